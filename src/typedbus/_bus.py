@@ -1,0 +1,571 @@
+"""
+The bus: channels with their listeners, and the state machine of a process.
+
+Transitions are written in one place, `Bus._bring_to` and the three legs below
+it. A transition belongs to the thread that began it; every other caller joins
+it, or moves its goal on.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+import weakref
+from collections.abc import Callable, Iterable
+from queue import Empty, SimpleQueue
+from typing import Any, Final, ParamSpec, Protocol
+
+import attrs
+from typing_extensions import TypeVar
+
+from typedbus._channel import AnyChannel, AnyListener, BoundChannel, Channel, Subscription, Takes
+from typedbus._failures import (
+    ChannelError,
+    ChannelFailures,
+    Failure,
+    StartCancelled,
+    StillRunning,
+    TransitionError,
+    TransitionFailures,
+    WaitError,
+    leave,
+)
+from typedbus._states import Exited, Failed, LifecycleEvent, Moved, Started, State, Stopped
+
+Args = ParamSpec("Args")
+Result = TypeVar("Result")
+
+START = Channel[[], None]("start")
+STOP = Channel[[], None]("stop")
+EXIT = Channel[[], None]("exit")
+GRACEFUL = Channel[[], None]("graceful")
+MAIN = Channel[[], None]("main")
+LOG = Channel[[str, int], None]("log")
+LIFECYCLE = Channel[[LifecycleEvent], None]("lifecycle")
+ASSEMBLE = Channel[[], None]("assemble")
+"""Published at the beginning of a start, for containers to build and subscribe their components."""
+
+INFO: Final = 20
+
+
+class Clock(Protocol):
+    """Where a bus takes the time from; a test may hand in another."""
+
+    def now(self) -> float:
+        """Return the seconds since some fixed moment."""
+        ...
+
+    def wait(self, inbox: SimpleQueue[None], seconds: float) -> None:
+        """Return when something was put into *inbox*, which is taken, or *seconds* have passed."""
+
+
+class SystemClock:
+    """The time of the machine, which is never set back."""
+
+    def now(self) -> float:
+        """Return `time.monotonic()`."""
+        return time.monotonic()
+
+    def wait(self, inbox: SimpleQueue[None], seconds: float) -> None:
+        """Wait on *inbox* for *seconds* at the most."""
+        try:
+            inbox.get(timeout=min(seconds, threading.TIMEOUT_MAX))
+        except Empty:
+            return
+
+
+class _ObserverChannel(BoundChannel[Args, None]):
+    """A channel whose listeners look on: one that fails changes nothing for anybody."""
+
+    __slots__ = ()
+
+    def publish(self, /, *args: Args.args, **kwargs: Args.kwargs) -> list[None]:
+        """Same as in the base class, but failures go to stderr, with what was published."""
+        try:
+            return super().publish(*args, **kwargs)
+        except ChannelFailures as failed:
+            for failure in failed.failures:
+                said = " ".join(str(arg) for arg in args)
+                _last_resort(f"{said}\n({failure.name} on {failure.channel!r} failed: {failure.error!r})")
+            return [None for _ in failed.results]
+
+
+def _last_resort(text: str) -> None:
+    try:
+        print(text, file=sys.stderr, flush=True)
+    except (OSError, ValueError, AttributeError):
+        # There is no stderr (pythonw, a closed pipe): nowhere is left to tell it.
+        return
+
+
+class _MainChannel(BoundChannel[[], None]):
+    """`MAIN`: `Bus.block` sleeps without a time limit until somebody listens."""
+
+    __slots__ = ("_wake",)
+
+    def __init__(self, channel: Channel[[], None], lock: threading.RLock, wake: Callable[[], None]) -> None:
+        super().__init__(channel, lock)
+        self._wake = wake
+
+    def _invalidate(self) -> None:
+        super()._invalidate()
+        self._wake()
+
+
+@attrs.define(eq=False)
+class _Transition:
+    """A transition under way: whose it is, where to, and how it ends."""
+
+    asked: State
+    goal: State
+    thread: int
+    done: threading.Event = attrs.field(factory=threading.Event)
+    failures: list[Failure] = attrs.field(factory=list)
+    leaving: list[BaseException] = attrs.field(factory=list)
+    outcome: BaseException | None = None
+
+
+class Bus:
+    """
+    Who listens to what, and the state of the process.
+
+    A process has one as a rule and may have several; they share nothing. A bus
+    lives as long as somebody refers to it, and leaves nothing behind: it starts
+    no thread, registers nothing with the interpreter and touches no signal.
+    Every method may be called from any thread.
+
+    Args:
+        clock: Where durations and ticks take their time from.
+    """
+
+    def __init__(self, *, clock: Clock | None = None) -> None:
+        self._clock: Clock = clock or SystemClock()
+        # Reentrant, since a signal handler or a finaliser may come in between.
+        self._lock = threading.RLock()
+        # From each channel to its own BoundChannel, which no dict type can say.
+        self._bound: dict[object, Any] = {}
+        self._state = State.STOPPED
+        #: The transition under way.
+        self._current: _Transition | None = None
+        self._has_started: list[object] = []
+        self._waiters: list[tuple[frozenset[State], threading.Lock]] = []
+        self._exit_requested = False
+        self._causes: list[BaseException] = []
+        self._blocking = False
+        # A SimpleQueue, since its put() alone may be called by a signal handler
+        # that interrupts its get().
+        self._inbox: SimpleQueue[None] = SimpleQueue()
+        self._owned: weakref.WeakSet[threading.Thread] = weakref.WeakSet()
+
+    def __getitem__(self, channel: Channel[Args, Result]) -> BoundChannel[Args, Result]:
+        """
+        Return *channel* on this bus; the same object each time.
+
+        Raises:
+            ChannelError: *channel* is none, for instance its name.
+        """
+        bound: BoundChannel[Args, Result] | None = self._bound.get(channel)
+        if bound is not None:
+            return bound
+        if not isinstance(channel, Channel):
+            raise ChannelError(channel, "is no channel: a bus is indexed with the channel object, as in bus[START]")
+        made: BoundChannel[Any, Any] = BoundChannel(channel, self._lock)
+        if channel is MAIN:
+            made = _MainChannel(MAIN, self._lock, self._wake)
+        elif channel is LOG:
+            made = _ObserverChannel(LOG, self._lock)
+        elif channel is LIFECYCLE:
+            made = _ObserverChannel(LIFECYCLE, self._lock)
+        kept: BoundChannel[Args, Result] = self._bound.setdefault(channel, made)
+        return kept
+
+    def publish(self, channel: Channel[Args, Result], /, *args: Args.args, **kwargs: Args.kwargs) -> list[Result]:
+        """Same as ``bus[channel].publish(...)``."""
+        return self[channel].publish(*args, **kwargs)
+
+    def subscribe(self, channel: Takes[AnyListener], listener: AnyListener, /, *, priority: int = 50) -> Subscription:
+        """Same as ``bus[channel].subscribe(listener)``, with a poorer message from the checkers."""
+        return self._of(channel).subscribe(listener, priority=priority)
+
+    def unsubscribe(self, channel: Takes[AnyListener], listener: AnyListener, /) -> None:
+        """Same as ``bus[channel].unsubscribe(listener)``."""
+        self._of(channel).unsubscribe(listener)
+
+    def _of(self, channel: Takes[AnyListener]) -> BoundChannel[..., object]:
+        if not isinstance(channel, Channel):
+            raise ChannelError(channel, "is no channel: give the channel object, as in bus.subscribe(START, listener)")
+        return self[channel]
+
+    @property
+    def channels(self) -> tuple[AnyChannel, ...]:
+        """The channels that anybody has asked this bus for, in that order."""
+        return tuple(bound.channel for bound in list(self._bound.values()))
+
+    def log(self, message: str, level: int = INFO) -> None:
+        """Publish *message* on `LOG`; a listener that fails there is told on stderr and changes nothing."""
+        self[LOG].publish(message, level)
+
+    @property
+    def state(self) -> State:
+        """The state now; it may be another one by the time that the caller looks at it."""
+        return self._state
+
+    def start(self) -> None:
+        """
+        Bring the bus to STARTED, in the calling thread.
+
+        The listeners of `START` are called in running order. At the first that
+        fails the start is rolled back: the listeners of `STOP` are called, in
+        reverse, without those of an object whose own start had not returned,
+        and the bus is STOPPED. A caller in another thread joins a start that is
+        under way and gets its outcome; a call from a listener of this very
+        start returns at once.
+
+        Raises:
+            TransitionError: The bus is neither STOPPED nor EXITED.
+            TransitionFailures: A listener raised; with it what the rollback met.
+            StartCancelled: stop() or exit() was called meanwhile.
+            BaseException: `SystemExit` or its like from a listener, after the rollback.
+        """
+        self._bring_to(State.STARTED)
+
+    def stop(self) -> None:
+        """
+        Bring the bus to STOPPED; nothing happens if it is, or has EXITED.
+
+        The listeners of `STOP` are called in the reverse of running order, so
+        that what started last stops first, and every one of them, whatever
+        fails. A stop during a start breaks it off after the listener that is
+        running. Called from a listener of a transition it is a request: it
+        returns at once and is carried out when that listener has returned.
+
+        Raises:
+            TransitionFailures: After the last listener, if any raised.
+        """
+        self._bring_to(State.STOPPED)
+
+    def exit(self) -> None:
+        """
+        Bring the bus to EXITED, by way of `stop`; nothing happens if it is.
+
+        Then the listeners of `EXIT` are called, as those of `STOP` are. A bus
+        that has exited may be started again. To end a process from one of the
+        bus's own threads, which a component's stop() waits for, use `request_exit`.
+
+        Raises:
+            TransitionFailures: At the end, if any listener of `STOP` or `EXIT` raised.
+        """
+        self._bring_to(State.EXITED)
+
+    def graceful(self) -> None:
+        """
+        Publish `GRACEFUL`, for components to take up new settings or reopen files.
+
+        Raises:
+            ChannelFailures: As `BoundChannel.publish`.
+        """
+        self[GRACEFUL].publish()
+
+    def request_exit(self, cause: BaseException | None = None) -> None:
+        """
+        Ask the thread in `block` to exit the bus, and return at once.
+
+        Safe from a signal handler, from a listener and from a thread that a
+        component will wait for when it stops. A start that is under way is
+        broken off. Without anybody in `block` the request waits for one, until
+        the bus has exited.
+
+        Args:
+            cause: Why, if something is wrong; `block` raises it after the exit.
+        """
+        if cause is not None:
+            self._causes.append(cause)
+        self._exit_requested = True
+        current = self._current
+        if current is not None:
+            current.goal = State.EXITED
+        self._wake()
+
+    def own(self, thread: threading.Thread) -> None:
+        """Let `block` wait for *thread* after the exit, and name it if it does not end."""
+        self._owned.add(thread)
+
+    def wait(self, states: State | Iterable[State], timeout: float | None = None) -> bool:
+        """
+        Return when the bus is in one of *states*, or passes through it.
+
+        Args:
+            states: One state or several.
+            timeout: Seconds; None waits for ever.
+
+        Returns:
+            Whether a state was reached in time.
+
+        Raises:
+            WaitError: *states* is empty, or the caller is a listener of the very
+                transition that it would wait for.
+        """
+        wanted = frozenset((states,) if isinstance(states, State) else states)
+        if not wanted:
+            raise WaitError(wanted, "give at least one state")
+        woken = threading.Lock()
+        woken.acquire()
+        waiter = (wanted, woken)
+        # Into the list first, and only then a look at the state: no transition
+        # can slip in between, not even one by a signal handler of this thread.
+        self._waiters.append(waiter)
+        try:
+            if self._state in wanted:
+                return True
+            current = self._current
+            if current is not None and current.thread == threading.get_ident():
+                raise WaitError(
+                    wanted,
+                    f"the bus is {self._state.name} and goes on only when this listener returns; "
+                    "wait in a thread of your own",
+                )
+            return woken.acquire(timeout=-1 if timeout is None else max(0.0, timeout))
+        finally:
+            self._waiters.remove(waiter)
+
+    def block(self, *, interval: float = 0.1, patience: float = 5.0) -> None:
+        """
+        Wait until the bus has EXITED, and carry out what was requested meanwhile.
+
+        While `MAIN` has listeners it is published every *interval*; otherwise
+        nothing wakes the thread but what it waits for. What happens here to the
+        thread, a `KeyboardInterrupt`, a `SystemExit`, a failing listener of
+        `MAIN`, exits the bus in order and is raised afterwards. Only one thread
+        serves requests and ticks; others that block merely wait.
+
+        Args:
+            interval: Seconds between two publishes of `MAIN`.
+            patience: Seconds to wait after the exit for the threads that the bus owns.
+
+        Raises:
+            BaseException: The cause of `request_exit`, what happened to the
+                thread, what the exit failed with, or `StillRunning`; a
+                `BaseExceptionGroup` if it is several of these.
+        """
+        with self._lock:
+            serving, self._blocking = not self._blocking, True
+        if not serving:
+            self.wait(State.EXITED)
+            return
+        problems: list[BaseException] = []
+        due: float | None = None
+        try:
+            while True:
+                try:
+                    if self._exit_requested:
+                        self.exit()
+                    if self._state is State.EXITED:
+                        break
+                    if not self[MAIN].subscriptions:
+                        due = None
+                        self._inbox.get()
+                        continue
+                    now = self._clock.now()
+                    due = now + interval if due is None else due
+                    if now < due:
+                        self._clock.wait(self._inbox, due - now)
+                        continue
+                    # From the last due time and not from now: ticks do not drift.
+                    # Those that were missed altogether are not made up for.
+                    due += interval * ((now - due) // interval + 1)
+                    self[MAIN].publish()
+                except BaseException as met:
+                    problems.append(met)
+                    self._exit_requested = True
+        finally:
+            self._blocking = False
+        problems[:0] = self._causes
+        self._exit_requested, self._causes = False, []
+        problems.extend(self._join_owned(patience))
+        try:
+            if len(problems) > 1:
+                raise BaseExceptionGroup("the bus has exited, with problems", problems)
+            for problem in problems:
+                raise problem
+        finally:
+            del problems
+
+    def _join_owned(self, patience: float) -> list[StillRunning]:
+        deadline = time.monotonic() + patience
+        for thread in list(self._owned):
+            if thread.ident is not None and thread is not threading.current_thread():
+                thread.join(max(0.0, deadline - time.monotonic()))
+        running = [thread for thread in self._owned if thread.is_alive() and thread is not threading.current_thread()]
+        if not running:
+            return []
+        import traceback  # only needed to tell of what should not happen
+
+        frames = sys._current_frames()
+        stacks = [
+            (thread.name, "".join(traceback.format_stack(frames[thread.ident])))
+            for thread in running
+            if thread.ident in frames
+        ]
+        return [StillRunning(stacks, patience)]
+
+    def _wake(self) -> None:
+        if self._blocking:
+            self._inbox.put(None)
+
+    def _bring_to(self, goal: State) -> None:
+        with self._lock:
+            current = self._current
+            if current is None:
+                if goal is State.STARTED and self._state not in (State.STOPPED, State.EXITED):
+                    raise TransitionError(self._state, State.STARTING)
+                if goal is not State.STARTED and self._state in (goal, State.EXITED):
+                    return
+                current = self._current = _Transition(goal, goal, threading.get_ident())
+                joining = False
+            else:
+                if goal is State.STARTED and current.goal is not State.STARTED:
+                    raise TransitionError(self._state, State.STARTING)
+                if goal is State.EXITED or current.goal is State.STARTED:
+                    current.goal = goal
+                if current.thread == threading.get_ident():
+                    return
+                joining = True
+        if joining:
+            current.done.wait()
+        else:
+            self._carry_out(current)
+        try:
+            if isinstance(current.outcome, StartCancelled) and goal is not State.STARTED:
+                return
+            if current.outcome is not None:
+                raise current.outcome
+        finally:
+            del current
+
+    def _carry_out(self, current: _Transition) -> None:
+        """Go on until the goal is reached, which may move while we go."""
+        try:
+            while not self._has_arrived(current):
+                # STOPPING is met here after an interrupt between two listeners.
+                if self._state in (State.STARTING, State.STARTED, State.STOPPING):
+                    self._lead_down(current)
+                elif current.goal is State.STARTED:
+                    self._lead_up(current)
+                else:
+                    self._lead_out(current)
+            current.outcome = _outcome(current)
+        except BaseException as interrupt:
+            self._current = None
+            current.outcome = interrupt
+        finally:
+            current.done.set()
+
+    def _has_arrived(self, current: _Transition) -> bool:
+        with self._lock:
+            if self._state is not current.goal:
+                return False
+            # From here on a caller finds no transition to join and begins its own.
+            self._current = None
+            return True
+
+    def _lead_up(self, current: _Transition) -> None:
+        self._move(State.STARTING)
+        self._has_started = []
+        if not self._exit_requested:
+            self._causes = []
+        for channel in (ASSEMBLE, START):
+            for subscription in self[channel].subscriptions:
+                if current.goal is not State.STARTED:
+                    return
+                if not self._call(subscription, current, Started if channel is START else None):
+                    with self._lock:
+                        if current.goal is State.STARTED:
+                            current.goal = State.STOPPED
+                    return
+                if channel is START:
+                    self._has_started.append(getattr(subscription.listener, "__self__", None))
+        with self._lock:
+            if current.goal is not State.STARTED:
+                return
+            self._set(State.STARTED)
+        self._tell(Moved(State.STARTING, State.STARTED))
+
+    def _lead_down(self, current: _Transition) -> None:
+        self._move(State.STOPPING)
+        can_start = {id(_owner(subscription)) for subscription in self[START].subscriptions}
+        has_started = {id(owner) for owner in self._has_started}
+        for subscription in reversed(self[STOP].subscriptions):
+            owner = id(_owner(subscription))
+            if owner in has_started or owner not in can_start:
+                self._call(subscription, current, Stopped)
+        self._has_started = []
+        self._move(State.STOPPED)
+
+    def _lead_out(self, current: _Transition) -> None:
+        self._move(State.EXITING)
+        for subscription in reversed(self[EXIT].subscriptions):
+            self._call(subscription, current, Exited)
+        self._exit_requested = False
+        self._move(State.EXITED)
+        self._wake()
+
+    def _call(
+        self,
+        subscription: Subscription,
+        current: _Transition,
+        event: Callable[[str, float], LifecycleEvent] | None,
+    ) -> bool:
+        """Call a hook, keep what it raises, tell how it went. The one place where hooks are called."""
+        path, hook = subscription.path, subscription.channel.name
+        began = self._clock.now()
+        try:
+            subscription.listener()
+        except BaseException as error:
+            if isinstance(error, Exception):
+                current.failures.append(Failure(subscription.name, hook, error, subscription.listener))
+            else:
+                current.leaving.append(error)
+            self._tell(Failed(path, hook, self._clock.now() - began, error))
+            return False
+        if event is not None:
+            self._tell(event(path, self._clock.now() - began))
+        return True
+
+    def _move(self, state: State) -> None:
+        before = self._state
+        with self._lock:
+            self._set(state)
+        self._tell(Moved(before, state))
+
+    def _set(self, state: State) -> None:
+        self._state = state
+        for wanted, woken in tuple(self._waiters):
+            # One waiter may see several of its states before it wakes up.
+            if state in wanted and woken.locked():
+                woken.release()
+
+    def _tell(self, event: LifecycleEvent) -> None:
+        self[LIFECYCLE].publish(event)
+
+    def __repr__(self) -> str:
+        return f"<Bus {self._state.name} with {len(self._bound)} channel(s)>"
+
+
+def _outcome(current: _Transition) -> BaseException | None:
+    """Return what the callers of a transition that has reached its goal are to be told."""
+    told: BaseException | None = None
+    if current.failures:
+        told = TransitionFailures(current.asked, current.goal, current.failures)
+    elif current.asked is State.STARTED and current.goal is not State.STARTED and not current.leaving:
+        told = StartCancelled(current.goal)
+    for leaving in reversed(current.leaving):
+        if told is not None:
+            leave(leaving, told)
+        told = leaving
+    return told
+
+
+def _owner(subscription: Subscription) -> object:
+    """Return the object whose method listens, or the subscription itself, which is nobody else's."""
+    return getattr(subscription.listener, "__self__", subscription)

@@ -1,0 +1,393 @@
+"""
+Every exception that typedbus raises on purpose, with its text.
+
+An exception keeps what it knows as attributes and computes its text from them,
+so that the places that raise stay short and the wording stands in one file.
+docs/errors.md has a section for each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Self
+
+import attrs
+
+from typedbus._states import State
+
+
+def describe(listener: object) -> str:
+    """Name a callable as a person would find it: module and qualified name, or its repr."""
+    function = getattr(listener, "__func__", listener)
+    name = getattr(function, "__qualname__", None)
+    if not isinstance(name, str):
+        return repr(listener)
+    module = getattr(function, "__module__", None)
+    return f"{module}.{name}" if module else name
+
+
+@attrs.frozen
+class Failure:
+    """One listener that raised: which one, on which channel, and what."""
+
+    name: str
+    channel: str
+    error: Exception
+    listener: Callable[..., object] = attrs.field(repr=False)
+
+    def __attrs_post_init__(self) -> None:
+        note = f"raised by {self.name} on channel {self.channel!r}"
+        # An exception object that is raised again and again is noted once.
+        if note not in getattr(self.error, "__notes__", ()):
+            self.error.add_note(note)
+
+
+class ChannelFailures(ExceptionGroup[Exception]):
+    """
+    Raised by `publish` after the last listener, if any of them raised.
+
+    Attributes:
+        channel: The name of the channel.
+        failures: One `Failure` for each listener that raised, in running order.
+        results: What the listeners that worked returned, in running order.
+    """
+
+    channel: str
+    failures: tuple[Failure, ...]
+    results: tuple[object, ...]
+
+    def __new__(cls, channel: str, failures: Sequence[Failure], results: Iterable[object]) -> Self:
+        """Make the group; the members are the errors of *failures*."""
+        given = tuple(results)
+        total = len(failures) + len(given)
+        names = ", ".join(failure.name for failure in failures)
+        group = super().__new__(
+            cls,
+            f"{len(failures)} of {total} listeners of channel {channel!r} failed: {names}",
+            [failure.error for failure in failures],
+        )
+        group.channel, group.failures, group.results = channel, tuple(failures), given
+        return group
+
+    # ExceptionGroup.__init__ would refuse what __new__ takes.
+    def __init__(self, channel: str, failures: Sequence[Failure], results: Iterable[object]) -> None:
+        """See `__new__`."""
+
+    def __reduce__(self) -> tuple[type[Self], tuple[object, ...]]:
+        return type(self), (self.channel, self.failures, self.results)
+
+    def derive(self, excs: Sequence[Exception], /) -> ChannelFailures:  # type: ignore[override]  # a group of Exceptions has no other members
+        """Keep channel, results and the failures of *excs*, for `except*` and `split`."""
+        return ChannelFailures(self.channel, _failures_of(self.failures, excs), self.results)
+
+
+class TransitionFailures(ExceptionGroup[Exception]):
+    """
+    Raised by `start`, `stop` and `exit` of a bus when listeners failed on the way.
+
+    Everything that could be done has been done: a start was rolled back, a stop
+    or an exit has visited every listener.
+
+    Attributes:
+        goal: The state that was asked for.
+        state: The state that the bus is in now.
+        failures: One `Failure` for each listener that raised, in the order of events.
+    """
+
+    goal: State
+    state: State
+    failures: tuple[Failure, ...]
+
+    def __new__(cls, goal: State, state: State, failures: Sequence[Failure]) -> Self:
+        """Make the group; the members are the errors of *failures*."""
+        if goal is State.STARTED:
+            what = "the bus could not be started and what had started was stopped again"
+        elif goal is State.STOPPED:
+            what = "the bus was stopped, but not everything stopped well"
+        else:
+            what = "the bus has exited, but not everything ended well"
+        names = ", ".join(f"{failure.name} ({failure.channel})" for failure in failures)
+        group = super().__new__(
+            cls,
+            f"{what}; it is {state.name} now; failed: {names}",
+            [failure.error for failure in failures],
+        )
+        group.goal, group.state, group.failures = goal, state, tuple(failures)
+        return group
+
+    def __init__(self, goal: State, state: State, failures: Sequence[Failure]) -> None:
+        """See `__new__`."""
+
+    def __reduce__(self) -> tuple[type[Self], tuple[object, ...]]:
+        return type(self), (self.goal, self.state, self.failures)
+
+    def derive(self, excs: Sequence[Exception], /) -> TransitionFailures:  # type: ignore[override]  # a group of Exceptions has no other members
+        """Keep goal, state and the failures of *excs*, for `except*` and `split`."""
+        return TransitionFailures(self.goal, self.state, _failures_of(self.failures, excs))
+
+
+def _failures_of(failures: Iterable[Failure], errors: Sequence[Exception]) -> list[Failure]:
+    """
+    Return a failure for each of *errors*, in that order.
+
+    `split` may hand over new groups made of a member's parts: these keep the
+    name of the listener whose error they are a part of.
+    """
+    known = {id(failure.error): failure for failure in failures}
+    nearest = next(iter(known.values()))
+    found = []
+    for error in errors:
+        nearest = known.get(id(error), nearest)
+        found.append(attrs.evolve(nearest, error=error))
+    return found
+
+
+def leave(leaving: BaseException, failed: BaseException) -> None:
+    """
+    Prepare *leaving*, a `SystemExit` or its like, to be raised after *failed*.
+
+    What had failed before becomes its cause, so that nothing is lost, and a
+    status of success becomes 1, so that the process does not claim any.
+    """
+    if isinstance(leaving, SystemExit) and leaving.code in (None, 0):
+        leaving.code = 1
+    failed.__cause__ = leaving.__cause__
+    leaving.__cause__ = failed
+
+
+class TransitionError(RuntimeError):
+    """Raised by `start` of a bus in a state from which there is no way to STARTING."""
+
+    def __init__(self, state: State, target: State) -> None:
+        super().__init__(state, target)
+        self.state = state
+        self.target = target
+
+    def __str__(self) -> str:
+        return (
+            f"a bus that is {self.state.name} cannot go to {self.target.name}; "
+            "only a STOPPED or EXITED bus can be started: stop() it first, or wait(State.STOPPED)"
+        )
+
+
+class StartCancelled(RuntimeError):
+    """Raised by `start` when a stop or an exit was asked for before all had started."""
+
+    def __init__(self, goal: State) -> None:
+        super().__init__(goal)
+        self.goal = goal
+
+    def __str__(self) -> str:
+        asked = "exit" if self.goal is State.EXITED else "stop"
+        return (
+            f"the start was broken off because {asked}() was asked for meanwhile; "
+            f"what had started was stopped again and the bus is {self.goal.name}"
+        )
+
+
+class WaitError(RuntimeError):
+    """Raised by `wait` where waiting could never end."""
+
+    def __init__(self, states: frozenset[State], reason: str) -> None:
+        super().__init__(states, reason)
+        self.states = states
+        self.reason = reason
+
+    def __str__(self) -> str:
+        names = ", ".join(sorted(state.name for state in self.states)) or "no state"
+        return f"cannot wait for {names}: {self.reason}"
+
+
+class StillRunning(RuntimeError):
+    """
+    Raised by `block` when threads that the bus owns outlive its patience.
+
+    Attributes:
+        threads: The name of each thread, with its stack as text.
+        patience: How long they were waited for, in seconds.
+    """
+
+    def __init__(self, threads: Sequence[tuple[str, str]], patience: float) -> None:
+        super().__init__(threads, patience)
+        self.threads = tuple(threads)
+        self.patience = patience
+
+    def __str__(self) -> str:
+        stacks = "\n".join(f"thread {name!r} is at:\n{stack.rstrip()}" for name, stack in self.threads)
+        return (
+            f"{len(self.threads)} thread(s) still run {self.patience:g} s after the bus has exited; "
+            f"end each of them in the stop() or exit() of the component that began it\n{stacks}"
+        )
+
+
+class ChannelError(TypeError):
+    """Raised where something that is no channel, or no name or signature of one, is used as one."""
+
+    def __init__(self, given: object, reason: str) -> None:
+        super().__init__(given, reason)
+        self.given = given
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"{self.given!r} {self.reason}"
+
+
+class ListenerError(TypeError):
+    """Raised by `subscribe` for a listener or a priority that could never work."""
+
+    def __init__(self, channel: str, listener: object, reason: str) -> None:
+        super().__init__(channel, listener, reason)
+        self.channel = channel
+        self.listener = listener
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"cannot subscribe {self.listener!r} to channel {self.channel!r}: {self.reason}"
+
+
+class DeclarationError(TypeError):
+    """Raised in the body of a container for something that cannot be declared."""
+
+    def __init__(self, path: str, place: str, reason: str) -> None:
+        super().__init__(path, place, reason)
+        self.path = path
+        self.place = place
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"{self.path} ({self.place}): {self.reason}"
+
+
+class OutsideContainer(RuntimeError):
+    """Raised when a declared component is called that belongs to no container instance."""
+
+    def __init__(self, path: str, place: str) -> None:
+        super().__init__(path, place)
+        self.path = path
+        self.place = place
+
+    def __str__(self) -> str:
+        owner, dot, name = self.path.rpartition(".")
+        way_out = f"{owner}().{name}()" if dot else "shop = Shop(); shop.orders()"
+        return (
+            f"{self.path} ({self.place}) is a declaration and builds nothing; "
+            f"call it on an instance of its container: {way_out}"
+        )
+
+
+class OverrideError(RuntimeError):
+    """Raised by `override` where the replacement would come too late or to nothing."""
+
+    def __init__(self, path: str, place: str, reason: str) -> None:
+        super().__init__(path, place, reason)
+        self.path = path
+        self.place = place
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"cannot override {self.path} ({self.place}): {self.reason}"
+
+
+class Fault(Exception):
+    """
+    One thing wrong with a container, told by `validate()`.
+
+    Attributes:
+        path: The component, as a dotted path from the container.
+        place: File and line of its declaration.
+        problem: What is wrong.
+        remedy: What to do about it.
+    """
+
+    def __init__(self, path: str, place: str, problem: str, remedy: str) -> None:
+        super().__init__(path, place, problem, remedy)
+        self.path = path
+        self.place = place
+        self.problem = problem
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        return f"{self.path} ({self.place}): {self.problem}; {self.remedy}"
+
+
+class ArgumentFault(Fault):
+    """A component is given too few, too many or unknown constructor arguments."""
+
+
+class CycleFault(Fault):
+    """Components need each other in a circle."""
+
+    def __init__(self, cycle: Sequence[str], place: str) -> None:
+        shown = " -> ".join([*cycle, cycle[0]])
+        super().__init__(
+            cycle[0],
+            place,
+            f"components need each other in a circle: {shown}",
+            "take one of these arguments away, or hand it over later, on a channel or in start()",
+        )
+        self.args = (tuple(cycle), place)
+        self.cycle = tuple(cycle)
+
+
+class DependencyFault(Fault):
+    """A component needs a dependency that is declared and never given."""
+
+    def __init__(self, path: str, place: str) -> None:
+        super().__init__(
+            path,
+            place,
+            "it needs a Dependency() that nobody has given a provider",
+            "override the dependency with one, or give it a default",
+        )
+        self.args = (path, place)
+
+
+class HookFault(Fault):
+    """A component's method is to listen to a channel that it does not fit."""
+
+
+class BusFault(Fault):
+    """A container has no bus, or more than one."""
+
+
+class InvalidContainer(ExceptionGroup[Fault]):
+    """
+    Raised by `validate()`, and by everything that starts a container, for its faults.
+
+    Attributes:
+        container: The name of the container.
+        exceptions: Every `Fault` that was found, in order of declaration.
+    """
+
+    container: str
+
+    def __new__(cls, container: str, faults: Sequence[Fault]) -> Self:
+        """Make the group of *faults*."""
+        group = super().__new__(cls, f"{container} cannot be wired", faults)
+        group.container = container
+        return group
+
+    def __init__(self, container: str, faults: Sequence[Fault]) -> None:
+        """See `__new__`."""
+
+    def __reduce__(self) -> tuple[type[Self], tuple[object, ...]]:
+        return type(self), (self.container, self.exceptions)
+
+    def __str__(self) -> str:
+        faults = [fault for fault in self.exceptions if isinstance(fault, Fault)]
+        lines = "".join(f"\n- {fault}" for fault in faults)
+        return f"{self.message}: {len(faults)} fault(s), nothing was built{lines}"
+
+    def derive(self, excs: Sequence[Fault], /) -> InvalidContainer:  # type: ignore[override]  # a group of Faults has no other members
+        """Keep the container's name, for `except*` and `split`."""
+        return InvalidContainer(self.container, excs)
+
+
+class NotMainThread(RuntimeError):
+    """Raised by `run` outside the main thread, where signals cannot be had."""
+
+    def __str__(self) -> str:
+        return (
+            "run() looks after the signals of the process and works in the main thread alone; "
+            "elsewhere use `with running(container):`, which touches no signal"
+        )
