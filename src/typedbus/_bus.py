@@ -446,7 +446,7 @@ class Bus:
     def _carry_out(self, current: _Transition) -> None:
         """Go on until the goal is reached, which may move while we go."""
         try:
-            while not self._has_arrived(current):
+            while (reached := self._arrival(current)) is None:
                 # STOPPING is met here after an interrupt between two listeners.
                 if self._state in (State.STARTING, State.STARTED, State.STOPPING):
                     self._lead_down(current)
@@ -454,20 +454,26 @@ class Bus:
                     self._lead_up(current)
                 else:
                     self._lead_out(current)
-            current.outcome = _outcome(current)
+            current.outcome = _outcome(current, reached)
         except BaseException as interrupt:
-            self._current = None
+            # It came between two listeners: the state stays as it is, and
+            # whoever calls next goes on from there.
+            with self._lock:
+                if self._current is current:
+                    self._current = None
             current.outcome = interrupt
         finally:
             current.done.set()
 
-    def _has_arrived(self, current: _Transition) -> bool:
+    def _arrival(self, current: _Transition) -> State | None:
+        """Return the state that was the goal if it is reached, and end the transition in the same breath."""
         with self._lock:
             if self._state is not current.goal:
-                return False
-            # From here on a caller finds no transition to join and begins its own.
+                return None
+            # From here on a caller finds no transition to join and begins its own,
+            # and a request that comes late moves a goal that nobody looks at.
             self._current = None
-            return True
+            return self._state
 
     def _lead_up(self, current: _Transition) -> None:
         self._move(State.STARTING)
@@ -552,13 +558,13 @@ class Bus:
         return f"<Bus {self._state.name} with {len(self._bound)} channel(s)>"
 
 
-def _outcome(current: _Transition) -> BaseException | None:
-    """Return what the callers of a transition that has reached its goal are to be told."""
+def _outcome(current: _Transition, reached: State) -> BaseException | None:
+    """Return what the callers of a transition that has ended in *reached* are to be told."""
     told: BaseException | None = None
     if current.failures:
-        told = TransitionFailures(current.asked, current.goal, current.failures)
-    elif current.asked is State.STARTED and current.goal is not State.STARTED and not current.leaving:
-        told = StartCancelled(current.goal)
+        told = TransitionFailures(current.asked, reached, current.failures)
+    elif current.asked is State.STARTED and reached is not State.STARTED and not current.leaving:
+        told = StartCancelled(reached)
     for leaving in reversed(current.leaving):
         if told is not None:
             leave(leaving, told)

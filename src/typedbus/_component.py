@@ -232,26 +232,27 @@ class Provided:
     slip such as ``f"{settings.provided.url}"`` is an error where it is written.
     """
 
-    __slots__ = ("__provider", "__text")
+    # Dunder names, so that no attribute of an instance is hidden by one of ours.
+    __slots__ = ("__provider__", "__text__")
 
     def __init__(self, provider: Any, text: str | None = None) -> None:
-        self.__provider = provider
+        self.__provider__ = provider
         if text is None:
             text = f"{getattr(provider, 'path', 'a provider')}.provided"
-        self.__text = text
+        self.__text__ = text
 
     def __getattr__(self, name: str) -> Provided:
         if name.startswith("__") and name.endswith("__"):
             raise AttributeError(name)
-        return Provided(providers.AttributeGetter(self.__provider, name), f"{self.__text}.{name}")
+        return Provided(providers.AttributeGetter(self.__provider__, name), f"{self.__text__}.{name}")
 
     def __getitem__(self, item: Any) -> Provided:
-        return Provided(providers.ItemGetter(self.__provider, item), f"{self.__text}[{item!r}]")
+        return Provided(providers.ItemGetter(self.__provider__, item), f"{self.__text__}[{item!r}]")
 
     def __refuse(self, *args: object, **kwargs: object) -> Any:
         caller = sys._getframe(1)
         raise DeclarationError(
-            self.__text,
+            self.__text__,
             f"{caller.f_code.co_filename}:{caller.f_lineno}",
             "there is no instance yet where a container is declared; "
             "hand it to a component, or to a function that Component(function, ...) calls",
@@ -262,12 +263,7 @@ class Provided:
     __int__ = __float__ = __add__ = __radd__ = __or__ = __sub__ = __mul__ = __truediv__ = __mod__ = __refuse
 
     def __repr__(self) -> str:
-        return f"<{self.__text}>"
-
-    @staticmethod
-    def injection(provided: Provided) -> object:
-        """Return the provider that the container library is to call."""
-        return provided.__provider
+        return f"<{self.__text__}>"
 
 
 def provided(provider: Callable[[], T], /) -> T:
@@ -323,7 +319,7 @@ def cycle_fault(circle: Sequence[object]) -> CycleFault:
 def _injection(value: object) -> object:
     """Return the provider of one argument of a declaration."""
     if type(value) is Provided:
-        return Provided.injection(value)
+        return value.__provider__
     if is_provider(value):
         return value
     kind = type(value)

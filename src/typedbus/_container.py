@@ -31,7 +31,15 @@ if TYPE_CHECKING:
     class _DynamicContainer:
         """Hides the container library's class, whose `__getattr__` lets every typo pass."""
 
-        def wire(self, modules: Iterable[object] | None = None, packages: Iterable[object] | None = None) -> None: ...
+        def wire(
+            self,
+            modules: Iterable[object] | None = None,
+            packages: Iterable[object] | None = None,
+            from_package: str | None = None,
+            *,
+            keep_cache: bool | None = None,
+            warn_unresolved: bool = False,
+        ) -> None: ...
         def unwire(self) -> None: ...
 
 else:

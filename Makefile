@@ -1,0 +1,59 @@
+# `make demo` and `make test` need Python 3.11 or later and nothing else: each
+# makes its own .venv and installs into it what it needs.
+
+PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
+	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
+BIN := .venv/bin
+
+# Every Python of those that we promise to run on which this machine has.
+PYTHONS := $(foreach version,3.11 3.12 3.13,$(firstword \
+	$(shell command -v python$(version) 2>/dev/null) \
+	$(wildcard $(HOME)/.pyenv/versions/$(version).*/bin/python$(version))))
+
+.PHONY: demo test check lint types suites clean
+
+demo: .venv/demo
+	$(BIN)/python -m examples.shop
+
+test: .venv/test
+	$(BIN)/python -m pytest -n auto
+
+check: lint types suites
+
+lint: .venv/check
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/lint-imports
+
+types: .venv/check
+	$(BIN)/mypy
+	$(BIN)/pyright --pythonpath $(BIN)/python
+	MYPYPATH=stubs $(BIN)/stubtest dependency_injector --ignore-missing-stub --ignore-disjoint-bases --allowlist stubs/allowlist.txt
+
+suites: $(foreach python,$(PYTHONS),suite-$(notdir $(python)))
+
+suite-%: .venv-%/test
+	.venv-$*/bin/python -m pytest -n auto
+
+.venv/demo: pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
+	$(BIN)/python -m pip install --quiet --editable . --group demo
+	touch $@
+
+.venv/test: .venv/demo
+	$(BIN)/python -m pip install --quiet --editable . --group test
+	touch $@
+
+.venv/check: .venv/test
+	$(BIN)/python -m pip install --quiet --group check
+	touch $@
+
+.venv-%/test: pyproject.toml
+	$(filter %/$*,$(PYTHONS)) -m venv .venv-$*
+	.venv-$*/bin/python -m pip install --quiet --upgrade 'pip>=25.1'
+	.venv-$*/bin/python -m pip install --quiet --editable . --group test
+	touch $@
+
+clean:
+	rm -rf .venv .venv-* dist build

@@ -1,0 +1,31 @@
+# For dependency-injector 4.49.1. What upstream's own types miss:
+#
+# - Container has a `__getattr__` that lets every typo pass as a provider.
+# - `declarative_parent` is not declared; `providers` holds Provider[Any].
+
+from collections.abc import Iterable
+
+from dependency_injector.providers import Provider
+
+class WiringConfiguration:
+    def __init__(
+        self, modules: Iterable[object] | None = None, packages: Iterable[object] | None = None
+    ) -> None: ...
+
+class DynamicContainer:
+    providers: dict[str, Provider[object]]
+    declarative_parent: type | None
+    wiring_config: WiringConfiguration
+    def __init__(self) -> None: ...
+    def set_provider(self, name: str, provider: Provider[object]) -> None: ...
+    def load_config(self) -> None: ...
+    def is_auto_wiring_enabled(self) -> bool: ...
+    def wire(
+        self,
+        modules: Iterable[object] | None = None,
+        packages: Iterable[object] | None = None,
+        from_package: str | None = None,
+        keep_cache: bool | None = None,
+        warn_unresolved: bool = False,
+    ) -> None: ...
+    def unwire(self) -> None: ...
