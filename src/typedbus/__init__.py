@@ -5,8 +5,8 @@ What may import what, from the bottom up; an import contract holds it:
 
 - `_states`, `_order`: pure data and pure algorithms;
 - `_failures`: every exception, with its text;
-- `_channel`: declarations, publishing;
-- `_bus`: the state machine;
+- `_channel`, `_bound`: the declaration of a channel, and what it is on a bus;
+- `_registry`, `_bus`: the channels of a bus, and the state machine over them;
 - `_component`, `_lifecycle`, `_validation`, `_container`: declaration, what
   listens, what may be wrong, the wiring; dependency-injector is known to
   `_component` and `_container` alone;
@@ -17,18 +17,9 @@ The rungs from `_component` up are imported with their first use.
 
 from typing import TYPE_CHECKING
 
-from typedbus._bus import (
-    EXIT,
-    GRACEFUL,
-    LIFECYCLE,
-    LOG,
-    MAIN,
-    START,
-    STOP,
-    Bus,
-    Clock,
-)
-from typedbus._channel import AnyChannel, BoundChannel, Channel, Hook, Subscription, Takes, on
+from typedbus._bound import BoundChannel, Subscription
+from typedbus._bus import Bus, Clock
+from typedbus._channel import AnyChannel, Channel, Hook, Takes, on
 from typedbus._failures import (
     ArgumentFault,
     BusFault,
@@ -51,6 +42,7 @@ from typedbus._failures import (
     TransitionFailures,
     WaitError,
 )
+from typedbus._registry import EXIT, GRACEFUL, LIFECYCLE, LOG, MAIN, START, STOP
 from typedbus._states import (
     Constructed,
     Exited,

@@ -14,15 +14,12 @@ import time
 import weakref
 from collections.abc import Callable, Iterable
 from queue import Empty, SimpleQueue
-from typing import Any, Final, ParamSpec, Protocol
+from typing import Protocol
 
 import attrs
-from typing_extensions import TypeVar
 
-from typedbus._channel import AnyChannel, AnyListener, BoundChannel, Channel, Subscription, Takes
+from typedbus._bound import BoundChannel, Subscription
 from typedbus._failures import (
-    ChannelError,
-    ChannelFailures,
     Failure,
     StartCancelled,
     StillRunning,
@@ -31,22 +28,8 @@ from typedbus._failures import (
     WaitError,
     leave,
 )
+from typedbus._registry import ASSEMBLE, EXIT, GRACEFUL, LIFECYCLE, MAIN, START, STOP, Registry
 from typedbus._states import Exited, Failed, LifecycleEvent, Moved, Started, State, Stopped
-
-Args = ParamSpec("Args")
-Result = TypeVar("Result")
-
-START = Channel[[], None]("start")
-STOP = Channel[[], None]("stop")
-EXIT = Channel[[], None]("exit")
-GRACEFUL = Channel[[], None]("graceful")
-MAIN = Channel[[], None]("main")
-LOG = Channel[[str, int], None]("log")
-LIFECYCLE = Channel[[LifecycleEvent], None]("lifecycle")
-ASSEMBLE = Channel[[], None]("assemble")
-"""Published at the beginning of a start, for containers to build and subscribe their components."""
-
-INFO: Final = 20
 
 
 class Clock(Protocol):
@@ -75,42 +58,31 @@ class SystemClock:
             return
 
 
-class _ObserverChannel(BoundChannel[Args, None]):
-    """A channel whose listeners look on: one that fails changes nothing for anybody."""
+@attrs.define(eq=False)
+class _Doorbell:
+    """What wakes the thread in `Bus.block`; rung by anybody, by signal handlers too."""
 
-    __slots__ = ()
+    attended: bool = False
+    # Of all queues this alone may be filled by a handler that interrupts its get().
+    queue: SimpleQueue[None] = attrs.field(factory=SimpleQueue)
 
-    def publish(self, /, *args: Args.args, **kwargs: Args.kwargs) -> list[None]:
-        """Same as in the base class, but failures go to stderr, with what was published."""
-        try:
-            return super().publish(*args, **kwargs)
-        except ChannelFailures as failed:
-            for failure in failed.failures:
-                said = " ".join(str(arg) for arg in args)
-                _last_resort(f"{said}\n({failure.name} on {failure.channel!r} failed: {failure.error!r})")
-            return [None for _ in failed.results]
-
-
-def _last_resort(text: str) -> None:
-    try:
-        print(text, file=sys.stderr, flush=True)
-    except (OSError, ValueError, AttributeError):
-        # There is no stderr (pythonw, a closed pipe): nowhere is left to tell it.
-        return
+    def ring(self) -> None:
+        if self.attended:
+            self.queue.put(None)
 
 
 class _MainChannel(BoundChannel[[], None]):
     """`MAIN`: `Bus.block` sleeps without a time limit until somebody listens."""
 
-    __slots__ = ("_wake",)
+    __slots__ = ("_doorbell",)
 
-    def __init__(self, channel: Channel[[], None], lock: threading.RLock, wake: Callable[[], None]) -> None:
-        super().__init__(channel, lock)
-        self._wake = wake
+    def __init__(self, lock: threading.RLock, doorbell: _Doorbell) -> None:
+        super().__init__(MAIN, lock)
+        self._doorbell = doorbell
 
     def _invalidate(self) -> None:
         super()._invalidate()
-        self._wake()
+        self._doorbell.ring()
 
 
 @attrs.define(eq=False)
@@ -126,7 +98,7 @@ class _Transition:
     outcome: BaseException | None = None
 
 
-class Bus:
+class Bus(Registry):
     """
     Who listens to what, and the state of the process.
 
@@ -140,11 +112,8 @@ class Bus:
     """
 
     def __init__(self, *, clock: Clock | None = None) -> None:
+        super().__init__()
         self._clock: Clock = clock or SystemClock()
-        # Reentrant, since a signal handler or a finaliser may come in between.
-        self._lock = threading.RLock()
-        # From each channel to its own BoundChannel, which no dict type can say.
-        self._bound: dict[object, Any] = {}
         self._state = State.STOPPED
         #: The transition under way.
         self._current: _Transition | None = None
@@ -152,59 +121,9 @@ class Bus:
         self._waiters: list[tuple[frozenset[State], threading.Lock]] = []
         self._exit_requested = False
         self._causes: list[BaseException] = []
-        self._blocking = False
-        # A SimpleQueue, since its put() alone may be called by a signal handler
-        # that interrupts its get().
-        self._inbox: SimpleQueue[None] = SimpleQueue()
+        self._doorbell = _Doorbell()
+        self._bound[MAIN] = _MainChannel(self._lock, self._doorbell)
         self._owned: weakref.WeakSet[threading.Thread] = weakref.WeakSet()
-
-    def __getitem__(self, channel: Channel[Args, Result]) -> BoundChannel[Args, Result]:
-        """
-        Return *channel* on this bus; the same object each time.
-
-        Raises:
-            ChannelError: *channel* is none, for instance its name.
-        """
-        bound: BoundChannel[Args, Result] | None = self._bound.get(channel)
-        if bound is not None:
-            return bound
-        if not isinstance(channel, Channel):
-            raise ChannelError(channel, "is no channel: a bus is indexed with the channel object, as in bus[START]")
-        made: BoundChannel[Any, Any] = BoundChannel(channel, self._lock)
-        if channel is MAIN:
-            made = _MainChannel(MAIN, self._lock, self._wake)
-        elif channel is LOG:
-            made = _ObserverChannel(LOG, self._lock)
-        elif channel is LIFECYCLE:
-            made = _ObserverChannel(LIFECYCLE, self._lock)
-        kept: BoundChannel[Args, Result] = self._bound.setdefault(channel, made)
-        return kept
-
-    def publish(self, channel: Channel[Args, Result], /, *args: Args.args, **kwargs: Args.kwargs) -> list[Result]:
-        """Same as ``bus[channel].publish(...)``."""
-        return self[channel].publish(*args, **kwargs)
-
-    def subscribe(self, channel: Takes[AnyListener], listener: AnyListener, /, *, priority: int = 50) -> Subscription:
-        """Same as ``bus[channel].subscribe(listener)``, with a poorer message from the checkers."""
-        return self._of(channel).subscribe(listener, priority=priority)
-
-    def unsubscribe(self, channel: Takes[AnyListener], listener: AnyListener, /) -> None:
-        """Same as ``bus[channel].unsubscribe(listener)``."""
-        self._of(channel).unsubscribe(listener)
-
-    def _of(self, channel: Takes[AnyListener]) -> BoundChannel[..., object]:
-        if not isinstance(channel, Channel):
-            raise ChannelError(channel, "is no channel: give the channel object, as in bus.subscribe(START, listener)")
-        return self[channel]
-
-    @property
-    def channels(self) -> tuple[AnyChannel, ...]:
-        """The channels that anybody has asked this bus for, in that order."""
-        return tuple(bound.channel for bound in list(self._bound.values()))
-
-    def log(self, message: str, level: int = INFO) -> None:
-        """Publish *message* on `LOG`; a listener that fails there is told on stderr and changes nothing."""
-        self[LOG].publish(message, level)
 
     @property
     def state(self) -> State:
@@ -285,7 +204,7 @@ class Bus:
         current = self._current
         if current is not None:
             current.goal = State.EXITED
-        self._wake()
+        self._doorbell.ring()
 
     def own(self, thread: threading.Thread) -> None:
         """Let `block` wait for *thread* after the exit, and name it if it does not end."""
@@ -349,7 +268,7 @@ class Bus:
                 `BaseExceptionGroup` if it is several of these.
         """
         with self._lock:
-            serving, self._blocking = not self._blocking, True
+            serving, self._doorbell.attended = not self._doorbell.attended, True
         if not serving:
             self.wait(State.EXITED)
             return
@@ -364,12 +283,12 @@ class Bus:
                         break
                     if not self[MAIN].subscriptions:
                         due = None
-                        self._inbox.get()
+                        self._doorbell.queue.get()
                         continue
                     now = self._clock.now()
                     due = now + interval if due is None else due
                     if now < due:
-                        self._clock.wait(self._inbox, due - now)
+                        self._clock.wait(self._doorbell.queue, due - now)
                         continue
                     # From the last due time and not from now: ticks do not drift.
                     # Those that were missed altogether are not made up for.
@@ -379,7 +298,7 @@ class Bus:
                     problems.append(met)
                     self._exit_requested = True
         finally:
-            self._blocking = False
+            self._doorbell.attended = False
         problems[:0] = self._causes
         self._exit_requested, self._causes = False, []
         problems.extend(self._join_owned(patience))
@@ -408,10 +327,6 @@ class Bus:
             if thread.ident in frames
         ]
         return [StillRunning(stacks, patience)]
-
-    def _wake(self) -> None:
-        if self._blocking:
-            self._inbox.put(None)
 
     def _bring_to(self, goal: State) -> None:
         with self._lock:
@@ -514,7 +429,7 @@ class Bus:
             self._call(subscription, current, Exited)
         self._exit_requested = False
         self._move(State.EXITED)
-        self._wake()
+        self._doorbell.ring()
 
     def _call(
         self,

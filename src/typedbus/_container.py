@@ -15,12 +15,14 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self
 from dependency_injector import containers, providers
 from typing_extensions import TypeVar
 
-from typedbus._bus import ASSEMBLE, LIFECYCLE, Bus
-from typedbus._channel import Hook, Subscription
+from typedbus._bound import Subscription
+from typedbus._bus import Bus
+from typedbus._channel import Hook
 from typedbus._component import Component, Home, cycle_fault, declared_needs, is_provider, needs
 from typedbus._failures import BusFault, DeclarationError, DependencyFault, Fault, InvalidContainer, OverrideError
 from typedbus._lifecycle import hook_faults, hooks_of, phase_of, subscribe_hooks
 from typedbus._order import dependencies_first, start_order
+from typedbus._registry import ASSEMBLE, LIFECYCLE
 from typedbus._states import Constructed
 from typedbus._validation import argument_faults, class_of
 

@@ -11,10 +11,12 @@ import inspect
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Protocol
 
-from typedbus._bus import EXIT, GRACEFUL, LOG, MAIN, START, STOP, Bus
-from typedbus._channel import DEFAULT_PRIORITY, MARK, AnyChannel, BoundChannel, Channel, Hook, Subscription
+from typedbus._bound import BoundChannel, Subscription
+from typedbus._bus import Bus
+from typedbus._channel import DEFAULT_PRIORITY, MARK, AnyChannel, Channel, Hook
 from typedbus._component import Component
 from typedbus._failures import HookFault, describe
+from typedbus._registry import EXIT, GRACEFUL, LOG, MAIN, START, STOP
 
 NAMED_HOOKS = {channel.name: channel for channel in (START, STOP, EXIT, GRACEFUL, MAIN, LOG)}
 _PHASED = (START, STOP, EXIT, GRACEFUL)

@@ -17,9 +17,10 @@ import traceback
 from collections.abc import Generator
 from typing import Final, NoReturn
 
-from typedbus._bus import LIFECYCLE, LOG, Bus
+from typedbus._bus import Bus
 from typedbus._container import Container
 from typedbus._failures import InvalidContainer, NotMainThread, StartCancelled, StillRunning
+from typedbus._registry import LIFECYCLE, LOG
 from typedbus._states import Constructed, Exited, Failed, LifecycleEvent, Moved, Started, Stopped
 
 OK: Final = 0

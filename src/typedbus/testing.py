@@ -16,8 +16,8 @@ from typing import Generic, ParamSpec, Self
 import attrs
 from typing_extensions import TypeVar
 
+from typedbus._bound import BoundChannel
 from typedbus._bus import Clock
-from typedbus._channel import BoundChannel
 from typedbus._running import running
 
 __all__ = ("Call", "FakeClock", "NoAnswer", "Recorder", "running")
