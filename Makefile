@@ -10,7 +10,7 @@ PYTHONS := $(foreach version,3.11 3.12 3.13,$(firstword \
 	$(shell command -v python$(version) 2>/dev/null) \
 	$(wildcard $(HOME)/.pyenv/versions/$(version).*/bin/python$(version))))
 
-.PHONY: demo test check lint types suites clean
+.PHONY: demo test check lint types suites bench clean
 
 demo: .venv/demo
 	$(BIN)/python -m examples.shop
@@ -35,6 +35,11 @@ suites: $(foreach python,$(PYTHONS),suite-$(notdir $(python)))
 suite-%: .venv-%/test
 	.venv-$*/bin/python -m pytest -n auto
 
+bench: .venv/bench
+	$(BIN)/python bench/publish.py
+	$(BIN)/python bench/scale.py
+	$(BIN)/python bench/wait.py
+
 .venv/demo: pyproject.toml
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
@@ -47,6 +52,10 @@ suite-%: .venv-%/test
 
 .venv/check: .venv/test
 	$(BIN)/python -m pip install --quiet --group check
+	touch $@
+
+.venv/bench: .venv/demo
+	$(BIN)/python -m pip install --quiet --group bench
 	touch $@
 
 .venv-%/test: pyproject.toml

@@ -3,8 +3,9 @@ Typed channels, a process bus and a container that wires components to it.
 
 What may import what, from the bottom up; an import contract holds it:
 
-- `_states`, `_order`: pure data and pure algorithms;
+- `_states`, `_order`, `_clock`: pure data, pure algorithms, the time;
 - `_failures`: every exception, with its text;
+- `_publish`: the text of a fast publish, and its compilation;
 - `_channel`, `_bound`: the declaration of a channel, and what it is on a bus;
 - `_registry`, `_bus`: the channels of a bus, and the state machine over them;
 - `_component`, `_lifecycle`, `_validation`, `_container`: declaration, what
@@ -18,8 +19,9 @@ The rungs from `_component` up are imported with their first use.
 from typing import TYPE_CHECKING
 
 from typedbus._bound import BoundChannel, Subscription
-from typedbus._bus import Bus, Clock
-from typedbus._channel import AnyChannel, Channel, Hook, Takes, on
+from typedbus._bus import Bus
+from typedbus._channel import AnyChannel, Channel, Hook, Listens, Takes, on
+from typedbus._clock import Clock
 from typedbus._failures import (
     ArgumentFault,
     BusFault,
@@ -77,18 +79,22 @@ _LATER = {
 }
 
 
-def __getattr__(name: str) -> object:
-    if name == "__version__":
-        from importlib.metadata import version
+__version__: str
 
-        return version("typedbus")
-    if name not in _LATER:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
+if not TYPE_CHECKING:  # checkers would believe that every name is there
 
-    value: object = getattr(import_module(f"{__name__}.{_LATER[name]}"), name)
-    globals()[name] = value
-    return value
+    def __getattr__(name):
+        if name == "__version__":
+            from importlib.metadata import version
+
+            return version("typedbus")
+        if name not in _LATER:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from importlib import import_module
+
+        value = getattr(import_module(f"{__name__}.{_LATER[name]}"), name)
+        globals()[name] = value
+        return value
 
 
 __all__ = (
@@ -124,6 +130,7 @@ __all__ = (
     "InvalidContainer",
     "LifecycleEvent",
     "ListenerError",
+    "Listens",
     "Logs",
     "Moved",
     "NotMainThread",

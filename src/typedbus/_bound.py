@@ -6,12 +6,13 @@ import threading
 import types
 from collections.abc import Callable
 from operator import attrgetter
-from typing import Any, Final, Generic, ParamSpec, Self, overload
+from typing import Any, ClassVar, Final, Generic, ParamSpec, Self, overload
 
 from typing_extensions import TypeVar
 
 from typedbus._channel import DEFAULT_PRIORITY, AnyChannel, Channel
 from typedbus._failures import ChannelFailures, Failure, ListenerError, describe, leave
+from typedbus._publish import HEAT, UNROLLED, Shape, methods, shape_of, unrolled
 
 Args = ParamSpec("Args")
 Result = TypeVar("Result", default=None)
@@ -29,6 +30,7 @@ class Subscription:
 
     # Of any channel: a listener is checked against it before, not here.
     listener: Callable[..., Any]
+    priority: int
 
     def __init__(self, bound: BoundChannel[Any, Any], listener: Callable[..., object], priority: int) -> None:
         self._bound = bound
@@ -71,6 +73,27 @@ class Subscription:
         return f"<Subscription of {self.name} to {self.channel.name!r}, priority {self.priority}>"
 
 
+class _Decorator(Generic[Args, Result]):
+    """What `subscribe` gives when it is given no listener."""
+
+    __slots__ = ("_bound", "_priority")
+
+    def __init__(self, bound: BoundChannel[Args, Result], priority: int) -> None:
+        self._bound = bound
+        self._priority = priority
+
+    def __call__(self, listener: Callable[Args, Result]) -> Callable[Args, Result]:
+        self._bound.subscribe(listener, priority=self._priority)
+        return listener
+
+
+class _Missing:
+    """Stands for the listener that `subscribe` was not given; None would be a mistake to tell."""
+
+
+_MISSING: Final = _Missing()
+
+
 class BoundChannel(Generic[Args, Result]):
     """
     A channel on one bus: who listens, and the publishing.
@@ -80,15 +103,21 @@ class BoundChannel(Generic[Args, Result]):
     from a signal handler and from inside a listener.
     """
 
-    __slots__ = ("_changes", "_lock", "_order", "_subscriptions", "channel")
+    __slots__ = ("_changes", "_heat", "_listeners", "_lock", "_only", "_subscriptions", "_unrolled", "channel")
+
+    _shape: ClassVar[Shape | None] = None
+    _sharing: ClassVar[list[str]] = []
 
     def __init__(self, channel: Channel[Args, Result], lock: threading.RLock) -> None:
         self.channel: Final = channel
         self._lock = lock
         self._subscriptions: dict[object, Subscription] = {}
         # The listeners in running order; None when they have changed since. A
-        # publish takes it as it stands and needs no lock.
-        self._order: tuple[Subscription, ...] | None = ()
+        # publish takes them as they stand and needs no lock.
+        self._listeners: tuple[Callable[Args, Result], ...] | None = ()
+        self._unrolled: Callable[Args, list[Result]] | None = None
+        self._only: Callable[Args, Result] | None = None
+        self._heat = HEAT
         self._changes = 0
 
     def publish(self, /, *args: Args.args, **kwargs: Args.kwargs) -> list[Result]:
@@ -98,7 +127,8 @@ class BoundChannel(Generic[Args, Result]):
         Lower priority runs first, equal priorities in the order in which they
         were subscribed. The listeners are those that were subscribed when the
         publish began. They run in the calling thread, one after the other, and
-        one that raises keeps none of the others from running.
+        one that raises keeps none of the others from running. What the
+        publisher leaves out is filled in with the defaults of the declaration.
 
         Raises:
             ChannelFailures: After the last listener, if any of them raised an
@@ -107,29 +137,78 @@ class BoundChannel(Generic[Args, Result]):
                 at once; what had failed before is their cause, and turns an
                 exit status of success to 1.
         """
+        # For a channel whose signature is known to checkers alone; any other
+        # has a class of its own, made by `bind`, with the same loop.
+        listeners = self._listeners
+        if listeners is None:
+            listeners = self._arrange()
         results: list[Result] = []
         failures: list[Failure] = []
-        order = self._order
-        if order is None:
-            order = self.subscriptions
         try:
-            for subscription in order:
-                listener: Callable[Args, Result] = subscription.listener
+            for listener in listeners:
                 try:
                     results.append(listener(*args, **kwargs))
                 except Exception as error:
-                    failures.append(Failure(subscription.name, self.channel.name, error, listener))
+                    self._note(listener, error, failures)
                 except BaseException as leaving:
-                    if failures:
-                        leave(leaving, ChannelFailures(self.channel.name, failures, results))
+                    self._leave(leaving, failures, results)
                     raise
             if failures:
-                raise ChannelFailures(self.channel.name, failures, results)
+                raise self._failed(failures, results)
         finally:
-            # Each failure's traceback holds this frame: without this they would
-            # keep each other alive until the garbage collector comes.
+            # The traceback of each failure holds this frame.
             del failures
         return results
+
+    def _note(self, listener: Callable[Args, Result], error: Exception, failures: list[Failure]) -> None:
+        """Add *error* to *failures*, by the name of the listener's component if it has one."""
+        subscription = self._subscription_of(listener)
+        name = describe(listener) if subscription is None else subscription.name
+        failures.append(Failure(name, self.channel.name, error, listener))
+
+    def _leave(self, leaving: BaseException, failures: list[Failure], results: list[Result]) -> None:
+        """Let *leaving* carry what had failed before it."""
+        if failures:
+            leave(leaving, self._failed(failures, results))
+
+    def _failed(self, failures: list[Failure], results: list[Result]) -> ChannelFailures:
+        return ChannelFailures(self.channel.name, failures, results)
+
+    def _arrange(self) -> tuple[Callable[Args, Result], ...]:
+        """Bring the listeners in running order."""
+        with self._lock:
+            while (listeners := self._listeners) is None:
+                seen = self._changes
+                listeners = tuple(subscription.listener for subscription in self.subscriptions)
+                only = listeners[0] if len(listeners) == 1 else None
+                # The lock does not keep out a signal handler or a finaliser of
+                # this very thread, which may have subscribed meanwhile.
+                if seen == self._changes:
+                    self._heat = HEAT
+                    self._listeners = listeners
+                    self._only = only
+        return listeners
+
+    def _warm_up(self) -> tuple[Callable[Args, Result], ...]:
+        """Return the listeners, and count: the publishes to come go through a function of their own some day."""
+        heat = self._heat - 1
+        self._heat = heat
+        listeners = self._listeners
+        if listeners is None:
+            return self._arrange()
+        if not heat:
+            self._unroll()
+        return listeners
+
+    def _unroll(self) -> None:
+        """Let the publishes to come go through a function that was made for these very listeners."""
+        with self._lock:
+            seen, listeners = self._changes, self._listeners
+            if self._shape is None or not listeners or len(listeners) > UNROLLED:
+                return
+            made = unrolled(self._shape, self, listeners)
+            if seen == self._changes:
+                self._unrolled = made
 
     @overload
     def subscribe(self, listener: Callable[Args, Result], /, *, priority: int = ...) -> Subscription: ...
@@ -138,33 +217,26 @@ class BoundChannel(Generic[Args, Result]):
     def subscribe(self, /, *, priority: int = ...) -> Callable[[Callable[Args, Result]], Callable[Args, Result]]: ...
 
     def subscribe(
-        self, /, *listeners: Callable[Args, Result], priority: int = DEFAULT_PRIORITY
+        self, listener: Callable[Args, Result] | _Missing = _MISSING, /, *, priority: int = DEFAULT_PRIORITY
     ) -> Subscription | Callable[[Callable[Args, Result]], Callable[Args, Result]]:
         """
         Call *listener* at each later publish, until the subscription ends.
 
-        Without a listener it is a decorator, and gives the function back. A
-        listener that is subscribed already keeps its one subscription, which
-        takes the new priority. Listeners are told apart by equality, as bound
-        methods need; those that cannot be hashed, by identity.
+        Without a listener it is a decorator, and gives the function back, which
+        to checkers has the channel's signature from then on. A listener that is
+        subscribed already keeps its one subscription, which takes the new
+        priority. Listeners are told apart by equality, as bound methods need;
+        those that cannot be hashed, by identity.
 
         Args:
-            listeners: The listener, called with what is published; or nothing.
+            listener: Called with what is published.
             priority: Lower runs first.
 
         Raises:
             ListenerError: The listener cannot be called, or *priority* is no int.
         """
-        if not listeners:
-
-            def decorate(listener: Callable[Args, Result]) -> Callable[Args, Result]:
-                self.subscribe(listener, priority=priority)
-                return listener
-
-            return decorate
-        listener, *others = listeners
-        if others:
-            raise ListenerError(self.channel.name, listeners, "one call subscribes one listener")
+        if isinstance(listener, _Missing):
+            return _Decorator(self, priority)
         if not callable(listener):
             raise ListenerError(self.channel.name, listener, "it cannot be called; give a function or a method")
         if not isinstance(priority, int):
@@ -174,48 +246,95 @@ class BoundChannel(Generic[Args, Result]):
     def unsubscribe(self, listener: Callable[Args, Result], /) -> None:
         """End the subscription of *listener*, if there is one."""
         with self._lock:
-            self._subscriptions.pop(_key(listener), None)
-            self._invalidate()
+            try:
+                self._subscriptions.pop(listener, None)
+            except TypeError:
+                self._subscriptions.pop(id(listener), None)
+            self._changes += 1
+            self._listeners = self._unrolled = self._only = None
 
     @property
     def subscriptions(self) -> tuple[Subscription, ...]:
         """Who listens, in running order."""
         with self._lock:
-            while (order := self._order) is None:
-                seen = self._changes
-                order = tuple(sorted(self._subscriptions.values(), key=attrgetter("priority")))
-                # The lock does not keep out a signal handler or a finaliser of
-                # this very thread, which may have subscribed while we sorted.
-                if seen == self._changes:
-                    self._order = order
-        return order
+            return tuple(sorted(self._subscriptions.values(), key=attrgetter("priority")))
 
     def _add(self, subscription: Subscription) -> Subscription:
         with self._lock:
-            known = self._subscriptions.setdefault(_key(subscription.listener), subscription)
+            try:
+                known = self._subscriptions.setdefault(subscription.listener, subscription)
+            except TypeError:
+                # It cannot be hashed. What it is listed under is no listener's.
+                known = self._subscriptions.setdefault(id(subscription.listener), subscription)
             known.priority = subscription.priority
-            self._invalidate()
+            self._changes += 1
+            self._listeners = self._unrolled = self._only = None
         return known
 
     def _end(self, subscription: Subscription) -> None:
-        key = _key(subscription.listener)
         with self._lock:
-            if self._subscriptions.get(key) is subscription:
-                del self._subscriptions[key]
-                self._invalidate()
+            if self._subscription_of(subscription.listener) is subscription:
+                self.unsubscribe(subscription.listener)
 
-    def _invalidate(self) -> None:
-        self._changes += 1
-        self._order = None
+    def _subscription_of(self, listener: object) -> Subscription | None:
+        try:
+            return self._subscriptions.get(listener)
+        except TypeError:
+            return self._subscriptions.get(id(listener))
+
+    @classmethod
+    def _share(cls, name: str) -> None:
+        """Let Python's own TypeError for a wrong call name the channels that it may be about."""
+        if name not in cls._sharing and len(cls._sharing) <= _NAMED:
+            cls._sharing.append(name)
+            named = " or ".join(cls._sharing[:_NAMED]) + (" or another" if len(cls._sharing) > _NAMED else "")
+            cls.publish.__qualname__ = f"{named}: publish"
 
     def __repr__(self) -> str:
         return f"<BoundChannel {self.channel.name!r} with {len(self._subscriptions)} listener(s)>"
 
 
-def _key(listener: object) -> object:
-    """Return what tells *listener* apart: itself, or its identity where it cannot be hashed."""
-    try:
-        hash(listener)
-    except TypeError:
-        return id(listener)
-    return listener
+_NAMED: Final = 4
+_NO_NAMES: Final[dict[str, object]] = {}
+_classes: Final[dict[object, type[BoundChannel[..., Any]]]] = {}
+
+
+def bind(channel: Channel[Args, Result], lock: threading.RLock) -> BoundChannel[Args, Result]:
+    """
+    Return *channel* for one bus, of a class whose `publish` has the channel's parameters.
+
+    Channels of one signature share a class: it weighs more than many of them.
+    """
+    declared, known = channel._declared, getattr(channel, "__orig_class__", None)
+    names = _NO_NAMES
+    annotations: dict[str, object]
+    defaults: tuple[object, ...] | None = None
+    named_defaults: dict[str, object] | None = None
+    if isinstance(declared, types.FunctionType) and not hasattr(declared, "__wrapped__"):
+        shape, names = shape_of(declared), declared.__globals__
+        annotations, result = dict(declared.__annotations__), declared.__annotations__.get("return")
+        annotations["return"] = f"list[{result}]" if isinstance(result, str) else types.GenericAlias(list, (result,))
+        defaults, named_defaults = declared.__defaults__, declared.__kwdefaults__
+    elif known is not None and isinstance(known.__args__[0], tuple):
+        given = known.__args__[0]
+        shape = Shape(unnamed=tuple(f"arg{index}" for index in range(len(given))))
+        annotations = dict(zip(shape.unnamed, given, strict=True))
+        annotations["return"] = types.GenericAlias(list, (known.__args__[-1],))
+    else:
+        return BoundChannel(channel, lock)
+    # Equal defaults may be different ones, as 1 and True are. The class that a
+    # key leads to keeps them alive, so that their identities stay theirs.
+    given_defaults = (*(defaults or ()), *(named_defaults or {}).values())
+    key = (shape, id(names), repr(annotations), tuple(map(id, given_defaults)))
+    made = _classes.get(key)
+    if made is None:
+        generated = methods(shape, names)
+        publish = generated["publish"]
+        publish.__defaults__, publish.__kwdefaults__ = defaults, named_defaults
+        publish.__annotations__ = annotations
+        publish.__doc__ = BoundChannel.publish.__doc__
+        made = type("BoundChannel", (BoundChannel,), {"__slots__": (), "_shape": shape, "_sharing": [], **generated})
+        _classes[key] = made
+    made._share(channel.name)
+    bound: BoundChannel[Args, Result] = made(channel, lock)  # type: ignore[assignment]  # of the channel's own types
+    return bound

@@ -13,12 +13,12 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Iterable
-from queue import Empty, SimpleQueue
-from typing import Protocol
+from queue import SimpleQueue
 
 import attrs
 
 from typedbus._bound import BoundChannel, Subscription
+from typedbus._clock import Clock, SystemClock
 from typedbus._failures import (
     Failure,
     StartCancelled,
@@ -30,32 +30,6 @@ from typedbus._failures import (
 )
 from typedbus._registry import ASSEMBLE, EXIT, GRACEFUL, LIFECYCLE, MAIN, START, STOP, Registry
 from typedbus._states import Exited, Failed, LifecycleEvent, Moved, Started, State, Stopped
-
-
-class Clock(Protocol):
-    """Where a bus takes the time from; a test may hand in another."""
-
-    def now(self) -> float:
-        """Return the seconds since some fixed moment."""
-        ...
-
-    def wait(self, inbox: SimpleQueue[None], seconds: float) -> None:
-        """Return when something was put into *inbox*, which is taken, or *seconds* have passed."""
-
-
-class SystemClock:
-    """The time of the machine, which is never set back."""
-
-    def now(self) -> float:
-        """Return `time.monotonic()`."""
-        return time.monotonic()
-
-    def wait(self, inbox: SimpleQueue[None], seconds: float) -> None:
-        """Wait on *inbox* for *seconds* at the most."""
-        try:
-            inbox.get(timeout=min(seconds, threading.TIMEOUT_MAX))
-        except Empty:
-            return
 
 
 @attrs.define(eq=False)
@@ -80,9 +54,22 @@ class _MainChannel(BoundChannel[[], None]):
         super().__init__(MAIN, lock)
         self._doorbell = doorbell
 
-    def _invalidate(self) -> None:
-        super()._invalidate()
+    def _add(self, subscription: Subscription) -> Subscription:
+        added = super()._add(subscription)
         self._doorbell.ring()
+        return added
+
+
+@attrs.define(eq=False)
+class _Waiter:
+    """A thread in `Bus.wait`: for which states, which it was, and the lock that it sleeps on."""
+
+    states: frozenset[State]
+    reached: State | None = None
+    woken: threading.Lock = attrs.field(factory=threading.Lock)
+
+    def __attrs_post_init__(self) -> None:
+        self.woken.acquire()
 
 
 @attrs.define(eq=False)
@@ -95,6 +82,7 @@ class _Transition:
     done: threading.Event = attrs.field(factory=threading.Event)
     failures: list[Failure] = attrs.field(factory=list)
     leaving: list[BaseException] = attrs.field(factory=list)
+    has_started: bool = False
     outcome: BaseException | None = None
 
 
@@ -118,7 +106,9 @@ class Bus(Registry):
         #: The transition under way.
         self._current: _Transition | None = None
         self._has_started: list[object] = []
-        self._waiters: list[tuple[frozenset[State], threading.Lock]] = []
+        #: How often the bus has exited: containers build anew after it.
+        self._exits = 0
+        self._waiters: list[_Waiter] = []
         self._exit_requested = False
         self._causes: list[BaseException] = []
         self._doorbell = _Doorbell()
@@ -169,7 +159,8 @@ class Bus(Registry):
         Bring the bus to EXITED, by way of `stop`; nothing happens if it is.
 
         Then the listeners of `EXIT` are called, as those of `STOP` are. A bus
-        that has exited may be started again. To end a process from one of the
+        that has exited may be started again; its containers build their
+        components anew for it. To end a process from one of the
         bus's own threads, which a component's stop() waits for, use `request_exit`.
 
         Raises:
@@ -192,7 +183,7 @@ class Bus(Registry):
 
         Safe from a signal handler, from a listener and from a thread that a
         component will wait for when it stops. A start that is under way is
-        broken off. Without anybody in `block` the request waits for one, until
+        broken off, a stop goes on to the exit. Without anybody in `block` the request waits for one, until
         the bus has exited.
 
         Args:
@@ -210,16 +201,20 @@ class Bus(Registry):
         """Let `block` wait for *thread* after the exit, and name it if it does not end."""
         self._owned.add(thread)
 
-    def wait(self, states: State | Iterable[State], timeout: float | None = None) -> bool:
+    def wait(self, states: State | Iterable[State], timeout: float | None = None) -> State | None:
         """
         Return when the bus is in one of *states*, or passes through it.
+
+        A thread that a component waits for when it stops names the states in
+        which it should give up as well, and looks at which it was: a start may
+        fail.
 
         Args:
             states: One state or several.
             timeout: Seconds; None waits for ever.
 
         Returns:
-            Whether a state was reached in time.
+            The state that was reached, or None if none was in time.
 
         Raises:
             WaitError: *states* is empty, or the caller is a listener of the very
@@ -228,23 +223,22 @@ class Bus(Registry):
         wanted = frozenset((states,) if isinstance(states, State) else states)
         if not wanted:
             raise WaitError(wanted, "give at least one state")
-        woken = threading.Lock()
-        woken.acquire()
-        waiter = (wanted, woken)
+        waiter = _Waiter(wanted)
         # Into the list first, and only then a look at the state: no transition
         # can slip in between, not even one by a signal handler of this thread.
         self._waiters.append(waiter)
         try:
-            if self._state in wanted:
-                return True
+            state = self._state
+            if state in wanted:
+                return state
             current = self._current
             if current is not None and current.thread == threading.get_ident():
                 raise WaitError(
                     wanted,
-                    f"the bus is {self._state.name} and goes on only when this listener returns; "
-                    "wait in a thread of your own",
+                    f"the bus is {state.name} and goes on only when this listener returns; wait in a thread of your own",
                 )
-            return woken.acquire(timeout=-1 if timeout is None else max(0.0, timeout))
+            waiter.woken.acquire(timeout=-1 if timeout is None else min(max(0.0, timeout), threading.TIMEOUT_MAX))
+            return waiter.reached
         finally:
             self._waiters.remove(waiter)
 
@@ -263,10 +257,13 @@ class Bus(Registry):
             patience: Seconds to wait after the exit for the threads that the bus owns.
 
         Raises:
+            ValueError: *interval* is not above 0.
             BaseException: The cause of `request_exit`, what happened to the
                 thread, what the exit failed with, or `StillRunning`; a
                 `BaseExceptionGroup` if it is several of these.
         """
+        if interval <= 0:
+            raise ValueError(f"the interval of ticks is {interval!r} s; give more than nothing")
         with self._lock:
             serving, self._doorbell.attended = not self._doorbell.attended, True
         if not serving:
@@ -367,7 +364,8 @@ class Bus(Registry):
                     self._lead_down(current)
                 elif current.goal is State.STARTED:
                     self._lead_up(current)
-                else:
+                elif self._state is not State.EXITED:
+                    # It is, if the goal was moved since we looked: then we are there.
                     self._lead_out(current)
             current.outcome = _outcome(current, reached)
         except BaseException as interrupt:
@@ -383,7 +381,9 @@ class Bus(Registry):
     def _arrival(self, current: _Transition) -> State | None:
         """Return the state that was the goal if it is reached, and end the transition in the same breath."""
         with self._lock:
-            if self._state is not current.goal:
+            # A start of a bus that has exited may be stopped before it begins.
+            is_down = self._state is State.EXITED and current.goal is State.STOPPED
+            if self._state is not current.goal and not is_down:
                 return None
             # From here on a caller finds no transition to join and begins its own,
             # and a request that comes late moves a goal that nobody looks at.
@@ -410,6 +410,7 @@ class Bus(Registry):
             if current.goal is not State.STARTED:
                 return
             self._set(State.STARTED)
+            current.has_started = True
         self._tell(Moved(State.STARTING, State.STARTED))
 
     def _lead_down(self, current: _Transition) -> None:
@@ -428,6 +429,7 @@ class Bus(Registry):
         for subscription in reversed(self[EXIT].subscriptions):
             self._call(subscription, current, Exited)
         self._exit_requested = False
+        self._exits += 1
         self._move(State.EXITED)
         self._doorbell.ring()
 
@@ -461,10 +463,11 @@ class Bus(Registry):
 
     def _set(self, state: State) -> None:
         self._state = state
-        for wanted, woken in tuple(self._waiters):
+        for waiter in tuple(self._waiters):
             # One waiter may see several of its states before it wakes up.
-            if state in wanted and woken.locked():
-                woken.release()
+            if state in waiter.states and waiter.reached is None:
+                waiter.reached = state
+                waiter.woken.release()
 
     def _tell(self, event: LifecycleEvent) -> None:
         self[LIFECYCLE].publish(event)
@@ -478,7 +481,7 @@ def _outcome(current: _Transition, reached: State) -> BaseException | None:
     told: BaseException | None = None
     if current.failures:
         told = TransitionFailures(current.asked, reached, current.failures)
-    elif current.asked is State.STARTED and reached is not State.STARTED and not current.leaving:
+    elif current.asked is State.STARTED and not current.has_started and not current.leaving:
         told = StartCancelled(reached)
     for leaving in reversed(current.leaving):
         if told is not None:

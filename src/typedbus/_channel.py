@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import types
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Concatenate, Final, Generic, ParamSpec, Self
+from typing import TYPE_CHECKING, Concatenate, Final, Generic, ParamSpec, Protocol, Self
 
 from typing_extensions import TypeVar
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 Args = ParamSpec("Args")
 Result = TypeVar("Result", default=None)
+Result_co = TypeVar("Result_co", covariant=True)
 Owner = TypeVar("Owner")
 Owner_contra = TypeVar("Owner_contra", contravariant=True)
 AnyListener = TypeVar("AnyListener", bound=Callable[..., object])
@@ -75,6 +76,14 @@ class AnyChannel:
         return f"<Channel {self.name!r}>"
 
 
+class Listens(Protocol[Args, Result_co]):
+    """A listener of a channel: whatever can be called with what is published."""
+
+    def __call__(self, *args: Args.args, **kwargs: Args.kwargs) -> Result_co:
+        """Hear what is published, and answer."""
+        ...
+
+
 class Takes(AnyChannel, Generic[AnyListener]):
     """
     What the listeners of a channel look like.
@@ -87,7 +96,7 @@ class Takes(AnyChannel, Generic[AnyListener]):
     __slots__ = ()
 
 
-class Channel(Takes[Callable[Args, Result]], Generic[Args, Result]):
+class Channel(Takes[Listens[Args, Result]], Generic[Args, Result]):
     """
     The declaration of a channel: what is said on it, and what listeners answer.
 
@@ -148,7 +157,10 @@ class Channel(Takes[Callable[Args, Result]], Generic[Args, Result]):
         return self
 
     def __reduce__(self) -> str | tuple[object, ...]:
-        raise ChannelError(self, "cannot be pickled: a copy would be another channel; import it by name instead")
+        raise ChannelError(
+            self.name,
+            "is the name of a channel, which cannot be pickled: a copy would be another channel; import it by name instead",
+        )
 
 
 class Hook(Generic[Owner_contra]):
@@ -190,9 +202,10 @@ def on(
     """
     Mark a method of a component as a listener of *channel*.
 
-    The method itself is given back, unchanged for its callers. A subclass that
-    overrides it is called in its place, marked again or not. Several marks on
-    one method add up.
+    The method itself is given back; to checkers it has the channel's signature
+    from then on. A subclass that overrides it is called in its place, marked
+    again or not. Several marks on one method, of channels of one signature, add
+    up.
 
     Args:
         channel: Checked against the method by mypy and pyright.

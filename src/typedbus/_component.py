@@ -48,6 +48,7 @@ class Home:
 
     name: str
     announce: Callable[[Component[Any], float], None]
+    building: str = ""
     lock: threading.RLock = attrs.field(factory=threading.RLock)
 
 
@@ -76,8 +77,8 @@ class Component(_Singleton, Generic[T_co]):
 
     def __init__(self, cls: Callable[P, T_co], /, *args: P.args, **kwargs: P.kwargs) -> None:
         caller = sys._getframe(1)
-        self.place = f"{caller.f_code.co_filename}:{caller.f_lineno}"
-        self.path = describe(cls)
+        self.place: str = f"{caller.f_code.co_filename}:{caller.f_lineno}"
+        self.path: str = describe(cls)
         self.hooks: tuple[Hook[Any], ...] = ()
         self.unheard: tuple[AnyChannel, ...] = ()
         self.home: Home | None = None
@@ -164,12 +165,14 @@ class Component(_Singleton, Generic[T_co]):
                 if not isinstance(needed, Component) or needed.is_built or needed.overriding is not None:
                     continue
                 needed.home = home
+                home.building = needed.path
                 began = time.monotonic()
                 try:
                     needed._instance = super(Component, needed)._provide((), {})
                 except Exception as error:
                     error.add_note(f"raised while {needed.path} was built ({needed.place})")
                     raise
+                home.building = ""
                 home.announce(needed, time.monotonic() - began)
 
     @property
@@ -310,7 +313,9 @@ def declared_needs(node: object) -> list[object]:
 
 def cycle_fault(circle: Sequence[object]) -> CycleFault:
     """Tell of *circle* by the components along it."""
-    members = [member for member in circle if isinstance(member, Component)]
+    members = [
+        member for member in circle if isinstance(member, Component) and not isinstance(member.overriding, Component)
+    ]
     if not members:
         return CycleFault([repr(member) for member in circle], "declared with dependency-injector's own providers")
     return CycleFault([member.path for member in members], members[0].place)

@@ -9,15 +9,15 @@ and have its methods.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self
 
 from dependency_injector import containers, providers
 from typing_extensions import TypeVar
 
-from typedbus._bound import Subscription
+from typedbus._bound import BoundChannel, Subscription
 from typedbus._bus import Bus
-from typedbus._channel import Hook
+from typedbus._channel import DEFAULT_PRIORITY, Hook
 from typedbus._component import Component, Home, cycle_fault, declared_needs, is_provider, needs
 from typedbus._failures import BusFault, DeclarationError, DependencyFault, Fault, InvalidContainer, OverrideError
 from typedbus._lifecycle import hook_faults, hooks_of, phase_of, subscribe_hooks
@@ -59,7 +59,8 @@ class Container(_DynamicContainer):
 
     Making an instance builds no component. Its components are built one by one,
     dependencies first, under one lock, when the container's bus starts, or when
-    one is called. An instance lives as long as somebody refers to it or to its
+    one is called; after the bus has exited the next start builds them anew. An
+    instance lives as long as somebody refers to it or to its
     bus, and may be used from any thread.
 
     Raises:
@@ -79,6 +80,9 @@ class Container(_DynamicContainer):
             if name in dir(Container) or name in vars(_EMPTY):
                 place = getattr(value, "place", cls.__module__)
                 raise DeclarationError(path, place, f"containers use the name {name!r} themselves; take another")
+            for replaced in _replaced(cls, name):
+                for old, new in _pairs(replaced, value):
+                    _refuse_circle(path, old, new)
             if isinstance(value, Component):
                 value.path = path
             elif isinstance(value, Container):
@@ -125,6 +129,7 @@ class Container(_DynamicContainer):
         self._copies = {id(original): memo[id(original)] for original in originals}
         self._copies.update((id(copied), copied) for copied in list(self._copies.values()))
         self._bus: Bus | None = None
+        self._exits = 0
         self._subscriptions: dict[int, list[Subscription]] = {}
         self._is_valid = False
         self._home = Home(type(self).__name__, self._announce)
@@ -213,14 +218,19 @@ class Container(_DynamicContainer):
             if users and all(id(user) in idle or _is_overridden(user) for user in users):
                 idle.add(id(node))
         order, circles = dependencies_first((root for root in roots if id(root) not in idle), needs)
-        return [node for node in order if isinstance(node, Component)], circles
+        # Where a component stands in for another, the other is out of the play.
+        return [
+            node for node in order if isinstance(node, Component) and not isinstance(node.overriding, Component)
+        ], circles
 
     def _buses(self, live: Iterable[Component[object]]) -> list[Component[object]]:
         return [component for component in live if issubclass(class_of(component) or object, Bus)]
 
     def attach(self) -> Bus:
         """
-        Return the container's bus; whoever starts it, starts the container.
+        Return the container's bus, made ready: who starts it, starts the container.
+
+        For who starts and exits the bus by other means than `running` and `run`.
 
         Raises:
             InvalidContainer: There is none, or more than one.
@@ -236,8 +246,9 @@ class Container(_DynamicContainer):
         return self._attach(bus)
 
     def _attach(self, bus: Bus) -> Bus:
-        self._bus = bus
-        bus[ASSEMBLE].subscribe(self._assemble)
+        if self._bus is not bus:
+            self._bus, self._exits = bus, bus._exits
+        bus[ASSEMBLE]._add(_Assembly(bus[ASSEMBLE], self._assemble, self._home))
         return bus
 
     def _assemble(self) -> None:
@@ -245,6 +256,12 @@ class Container(_DynamicContainer):
         self.validate()
         bus = self.attach()
         live, _ = self._live()
+        if self._exits != bus._exits:
+            # What they took in their constructors they have let go in exit().
+            self._exits = bus._exits
+            for component in live:
+                if component.is_built and component() is not bus:
+                    self._forget(component)
         hooks = {id(component): hooks_of(component, class_of(component) or object) for component in live}
         for number, phase in start_order(len(live), _needs_by_number(live), [phase_of(hooks[id(c)]) for c in live]):
             component = live[number]
@@ -275,14 +292,29 @@ class Container(_DynamicContainer):
                 users[id(node)] = node
         return [user for user in users.values() if isinstance(user, Component)]
 
-    def _forget(self, component: Component[object]) -> None:
+    def _forget(self, component: object) -> None:
         """Drop the instance of *component*, and what of it listens."""
         for subscription in self._subscriptions.pop(id(component), ()):
             subscription.cancel()
-        component.reset()
+        if isinstance(component, Component):
+            component.reset()
 
     def __repr__(self) -> str:
         return f"<{self._home.name} with {len(self._members)} declaration(s)>"
+
+
+class _Assembly(Subscription):
+    """The start of a container, by the name of what it is building just then."""
+
+    __slots__ = ("_home",)
+
+    def __init__(self, bound: BoundChannel[[], None], listener: Callable[[], None], home: Home) -> None:
+        super().__init__(bound, listener, DEFAULT_PRIORITY)
+        self._home = home
+
+    @property
+    def name(self) -> str:
+        return self._home.building or self._home.name
 
 
 class Override(Generic[T]):
@@ -317,13 +349,14 @@ class Override(Generic[T]):
         if isinstance(replacement, Component):
             # What it refers to in the class of the container is in this instance a copy.
             standing_in = providers.deepcopy(replacement, dict(container._copies))
-            standing_in.home = component.home
+            standing_in.home, standing_in.path = component.home, component.path
         injector.override(standing_in)
         container._is_valid = False
         try:
             yield
         finally:
-            for user in users:
+            own = [node for node in dependencies_first([standing_in], needs)[0] if id(node) not in container._copies]
+            for user in (*users, *own):
                 container._forget(user)
             injector.reset_last_overriding()
             container._is_valid = False
@@ -354,12 +387,18 @@ def _replace(base: type, memo: dict[int, Any]) -> None:
     if not issubclass(base, Container):
         return
     for name, value in vars(base).items():
-        for above in base.__bases__:
-            replaced = getattr(above, "_declared", {}).get(name)
+        for replaced in _replaced(base, name):
             for old, new in _pairs(replaced, value):
                 for original in dependencies_first([new], declared_needs)[0]:
                     providers.deepcopy(original, memo)
                 memo[id(old)] = memo[id(new)]
+
+
+def _replaced(base: type, name: str) -> list[object]:
+    """Return what the bases of the class *base* declare as *name*."""
+    return [
+        above._declared[name] for above in base.__bases__ if issubclass(above, Container) and name in above._declared
+    ]
 
 
 def _pairs(old: object, new: object) -> Iterator[tuple[object, object]]:
@@ -368,6 +407,16 @@ def _pairs(old: object, new: object) -> Iterator[tuple[object, object]]:
             yield from _pairs(member, new._members.get(name))
     elif is_provider(old) and is_provider(new) and old is not new:
         yield old, new
+
+
+def _refuse_circle(path: str, old: object, new: object) -> None:
+    """Raise if *new* takes the place of *old* and needs something that needs *old*; it may wrap *old* itself."""
+    for node in dependencies_first([new], declared_needs)[0]:
+        if node is not new and node is not old and any(need is old for need in declared_needs(node)):
+            place, between = getattr(new, "place", repr(new)), getattr(node, "path", repr(node))
+            raise DeclarationError(
+                path, place, f"it needs {between}, which needs what this takes the place of; they would go in a circle"
+            )
 
 
 def _is_overridden(node: Any) -> bool:
@@ -394,7 +443,7 @@ def _needs_by_number(live: list[Component[object]]) -> dict[int, set[int]]:
 
 def _no_bus(container: str, needing: Component[object] | None) -> BusFault:
     who = f"{needing.path} listens to channels" if needing else "it is to be started"
-    place = needing.place if needing else container
+    place = needing.place if needing else "its class"
     return BusFault(container, place, f"it has no bus, and {who}", "declare one: bus = Component(Bus)")
 
 

@@ -8,6 +8,7 @@ docs/errors.md has a section for each.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterable, Sequence
 from typing import Self
 
@@ -21,7 +22,11 @@ def describe(listener: object) -> str:
     function = getattr(listener, "__func__", listener)
     name = getattr(function, "__qualname__", None)
     if not isinstance(name, str):
-        return repr(listener)
+        try:
+            return repr(listener)
+        except Exception:
+            # It is named in the middle of a publish, which it must not end.
+            return object.__repr__(listener)
     module = getattr(function, "__module__", None)
     return f"{module}.{name}" if module else name
 
@@ -39,7 +44,9 @@ class Failure:
         note = f"raised by {self.name} on channel {self.channel!r}"
         # An exception object that is raised again and again is noted once.
         if note not in getattr(self.error, "__notes__", ()):
-            self.error.add_note(note)
+            # An exception may refuse every attribute, as a frozen class does.
+            with contextlib.suppress(Exception):
+                self.error.add_note(note)
 
 
 class ChannelFailures(ExceptionGroup[Exception]):
@@ -209,7 +216,7 @@ class StillRunning(RuntimeError):
 
     def __init__(self, threads: Sequence[tuple[str, str]], patience: float) -> None:
         super().__init__(threads, patience)
-        self.threads = tuple(threads)
+        self.threads: tuple[tuple[str, str], ...] = tuple(threads)
         self.patience = patience
 
     def __str__(self) -> str:
@@ -267,8 +274,8 @@ class OutsideContainer(RuntimeError):
         self.place = place
 
     def __str__(self) -> str:
-        owner, dot, name = self.path.rpartition(".")
-        way_out = f"{owner}().{name}()" if dot else "shop = Shop(); shop.orders()"
+        container, _, name = self.path.partition(".")
+        way_out = f"{container}().{name}()"
         return (
             f"{self.path} ({self.place}) is a declaration and builds nothing; "
             f"call it on an instance of its container: {way_out}"
@@ -325,8 +332,8 @@ class CycleFault(Fault):
             f"components need each other in a circle: {shown}",
             "take one of these arguments away, or hand it over later, on a channel or in start()",
         )
-        self.args = (tuple(cycle), place)
-        self.cycle = tuple(cycle)
+        self.args: tuple[object, ...] = (tuple(cycle), place)
+        self.cycle: tuple[str, ...] = tuple(cycle)
 
 
 class DependencyFault(Fault):
@@ -337,9 +344,9 @@ class DependencyFault(Fault):
             path,
             place,
             "it needs a Dependency() that nobody has given a provider",
-            "override the dependency with one, or give it a default",
+            "give it a default, or a provider: container.dependency.override(providers.Object(...))",
         )
-        self.args = (path, place)
+        self.args: tuple[object, ...] = (path, place)
 
 
 class HookFault(Fault):
@@ -391,3 +398,8 @@ class NotMainThread(RuntimeError):
             "run() looks after the signals of the process and works in the main thread alone; "
             "elsewhere use `with running(container):`, which touches no signal"
         )
+
+
+# Tracebacks and pickles name the place from which users import.
+for _raised in [value for value in globals().values() if isinstance(value, type) and issubclass(value, BaseException)]:
+    _raised.__module__ = "typedbus"

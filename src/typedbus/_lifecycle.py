@@ -98,10 +98,10 @@ def hook_faults(component: Component[object], cls: type, hooks: Sequence[Hook[ob
     faults = []
     for hook in hooks:
         problem = _misfit(hook, cls)
-        if hook.channel in (STOP, EXIT) and hook.priority not in (None, phase_of(hooks)):
+        if hook.channel in _PHASED and hook.priority not in (None, phase_of(hooks)):
             problem = (
-                f"is to be called at priority {hook.priority}, but the component starts at {phase_of(hooks)} "
-                "and ends in the exact reverse"
+                f"is to be called at priority {hook.priority}, but the component starts at {phase_of(hooks)}, "
+                "and all of its life goes in that order or its exact reverse"
             )
         if problem is not None:
             remedy = "change it, or take away what makes it a listener"

@@ -8,7 +8,7 @@ from typing import Any, Final, ParamSpec
 
 from typing_extensions import TypeVar
 
-from typedbus._bound import BoundChannel, Subscription
+from typedbus._bound import BoundChannel, Subscription, bind
 from typedbus._channel import AnyChannel, AnyListener, Channel, Takes
 from typedbus._failures import ChannelError, ChannelFailures
 from typedbus._states import LifecycleEvent
@@ -81,7 +81,7 @@ class Registry:
             return bound
         if not isinstance(channel, Channel):
             raise ChannelError(channel, "is no channel: a bus is indexed with the channel object, as in bus[START]")
-        kept: BoundChannel[Args, Result] = self._bound.setdefault(channel, BoundChannel(channel, self._lock))
+        kept: BoundChannel[Args, Result] = self._bound.setdefault(channel, bind(channel, self._lock))
         return kept
 
     def publish(self, channel: Channel[Args, Result], /, *args: Args.args, **kwargs: Args.kwargs) -> list[Result]:

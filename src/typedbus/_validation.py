@@ -57,8 +57,8 @@ def argument_faults(component: Component[object]) -> list[ArgumentFault]:
         required = one.default is one.empty and one.kind not in (one.VAR_POSITIONAL, one.VAR_KEYWORD)
         if required and one.name not in taken and (one.name not in names or one.kind is one.POSITIONAL_ONLY):
             problems.append(f"misses {one.name!r}")
-    built_by = describe(component.builds)
+    built_by = f"{describe(component.builds)}{signature.replace(return_annotation=inspect.Signature.empty)}"
     return [
-        ArgumentFault(component.path, component.place, f"{built_by}{signature} {problem}", "correct the declaration")
+        ArgumentFault(component.path, component.place, f"{built_by} {problem}", "correct the declaration")
         for problem in problems
     ]

@@ -29,9 +29,9 @@ SOFTWARE: Final = 70  # EX_SOFTWARE of sysexits.h
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 
 
-def run(container: type[Container], /) -> int:
+def run(container: Container | type[Container], /) -> int:
     """
-    Start *container*, serve until its bus exits, and return the exit status.
+    Start *container*, or an instance of it, serve until its bus exits, and return the exit status.
 
     ``raise SystemExit(run(Shop))`` is the whole of a program. The life cycle and
     what is published on `LOG` are told on stderr as they happen. SIGINT and
@@ -50,7 +50,7 @@ def run(container: type[Container], /) -> int:
     if threading.current_thread() is not threading.main_thread():
         raise NotMainThread
     try:
-        instance = container()
+        instance = container() if isinstance(container, type) else container
         instance.validate()
         bus = instance.attach()
     except InvalidContainer as invalid:

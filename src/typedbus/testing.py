@@ -17,7 +17,7 @@ import attrs
 from typing_extensions import TypeVar
 
 from typedbus._bound import BoundChannel
-from typedbus._bus import Clock
+from typedbus._clock import Clock
 from typedbus._running import running
 
 __all__ = ("Call", "FakeClock", "NoAnswer", "Recorder", "running")
@@ -74,11 +74,23 @@ class Recorder(Generic[Args, Result]):
         return self
 
     def times(self, /, *args: Args.args, **kwargs: Args.kwargs) -> int:
-        """Return how many publishes had exactly these arguments; checkers hold them against the channel."""
-        return self.calls.count(Call(args, kwargs))
+        """
+        Return how many publishes had exactly these arguments; checkers hold them against the channel.
+
+        What is left out is filled in as `publish` does.
+        """
+        return self.calls.count(self._call(args, kwargs))
+
+    def _call(self, args: tuple[object, ...], kwargs: dict[str, object]) -> Call:
+        signature = self._bound.channel.signature()
+        if signature is None:
+            return Call(args, kwargs)
+        given = signature.bind(*args, **kwargs)
+        given.apply_defaults()
+        return Call(given.args, given.kwargs)
 
     def _listen(self, /, *args: Args.args, **kwargs: Args.kwargs) -> Result:
-        self.calls.append(Call(args, kwargs))
+        self.calls.append(self._call(args, kwargs))
         if self._answer is None:
             nothing: Result = None  # type: ignore[assignment]  # __enter__ lets in only channels of no result
             return nothing

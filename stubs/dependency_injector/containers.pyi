@@ -8,9 +8,7 @@ from collections.abc import Iterable
 from dependency_injector.providers import Provider
 
 class WiringConfiguration:
-    def __init__(
-        self, modules: Iterable[object] | None = None, packages: Iterable[object] | None = None
-    ) -> None: ...
+    def __init__(self, modules: Iterable[object] | None = None, packages: Iterable[object] | None = None) -> None: ...
 
 class DynamicContainer:
     providers: dict[str, Provider[object]]

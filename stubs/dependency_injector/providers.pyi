@@ -9,10 +9,12 @@
 # - `override` gives a context of Never.
 # - Dependency's `default` is typed as if it were always there.
 
-from collections.abc import Callable as _Callable, Iterator, Mapping
-from typing import Generic, overload
+from collections.abc import Callable as _Callable
+from collections.abc import Iterator, Mapping
+from typing import Generic
+from typing import Self as _Self
 
-from typing_extensions import Self as _Self, TypeVar
+from typing_extensions import TypeVar
 
 _T = TypeVar("_T")
 _T_co = TypeVar("_T_co", covariant=True)
@@ -84,7 +86,9 @@ class Dict(Provider[dict[object, object]]):
     def __init__(self, dict_: Mapping[object, object] | None = None, **kwargs: object) -> None: ...
 
 class Container(Provider[_T_co]):
-    def __init__(self, container_cls: type[_T_co] = ..., container: _T_co | None = None, **overriding_providers: object) -> None: ...
+    def __init__(
+        self, container_cls: type[_T_co] = ..., container: _T_co | None = None, **overriding_providers: object
+    ) -> None: ...
 
 class ProvidedInstance(Provider[object]):
     def __getattr__(self, item: str) -> AttributeGetter: ...
