@@ -1,0 +1,58 @@
+"""Requests that come at the edge of a transition."""
+
+from __future__ import annotations
+
+from typedbus import LIFECYCLE, MAIN, Bus, LifecycleEvent, Moved, State
+
+
+def test_a_request_that_comes_when_the_bus_has_started_does_not_undo_the_start() -> None:
+    """start() returns, since everything had started; the exit follows it."""
+    bus = Bus()
+    states: list[State] = []
+
+    @bus[LIFECYCLE].subscribe()
+    def leave_at_once(event: LifecycleEvent, /) -> None:
+        if isinstance(event, Moved):
+            states.append(event.after)
+            if event.after is State.STARTED:
+                bus.request_exit()
+
+    bus.start()
+    bus.block()
+
+    assert states == [
+        State.STARTING,
+        State.STARTED,
+        State.STOPPING,
+        State.STOPPED,
+        State.EXITING,
+        State.EXITED,
+    ]
+
+
+def test_an_exit_that_comes_before_a_start_has_begun_leaves_nothing_to_do() -> None:
+    """A bus that has exited exits once, also if a start of it is called off before its first listener."""
+    bus = Bus()
+    bus.exit()
+    exits: list[Moved] = []
+
+    @bus[LIFECYCLE].subscribe()
+    def note(event: LifecycleEvent, /) -> None:
+        if isinstance(event, Moved) and event.after is State.EXITING:
+            exits.append(event)
+
+    bus.exit()
+    bus.stop()
+
+    assert exits == []
+    assert bus.state is State.EXITED
+
+
+def test_a_subscription_to_main_is_one_like_any_other() -> None:
+    """It can be ended by what subscribe returned."""
+    bus = Bus()
+
+    with bus[MAIN].subscribe(lambda: None):
+        assert len(bus[MAIN].subscriptions) == 1
+
+    assert bus[MAIN].subscriptions == ()

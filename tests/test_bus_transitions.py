@@ -1,0 +1,935 @@
+"""What start, stop and exit of a bus do, in which order, and what their callers are told."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import gc
+import linecache
+import re
+import sys
+import threading
+import time
+import traceback
+import weakref
+from collections.abc import Callable
+from queue import SimpleQueue
+from typing import Self
+
+import pytest
+
+from typedbus import (
+    EXIT,
+    LIFECYCLE,
+    START,
+    STOP,
+    Bus,
+    Channel,
+    Exited,
+    Failed,
+    LifecycleEvent,
+    Moved,
+    StartCancelled,
+    Started,
+    State,
+    Stopped,
+    TransitionError,
+    TransitionFailures,
+)
+from typedbus._registry import ASSEMBLE
+
+TO_STARTED = [(State.STOPPED, State.STARTING), (State.STARTING, State.STARTED)]
+TO_STOPPED = [(State.STARTED, State.STOPPING), (State.STOPPING, State.STOPPED)]
+TO_EXITED = [(State.STOPPED, State.EXITING), (State.EXITING, State.EXITED)]
+ROLLED_BACK = [
+    (State.STOPPED, State.STARTING),
+    (State.STARTING, State.STOPPING),
+    (State.STOPPING, State.STOPPED),
+]
+
+
+class Part:
+    """Writes down what happens to it, and raises what it is told to."""
+
+    def __init__(self, name: str, said: list[str], **errors: BaseException) -> None:
+        self.name = name
+        self.said = said
+        self.errors = errors
+
+    def start(self) -> None:
+        self._do("start")
+
+    def stop(self) -> None:
+        self._do("stop")
+
+    def exit(self) -> None:
+        self._do("exit")
+
+    def _do(self, what: str) -> None:
+        self.said.append(f"{what} {self.name}")
+        if what in self.errors:
+            raise self.errors[what]
+
+
+class Calling(threading.Thread):
+    """A call in a thread of its own, with what it returned or raised."""
+
+    def __init__(self, call: Callable[[], object]) -> None:
+        super().__init__(daemon=True)
+        self._call = call
+        self.result: object = None
+        self.error: BaseException | None = None
+        self.start()
+
+    def run(self) -> None:
+        try:
+            self.result = self._call()
+        except BaseException as error:
+            self.error = error
+
+    def ended(self) -> Self:
+        """Return when the call has ended; one that hangs is told with its stack."""
+        self.join(10)
+        frame = sys._current_frames().get(self.ident or 0)
+        assert frame is None or not self.is_alive(), "".join(traceback.format_stack(frame))
+        return self
+
+    def asleep(self) -> Self:
+        """Return when the thread stands still at a line that waits for something."""
+        moment, deadline = threading.Event(), time.monotonic() + 10
+        before, here = None, (0, 0, "")
+        while before != here or not re.search(r"(inbox|waiter|woken)\.(acquire|get)\(", here[2]):
+            assert time.monotonic() < deadline, f"the thread does not wait; it is at {here[2]!r}"
+            moment.wait(0.0005)
+            frame, before = sys._current_frames().get(self.ident or 0), here
+            if frame is not None:
+                here = (id(frame), frame.f_lasti, linecache.getline(frame.f_code.co_filename, frame.f_lineno))
+        return self
+
+
+class Gate:
+    """A listener in which a transition stands still until it is opened."""
+
+    def __init__(self, error: BaseException | None = None) -> None:
+        self.entered = threading.Event()
+        self.opened = threading.Event()
+        self.error = error
+
+    def __call__(self) -> None:
+        self.entered.set()
+        assert self.opened.wait(10)
+        if self.error is not None:
+            raise self.error
+
+    def hold(self, call: Callable[[], object]) -> Calling:
+        """Begin *call* in a thread, and return when it stands here."""
+        caller = Calling(call)
+        assert self.entered.wait(10)
+        return caller
+
+
+class CountingClock:
+    """Goes one second on each time that it is looked at."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def now(self) -> float:
+        self.seconds += 1.0
+        return self.seconds
+
+    def wait(self, inbox: SimpleQueue[None], seconds: float) -> None:
+        raise AssertionError("nothing ticks here")
+
+
+def subscribe(bus: Bus, *parts: Part) -> None:
+    """Let *parts* start, stop and exit with *bus*."""
+    for part in parts:
+        bus[START].subscribe(part.start)
+        bus[STOP].subscribe(part.stop)
+        bus[EXIT].subscribe(part.exit)
+
+
+def raising(error: BaseException) -> Callable[[], None]:
+    """Return a listener that raises *error*."""
+
+    def raises() -> None:
+        raise error
+
+    return raises
+
+
+def state_after(ask: Callable[[Bus], None], bus: Bus) -> State:
+    """Ask *bus* for a transition, and return the state that it is in at once when the call returns."""
+    ask(bus)
+    return bus.state
+
+
+def moves(bus: Bus) -> list[tuple[State, State]]:
+    """Return a list that grows by each move of *bus*."""
+    seen: list[tuple[State, State]] = []
+
+    @bus[LIFECYCLE].subscribe()
+    def look(event: LifecycleEvent) -> None:
+        if isinstance(event, Moved):
+            seen.append((event.before, event.after))
+
+    return seen
+
+
+def events(bus: Bus) -> list[LifecycleEvent]:
+    """Return a list that grows by each event of *bus*."""
+    seen: list[LifecycleEvent] = []
+    bus[LIFECYCLE].subscribe(seen.append)
+    return seen
+
+
+def test_a_new_bus_is_stopped() -> None:
+    """A bus begins its life STOPPED."""
+    assert Bus().state is State.STOPPED
+
+
+def test_a_bus_goes_through_its_states_in_order() -> None:
+    """start, stop and exit go through every state on their way, and through no other."""
+    bus = Bus()
+    seen = moves(bus)
+
+    bus.start()
+    bus.stop()
+    bus.exit()
+
+    assert seen == TO_STARTED + TO_STOPPED + TO_EXITED
+
+
+def test_listeners_find_the_bus_in_the_state_that_they_belong_to() -> None:
+    """The state has changed when the listeners of a transition run, and again when the call returns."""
+    bus = Bus()
+    seen: list[State] = []
+    for channel, bring in ((START, bus.start), (STOP, bus.stop), (EXIT, bus.exit)):
+        bus[channel].subscribe(lambda: seen.append(bus.state))
+        bring()
+        seen.append(bus.state)
+
+    assert seen == [*list(State)[1:4], State.STOPPED, State.EXITING, State.EXITED]
+
+
+def test_lifecycle_tells_everything_in_order() -> None:
+    """Each move and each listener is told when it is over, with the seconds that it took."""
+    bus = Bus(clock=CountingClock())
+    path = bus[START].subscribe(lambda: None).path
+    bus[STOP].subscribe(lambda: None)
+    bus[EXIT].subscribe(lambda: None)
+    seen = events(bus)
+
+    bus.start()
+    bus.exit()
+
+    assert seen == [
+        Moved(State.STOPPED, State.STARTING),
+        Started(path, 1.0),
+        Moved(State.STARTING, State.STARTED),
+        Moved(State.STARTED, State.STOPPING),
+        Stopped(path, 1.0),
+        Moved(State.STOPPING, State.STOPPED),
+        Moved(State.STOPPED, State.EXITING),
+        Exited(path, 1.0),
+        Moved(State.EXITING, State.EXITED),
+    ]
+
+
+def test_lifecycle_tells_a_failure_in_its_place() -> None:
+    """A listener that raised is told with channel, time and error, before the roll-back."""
+    bus = Bus(clock=CountingClock())
+    error = ValueError("no database")
+    path = bus[START].subscribe(raising(error)).path
+    seen = events(bus)
+
+    with pytest.raises(TransitionFailures):
+        bus.start()
+
+    assert seen == [
+        Moved(State.STOPPED, State.STARTING),
+        Failed(path, "start", 1.0, error),
+        Moved(State.STARTING, State.STOPPING),
+        Moved(State.STOPPING, State.STOPPED),
+    ]
+
+
+def test_what_assembles_is_not_told_as_started() -> None:
+    """The listeners of ASSEMBLE prepare a start and are no part of what starts."""
+    bus = Bus()
+    bus[ASSEMBLE].subscribe(lambda: None)
+    seen = events(bus)
+
+    bus.start()
+
+    assert seen == [Moved(*move) for move in TO_STARTED]
+
+
+@pytest.mark.parametrize("bring", [Bus.stop, Bus.exit], ids=["stop", "exit"])
+@pytest.mark.parametrize("state", [State.STOPPED, State.EXITED], ids=lambda state: state.name)
+def test_what_is_done_already_is_not_done_again(bring: Callable[[Bus], None], state: State) -> None:
+    """stop and exit of a bus that has stopped or exited call nobody a second time."""
+    bus = Bus()
+    said: list[str] = []
+    subscribe(bus, Part("a", said))
+    bus.start()
+    (bus.exit if state is State.EXITED else bus.stop)()
+    said.clear()
+
+    bring(bus)
+
+    assert said == ["exit a"] * (state is State.STOPPED and bring is Bus.exit)
+
+
+def test_a_bus_that_is_started_cannot_be_started_again() -> None:
+    """The error names the state that the bus is in and the one that it cannot go to."""
+    bus = Bus()
+    bus.start()
+
+    with pytest.raises(TransitionError, match="STARTED cannot go to STARTING") as raised:
+        bus.start()
+
+    assert (raised.value.state, raised.value.target) == (State.STARTED, State.STARTING)
+    assert bus.state is State.STARTED
+
+
+@pytest.mark.parametrize("channel", [STOP, EXIT], ids=lambda channel: channel.name)
+def test_a_bus_on_its_way_down_cannot_be_started(channel: Channel[[], None]) -> None:
+    """start in a listener of STOP or EXIT is an error of that listener, and the way down goes on."""
+    bus = Bus()
+    bus[channel].subscribe(bus.start)
+    bus.start()
+
+    with pytest.raises(TransitionFailures) as raised:
+        bus.exit()
+
+    error = raised.value.exceptions[0]
+    assert isinstance(error, TransitionError)
+    assert (error.state.name, error.target) == ({"stop": "STOPPING", "exit": "EXITING"}[channel.name], State.STARTING)
+    assert bus.state is State.EXITED
+
+
+def test_a_bus_that_has_exited_can_be_started_again() -> None:
+    """The second life of a bus is like its first."""
+    bus = Bus()
+    said: list[str] = []
+    subscribe(bus, Part("a", said))
+    bus.start()
+    bus.exit()
+    seen = moves(bus)
+
+    bus.start()
+    bus.exit()
+
+    assert said == ["start a", "stop a", "exit a"] * 2
+    assert seen == [(State.EXITED, State.STARTING), TO_STARTED[1], *TO_STOPPED, *TO_EXITED]
+
+
+def test_stop_is_the_exact_reverse_of_start() -> None:
+    """What started last stops first, by priority and among equals by order of subscription."""
+    bus = Bus()
+    said: list[str] = []
+    for name, priority in (("late", 70), ("first", 50), ("second", 50), ("early", 10)):
+        part = Part(name, said)
+        bus[START].subscribe(part.start, priority=priority)
+        bus[STOP].subscribe(part.stop, priority=priority)
+
+    bus.start()
+    started, said[:] = [text.removeprefix("start ") for text in said], []
+    bus.stop()
+
+    assert started == ["early", "first", "second", "late"]
+    assert [text.removeprefix("stop ") for text in said] == started[::-1]
+
+
+def test_exit_calls_its_listeners_in_reverse_too() -> None:
+    """What came first lets go last."""
+    bus = Bus()
+    said: list[str] = []
+    bus[EXIT].subscribe(Part("late", said).exit, priority=70)
+    bus[EXIT].subscribe(Part("a", said).exit)
+    bus[EXIT].subscribe(Part("b", said).exit)
+
+    bus.exit()
+
+    assert said == ["exit late", "exit b", "exit a"]
+
+
+def test_exit_of_a_started_bus_stops_it_first() -> None:
+    """Every listener of STOP has been called before the first of EXIT."""
+    bus = Bus()
+    said: list[str] = []
+    subscribe(bus, Part("a", said), Part("b", said))
+    bus.start()
+    said.clear()
+
+    bus.exit()
+
+    assert said == ["stop b", "stop a", "exit b", "exit a"]
+
+
+def test_what_is_subscribed_while_assembling_starts() -> None:
+    """The listeners of START are looked up when all is assembled."""
+    bus = Bus()
+    said: list[str] = []
+    bus[ASSEMBLE].subscribe(lambda: subscribe(bus, Part("a", said)))
+
+    bus.start()
+    bus.stop()
+
+    assert said == ["start a", "stop a"]
+
+
+def test_a_failed_start_stops_what_had_started() -> None:
+    """Objects whose start had returned are stopped, in reverse; those after the failure are never started."""
+    bus = Bus()
+    said: list[str] = []
+    broken = Part("broken", said, start=OSError("port taken"))
+    subscribe(bus, Part("a", said), Part("b", said), broken, Part("never", said))
+    seen = moves(bus)
+
+    with pytest.raises(TransitionFailures):
+        bus.start()
+
+    assert said == ["start a", "start b", "start broken", "stop b", "stop a"]
+    assert seen == ROLLED_BACK
+    assert bus.state is State.STOPPED
+
+
+def test_a_failed_start_tells_what_failed() -> None:
+    """The caller gets each failure of start and roll-back, in order, with what was asked for and what is."""
+    bus = Bus()
+    unable, unwilling = OSError("port taken"), ValueError("no lock file")
+    a, b = Part("a", [], stop=unwilling), Part("b", [], start=unable)
+    subscribe(bus, a, b)
+
+    with pytest.raises(TransitionFailures, match="could not be started") as raised:
+        bus.start()
+
+    assert raised.value.exceptions == (unable, unwilling)
+    assert [(failure.channel, failure.listener) for failure in raised.value.failures] == [
+        ("start", b.start),
+        ("stop", a.stop),
+    ]
+    assert (raised.value.goal, raised.value.state) == (State.STARTED, State.STOPPED)
+
+
+def test_failures_bear_the_name_of_their_listener() -> None:
+    """A failure is called as its subscription is, and its error says so in a note."""
+    bus = Bus()
+    error = ValueError()
+    subscription = bus[START].subscribe(raising(error))
+
+    with pytest.raises(TransitionFailures) as raised:
+        bus.start()
+
+    assert raised.value.failures[0].name == subscription.name
+    assert error.__notes__ == [f"raised by {subscription.name} on channel 'start'"]
+
+
+def test_a_start_may_succeed_after_one_that_failed() -> None:
+    """A roll-back leaves a bus that can be started again, and stopped as if nothing had been."""
+    bus = Bus()
+    said: list[str] = []
+    a, b = Part("a", said), Part("b", said, start=OSError("port taken"))
+    subscribe(bus, a, b)
+    with contextlib.suppress(TransitionFailures):
+        bus.start()
+    said.clear()
+    b.errors.clear()
+
+    bus.start()
+    bus.stop()
+
+    assert said == ["start a", "start b", "stop b", "stop a"]
+
+
+def test_a_start_that_cannot_be_assembled_starts_nothing() -> None:
+    """A failure in ASSEMBLE is a failed start, before anything has started."""
+    bus = Bus()
+    said: list[str] = []
+    subscribe(bus, Part("a", said))
+    bus[ASSEMBLE].subscribe(raising(ValueError("no settings")))
+
+    with pytest.raises(TransitionFailures) as raised:
+        bus.start()
+
+    assert raised.value.failures[0].channel == "assemble"
+    assert said == []
+    assert bus.state is State.STOPPED
+
+
+def test_who_only_stops_is_always_stopped() -> None:
+    """A listener of STOP whose object starts nothing is called in every roll-back, function or method."""
+    bus = Bus()
+    said: list[str] = []
+    bus[STOP].subscribe(lambda: said.append("stop plain"))
+    bus[STOP].subscribe(Part("idle", said).stop)
+    bus[START].subscribe(raising(ValueError()))
+
+    with pytest.raises(TransitionFailures):
+        bus.start()
+
+    assert said == ["stop idle", "stop plain"]
+
+
+def test_who_came_after_the_start_is_not_stopped() -> None:
+    """An object that is subscribed to START while the others start has nothing to stop."""
+    bus = Bus()
+    said: list[str] = []
+    bus[START].subscribe(lambda: subscribe(bus, Part("latecomer", said)))
+    bus.start()
+
+    bus.stop()
+
+    assert said == []
+
+
+def test_who_started_is_stopped_though_it_starts_no_more() -> None:
+    """What had started is known from the start, not from who listens to START at the end."""
+    bus = Bus()
+    said: list[str] = []
+    a, b = Part("a", said), Part("b", said)
+    subscribe(bus, a, b)
+    bus.start()
+    bus[START].unsubscribe(a.start)
+
+    bus.stop()
+
+    assert said[2:] == ["stop b", "stop a"]
+
+
+def test_what_has_stopped_is_let_go() -> None:
+    """A stopped bus does not keep objects alive that listen no more."""
+    bus = Bus()
+    part = Part("a", [])
+    ending = weakref.ref(part)
+    subscriptions = [bus[START].subscribe(part.start), bus[STOP].subscribe(part.stop)]
+    bus.start()
+    bus.stop()
+
+    for subscription in subscriptions:
+        subscription.cancel()
+    del part, subscription, subscriptions
+
+    assert ending() is None
+
+
+def test_stop_visits_everybody_whatever_fails() -> None:
+    """A listener that cannot stop keeps no other from stopping, and all failures are told at the end."""
+    bus = Bus()
+    said: list[str] = []
+    first, last = ValueError("a"), KeyError("c")
+    subscribe(bus, Part("a", said, stop=first), Part("b", said), Part("c", said, stop=last))
+    bus.start()
+    said.clear()
+
+    with pytest.raises(TransitionFailures, match="not everything stopped well") as raised:
+        bus.stop()
+
+    assert said == ["stop c", "stop b", "stop a"]
+    assert raised.value.exceptions == (last, first)
+    assert (raised.value.goal, raised.value.state) == (State.STOPPED, State.STOPPED)
+    assert bus.state is State.STOPPED
+
+
+def test_exit_visits_everybody_whatever_fails() -> None:
+    """exit goes on past what fails to stop and past what fails to exit, and tells both."""
+    bus = Bus()
+    said: list[str] = []
+    stop, exit_ = ValueError("a"), KeyError("b")
+    subscribe(bus, Part("a", said, stop=stop), Part("b", said, exit=exit_))
+    bus.start()
+    said.clear()
+
+    with pytest.raises(TransitionFailures, match="not everything ended well") as raised:
+        bus.exit()
+
+    assert said == ["stop b", "stop a", "exit b", "exit a"]
+    assert raised.value.exceptions == (stop, exit_)
+    assert (raised.value.goal, raised.value.state) == (State.EXITED, State.EXITED)
+
+
+def test_a_failure_is_told_once() -> None:
+    """What failed to stop is forgotten by the exit that comes later."""
+    bus = Bus()
+    subscribe(bus, Part("a", [], stop=ValueError()))
+    bus.start()
+    with contextlib.suppress(TransitionFailures):
+        bus.stop()
+
+    bus.exit()
+
+    assert bus.state is State.EXITED
+
+
+@pytest.mark.parametrize("error", [SystemExit(3), KeyboardInterrupt()], ids=repr)
+def test_a_start_that_is_left_is_rolled_back_first(error: BaseException) -> None:
+    """SystemExit and KeyboardInterrupt in a listener of START stop what had started, and are raised as they are."""
+    bus = Bus()
+    said: list[str] = []
+    subscribe(bus, Part("a", said), Part("b", said, start=error), Part("never", said))
+
+    with pytest.raises(type(error)) as raised:
+        bus.start()
+
+    assert raised.value is error
+    assert error.__cause__ is None
+    assert said == ["start a", "start b", "stop a"]
+    assert bus.state is State.STOPPED
+
+
+@pytest.mark.parametrize(("code", "status"), [(0, 1), (None, 1), (3, 3), ("text", "text")])
+def test_a_roll_back_that_fails_is_the_cause_of_the_exit(code: int | str | None, status: int | str) -> None:
+    """Failures on the way out become the cause of SystemExit, and a status of success becomes 1."""
+    bus = Bus()
+    failed = ValueError()
+    subscribe(bus, Part("a", [], stop=failed), Part("b", [], start=SystemExit(code)))
+
+    with pytest.raises(SystemExit) as raised:
+        bus.start()
+
+    cause = raised.value.__cause__
+    assert isinstance(cause, TransitionFailures)
+    assert cause.exceptions == (failed,)
+    assert raised.value.code == status
+
+
+def test_an_exit_status_of_success_is_kept_where_nothing_failed() -> None:
+    """A listener of START may end a program with status 0."""
+    bus = Bus()
+    bus[START].subscribe(raising(SystemExit(0)))
+
+    with pytest.raises(SystemExit) as raised:
+        bus.start()
+
+    assert raised.value.code == 0
+
+
+def test_a_stop_that_is_left_visits_everybody_first() -> None:
+    """SystemExit in a listener of STOP is raised when all have been called."""
+    bus = Bus()
+    said: list[str] = []
+    subscribe(bus, Part("a", said), Part("b", said, stop=SystemExit(4)))
+    bus.start()
+    said.clear()
+
+    with pytest.raises(SystemExit, match="4"):
+        bus.exit()
+
+    assert said == ["stop b", "stop a", "exit b", "exit a"]
+    assert bus.state is State.EXITED
+
+
+def test_the_first_to_leave_is_raised_and_the_next_is_its_cause() -> None:
+    """Of several that would leave none is lost."""
+    bus = Bus()
+    first, second = SystemExit(3), KeyboardInterrupt()
+    subscribe(bus, Part("a", [], stop=second), Part("b", [], start=first))
+
+    with pytest.raises(SystemExit) as raised:
+        bus.start()
+
+    assert raised.value is first
+    assert first.__cause__ is second
+
+
+@pytest.mark.parametrize("leave", [KeyboardInterrupt(), SystemExit(3)], ids=repr)
+@pytest.mark.parametrize("state", [State.STARTING, State.STARTED, State.STOPPING, State.STOPPED], ids=lambda s: s.name)
+def test_who_looks_on_may_leave_and_the_bus_can_still_be_used(leave: BaseException, state: State) -> None:
+    """SystemExit and KeyboardInterrupt in a listener of LIFECYCLE reach the caller, and a later stop is carried out."""
+    bus = Bus()
+    leaving = [leave]
+
+    @bus[LIFECYCLE].subscribe()
+    def look(event: LifecycleEvent) -> None:
+        if leaving and isinstance(event, Moved) and event.after is state:
+            raise leaving.pop()
+
+    with pytest.raises(type(leave)) as raised:
+        bus.start()
+        bus.stop()
+    bus.stop()
+
+    assert raised.value is leave
+    assert bus.state is State.STOPPED
+
+
+@pytest.mark.parametrize(("ask", "end"), [(Bus.stop, State.STOPPED), (Bus.exit, State.EXITED)], ids=["stop", "exit"])
+def test_a_listener_may_break_its_start_off(ask: Callable[[Bus], None], end: State) -> None:
+    """stop and exit in a listener of START return; then what had started is stopped, the rest never starts."""
+    bus = Bus()
+    said: list[str] = []
+    subscribe(bus, Part("a", said))
+
+    @bus[START].subscribe()
+    def give_up() -> None:
+        ask(bus)
+        said.append(f"still {bus.state.name}")
+
+    subscribe(bus, Part("never", said))
+    with pytest.raises(StartCancelled, match=end.name) as raised:
+        bus.start()
+
+    assert raised.value.goal is end
+    assert said[:3] == ["start a", "still STARTING", "stop a"]
+    assert bus.state is end
+
+
+def test_the_last_listener_may_break_its_start_off() -> None:
+    """A request in the last listener of START is heard before the bus is STARTED."""
+    bus = Bus()
+    bus[START].subscribe(bus.stop)
+    seen = moves(bus)
+
+    with pytest.raises(StartCancelled):
+        bus.start()
+
+    assert seen == ROLLED_BACK
+
+
+def test_a_start_that_was_broken_off_and_failed_tells_the_failure() -> None:
+    """A failure of the roll-back comes before the news that the start was cancelled."""
+    bus = Bus()
+    subscribe(bus, Part("a", [], stop=ValueError()))
+    bus[START].subscribe(bus.exit)
+
+    with pytest.raises(TransitionFailures) as raised:
+        bus.start()
+
+    assert (raised.value.goal, raised.value.state) == (State.STARTED, State.EXITED)
+
+
+def test_a_listener_that_asks_for_the_exit_and_fails_gets_it() -> None:
+    """A failing start does not take back the request to go on to EXITED."""
+    bus = Bus()
+
+    @bus[START].subscribe()
+    def give_up() -> None:
+        bus.exit()
+        raise ValueError
+
+    with pytest.raises(TransitionFailures):
+        bus.start()
+
+    assert bus.state is State.EXITED
+
+
+def test_exit_outbids_stop() -> None:
+    """Of two requests the one that goes further counts, in either order."""
+    for requests in ((Bus.stop, Bus.exit), (Bus.exit, Bus.stop)):
+        bus = Bus()
+        for request in requests:
+            bus[START].subscribe(functools.partial(request, bus))
+            bus[STOP].subscribe(functools.partial(request, bus))
+
+        with pytest.raises(StartCancelled):
+            bus.start()
+
+        assert bus.state is State.EXITED
+
+
+def test_a_listener_of_stop_may_ask_for_the_exit() -> None:
+    """exit in a listener of STOP returns, and takes effect when everybody has been visited."""
+    bus = Bus()
+    said: list[str] = []
+    subscribe(bus, Part("a", said))
+    bus[STOP].subscribe(bus.exit)
+    bus.start()
+    said.clear()
+
+    bus.stop()
+
+    assert said == ["stop a", "exit a"]
+    assert bus.state is State.EXITED
+
+
+def test_start_in_a_listener_of_start_returns() -> None:
+    """What is under way already need not be asked for."""
+    bus = Bus()
+    said: list[str] = []
+    bus[START].subscribe(bus.start)
+    subscribe(bus, Part("a", said))
+
+    bus.start()
+
+    assert said == ["start a"]
+    assert bus.state is State.STARTED
+
+
+def test_a_start_that_is_broken_off_cannot_be_asked_for_again() -> None:
+    """start after stop in the same listener is a TransitionError of that listener."""
+    bus = Bus()
+    bus[START].subscribe(bus.stop)
+
+    @bus[STOP].subscribe()
+    def restart() -> None:
+        with pytest.raises(TransitionError):
+            bus.start()
+
+    with pytest.raises(StartCancelled):
+        bus.start()
+
+
+def test_eight_threads_exit_at_once() -> None:
+    """One of them calls the listeners, once each, and all of them return after EXITED."""
+    bus = Bus()
+    said: list[str] = []
+    together = threading.Barrier(8)
+    subscribe(bus, *(Part(name, said) for name in "abc"))
+    bus.start()
+    said.clear()
+
+    def leave() -> State:
+        together.wait()
+        return state_after(Bus.exit, bus)
+
+    callers = [Calling(leave) for _ in range(8)]
+
+    assert [caller.ended().result for caller in callers] == [State.EXITED] * 8
+    assert said == [f"{what} {name}" for what in ("stop", "exit") for name in "cba"]
+
+
+def test_those_that_join_an_exit_get_its_failure() -> None:
+    """Eight callers of one exit that fails get one and the same error."""
+    bus = Bus()
+    gate = Gate(ValueError())
+    bus[EXIT].subscribe(gate)
+    first = gate.hold(bus.exit)
+    others = [Calling(bus.exit).asleep() for _ in range(7)]
+
+    gate.opened.set()
+
+    (error,) = {caller.ended().error for caller in (first, *others)}
+    assert isinstance(error, TransitionFailures)
+
+
+@pytest.mark.parametrize("error", [None, ValueError(), SystemExit(3)], ids=repr)
+def test_those_that_join_a_start_get_its_outcome(error: BaseException | None) -> None:
+    """A start from a second thread calls nobody again, and ends as the first does."""
+    bus = Bus()
+    said: list[str] = []
+    gate = Gate(error)
+    subscribe(bus, Part("a", said))
+    bus[START].subscribe(gate)
+    first = gate.hold(bus.start)
+    second = Calling(bus.start).asleep()
+
+    gate.opened.set()
+
+    assert first.ended().error is second.ended().error
+    assert isinstance(first.error, TransitionFailures if isinstance(error, ValueError) else type(error))
+    assert said.count("start a") == 1
+
+
+@pytest.mark.parametrize(("ask", "end"), [(Bus.stop, State.STOPPED), (Bus.exit, State.EXITED)], ids=["stop", "exit"])
+def test_another_thread_may_break_a_start_off(ask: Callable[[Bus], None], end: State) -> None:
+    """stop and exit from another thread let the listener end, and return when what had started is stopped."""
+    bus = Bus()
+    said: list[str] = []
+    gate = Gate()
+    subscribe(bus, Part("a", said))
+    bus[START].subscribe(gate)
+    subscribe(bus, Part("never", said))
+    starting = gate.hold(bus.start)
+    asking = Calling(lambda: state_after(ask, bus)).asleep()
+
+    gate.opened.set()
+
+    assert asking.ended().result is end
+    assert isinstance(starting.ended().error, StartCancelled)
+    assert said[:2] == ["start a", "stop a"]
+    assert "start never" not in said
+
+
+def test_a_stop_that_joins_a_failing_start_is_told() -> None:
+    """What failed in the start is told to everybody who waited for its end."""
+    bus = Bus()
+    gate = Gate(ValueError())
+    bus[START].subscribe(gate)
+    starting = gate.hold(bus.start)
+    stopping = Calling(bus.stop).asleep()
+
+    gate.opened.set()
+
+    assert isinstance(stopping.ended().error, TransitionFailures)
+    assert starting.ended().error is stopping.error
+
+
+def test_a_second_stop_joins_the_first() -> None:
+    """stop from another thread returns when the one that is under way has ended."""
+    bus = Bus()
+    gate = Gate()
+    bus[STOP].subscribe(gate)
+    bus.start()
+    first = gate.hold(bus.stop)
+    second = Calling(lambda: state_after(Bus.stop, bus)).asleep()
+
+    gate.opened.set()
+
+    assert second.ended().result is State.STOPPED
+    assert first.ended().error is None
+
+
+def test_exit_from_another_thread_takes_a_stop_further() -> None:
+    """The stop that is under way goes on to EXITED, and both return."""
+    bus = Bus()
+    gate = Gate()
+    bus[STOP].subscribe(gate)
+    bus.start()
+    stopping = gate.hold(bus.stop)
+    exiting = Calling(bus.exit).asleep()
+
+    gate.opened.set()
+
+    assert stopping.ended().error is exiting.ended().error is None
+    assert bus.state is State.EXITED
+
+
+def test_stop_from_another_thread_holds_no_exit_up() -> None:
+    """A stop that joins an exit returns with it, and the bus has EXITED."""
+    bus = Bus()
+    gate = Gate()
+    bus[STOP].subscribe(gate)
+    bus.start()
+    exiting = gate.hold(bus.exit)
+    stopping = Calling(bus.stop).asleep()
+
+    gate.opened.set()
+
+    assert stopping.ended().error is exiting.ended().error is None
+    assert bus.state is State.EXITED
+
+
+@pytest.mark.parametrize("channel", [STOP, EXIT], ids=lambda channel: channel.name)
+def test_another_thread_cannot_start_a_bus_on_its_way_down(channel: Channel[[], None]) -> None:
+    """start during a stop or an exit raises at once, and changes nothing."""
+    bus = Bus()
+    gate = Gate()
+    bus[channel].subscribe(gate)
+    bus.start()
+    exiting = gate.hold(bus.exit)
+
+    with pytest.raises(TransitionError, match="STOPPING|EXITING"):
+        bus.start()
+    gate.opened.set()
+
+    assert exiting.ended().error is None
+    assert bus.state is State.EXITED
+
+
+def test_a_cancelled_start_leaves_no_circle_behind() -> None:
+    """What start raised is gone when the caller lets go of it, without the garbage collector."""
+    bus = Bus()
+    bus[START].subscribe(bus.stop)
+    endings: list[weakref.ref[StartCancelled]] = []
+    gc.disable()
+    try:
+        bus.start()
+    except StartCancelled as cancelled:
+        endings.append(weakref.ref(cancelled))
+    finally:
+        gc.enable()
+
+    assert [ending() for ending in endings] == [None]

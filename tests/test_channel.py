@@ -1,0 +1,969 @@
+"""Channels, what a publish promises, and who listens."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import functools
+import gc
+import inspect
+import pickle
+import weakref
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+
+from typedbus import (
+    Bus,
+    Channel,
+    ChannelError,
+    ChannelFailures,
+    Component,
+    Container,
+    ListenerError,
+    State,
+    TransitionFailures,
+    on,
+    running,
+)
+
+if TYPE_CHECKING:
+    from decimal import Decimal
+
+ring = Channel[[], None]("ring")
+toll = Channel[[], None]("toll")
+square = Channel[[int], int]("square")
+
+
+@Channel.declare
+def stock_low(sku: str, /, *, left: int = 0) -> None:
+    """Fewer than the reorder level are left of `sku`."""
+
+
+def refuse(number: int, /) -> int:
+    """Fail, in a way that can be pickled."""
+    raise ValueError(number)
+
+
+def multiply(number: int, /) -> int:
+    """Answer as the channel `square` asks."""
+    return number * number
+
+
+def shut(number: int, /) -> int:
+    """Fail in another way than `refuse`."""
+    raise LookupError(number)
+
+
+class Thing:
+    """Something to hold a weak reference to."""
+
+
+class Answer:
+    """A listener that equals every other and so has no hash."""
+
+    def __init__(self, answer: int) -> None:
+        self.answer = answer
+
+    def __call__(self, number: int, /) -> int:
+        """Answer."""
+        return self.answer
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Answer)
+
+    __hash__ = None  # type: ignore[assignment]  # as a dataclass has it
+
+
+class Clerk:
+    """An owner of listeners."""
+
+    def __init__(self) -> None:
+        self.noted: list[str] = []
+
+    def note(self) -> None:
+        """Listen."""
+        self.noted.append("note")
+
+
+class Strict(Clerk):
+    """Overrides what its base listens with."""
+
+    def note(self) -> None:
+        """Listen in another way."""
+        self.noted.append("strict")
+
+
+class Robot:
+    """No clerk, and can do what a clerk can."""
+
+    def __init__(self) -> None:
+        self.noted: list[str] = []
+
+    def note(self) -> None:
+        """Listen."""
+        self.noted.append("robot")
+
+
+def note(clerk: Clerk) -> None:
+    """Listen for a clerk, and be called as a method of it."""
+    clerk.noted.append("function")
+
+
+def failing() -> ChannelFailures:
+    """Return what a publish to one listener that works and two that fail raises."""
+    bound = Bus()[square]
+    for listener in (refuse, multiply, shut):
+        bound.subscribe(listener)
+    with pytest.raises(ChannelFailures) as caught:
+        bound.publish(3)
+    return caught.value
+
+
+@pytest.fixture
+def no_collector() -> Iterator[None]:
+    """Let nothing be freed but by its reference count."""
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
+# Publishing
+
+
+def test_a_lower_priority_runs_first() -> None:
+    """Listeners run by priority, whatever the order of their subscriptions."""
+    bound, ran = Bus()[ring], list[int]()
+    for priority in (70, -1, 50, 0):
+        bound.subscribe(functools.partial(ran.append, priority), priority=priority)
+
+    bound.publish()
+
+    assert ran == [-1, 0, 50, 70]
+
+
+def test_the_priority_is_50_unless_given() -> None:
+    """A listener of no priority runs between 49 and 51."""
+    bound, ran = Bus()[ring], list[str]()
+    bound.subscribe(lambda: ran.append("51"), priority=51)
+    bound.subscribe(lambda: ran.append("none given"))
+    bound.subscribe(lambda: ran.append("49"), priority=49)
+
+    bound.publish()
+
+    assert ran == ["49", "none given", "51"]
+
+
+def test_equal_priorities_run_in_order_of_subscription() -> None:
+    """Ties keep the order in which they were subscribed."""
+    bound, ran = Bus()[ring], list[str]()
+    for name in "dacb":
+        bound.subscribe(functools.partial(ran.append, name))
+
+    bound.publish()
+
+    assert ran == ["d", "a", "c", "b"]
+
+
+def test_results_come_in_running_order() -> None:
+    """A publish returns what each listener returned."""
+    bound = Bus()[square]
+    bound.subscribe(lambda number: number + 1, priority=60)
+    bound.subscribe(multiply)
+
+    assert bound.publish(3) == [9, 4]
+
+
+def test_a_publish_that_nobody_hears_gives_nothing() -> None:
+    """Without listeners there are no results and no failures."""
+    assert Bus()[square].publish(3) == []
+
+
+def test_a_listener_is_called_with_what_is_published() -> None:
+    """Arguments arrive as they were given, and what is left out as the channel declares it."""
+    bound, heard = Bus()[stock_low], list[object]()
+
+    def note(sku: str, /, *, left: int = -1) -> None:
+        heard.append((sku, left))
+
+    bound.subscribe(note)
+    bound.publish("A-1", left=2)
+    bound.publish("A-2")
+
+    assert heard == [("A-1", 2), ("A-2", 0)]
+
+
+def test_buses_share_no_listeners() -> None:
+    """A channel on one bus knows nothing of the same channel on another."""
+    one, other = Bus(), Bus()
+    one[square].subscribe(multiply)
+
+    assert (one[square].publish(2), other[square].publish(2)) == ([4], [])
+
+
+def test_a_failing_listener_keeps_nobody_from_running() -> None:
+    """Those after one that raises are called as well."""
+    bound, ran = Bus()[ring], list[str]()
+
+    def fail() -> None:
+        ran.append("fail")
+        raise ValueError
+
+    bound.subscribe(fail)
+    bound.subscribe(lambda: ran.append("after"))
+    with pytest.raises(ChannelFailures):
+        bound.publish()
+
+    assert ran == ["fail", "after"]
+
+
+def test_failures_name_each_listener_that_raised() -> None:
+    """The group has a failure for each, in running order, with all that is known."""
+    failed = failing()
+
+    assert [(one.name, one.channel, one.listener) for one in failed.failures] == [
+        (f"{__name__}.refuse", "square", refuse),
+        (f"{__name__}.shut", "square", shut),
+    ]
+
+
+def test_failures_are_the_members_of_the_group() -> None:
+    """The errors of the failures are what `except*` and tracebacks see."""
+    failed = failing()
+
+    assert failed.exceptions == tuple(one.error for one in failed.failures)
+    assert [type(member) for member in failed.exceptions] == [ValueError, LookupError]
+
+
+def test_failures_carry_the_results_of_those_that_worked() -> None:
+    """What a failing publish did achieve is not lost, nor is the channel's name."""
+    failed = failing()
+
+    assert (failed.channel, failed.results) == ("square", (9,))
+
+
+def test_each_failure_is_noted_with_listener_and_channel() -> None:
+    """A traceback tells who raised, even of what is taken out of the group."""
+    first, second = failing().exceptions
+
+    assert first.__notes__ == [f"raised by {__name__}.refuse on channel 'square'"]
+    assert second.__notes__ == [f"raised by {__name__}.shut on channel 'square'"]
+
+
+def test_an_exception_that_is_raised_again_is_noted_once() -> None:
+    """An exception object of long life does not gather a note with each publish."""
+    bound, error = Bus()[ring], ValueError()
+
+    def fail() -> None:
+        raise error
+
+    bound.subscribe(fail)
+    for _ in range(3):
+        with pytest.raises(ChannelFailures):
+            bound.publish()
+
+    assert len(error.__notes__) == 1
+
+
+def test_an_exception_that_two_listeners_raise_is_noted_for_both() -> None:
+    """A note is left out for being there already, not for there being one."""
+    bound, error = Bus()[ring], ValueError()
+
+    def one() -> None:
+        raise error
+
+    def other() -> None:
+        raise error
+
+    bound.subscribe(one)
+    bound.subscribe(other)
+    with pytest.raises(ChannelFailures):
+        bound.publish()
+
+    assert [note.split()[2].rpartition(".")[2] for note in error.__notes__] == ["one", "other"]
+
+
+def test_failures_of_a_nested_publish_fail_the_outer_one() -> None:
+    """What a listener publishes without care is that listener's failure."""
+    bus = Bus()
+    bus[square].subscribe(refuse)
+
+    def pass_on() -> None:
+        bus[square].publish(3)
+
+    bus[ring].subscribe(pass_on)
+    with pytest.raises(ChannelFailures) as caught:
+        bus[ring].publish()
+
+    (inner,) = caught.value.exceptions
+    assert isinstance(inner, ChannelFailures)
+    assert (inner.channel, caught.value.channel) == ("square", "ring")
+
+
+def test_split_keeps_what_the_group_knows() -> None:
+    """Each half has channel and results, and the failures of its own members."""
+    matching, rest = failing().split(ValueError)
+
+    assert isinstance(matching, ChannelFailures)
+    assert isinstance(rest, ChannelFailures)
+    assert (matching.channel, matching.results, rest.results) == ("square", (9,), (9,))
+    assert [one.listener for one in matching.failures] == [refuse]
+    assert [one.listener for one in rest.failures] == [shut]
+
+
+def test_except_star_sees_the_failures_of_its_kind() -> None:
+    """What an `except*` leaves over goes on as `ChannelFailures`."""
+    seen: list[object] = []
+
+    with pytest.raises(ChannelFailures) as rest:
+        try:
+            raise failing()
+        except* ValueError as some:
+            seen.append(some)
+
+    (matching,) = seen
+    assert isinstance(matching, ChannelFailures)
+    assert [one.listener for one in matching.failures] == [refuse]
+    assert [one.listener for one in rest.value.failures] == [shut]
+
+
+def test_a_part_of_a_group_keeps_the_name_of_its_listener() -> None:
+    """A listener that raised a group is named for the part that `split` takes out of it."""
+    bound, several = Bus()[ring], ExceptionGroup("several", [ValueError(), LookupError()])
+
+    def fail() -> None:
+        raise several
+
+    bound.subscribe(fail)
+    with pytest.raises(ChannelFailures) as caught:
+        bound.publish()
+    part = caught.value.subgroup(LookupError)
+
+    assert isinstance(part, ChannelFailures)
+    assert [one.listener for one in part.failures] == [fail]
+    assert part.exceptions[0].__notes__ == several.__notes__
+
+
+def test_channel_failures_can_be_pickled() -> None:
+    """They come out of another process with members, notes and results."""
+    failed = failing()
+
+    copied = pickle.loads(pickle.dumps(failed))
+
+    assert (str(copied), copied.channel, copied.results) == (str(failed), "square", (9,))
+    assert repr(copied.failures) == repr(failed.failures)
+    assert [one.listener for one in copied.failures] == [refuse, shut]
+    assert [one.__notes__ for one in copied.exceptions] == [one.__notes__ for one in failed.exceptions]
+
+
+def test_transition_failures_can_be_pickled() -> None:
+    """They come out of another process with goal, state and members."""
+    failed = TransitionFailures(State.STARTED, State.STOPPED, failing().failures)
+
+    copied = pickle.loads(pickle.dumps(failed))
+
+    assert (str(copied), copied.goal, copied.state) == (str(failed), State.STARTED, State.STOPPED)
+    assert repr(copied.failures) == repr(failed.failures)
+
+
+@pytest.mark.parametrize("leaving", [SystemExit(3), KeyboardInterrupt(), GeneratorExit()], ids=repr)
+def test_what_is_no_exception_leaves_at_once(leaving: BaseException) -> None:
+    """After `SystemExit` and its like no listener is called, and nothing is wrapped."""
+    bound, ran = Bus()[ring], list[str]()
+
+    def leave() -> None:
+        raise leaving
+
+    bound.subscribe(leave)
+    bound.subscribe(lambda: ran.append("after"))
+    with pytest.raises(type(leaving)) as caught:
+        bound.publish()
+
+    assert caught.value is leaving
+    assert (ran, leaving.__cause__) == ([], None)
+
+
+def test_what_had_failed_before_is_the_cause_of_leaving() -> None:
+    """An exit in the middle of a publish does not hide the failures before it."""
+    bound = Bus()[square]
+
+    def interrupt(number: int, /) -> int:
+        raise KeyboardInterrupt
+
+    for listener in (refuse, multiply, interrupt):
+        bound.subscribe(listener)
+    with pytest.raises(KeyboardInterrupt) as caught:
+        bound.publish(3)
+
+    failed = caught.value.__cause__
+    assert isinstance(failed, ChannelFailures)
+    assert ([one.listener for one in failed.failures], failed.results) == ([refuse], (9,))
+
+
+@pytest.mark.parametrize(("asked", "given"), [(None, 1), (0, 1), (3, 3), ("no disk", "no disk")])
+def test_an_exit_after_a_failure_claims_no_success(asked: object, given: object) -> None:
+    """A status of success becomes 1; any other is kept."""
+    bound = Bus()[ring]
+
+    def fail() -> None:
+        raise ValueError
+
+    def leave() -> None:
+        raise SystemExit(asked)
+
+    bound.subscribe(fail)
+    bound.subscribe(leave)
+    with pytest.raises(SystemExit) as caught:
+        bound.publish()
+
+    assert caught.value.code == given
+
+
+@pytest.mark.parametrize("asked", [None, 0])
+def test_an_exit_without_a_failure_keeps_its_status(asked: int | None) -> None:
+    """Where nothing had failed, success may be claimed."""
+    bound = Bus()[ring]
+
+    def leave() -> None:
+        raise SystemExit(asked)
+
+    bound.subscribe(leave)
+    with pytest.raises(SystemExit) as caught:
+        bound.publish()
+
+    assert caught.value.code is asked
+
+
+def test_the_own_cause_of_an_exit_is_kept_down_the_chain() -> None:
+    """The listener's own ``raise ... from`` comes behind the failures, not instead of them."""
+    bound, reason = Bus()[ring], OSError("no disk")
+
+    def fail() -> None:
+        raise ValueError
+
+    def leave() -> None:
+        raise SystemExit(3) from reason
+
+    bound.subscribe(fail)
+    bound.subscribe(leave)
+    with pytest.raises(SystemExit) as caught:
+        bound.publish()
+
+    failed = caught.value.__cause__
+    assert isinstance(failed, ChannelFailures)
+    assert failed.__cause__ is reason
+
+
+@pytest.mark.usefixtures("no_collector")
+@pytest.mark.parametrize("leave", [False, True], ids=["failures", "an exit after failures"])
+def test_a_handled_failure_leaves_nothing_to_the_collector(leave: bool) -> None:
+    """What a failing listener held is freed with the exception, by reference count alone."""
+    bound, refs = Bus()[ring], list[weakref.ref[Thing]]()
+
+    def fail() -> None:
+        held = Thing()
+        refs.append(weakref.ref(held))
+        raise ValueError
+
+    def end() -> None:
+        if leave:
+            raise SystemExit
+
+    bound.subscribe(fail)
+    bound.subscribe(end)
+    with contextlib.suppress(ChannelFailures, SystemExit):
+        bound.publish()
+
+    assert [ref() for ref in refs] == [None]
+
+
+# Who listens
+
+
+def test_a_listener_that_comes_during_a_publish_hears_the_next_one() -> None:
+    """A publish sees who was subscribed when it began, though its turn were still to come."""
+    bound, ran = Bus()[ring], list[str]()
+
+    def late() -> None:
+        ran.append("late")
+
+    def invite() -> None:
+        bound.subscribe(late, priority=90)
+
+    bound.subscribe(invite)
+    bound.publish()
+    assert ran == []
+    bound.publish()
+    assert ran == ["late"]
+
+
+def test_a_listener_that_goes_during_a_publish_still_hears_it() -> None:
+    """A publish sees who was subscribed when it began, though they have gone by their turn."""
+    bound, ran = Bus()[ring], list[str]()
+
+    def going() -> None:
+        ran.append("going")
+
+    bound.subscribe(lambda: bound.unsubscribe(going))
+    bound.subscribe(going)
+
+    bound.publish()
+    bound.publish()
+
+    assert ran == ["going"]
+
+
+def test_a_publish_from_inside_a_listener_sees_the_listeners_of_its_moment() -> None:
+    """The inner publish hears what the outer one is too old for."""
+    bus, ran = Bus(), list[str]()
+
+    def outer() -> None:
+        if not ran:
+            ran.append("outer")
+            bus[ring].subscribe(lambda: ran.append("inner"))
+            bus[ring].publish()
+
+    bus[ring].subscribe(outer)
+    bus[ring].publish()
+
+    assert ran == ["outer", "inner"]
+
+
+def test_a_listener_that_comes_while_the_order_is_made_is_not_lost() -> None:
+    """A finaliser or a signal handler may subscribe in the middle of the sorting."""
+    bound, ran = Bus()[ring], list[str]()
+    coming: list[Callable[[], None]] = [lambda: ran.append("late")]
+
+    class Intruding(int):
+        def __lt__(self, other: int) -> bool:
+            while coming:
+                bound.subscribe(coming.pop())
+            return int(self) < int(other)
+
+    bound.subscribe(lambda: ran.append("first"), priority=Intruding(1))
+    bound.subscribe(lambda: ran.append("second"), priority=Intruding(2))
+
+    bound.publish()
+
+    assert ran == ["first", "second", "late"]
+
+
+def test_subscribing_twice_is_subscribing_once() -> None:
+    """The second time gives the subscription that there is."""
+    bound = Bus()[square]
+
+    first, second = bound.subscribe(multiply), bound.subscribe(multiply)
+
+    assert first is second
+    assert bound.publish(3) == [9]
+
+
+def test_subscribing_again_takes_the_new_priority() -> None:
+    """The one subscription moves to the place that was asked for last."""
+    bound = Bus()[square]
+    subscription = bound.subscribe(multiply, priority=10)
+    bound.subscribe(lambda number: number, priority=20)
+
+    bound.subscribe(multiply, priority=30)
+
+    assert (subscription.priority, bound.publish(3)) == (30, [3, 9])
+
+
+def test_bound_methods_are_told_apart_by_equality() -> None:
+    """Each access makes a new method object; all of one owner are one listener."""
+    bound, one, other = Bus()[ring], Clerk(), Clerk()
+    bound.subscribe(one.note)
+    bound.subscribe(one.note)
+    bound.subscribe(other.note)
+    bound.unsubscribe(other.note)
+
+    bound.publish()
+
+    assert (one.noted, other.noted) == (["note"], [])
+
+
+def test_listeners_without_a_hash_are_told_apart_by_identity() -> None:
+    """Two equal ones are two listeners, and each is itself however often it comes."""
+    bound, one, other = Bus()[square], Answer(1), Answer(2)
+    for listener in (one, other, one):
+        bound.subscribe(listener)
+
+    assert bound.publish(0) == [1, 2]
+    bound.unsubscribe(one)
+    assert bound.publish(0) == [2]
+
+
+def test_unsubscribing_a_stranger_does_nothing() -> None:
+    """Who does not listen cannot stop; that is no error."""
+    bound = Bus()[square]
+    bound.subscribe(multiply)
+
+    bound.unsubscribe(refuse)
+
+    assert bound.publish(3) == [9]
+
+
+def test_a_cancelled_subscription_is_over() -> None:
+    """Nothing is called any more, and cancelling again does nothing."""
+    bound = Bus()[square]
+    subscription = bound.subscribe(multiply)
+
+    subscription.cancel()
+    subscription.cancel()
+
+    assert (bound.publish(3), bound.subscriptions) == ([], ())
+
+
+def test_an_ended_subscription_does_not_end_a_later_one() -> None:
+    """A listener that came again stays, whatever is done with its first subscription."""
+    bound = Bus()[square]
+    first = bound.subscribe(multiply)
+    first.cancel()
+    second = bound.subscribe(multiply)
+
+    first.cancel()
+
+    assert first is not second
+    assert bound.publish(3) == [9]
+
+
+def test_a_subscription_ends_with_its_block() -> None:
+    """As a context manager it gives itself, and is cancelled whatever happens."""
+    bound = Bus()[square]
+
+    with contextlib.suppress(OSError), bound.subscribe(multiply) as subscription:
+        assert bound.subscriptions == (subscription,)
+        raise OSError
+
+    assert bound.subscriptions == ()
+
+
+def test_as_a_decorator_subscribe_gives_the_function_back() -> None:
+    """The decorated function stays what it was, and listens at its priority."""
+    bound = Bus()[square]
+    bound.subscribe(multiply)
+
+    @bound.subscribe(priority=5)
+    def double(number: int, /) -> int:
+        return 2 * number
+
+    assert (double(4), bound.publish(4)) == (8, [8, 16])
+
+
+def test_subscriptions_are_told_in_running_order() -> None:
+    """Each tells its listener, its priority and its channel."""
+    bound = Bus()[square]
+    bound.subscribe(multiply)
+    bound.subscribe(refuse, priority=7)
+
+    assert [(one.listener, one.priority, one.channel) for one in bound.subscriptions] == [
+        (refuse, 7, square),
+        (multiply, 50, square),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("listener", "name"),
+    [
+        (refuse, f"{__name__}.refuse"),
+        (Clerk().note, f"{__name__}.Clerk.note"),
+        (Clerk, f"{__name__}.Clerk"),
+        ([].append, "list.append"),
+        (print, "builtins.print"),
+        (functools.partial(print, 1), "functools.partial(<built-in function print>, 1)"),
+    ],
+    ids=["function", "method", "class", "method of a built-in", "built-in", "partial"],
+)
+def test_a_subscription_is_named_as_people_know_its_listener(listener: Callable[..., object], name: str) -> None:
+    """By module and qualified name where there is one, else by what Python shows; the path is the same."""
+    subscription = Bus()[Channel[..., object]("any")].subscribe(listener)
+
+    assert (subscription.name, subscription.path) == (name, name)
+
+
+def test_subscriptions_and_bound_channels_show_what_they_are() -> None:
+    """The repr tells listener, channel, priority and number."""
+    bound = Bus()[square]
+    subscription = bound.subscribe(multiply, priority=7)
+
+    assert repr(subscription) == f"<Subscription of {__name__}.multiply to 'square', priority 7>"
+    assert repr(bound) == "<BoundChannel 'square' with 1 listener(s)>"
+
+
+@pytest.mark.parametrize(
+    ("listener", "reason"),
+    [
+        (None, "cannot subscribe None to channel 'square': it cannot be called; give a function or a method"),
+        (3, "cannot subscribe 3 to channel 'square': it cannot be called; give a function or a method"),
+    ],
+)
+def test_what_cannot_be_called_is_no_listener(listener: Callable[[int], int], reason: str) -> None:
+    """It is refused where it is subscribed, and not at the first publish."""
+    bound = Bus()[square]
+
+    with pytest.raises(ListenerError) as caught:
+        bound.subscribe(listener)
+
+    assert (str(caught.value), bound.subscriptions) == (reason, ())
+
+
+@pytest.mark.parametrize("priority", ["high", None, 1.5])
+def test_a_priority_is_an_int(priority: int) -> None:
+    """Everything else is refused before it is in the way of the sorting."""
+    bound = Bus()[square]
+
+    with pytest.raises(ListenerError, match=f"its priority {priority!r} is no int$"):
+        bound.subscribe(multiply, priority=priority)
+
+    assert bound.subscriptions == ()
+
+
+# Channels
+
+
+def test_channels_of_one_name_are_two_channels() -> None:
+    """A channel is equal to itself alone, and its name is for people."""
+    twin = Channel[[int], int]("square")
+    bus = Bus()
+    bus[square].subscribe(multiply)
+
+    assert (twin.name, twin == square, bus[twin].publish(3)) == ("square", False, [])
+    assert repr(twin) == "<Channel 'square'>"
+
+
+@pytest.mark.parametrize("name", ["", "  ", None, 3])
+def test_a_channel_has_a_name_that_people_can_read(name: str) -> None:
+    """Nothing, blanks and what is no string are refused."""
+    with pytest.raises(ChannelError, match="is no name for a channel: give a string such as 'order_placed'"):
+        Channel[[], None](name)
+
+
+@pytest.mark.parametrize("copied", [copy.copy(square), copy.deepcopy(square), copy.deepcopy([square])[0]])
+def test_a_channel_is_never_copied(copied: object) -> None:
+    """Its identity is what it is told apart by, so a copy is itself."""
+    assert copied is square
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_a_channel_cannot_be_pickled(protocol: int) -> None:
+    """In another process it would be another channel, which is told at once."""
+    with pytest.raises(ChannelError, match="cannot be pickled: a copy would be another channel; import it by name"):
+        pickle.dumps({"channel": square}, protocol)
+
+
+def test_a_declared_channel_takes_the_name_and_the_docstring() -> None:
+    """A function's name, docstring and signature make a channel."""
+    assert (stock_low.name, stock_low.doc) == ("stock_low", "Fewer than the reorder level are left of `sku`.")
+    assert str(stock_low.signature()) == "(sku: str, /, *, left: int = 0) -> None"
+
+
+def test_a_channel_that_nobody_described_has_no_doc() -> None:
+    """A docstring that is not there is an empty one."""
+
+    @Channel.declare
+    def bare() -> None: ...
+
+    assert (bare.doc, square.doc) == ("", "")
+
+
+def test_a_declared_channel_may_take_anything() -> None:
+    """Variadic parameters are declared and published as any others."""
+
+    @Channel.declare
+    def anything(*args: int, **kwargs: str) -> int:
+        raise AssertionError
+
+    bound = Bus()[anything]
+    bound.subscribe(lambda *args, **kwargs: len(args) + len(kwargs))
+
+    assert bound.publish(1, 2, self="x", channel="y") == [4]
+    assert str(anything.signature()) == "(*args: int, **kwargs: str) -> int"
+
+
+@pytest.mark.parametrize(
+    "nameless", [lambda: None, functools.partial(refuse, 1), 3], ids=["lambda", "partial", "no function"]
+)
+def test_what_has_no_name_declares_no_channel(nameless: Callable[[], None]) -> None:
+    """A channel is named after its function."""
+    with pytest.raises(ChannelError, match=r"declares no channel: decorate a function, `def order_placed\(\.\.\.\)`"):
+        Channel.declare(nameless)
+
+
+def test_a_signature_is_told_as_far_as_its_names_are_known() -> None:
+    """What is imported for checkers alone stays the text that was written."""
+
+    @Channel.declare
+    def priced(price: Decimal, /) -> None: ...
+
+    signature = priced.signature()
+
+    assert signature is not None
+    assert signature.parameters["price"].annotation == "Decimal"
+
+
+@pytest.mark.parametrize(
+    ("channel", "arguments", "result"),
+    [
+        (Channel[[int, str], bytes]("x"), [int, str], bytes),
+        (Channel[[], None]("x"), [], type(None)),
+        (Channel[[list[int]], int | None]("x"), [list[int]], int | None),
+    ],
+    ids=str,
+)
+def test_a_subscripted_channel_knows_its_signature(
+    channel: Channel[..., object], arguments: list[object], result: object
+) -> None:
+    """The type arguments are positional-only parameters."""
+    signature = channel.signature()
+
+    assert signature is not None
+    assert [one.annotation for one in signature.parameters.values()] == arguments
+    assert {one.kind for one in signature.parameters.values()} <= {inspect.Parameter.POSITIONAL_ONLY}
+    assert signature.return_annotation == result
+
+
+def test_the_result_may_be_left_out() -> None:
+    """A channel without a result type is answered with None."""
+    channel = Channel[[int]]("x")
+
+    assert str(channel.signature()) == "(arg0: int, /) -> None"
+
+
+@pytest.mark.parametrize("channel", [Channel("x"), Channel[..., None]("x")], ids=["bare", "of any arguments"])
+def test_a_channel_without_type_arguments_has_no_signature(channel: Channel[..., None]) -> None:
+    """What stands in an annotation is for checkers and unknown at run time."""
+    assert channel.signature() is None
+
+
+# Marks and hooks
+
+
+def in_a_container(clerk: type[Clerk]) -> Clerk:
+    """Return a clerk that has listened to `ring` and `toll`, in this order, once each."""
+
+    class Office(Container):
+        bus = Component(Bus)
+        member = Component(clerk)
+
+    with running(Office()) as office:
+        office.bus()[ring].publish()
+        office.bus()[toll].publish()
+        return office.member()
+
+
+def test_a_marked_method_stays_what_it_was() -> None:
+    """The mark changes nothing for those who call the method."""
+
+    def note(self: Clerk) -> None:
+        self.note()
+
+    assert on(ring)(note) is note
+
+
+def test_marks_add_up() -> None:
+    """A method may listen to several channels."""
+
+    class Marked(Clerk):
+        @on(ring)
+        @on(toll)
+        def hear(self) -> None:
+            self.noted.append("heard")
+
+    assert in_a_container(Marked).noted == ["heard", "heard"]
+
+
+def test_an_override_is_called_in_the_place_of_the_marked_method() -> None:
+    """A subclass needs no mark of its own."""
+
+    class Marked(Clerk):
+        @on(toll)
+        def hear(self) -> None:
+            self.noted.append("base")
+
+    class Overriding(Marked):
+        def hear(self) -> None:
+            self.noted.append("override")
+
+    assert in_a_container(Overriding).noted == ["override"]
+
+
+def test_a_mark_may_carry_a_priority() -> None:
+    """It is the place of the method among the listeners of the channel."""
+
+    class Marked(Clerk):
+        @on(ring)
+        def second(self) -> None:
+            self.noted.append("second")
+
+        @on(ring, priority=5)
+        def first(self) -> None:
+            self.noted.append("first")
+
+    assert in_a_container(Marked).noted == ["first", "second"]
+
+
+@pytest.mark.parametrize("channel", ["ring", None, multiply], ids=["name", "None", "method"])
+def test_a_method_is_marked_with_a_channel_alone(channel: Channel[[], None]) -> None:
+    """A name, or a mark whose channel was forgotten, is told where it stands."""
+    with pytest.raises(ChannelError, match=r"is no channel: @on takes one, as in @on\(order_placed\)"):
+        on(channel)
+
+
+def test_a_hook_calls_the_override_of_a_subclass() -> None:
+    """A method of a class is looked up on the owner, as a call would."""
+    strict = Strict()
+
+    ring.calls(Clerk.note).bind(strict)()
+
+    assert strict.noted == ["strict"]
+
+
+def test_a_hook_calls_a_stand_in_by_the_name_of_the_method() -> None:
+    """A fake in a test need not inherit from what it replaces."""
+    robot = Robot()
+
+    ring.calls(Clerk.note).bind(robot)()  # type: ignore[arg-type]  # what checkers refuse, an override may bring about
+
+    assert robot.noted == ["robot"]
+
+
+def test_a_hook_hands_the_owner_to_a_plain_function() -> None:
+    """A function is called with the owner, wherever it was defined, though the owner has a method of its name."""
+
+    def inner() -> Callable[[Clerk], None]:
+        def note(clerk: Clerk) -> None:
+            clerk.noted.append("inner function")
+
+        return note
+
+    clerk = Clerk()
+    ring.calls(note).bind(clerk)()
+    ring.calls(inner()).bind(clerk)()
+
+    assert clerk.noted == ["function", "inner function"]
+
+
+def test_a_hook_calls_the_method_itself_where_the_owner_has_none_of_its_name() -> None:
+    """What is no attribute of the owner is called with the owner."""
+    thing = Robot()
+
+    def hidden(self: Clerk) -> None:
+        self.noted.append("hidden")
+
+    hidden.__qualname__ = "Clerk.hidden"
+    ring.calls(hidden).bind(thing)()  # type: ignore[arg-type]  # a stand-in, as above
+
+    assert thing.noted == ["hidden"]
+
+
+def test_a_hook_tells_channel_method_and_priority() -> None:
+    """It is a declaration, and can be read."""
+    hook = ring.calls(Clerk.note, priority=7)
+
+    assert (hook.channel, hook.method, hook.priority) == (ring, Clerk.note, 7)
+    assert ring.calls(Clerk.note).priority is None
+    assert repr(hook) == f"<Hook ring calls {__name__}.Clerk.note>"

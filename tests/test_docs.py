@@ -1,0 +1,210 @@
+"""
+The documentation does what it says.
+
+Python blocks of a page share a namespace, in order. One whose first line names
+a file, as `# shop.py`, is a module of its own, beside the page's others; one
+that ends in `SystemExit(run(...))` is a process, and one named `test_*.py` is
+run by pytest. A `text` block is what the last Python block before it printed.
+"""
+
+import contextlib
+import doctest
+import io
+import itertools
+import re
+import runpy
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import attrs
+import pytest
+
+import typedbus
+import typedbus.testing
+
+ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PROSE = [*PAGES, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"]
+PROGRAM = "raise SystemExit(run("
+
+
+@attrs.frozen
+class Block:
+    """A fenced block of a page: its language, its text and the page's lines above it."""
+
+    language: str
+    text: str
+    above: int
+
+    @property
+    def file(self) -> str | None:
+        """The file that the block's first line names."""
+        named = re.match(r"# (\w+\.py)\n", self.text)
+        return named[1] if named else "program.py" if PROGRAM in self.text else None
+
+    @property
+    def command(self) -> list[str] | None:
+        """What runs the block in a process of its own, after the interpreter's name."""
+        if self.file is not None and self.file.startswith("test_"):
+            return ["-m", "pytest", "-q", "-p", "no:cacheprovider", self.file]
+        return [str(self.file)] if PROGRAM in self.text else None
+
+
+def text_of(page: Path) -> str:
+    """Return the whole *page*."""
+    return page.read_text(encoding="utf-8")
+
+
+def blocks_of(page: Path) -> list[Block]:
+    """Return the fenced blocks of *page*."""
+    text = text_of(page)
+    found = re.finditer(r"^```(\w+)[^\n]*\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    return [Block(block[1], block[2], text.count("\n", 0, block.start(2))) for block in found]
+
+
+def run_process(*command: str, folder: Path) -> str:
+    """Return what *command* wrote, and its status unless that is 0."""
+    ended = subprocess.run(
+        [sys.executable, "-u", *command],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+        timeout=60,
+        check=False,
+    )
+    return ended.stdout + (f"[exit status {ended.returncode}]\n" if ended.returncode else "")
+
+
+def run_block(block: Block, page: Path, folder: Path, namespace: dict[str, object]) -> str:
+    """Run a Python *block* of *page*, and return what it printed."""
+    if block.file is not None:
+        (folder / block.file).write_text(block.text, encoding="utf-8")
+    if block.command is not None:
+        return run_process(*block.command, folder=folder)
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
+        if block.file is not None:
+            runpy.run_path(str(folder / block.file), run_name="__main__")
+        else:
+            exec(compile("\n" * block.above + block.text, str(page), "exec"), namespace)
+    return printed.getvalue()
+
+
+def comparable(said: str) -> str:
+    """Take out of *said* what differs between machines and from edit to edit: places and durations."""
+    said = re.sub(r"[^\s(]+\.(py|md):\d+", "PLACE", said)
+    return re.sub(r"\d+\.\d ms", "TIME", said)
+
+
+def python_of(page: Path) -> list[Block]:
+    """Return the Python blocks of *page*."""
+    return [block for block in blocks_of(page) if block.language == "python"]
+
+
+PAGES_WITH_CODE = [
+    pytest.param(page, id=page.stem, marks=[pytest.mark.slow] if any(block.command for block in blocks) else [])
+    for page in PAGES
+    if (blocks := python_of(page))
+]
+
+
+@pytest.mark.parametrize("page", PAGES_WITH_CODE)
+def test_the_blocks_of_a_page_run_and_print_what_is_shown(page: Path, tmp_path: Path) -> None:
+    """Readers can copy every block, and see what the page shows."""
+    namespace: dict[str, object] = {"__name__": "__main__"}
+    printed: str | None = None
+    for block, below in itertools.zip_longest(blocks := blocks_of(page), blocks[1:]):
+        if block.language == "python":
+            printed = run_block(block, page, tmp_path, namespace)
+            is_shown = below is not None and below.language == "text"
+            assert is_shown or "[exit status" not in printed, f"{page}:{block.above}\n{printed}"
+        elif block.language == "text":
+            assert printed is not None, f"{page}:{block.above} shows what nothing printed"
+            matches = doctest.OutputChecker().check_output(
+                comparable(block.text), comparable(printed), doctest.ELLIPSIS
+            )
+            assert matches, f"{page}:{block.above}\n{printed}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_no_python_block_escapes_the_tests(page: Path) -> None:
+    """A block that is indented or fenced in another way would be neither run nor type-checked."""
+    fences = re.findall(r"(?:```|~~~)\s*(?:python|py\b|pycon)", text_of(page), re.IGNORECASE)
+
+    assert len(fences) == len(python_of(page))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", PAGES_WITH_CODE)
+def test_the_blocks_of_a_page_are_typed(page: Path, tmp_path: Path) -> None:
+    """The strict checker takes every block, and refuses exactly the lines that say so."""
+    lines: list[str] = []
+    for block in python_of(page):
+        if block.file is not None:
+            (tmp_path / block.file).write_text(block.text, encoding="utf-8")
+            continue
+        # Each line where the page has it, so that the checker's message leads there.
+        lines.extend([""] * (block.above - len(lines)))
+        lines.extend(block.text.splitlines())
+    (tmp_path / f"page_{page.stem.replace('-', '_')}.py").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    files = sorted(map(str, tmp_path.glob("*.py")))
+
+    checked = run_process("-m", "mypy", "--config-file", "mypy.ini", *files, folder=ROOT)
+
+    assert "Success" in checked, checked
+
+
+def links_of(page: Path) -> Iterator[str]:
+    """Give the targets of the links of *page* that lead to files of the project."""
+    prose = re.sub(r"^```.*?^```$|`[^`\n]+`", "", text_of(page), flags=re.MULTILINE | re.DOTALL)
+    for target in re.findall(r"\]\(([^)]+)\)", prose):
+        if "://" not in target:
+            yield target
+
+
+def anchors_of(page: Path) -> set[str]:
+    """Return the names under which the headings of *page* can be linked to."""
+    headings = re.findall(r"^#+ (.+)$", text_of(page), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading).strip().lower().replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PROSE, ids=lambda page: page.stem)
+def test_the_links_of_a_page_lead_somewhere(page: Path) -> None:
+    """Each link to a file of the project finds the file, and the heading in it."""
+    broken = []
+    for link in links_of(page):
+        path, _, anchor = link.partition("#")
+        target = (page.parent / path).resolve() if path else page
+        if not target.exists() or (anchor and anchor not in anchors_of(target)):
+            broken.append(link)
+
+    assert broken == []
+
+
+def public_names() -> set[str]:
+    """Return every name that users may import."""
+    return {*typedbus.__all__, *typedbus.testing.__all__}
+
+
+def test_every_public_name_has_a_line_in_the_reference() -> None:
+    """A name that may be imported is one that may be looked up."""
+    reference = text_of(ROOT / "docs" / "reference.md")
+    described = set(re.findall(r"^- \*\*`([A-Za-z_]+)", reference, re.MULTILINE))
+
+    assert described == public_names()
+
+
+def test_every_exception_has_a_section_in_the_page_of_errors() -> None:
+    """Whoever searches for the class of an exception finds what to do about it, and no class of the past."""
+    public = {**vars(typedbus.testing), **{name: getattr(typedbus, name) for name in typedbus.__all__}}
+    exceptions = {
+        name
+        for name, value in public.items()
+        if name in public_names() and isinstance(value, type) and issubclass(value, BaseException)
+    }
+    sections = re.findall(r"^## (\w+)$", text_of(ROOT / "docs" / "errors.md"), re.MULTILINE)
+
+    assert sections == sorted(exceptions)

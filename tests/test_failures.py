@@ -1,0 +1,623 @@
+"""Every exception: where it is met, what it says, and what it can be caught as."""
+
+import inspect
+import pickle
+import re
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Final
+
+import attrs
+import pytest
+from dependency_injector import providers
+
+import typedbus
+import typedbus.testing
+from typedbus import (
+    EXIT,
+    START,
+    STOP,
+    ArgumentFault,
+    Bus,
+    BusFault,
+    Channel,
+    ChannelError,
+    ChannelFailures,
+    Component,
+    Container,
+    CycleFault,
+    DeclarationError,
+    DependencyFault,
+    Fault,
+    HookFault,
+    InvalidContainer,
+    ListenerError,
+    NotMainThread,
+    OutsideContainer,
+    OverrideError,
+    StartCancelled,
+    State,
+    StillRunning,
+    TransitionError,
+    TransitionFailures,
+    WaitError,
+    on,
+    provided,
+    run,
+)
+from typedbus.testing import NoAnswer, Recorder
+
+ERRORS: Final = Path(__file__).parents[1] / "docs" / "errors.md"
+square = Channel[[int], int]("square")
+
+
+class Database:
+    """What is built with an address."""
+
+    def __init__(self, url: str, /) -> None:
+        self.url = url
+
+
+class Orders:
+    """What needs a database, and listens."""
+
+    def __init__(self, database: Database | None) -> None:
+        self.database = database
+
+    def start(self) -> None:
+        """Listen."""
+
+
+class Early:
+    """What has a start of its own."""
+
+    def start(self, soon: bool) -> None:
+        """Do not listen: nobody would say how soon."""
+
+
+class Late:
+    """What listens to another channel than it says."""
+
+    @on(square)  # type: ignore[arg-type]  # what checkers would have refused
+    def hear(self, number: str, /) -> int:
+        """Listen."""
+        return len(number)
+
+
+class Shop(Container):
+    """A container without a fault."""
+
+    bus = Component(Bus)
+    database = Component(Database, "memory:")
+    orders = Component(Orders, database.provided)
+
+
+def fail() -> None:
+    """Fail as a listener does."""
+    raise ValueError("no disk")
+
+
+def refuse(number: int, /) -> int:
+    """Fail as a listener of `square` does."""
+    raise ValueError(number)
+
+
+def met_in(situation: Callable[[], object]) -> BaseException:
+    """Return what *situation* raises."""
+    with pytest.raises(Exception) as caught:
+        situation()
+    return caught.value
+
+
+def first_fault(container: type[Container]) -> Fault:
+    """Return the first thing wrong with *container*."""
+    invalid = met_in(container().validate)
+    assert isinstance(invalid, InvalidContainer)
+    fault = invalid.exceptions[0]
+    assert isinstance(fault, Fault)
+    return fault
+
+
+def without_places(text: object) -> str:
+    """Return *text* with HERE for each line of this file, without this module's name and without stacks."""
+    here = re.sub(re.escape(__file__) + r":\d+", "HERE", str(text)).replace(f"{__name__}.", "")
+    return re.sub(r"(thread .* is at:)\n.*", r"\1 ...", here, flags=re.DOTALL)
+
+
+@attrs.frozen
+class Situation:
+    """Something that goes wrong, and what is said then."""
+
+    meet: Callable[[], BaseException]
+    kind: type[BaseException]
+    builtin: type[BaseException]
+    text: str
+
+
+SITUATIONS: Final[list[Situation]] = []
+
+
+def said_by(
+    kind: type[BaseException], builtin: type[BaseException], text: str
+) -> Callable[[Callable[[], BaseException]], Callable[[], BaseException]]:
+    """Let a function meet an exception of *kind*, to be caught as *builtin*, which says *text*."""
+
+    def keep(meet: Callable[[], BaseException]) -> Callable[[], BaseException]:
+        SITUATIONS.append(Situation(meet, kind, builtin, text))
+        return meet
+
+    return keep
+
+
+@said_by(
+    ArgumentFault,
+    Exception,
+    "Wrong.database (HERE): Database(url: str, /) takes 1 positional argument(s) and is given 2; "
+    "correct the declaration",
+)
+def an_argument_fault() -> BaseException:
+    class Wrong(Container):
+        database = Component(Database, "memory:", 3)  # type: ignore[call-arg]  # the fault
+
+    return first_fault(Wrong)
+
+
+@said_by(
+    BusFault,
+    Exception,
+    "Wrong (HERE): it has no bus, and Wrong.orders listens to channels; declare one: bus = Component(Bus)",
+)
+def a_bus_fault() -> BaseException:
+    class Wrong(Container):
+        orders = Component(Orders, None)
+
+    return first_fault(Wrong)
+
+
+@said_by(
+    BusFault,
+    Exception,
+    "Wrong (HERE): it has several buses: Wrong.bus (HERE), Wrong.other (HERE); "
+    "keep one, and hand it on as bus.provided",
+)
+def a_bus_fault_of_several() -> BaseException:
+    class Wrong(Container):
+        bus = Component(Bus)
+        other = Component(Bus)
+
+    return first_fault(Wrong)
+
+
+@said_by(
+    CycleFault,
+    Exception,
+    "Wrong.orders (HERE): components need each other in a circle: Wrong.orders -> Wrong.database -> Wrong.orders; "
+    "take one of these arguments away, or hand it over later, on a channel or in start()",
+)
+def a_cycle_fault() -> BaseException:
+    class Wrong(Container):
+        later = providers.Dependency[str]()
+        database = Component(Database, provided(later))
+        orders = Component(Orders, database.provided)
+        later.override(orders)
+
+    return first_fault(Wrong)
+
+
+@said_by(
+    DependencyFault,
+    Exception,
+    "Wrong.database (HERE): it needs a Dependency() that nobody has given a provider; "
+    "give it a default, or a provider: container.dependency.override(providers.Object(...))",
+)
+def a_dependency_fault() -> BaseException:
+    class Wrong(Container):
+        url = providers.Dependency[str]()
+        database = Component(Database, provided(url))
+
+    return first_fault(Wrong)
+
+
+@said_by(
+    HookFault,
+    Exception,
+    "Wrong.early (HERE): Early.start does not fit channel 'start': it is called with () and "
+    "takes (self, soon: bool) -> None: missing a required argument: 'soon'; "
+    "rename it, or say that it is no listener: Component(...).without(START)",
+)
+def a_hook_fault() -> BaseException:
+    class Wrong(Container):
+        bus = Component(Bus)
+        early = Component(Early)
+
+    return first_fault(Wrong)
+
+
+@said_by(
+    HookFault,
+    Exception,
+    "Wrong.late (HERE): Late.hear does not fit channel 'square': it takes 'number' as str and "
+    "is given int; change it, or take away what makes it a listener",
+)
+def a_hook_fault_of_a_mark() -> BaseException:
+    class Wrong(Container):
+        bus = Component(Bus)
+        late = Component(Late)
+
+    return first_fault(Wrong)
+
+
+@said_by(
+    InvalidContainer,
+    ExceptionGroup,
+    "Wrong cannot be wired: 2 fault(s), nothing was built\n"
+    "- Wrong.database (HERE): Database(url: str, /) misses 'url'; correct the declaration\n"
+    "- Wrong (HERE): it has no bus, and Wrong.orders listens to channels; declare one: bus = Component(Bus)",
+)
+def an_invalid_container() -> BaseException:
+    class Wrong(Container):
+        database = Component(Database)  # type: ignore[call-arg]  # a fault
+        orders = Component(Orders, database.provided)
+
+    return met_in(Wrong().validate)
+
+
+@said_by(ChannelError, TypeError, "'square' is no channel: a bus is indexed with the channel object, as in bus[START]")
+def a_channel_error() -> BaseException:
+    return met_in(lambda: Bus()["square"])  # type: ignore[index]  # the error
+
+
+@said_by(
+    ListenerError,
+    TypeError,
+    "cannot subscribe None to channel 'square': it cannot be called; give a function or a method",
+)
+def a_listener_error() -> BaseException:
+    return met_in(lambda: Bus()[square].subscribe(None))  # type: ignore[call-overload]  # the error
+
+
+@said_by(ChannelFailures, ExceptionGroup, "1 of 2 listeners of channel 'square' failed: refuse (1 sub-exception)")
+def channel_failures() -> BaseException:
+    bound = Bus()[square]
+    bound.subscribe(refuse)
+    bound.subscribe(abs)
+    return met_in(lambda: bound.publish(3))
+
+
+@said_by(
+    DeclarationError, TypeError, "Wrong.validate (HERE): containers use the name 'validate' themselves; take another"
+)
+def a_declaration_error() -> BaseException:
+    def declare() -> None:
+        class Wrong(Container):
+            validate = Component(Bus)  # type: ignore[assignment]  # the error
+
+    return met_in(declare)
+
+
+@said_by(
+    DeclarationError,
+    TypeError,
+    "Database.provided.url (HERE): there is no instance yet where a container is declared; "
+    "hand it to a component, or to a function that Component(function, ...) calls",
+)
+def a_declaration_error_of_an_argument() -> BaseException:
+    def declare() -> None:
+        class Wrong(Container):
+            database = Component(Database, "memory:")
+            copied = Component(Database, f"{database.provided.url}")
+
+    return met_in(declare)
+
+
+@said_by(
+    OutsideContainer,
+    RuntimeError,
+    "Shop.database (HERE) is a declaration and builds nothing; "
+    "call it on an instance of its container: Shop().database()",
+)
+def a_component_outside_its_container() -> BaseException:
+    return met_in(Shop.database)
+
+
+@said_by(OverrideError, RuntimeError, "cannot override Shop.bus (HERE): it is no component of Infra")
+def an_override_of_a_stranger() -> BaseException:
+    class Infra(Container):
+        bus = Component(Bus)
+
+    return met_in(lambda: Infra().override(Shop.bus))
+
+
+@said_by(
+    OverrideError,
+    RuntimeError,
+    "cannot override Shop.database (HERE): Shop.database is built already; override before that",
+)
+def an_override_too_late() -> BaseException:
+    shop = Shop()
+    shop.orders()
+
+    def override() -> None:
+        with shop.override(Shop.database).by(Database("other:")):
+            raise AssertionError
+
+    return met_in(override)
+
+
+@said_by(
+    TransitionError,
+    RuntimeError,
+    "a bus that is STARTED cannot go to STARTING; "
+    "only a STOPPED or EXITED bus can be started: stop() it first, or wait(State.STOPPED)",
+)
+def a_second_start() -> BaseException:
+    bus = Bus()
+    bus.start()
+    return met_in(bus.start)
+
+
+@said_by(
+    StartCancelled,
+    RuntimeError,
+    "the start was broken off because stop() was asked for meanwhile; "
+    "what had started was stopped again and the bus is STOPPED",
+)
+def a_start_broken_off_by_stop() -> BaseException:
+    bus = Bus()
+    bus[START].subscribe(bus.stop)
+    return met_in(bus.start)
+
+
+@said_by(
+    StartCancelled,
+    RuntimeError,
+    "the start was broken off because exit() was asked for meanwhile; "
+    "what had started was stopped again and the bus is EXITED",
+)
+def a_start_broken_off_by_exit() -> BaseException:
+    bus = Bus()
+    bus[START].subscribe(bus.exit)
+    return met_in(bus.start)
+
+
+@said_by(
+    TransitionFailures,
+    ExceptionGroup,
+    "the bus could not be started and what had started was stopped again; it is STOPPED now; "
+    "failed: fail (start), fail (stop) (2 sub-exceptions)",
+)
+def a_failed_start() -> BaseException:
+    bus = Bus()
+    bus[START].subscribe(fail)
+    bus[STOP].subscribe(fail)
+    return met_in(bus.start)
+
+
+@said_by(
+    TransitionFailures,
+    ExceptionGroup,
+    "the bus was stopped, but not everything stopped well; it is STOPPED now; failed: fail (stop) (1 sub-exception)",
+)
+def a_failed_stop() -> BaseException:
+    bus = Bus()
+    bus[STOP].subscribe(fail)
+    bus.start()
+    return met_in(bus.stop)
+
+
+@said_by(
+    TransitionFailures,
+    ExceptionGroup,
+    "the bus has exited, but not everything ended well; it is EXITED now; failed: fail (exit) (1 sub-exception)",
+)
+def a_failed_exit() -> BaseException:
+    bus = Bus()
+    bus[EXIT].subscribe(fail)
+    return met_in(bus.exit)
+
+
+@said_by(WaitError, RuntimeError, "cannot wait for no state: give at least one state")
+def a_wait_for_nothing() -> BaseException:
+    return met_in(lambda: Bus().wait(()))
+
+
+@said_by(
+    WaitError,
+    RuntimeError,
+    "cannot wait for EXITED, STARTED: the bus is STARTING and goes on only when this listener returns; "
+    "wait in a thread of your own",
+)
+def a_wait_for_oneself() -> BaseException:
+    bus = Bus()
+
+    @bus[START].subscribe()
+    def wait() -> None:
+        bus.wait({State.STARTED, State.EXITED})
+
+    failed = met_in(bus.start)
+    assert isinstance(failed, TransitionFailures)
+    return failed.exceptions[0]
+
+
+@said_by(
+    StillRunning,
+    RuntimeError,
+    "1 thread(s) still run 0.01 s after the bus has exited; "
+    "end each of them in the stop() or exit() of the component that began it\n"
+    "thread 'pump' is at: ...",
+)
+def a_thread_that_does_not_end() -> BaseException:
+    bus, end = Bus(), threading.Event()
+    pump = threading.Thread(target=end.wait, name="pump")
+    bus.own(pump)
+    pump.start()
+    bus.request_exit()
+    try:
+        return met_in(lambda: bus.block(patience=0.01))
+    finally:
+        end.set()
+        pump.join()
+
+
+@said_by(
+    NotMainThread,
+    RuntimeError,
+    "run() looks after the signals of the process and works in the main thread alone; "
+    "elsewhere use `with running(container):`, which touches no signal",
+)
+def a_run_beside_the_main_thread() -> BaseException:
+    with ThreadPoolExecutor() as threads:
+        error = threads.submit(run, Shop).exception()
+    assert error is not None
+    return error
+
+
+@said_by(
+    NoAnswer,
+    TypeError,
+    "listeners of channel 'square' answer with int, and so must a recorder: Recorder(bound).answering(function)",
+)
+def a_recorder_without_an_answer() -> BaseException:
+    return met_in(lambda: Recorder(Bus()[square]).__enter__())
+
+
+WITH_ATTRIBUTES: Final = [one for one in SITUATIONS if not issubclass(one.kind, (BaseExceptionGroup, NotMainThread))]
+PUBLIC: Final = sorted(
+    {
+        one.__name__
+        for module in (typedbus, typedbus.testing)
+        for one in (getattr(module, name) for name in module.__all__)
+        if isinstance(one, type) and issubclass(one, BaseException)
+    }
+)
+
+
+in_each_situation = pytest.mark.parametrize("situation", SITUATIONS, ids=lambda one: one.meet.__name__)
+
+
+@in_each_situation
+def test_an_exception_says_what_where_and_what_to_do(situation: Situation) -> None:
+    """Each is met through the public surface, with this text."""
+    error = situation.meet()
+
+    assert type(error) is situation.kind
+    assert without_places(error) == situation.text
+
+
+@in_each_situation
+def test_an_exception_is_of_the_built_in_kind_that_one_would_catch(situation: Situation) -> None:
+    """A wrong use is a TypeError, a wrong moment a RuntimeError, and several failures are a group."""
+    assert isinstance(situation.meet(), situation.builtin)
+
+
+def shown(error: BaseException) -> dict[str, object]:
+    """Return the attributes of *error*: as text, since errors in them are equal to themselves alone, but for sets."""
+    return {name: value if isinstance(value, frozenset) else repr(value) for name, value in vars(error).items()}
+
+
+@in_each_situation
+def test_an_exception_comes_out_of_another_process_as_it_was(situation: Situation) -> None:
+    """Pickling keeps kind, text and attributes."""
+    error = situation.meet()
+
+    copied = pickle.loads(pickle.dumps(error))
+
+    assert type(copied) is type(error)
+    assert (str(copied), shown(copied)) == (str(error), shown(error))
+
+
+@pytest.mark.parametrize("situation", WITH_ATTRIBUTES, ids=lambda one: one.meet.__name__)
+def test_an_exception_that_was_made_by_keyword_can_be_pickled(situation: Situation) -> None:
+    """It is no matter how its attributes were given."""
+    error = situation.meet()
+    parameters = inspect.signature(situation.kind).parameters
+
+    made = situation.kind(**{name: getattr(error, name) for name in parameters})
+
+    assert str(pickle.loads(pickle.dumps(made))) == str(error)
+
+
+def test_a_thread_that_does_not_end_is_told_with_its_stack() -> None:
+    """The innermost line is the one that it waits in."""
+    *_, innermost = str(a_thread_that_does_not_end()).splitlines()
+
+    assert innermost.strip() == "waiter.acquire()"
+
+
+def test_every_public_exception_is_met_here() -> None:
+    """All but `Fault`, which is only raised as one of its kinds."""
+    assert sorted({situation.kind.__name__ for situation in SITUATIONS} | {"Fault"}) == PUBLIC
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_every_public_exception_has_a_section_in_the_docs(name: str) -> None:
+    """docs/errors.md has a heading for each."""
+    if not ERRORS.exists():
+        pytest.skip("docs/errors.md is not written yet")
+
+    assert re.search(rf"^#+ .*\b{name}\b", ERRORS.read_text(encoding="utf-8"), re.MULTILINE)
+
+
+def test_a_fault_knows_what_it_says() -> None:
+    """Path, place, problem and remedy can be read one by one."""
+    fault = first_fault_of_a_missing_argument()
+
+    assert (fault.path, fault.problem, fault.remedy) == (
+        "Wrong.database",
+        f"{__name__}.Database(url: str, /) misses 'url'",
+        "correct the declaration",
+    )
+
+
+def first_fault_of_a_missing_argument() -> Fault:
+    """Return a fault whose declaration stands in the second line of this function's body."""
+
+    class Wrong(Container):
+        database = Component(Database)  # type: ignore[call-arg]  # the fault
+
+    return first_fault(Wrong)
+
+
+def test_a_place_is_file_and_line_of_the_declaration() -> None:
+    """An editor can go there."""
+    function = first_fault_of_a_missing_argument
+
+    assert function().place == f"{__file__}:{function.__code__.co_firstlineno + 4}"
+
+
+def test_a_cycle_fault_knows_its_circle() -> None:
+    """The circle can be read, each component once."""
+    fault = a_cycle_fault()
+
+    assert isinstance(fault, CycleFault)
+    assert fault.cycle == ("Wrong.orders", "Wrong.database")
+
+
+def test_a_group_of_faults_is_told_apart_by_kind() -> None:
+    """`split` and `except*` keep the container's name and the text."""
+    invalid = an_invalid_container()
+    assert isinstance(invalid, InvalidContainer)
+
+    matching, rest = invalid.split(BusFault)
+
+    assert isinstance(matching, InvalidContainer)
+    assert isinstance(rest, InvalidContainer)
+    assert (matching.container, rest.container) == ("Wrong", "Wrong")
+    assert str(rest).startswith("Wrong cannot be wired: 1 fault(s), nothing was built\n- Wrong.database ")
+
+
+def test_transition_failures_are_told_apart_by_kind() -> None:
+    """`split` and `except*` keep goal and state, and the failures of the members."""
+    bus = Bus()
+    bus[START].subscribe(fail)
+    bus[STOP].subscribe(bus.start)
+    failed = met_in(bus.start)
+    assert isinstance(failed, TransitionFailures)
+
+    part = failed.subgroup(ValueError)
+
+    assert isinstance(part, TransitionFailures)
+    assert (part.goal, part.state) == (State.STARTED, State.STOPPED)
+    assert [(one.name, one.channel) for one in part.failures] == [(f"{__name__}.fail", "start")]

@@ -1,0 +1,661 @@
+"""What of a component listens: by name, by mark, by declaration; and what does not fit."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from typedbus import (
+    EXIT,
+    GRACEFUL,
+    LOG,
+    MAIN,
+    START,
+    STOP,
+    Bus,
+    Channel,
+    Component,
+    Container,
+    Exits,
+    HookFault,
+    InvalidContainer,
+    Logs,
+    Reloads,
+    Starts,
+    Stops,
+    Ticks,
+    TransitionFailures,
+    on,
+    running,
+)
+from typedbus._failures import Fault
+
+placed = Channel[[int, str], None]("placed")
+ring = Channel[[], None]("ring")
+bare: Channel[[int], None] = Channel("bare")
+
+
+@Channel.declare
+def stock_low(sku: str, /, *, left: int = 0, **more: float) -> None:
+    """Fewer than the reorder level are left of `sku`."""
+
+
+@Channel.declare
+def measured(number: int, unit: str = "m", *rest: int) -> None:
+    """`number` of `unit` were measured, and *rest* besides."""
+
+
+@Channel.declare
+def unknown(thing: Nowhere) -> None:  # type: ignore[name-defined]  # noqa: F821  # as under TYPE_CHECKING
+    """Its annotation cannot be looked up at run time."""
+
+
+class Notes:
+    """Remembers what it was called for."""
+
+    def __init__(self) -> None:
+        self.notes: list[object] = []
+
+    def note(self, *what: object) -> None:
+        """Note *what*."""
+        self.notes.append(what if len(what) > 1 else what[0])
+
+
+class Everything(Notes, Starts, Stops, Exits, Reloads, Ticks, Logs):
+    """Has a method for each channel of the life cycle."""
+
+    def start(self) -> None:
+        """Note it."""
+        self.note("start")
+
+    def stop(self) -> None:
+        """Note it."""
+        self.note("stop")
+
+    def exit(self) -> None:
+        """Note it."""
+        self.note("exit")
+
+    def graceful(self) -> None:
+        """Note it."""
+        self.note("graceful")
+
+    def main(self) -> None:
+        """Note it."""
+        self.note("main")
+
+    def log(self, message: str, level: int, /) -> None:
+        """Note it."""
+        self.note(message, level)
+
+
+class One(Container):
+    """One component and a bus; a test declares which."""
+
+    bus = Component(Bus)
+
+
+def with_part(part: Component[Any]) -> Any:
+    """Return a container with *part* as its one component, `part`."""
+    made: Callable[[], One] = type("Shop", (One,), {"part": part})
+    return made()
+
+
+def faults_of(part: Component[Any]) -> list[str]:
+    """Return what `validate()` says of *part*, without its place."""
+    try:
+        with_part(part).validate()
+    except InvalidContainer as invalid:
+        faults = [fault for fault in invalid.exceptions if isinstance(fault, Fault)]
+        assert {type(fault) for fault in faults} == {HookFault}
+        assert {(fault.path, fault.place) for fault in faults} == {("Shop.part", part.place)}
+        return [fault.problem for fault in faults]
+    return []
+
+
+def live(part: Component[Any]) -> Any:
+    """Run *part* through its life, with a publish on each channel, and return it."""
+    with running(with_part(part)) as shop:
+        bus: Bus = shop.bus()
+        bus.graceful()
+        bus.publish(MAIN)
+        bus.log("hello", 10)
+        bus.publish(placed, 1, "x")
+        bus.publish(ring)
+        return shop.part()
+
+
+def test_methods_named_after_the_life_cycle_listen() -> None:
+    """Each to the channel of its name."""
+    part = live(Component(Everything))
+
+    assert part.notes == ["start", "graceful", "main", ("hello", 10), "stop", "exit"]
+
+
+def test_what_only_has_the_name_of_a_hook_does_not_listen() -> None:
+    """It must be something that can be called, and a part of the class."""
+
+    class Plain(Notes):
+        start = None
+        stop = "stop"
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.exit = lambda: self.note("exit")
+
+        @property
+        def graceful(self) -> str:
+            self.note("graceful")
+            return ""
+
+    assert live(Component(Plain)).notes == []
+
+
+def test_the_bus_is_no_listener_of_its_own_channels() -> None:
+    """Its methods bear their names because they publish on them; a mark counts even there."""
+
+    class Marked(Bus, Notes):
+        def __init__(self) -> None:
+            Bus.__init__(self)
+            Notes.__init__(self)
+
+        @on(START)
+        def begin(self) -> None:
+            self.note("begin")
+
+    class Shop(Container):
+        bus = Component(Marked)
+
+    with running(Shop()) as shop:
+        assert [str(one.name) for one in shop.bus()[START].subscriptions] == ["Shop.bus.begin"]
+    assert shop.bus().notes == ["begin"]
+
+
+def test_a_hook_need_not_take_the_instance() -> None:
+    """Static and class methods are called as Python calls them."""
+    notes: list[object] = []
+
+    class Part:
+        @staticmethod
+        def start() -> None:
+            notes.append("start")
+
+        @classmethod
+        def stop(cls) -> None:
+            notes.append(cls)
+
+    live(Component(Part))
+
+    assert notes == ["start", Part]
+
+
+def test_a_static_method_that_does_not_fit_is_a_fault() -> None:
+    """It is looked at without an instance."""
+
+    class Part:
+        @staticmethod
+        def start(when: int) -> None:
+            """Take too much."""
+
+    (told,) = faults_of(Component(Part))
+
+    assert "takes (when: int) -> None: missing a required argument: 'when'" in told
+
+
+def test_a_marked_method_listens() -> None:
+    """Several marks on one method add up, and its name does not matter."""
+
+    class Marked(Notes):
+        @on(placed)
+        def take(self, number: int, name: str) -> None:
+            self.note(number, name)
+
+        @on(ring)
+        @on(START)
+        def hear(self) -> None:
+            self.note("heard")
+
+    assert live(Component(Marked)).notes == ["heard", (1, "x"), "heard"]
+
+
+def test_an_override_of_a_marked_method_is_called_in_its_place() -> None:
+    """Marked again or not; a new mark of the same channel renews the old."""
+
+    class Marked(Notes):
+        @on(ring, priority=7)
+        def hear(self) -> None:
+            self.note("base")
+
+        @on(ring, priority=8)
+        def listen(self) -> None:
+            self.note("base")
+
+    class Renewed(Marked):
+        def hear(self) -> None:
+            self.note("unmarked")
+
+        @on(ring, priority=3)
+        def listen(self) -> None:
+            self.note("marked")
+
+    with running(with_part(Component(Renewed))) as shop:
+        priorities = [(one.priority, one.name) for one in shop.bus()[ring].subscriptions]
+        shop.bus().publish(ring)
+
+    assert priorities == [(3, "Shop.part.listen"), (7, "Shop.part.hear")]
+    assert shop.part().notes == ["marked", "unmarked"]
+
+
+def test_the_mark_of_a_base_counts_in_its_subclasses() -> None:
+    """Also of one that is no first base."""
+
+    class Marked:
+        @on(ring)
+        def hear(self) -> None:
+            raise NotImplementedError
+
+    class Part(Notes, Marked):
+        def hear(self) -> None:
+            self.note("heard")
+
+    assert live(Component(Part)).notes == ["heard"]
+
+
+class Scheduler(Notes):
+    """A class of someone else's."""
+
+    def run(self) -> None:
+        """Note it."""
+        self.note("run")
+
+    def halt(self) -> None:
+        """Note it."""
+        self.note("halt")
+
+    def take(self, number: int, name: str) -> None:
+        """Note it."""
+        self.note(number, name)
+
+
+def test_methods_of_foreign_classes_are_declared() -> None:
+    """A subclass may override them."""
+
+    class Special(Scheduler):
+        def run(self) -> None:
+            self.note("special run")
+
+    part = Component(Special).on(
+        START.calls(Scheduler.run), STOP.calls(Scheduler.halt), placed.calls(Scheduler.take, priority=-1)
+    )
+
+    assert live(part).notes == ["special run", (1, "x"), "halt"]
+
+
+def test_a_function_can_be_declared_to_listen_for_a_component() -> None:
+    """It is called with the component, and what is published."""
+
+    def take(scheduler: Scheduler, number: int, name: str) -> None:
+        scheduler.note("function", number, name)
+
+    assert live(Component(Scheduler).on(placed.calls(take))).notes == [("function", 1, "x")]
+
+
+def test_a_component_can_be_declared_not_to_listen() -> None:
+    """Whatever its methods are called, and however they are marked or declared."""
+
+    class Marked(Everything):
+        @on(ring)
+        def hear(self) -> None:
+            self.note("heard")
+
+    part = Component(Marked).on(placed.calls(Everything.note)).without(START, STOP, EXIT, GRACEFUL, ring, placed)
+
+    assert live(part).notes == ["main", ("hello", 10)]
+
+
+def test_what_nobody_listens_to_is_not_subscribed() -> None:
+    """A component without hooks leaves no trace on the bus."""
+    with running(with_part(Component(Notes))) as shop:
+        assert [shop.bus()[channel].subscriptions for channel in (START, STOP, EXIT, LOG, MAIN)] == [()] * 5
+
+
+def test_priorities_of_other_channels_are_as_marked_and_declared() -> None:
+    """50 where nothing is said; the start of the component has no say."""
+
+    class Marked(Scheduler):
+        @on(START, priority=7)
+        def go(self) -> None:
+            self.note("go")
+
+        @on(ring, priority=3)
+        def early(self) -> None:
+            self.note("early")
+
+        @on(ring)
+        def middle(self) -> None:
+            self.note("middle")
+
+    part = live(Component(Marked).on(ring.calls(Marked.halt, priority=90), ring.calls(Marked.run, priority=-5)))
+
+    assert part.notes == ["go", "run", "early", "middle", "halt"]
+
+
+def test_the_life_cycle_has_one_priority_for_all_of_a_component() -> None:
+    """That of its start; stop and exit follow it in reverse, and graceful as it is."""
+
+    class Marked(Everything):
+        @on(START, priority=7)
+        def start(self) -> None:
+            super().start()
+
+    with running(with_part(Component(Marked))) as shop:
+        priorities = [
+            [one.priority for one in shop.bus()[channel].subscriptions]
+            for channel in (START, STOP, EXIT, GRACEFUL, MAIN, LOG)
+        ]
+
+    assert priorities == [[7], [7], [7], [7], [50], [50]]
+
+
+def test_a_component_that_only_stops_has_the_priority_of_its_stop() -> None:
+    """It takes a place among those that start, so that its turn is known."""
+
+    class Marked(Notes):
+        @on(STOP, priority=7)
+        def halt(self) -> None:
+            self.note("halt")
+
+    with running(with_part(Component(Marked))) as shop:
+        (place,) = shop.bus()[START].subscriptions
+
+    assert (place.priority, place.name, place.path) == (7, "Shop.part.start", "Shop.part")
+    assert shop.part().notes == ["halt"]
+
+
+def test_a_component_that_only_stops_takes_one_place_however_often_it_starts() -> None:
+    """And two components take two, also if they are equal."""
+
+    class Part(Notes):
+        def __eq__(self, other: object) -> bool:
+            return True
+
+        def __hash__(self) -> int:
+            return 1
+
+        def stop(self) -> None:
+            self.note("stop")
+
+    class Shop(Container):
+        bus = Component(Bus)
+        a = Component(Part)
+        b = Component(Part)
+
+    shop = Shop()
+    bus = shop.attach()
+    for _ in range(3):
+        bus.start()
+        bus.stop()
+
+    assert [one.path for one in shop.bus()[START].subscriptions] == ["Shop.a", "Shop.b"]
+    assert shop.a().notes == shop.b().notes == ["stop"] * 3
+
+
+def test_an_end_of_another_priority_than_the_start_s_is_refused() -> None:
+    """Stop and exit are the exact reverse of the start, so that none can have a place of its own."""
+
+    class Part:
+        @on(START, priority=7)
+        def begin(self) -> None:
+            """Begin."""
+
+        @on(STOP, priority=4)
+        def halt(self) -> None:
+            """Halt."""
+
+        @on(EXIT, priority=5)
+        def leave(self) -> None:
+            """Leave."""
+
+    stop, last = faults_of(Component(Part))
+
+    assert "Part.halt does not fit channel 'stop': it is to be called at priority 4" in stop
+    assert "Part.leave does not fit channel 'exit': it is to be called at priority 5" in last
+    assert "the component starts at 7, and all of its life goes in that order" in stop
+
+
+@pytest.mark.parametrize("priority", [None, 7], ids=["unsaid", "the same"])
+def test_an_end_of_the_start_s_priority_is_fine(priority: int | None) -> None:
+    """Said or not."""
+
+    class Part(Notes):
+        @on(START, priority=7)
+        def begin(self) -> None:
+            """Begin."""
+
+        @on(STOP, priority=priority)
+        def halt(self) -> None:
+            """Halt."""
+
+    assert faults_of(Component(Part)) == []
+
+
+def misfit(**methods: Callable[..., object]) -> Component[Any]:
+    """Return the component of a class of *methods*."""
+    made: Any = type("Part", (), methods)
+    return Component(made)
+
+
+async def asynchronous(self: object) -> None:
+    """Is async."""
+
+
+def log_backwards(self: object, level: int, message: str) -> None:
+    """Take them the other way round."""
+
+
+def log_vaguely(self: object, level, message) -> None:  # type: ignore[no-untyped-def]  # what is wrong with it
+    """Take them without a word."""
+
+
+@pytest.mark.parametrize(
+    ("part", "problem"),
+    [
+        (misfit(start=lambda self, when: None), "missing a required argument: 'when'"),
+        (misfit(start=lambda: None), "too many positional arguments"),
+        (misfit(stop=asynchronous), "is async, and nobody would await it"),
+        (misfit(log=log_backwards), "takes 'level' as int and is given str"),
+        (misfit(log=log_vaguely), "does not say what 'level' is, so that only its name speaks for it"),
+    ],
+    ids=["demands more", "takes nothing", "async", "wrong annotation", "no annotation"],
+)
+def test_a_named_method_that_does_not_fit_is_a_fault(part: Component[Any], problem: str) -> None:
+    """It is told with the component, and what the channel is called with."""
+    (told,) = faults_of(part)
+
+    assert "does not fit channel" in told
+    assert told.endswith(problem)
+
+
+def test_a_misfit_is_told_with_both_ways_out() -> None:
+    """A method that has the name by chance can be renamed, or declared to be none."""
+    part = misfit(start=lambda self, when: None)
+
+    with pytest.raises(InvalidContainer, match="Shop") as invalid:
+        with_part(part).validate()
+
+    assert "rename it, or say that it is no listener: Component(...).without(START)" in str(invalid.value)
+    assert "is called with () and takes (self, when)" in str(invalid.value)
+    assert faults_of(part.without(START)) == []
+
+
+def test_a_marked_misfit_is_told_with_its_own_way_out() -> None:
+    """Somebody wanted it to listen."""
+
+    class Part:
+        @on(ring)  # type: ignore[arg-type]  # the misfit
+        def hear(self, what: str) -> None:
+            """Hear too much."""
+
+    with pytest.raises(InvalidContainer) as invalid:
+        with_part(Component(Part)).validate()
+
+    assert "Part.hear does not fit channel 'ring'" in str(invalid.value)
+    assert "change it, or take away what makes it a listener" in str(invalid.value)
+
+
+def test_a_method_of_a_foreign_class_that_does_not_fit_is_a_fault() -> None:
+    """A declaration is looked at as a mark is."""
+    part: Any = Component(Scheduler)
+
+    (told,) = faults_of(part.on(START.calls(Scheduler.take)))  # type: ignore[arg-type]  # the misfit
+
+    assert "Scheduler.take does not fit channel 'start'" in told
+
+
+def make_logger() -> logging.Logger:
+    """Return what has a method `log` of another signature."""
+    return logging.getLogger(__name__)
+
+
+def test_a_logger_of_the_standard_library_is_told() -> None:
+    """Its `log(level, msg)` has the channel's name by chance, and takes the two the other way round."""
+    (told,) = faults_of(Component(make_logger))
+
+    assert "logging.Logger.log does not fit channel 'log'" in told
+    assert faults_of(Component(make_logger).without(LOG)) == []
+
+
+def fits(self: object, sku: str, /, *, left: int = 0, **more: float) -> None:
+    """Is the channel's own signature."""
+
+
+def fits_with_more(self: object, *sku: str, left: int = 1, extra: int = 2, **more: float) -> None:
+    """Takes more than is ever given."""
+
+
+def lacks_the_rest(self: object, sku: str, /, *, left: int = 0) -> None:
+    """Takes no further names."""
+
+
+def lacks_the_name(self: object, sku: str, **more: float) -> None:
+    """Takes `left` among others, as a float."""
+
+
+def demands_the_name(self: object, sku: str, /, *, left: int, **more: float) -> None:
+    """Takes `left`, and insists on it."""
+
+
+def measured_fits(self: object, number: int, unit: str = "", *rest: int) -> None:
+    """Is the channel's own signature."""
+
+
+def measured_takes_anything(self: object, *args: object, **kwargs: object) -> None:
+    """Takes whatever comes."""
+
+
+def measured_renames(self: object, count: int, unit: str = "", *rest: int) -> None:
+    """Calls the number something else, though a publisher may give it by name."""
+
+
+def measured_hides(self: object, number: int, /, unit: str = "", *rest: int) -> None:
+    """Takes the number by position alone."""
+
+
+def measured_lacks_the_rest(self: object, number: int, unit: str = "") -> None:
+    """Takes no more than two."""
+
+
+def measured_demands(self: object, number: int, unit: str, *rest: int) -> None:
+    """Insists on the unit."""
+
+
+def measured_counts_in_words(self: object, number: int, unit: str = "", *rest: str) -> None:
+    """Takes the rest as something else."""
+
+
+@pytest.mark.parametrize(
+    ("channel", "method", "problem"),
+    [
+        (stock_low, fits, None),
+        (stock_low, fits_with_more, None),
+        (stock_low, lacks_the_rest, "got an unexpected keyword argument 'any_other_name'"),
+        (stock_low, lacks_the_name, None),
+        (stock_low, demands_the_name, ": 'left'"),
+        (measured, measured_fits, None),
+        (measured, measured_takes_anything, None),
+        (measured, measured_renames, "missing a required argument: 'count'"),
+        (measured, measured_hides, "'number'"),
+        (measured, measured_lacks_the_rest, "too many positional arguments"),
+        (measured, measured_demands, "missing a required argument: 'unit'"),
+        (measured, measured_counts_in_words, "takes 'rest' as str and is given int"),
+        (bare, asynchronous, "is async, and nobody would await it"),
+        (bare, log_backwards, None),
+    ],
+)
+def test_every_call_that_a_publisher_may_make_must_fit(channel: Any, method: Any, problem: str | None) -> None:
+    """With the fewest arguments, with the most, by position and by name; where nothing is known nothing is told."""
+    told = faults_of(Component(Notes).on(channel.calls(method)))
+
+    assert len(told) == (problem is not None)
+    assert problem is None or problem in told[0]
+
+
+def takes_float(self: object, number: float, name: object) -> None:
+    """Takes an int as well, as checkers have it."""
+
+
+def takes_generic(self: object, number: int | None, name: list[str]) -> None:
+    """Has annotations that are no classes."""
+
+
+def takes_bool(self: object, number: bool, name: str) -> None:
+    """Takes too little."""
+
+
+def takes_nowhere(self: object, number: Nowhere, name: str) -> None:  # type: ignore[name-defined]  # noqa: F821
+    """Has an annotation that cannot be looked up at run time."""
+
+
+@pytest.mark.parametrize(
+    ("channel", "method", "problem"),
+    [
+        (placed, takes_float, None),
+        (placed, takes_generic, None),
+        (placed, lambda self, number, name: None, None),
+        (placed, takes_bool, "takes 'number' as bool and is given int"),
+        (placed, takes_nowhere, None),
+        (unknown, lambda self, thing: None, None),
+        (unknown, lambda self: None, "too many positional arguments"),
+    ],
+    ids=["wider", "not to be told", "unsaid", "narrower", "unknown in the method", "unknown", "unknown and too few"],
+)
+def test_annotations_are_held_against_the_channel_as_far_as_they_tell(
+    channel: Any, method: Any, problem: str | None
+) -> None:
+    """What only a checker could tell passes."""
+    told = faults_of(Component(Notes).on(channel.calls(method)))
+
+    assert len(told) == (problem is not None)
+    assert problem is None or told[0].endswith(problem)
+
+
+def test_what_is_written_in_c_has_no_signature_to_hold_against() -> None:
+    """It passes, and is called."""
+    update: Any = dict.update
+    part = Component(dict[str, object]).on(ring.calls(update))
+
+    assert faults_of(part) == []
+    assert live(part) == {}
+
+
+def test_a_misfit_keeps_the_container_from_starting() -> None:
+    """With a bus that is started by hand as well."""
+    shop = with_part(misfit(start=lambda self, when: None))
+
+    with pytest.raises(TransitionFailures) as failed:
+        shop.bus().start()
+
+    assert isinstance(failed.value.exceptions[0], InvalidContainer)

@@ -1,0 +1,482 @@
+"""`run` as the whole of a program: real processes, real signals, and the exit status that the shell sees."""
+
+from __future__ import annotations
+
+import re
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from typedbus import Bus, Component, Container, NotMainThread, run
+
+PRELUDE = """
+import os, signal, sys, threading
+from typedbus import *
+
+
+def say(text):
+    print(text, flush=True)
+
+
+class Part:
+    def __init__(self, bus: Bus, *needed: object) -> None:
+        self.bus = bus
+
+    def start(self) -> None:
+        say("part starts")
+
+    def stop(self) -> None:
+        say("part stops")
+
+    def exit(self) -> None:
+        say("part exits")
+
+
+class Ticking:
+    def __init__(self, bus: Bus, *needed: object) -> None:
+        self.bus = bus
+
+    def main(self) -> None:
+        say("serving")
+
+"""
+
+
+class Program:
+    """A program in a process of its own, which may be talked to with signals."""
+
+    def __init__(self, path: Path, source: str) -> None:
+        path.write_text(PRELUDE + textwrap.dedent(source) + "\n\nraise SystemExit(run(Shop))\n", encoding="utf-8")
+        command = [sys.executable, str(path)]
+        self.child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        self.lines: list[str] = []
+
+    def reach(self, text: str) -> None:
+        """Read until a line has *text* in it."""
+        assert self.child.stdout is not None
+        for line in self.child.stdout:
+            self.lines.append(line.rstrip())
+            if text in line:
+                return
+        raise AssertionError(f"{text!r} never came:\n" + "\n".join(self.lines))
+
+    def end(self) -> int:
+        """Read to the end and return the exit status."""
+        assert self.child.stdout is not None
+        self.lines.extend(line.rstrip() for line in self.child.stdout)
+        return self.child.wait(30)
+
+    @property
+    def said(self) -> list[str]:
+        """What the program and its bus told, without times, tracebacks and ticks."""
+        lines = [re.sub(r" \(\d+\.\d ms\)", "", line) for line in self.lines]
+        told = r"(bus|built|started|stopped|exited|failed|log)  +\S|part |SIG"
+        return [re.sub(r"  +", " ", line) for line in lines if re.match(told, line)]
+
+    @property
+    def output(self) -> str:
+        """Everything that was read."""
+        return "\n".join(self.lines)
+
+
+@pytest.fixture
+def begin(tmp_path: Path) -> Iterator[Callable[[str], Program]]:
+    """Begin programs of this source; none of them outlives the test."""
+    programs: list[Program] = []
+
+    def begin_program(source: str) -> Program:
+        programs.append(Program(tmp_path / f"program{len(programs)}.py", source))
+        return programs[-1]
+
+    yield begin_program
+    for program in programs:
+        program.child.kill()
+        program.child.communicate()
+
+
+STARTED = ["bus STARTING", "built Shop.part", "part starts", "started Shop.part", "bus STARTED"]
+STOPPED = ["bus STOPPING", "part stops", "stopped Shop.part", "bus STOPPED"]
+EXITED = ["bus EXITING", "part exits", "exited Shop.part", "bus EXITED"]
+
+pytestmark = pytest.mark.slow
+
+
+def test_a_program_whose_bus_exits_ends_with_success(begin: Callable[[str], Program]) -> None:
+    """request_exit ends a program in order and with status 0; what happens is told line by line."""
+    program = begin("""
+        class Shop(Container):
+            bus = Component(Bus)
+            part = Component(Part, bus.provided).on(MAIN.calls(lambda part: part.bus.request_exit()))
+    """)
+
+    assert program.end() == 0
+    assert program.said == STARTED + STOPPED + EXITED
+
+
+def test_what_is_logged_is_told(begin: Callable[[str], Program]) -> None:
+    """Messages on LOG stand among the lines of the life cycle."""
+    program = begin("""
+        def speak(part: Part) -> None:
+            part.bus.log("hello")
+            part.bus.request_exit()
+
+        class Shop(Container):
+            bus = Component(Bus)
+            part = Component(Part, bus.provided).on(MAIN.calls(speak))
+    """)
+
+    assert program.end() == 0
+    assert program.said == [*STARTED, "log hello", *STOPPED, *EXITED]
+
+
+def test_an_invalid_container_is_told_without_a_traceback(tmp_path: Path) -> None:
+    """Every fault is on stderr, nothing on stdout, nothing is built, and the status is 1."""
+    path = tmp_path / "program.py"
+    path.write_text(
+        PRELUDE
+        + textwrap.dedent("""
+            class Shop(Container):
+                bus = Component(Bus)
+                part = Component(Part)
+                other = Component(Part, bus.provided, nothing=1)
+
+            raise SystemExit(run(Shop))
+        """)
+    )
+
+    done = subprocess.run([sys.executable, str(path)], capture_output=True, text=True, timeout=30, check=False)
+
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("error: Shop cannot be wired: 2 fault(s), nothing was built\n- Shop.part (")
+    assert "Traceback" not in done.stderr
+
+
+def test_a_container_without_a_bus_is_told_without_a_traceback(begin: Callable[[str], Program]) -> None:
+    """run needs a bus to start, and says how to declare one."""
+    program = begin("class Shop(Container): pass")
+
+    assert program.end() == 1
+    assert "declare one: bus = Component(Bus)" in program.output
+    assert "Traceback" not in program.output
+
+
+def test_a_failing_constructor_ends_a_program_in_order(begin: Callable[[str], Program]) -> None:
+    """The status is 1, the traceback names the component, and what was built before has exited."""
+    program = begin("""
+        def fail(part: Part) -> None:
+            raise OSError("no database")
+
+        class Shop(Container):
+            bus = Component(Bus)
+            part = Component(Part, bus.provided)
+            broken = Component(fail, part.provided)
+    """)
+
+    assert program.end() == 1
+    assert "OSError: no database" in program.output
+    assert "raised while Shop.broken was built" in program.output
+    assert program.said[-6:] == [STOPPED[0], STOPPED[-1], *EXITED]
+
+
+def test_a_failing_start_ends_a_program_in_order(begin: Callable[[str], Program]) -> None:
+    """The status is 1; what had started is stopped, and the listeners of EXIT are called."""
+    program = begin("""
+        class Broken(Part):
+            def start(self) -> None:
+                raise OSError("port taken")
+            stop = exit = None
+
+        class Shop(Container):
+            bus = Component(Bus)
+            part = Component(Part, bus.provided)
+            broken = Component(Broken, bus.provided, part.provided)
+    """)
+
+    assert program.end() == 1
+    assert program.said == [
+        *STARTED[:2],
+        "built Shop.broken",
+        *STARTED[2:4],
+        "failed Shop.broken in start: OSError('port taken')",
+        *STOPPED,
+        *EXITED,
+    ]
+    assert "could not be started" in program.output
+
+
+def test_a_start_that_is_broken_off_by_its_listener_is_no_failure(begin: Callable[[str], Program]) -> None:
+    """A listener of START that stops the bus ends the program with status 0, and without a traceback."""
+    program = begin("""
+        class Shop(Container):
+            bus = Component(Bus)
+            part = Component(Part, bus.provided)
+            giving_up = Component(Ticking, bus.provided, part.provided).on(START.calls(lambda self: self.bus.stop()))
+    """)
+
+    assert program.end() == 0
+    assert program.said[-8:] == STOPPED + EXITED
+    assert "Traceback" not in program.output
+
+
+def test_a_failing_stop_is_a_failure_of_the_program(begin: Callable[[str], Program]) -> None:
+    """The status is 70, and everything else has stopped and exited."""
+    program = begin("""
+        class Broken(Part):
+            start = exit = None
+            def stop(self) -> None:
+                raise OSError("disk full")
+            def main(self) -> None:
+                self.bus.request_exit()
+
+        class Shop(Container):
+            bus = Component(Bus)
+            part = Component(Part, bus.provided)
+            broken = Component(Broken, bus.provided, part.provided)
+    """)
+
+    assert program.end() == 70
+    assert "failed Shop.broken in stop: OSError('disk full')" in program.said
+    assert program.said[-7:] == STOPPED[1:] + EXITED
+    assert "Traceback" in program.output
+
+
+def test_the_cause_of_an_exit_is_a_failure_of_the_program(begin: Callable[[str], Program]) -> None:
+    """request_exit with a cause ends a program in order, tells the cause, and the status is 70."""
+    program = begin("""
+        class Shop(Container):
+            bus = Component(Bus)
+            part = Component(Part, bus.provided).on(MAIN.calls(lambda part: part.bus.request_exit(OSError("no heat"))))
+    """)
+
+    assert program.end() == 70
+    assert program.said == STARTED + STOPPED + EXITED
+    assert "OSError: no heat" in program.output
+
+
+def test_several_problems_are_all_told(begin: Callable[[str], Program]) -> None:
+    """Each cause has its own traceback, the first at the end, where one looks first."""
+    program = begin("""
+        def fail(part: Part) -> None:
+            part.bus.request_exit(OSError("one"))
+            part.bus.request_exit(OSError("two"))
+
+        class Shop(Container):
+            bus = Component(Bus)
+            part = Component(Part, bus.provided).on(MAIN.calls(fail))
+    """)
+
+    assert program.end() == 70
+    assert [line for line in program.lines if line.startswith("OSError")] == ["OSError: two", "OSError: one"]
+
+
+def test_a_thread_that_hangs_does_not_hang_the_program(begin: Callable[[str], Program]) -> None:
+    """After the patience of 5 s a program that owns such a thread ends with 70, and tells where it hangs."""
+    program = begin("""
+        def hang_here():
+            threading.Event().wait()
+
+        def begin(part: Part) -> None:
+            thread = threading.Thread(target=hang_here, name="reader")
+            part.bus.own(thread)
+            thread.start()
+            part.bus.request_exit()
+            print("what was still to be written")
+
+        class Shop(Container):
+            bus = Component(Bus)
+            part = Component(Part, bus.provided).on(MAIN.calls(begin))
+    """)
+
+    assert program.end() == 70
+    assert "thread 'reader' is at" in program.output
+    assert "in hang_here" in program.output
+    assert "bus EXITED" in program.said
+    assert "what was still to be written" in program.lines
+
+
+@pytest.mark.parametrize("hook", ["start", "main"])
+@pytest.mark.parametrize(("code", "status"), [("3", 3), ("0", 0), ("", 0), ("'text'", 1)])
+def test_a_listener_may_end_the_program_with_its_own_status(
+    begin: Callable[[str], Program], hook: str, code: str, status: int
+) -> None:
+    """sys.exit in a listener gives its status, or its text and 1, after everything has ended in order."""
+    program = begin(f"""
+        class Shop(Container):
+            bus = Component(Bus)
+            part = Component(Part, bus.provided)
+            last = Component(Ticking, bus.provided, part.provided).on(
+                {hook.upper()}.calls(lambda self: sys.exit({code}))
+            )
+    """)
+
+    assert program.end() == status
+    assert program.said[-8:] == STOPPED + EXITED
+    assert ("text" in program.lines) == (code == "'text'")
+    assert "Traceback" not in program.output
+
+
+def test_what_failed_before_a_program_was_left_is_told(begin: Callable[[str], Program]) -> None:
+    """sys.exit keeps its status, and the failures of the roll-back are told with it."""
+    program = begin("""
+        class Broken(Part):
+            start = exit = None
+            def stop(self) -> None:
+                raise OSError("disk full")
+
+        class Shop(Container):
+            bus = Component(Bus)
+            broken = Component(Broken, bus.provided)
+            last = Component(Ticking, bus.provided, broken.provided).on(START.calls(lambda self: sys.exit(3)))
+    """)
+
+    assert program.end() == 3
+    assert "OSError: disk full" in program.output
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
+def test_a_signal_ends_a_program_in_order(begin: Callable[[str], Program], number: signal.Signals) -> None:
+    """SIGINT and SIGTERM stop and exit what runs, in order, and the status is 0."""
+    program = begin("""
+        class Shop(Container):
+            bus = Component(Bus)
+            part = Component(Part, bus.provided)
+            ticking = Component(Ticking, bus.provided, part.provided)
+    """)
+    program.reach("serving")
+
+    program.child.send_signal(number)
+
+    assert program.end() == 0
+    assert program.said[-9:] == [f"{number.name}: exiting in order; once more to end at once", *STOPPED, *EXITED]
+    assert "Traceback" not in program.output
+
+
+def test_a_signal_breaks_a_start_off(begin: Callable[[str], Program]) -> None:
+    """SIGTERM during a start lets the listener end, stops what had started and starts nothing more."""
+    program = begin("""
+        def be_told(self) -> None:
+            signal.raise_signal(signal.SIGTERM)
+            say("part goes on to its end")
+
+        class Never(Part):
+            def start(self) -> None:
+                say("part never starts")
+            stop = exit = None
+
+        class Shop(Container):
+            bus = Component(Bus)
+            part = Component(Part, bus.provided)
+            told = Component(Ticking, bus.provided, part.provided).on(START.calls(be_told))
+            never = Component(Never, bus.provided, told.provided)
+    """)
+
+    assert program.end() == 0
+    assert program.said[-11:] == [
+        "SIGTERM: exiting in order; once more to end at once",
+        "part goes on to its end",
+        "started Shop.told",
+        *STOPPED,
+        *EXITED,
+    ]
+    assert "Traceback" not in program.output
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
+def test_a_second_signal_ends_a_program_at_once(begin: Callable[[str], Program], number: signal.Signals) -> None:
+    """Where the exit hangs a second signal forces it, with 128 + its number and the stack of every thread."""
+    program = begin("""
+        class Hanging(Ticking):
+            def stop(self) -> None:
+                self.hang_here()
+
+            def hang_here(self) -> None:
+                say("hanging")
+                # In turns, since a signal that comes just before a thread falls asleep does not wake it.
+                while True:
+                    threading.Event().wait(0.05)
+
+        class Shop(Container):
+            bus = Component(Bus)
+            part = Component(Hanging, bus.provided)
+    """)
+    program.reach("serving")
+    program.child.send_signal(signal.SIGTERM)
+    program.reach("hanging")
+
+    program.child.send_signal(number)
+
+    assert program.end() == 128 + number
+    assert f"{number.name} again: ending at once; every thread was here:" in program.lines
+    assert "in hang_here" in program.output
+    assert program.said[-1].startswith(number.name)
+
+
+class Quiet:
+    """Ends the program at its first tick, or fails to start."""
+
+    def __init__(self, bus: Bus, error: Exception | None = None) -> None:
+        self.bus = bus
+        self.error = error
+
+    def start(self) -> None:
+        if self.error is not None:
+            raise self.error
+
+    def main(self) -> None:
+        self.bus.request_exit()
+
+
+class Good(Container):
+    """Starts and ends."""
+
+    bus = Component(Bus)
+    quiet = Component(Quiet, bus.provided)
+
+
+class Bad(Container):
+    """Does not start."""
+
+    bus = Component(Bus)
+    quiet = Component(Quiet, bus.provided, OSError("port taken"))
+
+
+@pytest.mark.parametrize(("container", "status"), [(Good, 0), (Bad, 1)], ids=["good", "bad"])
+def test_signal_handlers_are_put_back(container: type[Container], status: int) -> None:
+    """run leaves the signals of the process as they were, whatever became of the container."""
+
+    def mine(number: int, frame: object) -> None:
+        raise AssertionError
+
+    before = {number: signal.signal(number, mine) for number in (signal.SIGINT, signal.SIGTERM)}
+    returned = run(container)
+    after = {number: signal.signal(number, handler) for number, handler in before.items()}
+
+    assert returned == status
+    assert set(after.values()) == {mine}
+
+
+def test_a_process_may_run_one_program_after_the_other() -> None:
+    """Nothing of one run is left in the next."""
+    assert [run(Good), run(Bad), run(Good)] == [0, 1, 0]
+
+
+def test_run_refuses_every_thread_but_the_main_one() -> None:
+    """Signals cannot be had elsewhere; nothing is built, and the error names the way out."""
+    raised: list[BaseException] = []
+
+    def try_it() -> None:
+        with pytest.raises(NotMainThread, match=r"running\(container\)") as refused:
+            run(Good)
+        raised.append(refused.value)
+
+    thread = threading.Thread(target=try_it)
+    thread.start()
+    thread.join()
+
+    assert len(raised) == 1

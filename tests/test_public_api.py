@@ -1,0 +1,162 @@
+"""What `import typedbus` gives, and what it costs."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import importlib.metadata
+import inspect
+import re
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+import typedbus
+import typedbus.process
+import typedbus.testing
+
+MODULES = [typedbus, typedbus.testing]
+SOURCE = Path(typedbus.__file__)
+# A process that prints what *program* imports beyond what *baseline* does.
+IMPORTS = """
+import sys
+{baseline}
+before = set(sys.modules)
+{program}
+print(*sorted(set(sys.modules) - before))
+"""
+
+
+def imported_by(program: str) -> set[str]:
+    """Return the top-level modules that *program* imports, but for what its light dependencies bring."""
+    script = IMPORTS.format(baseline="import attrs, typing_extensions, threading, queue", program=program)
+    found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    return {name.partition(".")[0] for name in found.stdout.split()}
+
+
+def imported_for_checkers() -> dict[str, str]:
+    """Return the names under ``if TYPE_CHECKING`` in the package, with the module of each."""
+    body = ast.parse(SOURCE.read_text(encoding="utf-8")).body
+    (block,) = [node for node in body if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"]
+    return {
+        alias.name: node.module or "" for node in block.body if isinstance(node, ast.ImportFrom) for alias in node.names
+    }
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda module: module.__name__)
+def test_every_public_name_can_be_imported(module: ModuleType) -> None:
+    """Whatever `__all__` says is there."""
+    missing = [name for name in module.__all__ if not hasattr(module, name)]
+
+    assert missing == []
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda module: module.__name__)
+def test_public_names_are_listed_once_and_sorted(module: ModuleType) -> None:
+    """Constants come first, then classes, then functions, each in alphabetical order."""
+
+    def rank(name: str) -> tuple[int, str]:
+        return (0 if name.isupper() else 1 if name[0].isupper() else 2, name)
+
+    assert list(module.__all__) == sorted(set(module.__all__), key=rank)
+
+
+@pytest.mark.parametrize("name", [name for name in typedbus.__all__ if not name.isupper()])
+def test_every_public_name_has_a_docstring(name: str) -> None:
+    """A class or a function has one of its own, and an alias has one below it in its module."""
+    value = getattr(typedbus, name)
+
+    if isinstance(value, type):
+        assert vars(value)["__doc__"]
+    elif inspect.isfunction(value):
+        assert value.__doc__
+    else:
+        assert re.search(rf'^{name}: .*\n"""', inspect.getsource(typedbus._states), re.MULTILINE)
+
+
+def test_what_checkers_see_is_what_is_loaded_later() -> None:
+    """Each name under TYPE_CHECKING is loaded with its first use, from the module that checkers know it of."""
+    later = {name: f"typedbus.{module}" for name, module in typedbus._LATER.items()}
+
+    assert imported_for_checkers() == later
+
+
+def test_what_is_public_is_imported_or_loaded_later() -> None:
+    """No public name is left out of `__all__`, and none is in it that the package does not say where it is from."""
+    body = ast.parse(SOURCE.read_text(encoding="utf-8")).body
+    at_once = {alias.name for node in body if isinstance(node, ast.ImportFrom) for alias in node.names}
+
+    assert set(typedbus.__all__) == (at_once | set(typedbus._LATER)) - {"TYPE_CHECKING"}
+
+
+@pytest.mark.parametrize("name", sorted(typedbus._LATER))
+def test_what_is_loaded_later_is_the_object_of_its_module(name: str) -> None:
+    """The name in the package and the one in the module are one object, found again at once."""
+    module = importlib.import_module(f"typedbus.{typedbus._LATER[name]}")
+
+    assert getattr(typedbus, name) is getattr(module, name)
+    assert vars(typedbus)[name] is getattr(module, name)
+
+
+def test_an_unknown_name_is_an_attribute_error() -> None:
+    """It is told as of any module."""
+    with pytest.raises(AttributeError, match="^module 'typedbus' has no attribute 'Topic'$"):
+        getattr(typedbus, "Topic")
+
+    with pytest.raises(ImportError, match="cannot import name 'Topic'"):
+        exec("from typedbus import Topic")
+
+
+@pytest.mark.slow
+def test_channels_and_buses_import_nothing_heavy() -> None:
+    """The container library and what is slow to import wait for their first use."""
+    found = imported_by("import typedbus; typedbus.Bus()[typedbus.Channel[[int], int]('x')].publish(3)")
+
+    assert "typedbus" in found
+    assert found.isdisjoint(
+        {
+            "asyncio",
+            "concurrent",
+            "dataclasses",
+            "dependency_injector",
+            "importlib",
+            "inspect",
+            "logging",
+            "multiprocessing",
+            "rich",
+            "signal",
+            "subprocess",
+            "traceback",
+        }
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["Container", "Component", "run"])
+def test_the_container_library_comes_with_its_first_use(name: str) -> None:
+    """No import beside that of the package is needed."""
+    assert "dependency_injector" in imported_by(f"import typedbus; typedbus.{name}")
+
+
+@pytest.mark.slow
+def test_the_container_is_imported_by_name() -> None:
+    """`from typedbus import ...` finds what is loaded later."""
+    assert "dependency_injector" in imported_by("from typedbus import Container")
+
+
+def test_the_version_is_that_of_the_distribution() -> None:
+    """There is one place where the version stands."""
+    try:
+        version = importlib.metadata.version("typedbus")
+    except importlib.metadata.PackageNotFoundError:
+        pytest.skip("typedbus is imported from its sources and not installed")
+
+    assert typedbus.__version__ == version
+
+
+def test_the_package_says_that_it_is_typed() -> None:
+    """Checkers read its annotations."""
+    assert SOURCE.with_name("py.typed").exists()

@@ -1,0 +1,324 @@
+"""How publishing works inside: every promise holds on each of its paths."""
+
+from __future__ import annotations
+
+import gc
+import inspect
+import traceback
+import weakref
+from collections.abc import Callable
+
+import pytest
+
+from typedbus import BoundChannel, Bus, Channel, ChannelFailures
+from typedbus._publish import HEAT, UNROLLED
+
+Listener = Callable[[int], int]
+HOT = HEAT + 1
+
+
+@Channel.declare
+def everything(a: int, /, b: int, c: int = 3, *rest: int, d: int, e: int = 5, **others: int) -> object:
+    """Every kind of parameter there is."""
+
+
+def bound_with(count: int, publishes: int) -> tuple[BoundChannel[[int], int], list[int]]:
+    """Return a bound channel whose listeners write their number, after so many publishes."""
+    calls: list[int] = []
+
+    def listener(number: int) -> Listener:
+        def listen(said: int, /) -> int:
+            calls.append(number)
+            if said == number:
+                raise ValueError(said)
+            if said == -number:
+                raise SystemExit
+            return number
+
+        return listen
+
+    bound = Bus()[Channel[[int], int]("numbers")]
+    for number in range(1, count + 1):
+        bound.subscribe(listener(number))
+    for _ in range(publishes):
+        bound.publish(0)
+    calls.clear()
+    return bound, calls
+
+
+every_path = pytest.mark.parametrize(
+    ("count", "publishes"),
+    [(1, 0), (1, HOT), (3, 0), (3, HOT), (40, HOT), (UNROLLED + 1, HOT)],
+    ids=["one", "one, hot", "a loop", "unrolled", "many, unrolled", "too many to unroll"],
+)
+
+
+@every_path
+def test_the_results_come_in_running_order(count: int, publishes: int) -> None:
+    """A publish returns what each listener returned."""
+    bound, calls = bound_with(count, publishes)
+
+    results = bound.publish(0)
+
+    assert results == calls == list(range(1, count + 1))
+
+
+@every_path
+def test_a_failure_keeps_nobody_from_running_and_no_result_from_the_caller(count: int, publishes: int) -> None:
+    """Every listener is called once, the failure names the one that raised, the others' results are with it."""
+    bound, calls = bound_with(count, publishes)
+    everybody = list(range(1, count + 1))
+    middle = (count + 1) // 2
+
+    with pytest.raises(ChannelFailures) as caught:
+        bound.publish(middle)
+
+    assert calls == everybody
+    assert list(caught.value.results) == [number for number in everybody if number != middle]
+    assert [failure.error.args for failure in caught.value.failures] == [(middle,)]
+    assert caught.value.__context__ is None
+
+
+@every_path
+def test_system_exit_leaves_at_once(count: int, publishes: int) -> None:
+    """Nobody is called after a listener that leaves, and its status stays as it was."""
+    bound, calls = bound_with(count, publishes)
+    middle = (count + 1) // 2
+
+    with pytest.raises(SystemExit) as caught:
+        bound.publish(-middle)
+
+    assert calls == list(range(1, middle + 1))
+    assert (caught.value.code, caught.value.__cause__) == (None, None)
+
+
+@pytest.mark.parametrize("publishes", [0, HOT], ids=["cold", "hot"])
+def test_system_exit_after_a_failure_carries_it(publishes: int) -> None:
+    """What had failed before is the cause, and success becomes 1."""
+    bound, _ = bound_with(3, 0)
+
+    @bound.subscribe(priority=60)
+    def leave(said: int, /) -> int:
+        raise SystemExit(0) if said else None  # type: ignore[misc]  # raise None is never reached
+
+    bound.unsubscribe(leave)
+    for _ in range(publishes):
+        bound.publish(0)
+    bound.subscribe(leave, priority=60)
+
+    with pytest.raises(SystemExit) as caught:
+        bound.publish(2)
+
+    assert caught.value.code == 1
+    assert isinstance(caught.value.__cause__, ChannelFailures)
+    assert caught.value.__cause__.results == (1, 3)
+
+
+@pytest.mark.parametrize("publishes", [0, HOT], ids=["cold", "hot"])
+def test_every_kind_of_parameter_reaches_the_listener(publishes: int) -> None:
+    """Positional, named, defaulted and variadic arguments arrive; the declaration fills in what is left out."""
+    seen: list[object] = []
+    bound = Bus()[everything]
+
+    def listen(a: int, /, b: int, c: int = 0, *rest: int, d: int, e: int = 0, **others: int) -> object:
+        seen.append((a, b, c, rest, d, e, others))
+        return None
+
+    bound.subscribe(listen)
+    bound.subscribe(lambda *_, **__: None)
+    for _ in range(publishes):
+        bound.publish(0, 0, d=0)
+    seen.clear()
+
+    bound.publish(1, 2, d=4)
+    bound.publish(1, b=2, d=4, f=6)
+    bound.publish(1, 2, 30, 31, 32, d=4, e=50)
+
+    assert seen == [
+        (1, 2, 3, (), 4, 5, {}),
+        (1, 2, 3, (), 4, 5, {"f": 6}),
+        (1, 2, 30, (31, 32), 4, 50, {}),
+    ]
+
+
+def test_a_change_is_heard_by_the_next_publish_of_a_hot_channel() -> None:
+    """Subscribing and unsubscribing take effect at once, whatever had been made for the listeners before."""
+    bound, calls = bound_with(3, HOT)
+
+    with bound.subscribe(lambda said: said):
+        assert bound.publish(0) == [1, 2, 3, 0]
+    assert bound.publish(0) == [1, 2, 3]
+
+    assert calls == [1, 2, 3] * 2
+
+
+def test_a_publish_inside_a_listener_goes_its_own_way() -> None:
+    """A channel may be published on by its own listeners, hot or not."""
+    bound = Bus()[Channel[[int], int]("countdown")]
+    bound.subscribe(lambda said: sum(bound.publish(said - 1)) if said else 1)
+    bound.subscribe(lambda said: 1)
+
+    totals = {sum(bound.publish(3)) for _ in range(HOT)}
+
+    assert totals == {5}
+
+
+def test_a_listener_that_becomes_hot_while_it_changes_the_listeners_is_heard() -> None:
+    """A subscription made during the very publish that heats the channel is not lost."""
+    bound, _ = bound_with(2, HEAT - 1)
+    late: list[int] = []
+
+    @bound.subscribe
+    def subscribe_another(said: int, /) -> int:
+        bound.subscribe(late.append)  # type: ignore[arg-type]  # its result is of no matter here
+        return said
+
+    for _ in range(3):
+        bound.publish(0)
+
+    assert late == [0, 0]
+
+
+@pytest.mark.parametrize(
+    ("publishes", "line"),
+    [(0, "_tb_results.append(_tb_listener(arg0))"), (HOT, "_tb_1 = _tb_listener_1(arg0)")],
+    ids=["cold", "hot"],
+)
+def test_a_traceback_shows_the_line_that_called_the_listener(publishes: int, line: str) -> None:
+    """The generated code has source lines; after many publishes each listener has one of its own."""
+    bound, _ = bound_with(2, publishes)
+
+    with pytest.raises(ChannelFailures) as caught:
+        bound.publish(2)
+
+    frames = traceback.extract_tb(caught.value.exceptions[0].__traceback__)
+    assert [frame.name for frame in frames][-1] == "listen"
+    assert frames[-2].line == line
+
+
+def test_publish_has_the_signature_of_its_channel() -> None:
+    """`help` and `inspect` see the channel's parameters, defaults, annotations and result."""
+    signature = inspect.signature(Bus()[everything].publish, eval_str=True)
+
+    assert str(signature) == (
+        "(a: int, /, b: int, c: int = 3, *rest: int, d: int, e: int = 5, **others: int) -> list[object]"
+    )
+
+
+def test_publish_of_a_subscripted_channel_has_its_types() -> None:
+    """What stands in the brackets is in the signature, and the contract is in the docstring."""
+    publish = Bus()[Channel[[int, str], bytes]("typed")].publish
+
+    assert str(inspect.signature(publish)) == "(arg0: int, arg1: str, /) -> list[bytes]"
+    assert (publish.__doc__ or "").strip().startswith("Call every listener")
+
+
+def test_channels_of_one_signature_share_the_code_of_publish() -> None:
+    """A class for each channel would weigh more than the channel."""
+    bus = Bus()
+    named = [type(bus[Channel[[int], str](name)]) for name in ("one", "other")]
+    another: object = type(bus[Channel[[str], str]("another")])
+
+    assert named[0] is named[1]
+    assert named[0] is not another
+
+
+def test_equal_defaults_are_not_the_same() -> None:
+    """Two signatures that differ in a default alone keep each its own."""
+
+    def declare(default: object) -> Channel[..., object]:
+        def said(what: object = default, /) -> object:
+            """Never called."""
+
+        return Channel.declare(said)
+
+    bus = Bus()
+    heard: list[object] = []
+    for channel in (declare(1), declare(True)):
+        bus[channel].subscribe(heard.append)
+        bus[channel].publish()
+
+    assert [type(what) for what in heard] == [int, bool]
+
+
+def test_a_wrong_call_is_a_type_error_that_names_the_channel() -> None:
+    """Where no checker looks, Python itself refuses the call, with listeners or without."""
+    publish: Callable[..., object] = Bus()[everything].publish
+
+    with pytest.raises(TypeError, match=r"^everything: publish\(\) missing 1 required positional argument: 'b'$"):
+        publish(1, d=4)
+
+
+def test_channels_of_one_signature_are_told_apart_by_a_wrong_call() -> None:
+    """A signature is compiled once, and yet the error names the channel that was published on."""
+    bus = Bus()
+    for name in ("first", "second"):
+        publish: Callable[..., object] = bus[Channel[[int, str, bytes]](name)].publish
+
+        with pytest.raises(TypeError, match=name):
+            publish()
+
+
+@pytest.mark.parametrize("publishes", [0, HOT], ids=["cold", "hot"])
+def test_a_handled_failure_is_freed_at_once(publishes: int) -> None:
+    """No frame of a publish keeps a failure alive: nothing waits for the garbage collector."""
+
+    class Freed(Exception):
+        pass
+
+    bound = Bus()[Channel[[]]("freed")]
+    failing = False
+
+    def listen() -> None:
+        if failing:
+            raise Freed
+
+    bound.subscribe(listen)
+    bound.subscribe(lambda: None)
+    for _ in range(publishes):
+        bound.publish()
+    failing = True
+    gone: list[weakref.ref[Exception]] = []
+    gc.disable()
+    try:
+        try:
+            bound.publish()
+        except ChannelFailures as failures:
+            gone.append(weakref.ref(failures.exceptions[0]))
+        assert [reference() for reference in gone] == [None]
+    finally:
+        gc.enable()
+
+
+def test_a_hot_channel_whose_listeners_hold_the_bus_can_be_collected() -> None:
+    """A cycle through what was made for a set of listeners is seen by the garbage collector."""
+
+    class Component:
+        def __init__(self, bus: Bus) -> None:
+            self.bus = bus
+
+        def listen(self) -> None:
+            """Hear it."""
+
+    tick = Channel[[]]("tick")
+    component = Component(Bus())
+    component.bus[tick].subscribe(component.listen)
+    component.bus[tick].subscribe(lambda: None)
+    for _ in range(HOT):
+        component.bus[tick].publish()
+    gone = weakref.ref(component)
+
+    del component
+    gc.collect()
+
+    assert gone() is None
+
+
+def test_a_channel_typed_for_checkers_alone_publishes_what_it_is_given() -> None:
+    """Without type arguments at run time there is no signature, and arguments go through as they are."""
+    plain: Channel[[int], int] = Channel("plain")
+    bound = Bus()[plain]
+    bound.subscribe(lambda said: said + 1)
+
+    assert bound.publish(1) == [2]
+    assert str(inspect.signature(bound.publish)).startswith("(*args")

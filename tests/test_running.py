@@ -1,0 +1,249 @@
+"""`running`: a container for the length of a block."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+import pytest
+
+from typedbus import (
+    Bus,
+    Component,
+    Container,
+    InvalidContainer,
+    State,
+    TransitionError,
+    TransitionFailures,
+    running,
+)
+
+
+class Noted:
+    """Writes down what happens to it, and fails where it is told to."""
+
+    def __init__(self, notes: list[str], name: str, failing: set[str], *needed: object) -> None:
+        self.notes = notes
+        self.name = name
+        self.failing = failing
+        self.note("build")
+
+    def note(self, what: str) -> None:
+        """Note *what*, and fail if that was asked for."""
+        self.notes.append(f"{what} {self.name}")
+        if f"{what} {self.name}" in self.failing:
+            raise OSError(f"{what} {self.name}")
+
+    def start(self) -> None:
+        """Note it."""
+        self.note("start")
+
+    def stop(self) -> None:
+        """Note it."""
+        self.note("stop")
+
+    def exit(self) -> None:
+        """Note it."""
+        self.note("exit")
+
+
+class Shop(Container):
+    """Three components in a row; they fail where `failing` says so."""
+
+    bus = Component(Bus)
+    notes = Component(list[str])
+    failing = Component(set[str])
+    a = Component(Noted, notes.provided, "a", failing.provided)
+    b = Component(Noted, notes.provided, "b", failing.provided, a.provided)
+    c = Component(Noted, notes.provided, "c", failing.provided, b.provided)
+
+
+GOOD = ["start a", "start b", "start c", "stop c", "stop b", "stop a", "exit c", "exit b", "exit a"]
+
+
+def test_the_container_runs_inside_the_block() -> None:
+    """It is the very one that was given, started, and it has exited afterwards."""
+    shop = Shop()
+
+    with running(shop) as given:
+        assert given is shop
+        assert shop.bus().state is State.STARTED
+
+    assert shop.bus().state is State.EXITED
+    assert shop.notes() == ["build a", "build b", "build c", *GOOD]
+
+
+def test_a_container_runs_as_often_as_one_likes() -> None:
+    """After an exit the next run builds the components anew: what they took they have let go."""
+    shop = Shop()
+
+    for _ in range(2):
+        with running(shop):
+            notes = shop.notes()
+
+        assert notes == ["build a", "build b", "build c", *GOOD]
+
+
+def test_a_stop_keeps_the_components() -> None:
+    """A start after a stop without an exit starts what was built before."""
+    shop = Shop()
+    bus = shop.attach()
+
+    for _ in range(2):
+        bus.start()
+        bus.stop()
+
+    assert shop.notes() == ["build a", "build b", "build c", *GOOD[:6], *GOOD[:6]]
+
+
+@pytest.mark.parametrize("error", [ValueError("body"), KeyboardInterrupt(), SystemExit(3)], ids=lambda one: repr(one))
+def test_what_the_block_raised_comes_out_as_it_is(error: BaseException) -> None:
+    """After an exit in order."""
+    shop = Shop()
+
+    with pytest.raises(type(error)) as raised, running(shop):
+        raise error
+
+    assert raised.value is error
+    assert shop.notes()[-6:] == GOOD[-6:]
+
+
+def test_a_failing_exit_is_heard() -> None:
+    """Everything else has been stopped and let go of all the same."""
+    shop = Shop()
+    shop.failing().update({"stop c", "exit b"})
+
+    with pytest.raises(TransitionFailures) as failed, running(shop):
+        pass
+
+    assert [str(error) for error in failed.value.exceptions] == ["stop c", "exit b"]
+    assert shop.notes()[-6:] == GOOD[-6:]
+
+
+@pytest.mark.parametrize("error", [ValueError("body"), KeyboardInterrupt()], ids=["exception", "interrupt"])
+def test_a_failing_exit_does_not_hide_what_the_block_raised(error: BaseException) -> None:
+    """Both come out, in a group, the block's first."""
+    shop = Shop()
+    shop.failing().add("exit a")
+
+    with pytest.raises(BaseExceptionGroup) as failed, running(shop):
+        raise error
+
+    first, second = failed.value.exceptions
+    assert first is error
+    assert isinstance(second, TransitionFailures)
+    assert second.state is State.EXITED
+    assert failed.value.__suppress_context__
+
+
+def test_a_container_that_does_not_start_is_let_go_of() -> None:
+    """What had started is stopped, and every component that was built may let go of what it took."""
+    shop = Shop()
+    shop.failing().add("start b")
+
+    with pytest.raises(TransitionFailures) as failed, running(shop):
+        raise AssertionError
+
+    assert [str(error) for error in failed.value.exceptions] == ["start b"]
+    assert shop.notes()[3:] == ["start a", "start b", "stop a", "exit c", "exit b", "exit a"]
+    assert shop.bus().state is State.EXITED
+
+
+def test_a_start_and_an_exit_that_fail_are_both_heard() -> None:
+    """In a group, the start first."""
+    shop = Shop()
+    shop.failing().update({"start b", "exit b"})
+
+    with pytest.raises(BaseExceptionGroup) as failed, running(shop):
+        raise AssertionError
+
+    goals = [error.goal for error in failed.value.exceptions if isinstance(error, TransitionFailures)]
+    assert goals == [State.STARTED, State.EXITED]
+
+
+def test_those_built_before_a_failing_constructor_are_let_go_of() -> None:
+    """None was started, so none is stopped; those after it were never built."""
+    shop = Shop()
+    shop.failing().add("build b")
+
+    with pytest.raises(TransitionFailures) as failed, running(shop):
+        raise AssertionError
+
+    assert failed.value.exceptions[0].__notes__[0] == f"raised while Shop.b was built ({Shop.b.place})"
+    assert shop.notes() == ["build a", "build b", "exit a"]
+    assert not shop.c.is_built
+
+
+def test_a_second_start_works_after_a_failing_constructor() -> None:
+    """Everything is built anew."""
+    shop = Shop()
+    shop.failing().add("build b")
+    with pytest.raises(TransitionFailures), running(shop):
+        raise AssertionError
+
+    with running(shop):
+        notes = shop.notes()
+
+    assert notes == ["build a", "build b", "build c", *GOOD]
+
+
+def test_a_running_container_is_left_alone() -> None:
+    """It cannot be run a second time, and goes on."""
+    shop = Shop()
+
+    with running(shop):
+        with pytest.raises(TransitionError) as refused, running(shop):
+            raise AssertionError
+
+        assert refused.value.state is State.STARTED
+        assert refused.value.target is State.STARTING
+        assert shop.bus().state is State.STARTED
+    assert shop.notes()[3:] == GOOD
+
+
+@pytest.mark.parametrize("end", [Bus.stop, Bus.exit], ids=["stop", "exit"])
+def test_the_block_may_end_the_bus_itself(end: Callable[[Bus], None]) -> None:
+    """What is done already is not done again."""
+    shop = Shop()
+
+    with running(shop):
+        end(shop.bus())
+
+    assert shop.bus().state is State.EXITED
+    assert shop.notes()[3:] == GOOD
+
+
+def test_another_thread_may_end_the_bus() -> None:
+    """The end of the block finds it ended."""
+    shop = Shop()
+
+    with running(shop):
+        ending = threading.Thread(target=shop.bus().exit)
+        ending.start()
+        ending.join(10)
+
+    assert shop.notes()[3:] == GOOD
+
+
+def test_an_invalid_container_is_not_built() -> None:
+    """Faults come out as they are, before anything happens."""
+
+    class Faulty(Shop):
+        odd: Component[object] = Component(Noted)  # type: ignore[call-arg]  # the fault
+
+    faulty = Faulty()
+    with pytest.raises(InvalidContainer), running(faulty):
+        raise AssertionError
+
+    assert not faulty.bus.is_built
+    assert not faulty.a.is_built
+
+
+def test_a_container_without_a_bus_cannot_run() -> None:
+    """Even if nothing in it listens."""
+
+    class Plain(Container):
+        names = Component(list[str])
+
+    with pytest.raises(InvalidContainer, match="Plain cannot be wired"), running(Plain()):
+        raise AssertionError

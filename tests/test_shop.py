@@ -1,0 +1,627 @@
+"""The shop of the examples: as real processes on its own orders, and in this process."""
+
+import contextlib
+import json
+import mailbox
+import os
+import re
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+from collections.abc import Generator, Iterable
+from datetime import date
+from pathlib import Path
+
+import attrs
+import pytest
+from examples.shop.channels import lines_read, order_placed, order_refused, order_taken, stock_low
+from examples.shop.container import Shop
+from examples.shop.intake import Intake
+from examples.shop.make_orders import BAD_LINES, LINES, ORDERS_JSONL, make_orders
+from examples.shop.orders import Order, OrderLine, Receipt, Refused, parse_order
+from examples.shop.settings import SHOP_TOML, Product, Settings, SettingsError, load_settings
+
+from typedbus import ChannelFailures, Component, State, TransitionFailures, on, running
+from typedbus.testing import Recorder
+
+ROOT = Path(__file__).parents[1]
+GOOD_LINES = LINES - BAD_LINES
+POSIX = pytest.mark.skipif(os.name == "nt", reason="SIGINT cannot be sent to another process there")
+
+
+DISAGREEMENTS = """
+SELECT * FROM pragma_integrity_check WHERE integrity_check <> 'ok';
+SELECT * FROM pragma_foreign_key_check;
+SELECT number FROM orders WHERE number NOT IN (SELECT order_number FROM invoices);
+SELECT number FROM orders WHERE number NOT IN (SELECT order_number FROM order_lines);
+SELECT number FROM invoices WHERE number > (SELECT count(*) FROM invoices);
+SELECT order_number, sku, sum(quantity) FROM
+    (SELECT order_number, sku, quantity FROM order_lines UNION ALL SELECT order_number, sku, quantity FROM movements)
+    GROUP BY order_number, sku HAVING sum(quantity) <> 0;
+SELECT sku FROM products WHERE level <> initial +
+    (SELECT coalesce(sum(quantity), 0) FROM movements WHERE movements.sku = products.sku);
+SELECT order_number FROM invoices WHERE total <>
+    (SELECT sum(quantity * price) FROM order_lines JOIN products USING (sku) WHERE order_number = invoices.order_number)
+"""
+
+
+def command(folder: Path, *more: str, speed: int = 0) -> list[str]:
+    """Return the command line that runs the shop on its own orders, with its books in *folder*."""
+    settings = folder / "shop.toml"
+    text = SHOP_TOML.read_text(encoding="utf-8").replace("orders_per_second = 400", f"orders_per_second = {speed}")
+    settings.write_text(text, encoding="utf-8")
+    choices = ["--settings", str(settings), "--orders", str(ORDERS_JSONL), "--database", str(folder / "books")]
+    return [sys.executable, "-X", "utf8", "-m", "examples.shop", *choices, *more]
+
+
+def run_shop(folder: Path, *more: str) -> "subprocess.CompletedProcess[str]":
+    """Run the shop to its end."""
+    return subprocess.run(
+        command(folder, *more), cwd=ROOT, check=False, capture_output=True, encoding="utf-8", timeout=60
+    )
+
+
+def interrupt(folder: Path, number: int, *, steps: int) -> tuple[int, str]:
+    """Run the shop, send the signal *number* after so many lines of progress; return status and stderr."""
+    arguments = command(folder, speed=400)
+    with subprocess.Popen(
+        arguments, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8"
+    ) as process:
+        assert process.stdout is not None
+        for _ in range(steps):
+            process.stdout.readline()
+        process.send_signal(number)
+        _, stderr = process.communicate(timeout=60)
+    return process.returncode, stderr
+
+
+def rows(database: Path, query: str) -> list[tuple[object, ...]]:
+    """Return what *query* finds in *database*."""
+    with contextlib.closing(sqlite3.connect(database)) as books:
+        return books.execute(query).fetchall()
+
+
+def books_of(folder: Path) -> list[str]:
+    """Return all that stands in the books, as SQL."""
+    with contextlib.closing(sqlite3.connect(folder / "books")) as books:
+        return list(books.iterdump())
+
+
+def report_of(folder: Path) -> str:
+    """Return what the shop says of the lines that it refused."""
+    return (folder / "books.refused.txt").read_text(encoding="utf-8")
+
+
+def letters_of(folder: Path) -> list[tuple[str, str]]:
+    """Return whom the shop wrote to, and about what."""
+    with contextlib.closing(mailbox.mbox(folder / "books.mbox", create=False)) as letters:
+        return [(letter["To"], letter["Subject"]) for letter in letters]
+
+
+def faults_of(folder: Path) -> list[tuple[object, ...]]:
+    """Return what of the books does not agree with the rest of them."""
+    return [found for query in DISAGREEMENTS.split(";") for found in rows(folder / "books", query)]
+
+
+def told(stderr: str, what: str) -> list[str]:
+    """Return the components of which the life cycle told *what*, in that order."""
+    return re.findall(rf"^{what} +Shop\.(\w+)", stderr, re.MULTILINE)
+
+
+def test_the_orders_file_is_what_its_maker_makes() -> None:
+    """Whoever makes the orders anew gets the file that is shipped, byte for byte."""
+    made, bad = make_orders()
+
+    assert made == ORDERS_JSONL.read_bytes()
+    assert (made.count(b"\n"), len(bad)) == (1_200, 42)
+
+
+TEA = Product("TEA", "Tea", price=500, stock=9, reorder_level=5)
+CUP = Product("CUP", "Cup", price=1150, stock=3, reorder_level=0)
+
+
+class NoIntake(Intake):
+    """Reads nothing: a test is at the desk."""
+
+    def start(self) -> None:
+        """Do nothing."""
+
+    def stop(self) -> None:
+        """Do nothing."""
+
+
+def line_of(number: int, /, *pieces: tuple[str, int], **changed: object) -> bytes:
+    """Return a line of an orders file."""
+    lines = [{"sku": sku, "quantity": quantity} for sku, quantity in pieces or [("TEA", 1)]]
+    said = {"number": number, "customer": "Zoë", "email": "zoe@example.org", "date": "2025-03-31", "lines": lines}
+    return json.dumps({**said, **changed}).encode()
+
+
+def settings_in(folder: Path, lines: Iterable[bytes] = (), *products: Product) -> Settings:
+    """Return settings of a shop with its files in *folder*, with *lines* for its orders file."""
+    orders = folder / "orders.jsonl"
+    orders.write_bytes(b"\n".join(lines))
+    return Settings(orders, folder / "books", products or (TEA, CUP), orders_per_second=50)
+
+
+@contextlib.contextmanager
+def shop_with(settings: Settings) -> Generator[Shop, None, None]:
+    """Run a shop for the length of a block."""
+    shop = Shop()
+    with shop.override(Shop.settings).by(settings), running(shop):
+        yield shop
+
+
+@contextlib.contextmanager
+def desk_of_shop(settings: Settings) -> Generator[Shop, None, None]:
+    """Run a shop that reads no file, for the length of a block."""
+    shop = Shop()
+    idle = Component(NoIntake, Shop.bus.provided, Shop.desk.provided, settings.orders)
+    with shop.override(Shop.settings).by(settings), shop.override(Shop.intake).by(idle), running(shop):
+        yield shop
+
+
+class TestInProcess:
+    """The shop as its developers run it."""
+
+    def test_a_shop_asks_for_the_exit_when_its_file_is_read(self, tmp_path: Path) -> None:
+        """Who blocks on the bus comes back, with the orders in the books."""
+        with shop_with(settings_in(tmp_path, [line_of(1), b"", line_of(2)])) as shop:
+            shop.bus().block()
+
+            assert shop.bus().state is State.EXITED
+        assert rows(tmp_path / "books", "SELECT number, source_line FROM orders") == [(1, 1), (2, 3)]
+
+    def test_a_stopped_shop_goes_on_where_it_was(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        """A bus may be stopped and started again: the intake passes over what was taken."""
+        reached = threading.Event()
+
+        def look(lines: int, /, *, share: float) -> None:
+            reached.set()
+
+        with shop_with(settings_in(tmp_path, map(line_of, range(1, 9)))) as shop:
+            shop.bus()[lines_read].subscribe(look)
+            reached.wait()
+            shop.bus().stop()
+            taken = rows(tmp_path / "books", "SELECT number FROM orders")
+            shop.bus().start()
+            shop.bus().block()
+
+        assert 0 < len(taken) < 8
+        assert re.findall(r"^taken in earlier runs +(\d+)$", capsys.readouterr().out, re.MULTILINE) == [
+            "0",
+            str(len(taken)),
+        ]
+        assert rows(tmp_path / "books", "SELECT number FROM orders") == [(number,) for number in range(1, 9)]
+
+    def test_nothing_is_read_before_all_has_started(self, tmp_path: Path) -> None:
+        """A component that fails to start after the intake leaves the books empty."""
+
+        class Door:
+            def __init__(self) -> None:
+                self.used = threading.Event()
+
+            @on(order_taken)
+            def look(self, order: Order, receipt: Receipt, /) -> None:
+                self.used.set()
+
+            def stop(self) -> None:
+                self.used.wait(0.1)
+
+        class Lights:
+            def start(self) -> None:
+                raise OSError("no current")
+
+        class DarkShop(Shop):
+            door = Component(Door)
+            lights = Component(Lights)
+
+        shop, settings = DarkShop(), attrs.evolve(settings_in(tmp_path, [line_of(1)]), orders_per_second=0)
+        with shop.override(Shop.settings).by(settings):
+            with pytest.raises(TransitionFailures, match=r"DarkShop\.lights\.start"), running(shop):
+                pass
+
+        assert rows(tmp_path / "books", "SELECT * FROM orders") == []
+
+    def test_the_order_in_hand_is_finished_before_anything_closes(self, tmp_path: Path) -> None:
+        """An exit waits for the intake, and so for the letter that belongs to the order."""
+        begun = threading.Event()
+        with shop_with(settings_in(tmp_path, map(line_of, range(1, 99)))) as shop:
+
+            def dawdle(order: Order, receipt: Receipt, /) -> None:
+                begun.set()
+                shop.bus().wait(State.EXITED, 0.1)
+
+            shop.bus()[order_taken].subscribe(dawdle, priority=1)
+            begun.wait()
+
+        orders = rows(tmp_path / "books", "SELECT email, number FROM orders")
+        assert letters_of(tmp_path) == [(email, f"Your order {number}") for email, number in orders]
+
+    def test_low_stock_is_told_after_each_order_on_it(self, tmp_path: Path) -> None:
+        """From below the reorder level on, with what is left."""
+        with desk_of_shop(settings_in(tmp_path)) as shop, Recorder(shop.bus()[stock_low]) as lows:
+            shop.desk().take(1, line_of(1, ("TEA", 4)))
+            assert lows.calls == []
+            shop.desk().take(2, line_of(2, ("TEA", 1), ("TEA", 1), ("CUP", 3)))
+            shop.desk().take(3, line_of(3, ("TEA", 3)))
+
+        assert (lows.times("TEA", left=3), lows.times("TEA", left=0), len(lows.calls)) == (1, 1, 2)
+        assert rows(tmp_path / "books", "SELECT * FROM reorders") == [("TEA", 3)]
+
+    def test_an_order_that_the_stock_does_not_cover_leaves_no_trace(self, tmp_path: Path) -> None:
+        """What was already taken for it goes back to the shelf."""
+        with desk_of_shop(settings_in(tmp_path)) as shop, Recorder(shop.bus()[order_refused]) as refused:
+            shop.desk().take(7, line_of(1, ("TEA", 2), ("CUP", 2), ("CUP", 2)))
+
+        (call,) = refused.calls
+        assert [str(one) for one in call.args] == ["7", "out of stock: there are not 4 of CUP"]
+        assert rows(tmp_path / "books", "SELECT sku, level FROM products") == [("TEA", 9), ("CUP", 3)]
+        assert rows(tmp_path / "books", "SELECT * FROM orders") == []
+
+    def test_a_listener_that_fails_undoes_the_order(self, tmp_path: Path) -> None:
+        """What invoicing wrote is undone with the rest, and its number is given again."""
+
+        def fail(order: Order, /) -> Receipt:
+            raise OSError("no paper")
+
+        with desk_of_shop(settings_in(tmp_path)) as shop:
+            with shop.bus()[order_placed].subscribe(fail), pytest.raises(ChannelFailures, match="'order_placed'"):
+                shop.desk().take(1, line_of(1))
+            shop.desk().take(2, line_of(2))
+
+        assert rows(tmp_path / "books", "SELECT * FROM invoices") == [(1, 2, 500)]
+        assert letters_of(tmp_path) == [("zoe@example.org", "Your order 2")]
+
+    def test_a_letter_says_what_the_order_comes_to(self, tmp_path: Path) -> None:
+        """In the customer's own name, with the number of the invoice."""
+        with desk_of_shop(settings_in(tmp_path)) as shop:
+            shop.desk().take(1, line_of(1, ("TEA", 3)))
+
+        with contextlib.closing(mailbox.mbox(tmp_path / "books.mbox", create=False)) as letters:
+            (letter,) = letters
+            text = letter.get_payload(decode=True)
+        assert isinstance(text, bytes)
+        assert "Dear Zoë," in text.decode()
+        assert "It comes to 15.00; the invoice is number 1." in text.decode()
+
+    def test_the_same_number_on_another_line_is_refused(self, tmp_path: Path) -> None:
+        """Only the very line that was taken is passed over in silence."""
+        with desk_of_shop(settings_in(tmp_path)) as shop, Recorder(shop.bus()[order_refused]) as refused:
+            for number, quantity in (1, 1), (1, 1), (2, 1), (1, 2):
+                shop.desk().take(number, line_of(1, ("TEA", quantity)))
+
+        assert [call.args[0] for call in refused.calls] == [2, 1]
+        assert str(refused.calls[0].args[1]) == "duplicate order number: 1 was taken from line 1"
+
+    def test_new_prices_reach_a_shop_that_has_stock(self, tmp_path: Path) -> None:
+        """The settings say prices and levels; what lies on the shelves is known to the books."""
+        with desk_of_shop(settings_in(tmp_path)) as shop:
+            shop.desk().take(1, line_of(1, ("TEA", 2)))
+
+        with desk_of_shop(settings_in(tmp_path, (), attrs.evolve(TEA, price=600, stock=99))) as shop:
+            shop.desk().take(2, line_of(2, ("TEA", 1)))
+
+        assert rows(tmp_path / "books", "SELECT total FROM invoices") == [(1000,), (600,)]
+        assert rows(tmp_path / "books", "SELECT price, level FROM products WHERE sku = 'TEA'") == [(600, 6)]
+
+
+ORDER = Order(1, "Zoë", "zoe@example.org", date(2025, 3, 31), (OrderLine("TEA", 2),))
+
+
+@pytest.mark.parametrize("before", [b"", b"\xef\xbb\xbf", b"  "], ids=["plain", "byte order mark", "spaces"])
+@pytest.mark.parametrize("after", [b"", b"\n", b"\r\n"], ids=["end of file", "LF", "CR LF"])
+def test_an_order_is_read_as_files_have_it(before: bytes, after: bytes) -> None:
+    """Neither the way a line ends nor a byte order mark matters."""
+    assert parse_order(before + line_of(1, ("TEA", 2)) + after) == ORDER
+
+
+@pytest.mark.parametrize(
+    ("raw", "said"),
+    [
+        (b"", "empty line: nothing is ordered"),
+        (b" \r\n", "empty line: nothing is ordered"),
+        (b'{"number"', "broken JSON: .* in column 10"),
+        (b"[" * 100_000, "broken JSON: "),
+        (b"9" * 10_000, "broken JSON: "),
+        (b'{"customer": "Zo\xeb"}', "not UTF-8: byte 0xeb in column 17"),
+        (b"[]", "wrong type: the line must be an object and is list"),
+        (b"{}", "missing field: 'number'"),
+        (line_of(0), "bad number: 0 is not between"),
+        (line_of(2**63), "bad number: "),
+        (line_of(1, number=True), "wrong type: 'number' must be a whole number and is bool"),
+        (line_of(1, number=1.0), "wrong type: 'number' must be a whole number and is float"),
+        (line_of(1, customer=" "), "wrong type: 'customer' is not printable text"),
+        (line_of(1, customer="\ud800"), "wrong type: 'customer' is not printable text"),
+        (line_of(1, email="a@b.c\nBcc: d@e.f"), "bad address: no letter would reach"),
+        (line_of(1, date="20250331"), "bad date: '20250331' is no day"),
+        (line_of(1, date="2025-02-30"), "bad date: '2025-02-30' is no day"),
+        (line_of(1, date=20250331), "wrong type: 'date' must be text and is int"),
+        (line_of(1, lines=[]), "missing field: 'lines' is empty"),
+        (line_of(1, lines=[1]), "wrong type: each of 'lines' must be an object and is int"),
+        (line_of(1, lines=[{"sku": "TEA"}]), "missing field: 'quantity'"),
+        (line_of(1, ("TEA", 0)), "bad quantity: 0 of TEA is not between"),
+        (line_of(1, ("TEA", 10_000)), "bad quantity: 10000 of TEA is not between"),
+    ],
+)
+def test_a_line_that_is_no_order_is_refused_with_the_reason(raw: bytes, said: str) -> None:
+    """Whatever a line is made of, the answer is a sentence and nothing else."""
+    with pytest.raises(Refused, match=f"^{said}"):
+        parse_order(raw)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "key", "problem"),
+    [
+        ("orders = ", "ordres = ", "ordres", "is no setting; did you mean 'orders'?"),
+        ("price = 890", 'price = "8.90"', "products[0].price", "must be a whole number from 0 to"),
+        ("price = 890", "price = -1", "products[0].price", "must be a whole number from 0 to"),
+        ("price = 890", "", "products[0].price", "is missing"),
+        ("price = 890", "prize = 890", "products[0].prize", "is no setting; did you mean 'price'?"),
+        ("orders_per_second = 400", "orders_per_second = true", "orders_per_second", "must be a whole number"),
+        ('database = "shop.sqlite3"', "database = 3", "database", "must be text and is 3"),
+        ('database = "shop.sqlite3"', 'database = "none/books"', "database", "no folder to write to"),
+        ("orders = ", "products = 3\norders =", None, "is not TOML"),
+        ("[[products]]", "[[ products", None, "is not TOML"),
+    ],
+)
+def test_wrong_settings_name_file_and_key(tmp_path: Path, old: str, new: str, key: str | None, problem: str) -> None:
+    """The error says where to look and what belongs there."""
+    file = tmp_path / "shop.toml"
+    file.write_text(SHOP_TOML.read_text(encoding="utf-8").replace(old, new, 1), encoding="utf-8")
+
+    with pytest.raises(SettingsError) as raised:
+        load_settings(file)
+
+    assert (raised.value.file, raised.value.key) == (file, key)
+    assert problem in str(raised.value)
+    assert str(file) in str(raised.value)
+
+
+def test_a_folder_that_cannot_be_written_to_is_told(tmp_path: Path) -> None:
+    """Before a file of the shop is opened in it."""
+    (tmp_path / "closed").mkdir(mode=0o500)
+    if os.access(tmp_path / "closed", os.W_OK):
+        pytest.skip("this user may write anywhere")
+
+    with pytest.raises(SettingsError, match=r"'database' is in .*closed, no folder to write to: .*--database FILE"):
+        load_settings(database=tmp_path / "closed" / "books")
+
+
+def test_a_missing_settings_file_is_named(tmp_path: Path) -> None:
+    """With the choice that gives another."""
+    with pytest.raises(SettingsError, match=r"none\.toml: cannot be read \(No such file.*--settings"):
+        load_settings(tmp_path / "none.toml")
+
+
+def test_products_that_are_no_tables_are_told(tmp_path: Path) -> None:
+    """With the way to write them."""
+    file = tmp_path / "shop.toml"
+    file.write_text('orders = "orders"\ndatabase = "books"\nproducts = ["TEA"]\n')
+
+    with pytest.raises(
+        SettingsError, match=r"'products' must be tables, each under \[\[products\]\], and is \['TEA'\]"
+    ):
+        load_settings(file)
+
+
+def test_the_settings_that_are_shipped_are_read() -> None:
+    """Each key of the file reaches its attribute."""
+    settings = load_settings()
+
+    assert (settings.orders, settings.orders_per_second, len(settings.products)) == (ORDERS_JSONL, 400, 12)
+    assert settings.products[0] == Product("TEA-ASSAM", "Assam, 250 g", price=890, stock=1650, reorder_level=200)
+    assert (settings.report.name, settings.outbox.name) == ("shop.sqlite3.refused.txt", "shop.sqlite3.mbox")
+
+
+def test_paths_in_the_settings_are_relative_to_their_file(tmp_path: Path) -> None:
+    """So that a shop may be run from anywhere; those given beside it are the caller's."""
+    file = tmp_path / "shop.toml"
+    file.write_bytes(SHOP_TOML.read_bytes())
+
+    alone, chosen = load_settings(file), load_settings(file, orders=Path("here"), database=Path("there"))
+
+    assert (alone.orders, alone.database) == (tmp_path / "orders.jsonl", tmp_path / "shop.sqlite3")
+    assert (chosen.orders, chosen.database) == (Path.cwd() / "here", Path.cwd() / "there")
+
+
+@pytest.fixture(scope="module")
+def full(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, "subprocess.CompletedProcess[str]"]:
+    """The folder of a shop that ran to its end, and how it ended."""
+    folder = tmp_path_factory.mktemp("full")
+    return folder, run_shop(folder)
+
+
+@pytest.mark.slow
+class TestProcess:
+    """The shop as its users run it."""
+
+    def test_a_full_run_takes_exactly_the_good_orders(
+        self, full: tuple[Path, "subprocess.CompletedProcess[str]"]
+    ) -> None:
+        """Every good line is in the books with all that it says, and no other."""
+        folder, ended = full
+        bad = make_orders()[1]
+        lines = enumerate(ORDERS_JSONL.read_bytes().splitlines(), 1)
+        good = [json.loads(line) for number, line in lines if number not in bad]
+
+        taken = rows(folder / "books", "SELECT number, customer, email, placed_on FROM orders ORDER BY source_line")
+        pieces = rows(folder / "books", "SELECT * FROM order_lines ORDER BY order_number, position")
+
+        assert ended.returncode == 0
+        assert taken == [(one["number"], one["customer"], one["email"], one["date"]) for one in good]
+        assert pieces == [
+            (one["number"], place, each["sku"], each["quantity"])
+            for one in good
+            for place, each in enumerate(one["lines"], 1)
+        ]
+        assert faults_of(folder) == []
+
+    def test_the_report_tells_exactly_the_bad_lines(
+        self, full: tuple[Path, "subprocess.CompletedProcess[str]"]
+    ) -> None:
+        """Each bad line stands there with its number and what is wrong with it."""
+        report = report_of(full[0])
+
+        found = re.findall(r"^line (\d+): ([^:]+): .+$", report, re.MULTILINE)
+
+        assert {int(number): kind for number, kind in found} == make_orders()[1]
+        assert len(found) == report.count("\n") == BAD_LINES
+
+    def test_progress_and_a_table_are_printed_plain(
+        self, full: tuple[Path, "subprocess.CompletedProcess[str]"]
+    ) -> None:
+        """Where no terminal is, stdout has twenty steps and the figures, without colours."""
+        printed = full[1].stdout
+
+        assert re.findall(r"^ +(\d+)%  [#.]{20} ", printed, re.MULTILINE) == [str(5 * step) for step in range(1, 21)]
+        assert re.search(rf"^orders taken +{GOOD_LINES:,}  47,829\.30$", printed, re.MULTILINE)
+        assert re.search(rf"^lines refused +{BAD_LINES}$", printed, re.MULTILINE)
+        assert re.search(r"^products that ran low +4  HONEY, SIEVE, TEA-ASSAM, TEA-GREEN$", printed, re.MULTILINE)
+        assert f"read to its end.\nEvery refused line stands in {full[0] / 'books.refused.txt'}.\n" in printed
+        assert printed.isascii()
+        assert "\x1b" not in printed
+
+    def test_the_life_cycle_stops_in_reverse(self, full: tuple[Path, "subprocess.CompletedProcess[str]"]) -> None:
+        """What needs another starts after it and stops before it, and stderr tells so."""
+        stderr = full[1].stderr
+
+        assert told(stderr, "started") == ["database", "outbox", "stock", "report", "intake"]
+        assert told(stderr, "stopped") == ["intake", "report", "outbox", "database"]
+        assert told(stderr, "exited") == ["outbox"]
+        assert stderr.splitlines()[-1].split() == ["bus", "EXITED"]
+
+    def test_each_order_gets_a_letter(self, full: tuple[Path, "subprocess.CompletedProcess[str]"]) -> None:
+        """The class of the standard library wrote them where any mail program reads them."""
+        orders = rows(full[0] / "books", "SELECT email, number FROM orders ORDER BY source_line")
+
+        assert letters_of(full[0]) == [(email, f"Your order {number}") for email, number in orders]
+
+    def test_what_runs_low_is_ordered_anew_once(self, full: tuple[Path, "subprocess.CompletedProcess[str]"]) -> None:
+        """Purchasing hears of each order on a low stock and acts on the first."""
+        folder, ended = full
+
+        low = rows(folder / "books", "SELECT sku FROM products WHERE level < reorder_level ORDER BY sku")
+
+        assert low == rows(folder / "books", "SELECT sku FROM reorders ORDER BY sku")
+        assert low == [("HONEY",), ("SIEVE",), ("TEA-ASSAM",), ("TEA-GREEN",)]
+        assert ended.stderr.count("ordered anew") == 4
+
+    @POSIX
+    @pytest.mark.parametrize("steps", [1, 6])
+    def test_an_interrupted_run_is_completed_by_the_next(
+        self, tmp_path: Path, full: tuple[Path, "subprocess.CompletedProcess[str]"], steps: int
+    ) -> None:
+        """Ctrl-C leaves books that agree with themselves; the next run ends as if nothing had been."""
+        status, stderr = interrupt(tmp_path, signal.SIGINT, steps=steps)
+
+        assert status == 0, stderr
+        assert told(stderr, "stopped") == ["intake", "report", "outbox", "database"]
+        assert 0 < len(rows(tmp_path / "books", "SELECT * FROM orders")) < GOOD_LINES
+        assert faults_of(tmp_path) == []
+        assert run_shop(tmp_path).returncode == 0
+        assert books_of(tmp_path) == books_of(full[0])
+        assert report_of(tmp_path) == report_of(full[0])
+        assert letters_of(tmp_path) == letters_of(full[0])
+
+    @POSIX
+    def test_a_killed_run_loses_no_order(
+        self, tmp_path: Path, full: tuple[Path, "subprocess.CompletedProcess[str]"]
+    ) -> None:
+        """A process that is ended in the middle of anything leaves whole orders alone."""
+        status, _ = interrupt(tmp_path, signal.SIGKILL, steps=6)
+
+        assert status == -signal.SIGKILL
+        assert report_of(tmp_path).count("\n") >= 13
+        assert faults_of(tmp_path) == []
+        assert run_shop(tmp_path).returncode == 0
+        assert faults_of(tmp_path) == []
+        assert rows(tmp_path / "books", "SELECT * FROM invoices") == rows(full[0] / "books", "SELECT * FROM invoices")
+
+    def test_a_second_run_takes_nothing_twice(self, tmp_path: Path) -> None:
+        """Orders that are in the books are passed over, and told as such."""
+        first = run_shop(tmp_path)
+        before = books_of(tmp_path)
+
+        second = run_shop(tmp_path)
+
+        assert (first.returncode, second.returncode) == (0, 0)
+        assert re.search(rf"^taken in earlier runs +{GOOD_LINES:,}$", second.stdout, re.MULTILINE)
+        assert books_of(tmp_path) == before
+
+    def test_a_failing_listener_ends_the_program_with_its_order_undone(
+        self, tmp_path: Path, full: tuple[Path, "subprocess.CompletedProcess[str]"]
+    ) -> None:
+        """An invoice that cannot be written is no bad line: status 70 tells, and the next run goes on there."""
+        (tmp_path / "none.jsonl").touch()
+        assert "read to its end" in run_shop(tmp_path, "--orders", str(tmp_path / "none.jsonl")).stdout
+        with contextlib.closing(sqlite3.connect(tmp_path / "books")) as books:
+            books.execute(
+                "CREATE TRIGGER fire BEFORE INSERT ON invoices WHEN NEW.order_number = 41100"
+                " BEGIN SELECT RAISE(ABORT, 'the printer is on fire'); END"
+            )
+
+        failed = run_shop(tmp_path)
+
+        assert failed.returncode == 70
+        assert "the printer is on fire" in failed.stderr
+        assert f"while line 100 of {ORDERS_JSONL} was taken" in failed.stderr
+        assert told(failed.stderr, "stopped") == ["intake", "report", "outbox", "database"]
+        assert rows(tmp_path / "books", "SELECT max(number) FROM orders") == [(41099,)]
+        assert faults_of(tmp_path) == []
+        with contextlib.closing(sqlite3.connect(tmp_path / "books")) as books:
+            books.execute("DROP TRIGGER fire")
+        assert run_shop(tmp_path).returncode == 0
+        assert books_of(tmp_path) == books_of(full[0])
+
+    def test_a_missing_orders_file_is_told_and_rolls_back(self, tmp_path: Path) -> None:
+        """What had started stops again, and the last word names the file and the way out."""
+        ended = run_shop(tmp_path, "--orders", str(tmp_path / "none.jsonl"))
+
+        assert ended.returncode == 1
+        assert told(ended.stderr, "stopped") == ["report", "outbox", "database"]
+        assert f"\nerror: orders file {tmp_path / 'none.jsonl'}: No such file" in ended.stderr
+        assert "give another with --orders FILE" in ended.stderr
+        assert "Traceback" not in ended.stderr + ended.stdout
+
+    def test_a_file_that_is_no_database_is_told(self, tmp_path: Path) -> None:
+        """It is left as it was, and named with the way out."""
+        (tmp_path / "letter").write_text("Dear shop")
+
+        ended = run_shop(tmp_path, "--database", str(tmp_path / "letter"))
+
+        assert ended.returncode == 1
+        assert f"\nerror: database {tmp_path / 'letter'}: file is not a database" in ended.stderr
+        assert "Traceback" not in ended.stderr
+        assert (tmp_path / "letter").read_text() == "Dear shop"
+
+    def test_wrong_settings_are_told_before_anything_is_built(self, tmp_path: Path) -> None:
+        """One line names file and key; there is no life cycle to tell of."""
+        wrong = tmp_path / "wrong.toml"
+        wrong.write_text('ordres = "orders.jsonl"')
+
+        ended = run_shop(tmp_path, "--settings", str(wrong))
+
+        assert ended.returncode == 2
+        assert ended.stderr.endswith(f"error: {wrong}: 'ordres' is no setting; did you mean 'orders'?\n")
+        assert "bus" not in ended.stderr
+        assert "Traceback" not in ended.stderr
+
+    @POSIX
+    def test_a_terminal_gets_bars_and_bold_type(self, tmp_path: Path) -> None:
+        """Where stdout is a terminal the same figures look better."""
+        import pty
+
+        shown, terminal = pty.openpty()
+        with (
+            subprocess.Popen(command(tmp_path), cwd=ROOT, stdout=terminal, stderr=subprocess.DEVNULL) as process,
+            os.fdopen(shown, encoding="utf-8") as screen,
+        ):
+            os.close(terminal)
+            lines = [screen.readline() for _ in range(22)]
+            process.kill()
+
+        assert "█" * 20 in lines[19]
+        assert "\x1b[1m" in lines[21]

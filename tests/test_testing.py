@@ -1,0 +1,451 @@
+"""What `typedbus.testing` gives to the tests of applications."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from queue import SimpleQueue
+
+import pytest
+
+from typedbus import (
+    EXIT,
+    LIFECYCLE,
+    MAIN,
+    START,
+    Bus,
+    BusFault,
+    Channel,
+    ChannelFailures,
+    Component,
+    Container,
+    InvalidContainer,
+    Started,
+    State,
+    TransitionError,
+    TransitionFailures,
+)
+from typedbus.testing import Call, FakeClock, NoAnswer, Recorder, running
+
+ring = Channel[[], None]("ring")
+square = Channel[[int], int]("square")
+
+
+@Channel.declare
+def stock_low(sku: str, /, *, left: int = 0) -> None:
+    """Fewer than the reorder level are left of `sku`."""
+
+
+class Counter:
+    """A component that counts how often it was started and stopped."""
+
+    def __init__(self) -> None:
+        self.started = 0
+        self.stopped = 0
+
+    def start(self) -> None:
+        """Count."""
+        self.started += 1
+
+    def stop(self) -> None:
+        """Count."""
+        self.stopped += 1
+
+
+class Broken:
+    """A component that can neither stop nor, if asked so, start."""
+
+    def __init__(self, *, starts: bool) -> None:
+        self.starts = starts
+
+    def start(self) -> None:
+        """Fail if asked so."""
+        if not self.starts:
+            raise OSError("no disk")
+
+    def stop(self) -> None:
+        """Fail."""
+        raise ValueError("no end")
+
+
+class Shop(Container):
+    """A container that works."""
+
+    bus = Component(Bus)
+    counter = Component(Counter)
+
+
+class Stubborn(Container):
+    """A container that starts and does not stop well."""
+
+    bus = Component(Bus)
+    broken = Component(Broken, starts=True)
+
+
+class Ticking:
+    """A bus that blocks in a thread and is ticked by a clock that a test holds."""
+
+    def __init__(self, interval: float) -> None:
+        self.clock = FakeClock(100.0)
+        self.bus = Bus(clock=self.clock)
+        self.times: SimpleQueue[float] = SimpleQueue()
+        self.bus[MAIN].subscribe(lambda: self.times.put(self.clock.now()))
+        self.thread = threading.Thread(target=self.bus.block, kwargs={"interval": interval})
+
+    def next(self) -> float:
+        """Return when the next tick came."""
+        return self.times.get(timeout=5)
+
+
+@pytest.fixture
+def ticking() -> Iterator[Ticking]:
+    """Give a bus that blocks, with a tick every two seconds, until the end of the test."""
+    ticking = Ticking(2.0)
+    ticking.bus.start()
+    ticking.thread.start()
+    yield ticking
+    ticking.bus.request_exit()
+    ticking.thread.join(timeout=5)
+    assert not ticking.thread.is_alive()
+
+
+# Recorder
+
+
+def test_a_recorder_remembers_every_publish() -> None:
+    """Arguments are kept as they were given, in order."""
+    bound = Bus()[stock_low]
+
+    with Recorder(bound) as lows:
+        bound.publish("A-1", left=2)
+        bound.publish("A-2")
+
+    assert lows.calls == [Call(("A-1",), {"left": 2}), Call(("A-2",), {"left": 0})]
+
+
+def test_a_recorder_counts_what_was_published() -> None:
+    """`times` counts the publishes of exactly these arguments."""
+    bound = Bus()[stock_low]
+
+    with Recorder(bound) as lows:
+        for _ in range(2):
+            bound.publish("A-1", left=2)
+        bound.publish("A-1")
+
+    assert (lows.times("A-1", left=2), lows.times("A-1"), lows.times("A-2")) == (2, 1, 0)
+
+
+def test_a_recorder_listens_inside_its_block_alone() -> None:
+    """Before and after it, and when the block fails, nobody listens."""
+    bound = Bus()[ring]
+
+    recorder = Recorder(bound)
+    bound.publish()
+    with pytest.raises(OSError, match="no disk"), recorder:
+        bound.publish()
+        raise OSError("no disk")
+    bound.publish()
+
+    assert (recorder.times(), bound.subscriptions) == (1, ())
+
+
+def test_a_recorder_answers_as_it_was_told() -> None:
+    """Its answers are the results of the publish, and are kept."""
+    bound = Bus()[square]
+
+    with Recorder(bound).answering(lambda number: number * number) as squares:
+        answers = [bound.publish(2), bound.publish(3)]
+
+    assert answers == [[4], [9]]
+    assert squares.results == [4, 9]
+
+
+def test_a_recorder_may_answer_with_a_failure() -> None:
+    """What the answer raises is the failure of a listener; the call is remembered."""
+    bound = Bus()[square]
+
+    def refuse(number: int, /) -> int:
+        raise ValueError(number)
+
+    with Recorder(bound).answering(refuse) as squares, pytest.raises(ChannelFailures) as caught:
+        bound.publish(3)
+
+    assert isinstance(caught.value.exceptions[0], ValueError)
+    assert (squares.times(3), squares.results) == (1, [])
+
+
+def test_a_recorder_answers_nothing_where_nothing_is_asked() -> None:
+    """On a channel of no result it needs to be told no answer."""
+    bound = Bus()[ring]
+
+    with Recorder(bound):
+        assert bound.publish() == [None]
+
+
+def test_a_recorder_must_be_told_what_to_answer() -> None:
+    """On a channel of results it refuses to listen rather than to answer None."""
+    bound = Bus()[square]
+
+    with pytest.raises(NoAnswer) as caught, Recorder(bound):
+        raise AssertionError
+
+    assert (caught.value.channel, caught.value.result, bound.subscriptions) == ("square", int, ())
+
+
+def test_a_recorder_has_a_priority() -> None:
+    """It can listen before and after everybody else."""
+    bound = Bus()[square]
+
+    bound.subscribe(lambda number: number)
+    with (
+        Recorder(bound, priority=90).answering(lambda number: 90),
+        Recorder(bound, priority=10).answering(lambda number: 10),
+    ):
+        assert bound.publish(3) == [10, 3, 90]
+
+
+def test_two_recorders_are_two_listeners() -> None:
+    """The end of one is not the end of the other."""
+    bound = Bus()[ring]
+
+    with Recorder(bound) as outer:
+        with Recorder(bound) as inner:
+            bound.publish()
+        bound.publish()
+
+    assert (outer.times(), inner.times()) == (2, 1)
+
+
+# FakeClock
+
+
+def test_a_fake_clock_stands_still() -> None:
+    """It begins where it was told to, and goes on with `advance` alone."""
+    clock = FakeClock(7.0)
+
+    clock.advance(2.5, sleepers=0)
+
+    assert clock.now() == 9.5
+    assert FakeClock().now() == 0.0
+
+
+def test_durations_come_from_the_clock_of_the_bus() -> None:
+    """What a listener took is told in the time of the clock that the bus was given."""
+    clock = FakeClock()
+    bus = Bus(clock=clock)
+    bus[START].subscribe(lambda: clock.advance(2.5, sleepers=0))
+
+    with Recorder(bus[LIFECYCLE]) as events:
+        bus.start()
+
+    (took,) = [call.args[0].seconds for call in events.calls if isinstance(call.args[0], Started)]
+    assert took == 2.5
+
+
+def test_a_tick_comes_when_the_clock_has_reached_it(ticking: Ticking) -> None:
+    """Short of the interval nothing is published; the clock wakes the blocking thread in time."""
+    ticking.clock.advance(1.0)
+    ticking.clock.advance(1.0)
+
+    assert ticking.next() == 102.0
+    assert ticking.times.empty()
+
+
+def test_ticks_do_not_drift(ticking: Ticking) -> None:
+    """A tick that comes late does not put off those after it."""
+    times = []
+    for seconds in (2.5, 1.5, 2.25, 1.75, 3.0, 1.0):
+        ticking.clock.advance(seconds)
+        times.append(ticking.next())
+
+    assert times == [102.5, 104.0, 106.25, 108.0, 111.0, 112.0]
+
+
+def test_ticks_that_were_missed_are_not_made_up_for(ticking: Ticking) -> None:
+    """After a long sleep there is one tick, and the next is in step with those before."""
+    ticking.clock.advance(9.0)
+    late = ticking.next()
+    ticking.clock.advance(1.0)
+
+    assert (late, ticking.next(), ticking.times.empty()) == (109.0, 110.0, True)
+
+
+def test_the_clock_wakes_who_is_due_alone() -> None:
+    """Of two threads that sleep on it, the one that sleeps longer goes on sleeping."""
+    clock, woken = FakeClock(), SimpleQueue[str]()
+    inboxes = {"short": SimpleQueue[None](), "long": SimpleQueue[None]()}
+
+    def sleep(name: str, seconds: float) -> None:
+        clock.wait(inboxes[name], seconds)
+        woken.put(name)
+
+    with ThreadPoolExecutor() as threads:
+        threads.submit(sleep, "long", 5.0)
+        threads.submit(sleep, "short", 1.0)
+        clock.advance(1.0, sleepers=2)
+        first = woken.get(timeout=5)
+        clock.advance(4.0)
+        second = woken.get(timeout=5)
+
+    assert (first, second) == ("short", "long")
+
+
+def test_what_comes_into_the_inbox_ends_the_sleep() -> None:
+    """The sleeper is then none any more, and what came is taken."""
+    clock, inbox = FakeClock(), SimpleQueue[None]()
+    inbox.put(None)
+
+    clock.wait(inbox, 5.0)
+
+    assert inbox.empty()
+    with pytest.raises(TimeoutError):
+        clock.advance(5.0, patience=0.0)
+
+
+@pytest.mark.timeout(5)  # less than the patience of `advance`, which would hide that it is not woken
+def test_the_clock_waits_for_a_sleeper_to_come() -> None:
+    """`advance` may be called first, and goes on as soon as a thread sleeps."""
+    clock = FakeClock()
+    sleeper = threading.Thread(target=clock.wait, args=(SimpleQueue(), 2.0), daemon=True)
+
+    class One(int):
+        def __le__(self, other: int) -> bool:
+            if sleeper.ident is None:
+                sleeper.start()
+            return int(self) <= other
+
+    clock.advance(2.0, sleepers=One(1), patience=60.0)
+    sleeper.join(timeout=5)
+
+    assert (clock.now(), sleeper.is_alive()) == (2.0, False)
+
+
+def test_who_was_woken_sleeps_no_more() -> None:
+    """The next `advance` waits for the next sleep, though the thread has not come out of this one."""
+    clock, go_on = FakeClock(), threading.Event()
+
+    class Slow(SimpleQueue[None]):
+        def get(self, block: bool = True, timeout: float | None = None) -> None:
+            super().get(block, timeout)
+            go_on.wait(timeout=5)
+
+    sleeper = threading.Thread(target=clock.wait, args=(Slow(), 2.0), daemon=True)
+    sleeper.start()
+    clock.advance(2.0)
+    with pytest.raises(TimeoutError):
+        clock.advance(2.0, patience=0.0)
+    go_on.set()
+    sleeper.join(timeout=5)
+
+    assert clock.now() == 2.0
+
+
+def test_a_clock_that_nobody_sleeps_on_does_not_go_on() -> None:
+    """`advance` tells how many it waited for, and the time stays."""
+    clock = FakeClock()
+
+    with pytest.raises(TimeoutError, match="^0 of 2 threads sleep on the clock$"):
+        clock.advance(1.0, sleepers=2, patience=0.01)
+
+    assert clock.now() == 0.0
+
+
+# running
+
+
+def test_a_container_runs_for_the_length_of_the_block() -> None:
+    """It is started before it and exited after it."""
+    shop = Shop()
+
+    with running(shop) as given:
+        inside = (given is shop, shop.bus().state, shop.counter().started, shop.counter().stopped)
+
+    assert inside == (True, State.STARTED, 1, 0)
+    assert (shop.bus().state, shop.counter().stopped) == (State.EXITED, 1)
+
+
+def test_a_container_is_exited_when_the_block_fails() -> None:
+    """What the block raised comes out as it is."""
+    shop, error = Shop(), OSError("no disk")
+
+    with pytest.raises(OSError, match="no disk") as caught, running(shop):
+        raise error
+
+    assert caught.value is error
+    assert (shop.bus().state, shop.counter().stopped) == (State.EXITED, 1)
+
+
+def test_an_exit_that_fails_is_told_after_the_block() -> None:
+    """A block that went well does not hide that the container did not end well."""
+    container = Stubborn()
+
+    with pytest.raises(TransitionFailures) as caught, running(container):
+        pass
+
+    assert (caught.value.goal, container.bus().state) == (State.EXITED, State.EXITED)
+
+
+def test_a_block_and_an_exit_that_fail_are_told_together() -> None:
+    """Neither hides the other."""
+    error = OSError("no disk")
+
+    with pytest.raises(BaseExceptionGroup) as caught, running(Stubborn()):
+        raise error
+
+    first, second = caught.value.exceptions
+    assert (first, type(second)) == (error, TransitionFailures)
+
+
+def test_a_container_that_does_not_start_is_exited() -> None:
+    """The block does not run, and what was built is let go of."""
+
+    class Dead(Container):
+        bus = Component(Bus)
+        broken = Component(Broken, starts=False)
+
+    dead, exits = Dead(), list[str]()
+    dead.bus()[EXIT].subscribe(lambda: exits.append("exit"))
+
+    with pytest.raises(TransitionFailures) as caught, running(dead):
+        raise AssertionError
+
+    assert (caught.value.goal, dead.bus().state, exits) == (State.STARTED, State.EXITED, ["exit"])
+
+
+def test_an_invalid_container_is_not_built() -> None:
+    """Its faults are told before any constructor runs."""
+    built: list[str] = []
+
+    class Wrong(Container):
+        bus = Component(Bus)
+        other = Component(Bus)
+        noted = Component(lambda: built.append("noted"))
+
+    with pytest.raises(InvalidContainer) as caught, running(Wrong()):
+        raise AssertionError
+
+    assert ([type(fault) for fault in caught.value.exceptions], built) == ([BusFault], [])
+
+
+def test_a_container_that_runs_already_is_left_alone() -> None:
+    """The inner block is refused, and the outer one goes on."""
+    shop = Shop()
+
+    with running(shop):
+        with pytest.raises(TransitionError), running(shop):
+            raise AssertionError
+        inside = shop.bus().state
+
+    assert inside is State.STARTED
+
+
+def test_a_container_may_run_again() -> None:
+    """The components are built anew and started."""
+    shop = Shop()
+
+    for _ in range(2):
+        with running(shop):
+            pass
+
+        assert (shop.counter().started, shop.counter().stopped) == (1, 1)

@@ -1,0 +1,410 @@
+"""`validate()`: every fault at once, and nothing built."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import pytest
+from dependency_injector import providers
+
+from typedbus import (
+    START,
+    ArgumentFault,
+    Bus,
+    BusFault,
+    Component,
+    Container,
+    CycleFault,
+    DependencyFault,
+    HookFault,
+    InvalidContainer,
+    provided,
+    running,
+)
+from typedbus._failures import Fault
+from typedbus._validation import class_of
+
+
+class Recording:
+    """Takes anything, and remembers on its class that it was built."""
+
+    built: list[object]
+
+    def __init__(self, *needed: object, **named: object) -> None:
+        self.built.append(self)
+
+
+class Database:
+    """Something with a constructor to be met."""
+
+    def __init__(self, url: str, *, retries: int = 3) -> None:
+        self.url = url
+        self.retries = retries
+
+
+def positional_only(url: str, /, retries: int) -> Database:
+    """Has a parameter that cannot be named."""
+    return Database(url, retries=retries)
+
+
+def named_and_more(url: str, /, **url_and_more: int) -> Database:
+    """Takes any name, also that of its positional parameter."""
+    return Database(url)
+
+
+def anything(*args: object, **kwargs: object) -> None:
+    """Takes anything."""
+
+
+def with_faults(container: Container) -> list[Fault]:
+    """Return what `validate()` has to say."""
+    try:
+        container.validate()
+    except InvalidContainer as invalid:
+        return [fault for fault in invalid.exceptions if isinstance(fault, Fault)]
+    return []
+
+
+def close(circle: Any, /, **needed: object) -> None:
+    """Let the component *circle* need what is declared after it, as the library's verbs allow."""
+    circle.add_kwargs(**needed)
+
+
+def declared(builds: Any, *args: Any, **kwargs: Any) -> Component[Any]:
+    """Return what no checker would let pass."""
+    component: Component[Any] = Component(builds, *args, **kwargs)
+    return component
+
+
+def test_a_container_without_fault_is_valid() -> None:
+    """Nothing is told, and nothing built."""
+
+    class Shop(Container):
+        bus = Component(Bus)
+        database = Component(Database, "db:5432", retries=1)
+
+    shop = Shop()
+    shop.validate()
+
+    assert not shop.bus.is_built
+    assert not shop.database.is_built
+
+
+def test_every_fault_is_told_at_once_and_nothing_is_built() -> None:
+    """Each with its component, its place, and what to do about it; no constructor runs."""
+
+    class Part(Recording):
+        built: list[object] = []
+
+    class Misfit(Part):
+        def start(self, when: int) -> None:
+            """Take too much."""
+
+    class Shop(Container):
+        wanted: Any = providers.Dependency()
+        lacking = declared(Database)
+        odd = Component(Misfit)
+        needing = Component(Part, provided(wanted))
+        chicken = Component(Part)
+        egg = Component(Part, chicken.provided)
+
+    close(Shop.chicken, egg=Shop.egg)
+    faults = with_faults(Shop())
+
+    assert {(type(fault), fault.path) for fault in faults} == {
+        (CycleFault, "Shop.chicken"),
+        (DependencyFault, "Shop.needing"),
+        (ArgumentFault, "Shop.lacking"),
+        (HookFault, "Shop.odd"),
+        (BusFault, "Shop"),
+    }
+    assert all(fault.place.startswith(f"{__file__}:") and fault.remedy for fault in faults)
+    assert Part.built == []
+
+
+def test_the_faults_are_told_in_one_text() -> None:
+    """With the container's name, and a line for each."""
+
+    class Shop(Container):
+        a = declared(Database)
+        b = declared(Database)
+
+    with pytest.raises(InvalidContainer) as invalid:
+        Shop().validate()
+
+    lines = str(invalid.value).splitlines()
+    assert lines[0] == "Shop cannot be wired: 2 fault(s), nothing was built"
+    assert [line.partition(" (")[0] for line in lines[1:]] == ["- Shop.a", "- Shop.b"]
+
+
+@pytest.mark.parametrize(
+    ("component", "problems"),
+    [
+        (declared(Database), ["misses 'url'"]),
+        (declared(Database, "x", 3), ["takes 1 positional argument(s) and is given 2"]),
+        (declared(Database, "x", url="y"), ["is given 'url' twice"]),
+        (declared(Database, "x", retry=1), ["has no parameter 'retry'"]),
+        (declared(Database, retry=1), ["has no parameter 'retry'", "misses 'url'"]),
+        (declared(Database, url="x", retries=1), []),
+        (declared(positional_only, "x", 1), []),
+        (declared(positional_only, "x", retries=1), []),
+        (declared(positional_only, url="x", retries=1), ["has no parameter 'url'", "misses 'url'"]),
+        (declared(named_and_more, "x", url=1, other=2), []),
+        (declared(named_and_more, url=1), ["misses 'url'"]),
+        (declared(anything, 1, 2, three=3), []),
+        (declared(functools.partial(Database, "x")), []),
+        (declared(functools.partial(Database, retries=1)), ["misses 'url'"]),
+        (declared(object, 1), ["takes 0 positional argument(s) and is given 1"]),
+        (declared(dict, [], a=1), []),
+    ],
+)
+def test_arguments_that_miss_the_signature_are_faults(component: Component[Any], problems: list[str]) -> None:
+    """Missing ones, unknown ones, too many and twice the same; what has no signature to read passes."""
+    made: Any = type("Shop", (Container,), {"part": component})
+
+    faults = with_faults(made())
+
+    assert [type(fault) for fault in faults] == [ArgumentFault] * len(problems)
+    assert all(fault.problem.endswith(problem) for fault, problem in zip(faults, problems, strict=True))
+
+
+def test_an_argument_fault_shows_the_signature() -> None:
+    """So that nobody has to look it up."""
+    made: Any = type("Shop", (Container,), {"part": declared(Database)})
+
+    (fault,) = with_faults(made())
+
+    assert fault.problem == f"{__name__}.Database(url: 'str', *, retries: 'int' = 3) misses 'url'"
+    assert fault.remedy == "correct the declaration"
+
+
+def test_a_dependency_that_nobody_defined_is_a_fault_of_who_needs_it() -> None:
+    """Until it is given a provider, or has a default."""
+
+    class Shop(Container):
+        wanted: Any = providers.Dependency()
+        had: Any = providers.Dependency(default=5)
+        one = Component(anything, provided(wanted), provided(had))
+        other = Component(anything, provided(had))
+
+    shop = Shop()
+    (fault,) = with_faults(shop)
+    shop.wanted.override(providers.Object(3))
+
+    assert isinstance(fault, DependencyFault)
+    assert (fault.path, fault.place) == ("Shop.one", Shop.one.place)
+    assert with_faults(shop) == []
+
+
+def test_all_circles_are_told() -> None:
+    """Each once, by the components along it."""
+
+    class Shop(Container):
+        a = Component(anything)
+        b = Component(anything, a.provided)
+        c = Component(anything)
+        d = Component(anything, [b.provided, c.provided])
+
+    close(Shop.a, b=Shop.b)
+    close(Shop.c, c=Shop.c)
+    faults = with_faults(Shop())
+
+    assert [fault.cycle for fault in faults if isinstance(fault, CycleFault)] == [("Shop.a", "Shop.b"), ("Shop.c",)]
+
+
+def test_a_container_whose_components_listen_needs_a_bus() -> None:
+    """The first that would listen is named."""
+
+    class Listening:
+        def start(self) -> None:
+            """Listen."""
+
+    class Shop(Container):
+        silent = Component(anything)
+        one = Component(Listening)
+        other = Component(Listening)
+
+    (fault,) = with_faults(Shop())
+
+    assert isinstance(fault, BusFault)
+    assert (fault.path, fault.place) == ("Shop", Shop.one.place)
+    assert "Shop.one listens to channels" in fault.problem
+
+
+def test_a_container_in_which_nobody_listens_needs_none() -> None:
+    """It can be validated and used without ever being started."""
+
+    class Shop(Container):
+        silent = Component(anything)
+
+    assert with_faults(Shop()) == []
+
+
+def test_several_buses_are_one_fault() -> None:
+    """All of them are named; which is the one is not guessed."""
+
+    class Nested(Container):
+        bus = Component(Bus)
+
+    class Shop(Container):
+        nested = Nested()
+        bus = Component(Bus)
+
+    (fault,) = with_faults(Shop())
+
+    assert isinstance(fault, BusFault)
+    assert "Shop.nested.bus" in fault.problem
+    assert "Shop.bus" in fault.problem
+    assert fault.place == Shop.bus.place
+
+
+def test_a_bus_that_is_needed_elsewhere_is_one_bus() -> None:
+    """A nested container's, or one that a function makes, if it says so."""
+
+    def make_bus() -> Bus:
+        return Bus()
+
+    class Nested(Container):
+        bus = Component(make_bus)
+
+    class Shop(Container):
+        nested = Nested()
+        bus = nested.bus
+
+    shop = Shop()
+
+    assert with_faults(shop) == []
+    assert shop.attach() is shop.nested.bus()
+
+
+def test_a_second_look_asks_nobody_again() -> None:
+    """What is valid stays so; a start looks no further either."""
+
+    class Asked:
+        """Counts how often its signature is asked for."""
+
+        asked: list[int] = []
+
+        @property
+        def __signature__(self) -> None:
+            self.asked.append(1)
+
+        def __call__(self) -> None:
+            """Build nothing."""
+
+    class Shop(Container):
+        bus = Component(Bus)
+        part = Component(Asked())
+
+    shop = Shop()
+    shop.validate()
+    asked_first = len(Asked.asked)
+    shop.validate()
+    with running(shop):
+        pass
+
+    assert asked_first > 0
+    assert len(Asked.asked) == asked_first
+
+
+def test_a_faulty_container_is_looked_at_each_time() -> None:
+    """The same faults are told again."""
+    made: Any = type("Shop", (Container,), {"part": declared(Database)})
+    shop = made()
+
+    assert [str(fault) for fault in with_faults(shop)] == [str(fault) for fault in with_faults(shop)] != []
+
+
+class Meta(type):
+    """A class of classes."""
+
+    def __call__(cls, *args: Any) -> Any:
+        """Build as any other class does."""
+        return super().__call__(*args)
+
+
+class Made(metaclass=Meta):
+    """Is made by its own class of classes."""
+
+
+def annotated() -> Database:
+    """Say what is returned."""
+    return Database("x")
+
+
+def unannotated():  # type: ignore[no-untyped-def]  # that is the point
+    """Say nothing."""
+
+
+def generic() -> list[Database]:
+    """Return something generic."""
+    return []
+
+
+def nowhere() -> Nowhere:  # type: ignore[name-defined]  # noqa: F821  # as under TYPE_CHECKING
+    """Return what cannot be looked up at run time."""
+
+
+class Maker:
+    """Makes databases in two ways."""
+
+    def make(self) -> Database:
+        """Make one."""
+        return Database("made")
+
+    @classmethod
+    def build(cls) -> Maker:
+        """Make a maker."""
+        return cls()
+
+
+class Anonymous:
+    """Can be called, and has neither name nor annotations."""
+
+    def __call__(self) -> Database:
+        """Make one."""
+        return Database("anonymous")
+
+
+@pytest.mark.parametrize(
+    ("builds", "expected"),
+    [
+        (Database, Database),
+        (Made, Made),
+        (annotated, Database),
+        (functools.partial(annotated), Database),
+        (Maker().make, Database),
+        (Maker.build, Maker),
+        (generic, list),
+        (unannotated, None),
+        (nowhere, None),
+        (len, None),
+        (Anonymous(), None),
+    ],
+)
+def test_the_class_of_a_component_is_known_before_it_is_built(builds: Any, expected: type | None) -> None:
+    """Its own, or what the annotation of a function says; None if it says nothing."""
+    assert class_of(Component(builds)) is expected
+
+
+def test_the_class_of_what_stands_in_is_asked_for() -> None:
+    """An object's own class, or that of the component, and its hooks are heard."""
+
+    class Shop(Container):
+        bus = Component(Bus)
+        database = Component(Database, "x")
+
+    class Fake(Database):
+        def start(self) -> None:
+            """Listen."""
+
+    shop = Shop()
+    seen: list[type | None] = []
+    for stand_in in (Fake("y"), Component(Fake, "y")):
+        with shop.override(Shop.database).by(stand_in):
+            seen.append(class_of(shop.database))
+            with running(shop):
+                assert len(shop.bus()[START].subscriptions) == 1
+
+    assert seen == [Fake, Fake]

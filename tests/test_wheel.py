@@ -1,0 +1,69 @@
+"""The wheel, as somebody meets it who installs it: in an environment of its own, far from the sources."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+TESTS = Path(__file__).parent
+ROOT = TESTS.parent
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+
+
+def python(interpreter: Path | str, folder: Path, *arguments: str) -> None:
+    """Run *interpreter* in *folder*, which must end well."""
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    command = [interpreter, *arguments]
+    ended = subprocess.run(command, cwd=folder, env=environment, capture_output=True, encoding="utf-8", check=False)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Build the wheel."""
+    folder = tmp_path_factory.mktemp("wheel")
+    python(sys.executable, folder, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", ".", str(ROOT))
+    (built,) = folder.glob("*.whl")
+    return built
+
+
+@pytest.fixture(scope="module")
+def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Install the wheel, with the checkers, and return the interpreter that has it."""
+    folder = tmp_path_factory.mktemp("installed")
+    python(sys.executable, folder, "-m", "venv", "venv")
+    interpreter = folder / "venv" / ("Scripts" if os.name == "nt" else "bin") / "python"
+    wanted = [str(wheel), "mypy", "pyright[nodejs]", "pytest", "pytest-timeout"]
+    python(interpreter, folder, "-m", "pip", "install", "--quiet", *wanted)
+    return interpreter
+
+
+def test_the_wheel_says_that_it_is_typed(wheel: Path) -> None:
+    """Without the marker a checker takes everything for Any."""
+    assert "typedbus/py.typed" in zipfile.ZipFile(wheel).namelist()
+
+
+def test_the_checkers_say_the_same_of_the_wheel(installed: Path, tmp_path: Path) -> None:
+    """What is promised of types holds for what is installed."""
+    shutil.copy(TESTS / "test_typing.py", tmp_path)
+    shutil.copytree(TESTS / "typing", tmp_path / "typing")
+    (tmp_path / "pytest.ini").write_text("[pytest]\nmarkers = slow\n", encoding="utf-8")
+
+    python(installed, tmp_path, "-m", "pytest", "--quiet", "--strict-markers", "--import-mode=importlib")
+
+
+def test_the_first_program_of_the_readme_runs(installed: Path, tmp_path: Path) -> None:
+    """It ends by itself, with status 0."""
+    blocks = re.findall(
+        r"^```python\n(.*?)^```$", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
+    )
+    program = next(block for block in blocks if "run(" in block)
+    (tmp_path / "program.py").write_text(program, encoding="utf-8")
+
+    python(installed, tmp_path, "program.py")
