@@ -1,0 +1,143 @@
+"""How components may be declared."""
+
+from collections.abc import Callable
+from typing import assert_type
+
+from declared import (
+    Database,
+    Door,
+    FakeDatabase,
+    Limits,
+    Order,
+    Orders,
+    Receipt,
+    Report,
+    Rows,
+    Runner,
+    Settings,
+    Shelf,
+    Store,
+    connect,
+    load_settings,
+    order_cancelled,
+    order_placed,
+)
+from dependency_injector import providers
+
+from typedbus import BoundChannel, Bus, Component, Container, provided
+from typedbus.testing import FakeClock
+
+
+class Counter:
+    def __init__(self, *rows: Rows, **limits: int) -> None:
+        self.rows = rows
+
+
+class Announcer:
+    def __init__(self, cancelled: BoundChannel[[Order], None], bus: Bus | None = None) -> None:
+        self.cancelled = cancelled
+
+
+class Stock:
+    def __init__(self, counts: dict[str, int], names: list[str], database: Database | None) -> None:
+        self.counts = counts
+
+
+class Many:
+    def __init__(self, databases: list[Database], named: dict[str, Rows], pair: tuple[Database, Rows]) -> None:
+        self.databases = databases
+
+
+def make_store(first: int, *more: int) -> Store[int]:
+    return Store(first, *more)
+
+
+def pay(order: Order) -> Receipt:
+    return Receipt(1)
+
+
+class Shop(Container):
+    bus = Component(Bus)
+    bus_of_clock = Component(Bus, clock=FakeClock())
+    settings = Component(load_settings)
+    database = Component(Database, settings.provided.database_url)
+    named = Component(Database, url="sqlite:")
+    fake = Component(FakeDatabase)
+    connected = Component(connect, settings.provided, retries=settings.provided.port)
+    orders = Component(Orders, database.provided, placed=bus.provided[order_placed])
+    orders_of_fake = Component(Orders, fake.provided, bus.provided[order_placed])
+    announcer = Component(Announcer, bus.provided[order_cancelled])
+    announcer_with_bus = Component(Announcer, bus.provided[order_cancelled], bus.provided)
+    report = Component(Report, database.provided)
+    report_with_title = Component(Report, database.provided, title="today", limit=3)
+    literal = Component(Settings, "sqlite:", port=80)
+    limits = Component(Limits, orders=3)
+    limits_of_settings = Component(Limits, settings.provided.port, seconds=0.5)
+    store = Component(Store[int], 1, 2)
+    guessed = Component(Store, 1, 2)
+    made = Component(make_store, 1)
+    shelf = Component(Shelf, store.provided)
+    shelf_made = Component(Shelf, made.provided)
+    shelf_guessed = Component(Shelf, guessed.provided)
+    item = Component(Store[str], settings.provided.database_url)
+    door = Component(Door, 80)
+    door_with_unit = Component(Door, "eighty", "cm")
+    counter = Component(Counter, database.provided, fake.provided, orders=3)
+    stock = Component(Stock, {"tea": 3}, ["tea"], None)
+    stock_of = Component(Stock, {}, [settings.provided.database_url], database.provided)
+    many = Component(Many, [database.provided, fake.provided], {"a": fake.provided}, (fake.provided, fake.provided))
+    runner = Component(Runner, pay)
+    runner_of_lambda = Component(Runner, lambda order: Receipt(len(order.sku)))
+    made_by_lambda = Component(lambda: Settings("sqlite:"))
+    attribute = Component(Store[int], store.provided.items[0])
+
+
+def a_component_gives_what_was_declared(shop: Shop) -> None:
+    assert_type(shop.bus(), Bus)
+    assert_type(shop.settings(), Settings)
+    assert_type(shop.database(), Database)
+    assert_type(shop.connected(), Database)
+    assert_type(shop.orders(), Orders)
+    assert_type(shop.store(), Store[int])
+    assert_type(shop.guessed(), Store[int])
+    assert_type(shop.made(), Store[int])
+    assert_type(shop.store().first(), int)
+    assert_type(shop.limits(), Limits)
+    assert_type(shop.literal(), Settings)
+    assert_type(shop.door(), Door)
+    assert_type(shop.made_by_lambda(), Settings)
+    assert_type(shop.orders, Component[Orders])
+
+
+def what_is_provided_is_of_the_components_type() -> None:
+    assert_type(Shop.database.provided, Database)
+    assert_type(Shop.settings.provided.port, int)
+    assert_type(Shop.bus.provided[order_placed], BoundChannel[[Order], Receipt])
+    assert_type(Shop.store.provided.items[0], int)
+
+
+def a_component_of_a_subclass_is_one_of_its_base(shop: Shop) -> None:
+    rows: Component[Rows] = shop.fake
+    _database: Component[Database] = shop.fake
+    _anything: Component[object] = rows
+    _call: Callable[[], Rows] = shop.fake
+
+
+class Config(Container):
+    """Plain providers of the library have their place."""
+
+    url = providers.Object("sqlite:")
+    fake = providers.Singleton(FakeDatabase)
+    rows = providers.Factory(FakeDatabase)
+    config = providers.Configuration()
+    database = Component(Database, provided(url))
+    report = Component(Report, provided(fake), limit=provided(providers.Callable(len, "tea")))
+    configured = Component(Database, provided(config.url.as_(str)))
+    limited = Component(Limits, provided(config.orders.as_int()))
+
+
+def what_a_plain_provider_provides_is_typed() -> None:
+    assert_type(provided(providers.Object("sqlite:")), str)
+    assert_type(provided(Config.fake), FakeDatabase)
+    assert_type(provided(load_settings), Settings)
+    assert_type(provided(Component(FakeDatabase)), FakeDatabase)

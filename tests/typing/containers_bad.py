@@ -1,0 +1,137 @@
+"""What containers have not, and what may not be done with them; a marked line is an error for both checkers."""
+
+from declared import (
+    Database,
+    FakeDatabase,
+    Infra,
+    Order,
+    Orders,
+    Report,
+    Rows,
+    Settings,
+    Shop,
+    load_settings,
+    order_placed,
+)
+
+from listeners import Clerk
+from typedbus import Bus, Component, Container, Override, run, running
+
+
+class Service:
+    def __init__(self, database: Database, settings: Settings) -> None:
+        self.database = database
+
+
+class Platform(Container):
+    shop = Shop()
+    infra = Infra()
+    service = Component(Service, infra.database.provided, infra.settings.provided)
+
+    of_component = Component(Service, infra.database, infra.settings.provided)  # E
+    of_the_other = Component(Service, infra.settings.provided, infra.settings.provided)  # E
+    of_container = Component(Service, infra, infra.settings.provided)  # E
+    of_shop = Component(Service, shop.infra.settings.provided, shop.infra.settings.provided)  # E
+    of_typo = Component(Service, infra.databse.provided, infra.settings.provided)  # E
+    of_deep_typo = Component(Service, shop.infra.databse.provided, infra.settings.provided)  # E
+    of_provided = Component(Service, infra.provided, infra.settings.provided)  # E
+    of_attribute_typo = Component(Report, infra.database.provided.tables)  # E
+
+
+class Declared(Container):
+    database: Component[Database] = Component(Database, "sqlite:")
+    rows: Component[Rows] = database
+
+
+class DeclaredOfOthers(Declared):
+    database = Component(load_settings)  # E
+    rows = Component(Report, Shop.infra.database.provided)  # E
+
+
+def a_container_has_what_it_declares(shop: Shop) -> None:
+    shop.typo  # E
+    shop.typo()  # E
+    Shop.typo  # E
+    Shop.typo()  # E
+    Shop().typo()  # E
+    shop.order()  # E
+    shop.providers  # E
+    shop.override_providers(orders=1)  # E
+    shop.reset_singletons()  # E
+    shop["orders"]  # E
+    shop()  # E
+
+
+def a_component_has_what_it_has(shop: Shop) -> None:
+    shop.orders.typo  # E
+    shop.orders.override(42)  # E
+    shop.infra.database.override(42)  # E
+    shop.orders().typo  # E
+    shop.orders.bill(Order("tea"))  # E
+    shop.orders.provided.typo  # E
+    shop.orders.provider  # E
+    shop.orders.set_args(1)  # E
+    shop.orders.add_kwargs(database=1)  # E
+    shop.infra.database().url.typo  # E
+
+
+def a_container_inside_has_what_it_declares(shop: Shop, platform: Platform) -> None:
+    shop.infra.typo  # E
+    shop.infra.typo()  # E
+    shop.infra.orders()  # E
+    shop.infra.database.typo()  # E
+    platform.shop.infra.typo()  # E
+    platform.database()  # E
+    platform.infra()  # E
+    Platform.infra.typo  # E
+    _orders: Orders = platform.shop.infra.database()  # E
+
+
+def an_override_is_of_the_same_type(shop: Shop, rows: Rows, clerk: Clerk) -> None:
+    shop.override(Shop.orders).by(42)  # E
+    shop.override(Shop.orders).by(clerk)  # E
+    shop.override(Shop.orders).by(None)  # E
+    shop.override(Shop.orders).by(Orders)  # E
+    shop.override(Shop.infra.database).by(rows)  # E
+    shop.override(Shop.infra.database).by(Component(load_settings))  # E
+    shop.override(Shop.infra.database).by(Component(Database))  # E
+    shop.override(shop.infra.database).by(Shop.infra.settings)  # E
+    shop.override(Shop.infra.database).by(Shop.infra)  # E
+    shop.override(Shop.infra.database).by()  # E
+    shop.override(Shop.infra.database).by(FakeDatabase(), FakeDatabase())  # E
+    shop.override(Shop.infra.database, FakeDatabase())  # E
+    _override: Override[Orders] = shop.override(Shop.report)  # E
+
+
+def what_is_no_component(shop: Shop) -> None:
+    shop.override(42)  # E
+    shop.override("orders")  # E
+    shop.override(Orders)  # E
+    shop.override(Shop.infra)  # E
+    shop.override(shop.orders())  # E
+    shop.override(Shop.typo)  # E
+    shop.override()  # E
+    shop.override(orders=42)  # E
+
+
+def what_is_no_container(shop: Shop, bus: Bus) -> None:
+    run()  # E
+    run(Bus)  # E
+    run(bus)  # E
+    run("shop:Shop")  # E
+    running()  # E
+    running(Shop)  # E
+    running(bus)  # E
+    Shop(42)  # E
+    Shop(orders=42)  # E
+    shop.validate(Shop)  # E
+    _status: str = run(Shop)  # E
+    with running(shop) as same:
+        same.typo()  # E
+
+
+def the_bus_of_a_container_is_a_bus(shop: Shop) -> None:
+    shop.bus.publish(order_placed, Order("tea"))  # E
+    shop.bus[order_placed]  # E
+    shop.attach().publish(order_placed)  # E
+    shop.bus()[order_placed].publish("tea")  # E

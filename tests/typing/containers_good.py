@@ -1,0 +1,132 @@
+"""What containers are, and what may be done with them."""
+
+from contextlib import AbstractContextManager
+from typing import assert_type
+
+from declared import Database, FakeDatabase, Infra, Orders, Report, Rows, Settings, Shop
+
+from typedbus import Bus, Component, Container, Override, State, provided, run, running
+
+
+class Service:
+    def __init__(self, database: Database, settings: Settings) -> None:
+        self.database = database
+
+
+class Platform(Container):
+    bus = Component(Bus)
+    shop = Shop()
+    infra = Infra()
+    service = Component(Service, infra.database.provided, infra.settings.provided)
+    service_of_shop = Component(Service, shop.infra.database.provided, settings=shop.infra.settings.provided)
+
+
+class TestShop(Shop):
+    report = Component(Report, Shop.infra.database.provided, limit=1)
+    fake = Component(FakeDatabase)
+
+    def titles(self) -> list[str]:
+        return self.report().rows.rows()
+
+
+class InfraOfFake(Infra):
+    database = Component(FakeDatabase)
+
+
+class Declared(Container):
+    """With annotations, as a base for others."""
+
+    database: Component[Database] = Component(Database, "sqlite:")
+    rows: Component[Rows] = database
+
+
+class DeclaredOfFake(Declared):
+    database = Component(FakeDatabase)
+    rows = Component(FakeDatabase)
+
+
+def a_container_gives_its_components(shop: Shop) -> None:
+    assert_type(Shop(), Shop)
+    assert_type(shop.orders, Component[Orders])
+    assert_type(shop.orders(), Orders)
+    assert_type(shop.orders().database.rows(), list[str])
+    assert_type(Shop.orders, Component[Orders])
+
+
+def a_container_holds_others(platform: Platform, shop: Shop) -> None:
+    assert_type(shop.infra, Infra)
+    assert_type(shop.infra.database, Component[Database])
+    assert_type(shop.infra.database(), Database)
+    assert_type(platform.shop.infra.database(), Database)
+    assert_type(platform.service(), Service)
+    assert_type(Platform.infra.settings, Component[Settings])
+
+
+def a_container_may_be_extended(shop: TestShop, infra: InfraOfFake) -> None:
+    assert_type(shop.report(), Report)
+    assert_type(shop.fake(), FakeDatabase)
+    assert_type(shop.orders(), Orders)
+    assert_type(shop.titles(), list[str])
+    _database: Database = infra.database()
+    _base: Shop = shop
+
+
+def annotations_in_a_base_hold_for_those_that_extend_it(declared: DeclaredOfFake) -> None:
+    _database: Component[Database] = declared.database
+    _rows: Rows = declared.rows()
+
+
+def an_override_is_of_the_same_type(shop: Shop, fake: FakeDatabase) -> None:
+    assert_type(shop.override(Shop.orders), Override[Orders])
+    with shop.infra.override(Infra.database).by(fake):
+        assert_type(shop.infra.database(), Database)
+    with shop.override(Shop.infra.database).by(Component(FakeDatabase)):
+        shop.validate()
+    with shop.override(shop.infra.database).by(Database("memory:")):
+        shop.validate()
+    with shop.override(shop.infra.database).by(Component(Database, "memory:")):
+        shop.validate()
+    context: AbstractContextManager[None] = shop.override(Shop.report).by(Report(fake))
+    with context as nothing:
+        assert_type(nothing, None)
+
+
+def an_override_of_a_protocol_takes_what_fits(shop: Shop, fake: FakeDatabase) -> None:
+    rows: Component[Rows] = shop.infra.database
+    with shop.override(rows).by(fake):
+        shop.validate()
+
+
+def a_container_is_validated_and_attached(shop: Shop) -> None:
+    shop.validate()
+    assert_type(shop.attach(), Bus)
+    assert_type(shop.attach().state, State)
+    assert_type(shop.orders.path, str)
+    assert_type(shop.orders.place, str)
+
+
+def a_container_is_wired_as_the_librarys_own(shop: Shop) -> None:
+    shop.wire(modules=["declared"])
+    shop.unwire()
+
+
+def a_container_runs(shop: Shop) -> None:
+    assert_type(run(Shop), int)
+    assert_type(run(Shop()), int)
+    assert_type(run(TestShop), int)
+    with running(shop) as same:
+        assert_type(same, Shop)
+    with running(TestShop()) as test_shop:
+        assert_type(test_shop, TestShop)
+        assert_type(test_shop.bus(), Bus)
+
+
+def a_component_may_be_handed_on(database: Component[Database]) -> None:
+    assert_type(database(), Database)
+    assert_type(provided(database), Database)
+    Component(Report, database.provided)
+
+
+def a_container_may_be_handed_on_by_its_type(container: type[Container]) -> None:
+    assert_type(run(container), int)
+    assert_type(container().attach(), Bus)

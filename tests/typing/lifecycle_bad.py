@@ -1,0 +1,81 @@
+"""What a bus does not take, and events that a match has not met; a marked line is an error for both checkers."""
+
+import threading
+import time
+from typing import assert_never
+
+from typedbus import START, Bus, Clock, Constructed, Exited, Failed, LifecycleEvent, Moved, Started, State, Stopped
+
+
+def what_is_no_state(bus: Bus) -> None:
+    bus.wait()  # E
+    bus.wait("STARTED")  # E
+    bus.wait(State.RUNNING)  # E
+    bus.wait(["STARTED"])  # E
+    bus.wait(START)  # E
+    bus.wait(3)  # E
+    bus.wait(None)  # E
+    bus.wait(State.STARTED, "1")  # E
+    bus.wait(State.STARTED, State.STOPPED)  # E
+    bus.wait(State.STARTED, seconds=1)  # E
+    bus.wait(states=State.STARTED, state=State.STOPPED)  # E
+
+
+def what_a_bus_does_not_take(bus: Bus) -> None:
+    bus.start(START)  # E
+    bus.stop(True)  # E
+    bus.exit(1)  # E
+    bus.graceful("now")  # E
+    bus.request_exit("why")  # E
+    bus.request_exit(OSError)  # E
+    bus.block(0.1)  # E
+    bus.block(interval="0.1")  # E
+    bus.own(print)  # E
+    bus.own(threading)  # E
+    bus.restart()  # E
+    bus.state = State.STARTED  # E
+    bus.state()  # E
+
+
+def what_is_no_clock(clock: Clock) -> None:
+    Bus(clock)  # E
+    Bus(clock=time.monotonic)  # E
+    Bus(clock=Clock)  # E
+    Bus(clock=5.0)  # E
+    Clock()  # E
+
+
+def an_event_that_is_not_met(event: LifecycleEvent) -> str:
+    match event:
+        case Moved(_, after):
+            return after.name
+        case Constructed(path, _) | Started(path, _) | Stopped(path, _) | Exited(path, _):
+            return path
+        case _:
+            assert_never(event)  # E
+
+
+def an_event_that_is_met_by_no_isinstance(event: LifecycleEvent) -> None:
+    if isinstance(event, Moved | Constructed | Started | Stopped | Failed):
+        return
+    assert_never(event)  # E
+
+
+def a_state_that_is_not_met(state: State) -> bool:
+    match state:
+        case State.STOPPED | State.EXITED:
+            return False
+        case State.STARTING | State.STARTED | State.STOPPING:
+            return True
+        case _:
+            assert_never(state)  # E
+
+
+def what_an_event_has_not(moved: Moved, failed: Failed, started: Started) -> None:
+    moved.path  # E
+    failed.error.failure  # E
+    moved.after = State.STOPPED  # E
+    started.seconds = 1.0  # E
+    Moved(State.STOPPED)  # E
+    Started("orders", "1")  # E
+    print(moved.after.name.typo)  # E

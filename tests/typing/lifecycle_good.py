@@ -1,0 +1,115 @@
+"""What a bus says of its life, and how it is waited for."""
+
+import threading
+from queue import SimpleQueue
+from typing import assert_never, assert_type
+
+from typedbus import (
+    EXIT,
+    GRACEFUL,
+    LIFECYCLE,
+    MAIN,
+    START,
+    STOP,
+    Bus,
+    Channel,
+    ChannelFailures,
+    Clock,
+    Constructed,
+    Exited,
+    Failed,
+    Failure,
+    LifecycleEvent,
+    Moved,
+    Started,
+    State,
+    Stopped,
+    TransitionFailures,
+)
+
+
+def a_bus_is_brought_through_its_states(bus: Bus) -> None:
+    assert_type(bus.state, State)
+    bus.start()
+    bus.graceful()
+    bus.stop()
+    bus.exit()
+    bus.request_exit()
+    bus.request_exit(OSError("gone"))
+    bus.block()
+    bus.block(interval=1, patience=2.5)
+    bus.own(threading.current_thread())
+
+
+def a_bus_is_waited_for(bus: Bus, states: set[State]) -> None:
+    assert_type(bus.wait(State.STARTED), State | None)
+    bus.wait(State.STARTED, 1)
+    bus.wait(State.STARTED, timeout=0.5)
+    bus.wait([State.STOPPED, State.EXITED], timeout=None)
+    bus.wait(states)
+    bus.wait(state for state in State if state is not State.STARTED)
+
+
+def life_cycle_channels_carry_nothing() -> None:
+    for channel in (START, STOP, EXIT, GRACEFUL, MAIN):
+        assert_type(channel, Channel[[], None])
+    assert_type(LIFECYCLE, Channel[[LifecycleEvent], None])
+
+
+def an_event_is_one_of_six(event: LifecycleEvent) -> str:
+    match event:
+        case Moved(before, after):
+            assert_type(before, State)
+            return after.name
+        case Constructed(path, seconds) | Started(path, seconds) | Stopped(path, seconds) | Exited(path, seconds):
+            assert_type(seconds, float)
+            return path
+        case Failed(path, hook, seconds, error):
+            assert_type(error, BaseException)
+            assert_type(hook, str)
+            return path
+        case _:
+            assert_never(event)
+
+
+def a_state_is_one_of_six(state: State) -> bool:
+    match state:
+        case State.STOPPED | State.EXITED:
+            return False
+        case State.STARTING | State.STARTED | State.STOPPING | State.EXITING:
+            return True
+        case _:
+            assert_never(state)
+
+
+def listeners_of_the_life_cycle_see_each_event(bus: Bus) -> None:
+    seen: list[LifecycleEvent] = []
+    bus[LIFECYCLE].subscribe(seen.append)
+    bus.subscribe(LIFECYCLE, seen.append)
+    bus[LIFECYCLE].publish(Moved(State.STOPPED, State.STARTING))
+
+
+class Hourglass:
+    def now(self) -> float:
+        return 0.0
+
+    def wait(self, inbox: SimpleQueue[None], seconds: float) -> None: ...
+
+
+def a_clock_is_handed_in(hourglass: Hourglass) -> None:
+    clock: Clock = hourglass
+    assert_type(Bus(clock=clock), Bus)
+    Bus(clock=hourglass)
+    Bus(clock=None)
+    Bus()
+
+
+def failures_tell_what_failed(bus: Bus) -> None:
+    try:
+        bus.start()
+    except ChannelFailures as failed:
+        assert_type(failed.failures, tuple[Failure, ...])
+        assert_type(failed.results, tuple[object, ...])
+    except TransitionFailures as failed:
+        assert_type(failed.goal, State)
+        assert_type(failed.failures[0].error, Exception)

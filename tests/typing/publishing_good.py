@@ -1,0 +1,121 @@
+"""What may be published, and what comes of it."""
+
+from typing import ParamSpec, TypeVar, assert_type
+
+from declared import (
+    Order,
+    PaidReceipt,
+    Receipt,
+    RushOrder,
+    audited,
+    closed,
+    order_cancelled,
+    order_placed,
+    price_changed,
+    quoted,
+    stock_low,
+    stocked,
+)
+
+from typedbus import LOG, START, AnyChannel, BoundChannel, Bus, Channel, Subscription
+
+Args = ParamSpec("Args")
+Result = TypeVar("Result")
+
+
+def a_publish_gives_a_list_of_results(bus: Bus, order: Order) -> None:
+    assert_type(bus[order_placed], BoundChannel[[Order], Receipt])
+    assert_type(bus[order_placed].publish(order), list[Receipt])
+    assert_type(bus.publish(order_placed, order), list[Receipt])
+    assert_type(bus[price_changed].publish("tea", 4), list[None])
+    assert_type(bus.publish(quoted, "tea"), list[float])
+
+
+def a_subclass_may_be_published(bus: Bus, order: RushOrder) -> None:
+    bus[order_placed].publish(order)
+    bus.publish(order_placed, order)
+
+
+def a_channel_without_arguments_is_published_without(bus: Bus) -> None:
+    assert_type(bus[closed].publish(), list[None])
+    assert_type(bus.publish(START), list[None])
+
+
+def a_channel_without_a_result_type_has_none(bus: Bus, order: Order) -> None:
+    assert_type(order_cancelled, Channel[[Order], None])
+    assert_type(bus[order_cancelled].publish(order), list[None])
+    assert_type(bus.publish(order_cancelled, order), list[None])
+
+
+def parameters_keep_names_and_defaults(bus: Bus) -> None:
+    bus[stock_low].publish("tea")
+    bus[stock_low].publish("tea", left=2)
+    bus.publish(stock_low, "tea", left=2)
+    bus[stocked].publish("tea", count=2)
+    bus.publish(stocked, "tea", count=2)
+    assert_type(bus[quoted].publish("tea"), list[float])
+    bus[quoted].publish("tea", 2)
+    bus[quoted].publish(sku="tea", count=2)
+    bus.publish(quoted, count=2, sku="tea")
+
+
+def arguments_may_be_unpacked(bus: Bus, pair: tuple[str, int], numbers: dict[str, int]) -> None:
+    bus[price_changed].publish(*pair)
+    bus.publish(price_changed, *pair)
+    bus[audited].publish("tea", "sold", *["a", "b"], **numbers)
+    bus.publish(audited, count=3)
+    bus[audited].publish()
+
+
+def the_log_is_a_channel(bus: Bus) -> None:
+    bus.log("open")
+    bus.log("open", 30)
+    bus[LOG].publish("open", 20)
+    bus.publish(LOG, "open", 20)
+
+
+def a_channel_may_be_handed_on_by_its_type(order: Order) -> None:
+    placed: Channel[[Order], Receipt] = order_placed
+    later: Channel[[Order], Receipt] = Channel("later")
+    any_channel: AnyChannel = placed
+    assert_type(any_channel.name, str)
+    assert_type(later.doc, str)
+
+
+def a_function_may_publish_for_others(placed: BoundChannel[[Order], Receipt], order: Order) -> list[Receipt]:
+    assert_type(placed.channel, Channel[[Order], Receipt])
+    assert_type(placed.subscriptions, tuple[Subscription, ...])
+    return placed.publish(order)
+
+
+def a_channel_may_be_made_in_a_function() -> None:
+    assert_type(Channel[[int], str]("made"), Channel[[int], str])
+    assert_type(Channel[[int]]("made"), Channel[[int], None])
+
+    @Channel.declare
+    def sold(sku: str, /) -> PaidReceipt:
+        return PaidReceipt(1)
+
+    assert_type(sold, Channel[[str], PaidReceipt])
+
+
+def a_bus_knows_its_channels(bus: Bus) -> None:
+    assert_type(bus.channels, tuple[AnyChannel, ...])
+
+
+def echo(bus: Bus, channel: Channel[Args, Result], *args: Args.args, **kwargs: Args.kwargs) -> list[Result]:
+    assert_type(bus.publish(channel, *args, **kwargs), list[Result])
+    return bus[channel].publish(*args, **kwargs)
+
+
+def relay(source: BoundChannel[Args, None], target: BoundChannel[Args, None]) -> None:
+    def forward(*args: Args.args, **kwargs: Args.kwargs) -> None:
+        target.publish(*args, **kwargs)
+
+    source.subscribe(forward)
+
+
+def a_function_may_be_of_any_channel(bus: Bus, other: Bus, order: Order) -> None:
+    assert_type(echo(bus, order_placed, order), list[Receipt])
+    assert_type(echo(bus, stock_low, "tea", left=2), list[None])
+    relay(bus[order_cancelled], other[order_cancelled])

@@ -1,0 +1,86 @@
+"""How the tests of an application may not record and fake; a marked line is an error for both checkers."""
+
+from declared import Order, Receipt, Shop, closed, order_cancelled, order_placed, quoted, stock_low
+
+from listeners import (
+    bill,
+    bill_later,
+    bill_rush,
+    bill_text,
+    bill_twice,
+    bill_with_nothing,
+    bill_with_text,
+    bill_without_order,
+    refill_demanding,
+    refill_dropping,
+    refill_further,
+)
+from typedbus import LIFECYCLE, Bus, State
+from typedbus.testing import FakeClock, Recorder, running
+
+
+def what_cannot_be_recorded(bus: Bus) -> None:
+    Recorder()  # E
+    Recorder(bus)  # E
+    Recorder(order_placed)  # E
+    Recorder(bus, order_placed)  # E
+    Recorder(bus[order_placed], 5)  # E
+    Recorder(bus[order_placed], priority="first")  # E
+    Recorder("order_placed")  # E
+
+
+def what_was_never_published(bus: Bus, order: Order) -> None:
+    Recorder(bus[order_placed]).times()  # E
+    Recorder(bus[order_placed]).times("tea")  # E
+    Recorder(bus[order_placed]).times(order, order)  # E
+    Recorder(bus[order_placed]).times(order=order)  # E
+    Recorder(bus[closed]).times(order)  # E
+    Recorder(bus[stock_low]).times("tea", 2)  # E
+    Recorder(bus[stock_low]).times("tea", left="two")  # E
+    Recorder(bus[stock_low]).times("tea", remaining=2)  # E
+    Recorder(bus[quoted]).times(name="tea")  # E
+    Recorder(bus[LIFECYCLE]).times(State.STARTED)  # E
+
+
+def what_is_no_answer(bus: Bus, order: Order) -> None:
+    Recorder(bus[order_placed]).answering()  # E
+    Recorder(bus[order_placed]).answering(Receipt(1))  # E
+    Recorder(bus[order_placed]).answering(bill_without_order)  # E
+    Recorder(bus[order_placed]).answering(bill_twice)  # E
+    Recorder(bus[order_placed]).answering(bill_text)  # E
+    Recorder(bus[order_placed]).answering(bill_rush)  # E
+    Recorder(bus[order_placed]).answering(bill_with_text)  # E
+    Recorder(bus[order_placed]).answering(bill_with_nothing)  # E
+    Recorder(bus[order_placed]).answering(bill_later)  # E
+    Recorder(bus[order_placed]).answering(lambda: Receipt(1))  # E
+    Recorder(bus[order_placed]).answering(lambda order: order.sku)  # E
+    Recorder(bus[order_cancelled]).answering(bill)  # E
+    Recorder(bus[stock_low]).answering(refill_dropping)  # E
+    Recorder(bus[stock_low]).answering(refill_further)  # E
+    Recorder(bus[stock_low]).answering(refill_demanding)  # E
+
+
+def what_a_recorder_has_not(bus: Bus, order: Order) -> None:
+    _names: list[str] = Recorder(bus[order_placed]).results  # E
+    _other: Recorder[[Order], None] = Recorder(bus[order_placed])  # E
+    Recorder(bus[order_placed]).calls[0].order  # E
+    Recorder(bus[order_placed]).publish(order)  # E
+    with Recorder(bus[order_placed]) as placed:
+        placed.times("tea")  # E
+
+
+def what_is_no_container(shop: Shop) -> None:
+    running(Shop)  # E
+    with running(shop) as same:
+        same.typo  # E
+
+
+def what_a_clock_does_not_take(clock: FakeClock) -> None:
+    FakeClock("now")  # E
+    Bus(clock=FakeClock)  # E
+    Bus(FakeClock())  # E
+    clock.advance()  # E
+    clock.advance("1")  # E
+    clock.advance(1, 2)  # E
+    clock.advance(1, sleepers=1.5)  # E
+    clock.now = 3.0  # E

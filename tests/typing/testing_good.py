@@ -1,0 +1,62 @@
+"""How the tests of an application may record and fake."""
+
+from typing import assert_type
+
+from declared import Order, Receipt, Shop, audited, closed, order_cancelled, order_placed, quoted, stock_low
+
+from listeners import bill, bill_anything, either, note_and_bill
+from typedbus import LIFECYCLE, LOG, BoundChannel, Bus, LifecycleEvent, Moved, State
+from typedbus.testing import Call, FakeClock, Recorder, running
+
+
+def a_recorder_is_of_its_channels_type(bus: Bus, bound: BoundChannel[[Order], Receipt]) -> None:
+    assert_type(Recorder(bus[order_placed]), Recorder[[Order], Receipt])
+    assert_type(Recorder(bound, priority=5), Recorder[[Order], Receipt])
+    assert_type(Recorder(bus[order_cancelled]), Recorder[[Order], None])
+    assert_type(Recorder(bus[closed]), Recorder[[], None])
+
+
+def a_recorder_counts_publishes(bus: Bus, order: Order) -> None:
+    with Recorder(bus[stock_low]) as lows, Recorder(bus[order_cancelled]) as cancelled, Recorder(bus[quoted]) as asked:
+        assert_type(lows.times("tea", left=2), int)
+        assert_type(cancelled.times(order), int)
+        lows.times("tea")
+        asked.times(sku="tea", count=2)
+        asked.times("tea", 2)
+    with Recorder(bus[audited]) as audits:
+        audits.times("tea", "sold", count=3)
+        audits.times()
+
+
+def a_recorder_answers(bus: Bus, order: Order) -> None:
+    recorder = Recorder(bus[order_placed]).answering(bill)
+    assert_type(recorder, Recorder[[Order], Receipt])
+    recorder.answering(bill_anything).answering(either).answering(note_and_bill)
+    recorder.answering(lambda order: Receipt(len(order.sku)))
+    with recorder as placed:
+        assert_type(placed.times(order), int)
+        assert_type(placed.results, list[Receipt])
+        assert_type(placed.calls, list[Call])
+        assert_type(placed.calls[0].args, tuple[object, ...])
+
+
+def a_recorder_records_the_life_cycle(bus: Bus) -> None:
+    with Recorder(bus[LIFECYCLE]) as told, Recorder(bus[LOG]) as said:
+        assert_type(told, Recorder[[LifecycleEvent], None])
+        assert_type(told.times(Moved(State.STOPPED, State.STARTING)), int)
+        assert_type(said.times("open", 20), int)
+
+
+def a_container_runs_for_a_block() -> None:
+    with running(Shop()) as shop, Recorder(shop.bus()[order_placed]).answering(bill) as placed:
+        assert_type(shop, Shop)
+        assert_type(placed.times(Order("tea")), int)
+
+
+def a_clock_goes_on_when_told() -> None:
+    clock = FakeClock(3)
+    bus = Bus(clock=clock)
+    clock.advance(1)
+    clock.advance(0.5, sleepers=2, patience=1.0)
+    assert_type(clock.now(), float)
+    assert_type(bus.state, State)
