@@ -1,0 +1,1 @@
+"""Programs that show typedbus at work; each is run from the root of the checkout."""
