@@ -6,10 +6,11 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 BIN := .venv/bin
 
 # Every Python of those that we promise to run on which this machine has.
-PYTHONS := $(foreach version,3.11 3.12 3.13,$(firstword \
-	$(shell command -v python$(version) 2>/dev/null) \
-	$(wildcard $(HOME)/.pyenv/versions/$(version).*/bin/python$(version))))
+PYTHONS := $(shell for version in 3.11 3.12 3.13; do \
+	for python in python$$version $(HOME)/.pyenv/versions/$$version.*/bin/python$$version; do \
+	$$python -c '' 2>/dev/null && echo $$python && break; done; done)
 
+.PRECIOUS: .venv-%/test
 .PHONY: demo test check lint types suites bench clean
 
 demo: .venv/demo
@@ -59,7 +60,7 @@ bench: .venv/bench
 	touch $@
 
 .venv-%/test: pyproject.toml
-	$(filter %/$*,$(PYTHONS)) -m venv .venv-$*
+	$(firstword $(filter %$*,$(PYTHONS))) -m venv .venv-$*
 	.venv-$*/bin/python -m pip install --quiet --upgrade 'pip>=25.1'
 	.venv-$*/bin/python -m pip install --quiet --editable . --group test
 	touch $@

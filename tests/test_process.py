@@ -278,15 +278,16 @@ def test_several_problems_are_all_told(begin: Callable[[str], Program]) -> None:
 def test_a_thread_that_hangs_does_not_hang_the_program(begin: Callable[[str], Program]) -> None:
     """After the patience of 5 s a program that owns such a thread ends with 70, and tells where it hangs."""
     program = begin("""
-        def hang_here():
+        def hang_here(bus: Bus):
+            bus.wait(State.EXITED)
+            print("what was still to be written")
             threading.Event().wait()
 
         def begin(part: Part) -> None:
-            thread = threading.Thread(target=hang_here, name="reader")
+            thread = threading.Thread(target=hang_here, args=[part.bus], name="reader")
             part.bus.own(thread)
             thread.start()
             part.bus.request_exit()
-            print("what was still to be written")
 
         class Shop(Container):
             bus = Component(Bus)

@@ -322,3 +322,36 @@ def test_a_channel_typed_for_checkers_alone_publishes_what_it_is_given() -> None
 
     assert bound.publish(1) == [2]
     assert str(inspect.signature(bound.publish)).startswith("(*args")
+
+
+class Nameless:
+    """Cannot even be shown."""
+
+    def __call__(self, said: int, /) -> int:
+        raise Unnoted
+
+    def __repr__(self) -> str:
+        raise ValueError("shy")
+
+
+class Unnoted(Exception):
+    """Takes no attribute, as an exception that is a frozen class."""
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(name)
+
+    def add_note(self, note: str, /) -> None:
+        raise AttributeError(note)
+
+
+def test_a_failure_that_cannot_be_named_keeps_nobody_from_running() -> None:
+    """Neither a repr that raises nor an exception that takes no note ends a publish."""
+    bound = Bus()[Channel[[int], int]("odd")]
+    bound.subscribe(Nameless())
+    bound.subscribe(lambda said: said)
+
+    with pytest.raises(ChannelFailures) as caught:
+        bound.publish(1)
+
+    assert caught.value.results == (1,)
+    assert "Nameless object at" in caught.value.failures[0].name

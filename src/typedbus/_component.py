@@ -303,9 +303,6 @@ def needs(node: object) -> list[object]:
 def declared_needs(node: object) -> list[object]:
     """Same as `needs`, but as if *node* were not overridden."""
     provider: providers.Provider[Any] = node  # type: ignore[assignment]  # nodes are providers
-    if isinstance(provider, providers.Dependency):
-        default: object = provider.default
-        return [] if default is None else [default]
     if isinstance(provider, (providers.Delegate, providers.Self, providers.Container, providers.DependenciesContainer)):
         return []
     return [other for other in provider.related if not providers.is_delegated(other)]
