@@ -28,6 +28,7 @@ from typedbus import (
     DeclarationError,
     InvalidContainer,
     OutsideContainer,
+    TransitionFailures,
     provided,
     running,
 )
@@ -854,3 +855,41 @@ def test_the_circle_of_a_lazy_edge_is_no_circle() -> None:
 
     assert later() is shop.jobs()
     assert shop.jobs().needed == (shop.orders(),)
+
+
+def broken() -> Database:
+    """Stand for a constructor that cannot do its work."""
+    raise OSError("no such host")
+
+
+def test_a_start_that_a_constructor_ends_names_the_component() -> None:
+    """The failure bears the path of what was being built, and not of the machinery that built it."""
+
+    class Shop(Container):
+        bus = Component(Bus)
+        database = Component(broken)
+
+    with pytest.raises(TransitionFailures) as caught:
+        Shop().attach().start()
+
+    assert [failure.name for failure in caught.value.failures] == ["Shop.database"]
+
+
+def test_a_start_that_fails_between_two_components_names_the_container() -> None:
+    """What was built before has nothing to do with it."""
+
+    def unannotated():  # type: ignore[no-untyped-def]  # what it returns is known only when it was built
+        return Misfit()
+
+    class Misfit:
+        def start(self, when: int, /) -> None:
+            """Does not fit."""
+
+    class Shop(Container):
+        bus = Component(Bus)
+        misfit: Component[Misfit] = Component(unannotated)
+
+    with pytest.raises(TransitionFailures) as caught:
+        Shop().attach().start()
+
+    assert [failure.name for failure in caught.value.failures] == ["Shop"]
