@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from typedbus import LIFECYCLE, MAIN, Bus, LifecycleEvent, Moved, State
 
 
@@ -56,3 +58,14 @@ def test_a_subscription_to_main_is_one_like_any_other() -> None:
         assert len(bus[MAIN].subscriptions) == 1
 
     assert bus[MAIN].subscriptions == ()
+
+
+@pytest.mark.parametrize("interval", [0, -1.0])
+def test_ticks_need_an_interval(interval: float) -> None:
+    """None at all would be a loop that never rests: block refuses it and leaves the bus alone."""
+    bus = Bus()
+
+    with pytest.raises(ValueError, match=r"the interval of ticks is (0|-1\.0) s; give more than nothing"):
+        bus.block(interval=interval)
+
+    assert bus.state is State.STOPPED
