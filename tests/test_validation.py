@@ -22,7 +22,7 @@ from typedbus import (
     provided,
     running,
 )
-from typedbus._failures import Fault
+from typedbus._faults import Fault
 from typedbus._validation import class_of
 
 

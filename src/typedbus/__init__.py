@@ -3,14 +3,14 @@ Typed channels, a process bus and a container that wires components to it.
 
 What may import what, from the bottom up; an import contract holds it:
 
-- `_states`, `_order`, `_clock`: pure data, pure algorithms, the time;
-- `_failures`: every exception, with its text;
+- `_states`, `_events`, `_order`, `_clock`: pure data, pure algorithms, the time;
+- `_failures`, `_faults`: every exception, with its text;
 - `_publish`: the text of a fast publish, and its compilation;
 - `_channel`, `_bound`: the declaration of a channel, and what it is on a bus;
 - `_registry`, `_bus`: the channels of a bus, and the state machine over them;
-- `_component`, `_lifecycle`, `_validation`, `_container`: declaration, what
-  listens, what may be wrong, the wiring; dependency-injector is known to
-  `_component` and `_container` alone;
+- `_providers`, `_component`, `_lifecycle`, `_validation`, `_container`: the
+  container library's side, declaration, what listens, what may be wrong, the
+  wiring; dependency-injector is known to the first two and the last alone;
 - `_running`, and beside each other `process` and `testing`.
 
 The rungs from `_component` up are imported with their first use.
@@ -22,18 +22,28 @@ from typedbus._bound import BoundChannel, Subscription
 from typedbus._bus import Bus
 from typedbus._channel import AnyChannel, Channel, Hook, Listens, Takes, on
 from typedbus._clock import Clock
+from typedbus._events import (
+    Constructed,
+    Constructing,
+    Disabled,
+    Exited,
+    Exiting,
+    Failed,
+    LifecycleEvent,
+    ListenerFailed,
+    Moved,
+    RolledBack,
+    Started,
+    Starting,
+    Stopped,
+    Stopping,
+    Subscribed,
+)
 from typedbus._failures import (
-    ArgumentFault,
-    BusFault,
     ChannelError,
     ChannelFailures,
-    CycleFault,
     DeclarationError,
-    DependencyFault,
     Failure,
-    Fault,
-    HookFault,
-    InvalidContainer,
     ListenerError,
     NotMainThread,
     OutsideContainer,
@@ -44,22 +54,45 @@ from typedbus._failures import (
     TransitionFailures,
     WaitError,
 )
-from typedbus._registry import EXIT, GRACEFUL, LIFECYCLE, LOG, MAIN, START, STOP
-from typedbus._states import (
-    Constructed,
-    Exited,
-    Failed,
-    LifecycleEvent,
-    Moved,
-    Started,
-    State,
-    Stopped,
+from typedbus._faults import (
+    ArgumentFault,
+    BusFault,
+    CycleFault,
+    DependencyFault,
+    Fault,
+    HookFault,
+    InvalidContainer,
 )
+from typedbus._registry import (
+    CONSTRUCTED,
+    CONSTRUCTING,
+    DISABLED,
+    EXIT,
+    EXITED,
+    EXITING,
+    FAILED,
+    GRACEFUL,
+    LIFECYCLE,
+    LISTENER_FAILED,
+    LOG,
+    MAIN,
+    MOVED,
+    ROLLED_BACK,
+    START,
+    STARTED,
+    STARTING,
+    STOP,
+    STOPPED,
+    STOPPING,
+    SUBSCRIBED,
+)
+from typedbus._states import State
 
 if TYPE_CHECKING:
-    from typedbus._component import Component, provided
+    from typedbus._component import Component
     from typedbus._container import Container, Override
     from typedbus._lifecycle import Exits, Logs, Reloads, Starts, Stops, Ticks
+    from typedbus._providers import provided
     from typedbus._running import running
     from typedbus.process import run
 
@@ -73,7 +106,7 @@ _LATER = {
     "Starts": "_lifecycle",
     "Stops": "_lifecycle",
     "Ticks": "_lifecycle",
-    "provided": "_component",
+    "provided": "_providers",
     "run": "process",
     "running": "_running",
 }
@@ -98,13 +131,27 @@ if not TYPE_CHECKING:  # checkers would believe that every name is there
 
 
 __all__ = (
+    "CONSTRUCTED",
+    "CONSTRUCTING",
+    "DISABLED",
     "EXIT",
+    "EXITED",
+    "EXITING",
+    "FAILED",
     "GRACEFUL",
     "LIFECYCLE",
+    "LISTENER_FAILED",
     "LOG",
     "MAIN",
+    "MOVED",
+    "ROLLED_BACK",
     "START",
+    "STARTED",
+    "STARTING",
     "STOP",
+    "STOPPED",
+    "STOPPING",
+    "SUBSCRIBED",
     "AnyChannel",
     "ArgumentFault",
     "BoundChannel",
@@ -116,11 +163,14 @@ __all__ = (
     "Clock",
     "Component",
     "Constructed",
+    "Constructing",
     "Container",
     "CycleFault",
     "DeclarationError",
     "DependencyFault",
+    "Disabled",
     "Exited",
+    "Exiting",
     "Exits",
     "Failed",
     "Failure",
@@ -130,6 +180,7 @@ __all__ = (
     "InvalidContainer",
     "LifecycleEvent",
     "ListenerError",
+    "ListenerFailed",
     "Listens",
     "Logs",
     "Moved",
@@ -138,13 +189,17 @@ __all__ = (
     "Override",
     "OverrideError",
     "Reloads",
+    "RolledBack",
     "StartCancelled",
     "Started",
+    "Starting",
     "Starts",
     "State",
     "StillRunning",
     "Stopped",
+    "Stopping",
     "Stops",
+    "Subscribed",
     "Subscription",
     "Takes",
     "Ticks",

@@ -103,14 +103,22 @@ class BoundChannel(Generic[Args, Result]):
     from a signal handler and from inside a listener.
     """
 
-    __slots__ = ("_changes", "_heat", "_listeners", "_lock", "_only", "_subscriptions", "_unrolled", "channel")
+    __slots__ = ("_changes", "_heat", "_listeners", "_lock", "_only", "_subscriptions", "_tell", "_unrolled", "channel")
 
     _shape: ClassVar[Shape | None] = None
     _sharing: ClassVar[list[str]] = []
 
-    def __init__(self, channel: Channel[Args, Result], lock: threading.RLock) -> None:
+    def __init__(
+        self,
+        channel: Channel[Args, Result],
+        lock: threading.RLock,
+        tell: Callable[[Failure], None] | None = None,
+    ) -> None:
         self.channel: Final = channel
         self._lock = lock
+        # Hears of each listener that fails; no method of the bus, which would
+        # then be in a cycle with each of its channels.
+        self._tell = tell
         self._subscriptions: dict[object, Subscription] = {}
         # The listeners in running order; None when they have changed since. A
         # publish takes them as they stand and needs no lock.
@@ -164,7 +172,10 @@ class BoundChannel(Generic[Args, Result]):
         """Add *error* to *failures*, by the name of the listener's component if it has one."""
         subscription = self._subscription_of(listener)
         name = describe(listener) if subscription is None else subscription.name
-        failures.append(Failure(name, self.channel.name, error, listener))
+        failure = Failure(name, self.channel.name, error, listener)
+        failures.append(failure)
+        if self._tell is not None:
+            self._tell(failure)
 
     def _leave(self, leaving: BaseException, failures: list[Failure], results: list[Result]) -> None:
         """Let *leaving* carry what had failed before it."""
@@ -299,7 +310,9 @@ _NO_NAMES: Final[dict[str, object]] = {}
 _classes: Final[dict[object, type[BoundChannel[..., Any]]]] = {}
 
 
-def bind(channel: Channel[Args, Result], lock: threading.RLock) -> BoundChannel[Args, Result]:
+def bind(
+    channel: Channel[Args, Result], lock: threading.RLock, tell: Callable[[Failure], None]
+) -> BoundChannel[Args, Result]:
     """
     Return *channel* for one bus, of a class whose `publish` has the channel's parameters.
 
@@ -321,7 +334,7 @@ def bind(channel: Channel[Args, Result], lock: threading.RLock) -> BoundChannel[
         annotations = dict(zip(shape.unnamed, given, strict=True))
         annotations["return"] = types.GenericAlias(list, (known.__args__[-1],))
     else:
-        return BoundChannel(channel, lock)
+        return BoundChannel(channel, lock, tell)
     # Equal defaults may be different ones, as 1 and True are. The class that a
     # key leads to keeps them alive, so that their identities stay theirs.
     given_defaults = (*(defaults or ()), *(named_defaults or {}).values())
@@ -336,5 +349,5 @@ def bind(channel: Channel[Args, Result], lock: threading.RLock) -> BoundChannel[
         made = type("BoundChannel", (BoundChannel,), {"__slots__": (), "_shape": shape, "_sharing": [], **generated})
         _classes[key] = made
     made._share(channel.name)
-    bound: BoundChannel[Args, Result] = made(channel, lock)  # type: ignore[assignment]  # of the channel's own types
+    bound: BoundChannel[Args, Result] = made(channel, lock, tell)  # type: ignore[assignment]  # of the channel's own types
     return bound

@@ -19,6 +19,7 @@ import attrs
 
 from typedbus._bound import BoundChannel, Subscription
 from typedbus._clock import Clock, SystemClock
+from typedbus._events import Exited, Failed, LifecycleEvent, Moved, Started, Stopped
 from typedbus._failures import (
     Failure,
     StartCancelled,
@@ -28,8 +29,8 @@ from typedbus._failures import (
     WaitError,
     leave,
 )
-from typedbus._registry import ASSEMBLE, EXIT, GRACEFUL, LIFECYCLE, MAIN, START, STOP, Registry
-from typedbus._states import Exited, Failed, LifecycleEvent, Moved, Started, State, Stopped
+from typedbus._registry import ASSEMBLE, EXIT, GRACEFUL, MAIN, START, STOP, Registry
+from typedbus._states import State
 
 
 @attrs.define(eq=False)
@@ -50,8 +51,8 @@ class _MainChannel(BoundChannel[[], None]):
 
     __slots__ = ("_doorbell",)
 
-    def __init__(self, lock: threading.RLock, doorbell: _Doorbell) -> None:
-        super().__init__(MAIN, lock)
+    def __init__(self, lock: threading.RLock, tell: Callable[[Failure], None], doorbell: _Doorbell) -> None:
+        super().__init__(MAIN, lock, tell)
         self._doorbell = doorbell
 
     def _add(self, subscription: Subscription) -> Subscription:
@@ -112,7 +113,7 @@ class Bus(Registry):
         self._exit_requested = False
         self._causes: list[BaseException] = []
         self._doorbell = _Doorbell()
-        self._bound[MAIN] = _MainChannel(self._lock, self._doorbell)
+        self._bound[MAIN] = _MainChannel(self._lock, self._observers.tell_failure, self._doorbell)
         self._owned: weakref.WeakSet[threading.Thread] = weakref.WeakSet()
 
     @property
@@ -470,7 +471,7 @@ class Bus(Registry):
                 waiter.woken.release()
 
     def _tell(self, event: LifecycleEvent) -> None:
-        self[LIFECYCLE].publish(event)
+        self._observers.tell(event)
 
     def __repr__(self) -> str:
         return f"<Bus {self._state.name} with {len(self._bound)} channel(s)>"

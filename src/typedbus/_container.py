@@ -18,12 +18,14 @@ from typing_extensions import TypeVar
 from typedbus._bound import BoundChannel, Subscription
 from typedbus._bus import Bus
 from typedbus._channel import DEFAULT_PRIORITY, Hook
-from typedbus._component import Component, Home, cycle_fault, declared_needs, is_provider, needs
-from typedbus._failures import BusFault, DeclarationError, DependencyFault, Fault, InvalidContainer, OverrideError
+from typedbus._component import Component, Home, cycle_fault
+from typedbus._events import Constructed
+from typedbus._failures import DeclarationError, OverrideError
+from typedbus._faults import BusFault, DependencyFault, Fault, InvalidContainer
 from typedbus._lifecycle import hook_faults, hooks_of, phase_of, subscribe_hooks
 from typedbus._order import dependencies_first, start_order
+from typedbus._providers import declared_needs, is_provider, needs
 from typedbus._registry import ASSEMBLE, LIFECYCLE
-from typedbus._states import Constructed
 from typedbus._validation import argument_faults, class_of
 
 T = TypeVar("T")

@@ -15,7 +15,8 @@ from typedbus._bound import BoundChannel, Subscription
 from typedbus._bus import Bus
 from typedbus._channel import DEFAULT_PRIORITY, MARK, AnyChannel, Channel, Hook
 from typedbus._component import Component
-from typedbus._failures import HookFault, describe
+from typedbus._failures import describe
+from typedbus._faults import HookFault
 from typedbus._registry import EXIT, GRACEFUL, LOG, MAIN, START, STOP
 
 NAMED_HOOKS = {channel.name: channel for channel in (START, STOP, EXIT, GRACEFUL, MAIN, LOG)}

@@ -10,8 +10,24 @@ from typing_extensions import TypeVar
 
 from typedbus._bound import BoundChannel, Subscription, bind
 from typedbus._channel import AnyChannel, AnyListener, Channel, Takes
-from typedbus._failures import ChannelError, ChannelFailures
-from typedbus._states import LifecycleEvent
+from typedbus._events import (
+    Constructed,
+    Constructing,
+    Disabled,
+    Exited,
+    Exiting,
+    Failed,
+    LifecycleEvent,
+    ListenerFailed,
+    Moved,
+    RolledBack,
+    Started,
+    Starting,
+    Stopped,
+    Stopping,
+    Subscribed,
+)
+from typedbus._failures import ChannelError, ChannelFailures, Failure
 
 Args = ParamSpec("Args")
 Result = TypeVar("Result")
@@ -23,6 +39,20 @@ GRACEFUL = Channel[[], None]("graceful")
 MAIN = Channel[[], None]("main")
 LOG = Channel[[str, int], None]("log")
 LIFECYCLE = Channel[[LifecycleEvent], None]("lifecycle")
+MOVED = Channel[[Moved], None]("moved")
+CONSTRUCTING = Channel[[Constructing], None]("constructing")
+CONSTRUCTED = Channel[[Constructed], None]("constructed")
+SUBSCRIBED = Channel[[Subscribed], None]("subscribed")
+DISABLED = Channel[[Disabled], None]("disabled")
+STARTING = Channel[[Starting], None]("starting")
+STARTED = Channel[[Started], None]("started")
+STOPPING = Channel[[Stopping], None]("stopping")
+STOPPED = Channel[[Stopped], None]("stopped")
+EXITING = Channel[[Exiting], None]("exiting")
+EXITED = Channel[[Exited], None]("exited")
+FAILED = Channel[[Failed], None]("failed")
+ROLLED_BACK = Channel[[RolledBack], None]("rolled_back")
+LISTENER_FAILED = Channel[[ListenerFailed], None]("listener_failed")
 ASSEMBLE = Channel[[], None]("assemble")
 """Published at the beginning of a start, for containers to build and subscribe their components."""
 
@@ -45,6 +75,51 @@ class _ObserverChannel(BoundChannel[Args, None]):
             return [None for _ in failed.results]
 
 
+class Observers:
+    """The channels on which a bus tells what happens: one for each kind of event, and `LIFECYCLE` for all of them."""
+
+    __slots__ = ("_by_kind", "_lifecycle")
+
+    def __init__(self, lock: threading.RLock) -> None:
+        self._lifecycle = _ObserverChannel(LIFECYCLE, lock)
+        self._by_kind: dict[type[LifecycleEvent], _ObserverChannel[[Any]]] = {
+            kind: _ObserverChannel(channel, lock) for kind, channel in _EVENTS.items()
+        }
+
+    @property
+    def channels(self) -> list[_ObserverChannel[[Any]]]:
+        """All of them."""
+        return [self._lifecycle, *self._by_kind.values()]
+
+    def tell(self, event: LifecycleEvent) -> None:
+        """Publish *event* on the channel of its kind, and then on `LIFECYCLE`."""
+        self._by_kind[type(event)].publish(event)
+        self._lifecycle.publish(event)
+
+    def tell_failure(self, failure: Failure) -> None:
+        """Tell of a listener that failed in a publish."""
+        self.tell(ListenerFailed(failure.name, failure.channel, failure.error))
+
+
+# From each kind of event to the channel of just this kind, which no dict type can say.
+_EVENTS: Final[dict[type[LifecycleEvent], Channel[[Any], None]]] = {
+    Moved: MOVED,
+    Constructing: CONSTRUCTING,
+    Constructed: CONSTRUCTED,
+    Subscribed: SUBSCRIBED,
+    Disabled: DISABLED,
+    Starting: STARTING,
+    Started: STARTED,
+    Stopping: STOPPING,
+    Stopped: STOPPED,
+    Exiting: EXITING,
+    Exited: EXITED,
+    Failed: FAILED,
+    RolledBack: ROLLED_BACK,
+    ListenerFailed: LISTENER_FAILED,
+}
+
+
 def _last_resort(text: str) -> None:
     try:
         print(text, file=sys.stderr, flush=True)
@@ -63,11 +138,11 @@ class Registry:
     def __init__(self) -> None:
         # Reentrant, since a signal handler or a finaliser may come in between.
         self._lock = threading.RLock()
+        self._observers = Observers(self._lock)
         # From each channel to its own BoundChannel, which no dict type can say.
-        self._bound: dict[object, Any] = {
-            LOG: _ObserverChannel(LOG, self._lock),
-            LIFECYCLE: _ObserverChannel(LIFECYCLE, self._lock),
-        }
+        self._bound: dict[object, Any] = {LOG: _ObserverChannel(LOG, self._lock)}
+        for bound in self._observers.channels:
+            self._bound[bound.channel] = bound
 
     def __getitem__(self, channel: Channel[Args, Result]) -> BoundChannel[Args, Result]:
         """
@@ -81,7 +156,9 @@ class Registry:
             return bound
         if not isinstance(channel, Channel):
             raise ChannelError(channel, "is no channel: a bus is indexed with the channel object, as in bus[START]")
-        kept: BoundChannel[Args, Result] = self._bound.setdefault(channel, bind(channel, self._lock))
+        kept: BoundChannel[Args, Result] = self._bound.setdefault(
+            channel, bind(channel, self._lock, self._observers.tell_failure)
+        )
         return kept
 
     def publish(self, channel: Channel[Args, Result], /, *args: Args.args, **kwargs: Args.kwargs) -> list[Result]:

@@ -1,11 +1,8 @@
-"""The states of a bus, and what is told about its life: pure data."""
+"""The states of a bus: pure data."""
 
 from __future__ import annotations
 
 import enum
-from typing import TypeAlias
-
-import attrs
 
 
 class State(enum.Enum):
@@ -26,57 +23,3 @@ class State(enum.Enum):
 
     def __repr__(self) -> str:
         return f"State.{self.name}"
-
-
-@attrs.frozen
-class Moved:
-    """The bus went from one state to another."""
-
-    before: State
-    after: State
-
-
-@attrs.frozen
-class Constructed:
-    """A component was built, in *seconds*."""
-
-    path: str
-    seconds: float
-
-
-@attrs.frozen
-class Started:
-    """A listener of `START` returned after *seconds*; *path* names its component."""
-
-    path: str
-    seconds: float
-
-
-@attrs.frozen
-class Stopped:
-    """A listener of `STOP` returned after *seconds*; *path* names its component."""
-
-    path: str
-    seconds: float
-
-
-@attrs.frozen
-class Exited:
-    """A listener of `EXIT` returned after *seconds*; *path* names its component."""
-
-    path: str
-    seconds: float
-
-
-@attrs.frozen
-class Failed:
-    """A listener of the life-cycle channel *hook* raised *error* after *seconds*."""
-
-    path: str
-    hook: str
-    seconds: float
-    error: BaseException
-
-
-LifecycleEvent: TypeAlias = Moved | Constructed | Started | Stopped | Exited | Failed
-"""Everything that a bus tells on its `LIFECYCLE` channel; `match` exhausts it."""

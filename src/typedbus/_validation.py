@@ -6,7 +6,8 @@ import inspect
 import typing
 
 from typedbus._component import Component
-from typedbus._failures import ArgumentFault, describe
+from typedbus._failures import describe
+from typedbus._faults import ArgumentFault
 
 
 def class_of(component: Component[object]) -> type | None:

@@ -19,9 +19,26 @@ from typing import Final, NoReturn
 
 from typedbus._bus import Bus
 from typedbus._container import Container
-from typedbus._failures import InvalidContainer, NotMainThread, StartCancelled, StillRunning
+from typedbus._events import (
+    Constructed,
+    Constructing,
+    Disabled,
+    Exited,
+    Exiting,
+    Failed,
+    LifecycleEvent,
+    ListenerFailed,
+    Moved,
+    RolledBack,
+    Started,
+    Starting,
+    Stopped,
+    Stopping,
+    Subscribed,
+)
+from typedbus._failures import NotMainThread, StartCancelled, StillRunning
+from typedbus._faults import InvalidContainer
 from typedbus._registry import LIFECYCLE, LOG
-from typedbus._states import Constructed, Exited, Failed, LifecycleEvent, Moved, Started, Stopped
 
 OK: Final = 0
 NOT_STARTED: Final = 1
@@ -153,6 +170,14 @@ class _Console:
                 line = f"exited   {path} ({seconds * 1000:.1f} ms)"
             case Failed(path, hook, seconds, error):
                 line = f"failed   {path} in {hook} ({seconds * 1000:.1f} ms): {error!r}"
+            case RolledBack(seconds, _, paths):
+                line = f"undone   the start: {len(paths)} stopped ({seconds * 1000:.1f} ms)"
+            case ListenerFailed(name, channel, error):
+                line = f"failed   {name} on {channel}: {error!r}"
+            case Disabled(path, reason):
+                line = f"disabled {path}: {reason}"
+            case Constructing() | Subscribed() | Starting() | Stopping() | Exiting():
+                return
         print(line, file=sys.stderr, flush=True)
 
     def log(self, message: str, level: int, /) -> None:

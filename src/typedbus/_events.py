@@ -1,0 +1,152 @@
+"""
+What a bus tells of its life: one frozen record for each kind of thing that happens.
+
+Each kind has a channel of its own in `_registry`, and `LIFECYCLE` carries them
+all. *path* is the dotted path of the component that it is about; for a listener
+outside every container, its name. Durations are in seconds.
+"""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import attrs
+
+from typedbus._states import State
+
+
+@attrs.frozen
+class Moved:
+    """The bus went from one state to another: a step of a transition."""
+
+    before: State
+    after: State
+
+
+@attrs.frozen
+class Constructing:
+    """A component is about to be built."""
+
+    path: str
+
+
+@attrs.frozen
+class Constructed:
+    """A component was built, in *seconds*."""
+
+    path: str
+    seconds: float
+
+
+@attrs.frozen
+class Subscribed:
+    """What of a component listens was subscribed, in *seconds*; *needs* are the components that start before it."""
+
+    path: str
+    seconds: float
+    needs: tuple[str, ...]
+
+
+@attrs.frozen
+class Disabled:
+    """A component takes no part in this run, for *reason*."""
+
+    path: str
+    reason: str
+
+
+@attrs.frozen
+class Starting:
+    """A listener of `START` is about to be called."""
+
+    path: str
+
+
+@attrs.frozen
+class Started:
+    """A listener of `START` returned after *seconds*."""
+
+    path: str
+    seconds: float
+
+
+@attrs.frozen
+class Stopping:
+    """A listener of `STOP` is about to be called."""
+
+    path: str
+
+
+@attrs.frozen
+class Stopped:
+    """A listener of `STOP` returned after *seconds*."""
+
+    path: str
+    seconds: float
+
+
+@attrs.frozen
+class Exiting:
+    """A listener of `EXIT` is about to be called."""
+
+    path: str
+
+
+@attrs.frozen
+class Exited:
+    """A listener of `EXIT` returned after *seconds*."""
+
+    path: str
+    seconds: float
+
+
+@attrs.frozen
+class Failed:
+    """A listener of the life-cycle channel *hook* raised *error*, or overran its time, after *seconds*."""
+
+    path: str
+    hook: str
+    seconds: float
+    error: BaseException
+
+
+@attrs.frozen
+class RolledBack:
+    """
+    A start that had failed or was broken off has been undone, in *seconds*.
+
+    *error* is what it had failed with first, and None if it was broken off;
+    *paths* are those that were stopped, in that order.
+    """
+
+    seconds: float
+    error: BaseException | None
+    paths: tuple[str, ...]
+
+
+@attrs.frozen
+class ListenerFailed:
+    """The listener *name* of *channel* raised *error* in a publish, which went on."""
+
+    name: str
+    channel: str
+    error: Exception
+
+
+LifecycleEvent: TypeAlias = (
+    Moved
+    | Constructing
+    | Constructed
+    | Subscribed
+    | Disabled
+    | Starting
+    | Started
+    | Stopping
+    | Stopped
+    | Exiting
+    | Exited
+    | Failed
+    | RolledBack
+    | ListenerFailed
+)
+"""Everything that a bus tells on its `LIFECYCLE` channel; `match` exhausts it."""

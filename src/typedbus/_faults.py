@@ -1,0 +1,110 @@
+"""
+What may be wrong with a container before anything is built: every fault, with its text.
+
+docs/errors.md has a section for each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Self
+
+
+class Fault(Exception):
+    """
+    One thing wrong with a container, told by `validate()`.
+
+    Attributes:
+        path: The component, as a dotted path from the container.
+        place: File and line of its declaration.
+        problem: What is wrong.
+        remedy: What to do about it.
+    """
+
+    def __init__(self, path: str, place: str, problem: str, remedy: str) -> None:
+        super().__init__(path, place, problem, remedy)
+        self.path = path
+        self.place = place
+        self.problem = problem
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        return f"{self.path} ({self.place}): {self.problem}; {self.remedy}"
+
+
+class ArgumentFault(Fault):
+    """A component is given too few, too many or unknown constructor arguments."""
+
+
+class CycleFault(Fault):
+    """Components need each other in a circle."""
+
+    def __init__(self, cycle: Sequence[str], place: str) -> None:
+        shown = " -> ".join([*cycle, cycle[0]])
+        super().__init__(
+            cycle[0],
+            place,
+            f"components need each other in a circle: {shown}",
+            "take one of these arguments away, or hand it over later, on a channel or in start()",
+        )
+        self.args: tuple[object, ...] = (tuple(cycle), place)
+        self.cycle: tuple[str, ...] = tuple(cycle)
+
+
+class DependencyFault(Fault):
+    """A component needs a dependency that is declared and never given."""
+
+    def __init__(self, path: str, place: str) -> None:
+        super().__init__(
+            path,
+            place,
+            "it needs a Dependency() that nobody has given a provider",
+            "give it a default, or a provider: container.dependency.override(providers.Object(...))",
+        )
+        self.args: tuple[object, ...] = (path, place)
+
+
+class HookFault(Fault):
+    """A component's method is to listen to a channel that it does not fit."""
+
+
+class BusFault(Fault):
+    """A container has no bus, or more than one."""
+
+
+class InvalidContainer(ExceptionGroup[Fault]):
+    """
+    Raised by `validate()`, and by everything that starts a container, for its faults.
+
+    Attributes:
+        container: The name of the container.
+        exceptions: Every `Fault` that was found, in order of declaration.
+    """
+
+    container: str
+
+    def __new__(cls, container: str, faults: Sequence[Fault]) -> Self:
+        """Make the group of *faults*."""
+        group = super().__new__(cls, f"{container} cannot be wired", faults)
+        group.container = container
+        return group
+
+    def __init__(self, container: str, faults: Sequence[Fault]) -> None:
+        """See `__new__`."""
+
+    def __reduce__(self) -> tuple[type[Self], tuple[object, ...]]:
+        return type(self), (self.container, self.exceptions)
+
+    def __str__(self) -> str:
+        faults = [fault for fault in self.exceptions if isinstance(fault, Fault)]
+        lines = "".join(f"\n- {fault}" for fault in faults)
+        return f"{self.message}: {len(faults)} fault(s), nothing was built{lines}"
+
+    def derive(self, excs: Sequence[Fault], /) -> InvalidContainer:  # type: ignore[override]  # a group of Faults has no other members
+        """Keep the container's name, for `except*` and `split`."""
+        return InvalidContainer(self.container, excs)
+
+
+# Tracebacks and pickles name the place from which users import.
+for _raised in [value for value in globals().values() if isinstance(value, type) and issubclass(value, BaseException)]:
+    _raised.__module__ = "typedbus"
