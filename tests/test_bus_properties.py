@@ -28,13 +28,19 @@ from typedbus import (
     Channel,
     ChannelFailures,
     Exited,
+    Exiting,
     Failed,
     LifecycleEvent,
+    Limits,
+    ListenerFailed,
     Moved,
+    RolledBack,
     StartCancelled,
     Started,
+    Starting,
     State,
     Stopped,
+    Stopping,
     TransitionError,
     TransitionFailures,
 )
@@ -153,12 +159,14 @@ class Model:
             self.move(State.STARTED)
 
     def go_down(self) -> None:
+        undone = [RolledBack] if self.state is State.STARTING else []
         self.move(State.STOPPING)
         starting = {part for part in self.listening["start"] if not part.plain}
         for part in reversed(self.order("stop")):
             if part.plain or part in self.started or part not in starting:
                 self.call(part, "stop", Stopped)
         self.started.clear()
+        self.said.extend(undone)
         self.move(State.STOPPED)
 
     def go_out(self) -> None:
@@ -177,7 +185,7 @@ class Model:
         self.state = state
 
     def call(self, part: Part, hook: str, event: type[LifecycleEvent]) -> bool:
-        self.said.append((hook, part))
+        self.said += [{Started: Starting, Stopped: Stopping, Exited: Exiting}[event], (hook, part)]
         returned = True
         match part.deeds[hook]:
             case Deed.FAIL:
@@ -204,9 +212,9 @@ class BusAndModel(RuleBasedStateMachine):
 
     parts = Bundle("parts")
 
-    def __init__(self) -> None:
+    def __init__(self, bus: Bus | None = None) -> None:
         super().__init__()
-        self.bus = Bus()
+        self.bus = bus or Bus()
         self.model = Model()
         self.said: list[object] = []
         self.bus[LIFECYCLE].subscribe(self.look)
@@ -282,6 +290,7 @@ class BusAndModel(RuleBasedStateMachine):
         if len(results) == len(ordered):
             assert self.bus[counted].publish(number) == results
             return
+        self.model.said += [ListenerFailed] * (len(ordered) - len(results))
         with pytest.raises(ChannelFailures) as raised:
             self.bus[counted].publish(number)
         assert raised.value.results == tuple(results)
@@ -293,8 +302,16 @@ class BusAndModel(RuleBasedStateMachine):
         assert self.bus.state is self.model.state
 
 
+class BusInThreadsAndModel(BusAndModel):
+    """The same, with hooks in threads of their own: what is nobody's component keeps its place all the same."""
+
+    def __init__(self) -> None:
+        super().__init__(Bus(workers=3, limits=Limits(hook=60)))
+
+
 TestBusAndModel = pytest.mark.slow(BusAndModel.TestCase)
-TestBusAndModel.settings = settings(
+TestBusInThreadsAndModel = pytest.mark.slow(BusInThreadsAndModel.TestCase)
+TestBusAndModel.settings = TestBusInThreadsAndModel.settings = settings(
     max_examples=200, stateful_step_count=40, deadline=None, database=None, derandomize=True
 )
 

@@ -26,13 +26,17 @@ from typedbus import (
     Bus,
     Channel,
     Exited,
+    Exiting,
     Failed,
     LifecycleEvent,
     Moved,
+    RolledBack,
     StartCancelled,
     Started,
+    Starting,
     State,
     Stopped,
+    Stopping,
     TransitionError,
     TransitionFailures,
 )
@@ -214,7 +218,7 @@ def test_listeners_find_the_bus_in_the_state_that_they_belong_to() -> None:
 
 
 def test_lifecycle_tells_everything_in_order() -> None:
-    """Each move and each listener is told when it is over, with the seconds that it took."""
+    """Each listener before it is called and when it is over, with the seconds that it took."""
     bus = Bus(clock=CountingClock())
     path = bus[START].subscribe(lambda: None).path
     bus[STOP].subscribe(lambda: None)
@@ -226,12 +230,15 @@ def test_lifecycle_tells_everything_in_order() -> None:
 
     assert seen == [
         Moved(State.STOPPED, State.STARTING),
+        Starting(path),
         Started(path, 1.0),
         Moved(State.STARTING, State.STARTED),
         Moved(State.STARTED, State.STOPPING),
+        Stopping(path),
         Stopped(path, 1.0),
         Moved(State.STOPPING, State.STOPPED),
         Moved(State.STOPPED, State.EXITING),
+        Exiting(path),
         Exited(path, 1.0),
         Moved(State.EXITING, State.EXITED),
     ]
@@ -249,8 +256,10 @@ def test_lifecycle_tells_a_failure_in_its_place() -> None:
 
     assert seen == [
         Moved(State.STOPPED, State.STARTING),
+        Starting(path),
         Failed(path, "start", 1.0, error),
         Moved(State.STARTING, State.STOPPING),
+        RolledBack(1.0, error, ()),
         Moved(State.STOPPING, State.STOPPED),
     ]
 

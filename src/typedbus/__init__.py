@@ -44,6 +44,8 @@ from typedbus._failures import (
     ChannelFailures,
     DeclarationError,
     Failure,
+    HookTimeout,
+    LimitError,
     ListenerError,
     NotMainThread,
     OutsideContainer,
@@ -87,6 +89,7 @@ from typedbus._registry import (
     SUBSCRIBED,
 )
 from typedbus._states import State
+from typedbus._turns import Limits
 
 if TYPE_CHECKING:
     from typedbus._component import Component
@@ -177,8 +180,11 @@ __all__ = (
     "Fault",
     "Hook",
     "HookFault",
+    "HookTimeout",
     "InvalidContainer",
     "LifecycleEvent",
+    "LimitError",
+    "Limits",
     "ListenerError",
     "ListenerFailed",
     "Listens",

@@ -11,8 +11,9 @@ from typing import Any, ClassVar, Final, Generic, ParamSpec, Self, overload
 from typing_extensions import TypeVar
 
 from typedbus._channel import DEFAULT_PRIORITY, AnyChannel, Channel
-from typedbus._failures import ChannelFailures, Failure, ListenerError, describe, leave
+from typedbus._failures import ChannelFailures, Failure, ListenerError, describe, leave, place_of
 from typedbus._publish import HEAT, UNROLLED, Shape, methods, shape_of, unrolled
+from typedbus._turns import Turn
 
 Args = ParamSpec("Args")
 Result = TypeVar("Result", default=None)
@@ -46,6 +47,21 @@ class Subscription:
     def path(self) -> str:
         """The component that listens, as a dotted path; outside a container the listener's name."""
         return self.name
+
+    @property
+    def turn(self) -> Turn | None:
+        """The turn of the component that listens; outside a container None."""
+        return None
+
+    @property
+    def limit(self) -> float | None:
+        """How long the listener may take when it is called on the life cycle, in seconds; None unless its hook says."""
+        return None
+
+    @property
+    def place(self) -> str:
+        """File and line of the listener, as far as it is known."""
+        return place_of(self.listener)
 
     @property
     def channel(self) -> AnyChannel:

@@ -2,7 +2,7 @@
 The bus: channels with their listeners, and the state machine of a process.
 
 Transitions are written in one place, `Bus._bring_to` and the three legs below
-it. A transition belongs to the thread that began it; every other caller joins
+it; `_visit` calls the hooks of a leg. A transition belongs to the thread that began it; every other caller joins
 it, or moves its goal on.
 """
 
@@ -12,25 +12,20 @@ import sys
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from queue import SimpleQueue
 
 import attrs
 
 from typedbus._bound import BoundChannel, Subscription
 from typedbus._clock import Clock, SystemClock
-from typedbus._events import Exited, Failed, LifecycleEvent, Moved, Started, Stopped
-from typedbus._failures import (
-    Failure,
-    StartCancelled,
-    StillRunning,
-    TransitionError,
-    TransitionFailures,
-    WaitError,
-    leave,
-)
+from typedbus._events import Exited, Exiting, LifecycleEvent, Moved, RolledBack, Started, Starting, Stopped, Stopping
+from typedbus._failures import Failure, LimitError, StartCancelled, StillRunning, TransitionError, WaitError
 from typedbus._registry import ASSEMBLE, EXIT, GRACEFUL, MAIN, START, STOP, Registry
 from typedbus._states import State
+from typedbus._transition import Leg, Transition, Waiter
+from typedbus._turns import Limits
+from typedbus._visit import Visit
 
 
 @attrs.define(eq=False)
@@ -61,55 +56,41 @@ class _MainChannel(BoundChannel[[], None]):
         return added
 
 
-@attrs.define(eq=False)
-class _Waiter:
-    """A thread in `Bus.wait`: for which states, which it was, and the lock that it sleeps on."""
-
-    states: frozenset[State]
-    reached: State | None = None
-    woken: threading.Lock = attrs.field(factory=threading.Lock)
-
-    def __attrs_post_init__(self) -> None:
-        self.woken.acquire()
-
-
-@attrs.define(eq=False)
-class _Transition:
-    """A transition under way: whose it is, where to, and how it ends."""
-
-    asked: State
-    goal: State
-    thread: int
-    done: threading.Event = attrs.field(factory=threading.Event)
-    failures: list[Failure] = attrs.field(factory=list)
-    leaving: list[BaseException] = attrs.field(factory=list)
-    has_started: bool = False
-    outcome: BaseException | None = None
-
-
 class Bus(Registry):
     """
     Who listens to what, and the state of the process.
 
     A process has one as a rule and may have several; they share nothing. A bus
-    lives as long as somebody refers to it, and leaves nothing behind: it starts
-    no thread, registers nothing with the interpreter and touches no signal.
-    Every method may be called from any thread.
+    lives as long as somebody refers to it, and leaves nothing behind: it
+    registers nothing with the interpreter and touches no signal, and starts
+    threads only for hooks that have a time limit or run side by side, which end
+    with the transition. Every method may be called from any thread.
 
     Args:
-        clock: Where durations and ticks take their time from.
+        clock: Where durations, limits and ticks take their time from.
+        workers: How many components may start, or stop, side by side.
+        limits: How long hooks, a start and a stop may take.
+
+    Raises:
+        LimitError: *workers* is no whole number from 1 up.
+
+    Attributes:
+        limits: A transition goes by what they are when it begins each of its legs.
     """
 
-    def __init__(self, *, clock: Clock | None = None) -> None:
+    def __init__(self, *, clock: Clock | None = None, workers: int = 1, limits: Limits | None = None) -> None:
         super().__init__()
         self._clock: Clock = clock or SystemClock()
         self._state = State.STOPPED
         #: The transition under way.
-        self._current: _Transition | None = None
-        self._has_started: list[object] = []
+        self._current: Transition | None = None
+        self.workers = workers
+        self.limits: Limits = Limits() if limits is None else limits
+        #: The listeners of `START` that returned in this start.
+        self._started: list[Subscription] = []
         #: How often the bus has exited: containers build anew after it.
         self._exits = 0
-        self._waiters: list[_Waiter] = []
+        self._waiters: list[Waiter] = []
         self._exit_requested = False
         self._causes: list[BaseException] = []
         self._doorbell = _Doorbell()
@@ -121,11 +102,32 @@ class Bus(Registry):
         """The state now; it may be another one by the time that the caller looks at it."""
         return self._state
 
+    @property
+    def workers(self) -> int:
+        """
+        How many components may start, or stop, side by side; 1 is one after the other.
+
+        With more, each starts as soon as all that it needs has started, in a
+        thread of its own; one of a higher priority waits for all of the lower
+        ones, and a listener that belongs to no component runs alone, in its place.
+
+        Raises:
+            LimitError: It is set to what is no whole number from 1 up.
+        """
+        return self._workers
+
+    @workers.setter
+    def workers(self, workers: int) -> None:
+        if isinstance(workers, bool) or not isinstance(workers, int) or workers < 1:
+            raise LimitError("workers", workers)
+        self._workers = workers
+
     def start(self) -> None:
         """
         Bring the bus to STARTED, in the calling thread.
 
-        The listeners of `START` are called in running order. At the first that
+        The listeners of `START` are called in running order, those that have a
+        time limit in a thread of their own. At the first that
         fails the start is rolled back: the listeners of `STOP` are called, in
         reverse, without those of an object whose own start had not returned,
         and the bus is STOPPED. A caller in another thread joins a start that is
@@ -224,7 +226,7 @@ class Bus(Registry):
         wanted = frozenset((states,) if isinstance(states, State) else states)
         if not wanted:
             raise WaitError(wanted, "give at least one state")
-        waiter = _Waiter(wanted)
+        waiter = Waiter(wanted)
         # Into the list first, and only then a look at the state: no transition
         # can slip in between, not even one by a signal handler of this thread.
         self._waiters.append(waiter)
@@ -233,7 +235,7 @@ class Bus(Registry):
             if state in wanted:
                 return state
             current = self._current
-            if current is not None and current.thread == threading.get_ident():
+            if current is not None and threading.get_ident() in current.threads:
                 raise WaitError(
                     wanted,
                     f"the bus is {state.name} and goes on only when this listener returns; wait in a thread of your own",
@@ -334,14 +336,14 @@ class Bus(Registry):
                     raise TransitionError(self._state, State.STARTING)
                 if goal is not State.STARTED and self._state in (goal, State.EXITED):
                     return
-                current = self._current = _Transition(goal, goal, threading.get_ident())
+                current = self._current = Transition(goal, goal, {threading.get_ident()})
                 joining = False
             else:
                 if goal is State.STARTED and current.goal is not State.STARTED:
                     raise TransitionError(self._state, State.STARTING)
                 if goal is State.EXITED or current.goal is State.STARTED:
                     current.goal = goal
-                if current.thread == threading.get_ident():
+                if threading.get_ident() in current.threads:
                     return
                 joining = True
         if joining:
@@ -356,7 +358,7 @@ class Bus(Registry):
         finally:
             del current
 
-    def _carry_out(self, current: _Transition) -> None:
+    def _carry_out(self, current: Transition) -> None:
         """Go on until the goal is reached, which may move while we go."""
         try:
             while (reached := self._arrival(current)) is None:
@@ -368,7 +370,7 @@ class Bus(Registry):
                 elif self._state is not State.EXITED:
                     # It is, if the goal was moved since we looked: then we are there.
                     self._lead_out(current)
-            current.outcome = _outcome(current, reached)
+            current.outcome = current.outcome_in(reached)
         except BaseException as interrupt:
             # It came between two listeners: the state stays as it is, and
             # whoever calls next goes on from there.
@@ -379,7 +381,7 @@ class Bus(Registry):
         finally:
             current.done.set()
 
-    def _arrival(self, current: _Transition) -> State | None:
+    def _arrival(self, current: Transition) -> State | None:
         """Return the state that was the goal if it is reached, and end the transition in the same breath."""
         with self._lock:
             # A start of a bus that has exited may be stopped before it begins.
@@ -391,22 +393,16 @@ class Bus(Registry):
             self._current = None
             return self._state
 
-    def _lead_up(self, current: _Transition) -> None:
+    def _lead_up(self, current: Transition) -> None:
         self._move(State.STARTING)
-        self._has_started = []
         if not self._exit_requested:
             self._causes = []
-        for channel in (ASSEMBLE, START):
-            for subscription in self[channel].subscriptions:
-                if current.goal is not State.STARTED:
-                    return
-                if not self._call(subscription, current, Started if channel is START else None):
-                    with self._lock:
-                        if current.goal is State.STARTED:
-                            current.goal = State.STOPPED
-                    return
-                if channel is START:
-                    self._has_started.append(getattr(subscription.listener, "__self__", None))
+        began = self._clock.now()
+        assembly = Leg(self, current, None, None, is_up=True)
+        starting = Leg(self, current, Starting, Started, is_up=True)
+        self._started = starting.well
+        for leg, channel, hook in ((assembly, ASSEMBLE, None), (starting, START, self.limits.hook)):
+            self._visit(leg, self[channel].subscriptions, hook, ("start", self.limits.start, began))
         with self._lock:
             if current.goal is not State.STARTED:
                 return
@@ -414,47 +410,58 @@ class Bus(Registry):
             current.has_started = True
         self._tell(Moved(State.STARTING, State.STARTED))
 
-    def _lead_down(self, current: _Transition) -> None:
+    def _lead_down(self, current: Transition) -> None:
+        is_rollback = self._state is State.STARTING
+        failed = next((failure.error for failure in current.failures), None) or next(iter(current.leaving), None)
         self._move(State.STOPPING)
+        began = self._clock.now()
         can_start = {id(_owner(subscription)) for subscription in self[START].subscriptions}
-        has_started = {id(owner) for owner in self._has_started}
-        for subscription in reversed(self[STOP].subscriptions):
-            owner = id(_owner(subscription))
-            if owner in has_started or owner not in can_start:
-                self._call(subscription, current, Stopped)
-        self._has_started = []
+        has_started = {id(_owner(subscription)) for subscription in self._started}
+        stopping = [
+            subscription
+            for subscription in reversed(self[STOP].subscriptions)
+            if (owner := id(_owner(subscription))) in has_started or owner not in can_start
+        ]
+        leg = Leg(self, current, Stopping, Stopped, is_up=False)
+        seconds = self.limits.stop
+        if is_rollback and self.limits.rollback is not None:
+            seconds = self.limits.rollback
+        self._visit(leg, stopping, self.limits.hook, ("rollback" if is_rollback else "stop", seconds, began))
+        self._started = []
+        if is_rollback:
+            paths = tuple(dict.fromkeys(subscription.path for subscription in leg.well))
+            self._tell(RolledBack(self._clock.now() - began, failed, paths))
         self._move(State.STOPPED)
 
-    def _lead_out(self, current: _Transition) -> None:
+    def _lead_out(self, current: Transition) -> None:
         self._move(State.EXITING)
-        for subscription in reversed(self[EXIT].subscriptions):
-            self._call(subscription, current, Exited)
+        leg = Leg(self, current, Exiting, Exited, is_up=False)
+        exiting = list(reversed(self[EXIT].subscriptions))
+        self._visit(leg, exiting, self.limits.hook, ("exit", self.limits.exit, self._clock.now()))
         self._exit_requested = False
         self._exits += 1
         self._move(State.EXITED)
         self._doorbell.ring()
 
-    def _call(
+    def _visit(
         self,
-        subscription: Subscription,
-        current: _Transition,
-        event: Callable[[str, float], LifecycleEvent] | None,
-    ) -> bool:
-        """Call a hook, keep what it raises, tell how it went. The one place where hooks are called."""
-        path, hook = subscription.path, subscription.channel.name
-        began = self._clock.now()
-        try:
-            subscription.listener()
-        except BaseException as error:
-            if isinstance(error, Exception):
-                current.failures.append(Failure(subscription.name, hook, error, subscription.listener))
-            else:
-                current.leaving.append(error)
-            self._tell(Failed(path, hook, self._clock.now() - began, error))
-            return False
-        if event is not None:
-            self._tell(event(path, self._clock.now() - began))
-        return True
+        leg: Leg,
+        subscriptions: Sequence[Subscription],
+        hook: float | None,
+        whole: tuple[str, float | None, float],
+    ) -> None:
+        """Call the hooks of one leg. The one place where hooks are called."""
+        scope, seconds, began = whole
+        Visit(
+            subscriptions,
+            leg,
+            backwards=not leg.is_up,
+            clock=self._clock,
+            workers=self._workers,
+            hook=hook,
+            whole=None if seconds is None else (scope, seconds, began),
+            spares=not leg.is_up,
+        ).carry_out()
 
     def _move(self, state: State) -> None:
         before = self._state
@@ -475,20 +482,6 @@ class Bus(Registry):
 
     def __repr__(self) -> str:
         return f"<Bus {self._state.name} with {len(self._bound)} channel(s)>"
-
-
-def _outcome(current: _Transition, reached: State) -> BaseException | None:
-    """Return what the callers of a transition that has ended in *reached* are to be told."""
-    told: BaseException | None = None
-    if current.failures:
-        told = TransitionFailures(current.asked, reached, current.failures)
-    elif current.asked is State.STARTED and not current.has_started and not current.leaving:
-        told = StartCancelled(reached)
-    for leaving in reversed(current.leaving):
-        if told is not None:
-            leave(leaving, told)
-        told = leaving
-    return told
 
 
 def _owner(subscription: Subscription) -> object:

@@ -9,8 +9,9 @@ docs/errors.md has a section for each.
 from __future__ import annotations
 
 import contextlib
+import types
 from collections.abc import Callable, Iterable, Sequence
-from typing import Self
+from typing import Final, Self
 
 import attrs
 
@@ -29,6 +30,16 @@ def describe(listener: object) -> str:
             return object.__repr__(listener)
     module = getattr(function, "__module__", None)
     return f"{module}.{name}" if module else name
+
+
+def place_of(listener: object) -> str:
+    """Return file and line of a callable's definition, or where nobody knows that, "no file"."""
+    called: object = vars(type(listener)).get("__call__")
+    for function in (getattr(listener, "__func__", listener), called):
+        code = getattr(getattr(function, "__wrapped__", function), "__code__", None)
+        if isinstance(code, types.CodeType):
+            return f"{code.co_filename}:{code.co_firstlineno}"
+    return "no file"
 
 
 @attrs.frozen
@@ -225,6 +236,77 @@ class StillRunning(RuntimeError):
             f"{len(self.threads)} thread(s) still run {self.patience:g} s after the bus has exited; "
             f"end each of them in the stop() or exit() of the component that began it\n{stacks}"
         )
+
+
+class HookTimeout(TimeoutError):
+    """
+    Told by a transition of a hook that did not return within its time, and was given up.
+
+    Its thread is left to itself and may still end; it keeps no process alive.
+
+    Attributes:
+        path: The component, as a dotted path.
+        hook: The life-cycle channel on which it was called.
+        place: File and line of the hook.
+        seconds: How long it has been running.
+        limit: How long it was allowed to, or None if waiting for it was interrupted twice.
+        scope: Whose limit that is: the hook's, the component's, or that of the whole start, stop, rollback or exit.
+        stack: Where its thread is, as text.
+        waiting: The paths of those who cannot go on without it.
+    """
+
+    def __init__(  # noqa: PLR0917  # by position, as pickles give them
+        self,
+        path: str,
+        hook: str,
+        place: str,
+        seconds: float,
+        limit: float | None,
+        scope: str,
+        stack: str,
+        waiting: Sequence[str],
+    ) -> None:
+        super().__init__(path, hook, place, seconds, limit, scope, stack, waiting)
+        self.path = path
+        self.hook = hook
+        self.place = place
+        self.seconds = seconds
+        self.limit = limit
+        self.scope = scope
+        self.stack = stack
+        self.waiting: tuple[str, ...] = tuple(waiting)
+
+    def __str__(self) -> str:
+        whose = {"hook": "its limit is", "component": "the limit of its component is"}.get(
+            self.scope, f"the limit of the whole {self.scope} is"
+        )
+        until = "and waiting was interrupted again" if self.limit is None else f"{whose} {self.limit:g} s"
+        names = ", ".join(self.waiting[:_NAMED]) + (
+            f" and {len(self.waiting) - _NAMED} more" if len(self.waiting) > _NAMED else ""
+        )
+        verb = "waits" if len(self.waiting) == 1 else "wait"
+        waiting = f"; {names} {verb} for it" if names else ""
+        return (
+            f"{self.path} has not returned from {self.hook} ({self.place}) after {self.seconds:.2f} s, "
+            f"{until}{waiting}; it is at:\n{self.stack.rstrip()}"
+        )
+
+
+_NAMED: Final = 5
+
+
+class LimitError(ValueError):
+    """Raised for a number of workers or of seconds that could never work."""
+
+    def __init__(self, name: str, given: object) -> None:
+        super().__init__(name, given)
+        self.name = name
+        self.given = given
+
+    def __str__(self) -> str:
+        if self.name == "workers":
+            return f"{self.given!r} workers start nothing: give a whole number from 1 up"
+        return f"a limit of {self.given!r} seconds for {self.name} is none: give a number above 0, or None for no limit"
 
 
 class ChannelError(TypeError):
