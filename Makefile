@@ -38,7 +38,7 @@ suite-%: .venv-%/test
 
 bench: .venv/bench
 	$(BIN)/python bench/publish.py
-	$(BIN)/python bench/scale.py
+	$(BIN)/python bench/scale.py $(addprefix --python ,$(wildcard .venv-*/bin/python))
 	$(BIN)/python bench/wait.py
 
 .venv/demo: pyproject.toml
