@@ -9,6 +9,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable
+from typing import TypeAlias
 
 import pytest
 
@@ -34,13 +35,15 @@ from typedbus import (
 from typedbus.report import Outcome, Report, Span
 from typedbus.testing import FakeClock, running
 
+Step: TypeAlias = LifecycleEvent | float
+
 BEGINS = Moved(State.STOPPED, State.STARTING)
 SUCCEEDS = Moved(State.STARTING, State.STARTED)
 TURNS_ROUND = Moved(State.STARTING, State.STOPPING)
 ENDS_DOWN = Moved(State.STOPPING, State.STOPPED)
 
 
-def told(*script: LifecycleEvent | float) -> Report:
+def told(*script: Step) -> Report:
     """Return a report that has heard the events of *script*, on a clock that its numbers bring further."""
     bus, clock = Bus(), FakeClock(now=1000.0)
     report = Report(clock.now)
@@ -58,7 +61,7 @@ def subscribed(path: str, *needs: str) -> Subscribed:
     return Subscribed(path, 0.0, needs)
 
 
-def started(path: str, seconds: float) -> tuple[Starting, float, Started]:
+def started(path: str, seconds: float) -> tuple[Step, ...]:
     """Return a start hook that takes *seconds*."""
     return Starting(path), seconds, Started(path, seconds)
 
@@ -68,7 +71,7 @@ def rows_of(table: str, path: str) -> list[str]:
     return [line for line in table.splitlines() if line.endswith(f" {path}")]
 
 
-FAILED_START = (
+FAILED_START: tuple[Step, ...] = (
     BEGINS,
     Disabled("Shop.mail", "no host is set"),
     *(subscribed(path) for path in ("Shop.database", "Shop.web", "Shop.jobs")),
@@ -165,7 +168,7 @@ def test_a_rollback_told_after_the_stop_counts_as_well() -> None:
 
 def test_a_start_that_was_broken_off_is_no_failure() -> None:
     """Its outcome is that it was rolled back, and what had not begun has not started."""
-    broken_off = (
+    broken_off: tuple[Step, ...] = (
         BEGINS,
         subscribed("a"),
         subscribed("b"),
@@ -217,8 +220,8 @@ def test_a_start_under_way_is_told_as_far_as_it_has_come() -> None:
 
 def test_what_happens_after_the_start_is_no_part_of_it() -> None:
     """Neither a stop that fails nor what is built later changes the report."""
-    start = (BEGINS, *started("a", 1.0), SUCCEEDS)
-    later = (
+    start: tuple[Step, ...] = (BEGINS, *started("a", 1.0), SUCCEEDS)
+    later: tuple[Step, ...] = (
         Constructing("late"),
         Moved(State.STARTED, State.STOPPING),
         Failed("a", "stop", 1.0, OSError("disk full")),
@@ -240,8 +243,15 @@ def test_a_new_start_begins_anew() -> None:
 
 def test_a_start_after_a_stop_remembers_who_needs_whom() -> None:
     """Components that are still there are not subscribed again, and what they need holds; those disabled stay so."""
-    first = (BEGINS, Disabled("c", "off"), subscribed("a"), subscribed("b", "a"), SUCCEEDS)
-    then = (Moved(State.STARTED, State.STOPPING), ENDS_DOWN, BEGINS, *started("a", 1.0), *started("b", 1.0), SUCCEEDS)
+    first: tuple[Step, ...] = (BEGINS, Disabled("c", "off"), subscribed("a"), subscribed("b", "a"), SUCCEEDS)
+    then: tuple[Step, ...] = (
+        Moved(State.STARTED, State.STOPPING),
+        ENDS_DOWN,
+        BEGINS,
+        *started("a", 1.0),
+        *started("b", 1.0),
+        SUCCEEDS,
+    )
 
     record = told(*first, *then, *then).record()
 
@@ -251,9 +261,14 @@ def test_a_start_after_a_stop_remembers_who_needs_whom() -> None:
 
 def test_a_start_after_an_exit_remembers_nothing() -> None:
     """What is built anew tells anew, and what is gone is gone."""
-    first = (BEGINS, subscribed("a"), subscribed("gone"), SUCCEEDS)
-    then = (Moved(State.STARTED, State.STOPPING), ENDS_DOWN, Moved(State.STOPPED, State.EXITING))
-    again = (Moved(State.EXITING, State.EXITED), Moved(State.EXITED, State.STARTING), subscribed("a"), SUCCEEDS)
+    first: tuple[Step, ...] = (BEGINS, subscribed("a"), subscribed("gone"), SUCCEEDS)
+    then: tuple[Step, ...] = (Moved(State.STARTED, State.STOPPING), ENDS_DOWN, Moved(State.STOPPED, State.EXITING))
+    again: tuple[Step, ...] = (
+        Moved(State.EXITING, State.EXITED),
+        Moved(State.EXITED, State.STARTING),
+        subscribed("a"),
+        SUCCEEDS,
+    )
 
     assert [one.path for one in told(*first, *then, *again).record().components] == ["a"]
 
@@ -291,7 +306,7 @@ def test_a_chain_of_any_length_has_a_critical_path() -> None:
 
 def test_the_slowest_ten_are_sorted_by_all_that_they_took() -> None:
     """Construction counts as well as start; the eleventh is left out."""
-    built = (Constructing("built"), 50.0, Constructed("built", 50.0))
+    built: tuple[Step, ...] = (Constructing("built"), 50.0, Constructed("built", 50.0))
     hooks = itertools.chain(*(started(f"part{number}", float(number)) for number in range(11)))
 
     slowest = told(BEGINS, *built, *hooks, SUCCEEDS).record().slowest
@@ -527,7 +542,13 @@ def test_five_thousand_components_are_heard_in_a_twentieth_of_a_second() -> None
     events: list[LifecycleEvent] = [BEGINS]
     for number in range(5000):
         path = f"Shop.part{number}"
-        events += [Constructing(path), Constructed(path, 0.0), Subscribed(path, 0.0, ()), *started(path, 0.0)[::2]]
+        events += [
+            Constructing(path),
+            Constructed(path, 0.0),
+            Subscribed(path, 0.0, ()),
+            Starting(path),
+            Started(path, 0.0),
+        ]
     events.append(SUCCEEDS)
 
     def cost() -> float:

@@ -18,27 +18,10 @@ from collections.abc import Generator
 from typing import Final, NoReturn
 
 from typedbus._bus import Bus
+from typedbus._console import Console, console
 from typedbus._container import Container
-from typedbus._events import (
-    Constructed,
-    Constructing,
-    Disabled,
-    Exited,
-    Exiting,
-    Failed,
-    LifecycleEvent,
-    ListenerFailed,
-    Moved,
-    RolledBack,
-    Started,
-    Starting,
-    Stopped,
-    Stopping,
-    Subscribed,
-)
 from typedbus._failures import NotMainThread, StartCancelled, StillRunning
 from typedbus._faults import InvalidContainer
-from typedbus._registry import LIFECYCLE, LOG
 
 OK: Final = 0
 NOT_STARTED: Final = 1
@@ -73,11 +56,8 @@ def run(container: Container | type[Container], /) -> int:
     except InvalidContainer as invalid:
         print(f"error: {invalid}", file=sys.stderr)
         return NOT_STARTED
-    console = _Console()
-    bus[LIFECYCLE].subscribe(console.tell)
-    bus[LOG].subscribe(console.log)
     status = OK
-    with _signals_to(bus):
+    with console(sys.stderr, bus) as shown, _signals_to(bus, shown):
         try:
             bus.start()
         except StartCancelled:
@@ -96,7 +76,7 @@ def run(container: Container | type[Container], /) -> int:
 
 
 @contextlib.contextmanager
-def _signals_to(bus: Bus) -> Generator[None, None, None]:
+def _signals_to(bus: Bus, shown: Console) -> Generator[None, None, None]:
     """Turn the first SIGINT or SIGTERM into a request to exit, and the second into the end."""
     caught: list[int] = []
 
@@ -105,6 +85,7 @@ def _signals_to(bus: Bus) -> Generator[None, None, None]:
     def handle(number: int, frame: object) -> None:
         name = signal.Signals(number).name
         if caught:
+            os.write(2, shown.restoring)
             os.write(2, f"{name} again: ending at once; every thread was here:\n".encode())
             faulthandler.dump_traceback(2)
             os._exit(128 + number)
@@ -149,37 +130,3 @@ def _end(status: int) -> NoReturn:
         with contextlib.suppress(OSError, ValueError, AttributeError):
             stream.flush()
     os._exit(status)
-
-
-class _Console:
-    """Writes what happens to stderr, a line for each event."""
-
-    def tell(self, event: LifecycleEvent, /) -> None:
-        """Write *event*."""
-        line: str
-        match event:
-            case Moved(_, after):
-                line = f"bus      {after.name}"
-            case Constructed(path, seconds):
-                line = f"built    {path} ({seconds * 1000:.1f} ms)"
-            case Started(path, seconds):
-                line = f"started  {path} ({seconds * 1000:.1f} ms)"
-            case Stopped(path, seconds):
-                line = f"stopped  {path} ({seconds * 1000:.1f} ms)"
-            case Exited(path, seconds):
-                line = f"exited   {path} ({seconds * 1000:.1f} ms)"
-            case Failed(path, hook, seconds, error):
-                line = f"failed   {path} in {hook} ({seconds * 1000:.1f} ms): {error!r}"
-            case RolledBack(seconds, _, paths):
-                line = f"undone   the start: {len(paths)} stopped ({seconds * 1000:.1f} ms)"
-            case ListenerFailed(name, channel, error):
-                line = f"failed   {name} on {channel}: {error!r}"
-            case Disabled(path, reason):
-                line = f"disabled {path}: {reason}"
-            case Constructing() | Subscribed() | Starting() | Stopping() | Exiting():
-                return
-        print(line, file=sys.stderr, flush=True)
-
-    def log(self, message: str, level: int, /) -> None:
-        """Write *message*; levels are those of the `logging` module."""
-        print(f"log      {message}", file=sys.stderr, flush=True)

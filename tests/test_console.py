@@ -1,0 +1,565 @@
+"""What `run` shows of the life cycle, in lines and on real pseudo-terminals."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+
+import attrs
+import pytest
+
+from typedbus import (
+    LIFECYCLE,
+    Bus,
+    Component,
+    Constructed,
+    Constructing,
+    Container,
+    Disabled,
+    Exited,
+    Exiting,
+    Failed,
+    HookTimeout,
+    LifecycleEvent,
+    ListenerFailed,
+    Moved,
+    RolledBack,
+    Started,
+    Starting,
+    State,
+    Stopped,
+    Stopping,
+    Subscribed,
+    TransitionFailures,
+)
+from typedbus._console import Console, console
+from typedbus.testing import running
+
+termios = pytest.importorskip("termios", reason="there are no pseudo-terminals here")
+
+OVERRUN = HookTimeout("Shop.web", "start", "shop.py:3", 2.0, 2.0, "hook", "  in start", [])
+CONTROLS = re.compile(r"\x1b\[(\d*)(?:;(\d+))*([A-Za-z])|\x1b([78D])|([\r\n])|([^\x1b\r\n]+)")
+
+
+class Screen:
+    """As much of a terminal as is needed to see what somebody in front of it would see."""
+
+    def __init__(self, lines: int, columns: int) -> None:
+        self.columns = columns
+        self.bottom = lines - 1
+        self.rows = [""] * lines
+        self.scrolled_off: list[str] = []
+        self.cursor = self.saved = (0, 0)
+
+    def show(self, written: str) -> None:
+        """Let *written* come up."""
+        for found in CONTROLS.finditer(written):
+            first, last, command, short, line, text = found.groups()
+            row, column = self.cursor
+            match command or short or line or "text":
+                case "7":
+                    self.saved = self.cursor
+                case "8":
+                    self.cursor = self.saved
+                case "A":
+                    self.cursor = (row - int(first or 1), column)
+                case "H":
+                    self.cursor = (int(first) - 1, int(last) - 1)
+                case "K":
+                    self.rows[row] = ""
+                case "r":
+                    self.bottom = int(last or len(self.rows)) - 1
+                    self.cursor = (0, 0)
+                case "D" | "\n":
+                    if row == self.bottom:
+                        self.scrolled_off.append(self.rows.pop(0))
+                        self.rows.insert(self.bottom, "")
+                    else:
+                        self.cursor = (row + 1, column)
+                case "\r":
+                    self.cursor = (row, 0)
+                case "text":
+                    before, after = self.rows[row][:column].ljust(column), self.rows[row][column + len(text) :]
+                    self.rows[row] = before + text + after
+                    assert len(self.rows[row]) <= self.columns
+                    self.cursor = (row, column + len(text))
+                case "m":
+                    continue
+                case unknown:
+                    raise AssertionError(unknown)
+
+    @property
+    def said(self) -> list[str]:
+        """Every line from the first on, without durations."""
+        lines = "\n".join([*self.scrolled_off, *self.rows]).rstrip().split("\n")
+        return [re.sub(r" \(\d+\.\d ms\)", "", line).rstrip() for line in lines]
+
+
+class Terminal:
+    """A pseudo-terminal, and somebody who reads what is written to it."""
+
+    def __init__(self, lines: int = 12, columns: int = 80) -> None:
+        self.size = (lines, columns)
+        self.master, self.slave = os.openpty()
+        self.resize(lines, columns)
+        self.stream = open(self.slave, "w", encoding="utf-8", closefd=False)
+        self.written = ""
+        self._changed = threading.Condition()
+        self._reading = threading.Thread(target=self._read)
+        self._reading.start()
+
+    def resize(self, lines: int, columns: int) -> None:
+        """Make it larger or smaller."""
+        termios.tcsetwinsize(self.slave, (lines, columns))
+
+    def _read(self) -> None:
+        while True:
+            try:
+                more = os.read(self.master, 4096)
+            except OSError:
+                # Nobody is left at the other end, which some systems tell so, and others with nothing.
+                return
+            if not more:
+                return
+            with self._changed:
+                self.written += more.decode()
+                self._changed.notify_all()
+
+    def reach(self, text: str, times: int = 1) -> None:
+        """Return when *text* has come up, so many *times*."""
+        with self._changed:
+            assert self._changed.wait_for(lambda: self.written.count(text) >= times, 20), self.written
+
+    def write(self, text: str) -> None:
+        """Write past everybody, as a child process would."""
+        os.write(self.slave, text.encode())
+
+    def screen(self) -> Screen:
+        """Return what is to be seen now."""
+        screen = Screen(*self.size)
+        screen.show(self.written)
+        return screen
+
+    def close(self) -> None:
+        """Read what is left, and hang up."""
+        self.stream.close()
+        os.close(self.slave)
+        self._reading.join()
+        os.close(self.master)
+
+
+@pytest.fixture
+def plug(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Terminal]]:
+    """Make terminals that have colours."""
+    for name in ("NO_COLOR", "FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE", "COLUMNS", "LINES"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("TERM", "xterm-256color")
+    terminals: list[Terminal] = []
+
+    def plug_in(*size: int) -> Terminal:
+        terminals.append(Terminal(*size))
+        return terminals[-1]
+
+    yield plug_in
+    for terminal in terminals:
+        terminal.close()
+
+
+@attrs.define(eq=False)
+class Part:
+    """Does on its way what it is told to."""
+
+    starting: Callable[[], object] = lambda: None
+    stopping: Callable[[], object] = lambda: None
+    needed: object = None
+
+    def start(self) -> None:
+        self.starting()
+
+    def stop(self) -> None:
+        self.stopping()
+
+
+def looking_at(stream: io.TextIOBase | Terminal | None, shop: Container) -> Console:
+    """Return the console of *shop* on *stream*."""
+    shown: object = stream.stream if isinstance(stream, Terminal) else stream
+    return console(shown, shop.attach())  # type: ignore[arg-type]  # typeshed's StringIO is a TextIO but for its name
+
+
+def shop_of(*parts: Component[Part], workers: int = 1) -> Container:
+    """Return a container of *parts*, called Shop.part0 and so on."""
+    declared = {f"part{number}": part for number, part in enumerate(parts)}
+    made: Container = type("Shop", (Container,), {"bus": Component(Bus, workers=workers), **declared})()
+    return made
+
+
+@pytest.mark.parametrize(
+    ("event", "line"),
+    [
+        (Moved(State.STOPPED, State.EXITED), "bus      EXITED\n"),
+        (Constructing("Shop.web"), ""),
+        (Constructed("Shop.web", 0.0125), "built    Shop.web (12.5 ms)\n"),
+        (Subscribed("Shop.web", 0.5, ()), ""),
+        (Disabled("Shop.web", "no port"), "disabled Shop.web: no port\n"),
+        (Starting("Shop.web"), ""),
+        (Started("Shop.web", 0.0125), "started  Shop.web (12.5 ms)\n"),
+        (Stopping("Shop.web"), ""),
+        (Stopped("Shop.web", 0.0125), "stopped  Shop.web (12.5 ms)\n"),
+        (Exiting("Shop.web"), ""),
+        (Exited("Shop.web", 0.0125), "exited   Shop.web (12.5 ms)\n"),
+        (Failed("Shop.web", "start", 0.5, OSError("no")), "failed   Shop.web in start (500.0 ms): OSError('no')\n"),
+        (Failed("Shop.web", "start", 2.0, OVERRUN), "failed   Shop.web in start (2000.0 ms): given up\n"),
+        (RolledBack(0.5, None, ("a", "b")), "undone   the start: 2 stopped (500.0 ms)\n"),
+        (ListenerFailed("tell", "placed", OSError("no")), "failed   tell on placed: OSError('no')\n"),
+    ],
+    ids=lambda given: type(given).__name__ if not isinstance(given, str) else "",
+)
+def test_each_event_has_a_line_or_none(event: LifecycleEvent, line: str) -> None:
+    """What begins is told when it is over."""
+    stream, bus = io.StringIO(), Bus()
+
+    with console(stream, bus):
+        bus[LIFECYCLE].publish(event)
+
+    assert stream.getvalue() == line
+
+
+def test_a_message_has_a_line() -> None:
+    """What is published on LOG stands among the events."""
+    stream, bus = io.StringIO(), Bus()
+
+    with console(stream, bus):
+        bus.log("hello")
+
+    assert stream.getvalue() == "log      hello\n"
+
+
+def test_a_console_listens_for_the_length_of_its_block() -> None:
+    """A container that is run again is told once."""
+    stream, bus = io.StringIO(), Bus()
+
+    with console(stream, bus):
+        bus.start()
+    bus.log("unheard")
+    bus.exit()
+
+    assert stream.getvalue() == "bus      STARTING\nbus      STARTED\n"
+
+
+@pytest.mark.parametrize("is_closed", [True, False])
+def test_a_stream_that_is_not_there_keeps_nothing_from_starting(
+    is_closed: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Neither a closed one, which is told elsewhere, nor none."""
+    stream = io.StringIO() if is_closed else None
+    if stream is not None:
+        stream.close()
+    shop = shop_of(Component(Part))
+
+    with looking_at(stream, shop), running(shop):
+        state = shop.attach().state
+
+    assert state is State.STARTED
+    assert ("closed file" in capsys.readouterr().err) == is_closed
+
+
+def test_the_thread_of_a_console_ends_with_each_transition() -> None:
+    """It is there on the way alone, so that nothing of it is left in a process that forks or ends."""
+    seen: list[int] = []
+
+    def count(*event: object) -> None:
+        seen.append(sum(thread.name == "console" for thread in threading.enumerate()))
+
+    shop = shop_of(Component(Part, count, count))
+    with looking_at(io.StringIO(), shop), running(shop):
+        count()
+    count()
+
+    assert seen == [1, 0, 1, 0]
+
+
+def test_a_console_that_is_left_in_the_middle_of_a_start_ends_its_thread() -> None:
+    """Nobody writes to a stream that its owner may close."""
+    bus = Bus()
+
+    with console(io.StringIO(), bus):
+        bus[LIFECYCLE].publish(Moved(State.STOPPED, State.STARTING))
+
+    assert "console" not in {thread.name for thread in threading.enumerate()}
+
+
+@pytest.mark.slow
+def test_what_hangs_is_named_once_where_there_are_only_lines() -> None:
+    """A log shows who keeps a start waiting for longer than a second, while it does."""
+    reading, writing = os.pipe()
+    with os.fdopen(reading) as log, os.fdopen(writing, "w") as stream:
+
+        def until_named() -> None:
+            lines.extend(iter(log.readline, "starting Shop.part1 ...\n"))
+            lines.append("and so it is")
+
+        lines: list[str] = []
+        shop = shop_of(Component(Part), Component(Part, until_named), Component(Part))
+        with looking_at(stream, shop), running(shop):
+            stream.close()
+            lines.extend(log)
+
+    begun = lines.index("and so it is")
+    assert lines[begun - 1].startswith("started  Shop.part0 ")
+    assert lines[begun + 1].startswith("started  Shop.part1 ")
+    assert not [line for line in lines if "..." in line]
+
+
+@pytest.mark.slow
+def test_a_slow_start_is_shown_in_the_last_line(plug: Callable[..., Terminal]) -> None:
+    """Who is starting, for how long, and how many of how many are done; the line goes away with the start."""
+    terminal = plug()
+    shown: list[Screen] = []
+
+    def look() -> None:
+        terminal.reach("starting 1 of 3: 1.")
+        shown.append(terminal.screen())
+
+    shop = shop_of(Component(Part), Component(Part, look), Component(Part))
+    with looking_at(terminal, shop), running(shop):
+        terminal.reach("STARTED")
+        after = terminal.screen()
+
+    assert re.fullmatch(r"starting 1 of 3: 1\.\d s Shop\.part1", shown[0].rows[-1])
+    assert after.said == [
+        "bus      STARTING",
+        *(f"built    Shop.part{number}" for number in range(3)),
+        *(f"started  Shop.part{number}" for number in range(3)),
+        "bus      STARTED",
+    ]
+    assert after.bottom == len(after.rows) - 1
+
+
+@pytest.mark.slow
+def test_whatever_is_written_meanwhile_stays_whole(plug: Callable[..., Terminal]) -> None:
+    """Lines that others write, many at once or half of one, scroll above the last line, wherever the cursor was."""
+    terminal = plug(6, 40)
+    lines = [f"part is at {number}" for number in range(20)]
+
+    def chatter() -> None:
+        terminal.reach("starting 0 of 1: 1.")
+        terminal.write("\n".join(lines) + " and")
+        terminal.reach("starting 0 of 1: 1.5")
+        terminal.write(" goes on\n")
+
+    shop = shop_of(Component(Part, chatter))
+    with looking_at(terminal, shop), running(shop):
+        terminal.reach("STARTED")
+        said = terminal.screen().said
+
+    assert said == [
+        "bus      STARTING",
+        "built    Shop.part0",
+        *lines[:-1],
+        f"{lines[-1]} and goes on",
+        "started  Shop.part0",
+        "bus      STARTED",
+    ]
+
+
+@pytest.mark.slow
+def test_those_that_start_side_by_side_are_all_shown_as_far_as_they_fit(plug: Callable[..., Terminal]) -> None:
+    """What has been awaited longest comes first; a line that is too long is cut off."""
+    terminal = plug(12, 40)
+    shown: list[str] = []
+
+    def look() -> None:
+        terminal.reach("starting 0 of 2: 1.")
+        shown.append(terminal.screen().rows[-1])
+
+    shop = shop_of(Component(Part, look), Component(Part, look), workers=2)
+    with looking_at(terminal, shop), running(shop):
+        pass
+
+    assert re.fullmatch(r"starting 0 of 2: 1\.\d s Shop\.part0, 1\.\d…", shown[0])
+
+
+@pytest.mark.slow
+def test_a_failing_start_leaves_the_terminal_as_it_was(plug: Callable[..., Terminal]) -> None:
+    """The line is gone when the rollback begins, which has a line of its own if it is slow; only what started counts."""
+    terminal = plug()
+
+    def fail() -> None:
+        terminal.reach("starting 2 of 3: 1.")
+        raise OSError("port taken")
+
+    first = Component(Part, stopping=lambda: terminal.reach("stopping 1 of 2: 1."))
+    second = Component(Part, needed=first.provided)
+    shop = shop_of(first, second, Component(Part, fail, needed=second.provided))
+    with looking_at(terminal, shop), pytest.raises(TransitionFailures):
+        shop.attach().start()
+    terminal.reach("STOPPED")
+    screen = terminal.screen()
+
+    assert screen.said[-7:] == [
+        "started  Shop.part1",
+        "failed   Shop.part2 in start: OSError('port taken')",
+        "bus      STOPPING",
+        "stopped  Shop.part1",
+        "stopped  Shop.part0",
+        "undone   the start: 2 stopped",
+        "bus      STOPPED",
+    ]
+    assert screen.bottom == len(screen.rows) - 1
+
+
+@pytest.mark.slow
+def test_a_slow_constructor_is_shown(plug: Callable[..., Terminal]) -> None:
+    """How many there are to be built is not known before."""
+    terminal = plug()
+
+    def build() -> Part:
+        terminal.reach("building: 1.")
+        return Part()
+
+    shop = shop_of(Component(build))
+    with looking_at(terminal, shop), running(shop):
+        pass
+
+    assert re.search(r"building: 1\.\d s Shop\.part0", terminal.written)
+
+
+@pytest.mark.slow
+def test_a_terminal_that_changes_its_size_is_followed(plug: Callable[..., Terminal]) -> None:
+    """The line goes to where the last line is now."""
+    terminal = plug(12, 80)
+
+    def resize() -> None:
+        terminal.reach("\x1b[12;1H")
+        terminal.resize(8, 60)
+        terminal.reach("\x1b[8;1H")
+
+    shop = shop_of(Component(Part, resize))
+    with looking_at(terminal, shop), running(shop):
+        terminal.reach("STARTED")
+
+    assert "\x1b[1;7r" in terminal.written
+    assert terminal.written.rindex("\x1b[r") > terminal.written.rindex("\x1b[1;7r")
+
+
+@pytest.mark.slow
+def test_a_terminal_without_colours_still_shows_who_is_awaited(
+    plug: Callable[..., Terminal], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """NO_COLOR takes away the colours and nothing else."""
+    terminal = plug()
+    monkeypatch.setenv("NO_COLOR", "1")
+    shop = shop_of(Component(Part, lambda: terminal.reach("starting 0 of 1: 1.")))
+
+    with looking_at(terminal, shop), running(shop):
+        terminal.reach("STARTED")
+
+    assert not re.search(r"\x1b\[[\d;]*3\d", terminal.written)
+
+
+def put_no_rich(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let rich not be installed."""
+    monkeypatch.setitem(sys.modules, "rich.console", None)
+
+
+def put_a_dumb_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the terminal be one that can only write lines."""
+    monkeypatch.setenv("TERM", "dumb")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("put", [put_no_rich, put_a_dumb_terminal], ids=["no rich", "dumb"])
+def test_a_terminal_that_can_do_no_more_gets_plain_lines(
+    put: Callable[[pytest.MonkeyPatch], None], plug: Callable[..., Terminal], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where rich is not installed or the terminal is dumb, who is awaited is named in a line."""
+    terminal = plug()
+    put(monkeypatch)
+    shop = shop_of(Component(Part, lambda: terminal.reach("starting Shop.part0 ...")))
+
+    with looking_at(terminal, shop), running(shop):
+        terminal.reach("STARTED")
+
+    assert "\x1b" not in terminal.written
+
+
+@pytest.mark.slow
+def test_a_terminal_that_is_too_small_gets_no_last_line(plug: Callable[..., Terminal]) -> None:
+    """There would be nothing left to scroll; who is awaited is named in a line."""
+    terminal = plug(2, 80)
+    shop = shop_of(Component(Part, lambda: terminal.reach("starting Shop.part0 ...")))
+
+    with looking_at(terminal, shop), running(shop):
+        terminal.reach("STARTED")
+
+    assert "\x1b7" not in terminal.written
+
+
+def test_a_fast_start_leaves_the_terminal_alone(plug: Callable[..., Terminal]) -> None:
+    """There are colours, and nothing moves the cursor."""
+    terminal = plug()
+    shop = shop_of(Component(Part))
+
+    with looking_at(terminal, shop), running(shop):
+        terminal.reach("STARTED")
+
+    assert "\x1b[32mstarted \x1b[0m Shop.part0 (" in terminal.written
+    assert set(re.findall(r"\x1b(?:\[[\d;]*)?([A-Za-z\d])", terminal.written)) == {"m"}
+
+
+PROGRAM = """
+import threading
+from typedbus import *
+
+class Hanging:
+    def __init__(self, bus: Bus) -> None: ...
+    def start(self) -> None:
+        # In turns, since a signal that comes just before a thread falls asleep does not wake it.
+        while True:
+            threading.Event().wait(0.05)
+
+class Shop(Container):
+    bus = Component(Bus)
+    part = Component(Hanging, bus.provided)
+
+raise SystemExit(run(Shop))
+"""
+
+
+@pytest.mark.slow
+def test_a_program_that_is_ended_at_once_leaves_the_terminal_in_order(plug: Callable[..., Terminal]) -> None:
+    """The second signal lets everything scroll again, before the stacks are written."""
+    terminal = plug()
+    child = subprocess.Popen([sys.executable, "-c", PROGRAM], stdout=terminal.slave, stderr=terminal.slave)
+    terminal.reach("starting 0 of 1: 1.")
+
+    child.send_signal(signal.SIGINT)
+    terminal.reach("SIGINT: exiting in order")
+    child.send_signal(signal.SIGINT)
+    status = child.wait(20)
+    terminal.reach("most recent call first")
+
+    written = terminal.written
+    assert status == 128 + signal.SIGINT
+    assert written.index("\x1b[r\x1b8") < written.index("SIGINT again")
+    assert "\x1b[?25l" not in written
+
+
+@pytest.mark.slow
+def test_rich_is_imported_for_terminals_alone() -> None:
+    """A program whose output goes into a file does not pay for what it cannot use."""
+    program = PROGRAM.split("class Hanging")[0] + (
+        "class Shop(Container):\n    bus = Component(Bus)\n"
+        "shop = Shop()\nshop.attach()[START].subscribe(shop.attach().request_exit)\nrun(shop)\n"
+        "import sys; print('rich' in sys.modules)"
+    )
+
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+
+    assert ended.stdout == "False\n"
