@@ -1,0 +1,112 @@
+"""A container by the name that the command line has for it: ``package.module:Shop``."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import sys
+import traceback
+from collections.abc import Generator
+from pathlib import Path
+from typing import Final
+
+import click
+
+from typedbus._container import Container
+from typedbus._failures import describe
+from typedbus._faults import Fault, InvalidContainer
+
+# What stands in a traceback between the command and the user's code.
+_MACHINERY: Final = (__file__, importlib.__file__, "<frozen importlib")
+
+
+class CannotLoad(click.ClickException):
+    """
+    Told of a target that leads to no container; the exit status is 2.
+
+    Attributes:
+        target: As it was given.
+        reason: What is wrong, and the way out.
+    """
+
+    exit_code = 2
+
+    def __init__(self, target: str, reason: str) -> None:
+        super().__init__(f"cannot load {target}: {reason}")
+        self.target = target
+        self.reason = reason
+
+
+def load(target: str) -> Container:
+    """
+    Import what *target* names, and return the container or an instance of it.
+
+    Raises:
+        CannotLoad: There is no such module, no such name in it or no container under that name, or one of them raised.
+    """
+    module, _, path = target.partition(":")
+    if module.endswith(".py") or not all(part.isidentifier() for part in f"{module}.{path}".split(".")):
+        imported = module.removesuffix(".py").strip("./").replace("/", ".")
+        raise CannotLoad(
+            target, f"write the module as Python imports it, and the name in it: {imported}:{path or 'Shop'}"
+        )
+    # Where `python -m` has it; a command has the folder of its own file there.
+    sys.path.insert(0, str(Path.cwd()))
+    with _told(target):
+        found: object = importlib.import_module(module)
+        declared = [
+            name
+            for name, value in vars(found).items()
+            if value is not Container and isinstance(value, type) and issubclass(value, Container)
+        ]
+        others = f"containers in {module}: {', '.join(declared) or 'none'}"
+        for name in path.split("."):
+            if not hasattr(found, name):
+                raise CannotLoad(target, f"{describe(found)} has no attribute {name!r}; {others}")
+            found = getattr(found, name)
+        if isinstance(found, type) and issubclass(found, Container):
+            found = found()
+    if not isinstance(found, Container):
+        wanted = "give a class that inherits typedbus.Container, or an instance of one"
+        raise CannotLoad(target, f"{found!r} is no container: {wanted}; {others}")
+    return found
+
+
+@contextlib.contextmanager
+def _told(target: str) -> Generator[None, None, None]:
+    """
+    Tell what the user's code raises by a traceback that begins there, and raise `CannotLoad`.
+
+    Also SystemExit, which would pass for an answer of the command.
+    """
+    try:
+        yield
+    except (click.ClickException, KeyboardInterrupt):
+        raise
+    except BaseException as error:
+        trace = error.__traceback__
+        while trace is not None and trace.tb_frame.f_code.co_filename.startswith(_MACHINERY):
+            trace = trace.tb_next
+        if trace is None and isinstance(error, ModuleNotFoundError):
+            looked = f"the working directory, {Path.cwd()}, and then in sys.path"
+            raise CannotLoad(target, f"{error}; it was looked for in {looked}") from None
+        traceback.print_exception(error.with_traceback(trace))
+        reason = f"its code raised {type(error).__name__}"
+        if isinstance(error, SystemExit):
+            reason = 'its code ended the process; put what runs it under `if __name__ == "__main__":`'
+        raise CannotLoad(target, reason) from None
+
+
+def faults_of(container: Container, target: str) -> list[Fault]:
+    """
+    Return what `validate()` tells of *container*.
+
+    Raises:
+        CannotLoad: It raised something else, from code of the user's.
+    """
+    with _told(target):
+        try:
+            container.validate()
+        except InvalidContainer as invalid:
+            return [fault for fault in invalid.exceptions if isinstance(fault, Fault)]
+    return []
