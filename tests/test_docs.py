@@ -22,6 +22,7 @@ import attrs
 import pytest
 
 import typedbus
+import typedbus.report
 import typedbus.testing
 
 ROOT = Path(__file__).parent.parent
@@ -186,7 +187,7 @@ def test_the_links_of_a_page_lead_somewhere(page: Path) -> None:
 
 def public_names() -> set[str]:
     """Return every name that users may import."""
-    return {*typedbus.__all__, *typedbus.testing.__all__}
+    return {*typedbus.__all__, *typedbus.testing.__all__, *typedbus.report.__all__}
 
 
 def test_every_public_name_has_a_line_in_the_reference() -> None:

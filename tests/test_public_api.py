@@ -16,9 +16,10 @@ import pytest
 
 import typedbus
 import typedbus.process
+import typedbus.report
 import typedbus.testing
 
-MODULES = [typedbus, typedbus.testing]
+MODULES = [typedbus, typedbus.report, typedbus.testing]
 SOURCE = Path(typedbus.__file__)
 # A process that prints what *program* imports beyond what *baseline* does.
 IMPORTS = """
