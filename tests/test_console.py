@@ -317,6 +317,26 @@ def test_what_hangs_is_named_once_where_there_are_only_lines() -> None:
 
 
 @pytest.mark.slow
+def test_who_is_awaited_no_longer_is_not_named() -> None:
+    """Neither again, nor in the next leg after a constructor that failed."""
+    bus = Bus()
+    reading, writing = os.pipe()
+    with os.fdopen(reading) as log, os.fdopen(writing, "w") as stream, console(stream, bus):
+        bus[LIFECYCLE].publish(Moved(State.STOPPED, State.STARTING))
+        bus[LIFECYCLE].publish(Constructing("Shop.broken"))
+        bus[LIFECYCLE].publish(Failed("Shop", "assemble", 0.0, OSError("no database")))
+        bus[LIFECYCLE].publish(Moved(State.STARTING, State.STOPPING))
+        bus[LIFECYCLE].publish(Stopping("Shop.one"))
+        one = list(iter(log.readline, "stopping Shop.one ...\n"))
+        bus[LIFECYCLE].publish(Stopping("Shop.other"))
+        other = list(iter(log.readline, "stopping Shop.other ...\n"))
+
+    assert one[0] == "bus      STARTING\n"
+    assert one[2:] == ["bus      STOPPING\n"]
+    assert other == []
+
+
+@pytest.mark.slow
 def test_a_slow_start_is_shown_in_the_last_line(plug: Callable[..., Terminal]) -> None:
     """Who is starting, for how long, and how many of how many are done; the line goes away with the start."""
     terminal = plug()
@@ -348,10 +368,9 @@ def test_whatever_is_written_meanwhile_stays_whole(plug: Callable[..., Terminal]
     lines = [f"part is at {number}" for number in range(20)]
 
     def chatter() -> None:
+        terminal.write("\n".join(lines[:9]) + " and")
         terminal.reach("starting 0 of 1: 1.")
-        terminal.write("\n".join(lines) + " and")
-        terminal.reach("starting 0 of 1: 1.5")
-        terminal.write(" goes on\n")
+        terminal.write(" goes on\n" + "\n".join(lines[9:]) + "\n")
 
     shop = shop_of(Component(Part, chatter))
     with looking_at(terminal, shop), running(shop):
@@ -361,8 +380,9 @@ def test_whatever_is_written_meanwhile_stays_whole(plug: Callable[..., Terminal]
     assert said == [
         "bus      STARTING",
         "built    Shop.part0",
-        *lines[:-1],
-        f"{lines[-1]} and goes on",
+        *lines[:8],
+        f"{lines[8]} and goes on",
+        *lines[9:],
         "started  Shop.part0",
         "bus      STARTED",
     ]
@@ -387,19 +407,29 @@ def test_those_that_start_side_by_side_are_all_shown_as_far_as_they_fit(plug: Ca
 
 @pytest.mark.slow
 def test_a_failing_start_leaves_the_terminal_as_it_was(plug: Callable[..., Terminal]) -> None:
-    """The line is gone when the rollback begins, which has a line of its own if it is slow; only what started counts."""
+    """The line is gone when the rollback begins; that of a slow rollback counts who started this time."""
     terminal = plug()
+    fails = threading.Event()
 
-    def fail() -> None:
-        terminal.reach("starting 2 of 3: 1.")
-        raise OSError("port taken")
+    def start() -> None:
+        if fails.is_set():
+            terminal.reach("starting 2 of 3: 1.")
+            raise OSError("port taken")
 
-    first = Component(Part, stopping=lambda: terminal.reach("stopping 1 of 2: 1."))
+    def stop() -> None:
+        if fails.is_set():
+            terminal.reach("stopping 1 of 2: 1.")
+
+    first = Component(Part, stopping=stop)
     second = Component(Part, needed=first.provided)
-    shop = shop_of(first, second, Component(Part, fail, needed=second.provided))
-    with looking_at(terminal, shop), pytest.raises(TransitionFailures):
+    shop = shop_of(first, second, Component(Part, start, needed=second.provided))
+    with looking_at(terminal, shop):
         shop.attach().start()
-    terminal.reach("STOPPED")
+        shop.attach().stop()
+        fails.set()
+        with pytest.raises(TransitionFailures):
+            shop.attach().start()
+    terminal.reach("STOPPED", times=2)
     screen = terminal.screen()
 
     assert screen.said[-7:] == [

@@ -204,10 +204,10 @@ def test_a_failing_constructor_is_told_of_its_component(path: str) -> None:
 
 
 def test_a_component_without_a_start_hook_has_started_with_the_bus() -> None:
-    """Nothing of it was called, and nothing is missing."""
-    record = told(BEGINS, subscribed("Shop.settings"), SUCCEEDS).record()
+    """Nothing of it was called, and nothing is missing; what is disabled has not."""
+    record = told(BEGINS, Disabled("Shop.mail", "off"), subscribed("Shop.settings"), SUCCEEDS).record()
 
-    assert [component.outcome for component in record.components] == [Outcome.STARTED]
+    assert [component.outcome for component in record.components] == [Outcome.DISABLED, Outcome.STARTED]
 
 
 def test_a_start_under_way_is_told_as_far_as_it_has_come() -> None:
