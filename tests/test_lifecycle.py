@@ -607,7 +607,7 @@ def takes_float(self: object, number: float, name: object) -> None:
     """Takes an int as well, as checkers have it."""
 
 
-def takes_generic(self: object, number: int | None, name: list[str]) -> None:
+def takes_generic(self: object, number: int | None, name: str | list[str]) -> None:
     """Has annotations that are no classes."""
 
 

@@ -360,7 +360,7 @@ class Maker:
 
 
 class Anonymous:
-    """Can be called, and has neither name nor annotations."""
+    """Can be called, and has no name."""
 
     def __call__(self) -> Database:
         """Make one."""
@@ -380,7 +380,7 @@ class Anonymous:
         (unannotated, None),
         (nowhere, None),
         (len, None),
-        (Anonymous(), None),
+        (Anonymous(), Database),
     ],
 )
 def test_the_class_of_a_component_is_known_before_it_is_built(builds: Any, expected: type | None) -> None:

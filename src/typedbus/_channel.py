@@ -58,7 +58,8 @@ class AnyChannel:
         if self._declared is not None:
             try:
                 return inspect.signature(self._declared, eval_str=True)
-            except NameError:
+            except Exception:
+                # Of an annotation that is a string any expression may be made.
                 return inspect.signature(self._declared)
         known = getattr(self, "__orig_class__", None)
         if known is None or not isinstance(known.__args__[0], tuple):

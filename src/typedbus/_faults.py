@@ -72,6 +72,34 @@ class BusFault(Fault):
     """A container has no bus, or more than one."""
 
 
+class ChannelFault(Fault):
+    """A component hears, or is given, a channel of its own that bears the name of a life-cycle channel."""
+
+
+class HiddenFault(Fault):
+    """A component or a provider is handed over where neither the container nor its library sees it."""
+
+
+class LifetimeFault(Fault):
+    """A component would keep for all of its life what is made for one thread or one context."""
+
+
+class MisspeltFault(Fault):
+    """A method has nearly the name of a life-cycle channel, and would never be called."""
+
+
+class OverrideFault(Fault):
+    """What stands in for a component is none of what was declared."""
+
+
+class ReplacementFault(Fault):
+    """A class of containers takes the place of a declaration in a way that others do not follow."""
+
+
+class TypeFault(Fault):
+    """A component is given an argument of another type than it takes."""
+
+
 class InvalidContainer(ExceptionGroup[Fault]):
     """
     Raised by `validate()`, and by everything that starts a container, for its faults.

@@ -8,15 +8,18 @@ By its name, a method called after a life-cycle channel; by a mark, one under
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Protocol
+import types
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, Protocol
 
+from typedbus._annotations import Exactly, class_in, read
 from typedbus._bound import BoundChannel, Subscription
 from typedbus._bus import Bus
 from typedbus._channel import DEFAULT_PRIORITY, MARK, AnyChannel, Channel, Hook
 from typedbus._component import Component
 from typedbus._failures import describe
-from typedbus._faults import HookFault
+from typedbus._faults import ChannelFault, Fault, HookFault
+from typedbus._fits import fits, shown
 from typedbus._registry import EXIT, GRACEFUL, LOG, MAIN, START, STOP
 
 NAMED_HOOKS = {channel.name: channel for channel in (START, STOP, EXIT, GRACEFUL, MAIN, LOG)}
@@ -65,7 +68,7 @@ class Logs(Protocol):
         """Called with what is published on the log channel."""
 
 
-class _NamedHook(Hook[object]):
+class NamedHook(Hook[object]):
     """A hook that nobody declared: its method bears the name of a life-cycle channel."""
 
     __slots__ = ()
@@ -78,11 +81,13 @@ def hooks_of(component: Component[object], cls: type) -> list[Hook[object]]:
     for name, channel in {} if issubclass(cls, Bus) else NAMED_HOOKS.items():
         method = getattr(cls, name, None)
         if callable(method):
-            found[name, channel] = _NamedHook(channel, method)
+            found[name, channel] = NamedHook(channel, method)
     # From the base classes up, so that an override keeps its mark and may renew it.
     for base in reversed(cls.__mro__):
         for name, value in vars(base).items():
-            marks: tuple[Hook[object], ...] = getattr(value, MARK, ())
+            # A method of the class keeps its marks to itself.
+            marks: tuple[Hook[object], ...] = getattr(getattr(value, "__func__", value), MARK, ())
+            marks = getattr(value, MARK, marks)
             for mark in marks:
                 found[name, mark.channel] = mark
     return [hook for hook in (*found.values(), *component.hooks) if hook.channel not in component.unheard]
@@ -94,11 +99,11 @@ def phase_of(hooks: Iterable[Hook[object]]) -> int:
     return given.get(START, given.get(STOP, DEFAULT_PRIORITY))
 
 
-def hook_faults(component: Component[object], cls: type, hooks: Sequence[Hook[object]]) -> list[HookFault]:
+def hook_faults(component: Component[object], cls: type, hooks: Sequence[Hook[object]]) -> list[Fault]:
     """Return what keeps *hooks* from listening, as far as signatures tell at run time."""
-    faults = []
+    faults: list[Fault] = [*namesake_faults(component, (hook.channel for hook in hooks), "listens to")]
     for hook in hooks:
-        problem = _misfit(hook, cls)
+        problem = misfit(hook, cls)
         if hook.channel in _PHASED and hook.priority not in (None, phase_of(hooks)):
             problem = (
                 f"is to be called at priority {hook.priority}, but the component starts at {phase_of(hooks)}, "
@@ -106,7 +111,7 @@ def hook_faults(component: Component[object], cls: type, hooks: Sequence[Hook[ob
             )
         if problem is not None:
             remedy = "change it, or take away what makes it a listener"
-            if isinstance(hook, _NamedHook):
+            if isinstance(hook, NamedHook):
                 remedy = (
                     f"rename it, or say that it is no listener: Component(...).without({hook.channel.name.upper()})"
                 )
@@ -121,42 +126,68 @@ def hook_faults(component: Component[object], cls: type, hooks: Sequence[Hook[ob
     return faults
 
 
-def _misfit(hook: Hook[object], cls: type) -> str | None:
+def namesake_faults(component: Component[object], channels: Iterable[AnyChannel], verb: str) -> Iterator[ChannelFault]:
+    """Give a fault for each of *channels* that would be taken for a life-cycle channel, and is another."""
+    for channel in channels:
+        if NAMED_HOOKS.get(channel.name, channel) is not channel:
+            yield ChannelFault(
+                component.path,
+                component.place,
+                f"it {verb} a channel {channel.name!r} that is not the life-cycle channel of this name",
+                f"use typedbus.{channel.name.upper()}, or give your channel another name",
+            )
+
+
+def misfit(hook: Hook[object], cls: type) -> str | None:
     """Return why a method cannot be called with what is published, or None."""
     said = hook.channel.signature()
-    if inspect.iscoroutinefunction(hook.method):
+    method = getattr(hook.method, "__func__", hook.method)
+    if inspect.iscoroutinefunction(method):
         return "is async, and nobody would await it"
     if said is None:
         return None
-    own = inspect.getattr_static(cls, getattr(hook.method, "__name__", ""), None)
-    owner = [] if isinstance(own, (staticmethod, classmethod)) else [None]
-    try:
-        takes = inspect.signature(hook.method, eval_str=True)
-    except NameError:
-        takes = inspect.signature(hook.method)
-    except ValueError:
+    takes, hints = read(method)
+    if takes is None:
         return None  # it is written in C and has no signature to read
+    own = inspect.getattr_static(cls, getattr(method, "__name__", ""), None)
+    owner = [] if isinstance(own, staticmethod) else [None]
     for args, kwargs in _calls(said):
         try:
             bound = takes.bind(*owner, *args, **kwargs)
         except TypeError as error:
-            shown = said.replace(return_annotation=inspect.Signature.empty)
-            return f"is called with {shown} and takes {takes}: {error}"
+            shown_call = said.replace(return_annotation=inspect.Signature.empty)
+            return f"is called with {shown_call} and takes {_with(takes, hints)}: {error}"
         for name, given in bound.arguments.items():
-            wanted = takes.parameters[name].annotation
             for parameter in given if isinstance(given, tuple) else (given,):
                 if not isinstance(parameter, inspect.Parameter):
                     continue
-                if wanted is inspect.Parameter.empty and isinstance(hook, _NamedHook):
+                if name not in hints and isinstance(hook, NamedHook):
                     return f"does not say what {name!r} is, so that only its name speaks for it"
-                if not _accepts(wanted, parameter.annotation):
-                    return f"takes {name!r} as {wanted.__name__} and is given {parameter.annotation.__name__}"
+                said_of = parameter.annotation
+                cls_said = class_in(said_of)
+                # A publisher may well publish what is of this class and no more.
+                if not fits(hints.get(name, Any), Exactly(cls_said) if cls_said is said_of and cls_said else said_of):
+                    return f"takes {name!r} as {shown(hints[name])} and is given {shown(said_of)}"
     return None
+
+
+def _with(signature: inspect.Signature, hints: Mapping[str, object]) -> inspect.Signature:
+    """Return *signature* with its annotations as far as they can be evaluated."""
+    parameters = [
+        one if hints.get(name, Any) is Any else one.replace(annotation=hints[name])
+        for name, one in signature.parameters.items()
+    ]
+    result = signature.return_annotation if hints.get("return", Any) is Any else hints["return"]
+    # As people write it.
+    return signature.replace(parameters=parameters, return_annotation=None if result is types.NoneType else result)
 
 
 def _calls(said: inspect.Signature) -> Iterator[tuple[list[inspect.Parameter], dict[str, inspect.Parameter]]]:
     """Give the calls that a publisher may make: the fewest arguments, the most, and by name what has a name."""
     parameters = said.parameters.values()
+    if not parameters:
+        yield [], {}
+        return
     by_kind = {kind: [one for one in parameters if one.kind is kind] for kind in {one.kind for one in parameters}}
     unnamed = by_kind.get(inspect.Parameter.POSITIONAL_ONLY, [])
     either = by_kind.get(inspect.Parameter.POSITIONAL_OR_KEYWORD, [])
@@ -170,13 +201,6 @@ def _calls(said: inspect.Signature) -> Iterator[tuple[list[inspect.Parameter], d
     )
     yield unnamed + either + rest, {**{one.name: one for one in named}, **others}
     yield unnamed, {**{one.name: one for one in either + named}, **others}
-
-
-def _accepts(wanted: object, given: object) -> bool:
-    """Whether a parameter annotated *wanted* takes what is annotated *given*; yes where only a checker could tell."""
-    if not isinstance(wanted, type) or not isinstance(given, type) or inspect.Parameter.empty in (wanted, given):
-        return True
-    return issubclass(given, wanted) or (given, wanted) in ((int, float), (int, complex), (float, complex))
 
 
 class _ComponentSubscription(Subscription):

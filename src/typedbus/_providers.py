@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+import attrs
 from dependency_injector import providers
 
 from typedbus._failures import DeclarationError
@@ -118,3 +119,97 @@ def _is_lazy(value: object) -> bool:
     if isinstance(value, dict) and type(value) is dict:
         return any(map(_is_lazy, value.values()))
     return type(value) is Provided
+
+
+@attrs.frozen(eq=False)
+class Itself:
+    """What a provider gives: this very object."""
+
+    value: object
+
+
+@attrs.frozen(eq=False)
+class Made:
+    """What a provider gives: the result of a call."""
+
+    by: Callable[..., object]
+
+
+@attrs.frozen(eq=False)
+class Other:
+    """What a provider gives: the same as another one."""
+
+    node: object
+
+
+@attrs.frozen(eq=False)
+class Attribute:
+    """What a provider gives: an attribute of what another one gives."""
+
+    of: object
+    name: str
+
+
+@attrs.frozen(eq=False)
+class Item:
+    """What a provider gives: an item of what another one gives."""
+
+    of: object
+    key: object
+
+
+@attrs.frozen(eq=False)
+class Members:
+    """What a provider gives: a list, tuple or dict of what others give."""
+
+    kind: type
+    nodes: tuple[object, ...]
+    keys: tuple[object, ...] = ()
+
+
+def gives(node: object) -> Itself | Made | Other | Attribute | Item | Members | None:
+    """Return what a call of the provider *node* will give, without calling anything; None where nobody knows."""
+    provider: Any = node
+    if not is_provider(node):
+        return Itself(node)  # the library's own take objects as they are
+    if provider.last_overriding is not None:
+        return Other(provider.last_overriding)
+    kind = type(node)
+    if kind is providers.Object:
+        return Itself(provider.provides)
+    if isinstance(node, providers.Delegate):
+        return Itself(provider.provides)
+    if providers.is_delegated(node):
+        return Itself(node)
+    if isinstance(node, providers.AttributeGetter):
+        return Attribute(provider.provides, provider.name)
+    if isinstance(node, providers.ItemGetter):
+        return Item(provider.provides, provider.name)
+    if isinstance(node, providers.ProvidedInstance):
+        return Other(provider.provides)
+    if isinstance(node, providers.List):
+        return Members(list, tuple(provider.args))
+    if isinstance(node, providers.Dict):
+        return Members(dict, tuple(provider.kwargs.values()), tuple(provider.kwargs))
+    if isinstance(node, providers.Dependency):
+        return Other(provider.default) if provider.default is not None else None
+    if isinstance(node, (providers.BaseSingleton, providers.Factory, providers.Callable)):
+        by = provider.provides
+        if by is tuple and len(provider.args) == 1 and isinstance(provider.args[0], providers.List):
+            members: Any = provider.args[0]
+            return Members(tuple, tuple(members.args))
+        return Other(by) if is_provider(by) else Made(by)
+    return None
+
+
+def arguments_of(node: object) -> tuple[tuple[object, ...], dict[str, object]]:
+    """Return the providers of the arguments that the singleton *node* hands over, by position and by name."""
+    provider: providers.BaseSingleton[Any] = node  # type: ignore[assignment]  # a component is one
+    return tuple(provider.args), dict(provider.kwargs)
+
+
+def lifetime(node: object) -> str | None:
+    """Return what each instance of the provider *node* is made for, a thread or a context; None if for nothing less than all."""
+    if isinstance(node, providers.ThreadLocalSingleton):
+        return "thread"
+    return "context" if isinstance(node, providers.ContextLocalSingleton) else None

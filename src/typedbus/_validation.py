@@ -1,13 +1,22 @@
-"""What can be said of a component before it is built: its class, and whether its arguments fit."""
+"""What can be said of a component before it is built: its class, and whether what it is given fits."""
 
 from __future__ import annotations
 
 import inspect
-import typing
+from collections.abc import Iterator
+from typing import Any, Final
 
+from typedbus._annotations import OnBus, Several, This, attribute_of, class_in, item_of, read, returned_by
+from typedbus._channel import AnyChannel
 from typedbus._component import Component
 from typedbus._failures import describe
-from typedbus._faults import ArgumentFault
+from typedbus._faults import ArgumentFault, Fault, OverrideFault, TypeFault
+from typedbus._fits import fits, shown
+from typedbus._lifecycle import namesake_faults
+from typedbus._providers import Attribute, Item, Itself, Made, Members, Other, arguments_of, gives
+
+# Providers that stand in for each other may go in a circle, and so would we.
+_DEPTH: Final = 50
 
 
 def class_of(component: Component[object]) -> type | None:
@@ -17,29 +26,43 @@ def class_of(component: Component[object]) -> type | None:
     For what is built by a function that is what its annotation says.
     """
     builds: object = component.builds
-    overriding = component.overriding
-    if isinstance(overriding, Component):
-        return class_of(overriding)
-    if overriding is not None:
-        return type(getattr(overriding, "provides", None))
-    if not isinstance(builds, type) and callable(builds):
-        function = getattr(builds, "func", builds)
-        try:
-            builds = typing.get_type_hints(function).get("return")
-        except (NameError, TypeError, AttributeError):
-            return None
-    origin = typing.get_origin(builds) or builds
-    return origin if isinstance(origin, type) else None
+    if isinstance(builds, type) and component.overriding is None:
+        return builds
+    return class_in(given_by(component))
 
 
-def argument_faults(component: Component[object]) -> list[ArgumentFault]:
-    """Return how the declared arguments miss the signature of what builds *component*."""
+def given_by(node: object, depth: int = _DEPTH) -> object:
+    """
+    Return what the provider *node* will give, as an annotation or one of the kinds of `_annotations`.
+
+    What stands in for a provider is what is given. Nothing is called.
+    """
+    if not depth:
+        return Any
+    match gives(node):
+        case Itself(value):
+            return This(value)
+        case Made(by):
+            return returned_by(by)
+        case Other(other):
+            return given_by(other, depth - 1)
+        case Attribute(of, name):
+            return attribute_of(given_by(of, depth - 1), name)
+        case Item(of, key):
+            return item_of(given_by(of, depth - 1), key)
+        case Members(kind, nodes, keys):
+            return Several(kind, tuple(given_by(one, depth - 1) for one in nodes), tuple(map(This, keys)))
+        case None:
+            return Any
+
+
+def argument_faults(component: Component[object]) -> list[Fault]:
+    """Return how the declared arguments miss the signature of what builds *component*, or the types in it."""
     if component.overriding is not None:
         return []
-    try:
-        signature = inspect.signature(component.builds)
-    except (ValueError, TypeError):
-        return []  # it is written in C and has no signature to read
+    signature, hints = read(component.builds)
+    if signature is None:
+        return []
     given, names = component.arguments
     parameters = list(signature.parameters.values())
     kinds = {parameter.kind for parameter in parameters}
@@ -58,8 +81,97 @@ def argument_faults(component: Component[object]) -> list[ArgumentFault]:
         required = one.default is one.empty and one.kind not in (one.VAR_POSITIONAL, one.VAR_KEYWORD)
         if required and one.name not in taken and (one.name not in names or one.kind is one.POSITIONAL_ONLY):
             problems.append(f"misses {one.name!r}")
-    built_by = f"{describe(component.builds)}{signature.replace(return_annotation=inspect.Signature.empty)}"
-    return [
-        ArgumentFault(component.path, component.place, f"{built_by} {problem}", "correct the declaration")
-        for problem in problems
-    ]
+    faults: list[Fault] = []
+    if problems:
+        built_by = f"{describe(component.builds)}{signature.replace(return_annotation=inspect.Signature.empty)}"
+        faults.extend(
+            ArgumentFault(component.path, component.place, f"{built_by} {problem}", "correct the declaration")
+            for problem in problems
+        )
+    if given > len(positional) and inspect.Parameter.VAR_POSITIONAL not in kinds:
+        return faults  # which of them is meant for which parameter nobody knows
+    for name, node in _by_parameter(component, positional, parameters, by_name):
+        handed = given_by(node)
+        faults.extend(namesake_faults(component, _channels_in(handed), "is given"))
+        if name not in hints or fits(hints[name], handed):
+            continue
+        source, steps = _source(node)
+        if source is not None and override_fault(source) is not None:
+            continue  # it is told there
+        origin = f" ({source.path}{steps})" if source is not None else ""
+        faults.append(
+            TypeFault(
+                component.path,
+                component.place,
+                f"{describe(component.builds)} takes {name!r} as {shown(hints[name])} "
+                f"and is given {shown(handed)}{origin}",
+                "hand over what it takes, or correct the annotation",
+            )
+        )
+    return faults
+
+
+def override_fault(component: Component[object]) -> OverrideFault | None:
+    """Return how what stands in for *component* differs from what was declared, or None."""
+    standing_in = component.overriding
+    if standing_in is None:
+        return None
+    declared, given = returned_by(component.builds), given_by(standing_in)
+    # A subclass may stand in, and so may whatever a protocol asks for.
+    declared = class_in(declared) if isinstance(component.builds, type) else declared
+    if fits(declared, given):
+        return None
+    return OverrideFault(
+        component.path,
+        component.place,
+        f"it is overridden by {shown(given)} and was declared as {shown(declared)}",
+        "override it with one of these, or with a Component that builds one",
+    )
+
+
+def _by_parameter(
+    component: Component[object],
+    positional: list[inspect.Parameter],
+    parameters: list[inspect.Parameter],
+    by_name: set[str],
+) -> Iterator[tuple[str, object]]:
+    """Give the provider of each argument of *component*, with the name of the parameter that it goes to."""
+    unnamed, named = arguments_of(component)
+    rest = {one.kind: one.name for one in parameters}
+    for index, node in enumerate(unnamed):
+        if index < len(positional):
+            yield positional[index].name, node
+        elif inspect.Parameter.VAR_POSITIONAL in rest:
+            yield rest[inspect.Parameter.VAR_POSITIONAL], node
+    for name, node in named.items():
+        if name in by_name:
+            yield name, node
+        elif inspect.Parameter.VAR_KEYWORD in rest:
+            yield rest[inspect.Parameter.VAR_KEYWORD], node
+
+
+def _channels_in(handed: object) -> Iterator[AnyChannel]:
+    """Give the channels on a bus that are handed over, also those in a literal."""
+    if isinstance(handed, Several):
+        for member in handed.members:
+            yield from _channels_in(member)
+    elif isinstance(handed, OnBus):
+        yield handed.channel
+
+
+def _source(node: object) -> tuple[Component[Any] | None, str]:
+    """Return the component that *node* is about, if there is one, and which part of it."""
+    steps = ""
+    for _ in range(_DEPTH):
+        if isinstance(node, Component):
+            return node, steps
+        match gives(node):
+            case Attribute(of, name):
+                node, steps = of, f".{name}{steps}"
+            case Item(of, key):
+                node, steps = of, f"[{key!r}]{steps}"
+            case Other(other):
+                node = other
+            case _:
+                break
+    return None, steps
