@@ -366,7 +366,6 @@ class Anew(Row):
     first = Component(Named, Row.notes.provided, "first", Row.third.provided)
 
 
-@pytest.mark.xfail(reason="what a stand-in or a member before it needs is placed as if it were declared there")
 def test_ties_go_by_declaration_whoever_needs_what() -> None:
     """Those that wait for nobody start as declared, whether a stand-in or a member before them needs them or not."""
     row, anew = Row(), Anew()

@@ -8,8 +8,9 @@ What may import what, from the bottom up; an import contract holds it:
 - `_publish`: the text of a fast publish, and its compilation;
 - `_channel`, `_bound`: the declaration of a channel, and what it is on a bus;
 - `_registry`, `_bus`: the channels of a bus, and the state machine over them;
-- `_providers`, `_component`, `_lifecycle`, `_validation`, `_container`: the
-  container library's side, declaration, what listens, what may be wrong, the
+- `_annotations`, `_fits`: what annotations say, and what fits them;
+- `_providers`, `_component`, `_lifecycle`, `_validation`, `_traps`, `_container`:
+  the container library's side, declaration, what listens, what may be wrong, the
   wiring; dependency-injector is known to the first two and the last alone;
 - `_running`, and beside each other `process` and `testing`.
 
@@ -42,6 +43,7 @@ from typedbus._events import (
 from typedbus._failures import (
     ChannelError,
     ChannelFailures,
+    ComponentDisabled,
     DeclarationError,
     Failure,
     HookTimeout,
@@ -60,8 +62,10 @@ from typedbus._faults import (
     ArgumentFault,
     BusFault,
     ChannelFault,
+    ContributionFault,
     CycleFault,
     DependencyFault,
+    DisabledFault,
     Fault,
     HiddenFault,
     HookFault,
@@ -101,6 +105,7 @@ from typedbus._turns import Limits
 if TYPE_CHECKING:
     from typedbus._component import Component
     from typedbus._container import Container, Override
+    from typedbus._contributed import Contributed
     from typedbus._lifecycle import Exits, Logs, Reloads, Starts, Stops, Ticks
     from typedbus._providers import provided
     from typedbus._running import running
@@ -109,6 +114,7 @@ if TYPE_CHECKING:
 _LATER = {
     "Component": "_component",
     "Container": "_container",
+    "Contributed": "_contributed",
     "Exits": "_lifecycle",
     "Logs": "_lifecycle",
     "Override": "_container",
@@ -173,13 +179,17 @@ __all__ = (
     "ChannelFault",
     "Clock",
     "Component",
+    "ComponentDisabled",
     "Constructed",
     "Constructing",
     "Container",
+    "Contributed",
+    "ContributionFault",
     "CycleFault",
     "DeclarationError",
     "DependencyFault",
     "Disabled",
+    "DisabledFault",
     "Exited",
     "Exiting",
     "Exits",

@@ -12,48 +12,18 @@ import sys
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterable, Sequence
-from queue import SimpleQueue
+from collections.abc import Iterable, Sequence
 
-import attrs
-
-from typedbus._bound import BoundChannel, Subscription
+from typedbus._bound import Subscription
 from typedbus._clock import Clock, SystemClock
+from typedbus._doorbell import Doorbell, MainChannel
 from typedbus._events import Exited, Exiting, LifecycleEvent, Moved, RolledBack, Started, Starting, Stopped, Stopping
-from typedbus._failures import Failure, LimitError, StartCancelled, StillRunning, TransitionError, WaitError
+from typedbus._failures import LimitError, StartCancelled, StillRunning, TransitionError, WaitError
 from typedbus._registry import ASSEMBLE, EXIT, GRACEFUL, MAIN, START, STOP, Registry
 from typedbus._states import State
 from typedbus._transition import Leg, Transition, Waiter
 from typedbus._turns import Limits
 from typedbus._visit import Visit
-
-
-@attrs.define(eq=False)
-class _Doorbell:
-    """What wakes the thread in `Bus.block`; rung by anybody, by signal handlers too."""
-
-    attended: bool = False
-    # Of all queues this alone may be filled by a handler that interrupts its get().
-    queue: SimpleQueue[None] = attrs.field(factory=SimpleQueue)
-
-    def ring(self) -> None:
-        if self.attended:
-            self.queue.put(None)
-
-
-class _MainChannel(BoundChannel[[], None]):
-    """`MAIN`: `Bus.block` sleeps without a time limit until somebody listens."""
-
-    __slots__ = ("_doorbell",)
-
-    def __init__(self, lock: threading.RLock, tell: Callable[[Failure], None], doorbell: _Doorbell) -> None:
-        super().__init__(MAIN, lock, tell)
-        self._doorbell = doorbell
-
-    def _add(self, subscription: Subscription) -> Subscription:
-        added = super()._add(subscription)
-        self._doorbell.ring()
-        return added
 
 
 class Bus(Registry):
@@ -93,8 +63,8 @@ class Bus(Registry):
         self._waiters: list[Waiter] = []
         self._exit_requested = False
         self._causes: list[BaseException] = []
-        self._doorbell = _Doorbell()
-        self._bound[MAIN] = _MainChannel(self._lock, self._observers.tell_failure, self._doorbell)
+        self._doorbell = Doorbell()
+        self._bound[MAIN] = MainChannel(self._lock, self._observers.tell_failure, self._doorbell)
         self._owned: weakref.WeakSet[threading.Thread] = weakref.WeakSet()
 
     @property
@@ -401,8 +371,10 @@ class Bus(Registry):
         assembly = Leg(self, current, None, None, is_up=True)
         starting = Leg(self, current, Starting, Started, is_up=True)
         self._started = starting.well
-        for leg, channel, hook in ((assembly, ASSEMBLE, None), (starting, START, self.limits.hook)):
-            self._visit(leg, self[channel].subscriptions, hook, ("start", self.limits.start, began))
+        whole = ("start", self.limits.start, began)
+        # Building goes on in one thread, and in this one as long as nothing bounds it.
+        self._visit(assembly, self[ASSEMBLE].subscriptions, 1, None, whole)
+        self._visit(starting, self[START].subscriptions, self._workers, self.limits.hook, whole)
         with self._lock:
             if current.goal is not State.STARTED:
                 return
@@ -426,7 +398,9 @@ class Bus(Registry):
         seconds = self.limits.stop
         if is_rollback and self.limits.rollback is not None:
             seconds = self.limits.rollback
-        self._visit(leg, stopping, self.limits.hook, ("rollback" if is_rollback else "stop", seconds, began))
+        self._visit(
+            leg, stopping, self._workers, self.limits.hook, ("rollback" if is_rollback else "stop", seconds, began)
+        )
         self._started = []
         if is_rollback:
             paths = tuple(dict.fromkeys(subscription.path for subscription in leg.well))
@@ -437,7 +411,7 @@ class Bus(Registry):
         self._move(State.EXITING)
         leg = Leg(self, current, Exiting, Exited, is_up=False)
         exiting = list(reversed(self[EXIT].subscriptions))
-        self._visit(leg, exiting, self.limits.hook, ("exit", self.limits.exit, self._clock.now()))
+        self._visit(leg, exiting, self._workers, self.limits.hook, ("exit", self.limits.exit, self._clock.now()))
         self._exit_requested = False
         self._exits += 1
         self._move(State.EXITED)
@@ -447,6 +421,7 @@ class Bus(Registry):
         self,
         leg: Leg,
         subscriptions: Sequence[Subscription],
+        workers: int,
         hook: float | None,
         whole: tuple[str, float | None, float],
     ) -> None:
@@ -457,11 +432,15 @@ class Bus(Registry):
             leg,
             backwards=not leg.is_up,
             clock=self._clock,
-            workers=self._workers,
+            workers=workers,
             hook=hook,
             whole=None if seconds is None else (scope, seconds, began),
             spares=not leg.is_up,
         ).carry_out()
+
+    def _goes_up(self, transition: Transition) -> bool:
+        """Whether *transition* is still the one under way, and a start."""
+        return self._current is transition and transition.goal is State.STARTED
 
     def _move(self, state: State) -> None:
         before = self._state

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Concatenate, Final, Generic, ParamSpec, Protoc
 from typing_extensions import TypeVar
 
 from typedbus._failures import ChannelError, describe
+from typedbus._turns import checked
 
 if TYPE_CHECKING:
     import inspect
@@ -144,10 +145,27 @@ class Channel(Takes[Listens[Args, Result]], Generic[Args, Result]):
         return channel
 
     def calls(
-        self, method: Callable[Concatenate[Owner, Args], Result], /, *, priority: int | None = None
+        self,
+        method: Callable[Concatenate[Owner, Args], Result],
+        /,
+        *,
+        priority: int | None = None,
+        limit: float | None = None,
     ) -> Hook[Owner]:
-        """Declare that *method* of a component listens to this channel: `Component(...).on(channel.calls(Cls.method))`."""
-        return Hook(self, method, priority)
+        """
+        Declare that *method* of a component listens to this channel: `Component(...).on(channel.calls(Cls.method))`.
+
+        Of a method that listens already, by its name or a mark, it says priority and limit.
+
+        Args:
+            method: As its class has it.
+            priority: Its place among the listeners of the channel, lower first; the component's own unless given.
+            limit: How long it may take when the bus starts, stops or exits, in seconds.
+
+        Raises:
+            LimitError: *limit* is no number above 0.
+        """
+        return Hook(self, method, priority, limit)
 
     # A container copies what is handed to its components; a channel is told
     # apart by identity and must come out as itself.
@@ -172,14 +190,22 @@ class Hook(Generic[Owner_contra]):
         channel: The channel that is listened to.
         method: The function as its class has it; a subclass may override it.
         priority: Its place among the listeners, or None for the component's own.
+        limit: How long it may take on the life cycle, in seconds, or None for what `Limits` says.
     """
 
-    __slots__ = ("channel", "method", "priority")
+    __slots__ = ("channel", "limit", "method", "priority")
 
-    def __init__(self, channel: AnyChannel, method: Callable[..., object], priority: int | None = None) -> None:
+    def __init__(
+        self,
+        channel: AnyChannel,
+        method: Callable[..., object],
+        priority: int | None = None,
+        limit: float | None = None,
+    ) -> None:
         self.channel: Final = channel
         self.method: Final = method
         self.priority: Final = priority
+        self.limit: Final = checked(describe(method), limit)
 
     def bind(self, owner: Owner_contra, /) -> Callable[..., object]:
         """Return the method of *owner*, its own override included; a plain function gets *owner* first."""
@@ -198,7 +224,7 @@ MARK: Final = "__typedbus_channels__"
 
 
 def on(
-    channel: Channel[Args, R], /, *, priority: int | None = None
+    channel: Channel[Args, R], /, *, priority: int | None = None, limit: float | None = None
 ) -> Callable[[Callable[Concatenate[Owner, Args], R]], Callable[Concatenate[Owner, Args], R]]:
     """
     Mark a method of a component as a listener of *channel*.
@@ -211,13 +237,14 @@ def on(
     Args:
         channel: Checked against the method by mypy and pyright.
         priority: Its place among the listeners of the channel, lower first; 50 unless given.
+        limit: How long it may take when the bus starts, stops or exits, in seconds.
     """
     if not isinstance(channel, Channel):
         raise ChannelError(channel, "is no channel: @on takes one, as in @on(order_placed)")
 
     def mark(method: Callable[Concatenate[Owner, Args], R]) -> Callable[Concatenate[Owner, Args], R]:
         marks: tuple[Hook[Owner], ...] = getattr(method, MARK, ())
-        setattr(method, MARK, (*marks, channel.calls(method, priority=priority)))
+        setattr(method, MARK, (*marks, channel.calls(method, priority=priority, limit=limit)))
         return method
 
     return mark

@@ -11,7 +11,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final, Generic, ParamSpec, Self
 
 import attrs
@@ -19,10 +19,11 @@ from dependency_injector import providers
 from typing_extensions import TypeVar
 
 from typedbus._channel import AnyChannel, Hook
-from typedbus._failures import DeclarationError, OutsideContainer, describe
+from typedbus._failures import ComponentDisabled, DeclarationError, LimitError, OutsideContainer, describe
 from typedbus._faults import CycleFault, InvalidContainer
 from typedbus._order import dependencies_first
-from typedbus._providers import Provided, injection, is_provider, needs
+from typedbus._providers import Provided, foreseen, injection, is_provider, needs
+from typedbus._turns import checked
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
         def _provide(self, args: tuple[object, ...], kwargs: dict[str, object]) -> object: ...
         def __deepcopy__(self, memo: dict[int, Any]) -> Self: ...
         def reset(self) -> object: ...
+        @property
+        def related(self) -> Iterator[object]: ...
 
 else:
     _Singleton = providers.Singleton
@@ -46,11 +49,13 @@ else:
 
 @attrs.define(eq=False)
 class Home:
-    """The container that components live in: its name, who hears of each that is built, and the lock for it."""
+    """The container that components live in: its name, who hears of what is built, what is, and the lock for it."""
 
+    container: Any  # which knows components, and is not known to them
     name: str
-    announce: Callable[[Component[Any], float], None]
-    building: str = ""
+    constructing: Callable[[Component[Any]], None]
+    constructed: Callable[[Component[Any], float], None]
+    building: Component[Any] | None = None
     lock: threading.RLock = attrs.field(factory=threading.RLock)
 
 
@@ -83,6 +88,10 @@ class Component(_Singleton, Generic[T_co]):
         self.path: str = describe(cls)
         self.hooks: tuple[Hook[Any], ...] = ()
         self.unheard: tuple[AnyChannel, ...] = ()
+        self.limit: float | None = None
+        #: The provider of what says whether it takes part; None is that it does.
+        self.condition: object = None
+        self.reason: str = ""
         self.home: Home | None = None
         self._instance: object = _UNBUILT
         if not callable(cls):
@@ -115,6 +124,45 @@ class Component(_Singleton, Generic[T_co]):
         self.unheard += channels
         return self
 
+    def within(self, seconds: float) -> Self:
+        """
+        Say how long the component's hooks of one start, one stop or one exit may take together.
+
+        A hook that overruns is given up, as `Limits` says; so the hooks run in a
+        thread of their own. Building the component is not counted; the limit of
+        the whole start is what bounds that.
+
+        Returns:
+            The component itself.
+
+        Raises:
+            LimitError: *seconds* is no number above 0.
+        """
+        if seconds is None:
+            raise LimitError(self.path, seconds)
+        self.limit = checked(self.path, seconds)
+        return self
+
+    def enabled(self, condition: bool, /, *, reason: str) -> Self:
+        """
+        Say whether the component takes part, as in ``.enabled(settings.provided.metrics, reason="metrics = false")``.
+
+        *condition* may be what another component provides, which is then built
+        before. It is asked when the component would be built: at the first start,
+        and at the first after each exit. A component that is not enabled is neither
+        built nor started; one that needs it and is enabled is a fault. What
+        overrides the component takes part, whatever the condition says.
+
+        Args:
+            condition: A bool, or the stand-in for one.
+            reason: Why not, if it is false; for reports, pictures and errors.
+
+        Returns:
+            The component itself.
+        """
+        self.condition, self.reason = injection(condition), reason
+        return self
+
     @property
     def provided(self) -> T_co:
         """
@@ -134,6 +182,7 @@ class Component(_Singleton, Generic[T_co]):
 
         Raises:
             OutsideContainer: It is called on the class of a container.
+            ComponentDisabled: It, or what it needs, is not enabled.
             InvalidContainer: Components need each other in a circle.
             Exception: What a constructor raised, with a note that names the component.
         """
@@ -167,15 +216,42 @@ class Component(_Singleton, Generic[T_co]):
                 if not isinstance(needed, Component) or needed.is_built or needed.overriding is not None:
                     continue
                 needed.home = home
-                home.building = needed.path
+                if not needed.is_enabled():
+                    raise ComponentDisabled(needed.path, needed.place, needed.reason)
+                home.building = needed
+                home.constructing(needed)
                 began = time.monotonic()
                 try:
                     needed._instance = super(Component, needed)._provide((), {})
                 except Exception as error:
                     error.add_note(f"raised while {needed.path} was built ({needed.place})")
                     raise
-                home.building = ""
-                home.announce(needed, time.monotonic() - began)
+                home.building = None
+                home.constructed(needed, time.monotonic() - began)
+
+    def is_enabled(self) -> bool:
+        """
+        Whether it takes part; what its condition needs is built for that.
+
+        What is built does, until it is forgotten: it has something to give back at the exit.
+        """
+        condition: Any = self.condition
+        try:
+            return condition is None or self.is_built or self.overriding is not None or bool(condition())
+        except ComponentDisabled:
+            # Nobody can say; that it needs what is not enabled is then the fault.
+            return True
+
+    def foreseen(self) -> bool | None:
+        """Whether it takes part, or None where that is known only when something has been built."""
+        return True if self.condition is None or self.overriding is not None else foreseen(self.condition)
+
+    @property
+    def related(self) -> Iterator[object]:
+        """What the container library is to know that it refers to."""
+        if self.condition is not None:
+            yield self.condition
+        yield from super().related
 
     @property
     def is_built(self) -> bool:
@@ -214,6 +290,8 @@ class Component(_Singleton, Generic[T_co]):
         providers.Singleton.__init__(copied._provider)
         copied.place, copied.path = self.place, self.path
         copied.hooks, copied.unheard = self.hooks, self.unheard
+        copied.limit, copied.reason = self.limit, self.reason
+        copied.condition = None if self.condition is None else providers.deepcopy(self.condition, memo)
         copied.home, copied._instance = None, _UNBUILT
         theirs, ours = self._provider, copied._provider
         ours.set_provides(

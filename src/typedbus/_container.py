@@ -1,56 +1,36 @@
-"""
-Containers: the declarations of an application, and their wiring.
-
-A container is a dynamic container of dependency-injector which makes its own
-copies of what its class declares, so that its instances are of that very class
-and have its methods.
-"""
+"""Containers: the life of what is declared, from the first look at it to the end."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self
+import time
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from typing import Any, Generic
 
-from dependency_injector import containers, providers
+from dependency_injector import providers
 from typing_extensions import TypeVar
 
 from typedbus._bound import BoundChannel, Subscription
 from typedbus._bus import Bus
-from typedbus._channel import DEFAULT_PRIORITY, Hook
+from typedbus._channel import DEFAULT_PRIORITY
 from typedbus._component import Component, Home, cycle_fault
-from typedbus._events import Constructed
-from typedbus._failures import DeclarationError, OverrideError
-from typedbus._faults import BusFault, DependencyFault, Fault, InvalidContainer
+from typedbus._declarations import _NOTHING, Declarations, providers_of
+from typedbus._events import Constructed, Constructing, Disabled, Subscribed
+from typedbus._failures import OverrideError
+from typedbus._faults import BusFault, CycleFault, DependencyFault, DisabledFault, Fault, InvalidContainer
 from typedbus._lifecycle import hook_faults, hooks_of, phase_of, subscribe_hooks
 from typedbus._order import dependencies_first, start_order
-from typedbus._providers import declared_needs, is_provider, needs
-from typedbus._registry import ASSEMBLE, LIFECYCLE
-from typedbus._validation import argument_faults, class_of
+from typedbus._providers import declared_needs, needs
+from typedbus._registry import ASSEMBLE
+from typedbus._states import State
+from typedbus._traps import hidden_faults, lifetime_faults, misspelt_faults, replacement_faults
+from typedbus._turns import Turn
+from typedbus._validation import argument_faults, class_of, override_fault
 
 T = TypeVar("T")
 
-if TYPE_CHECKING:
 
-    class _DynamicContainer:
-        """Hides the container library's class, whose `__getattr__` lets every typo pass."""
-
-        def wire(
-            self,
-            modules: Iterable[object] | None = None,
-            packages: Iterable[object] | None = None,
-            from_package: str | None = None,
-            *,
-            keep_cache: bool | None = None,
-            warn_unresolved: bool = False,
-        ) -> None: ...
-        def unwire(self) -> None: ...
-
-else:
-    _DynamicContainer = containers.DynamicContainer
-
-
-class Container(_DynamicContainer):
+class Container(Declarations):
     """
     The declarations of an application; each instance has components of its own.
 
@@ -70,117 +50,70 @@ class Container(_DynamicContainer):
             use themselves.
     """
 
-    _declared: ClassVar[dict[str, Any]] = {}
-
-    def __init_subclass__(cls) -> None:
-        super().__init_subclass__()
-        cls._declared = dict(cls._declared)
-        for name, value in vars(cls).copy().items():
-            if not is_provider(value) and not isinstance(value, Container):
-                continue
-            path = f"{cls.__name__}.{name}"
-            if name in dir(Container) or name in vars(_EMPTY):
-                place = getattr(value, "place", cls.__module__)
-                raise DeclarationError(path, place, f"containers use the name {name!r} themselves; take another")
-            for replaced in _replaced(cls, name):
-                for old, new in _pairs(replaced, value):
-                    _refuse_circle(path, old, new)
-            if isinstance(value, Component):
-                value.path = path
-            elif isinstance(value, Container):
-                # It is a part of this declaration from here on, and builds nothing.
-                value._settle(None, path)
-            cls._declared[name] = value
-        # Where the container library looks for what its markers refer to.
-        setattr(cls, "providers", {name: value for name, value in cls._declared.items() if is_provider(value)})  # noqa: B010  # hidden from checkers
-
-    def __init__(self) -> None:
-        super().__init__()
-        memo: dict[int, Any] = {}
-        for base in reversed(type(self).__mro__):
-            _replace(base, memo)
-        self._adopt(type(self)._declared, memo)
-        injector = _injector(self)
-        injector.load_config()
-        if injector.is_auto_wiring_enabled():
-            injector.wire()
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
-        known: Self | None = memo.get(id(self))
-        if known is not None:
-            return known
-        copied = type(self).__new__(type(self))
-        memo[id(self)] = copied
-        super(Container, copied).__init__()
-        copied._adopt(self._members, memo)
-        return copied
-
-    def _adopt(self, members: Mapping[str, Any], memo: dict[int, Any]) -> None:
-        """Take copies of *members*; *memo* knows those that were made already."""
-        # Each after what it needs, since copying recurses.
-        originals, _ = dependencies_first(_providers_of(members), declared_needs)
-        for original in originals:
-            providers.deepcopy(original, memo)
-        injector = _injector(self)
-        injector.declarative_parent = type(self)
-        injector.wiring_config = getattr(type(self), "wiring_config", injector.wiring_config)
-        self._members: dict[str, Any] = {}
-        for name, member in members.items():
-            self._members[name] = providers.deepcopy(member, memo)
-            setattr(self, name, self._members[name])
-        self._copies = {id(original): memo[id(original)] for original in originals}
-        self._copies.update((id(copied), copied) for copied in list(self._copies.values()))
+    def _adopt(self, members: Mapping[str, Any], memo: dict[int, Any], known: Mapping[int, Any] = _NOTHING) -> None:
+        super()._adopt(members, memo, known)
         self._bus: Bus | None = None
+        #: Whether the bus is that of another container.
+        self._is_guest = False
+        #: What stands in for the bus that is declared here.
+        self._lent_bus: object = None
         self._exits = 0
         self._subscriptions: dict[int, list[Subscription]] = {}
         self._is_valid = False
-        self._home = Home(type(self).__name__, self._announce)
+        self._home = Home(self, type(self).__name__, self._constructing, self._constructed)
         self._settle(self._home, self._home.name)
-
-    def _settle(self, home: Home | None, path: str) -> None:
-        """Give each component its path, and its home, without which it builds nothing."""
-        for name, member in self._members.items():
-            if isinstance(member, Container):
-                member._settle(home, f"{path}.{name}")
-            elif isinstance(member, Component):
-                member.path = f"{path}.{name}"
-        for node in dependencies_first(_providers_of(self._members), declared_needs)[0]:
-            if isinstance(node, Component):
-                node.home = home
 
     def validate(self) -> None:
         """
         Look for everything that would keep the container from being built and started.
 
-        Arguments that constructors miss or do not know, components that need
-        each other in a circle, dependencies that nobody defined, methods that
-        do not fit the channel that they are to listen to, no bus to listen on.
+        Arguments that constructors miss, do not know or take as something else,
+        components that need each other in a circle, dependencies that nobody
+        defined, methods that do not fit the channel that they are to listen to,
+        no bus to listen on, and what would go wrong without a word.
         Nothing is built and no constructor runs.
 
         Raises:
-            InvalidContainer: With every fault that was found.
+            InvalidContainer: With every fault that was found, in order of declaration.
         """
         if self._is_valid:
             return
         faults: list[Fault] = []
         live, circles = self._live()
+        foreseen = [component.foreseen() for component in live]
+        if False in foreseen and not circles:
+            faults.extend(_disabled_faults(live, _needs_by_number(live), foreseen))
+        declared = [one for one in providers_of(self._members) if isinstance(one, Component)]
+        # Those that stand in for each other are needed by nobody, and may go in a circle, too.
+        overridden = [one for one in declared if one.overriding is not None]
+        nodes: list[object] = list(overridden)
+        met = {frozenset(map(id, circle)) for circle in circles}
+        circles += [one for one in dependencies_first(nodes, needs)[1] if frozenset(map(id, one)) not in met]
         faults.extend(map(cycle_fault, circles))
+        needing_bus: list[Component[object]] = []
         for component in live:
             faults.extend(
                 DependencyFault(component.path, component.place) for need in needs(component) if _is_undefined(need)
             )
-        needing_bus: list[Component[object]] = []
-        for component in live:
             faults.extend(argument_faults(component))
+            faults.extend(hidden_faults(component))
+            faults.extend(lifetime_faults(component))
             cls = class_of(component)
             if cls is not None:
                 hooks = hooks_of(component, cls)
                 faults.extend(hook_faults(component, cls, hooks))
+                faults.extend(misspelt_faults(component, cls, hooks))
                 if hooks:
                     needing_bus.append(component)
+        faults.extend(fault for component in overridden if (fault := override_fault(component)))
+        faults.extend(self._flaws())
+        faults.extend(replacement_faults(self, self._home.name))
+        turns = {component.path: turn for turn, component in enumerate(declared)}
+        # Circles come first: they have no one place.
+        faults.sort(key=lambda fault: -1 if isinstance(fault, CycleFault) else turns.get(fault.path, len(turns)))
         buses = self._buses(live)
-        if needing_bus and not buses:
-            faults.append(_no_bus(self._home.name, needing_bus[0]))
+        if needing_bus and not buses and not self._is_guest:
+            faults.append(_no_bus(self._home.name, self._place, needing_bus[0]))
         if len(buses) > 1:
             faults.append(_several_buses(self._home.name, buses))
         if faults:
@@ -197,10 +130,12 @@ class Container(_DynamicContainer):
         Raises:
             OverrideError: It is no component of this container.
         """
-        copied = self._copies.get(id(component))
+        copied = self._copies.get(id(component), self._lent.get(id(component)))
         if not isinstance(copied, Component):
             raise OverrideError(component.path, component.place, f"it is no component of {self._home.name}")
-        return Override(self, copied)
+        # Around a nested container others may use it as well.
+        whole: Container = self if copied.home is None else copied.home.container
+        return Override(whole, copied, {**whole._lent, **whole._copies, **self._copies})
 
     def _live(self) -> tuple[list[Component[object]], list[list[object]]]:
         """
@@ -208,7 +143,7 @@ class Container(_DynamicContainer):
 
         Not those that only an overridden one needed.
         """
-        roots = _providers_of(self._members)
+        roots = providers_of(self._members)
         everything, _ = dependencies_first(roots, declared_needs)
         wanted_by: dict[int, list[object]] = {id(node): [] for node in everything}
         for node in everything:
@@ -217,9 +152,18 @@ class Container(_DynamicContainer):
         idle: set[int] = set()
         for node in reversed(everything):
             users = wanted_by[id(node)]
-            if users and all(id(user) in idle or _is_overridden(user) for user in users):
+            # Whoever else listens needs a bus as well, and does not say so.
+            is_bus = isinstance(node, Component) and bool(self._buses([node]))
+            if users and not is_bus and all(id(user) in idle or _is_overridden(user) for user in users):
                 idle.add(id(node))
         order, circles = dependencies_first((root for root in roots if id(root) not in idle), needs)
+        # By declaration again: what stands in has the place of what it stands for,
+        # and what is declared nowhere that of who needs it.
+        ranks = {id(one): number for number, root in enumerate(roots) for one in (root, root.last_overriding)}
+        rank = len(roots)
+        for node in reversed(order):
+            rank = ranks.setdefault(id(node), rank)
+        order.sort(key=lambda node: ranks[id(node)])
         # Where a component stands in for another, the other is out of the play.
         return [
             node for node in order if isinstance(node, Component) and not isinstance(node.overriding, Component)
@@ -228,23 +172,51 @@ class Container(_DynamicContainer):
     def _buses(self, live: Iterable[Component[object]]) -> list[Component[object]]:
         return [component for component in live if issubclass(class_of(component) or object, Bus)]
 
-    def attach(self) -> Bus:
+    def attach(self, bus: Bus | None = None) -> Bus:
         """
         Return the container's bus, made ready: who starts it, starts the container.
 
         For who starts and exits the bus by other means than `running` and `run`.
 
+        Args:
+            bus: That of another container, to be shared. It takes the place of
+                the one that is declared here, if any is, and of the one that the
+                container was attached to before.
+
         Raises:
-            InvalidContainer: There is none, or more than one.
+            InvalidContainer: No bus is given, and there is none or more than one.
+            OverrideError: A bus is given, and something is built for another one that has not exited.
         """
-        buses = self._buses(self._live()[0])
-        if len(buses) != 1:
-            raise InvalidContainer(
-                self._home.name,
-                [_several_buses(self._home.name, buses) if buses else _no_bus(self._home.name, None)],
-            )
-        bus = buses[0]()
-        assert isinstance(bus, Bus)
+        live, _ = self._live()
+        own = self._buses(live)
+        if bus is None and self._bus is not None:
+            bus = self._bus
+        elif bus is None:
+            if len(own) != 1:
+                fault = _several_buses(self._home.name, own) if own else _no_bus(self._home.name, self._place, None)
+                raise InvalidContainer(self._home.name, [fault])
+            built = own[0]()
+            assert isinstance(built, Bus)
+            bus = built
+        elif bus is not self._bus:
+            left = self._bus
+            if left is not None and left.state is State.EXITED:
+                # What they took in their constructors they have let go in exit().
+                for component in live:
+                    self._forget(component)
+            users = live if left is not None else [user for component in own for user in self._users(component)]
+            late = next((user for user in users if user.is_built), None)
+            if late is not None:
+                reason = "it is built already; attach the container to another bus before that"
+                raise OverrideError(late.path, late.place, reason)
+            if left is not None:
+                left[ASSEMBLE].unsubscribe(self._assemble)
+            for component in own:
+                injector: Any = component
+                _uncover(component, self._lent_bus)
+                injector.override(lent := providers.Object(bus))
+                self._lent_bus = lent
+            self._is_guest, self._is_valid = True, False
         return self._attach(bus)
 
     def _attach(self, bus: Bus) -> Bus:
@@ -255,41 +227,66 @@ class Container(_DynamicContainer):
 
     def _assemble(self) -> None:
         """Build every component and subscribe what of it listens, in start order."""
+        self._home.building = None
         self.validate()
         bus = self.attach()
-        live, _ = self._live()
+        transition = bus._current
+        declared, _ = self._live()
         if self._exits != bus._exits:
             # What they took in their constructors they have let go in exit().
             self._exits = bus._exits
-            for component in live:
+            # Users first: a long chain that is dropped from its far end is taken apart by recursion.
+            for component in reversed(declared):
                 if component.is_built and component() is not bus:
                     self._forget(component)
-        hooks = {id(component): hooks_of(component, class_of(component) or object) for component in live}
-        for number, phase in start_order(len(live), _needs_by_number(live), [phase_of(hooks[id(c)]) for c in live]):
-            component = live[number]
+        needed = _needs_by_number(declared)
+        enabled = [component.is_enabled() for component in declared]
+        faults = _disabled_faults(declared, needed, enabled)
+        if faults:
+            raise InvalidContainer(self._home.name, faults)
+        for component, takes_part in zip(declared, enabled, strict=True):
+            if not takes_part:
+                bus._tell(Disabled(component.path, component.reason))
+        hooks = [hooks_of(component, class_of(component) or object) for component in declared]
+        turns: dict[int, Turn] = {}
+        for number, phase in start_order(len(declared), needed, [phase_of(listening) for listening in hooks]):
+            component, listening = declared[number], hooks[number]
+            if transition is not None and not bus._goes_up(transition):
+                # A stop or an exit was asked for, or this was given up: nobody waits for the rest.
+                return
+            if not enabled[number]:
+                continue
+            before = sorted(needed[number])
+            turns[number] = Turn(component.path, tuple(turns[other] for other in before), component.limit)
             instance = component()
             if isinstance(instance, Container):
                 continue
-            listening: list[Hook[object]] = hooks[id(component)]
+            began = time.monotonic()
             if type(instance) is not class_of(component):
                 # What a function returns is known only now.
                 listening = hooks_of(component, type(instance))
-                faults = hook_faults(component, type(instance), listening)
-                if faults:
-                    raise InvalidContainer(self._home.name, faults)
-            self._subscriptions[id(component)] = subscribe_hooks(bus, component.path, instance, listening, phase)
+                misfits = hook_faults(component, type(instance), listening)
+                if misfits:
+                    raise InvalidContainer(self._home.name, misfits)
+            self._subscriptions[id(component)] = subscribe_hooks(bus, turns[number], instance, listening, phase)
+            paths = tuple(declared[other].path for other in before)
+            bus._tell(Subscribed(component.path, time.monotonic() - began, paths))
 
-    def _announce(self, component: Component[object], seconds: float) -> None:
+    def _constructing(self, component: Component[object]) -> None:
+        if self._bus is not None:
+            self._bus._tell(Constructing(component.path))
+
+    def _constructed(self, component: Component[object], seconds: float) -> None:
         instance = component()
         if isinstance(instance, Bus):
             self._attach(instance)
         if self._bus is not None:
-            self._bus[LIFECYCLE].publish(Constructed(component.path, seconds))
+            self._bus._tell(Constructed(component.path, seconds))
 
     def _users(self, component: Component[Any]) -> list[Component[object]]:
         """Return *component* and those that need it, near or far."""
         users: dict[int, Component[object]] = {id(component): component}
-        for node in dependencies_first(_providers_of(self._members), declared_needs)[0]:
+        for node in dependencies_first(providers_of(self._members), declared_needs)[0]:
             if any(id(need) in users for need in declared_needs(node)):
                 users[id(node)] = node
         return [user for user in users.values() if isinstance(user, Component)]
@@ -316,15 +313,20 @@ class _Assembly(Subscription):
 
     @property
     def name(self) -> str:
-        return self._home.building or self._home.name
+        return self._home.building.path if self._home.building is not None else self._home.name
+
+    @property
+    def place(self) -> str:
+        return self._home.building.place if self._home.building is not None else super().place
 
 
 class Override(Generic[T]):
     """One component of one container, to be replaced; made by `Container.override`."""
 
-    def __init__(self, container: Container, component: Component[T]) -> None:
+    def __init__(self, container: Container, component: Component[T], copies: dict[int, Any]) -> None:
         self._container = container
         self._component = component
+        self._copies = copies
 
     @contextlib.contextmanager
     def by(self, replacement: T | Component[T]) -> Generator[None, None, None]:
@@ -350,75 +352,26 @@ class Override(Generic[T]):
         standing_in: Any = providers.Object(replacement)
         if isinstance(replacement, Component):
             # What it refers to in the class of the container is in this instance a copy.
-            standing_in = providers.deepcopy(replacement, dict(container._copies))
+            standing_in = providers.deepcopy(replacement, dict(self._copies))
             standing_in.home, standing_in.path = component.home, component.path
         injector.override(standing_in)
         container._is_valid = False
         try:
             yield
         finally:
-            own = [node for node in dependencies_first([standing_in], needs)[0] if id(node) not in container._copies]
+            own = [node for node in dependencies_first([standing_in], needs)[0] if id(node) not in self._copies]
             for user in (*users, *own):
                 container._forget(user)
-            injector.reset_last_overriding()
+            _uncover(component, standing_in)
             container._is_valid = False
 
 
-def _injector(container: Container) -> containers.DynamicContainer:
-    injector: Any = container
-    return injector  # type: ignore[no-any-return]  # it is one, unknown to checkers
-
-
-def _providers_of(members: Mapping[str, Any]) -> list[Any]:
-    """Return the providers among *members* and in the containers among them, in order of declaration."""
-    found: list[Any] = []
-    for member in members.values():
-        if isinstance(member, Container):
-            found.extend(_providers_of(member._members))
-        else:
-            found.append(member)
-    return found
-
-
-def _replace(base: type, memo: dict[int, Any]) -> None:
-    """
-    Let what the class *base* declares stand for what its bases declare under the same name.
-
-    What a replacement itself needs is as it was, so that it may wrap what it replaces.
-    """
-    if not issubclass(base, Container):
-        return
-    for name, value in vars(base).items():
-        for replaced in _replaced(base, name):
-            for old, new in _pairs(replaced, value):
-                for original in dependencies_first([new], declared_needs)[0]:
-                    providers.deepcopy(original, memo)
-                memo[id(old)] = memo[id(new)]
-
-
-def _replaced(base: type, name: str) -> list[object]:
-    """Return what the bases of the class *base* declare as *name*."""
-    return [
-        above._declared[name] for above in base.__bases__ if issubclass(above, Container) and name in above._declared
-    ]
-
-
-def _pairs(old: object, new: object) -> Iterator[tuple[object, object]]:
-    if isinstance(old, Container) and isinstance(new, Container):
-        for name, member in old._members.items():
-            yield from _pairs(member, new._members.get(name))
-    elif is_provider(old) and is_provider(new) and old is not new:
-        yield old, new
-
-
-def _refuse_circle(path: str, old: object, new: object) -> None:
-    """Raise if *new* takes the place of *old* and needs something that needs *old*; it may wrap *old* itself."""
-    for node in dependencies_first([new], declared_needs)[0]:
-        if node is not new and node is not old and any(need is old for need in declared_needs(node)):
-            place, between = getattr(new, "place", repr(new)), getattr(node, "path", repr(node))
-            raise DeclarationError(
-                path, place, f"it needs {between}, which needs what this takes the place of; they would go in a circle"
-            )
+def _uncover(component: Any, standing_in: object) -> None:
+    """Take away *standing_in*, whatever came above it meanwhile."""
+    others = [one for one in component.overridden if one is not standing_in]
+    component.reset_override()
+    for one in others:
+        component.override(one)
 
 
 def _is_overridden(node: Any) -> bool:
@@ -443,10 +396,24 @@ def _needs_by_number(live: list[Component[object]]) -> dict[int, set[int]]:
     return {numbers[id(component)]: reached[id(component)] for component in live}
 
 
-def _no_bus(container: str, needing: Component[object] | None) -> BusFault:
+def _disabled_faults(
+    live: Sequence[Component[object]], needed: Mapping[int, Iterable[int]], enabled: Sequence[bool | None]
+) -> list[Fault]:
+    """Return a fault for each component that is *enabled* and needs one that is not; of None nobody knows yet."""
+    return [
+        DisabledFault(component.path, component.place, live[other].path, live[other].reason)
+        for number, component in enumerate(live if False in enabled else ())
+        if enabled[number]
+        for other in sorted(needed[number])
+        if enabled[other] is False
+    ]
+
+
+def _no_bus(container: str, place: str, needing: Component[object] | None) -> BusFault:
     who = f"{needing.path} listens to channels" if needing else "it is to be started"
-    place = needing.place if needing else "its class"
-    return BusFault(container, place, f"it has no bus, and {who}", "declare one: bus = Component(Bus)")
+    return BusFault(
+        container, needing.place if needing else place, f"it has no bus, and {who}", "declare one: bus = Component(Bus)"
+    )
 
 
 def _several_buses(container: str, buses: list[Component[object]]) -> BusFault:
@@ -456,4 +423,4 @@ def _several_buses(container: str, buses: list[Component[object]]) -> BusFault:
     )
 
 
-_EMPTY = Container()
+Declarations._reserved = frozenset({*dir(Container), *vars(Container())})

@@ -169,7 +169,12 @@ def leave(leaving: BaseException, failed: BaseException) -> None:
     """
     if isinstance(leaving, SystemExit) and leaving.code in (None, 0):
         leaving.code = 1
-    failed.__cause__ = leaving.__cause__
+    chain = [failed]
+    # One exception object may be raised again and again: no link is to lead back.
+    while (cause := chain[-1].__cause__) is not None and all(cause is not link for link in (leaving, *chain)):
+        chain.append(cause)
+    before = leaving.__cause__
+    chain[-1].__cause__ = None if any(before is link for link in chain) else before
     leaving.__cause__ = failed
 
 
@@ -362,6 +367,19 @@ class OutsideContainer(RuntimeError):
             f"{self.path} ({self.place}) is a declaration and builds nothing; "
             f"call it on an instance of its container: {way_out}"
         )
+
+
+class ComponentDisabled(LookupError):
+    """Raised when a component is called that is not enabled, or one that needs it."""
+
+    def __init__(self, path: str, place: str, reason: str) -> None:
+        super().__init__(path, place, reason)
+        self.path = path
+        self.place = place
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"{self.path} ({self.place}) is not enabled: {self.reason}"
 
 
 class OverrideError(RuntimeError):

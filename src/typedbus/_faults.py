@@ -100,6 +100,25 @@ class TypeFault(Fault):
     """A component is given an argument of another type than it takes."""
 
 
+class DisabledFault(Fault):
+    """A component needs another that is not enabled."""
+
+    def __init__(self, path: str, place: str, disabled: str, reason: str) -> None:
+        super().__init__(
+            path,
+            place,
+            f"it needs {disabled}, which is not enabled: {reason}",
+            "enable it on the same condition, or let it do without",
+        )
+        self.args: tuple[object, ...] = (path, place, disabled, reason)
+        self.disabled = disabled
+        self.reason = reason
+
+
+class ContributionFault(Fault):
+    """What a distribution contributes cannot be loaded, or is no container."""
+
+
 class InvalidContainer(ExceptionGroup[Fault]):
     """
     Raised by `validate()`, and by everything that starts a container, for its faults.

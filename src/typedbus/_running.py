@@ -1,35 +1,48 @@
-"""A container that runs for the length of a block."""
+"""Containers that run for the length of a block, on one bus."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 
 from typing_extensions import TypeVar
 
+from typedbus._bus import Bus
 from typedbus._container import Container
 from typedbus._failures import TransitionError
+from typedbus._faults import Fault, InvalidContainer
 from typedbus._states import State
+from typedbus._turns import Limits
 
 C = TypeVar("C", bound=Container)
 
 
 @contextlib.contextmanager
-def running(container: C) -> Generator[C, None, None]:
+def running(
+    container: C, /, *others: Container, workers: int | None = None, limits: Limits | None = None
+) -> Generator[C, None, None]:
     """
-    Start *container*, give it, and exit its bus at the end of the block, whatever happens.
+    Start *container* and *others*, give the first, and exit its bus at the end of the block, whatever happens.
 
     For tests, and for programs that own their process: it touches no signal and
-    waits for nothing.
+    waits for nothing. Several containers share the bus of the first, in whose
+    place they put no other; each starts after those before it, as far as
+    priorities allow.
+
+    Args:
+        container: The one that declares the bus.
+        others: Containers that listen and publish on it as well.
+        workers: How many components may start, or stop, side by side; unless given, what the bus says.
+        limits: How long hooks, a start and a stop may take; unless given, what the bus says.
 
     Raises:
-        InvalidContainer: Before anything is built.
+        InvalidContainer: Before anything is built, with the faults of all of them.
+        LimitError: *workers* is no whole number from 1 up.
         TransitionError: The bus is running already, which is then left alone.
         TransitionFailures: The container did not start, or did not end well.
         BaseExceptionGroup: What the block raised, together with how the exit failed.
     """
-    container.validate()
-    bus = container.attach()
+    bus = attached((container, *others), workers, limits)
     if bus.state not in (State.STOPPED, State.EXITED):
         raise TransitionError(bus.state, State.STARTING)
     try:
@@ -42,3 +55,32 @@ def running(container: C) -> Generator[C, None, None]:
             raise BaseExceptionGroup("the block failed, and so did the exit after it", [error, failed]) from None
         raise
     bus.exit()
+
+
+def attached(containers: Sequence[Container], workers: int | None, limits: Limits | None) -> Bus:
+    """
+    Return the bus of the first of *containers*, with all of them attached to it, ready to be started.
+
+    Raises:
+        InvalidContainer: With the faults of all of them.
+        LimitError: *workers* is no whole number from 1 up.
+    """
+    first, *others = containers
+    faults: list[Fault] = []
+    for container in others:
+        container._is_guest = True
+    for container in containers:
+        try:
+            container.validate()
+        except InvalidContainer as invalid:
+            faults.extend(fault for fault in invalid.exceptions if isinstance(fault, Fault))
+    if faults:
+        raise InvalidContainer(", ".join(type(container).__name__ for container in containers), faults)
+    bus = first.attach()
+    for container in others:
+        container.attach(bus)
+    if workers is not None:
+        bus.workers = workers
+    if limits is not None:
+        bus.limits = limits
+    return bus

@@ -22,6 +22,8 @@ from typedbus._console import Console, console
 from typedbus._container import Container
 from typedbus._failures import NotMainThread, StartCancelled, StillRunning
 from typedbus._faults import InvalidContainer
+from typedbus._running import attached
+from typedbus._turns import Limits
 
 OK: Final = 0
 NOT_STARTED: Final = 1
@@ -29,16 +31,29 @@ SOFTWARE: Final = 70  # EX_SOFTWARE of sysexits.h
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 
 
-def run(container: Container | type[Container], /) -> int:
+def run(
+    container: Container | type[Container],
+    /,
+    *others: Container | type[Container],
+    workers: int | None = None,
+    limits: Limits | None = None,
+) -> int:
     """
-    Start *container*, or an instance of it, serve until its bus exits, and return the exit status.
+    Start *container* and *others*, or instances of them, serve until their bus exits, and return the exit status.
 
-    ``raise SystemExit(run(Shop))`` is the whole of a program. The life cycle and
+    ``raise SystemExit(run(Shop))`` is the whole of a program. Several containers
+    share the bus of the first. The life cycle and
     what is published on `LOG` are told on stderr as they happen. SIGINT and
     SIGTERM ask for the exit, which also breaks off a start; a second one forces
     it: the process ends at once with 128 + the signal's number, and tells where
     every thread was. So does a thread that the bus owns and that does not end,
     with 70. The signal handlers that were there before are put back.
+
+    Args:
+        container: The one that declares the bus.
+        others: Containers that listen and publish on it as well.
+        workers: How many components may start, or stop, side by side; unless given, what the bus says.
+        limits: How long hooks, a start and a stop may take; unless given, what the bus says.
 
     Returns:
         0 after an orderly run; 1 if the container is invalid or did not start;
@@ -46,13 +61,13 @@ def run(container: Container | type[Container], /) -> int:
 
     Raises:
         NotMainThread: It is called in another thread.
+        LimitError: *workers* is no whole number from 1 up.
     """
     if threading.current_thread() is not threading.main_thread():
         raise NotMainThread
     try:
-        instance = container() if isinstance(container, type) else container
-        instance.validate()
-        bus = instance.attach()
+        instances = [one() if isinstance(one, type) else one for one in (container, *others)]
+        bus = attached(instances, workers, limits)
     except InvalidContainer as invalid:
         print(f"error: {invalid}", file=sys.stderr)
         return NOT_STARTED

@@ -1,0 +1,251 @@
+"""
+Declarations: what stands in the body of a container, and the copies that an instance makes of it.
+
+An instance is a dynamic container of the container library which makes its own
+copies of what its class declares, so that instances are of that very class and
+have its methods.
+"""
+
+from __future__ import annotations
+
+import sys
+import types
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
+
+from dependency_injector import containers, providers
+
+from typedbus._component import Component, Home
+from typedbus._failures import DeclarationError
+from typedbus._faults import Fault
+from typedbus._order import dependencies_first
+from typedbus._providers import declared_needs, is_provider
+
+if TYPE_CHECKING:
+
+    class _DynamicContainer:
+        """Hides the container library's class, whose `__getattr__` lets every typo pass."""
+
+        def wire(
+            self,
+            modules: Iterable[object] | None = None,
+            packages: Iterable[object] | None = None,
+            from_package: str | None = None,
+            *,
+            keep_cache: bool | None = None,
+            warn_unresolved: bool = False,
+        ) -> None: ...
+        def unwire(self) -> None: ...
+
+else:
+    _DynamicContainer = containers.DynamicContainer
+
+
+_NOTHING: Final[Mapping[int, Any]] = types.MappingProxyType({})
+
+
+class Declarations(_DynamicContainer):
+    """What a container is made of; `Container` says the rest."""
+
+    _declared: ClassVar[dict[str, Any]] = {}
+    #: What takes the place of what, in the order in which it is to be copied.
+    _replacements: ClassVar[list[tuple[Any, Any]]] = []
+
+    #: The names that containers use themselves.
+    _reserved: ClassVar[frozenset[str]] = frozenset()
+    #: File and line of the class.
+    _place: ClassVar[str] = ""
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        caller = sys._getframe(1)
+        cls._place = f"{caller.f_code.co_filename}:{caller.f_lineno}"
+        inherited = [base for base in cls.__mro__[1:] if issubclass(base, Declarations)]
+        # As attributes are looked up, and each base's in its own order.
+        cls._declared = {}
+        for base in inherited:
+            for name, value in base._declared.items():
+                nearest = next((vars(one)[name] for one in inherited if name in vars(one)), value)
+                cls._declared.setdefault(name, nearest if _is_declaration(nearest) else value)
+        for name, value in vars(cls).copy().items():
+            if not _is_declaration(value):
+                continue
+            path = f"{cls.__name__}.{name}"
+            if name in cls._reserved:
+                place = getattr(value, "place", cls.__module__)
+                raise DeclarationError(path, place, f"containers use the name {name!r} themselves; take another")
+            if isinstance(value, Component):
+                value.path = path
+            elif isinstance(value, Declarations):
+                # It is a part of this declaration from here on, and builds nothing.
+                value._settle(None, path)
+            cls._declared[name] = value
+        cls._replacements = _replacements(cls)
+        # Where the container library looks for what its markers refer to.
+        setattr(cls, "providers", {name: value for name, value in cls._declared.items() if is_provider(value)})  # noqa: B010  # hidden from checkers
+
+    def __init__(self) -> None:
+        self._take({})
+        injector = _injector(self)
+        injector.load_config()
+        if injector.is_auto_wiring_enabled():
+            injector.wire()
+
+    def _take(self, memo: dict[int, Any]) -> None:
+        """Take copies of what the class declares; *memo* knows those that were made already."""
+        for old, new in type(self)._replacements:
+            # Each after what it needs, and nothing past what has its copy: that may be another's.
+            for original in dependencies_first([new], lambda node: [] if id(node) in memo else declared_needs(node))[0]:
+                providers.deepcopy(original, memo)
+            memo[id(old)] = memo[id(new)]
+        self._adopt(type(self)._declared, memo)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        known: Self | None = memo.get(id(self))
+        if known is not None:
+            return known
+        copied = type(self).__new__(type(self))
+        memo[id(self)] = copied
+        copied._adopt(self._members, memo, self._copies)
+        return copied
+
+    def _adopt(self, members: Mapping[str, Any], memo: dict[int, Any], known: Mapping[int, Any] = _NOTHING) -> None:
+        """
+        Take copies of *members*; *memo* knows those that were made already.
+
+        Who refers to what *members* were copied from themselves, *known*, gets these.
+        """
+        super().__init__()
+        # Each after what it needs, since copying recurses.
+        originals, _ = dependencies_first(providers_of(members), declared_needs)
+        for original in originals:
+            providers.deepcopy(original, memo)
+        memo.update([(key, memo[id(one)]) for key, one in known.items() if id(one) in memo])
+        injector = _injector(self)
+        injector.declarative_parent = type(self)
+        injector.wiring_config = getattr(type(self), "wiring_config", injector.wiring_config)
+        self._members: dict[str, Any] = {}
+        for name, member in members.items():
+            self._members[name] = providers.deepcopy(member, memo)
+            setattr(self, name, self._members[name])
+        self._copies = {id(original): memo[id(original)] for original in originals}
+        self._copies.update((key, memo[key]) for key in known if key in memo)
+        self._copies.update((id(copied), copied) for copied in list(self._copies.values()))
+        #: Those of what was contributed, here or further inside.
+        self._lent: dict[int, Any] = {}
+        for member in self._members.values():
+            if isinstance(member, Declarations):
+                self._lent.update(member._lent)
+
+    def _settle(self, home: Home | None, path: str) -> None:
+        """Give each component its path, and its home, without which it builds nothing."""
+        for name, member in self._members.items():
+            if isinstance(member, Declarations):
+                member._settle(home, self._path_of(path, name))
+            elif isinstance(member, Component):
+                member.path = self._path_of(path, name)
+        for node in dependencies_first(providers_of(self._members), declared_needs)[0]:
+            if isinstance(node, Component):
+                node.home = home
+
+    def _path_of(self, path: str, name: str) -> str:
+        """Return the path of the member *name*, where that of the container is *path*."""
+        return f"{path}.{name}"
+
+    def _flaws(self) -> list[Fault]:
+        """Return what is wrong with the declarations themselves, here and in the containers among them."""
+        inner = [member for member in self._members.values() if isinstance(member, Declarations)]
+        return [flaw for member in inner for flaw in member._flaws()]
+
+
+def _is_declaration(value: object) -> bool:
+    return is_provider(value) or isinstance(value, Declarations)
+
+
+def _injector(container: Declarations) -> containers.DynamicContainer:
+    injector: Any = container
+    return injector  # type: ignore[no-any-return]  # it is one, unknown to checkers
+
+
+def providers_of(members: Mapping[str, Any]) -> list[Any]:
+    """Return the providers among *members* and in the containers among them, in order of declaration."""
+    found: list[Any] = []
+    for member in members.values():
+        if isinstance(member, Declarations):
+            found.extend(providers_of(member._members))
+        else:
+            found.append(member)
+    return found
+
+
+def _replacements(cls: type[Declarations]) -> list[tuple[Any, Any]]:
+    """
+    Return which declaration takes the place of which in the class *cls*, in the order in which to copy the former.
+
+    A replacement may wrap what it replaces, and gets what the next class along
+    the method resolution order has in that place. Whatever else it needs is what is in force.
+
+    Raises:
+        DeclarationError: One needs another user of what it replaces.
+    """
+    pairs: dict[tuple[int, int], tuple[object, object]] = {}
+    names: dict[int, str] = {}
+    # From the base classes up, so that the last word is that of *cls*.
+    for base in reversed(cls.__mro__):
+        above = [one for one in base.__mro__[1:] if issubclass(one, Declarations)]
+        for name, value in base._declared.items() if issubclass(base, Declarations) else ():
+            for old, new in (pair for one in above for pair in _pairs(one._declared.get(name), value)):
+                pairs.setdefault((id(old), id(new)), (old, new))
+                names[id(new)] = name
+    in_force = {id(old): new for old, new in pairs.values()}
+    #: What each one that is in force takes the place of, near or far.
+    places: dict[int, list[object]] = {}
+    for old, new in pairs.values():
+        if id(new) not in in_force:
+            places.setdefault(id(new), []).append(old)
+    winners = [new for _, new in pairs.values() if id(new) in places]
+    declared = {id(node) for node in providers_of(cls._declared)}
+    wrapping = set()
+    for new in winners:
+        lost = {id(old) for old in places[id(new)]}
+        # Nobody else has what stands there without a name.
+        own, _ = dependencies_first(
+            declared_needs(new),
+            lambda node: [] if id(node) in declared or id(node) in in_force else declared_needs(node),
+        )
+        if any(id(node) in lost for node in own):
+            wrapping.add(id(new))
+
+    def needed(node: object) -> list[object]:
+        users = [node, *places[id(node)]] if id(node) in wrapping else [node]
+        return [in_force.get(id(need), need) for user in users for need in declared_needs(user)]
+
+    order, circles = dependencies_first(winners, needed)
+    for circle in circles:
+        new = next((node for node in circle if id(node) in places), None)
+        between = next((node for node in circle if node is not new and id(node) in declared), None)
+        if new is not None and between is not None:
+            raise DeclarationError(
+                f"{cls.__name__}.{names[id(new)]}",
+                getattr(new, "place", repr(new)),
+                f"it needs {getattr(between, 'path', repr(between))}, which needs what this takes the place of; "
+                "they would go in a circle",
+            )
+    takes: dict[int, list[int]] = {}
+    for winner, replaced in places.items():
+        for old in replaced:
+            takes.setdefault(id(old), []).append(winner)
+    found: dict[int, list[tuple[Any, Any]]] = {id(new): [] for new in order}
+    for old, new in pairs.values():
+        for winner in takes.get(id(old), ()):
+            if id(new) == winner or (winner in wrapping and winner in takes.get(id(new), ())):
+                found[winner].append((old, new))
+    return [pair for new in order for pair in found[id(new)]]
+
+
+def _pairs(old: object, new: object) -> Iterator[tuple[object, object]]:
+    if isinstance(old, Declarations) and isinstance(new, Declarations):
+        for name, member in old._members.items():
+            yield from _pairs(member, new._members.get(name))
+    elif is_provider(old) and is_provider(new) and old is not new:
+        yield old, new
