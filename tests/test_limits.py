@@ -1,0 +1,535 @@
+"""Time limits: what overruns is named and left behind, and everybody else is served all the same."""
+
+from __future__ import annotations
+
+import contextvars
+import pickle
+import re
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from typedbus import (
+    EXIT,
+    LOG,
+    START,
+    STOP,
+    Bus,
+    Component,
+    Container,
+    HookTimeout,
+    LimitError,
+    Limits,
+    State,
+    TransitionFailures,
+    WaitError,
+    on,
+    running,
+)
+from typedbus.testing import FakeClock
+
+
+class Hang:
+    """Where hooks hang until the test is over; who is to see it may wait for one that does."""
+
+    def __init__(self) -> None:
+        self.is_over = threading.Event()
+        self.hanging = threading.Semaphore(0)
+
+    def wait(self) -> None:
+        """Hang."""
+        self.hanging.release()
+        self.is_over.wait()
+
+
+class Part:
+    """Starts and stops, and notes it; hangs where it is told to, until the test is over."""
+
+    def __init__(self, notes: list[str], name: str, hang: Hang, hangs: str = "", *needs: object) -> None:
+        self.notes, self.name, self.hang, self.hangs = notes, name, hang, hangs
+
+    def start(self) -> None:
+        """Note it, or hang."""
+        self.go("start")
+
+    def stop(self) -> None:
+        """Note it, or hang."""
+        self.go("stop")
+
+    def exit(self) -> None:
+        """Note it, or hang."""
+        self.go("exit")
+
+    def go(self, hook: str) -> None:
+        """Note *hook*, and hang if this is where."""
+        self.notes.append(f"{hook} {self.name}")
+        if hook in self.hangs.split():
+            self.hang.wait()
+
+
+class Parts:
+    """Containers of parts for one test, whose time goes on when the test says so."""
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+        self.hang = Hang()
+        self.clock = FakeClock()
+
+    def part(self, name: str, hangs: str = "", *needs: object) -> Component[Part]:
+        """Declare a part that hangs in the hooks *hangs*."""
+        return Component(Part, self.notes, name, self.hang, hangs, *needs)
+
+    def container(self, limits: Limits, workers: int = 1, /, **members: Any) -> Any:
+        """Return a container of *members* with a bus under *limits*."""
+        bus = Component(Bus, clock=self.clock, workers=workers, limits=limits)
+        made: Callable[[], Container] = type("Shop", (Container,), {"bus": bus, **members})
+        return made()
+
+    def in_thread(self, call: Callable[[], None]) -> Callable[[], BaseException | None]:
+        """Call it in a thread, and return what waits for the end and gives what it raised."""
+        raised: list[BaseException] = []
+
+        def guarded() -> None:
+            try:
+                call()
+            except BaseException as error:
+                raised.append(error)
+
+        thread = threading.Thread(target=guarded)
+        thread.start()
+
+        def outcome() -> BaseException | None:
+            thread.join(10)
+            assert not thread.is_alive()
+            return raised[0] if raised else None
+
+        return outcome
+
+    def overrun(self, call: Callable[[], None], *seconds: float) -> TransitionFailures:
+        """Call it, let *seconds* pass one after the other, each when a hook hangs, and return the failures."""
+        outcome = self.in_thread(call)
+        for each in seconds:
+            assert self.hang.hanging.acquire(timeout=10)
+            self.clock.advance(each)
+        failed = outcome()
+        assert isinstance(failed, TransitionFailures)
+        return failed
+
+
+@pytest.fixture
+def parts() -> Iterator[Parts]:
+    """Give the parts of a test, none of which hangs longer than that."""
+    made = Parts()
+    yield made
+    made.hang.is_over.set()
+
+
+def timeouts(failed: TransitionFailures) -> list[HookTimeout]:
+    """Return the time-outs among *failed*; there must be nothing else."""
+    found = [error for error in failed.exceptions if isinstance(error, HookTimeout)]
+    assert len(found) == len(failed.exceptions)
+    return found
+
+
+def test_a_hook_that_overruns_is_named_with_all_that_is_known(parts: Parts) -> None:
+    """Component, hook, place, how long, whose limit, where its thread is, and who waits for it."""
+    database = parts.part("database", "start")
+    orders = parts.part("orders", "", database.provided)
+    shop = parts.container(
+        Limits(hook=5), first=parts.part("first"), database=database, orders=orders,
+        desk=parts.part("desk", "", orders.provided), other=parts.part("other"),
+    )  # fmt: skip
+
+    failed = parts.overrun(shop.attach().start, 5)
+
+    (error,) = timeouts(failed)
+    assert (error.path, error.hook, error.seconds, error.limit, error.scope) == ("Shop.database", "start", 5, 5, "hook")
+    assert error.place == f"{__file__}:{Part.start.__code__.co_firstlineno}"
+    assert error.waiting == ("Shop.orders", "Shop.desk")
+    assert [line.rpartition(" in ")[2] for line in error.stack.splitlines()[::2]][:2] == ["start", "go"]
+    assert "self.hang.wait()" in error.stack
+    assert str(error).startswith(
+        f"Shop.database has not returned from start ({error.place}) after 5.00 s, its limit is 5 s; "
+        "Shop.orders, Shop.desk wait for it; it is at:\n"
+    )
+
+
+def test_a_start_that_overran_is_rolled_back_and_a_second_one_works(parts: Parts) -> None:
+    """Hook 5 of 10 hangs: 4 to 1 are stopped, the bus is STOPPED, and starts when the trouble is over."""
+    shop = parts.container(
+        Limits(hook=1),
+        **{f"p{number}": parts.part(str(number), "start" if number == 5 else "") for number in range(1, 11)},
+    )
+    bus = shop.attach()
+
+    failed = parts.overrun(bus.start, 1)
+
+    assert (failed.goal, failed.state, bus.state) == (State.STARTED, State.STOPPED, State.STOPPED)
+    assert parts.notes == [*(f"start {n}" for n in range(1, 6)), *(f"stop {n}" for n in range(4, 0, -1))]
+
+    shop.p5().hangs = ""
+    bus.start()
+
+    assert bus.state is State.STARTED
+
+
+def test_what_hangs_keeps_nobody_from_being_stopped(parts: Parts) -> None:
+    """Each that hangs is told; the others are called in their turn."""
+    shop = parts.container(
+        Limits(hook=2),
+        a=parts.part("a"),
+        b=parts.part("b", "stop"),
+        c=parts.part("c"),
+        d=parts.part("d", "stop"),
+    )
+    bus = shop.attach()
+    bus.start()
+    del parts.notes[:]
+
+    failed = parts.overrun(bus.stop, 2, 2)
+
+    assert parts.notes == ["stop d", "stop c", "stop b", "stop a"]
+    assert [(error.path, error.hook) for error in timeouts(failed)] == [("Shop.d", "stop"), ("Shop.b", "stop")]
+    assert bus.state is State.STOPPED
+
+
+def test_who_waits_for_a_stop_is_who_is_needed(parts: Parts) -> None:
+    """A component stops before what it needs, which waits for it."""
+    a = parts.part("a")
+    b = parts.part("b", "", a.provided)
+    shop = parts.container(Limits(hook=2), a=a, b=b, c=parts.part("c", "stop", b.provided), d=parts.part("d"))
+    bus = shop.attach()
+    bus.start()
+
+    failed = parts.overrun(bus.stop, 2)
+
+    assert timeouts(failed)[0].waiting == ("Shop.b", "Shop.a")
+
+
+@pytest.mark.parametrize("workers", [1, 4])
+def test_when_the_time_of_a_stop_is_spent_the_rest_share_as_much_again(parts: Parts, workers: int) -> None:
+    """Everybody is called, each for an equal part, and the whole takes no more than twice the limit."""
+    c = parts.part("c", "stop")
+    b = parts.part("b", "stop", c.provided)
+    shop = parts.container(Limits(stop=8), workers, c=c, b=b, a=parts.part("a", "stop", b.provided))
+    bus = shop.attach()
+    bus.start()
+    del parts.notes[:]
+
+    failed = parts.overrun(bus.stop, 8, 4, 4)
+
+    assert parts.notes == ["stop a", "stop b", "stop c"]
+    assert [(error.scope, error.limit, error.seconds) for error in timeouts(failed)] == [
+        ("stop", 8, 8),
+        ("stop", 8, 4),
+        ("stop", 8, 4),
+    ]
+
+
+def test_time_that_one_leaves_over_is_there_for_the_next(parts: Parts) -> None:
+    """After the limit the parts are equal for those that are left just then."""
+    shop = parts.container(Limits(stop=8), c=parts.part("c", "stop"), b=parts.part("b"), a=parts.part("a", "stop"))
+    bus = shop.attach()
+    bus.start()
+
+    failed = parts.overrun(bus.stop, 8, 8)
+
+    assert [error.seconds for error in timeouts(failed)] == [8, 8]
+
+
+def test_a_start_whose_time_is_spent_calls_nobody_else(parts: Parts) -> None:
+    """What had started is stopped, in the time of the rollback."""
+    shop = parts.container(
+        Limits(start=8, rollback=3, stop=100), a=parts.part("a", "stop"), b=parts.part("b", "start"), c=parts.part("c")
+    )
+
+    failed = parts.overrun(shop.attach().start, 8, 3)
+
+    assert parts.notes == ["start a", "start b", "stop a"]
+    assert [(error.path, error.scope, error.limit) for error in timeouts(failed)] == [
+        ("Shop.b", "start", 8),
+        ("Shop.a", "rollback", 3),
+    ]
+    assert "the limit of the whole start is 8 s" in str(timeouts(failed)[0])
+
+
+def test_a_hook_that_comes_when_the_time_is_spent_is_not_called(parts: Parts) -> None:
+    """One that took all of the time and returned leaves none to the next, which is told so."""
+
+    class Slow:
+        def start(self) -> None:
+            parts.clock._now += 9
+
+    shop = parts.container(Limits(start=8), a=Component(Slow), b=parts.part("b"))
+    bus = shop.attach()
+
+    with pytest.raises(TransitionFailures) as failed:
+        bus.start()
+
+    (error,) = timeouts(failed.value)
+    assert (error.path, error.seconds) == ("Shop.b", 0)
+    assert error.stack == "nowhere: those before it had used up the time, and it was not called"
+    assert parts.notes == []
+
+
+def test_a_rollback_takes_the_time_of_a_stop_unless_it_has_its_own(parts: Parts) -> None:
+    """Whoever bounds a stop bounds the one that a failed start ends with."""
+    shop = parts.container(Limits(hook=7, stop=2), a=parts.part("a", "stop"), b=parts.part("b", "start"))
+
+    failed = parts.overrun(shop.attach().start, 7, 2)
+
+    assert [(error.scope, error.limit) for error in timeouts(failed)] == [("hook", 7), ("rollback", 2)]
+
+
+def test_an_exit_has_its_own_time(parts: Parts) -> None:
+    """The listeners of EXIT share it."""
+    shop = parts.container(Limits(exit=3), a=parts.part("a"), b=parts.part("b", "exit"))
+    bus = shop.attach()
+    bus.start()
+
+    failed = parts.overrun(bus.exit, 3)
+
+    assert [(error.path, error.hook, error.scope) for error in timeouts(failed)] == [("Shop.b", "exit", "exit")]
+    assert parts.notes[-2:] == ["exit b", "exit a"]
+    assert bus.state is State.EXITED
+
+
+def test_the_hooks_of_a_component_have_its_time_together(parts: Parts) -> None:
+    """What the first has taken the second has not; when it is spent the rest share as much again."""
+
+    class Twice(Part):
+        @on(START)
+        def prepare(self) -> None:
+            parts.clock._now += 3
+
+        @on(STOP)
+        def release(self) -> None:
+            parts.notes.append("release")
+
+    made = Component(Twice, parts.notes, "it", parts.hang, "start").within(10)
+    shop = parts.container(Limits(), it=made.on(START.calls(Twice.prepare, priority=50)))
+    bus = shop.attach()
+    bus[START].subscribe(lambda: None, priority=90)
+
+    failed = parts.overrun(bus.start, 10)
+
+    (error,) = timeouts(failed)
+    assert (error.scope, error.limit, error.hook) == ("component", 10, "start")
+    assert "the limit of its component is 10 s" in str(error)
+
+
+def test_the_second_hook_of_a_component_has_what_the_first_has_left(parts: Parts) -> None:
+    """Together they take no more than the component may."""
+
+    class Twice:
+        def start(self) -> None:
+            parts.clock._now += 3
+
+        @on(START)
+        def serve(self) -> None:
+            parts.hang.wait()
+
+    shop = parts.container(Limits(), it=Component(Twice).within(10))
+
+    failed = parts.overrun(shop.attach().start, 7)
+
+    assert timeouts(failed)[0].seconds == 7
+
+
+def test_the_least_of_the_limits_holds(parts: Parts) -> None:
+    """A hook's own takes the place of the general one, and the component's and the whole's bound it."""
+
+    class One:
+        def start(self) -> None:
+            parts.hang.wait()
+
+    def scope(limits: Limits, own: float | None, component: float | None) -> str:
+        it = Component(One).on(START.calls(One.start, limit=own))
+        shop = parts.container(limits, it=it if component is None else it.within(component))
+        failed = parts.overrun(shop.attach().start, 4)
+        return timeouts(failed)[0].scope
+
+    assert scope(Limits(hook=100, start=200), 4, 50) == "hook"
+    assert scope(Limits(hook=3.5, start=200), 4, None) == "hook"
+    assert scope(Limits(hook=100, start=200), None, 4) == "component"
+    assert scope(Limits(hook=100, start=4), 40, 50) == "start"
+
+
+def test_a_mark_may_say_how_long(parts: Parts) -> None:
+    """As `@on(START, limit=...)` over a method that is called by its name all the same, once."""
+
+    class One:
+        @on(START, limit=6)
+        def start(self) -> None:
+            parts.notes.append("start")
+            parts.hang.wait()
+
+    shop = parts.container(Limits(), it=Component(One))
+
+    failed = parts.overrun(shop.attach().start, 6)
+
+    assert (timeouts(failed)[0].limit, parts.notes) == (6, ["start"])
+
+
+def test_a_hook_without_a_limit_runs_in_the_thread_of_the_caller(parts: Parts) -> None:
+    """And one that has one in another, with the context of the caller."""
+    request = contextvars.ContextVar("request", default="none")
+    seen: dict[str, tuple[bool, str]] = {}
+
+    class One:
+        def start(self) -> None:
+            seen["start"] = (threading.current_thread() is threading.main_thread(), request.get())
+
+        def stop(self) -> None:
+            seen["stop"] = (threading.current_thread() is threading.main_thread(), request.get())
+
+    token = request.set("7")
+    with running(parts.container(Limits(), it=Component(One).on(STOP.calls(One.stop, limit=5)))):
+        pass
+    request.reset(token)
+
+    assert seen == {"start": (True, "7"), "stop": (False, "7")}
+
+
+def test_one_that_returns_after_it_was_given_up_is_told(parts: Parts) -> None:
+    """It may have been started when nobody waits for it any more; a person has to know."""
+    shop = parts.container(Limits(hook=5), a=parts.part("a", "start"))
+    bus = shop.attach()
+    told: list[tuple[str, int]] = []
+    heard = threading.Event()
+
+    def hear(message: str, level: int, /) -> None:
+        told.append((message, level))
+        heard.set()
+
+    bus[LOG].subscribe(hear)
+    parts.overrun(bus.start, 5)
+    parts.clock._now = 12.5
+    parts.hang.is_over.set()
+
+    assert heard.wait(5)
+    assert told == [("Shop.a.start returned after 12.50 s; it had been given up", 30)]
+
+
+def test_the_threads_of_hooks_end_with_the_transition(parts: Parts) -> None:
+    """None is left behind but one that hangs, which keeps no process alive."""
+    before = threading.active_count()
+    shop = parts.container(Limits(hook=5), 3, a=parts.part("a"), b=parts.part("b"), c=parts.part("c", "stop"))
+    bus = shop.attach()
+
+    bus.start()
+    while_started = threading.active_count()
+    parts.overrun(bus.stop, 5)
+    left = [thread for thread in threading.enumerate() if thread.name == "Shop.c.stop"]
+
+    assert while_started == before
+    assert [thread.daemon for thread in left] == [True]
+    assert threading.active_count() == before + 1
+
+
+def test_a_hook_in_a_thread_of_its_own_is_inside_the_transition(parts: Parts) -> None:
+    """What it asks of the bus is a request; to wait for the bus would be waiting for itself."""
+    seen: list[object] = []
+
+    class One:
+        def __init__(self, bus: Bus) -> None:
+            self.bus = bus
+
+        def start(self) -> None:
+            with pytest.raises(WaitError) as waiting:
+                self.bus.wait(State.STARTED)
+            seen.append(type(waiting.value))
+            self.bus.stop()
+            seen.append(self.bus.state)
+
+    shop = parts.container(Limits(hook=5), after=parts.part("after"))
+    bus = shop.attach()
+    bus[START].subscribe(One(bus).start)
+
+    with pytest.raises(RuntimeError, match="broken off because stop"):
+        bus.start()
+
+    assert seen == [WaitError, State.STARTING]
+
+
+def test_a_constructor_that_hangs_is_named_and_nothing_is_built_after_it(parts: Parts) -> None:
+    """The limit of the whole start covers building; who gets there late builds no more."""
+    late = threading.Event()
+
+    class Hanging:
+        def __init__(self) -> None:
+            parts.hang.wait()
+
+        def start(self) -> None: ...
+
+    class After:
+        def __init__(self, it: Hanging) -> None:
+            parts.notes.append("built")
+
+    it = Component(Hanging)
+    shop = parts.container(Limits(start=4), it=it, after=Component(After, it.provided))
+    bus = shop.attach()
+    bus[LOG].subscribe(lambda message, level: late.set())
+
+    failed = parts.overrun(bus.start, 4)
+    parts.hang.is_over.set()
+
+    (error,) = timeouts(failed)
+    assert (error.path, error.hook, error.place) == ("Shop.it", "assemble", it.place)
+    assert late.wait(5)
+    assert parts.notes == []
+
+
+@pytest.mark.parametrize("seconds", [0, -1, float("nan"), "5", True])
+def test_what_is_no_time_limit_is_refused(seconds: Any) -> None:
+    """Wherever it is given, with the name of what it is for."""
+    with pytest.raises(LimitError, match=re.escape(f"a limit of {seconds!r} seconds for stop is none")):
+        Limits(stop=seconds)
+    with pytest.raises(LimitError, match="for .*Part"):
+        Component(Part, [], "", Hang()).within(seconds)
+    with pytest.raises(LimitError, match="for .*Part.start"):
+        START.calls(Part.start, limit=seconds)
+    with pytest.raises(LimitError):
+        on(START, limit=seconds)(Part.start)
+
+
+def test_a_component_cannot_be_within_nothing() -> None:
+    """None is no number of seconds; without `within` there is no limit."""
+    nothing: Any = None
+
+    with pytest.raises(LimitError):
+        Component(Part, [], "", Hang()).within(nothing)
+
+
+@pytest.mark.parametrize("workers", [0, -1, 1.5, "2", True])
+def test_what_is_no_number_of_workers_is_refused(workers: Any) -> None:
+    """When the bus is made, and when it is said later."""
+    with pytest.raises(
+        LimitError, match=re.escape(f"{workers!r} workers start nothing: give a whole number from 1 up")
+    ):
+        Bus(workers=workers)
+    with pytest.raises(LimitError):
+        Bus().workers = workers
+
+
+def test_a_time_out_survives_pickling() -> None:
+    """As an error that comes from a worker process."""
+    error = HookTimeout("Shop.a", "stop", "shop.py:3", 5.0, None, "interrupt", "  File x", ["Shop.b"])
+
+    copied = pickle.loads(pickle.dumps(error))
+
+    assert str(copied) == str(error)
+    assert "after 5.00 s, and waiting was interrupted again; Shop.b waits for it; it is at:\n  File x" in str(error)
+    assert isinstance(error, TimeoutError)
+
+
+def test_a_time_out_names_no_more_than_a_few_who_wait() -> None:
+    """A hundred names would hide the stack."""
+    waiting = [f"Shop.p{number}" for number in range(8)]
+
+    text = str(HookTimeout("Shop.a", "stop", "shop.py:3", 5.0, 5.0, "hook", "", waiting))
+
+    assert "; Shop.p0, Shop.p1, Shop.p2, Shop.p3, Shop.p4 and 3 more wait for it;" in text
+    assert EXIT.name == "exit"

@@ -1,0 +1,159 @@
+"""Processes whose hooks hang: they end, with their status, and say what hung."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import subprocess
+import sys
+import textwrap
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.slow
+
+PRELUDE = """
+import sys, threading
+from typedbus import *
+
+
+def say(text):
+    sys.stdout.write(f"{text}\\n")  # in one piece, from several threads
+    sys.stdout.flush()
+
+
+def hang():
+    say("hangs")
+    threading.Event().wait()
+
+
+class Part:
+    def __init__(self, *needs: object) -> None: ...
+
+    def start(self) -> None:
+        say("part starts")
+
+    def stop(self) -> None:
+        say("part stops")
+
+
+class HangsInStart:
+    def start(self) -> None:
+        hang()
+
+
+class HangsInStop:
+    def start(self) -> None: ...
+
+    def stop(self) -> None:
+        hang()
+
+"""
+
+
+@pytest.fixture
+def begin(tmp_path: Path) -> Iterator[Callable[[str], subprocess.Popen[str]]]:
+    """Begin programs of this source; none of them outlives the test."""
+    programs: list[subprocess.Popen[str]] = []
+
+    def begin_program(source: str) -> subprocess.Popen[str]:
+        path = tmp_path / f"program{len(programs)}.py"
+        path.write_text(PRELUDE + textwrap.dedent(source), encoding="utf-8")
+        command = [sys.executable, str(path)]
+        programs.append(subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True))
+        return programs[-1]
+
+    yield begin_program
+    for program in programs:
+        program.kill()
+        program.communicate()
+
+
+def read_until(program: subprocess.Popen[str], text: str) -> None:
+    """Read what *program* says on stdout, up to a line that is *text*."""
+    assert program.stdout is not None
+    assert text in (line.strip() for line in iter(program.stdout.readline, ""))
+
+
+def test_a_start_that_hangs_ends_the_process_with_1(begin: Callable[[str], subprocess.Popen[str]]) -> None:
+    """What had started is stopped, and the stack of what hung is on stderr."""
+    program = begin("""
+        class Shop(Container):
+            bus = Component(Bus)
+            part = Component(Part)
+            broken = Component(HangsInStart)
+
+        raise SystemExit(run(Shop, limits=Limits(hook=0.2)))
+    """)
+
+    out, err = program.communicate(timeout=30)
+
+    assert program.returncode == 1
+    assert out.split("\n") == ["part starts", "hangs", "part stops", ""]
+    assert "typedbus.HookTimeout: Shop.broken has not returned from start" in err
+    assert "in hang\n" in err
+
+
+def test_a_stop_that_hangs_ends_the_process_with_70(begin: Callable[[str], subprocess.Popen[str]]) -> None:
+    """Everybody else is stopped, and what is asked of the interpreter at its end is done."""
+    program = begin("""
+        import atexit
+
+        class Shop(Container):
+            bus = Component(Bus)
+            part = Component(Part)
+            broken = Component(HangsInStop)
+            last = Component(lambda bus: bus, bus.provided).on(MAIN.calls(Bus.request_exit))
+
+        atexit.register(say, "interpreter ends")
+        raise SystemExit(run(Shop, limits=Limits(stop=0.2)))
+    """)
+
+    out, err = program.communicate(timeout=30)
+
+    assert program.returncode == 70
+    assert out.split("\n") == ["part starts", "hangs", "part stops", "interpreter ends", ""]
+    assert "Shop.broken has not returned from stop" in err
+
+
+def test_an_interrupt_while_hooks_run_in_threads_rolls_back(begin: Callable[[str], subprocess.Popen[str]]) -> None:
+    """The first waits for those that run; the second gives them up, and names them."""
+    program = begin("""
+        class Shop(Container):
+            bus = Component(Bus)
+            part = Component(Part)
+            broken = Component(HangsInStart)
+
+        shop = Shop()
+        try:
+            with running(shop, workers=2):
+                say("never")
+        except KeyboardInterrupt as interrupt:
+            told = interrupt
+            while told is not None:
+                say(type(told).__name__)
+                told, last = told.__cause__, told
+            say(last.exceptions[0].scope)
+            say(shop.bus().state)
+    """)
+    read_until(program, "hangs")
+
+    # Two that come at the same moment are one.
+    while program.poll() is None:
+        program.send_signal(signal.SIGINT)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            program.wait(0.5)
+    out, _ = program.communicate(timeout=30)
+
+    assert program.returncode == 0
+    assert out.split("\n") == [
+        "part stops",
+        "KeyboardInterrupt",
+        "KeyboardInterrupt",
+        "TransitionFailures",
+        "interrupt",
+        "State.EXITED",
+        "",
+    ]

@@ -1,0 +1,388 @@
+"""Starting and stopping side by side: along the graph, never ahead of it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import attrs
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from typedbus import (
+    LIFECYCLE,
+    START,
+    STARTING,
+    STOP,
+    Bus,
+    Component,
+    Container,
+    LifecycleEvent,
+    RolledBack,
+    Started,
+    Starting,
+    State,
+    TransitionFailures,
+    running,
+)
+
+PATIENCE = 10
+
+
+class Plain:
+    """Has no hooks, and needs things."""
+
+    def __init__(self, *needs: object) -> None:
+        self.needs = needs
+
+
+class Meeting:
+    """Starts and stops when as many as belong together are there at once."""
+
+    def __init__(self, barrier: threading.Barrier, *needs: object) -> None:
+        self.barrier = barrier
+
+    def start(self) -> None:
+        """Wait for the others."""
+        self.barrier.wait(PATIENCE)
+
+    def stop(self) -> None:
+        """Wait for the others."""
+        self.barrier.wait(PATIENCE)
+
+
+@attrs.define
+class Log:
+    """What began and ended, in the order in which it did, from whatever thread."""
+
+    lines: list[tuple[str, int]] = attrs.field(factory=list)
+    lock: threading.Lock = attrs.field(factory=threading.Lock)
+
+    def note(self, what: str, number: int) -> None:
+        """Add a line."""
+        with self.lock:
+            self.lines.append((what, number))
+
+    def broken(self, needs: dict[int, set[int]], *, backwards: bool) -> list[str]:
+        """Return what happened before what had to come first."""
+        hook = "stop" if backwards else "start"
+        at = {line: place for place, line in enumerate(self.lines)}
+        wrong = []
+        for number, needed in needs.items():
+            for other in needed:
+                first, then = (number, other) if backwards else (other, number)
+                ended, began = at.get((f"{hook} ended", first)), at.get((f"{hook} began", then))
+                if began is not None and (ended is None or ended > began):
+                    wrong.append(f"{hook} of {then} began before that of {first} had ended")
+        return wrong
+
+
+class Part:
+    """Notes when its hooks begin and end."""
+
+    def __init__(self, log: Log, number: int, fails: bool, *needs: object) -> None:
+        self.log, self.number, self.fails = log, number, fails
+
+    def start(self) -> None:
+        """Note it; fail if it is to."""
+        self.log.note("start began", self.number)
+        if self.fails:
+            raise ValueError(self.number)
+        self.log.note("start ended", self.number)
+
+    def stop(self) -> None:
+        """Note it."""
+        self.log.note("stop began", self.number)
+        self.log.note("stop ended", self.number)
+
+
+def made(bus: Component[Bus] | None = None, /, **members: Component[Any]) -> Any:
+    """Return a container of *members*."""
+    make: Callable[[], Container] = type("Shop", (Container,), {"bus": bus or Component(Bus), **members})
+    return make()
+
+
+@st.composite
+def graphs(draw: st.DrawFn) -> tuple[dict[int, set[int]], dict[int, str], list[int]]:
+    """Draw who needs whom, what each is, and the priorities."""
+    count = draw(st.integers(1, 14))
+    needs = {
+        number: set(draw(st.lists(st.integers(0, number - 1), max_size=3))) if number else set()
+        for number in range(count)
+    }
+    kinds = {number: draw(st.sampled_from(["part", "part", "part", "plain", "failing"])) for number in range(count)}
+    return needs, kinds, draw(st.lists(st.sampled_from([10, 50, 50]), min_size=count, max_size=count))
+
+
+def through(needs: dict[int, set[int]]) -> dict[int, set[int]]:
+    """Return whom each needs, near or far."""
+    far: dict[int, set[int]] = {}
+    for number, needed in needs.items():
+        far[number] = set().union(needed, *(far[other] for other in needed))
+    return far
+
+
+@pytest.mark.slow
+@settings(max_examples=200, deadline=None, database=None, derandomize=True)
+@given(graph=graphs(), workers=st.integers(2, 6), works=st.booleans())
+def test_nothing_happens_before_what_it_depends_on(
+    graph: tuple[dict[int, set[int]], dict[int, str], list[int]], workers: int, works: bool
+) -> None:
+    """Start after what is needed, stop before it, also past those that have no hooks, and stop only what had started."""
+    needs, kinds, priorities = graph
+    log = Log()
+    members: dict[str, Component[Any]] = {}
+    for number, needed in needs.items():
+        others = [members[f"c{other}"].provided for other in sorted(needed)]
+        if kinds[number] == "plain":
+            members[f"c{number}"] = Component(Plain, *others)
+            continue
+        fails = kinds[number] == "failing" and not works
+        members[f"c{number}"] = Component(Part, log, number, fails, *others).on(
+            START.calls(Part.start, priority=priorities[number])
+        )
+    shop = made(**members)
+    hooked = {number for number, kind in kinds.items() if kind != "plain"}
+    far = {number: needed & hooked for number, needed in through(needs).items() if number in hooked}
+
+    try:
+        with running(shop, workers=workers):
+            assert {number for what, number in log.lines if what == "start ended"} == hooked
+    except TransitionFailures as failed:
+        assert not works
+        assert {type(error) for error in failed.exceptions} == {ValueError}
+
+    started = {number for what, number in log.lines if what == "start ended"}
+    stopping = {number: needed for number, needed in far.items() if number in started}
+    assert log.broken(far, backwards=False) == []
+    assert log.broken(stopping, backwards=True) == []
+    assert sorted(started) == sorted(number for what, number in log.lines if what == "stop ended")
+
+
+@pytest.mark.parametrize("workers", [3, 8])
+def test_what_does_not_need_each_other_starts_and_stops_side_by_side(workers: int) -> None:
+    """As many at once as there are workers: these wait for each other, and would wait for ever one by one."""
+    barrier = threading.Barrier(3)
+    shop = made(**{f"p{number}": Component(Meeting, barrier) for number in range(3)})
+
+    with running(shop, workers=workers) as started:
+        assert started.bus().state is State.STARTED
+
+
+def test_a_long_branch_does_not_wait_for_the_layers_of_another() -> None:
+    """The third of a chain starts while the first of another branch still does: no barrier by layers."""
+    reached = threading.Event()
+
+    class Waits:
+        def start(self) -> None:
+            assert reached.wait(PATIENCE)
+
+    class Reaches:
+        def __init__(self, *needs: object) -> None: ...
+
+        def start(self) -> None:
+            reached.set()
+
+    class Steps:
+        def __init__(self, *needs: object) -> None: ...
+
+        def start(self) -> None: ...
+
+    first = Component(Steps)
+    second = Component(Steps, first.provided)
+    shop = made(slow=Component(Waits), first=first, second=second, third=Component(Reaches, second.provided))
+
+    with running(shop, workers=2) as started:
+        assert started.bus().state is State.STARTED
+
+
+def test_no_more_run_at_once_than_there_are_workers() -> None:
+    """The others wait for one of these to end."""
+    inside: list[int] = []
+    most: list[int] = []
+    lock = threading.Lock()
+    barrier = threading.Barrier(2)
+
+    class Counted:
+        def start(self) -> None:
+            with lock:
+                inside.append(1)
+                most.append(len(inside))
+            barrier.wait(PATIENCE)
+            with lock:
+                inside.pop()
+
+    with running(made(**{f"p{number}": Component(Counted) for number in range(6)}), workers=2):
+        pass
+
+    assert max(most) == 2
+
+
+def test_the_hooks_of_one_component_never_run_side_by_side() -> None:
+    """They come one after the other, in their order."""
+    seen: list[str] = []
+    reached = threading.Event()
+
+    class Several:
+        def start(self) -> None:
+            # The other would be begun now, if it were.
+            assert not reached.wait(0.05)
+            seen.append("start")
+
+        def serve(self) -> None:
+            reached.set()
+            seen.append("serve")
+
+    with running(made(it=Component(Several).on(START.calls(Several.serve))), workers=4):
+        pass
+
+    assert seen == ["start", "serve"]
+
+
+def test_no_priority_begins_before_the_lower_ones_are_through() -> None:
+    """Priorities are phases: also for those that need nothing."""
+    log = Log()
+
+    def part(number: int, priority: int) -> Component[Part]:
+        return Component(Part, log, number, False).on(START.calls(Part.start, priority=priority))
+
+    shop = made(**{f"p{number}": part(number, 90 - 10 * (number // 3)) for number in range(9)})
+    with running(shop, workers=9):
+        pass
+
+    later = {number: {other for other in range(9) if other // 3 > number // 3} for number in range(9)}
+    assert log.broken(later, backwards=False) == []
+    assert log.broken(later, backwards=True) == []
+
+
+def test_a_listener_that_is_no_components_runs_alone_in_its_place() -> None:
+    """What was subscribed by hand has no place in the graph, and finds everything before it done."""
+    log = Log()
+    bus = Component(Bus)
+    shop = made(bus, **{f"p{number}": Component(Part, log, number, False) for number in range(6)})
+    shop.attach()[START].subscribe(lambda: log.note("by hand", -1), priority=50)
+    shop.bus()[START].subscribe(lambda: log.note("last", -1), priority=60)
+
+    with running(shop, workers=6):
+        assert log.lines[0] == ("by hand", -1)
+        assert log.lines[-1] == ("last", -1)
+        assert len(log.lines) == 14
+
+
+def test_one_that_fails_lets_those_end_that_run_and_rolls_them_back() -> None:
+    """Nobody new is begun; what came to its end is stopped, and all failures are told."""
+    stopped: list[str] = []
+    failing = threading.Event()
+
+    class Fails:
+        def start(self) -> None:
+            failing.set()
+            raise ValueError("no port")
+
+    class Lasts:
+        def start(self) -> None:
+            assert failing.wait(PATIENCE)
+
+        def stop(self) -> None:
+            stopped.append("lasts")
+
+    class Never:
+        def __init__(self, *needs: object) -> None: ...
+
+        def start(self) -> None:
+            stopped.append("never")
+
+    lasts = Component(Lasts)
+    shop = made(lasts=lasts, fails=Component(Fails), never=Component(Never, lasts.provided))
+    told: list[LifecycleEvent] = []
+    bus: Bus = shop.attach()
+    bus[LIFECYCLE].subscribe(told.append)
+    bus.workers = 2
+
+    with pytest.raises(TransitionFailures) as failed:
+        bus.start()
+
+    assert [str(error) for error in failed.value.exceptions] == ["no port"]
+    assert stopped == ["lasts"]
+    assert [event.paths for event in told if isinstance(event, RolledBack)] == [("Shop.lasts",)]
+
+
+def test_what_happens_is_told_in_the_thread_of_the_transition() -> None:
+    """One thing after the other, however many run at once: whoever looks on needs no lock."""
+    threads: set[int] = set()
+    told: list[LifecycleEvent] = []
+
+    def hear(event: LifecycleEvent, /) -> None:
+        threads.add(threading.get_ident())
+        told.append(event)
+
+    barrier = threading.Barrier(3)
+    shop = made(**{f"p{number}": Component(Meeting, barrier) for number in range(3)})
+    shop.attach()[LIFECYCLE].subscribe(hear)
+    with running(shop, workers=3):
+        starts = [event for event in told if isinstance(event, Starting | Started)]
+
+    assert threads == {threading.get_ident()}
+    assert [type(event) for event in starts] == [Starting] * 3 + [Started] * 3
+
+
+def test_a_stop_that_was_asked_for_meanwhile_is_carried_out_when_those_that_run_have_ended() -> None:
+    """From another thread, while several start."""
+    barrier = threading.Barrier(3)
+    stopped: list[str] = []
+
+    class Late:
+        def __init__(self, *needs: object) -> None: ...
+
+        def start(self) -> None:
+            stopped.append("never")
+
+    parts = {f"p{number}": Component(Meeting, barrier) for number in range(2)}
+    shop = made(**parts, late=Component(Late, parts["p0"].provided))
+    bus: Bus = shop.attach()
+    bus.workers = 2
+    raised: list[BaseException] = []
+
+    def start() -> None:
+        try:
+            bus.start()
+        except RuntimeError as error:
+            raised.append(error)
+
+    both = threading.Semaphore(0)
+    bus[STARTING].subscribe(lambda event: both.release())
+    starting = threading.Thread(target=start)
+    starting.start()
+    assert both.acquire(timeout=PATIENCE)
+    assert both.acquire(timeout=PATIENCE)
+    stopping = threading.Thread(target=bus.stop)
+    stopping.start()
+    # The goal has moved as soon as the bus has taken the request.
+    while (current := bus._current) is not None and current.goal is State.STARTED:
+        pass
+    barrier.wait(PATIENCE)
+    meeting = threading.Thread(target=barrier.wait)
+    meeting.start()
+    for thread in (starting, stopping, meeting):
+        thread.join(PATIENCE)
+
+    assert [type(error).__name__ for error in raised] == ["StartCancelled"]
+    assert stopped == []
+    assert bus.state is State.STOPPED
+
+
+def test_one_worker_is_the_default_and_the_order_is_that_of_the_graph() -> None:
+    """Everything is called in one thread, one after the other."""
+    threads: list[int] = []
+
+    class Here:
+        def start(self) -> None:
+            threads.append(threading.get_ident())
+
+    with running(made(a=Component(Here), b=Component(Here))) as shop:
+        assert shop.bus().workers == 1
+
+    assert threads == [threading.get_ident()] * 2
+    assert STOP.name == "stop"
