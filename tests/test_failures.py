@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import attrs
 import pytest
@@ -25,23 +25,30 @@ from typedbus import (
     Channel,
     ChannelError,
     ChannelFailures,
+    ChannelFault,
     Component,
     Container,
     CycleFault,
     DeclarationError,
     DependencyFault,
     Fault,
+    HiddenFault,
     HookFault,
     InvalidContainer,
+    LifetimeFault,
     ListenerError,
+    MisspeltFault,
     NotMainThread,
     OutsideContainer,
     OverrideError,
+    OverrideFault,
+    ReplacementFault,
     StartCancelled,
     State,
     StillRunning,
     TransitionError,
     TransitionFailures,
+    TypeFault,
     WaitError,
     on,
     provided,
@@ -245,6 +252,118 @@ def a_hook_fault_of_a_mark() -> BaseException:
     class Wrong(Container):
         bus = Component(Bus)
         late = Component(Late)
+
+    return first_fault(Wrong)
+
+
+@said_by(
+    ChannelFault,
+    Exception,
+    "Wrong.told (HERE): it is given a channel 'start' that is not the life-cycle channel of this name; "
+    "use typedbus.START, or give your channel another name",
+)
+def a_channel_fault() -> BaseException:
+    start = Channel[[], None]("start")
+
+    class Wrong(Container):
+        bus = Component(Bus)
+        told = Component(Recorder[[], None], bus.provided[start])
+
+    return first_fault(Wrong)
+
+
+@said_by(
+    HiddenFault,
+    Exception,
+    "Wrong.orders (HERE): its argument 1 holds Wrong.database, where the container does not see it and nothing takes "
+    "its place; hand over database.provided, as an argument or in a list, tuple or dict; "
+    "or provided(database.provider) where a function that provides is wanted",
+)
+def a_hidden_fault() -> BaseException:
+    class Wrong(Container):
+        database = Component(Database, "memory:")
+        orders = Component(set[object], [database])
+
+    return first_fault(Wrong)
+
+
+@said_by(
+    LifetimeFault,
+    Exception,
+    "Wrong.orders (HERE): it would keep for all of its life Database, of which each thread has its own "
+    "(ThreadLocalSingleton); hand over provided(x.provider), and call it where it is used; "
+    "or declare what is kept as a Component",
+)
+def a_lifetime_fault() -> BaseException:
+    class Wrong(Container):
+        database = providers.ThreadLocalSingleton(Database, "memory:")
+        bus = Component(Bus)
+        orders = Component(Orders, provided(database))
+
+    return first_fault(Wrong)
+
+
+class Nearly:
+    """What nobody would start."""
+
+    def on_start(self) -> None:
+        """Be called by nobody."""
+
+
+@said_by(
+    MisspeltFault,
+    Exception,
+    "Wrong.nearly (HERE): Nearly.on_start will not be called: a component listens to channel 'start' "
+    "by a method named 'start'; rename it, or say that it is no listener: Component(...).without(START)",
+)
+def a_misspelt_fault() -> BaseException:
+    class Wrong(Container):
+        nearly = Component(Nearly)
+
+    return first_fault(Wrong)
+
+
+@said_by(
+    OverrideFault,
+    Exception,
+    "Shop.database (HERE): it is overridden by int and was declared as Database; "
+    "override it with one of these, or with a Component that builds one",
+)
+def an_override_fault() -> BaseException:
+    wrong: Any = 42
+
+    shop = Shop()
+    with shop.override(Shop.database).by(wrong), pytest.raises(InvalidContainer) as caught:
+        shop.validate()
+    fault = caught.value.exceptions[0]
+    assert isinstance(fault, OverrideFault)
+    return fault
+
+
+@said_by(
+    ReplacementFault,
+    Exception,
+    "Wrong.database (HERE): Database takes its name and not its place: what a base declared stays in force; "
+    "declare database = Component(...), or take another name",
+)
+def a_replacement_fault() -> BaseException:
+    class Wrong(Shop):
+        database = Database  # type: ignore[assignment]  # the fault
+
+    return first_fault(Wrong)
+
+
+@said_by(
+    TypeFault,
+    Exception,
+    "Wrong.orders (HERE): Orders takes 'database' as Database | None and is given Early (Wrong.early); "
+    "hand over what it takes, or correct the annotation",
+)
+def a_type_fault() -> BaseException:
+    class Wrong(Container):
+        bus = Component(Bus)
+        early = Component(Early).without(START)
+        orders = Component(Orders, early.provided)  # type: ignore[arg-type]  # the fault
 
     return first_fault(Wrong)
 

@@ -1,0 +1,269 @@
+"""
+What is declared in a way that does something else than it looks like, and says nothing.
+
+Each of these runs without an error, and is told by `validate()` for that reason.
+"""
+
+from __future__ import annotations
+
+import dis
+import functools
+import sys
+import types
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
+from typing import Any, Final
+
+from typedbus._bus import Bus
+from typedbus._channel import AnyChannel, Hook
+from typedbus._component import Component
+from typedbus._declarations import Declarations
+from typedbus._failures import describe
+from typedbus._faults import HiddenFault, LifetimeFault, MisspeltFault, ReplacementFault
+from typedbus._lifecycle import NAMED_HOOKS, NamedHook, misfit
+from typedbus._providers import Itself, Made, Provided, arguments_of, gives, is_provider, lifetime, needs
+
+_LONG_ENOUGH: Final = 4
+_LONG: Final = 6
+_MANY: Final = 1_000  # so many objects are looked through for each component
+
+
+def lifetime_faults(component: Component[object]) -> list[LifetimeFault]:
+    """Return what *component* would keep for life although it is made for one thread or context."""
+    faults = []
+    pending = needs(component)[::-1]
+    seen: set[int] = set()
+    while pending:
+        node = pending.pop()
+        if isinstance(node, Component) or id(node) in seen:
+            continue
+        seen.add(id(node))
+        one_for = lifetime(node)
+        if one_for is None:
+            pending.extend(needs(node)[::-1])
+            continue
+        made = gives(node)
+        what = describe(made.by) if isinstance(made, Made) else repr(node)
+        faults.append(
+            LifetimeFault(
+                component.path,
+                component.place,
+                f"it would keep for all of its life {what}, of which each {one_for} has its own ({type(node).__name__})",
+                "hand over provided(x.provider), and call it where it is used; or declare what is kept as a Component",
+            )
+        )
+    return faults
+
+
+def hidden_faults(component: Component[object]) -> list[HiddenFault]:
+    """Return the components and providers in the arguments of *component* that nobody will find there and call."""
+    unnamed, named = arguments_of(component)
+    places: list[tuple[str, object]] = []
+    if not is_provider(component.builds):
+        places.append((f"{describe(component.builds)}, which builds it,", component.builds))
+    for name, node in [*((f"argument {index + 1}", one) for index, one in enumerate(unnamed)), *named.items()]:
+        made = gives(node)
+        # What stands there by itself, or as a delegate, is what was asked for.
+        if isinstance(made, Itself) and not is_provider(made.value):
+            places.append((f"its {name}" if name.startswith("argument ") else f"its argument {name!r}", made.value))
+    faults = []
+    for where, value in places:
+        for found in _hidden_in(value):
+            provider = found.__provider__ if type(found) is Provided else found
+            name, short = f"a {type(provider).__name__}", "x"
+            if isinstance(provider, Component):
+                name = provider.path
+                short = name.rpartition(".")[2] if name != describe(provider.builds) else short
+            faults.append(
+                HiddenFault(
+                    component.path,
+                    component.place,
+                    f"{where} holds {name}, where the container does not see it and nothing takes its place",
+                    f"hand over {short}.provided, as an argument or in a list, tuple or dict; "
+                    f"or provided({short}.provider) where a function that provides is wanted",
+                )
+            )
+    return faults
+
+
+def _hidden_in(value: object) -> Iterator[object]:
+    """Give each provider and each stand-in that is found in *value*, once."""
+    pending: deque[object] = deque([value])
+    seen: dict[int, object] = {}  # what was made on the way stays alive, and keeps its identity
+    while pending and len(seen) < _MANY:
+        at = pending.popleft()
+        if id(at) in seen:
+            continue
+        seen[id(at)] = at
+        if type(at) is Provided or is_provider(at):
+            yield at
+        elif isinstance(at, (list, tuple, set, frozenset, deque)):
+            pending.extend(islice(at, _MANY))
+        elif isinstance(at, Mapping) and isinstance(at, (dict, types.MappingProxyType)):
+            pending.extend(islice(at, _MANY))
+            pending.extend(islice(at.values(), _MANY))
+        elif isinstance(at, functools.partial):
+            pending.extend((at.func, at.args, at.keywords))
+        elif isinstance(at, types.MethodType):
+            pending.append(at.__func__)
+        elif isinstance(at, types.FunctionType):
+            pending.extend((at.__defaults__ or (), at.__kwdefaults__ or {}))
+            pending.extend(_cells_of(at))
+            pending.extend(_globals_of(at.__code__, at.__globals__))
+        else:
+            # A record; any other object has its reasons for what it holds.
+            fields = getattr(type(at), "__attrs_attrs__", ()) or getattr(type(at), "__dataclass_fields__", {}).values()
+            pending.extend(getattr(at, field.name, None) for field in fields)
+
+
+def _cells_of(function: types.FunctionType) -> Iterator[object]:
+    for cell in function.__closure__ or ():
+        try:
+            yield cell.cell_contents
+        except ValueError:
+            continue  # it is empty as yet
+
+
+def _globals_of(code: types.CodeType, names: Mapping[str, object]) -> Iterator[object]:
+    """Give the providers and stand-ins among the globals that *code* and the functions in it read."""
+    found = {name: names[name] for name in code.co_names if name in names}
+    hidden = {name: value for name, value in found.items() if type(value) is Provided or is_provider(value)}
+    if hidden:
+        # Names of attributes are among those of the code.
+        read = {step.argval for step in dis.get_instructions(code) if step.opname in ("LOAD_GLOBAL", "LOAD_NAME")}
+        yield from (value for name, value in hidden.items() if name in read)
+    for inner in code.co_consts:
+        if isinstance(inner, types.CodeType):
+            yield from _globals_of(inner, names)
+
+
+def replacement_faults(container: Declarations, path: str) -> list[ReplacementFault]:
+    """Return which declarations of *container*, whose path is *path*, others do not follow; those inside it included."""
+    faults = []
+    cls = type(container)
+    for name in dict.fromkeys(name for base in cls.__mro__ for name in vars(base)):
+        nearest, *replaced = (vars(base)[name] for base in cls.__mro__ if name in vars(base))
+        in_force = cls._declared.get(name)
+        place = getattr(nearest if in_force is None else in_force, "place", cls._place)
+        if in_force is None:
+            if is_provider(nearest):
+                faults.append(
+                    ReplacementFault(
+                        f"{path}.{name}",
+                        place,
+                        "it is declared in a class that is no container, or after the class was made, "
+                        "and belongs to no container",
+                        "declare it in the body of a class that inherits Container",
+                    )
+                )
+        elif nearest is not in_force:
+            faults.append(
+                ReplacementFault(
+                    f"{path}.{name}",
+                    cls._place,
+                    f"{describe(nearest)} takes its name and not its place: what a base declared stays in force",
+                    f"declare {name} = Component(...), or take another name",
+                )
+            )
+        else:
+            faults.extend(
+                ReplacementFault(
+                    f"{path}.{name}",
+                    place,
+                    f"it has nothing in the place of {getattr(missing, 'path', 'a provider')}, "
+                    "and what refers to that goes on with the old one",
+                    "declare it there, too",
+                )
+                for missing in _missing(replaced, in_force)
+                if id(missing) in container._copies
+            )
+    for name, member in cls._declared.items():
+        if isinstance(member, Declarations):
+            faults.extend(replacement_faults(member, f"{path}.{name}"))
+    return faults
+
+
+def _missing(replaced: Sequence[Any], new: Any) -> Iterator[object]:
+    """Give the providers of *replaced* declarations that have no counterpart in *new*."""
+    for old in replaced:
+        if isinstance(old, Declarations):
+            theirs = new._members if isinstance(new, Declarations) else {}
+            for name, member in old._members.items():
+                yield from _missing([member], theirs.get(name))
+        elif is_provider(old) and not is_provider(new):
+            yield old
+
+
+def misspelt_faults(component: Component[object], cls: type, hooks: Sequence[Hook[object]]) -> list[MisspeltFault]:
+    """
+    Return which methods of *cls* have nearly the name of a life-cycle channel, and could have been called.
+
+    A class that has the hook itself knows its name, and one that calls the
+    method, or got its name from somebody else's class, has a use for it.
+    """
+    found = {name: channel for base in cls.__mro__ for name in vars(base) if (channel := _misspelt(name))}
+    if issubclass(cls, Bus) or not found:
+        return []
+    faults = []
+    own = [base for base in cls.__mro__ if not _is_foreign(base)]
+    foreign = [base for base in cls.__mro__ if _is_foreign(base)]
+    for name, channel in found.items():
+        if channel in component.unheard or callable(getattr(cls, channel.name, None)):
+            continue
+        method = getattr(cls, name)
+        if not isinstance(method, types.FunctionType):
+            continue
+        if any(hook.method is method or getattr(hook.method, "__name__", "") == name for hook in hooks):
+            continue
+        if any(hasattr(base, name) for base in foreign) or any(_calls_by_name(base, name) for base in own):
+            continue
+        if misfit(NamedHook(channel, method), cls) is None:
+            faults.append(
+                MisspeltFault(
+                    component.path,
+                    component.place,
+                    f"{describe(method)} will not be called: a component listens to channel {channel.name!r} "
+                    f"by a method named {channel.name!r}",
+                    f"rename it, or say that it is no listener: Component(...).without({channel.name.upper()})",
+                )
+            )
+    return faults
+
+
+def _is_foreign(base: type) -> bool:
+    """Whether a class is Python's or of an installed package: its names are not for the user to choose."""
+    if base.__module__ == "__main__":
+        return False  # it may be run by a program of somebody else
+    file = getattr(sys.modules.get(base.__module__), "__file__", None) or ""
+    return base.__module__.partition(".")[0] in sys.stdlib_module_names or "-packages" in file
+
+
+def _calls_by_name(base: type, name: str) -> bool:
+    """Whether another method of *base* uses the name."""
+    others = [one for own, one in vars(base).items() if own != name and isinstance(one, types.FunctionType)]
+    return any(name in other.__code__.co_names for other in others)
+
+
+@functools.cache
+def _spellings() -> dict[str, AnyChannel]:
+    """Return what people write for the names of the life-cycle channels, in lower case."""
+    found: dict[str, AnyChannel] = {}
+    for name, channel in NAMED_HOOKS.items():
+        ways = [f"{name}_", f"on_{name}", f"on{name}"]
+        # A short name is too near to honest words: `min`, `mail`, `stat`; and so is one with another vowel: `stoop`.
+        for index in range(1, len(name)) if len(name) >= _LONG_ENOUGH else ():
+            ways.append(name[:index] + name[index + 1 : index + 2] + name[index] + name[index + 2 :])
+            if name[index] not in "aeiou":
+                ways.append(name[:index] + name[index] + name[index:])
+            if len(name) > _LONG:
+                ways.append(name[:index] + name[index + 1 :])
+        found.update(dict.fromkeys(ways, channel))
+        found[name] = channel
+    return found
+
+
+def _misspelt(name: str) -> AnyChannel | None:
+    """Return the life-cycle channel that *name* looks like and is not."""
+    channel = _spellings().get(name.lower())
+    return None if channel is None or name in NAMED_HOOKS else channel
