@@ -21,6 +21,7 @@ from typedbus._failures import describe
 from typedbus._faults import ChannelFault, Fault, HookFault
 from typedbus._fits import fits, shown
 from typedbus._registry import EXIT, GRACEFUL, LOG, MAIN, START, STOP
+from typedbus._turns import Turn
 
 NAMED_HOOKS = {channel.name: channel for channel in (START, STOP, EXIT, GRACEFUL, MAIN, LOG)}
 _PHASED = (START, STOP, EXIT, GRACEFUL)
@@ -76,7 +77,7 @@ class NamedHook(Hook[object]):
 
 def hooks_of(component: Component[object], cls: type) -> list[Hook[object]]:
     """Return what methods of *cls* listen as *component*, by name, by mark and by declaration."""
-    found: dict[tuple[str, AnyChannel], Hook[object]] = {}
+    found: dict[tuple[object, AnyChannel], Hook[object]] = {}
     # The methods of a bus bear the names of its channels because they publish on them.
     for name, channel in {} if issubclass(cls, Bus) else NAMED_HOOKS.items():
         method = getattr(cls, name, None)
@@ -90,7 +91,12 @@ def hooks_of(component: Component[object], cls: type) -> list[Hook[object]]:
             marks = getattr(value, MARK, marks)
             for mark in marks:
                 found[name, mark.channel] = mark
-    return [hook for hook in (*found.values(), *component.hooks) if hook.channel not in component.unheard]
+    for hook in component.hooks:
+        # Said of a method that listens already, it says how.
+        name = getattr(hook.method, "__name__", "")
+        is_own = any(vars(base).get(name) is hook.method for base in cls.__mro__)
+        found[name if is_own else hook, hook.channel] = hook
+    return [hook for hook in found.values() if hook.channel not in component.unheard]
 
 
 def phase_of(hooks: Iterable[Hook[object]]) -> int:
@@ -206,23 +212,47 @@ def _calls(said: inspect.Signature) -> Iterator[tuple[list[inspect.Parameter], d
 class _ComponentSubscription(Subscription):
     """A subscription that knows the component whose method listens."""
 
-    __slots__ = ("_path",)
+    __slots__ = ("_limit", "_turn")
 
     def __init__(
-        self, bound: BoundChannel[..., None], listener: Callable[..., object], priority: int, path: str
+        self,
+        bound: BoundChannel[..., None],
+        listener: Callable[..., object],
+        priority: int,
+        turn: Turn,
+        limit: float | None = None,
     ) -> None:
         super().__init__(bound, listener, priority)
-        self._path = path
+        self._turn = turn
+        self._limit = limit
 
     @property
     def name(self) -> str:
         """The component's path and the method."""
-        return f"{self._path}.{getattr(self.listener, '__name__', 'listener')}"
+        return f"{self._turn.path}.{getattr(self.listener, '__name__', 'listener')}"
 
     @property
     def path(self) -> str:
         """The component's path."""
-        return self._path
+        return self._turn.path
+
+    @property
+    def turn(self) -> Turn:
+        """The component's turn."""
+        return self._turn
+
+    @property
+    def limit(self) -> float | None:
+        """What the hook says."""
+        return self._limit
+
+    def added(self) -> Subscription:
+        """Return what stands for the listener on its channel from here on, which goes by this turn and limit."""
+        known = self._bound._add(self)
+        if isinstance(known, _ComponentSubscription):
+            # It may have been subscribed in an earlier start, in another order.
+            known._turn, known._limit = self._turn, self._limit
+        return known
 
 
 class _Place:
@@ -243,14 +273,14 @@ class _Place:
 
 
 def subscribe_hooks(
-    bus: Bus, path: str, owner: object, hooks: Sequence[Hook[object]], phase: int
+    bus: Bus, turn: Turn, owner: object, hooks: Sequence[Hook[object]], phase: int
 ) -> list[Subscription]:
     """
     Subscribe the methods of *owner* as *hooks* say.
 
     Args:
         bus: Where.
-        path: The component's path, for messages and events.
+        turn: The component's.
         owner: The component.
         hooks: What listens to which channel.
         phase: The priority on the channels that follow the dependency graph.
@@ -259,15 +289,13 @@ def subscribe_hooks(
     listened = [hook.channel for hook in hooks]
     if STOP in listened and START not in listened:
         bound = bus[START]
-        subscriptions.append(bound._add(_ComponentSubscription(bound, _Place(owner), phase, path)))
+        subscriptions.append(_ComponentSubscription(bound, _Place(owner), phase, turn).added())
     for hook in hooks:
         assert isinstance(hook.channel, Channel)
         channel: BoundChannel[..., None] = bus[hook.channel]
         priority = phase if hook.channel in _PHASED else hook.priority
         listener = hook.bind(owner)
-        subscriptions.append(
-            channel._add(
-                _ComponentSubscription(channel, listener, DEFAULT_PRIORITY if priority is None else priority, path)
-            )
-        )
+        if priority is None:
+            priority = DEFAULT_PRIORITY
+        subscriptions.append(_ComponentSubscription(channel, listener, priority, turn, hook.limit).added())
     return subscriptions

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 import attrs
@@ -93,6 +93,43 @@ def declared_needs(node: object) -> list[object]:
     if isinstance(provider, (providers.Delegate, providers.Self, providers.Container, providers.DependenciesContainer)):
         return []
     return [other for other in provider.related if not providers.is_delegated(other)]
+
+
+def reached(node: object, ends: Callable[[object], bool]) -> Iterator[tuple[object, bool, object]]:
+    """
+    Give the providers for which *ends* is true that *node* needs, near or far, without looking past them.
+
+    In order of declaration; one may come more than once. With each goes whether
+    it is handed over uncalled, and the item that is taken of it, or None.
+    """
+    pending = _handed_on(node, is_lazy=False)
+    seen: set[tuple[int, bool, int]] = set()
+    while pending:
+        provider, is_lazy, item = pending.pop()
+        if (id(provider), is_lazy, id(item)) in seen:
+            continue
+        seen.add((id(provider), is_lazy, id(item)))
+        if ends(provider):
+            yield provider, is_lazy, item
+        else:
+            pending.extend(_handed_on(provider, is_lazy))
+
+
+def _handed_on(node: object, is_lazy: bool) -> list[tuple[object, bool, object]]:
+    """Return what the provider *node* gets, the last first, called or not."""
+    provider: providers.Provider[Any] = node  # type: ignore[assignment]  # nodes are providers
+    item = provider.name if isinstance(provider, providers.ItemGetter) else None
+    called = {id(need): need for need in needs(node)}
+    related = {} if provider.last_overriding is not None else {id(other): other for other in provider.related}
+    return [(other, is_lazy or key not in called, item) for key, other in reversed((related | called).items())]
+
+
+def foreseen(condition: object) -> bool | None:
+    """Return what the provider *condition* will say, or None where only a call could tell."""
+    provider: providers.Provider[Any] = condition  # type: ignore[assignment]  # conditions are providers
+    while provider.last_overriding is not None:
+        provider = provider.last_overriding
+    return bool(provider.provides) if isinstance(provider, providers.Object) else None
 
 
 def injection(value: object) -> object:
