@@ -284,11 +284,8 @@ def _write(text: str, file: Path = STDOUT) -> None:
         OSError: The file cannot be written; it is as it was.
     """
     if file == STDOUT:
-        try:
+        with contextlib.suppress(BrokenPipeError):
             click.echo(text.encode(), nl=False)
-        except BrokenPipeError:
-            # The interpreter flushes once more when it ends, and would complain.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return
     if file.exists() and not file.is_file():
         file.write_text(text, encoding="utf-8")  # a device or a pipe takes what comes, and cannot be replaced
