@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from typedbus import (
     CycleFault,
     InvalidContainer,
     OverrideError,
+    TransitionFailures,
     running,
 )
 
@@ -428,3 +430,92 @@ def test_two_containers_share_a_bus() -> None:
     for shop in (one, other):
         assert [note for note in shop.notes() if "real" in note] == ["build real", "start real", "stop real"]
         assert not shop.bus.is_built
+
+
+def test_a_component_that_alone_uses_the_bus_can_be_overridden() -> None:
+    """The container starts on the bus, whoever else refers to it."""
+
+    class Telling(Container):
+        bus = Component(Bus)
+        orders = Component(lambda bus: Orders(fake()), bus.provided)
+
+    telling = Telling()
+    with telling.override(Telling.orders).by(Orders(fake())), running(telling):
+        assert telling.bus.is_built
+
+
+@pytest.mark.parametrize("by_class", [True, False])
+def test_a_nested_container_can_override_its_own(by_class: bool) -> None:
+    """It reaches those around it that refer to what it overrides, and is over for them as well."""
+
+    class Outer(Container):
+        infra = Infra()
+        orders = Component(Orders, infra.database.provided)
+
+    outer = Outer()
+    stand_in = Component(Wrapping, Component(Database, Infra.notes.provided, "inner").provided)
+    with outer.infra.override(Infra.database if by_class else outer.infra.database).by(stand_in), running(outer):
+        assert outer.orders().database.url == "wrapped inner"
+
+    assert outer.orders().database.url == "infra"
+
+
+def test_an_override_through_a_nested_container_may_come_too_late_for_those_around_it() -> None:
+    """The one who is built is named."""
+
+    class Outer(Container):
+        infra = Infra()
+        orders = Component(Orders, infra.database.provided)
+
+    outer = Outer()
+    with outer.override(outer.infra.database).by(fake()):
+        outer.orders()
+        with pytest.raises(OverrideError, match=r"Outer\.orders is built already"):
+            outer.infra.override(Infra.database).by(fake()).__enter__()
+
+
+def test_overrides_may_end_in_any_order() -> None:
+    """Each takes away its own."""
+    shop = Shop()
+    outer, inner = contextlib.ExitStack(), contextlib.ExitStack()
+    outer.enter_context(shop.override(Shop.database).by(fake("outer")))
+    inner.enter_context(shop.override(Shop.database).by(fake("inner")))
+
+    outer.close()
+    seen = [shop.orders().database.url]
+    inner.close()
+
+    assert [*seen, shop.orders().database.url] == ["inner", "real"]
+
+
+def test_all_is_as_it_was_after_a_start_that_failed() -> None:
+    """What had been built with the replacement is forgotten."""
+
+    class Failing(Database):
+        def start(self) -> None:
+            raise OSError("no")
+
+    shop = Shop()
+    with (
+        pytest.raises(TransitionFailures),
+        shop.override(Shop.database).by(Component(Failing, Shop.notes.provided, "failing")),
+        running(shop),
+    ):
+        pass
+
+    with running(shop):
+        assert shop.orders().database.url == "real"
+    assert "start failing" not in shop.notes()
+
+
+def test_a_replacement_of_a_base_s_component_is_overridden_by_either_name() -> None:
+    """What a subclass declares anew is what its base's name stands for."""
+
+    class Test(Shop):
+        database = Component(Database, Shop.notes.provided, "test")
+
+    test = Test()
+    for component in (Shop.database, Test.database):
+        with test.override(component).by(fake()):
+            assert test.orders().database is test.database()
+            assert test.database().url == "fake"
