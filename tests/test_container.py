@@ -225,6 +225,162 @@ def test_a_container_can_have_other_bases() -> None:
     assert Shop().database().url == "memory://"
 
 
+class Named:
+    """Shows what it was given."""
+
+    def __init__(self, name: str, *needed: object) -> None:
+        self.name = name
+        self.needed = needed
+
+    def __str__(self) -> str:
+        return f"{self.name}({', '.join(map(str, self.needed))})"
+
+
+class Pair(Container):
+    """Two parts and their user."""
+
+    x = Component(Named, "x")
+    y = Component(Named, "y")
+    user = Component(Named, "user", x.provided, y.provided)
+
+
+class OtherX(Pair):
+    """Whose part needs the other, through one that nobody replaces."""
+
+    between = Component(Named, "between", Pair.y.provided)
+    x = Component(Named, "other x", between.provided)
+
+
+class OtherY(Pair):
+    """Knows nothing of `OtherX`."""
+
+    y = Component(Named, "other y")
+
+
+class WrappingX(Pair):
+    """Wraps what stands in its place otherwise."""
+
+    x = Component(Named, "wrapping x", Pair.x.provided)
+
+
+class ListingX(Pair):
+    """The same, in a list."""
+
+    x = Component(Named, "listing x", [Pair.x.provided.name])
+
+
+@pytest.mark.parametrize(
+    ("bases", "user"),
+    [
+        ((OtherX, OtherY), "user(other x(between(other y())), other y())"),
+        ((OtherY, OtherX), "user(other x(between(other y())), other y())"),
+        ((OtherX, WrappingX), "user(other x(between(y())), y())"),
+        ((WrappingX, OtherX), "user(wrapping x(other x(between(y()))), y())"),
+        ((WrappingX, OtherY, OtherX), "user(wrapping x(other x(between(other y()))), other y())"),
+        ((ListingX, WrappingX), "user(listing x(['wrapping x']), y())"),
+    ],
+    ids=lambda value: " ".join(base.__name__ for base in value) if isinstance(value, tuple) else "",
+)
+def test_declarations_of_several_bases_merge_as_attributes_are_looked_up(bases: tuple[type, ...], user: str) -> None:
+    """What wins takes the place of what lost wherever either base refers to it; what wraps gets the next in line."""
+    both: Any = type("Both", bases, {})()
+
+    assert str(both.user()) == user
+    assert both.user().needed == (both.x(), both.y())
+
+
+def test_bases_that_know_nothing_of_each_other_share_what_they_declare_alike() -> None:
+    """The first base has its way, and nothing of what lost is built."""
+
+    class Sales(Container):
+        database = Component(Database, "sales")
+        orders = Component(Orders, database.provided)
+
+    class Stock(Container):
+        database = Component(Database, "stock")
+        shelves = Component(Orders, database.provided)
+
+    class Both(Sales, Stock):
+        pass
+
+    both = Both()
+
+    assert both.orders().database is both.shelves().database is both.database()
+    assert both.database().url == "sales"
+    assert [one.path for one in both._live()[0]] == ["Both.database", "Both.orders", "Both.shelves"]
+
+
+def test_nested_containers_of_several_bases_merge_as_well() -> None:
+    """By the names inside them."""
+
+    class TestInfra(Infra):
+        database = Component(Database, "test")
+
+    class Sales(Container):
+        infra = Infra()
+        orders = Component(Orders, infra.database.provided)
+
+    class Test(Container):
+        infra = TestInfra()
+
+    class TestSales(Test, Sales):  # type: ignore[misc]  # checkers would have TestInfra in both
+        pass
+
+    test = TestSales()
+
+    assert test.orders().database is test.infra.database()
+    assert test.infra.database().url == "test"
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_bases_whose_replacements_need_each_other_cannot_be_merged(turned: bool) -> None:
+    """Each was right for itself; together they would go in a circle."""
+
+    class YofX(Pair):
+        y = Component(Named, "y of x", Pair.x.provided)
+
+    bases = (YofX, OtherX) if turned else (OtherX, YofX)
+    with pytest.raises(
+        DeclarationError, match=r"^Both\.[xy] \(.*\): it needs .*, which needs what this takes the place"
+    ):
+        type("Both", bases, {})
+
+
+@pytest.mark.parametrize(
+    ("wrap", "inner"),
+    [
+        (lambda x: x.name, "x"),
+        (lambda x: [x.name], "['x']"),
+        (lambda x: {"inner": x.name}, "{'inner': 'x'}"),
+        (lambda x: Component(Named, "between", x).provided, "between(x())"),
+    ],
+    ids=["part", "list", "dict", "component without a name"],
+)
+def test_a_replacement_may_wrap_through_what_has_no_name_of_its_own(wrap: Callable[[Any], Any], inner: str) -> None:
+    """Nobody else can refer to that, so that it may stay what it was."""
+
+    class Fast(Pair):
+        x = Component(Named, "fast", wrap(Pair.x.provided))
+
+    assert str(Fast().user()) == f"user(fast({inner}), y())"
+
+
+def test_a_replacement_of_a_replacement_reaches_all_that_refer_to_either() -> None:
+    """However many classes are between them."""
+
+    class Middle(Pair):
+        x = Component(Named, "middle x")
+        other = Component(Named, "other", x.provided)
+
+    class Last(Middle):
+        x = Component(Named, "last x", Middle.x.provided)
+
+    last = Last()
+
+    assert str(last.user()) == "user(last x(middle x()), y())"
+    assert last.other().needed == (last.x(),)
+
+
 def test_a_declaration_in_the_base_s_base_can_be_replaced() -> None:
     """A class in between need not declare anything."""
 
