@@ -1,0 +1,410 @@
+"""Contributed containers: what installed distributions add to a container, by real entry points."""
+
+from __future__ import annotations
+
+import copy
+import importlib
+import sys
+import textwrap
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import pytest
+
+from typedbus import (
+    LIFECYCLE,
+    Bus,
+    Component,
+    Constructed,
+    ContributionFault,
+    Failed,
+    InvalidContainer,
+    Started,
+    TransitionFailures,
+    running,
+)
+
+HOST = """
+from typedbus import Bus, Channel, Component, Container, Contributed, on
+
+ring = Channel[[], str]("ring")
+
+
+class Part:
+    def __init__(self, notes, name, *needed):
+        self.notes, self.name, self.needed = notes, name, needed
+        self.notes.append(f"build {name}")
+
+    def start(self):
+        self.notes.append(f"start {self.name}")
+
+    def stop(self):
+        self.notes.append(f"stop {self.name}")
+
+    @on(ring)
+    def answer(self):
+        return self.name
+
+
+class Shop(Container):
+    bus = Component(Bus)
+    notes = Component(list)
+    plugins = Contributed("shop.plugins")
+    database = Component(Part, notes.provided, "database")
+"""
+
+GAUGES = """
+from host import Part, Shop
+from typedbus import Component, Container
+
+
+class Gauges(Container):
+    gauge = Component(Part, Shop.notes.provided, "gauge", Shop.database.provided, Shop.bus.provided)
+    dial = Component(Part, Shop.notes.provided, "dial", gauge.provided)
+"""
+
+PLACE = '    plugins = Contributed("shop.plugins")'
+GAUGE = "Shop.plugins[shop-metrics:gauges].gauge"
+
+Install: TypeAlias = Callable[..., None]
+
+
+@pytest.fixture
+def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install]:
+    """Install distributions: a module each, and the entry points of their group."""
+    before = set(sys.modules)
+    (tmp_path / "host.py").write_text(HOST, encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def install(name: str, module: str, code: str, group: str = "shop.plugins", **entries: str) -> None:
+        (tmp_path / f"{module}.py").write_text(textwrap.dedent(code), encoding="utf-8")
+        about = tmp_path / f"{name.replace('-', '_')}-1.0.dist-info"
+        about.mkdir()
+        (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n", encoding="utf-8")
+        lines = [f"[{group}]", *(f"{entry} = {value}" for entry, value in entries.items())]
+        (about / "entry_points.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+        importlib.invalidate_caches()
+
+    yield install
+    for added in set(sys.modules) - before:
+        if str(tmp_path) in (getattr(sys.modules[added], "__file__", None) or ""):
+            del sys.modules[added]
+
+
+@pytest.fixture
+def gauges(install: Install) -> Any:
+    """Install one distribution with a container of two components, and give the module of the host."""
+    install("shop-metrics", "metrics", GAUGES, gauges="metrics:Gauges")
+    return host()
+
+
+def host() -> Any:
+    """Return the module of the container that others contribute to."""
+    return importlib.import_module("host")
+
+
+def component(shop: Any, path: str) -> Any:
+    """Return the component of the *shop* that is called *path*."""
+    return next(one for one in shop._live()[0] if one.path == path)
+
+
+def faults(shop: Any) -> list[Any]:
+    """Return what `validate` tells of the *shop*."""
+    with pytest.raises(InvalidContainer) as invalid:
+        shop.validate()
+    return list(invalid.value.exceptions)
+
+
+def test_nothing_is_contributed_where_nothing_is_installed(install: Install) -> None:
+    """The container is what it declares."""
+    shop = host().Shop()
+    shop.validate()
+
+    assert list(shop.plugins) == []
+
+
+def test_what_is_contributed_gets_the_components_of_the_instance(gauges: Any) -> None:
+    """It is declared with those of the class, and each instance has its own."""
+    one, other = gauges.Shop(), gauges.Shop()
+
+    gauge = component(one, GAUGE)()
+
+    assert gauge.needed == (one.database(), one.bus())
+    assert component(other, GAUGE)().needed == (other.database(), other.bus())
+    assert gauge is component(one, GAUGE)()
+
+
+def test_what_is_contributed_hears_what_is_published_on_the_bus(gauges: Any) -> None:
+    """It is a part of the container like any other."""
+    with running(gauges.Shop()) as shop:
+        assert sorted(shop.bus()[gauges.ring].publish()) == ["database", "dial", "gauge"]
+
+
+def test_what_is_contributed_starts_after_what_it_needs_and_stops_before(gauges: Any) -> None:
+    """Although the place for it is declared before."""
+    with running(gauges.Shop()) as shop:
+        notes = shop.notes()
+
+    assert [note for note in notes if "start" in note] == ["start database", "start gauge", "start dial"]
+    assert [note for note in notes if "stop" in note] == ["stop dial", "stop gauge", "stop database"]
+
+
+def test_what_a_subclass_puts_in_place_is_what_the_contributed_get(gauges: Any) -> None:
+    """They refer to the base, which they know."""
+
+    class Test(gauges.Shop):  # type: ignore[misc]  # it is known at run time alone
+        database = Component(gauges.Part, gauges.Shop.notes.provided, "fake")
+
+    test = Test()
+
+    assert component(test, "Test.plugins[shop-metrics:gauges].gauge")().needed[0] is test.database()
+    assert test.database().name == "fake"
+
+
+def test_what_overrides_a_component_is_what_the_contributed_get(gauges: Any) -> None:
+    """For the length of the block."""
+    shop = gauges.Shop()
+    fake = gauges.Part([], "fake")
+
+    with shop.override(gauges.Shop.database).by(fake):
+        assert component(shop, GAUGE)().needed[0] is fake
+
+    assert component(shop, GAUGE)().needed[0] is shop.database()
+
+
+def test_a_contributed_component_can_be_overridden(gauges: Any) -> None:
+    """By the container that it is contributed to, as the class that was contributed has it."""
+    shop = gauges.Shop()
+    fake = gauges.Part([], "fake")
+    declared = importlib.import_module("metrics").Gauges
+
+    with shop.override(declared.gauge).by(fake), running(shop):
+        assert component(shop, "Shop.plugins[shop-metrics:gauges].dial")().needed == (fake,)
+
+    assert "start gauge" not in shop.notes()
+    assert fake.notes == ["build fake", "start fake", "stop fake"]
+
+
+def test_a_declaration_that_overrides_a_contributed_component_may_need_others(gauges: Any) -> None:
+    """Of the host and of what was contributed."""
+    shop = gauges.Shop()
+    declared = importlib.import_module("metrics").Gauges
+    stand_in = Component(gauges.Part, gauges.Shop.notes.provided, "other", gauges.Shop.database.provided)
+
+    with shop.override(declared.gauge).by(stand_in):
+        assert component(shop, "Shop.plugins[shop-metrics:gauges].dial")().needed[0].needed == (shop.database(),)
+
+
+def test_paths_name_the_distribution_and_the_entry_point(gauges: Any) -> None:
+    """In all that is told of the life of what it contributed."""
+    shop = gauges.Shop()
+    told: list[object] = []
+    shop.attach()[LIFECYCLE].subscribe(told.append)
+    with running(shop):
+        pass
+
+    assert list(shop.plugins) == ["shop-metrics:gauges"]
+    for kind in (Constructed, Started):
+        assert GAUGE in [event.path for event in told if isinstance(event, kind)]
+
+
+def test_a_failure_names_the_distribution(install: Install) -> None:
+    """Of a hook that raised."""
+    broken = """
+        from typedbus import Component, Container
+
+        class Broken:
+            def start(self):
+                raise OSError("no")
+
+        class Parts(Container):
+            broken = Component(Broken)
+    """
+    install("shop-broken", "broken", broken, parts="broken:Parts")
+    shop = host().Shop()
+    told: list[object] = []
+    shop.attach()[LIFECYCLE].subscribe(told.append)
+
+    with pytest.raises(TransitionFailures, match=r"Shop\.plugins\[shop-broken:parts\]\.broken\.start"), running(shop):
+        pass
+
+    (failed,) = (event for event in told if isinstance(event, Failed))
+    assert failed.path == "Shop.plugins[shop-broken:parts].broken"
+
+
+def test_a_fault_of_a_contributed_component_names_the_distribution(install: Install) -> None:
+    """And the place in its module."""
+    wrong = GAUGES.replace('Shop.notes.provided, "dial", gauge', "wrong=gauge")
+    install("shop-metrics", "metrics", wrong, gauges="metrics:Gauges")
+
+    told = faults(host().Shop())
+
+    assert {fault.path for fault in told} == {"Shop.plugins[shop-metrics:gauges].dial"}
+    assert all("metrics.py:" in fault.place for fault in told)
+
+
+def test_distributions_and_their_entry_points_come_in_the_order_of_their_names(install: Install) -> None:
+    """Wherever each of them is installed, and whenever."""
+    for name in ("b", "a", "c"):
+        code = GAUGES.replace("Shop.database.provided, ", "").replace('"gauge"', f'"{name}"')
+        other = GAUGES[GAUGES.index("class") :].replace("Gauges", "Others").replace('"gauge"', f'"other {name}"')
+        install(f"shop-{name}", f"parts_{name}", code + other, two=f"parts_{name}:Gauges", one=f"parts_{name}:Others")
+
+    with running(host().Shop()) as shop:
+        notes = shop.notes()
+
+    assert list(shop.plugins) == [f"shop-{name}:{entry}" for name in "abc" for entry in ("one", "two")]
+    started = [note.removeprefix("start ") for note in notes if note.startswith("start") and note != "start dial"]
+    assert [name for name in started if "other" not in name] == ["a", "b", "c", "database"]
+
+
+def test_one_distribution_may_refer_to_what_another_contributes(install: Install) -> None:
+    """Whichever of them comes first gets the very component of the other."""
+    reader = """
+        from host import Part, Shop
+        from metrics import Gauges
+        from typedbus import Component, Container
+
+        class Readers(Container):
+            reader = Component(Part, Shop.notes.provided, "reader", Gauges.gauge.provided)
+    """
+    install("shop-metrics", "metrics", GAUGES, gauges="metrics:Gauges")
+    install("shop-after", "after", reader, readers="after:Readers")
+    install("shop-z", "z", reader, readers="z:Readers")
+    shop = host().Shop()
+    shop.validate()
+
+    gauge = component(shop, GAUGE)()
+
+    for name in ("shop-after", "shop-z"):
+        assert component(shop, f"Shop.plugins[{name}:readers].reader")().needed == (gauge,)
+
+
+def test_a_class_that_is_contributed_twice_is_a_fault(install: Install) -> None:
+    """Nobody could say which of the two is meant by those that refer to it."""
+    install("shop-metrics", "metrics", GAUGES, gauges="metrics:Gauges", more="metrics:Gauges")
+
+    (fault,) = faults(host().Shop())
+
+    assert isinstance(fault, ContributionFault)
+    assert fault.path == "Shop.plugins[shop-metrics:more]"
+    assert "is contributed as shop-metrics:gauges already" in fault.problem
+
+
+BAD = {
+    "not there": ("", "nowhere:Parts", "cannot be loaded: ModuleNotFoundError"),
+    "import error": ("import nowhere", "bad:Parts", "cannot be loaded: ModuleNotFoundError"),
+    "exception": ("raise ValueError('no licence')", "bad:Parts", r"cannot be loaded: ValueError\('no licence'\)"),
+    "no attribute": ("", "bad:Parts", "cannot be loaded: AttributeError"),
+    "no class": ("Parts = 42", "bad:Parts", "is 42; name a container class"),
+    "another class": ("Parts = int", "bad:Parts", "is <class 'int'>; name a container class"),
+    "an instance": (
+        "from typedbus import Container\nclass C(Container): pass\nParts = C()",
+        "bad:Parts",
+        r"is <C with 0 declaration\(s\)>; name a container class",
+    ),
+    "a place": ("from typedbus import Contributed as Parts", "bad:Parts", "is <class .*>; name a container class"),
+}
+
+
+@pytest.mark.parametrize(("code", "value", "problem"), BAD.values(), ids=BAD)
+def test_what_cannot_be_contributed_is_a_fault(install: Install, code: str, value: str, problem: str) -> None:
+    """It names distribution, entry point and place; an instance can be made all the same."""
+    install("shop-bad", "bad", code, parts=value)
+
+    (fault,) = faults(host().Shop())
+
+    assert isinstance(fault, ContributionFault)
+    assert fault.path == "Shop.plugins[shop-bad:parts]"
+    assert fault.place.endswith(f"host.py:{HOST.splitlines().index(PLACE) + 1}")
+    assert fault.problem.startswith(f"{value} of distribution shop-bad ")
+    with pytest.raises(ContributionFault, match=f"{problem}.*, or uninstall the distribution$"):
+        raise fault
+
+
+def test_all_that_cannot_be_contributed_is_told_with_every_other_fault(install: Install) -> None:
+    """And what can be is looked at as well."""
+    install("shop-bad", "bad", "", parts="bad:Parts", more="nowhere:Parts")
+    install("shop-metrics", "metrics", GAUGES.replace('"dial", ', "wrong="), gauges="metrics:Gauges")
+
+    class Test(host().Shop):  # type: ignore[misc]  # it is known at run time alone
+        another = Component(Bus)
+
+    told = faults(Test())
+
+    assert [type(fault).__name__ for fault in told] == ["ArgumentFault"] * 2 + ["ContributionFault"] * 2 + ["BusFault"]
+
+
+def test_a_container_with_such_a_fault_does_not_start(install: Install) -> None:
+    """Nothing of it is built."""
+    install("shop-bad", "bad", "", parts="bad:Parts")
+    shop = host().Shop()
+
+    with pytest.raises(InvalidContainer), running(shop):
+        pass
+
+    assert not shop.database.is_built
+
+
+def test_a_subclass_may_want_no_contributions(gauges: Any) -> None:
+    """A group that nobody contributes to takes the place."""
+
+    class Test(gauges.Shop):  # type: ignore[misc]  # it is known at run time alone
+        plugins = type(gauges.Shop.plugins)("nobody")
+
+    with running(Test()) as test:
+        assert test.notes() == ["build database", "start database"]
+
+
+NESTED = """
+from typedbus import Component, Container, Contributed
+from host import Part, Shop as Infra
+
+
+class Shop(Container):
+    infra = Infra()
+    orders = Component(Part, infra.notes.provided, "orders", infra.database.provided)
+"""
+
+
+def test_what_is_contributed_to_a_nested_container_gets_what_stands_there(install: Install, tmp_path: Path) -> None:
+    """It refers to the class of the nested container, and gets the components of its instance."""
+    install("shop-metrics", "metrics", GAUGES, gauges="metrics:Gauges")
+    (tmp_path / "outer.py").write_text(NESTED, encoding="utf-8")
+    outer = importlib.import_module("outer")
+
+    with running(outer.Shop()) as shop:
+        notes = shop.infra.notes()
+        gauge = component(shop, "Shop.infra.plugins[shop-metrics:gauges].gauge")()
+
+        assert gauge.needed == (shop.infra.database(), shop.infra.bus())
+        assert shop.orders().needed == (shop.infra.database(),)
+    assert [note for note in notes if "build" in note].count("build database") == 1
+    assert [note for note in notes if "start" in note] == [
+        "start database",
+        "start gauge",
+        "start dial",
+        "start orders",
+    ]
+
+
+def test_two_nested_containers_have_contributions_of_their_own(install: Install, tmp_path: Path) -> None:
+    """Each gets what stands in the container that it is contributed to."""
+    install("shop-metrics", "metrics", GAUGES, gauges="metrics:Gauges")
+    nested = NESTED.replace("    infra = Infra()", "    infra = Infra()\n    other = Infra()")
+    (tmp_path / "outer.py").write_text(nested, encoding="utf-8")
+    shop = importlib.import_module("outer").Shop()
+
+    for name, container in (("infra", shop.infra), ("other", shop.other)):
+        gauge = component(shop, f"Shop.{name}.plugins[shop-metrics:gauges].gauge")()
+        assert gauge.needed[0] is container.database()
+
+
+def test_a_deep_copy_has_contributions_of_its_own(gauges: Any) -> None:
+    """Wired to the copy."""
+    shop = gauges.Shop()
+    copied = copy.deepcopy(shop)
+
+    assert component(copied, GAUGE)().needed[0] is copied.database()
+    assert component(copied, GAUGE)() is not component(shop, GAUGE)()
