@@ -1,0 +1,244 @@
+"""
+The picture of a container: what is declared in it, what needs what, who listens to what.
+
+`Graph.of` looks at a container and builds nothing. What it found can be had as
+JSON, as text that Mermaid or Graphviz draws, and as an SVG. The same container
+gives the same text in every process. Places are in the JSON alone, so that the
+picture of a valid container is the same on every machine, too.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter, defaultdict
+from typing import Final
+
+import attrs
+
+from typedbus import _registry, _text
+from typedbus._bus import Bus
+from typedbus._channel import DEFAULT_PRIORITY, AnyChannel, Channel, Hook
+from typedbus._component import Component
+from typedbus._container import Container
+from typedbus._declarations import Declarations
+from typedbus._drawn import ChannelNode, ContainerNode, Edge, Listener, Node, Picture
+from typedbus._failures import describe
+from typedbus._faults import CycleFault, Fault, InvalidContainer
+from typedbus._lifecycle import hooks_of
+from typedbus._providers import foreseen, is_provider, reached
+from typedbus._validation import class_of
+
+__all__ = ("ChannelNode", "ContainerNode", "Edge", "Graph", "Listener", "NoDrawing", "Node")
+
+_LIFECYCLE_CHANNELS: Final = frozenset(value for value in vars(_registry).values() if isinstance(value, Channel))
+
+
+class NoDrawing(ImportError):
+    """Raised by `Graph.svg` where the library is not installed that finds a place for each box."""
+
+    def __str__(self) -> str:
+        return (
+            'an SVG is laid out by igraph, which is not installed: pip install "typedbus[graph]"; '
+            "json(), mermaid() and dot() need nothing"
+        )
+
+
+@attrs.frozen
+class Graph(Picture):
+    """
+    What a container consists of, in order of declaration.
+
+    Attributes:
+        container: Its name.
+        nodes: Its components, and those of the containers in it.
+        edges: Which component needs which.
+        channels: What its components listen to or hold. A life-cycle channel is
+            among them if somebody holds it; nodes have the others as `hooks`.
+        containers: Itself, and the containers in it, each after the one around it.
+        faults: What `validate()` says that is about no component.
+    """
+
+    @classmethod
+    def of(cls, container: Container) -> Graph:
+        """
+        Look at *container* as it is now, overrides included.
+
+        Nothing is built and no constructor runs. A container with faults has a
+        picture as well, with the faults in it.
+        """
+        containers, home = _declared(container, container._home.name, "")
+        live = set(container._live()[0])
+        components = list(home)
+        # What stands in for a component is shown at the component's own place.
+        acting: dict[Component[object], Component[object]] = {}
+        stand_ins: set[object] = set()
+        needs: dict[Component[object], list[tuple[Component[object], bool, object]]] = {}
+        for component in components:
+            actor = component
+            while isinstance(actor.overriding, Component) and actor.overriding not in home:
+                actor = actor.overriding
+                stand_ins.add(actor)
+            acting[component], needs[component] = actor, []
+            for need, is_lazy, item in reached(
+                component, lambda other: isinstance(other, Component) and other not in stand_ins
+            ):
+                assert isinstance(need, Component)
+                needs[component].append((need, is_lazy, item))
+                if need not in home:
+                    # It is declared where it is handed over, and has no name of its own.
+                    home[need] = home[component]
+                    components.append(need)
+
+        paths: dict[Component[object], str] = {}
+        same = Counter[str]()
+        for component in components:
+            same[component.path] += 1
+            number = same[component.path]
+            paths[component] = component.path if number == 1 else f"{component.path} ({number})"
+        faults, circles = _faults(container)
+        nodes: list[Node] = []
+        edges: list[Edge] = []
+        heard: dict[AnyChannel, list[Listener]] = defaultdict(list)
+        held: dict[AnyChannel, dict[str, None]] = defaultdict(dict)
+        for component, path in paths.items():
+            actor = acting[component]
+            hooks: list[Hook[object]] = []
+            enabled, reason = _participation(component)
+            # Where another declared component stands in, it is shown with what is its own.
+            if not isinstance(actor.overriding, Component):
+                hooks = hooks_of(actor, class_of(actor) or object)
+                if enabled and actor not in live:
+                    enabled, reason = False, "only what is overridden needs it"
+            nodes.append(
+                Node(
+                    path,
+                    _name(component.builds if component.overriding else class_of(component) or component.builds),
+                    component.place,
+                    home[component],
+                    tuple({hook.channel.name: None for hook in hooks if hook.channel in _LIFECYCLE_CHANNELS}),
+                    enabled,
+                    reason,
+                    _stand_in(component.overriding),
+                    tuple(faults.get(component.path, ())),
+                )
+            )
+            for hook in hooks:
+                priority = DEFAULT_PRIORITY if hook.priority is None else hook.priority
+                method = _name(hook.method).rpartition(".")[2]
+                heard[hook.channel].append(Listener(path, method, priority))
+            lazy: dict[Component[object], bool] = {}
+            for need, is_lazy, item in needs[component]:
+                lazy[need] = is_lazy and lazy.get(need, True)
+                if isinstance(item, AnyChannel) and issubclass(class_of(need) or object, Bus):
+                    held[item][path] = None
+            edges.extend(
+                Edge(path, paths[need], is_lazy, (component.path, need.path) in circles)
+                for need, is_lazy in lazy.items()
+            )
+        return cls(
+            container._home.name,
+            tuple(nodes),
+            tuple(edges),
+            tuple(
+                ChannelNode(
+                    channel.name,
+                    tuple(sorted(heard[channel], key=lambda listener: listener.priority)),
+                    tuple(held[channel]),
+                )
+                for channel in dict.fromkeys([*heard, *held])
+                if channel not in _LIFECYCLE_CHANNELS or channel in held
+            ),
+            tuple(containers),
+            tuple(
+                text if path == container._home.name else f"{path}: {text}"
+                for path, texts in faults.items()
+                if path not in same
+                for text in texts
+            ),
+        )
+
+    def json(self) -> str:
+        """Return everything that is known, as JSON; its keys are the attributes of the records."""
+        return json.dumps(attrs.asdict(self), indent=2, ensure_ascii=False) + "\n"
+
+    def mermaid(self) -> str:
+        """Return a flowchart that Mermaid draws, which GitHub does where Markdown has a ``mermaid`` block."""
+        return _text.mermaid(self)
+
+    def dot(self) -> str:
+        """Return a digraph in the language of Graphviz."""
+        return _text.dot(self)
+
+    def svg(self) -> str:
+        """
+        Return a drawing as SVG.
+
+        Every box and line has an id, and says what it is when it is pointed at.
+
+        Raises:
+            NoDrawing: igraph is not installed.
+        """
+        try:
+            from typedbus._svg import draw
+        except ModuleNotFoundError as missing:
+            if missing.name != "igraph":
+                raise
+            raise NoDrawing from missing
+        return draw(self)
+
+
+def _declared(
+    container: Declarations, path: str, around: str
+) -> tuple[list[ContainerNode], dict[Component[object], str]]:
+    """Return *container* and those in it, and the components of all, each with the path of its container."""
+    containers = [ContainerNode(path, around)]
+    home: dict[Component[object], str] = {}
+    for name, member in container._members.items():
+        if isinstance(member, Component):
+            home[member] = path
+        elif isinstance(member, Declarations):
+            inner, theirs = _declared(member, container._path_of(path, name), path)
+            containers.extend(inner)
+            home.update(theirs)
+    return containers, home
+
+
+def _faults(container: Container) -> tuple[dict[str, list[str]], set[tuple[str, str]]]:
+    """Return what `validate()` says of each path, and who needs whom in a circle."""
+    told: dict[str, list[str]] = defaultdict(list)
+    circles: set[tuple[str, str]] = set()
+    try:
+        container.validate()
+    except InvalidContainer as invalid:
+        for fault in invalid.exceptions:
+            assert isinstance(fault, Fault)
+            along = fault.cycle if isinstance(fault, CycleFault) else (fault.path,)
+            for path in along:
+                told[path].append(f"{fault.problem}; {fault.remedy}")
+            if isinstance(fault, CycleFault):
+                circles.update(zip(along, (*along[1:], along[0]), strict=True))
+    return told, circles
+
+
+def _participation(component: Component[object]) -> tuple[bool | None, str]:
+    """Return whether *component* takes part, or None if that turns out later, and why not."""
+    if component.condition is None or component.overriding is not None:
+        return True, ""
+    will = foreseen(component.condition)
+    return will, "" if will else component.reason
+
+
+def _stand_in(provider: object) -> str:
+    """Return the name of what *provider* puts in the place of a component."""
+    if provider is None:
+        return ""
+    if isinstance(provider, Component):
+        return _name(class_of(provider) or provider.builds)
+    provides: object = getattr(provider, "provides", provider)
+    return _name(provides if callable(provides) and not is_provider(provides) else type(provides))
+
+
+def _name(builds: object) -> str:
+    """Return the name of a class or function, without the addresses that a repr would have."""
+    function: object = getattr(builds, "func", builds)
+    return describe(function if isinstance(getattr(function, "__qualname__", None), str) else type(function))

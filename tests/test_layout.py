@@ -1,0 +1,164 @@
+"""Where boxes and lines of a picture go: what can be relied on whatever is to be drawn."""
+
+from __future__ import annotations
+
+from itertools import combinations, pairwise
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from typedbus._layout import Arc, Box, Lane, Layout, Rect, arrange
+
+KINDS = ("needs", "lazy", "listens")
+
+
+@st.composite
+def drawings(draw: st.DrawFn) -> tuple[list[Box], list[Arc], list[Lane]]:
+    """Give boxes in nested lanes, with arcs between them, circles and loops included."""
+    lanes = [Lane(-1, 40)]
+    for number in range(1, draw(st.integers(1, 5))):
+        # Each after the one around it, and after all that is in the one before it.
+        begun = [number - 1]
+        while lanes[begun[-1]].around >= 0:
+            begun.append(lanes[begun[-1]].around)
+        lanes.append(Lane(draw(st.sampled_from(begun)), draw(st.floats(10, 300))))
+    sizes = st.floats(20, 200)
+    boxes = draw(st.lists(st.builds(Box, sizes, sizes, st.integers(0, len(lanes) - 1)), min_size=1, max_size=14))
+    ends = st.integers(0, len(boxes) - 1)
+    arcs = draw(st.lists(st.tuples(ends, ends, st.sampled_from(KINDS), st.booleans()), max_size=24))
+    return boxes, [Arc(a, b, kind, a if first else b) for a, b, kind, first in arcs], lanes
+
+
+def overlap(one: Rect, other: Rect) -> bool:
+    """Tell whether two rectangles share more than a border."""
+    across = min(one.right, other.right) - max(one.x, other.x)
+    down = min(one.y + one.height, other.y + other.height) - max(one.y, other.y)
+    return across > 1e-6 and down > 1e-6
+
+
+def contains(outer: Rect, inner: Rect) -> bool:
+    """Tell whether one rectangle lies in another."""
+    return (
+        outer.x <= inner.x + 1e-6
+        and outer.y <= inner.y + 1e-6
+        and outer.right >= inner.right - 1e-6
+        and outer.y + outer.height >= inner.y + inner.height - 1e-6
+    )
+
+
+def around(lanes: list[Lane], lane: int) -> set[int]:
+    """Return *lane* and the lanes that it lies in."""
+    found = {lane}
+    while (lane := lanes[lane].around) >= 0:
+        found.add(lane)
+    return found
+
+
+@given(drawings())
+@settings(deadline=None)
+def test_boxes_keep_their_size_and_do_not_overlap(drawing: tuple[list[Box], list[Arc], list[Lane]]) -> None:
+    """Each can be read."""
+    boxes, arcs, lanes = drawing
+
+    layout = arrange(boxes, arcs, lanes)
+
+    assert [(place.width, place.height) for place in layout.boxes] == [(box.width, box.height) for box in boxes]
+    assert not any(overlap(one, other) for one, other in combinations(layout.boxes, 2))
+
+
+@given(drawings())
+@settings(deadline=None)
+def test_a_frame_has_what_is_declared_in_it_inside_and_nothing_else(
+    drawing: tuple[list[Box], list[Arc], list[Lane]],
+) -> None:
+    """Frames tell the truth, and have room for their titles."""
+    boxes, arcs, lanes = drawing
+
+    layout = arrange(boxes, arcs, lanes)
+
+    for number, frame in enumerate(layout.frames):
+        assert frame.width >= lanes[number].title - 1e-6
+        for box, place in zip(boxes, layout.boxes, strict=True):
+            assert (contains if number in around(lanes, box.lane) else lambda *two: not overlap(*two))(frame, place)
+        for other, inner in enumerate(layout.frames):
+            if number in around(lanes, other):
+                assert contains(frame, inner)
+            elif other not in around(lanes, number):
+                assert not overlap(frame, inner)
+
+
+@given(drawings())
+@settings(deadline=None)
+def test_a_line_goes_from_border_to_border_and_crosses_no_box(
+    drawing: tuple[list[Box], list[Arc], list[Lane]],
+) -> None:
+    """It bends between the columns alone, and passes them between the boxes."""
+    boxes, arcs, lanes = drawing
+
+    layout = arrange(boxes, arcs, lanes)
+
+    for arc, route in zip(arcs, layout.routes, strict=True):
+        for end, box in ((route[0], arc.source), (route[-1], arc.target)):
+            place = layout.boxes[box]
+            assert end[0] in (pytest.approx(place.x), pytest.approx(place.right))
+            assert place.y < end[1] < place.y + place.height
+        for number, ((x, y), (to_x, to_y)) in enumerate(pairwise(route)):
+            is_straight = number % 2 == 0
+            assert not is_straight or y == to_y
+            # What bends may go anywhere between the heights of two columns, so that no box may be there at all.
+            passed = Rect(min(x, to_x), y - 0.5 if is_straight else -1e9, abs(x - to_x), 1.0 if is_straight else 2e9)
+            assert arc.source == arc.target or not any(overlap(passed, place) for place in layout.boxes)
+
+
+def laid_out(*pairs: tuple[int, int], count: int) -> Layout:
+    """Return the layout of *count* boxes of one size in one lane, with arcs from and to the numbers of *pairs*."""
+    return arrange([Box(80, 40, 0)] * count, [Arc(a, b, "needs", b) for a, b in pairs], [Lane(-1, 0)])
+
+
+def test_users_stand_to_the_left_of_what_they_need() -> None:
+    """One reads from what is started last to what is started first."""
+    one, two, three = laid_out((0, 1), (1, 2), (0, 2), count=3).boxes
+
+    assert one.right < two.x
+    assert two.right < three.x
+
+
+def test_a_user_stands_next_to_what_it_needs() -> None:
+    """A line is as short as can be: what is needed by nobody need not begin at the left."""
+    boxes = laid_out((0, 1), (1, 2), (3, 2), count=4).boxes
+
+    assert boxes[3].x == boxes[1].x
+
+
+def test_a_line_against_the_others_comes_in_from_the_right() -> None:
+    """Where there is a circle one line goes back, without crossing the one that goes forth."""
+    layout = laid_out((0, 1), (1, 0), count=2)
+
+    forth, back = sorted(layout.routes, key=lambda route: route[-1][0], reverse=True)
+    assert forth[-1][0] > forth[0][0]
+    assert back[-1][0] < back[0][0]
+    assert (forth[0][1] - back[-1][1]) * (forth[-1][1] - back[0][1]) > 0
+
+
+def test_lines_to_the_same_box_run_together() -> None:
+    """What all need does not fill the picture with lines."""
+    routes = laid_out((0, 1), (1, 2), (2, 3), (0, 3), (1, 3), count=4).routes
+
+    assert routes[3][-4:] == routes[4][-4:]
+    assert routes[3][0] != routes[4][0]
+
+
+def test_boxes_without_lines_make_a_block() -> None:
+    """Not one tall column."""
+    boxes = laid_out(count=36).boxes
+
+    assert len({box.x for box in boxes}) in range(3, 7)
+
+
+def test_a_box_stands_level_with_what_it_needs() -> None:
+    """A line that can be straight is."""
+    boxes = laid_out((0, 1), (1, 2), (3, 4), count=5).boxes
+
+    assert [box.middle for box in boxes[1:3]] == pytest.approx([boxes[0].middle] * 2, abs=0.5)
+    assert boxes[3].middle == pytest.approx(boxes[4].middle, abs=0.5)
