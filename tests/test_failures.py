@@ -27,15 +27,22 @@ from typedbus import (
     ChannelFailures,
     ChannelFault,
     Component,
+    ComponentDisabled,
     Container,
+    ContributionFault,
     CycleFault,
     DeclarationError,
     DependencyFault,
+    DisabledFault,
+    Failure,
     Fault,
     HiddenFault,
     HookFault,
+    HookTimeout,
     InvalidContainer,
     LifetimeFault,
+    LimitError,
+    Limits,
     ListenerError,
     MisspeltFault,
     NotMainThread,
@@ -54,7 +61,8 @@ from typedbus import (
     provided,
     run,
 )
-from typedbus.testing import NoAnswer, Recorder
+from typedbus._failures import leave
+from typedbus.testing import FakeClock, NoAnswer, Recorder
 
 ERRORS: Final = Path(__file__).parents[1] / "docs" / "errors.md"
 square = Channel[[int], int]("square")
@@ -130,7 +138,7 @@ def first_fault(container: type[Container]) -> Fault:
 def without_places(text: object) -> str:
     """Return *text* with HERE for each line of this file, without this module's name and without stacks."""
     here = re.sub(re.escape(__file__) + r":\d+", "HERE", str(text)).replace(f"{__name__}.", "")
-    return re.sub(r"(thread .* is at:)\n.*", r"\1 ...", here, flags=re.DOTALL)
+    return re.sub(r"(thread .* is at:|it is at:)\n.*", r"\1 ...", here, flags=re.DOTALL)
 
 
 @attrs.frozen
@@ -602,6 +610,86 @@ def a_recorder_without_an_answer() -> BaseException:
     return met_in(lambda: Recorder(Bus()[square]).__enter__())
 
 
+@said_by(
+    HookTimeout,
+    TimeoutError,
+    "Slow.search has not returned from start (HERE) after 1.00 s, its limit is 1 s; Slow.orders waits for it; it is at: ...",
+)
+def a_hook_that_overran() -> BaseException:
+    """Return the time-out among the failures of a start."""
+    clock, begun, over = FakeClock(), threading.Event(), threading.Event()
+
+    def wait(owner: Database) -> None:
+        begun.set()
+        over.wait()
+
+    class Slow(Container):
+        bus = Component(Bus, clock=clock, limits=Limits(hook=1))
+        search = Component(Database, "").on(START.calls(wait))
+        orders = Component(Orders, search.provided)
+
+    with ThreadPoolExecutor() as pool:
+        starting = pool.submit(met_in, Slow().attach().start)
+        begun.wait()
+        clock.advance(1)
+        failed = starting.result()
+    over.set()
+    assert isinstance(failed, TransitionFailures)
+    return failed.exceptions[0]
+
+
+@said_by(
+    LimitError,
+    ValueError,
+    "a limit of 0 seconds for stop is none: give a number above 0, or None for no limit",
+)
+def a_limit_of_no_time() -> BaseException:
+    """Bound a stop by nothing."""
+    return met_in(lambda: Limits(stop=0))
+
+
+@said_by(LimitError, ValueError, "0 workers start nothing: give a whole number from 1 up")
+def nobody_to_work() -> BaseException:
+    """Make a bus without workers."""
+    return met_in(lambda: Bus(workers=0))
+
+
+class Off(Container):
+    """One that is off, and one that needs it."""
+
+    bus = Component(Bus)
+    database = Component(Database, "").enabled(False, reason="no disk here")
+    orders = Component(Orders, database.provided)
+
+
+@said_by(ComponentDisabled, LookupError, "Off.database (HERE) is not enabled: no disk here")
+def a_component_that_is_off() -> BaseException:
+    """Call one that needs it."""
+    return met_in(Off().orders)
+
+
+@said_by(
+    DisabledFault,
+    Exception,
+    "Off.orders (HERE): it needs Off.database, which is not enabled: no disk here; "
+    "enable it on the same condition, or let it do without",
+)
+def a_disabled_fault() -> BaseException:
+    """Need what is off."""
+    return first_fault(Off)
+
+
+@said_by(
+    ContributionFault,
+    Exception,
+    "Shop.plugins[shop-metrics:gauges] (HERE): shop.metrics:Gauges of distribution shop-metrics cannot be loaded; mend it",
+)
+def a_contribution_fault() -> BaseException:
+    """Make one; real distributions are contributed in `test_contributed`."""
+    problem = "shop.metrics:Gauges of distribution shop-metrics cannot be loaded"
+    return ContributionFault("Shop.plugins[shop-metrics:gauges]", f"{__file__}:1", problem, "mend it")
+
+
 WITH_ATTRIBUTES: Final = [one for one in SITUATIONS if not issubclass(one.kind, (BaseExceptionGroup, NotMainThread))]
 PUBLIC: Final = sorted(
     {
@@ -740,3 +828,31 @@ def test_transition_failures_are_told_apart_by_kind() -> None:
     assert isinstance(part, TransitionFailures)
     assert (part.goal, part.state) == (State.STARTED, State.STOPPED)
     assert [(one.name, one.channel) for one in part.failures] == [(f"{__name__}.fail", "start")]
+
+
+def test_a_chain_of_causes_loses_no_link() -> None:
+    """Whoever leaves first carries who left next, and that one what had failed, with all that had caused it."""
+    first, second, cause = SystemExit(2), KeyboardInterrupt(), OSError("disk")
+    second.__cause__ = cause
+    failed = ChannelFailures("ring", [Failure("a", "ring", ValueError(), print)], [])
+
+    leave(second, failed)
+    leave(first, second)
+
+    assert [first.__cause__, second.__cause__, failed.__cause__, cause.__cause__] == [second, failed, cause, None]
+
+
+def test_a_chain_of_causes_never_leads_back() -> None:
+    """One exception object may be raised again and again."""
+    leaving, failed = SystemExit(2), ValueError()
+
+    for _ in range(3):
+        leave(leaving, failed)
+
+    assert [leaving.__cause__, failed.__cause__] == [failed, None]
+
+    leave(SystemExit(3), leaving)
+    failed.__cause__ = leaving
+    leave(leaving, failed)
+
+    assert [leaving.__cause__, failed.__cause__] == [failed, None]
