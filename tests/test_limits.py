@@ -416,7 +416,9 @@ def test_one_that_returns_after_it_was_given_up_is_told(parts: Parts) -> None:
 def test_the_threads_of_hooks_end_with_the_transition(parts: Parts) -> None:
     """None is left behind but one that hangs, which keeps no process alive."""
     before = threading.active_count()
-    shop = parts.container(Limits(hook=5), 3, a=parts.part("a"), b=parts.part("b"), c=parts.part("c", "stop"))
+    c = parts.part("c", "stop")
+    others = {name: parts.part(name, "", c.provided) for name in "ab"}
+    shop = parts.container(Limits(hook=5), 3, c=c, **others)
     bus = shop.attach()
 
     bus.start()

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from typedbus import (
     LIFECYCLE,
     START,
+    STARTED,
     STARTING,
     STOP,
     Bus,
@@ -386,3 +387,18 @@ def test_one_worker_is_the_default_and_the_order_is_that_of_the_graph() -> None:
 
     assert threads == [threading.get_ident()] * 2
     assert STOP.name == "stop"
+
+
+def test_who_only_stops_needs_no_thread_to_start() -> None:
+    """Its place among those that start is kept where it costs nothing."""
+    seen: list[int] = []
+
+    class Stops:
+        def stop(self) -> None: ...
+
+    shop = made(a=Component(Stops), b=Component(Stops).within(60))
+    before = threading.active_count()
+    shop.attach()[STARTED].subscribe(lambda event: seen.append(threading.active_count() - before))
+
+    with running(shop, workers=4):
+        assert seen == [0, 0]

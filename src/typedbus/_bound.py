@@ -59,6 +59,11 @@ class Subscription:
         return None
 
     @property
+    def is_idle(self) -> bool:
+        """Whether the listener does nothing, and only keeps a component's place."""
+        return False
+
+    @property
     def place(self) -> str:
         """File and line of the listener, as far as it is known."""
         return place_of(self.listener)

@@ -246,6 +246,11 @@ class _ComponentSubscription(Subscription):
         """What the hook says."""
         return self._limit
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether the component only stops."""
+        return isinstance(self.listener, _Place)
+
     def added(self) -> Subscription:
         """Return what stands for the listener on its channel from here on, which goes by this turn and limit."""
         known = self._bound._add(self)

@@ -191,7 +191,7 @@ class Visit:
             self._end(job)
             return
         self.tells.begins(job.subscription)
-        if job.allowed is None and self._workers == 1:
+        if (job.allowed is None and self._workers == 1) or job.subscription.is_idle:
             try:
                 job.subscription.listener()
             except BaseException as raised:
