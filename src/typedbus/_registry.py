@@ -98,7 +98,9 @@ class Observers:
 
     def tell_failure(self, failure: Failure) -> None:
         """Tell of a listener that failed in a publish."""
-        self.tell(ListenerFailed(failure.name, failure.channel, failure.error))
+        # Asked first, since a publish of a channel on which somebody always fails is to be quick as well.
+        if self._lifecycle._subscriptions or self._by_kind[ListenerFailed]._subscriptions:
+            self.tell(ListenerFailed(failure.name, failure.channel, failure.error))
 
 
 # From each kind of event to the channel of just this kind, which no dict type can say.
