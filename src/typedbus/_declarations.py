@@ -200,15 +200,26 @@ def _replacements(cls: type[Declarations]) -> list[tuple[Any, Any]]:
     in_force = {id(old): new for old, new in pairs.values()}
     #: What each one that is in force takes the place of, near or far.
     places: dict[int, list[object]] = {}
-    for old, new in pairs.values():
-        if id(new) not in in_force:
-            places.setdefault(id(new), []).append(old)
-    winners = [new for _, new in pairs.values() if id(new) in places]
+    winners: list[object] = []
+    for old in {id(old): old for old, _ in pairs.values()}.values():
+        new, steps = in_force[id(old)], 0
+        while id(new) in in_force:
+            # A name may be given to what is replaced under another one.
+            new, steps = in_force[id(new)], steps + 1
+            if steps > len(in_force):
+                raise DeclarationError(
+                    f"{cls.__name__}.{names[id(new)]}",
+                    getattr(new, "place", repr(new)),
+                    "it takes the place of what takes its own; declare a new one",
+                )
+        in_force[id(old)] = new
+        winners.append(new)
+        places.setdefault(id(new), []).append(old)
     declared = {id(node) for node in providers_of(cls._declared)}
     wrapping = set()
     for new in winners:
         lost = {id(old) for old in places[id(new)]}
-        # Nobody else has what stands there without a name.
+        # Nobody else has what stands there without a name; past a name it would be a circle.
         own, _ = dependencies_first(
             declared_needs(new),
             lambda node: [] if id(node) in declared or id(node) in in_force else declared_needs(node),
@@ -231,16 +242,16 @@ def _replacements(cls: type[Declarations]) -> list[tuple[Any, Any]]:
                 f"it needs {getattr(between, 'path', repr(between))}, which needs what this takes the place of; "
                 "they would go in a circle",
             )
-    takes: dict[int, list[int]] = {}
-    for winner, replaced in places.items():
-        for old in replaced:
-            takes.setdefault(id(old), []).append(winner)
-    found: dict[int, list[tuple[Any, Any]]] = {id(new): [] for new in order}
+    chains: dict[int, list[tuple[Any, Any]]] = {}
     for old, new in pairs.values():
-        for winner in takes.get(id(old), ()):
-            if id(new) == winner or (winner in wrapping and winner in takes.get(id(new), ())):
-                found[winner].append((old, new))
-    return [pair for new in order for pair in found[id(new)]]
+        winner = in_force[id(old)]
+        if id(winner) in wrapping:
+            chains.setdefault(id(winner), []).append((old, new))
+    return [
+        pair
+        for winner in order
+        for pair in (*chains.get(id(winner), ()), *((old, winner) for old in places.get(id(winner), ())))
+    ]
 
 
 def _pairs(old: object, new: object) -> Iterator[tuple[object, object]]:
