@@ -37,7 +37,7 @@ class Contributed(Declarations):
     def __init__(self, group: str) -> None:
         caller = sys._getframe(1)
         self._group = group
-        self.place = f"{caller.f_code.co_filename}:{caller.f_lineno}"
+        self.place: str = f"{caller.f_code.co_filename}:{caller.f_lineno}"
         self._problems: list[tuple[str, str, str]] = []
         self._path = group
         self._adopt({}, {})
