@@ -194,6 +194,9 @@ def test_a_declaration_that_overrides_a_contributed_component_may_need_others(ga
 
     with shop.override(declared.gauge).by(stand_in):
         assert component(shop, "Shop.plugins[shop-metrics:gauges].dial")().needed[0].needed == (shop.database(),)
+    stand_in = Component(gauges.Part, gauges.Shop.notes.provided, "other", declared.gauge.provided)
+    with shop.override(declared.dial).by(stand_in):
+        assert component(shop, "Shop.plugins[shop-metrics:gauges].dial")().needed == (component(shop, GAUGE)(),)
 
 
 def test_paths_name_the_distribution_and_the_entry_point(gauges: Any) -> None:
@@ -334,6 +337,18 @@ def test_all_that_cannot_be_contributed_is_told_with_every_other_fault(install: 
     told = faults(Test())
 
     assert [type(fault).__name__ for fault in told] == ["ArgumentFault"] * 2 + ["ContributionFault"] * 2 + ["BusFault"]
+
+
+def test_what_is_contributed_may_have_a_place_for_contributions_itself(install: Install) -> None:
+    """Faults there are told with the whole path."""
+    more = GAUGES + '    more = Contributed("metrics.plugins")\n'
+    code = more.replace("import Component", "import Contributed, Component")
+    install("shop-metrics", "metrics", code, gauges="metrics:Gauges")
+    install("metrics-bad", "bad", "", group="metrics.plugins", parts="bad:Parts")
+
+    (fault,) = faults(host().Shop())
+
+    assert fault.path == "Shop.plugins[shop-metrics:gauges].more[metrics-bad:parts]"
 
 
 def test_a_container_with_such_a_fault_does_not_start(install: Install) -> None:

@@ -179,6 +179,7 @@ def test_what_needs_a_component_that_turns_out_not_to_be_enabled_is_a_fault() ->
     """The start tells it, when no more than the conditions need is built."""
 
     class Odd(Shop):
+        off = Component(Part, Shop.notes.provided, "off").enabled(False, reason="not yet")
         user = Component(Part, Shop.notes.provided, "user", Shop.gauge.provided)
 
     odd = Odd()
@@ -226,6 +227,18 @@ def test_what_overrides_a_component_takes_part_whatever_the_condition() -> None:
     assert gauge.notes == ["build fake", "start fake", "stop fake", "exit fake"]
 
 
+def test_what_overrides_a_component_that_is_never_enabled_may_be_needed() -> None:
+    """It is known before anything is built that it takes part."""
+
+    class Odd(Shop):
+        off = Component(Part, Shop.notes.provided, "off").enabled(False, reason="not yet")
+        user = Component(Part, Shop.notes.provided, "user", off.provided)
+
+    odd, stand_in = Odd(), Part([], "fake")
+    with odd.override(Odd.off).by(stand_in), running(odd):
+        assert odd.user().needed == (stand_in,)
+
+
 def test_an_override_may_have_a_condition_of_its_own() -> None:
     """As any declaration."""
     shop = Shop()
@@ -271,12 +284,15 @@ def test_a_component_that_has_been_built_takes_part_until_the_exit() -> None:
     shop = Shop()
     shop.notes().append("metrics")
     bus = shop.attach()
+    disabled: list[Disabled] = []
+    bus[DISABLED].subscribe(disabled.append)
     bus.start()
     bus.stop()
     shop.settings().metrics = False
     bus.start()
     bus.exit()
 
+    assert disabled == []
     notes = shop.notes()
     assert notes.count("start gauge") == notes.count("stop gauge") == 2
     assert notes.count("exit gauge") == 1

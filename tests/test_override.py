@@ -444,18 +444,41 @@ def test_a_component_that_alone_uses_the_bus_can_be_overridden() -> None:
         assert telling.bus.is_built
 
 
+def test_what_stands_in_may_bring_components_of_its_own() -> None:
+    """They are built in the container for as long, and are nobody else's."""
+    shop = Shop()
+    stand_in = Component(Wrapping, Component(Database, Shop.notes.provided, "inner").provided)
+
+    with shop.override(Shop.database).by(stand_in), running(shop):
+        assert shop.orders().database.url == "wrapped inner"
+
+    assert [note for note in shop.notes() if "inner" in note and "start" in note] == [
+        "start inner",
+        "start wrapped inner",
+    ]
+    assert shop.orders().database.url == "real"
+
+
 @pytest.mark.parametrize("by_class", [True, False])
 def test_a_nested_container_can_override_its_own(by_class: bool) -> None:
-    """It reaches those around it that refer to what it overrides, and is over for them as well."""
+    """With what it has and what those around it have; it reaches them, and is over for them as well."""
 
     class Outer(Container):
         infra = Infra()
+        extra = Component(fake, "extra")
         orders = Component(Orders, infra.database.provided)
 
+    def joined(notes: list[str], extra: Database) -> Database:
+        notes.append("joined")
+        return Wrapping(extra)
+
     outer = Outer()
-    stand_in = Component(Wrapping, Component(Database, Infra.notes.provided, "inner").provided)
+    stand_in = Component(joined, Infra.notes.provided, Outer.extra.provided)
     with outer.infra.override(Infra.database if by_class else outer.infra.database).by(stand_in), running(outer):
-        assert outer.orders().database.url == "wrapped inner"
+        database = outer.orders().database
+        assert isinstance(database, Wrapping)
+        assert database.inner is outer.extra()
+        assert outer.infra.notes() == ["joined"]
 
     assert outer.orders().database.url == "infra"
 

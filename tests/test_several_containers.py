@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import subprocess
 import sys
 import textwrap
+import weakref
 from collections.abc import Iterator
 
 import pytest
@@ -237,6 +239,29 @@ def test_what_is_built_already_keeps_its_bus(built: str) -> None:
 
     assert late.value.path in ("Metrics.bus", "Metrics.gauge")
     assert metrics.bus() is not shop.bus()
+
+
+def test_what_was_built_with_another_bus_is_too_late_as_well() -> None:
+    """An override had put one in the place of its own."""
+    metrics, shop = Metrics(), Shop()
+
+    with metrics.override(Metrics.bus).by(Bus()):
+        metrics.gauge()
+        with pytest.raises(OverrideError, match=r"Metrics\.gauge .*is built already"):
+            metrics.attach(shop.attach())
+
+
+def test_nothing_is_left_of_a_bus_that_was_shared_before() -> None:
+    """It lives no longer than those who use it."""
+    shop, metrics = Shop(), Metrics()
+    with running(shop, metrics):
+        pass
+    former = weakref.ref(shop.bus())
+    del shop
+
+    with running(Shop(), metrics):
+        gc.collect()
+        assert former() is None
 
 
 def test_a_container_cannot_leave_a_bus_that_runs() -> None:
