@@ -4,18 +4,21 @@ from declared import (
     Database,
     FakeDatabase,
     Infra,
+    Metrics,
     Order,
     Orders,
+    Pump,
     Report,
     Rows,
     Settings,
     Shop,
+    Switches,
     load_settings,
     order_placed,
 )
 
 from listeners import Clerk
-from typedbus import Bus, Component, Container, Override, run, running
+from typedbus import START, Bus, Component, Container, Contributed, Limits, Override, run, running
 
 
 class Service:
@@ -46,6 +49,25 @@ class Declared(Container):
 class DeclaredOfOthers(Declared):
     database = Component(load_settings)  # E
     rows = Component(Report, Shop.infra.database.provided)  # E
+
+
+class Switched(Container):
+    switches = Component(Switches)
+    of_text = Component(Pump).enabled("yes", reason="it said so")  # E
+    of_number = Component(Pump).enabled(switches.provided.port, reason="no port")  # E
+    of_none = Component(Pump).enabled(switches.provided.name, reason="no name")  # E
+    of_component = Component(Pump).enabled(switches, reason="none")  # E
+    of_typo = Component(Pump).enabled(switches.provided.metric, reason="none")  # E
+    of_function = Component(Pump).enabled(lambda: True, reason="none")  # E
+    without_reason = Component(Pump).enabled(False)  # E
+    by_position = Component(Pump).enabled(False, "none")  # E
+    of_no_reason = Component(Pump).enabled(False, reason=None)  # E
+    within_text = Component(Pump).within("5")  # E
+    within_nothing = Component(Pump).within(None)  # E
+    limit_of_text = Component(Pump).on(START.calls(Pump.start, limit="x"))  # E
+    of_no_group = Contributed()  # E
+    of_number_as_group = Contributed(42)  # E
+    not_the_plugins = Component(Report, Metrics.plugins)  # E
 
 
 def a_container_has_what_it_declares(shop: Shop) -> None:
@@ -128,6 +150,30 @@ def what_is_no_container(shop: Shop, bus: Bus) -> None:
     _status: str = run(Shop)  # E
     with running(shop) as same:
         same.typo()  # E
+
+
+def several_containers_are_instances_or_classes(shop: Shop, metrics: Metrics, bus: Bus) -> None:
+    running(shop, Metrics)  # E
+    running(shop, bus)  # E
+    running(shop, workers="4")  # E
+    running(shop, limits=5)  # E
+    run(Shop, bus)  # E
+    run(Shop, Pump)  # E
+    run(Shop, limits={"start": 5})  # E
+    run(Shop, metrics, 4)  # E
+    Limits(start="5")  # E
+    metrics.attach(shop)  # E
+    metrics.attach(Bus)  # E
+    with running(shop, metrics) as same:
+        same.pump()  # E
+
+
+def what_is_contributed_is_not_known(metrics: Metrics) -> None:
+    metrics.plugins.gauges  # E
+    metrics.plugins["gauges"]  # E
+    metrics.plugins()  # E
+    metrics.override(Metrics.plugins)  # E
+    _names: list[int] = list(metrics.plugins)  # E
 
 
 def the_bus_of_a_container_is_a_bus(shop: Shop) -> None:

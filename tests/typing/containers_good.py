@@ -3,9 +3,9 @@
 from contextlib import AbstractContextManager
 from typing import assert_type
 
-from declared import Database, FakeDatabase, Infra, Orders, Report, Rows, Settings, Shop
+from declared import Database, FakeDatabase, Infra, Metrics, Orders, Pump, Report, Rows, Settings, Shop, Switches
 
-from typedbus import Bus, Component, Container, Override, State, provided, run, running
+from typedbus import START, Bus, Component, Container, Contributed, Limits, Override, State, provided, run, running
 
 
 class Service:
@@ -43,6 +43,20 @@ class Declared(Container):
 class DeclaredOfFake(Declared):
     database = Component(FakeDatabase)
     rows = Component(FakeDatabase)
+
+
+class Switched(Container):
+    """Components that take part, and end, on conditions."""
+
+    switches = Component(Switches)
+    pump = Component(Pump).enabled(switches.provided.metrics, reason="metrics = false").within(5)
+    spare = Component(Pump).within(0.5).enabled(False, reason="there is one").on(START.calls(Pump.start, limit=5))
+    flag = Component(bool, True)
+    other = Component(FakeDatabase).enabled(flag.provided, reason="no flag")
+
+
+class ShopAndMetrics(Shop, Metrics):
+    """Has the declarations of both."""
 
 
 def a_container_gives_its_components(shop: Shop) -> None:
@@ -119,6 +133,36 @@ def a_container_runs(shop: Shop) -> None:
     with running(TestShop()) as test_shop:
         assert_type(test_shop, TestShop)
         assert_type(test_shop.bus(), Bus)
+
+
+def several_containers_run_on_one_bus(shop: Shop, metrics: Metrics) -> None:
+    assert_type(run(Shop, Metrics), int)
+    assert_type(run(shop, Metrics, metrics), int)
+    assert_type(run(Shop, workers=4, limits=Limits(start=5)), int)
+    with running(shop, metrics) as same:
+        assert_type(same, Shop)
+    with running(metrics, shop, workers=4, limits=Limits(hook=0.5, exit=None)) as first:
+        assert_type(first, Metrics)
+    assert_type(metrics.attach(shop.attach()), Bus)
+
+
+def containers_merge(both: ShopAndMetrics) -> None:
+    assert_type(both.orders(), Orders)
+    assert_type(both.pump(), Pump)
+    assert_type(both.bus(), Bus)
+
+
+def what_is_contributed_has_names(metrics: Metrics) -> None:
+    assert_type(metrics.plugins, Contributed)
+    assert_type(list(metrics.plugins), list[str])
+    assert_type(Metrics.plugins.place, str)
+
+
+def a_component_on_a_condition_is_of_its_class(switched: Switched) -> None:
+    assert_type(switched.pump, Component[Pump])
+    assert_type(switched.spare, Component[Pump])
+    assert_type(switched.other(), FakeDatabase)
+    assert_type(switched.pump.reason, str)
 
 
 def a_component_may_be_handed_on(database: Component[Database]) -> None:

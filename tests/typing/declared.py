@@ -6,7 +6,7 @@ from typing import Generic, Protocol, TypeVar, overload
 
 import attrs
 
-from typedbus import BoundChannel, Bus, Channel, Component, Container, on
+from typedbus import BoundChannel, Bus, Channel, Component, Container, Contributed, on
 
 Item = TypeVar("Item")
 
@@ -106,6 +106,17 @@ class Settings:
     port: int = 80
 
 
+@dataclass(frozen=True)
+class Switches:
+    metrics: bool = False
+    port: int = 80
+    name: str | None = None
+
+
+class Pump:
+    def start(self) -> None: ...
+
+
 @attrs.frozen
 class Limits:
     orders: int
@@ -144,3 +155,10 @@ class Shop(Container):
     infra = Infra()
     orders = Component(Orders, infra.database.provided, placed=bus.provided[order_placed])
     report = Component(Report, infra.database.provided, title="today")
+
+
+class Metrics(Container):
+    bus = Component(Bus)
+    switches = Component(Switches)
+    pump = Component(Pump).enabled(switches.provided.metrics, reason="metrics = false")
+    plugins = Contributed("metrics.plugins")
