@@ -112,14 +112,25 @@ PAGES_WITH_CODE = [
 ]
 
 
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Give a folder whose files can import each other, and forget them afterwards: the next page has a shop as well."""
+    before = set(sys.modules)
+    monkeypatch.syspath_prepend(tmp_path)
+    yield tmp_path
+    for name in set(sys.modules) - before:
+        if str(tmp_path) in (getattr(sys.modules[name], "__file__", None) or ""):
+            del sys.modules[name]
+
+
 @pytest.mark.parametrize("page", PAGES_WITH_CODE)
-def test_the_blocks_of_a_page_run_and_print_what_is_shown(page: Path, tmp_path: Path) -> None:
+def test_the_blocks_of_a_page_run_and_print_what_is_shown(page: Path, folder: Path) -> None:
     """Readers can copy every block, and see what the page shows."""
     namespace: dict[str, object] = {"__name__": "__main__"}
     printed: str | None = None
     for block, below in itertools.zip_longest(blocks := blocks_of(page), blocks[1:]):
         if block.language == "python":
-            printed = run_block(block, page, tmp_path, namespace)
+            printed = run_block(block, page, folder, namespace)
             is_shown = below is not None and below.language == "text"
             assert is_shown or "[exit status" not in printed, f"{page}:{block.above}\n{printed}"
         elif block.language == "text":
