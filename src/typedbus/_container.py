@@ -353,7 +353,8 @@ class Override(Generic[T]):
         if isinstance(replacement, Component):
             # What it refers to in the class of the container is in this instance a copy.
             standing_in = providers.deepcopy(replacement, dict(self._copies))
-            standing_in.path = component.path
+            if id(replacement) not in self._copies:
+                standing_in.path = component.path
             for node in dependencies_first([standing_in], needs)[0]:
                 if isinstance(node, Component) and node.home is None:
                     node.home = component.home

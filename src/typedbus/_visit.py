@@ -85,12 +85,7 @@ class _Worker(threading.Thread):
         visit = self._visit
         while (job := self.jobs.get()) is not None:
             self.name = job.subscription.name
-            assert job.context is not None
-            error: BaseException | None = None
-            try:
-                job.context.run(job.subscription.listener)
-            except BaseException as raised:
-                error = raised
+            error = _called(job)
             seconds = visit.clock.now() - job.began
             with visit.lock:
                 if not job.is_given_up:
@@ -100,7 +95,6 @@ class _Worker(threading.Thread):
                 visit.tells.late(job.subscription, seconds, error)
                 return
             visit.bell.put(None)
-            del job, error
 
 
 class Visit:
@@ -383,6 +377,16 @@ class _Graph:
         return opened
 
 
+def _called(job: _Job) -> BaseException | None:
+    """Call the listener and return what it raised, in a frame that ends: the traceback holds it."""
+    assert job.context is not None
+    try:
+        job.context.run(job.subscription.listener)
+    except BaseException as raised:
+        return raised
+    return None
+
+
 def _staged(subscriptions: Sequence[Subscription]) -> Iterator[_Job]:
     stage, last = 0, None
     for place, subscription in enumerate(subscriptions):
@@ -401,7 +405,7 @@ def _stack_of(worker: _Worker | None) -> str:
     frames = sys._current_frames()
     frame = None if worker is None or worker.ident is None else frames.get(worker.ident)
     within_hook = []
-    while frame is not None and frame.f_code is not _Worker.run.__code__:
+    while frame is not None and frame.f_code is not _called.__code__:
         within_hook.append((frame, frame.f_lineno))
         frame = frame.f_back
     return "".join(traceback.StackSummary.extract(iter(reversed(within_hook))).format())
