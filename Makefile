@@ -40,6 +40,7 @@ bench: .venv/bench
 	$(BIN)/python bench/publish.py
 	$(BIN)/python bench/scale.py $(addprefix --python ,$(wildcard .venv-*/bin/python))
 	$(BIN)/python bench/wait.py
+	$(BIN)/python bench/parallel.py
 
 .venv/demo: pyproject.toml
 	$(PYTHON) -m venv .venv

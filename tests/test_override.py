@@ -542,3 +542,20 @@ def test_a_replacement_of_a_base_s_component_is_overridden_by_either_name() -> N
         with test.override(component).by(fake()):
             assert test.orders().database is test.database()
             assert test.database().url == "fake"
+
+
+def test_one_of_the_container_may_stand_in_for_another_and_keeps_its_name() -> None:
+    """Both names give it; it is built and started once, by its own."""
+    notes: list[str] = []
+
+    class Two(Container):
+        bus = Component(Bus)
+        first = Component(Database, notes, "first")
+        second = Component(Database, notes, "second")
+
+    two = Two()
+    with two.override(Two.first).by(Two.second), running(two):
+        assert two.first() is two.second()
+        assert two.second.path == "Two.second"
+
+    assert notes.count("start second") == 1

@@ -205,7 +205,7 @@ class Hook(Generic[Owner_contra]):
         self.channel: Final = channel
         self.method: Final = method
         self.priority: Final = priority
-        self.limit: Final = checked(describe(method), limit)
+        self.limit: Final = None if limit is None else checked(describe(method), limit)
 
     def bind(self, owner: Owner_contra, /) -> Callable[..., object]:
         """Return the method of *owner*, its own override included; a plain function gets *owner* first."""

@@ -19,7 +19,7 @@ from dependency_injector import providers
 from typing_extensions import TypeVar
 
 from typedbus._channel import AnyChannel, Hook
-from typedbus._failures import ComponentDisabled, DeclarationError, LimitError, OutsideContainer, describe
+from typedbus._failures import ComponentDisabled, DeclarationError, OutsideContainer, describe
 from typedbus._faults import CycleFault, InvalidContainer
 from typedbus._order import dependencies_first
 from typedbus._providers import Provided, foreseen, injection, is_provider, needs
@@ -138,8 +138,6 @@ class Component(_Singleton, Generic[T_co]):
         Raises:
             LimitError: *seconds* is no number above 0.
         """
-        if seconds is None:
-            raise LimitError(self.path, seconds)
         self.limit = checked(self.path, seconds)
         return self
 

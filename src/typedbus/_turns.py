@@ -7,15 +7,13 @@ import attrs
 from typedbus._failures import LimitError
 
 
-def checked(name: str, seconds: float | None) -> float | None:
+def checked(name: str, seconds: object) -> float:
     """
-    Return *seconds* if that can be a time limit.
+    Return *seconds* if that can be a time limit for what is called *name*.
 
     Raises:
-        LimitError: It is neither None nor a number above 0.
+        LimitError: It is no number above 0.
     """
-    if seconds is None:
-        return None
     if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not seconds > 0:
         raise LimitError(name, seconds)
     return seconds
@@ -52,7 +50,9 @@ class Limits:
 
     def __attrs_post_init__(self) -> None:
         for field in attrs.fields(type(self)):
-            checked(field.name, getattr(self, field.name))
+            seconds: object = getattr(self, field.name)
+            if seconds is not None:
+                checked(field.name, seconds)
 
 
 @attrs.frozen(eq=False)

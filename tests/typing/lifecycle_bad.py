@@ -4,7 +4,31 @@ import threading
 import time
 from typing import assert_never
 
-from typedbus import START, Bus, Clock, Constructed, Exited, Failed, LifecycleEvent, Moved, Started, State, Stopped
+from typedbus import (
+    FAILED,
+    LIFECYCLE,
+    START,
+    STARTED,
+    Bus,
+    Clock,
+    Constructed,
+    Constructing,
+    Disabled,
+    Exited,
+    Exiting,
+    Failed,
+    LifecycleEvent,
+    Limits,
+    ListenerFailed,
+    Moved,
+    RolledBack,
+    Started,
+    Starting,
+    State,
+    Stopped,
+    Stopping,
+    Subscribed,
+)
 
 
 def what_is_no_state(bus: Bus) -> None:
@@ -49,10 +73,34 @@ def an_event_that_is_not_met(event: LifecycleEvent) -> str:
     match event:
         case Moved(_, after):
             return after.name
+        case Constructing(path) | Starting(path) | Stopping(path) | Exiting(path):
+            return path
         case Constructed(path, _) | Started(path, _) | Stopped(path, _) | Exited(path, _):
+            return path
+        case Subscribed(path, _, _) | Disabled(path, _) | RolledBack(_, _, (path,)) | ListenerFailed(path, _, _):
             return path
         case _:
             assert_never(event)  # E
+
+
+def a_listener_of_another_kind(bus: Bus, started: list[Started], moved: list[Moved]) -> None:
+    bus[STARTED].subscribe(moved.append)  # E
+    bus[FAILED].subscribe(started.append)  # E
+    bus[LIFECYCLE].subscribe(started.append)  # E
+    bus[STARTED].publish(Moved(State.STOPPED, State.STARTING))  # E
+    bus.subscribe(STARTED, moved.append)  # E
+
+
+def what_are_no_workers_and_no_limits(bus: Bus) -> None:
+    Bus(4)  # E
+    Bus(workers="4")  # E
+    Bus(limits=60)  # E
+    Limits(60)  # E
+    Limits(start="60")  # E
+    Limits(begin=60)  # E
+    bus.workers = "4"  # E
+    bus.limits = 60  # E
+    bus.limits.start = 60  # E
 
 
 def an_event_that_is_met_by_no_isinstance(event: LifecycleEvent) -> None:

@@ -6,24 +6,38 @@ from typing import assert_never, assert_type
 
 from typedbus import (
     EXIT,
+    FAILED,
     GRACEFUL,
     LIFECYCLE,
+    LISTENER_FAILED,
     MAIN,
+    MOVED,
     START,
+    STARTED,
     STOP,
     Bus,
     Channel,
     ChannelFailures,
     Clock,
     Constructed,
+    Constructing,
+    Disabled,
     Exited,
+    Exiting,
     Failed,
     Failure,
+    HookTimeout,
     LifecycleEvent,
+    Limits,
+    ListenerFailed,
     Moved,
+    RolledBack,
     Started,
+    Starting,
     State,
     Stopped,
+    Stopping,
+    Subscribed,
     TransitionFailures,
 )
 
@@ -56,18 +70,32 @@ def life_cycle_channels_carry_nothing() -> None:
     assert_type(LIFECYCLE, Channel[[LifecycleEvent], None])
 
 
-def an_event_is_one_of_six(event: LifecycleEvent) -> str:
+def an_event_is_one_of_these(event: LifecycleEvent) -> str:
     match event:
         case Moved(before, after):
             assert_type(before, State)
             return after.name
+        case Constructing(path) | Starting(path) | Stopping(path) | Exiting(path):
+            return path
         case Constructed(path, seconds) | Started(path, seconds) | Stopped(path, seconds) | Exited(path, seconds):
             assert_type(seconds, float)
             return path
+        case Subscribed(path, seconds, needs):
+            assert_type(needs, tuple[str, ...])
+            return path
+        case Disabled(path, reason):
+            return path + reason
         case Failed(path, hook, seconds, error):
             assert_type(error, BaseException)
             assert_type(hook, str)
             return path
+        case RolledBack(seconds, cause, paths):
+            assert_type(cause, BaseException | None)
+            assert_type(paths, tuple[str, ...])
+            return repr(cause)
+        case ListenerFailed(name, channel, raised):
+            assert_type(raised, Exception)
+            return name + channel
         case _:
             assert_never(event)
 
@@ -87,6 +115,31 @@ def listeners_of_the_life_cycle_see_each_event(bus: Bus) -> None:
     bus[LIFECYCLE].subscribe(seen.append)
     bus.subscribe(LIFECYCLE, seen.append)
     bus[LIFECYCLE].publish(Moved(State.STOPPED, State.STARTING))
+
+
+def listeners_of_one_kind_see_that_alone(bus: Bus) -> None:
+    started: list[Started] = []
+    anything: list[object] = []
+    assert_type(STARTED, Channel[[Started], None])
+    bus[STARTED].subscribe(started.append)
+    bus[FAILED].subscribe(lambda failed: print(failed.hook, failed.error))
+    bus[LISTENER_FAILED].subscribe(anything.append)
+    bus.subscribe(MOVED, anything.append)
+
+
+def a_bus_has_workers_and_limits(bus: Bus) -> None:
+    assert_type(Bus(workers=4, limits=Limits(hook=5, start=60.0, stop=None)), Bus)
+    assert_type(bus.workers, int)
+    bus.workers = 8
+    bus.limits = Limits()
+    assert_type(bus.limits.rollback, float | None)
+
+
+def a_timeout_tells_what_it_knows(error: HookTimeout) -> None:
+    late: TimeoutError = error
+    assert_type(error.limit, float | None)
+    assert_type(error.waiting, tuple[str, ...])
+    print(late, error.path, error.place, error.stack)
 
 
 class Hourglass:
