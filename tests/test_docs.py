@@ -22,6 +22,7 @@ import attrs
 import pytest
 
 import typedbus
+import typedbus.graph
 import typedbus.report
 import typedbus.testing
 
@@ -198,7 +199,7 @@ def test_the_links_of_a_page_lead_somewhere(page: Path) -> None:
 
 def public_names() -> set[str]:
     """Return every name that users may import."""
-    return {*typedbus.__all__, *typedbus.testing.__all__, *typedbus.report.__all__}
+    return {*typedbus.__all__, *typedbus.testing.__all__, *typedbus.report.__all__, *typedbus.graph.__all__}
 
 
 def test_every_public_name_has_a_line_in_the_reference() -> None:
@@ -211,7 +212,7 @@ def test_every_public_name_has_a_line_in_the_reference() -> None:
 
 def test_every_exception_has_a_section_in_the_page_of_errors() -> None:
     """Whoever searches for the class of an exception finds what to do about it, and no class of the past."""
-    public = {**vars(typedbus.testing), **{name: getattr(typedbus, name) for name in typedbus.__all__}}
+    public = {**vars(typedbus.testing), **vars(typedbus.graph), **{name: getattr(typedbus, name) for name in typedbus.__all__}}
     exceptions = {
         name
         for name, value in public.items()

@@ -15,11 +15,12 @@ from types import ModuleType
 import pytest
 
 import typedbus
+import typedbus.graph
 import typedbus.process
 import typedbus.report
 import typedbus.testing
 
-MODULES = [typedbus, typedbus.report, typedbus.testing]
+MODULES = [typedbus, typedbus.graph, typedbus.report, typedbus.testing]
 SOURCE = Path(typedbus.__file__)
 # A process that prints what *program* imports beyond what *baseline* does.
 IMPORTS = """

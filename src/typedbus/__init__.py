@@ -4,17 +4,20 @@ Typed channels, a process bus and a container that wires components to it.
 What may import what, from the bottom up; an import contract holds it:
 
 - `_states`, `_events`, `_order`, `_clock`: pure data, pure algorithms, the time;
-- `_failures`, `_faults`: every exception, with its text;
 - `_publish`: the text of a fast publish, and its compilation;
+- `_failures`, `_faults`, `_turns`: every exception, with its text; limits;
 - `_channel`, `_bound`: the declaration of a channel, and what it is on a bus;
-- `_registry`, `_bus`: the channels of a bus, and the state machine over them;
-- `_annotations`, `_fits`: what annotations say, and what fits them;
-- `_providers`, `_component`, `_lifecycle`, `_validation`, `_traps`, `_container`:
-  the container library's side, declaration, what listens, what may be wrong, the
-  wiring; dependency-injector is known to the first two and the last alone;
-- `_running`, and beside each other `process` and `testing`.
+- `_registry`, `_visit`, `_transition`, `_bus`: the channels of a bus, one way
+  over its hooks, and the state machine over them;
+- `_annotations`, `_fits`, `_providers`: what is known before anything is built;
+- `_component`, `_lifecycle`, `_validation`, `_declarations`, `_traps`,
+  `_contributed`, `_container`: declaration, what listens, what may be wrong,
+  the wiring; dependency-injector is known to `_providers`, `_component`,
+  `_declarations` and `_container` alone;
+- `_running`, and beside each other `process`, `testing`, `report` and `graph`;
+  above them the command line, `cli`.
 
-The rungs from `_component` up are imported with their first use.
+The rungs from `_annotations` up are imported with their first use.
 """
 
 from typing import TYPE_CHECKING
