@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
+import logging
 import os
 import re
 import signal
@@ -10,6 +12,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from typing import TextIO, TypeAlias
 
 import attrs
 import pytest
@@ -44,55 +47,50 @@ from typedbus.testing import running
 termios = pytest.importorskip("termios", reason="there are no pseudo-terminals here")
 
 OVERRUN = HookTimeout("Shop.web", "start", "shop.py:3", 2.0, 2.0, "hook", "  in start", [])
-CONTROLS = re.compile(r"\x1b\[(\d*)(?:;(\d+))*([A-Za-z])|\x1b([78D])|([\r\n])|([^\x1b\r\n]+)")
+CONTROLS = re.compile(r"\x1b\[([?\d;]*)([A-Za-z])|([\r\n])|([^\x1b\r\n]+)")
 
 
 class Screen:
     """As much of a terminal as is needed to see what somebody in front of it would see."""
 
-    def __init__(self, lines: int, columns: int) -> None:
-        self.columns = columns
-        self.bottom = lines - 1
+    def __init__(self, written: str, lines: int, columns: int) -> None:
         self.rows = [""] * lines
         self.scrolled_off: list[str] = []
-        self.cursor = self.saved = (0, 0)
-
-    def show(self, written: str) -> None:
-        """Let *written* come up."""
-        for found in CONTROLS.finditer(written):
-            first, last, command, short, line, text = found.groups()
-            row, column = self.cursor
-            match command or short or line or "text":
-                case "7":
-                    self.saved = self.cursor
-                case "8":
-                    self.cursor = self.saved
+        self.has_cursor = True
+        self.row = self.column = 0
+        for numbers, command, line, text in CONTROLS.findall(written):
+            match command or line or "text":
                 case "A":
-                    self.cursor = (row - int(first or 1), column)
-                case "H":
-                    self.cursor = (int(first) - 1, int(last) - 1)
+                    self.row -= int(numbers)
                 case "K":
-                    self.rows[row] = ""
-                case "r":
-                    self.bottom = int(last or len(self.rows)) - 1
-                    self.cursor = (0, 0)
-                case "D" | "\n":
-                    if row == self.bottom:
-                        self.scrolled_off.append(self.rows.pop(0))
-                        self.rows.insert(self.bottom, "")
-                    else:
-                        self.cursor = (row + 1, column)
+                    self.rows[self.row] = ""
+                case "h" | "l":
+                    self.has_cursor = command == "h"
+                case "\n":
+                    self.feed()
                 case "\r":
-                    self.cursor = (row, 0)
+                    self.column = 0
                 case "text":
-                    before, after = self.rows[row][:column].ljust(column), self.rows[row][column + len(text) :]
-                    self.rows[row] = before + text + after
-                    assert len(self.rows[row]) <= self.columns
-                    self.cursor = (row, column + len(text))
+                    for character in text:
+                        # A line that is full breaks when more comes, and not before.
+                        if self.column == columns:
+                            self.feed()
+                            self.column = 0
+                        row = self.rows[self.row].ljust(self.column)
+                        self.rows[self.row] = row[: self.column] + character + row[self.column + 1 :]
+                        self.column += 1
                 case "m":
                     continue
                 case unknown:
                     raise AssertionError(unknown)
+
+    def feed(self) -> None:
+        """Go down by a line."""
+        if self.row == len(self.rows) - 1:
+            self.scrolled_off.append(self.rows.pop(0))
+            self.rows.append("")
+        else:
+            self.row += 1
 
     @property
     def said(self) -> list[str]:
@@ -142,9 +140,7 @@ class Terminal:
 
     def screen(self) -> Screen:
         """Return what is to be seen now."""
-        screen = Screen(*self.size)
-        screen.show(self.written)
-        return screen
+        return Screen(self.written, *self.size)
 
     def close(self) -> None:
         """Read what is left, and hang up."""
@@ -164,6 +160,8 @@ def plug(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Terminal]]:
 
     def plug_in(*size: int) -> Terminal:
         terminals.append(Terminal(*size))
+        # Rich asks the terminal of the process, which is not this one.
+        monkeypatch.setenv("COLUMNS", str(terminals[-1].size[1]))
         return terminals[-1]
 
     yield plug_in
@@ -186,7 +184,7 @@ class Part:
         self.stopping()
 
 
-def looking_at(stream: io.TextIOBase | Terminal | None, shop: Container) -> Console:
+def looking_at(stream: TextIO | io.StringIO | Terminal | None, shop: Container) -> Console:
     """Return the console of *shop* on *stream*."""
     shown: object = stream.stream if isinstance(stream, Terminal) else stream
     return console(shown, shop.attach())  # type: ignore[arg-type]  # typeshed's StringIO is a TextIO but for its name
@@ -337,7 +335,7 @@ def test_who_is_awaited_no_longer_is_not_named() -> None:
 
 
 @pytest.mark.slow
-def test_a_slow_start_is_shown_in_the_last_line(plug: Callable[..., Terminal]) -> None:
+def test_a_slow_start_is_shown_below_the_lines(plug: Callable[..., Terminal]) -> None:
     """Who is starting, for how long, and how many of how many are done; the line goes away with the start."""
     terminal = plug()
     shown: list[Screen] = []
@@ -351,58 +349,172 @@ def test_a_slow_start_is_shown_in_the_last_line(plug: Callable[..., Terminal]) -
         terminal.reach("STARTED")
         after = terminal.screen()
 
-    assert re.fullmatch(r"starting 1 of 3: 1\.\d s Shop\.part1", shown[0].rows[-1])
+    assert re.fullmatch(r"starting 1 of 3: 1\.\d s Shop\.part1", shown[0].said[-1])
+    assert not shown[0].has_cursor
     assert after.said == [
         "bus      STARTING",
         *(f"built    Shop.part{number}" for number in range(3)),
         *(f"started  Shop.part{number}" for number in range(3)),
         "bus      STARTED",
     ]
-    assert after.bottom == len(after.rows) - 1
+    assert after.has_cursor
+    assert after.column == 0
+
+
+def seen_around(terminal: Terminal, start: Callable[[], object]) -> list[str]:
+    """Return what there is to be seen but for lines of the console, when *start* was a start with *terminal* as stderr."""
+    shop = shop_of(Component(Part, start))
+    with contextlib.redirect_stderr(terminal.stream), looking_at(terminal, shop), running(shop):
+        terminal.reach("STARTED")
+        assert sys.stderr is terminal.stream
+        said = terminal.screen().said
+    for line in ("bus      STARTING", "built    Shop.part0", "started  Shop.part0", "bus      STARTED"):
+        said.remove(line)
+    return said
 
 
 @pytest.mark.slow
-def test_whatever_is_written_meanwhile_stays_whole(plug: Callable[..., Terminal]) -> None:
-    """Lines that others write, many at once or half of one, scroll above the last line, wherever the cursor was."""
+def test_what_is_printed_meanwhile_stands_above(plug: Callable[..., Terminal]) -> None:
+    """It stays as it is, however much and whatever it is, and the last line stays below."""
     terminal = plug(6, 40)
-    lines = [f"part is at {number}" for number in range(20)]
+    lines = [f"part is at [{number}] of [/all] :smile:" for number in range(9)]
 
     def chatter() -> None:
-        terminal.write("\n".join(lines[:9]) + " and")
         terminal.reach("starting 0 of 1: 1.")
-        terminal.write(" goes on\n" + "\n".join(lines[9:]) + "\n")
+        print("\n".join(lines), file=sys.stderr)
+        print("longword " * 5, file=sys.stderr)
+        print("half a line", end="", file=sys.stderr)
+        print(" and the rest", file=sys.stderr)
+        print("half a [/line] :smile: 1", end="", flush=True, file=sys.stderr)
+        terminal.reach("half a [/line] :smile: 1")
+        seen.extend(terminal.screen().said[-2:])
 
-    shop = shop_of(Component(Part, chatter))
-    with looking_at(terminal, shop), running(shop):
-        terminal.reach("STARTED")
-        said = terminal.screen().said
+    seen: list[str] = []
+    said = seen_around(terminal, chatter)
 
-    assert said == [
-        "bus      STARTING",
-        "built    Shop.part0",
-        *lines[:8],
-        f"{lines[8]} and goes on",
-        *lines[9:],
-        "started  Shop.part0",
-        "bus      STARTED",
-    ]
+    half = "half a [/line] :smile: 1"
+    assert said == [*lines, "longword " * 4 + "long", "word", "half a line and the rest", half]
+    assert seen[0] == half
+    assert seen[1].startswith("starting 0 of 1: 1.")
+
+
+@pytest.mark.slow
+def test_half_a_line_is_not_lost(plug: Callable[..., Terminal]) -> None:
+    """Neither one that is there when the last line comes, nor one that is there when it goes."""
+    terminal = plug()
+
+    def start() -> None:
+        print("loading ...", end="", flush=True, file=sys.stderr)
+        terminal.reach("starting 0 of 1: 1.")
+        terminal.reach("starting 0 of 1: 1.", times=2)
+        print("nearly", end="", file=sys.stderr)
+
+    said = seen_around(terminal, start)
+
+    assert said == ["loading ...", "nearly"]
+
+
+@pytest.mark.slow
+def test_handlers_of_the_root_logger_write_above(plug: Callable[..., Terminal]) -> None:
+    """Whether they were made before or meanwhile; afterwards they have the stream itself."""
+    terminal = plug()
+    handlers: list[logging.StreamHandler[TextIO]] = [logging.StreamHandler(terminal.stream)]
+
+    def start() -> None:
+        terminal.reach("starting 0 of 1: 1.")
+        logging.getLogger("shop").warning("made before")
+        handlers.append(logging.StreamHandler(sys.stderr))
+        logging.getLogger().addHandler(handlers[1])
+        logging.getLogger().removeHandler(handlers[0])
+        logging.getLogger("shop").warning("made meanwhile")
+        logging.getLogger().addHandler(handlers[0])
+
+    logging.getLogger().addHandler(handlers[0])
+    try:
+        said = seen_around(terminal, start)
+    finally:
+        for handler in handlers:
+            logging.getLogger().removeHandler(handler)
+
+    assert said == ["made before", "made meanwhile"]
+    assert [handler.stream for handler in handlers] == [terminal.stream] * 2
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("plug")
+def test_a_terminal_that_hangs_up_keeps_nothing_from_starting() -> None:
+    """Nor do streams and handlers lead to rich for ever."""
+    master, slave = os.openpty()
+
+    def start() -> None:
+        written = b""
+        while b"starting 0 of 1: 1." not in written:
+            written += os.read(master, 4096)
+        os.close(master)
+
+    # What is left in the stream can be written nowhere.
+    with contextlib.suppress(OSError), os.fdopen(slave, "w", encoding="utf-8") as stream:
+        shop, handler = shop_of(Component(Part, start)), logging.StreamHandler(stream)
+        logging.getLogger().addHandler(handler)
+        try:
+            with contextlib.redirect_stderr(stream), looking_at(stream, shop), running(shop):
+                state, streams = shop.attach().state, (sys.stderr, handler.stream)
+        finally:
+            logging.getLogger().removeHandler(handler)
+
+    assert state is State.STARTED
+    assert streams == (stream, stream)
+
+
+@pytest.mark.slow
+def test_who_writes_past_python_breaks_the_last_line_for_a_moment(plug: Callable[..., Terminal]) -> None:
+    """What was shown stays in front of a line that a child process writes; the next is whole again."""
+    terminal = plug()
+
+    def start() -> None:
+        terminal.reach("starting 0 of 1: 1.")
+        terminal.write("from a child\n")
+        terminal.reach("starting 0 of 1: 1.", times=3)
+        seen.append(terminal.screen().said[-1])
+
+    seen: list[str] = []
+    (said,) = seen_around(terminal, start)
+
+    assert re.fullmatch(r"starting 0 of 1: 1\.\d s Shop\.part0from a child", said)
+    assert re.fullmatch(r"starting 0 of 1: 1\.\d s Shop\.part0", seen[0])
+
+
+@pytest.mark.slow
+def test_what_is_printed_into_a_file_meanwhile_gets_there(plug: Callable[..., Terminal]) -> None:
+    """Only what would come to the terminal is led around the last line."""
+    terminal, file = plug(), io.StringIO()
+
+    def start() -> None:
+        terminal.reach("starting 0 of 1: 1.")
+        print("a result")
+
+    with contextlib.redirect_stdout(file):
+        said = seen_around(terminal, start)
+
+    assert file.getvalue() == "a result\n"
+    assert said == []
 
 
 @pytest.mark.slow
 def test_those_that_start_side_by_side_are_all_shown_as_far_as_they_fit(plug: Callable[..., Terminal]) -> None:
-    """What has been awaited longest comes first; a line that is too long is cut off."""
+    """What has been awaited longest comes first; a line that is too long is cut off, with room for a ^C."""
     terminal = plug(12, 40)
     shown: list[str] = []
 
     def look() -> None:
         terminal.reach("starting 0 of 2: 1.")
-        shown.append(terminal.screen().rows[-1])
+        shown.append(terminal.screen().said[-1])
 
     shop = shop_of(Component(Part, look), Component(Part, look), workers=2)
     with looking_at(terminal, shop), running(shop):
         pass
 
-    assert re.fullmatch(r"starting 0 of 2: 1\.\d s Shop\.part0, 1\.\d…", shown[0])
+    assert re.fullmatch(r"starting 0 of 2: 1\.\d s Shop\.part0, 1\.…", shown[0])
 
 
 @pytest.mark.slow
@@ -441,7 +553,7 @@ def test_a_failing_start_leaves_the_terminal_as_it_was(plug: Callable[..., Termi
         "undone   the start: 2 stopped",
         "bus      STOPPED",
     ]
-    assert screen.bottom == len(screen.rows) - 1
+    assert screen.has_cursor
 
 
 @pytest.mark.slow
@@ -461,24 +573,6 @@ def test_a_slow_constructor_is_shown(plug: Callable[..., Terminal]) -> None:
 
 
 @pytest.mark.slow
-def test_a_terminal_that_changes_its_size_is_followed(plug: Callable[..., Terminal]) -> None:
-    """The line goes to where the last line is now."""
-    terminal = plug(12, 80)
-
-    def resize() -> None:
-        terminal.reach("\x1b[12;1H")
-        terminal.resize(8, 60)
-        terminal.reach("\x1b[8;1H")
-
-    shop = shop_of(Component(Part, resize))
-    with looking_at(terminal, shop), running(shop):
-        terminal.reach("STARTED")
-
-    assert "\x1b[1;7r" in terminal.written
-    assert terminal.written.rindex("\x1b[r") > terminal.written.rindex("\x1b[1;7r")
-
-
-@pytest.mark.slow
 def test_a_terminal_without_colours_still_shows_who_is_awaited(
     plug: Callable[..., Terminal], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -495,6 +589,7 @@ def test_a_terminal_without_colours_still_shows_who_is_awaited(
 
 def put_no_rich(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let rich not be installed."""
+    monkeypatch.delitem(sys.modules, "typedbus._display", raising=False)
     monkeypatch.setitem(sys.modules, "rich.console", None)
 
 
@@ -503,8 +598,13 @@ def put_a_dumb_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TERM", "dumb")
 
 
+def put_up_with_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let somebody want nothing that changes."""
+    monkeypatch.setenv("TTY_INTERACTIVE", "0")
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("put", [put_no_rich, put_a_dumb_terminal], ids=["no rich", "dumb"])
+@pytest.mark.parametrize("put", [put_no_rich, put_a_dumb_terminal, put_up_with_lines], ids=["no rich", "dumb", "lines"])
 def test_a_terminal_that_can_do_no_more_gets_plain_lines(
     put: Callable[[pytest.MonkeyPatch], None], plug: Callable[..., Terminal], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -519,18 +619,6 @@ def test_a_terminal_that_can_do_no_more_gets_plain_lines(
     assert "\x1b" not in terminal.written
 
 
-@pytest.mark.slow
-def test_a_terminal_that_is_too_small_gets_no_last_line(plug: Callable[..., Terminal]) -> None:
-    """There would be nothing left to scroll; who is awaited is named in a line."""
-    terminal = plug(2, 80)
-    shop = shop_of(Component(Part, lambda: terminal.reach("starting Shop.part0 ...")))
-
-    with looking_at(terminal, shop), running(shop):
-        terminal.reach("STARTED")
-
-    assert "\x1b7" not in terminal.written
-
-
 def test_a_fast_start_leaves_the_terminal_alone(plug: Callable[..., Terminal]) -> None:
     """There are colours, and nothing moves the cursor."""
     terminal = plug()
@@ -542,6 +630,8 @@ def test_a_fast_start_leaves_the_terminal_alone(plug: Callable[..., Terminal]) -
     assert "\x1b[32mstarted \x1b[0m Shop.part0 (" in terminal.written
     assert set(re.findall(r"\x1b(?:\[[\d;]*)?([A-Za-z\d])", terminal.written)) == {"m"}
 
+
+Begun: TypeAlias = tuple[Terminal, subprocess.Popen[bytes]]
 
 PROGRAM = """
 import threading
@@ -556,29 +646,58 @@ class Hanging:
 
 class Shop(Container):
     bus = Component(Bus)
-    part = Component(Hanging, bus.provided)
+    one_that_never_comes_to_an_end = Component(Hanging, bus.provided)
 
 raise SystemExit(run(Shop))
 """
 
 
+@pytest.fixture
+def begin(plug: Callable[..., Terminal], monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Begun]]:
+    """Begin a program that hangs when it starts, on a terminal of its own; its last line is there."""
+    children: list[subprocess.Popen[bytes]] = []
+
+    def begin(*size: int) -> Begun:
+        terminal = plug(*size)
+        monkeypatch.delenv("COLUMNS")
+        tty = terminal.slave
+        children.append(subprocess.Popen([sys.executable, "-c", PROGRAM], stdin=tty, stdout=tty, stderr=tty))
+        terminal.reach("starting 0 of 1: 1.")
+        return terminal, children[-1]
+
+    yield begin
+    for child in children:
+        child.kill()
+        child.wait(20)
+
+
 @pytest.mark.slow
-def test_a_program_that_is_ended_at_once_leaves_the_terminal_in_order(plug: Callable[..., Terminal]) -> None:
-    """The second signal lets everything scroll again, before the stacks are written."""
-    terminal = plug()
-    child = subprocess.Popen([sys.executable, "-c", PROGRAM], stdout=terminal.slave, stderr=terminal.slave)
-    terminal.reach("starting 0 of 1: 1.")
+def test_a_program_that_is_ended_at_once_leaves_the_terminal_in_order(begin: Callable[..., Begun]) -> None:
+    """Each signal clears the last line and shows the cursor, before anything is written there."""
+    terminal, child = begin(24, 120)
 
     child.send_signal(signal.SIGINT)
     terminal.reach("SIGINT: exiting in order")
+    terminal.reach("starting 0 of 1", times=terminal.written.count("starting 0 of 1") + 1)
     child.send_signal(signal.SIGINT)
     status = child.wait(20)
     terminal.reach("most recent call first")
+    screen = Screen(terminal.written.split("most recent call first")[0], 24, 120)
 
-    written = terminal.written
     assert status == 128 + signal.SIGINT
-    assert written.index("\x1b[r\x1b8") < written.index("SIGINT again")
-    assert "\x1b[?25l" not in written
+    assert "SIGINT: exiting in order; once more to end at once" in screen.said
+    assert "SIGINT again: ending at once; every thread was here:" in screen.said
+    assert screen.has_cursor
+
+
+@pytest.mark.slow
+def test_a_terminal_that_changes_its_size_is_followed(begin: Callable[..., Begun]) -> None:
+    """The last line is cut to the width that there is now."""
+    terminal, _ = begin(12, 80)
+
+    terminal.resize(12, 20)
+
+    terminal.reach("starting 0 of 1: …")
 
 
 @pytest.mark.slow

@@ -100,12 +100,11 @@ def _signals_to(bus: Bus, shown: Console) -> Generator[None, None, None]:
     def handle(number: int, frame: object) -> None:
         name = signal.Signals(number).name
         if caught:
-            os.write(2, shown.restoring)
-            os.write(2, f"{name} again: ending at once; every thread was here:\n".encode())
+            os.write(2, shown.restoring + f"{name} again: ending at once; every thread was here:\n".encode())
             faulthandler.dump_traceback(2)
             os._exit(128 + number)
         caught.append(number)
-        os.write(2, f"{name}: exiting in order; once more to end at once\n".encode())
+        os.write(2, shown.restoring + f"{name}: exiting in order; once more to end at once\n".encode())
         bus.request_exit()
 
     before = {number: signal.signal(number, handle) for number in _SIGNALS}
