@@ -8,6 +8,7 @@ import functools
 import io
 import logging
 import pathlib
+import re
 import typing
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import IO, Annotated, Any, Generic, Literal, NewType, Optional, Protocol, SupportsInt, TextIO, TypeVar
@@ -327,7 +328,9 @@ MISFITS: list[tuple[Any, list[Any]]] = [
 
 def each(pairs: list[tuple[Any, list[Any]]]) -> list[Any]:
     """Return a parameter set for each argument."""
-    return [pytest.param(wanted, one, id=f"{wanted}-{one!r}"[:80]) for wanted, given in pairs for one in given]
+    sets = [(f"{wanted}-{one!r}", wanted, one) for wanted, given in pairs for one in given]
+    # Addresses differ between the processes that share the tests.
+    return [pytest.param(wanted, one, id=re.sub(r" at 0x\w+| id='\d+'", "", name)[:80]) for name, wanted, one in sets]
 
 
 def with_faults(container: Any) -> list[Fault]:
