@@ -229,14 +229,45 @@ def test_when_the_time_of_a_stop_is_spent_the_rest_share_as_much_again(parts: Pa
 
 
 def test_time_that_one_leaves_over_is_there_for_the_next(parts: Parts) -> None:
-    """After the limit the parts are equal for those that are left just then."""
+    """After the limit the parts are equal for those that are left just then: the last has all of it."""
     shop = parts.container(Limits(stop=8), c=parts.part("c", "stop"), b=parts.part("b"), a=parts.part("a", "stop"))
     bus = shop.attach()
     bus.start()
 
-    failed = parts.overrun(bus.stop, 8, 8)
+    outcome = parts.in_thread(bus.stop)
+    for hung, seconds in ((True, 8), (True, 4), (False, 4)):
+        assert not hung or parts.hang.hanging.acquire(timeout=10)
+        parts.clock.advance(seconds)
+    failed = outcome()
 
+    assert isinstance(failed, TransitionFailures)
     assert [error.seconds for error in timeouts(failed)] == [8, 8]
+
+
+def test_the_hooks_of_a_component_share_as_much_again_when_its_time_is_spent(parts: Parts) -> None:
+    """Of three, the first takes it all, and the second has half of as much again, since another is left."""
+
+    class Thrice(Part):
+        def first(self) -> None:
+            parts.hang.wait()
+
+        def last(self) -> None:
+            parts.hang.wait()
+
+    it = Component(Thrice, parts.notes, "it", parts.hang).on(STOP.calls(Thrice.last), STOP.calls(Thrice.first))
+    shop = parts.container(Limits(), it=it.within(8))
+    bus = shop.attach()
+    bus.start()
+
+    outcome = parts.in_thread(bus.stop)
+    for hung, seconds in ((True, 8), (True, 3), (False, 1)):
+        assert not hung or parts.hang.hanging.acquire(timeout=10)
+        parts.clock.advance(seconds)
+    failed = outcome()
+
+    assert isinstance(failed, TransitionFailures)
+    assert [error.seconds for error in timeouts(failed)] == [8, 4]
+    assert parts.notes == ["start it", "stop it"]
 
 
 def test_a_start_whose_time_is_spent_calls_nobody_else(parts: Parts) -> None:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from typedbus import (
     LIFECYCLE,
+    MOVED,
     START,
     STARTED,
     STARTING,
@@ -28,6 +29,7 @@ from typedbus import (
     TransitionFailures,
     running,
 )
+from typedbus._clock import SystemClock
 
 PATIENCE = 10
 
@@ -372,6 +374,46 @@ def test_a_stop_that_was_asked_for_meanwhile_is_carried_out_when_those_that_run_
     assert [type(error).__name__ for error in raised] == ["StartCancelled"]
     assert stopped == []
     assert bus.state is State.STOPPED
+
+
+def test_waiting_for_hooks_is_no_polling() -> None:
+    """The thread of the transition sleeps until one has ended, and looks at no clock meanwhile."""
+    looked: list[float] = []
+    inside, leave = threading.Event(), threading.Event()
+
+    class Looking(SystemClock):
+        def now(self) -> float:
+            looked.append(super().now())
+            return looked[-1]
+
+    class Waits:
+        def start(self) -> None:
+            inside.set()
+            assert leave.wait(PATIENCE)
+
+    shop = made(Component(Bus, clock=Looking(), workers=2), it=Component(Waits))
+    starting = threading.Thread(target=shop.attach().start)
+    starting.start()
+    assert inside.wait(PATIENCE)
+    before = len(looked)
+    assert not leave.wait(0.05)
+    leave.set()
+    starting.join(PATIENCE)
+
+    assert len(looked) - before < 10
+    assert shop.bus().state is State.STARTED
+
+
+def test_a_thread_belongs_to_the_transition_no_longer_than_its_leg() -> None:
+    """Its number may be another thread's soon, whose calls would be taken for those of a hook."""
+    barrier = threading.Barrier(2)
+    seen: list[set[int]] = []
+    shop = made(a=Component(Meeting, barrier), b=Component(Meeting, barrier))
+    bus: Bus = shop.attach()
+    bus[MOVED].subscribe(lambda moved: seen.append(set(bus._current.threads) if bus._current else set()))
+
+    with running(shop, workers=2):
+        assert seen[-1] == {threading.get_ident()}
 
 
 def test_one_worker_is_the_default_and_the_order_is_that_of_the_graph() -> None:

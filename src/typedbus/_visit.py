@@ -11,11 +11,12 @@ one thing after the other, however many hooks run.
 from __future__ import annotations
 
 import contextvars
+import functools
 import heapq
 import sys
 import threading
 from collections import Counter, deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from queue import SimpleQueue
 from typing import Protocol
 
@@ -85,7 +86,8 @@ class _Worker(threading.Thread):
         visit = self._visit
         while (job := self.jobs.get()) is not None:
             self.name = job.subscription.name
-            error = _called(job)
+            assert job.context is not None
+            error = _raised_by(functools.partial(job.context.run, job.subscription.listener))
             seconds = visit.clock.now() - job.began
             with visit.lock:
                 if not job.is_given_up:
@@ -186,10 +188,7 @@ class Visit:
             return
         self.tells.begins(job.subscription)
         if (job.allowed is None and self._workers == 1) or job.subscription.is_idle:
-            try:
-                job.subscription.listener()
-            except BaseException as raised:
-                job.error = raised
+            job.error = _raised_by(job.subscription.listener)
             job.seconds = self.clock.now() - job.began
             self._end(job)
             return
@@ -206,7 +205,6 @@ class Visit:
 
     def _end(self, job: _Job) -> None:
         turn = job.subscription.turn
-        job.is_over = True
         self._left -= 1
         self._unfinished[job.stage] -= 1
         while not self._unfinished[self._stage] and self._stage < self._jobs[-1].stage:
@@ -220,8 +218,6 @@ class Visit:
         elif job.place + 1 < len(self._jobs):
             self._ready.append(job.place + 1)
         self.tells.ended(job.subscription, job.seconds, job.error)
-        # Its traceback holds the frames of those who wait for the outcome.
-        job.error = None
 
     def _allow(self, job: _Job) -> None:
         """Say how long *job* may run: the least that its own limit, its component's and that of the whole leave it."""
@@ -294,11 +290,7 @@ class Visit:
         """Return the paths of those that cannot be called before *job* is over."""
         graph = self._graph or _Graph(self._jobs, backwards=self._backwards)
         behind = graph.behind(job)
-        waiting = {
-            other.subscription.path: None
-            for other in self._jobs
-            if not other.is_over and other is not job and other.subscription.turn in behind
-        }
+        waiting = {other.subscription.path: None for other in self._jobs if other.subscription.turn in behind}
         return list(waiting)
 
 
@@ -377,11 +369,10 @@ class _Graph:
         return opened
 
 
-def _called(job: _Job) -> BaseException | None:
-    """Call the listener and return what it raised, in a frame that ends: the traceback holds it."""
-    assert job.context is not None
+def _raised_by(listener: Callable[[], object]) -> BaseException | None:
+    """Call *listener* and return what it raised, from a frame that does not hold it: its traceback holds the frame."""
     try:
-        job.context.run(job.subscription.listener)
+        listener()
     except BaseException as raised:
         return raised
     return None
@@ -405,7 +396,7 @@ def _stack_of(worker: _Worker | None) -> str:
     frames = sys._current_frames()
     frame = None if worker is None or worker.ident is None else frames.get(worker.ident)
     within_hook = []
-    while frame is not None and frame.f_code is not _called.__code__:
+    while frame is not None and frame.f_code is not _raised_by.__code__:
         within_hook.append((frame, frame.f_lineno))
         frame = frame.f_back
     return "".join(traceback.StackSummary.extract(iter(reversed(within_hook))).format())
