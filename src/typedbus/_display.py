@@ -7,7 +7,7 @@ the same terminal get along with it.
 
 from __future__ import annotations
 
-import contextlib
+import io
 import logging
 import sys
 from typing import Final, TextIO
@@ -92,9 +92,15 @@ class Display:
         """Take the last line away, if there is one, and let everybody write as before."""
         if self._live is None:
             return
-        # A terminal that is gone is no reason for a traceback on it.
-        with contextlib.suppress(OSError, ValueError):
+        proxies = [stream for stream in (sys.stdout, sys.stderr) if isinstance(stream, FileProxy)]
+        try:
             self._live.stop()
+            for proxy in proxies:
+                proxy.flush()
+        except (OSError, ValueError):
+            # A terminal that is gone is no reason for a traceback on it, nor is what
+            # the proxies still keep for it, and would write when they are forgotten.
+            self._rich.file = io.StringIO()
         self._live = None
         # Those that were made meanwhile as well; `setStream` would flush first, and fail where a terminal is gone.
         for handler in logging.getLogger().handlers:
