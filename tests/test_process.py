@@ -280,7 +280,7 @@ def test_a_thread_that_hangs_does_not_hang_the_program(begin: Callable[[str], Pr
     program = begin("""
         def hang_here(bus: Bus):
             bus.wait(State.EXITED)
-            print("what was still to be written")
+            sys.stdout.write("what was still to be written\\n")  # in one piece, beside what the bus tells
             threading.Event().wait()
 
         def begin(part: Part) -> None:
