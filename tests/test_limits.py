@@ -446,20 +446,19 @@ def test_one_that_returns_after_it_was_given_up_is_told(parts: Parts) -> None:
 
 def test_the_threads_of_hooks_end_with_the_transition(parts: Parts) -> None:
     """None is left behind but one that hangs, which keeps no process alive."""
-    before = threading.active_count()
+    before = set(threading.enumerate())
     c = parts.part("c", "stop")
     others = {name: parts.part(name, "", c.provided) for name in "ab"}
     shop = parts.container(Limits(hook=5), 3, c=c, **others)
     bus = shop.attach()
 
     bus.start()
-    while_started = threading.active_count()
+    while_started = set(threading.enumerate()) - before
     parts.overrun(bus.stop, 5)
-    left = [thread for thread in threading.enumerate() if thread.name == "Shop.c.stop"]
+    left = set(threading.enumerate()) - before
 
-    assert while_started == before
-    assert [thread.daemon for thread in left] == [True]
-    assert threading.active_count() == before + 1
+    assert while_started == set()
+    assert [(thread.name, thread.daemon) for thread in left] == [("Shop.c.stop", True)]
 
 
 def test_a_hook_in_a_thread_of_its_own_is_inside_the_transition(parts: Parts) -> None:
