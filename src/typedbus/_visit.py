@@ -240,19 +240,16 @@ class Visit:
     def _await(self) -> None:
         """Wait until a listener has ended or overrun; one that has overrun is given up."""
         while not self.over:
-            now = self.clock.now()
-            left = min(
-                (job.began + job.allowed - now for job in self._running if job.allowed is not None), default=None
-            )
             try:
+                now = self.clock.now()
+                timed = [(job.began + job.allowed - now, job) for job in self._running if job.allowed is not None]
+                left = min((left for left, _ in timed), default=None)
                 if left is None:
                     self.bell.get()
                 elif left > 0:
                     self.clock.wait(self.bell, left)
                 else:
-                    self._give_up(
-                        [job for job in self._running if job.allowed is not None and job.began + job.allowed <= now]
-                    )
+                    self._give_up([job for left, job in timed if left <= 0])
             except BaseException as error:
                 self.tells.interrupted(error)
                 self._interrupts += 1
