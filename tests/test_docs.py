@@ -212,7 +212,11 @@ def test_every_public_name_has_a_line_in_the_reference() -> None:
 
 def test_every_exception_has_a_section_in_the_page_of_errors() -> None:
     """Whoever searches for the class of an exception finds what to do about it, and no class of the past."""
-    public = {**vars(typedbus.testing), **vars(typedbus.graph), **{name: getattr(typedbus, name) for name in typedbus.__all__}}
+    public = {
+        **vars(typedbus.testing),
+        **vars(typedbus.graph),
+        **{name: getattr(typedbus, name) for name in typedbus.__all__},
+    }
     exceptions = {
         name
         for name, value in public.items()
