@@ -152,9 +152,10 @@ class Container(Declarations):
         idle: set[int] = set()
         for node in reversed(everything):
             users = wanted_by[id(node)]
+            if not users or not all(id(user) in idle or _is_overridden(user) for user in users):
+                continue
             # Whoever else listens needs a bus as well, and does not say so.
-            is_bus = isinstance(node, Component) and bool(self._buses([node]))
-            if users and not is_bus and all(id(user) in idle or _is_overridden(user) for user in users):
+            if not (isinstance(node, Component) and self._buses([node])):
                 idle.add(id(node))
         order, circles = dependencies_first((root for root in roots if id(root) not in idle), needs)
         # By declaration again: what stands in has the place of what it stands for,
@@ -187,11 +188,11 @@ class Container(Declarations):
             InvalidContainer: No bus is given, and there is none or more than one.
             OverrideError: A bus is given, and something is built for another one that has not exited.
         """
+        if bus is None and self._bus is not None:
+            return self._attach(self._bus)
         live, _ = self._live()
         own = self._buses(live)
-        if bus is None and self._bus is not None:
-            bus = self._bus
-        elif bus is None:
+        if bus is None:
             if len(own) != 1:
                 fault = _several_buses(self._home.name, own) if own else _no_bus(self._home.name, self._place, None)
                 raise InvalidContainer(self._home.name, [fault])
@@ -201,9 +202,7 @@ class Container(Declarations):
         elif bus is not self._bus:
             left = self._bus
             if left is not None and left.state is State.EXITED:
-                # What they took in their constructors they have let go in exit().
-                for component in live:
-                    self._forget(component)
+                self._let_go(live)
             users = live if left is not None else [user for component in own for user in self._users(component)]
             late = next((user for user in users if user.is_built), None)
             if late is not None:
@@ -233,12 +232,8 @@ class Container(Declarations):
         transition = bus._current
         declared, _ = self._live()
         if self._exits != bus._exits:
-            # What they took in their constructors they have let go in exit().
             self._exits = bus._exits
-            # Users first: a long chain that is dropped from its far end is taken apart by recursion.
-            for component in reversed(declared):
-                if component.is_built and component() is not bus:
-                    self._forget(component)
+            self._let_go(declared, kept=bus)
         needed = _needs_by_number(declared)
         enabled = [component.is_enabled() for component in declared]
         faults = _disabled_faults(declared, needed, enabled)
@@ -290,6 +285,13 @@ class Container(Declarations):
             if any(id(need) in users for need in declared_needs(node)):
                 users[id(node)] = node
         return [user for user in users.values() if isinstance(user, Component)]
+
+    def _let_go(self, live: Sequence[Component[object]], kept: Bus | None = None) -> None:
+        """Drop the instances of *live* but for *kept*: what they took in their constructors they let go in exit()."""
+        # Users first: a long chain that is dropped from its far end is taken apart by recursion.
+        for component in reversed(live):
+            if component.is_built and (kept is None or component() is not kept):
+                self._forget(component)
 
     def _forget(self, component: object) -> None:
         """Drop the instance of *component*, and what of it listens."""
