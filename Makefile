@@ -11,7 +11,7 @@ PYTHONS := $(shell for version in 3.11 3.12 3.13; do \
 	$$python -c '' 2>/dev/null && echo $$python && break; done; done)
 
 .PRECIOUS: .venv-%/test
-.PHONY: demo test check lint types suites bench clean
+.PHONY: demo test test-slow check lint types suites bench clean
 
 demo: .venv/demo
 	$(BIN)/python -m examples.shop
@@ -19,7 +19,11 @@ demo: .venv/demo
 test: .venv/test
 	$(BIN)/python -m pytest -n auto
 
-check: lint types suites
+# What is too slow for every change: the rest of the matrices of real processes.
+test-slow: .venv/test
+	$(BIN)/python -m pytest -n auto -m exhaustive
+
+check: lint types suites test-slow
 
 lint: .venv/check
 	$(BIN)/ruff format --check

@@ -1,0 +1,1 @@
+"""Servers as components, on one contract; import the module that you need."""
