@@ -405,6 +405,22 @@ class NotMainThread(RuntimeError):
         )
 
 
+class RestartError(RuntimeError):
+    """
+    Raised by `restart` where nothing can take the place of the process, and by `block` where it turned out so.
+
+    Attributes:
+        reason: Why, and what to do.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"this process cannot be restarted: {self.reason}"
+
+
 # Tracebacks and pickles name the place from which users import.
 for _raised in [value for value in globals().values() if isinstance(value, type) and issubclass(value, BaseException)]:
     _raised.__module__ = "typedbus"
