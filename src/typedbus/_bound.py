@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Final, Generic, ParamSpec, Self, overload
 
 from typing_extensions import TypeVar
 
-from typedbus._channel import DEFAULT_PRIORITY, AnyChannel, Channel
+from typedbus._channel import DEFAULT_PRIORITY, AnyChannel, Channel, marked_inline
 from typedbus._failures import ChannelFailures, Failure, ListenerError, describe, leave, place_of
 from typedbus._publish import HEAT, UNROLLED, Shape, methods, shape_of, unrolled
 from typedbus._turns import Turn
@@ -62,6 +62,11 @@ class Subscription:
     def is_idle(self) -> bool:
         """Whether the listener does nothing, and only keeps a component's place."""
         return False
+
+    @property
+    def is_inline(self) -> bool:
+        """Whether the listener is called in the thread of the transition, whatever workers and limits there are."""
+        return marked_inline(self.listener, self.channel)
 
     @property
     def place(self) -> str:

@@ -151,6 +151,7 @@ class Channel(Takes[Listens[Args, Result]], Generic[Args, Result]):
         *,
         priority: int | None = None,
         limit: float | None = None,
+        inline: bool = False,
     ) -> Hook[Owner]:
         """
         Declare that *method* of a component listens to this channel: `Component(...).on(channel.calls(Cls.method))`.
@@ -161,11 +162,13 @@ class Channel(Takes[Listens[Args, Result]], Generic[Args, Result]):
             method: As its class has it.
             priority: Its place among the listeners of the channel, lower first; the component's own unless given.
             limit: How long it may take when the bus starts, stops or exits, in seconds.
+            inline: Whether it is called in the thread that starts, stops or exits the bus, whatever workers and
+                limits there are; no limit interrupts it then.
 
         Raises:
             LimitError: *limit* is no number above 0.
         """
-        return Hook(self, method, priority, limit)
+        return Hook(self, method, priority, limit, inline=inline)
 
     # A container copies what is handed to its components; a channel is told
     # apart by identity and must come out as itself.
@@ -191,9 +194,10 @@ class Hook(Generic[Owner_contra]):
         method: The function as its class has it; a subclass may override it.
         priority: Its place among the listeners, or None for the component's own.
         limit: How long it may take on the life cycle, in seconds, or None for what `Limits` says.
+        inline: Whether it is called in the thread of the transition, always.
     """
 
-    __slots__ = ("channel", "limit", "method", "priority")
+    __slots__ = ("channel", "inline", "limit", "method", "priority")
 
     def __init__(
         self,
@@ -201,11 +205,14 @@ class Hook(Generic[Owner_contra]):
         method: Callable[..., object],
         priority: int | None = None,
         limit: float | None = None,
+        *,
+        inline: bool = False,
     ) -> None:
         self.channel: Final = channel
         self.method: Final = method
         self.priority: Final = priority
         self.limit: Final = None if limit is None else checked(describe(method), limit)
+        self.inline: Final = inline
 
     def bind(self, owner: Owner_contra, /) -> Callable[..., object]:
         """Return the method of *owner*, its own override included; a plain function gets *owner* first."""
@@ -223,8 +230,14 @@ class Hook(Generic[Owner_contra]):
 MARK: Final = "__typedbus_channels__"
 
 
+def marked_inline(listener: Callable[..., object], channel: AnyChannel) -> bool:
+    """Return whether a mark on *listener* lets it be called in the thread of the transition."""
+    marks: tuple[Hook[object], ...] = getattr(listener, MARK, ())
+    return any(mark.inline and mark.channel is channel for mark in marks)
+
+
 def on(
-    channel: Channel[Args, R], /, *, priority: int | None = None, limit: float | None = None
+    channel: Channel[Args, R], /, *, priority: int | None = None, limit: float | None = None, inline: bool = False
 ) -> Callable[[Callable[Concatenate[Owner, Args], R]], Callable[Concatenate[Owner, Args], R]]:
     """
     Mark a method of a component as a listener of *channel*.
@@ -238,13 +251,17 @@ def on(
         channel: Checked against the method by mypy and pyright.
         priority: Its place among the listeners of the channel, lower first; 50 unless given.
         limit: How long it may take when the bus starts, stops or exits, in seconds.
+        inline: Whether it is called in the thread that starts, stops or exits the bus, whatever workers and limits
+            there are. That is for what has to be in the main thread, as signals have, or before any other thread,
+            as a fork has. While it runs nobody else begins, and no thread of the bus waits for work; those who were
+            running before go on. No limit interrupts it: what it takes is missing from the time of the whole.
     """
     if not isinstance(channel, Channel):
         raise ChannelError(channel, "is no channel: @on takes one, as in @on(order_placed)")
 
     def mark(method: Callable[Concatenate[Owner, Args], R]) -> Callable[Concatenate[Owner, Args], R]:
         marks: tuple[Hook[Owner], ...] = getattr(method, MARK, ())
-        setattr(method, MARK, (*marks, channel.calls(method, priority=priority, limit=limit)))
+        setattr(method, MARK, (*marks, channel.calls(method, priority=priority, limit=limit, inline=inline)))
         return method
 
     return mark

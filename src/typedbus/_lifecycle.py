@@ -95,7 +95,10 @@ def hooks_of(component: Component[object], cls: type) -> list[Hook[object]]:
         # Said of a method that listens already, it says how.
         name = getattr(hook.method, "__name__", "")
         is_own = any(vars(base).get(name) is hook.method for base in cls.__mro__)
-        found[name if is_own else hook, hook.channel] = hook
+        key = (name if is_own else hook, hook.channel)
+        # That a method has to be called in a certain thread is its own need, and not taken away by a priority.
+        needs_thread = key in found and found[key].inline and not hook.inline
+        found[key] = Hook(hook.channel, hook.method, hook.priority, hook.limit, inline=True) if needs_thread else hook
     return [hook for hook in found.values() if hook.channel not in component.unheard]
 
 
@@ -115,8 +118,11 @@ def hook_faults(component: Component[object], cls: type, hooks: Sequence[Hook[ob
                 f"is to be called at priority {hook.priority}, but the component starts at {phase_of(hooks)}, "
                 "and all of its life goes in that order or its exact reverse"
             )
+        remedy = "change it, or take away what makes it a listener"
+        if hook.inline and hook.limit is not None:
+            problem = f"is inline, where no limit can interrupt it, and has one of {hook.limit:g} s"
+            remedy = "take away the one or the other"
         if problem is not None:
-            remedy = "change it, or take away what makes it a listener"
             if isinstance(hook, NamedHook):
                 remedy = (
                     f"rename it, or say that it is no listener: Component(...).without({hook.channel.name.upper()})"
@@ -212,7 +218,7 @@ def _calls(said: inspect.Signature) -> Iterator[tuple[list[inspect.Parameter], d
 class _ComponentSubscription(Subscription):
     """A subscription that knows the component whose method listens."""
 
-    __slots__ = ("_limit", "_turn")
+    __slots__ = ("_inline", "_limit", "_turn")
 
     def __init__(
         self,
@@ -221,10 +227,13 @@ class _ComponentSubscription(Subscription):
         priority: int,
         turn: Turn,
         limit: float | None = None,
+        *,
+        inline: bool = False,
     ) -> None:
         super().__init__(bound, listener, priority)
         self._turn = turn
         self._limit = limit
+        self._inline = inline
 
     @property
     def name(self) -> str:
@@ -251,12 +260,17 @@ class _ComponentSubscription(Subscription):
         """Whether the component only stops."""
         return isinstance(self.listener, _Place)
 
+    @property
+    def is_inline(self) -> bool:
+        """What the hook says."""
+        return self._inline
+
     def added(self) -> Subscription:
         """Return what stands for the listener on its channel from here on, which goes by this turn and limit."""
         known = self._bound._add(self)
         if isinstance(known, _ComponentSubscription):
             # It may have been subscribed in an earlier start, in another order.
-            known._turn, known._limit = self._turn, self._limit
+            known._turn, known._limit, known._inline = self._turn, self._limit, self._inline
         return known
 
 
@@ -302,5 +316,6 @@ def subscribe_hooks(
         listener = hook.bind(owner)
         if priority is None:
             priority = DEFAULT_PRIORITY
-        subscriptions.append(_ComponentSubscription(channel, listener, priority, turn, hook.limit).added())
+        subscription = _ComponentSubscription(channel, listener, priority, turn, hook.limit, inline=hook.inline)
+        subscriptions.append(subscription.added())
     return subscriptions

@@ -1,8 +1,8 @@
 """
 One way over the listeners of a life-cycle channel: in order or side by side, each within its time.
 
-A hook that has no limit and no company is called right here, in the thread of
-the transition. Any other runs in a thread of its own, and this one waits for
+A hook that has no limit and no company, or is inline, is called right here, in
+the thread of the transition. Any other runs in a thread of its own, and this one waits for
 it, no longer than it may take: a thread cannot be interrupted, but it can be
 left behind. So whatever is told and decided is told and decided in one thread,
 one thing after the other, however many hooks run.
@@ -172,11 +172,16 @@ class Visit:
                         self._idle.append(job.worker)
                     self._end(job)
         finally:
-            for worker in self._idle:
-                worker.jobs.put(None)
-                worker.join()
-                assert worker.ident is not None
-                self.tells.left(worker.ident)
+            self._dismiss()
+
+    def _dismiss(self) -> None:
+        """Let the threads end that have nothing to do."""
+        while self._idle:
+            worker = self._idle.pop()
+            worker.jobs.put(None)
+            worker.join()
+            assert worker.ident is not None
+            self.tells.left(worker.ident)
 
     def _begin(self, job: _Job) -> None:
         job.began = self.clock.now()
@@ -187,7 +192,11 @@ class Visit:
             self._end(job)
             return
         self.tells.begins(job.subscription)
-        if (job.allowed is None and self._workers == 1) or job.subscription.is_idle:
+        is_inline = job.subscription.is_inline
+        if is_inline:
+            # It may be about to fork, and a thread that does nothing is one as well.
+            self._dismiss()
+        if is_inline or (job.allowed is None and self._workers == 1) or job.subscription.is_idle:
             job.error = _raised_by(job.subscription.listener)
             job.seconds = self.clock.now() - job.began
             self._end(job)
