@@ -1,0 +1,260 @@
+"""
+What a bus tells, as records of the `logging` of the standard library.
+
+A program has one place where it says what is to be seen of its logs, and that is
+`logging`'s. So this component decides nothing: life-cycle events and messages
+become records of one logger, at levels that make sense beside those of others,
+with what is known as keys of the record. Files and streams are for programs that
+configure no logging of their own.
+
+It listens from its construction on and not from its start: the building and the
+starting of others, a start that fails and the exit are what one looks for in a
+log. For the same reason it goes on until the bus has EXITED, and ends by itself
+then. A file is another matter. It is opened at the start, when the process is
+the one that will write it, a daemon, and what is said before that is kept until
+then.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import sys
+from collections.abc import Mapping
+from typing import Final
+
+import attrs
+
+from typedbus._bound import Subscription
+from typedbus._bus import Bus
+from typedbus._channel import on
+from typedbus._events import (
+    Constructed,
+    Constructing,
+    Disabled,
+    Exited,
+    Exiting,
+    Failed,
+    LifecycleEvent,
+    ListenerFailed,
+    Moved,
+    RolledBack,
+    Started,
+    Starting,
+    Stopped,
+    Stopping,
+    Subscribed,
+)
+from typedbus._failures import HookTimeout
+from typedbus._registry import LIFECYCLE, LOG, START
+from typedbus._states import State
+
+#: What `run` shows events and messages on stderr with. It stands above this module, which knows it by name alone.
+_SHOWN_BY_RUN: Final = "typedbus._console.Console.tell"
+
+
+class LogFileError(OSError):
+    """
+    Raised by `Logging.start` and `Logging.graceful` for a file that cannot be opened or written.
+
+    Attributes:
+        filename: The file, as an absolute path.
+        errno, strerror: What the system said.
+    """
+
+    def __str__(self) -> str:
+        return (
+            f"cannot write the log file {self.filename}: {self.strerror}; "
+            "give the user of the process the right to write there, or Logging(file=...) another file"
+        )
+
+
+@attrs.define(eq=False)
+class Logging:
+    """
+    Hands what a bus tells to one logger of the standard library, from its construction until the bus has EXITED.
+
+    A failure is an ERROR with its traceback, a start that was undone a WARNING;
+    the states of the bus, who started or stopped, and who takes no part are INFO;
+    the rest is DEBUG. Messages on `LOG` keep their level. Each record has the key
+    `kind`, which is the name of the event's channel, and what that event knows.
+
+    In a container it hears what happens from the moment when it is built, in
+    whatever thread that happens. On a bus without one, subscribe `start` and
+    `graceful` where there is a file. A record that cannot be written is told on
+    stderr and changes nothing.
+
+    Args:
+        bus: Whose events and messages.
+        logger: The name of the logger. The file and the console belong to it, and
+            so have the records of those below it as well; "" is the root.
+        console: Whether to write to stderr, whichever that is at the time. What
+            `run` shows there already is left out.
+        file: Appended to, in UTF-8. It is opened at the start and, for programs
+            that move it away, anew on `graceful`; it is closed after the exit.
+        level: What the console and the file get, and the logger lets through as
+            long as it has one of them. Without them no level is touched.
+        formatter: Of the console and the file.
+    """
+
+    bus: Bus
+    logger: str = attrs.field(default="typedbus", kw_only=True)
+    console: bool = attrs.field(default=False, kw_only=True)
+    file: str | os.PathLike[str] | None = attrs.field(default=None, kw_only=True)
+    level: int = attrs.field(default=logging.INFO, kw_only=True)
+    formatter: logging.Formatter = attrs.field(
+        factory=lambda: logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"), kw_only=True
+    )
+    _log: logging.Logger = attrs.field(init=False)
+    _file: _LogFile | None = attrs.field(init=False)
+    _handlers: list[logging.Handler] = attrs.field(init=False, factory=list)
+    _level_before: int = attrs.field(init=False)
+    _subscriptions: list[Subscription] = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._log = logging.getLogger(self.logger)
+        self._level_before = self._log.level
+        self._file = None if self.file is None else _LogFile(self.file)
+        if self._file is not None:
+            self._handlers.append(self._file)
+        if self.console:
+            self._handlers.append(_Console())
+            self._handlers[-1].addFilter(self._is_news)
+        for handler in self._handlers:
+            handler.setLevel(self.level)
+            handler.setFormatter(self.formatter)
+            self._log.addHandler(handler)
+        if self._handlers and not self._log.isEnabledFor(self.level):
+            self._log.setLevel(self.level)
+        self._subscriptions = [self.bus[LIFECYCLE].subscribe(self.hear), self.bus[LOG].subscribe(self.say)]
+
+    def hear(self, event: LifecycleEvent, /) -> None:
+        """Log *event*; after that of the exit, let go of the bus, the logger and the file."""
+        level, text, args, keys = _record_of(event)
+        error = event.error if isinstance(event, (Failed, ListenerFailed)) else None
+        try:
+            self._log.log(level, text, *args, exc_info=error, extra=keys)
+        finally:
+            if isinstance(event, Moved) and event.after is State.EXITED:
+                self._end()
+
+    def say(self, message: str, level: int, /) -> None:
+        """Log *message*, of `LOG`."""
+        self._log.log(level, "%s", message, extra={"kind": "log"})
+
+    @on(START, priority=15)
+    def start(self) -> None:
+        """
+        Open the file, if it is not, and write what was said before.
+
+        Raises:
+            LogFileError: It cannot be opened or written.
+        """
+        if self._file is not None and self._file.stream is None:
+            self._file.open_anew()
+
+    def graceful(self) -> None:
+        """
+        Open the file anew, by its name; nothing is lost between the old and the new one.
+
+        Raises:
+            LogFileError: It cannot be opened; then the old one stays in use.
+        """
+        if self._file is not None:
+            self._file.open_anew()
+
+    def _end(self) -> None:
+        for subscription in self._subscriptions:
+            subscription.cancel()
+        try:
+            # A start may have failed before it was our turn: then just that is to be read.
+            self.start()
+        finally:
+            for handler in self._handlers:
+                self._log.removeHandler(handler)
+                handler.close()
+            self._log.setLevel(self._level_before)
+
+    def _is_news(self, record: logging.LogRecord) -> bool:
+        """Whether `run` does not show what *record* says on the same stream."""
+        is_ours = record.name == self._log.name and hasattr(record, "kind")
+        return not (is_ours and any(one.name == _SHOWN_BY_RUN for one in self.bus[LIFECYCLE].subscriptions))
+
+
+def _record_of(event: LifecycleEvent) -> tuple[int, str, tuple[object, ...], Mapping[str, object]]:
+    """Return level, text, arguments and keys; none of the keys is one of a record's own, or of structlog's."""
+    kind = type(event).__name__.lower()
+    match event:
+        case Moved(before, after):
+            return logging.INFO, "bus %s", (after.name,), {"kind": kind, "before": before.name, "after": after.name}
+        case Constructing(path) | Starting(path) | Stopping(path) | Exiting(path):
+            return logging.DEBUG, f"{kind} %s", (path,), {"kind": kind, "component": path}
+        case Started(path, seconds) | Stopped(path, seconds):
+            keys = {"kind": kind, "component": path, "seconds": seconds}
+            return logging.INFO, f"{kind} %s (%.1f ms)", (path, seconds * 1000), keys
+        case Constructed(path, seconds) | Exited(path, seconds):
+            keys = {"kind": kind, "component": path, "seconds": seconds}
+            return logging.DEBUG, f"{kind} %s (%.1f ms)", (path, seconds * 1000), keys
+        case Subscribed(path, seconds, needs):
+            keys = {"kind": kind, "component": path, "seconds": seconds, "needs": needs}
+            return logging.DEBUG, "subscribed %s (%.1f ms)", (path, seconds * 1000), keys
+        case Disabled(path, reason):
+            keys = {"kind": kind, "component": path, "reason": reason}
+            return logging.INFO, "disabled %s: %s", (path, reason), keys
+        case Failed(path, hook, seconds, error):
+            # What is to be said of a hook that was given up has many lines, and comes with the traceback.
+            what = "given up" if isinstance(error, HookTimeout) else repr(error)
+            keys = {"kind": kind, "component": path, "hook": hook, "seconds": seconds}
+            return logging.ERROR, "failed %s in %s (%.1f ms): %s", (path, hook, seconds * 1000, what), keys
+        case RolledBack(seconds, _, paths):
+            keys = {"kind": "rolled_back", "seconds": seconds, "stopped": paths}
+            return logging.WARNING, "undone the start: %d stopped (%.1f ms)", (len(paths), seconds * 1000), keys
+        case ListenerFailed(name, channel, error):
+            keys = {"kind": "listener_failed", "listener": name, "channel": channel}
+            return logging.ERROR, "failed %s on %s: %r", (name, channel, error), keys
+
+
+class _Console(logging.Handler):
+    """Writes to whatever stderr is: a display of `run`, a test or a daemon may have put another in its place."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            print(self.format(record), file=sys.stderr, flush=True)
+        except Exception:
+            self.handleError(record)
+
+
+class _LogFile(logging.FileHandler):
+    """A file that keeps what it is given until it is opened, and may be opened anew."""
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        # Its absolute path is taken now: a daemon goes to another directory.
+        super().__init__(path, encoding="utf-8", errors="backslashreplace", delay=True)
+        self._kept: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if self.stream is not None:
+            super().emit(record)
+            return
+        try:
+            # As it is now: what it names may change until the file is open.
+            self._kept.append(self.format(record))
+        except Exception:
+            self.handleError(record)
+
+    def open_anew(self) -> None:
+        self.acquire()
+        try:
+            before, self.stream = self.stream, self._open()
+            if before is not None:
+                before.close()
+            self.stream.writelines(f"{line}{self.terminator}" for line in self._kept)
+            self.stream.flush()
+            self._kept.clear()
+        except OSError as error:
+            raise LogFileError(error.errno, error.strerror, self.baseFilename) from error
+        except ValueError as error:
+            raise LogFileError(errno.EINVAL, str(error), self.baseFilename) from error
+        finally:
+            self.release()

@@ -1,0 +1,668 @@
+"""The life of a bus as records of the standard library's logging."""
+
+from __future__ import annotations
+
+import errno
+import itertools
+import json
+import logging
+import pickle
+import subprocess
+import sys
+import textwrap
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import structlog
+
+from typedbus import (
+    GRACEFUL,
+    LIFECYCLE,
+    LISTENER_FAILED,
+    LOG,
+    START,
+    STOP,
+    Bus,
+    Channel,
+    ChannelFailures,
+    Component,
+    Constructed,
+    Constructing,
+    Container,
+    Disabled,
+    Exited,
+    Exiting,
+    Failed,
+    HookTimeout,
+    LifecycleEvent,
+    ListenerFailed,
+    Moved,
+    RolledBack,
+    Started,
+    Starting,
+    State,
+    Stopped,
+    Stopping,
+    Subscribed,
+    TransitionFailures,
+    running,
+)
+from typedbus._registry import _EVENTS
+from typedbus.plugins.logs import LogFileError, Logging
+
+#: What every record has, and what structlog calls what is in every one of its own.
+TAKEN = {*vars(logging.makeLogRecord({})), "message", "asctime", "taskName"} | {
+    "event",
+    "level",
+    "logger",
+    "timestamp",
+    "exception",
+    "stack",
+}
+numbers = itertools.count()
+
+
+class Records(logging.Handler):
+    """Keeps every record that reaches it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.all: list[logging.LogRecord] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.all.append(record)
+
+    @property
+    def texts(self) -> list[str]:
+        """What they say, without times."""
+        return [record.getMessage().partition(" (")[0] for record in self.all]
+
+
+@pytest.fixture
+def log() -> Iterator[logging.Logger]:
+    """Give a logger of the test's own, which lets everything through and leads nowhere."""
+    logger = logging.getLogger(f"typedbus-test-{next(numbers)}")
+    logger.setLevel(logging.DEBUG)
+    logger.propagate = False
+    yield logger
+    for handler in list(logger.handlers):
+        logger.removeHandler(handler)
+
+
+@pytest.fixture
+def records(log: logging.Logger) -> Records:
+    """Give the records of that logger."""
+    kept = Records()
+    log.addHandler(kept)
+    return kept
+
+
+class Part:
+    def __init__(self, *needs: object) -> None: ...
+
+    def start(self) -> None: ...
+
+    def stop(self) -> None: ...
+
+    def exit(self) -> None: ...
+
+
+def fail() -> None:
+    raise OSError("no heat")
+
+
+EVENTS = [
+    (Moved(State.STOPPED, State.STARTING), "INFO", "bus STARTING", {"before": "STOPPED", "after": "STARTING"}),
+    (Constructing("A.b"), "DEBUG", "constructing A.b", {"component": "A.b"}),
+    (Constructed("A.b", 0.5), "DEBUG", "constructed A.b (500.0 ms)", {"component": "A.b", "seconds": 0.5}),
+    (
+        Subscribed("A.b", 0.5, ("A.c",)),
+        "DEBUG",
+        "subscribed A.b (500.0 ms)",
+        {"component": "A.b", "seconds": 0.5, "needs": ("A.c",)},
+    ),
+    (Disabled("A.b", "no flag"), "INFO", "disabled A.b: no flag", {"component": "A.b", "reason": "no flag"}),
+    (Starting("A.b"), "DEBUG", "starting A.b", {"component": "A.b"}),
+    (Started("A.b", 0.5), "INFO", "started A.b (500.0 ms)", {"component": "A.b", "seconds": 0.5}),
+    (Stopping("A.b"), "DEBUG", "stopping A.b", {"component": "A.b"}),
+    (Stopped("A.b", 0.5), "INFO", "stopped A.b (500.0 ms)", {"component": "A.b", "seconds": 0.5}),
+    (Exiting("A.b"), "DEBUG", "exiting A.b", {"component": "A.b"}),
+    (Exited("A.b", 0.5), "DEBUG", "exited A.b (500.0 ms)", {"component": "A.b", "seconds": 0.5}),
+    (
+        RolledBack(0.5, None, ("A.b", "A.c")),
+        "WARNING",
+        "undone the start: 2 stopped (500.0 ms)",
+        {"seconds": 0.5, "stopped": ("A.b", "A.c")},
+    ),
+]
+FAILURES = [
+    (
+        Failed("A.b", "start", 0.5, OSError("no heat")),
+        "failed A.b in start (500.0 ms): OSError('no heat')",
+        {"component": "A.b", "hook": "start", "seconds": 0.5},
+    ),
+    (
+        Failed("A.b", "stop", 0.5, HookTimeout("A.b", "stop", "a.py:1", 0.5, 0.5, "hook", "in hang\n", ())),
+        "failed A.b in stop (500.0 ms): given up",
+        {"component": "A.b", "hook": "stop", "seconds": 0.5},
+    ),
+    (
+        ListenerFailed("A.b.hear", "order_placed", OSError("no heat")),
+        "failed A.b.hear on order_placed: OSError('no heat')",
+        {"listener": "A.b.hear", "channel": "order_placed"},
+    ),
+]
+
+
+def kind_of(event: LifecycleEvent) -> str:
+    """Return the name of the event's channel."""
+    return _EVENTS[type(event)].name
+
+
+@pytest.mark.parametrize(("event", "level", "text", "keys"), EVENTS, ids=lambda value: type(value).__name__)
+def test_each_event_is_a_record_with_its_kind_and_what_it_knows(
+    log: logging.Logger, records: Records, event: LifecycleEvent, level: str, text: str, keys: dict[str, object]
+) -> None:
+    """Level, text and keys are as documented; the kind is the name of the event's channel."""
+    bus = Bus()
+    Logging(bus, logger=log.name)
+
+    bus._tell(event)
+
+    (record,) = records.all
+    assert (record.levelname, record.getMessage(), record.exc_info) == (level, text, None)
+    assert {name: value for name, value in vars(record).items() if name not in TAKEN} == {
+        "kind": kind_of(event),
+        **keys,
+    }
+
+
+@pytest.mark.parametrize(("event", "text", "keys"), FAILURES, ids=["Failed", "overrun", "ListenerFailed"])
+def test_a_failure_is_an_error_with_its_traceback(
+    log: logging.Logger, records: Records, event: Failed | ListenerFailed, text: str, keys: dict[str, object]
+) -> None:
+    """A listener that failed, on the life cycle or in a publish, is an ERROR that carries the exception."""
+    bus = Bus()
+    Logging(bus, logger=log.name)
+
+    bus._tell(event)
+
+    (record,) = records.all
+    assert (record.levelname, record.getMessage()) == ("ERROR", text)
+    assert record.exc_info is not None and record.exc_info[1] is event.error
+    assert {name: value for name, value in vars(record).items() if name not in TAKEN} == {
+        "kind": kind_of(event),
+        **keys,
+    }
+
+
+def test_a_message_keeps_its_level_and_its_percent_signs(log: logging.Logger, records: Records) -> None:
+    """What is published on LOG is said as it is, at its level."""
+    bus = Bus()
+    Logging(bus, logger=log.name)
+
+    bus.log("100 %s", logging.WARNING)
+
+    (record,) = records.all
+    assert (record.levelname, record.getMessage()) == ("WARNING", "100 %s")
+    assert record.__dict__["kind"] == "log"
+
+
+def test_what_is_not_shown_is_not_put_into_words(log: logging.Logger, records: Records) -> None:
+    """Records carry their arguments, so that handlers which show nothing cost no formatting."""
+    bus = Bus()
+    Logging(bus, logger=log.name)
+
+    bus._tell(Started("A.b", 0.5))
+
+    assert (records.all[0].msg, records.all[0].args) == ("started %s (%.1f ms)", ("A.b", 500.0))
+
+
+def test_a_component_is_heard_of_from_building_to_exit(log: logging.Logger, records: Records) -> None:
+    """In a container everything is logged from the building of the component on, up to EXITED."""
+
+    class Site(Container):
+        bus = Component(Bus)
+        part = Component(Part)
+        logs = Component(Logging, bus.provided, logger=log.name)
+
+    with running(Site()):
+        pass
+
+    assert records.texts == [
+        "constructed Site.logs",
+        "subscribed Site.logs",
+        "constructing Site.part",
+        "constructed Site.part",
+        "subscribed Site.part",
+        "starting Site.logs",
+        "started Site.logs",
+        "starting Site.part",
+        "started Site.part",
+        "bus STARTED",
+        "bus STOPPING",
+        "stopping Site.part",
+        "stopped Site.part",
+        "bus STOPPED",
+        "bus EXITING",
+        "exiting Site.part",
+        "exited Site.part",
+        "bus EXITED",
+    ]
+
+
+def test_a_start_that_failed_before_its_turn_is_logged(log: logging.Logger, records: Records) -> None:
+    """The failure of what starts before the component, and the rollback, are in the log."""
+
+    class Site(Container):
+        bus = Component(Bus)
+        logs = Component(Logging, bus.provided, logger=log.name)
+        early = Component(Part).on(START.calls(lambda part: fail(), priority=1))
+
+    site = Site()
+    with pytest.raises(TransitionFailures):
+        site.attach().start()
+
+    assert "failed Site.early in start" in records.texts
+    assert "bus STOPPING" in records.texts
+
+
+def test_nothing_is_left_after_the_exit(log: logging.Logger, tmp_path: Path) -> None:
+    """The bus has no listener more, the logger no handler more, and its level is as it was."""
+    log.setLevel(logging.WARNING)
+    before = list(log.handlers)
+    bus = Bus()
+    logs = Logging(bus, logger=log.name, console=True, file=tmp_path / "site.log")
+    during = (len(log.handlers) - len(before), log.level)
+
+    bus.exit()
+
+    assert during == (2, logging.INFO)
+    assert (log.handlers, log.level) == (before, logging.WARNING)
+    assert (bus[LIFECYCLE].subscriptions, bus[LOG].subscriptions) == ((), ())
+    assert logs._file is not None and logs._file.stream is None
+
+
+def test_each_life_of_a_bus_is_logged_once(log: logging.Logger, records: Records) -> None:
+    """A container that is started again after its exit logs with a new component alone."""
+
+    class Site(Container):
+        bus = Component(Bus)
+        logs = Component(Logging, bus.provided, logger=log.name)
+
+    site = Site()
+    for _ in range(2):
+        with running(site):
+            pass
+
+    assert records.texts.count("bus STARTED") == 2
+
+
+def test_a_log_handler_that_fails_changes_nothing(
+    log: logging.Logger, records: Records, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Start, stop and exit go on without it, and what was to be logged is on stderr."""
+
+    class Broken(logging.Handler):
+        def handle(self, record: logging.LogRecord) -> bool:
+            raise OSError("disk full")
+
+    log.addHandler(Broken())
+    bus = Bus()
+    Logging(bus, logger=log.name)
+
+    bus.start()
+    bus.log("hello")
+    bus.exit()
+
+    assert bus.state is State.EXITED
+    assert records.texts[-1] == "bus EXITED"
+    assert (
+        "hello 20\n(typedbus.plugins.logs.Logging.say on 'log' failed: OSError('disk full'))" in capsys.readouterr().err
+    )
+    assert bus[LIFECYCLE].subscriptions == ()
+
+
+def test_without_file_and_console_the_logger_is_left_alone(log: logging.Logger) -> None:
+    """What is shown is the program's own business: no handler is added and no level touched."""
+    log.setLevel(logging.ERROR)
+    before = list(log.handlers)
+    bus = Bus()
+
+    logs = Logging(bus, logger=log.name)
+    logs.start()
+    logs.graceful()
+
+    assert (log.handlers, log.level) == (before, logging.ERROR)
+
+
+def lines_of(path: Path) -> list[str]:
+    return path.read_text(encoding="utf-8").splitlines()
+
+
+PLAIN = logging.Formatter("%(message)s")
+
+
+def on_a_bus(bus: Bus, logs: Logging) -> Logging:
+    """Subscribe the hooks of *logs*, as a container does."""
+    bus[START].subscribe(logs.start, priority=15)
+    bus[GRACEFUL].subscribe(logs.graceful)
+    return logs
+
+
+def test_a_file_is_opened_at_the_start_and_has_what_was_said_before(log: logging.Logger, tmp_path: Path) -> None:
+    """Nothing is opened before, since the process may be another one until then; nothing is lost either."""
+    path = tmp_path / "site.log"
+    bus = Bus()
+    on_a_bus(bus, Logging(bus, logger=log.name, file=path, formatter=PLAIN))
+    bus.log("early")
+    before = path.exists()
+
+    bus.start()
+    bus.log("läte \udc80")
+
+    assert not before
+    assert [line.partition(" (")[0] for line in lines_of(path)] == [
+        "early",
+        "bus STARTING",
+        "started typedbus.plugins.logs.Logging.start",
+        "bus STARTED",
+        "läte \\udc80",
+    ]
+    bus.exit()
+
+
+def test_a_file_has_the_records_of_the_loggers_below(log: logging.Logger, tmp_path: Path) -> None:
+    """With the logger of the whole program the file has all of its log."""
+    path = tmp_path / "site.log"
+    bus = Bus()
+    on_a_bus(bus, Logging(bus, logger=log.name, file=path, level=logging.WARNING))
+
+    bus.start()
+    logging.getLogger(f"{log.name}.orders").warning("%d left", 2)
+    bus.exit()
+
+    (line,) = lines_of(path)
+    assert line.endswith(f"WARNING {log.name}.orders: 2 left")
+
+
+def test_what_is_kept_is_put_into_words_at_once(log: logging.Logger, tmp_path: Path) -> None:
+    """A record of before the start says what was so when it was made."""
+    path = tmp_path / "site.log"
+    bus = Bus()
+    logs = Logging(bus, logger=log.name, file=path, formatter=PLAIN)
+    left = ["mugs", "tea"]
+    log.info("left: %s", left)
+    left.clear()
+
+    logs.start()
+
+    assert lines_of(path) == ["left: ['mugs', 'tea']"]
+    bus.exit()
+
+
+def test_a_second_start_goes_on_in_the_same_file(log: logging.Logger, tmp_path: Path) -> None:
+    """A stop closes nothing, and what was kept is written once."""
+    path = tmp_path / "site.log"
+    bus = Bus()
+    logs = on_a_bus(bus, Logging(bus, logger=log.name, file=path, formatter=PLAIN))
+    bus.start()
+    stream = logs._file.stream if logs._file else None
+    bus.stop()
+
+    bus.start()
+
+    assert logs._file is not None and logs._file.stream is stream is not None
+    assert lines_of(path).count("bus STARTED") == 2
+    bus.exit()
+
+
+def test_graceful_opens_a_file_that_was_moved_away_anew(log: logging.Logger, tmp_path: Path) -> None:
+    """What is said before goes to the old file, what is said after to the new one, and the old one is closed."""
+    path, moved = tmp_path / "site.log", tmp_path / "site.log.1"
+    bus = Bus()
+    logs = on_a_bus(bus, Logging(bus, logger=log.name, file=path, formatter=PLAIN))
+    bus.start()
+    assert logs._file is not None
+    old = logs._file.stream
+    bus.log("one")
+    path.rename(moved)
+    bus.log("two")
+
+    bus.graceful()
+    bus.log("three")
+
+    assert lines_of(moved)[-2:] == ["one", "two"]
+    assert lines_of(path) == ["three"]
+    assert old is not None and old.closed
+    bus.exit()
+
+
+@pytest.mark.parametrize(
+    ("name", "number"), [("missing/site.log", errno.ENOENT), ("folder", errno.EISDIR), ("a\0b", errno.EINVAL)]
+)
+def test_a_file_that_cannot_be_opened_fails_the_start(
+    log: logging.Logger, tmp_path: Path, name: str, number: int
+) -> None:
+    """The start is rolled back with an error that names the file, what is wrong and what to do."""
+    bus = Bus()
+    (tmp_path / "folder").mkdir()
+    path = f"{tmp_path}/{name}"
+    on_a_bus(bus, Logging(bus, logger=log.name, file=path))
+
+    with pytest.raises(TransitionFailures) as failed:
+        bus.start()
+
+    (error,) = failed.value.exceptions
+    assert isinstance(error, LogFileError)
+    assert (error.errno, error.filename) == (number, path)
+    assert str(error).startswith(f"cannot write the log file {path}: ")
+    assert "Logging(file=...)" in str(error)
+    assert str(pickle.loads(pickle.dumps(error))) == str(error)
+
+
+def test_a_file_that_cannot_be_opened_anew_stays_in_use(log: logging.Logger, tmp_path: Path) -> None:
+    """graceful tells the error, and the records go to the file that is open."""
+    folder = tmp_path / "logs"
+    folder.mkdir()
+    bus = Bus()
+    on_a_bus(bus, Logging(bus, logger=log.name, file=folder / "site.log", formatter=PLAIN))
+    bus.start()
+    folder.rename(tmp_path / "old")
+
+    with pytest.raises(ChannelFailures) as failed:
+        bus.graceful()
+
+    bus.log("still here")
+    assert isinstance(failed.value.exceptions[0], LogFileError)
+    assert lines_of(tmp_path / "old" / "site.log")[-1] == "still here"
+    bus.exit()
+
+
+def test_a_start_that_fails_before_the_file_is_open_is_in_the_file(log: logging.Logger, tmp_path: Path) -> None:
+    """What was kept is written at the exit, since it tells why there was no start."""
+    path = tmp_path / "site.log"
+    bus = Bus()
+    on_a_bus(bus, Logging(bus, logger=log.name, file=path, formatter=PLAIN))
+    bus[START].subscribe(fail, priority=1)
+    with pytest.raises(TransitionFailures):
+        bus.start()
+
+    bus.exit()
+
+    assert "OSError: no heat" in lines_of(path)
+    assert lines_of(path)[-1] == "bus EXITED"
+
+
+def test_a_record_that_cannot_be_put_into_words_is_told_on_stderr(
+    log: logging.Logger, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Before the file is open and on the console as well, a format that asks for too much changes nothing."""
+    bus = Bus()
+    Logging(bus, logger=log.name, console=True, file=tmp_path / "site.log", formatter=logging.Formatter("%(nobody)s"))
+
+    bus.log("hello")
+
+    said = capsys.readouterr().err
+    assert (said.count("--- Logging error ---"), said.count("Arguments: ('hello',)")) == (2, 2)
+    bus.exit()
+
+
+def test_the_console_is_the_stderr_of_the_moment(log: logging.Logger, capsys: pytest.CaptureFixture[str]) -> None:
+    """It is looked up for each line, so that who puts another in its place gets the lines."""
+    bus = Bus()
+    with capsys.disabled():
+        Logging(bus, logger=log.name, console=True, formatter=PLAIN)
+
+    bus.log("hello")
+    bus.log("not shown", logging.DEBUG)
+
+    assert capsys.readouterr().err == "hello\n"
+    bus.exit()
+
+
+def test_structlog_has_the_keys_of_each_record(log: logging.Logger, tmp_path: Path) -> None:
+    """structlog's formatter renders the records as its own: nothing of them is in the way of its keys."""
+    path = tmp_path / "site.log"
+    formatter = structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=[
+            structlog.stdlib.add_log_level,
+            structlog.stdlib.add_logger_name,
+            structlog.stdlib.ExtraAdder(),
+            structlog.processors.format_exc_info,
+        ],
+        processors=[
+            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+            structlog.processors.JSONRenderer(),
+        ],
+    )
+    bus = Bus()
+    on_a_bus(bus, Logging(bus, logger=log.name, file=path, formatter=formatter))
+    bus[STOP].subscribe(fail)
+    bus.start()
+    with pytest.raises(TransitionFailures):
+        bus.exit()
+
+    told = [json.loads(line) for line in lines_of(path)]
+    started = next(one for one in told if one["kind"] == "started")
+    failed = next(one for one in told if one["kind"] == "failed")
+    assert started["event"].startswith("started typedbus.plugins.logs.Logging.start (")
+    assert isinstance(started.pop("seconds"), float)
+    assert {name: value for name, value in started.items() if name not in ("event", "message")} == {
+        "kind": "started",
+        "component": "typedbus.plugins.logs.Logging.start",
+        "level": "info",
+        "logger": log.name,
+    }
+    assert (failed["level"], failed["hook"]) == ("error", "stop")
+    assert "OSError: no heat" in failed["exception"]
+
+
+def test_what_fails_in_a_publish_is_logged_by_the_name_of_its_listener(log: logging.Logger, records: Records) -> None:
+    """A publish that fails is an ERROR with the listener and the channel, and whoever published gets it as well."""
+    order_placed = Channel[[], None]("order_placed")
+    bus = Bus()
+    Logging(bus, logger=log.name)
+    bus[order_placed].subscribe(fail)
+
+    with pytest.raises(ChannelFailures):
+        bus[order_placed].publish()
+
+    (record,) = records.all
+    assert record.__dict__["kind"] == LISTENER_FAILED.name
+    assert record.__dict__["channel"] == "order_placed"
+    assert str(record.__dict__["listener"]).endswith(".fail")
+
+
+@pytest.fixture
+def program(tmp_path: Path) -> Callable[[str], subprocess.CompletedProcess[str]]:
+    """Run programs of this source to their end."""
+
+    def run_program(source: str) -> subprocess.CompletedProcess[str]:
+        path = tmp_path / "program.py"
+        prelude = """
+            import logging
+            from typedbus import *
+            from typedbus.plugins.logs import Logging
+
+            class Part:
+                def __init__(self, bus: Bus) -> None:
+                    self.bus = bus
+                def main(self) -> None:
+                    self.bus.log("hello")
+                    logging.getLogger("site.part").warning("two left")
+                    self.bus.request_exit()
+        """
+        path.write_text(textwrap.dedent(prelude) + textwrap.dedent(source), encoding="utf-8")
+        return subprocess.run(
+            [sys.executable, str(path)], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
+        )
+
+    return run_program
+
+
+@pytest.mark.slow
+def test_a_program_says_nothing_twice(program: Callable[[str], subprocess.CompletedProcess[str]]) -> None:
+    """Under `run`, the console has what `run` does not show itself, and the file has everything."""
+    ended = program("""
+        class Site(Container):
+            bus = Component(Bus)
+            logs = Component(Logging, bus.provided, logger="site", console=True, file="site.log")
+            part = Component(Part, bus.provided)
+
+        status = run(Site)
+        print(open("site.log").read())
+        raise SystemExit(status)
+    """)
+
+    assert ended.returncode == 0, ended.stderr
+    for said in ("hello", "two left", "STARTED", "EXITED"):
+        assert ended.stderr.count(said) == 1, ended.stderr
+        assert ended.stdout.count(said) == 1, ended.stdout
+    assert "WARNING site.part: two left" in ended.stderr
+
+
+@pytest.mark.slow
+def test_a_program_without_run_has_it_all_on_the_console(
+    program: Callable[[str], subprocess.CompletedProcess[str]],
+) -> None:
+    """Where nobody else shows the life of the bus, the console does."""
+    ended = program("""
+        bus = Bus()
+        Logging(bus, logger="site", console=True)
+        bus[MAIN].subscribe(Part(bus).main)
+        bus.start()
+        bus.block()
+    """)
+
+    assert (ended.returncode, ended.stdout) == (0, "")
+    assert [line.partition(": ")[2] for line in ended.stderr.splitlines()] == [
+        "bus STARTING",
+        "bus STARTED",
+        "hello",
+        "two left",
+        "bus STOPPING",
+        "bus STOPPED",
+        "bus EXITING",
+        "bus EXITED",
+    ]
+
+
+@pytest.mark.slow
+def test_a_program_whose_log_cannot_be_opened_does_not_start(
+    program: Callable[[str], subprocess.CompletedProcess[str]],
+) -> None:
+    """The status is 1 and the file is named."""
+    ended = program("""
+        class Site(Container):
+            bus = Component(Bus)
+            logs = Component(Logging, bus.provided, file="no/such/folder/site.log")
+            part = Component(Part, bus.provided)
+
+        raise SystemExit(run(Site))
+    """)
+
+    assert ended.returncode == 1
+    assert "cannot write the log file" in ended.stderr
+    assert "no/such/folder/site.log: No such file or directory" in ended.stderr
