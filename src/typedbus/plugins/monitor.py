@@ -1,0 +1,217 @@
+"""
+Work beside the site: `Monitor` again and again, `BackgroundTask` once.
+
+The two treat a failure in opposite ways, since it means opposite things. What is
+done again and again, as clearing a cache, is tried again as well: a failure is
+reported, and the next call comes later and later until one succeeds. What was to
+run as long as the site does, as reading a queue, is missing from then on, and
+nobody would notice: a failure takes the bus through its exit in order, and is the
+cause.
+
+Both threads belong to the bus and keep the process alive, so that no work is cut
+off in the middle; each ends in its stop.
+"""
+
+from __future__ import annotations
+
+import inspect
+import threading
+import traceback
+from collections.abc import Callable
+from typing import Final
+
+import attrs
+
+from typedbus._bus import Bus
+from typedbus._clock import Clock, SystemClock
+from typedbus._failures import describe
+from typedbus._repeat import NotEnded, PeriodError, Repeat, join, seconds_in
+
+__all__ = ("BackgroundTask", "CallError", "Monitor", "NotEnded", "PeriodError")
+
+ERROR: Final = 40
+
+
+class CallError(TypeError):
+    """Raised by `Monitor` and `BackgroundTask` for something that they cannot call in a thread."""
+
+    def __init__(self, given: object, reason: str) -> None:
+        super().__init__(given, reason)
+        self.given = given
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"{self.given!r} {self.reason}"
+
+
+def _checked(call: object) -> None:
+    if not callable(call):
+        raise CallError(call, "cannot be called: give the function itself, without parentheses")
+    if inspect.iscoroutinefunction(call):
+        raise CallError(call, "is async, and nobody would await it: give a function that runs a loop of its own")
+
+
+def _name_of(task: Monitor | BackgroundTask) -> str:
+    return describe(task.call)
+
+
+@attrs.define(eq=False)
+class Monitor:
+    """
+    Calls a function every so many seconds, from its start to its stop, in a thread of its own.
+
+    The first call comes *every* seconds after the start. Calls are due on a grid:
+    how long one takes does not move the next, and those that a long one has missed
+    are not made up for. A call that raises is reported on `LOG`, with its
+    traceback; after the n-th in a row the next comes 2ⁿ periods later, up to
+    *longest* seconds. `SystemExit` and its like exit the bus, and are the cause.
+    A stop waits for the call that is under way; no other begins. A graceful
+    reload changes nothing.
+
+    Args:
+        bus: Which it reports to.
+        call: What is called; its result is of no interest.
+        every: Seconds.
+        name: In reports, and that of the thread; that of *call* unless given.
+        longest: No pause after failures is longer, in seconds, unless *every* is.
+        patience: How long a stop waits for a call, in seconds.
+        clock: Where the time comes from.
+
+    Raises:
+        PeriodError: *every*, *longest* or *patience* is no number above 0.
+        CallError: *call* cannot be called, or is async.
+
+    Attributes:
+        failures: How many calls have failed in a row; 0 is well.
+        last_error: What the last call raised; None if it returned.
+    """
+
+    bus: Bus
+    call: Callable[[], object]
+    name: str = attrs.field(default=attrs.Factory(_name_of, takes_self=True), kw_only=True)
+    every: float = attrs.field(kw_only=True)
+    longest: float = attrs.field(default=300.0, kw_only=True)
+    patience: float = attrs.field(default=5.0, kw_only=True)
+    clock: Clock = attrs.field(factory=SystemClock, kw_only=True, repr=False)
+    failures: int = attrs.field(default=0, init=False)
+    last_error: BaseException | None = attrs.field(default=None, init=False)
+    _repeat: Repeat = attrs.field(init=False, repr=False)
+
+    def __attrs_post_init__(self) -> None:
+        _checked(self.call)
+        seconds_in(self.name, "patience", self.patience)
+        self._repeat = Repeat(
+            name=self.name,
+            call=self._call_once,
+            every=self.every,
+            failed=self._report,
+            own=self.bus.own,
+            longest=self.longest,
+            clock=self.clock,
+        )
+
+    def start(self) -> None:
+        """Begin; nothing happens if it has begun."""
+        self._repeat.start()
+
+    def stop(self) -> None:
+        """
+        End, and wait for the call that is under way, unless it is that which stops.
+
+        Raises:
+            NotEnded: It takes longer than the patience.
+        """
+        self._repeat.stop(self.patience)
+
+    def _call_once(self) -> None:
+        self.call()
+        self.failures, self.last_error = 0, None
+
+    def _report(self, error: BaseException) -> None:
+        self.failures, self.last_error = self.failures + 1, error
+        if not isinstance(error, Exception):
+            self.bus.request_exit(error)
+            return
+        told = "".join(traceback.format_exception(error)).rstrip()
+        self.bus.log(f"monitor {self.name} failed, {self.failures} in a row:\n{told}", ERROR)
+
+
+@attrs.define(eq=False)
+class BackgroundTask:
+    """
+    Calls a function once, in a thread of its own, from its start on.
+
+    The function is given a `threading.Event` that is set when it is to end; it
+    waits on it instead of sleeping. It may return whenever it likes: the bus goes
+    on. What it raises exits the bus in order, and is raised by `Bus.block` as the
+    cause; so does `SystemExit`, with its status. A start after a stop calls it
+    anew.
+
+    Args:
+        bus: Which it exits if it fails.
+        call: What is called; its result is of no interest.
+        name: In reports, and that of the thread; that of *call* unless given.
+        patience: How long a stop waits for it, in seconds.
+
+    Raises:
+        PeriodError: *patience* is no number above 0.
+        CallError: *call* cannot be called, or is async.
+
+    Attributes:
+        last_error: What the function raised; None if it did not, or runs.
+    """
+
+    bus: Bus
+    call: Callable[[threading.Event], object]
+    name: str = attrs.field(default=attrs.Factory(_name_of, takes_self=True), kw_only=True)
+    patience: float = attrs.field(default=5.0, kw_only=True)
+    last_error: BaseException | None = attrs.field(default=None, init=False)
+    _stopping: threading.Event = attrs.field(init=False, repr=False, factory=threading.Event)
+    _thread: threading.Thread | None = attrs.field(init=False, repr=False, default=None)
+
+    def __attrs_post_init__(self) -> None:
+        _checked(self.call)
+        seconds_in(self.name, "patience", self.patience)
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the function has been called and has not returned."""
+        return self._thread is not None and self._thread.is_alive()
+
+    def start(self) -> None:
+        """
+        Call it; nothing happens if it has been called since the last stop.
+
+        Raises:
+            NotEnded: The call before the last stop has not returned, or it is the caller.
+        """
+        if self._thread is not None:
+            if not self._stopping.is_set():
+                return
+            join(self._thread, self.patience)
+            if self._thread is threading.current_thread():
+                raise NotEnded(self.name, 0, "the very thread that starts it again")
+        self.last_error = None
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._go, args=(self._stopping,), name=self.name)
+        self.bus.own(self._thread)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """
+        Tell it to end, and wait for that, unless it is the function itself which stops.
+
+        Raises:
+            NotEnded: It takes longer than the patience.
+        """
+        self._stopping.set()
+        if self._thread is not None:
+            join(self._thread, self.patience)
+
+    def _go(self, stopping: threading.Event) -> None:
+        try:
+            self.call(stopping)
+        except BaseException as error:
+            self.last_error = error
+            self.bus.log(f"background task {self.name} failed, the bus exits: {error!r}", ERROR)
+            self.bus.request_exit(error)

@@ -1,0 +1,429 @@
+"""What is done beside the site, again and again or once: threads, failures, and the way out."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import textwrap
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from queue import SimpleQueue
+
+import pytest
+
+from typedbus import (
+    GRACEFUL,
+    LOG,
+    START,
+    STOP,
+    Bus,
+    Component,
+    Container,
+    State,
+    StillRunning,
+    TransitionFailures,
+    running,
+)
+from typedbus.plugins.monitor import BackgroundTask, CallError, Monitor, NotEnded, PeriodError
+from typedbus.testing import FakeClock, Recorder
+
+
+class Cache:
+    """Something that is to be cleared, and says when."""
+
+    def __init__(self) -> None:
+        self.cleared: SimpleQueue[threading.Thread] = SimpleQueue()
+
+    def clear(self) -> None:
+        """Tell it."""
+        self.cleared.put(threading.current_thread())
+
+    def fail(self) -> None:
+        """Fail."""
+        raise OSError("no cache")
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    """Give a clock that stands at 0."""
+    return FakeClock()
+
+
+@pytest.fixture
+def bus() -> Iterator[Bus]:
+    """Give a bus that has exited afterwards."""
+    bus = Bus()
+    yield bus
+    bus.exit()
+
+
+def listen(bus: Bus, task: Monitor | BackgroundTask) -> None:
+    """Subscribe the hooks of *task* by hand, as a program without a container does."""
+    bus[START].subscribe(task.start)
+    bus[STOP].subscribe(task.stop)
+
+
+def logged(said: Recorder[[str, int], None]) -> list[tuple[str, int]]:
+    """Return the first lines of what was said, with levels."""
+    return [(str(call.args[0]).split("\n")[0], int(str(call.args[1]))) for call in said.calls]
+
+
+def test_a_monitor_calls_from_the_start_to_the_stop(bus: Bus, clock: FakeClock) -> None:
+    """In a thread that bears its name; none is left after the stop."""
+    cache = Cache()
+    listen(bus, Monitor(bus, cache.clear, every=60, name="clearing", clock=clock))
+
+    bus.start()
+    clock.advance(60)
+    first = cache.cleared.get(timeout=10)
+    clock.advance(60)
+    second = cache.cleared.get(timeout=10)
+    bus.stop()
+
+    assert first is second
+    assert first.name == "clearing"
+    assert not first.is_alive()
+
+
+def test_a_monitor_is_named_after_what_it_calls(bus: Bus) -> None:
+    """Unless it is given a name."""
+    assert Monitor(bus, Cache().clear, every=60).name.endswith("Cache.clear")
+    assert BackgroundTask(bus, threading.Event.wait).name == "threading.Event.wait"
+
+
+def test_a_monitor_runs_in_a_container(clock: FakeClock) -> None:
+    """Wired to what it calls, which starts before it."""
+
+    class Site(Container):
+        bus = Component(Bus)
+        clock = Component(lambda: clock)
+        cache = Component(Cache)
+        clearing = Component(Monitor, bus.provided, cache.provided.clear, every=60, clock=clock.provided)
+
+    with running(Site()) as site:
+        clock.advance(60)
+        assert site.cache().cleared.get(timeout=10).is_alive()
+        assert "Cache.clear" in repr(site.clearing())
+
+
+def test_a_failing_call_is_reported_and_tried_again(bus: Bus, clock: FakeClock) -> None:
+    """The bus goes on; the traceback is on the log, and health checks see how it stands."""
+    cache, called = Cache(), threading.Event()
+    monitor = Monitor(bus, cache.fail, every=60, name="clearing", clock=clock)
+    listen(bus, monitor)
+    reported: SimpleQueue[tuple[str, int]] = SimpleQueue()
+    bus[LOG].subscribe(lambda message, level: reported.put((message, level)))
+    bus.start()
+
+    clock.advance(60)
+    message, level = reported.get(timeout=10)
+    clock.advance(120)
+    again, _ = reported.get(timeout=10)
+
+    assert level == 40
+    assert message.startswith("monitor clearing failed, 1 in a row:\nTraceback")
+    assert message.endswith("OSError: no cache")
+    assert again.startswith("monitor clearing failed, 2 in a row:")
+    assert monitor.failures == 2
+    assert isinstance(monitor.last_error, OSError)
+    assert bus.state is State.STARTED
+
+    monitor.call = called.set
+    clock.advance(240)
+    assert called.wait(10)
+    bus.stop()
+    standing: tuple[int, object] = (monitor.failures, monitor.last_error)
+    assert standing == (0, None)
+
+
+def test_pauses_after_failures_have_a_longest(bus: Bus, clock: FakeClock) -> None:
+    """As long as is said."""
+    reported: SimpleQueue[None] = SimpleQueue()
+    monitor = Monitor(bus, Cache().fail, every=1, longest=3, clock=clock)
+    bus[LOG].subscribe(lambda message, level: reported.put(None))
+    listen(bus, monitor)
+    bus.start()
+
+    for seconds in (1, 2, 3, 3):
+        clock.advance(seconds)
+        reported.get(timeout=10)
+
+    assert monitor.failures == 4
+
+
+def test_a_monitor_that_leaves_exits_the_bus(bus: Bus, clock: FakeClock) -> None:
+    """`sys.exit` in a call ends the program with its status, in order."""
+    listen(bus, Monitor(bus, lambda: sys.exit(3), every=60, clock=clock))
+    bus.start()
+    clock.advance(60)
+
+    with pytest.raises(SystemExit) as left:
+        bus.block()
+
+    assert left.value.code == 3
+
+
+def test_a_call_may_stop_the_bus_that_it_is_called_for(bus: Bus, clock: FakeClock) -> None:
+    """The stop does not wait for its own thread, and leaves none behind."""
+    threads: SimpleQueue[threading.Thread] = SimpleQueue()
+
+    def stop() -> None:
+        bus.stop()
+        threads.put(threading.current_thread())
+
+    listen(bus, Monitor(bus, stop, every=60, clock=clock))
+    bus.start()
+    clock.advance(60)
+    thread = threads.get(timeout=10)
+    thread.join(10)
+
+    assert bus.state is State.STOPPED
+    assert not thread.is_alive()
+
+
+def test_a_graceful_reload_leaves_a_monitor_alone(bus: Bus, clock: FakeClock) -> None:
+    """Its grid goes on."""
+    assert not hasattr(Monitor, GRACEFUL.name)
+    assert not hasattr(BackgroundTask, GRACEFUL.name)
+
+
+def test_a_stop_names_the_call_that_does_not_end(bus: Bus) -> None:
+    """With its stack; `block` names it as well, since the bus owns the thread."""
+    calling, returning = threading.Event(), threading.Event()
+
+    def hang() -> None:
+        calling.set()
+        returning.wait(30)
+
+    listen(bus, Monitor(bus, hang, every=0.001, name="hanging", patience=0.01))
+    bus.start()
+    calling.wait(10)
+
+    with pytest.raises(TransitionFailures) as raised:
+        bus.stop()
+    bus.request_exit()
+    with pytest.raises(StillRunning, match="'hanging'"):
+        bus.block(patience=0.01)
+
+    (error,) = raised.value.exceptions
+    assert isinstance(error, NotEnded)
+    assert "in hang\n" in str(error)
+    returning.set()
+
+
+def test_a_task_is_called_once_and_told_to_end(bus: Bus) -> None:
+    """By an event that it can wait for; the stop waits for its end."""
+    ended: list[bool] = []
+
+    def work(stopping: threading.Event) -> None:
+        ended.append(stopping.is_set())
+        stopping.wait(30)
+        ended.append(stopping.is_set())
+
+    task = BackgroundTask(bus, work, name="working")
+    listen(bus, task)
+    bus.start()
+    assert task.is_running
+    bus.stop()
+
+    assert ended == [False, True]
+    assert not task.is_running
+
+
+def test_a_task_that_returns_leaves_the_bus_alone(bus: Bus) -> None:
+    """Its work is done."""
+    done = threading.Event()
+    task = BackgroundTask(bus, lambda stopping: done.set())
+    listen(bus, task)
+    bus.start()
+    done.wait(10)
+    bus.stop()
+
+    assert task.last_error is None
+    assert bus.state is State.STOPPED
+
+
+def test_a_task_that_fails_exits_the_bus_and_is_the_cause(bus: Bus) -> None:
+    """In order, told on the log, and raised by block."""
+    error = ValueError("no more orders")
+
+    def work(stopping: threading.Event) -> None:
+        bus.wait(State.STARTED)
+        raise error
+
+    task = BackgroundTask(bus, work, name="working")
+    listen(bus, task)
+    with Recorder(bus[LOG]) as said:
+        bus.start()
+        with pytest.raises(ValueError) as raised:
+            bus.block()
+
+    assert raised.value is error
+    assert task.last_error is error
+    assert logged(said) == [("background task working failed, the bus exits: ValueError('no more orders')", 40)]
+    assert bus.state is State.EXITED
+
+
+def test_a_task_that_leaves_exits_the_bus_with_its_status(bus: Bus) -> None:
+    """`sys.exit` in a thread is not lost, as Python would have it."""
+    listen(bus, BackgroundTask(bus, lambda stopping: sys.exit(bus.wait(State.STARTED) and 3)))
+    bus.start()
+
+    with pytest.raises(SystemExit) as left:
+        bus.block()
+
+    assert left.value.code == 3
+
+
+def test_a_task_starts_anew_after_a_stop(bus: Bus) -> None:
+    """With another event, and without the error of the last time; a second start in between is none."""
+    events: list[threading.Event] = []
+
+    def work(stopping: threading.Event) -> None:
+        events.append(stopping)
+        if len(events) == 1:
+            raise ValueError("first")
+        stopping.wait(30)
+
+    task = BackgroundTask(bus, work)
+    task.stop()
+    task.start()
+    task.start()
+    task.stop()
+    errors: list[object] = [task.last_error]
+    task.start()
+    errors.append(task.last_error)
+    task.stop()
+
+    assert len(set(events)) == 2
+    assert [type(error) for error in errors] == [ValueError, type(None)]
+
+
+def test_a_task_may_stop_the_bus(bus: Bus) -> None:
+    """The stop does not wait for its own thread."""
+    stopped = threading.Event()
+
+    def work(stopping: threading.Event) -> None:
+        bus.wait(State.STARTED)
+        bus.stop()
+        if stopping.is_set():
+            stopped.set()
+
+    listen(bus, BackgroundTask(bus, work))
+    bus.start()
+
+    assert stopped.wait(10)
+    assert bus.wait(State.STOPPED, 10) is State.STOPPED
+
+
+def test_there_is_never_a_second_thread_of_a_task(bus: Bus) -> None:
+    """One that has not ended keeps the next from starting, and one cannot start itself anew."""
+    calling, returning = threading.Event(), threading.Event()
+    told: SimpleQueue[NotEnded] = SimpleQueue()
+
+    def hang(stopping: threading.Event) -> None:
+        calling.set()
+        returning.wait(30)
+        try:
+            task.start()
+        except NotEnded as error:
+            told.put(error)
+
+    task = BackgroundTask(bus, hang, name="hanging", patience=0.01)
+    task.start()
+    calling.wait(10)
+    for again in (task.stop, task.start):
+        with pytest.raises(NotEnded, match="hanging still runs"):
+            again()
+
+    returning.set()
+    assert "the very thread that starts it again" in str(told.get(timeout=10))
+    task.patience = 10
+    task.stop()
+
+
+@pytest.mark.parametrize("given", [0, -1, float("nan"), "5"])
+def test_what_is_no_time_is_refused(bus: Bus, given: float) -> None:
+    """With the name of the task and of the field."""
+    with pytest.raises(PeriodError, match="clearing: every="):
+        Monitor(bus, Cache().clear, name="clearing", every=given)
+    with pytest.raises(PeriodError, match="clearing: longest="):
+        Monitor(bus, Cache().clear, name="clearing", every=1, longest=given)
+    with pytest.raises(PeriodError, match="clearing: patience="):
+        Monitor(bus, Cache().clear, name="clearing", every=1, patience=given)
+    with pytest.raises(PeriodError, match="working: patience="):
+        BackgroundTask(bus, threading.Event.wait, name="working", patience=given)
+
+
+async def forgotten(*args: object) -> None:
+    """Do what nobody would await."""
+
+
+@pytest.mark.parametrize(
+    ("given", "text"), [(None, "None cannot be called: give the function"), (forgotten, "is async, and nobody would")]
+)
+def test_what_cannot_be_called_is_refused(bus: Bus, given: Callable[..., object], text: str) -> None:
+    """When it is made, and not in a thread later."""
+    with pytest.raises(CallError, match=text) as raised:
+        Monitor(bus, given, every=1)
+    with pytest.raises(CallError, match=text):
+        BackgroundTask(bus, given)
+
+    assert isinstance(raised.value, TypeError)
+
+
+@pytest.fixture
+def program(tmp_path: Path) -> Iterator[Callable[[str], subprocess.Popen[str]]]:
+    """Run a program of this source; none outlives the test."""
+    programs: list[subprocess.Popen[str]] = []
+
+    def begin(source: str) -> subprocess.Popen[str]:
+        path = tmp_path / "site.py"
+        path.write_text(textwrap.dedent(source), encoding="utf-8")
+        command = [sys.executable, str(path)]
+        programs.append(subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True))
+        return programs[-1]
+
+    yield begin
+    for one in programs:
+        one.kill()
+        one.communicate()
+
+
+@pytest.mark.slow
+def test_a_process_ends_in_order_when_its_task_fails(program: Callable[[str], subprocess.Popen[str]]) -> None:
+    """Whatever a monitor is doing is done first; the status is 70, and the cause is on stderr."""
+    child = program("""
+        import threading
+        from typedbus import Bus, Component, Container, run
+        from typedbus.plugins.monitor import BackgroundTask, Monitor
+
+        counting, failed = threading.Event(), threading.Event()
+
+        def count():
+            counting.set()
+            failed.wait()
+            print("counted", flush=True)
+
+        def work(stopping):
+            counting.wait()
+            try:
+                raise ValueError("no more orders")
+            finally:
+                failed.set()
+
+        class Site(Container):
+            bus = Component(Bus)
+            monitor = Component(Monitor, bus.provided, count, every=0.001)
+            task = Component(BackgroundTask, bus.provided, work)
+
+        raise SystemExit(run(Site))
+    """)
+
+    out, err = child.communicate(timeout=30)
+
+    assert child.returncode == 70
+    assert set(out.split()) == {"counted"}
+    assert "background task __main__.work failed, the bus exits: ValueError('no more orders')" in err
+    assert "ValueError: no more orders" in err
