@@ -1,0 +1,246 @@
+"""Threads of somebody else: what is told of them, in which thread, and with which number."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.request import urlopen
+
+import pytest
+
+from typedbus import STOP, Bus, ChannelFailures, Component, Container, running
+from typedbus.plugins.threads import THREAD_ENDED, THREAD_STARTED, Threads
+
+
+class Notes:
+    """Writes down what is told of threads, and in which."""
+
+    def __init__(self, bus: Bus) -> None:
+        self.started: list[tuple[int, threading.Thread]] = []
+        self.ended: list[tuple[int, threading.Thread]] = []
+        bus[THREAD_STARTED].subscribe(lambda number: self.started.append((number, threading.current_thread())))
+        bus[THREAD_ENDED].subscribe(lambda number: self.ended.append((number, threading.current_thread())))
+
+
+@pytest.fixture
+def bus() -> Bus:
+    """Give a bus."""
+    return Bus()
+
+
+@pytest.fixture
+def notes(bus: Bus) -> Notes:
+    """Give what writes down."""
+    return Notes(bus)
+
+
+@pytest.fixture
+def threads(bus: Bus, notes: Notes) -> Threads:
+    """Give what is tested."""
+    return Threads(bus)
+
+
+@pytest.fixture
+def pool() -> Iterator[ThreadPoolExecutor]:
+    """Give a pool of one thread, that of a server."""
+    with ThreadPoolExecutor(1) as pool:
+        yield pool
+
+
+def in_thread(function: Callable[[], object]) -> threading.Thread:
+    """Call *function* in a thread that has ended then, and give the thread."""
+    thread = threading.Thread(target=function)
+    thread.start()
+    thread.join(10)
+    return thread
+
+
+def test_a_thread_is_told_of_when_it_is_first_seen(threads: Threads, notes: Notes, pool: ThreadPoolExecutor) -> None:
+    """In itself, and once, however often it comes."""
+    own = pool.submit(threading.current_thread).result(10)
+    numbers = [pool.submit(threads.acquire).result(10) for _ in range(3)]
+
+    assert numbers == [1, 1, 1]
+    assert notes.started == [(1, own)]
+    assert threads.numbers == (1,)
+
+
+def test_a_thread_that_is_released_is_told_of_in_itself(
+    threads: Threads, notes: Notes, pool: ThreadPoolExecutor
+) -> None:
+    """Once; the release of one that was never seen is none."""
+    own = pool.submit(threading.current_thread).result(10)
+    for act in (threads.release, threads.acquire, threads.release, threads.release):
+        pool.submit(act).result(10)
+
+    assert notes.ended == [(1, own)]
+    assert threads.numbers == ()
+
+
+def test_numbers_are_never_given_again(threads: Threads, notes: Notes) -> None:
+    """Neither after a release nor after a stop, nor while others have theirs."""
+    threads.acquire()
+    thread = threading.Thread(target=lambda: [act() for act in (threads.acquire, threads.release)])
+    thread.start()
+    thread.join(10)
+    in_thread(threads.acquire)
+    threads.stop()
+    threads.acquire()
+
+    assert [number for number, _ in notes.started] == [1, 2, 3, 4]
+
+
+def test_a_thread_that_ended_without_a_word_is_told_of_by_the_next_that_is_new(threads: Threads, notes: Notes) -> None:
+    """With its own number and only once, even if the system gave the next one the same ident."""
+    in_thread(threads.acquire)
+    del notes.started[:]
+    second = in_thread(lambda: (threads.acquire(), threads.acquire()))
+
+    assert notes.started == [(2, second)]
+    assert notes.ended == [(1, second)]
+    assert threads.numbers == (2,)
+
+
+def test_a_thread_that_is_kept_is_found_ended_as_well(threads: Threads, notes: Notes) -> None:
+    """Whether anybody still refers to it makes no difference."""
+    kept = in_thread(threads.acquire)
+    threads.acquire()
+
+    assert notes.ended == [(1, threading.current_thread())]
+    assert not kept.is_alive()
+
+
+def test_threads_are_not_kept_alive(threads: Threads, bus: Bus) -> None:
+    """What a thread refers to goes with it, and not with the stop."""
+    import gc
+    import weakref
+
+    def begin() -> weakref.ref[threading.Thread]:
+        return weakref.ref(in_thread(lambda: quiet.acquire()))
+
+    quiet = Threads(Bus())
+    ended = begin()
+    gc.collect()
+
+    assert ended() is None
+    assert quiet.numbers == (1,)
+
+
+def test_a_stop_tells_of_those_that_are_left(threads: Threads, notes: Notes, pool: ThreadPoolExecutor) -> None:
+    """Once each, in the thread that stops, in the order in which they were seen."""
+    pool.submit(threads.acquire).result(10)
+    threads.acquire()
+    threads.stop()
+    threads.stop()
+
+    assert notes.ended == [(1, threading.current_thread()), (2, threading.current_thread())]
+    pool.submit(threads.release).result(10)
+    assert len(notes.ended) == 2
+    assert pool.submit(threads.acquire).result(10) == 3
+
+
+def test_a_listener_that_fails_is_told_to_who_acquires(threads: Threads, notes: Notes, bus: Bus) -> None:
+    """The thread has its number all the same, and those that ended are told of."""
+
+    def fail(number: int) -> None:
+        raise OSError("no connection")
+
+    in_thread(threads.acquire)
+    bus[THREAD_STARTED].subscribe(fail)
+    with pytest.raises(ChannelFailures, match="thread_started"):
+        threads.acquire()
+
+    assert threads.acquire() == 2
+    assert [number for number, _ in notes.ended] == [1]
+
+
+def test_a_listener_that_fails_keeps_no_other_thread_from_being_told_of(
+    threads: Threads, notes: Notes, bus: Bus
+) -> None:
+    """Failures come together at the end; one alone comes as it is."""
+
+    def fail(number: int) -> None:
+        raise OSError("no connection")
+
+    bus[THREAD_ENDED].subscribe(fail)
+    barrier = threading.Barrier(2)
+    pair = [threading.Thread(target=lambda: (threads.acquire(), barrier.wait(10))) for _ in range(2)]
+    for thread in pair:
+        thread.start()
+    for thread in pair:
+        thread.join(10)
+
+    with pytest.raises(ExceptionGroup, match="for several threads") as raised:
+        threads.stop()
+    threads.acquire()
+    with pytest.raises(ChannelFailures, match="thread_ended"):
+        threads.stop()
+
+    assert [type(error) for error in raised.value.exceptions] == [ChannelFailures, ChannelFailures]
+    assert [number for number, _ in notes.ended] == [1, 2, 3]
+
+
+def test_many_threads_at_once_have_a_number_each(threads: Threads, notes: Notes) -> None:
+    """None is lost, none is told of twice, whoever acquires, releases and ends meanwhile."""
+    barrier = threading.Barrier(8)
+
+    def work() -> None:
+        barrier.wait(10)
+        for _ in range(200):
+            threads.acquire()
+            threads.release()
+        threads.acquire()
+
+    workers = [threading.Thread(target=work) for _ in range(8)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join(30)
+    threads.stop()
+
+    expected = list(range(1, 8 * 201 + 1))
+    assert sorted(number for number, _ in notes.started) == expected
+    assert sorted(number for number, _ in notes.ended) == expected
+
+
+def test_a_server_of_threads_is_told_of_thread_by_thread() -> None:
+    """Each request of a threading server is a thread, which releases itself or is found ended at the stop."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            site.threads().acquire()
+            if self.path == "/release":
+                site.threads().release()
+            self.send_response(204)
+            self.end_headers()
+
+        def log_message(self, *args: object) -> None:
+            """Say nothing."""
+
+    class Site(Container):
+        bus = Component(Bus)
+        threads = Component(Threads, bus.provided)
+
+    site = Site()
+    notes = Notes(site.attach())
+    with running(site), ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        serving = threading.Thread(target=server.serve_forever, args=(0.01,))
+        serving.start()
+        for path in ("/release", "/", "/release"):
+            urlopen(f"http://127.0.0.1:{server.server_port}{path}", timeout=10).close()
+        server.shutdown()
+        serving.join(10)
+        server.server_close()
+
+    assert [number for number, _ in notes.started] == [1, 2, 3]
+    assert sorted(number for number, _ in notes.ended) == [1, 2, 3]
+    assert all(thread is not threading.current_thread() for _, thread in notes.started)
+
+
+def test_the_channels_are_two_and_there_is_nothing_to_start(threads: Threads) -> None:
+    """Threads come when a server has them; only the stop is a hook."""
+    assert (THREAD_STARTED.name, THREAD_ENDED.name) == ("thread_started", "thread_ended")
+    assert not hasattr(Threads, "start")
+    assert hasattr(Threads, STOP.name)
