@@ -1,0 +1,486 @@
+"""The file that says in which process a site runs: whose it is, and what becomes of it."""
+
+from __future__ import annotations
+
+import errno
+import os
+import pickle
+import signal
+import stat
+import subprocess
+import sys
+import textwrap
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import IO
+
+import pytest
+
+if sys.platform == "win32":
+    pytest.skip("this system has no flock", allow_module_level=True)
+
+import fcntl
+
+from typedbus import LOG, Bus, Component, Container
+from typedbus.plugins.pidfile import AlreadyRunning, NotPIDFile, PIDFile, PIDFileError, read
+from typedbus.testing import Recorder, running
+
+MINE = f"{os.getpid()}\n"
+
+HOLDER = """
+import os, sys
+from typedbus import *
+from typedbus.plugins.pidfile import AlreadyRunning, PIDFile, read
+
+
+def say(text):
+    print(text, flush=True)
+
+
+bus, path = Bus(), sys.argv[1]
+pidfile = PIDFile(bus, path=path)
+bus.subscribe(START, pidfile.start)
+bus.subscribe(EXIT, pidfile.exit)
+"""
+HOLDS = "pidfile.start()\nsay('holds')\nsys.stdin.readline()\n"
+
+Begin = Callable[[str], "subprocess.Popen[str]"]
+
+
+def dead_pid() -> int:
+    """Return the id of a process that has ended."""
+    child = subprocess.Popen([sys.executable, "-S", "-c", ""])
+    child.wait()
+    return child.pid
+
+
+def lines_of(stream: IO[str] | None) -> Iterator[str]:
+    """Give what comes from a child, line by line."""
+    assert stream is not None
+    return (line.rstrip() for line in iter(stream.readline, ""))
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Give the path of a PID file that is not there."""
+    return tmp_path / "site.pid"
+
+
+@pytest.fixture
+def bus() -> Bus:
+    """Give a bus."""
+    return Bus()
+
+
+@pytest.fixture
+def pidfile(bus: Bus, path: Path) -> Iterator[PIDFile]:
+    """Give a component for *path*, which lets go of it at the end."""
+    made = PIDFile(bus, path=path)
+    yield made
+    made.leave()
+
+
+@pytest.fixture
+def begin(path: Path) -> Iterator[Begin]:
+    """Begin processes that have a `PIDFile` for *path*, and end them."""
+    begun: list[subprocess.Popen[str]] = []
+
+    def begin_one(source: str) -> subprocess.Popen[str]:
+        command = [sys.executable, "-c", HOLDER + textwrap.dedent(source), str(path)]
+        pipe = subprocess.PIPE
+        begun.append(subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=subprocess.STDOUT, text=True))
+        return begun[-1]
+
+    yield begin_one
+    for one in begun:
+        one.kill()
+        one.communicate()
+
+
+def test_a_start_writes_the_pid_and_a_newline_for_everybody_to_read(pidfile: PIDFile, path: Path) -> None:
+    """Whatever the umask, the file is one line with the pid, and only its owner may write it."""
+    before = os.umask(0o077)
+    try:
+        pidfile.start()
+    finally:
+        os.umask(before)
+
+    assert path.read_text() == MINE
+    assert stat.S_IMODE(path.stat().st_mode) == 0o644
+
+
+def test_a_start_leaves_nothing_else_in_the_folder(pidfile: PIDFile, path: Path) -> None:
+    """What the file was written to before it was renamed is gone."""
+    pidfile.start()
+
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_an_exit_removes_the_file(pidfile: PIDFile, path: Path) -> None:
+    """What ended in order leaves nothing behind."""
+    pidfile.start()
+    pidfile.exit()
+
+    assert list(path.parent.iterdir()) == []
+
+
+def test_a_start_after_an_exit_writes_the_file_again(pidfile: PIDFile, path: Path) -> None:
+    """Each run of a bus has its file."""
+    for _ in range(2):
+        pidfile.start()
+        assert read(path) == os.getpid()
+        pidfile.exit()
+        assert read(path) is None
+
+
+def test_a_second_start_keeps_the_file(pidfile: PIDFile, path: Path) -> None:
+    """After a stop the file is still this process's, and stays what it is."""
+    pidfile.start()
+    before = path.stat()
+    pidfile.start()
+
+    assert os.path.samestat(path.stat(), before)
+
+
+@pytest.mark.parametrize("spoil", [Path.unlink, lambda path: path.write_text("1\n")], ids=["removed", "changed"])
+def test_a_second_start_writes_anew_what_was_spoilt(
+    bus: Bus, pidfile: PIDFile, path: Path, spoil: Callable[[Path], object]
+) -> None:
+    """A file that was removed or changed meanwhile is taken again, and that is logged."""
+    pidfile.start()
+    spoil(path)
+    with Recorder(bus[LOG]) as logged:
+        pidfile.start()
+
+    assert path.read_text() == MINE
+    assert read(path) == os.getpid()
+    assert logged.calls[0].args == (f"{path} was removed or changed by somebody else, and is written anew", 30)
+
+
+@pytest.mark.parametrize("other", ["1\n", "another\n", f"{MINE}0\n"], ids=["pid", "text", "more"])
+def test_an_exit_leaves_what_somebody_else_wrote(bus: Bus, pidfile: PIDFile, path: Path, other: str) -> None:
+    """A file with other content is not ours to remove, and that is logged."""
+    pidfile.start()
+    path.write_text(other)
+    with Recorder(bus[LOG]) as logged:
+        pidfile.exit()
+
+    assert path.read_text() == other
+    assert logged.calls[0].args == (f"{path} was removed or changed by somebody else, and is left as it is", 30)
+
+
+def test_an_exit_leaves_another_file_of_the_same_content(pidfile: PIDFile, path: Path, tmp_path: Path) -> None:
+    """It is the file that counts, and not only what is in it."""
+    pidfile.start()
+    (tmp_path / "other").write_text(MINE)
+    (tmp_path / "other").replace(path)
+
+    pidfile.exit()
+
+    assert path.read_text() == MINE
+
+
+def test_an_exit_of_what_never_started_does_nothing(bus: Bus, pidfile: PIDFile, path: Path) -> None:
+    """EXIT visits everybody; a file that was never taken is left alone, without a word."""
+    path.write_text(MINE)
+    with Recorder(bus[LOG]) as logged:
+        pidfile.exit()
+
+    assert path.read_text() == MINE
+    assert logged.calls == []
+
+
+def test_a_file_that_cannot_be_removed_is_emptied(bus: Bus, path: Path) -> None:
+    """Nobody is to signal a process by it; the reason is logged, and the next start replaces it."""
+
+    def refuse(path: Path) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+
+    pidfile = PIDFile(bus, path=path, unlink=refuse)
+    pidfile.start()
+    with Recorder(bus[LOG]) as logged:
+        pidfile.exit()
+
+    assert path.read_text() == ""
+    assert logged.calls[0].args == (
+        f"cannot remove {path}: Permission denied; it was emptied, and the next start replaces it",
+        30,
+    )
+    pidfile.start()
+    assert path.read_text() == MINE
+    pidfile.leave()
+
+
+@pytest.mark.parametrize("left", ["{dead}\n", "{dead}", " {dead} \n", "{alive}\n"])
+def test_a_stale_file_is_replaced(bus: Bus, pidfile: PIDFile, path: Path, left: str) -> None:
+    """What no process holds is stale, though its number be another process's by now; that is logged."""
+    path.write_text(left.format(dead=dead_pid(), alive=os.getppid()))
+    pid = int(path.read_text())
+    with Recorder(bus[LOG]) as logged:
+        pidfile.start()
+
+    assert path.read_text() == MINE
+    assert logged.calls[0].args == (f"replaced {path}, which process {pid} had left behind", 20)
+
+
+def test_an_empty_file_is_replaced(bus: Bus, pidfile: PIDFile, path: Path) -> None:
+    """Nothing is lost with it, and nothing logged."""
+    path.touch()
+    with Recorder(bus[LOG]) as logged:
+        pidfile.start()
+
+    assert path.read_text() == MINE
+    assert logged.calls == []
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ("[site]\n", "begins with b'[site]'"),
+        ("0\n", "begins with b'0'"),
+        ("-1\n", "begins with b'-1'"),
+        ("12 13\n", "begins with b'12 13'"),
+        ("\N{SUPERSCRIPT TWO}", r"begins with b'\xc2\xb2'"),
+        ("1" * 200, "begins with b'11111111111111111111'"),
+    ],
+)
+@pytest.mark.parametrize("use", [lambda pidfile: pidfile.start(), lambda pidfile: read(pidfile.path)])
+def test_a_file_with_something_else_in_it_is_refused(
+    pidfile: PIDFile, path: Path, content: str, reason: str, use: Callable[[PIDFile], object]
+) -> None:
+    """A wrong path costs nobody a file: it stays as it is, and the error says what is in it."""
+    path.write_text(content, encoding="utf-8")
+
+    with pytest.raises(NotPIDFile) as refused:
+        use(pidfile)
+
+    assert (refused.value.path, refused.value.reason) == (path, reason)
+    assert str(refused.value) == f"{path} is no PID file: it {reason}; correct the path, or remove what is there"
+    assert path.read_text(encoding="utf-8") == content
+    assert list(path.parent.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(
+    ("make", "reason"),
+    [
+        (Path.mkdir, "is not even a file"),
+        (os.mkfifo, "is not even a file"),
+        (lambda path: path.symlink_to("/etc/passwd"), "is a symbolic link"),
+        (lambda path: path.symlink_to("nowhere"), "is a symbolic link"),
+    ],
+    ids=["folder", "pipe", "link", "broken"],
+)
+def test_what_is_no_file_is_refused(pidfile: PIDFile, path: Path, make: Callable[[Path], object], reason: str) -> None:
+    """Folders, pipes and links stay as they are; nobody waits for the other end of a pipe."""
+    make(path)
+
+    with pytest.raises(NotPIDFile) as refused:
+        pidfile.start()
+
+    assert refused.value.reason == reason
+    assert not path.is_file() or path.is_symlink()
+
+
+@pytest.mark.parametrize(
+    ("place", "number", "remedy"),
+    [
+        ("none/site.pid", errno.ENOENT, "make the folder {} first"),
+        ("file/site.pid", errno.ENOTDIR, "{} has to be a folder"),
+    ],
+)
+def test_a_place_that_cannot_be_written_is_told(bus: Bus, tmp_path: Path, place: str, number: int, remedy: str) -> None:
+    """The error of the start names the file, the reason and what to do."""
+    (tmp_path / "file").touch()
+    path = tmp_path / place
+
+    with pytest.raises(PIDFileError) as refused:
+        PIDFile(bus, path=path).start()
+
+    assert (refused.value.errno, refused.value.path) == (number, path)
+    assert (
+        str(refused.value) == f"cannot write the PID file {path}: {os.strerror(number)}; {remedy.format(path.parent)}"
+    )
+    assert isinstance(refused.value.__cause__, OSError)
+    assert str(pickle.loads(pickle.dumps(refused.value))) == str(refused.value)
+
+
+@pytest.mark.skipif(not Path("/sys/kernel").exists(), reason="a folder into which not even root may write is Linux's")
+def test_a_folder_that_may_not_be_written_is_told(bus: Bus) -> None:
+    """The remedy is the right to write there, or another path."""
+    with pytest.raises(PIDFileError, match="let the user that starts this process write into /sys/kernel") as refused:
+        PIDFile(bus, path="/sys/kernel/site.pid").start()
+
+    assert refused.value.errno in (errno.EACCES, errno.EPERM, errno.EROFS)
+
+
+def test_a_path_is_one_at_construction(bus: Bus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that changes its directory meanwhile removes what it wrote."""
+    monkeypatch.chdir(tmp_path)
+    pidfile = PIDFile(bus, path="site.pid")
+    monkeypatch.chdir("/")
+    pidfile.start()
+
+    assert (tmp_path / "site.pid").read_text() == MINE
+    pidfile.exit()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_nobody_else_takes_a_file_that_is_held(bus: Bus, pidfile: PIDFile, path: Path) -> None:
+    """A second component of the same process is refused as well, and the first goes on holding it."""
+    pidfile.start()
+
+    with pytest.raises(AlreadyRunning, match=f"{path} is held by process {os.getpid()}, which still runs") as refused:
+        PIDFile(bus, path=path).start()
+
+    assert (refused.value.path, refused.value.pid) == (path, os.getpid())
+    assert read(path) == os.getpid()
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_whoever_holds_an_empty_file_is_another_process(path: Path) -> None:
+    """Without a number there is none to name."""
+    assert str(AlreadyRunning(path, None)).startswith(f"{path} is held by another process, which still runs; end")
+
+
+def test_a_locked_folder_is_told(bus: Bus, path: Path) -> None:
+    """Whoever keeps the folder locked hangs no start for ever."""
+    pidfile = PIDFile(bus, path=path, patience=0.02)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        with pytest.raises(PIDFileError, match=f"another process keeps the folder {path.parent} locked"):
+            pidfile.start()
+    finally:
+        os.close(folder)
+    assert not path.exists()
+
+
+def test_a_file_that_is_not_there_is_held_by_nobody(path: Path) -> None:
+    """Reading it says so, and makes none."""
+    assert read(path) is None
+    assert not path.exists()
+
+
+def test_reading_does_not_let_go_of_the_file(pidfile: PIDFile, path: Path) -> None:
+    """Whoever opens and closes the file in this very process changes nothing."""
+    pidfile.start()
+    for _ in range(2):
+        path.read_text()
+        assert read(path) == os.getpid()
+
+
+def test_a_container_holds_the_file_from_start_to_exit(path: Path) -> None:
+    """The methods are hooks: no more than a declaration is needed."""
+
+    class Site(Container):
+        bus = Component(Bus)
+        pidfile = Component(PIDFile, bus.provided, path=path)
+
+    with running(Site()) as site:
+        held = read(path)
+        site.bus().stop()
+        assert read(path) == held == os.getpid()
+
+    assert not path.exists()
+
+
+@pytest.mark.slow
+def test_a_process_names_the_one_that_runs_already(begin: Begin, path: Path) -> None:
+    """A second one is refused with the pid of the first, which goes on undisturbed."""
+    first = begin(HOLDS)
+    assert "holds" in lines_of(first.stdout)
+
+    second, _ = begin("bus.start()").communicate(timeout=30)
+
+    assert f"AlreadyRunning: {path} is held by process {first.pid}, which still runs" in second
+    assert read(path) == first.pid
+
+
+@pytest.mark.slow
+def test_what_a_killed_process_leaves_is_replaced(begin: Begin, bus: Bus, pidfile: PIDFile, path: Path) -> None:
+    """The lock goes with the process: the file is stale at once."""
+    first = begin(HOLDS)
+    assert "holds" in lines_of(first.stdout)
+    first.send_signal(signal.SIGKILL)
+    first.wait()
+
+    left = path.read_text()
+    held = read(path)
+    pidfile.start()
+
+    assert (left, held) == (f"{first.pid}\n", None)
+    assert path.read_text() == MINE
+
+
+@pytest.mark.slow
+def test_a_forked_child_has_no_part_in_the_file(begin: Begin, path: Path) -> None:
+    """Neither does its exit remove the file, nor does it keep it when its parent has been killed."""
+    first = begin("""
+        bus.start()
+        if os.fork() == 0:
+            bus.exit()
+            say(f"child {os.path.exists(path)} {read(path) == os.getppid()}")
+            sys.stdin.readline()
+            os._exit(0)
+        sys.stdin.readline()
+    """)
+    assert "child True True" in lines_of(first.stdout)
+
+    first.send_signal(signal.SIGKILL)
+    first.wait()
+
+    assert read(path) is None
+
+
+@pytest.mark.slow
+def test_a_process_that_is_replaced_takes_the_file_again(begin: Begin, path: Path) -> None:
+    """A restart in place, in order or not, leaves no lock that would keep it from its own file."""
+    first = begin("""
+        pidfile.start()
+        if "again" not in sys.argv:
+            os.execv(sys.executable, [*sys.orig_argv, "again"])
+        say("holds")
+        sys.stdin.readline()
+    """)
+    assert "holds" in lines_of(first.stdout)
+
+    assert read(path) == first.pid
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "stale",
+    [True, pytest.param(False, marks=pytest.mark.exhaustive)],
+    ids=["stale", "new"],
+)
+def test_of_many_that_start_at_once_one_wins(begin: Begin, path: Path, stale: bool) -> None:
+    """Each of the others is refused with the pid of the one, whatever there was before."""
+    if stale:
+        path.write_text(f"{dead_pid()}\n")
+    racers = [
+        begin("""
+            say("ready")
+            sys.stdin.readline()
+            try:
+                pidfile.start()
+            except AlreadyRunning as refused:
+                say(refused.pid)
+            else:
+                say("won")
+            sys.stdin.readline()
+        """)
+        for _ in range(8)
+    ]
+    for racer in racers:
+        assert next(lines_of(racer.stdout)) == "ready"
+    for racer in racers:
+        assert racer.stdin is not None
+        racer.stdin.write("go\n")
+        racer.stdin.flush()
+
+    said = {racer.pid: [line for line in [next(lines_of(racer.stdout))] if "replaced" not in line] for racer in racers}
+
+    (winner,) = (pid for pid, lines in said.items() if lines == ["won"])
+    assert sorted(map(str, said.values())) == sorted([*[str([str(winner)])] * 7, str(["won"])])
+    assert path.read_text() == f"{winner}\n"
+    assert list(path.parent.iterdir()) == [path]
