@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import gc
 import inspect
+import linecache
+import sys
 import traceback
+import types
 import weakref
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -181,7 +185,7 @@ def test_a_listener_that_becomes_hot_while_it_changes_the_listeners_is_heard() -
 
 @pytest.mark.parametrize(
     ("publishes", "line"),
-    [(0, "_tb_results.append(_tb_listener(arg0))"), (HOT, "_tb_1 = _tb_listener_1(arg0)")],
+    [(0, "_tb_results.append(_tb_listener(arg0))"), (HOT, "(_tb_1 := _tb_1(arg0)),")],
     ids=["cold", "hot"],
 )
 def test_a_traceback_shows_the_line_that_called_the_listener(publishes: int, line: str) -> None:
@@ -194,6 +198,53 @@ def test_a_traceback_shows_the_line_that_called_the_listener(publishes: int, lin
     frames = traceback.extract_tb(caught.value.exceptions[0].__traceback__)
     assert [frame.name for frame in frames][-1] == "listen"
     assert frames[-2].line == line
+
+
+@pytest.mark.parametrize("publishes", [0, HOT], ids=["cold", "hot"])
+def test_a_debugger_steps_from_the_publish_into_each_listener(publishes: int) -> None:
+    """Every line on the way has a source, and the lines of the listeners are among them."""
+    bound, _ = bound_with(2, publishes)
+    seen: list[tuple[str, str]] = []
+
+    def trace(frame: types.FrameType, event: str, arg: object) -> Any:
+        if event == "line":
+            line = linecache.getline(frame.f_code.co_filename, frame.f_lineno)
+            seen.append((frame.f_code.co_name, line.strip()))
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        bound.publish(0)
+    finally:
+        sys.settrace(before)
+
+    stepped = [one for one in seen if one[0] in ("publish", "loop", "listen")]
+    assert "" not in [line for _, line in stepped]
+    assert stepped.count(("listen", "return number")) == 2
+
+
+def test_what_fails_between_the_listeners_of_a_hot_publish_is_raised_as_it_is() -> None:
+    """Memory for the list of results, say: no listener is blamed for it, and none is called again."""
+    bound, calls = bound_with(3, HOT)
+
+    def trace(frame: types.FrameType, event: str, arg: object) -> Any:
+        if frame.f_code.co_name not in ("publish", "listen"):
+            return None
+        if event == "line" and linecache.getline(frame.f_code.co_filename, frame.f_lineno).strip() == "return [":
+            raise MemoryError
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        with pytest.raises(MemoryError) as caught:
+            bound.publish(0)
+    finally:
+        sys.settrace(before)
+
+    assert calls == [1, 2, 3]
+    assert not hasattr(caught.value, "__notes__")
 
 
 def test_publish_has_the_signature_of_its_channel() -> None:
@@ -288,6 +339,50 @@ def test_a_handled_failure_is_freed_at_once(publishes: int) -> None:
         assert [reference() for reference in gone] == [None]
     finally:
         gc.enable()
+
+
+def test_a_listener_that_fails_and_ends_its_subscription_is_freed() -> None:
+    """What is kept to name one that fails again is not kept for one that cannot."""
+
+    class Once:
+        def __init__(self, bound: BoundChannel[[], None]) -> None:
+            self.subscription = bound.subscribe(self.hear)
+
+        def hear(self) -> None:
+            self.subscription.cancel()
+            raise ValueError
+
+    def heard(bound: BoundChannel[[], None]) -> weakref.ref[Once]:
+        once = Once(bound)
+        with pytest.raises(ChannelFailures, match=r"Once\.hear"):
+            bound.publish()
+        return weakref.ref(once)
+
+    bound = Bus()[Channel[[]]("once")]
+    bound.subscribe(lambda: None)
+
+    gone = heard(bound)
+
+    gc.collect()
+    assert gone() is None
+
+
+def test_a_listener_that_fails_again_under_another_name_is_told_by_that() -> None:
+    """What was said of a listener is forgotten with its subscription."""
+    bound = Bus()[Channel[[]]("renamed")]
+
+    def listen() -> None:
+        raise ValueError
+
+    def told() -> str:
+        with bound.subscribe(listen), pytest.raises(ChannelFailures) as caught:
+            bound.publish()
+        return caught.value.failures[0].name
+
+    listen.__qualname__ = "before"
+    assert told().endswith(".before")
+    listen.__qualname__ = "after"
+    assert told().endswith(".after")
 
 
 def test_a_hot_channel_whose_listeners_hold_the_bus_can_be_collected() -> None:

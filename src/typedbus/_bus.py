@@ -64,7 +64,7 @@ class Bus(Registry):
         self._exit_requested = False
         self._causes: list[BaseException] = []
         self._doorbell = Doorbell()
-        self._bound[MAIN] = MainChannel(self._lock, self._observers.tell_failure, self._doorbell)
+        self._bound[MAIN] = MainChannel(self._lock, self._observers.of_failures, self._doorbell)
         self._owned: weakref.WeakSet[threading.Thread] = weakref.WeakSet()
 
     @property

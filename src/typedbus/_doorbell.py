@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
 from queue import SimpleQueue
 
 import attrs
 
 from typedbus._bound import BoundChannel, Subscription
-from typedbus._failures import Failure
 from typedbus._registry import MAIN
 
 
@@ -31,8 +29,13 @@ class MainChannel(BoundChannel[[], None]):
 
     __slots__ = ("_doorbell",)
 
-    def __init__(self, lock: threading.RLock, tell: Callable[[Failure], None], doorbell: Doorbell) -> None:
-        super().__init__(MAIN, lock, tell)
+    def __init__(
+        self,
+        lock: threading.RLock,
+        witnesses: tuple[BoundChannel[..., None], ...],
+        doorbell: Doorbell,
+    ) -> None:
+        super().__init__(MAIN, lock, witnesses)
         self._doorbell = doorbell
 
     def _add(self, subscription: Subscription) -> Subscription:

@@ -8,10 +8,9 @@ docs/errors.md has a section for each.
 
 from __future__ import annotations
 
-import contextlib
 import types
 from collections.abc import Callable, Iterable, Sequence
-from typing import Final, Self
+from typing import Final, NamedTuple, Self
 
 import attrs
 
@@ -42,6 +41,25 @@ def place_of(listener: object) -> str:
     return "no file"
 
 
+def note_of(name: str, channel: str) -> str:
+    """Return the note for what the listener *name* raised."""
+    return f"raised by {name} on channel {channel!r}"
+
+
+def put_note(error: Exception, note: str) -> None:
+    """Give *error* its note; one exception object that is raised again and again is noted once."""
+    try:
+        # An exception may refuse to have attributes set, as a frozen class does. PEP 678 says where notes are.
+        known = error.__dict__
+        if "__notes__" not in known:
+            known["__notes__"] = [note]
+        elif note not in known["__notes__"]:
+            error.add_note(note)
+    except Exception:
+        # No failure of a listener is to be lost for want of a note.
+        return
+
+
 @attrs.frozen
 class Failure:
     """One listener that raised: which one, on which channel, and what."""
@@ -52,12 +70,15 @@ class Failure:
     listener: Callable[..., object] = attrs.field(repr=False)
 
     def __attrs_post_init__(self) -> None:
-        note = f"raised by {self.name} on channel {self.channel!r}"
-        # An exception object that is raised again and again is noted once.
-        if note not in getattr(self.error, "__notes__", ()):
-            # An exception may refuse every attribute, as a frozen class does.
-            with contextlib.suppress(Exception):
-                self.error.add_note(note)
+        put_note(self.error, note_of(self.name, self.channel))
+
+
+class Blame(NamedTuple):
+    """A listener that raised: what a `Failure` is made of when somebody asks for it."""
+
+    name: str
+    listener: Callable[..., object]
+    note: str
 
 
 class ChannelFailures(ExceptionGroup[Exception]):
@@ -70,26 +91,47 @@ class ChannelFailures(ExceptionGroup[Exception]):
         results: What the listeners that worked returned, in running order.
     """
 
-    channel: str
-    failures: tuple[Failure, ...]
-    results: tuple[object, ...]
+    _known: tuple[str, Sequence[Blame], Sequence[object]]
 
     def __new__(cls, channel: str, failures: Sequence[Failure], results: Iterable[object]) -> Self:
         """Make the group; the members are the errors of *failures*."""
-        given = tuple(results)
-        total = len(failures) + len(given)
-        names = ", ".join(failure.name for failure in failures)
-        group = super().__new__(
-            cls,
-            f"{len(failures)} of {total} listeners of channel {channel!r} failed: {names}",
-            [failure.error for failure in failures],
-        )
-        group.channel, group.failures, group.results = channel, tuple(failures), given
+        blamed = [Blame(failure.name, failure.listener, note_of(failure.name, failure.channel)) for failure in failures]
+        group = super().__new__(cls, "", [failure.error for failure in failures])
+        group._known = channel, blamed, list(results)
         return group
 
     # ExceptionGroup.__init__ would refuse what __new__ takes.
     def __init__(self, channel: str, failures: Sequence[Failure], results: Iterable[object]) -> None:
         """See `__new__`."""
+
+    @property
+    def channel(self) -> str:
+        return self._known[0]
+
+    @property
+    def failures(self) -> tuple[Failure, ...]:
+        channel, blamed, _ = self._known
+        return tuple(
+            Failure(blame.name, channel, error, blame.listener)
+            for blame, error in zip(blamed, self.exceptions, strict=True)
+        )
+
+    @property
+    def results(self) -> tuple[object, ...]:
+        return tuple(self._known[2])
+
+    @property
+    def message(self) -> str:
+        channel, blamed, results = self._known
+        names = ", ".join(blame.name for blame in blamed)
+        return f"{len(blamed)} of {len(blamed) + len(results)} listeners of channel {channel!r} failed: {names}"
+
+    def __str__(self) -> str:
+        count = len(self.exceptions)
+        return f"{self.message} ({count} sub-exception{'' if count == 1 else 's'})"
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.message!r}, {list(self.exceptions)!r})"
 
     def __reduce__(self) -> tuple[type[Self], tuple[object, ...]]:
         return type(self), (self.channel, self.failures, self.results)

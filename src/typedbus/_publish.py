@@ -30,8 +30,12 @@ HEAT: Final = 64
 UNROLLED: Final = 128
 """With more listeners than these the loop stays a loop."""
 
-# What follows calls three methods of a bound channel: _warm_up gives the
-# listeners, _note keeps a failure, _failed makes the exception of them. Where a
+# In the texts stand names that no parameter has: {parameters} are the channel's
+# own; {passed} is what `publish` makes of them for the other functions, which
+# receive it by position as {received}; {call} is what a listener is called with.
+#
+# Three methods of a bound channel are called: _warm_up gives the listeners,
+# _blame keeps a failure, _failed makes the exception of all of them. Where a
 # name is deleted at the end, the traceback of a failure holds the frame, and
 # the frame would hold the failure.
 # A frame costs by the number of its names: what is seldom needed is elsewhere.
@@ -39,97 +43,79 @@ _PUBLISH: Final = """\
 def publish({parameters}):
     _tb_call = _tb_self._unrolled
     if _tb_call is not None:
-        return _tb_call({call})
+        return _tb_call(_tb_self, {passed})
     _tb_call = _tb_self._only
     if _tb_call is not None:
         try:
-            return [_tb_call({call})]
+            return [_tb_call({direct})]
         except Exception as _tb_caught:
             _tb_error = _tb_caught
         try:
-            return _tb_self._go_on({only_failed})
+            raise _tb_self._go_on({passed}_tb_error, 8, [_tb_call])
         finally:
             del _tb_error
     _tb_call = _tb_self._listeners
     if _tb_call is not None and not _tb_call:
         return []
-    return _tb_self._loop({call})
+    return _tb_self._loop({passed})
 """
 
 _LOOP: Final = """\
-def loop({parameters}):
-    _tb_results, _tb_failures = [], []
+def loop(_tb_self, {received}):
+    _tb_results, _tb_errors, _tb_blamed = [], [], []
     try:
         for _tb_listener in _tb_self._warm_up():
             try:
                 _tb_results.append(_tb_listener({call}))
             except Exception as _tb_caught:
-                _tb_self._note(_tb_listener, _tb_caught, _tb_failures)
+                _tb_self._blame(_tb_listener, _tb_caught, _tb_errors, _tb_blamed)
             except BaseException as _tb_caught:
-                _tb_self._leave(_tb_caught, _tb_failures, _tb_results)
+                _tb_self._leave(_tb_caught, _tb_errors, _tb_blamed, _tb_results)
                 raise
-        if _tb_failures:
-            raise _tb_self._failed(_tb_failures, _tb_results)
+        if _tb_errors:
+            raise _tb_self._failed(_tb_errors, _tb_blamed, _tb_results)
     finally:
-        del _tb_failures
+        del _tb_errors
     return _tb_results
 """
 
+# A name stands for a listener until that was called, and then for its result.
 _UNROLLED: Final = """\
-def publish({parameters}):
+def publish(_tb_self, {received}{listeners}):
     try:
+        return [
 {calls}
+        ]
     except Exception as _tb_caught:
         _tb_error = _tb_caught
-    else:
-        return [{results}]
     try:
-        return _tb_self._go_on({one_failed})
+        raise _tb_self._go_on({received}_tb_error, 4, [{names}])
     finally:
         del _tb_error
 """
-_LINES_BEFORE: Final = 3
 
+# What failed above the line of the first listener is no listener's failure: memory for the list, for instance.
 _GO_ON: Final = """\
-def go_on({parameters}):
-    _tb_failures = []
+def go_on(_tb_self, {received}_tb_error, _tb_first, _tb_all):
+    _tb_number = _tb_error.__traceback__.tb_lineno - _tb_first
+    if _tb_number < 0:
+        return _tb_error
+    _tb_results, _tb_errors, _tb_blamed = _tb_all[:_tb_number], [], []
     try:
-        _tb_self._note(_tb_failing, _tb_error, _tb_failures)
+        _tb_self._blame(_tb_all[_tb_number], _tb_error, _tb_errors, _tb_blamed)
         del _tb_error
-        for _tb_listener in _tb_rest:
+        for _tb_listener in _tb_all[_tb_number + 1 :]:
             try:
                 _tb_results.append(_tb_listener({call}))
             except Exception as _tb_caught:
-                _tb_self._note(_tb_listener, _tb_caught, _tb_failures)
+                _tb_self._blame(_tb_listener, _tb_caught, _tb_errors, _tb_blamed)
             except BaseException as _tb_caught:
-                _tb_self._leave(_tb_caught, _tb_failures, _tb_results)
+                _tb_self._leave(_tb_caught, _tb_errors, _tb_blamed, _tb_results)
                 raise
-        raise _tb_self._failed(_tb_failures, _tb_results)
+        return _tb_self._failed(_tb_errors, _tb_blamed, _tb_results)
     finally:
-        del _tb_failures
+        del _tb_errors
 """
-
-
-def split_at(
-    error: Exception, seen: dict[str, object], listeners: tuple[Callable[..., object], ...]
-) -> tuple[Callable[..., object], tuple[Callable[..., object], ...], list[object]]:
-    """
-    Tell where an unrolled publish was when *error* came, by the line that it came from.
-
-    Args:
-        error: What the listener raised.
-        seen: The names of the unrolled publish, which are cleared.
-        listeners: Those that it calls.
-
-    Returns:
-        The listener that failed, those after it, and the results of those before it.
-    """
-    assert error.__traceback__ is not None
-    failing = error.__traceback__.tb_lineno - _LINES_BEFORE
-    results = [seen[f"_tb_{number}"] for number in range(failing)]
-    # On some Pythons these are the frame's own, and would keep the error alive.
-    seen.clear()
-    return listeners[failing], listeners[failing + 1 :], results
 
 
 @attrs.frozen
@@ -158,10 +144,31 @@ class Shape:
         parts = [*unnamed, *(["/"] if unnamed else []), *self.either, *star, *self.named]
         return ", ".join(parts + ([f"**{self.others}"] if self.others else []))
 
-    def call(self, *before: str) -> str:
-        """Return the text of the arguments that pass the parameters on, after *before*."""
-        parts = [*before, *self.unnamed, *self.either]
+    def direct(self) -> str:
+        """Return the text of the arguments that pass the parameters on."""
+        parts = [*self.unnamed, *self.either]
         parts += [f"*{self.rest}"] if self.rest else []
+        return self._named(parts)
+
+    def passed(self) -> list[str]:
+        """Return the texts of what `publish` hands on by position: many arguments are put together once, not for each listener."""
+        if not self.rest:
+            return [*self.unnamed, *self.either, *self._by_name()]
+        leading = "".join(f"{name}, " for name in (*self.unnamed, *self.either))
+        return [f"({leading}*{self.rest},)", *self._by_name()]
+
+    def received(self) -> list[str]:
+        """Return the names for what `passed` hands on."""
+        return ["_tb_args", *self._by_name()] if self.rest else self.passed()
+
+    def call(self) -> str:
+        """Return the text of the arguments for a listener, made of what was received."""
+        return self._named(["*_tb_args"]) if self.rest else self.direct()
+
+    def _by_name(self) -> list[str]:
+        return [*self.named, *([self.others] if self.others else [])]
+
+    def _named(self, parts: list[str]) -> str:
         parts += [f"{name}={name}" for name in self.named]
         return ", ".join(parts + ([f"**{self.others}"] if self.others else []))
 
@@ -181,8 +188,6 @@ def shape_of(function: types.FunctionType) -> Shape:
     )
 
 
-_BEFORE: Final = ("_tb_self", "_tb_failing", "_tb_rest", "_tb_results", "_tb_error")
-
 _signatures: Final[dict[Shape, dict[str, types.CodeType]]] = {}
 _templates: Final[dict[tuple[Shape, int], types.CodeType]] = {}
 
@@ -195,43 +200,49 @@ def methods(shape: Shape, names: dict[str, object]) -> dict[str, types.FunctionT
     """
     codes = _signatures.get(shape)
     if codes is None:
-        only_failed = shape.call("_tb_call", "()", "[]", "_tb_error")
         codes = _signatures[shape] = {
-            "publish": _compiled(_PUBLISH, shape, shape.parameters("_tb_self"), only_failed=only_failed),
-            "_loop": _compiled(_LOOP, shape, shape.parameters("_tb_self")),
-            "_go_on": _compiled(_GO_ON, shape, shape.parameters(*_BEFORE)),
+            "publish": _compiled(_PUBLISH, shape),
+            "_loop": _compiled(_LOOP, shape),
+            "_go_on": _compiled(_GO_ON, shape),
         }
     return {name: types.FunctionType(code, names, name) for name, code in codes.items()}
 
 
-def unrolled(shape: Shape, bound: object, listeners: tuple[Callable[..., object], ...]) -> types.FunctionType:
+def unrolled(shape: Shape, listeners: tuple[Callable[..., object], ...]) -> types.FunctionType:
     """
     Return a function that calls *listeners*, each on a line of its own.
 
     Its code is a copy of the template's, so that the interpreter adapts each
     call to the one listener that is ever called there. The listeners are its
-    globals and not its constants: code is unknown to the garbage collector, and
+    defaults and not its constants: code is unknown to the garbage collector, and
     a cycle through it would never be freed.
     """
     template = _templates.get((shape, len(listeners)))
     if template is None:
-        numbers = range(len(listeners))
+        names = [f"_tb_{number}" for number in range(len(listeners))]
         template = _templates[shape, len(listeners)] = _compiled(
             _UNROLLED,
             shape,
-            shape.parameters(),
-            calls="\n".join(f"        _tb_{number} = _tb_listener_{number}({shape.call()})" for number in numbers),
-            results=", ".join(f"_tb_{number}" for number in numbers),
-            one_failed=shape.call("*_tb_split_at(_tb_error, locals(), _tb_listeners)", "_tb_error"),
+            listeners="".join(f"{name}, " for name in names),
+            calls="\n".join(f"            ({name} := {name}({shape.call()}))," for name in names),
+            names=", ".join(names),
         )
-    names: dict[str, object] = {f"_tb_listener_{number}": listener for number, listener in enumerate(listeners)}
-    names.update(_tb_self=bound, _tb_listeners=listeners, _tb_split_at=split_at)
-    return types.FunctionType(template.replace(), names, "publish")
+    return types.FunctionType(template.replace(), _NO_NAMES, "publish", listeners)
 
 
-def _compiled(text: str, shape: Shape, parameters: str, **parts: str) -> types.CodeType:
+_NO_NAMES: Final[dict[str, object]] = {}
+
+
+def _compiled(text: str, shape: Shape, **parts: str) -> types.CodeType:
     """Compile *text*, which defines one function, and return its code; its lines are found in `linecache`."""
-    source = text.format(call=shape.call(), parameters=parameters, **parts)
+    source = text.format(
+        parameters=shape.parameters("_tb_self"),
+        direct=shape.direct(),
+        passed="".join(f"{one}, " for one in shape.passed()),
+        received="".join(f"{one}, " for one in shape.received()),
+        call=shape.call(),
+        **parts,
+    )
     filename = f"<typedbus: publish({shape.parameters()}) {len(linecache.cache)}>"
     linecache.cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)
     module = compile(source, filename, "exec")

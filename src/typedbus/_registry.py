@@ -27,7 +27,7 @@ from typedbus._events import (
     Stopping,
     Subscribed,
 )
-from typedbus._failures import ChannelError, ChannelFailures, Failure
+from typedbus._failures import ChannelError, ChannelFailures
 
 Args = ParamSpec("Args")
 Result = TypeVar("Result")
@@ -96,11 +96,10 @@ class Observers:
         self._by_kind[type(event)].publish(event)
         self._lifecycle.publish(event)
 
-    def tell_failure(self, failure: Failure) -> None:
-        """Tell of a listener that failed in a publish."""
-        # Asked first, since a publish of a channel on which somebody always fails is to be quick as well.
-        if self._lifecycle._subscriptions or self._by_kind[ListenerFailed]._subscriptions:
-            self.tell(ListenerFailed(failure.name, failure.channel, failure.error))
+    @property
+    def of_failures(self) -> tuple[BoundChannel[..., None], ...]:
+        """Those on which a listener that fails in a publish is told, in that order."""
+        return self._by_kind[ListenerFailed], self._lifecycle
 
 
 # From each kind of event to the channel of just this kind, which no dict type can say.
@@ -159,7 +158,7 @@ class Registry:
         if not isinstance(channel, Channel):
             raise ChannelError(channel, "is no channel: a bus is indexed with the channel object, as in bus[START]")
         kept: BoundChannel[Args, Result] = self._bound.setdefault(
-            channel, bind(channel, self._lock, self._observers.tell_failure)
+            channel, bind(channel, self._lock, self._observers.of_failures)
         )
         return kept
 
