@@ -50,6 +50,7 @@ from typedbus import (
     OverrideError,
     OverrideFault,
     ReplacementFault,
+    RestartError,
     StartCancelled,
     State,
     StillRunning,
@@ -599,6 +600,16 @@ def a_run_beside_the_main_thread() -> BaseException:
         error = threads.submit(run, Shop).exception()
     assert error is not None
     return error
+
+
+@said_by(
+    RestartError,
+    RuntimeError,
+    "this process cannot be restarted: nobody who owns the process runs this bus; "
+    "run the container with run(), or set bus.replacement",
+)
+def a_restart_of_a_bus_alone() -> BaseException:
+    return met_in(Bus().restart)
 
 
 @said_by(

@@ -26,6 +26,7 @@ from typedbus._bound import BoundChannel, Subscription
 from typedbus._bus import Bus
 from typedbus._channel import AnyChannel, Channel, Hook, Listens, Takes, on
 from typedbus._clock import Clock
+from typedbus._doorbell import Replacement
 from typedbus._events import (
     Constructed,
     Constructing,
@@ -55,6 +56,7 @@ from typedbus._failures import (
     NotMainThread,
     OutsideContainer,
     OverrideError,
+    RestartError,
     StartCancelled,
     StillRunning,
     TransitionError,
@@ -220,7 +222,9 @@ __all__ = (
     "OverrideError",
     "OverrideFault",
     "Reloads",
+    "Replacement",
     "ReplacementFault",
+    "RestartError",
     "RolledBack",
     "StartCancelled",
     "Started",

@@ -8,17 +8,15 @@ it, or moves its goal on.
 
 from __future__ import annotations
 
-import sys
 import threading
-import time
 import weakref
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from typedbus._bound import Subscription
 from typedbus._clock import Clock, SystemClock
-from typedbus._doorbell import Doorbell, MainChannel
+from typedbus._doorbell import Doorbell, MainChannel, Replacement, outlived
 from typedbus._events import Exited, Exiting, LifecycleEvent, Moved, RolledBack, Started, Starting, Stopped, Stopping
-from typedbus._failures import LimitError, StartCancelled, StillRunning, TransitionError, WaitError
+from typedbus._failures import LimitError, RestartError, StartCancelled, TransitionError, WaitError
 from typedbus._registry import ASSEMBLE, EXIT, GRACEFUL, MAIN, START, STOP, Registry
 from typedbus._states import State
 from typedbus._transition import Leg, Transition, Waiter
@@ -46,6 +44,8 @@ class Bus(Registry):
 
     Attributes:
         limits: A transition goes by what they are when it begins each of its legs.
+        replacement: What takes the place of the process after `restart`; `run` sets it, unless somebody has,
+            for as long as it runs.
     """
 
     def __init__(self, *, clock: Clock | None = None, workers: int = 1, limits: Limits | None = None) -> None:
@@ -63,6 +63,10 @@ class Bus(Registry):
         self._waiters: list[Waiter] = []
         self._exit_requested = False
         self._causes: list[BaseException] = []
+        #: In which life, counted by exits, a restart and a plain exit were asked for last. Neither is taken
+        #: back, so that whoever comes in between, a signal handler too, finds nothing half done.
+        self._restarts_in = self._exits_in = -1
+        self.replacement: Replacement | None = None
         self._doorbell = Doorbell()
         self._bound[MAIN] = MainChannel(self._lock, self._observers.of_failures, self._doorbell)
         self._owned: weakref.WeakSet[threading.Thread] = weakref.WeakSet()
@@ -139,11 +143,17 @@ class Bus(Registry):
         Raises:
             TransitionFailures: At the end, if any listener of `STOP` or `EXIT` raised.
         """
+        with self._lock:
+            if self._state is not State.EXITED:
+                self._exits_in = self._exits
         self._bring_to(State.EXITED)
 
     def graceful(self) -> None:
         """
         Publish `GRACEFUL`, for components to take up new settings or reopen files.
+
+        Each is visited after those that it needs, in the order of the start, and
+        every one of them, whatever fails.
 
         Raises:
             ChannelFailures: As `BoundChannel.publish`.
@@ -164,11 +174,66 @@ class Bus(Registry):
         """
         if cause is not None:
             self._causes.append(cause)
+        self._exits_in = self._exits
+        self._ask_for_exit()
+
+    def _ask_for_exit(self) -> None:
         self._exit_requested = True
         current = self._current
         if current is not None:
             current.goal = State.EXITED
         self._doorbell.ring()
+
+    def request(self, action: Callable[[], object], /) -> None:
+        """
+        Ask the thread in `block` to call *action*, and return at once.
+
+        Safe from a signal handler and from any thread. Actions are called one
+        by one, in the order in which they came, between the ticks; those that
+        are there when `block` turns to an exit are called before it. What an
+        action raises is told on `LOG`, as an error with its traceback, and the
+        bus goes on; `SystemExit` and the like exit the bus in order and are
+        raised by `block`. An action waits for somebody in `block` until the bus
+        has exited; one that was not called by then is named on `LOG`.
+
+        Raises:
+            TypeError: *action* cannot be called.
+        """
+        if not callable(action):
+            raise TypeError(f"{action!r} is no action: give what can be called without arguments")
+        self._doorbell.actions.append(action)
+        self._doorbell.ring()
+
+    def restart(self) -> None:
+        """
+        Ask for the exit, after which the process is replaced by the same program anew, and return at once.
+
+        The thread in `block`, the main thread, exits the bus in order as ever,
+        then tells what failed on the way, and calls the `replacement`. Safe from
+        a listener, an action, a thread that a component will wait for, and a
+        signal handler, as far as that can do with the error. A start that is
+        under way is broken off. An exit wins: where `exit`, `request_exit`,
+        `SystemExit` or the like ask for one in this life of the bus, before or
+        after, the process ends.
+
+        Raises:
+            RestartError: Nothing can take the place of the process; nothing has happened.
+        """
+        if self.replacement is None:
+            raise RestartError(
+                "nobody who owns the process runs this bus; run the container with run(), or set bus.replacement"
+            )
+        attendant = self._doorbell.attendant
+        if attendant is not None and attendant is not threading.main_thread():
+            raise RestartError(f"the bus blocks in thread {attendant.name!r}; call block() in the main thread")
+        reason = self.replacement.problem()
+        if reason is not None:
+            raise RestartError(reason)
+        with self._lock:
+            if self._state is State.EXITED:
+                raise RestartError("the bus has exited already; start the program again")
+            self._restarts_in = self._exits
+        self._ask_for_exit()
 
     def own(self, thread: threading.Thread) -> None:
         """Let `block` wait for *thread* after the exit, and name it if it does not end."""
@@ -233,12 +298,15 @@ class Bus(Registry):
             ValueError: *interval* is not above 0.
             BaseException: The cause of `request_exit`, what happened to the
                 thread, what the exit failed with, or `StillRunning`; a
-                `BaseExceptionGroup` if it is several of these.
+                `BaseExceptionGroup` if it is several of these. After a `restart`
+                the replacement gets it instead.
         """
         if interval <= 0:
             raise ValueError(f"the interval of ticks is {interval!r} s; give more than nothing")
         with self._lock:
-            serving, self._doorbell.attended = not self._doorbell.attended, True
+            serving = self._doorbell.attendant is None
+            if serving:
+                self._doorbell.attendant = threading.current_thread()
         if not serving:
             self.wait(State.EXITED)
             return
@@ -248,9 +316,14 @@ class Bus(Registry):
             while True:
                 try:
                     if self._exit_requested:
-                        self.exit()
+                        for _ in range(len(self._doorbell.actions)):
+                            self._doorbell.act(self.log)
+                        self._bring_to(State.EXITED)
                     if self._state is State.EXITED:
                         break
+                    if self._doorbell.actions:
+                        self._doorbell.act(self.log)
+                        continue
                     if not self[MAIN].subscriptions:
                         due = None
                         self._doorbell.queue.get()
@@ -266,37 +339,35 @@ class Bus(Registry):
                     self[MAIN].publish()
                 except BaseException as met:
                     problems.append(met)
+                    if not isinstance(met, Exception):
+                        self._exits_in = self._exits
                     self._exit_requested = True
+            self._doorbell.drop(self.log)
         finally:
-            self._doorbell.attended = False
-        problems[:0] = self._causes
-        self._exit_requested, self._causes = False, []
-        problems.extend(self._join_owned(patience))
+            self._doorbell.attendant = None
         try:
-            if len(problems) > 1:
-                raise BaseExceptionGroup("the bus has exited, with problems", problems)
-            for problem in problems:
-                raise problem
+            self._conclude(problems, patience)
         finally:
             del problems
 
-    def _join_owned(self, patience: float) -> list[StillRunning]:
-        deadline = time.monotonic() + patience
-        for thread in list(self._owned):
-            if thread.ident is not None and thread is not threading.current_thread():
-                thread.join(max(0.0, deadline - time.monotonic()))
-        running = [thread for thread in self._owned if thread.is_alive() and thread is not threading.current_thread()]
-        if not running:
-            return []
-        import traceback  # only needed to tell of what should not happen
-
-        frames = sys._current_frames()
-        stacks = [
-            (thread.name, "".join(traceback.format_stack(frames[thread.ident])))
-            for thread in running
-            if thread.ident in frames
-        ]
-        return [StillRunning(stacks, patience)]
+    def _conclude(self, problems: list[BaseException], patience: float) -> None:
+        """End `block`: wait for what the bus owns, and raise *problems*, or hand them to what takes the process's place."""
+        problems[:0] = self._causes
+        self._exit_requested, self._causes = False, []
+        problems.extend(outlived(self._owned, patience))
+        failed: BaseException | None
+        failed = problems[0] if problems else None
+        if len(problems) > 1:
+            failed = BaseExceptionGroup("the bus has exited, with problems", problems)
+        restarts = self._exits_in < self._restarts_in == self._exits - 1
+        self._restarts_in = self._exits_in = -1
+        try:
+            if restarts and self.replacement is not None:
+                self.replacement.replace(failed)
+            elif failed is not None:
+                raise failed
+        finally:
+            del problems, failed
 
     def _bring_to(self, goal: State) -> None:
         with self._lock:
@@ -413,8 +484,11 @@ class Bus(Registry):
         exiting = list(reversed(self[EXIT].subscriptions))
         self._visit(leg, exiting, self._workers, self.limits.hook, ("exit", self.limits.exit, self._clock.now()))
         self._exit_requested = False
-        self._exits += 1
-        self._move(State.EXITED)
+        with self._lock:
+            # In this order, so that a signal handler in between is told of the exit and not of another life.
+            self._set(State.EXITED)
+            self._exits += 1
+        self._tell(Moved(State.EXITING, State.EXITED))
         self._doorbell.ring()
 
     def _visit(

@@ -1,27 +1,99 @@
-"""What wakes the thread that blocks on a bus."""
+"""What wakes the thread that blocks on a bus, and what it is asked to do."""
 
 from __future__ import annotations
 
+import sys
 import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
 from queue import SimpleQueue
+from typing import Final, Protocol
 
 import attrs
 
 from typedbus._bound import BoundChannel, Subscription
+from typedbus._failures import StillRunning, describe
 from typedbus._registry import MAIN
+
+WARNING: Final = 30
+ERROR: Final = 40
+
+
+class Replacement(Protocol):
+    """What takes the place of the process when a bus restarts: `run` has one; who embeds a bus may have another."""
+
+    def problem(self) -> str | None:
+        """
+        Return why nothing can take the place of the process at present, and what to do about it; None if it can.
+
+        Asked by `Bus.restart`, in the thread that calls it and in signal handlers.
+        """
+        ...
+
+    def replace(self, failed: BaseException | None, /) -> None:
+        """
+        Put something else in the place of the process.
+
+        Called by `Bus.block`, in its thread, as the last thing that it does.
+        Where this returns so does `block`; what it raises `block` raises.
+
+        Args:
+            failed: What `block` would have raised otherwise; to be told here.
+        """
 
 
 @attrs.define(eq=False)
 class Doorbell:
     """What wakes the thread in `Bus.block`; rung by anybody, by signal handlers too."""
 
-    attended: bool = False
+    attendant: threading.Thread | None = None
+    #: What that thread is to call; a deque, since a handler may come in the middle of anything.
+    actions: deque[Callable[[], object]] = attrs.field(factory=deque)
     # Of all queues this alone may be filled by a handler that interrupts its get().
     queue: SimpleQueue[None] = attrs.field(factory=SimpleQueue)
 
     def ring(self) -> None:
-        if self.attended:
+        if self.attendant is not None:
             self.queue.put(None)
+
+    def act(self, log: Callable[[str, int], None]) -> None:
+        """Call the first of the actions, and tell *log* what it raises."""
+        action = self.actions.popleft()
+        try:
+            action()
+        except Exception as error:
+            import traceback  # only needed to tell of what should not happen
+
+            told = "".join(traceback.format_exception(error)).rstrip()
+            log(f"{describe(action)}, which was requested, failed:\n{told}", ERROR)
+
+    def drop(self, log: Callable[[str, int], None]) -> None:
+        """Tell *log* of the actions that nobody will call."""
+        while self.actions:
+            late = describe(self.actions.popleft())
+            log(f"{late} was requested and is not called any more: the bus has exited", WARNING)
+
+
+def outlived(threads: Iterable[threading.Thread], patience: float) -> list[StillRunning]:
+    """Join *threads*, all of them within *patience* seconds, and return who goes on, if anybody does."""
+    deadline = time.monotonic() + patience
+    others = [thread for thread in list(threads) if thread is not threading.current_thread()]
+    for thread in others:
+        if thread.ident is not None:
+            thread.join(max(0.0, deadline - time.monotonic()))
+    running = [thread for thread in others if thread.is_alive()]
+    if not running:
+        return []
+    import traceback  # only needed to tell of what should not happen
+
+    frames = sys._current_frames()
+    stacks = [
+        (thread.name, "".join(traceback.format_stack(frames[thread.ident])))
+        for thread in running
+        if thread.ident in frames
+    ]
+    return [StillRunning(stacks, patience)]
 
 
 class MainChannel(BoundChannel[[], None]):

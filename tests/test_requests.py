@@ -1,0 +1,291 @@
+"""What the thread in `block` is asked to call: in which order, what becomes of failures, and what is never called."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from collections.abc import Callable
+
+import pytest
+
+from typedbus import (
+    EXIT,
+    GRACEFUL,
+    LOG,
+    MOVED,
+    START,
+    STOP,
+    Bus,
+    ChannelFailures,
+    Component,
+    Container,
+    Moved,
+    State,
+    running,
+)
+
+PATIENCE = 10
+
+
+def serving(bus: Bus) -> threading.Thread:
+    """Let a thread block on *bus*."""
+    thread = threading.Thread(target=bus.block, daemon=True)
+    thread.start()
+    return thread
+
+
+def logged(bus: Bus) -> list[tuple[str, int]]:
+    """Return what is told on `LOG` from now on."""
+    lines: list[tuple[str, int]] = []
+    bus[LOG].subscribe(lambda message, level: lines.append((message, level)))
+    return lines
+
+
+def test_an_action_is_called_by_the_thread_that_blocks() -> None:
+    """Whoever requests goes on at once; the thread in block calls, one after the other, in their order."""
+    bus = Bus()
+    bus.start()
+    thread = serving(bus)
+    called: list[tuple[int, threading.Thread]] = []
+    over = threading.Event()
+
+    for number in range(100):
+        bus.request(lambda number=number: called.append((number, threading.current_thread())))  # type: ignore[misc]  # its number
+    bus.request(over.set)
+
+    assert over.wait(PATIENCE)
+    assert called == [(number, thread) for number in range(100)]
+    bus.request_exit()
+    thread.join(PATIENCE)
+
+
+def test_an_action_waits_for_somebody_to_block() -> None:
+    """What was requested before block is called by it."""
+    bus = Bus()
+    called: list[State] = []
+    bus.request(lambda: called.append(bus.state))
+    bus.request(bus.request_exit)
+    bus.start()
+    assert called == []
+
+    bus.block()
+
+    assert called == [State.STARTED]
+
+
+def test_what_an_action_raises_is_told_and_the_bus_goes_on() -> None:
+    """The log has the action's name, the level of an error and the traceback; the next action is called."""
+    bus = Bus()
+    lines = logged(bus)
+    bus.start()
+
+    def fail() -> None:
+        raise OSError("disk full")
+
+    bus.request(fail)
+    bus.request(bus.request_exit)
+    bus.block()
+
+    ((message, level),) = lines
+    first, *_, last = message.splitlines()
+    assert first.endswith(
+        "test_what_an_action_raises_is_told_and_the_bus_goes_on.<locals>.fail, which was requested, failed:"
+    )
+    assert last == "OSError: disk full"
+    assert "in fail" in message
+    assert level == 40
+
+
+def test_an_action_may_leave_the_program() -> None:
+    """SystemExit exits the bus in order and is raised by block, with the actions behind it called before."""
+    bus = Bus()
+    heard: list[str] = []
+    bus[EXIT].subscribe(lambda: heard.append("exit"))
+    bus.start()
+    bus.request(lambda: sys.exit(3))
+    bus.request(lambda: heard.append("action"))
+
+    with pytest.raises(SystemExit) as left:
+        bus.block()
+
+    assert left.value.code == 3
+    assert heard == ["action", "exit"]
+
+
+def test_what_was_requested_before_an_exit_is_called_before_it() -> None:
+    """Actions and exits are carried out in the order of the requests."""
+    bus = Bus()
+    heard: list[str] = []
+    bus[STOP].subscribe(lambda: heard.append("stop"))
+    bus.start()
+    bus.request(lambda: heard.append("action"))
+    bus.request_exit()
+
+    bus.block()
+
+    assert heard == ["action", "stop"]
+
+
+def test_actions_that_beget_actions_do_not_keep_an_exit_up() -> None:
+    """Those that were there when block turned to the exit are called, and their offspring is named."""
+    bus = Bus()
+    lines = logged(bus)
+    called: list[int] = []
+
+    def again() -> None:
+        called.append(len(called))
+        bus.request(again)
+        if len(called) == 3:
+            bus.request_exit()
+
+    bus.start()
+    bus.request(again)
+    bus.block()
+
+    assert called == [0, 1, 2, 3]
+    assert [message.partition("<locals>.")[2] for message, _ in lines] == [
+        "again was requested and is not called any more: the bus has exited"
+    ]
+    assert lines[0][1] == 30
+
+
+def test_an_action_of_one_life_is_not_called_in_the_next() -> None:
+    """What came too late is dropped with its life."""
+    bus = Bus()
+    called: list[str] = []
+    bus[EXIT].subscribe(lambda: bus.request(lambda: called.append("late")))
+    bus.start()
+    bus.request_exit()
+    bus.block()
+
+    bus.start()
+    bus.request_exit()
+    bus.block()
+
+    assert called == []
+
+
+def test_what_is_no_action_is_refused() -> None:
+    """A mistake is told to whoever makes it, not to the thread in block."""
+    with pytest.raises(TypeError, match="3 is no action: give what can be called without arguments"):
+        Bus().request(3)  # type: ignore[arg-type]  # the mistake
+
+
+def test_a_signal_handler_may_request() -> None:
+    """A handler that interrupts the thread in block wakes it."""
+    bus = Bus()
+    called: list[str] = []
+    bus[MOVED].subscribe(raise_signal_when_started)
+
+    def handle(number: int, frame: object) -> None:
+        bus.request(lambda: called.append("handled"))
+        bus.request(bus.request_exit)
+
+    before = signal.signal(signal.SIGUSR2, handle)
+    try:
+        bus.start()
+        bus.block()
+    finally:
+        signal.signal(signal.SIGUSR2, before)
+
+    assert called == ["handled"]
+
+
+def raise_signal_when_started(event: Moved, /) -> None:
+    """Let a signal come as the bus has started."""
+    if event.after is State.STARTED:
+        signal.raise_signal(signal.SIGUSR2)
+
+
+def test_an_action_may_stop_and_start_the_bus() -> None:
+    """The thread in block is no listener of a transition: what it is asked to call may carry one out."""
+    bus = Bus()
+    states: list[State] = []
+    bus[MOVED].subscribe(lambda event: states.append(event.after))
+    bus.request(bus.stop)
+    bus.request(bus.start)
+    bus.request(bus.request_exit)
+
+    bus.start()
+    bus.block()
+
+    assert states[:6] == [State.STARTING, State.STARTED, State.STOPPING, State.STOPPED, State.STARTING, State.STARTED]
+    assert states[-1] is State.EXITED
+
+
+class Part:
+    """Notes that it is visited, and may fail."""
+
+    def __init__(self, name: str, notes: list[str], fails: bool, *needs: object) -> None:
+        self.name, self.notes, self.fails = name, notes, fails
+
+    def start(self) -> None:
+        """Note it."""
+        self.notes.append(f"start {self.name}")
+
+    def graceful(self) -> None:
+        """Note it, and fail if it is to."""
+        self.notes.append(f"graceful {self.name}")
+        if self.fails:
+            raise ValueError(self.name)
+
+
+def test_graceful_goes_as_the_start_went_whatever_priorities_say() -> None:
+    """A component is visited after what it needs, though its priority is lower; its own comes only where the graph allows."""
+    notes: list[str] = []
+
+    class Shop(Container):
+        bus = Component(Bus)
+        database = Component(Part, "database", notes, False).on(START.calls(Part.start, priority=60))
+        free = Component(Part, "free", notes, False).on(START.calls(Part.start, priority=10))
+        orders = Component(Part, "orders", notes, False, database.provided).on(START.calls(Part.start, priority=5))
+
+    with running(Shop()) as shop:
+        began = [note.split()[1] for note in notes]
+        notes.clear()
+        shop.bus().graceful()
+
+        assert [note.split()[1] for note in notes] == began
+        assert began == ["free", "database", "orders"]
+
+
+def test_graceful_visits_everybody_and_tells_all_failures_together() -> None:
+    """One that fails keeps nobody behind it from being visited."""
+    notes: list[str] = []
+
+    class Shop(Container):
+        bus = Component(Bus)
+        first = Component(Part, "first", notes, True)
+        second = Component(Part, "second", notes, False, first.provided)
+        third = Component(Part, "third", notes, True, second.provided)
+
+    with running(Shop()) as shop:
+        with pytest.raises(ChannelFailures) as failed:
+            shop.bus().graceful()
+
+        assert [note for note in notes if note.startswith("graceful")] == [
+            "graceful first",
+            "graceful second",
+            "graceful third",
+        ]
+        assert [str(error) for error in failed.value.exceptions] == ["first", "third"]
+
+
+@pytest.mark.parametrize("ask", [Bus.graceful, lambda bus: bus.publish(GRACEFUL)], ids=["graceful", "publish"])
+def test_a_graceful_that_fails_on_request_is_told(ask: Callable[[Bus], object]) -> None:
+    """Requested from anywhere, its failures are told on LOG and end nothing."""
+    bus = Bus()
+    lines = logged(bus)
+
+    @bus[GRACEFUL].subscribe()
+    def fail() -> None:
+        raise OSError("no settings")
+
+    bus.start()
+    bus.request(lambda: ask(bus))
+    bus.request(bus.request_exit)
+    bus.block()
+
+    assert [level for _, level in lines] == [40]
+    assert "OSError: no settings" in lines[0][0]
