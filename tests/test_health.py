@@ -1,0 +1,688 @@
+"""Probes of a process: what its components and its bus say, in time, and over HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import http.client
+import json
+import signal
+import socket
+import subprocess
+import sys
+import textwrap
+import threading
+import wsgiref.simple_server
+import wsgiref.util
+import wsgiref.validate
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from queue import SimpleQueue
+
+import pytest
+import uvicorn
+
+from typedbus import Bus, ChannelFailures, Component, Container, LimitError, State, on, running
+from typedbus.plugins.health import ALIVE, READY, Check, Checked, CheckLimitError, Health, Probe
+
+LONG = 60.0
+
+
+@pytest.fixture
+def bus() -> Iterator[Bus]:
+    """Give a bus that has STARTED."""
+    bus = Bus()
+    bus.start()
+    yield bus
+    bus.exit()
+
+
+class Hanging:
+    """A check that hangs until the end of the test, and counts how often it was called."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+        self.entered = threading.Event()
+        self.released = threading.Event()
+
+    def check(self) -> Check:
+        self.calls += 1
+        self.entered.set()
+        self.released.wait()
+        return Check(True)
+
+    @property
+    def threads(self) -> list[threading.Thread]:
+        """Those that are in it."""
+        return [thread for thread in threading.enumerate() if thread.name.endswith("Hanging.check")]
+
+    def end(self) -> None:
+        """Let it return, and wait until it has."""
+        self.released.set()
+        for thread in self.threads:
+            thread.join()
+
+
+@pytest.fixture
+def hanging() -> Iterator[Hanging]:
+    """Give a check that hangs; its threads end with the test."""
+    hanging = Hanging()
+    yield hanging
+    hanging.end()
+
+
+def well() -> Check:
+    return Check(True, "3 connections")
+
+
+def ill() -> Check:
+    return Check(False, "no connection")
+
+
+def test_each_check_is_told_by_name_with_what_it_answers(bus: Bus) -> None:
+    """The outcome has each check, in running order, with detail and seconds."""
+    bus[READY].subscribe(well)
+    bus[READY].subscribe(ill, priority=10)
+
+    probe = Health(bus, limit=LONG, clock=lambda: 5.0).ready()
+
+    assert probe == Probe(
+        False,
+        State.STARTED,
+        "",
+        (
+            Checked(f"{__name__}.ill", False, "no connection", 0.0),
+            Checked(f"{__name__}.well", True, "3 connections", 0.0),
+        ),
+    )
+
+
+@pytest.mark.parametrize("ask", [Health.alive, Health.ready])
+def test_a_process_whose_checks_are_well_is_well(bus: Bus, ask: Callable[[Health], Probe]) -> None:
+    """One that has none is, too."""
+    health = Health(bus, limit=LONG)
+    without = ask(health)
+    bus[ALIVE].subscribe(well)
+    bus[READY].subscribe(well)
+
+    probe = ask(health)
+
+    assert without == Probe(True, State.STARTED, "", ())
+    assert (probe.is_ok, [one.detail for one in probe.checks]) == (True, ["3 connections"])
+
+
+def test_alive_and_ready_are_two_questions(bus: Bus) -> None:
+    """A process that cannot serve for a while need not be started anew."""
+    bus[READY].subscribe(ill)
+    health = Health(bus, limit=LONG)
+
+    assert (health.alive().is_ok, health.ready().is_ok) == (True, False)
+
+
+def test_a_check_is_named_by_its_component_and_has_a_limit_of_its_own(hanging: Hanging) -> None:
+    """In a container the name is the dotted path and the method, whose mark may give a limit."""
+
+    class Database:
+        @on(READY, limit=0.01)
+        def check(self) -> Check:
+            return hanging.check()
+
+    class Site(Container):
+        bus = Component(Bus)
+        database = Component(Database)
+        health = Component(Health, bus.provided, limit=LONG)
+
+    with running(Site()) as site:
+        (checked,) = site.health().ready().checks
+
+    assert (checked.name, checked.is_ok) == ("Site.database.check", False)
+    assert checked.detail.endswith("; its limit is 0.01 s")
+    hanging.released.set()
+
+
+class Unspeakable(Exception):
+    def __str__(self) -> str:
+        raise ValueError
+
+
+@pytest.mark.parametrize(
+    ("raised", "detail"),
+    [
+        (OSError("no heat"), "OSError: no heat"),
+        (SystemExit(3), "SystemExit: 3"),
+        (Unspeakable(), f"{__name__}.Unspeakable: <exception str() failed>"),
+    ],
+)
+def test_a_check_that_raises_has_failed_alone(bus: Bus, raised: BaseException, detail: str) -> None:
+    """What it raised is the detail; the others are asked, and nobody else hears of it."""
+
+    def raises() -> Check:
+        raise raised
+
+    bus[READY].subscribe(raises)
+    bus[READY].subscribe(well)
+
+    probe = Health(bus, limit=LONG).ready()
+
+    assert [(one.is_ok, one.detail) for one in probe.checks] == [(False, detail), (True, "3 connections")]
+    assert (probe.is_ok, bus.state) == (False, State.STARTED)
+
+
+@pytest.mark.parametrize("answer", [None, True, "well"])
+def test_a_check_that_answers_something_else_has_failed(bus: Bus, answer: object) -> None:
+    """Nothing is guessed from what no checker would let through."""
+    bus[READY].subscribe(lambda: answer)  # type: ignore[arg-type, return-value]  # it is wrong
+
+    (checked,) = Health(bus, limit=LONG).ready().checks
+
+    assert (checked.is_ok, checked.detail) == (False, f"it answered {answer!r}, which is no Check")
+
+
+def test_a_check_that_hangs_fails_alone_and_is_named(bus: Bus, hanging: Hanging) -> None:
+    """The others have their say, and the probe takes no longer than the limit."""
+    bus[READY].subscribe(hanging.check)
+    bus[READY].subscribe(well)
+
+    hung, other = Health(bus, limit=0.02).ready().checks
+
+    assert hung.name == f"{__name__}.Hanging.check"
+    assert not hung.is_ok
+    assert hung.detail == f"it has not returned after {hung.seconds:.2f} s; its limit is 0.02 s"
+    assert hung.seconds >= 0.02
+    assert other.name == f"{__name__}.well"
+
+
+def test_a_check_that_hangs_is_not_called_again_while_it_does(bus: Bus, hanging: Hanging) -> None:
+    """However often it is asked for, it has one thread; once it has returned it is called again."""
+    bus[READY].subscribe(hanging.check)
+    health = Health(bus, limit=0.01)
+
+    probes = [health.ready() for _ in range(5)]
+    during = (hanging.calls, len(hanging.threads))
+    hanging.end()
+    after = Health(bus, limit=LONG).ready()
+    again = health.ready()
+
+    assert [probe.is_ok for probe in probes] == [False] * 5
+    assert during == (1, 1)
+    assert after.is_ok
+    assert (hanging.calls, [one.name for one in again.checks]) == (3, [f"{__name__}.Hanging.check"])
+
+
+def test_a_check_that_returns_too_late_has_failed(bus: Bus) -> None:
+    """Although its answer is there when the slowest check is through, it took longer than it may."""
+    now = [0.0]
+
+    class Checks:
+        @on(READY, limit=2)
+        def slow(self) -> Check:
+            now[0] = 2.5
+            return Check(True)
+
+        @on(READY)
+        def slower(self) -> Check:
+            for thread in threading.enumerate():
+                if thread.name == "check Site.checks.slow":
+                    thread.join()
+            return Check(True)
+
+    class Site(Container):
+        bus = Component(Bus)
+        checks = Component(Checks)
+        health = Component(Health, bus.provided, limit=LONG, clock=lambda: now[0])
+
+    with running(Site()) as site:
+        slow, slower = site.health().ready().checks
+
+    assert slow == Checked("Site.checks.slow", False, "it took 2.50 s; its limit is 2 s", 2.5)
+    assert slower.is_ok
+
+
+def test_checks_run_side_by_side(bus: Bus) -> None:
+    """A probe takes as long as its slowest check, and not as all of them together."""
+    both = threading.Barrier(2)
+
+    def first() -> Check:
+        both.wait(LONG)
+        return Check(True)
+
+    def second() -> Check:
+        both.wait(LONG)
+        return Check(True)
+
+    bus[ALIVE].subscribe(first)
+    bus[ALIVE].subscribe(second)
+
+    assert Health(bus, limit=LONG).alive().is_ok
+
+
+def test_probes_at_the_same_time_share_a_check(bus: Bus, hanging: Hanging) -> None:
+    """Two that ask while it runs get one answer, and it is called once."""
+    bus[READY].subscribe(hanging.check)
+    health = Health(bus, limit=LONG)
+
+    async def ask_twice() -> list[Probe]:
+        asking = [asyncio.create_task(health.ready_async()) for _ in range(2)]
+        await asyncio.sleep(0)  # each has begun now
+        hanging.released.set()
+        return await asyncio.gather(*asking)
+
+    first, second = asyncio.run(ask_twice())
+
+    assert first.checks[0] is second.checks[0]
+    assert hanging.calls == 1
+
+
+def test_an_event_loop_goes_on_during_a_probe(bus: Bus, hanging: Hanging) -> None:
+    """A probe that is awaited takes what it has to, and others run meanwhile."""
+    bus[ALIVE].subscribe(hanging.check)
+    health = Health(bus, limit=LONG)
+
+    async def release() -> None:
+        hanging.released.set()
+
+    async def both() -> tuple[Probe, None]:
+        return await asyncio.gather(health.alive_async(), release())
+
+    probe, _ = asyncio.run(both())
+
+    assert probe.is_ok
+
+
+def test_what_comes_after_its_event_loop_is_told_to_nobody(
+    bus: Bus, hanging: Hanging, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A check that returns when the loop which asked is closed disturbs nothing."""
+    bus[READY].subscribe(hanging.check)
+
+    probe = asyncio.run(Health(bus, limit=0.01).ready_async())
+    hanging.end()
+
+    assert not probe.is_ok
+    assert caplog.records == []
+
+
+def test_a_probe_that_is_cancelled_cancels_no_check(
+    bus: Bus, hanging: Hanging, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A client that goes away takes nothing from the others, and the check ends in peace."""
+    bus[READY].subscribe(hanging.check)
+    health = Health(bus, limit=LONG)
+
+    async def give_up() -> None:
+        asking = asyncio.create_task(health.ready_async())
+        await asyncio.sleep(0)
+        asking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asking
+
+    asyncio.run(give_up())
+    hanging.end()
+
+    assert caplog.records == []
+    assert health.ready().is_ok
+
+
+def never() -> Check:
+    raise AssertionError("it was called")
+
+
+@pytest.mark.parametrize(
+    ("bring", "state", "is_alive"),
+    [
+        ([], State.STOPPED, True),
+        ([Bus.start, Bus.stop], State.STOPPED, True),
+        ([Bus.start, Bus.exit], State.EXITED, False),
+    ],
+    ids=["new", "stopped", "exited"],
+)
+def test_a_bus_that_is_not_started_is_not_ready(
+    bring: list[Callable[[Bus], None]], state: State, is_alive: bool
+) -> None:
+    """No check is called then; alive it is until it has exited."""
+    bus = Bus()
+    bus[ALIVE].subscribe(never)
+    bus[READY].subscribe(never)
+    for step in bring:
+        step(bus)
+
+    health = Health(bus)
+
+    assert health.ready() == Probe(False, state, f"the bus is {state.name}", ())
+    assert health.alive() == Probe(is_alive, state, f"the bus is {state.name}", ())
+
+
+@pytest.mark.parametrize("hook", ["start", "stop"])
+def test_a_process_is_not_ready_while_a_component_starts_or_stops(hook: str) -> None:
+    """Only after the last start, and until the first stop."""
+    probes: list[Probe] = []
+
+    class Asking:
+        def __init__(self, health: Health) -> None:
+            self.health = health
+
+        def start(self) -> None:
+            if hook == "start":
+                probes.append(self.health.ready())
+
+        def stop(self) -> None:
+            if hook == "stop":
+                probes.append(self.health.ready())
+
+    class Site(Container):
+        bus = Component(Bus)
+        health = Component(Health, bus.provided)
+        asking = Component(Asking, health.provided)
+
+    with running(Site()) as site:
+        probes.append(site.health().ready())
+
+    assert {probe.state for probe in probes} == {
+        State.STARTED,
+        State.STARTING if hook == "start" else State.STOPPING,
+    }
+    assert [probe.is_ok for probe in probes] == [probe.state is State.STARTED for probe in probes]
+
+
+def test_a_process_that_was_asked_to_exit_is_not_ready(bus: Bus) -> None:
+    """From the request on, before anything stops, while it is alive."""
+    bus[READY].subscribe(never)
+    bus.request_exit()
+    health = Health(bus)
+
+    assert health.ready() == Probe(False, State.STARTED, "the bus was asked to exit", ())
+    assert health.alive().is_ok
+
+
+def test_a_stop_in_the_middle_of_a_probe_counts(bus: Bus) -> None:
+    """The state is that at the end of the probe."""
+
+    def stops() -> Check:
+        bus.stop()
+        return Check(True)
+
+    bus[READY].subscribe(stops)
+
+    probe = Health(bus, limit=LONG).ready()
+
+    assert (probe.is_ok, probe.state, probe.checks[0].is_ok) == (False, State.STOPPED, True)
+
+
+def test_a_stop_waits_for_no_check(bus: Bus, hanging: Hanging) -> None:
+    """What hangs in a check holds up neither the stop nor the exit."""
+    bus[READY].subscribe(hanging.check)
+    Health(bus, limit=0.01).ready()
+
+    bus.exit()
+    bus.block()
+
+    assert (bus.state, len(hanging.threads)) == (State.EXITED, 1)
+
+
+@pytest.mark.parametrize("limit", [0, -1, None, True, "1"])
+def test_a_limit_that_is_none_is_refused(limit: object) -> None:
+    """The error says what was given and what to give."""
+    with pytest.raises(CheckLimitError) as refused:
+        Health(Bus(), limit=limit)  # type: ignore[arg-type]  # it is wrong
+
+    assert isinstance(refused.value, LimitError)
+    assert str(refused.value) == f"a check cannot be given {limit!r} seconds: give Health(limit=...) a number above 0"
+
+
+def test_the_channels_are_like_any_other(bus: Bus) -> None:
+    """Who wants to ask by himself publishes on them."""
+    bus[READY].subscribe(well)
+    bus[READY].subscribe(never)
+
+    with pytest.raises(ChannelFailures) as failed:
+        bus[READY].publish()
+
+    assert failed.value.results == (Check(True, "3 connections"),)
+
+
+Answer = tuple[int, Mapping[str, str], bytes]
+
+
+def over_wsgi(health: Health, method: str, path: str) -> Answer:
+    """Ask with the request that a server would make, under the standard library's validator."""
+    app = wsgiref.validate.validator(health.wsgi)
+    told: list[tuple[str, list[tuple[str, str]]]] = []
+    environ: dict[str, object] = {"REQUEST_METHOD": method, "PATH_INFO": path, "SCRIPT_NAME": "", "QUERY_STRING": ""}
+    wsgiref.util.setup_testing_defaults(environ)
+
+    def start_response(
+        status: str, headers: list[tuple[str, str]], exc_info: object = None
+    ) -> Callable[[bytes], object]:
+        told.append((status, headers))
+        return lambda data: None
+
+    body = app(environ, start_response)
+    try:
+        content = b"".join(body)
+    finally:
+        body.close()  # type: ignore[attr-defined]  # the validator asks for it
+    ((status, headers),) = told
+    return int(status.split()[0]), {name.lower(): value for name, value in headers}, content
+
+
+def over_asgi(health: Health, method: str, path: str, root: str = "") -> Answer:
+    """Ask with the messages that a server would send."""
+    sent: list[dict[str, object]] = []
+
+    async def receive() -> Mapping[str, object]:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: dict[str, object]) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "method": method, "path": path, "root_path": root}
+    asyncio.run(health.asgi(scope, receive, send))
+    start, body = sent
+    assert (start["type"], body["type"]) == ("http.response.start", "http.response.body")
+    headers, content = start["headers"], body["body"]
+    assert isinstance(headers, list) and isinstance(content, bytes) and isinstance(start["status"], int)
+    return start["status"], {name.decode(): value.decode() for name, value in headers}, content
+
+
+ways = pytest.mark.parametrize("ask", [over_wsgi, over_asgi])
+
+
+@ways
+@pytest.mark.parametrize(
+    ("path", "check", "status"), [("/livez", ill, 200), ("/readyz", ill, 503), ("/readyz", well, 200)]
+)
+def test_a_probe_over_http_has_its_status_and_its_json(
+    bus: Bus, ask: Callable[[Health, str, str], Answer], path: str, check: Callable[[], Check], status: int
+) -> None:
+    """200 or 503, and everything that is known, never to be stored on the way."""
+    bus[READY].subscribe(check)
+
+    got, headers, body = ask(Health(bus, limit=LONG, clock=lambda: 5.0), "GET", path)
+
+    answer = check()
+    assert got == status
+    assert json.loads(body) == {
+        "ok": status == 200,
+        "state": "STARTED",
+        "reason": "",
+        "checks": []
+        if path == "/livez"
+        else [{"name": f"{__name__}.{check.__name__}", "ok": answer.is_ok, "detail": answer.detail, "seconds": 0.0}],
+    }
+    assert headers == {
+        "content-type": "application/json",
+        "cache-control": "no-store",
+        "content-length": str(len(body)),
+    }
+
+
+@ways
+def test_head_has_no_body(bus: Bus, ask: Callable[[Health, str, str], Answer]) -> None:
+    """Status and headers are those of GET, the length as well."""
+    health = Health(bus)
+    _, headers, body = ask(health, "GET", "/readyz")
+
+    assert ask(health, "HEAD", "/readyz") == (200, headers, b"")
+    assert headers["content-length"] == str(len(body)) != "0"
+
+
+@ways
+def test_what_is_not_there_is_not_found(bus: Bus, ask: Callable[[Health, str, str], Answer]) -> None:
+    """Another path is 404, and names those that there are; no check is called for it."""
+    bus[READY].subscribe(never)
+    bus[ALIVE].subscribe(never)
+
+    status, _, body = ask(Health(bus), "GET", "/")
+
+    assert (status, json.loads(body)) == (404, {"error": "there are /livez and /readyz"})
+
+
+@ways
+def test_what_changes_something_is_not_allowed(bus: Bus, ask: Callable[[Health, str, str], Answer]) -> None:
+    """Another method is 405, and names those that there are; no check is called for it."""
+    bus[READY].subscribe(never)
+
+    status, headers, body = ask(Health(bus), "POST", "/readyz")
+
+    assert (status, headers["allow"]) == (405, "GET, HEAD")
+    assert json.loads(body) == {"error": "POST asks for nothing here; use GET"}
+
+
+@pytest.mark.parametrize("path", ["/health/readyz", "/readyz"])
+def test_asgi_answers_where_it_is_mounted(bus: Bus, path: str) -> None:
+    """Whether the path begins with the mount, as the standard says, or not, as some servers have it."""
+    assert over_asgi(Health(bus), "GET", path, root="/health")[0] == 200
+
+
+def test_asgi_takes_no_web_socket(bus: Bus) -> None:
+    """It is closed before it is open."""
+    sent: list[dict[str, object]] = []
+
+    async def receive() -> Mapping[str, object]:
+        raise AssertionError
+
+    async def send(message: dict[str, object]) -> None:
+        sent.append(message)
+
+    asyncio.run(Health(bus).asgi({"type": "websocket", "path": "/readyz"}, receive, send))
+
+    assert sent == [{"type": "websocket.close", "code": 1000}]
+
+
+def fetch(port: int, path: str) -> tuple[int, str]:
+    """Ask a server on this machine."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=LONG)
+    try:
+        connection.request("GET", path)
+        response = connection.getresponse()
+        return response.status, response.read().decode()
+    finally:
+        connection.close()
+
+
+class QuietHandler(wsgiref.simple_server.WSGIRequestHandler):
+    def log_request(self, code: object = "-", size: object = "-") -> None: ...
+
+
+def test_a_wsgi_server_serves_it(bus: Bus) -> None:
+    """The standard library's server takes it as it is."""
+    bus[READY].subscribe(ill)
+    health = Health(bus, limit=LONG)
+    with wsgiref.simple_server.make_server("127.0.0.1", 0, health.wsgi, handler_class=QuietHandler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=[0.01])
+        thread.start()
+
+        told = fetch(server.server_port, "/readyz")
+
+        server.shutdown()
+        thread.join()
+    assert (told[0], json.loads(told[1])["ok"]) == (503, False)
+
+
+@pytest.mark.slow
+def test_an_asgi_server_serves_it(bus: Bus) -> None:
+    """uvicorn takes it as it is, its start and its end included."""
+    bus[READY].subscribe(well)
+    health = Health(bus, limit=LONG)
+    ports: SimpleQueue[int] = SimpleQueue()
+
+    class Server(uvicorn.Server):
+        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            await super().startup(sockets)
+            ports.put(0 if self.should_exit else self.servers[0].sockets[0].getsockname()[1])
+
+    server = Server(
+        uvicorn.Config(health.asgi, host="127.0.0.1", port=0, lifespan="on", log_config=None, loop="asyncio")
+    )
+    thread = threading.Thread(target=server.run)
+    thread.start()
+
+    told = fetch(ports.get(timeout=LONG), "/readyz")
+
+    server.should_exit = True
+    thread.join()
+    assert (told[0], json.loads(told[1])["ok"]) == (200, True)
+    assert not server.lifespan.should_exit
+
+
+@pytest.mark.slow
+def test_a_process_with_a_check_that_hangs_ends_in_order(tmp_path: Path) -> None:
+    """It tells who hangs for as long as it runs, and a signal ends it at once and with success."""
+    program = tmp_path / "program.py"
+    program.write_text(
+        textwrap.dedent("""
+            import threading
+            from wsgiref.simple_server import make_server
+            from typedbus import *
+            from typedbus.plugins.health import *
+
+            class Database:
+                @on(READY)
+                def check(self) -> Check:
+                    threading.Event().wait()
+                    return Check(True)
+
+            class Server:
+                def __init__(self, health: Health) -> None:
+                    self.server = make_server("127.0.0.1", 0, health.wsgi)
+                    self.thread = threading.Thread(target=self.server.serve_forever, args=[0.01])
+
+                def start(self) -> None:
+                    self.thread.start()
+
+                @on(MOVED)
+                def tell(self, moved: Moved, /) -> None:
+                    if moved.after is State.STARTED:
+                        print(self.server.server_port, flush=True)
+
+                def stop(self) -> None:
+                    self.server.shutdown()
+                    self.thread.join()
+                    self.server.server_close()
+
+            class Site(Container):
+                bus = Component(Bus)
+                database = Component(Database)
+                health = Component(Health, bus.provided, limit=0.05)
+                server = Component(Server, health.provided)
+
+            raise SystemExit(run(Site))
+        """),
+        encoding="utf-8",
+    )
+    child = subprocess.Popen(
+        [sys.executable, str(program)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    )
+    try:
+        assert child.stdout is not None
+        port = int(child.stdout.readline())
+        status, told = fetch(port, "/readyz")
+        alive, _ = fetch(port, "/livez")
+        child.send_signal(signal.SIGTERM)
+        child.wait(30)
+    finally:
+        child.kill()
+        child.communicate()
+
+    assert (status, alive, child.returncode) == (503, 200, 0)
+    assert '"name": "Site.database.check"' in told
+    assert '"detail": "it has not returned after ' in told
