@@ -16,6 +16,21 @@ from typedbus._states import State
 
 
 @attrs.frozen
+class _Begun:
+    """Something is about to be done with the component at *path*. Kinds of one shape share what is generated for it."""
+
+    path: str
+
+
+@attrs.frozen
+class _Done:
+    """Something was done with the component at *path*, in *seconds*."""
+
+    path: str
+    seconds: float
+
+
+@attrs.frozen
 class Moved:
     """The bus went from one state to another: a step of a transition."""
 
@@ -23,19 +38,16 @@ class Moved:
     after: State
 
 
-@attrs.frozen
-class Constructing:
+class Constructing(_Begun):
     """A component is about to be built."""
 
-    path: str
+    __slots__ = ()
 
 
-@attrs.frozen
-class Constructed:
+class Constructed(_Done):
     """A component was built, in *seconds*."""
 
-    path: str
-    seconds: float
+    __slots__ = ()
 
 
 @attrs.frozen
@@ -55,49 +67,40 @@ class Disabled:
     reason: str
 
 
-@attrs.frozen
-class Starting:
+class Starting(_Begun):
     """A listener of `START` is about to be called."""
 
-    path: str
+    __slots__ = ()
 
 
-@attrs.frozen
-class Started:
+class Started(_Done):
     """A listener of `START` returned after *seconds*."""
 
-    path: str
-    seconds: float
+    __slots__ = ()
 
 
-@attrs.frozen
-class Stopping:
+class Stopping(_Begun):
     """A listener of `STOP` is about to be called."""
 
-    path: str
+    __slots__ = ()
 
 
-@attrs.frozen
-class Stopped:
+class Stopped(_Done):
     """A listener of `STOP` returned after *seconds*."""
 
-    path: str
-    seconds: float
+    __slots__ = ()
 
 
-@attrs.frozen
-class Exiting:
+class Exiting(_Begun):
     """A listener of `EXIT` is about to be called."""
 
-    path: str
+    __slots__ = ()
 
 
-@attrs.frozen
-class Exited:
+class Exited(_Done):
     """A listener of `EXIT` returned after *seconds*."""
 
-    path: str
-    seconds: float
+    __slots__ = ()
 
 
 @attrs.frozen
