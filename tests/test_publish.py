@@ -204,6 +204,19 @@ def test_a_traceback_shows_the_line_that_called_the_listener(publishes: int, lin
     assert frames[-2].line == line
 
 
+def test_a_channel_becomes_hot_again_after_a_change() -> None:
+    """The publishes are counted anew for the new listeners."""
+    bound, _ = bound_with(2, HOT)
+    bound.subscribe(lambda said: said)
+    for _ in range(HOT):
+        bound.publish(0)
+
+    with pytest.raises(ChannelFailures) as caught:
+        bound.publish(2)
+
+    assert traceback.extract_tb(caught.value.exceptions[0].__traceback__)[-2].line == "(_tb_1 := _tb_1(arg0)),"
+
+
 @pytest.mark.parametrize("publishes", [0, HOT], ids=["cold", "hot"])
 def test_a_debugger_steps_from_the_publish_into_each_listener(publishes: int) -> None:
     """Every line on the way has a source, and the lines of the listeners are among them."""
@@ -370,6 +383,30 @@ def test_a_listener_that_fails_and_ends_its_subscription_is_freed() -> None:
 
     gc.collect()
     assert gone() is None
+
+
+def test_a_listener_that_fails_again_and_again_is_described_once() -> None:
+    """A channel on which somebody always fails is quick as well."""
+
+    class Described:
+        times = 0
+
+        def __call__(self) -> None:
+            raise ValueError
+
+        def __repr__(self) -> str:
+            self.times += 1
+            return "somebody"
+
+    listener = Described()
+    bound = Bus()[Channel[[]]("always")]
+    bound.subscribe(listener)
+
+    for _ in range(3):
+        with pytest.raises(ChannelFailures, match="somebody"):
+            bound.publish()
+
+    assert listener.times == 1
 
 
 def test_a_listener_that_fails_again_under_another_name_is_told_by_that() -> None:
