@@ -1,0 +1,590 @@
+"""Processes that become daemons: what they are then, and what their command says of it."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import pickle
+import pty
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+if sys.platform in ("win32", "darwin"):
+    pytest.skip("no process becomes a daemon on this system", allow_module_level=True)
+
+from typedbus import Bus
+from typedbus._image import is_daemon, mark_daemon
+from typedbus.plugins.daemon import Daemon, NoDaemons, StreamError, ThreadsRunning
+
+PRELUDE = """
+import os, signal, sys, threading
+from typedbus import *
+from typedbus.plugins.daemon import Daemon
+from typedbus.plugins.pidfile import PIDFile
+
+# Whoever began this may have interrupts ignored.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+FOLDER, LINE = sys.argv[1], int(sys.argv[2])
+
+
+def say(text):
+    os.write(LINE, f"{text}\\n".encode())
+
+
+class Part:
+    def __init__(self, bus: Bus, *needs: object) -> None:
+        self.bus = bus
+
+
+def wait(part):
+    say("waiting")
+    open(FOLDER + "/go").close()
+
+
+def started(event):
+    if event.after is State.STARTED:
+        say("started")
+
+
+class Site(Container):
+    bus = Component(Bus)
+    daemon = Component(Daemon, bus.provided, stdout=FOLDER + "/out", stderr=FOLDER + "/err")
+    pidfile = Component(PIDFile, bus.provided, path=FOLDER + "/site.pid")
+
+"""
+SITE = """
+class Site(Site):
+    part = Component(Part, Site.bus.provided).on(START.calls({start})).on(MOVED.calls(lambda self, event: started(event)))
+
+raise SystemExit(run(Site))
+"""
+
+
+class Command:
+    """The command of a daemon: the process that was begun, and a line from all that come of it."""
+
+    def __init__(self, source: str, folder: Path, **streams: int) -> None:
+        self.folder = folder
+        (folder / "site.py").write_text(PRELUDE + textwrap.dedent(source), encoding="utf-8")
+        if not (folder / "go").exists():
+            os.mkfifo(folder / "go")
+        reading, writing = os.pipe()
+        self.child = subprocess.Popen(
+            [sys.executable, str(folder / "site.py"), str(folder), str(writing)],
+            pass_fds=[writing],
+            stdin=streams.get("stdin", subprocess.DEVNULL),
+            stdout=streams.get("stdout", subprocess.PIPE),
+            stderr=streams.get("stderr", subprocess.PIPE),
+            text=True,
+        )
+        os.close(writing)
+        self.line = os.fdopen(reading, encoding="utf-8")
+
+    def go_on(self) -> None:
+        """Let a component go on that waits."""
+        (self.folder / "go").open("w").close()
+
+    def reach(self, text: str) -> str:
+        """Return the next line that begins with *text*, without it."""
+        for line in self.line:
+            if line.startswith(text):
+                return line.removeprefix(text).strip()
+        raise AssertionError(f"{text!r} never came:\n{self.told('err')}")
+
+    def end(self) -> tuple[int, str]:
+        """Return the status of the command, and what it wrote on its standard error."""
+        _, said = self.child.communicate(timeout=30)
+        return self.child.returncode, said
+
+    @property
+    def pid(self) -> int:
+        """The pid of the daemon, as its file has it."""
+        return int((self.folder / "site.pid").read_text())
+
+    def told(self, name: str) -> str:
+        """Return what the daemon wrote into the file *name*."""
+        path = self.folder / name
+        return path.read_text(encoding="utf-8") if path.exists() else ""
+
+    def rest(self) -> str:
+        """Return what is still said, when the last of the processes has ended."""
+        return self.line.read()
+
+
+Begin = Callable[..., Command]
+
+
+@pytest.fixture
+def begin(tmp_path: Path) -> Iterator[Begin]:
+    """Begin daemons, and end all of them and of their commands."""
+    begun: list[Command] = []
+
+    def begin_one(source: str, **streams: int) -> Command:
+        begun.append(Command(source, tmp_path, **streams))
+        return begun[-1]
+
+    yield begin_one
+    for one in begun:
+        # Nobody waits for it any more, which is an error, or somebody still does.
+        with contextlib.suppress(OSError):
+            os.close(os.open(tmp_path / "go", os.O_WRONLY | os.O_NONBLOCK))
+        one.child.kill()
+        one.child.wait()
+        for stream in (one.child.stdout, one.child.stderr):
+            if stream is not None:
+                stream.close()
+        # Nobody writes a pid of which the file was not removed but a test's own daemon.
+        if (tmp_path / "site.pid").exists():
+            with_pid = one.told("site.pid").strip()
+            if with_pid and Path(f"/proc/{with_pid}/cmdline").exists():
+                if str(tmp_path).encode() in Path(f"/proc/{with_pid}/cmdline").read_bytes():
+                    os.kill(int(with_pid), signal.SIGKILL)
+        one.rest()
+        one.line.close()
+
+
+def status_of(pid: int) -> dict[str, str]:
+    """Return what /proc says of a process: its parent, group, session and terminal."""
+    said = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return {"parent": said[1], "group": said[2], "session": said[3], "terminal": said[4]}
+
+
+linux = pytest.mark.skipif(sys.platform != "linux", reason="it looks into /proc")
+
+
+@pytest.mark.slow
+def test_a_command_ends_with_0_when_its_daemon_has_started(begin: Begin) -> None:
+    """The pid file has the daemon's pid, which lives on and ends in order when it is told to."""
+    command = begin(SITE.format(start="lambda self: say('starting')"))
+
+    assert command.end()[0] == 0
+    pid = command.pid
+    assert pid != command.child.pid
+    os.kill(pid, signal.SIGTERM)
+
+    assert command.rest() == "starting\nstarted\n"
+    assert not (command.folder / "site.pid").exists()
+    assert command.told("err").splitlines()[-1] == "bus      EXITED"
+
+
+@pytest.mark.slow
+@linux
+def test_a_daemon_has_left_what_it_came_from(begin: Begin) -> None:
+    """It is an orphan in a session that it does not lead, without a terminal, and its streams are the files."""
+    leader, follower = pty.openpty()
+    command = begin(
+        SITE.format(start="lambda self: say(f'tty {tty()}')").replace(
+            "class Site",
+            textwrap.dedent("""
+                def tty():
+                    try:
+                        return os.close(os.open("/dev/tty", os.O_RDWR))
+                    except OSError as error:
+                        return error.strerror
+
+                class Site"""),
+            1,
+        ),
+        stdin=follower,
+        stdout=follower,
+        stderr=follower,
+    )
+    os.close(follower)
+    try:
+        assert command.child.wait(30) == 0
+        status = status_of(command.pid)
+        streams = [str(Path(f"/proc/{command.pid}/fd/{number}").readlink()) for number in range(3)]
+        directory = Path(f"/proc/{command.pid}/cwd").readlink()
+    finally:
+        os.close(leader)
+        os.kill(command.pid, signal.SIGTERM)
+
+    assert command.reach("tty") == "No such device or address"
+    assert status["parent"] not in (str(command.child.pid), status["group"])
+    assert status["group"] == status["session"] != str(command.child.pid)
+    assert status["terminal"] == "0"
+    assert streams == [os.devnull, str(command.folder / "out"), str(command.folder / "err")]
+    assert directory == Path.cwd()
+
+
+@pytest.mark.slow
+def test_a_command_waits_until_its_daemon_has_started(begin: Begin) -> None:
+    """It does not end before the last component has started."""
+    command = begin(SITE.format(start="wait"))
+    command.reach("waiting")
+
+    assert command.child.poll() is None
+    command.go_on()
+    assert command.end()[0] == 0
+    command.reach("started")
+    os.kill(command.pid, signal.SIGTERM)
+
+
+FAILURES = {
+    "raises": ("fail", "Site.part in start:", "OSError: port taken"),
+    "leaves": ("lambda self: sys.exit(3)", "Site.part in start:", "SystemExit: 3"),
+    "stops": ("lambda self: self.bus.stop()", "its start was broken off"),
+    "killed": ("lambda self: os.kill(os.getpid(), signal.SIGKILL)", "it was killed by signal 9 (Killed) before"),
+    "gone": ("lambda self: os._exit(7)", "it ended with status 7 before its start was over"),
+    "crashed": ("lambda self: __import__('ctypes').string_at(0)", "it was killed by signal 11 (Segmentation fault)"),
+    "children": ("fork_and_end", "it ended with status 7 before"),
+}
+FAILING = """
+def fail(part):
+    raise OSError("port taken \\0 twice \\udcff")
+
+
+def fork_and_end(part):
+    if os.fork():
+        os._exit(7)
+    os.close(LINE)
+    open(FOLDER + "/go").close()
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "case",
+    [case if case in ("raises", "killed") else pytest.param(case, marks=pytest.mark.exhaustive) for case in FAILURES],
+)
+def test_a_command_says_why_its_daemon_did_not_start(begin: Begin, case: str) -> None:
+    """It ends with 1, when the daemon has ended, and has the reason on its own standard error."""
+    start, *reasons = FAILURES[case]
+    command = begin(FAILING + SITE.format(start=start))
+
+    status, said = command.end()
+
+    assert status == 1
+    assert "did not start: " in said
+    assert all(reason in said for reason in reasons), said
+    assert "\0" not in said
+    assert command.rest() == ""
+
+
+@pytest.mark.slow
+def test_a_failing_rollback_is_told_as_well(begin: Begin) -> None:
+    """Everything that failed on the way is on the standard error of the command, in that order."""
+    command = begin(
+        """
+        def fail(word):
+            raise OSError(word)
+
+        class Site(Site):
+            part = Component(Part, Site.bus.provided).on(STOP.calls(lambda self: fail("still in use")))
+            other = Component(Part, Site.bus.provided, part.provided).on(START.calls(lambda self: fail("port taken")))
+
+        raise SystemExit(run(Site))
+        """
+    )
+
+    status, said = command.end()
+
+    assert status == 1
+    assert said.index("OSError: port taken") < said.index("OSError: still in use")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "number",
+    [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.exhaustive)],
+    ids=lambda number: number.name,
+)
+def test_signals_to_a_command_that_waits_go_on_to_the_daemon(begin: Begin, number: signal.Signals) -> None:
+    """The start is broken off, as it would be without a daemon; what had started is stopped."""
+    command = begin(
+        """
+        class Waits(Part):
+            def start(self):
+                say("waiting")
+                # In turns, since a signal that comes just before a thread falls asleep does not wake it.
+                while not self.bus._exit_requested:
+                    threading.Event().wait(0.05)
+
+            def stop(self):
+                say("stopped")
+
+        class Site(Site):
+            part = Component(Waits, Site.bus.provided)
+
+        raise SystemExit(run(Site))
+        """
+    )
+    command.reach("waiting")
+
+    command.child.send_signal(number)
+    status, said = command.end()
+
+    assert (status, said.splitlines()[-1][-25:]) == (1, " its start was broken off")
+    assert command.rest() == "stopped\n"
+    assert f"{number.name}: exiting in order" in command.told("err")
+
+
+@pytest.mark.slow
+def test_a_daemon_outlives_a_command_that_is_killed(begin: Begin) -> None:
+    """It starts as if somebody were waiting for it."""
+    command = begin(SITE.format(start="wait"))
+    command.reach("waiting")
+    command.child.kill()
+    command.child.wait()
+    command.go_on()
+
+    command.reach("started")
+    os.kill(command.pid, signal.SIGTERM)
+
+    assert command.rest() == ""
+
+
+@pytest.mark.slow
+def test_a_second_daemon_names_the_first(begin: Begin) -> None:
+    """The command of the second ends with 1 and says whose the PID file is; the first goes on."""
+    source = SITE.format(start="lambda self: None")
+    first = begin(source)
+    assert first.end()[0] == 0
+    pid = first.pid
+
+    status, said = begin(source).end()
+
+    assert status == 1
+    assert f"is held by process {pid}, which still runs" in said
+    assert first.pid == pid
+    os.kill(pid, signal.SIGTERM)
+
+
+@pytest.mark.slow
+def test_a_daemon_that_was_killed_is_followed_by_the_next(begin: Begin) -> None:
+    """What it left behind does not keep its successor from starting."""
+    source = SITE.format(start="lambda self: None")
+    first = begin(source)
+    assert first.end()[0] == 0
+    killed = first.pid
+    os.kill(killed, signal.SIGKILL)
+    first.rest()
+
+    second = begin(source)
+
+    assert second.end()[0] == 0
+    assert second.pid != killed
+    assert f"which process {killed} had left behind" in second.told("err")
+    os.kill(second.pid, signal.SIGTERM)
+
+
+@pytest.mark.slow
+def test_a_daemon_that_is_replaced_stays_what_it_is(begin: Begin) -> None:
+    """The program starts anew in the same process, which neither forks again nor opens its streams again."""
+    command = begin(
+        """
+        def again(part):
+            say(f"pid {os.getpid()}")
+            if "again" not in sys.argv:
+                os.execv(sys.executable, [*sys.orig_argv, "again"])
+            os.write(2, b"the same stream\\n")
+
+        class Site(Site):
+            part = Component(Part, Site.bus.provided).on(MAIN.calls(again))
+
+        raise SystemExit(run(Site))
+        """
+    )
+    assert command.end()[0] == 0
+
+    first, second = command.reach("pid"), command.reach("pid")
+
+    assert first == second == str(command.pid)
+    os.kill(int(first), signal.SIGTERM)
+    assert "started" not in command.rest()
+    assert command.told("err").count("goes on as daemon") == 1
+    assert "the same stream" in command.told("err")
+
+
+@pytest.mark.slow
+def test_a_process_without_streams_becomes_a_daemon(begin: Begin) -> None:
+    """Where it was begun with standard streams closed, no file and no pipe of its own is taken for one."""
+    command = begin(
+        """
+        if "again" not in sys.argv:
+            for number in range(3):
+                os.close(number)
+            os.execv(sys.executable, [*sys.orig_argv, "again"])
+        """
+        + textwrap.indent(
+            textwrap.dedent(SITE.format(start="lambda self: os.write(2, b'written\\n') and None")), " " * 8
+        )
+    )
+
+    assert command.end() == (0, "")
+    assert "written" in command.told("err")
+    os.kill(command.pid, signal.SIGTERM)
+
+
+@pytest.mark.slow
+def test_what_was_buffered_is_written_once_and_no_function_of_atexit_is_called_early(begin: Begin) -> None:
+    """The first process and the one in between leave without what the program does at its end."""
+    command = begin(
+        """
+        import atexit
+        atexit.register(say, "at the end")
+        sys.stdout.write("half a line")
+        """
+        + textwrap.indent(textwrap.dedent(SITE.format(start="lambda self: None")), " " * 8)
+    )
+    out, _ = command.child.communicate(timeout=30)
+    command.reach("started")
+    os.kill(command.pid, signal.SIGTERM)
+
+    assert out == "half a line"
+    assert command.rest() == "at the end\n"
+    assert command.told("out") == ""
+
+
+@pytest.mark.slow
+def test_a_program_with_threads_is_refused(begin: Begin) -> None:
+    """The command itself ends with 1, and names them; no process is forked."""
+    command = begin(
+        """
+        threading.Thread(target=threading.Event().wait, name="reader", daemon=True).start()
+        """
+        + textwrap.indent(textwrap.dedent(SITE.format(start="lambda self: None")), " " * 8)
+    )
+
+    status, said = command.end()
+
+    assert status == 1
+    assert "they would not come along: 'reader'; begin each in the start()" in said
+    assert command.rest() == ""
+
+
+@pytest.mark.slow
+def test_workers_and_limits_are_no_threads_before_the_fork(begin: Begin) -> None:
+    """It is called in the main thread, when no other is there, however the others are."""
+    command = begin(
+        SITE.format(start="lambda self: say(threading.current_thread().name)").replace(
+            "run(Site)", "run(Site, workers=4, limits=Limits(hook=20, start=20))"
+        )
+    )
+
+    assert command.end()[0] == 0
+    assert command.reach("") != "MainThread"
+    os.kill(command.pid, signal.SIGTERM)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="earlier versions do not warn")
+def test_no_warning_comes_with_a_fork(begin: Begin) -> None:
+    """What `run` shows has no thread meanwhile: python -W error has nothing to say."""
+    command = begin(
+        """
+        if "-Werror" not in sys.orig_argv:
+            os.execv(sys.executable, [sys.executable, "-Werror", *sys.orig_argv[1:]])
+        """
+        + textwrap.indent(textwrap.dedent(SITE.format(start="lambda self: None")), " " * 8)
+    )
+
+    assert command.end()[0] == 0
+    assert "Warning" not in command.told("err")
+    os.kill(command.pid, signal.SIGTERM)
+
+
+@pytest.fixture
+def bus() -> Bus:
+    """Give a bus."""
+    return Bus()
+
+
+@pytest.mark.parametrize("stream", ["stdin", "stdout", "stderr"])
+def test_a_stream_that_cannot_be_opened_is_an_error_of_the_start(bus: Bus, tmp_path: Path, stream: str) -> None:
+    """It comes before the fork, and names the file, the stream and what to do."""
+    path = tmp_path / "none" / "log"
+    daemon = Daemon(bus, fork=pytest.fail, **{stream: path})
+
+    with pytest.raises(StreamError) as refused:
+        daemon._become_daemon()
+
+    assert (refused.value.path, refused.value.errno) == (path, errno.ENOENT)
+    assert str(refused.value) == (
+        f"{path} cannot be the standard {refused.value.stream.split()[1]} of the daemon: No such file or directory; "
+        "make its folder, let this user open it, or give another path"
+    )
+    assert refused.value.stream == {"stdin": "standard input", "stdout": "standard output"}.get(
+        stream, "standard error"
+    )
+    assert str(pickle.loads(pickle.dumps(refused.value))) == str(refused.value)
+
+
+@pytest.mark.parametrize("nth", [1, 2])
+def test_a_fork_that_fails_is_an_error_of_the_start(bus: Bus, nth: int) -> None:
+    """Whichever of the two it is: no process is left, nor any file open, nor a signal blocked."""
+    forks = [os.fork] * (nth - 1)
+
+    def fork() -> int:
+        if forks:
+            return forks.pop()()
+        raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+
+    before = len(list(Path("/dev/fd").iterdir())), signal.pthread_sigmask(signal.SIG_BLOCK, [])
+    daemon = Daemon(bus, fork=fork)
+
+    with pytest.raises(BlockingIOError):
+        daemon._become_daemon()
+
+    assert (len(list(Path("/dev/fd").iterdir())), signal.pthread_sigmask(signal.SIG_BLOCK, [])) == before
+    with pytest.raises(ChildProcessError):
+        os.waitpid(-1, os.WNOHANG)
+    assert not is_daemon()
+
+
+def test_other_threads_are_named(bus: Bus) -> None:
+    """Each that Python knows by its name."""
+    over = threading.Event()
+    threads = [threading.Thread(target=over.wait, name=name) for name in ("reader", "writer")]
+    for thread in threads:
+        thread.start()
+    try:
+        with pytest.raises(ThreadsRunning) as refused:
+            Daemon(bus, fork=pytest.fail).start()
+    finally:
+        over.set()
+        for thread in threads:
+            thread.join()
+
+    assert set(refused.value.threads) >= {"reader", "writer"}
+    assert refused.value.total >= 3
+    assert str(refused.value).endswith(
+        "begin each in the start() of a component that starts later, which is after priority 10"
+    )
+
+
+def test_threads_that_python_does_not_know_are_counted() -> None:
+    """A library may have begun some: nobody can name them."""
+    assert "come along: 'reader', 2 of a library's that Python does not know; begin" in str(
+        ThreadsRunning(["reader"], 4)
+    )
+
+
+def test_a_process_that_is_a_daemon_does_nothing(bus: Bus, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither at a second start nor after it was replaced by its own program."""
+    monkeypatch.setenv("TYPEDBUS_DAEMON", "")
+    mark_daemon()
+
+    Daemon(bus, fork=pytest.fail).start()
+
+    assert bus.channels == Bus().channels
+
+
+@pytest.mark.parametrize("platform", ["win32", "darwin"])
+def test_a_system_without_daemons_is_told(bus: Bus, platform: str) -> None:
+    """The construction fails, and says what to do instead."""
+    with pytest.raises(NoDaemons):
+        Daemon(bus, fork=None)
+
+    assert str(NoDaemons(platform)) == (
+        f"no process can become a daemon on {platform}; "
+        "leave the component out, and let the service manager of the system run the program"
+    )
