@@ -1,0 +1,270 @@
+"""
+Restart the process when a file of its program changes.
+
+The process is replaced and not patched. A module that is imported anew leaves the
+old one in whatever had imported names from it; only a new process is sure to run
+what the files say.
+
+What has changed is compiled before anything is restarted. As long as a file has a
+syntax error the site goes on with what it has, and says where the error is.
+
+What compiles and fails nevertheless, in an import, in the wiring, in a start,
+fails in the new process. That one knows that it is a restarted one, by its
+environment. If it ends before it has come to the start of `Autoreload`, it does not
+leave: when the interpreter is done it waits for the next change, and is replaced
+again. An interrupt, or a signal that breaks off the start, ends it as ever. So
+does a failure before this module is imported: import it among the first.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import importlib.util
+import json
+import os
+import sys
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Final
+
+import attrs
+
+from typedbus._bus import Bus
+from typedbus._channel import on
+from typedbus._events import RolledBack
+from typedbus._failures import RestartError
+from typedbus._image import Image
+from typedbus._registry import ROLLED_BACK, START
+from typedbus._repeat import NotEnded, PeriodError, join, seconds_in
+from typedbus.plugins.autoreload._files import Files, Place, project
+
+__all__ = ("Autoreload", "NotEnded", "NothingToWatch", "PeriodError")
+
+INFO: Final = 20
+ERROR: Final = 40
+_RESTARTED: Final = "TYPEDBUS_AUTORELOAD"
+_NAMED: Final = 5
+_PATIENCE: Final = 5.0
+
+
+class NothingToWatch(FileNotFoundError):
+    """
+    Raised by `Autoreload` if what it is to watch is not there.
+
+    Attributes:
+        paths: What was given and does not exist; empty if nothing was given and no project was found.
+    """
+
+    def __init__(self, paths: Sequence[str]) -> None:
+        super().__init__(paths)
+        self.paths: tuple[str, ...] = tuple(paths)
+
+    def __str__(self) -> str:
+        if not self.paths:
+            return (
+                "no file of the program was found to watch, neither below the working directory nor beside "
+                "the main module: give paths"
+            )
+        return f"there is nothing to watch at {', '.join(self.paths)}: give paths of files or folders that exist"
+
+
+def _problem(path: str) -> str | None:
+    """Return where and why the file could not be imported, as far as its text tells; None if it is none of Python."""
+    if not path.endswith(".py"):
+        return None
+    try:
+        compile(Path(path).read_bytes(), path, "exec", dont_inherit=True)
+    except FileNotFoundError:
+        return None
+    except SyntaxError as error:
+        return f"{path}:{error.lineno or 1}: {type(error).__name__}: {error.msg}"
+    except (OSError, ValueError, RecursionError, MemoryError, OverflowError) as error:
+        return f"{path}: {type(error).__name__}: {error}"
+    return None
+
+
+@attrs.define(eq=False)
+class _Edits:
+    """What has been edited since the process began, and whether it can be run."""
+
+    say: Callable[[str, int], object]
+    edited: dict[str, str] = attrs.field(init=False, factory=dict)
+
+    def are_complete(self, changed: dict[str, str]) -> bool:
+        """Take in what has *changed*, say what of all that cannot be run, and return whether nothing is left of it."""
+        self.edited.update(changed)
+        problems = [problem for path in self.edited if (problem := _problem(path)) is not None]
+        for problem in problems:
+            self.say(f"{problem}; not restarting until it is mended", ERROR)
+        if problems:
+            return False
+        for path in self.edited:
+            # A compiled file is told by size and second, and may be taken for that of two edits in one second.
+            with contextlib.suppress(OSError, NotImplementedError):
+                Path(importlib.util.cache_from_source(path)).unlink()
+        named = [f"{path} {what}" for path, what in list(self.edited.items())[:_NAMED]]
+        more = [f"and {len(self.edited) - _NAMED} more"] if len(self.edited) > _NAMED else []
+        self.say(f"restarting: {', '.join(named + more)}", INFO)
+        return True
+
+
+def _several(given: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) -> tuple[str, ...]:
+    return tuple(os.fspath(one) for one in ([given] if isinstance(given, (str, os.PathLike)) else given))
+
+
+@attrs.define(eq=False, kw_only=True)
+class Autoreload:
+    """
+    Restarts the process when a file of its program changes, is new or is gone.
+
+    Built with the others, it takes note of the files as they are then, and begins
+    to watch them when it starts, in a thread of its own, which ends with its stop.
+    What has changed is told on `LOG`. Files of Python are compiled first; as long
+    as one cannot be, that is told, and the site goes on. `Bus.restart` does the
+    rest: everything is stopped in order before.
+
+    A restarted process that ends before it has come here again waits for the next
+    change, and is restarted then: see above.
+
+    Args:
+        bus: Which it restarts.
+        paths: Files, and folders with all that is below them; the packages of
+            the program and the folders of its other modules unless given, those
+            that are imported later as well.
+        patterns: Names of the files, as in a shell. A file among *paths* may have any.
+        ignore: Names of files and folders that are left alone. So is an environment, whatever its name.
+        debounce: How long nothing must happen before it looks at what has, in seconds. A stop waits as long.
+
+    Raises:
+        NothingToWatch: One of *paths* does not exist, or there are none.
+        PeriodError: *debounce* is no number above 0.
+    """
+
+    bus: Bus = attrs.field(kw_only=False)
+    paths: Sequence[str] | None = attrs.field(default=None, converter=attrs.converters.optional(_several))
+    patterns: Sequence[str] = attrs.field(default=("*.py",), converter=_several)
+    ignore: Sequence[str] = attrs.field(default=(".*", "__pycache__", "node_modules"), converter=_several)
+    debounce: float = 0.05
+    _files: Files = attrs.field(init=False, repr=False)
+    _stopping: threading.Event = attrs.field(init=False, repr=False, factory=threading.Event)
+    _thread: threading.Thread | None = attrs.field(init=False, repr=False, default=None)
+
+    def __attrs_post_init__(self) -> None:
+        seconds_in("autoreload", "debounce", self.debounce)
+        places = None
+        if self.paths is not None:
+            gone = [path for path in self.paths if not Path(path).exists()]
+            if gone or not self.paths:
+                raise NothingToWatch(gone)
+            places = [Place(Path(path).absolute(), is_deep=True) for path in self.paths]
+        self._files = Files(places, self.patterns, self.ignore)
+        if not self._files.folders:
+            raise NothingToWatch(())
+
+    @on(START, priority=90)
+    def start(self) -> None:
+        """
+        Begin to watch; nothing happens if it does.
+
+        Raises:
+            RestartError: This process cannot be restarted.
+        """
+        replacement = self.bus.replacement
+        if replacement is None:
+            raise RestartError("nobody who owns it runs the bus of Autoreload; run the container with run()")
+        reason = replacement.problem()
+        if reason is not None:
+            raise RestartError(reason)
+        atexit.unregister(_wait_for_mending)
+        if self._thread is None:
+            self._stopping.clear()
+            self._thread = threading.Thread(target=self._watch, name="autoreload")
+            self.bus.own(self._thread)
+            self._thread.start()
+
+    def stop(self) -> None:
+        """
+        End watching.
+
+        Raises:
+            NotEnded: It did not end within 5 s.
+        """
+        self._stopping.set()
+        thread, self._thread = self._thread, None
+        if thread is not None:
+            join(thread, _PATIENCE)
+
+    @on(ROLLED_BACK)
+    def rolled_back(self, event: RolledBack) -> None:
+        """Let a restarted process end whose start was broken off and did not fail."""
+        if event.error is None:
+            atexit.unregister(_wait_for_mending)
+
+    def _watch(self) -> None:
+        edits = _Edits(lambda text, level: self.bus.log(f"autoreload: {text}", level))
+        try:
+            for changed in self._files.batches(self.debounce, self._stopping):
+                if not edits.are_complete(changed):
+                    continue
+                self._leave_word()
+                try:
+                    self.bus.restart()
+                except RestartError as error:
+                    self.bus.log(f"autoreload: {error}", ERROR)
+                else:
+                    return
+        except Exception as error:
+            self.bus.log(
+                f"autoreload: no file is watched any more: {type(error).__name__}: {error}; "
+                "if the system has no watches left, set WATCHFILES_FORCE_POLLING=1",
+                ERROR,
+            )
+
+    def _leave_word(self) -> None:
+        """Let the process that comes know that it is a restarted one, and what to watch."""
+        files = self._files
+        places = project() if files.places is None else files.places
+        os.environ[_RESTARTED] = json.dumps(
+            {
+                "pid": os.getpid(),
+                "places": [(str(place.path), place.is_deep) for place in places],
+                "patterns": list(files.patterns),
+                "ignore": list(files.ignore),
+                "debounce": self.debounce,
+            }
+        )
+
+
+def _wait_for_mending() -> None:
+    """Wait for a change, when a restarted process has ended before it had started, and restart it."""
+    # A child that was forked has inherited this as well.
+    if not _is_restarted() or isinstance(getattr(sys, "last_value", None), KeyboardInterrupt):
+        return
+    word = json.loads(os.environ[_RESTARTED])
+
+    def say(text: str, level: int = INFO) -> None:
+        print(f"autoreload: {text}", file=sys.stderr, flush=True)
+
+    places = [Place(Path(path), is_deep) for path, is_deep in word["places"]]
+    files, edits = Files(places, word["patterns"], word["ignore"]), _Edits(say)
+    say("the program ended before it had started; it is restarted when a file changes, Ctrl-C ends it")
+    try:
+        for changed in files.batches(word["debounce"], None):
+            if edits.are_complete(changed):
+                Image().replace()
+    except KeyboardInterrupt:
+        return
+
+
+def _is_restarted() -> bool:
+    try:
+        return bool(json.loads(os.environ[_RESTARTED])["pid"] == os.getpid())
+    except (KeyError, ValueError, TypeError):
+        # It is not set, or not by us.
+        return False
+
+
+if _is_restarted():
+    atexit.register(_wait_for_mending)

@@ -1,0 +1,512 @@
+"""A process that follows the files of its program: what it notices, what it waits for, and what it survives."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import re
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from typedbus import Bus, Component, Container, RestartError, TransitionFailures, running
+from typedbus.plugins.autoreload import Autoreload, NothingToWatch, PeriodError, _Edits
+from typedbus.plugins.autoreload._files import Files, Place
+
+PATTERNS = ("*.py",)
+IGNORE = (".*", "__pycache__")
+
+
+def write(path: Path, text: str = "") -> Path:
+    """Write *text* to *path*, with the folders above it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(textwrap.dedent(text), encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Files:
+    """Give the files of a folder in which there are two."""
+    write(tmp_path / "a.py")
+    write(tmp_path / "shop" / "b.py")
+    return Files([Place(tmp_path, is_deep=True)], PATTERNS, IGNORE)
+
+
+def test_what_is_as_it_was_has_not_changed(files: Files, tmp_path: Path) -> None:
+    """Nor has what only has other rights."""
+    (tmp_path / "a.py").chmod(0o600)
+
+    assert files.changes() == {}
+
+
+def test_what_has_changed_is_named_once(files: Files, tmp_path: Path) -> None:
+    """A change, a new file and one that is gone, in whatever folder below."""
+    write(tmp_path / "a.py", "x = 1")
+    write(tmp_path / "shop" / "new" / "c.py")
+    (tmp_path / "shop" / "b.py").unlink()
+
+    assert files.changes() == {
+        str(tmp_path / "a.py"): "changed",
+        str(tmp_path / "shop" / "b.py"): "is gone",
+        str(tmp_path / "shop" / "new" / "c.py"): "is new",
+    }
+    assert files.changes() == {}
+
+
+def test_a_file_of_an_older_time_has_changed(files: Files, tmp_path: Path) -> None:
+    """As one is that was taken out of a backup or another branch."""
+    os.utime(tmp_path / "a.py", (1, 1))
+
+    assert files.changes() == {str(tmp_path / "a.py"): "changed"}
+
+
+def test_a_file_that_was_replaced_has_changed(files: Files, tmp_path: Path) -> None:
+    """Even by one of the same size and time."""
+    before = (tmp_path / "a.py").stat()
+    other = write(tmp_path / "a.tmp")
+    os.utime(other, ns=(before.st_atime_ns, before.st_mtime_ns))
+    other.replace(tmp_path / "a.py")
+
+    assert files.changes() == {str(tmp_path / "a.py"): "changed"}
+
+
+@pytest.mark.parametrize("name", ["a.txt", ".#a.py", ".git/a.py", "__pycache__/a.py", "deep/.hidden/a.py"])
+def test_what_is_none_of_the_program_is_left_alone(files: Files, tmp_path: Path, name: str) -> None:
+    """By its own name or that of a folder above."""
+    write(tmp_path / name)
+
+    assert files.changes() == {}
+
+
+def test_an_environment_is_left_alone(files: Files, tmp_path: Path) -> None:
+    """Whatever its name."""
+    write(tmp_path / "world" / "pyvenv.cfg")
+    write(tmp_path / "world" / "lib" / "a.py")
+
+    assert files.changes() == {}
+
+
+def test_a_folder_that_is_not_deep_is_looked_at_alone(tmp_path: Path) -> None:
+    """Beside a script that lies in somebody's home there is a lot that is none of its business."""
+    files = Files([Place(tmp_path, is_deep=False)], PATTERNS, IGNORE)
+    write(tmp_path / "a.py")
+    write(tmp_path / "other" / "b.py")
+
+    assert files.changes() == {str(tmp_path / "a.py"): "is new"}
+    assert files.folders == [str(tmp_path)]
+
+
+def test_a_single_file_may_have_any_name(tmp_path: Path) -> None:
+    """It is looked at in its folder, so that it may go and come back."""
+    path = write(tmp_path / ".settings")
+    files = Files([Place(path, is_deep=False)], PATTERNS, IGNORE)
+    write(tmp_path / "a.py")
+    path.unlink()
+
+    assert files.changes() == {str(path): "is gone"}
+    write(path)
+    assert files.changes() == {str(path): "is new"}
+    assert files.folders == [str(tmp_path)]
+
+
+def batch(files: Files, act: Callable[[], object]) -> dict[str, str]:
+    """Watch *files*, let *act* happen, and return what is told."""
+    stopping, told = threading.Event(), threading.Event()
+    given: list[dict[str, str]] = []
+
+    def watch() -> None:
+        for changed in files.batches(0.02, stopping):
+            given.append(changed)
+            told.set()
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    try:
+        act()
+        assert told.wait(20)
+    finally:
+        stopping.set()
+        thread.join(10)
+    assert not thread.is_alive()
+    return given[0]
+
+
+def test_a_change_is_told(files: Files, tmp_path: Path) -> None:
+    """Be it before the system watches, or later."""
+    changed = batch(files, lambda: write(tmp_path / "a.py", "x = 1"))
+
+    assert changed == {str(tmp_path / "a.py"): "changed"}
+
+
+@pytest.mark.slow
+def test_a_file_in_a_new_folder_is_told(files: Files, tmp_path: Path) -> None:
+    """The new folder is watched from then on, and what came into it before that is found."""
+    stopping = threading.Event()
+    batches = files.batches(0.02, stopping)
+    write(tmp_path / "new" / "c.py")
+    assert next(batches) == {str(tmp_path / "new" / "c.py"): "is new"}
+    write(tmp_path / "new" / "c.py", "x = 1")
+
+    assert next(batches) == {str(tmp_path / "new" / "c.py"): "changed"}
+    stopping.set()
+    assert list(batches) == []
+
+
+@pytest.mark.slow
+def test_a_folder_that_goes_is_told(files: Files, tmp_path: Path) -> None:
+    """And the others are watched as before; a place that is gone altogether may come back."""
+    stopping = threading.Event()
+    batches = files.batches(0.02, stopping)
+    (tmp_path / "shop" / "b.py").unlink()
+    (tmp_path / "shop").rmdir()
+    assert next(batches) == {str(tmp_path / "shop" / "b.py"): "is gone"}
+    (tmp_path / "a.py").unlink()
+    assert next(batches) == {str(tmp_path / "a.py"): "is gone"}
+    stopping.set()
+    assert list(batches) == []
+
+
+def test_the_project_is_what_the_program_imported(tmp_path: Path) -> None:
+    """Packages with all that is in them, folders of other modules, and nothing that is installed."""
+    write(tmp_path / "site.py")
+    write(tmp_path / "shop" / "__init__.py")
+    write(tmp_path / "shop" / "infra" / "database.py", "import desk")
+    write(tmp_path / "libraries" / "desk.py")
+    write(tmp_path / "env" / "lib" / "site-packages" / "other.py")
+    write(
+        tmp_path / "program" / "__main__.py",
+        """
+        import json, sys
+        import attrs
+        sys.path[:0] = ["libraries", "env/lib/site-packages"]
+        import other, shop.infra.database
+        from typedbus.plugins.autoreload._files import project
+        print(json.dumps([(str(place.path), place.is_deep) for place in project()]))
+        """,
+    )
+    told = subprocess.run(
+        [sys.executable, "-m", "program"], cwd=tmp_path, capture_output=True, encoding="utf-8", check=True
+    ).stdout
+
+    expected = {("program", True), ("shop", True), ("libraries", False)}
+    assert {
+        (os.path.relpath(path, tmp_path), is_deep) for path, is_deep in eval(told, {"true": True, "false": False})
+    } == expected
+
+
+def edits(changed: dict[str, str]) -> tuple[bool, list[tuple[str, int]]]:
+    """Return whether *changed* is complete, and what was said of it."""
+    said: list[tuple[str, int]] = []
+    return _Edits(lambda text, level: said.append((text, level))).are_complete(changed), said
+
+
+def test_what_changed_is_named(tmp_path: Path) -> None:
+    """Five of it, and the number of the others."""
+    paths = [str(write(tmp_path / f"{name}.py")) for name in "abcdefg"]
+    is_complete, said = edits(dict.fromkeys(paths, "changed"))
+
+    assert is_complete
+    assert said == [(f"restarting: {', '.join(f'{path} changed' for path in paths[:5])}, and 2 more", 20)]
+
+
+@pytest.mark.parametrize(
+    ("source", "told"),
+    [
+        (b"x = 1\ndef\n", r":2: SyntaxError: "),
+        (b"x = 1\n  y\n", r":2: IndentationError: "),
+        (b"return\n", r":1: SyntaxError: 'return' outside function"),
+        (b"x = '\xff'\n", r": SyntaxError: "),
+        (b"x\0\n", r": (SyntaxError|ValueError): source code string cannot contain null bytes"),
+    ],
+)
+def test_what_cannot_be_compiled_is_waited_for(tmp_path: Path, source: bytes, told: str) -> None:
+    """It is told with file and line."""
+    path = tmp_path / "a.py"
+    path.write_bytes(source)
+    is_complete, said = edits({str(path): "changed"})
+
+    assert not is_complete
+    ((text, level),) = said
+    assert text.startswith(str(path))
+    assert re.search(told, text)
+    assert text.endswith("; not restarting until it is mended")
+    assert level == 40
+
+
+def test_a_broken_file_holds_up_those_that_are_well(tmp_path: Path) -> None:
+    """Until it is mended, or gone."""
+    broken, well = write(tmp_path / "a.py", "def"), write(tmp_path / "b.py")
+    said: list[str] = []
+    edited = _Edits(lambda text, level: said.append(text))
+    assert not edited.are_complete({str(broken): "changed"})
+    assert not edited.are_complete({str(well): "is new"})
+    broken.unlink()
+
+    assert edited.are_complete({str(broken): "is gone"})
+    assert said[-1] == f"restarting: {broken} is gone, {well} is new"
+
+
+def test_what_is_no_python_is_not_compiled(tmp_path: Path) -> None:
+    """Its errors are its reader's business."""
+    assert edits({str(write(tmp_path / "a.toml", "def")): "changed"})[0]
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may read everything")
+def test_what_cannot_be_read_is_waited_for(tmp_path: Path) -> None:
+    """A restarted process could not read it either."""
+    path = write(tmp_path / "a.py")
+    path.chmod(0)
+    is_complete, said = edits({str(path): "changed"})
+
+    assert not is_complete
+    assert "PermissionError" in said[0][0]
+
+
+def test_what_is_not_there_cannot_be_watched(tmp_path: Path) -> None:
+    """It is told with its name when the component is made."""
+    gone = tmp_path / "gone"
+    with pytest.raises(NothingToWatch) as raised:
+        Autoreload(Bus(), paths=[tmp_path, gone])
+
+    assert str(raised.value) == f"there is nothing to watch at {gone}: give paths of files or folders that exist"
+    assert raised.value.paths == (str(gone),)
+    assert isinstance(raised.value, FileNotFoundError)
+    assert str(pickle.loads(pickle.dumps(raised.value))) == str(raised.value)
+    with pytest.raises(NothingToWatch, match="no file of the program was found"):
+        Autoreload(Bus(), paths=())
+
+
+def test_one_path_or_pattern_needs_no_list(tmp_path: Path) -> None:
+    """A string is one, and not its letters."""
+    component = Autoreload(Bus(), paths=str(tmp_path), patterns="*.toml", ignore="x")
+    assert (component.paths, component.patterns, component.ignore) == ((str(tmp_path),), ("*.toml",), ("x",))
+
+    component = Autoreload(Bus(), paths=tmp_path)
+    assert component.paths == (str(tmp_path),)
+    assert component.patterns == ("*.py",)
+
+
+def test_no_time_to_wait_is_refused() -> None:
+    """It would look at files that are being written."""
+    with pytest.raises(PeriodError, match="autoreload: debounce=0 is no time"):
+        Autoreload(Bus(), debounce=0)
+
+
+def test_a_start_is_refused_where_nothing_replaces_the_process(tmp_path: Path) -> None:
+    """In a test, in an embedded bus: with the way out."""
+
+    class Site(Container):
+        bus = Component(Bus)
+        autoreload = Component(Autoreload, bus.provided, paths=(str(tmp_path),))
+
+    with pytest.raises(TransitionFailures) as raised, running(Site()):
+        raise AssertionError
+
+    (error,) = raised.value.exceptions
+    assert isinstance(error, RestartError)
+    assert "run the container with run()" in str(error)
+
+
+def test_the_library_that_is_missing_is_named() -> None:
+    """With the command that installs it."""
+    source = "import sys; sys.modules['watchfiles'] = None; import typedbus.plugins.autoreload"
+    ended = subprocess.run([sys.executable, "-c", source], capture_output=True, encoding="utf-8", check=False)
+
+    assert ended.returncode == 1
+    assert (
+        "ImportError: typedbus.plugins.autoreload needs watchfiles: pip install 'typedbus[autoreload]'" in ended.stderr
+    )
+
+
+SITE = """
+    import os, signal
+
+    # Whoever began this may have it ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    from typedbus import Bus, Component, Container, Moved, MOVED, State, on, run
+    from typedbus.plugins.autoreload import Autoreload
+    import desk
+
+    class Desk:
+        def start(self) -> None:
+            desk.start()
+
+        @on(MOVED)
+        def moved(self, moved: Moved) -> None:
+            if moved.after is State.STARTED:
+                print("serving", desk.NAME, os.getpid(), flush=True)
+
+    class Site(Container):
+        bus = Component(Bus)
+        desk = Component(Desk)
+        autoreload = Component(Autoreload, bus.provided)
+
+    raise SystemExit(run(Site))
+"""
+
+DESK = """
+    {head}
+    NAME = {name!r}
+
+    def start() -> None:
+        {start}
+"""
+
+
+class Program:
+    """A site in a process of its own, whose files are edited."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        write(folder / "site.py", SITE)
+        self.edit("one")
+        self.child = subprocess.Popen(
+            [sys.executable, "site.py"], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+        self.lines: list[str] = []
+
+    def edit(self, name: str, start: str = "pass", head: str = "") -> None:
+        """Write the desk anew, as an editor does."""
+        write(self.folder / "desk.tmp", DESK.format(name=name, start=start, head=head))
+        (self.folder / "desk.tmp").replace(self.folder / "desk.py")
+
+    def reach(self, text: str) -> str:
+        """Read until a line has *text* in it, and return it."""
+        assert self.child.stdout is not None
+        for line in self.child.stdout:
+            self.lines.append(line.rstrip())
+            if text in line:
+                return line.rstrip()
+        raise AssertionError(f"{text!r} never came:\n" + "\n".join(self.lines))
+
+    def serves(self, name: str) -> None:
+        """Read until the process, which is still the same, serves *name*."""
+        assert self.reach(f"serving {name}") == f"serving {name} {self.child.pid}"
+
+    def end(self, number: signal.Signals) -> int:
+        """Send the signal, read to the end and return the exit status."""
+        self.child.send_signal(number)
+        assert self.child.stdout is not None
+        self.lines.extend(line.rstrip() for line in self.child.stdout)
+        return self.child.wait(30)
+
+
+@pytest.fixture
+def program(tmp_path: Path) -> Iterator[Program]:
+    """Run a site that serves; it does not outlive the test."""
+    program = Program(tmp_path)
+    try:
+        program.serves("one")
+        yield program
+    finally:
+        program.child.kill()
+        program.child.communicate()
+
+
+real = pytest.mark.skipif(sys.platform == "win32", reason="Windows replaces no process")
+
+
+@real
+@pytest.mark.slow
+def test_an_edit_restarts_the_process(program: Program) -> None:
+    """It says why, stops in order, and is the same process with what the file says now."""
+    program.edit("two")
+    program.serves("two")
+
+    assert any(line.endswith(f"autoreload: restarting: {program.folder / 'desk.py'} changed") for line in program.lines)
+    assert "bus      EXITED" in program.lines
+    assert program.end(signal.SIGTERM) == 0
+
+
+@real
+@pytest.mark.slow
+def test_a_syntax_error_is_told_and_the_site_goes_on(program: Program) -> None:
+    """With file and line; mended, it restarts."""
+    program.edit("two", "1 +")
+    told = program.reach("SyntaxError")
+    assert f"{program.folder / 'desk.py'}:6: SyntaxError: invalid syntax; not restarting until it is mended" in told
+    assert program.child.poll() is None
+    assert "bus      STOPPING" not in program.lines
+    program.edit("three")
+    program.serves("three")
+
+    assert program.end(signal.SIGTERM) == 0
+
+
+@real
+@pytest.mark.slow
+def test_new_files_files_that_go_and_old_ones_restart_as_well(program: Program) -> None:
+    """Whatever makes the next process another one."""
+    new = write(program.folder / "till.py")
+    program.reach(f"{new} is new")
+    program.serves("one")
+    new.unlink()
+    program.reach(f"{new} is gone")
+    program.serves("one")
+    os.utime(program.folder / "desk.py", (1, 1))
+    program.reach("desk.py changed")
+    program.serves("one")
+
+    assert program.end(signal.SIGTERM) == 0
+
+
+@real
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("start", "head", "told"),
+    [("raise OSError('no desk')", "", "OSError: no desk"), ("pass", "import nowhere", "ModuleNotFoundError")],
+    ids=["start", "import"],
+)
+def test_a_restart_that_fails_waits_for_the_next_change(program: Program, start: str, head: str, told: str) -> None:
+    """The process is there, is told what is wrong, also with a syntax error in between, and serves when it is mended."""
+    program.edit("two", start, head)
+    program.reach(told)
+    program.reach("it is restarted when a file changes, Ctrl-C ends it")
+    program.edit("three", "1 +")
+    program.reach("SyntaxError")
+    program.edit("four")
+    program.serves("four")
+
+    assert program.end(signal.SIGTERM) == 0
+
+
+@real
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("number", "status"), [(signal.SIGINT, 1), (signal.SIGTERM, -signal.SIGTERM)], ids=["INT", "TERM"]
+)
+def test_a_process_that_waits_for_mending_can_be_ended(program: Program, number: signal.Signals, status: int) -> None:
+    """At once, and with the status of its failure, or by the signal."""
+    program.edit("two", "raise OSError('no desk')")
+    program.reach("Ctrl-C ends it")
+
+    assert program.end(number) == status
+
+
+@real
+@pytest.mark.slow
+def test_a_restarted_process_whose_start_is_broken_off_ends(program: Program) -> None:
+    """A signal during the start ends the process, as it does for the first time."""
+    program.edit("two", "print('begins', flush=True); __import__('threading').Event().wait(0.2)")
+    program.reach("begins")
+
+    assert program.end(signal.SIGTERM) == 0
+    assert not any("when a file changes" in line for line in program.lines)
+
+
+@real
+@pytest.mark.slow
+def test_a_first_start_that_fails_ends_the_process(tmp_path: Path) -> None:
+    """Only who had it running before is waited for."""
+    write(tmp_path / "site.py", SITE)
+    write(tmp_path / "desk.py", DESK.format(name="one", start="raise OSError('no desk')", head=""))
+    ended = subprocess.run([sys.executable, "site.py"], cwd=tmp_path, capture_output=True, check=False, timeout=30)
+
+    assert ended.returncode == 1
