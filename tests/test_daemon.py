@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
 import pickle
@@ -32,7 +31,7 @@ from typedbus.plugins.pidfile import PIDFile
 
 # Whoever began this may have interrupts ignored.
 signal.signal(signal.SIGINT, signal.default_int_handler)
-FOLDER, LINE = sys.argv[1], int(sys.argv[2])
+FOLDER, LINE, GOING_ON = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 
 
 def say(text):
@@ -46,7 +45,7 @@ class Part:
 
 def wait(part):
     say("waiting")
-    open(FOLDER + "/go").close()
+    os.read(GOING_ON, 1)
 
 
 def started(event):
@@ -74,23 +73,23 @@ class Command:
     def __init__(self, source: str, folder: Path, **streams: int) -> None:
         self.folder = folder
         (folder / "site.py").write_text(PRELUDE + textwrap.dedent(source), encoding="utf-8")
-        if not (folder / "go").exists():
-            os.mkfifo(folder / "go")
         reading, writing = os.pipe()
+        waiting, self.going_on = os.pipe()
         self.child = subprocess.Popen(
-            [sys.executable, str(folder / "site.py"), str(folder), str(writing)],
-            pass_fds=[writing],
+            [sys.executable, str(folder / "site.py"), str(folder), str(writing), str(waiting)],
+            pass_fds=[writing, waiting],
             stdin=streams.get("stdin", subprocess.DEVNULL),
             stdout=streams.get("stdout", subprocess.PIPE),
             stderr=streams.get("stderr", subprocess.PIPE),
             text=True,
         )
         os.close(writing)
+        os.close(waiting)
         self.line = os.fdopen(reading, encoding="utf-8")
 
     def go_on(self) -> None:
         """Let a component go on that waits."""
-        (self.folder / "go").open("w").close()
+        os.write(self.going_on, b".")
 
     def reach(self, text: str) -> str:
         """Return the next line that begins with *text*, without it."""
@@ -133,9 +132,8 @@ def begin(tmp_path: Path) -> Iterator[Begin]:
 
     yield begin_one
     for one in begun:
-        # Nobody waits for it any more, which is an error, or somebody still does.
-        with contextlib.suppress(OSError):
-            os.close(os.open(tmp_path / "go", os.O_WRONLY | os.O_NONBLOCK))
+        # Whoever waits for the test to let it go on sees its end.
+        os.close(one.going_on)
         one.child.kill()
         one.child.wait()
         for stream in (one.child.stdout, one.child.stderr):
@@ -246,7 +244,8 @@ def fork_and_end(part):
     if os.fork():
         os._exit(7)
     os.close(LINE)
-    open(FOLDER + "/go").close()
+    os.read(GOING_ON, 1)
+    os._exit(0)
 """
 
 
@@ -540,6 +539,7 @@ def test_a_fork_that_fails_is_an_error_of_the_start(bus: Bus, nth: int) -> None:
     assert not is_daemon()
 
 
+@pytest.mark.slow
 def test_other_threads_are_named(bus: Bus) -> None:
     """Each that Python knows by its name."""
     over = threading.Event()
