@@ -1,0 +1,287 @@
+"""
+What a service manager wants to know, and the sockets that it hands over.
+
+The protocol is that of sd_notify(3): lines of the form ``NAME=value``, sent as
+one datagram to the socket that ``NOTIFY_SOCKET`` names. That is the whole of it,
+so nothing but the standard library is needed. A socket is made for each datagram
+and closed again: a fork, a change of user or of root directory, and the
+replacement of the process leave nothing behind that could be stale. Whoever
+cannot be told is no reason to stop; that he was not is logged.
+
+What is told follows the states of the bus. The sign of life comes from the main
+loop and from nowhere else: sent by a thread of its own it would say no more than
+that this thread lives. A restart is told as a reload, since a service that says
+it is stopping is expected to go, and is killed if it does not.
+
+Sockets are handed over as in sd_listen_fds(3), as descriptors from 3 on. The
+process gets duplicates of them, and the descriptors themselves are left open, to
+be inherited and as they were: whatever is closed at a stop, the process that
+takes this one's place finds them again. The environment is left as it is for the
+same reason, so that a child process sees it as well; it has another pid, by
+which it knows that nothing of this is meant for it.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+import time
+from collections.abc import Callable, Mapping
+from typing import Final
+
+import attrs
+
+from typedbus._bound import Subscription
+from typedbus._bus import Bus
+from typedbus._events import Failed, Moved, Starting, Stopping
+from typedbus._registry import FAILED, GRACEFUL, MAIN, MOVED, STARTING, STOPPING
+from typedbus._states import State
+
+_FIRST_DESCRIPTOR: Final = 3  # SD_LISTEN_FDS_START of sd-daemon.h
+_PATIENCE: Final = 1.0
+_WARNING: Final = 30
+_HAS_UNIX_SOCKETS: Final = sys.platform != "win32"
+#: Before and after every listener that a program may have.
+_FIRST, _LAST = -(2**31), 2**31
+
+
+class SystemdError(ValueError):
+    """
+    Raised by `Systemd` and `activated` for what a service manager never puts into the environment.
+
+    Attributes:
+        variable: Its name.
+        value: What it is.
+        reason: What is wrong with it.
+    """
+
+    def __init__(self, variable: str, value: str, reason: str) -> None:
+        super().__init__(variable, value, reason)
+        self.variable = variable
+        self.value = value
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return (
+            f"the environment has {self.variable}={self.value!r}: {self.reason}; "
+            f"correct it where the process is started from, or unset {self.variable}"
+        )
+
+
+@attrs.define(eq=False)
+class Systemd:
+    """
+    Tells the service manager how its service fares, for ``Type=notify`` and ``Type=notify-reload``.
+
+    READY when the bus has STARTED, with the pid; RELOADING while `GRACEFUL` is
+    published and from a restart on, until READY again; STOPPING when the bus goes
+    to its exit; a STATUS line for each state, for each component while it starts
+    or stops, and for the first failure until the next start. If a watchdog was
+    asked for, a sign of life from each half of its time to the next, sent by the
+    thread in `Bus.block`.
+
+    It listens from its construction on until the bus has EXITED, and needs no
+    place among the components. Without ``NOTIFY_SOCKET`` it does nothing. What
+    cannot be sent within a second is told on `LOG`, once until something can, and
+    changes nothing; a mere STATUS for which the manager has no room is left out.
+
+    Args:
+        bus: Whose states.
+        environ: Where ``NOTIFY_SOCKET``, ``WATCHDOG_USEC`` and ``WATCHDOG_PID`` are.
+        clock: The monotonic time in nanoseconds, as the manager's.
+        pid: The process that runs when it is called; a daemon is another one than it was.
+
+    Raises:
+        SystemdError: The environment has an address or a time that is none, or
+            an address on a system without Unix sockets.
+    """
+
+    bus: Bus
+    environ: Mapping[str, str] = attrs.field(default=os.environ, kw_only=True)
+    clock: Callable[[], int] = attrs.field(default=time.monotonic_ns, kw_only=True)
+    pid: Callable[[], int] = attrs.field(default=os.getpid, kw_only=True)
+    _address: str | None = attrs.field(init=False)
+    #: Nanoseconds from one sign of life to the next, and when the last one was due; None is no watchdog.
+    _interval: int | None = attrs.field(init=False)
+    _last_sign: int = attrs.field(init=False, default=0)
+    _told: str = attrs.field(init=False, default="")
+    _has_failed: bool = attrs.field(init=False, default=False)
+    _is_unheard: bool = attrs.field(init=False, default=False)
+    _subscriptions: list[Subscription] = attrs.field(init=False, factory=list)
+
+    def __attrs_post_init__(self) -> None:
+        self._address = _address_in(self.environ)
+        watchdog = _number_in(self.environ, "WATCHDOG_USEC", 1)
+        self._interval = None if watchdog is None else watchdog * 1000 // 2
+        _number_in(self.environ, "WATCHDOG_PID", 1)
+        if self._address is not None:
+            self._subscriptions = [
+                self.bus[MOVED].subscribe(self._moved),
+                self.bus[STARTING].subscribe(self._starting),
+                self.bus[STOPPING].subscribe(self._stopping),
+                self.bus[FAILED].subscribe(self._failed),
+                self.bus[GRACEFUL].subscribe(self._reloading, priority=_FIRST),
+                self.bus[GRACEFUL].subscribe(self._reloaded, priority=_LAST),
+            ]
+
+    def _moved(self, moved: Moved, /) -> None:
+        if moved.after is State.STARTING:
+            self._has_failed = False
+        status = "" if self._has_failed else f"STATUS={moved.after.name.lower()}"
+        match moved.after:
+            case State.STARTED:
+                watchdog = _number_in(self.environ, "WATCHDOG_PID", 1)
+                if self._interval is not None and watchdog in (None, self.pid()):
+                    self._last_sign = self.clock()
+                    self.bus[MAIN].subscribe(self._sign)
+                self._stage("READY=1", f"MAINPID={self.pid()}", status)
+            case State.STOPPING | State.EXITING:
+                self.bus[MAIN].unsubscribe(self._sign)
+                current = self.bus._current
+                if current is None or current.goal is not State.EXITED:
+                    self._notify(status)
+                elif self.bus._exits_in < self.bus._restarts_in == self.bus._exits:
+                    # The process will be replaced, unless somebody asks for the exit meanwhile.
+                    self._stage("RELOADING=1", self._now(), "STATUS=restarting")
+                else:
+                    self._stage("STOPPING=1", status)
+            case State.EXITED:
+                for subscription in self._subscriptions:
+                    subscription.cancel()
+            case State.STARTING | State.STOPPED:
+                self._notify(status)
+
+    def _starting(self, starting: Starting, /) -> None:
+        self._notify(f"STATUS=starting {starting.path}")
+
+    def _stopping(self, stopping: Stopping, /) -> None:
+        if not self._has_failed:
+            self._notify(f"STATUS=stopping {stopping.path}")
+
+    def _failed(self, failed: Failed, /) -> None:
+        if not self._has_failed:
+            self._has_failed = True
+            self._notify(f"STATUS=failed {failed.path} in {failed.hook}: {failed.error!r}")
+
+    def _reloading(self) -> None:
+        if self.bus.state is State.STARTED:
+            self._stage("RELOADING=1", self._now(), "STATUS=reloading")
+
+    def _reloaded(self) -> None:
+        if self.bus.state is State.STARTED:
+            self._stage("READY=1", "STATUS=started")
+
+    def _sign(self) -> None:
+        now = self.clock()
+        if self._interval is not None and now - self._last_sign >= self._interval:
+            self._last_sign = now
+            self._notify("WATCHDOG=1")
+
+    def _now(self) -> str:
+        return f"MONOTONIC_USEC={self.clock() // 1000}"
+
+    def _stage(self, stage: str, *others: str) -> None:
+        """Tell of a stage of the service's life, and once of each."""
+        if stage == self._told:
+            self._notify(others[-1])
+        else:
+            self._told = stage
+            self._notify(stage, *others)
+
+    def _notify(self, *assignments: str) -> None:
+        assert self._address is not None
+        # A line is an assignment: what a component has to say is not to become one.
+        lines = [" ".join(assignment.split()) for assignment in assignments if assignment]
+        if not lines:
+            return
+        message = "\n".join(lines).encode("utf-8", "backslashreplace")
+        # A manager that is slow to read holds up the bus for no mere status: the next one takes its place.
+        is_status = message.startswith(b"STATUS=")
+        try:
+            _send(self._address, message, 0.0 if is_status else _PATIENCE)
+        except OSError as error:
+            if is_status and isinstance(error, BlockingIOError):
+                return
+            if not self._is_unheard:
+                self._is_unheard = True
+                self.bus.log(f"systemd was not told {message.decode()!r} at {self._address}: {error}", _WARNING)
+        else:
+            self._is_unheard = False
+
+
+def activated(
+    name: str | None = None,
+    *,
+    environ: Mapping[str, str] = os.environ,
+    pid: Callable[[], int] = os.getpid,
+) -> list[socket.socket]:
+    """
+    Return the sockets that the service manager has opened for this process, in its order, or none.
+
+    They are duplicates, which whoever calls closes. What was inherited stays open
+    and inheritable, also when the process is replaced. To be called before a
+    process becomes a daemon, whose pid is another one.
+
+    Args:
+        name: Only those of this ``FileDescriptorName=``; all of them unless given.
+        environ: Where ``LISTEN_FDS``, ``LISTEN_PID`` and ``LISTEN_FDNAMES`` are.
+        pid: The process, which ``LISTEN_PID`` must be; otherwise they are meant for another one.
+
+    Raises:
+        SystemdError: The environment tells of what is not there, or of a
+            descriptor that is no socket; or sockets are there and none is called *name*.
+    """
+    if _number_in(environ, "LISTEN_PID", 1) != pid():
+        return []
+    count = _number_in(environ, "LISTEN_FDS", 0) or 0
+    told = environ.get("LISTEN_FDNAMES")
+    names = ["unknown"] * count if told is None else told.split(":")
+    if told is not None and len(names) != count:
+        raise SystemdError("LISTEN_FDNAMES", told, f"it has {len(names)} names for the {count} of LISTEN_FDS")
+    sockets: list[socket.socket] = []
+    for number, called in enumerate(names, _FIRST_DESCRIPTOR):
+        if name not in (None, called):
+            continue
+        try:
+            duplicate = os.dup(number)
+            try:
+                sockets.append(socket.socket(fileno=duplicate))
+            except OSError:
+                os.close(duplicate)
+                raise
+        except OSError as error:
+            for opened in sockets:
+                opened.close()
+            reason = f"file descriptor {number}, {called!r}, is no socket to be had: {error.strerror}"
+            raise SystemdError("LISTEN_FDS", str(count), reason) from error
+    if name is not None and count and not sockets:
+        raise SystemdError("LISTEN_FDNAMES", ":".join(names), f"none is called {name!r}")
+    return sockets
+
+
+def _number_in(environ: Mapping[str, str], variable: str, least: int) -> int | None:
+    value = environ.get(variable)
+    if not value:
+        return None
+    if not (value.isascii() and value.isdigit()) or int(value) < least:
+        raise SystemdError(variable, value, f"it is no whole number from {least} up")
+    return int(value)
+
+
+def _address_in(environ: Mapping[str, str]) -> str | None:
+    address = environ.get("NOTIFY_SOCKET")
+    if not address:
+        return None
+    if not _HAS_UNIX_SOCKETS:
+        raise SystemdError("NOTIFY_SOCKET", address, "this system has no Unix sockets")
+    if address[0] not in "/@":
+        raise SystemdError("NOTIFY_SOCKET", address, "it is neither an absolute path nor an abstract address, @...")
+    return address
+
+
+def _send(address: str, message: bytes, patience: float) -> None:
+    if sys.platform != "win32":
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+            sender.settimeout(patience)
+            sender.sendto(message, f"\0{address[1:]}" if address[0] == "@" else address)
