@@ -12,12 +12,14 @@ import textwrap
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from queue import SimpleQueue
 
 import pytest
 
-from typedbus import Bus, Component, Container, RestartError, TransitionFailures, running
+from typedbus import LOG, START, STOP, Bus, Component, Container, RestartError, State, TransitionFailures, running
 from typedbus.plugins.autoreload import Autoreload, NothingToWatch, PeriodError, _Edits
 from typedbus.plugins.autoreload._files import Files, Place
+from typedbus.testing import Recorder
 
 PATTERNS = ("*.py",)
 IGNORE = (".*", "__pycache__")
@@ -313,6 +315,113 @@ def test_a_start_is_refused_where_nothing_replaces_the_process(tmp_path: Path) -
     assert "run the container with run()" in str(error)
 
 
+class Anew:
+    """Takes the place of no process, and says so where it is told to."""
+
+    def __init__(self) -> None:
+        self.reason: str | None = None
+        self.refuses_later = False
+        self.replaced: list[BaseException | None] = []
+
+    def problem(self) -> str | None:
+        """Return the reason; from the next time on there may be one."""
+        reason = self.reason
+        if self.refuses_later:
+            self.reason = "it is busy"
+        return reason
+
+    def replace(self, failed: BaseException | None, /) -> None:
+        """Note it."""
+        self.replaced.append(failed)
+
+
+@pytest.fixture
+def anew(monkeypatch: pytest.MonkeyPatch) -> Anew:
+    """Give what replaces nothing, in a process that forgets that it was to be restarted."""
+    monkeypatch.setenv("TYPEDBUS_AUTORELOAD", "")
+    return Anew()
+
+
+@pytest.fixture
+def bus(anew: Anew, tmp_path: Path) -> Iterator[Bus]:
+    """Give a bus whose autoreload watches the folder; it has exited afterwards."""
+    bus = Bus()
+    bus.replacement = anew
+    autoreload = Autoreload(bus, paths=tmp_path, debounce=0.02)
+    bus[START].subscribe(autoreload.start)
+    bus[STOP].subscribe(autoreload.stop)
+    yield bus
+    bus.exit()
+
+
+def test_a_change_restarts_the_bus(bus: Bus, anew: Anew, tmp_path: Path) -> None:
+    """Whoever owns the process replaces it, after an exit in order; no thread is left."""
+    before = threading.active_count()
+    bus.start()
+    with Recorder(bus[LOG]) as said:
+        path = write(tmp_path / "a.py")
+        bus.block()
+
+    assert anew.replaced == [None]
+    assert said.times(f"autoreload: restarting: {path} is new", 20) == 1
+    assert threading.active_count() == before
+
+
+def test_what_changed_while_the_bus_was_stopped_restarts_it_too(bus: Bus, anew: Anew, tmp_path: Path) -> None:
+    """What runs is older than the file, whenever that was written; a stop and a start end and begin a thread."""
+    before = threading.active_count()
+    for _ in range(2):
+        bus.start()
+        bus.stop()
+        assert threading.active_count() == before
+    write(tmp_path / "a.py")
+    bus.start()
+    bus.block()
+
+    assert anew.replaced == [None]
+
+
+def test_a_start_where_the_process_cannot_be_replaced_is_refused(bus: Bus, anew: Anew) -> None:
+    """With the reason that there is."""
+    anew.reason = "it is frozen"
+    with pytest.raises(TransitionFailures) as raised:
+        bus.start()
+
+    assert str(raised.value.exceptions[0]) == "this process cannot be restarted: it is frozen"
+
+
+def test_a_restart_that_is_refused_is_told(bus: Bus, anew: Anew, tmp_path: Path) -> None:
+    """The site goes on, and so does the watching."""
+    told: SimpleQueue[tuple[str, int]] = SimpleQueue()
+    bus[LOG].subscribe(lambda text, level: told.put((text, level)))
+    anew.refuses_later = True
+    bus.start()
+    write(tmp_path / "a.py")
+    assert told.get(timeout=20)[0].startswith("autoreload: restarting:")
+    assert told.get(timeout=20) == ("autoreload: this process cannot be restarted: it is busy", 40)
+    anew.refuses_later, anew.reason = False, None
+    write(tmp_path / "b.py")
+    bus.block()
+
+    assert anew.replaced == [None]
+
+
+def test_watching_that_fails_is_told(bus: Bus, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the way out; the site goes on."""
+    told: SimpleQueue[tuple[str, int]] = SimpleQueue()
+    bus[LOG].subscribe(lambda text, level: told.put((text, level)))
+    # An interval of polling beyond what the library's integers hold is the one failure of its own that can be had everywhere.
+    monkeypatch.setenv("WATCHFILES_POLL_DELAY_MS", "99999999999999999999999999")
+    monkeypatch.setenv("WATCHFILES_FORCE_POLLING", "1")
+    bus.start()
+    text, level = told.get(timeout=20)
+
+    assert text.startswith("autoreload: no file is watched any more: OverflowError")
+    assert "WATCHFILES_FORCE_POLLING=1" in text
+    assert level == 40
+    assert bus.state is State.STARTED
+
+
 def test_the_library_that_is_missing_is_named() -> None:
     """With the command that installs it."""
     source = "import sys; sys.modules['watchfiles'] = None; import typedbus.plugins.autoreload"
@@ -368,7 +477,12 @@ class Program:
         write(folder / "site.py", SITE)
         self.edit("one")
         self.child = subprocess.Popen(
-            [sys.executable, "site.py"], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+            [sys.executable, "site.py"],
+            cwd=folder,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
         )
         self.lines: list[str] = []
 
@@ -390,9 +504,10 @@ class Program:
         """Read until the process, which is still the same, serves *name*."""
         assert self.reach(f"serving {name}") == f"serving {name} {self.child.pid}"
 
-    def end(self, number: signal.Signals) -> int:
+    def end(self, number: signal.Signals | None = None) -> int:
         """Send the signal, read to the end and return the exit status."""
-        self.child.send_signal(number)
+        if number is not None:
+            self.child.send_signal(number)
         assert self.child.stdout is not None
         self.lines.extend(line.rstrip() for line in self.child.stdout)
         return self.child.wait(30)
@@ -494,10 +609,15 @@ def test_a_process_that_waits_for_mending_can_be_ended(program: Program, number:
 @pytest.mark.slow
 def test_a_restarted_process_whose_start_is_broken_off_ends(program: Program) -> None:
     """A signal during the start ends the process, as it does for the first time."""
-    program.edit("two", "print('begins', flush=True); __import__('threading').Event().wait(0.2)")
+    program.edit("two", "print('begins', flush=True); __import__('sys').stdin.readline()")
     program.reach("begins")
+    program.child.send_signal(signal.SIGTERM)
+    program.reach("SIGTERM")
+    assert program.child.stdin is not None
+    program.child.stdin.write("\n")
+    program.child.stdin.flush()
 
-    assert program.end(signal.SIGTERM) == 0
+    assert program.end() == 0
     assert not any("when a file changes" in line for line in program.lines)
 
 

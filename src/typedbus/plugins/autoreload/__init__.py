@@ -110,8 +110,14 @@ class _Edits:
         return True
 
 
-def _several(given: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) -> tuple[str, ...]:
-    return tuple(os.fspath(one) for one in ([given] if isinstance(given, (str, os.PathLike)) else given))
+def _paths(given: str | os.PathLike[str] | Iterable[str | os.PathLike[str]] | None) -> tuple[str, ...] | None:
+    if given is None:
+        return None
+    return tuple(os.fspath(path) for path in ([given] if isinstance(given, (str, os.PathLike)) else given))
+
+
+def _names(given: str | Iterable[str]) -> tuple[str, ...]:
+    return (given,) if isinstance(given, str) else tuple(given)
 
 
 @attrs.define(eq=False, kw_only=True)
@@ -143,9 +149,9 @@ class Autoreload:
     """
 
     bus: Bus = attrs.field(kw_only=False)
-    paths: Sequence[str] | None = attrs.field(default=None, converter=attrs.converters.optional(_several))
-    patterns: Sequence[str] = attrs.field(default=("*.py",), converter=_several)
-    ignore: Sequence[str] = attrs.field(default=(".*", "__pycache__", "node_modules"), converter=_several)
+    paths: Sequence[str] | None = attrs.field(default=None, converter=_paths)
+    patterns: Sequence[str] = attrs.field(default=("*.py",), converter=_names)
+    ignore: Sequence[str] = attrs.field(default=(".*", "__pycache__", "node_modules"), converter=_names)
     debounce: float = 0.05
     _files: Files = attrs.field(init=False, repr=False)
     _stopping: threading.Event = attrs.field(init=False, repr=False, factory=threading.Event)
@@ -179,8 +185,8 @@ class Autoreload:
             raise RestartError(reason)
         atexit.unregister(_wait_for_mending)
         if self._thread is None:
-            self._stopping.clear()
-            self._thread = threading.Thread(target=self._watch, name="autoreload")
+            self._stopping = threading.Event()
+            self._thread = threading.Thread(target=self._watch, args=(self._stopping,), name="autoreload")
             self.bus.own(self._thread)
             self._thread.start()
 
@@ -202,10 +208,10 @@ class Autoreload:
         if event.error is None:
             atexit.unregister(_wait_for_mending)
 
-    def _watch(self) -> None:
+    def _watch(self, stopping: threading.Event) -> None:
         edits = _Edits(lambda text, level: self.bus.log(f"autoreload: {text}", level))
         try:
-            for changed in self._files.batches(self.debounce, self._stopping):
+            for changed in self._files.batches(self.debounce, stopping):
                 if not edits.are_complete(changed):
                     continue
                 self._leave_word()
