@@ -1,34 +1,36 @@
 """
 `run`: a container as the program of a process.
 
-Here alone does typedbus touch the process: its signals, its standard error and
-its exit status.
+Beside the components that a site declares, here alone does typedbus touch the
+process: its signals, its standard error, its exit status, and what takes its place.
 """
 
 from __future__ import annotations
 
 import contextlib
-import faulthandler
 import os
-import signal
 import sys
 import threading
 import traceback
-from collections.abc import Generator
+from collections.abc import Callable
 from typing import Final, NoReturn
 
-from typedbus._bus import Bus
-from typedbus._console import Console, console
+import attrs
+
+from typedbus._console import console
 from typedbus._container import Container
 from typedbus._failures import NotMainThread, StartCancelled, StillRunning
 from typedbus._faults import InvalidContainer
+from typedbus._image import Image
 from typedbus._running import attached
 from typedbus._turns import Limits
+from typedbus.plugins.signals import DEFAULTS, Action, Signals
 
 OK: Final = 0
 NOT_STARTED: Final = 1
 SOFTWARE: Final = 70  # EX_SOFTWARE of sysexits.h
-_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
+# A program that declares no `Signals` keeps those that ask for anything else than the exit as they are.
+_NO_OTHERS: Final = {number: None for number, action in DEFAULTS.items() if action is not Action.EXIT}
 
 
 def run(
@@ -47,7 +49,10 @@ def run(
     SIGTERM ask for the exit, which also breaks off a start; a second one forces
     it: the process ends at once with 128 + the signal's number, and tells where
     every thread was. So does a thread that the bus owns and that does not end,
-    with 70. The signal handlers that were there before are put back.
+    with 70. The signal handlers that were there before are put back. A declared
+    `typedbus.plugins.signals.Signals` takes over in between. `Bus.restart`
+    replaces the process by the same command line, in the directory in which it
+    began, once the bus has exited.
 
     Args:
         container: The one that declares the bus.
@@ -72,11 +77,22 @@ def run(
         print(f"error: {invalid}", file=sys.stderr)
         return NOT_STARTED
     status = OK
-    with console(sys.stderr, bus) as shown, _signals_to(bus, shown):
+    with contextlib.ExitStack() as held:
+        shown = held.enter_context(console(sys.stderr, bus))
+        signals = Signals(bus, actions=_NO_OTHERS, restoring=lambda: shown.restoring)
+        signals.install()
+        held.callback(signals.restore)
+        if bus.replacement is None:
+            bus.replacement = _Anew(Image(), held.close)
+            held.callback(setattr, bus, "replacement", None)
         try:
             bus.start()
         except StartCancelled:
-            bus.request_exit()
+            bus._ask_for_exit()
+        except Exception as error:
+            status = _report(error, NOT_STARTED)
+            # Somebody may have asked for a restart, which this is not to undo.
+            bus._ask_for_exit()
         except BaseException as error:
             status = _report(error, NOT_STARTED)
             bus.request_exit()
@@ -90,30 +106,23 @@ def run(
     return status
 
 
-@contextlib.contextmanager
-def _signals_to(bus: Bus, shown: Console) -> Generator[None, None, None]:
-    """Turn the first SIGINT or SIGTERM into a request to exit, and the second into the end."""
-    caught: list[int] = []
+@attrs.frozen(eq=False)
+class _Anew:
+    """Takes the place of the process of `run` when its bus restarts: the same program, once everything is let go."""
 
-    # A handler interrupts the main thread anywhere, in the middle of a print
-    # too: it only asks, and writes past every buffer.
-    def handle(number: int, frame: object) -> None:
-        name = signal.Signals(number).name
-        if caught:
-            os.write(2, shown.restoring + f"{name} again: ending at once; every thread was here:\n".encode())
-            faulthandler.dump_traceback(2)
-            os._exit(128 + number)
-        caught.append(number)
-        os.write(2, shown.restoring + f"{name}: exiting in order; once more to end at once\n".encode())
-        bus.request_exit()
+    image: Image
+    let_go: Callable[[], None]
 
-    before = {number: signal.signal(number, handle) for number in _SIGNALS}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            # None stands for one that was not set from Python and cannot be put back.
-            signal.signal(number, signal.SIG_DFL if handler is None else handler)
+    def problem(self) -> str | None:
+        """Return why the process cannot be replaced at present."""
+        return self.image.problem()
+
+    def replace(self, failed: BaseException | None, /) -> None:
+        """Tell what failed, let go of the terminal and of the signals, and replace the process."""
+        if failed is not None:
+            _report(failed, SOFTWARE)
+        self.let_go()
+        self.image.replace()
 
 
 def _members(error: BaseException) -> tuple[BaseException, ...]:

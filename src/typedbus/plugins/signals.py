@@ -1,0 +1,343 @@
+"""
+Signals of the operating system: each asks the bus for something.
+
+A handler interrupts the main thread anywhere: in the middle of a print, inside
+a lock, half-way through a start. So it does no work. It leaves a request, which
+the thread in `Bus.block` carries out between two ticks, and what it has to say
+at once it writes past every buffer. An exit and a restart are the exception:
+they are requests to the bus already, and break off a start that nobody else
+could reach.
+
+A second signal that asks for the exit forces it: where the first hangs, nothing
+that this process could wait for is to be trusted. The stacks of all threads are
+what is left to tell.
+
+Handlers belong to the process. They are in force from the start of this
+component, which is the first, to its exit, which is the last: in between the bus
+may stop and start as often as it likes, and a second signal in the middle of a
+stop still finds them. What was there before is put back once. A process that is
+forked off, a worker of `multiprocessing` for example, inherits handlers whose
+bus nobody serves any more: there they stand aside, and a signal does what it did
+before.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import enum
+import faulthandler
+import os
+import signal
+import sys
+import threading
+from collections import deque
+from collections.abc import Callable, Mapping
+from types import FrameType
+from typing import Final, TypeAlias
+
+import attrs
+
+from typedbus._bus import Bus
+from typedbus._channel import Channel, on
+from typedbus._events import Moved
+from typedbus._failures import RestartError
+from typedbus._image import is_daemon
+from typedbus._registry import EXIT, MOVED, START
+from typedbus._states import State
+
+Handler: TypeAlias = Callable[[int, FrameType | None], object] | int | signal.Handlers | None
+
+
+class SignalError(ValueError):
+    """Raised by `Signals` and `channel_of` for what is no signal that can be caught, or no action for one."""
+
+    def __init__(self, given: object, reason: str) -> None:
+        super().__init__(given, reason)
+        self.given = given
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"{self.given!r} {self.reason}"
+
+
+class OffMainThread(RuntimeError):
+    """Raised by the start of `Signals` in another thread than the main one, the only one that may set handlers."""
+
+    def __init__(self, thread: str) -> None:
+        super().__init__(thread)
+        self.thread = thread
+
+    def __str__(self) -> str:
+        return (
+            f"signals are had in the main thread alone, and the bus is started in thread {self.thread!r}; "
+            "start it in the main thread, or declare no Signals"
+        )
+
+
+class Action(enum.Enum):
+    """What is done about a signal."""
+
+    EXIT = "exiting in order"
+    """The bus exits in order; a second signal of this kind ends the process at once."""
+    RESTART = "restarting in order"
+    """The bus exits in order, and the process is replaced by its program anew."""
+    HANG_UP = "hanging up"
+    """A daemon restarts; any other process has lost its terminal and exits, unless `nohup` said that it should not."""
+    GRACEFUL = "graceful"
+    """`Bus.graceful` is called."""
+
+
+DEFAULTS: Final[dict[signal.Signals, Action]] = {signal.SIGTERM: Action.EXIT, signal.SIGINT: Action.EXIT}
+if sys.platform == "win32":
+    # Ctrl-Break, and what the C library makes of a console that is closed.
+    DEFAULTS[signal.SIGBREAK] = Action.EXIT
+else:
+    DEFAULTS[signal.SIGHUP] = Action.HANG_UP
+    DEFAULTS[signal.SIGUSR1] = Action.GRACEFUL
+
+# No process may catch the first two. The others tell of a fault in the very
+# instruction that a handler would go back to.
+_UNCATCHABLE: Final = frozenset({"SIGKILL", "SIGSTOP", "SIGSEGV", "SIGFPE", "SIGBUS", "SIGILL"})
+_CHANNELS: Final = {
+    number: Channel[[], None](number.name) for number in signal.Signals if number.name not in _UNCATCHABLE
+}
+
+
+def channel_of(number: signal.Signals, /) -> Channel[[], None]:
+    """
+    Return the channel that is published when *number* was caught; the same object each time.
+
+    `Signals` has it published by the thread in `Bus.block`, before what is done about the signal.
+
+    Raises:
+        SignalError: It is no signal that can be caught.
+    """
+    channel = _CHANNELS.get(number)
+    if channel is None:
+        raise SignalError(number, "is no signal that can be caught: give one of signal.Signals, as signal.SIGUSR2")
+    return channel
+
+
+@attrs.define(eq=False)
+class _Record:
+    """What is known to all `Signals` of a bus in this process: that an exit was asked for, and of the terminal."""
+
+    restoring: Callable[[], bytes]
+    has_asked: bool = False
+
+
+@attrs.define(eq=False)
+class Signals:
+    """
+    Turns signals into requests to *bus*, from its start to its exit.
+
+    SIGTERM and SIGINT exit it, SIGHUP restarts a daemon and exits any other
+    process, SIGUSR1 is graceful; on Windows SIGTERM, SIGINT and SIGBREAK exit it.
+    Any other signal is caught if an action is given for it, or if somebody
+    listens to its channel when this starts. Under `run` a declared one takes
+    the place of that which `run` has itself, and gives it back at its exit.
+
+    Start and exit are called in the thread of the transition. The start has to be
+    in the main thread; after an exit in another thread a signal that comes does
+    what it did before, and the handlers are put back with the next chance.
+
+    Args:
+        bus: What is asked.
+        actions: What is done about which signal, on top of `DEFAULTS`: an `Action`,
+            or what the thread in `Bus.block` is to call. None leaves a signal as it was.
+        restoring: What puts the terminal in order before something is written to it.
+        set_handler: Sets a handler, and returns the one before.
+        get_handler: Returns the handler of a signal.
+        end: Ends the process at once with a status.
+
+    Raises:
+        SignalError: Something in *actions* is no signal that can be caught, or no action.
+    """
+
+    bus: Bus
+    actions: Mapping[signal.Signals, Action | Callable[[], object] | None] = attrs.field(factory=dict, kw_only=True)
+    restoring: Callable[[], bytes] = attrs.field(default=bytes, kw_only=True)
+    set_handler: Callable[[int, Handler], Handler] = attrs.field(default=signal.signal, kw_only=True)
+    get_handler: Callable[[int], Handler] = attrs.field(default=signal.getsignal, kw_only=True)
+    end: Callable[[int], object] = attrs.field(default=os._exit, kw_only=True)
+    _record: _Record = attrs.field(init=False)
+    _pid: int = attrs.field(init=False, default=0)
+    #: For each signal: what it was set to, and what was there before.
+    _handlers: dict[int, tuple[Handler, Handler]] = attrs.field(init=False, factory=dict)
+    _is_over: bool = attrs.field(init=False, default=False)
+    _untold: deque[str] = attrs.field(init=False, factory=deque)
+
+    def __attrs_post_init__(self) -> None:
+        for number, action in self.actions.items():
+            channel_of(number)
+            if not (action is None or isinstance(action, Action) or callable(action)):
+                raise SignalError(action, f"is no action for {number.name}: give an Action, a callable, or None")
+        self._record = _Record(self.restoring)
+
+    @on(START, priority=5, inline=True)
+    def start(self) -> None:
+        """
+        Install the handlers, unless they are.
+
+        Raises:
+            OffMainThread: The bus is started in another thread.
+            SignalError: The system refuses one of the handlers; those before it are put back.
+        """
+        self.install()
+        self.bus[MOVED].subscribe(self._moved)
+
+    @on(EXIT, inline=True)
+    def exit(self) -> None:
+        """Put back what was there before."""
+        self.bus[MOVED].unsubscribe(self._moved)
+        self.restore()
+
+    def install(self) -> None:
+        """Same as `start`, but for a program that has no use for what is caught in its log, as `run` has none."""
+        if threading.current_thread() is not threading.main_thread():
+            raise OffMainThread(threading.current_thread().name)
+        _put_back()
+        self._is_over = False
+        if self in _installed:
+            return
+        # An exit may be asked for by way of the one and forced by way of the other.
+        below = next((one for one in reversed(_installed) if one.bus is self.bus), None)
+        self._record = _Record(self.restoring) if below is None else below._record
+        self._pid = os.getpid()
+        known = set(self.bus.channels)
+        listened = {
+            number: self._handle
+            for number, channel in _CHANNELS.items()
+            if channel in known and self.bus[channel].subscriptions
+        }
+        _installed.append(self)
+        try:
+            for number, action in {**listened, **self._actions}.items():
+                if action is not None:
+                    self._set(number, self._handle)
+                elif below is not None and number in below._handlers:
+                    self._set(number, below._handlers[number][1])
+        except SignalError:
+            self.restore()
+            raise
+
+    def _set(self, number: signal.Signals, handler: Handler) -> None:
+        handler = _or_default(handler)
+        try:
+            self._handlers[number] = handler, self.set_handler(number, handler)
+        except (OSError, ValueError) as error:
+            raise SignalError(number, f"cannot be caught here ({error}); give None as its action") from error
+
+    def restore(self) -> None:
+        """Same as `exit`, for who called `install`."""
+        self._is_over = True
+        if threading.current_thread() is threading.main_thread():
+            _put_back()
+
+    @property
+    def _actions(self) -> dict[signal.Signals, Action | Callable[[], object] | None]:
+        return {**DEFAULTS, **self.actions}
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        # A daemon was forked on purpose, and its bus is served.
+        if self._is_over or (os.getpid() != self._pid and not is_daemon()):
+            self._pass_on(number, frame)
+            return
+        caught, before = signal.Signals(number), self._handlers[number][1]
+        action = self._actions.get(caught)
+        is_hang_up = action is Action.HANG_UP
+        if is_hang_up:
+            action = Action.RESTART if is_daemon() else Action.EXIT if before != signal.SIG_IGN else None
+        elif action is Action.EXIT:
+            if self._record.has_asked:
+                self._force(caught)
+            # Whoever hangs up may well do it twice: that forces nothing.
+            self._record.has_asked = True
+        if action is Action.EXIT or action is Action.RESTART:
+            once_more = "" if action is Action.RESTART or is_hang_up else "; once more to end at once"
+            self._write(f"{caught.name}: {action.value}{once_more}\n")
+            self._untold.append(f"{caught.name}: {action.value}")
+        refused: RestartError | None = None
+        if action is Action.RESTART:
+            try:
+                self.bus.restart()
+            except RestartError as error:
+                refused = error
+        is_done = action is None or (isinstance(action, Action) and action is not Action.GRACEFUL)
+        if refused is not None or not is_done or self.bus[_CHANNELS[caught]].subscriptions:
+            self.bus.request(_Caught(self, caught, None if is_done else action, refused))
+        if action is Action.EXIT:
+            self.bus.request_exit()
+
+    def _force(self, caught: signal.Signals) -> None:
+        self._write(f"{caught.name} again: ending at once; every thread was here:\n")
+        with contextlib.suppress(OSError, ValueError):
+            faulthandler.dump_traceback(2)
+        self.end(128 + caught)
+
+    def _write(self, text: str) -> None:
+        # A terminal that is gone is no reason for an exception in the middle of anything.
+        with contextlib.suppress(OSError):
+            os.write(2, self._record.restoring() + text.encode())
+
+    def _pass_on(self, number: int, frame: FrameType | None) -> None:
+        """Let a signal do what it did before."""
+        before = _or_default(self._handlers[number][1])
+        if callable(before):
+            before(number, frame)
+        elif before == signal.SIG_DFL:
+            self.set_handler(number, signal.SIG_DFL)
+            signal.raise_signal(number)
+
+    def _moved(self, event: Moved, /) -> None:
+        """Tell the log why the bus stops, before anybody who keeps it has stopped."""
+        while event.after is State.STOPPING and self._untold:
+            self.bus.log(self._untold.popleft())
+
+
+@attrs.frozen(eq=False)
+class _Caught:
+    """What the thread in `Bus.block` is asked to do about a signal."""
+
+    signals: Signals
+    caught: signal.Signals
+    action: Action | Callable[[], object] | None
+    refused: RestartError | None
+
+    def __call__(self) -> None:
+        bus, action = self.signals.bus, self.action
+        if action is not None:
+            bus.log(self.caught.name if callable(action) else f"{self.caught.name}: {action.value}")
+        try:
+            bus[_CHANNELS[self.caught]].publish()
+        finally:
+            # Whatever listeners make of it; what they raise is in the context of what comes now.
+            if self.refused is not None:
+                raise self.refused
+            if callable(action):
+                action()
+            elif action is not None:
+                bus.graceful()
+
+    def __repr__(self) -> str:
+        return self.caught.name
+
+
+#: Those whose handlers are in force, the last one on top; handlers are the process's, and so is this.
+_installed: Final[list[Signals]] = []
+
+
+def _put_back() -> None:
+    """Put back what was there before those that are over, from the top down."""
+    while _installed and _installed[-1]._is_over:
+        over = _installed.pop()
+        for number, (ours, before) in over._handlers.items():
+            # What somebody else has put in the place of ours is not ours to take away.
+            if over.get_handler(number) == ours:
+                over.set_handler(number, _or_default(before))
+        over._handlers.clear()
+
+
+def _or_default(handler: Handler) -> Handler:
+    """Return *handler*, or the system's own for None: one that was not set from Python and cannot be put back."""
+    return signal.SIG_DFL if handler is None else handler
