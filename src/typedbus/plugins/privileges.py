@@ -1,0 +1,290 @@
+"""
+What a process that began as root may do once it has what only root can get.
+
+Ports and files are opened first, so this starts late. The order of the calls is
+what makes it safe: supplementary groups while they may still be set, then the
+group, and the user last, since that takes away the right to the others. A user
+alone would keep root's groups, so the groups of the user always come with it.
+
+What was given up is tried to be had back, and must not be: a process that has
+kept a capability, or runs where ids are not what they seem, is told of at the
+start and not by whoever breaks in. glibc carries such calls out for every
+thread (nptl(7)), so other threads may run already.
+"""
+
+from __future__ import annotations
+
+import errno
+import functools
+import os
+import sys
+from collections.abc import Callable, Generator, Sequence
+from typing import Final
+
+import attrs
+
+from typedbus._bus import Bus
+from typedbus._channel import on
+from typedbus._registry import START
+
+_WARNING: Final = 30
+#: The id that stands for none, -1 as the system writes it.
+_NOBODY: Final = 2**32 - 1
+
+
+class UnknownAccount(LookupError):
+    """
+    Raised for a user or group that this system does not have, or of which too little is known.
+
+    Attributes:
+        kind: "user" or "group".
+        given: What was asked for.
+        reason: What is missing.
+    """
+
+    def __init__(self, kind: str, given: object, reason: str) -> None:
+        super().__init__(kind, given, reason)
+        self.kind = kind
+        self.given = given
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.given!r} {self.reason}"
+
+
+class CannotDrop(PermissionError):
+    """
+    Raised by the start of `Privileges` in a process that may not become what was asked for.
+
+    Attributes:
+        call: What the system refused.
+        wanted: The user and the groups that were asked for.
+        uid: The user that the process runs as.
+    """
+
+    def __init__(self, number: int, call: str, wanted: str, uid: int) -> None:
+        super().__init__(number, os.strerror(number))
+        self.call = call
+        self.wanted = wanted
+        self.uid = uid
+
+    def __reduce__(self) -> tuple[type[CannotDrop], tuple[int | None, str, str, int]]:
+        return type(self), (self.errno, self.call, self.wanted, self.uid)
+
+    def __str__(self) -> str:
+        return (
+            f"the process runs as uid {self.uid} and cannot become {self.wanted}: {self.call}: {self.strerror}; "
+            "start it as root, or as just this user with these groups, or leave Privileges out"
+        )
+
+
+class StillPrivileged(RuntimeError):
+    """
+    Raised by the start of `Privileges` if what was given up is not gone.
+
+    Attributes:
+        reason: What is still there.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return (
+            f"privileges were dropped, and yet {self.reason}; take the capabilities CAP_SETUID and CAP_SETGID from it"
+        )
+
+
+class NoAccounts(NotImplementedError):
+    """Raised for `Privileges` on a system without setuid(2)."""
+
+    def __str__(self) -> str:
+        return "this system has no setuid; leave the component out, and let the service manager run it as another user"
+
+
+@attrs.frozen
+class Identity:
+    """Who a process is to the system: its real, effective and saved ids, and its groups in order."""
+
+    uids: frozenset[int]
+    gids: frozenset[int]
+    groups: tuple[int, ...]
+
+
+if sys.platform == "win32":
+
+    def _missing(*args: object) -> None:
+        raise NoAccounts
+
+    def _identity() -> Identity:
+        raise NoAccounts
+
+    def _entry_of(user: str | int) -> tuple[str | None, int, int | None]:
+        raise NoAccounts
+
+    def _gid_of(group: str | int) -> int:
+        raise NoAccounts
+
+    def _groups_of(user: str, gid: int) -> list[int]:
+        raise NoAccounts
+
+    _setgroups: Callable[[Sequence[int]], None] = _missing
+    _setgid: Callable[[int], None] = _missing
+    _setuid: Callable[[int], None] = _missing
+else:
+    import grp
+    import pwd
+
+    _setgroups: Callable[[Sequence[int]], None] = os.setgroups
+    _setgid: Callable[[int], None] = os.setgid
+    _setuid: Callable[[int], None] = os.setuid
+
+    def _identity() -> Identity:
+        if sys.platform == "darwin":
+            uids, gids = {os.getuid(), os.geteuid()}, {os.getgid(), os.getegid()}
+        else:
+            uids, gids = {*os.getresuid()}, {*os.getresgid()}
+        return Identity(frozenset(uids), frozenset(gids), tuple(sorted(os.getgroups())))
+
+    def _entry_of(user: str | int) -> tuple[str | None, int, int | None]:
+        """Return name, uid and own group of *user*; a number needs no entry."""
+        try:
+            entry = pwd.getpwnam(user) if isinstance(user, str) else pwd.getpwuid(user)
+        except KeyError as error:
+            if isinstance(user, int):
+                return None, user, None
+            raise UnknownAccount("user", user, "is not known to this system; create it, or correct it") from error
+        return entry.pw_name, entry.pw_uid, entry.pw_gid
+
+    def _gid_of(group: str | int) -> int:
+        if not isinstance(group, str):
+            return group
+        try:
+            return grp.getgrnam(group).gr_gid
+        except KeyError as error:
+            raise UnknownAccount("group", group, "is not known to this system; create it, or correct it") from error
+
+    def _groups_of(user: str, gid: int) -> list[int]:
+        return os.getgrouplist(user, gid)
+
+
+@attrs.define(eq=False)
+class Privileges:
+    """
+    Lets the process be another user, from its start to its end.
+
+    Whatever is to be opened by root is opened by what starts before it, and what
+    runs later, a stop, an exit and a restart too, runs as that user. A process
+    that is this user already keeps what it is. Any thread may start it; all
+    threads change.
+
+    Args:
+        bus: Where what is worth knowing is logged.
+        user: Name or uid; None changes none.
+        group: Name or gid; None is the user's own.
+        groups: Supplementary groups, by name or gid; None is those that the user is in,
+            or where another group was given without a user, none.
+        umask: What new files are not to allow, as in 0o027; None changes nothing.
+        identity: What says who the process is.
+        setgroups: What sets the supplementary groups, setgroups(2).
+        setgid: What sets the group, setgid(2).
+        setuid: What sets the user, setuid(2).
+
+    Raises:
+        UnknownAccount: There is no such user or group, or the user has no group and none is given.
+        NoAccounts: The system has no setuid(2).
+    """
+
+    bus: Bus
+    user: str | int | None = attrs.field(kw_only=True, default=None)
+    group: str | int | None = attrs.field(kw_only=True, default=None)
+    groups: Sequence[str | int] | None = attrs.field(kw_only=True, default=None)
+    umask: int | None = attrs.field(kw_only=True, default=None)
+    identity: Callable[[], Identity] = attrs.field(kw_only=True, default=_identity)
+    setgroups: Callable[[Sequence[int]], None] = attrs.field(kw_only=True, default=_setgroups)
+    setgid: Callable[[int], None] = attrs.field(kw_only=True, default=_setgid)
+    setuid: Callable[[int], None] = attrs.field(kw_only=True, default=_setuid)
+    _uid: int | None = attrs.field(init=False, default=None)
+    _gid: int | None = attrs.field(init=False, default=None)
+    _groups: list[int] | None = attrs.field(init=False, default=None)
+
+    def __attrs_post_init__(self) -> None:
+        if isinstance(self.groups, str):
+            raise UnknownAccount("group", self.groups, "is one; give a list of them")
+        given = [("user", self.user), ("group", self.group), *(("group", group) for group in self.groups or ())]
+        for kind, account in given:
+            if isinstance(account, bool) or (isinstance(account, int) and not 0 <= account < _NOBODY):
+                raise UnknownAccount(kind, account, "is neither a name nor an id; give one of these")
+        name = None
+        if self.user is not None:
+            name, self._uid, self._gid = _entry_of(self.user)
+        if self.group is not None:
+            self._gid = _gid_of(self.group)
+        if self._uid is not None and self._gid is None:
+            raise UnknownAccount("user", self.user, "has no entry that says its group; give a group as well")
+        if self.groups is not None:
+            self._groups = [_gid_of(group) for group in self.groups]
+        elif self._gid is not None:
+            self._groups = [self._gid] if name is None else _groups_of(name, self._gid)
+
+    @on(START, priority=80)
+    def start(self) -> None:
+        """
+        Become who was asked for, for good.
+
+        Raises:
+            CannotDrop: The system refuses it, as it does to whoever is not root.
+            StillPrivileged: It could be undone.
+        """
+        if self.umask is not None:
+            os.umask(self.umask)
+        before = self.identity()
+        if 0 not in before.uids and self._is_reached(before):
+            self.bus.log(f"runs as {self._wanted} already")
+            return
+        for call, change in self._calls(self._groups, self._gid, self._uid):
+            try:
+                change()
+            except OSError as error:
+                raise CannotDrop(error.errno or errno.EPERM, call, self._wanted, max(before.uids)) from error
+        now = self.identity()
+        if not self._is_reached(now):
+            raise StillPrivileged(f"the process is {now}, and not {self._wanted}")
+        if 0 in now.uids:
+            self.bus.log("the process stays root; give Privileges a user that may do less", _WARNING)
+            return
+        # One by one, since a capability for one of them is enough. Whoever is as it was before has given nothing up.
+        gids, uids = before.gids - now.gids, before.uids - now.uids
+        for call, change in self._calls(before.groups, min(gids, default=None), min(uids, default=None)):
+            try:
+                change()
+            except OSError:
+                continue
+            raise StillPrivileged(f"{call} with what was before was not refused")
+        self.bus.log(f"runs as {self._wanted}")
+
+    @property
+    def _wanted(self) -> str:
+        asked = (("user", self._uid), ("group", self._gid), ("groups", self._groups))
+        return ", ".join(f"{what} {given}" for what, given in asked if given is not None) or "whoever it is"
+
+    def _is_reached(self, now: Identity) -> bool:
+        uids = now.uids if self._uid is None else frozenset({self._uid})
+        gids = now.gids if self._gid is None else frozenset({self._gid})
+        return (
+            (now.uids, now.gids) == (uids, gids)
+            # One's own group may be among them or not, and a group less is no privilege.
+            and (self._groups is None or {*now.groups} <= {*self._groups, *gids})
+        )
+
+    def _calls(
+        self, groups: Sequence[int] | None, gid: int | None, uid: int | None
+    ) -> Generator[tuple[str, Callable[[], None]]]:
+        """Give the calls that bring this about, in the order in which they are allowed."""
+        if groups is not None:
+            yield "setgroups", functools.partial(self.setgroups, groups)
+        if gid is not None:
+            yield "setgid", functools.partial(self.setgid, gid)
+        if uid is not None:
+            yield "setuid", functools.partial(self.setuid, uid)

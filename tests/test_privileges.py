@@ -1,0 +1,391 @@
+"""Processes that begin as root and go on as somebody else: in which order, and that there is no way back."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import pickle
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+
+import attrs
+import pytest
+
+if sys.platform == "win32":
+    pytest.skip("this system has no setuid", allow_module_level=True)
+
+import grp
+import pwd
+
+from typedbus import LOG, Bus, Component, Container
+from typedbus.plugins.privileges import CannotDrop, Identity, Privileges, StillPrivileged, UnknownAccount
+from typedbus.testing import Recorder, running
+
+ROOT = Identity(frozenset({0}), frozenset({0}), (0, 4))
+
+
+@attrs.define
+class System:
+    """A process to the system's calls: who it is, what was called, and what is refused."""
+
+    now: Identity = ROOT
+    calls: list[tuple[str, object]] = attrs.field(factory=list)
+    refused: dict[str, int] = attrs.field(factory=dict)
+    #: Whether it keeps the right to change, whoever it is.
+    keeps: bool = False
+    #: Calls that do nothing and say nothing.
+    deaf: frozenset[str] = frozenset()
+
+    def privileges(self, bus: Bus, **asked: object) -> Privileges:
+        """Return a component that calls this system."""
+        return Privileges(
+            bus,
+            identity=lambda: self.now,
+            setgroups=self.setgroups,
+            setgid=self.setgid,
+            setuid=self.setuid,
+            **asked,  # type: ignore[arg-type]  # each test gives what fits
+        )
+
+    def setgroups(self, groups: Sequence[int]) -> None:
+        """Set the groups."""
+        self.call("setgroups", list(groups), attrs.evolve(self.now, groups=tuple(groups)))
+
+    def setgid(self, gid: int) -> None:
+        """Set the group."""
+        self.call("setgid", gid, attrs.evolve(self.now, gids=frozenset({gid})))
+
+    def setuid(self, uid: int) -> None:
+        """Set the user."""
+        self.call("setuid", uid, attrs.evolve(self.now, uids=frozenset({uid})))
+
+    def call(self, name: str, argument: object, then: Identity) -> None:
+        """Note the call, and carry it out as far as it is allowed."""
+        self.calls.append((name, argument))
+        number = self.refused.get(name, errno.EPERM if 0 not in self.now.uids and not self.keeps else 0)
+        if number:
+            raise OSError(number, os.strerror(number))
+        if name not in self.deaf:
+            self.now = then
+
+
+@pytest.fixture
+def bus() -> Bus:
+    """Give a bus."""
+    return Bus()
+
+
+@pytest.fixture
+def system() -> System:
+    """Give a system on which this process is root's."""
+    return System()
+
+
+def test_groups_come_before_the_group_and_the_user_last(bus: Bus, system: System) -> None:
+    """Then each is tried to be undone, and is refused."""
+    system.privileges(bus, user=1000, group=100, groups=[5, 6]).start()
+
+    assert system.calls == [
+        ("setgroups", [5, 6]),
+        ("setgid", 100),
+        ("setuid", 1000),
+        ("setgroups", [0, 4]),
+        ("setgid", 0),
+        ("setuid", 0),
+    ]
+    assert system.now == Identity(frozenset({1000}), frozenset({100}), (5, 6))
+
+
+def test_a_user_alone_brings_its_own_groups(bus: Bus, system: System) -> None:
+    """Nothing of root's groups is left to it."""
+    nobody = pwd.getpwnam("nobody")
+    system.privileges(bus, user="nobody").start()
+
+    assert system.calls[:3] == [
+        ("setgroups", os.getgrouplist("nobody", nobody.pw_gid)),
+        ("setgid", nobody.pw_gid),
+        ("setuid", nobody.pw_uid),
+    ]
+
+
+def test_another_group_takes_the_place_of_the_users_own(bus: Bus, system: System) -> None:
+    """The groups that the user is in stay."""
+    system.privileges(bus, user="nobody", group=77).start()
+
+    assert system.calls[:2] == [("setgroups", os.getgrouplist("nobody", 77)), ("setgid", 77)]
+
+
+def test_names_and_ids_are_the_same(bus: Bus, system: System) -> None:
+    """A name is looked up, and an id is taken as it is."""
+    group = grp.getgrall()[-1]
+    other = System()
+    system.privileges(bus, user=pwd.getpwnam("nobody").pw_uid, group=group.gr_gid, groups=[group.gr_gid, 5]).start()
+    other.privileges(bus, user="nobody", group=group.gr_name, groups=[group.gr_name, 5]).start()
+
+    assert system.calls == other.calls
+
+
+@pytest.mark.parametrize(
+    ("asked", "calls"),
+    [
+        ({"group": 100}, [("setgroups", [100]), ("setgid", 100)]),
+        ({"groups": []}, [("setgroups", [])]),
+        ({}, []),
+        ({"user": 0, "group": 0, "groups": []}, [("setgroups", []), ("setgid", 0), ("setuid", 0)]),
+    ],
+)
+def test_who_stays_root_is_warned(
+    bus: Bus, system: System, asked: dict[str, object], calls: list[tuple[str, object]]
+) -> None:
+    """What was asked for is done, and nothing is tried to be undone, since root may."""
+    with Recorder(bus[LOG]) as logged:
+        system.privileges(bus, **asked).start()
+
+    assert system.calls == calls
+    assert [call.args for call in logged.calls] == [
+        ("the process stays root; give Privileges a user that may do less", 30)
+    ]
+
+
+@pytest.mark.parametrize("groups", [(100, 5), (5,), ()])
+def test_who_is_as_asked_already_is_left_alone(bus: Bus, groups: tuple[int, ...]) -> None:
+    """A restart runs as the user: nothing is called, nothing fails, and it is logged."""
+    system = System(Identity(frozenset({1000}), frozenset({100}), groups))
+    with Recorder(bus[LOG]) as logged:
+        system.privileges(bus, user=1000, group=100, groups=[5]).start()
+
+    assert system.calls == []
+    assert [call.args for call in logged.calls] == [("runs as user 1000, group 100, groups [5] already", 20)]
+
+
+def test_a_second_start_changes_nothing(bus: Bus, system: System) -> None:
+    """A bus may be stopped and started again: the process is who it is."""
+    privileges = system.privileges(bus, user=1000, group=100)
+    privileges.start()
+    first = list(system.calls)
+    privileges.start()
+
+    assert system.calls == first
+
+
+@pytest.mark.parametrize(
+    ("uids", "gids", "groups"),
+    [({1000, 1}, {100}, ()), ({1000}, {100, 1}, ()), ({1000}, {100}, (5, 6)), ({1}, {100}, ()), ({1000}, {1}, ())],
+)
+def test_who_is_not_root_cannot_become_somebody_else(
+    bus: Bus, uids: set[int], gids: set[int], groups: tuple[int, ...]
+) -> None:
+    """A saved id or a group more is somebody else: the error names the call, who was asked for and the way out."""
+    system = System(Identity(frozenset(uids), frozenset(gids), groups))
+
+    with pytest.raises(CannotDrop) as refused:
+        system.privileges(bus, user=1000, group=100, groups=[5]).start()
+
+    assert (refused.value.call, refused.value.uid, refused.value.errno) == ("setgroups", max(uids), errno.EPERM)
+    assert str(refused.value) == (
+        f"the process runs as uid {max(uids)} and cannot become user 1000, group 100, groups [5]: "
+        "setgroups: Operation not permitted; "
+        "start it as root, or as just this user with these groups, or leave Privileges out"
+    )
+    assert str(pickle.loads(pickle.dumps(refused.value))) == str(refused.value)
+
+
+@pytest.mark.parametrize("call", ["setgroups", "setgid", "setuid"])
+def test_a_call_that_is_refused_is_named(bus: Bus, call: str) -> None:
+    """Nothing is called after it."""
+    system = System(refused={call: errno.EINVAL})
+
+    with pytest.raises(CannotDrop, match=f"{call}: Invalid argument") as refused:
+        system.privileges(bus, user=1000, group=100).start()
+
+    assert refused.value.call == call
+    assert system.calls[-1][0] == call
+
+
+@pytest.mark.parametrize("call", ["setgroups", "setgid", "setuid"])
+def test_a_call_that_did_nothing_is_told(bus: Bus, call: str) -> None:
+    """It is looked at who the process is, and not only at what the calls say."""
+    system = System(deaf=frozenset({call}))
+
+    with pytest.raises(StillPrivileged, match="the process is Identity.* and not user 1000, group 100"):
+        system.privileges(bus, user=1000, group=100, groups=[]).start()
+
+
+@pytest.mark.parametrize("call", ["setgroups", "setgid", "setuid"])
+def test_a_way_back_is_told(bus: Bus, call: str) -> None:
+    """Whoever kept the right to undo one of the calls does not start."""
+    others = {"setgroups", "setgid", "setuid"} - {call}
+    system = System(keeps=True)
+    # What is refused from the moment on that the user has changed.
+    change = system.setuid
+
+    def setuid(uid: int) -> None:
+        change(uid)
+        system.refused = dict.fromkeys(others, errno.EPERM)
+
+    privileges = Privileges(
+        bus,
+        user=1000,
+        group=100,
+        identity=lambda: system.now,
+        setgroups=system.setgroups,
+        setgid=system.setgid,
+        setuid=setuid,
+    )
+
+    with pytest.raises(StillPrivileged, match=f"yet {call} with what was before was not refused; take the cap"):
+        privileges.start()
+
+
+@pytest.mark.parametrize(
+    ("asked", "text"),
+    [
+        ({"user": "no such user"}, "user 'no such user' is not known to this system; create it, or correct it"),
+        ({"group": "no such"}, "group 'no such' is not known to this system; create it, or correct it"),
+        ({"groups": ["no such"]}, "group 'no such' is not known to this system; create it, or correct it"),
+        ({"user": 3999999999}, "user 3999999999 has no entry that says its group; give a group as well"),
+        ({"user": -1}, "user -1 is neither a name nor an id; give one of these"),
+        ({"group": 2**32 - 1}, "group 4294967295 is neither a name nor an id; give one of these"),
+        ({"groups": [True]}, "group True is neither a name nor an id; give one of these"),
+        ({"groups": "nogroup"}, "group 'nogroup' is one; give a list of them"),
+    ],
+)
+def test_an_account_that_is_none_is_told_at_construction(
+    bus: Bus, system: System, asked: dict[str, object], text: str
+) -> None:
+    """Nothing has been opened by then: the error names it and what to do."""
+    with pytest.raises(UnknownAccount) as refused:
+        system.privileges(bus, **asked)
+
+    assert str(refused.value) == text
+    assert str(pickle.loads(pickle.dumps(refused.value))) == text
+    assert system.calls == []
+
+
+def test_a_umask_is_set_at_each_start(bus: Bus, system: System) -> None:
+    """It is one whoever the process is."""
+    before = os.umask(0o077)
+    try:
+        system.privileges(bus, umask=0o027).start()
+    finally:
+        after = os.umask(before)
+
+    assert after == 0o027
+
+
+def test_no_umask_is_set_unless_asked_for(bus: Bus, system: System) -> None:
+    """What the process was begun with stays."""
+    before = os.umask(0o077)
+    try:
+        system.privileges(bus).start()
+    finally:
+        after = os.umask(before)
+
+    assert after == 0o077
+
+
+def test_a_container_drops_after_what_has_no_priority() -> None:
+    """Whatever opens a port starts before it, though it is declared later."""
+    system = System()
+    seen: list[Identity] = []
+
+    class Server:
+        def start(self) -> None:
+            seen.append(system.now)
+
+    class Site(Container):
+        bus = Component(Bus)
+        privileges = Component(system.privileges, bus.provided, user=1000, group=100)
+        server = Component(Server)
+
+    with running(Site()):
+        assert seen == [ROOT]
+        assert system.now.uids == {1000}
+
+
+PROGRAM = """
+import json, os, sys, threading
+from typedbus import *
+from typedbus.plugins.privileges import Privileges
+
+def status(path):
+    lines = dict(line.split(":", 1) for line in open(path))
+    return [[int(id) for id in lines[name].split()] for name in ("Uid", "Gid", "Groups")]
+
+bus = Bus()
+over = threading.Event()
+threads = [threading.Thread(target=over.wait) for _ in range(2)]
+for thread in threads:
+    thread.start()
+try:
+    privileges = Privileges(bus, {asked})
+    privileges.start()
+    print(json.dumps([status(f"/proc/self/task/{{task}}/status") for task in os.listdir("/proc/self/task")]))
+    privileges.start()
+finally:
+    over.set()
+"""
+as_root = pytest.mark.skipif(
+    sys.platform != "linux" or os.geteuid() != 0, reason="only root becomes somebody else, and Linux tells of threads"
+)
+
+
+def run_python(asked: str, *before: str) -> subprocess.CompletedProcess[str]:
+    """Run a process with threads that drops its privileges as *asked*, by way of the command *before*."""
+    command = [*before, sys.executable, "-c", PROGRAM.format(asked=asked)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+
+@pytest.mark.slow
+@as_root
+@pytest.mark.parametrize(
+    ("asked", "uid", "gid", "groups"),
+    [
+        ("user=65534, group=65533, groups=[7, 8]", 65534, 65533, [7, 8]),
+        pytest.param("user=65534, group=65533", 65534, 65533, None, marks=pytest.mark.exhaustive),
+        pytest.param(
+            "user=3999999999, group=3999999998", 3999999999, 3999999998, [3999999998], marks=pytest.mark.exhaustive
+        ),
+    ],
+)
+def test_a_process_of_roots_becomes_somebody_else_in_every_thread(
+    asked: str, uid: int, gid: int, groups: list[int] | None
+) -> None:
+    """Real, effective, saved and file system ids, the groups too; and a second start is none."""
+    if groups is None:
+        groups = sorted(os.getgrouplist(pwd.getpwuid(uid).pw_name, gid))
+
+    ended = run_python(asked)
+
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert json.loads(ended.stdout) == [[[uid] * 4, [gid] * 4, groups]] * 3
+
+
+@pytest.mark.slow
+@as_root
+@pytest.mark.skipif(shutil.which("setpriv") is None, reason="setpriv is what keeps the capabilities")
+def test_a_process_that_keeps_its_capabilities_is_told() -> None:
+    """It has the ids that were asked for, and could be root again at any time."""
+    ended = run_python("user=65534, group=65534", "setpriv", "--securebits", "+no_setuid_fixup")
+
+    assert (
+        "StillPrivileged: privileges were dropped, and yet setgroups with what was before was not refused"
+        in ended.stderr
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    shutil.which("unshare") is None
+    or subprocess.run(["unshare", "-r", "true"], capture_output=True, check=False).returncode != 0,
+    reason="this user may make no user namespace",
+)
+def test_a_root_that_is_none_is_refused() -> None:
+    """In a namespace in which there is nobody else, the system refuses, and that is said."""
+    ended = run_python("user=65534, group=65534", "unshare", "-r")
+
+    assert ended.returncode == 1
+    assert "CannotDrop: the process runs as uid 0 and cannot become user 65534, group 65534" in ended.stderr
