@@ -21,6 +21,7 @@ from typedbus import (
     Component,
     Container,
     Moved,
+    StartCancelled,
     State,
     running,
 )
@@ -289,3 +290,24 @@ def test_a_graceful_that_fails_on_request_is_told(ask: Callable[[Bus], object]) 
 
     assert [level for _, level in lines] == [40]
     assert "OSError: no settings" in lines[0][0]
+
+
+def test_what_is_requested_while_a_start_is_broken_off_is_not_called_after_the_exit() -> None:
+    """Nobody's graceful is called once it has exited, also if the exit is asked for once more."""
+    bus = Bus()
+    lines = logged(bus)
+    called: list[str] = []
+
+    @bus[STOP].subscribe()
+    def ask() -> None:
+        bus.request(lambda: called.append("late"))
+
+    bus[START].subscribe(bus.request_exit)
+    with pytest.raises(StartCancelled):
+        bus.start()
+    bus.request_exit()
+
+    bus.block()
+
+    assert called == []
+    assert len(lines) == 1

@@ -11,17 +11,19 @@ from __future__ import annotations
 import threading
 import weakref
 from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from typedbus._bound import Subscription
 from typedbus._clock import Clock, SystemClock
-from typedbus._doorbell import Doorbell, MainChannel, Replacement, outlived
+from typedbus._doorbell import Doorbell, MainChannel, Replacement, Waiter, outlived
 from typedbus._events import Exited, Exiting, LifecycleEvent, Moved, RolledBack, Started, Starting, Stopped, Stopping
 from typedbus._failures import LimitError, RestartError, StartCancelled, TransitionError, WaitError
 from typedbus._registry import ASSEMBLE, EXIT, GRACEFUL, MAIN, START, STOP, Registry
 from typedbus._states import State
-from typedbus._transition import Leg, Transition, Waiter
 from typedbus._turns import Limits
-from typedbus._visit import Visit
+
+if TYPE_CHECKING:
+    from typedbus._transition import Leg, Transition
 
 
 class Bus(Registry):
@@ -315,12 +317,13 @@ class Bus(Registry):
         try:
             while True:
                 try:
+                    if self._state is State.EXITED:
+                        break
                     if self._exit_requested:
                         for _ in range(len(self._doorbell.actions)):
                             self._doorbell.act(self.log)
                         self._bring_to(State.EXITED)
-                    if self._state is State.EXITED:
-                        break
+                        continue
                     if self._doorbell.actions:
                         self._doorbell.act(self.log)
                         continue
@@ -370,6 +373,8 @@ class Bus(Registry):
             del problems, failed
 
     def _bring_to(self, goal: State) -> None:
+        from typedbus._transition import Transition  # a program that only publishes does without
+
         with self._lock:
             current = self._current
             if current is None:
@@ -439,8 +444,8 @@ class Bus(Registry):
         if not self._exit_requested:
             self._causes = []
         began = self._clock.now()
-        assembly = Leg(self, current, None, None, is_up=True)
-        starting = Leg(self, current, Starting, Started, is_up=True)
+        assembly = current.leg(self, None, None, is_up=True)
+        starting = current.leg(self, Starting, Started, is_up=True)
         self._started = starting.well
         whole = ("start", self.limits.start, began)
         # Building goes on in one thread, and in this one as long as nothing bounds it.
@@ -465,7 +470,7 @@ class Bus(Registry):
             for subscription in reversed(self[STOP].subscriptions)
             if (owner := id(_owner(subscription))) in has_started or owner not in can_start
         ]
-        leg = Leg(self, current, Stopping, Stopped, is_up=False)
+        leg = current.leg(self, Stopping, Stopped, is_up=False)
         seconds = self.limits.stop
         if is_rollback and self.limits.rollback is not None:
             seconds = self.limits.rollback
@@ -480,7 +485,7 @@ class Bus(Registry):
 
     def _lead_out(self, current: Transition) -> None:
         self._move(State.EXITING)
-        leg = Leg(self, current, Exiting, Exited, is_up=False)
+        leg = current.leg(self, Exiting, Exited, is_up=False)
         exiting = list(reversed(self[EXIT].subscriptions))
         self._visit(leg, exiting, self._workers, self.limits.hook, ("exit", self.limits.exit, self._clock.now()))
         self._exit_requested = False
@@ -500,6 +505,8 @@ class Bus(Registry):
         whole: tuple[str, float | None, float],
     ) -> None:
         """Call the hooks of one leg. The one place where hooks are called."""
+        from typedbus._visit import Visit  # as for transitions
+
         scope, seconds, began = whole
         Visit(
             subscriptions,

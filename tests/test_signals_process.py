@@ -1,0 +1,432 @@
+"""Signals to real programs: each of them in each phase, and what becomes of handlers, forks and restarts."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.slow
+
+PRELUDE = """
+import os, signal, sys, threading
+# Whoever began this may have it ignored, as shells do in the background.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from typedbus import *
+from typedbus.plugins.signals import *
+
+NUMBERS = [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1]
+before = [signal.getsignal(number) for number in NUMBERS]
+
+
+def say(text):
+    os.write(1, f"{text}\\n".encode())
+
+
+def hang_here(where):
+    say(f"in {where}")
+    # In turns, since a signal that comes just before a thread falls asleep does not wake it.
+    while True:
+        threading.Event().wait(0.05)
+
+
+def pause(where):
+    say(f"in {where}")
+    sys.stdin.readline()
+
+
+class Part:
+    def __init__(self, bus: Bus) -> None:
+        self.bus = bus
+
+    def graceful(self) -> None:
+        say("graceful")
+
+"""
+
+SITE = """
+class Phased(Part):
+    is_ready = False
+
+    def start(self) -> None:
+        {start}
+
+    def stop(self) -> None:
+        {stop}
+        say("stops")
+
+    def exit(self) -> None:
+        {exit}
+
+    def main(self) -> None:
+        # Its first tick is when start() has returned.
+        if not self.is_ready:
+            self.is_ready = True
+            say("ready")
+
+class Site(Container):
+    bus = Component(Bus)
+    signals = Component(Signals, bus.provided)
+    part = Component(Phased, bus.provided)
+
+status = run(Site)
+say("restored" if [signal.getsignal(number) for number in NUMBERS] == before else "not restored")
+raise SystemExit(status)
+"""
+
+
+class Program:
+    """A program in a process of its own, with its lines."""
+
+    def __init__(self, path: Path, source: str, *options: str, cwd: Path | None = None) -> None:
+        path.write_text(PRELUDE + textwrap.dedent(source), encoding="utf-8")
+        self.child = subprocess.Popen(
+            [sys.executable, *options, str(path)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            cwd=cwd,
+            start_new_session=True,
+        )
+        self.lines: list[str] = []
+
+    def reach(self, text: str) -> None:
+        """Read until a line has *text* in it."""
+        assert self.child.stdout is not None
+        for line in self.child.stdout:
+            self.lines.append(line.rstrip())
+            if text in line:
+                return
+        raise AssertionError(f"{text!r} never came:\n{self.output}")
+
+    def send(self, number: signal.Signals) -> None:
+        """Send it a signal."""
+        self.child.send_signal(number)
+
+    def go_on(self) -> None:
+        """Let it go on from a pause."""
+        assert self.child.stdin is not None
+        self.child.stdin.write("\n")
+        self.child.stdin.flush()
+
+    def end(self) -> int:
+        """Read to the end and return the exit status."""
+        assert self.child.stdout is not None
+        self.lines.extend(line.rstrip() for line in self.child.stdout)
+        return self.child.wait(60)
+
+    @property
+    def output(self) -> str:
+        """Everything that was read."""
+        return "\n".join(self.lines)
+
+
+@pytest.fixture
+def begin(tmp_path: Path) -> Iterator[Callable[..., Program]]:
+    """Begin programs of this source; none of them outlives the test."""
+    programs: list[Program] = []
+
+    def begin_program(source: str, *options: str, cwd: Path | None = None) -> Program:
+        programs.append(Program(tmp_path / f"program{len(programs)}.py", source, *options, cwd=cwd))
+        return programs[-1]
+
+    yield begin_program
+    for program in programs:
+        program.child.kill()
+        program.child.communicate()
+
+
+def site(**hooks: str) -> str:
+    """Return a site whose part does *hooks* in the hooks of these names, and nothing in the others."""
+    return SITE.format(**({"start": "pass", "stop": "pass", "exit": "pass"} | hooks))
+
+
+TERM, INT, HUP, USR1 = signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1
+QUICK = {
+    (TERM, "starting"),
+    (USR1, "starting"),
+    (INT, "started"),
+    (HUP, "started"),
+    (USR1, "started"),
+    (TERM, "stopping"),
+    (INT, "hangs in start"),
+    (HUP, "hangs in stop"),
+    (USR1, "hangs in exit"),
+}
+MATRIX = [
+    pytest.param(
+        number,
+        phase,
+        id=f"{number.name}-{phase}",
+        marks=[] if (number, phase) in QUICK else [pytest.mark.exhaustive],
+    )
+    for number in (TERM, INT, HUP, USR1)
+    for phase in ("starting", "started", "stopping", "hangs in start", "hangs in stop", "hangs in exit")
+]
+
+
+@pytest.mark.parametrize(("number", "phase"), MATRIX)
+def test_each_signal_in_each_phase(begin: Callable[..., Program], number: signal.Signals, phase: str) -> None:
+    """It exits in order with 0 and puts the handlers back; where a hook hangs, a second one forces with 128 + n."""
+    asks = number is not USR1
+    if phase == "starting":
+        program = begin(site(start="pause('start')"))
+        program.reach("in start")
+        program.send(number)
+        program.go_on()
+        if not asks:
+            program.reach("graceful")
+            program.send(TERM)
+    elif phase == "started":
+        program = begin(site())
+        program.reach("ready")
+        program.send(number)
+        if not asks:
+            program.reach("graceful")
+            program.send(TERM)
+    elif phase == "stopping":
+        program = begin(site(start="self.bus.request_exit()", stop="pause('stop')"))
+        program.reach("in stop")
+        program.send(number)
+        program.go_on()
+    else:
+        hook = phase.split()[-1]
+        program = begin(site(**{hook: f"hang_here('{hook}')"}))
+        if hook != "start":
+            program.reach("ready")
+            program.send(number if asks else TERM)
+        program.reach(f"in {hook}")
+        # What is no exit, or no second one, changes nothing.
+        program.send(number if hook == "start" else USR1)
+        if asks and hook == "start":
+            program.reach(f"{number.name}: exiting in order")
+        if number in (HUP, USR1) and (hook == "start" or number is HUP):
+            program.send(TERM)
+            program.reach("SIGTERM: exiting in order")
+        program.send(TERM)
+
+        assert program.end() == 128 + TERM, program.output
+        assert "SIGTERM again: ending at once; every thread was here:" in program.lines
+        assert "in hang_here" in program.output
+        assert "restored" not in program.output
+        return
+
+    assert program.end() == 0, program.output
+    assert program.lines[-1] == "restored"
+    assert "bus      EXITED" in program.lines
+    assert ("graceful" in program.lines) == (number is USR1 and phase != "stopping")
+    assert (f"log      {number.name}: exiting in order" in program.lines) == (asks and phase != "stopping")
+    assert "stops" in program.lines
+    assert "Traceback" not in program.output
+
+
+def test_a_second_signal_forces_when_the_component_is_gone(begin: Callable[..., Program]) -> None:
+    """run() knows of what its component caught: while owned threads are waited for a second one forces."""
+    program = begin("""
+        class Owning(Part):
+            def start(self) -> None:
+                thread = threading.Thread(target=self.last, daemon=True)
+                self.bus.own(thread)
+                thread.start()
+
+            def last(self) -> None:
+                self.bus.wait(State.EXITED)
+                say("all have exited")
+                hang_here("thread")
+
+        class Site(Container):
+            bus = Component(Bus)
+            signals = Component(Signals, bus.provided)
+            part = Component(Owning, bus.provided).on(MAIN.calls(lambda part: signal.raise_signal(signal.SIGTERM)))
+
+        raise SystemExit(run(Site))
+    """)
+    program.reach("in thread")
+
+    program.send(TERM)
+
+    assert program.end() == 128 + TERM
+    assert "SIGTERM again: ending at once; every thread was here:" in program.lines
+
+
+def test_a_forked_child_dies_of_a_signal_as_ever(begin: Callable[..., Program]) -> None:
+    """A child inherits handlers whose bus nobody serves: they stand aside, and the parent goes on."""
+    program = begin("""
+        class Forking(Part):
+            def start(self) -> None:
+                child = os.fork()
+                if not child:
+                    hang_here("child")
+                say(f"child {child}")
+                self.child = child
+
+            def main(self) -> None:
+                _, status = os.waitpid(self.child, 0)
+                say(f"died of {os.WTERMSIG(status)}")
+                self.bus.request_exit()
+
+        class Site(Container):
+            bus = Component(Bus)
+            signals = Component(Signals, bus.provided)
+            part = Component(Forking, bus.provided)
+
+        raise SystemExit(run(Site))
+    """)
+    for text in ("in child", "child "):
+        if not any(line.startswith("child ") for line in program.lines) or "in child" not in program.lines:
+            program.reach(text)
+    child = int(next(line for line in program.lines if line.startswith("child ")).split()[1])
+
+    os.kill(child, TERM)
+
+    assert program.end() == 0
+    assert f"died of {TERM:d}" in program.lines
+
+
+def test_a_bare_bus_needs_no_container(begin: Callable[..., Program]) -> None:
+    """Its hooks are subscribed by hand; the process ends in order, with the handlers put back."""
+    program = begin("""
+        bus = Bus()
+        signals = Signals(bus, actions={signal.SIGUSR2: lambda: say("second")})
+        bus[START].subscribe(signals.start, priority=5)
+        bus[EXIT].subscribe(signals.exit, priority=5)
+        bus[GRACEFUL].subscribe(lambda: say("graceful"))
+        bus.start()
+        say("ready")
+        bus.block()
+        say("restored" if [signal.getsignal(number) for number in NUMBERS] == before else "not restored")
+    """)
+    program.reach("ready")
+    program.send(USR1)
+    program.reach("graceful")
+    program.send(signal.SIGUSR2)
+    program.reach("second")
+
+    program.send(TERM)
+
+    assert program.end() == 0
+    assert program.lines[-2:] == ["SIGTERM: exiting in order; once more to end at once", "restored"]
+
+
+AGAIN = """
+from typedbus._image import mark_daemon
+
+class Serving(Part):
+    said = False
+
+    def main(self) -> None:
+        # Its first tick is when start() has returned.
+        if not self.said:
+            self.said = True
+            say(f"{{os.getpid()}} serves")
+
+class Site(Container):
+    bus = Component(Bus)
+    signals = Component(Signals, bus.provided)
+    part = Component(Serving, bus.provided).on(STOP.calls(lambda part: {stop}))
+
+mark_daemon()
+raise SystemExit(run(Site))
+"""
+
+
+def test_a_daemon_is_restarted_again_and_again(begin: Callable[..., Program]) -> None:
+    """SIGHUP replaces it by the same command line under the same pid; its successor catches signals as it did."""
+    program = begin(AGAIN.format(stop="None"), "-X", "dev", "-W", "ignore")
+    for _ in range(3):
+        program.reach(f"{program.child.pid} serves")
+        program.send(HUP)
+    program.reach(f"{program.child.pid} serves")
+
+    program.send(TERM)
+
+    assert program.end() == 0
+    assert program.lines.count("log      SIGHUP: restarting in order") == 3
+    assert program.lines.count("bus      EXITED") == 4
+
+
+def test_what_failed_before_a_restart_is_told(begin: Callable[..., Program]) -> None:
+    """A stop that fails keeps nobody from the restart, and its traceback is on stderr before it."""
+    program = begin(AGAIN.format(stop="1 / 0"))
+    program.reach("serves")
+    program.send(HUP)
+    program.reach("serves")
+
+    assert "ZeroDivisionError: division by zero" in program.output
+    program.send(TERM)
+    assert program.end() == 70
+
+
+def test_an_exit_in_the_middle_of_a_restart_wins(begin: Callable[..., Program]) -> None:
+    """SIGTERM while it stops for a restart ends the process, in order and without force."""
+    program = begin(AGAIN.format(stop="pause('stop')"))
+    program.reach("serves")
+    program.send(HUP)
+    program.reach("in stop")
+
+    program.send(TERM)
+    program.go_on()
+
+    assert program.end() == 0
+    assert program.output.count("serves") == 1
+    assert "SIGTERM: exiting in order; once more to end at once" in program.lines
+
+
+def test_a_restart_that_cannot_be_is_told_and_the_process_goes_on(
+    begin: Callable[..., Program], tmp_path: Path
+) -> None:
+    """The directory in which it began is gone: nothing is stopped for that."""
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    program = begin(
+        f"""
+        from typedbus import process  # which notes where it began
+
+        class Site(Container):
+            bus = Component(Bus)
+            part = Component(Part, bus.provided).on(MAIN.calls(lambda part: part.bus.request(part.bus.restart)))
+        site = Site()
+        site.bus().subscribe(LOG, lambda message, level: site.bus().request_exit())
+        os.rmdir({str(gone)!r})
+        raise SystemExit(run(site))
+    """,
+        cwd=gone,
+    )
+
+    assert program.end() == 0
+    assert f"its directory {gone} is gone; put it back, or start the program anew elsewhere" in program.output
+
+
+def test_a_restart_during_a_start_breaks_it_off(begin: Callable[..., Program]) -> None:
+    """What had started is stopped, and the program begins anew."""
+    program = begin("""
+        class Once(Part):
+            def start(self) -> None:
+                if os.environ.setdefault("ONCE", "") == "":
+                    os.environ["ONCE"] = "done"
+                    self.bus.restart()
+                    say("broken off")
+
+        class Last(Part):
+            def start(self) -> None:
+                say(f"{os.getpid()} starts to the end")
+                self.bus.request_exit()
+
+        class Site(Container):
+            bus = Component(Bus)
+            once = Component(Once, bus.provided)
+            last = Component(Last, bus.provided)
+
+        raise SystemExit(run(Site))
+    """)
+
+    assert program.end() == 0
+    assert program.output.count("broken off") == 1
+    assert program.lines.count(f"{program.child.pid} starts to the end") == 1
