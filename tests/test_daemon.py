@@ -376,31 +376,38 @@ def test_a_daemon_that_was_killed_is_followed_by_the_next(begin: Begin) -> None:
 
 
 @pytest.mark.slow
-def test_a_daemon_that_is_replaced_stays_what_it_is(begin: Begin) -> None:
+@pytest.mark.parametrize("signals", [False, True], ids=["asked", "signalled"])
+def test_a_daemon_that_is_restarted_stays_what_it_is(begin: Begin, signals: bool) -> None:
     """The program starts anew in the same process, which neither forks again nor opens its streams again."""
     command = begin(
         """
-        def again(part):
-            say(f"pid {os.getpid()}")
-            if "again" not in sys.argv:
-                os.execv(sys.executable, [*sys.orig_argv, "again"])
-            os.write(2, b"the same stream\\n")
+        from typedbus.plugins.signals import Signals
+
+        def restart(part):
+            say(f"runs in {os.getpid()}")
+            if os.read(GOING_ON, 1) == b".":
+                os.kill(os.getpid(), signal.SIGHUP) if SIGNALS else part.bus.restart()
 
         class Site(Site):
-            part = Component(Part, Site.bus.provided).on(MAIN.calls(again))
+            signals = Component(Signals, Site.bus.provided)
+            part = Component(Part, Site.bus.provided).on(MAIN.calls(restart))
 
         raise SystemExit(run(Site))
-        """
+        """.replace("SIGNALS", str(signals))
     )
     assert command.end()[0] == 0
+    first = command.reach("runs in")
 
-    first, second = command.reach("pid"), command.reach("pid")
+    command.go_on()
+    second = command.reach("runs in")
 
     assert first == second == str(command.pid)
     os.kill(int(first), signal.SIGTERM)
-    assert "started" not in command.rest()
+    os.write(command.going_on, b"!")
+    assert command.rest() == ""
+    assert not (command.folder / "site.pid").exists()
     assert command.told("err").count("goes on as daemon") == 1
-    assert "the same stream" in command.told("err")
+    assert command.told("err").count("bus      STARTED") == 2
 
 
 @pytest.mark.slow

@@ -156,6 +156,8 @@ else:
                     # Whatever it is: no second process is to go on with the program.
                     know.write(b"-%d" % (getattr(error, "errno", None) or errno.EIO))
                     os._exit(NOT_STARTED)
+                # Before a signal may come: handlers ask whether this is a daemon, or a child that is not meant.
+                mark_daemon()
                 return os.dup(tell.fileno())
             finally:
                 signal.pthread_sigmask(signal.SIG_SETMASK, mask)
@@ -301,7 +303,6 @@ class Daemon:
             self._outcome = _fork_twice(self.fork)
             for number, file in enumerate(streams):
                 os.dup2(file.fileno(), number)
-        mark_daemon()
         self.bus[MOVED].subscribe(self._hear_of_a_state)
         self.bus[FAILED].subscribe(self._hear_of_a_failure)
         self.bus[ROLLED_BACK].subscribe(self._hear_of_a_rollback)
