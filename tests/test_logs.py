@@ -10,6 +10,7 @@ import pickle
 import subprocess
 import sys
 import textwrap
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -399,6 +400,22 @@ def test_what_is_kept_is_put_into_words_at_once(log: logging.Logger, tmp_path: P
     logs.start()
 
     assert lines_of(path) == ["left: ['mugs', 'tea']"]
+    bus.exit()
+
+
+def test_any_thread_may_write_to_the_file(log: logging.Logger, tmp_path: Path) -> None:
+    """Opening it keeps nobody else out."""
+    path = tmp_path / "site.log"
+    bus = Bus()
+    on_a_bus(bus, Logging(bus, logger=log.name, file=path, formatter=PLAIN))
+    bus.start()
+    thread = threading.Thread(target=bus.log, args=["from elsewhere"], daemon=True)
+
+    thread.start()
+    thread.join(30)
+
+    assert not thread.is_alive()
+    assert lines_of(path)[-1] == "from elsewhere"
     bus.exit()
 
 

@@ -1,0 +1,46 @@
+"""Wrong uses of logging, systemd and health; a marked line is an error for both checkers."""
+
+from typedbus import Bus, Component, Container, on
+from typedbus.plugins.health import ALIVE, READY, Check, Health
+from typedbus.plugins.logs import Logging
+from typedbus.plugins.systemd import Systemd, activated
+
+
+class Database:
+    @on(READY)  # E
+    def says_nothing(self) -> None: ...
+
+    @on(READY)  # E
+    def says_a_bool(self) -> bool:
+        return True
+
+    @on(ALIVE)  # E
+    def demands_something(self, least: int) -> Check:
+        return Check(least > 0)
+
+    @on(READY)  # E
+    async def answers_later(self) -> Check:
+        return Check(True)
+
+
+class Site(Container):
+    bus = Component(Bus)
+    unbound = Component(Logging, bus)  # E
+    positional = Component(Logging, bus.provided, "site")  # E
+    numbered = Component(Logging, bus.provided, file=1)  # E
+    misspelt = Component(Logging, bus.provided, fiel="site.log")  # E
+    nowhere = Component(Systemd)  # E
+    numbers = Component(Systemd, bus.provided, environ={"NOTIFY_SOCKET": 1})  # E
+    seconds = Component(Health, bus.provided, limit="1 s")  # E
+    unlimited = Component(Health, bus.provided, limit=None)  # E
+    misfit = Component(Logging, bus.provided).on(READY.calls(Logging.start))  # E
+
+
+def use(bus: Bus, health: Health) -> None:
+    bus[READY].subscribe(lambda: "well")  # E
+    Check()  # E
+    Check("well")  # E
+    health.ready().checks[0].is_ok = True  # E
+    health.ready()["is_ok"]  # E
+    activated(1)  # E
+    Logging(bus).say("hello")  # E
