@@ -56,7 +56,7 @@ def what_a_bus_does_not_take(bus: Bus) -> None:
     bus.block(interval="0.1")  # E
     bus.own(print)  # E
     bus.own(threading)  # E
-    bus.restart()  # E
+    bus.reload()  # E
     bus.state = State.STARTED  # E
     bus.state()  # E
 
