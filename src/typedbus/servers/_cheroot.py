@@ -1,0 +1,309 @@
+"""
+A server of WSGI applications, on cheroot.
+
+HTTP and WSGI are cheroot's: it parses requests and writes responses. Who
+connects, waits, is given to a thread and is let go is decided here, since
+cheroot's own loop notices a stop after half a second, closes connections whose
+request has arrived but was not read, resets those that wait to be accepted, and
+joins a thread that hangs for ever.
+
+One thread looks after every connection on which nothing happens; one on which
+something has arrived is given to one of *threads*, which gives it back after
+the response. The loop sleeps until a connection, a thread or `drain` wakes it.
+"""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import errno
+import logging
+import os
+import queue
+import selectors
+import socket
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from typing import Any, Final, Protocol
+from wsgiref.types import WSGIApplication
+
+import attrs
+
+from typedbus._bus import Bus
+from typedbus.servers._contract import FIRST, NEXT, NoServer
+from typedbus.servers.binding import BACKLOG
+
+try:
+    import cheroot.makefile
+    import cheroot.wsgi
+except ModuleNotFoundError as missing:
+    raise NoServer("typedbus.servers.wsgi", "cheroot", "wsgi") from missing
+
+#: How long a client may take to end a connection that we have ended, in seconds; closed at once, what it still sends
+#: would be answered with a reset, and a reset makes its system drop the response (RFC 9112, section 9.6).
+LINGERING: Final = 1.0
+#: What accept(2) says when there is no room for another connection at present.
+_FULL: Final = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
+_PAUSE: Final = 1.0
+_PIECE: Final = 1 << 16
+_LARGEST_HEADER: Final = 1 << 16
+
+
+class _Connection(Protocol):
+    """What is used of `cheroot.server.HTTPConnection`, which is untyped."""
+
+    socket: socket.socket
+    rfile: Any
+    remote_addr: str | None
+    remote_port: int | None
+
+    def communicate(self) -> bool: ...
+
+    def close(self) -> None: ...
+
+
+class _HTTP(cheroot.wsgi.Server):
+    """What cheroot's connections ask their server for."""
+
+    def __init__(self, app: WSGIApplication, log: Callable[[str, int], None], timeout: float) -> None:
+        super().__init__(("0.0.0.0", 0), app)  # noqa: S104  # neither is bound, and `serve` says the real one
+        self.timeout = int(timeout)  # for headers alone; sockets have their own
+        self.software = self.version
+        self.max_request_header_size = _LARGEST_HEADER
+        self.log = log
+        self.is_stopping = False
+
+    @property
+    def can_add_keepalive_connection(self) -> bool:
+        """Whether a response may leave its connection open."""
+        return not self.is_stopping
+
+    def error_log(self, msg: str = "", level: int = logging.INFO, traceback: bool = False) -> None:  # noqa: FBT002  # cheroot's
+        self.log(f"{msg}\n{_traceback()}" if traceback else msg, level)
+
+    def clear_stats(self) -> None:
+        # cheroot's would keep this server for ever, in a table of its own in `logging`.
+        self.stats = {"Enabled": False, "Worker Threads": {}}
+
+
+def _traceback() -> str:
+    return traceback.format_exc().rstrip()
+
+
+@attrs.define(eq=False)
+class _Waiting:
+    """Since when a connection has been silent, and whether it has never been anything else."""
+
+    since: float
+    is_new: bool
+
+
+class Loop:
+    """One run of a WSGI server; keeps the contract `Serves`."""
+
+    def __init__(self, bus: Bus, app: WSGIApplication, threads: int, timeout: float) -> None:
+        self._bus = bus
+        self._http = _HTTP(app, bus.log, timeout)
+        self._threads = [threading.Thread(target=self._respond, name=f"wsgi {i}", daemon=True) for i in range(threads)]
+        self._timeout = timeout
+        self._selector = selectors.DefaultSelector()
+        self._woken, self._waker = socket.socketpair()
+        self._woken.settimeout(0.0)
+        self._waker.settimeout(0.0)
+        self._work: queue.SimpleQueue[_Connection | None] = queue.SimpleQueue()
+        #: Connections after a response, and whether they stay open: from the threads to the loop.
+        self._back: collections.deque[tuple[_Connection, bool]] = collections.deque()
+        # The loop's alone, as all below. Both dicts are in order of time, as dicts are that are only added to.
+        self._given: set[_Connection] = set()
+        self._waiting: dict[_Connection, _Waiting] = {}
+        self._lingering: dict[_Connection, float] = {}
+        #: When to accept again, if there was no room for another connection.
+        self._resume: float | None = None
+        self._seconds: float | None = None
+        #: From when to when a drain goes, once it has begun.
+        self._draining: tuple[float, float] | None = None
+        self._has_ended = False
+
+    def drain(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._wake()
+
+    def serve(self, listening: socket.socket, ready: Callable[[], None]) -> int:
+        name = listening.getsockname()
+        self._http.bind_addr = name[:2] if isinstance(name, tuple) else os.fsdecode(name)
+        try:
+            for thread in self._threads:
+                self._bus.own(thread)
+                thread.start()
+            self._selector.register(listening, selectors.EVENT_READ)
+            self._selector.register(self._woken, selectors.EVENT_READ)
+            ready()
+            return self._go_round(listening, over_network=isinstance(name, tuple))
+        finally:
+            self._has_ended = True
+            for connection in [*self._waiting, *self._lingering, *(back for back, _ in self._back)]:
+                _close(connection)
+            for connection in self._given:
+                # Its thread is at work, and closes it as soon as the application returns.
+                with contextlib.suppress(OSError):
+                    connection.socket.shutdown(socket.SHUT_RDWR)
+            for _ in self._threads:
+                self._work.put(None)
+            if not self._given:
+                for thread in self._threads:
+                    thread.join()
+            self._selector.close()
+            self._woken.close()
+            self._waker.close()
+
+    def _go_round(self, listening: socket.socket, *, over_network: bool) -> int:
+        """Serve until a drain is over, and return how many requests were in the middle then."""
+        is_listening = True
+        while True:
+            now = time.monotonic()
+            if self._seconds is not None and self._draining is None:
+                self._http.is_stopping = True
+                self._draining = (now, now + self._seconds)
+                self._accept(listening)
+            self._take_back(now)
+            due = self._close_silent(now)
+            if self._resume is not None and now >= self._resume:
+                self._resume = None
+                self._selector.register(listening, selectors.EVENT_READ)
+            if self._resume is not None:
+                due.append(self._resume)
+            if self._draining is not None:
+                began, end = self._draining
+                is_quiet = not (self._given or self._waiting or self._lingering)
+                # The last packet of a handshake may still be on the wire. On one machine there is no such between.
+                if is_listening and (is_quiet or not over_network or now >= min(began + NEXT, end)):
+                    self._accept(listening)
+                    if self._resume is None:
+                        self._selector.unregister(listening)
+                    is_listening, self._resume = False, None
+                    listening.close()
+                    continue
+                if is_quiet or now >= end:
+                    return len(self._given)
+                due.append(min(began + NEXT, end) if is_listening else end)
+            for key, _ in self._selector.select(max(0.0, min(due) - now) if due else None):
+                if key.fileobj is listening:
+                    self._accept(listening)
+                elif key.fileobj is self._woken:
+                    self._woken.recv(_PIECE)
+                elif key.data in self._lingering:
+                    try:
+                        is_over = not key.data.socket.recv(_PIECE)
+                    except OSError as error:
+                        is_over = not isinstance(error, BlockingIOError)
+                    if is_over:
+                        self._let_go(key.data)
+                else:
+                    del self._waiting[key.data]
+                    self._selector.unregister(key.fileobj)
+                    self._give(key.data)
+
+    def _accept(self, listening: socket.socket) -> None:
+        """Accept who waits; what is silent costs no thread, so it is looked after here first."""
+        for _ in range(BACKLOG):
+            try:
+                accepted, peer = listening.accept()
+            except BlockingIOError:
+                return
+            except ConnectionError:
+                continue  # the client has gone
+            except OSError as error:
+                if error.errno not in _FULL:
+                    raise
+                self._bus.log(f"no room for another connection: {error}", logging.ERROR)
+                if self._resume is None:
+                    self._selector.unregister(listening)
+                self._resume = time.monotonic() + _PAUSE
+                return
+            accepted.settimeout(self._timeout)
+            connection: _Connection = self._http.ConnectionClass(self._http, accepted, cheroot.makefile.MakeFile)
+            if isinstance(peer, tuple):
+                connection.remote_addr, connection.remote_port = peer[:2]
+            self._waiting[connection] = _Waiting(time.monotonic(), is_new=True)
+            self._selector.register(accepted, selectors.EVENT_READ, connection)
+
+    def _give(self, connection: _Connection) -> None:
+        self._given.add(connection)
+        self._work.put(connection)
+
+    def _take_back(self, now: float) -> None:
+        while self._back:
+            connection, stays_open = self._back.popleft()
+            self._given.discard(connection)
+            if stays_open and connection.rfile.has_data():
+                self._give(connection)
+            elif stays_open:
+                self._waiting[connection] = _Waiting(now, is_new=False)
+                self._selector.register(connection.socket, selectors.EVENT_READ, connection)
+            else:
+                try:
+                    connection.socket.shutdown(socket.SHUT_WR)
+                except OSError:
+                    _close(connection)
+                    continue
+                connection.socket.settimeout(0.0)
+                self._lingering[connection] = now + LINGERING
+                self._selector.register(connection.socket, selectors.EVENT_READ, connection)
+
+    def _close_silent(self, now: float) -> list[float]:
+        """Close what has been silent for too long, and return when it is time for the next."""
+        due, over = [], []
+        for connection, waiting in self._waiting.items():
+            until = waiting.since + self._timeout
+            if self._draining is not None:
+                began, end = self._draining
+                until = min(end, waiting.since + FIRST if waiting.is_new else max(waiting.since, began) + NEXT)
+            if until <= now:
+                over.append(connection)
+                continue
+            due.append(until)
+            if self._draining is None:
+                break
+        for connection, until in self._lingering.items():
+            if until > now:
+                due.append(until)
+                break
+            over.append(connection)
+        for connection in over:
+            self._let_go(connection)
+        return due
+
+    def _let_go(self, connection: _Connection) -> None:
+        self._waiting.pop(connection, None)
+        self._lingering.pop(connection, None)
+        self._selector.unregister(connection.socket)
+        _close(connection)
+
+    def _respond(self) -> None:
+        """Answer what the loop gives, in one of the threads."""
+        while (connection := self._work.get()) is not None:
+            stays_open = False
+            try:
+                stays_open = connection.communicate()
+            except Exception as error:
+                self._http.error_log(repr(error), logging.ERROR, traceback=True)
+            except BaseException as leaving:
+                # The application calls sys.exit(): whoever blocks on the bus ends with it, after the other requests.
+                self._bus.request_exit(leaving)
+            self._back.append((connection, stays_open))
+            self._wake()
+            if self._has_ended:
+                _close(connection)
+
+    def _wake(self) -> None:
+        # Full: it will wake anyway. Closed: nobody is left to be woken.
+        with contextlib.suppress(OSError):
+            self._waker.send(b"\0")
+
+
+def _close(connection: _Connection) -> None:
+    # The other end may have closed it first, in ways of its own.
+    with contextlib.suppress(OSError):
+        connection.close()

@@ -1,0 +1,76 @@
+"""What an ASGI application is, and what becomes of its lifespan."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any, Protocol
+
+
+class ASGIApp(Protocol):
+    """
+    An ASGI application.
+
+    Its parameters are anything, since frameworks give the same three different
+    types: mappings, dicts of known keys, classes of their own.
+    """
+
+    def __call__(self, scope: Any, receive: Any, send: Any, /) -> Awaitable[None]:
+        """Answer one connection, or go through the lifespan of the server."""
+        ...
+
+
+class LifespanError(RuntimeError):
+    """
+    Raised by start, or by stop, where the application says that it could not start, or not stop.
+
+    Attributes:
+        phase: ``startup`` or ``shutdown``.
+        message: What the application said.
+    """
+
+    def __init__(self, phase: str, message: str) -> None:
+        super().__init__(phase, message)
+        self.phase = phase
+        self.message = message
+
+    def __str__(self) -> str:
+        said = self.message.strip() or "it gave no message"
+        return f"the application failed in its lifespan {self.phase}: {said}"
+
+
+class Lifespan:
+    """An application that remembers what it said, or raised, of its lifespan; uvicorn logs it and forgets."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+        self.is_up = False
+        self.message = ""
+        self.error: BaseException | None = None
+
+    async def __call__(
+        self, scope: MutableMapping[str, Any], receive: object, send: Callable[[Any], Awaitable[None]]
+    ) -> None:
+        if scope["type"] != "lifespan":
+            await self.app(scope, receive, send)
+            return
+
+        async def sent(message: MutableMapping[str, Any]) -> None:
+            self.is_up = self.is_up or message["type"] == "lifespan.startup.complete"
+            self.message = message.get("message", "")
+            await send(message)
+
+        try:
+            await self.app(scope, receive, sent)
+        except BaseException as error:
+            self.error = error
+            raise
+
+    def failure(self, phase: str) -> LifespanError:
+        """Return what to raise, with what the application raised as its cause."""
+        error = LifespanError(phase, self.message or ("" if self.error is None else repr(self.error)))
+        error.__cause__ = self.error
+        return error
+
+
+# Tracebacks and pickles name the place from which users import.
+ASGIApp.__module__ = LifespanError.__module__ = "typedbus.servers.asgi"

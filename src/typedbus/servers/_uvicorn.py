@@ -1,0 +1,262 @@
+"""
+A server of ASGI applications, on uvicorn.
+
+HTTP, WebSockets and the event loop are uvicorn's, in a thread of the server's
+own. Its `startup`, `main_loop` and `shutdown` are wrapped or replaced, since it
+looks ten times a second whether it should stop, ends the process where the
+application does not start, and closes connections whose request has not been
+read, as well as those that wait to be accepted. It touches no signal, as it
+does not in any thread but the main one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import copy
+import functools
+import logging
+import socket
+from collections.abc import Callable
+from typing import Any, Final
+
+from typedbus.servers._contract import FIRST, NEXT, NoServer
+from typedbus.servers._lifespan import Lifespan
+from typedbus.servers.binding import BACKLOG
+
+try:
+    import uvicorn
+    from uvicorn import Config as Config  # noqa: PLC0414  # as `asgi` has it from here, after the error above
+except ModuleNotFoundError as missing:
+    raise NoServer("typedbus.servers.asgi", "uvicorn", "asgi") from missing
+
+#: How often the Date of responses is renewed, in seconds.
+_SECOND: Final = 1.0
+_CLOSE: Final = (b"connection", b"close")
+#: How long a request that is cut off may take to end, in seconds.
+_UNWINDING: Final = 1.0
+
+
+class _Connections(set[Any]):
+    """
+    The open connections, each with when it was opened, which tell of each that ends.
+
+    They are uvicorn's protocols, as it has several, of which those of HTTP have a
+    `cycle`, the request under way or the last one, and all a `transport` and `shutdown`.
+    """
+
+    def __init__(self, changed: asyncio.Event, now: Callable[[], float]) -> None:
+        super().__init__()
+        self.since: dict[object, float] = {}
+        self._changed = changed
+        self._now = now
+
+    def add(self, connection: object, /) -> None:
+        super().add(connection)
+        self.since[connection] = self._now()
+
+    def discard(self, connection: object, /) -> None:
+        super().discard(connection)
+        self.since.pop(connection, None)
+        self._changed.set()
+
+
+class _Uvicorn(uvicorn.Server):
+    """One run of uvicorn; it takes a look, when told to, whether it is to drain."""
+
+    def __init__(
+        self,
+        config: Config,
+        listening: socket.socket,
+        ready: Callable[[], None],
+        asked: Callable[[], float | None],
+    ) -> None:
+        config = copy.copy(config)
+        if not config.loaded:
+            config.load()
+        self._lifespan = Lifespan(config.loaded_app)
+        config.loaded_app = self._lifespan
+        super().__init__(config)
+        self._listening = listening
+        self._ready = ready
+        #: The seconds that a stop was given, if it was asked for.
+        self._asked = asked
+        self._stopping = asyncio.Event()
+        #: Whether a connection or a response has ended, which only a drain waits for.
+        self._changed = asyncio.Event()
+        #: How many requests were cut off.
+        self.cut = 0
+        #: The loop, from when it runs.
+        self.loop: asyncio.AbstractEventLoop | None = None
+        self._starting: asyncio.Task[Any] | None = None
+        # One list for good: responses that have not begun see what is added at a stop.
+        self._headers: list[tuple[bytes, bytes]] = []
+
+    def look(self) -> None:
+        """See that a stop has been asked for; called in the loop's thread."""
+        self._stopping.set()
+        if self._starting is not None:
+            self._starting.cancel()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        self.loop = asyncio.get_running_loop()
+        connections = _Connections(self._changed, self.loop.time)
+        self.server_state.connections = self._connections = connections
+        self._starting = asyncio.current_task()
+        # Whoever asked before there was a loop could not call `look`.
+        if self._asked() is not None:
+            self.look()
+        try:
+            await super().startup(sockets=sockets)
+        except SystemExit:
+            # An application that does not start is told so, or by a flag alone.
+            self.started = False
+        finally:
+            self._starting = None
+        if not self.started:
+            raise self._lifespan.failure("startup")
+        self._ready()
+
+    async def main_loop(self) -> None:
+        while not await self.on_tick(0):
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), _SECOND)
+            if self._stopping.is_set():
+                return
+
+    async def on_tick(self, counter: int) -> bool:
+        is_over = await super().on_tick(counter)
+        self._headers[:] = self.server_state.default_headers
+        self.server_state.default_headers = self._headers
+        return is_over
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Accept who waits, let every request that has begun end in time, and cut off the rest."""
+        # The sockets of these are duplicates: with them nobody is lost who waits to be accepted.
+        for server in self.servers:
+            server.close()
+        if _CLOSE not in self._headers:
+            self._headers.append(_CLOSE)
+        await self._drain(self._asked() or 0.0)
+        self.cut = len([one for one in self._connections if _is_busy(one)])
+        for connection in list(self._connections):
+            connection.transport.abort()
+        tasks = list(self.server_state.tasks)
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks, timeout=_UNWINDING)
+        await self.lifespan.shutdown()
+        lifespan = self._lifespan
+        if getattr(self.lifespan, "shutdown_failed", False) or (lifespan.is_up and lifespan.error is not None):
+            raise lifespan.failure("shutdown")
+
+    async def _drain(self, seconds: float) -> None:
+        """Return when nothing is open any more, or *seconds* are over."""
+        assert self.loop is not None
+        began = self.loop.time()
+        end = began + seconds
+        #: Since when connections that have had a request have none.
+        idle: dict[object, float] = {}
+        told: set[object] = set()
+        accepting: set[asyncio.Task[Any]] = set()
+        is_listening = True
+        while True:
+            if is_listening:
+                self._accept(accepting)
+            now = self.loop.time()
+            due = [end]
+            for connection in list(self._connections):
+                if _is_busy(connection):
+                    idle.pop(connection, None)
+                    if not hasattr(connection, "cycle") and connection not in told:
+                        # A WebSocket, which is told that the server goes away, and answers to that.
+                        told.add(connection)
+                        connection.shutdown()
+                    continue
+                is_new = connection.cycle is None
+                until = (
+                    self._connections.since[connection] + FIRST if is_new else idle.setdefault(connection, now) + NEXT
+                )
+                if until > now:
+                    due.append(until)
+                else:
+                    connection.shutdown()
+            accepting = {task for task in accepting if not task.done()}
+            is_quiet = not (self._connections or self.server_state.tasks or accepting)
+            # The last packet of a handshake may still be on the wire.
+            if is_listening and (is_quiet or now >= min(began + NEXT, end)):
+                self._accept(accepting)
+                is_listening = False
+                self._listening.close()
+                continue
+            if is_quiet or now >= end:
+                return
+            if is_listening:
+                due.append(began + NEXT)
+            self._changed.clear()
+            changed = asyncio.ensure_future(self._changed.wait())
+            await asyncio.wait(
+                [changed, *self.server_state.tasks, *accepting],
+                timeout=max(0.0, min(due) - now),
+                return_when=asyncio.FIRST_COMPLETED,
+            )
+            changed.cancel()
+
+    def _accept(self, accepting: set[asyncio.Task[Any]]) -> None:
+        assert self.loop is not None
+        config = self.config
+        protocol: Any = config.http_protocol_class
+        make = functools.partial(
+            protocol,
+            config=config,
+            server_state=self.server_state,
+            app_state=self.lifespan.state,
+            _loop=self.loop,
+        )
+        for _ in range(BACKLOG):
+            try:
+                accepted, _peer = self._listening.accept()
+            except BlockingIOError:
+                return
+            except ConnectionError:
+                continue
+            except OSError as error:
+                logging.getLogger("uvicorn.error").warning("no room for another connection: %s", error)
+                return
+            accepted.settimeout(0.0)
+            task = self.loop.create_task(self.loop.connect_accepted_socket(make, accepted, ssl=config.ssl))
+            # One that fails in its TLS handshake is no more than a client that went away.
+            task.add_done_callback(lambda done: done.cancelled() or done.exception())
+            accepting.add(task)
+
+
+def _is_busy(connection: Any) -> bool:
+    """Whether something on *connection* is not answered, or not sent, to the end."""
+    if not hasattr(connection, "cycle"):
+        return True
+    cycle = connection.cycle
+    return cycle is not None and bool(not cycle.response_complete or connection.transport.get_write_buffer_size())
+
+
+class Loop:
+    """One run of an ASGI server; keeps the contract `Serves`."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._running: _Uvicorn | None = None
+        self._seconds: float | None = None
+
+    def drain(self, seconds: float) -> None:
+        self._seconds = seconds
+        running = self._running
+        if running is not None and running.loop is not None:
+            # A loop that has ended by itself is closed.
+            with contextlib.suppress(RuntimeError):
+                running.loop.call_soon_threadsafe(running.look)
+
+    def serve(self, listening: socket.socket, ready: Callable[[], None]) -> int:
+        self._running = _Uvicorn(self._config, listening, ready, lambda: self._seconds)
+        with listening.dup() as duplicate:
+            self._running.run(sockets=[duplicate])
+        return self._running.cut

@@ -1,0 +1,286 @@
+"""
+The socket that a server listens on: what names it, how it is had, and how it is let go of without loss.
+
+A name is bound in the thread that starts the bus, and listens from then on, so
+that a port that is taken is told before anything is started for nothing. No
+port is probed before or afterwards: the answer of bind(2) is the only one that
+cannot be out of date.
+
+To a client a connection exists as soon as the kernel has taken it, long before
+the server accepts it. A server that stops accepting and closes its socket
+resets those in between. So a stop first keeps new ones from coming, `refuse`,
+and only then are those that wait accepted. Linux can do this: a socket filter
+drops the packets that ask for a TCP connection, and a shut-down socket of the
+file system refuses. Elsewhere a gap of some microseconds is left.
+"""
+
+from __future__ import annotations
+
+import array
+import contextlib
+import errno
+import os
+import socket
+import struct
+import sys
+from pathlib import Path
+from typing import Final
+
+import attrs
+
+BACKLOG: Final = 1024
+EXPECTED: Final = (
+    "'host:port', ':port' for every interface, '[::1]:port', 'unix:/path', or a stream socket that is bound"
+)
+_UNIX: Final = "unix:"
+_AF_UNIX: Final[int | None] = getattr(socket, "AF_UNIX", None)  # Python has none on Windows
+
+
+class SettingError(ValueError):
+    """
+    Raised where a server is declared with what it can never work with.
+
+    Attributes:
+        name: The field.
+        given: What it was given.
+        expected: What it takes.
+    """
+
+    def __init__(self, name: str, given: object, expected: str) -> None:
+        super().__init__(name, given, expected)
+        self.name = name
+        self.given = given
+        self.expected = expected
+
+    def __str__(self) -> str:
+        return f"{self.name}={self.given!r} is nothing to serve with: give {self.expected}"
+
+
+class BindError(OSError):
+    """
+    Raised by the start of a server that cannot listen where it is told to.
+
+    *errno* and *strerror* are those of the operating system, *filename* is where.
+    """
+
+    def __str__(self) -> str:
+        is_path = str(self.filename).startswith(_UNIX)
+        advice = (_OF_PATHS if is_path else _OF_PORTS).get(self.errno or 0, self.strerror)
+        return f"cannot listen on {self.filename}: {advice}"
+
+
+_OF_PORTS: Final = {
+    errno.EADDRINUSE: "another process has this port; stop it, or give another port as bind=",
+    errno.EACCES: (
+        "Permission denied; a port below 1024 takes root or CAP_NET_BIND_SERVICE: "
+        "give one from 1024 up as bind=, or a socket that systemd has bound"
+    ),
+    errno.EADDRNOTAVAIL: "no interface of this machine has this address",
+}
+_OF_PATHS: Final = {
+    errno.EADDRINUSE: "another process serves there; stop it, or give another path as bind=",
+    errno.EEXIST: "there is a file that is no socket; give another path as bind=",
+    errno.ENOENT: "the directory does not exist; make it, or give another path as bind=",
+    errno.EACCES: "Permission denied; it takes the right to write into the directory",
+}
+
+
+def parsed(bind: str) -> tuple[str, int] | str:
+    """
+    Return host and port of *bind*, the host empty for every interface, or the path of a socket.
+
+    Raises:
+        SettingError: It names neither.
+    """
+    if bind.startswith(_UNIX):
+        path = bind.removeprefix(_UNIX)
+        if not path or "\0" in path:
+            raise SettingError("bind", bind, EXPECTED)
+        if _AF_UNIX is None:
+            raise SettingError("bind", bind, "'host:port', since Python has no sockets of the file system here")
+        return path
+    host, colon, digits = bind.rpartition(":")
+    is_bracketed = host.startswith("[") and host.endswith("]")
+    if is_bracketed:
+        host = host[1:-1]
+    if (
+        not colon
+        or (":" in host) != is_bracketed
+        or any(character.isspace() or character in "[]/\0" for character in host)
+    ):
+        raise SettingError("bind", bind, EXPECTED)
+    if not (digits.isascii() and digits.isdigit() and int(digits) < 1 << 16):
+        raise SettingError("bind", bind, f"a port from 0, for any that is free, to 65535: {EXPECTED}")
+    return host, int(digits)
+
+
+@attrs.define(eq=False)
+class Listening:
+    """
+    A socket that listens, from `listen` to `close`.
+
+    Attributes:
+        socket: It does not block.
+        where: As in *bind*, with the port that it really is.
+        is_own: Whether it was bound here, and nobody else has it.
+        file: Device and inode of the socket's file, if it has one of its own.
+    """
+
+    socket: socket.socket
+    where: str
+    is_own: bool
+    file: tuple[int, int] | None = None
+
+    def refuse(self) -> None:
+        """
+        Let nobody connect any more; who has connected is still to be accepted.
+
+        Does nothing to a socket that others have, too: they accept who comes now.
+
+        Raises:
+            OSError: The file of the socket cannot be removed.
+        """
+        if not self.is_own:
+            return
+        if self.socket.family == _AF_UNIX:
+            with contextlib.suppress(OSError):
+                self.socket.shutdown(socket.SHUT_RD)
+            self._remove()
+        elif sys.platform == "linux":
+            code = array.array("B", _DROP_SYN)
+            # From here on clients that ask are not answered; they ask again after a second, and then hear the truth.
+            with contextlib.suppress(OSError):
+                self.socket.setsockopt(
+                    socket.SOL_SOCKET, _SO_ATTACH_FILTER, struct.pack("@HP", len(code) // 8, code.buffer_info()[0])
+                )
+
+    def close(self) -> None:
+        """
+        Close the socket, and remove its file if it is still the one that was made here.
+
+        Raises:
+            OSError: The file cannot be removed.
+        """
+        self.socket.close()
+        self._remove()
+
+    def _remove(self) -> None:
+        made, self.file = self.file, None
+        if made is None:
+            return
+        path = Path(self.where.removeprefix(_UNIX))
+        with contextlib.suppress(FileNotFoundError):
+            found = path.lstat()
+            if (found.st_dev, found.st_ino) == made:
+                path.unlink()
+
+
+# socket(7), and the classic filters of Documentation/networking/filter.rst in the Linux sources: load the flags of the
+# TCP header, and take no packet whose SYN stands without an ACK. The last packet of a handshake has no SYN.
+_SO_ATTACH_FILTER: Final = 26
+_DROP_SYN: Final = b"".join(
+    struct.pack("=HBBI", *instruction)
+    for instruction in [(0x30, 0, 0, 13), (0x54, 0, 0, 0x12), (0x15, 0, 1, 2), (6, 0, 0, 0), (6, 0, 0, 0xFFFFFFFF)]
+)
+
+
+def listen(bind: str | socket.socket, mode: int | None = None) -> Listening:
+    """
+    Bind and listen.
+
+    Of a host with several addresses it is the first that this machine has.
+    ``:port`` takes IPv4 and IPv6 where there are both; ``[::]:port`` takes IPv6
+    alone, ``0.0.0.0:port`` IPv4 alone. The file of a socket on which nobody
+    listens any more is replaced. A socket that is given is duplicated, and stays
+    open when the duplicate is closed.
+
+    Args:
+        bind: As in `parsed`, or a stream socket that is bound.
+        mode: Access to a socket's file.
+
+    Raises:
+        SettingError: *bind* names nothing.
+        BindError: The operating system refuses.
+    """
+    if isinstance(bind, socket.socket):
+        try:
+            duplicate = bind.dup()
+            duplicate.listen(BACKLOG)
+        except OSError as error:
+            raise BindError(error.errno, error.strerror or str(error), f"the socket {bind!r}") from error
+        duplicate.settimeout(0.0)
+        return Listening(duplicate, _where(duplicate), is_own=False)
+    place = parsed(bind)
+    try:
+        if isinstance(place, str):
+            return _listen_on_path(Path(place).absolute(), mode)
+        return _listen_on_port(*place)
+    except OSError as error:
+        # "AF_UNIX path too long" and unknown hosts have no errno of the system.
+        raise BindError(error.errno, error.strerror or str(error), bind) from error
+
+
+def _listen_on_port(host: str, port: int) -> Listening:
+    every = "::" if socket.has_dualstack_ipv6() else "0.0.0.0"  # noqa: S104  # what ':port' asks for
+    found = socket.getaddrinfo(host or every, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    for left, (family, kind, protocol, _, address) in enumerate(found, 1 - len(found)):
+        listening = socket.socket(family, kind, protocol)
+        try:
+            if sys.platform == "win32":
+                # There SO_REUSEADDR would take a port away from whoever has it.
+                listening.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
+            else:
+                listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == socket.AF_INET6:
+                listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, int(bool(host)))
+            listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            listening.bind(address)
+            listening.listen(BACKLOG)
+        except OSError as error:
+            listening.close()
+            if left == 0 or error.errno not in {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}:
+                raise
+            continue
+        listening.settimeout(0.0)
+        return Listening(listening, _where(listening), is_own=True)
+    raise AssertionError  # getaddrinfo raises where it finds nothing
+
+
+def _listen_on_path(path: Path, mode: int | None) -> Listening:
+    assert _AF_UNIX is not None  # `parsed` has seen to it
+    listening = socket.socket(_AF_UNIX, socket.SOCK_STREAM)
+    try:
+        try:
+            listening.bind(str(path))
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise
+            if not path.is_socket():
+                raise OSError(errno.EEXIST, os.strerror(errno.EEXIST)) from error
+            with socket.socket(_AF_UNIX, socket.SOCK_STREAM) as client:
+                client.settimeout(0.0)
+                # 0: somebody listens; EAGAIN: and has a full backlog. Who was killed has left a file that refuses.
+                answer = client.connect_ex(str(path))
+            if answer == errno.EACCES:
+                raise OSError(errno.EACCES, os.strerror(errno.EACCES)) from error
+            if answer != errno.ECONNREFUSED:
+                raise
+            path.unlink()
+            listening.bind(str(path))
+        if mode is not None:
+            path.chmod(mode)
+        listening.listen(BACKLOG)
+        listening.settimeout(0.0)
+        made = path.lstat()
+    except OSError:
+        listening.close()
+        raise
+    return Listening(listening, f"{_UNIX}{path}", is_own=True, file=(made.st_dev, made.st_ino))
+
+
+def _where(listening: socket.socket) -> str:
+    name = listening.getsockname()
+    if not isinstance(name, tuple):
+        return _UNIX + os.fsdecode(name)
+    host, port = name[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -1,0 +1,292 @@
+"""
+Servers as components: one contract, and the component that drives whatever keeps it.
+
+A server takes a thread to serve in, says when it accepts, and is told to stop.
+Everything that servers have in common is here, once: the socket is bound by the
+thread that starts the bus; the start returns when the server accepts, or raises
+what kept it from that; a server that ends without having been asked takes the
+bus down in order, with its error as the cause; and a stop drains. Nothing is
+polled: readiness, death and the end are told by the server's own thread.
+
+The thread is a daemon. The bus owns it and `block` waits for it, but a process
+whose main thread died of something else is not kept alive by its server.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import socket
+import threading
+from abc import abstractmethod
+from typing import Final
+
+import attrs
+
+from typedbus._bus import Bus
+from typedbus._channel import on
+from typedbus._events import Moved
+from typedbus._registry import MOVED, START
+from typedbus._states import State
+from typedbus.servers._contract import NoServer, Serves
+from typedbus.servers.binding import EXPECTED, BindError, Listening, SettingError, listen, parsed
+
+__all__ = [
+    "BindError",
+    "NoServer",
+    "NotServing",
+    "NotStopped",
+    "Server",
+    "ServerEnded",
+    "Serves",
+    "Serving",
+    "SettingError",
+]
+
+PRIORITY: Final = 75
+_ALL: Final = 0o777
+#: How long a server may take to cut off what its time to drain was too short for, in seconds.
+CUTTING: Final = 5.0
+
+
+class NotServing(RuntimeError):
+    """Raised by `address` of a server that has not started, or has stopped."""
+
+    def __str__(self) -> str:
+        return "the server has no address now: it has one from the start of its bus to the stop"
+
+
+class ServerEnded(RuntimeError):
+    """
+    The cause of an exit: a server returned although nobody had asked it to stop.
+
+    Attributes:
+        where: The address that it served.
+    """
+
+    def __init__(self, where: str) -> None:
+        super().__init__(where)
+        self.where = where
+
+    def __str__(self) -> str:
+        return f"the server on {self.where} has ended by itself; it is to serve until stop() is called"
+
+
+class NotStopped(TimeoutError):
+    """
+    Raised by the stop of a server that does not end, even without its requests.
+
+    Attributes:
+        where: The address that it served.
+        seconds: How long it was waited for.
+    """
+
+    def __init__(self, where: str, seconds: float) -> None:
+        super().__init__(where, seconds)
+        self.where = where
+        self.seconds = seconds
+
+    def __str__(self) -> str:
+        return (
+            f"the server on {self.where} has not ended {self.seconds:g} s after it was stopped, and is left behind; "
+            "look for what blocks its thread"
+        )
+
+
+@attrs.define(eq=False)
+class _Run:
+    """One run of a server, from a start to the stop; its thread and the one that starts or stops share it."""
+
+    server: Serves
+    listening: Listening
+    #: What the start waits for: nothing when the server accepts, or what kept it from that.
+    outcome: queue.SimpleQueue[BaseException | None] = attrs.field(factory=queue.SimpleQueue)
+    thread: threading.Thread | None = None
+    is_ready: bool = False
+    is_stopping: bool = False
+    cut: int = 0
+    error: BaseException | None = None
+
+    def tell_ready(self) -> None:
+        self.is_ready = True
+        self.outcome.put(None)
+
+
+def _check_bind(instance: object, attribute: attrs.Attribute[str], bind: str | socket.socket) -> None:
+    if isinstance(bind, str):
+        parsed(bind)
+    elif not isinstance(bind, socket.socket) or bind.type != socket.SOCK_STREAM:
+        raise SettingError("bind", bind, EXPECTED)
+
+
+def _check_mode(instance: object, attribute: attrs.Attribute[int | None], mode: int | None) -> None:
+    if mode is not None and (not isinstance(mode, int) or isinstance(mode, bool) or not 0 <= mode <= _ALL):
+        raise SettingError("mode", mode, "permissions such as 0o660, or None for what the umask leaves")
+
+
+def check_seconds(instance: object, attribute: attrs.Attribute[float], given: float) -> None:
+    """Refuse what is no finite number of seconds from 0 up."""
+    is_number = isinstance(given, int | float) and not isinstance(given, bool)
+    if not is_number or not 0 <= given <= threading.TIMEOUT_MAX / 2:
+        raise SettingError(attribute.name, given, "a number of seconds, 0 or more")
+
+
+@attrs.define(eq=False)
+class Serving:
+    """
+    The life of a server as a component; `Server`, `WSGIServer` and `ASGIServer` say which server it is.
+
+    It starts at priority 75, after all that is at the default, and stops before it.
+    A bus may start and stop it again and again. Its methods may be called from any thread.
+
+    Args:
+        bus: What it tells, and whom it asks for the exit if the server dies.
+        bind: Where to listen: ``host:port``, ``:port`` for every interface, ``[::1]:port``,
+            ``unix:/path``, or a stream socket that is bound. Port 0 is any that is free.
+        drain: How long a stop waits for requests that have begun, in seconds.
+        mode: Access to the file of a socket, as 0o660; what the umask leaves, unless given.
+
+    Raises:
+        SettingError: One of these could never work.
+    """
+
+    bus: Bus
+    bind: str | socket.socket = attrs.field(default="127.0.0.1:8080", validator=_check_bind, kw_only=True)
+    drain: float = attrs.field(default=10.0, validator=check_seconds, kw_only=True)
+    mode: int | None = attrs.field(default=None, validator=_check_mode, kw_only=True)
+    _run: _Run | None = attrs.field(default=None, init=False, repr=False)
+
+    @abstractmethod
+    def server(self) -> Serves:
+        """Return what serves from the next start to the stop."""
+
+    @property
+    def address(self) -> str:
+        """
+        Where it listens, as in *bind*, with the real port; `http.client.HTTPConnection` takes it as it is.
+
+        Raises:
+            NotServing: It does not.
+        """
+        run = self._run
+        if run is None:
+            raise NotServing
+        return run.listening.where
+
+    @on(START, priority=PRIORITY)
+    def start(self) -> None:
+        """
+        Bind, and return when the server accepts; nothing happens if it does already.
+
+        Raises:
+            BindError: The operating system does not let it listen there.
+            BaseException: What the server raised before it was ready; `ServerEnded` if it just returned.
+        """
+        if self._run is not None:
+            return
+        listening = listen(self.bind, self.mode)
+        try:
+            run = self._run = _Run(self.server(), listening)
+        except BaseException:
+            listening.close()
+            raise
+        run.thread = threading.Thread(target=self._serve, args=[run], name=f"server {run.listening.where}", daemon=True)
+        self.bus.own(run.thread)
+        try:
+            run.thread.start()
+            problem = run.outcome.get()
+        except BaseException as interrupt:
+            problem = interrupt
+        if problem is not None:
+            self._run = None
+            run.is_stopping = True
+            run.server.drain(0.0)
+            if run.thread.ident is None:
+                listening.close()
+            else:
+                run.thread.join(CUTTING)
+            try:
+                raise problem
+            finally:
+                del problem
+        self.bus.log(f"serving on {run.listening.where}")
+
+    @on(MOVED)
+    def give_up(self, moved: Moved) -> None:
+        """End a start that is still waiting for the server although the bus has given it up."""
+        run = self._run
+        if moved.after is State.STOPPING and run is not None and not run.is_ready:
+            run.outcome.put(NotServing())
+
+    def stop(self) -> None:
+        """
+        Drain, and return when the server has ended; nothing happens if it does not serve.
+
+        Nobody can connect any more. Who has is answered: requests that have
+        begun, or that wait to be accepted, may take until *drain* is over, and
+        whoever is cut off then is told on `LOG`.
+
+        Raises:
+            NotStopped: The server's thread has not ended 5 s later.
+            BaseException: What the server raised meanwhile.
+        """
+        run, self._run = self._run, None
+        if run is None:
+            return
+        assert run.thread is not None
+        run.is_stopping = True
+        try:
+            run.listening.refuse()
+        except OSError as error:
+            self.bus.log(f"the file of {run.listening.where} stays behind: {error}", logging.WARNING)
+        run.server.drain(self.drain)
+        run.thread.join(self.drain + CUTTING)
+        if run.thread.is_alive():
+            raise NotStopped(run.listening.where, self.drain + CUTTING)
+        if run.cut:
+            self.bus.log(
+                f"{run.cut} request(s) on {run.listening.where} cut off after {self.drain:g} s of draining",
+                logging.WARNING,
+            )
+        if run.error is not None:
+            raise run.error
+
+    def exit(self) -> None:
+        """Same as `stop`."""
+        self.stop()
+
+    def _serve(self, run: _Run) -> None:
+        try:
+            run.cut = run.server.serve(run.listening.socket, run.tell_ready)
+            if not run.is_stopping:
+                raise ServerEnded(run.listening.where)  # noqa: TRY301  # as good as an error of its own
+        except BaseException as error:
+            if not run.is_ready:
+                run.outcome.put(error)
+            elif run.is_stopping:
+                run.error = error
+            else:
+                self.bus.log(f"the server on {run.listening.where} has died: {error!r}", logging.ERROR)
+                self.bus.request_exit(error)
+        finally:
+            try:
+                run.listening.close()
+            except OSError as error:
+                self.bus.log(f"the file of {run.listening.where} stays behind: {error}", logging.WARNING)
+
+
+@attrs.define(eq=False)
+class Server(Serving):
+    """
+    Any object that keeps the contract `Serves`, as a component.
+
+    Args:
+        bus: See `Serving`, as for the rest.
+        serves: The server; one object for every start.
+    """
+
+    serves: Serves
+
+    def server(self) -> Serves:
+        """Return what was given."""
+        return self.serves

@@ -1,0 +1,770 @@
+"""What all servers have in common: where they listen, when they are ready, and how they end, held with a small one."""
+
+from __future__ import annotations
+
+import errno
+import os
+import pickle
+import selectors
+import socket
+import stat
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from typedbus import Bus, Component, Container, Limits, State, TransitionFailures
+from typedbus._registry import EXIT, LOG, MOVED, START, STOP
+from typedbus.servers.binding import listen, parsed
+from typedbus.servers.serving import BindError, NotServing, NotStopped, Server, ServerEnded, Serving, SettingError
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="sockets of the file system are bound as well")
+
+
+class Echo:
+    """Sends back one piece of what each client says, in order, and keeps the contract of servers."""
+
+    def __init__(self) -> None:
+        self.calls: list[str] = []
+        self.ready_now = threading.Event()
+        self.ready_now.set()
+        self.started = threading.Event()
+        self.error: BaseException | None = None
+        self.fails_at = ""
+        self.ends = threading.Event()
+        self.cut = 0
+        self.woken, self.waker = socket.socketpair()
+
+    def fail(self, place: str) -> None:
+        if self.fails_at == place and self.error is not None:
+            raise self.error
+
+    def serve(self, listening: socket.socket, ready: Callable[[], None]) -> int:
+        self.calls.append("serve")
+        began = len(self.calls)
+        self.started.set()
+        self.fail("start")
+        self.ready_now.wait()
+        if "drain" in self.calls[began:]:
+            return 0
+        if self.fails_at == "return":
+            return 0
+        ready()
+        with selectors.DefaultSelector() as selector:
+            selector.register(listening, selectors.EVENT_READ)
+            selector.register(self.woken, selectors.EVENT_READ)
+            while self.woken not in (ready_now := [key.fileobj for key, _ in selector.select()]):
+                if listening in ready_now:
+                    self.answer(listening)
+            self.woken.recv(1)
+        self.fail("serve")
+        while self.answer(listening):
+            pass
+        listening.close()
+        self.fail("stop")
+        return self.cut
+
+    def answer(self, listening: socket.socket) -> bool:
+        try:
+            client, _ = listening.accept()
+        except BlockingIOError:
+            return False
+        with client:
+            client.settimeout(20)
+            client.sendall(client.recv(100))
+        return True
+
+    def drain(self, seconds: float) -> None:
+        self.calls.append("drain")
+        self.ready_now.set()
+        self.waker.send(b"x")
+
+    def close(self) -> None:
+        self.woken.close()
+        self.waker.close()
+
+
+@pytest.fixture
+def echo() -> Iterator[Echo]:
+    """A server that is let go of at the end."""
+    server = Echo()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def bus(echo: Echo) -> Iterator[Bus]:
+    """A bus that has exited at the end, while the server can still be told."""
+    bus = Bus()
+    yield bus
+    bus.exit()
+
+
+def attach(bus: Bus, server: Serving) -> None:
+    """Let *server* listen to *bus*, as a container does."""
+    bus.subscribe(START, server.start, priority=75)
+    bus.subscribe(STOP, server.stop, priority=75)
+    bus.subscribe(EXIT, server.exit, priority=75)
+    bus.subscribe(MOVED, server.give_up)
+
+
+def serving(bus: Bus, echo: Echo, **fields: Any) -> Server:
+    """Return a server on a port that is free, attached to *bus*."""
+    server = Server(bus, echo, **({"bind": "127.0.0.1:0"} | fields))
+    attach(bus, server)
+    return server
+
+
+def client_of(address: str) -> socket.socket:
+    """Connect to *address*."""
+    if address.startswith("unix:"):
+        client = socket.socket(socket.AF_UNIX)
+        try:
+            client.connect(address.removeprefix("unix:"))
+        except OSError:
+            client.close()
+            raise
+    else:
+        host, _, port = address.rpartition(":")
+        client = socket.create_connection((host.strip("[]"), int(port)))
+    client.settimeout(20)
+    return client
+
+
+def heard(client: socket.socket) -> bytes:
+    """Return what *client* says as it comes back."""
+    with client:
+        client.sendall(b"hello")
+        return client.recv(100)
+
+
+def cause_of(failures: BaseException) -> BaseException:
+    """Return the one failure in *failures*."""
+    assert isinstance(failures, BaseExceptionGroup)
+    assert len(failures.exceptions) == 1
+    return failures.exceptions[0]
+
+
+@pytest.mark.parametrize(
+    ("bind", "place"),
+    [
+        ("127.0.0.1:8080", ("127.0.0.1", 8080)),
+        ("localhost:0", ("localhost", 0)),
+        (":8080", ("", 8080)),
+        ("[::1]:65535", ("::1", 65535)),
+        ("unix:/run/site.sock", "/run/site.sock"),
+        ("unix:site.sock", "site.sock"),
+    ],
+)
+def test_a_place_is_a_host_and_a_port_or_a_path(bind: str, place: object) -> None:
+    """Every form of the field is understood."""
+    assert parsed(bind) == place
+
+
+@pytest.mark.parametrize(
+    "bind",
+    ["", "8080", "localhost", "host:", "host:x", "host:-1", "host:65536", "host:\u0663", "::1:80", "[::1]", "[::1]80"]
+    + ["[localhost]:80", "http://host:80", "a b:80", "[a]b]:80", "unix:", "unix:a\0b", "a\0b:80", ":+80", "host:8 0"],
+)
+def test_what_names_no_place_is_told_when_a_server_is_declared(bus: Bus, echo: Echo, bind: str) -> None:
+    """The error names the field, what it was given and what it takes."""
+    with pytest.raises(SettingError) as told:
+        Server(bus, echo, bind=bind)
+
+    assert str(told.value).startswith(f"bind={bind!r} is nothing to serve with: give ")
+    assert "'[::1]:port'" in str(told.value)
+    assert (told.value.name, told.value.given) == ("bind", bind)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("drain", -1), ("drain", float("nan")), ("drain", float("inf")), ("drain", "1"), ("drain", True), ("drain", None)]
+    + [("mode", -1), ("mode", 0o1777), ("mode", "0660"), ("mode", True), ("bind", 8080), ("bind", None)],
+)
+def test_a_field_of_another_kind_is_told_when_a_server_is_declared(
+    bus: Bus, echo: Echo, field: str, value: object
+) -> None:
+    """The error names it."""
+    with pytest.raises(SettingError, match=f"^{field}={value!r} is nothing to serve with: give "):
+        serving(bus, echo, **{field: value})
+
+
+def test_a_socket_of_another_kind_is_told_when_a_server_is_declared(bus: Bus, echo: Echo) -> None:
+    """Datagrams cannot be accepted from."""
+    with socket.socket(type=socket.SOCK_DGRAM) as datagrams, pytest.raises(SettingError, match="a stream socket"):
+        Server(bus, echo, bind=datagrams)
+
+
+def test_a_client_may_connect_at_once_after_a_start(bus: Bus, echo: Echo) -> None:
+    """A start returns when the server accepts, and the address has the port that was free."""
+    server = serving(bus, echo)
+
+    bus.start()
+
+    assert not server.address.endswith(":0")
+    assert heard(client_of(server.address)) == b"hello"
+
+
+def test_the_address_is_told(bus: Bus, echo: Echo) -> None:
+    """What serves where is published on LOG."""
+    told: list[tuple[str, int]] = []
+    bus.subscribe(LOG, lambda message, level: told.append((message, level)))
+    server = serving(bus, echo)
+
+    bus.start()
+
+    assert told == [(f"serving on {server.address}", 20)]
+
+
+def test_there_is_an_address_between_start_and_stop_alone(bus: Bus, echo: Echo) -> None:
+    """Before and afterwards there is an error that says when."""
+    server = serving(bus, echo)
+
+    with pytest.raises(NotServing, match="from the start of its bus to the stop"):
+        server.address  # noqa: B018
+    bus.start()
+    assert server.address
+    bus.stop()
+    with pytest.raises(NotServing):
+        server.address  # noqa: B018
+
+
+def test_a_start_waits_until_the_server_is_ready(bus: Bus, echo: Echo) -> None:
+    """Nothing that starts later starts before the server accepts."""
+    echo.ready_now.clear()
+    serving(bus, echo)
+    starter = threading.Thread(target=bus.start)
+    starter.start()
+    echo.started.wait(20)
+
+    states = [bus.state]
+    echo.ready_now.set()
+    starter.join(20)
+
+    assert [*states, bus.state] == [State.STARTING, State.STARTED]
+
+
+def test_a_start_while_it_serves_changes_nothing(bus: Bus, echo: Echo) -> None:
+    """The address stays the same, and the server is not asked again."""
+    server = serving(bus, echo)
+    bus.start()
+    before = server.address
+
+    server.start()
+
+    assert server.address == before
+    assert echo.calls == ["serve"]
+
+
+def test_a_port_that_is_taken_is_named(bus: Bus, echo: Echo) -> None:
+    """The start fails with it, in the thread that called, before the server is asked for anything."""
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        where = f"127.0.0.1:{other.getsockname()[1]}"
+        serving(bus, echo, bind=where)
+
+        with pytest.raises(TransitionFailures) as failures:
+            bus.start()
+
+    told = cause_of(failures.value)
+    assert str(told) == (
+        f"cannot listen on {where}: another process has this port; stop it, or give another port as bind="
+    )
+    assert isinstance(told, BindError)
+    assert told.errno == errno.EADDRINUSE
+    assert echo.calls == []
+    assert str(pickle.loads(pickle.dumps(told))) == str(told)
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may bind every port")
+def test_a_port_for_root_alone_is_told(bus: Bus, echo: Echo) -> None:
+    """Below 1024 the error says what would be allowed to."""
+    serving(bus, echo, bind="127.0.0.1:1")
+
+    with pytest.raises(TransitionFailures) as failures:
+        bus.start()
+
+    assert "CAP_NET_BIND_SERVICE" in str(cause_of(failures.value))
+
+
+@pytest.mark.parametrize(
+    ("error", "bind", "text"),
+    [
+        (errno.EACCES, "127.0.0.1:80", "a port below 1024 takes root or CAP_NET_BIND_SERVICE"),
+        (errno.EACCES, "unix:/run/x", "it takes the right to write into the directory"),
+        (errno.EADDRINUSE, "unix:/run/x", "another process serves there"),
+        (errno.ENOBUFS, "127.0.0.1:80", "as the system says"),
+        (None, "127.0.0.1:80", "as the system says"),
+    ],
+)
+def test_a_refusal_is_told_with_what_to_do(error: int, bind: str, text: str) -> None:
+    """What is common has a text of its own; the rest is what the system says."""
+    assert text in str(BindError(error, "as the system says", bind))
+
+
+@pytest.mark.parametrize(
+    ("bind", "text"),
+    [
+        ("no-such-host.invalid:8080", "cannot listen on no-such-host.invalid:8080: "),
+        ("192.0.2.1:8080", "cannot listen on 192.0.2.1:8080: no interface of this machine has this address"),
+        ("unix:/no/such/directory/x", "the directory does not exist"),
+        ("unix:/tmp/" + "x" * 200, "path too long"),
+    ],
+)
+def test_a_place_that_is_not_there_is_told(bind: str, text: str) -> None:
+    """Unknown hosts, foreign addresses and bad paths are errors of binding as well."""
+    with pytest.raises(BindError) as told:
+        listen(bind)
+
+    assert text in str(told.value)
+    assert told.value.filename == bind
+
+
+@pytest.mark.skipif(not socket.has_ipv6, reason="there is no IPv6")
+def test_ipv6_is_bound_in_brackets(bus: Bus, echo: Echo) -> None:
+    """The address has the form in which it was given."""
+    try:
+        listen("[::1]:0").close()
+    except BindError:
+        pytest.skip("there is no IPv6 on the loopback interface")
+    server = serving(bus, echo, bind="[::1]:0")
+
+    bus.start()
+
+    assert server.address.startswith("[::1]:")
+    assert heard(client_of(server.address)) == b"hello"
+
+
+@pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="there is no IPv6 beside IPv4")
+@pytest.mark.parametrize(
+    ("bind", "hosts"),
+    [(":0", {"127.0.0.1", "::1"}), ("0.0.0.0:0", {"127.0.0.1"}), ("[::]:0", {"::1"}), ("127.0.0.1:0", {"127.0.0.1"})],
+)
+def test_no_host_is_both_families_and_each_wildcard_its_own(bind: str, hosts: set[str]) -> None:
+    """IPv6 takes no IPv4 along unless every interface was asked for."""
+    listening = listen(bind)
+    port = listening.socket.getsockname()[1]
+    reached = set()
+    for host in ("127.0.0.1", "::1"):
+        try:
+            socket.create_connection((host, port)).close()
+        except OSError:
+            continue
+        reached.add(host)
+    listening.close()
+
+    if "::1" in hosts - reached:
+        pytest.skip("there is no IPv6 on the loopback interface")
+    assert reached == hosts
+
+
+def test_a_port_may_be_bound_again_at_once() -> None:
+    """Connections of the run before that the kernel still remembers are not in the way."""
+    first = listen("127.0.0.1:0")
+    client = client_of(first.where)
+    accepted, _ = first.socket.accept()
+    accepted.close()  # the end that closes first is the one that is remembered
+    client.close()
+    first.close()
+
+    listen(first.where).close()
+
+
+def test_a_socket_of_the_file_system_is_served_and_removed(bus: Bus, echo: Echo, tmp_path: Path) -> None:
+    """The file is there as long as the server is."""
+    path = tmp_path / "site.sock"
+    server = serving(bus, echo, bind=f"unix:{path}", mode=0o620)
+
+    bus.start()
+    mode = stat.S_IMODE(path.stat().st_mode)
+    answer = heard(client_of(server.address))
+    bus.stop()
+
+    assert (server.bind, mode, answer) == (f"unix:{path}", 0o620, b"hello")
+    assert not path.exists()
+
+
+def test_a_relative_path_is_meant_from_where_the_server_starts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that changes its directory later still finds the file."""
+    monkeypatch.chdir(tmp_path)
+    listening = listen("unix:site.sock")
+    monkeypatch.chdir("/")
+
+    assert listening.where == f"unix:{tmp_path / 'site.sock'}"
+    listening.close()
+
+    assert not (tmp_path / "site.sock").exists()
+
+
+def test_a_file_that_nobody_serves_is_replaced(tmp_path: Path) -> None:
+    """What a process that was killed has left does not keep the next one from starting."""
+    path = tmp_path / "site.sock"
+    with socket.socket(socket.AF_UNIX) as killed:
+        killed.bind(str(path))
+        killed.listen()
+
+    listening = listen(f"unix:{path}")
+    client = client_of(listening.where)
+    client.close()
+    listening.close()
+
+    assert not path.exists()
+
+
+def test_a_file_that_somebody_serves_is_refused(tmp_path: Path) -> None:
+    """Two servers on one path would hide each other; the one that is there stays."""
+    path = tmp_path / "site.sock"
+    first = listen(f"unix:{path}")
+
+    with pytest.raises(BindError, match="another process serves there; stop it"):
+        listen(f"unix:{path}")
+
+    client_of(first.where).close()
+    first.close()
+
+
+def test_a_file_that_somebody_serves_without_room_is_refused(tmp_path: Path) -> None:
+    """A backlog that is full is a server that is alive."""
+    path = tmp_path / "site.sock"
+    with socket.socket(socket.AF_UNIX) as busy, socket.socket(socket.AF_UNIX) as waiting:
+        busy.bind(str(path))
+        busy.listen(0)
+        waiting.connect(str(path))
+
+        with pytest.raises(BindError, match="another process serves there"):
+            listen(f"unix:{path}")
+
+
+def test_a_file_that_is_no_socket_is_left_alone(tmp_path: Path) -> None:
+    """Somebody's data is not removed for a slip in a path."""
+    path = tmp_path / "notes.txt"
+    path.write_text("mine")
+
+    with pytest.raises(BindError, match="there is a file that is no socket"):
+        listen(f"unix:{path}")
+
+    assert path.read_text() == "mine"
+
+
+def test_the_file_of_another_server_is_not_removed(tmp_path: Path) -> None:
+    """Who was put in its place meanwhile keeps it."""
+    path = tmp_path / "site.sock"
+    first = listen(f"unix:{path}")
+    path.unlink()
+    second = listen(f"unix:{path}")
+
+    first.close()
+
+    client_of(second.where).close()
+    second.close()
+
+
+def test_a_file_that_has_gone_is_no_error(tmp_path: Path) -> None:
+    """Closing twice is closing once, and somebody else may have tidied up."""
+    path = tmp_path / "site.sock"
+    listening = listen(f"unix:{path}")
+    path.unlink()
+
+    listening.close()
+    listening.close()
+
+    assert not path.exists()
+
+
+def test_a_socket_that_is_given_stays_open(bus: Bus, echo: Echo) -> None:
+    """Who connects after the stop waits for whoever accepts next: nothing is lost over a restart."""
+    with socket.socket() as given:
+        given.bind(("127.0.0.1", 0))
+        server = serving(bus, echo, bind=given)
+        bus.start()
+        address = server.address
+        assert heard(client_of(address)) == b"hello"
+        bus.stop()
+
+        client = client_of(address)
+        bus.start()
+
+        assert heard(client) == b"hello"
+        assert server.address == address
+        bus.stop()
+
+
+def test_a_socket_that_is_given_and_closed_is_told(bus: Bus, echo: Echo) -> None:
+    """Its server cannot start."""
+    with socket.socket() as given:
+        given.bind(("127.0.0.1", 0))
+        serving(bus, echo, bind=given)
+
+    with pytest.raises(TransitionFailures) as failures:
+        bus.start()
+
+    assert "cannot listen on the socket <socket.socket [closed]" in str(cause_of(failures.value))
+
+
+@pytest.mark.parametrize("bind", ["127.0.0.1:0", "unix"])
+def test_nobody_who_has_connected_is_lost_to_a_stop(bus: Bus, echo: Echo, bind: str, tmp_path: Path) -> None:
+    """Who was in the backlog is answered, and who comes later is refused."""
+    server = serving(bus, echo, bind=f"unix:{tmp_path / 'x'}" if bind == "unix" else bind)
+    bus.start()
+    address = server.address
+    holding = client_of(address)  # the server is busy with it, while the others wait to be accepted
+    waiting = [client_of(address) for _ in range(5)]
+    stopper = threading.Thread(target=bus.stop)
+    stopper.start()
+    bus.wait(State.STOPPING, 20)
+
+    answers = [heard(client) for client in [holding, *waiting]]
+    stopper.join(20)
+
+    assert answers == [b"hello"] * 6
+    with pytest.raises(OSError, match="refused|No such file"):
+        client_of(address)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="another system takes connections up to the end")
+@pytest.mark.parametrize("bind", ["127.0.0.1:0", "[::1]:0", "unix"])
+def test_nobody_can_connect_after_a_refusal(bind: str, tmp_path: Path) -> None:
+    """Whoever had connected can be accepted, and talked to; nobody new can be, so none is reset at the end."""
+    try:
+        listening = listen(f"unix:{tmp_path / 'x'}" if bind == "unix" else bind)
+    except BindError:
+        pytest.skip("there is no IPv6")
+    before = client_of(listening.where)
+
+    listening.refuse()
+
+    late = socket.socket(listening.socket.family)
+    late.settimeout(0.0)
+    answer = late.connect_ex(listening.socket.getsockname() if bind != "unix" else str(tmp_path / "x"))
+    assert answer in {errno.EINPROGRESS, errno.ENOENT}
+    accepted, _ = listening.socket.accept()
+    before.sendall(b"hello")
+    assert accepted.recv(100) == b"hello"
+    with pytest.raises(BlockingIOError):
+        listening.socket.accept()
+    for one in (late, before, accepted, listening.socket):
+        one.close()
+
+
+def test_a_refusal_of_a_given_socket_changes_nothing() -> None:
+    """It belongs to others as well, who accept from it."""
+    with socket.socket() as given:
+        given.bind(("127.0.0.1", 0))
+        listening = listen(given)
+
+        listening.refuse()
+        client_of(listening.where).close()
+        listening.close()
+
+
+def test_a_stop_is_idempotent(bus: Bus, echo: Echo) -> None:
+    """The second, and the one of an exit, find nothing to do."""
+    server = serving(bus, echo)
+    bus.start()
+    bus.stop()
+
+    server.stop()
+    bus.exit()
+
+    assert echo.calls == ["serve", "drain"]
+
+
+def test_a_bus_may_start_a_server_again(bus: Bus, echo: Echo) -> None:
+    """Each start has a thread and a socket of its own."""
+    server = serving(bus, echo)
+
+    for _ in range(3):
+        bus.start()
+        assert heard(client_of(server.address)) == b"hello"
+        bus.stop()
+
+    assert [thread.name for thread in threading.enumerate() if thread.name.startswith("server ")] == []
+
+
+def test_what_was_cut_off_is_told(bus: Bus, echo: Echo) -> None:
+    """How many, and after how long."""
+    told: list[tuple[str, int]] = []
+    bus.subscribe(LOG, lambda message, level: told.append((message, level)))
+    server = serving(bus, echo, drain=0.25)
+    bus.start()
+    address, echo.cut = server.address, 3
+
+    bus.stop()
+
+    assert told[1:] == [(f"3 request(s) on {address} cut off after 0.25 s of draining", 30)]
+
+
+def test_an_error_before_the_server_is_ready_is_one_of_the_start(bus: Bus, echo: Echo) -> None:
+    """It is raised where the bus is started, and nothing is left."""
+    echo.fails_at, echo.error = "start", OSError("no certificate")
+    server = serving(bus, echo)
+
+    with pytest.raises(TransitionFailures) as failures:
+        bus.start()
+
+    assert cause_of(failures.value) is echo.error
+    with pytest.raises(NotServing):
+        server.address  # noqa: B018
+    assert [thread.name for thread in threading.enumerate() if thread.name.startswith("server ")] == []
+
+
+def test_a_server_that_returns_before_it_is_ready_has_not_started(bus: Bus, echo: Echo) -> None:
+    """Nobody had asked it to stop."""
+    echo.fails_at = "return"
+    serving(bus, echo)
+
+    with pytest.raises(TransitionFailures) as failures:
+        bus.start()
+
+    assert isinstance(cause_of(failures.value), ServerEnded)
+
+
+def test_a_server_that_dies_takes_the_bus_down_in_order(bus: Bus, echo: Echo) -> None:
+    """Its error is the cause that `block` raises after the exit, and is told at once."""
+    told: list[tuple[str, int]] = []
+    bus.subscribe(LOG, lambda message, level: told.append((message, level)))
+    stopped: list[str] = []
+    bus.subscribe(STOP, lambda: stopped.append("in order"))
+    echo.fails_at, echo.error = "serve", OSError("no more memory")
+    server = serving(bus, echo)
+    bus.start()
+    address = server.address
+
+    echo.waker.send(b"x")
+    with pytest.raises(OSError, match="no more memory") as raised:
+        bus.block()
+
+    assert raised.value is echo.error
+    assert stopped == ["in order"]
+    assert told[1:] == [(f"the server on {address} has died: OSError('no more memory')", 40)]
+
+
+def test_a_server_that_returns_unasked_takes_the_bus_down(bus: Bus, echo: Echo) -> None:
+    """To end is to fail, as long as nobody has stopped it."""
+    server = serving(bus, echo)
+    bus.start()
+    address = server.address
+
+    echo.waker.send(b"x")
+    with pytest.raises(ServerEnded) as raised:
+        bus.block()
+
+    assert str(raised.value) == f"the server on {address} has ended by itself; it is to serve until stop() is called"
+
+
+def test_an_error_of_a_server_that_stops_is_one_of_the_stop(bus: Bus, echo: Echo) -> None:
+    """The bus stops all the same."""
+    echo.fails_at, echo.error = "stop", OSError("cannot say goodbye")
+    serving(bus, echo)
+    bus.start()
+
+    with pytest.raises(TransitionFailures) as failures:
+        bus.stop()
+
+    assert cause_of(failures.value) is echo.error
+    assert bus.state is State.STOPPED
+
+
+def test_a_start_that_is_given_up_leaves_nothing_behind(echo: Echo) -> None:
+    """A bus that waits no longer for a server stops it, although its start has never returned."""
+    bus = Bus(limits=Limits(hook=0.01))
+    echo.ready_now.clear()
+    server = serving(bus, echo)
+
+    with pytest.raises(TransitionFailures):
+        bus.start()
+
+    thread = next((one for one in threading.enumerate() if one.name.startswith("server ")), None)
+    if thread is not None:
+        thread.join(20)
+        assert not thread.is_alive()
+    assert echo.calls == ["serve", "drain"]
+    bus.exit()
+    assert server._run is None
+
+
+def test_a_server_that_does_not_end_is_named(bus: Bus, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The stop raises, after the drain and the time to cut off."""
+    going = threading.Event()
+
+    class Deaf:
+        def serve(self, listening: socket.socket, ready: Callable[[], None]) -> int:
+            ready()
+            going.wait()
+            return 0
+
+        def drain(self, seconds: float) -> None: ...
+
+    server = Server(bus, Deaf(), bind="127.0.0.1:0", drain=0.0)
+    monkeypatch.setattr("typedbus.servers.serving.CUTTING", 0.01)
+    server.start()
+    address = server.address
+
+    with pytest.raises(NotStopped) as told:
+        server.stop()
+    going.set()
+
+    assert f"the server on {address} has not ended 0.01 s after it was stopped" in str(told.value)
+
+
+def test_the_bus_owns_the_thread(bus: Bus, echo: Echo) -> None:
+    """`block` waits for it, and it keeps no process alive."""
+    server = serving(bus, echo)
+    bus.start()
+
+    (thread,) = [one for one in bus._owned if one.name == f"server {server.address}"]
+
+    assert thread.is_alive()
+    assert thread.daemon
+
+
+class Order:
+    """Writes down when it starts and stops."""
+
+    def __init__(self, name: str, said: list[str]) -> None:
+        self.name = name
+        self.said = said
+
+    def start(self) -> None:
+        self.said.append(f"{self.name} starts")
+
+    def stop(self) -> None:
+        self.said.append(f"{self.name} stops")
+
+
+class Telling(Echo):
+    """Says when it serves and when it drains."""
+
+    def __init__(self, said: list[str]) -> None:
+        super().__init__()
+        self.said = said
+
+    def serve(self, listening: socket.socket, ready: Callable[[], None]) -> int:
+        self.said.append("serves")
+        return super().serve(listening, ready)
+
+    def drain(self, seconds: float) -> None:
+        self.said.append("drains")
+        super().drain(seconds)
+
+
+def test_a_server_starts_after_the_others_and_stops_before_them() -> None:
+    """In a container, wherever it is declared."""
+    said: list[str] = []
+
+    class Site(Container):
+        bus = Component(Bus)
+        echo = Component(Telling, said)
+        server = Component(Server, bus.provided, echo.provided, bind="127.0.0.1:0")
+        other = Component(Order, "other", said)
+
+    site = Site()
+    site.bus().start()
+    site.bus().exit()
+    site.echo().close()
+
+    assert said == ["other starts", "serves", "drains", "other stops"]
