@@ -6,6 +6,7 @@ import errno
 import os
 import pickle
 import signal
+import socket
 import stat
 import subprocess
 import sys
@@ -313,6 +314,28 @@ def test_a_folder_that_may_not_be_written_is_told(bus: Bus) -> None:
     assert refused.value.errno in (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
+def test_a_socket_in_the_place_of_the_file_is_told(bus: Bus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the system does not open is an error of the start, with its reason."""
+    monkeypatch.chdir(tmp_path)  # the path of a socket has to be short
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind("site.pid")
+        with pytest.raises(PIDFileError, match="cannot write the PID file .*site.pid: No such device or address"):
+            PIDFile(bus, path="site.pid").start()
+
+
+def test_nothing_is_left_open(bus: Bus, path: Path) -> None:
+    """A site that starts and exits again and again does not run out of files."""
+    pidfile = PIDFile(bus, path=path)
+    path.write_text("1\n")
+    before = len(list(Path("/dev/fd").iterdir()))
+    pidfile.start()
+    with pytest.raises(AlreadyRunning):
+        PIDFile(bus, path=path).start()
+    pidfile.exit()
+
+    assert len(list(Path("/dev/fd").iterdir())) == before
+
+
 def test_a_path_is_one_at_construction(bus: Bus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A process that changes its directory meanwhile removes what it wrote."""
     monkeypatch.chdir(tmp_path)
@@ -413,13 +436,14 @@ def test_what_a_killed_process_leaves_is_replaced(begin: Begin, bus: Bus, pidfil
 
 
 @pytest.mark.slow
-def test_a_forked_child_has_no_part_in_the_file(begin: Begin, path: Path) -> None:
+@pytest.mark.parametrize("does", ["bus.exit()", "pass"], ids=["exits", "stays"])
+def test_a_forked_child_has_no_part_in_the_file(begin: Begin, path: Path, does: str) -> None:
     """Neither does its exit remove the file, nor does it keep it when its parent has been killed."""
-    first = begin("""
+    first = begin(f"""
         bus.start()
         if os.fork() == 0:
-            bus.exit()
-            say(f"child {os.path.exists(path)} {read(path) == os.getppid()}")
+            {does}
+            say(f"child {{os.path.exists(path)}} {{read(path) == os.getppid()}}")
             sys.stdin.readline()
             os._exit(0)
         sys.stdin.readline()
