@@ -63,24 +63,6 @@ from typedbus._failures import (
     TransitionFailures,
     WaitError,
 )
-from typedbus._faults import (
-    ArgumentFault,
-    BusFault,
-    ChannelFault,
-    ContributionFault,
-    CycleFault,
-    DependencyFault,
-    DisabledFault,
-    Fault,
-    HiddenFault,
-    HookFault,
-    InvalidContainer,
-    LifetimeFault,
-    MisspeltFault,
-    OverrideFault,
-    ReplacementFault,
-    TypeFault,
-)
 from typedbus._registry import (
     CONSTRUCTED,
     CONSTRUCTING,
@@ -111,22 +93,56 @@ if TYPE_CHECKING:
     from typedbus._component import Component
     from typedbus._container import Container, Override
     from typedbus._contributed import Contributed
+    from typedbus._faults import (
+        ArgumentFault,
+        BusFault,
+        ChannelFault,
+        ContributionFault,
+        CycleFault,
+        DependencyFault,
+        DisabledFault,
+        Fault,
+        HiddenFault,
+        HookFault,
+        InvalidContainer,
+        LifetimeFault,
+        MisspeltFault,
+        OverrideFault,
+        ReplacementFault,
+        TypeFault,
+    )
     from typedbus._lifecycle import Exits, Logs, Reloads, Starts, Stops, Ticks
     from typedbus._providers import provided
     from typedbus._running import running
     from typedbus.process import run
 
 _LATER = {
+    "ArgumentFault": "_faults",
+    "BusFault": "_faults",
+    "ChannelFault": "_faults",
     "Component": "_component",
     "Container": "_container",
     "Contributed": "_contributed",
+    "ContributionFault": "_faults",
+    "CycleFault": "_faults",
+    "DependencyFault": "_faults",
+    "DisabledFault": "_faults",
     "Exits": "_lifecycle",
+    "Fault": "_faults",
+    "HiddenFault": "_faults",
+    "HookFault": "_faults",
+    "InvalidContainer": "_faults",
+    "LifetimeFault": "_faults",
     "Logs": "_lifecycle",
+    "MisspeltFault": "_faults",
     "Override": "_container",
+    "OverrideFault": "_faults",
     "Reloads": "_lifecycle",
+    "ReplacementFault": "_faults",
     "Starts": "_lifecycle",
     "Stops": "_lifecycle",
     "Ticks": "_lifecycle",
+    "TypeFault": "_faults",
     "provided": "_providers",
     "run": "process",
     "running": "_running",

@@ -221,7 +221,7 @@ class BoundChannel(Generic[Args, Result]):
         if blame is None:
             subscription = self._subscription_of(listener)
             name = describe(listener) if subscription is None else subscription.name
-            blame = Blame(name, listener, note_of(name, self.channel.name))
+            blame = name, listener, note_of(name, self.channel.name)
             # An identity stays somebody's as long as somebody holds it, as a subscription does.
             if subscription is not None and subscription.listener is listener:
                 if known is None:

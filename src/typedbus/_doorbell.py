@@ -10,11 +10,10 @@ from collections.abc import Callable, Iterable
 from queue import SimpleQueue
 from typing import Final, Protocol
 
-import attrs
-
 from typedbus._bound import BoundChannel, Subscription
 from typedbus._failures import StillRunning, describe
 from typedbus._registry import MAIN
+from typedbus._states import State
 
 WARNING: Final = 30
 ERROR: Final = 40
@@ -43,15 +42,29 @@ class Replacement(Protocol):
         """
 
 
-@attrs.define(eq=False)
+class Waiter:
+    """A thread in `Bus.wait`: for which states, which it was, and the lock that it sleeps on."""
+
+    __slots__ = ("reached", "states", "woken")
+
+    def __init__(self, states: frozenset[State]) -> None:
+        self.states = states
+        self.reached: State | None = None
+        self.woken = threading.Lock()
+        self.woken.acquire()
+
+
 class Doorbell:
     """What wakes the thread in `Bus.block`; rung by anybody, by signal handlers too."""
 
-    attendant: threading.Thread | None = None
-    #: What that thread is to call; a deque, since a handler may come in the middle of anything.
-    actions: deque[Callable[[], object]] = attrs.field(factory=deque)
-    # Of all queues this alone may be filled by a handler that interrupts its get().
-    queue: SimpleQueue[None] = attrs.field(factory=SimpleQueue)
+    __slots__ = ("actions", "attendant", "queue")
+
+    def __init__(self) -> None:
+        self.attendant: threading.Thread | None = None
+        #: What that thread is to call; a deque, since a handler may come in the middle of anything.
+        self.actions: deque[Callable[[], object]] = deque()
+        # Of all queues this alone may be filled by a handler that interrupts its get().
+        self.queue: SimpleQueue[None] = SimpleQueue()
 
     def ring(self) -> None:
         if self.attendant is not None:

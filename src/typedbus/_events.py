@@ -12,26 +12,27 @@ from typing import TypeAlias
 
 import attrs
 
+from typedbus._record import Record
 from typedbus._states import State
 
 
-@attrs.frozen
-class _Begun:
+@attrs.frozen(eq=False, repr=False)
+class _Begun(Record):
     """Something is about to be done with the component at *path*. Kinds of one shape share what is generated for it."""
 
     path: str
 
 
-@attrs.frozen
-class _Done:
+@attrs.frozen(eq=False, repr=False)
+class _Done(Record):
     """Something was done with the component at *path*, in *seconds*."""
 
     path: str
     seconds: float
 
 
-@attrs.frozen
-class Moved:
+@attrs.frozen(eq=False, repr=False)
+class Moved(Record):
     """The bus went from one state to another: a step of a transition."""
 
     before: State
@@ -50,8 +51,8 @@ class Constructed(_Done):
     __slots__ = ()
 
 
-@attrs.frozen
-class Subscribed:
+@attrs.frozen(eq=False, repr=False)
+class Subscribed(Record):
     """What of a component listens was subscribed, in *seconds*; *needs* are the components that start before it."""
 
     path: str
@@ -59,8 +60,8 @@ class Subscribed:
     needs: tuple[str, ...]
 
 
-@attrs.frozen
-class Disabled:
+@attrs.frozen(eq=False, repr=False)
+class Disabled(Record):
     """A component takes no part in this run, for *reason*."""
 
     path: str
@@ -103,8 +104,8 @@ class Exited(_Done):
     __slots__ = ()
 
 
-@attrs.frozen
-class Failed:
+@attrs.frozen(eq=False, repr=False)
+class Failed(Record):
     """A listener of the life-cycle channel *hook* raised *error*, or overran its time, after *seconds*."""
 
     path: str
@@ -113,8 +114,8 @@ class Failed:
     error: BaseException
 
 
-@attrs.frozen
-class RolledBack:
+@attrs.frozen(eq=False, repr=False)
+class RolledBack(Record):
     """
     A start that had failed or was broken off has been undone, in *seconds*.
 
@@ -127,8 +128,8 @@ class RolledBack:
     paths: tuple[str, ...]
 
 
-@attrs.frozen
-class ListenerFailed:
+@attrs.frozen(eq=False, repr=False)
+class ListenerFailed(Record):
     """The listener *name* of *channel* raised *error* in a publish, which went on."""
 
     name: str

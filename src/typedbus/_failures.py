@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import types
 from collections.abc import Callable, Iterable, Sequence
-from typing import Final, NamedTuple, Self
+from typing import Final, Self, TypeAlias
 
 import attrs
 
+from typedbus._record import Record
 from typedbus._states import State
 
 
@@ -60,8 +61,8 @@ def put_note(error: Exception, note: str) -> None:
         return
 
 
-@attrs.frozen
-class Failure:
+@attrs.frozen(eq=False, repr=False)
+class Failure(Record):
     """One listener that raised: which one, on which channel, and what."""
 
     name: str
@@ -73,12 +74,8 @@ class Failure:
         put_note(self.error, note_of(self.name, self.channel))
 
 
-class Blame(NamedTuple):
-    """A listener that raised: what a `Failure` is made of when somebody asks for it."""
-
-    name: str
-    listener: Callable[..., object]
-    note: str
+Blame: TypeAlias = tuple[str, Callable[..., object], str]
+"""A listener that raised, of which a `Failure` is made when somebody asks for it: its name, itself, and the note."""
 
 
 class ChannelFailures(ExceptionGroup[Exception]):
@@ -95,7 +92,7 @@ class ChannelFailures(ExceptionGroup[Exception]):
 
     def __new__(cls, channel: str, failures: Sequence[Failure], results: Iterable[object]) -> Self:
         """Make the group; the members are the errors of *failures*."""
-        blamed = [Blame(failure.name, failure.listener, note_of(failure.name, failure.channel)) for failure in failures]
+        blamed = [(failure.name, failure.listener, note_of(failure.name, failure.channel)) for failure in failures]
         group = super().__new__(cls, "", [failure.error for failure in failures])
         group._known = channel, blamed, list(results)
         return group
@@ -112,8 +109,8 @@ class ChannelFailures(ExceptionGroup[Exception]):
     def failures(self) -> tuple[Failure, ...]:
         channel, blamed, _ = self._known
         return tuple(
-            Failure(blame.name, channel, error, blame.listener)
-            for blame, error in zip(blamed, self.exceptions, strict=True)
+            Failure(name, channel, error, listener)
+            for (name, listener, _), error in zip(blamed, self.exceptions, strict=True)
         )
 
     @property
@@ -123,7 +120,7 @@ class ChannelFailures(ExceptionGroup[Exception]):
     @property
     def message(self) -> str:
         channel, blamed, results = self._known
-        names = ", ".join(blame.name for blame in blamed)
+        names = ", ".join(name for name, _, _ in blamed)
         return f"{len(blamed)} of {len(blamed) + len(results)} listeners of channel {channel!r} failed: {names}"
 
     def __str__(self) -> str:

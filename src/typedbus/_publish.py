@@ -20,9 +20,7 @@ from __future__ import annotations
 import linecache
 import types
 from collections.abc import Callable
-from typing import Final
-
-import attrs
+from typing import Final, NamedTuple
 
 HEAT: Final = 64
 """After so many publishes to the same listeners the loop is unrolled."""
@@ -118,8 +116,7 @@ def go_on(_tb_self, {received}_tb_error, _tb_first, _tb_all):
 """
 
 
-@attrs.frozen
-class Shape:
+class Shape(NamedTuple):
     """
     The parameters of a signature, without their defaults and annotations.
 

@@ -1,4 +1,4 @@
-"""A transition of a bus, the legs that it is made of, and those who wait for it."""
+"""A transition of a bus, and the legs that it is made of."""
 
 from __future__ import annotations
 
@@ -18,19 +18,7 @@ from typedbus._visit import Tells
 WARNING: Final = 30
 
 
-@attrs.define(eq=False)
-class Waiter:
-    """A thread in `Bus.wait`: for which states, which it was, and the lock that it sleeps on."""
-
-    states: frozenset[State]
-    reached: State | None = None
-    woken: threading.Lock = attrs.field(factory=threading.Lock)
-
-    def __attrs_post_init__(self) -> None:
-        self.woken.acquire()
-
-
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Transition:
     """A transition under way: where to, in which threads, and how it ends."""
 
@@ -57,13 +45,24 @@ class Transition:
             told = leaving
         return told
 
+    def leg(
+        self,
+        registry: Registry,
+        begin: Callable[[str], LifecycleEvent] | None,
+        end: Callable[[str, float], LifecycleEvent] | None,
+        *,
+        is_up: bool,
+    ) -> Leg:
+        """Return one leg of it, on the bus whose channels *registry* has."""
+        return Leg(registry, self, begin, end, is_up)
+
     def call_off(self) -> None:
         """Turn a start round; the caller has the lock of the bus."""
         if self.goal is State.STARTED:
             self.goal = State.STOPPED
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Leg(Tells):
     """What a transition makes of one visit: it keeps what hooks raise, tells how they fare, and may turn round."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import attrs
 
 from typedbus._failures import LimitError
+from typedbus._record import Record
 
 
 def checked(name: str, seconds: object) -> float:
@@ -19,8 +20,8 @@ def checked(name: str, seconds: object) -> float:
     return seconds
 
 
-@attrs.frozen(kw_only=True)
-class Limits:
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class Limits(Record):
     """
     How long the parts of a life may take, in seconds; None is as long as they like.
 
@@ -55,7 +56,7 @@ class Limits:
                 checked(field.name, seconds)
 
 
-@attrs.frozen(eq=False)
+@attrs.frozen(eq=False, repr=False)
 class Turn:
     """The turn of a component: its name, what comes before it, and how long its hooks may take together."""
 

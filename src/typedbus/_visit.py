@@ -54,7 +54,7 @@ class Tells(Protocol):
         """Hear, in the thread of the hook, that one which had been given up has ended after all."""
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class _Job:
     """One listener and how it fares: *place* in the order, *stage* among what must be over before others begin."""
 
