@@ -6,11 +6,11 @@ import asyncio
 import gc
 import itertools
 import os
+import resource
 import statistics
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 import tracemalloc
 from collections.abc import Callable, Sequence
@@ -18,11 +18,11 @@ from typing import Any
 
 import attrs
 
+import wait
 from contender import Contender
 from listeners import ANSWERS, listener
 from rounds import Measured, measure
 from scenarios import SCENARIOS, Timed, call, channels_with
-from typedbus import START, Bus, State
 
 _ON_ONE = """\
 for listener in listeners:
@@ -130,73 +130,49 @@ def _publisher(contender: Contender) -> Callable[[Sequence[Any]], None]:
 
 
 BASE = "attrs, typing_extensions"
+HELP = "`typedbus --help`"
+HELP_BASE = "a program of click, rich and attrs that answers `--help`"
+_HELPFUL = """\
+import sys, attrs, rich.markup, typing_extensions, click
+@click.group()
+def commands(): "Do nothing."
+@commands.command()
+def nothing(): "Do it."
+commands(["--help"])
+"""
 
 
-def imports(modules: Sequence[str], rounds: int = 10) -> dict[str, float]:
-    """Return the median milliseconds that importing each of *modules*, and `BASE`, takes a new process."""
-    taken: dict[str, list[float]] = {module: [] for module in (BASE, *modules)}
+def imports(modules: Sequence[str], rounds: int = 15) -> dict[str, float]:
+    """
+    Return the least milliseconds that importing each of *modules*, and `BASE`, takes a new process.
+
+    And those of a process that answers `--help`: ours, and one with the same libraries.
+    """
+    programs = {f"`import {module}`": ["-c", f"import {module}"] for module in (BASE, *modules)}
+    programs |= {"nothing": ["-c", ""], HELP: ["-m", "typedbus", "--help"], HELP_BASE: ["-c", _HELPFUL]}
+    taken: dict[str, list[float]] = {name: [] for name in programs}
     with tempfile.TemporaryDirectory() as bytecode:
         environment = {**os.environ, "PYTHONPYCACHEPREFIX": bytecode, "PYTHONDONTWRITEBYTECODE": ""}
         for _ in range(rounds + 1):
-            for module, times in taken.items():
-                text = f"import time; began = time.process_time(); import {module}; print(time.process_time() - began)"
-                command = [sys.executable, "-c", text]
-                run = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
-                times.append(float(run.stdout) * 1e3)
+            for name, arguments in programs.items():
+                taken[name].append(_processor_time([sys.executable, *arguments], environment))
     # The first of each compiled it.
-    return {module: statistics.median(times[1:]) for module, times in taken.items()}
+    least = {name: min(times[1:]) for name, times in taken.items()}
+    start = least.pop("nothing")
+    return {name: one - start for name, one in least.items()}
 
 
-def _wake(wait: Callable[[], object], wake: Callable[[], float]) -> float:
-    """Return the microseconds from the moment that *wake* tells of until a thread in *wait* goes on."""
-    woken: list[float] = []
-    ready = threading.Event()
-
-    def work() -> None:
-        ready.set()
-        wait()
-        woken.append(time.perf_counter())
-
-    worker = threading.Thread(target=work)
-    worker.start()
-    ready.wait()
-    time.sleep(0.001)  # from `ready` into the wait itself
-    began = wake()
-    worker.join()
-    return (woken[0] - began) * 1e6
-
-
-def _wake_event() -> float:
-    event = threading.Event()
-
-    def wake() -> float:
-        began = time.perf_counter()
-        event.set()
-        return began
-
-    return _wake(event.wait, wake)
-
-
-def _wake_bus() -> float:
-    bus = Bus()
-    began: list[float] = []
-    # The last thing before the bus is STARTED.
-    bus[START].subscribe(lambda: began.append(time.perf_counter()))
-
-    def wake() -> float:
-        bus.start()
-        return began[0]
-
-    return _wake(lambda: bus.wait(State.STARTED), wake)
+def _processor_time(command: Sequence[str], environment: dict[str, str]) -> float:
+    """Return the milliseconds for which *command* kept a processor busy, which others on the machine change little."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env=environment)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return (after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime) * 1e3
 
 
 def waking(rounds: int) -> dict[str, dict[str, float]]:
-    """Return the microseconds in which a thread wakes up from `Event.wait` and from `Bus.wait`."""
-    taken: dict[str, list[float]] = {"threading.Event": [], "Bus.wait": []}
-    for _ in range(rounds):
-        taken["threading.Event"].append(_wake_event())
-        taken["Bus.wait"].append(_wake_bus())
-    return {name: _percentiles(times) for name, times in taken.items()}
+    """Return the microseconds until a thread goes on that waits for a start to be over; see `wait`."""
+    return {name: _percentiles([second * 1e6 for second in taken]) for name, taken in wait.waking(rounds).items()}
 
 
 def _percentiles(times: list[float]) -> dict[str, float]:
