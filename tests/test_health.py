@@ -404,7 +404,23 @@ def test_a_stop_in_the_middle_of_a_probe_counts(bus: Bus) -> None:
 
     probe = Health(bus, limit=LONG).ready()
 
-    assert (probe.is_ok, probe.state, probe.checks[0].is_ok) == (False, State.STOPPED, True)
+    assert (probe.is_ok, probe.state, probe.reason) == (False, State.STOPPED, "the bus is STOPPED")
+    assert probe.checks[0].is_ok
+
+
+def test_a_start_in_the_middle_of_a_probe_does_not_count(bus: Bus) -> None:
+    """Nobody has been asked yet, and nobody's word is taken for granted."""
+    bus.stop()
+    bus[READY].subscribe(never)
+
+    def start() -> float:
+        if bus.state is State.STOPPED:
+            bus.start()
+        return 0.0
+
+    probe = Health(bus, clock=start).ready()
+
+    assert probe == Probe(False, State.STARTED, "the bus is STOPPED", ())
 
 
 def test_a_stop_waits_for_no_check(bus: Bus, hanging: Hanging) -> None:

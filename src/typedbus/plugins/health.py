@@ -19,6 +19,7 @@ component has not got what it would look at.
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 import threading
 import time
@@ -71,7 +72,7 @@ class Probe:
     Attributes:
         is_ok: Whether the bus and every check are well.
         state: Where the bus was.
-        reason: Why no check was called, if that is not well, as after a stop; else empty.
+        reason: Why the bus itself is not ready, as after a stop; else empty. No check is called then.
         checks: In running order.
     """
 
@@ -184,13 +185,13 @@ class Health:
         return answer
 
     def _probe(self, channel: Channel[[], Check]) -> Probe:
-        runs = self._begin(channel)
+        reason, runs = self._begin(channel)
         while (awaited := self._awaited(runs))[0]:
             futures.wait(*awaited)
-        return self._outcome(channel, runs)
+        return self._outcome(channel, reason, runs)
 
     async def _probe_async(self, channel: Channel[[], Check]) -> Probe:
-        runs = self._begin(channel)
+        reason, runs = self._begin(channel)
         while (awaited := self._awaited(runs))[0]:
             answers = [asyncio.wrap_future(answer) for answer in awaited[0]]
             try:
@@ -199,30 +200,30 @@ class Health:
                 # One that comes when the loop is closed is not to be told to it.
                 for answer in answers:
                     answer.cancel()
-        return self._outcome(channel, runs)
+        return self._outcome(channel, reason, runs)
 
     def _reason(self) -> str:
-        """Return why no check is to be called, or nothing."""
+        """Return why the bus is not ready, or nothing."""
         if self.bus.state is not State.STARTED:
             return f"the bus is {self.bus.state.name}"
         return "the bus was asked to exit" if self.bus._exit_requested else ""
 
-    def _begin(self, channel: Channel[[], Check]) -> list[_Run]:
-        """Call the checks that do not run yet, and return all that do."""
+    def _begin(self, channel: Channel[[], Check]) -> tuple[str, list[_Run]]:
+        """Return why no check is to be called, or call those that do not run yet and return all that do."""
         runs: list[_Run] = []
-        for subscription in () if self._reason() else self.bus[channel].subscriptions:
+        reason = self._reason()
+        for subscription in () if reason else self.bus[channel].subscriptions:
             with self._lock:
                 run = self._running.get(subscription)
                 if run is None:
-                    own = subscription.limit
-                    run = _Run(subscription.name, self.limit if own is None else own, self.clock())
+                    limit = self.limit if subscription.limit is None else subscription.limit
+                    run = _Run(subscription.name, limit, self.clock())
                     # It waits for the lock before it takes the run out again.
-                    threading.Thread(
-                        target=self._call, args=[subscription, run], name=f"check {run.name}", daemon=True
-                    ).start()
+                    call, name = functools.partial(self._call, subscription, run), f"check {run.name}"
+                    threading.Thread(target=call, name=name, daemon=True).start()
                     self._running[subscription] = run
             runs.append(run)
-        return runs
+        return reason, runs
 
     def _call(self, subscription: Subscription, run: _Run) -> None:
         is_ok = False
@@ -248,9 +249,9 @@ class Health:
         awaited = [run for run in runs if not run.answer.done() and run.began + run.limit > now]
         return [run.answer for run in awaited], min((run.began + run.limit - now for run in awaited), default=0.0)
 
-    def _outcome(self, channel: Channel[[], Check], runs: Sequence[_Run]) -> Probe:
-        # Asked again: a stop may have begun meanwhile.
-        state, reason, now = self.bus.state, self._reason(), self.clock()
+    def _outcome(self, channel: Channel[[], Check], reason: str, runs: Sequence[_Run]) -> Probe:
+        # A stop may have begun meanwhile; that a start has come to its end meanwhile, nobody has asked the checks.
+        state, reason, now = self.bus.state, reason or self._reason(), self.clock()
         checks = tuple(run.answer.result() if run.answer.done() else run.overrun(now) for run in runs)
         is_well = not reason if channel is READY else state is not State.EXITED
         return Probe(is_well and all(one.is_ok for one in checks), state, reason, checks)
@@ -263,21 +264,15 @@ class _Run:
     name: str
     limit: float
     began: float
-    answer: futures.Future[Checked] = attrs.field(init=False)
+    answer: futures.Future[Checked] = attrs.field(init=False, factory=futures.Future)
 
     def __attrs_post_init__(self) -> None:
-        self.answer = futures.Future()
         # One that runs cannot be cancelled, not even by a request that is.
         self.answer.set_running_or_notify_cancel()
 
     def overrun(self, now: float) -> Checked:
-        seconds = now - self.began
-        return Checked(
-            name=self.name,
-            is_ok=False,
-            detail=f"it has not returned after {seconds:.2f} s; its limit is {self.limit:g} s",
-            seconds=seconds,
-        )
+        detail = f"it has not returned after {now - self.began:.2f} s; its limit is {self.limit:g} s"
+        return Checked(self.name, is_ok=False, detail=detail, seconds=now - self.began)
 
 
 _PATHS: Final = {"/livez": ALIVE, "/readyz": READY}
@@ -289,23 +284,17 @@ def _response(
     channel: Channel[[], Check] | None, method: str, probe: Probe | None
 ) -> tuple[int, list[tuple[str, str]], bytes]:
     headers = [("Content-Type", "application/json"), ("Cache-Control", "no-store")]
-    told: Mapping[str, object]
-    if channel is None:
-        status, told = 404, {"error": f"there are {' and '.join(_PATHS)}"}
-    elif probe is None:
+    status, told = 404, dict[str, object](error=f"there are {' and '.join(_PATHS)}")
+    if channel is not None and probe is None:
         status, told = 405, {"error": f"{method} asks for nothing here; use GET"}
         headers.append(("Allow", ", ".join(_METHODS)))
-    else:
+    elif probe is not None:
+        checks = [
+            {"name": one.name, "ok": one.is_ok, "detail": one.detail, "seconds": round(one.seconds, 6)}
+            for one in probe.checks
+        ]
         status = 200 if probe.is_ok else 503
-        told = {
-            "ok": probe.is_ok,
-            "state": probe.state.name,
-            "reason": probe.reason,
-            "checks": [
-                {"name": one.name, "ok": one.is_ok, "detail": one.detail, "seconds": round(one.seconds, 6)}
-                for one in probe.checks
-            ],
-        }
+        told = {"ok": probe.is_ok, "state": probe.state.name, "reason": probe.reason, "checks": checks}
     body = json.dumps(told, indent=2, default=str).encode("ascii") + b"\n"
     headers.append(("Content-Length", str(len(body))))
     return status, headers, b"" if method == "HEAD" else body
