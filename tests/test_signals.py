@@ -533,3 +533,26 @@ def test_a_terminal_that_is_gone_raises_nothing() -> None:
 
     assert bus._exit_requested
     signals.exit()
+
+
+def test_nothing_of_one_life_is_put_back_in_the_next() -> None:
+    """What was caught once, and is no more, belongs to whoever has it now."""
+
+    def later(number: int, frame: object) -> None:
+        raise AssertionError
+
+    bus = Bus()
+    outer = Signals(bus)
+    with bus[channel_of(signal.SIGUSR2)].subscribe(lambda: None):
+        outer.start()
+        outer.exit()
+    signal.signal(signal.SIGUSR2, later)
+    outer.start()
+    inner = Signals(bus, actions={signal.SIGUSR2: None})
+    inner.start()
+
+    handler = signal.signal(signal.SIGUSR2, mine)
+
+    inner.exit()
+    outer.exit()
+    assert handler is later

@@ -160,6 +160,7 @@ class Signals:
     set_handler: Callable[[int, Handler], Handler] = attrs.field(default=signal.signal, kw_only=True)
     get_handler: Callable[[int], Handler] = attrs.field(default=signal.getsignal, kw_only=True)
     end: Callable[[int], object] = attrs.field(default=os._exit, kw_only=True)
+    #: From `install` on.
     _record: _Record = attrs.field(init=False)
     _pid: int = attrs.field(init=False, default=0)
     #: For each signal: what it was set to, and what was there before.
@@ -172,7 +173,6 @@ class Signals:
             channel_of(number)
             if not (action is None or isinstance(action, Action) or callable(action)):
                 raise SignalError(action, f"is no action for {number.name}: give an Action, a callable, or None")
-        self._record = _Record(self.restoring)
 
     @on(START, priority=5, inline=True)
     def start(self) -> None:
