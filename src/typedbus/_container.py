@@ -144,10 +144,19 @@ class Container(Declarations):
         Not those that only an overridden one needed.
         """
         roots = providers_of(self._members)
-        everything, _ = dependencies_first(roots, declared_needs)
+        # The container library makes the answer anew each time: it is half of what looking takes.
+        known: dict[int, list[object]] = {}
+
+        def declared(node: object) -> list[object]:
+            found = known.get(id(node))
+            if found is None:
+                found = known[id(node)] = declared_needs(node)
+            return found
+
+        everything, _ = dependencies_first(roots, declared)
         wanted_by: dict[int, list[object]] = {id(node): [] for node in everything}
         for node in everything:
-            for need in declared_needs(node):
+            for need in declared(node):
                 wanted_by[id(need)].append(node)
         idle: set[int] = set()
         for node in reversed(everything):
@@ -157,7 +166,10 @@ class Container(Declarations):
             # Whoever else listens needs a bus as well, and does not say so.
             if not (isinstance(node, Component) and self._buses([node])):
                 idle.add(id(node))
-        order, circles = dependencies_first((root for root in roots if id(root) not in idle), needs)
+        order, circles = dependencies_first(
+            (root for root in roots if id(root) not in idle),
+            lambda node: needs(node) if _is_overridden(node) else declared(node),
+        )
         # By declaration again: what stands in has the place of what it stands for,
         # and what is declared nowhere that of who needs it.
         ranks = {id(one): number for number, root in enumerate(roots) for one in (root, root.last_overriding)}
