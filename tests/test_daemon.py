@@ -226,6 +226,23 @@ def test_a_command_waits_until_its_daemon_has_started(begin: Begin) -> None:
     os.kill(command.pid, signal.SIGTERM)
 
 
+@pytest.mark.slow
+@pytest.mark.exhaustive
+def test_a_daemon_names_who_keeps_its_start_waiting(begin: Begin, tmp_path: Path) -> None:
+    """What `run` shows is watched in the daemon as it would be without one."""
+    os.mkfifo(tmp_path / "err")
+    command = begin(SITE.format(start="wait"))
+    with (tmp_path / "err").open(encoding="utf-8") as told:
+        waiting = any(line == "starting Site.part ...\n" for line in told)
+        command.go_on()
+        command.reach("started")
+        os.kill(command.pid, signal.SIGTERM)
+        ended = told.read().endswith("bus      EXITED\n")
+
+    assert waiting
+    assert ended
+
+
 FAILURES = {
     "raises": ("fail", "Site.part in start:", "OSError: port taken"),
     "leaves": ("lambda self: sys.exit(3)", "Site.part in start:", "SystemExit: 3"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import pickle
+import resource
 import signal
 import socket
 import stat
@@ -23,7 +24,7 @@ if sys.platform == "win32":
 import fcntl
 
 from typedbus import LOG, Bus, Component, Container
-from typedbus.plugins.pidfile import AlreadyRunning, NotPIDFile, PIDFile, PIDFileError, read
+from typedbus.plugins.pidfile import AlreadyRunning, NoFileLocks, NotPIDFile, PIDFile, PIDFileError, read
 from typedbus.testing import Recorder, running
 
 MINE = f"{os.getpid()}\n"
@@ -321,6 +322,28 @@ def test_a_socket_in_the_place_of_the_file_is_told(bus: Bus, tmp_path: Path, mon
         listening.bind("site.pid")
         with pytest.raises(PIDFileError, match="cannot write the PID file .*site.pid: No such device or address"):
             PIDFile(bus, path="site.pid").start()
+
+
+def test_a_file_that_cannot_be_written_to_its_end_leaves_nothing(bus: Bus, path: Path) -> None:
+    """On a full disk there is neither half a file nor one that stays open."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    before = len(list(Path("/dev/fd").iterdir()))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, limits[1]))
+    try:
+        with pytest.raises(PIDFileError, match="File too large"):
+            PIDFile(bus, path=path).start()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+    assert list(path.parent.iterdir()) == []
+    assert len(list(Path("/dev/fd").iterdir())) == before
+
+
+def test_a_system_without_locks_is_told() -> None:
+    """The text says why, and what to do instead."""
+    assert str(NoFileLocks()) == (
+        "this system has no flock, which a PID file needs; leave it out: here a service manager knows the process"
+    )
 
 
 def test_nothing_is_left_open(bus: Bus, path: Path) -> None:
