@@ -1,0 +1,1 @@
+"""What pytest gets of typedbus: containers that run for a test, and what a test left behind."""

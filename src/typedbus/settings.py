@@ -1,0 +1,1 @@
+"""Settings of a site, from files, the environment and options, checked before anything is built."""
