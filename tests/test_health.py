@@ -11,6 +11,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+import time
 import wsgiref.simple_server
 import wsgiref.util
 import wsgiref.validate
@@ -189,6 +190,28 @@ def test_a_check_that_hangs_fails_alone_and_is_named(bus: Bus, hanging: Hanging)
     assert hung.detail == f"it has not returned after {hung.seconds:.2f} s; its limit is 0.02 s"
     assert hung.seconds >= 0.02
     assert other.name == f"{__name__}.well"
+
+
+def ready_async(health: Health) -> Probe:
+    """Probe in an event loop of its own."""
+    return asyncio.run(health.ready_async())
+
+
+@pytest.mark.parametrize("ask", [Health.ready, ready_async])
+def test_a_probe_sleeps_while_it_waits(bus: Bus, hanging: Hanging, ask: Callable[[Health], Probe]) -> None:
+    """It looks at the clock now and then, and not all the time."""
+    looks: list[float] = []
+
+    def clock() -> float:
+        looks.append(time.monotonic())
+        return looks[-1]
+
+    bus[READY].subscribe(hanging.check)
+
+    probe = ask(Health(bus, limit=0.05, clock=clock))
+
+    assert not probe.is_ok
+    assert len(looks) < 20
 
 
 def test_a_check_that_hangs_is_not_called_again_while_it_does(bus: Bus, hanging: Hanging) -> None:
@@ -567,6 +590,22 @@ def test_what_changes_something_is_not_allowed(bus: Bus, ask: Callable[[Health, 
 def test_asgi_answers_where_it_is_mounted(bus: Bus, path: str) -> None:
     """Whether the path begins with the mount, as the standard says, or not, as some servers have it."""
     assert over_asgi(Health(bus), "GET", path, root="/health")[0] == 200
+
+
+def test_asgi_follows_a_server_from_its_start_to_its_end(bus: Bus) -> None:
+    """Each stage is answered, and the last one ends it."""
+    stages = iter(["lifespan.startup", "lifespan.shutdown"])
+    sent: list[dict[str, object]] = []
+
+    async def receive() -> Mapping[str, object]:
+        return {"type": next(stages)}
+
+    async def send(message: dict[str, object]) -> None:
+        sent.append(message)
+
+    asyncio.run(Health(bus).asgi({"type": "lifespan"}, receive, send))
+
+    assert sent == [{"type": "lifespan.startup.complete"}, {"type": "lifespan.shutdown.complete"}]
 
 
 def test_asgi_takes_no_web_socket(bus: Bus) -> None:
