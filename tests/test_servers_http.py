@@ -8,6 +8,7 @@ import http.client
 import importlib
 import logging
 import socket
+import struct
 import sys
 import threading
 import time
@@ -686,7 +687,7 @@ def test_a_server_whose_library_is_missing_says_what_to_install(
     for name in [name for name in sys.modules if name.split(".")[0] == library]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, library, None)
-    for name in (f"typedbus.servers.{module}", f"typedbus.servers._{library}"):
+    for name in (f"typedbus.servers.{module}", f"typedbus.servers._{library}", "typedbus.servers._http"):
         monkeypatch.delitem(sys.modules, name, raising=False)
 
     with pytest.raises(NoServer) as told:
@@ -695,3 +696,56 @@ def test_a_server_whose_library_is_missing_says_what_to_install(
     assert str(told.value) == (
         f'typedbus.servers.{module} serves with {library}, which is not installed: pip install "typedbus[{extra}]"'
     )
+
+
+def test_an_error_of_what_an_application_works_with_is_told(serve: Serve) -> None:
+    """A database that hangs up is not taken for a client that does."""
+    served = serve("wsgi")
+    closed: list[str] = []
+
+    class Body:
+        def __iter__(self) -> Iterator[bytes]:
+            raise ConnectionResetError("the database has gone")
+
+        def close(self) -> None:
+            closed.append("closed")
+
+    def app(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        start_response("200 OK", [])
+        return Body()
+
+    served.bus.stop()
+    assert isinstance(served.server, WSGIServer)
+    served.server.app = app
+    served.bus.start()
+    connection = served.connect()
+    assert get(connection)[0] == 500
+    connection.close()
+
+    assert closed == ["closed"]
+    assert ["the database has gone" in message for message, level in served.told if level == logging.ERROR] == [True]
+
+
+def test_a_client_that_leaves_is_not_told(serve: Serve) -> None:
+    """Clients leave as they like, also in the middle of what they send."""
+    served = serve("wsgi")
+    read = threading.Event()
+
+    def app(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        try:
+            start_response("200 OK", [])
+            return [environ["wsgi.input"].read(10)]
+        finally:
+            read.set()
+
+    served.bus.stop()
+    assert isinstance(served.server, WSGIServer)
+    served.server.app = app
+    served.bus.start()
+    with socket.create_connection(served.server.address.rsplit(":", 1)) as client:  # type: ignore[arg-type]
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        client.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n12345")
+    assert read.wait(30)
+    served.bus.stop()
+
+    assert [message for message, level in served.told if level == logging.ERROR] == []

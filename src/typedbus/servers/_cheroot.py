@@ -24,22 +24,16 @@ import selectors
 import socket
 import threading
 import time
-import traceback
 from collections.abc import Callable
-from typing import Any, Final, Protocol
+from typing import Final
 from wsgiref.types import WSGIApplication
 
 import attrs
 
 from typedbus._bus import Bus
-from typedbus.servers._contract import FIRST, NEXT, NoServer
+from typedbus.servers._contract import FIRST, NEXT
+from typedbus.servers._http import HTTP, Connection
 from typedbus.servers.binding import BACKLOG
-
-try:
-    import cheroot.makefile
-    import cheroot.wsgi
-except ModuleNotFoundError as missing:
-    raise NoServer("typedbus.servers.wsgi", "cheroot", "wsgi") from missing
 
 #: How long a client may take to end a connection that we have ended, in seconds; closed at once, what it still sends
 #: would be answered with a reset, and a reset makes its system drop the response (RFC 9112, section 9.6).
@@ -48,48 +42,6 @@ LINGERING: Final = 1.0
 _FULL: Final = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 _PAUSE: Final = 1.0
 _PIECE: Final = 1 << 16
-_LARGEST_HEADER: Final = 1 << 16
-
-
-class _Connection(Protocol):
-    """What is used of `cheroot.server.HTTPConnection`, which is untyped."""
-
-    socket: socket.socket
-    rfile: Any
-    remote_addr: str | None
-    remote_port: int | None
-
-    def communicate(self) -> bool: ...
-
-    def close(self) -> None: ...
-
-
-class _HTTP(cheroot.wsgi.Server):
-    """What cheroot's connections ask their server for."""
-
-    def __init__(self, app: WSGIApplication, log: Callable[[str, int], None], timeout: float) -> None:
-        super().__init__(("0.0.0.0", 0), app)  # noqa: S104  # neither is bound, and `serve` says the real one
-        self.timeout = int(timeout)  # for headers alone; sockets have their own
-        self.software = self.version
-        self.max_request_header_size = _LARGEST_HEADER
-        self.log = log
-        self.is_stopping = False
-
-    @property
-    def can_add_keepalive_connection(self) -> bool:
-        """Whether a response may leave its connection open."""
-        return not self.is_stopping
-
-    def error_log(self, msg: str = "", level: int = logging.INFO, traceback: bool = False) -> None:  # noqa: FBT002  # cheroot's
-        self.log(f"{msg}\n{_traceback()}" if traceback else msg, level)
-
-    def clear_stats(self) -> None:
-        # cheroot's would keep this server for ever, in a table of its own in `logging`.
-        self.stats = {"Enabled": False, "Worker Threads": {}}
-
-
-def _traceback() -> str:
-    return traceback.format_exc().rstrip()
 
 
 @attrs.define(eq=False)
@@ -105,20 +57,20 @@ class Loop:
 
     def __init__(self, bus: Bus, app: WSGIApplication, threads: int, timeout: float) -> None:
         self._bus = bus
-        self._http = _HTTP(app, bus.log, timeout)
+        self._http = HTTP(app, bus.log, timeout)
         self._threads = [threading.Thread(target=self._respond, name=f"wsgi {i}", daemon=True) for i in range(threads)]
         self._timeout = timeout
         self._selector = selectors.DefaultSelector()
         self._woken, self._waker = socket.socketpair()
         self._woken.settimeout(0.0)
         self._waker.settimeout(0.0)
-        self._work: queue.SimpleQueue[_Connection | None] = queue.SimpleQueue()
+        self._work: queue.SimpleQueue[Connection | None] = queue.SimpleQueue()
         #: Connections after a response, and whether they stay open: from the threads to the loop.
-        self._back: collections.deque[tuple[_Connection, bool]] = collections.deque()
+        self._back: collections.deque[tuple[Connection, bool]] = collections.deque()
         # The loop's alone, as all below. Both dicts are in order of time, as dicts are that are only added to.
-        self._given: set[_Connection] = set()
-        self._waiting: dict[_Connection, _Waiting] = {}
-        self._lingering: dict[_Connection, float] = {}
+        self._given: set[Connection] = set()
+        self._waiting: dict[Connection, _Waiting] = {}
+        self._lingering: dict[Connection, float] = {}
         #: When to accept again, if there was no room for another connection.
         self._resume: float | None = None
         self._seconds: float | None = None
@@ -223,13 +175,11 @@ class Loop:
                 self._resume = time.monotonic() + _PAUSE
                 return
             accepted.settimeout(self._timeout)
-            connection: _Connection = self._http.ConnectionClass(self._http, accepted, cheroot.makefile.MakeFile)
-            if isinstance(peer, tuple):
-                connection.remote_addr, connection.remote_port = peer[:2]
+            connection = self._http.connection(accepted, peer)
             self._waiting[connection] = _Waiting(time.monotonic(), is_new=True)
             self._selector.register(accepted, selectors.EVENT_READ, connection)
 
-    def _give(self, connection: _Connection) -> None:
+    def _give(self, connection: Connection) -> None:
         self._given.add(connection)
         self._work.put(connection)
 
@@ -275,7 +225,7 @@ class Loop:
             self._let_go(connection)
         return due
 
-    def _let_go(self, connection: _Connection) -> None:
+    def _let_go(self, connection: Connection) -> None:
         self._waiting.pop(connection, None)
         self._lingering.pop(connection, None)
         self._selector.unregister(connection.socket)
@@ -303,7 +253,7 @@ class Loop:
             self._waker.send(b"\0")
 
 
-def _close(connection: _Connection) -> None:
+def _close(connection: Connection) -> None:
     # The other end may have closed it first, in ways of its own.
     with contextlib.suppress(OSError):
         connection.close()

@@ -18,7 +18,7 @@ import logging
 import queue
 import socket
 import threading
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from typing import Final
 
 import attrs
@@ -132,7 +132,7 @@ def check_seconds(instance: object, attribute: attrs.Attribute[float], given: fl
 
 
 @attrs.define(eq=False)
-class Serving:
+class Serving(ABC):
     """
     The life of a server as a component; `Server`, `WSGIServer` and `ASGIServer` say which server it is.
 

@@ -1,0 +1,114 @@
+"""What is cheroot's of a server of WSGI applications: its requests and responses, and what these ask of a server."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import logging
+import socket
+import traceback
+from collections.abc import Callable, Generator, Iterator
+from traceback import format_exc
+from typing import Any, Final, Protocol
+from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+
+from typedbus.servers._contract import NoServer
+
+try:
+    import cheroot.makefile
+    import cheroot.wsgi
+except ModuleNotFoundError as missing:
+    raise NoServer("typedbus.servers.wsgi", "cheroot", "wsgi") from missing
+
+_LARGEST_HEADER: Final = 1 << 16
+
+
+class Connection(Protocol):
+    """What is used of `cheroot.server.HTTPConnection`, which is untyped."""
+
+    socket: socket.socket
+    rfile: Any
+    remote_addr: str | None
+    remote_port: int | None
+
+    def communicate(self) -> bool: ...
+
+    def close(self) -> None: ...
+
+
+class HTTP(cheroot.wsgi.Server):
+    """What cheroot's connections ask their server for."""
+
+    def __init__(self, app: WSGIApplication, log: Callable[[str, int], None], timeout: float) -> None:
+        super().__init__(("0.0.0.0", 0), functools.partial(_Answer, app))  # noqa: S104  # neither is bound, and `serve` says the real one
+        self.timeout = int(timeout)  # for headers alone; sockets have their own
+        self.software = self.version
+        self.max_request_header_size = _LARGEST_HEADER
+        self.log = log
+        self.is_stopping = False
+
+    @property
+    def can_add_keepalive_connection(self) -> bool:
+        """Whether a response may leave its connection open."""
+        return not self.is_stopping
+
+    def error_log(self, msg: str = "", level: int = logging.INFO, traceback: bool = False) -> None:  # noqa: FBT002  # cheroot's
+        self.log(f"{msg}\n{format_exc().rstrip()}" if traceback else msg, level)
+
+    def clear_stats(self) -> None:
+        # cheroot's would keep this server for ever, in a table of its own in `logging`.
+        self.stats = {"Enabled": False, "Worker Threads": {}}
+
+    def connection(self, accepted: socket.socket, peer: object) -> Connection:
+        """Return a connection over *accepted*, with whoever is at its other end."""
+        made: Connection = self.ConnectionClass(self, accepted, cheroot.makefile.MakeFile)
+        if isinstance(peer, tuple):
+            made.remote_addr, made.remote_port = peer[:2]
+        return made
+
+
+class AppFailed(Exception):
+    """Raised for an `OSError` that an application raises of itself, which cheroot would take for a client that left."""
+
+
+class _Answer:
+    """
+    What an application answers, begun up to its first piece.
+
+    It fails so early as a rule, and cheroot can answer with 500 only as long as
+    it has not been given an answer.
+    """
+
+    def __init__(self, app: WSGIApplication, environ: WSGIEnvironment, start_response: StartResponse) -> None:
+        with _telling():
+            self._response = app(environ, start_response)
+        try:
+            with _telling():
+                self._rest = iter(self._response)
+                self._first = next(self._rest, b"")
+        except BaseException:
+            self.close()
+            raise
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield self._first
+        with _telling():
+            yield from self._rest
+
+    def close(self) -> None:
+        """Let the application know that its answer is not needed any more."""
+        close = getattr(self._response, "close", None)
+        if close is not None:
+            close()
+
+
+@contextlib.contextmanager
+def _telling() -> Generator[None, None, None]:
+    """Tell errors of what an application works with, its database for instance, from those of the client's connection."""
+    try:
+        yield
+    except OSError as error:
+        frames = traceback.walk_tb(error.__traceback__)
+        if any(str(frame.f_globals.get("__name__")).startswith("cheroot.") for frame, _ in frames):
+            raise
+        raise AppFailed(error) from error
