@@ -1,0 +1,279 @@
+"""Servers in processes of their own, under `run`: real signals, real clients, and the exit status that the shell sees."""
+
+from __future__ import annotations
+
+import http.client
+import re
+import signal
+import socket
+import subprocess
+import sys
+import textwrap
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform == "win32", reason="signals are sent")]
+
+PRELUDE = """
+import asyncio, os, signal, sys, threading, time
+from typedbus import *
+from typedbus.servers.serving import Server
+from typedbus.servers.asgi import ASGIServer
+from typedbus.servers.wsgi import WSGIServer
+
+BODY = b"every byte of it" * 1000
+counted = []
+go_on = threading.Event()
+
+
+def wsgi(environ, start_response):
+    counted.append(None)
+    if environ["PATH_INFO"] == "/slow":
+        sys.stdout.write("slow begins\\n")
+        sys.stdout.flush()
+        go_on.wait()
+    start_response("200 OK", [("Content-Length", str(len(BODY)))])
+    return [BODY]
+
+
+async def asgi(scope, receive, send):
+    assert scope["type"] == "http"
+    counted.append(None)
+    if scope["path"] == "/slow":
+        sys.stdout.write("slow begins\\n")
+        sys.stdout.flush()
+        await asyncio.Event().wait()
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % len(BODY))]})
+    await send({"type": "http.response.body", "body": BODY})
+
+
+class Database:
+    def start(self): ...
+
+    def stop(self):
+        sys.stdout.write(f"database stops after {len(counted)}\\n")
+        sys.stdout.flush()
+
+
+"""
+
+
+class Program:
+    """A program in a process of its own, which serves somewhere and may be talked to with signals."""
+
+    def __init__(self, path: Path, source: str) -> None:
+        path.write_text(PRELUDE + textwrap.dedent(source) + "\n\nraise SystemExit(run(Site))\n", encoding="utf-8")
+        command = [sys.executable, str(path)]
+        self.child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        self.lines: list[str] = []
+
+    def reach(self, text: str) -> str:
+        """Read until a line has *text* in it, and return the line."""
+        assert self.child.stdout is not None
+        for line in self.child.stdout:
+            self.lines.append(line.rstrip())
+            if text in line:
+                return line.rstrip()
+        raise AssertionError(f"{text!r} never came:\n{self.output}")
+
+    def address(self) -> str:
+        """Return where it serves, once the whole bus has started."""
+        address = self.reach("serving on ").rpartition(" ")[2]
+        self.reach("STARTED")
+        return address
+
+    def end(self) -> int:
+        """Read to the end and return the exit status."""
+        assert self.child.stdout is not None
+        self.lines.extend(line.rstrip() for line in self.child.stdout)
+        return self.child.wait(30)
+
+    @property
+    def output(self) -> str:
+        """Everything that was read."""
+        return "\n".join(self.lines)
+
+
+@pytest.fixture
+def begin(tmp_path: Path) -> Iterator[Callable[[str], Program]]:
+    """Begin programs of this source; none of them outlives the test."""
+    programs: list[Program] = []
+
+    def begin_program(source: str) -> Program:
+        programs.append(Program(tmp_path / f"program{len(programs)}.py", source))
+        return programs[-1]
+
+    yield begin_program
+    for program in programs:
+        program.child.kill()
+        program.child.communicate()
+
+
+def site(kind: str, fields: str = 'bind="127.0.0.1:0"') -> str:
+    """Return the source of a site with a server of this kind."""
+    return f"""
+        class Site(Container):
+            bus = Component(Bus)
+            database = Component(Database)
+            server = Component({kind.upper()}Server, bus.provided, {kind}, {fields})
+    """
+
+
+def ask(address: str, answers: list[bytes], lost: list[str], going: threading.Semaphore) -> None:
+    """Ask again and again until nobody lets us connect; half of the time over one connection."""
+    for number in range(1_000_000):
+        connection = http.client.HTTPConnection(address, timeout=30)
+        try:
+            connection.connect()
+        except ConnectionRefusedError:
+            return
+        try:
+            for _ in range(1 + number % 2 * 10):
+                connection.request("GET", "/")
+                response = connection.getresponse()
+                answers.append(response.read())
+                going.release()
+                if response.getheader("connection", "").lower() == "close":
+                    break
+        except Exception as error:
+            lost.append(repr(error))
+        finally:
+            connection.close()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda number: number.name)
+@pytest.mark.parametrize("kind", ["wsgi", "asgi"])
+def test_a_signal_under_load_loses_no_request(
+    begin: Callable[[str], Program], kind: str, number: signal.Signals
+) -> None:
+    """Whoever connected is answered in full, before anything else stops, and the status is 0."""
+    program = begin(site(kind))
+    address = program.address()
+    answers: list[bytes] = []
+    lost: list[str] = []
+    going = threading.Semaphore(0)
+    clients = [threading.Thread(target=ask, args=[address, answers, lost, going]) for _ in range(16)]
+    for client in clients:
+        client.start()
+    for _ in range(300):
+        assert going.acquire(timeout=30)
+
+    program.child.send_signal(number)
+    status = program.end()
+    for client in clients:
+        client.join(60)
+
+    assert (status, lost) == (0, []), program.output
+    assert set(answers) == {b"every byte of it" * 1000}
+    assert f"database stops after {len(answers)}" in program.lines
+    assert "cut off" not in program.output
+    assert "Traceback" not in program.output
+
+
+@pytest.mark.parametrize("kind", ["wsgi", "asgi"])
+def test_a_port_that_is_taken_is_named_without_a_server(begin: Callable[[str], Program], kind: str) -> None:
+    """The program ends with 1, and says which port it was."""
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        where = f"127.0.0.1:{other.getsockname()[1]}"
+        program = begin(site(kind, f"bind={where!r}"))
+        status = program.end()
+
+    assert status == 1
+    assert f"BindError: cannot listen on {where}: another process has this port; stop it" in program.output
+    assert "database stops after 0" in program.output
+
+
+@pytest.mark.parametrize("kind", ["wsgi", "asgi"])
+def test_a_request_over_the_time_to_drain_does_not_keep_a_program(begin: Callable[[str], Program], kind: str) -> None:
+    """It is cut off and told; an ASGI request is cancelled, and a thread that hangs is named, with status 70."""
+    program = begin(site(kind, 'bind="127.0.0.1:0", drain=0.2'))
+    address = program.address()
+    connection = http.client.HTTPConnection(address, timeout=30)
+    connection.request("GET", "/slow")
+    program.reach("slow begins")
+
+    program.child.send_signal(signal.SIGTERM)
+    status = program.end()
+
+    assert f"1 request(s) on {address} cut off after 0.2 s of draining" in program.output
+    with pytest.raises((ConnectionError, http.client.BadStatusLine)):
+        connection.getresponse()
+    connection.close()
+    assert status == {"asgi": 0, "wsgi": 70}[kind]
+    assert ("go_on.wait()" in program.output) == (kind == "wsgi")
+
+
+def test_a_server_that_dies_ends_a_program_in_order(begin: Callable[[str], Program]) -> None:
+    """Everything stops, its error is told with its traceback, and the status is 70."""
+    program = begin("""
+        class Dying:
+            def __init__(self):
+                self.told = threading.Event()
+
+            def serve(self, listening, ready):
+                ready()
+                self.told.wait()
+                raise OSError("no more memory")
+
+            def drain(self, seconds):
+                self.told.set()
+
+            def main(self):
+                self.told.set()
+
+        class Site(Container):
+            bus = Component(Bus)
+            database = Component(Database)
+            dying = Component(Dying)
+            server = Component(Server, bus.provided, dying.provided, bind="127.0.0.1:0")
+    """)
+    address = program.address()
+
+    assert program.end() == 70
+    assert f"the server on {address} has died: OSError('no more memory')" in program.output
+    assert "database stops after 0" in program.lines
+    assert program.lines[-1] == "OSError: no more memory"
+
+
+@pytest.mark.parametrize("kind", ["wsgi", "asgi"])
+def test_a_program_that_was_killed_is_begun_anew_on_its_socket(
+    begin: Callable[[str], Program], kind: str, tmp_path: Path
+) -> None:
+    """What it has left in the file system is replaced, while one that runs is not."""
+    path = tmp_path / "site.sock"
+    source = site(kind, f'bind="unix:{path}"')
+    program = begin(source)
+    program.address()
+    program.child.kill()
+    program.child.wait(30)
+    assert path.is_socket()
+
+    second = begin(source)
+    second.address()
+    third = begin(source)
+    assert third.end() == 1
+    assert "another process serves there" in third.output
+    second.child.send_signal(signal.SIGTERM)
+
+    assert second.end() == 0
+    assert not path.exists()
+
+
+@pytest.mark.parametrize("kind", ["wsgi", "asgi"])
+def test_a_daemon_thread_does_not_keep_a_process(begin: Callable[[str], Program], kind: str) -> None:
+    """A main thread that dies without a bus in `block` takes its server along."""
+    program = begin(f"""
+        bus = Bus()
+        server = {kind.upper()}Server(bus, {kind}, bind="127.0.0.1:0")
+        server.start()
+        print("serving on", server.address, flush=True)
+        raise SystemExit(5)
+    """)
+
+    assert program.end() == 5
+    assert re.search(r"serving on 127.0.0.1:\d+", program.output)
