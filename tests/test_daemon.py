@@ -359,6 +359,42 @@ def test_a_daemon_outlives_a_command_that_is_killed(begin: Begin) -> None:
 
 
 @pytest.mark.slow
+def test_a_command_that_cannot_know_says_so(begin: Begin) -> None:
+    """Where the process that looks on is killed the status is 1, though the daemon may well start."""
+    command = begin(
+        SITE.format(start="lambda self: (say(f'looked after by {os.getppid()}'), os.read(GOING_ON, 1))[:0]")
+    )
+    os.kill(int(command.reach("looked after by")), signal.SIGKILL)
+
+    status, said = command.end()
+    pid = command.pid
+    command.go_on()
+    command.reach("started")
+    os.kill(pid, signal.SIGTERM)
+
+    assert status == 1
+    assert f"nobody knows whether the daemon (pid {pid}) started: the process that looked on was killed" in said
+
+
+@pytest.mark.slow
+def test_a_process_that_ignores_its_children_is_told_of_a_daemon_all_the_same(begin: Begin) -> None:
+    """What was inherited from whoever began it is in force in the daemon again."""
+    command = begin(
+        """
+        signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+        """
+        + textwrap.indent(
+            textwrap.dedent(SITE.format(start="lambda self: say(f'children {signal.getsignal(signal.SIGCHLD)!r}')")),
+            " " * 8,
+        )
+    )
+
+    assert command.end()[0] == 0
+    assert command.reach("children") == repr(signal.SIG_IGN)
+    os.kill(command.pid, signal.SIGTERM)
+
+
+@pytest.mark.slow
 def test_a_second_daemon_names_the_first(begin: Begin) -> None:
     """The command of the second ends with 1 and says whose the PID file is; the first goes on."""
     source = SITE.format(start="lambda self: None")

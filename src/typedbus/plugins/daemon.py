@@ -142,6 +142,8 @@ else:
             )
             # Until each of the three knows what to do with them.
             mask = signal.pthread_sigmask(signal.SIG_BLOCK, _PASSED_ON)
+            # Where children are ignored the system tells nobody how they ended.
+            of_children = signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             try:
                 if child := fork():
                     know.close()
@@ -153,13 +155,17 @@ else:
                         know.write(b"%d" % grandchild)
                         _look_on(grandchild, outcome)
                 except BaseException as error:
-                    # Whatever it is: no second process is to go on with the program.
-                    know.write(b"-%d" % (getattr(error, "errno", None) or errno.EIO))
-                    os._exit(NOT_STARTED)
+                    # Whatever it is, and even if nobody listens any more: no second process is to go on with the program.
+                    try:
+                        know.write(b"-%d" % (getattr(error, "errno", None) or errno.EIO))
+                    finally:
+                        os._exit(NOT_STARTED)
                 # Before a signal may come: handlers ask whether this is a daemon, or a child that is not meant.
                 mark_daemon()
                 return os.dup(tell.fileno())
             finally:
+                # None stands for one that was not set from Python and cannot be put back.
+                signal.signal(signal.SIGCHLD, signal.SIG_DFL if of_children is None else of_children)
                 signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
     def _wait_for(child: int, known: io.FileIO, mask: set[int | signal.Signals]) -> NoReturn:
@@ -177,6 +183,8 @@ else:
             signal.signal(number, pass_on)
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         _, status = os.waitpid(child, 0)
+        if os.WIFSIGNALED(status):
+            _say(f"nobody knows whether the daemon (pid {said}) started: the process that looked on was killed\n")
         os._exit(NOT_STARTED if status else OK)
 
     def _look_on(daemon: int, outcome: io.FileIO) -> NoReturn:
@@ -194,15 +202,19 @@ else:
                     said += part
         if said == _END:
             os._exit(OK)
-        reason = said.removesuffix(_END).decode() or f"{_end_of(status)} before its start was over\n"
-        with contextlib.suppress(OSError), os.fdopen(2, "wb") as stderr:
-            stderr.write(f"the daemon (pid {daemon}) did not start: {reason}".encode(errors="backslashreplace"))
+        reason = said.removesuffix(_END).decode(errors="replace") or f"{_end_of(status)} before its start was over\n"
+        _say(f"the daemon (pid {daemon}) did not start: {reason}")
         until = time.monotonic() + _ENDING
         while not ended and time.monotonic() < until:
             # So that whoever tries again finds nothing of it.
             time.sleep(0.01)
             ended, _ = os.waitpid(daemon, os.WNOHANG)
         os._exit(NOT_STARTED)
+
+    def _say(text: str) -> None:
+        """Write on the standard error of the command, from a process that ends without flushing what Python buffers."""
+        with contextlib.suppress(OSError), os.fdopen(2, "wb") as stderr:
+            stderr.write(text.encode(errors="backslashreplace"))
 
     def _end_of(status: int) -> str:
         """Say how a process ended that waitpid tells *status* of."""
