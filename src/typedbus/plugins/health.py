@@ -193,13 +193,7 @@ class Health:
     async def _probe_async(self, channel: Channel[[], Check]) -> Probe:
         reason, runs = self._begin(channel)
         while (awaited := self._awaited(runs))[0]:
-            answers = [asyncio.wrap_future(answer) for answer in awaited[0]]
-            try:
-                await asyncio.wait(answers, timeout=awaited[1])
-            finally:
-                # One that comes when the loop is closed is not to be told to it.
-                for answer in answers:
-                    answer.cancel()
+            await asyncio.wait(map(asyncio.wrap_future, awaited[0]), timeout=awaited[1])
         return self._outcome(channel, reason, runs)
 
     def _reason(self) -> str:
@@ -265,10 +259,6 @@ class _Run:
     limit: float
     began: float
     answer: futures.Future[Checked] = attrs.field(init=False, factory=futures.Future)
-
-    def __attrs_post_init__(self) -> None:
-        # One that runs cannot be cancelled, not even by a request that is.
-        self.answer.set_running_or_notify_cancel()
 
     def overrun(self, now: float) -> Checked:
         detail = f"it has not returned after {now - self.began:.2f} s; its limit is {self.limit:g} s"
