@@ -447,6 +447,9 @@ SITE = """
         def start(self) -> None:
             desk.start()
 
+        # A signal that comes just as the main thread falls asleep is seen when that wakes: ticks wake it.
+        def main(self) -> None: ...
+
         @on(MOVED)
         def moved(self, moved: Moved) -> None:
             if moved.after is State.STARTED:

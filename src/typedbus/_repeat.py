@@ -63,16 +63,15 @@ class NotEnded(TimeoutError):
         )
 
 
-def seconds_in(name: str, field: str, given: object) -> float:
+def check_seconds(name: str, field: str, given: object) -> None:
     """
-    Return *given* if it is a number of seconds above 0.
+    Refuse *given* as the *field* of what is called *name* if it is no number of seconds above 0.
 
     Raises:
         PeriodError: It is not.
     """
     if isinstance(given, bool) or not isinstance(given, (int, float)) or not 0 < given < math.inf:
         raise PeriodError(name, field, given)
-    return given
 
 
 def join(thread: threading.Thread, patience: float) -> None:
@@ -134,8 +133,8 @@ class Repeat:
     _due: float | None = attrs.field(init=False, default=None)
 
     def __attrs_post_init__(self) -> None:
-        seconds_in(self.name, "every", self.every)
-        seconds_in(self.name, "longest", self.longest)
+        check_seconds(self.name, "every", self.every)
+        check_seconds(self.name, "longest", self.longest)
 
     def start(self) -> None:
         """Begin; nothing happens if it has begun. The grid begins anew after a stop."""

@@ -25,7 +25,7 @@ import attrs
 from typedbus._bus import Bus
 from typedbus._clock import Clock, SystemClock
 from typedbus._failures import describe
-from typedbus._repeat import NotEnded, PeriodError, Repeat, join, seconds_in
+from typedbus._repeat import NotEnded, PeriodError, Repeat, check_seconds, join
 
 __all__ = ("BackgroundTask", "CallError", "Monitor", "NotEnded", "PeriodError")
 
@@ -99,7 +99,7 @@ class Monitor:
 
     def __attrs_post_init__(self) -> None:
         _checked(self.call)
-        seconds_in(self.name, "patience", self.patience)
+        check_seconds(self.name, "patience", self.patience)
         self._repeat = Repeat(
             name=self.name,
             call=self._call_once,
@@ -171,7 +171,7 @@ class BackgroundTask:
 
     def __attrs_post_init__(self) -> None:
         _checked(self.call)
-        seconds_in(self.name, "patience", self.patience)
+        check_seconds(self.name, "patience", self.patience)
 
     @property
     def is_running(self) -> bool:

@@ -37,7 +37,7 @@ from typedbus._events import RolledBack
 from typedbus._failures import RestartError
 from typedbus._image import Image
 from typedbus._registry import ROLLED_BACK, START
-from typedbus._repeat import NotEnded, PeriodError, join, seconds_in
+from typedbus._repeat import NotEnded, PeriodError, check_seconds, join
 from typedbus.plugins.autoreload._files import Files, Place, project
 
 __all__ = ("Autoreload", "NotEnded", "NothingToWatch", "PeriodError")
@@ -158,7 +158,7 @@ class Autoreload:
     _thread: threading.Thread | None = attrs.field(init=False, repr=False, default=None)
 
     def __attrs_post_init__(self) -> None:
-        seconds_in("autoreload", "debounce", self.debounce)
+        check_seconds("autoreload", "debounce", self.debounce)
         places = None
         if self.paths is not None:
             gone = [path for path in self.paths if not Path(path).exists()]
