@@ -21,7 +21,7 @@ import grp
 import pwd
 
 from typedbus import LOG, Bus, Component, Container
-from typedbus.plugins.privileges import CannotDrop, Identity, Privileges, StillPrivileged, UnknownAccount
+from typedbus.plugins.privileges import CannotDrop, Identity, NoAccounts, Privileges, StillPrivileged, UnknownAccount
 from typedbus.testing import Recorder, running
 
 ROOT = Identity(frozenset({0}), frozenset({0}), (0, 4))
@@ -304,6 +304,13 @@ def test_a_container_drops_after_what_has_no_priority() -> None:
     with running(Site()):
         assert seen == [ROOT]
         assert system.now.uids == {1000}
+
+
+def test_a_system_without_setuid_is_told() -> None:
+    """The text says why, and what to do instead."""
+    assert str(NoAccounts()) == (
+        "this system has no setuid; leave the component out, and let the service manager run it as another user"
+    )
 
 
 PROGRAM = """
