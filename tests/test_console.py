@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import TextIO, TypeAlias
 
 import attrs
@@ -464,6 +465,23 @@ def test_a_terminal_that_hangs_up_keeps_nothing_from_starting() -> None:
 
     assert state is State.STARTED
     assert streams == (stream, stream)
+
+
+@pytest.mark.usefixtures("plug")
+def test_a_terminal_that_becomes_a_file_gets_plain_lines(tmp_path: Path) -> None:
+    """A process that goes on as a daemon writes no colours into its log."""
+    log = tmp_path / "log"
+    master, slave = os.openpty()
+
+    with os.fdopen(slave, "w", encoding="utf-8") as stream, log.open("wb") as file:
+        shop = shop_of(Component(Part, lambda: os.dup2(file.fileno(), stream.fileno())))
+        with looking_at(stream, shop), running(shop):
+            pass
+    os.close(master)
+
+    written = log.read_text(encoding="utf-8")
+    assert "bus      STARTED\n" in written
+    assert "\x1b" not in written
 
 
 @pytest.mark.slow

@@ -128,7 +128,7 @@ class Console:
     ) -> None:
         self._bus[LIFECYCLE].unsubscribe(self.tell)
         self._bus[LOG].unsubscribe(self.log)
-        self._rest()
+        self.rest()
 
     @property
     def restoring(self) -> bytes:
@@ -139,9 +139,9 @@ class Console:
         """Write *event*."""
         match event:
             case Moved(_, after):
-                self._rest()
+                self.rest()
                 self._line("bus", after.name)
-                self._set_out(after)
+                self.set_out(after)
             case Constructing(path) | Starting(path) | Stopping(path) | Exiting(path):
                 with self._lock:
                     self._awaited[path] = _Awaited(_WORDS[type(event)], path, time.monotonic())
@@ -180,7 +180,7 @@ class Console:
             self._stream.write(f"{word:<8} {said}\n")
             self._stream.flush()
 
-    def _set_out(self, state: State) -> None:
+    def set_out(self, state: State) -> None:
         """Begin to watch a leg of a transition, if *state* is one."""
         self._state, self._done = state, 0
         self._awaited.clear()
@@ -192,7 +192,7 @@ class Console:
             self._watch = threading.Thread(target=self._look_after, name="console", daemon=True)
             self._watch.start()
 
-    def _rest(self) -> None:
+    def rest(self) -> None:
         """Watch no longer."""
         self._over.set()
         if self._watch is not None:
@@ -240,9 +240,19 @@ class _Live(Console):
         return self._display.restoring
 
     def _write(self, word: str, said: str) -> None:
-        self._display.line(f"{word:<8}", _STYLES.get(word, ""), f" {said}")
+        if self._leads_elsewhere:
+            super()._write(word, said)
+        else:
+            self._display.line(f"{word:<8}", _STYLES.get(word, ""), f" {said}")
+
+    @property
+    def _leads_elsewhere(self) -> bool:
+        # A process that has become a daemon writes into a file by the same stream.
+        return self._stream is not None and not self._stream.isatty()
 
     def _look(self, now: float) -> float:
+        if self._leads_elsewhere:
+            return super()._look(now)
         with self._lock:
             awaited = list(self._awaited.values())
         verb = awaited[0].verb if awaited else self._state.name.lower()
@@ -260,6 +270,6 @@ class _Live(Console):
             subscriptions = tuple(one for one in subscriptions if one.path in self._has_started)
         return max(len(subscriptions), self._done + awaited)
 
-    def _rest(self) -> None:
-        super()._rest()
+    def rest(self) -> None:
+        super().rest()
         self._display.end()

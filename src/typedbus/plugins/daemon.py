@@ -234,8 +234,8 @@ def _absolute(path: str | os.PathLike[str]) -> Path:
 class _Watches(Protocol):
     """A listener of `LIFECYCLE` that watches a transition in a thread of its own, as what `run` shows does."""
 
-    def _rest(self) -> None: ...
-    def _set_out(self, state: State, /) -> None: ...
+    def rest(self) -> None: ...
+    def set_out(self, state: State, /) -> None: ...
 
 
 @attrs.define(eq=False)
@@ -346,12 +346,12 @@ def _aside(bus: Bus) -> Generator[None]:
     owners = [getattr(one.listener, "__self__", None) for one in bus[LIFECYCLE].subscriptions]
     watching = [owner for owner in owners if isinstance(owner, _Watches)]
     for owner in watching:
-        owner._rest()
+        owner.rest()
     try:
         yield
     finally:
         for owner in watching:
-            owner._set_out(bus.state)
+            owner.set_out(bus.state)
 
 
 def _refuse_threads() -> None:
