@@ -609,9 +609,10 @@ def test_a_descriptor_that_is_no_socket_is_refused(
     try:
         program = activate(
             """
-            import os
+            import os, warnings
             from typedbus.plugins.systemd import SystemdError, activated
 
+            warnings.simplefilter("always")  # of a socket that is left to the collector
             before = os.listdir("/dev/fd")
             try:
                 activated()
@@ -632,6 +633,7 @@ def test_a_descriptor_that_is_no_socket_is_refused(
         f"the environment has LISTEN_FDS='2': {reason}; correct it where the process is started from, or unset LISTEN_FDS",
         "True",
     ], err
+    assert err == ""
 
 
 PROGRAM = """
