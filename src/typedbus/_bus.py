@@ -11,7 +11,7 @@ from __future__ import annotations
 import threading
 import weakref
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from typedbus._bound import Subscription
 from typedbus._clock import Clock, SystemClock
@@ -72,6 +72,9 @@ class Bus(Registry):
         self._doorbell = Doorbell()
         self._bound[MAIN] = MainChannel(self._lock, self._observers.of_failures, self._doorbell)
         self._owned: weakref.WeakSet[threading.Thread] = weakref.WeakSet()
+        #: Whether it has left STOPPED since it was made, or has exited.
+        self._is_used = False
+        BUSES.add(self)
 
     @property
     def state(self) -> State:
@@ -236,6 +239,32 @@ class Bus(Registry):
                 raise RestartError("the bus has exited already; start the program again")
             self._restarts_in = self._exits
         self._ask_for_exit()
+
+    def detach(self) -> None:
+        """
+        Forget the life that the bus had in the process that this one was forked off from.
+
+        For a child process, before anything else there uses the bus; `run` and
+        `typedbus.hosting` see to it. What the components hold is the parent's,
+        which goes on with it: no listener is called. A bus that had been started
+        has EXITED, so that a stop or an exit does nothing, and a start builds the
+        components anew; one that had not is as it was. No lock is held, and
+        requests, threads that it owned and the replacement are forgotten. A start
+        in whose middle the process was forked goes no further in the child.
+        """
+        self._renew_lock()
+        self._waiters = []
+        self._doorbell = self._bound[MAIN]._doorbell = Doorbell()
+        self._owned = weakref.WeakSet()
+        self._exit_requested, self._causes = False, []
+        self._restarts_in = self._exits_in = -1
+        self.replacement = None
+        current, self._current = self._current, None
+        if current is not None:
+            current.goal = State.EXITED
+        if self._is_used:
+            self._is_used, self._state, self._started = False, State.EXITED, []
+            self._exits += 1
 
     def own(self, thread: threading.Thread) -> None:
         """Let `block` wait for *thread* after the exit, and name it if it does not end."""
@@ -440,6 +469,7 @@ class Bus(Registry):
             return self._state
 
     def _lead_up(self, current: Transition) -> None:
+        self._is_used = True
         self._move(State.STARTING)
         if not self._exit_requested:
             self._causes = []
@@ -493,6 +523,7 @@ class Bus(Registry):
             # In this order, so that a signal handler in between is told of the exit and not of another life.
             self._set(State.EXITED)
             self._exits += 1
+            self._is_used = False
         self._tell(Moved(State.EXITING, State.EXITED))
         self._doorbell.ring()
 
@@ -542,6 +573,10 @@ class Bus(Registry):
 
     def __repr__(self) -> str:
         return f"<Bus {self._state.name} with {len(self._bound)} channel(s)>"
+
+
+#: All that there are; a process that is forked off has to detach them.
+BUSES: Final[weakref.WeakSet[Bus]] = weakref.WeakSet()
 
 
 def _owner(subscription: Subscription) -> object:

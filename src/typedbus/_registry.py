@@ -184,6 +184,14 @@ class Registry:
         """The channels that the bus began with and those that anybody has asked it for, in that order."""
         return tuple(bound.channel for bound in list(self._bound.values()))
 
+    def _renew_lock(self) -> None:
+        """Let nobody hold the lock, not even a thread that is no more: that of a process which this one was forked off from."""
+        self._lock = threading.RLock()
+        for bound in list(self._bound.values()):
+            bound._lock = self._lock
+            # That thread may have been in the middle of a change, and the next publish is to see all of it.
+            bound._listeners = bound._unrolled = bound._only = bound._blames = None
+
     def log(self, message: str, level: int = INFO) -> None:
         """Publish *message* on `LOG`; a listener that fails there is told on stderr and changes nothing."""
         self[LOG].publish(message, level)
