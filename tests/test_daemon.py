@@ -159,6 +159,20 @@ linux = pytest.mark.skipif(sys.platform != "linux", reason="it looks into /proc"
 
 
 @pytest.mark.slow
+def test_what_a_service_manager_means_for_the_command_is_the_daemons(begin: Begin) -> None:
+    """Its sockets and its watchdog are; what is meant for another process stays so."""
+    command = begin(
+        'os.environ.update(LISTEN_PID=str(os.getpid()), WATCHDOG_PID="1")\n'
+        + SITE.format(start="lambda self: say(os.environ['LISTEN_PID'] + ' ' + os.environ['WATCHDOG_PID'])")
+    )
+
+    listening, watched = command.reach("").split()
+
+    assert command.end()[0] == 0
+    assert (int(listening), watched) == (command.pid, "1")
+
+
+@pytest.mark.slow
 def test_a_command_ends_with_0_when_its_daemon_has_started(begin: Begin) -> None:
     """The pid file has the daemon's pid, which lives on and ends in order when it is told to."""
     command = begin(SITE.format(start="lambda self: say('starting')"))

@@ -51,6 +51,8 @@ _LENGTH: Final = 32
 _CHUNK: Final = 65536
 _LOOKING: Final = 0.05
 _TASKS: Final = Path("/proc/self/task")
+#: What a service manager means for the process that it began is the daemon's from then on (sd_listen_fds(3)).
+_MEANT_FOR: Final = ("LISTEN_PID", "WATCHDOG_PID")
 #: How long threads that have ended may take to be gone, and a daemon that did not start, to end.
 _SETTLING: Final = 1.0
 _ENDING: Final = 5.0
@@ -135,6 +137,7 @@ else:
 
     def _fork_twice(fork: Callable[[], int]) -> int:
         """Return in the daemon alone: where to tell how its start went."""
+        begun = str(os.getpid())
         with contextlib.ExitStack() as opened:
             known, know, outcome, tell = (
                 opened.enter_context(io.FileIO(end, mode))
@@ -162,6 +165,9 @@ else:
                         os._exit(NOT_STARTED)
                 # Before a signal may come: handlers ask whether this is a daemon, or a child that is not meant.
                 mark_daemon()
+                for name in _MEANT_FOR:
+                    if os.environ.get(name) == begun:
+                        os.environ[name] = str(os.getpid())
                 return os.dup(tell.fileno())
             finally:
                 # None stands for one that was not set from Python and cannot be put back.
