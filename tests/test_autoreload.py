@@ -202,6 +202,66 @@ def test_the_project_is_what_the_program_imported(tmp_path: Path) -> None:
     } == expected
 
 
+def test_the_project_is_also_what_lies_beside_the_main_module(tmp_path: Path) -> None:
+    """Wherever the program was started, and whatever lies there."""
+    write(tmp_path / "elsewhere" / "other.py")
+    program = write(
+        tmp_path / "app" / "program.py",
+        """
+        from typedbus.plugins.autoreload._files import project
+        print(*(f"{place.path} {place.is_deep}" for place in project()))
+        """,
+    )
+    command = [sys.executable, str(program)]
+    told = subprocess.run(command, cwd=tmp_path / "elsewhere", capture_output=True, encoding="utf-8", check=True).stdout
+
+    assert told == f"{tmp_path / 'app'} False\n"
+
+
+def test_what_is_imported_later_belongs_to_the_project_and_is_not_new(tmp_path: Path) -> None:
+    """From then on it is looked at, even if the import failed; that it was imported is no change."""
+    write(tmp_path / "libraries" / "late.py")
+    write(tmp_path / "broken" / "fails.py", "import nowhere")
+    write(
+        tmp_path / "program.py",
+        """
+        import contextlib, os, sys
+        sys.path[:0] = ["libraries", "broken"]
+        from typedbus.plugins.autoreload._files import Files
+
+        def name(changed):
+            print(*(f"{os.path.basename(path)} {what}" for path, what in changed.items()), sep=", ")
+
+        files = Files(None, ("*.py",), ())
+        with open("libraries/early.py", "w"):
+            name(files.changes())
+        import late
+        name(files.changes())
+        os.utime("libraries/late.py", (1, 1))
+        name(files.changes())
+        with open("libraries/new.py", "w"):
+            name(files.changes())
+        os.mkdir("libraries/deeper")
+        with contextlib.suppress(ImportError):
+            import fails
+        name(files.changes())
+        """,
+    )
+    command = [sys.executable, "program.py"]
+    told = subprocess.run(command, cwd=tmp_path, capture_output=True, encoding="utf-8", check=True).stdout
+
+    assert told.split("\n") == ["", "", "late.py changed", "new.py is new", "", ""]
+
+
+def test_a_place_stays_one_when_its_module_has_gone(files: Files, tmp_path: Path) -> None:
+    """An import that failed, or a module that was taken out, is no file that is gone."""
+    files.places = []
+
+    assert files.changes() == {}
+    write(tmp_path / "a.py", "x = 1")
+    assert files.changes() == {str(tmp_path / "a.py"): "changed"}
+
+
 def edits(changed: dict[str, str]) -> tuple[bool, list[tuple[str, int]]]:
     """Return whether *changed* is complete, and what was said of it."""
     said: list[tuple[str, int]] = []

@@ -38,7 +38,7 @@ from typedbus._failures import RestartError
 from typedbus._image import Image
 from typedbus._registry import ROLLED_BACK, START
 from typedbus._repeat import NotEnded, PeriodError, check_seconds, join
-from typedbus.plugins.autoreload._files import Files, Place, project
+from typedbus.plugins.autoreload._files import Files, Place
 
 __all__ = ("Autoreload", "NotEnded", "NothingToWatch", "PeriodError")
 
@@ -231,11 +231,10 @@ class Autoreload:
     def _leave_word(self) -> None:
         """Let the process that comes know that it is a restarted one, and what to watch."""
         files = self._files
-        places = project() if files.places is None else files.places
         os.environ[_RESTARTED] = json.dumps(
             {
                 "pid": os.getpid(),
-                "places": [(str(place.path), place.is_deep) for place in places],
+                "places": [(str(place.path), place.is_deep) for place in files.known],
                 "patterns": list(files.patterns),
                 "ignore": list(files.ignore),
                 "debounce": self.debounce,

@@ -80,6 +80,7 @@ class Files:
     places: Sequence[Place] | None
     patterns: Sequence[str]
     ignore: Sequence[str]
+    known: dict[Place, None] = attrs.field(init=False, factory=dict)
     folders: list[str] = attrs.field(init=False, factory=list)
     _single: set[str] = attrs.field(init=False, factory=set)
     _seen: dict[str, tuple[int, int, int]] = attrs.field(init=False, factory=dict)
@@ -94,7 +95,11 @@ class Files:
         folders: dict[str, None] = {}
         single: set[str] = set()
         found: set[str] = set()
-        for place in project() if self.places is None else self.places:
+        # What lies where nobody looked before is not new: a module was imported from there.
+        met: set[str] = set()
+        places = project() if self.places is None else self.places
+        # A place stays one, whatever becomes of the module that led there.
+        for place in {**self.known, **dict.fromkeys(places)}:
             if not place.path.is_dir():
                 folders[str(place.path.parent)] = None
                 single.add(str(place.path))
@@ -106,7 +111,11 @@ class Files:
                     name for name in inside if not self._ignores(name) and not Path(folder, name, "pyvenv.cfg").exists()
                 ]
                 inside[:] = kept if place.is_deep else []
-                found.update(os.path.join(folder, name) for name in names if self._takes(name))  # noqa: PTH118  # as os.walk gives them
+                paths = {os.path.join(folder, name) for name in names if self._takes(name)}  # noqa: PTH118  # as os.walk gives them
+                if place not in self.known:
+                    met |= paths - found
+                found |= paths
+        self.known.update(dict.fromkeys(places))
         before, seen = self._seen, {}
         for path in found | single:
             with contextlib.suppress(OSError):
@@ -117,7 +126,7 @@ class Files:
         return {
             path: "is new" if path not in before else "changed" if path in seen else "is gone"
             for path in sorted({*before, *seen})
-            if before.get(path) != seen.get(path)
+            if before.get(path) != seen.get(path) and not (path in met and path not in before)
         }
 
     def batches(self, debounce: float, stopping: threading.Event | None) -> Iterator[dict[str, str]]:
