@@ -1,0 +1,929 @@
+"""
+What pytest gets of typedbus: every test here runs pytest over tests of its own.
+
+They run in this process, but where it is imports, or several processes, that matter.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import TypeAlias
+
+import pytest
+
+# Loaded here, since what is loaded first in a run of pytest inside this process is forgotten with it.
+import typedbus._running
+import typedbus.pytest_plugin
+
+pytest_plugins = ["pytester"]
+
+# A warning, as of a mark that nobody knows, is an error; that the
+# plugin is imported here already is none.
+OPTIONS = ["-p", "typedbus.pytest_plugin", "--strict-config", "--strict-markers"]
+OPTIONS += ["-W", "error", "-W", "ignore::pytest.PytestAssertRewriteWarning"]
+SHOP = """
+import threading
+
+from typedbus import Bus, Channel, Component, Container, Limits, State, running
+
+told = []
+ending = threading.Event()
+order_placed = Channel[[str], None]("order_placed")
+
+
+def note(sku):
+    told.append(sku)
+
+
+class Noted:
+    def __init__(self, name, fails=None):
+        self.name, self.fails = name, fails
+
+    def start(self):
+        told.append(f"start {self.name}")
+        if self.fails == "start":
+            raise OSError(f"no start of {self.name}")
+
+    def stop(self):
+        told.append(f"stop {self.name}")
+        if self.fails == "stop":
+            raise OSError(f"no stop of {self.name}")
+
+
+class Shop(Container):
+    bus = Component(Bus)
+    noted = Component(Noted, "shop")
+
+
+class Other(Container):
+    bus = Component(Bus)
+    noted = Component(Noted, "other")
+
+
+class Metrics(Container):
+    noted = Component(Noted, "metrics")
+
+
+class Stubborn(Container):
+    bus = Component(Bus)
+    noted = Component(Noted, "stubborn", fails="stop")
+
+
+class Mulish(Container):
+    bus = Component(Bus)
+    noted = Component(Noted, "mulish", fails="stop")
+
+
+class Broken(Container):
+    bus = Component(Bus)
+    noted = Component(Noted, "first")
+    broken = Component(Noted, "broken", fails="start")
+
+
+class Worker:
+    def __init__(self, bus, *, ends=ending):
+        self.bus, self.ends, self.stopping = bus, ends, threading.Event()
+
+    def start(self):
+        self.begin(self.stopping)
+
+    def begin(self, until):
+        self.thread = threading.Thread(target=until.wait, name="worker", daemon=True)
+        self.bus.own(self.thread)
+        self.thread.start()
+
+    def stop(self):
+        self.stopping.set()
+
+
+class Site(Container):
+    bus = Component(Bus)
+    worker = Component(Worker, bus.provided)
+"""
+
+Run: TypeAlias = Callable[..., pytest.RunResult]
+
+
+@pytest.fixture(autouse=True)
+def _without_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Load no plugin but those that a test names: it takes ten times as long."""
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+
+
+@pytest.fixture
+def run(pytester: pytest.Pytester) -> Run:
+    """Give what runs tests, beside a shop of which they import everything."""
+    pytester.makepyfile(shop=SHOP)
+
+    def run(
+        text: str, *arguments: str, imports: str = "import pytest, threading\nfrom shop import *\n"
+    ) -> pytest.RunResult:
+        pytester.makepyfile(test_shop=imports + text)
+        return pytester.runpytest_inprocess(*OPTIONS, *arguments)
+
+    return run
+
+
+def told(result: pytest.RunResult) -> str:
+    """Return what pytest said, without what stands before each line."""
+    return "\n".join(line.removeprefix("E ").strip() for line in result.outlines)
+
+
+def test_a_container_runs_for_the_length_of_a_test(run: Run) -> None:
+    """It is the very one that was given, started, and it has exited before the next test."""
+    result = run("""
+shops = []
+
+
+def test_it_runs(typedbus_running):
+    shops.append(Shop())
+    shop = typedbus_running(shops[0])
+    assert shop is shops[0]
+    assert shop.bus().state is State.STARTED
+
+
+def test_it_ran():
+    assert shops[0].bus().state is State.EXITED
+    assert told == ["start shop", "stop shop"]
+""")
+
+    result.assert_outcomes(passed=2)
+
+
+def test_what_started_last_exits_first(run: Run) -> None:
+    """Several containers of a test are exited in reverse."""
+    result = run("""
+def test_they_run(typedbus_running):
+    typedbus_running(Shop())
+    typedbus_running(Other())
+
+
+def test_they_ran():
+    assert told == ["start shop", "start other", "stop other", "stop shop"]
+""")
+
+    result.assert_outcomes(passed=2)
+
+
+def test_a_failing_test_exits_its_containers_too(run: Run) -> None:
+    """The failure is the only one that is told, also where pytest-timeout looks after the test, by a signal."""
+    result = run(
+        """
+def test_it_fails(typedbus_running):
+    typedbus_running(Shop())
+    raise LookupError("no such order")
+
+
+def test_it_ran():
+    assert told == ["start shop", "stop shop"]
+""",
+        "-p",
+        "pytest_timeout",
+        "--timeout",
+        "60",
+    )
+
+    result.assert_outcomes(passed=1, failed=1)
+
+
+def test_containers_share_a_bus_and_have_workers_and_limits(run: Run) -> None:
+    """What is given beside the first container goes to `running`."""
+    result = run("""
+def test_they_run(typedbus_running):
+    metrics, limits = Metrics(), Limits(stop=60)
+    shop = typedbus_running(Shop(), metrics, workers=2, limits=limits)
+    assert metrics.attach() is shop.bus()
+    assert shop.bus().workers == 2
+    assert shop.bus().limits is limits
+""")
+
+    result.assert_outcomes(passed=1)
+
+
+def test_a_start_that_fails_is_raised_in_the_test(run: Run) -> None:
+    """What had started was stopped then, and nothing is left to be told after the test."""
+    result = run("""
+def test_it_does_not_start(typedbus_running):
+    broken = Broken()
+    with pytest.raises(Exception) as raised:
+        typedbus_running(broken)
+    assert [str(failure.error) for failure in raised.value.failures] == ["no start of broken"]
+    assert told == ["start first", "start broken", "stop first"]
+    assert broken.bus().state is State.EXITED
+""")
+
+    result.assert_outcomes(passed=1)
+
+
+@pytest.mark.parametrize("ended", ["stop", "exit"])
+def test_a_bus_that_the_test_has_ended_is_fine(run: Run, ended: str) -> None:
+    """After the test it has exited, whatever the test did with it, and nobody is stopped twice."""
+    result = run(f"""
+shop = Shop()
+
+
+def test_it_ends(typedbus_running):
+    typedbus_running(shop).bus().{ended}()
+
+
+def test_it_has_exited():
+    assert shop.bus().state is State.EXITED
+    assert told == ["start shop", "stop shop"]
+""")
+
+    result.assert_outcomes(passed=2)
+
+
+def test_a_container_may_be_started_again_in_a_test(run: Run) -> None:
+    """Once it has exited it starts as any other, and exits once."""
+    result = run("""
+def test_it_runs_twice(typedbus_running):
+    shop = typedbus_running(Shop())
+    shop.bus().exit()
+    typedbus_running(shop)
+
+
+def test_it_ran_twice():
+    assert told == ["start shop", "stop shop"] * 2
+""")
+
+    result.assert_outcomes(passed=2)
+
+
+def test_an_exit_that_fails_is_an_error_of_the_teardown(run: Run) -> None:
+    """The test has passed all the same, and the error has its parts."""
+    result = run("""
+def test_it_does_not_stop(typedbus_running):
+    typedbus_running(Stubborn())
+""")
+
+    result.assert_outcomes(passed=1, errors=1)
+    result.stdout.fnmatch_lines(
+        [
+            "*ERROR at teardown of test_it_does_not_stop*",
+            "*TransitionFailures: the bus has exited, but not everything ended well*Stubborn.noted.stop (stop)*",
+            "*OSError: no stop of stubborn",
+        ]
+    )
+
+
+def test_each_exit_that_fails_is_told_and_keeps_no_other_from_it(run: Run) -> None:
+    """They come in a group, in the order in which they were met."""
+    result = run("""
+def test_they_do_not_stop(typedbus_running):
+    typedbus_running(Stubborn())
+    typedbus_running(Shop())
+    typedbus_running(Mulish())
+
+
+def test_all_were_stopped():
+    assert told[3:] == ["stop mulish", "stop shop", "stop stubborn"]
+""")
+
+    result.assert_outcomes(passed=2, errors=1)
+    result.stdout.fnmatch_lines(
+        [
+            "*ExceptionGroup: several containers of the test did not end well (2 sub-exceptions)",
+            "*OSError: no stop of mulish",
+            "*OSError: no stop of stubborn",
+        ]
+    )
+
+
+def test_system_exit_in_a_stop_keeps_nobody_from_the_exit(run: Run) -> None:
+    """It is an error of the teardown as any other, and the run of pytest goes on."""
+    result = run("""
+class Rude(Noted):
+    def stop(self):
+        raise SystemExit("enough")
+
+
+class Inn(Container):
+    bus = Component(Bus)
+    rude = Component(Rude, "rude")
+
+
+def test_they_run(typedbus_running):
+    typedbus_running(Shop())
+    typedbus_running(Inn())
+
+
+def test_both_were_stopped():
+    assert told == ["start shop", "start rude", "stop shop"]
+""")
+
+    result.assert_outcomes(passed=2, errors=1)
+    result.stdout.fnmatch_lines(["*SystemExit: enough"])
+
+
+def test_a_bus_that_was_there_before_has_its_own_limits_again(run: Run) -> None:
+    """A mark on one test changes nothing for the next one, and neither do workers."""
+    result = run("""
+shop = Shop()
+own = shop.bus().limits
+
+
+@pytest.mark.typedbus_limits(stop=60)
+def test_it_has_other_limits(typedbus_running):
+    typedbus_running(shop, workers=3)
+    assert (shop.bus().limits.stop, shop.bus().workers) == (60, 3)
+
+
+def test_it_has_its_own(typedbus_running):
+    typedbus_running(shop)
+    assert shop.bus().limits is own
+    assert shop.bus().workers == 1
+""")
+
+    result.assert_outcomes(passed=2)
+
+
+def test_a_thread_that_still_runs_is_named_with_its_stack(run: Run) -> None:
+    """So the test has an error, which says what to do; those that ended, or were there before, are none of it."""
+    result = run("""
+def held():
+    ending.wait()
+
+
+before = threading.Thread(target=held, name="before")
+before.start()
+
+
+def test_it_leaves_a_thread(typedbus_running):
+    threading.Thread(target=held, name="left").start()
+    ended = threading.Thread(target=str, name="ended")
+    ended.start()
+    ended.join()
+
+
+def test_it_goes_on(typedbus_running):
+    ending.set()
+    [thread.join() for thread in threading.enumerate() if thread.name in ("before", "left")]
+""")
+
+    result.assert_outcomes(passed=2, errors=1)
+    assert "ThreadsLeft: the test left 1 thread(s) running; join each in the test, or" in told(result)
+    result.stdout.fnmatch_lines(["*ERROR at teardown of test_it_leaves_a_thread*", "*thread 'left' is at:", "*in held"])
+    assert "def typedbus_leaks" not in told(result)
+
+
+def test_a_hook_that_was_given_up_is_told_twice(run: Run) -> None:
+    """Once as the failure of the exit, and once as a thread that still runs."""
+    result = run("""
+class Hung:
+    def stop(self):
+        ending.wait()
+
+
+class Inn(Container):
+    bus = Component(Bus)
+    hung = Component(Hung)
+
+
+before = set(threading.enumerate())
+
+
+@pytest.mark.typedbus_limits(hook=0.01)
+def test_it_hangs(typedbus_running):
+    typedbus_running(Inn())
+
+
+def test_it_goes_on():
+    ending.set()
+    [thread.join() for thread in set(threading.enumerate()) - before]
+""")
+
+    result.assert_outcomes(passed=2, errors=1)
+    result.stdout.fnmatch_lines(["*(2 sub-exceptions)", "*ThreadsLeft: the test left 1 thread(s)*", "*HookTimeout: *"])
+
+
+def test_threads_that_the_bus_owns_are_waited_for(run: Run) -> None:
+    """As they are in `block`: such a thread is told of the stop, and ends some time later."""
+    result = run("""
+class Slow(Worker):
+    def start(self):
+        self.begin_late()
+
+    def begin_late(self):
+        self.thread = threading.Thread(target=self.work, name="worker")
+        self.bus.own(self.thread)
+        self.thread.start()
+
+    def work(self):
+        self.bus.wait(State.EXITED)
+        for turn in range(10_000):
+            told.append(turn)
+
+
+class Inn(Container):
+    bus = Component(Bus)
+    slow = Component(Slow, bus.provided)
+
+
+@pytest.mark.parametrize("turn", range(20))
+def test_it_works(typedbus_running, turn):
+    typedbus_running(Inn())
+""")
+
+    result.assert_outcomes(passed=20)
+
+
+def test_the_thread_that_blocks_on_the_bus_is_waited_for(run: Run) -> None:
+    """It goes on when the bus exits, which is after the test."""
+    result = run("""
+def work(bus):
+    bus.block()
+    for turn in range(10_000):
+        told.append(turn)
+
+
+@pytest.mark.parametrize("turn", range(20))
+def test_it_blocks(typedbus_running, turn):
+    shop = typedbus_running(Shop())
+    requested = threading.Event()
+    shop.bus().request(requested.set)
+    threading.Thread(target=work, args=[shop.bus()]).start()
+    assert requested.wait(10)
+""")
+
+    result.assert_outcomes(passed=20)
+
+
+@pytest.mark.slow
+def test_a_thread_that_the_bus_owns_and_that_does_not_end_is_named(run: Run) -> None:
+    """It is waited for as long as `block` would."""
+    result = run("""
+class Deaf(Worker):
+    def start(self):
+        self.begin(ending)
+
+
+class Inn(Container):
+    bus = Component(Bus)
+    deaf = Component(Deaf, bus.provided)
+
+
+def test_it_works(typedbus_running):
+    typedbus_running(Inn())
+
+
+def test_it_goes_on():
+    ending.set()
+    [thread.join() for thread in threading.enumerate() if thread.name == "worker"]
+""")
+
+    result.assert_outcomes(passed=2, errors=1)
+    result.stdout.fnmatch_lines(["*thread 'worker' is at:"])
+
+
+def test_what_wider_fixtures_begin_is_not_the_tests(run: Run) -> None:
+    """They are set up before, and torn down after; so are those of the test around the look."""
+    result = run("""
+def held(name):
+    ending = threading.Event()
+    thread = threading.Thread(target=ending.wait)
+    thread.start()
+    yield
+    ending.set()
+    thread.join()
+
+
+@pytest.fixture(scope="module")
+def module():
+    yield from held("module")
+
+
+@pytest.fixture
+def own():
+    yield from held("own")
+
+
+@pytest.fixture
+def site(typedbus_running):
+    yield from held("site")
+
+
+def test_it_uses_them(own, site, typedbus_running, module):
+    pass
+
+
+def test_it_uses_them_in_another_order(typedbus_running, own, module):
+    pass
+""")
+
+    result.assert_outcomes(passed=2)
+
+
+def test_threads_of_a_bus_that_goes_on_go_on(run: Run) -> None:
+    """What a wider fixture runs may begin threads in a test, if its bus owns them."""
+    result = run("""
+@pytest.fixture(scope="module")
+def site():
+    with running(Site()) as site:
+        yield site
+        ending.set()
+
+
+def test_it_works(typedbus_running, site):
+    site.worker().begin(ending)
+
+
+def test_it_runs(site):
+    assert [thread for thread in threading.enumerate() if thread.name == "worker"]
+""")
+
+    result.assert_outcomes(passed=2)
+
+
+WIDER = """
+@pytest.fixture(scope="{scope}")
+def shop():
+    with running(Shop()) as shop:
+        yield shop{given}
+
+
+class TestShop:
+    def test_it_leaves_a_listener(self, typedbus_running, shop):
+        bus = shop if isinstance(shop, Bus) else shop.bus()
+        bus[order_placed].subscribe(note)
+        with bus[order_placed].subscribe(told.append):
+            pass
+"""
+
+
+@pytest.mark.parametrize("given", ["", ".bus()"], ids=["container", "bus"])
+@pytest.mark.parametrize("scope", ["class", "module", "session"])
+def test_a_listener_on_a_bus_that_outlives_the_test_is_named(run: Run, scope: str, given: str) -> None:
+    """With its channel and place, whichever of the two a wider fixture gives."""
+    result = run(WIDER.format(scope=scope, given=given))
+
+    result.assert_outcomes(passed=1, errors=1)
+    assert "ListenersLeft: the test left 1 listener(s) on a bus that outlives it; end each with the test, " in told(
+        result
+    )
+    result.stdout.re_match_lines([r".*shop\.note on 'order_placed' \(.*shop\.py:\d+\)"])
+    assert "append" not in told(result)
+
+
+def test_listeners_on_the_bus_of_the_test_end_with_it(run: Run) -> None:
+    """Nobody hears them any more."""
+    result = run(
+        WIDER.format(scope="function", given="")
+        + """
+
+def test_it_leaves_a_listener_as_well(typedbus_running):
+    typedbus_running(Shop()).bus()[order_placed].subscribe(note)
+"""
+    )
+
+    result.assert_outcomes(passed=2)
+
+
+def test_a_container_that_an_earlier_test_was_given_outlives_the_next(run: Run) -> None:
+    """What is left on it from then on is named."""
+    result = run("""
+shop = Shop()
+
+
+def test_it_runs(typedbus_running):
+    typedbus_running(shop)
+
+
+def test_it_leaves_a_listener(typedbus_running):
+    typedbus_running(shop).bus()[order_placed].subscribe(note)
+
+
+def test_it_leaves_a_container(typedbus_running):
+    typedbus_running(shop, Metrics())
+
+
+def test_it_leaves_nothing(typedbus_running):
+    typedbus_running(shop)
+""")
+
+    result.assert_outcomes(passed=4, errors=2)
+    result.stdout.fnmatch_lines(["*shop.note on 'order_placed'*", "*Metrics on 'assemble'*"])
+
+
+def test_components_of_a_container_that_is_started_anew_are_no_leak(run: Run) -> None:
+    """They and their container come and go with every run, on a bus of a wider fixture too."""
+    result = run("""
+@pytest.fixture(scope="module")
+def shop():
+    return Shop()
+
+
+@pytest.fixture(scope="module")
+def bus():
+    return Bus()
+
+
+@pytest.fixture(scope="module")
+def other(bus):
+    return Other()
+
+
+@pytest.mark.parametrize("turn", [1, 2])
+def test_it_is_started(typedbus_running, shop, turn):
+    typedbus_running(shop)
+
+
+@pytest.mark.parametrize("turn", [1, 2])
+def test_it_is_started_on_a_wider_bus(typedbus_running, bus, other, turn):
+    other.attach(bus)
+    typedbus_running(other)
+""")
+
+    result.assert_outcomes(passed=4)
+
+
+def test_a_signal_that_has_another_handler_than_before_is_named(run: Run) -> None:
+    """Who had it and who has it; a test that puts it back is fine."""
+    result = run("""
+import signal
+
+
+def handle(number, frame): ...
+
+
+def test_it_takes_a_signal(typedbus_running):
+    signal.signal(signal.SIGTERM, handle)
+
+
+def test_it_takes_and_puts_back(typedbus_running):
+    before = signal.signal(signal.SIGINT, handle)
+    signal.signal(signal.SIGINT, before)
+
+
+def test_it_puts_back():
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+""")
+
+    result.assert_outcomes(passed=3, errors=1)
+    assert "SignalsLeft: the test left 1 signal(s) to another handler than before; " in told(result)
+    result.stdout.fnmatch_lines(["*SIGTERM was SIG_DFL, and is <function handle at *>"])
+
+
+def test_everything_that_a_test_left_is_told(run: Run) -> None:
+    """A thread hides no signal, and a listener neither."""
+    result = run("""
+import signal
+
+
+@pytest.fixture(scope="module")
+def shop():
+    with running(Shop()) as shop:
+        yield shop
+
+
+def test_it_leaves_everything(typedbus_running, shop):
+    shop.bus()[order_placed].subscribe(note)
+    signal.signal(signal.SIGTERM, lambda number, frame: None)
+    threading.Thread(target=ending.wait, name="left").start()
+
+
+def test_it_cleans_up():
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    ending.set()
+    [thread.join() for thread in threading.enumerate() if thread.name == "left"]
+""")
+
+    result.assert_outcomes(passed=2, errors=1)
+    result.stdout.fnmatch_lines(
+        [
+            "*ExceptionGroup: the test left several things behind (3 sub-exceptions)",
+            "*ThreadsLeft: *",
+            "*ListenersLeft: *",
+            "*SignalsLeft: *",
+        ]
+    )
+
+
+LEAKING = """
+import unittest
+
+
+def leave():
+    threading.Thread(target=ending.wait, name="left").start()
+
+
+def test_it_leaves_a_thread():
+    leave()
+
+
+class OldTest(unittest.TestCase):
+    def test_it_leaves_a_thread(self):
+        leave()
+
+
+def test_it_goes_on():
+    ending.set()
+    [thread.join() for thread in threading.enumerate() if thread.name == "left"]
+"""
+
+
+def test_nothing_is_looked_for_unless_asked(run: Run) -> None:
+    """A test that does not use the fixture is left alone."""
+    run(LEAKING).assert_outcomes(passed=3)
+
+
+def test_with_the_option_every_test_is_looked_at(run: Run, pytester: pytest.Pytester) -> None:
+    """Those of unittest too."""
+    pytester.makeini("[pytest]\ntypedbus_leaks = true")
+
+    run(LEAKING).assert_outcomes(passed=3, errors=2)
+
+
+def test_with_the_fixture_alone_one_test_is_looked_at(run: Run) -> None:
+    """For tests that start nothing, or by other means."""
+    result = run("""
+@pytest.mark.usefixtures("typedbus_leaks")
+def test_it_leaves_a_thread():
+    threading.Thread(target=ending.wait, name="left").start()
+
+
+def test_it_goes_on():
+    ending.set()
+    [thread.join() for thread in threading.enumerate() if thread.name == "left"]
+""")
+
+    result.assert_outcomes(passed=2, errors=1)
+
+
+def test_the_nearest_mark_says_the_limits(run: Run) -> None:
+    """It says all of them; one that is given in the call comes before it."""
+    result = run(
+        """
+pytestmark = pytest.mark.typedbus_limits(start=60, stop=60)
+
+
+def limits_of(shop):
+    limits = shop.bus().limits
+    return limits.hook, limits.start, limits.stop, limits.rollback, limits.exit
+
+
+def test_that_of_the_module(typedbus_running):
+    assert limits_of(typedbus_running(Shop())) == (None, 60, 60, None, None)
+
+
+@pytest.mark.typedbus_limits(hook=1, rollback=30, exit=20.5)
+def test_its_own(typedbus_running):
+    assert limits_of(typedbus_running(Shop())) == (1, None, None, 30, 20.5)
+
+
+@pytest.mark.typedbus_limits()
+def test_none(typedbus_running):
+    assert limits_of(typedbus_running(Shop())) == (None,) * 5
+
+
+def test_that_of_the_call(typedbus_running):
+    assert limits_of(typedbus_running(Shop(), limits=Limits(hook=5))) == (5, None, None, None, None)
+    assert limits_of(typedbus_running(Shop())) == (None, 60, 60, None, None)
+""",
+        "--strict-markers",
+        "--strict-config",
+    )
+
+    result.assert_outcomes(passed=4)
+
+
+@pytest.mark.parametrize(
+    ("mark", "reason"),
+    [
+        ("1.0", "1.0 has no name: give seconds for hook, start, stop, rollback, exit, by name"),
+        ("strat=1", "there is no limit 'strat': give seconds for hook, start, stop, rollback, exit, by name"),
+        ("stop=0", "a limit of 0 seconds for stop is none: give a number above 0, or None for no limit"),
+    ],
+)
+def test_a_mark_that_is_wrong_is_an_error_of_the_collection(run: Run, mark: str, reason: str) -> None:
+    """It names the test, which does not run."""
+    result = run(f"""
+@pytest.mark.parametrize("turn", [1, pytest.param(2, marks=pytest.mark.typedbus_limits({mark}))])
+def test_it(turn):
+    pass
+""")
+
+    result.assert_outcomes(errors=1)
+    assert result.ret is pytest.ExitCode.INTERRUPTED
+    assert f"LimitsMarkError: test_shop.py::test_it[2] is marked typedbus_limits, but {reason}" in told(result)
+
+
+def test_mark_option_and_fixtures_are_listed(run: Run) -> None:
+    """Whoever asks pytest is told of them."""
+    listed = told(run("", "--markers")) + told(run("", "--fixtures")) + told(run("", "--help"))
+
+    assert "@pytest.mark.typedbus_limits(hook=None, start=None, stop=None, rollback=None, exit=None): " in listed
+    assert "typedbus_running -- " in listed
+    assert "typedbus_leaks -- " in listed
+    assert "typedbus_leaks (bool):" in listed
+
+
+def test_async_tests_may_use_the_fixtures(run: Run, pytester: pytest.Pytester) -> None:
+    """The plugin that runs them has the loop; its threads and signals are its own, and gone in time."""
+    pytester.makeini("[pytest]\ntypedbus_leaks = true")
+
+    result = run(
+        """
+import asyncio
+
+
+@pytest.fixture
+def anyio_backend():
+    return "asyncio"
+
+
+@pytest.mark.anyio
+async def test_it_runs(typedbus_running):
+    shop = typedbus_running(Shop())
+    assert shop.bus().state is State.STARTED
+    assert await asyncio.to_thread(lambda: shop.bus().state) is State.STARTED
+""",
+        "-p",
+        "anyio",
+    )
+
+    result.assert_outcomes(passed=1)
+
+
+@pytest.mark.slow
+def test_tests_may_run_in_several_processes(run: Run, pytester: pytest.Pytester) -> None:
+    """Under xdist each process looks after its own tests."""
+    pytester.makeini("[pytest]\ntypedbus_leaks = true")
+    pytester.makepyfile(
+        test_shop="""
+import threading
+
+import pytest
+from shop import *
+
+
+@pytest.mark.parametrize("turn", range(4))
+def test_it_runs(typedbus_running, turn):
+    typedbus_running(Shop())
+
+
+def test_it_leaves_a_thread():
+    threading.Thread(target=threading.Event().wait, name="left", daemon=True).start()
+"""
+    )
+
+    result = pytester.runpytest_subprocess(*OPTIONS, "-p", "xdist", "-n", "2")
+
+    result.assert_outcomes(passed=5, errors=1)
+
+
+def imported(*programs: str) -> list[set[str]]:
+    """Return what each of *programs* has imported at its end, each in a process of its own."""
+    scripts = [f"import sys\n{program}\nprint(*sys.modules)" for program in programs]
+    ended = [subprocess.run([sys.executable, "-c", script], capture_output=True, check=True) for script in scripts]
+    return [set(one.stdout.decode().splitlines()[-1].split()) for one in ended]
+
+
+def test_the_plugin_imports_no_more_than_the_package_does() -> None:
+    """It is loaded in every run of pytest: neither the container library nor `typedbus.testing` comes with it."""
+    alone, plugin = imported("import pytest, typedbus", "import pytest, typedbus.pytest_plugin")
+
+    assert plugin - alone == {"typedbus.pytest_plugin"}
+
+
+def test_a_run_without_containers_loads_no_container(pytester: pytest.Pytester) -> None:
+    """Not even the looking for leaks does, nor a wider fixture."""
+    pytester.makeini("[pytest]\ntypedbus_leaks = true")
+    test = """
+import sys
+
+import pytest
+
+
+@pytest.fixture(scope="module")
+def wide():
+    return 1
+
+
+def test_it(wide):
+    assert not [name for name in sys.modules if "dependency_injector" in name or name == "typedbus._container"]
+"""
+    pytester.makepyfile(test_it=test)
+
+    result = pytester.runpytest_subprocess(*OPTIONS)
+
+    result.assert_outcomes(passed=1)
+
+
+def test_typedbus_does_without_pytest() -> None:
+    """No other module imports it, and this one says what it misses."""
+    program = "import typedbus, typedbus.testing, typedbus.process, typedbus.cli"
+    (names,) = imported(program)
+
+    assert "pytest" not in names
+    with_none = [sys.executable, "-c", "import sys; sys.modules['pytest'] = None; import typedbus.pytest_plugin"]
+    ended = subprocess.run(with_none, capture_output=True, text=True, check=False)
+    assert "ModuleNotFoundError: import of pytest halted" in ended.stderr
+
+
+def test_every_public_name_is_there() -> None:
+    """With a docstring."""
+    for name in typedbus.pytest_plugin.__all__:
+        assert vars(vars(typedbus.pytest_plugin)[name])["__doc__"]
