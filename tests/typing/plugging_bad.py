@@ -1,0 +1,30 @@
+"""How tests may not start containers with the fixture of the pytest plugin; a marked line is an error for both checkers."""
+
+from declared import Database, Metrics, Shop
+
+from typedbus import Bus, Limits
+from typedbus.pytest_plugin import RunningFixture
+
+
+def what_does_not_start(typedbus_running: RunningFixture, bus: Bus) -> None:
+    typedbus_running()  # E
+    typedbus_running(Shop)  # E
+    typedbus_running(bus)  # E
+    typedbus_running(Database("sqlite:"))  # E
+    typedbus_running(Shop(), Metrics)  # E
+    typedbus_running(Shop(), 2)  # E
+    typedbus_running(container=Shop())  # E
+
+
+def what_cannot_be_told(typedbus_running: RunningFixture) -> None:
+    typedbus_running(Shop(), workers="two")  # E
+    typedbus_running(Shop(), limits=5)  # E
+    typedbus_running(Shop(), limits=Limits)  # E
+    typedbus_running(Shop(), scope="module")  # E
+
+
+def what_it_does_not_give(typedbus_running: RunningFixture) -> None:
+    _metrics: Metrics = typedbus_running(Shop())  # E
+    typedbus_running(Shop()).typo  # E
+    with typedbus_running(Shop()):  # E
+        pass

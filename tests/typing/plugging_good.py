@@ -1,0 +1,42 @@
+"""How tests may start containers with the fixture of the pytest plugin."""
+
+from typing import assert_type
+
+import pytest
+from declared import Database, Metrics, Shop
+
+from typedbus import Limits
+from typedbus.pytest_plugin import LimitsMarkError, ListenersLeft, RunningFixture, SignalsLeft, ThreadsLeft
+
+
+class BigShop(Shop):
+    """A shop that has more than this one."""
+
+
+def test_a_container_keeps_its_type(typedbus_running: RunningFixture) -> None:
+    shop = typedbus_running(Shop())
+    assert_type(shop, Shop)
+    assert_type(shop.infra.database(), Database)
+    assert_type(typedbus_running(BigShop()), BigShop)
+    assert_type(typedbus_running(Shop(), Metrics(), BigShop()), Shop)
+
+
+@pytest.mark.typedbus_limits(start=1.0, stop=1, hook=0.5)
+def test_it_is_run_as_it_is_told(typedbus_running: RunningFixture) -> None:
+    assert_type(typedbus_running(Shop(), workers=2), Shop)
+    assert_type(typedbus_running(Shop(), workers=None, limits=Limits(stop=5)), Shop)
+
+
+@pytest.fixture
+def shop(typedbus_running: RunningFixture) -> Shop:
+    return typedbus_running(Shop())
+
+
+def what_was_left(
+    threads: ThreadsLeft, listeners: ListenersLeft, signals: SignalsLeft, mark: LimitsMarkError
+) -> AssertionError:
+    assert_type(threads.threads, tuple[tuple[str, str], ...])
+    assert_type(listeners.listeners, tuple[tuple[str, str, str], ...])
+    assert_type(signals.signals, tuple[tuple[str, str, str], ...])
+    assert_type((mark.test, mark.reason), tuple[str, str])
+    return threads or listeners or signals
