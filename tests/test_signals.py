@@ -384,6 +384,7 @@ def test_a_bus_may_live_again() -> None:
         assert signal.getsignal(signal.SIGTERM) is not mine
         signals.exit()
         assert signal.getsignal(signal.SIGTERM) is mine
+        assert signals.bus[MOVED].subscriptions == ()
 
 
 def test_a_handler_that_was_not_set_from_python_becomes_the_default() -> None:
@@ -556,3 +557,20 @@ def test_nothing_of_one_life_is_put_back_in_the_next() -> None:
     inner.exit()
     outer.exit()
     assert handler is later
+
+
+def test_a_start_after_an_exit_in_another_thread_begins_anew() -> None:
+    """What that exit had left is put back first: the handler that is kept is the one of before."""
+    ended: list[int] = []
+    signals = Signals(Bus(), end=ended.append)
+    signals.start()
+    signal.raise_signal(signal.SIGTERM)
+    thread = threading.Thread(target=signals.exit)
+    thread.start()
+    thread.join()
+
+    signals.start()
+    signal.raise_signal(signal.SIGTERM)
+
+    assert ended == []
+    signals.exit()
