@@ -37,7 +37,8 @@ def program(folder: Path, source: str, name: str = "program.py") -> Path:
 
 def ran(*command: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
     """Run a command to its end."""
-    environment = {name: value for name, value in os.environ.items() if name != "AGAIN"}
+    # Without PYTHONUNBUFFERED, under which nothing could be lost.
+    environment = {name: value for name, value in os.environ.items() if name not in ("AGAIN", "PYTHONUNBUFFERED")}
     return subprocess.run(
         [sys.executable, *command], cwd=cwd, capture_output=True, text=True, timeout=60, check=False, env=environment
     )
