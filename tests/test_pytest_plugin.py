@@ -202,6 +202,43 @@ def test_they_run(typedbus_running):
     result.assert_outcomes(passed=1)
 
 
+def test_an_override_lasts_until_its_container_has_exited(run: Run) -> None:
+    """What is entered is left in turn with what is started, so that the replacement is stopped, too."""
+    result = run("""
+shop = Shop()
+
+
+def test_it_runs_with_another(typedbus_running):
+    fake = Noted("fake")
+    assert typedbus_running.enter(shop.override(Shop.noted).by(fake)) is None
+    assert typedbus_running(shop).noted() is fake
+
+
+def test_it_ran():
+    assert told == ["start fake", "stop fake"]
+    assert shop.noted().name == "shop"
+""")
+
+    result.assert_outcomes(passed=2)
+
+
+def test_what_is_entered_gives_what_it_gives(run: Run) -> None:
+    """A recorder, for instance, and what raises there is raised in the test."""
+    result = run("""
+import contextlib
+
+
+def test_it_enters(typedbus_running):
+    assert typedbus_running.enter(contextlib.nullcontext(5)) == 5
+    with pytest.raises(OSError, match="none"):
+        typedbus_running.enter(open("none"))
+    typedbus_running.enter(contextlib.closing(None))
+""")
+
+    result.assert_outcomes(passed=1, errors=1)
+    result.stdout.fnmatch_lines(["*AttributeError: 'NoneType' object has no attribute 'close'"])
+
+
 def test_a_start_that_fails_is_raised_in_the_test(run: Run) -> None:
     """What had started was stopped then, and nothing is left to be told after the test."""
     result = run("""
@@ -267,6 +304,7 @@ def test_it_does_not_stop(typedbus_running):
             "*OSError: no stop of stubborn",
         ]
     )
+    assert "pytest_plugin.py" not in told(result)
 
 
 def test_each_exit_that_fails_is_told_and_keeps_no_other_from_it(run: Run) -> None:
@@ -285,7 +323,7 @@ def test_all_were_stopped():
     result.assert_outcomes(passed=2, errors=1)
     result.stdout.fnmatch_lines(
         [
-            "*ExceptionGroup: several containers of the test did not end well (2 sub-exceptions)",
+            "*ExceptionGroup: what the test had started did not end well (2 sub-exceptions)",
             "*OSError: no stop of mulish",
             "*OSError: no stop of stubborn",
         ]
@@ -366,7 +404,7 @@ def test_it_goes_on(typedbus_running):
     result.assert_outcomes(passed=2, errors=1)
     assert "ThreadsLeft: the test left 1 thread(s) running; join each in the test, or" in told(result)
     result.stdout.fnmatch_lines(["*ERROR at teardown of test_it_leaves_a_thread*", "*thread 'left' is at:", "*in held"])
-    assert "def typedbus_leaks" not in told(result)
+    assert "pytest_plugin.py" not in told(result)
 
 
 def test_a_hook_that_was_given_up_is_told_twice(run: Run) -> None:
@@ -699,6 +737,7 @@ def test_it_cleans_up():
             "*SignalsLeft: *",
         ]
     )
+    assert "pytest_plugin.py" not in told(result)
 
 
 LEAKING = """
@@ -808,6 +847,7 @@ def test_it(turn):
     result.assert_outcomes(errors=1)
     assert result.ret is pytest.ExitCode.INTERRUPTED
     assert f"LimitsMarkError: test_shop.py::test_it[2] is marked typedbus_limits, but {reason}" in told(result)
+    assert "pytest_plugin.py" not in told(result)
 
 
 def test_mark_option_and_fixtures_are_listed(run: Run) -> None:
@@ -914,7 +954,7 @@ def test_it(wide):
 
 def test_typedbus_does_without_pytest() -> None:
     """No other module imports it, and this one says what it misses."""
-    program = "import typedbus, typedbus.testing, typedbus.process, typedbus.cli"
+    program = "import typedbus, typedbus.testing, typedbus.process, typedbus.graph"
     (names,) = imported(program)
 
     assert "pytest" not in names

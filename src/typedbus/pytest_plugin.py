@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 __all__ = ("LimitsMarkError", "ListenersLeft", "RunningFixture", "SignalsLeft", "ThreadsLeft")
 
 C = TypeVar("C", bound="Container")
+T = TypeVar("T")
 Lasting: TypeAlias = "weakref.WeakKeyDictionary[Bus | Container, None]"
 
 MARK: Final = "typedbus_limits"
@@ -139,7 +140,7 @@ class RunningFixture:
     def __init__(self, limits: Limits | None, lasting: Lasting) -> None:
         self._limits = limits
         self._lasting = lasting
-        self._runs: list[tuple[Bus, contextlib.ExitStack]] = []
+        self._entered: list[contextlib.ExitStack] = []
 
     def __call__(
         self, container: C, /, *others: Container, workers: int | None = None, limits: Limits | None = None
@@ -162,34 +163,56 @@ class RunningFixture:
             TransitionError: The bus is running already, which is then left alone.
             TransitionFailures: The container did not start; what had started was stopped and has exited.
         """
-        from typedbus._running import running
-
-        with contextlib.ExitStack() as held:
-            bus = container._bus
-            if bus is not None:
-                held.callback(setattr, bus, "workers", bus.workers)
-                held.callback(setattr, bus, "limits", bus.limits)
-            limits = self._limits if limits is None else limits
-            held.enter_context(running(container, *others, workers=workers, limits=limits))
-            bus = container.attach()
-            self._lasting.update(dict.fromkeys((container, *others)))
-            self._runs.append((bus, held.pop_all()))
+        self._lasting.update(dict.fromkeys((container, *others)))
+        self.enter(_started(container, others, workers, self._limits if limits is None else limits))
         return container
 
+    def enter(self, context: contextlib.AbstractContextManager[T]) -> T:
+        """
+        Enter *context*, and leave it after the test, when what was entered and started later has been left and exited.
+
+        For an override, which has to last until its container has exited:
+        ``typedbus_running.enter(shop.override(Shop.bank).by(fake))``.
+        """
+        held = contextlib.ExitStack()
+        entered = held.enter_context(context)
+        self._entered.append(held)
+        return entered
+
     def _end(self) -> None:
-        """Exit what was started, the last first; then raise what failed."""
+        """Leave and exit everything, the last first; then raise what failed."""
         __tracebackhide__ = True
         problems: list[BaseException] = []
-        while self._runs:
-            bus, held = self._runs.pop()
-            attendant = bus._doorbell.attendant
+        while self._entered:
             try:
-                held.close()
+                self._entered.pop().close()
             except BaseException as failed:
                 problems.append(failed)
+        _raise("what the test had started did not end well", problems)
+
+
+@contextlib.contextmanager
+def _started(
+    container: Container, others: Sequence[Container], workers: int | None, limits: Limits | None
+) -> Generator[None, None, None]:
+    """Let containers run for a block, wait for the threads of their bus, and leave it as it was."""
+    from typedbus._running import running
+
+    __tracebackhide__ = True
+    before = container._bus
+    own = None if before is None else (before.workers, before.limits)
+    attendant = None
+    try:
+        with running(container, *others, workers=workers, limits=limits):
+            yield
+            attendant = container.attach()._doorbell.attendant
+    finally:
+        if before is not None and own is not None:
+            before.workers, before.limits = own
+        bus = container._bus
+        if bus is not None:
             # Who runs on after that is named by `typedbus_leaks`.
             outlived([*bus._owned, *([] if attendant is None else [attendant])], PATIENCE)
-        _raise("several containers of the test did not end well", problems)
 
 
 def _raise(what: str, problems: list[BaseException]) -> None:

@@ -28,3 +28,9 @@ def what_it_does_not_give(typedbus_running: RunningFixture) -> None:
     typedbus_running(Shop()).typo  # E
     with typedbus_running(Shop()):  # E
         pass
+
+
+def what_cannot_be_entered(typedbus_running: RunningFixture, shop: Shop) -> None:
+    typedbus_running.enter()  # E
+    typedbus_running.enter(shop)  # E
+    typedbus_running.enter(shop.override(Shop.infra.database))  # E

@@ -5,7 +5,7 @@ from typing import assert_type
 import pytest
 from declared import Database, Metrics, Shop
 
-from typedbus import Limits
+from typedbus import Limits, running
 from typedbus.pytest_plugin import LimitsMarkError, ListenersLeft, RunningFixture, SignalsLeft, ThreadsLeft
 
 
@@ -40,3 +40,9 @@ def what_was_left(
     assert_type(signals.signals, tuple[tuple[str, str, str], ...])
     assert_type((mark.test, mark.reason), tuple[str, str])
     return threads or listeners or signals
+
+
+def what_is_entered_has_its_type(typedbus_running: RunningFixture) -> None:
+    shop = Shop()
+    assert_type(typedbus_running.enter(shop.override(Shop.infra.database).by(Database("memory:"))), None)
+    assert_type(typedbus_running.enter(running(shop)), Shop)
