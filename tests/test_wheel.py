@@ -35,11 +35,11 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Install the wheel, with the checkers, and return the interpreter that has it."""
+    """Install the wheel with its extras, and the checkers, and return the interpreter that has them."""
     folder = tmp_path_factory.mktemp("installed")
     python(sys.executable, folder, "-m", "venv", "venv")
     interpreter = folder / "venv" / ("Scripts" if os.name == "nt" else "bin") / "python"
-    wanted = [str(wheel), "mypy", "pyright[nodejs]", "pytest", "pytest-timeout"]
+    wanted = [f"{wheel}[asgi,autoreload,cli,graph,settings,wsgi]", "mypy", "pyright[nodejs]", "pytest", "pytest-timeout"]
     python(interpreter, folder, "-m", "pip", "install", "--quiet", *wanted)
     return interpreter
 
