@@ -1,0 +1,116 @@
+"""The fields of settings classes: what they take, hide and refuse."""
+
+from __future__ import annotations
+
+import inspect
+import typing
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import attrs
+from typed_settings import Secret, SecretStr
+
+from typedbus._annotations import read
+from typedbus._failures import DeclarationError, describe
+from typedbus.settings._types import nested, plain
+
+
+def fields_of(cls: type[attrs.AttrsInstance]) -> list[attrs.Attribute[Any]]:
+    """
+    Return the fields of *cls* that can be set, with their types evaluated.
+
+    Raises:
+        DeclarationError: A type names what is not there.
+    """
+    try:
+        resolved = attrs.resolve_types(cls)
+    except NameError as error:
+        place = inspect.getsourcefile(cls) or cls.__module__
+        raise DeclarationError(describe(cls), place, f"the types of its fields cannot be read: {error}") from None
+    return [field for field in attrs.fields(resolved) if field.init]
+
+
+def name_of(field: attrs.Attribute[Any]) -> str:
+    """Return what *field* is called in `__init__`, and so by whoever sets it."""
+    return field.alias or field.name
+
+
+def wanted_by(field: attrs.Attribute[Any]) -> object:
+    """Return the type of what *field* takes: what its converter takes, where it has one that says so."""
+    converter: Any = field.converter
+    if converter is None or isinstance(converter, type):
+        return Any if field.type is None else field.type
+    converter = getattr(converter, "converter", converter)
+    signature, hints = read(converter)
+    return hints.get(next(iter(signature.parameters), ""), Any) if signature is not None else Any
+
+
+def hides(field: attrs.Attribute[Any], within: tuple[object, ...] = ()) -> bool:
+    """Whether what *field* has is not to be shown: whoever keeps it out of the repr does not want it elsewhere."""
+    return field.repr is not True or is_secret(field.type, within)
+
+
+def is_secret(wanted: Any, within: tuple[object, ...] = ()) -> bool:
+    """Whether a value of that type has something in it that is not to be shown."""
+    wanted = plain(wanted)
+    origin = typing.get_origin(wanted) or wanted
+    if isinstance(origin, type) and issubclass(origin, (Secret, SecretStr)):
+        return True
+    cls = nested(wanted)
+    if cls is not None:
+        return cls not in within and any(hides(field, (*within, cls)) for field in fields_of(cls))
+    return any(is_secret(one, within) for one in typing.get_args(wanted))
+
+
+def default_of(field: attrs.Attribute[Any]) -> object:
+    """Return the default of *field*, made if need be; None if there is none, or the whole instance is needed for it."""
+    default: Any = field.default
+    if hasattr(default, "takes_self"):
+        return None if default.takes_self else default.factory()
+    return None if default is attrs.NOTHING else default
+
+
+def refusals(
+    cls: type[attrs.AttrsInstance], values: Mapping[str, object], *, is_whole: bool
+) -> Iterator[tuple[str, Exception]]:
+    """
+    Give what converters and validators of *cls* have against *values*, each by the name of its field.
+
+    `__init__` would stop at the first. So this does as attrs has it, on a draft:
+    all converters, then all validators.
+
+    Args:
+        cls: A settings class.
+        values: By the names of the arguments of `__init__`.
+        is_whole: Whether nothing is left out. If anything is, a validator may miss it.
+    """
+    draft = object.__new__(cls)
+    fields = [field for field in attrs.fields(cls) if field.converter is not None or field.validator is not None]
+    for field in attrs.fields(cls) if fields else ():
+        default: Any = field.default
+        try:
+            if field.init and name_of(field) in values:
+                value = values[name_of(field)]
+            elif default is attrs.NOTHING:
+                continue
+            elif hasattr(default, "takes_self"):
+                value = default.factory(draft) if default.takes_self else default.factory()
+            else:
+                value = default
+            convert: Any = field.converter
+            if hasattr(convert, "takes_self"):
+                value = convert(value, draft, field)
+            elif convert is not None:
+                value = convert(value)
+            object.__setattr__(draft, field.name, value)
+        except Exception as error:
+            is_whole = False
+            yield name_of(field), error
+    for field in fields:
+        if field.validator is None or not hasattr(draft, field.name):
+            continue
+        try:
+            field.validator(draft, field, getattr(draft, field.name))
+        except Exception as error:
+            if is_whole or not isinstance(error, AttributeError):
+                yield name_of(field), error

@@ -1,0 +1,134 @@
+"""Components that are settings, and what loads them."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import sys
+import weakref
+from collections.abc import Iterator
+from typing import Any, Final, Generic
+
+import attrs
+from typing_extensions import TypeVar
+
+from typedbus._component import Component
+from typedbus._container import Container
+from typedbus._declarations import providers_of
+from typedbus._failures import DeclarationError, OverrideError, describe
+from typedbus._order import dependencies_first
+from typedbus._providers import declared_needs
+from typedbus.settings._reading import Reader
+from typedbus.settings._sources import Sources
+
+S = TypeVar("S", bound=attrs.AttrsInstance)
+
+#: What `load` has put in the place of a component; others may have put something there as well.
+_loaded: Final[weakref.WeakKeyDictionary[Component[Any], object]] = weakref.WeakKeyDictionary()
+
+
+class Section(Generic[S]):
+    """What builds a component of settings that nobody has loaded."""
+
+    def __init__(self, cls: type[S], name: str) -> None:
+        self.cls = cls
+        self.name = name
+        #: So the container knows what it will be.
+        self.__signature__ = inspect.Signature(return_annotation=cls)
+
+    def __call__(self) -> S:
+        reader = Reader(Sources.of_environment())
+        loaded: Any = reader.section(self.cls, self.name)
+        reader.finish()
+        return loaded  # type: ignore[no-any-return]  # without a fault it is one
+
+    def __repr__(self) -> str:
+        return f"{describe(self.cls)} from [{self.name}]"
+
+
+def configured(cls: type[S], /, *, section: str) -> Component[S]:
+    """
+    Declare settings, ``configured(ShopSettings, section="shop")``, in the body of a container.
+
+    The component is an instance of *cls*, and others are given it, or parts of
+    it, as they are given any: ``Component(Database, settings.provided.database)``.
+    `load` makes it, before anything is built. Without `load` it makes itself
+    when it is built, from the environment and the files that TYPEDBUS_CONFIG
+    names there.
+
+    Args:
+        cls: A class of attrs. Its fields are the settings, their defaults what nobody says,
+            and those that are classes of attrs again are tables.
+        section: The name of the table of *cls* in files, and what its variables begin with in the environment.
+
+    Raises:
+        DeclarationError: *cls* is no class of attrs, or *section* no name.
+    """
+    caller = sys._getframe(1)
+    place = f"{caller.f_code.co_filename}:{caller.f_lineno}"
+    given: Any = cls
+    if not (isinstance(given, type) and attrs.has(given)):
+        raise DeclarationError(repr(cls), place, "it has no settings: give a class of attrs")
+    if not (isinstance(section, str) and re.fullmatch("[A-Za-z0-9_-]+", section)):
+        problem = f"{section!r} is no section: a name has letters, digits, _ and - alone"
+        raise DeclarationError(describe(cls), place, problem)
+    component = Component(Section(cls, section))
+    component.place = place
+    return component
+
+
+def load(container: Container, /, *others: Container, sources: Sources) -> None:
+    """
+    Make the settings of *container* and *others*, and put them in the place of their components, for good.
+
+    Every component that `configured` has declared, in containers inside them
+    and in what is contributed to them as well, except for those that something
+    stands in for, and those that only such a one would need. It is
+    built anew neither after an exit nor by a restart of the bus. Called again
+    before anything is built, it begins anew.
+
+    Call it before the containers are started, in one thread.
+
+    Raises:
+        InvalidSettings: With everything that is wrong. No component has been touched.
+        OverrideError: A component, or one that needs it, is built already.
+        DeclarationError: Two classes have one section, or a class a field that no setting can be.
+    """
+    declared = [one for each in (container, *others) for one in _configured_in(each)]
+    sections: dict[str, Component[Any]] = {}
+    for component in declared:
+        section = _section_of(component)
+        first = sections.setdefault(section.name, component)
+        if _section_of(first).cls is not section.cls:
+            problem = f"its section, [{section.name}], is that of {first.path} ({first.place}); take another name"
+            raise DeclarationError(component.path, component.place, problem)
+    live = {id(component) for each in (container, *others) for component in each._live()[0]}
+    wanted = [one for one in declared if id(one) in live and one.overriding is _loaded.get(one)]
+    reader = Reader(sources)
+    read = {_section_of(one).name: _section_of(one).cls for one in wanted}
+    made = {name: reader.section(cls, name) for name, cls in read.items()}
+    reader.check(sections, sections.keys() - made.keys())
+    reader.finish()
+    for component in wanted:
+        whole = component.home.container if component.home is not None else container
+        late = next((user for user in whole._users(component) if user.is_built), None)
+        if late is not None:
+            raise OverrideError(component.path, component.place, f"{late.path} is built already; load before that")
+    for component in wanted:
+        # Not by `override`, whose replacement goes when nobody holds it any more.
+        injector: Any = component
+        injector.override(made[_section_of(component).name])
+        _loaded[component] = component.overriding
+        if component.home is not None:
+            component.home.container._is_valid = False
+
+
+def _configured_in(container: Container) -> Iterator[Component[Any]]:
+    for node in dependencies_first(providers_of(container._members), declared_needs)[0]:
+        if isinstance(node, Component) and isinstance(node.builds, Section):
+            yield node
+
+
+def _section_of(component: Component[Any]) -> Section[Any]:
+    builds: Any = component.builds
+    return builds  # type: ignore[no-any-return]  # `configured` made it

@@ -1,0 +1,125 @@
+"""
+On which line of a TOML document each key stands.
+
+tomllib says what a document says, and not where. This finds the keys of a
+document that tomllib has read already, so that nothing here has to be refused:
+values are only stepped over, with as much of the grammar as that takes.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from typing import Final, TypeAlias
+
+Key: TypeAlias = tuple[str | int, ...]
+
+_PART: Final = re.compile(r"""[A-Za-z0-9_-]+|"(?:[^"\\]|\\.)*"|'[^']*'""")
+#: Up to five quotes end a text of several lines: the last three are its end.
+_TEXT: Final = re.compile(r'''"""(?:[^\\]|\\.)*?"""(?!")|\'\'\'.*?\'\'\'(?!\')|"(?:[^"\\]|\\.)*"|'[^']*\'''', re.DOTALL)
+_PLAIN: Final = re.compile(r"[^,\]}#\n]*")
+_BLANK: Final = re.compile(r"[ \t]*")
+#: What may stand between lines, and between the members of an array.
+_GAP: Final = re.compile(r"(?:[ \t\r\n,]|#[^\n]*)*")
+
+
+def lines_of(text: str) -> dict[Key, int]:
+    """Return the line, from 1, of each table, key and member of an array in *text*, which is valid TOML."""
+    return _Document(text).lines
+
+
+def dotted(key: Key) -> str:
+    """Return *key* as people write it: ``shop.products[2].sku``."""
+    said = "".join(f"[{part}]" if isinstance(part, int) else f".{_bare(part)}" for part in key)
+    return said.removeprefix(".")
+
+
+def _bare(part: str) -> str:
+    return part if re.fullmatch(r"[A-Za-z0-9_-]+", part) else f'"{part}"'.encode("unicode_escape").decode("ascii")
+
+
+class _Document:
+    """A document, and how far it has been gone through."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.at = 0
+        self.lines: dict[Key, int] = {}
+        #: How many tables each array of tables has by now.
+        self.sizes: dict[Key, int] = {}
+        table: Key = ()
+        while self.step(_GAP) < len(text):
+            if text.startswith("[[", self.at):
+                table = self.header(2, is_member=True)
+            elif text.startswith("[", self.at):
+                table = self.header(1, is_member=False)
+            else:
+                self.pair(table)
+
+    def step(self, pattern: re.Pattern[str]) -> int:
+        """Step over what *pattern* matches, and return the place behind it."""
+        matched = pattern.match(self.text, self.at)
+        assert matched is not None, f"no {pattern.pattern} at {self.at}"
+        self.at = matched.end()
+        return self.at
+
+    def line(self) -> int:
+        return self.text.count("\n", 0, self.at) + 1
+
+    def parts(self) -> list[str]:
+        """Step over a key with its dots, and return the parts of it."""
+        parts: list[str] = []
+        while True:
+            began = self.step(_BLANK)
+            part = self.text[began : self.step(_PART)]
+            parts.append(part if part[0] not in "\"'" else tomllib.loads(f"part = {part}")["part"])
+            if self.text[self.step(_BLANK)] != ".":
+                return parts
+            self.at += 1
+
+    def header(self, brackets: int, *, is_member: bool) -> Key:
+        line = self.line()
+        self.at += brackets
+        key: Key = ()
+        *above, last = self.parts()
+        self.at += brackets
+        for part in above:
+            key = (*key, part)
+            self.lines.setdefault(key, line)
+            if key in self.sizes:
+                key = (*key, self.sizes[key] - 1)
+        key = (*key, last)
+        if is_member:
+            self.lines.setdefault(key, line)
+            self.sizes[key] = self.sizes.get(key, 0) + 1
+            key = (*key, self.sizes[key] - 1)
+        self.lines[key] = line
+        return key
+
+    def pair(self, table: Key) -> None:
+        """Step over a key and its value."""
+        line, key = self.line(), table
+        for part in self.parts():
+            key = (*key, part)
+            self.lines.setdefault(key, line)
+        self.at += 1  # the sign of equality
+        self.step(_BLANK)
+        self.value(key)
+
+    def value(self, key: Key) -> None:
+        opening = self.text[self.at]
+        if opening in "\"'":
+            self.step(_TEXT)
+        elif opening not in "[{":
+            self.step(_PLAIN)
+        else:
+            self.at += 1
+            member = 0
+            while self.text[self.step(_GAP)] not in "]}":
+                if opening == "{":
+                    self.pair(key)
+                else:
+                    self.lines[(*key, member)] = self.line()
+                    self.value((*key, member))
+                    member += 1
+            self.at += 1
