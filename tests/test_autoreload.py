@@ -156,6 +156,10 @@ def test_a_file_in_a_new_folder_is_told(files: Files, tmp_path: Path) -> None:
     write(tmp_path / "new" / "c.py", "x = 1")
 
     assert next(batches) == {str(tmp_path / "new" / "c.py"): "changed"}
+    write(tmp_path / "new" / "c.py", "x = 1 + 1")
+    assert next(batches) == {str(tmp_path / "new" / "c.py"): "changed"}
+    write(tmp_path / "later" / "d.py")
+    assert next(batches) == {str(tmp_path / "later" / "d.py"): "is new"}
     stopping.set()
     assert list(batches) == []
 

@@ -158,10 +158,11 @@ def test_a_monitor_that_leaves_exits_the_bus(bus: Bus, clock: FakeClock) -> None
     bus.start()
     clock.advance(60)
 
-    with pytest.raises(SystemExit) as left:
+    with Recorder(bus[LOG]) as said, pytest.raises(SystemExit) as left:
         bus.block()
 
     assert left.value.code == 3
+    assert said.calls == []
 
 
 def test_a_call_may_stop_the_bus_that_it_is_called_for(bus: Bus, clock: FakeClock) -> None:
