@@ -516,8 +516,6 @@ def test_a_wsgi_application_that_leaves_exits_the_bus(serve: Serve) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_server_whose_socket_breaks_takes_the_bus_down(serve: Serve, kind: Kind) -> None:
     """As a thread that dies: in order, and with its error."""
-    if kind == "asgi":
-        pytest.skip("uvicorn's loop tells of a broken socket and goes on")
     served = serve(kind)
     run = served.server._run
     assert run is not None

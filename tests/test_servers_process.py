@@ -12,6 +12,7 @@ import textwrap
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeAlias
 
 import pytest
 
@@ -50,6 +51,11 @@ async def asgi(scope, receive, send):
     await send({"type": "http.response.body", "body": BODY})
 
 
+class Again:
+    def __init__(self, bus):
+        signal.signal(signal.SIGUSR1, lambda *_: bus.restart())
+
+
 class Database:
     def start(self): ...
 
@@ -61,13 +67,19 @@ class Database:
 """
 
 
+#: One is enough for every change, where what is tested is the same for both.
+ONE_AND_ALL = ["wsgi", pytest.param("asgi", marks=pytest.mark.exhaustive)]
+
+
 class Program:
     """A program in a process of its own, which serves somewhere and may be talked to with signals."""
 
-    def __init__(self, path: Path, source: str) -> None:
+    def __init__(self, path: Path, source: str, *inherited: int) -> None:
         path.write_text(PRELUDE + textwrap.dedent(source) + "\n\nraise SystemExit(run(Site))\n", encoding="utf-8")
-        command = [sys.executable, str(path)]
-        self.child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        command = [sys.executable, str(path), *map(str, inherited)]
+        self.child = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, pass_fds=inherited
+        )
         self.lines: list[str] = []
 
     def reach(self, text: str) -> str:
@@ -97,13 +109,16 @@ class Program:
         return "\n".join(self.lines)
 
 
+Begin: TypeAlias = Callable[..., Program]
+
+
 @pytest.fixture
-def begin(tmp_path: Path) -> Iterator[Callable[[str], Program]]:
+def begin(tmp_path: Path) -> Iterator[Begin]:
     """Begin programs of this source; none of them outlives the test."""
     programs: list[Program] = []
 
-    def begin_program(source: str) -> Program:
-        programs.append(Program(tmp_path / f"program{len(programs)}.py", source))
+    def begin_program(source: str, *inherited: int) -> Program:
+        programs.append(Program(tmp_path / f"program{len(programs)}.py", source, *inherited))
         return programs[-1]
 
     yield begin_program
@@ -144,11 +159,16 @@ def ask(address: str, answers: list[bytes], lost: list[str], going: threading.Se
             connection.close()
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda number: number.name)
-@pytest.mark.parametrize("kind", ["wsgi", "asgi"])
-def test_a_signal_under_load_loses_no_request(
-    begin: Callable[[str], Program], kind: str, number: signal.Signals
-) -> None:
+@pytest.mark.parametrize(
+    ("kind", "number"),
+    [
+        pytest.param("wsgi", signal.SIGTERM, id="wsgi-SIGTERM"),
+        pytest.param("asgi", signal.SIGTERM, id="asgi-SIGTERM"),
+        pytest.param("wsgi", signal.SIGINT, id="wsgi-SIGINT", marks=pytest.mark.exhaustive),
+        pytest.param("asgi", signal.SIGINT, id="asgi-SIGINT", marks=pytest.mark.exhaustive),
+    ],
+)
+def test_a_signal_under_load_loses_no_request(begin: Begin, kind: str, number: signal.Signals) -> None:
     """Whoever connected is answered in full, before anything else stops, and the status is 0."""
     program = begin(site(kind))
     address = program.address()
@@ -173,8 +193,45 @@ def test_a_signal_under_load_loses_no_request(
     assert "Traceback" not in program.output
 
 
-@pytest.mark.parametrize("kind", ["wsgi", "asgi"])
-def test_a_port_that_is_taken_is_named_without_a_server(begin: Callable[[str], Program], kind: str) -> None:
+@pytest.mark.parametrize("kind", ONE_AND_ALL)
+def test_a_restart_under_load_loses_no_client_of_a_given_socket(begin: Begin, kind: str) -> None:
+    """Who connects while one process has ended and the next has not begun is answered by the next, and none is refused."""
+    with socket.socket() as given:
+        given.bind(("127.0.0.1", 0))
+        given.listen(1000)
+        program = begin(
+            "import socket\nGIVEN = socket.socket(fileno=os.dup(int(sys.argv[1])))\n"
+            + textwrap.dedent(site(kind, "bind=GIVEN")).rstrip()
+            + "\n    again = Component(Again, bus.provided)",
+            given.fileno(),
+        )
+        address = program.address()
+        answers: list[bytes] = []
+        lost: list[str] = []
+        going = threading.Semaphore(0)
+        clients = [threading.Thread(target=ask, args=[address, answers, lost, going]) for _ in range(4)]
+        for client in clients:
+            client.start()
+        for _ in range(2):
+            for _ in range(50):
+                assert going.acquire(timeout=30)
+            program.child.send_signal(signal.SIGUSR1)
+            assert program.address() == address
+        assert lost == []
+        program.child.send_signal(signal.SIGTERM)
+        status = program.end()
+        # The last ones wait for a process that never comes, until nobody has the socket any more.
+        given.close()
+    for client in clients:
+        client.join(60)
+
+    assert status == 0
+    assert len(lost) <= len(clients)
+    assert set(answers) == {b"every byte of it" * 1000}
+
+
+@pytest.mark.parametrize("kind", ONE_AND_ALL)
+def test_a_port_that_is_taken_is_named_without_a_server(begin: Begin, kind: str) -> None:
     """The program ends with 1, and says which port it was."""
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
@@ -189,7 +246,7 @@ def test_a_port_that_is_taken_is_named_without_a_server(begin: Callable[[str], P
 
 
 @pytest.mark.parametrize("kind", ["wsgi", "asgi"])
-def test_a_request_over_the_time_to_drain_does_not_keep_a_program(begin: Callable[[str], Program], kind: str) -> None:
+def test_a_request_over_the_time_to_drain_does_not_keep_a_program(begin: Begin, kind: str) -> None:
     """It is cut off and told; an ASGI request is cancelled, and a thread that hangs is named, with status 70."""
     program = begin(site(kind, 'bind="127.0.0.1:0", drain=0.2'))
     address = program.address()
@@ -208,7 +265,7 @@ def test_a_request_over_the_time_to_drain_does_not_keep_a_program(begin: Callabl
     assert ("go_on.wait()" in program.output) == (kind == "wsgi")
 
 
-def test_a_server_that_dies_ends_a_program_in_order(begin: Callable[[str], Program]) -> None:
+def test_a_server_that_dies_ends_a_program_in_order(begin: Begin) -> None:
     """Everything stops, its error is told with its traceback, and the status is 70."""
     program = begin("""
         class Dying:
@@ -240,10 +297,8 @@ def test_a_server_that_dies_ends_a_program_in_order(begin: Callable[[str], Progr
     assert program.lines[-1] == "OSError: no more memory"
 
 
-@pytest.mark.parametrize("kind", ["wsgi", "asgi"])
-def test_a_program_that_was_killed_is_begun_anew_on_its_socket(
-    begin: Callable[[str], Program], kind: str, tmp_path: Path
-) -> None:
+@pytest.mark.parametrize("kind", ONE_AND_ALL)
+def test_a_program_that_was_killed_is_begun_anew_on_its_socket(begin: Begin, kind: str, tmp_path: Path) -> None:
     """What it has left in the file system is replaced, while one that runs is not."""
     path = tmp_path / "site.sock"
     source = site(kind, f'bind="unix:{path}"')
@@ -264,8 +319,8 @@ def test_a_program_that_was_killed_is_begun_anew_on_its_socket(
     assert not path.exists()
 
 
-@pytest.mark.parametrize("kind", ["wsgi", "asgi"])
-def test_a_daemon_thread_does_not_keep_a_process(begin: Callable[[str], Program], kind: str) -> None:
+@pytest.mark.parametrize("kind", ONE_AND_ALL)
+def test_a_daemon_thread_does_not_keep_a_process(begin: Begin, kind: str) -> None:
     """A main thread that dies without a bus in `block` takes its server along."""
     program = begin(f"""
         bus = Bus()

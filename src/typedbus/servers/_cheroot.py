@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import collections
 import contextlib
-import errno
 import logging
 import os
 import queue
@@ -31,16 +30,13 @@ from wsgiref.types import WSGIApplication
 import attrs
 
 from typedbus._bus import Bus
-from typedbus.servers._contract import FIRST, NEXT
+from typedbus.servers._contract import FIRST, FULL, NEXT, PAUSE
 from typedbus.servers._http import HTTP, Connection
 from typedbus.servers.binding import BACKLOG
 
 #: How long a client may take to end a connection that we have ended, in seconds; closed at once, what it still sends
 #: would be answered with a reset, and a reset makes its system drop the response (RFC 9112, section 9.6).
 LINGERING: Final = 1.0
-#: What accept(2) says when there is no room for another connection at present.
-_FULL: Final = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
-_PAUSE: Final = 1.0
 _PIECE: Final = 1 << 16
 
 
@@ -62,7 +58,6 @@ class Loop:
         self._timeout = timeout
         self._selector = selectors.DefaultSelector()
         self._woken, self._waker = socket.socketpair()
-        self._woken.settimeout(0.0)
         self._waker.settimeout(0.0)
         self._work: queue.SimpleQueue[Connection | None] = queue.SimpleQueue()
         #: Connections after a response, and whether they stay open: from the threads to the loop.
@@ -167,12 +162,12 @@ class Loop:
             except ConnectionError:
                 continue  # the client has gone
             except OSError as error:
-                if error.errno not in _FULL:
+                if error.errno not in FULL:
                     raise
                 self._bus.log(f"no room for another connection: {error}", logging.ERROR)
                 if self._resume is None:
                     self._selector.unregister(listening)
-                self._resume = time.monotonic() + _PAUSE
+                self._resume = time.monotonic() + PAUSE
                 return
             accepted.settimeout(self._timeout)
             connection = self._http.connection(accepted, peer)
@@ -257,3 +252,6 @@ def _close(connection: Connection) -> None:
     # The other end may have closed it first, in ways of its own.
     with contextlib.suppress(OSError):
         connection.close()
+    # cheroot leaves this one, with what could not be sent, to the garbage collector, which complains of that.
+    with contextlib.suppress(OSError):
+        connection.wfile.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 from collections.abc import Callable
 from typing import Final, Protocol
@@ -10,6 +11,9 @@ from typing import Final, Protocol
 FIRST: Final = 1.0
 #: How long a stop lets a client with an open connection send its next one, in seconds.
 NEXT: Final = 0.1
+#: What accept(2) says when there is no room for another connection at present, and after how many seconds to ask again.
+FULL: Final = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
+PAUSE: Final = 1.0
 
 
 class Serves(Protocol):

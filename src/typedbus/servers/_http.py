@@ -28,6 +28,7 @@ class Connection(Protocol):
 
     socket: socket.socket
     rfile: Any
+    wfile: Any
     remote_addr: str | None
     remote_port: int | None
 

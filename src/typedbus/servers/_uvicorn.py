@@ -14,13 +14,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import copy
-import functools
 import logging
 import socket
 from collections.abc import Callable
 from typing import Any, Final
 
-from typedbus.servers._contract import FIRST, NEXT, NoServer
+from typedbus.servers._contract import FIRST, FULL, NEXT, PAUSE, NoServer
 from typedbus.servers._lifespan import Lifespan
 from typedbus.servers.binding import BACKLOG
 
@@ -79,6 +78,10 @@ class _Uvicorn(uvicorn.Server):
         super().__init__(config)
         self._listening = listening
         self._ready = ready
+        #: Connections that are being made: handed over to uvicorn, or in a handshake of TLS.
+        self._accepting: set[asyncio.Task[Any]] = set()
+        #: What keeps it from accepting for good.
+        self._broken: OSError | None = None
         #: The seconds that a stop was given, if it was asked for.
         self._asked = asked
         self._stopping = asyncio.Event()
@@ -107,7 +110,8 @@ class _Uvicorn(uvicorn.Server):
         if self._asked() is not None:
             self.look()
         try:
-            await super().startup(sockets=sockets)
+            # Without a socket, since an asyncio server that is closed loses those that it has just accepted.
+            await super().startup(sockets=[])
         except SystemExit:
             # An application that does not start is told so, or by a flag alone.
             self.started = False
@@ -115,6 +119,13 @@ class _Uvicorn(uvicorn.Server):
             self._starting = None
         if not self.started:
             raise self._lifespan.failure("startup")
+        try:
+            self._begin_to_accept()
+        except NotImplementedError:
+            # The loop of Windows only does so by itself.
+            self.servers = [
+                await self.loop.create_server(self._protocol, sock=self._listening.dup(), ssl=self.config.ssl)
+            ]
         self._ready()
 
     async def main_loop(self) -> None:
@@ -132,7 +143,9 @@ class _Uvicorn(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Accept who waits, let every request that has begun end in time, and cut off the rest."""
-        # The sockets of these are duplicates: with them nobody is lost who waits to be accepted.
+        assert self.loop is not None
+        with contextlib.suppress(NotImplementedError):
+            self.loop.remove_reader(self._listening)
         for server in self.servers:
             server.close()
         if _CLOSE not in self._headers:
@@ -141,12 +154,14 @@ class _Uvicorn(uvicorn.Server):
         self.cut = len([one for one in self._connections if _is_busy(one)])
         for connection in list(self._connections):
             connection.transport.abort()
-        tasks = list(self.server_state.tasks)
+        tasks = [*self.server_state.tasks, *self._accepting]
         for task in tasks:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks, timeout=_UNWINDING)
         await self.lifespan.shutdown()
+        if self._broken is not None:
+            raise self._broken
         lifespan = self._lifespan
         if getattr(self.lifespan, "shutdown_failed", False) or (lifespan.is_up and lifespan.error is not None):
             raise lifespan.failure("shutdown")
@@ -159,11 +174,10 @@ class _Uvicorn(uvicorn.Server):
         #: Since when connections that have had a request have none.
         idle: dict[object, float] = {}
         told: set[object] = set()
-        accepting: set[asyncio.Task[Any]] = set()
-        is_listening = True
+        is_listening = self._broken is None
         while True:
             if is_listening:
-                self._accept(accepting)
+                self._accept()
             now = self.loop.time()
             due = [end]
             for connection in list(self._connections):
@@ -182,11 +196,10 @@ class _Uvicorn(uvicorn.Server):
                     due.append(until)
                 else:
                     connection.shutdown()
-            accepting = {task for task in accepting if not task.done()}
-            is_quiet = not (self._connections or self.server_state.tasks or accepting)
+            is_quiet = not (self._connections or self.server_state.tasks or self._accepting)
             # The last packet of a handshake may still be on the wire.
             if is_listening and (is_quiet or now >= min(began + NEXT, end)):
-                self._accept(accepting)
+                self._accept()
                 is_listening = False
                 self._listening.close()
                 continue
@@ -197,38 +210,56 @@ class _Uvicorn(uvicorn.Server):
             self._changed.clear()
             changed = asyncio.ensure_future(self._changed.wait())
             await asyncio.wait(
-                [changed, *self.server_state.tasks, *accepting],
+                [changed, *self.server_state.tasks, *self._accepting],
                 timeout=max(0.0, min(due) - now),
                 return_when=asyncio.FIRST_COMPLETED,
             )
             changed.cancel()
 
-    def _accept(self, accepting: set[asyncio.Task[Any]]) -> None:
+    def _begin_to_accept(self) -> None:
+        if not self._stopping.is_set():
+            assert self.loop is not None
+            self.loop.add_reader(self._listening, self._accept)
+
+    def _accept(self) -> None:
+        """Accept all who wait."""
         assert self.loop is not None
-        config = self.config
-        protocol: Any = config.http_protocol_class
-        make = functools.partial(
-            protocol,
-            config=config,
-            server_state=self.server_state,
-            app_state=self.lifespan.state,
-            _loop=self.loop,
-        )
         for _ in range(BACKLOG):
             try:
                 accepted, _peer = self._listening.accept()
             except BlockingIOError:
                 return
             except ConnectionError:
-                continue
+                continue  # the client has gone
             except OSError as error:
-                logging.getLogger("uvicorn.error").warning("no room for another connection: %s", error)
+                with contextlib.suppress(NotImplementedError):
+                    self.loop.remove_reader(self._listening)
+                if error.errno in FULL:
+                    logging.getLogger("uvicorn.error").error("no room for another connection: %s", error)  # noqa: TRY400  # where it comes from says nothing
+                    self.loop.call_later(PAUSE, self._begin_to_accept)
+                else:
+                    self._broken = error
+                    self._stopping.set()
                 return
             accepted.settimeout(0.0)
-            task = self.loop.create_task(self.loop.connect_accepted_socket(make, accepted, ssl=config.ssl))
-            # One that fails in its TLS handshake is no more than a client that went away.
-            task.add_done_callback(lambda done: done.cancelled() or done.exception())
-            accepting.add(task)
+            task = self.loop.create_task(
+                self.loop.connect_accepted_socket(self._protocol, accepted, ssl=self.config.ssl)
+            )
+            self._accepting.add(task)
+            task.add_done_callback(self._accepted)
+
+    def _accepted(self, task: asyncio.Task[Any]) -> None:
+        self._accepting.discard(task)
+        # One that fails in its handshake of TLS is no more than a client that went away.
+        if not task.cancelled():
+            task.exception()
+
+    def _protocol(self) -> asyncio.Protocol:
+        protocol: Any = self.config.http_protocol_class
+        made: asyncio.Protocol = protocol(
+            config=self.config, server_state=self.server_state, app_state=self.lifespan.state, _loop=self.loop
+        )
+        return made
 
 
 def _is_busy(connection: Any) -> bool:
@@ -257,6 +288,5 @@ class Loop:
 
     def serve(self, listening: socket.socket, ready: Callable[[], None]) -> int:
         self._running = _Uvicorn(self._config, listening, ready, lambda: self._seconds)
-        with listening.dup() as duplicate:
-            self._running.run(sockets=[duplicate])
+        self._running.run()
         return self._running.cut

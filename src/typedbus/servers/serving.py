@@ -99,8 +99,7 @@ class _Run:
 
     server: Serves
     listening: Listening
-    #: What the start waits for: nothing when the server accepts, or what kept it from that.
-    outcome: queue.SimpleQueue[BaseException | None] = attrs.field(factory=queue.SimpleQueue)
+    outcome: queue.SimpleQueue[BaseException | None]
     thread: threading.Thread | None = None
     is_ready: bool = False
     is_stopping: bool = False
@@ -155,6 +154,8 @@ class Serving(ABC):
     drain: float = attrs.field(default=10.0, validator=check_seconds, kw_only=True)
     mode: int | None = attrs.field(default=None, validator=_check_mode, kw_only=True)
     _run: _Run | None = attrs.field(default=None, init=False, repr=False)
+    #: What a start under way waits for: None when the server accepts, or what keeps it from that.
+    _outcome: queue.SimpleQueue[BaseException | None] | None = attrs.field(default=None, init=False, repr=False)
 
     @abstractmethod
     def server(self) -> Serves:
@@ -184,9 +185,11 @@ class Serving(ABC):
         """
         if self._run is not None:
             return
+        # Before anything that takes time, so that a start may be given up from here on.
+        outcome = self._outcome = queue.SimpleQueue()
         listening = listen(self.bind, self.mode)
         try:
-            run = self._run = _Run(self.server(), listening)
+            run = self._run = _Run(self.server(), listening, outcome)
         except BaseException:
             listening.close()
             raise
@@ -194,9 +197,10 @@ class Serving(ABC):
         self.bus.own(run.thread)
         try:
             run.thread.start()
-            problem = run.outcome.get()
+            problem = outcome.get()
         except BaseException as interrupt:
             problem = interrupt
+        self._outcome = None
         if problem is not None:
             self._run = None
             run.is_stopping = True
@@ -214,9 +218,9 @@ class Serving(ABC):
     @on(MOVED)
     def give_up(self, moved: Moved) -> None:
         """End a start that is still waiting for the server although the bus has given it up."""
-        run = self._run
-        if moved.after is State.STOPPING and run is not None and not run.is_ready:
-            run.outcome.put(NotServing())
+        outcome = self._outcome
+        if moved.after is State.STOPPING and outcome is not None:
+            outcome.put(NotServing())
 
     def stop(self) -> None:
         """
@@ -269,6 +273,9 @@ class Serving(ABC):
                 self.bus.log(f"the server on {run.listening.where} has died: {error!r}", logging.ERROR)
                 self.bus.request_exit(error)
         finally:
+            if not run.is_ready:
+                # Stopped before it was: the start is to wait no longer.
+                run.outcome.put(NotServing())
             try:
                 run.listening.close()
             except OSError as error:
