@@ -496,7 +496,7 @@ def test_the_help_of_a_command_has_an_example_and_the_exit_statuses(command: str
     """Who has never seen it need look nowhere else; no line of them is broken."""
     done = CliRunner().invoke(commands, [command, "--help"])
 
-    assert f"\n    typedbus {command} app.container:Shop" in done.output
+    assert f"\n    {'mv shop.log shop.log.1 && ' * (command == 'reload')}typedbus {command} " in done.output
     assert "\n  Exit status:\n    0 " in done.output
     assert done.exit_code == 0
 
@@ -507,7 +507,8 @@ def test_the_help_of_a_command_has_an_example_and_the_exit_statuses(command: str
         ["chekc"],
         ["check"],
         ["check", "a:B", "--format", "yaml"],
-        ["check", "a:B", "c:D"],
+        ["graph", "a:B", "c:D"],
+        ["run"],
         ["graph", "a:B", "--output", "."],
         ["run", "a:B", "--workers", "0"],
         ["run", "a:B", "--start-limit", "0"],

@@ -1,0 +1,187 @@
+"""
+The command line `typedbus`, on click.
+
+Each command imports what it needs when it is called, so that `--help` and the
+shell's completion wait for neither the container library nor the user's code.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import click
+
+from typedbus.cli._options import FAULTS, FILE, OK, STDOUT, Command, said_or_default
+from typedbus.cli._run import run
+from typedbus.cli._steering import reload, restart, status, stop
+from typedbus.cli._writing import by_suffix, write
+
+INTERRUPTED: Final = 130  # 128 + SIGINT, as shells have it
+
+
+def main() -> int:
+    """Carry out the command line and return the exit status: that of the command, 2 if it is wrong, 130 after Ctrl-C."""
+    try:
+        status: int = commands.main(standalone_mode=False)
+    except click.ClickException as wrong:
+        wrong.show()
+        return wrong.exit_code
+    except click.Abort:
+        return INTERRUPTED
+    return status
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="typedbus", prog_name="typedbus", message="%(prog)s %(version)s")
+def commands() -> None:
+    """
+    Check, draw and run what is declared in containers of typedbus.
+
+    A container is given as MODULE:NAME: the module as Python imports it, and
+    the class, or an instance of it, as the module has it. Modules are looked
+    for in the working directory first. What is the same each time may stand in
+    typedbus.toml, or in [tool.typedbus] of pyproject.toml.
+
+    \b
+    For a class Shop in the file app/container.py:
+      typedbus check app.container:Shop
+      typedbus graph app.container:Shop --output shop.svg
+      typedbus run app.container:Shop
+      typedbus run app.container:Shop --daemon --pidfile shop.pid
+      typedbus stop --pidfile shop.pid
+
+    \b
+    Exit status; each command has more of it in its --help:
+      0    all is well
+      1    it has faults, did not start, or was not done
+      2    the command line or the settings are wrong; nothing was done
+      70   something failed after the start
+      130  ended by Ctrl-C
+    """  # noqa: D301  # click leaves the lines of such a paragraph as they are
+
+
+@commands.command(cls=Command)
+@click.argument("targets", metavar="MODULE:NAME...", nargs=-1)
+@click.option(
+    "--format",
+    "shape",
+    type=click.Choice(["text", "json", "github"]),
+    default="text",
+    show_default=True,
+    help="For people, for programs, or for the annotations of GitHub.",
+)
+def check(targets: Sequence[str], *, shape: str) -> int:
+    """
+    Tell every fault of a container, before anything is built.
+
+    Several are looked at as `run` starts them, on the bus of the first.
+    The module is imported and the wiring is looked at; no constructor of a
+    component runs. Each fault has the component, its file and line, what is
+    wrong and what to do.
+
+    \b
+    Example:
+      typedbus check app.container:Shop --format github
+
+    \b
+    Exit status:
+      0  the container is valid
+      1  it has faults
+      2  it cannot be loaded
+    """  # noqa: D301  # click leaves the lines of such a paragraph as they are
+    from typedbus._target import faults_of, load
+    from typedbus._telling import annotation, lines, record, show
+
+    with contextlib.redirect_stdout(sys.stderr):
+        targets = said_or_default(targets)
+        containers = [load(target) for target in targets]
+        for other in containers[1:]:
+            other._is_guest = True
+        faults = [fault for one, target in zip(containers, targets, strict=True) for fault in faults_of(one, target)]
+    name = ", ".join(type(container).__name__ for container in containers)
+    if faults:
+        verdict = f"{name} cannot be wired: {_count(len(faults), 'fault')}, nothing was built"
+    else:
+        live = [component for container in containers for component in container._live()[0]]
+        verdict = f"{name} is valid: {_count(len(live), 'component')}"
+    match shape:
+        case "json":
+            write(json.dumps({"container": name, "faults": [record(fault) for fault in faults]}, indent=2) + "\n")
+        case "github":
+            click.echo(verdict, err=True)
+            write("".join(map(annotation, faults)))
+        case _ if sys.stdout.isatty():
+            show(verdict, faults)
+        case _:
+            write("".join([f"{verdict}\n", *map(lines, faults)]))
+    return FAULTS if faults else OK
+
+
+@commands.command(cls=Command)
+@click.argument("target", metavar="MODULE:NAME", required=False)
+@click.option(
+    "--format",
+    "shape",
+    type=click.Choice(["mermaid", "dot", "svg", "json"]),
+    help="Unless given, by the suffix of FILE: .dot, .svg, .json, else mermaid.",
+)
+@click.option("--output", type=FILE, default=STDOUT, metavar="FILE", help="Where to; stdout unless given.")
+def graph(target: str | None, *, shape: str | None, output: Path) -> int:
+    """
+    Draw a container: its components, what they need, and who listens to what.
+
+    Nothing is built. A container that has faults is drawn, too, with the faults
+    in colour; svg needs the extra typedbus[graph].
+
+    \b
+    Examples:
+      typedbus graph app.container:Shop --output shop.svg
+      typedbus graph app.container:Shop --format dot | dot -Tpng > shop.png
+
+    \b
+    Exit status:
+      0  the container is drawn, and valid
+      1  it is drawn, and has faults
+      2  it cannot be loaded or drawn, or FILE cannot be written
+    """  # noqa: D301  # click leaves the lines of such a paragraph as they are
+    from typedbus._target import faults_of, load
+    from typedbus.graph import Graph, NoDrawing
+
+    with contextlib.redirect_stdout(sys.stderr):
+        target, *_ = said_or_default(() if target is None else (target,))
+        container = load(target)
+        faults = faults_of(container, target)
+        drawn = Graph.of(container)
+        try:
+            match shape or by_suffix(output, {".dot": "dot", ".gv": "dot", ".svg": "svg", ".json": "json"}):
+                case "dot":
+                    text = drawn.dot()
+                case "svg":
+                    text = drawn.svg()
+                case "json":
+                    text = drawn.json()
+                case _:
+                    text = drawn.mermaid()
+        except NoDrawing as unavailable:
+            raise click.UsageError(str(unavailable)) from None
+    try:
+        write(text, output)
+    except OSError as error:
+        raise click.UsageError(f"cannot write {output}: {error.strerror}") from None
+    if faults:
+        told = f"`typedbus check {target}` tells them"
+        click.echo(f"{type(container).__name__} has {_count(len(faults), 'fault')}: {told}", err=True)
+    return FAULTS if faults else OK
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+for command in (run, stop, restart, reload, status):
+    commands.add_command(command)

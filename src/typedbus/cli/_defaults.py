@@ -1,0 +1,130 @@
+"""
+What a folder says of the commands that are given in it.
+
+Two files may say it: typedbus.toml, or else the table [tool.typedbus] of
+pyproject.toml, in the working directory. There are not more places, since who
+reads a command in a script should not have to look for them. The keys are the
+options of `typedbus run`, by their names, and `target`; the command line goes
+before them.
+"""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+import click
+
+TARGET: Final = "target"
+_OWN: Final = Path("typedbus.toml")
+_PROJECT: Final = Path("pyproject.toml")
+
+
+class InvalidDefaults(click.ClickException):
+    """
+    Told of a typedbus.toml or a [tool.typedbus] that cannot be taken; the exit status is 2.
+
+    Attributes:
+        faults: One line for each, with file, line and key.
+    """
+
+    exit_code = 2
+
+    def __init__(self, faults: list[str]) -> None:
+        super().__init__("\n".join(["the defaults are wrong; nothing was done", *(f"- {fault}" for fault in faults)]))
+        self.faults = tuple(faults)
+
+
+def defaults(ctx: click.Context) -> dict[str, object]:
+    """
+    Return what the working directory says of the parameters of the command of *ctx*, by their names in Python.
+
+    Raises:
+        InvalidDefaults: With everything that is wrong, also for other commands.
+    """
+    file, text, table, above = _read()
+    if not table:
+        return {}
+    run = _run_of(ctx)
+    known: dict[str, click.Parameter] = {
+        _key(param): param for param in run.params if isinstance(param, click.Option) and param.expose_value
+    }
+    known[TARGET] = next(param for param in run.params if isinstance(param, click.Argument))
+    said: dict[str, object] = {}
+    faults: list[tuple[str, str]] = []
+    for key, value in table.items():
+        param = known.get(key)
+        if param is None:
+            near = difflib.get_close_matches(key, known, 1)
+            meant = f"did you mean {near[0]}?" if near else f"there are {', '.join(sorted(known))}"
+            faults.append((key, f"{key} is no option of `typedbus run`; {meant}"))
+            continue
+        if (problem := _misfit(param, value)) is not None:
+            # A value in there may be a secret.
+            shown = f" and is {value!r}" if not isinstance(value, (dict, list)) and key != "set" else ""
+            faults.append((key, f"{key} {problem}{shown}"))
+            continue
+        if getattr(param, "multiple", False) or key == TARGET:
+            value = value if isinstance(value, list) else [value]  # noqa: PLW2901  # the same, as click has it
+        try:
+            param.type_cast_value(ctx, value)
+        except click.BadParameter as wrong:
+            faults.append((key, f"{key}: {wrong.message}"))
+        said[str(param.name)] = value
+    if faults:
+        from typedbus.settings._lines import lines_of  # no part of what is quick: it is the settings'
+
+        lines = lines_of(text)
+        places = sorted((lines.get((*above, key), 0), problem) for key, problem in faults)
+        raise InvalidDefaults([f"{file}:{line}: {problem}" for line, problem in places])
+    return said
+
+
+def _read() -> tuple[Path, str, Mapping[str, object], tuple[str, ...]]:
+    """Return the file that says something, its text, the table with the defaults, and the keys that lead there."""
+    for file, above in ((_OWN, ()), (_PROJECT, ("tool", "typedbus"))):
+        try:
+            # Editors put a mark in front that TOML does not know.
+            text = file.read_bytes().decode("utf-8-sig").replace("\r\n", "\n")
+            table: object = tomllib.loads(text)
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except OSError as error:
+            raise InvalidDefaults([f"{file}: cannot be read: {error.strerror}"]) from None
+        except (ValueError, RecursionError) as error:
+            raise InvalidDefaults([f"{file}: is not TOML: {error}"]) from None
+        for key in above:
+            table = table.get(key, {}) if isinstance(table, dict) else table
+        if not isinstance(table, dict):
+            raise InvalidDefaults([f"{file}: {'.'.join(above)} must be a table"])
+        return file, text, table, above
+    return _OWN, "", {}, ()
+
+
+def _run_of(ctx: click.Context) -> click.Command:
+    group = ctx.find_root().command
+    assert isinstance(group, click.Group)
+    return group.commands["run"]
+
+
+def _key(param: click.Parameter) -> str:
+    return max(param.opts, key=len).removeprefix("--")
+
+
+def _misfit(param: click.Parameter, value: object) -> str | None:
+    """Return what *value* must be, as a key of TOML, for *param*; None if it is."""
+    if isinstance(param, click.Option) and param.is_flag:
+        return None if isinstance(value, bool) else "must be true or false"
+    if isinstance(param, click.Argument) or (isinstance(param, click.Option) and param.multiple):
+        texts = value if isinstance(value, list) else [value]
+        return None if texts and all(isinstance(text, str) for text in texts) else "must be a text, or a list of texts"
+    if isinstance(param.type, click.IntRange):
+        return None if isinstance(value, int) and not isinstance(value, bool) else "must be a whole number"
+    if param.type is click.FLOAT:
+        return None if isinstance(value, (int, float)) and not isinstance(value, bool) else "must be a number"
+    if param.type.name == "account" and isinstance(value, int) and not isinstance(value, bool):
+        return None
+    return None if isinstance(value, str) else "must be a text"

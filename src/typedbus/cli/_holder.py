@@ -1,0 +1,226 @@
+"""
+The process that holds a PID file, as commands find it, signal it and wait for it.
+
+A pid is a number, and may be another process's by the time that it is used. On
+Linux the process is held by a descriptor, pidfd_open(2), from before the last
+look at the file, so that a signal reaches that very process or nobody; the same
+descriptor tells its end. Elsewhere its lock on the file does: the process lets
+go of that in its exit, a moment before it ends.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import select
+import signal
+import socket
+import struct
+import sys
+import threading
+import time
+from collections.abc import Generator
+from pathlib import Path
+from typing import Final
+
+import attrs
+import click
+
+from typedbus.cli._site import restart_address
+from typedbus.plugins.pidfile import NoFileLocks, NotPIDFile, read
+
+_CREDENTIALS: Final = struct.Struct("3i")
+_LENGTH: Final = 4096
+
+
+class NoHolder(click.ClickException):
+    """Told where nobody can say who holds a PID file; the exit status is 2."""
+
+    exit_code = 2
+
+
+class NotDone(click.ClickException):
+    """Told where a process is not what it would have to be, or did not do what it was to do; the exit status is 1."""
+
+
+@attrs.frozen
+class Holder:
+    """A process that holds a PID file; in messages with its command line, where that is known."""
+
+    pid: int
+    path: Path
+    #: A descriptor of the process, or None where there are none.
+    handle: int | None
+
+    def __str__(self) -> str:
+        with contextlib.suppress(OSError):
+            command = Path(f"/proc/{self.pid}/cmdline").read_bytes().rstrip(b"\0").replace(b"\0", b" ")
+            return f"process {self.pid} ({command.decode(errors='backslashreplace')})"
+        return f"process {self.pid}"
+
+    def send(self, number: signal.Signals) -> None:
+        """
+        Send it a signal; one that has ended gets none.
+
+        Raises:
+            NotDone: It is another user's.
+        """
+        try:
+            if sys.platform == "linux" and self.handle is not None:
+                signal.pidfd_send_signal(self.handle, number)
+            else:
+                os.kill(self.pid, number)
+        except ProcessLookupError:
+            return
+        except PermissionError:
+            raise NotDone(f"{self} is another user's; do it as that user, or as root") from None
+
+    def ends_within(self, seconds: float) -> bool:
+        """Wait until the process has ended, and return whether it has, in time."""
+        if self.handle is not None:
+            return bool(_readable([self.handle], seconds))
+        waiting = threading.Thread(target=_wait_for_lock, args=(self.path,), daemon=True)
+        waiting.start()
+        waiting.join(seconds)
+        return not waiting.is_alive()
+
+    def refuse_unless_caught(self, number: signal.Signals) -> None:
+        """
+        Refuse to send what would end the process.
+
+        Raises:
+            NotDone: It has no handler for it; where that is not to be known it passes for having one.
+        """
+        with contextlib.suppress(OSError):
+            said = Path(f"/proc/{self.pid}/status").read_text()
+            caught = next(int(line[8:], 16) for line in said.splitlines() if line.startswith("SigCgt:"))
+            if not caught >> (number - 1) & 1:
+                raise NotDone(f"{self} does not listen to {number.name}, which would end it; nothing was sent")
+
+
+@contextlib.contextmanager
+def holder_of(path: Path) -> Generator[Holder | None]:
+    """
+    Give the process that holds the PID file *path*, or None if none does.
+
+    Raises:
+        NoHolder: It is no PID file, or cannot be read.
+    """
+    pid = _read(path)
+    if pid is None:
+        yield None
+        return
+    try:
+        handle = _pidfd_of(pid)
+    except ProcessLookupError:
+        yield None
+        return
+    try:
+        # It may have ended before it was held, and its pid be another's.
+        yield Holder(pid, path, handle) if _read(path) == pid else None
+    finally:
+        if handle is not None:
+            os.close(handle)
+
+
+def _read(path: Path) -> int | None:
+    try:
+        return read(path)
+    except (NotPIDFile, NoFileLocks) as wrong:
+        raise NoHolder(str(wrong)) from None
+    except OSError as error:
+        raise NoHolder(f"cannot read {path}: {error.strerror}") from None
+
+
+if sys.platform == "linux":
+
+    def restarted(holder: Holder, seconds: float) -> str:
+        """
+        Restart *holder*, and return what there is to say when it has started again.
+
+        The process that comes finds somebody who listens, and says how its start
+        goes as it would say it to systemd.
+
+        Raises:
+            NotDone: It is no daemon, and got no signal; or it ended, did not
+                start again in time, or is being restarted by another command.
+        """
+        _refuse_unless_daemon(holder)
+        until, said = time.monotonic() + seconds, "nothing"
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as told:
+            told.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+            try:
+                told.bind(f"\0{restart_address(holder.pid)}")
+            except OSError:
+                raise NotDone(f"{holder} is being restarted by another command") from None
+            holder.send(signal.SIGHUP)
+            waiting = [told.fileno()] if holder.handle is None else [told.fileno(), holder.handle]
+            while ready := _readable(waiting, until - time.monotonic()):
+                if told.fileno() not in ready:
+                    raise NotDone(f"process {holder.pid} has ended instead; the last that it said: {said}")
+                message, ancillary, _, _ = told.recvmsg(_LENGTH, socket.CMSG_SPACE(_CREDENTIALS.size))
+                # Anybody may send something here.
+                if [_CREDENTIALS.unpack(data)[0] for _, _, data in ancillary] != [holder.pid]:
+                    continue
+                lines = message.decode(errors="replace").splitlines()
+                said = next((line[7:] for line in lines if line.startswith("STATUS=")), said)
+                if "READY=1" in lines:
+                    return f"process {holder.pid} has started again"
+        late = f"process {holder.pid} has not said within {seconds:g} s that it has started again"
+        raise NotDone(f"{late}; the last that it said: {said}")
+
+    def _refuse_unless_daemon(holder: Holder) -> None:
+        is_orphan = False
+        # A daemon leads no session, and who led it ended when the daemon had started.
+        with contextlib.suppress(PermissionError):
+            try:
+                session = os.getsid(holder.pid)
+                if session != holder.pid:
+                    os.kill(session, 0)
+            except ProcessLookupError:
+                is_orphan = True
+        if not is_orphan:
+            raise NotDone(f"{holder} is no daemon, or has not started yet, and SIGHUP would end it; nothing was sent")
+        holder.refuse_unless_caught(signal.SIGHUP)
+
+    def _pidfd_of(pid: int) -> int | None:
+        try:
+            return os.pidfd_open(pid)
+        except OSError as error:
+            # An old system, or one that keeps it from a container.
+            if error.errno in (errno.ENOSYS, errno.EPERM):
+                return None
+            raise
+
+else:
+
+    def restarted(holder: Holder, seconds: float) -> str:
+        """Refuse."""
+        raise NotDone("there are no daemons on this system; restart the process by what started it")
+
+    def _pidfd_of(pid: int) -> int | None:
+        return None
+
+
+if sys.platform == "win32":
+
+    def _readable(descriptors: list[int], seconds: float) -> list[int]:
+        raise NoFileLocks
+
+    def _wait_for_lock(path: Path) -> None:
+        raise NoFileLocks
+
+else:
+    import fcntl
+
+    def _readable(descriptors: list[int], seconds: float) -> list[int]:
+        """Return which of *descriptors* can be read, as soon as one can."""
+        poll = select.poll()
+        for descriptor in descriptors:
+            poll.register(descriptor, select.POLLIN)
+        return [descriptor for descriptor, _ in poll.poll(max(0.0, seconds) * 1000)]
+
+    def _wait_for_lock(path: Path) -> None:
+        with contextlib.suppress(FileNotFoundError), path.open("rb") as there:
+            fcntl.flock(there, fcntl.LOCK_SH)

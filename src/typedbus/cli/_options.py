@@ -1,0 +1,106 @@
+"""Commands that group their options, and that take what is not given from the defaults of the folder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import click
+
+OK: Final = 0
+FAULTS: Final = 1
+WRONG: Final = 2
+STDOUT: Final = Path("-")
+F = TypeVar("F", bound=Callable[..., object])
+FILE: Final = click.Path(dir_okay=False, writable=True, allow_dash=True, path_type=Path)
+
+
+class Option(click.Option):
+    """An option with a section of the help that it belongs to."""
+
+    def __init__(self, names: Sequence[str], section: str = "", **attributes: Any) -> None:
+        super().__init__(names, **attributes)
+        self.section = section
+
+
+class Command(click.Command):
+    """
+    A command whose options are grouped in its help.
+
+    What the command line does not say comes from typedbus.toml, or from
+    [tool.typedbus] of pyproject.toml, as `_defaults` has it.
+    """
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        # Whoever asks for help gets it, whatever the defaults are like.
+        if not ctx.resilient_parsing and not {*ctx.help_option_names} & {*args}:
+            from typedbus.cli._defaults import defaults
+
+            ctx.default_map = defaults(ctx)
+        return super().parse_args(ctx, args)
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the options, each section under its name, in the order in which they are declared."""
+        sections: dict[str, list[tuple[str, str]]] = {}
+        for param in self.get_params(ctx):
+            record = param.get_help_record(ctx)
+            # There are versions of click that have a record for arguments as well.
+            if record is not None and not isinstance(param, click.Argument):
+                sections.setdefault(getattr(param, "section", "") or "Options", []).append(record)
+        for section, records in sections.items():
+            with formatter.section(section):
+                formatter.write_dl(records)
+
+
+def said_or_default(targets: Sequence[str]) -> Sequence[str]:
+    """
+    Return *targets*, or if there are none those that the folder has.
+
+    Raises:
+        UsageError: There are none either.
+    """
+    # Not every click looks into the defaults for an argument that may be there any number of times.
+    targets = targets or (click.get_current_context().default_map or {}).get("targets", ())
+    if not targets:
+        raise click.UsageError("say which container: MODULE:NAME here, or target in typedbus.toml")
+    return targets
+
+
+def umask(said: str | int) -> int:
+    """Return what new files are not to allow, which is said in octal."""
+    try:
+        mask = said if isinstance(said, int) else int(said, 8)
+    except ValueError:
+        mask = -1
+    if not 0 <= mask <= 0o777:  # noqa: PLR2004  # what permissions there are
+        raise click.BadParameter(f"{said!r} is no umask: give three octal digits, as in 027")
+    return mask
+
+
+def account(said: str | int) -> str | int:
+    """Return the name of a user or group, or the id, which has digits alone."""
+    return int(said) if isinstance(said, str) and said.isascii() and said.isdigit() else said
+
+
+def assignment(said: str) -> tuple[str, str]:
+    """Return the setting and what it is to be, of KEY=VALUE."""
+    key, sign, value = said.partition("=")
+    if not sign or not all(key.split(".")):
+        # Not the value: it may be a secret.
+        raise click.BadParameter("a setting is written as section.key=value")
+    return key, value
+
+
+def pidfile(*, is_needed: bool) -> Callable[[F], F]:
+    """Return the option that names a PID file."""
+    needed = "The PID file of the process." if is_needed else "Hold a PID file, so that one process at a time runs."
+    return click.option(
+        "--pidfile",
+        cls=Option,
+        type=click.Path(path_type=Path),
+        required=is_needed,
+        metavar="FILE",
+        section="" if is_needed else "Process",
+        help=needed,
+    )

@@ -1,0 +1,266 @@
+"""The command `run`: its options, and what becomes of them. What is heavy is imported when it is called."""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import attrs
+import click
+
+from typedbus._events import LifecycleEvent, Moved, RolledBack
+from typedbus._failures import LimitError
+from typedbus._registry import LIFECYCLE, MOVED, ROLLED_BACK
+from typedbus._states import State
+from typedbus._turns import Limits
+from typedbus.cli._options import (
+    FILE,
+    STDOUT,
+    WRONG,
+    Command,
+    Option,
+    account,
+    assignment,
+    pidfile,
+    said_or_default,
+    umask,
+)
+from typedbus.cli._writing import by_suffix, refuse_unwritable, write
+
+if TYPE_CHECKING:
+    from typedbus._bus import Bus
+    from typedbus._container import Container
+
+_LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40}
+#: Before whoever tells those who wait for the start that it is over.
+_FIRST: Final = -1
+
+start = functools.partial(click.option, cls=Option, section="How it starts and stops")
+settings = functools.partial(click.option, cls=Option, section="Settings")
+process = functools.partial(click.option, cls=Option, section="Process")
+observation = functools.partial(click.option, cls=Option, section="Observation")
+
+
+@click.command(cls=Command)
+@click.argument("targets", metavar="MODULE:NAME...", nargs=-1)
+@start("--workers", type=click.IntRange(min=1), metavar="N", help="Start up to N components side by side.")
+@start("--start-limit", type=float, metavar="S", help="Seconds that a start may take.")
+@start("--stop-limit", type=float, metavar="S", help="Seconds that a stop may take.")
+@start("--hook-limit", type=float, metavar="S", help="Seconds that each start, stop and exit hook may take.")
+@start("--exit-after-start", is_flag=True, help="Exit as soon as everything has started, to try whether it does.")
+@start("--autoreload", is_flag=True, help="Restart when a file of the program changes, while one works on it.")
+@settings(
+    "--config",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Read settings from this TOML file; again for more, of which later ones go before earlier ones.",
+)
+@settings(
+    "--set",
+    "assignments",
+    multiple=True,
+    type=assignment,
+    metavar="KEY=VALUE",
+    help="Say one setting, as in --set shop.port=8081; it goes before the environment, and that before files.",
+)
+@pidfile(is_needed=False)
+@process("--daemon", is_flag=True, help="Go on without the terminal, once everything has started or has not.")
+@process(
+    "--output",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Where a daemon's stdout and stderr go; else nowhere.",
+)
+@process("--user", type=account, metavar="U", help="Go on as this user, once ports are open: a name or an id.")
+@process("--group", type=account, metavar="G", help="Go on as this group; the user's own unless given.")
+@process("--umask", type=umask, metavar="M", help="What new files are not to allow, in octal, as in 027.")
+@observation("--report", type=FILE, metavar="FILE", help="Write there what the start took; - is stdout.")
+@observation(
+    "--report-format",
+    type=click.Choice(["table", "json", "trace"]),
+    help="Unless given, by the suffix of FILE: .trace.json, .json, else table.",
+)
+@observation(
+    "--log-file",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Append what happens, and what is logged, to FILE.",
+)
+@observation(
+    "--log-level",
+    type=click.Choice([*_LEVELS], case_sensitive=False),
+    help="What is logged; info unless given. Without --log-file to stderr.",
+)
+def run(
+    targets: Sequence[str],
+    *,
+    workers: int | None,
+    start_limit: float | None,
+    stop_limit: float | None,
+    hook_limit: float | None,
+    exit_after_start: bool,
+    autoreload: bool,
+    config: Sequence[Path],
+    assignments: Sequence[tuple[str, str]],
+    pidfile: Path | None,
+    daemon: bool,
+    output: Path | None,
+    user: str | int | None,
+    group: str | int | None,
+    umask: int | None,
+    report: Path | None,
+    report_format: str | None,
+    log_file: Path | None,
+    log_level: str | None,
+) -> int:
+    """
+    Run containers as a program, until their bus exits.
+
+    Several share the bus of the first. What happens is told on stderr. Ctrl-C,
+    or SIGTERM, exits in order; a second one ends the process at once. SIGUSR1
+    asks components to take up what is new, SIGHUP restarts a daemon. What is
+    not given here stays as the containers have it.
+
+    Settings are read before anything is built, and everything that is wrong
+    with them is told at once, with file and line.
+
+    With --daemon the command ends when everything has started, or has not, with
+    the status that says so. `typedbus stop`, `restart`, `reload` and `status`
+    find the process by its --pidfile.
+
+    The report tells what the start took, component by component. It is written
+    when the start is over, also after one that failed. The format trace is for
+    Perfetto or chrome://tracing.
+
+    \b
+    Examples:
+      typedbus run app.container:Shop --workers 4 --report start.trace.json
+      typedbus run app.container:Shop app.audit:Audit --config site.toml
+      typedbus run app.container:Shop --daemon --pidfile /run/shop/shop.pid
+
+    \b
+    Exit status:
+      0    an orderly run, or a daemon that has started
+      1    a container has faults, or something did not start
+      2    the command line or the settings are wrong; nothing was built
+      70   something failed after the start
+      130  Ctrl-C before the start, or a second one
+      A component may end the process with another, by sys.exit.
+    """  # noqa: D301  # click leaves the lines of such a paragraph as they are
+    limits = _limits({"start": start_limit, "stop": stop_limit, "hook": hook_limit})
+    targets = said_or_default(targets)
+    if report == STDOUT and daemon:
+        raise click.UsageError("a daemon has no stdout for --report -; give it a file")
+    from typedbus.cli import _site
+
+    options = _site.Options(
+        pidfile=pidfile,
+        is_daemon=daemon,
+        output=output,
+        user=user,
+        group=group,
+        umask=umask,
+        is_autoreload=autoreload,
+        log_file=log_file,
+        log_level=None if log_level is None else _LEVELS[log_level],
+    )
+    _site.check(options)
+    if report is not None:
+        refuse_unwritable(report)
+        # The program may change its working directory.
+        report = report if report == STDOUT else report.absolute()
+    from typedbus import process
+    from typedbus._faults import InvalidContainer
+    from typedbus._running import attached
+    from typedbus._target import load
+
+    containers = [load(target) for target in targets]
+    if not _configure(containers, config, dict(assignments)):
+        return WRONG
+    first, *others = containers
+    try:
+        bus = attached(containers, workers, None)
+    except InvalidContainer:
+        return process.run(first, *others)  # which tells the faults
+    beside = _site.beside(containers, options)
+    _site.attach_first(beside, containers, bus)
+    _site.tell_of_restart(bus)
+    if limits:
+        bus.limits = attrs.evolve(bus.limits, **limits)
+    if report is not None:
+        shape = report_format or by_suffix(report, {".trace.json": "trace", ".json": "json"}) or "table"
+        _report(bus, report, shape)
+    if exit_after_start:
+
+        @bus[MOVED].subscribe()
+        def leave(event: Moved, /) -> None:
+            if event.after is State.STARTED:
+                bus.request_exit()
+
+    return process.run(first, *others, beside)
+
+
+def _limits(given: dict[str, float | None]) -> dict[str, float]:
+    limits = {name: seconds for name, seconds in given.items() if seconds is not None}
+    try:
+        Limits(**limits)
+    except LimitError as wrong:
+        raise click.UsageError(str(wrong)) from None
+    return limits
+
+
+def _configure(containers: Sequence[Container], files: Sequence[Path], options: dict[str, str]) -> bool:
+    """Load the settings of *containers*, and return whether they could be; what is wrong with them is told."""
+    # Who declares settings has imported what loads them; who has none need not have it.
+    if "typedbus.settings" in sys.modules:
+        from typedbus.settings._configured import _configured_in
+
+        configured = [component for container in containers for component in _configured_in(container)]
+    else:
+        configured = []
+    if not configured:
+        if files or options:
+            names = ", ".join(type(container).__name__ for container in containers)
+            raise click.UsageError(
+                f"{'--config' if files else '--set'}: {names} has no settings that it could be for; "
+                'declare some, as in settings = configured(ShopSettings, section="shop"), or leave it out'
+            )
+        return True
+    from typedbus.settings import InvalidSettings, Sources, load
+
+    sources = Sources.of_environment()
+    try:
+        load(*containers, sources=Sources(files=tuple(files) or sources.files, options=options))
+    except InvalidSettings as invalid:
+        click.echo(f"Error: {invalid}", err=True)
+        return False
+    return True
+
+
+def _report(bus: Bus, file: Path, shape: str) -> None:
+    """Write what the start took to *file*, when it is over."""
+    from typedbus.report import Report
+
+    heard = Report()
+    render = {"json": heard.json, "trace": heard.trace, "table": heard.table}[shape]
+
+    def is_over(event: LifecycleEvent) -> bool:
+        return isinstance(event, RolledBack) or event == Moved(State.STARTING, State.STARTED)
+
+    def hear(event: LifecycleEvent, /) -> None:
+        if not is_over(event):
+            heard.hear(event)
+
+    def tell(event: LifecycleEvent, /) -> None:
+        if is_over(event):
+            heard.hear(event)
+            write(render(), file)
+
+    bus[LIFECYCLE].subscribe(hear)
+    # Whoever waits for a daemon to have started finds the report.
+    bus[MOVED].subscribe(tell, priority=_FIRST)
+    bus[ROLLED_BACK].subscribe(tell, priority=_FIRST)

@@ -1,0 +1,177 @@
+"""The commands for a process that runs: `stop`, `restart`, `reload` and `status`, by its PID file."""
+
+from __future__ import annotations
+
+import functools
+import signal
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+import click
+
+from typedbus.cli._options import FAULTS, OK, Command, Option, pidfile
+
+#: What scripts of init are to say of a service, in the Linux Standard Base.
+DEAD: Final = 1
+NOT_RUNNING: Final = 3
+UNKNOWN: Final = 4
+#: Seconds for a process that was told to end at once.
+_AT_ONCE: Final = 5.0
+
+timeout = functools.partial(
+    click.option,
+    "--timeout",
+    cls=Option,
+    type=click.FloatRange(min=0, min_open=True),
+    default=60.0,
+    show_default=True,
+    metavar="S",
+)
+
+
+@click.command(cls=Command)
+@pidfile(is_needed=True)
+@timeout(help="How many seconds it may take.")
+@click.option("--kill", cls=Option, is_flag=True, help="If it takes longer, end the process at once.")
+def stop(*, pidfile: Path, timeout: float, kill: bool) -> int:
+    """
+    End a process in order, and wait until it has ended.
+
+    It is the one that holds the PID file, and is sent SIGTERM. With --kill, and
+    if it is not gone in time, a second one: that ends a program of typedbus at
+    once, and tells where every thread was. If no process holds the file there
+    is nothing to do, which is a success.
+
+    \b
+    Example:
+      typedbus stop --pidfile /run/shop/shop.pid --timeout 30 --kill
+
+    \b
+    Exit status:
+      0  no process holds the file any more
+      1  it still runs, or may not be signalled by this user
+      2  the command line is wrong, or FILE is no PID file
+    """  # noqa: D301  # click leaves the lines of such a paragraph as they are
+    from typedbus.cli._holder import holder_of
+
+    with holder_of(pidfile) as holder:
+        if holder is None:
+            click.echo(f"nothing to stop: no process holds {pidfile}", err=True)
+            return OK
+        holder.send(signal.SIGTERM)
+        if not holder.ends_within(timeout):
+            click.echo(f"{holder} still runs, {timeout:g} s after SIGTERM", err=True)
+            if not kill:
+                click.echo("--kill ends it at once, by a second one", err=True)
+                return FAULTS
+            holder.send(signal.SIGTERM)
+            if not holder.ends_within(_AT_ONCE):
+                click.echo(f"not even a second SIGTERM ended it: kill -KILL {holder.pid}", err=True)
+                return FAULTS
+        click.echo(f"process {holder.pid} has ended", err=True)
+    return OK
+
+
+@click.command(cls=Command)
+@pidfile(is_needed=True)
+@timeout(help="How many seconds the stop and the start may take together.")
+def restart(*, pidfile: Path, timeout: float) -> int:
+    """
+    Restart a daemon, and wait until it has started again.
+
+    It is the one that holds the PID file, and is sent SIGHUP: everything is
+    stopped in order, and the process is replaced by the same command line,
+    under the same pid. It has to be one that `typedbus run --daemon` began, on
+    Linux. Any other would end by it and is left alone: restart that one by what
+    started it.
+
+    \b
+    Example:
+      typedbus restart --pidfile /run/shop/shop.pid
+
+    \b
+    Exit status:
+      0  it has started again
+      1  it has not, in time or at all; or no process holds the file, or it is no daemon
+      2  the command line is wrong, or FILE is no PID file
+    """  # noqa: D301  # click leaves the lines of such a paragraph as they are
+    from typedbus.cli._holder import holder_of, restarted
+
+    with holder_of(pidfile) as holder:
+        if holder is None:
+            raise click.ClickException(f"nothing to restart: no process holds {pidfile}")
+        click.echo(restarted(holder, timeout), err=True)
+    return OK
+
+
+@click.command(cls=Command)
+@pidfile(is_needed=True)
+def reload(*, pidfile: Path) -> int:
+    """
+    Ask a process to take up what is new.
+
+    It is the one that holds the PID file, and is sent SIGUSR1: components do
+    what they do on `graceful`, and a log file that was moved away is opened
+    anew. This waits for nothing; what fails is told in the log of the process.
+
+    \b
+    Example:
+      mv shop.log shop.log.1 && typedbus reload --pidfile /run/shop/shop.pid
+
+    \b
+    Exit status:
+      0  it was asked
+      1  no process holds the file, or it does not listen to SIGUSR1
+      2  the command line is wrong, or FILE is no PID file
+    """  # noqa: D301  # click leaves the lines of such a paragraph as they are
+    from typedbus.cli._holder import holder_of
+
+    if not hasattr(signal, "SIGUSR1"):
+        raise click.UsageError("this system has no SIGUSR1")
+    with holder_of(pidfile) as holder:
+        if holder is None:
+            raise click.ClickException(f"nothing to reload: no process holds {pidfile}")
+        holder.refuse_unless_caught(signal.SIGUSR1)
+        holder.send(signal.SIGUSR1)
+        click.echo(f"process {holder.pid} was asked to take up what is new", err=True)
+    return OK
+
+
+@click.command(cls=Command)
+@pidfile(is_needed=True)
+def status(*, pidfile: Path) -> int:
+    """
+    Tell whether a process runs, which one, and since when.
+
+    It is the one that holds the PID file. The exit status is that of an init script (Linux Standard Base).
+
+    \b
+    Example:
+      typedbus status --pidfile /run/shop/shop.pid
+
+    \b
+    Exit status:
+      0  it runs
+      1  it does not, and has left the file behind
+      2  the command line is wrong
+      3  it does not run
+      4  nobody knows: FILE is no PID file, or cannot be read
+    """  # noqa: D301  # click leaves the lines of such a paragraph as they are
+    from typedbus.cli._holder import NoHolder, holder_of
+
+    try:
+        with holder_of(pidfile) as holder:
+            if holder is not None:
+                since = datetime.fromtimestamp(pidfile.stat().st_mtime).astimezone()
+                click.echo(f"running: {holder}, since {since:%Y-%m-%d %H:%M:%S %z}")
+                return OK
+            left = pidfile.read_text().strip() if pidfile.exists() else ""
+    except (NoHolder, OSError) as wrong:
+        click.echo(f"unknown: {wrong}")
+        return UNKNOWN
+    if left:
+        click.echo(f"not running: process {left} has left {pidfile} behind")
+        return DEAD
+    click.echo(f"not running: no process holds {pidfile}")
+    return NOT_RUNNING

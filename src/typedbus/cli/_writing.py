@@ -1,0 +1,51 @@
+"""Files and stdout, as commands write them."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from pathlib import Path
+
+import click
+
+from typedbus.cli._options import STDOUT
+
+
+def by_suffix(file: Path, formats: dict[str, str]) -> str | None:
+    """Return the format that goes with the name of *file*."""
+    return next((shape for suffix, shape in formats.items() if file.name.endswith(suffix)), None)
+
+
+def refuse_unwritable(file: Path) -> None:
+    """Raise what would be raised by a write when it is too late, as far as that can be known."""
+    if file != STDOUT and (file.is_file() or not file.exists()):
+        try:
+            tempfile.TemporaryFile(dir=file.resolve().parent).close()
+        except OSError as error:
+            raise click.UsageError(f"cannot write {file}: {error.strerror}") from None
+
+
+def write(text: str, file: Path = STDOUT) -> None:
+    """
+    Write *text* to *file*, which others see as it was or whole, or to stdout, in UTF-8.
+
+    A reader of stdout that has left is no failure.
+
+    Raises:
+        OSError: The file cannot be written; it is as it was.
+    """
+    if file == STDOUT:
+        with contextlib.suppress(BrokenPipeError):
+            click.echo(text.encode(), nl=False)
+        return
+    if file.exists() and not file.is_file():
+        file.write_text(text, encoding="utf-8")  # a device or a pipe takes what comes, and cannot be replaced
+        return
+    target = file.resolve()
+    draft = target.with_name(f".{target.name}.{os.getpid()}")
+    try:
+        draft.write_text(text, encoding="utf-8")
+        draft.replace(target)
+    finally:
+        draft.unlink(missing_ok=True)
