@@ -34,7 +34,7 @@ from typedbus import (
     TransitionFailures,
     TypeFault,
 )
-from typedbus.settings import InvalidSettings, SettingsFault, Sources, configured, load
+from typedbus.settings import InvalidSettings, SettingsFault, Sources, configured, load, template
 from typedbus.settings._lines import dotted, lines_of
 from typedbus.testing import running
 
@@ -926,6 +926,110 @@ class TestContainers:
         for wrong in (Database, Web(), "Web", None):
             with pytest.raises(DeclarationError, match="it has no settings: give a class of attrs"):
                 configured(wrong, section="it")
+
+
+class TestTemplate:
+    def test_it_has_every_setting_with_type_and_default(self) -> None:
+        """What has to be given is blank, and so is what is secret."""
+
+        class Site(Container):
+            web = configured(one_field(Colour), section="web")
+            shop = Shop()
+            log = configured(one_field(Literal["a", 2], default=2), section="log")
+
+        assert template(Site()) == textwrap.dedent(
+            """\
+            [web]
+            # x =  # one of 'RED', 'BLUE'; has to be given
+
+            [shop]
+            # database =  # a path; has to be given
+            # port = 8080  # a whole number
+            # password =  # text; secret
+
+            # [[shop.products]]
+            # sku =  # text; has to be given
+            # price = 0  # a whole number
+
+            # [shop.web]
+            # host = "localhost"  # text
+            # port = 9000  # a whole number
+
+            # [shop.web.login]
+            # user = "shop"  # text
+            # password =  # text; secret
+
+            [log]
+            # x = 2  # one of 'a', 2
+            """
+        )
+
+    def test_its_defaults_can_be_taken_over_as_they_stand(self) -> None:
+        """Each is written as a file has it."""
+        defaults: dict[Any, object] = {
+            bool: False,
+            int: 5,
+            float: float("inf"),
+            str: 'a "b" \\ ä',
+            Path: Path("/a b"),
+            Colour: Colour.BLUE,
+            Size: Size.LARGE,
+            Mode: Mode.OPEN,
+            dt.date: dt.date(2024, 5, 31),
+            dt.time: dt.time(9, 30),
+            dt.datetime: dt.datetime(2024, 5, 31, 9, 30, tzinfo=dt.UTC),
+            dt.timedelta: dt.timedelta(hours=1),
+            tuple[int, ...]: (1, 2),
+            list[str]: ["a"],
+            dict[str, float]: {"a b": 1.0},
+            Web: Web("elsewhere", 7),
+        }
+        fields = {
+            f"x{number}": attrs.field(type=as_type(one), default=two)
+            for number, (one, two) in enumerate(defaults.items())
+        }
+        cls: type[Any] = attrs.make_class("Settings", fields, frozen=True)
+
+        class Site(Container):
+            it = configured(cls, section="it")
+
+        text = re.sub("^# (?!.*; secret)", "", template(Site()), flags=re.MULTILINE)
+
+        assert len(text.splitlines()) > len(defaults)
+        assert "=  #" not in text.replace("password =  #", "")
+        assert read(cls, text) == cls()
+
+    def test_a_default_that_cannot_be_written_is_blank(self) -> None:
+        """There is no way to write None, or what is made for each instance."""
+        fields = {
+            "a": attrs.field(type=as_type(int | None), default=None),
+            "b": attrs.field(type=int, default=attrs.Factory(lambda self: 5, takes_self=True)),
+            "c": attrs.field(type=as_type(list[Any]), factory=lambda: [None]),
+            "d": attrs.field(type=as_type(dict[str, Any]), factory=lambda: {"a": None}),
+            "e": attrs.field(type=str, default="a\nb"),
+            "f": attrs.field(type=as_type(Tree | None), default=None),
+        }
+
+        cls: type[Any] = attrs.make_class("Settings", fields)
+
+        class Site(Container):
+            it = configured(cls, section="it")
+
+        assert template(Site()) == textwrap.dedent(
+            """\
+            [it]
+            # a =  # a whole number
+            # b =  # a whole number
+            # c =  # a list
+            # d =  # a table
+            # e =  # text
+
+            # [it.f]
+            # name = ""  # text
+            # next =  # a table
+            # more = []  # a list
+            """
+        )
 
 
 class TestWithoutLoad:

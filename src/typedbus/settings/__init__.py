@@ -14,11 +14,14 @@ from __future__ import annotations
 try:
     from typedbus.settings._configured import configured as configured
     from typedbus.settings._configured import load as load
-except ModuleNotFoundError as missing:
-    library = (missing.name or "").partition(".")[0]
-    if library not in ("typed_settings", "cattrs"):
+    from typedbus.settings._template import template as template
+except ModuleNotFoundError as _missing:
+    _library = (_missing.name or "").partition(".")[0]
+    if _library not in ("typed_settings", "cattrs"):
         raise
-    raise ImportError(f"typedbus.settings needs {library}: pip install 'typedbus[settings]'", name=library) from missing
+    raise ImportError(
+        f"typedbus.settings needs {_library}: pip install 'typedbus[settings]'", name=_library
+    ) from _missing
 
 from typedbus.settings._faults import InvalidSettings as InvalidSettings
 from typedbus.settings._faults import SettingsFault as SettingsFault

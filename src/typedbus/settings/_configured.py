@@ -94,14 +94,8 @@ def load(container: Container, /, *others: Container, sources: Sources) -> None:
         OverrideError: A component, or one that needs it, is built already.
         DeclarationError: Two classes have one section, or a class a field that no setting can be.
     """
+    sections = sections_of(container, *others)
     declared = [one for each in (container, *others) for one in _configured_in(each)]
-    sections: dict[str, Component[Any]] = {}
-    for component in declared:
-        section = _section_of(component)
-        first = sections.setdefault(section.name, component)
-        if _section_of(first).cls is not section.cls:
-            problem = f"its section, [{section.name}], is that of {first.path} ({first.place}); take another name"
-            raise DeclarationError(component.path, component.place, problem)
     live = {id(component) for each in (container, *others) for component in each._live()[0]}
     wanted = [one for one in declared if id(one) in live and one.overriding is _loaded.get(one)]
     reader = Reader(sources)
@@ -121,6 +115,23 @@ def load(container: Container, /, *others: Container, sources: Sources) -> None:
         _loaded[component] = component.overriding
         if component.home is not None:
             component.home.container._is_valid = False
+
+
+def sections_of(container: Container, *others: Container) -> dict[str, Section[Any]]:
+    """
+    Return the sections of *container* and *others*, in order of declaration.
+
+    Raises:
+        DeclarationError: Two classes have one section.
+    """
+    firsts: dict[str, Component[Any]] = {}
+    for component in (one for each in (container, *others) for one in _configured_in(each)):
+        section = _section_of(component)
+        first = firsts.setdefault(section.name, component)
+        if _section_of(first).cls is not section.cls:
+            problem = f"its section, [{section.name}], is that of {first.path} ({first.place}); take another name"
+            raise DeclarationError(component.path, component.place, problem)
+    return {name: _section_of(first) for name, first in firsts.items()}
 
 
 def _configured_in(container: Container) -> Iterator[Component[Any]]:
