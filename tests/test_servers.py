@@ -20,7 +20,16 @@ import pytest
 from typedbus import Bus, Component, Container, Limits, State, TransitionFailures
 from typedbus._registry import EXIT, LOG, MOVED, START, STOP
 from typedbus.servers.binding import listen, parsed
-from typedbus.servers.serving import BindError, NotServing, NotStopped, Server, ServerEnded, Serving, SettingError
+from typedbus.servers.serving import (
+    BindError,
+    NotServing,
+    NotStopped,
+    Server,
+    ServerEnded,
+    Serves,
+    Serving,
+    SettingError,
+)
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="sockets of the file system are bound as well")
 
@@ -132,7 +141,7 @@ def client_of(address: str) -> socket.socket:
             raise
     else:
         host, _, port = address.rpartition(":")
-        client = socket.create_connection((host.strip("[]"), int(port)))
+        client = socket.create_connection((host.strip("[]"), int(port)), timeout=0.2)
     client.settimeout(20)
     return client
 
@@ -538,7 +547,9 @@ def test_nobody_who_has_connected_is_lost_to_a_stop(bus: Bus, echo: Echo, bind: 
     waiting = [client_of(address) for _ in range(5)]
     stopper = threading.Thread(target=bus.stop)
     stopper.start()
-    bus.wait(State.STOPPING, 20)
+    assert echo.drained.wait(20)
+    with pytest.raises(OSError, match="refused|No such file|timed out"):
+        client_of(address)
 
     answers = [heard(client) for client in [holding, *waiting]]
     stopper.join(20)
@@ -816,3 +827,49 @@ def test_a_server_starts_after_the_others_and_stops_before_them() -> None:
     site.echo().close()
 
     assert said == ["other starts", "serves", "drains", "other stops"]
+
+
+def test_an_exit_stops_a_server_that_was_started_by_hand(bus: Bus, echo: Echo) -> None:
+    """No bus had started it, so none stops it before."""
+    server = serving(bus, echo)
+    server.start()
+
+    bus.exit()
+
+    with pytest.raises(NotServing):
+        server.address  # noqa: B018
+    assert echo.calls == ["serve", "drain"]
+
+
+def test_a_server_that_cannot_be_made_lets_go_of_its_socket(bus: Bus, tmp_path: Path) -> None:
+    """The start fails with it, and the place is free."""
+
+    class Broken(Serving):
+        def server(self) -> Serves:
+            raise LookupError("no application")
+
+    path = tmp_path / "site.sock"
+    broken = Broken(bus, bind=f"unix:{path}")
+
+    with pytest.raises(LookupError, match="no application"):
+        broken.start()
+
+    assert not path.exists()
+
+
+def test_a_file_that_cannot_be_removed_is_told(bus: Bus, echo: Echo, tmp_path: Path) -> None:
+    """The stop goes on without."""
+    told: list[tuple[str, int]] = []
+    bus.subscribe(LOG, lambda message, level: told.append((message, level)))
+    folder = tmp_path / "run"
+    folder.mkdir()
+    serving(bus, echo, bind=f"unix:{folder / 'site.sock'}")
+    bus.start()
+    folder.rename(tmp_path / "was")
+    folder.write_text("in its place")
+
+    bus.stop()
+
+    ((message, level),) = told[1:]
+    assert message.startswith(f"the file of unix:{folder}/site.sock stays behind: [Errno 20] Not a directory")
+    assert level == 30

@@ -747,3 +747,60 @@ def test_a_client_that_leaves_is_not_told(serve: Serve) -> None:
     served.bus.stop()
 
     assert [message for message, level in served.told if level == logging.ERROR] == []
+
+
+def test_a_wsgi_application_hears_where_it_is_and_who_asks(serve: Serve, tmp_path: Path) -> None:
+    """Over the network with ports, and without over the file system."""
+    served = serve("wsgi")
+    heard: list[WSGIEnvironment] = []
+
+    def app(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        heard.append(environ)
+        start_response("204 No Content", [])
+        return []
+
+    assert isinstance(served.server, WSGIServer)
+    served.server.app = app
+    served.bus.stop()
+    served.bus.start()
+    connection = served.connect()
+    get(connection)
+    port = connection.sock.getsockname()[1]
+    connection.close()
+    assert served.server.address == "127.0.0.1:" + heard[0]["SERVER_PORT"]
+    assert (heard[0]["REMOTE_ADDR"], heard[0]["REMOTE_PORT"]) == ("127.0.0.1", str(port))
+
+    served.bus.stop()
+    served.server.bind = f"unix:{tmp_path / 'x'}"
+    served.bus.start()
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(str(tmp_path / "x"))
+        client.sendall(b"GET / HTTP/1.0\r\n\r\n")
+        assert client.recv(100).startswith(b"HTTP/1.1 204")
+    assert (heard[1]["SERVER_PORT"], heard[1]["REMOTE_ADDR"]) == ("", "")
+
+
+@pytest.mark.slow
+def test_a_client_that_does_not_end_its_connection_is_let_go(serve: Serve) -> None:
+    """The end of the connection is said at once, and its own is waited for a second, not the whole time to drain."""
+    served = serve("wsgi", drain=60.0)
+    with socket.create_connection(served.server.address.rsplit(":", 1), timeout=30) as client:  # type: ignore[arg-type]
+        client.sendall(b"GET / HTTP/1.0\r\n\r\n")
+        began = time.monotonic()
+        while client.recv(1 << 16):
+            pass
+        heard = time.monotonic()
+        served.bus.stop()
+
+    assert heard - began < 0.9
+    assert time.monotonic() - heard < 20
+
+
+def test_a_client_that_stops_in_the_middle_is_let_go(serve: Serve) -> None:
+    """A thread waits for the rest of a request no longer than *timeout*."""
+    served = serve("wsgi", threads=1, timeout=0.1)
+    with socket.create_connection(served.server.address.rsplit(":", 1), timeout=30) as client:  # type: ignore[arg-type]
+        client.sendall(b"GET / HT")
+        answer = b"".join(iter(lambda: client.recv(1 << 16), b""))
+
+    assert answer.startswith(b"HTTP/1.1 408 ")

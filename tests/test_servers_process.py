@@ -332,3 +332,27 @@ def test_a_daemon_thread_does_not_keep_a_process(begin: Begin, kind: str) -> Non
 
     assert program.end() == 5
     assert re.search(r"serving on 127.0.0.1:\d+", program.output)
+
+
+@pytest.mark.parametrize("kind", ONE_AND_ALL)
+def test_a_server_without_room_for_more_connections_goes_on(begin: Begin, kind: str) -> None:
+    """Who finds no file descriptor waits until there is one; nothing spins, and nothing dies."""
+    program = begin(
+        "import resource\nresource.setrlimit(resource.RLIMIT_NOFILE, (40, 40))\n" + textwrap.dedent(site(kind))
+    )
+    address = program.address()
+    host, port = address.split(":")
+    held = [socket.create_connection((host, int(port))) for _ in range(60)]
+    program.reach("no room for another connection")
+    for client in held[:-1]:
+        client.close()
+
+    held[-1].settimeout(30)
+    held[-1].sendall(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+    answer = b"".join(iter(lambda: held[-1].recv(1 << 16), b""))
+    held[-1].close()
+    program.child.send_signal(signal.SIGTERM)
+
+    assert program.end() == 0
+    assert answer.endswith(b"every byte of it")
+    assert program.output.count("no room for another connection") < 20
