@@ -1,5 +1,5 @@
 """
-A container under an ASGI server: uvicorn, hypercorn, daphne, or gunicorn with workers of these.
+A container under an ASGI server: uvicorn, hypercorn, or gunicorn with workers of these.
 
 Such a server says when it begins and when it ends, in what ASGI calls the
 lifespan. The bus goes around that of the application: it starts before, and

@@ -1,0 +1,514 @@
+"""Hosted applications in real servers: uvicorn and gunicorn, with their workers, signals and ends."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform == "win32", reason="signals are sent")]
+
+SITE = """
+import os, sys, threading, time
+from typedbus import *
+from typedbus.hosting import asgi, wsgi
+
+LIFE = os.environ["LIFE"]
+
+
+def note(what):
+    # One write, which no other process comes into.
+    end = os.open(LIFE, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    os.write(end, f"{os.getpid()} {what}\\n".encode())
+    os.close(end)
+
+
+class Database:
+    def start(self):
+        if os.environ.get("FAILING") == "start":
+            raise OSError("no database")
+        self.is_open = True
+        note("database starts")
+
+    def stop(self):
+        self.is_open = False
+        note("database stops")
+
+    def exit(self):
+        note("database exits")
+
+
+class Orders:
+    def __init__(self, bus: Bus, database: Database) -> None:
+        self.bus = bus
+        self.database = database
+
+    def start(self):
+        note("orders start")
+
+    def stop(self):
+        note("orders stop")
+        if os.environ.get("FAILING") == "stop":
+            raise OSError("not saved")
+
+    def fail(self):
+        self.bus.request_exit(OSError("the disk is full"))
+
+    def answer(self):
+        assert self.database.is_open
+        return str(os.getpid()).encode()
+
+
+class Shop(Container):
+    bus = Component(Bus)
+    database = Component(Database)
+    orders = Component(Orders, bus.provided, database.provided)
+
+
+shop = Shop()
+go_on = threading.Event()
+
+
+def page(environ, start_response):
+    path = environ["PATH_INFO"]
+    if path == "/slow":
+        print("slow begins", file=sys.stderr, flush=True)
+        go_on.wait(0.3)
+    if path == "/fail":
+        shop.orders().fail()
+        shop.bus().wait(State.EXITED)
+        body = b"failed"
+    else:
+        body = shop.orders().answer()
+    start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", str(len(body)))])
+    return [body]
+
+
+async def asgi_page(scope, receive, send):
+    import asyncio
+
+    assert scope["type"] == "http"
+    path = scope["path"]
+    if path == "/slow":
+        print("slow begins", file=sys.stderr, flush=True)
+        await asyncio.sleep(0.3)
+    if path == "/fail":
+        shop.orders().fail()
+        await asyncio.to_thread(shop.bus().wait, State.EXITED)
+        body = b"failed"
+    else:
+        body = shop.orders().answer()
+    headers = [(b"content-type", b"text/plain"), (b"content-length", b"%d" % len(body))]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+def end_worker():
+    os.kill(os.getpid(), 15)
+
+
+ended = end_worker if "ENDS" in os.environ else None
+application = wsgi.Hosted(page, shop, ended=ended, limits=Limits(stop=20, exit=20))
+asgi_application = asgi.Hosted(asgi_page, shop, ended=ended, limits=Limits(stop=20, exit=20))
+if os.environ.get("EAGER") == "import":
+    application.start()
+"""
+
+CONF = "from typedbus.hosting.gunicorn import post_worker_init, worker_exit\n"
+LIFETIME = ["database starts", "orders start", "orders stop", "database stops", "database exits"]
+
+
+class Host:
+    """A server in a process of its own, and the life that its workers wrote down."""
+
+    def __init__(self, folder: Path, *command: str, **environment: str) -> None:
+        (folder / "site_of_test.py").write_text(SITE, encoding="utf-8")
+        self.life_file = folder / "life.txt"
+        self.life_file.touch()
+        # It listens before there is a server, so that nobody has to wait for that.
+        self.listening = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listening.getsockname()[1]
+        number = self.listening.fileno()
+        self.child = subprocess.Popen(
+            [sys.executable, "-m", *(part.format(fd=number) for part in command)],
+            cwd=folder,
+            env={**os.environ, "LIFE": str(self.life_file), **environment},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            pass_fds=[number],
+            start_new_session=True,
+        )
+        self.lines: list[str] = []
+        self.changed = threading.Condition()
+        self.reader = threading.Thread(target=self.read)
+        self.reader.start()
+
+    def read(self) -> None:
+        assert self.child.stdout is not None
+        for line in self.child.stdout:
+            with self.changed:
+                self.lines.append(line.rstrip())
+                self.changed.notify_all()
+
+    def reach(self, text: str, times: int = 1) -> None:
+        """Return when *text* has been said so many times."""
+
+        def is_said() -> bool:
+            return sum(text in line for line in self.lines) >= times
+
+        with self.changed:
+            assert self.changed.wait_for(is_said, 60), self.output
+
+    def get(self, path: str = "/") -> tuple[int, str]:
+        """Return status and body of one request."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        try:
+            connection.request("GET", path)
+            response = connection.getresponse()
+            return response.status, response.read().decode()
+        finally:
+            connection.close()
+
+    def send(self, number: signal.Signals) -> None:
+        self.child.send_signal(number)
+
+    def end(self, number: signal.Signals | None = signal.SIGTERM) -> int:
+        """Send the signal, and return the status when nobody holds the output any more: no process is left."""
+        if number is not None:
+            self.send(number)
+        status = self.child.wait(60)
+        self.reader.join(60)
+        assert not self.reader.is_alive(), f"a process is left:\n{self.output}"
+        return status
+
+    @property
+    def lives(self) -> dict[int, list[str]]:
+        """What each process has written down."""
+        lives: dict[int, list[str]] = {}
+        for line in self.life_file.read_text(encoding="utf-8").splitlines():
+            pid, _, what = line.partition(" ")
+            lives.setdefault(int(pid), []).append(what)
+        return lives
+
+    @property
+    def output(self) -> str:
+        return "\n".join(self.lines)
+
+
+@pytest.fixture
+def begin(tmp_path: Path) -> Iterator[Callable[..., Host]]:
+    """Begin servers; none of them, nor a worker, outlives the test."""
+    hosts: list[Host] = []
+
+    def begin_host(*command: str, **environment: str) -> Host:
+        hosts.append(Host(tmp_path, *command, **environment))
+        return hosts[-1]
+
+    yield begin_host
+    for host in hosts:
+        host.listening.close()
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(host.child.pid, signal.SIGKILL)
+        host.child.wait()
+        host.reader.join()
+        assert host.child.stdout is not None
+        host.child.stdout.close()
+
+
+def gunicorn_of(folder: Path, *options: str, conf: str = CONF) -> list[str]:
+    """Return the command of a gunicorn."""
+    (folder / "gunicorn.conf.py").write_text(conf, encoding="utf-8")
+    return ["gunicorn", "--bind", "fd://{fd}", "--no-control-socket", *options, "site_of_test:application"]
+
+
+def uvicorn_of(*options: str) -> list[str]:
+    """Return the command of a uvicorn."""
+    return ["uvicorn", "--fd", "{fd}", *options, "site_of_test:asgi_application"]
+
+
+class Load:
+    """Clients that ask again and again, and what they were answered."""
+
+    def __init__(self, host: Host, clients: int = 3) -> None:
+        self.host = host
+        self.over = threading.Event()
+        self.answered: list[tuple[int, str]] = []
+        self.failed: list[str] = []
+        self.changed = threading.Condition()
+        self.threads = [threading.Thread(target=self.ask) for _ in range(clients)]
+        for thread in self.threads:
+            thread.start()
+
+    def ask(self) -> None:
+        while not self.over.is_set():
+            try:
+                answer = self.host.get("/")
+            except (OSError, http.client.HTTPException) as error:
+                self.failed.append(repr(error))
+                continue
+            with self.changed:
+                self.answered.append(answer)
+                self.changed.notify_all()
+
+    def reach(self, condition: Callable[[set[str]], bool]) -> None:
+        """Return when *condition* holds for the processes that have answered."""
+        with self.changed:
+            assert self.changed.wait_for(lambda: condition({body for _, body in self.answered}), 60), self.host.output
+
+    def end(self) -> None:
+        self.over.set()
+        for thread in self.threads:
+            thread.join(60)
+        assert {status for status, _ in self.answered} == {200}
+
+
+GUNICORNS = [
+    pytest.param(kind, preload, id=f"{'-'.join(kind) or 'sync'}{'-preload' if preload else ''}", marks=marks)
+    for kind, preload, marks in [
+        ((), False, []),
+        ((), True, [pytest.mark.exhaustive]),
+        (("--threads", "4"), False, [pytest.mark.exhaustive]),
+        (("--threads", "4"), True, []),
+    ]
+]
+
+
+@pytest.mark.parametrize(("kind", "preload"), GUNICORNS)
+def test_each_worker_of_gunicorn_has_a_life_of_its_own(
+    begin: Callable[..., Host], tmp_path: Path, kind: tuple[str, ...], preload: bool
+) -> None:
+    """A reload begins new ones and ends the old ones in order, no request is lost, and nothing is left at the end."""
+    preloading = ["--preload"] if preload else []
+    host = begin(*gunicorn_of(tmp_path, "--workers", "2", *kind, *preloading))
+    host.reach("Booting worker", 2)
+    load = Load(host)
+    load.reach(lambda pids: len(pids) == 2)
+
+    host.send(signal.SIGHUP)
+    load.reach(lambda pids: len(pids) == 4)
+    host.reach("Worker exiting", 2)
+    load.end()
+    status = host.end()
+
+    assert status == 0
+    assert load.failed == []
+    assert list(host.lives.values()) == [LIFETIME] * 4
+    assert host.child.pid not in host.lives
+    assert "Traceback" not in host.output
+
+
+@pytest.mark.parametrize("options", [(), ("--threads", "4")], ids=["sync", "gthread"])
+def test_without_hooks_the_first_request_starts_and_the_interpreter_ends_it(
+    begin: Callable[..., Host], tmp_path: Path, options: tuple[str, ...]
+) -> None:
+    """A request that has begun is answered before the exit."""
+    host = begin(*gunicorn_of(tmp_path, "--workers", "1", *options, conf=""))
+    host.reach("Booting worker")
+    assert host.lives == {}
+    answers: list[tuple[int, str]] = []
+    client = threading.Thread(target=lambda: answers.append(host.get("/slow")))
+    client.start()
+    host.reach("slow begins")
+
+    status = host.end()
+    client.join()
+
+    assert status == 0
+    assert [answered for answered, _ in answers] == [200]
+    assert list(host.lives.values()) == [LIFETIME]
+
+
+def test_a_worker_that_is_killed_is_followed_by_one_with_its_own_bus(
+    begin: Callable[..., Host], tmp_path: Path
+) -> None:
+    """What the dead one had it has not given back; the new one starts as the first did."""
+    host = begin(*gunicorn_of(tmp_path, "--workers", "1"))
+    host.reach("Booting worker")
+    _, first = host.get()
+
+    os.kill(int(first), signal.SIGKILL)
+    host.reach("Booting worker", 2)
+    _, second = host.get()
+    host.end()
+
+    assert host.lives == {int(first): LIFETIME[:2], int(second): LIFETIME}
+
+
+@pytest.mark.exhaustive
+def test_workers_that_have_had_their_requests_end_in_order(begin: Callable[..., Host], tmp_path: Path) -> None:
+    """max_requests ends a worker like a signal does."""
+    host = begin(*gunicorn_of(tmp_path, "--workers", "1", "--max-requests", "3"))
+    host.reach("Booting worker")
+
+    answers = [host.get()[0] for _ in range(6)]
+    host.end()
+
+    assert answers == [200] * 6
+    assert all(life == LIFETIME for life in host.lives.values())
+    assert len(host.lives) >= 2
+
+
+def test_gunicorn_ends_where_a_worker_cannot_start(begin: Callable[..., Host], tmp_path: Path) -> None:
+    """With its own status, and the reason."""
+    host = begin(*gunicorn_of(tmp_path, "--workers", "1"), FAILING="start")
+
+    assert host.end(None) == 3
+    assert "OSError: no database" in host.output
+    assert "Worker failed to boot" in host.output
+
+
+def test_gunicorn_without_hooks_answers_503_where_a_worker_cannot_start(
+    begin: Callable[..., Host], tmp_path: Path
+) -> None:
+    """Each request tries, and the client is told nothing else."""
+    host = begin(*gunicorn_of(tmp_path, "--workers", "1", conf=""), FAILING="start")
+    host.reach("Booting worker")
+
+    assert [host.get(), host.get()] == [(503, "Service Unavailable\n")] * 2
+    assert host.end() == 0
+    assert host.output.count("OSError: no database") == 2
+
+
+@pytest.mark.parametrize("conf", [CONF, ""], ids=["hooks", "atexit"])
+def test_an_exit_that_fails_is_told_by_gunicorn(begin: Callable[..., Host], tmp_path: Path, conf: str) -> None:
+    """On stderr, and the rest of the life goes on to its end."""
+    host = begin(*gunicorn_of(tmp_path, "--workers", "1", conf=conf), FAILING="stop")
+    host.reach("Booting worker")
+    host.get()
+
+    host.end()
+
+    assert list(host.lives.values()) == [LIFETIME]
+    assert "OSError: not saved" in host.output
+
+
+def test_a_bus_that_was_started_before_the_fork_is_not_the_worker_s(begin: Callable[..., Host], tmp_path: Path) -> None:
+    """Preloading an application that starts at its import: the master has a bus, and each worker its own."""
+    host = begin(*gunicorn_of(tmp_path, "--workers", "2", "--preload"), EAGER="import")
+    host.reach("Booting worker", 2)
+    load = Load(host)
+    load.reach(lambda pids: len(pids) == 2)
+    load.end()
+
+    assert host.end() == 0
+    assert list(host.lives.values()) == [LIFETIME] * 3
+    assert host.child.pid in host.lives
+
+
+@pytest.mark.parametrize("preload", [False, pytest.param(True, marks=pytest.mark.exhaustive)])
+def test_a_bus_that_fails_ends_its_worker_if_it_is_told_to(
+    begin: Callable[..., Host], tmp_path: Path, preload: bool
+) -> None:
+    """The host begins another one, which serves."""
+    preloading = ["--preload"] if preload else []
+    host = begin(*gunicorn_of(tmp_path, "--workers", "1", *preloading), ENDS="1")
+    host.reach("Booting worker")
+
+    assert host.get("/fail") == (200, "failed")
+    host.reach("Booting worker", 2)
+    assert host.get()[0] == 200
+    assert host.end() == 0
+
+    assert list(host.lives.values()) == [LIFETIME] * 2
+    assert "OSError: the disk is full" in host.output
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_each_worker_of_uvicorn_has_a_life_of_its_own(begin: Callable[..., Host], workers: int) -> None:
+    """Requests that were accepted are answered at the end, and nothing is left."""
+    host = begin(*uvicorn_of("--workers", str(workers)))
+    host.reach("Application startup complete", workers)
+    load = Load(host)
+    load.reach(lambda pids: len(pids) == workers)
+    load.end()
+    answers: list[tuple[int, str]] = []
+    client = threading.Thread(target=lambda: answers.append(host.get("/slow")))
+    client.start()
+    host.reach("slow begins")
+
+    status = host.end()
+    client.join()
+
+    assert status in (0, -signal.SIGTERM)
+    assert [answered for answered, _ in answers] == [200]
+    assert load.failed == []
+    assert list(host.lives.values()) == [LIFETIME] * workers
+    assert "Traceback" not in host.output
+
+
+def test_uvicorn_ends_where_the_bus_does_not_start(begin: Callable[..., Host]) -> None:
+    """With its own status, and the reason."""
+    host = begin(*uvicorn_of(), FAILING="start")
+
+    assert host.end(None) == 3
+    assert "OSError: no database" in host.output
+    assert "Application startup failed" in host.output
+
+
+def test_an_exit_that_fails_is_told_by_uvicorn(begin: Callable[..., Host]) -> None:
+    """As a lifespan that failed."""
+    host = begin(*uvicorn_of(), FAILING="stop")
+    host.reach("Application startup complete")
+
+    host.end()
+
+    assert "OSError: not saved" in host.output
+    assert "Application shutdown failed" in host.output
+    assert list(host.lives.values()) == [LIFETIME]
+
+
+def test_a_bus_that_fails_in_uvicorn_is_answered_for_with_503(begin: Callable[..., Host]) -> None:
+    """The process goes on, since nobody asked for more."""
+    host = begin(*uvicorn_of())
+    host.reach("Application startup complete")
+
+    assert host.get("/fail") == (200, "failed")
+    host.reach("the bus has exited by itself")
+    assert host.get() == (503, "Service Unavailable\n")
+    host.end()
+
+    assert list(host.lives.values()) == [LIFETIME]
+    assert "OSError: the disk is full" in host.output
+
+
+def test_a_server_without_a_lifespan_is_told_what_it_misses(begin: Callable[..., Host]) -> None:
+    """The client gets 500, and the log says how to mend it."""
+    host = begin(*uvicorn_of("--lifespan", "off"))
+    host.reach("Started server process")
+
+    assert host.get()[0] == 500
+    host.end()
+
+    assert "NotHosted: a request came and Shop was never started" in host.output
+    assert host.lives == {}
+
+
+def test_a_uvicorn_that_is_forced_leaves_the_exit_to_the_interpreter(begin: Callable[..., Host]) -> None:
+    """It ends no lifespan then, and the bus exits all the same."""
+    host = begin(*uvicorn_of())
+    host.reach("Application startup complete")
+    client = threading.Thread(target=_get_anyway, args=[host])
+    client.start()
+    host.reach("slow begins")
+
+    host.send(signal.SIGINT)
+    host.reach("Waiting for")
+    host.end(signal.SIGINT)
+    client.join()
+
+    assert list(host.lives.values()) == [LIFETIME]
+
+
+def _get_anyway(host: Host) -> None:
+    with contextlib.suppress(OSError, http.client.HTTPException):
+        host.get("/slow")
