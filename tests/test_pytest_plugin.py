@@ -254,6 +254,28 @@ def test_it_does_not_start(typedbus_running):
     result.assert_outcomes(passed=1)
 
 
+@pytest.mark.parametrize("given", ["Shop", "5", "Shop(), Metrics", "Shop(), 2"])
+def test_what_is_no_container_is_refused(run: Run, given: str) -> None:
+    """Before anything is started."""
+    result = run(f"""
+from typedbus.pytest_plugin import NoContainer
+
+
+def test_it_is_refused(typedbus_running):
+    with pytest.raises(NoContainer) as raised:
+        typedbus_running({given})
+    said = "is no container: give an instance of one, as in typedbus_running(Shop())"
+    assert str(raised.value) == f"{{({given},)[-1]!r}} {{said}}"
+    assert isinstance(raised.value, TypeError)
+
+
+def test_nothing_was_started():
+    assert told == []
+""")
+
+    result.assert_outcomes(passed=2)
+
+
 @pytest.mark.parametrize("ended", ["stop", "exit"])
 def test_a_bus_that_the_test_has_ended_is_fine(run: Run, ended: str) -> None:
     """After the test it has exited, whatever the test did with it, and nobody is stopped twice."""
@@ -677,6 +699,34 @@ def test_it_is_started_on_a_wider_bus(typedbus_running, bus, other, turn):
     result.assert_outcomes(passed=4)
 
 
+def test_what_a_wider_fixture_gives_is_not_asked_for_its_class(run: Run) -> None:
+    """A proxy may have none yet, and a mock says that it is a bus."""
+    result = run("""
+from unittest import mock
+
+
+class Proxy:
+    @property
+    def __class__(self):
+        raise RuntimeError("outside of a request")
+
+
+@pytest.fixture(scope="module", params=[Proxy, lambda: mock.Mock(spec=Bus), lambda: mock.Mock(spec=Shop)])
+def wider(request):
+    return request.param()
+
+
+def test_it_uses_them(wider, typedbus_running):
+    pass
+
+
+def test_it_uses_them_again(wider, typedbus_running):
+    typedbus_running(Shop())
+""")
+
+    result.assert_outcomes(passed=6)
+
+
 def test_a_signal_that_has_another_handler_than_before_is_named(run: Run) -> None:
     """Who had it and who has it; a test that puts it back is fine."""
     result = run("""
@@ -925,7 +975,7 @@ def test_the_plugin_imports_no_more_than_the_package_does() -> None:
     """It is loaded in every run of pytest: neither the container library nor `typedbus.testing` comes with it."""
     alone, plugin = imported("import pytest, typedbus", "import pytest, typedbus.pytest_plugin")
 
-    assert plugin - alone == {"typedbus.pytest_plugin"}
+    assert plugin - alone == {"typedbus.pytest_plugin", "typedbus.pytest_plugin._leaks"}
 
 
 def test_a_run_without_containers_loads_no_container(pytester: pytest.Pytester) -> None:

@@ -1,0 +1,176 @@
+"""
+What a test left behind: threads, listeners on a bus that outlives it, signals.
+
+It is looked for between the fixtures of the test and the wider ones: those of a
+class, a module or a session are set up before and torn down after, and what
+they began is theirs. Nobody is given time to end: one that is about to end is
+one that the test did not wait for, and whether it is seen is a matter of luck.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+import traceback
+import weakref
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+import pytest
+
+from typedbus._bound import Subscription
+from typedbus._bus import Bus
+from typedbus._states import State
+
+if TYPE_CHECKING:
+    from typedbus._container import Container
+
+Lasting: TypeAlias = "weakref.WeakKeyDictionary[Bus | Container, None]"
+
+#: What may outlive the next test: what wider fixtures gave, and what earlier tests started.
+LASTING: Final = pytest.StashKey[Lasting]()
+
+
+class ThreadsLeft(AssertionError):
+    """
+    Raised after a test that began threads which still run.
+
+    Attributes:
+        threads: The name of each, with its stack as text.
+    """
+
+    def __init__(self, threads: Sequence[tuple[str, str]]) -> None:
+        super().__init__(threads)
+        self.threads: tuple[tuple[str, str], ...] = tuple(threads)
+
+    def __str__(self) -> str:
+        stacks = "\n".join(f"thread {name!r} is at:\n{stack.rstrip()}" for name, stack in self.threads)
+        return (
+            f"the test left {len(self.threads)} thread(s) running; join each in the test, or in the stop() or exit() "
+            f"of the component that began it, or give it to bus.own(), whose threads are waited for\n{stacks}"
+        )
+
+
+class ListenersLeft(AssertionError):
+    """
+    Raised after a test whose listeners are still subscribed to a bus that outlives it.
+
+    Attributes:
+        listeners: The name, the channel and the place of each.
+    """
+
+    def __init__(self, listeners: Sequence[tuple[str, str, str]]) -> None:
+        super().__init__(listeners)
+        self.listeners: tuple[tuple[str, str, str], ...] = tuple(listeners)
+
+    def __str__(self) -> str:
+        lines = "\n".join(f"{name} on {channel!r} ({place})" for name, channel, place in self.listeners)
+        return (
+            f"the test left {len(self.listeners)} listener(s) on a bus that outlives it; end each with the test, "
+            f"`with bus[channel].subscribe(listener):`, or give the test a container of its own\n{lines}"
+        )
+
+
+class SignalsLeft(AssertionError):
+    """
+    Raised after a test that left signals to somebody else than it found there.
+
+    Attributes:
+        signals: The name of each, who had it before, and who has it now.
+    """
+
+    def __init__(self, signals: Sequence[tuple[str, str, str]]) -> None:
+        super().__init__(signals)
+        self.signals: tuple[tuple[str, str, str], ...] = tuple(signals)
+
+    def __str__(self) -> str:
+        lines = "\n".join(f"{name} was {before}, and is {after}" for name, before, after in self.signals)
+        return (
+            f"the test left {len(self.signals)} signal(s) to another handler than before; keep what signal.signal() "
+            f"returns and put it back, or stop the component that took it\n{lines}"
+        )
+
+
+@pytest.fixture
+def typedbus_leaks(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Fail the test if it leaves threads, listeners on a bus that outlives it, or signals to somebody else."""
+    known = request.config.stash[LASTING]
+    lasting = list(known)
+    listeners = set(_listening(lasting))
+    threads = set(threading.enumerate())
+    handlers = _handlers()
+    yield
+    __tracebackhide__ = True
+    problems: list[BaseException] = []
+    # A bus that goes on has threads that go on; one that has exited was waited for, or not, as all others.
+    buses = [bus for one in lasting if (bus := _bus_of(one)) is not None and bus.state is not State.EXITED]
+    kept = threads.union(*(bus._owned for bus in buses))
+    new = [thread for thread in threading.enumerate() if thread not in kept]
+    frames = sys._current_frames()
+    # A thread that was not begun by `threading` stays in its list after its end.
+    running = [
+        (thread.name, "".join(traceback.format_stack(frames[thread.ident]))) for thread in new if thread.ident in frames
+    ]
+    if running:
+        problems.append(ThreadsLeft(running))
+    left = [
+        (subscription.name, subscription.channel.name, subscription.place)
+        for subscription in _listening(lasting)
+        if subscription not in listeners
+    ]
+    if left:
+        problems.append(ListenersLeft(left))
+    now = _handlers()
+    changed = [(name, _named(had), _named(now[name])) for name, had in handlers.items() if now[name] != had]
+    if changed:
+        problems.append(SignalsLeft(changed))
+    raise_all("the test left several things behind", problems)
+
+
+class Everywhere:
+    """Looks for leaks after every test, where the option `typedbus_leaks` says so."""
+
+    @pytest.fixture(autouse=True)
+    def _typedbus_leaks(self, typedbus_leaks: None) -> None:
+        """Have every test use the fixture."""
+
+
+def _bus_of(one: Bus | Container) -> Bus | None:
+    return one if isinstance(one, Bus) else one._bus
+
+
+def _listening(lasting: list[Bus | Container]) -> list[Subscription]:
+    """Return who listens on the buses of *lasting*, but for what comes and goes with a container: itself, its components."""
+    buses = dict.fromkeys(bus for one in lasting if (bus := _bus_of(one)) is not None)
+    owners = {id(one) for one in lasting}
+    return [
+        each
+        for bus in buses
+        for bound in list(bus._bound.values())
+        for each in bound.subscriptions
+        if each.turn is None and id(getattr(each.listener, "__self__", None)) not in owners
+    ]
+
+
+def _handlers() -> dict[str, object]:
+    """Return who has each signal but SIGALRM: pytest-timeout takes that, and lets go of it when a test has failed."""
+    numbers = signal.valid_signals() - {getattr(signal, "SIGALRM", None)}
+    return {getattr(number, "name", f"signal {number}"): signal.getsignal(number) for number in numbers}
+
+
+def _named(handler: object) -> str:
+    return handler.name if isinstance(handler, signal.Handlers) else repr(handler)
+
+
+def raise_all(what: str, problems: list[BaseException]) -> None:
+    """Raise *problems*, if there are any: one as it is, several in a group."""
+    __tracebackhide__ = True
+    if len(problems) > 1:
+        raise BaseExceptionGroup(what, problems)
+    if problems:
+        raise problems[0]
+
+
+for _raised in (ThreadsLeft, ListenersLeft, SignalsLeft):
+    _raised.__module__ = "typedbus.pytest_plugin"
