@@ -489,7 +489,7 @@ class TestFaults:
 
         assert str(raised.value) == textwrap.dedent(
             """\
-            the settings are wrong: 6 fault(s), nothing was built
+            the settings are wrong: 6 fault(s)
             - site.toml:1: shop.database is missing; give it here, or as SHOP_DATABASE in the environment
             - site.toml:2: shop.port must be a whole number and is 'eighty'
             - site.toml:4: shop.products[0].price must be >= 0: -5

@@ -53,7 +53,7 @@ class InvalidSettings(ExceptionGroup[SettingsFault]):
 
     def __str__(self) -> str:
         lines = "".join(f"\n- {fault}" for fault in self.exceptions)
-        return f"{self.message}: {len(self.exceptions)} fault(s), nothing was built{lines}"
+        return f"{self.message}: {len(self.exceptions)} fault(s){lines}"
 
     def derive(self, excs: Sequence[SettingsFault], /) -> InvalidSettings:  # type: ignore[override]  # a group of SettingsFaults has no other members
         """Stay what it is, for `except*` and `split`."""
