@@ -971,6 +971,7 @@ def imported(*programs: str) -> list[set[str]]:
     return [set(one.stdout.decode().splitlines()[-1].split()) for one in ended]
 
 
+@pytest.mark.slow
 def test_the_plugin_imports_no_more_than_the_package_does() -> None:
     """It is loaded in every run of pytest: neither the container library nor `typedbus.testing` comes with it."""
     alone, plugin = imported("import pytest, typedbus", "import pytest, typedbus.pytest_plugin")
@@ -978,6 +979,7 @@ def test_the_plugin_imports_no_more_than_the_package_does() -> None:
     assert plugin - alone == {"typedbus.pytest_plugin", "typedbus.pytest_plugin._leaks"}
 
 
+@pytest.mark.slow
 def test_a_run_without_containers_loads_no_container(pytester: pytest.Pytester) -> None:
     """Not even the looking for leaks does, nor a wider fixture."""
     pytester.makeini("[pytest]\ntypedbus_leaks = true")
@@ -1002,6 +1004,7 @@ def test_it(wide):
     result.assert_outcomes(passed=1)
 
 
+@pytest.mark.slow
 def test_typedbus_does_without_pytest() -> None:
     """No other module imports it, and this one says what it misses."""
     program = "import typedbus, typedbus.testing, typedbus.process, typedbus.graph"
