@@ -31,6 +31,7 @@ from typedbus.settings._types import (
 #: In the place of what is wrong, and was told.
 _WRONG: Final = object()
 _HIDDEN: Final = "*******"
+_SHORTEST: Final = 4
 
 
 class Reader:
@@ -122,6 +123,7 @@ class Reader:
         """
         fields = fields_of(cls)
         names = [name_of(field) for field in fields]
+        hidden = {name_of(field) for field in fields if hides(field)}
         before = len(self.faults)
         for said in tables:
             if not isinstance(said.value, dict):
@@ -156,14 +158,16 @@ class Reader:
                 said_of = [*self._texts(own), *said_of]
             if said_of:
                 origins[name] = said_of[0]
-                values[name] = self.value(wanted, said_of[0], is_hidden=hides(field))
+                values[name] = self.value(wanted, said_of[0], is_hidden=name in hidden)
             elif default is not None:
                 values[name] = getattr(default, field.name)
             elif field.default is attrs.NOTHING:
                 values[name] = _WRONG if is_lost else self._missing(own, near, is_open=is_open)
         found = {name: value for name, value in values.items() if value is not _WRONG}
         for name, error in refusals(cls, found, is_whole=len(found) == len(values)):
-            problem = self._refusal(error, name, found.get(name))
+            problem = "is refused; it is secret, so that the reason is not shown"
+            if name not in hidden:
+                problem = self._refusal(error, name, found.get(name))
             self._tell(problem, (*key, name), origins.get(name, near))
         if len(self.faults) > before or len(found) < len(values):
             return _WRONG
@@ -218,14 +222,15 @@ class Reader:
                 return self._misfit("a table", said, is_hidden=is_hidden)
             pairs = [
                 (
-                    self.value(of_key, attrs.evolve(part, value=name, is_text=True), is_hidden=is_hidden),
+                    self.value(of_key, attrs.evolve(part, value=name, is_text=True), is_hidden=False),
                     self.value(of_value, part, is_hidden=is_hidden),
                 )
                 for name, part in said.parts().items()
             ]
             return _WRONG if any(one is _WRONG for pair in pairs for one in pair) else make_table(dict(pairs))
         if is_hidden:
-            self.secrets.update((str(said.value), repr(said.value)[1:-1]))
+            # What is shorter is in any message.
+            self.secrets.update(one for one in (str(said.value), repr(said.value)[1:-1]) if len(one) >= _SHORTEST)
         try:
             return scalar(wanted, said.value, said.folder, is_text=said.is_text)
         except Misfit:
@@ -273,12 +278,12 @@ class Reader:
         return self._tell(f"must be {wanted}{is_what}", said.key, said)
 
     def _refusal(self, error: Exception, name: str, value: object) -> str:
-        """Return what *error* says against *value*, without what is secret."""
+        """Return what *error* says against *value*, without what is secret elsewhere."""
         message = " ".join(str(error.args[0] if error.args else type(error).__name__).split())
-        message = re.sub(rf"""^['"`]?{re.escape(name)}['"`]? (?=\w)""", "", message) if name else message
-        is_told = repr(value) in message or not isinstance(value, (str, int, float)) or str(value) in self.secrets
-        for secret in sorted(filter(None, self.secrets), key=len, reverse=True):
+        for secret in sorted(self.secrets, key=len, reverse=True):
             message = message.replace(secret, _HIDDEN)
+        message = re.sub(rf"""^['"`]?{re.escape(name)}['"`]? (?=\w)""", "", message) if name else message
+        is_told = repr(value) in message or not isinstance(value, (str, int, float))
         problem = message if message.startswith(("must ", "is ", "has ")) else f"is refused: {message}"
         return problem if is_told else f"{problem} and is {shown(value)}"
 
