@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import io
+import subprocess
 import sys
+import textwrap
 import threading
 from collections.abc import Awaitable, Callable, Iterator, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
@@ -420,6 +422,45 @@ def test_workers_and_limits_are_the_bus_s(shop: Shop) -> None:
     app.exit()
     with pytest.raises(LimitError):
         wsgi.Hosted(page, Shop, workers=0).start()
+
+
+@pytest.mark.slow
+def test_the_bus_exits_at_the_end_of_the_interpreter(tmp_path: Path) -> None:
+    """Also side by side and within limits, for which threads are started."""
+    program = tmp_path / "program.py"
+    program.write_text(
+        textwrap.dedent("""
+            import os, threading
+            from wsgiref.util import setup_testing_defaults
+            from typedbus import *
+            from typedbus.hosting import wsgi
+
+            class Noted:
+                def __init__(self, bus: Bus) -> None: ...
+                def start(self) -> None: ...
+                def stop(self) -> None:
+                    os.write(1, b"stop\\n")
+                def exit(self) -> None:
+                    os.write(1, b"exit\\n")
+
+            class Shop(Container):
+                bus = Component(Bus)
+                a = Component(Noted, bus.provided)
+                b = Component(Noted, bus.provided)
+
+            application = wsgi.Hosted(lambda environ, start_response: [], Shop, workers=2, limits=Limits(hook=60))
+            environ = {}
+            setup_testing_defaults(environ)
+            application(environ, lambda status, headers: None)
+            threading.Thread(target=lambda: os.write(1, b"a thread of the server ends\\n")).start()
+        """),
+        encoding="utf-8",
+    )
+
+    ended = subprocess.run([sys.executable, str(program)], capture_output=True, text=True, timeout=60, check=False)
+
+    assert ended.stdout.splitlines() == ["a thread of the server ends", "stop", "stop", "exit", "exit"]
+    assert (ended.stderr, ended.returncode) == ("", 0)
 
 
 class Worker:

@@ -194,6 +194,9 @@ class Host:
 
     def end(self) -> None:
         """Same as `exit`, at the end of the interpreter, where nobody else is left to tell what failed."""
+        if self.bus is not None and not _can_start_threads():
+            # Then hooks have to be called one by one, and as long as they like, rather than not at all.
+            self.bus.workers, self.bus.limits = 1, Limits()
         try:
             self.exit()
         except BaseException as error:
@@ -245,6 +248,15 @@ def _refused(container: Container) -> list[Fault]:
         for component in container._live()[0]
         if (owned := owner(component)) is not None and component.is_enabled()
     ]
+
+
+def _can_start_threads() -> bool:
+    """Whether the interpreter still does; at its end Python 3.12.0 and 3.12.1 do not."""
+    try:
+        threading.Thread(target=bool).start()
+    except RuntimeError:
+        return False
+    return True
 
 
 def reason(error: BaseException) -> str:
