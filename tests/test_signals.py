@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
+import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import attrs
 import pytest
@@ -13,6 +16,7 @@ import pytest
 from typedbus import (
     GRACEFUL,
     LOG,
+    MAIN,
     MOVED,
     START,
     STOP,
@@ -105,6 +109,64 @@ def test_usr1_is_graceful() -> None:
 
     assert heard == ["graceful", "graceful"]
     assert lines == ["SIGUSR1: graceful", "SIGUSR1: graceful", "SIGTERM: exiting in order"]
+
+
+def asleep(thread: int) -> bool:
+    """Return whether the system says of a thread that it sleeps."""
+    return Path(f"/proc/self/task/{thread}/stat").read_text().rpartition(")")[2].split()[0] == "S"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="it looks into /proc")
+@pytest.mark.parametrize("is_ticking", [False, True], ids=["idle", "between ticks"])
+def test_a_signal_that_does_not_interrupt_the_main_thread_wakes_it(is_ticking: bool) -> None:
+    """One that comes as it goes to sleep, or in another thread, has been and gone: it is noticed all the same."""
+    bus = Bus()
+    noticed: list[State | None] = []
+    if is_ticking:
+        bus[MAIN].subscribe(lambda: None)
+
+    def raise_one() -> None:
+        while not asleep(os.getpid()):
+            pass
+        signal.raise_signal(signal.SIGTERM)
+        noticed.append(bus.wait(State.EXITED, 5))
+        bus.request_exit()
+
+    thread = threading.Thread(target=raise_one)
+    signals = Signals(bus)
+    signals.start()
+    bus.subscribe(MOVED, lambda event: thread.start() if event.after is State.STARTED else None)
+
+    bus.start()
+    bus.block(interval=1000)
+    thread.join()
+    signals.exit()
+
+    assert noticed == [State.EXITED]
+
+
+def test_a_signal_is_noticed_while_hooks_run_in_threads_of_their_own() -> None:
+    """The main thread, which waits for them, is woken by it."""
+    bus = Bus(workers=2)
+    signals = Signals(bus)
+    noticed: list[bool] = []
+
+    def start() -> None:
+        signal.raise_signal(signal.SIGTERM)
+        until = time.monotonic() + 5
+        while not bus._exit_requested and time.monotonic() < until:
+            pass
+        noticed.append(bus._exit_requested)
+
+    bus[START].subscribe(signals.start, priority=5)
+    bus[START].subscribe(start)
+
+    with pytest.raises(StartCancelled):
+        bus.start()
+    bus.block()
+    signals.exit()
+
+    assert noticed == [True]
 
 
 def test_nothing_is_done_in_the_handler() -> None:

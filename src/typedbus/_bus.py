@@ -267,14 +267,15 @@ class Bus(Machine):
                     if self._doorbell.actions:
                         self._doorbell.act(self.log)
                         continue
+                    inbox = self._doorbell.waking.inbox(self._doorbell.queue)
                     if not self[MAIN].subscriptions:
                         due = None
-                        self._doorbell.queue.get()
+                        inbox.get()
                         continue
                     now = self._clock.now()
                     due = now + interval if due is None else due
                     if now < due:
-                        self._clock.wait(self._doorbell.queue, due - now)
+                        self._clock.wait(inbox, due - now)
                         continue
                     # From the last due time and not from now: ticks do not drift.
                     # Those that were missed altogether are not made up for.

@@ -11,6 +11,7 @@ from queue import SimpleQueue
 from typing import Final, Protocol
 
 from typedbus._bound import BoundChannel, Subscription
+from typedbus._clock import Waking
 from typedbus._failures import StillRunning, describe
 from typedbus._registry import MAIN
 from typedbus._states import State
@@ -57,7 +58,7 @@ class Waiter:
 class Doorbell:
     """What wakes the thread in `Bus.block`; rung by anybody, by signal handlers too."""
 
-    __slots__ = ("actions", "attendant", "queue")
+    __slots__ = ("actions", "attendant", "queue", "waking")
 
     def __init__(self) -> None:
         self.attendant: threading.Thread | None = None
@@ -65,10 +66,11 @@ class Doorbell:
         self.actions: deque[Callable[[], object]] = deque()
         # Of all queues this alone may be filled by a handler that interrupts its get().
         self.queue: SimpleQueue[None] = SimpleQueue()
+        self.waking = Waking()
 
     def ring(self) -> None:
         if self.attendant is not None:
-            self.queue.put(None)
+            self.waking.wake(self.queue)
 
     def act(self, log: Callable[[str, int], None]) -> None:
         """Call the first of the actions, and tell *log* what it raises."""

@@ -257,6 +257,7 @@ class Machine(Registry):
             leg,
             backwards=not leg.is_up,
             clock=self._clock,
+            waking=self._doorbell.waking,
             workers=workers,
             hook=hook,
             whole=None if seconds is None else (scope, seconds, began),

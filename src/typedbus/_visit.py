@@ -23,7 +23,7 @@ from typing import Protocol
 import attrs
 
 from typedbus._bound import Subscription
-from typedbus._clock import Clock
+from typedbus._clock import Clock, Waking
 from typedbus._failures import HookTimeout
 from typedbus._turns import Turn, within
 
@@ -96,7 +96,7 @@ class _Worker(threading.Thread):
             if job.is_given_up:
                 visit.tells.late(job.subscription, seconds, error)
                 return
-            visit.bell.put(None)
+            visit.waking.wake(visit.bell)
 
 
 class Visit:
@@ -108,6 +108,7 @@ class Visit:
         tells: Who hears of it.
         backwards: Whether what a turn needs comes after it, as in a stop, and not before.
         clock: For time limits.
+        waking: How the thread of the transition is woken while hooks run in others.
         workers: How many listeners may run side by side. Those of one component
             never do; one that belongs to no component runs alone, in its place;
             and no priority begins before the one before it is through.
@@ -123,6 +124,7 @@ class Visit:
         *,
         backwards: bool,
         clock: Clock,
+        waking: Waking,
         workers: int,
         hook: float | None,
         whole: tuple[str, float, float] | None,
@@ -131,6 +133,7 @@ class Visit:
         self.tells = tells
         self.clock = clock
         self.lock = threading.Lock()
+        self.waking = waking
         self.bell: SimpleQueue[None] = SimpleQueue()
         self.over: deque[_Job] = deque()
         self._backwards = backwards
@@ -254,9 +257,9 @@ class Visit:
                 timed = [(job.began + job.allowed - now, job) for job in self._running if job.allowed is not None]
                 left = min((left for left, _ in timed), default=None)
                 if left is None:
-                    self.bell.get()
+                    self.waking.inbox(self.bell).get()
                 elif left > 0:
-                    self.clock.wait(self.bell, left)
+                    self.clock.wait(self.waking.inbox(self.bell), left)
                 else:
                     self._give_up([job for left, job in timed if left <= 0])
             except BaseException as error:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from queue import SimpleQueue
 from types import TracebackType
 from typing import Generic, ParamSpec, Self
 
@@ -17,7 +16,7 @@ import attrs
 from typing_extensions import TypeVar
 
 from typedbus._bound import BoundChannel
-from typedbus._clock import Clock
+from typedbus._clock import Clock, Inbox
 from typedbus._running import running
 
 __all__ = ("Call", "FakeClock", "NoAnswer", "Recorder", "running")
@@ -125,13 +124,13 @@ class FakeClock(Clock):
     def __init__(self, now: float = 0.0) -> None:
         self._now = now
         self._changed = threading.Condition()
-        self._sleepers: list[tuple[float, SimpleQueue[None]]] = []
+        self._sleepers: list[tuple[float, Inbox]] = []
 
     def now(self) -> float:
         """Return the time that it was brought to."""
         return self._now
 
-    def wait(self, inbox: SimpleQueue[None], seconds: float) -> None:
+    def wait(self, inbox: Inbox, seconds: float) -> None:
         """Sleep until the clock was brought *seconds* further, or something comes into *inbox*."""
         sleeper = (self._now + seconds, inbox)
         with self._changed:

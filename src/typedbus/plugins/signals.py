@@ -27,7 +27,9 @@ import contextlib
 import enum
 import faulthandler
 import os
+import queue
 import signal
+import socket
 import sys
 import threading
 from collections import deque
@@ -165,6 +167,8 @@ class Signals:
     _pid: int = attrs.field(init=False, default=0)
     #: For each signal: what it was set to, and what was there before.
     _handlers: dict[int, tuple[Handler, Handler]] = attrs.field(init=False, factory=dict)
+    #: Made by the first of those of one bus.
+    _inbox: _Inbox | None = attrs.field(init=False, default=None)
     _is_over: bool = attrs.field(init=False, default=False)
     _untold: deque[str] = attrs.field(init=False, factory=deque)
 
@@ -210,6 +214,8 @@ class Signals:
             for number, channel in _CHANNELS.items()
             if channel in known and self.bus[channel].subscriptions
         }
+        if self.bus._doorbell.waking.signalled is None:
+            self.bus._doorbell.waking.signalled = self._inbox = _Inbox()
         _installed.append(self)
         try:
             for number, action in {**listened, **self._actions}.items():
@@ -323,6 +329,42 @@ class _Caught:
         return self.caught.name
 
 
+class _Inbox:
+    """
+    What the main thread sleeps on while handlers are in force: a signal wakes it whenever it comes.
+
+    A handler runs when the main thread next executes something. A signal that
+    comes as that thread is about to sleep on a lock has been and gone: the sleep
+    is not broken off, and nobody would notice. A byte that the system's own
+    handler leaves in a socket stays there, and is found (signal.set_wakeup_fd).
+    """
+
+    def __init__(self) -> None:
+        self._receiving, self._sending = socket.socketpair()
+        self._sending.settimeout(0)
+
+    def put(self, item: None, /) -> None:
+        # What is full wakes whoever looks at it already, and nobody sleeps on what is closed.
+        with contextlib.suppress(OSError):
+            self._sending.send(b"\0")
+
+    def get(self, *, timeout: float | None = None) -> None:
+        before = signal.set_wakeup_fd(self._sending.fileno(), warn_on_full_buffer=False)
+        try:
+            self._receiving.settimeout(None if timeout is None else min(timeout, _LONGEST))
+            self._receiving.recv(4096)
+        except TimeoutError:
+            raise queue.Empty from None
+        finally:
+            signal.set_wakeup_fd(before)
+
+    def close(self) -> None:
+        self._receiving.close()
+        self._sending.close()
+
+
+#: What a socket may wait for, in seconds; who waits for longer looks again.
+_LONGEST: Final = 86400.0
 #: Those whose handlers are in force, the last one on top; handlers are the process's, and so is this.
 _installed: Final[list[Signals]] = []
 
@@ -336,6 +378,10 @@ def _put_back() -> None:
             if over.get_handler(number) == ours:
                 over.set_handler(number, _or_default(before))
         over._handlers.clear()
+        if over._inbox is not None:
+            over.bus._doorbell.waking.signalled = None
+            over._inbox.close()
+            over._inbox = None
 
 
 def _or_default(handler: Handler) -> Handler:
