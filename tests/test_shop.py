@@ -21,9 +21,10 @@ from examples.shop.container import Shop
 from examples.shop.intake import Intake
 from examples.shop.make_orders import BAD_LINES, LINES, ORDERS_JSONL, make_orders
 from examples.shop.orders import Order, OrderLine, Receipt, Refused, parse_order
-from examples.shop.settings import SHOP_TOML, Product, Settings, SettingsError, load_settings
+from examples.shop.settings import SHOP_TOML, Product, Settings
 
 from typedbus import ChannelFailures, Component, State, TransitionFailures, on, running
+from typedbus.settings import InvalidSettings, SettingsFault, Sources, load
 from typedbus.testing import Recorder
 
 ROOT = Path(__file__).parents[1]
@@ -143,7 +144,7 @@ def settings_in(folder: Path, lines: Iterable[bytes] = (), *products: Product) -
     """Return settings of a shop with its files in *folder*, with *lines* for its orders file."""
     orders = folder / "orders.jsonl"
     orders.write_bytes(b"\n".join(lines))
-    return Settings(orders, folder / "books", products or (TEA, CUP), orders_per_second=50)
+    return Settings(folder / "books", products or (TEA, CUP), orders, orders_per_second=50)
 
 
 @contextlib.contextmanager
@@ -327,7 +328,7 @@ def test_an_order_is_read_as_files_have_it(before: bytes, after: bytes) -> None:
         (b"[" * 100_000, "broken JSON: "),
         (b"9" * 10_000, "broken JSON: "),
         (b'{"customer": "Zo\xeb"}', "not UTF-8: byte 0xeb in column 17"),
-        (b"[]", "wrong type: the line must be an object and is list"),
+        (b"[]", "wrong type: an order must be an object and is list"),
         (b"{}", "missing field: 'number'"),
         (line_of(0), "bad number: 0 is not between"),
         (line_of(2**63), "bad number: "),
@@ -352,32 +353,54 @@ def test_a_line_that_is_no_order_is_refused_with_the_reason(raw: bytes, said: st
         parse_order(raw)
 
 
+def settings_of(*files: Path, **options: str) -> Settings:
+    """Return what *files* say, and *options* in the place of that."""
+    shop = Shop()
+    said = {f"shop.{name}": text for name, text in options.items()}
+    load(shop, sources=Sources(files=files, environ={}, options=said))
+    return shop.settings()
+
+
+def faults_in(*files: Path, **options: str) -> list[SettingsFault]:
+    """Return what is wrong with that."""
+    with pytest.raises(InvalidSettings) as raised:
+        settings_of(*files, **options)
+    return [fault for fault in raised.value.exceptions if isinstance(fault, SettingsFault)]
+
+
 @pytest.mark.parametrize(
     ("old", "new", "key", "problem"),
     [
-        ("orders = ", "ordres = ", "ordres", "is no setting; did you mean 'orders'?"),
-        ("price = 890", 'price = "8.90"', "products[0].price", "must be a whole number from 0 to"),
-        ("price = 890", "price = -1", "products[0].price", "must be a whole number from 0 to"),
-        ("price = 890", "", "products[0].price", "is missing"),
-        ("price = 890", "prize = 890", "products[0].prize", "is no setting; did you mean 'price'?"),
-        ("orders_per_second = 400", "orders_per_second = true", "orders_per_second", "must be a whole number"),
-        ('database = "shop.sqlite3"', "database = 3", "database", "must be text and is 3"),
-        ('database = "shop.sqlite3"', 'database = "none/books"', "database", "no folder to write to"),
-        ("orders = ", "products = 3\norders =", None, "is not TOML"),
-        ("[[products]]", "[[ products", None, "is not TOML"),
+        ("orders = ", "ordres = ", "shop.ordres", "is no setting; did you mean orders?"),
+        ("price = 890", 'price = "8.90"', "shop.products[0].price", "must be a whole number and is '8.90'"),
+        (
+            "price = 890",
+            "price = -1",
+            "shop.products[0].price",
+            "must be a whole number from 0 to 1000000000 and is -1",
+        ),
+        ("price = 890", "", "shop.products[0].price", "is missing"),
+        ("price = 890\n", "price = 890\nprize = 890\n", "shop.products[0].prize", "is no setting; did you mean price?"),
+        ('"Sieve"', '" "', "shop.products[9].name", "must be printable text that is not empty and is ' '"),
+        ('sku = "SIEVE"', 'sku = "HONEY"', "shop.products", "has HONEY more than once"),
+        ("second = 400", "second = true", "shop.orders_per_second", "must be a whole number and is true"),
+        ('database = "shop.sqlite3"', "database = 3", "shop.database", "must be a path and is 3"),
+        ('database = "shop.sqlite3"', 'database = "no/books"', "shop.database", "no folder to write to"),
+        ("[shop]", "[shpo]\nx = 1\n[shop]", "shpo", "is no section; did you mean [shop]?"),
+        ("[[shop.products]]", "[[ products", "", "is not TOML"),
     ],
 )
-def test_wrong_settings_name_file_and_key(tmp_path: Path, old: str, new: str, key: str | None, problem: str) -> None:
-    """The error says where to look and what belongs there."""
+def test_wrong_settings_name_file_and_key(tmp_path: Path, old: str, new: str, key: str, problem: str) -> None:
+    """The one fault says where to look and what belongs there."""
     file = tmp_path / "shop.toml"
-    file.write_text(SHOP_TOML.read_text(encoding="utf-8").replace(old, new, 1), encoding="utf-8")
+    text = SHOP_TOML.read_text(encoding="utf-8").replace('name = "Tea sieve"', 'name = "Sieve"')
+    file.write_text(text.replace(old, new, 1), encoding="utf-8")
 
-    with pytest.raises(SettingsError) as raised:
-        load_settings(file)
+    (fault,) = faults_in(file)
 
-    assert (raised.value.file, raised.value.key) == (file, key)
-    assert problem in str(raised.value)
-    assert str(file) in str(raised.value)
+    assert (fault.source, fault.key) == (file, key)
+    assert problem in fault.problem
+    assert fault.line is not None
 
 
 def test_a_folder_that_cannot_be_written_to_is_told(tmp_path: Path) -> None:
@@ -386,34 +409,19 @@ def test_a_folder_that_cannot_be_written_to_is_told(tmp_path: Path) -> None:
     if os.access(tmp_path / "closed", os.W_OK):
         pytest.skip("this user may write anywhere")
 
-    with pytest.raises(SettingsError, match=r"'database' is in .*closed, no folder to write to: .*--database FILE"):
-        load_settings(database=tmp_path / "closed" / "books")
+    (fault,) = faults_in(SHOP_TOML, database=str(tmp_path / "closed" / "books"))
 
-
-def test_a_missing_settings_file_is_named(tmp_path: Path) -> None:
-    """With the choice that gives another."""
-    with pytest.raises(SettingsError, match=r"none\.toml: cannot be read \(No such file.*--settings"):
-        load_settings(tmp_path / "none.toml")
-
-
-def test_products_that_are_no_tables_are_told(tmp_path: Path) -> None:
-    """With the way to write them."""
-    file = tmp_path / "shop.toml"
-    file.write_text('orders = "orders"\ndatabase = "books"\nproducts = ["TEA"]\n')
-
-    with pytest.raises(
-        SettingsError, match=r"'products' must be tables, each under \[\[products\]\], and is \['TEA'\]"
-    ):
-        load_settings(file)
+    assert re.fullmatch("is in .*closed, no folder to write to: make it one, or give another", fault.problem)
 
 
 def test_the_settings_that_are_shipped_are_read() -> None:
     """Each key of the file reaches its attribute."""
-    settings = load_settings()
+    settings = settings_of(SHOP_TOML)
 
     assert (settings.orders, settings.orders_per_second, len(settings.products)) == (ORDERS_JSONL, 400, 12)
     assert settings.products[0] == Product("TEA-ASSAM", "Assam, 250 g", price=890, stock=1650, reorder_level=200)
     assert (settings.report.name, settings.outbox.name) == ("shop.sqlite3.refused.txt", "shop.sqlite3.mbox")
+    assert (settings.letters.name, settings.bind) == ("shop.sqlite3.letters", "127.0.0.1:8080")
 
 
 def test_paths_in_the_settings_are_relative_to_their_file(tmp_path: Path) -> None:
@@ -421,7 +429,7 @@ def test_paths_in_the_settings_are_relative_to_their_file(tmp_path: Path) -> Non
     file = tmp_path / "shop.toml"
     file.write_bytes(SHOP_TOML.read_bytes())
 
-    alone, chosen = load_settings(file), load_settings(file, orders=Path("here"), database=Path("there"))
+    alone, chosen = settings_of(file), settings_of(file, orders="here", database="there")
 
     assert (alone.orders, alone.database) == (tmp_path / "orders.jsonl", tmp_path / "shop.sqlite3")
     assert (chosen.orders, chosen.database) == (Path.cwd() / "here", Path.cwd() / "there")
@@ -598,14 +606,14 @@ class TestProcess:
         assert (tmp_path / "letter").read_text() == "Dear shop"
 
     def test_wrong_settings_are_told_before_anything_is_built(self, tmp_path: Path) -> None:
-        """One line names file and key; there is no life cycle to tell of."""
+        """A line for each names file, line and key; there is no life cycle to tell of."""
         wrong = tmp_path / "wrong.toml"
-        wrong.write_text('ordres = "orders.jsonl"')
+        wrong.write_text('[shop]\nordres = "orders.jsonl"')
 
         ended = run_shop(tmp_path, "--settings", str(wrong))
 
         assert ended.returncode == 2
-        assert ended.stderr.endswith(f"error: {wrong}: 'ordres' is no setting; did you mean 'orders'?\n")
+        assert ended.stderr.endswith(f"\n- {wrong}:2: shop.ordres is no setting; did you mean orders?\n")
         assert "bus" not in ended.stderr
         assert "Traceback" not in ended.stderr
 

@@ -4,29 +4,28 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from examples.shop import container
-from examples.shop.settings import SHOP_TOML, SettingsError, load_settings
-from typedbus import Component, run
+from examples.shop.container import Shop
+from examples.shop.settings import SHOP_TOML
+from typedbus import run
+from typedbus.settings import InvalidSettings, Sources, load
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the shop as the command line says, and return the exit status."""
     parser = argparse.ArgumentParser(prog="python -m examples.shop", description="Take orders from a file.")
     parser.add_argument("--settings", type=Path, default=SHOP_TOML, metavar="FILE", help="a TOML file")
-    parser.add_argument("--orders", type=Path, metavar="FILE", help="in the place of what the settings say")
-    parser.add_argument("--database", type=Path, metavar="FILE", help="in the place of what the settings say")
+    parser.add_argument("--orders", metavar="FILE", help="in the place of what the settings say")
+    parser.add_argument("--database", metavar="FILE", help="in the place of what the settings say")
     chosen = parser.parse_args(arguments)
+    said = {"shop.orders": chosen.orders, "shop.database": chosen.database}
+    options = {key: value for key, value in said.items() if value is not None}
+
+    shop = Shop()
     try:
-        loaded = load_settings(chosen.settings, orders=chosen.orders, database=chosen.database)
-    except SettingsError as error:
+        load(shop, sources=Sources(files=(chosen.settings,), options=options))
+    except InvalidSettings as error:
         parser.error(str(error))
-
-    # A container declares anew what this process wants otherwise; whatever
-    # refers to the settings gets these.
-    class Shop(container.Shop):
-        settings = Component(lambda: loaded)
-
-    return run(Shop)
+    return run(shop)
 
 
 if __name__ == "__main__":

@@ -14,9 +14,8 @@ the database writes into that transaction, and one that raises undoes it all.
 order_taken = Channel[[Order, Receipt]]("order_taken")
 """An order is in the books for good; published after the transaction."""
 
-
 order_refused = Channel[[int, Refused]]("order_refused")
-"""The line of that number of the orders file was not taken, and why."""
+"""The line of that number of the orders file was not taken, and why; 0 is an order from the web."""
 
 
 @Channel.declare

@@ -6,6 +6,11 @@ import threading
 from collections.abc import Generator
 from pathlib import Path
 
+from typedbus import on
+from typedbus.plugins.health import READY, Check
+
+_PATIENCE = 10.0
+
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS products (
     sku TEXT PRIMARY KEY, name TEXT NOT NULL, price INTEGER NOT NULL,
@@ -27,11 +32,30 @@ CREATE TABLE IF NOT EXISTS reorders (
 """
 
 
+class Busy(TimeoutError):
+    """
+    Raised by `Database` where others have kept it from the books for too long.
+
+    Attributes:
+        seconds: How long it has waited.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(seconds)
+        self.seconds = seconds
+
+    def __str__(self) -> str:
+        return f"another process has been writing into the books for {self.seconds:g} s; try again later"
+
+
 class Database:
     """
     The connection to the books, open from start to stop.
 
-    Any thread may use it; transactions come one after the other.
+    Any thread may use it, and any process may have one on the same file: what is
+    in stock stands in the books and nowhere else, and transactions come one after
+    the other. What is committed outlives the process, however that ends; if the
+    machine loses its power the last of it may be lost.
     """
 
     _connection: sqlite3.Connection
@@ -50,7 +74,9 @@ class Database:
         try:
             # The lock sees to it that no two threads are in the connection;
             # transactions begin where we say so, and not where the driver would.
-            self._connection = sqlite3.connect(self._path, check_same_thread=False, isolation_level=None)
+            self._connection = sqlite3.connect(
+                self._path, timeout=_PATIENCE, check_same_thread=False, isolation_level=None
+            )
             with contextlib.ExitStack() as undo:
                 undo.callback(self._connection.close)
                 self._connection.execute("PRAGMA journal_mode = WAL")
@@ -71,15 +97,43 @@ class Database:
         Do all of a block or nothing of it.
 
         A transaction inside another of the same thread is a part of that one.
+
+        Raises:
+            Busy: Another process did not let go of the books.
         """
         with self._lock:
             if self._connection.in_transaction:
                 yield self._connection
                 return
-            self._connection.execute("BEGIN IMMEDIATE")
+            self._begin("BEGIN IMMEDIATE")
             try:
                 yield self._connection
                 self._connection.commit()
             except BaseException:
                 self._connection.rollback()
                 raise
+
+    @contextlib.contextmanager
+    def reading(self) -> Generator[sqlite3.Connection, None, None]:
+        """Look at the books as they are at one moment, without keeping other processes from writing."""
+        with self._lock:
+            self._begin("BEGIN")
+            try:
+                yield self._connection
+            finally:
+                self._connection.rollback()
+
+    @on(READY)
+    def check(self) -> Check:
+        """Say whether the books can be read."""
+        with self.reading() as books:
+            (orders,) = books.execute("SELECT count(*) FROM orders").fetchone()
+        return Check(is_ok=True, detail=f"{orders} orders")
+
+    def _begin(self, statement: str) -> None:
+        try:
+            self._connection.execute(statement)
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode == sqlite3.SQLITE_BUSY:
+                raise Busy(_PATIENCE) from None
+            raise

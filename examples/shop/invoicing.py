@@ -1,7 +1,8 @@
 """What customers owe, and the letter that tells them."""
 
+import threading
 from email.message import EmailMessage
-from mailbox import mbox
+from typing import Protocol
 
 from examples.shop.channels import order_placed, order_taken
 from examples.shop.database import Database
@@ -14,12 +15,22 @@ def money(pence: int) -> str:
     return f"{pence // 100:,}.{pence % 100:02}"
 
 
+class Outbox(Protocol):
+    """What letters are put into, as the standard library has several."""
+
+    def add(self, message: EmailMessage, /) -> str:
+        """Keep *message*, and return the key of it."""
+        ...
+
+
 class Invoicing:
     """Writes the invoices, numbered without a gap, and the letters."""
 
-    def __init__(self, database: Database, outbox: mbox) -> None:
+    def __init__(self, database: Database, outbox: Outbox) -> None:
         self._database = database
         self._outbox = outbox
+        # Orders from the web come in several threads, which no mailbox knows of.
+        self._writing = threading.Lock()
 
     @on(order_placed)
     def invoice(self, order: Order, /) -> Receipt:
@@ -46,4 +57,5 @@ class Invoicing:
             f"Dear {order.customer},\n\nthank you for your order. "
             f"It comes to {money(receipt.total)}; the invoice is number {receipt.invoice}.\n"
         )
-        self._outbox.add(letter)
+        with self._writing:
+            self._outbox.add(letter)

@@ -1,4 +1,4 @@
-"""Orders as they come in: one line of JSON each, from people who make every mistake."""
+"""Orders as they come in: a few lines of JSON each, from people who make every mistake."""
 
 import json
 import re
@@ -49,7 +49,7 @@ class Refused(Exception):
 
     Attributes:
         kind: What is wrong, in one of a few wordings.
-        detail: What is wrong in this very line.
+        detail: What is wrong in this very order.
     """
 
     def __init__(self, kind: str, detail: str) -> None:
@@ -63,12 +63,12 @@ class Refused(Exception):
 
 def parse_order(raw: bytes) -> Order:
     """
-    Return the order that a line of the orders file says.
+    Return the order that a line of the orders file says, or the body of a request.
 
     Raises:
         Refused: It says none.
     """
-    table = _checked(_read(raw), dict, "the line")
+    table = _checked(_read(raw), dict, "an order")
     number = _field(table, "number", int)
     if not 1 <= number <= _HIGHEST_NUMBER:
         raise Refused("bad number", f"{number} is not between 1 and {_HIGHEST_NUMBER}")

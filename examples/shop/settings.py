@@ -1,36 +1,59 @@
-"""The settings of the shop: a TOML file, checked before anything is built."""
+"""The settings of the shop: the table [shop] of a TOML file, checked before anything is built."""
 
-import difflib
 import os
-import tomllib
 from pathlib import Path
-from typing import NoReturn
 
 import attrs
 
 SHOP_TOML = Path(__file__).with_name("shop.toml")
+_ORDERS = SHOP_TOML.with_name("orders.jsonl")
 _HIGHEST = 1_000_000_000
+
+
+def _check_text(instance: object, field: "attrs.Attribute[str]", text: str) -> None:
+    if not text.strip() or not text.isprintable():
+        raise ValueError("must be printable text that is not empty")
+
+
+def _check_number(instance: object, field: "attrs.Attribute[int]", number: int) -> None:
+    if not 0 <= number <= _HIGHEST:
+        raise ValueError(f"must be a whole number from 0 to {_HIGHEST}")
+
+
+def _check_folder(instance: object, field: "attrs.Attribute[Path]", path: Path) -> None:
+    if not (path.parent.is_dir() and os.access(path.parent, os.W_OK)):
+        raise ValueError(f"is in {path.parent}, no folder to write to: make it one, or give another")
 
 
 @attrs.frozen
 class Product:
     """One thing that the shop sells; the price is in pence."""
 
-    sku: str
-    name: str
-    price: int
-    stock: int
-    reorder_level: int
+    sku: str = attrs.field(validator=_check_text)
+    name: str = attrs.field(validator=_check_text)
+    price: int = attrs.field(validator=_check_number)
+    stock: int = attrs.field(validator=_check_number)
+    reorder_level: int = attrs.field(validator=_check_number)
+
+
+def _check_products(
+    instance: object, field: "attrs.Attribute[tuple[Product, ...]]", value: tuple[Product, ...]
+) -> None:
+    skus = [product.sku for product in value]
+    twice = sorted({sku for sku in skus if skus.count(sku) > 1})
+    if twice:
+        raise ValueError(f"has {', '.join(twice)} more than once")
 
 
 @attrs.frozen
 class Settings:
-    """What the shop is told before it opens."""
+    """What the shop is told before it opens, by a file or as a site on the web."""
 
-    orders: Path
-    database: Path
-    products: tuple[Product, ...]
-    orders_per_second: int = 0
+    database: Path = attrs.field(validator=_check_folder)
+    products: tuple[Product, ...] = attrs.field(validator=_check_products)
+    orders: Path = _ORDERS
+    orders_per_second: int = attrs.field(default=0, validator=_check_number)
+    bind: str = "127.0.0.1:8080"
 
     @property
     def report(self) -> Path:
@@ -39,109 +62,10 @@ class Settings:
 
     @property
     def outbox(self) -> Path:
-        """Where the letters to customers go; beside the database."""
+        """Where the letters to customers go, if one process writes them; beside the database."""
         return self.database.with_name(f"{self.database.name}.mbox")
 
-
-class SettingsError(ValueError):
-    """
-    Raised by `load_settings` for a file that says no settings.
-
-    Attributes:
-        file: The settings file.
-        key: The key that is wrong, or None where it is the file itself.
-        problem: What is wrong with it.
-    """
-
-    def __init__(self, file: Path, key: str | None, problem: str) -> None:
-        super().__init__(file, key, problem)
-        self.file = file
-        self.key = key
-        self.problem = problem
-
-    def __str__(self) -> str:
-        key = "" if self.key is None else f"{self.key!r} "
-        return f"{self.file}: {key}{self.problem}"
-
-
-def load_settings(file: Path = SHOP_TOML, *, orders: Path | None = None, database: Path | None = None) -> Settings:
-    """
-    Return what *file* says; paths in it are relative to its folder.
-
-    *orders* and *database* are taken in the place of what it says.
-
-    Raises:
-        SettingsError: The file cannot be read, or a key of it is wrong, missing or unknown.
-    """
-    try:
-        with file.open("rb") as opened:
-            said: dict[str, object] = tomllib.load(opened)
-    except OSError as error:
-        raise SettingsError(file, None, f"cannot be read ({error.strerror}); give another with --settings") from None
-    except ValueError as error:
-        raise SettingsError(file, None, f"is not TOML: {error}") from None
-    for key, path in ("orders", orders), ("database", database):
-        if path is not None:
-            said[key] = str(path.absolute())
-    table = _Table(file, said, Settings)
-    database = file.parent / table.text("database")
-    folder = database.parent
-    if not (folder.is_dir() and os.access(folder, os.W_OK)):
-        table.complain("database", f"is in {folder}, no folder to write to: make it one, or give --database FILE")
-    return Settings(
-        orders=file.parent / table.text("orders"),
-        database=database,
-        products=tuple(_product(product) for product in table.tables("products", Product)),
-        orders_per_second=table.number("orders_per_second", 0),
-    )
-
-
-def _product(table: "_Table") -> Product:
-    return Product(
-        sku=table.text("sku"),
-        name=table.text("name"),
-        price=table.number("price"),
-        stock=table.number("stock"),
-        reorder_level=table.number("reorder_level"),
-    )
-
-
-class _Table:
-    """One table of a settings file."""
-
-    def __init__(self, file: Path, said: dict[str, object], cls: type[attrs.AttrsInstance], where: str = "") -> None:
-        self._file = file
-        self._said = said
-        self._where = where
-        known = attrs.fields_dict(cls)
-        for key in said:
-            if key not in known:
-                near = difflib.get_close_matches(key, known, n=1) or known
-                self.complain(key, f"is no setting; did you mean {' or '.join(map(repr, near))}?")
-
-    def complain(self, key: str, problem: str) -> NoReturn:
-        raise SettingsError(self._file, self._where + key, problem)
-
-    def text(self, key: str) -> str:
-        value = self._value(key)
-        if not isinstance(value, str) or not value.strip():
-            self.complain(key, f"must be text and is {value!r}")
-        return value
-
-    def number(self, key: str, default: int | None = None) -> int:
-        value = self._value(key, default)
-        if type(value) is not int or not 0 <= value <= _HIGHEST:
-            self.complain(key, f"must be a whole number from 0 to {_HIGHEST} and is {value!r}")
-        return value
-
-    def tables(self, key: str, cls: type[attrs.AttrsInstance]) -> "list[_Table]":
-        value = self._value(key)
-        if not isinstance(value, list) or not all(isinstance(member, dict) for member in value):
-            self.complain(key, f"must be tables, each under [[{key}]], and is {value!r}")
-        return [_Table(self._file, said, cls, f"{key}[{index}].") for index, said in enumerate(value)]
-
-    def _value(self, key: str, default: object = None) -> object:
-        value = self._said.get(key, default)
-        if value is None:
-            self.complain(key, "is missing")
-        return value
+    @property
+    def letters(self) -> Path:
+        """The folder for the letters of several processes; beside the database."""
+        return self.database.with_name(f"{self.database.name}.letters")
