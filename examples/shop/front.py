@@ -1,0 +1,107 @@
+"""The front: what the shop answers on the web, whichever server has the request."""
+
+import json
+from collections.abc import Mapping
+from http import HTTPStatus
+
+import attrs
+
+from examples.shop.database import Busy
+from examples.shop.desk import Desk
+from examples.shop.orders import Refused
+from examples.shop.page import Page
+
+LONGEST = 64 * 1024
+"""So many bytes may an order have."""
+
+_REFUSED = {
+    "broken JSON": HTTPStatus.BAD_REQUEST,
+    "empty line": HTTPStatus.BAD_REQUEST,
+    "not UTF-8": HTTPStatus.BAD_REQUEST,
+    "duplicate order number": HTTPStatus.CONFLICT,
+    "out of stock": HTTPStatus.CONFLICT,
+}
+
+
+@attrs.frozen
+class Request:
+    """What of a request matters here; a body above `LONGEST` need not be whole."""
+
+    method: str
+    path: str
+    content_type: str = ""
+    body: bytes = b""
+
+
+@attrs.frozen
+class Answer:
+    """What a server is to send."""
+
+    status: HTTPStatus
+    body: bytes
+    content_type: str = "application/json"
+    more: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def headers(self) -> list[tuple[str, str]]:
+        """All that stands above the body."""
+        length = str(len(self.body))
+        return [
+            ("Content-Type", self.content_type),
+            ("Content-Length", length),
+            ("Cache-Control", "no-store"),
+            *self.more,
+        ]
+
+
+class Front:
+    """Takes orders, and shows how the shop is doing; any number of threads may ask at once."""
+
+    def __init__(self, desk: Desk, page: Page) -> None:
+        self._desk = desk
+        self._page = page
+
+    def answer(self, request: Request) -> Answer:
+        """
+        Answer *request*.
+
+        Raises:
+            ChannelFailures: As of `Desk.sell`. The server answers with 500, and tells of it.
+        """
+        match request.path, request.method:
+            case "/", "GET" | "HEAD":
+                return Answer(HTTPStatus.OK, self._page.html().encode(), "text/html; charset=utf-8", Page.HEADERS)
+            case "/orders", "POST":
+                return self._order(request)
+            case "/" | "/orders" as path, method:
+                allowed = "GET, HEAD" if path == "/" else "POST"
+                detail = f"{method} does nothing here; use {allowed}"
+                return _problem(HTTPStatus.METHOD_NOT_ALLOWED, "wrong method", detail, ("Allow", allowed))
+            case path, _:
+                return _problem(HTTPStatus.NOT_FOUND, "no such page", f"there are / and /orders, and not {path!a}")
+
+    def _order(self, request: Request) -> Answer:
+        if request.content_type.partition(";")[0].strip().lower() != "application/json":
+            detail = f"send the order with Content-Type: application/json, and not as {request.content_type!a}"
+            return _problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "no JSON", detail)
+        if len(request.body) > LONGEST:
+            detail = f"an order has at most {LONGEST} bytes"
+            return _problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too long", detail)
+        try:
+            receipt, is_new = self._desk.sell(request.body)
+        except Refused as refused:
+            status = _REFUSED.get(refused.kind, HTTPStatus.UNPROCESSABLE_ENTITY)
+            return _problem(status, refused.kind, refused.detail)
+        except Busy as busy:
+            return _problem(HTTPStatus.SERVICE_UNAVAILABLE, "busy", str(busy), ("Retry-After", "1"))
+        return Answer(HTTPStatus.CREATED if is_new else HTTPStatus.OK, _json(attrs.asdict(receipt)))
+
+
+def _problem(status: HTTPStatus, title: str, detail: str, *more: tuple[str, str]) -> Answer:
+    """Return an answer as RFC 9457 has it; *title* is one of a few wordings, for programs."""
+    said = {"status": int(status), "title": title, "detail": detail}
+    return Answer(status, _json(said), "application/problem+json", more)
+
+
+def _json(said: Mapping[str, object]) -> bytes:
+    return json.dumps(said).encode() + b"\n"

@@ -1,0 +1,32 @@
+"""The shop on the web: what it consists of there, and the site that serves it by itself."""
+
+from mailbox import Maildir
+
+from examples.shop.container import Office
+from examples.shop.daybook import Daybook
+from examples.shop.front import Front
+from examples.shop.invoicing import Outbox
+from examples.shop.page import Page
+from examples.shop.web import ASGIFront, WSGIFront
+from typedbus import Component
+from typedbus.plugins.health import Health
+from typedbus.servers.wsgi import WSGIServer
+
+
+class Hall(Office):
+    """Where customers come in, without a server: that is somebody else's, or `Site`'s."""
+
+    # Several processes may write letters into it, which a file for all of them would not stand.
+    outbox: Component[Outbox] = Component(Maildir, Office.settings.provided.letters)
+    health = Component(Health, Office.bus.provided)
+    daybook = Component(Daybook)
+    page = Component(Page, Office.bus.provided, Office.database.provided, health.provided, daybook.provided)
+    front = Component(Front, Office.desk.provided, page.provided)
+    wsgi = Component(WSGIFront, front.provided, health.provided)
+    asgi = Component(ASGIFront, front.provided, health.provided)
+
+
+class Site(Hall):
+    """The hall with a server of its own: ``typedbus run examples.shop.site:Site --config examples/shop/shop.toml``."""
+
+    server = Component(WSGIServer, Hall.bus.provided, Hall.wsgi.provided, bind=Hall.settings.provided.bind)
