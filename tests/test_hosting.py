@@ -486,10 +486,9 @@ def test_the_hooks_of_gunicorn_start_and_exit_what_is_hosted(shop: Shop, notes: 
 
 def test_the_hooks_of_gunicorn_leave_an_application_with_a_lifespan_alone(shop: Shop, notes: list[str]) -> None:
     """A worker that speaks ASGI starts it."""
-    worker = Worker(asgi.Hosted(App([]), shop))
-
-    gunicorn.post_worker_init(worker)
-    gunicorn.worker_exit(object(), worker)
+    for worker in (Worker(asgi.Hosted(App([]), shop)), Worker(None)):
+        gunicorn.post_worker_init(worker)
+        gunicorn.worker_exit(object(), worker)
 
     assert notes == []
 

@@ -307,6 +307,23 @@ def test_each_worker_of_gunicorn_has_a_life_of_its_own(
     assert "Traceback" not in host.output
 
 
+@pytest.mark.exhaustive
+def test_a_worker_of_gunicorn_that_speaks_asgi_goes_through_the_lifespan(
+    begin: Callable[..., Host], tmp_path: Path
+) -> None:
+    """The hooks are there and leave it alone."""
+    command = gunicorn_of(tmp_path, "--workers", "2", "--worker-class", "asgi", "--asgi-lifespan", "on")
+    host = begin(*command[:-1], "site_of_test:asgi_application")
+    host.reach("ASGI server listening", 2)
+    load = Load(host)
+    load.reach(lambda pids: len(pids) == 2)
+    load.end()
+
+    assert host.end() == 0
+    assert load.failed == []
+    assert list(host.lives.values()) == [LIFETIME] * 2
+
+
 @pytest.mark.parametrize("options", [(), ("--threads", "4")], ids=["sync", "gthread"])
 def test_without_hooks_the_first_request_starts_and_the_interpreter_ends_it(
     begin: Callable[..., Host], tmp_path: Path, options: tuple[str, ...]

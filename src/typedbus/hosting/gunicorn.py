@@ -40,10 +40,11 @@ def post_worker_init(worker: object) -> None:
         NotOutermost: The application is something else.
         BaseException: As `typedbus.hosting.wsgi.Hosted.start`. gunicorn ends then, with status 3.
     """
+    # Workers of ASGI have it there as well, or nothing.
     app = getattr(worker, "wsgi", None)
     if isinstance(app, wsgi.Hosted):
         app.start()
-    elif not isinstance(app, asgi.Hosted):
+    elif app is not None and not isinstance(app, asgi.Hosted):
         raise NotOutermost(app)
 
 
