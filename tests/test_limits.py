@@ -444,6 +444,41 @@ def test_one_that_returns_after_it_was_given_up_is_told(parts: Parts) -> None:
     assert told == [("Shop.a.start returned after 12.50 s; it had been given up", 30)]
 
 
+def test_one_that_was_given_up_before_it_was_called_is_not_called() -> None:
+    """A thread that comes to run too late finds that the bus has gone on."""
+    named, go_on, caller = threading.Event(), threading.Event(), threading.current_thread()
+    threads: list[threading.Thread] = []
+    called: list[str] = []
+
+    class Late:
+        def __call__(self) -> None:
+            called.append("late")
+
+        def __repr__(self) -> str:
+            if threading.current_thread() is not caller:
+                threads.append(threading.current_thread())
+                named.set()
+                go_on.wait(10)
+            return "late"
+
+    def overrun() -> None:
+        named.wait(10)
+        clock.advance(2)
+
+    clock = FakeClock()
+    bus = Bus(clock=clock, limits=Limits(hook=1))
+    bus[START].subscribe(Late())
+    timing = threading.Thread(target=overrun)
+    timing.start()
+    with pytest.raises(TransitionFailures, match="late"):
+        bus.start()
+    timing.join()
+    go_on.set()
+    threads[0].join(10)
+
+    assert (called, threads[0].is_alive()) == ([], False)
+
+
 def test_the_threads_of_hooks_end_with_the_transition(parts: Parts) -> None:
     """None is left behind but one that hangs, which keeps no process alive."""
     before = set(threading.enumerate())

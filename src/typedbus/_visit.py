@@ -86,6 +86,10 @@ class _Worker(threading.Thread):
         visit = self._visit
         while (job := self.jobs.get()) is not None:
             self.name = job.subscription.name
+            with visit.lock:
+                if job.is_given_up:
+                    # The transition has gone on, and nobody would undo what the hook does now.
+                    return
             assert job.context is not None
             error = _raised_by(functools.partial(job.context.run, job.subscription.listener))
             seconds = visit.clock.now() - job.began
