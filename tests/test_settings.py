@@ -19,7 +19,7 @@ from typing import Annotated, Any, Literal, NewType
 
 import attrs
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from typed_settings import Secret, SecretStr
 
@@ -27,6 +27,7 @@ from typedbus import (
     Bus,
     Component,
     Container,
+    Contributed,
     DeclarationError,
     InvalidContainer,
     OverrideError,
@@ -35,6 +36,7 @@ from typedbus import (
     TypeFault,
 )
 from typedbus.settings import InvalidSettings, SettingsFault, Sources, configured, load, template
+from typedbus.settings._configured import _configured_in
 from typedbus.settings._lines import dotted, lines_of
 from typedbus.testing import running
 
@@ -801,6 +803,10 @@ class Tree:
     more: tuple[Tree, ...] = ()
 
 
+class Gauges(Container):
+    settings = configured(Login, section="login")
+
+
 class TestContainers:
     def test_settings_of_containers_inside_and_beside_are_loaded_at_once(self) -> None:
         """All faults of all of them are told."""
@@ -826,6 +832,27 @@ class TestContainers:
         assert site.shop() is other.again()
         with pytest.raises(InvalidSettings, check=lambda invalid: len(invalid.exceptions) == 3):
             load(Site(), Other(), sources=Sources(files=(write(text.replace("= '", "= 1 # '").replace("5", "0")),)))
+
+    def test_settings_of_what_is_contributed_are_loaded_as_well(
+        self, folder: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A distribution has a section of its own in the file of the site."""
+        about = folder / "metrics-1.0.dist-info"
+        about.mkdir()
+        (about / "METADATA").write_text("Metadata-Version: 2.1\nName: metrics\nVersion: 1.0\n", encoding="utf-8")
+        entry = f"[{folder.name}]\ngauges = {__name__}:Gauges\n"
+        (about / "entry_points.txt").write_text(entry, encoding="utf-8")
+        monkeypatch.syspath_prepend(folder)
+
+        class Site(Container):
+            settings = configured(Web, section="web")
+            plugins = Contributed(folder.name)
+
+        site = Site()
+        load(site, sources=Sources(environ={"LOGIN_USER": "them"}))
+
+        assert list(site.plugins) == ["metrics:gauges"]
+        assert [one() for one in _configured_in(site)] == [Web(), Login("them")]
 
     def test_a_container_knows_the_types_of_its_settings_before_they_are_loaded(self) -> None:
         """What does not fit is a fault of the wiring, with nothing read and nothing built."""
@@ -1167,6 +1194,7 @@ class TestLines:
         assert paths(tomllib.loads(text)) == set(lines_of(text))
 
     @pytest.mark.slow
+    @settings(deadline=None, database=None)
     @given(st.data())
     def test_every_key_of_a_document_is_found_on_its_line(self, data: st.DataObject) -> None:
         """Whatever stands around it; tomllib says which keys there are."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import typing
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -24,9 +23,10 @@ def fields_of(cls: type[attrs.AttrsInstance]) -> list[attrs.Attribute[Any]]:
     """
     try:
         resolved = attrs.resolve_types(cls)
-    except NameError as error:
-        place = inspect.getsourcefile(cls) or cls.__module__
-        raise DeclarationError(describe(cls), place, f"the types of its fields cannot be read: {error}") from None
+    except Exception as error:
+        # Annotations are evaluated, and raise whatever that raises.
+        reason = f"the types of its fields cannot be read: {error}"
+        raise DeclarationError(describe(cls), cls.__module__, reason) from None
     return [field for field in attrs.fields(resolved) if field.init]
 
 
