@@ -113,8 +113,6 @@ def load(container: Container, /, *others: Container, sources: Sources) -> None:
         injector: Any = component
         injector.override(made[_section_of(component).name])
         _loaded[component] = component.overriding
-        if component.home is not None:
-            component.home.container._is_valid = False
 
 
 def sections_of(container: Container, *others: Container) -> dict[str, Section[Any]]:
