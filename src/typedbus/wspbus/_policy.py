@@ -1,0 +1,258 @@
+"""
+What the old contract demands, and the typed bus does otherwise; all of it is here.
+
+Transitions, publishing, order, waiting and time limits are the typed bus's. It
+is told apart from it by these points alone:
+
+- every listener of ``start`` is called, also after one that failed, as every
+  other channel promises; then the start is rolled back, and the bus exits;
+- on ``stop`` and ``exit`` listeners run in ascending priority, all of them,
+  whatever had started. Components of a container keep the order of the typed
+  bus, the reverse of their start, and have their turn where priority 50 begins;
+- each failure is logged before the next listener is called, and each state when
+  it is reached;
+- a start is possible from every state, a stop and an exit as well, and the state
+  may be assigned;
+- a name stands for one channel of a bus. The first typed channel of that name
+  that the bus sees is what the name means, and a name that old code has used
+  already becomes the typed channel, listeners and all. A second typed channel
+  of the same name is refused: old code could reach only one of them.
+"""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Callable, Hashable, Sequence
+from typing import Any, Final, ParamSpec, TypeVar
+
+from typedbus._bound import BoundChannel, Subscription, bind
+from typedbus._bus import Bus
+from typedbus._channel import DEFAULT_PRIORITY, Channel
+from typedbus._doorbell import MainChannel
+from typedbus._events import LifecycleEvent, Moved
+from typedbus._failures import ChannelError
+from typedbus._registry import ASSEMBLE, EXIT, GRACEFUL, LOG, MAIN, START, STOP
+from typedbus._states import State
+from typedbus._transition import Leg, Transition
+from typedbus.wspbus._listeners import Listeners, Listening, told
+
+Args = ParamSpec("Args")
+Result = TypeVar("Result")
+
+ERROR: Final = 40
+
+
+class OldLeg(Leg):
+    """One leg of a transition, whose failures are logged as they come and never keep a listener from being called."""
+
+    __slots__ = ()
+
+    def ended(self, subscription: Subscription, seconds: float, error: BaseException | None, /) -> None:
+        if isinstance(error, Exception):
+            bus = self.registry
+            assert isinstance(bus, OldBus)
+            bus.tell(subscription.channel.name, subscription.listener, error)
+        was_up = self.is_up
+        # The start is turned round when everybody was called.
+        self.is_up = was_up and not isinstance(error, Exception)
+        super().ended(subscription, seconds, error)
+        self.is_up = was_up
+
+
+class OldBus(Bus):
+    """
+    The typed bus under the old names.
+
+    Args:
+        log: Takes what is told of states and failures, with its level.
+        seen: Hears of each state as it is reached, for whom overrides ``state``; the lock is held.
+
+    Attributes:
+        listeners: Who listens, by name.
+        exiting: The transition by which the bus exits, or has exited.
+        is_through: Whether it has exited and nothing happened to it since.
+    """
+
+    def __init__(self, log: Callable[[str, int], None], seen: Callable[[State], None]) -> None:
+        # Before anybody asks for a channel.
+        self.listeners = Listeners(self)
+        self._meant: dict[Hashable, Channel[..., Any]] = {}
+        self._made: set[Channel[..., Any]] = set()
+        self._log_old = log
+        self._seen = seen
+        self.interrupted: Callable[[BaseException], None] | None = None
+        self.exiting: Transition | None = None
+        self.is_through = False
+        super().__init__()
+        main = told(MainChannel)(self._lock, self._observers.of_failures, self._doorbell)  # type: ignore[arg-type]
+        main.tell = self.tell
+        self._bound[MAIN] = main
+        self._bring_in(ASSEMBLE)
+        for channel in _BUILT_IN:
+            bound = self._bound.get(channel) or self._bring_in(channel)
+            self._meant[channel.name] = channel
+            self.listeners.known(channel.name, Listening(bound, anything=True))
+
+    def __getitem__(self, channel: Channel[Args, Result]) -> BoundChannel[Args, Result]:
+        """
+        Return *channel* on this bus; from the first time on it is what its name means.
+
+        Raises:
+            ChannelError: It is none, or its name means another one.
+        """
+        bound: BoundChannel[Args, Result] | None = self._bound.get(channel)
+        if bound is not None:
+            return bound
+        if not isinstance(channel, Channel):
+            raise ChannelError(channel, "is no channel: names are for subscribe, publish and listeners")
+        with self._lock:
+            there: BoundChannel[Args, Result] | None = self._bound.get(channel)
+            if there is not None:
+                return there
+            meant = self._meant.get(channel.name)
+            if meant is not None and meant not in self._made:
+                raise ChannelError(
+                    channel.name, "means another channel of this bus already; give one of the two another name"
+                )
+            bound = self._bring_in(channel)
+            if meant is not None:
+                self._take_over(self._bound.pop(meant), bound)
+                self._made.discard(meant)
+            self._meant[channel.name] = channel
+            known = self.listeners.get(channel.name)
+            if known is None:
+                self.listeners.known(channel.name, Listening(bound, anything=False))
+            else:
+                known.hear(bound, anything=False)
+            return bound
+
+    def enter(self, name: Hashable) -> Listening:
+        """Return the set of the channel *name*, which is made where there is none."""
+        with self._lock:
+            found = self.listeners.get(name)
+            if found is None:
+                meant = self._meant.get(name)
+                if meant is None:
+                    meant = Channel.declare(_anything)
+                    meant.name = name if isinstance(name, str) else repr(name)
+                    self._meant[name] = meant
+                    self._made.add(meant)
+                    self._bound[meant] = self._bring_in(meant)
+                # The built-in ones took whatever was published before they had a signature.
+                found = Listening(self._bound[meant], anything=meant in _BUILT_IN)
+                self.listeners.known(name, found)
+            return found
+
+    def _bring_in(self, channel: Channel[Args, Result]) -> BoundChannel[Args, Result]:
+        witnesses = self._observers.of_failures
+        kind: Any = type(bind(channel, self._lock, witnesses))
+        made: Any = told(kind)(channel, self._lock, witnesses)
+        made.tell = self.tell
+        bound: BoundChannel[Args, Result] = self._bound.setdefault(channel, made)
+        return bound
+
+    @staticmethod
+    def _take_over(before: BoundChannel[..., Any], bound: BoundChannel[..., Any]) -> None:
+        for subscription in before.subscriptions:
+            before.unsubscribe(subscription.listener)
+            subscription._bound = bound
+            bound._add(subscription)
+
+    def tell(self, channel: str, listener: object, error: BaseException) -> None:
+        """Log that *listener* of *channel* raised *error*."""
+        self._log_old(f"Error in {channel!r} listener {listener!r}\n{_told(error)}", ERROR)
+
+    def assign(self, state: State) -> None:
+        """Be in *state*, as somebody says who knows."""
+        with self._lock:
+            self.is_through = False
+            # Nobody carries out an exit: it is over.
+            self._set(State.EXITED if state is State.EXITING else state)
+        self._doorbell.ring()
+
+    def be_ready(self, goal: State) -> None:
+        """Let a way lead to *goal* from whatever state it is; a transition under way goes on."""
+        with self._lock:
+            if self._current is not None:
+                return
+            if goal is State.STARTED:
+                if self._state is not State.EXITED:
+                    self._state = State.STOPPED
+            elif not (goal is State.EXITED and self.is_through):
+                # Not STARTED: a thread that waits for that is not to see it.
+                self._state = State.STOPPING
+
+    def _set(self, state: State) -> None:
+        super()._set(state)
+        self._seen(state)
+
+    def _tell(self, event: LifecycleEvent) -> None:
+        super()._tell(event)
+        if type(event) is Moved:
+            self._log_old(f"Bus {event.after.name}", 20)
+
+    def _lead_up(self, current: Transition) -> None:
+        self.is_through = False
+        super()._lead_up(current)
+
+    def _lead_down(self, current: Transition) -> None:
+        if self._state is State.STARTING and (current.failures or current.leaving):
+            if current.failures:
+                errors = "".join(_told(failure.error) for failure in current.failures)
+                self._log_old(f"Shutting down due to error in start listener:\n{errors}", ERROR)
+            with self._lock:
+                if current.goal is State.STOPPED:
+                    current.goal = State.EXITED
+        super()._lead_down(current)
+
+    def _lead_out(self, current: Transition) -> None:
+        self.exiting = current
+        self.is_through = True
+        super()._lead_out(current)
+
+    def _visit(
+        self,
+        leg: Leg,
+        subscriptions: Sequence[Subscription],
+        workers: int,
+        hook: float | None,
+        whole: tuple[str, float | None, float],
+    ) -> None:
+        old = OldLeg(leg.registry, leg.transition, leg.begin, leg.end, leg.is_up, leg.well)
+        channel = subscriptions[0].channel if subscriptions else None
+        if leg.is_up:
+            super()._visit(old, subscriptions, workers, hook, whole)
+            if channel is START and leg.transition.failures:
+                with self._lock:
+                    leg.transition.call_off()
+            return
+        # Those that the typed bus leaves out, since their start has not returned, are called as well.
+        everybody = self[EXIT if self._state is State.EXITING else STOP].subscriptions
+        singles = [subscription for subscription in everybody if subscription.turn is None]
+        before = [subscription for subscription in singles if subscription.priority < DEFAULT_PRIORITY]
+        components = [subscription for subscription in subscriptions if subscription.turn is not None]
+        super()._visit(old, [*before, *components, *singles[len(before) :]], workers, hook, whole)
+
+    @property
+    def _exits_in(self) -> int:
+        return self._life_to_exit
+
+    @_exits_in.setter
+    def _exits_in(self, life: int) -> None:
+        # What happens to the thread in `block` comes by here before anything is stopped for it.
+        met = sys.exc_info()[1]
+        if self.interrupted is not None and met is not None:
+            self.interrupted(met)
+        self._life_to_exit = life
+
+
+_BUILT_IN: Final[tuple[Channel[..., Any], ...]] = (START, STOP, EXIT, GRACEFUL, LOG, MAIN)
+
+
+def _anything(*args: Any, **kwargs: Any) -> Any:
+    """Whatever old code publishes."""
+
+
+def _told(error: BaseException) -> str:
+    return "".join(traceback.format_exception(error))

@@ -1,0 +1,84 @@
+"""
+How a bus of the old names replaces its process by the same program anew.
+
+`typedbus._image` does it, with the command line that the interpreter was given,
+wherever it would. Windows and frozen programs, which it refuses, have been
+replaced by this module since there was one, and are.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import MutableMapping, Sequence
+from pathlib import Path
+from typing import Final
+
+from typedbus._failures import RestartError
+from typedbus._image import Image
+
+_startup_cwd: Final = os.getcwd()  # noqa: PTH109  # as the old module has it, a text
+
+try:
+    max_files = os.sysconf("SC_OPEN_MAX")
+except AttributeError:
+    max_files = 0
+
+
+def true_argv() -> list[str]:
+    """Return what this process was started with, the interpreter first."""
+    if getattr(sys, "frozen", False):
+        return [sys.executable, *sys.argv[1:]]
+    return list(sys.orig_argv)
+
+
+def extend_pythonpath(env: MutableMapping[str, str]) -> None:
+    """Put the working directory into ``PYTHONPATH`` of *env*, if modules were looked for there without it."""
+    prefix = f".{os.pathsep}"
+    existing = env.get("PYTHONPATH", "")
+    if sys.path[:1] == [""] and not existing.startswith(prefix):
+        env["PYTHONPATH"] = prefix + existing
+
+
+def set_cloexec() -> None:
+    """
+    Let no open file outlive the replacement but the standard streams and sockets from a service manager.
+
+    Those that are open are looked up: there may be a thousand million that could be.
+    """
+    if sys.platform == "win32":
+        return
+    inherited = 0
+    with contextlib.suppress(ValueError):
+        if os.environ.get("LISTEN_PID") == str(os.getpid()):
+            inherited = int(os.environ.get("LISTEN_FDS", "0"))
+    listing = next((path for path in (Path("/proc/self/fd"), Path("/dev/fd")) if path.is_dir()), None)
+    if listing is None:
+        return
+    for name in os.listdir(listing):  # noqa: PTH208  # names, not paths
+        descriptor = int(name)
+        if descriptor >= 3 + inherited:
+            with contextlib.suppress(OSError):  # that of the listing itself is closed by now
+                os.set_inheritable(descriptor, False)  # noqa: FBT003  # by position alone
+
+
+def replace(command: Sequence[str]) -> None:
+    """
+    Replace the process by *command*, in the directory in which it was started. It does not return.
+
+    Raises:
+        RestartError: It cannot be done, as `Image.problem` says or the system does.
+    """
+    if sys.platform != "win32" and not getattr(sys, "frozen", False):
+        Image(command=tuple(command), directory=_startup_cwd).replace()
+        return
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError, AttributeError):
+            stream.flush()
+    args = [f'"{arg}"' for arg in command] if sys.platform == "win32" else list(command)
+    try:
+        os.chdir(_startup_cwd)
+        os.execv(sys.executable, args)  # noqa: S606  # without a shell on purpose
+    except OSError as error:
+        raise RestartError(f"the system refused: {error}; exit, and start it anew from outside") from error
