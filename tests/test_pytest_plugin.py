@@ -765,6 +765,33 @@ def test_it_uses_them_again(wider, typedbus_running):
     result.assert_outcomes(passed=6)
 
 
+def test_other_plugins_are_told_what_a_fixture_gives(run: Run, pytester: pytest.Pytester) -> None:
+    """A hook that is wrapped around ours gets the value through it."""
+    pytester.makeconftest("""
+import pytest
+from shop import told
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_fixture_setup():
+    value = yield
+    told.append(value)
+    return value
+""")
+
+    result = run("""
+@pytest.fixture
+def five():
+    return 5
+
+
+def test_it(five):
+    assert told == [5]
+""")
+
+    result.assert_outcomes(passed=1)
+
+
 def test_a_signal_that_has_another_handler_than_before_is_named(run: Run) -> None:
     """Who had it and who has it; a test that puts it back is fine."""
     result = run("""
