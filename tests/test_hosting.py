@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import gc
 import io
+import pickle
 import subprocess
 import sys
 import textwrap
 import threading
+import weakref
 from collections.abc import Awaitable, Callable, Iterator, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -26,6 +30,7 @@ from typedbus import (
     LimitError,
     Limits,
     RestartError,
+    StartCancelled,
     State,
     TransitionFailures,
 )
@@ -280,10 +285,94 @@ def test_a_start_after_an_exit_works(shop: Shop, notes: list[str]) -> None:
     assert notes == ["start", "stop", "exit"] * 2
 
 
+def test_a_start_that_fails_after_an_exit_leaves_the_next_try_to_a_request(shop: Shop, failing: set[str]) -> None:
+    """Whoever starts it again says that it is to run."""
+    app = wsgi.Hosted(page, shop)
+    app.start()
+    app.exit()
+    failing.add("start")
+    with pytest.raises(TransitionFailures):
+        app.start()
+
+    failing.clear()
+
+    assert Reply(app).status == "200 OK"
+    app.exit()
+
+
+def test_an_exit_waits_for_a_start_that_is_under_way(shop: Shop, notes: list[str]) -> None:
+    """It breaks that off, and returns when the bus has exited; who started it is told."""
+    within, go_on = threading.Event(), threading.Event()
+    bus = shop.attach()
+
+    @bus[START].subscribe(priority=1)
+    def hold() -> None:
+        within.set()
+        go_on.wait()
+
+    app = wsgi.Hosted(page, shop)
+
+    def leave() -> State:
+        app.exit()
+        return bus.state
+
+    with ThreadPoolExecutor(2) as pool:
+        starting = pool.submit(app.start)
+        within.wait()
+        leaving = pool.submit(leave)
+        while not bus._exit_requested:
+            assert not leaving.done()
+        go_on.set()
+
+        assert leaving.result() is State.EXITED
+        assert isinstance(starting.exception(), StartCancelled)
+    assert notes == ["exit"]
+
+
+@pytest.mark.parametrize("failure", ["", "start", "stop"])
+def test_nothing_keeps_what_has_exited(failure: str) -> None:
+    """The interpreter's end has no use for it any more, however it ended."""
+
+    class Site(Container):
+        bus = Component(Bus)
+        noted = Component(Noted, list[str](), {failure})
+
+    app = wsgi.Hosted(page, Site)
+    with contextlib.suppress(TransitionFailures):
+        app.start()
+    with contextlib.suppress(TransitionFailures):
+        app.exit()
+    left = weakref.ref(app._host)
+
+    del app
+    gc.collect()
+
+    assert left() is None
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        wsgi.HostFault("Shop.signals", "shop.py:3", "Signals", "does"),
+        asgi.NotHosted("Shop"),
+        gunicorn.NotOutermost("app"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_an_error_survives_its_pickle(error: Exception) -> None:
+    """With its text and what it knows."""
+    copied = pickle.loads(pickle.dumps(error))
+
+    assert (type(copied), str(copied), vars(copied)) == (type(error), str(error), vars(error))
+
+
 def test_a_bus_that_exits_by_itself_is_told(shop: Shop, notes: list[str], capfd: pytest.CaptureFixture[str]) -> None:
     """The reason is on stderr, later requests get 503 and start nothing, and who asked to be told is."""
     ended = Told()
     app = wsgi.Hosted(page, shop, ended=ended)
+    app.start()
+    app.exit()
+    notes.clear()
     app.start()
 
     shop.bus().request_exit(OSError("the disk is full"))

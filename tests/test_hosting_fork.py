@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from typedbus import LOG, MAIN, START, STOP, Bus, Component, Container, RestartError, State, running
+from typedbus.hosting import wsgi
 from typedbus.process import detach_children
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows forks nothing")
@@ -253,6 +254,39 @@ def test_a_child_that_returns_from_a_start_goes_no_further() -> None:
 
     with os.fdopen(told) as pipe:
         assert sorted(pipe.read().split()) == ["StartCancelled", "start"]
+
+
+def test_what_is_hosted_starts_anew_in_a_child() -> None:
+    """Whatever the parent's threads were in the middle of; the parent's goes on."""
+    shop = Shop()
+    app = wsgi.Hosted(lambda environ, start_response: [], shop)
+    app.start()
+    held, let_go = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with app._host._lock, shop._home.lock:
+            held.set()
+            let_go.wait()
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    held.wait()
+
+    def check() -> None:
+        NOTES.clear()
+        app.exit()
+        assert NOTES == []
+        app.start()
+        assert NOTES == ["build", "start"]
+        app.exit()
+        assert NOTES == ["build", "start", "stop", "exit"]
+
+    in_child(check)
+    let_go.set()
+    holder.join()
+    assert shop.bus().state is State.STARTED
+    app.exit()
+    assert NOTES == ["build", "start", "stop", "exit"]
 
 
 @pytest.mark.slow

@@ -26,7 +26,6 @@ from typing import Final
 import attrs
 
 from typedbus._bus import Bus
-from typedbus._component import Component
 from typedbus._container import Container
 from typedbus._failures import StartCancelled
 from typedbus._faults import Fault, InvalidContainer
@@ -235,19 +234,18 @@ class Host:
 
 def _refused(container: Container) -> list[Fault]:
     """Return a fault for each component of *container* that takes part and is not for a process of somebody else's."""
-
-    def owner(component: Component[object]) -> tuple[str, str] | None:
-        for base in (class_of(component) or object).__mro__:
-            does = _OWNERS.get(f"{base.__module__}.{base.__qualname__}")
-            if does is not None:
-                return base.__qualname__, does
-        return None
-
     return [
-        HostFault(component.path, component.place, *owned)
+        HostFault(component.path, component.place, name, does)
         for component in container._live()[0]
-        if (owned := owner(component)) is not None and component.is_enabled()
+        for name, does in _owners(class_of(component) or object)
+        if component.is_enabled()
     ]
+
+
+def _owners(cls: type) -> list[tuple[str, str]]:
+    """Return what of the owners *cls* is, or inherits from."""
+    known = ((base.__name__, _OWNERS.get(f"{base.__module__}.{base.__qualname__}")) for base in cls.__mro__)
+    return [(name, does) for name, does in known if does is not None]
 
 
 def _can_start_threads() -> bool:
