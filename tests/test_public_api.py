@@ -6,6 +6,7 @@ import ast
 import importlib
 import importlib.metadata
 import inspect
+import pkgutil
 import re
 import subprocess
 import sys
@@ -18,10 +19,21 @@ import typedbus
 import typedbus.graph
 import typedbus.process
 import typedbus.report
+import typedbus.settings
 import typedbus.testing
 
-MODULES = [typedbus, typedbus.graph, typedbus.report, typedbus.testing]
+PACKAGES = ("plugins", "servers", "hosting")
+BESIDE = [
+    importlib.import_module(f"typedbus.{package}.{found.name}")
+    for package in PACKAGES
+    for found in pkgutil.iter_modules(importlib.import_module(f"typedbus.{package}").__path__)
+    if not found.name.startswith("_")
+]
+"""What is imported by the name of its module."""
+
+MODULES = [typedbus, typedbus.graph, typedbus.report, typedbus.settings, typedbus.testing, *BESIDE]
 SOURCE = Path(typedbus.__file__)
+DOCS = Path(__file__).parent.parent / "docs"
 # A process that prints what *program* imports beyond what *baseline* does.
 IMPORTS = """
 import sys
@@ -77,6 +89,53 @@ def test_every_public_name_has_a_docstring(name: str) -> None:
         assert value.__doc__
     else:
         assert re.search(rf'^{name}: [^"]*\n"""', inspect.getsource(typedbus._events), re.MULTILINE)
+
+
+@pytest.mark.parametrize("module", BESIDE, ids=lambda module: module.__name__)
+def test_whatever_a_module_beside_the_core_gives_has_a_docstring(module: ModuleType) -> None:
+    """Classes and functions have one of their own."""
+    given = [getattr(module, name) for name in module.__all__ if not name.isupper()]
+
+    assert [
+        one
+        for one in given
+        if (isinstance(one, type) or inspect.isfunction(one)) and not vars(one).get("__doc__", one.__doc__)
+    ] == []
+
+
+@pytest.mark.parametrize("module", BESIDE, ids=lambda module: module.__name__)
+def test_what_a_module_beside_the_core_defines_for_others_is_listed(module: ModuleType) -> None:
+    """A class or function without an underscore that was made in a module is in its `__all__`."""
+    defined = {
+        name
+        for name, value in vars(module).items()
+        if not name.startswith("_") and getattr(value, "__module__", None) == module.__name__ and callable(value)
+    }
+
+    assert defined <= set(module.__all__)
+
+
+#: The page of each module that is imported by its own name, as far as it is not called after it.
+PAGES_OF = {
+    "typedbus.hosting.asgi": "how-to/host-in-uvicorn.md",
+    "typedbus.hosting.gunicorn": "how-to/host-in-gunicorn.md",
+    "typedbus.hosting.wsgi": "how-to/host-in-gunicorn.md",
+    "typedbus.settings": "how-to/settings.md",
+}
+
+
+def test_every_public_name_beside_the_core_is_on_the_page_of_its_module() -> None:
+    """Components of a site, servers, hosting and settings have a page each, and the reference leads to it."""
+    reference = (DOCS / "reference.md").read_text(encoding="utf-8")
+    missing = []
+    for module in (*BESIDE, typedbus.settings):
+        page = PAGES_OF.get(module.__name__, module.__name__.removeprefix("typedbus.").replace(".", "/") + ".md")
+        text = (DOCS / page).read_text(encoding="utf-8")
+        missing += [f"{name} in {page}" for name in module.__all__ if f"`{name}" not in text]
+        if page not in reference:
+            missing.append(f"{page} in reference.md")
+
+    assert missing == []
 
 
 def test_what_checkers_see_is_what_is_loaded_later() -> None:

@@ -19,7 +19,7 @@ import pytest
 
 from typedbus import Bus, Component, Container, Limits, State, TransitionFailures
 from typedbus._registry import EXIT, LOG, MOVED, START, STOP
-from typedbus.servers.binding import listen, parsed
+from typedbus.servers._binding import listen, parsed
 from typedbus.servers.serving import (
     BindError,
     NotServing,
@@ -305,7 +305,7 @@ def test_a_port_for_root_alone_is_told() -> None:
     source = """
         import encodings.idna  # which names of hosts need, and others may not be allowed to read
         import os
-        from typedbus.servers.binding import listen
+        from typedbus.servers._binding import listen
 
         if os.geteuid() == 0:
             os.setuid(65534)

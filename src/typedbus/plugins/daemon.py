@@ -41,6 +41,8 @@ from typedbus._image import is_daemon, mark_daemon
 from typedbus._registry import FAILED, LIFECYCLE, MOVED, ROLLED_BACK, START
 from typedbus._states import State
 
+__all__ = ("Daemon", "NoDaemons", "StreamError", "ThreadsRunning")
+
 OK: Final = 0
 NOT_STARTED: Final = 1
 _STREAMS: Final = 3

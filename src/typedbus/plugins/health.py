@@ -38,6 +38,8 @@ from typedbus._failures import LimitError
 from typedbus._states import State
 from typedbus._turns import checked
 
+__all__ = ("ALIVE", "READY", "Check", "CheckLimitError", "Checked", "Health", "Probe")
+
 
 @attrs.frozen
 class Check:

@@ -50,6 +50,8 @@ from typedbus._failures import HookTimeout
 from typedbus._registry import LIFECYCLE, LOG, START
 from typedbus._states import State
 
+__all__ = ("LogFileError", "Logging")
+
 #: What `run` shows events and messages on stderr with. It stands above this module, which knows it by name alone.
 _SHOWN_BY_RUN: Final = "typedbus._console.Console.tell"
 

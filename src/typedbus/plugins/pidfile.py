@@ -36,6 +36,8 @@ from typedbus._bus import Bus
 from typedbus._channel import on
 from typedbus._registry import START
 
+__all__ = ("AlreadyRunning", "NoFileLocks", "NotPIDFile", "PIDFile", "PIDFileError", "read")
+
 _WARNING: Final = 30
 #: No pid is longer; what is, is no PID file.
 _LENGTH: Final = 64

@@ -27,6 +27,8 @@ from typedbus._bus import Bus
 from typedbus._channel import on
 from typedbus._registry import START
 
+__all__ = ("CannotDrop", "Identity", "NoAccounts", "Privileges", "StillPrivileged", "UnknownAccount")
+
 _WARNING: Final = 30
 #: The id that stands for none, -1 as the system writes it.
 _NOBODY: Final = 2**32 - 1

@@ -47,6 +47,8 @@ from typedbus._image import is_daemon
 from typedbus._registry import EXIT, MOVED, START
 from typedbus._states import State
 
+__all__ = ("DEFAULTS", "Action", "OffMainThread", "SignalError", "Signals", "channel_of")
+
 Handler: TypeAlias = Callable[[int, FrameType | None], object] | int | signal.Handlers | None
 
 

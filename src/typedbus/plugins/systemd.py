@@ -38,6 +38,8 @@ from typedbus._events import Failed, Moved, Starting, Stopping
 from typedbus._registry import FAILED, GRACEFUL, MAIN, MOVED, STARTING, STOPPING
 from typedbus._states import State
 
+__all__ = ("Systemd", "SystemdError", "activated")
+
 _FIRST_DESCRIPTOR: Final = 3  # SD_LISTEN_FDS_START of sd-daemon.h
 _PATIENCE: Final = 1.0
 _WARNING: Final = 30

@@ -30,9 +30,9 @@ from wsgiref.types import WSGIApplication
 import attrs
 
 from typedbus._bus import Bus
+from typedbus.servers._binding import BACKLOG
 from typedbus.servers._contract import FIRST, FULL, NEXT, PAUSE
 from typedbus.servers._http import HTTP, Connection
-from typedbus.servers.binding import BACKLOG
 
 #: How long a client may take to end a connection that we have ended, in seconds; closed at once, what it still sends
 #: would be answered with a reset, and a reset makes its system drop the response (RFC 9112, section 9.6).

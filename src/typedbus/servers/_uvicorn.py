@@ -19,9 +19,9 @@ import socket
 from collections.abc import Callable
 from typing import Any, Final
 
+from typedbus.servers._binding import BACKLOG
 from typedbus.servers._contract import FIRST, FULL, NEXT, PAUSE, NoServer
 from typedbus.servers._lifespan import Lifespan
-from typedbus.servers.binding import BACKLOG
 
 try:
     import uvicorn

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import attrs
 
+from typedbus.servers._binding import SettingError
 from typedbus.servers._contract import Serves
 from typedbus.servers._lifespan import ASGIApp, LifespanError
 from typedbus.servers._uvicorn import Config, Loop
-from typedbus.servers.binding import SettingError
 from typedbus.servers.serving import Serving
 
-__all__ = ["ASGIApp", "ASGIServer", "LifespanError"]
+__all__ = ("ASGIApp", "ASGIServer", "LifespanError")
 
 
 def _check_app(instance: object, attribute: attrs.Attribute[ASGIApp | Config], app: object) -> None:

@@ -28,10 +28,10 @@ from typedbus._channel import on
 from typedbus._events import Moved
 from typedbus._registry import MOVED, START
 from typedbus._states import State
+from typedbus.servers._binding import EXPECTED, BindError, Listening, SettingError, listen, parsed
 from typedbus.servers._contract import NoServer, Serves
-from typedbus.servers.binding import EXPECTED, BindError, Listening, SettingError, listen, parsed
 
-__all__ = [
+__all__ = (
     "BindError",
     "NoServer",
     "NotServing",
@@ -41,7 +41,7 @@ __all__ = [
     "Serves",
     "Serving",
     "SettingError",
-]
+)
 
 PRIORITY: Final = 75
 _ALL: Final = 0o777
@@ -123,7 +123,7 @@ def _check_mode(instance: object, attribute: attrs.Attribute[int | None], mode: 
         raise SettingError("mode", mode, "permissions such as 0o660, or None for what the umask leaves")
 
 
-def check_seconds(instance: object, attribute: attrs.Attribute[float], given: float) -> None:
+def _check_seconds(instance: object, attribute: attrs.Attribute[float], given: float) -> None:
     """Refuse what is no finite number of seconds from 0 up."""
     is_number = isinstance(given, int | float) and not isinstance(given, bool)
     if not is_number or not 0 <= given <= threading.TIMEOUT_MAX / 2:
@@ -151,7 +151,7 @@ class Serving(ABC):
 
     bus: Bus
     bind: str | socket.socket = attrs.field(default="127.0.0.1:8080", validator=_check_bind, kw_only=True)
-    drain: float = attrs.field(default=10.0, validator=check_seconds, kw_only=True)
+    drain: float = attrs.field(default=10.0, validator=_check_seconds, kw_only=True)
     mode: int | None = attrs.field(default=None, validator=_check_mode, kw_only=True)
     _run: _Run | None = attrs.field(default=None, init=False, repr=False)
     #: What a start under way waits for: None when the server accepts, or what keeps it from that.

@@ -10,12 +10,12 @@ from wsgiref.types import WSGIApplication
 
 import attrs
 
+from typedbus.servers._binding import SettingError
 from typedbus.servers._cheroot import Loop
 from typedbus.servers._contract import Serves
-from typedbus.servers.binding import SettingError
-from typedbus.servers.serving import Serving, check_seconds
+from typedbus.servers.serving import Serving, _check_seconds
 
-__all__ = ["WSGIServer"]
+__all__ = ("WSGIServer",)
 
 
 def _check_threads(instance: object, attribute: attrs.Attribute[int], threads: int) -> None:
@@ -52,7 +52,7 @@ class WSGIServer(Serving):
 
     app: WSGIApplication = attrs.field(validator=_check_app)
     threads: int = attrs.field(default=10, validator=_check_threads, kw_only=True)
-    timeout: float = attrs.field(default=10.0, validator=check_seconds, kw_only=True)
+    timeout: float = attrs.field(default=10.0, validator=_check_seconds, kw_only=True)
 
     def server(self) -> Serves:
         """Return a server with new threads."""
