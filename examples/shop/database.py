@@ -9,8 +9,6 @@ from pathlib import Path
 from typedbus import on
 from typedbus.plugins.health import READY, Check
 
-_PATIENCE = 10.0
-
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS products (
     sku TEXT PRIMARY KEY, name TEXT NOT NULL, price INTEGER NOT NULL,
@@ -54,14 +52,16 @@ class Database:
 
     Any thread may use it, and any process may have one on the same file: what is
     in stock stands in the books and nowhere else, and transactions come one after
-    the other. What is committed outlives the process, however that ends; if the
-    machine loses its power the last of it may be lost.
+    the other. Those of other processes are waited for, *patience* seconds long.
+    What is committed outlives the process, however that ends; if the machine
+    loses its power the last of it may be lost.
     """
 
     _connection: sqlite3.Connection
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, patience: float = 10.0) -> None:
         self._path = path
+        self._patience = patience
         self._lock = threading.RLock()
 
     def start(self) -> None:
@@ -75,7 +75,7 @@ class Database:
             # The lock sees to it that no two threads are in the connection;
             # transactions begin where we say so, and not where the driver would.
             self._connection = sqlite3.connect(
-                self._path, timeout=_PATIENCE, check_same_thread=False, isolation_level=None
+                self._path, timeout=self._patience, check_same_thread=False, isolation_level=None
             )
             with contextlib.ExitStack() as undo:
                 undo.callback(self._connection.close)
@@ -85,7 +85,7 @@ class Database:
                 self._connection.executescript(_SCHEMA)
                 undo.pop_all()
         except sqlite3.Error as error:
-            raise SystemExit(f"error: database {self._path}: {error}; give another with --database FILE") from None
+            raise SystemExit(f"error: database {self._path}: {error}; give another as shop.database") from None
 
     def stop(self) -> None:
         """Close the file."""
@@ -128,12 +128,12 @@ class Database:
         """Say whether the books can be read."""
         with self.reading() as books:
             (orders,) = books.execute("SELECT count(*) FROM orders").fetchone()
-        return Check(is_ok=True, detail=f"{orders} orders")
+        return Check(is_ok=True, detail=f"orders in the books: {orders}")
 
     def _begin(self, statement: str) -> None:
         try:
             self._connection.execute(statement)
         except sqlite3.OperationalError as error:
             if error.sqlite_errorcode == sqlite3.SQLITE_BUSY:
-                raise Busy(_PATIENCE) from None
+                raise Busy(self._patience) from None
             raise

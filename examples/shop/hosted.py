@@ -8,6 +8,7 @@ books: orders, stock and invoices are the same whoever answers, and what the pag
 calls "this process" is not.
 """
 
+import os
 from collections.abc import Iterable
 from wsgiref.types import StartResponse, WSGIEnvironment
 
@@ -17,7 +18,6 @@ from examples.shop.web import Message, Receive, Send
 from typedbus import Component
 from typedbus.hosting import asgi, wsgi
 from typedbus.plugins.logs import Logging
-from typedbus.settings import Sources, load
 
 
 class Hosted(Hall):
@@ -26,10 +26,11 @@ class Hosted(Hall):
     logs = Component(Logging, Hall.bus.provided, logger="shop", console=True)
 
 
+# There is no command line that could name another file; the environment may. The
+# settings are read when the hall starts, and a server that hears of faults then
+# ends. Workers that cannot even be imported some servers begin again and again.
+os.environ.setdefault("TYPEDBUS_CONFIG", str(SHOP_TOML))
 hall = Hosted()
-# Nobody hands us a command line; TYPEDBUS_CONFIG names other files.
-sources = Sources.of_environment()
-load(hall, sources=sources if sources.files else Sources(files=(SHOP_TOML,)))
 
 
 def answer(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:

@@ -2,6 +2,8 @@
 
 import threading
 from email.message import EmailMessage
+from mailbox import Maildir
+from pathlib import Path
 from typing import Protocol
 
 from examples.shop.channels import order_placed, order_taken
@@ -21,6 +23,18 @@ class Outbox(Protocol):
     def add(self, message: EmailMessage, /) -> str:
         """Keep *message*, and return the key of it."""
         ...
+
+
+def letters_in(folder: Path) -> Maildir:
+    """
+    Return the mailbox in *folder*, which several processes may write to, and may make at the same time.
+
+    `Maildir` makes one as well, but for a single process.
+    """
+    folder.mkdir(mode=0o700, exist_ok=True)
+    for name in "tmp", "new", "cur":
+        (folder / name).mkdir(mode=0o700, exist_ok=True)
+    return Maildir(folder, create=False)
 
 
 class Invoicing:

@@ -1,11 +1,9 @@
 """The shop on the web: what it consists of there, and the site that serves it by itself."""
 
-from mailbox import Maildir
-
 from examples.shop.container import Office
 from examples.shop.daybook import Daybook
 from examples.shop.front import Front
-from examples.shop.invoicing import Outbox
+from examples.shop.invoicing import Outbox, letters_in
 from examples.shop.page import Page
 from examples.shop.web import ASGIFront, WSGIFront
 from typedbus import Component
@@ -17,7 +15,7 @@ class Hall(Office):
     """Where customers come in, without a server: that is somebody else's, or `Site`'s."""
 
     # Several processes may write letters into it, which a file for all of them would not stand.
-    outbox: Component[Outbox] = Component(Maildir, Office.settings.provided.letters)
+    outbox: Component[Outbox] = Component(letters_in, Office.settings.provided.letters)
     health = Component(Health, Office.bus.provided)
     daybook = Component(Daybook)
     page = Component(Page, Office.bus.provided, Office.database.provided, health.provided, daybook.provided)

@@ -1,0 +1,408 @@
+"""The shop on the web, in this process: real requests, over WSGI on cheroot and over ASGI on uvicorn."""
+
+import contextlib
+import http.client
+import json
+import mailbox
+import socket
+import sqlite3
+import threading
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from examples.shop.channels import order_refused, order_taken
+from examples.shop.database import Database
+from examples.shop.front import LONGEST
+from examples.shop.orders import Order, Receipt, Refused
+from examples.shop.settings import Product, Settings
+from examples.shop.site import Hall, Site
+
+from typedbus import LOG, Component, Container
+from typedbus.pytest_plugin import RunningFixture
+from typedbus.servers.asgi import ASGIServer
+from typedbus.testing import Recorder
+
+TEA = Product("TEA", "Tea & more", price=500, stock=90, reorder_level=5)
+CUP = Product("CUP", "<b>Cup</b>", price=1150, stock=3, reorder_level=2)
+JSON = {"Content-Type": "application/json"}
+
+
+class AsyncSite(Hall):
+    """The hall with the other kind of server."""
+
+    server = Component(ASGIServer, Hall.bus.provided, Hall.asgi.provided, bind=Hall.settings.provided.bind)
+
+
+SITES = [Site, AsyncSite]
+
+
+class Shop:
+    """A site that runs, as its customers know it."""
+
+    def __init__(self, site: Site | AsyncSite, folder: Path) -> None:
+        self.site = site
+        self.folder = folder
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Where it listens."""
+        host, port = self.site.server().address.rsplit(":", 1)
+        return host, int(port)
+
+    def ask(
+        self, method: str, path: str, body: object = None, headers: dict[str, str] | None = None
+    ) -> tuple[int, "http.client.HTTPMessage", bytes]:
+        """Return status, headers and body of the answer."""
+        connection = http.client.HTTPConnection(*self.address, timeout=30)
+        with contextlib.closing(connection):
+            connection.request(method, path, body, headers or {})  # type: ignore[arg-type]  # anything may be sent
+            response = connection.getresponse()
+            return response.status, response.headers, response.read()
+
+    def order(self, body: object) -> tuple[int, dict[str, object]]:
+        """Return status and body of the answer to an order."""
+        status, _, said = self.ask("POST", "/orders", body, JSON)
+        return status, json.loads(said)
+
+    def rows(self, query: str) -> list[tuple[object, ...]]:
+        """Return what *query* finds in the books."""
+        with contextlib.closing(sqlite3.connect(self.folder / "books")) as books:
+            return books.execute(query).fetchall()
+
+
+@pytest.fixture(params=SITES)
+def shop(request: pytest.FixtureRequest, tmp_path: Path, typedbus_running: RunningFixture) -> Shop:
+    """A site that serves, with its books in a folder of its own."""
+    site: Site | AsyncSite = request.param()
+    return opened(site, tmp_path, typedbus_running)
+
+
+def opened(site: Site | AsyncSite, folder: Path, typedbus_running: RunningFixture) -> Shop:
+    """Open *site* for the length of a test."""
+    settings = Settings(folder / "books", (TEA, CUP), bind="127.0.0.1:0")
+    typedbus_running.enter(site.override(Hall.settings).by(settings))
+    return Shop(typedbus_running(site), folder)
+
+
+def order(number: int, /, *pieces: tuple[str, int], **changed: object) -> bytes:
+    """Return an order as a customer sends it."""
+    lines = [{"sku": sku, "quantity": quantity} for sku, quantity in pieces or [("TEA", 1)]]
+    said = {"number": number, "customer": "Zoë", "email": "zoe@example.org", "date": "2025-03-31", "lines": lines}
+    return json.dumps({**said, **changed}).encode()
+
+
+@pytest.mark.parametrize("site", SITES)
+def test_a_site_is_wired(site: type[Container]) -> None:
+    """Before any of it is built."""
+    site().validate()
+
+
+def test_an_order_is_answered_with_its_receipt(shop: Shop) -> None:
+    """It is in the books by then, and everybody was told."""
+    with Recorder(shop.site.bus()[order_taken]) as taken:
+        status, receipt = shop.order(order(7, ("TEA", 2), ("CUP", 1)))
+
+    assert (status, receipt) == (201, {"order": 7, "invoice": 1, "total": 2150})
+    assert shop.rows("SELECT number, customer, source_line FROM orders") == [(7, "Zoë", 0)]
+    assert shop.rows("SELECT sku, level FROM products") == [("TEA", 88), ("CUP", 2)]
+    assert [call.args[1] for call in taken.calls] == [Receipt(7, 1, 2150)]
+
+
+def test_whoever_did_not_hear_the_answer_may_ask_again(shop: Shop) -> None:
+    """The same words are the same order: it is taken once, and has one receipt."""
+    first = shop.order(order(7))
+    again = shop.order(order(7))
+
+    assert (first[0], again[0], first[1]) == (201, 200, again[1])
+    assert shop.rows("SELECT level FROM products WHERE sku = 'TEA'") == [(89,)]
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "title"),
+    [
+        (b"", 400, "empty line"),
+        (b'{"number"', 400, "broken JSON"),
+        (b'{"customer": "Zo\xeb"}', 400, "not UTF-8"),
+        (b"[]", 422, "wrong type"),
+        (b"{}", 422, "missing field"),
+        (order(0), 422, "bad number"),
+        (order(1, email="\r\nBcc: a@b.c"), 422, "bad address"),
+        (order(1, ("MUG", 1)), 422, "unknown SKU"),
+        (order(1, ("TEA", 0)), 422, "bad quantity"),
+        (order(1, ("CUP", 2), ("CUP", 2)), 409, "out of stock"),
+        (order(9, ("TEA", 2)), 409, "duplicate order number"),
+        (b"[" * LONGEST, 400, "broken JSON"),
+        (b"[" * (LONGEST + 1), 413, "too long"),
+        (b" " * 300_000 + order(1), 413, "too long"),
+    ],
+)
+def test_what_cannot_be_taken_is_refused_with_the_reason(shop: Shop, body: bytes, status: int, title: str) -> None:
+    """By a status for machines, a title for programs and a sentence for people; the books stay as they were."""
+    shop.order(order(9))
+
+    answered, said = shop.order(body)
+
+    assert (answered, said["status"], said["title"]) == (status, status, title)
+    assert isinstance(said["detail"], str)
+    assert shop.rows("SELECT number FROM orders") == [(9,)]
+    assert shop.rows("SELECT sum(level) FROM products") == [(92,)]
+
+
+def test_a_refused_order_is_told_on_the_bus(shop: Shop) -> None:
+    """By the line number of those that have none."""
+    with Recorder(shop.site.bus()[order_refused]) as refused:
+        shop.order(order(1, ("MUG", 1)))
+
+    (call,) = refused.calls
+    line, why = call.args
+    assert (line, isinstance(why, Refused), str(why)) == (0, True, "unknown SKU: there is no 'MUG'")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "headers", "status", "title", "allowed"),
+    [
+        ("GET", "/orders", {}, 405, "wrong method", "POST"),
+        ("POST", "/", JSON, 405, "wrong method", "GET, HEAD"),
+        ("DELETE", "/", {}, 405, "wrong method", "GET, HEAD"),
+        ("GET", "/none", {}, 404, "no such page", None),
+        ("POST", "/orders", {}, 415, "no JSON", None),
+        ("POST", "/orders", {"Content-Type": "application/x-www-form-urlencoded"}, 415, "no JSON", None),
+    ],
+)
+def test_a_request_for_what_there_is_not_is_told_the_way(
+    shop: Shop, method: str, path: str, headers: dict[str, str], status: int, title: str, allowed: str | None
+) -> None:
+    """In the same form as any other refusal."""
+    answered, told, body = shop.ask(method, path, order(1) if method == "POST" else None, headers)
+
+    assert (answered, json.loads(body)["title"], told["Allow"]) == (status, title, allowed)
+    assert told["Content-Type"] == "application/problem+json"
+    assert shop.rows("SELECT * FROM orders") == []
+
+
+@pytest.mark.parametrize("kind", ["application/json; charset=utf-8", "APPLICATION/JSON"])
+def test_json_may_be_called_so_in_any_way(shop: Shop, kind: str) -> None:
+    """What comes behind it, and the case of the letters, change nothing."""
+    assert shop.ask("POST", "/orders", order(1), {"Content-Type": kind})[0] == 201
+
+
+def test_an_order_may_come_in_chunks(shop: Shop) -> None:
+    """A client that does not know its length is a client all the same."""
+    body = order(1)
+
+    status, _, _ = shop.ask("POST", "/orders", iter([body[:20], body[20:]]), JSON)
+
+    assert status == 201
+    assert shop.rows("SELECT number FROM orders") == [(1,)]
+
+
+def test_a_client_that_leaves_in_the_middle_has_ordered_nothing(shop: Shop) -> None:
+    """Half an order is none, and the next one is served."""
+    body = order(1)
+    head = f"POST /orders HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+
+    with socket.create_connection(shop.address) as client:
+        client.sendall(head.encode() + body[:-1])
+    status, _ = shop.order(order(2))
+
+    assert status == 201
+    assert shop.rows("SELECT number FROM orders") == [(2,)]
+
+
+def test_nothing_is_sold_twice(shop: Shop) -> None:
+    """Of as many as ask at once as many get one as there are."""
+    answers: list[int] = []
+    together = threading.Barrier(8)
+
+    def buy(number: int) -> None:
+        together.wait(30)
+        answers.append(shop.order(order(number, ("CUP", 1)))[0])
+
+    clients = [threading.Thread(target=buy, args=(number,)) for number in range(1, 9)]
+    for client in clients:
+        client.start()
+    for client in clients:
+        client.join()
+
+    assert sorted(answers) == [201] * 3 + [409] * 5
+    assert shop.rows("SELECT level FROM products WHERE sku = 'CUP'") == [(0,)]
+    assert shop.rows("SELECT number FROM invoices ORDER BY number") == [(1,), (2,), (3,)]
+    assert len(list(mailbox.Maildir(shop.folder / "books.letters", create=False))) == 3
+
+
+def test_an_order_is_kept_whatever_becomes_of_its_letter(shop: Shop) -> None:
+    """Who was answered with 500 for that asks again, and has the receipt."""
+
+    def fail(order: Order, receipt: Receipt, /) -> None:
+        raise OSError("no paper")
+
+    connection = http.client.HTTPConnection(*shop.address, timeout=30)
+    with shop.site.bus()[order_taken].subscribe(fail), contextlib.closing(connection):
+        connection.request("POST", "/orders", order(1), JSON)
+        failed = connection.getresponse().status
+    again = shop.order(order(1))
+
+    assert (failed, again) == (500, (200, {"order": 1, "invoice": 1, "total": 500}))
+
+
+@pytest.mark.parametrize("kind", SITES)
+def test_a_shop_whose_books_are_kept_from_it_asks_for_patience(
+    kind: type[Site] | type[AsyncSite], tmp_path: Path, typedbus_running: RunningFixture
+) -> None:
+    """With 503, when it has waited long enough; the order is none, and the page goes on."""
+    site = kind()
+    impatient = Component(Database, Hall.settings.provided.database, patience=0.01)
+    typedbus_running.enter(site.override(Hall.database).by(impatient))
+    shop = opened(site, tmp_path, typedbus_running)
+    with contextlib.closing(sqlite3.connect(tmp_path / "books", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+
+        status, headers, body = shop.ask("POST", "/orders", order(1), JSON)
+
+        assert (status, headers["Retry-After"], json.loads(body)["title"]) == (503, "1", "busy")
+        assert shop.ask("GET", "/")[0] == 200
+        other.execute("ROLLBACK")
+    assert shop.order(order(1))[0] == 201
+
+
+def test_the_shop_says_that_it_is_alive_and_ready(shop: Shop) -> None:
+    """By what `Health` says, with the state of the books in it."""
+    shop.order(order(1))
+
+    alive, ready = shop.ask("GET", "/livez"), shop.ask("GET", "/readyz")
+
+    assert (alive[0], ready[0]) == (200, 200)
+    (check,) = json.loads(ready[2])["checks"]
+    assert (check["ok"], check["detail"]) == (True, "orders in the books: 1")
+
+
+class Page(HTMLParser):
+    """A page that was parsed: its cells by the id of what they stand in, and all that leads elsewhere."""
+
+    VOID = ("meta", "br")
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.ids: list[str] = []
+        self.texts: dict[str, list[str]] = {}
+        self.meters: list[dict[str, str | None]] = []
+        self.elsewhere: list[tuple[str, str | None]] = []
+        self.feed(html)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Go into an element."""
+        self.elsewhere += [(name, value) for name, value in attrs if name in ("src", "href", "action")]
+        if tag == "meter":
+            self.meters.append(dict(attrs))
+        if tag not in self.VOID:
+            self.open.append(tag)
+            self.ids.append(dict(attrs).get("id") or "")
+
+    def handle_endtag(self, tag: str) -> None:
+        """Go out of it."""
+        assert self.open.pop() == tag
+        self.ids.pop()
+
+    def handle_data(self, data: str) -> None:
+        """Keep a text."""
+        within = next((found for found in reversed(self.ids) if found), "")
+        if data.strip():
+            self.texts.setdefault(within, []).append(data)
+
+
+@pytest.fixture
+def page(shop: Shop) -> Iterator[Page]:
+    """The page of a shop that took two orders and refused one."""
+    shop.order(order(41, ("TEA", 2), ("CUP", 1)))
+    shop.order(order(42, ("CUP", 1)))
+    shop.order(order(43, ("CUP", 9)))
+    status, headers, body = shop.ask("GET", "/")
+    assert (status, headers["Content-Type"]) == (200, "text/html; charset=utf-8")
+    yield Page(body.decode())
+
+
+def test_the_page_shows_what_was_sold(page: Page) -> None:
+    """Orders and money of the shop, and what this process had to do with them."""
+    texts = page.texts
+
+    assert (texts["orders"], texts["turnover"], texts["taken"], texts["refused"]) == (["2"], ["33.00"], ["2"], ["1"])
+    assert texts["last"][4:] == ["42", "2025-03-31", "1", "11.50", "41", "2025-03-31", "3", "21.50"]
+
+
+def test_the_page_shows_what_is_left(page: Page) -> None:
+    """With what runs low, and names that are text whatever stands in them."""
+    assert page.texts["stock"][5:] == [
+        *("<b>Cup</b>", "CUP", "11.50", "1", "low, ordered anew"),
+        *("Tea & more", "TEA", "5.00", "88"),
+    ]
+    assert page.meters == [{"max": "3", "low": "2", "value": "1"}, {"max": "90", "low": "5", "value": "88"}]
+
+
+def test_the_page_shows_the_bus(page: Page) -> None:
+    """Where it stands, who is well, who listens, and what was told."""
+    names = [text for listening in page.texts["listeners"] for text in listening.split("\n")]
+
+    assert page.texts["health"] == ["STARTED, ready"]
+    assert page.texts["checks"][1:] == ["well", "orders in the books: 2"]
+    assert [name.partition(".")[2] or name for name in names] == [
+        *("order_placed", "invoicing.invoice"),
+        *("order_taken", "stock.look", "invoicing.write", "daybook.take"),
+        *("order_refused", "daybook.refuse"),
+        *("stock_low", "purchasing.reorder"),
+    ]
+    told = [line[10:] for line in page.texts["lines"][0].split("\n")]
+    assert told[:2] == ["1 of CUP left; ordered anew", "the bus is STARTED"]
+
+
+def test_the_page_is_whole_and_says_nothing_of_customers(shop: Shop, page: Page) -> None:
+    """Every element is closed, nothing is loaded from elsewhere, and no name or address of anybody is on it."""
+    _, headers, body = shop.ask("GET", "/")
+
+    assert page.open == []
+    assert page.elsewhere == []
+    assert headers["Content-Security-Policy"] == "default-src 'none'; style-src 'unsafe-inline'"
+    assert "Zo" not in body.decode()
+    assert "zoe@" not in body.decode()
+
+
+def test_the_order_that_the_page_proposes_is_taken(shop: Shop, page: Page) -> None:
+    """As it stands there."""
+    (example,) = (text for texts in page.texts.values() for text in texts if text.startswith("POST /orders"))
+
+    status, receipt = shop.order(example[example.index("{") :].encode())
+
+    assert (status, receipt["order"]) == (201, 43)
+
+
+def test_a_shop_that_sells_nothing_has_a_page(tmp_path: Path, typedbus_running: RunningFixture) -> None:
+    """With nothing on it."""
+    site = Site()
+    settings = Settings(tmp_path / "books", (), bind="127.0.0.1:0")
+    typedbus_running.enter(site.override(Hall.settings).by(settings))
+
+    status, _, body = Shop(typedbus_running(site), tmp_path).ask("GET", "/")
+
+    assert (status, Page(body.decode()).texts["orders"]) == (200, ["0"])
+
+
+def test_a_head_request_is_told_what_it_would_get(shop: Shop) -> None:
+    """All but the page itself."""
+    status, headers, body = shop.ask("HEAD", "/")
+
+    assert (status, body) == (200, b"")
+    assert int(headers["Content-Length"]) > 1000
+
+
+def test_the_page_remembers_the_last_of_what_was_told(shop: Shop) -> None:
+    """A dozen lines, the newest first."""
+    for number in range(20):
+        shop.site.bus()[LOG].publish(f"line <{number}>", 20)
+
+    _, _, body = shop.ask("GET", "/")
+
+    lines = Page(body.decode()).texts["lines"][0].split("\n")
+    assert [line[10:] for line in lines] == [f"line <{number}>" for number in range(19, 7, -1)]
