@@ -65,7 +65,7 @@ def defaults(ctx: click.Context) -> dict[str, object]:
         if (problem := _misfit(param, value)) is not None:
             # A value in there may be a secret.
             shown = f" and is {value!r}" if not isinstance(value, (dict, list)) and key != "set" else ""
-            faults.append((key, f"{key} {problem}{shown}"))
+            faults.append((key, f"{key} {problem}{shown}".rstrip(",")))
             continue
         if getattr(param, "multiple", False) or key == TARGET:
             value = value if isinstance(value, list) else [value]  # noqa: PLW2901  # the same, as click has it
@@ -120,11 +120,11 @@ def _misfit(param: click.Parameter, value: object) -> str | None:
         return None if isinstance(value, bool) else "must be true or false"
     if isinstance(param, click.Argument) or (isinstance(param, click.Option) and param.multiple):
         texts = value if isinstance(value, list) else [value]
-        return None if texts and all(isinstance(text, str) for text in texts) else "must be a text, or a list of texts"
+        return None if texts and all(isinstance(text, str) for text in texts) else "must be a text, or a list of texts,"
     if isinstance(param.type, click.IntRange):
         return None if isinstance(value, int) and not isinstance(value, bool) else "must be a whole number"
     if param.type is click.FLOAT:
         return None if isinstance(value, (int, float)) and not isinstance(value, bool) else "must be a number"
-    if param.type.name == "account" and isinstance(value, int) and not isinstance(value, bool):
-        return None
-    return None if isinstance(value, str) else "must be a text"
+    if param.type.name == "account":
+        return None if isinstance(value, (str, int)) and not isinstance(value, bool) else "must be a name or an id"
+    return None if isinstance(value, str) else "must be a text in quotes"

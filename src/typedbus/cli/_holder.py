@@ -27,17 +27,11 @@ from typing import Final
 import attrs
 import click
 
-from typedbus.cli._site import restart_address
+from typedbus.cli._options import Wrong
+from typedbus.cli._site import MESSAGE, restart_address
 from typedbus.plugins.pidfile import NoFileLocks, NotPIDFile, read
 
 _CREDENTIALS: Final = struct.Struct("3i")
-_LENGTH: Final = 4096
-
-
-class NoHolder(click.ClickException):
-    """Told where nobody can say who holds a PID file; the exit status is 2."""
-
-    exit_code = 2
 
 
 class NotDone(click.ClickException):
@@ -55,8 +49,13 @@ class Holder:
 
     def __str__(self) -> str:
         with contextlib.suppress(OSError):
-            command = Path(f"/proc/{self.pid}/cmdline").read_bytes().rstrip(b"\0").replace(b"\0", b" ")
-            return f"process {self.pid} ({command.decode(errors='backslashreplace')})"
+            parts = Path(f"/proc/{self.pid}/cmdline").read_bytes().decode(errors="backslashreplace").split("\0")
+            for number, part in enumerate(parts):
+                # What it says may be a secret.
+                if part == "--set" or part.startswith("--set="):
+                    number += part == "--set"  # noqa: PLW2901  # then it is the next one
+                    parts[number] = f"{parts[number].removeprefix('--set=').partition('=')[0]}=..."
+            return f"process {self.pid} ({' '.join(parts).strip()})"
         return f"process {self.pid}"
 
     def send(self, number: signal.Signals) -> None:
@@ -105,7 +104,7 @@ def holder_of(path: Path) -> Generator[Holder | None]:
     Give the process that holds the PID file *path*, or None if none does.
 
     Raises:
-        NoHolder: It is no PID file, or cannot be read.
+        Wrong: It is no PID file, or cannot be read.
     """
     pid = _read(path)
     if pid is None:
@@ -128,9 +127,9 @@ def _read(path: Path) -> int | None:
     try:
         return read(path)
     except (NotPIDFile, NoFileLocks) as wrong:
-        raise NoHolder(str(wrong)) from None
+        raise Wrong(str(wrong)) from None
     except OSError as error:
-        raise NoHolder(f"cannot read {path}: {error.strerror}") from None
+        raise Wrong(f"cannot read {path}: {error.strerror}") from None
 
 
 if sys.platform == "linux":
@@ -159,7 +158,7 @@ if sys.platform == "linux":
             while ready := _readable(waiting, until - time.monotonic()):
                 if told.fileno() not in ready:
                     raise NotDone(f"process {holder.pid} has ended instead; the last that it said: {said}")
-                message, ancillary, _, _ = told.recvmsg(_LENGTH, socket.CMSG_SPACE(_CREDENTIALS.size))
+                message, ancillary, _, _ = told.recvmsg(MESSAGE, socket.CMSG_SPACE(_CREDENTIALS.size))
                 # Anybody may send something here.
                 if [_CREDENTIALS.unpack(data)[0] for _, _, data in ancillary] != [holder.pid]:
                     continue
@@ -168,7 +167,7 @@ if sys.platform == "linux":
                 if "READY=1" in lines:
                     return f"process {holder.pid} has started again"
         late = f"process {holder.pid} has not said within {seconds:g} s that it has started again"
-        raise NotDone(f"{late}; the last that it said: {said}")
+        raise NotDone(f"{late}; the last that it said: {said}; its log may have more")
 
     def _refuse_unless_daemon(holder: Holder) -> None:
         is_orphan = False

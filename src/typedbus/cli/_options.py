@@ -10,10 +10,17 @@ import click
 
 OK: Final = 0
 FAULTS: Final = 1
-WRONG: Final = 2
 STDOUT: Final = Path("-")
+#: What the defaults say to every command.
+_COMMON: Final = ("targets", "pidfile")
 F = TypeVar("F", bound=Callable[..., object])
 FILE: Final = click.Path(dir_okay=False, writable=True, allow_dash=True, path_type=Path)
+
+
+class Wrong(click.ClickException):
+    """Told where what was said to the command cannot be carried out, and nothing was; the exit status is 2."""
+
+    exit_code = 2
 
 
 class Option(click.Option):
@@ -37,7 +44,9 @@ class Command(click.Command):
         if not ctx.resilient_parsing and not {*ctx.help_option_names} & {*args}:
             from typedbus.cli._defaults import defaults
 
-            ctx.default_map = defaults(ctx)
+            said = defaults(ctx)
+            # An option of the same name may mean something else in another command.
+            ctx.default_map = said if self.name == "run" else {name: said[name] for name in _COMMON if name in said}
         return super().parse_args(ctx, args)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -17,11 +17,12 @@ from typedbus._registry import LIFECYCLE, MOVED, ROLLED_BACK
 from typedbus._states import State
 from typedbus._turns import Limits
 from typedbus.cli._options import (
+    FAULTS,
     FILE,
     STDOUT,
-    WRONG,
     Command,
     Option,
+    Wrong,
     account,
     assignment,
     pidfile,
@@ -178,15 +179,18 @@ def run(
     from typedbus._running import attached
     from typedbus._target import load
 
-    containers = [load(target) for target in targets]
-    if not _configure(containers, config, dict(assignments)):
-        return WRONG
-    first, *others = containers
     try:
+        containers = [load(target) for target in targets]
+        _configure(containers, config, dict(assignments))
+        first, *others = containers
         bus = attached(containers, workers, None)
-    except InvalidContainer:
-        return process.run(first, *others)  # which tells the faults
-    beside = _site.beside(containers, options)
+        beside = _site.beside(containers, options)
+    except (click.ClickException, InvalidContainer) as wrong:
+        _site.say_to_restart(str(wrong))
+        if isinstance(wrong, InvalidContainer):
+            print(f"error: {wrong}", file=sys.stderr)
+            return FAULTS
+        raise
     _site.attach_first(beside, containers, bus)
     _site.tell_of_restart(bus)
     if limits:
@@ -213,8 +217,13 @@ def _limits(given: dict[str, float | None]) -> dict[str, float]:
     return limits
 
 
-def _configure(containers: Sequence[Container], files: Sequence[Path], options: dict[str, str]) -> bool:
-    """Load the settings of *containers*, and return whether they could be; what is wrong with them is told."""
+def _configure(containers: Sequence[Container], files: Sequence[Path], options: dict[str, str]) -> None:
+    """
+    Load the settings of *containers*.
+
+    Raises:
+        ClickException: With everything that is wrong with them; or nobody reads any.
+    """
     # Who declares settings has imported what loads them; who has none need not have it.
     if "typedbus.settings" in sys.modules:
         from typedbus.settings._configured import _configured_in
@@ -229,16 +238,14 @@ def _configure(containers: Sequence[Container], files: Sequence[Path], options: 
                 f"{'--config' if files else '--set'}: {names} has no settings that it could be for; "
                 'declare some, as in settings = configured(ShopSettings, section="shop"), or leave it out'
             )
-        return True
+        return
     from typedbus.settings import InvalidSettings, Sources, load
 
     sources = Sources.of_environment()
     try:
         load(*containers, sources=Sources(files=tuple(files) or sources.files, options=options))
     except InvalidSettings as invalid:
-        click.echo(f"Error: {invalid}", err=True)
-        return False
-    return True
+        raise Wrong(str(invalid)) from None
 
 
 def _report(bus: Bus, file: Path, shape: str) -> None:

@@ -36,6 +36,8 @@ from typedbus.plugins.privileges import Privileges
 from typedbus.plugins.signals import Signals
 from typedbus.plugins.systemd import Systemd
 
+#: As many bytes as are said, and heard, of a restarted process at once.
+MESSAGE: Final = 4096
 #: After those who are told.
 _LAST: Final = 100
 
@@ -148,10 +150,9 @@ def restart_address(pid: int) -> str:
 
 def tell_of_restart(bus: Bus) -> None:
     """Tell whoever restarted this process, and listens, how its start goes, in the words for systemd."""
-    address = restart_address(os.getpid())
-    if not (is_daemon() and _is_bound(address)):
+    if not say_to_restart("about to start"):
         return
-    telling = Systemd(bus, environ={"NOTIFY_SOCKET": f"@{address}"})
+    telling = Systemd(bus, environ={"NOTIFY_SOCKET": f"@{restart_address(os.getpid())}"})
 
     @bus[MOVED].subscribe(priority=_LAST)
     def leave(event: Moved, /) -> None:
@@ -161,9 +162,11 @@ def tell_of_restart(bus: Bus) -> None:
                 subscription.cancel()
 
 
-def _is_bound(address: str) -> bool:
-    if sys.platform == "linux":
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as asking, contextlib.suppress(OSError):
-            asking.connect(f"\0{address}")
+def say_to_restart(status: str) -> bool:
+    """Say *status* to whoever restarted this process, and return whether anybody listens."""
+    if sys.platform == "linux" and is_daemon():
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as saying, contextlib.suppress(OSError):
+            line = " ".join(f"STATUS={status}".split())
+            saying.sendto(line.encode(errors="backslashreplace")[:MESSAGE], f"\0{restart_address(os.getpid())}")
             return True
     return False

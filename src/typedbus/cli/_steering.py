@@ -10,7 +10,7 @@ from typing import Final
 
 import click
 
-from typedbus.cli._options import FAULTS, OK, Command, Option, pidfile
+from typedbus.cli._options import FAULTS, OK, Command, Option, Wrong, pidfile
 
 #: What scripts of init are to say of a service, in the Linux Standard Base.
 DEAD: Final = 1
@@ -40,8 +40,8 @@ def stop(*, pidfile: Path, timeout: float, kill: bool) -> int:
 
     It is the one that holds the PID file, and is sent SIGTERM. With --kill, and
     if it is not gone in time, a second one: that ends a program of typedbus at
-    once, and tells where every thread was. If no process holds the file there
-    is nothing to do, which is a success.
+    once, and tells where every thread was. So does another stop meanwhile. If
+    no process holds the file there is nothing to do, which is a success.
 
     \b
     Example:
@@ -57,7 +57,7 @@ def stop(*, pidfile: Path, timeout: float, kill: bool) -> int:
 
     with holder_of(pidfile) as holder:
         if holder is None:
-            click.echo(f"nothing to stop: no process holds {pidfile}", err=True)
+            click.echo(f"nothing to stop: {_nobody(pidfile)}", err=True)
             return OK
         holder.send(signal.SIGTERM)
         if not holder.ends_within(timeout):
@@ -100,7 +100,7 @@ def restart(*, pidfile: Path, timeout: float) -> int:
 
     with holder_of(pidfile) as holder:
         if holder is None:
-            raise click.ClickException(f"nothing to restart: no process holds {pidfile}")
+            raise click.ClickException(f"nothing to restart: {_nobody(pidfile)}")
         click.echo(restarted(holder, timeout), err=True)
     return OK
 
@@ -131,7 +131,7 @@ def reload(*, pidfile: Path) -> int:
         raise click.UsageError("this system has no SIGUSR1")
     with holder_of(pidfile) as holder:
         if holder is None:
-            raise click.ClickException(f"nothing to reload: no process holds {pidfile}")
+            raise click.ClickException(f"nothing to reload: {_nobody(pidfile)}")
         holder.refuse_unless_caught(signal.SIGUSR1)
         holder.send(signal.SIGUSR1)
         click.echo(f"process {holder.pid} was asked to take up what is new", err=True)
@@ -158,7 +158,7 @@ def status(*, pidfile: Path) -> int:
       3  it does not run
       4  nobody knows: FILE is no PID file, or cannot be read
     """  # noqa: D301  # click leaves the lines of such a paragraph as they are
-    from typedbus.cli._holder import NoHolder, holder_of
+    from typedbus.cli._holder import holder_of
 
     try:
         with holder_of(pidfile) as holder:
@@ -167,11 +167,16 @@ def status(*, pidfile: Path) -> int:
                 click.echo(f"running: {holder}, since {since:%Y-%m-%d %H:%M:%S %z}")
                 return OK
             left = pidfile.read_text().strip() if pidfile.exists() else ""
-    except (NoHolder, OSError) as wrong:
+    except (Wrong, OSError) as wrong:
         click.echo(f"unknown: {wrong}")
         return UNKNOWN
     if left:
         click.echo(f"not running: process {left} has left {pidfile} behind")
         return DEAD
-    click.echo(f"not running: no process holds {pidfile}")
+    click.echo(f"not running: {_nobody(pidfile)}")
     return NOT_RUNNING
+
+
+def _nobody(pidfile: Path) -> str:
+    """Say that no process holds *pidfile*, and whether it is a path that leads nowhere."""
+    return f"no process holds {pidfile}{'' if pidfile.exists() else ', which is not there'}"

@@ -1,0 +1,218 @@
+"""What a folder says of the commands that are given in it: typedbus.toml, and pyproject.toml."""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from typedbus.cli import commands
+
+Invoke = Callable[..., Result]
+
+SHOP = """\
+from typedbus import Bus, Component, Container
+
+
+class Shop(Container):
+    bus = Component(Bus)
+
+
+class Audit(Container):
+    bus = Component(Bus)
+"""
+
+
+@pytest.fixture
+def invoke(tmp_path: Path) -> Invoke:
+    """Carry out a command in a folder, with what its typedbus.toml says; none of these comes to import anything."""
+
+    def carry_out(said: str, *arguments: str, file: str = "typedbus.toml") -> Result:
+        (tmp_path / file).write_text(said, encoding="utf-8")
+        with contextlib.chdir(tmp_path):
+            return CliRunner().invoke(commands, arguments)
+
+    return carry_out
+
+
+def typedbus(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run the command in *folder*."""
+    command = [sys.executable, "-m", "typedbus", *arguments]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60, check=False)
+
+
+@pytest.mark.parametrize("command", ["run", "check", "graph", "stop"])
+def test_everything_wrong_is_told_at_once_by_line(invoke: Invoke, command: str) -> None:
+    """Each fault has file, line and key, in the order of the file, whichever command it is; the status is 2."""
+    done = invoke(
+        """\
+# in every morning
+
+targt = "shop:Shop"
+config = 5
+workers = 0
+start-limit = "long"
+log-level = "loud"
+umask = "099"
+daemon = "yes"
+user = true
+set = [
+    "shop.password",
+]
+target = []
+pidfile = 3
+
+[elsewhere]
+pidfile = "shop.pid"
+""",
+        command,
+    )
+
+    *faults, last = done.stderr.splitlines()[1:]
+    assert done.stderr.splitlines()[0] == "Error: the defaults are wrong; nothing was done"
+    assert faults == [
+        "- typedbus.toml:3: targt is no option of `typedbus run`; did you mean target?",
+        "- typedbus.toml:4: config must be a text, or a list of texts, and is 5",
+        "- typedbus.toml:5: workers: 0 is not in the range x>=1.",
+        "- typedbus.toml:6: start-limit must be a number and is 'long'",
+        "- typedbus.toml:7: log-level: 'loud' is not one of 'debug', 'info', 'warning', 'error'.",
+        "- typedbus.toml:8: umask: '099' is no umask: give three octal digits, as in 027",
+        "- typedbus.toml:9: daemon must be true or false and is 'yes'",
+        "- typedbus.toml:10: user must be a name or an id and is True",
+        "- typedbus.toml:11: set: a setting is written as section.key=value",
+        "- typedbus.toml:14: target must be a text, or a list of texts",
+        "- typedbus.toml:15: pidfile must be a text in quotes and is 3",
+    ]
+    assert last.startswith(
+        "- typedbus.toml:17: elsewhere is no option of `typedbus run`; there are autoreload, config, "
+    )
+    assert (done.exit_code, done.stdout) == (2, "")
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "problem"),
+    [
+        ("workers", "true", "must be a whole number and is True"),
+        ("workers", "2.5", "must be a whole number and is 2.5"),
+        ("stop-limit", "false", "must be a number and is False"),
+        ("target", "['shop:Shop', 1]", "must be a text, or a list of texts"),
+        ("set", "7", "must be a text, or a list of texts"),
+        ("report", "{ x = 1 }", "must be a text in quotes"),
+        ("group", "1.5", "must be a name or an id and is 1.5"),
+        ("umask", "0o027", "must be a text in quotes and is 23"),
+    ],
+)
+def test_a_value_of_another_kind_is_told(invoke: Invoke, key: str, value: str, problem: str) -> None:
+    """A truth is no number, a number no text; what may be a secret, and what is long, is not repeated."""
+    done = invoke(f"{key} = {value}", "run")
+
+    assert done.stderr.splitlines()[1:] == [f"- typedbus.toml:1: {key} {problem}"]
+
+
+@pytest.mark.parametrize(
+    ("file", "said", "problem"),
+    [
+        ("typedbus.toml", "= 3", "typedbus.toml: is not TOML: Invalid statement (at line 1, column 1)"),
+        ("pyproject.toml", "= 3", "pyproject.toml: is not TOML: Invalid statement (at line 1, column 1)"),
+        ("pyproject.toml", "tool = 3", "pyproject.toml: tool.typedbus must be a table"),
+        ("pyproject.toml", "[tool]\ntypedbus = 3", "pyproject.toml: tool.typedbus must be a table"),
+        (
+            "pyproject.toml",
+            '[project]\nname = "shop"\n[tool.typedbus]\nworkers = "2"',
+            "pyproject.toml:4: workers must be a whole number and is '2'",
+        ),
+        (
+            "pyproject.toml",
+            'tool = { typedbus = { workers = "2" } }',
+            "pyproject.toml:1: workers must be a whole number and is '2'",
+        ),
+    ],
+)
+def test_a_file_that_says_nothing_sensible_is_told(invoke: Invoke, file: str, said: str, problem: str) -> None:
+    """Also pyproject.toml, whose lines are counted as an editor does."""
+    done = invoke(said, "run", file=file)
+
+    assert done.stderr.splitlines()[1:] == [f"- {problem}"]
+    assert done.exit_code == 2
+
+
+def test_what_cannot_be_read_is_told(tmp_path: Path) -> None:
+    """A folder of that name, for instance."""
+    (tmp_path / "typedbus.toml").mkdir()
+
+    with contextlib.chdir(tmp_path):
+        done = CliRunner().invoke(commands, ["run"])
+
+    assert done.stderr.splitlines()[1:] == ["- typedbus.toml: cannot be read: Is a directory"]
+    assert done.exit_code == 2
+
+
+def test_pyproject_is_not_asked_where_there_is_a_file_of_its_own(invoke: Invoke, tmp_path: Path) -> None:
+    """One file says it, so that nobody has to look for a second."""
+    (tmp_path / "pyproject.toml").write_text("[tool.typedbus]\nworkers = 'x'", encoding="utf-8")
+
+    done = invoke("daemon = true\nautoreload = true\ntarget = 'shop:Shop'", "run")
+
+    assert "--autoreload is for work in a terminal" in done.stderr
+
+
+@pytest.mark.parametrize("command", sorted(commands.commands))
+def test_help_needs_no_sensible_defaults(invoke: Invoke, command: str) -> None:
+    """Whoever looks for the right key gets the help that has it."""
+    done = invoke("nonsense", command, "--help")
+
+    assert (done.exit_code, "Exit status:" in done.stdout) == (0, True)
+
+
+@pytest.mark.parametrize(
+    ("command", "missing"),
+    [
+        ("run", "say which container: MODULE:NAME here, or target in typedbus.toml"),
+        ("check", "say which container: MODULE:NAME here, or target in typedbus.toml"),
+        ("graph", "say which container: MODULE:NAME here, or target in typedbus.toml"),
+        ("stop", "Missing option '--pidfile'"),
+    ],
+)
+def test_what_nobody_says_is_asked_for(invoke: Invoke, command: str, missing: str) -> None:
+    """A table without the key is as good as none, and so is the pyproject.toml of a program that has no such table."""
+    (done, other) = invoke("workers = 2", command), invoke("[project]\nname = 'shop'", command, file="pyproject.toml")
+
+    assert missing in done.stderr
+    assert missing in other.stderr
+    assert (done.exit_code, other.exit_code) == (2, 2)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("target", ['"shop:Shop"', '["shop:Shop", "shop:Audit"]'])
+def test_with_a_target_commands_need_no_argument(tmp_path: Path, target: str) -> None:
+    """It may be one or several; a picture is of the first, and no option of `run` means anything to it."""
+    (tmp_path / "shop.py").write_text(SHOP, encoding="utf-8")
+    said = f"target = {target}\nexit-after-start = true\noutput = 'elsewhere'\ndaemon = false\nworkers = 2\nuser = 0\n"
+    (tmp_path / "typedbus.toml").write_bytes(b"\xef\xbb\xbf" + said.replace("\n", "\r\n").encode())
+
+    checked, drawn = typedbus(tmp_path, "check"), typedbus(tmp_path, "graph", "--format", "json")
+
+    names = "Shop, Audit is valid: 2 components" if "Audit" in target else "Shop is valid: 1 component"
+    assert (checked.returncode, checked.stdout) == (0, f"{names}\n")
+    assert drawn.returncode == 0
+    assert '"container": "Shop"' in drawn.stdout
+
+
+@pytest.mark.slow
+def test_the_command_line_goes_before_the_defaults(tmp_path: Path) -> None:
+    """Option by option: what it does not say stays as the folder has it."""
+    (tmp_path / "shop.py").write_text(SHOP, encoding="utf-8")
+    (tmp_path / "typedbus.toml").write_text(
+        "target = 'nobody:Nobody'\nexit-after-start = true\nreport = 'there.json'\n", encoding="utf-8"
+    )
+
+    done = typedbus(tmp_path, "run", "shop:Audit", "--report", "here.json")
+
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "here.json").exists()
+    assert not (tmp_path / "there.json").exists()

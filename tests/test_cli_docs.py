@@ -1,0 +1,68 @@
+"""The page on deployment: its commands are given, in order, in a folder with its files, and say what the page says."""
+
+from __future__ import annotations
+
+import contextlib
+import doctest
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+if sys.platform != "linux":
+    pytest.skip("the page is about what Linux has", allow_module_level=True)
+
+PAGE = Path(__file__).parent.parent / "docs" / "how-to" / "deploy-a-site.md"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Path]:
+    """Give a folder with the files of the page, and end what is still running there."""
+    for text in re.findall(r"^```(?:python|toml)\n(.*?)^```$", PAGE.read_text("utf-8"), re.MULTILINE | re.DOTALL):
+        name, _, _ = text.removeprefix("# ").partition("\n")
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    yield tmp_path
+    with contextlib.suppress(OSError, ValueError):
+        pid = int((tmp_path / "shop.pid").read_text())
+        if Path(f"/proc/{pid}/cwd").readlink() == tmp_path.resolve():
+            os.kill(pid, signal.SIGKILL)
+
+
+def comparable(said: str) -> str:
+    """Take out of *said* what differs from run to run."""
+    return re.sub(r"\(\d+\.\d ms\)", "(TIME)", said)
+
+
+@pytest.mark.slow
+def test_the_commands_of_the_page_say_what_it_shows(folder: Path) -> None:
+    """Where there is output on the page, it is compared; a status is shown unless it is 0."""
+    blocks = re.findall(r"^```console\n(.*?)^```$", PAGE.read_text("utf-8"), re.MULTILINE | re.DOTALL)
+    bin_first = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+
+    given = 0
+    for block in blocks:
+        for command, shown in re.findall(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", block, re.MULTILINE):
+            if command.startswith("pip "):
+                continue
+            done = subprocess.run(
+                ["sh", "-c", command],
+                cwd=folder,
+                env={**os.environ, "PATH": bin_first},
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                timeout=60,
+                check=False,
+            )
+            given += 1
+            said = done.stdout + (f"[exit status {done.returncode}]\n" if done.returncode else "")
+            assert doctest.OutputChecker().check_output(comparable(shown), comparable(said), doctest.ELLIPSIS), (
+                f"{command}\n{said}"
+            )
+    assert given == 16

@@ -1,0 +1,288 @@
+"""What the options of `typedbus run` declare beside a site, and what goes with what."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from typedbus import MOVED, Bus, Component, Container
+from typedbus._running import attached
+from typedbus._validation import class_of
+from typedbus.cli import commands
+
+if sys.platform in ("win32", "darwin"):
+    pytest.skip("no process becomes a daemon on this system", allow_module_level=True)
+
+import click
+
+from typedbus.cli._site import Options, attach_first, beside, check, tell_of_restart
+from typedbus.plugins.autoreload import Autoreload
+from typedbus.plugins.daemon import Daemon
+from typedbus.plugins.logs import Logging
+from typedbus.plugins.pidfile import PIDFile
+from typedbus.plugins.privileges import Privileges
+from typedbus.plugins.signals import Signals
+from typedbus.plugins.systemd import Systemd
+
+EVERYTHING = Options(
+    pidfile=Path("site.pid"),
+    is_daemon=True,
+    output=Path("site.out"),
+    user=0,
+    group=0,
+    umask=0o027,
+    is_autoreload=True,
+    log_file=Path("site.log"),
+    log_level=30,
+)
+
+
+class Part:
+    """Tells when it is built."""
+
+    built: list[str] = []
+
+    def __init__(self, name: str) -> None:
+        self.built.append(name)
+
+
+class Shop(Container):
+    """A site."""
+
+    bus = Component(Bus)
+    part = Component(Part, "shop")
+
+
+class Audit(Container):
+    """Another part of it."""
+
+    bus = Component(Bus)
+    part = Component(Part, "audit")
+
+
+def classes(container: Container) -> list[type | None]:
+    """Return what *container* declares, but for its bus."""
+    return [cls for component in container._live()[0] if (cls := class_of(component)) is not Bus]
+
+
+def test_no_option_declares_signals_alone() -> None:
+    """A site is told to be graceful and to restart without asking for it."""
+    container = beside([Shop()], Options())
+
+    assert classes(container) == [Signals]
+    container.validate()
+
+
+def test_options_declare_components_with_their_arguments() -> None:
+    """Each is the component that a program would declare, and all of them fit."""
+    container = beside([Shop()], EVERYTHING)
+
+    assert classes(container) == [Signals, Daemon, Logging, PIDFile, Privileges, Autoreload]
+    container.validate()
+    declared = EVERYTHING.declared()
+    assert declared[Daemon] == ("--daemon", {"stdout": Path("site.out"), "stderr": Path("site.out")})
+    log = {"logger": "", "file": Path("site.log"), "console": False, "level": 30}
+    assert declared[Logging] == ("--log-file", log)
+    assert declared[PIDFile] == ("--pidfile", {"path": Path("site.pid")})
+    assert declared[Privileges] == ("--user", {"user": 0, "group": 0, "umask": 0o027})
+
+
+def test_a_level_without_a_file_logs_to_stderr() -> None:
+    """And a file without a level has that of the component."""
+    level, file = Options(log_level=10).declared()[Logging], Options(log_file=Path("log")).declared()[Logging]
+
+    assert level == ("--log-level", {"logger": "", "file": None, "console": True, "level": 10})
+    assert file == ("--log-file", {"logger": "", "file": Path("log"), "console": False})
+
+
+@pytest.mark.parametrize(
+    ("option", "options"),
+    [
+        ("--user", Options(user="nobody", umask=0o77)),
+        ("--group", Options(group="nogroup")),
+        ("--umask", Options(umask=0)),
+        ("--log-level", Options(log_level=10)),
+        ("--daemon", Options(is_daemon=True)),
+        ("--autoreload", Options(is_autoreload=True)),
+        ("--pidfile", Options(pidfile=Path("other.pid"))),
+    ],
+)
+def test_what_the_site_declares_itself_cannot_be_an_option(option: str, options: Options) -> None:
+    """The error names the option, the component and its place: two would hold one file, or fork twice."""
+    cls = next(iter(options.declared()))
+    own: Component[object] = Component(cls, Bus())
+    site = type("Site", (Container,), {"own": own})
+
+    with pytest.raises(click.UsageError) as refused:
+        beside([Shop(), site()], options)
+
+    assert refused.value.message == (
+        f"{option}: Site.own ({own.place}) is a {cls.__name__} already; "
+        "leave the option out, or take the component away"
+    )
+
+
+def test_signals_and_word_to_systemd_are_left_to_a_site_that_has_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without an option there is nobody to contradict; without a service manager there is none to tell."""
+    monkeypatch.setenv("NOTIFY_SOCKET", "@nobody")
+
+    class Mine(Signals):
+        """Signals of a site's own."""
+
+    class Site(Shop):
+        """A site that has both."""
+
+        signals = Component(Mine, Shop.bus.provided)
+        systemd = Component(Systemd, Shop.bus.provided)
+
+    assert classes(beside([Site()], Options())) == []
+    assert classes(beside([Shop()], Options())) == [Signals, Systemd]
+
+
+def test_what_options_declare_is_built_first() -> None:
+    """A log file has the building of all others, and what fails there; the others keep their order."""
+    shop, audit = Shop(), Audit()
+    bus = attached([shop, audit], None, None)
+
+    class Line(Container):
+        """Stands for the options."""
+
+        bus = Component(Bus)
+        part = Component(Part, "options")
+
+    line = Line()
+    Part.built.clear()
+    attach_first(line, [shop, audit], bus)
+    assert attached([shop, audit, line], None, None) is bus
+    bus.start()
+    bus.exit()
+
+    assert Part.built == ["options", "shop", "audit"]
+
+
+def test_nobody_is_told_of_a_restart_that_nobody_asked_for() -> None:
+    """A process that is no daemon does not even look."""
+    bus = Bus()
+
+    tell_of_restart(bus)
+
+    assert not bus[MOVED].subscriptions
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        (
+            Options(is_daemon=True, is_autoreload=True),
+            "--autoreload is for work in a terminal, and a daemon has none; `typedbus restart` restarts a daemon",
+        ),
+        (
+            Options(output=Path("out")),
+            "--output is where a daemon writes; without --daemon redirect stdout and stderr",
+        ),
+        (Options(user="nobody-at-all"), "user 'nobody-at-all' is not known to this system; create it, or correct it"),
+        (Options(group="nobody-at-all"), "group 'nobody-at-all' is not known to this system; create it, or correct it"),
+    ],
+)
+def test_what_does_not_go_together_is_refused(options: Options, problem: str) -> None:
+    """Before a module is imported, as far as it can be known by then."""
+    with pytest.raises(click.UsageError) as refused:
+        check(options)
+
+    assert refused.value.message == problem
+
+
+def test_what_goes_together_is_let_through() -> None:
+    """To look opens no file, and starts nothing."""
+    there = set(Path.cwd().iterdir())
+
+    check(Options(is_daemon=True, output=Path("site.out"), pidfile=Path("site.pid"), user=0, log_file=Path("site.log")))
+    check(Options(is_autoreload=True))
+
+    assert set(Path.cwd().iterdir()) == there
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (["run", "a:B", "--daemon", "--autoreload"], "--autoreload is for work in a terminal"),
+        (["run", "a:B", "--output", "out"], "--output is where a daemon writes"),
+        (["run", "a:B", "--user", "nobody-at-all"], "user 'nobody-at-all' is not known to this system"),
+        (["run", "a:B", "--daemon", "--report", "-"], "a daemon has no stdout for --report -; give it a file"),
+        (["run", "a:B", "--umask", "8"], "'8' is no umask: give three octal digits, as in 027"),
+        (["run", "a:B", "--umask", "1777"], "'1777' is no umask"),
+        (["run", "a:B", "--set", "port"], "'--set': a setting is written as section.key=value"),
+        (["run", "a:B", "--set", ".port=3"], "'--set': a setting is written as section.key=value"),
+        (["run", "a:B", "--log-level", "loud"], "'loud' is not one of"),
+        (["stop", "--pidfile", "a.pid", "--timeout", "0"], "0.0 is not in the range x>0"),
+        (["stop"], "Missing option '--pidfile'"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_an_option_that_is_wrong_is_an_error_of_usage(tmp_path: Path, arguments: list[str], problem: str) -> None:
+    """The status is 2, and no module is imported."""
+    with contextlib.chdir(tmp_path):
+        done = CliRunner().invoke(commands, arguments)
+
+    assert problem in done.stderr
+    assert (done.exit_code, done.stdout) == (2, "")
+
+
+@pytest.mark.parametrize(
+    ("said", "told", "status"),
+    [
+        (None, "not running: no process holds {file}, which is not there\n", 3),
+        ("", "not running: no process holds {file}\n", 3),
+        ("1\n", "not running: process 1 has left {file} behind\n", 1),
+        ("[shop]", "unknown: {file} is no PID file: it begins with b'[shop]'; correct the path, or remove what is there\n", 4),
+    ],
+)  # fmt: skip
+def test_a_status_is_that_of_an_init_script(tmp_path: Path, said: str | None, told: str, status: int) -> None:
+    """A file proves nothing: nobody holds the one that says 1, though that process runs."""
+    file = tmp_path / "site.pid"
+    if said is not None:
+        file.write_text(said, encoding="utf-8")
+
+    done = CliRunner().invoke(commands, ["status", "--pidfile", str(file)], standalone_mode=False)
+
+    assert (done.return_value, done.stdout) == (status, told.format(file=file))
+
+
+@pytest.mark.parametrize(
+    ("command", "told", "status"),
+    [
+        ("stop", "nothing to stop: no process holds {file}", 0),
+        ("restart", "Error: nothing to restart: no process holds {file}", 1),
+        ("reload", "Error: nothing to reload: no process holds {file}", 1),
+    ],
+)
+@pytest.mark.parametrize("is_there", [True, False])
+def test_without_a_process_there_is_nothing_to_do(
+    tmp_path: Path, command: str, told: str, status: int, is_there: bool
+) -> None:
+    """Which is what a stop is to bring about, and no other command; what was left behind stays."""
+    file = tmp_path / "site.pid"
+    if is_there:
+        file.write_text("1\n", encoding="utf-8")
+
+    done = CliRunner().invoke(commands, [command, "--pidfile", str(file)])
+
+    suffix = "" if is_there else ", which is not there"
+    assert (done.exit_code, done.stderr) == (status, f"{told.format(file=file)}{suffix}\n")
+    assert file.exists() == is_there
+
+
+@pytest.mark.parametrize("command", ["stop", "restart", "reload"])
+def test_what_is_no_pid_file_is_an_error_of_usage(tmp_path: Path, command: str) -> None:
+    """Nobody gets a signal by it."""
+    (tmp_path / "site.pid").write_text(f"0{os.getpid()} and more", encoding="utf-8")
+
+    done = CliRunner().invoke(commands, [command, "--pidfile", str(tmp_path / "site.pid")])
+
+    assert f"{tmp_path / 'site.pid'} is no PID file: it begins with" in done.stderr
+    assert done.exit_code == 2
