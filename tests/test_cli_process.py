@@ -235,8 +235,18 @@ def test_a_restart_waits_until_the_daemon_has_started_again(site: Site) -> None:
     [
         ("taken", "", "failed Shop.server in start: OSError('the port is taken')"),
         ("site.toml", "[shop]\nprt = 1", "the settings are wrong: 1 fault"),
-        ("shop.py", "nonsense", "cannot load shop:Shop: its code raised NameError"),
-        ("shop.py", SITE.replace("Server, bus.provided,", "Server,"), "Shop cannot be wired: 2 fault"),
+        pytest.param(
+            "shop.py",
+            "nonsense",
+            "cannot load shop:Shop: its code raised NameError",
+            marks=pytest.mark.exhaustive,
+        ),
+        pytest.param(
+            "shop.py",
+            SITE.replace("Server, bus.provided,", "Server,"),
+            "Shop cannot be wired: 2 fault",
+            marks=pytest.mark.exhaustive,
+        ),
     ],
     ids=["start", "settings", "module", "wiring"],
 )
