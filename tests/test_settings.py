@@ -446,7 +446,9 @@ class TestTypes:
         assert read(one_field(int, converter=attrs.Converter(level)), "[it]\nx = 'high'").x == 2
         assert read(one_field(int, converter=int), "[it]\nx = 5").x == 5
         assert read(one_field(int, converter=lambda said: said * 2), "[it]\nx = 5").x == 10
-        assert faults(one_field(int, converter=level), "[it]\nx = 3") == ["site.toml:2: it.x must be text and is 3"]
+        for converter in (level, attrs.Converter(level)):
+            problem = "site.toml:2: it.x must be text and is 3"
+            assert faults(one_field(int, converter=converter), "[it]\nx = 3") == [problem]
         assert faults(one_field(int, converter=level), "[it]\nx = 'mid'") == [
             "site.toml:2: it.x is refused: mid and is 'mid'"
         ]
@@ -683,6 +685,32 @@ class TestValidators:
             "site.toml:2: it.low is refused: invalid literal for int() with base 10: 'x'"
         ]
 
+    def test_a_validator_sees_what_attrs_would_show_it(self) -> None:
+        """What was converted, and the defaults that are made."""
+        seen: list[object] = []
+
+        def double(said: int) -> int:
+            return said * 2
+
+        def look(instance: Any, attribute: object, value: object) -> None:
+            seen.append((instance.a, instance.b, instance.c, value))
+
+        cls: type[Any] = attrs.make_class(
+            "Settings",
+            {
+                "a": attrs.field(factory=list),
+                "b": attrs.field(default=attrs.Factory(lambda self: [*self.a, 1], takes_self=True)),
+                "c": attrs.field(init=False, default=3),
+                "d": attrs.field(converter=double, validator=look),
+                "e": attrs.field(converter=attrs.Converter(double), validator=attrs.validators.ge(4)),
+            },
+            kw_only=True,
+        )
+
+        assert read(cls, "[it]\nd = 2\ne = 2").e == 4
+        assert seen == [([], [1], 3, 4)] * 2
+        assert faults(cls, "[it]\nd = 1\ne = 1") == ["site.toml:3: it.e must be >= 4: 2 and is 1"]
+
     def test_what_the_class_itself_refuses_is_a_fault_of_its_table(self) -> None:
         """Whatever it raises."""
 
@@ -748,6 +776,17 @@ class TestSecrets:
             "site.toml:7: it.f must be a table; its value is not shown",
             "option it.f.pasword: it.f.pasword is no setting; did you mean it.f.password?",
         ]
+
+    def test_a_secret_that_a_converter_takes_is_one(self) -> None:
+        """Whatever the field has in the end."""
+
+        def shout(said: SecretStr) -> str:
+            return said.upper()
+
+        assert read(one_field(str, converter=shout), "[it]\nx = 'a'").x == "A"
+        problem = "site.toml:2: it.x must be text; its value is not shown"
+        assert faults(one_field(str, converter=shout), "[it]\nx = 12345") == [problem]
+        assert faults(one_field(Annotated[SecretStr, "of the database"]), "[it]\nx = 12345") == [problem]
 
     def test_what_others_say_of_a_secret_is_told_without_it(self) -> None:
         """A class, or a validator of another setting, may look at it; what is too short to be one stays readable."""

@@ -149,7 +149,6 @@ class Reader:
                 or (default is None and field.default is attrs.NOTHING and not is_optional(wanted))
             ):
                 given = default_of(field) if default is None else getattr(default, field.name)
-                given = given if isinstance(given, inner) else None
                 values[name] = self.table(
                     inner, own, said_of, near=near, default=given, is_open=is_open, is_lost=is_lost
                 )
