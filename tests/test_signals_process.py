@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from typedbus.plugins.pidfile import read
+
 pytestmark = pytest.mark.slow
 
 PRELUDE = """
@@ -20,6 +22,7 @@ import os, signal, sys, threading
 # Whoever began this may have it ignored, as shells do in the background.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 from typedbus import *
+from typedbus.plugins.pidfile import PIDFile
 from typedbus.plugins.signals import *
 
 NUMBERS = [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1]
@@ -74,6 +77,7 @@ class Phased(Part):
 class Site(Container):
     bus = Component(Bus)
     signals = Component(Signals, bus.provided)
+    pidfile = Component(PIDFile, bus.provided, path=__file__ + ".pid")
     part = Component(Phased, bus.provided)
 
 status = run(Site)
@@ -96,6 +100,7 @@ class Program:
             cwd=cwd,
             start_new_session=True,
         )
+        self.pidfile = path.with_name(f"{path.name}.pid")
         self.lines: list[str] = []
 
     def reach(self, text: str) -> None:
@@ -177,7 +182,11 @@ MATRIX = [
 
 @pytest.mark.parametrize(("number", "phase"), MATRIX)
 def test_each_signal_in_each_phase(begin: Callable[..., Program], number: signal.Signals, phase: str) -> None:
-    """It exits in order with 0 and puts the handlers back; where a hook hangs, a second one forces with 128 + n."""
+    """
+    It exits in order with 0, puts the handlers back and leaves no PID file.
+
+    Where a hook hangs, a second one forces with 128 + n; the file that stays is a stale one.
+    """
     asks = number is not USR1
     if phase == "starting":
         program = begin(site(start="pause('start')"))
@@ -219,10 +228,12 @@ def test_each_signal_in_each_phase(begin: Callable[..., Program], number: signal
         assert "SIGTERM again: ending at once; every thread was here:" in program.lines
         assert "in hang_here" in program.output
         assert "restored" not in program.output
+        assert (program.pidfile.exists(), read(program.pidfile)) == (True, None)
         return
 
     assert program.end() == 0, program.output
     assert program.lines[-1] == "restored"
+    assert not program.pidfile.exists()
     assert "bus      EXITED" in program.lines
     assert ("graceful" in program.lines) == (number is USR1 and phase != "stopping")
     assert (f"log      {number.name}: exiting in order" in program.lines) == (asks and phase != "stopping")
