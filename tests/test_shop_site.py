@@ -20,6 +20,7 @@ from examples.shop.settings import Product, Settings
 from examples.shop.site import Hall, Site
 
 from typedbus import LOG, Component, Container
+from typedbus.plugins.health import READY, Check
 from typedbus.pytest_plugin import RunningFixture
 from typedbus.servers.asgi import ASGIServer
 from typedbus.testing import Recorder
@@ -356,6 +357,15 @@ def test_the_page_shows_the_bus(page: Page) -> None:
     ]
     told = [line[10:] for line in page.texts["lines"][0].split("\n")]
     assert told[:2] == ["1 of CUP left; ordered anew", "the bus is STARTED"]
+
+
+def test_the_page_shows_who_is_not_well(shop: Shop) -> None:
+    """With what is wrong, and that nobody should come here for the moment."""
+    with shop.site.bus()[READY].subscribe(lambda: Check(is_ok=False, detail="<no paper>")):
+        texts = Page(shop.ask("GET", "/")[2].decode()).texts
+
+    assert texts["health"] == ["STARTED, not ready"]
+    assert texts["checks"][-2:] == ["not well", "<no paper>"]
 
 
 def test_the_page_is_whole_and_says_nothing_of_customers(shop: Shop, page: Page) -> None:

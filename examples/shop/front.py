@@ -68,6 +68,15 @@ class Front:
         Raises:
             ChannelFailures: As of `Desk.sell`. The server answers with 500, and tells of it.
         """
+        try:
+            return self._answer(request)
+        except Refused as refused:
+            status = _REFUSED.get(refused.kind, HTTPStatus.UNPROCESSABLE_ENTITY)
+            return _problem(status, refused.kind, refused.detail)
+        except Busy as busy:
+            return _problem(HTTPStatus.SERVICE_UNAVAILABLE, "busy", str(busy), ("Retry-After", "1"))
+
+    def _answer(self, request: Request) -> Answer:
         match request.path, request.method:
             case "/", "GET" | "HEAD":
                 return Answer(HTTPStatus.OK, self._page.html().encode(), "text/html; charset=utf-8", Page.HEADERS)
@@ -87,13 +96,7 @@ class Front:
         if len(request.body) > LONGEST:
             detail = f"an order has at most {LONGEST} bytes"
             return _problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too long", detail)
-        try:
-            receipt, is_new = self._desk.sell(request.body)
-        except Refused as refused:
-            status = _REFUSED.get(refused.kind, HTTPStatus.UNPROCESSABLE_ENTITY)
-            return _problem(status, refused.kind, refused.detail)
-        except Busy as busy:
-            return _problem(HTTPStatus.SERVICE_UNAVAILABLE, "busy", str(busy), ("Retry-After", "1"))
+        receipt, is_new = self._desk.sell(request.body)
         return Answer(HTTPStatus.CREATED if is_new else HTTPStatus.OK, _json(attrs.asdict(receipt)))
 
 
