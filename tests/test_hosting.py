@@ -23,6 +23,7 @@ import pytest
 from typedbus import (
     MAIN,
     START,
+    STOP,
     Bus,
     Component,
     Container,
@@ -108,13 +109,22 @@ def page(environ: dict[str, Any], start_response: Any) -> list[bytes]:
     return [b"mugs"]
 
 
+class Buffer(io.StringIO):
+    """The errors of a server, which keeps them back until they are flushed."""
+
+    flushed = ""
+
+    def flush(self) -> None:
+        self.flushed = self.getvalue()
+
+
 class Reply:
     """What a WSGI application answered, and wrote to its errors."""
 
     def __init__(self, app: wsgi.Hosted) -> None:
         environ: dict[str, Any] = {}
         setup_testing_defaults(environ)
-        errors = environ["wsgi.errors"] = io.StringIO()
+        errors = environ["wsgi.errors"] = Buffer()
         self.status, self.headers = "", [("", "")]
 
         def start_response(
@@ -124,7 +134,7 @@ class Reply:
             return io.BytesIO().write
 
         self.body = b"".join(app(environ, start_response))
-        self.errors = errors.getvalue()
+        self.errors = errors.flushed
 
 
 def test_the_first_request_starts_the_bus(shop: Shop, notes: list[str]) -> None:
@@ -650,10 +660,15 @@ async def ask(app: asgi.Hosted, kind: str = "http") -> list[Message]:
     """Return what *app* answers to one connection."""
     said: list[Message] = []
 
+    is_open = kind == "http"
+
     async def receive() -> Message:
+        nonlocal is_open
+        is_open = True
         return {"type": "websocket.connect"}
 
     async def send(message: Message) -> None:
+        assert is_open
         said.append(message)
 
     await app({"type": kind}, receive, send)
@@ -900,6 +915,32 @@ def test_a_server_that_gives_up_a_lifespan_leaves_nothing_running(shop: Shop, no
 
     drive(scenario)
     assert notes == ["start", "app startup", "stop", "exit"]
+
+
+def test_a_server_that_gives_up_an_exit_is_told_nothing_more(shop: Shop, notes: list[str]) -> None:
+    """The bus exits all the same."""
+    within, go_on = threading.Event(), threading.Event()
+    bus = shop.attach()
+
+    @bus[STOP].subscribe(priority=99)
+    def hold() -> None:
+        within.set()
+        go_on.wait()
+
+    async def scenario() -> None:
+        server = Server(asgi.Hosted(App(notes), shop))
+        await server.startup()
+        server.shutting_down.set()
+        await asyncio.to_thread(within.wait)
+        server.task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await server.task
+        assert server.kinds == ["startup.complete"]
+        go_on.set()
+        assert await asyncio.to_thread(bus.wait, State.EXITED, 30) is State.EXITED
+
+    drive(scenario)
+    assert notes == ["start", "app startup", "app shutdown", "stop", "exit"]
 
 
 @pytest.mark.parametrize("kind", ["http", "websocket"])

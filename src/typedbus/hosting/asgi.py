@@ -76,8 +76,7 @@ class Hosted:
         """
         host = self._host
         if scope["type"] == "lifespan":
-            lifespan = _Lifespan(host.exit, receive, send)
-            await lifespan.begin()
+            lifespan = _Lifespan(host.exit, await receive(), receive, send)
             try:
                 await self._live(lifespan, scope)
             finally:
@@ -129,20 +128,16 @@ class Hosted:
 class _Lifespan:
     """What the server and the application tell each other, with the exit of the bus before the last word."""
 
-    def __init__(self, exiting: Callable[[], None], receive: Receive, send: Send) -> None:
+    def __init__(self, exiting: Callable[[], None], first: Message, receive: Receive, send: Send) -> None:
         self._exit = exiting
         self._receive = receive
         self._send = send
         #: The startup that the server has asked for, until the application asks what it wants.
-        self._first: Message | None = None
+        self._first: Message | None = first
         self.is_asked_for = False
         self.is_up = False
         self.is_ending = False
         self.is_over = False
-
-    async def begin(self) -> None:
-        """Take the startup that the server asks for."""
-        self._first = await self._receive()
 
     async def receive(self) -> Message:
         """Return what the server asks for; the startup again the first time."""
