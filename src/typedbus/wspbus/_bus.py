@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import atexit
 import os
-import sys
 import threading
 import time
 import traceback as tracebacks
@@ -12,27 +11,20 @@ import warnings
 import weakref
 from collections.abc import Callable, Hashable, Iterable, Mapping, MutableMapping
 from queue import SimpleQueue
-from typing import Any, ClassVar, Final, NoReturn, ParamSpec, TypeVar, overload
+from typing import Any, ClassVar, Final, NoReturn
 
-from typedbus._bound import BoundChannel
-from typedbus._channel import Channel
-from typedbus._failures import ChannelFailures as TypedFailures
-from typedbus._failures import TransitionFailures, leave
+from typedbus._failures import TransitionFailures
 from typedbus._states import State
-from typedbus.wspbus._listeners import Listeners, Listening, priority_of
+from typedbus.wspbus._blocking import attend, raise_all
 from typedbus.wspbus._policy import OldBus
 from typedbus.wspbus._respawn import extend_pythonpath, max_files, replace, set_cloexec, true_argv
+from typedbus.wspbus._speaking import Speaking
 from typedbus.wspbus._states import OLD, ChannelFailures, _StateEnum, states, typed
 
-Args = ParamSpec("Args")
-Result = TypeVar("Result")
-AnyListener = TypeVar("AnyListener", bound=Callable[..., Any])
-
 _ERROR: Final = 40
-_SHORTEST: Final = 0.001
 
 
-class Bus:
+class Bus(Speaking):
     """
     Process state machine and messenger, by the names of CherryPy's, over a typed bus.
 
@@ -56,31 +48,10 @@ class Bus:
     hard_exit: int | None = None
 
     def __init__(self) -> None:
-        self.typed: Final = OldBus(self._log_old, self._seen)
+        self.typed = OldBus(self._log_old, self._seen)
         self.execv = False
         self._at_exit: Callable[[], None] | None = None
         self.state = states.STOPPED
-
-    @property
-    def listeners(self) -> Listeners:
-        """A live mapping from the names of channels to the sets of their listeners."""
-        return self.typed.listeners
-
-    @listeners.setter
-    def listeners(self, listeners: Mapping[Any, Iterable[Callable[..., Any]]]) -> None:
-        for name in self.typed.listeners:
-            if name not in listeners:
-                self.typed.listeners.pop(name, None)
-        self.typed.listeners.update(listeners)
-
-    def __getitem__(self, channel: Channel[Args, Result]) -> BoundChannel[Args, Result]:
-        """
-        Return *channel* on the typed bus; its name means it from then on.
-
-        Raises:
-            ChannelError: It is no channel, or its name means another one.
-        """
-        return self.typed[channel]
 
     @property
     def state(self) -> _StateEnum.State:
@@ -106,75 +77,6 @@ class Bus:
         # A subclass may have put a property of its own there, and keep the state itself.
         if state is not State.EXITED and type(self).state is not Bus.state:
             self.state = OLD[state]
-
-    @overload
-    def subscribe(
-        self, channel: Hashable, callback: None = ..., priority: float | None = ...
-    ) -> Callable[[AnyListener], AnyListener]: ...
-
-    @overload
-    def subscribe(self, channel: Hashable, callback: Callable[..., Any], priority: float | None = ...) -> None: ...
-
-    def subscribe(
-        self, channel: Hashable, callback: Callable[..., Any] | None = None, priority: float | None = None
-    ) -> Callable[[AnyListener], AnyListener] | None:
-        """
-        Call *callback* at each later publish on *channel*.
-
-        Subscribed again it keeps its place, and gets the new priority. Without a
-        callback it is a decorator, and gives the function back.
-
-        Args:
-            channel: A name; typed channels are subscribed to as ``bus[channel].subscribe(callback)``.
-            callback: Called with what is published.
-            priority: Lower runs first, equal ones in the order in which they came;
-                unless given the callback's attribute of that name, or 50.
-
-        Raises:
-            ListenerError: The callback cannot be called, or *priority* is no number.
-        """
-        if callback is None:
-
-            def decorate(listener: AnyListener) -> AnyListener:
-                self.subscribe(channel, listener, priority)
-                return listener
-
-            return decorate
-        self.typed.enter(channel).put(callback, priority_of(callback) if priority is None else priority)
-        return None
-
-    def unsubscribe(self, channel: Hashable, callback: Callable[..., Any] | None) -> None:
-        """End the subscription of *callback* to *channel*, if there is one."""
-        known = self.listeners.get(channel)
-        if known is not None and callback is not None:
-            known.discard(callback)
-
-    def publish(self, channel: Hashable, *args: Any, **kwargs: Any) -> list[Any]:
-        """
-        Call every listener of *channel*, in order of priority, and return their results.
-
-        One that raises is logged and keeps none of the others from being called.
-        A channel that nobody has spoken of has no listeners.
-
-        Raises:
-            ChannelFailures: After the last listener, if any raised an `Exception`.
-            TypeError: *channel* is a typed one, and what is published is not what it declares.
-            BaseException: `SystemExit`, `KeyboardInterrupt` and their like leave at once; after a failure a
-                status of success becomes 1.
-        """
-        listening: Listening | None = self.typed.listeners.get(channel)
-        if listening is None:
-            return []
-        try:
-            return listening.say(*args, **kwargs)
-        except TypedFailures as failed:
-            raise ChannelFailures.of(failed.exceptions) from failed
-
-    def log(self, msg: str = "", level: int = 20, traceback: bool = False) -> None:  # noqa: FBT002  # as old code calls it
-        """Publish *msg* and *level* on ``log``, with the exception that is handled; a listener that fails is told on stderr."""
-        if traceback:
-            msg += "\n" + "".join(tracebacks.format_exception(*sys.exc_info()))
-        self.typed.log(msg, level)
 
     def start(self) -> None:
         """
@@ -313,7 +215,8 @@ class Bus:
             RestartError: The process cannot be replaced.
             BaseException: `SystemExit`, the cause of a `request_exit` of the typed bus, what it says of its threads.
         """
-        met = self._attend(interval)
+        # A subclass that has its own way to wait, as that for Windows, blocks by it.
+        met = attend(self, interval, by_wait=type(self).wait is not Bus.wait)
         exiting = self.typed.exiting
         if exiting is not None:
             # Whoever carried it out may have been another thread.
@@ -332,39 +235,7 @@ class Bus:
                 self.log("".join(tracebacks.format_exception(error)), _ERROR)
             self._do_execv()
         else:
-            _raise(met)
-
-    def _attend(self, interval: float) -> list[BaseException]:
-        """Stay with the bus until it has exited, and return what happened to this thread meanwhile."""
-        attendant = threading.get_ident()
-
-        def interrupted(error: BaseException) -> None:
-            if threading.get_ident() == attendant:
-                if isinstance(error, KeyboardInterrupt):
-                    self.log("Keyboard Interrupt: shutting down bus")
-                elif isinstance(error, SystemExit):
-                    self.log("SystemExit raised: shutting down bus")
-
-        if type(self).wait is not Bus.wait:
-            # It has its own way to wait, which block() goes by.
-            try:
-                self.wait(states.EXITING, interval=interval, channel="main")
-            except BaseException as error:
-                interrupted(error)
-                self.exit()
-                return [error]
-            return []
-        if self.typed.replacement is None:
-            self.typed.replacement = _Anew(self)
-        self.typed.interrupted = interrupted
-        try:
-            self.typed.block(interval=max(interval, _SHORTEST))
-        except BaseException as error:
-            several = type(error) in (BaseExceptionGroup, ExceptionGroup)
-            return list(error.exceptions) if several else [error]  # type: ignore[attr-defined]  # groups have exceptions
-        finally:
-            self.typed.interrupted = None
-        return []
+            raise_all(met)
 
     def start_with_callback(
         self,
@@ -419,23 +290,6 @@ class Bus:
         set_cloexec()
 
 
-class _Anew:
-    """Takes the place of the process when typed code restarts the bus: `Bus.block` does it, when it has waited."""
-
-    def __init__(self, bus: Bus) -> None:
-        self._bus = weakref.ref(bus)
-
-    def problem(self) -> str | None:
-        return None
-
-    def replace(self, failed: BaseException | None, /) -> None:
-        bus = self._bus()
-        if bus is not None:
-            bus.execv = True
-        if failed is not None:
-            raise failed
-
-
 def _cleaner(reference: weakref.ref[Bus]) -> Callable[[], None]:
     def clean_exit() -> None:
         bus = reference()
@@ -443,25 +297,6 @@ def _cleaner(reference: weakref.ref[Bus]) -> Callable[[], None]:
             bus._clean_exit()
 
     return clean_exit
-
-
-def _raise(met: list[BaseException]) -> None:
-    """Raise what `block` has met, as one; Ctrl-C has done what it was for."""
-    errors = [error for error in met if not isinstance(error, (KeyboardInterrupt, SystemExit))]
-    failed: BaseException | None = errors[0] if errors else None
-    if len(errors) > 1:
-        failed = BaseExceptionGroup("the bus has exited, with problems", errors)
-    if errors and all(isinstance(error, (TransitionFailures, TypedFailures)) for error in errors):
-        told = ChannelFailures.of([member for error in errors for member in error.exceptions])  # type: ignore[attr-defined]
-        told.__cause__ = failed
-        failed = told
-    for leaving in met:
-        if isinstance(leaving, SystemExit):
-            if failed is not None:
-                leave(leaving, failed)
-            raise leaving
-    if failed is not None:
-        raise failed
 
 
 bus: Final = Bus()

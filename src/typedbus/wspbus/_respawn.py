@@ -20,10 +20,10 @@ from typedbus._image import Image
 
 _startup_cwd: Final = os.getcwd()  # noqa: PTH109  # as the old module has it, a text
 
-try:
-    max_files = os.sysconf("SC_OPEN_MAX")
-except AttributeError:
+if sys.platform == "win32":
     max_files = 0
+else:
+    max_files = os.sysconf("SC_OPEN_MAX")
 
 
 def true_argv() -> list[str]:
@@ -47,8 +47,6 @@ def set_cloexec() -> None:
 
     Those that are open are looked up: there may be a thousand million that could be.
     """
-    if sys.platform == "win32":
-        return
     inherited = 0
     with contextlib.suppress(ValueError):
         if os.environ.get("LISTEN_PID") == str(os.getpid()):

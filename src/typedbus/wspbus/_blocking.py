@@ -1,0 +1,86 @@
+"""What becomes of a thread in `Bus.block`: how it waits, and what it raises in the end."""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from typing import TYPE_CHECKING, Final
+
+from typedbus._failures import ChannelFailures as TypedFailures
+from typedbus._failures import TransitionFailures, leave
+from typedbus.wspbus._states import ChannelFailures, states
+
+if TYPE_CHECKING:
+    from typedbus.wspbus._bus import Bus
+
+_SHORTEST: Final = 0.001
+
+
+def attend(bus: Bus, interval: float, *, by_wait: bool) -> list[BaseException]:
+    """Stay with *bus* until it has exited, by its `wait` or by the typed one's block; return what this thread met."""
+    attendant = threading.get_ident()
+
+    def interrupted(error: BaseException) -> None:
+        if threading.get_ident() == attendant:
+            if isinstance(error, KeyboardInterrupt):
+                bus.log("Keyboard Interrupt: shutting down bus")
+            elif isinstance(error, SystemExit):
+                bus.log("SystemExit raised: shutting down bus")
+
+    if by_wait:
+        try:
+            bus.wait(states.EXITING, interval=interval, channel="main")
+        except BaseException as error:
+            interrupted(error)
+            bus.exit()
+            return [error]
+        return []
+    if bus.typed.replacement is None:
+        bus.typed.replacement = _Anew(bus)
+    bus.typed.interrupted = interrupted
+    try:
+        bus.typed.block(interval=max(interval, _SHORTEST))
+    except BaseException as error:
+        several = type(error) in (BaseExceptionGroup, ExceptionGroup)
+        return list(error.exceptions) if several else [error]  # type: ignore[attr-defined]  # groups have exceptions
+    finally:
+        bus.typed.interrupted = None
+    return []
+
+
+def raise_all(met: list[BaseException]) -> None:
+    """Raise what `block` has met, as one; Ctrl-C has done what it was for."""
+    errors = [error for error in met if not isinstance(error, (KeyboardInterrupt, SystemExit))]
+    failed: BaseException | None = errors[0] if errors else None
+    if len(errors) > 1:
+        failed = BaseExceptionGroup("the bus has exited, with problems", errors)
+    if errors and all(isinstance(error, (TransitionFailures, TypedFailures)) for error in errors):
+        told = ChannelFailures.of([member for error in errors for member in error.exceptions])  # type: ignore[attr-defined]
+        told.__cause__ = failed
+        failed = told
+    for leaving in met:
+        if isinstance(leaving, SystemExit):
+            if failed is not None:
+                leave(leaving, failed)
+            raise leaving
+    if failed is not None:
+        raise failed
+
+
+class _Anew:
+    """Takes the place of the process when typed code restarts the bus: `Bus.block` does it, when it has waited."""
+
+    def __init__(self, bus: Bus) -> None:
+        self._bus = weakref.ref(bus)
+
+    def problem(self) -> str | None:
+        """Return nothing: what does not work is told when it is tried, as it always was."""
+        return None
+
+    def replace(self, failed: BaseException | None, /) -> None:
+        """Ask for it."""
+        bus = self._bus()
+        if bus is not None:
+            bus.execv = True
+        if failed is not None:
+            raise failed

@@ -1,0 +1,115 @@
+"""Names as channels: the half of a bus of the old names that knows no state."""
+
+from __future__ import annotations
+
+import sys
+import traceback as tracebacks
+from collections.abc import Callable, Hashable, Iterable, Mapping
+from typing import Any, ParamSpec, TypeVar, overload
+
+from typedbus._bound import BoundChannel
+from typedbus._channel import Channel
+from typedbus._failures import ChannelFailures as TypedFailures
+from typedbus.wspbus._listeners import Listeners, Listening, priority_of
+from typedbus.wspbus._policy import OldBus
+from typedbus.wspbus._states import ChannelFailures
+
+Args = ParamSpec("Args")
+Result = TypeVar("Result")
+AnyListener = TypeVar("AnyListener", bound=Callable[..., Any])
+
+
+class Speaking:
+    """Who listens to what, by name; see `Bus`."""
+
+    typed: OldBus
+
+    @property
+    def listeners(self) -> Listeners:
+        """A live mapping from the names of channels to the sets of their listeners."""
+        return self.typed.listeners
+
+    @listeners.setter
+    def listeners(self, listeners: Mapping[Any, Iterable[Callable[..., Any]]]) -> None:
+        for name in self.typed.listeners:
+            if name not in listeners:
+                self.typed.listeners.pop(name, None)
+        self.typed.listeners.update(listeners)
+
+    def __getitem__(self, channel: Channel[Args, Result]) -> BoundChannel[Args, Result]:
+        """
+        Return *channel* on the typed bus; its name means it from then on.
+
+        Raises:
+            ChannelError: It is no channel, or its name means another one.
+        """
+        return self.typed[channel]
+
+    @overload
+    def subscribe(
+        self, channel: Hashable, callback: None = ..., priority: float | None = ...
+    ) -> Callable[[AnyListener], AnyListener]: ...
+
+    @overload
+    def subscribe(self, channel: Hashable, callback: Callable[..., Any], priority: float | None = ...) -> None: ...
+
+    def subscribe(
+        self, channel: Hashable, callback: Callable[..., Any] | None = None, priority: float | None = None
+    ) -> Callable[[AnyListener], AnyListener] | None:
+        """
+        Call *callback* at each later publish on *channel*.
+
+        Subscribed again it keeps its place, and gets the new priority. Without a
+        callback it is a decorator, and gives the function back.
+
+        Args:
+            channel: A name; typed channels are subscribed to as ``bus[channel].subscribe(callback)``.
+            callback: Called with what is published.
+            priority: Lower runs first, equal ones in the order in which they came;
+                unless given the callback's attribute of that name, or 50.
+
+        Raises:
+            ListenerError: The callback cannot be called, or *priority* is no number.
+        """
+        if callback is None:
+
+            def decorate(listener: AnyListener) -> AnyListener:
+                self.subscribe(channel, listener, priority)
+                return listener
+
+            return decorate
+        self.typed.enter(channel).put(callback, priority_of(callback) if priority is None else priority)
+        return None
+
+    def unsubscribe(self, channel: Hashable, callback: Callable[..., Any] | None) -> None:
+        """End the subscription of *callback* to *channel*, if there is one."""
+        known = self.listeners.get(channel)
+        if known is not None and callback is not None:
+            known.discard(callback)
+
+    def publish(self, channel: Hashable, *args: Any, **kwargs: Any) -> list[Any]:
+        """
+        Call every listener of *channel*, in order of priority, and return their results.
+
+        One that raises is logged and keeps none of the others from being called.
+        A channel that nobody has spoken of has no listeners.
+
+        Raises:
+            ChannelFailures: After the last listener, if any raised an `Exception`.
+            TypeError: *channel* is a typed one, and what is published is not what it declares.
+            BaseException: `SystemExit`, `KeyboardInterrupt` and their like leave at once; after a failure a
+                status of success becomes 1.
+        """
+        listening: Listening | None = self.typed.listeners.get(channel)
+        if listening is None:
+            return []
+        try:
+            return listening.say(*args, **kwargs)
+        except TypedFailures as failed:
+            raise ChannelFailures.of(failed.exceptions) from failed
+
+    def log(self, msg: str = "", level: int = 20, traceback: bool = False) -> None:  # noqa: FBT002  # as old code calls it
+        """Publish *msg* and *level* on ``log``, with the exception that is handled; a listener that fails is told on stderr."""
+        if traceback:
+            msg += "\n" + "".join(tracebacks.format_exception(*sys.exc_info()))
+        self.typed.log(msg, level)

@@ -1,0 +1,265 @@
+"""What a process is to its system: a daemon, another user, a number in a file."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from typedbus.plugins.daemon import Daemon
+from typedbus.plugins.pidfile import NoFileLocks, PIDFileError
+from typedbus.plugins.pidfile import PIDFile as TypedPIDFile
+from typedbus.plugins.privileges import Privileges
+from typedbus.wspbus.plugins._simple import SimplePlugin
+
+if TYPE_CHECKING:
+    from typedbus.wspbus._bus import Bus
+
+_WARNING: Final = 30
+
+if sys.platform == "win32":
+
+    def _ids() -> tuple[Any, Any]:
+        return None, None
+else:
+    import grp
+    import pwd
+
+    def _ids() -> tuple[Any, Any]:
+        """Return the names of the user and the group that the process runs as, or their numbers."""
+        user: str | int = os.getuid()
+        group: str | int = os.getgid()
+        with contextlib.suppress(KeyError):
+            user = pwd.getpwuid(os.getuid()).pw_name
+        with contextlib.suppress(KeyError):
+            group = grp.getgrgid(os.getgid()).gr_name
+        return user, group
+
+
+class DropPrivileges(SimplePlugin):
+    """
+    Lets the process be another user from its first ``start`` on.
+
+    `typedbus.plugins.privileges` does it: with a user come the groups of that
+    user, and what was given up is tried to be had back, and must not be.
+
+    Args:
+        bus: Where it is logged.
+        umask: What new files are not to allow.
+        uid: Name or number; None changes none.
+        gid: Name or number; None is the user's own.
+
+    Attributes:
+        finalized: Whether it has been done, which it is once.
+
+    Raises:
+        KeyError: The system knows no such user or group.
+    """
+
+    def __init__(
+        self, bus: Bus, umask: int | None = None, uid: str | int | None = None, gid: str | int | None = None
+    ) -> None:
+        super().__init__(bus)
+        self.finalized = False
+        self.uid = uid
+        self.gid = gid
+        self.umask = umask
+
+    @property
+    def uid(self) -> int | None:
+        """The user, as a number."""
+        return self._uid
+
+    @uid.setter
+    def uid(self, uid: str | int | None) -> None:
+        self._uid: int | None = None
+        if sys.platform == "win32":
+            if uid is not None:
+                self.bus.log("pwd module not available; ignoring uid.", level=_WARNING)
+        else:
+            self._uid = pwd.getpwnam(uid).pw_uid if isinstance(uid, str) else uid
+
+    @property
+    def gid(self) -> int | None:
+        """The group, as a number."""
+        return self._gid
+
+    @gid.setter
+    def gid(self, gid: str | int | None) -> None:
+        self._gid: int | None = None
+        if sys.platform == "win32":
+            if gid is not None:
+                self.bus.log("grp module not available; ignoring gid.", level=_WARNING)
+        else:
+            self._gid = grp.getgrnam(gid).gr_gid if isinstance(gid, str) else gid
+
+    def start(self) -> None:
+        """
+        Become who was asked for, for good; done once.
+
+        Raises:
+            CannotDrop: The system refuses it.
+            StillPrivileged: It could be undone.
+            UnknownAccount: The user has no group, and none is given.
+        """
+        changes = not (self.uid is None and self.gid is None)
+        if self.finalized:
+            if changes:
+                self.bus.log("Already running as uid: {!r} gid: {!r}".format(*_ids()))
+            if self.umask is not None:
+                self.bus.log(f"umask already set to: {self.umask:03o}")
+            return
+        if changes:
+            self.bus.log("Started as uid: {!r} gid: {!r}".format(*_ids()))
+            Privileges(self.bus.typed, user=self.uid, group=self.gid).start()
+            self.bus.log("Running as uid: {!r} gid: {!r}".format(*_ids()))
+        elif sys.platform != "win32":
+            self.bus.log("uid/gid not set", level=_WARNING)
+        if self.umask is None:
+            self.bus.log("umask not set", level=_WARNING)
+        else:
+            before = os.umask(self.umask)
+            self.bus.log(f"umask old: {before:03o}, new: {self.umask:03o}")
+        self.finalized = True
+
+    start.priority = 77  # type: ignore[attr-defined]  # read when it is subscribed
+
+
+class Daemonizer(SimplePlugin):
+    """
+    Makes the process a daemon at the first ``start``.
+
+    `typedbus.plugins.daemon` does it: the command ends when the bus has STARTED,
+    with 0, or with 1 and the reason if it did not. A restart makes a new daemon.
+
+    Args:
+        bus: Whose start the command waits for.
+        stdin: Where the daemon reads its standard input from.
+        stdout: Where its standard output goes to.
+        stderr: Where its standard error goes to.
+
+    Attributes:
+        finalized: Whether it has been done, which it is once.
+    """
+
+    def __init__(
+        self, bus: Bus, stdin: str = "/dev/null", stdout: str = "/dev/null", stderr: str = "/dev/null"
+    ) -> None:
+        super().__init__(bus)
+        self.stdin = stdin
+        self.stdout = stdout
+        self.stderr = stderr
+        self.finalized = False
+
+    def start(self) -> None:
+        """
+        Fork, and return in the daemon. That other threads do not come along is logged.
+
+        Raises:
+            NoDaemons: The system cannot fork.
+            StreamError: A file cannot be opened.
+            OSError: The system has no room for another process.
+        """
+        if self.finalized:
+            self.bus.log("Already deamonized.")
+            return
+        if threading.active_count() != 1:
+            self.bus.log(
+                f"There are {threading.enumerate()!r} active threads. Daemonizing now may cause strange failures.",
+                level=_WARNING,
+            )
+        self._go(self.bus, self.stdin, self.stdout, self.stderr, self.bus.log)
+        self.finalized = True
+
+    start.priority = 65  # type: ignore[attr-defined]  # read when it is subscribed
+
+    @staticmethod
+    def daemonize(
+        stdin: str = "/dev/null",
+        stdout: str = "/dev/null",
+        stderr: str = "/dev/null",
+        logger: Callable[[str], object] = lambda msg: None,
+    ) -> None:
+        """Make this process a daemon here and now; the command ends with 0."""
+        from typedbus.wspbus._bus import (
+            Bus,
+        )  # which imports nothing of this; for the readers of this module the other way
+
+        bus = Bus()
+        bus.subscribe("start", lambda: Daemonizer._go(bus, stdin, stdout, stderr, logger))
+        bus.start()
+        bus.exit()
+
+    @staticmethod
+    def _go(bus: Bus, stdin: str, stdout: str, stderr: str, logger: Callable[[str], object]) -> None:
+        fork: Callable[[], int] | None = getattr(os, "fork", None)
+        daemon = Daemon(bus.typed, stdin=Path(stdin), stdout=Path(stdout), stderr=Path(stderr), fork=fork)
+        logger("Forking once.")
+        logger("Forking twice.")
+        daemon._become_daemon()
+        os.umask(0)
+        logger(f"Daemonized to PID: {os.getpid()}")
+
+
+class PIDFile(SimplePlugin):
+    """
+    Writes the pid of the process into a file at ``start``, and removes it at ``exit``.
+
+    `typedbus.plugins.pidfile` does it, and refuses a file that another process
+    holds. Where that cannot be, since the system has no locks or the folder may
+    not be written into, the file is written as it is, and removed.
+
+    Args:
+        bus: Where it is logged.
+        pidfile: The path.
+
+    Attributes:
+        finalized: Whether the file is there.
+    """
+
+    def __init__(self, bus: Bus, pidfile: str) -> None:
+        super().__init__(bus)
+        self.pidfile = pidfile
+        self.finalized = False
+        self._typed: TypedPIDFile | None = None
+
+    def start(self) -> None:
+        """
+        Write the file, unless it is there.
+
+        Raises:
+            AlreadyRunning: Another process holds it.
+            NotPIDFile: Something else is at the path.
+            OSError: It cannot be written.
+        """
+        pid = os.getpid()
+        if self.finalized:
+            self.bus.log(f"PID {pid!r} already written to {self.pidfile!r}.")
+            return
+        try:
+            typed = TypedPIDFile(self.bus.typed, path=Path(self.pidfile))
+            typed.start()
+            self._typed = typed
+        except (NoFileLocks, PIDFileError):
+            Path(self.pidfile).write_bytes(b"%d\n" % pid)
+        self.bus.log(f"PID {pid!r} written to {self.pidfile!r}.")
+        self.finalized = True
+
+    start.priority = 70  # type: ignore[attr-defined]  # read when it is subscribed
+
+    def exit(self) -> None:
+        """Remove the file, if this process has written it."""
+        if not self.finalized:
+            return
+        typed, self._typed, self.finalized = self._typed, None, False
+        with contextlib.suppress(OSError):
+            if typed is None:
+                Path(self.pidfile).unlink()
+            else:
+                typed.exit()
+        if not os.path.lexists(self.pidfile):
+            self.bus.log(f"PID file removed: {self.pidfile!r}.")

@@ -1,0 +1,102 @@
+"""A restart of the process when a file of it has changed, by looking at all of them."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, Final
+
+from typedbus.wspbus.plugins._tasks import Monitor
+
+if TYPE_CHECKING:
+    from typedbus.wspbus._bus import Bus
+
+_BASE: Final = os.getcwd()  # noqa: PTH109  # a text, to be joined with
+
+
+class Autoreloader(Monitor):
+    """
+    Restarts the process when a file of an imported module, or one of `files`, has changed.
+
+    Changed is every other time, size or inode, and a file that has come or gone.
+    `typedbus.plugins.autoreload` waits for the system to tell, and looks at the
+    files of the project alone; this one looks at all of them, as it always has.
+
+    Args:
+        bus: Which is restarted.
+        frequency: Seconds between two looks.
+        match: A regular expression by which the names of modules begin.
+
+    Attributes:
+        files: More files.
+        mtimes: When each file was changed that has been looked at; None for one that is not there.
+    """
+
+    frequency: float = 1
+    match: str = ".*"
+
+    def __init__(self, bus: Bus, frequency: float = 1, match: str = ".*") -> None:
+        self.mtimes: dict[str, float | None] = {}
+        self._seen: dict[str, tuple[int, int, int] | None] = {}
+        self.files: set[str] = set()
+        self.match = match
+        super().__init__(bus, self.run, frequency)
+
+    def start(self) -> None:
+        """Begin anew, with the files as they are."""
+        if self.thread is None:
+            self.mtimes = {}
+            self._seen = {}
+        super().start()
+
+    start.priority = 70  # type: ignore[attr-defined]  # read when it is subscribed
+
+    def sysfiles(self) -> set[str]:
+        """Return the files of the modules whose names match."""
+        matches = re.compile(self.match).match
+        found = (self._file_for_module(module) for name, module in list(sys.modules.items()) if matches(name))
+        return {file for file in found if file}
+
+    @classmethod
+    def _file_for_module(cls, module: Any) -> str | None:
+        return cls._archive_for_zip_module(module) or cls._file_for_file_module(module)
+
+    @staticmethod
+    def _archive_for_zip_module(module: ModuleType) -> str | None:
+        archive = getattr(getattr(module, "__loader__", None), "archive", None)
+        return archive if isinstance(archive, str) else None
+
+    @classmethod
+    def _file_for_file_module(cls, module: Any) -> str | None:
+        file = getattr(module, "__file__", None)
+        return cls._make_absolute(file) if isinstance(file, str) and file else None
+
+    @staticmethod
+    def _make_absolute(filename: str) -> str:
+        """Return *filename* from where the process began, so that a change of its directory changes nothing."""
+        return os.path.normpath(os.path.join(_BASE, filename))  # noqa: PTH118  # as texts
+
+    def run(self) -> None:
+        """Look at the files once, and restart the process if one has changed since the last time."""
+        for name in sorted(self.sysfiles() | {os.fspath(file) for file in self.files if file}):
+            filename = name.removesuffix("c") if name.endswith(".pyc") else name
+            try:
+                stat = Path(filename).stat()
+            except (OSError, ValueError):
+                now, mtime = None, None
+            else:
+                now, mtime = (stat.st_mtime_ns, stat.st_size, stat.st_ino), stat.st_mtime
+            before = self._seen.setdefault(filename, now)
+            self.mtimes[filename] = mtime
+            if before == now:
+                continue
+            self.bus.log(f"Restarting because {filename} changed.")
+            thread = self.thread
+            if thread is not None:
+                thread.cancel()
+                self.bus.log(f"Stopped thread {thread.name!r}.")
+            self.bus.restart()
+            return

@@ -1,0 +1,156 @@
+"""
+Signals as channels of a bus.
+
+A handler interrupts the main thread anywhere. While that is in `Bus.block` the
+handler does no work, then: the signal's channel is published by the block itself,
+as soon as it has nothing else to do. Old code need not block, though, and a start
+that hangs is to be broken off: outside of it the channel is published where the
+signal came, as ever.
+"""
+
+from __future__ import annotations
+
+import os
+import signal as _signal
+import sys
+import threading
+from collections.abc import Callable
+from types import FrameType
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from typedbus.plugins.signals import DEFAULTS, Signals
+
+if TYPE_CHECKING:
+    from typedbus.wspbus._bus import Bus
+
+_WARNING = 30
+
+
+class SignalHandler:
+    """
+    Publishes the channel of each signal, ``SIGTERM`` for one, and subscribes what is done about it.
+
+    Args:
+        bus: Where they are published.
+
+    Attributes:
+        handlers: From names of signals to what is done: SIGTERM exits the bus, SIGHUP restarts a daemon and exits
+            others, SIGUSR1 is graceful. It may be changed before `subscribe`; names that the system does not know
+            are passed over.
+        signals: From numbers to names.
+    """
+
+    signals: ClassVar[dict[int, str]] = {
+        number: name
+        for name, number in vars(_signal).items()
+        if name.startswith("SIG") and not name.startswith("SIG_") and isinstance(number, int)
+    }
+
+    def __init__(self, bus: Bus) -> None:
+        self.bus = bus
+        self.handlers: dict[Any, Callable[[], object] | None] = {
+            "SIGTERM": self.bus.exit,
+            "SIGHUP": self.handle_SIGHUP,
+            "SIGUSR1": self.bus.graceful,
+        }
+        self._previous_handlers: dict[int, Any] = {}
+        self._original_pid = os.getpid()
+        # Catches nothing itself: it lets a signal wake a main thread that is about to go to sleep.
+        self._waking = Signals(bus.typed, actions=dict.fromkeys(DEFAULTS))
+
+    def _is_daemonized(self) -> bool:
+        try:
+            has_terminal = sys.stdin is not None and os.isatty(sys.stdin.fileno())
+        except (OSError, ValueError):
+            has_terminal = False
+        return self._original_pid != os.getpid() and not has_terminal
+
+    def subscribe(self) -> None:
+        """
+        Handle what is in `handlers`.
+
+        Only the main thread may: in another nothing is handled, which is logged.
+        """
+        if threading.current_thread() is not threading.main_thread():
+            self.bus.log(
+                f"No signals are handled: thread {threading.current_thread().name!r} is not the main thread.", _WARNING
+            )
+            return
+        for signal, listener in self.handlers.items():
+            try:
+                self.set_handler(signal, listener)
+            except (ValueError, OSError):
+                # Not of this system, or not to be caught.
+                continue
+
+    def unsubscribe(self) -> None:
+        """Put back the handlers that were there before `subscribe`, once, and end the subscriptions of `handlers`."""
+        for number, handler in list(self._previous_handlers.items()):
+            name = self.signals[number]
+            if handler is None:
+                self.bus.log(f"Restoring {name} handler to SIG_DFL.")
+            else:
+                self.bus.log(f"Restoring {name} handler {handler!r}.")
+            try:
+                ours = _signal.signal(number, _signal.SIG_DFL if handler is None else handler)
+            except ValueError:
+                self.bus.log(f"Unable to restore {name} handler {handler!r}.", level=40, traceback=True)
+                continue
+            del self._previous_handlers[number]
+            self.bus.unsubscribe(name, self.handlers.get(name, self.handlers.get(number)))
+            if ours is None:
+                self.bus.log(f"Restored old {name} handler {handler!r}, but our handler was not registered.", level=30)
+        self._waking.restore()
+
+    def set_handler(self, signal: str | int, listener: Callable[[], object] | None = None) -> None:
+        """
+        Handle *signal*, a name or a number, and subscribe *listener* to its channel if it is given.
+
+        Raises:
+            ValueError: The system has no such signal, or this is not the main thread.
+        """
+        if isinstance(signal, str):
+            name, number = signal, getattr(_signal, signal, None)
+        else:
+            number, name = signal, self.signals.get(signal, "")
+        if number is None or not name:
+            raise ValueError(f"No such signal: {signal!r}")
+        previous = _signal.signal(number, self._handle_signal)
+        self._waking.install()
+        # Subscribed twice, it is not what is to be put back.
+        if previous != self._handle_signal:
+            self._previous_handlers[int(number)] = previous
+        if listener is not None:
+            self.bus.log(f"Listening for {name}.")
+            self.bus.subscribe(name, listener)
+
+    def _handle_signal(self, signum: int, frame: FrameType | None = None) -> None:
+        name = self.signals[signum]
+        if self.bus.typed._doorbell.attendant is threading.main_thread() and self.bus.typed._current is None:
+            self.bus.typed.request(_Caught(self.bus, name))
+        else:
+            _Caught(self.bus, name)()
+
+    def handle_SIGHUP(self) -> None:  # noqa: N802  # the name that it has
+        """Restart if this is a daemon, else exit."""
+        if self._is_daemonized():
+            self.bus.log("SIGHUP caught while daemonized. Restarting.")
+            self.bus.restart()
+        else:
+            self.bus.log("SIGHUP caught but not daemonized. Exiting.")
+            self.bus.exit()
+
+
+class _Caught:
+    """What is done about one signal."""
+
+    def __init__(self, bus: Bus, name: str) -> None:
+        self._bus = bus
+        self._name = name
+
+    def __call__(self) -> None:
+        self._bus.log(f"Caught signal {self._name}.")
+        self._bus.publish(self._name)
+
+    def __repr__(self) -> str:
+        return self._name

@@ -1,0 +1,44 @@
+"""What listens by the names of its methods."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typedbus.wspbus._bus import Bus
+
+
+class SimplePlugin:
+    """
+    Subscribes its methods to the channels of the same names.
+
+    A channel that nobody has spoken of when it is subscribed is none; one that
+    is to be there is made by ``bus.listeners.setdefault(name, set())``.
+
+    Attributes:
+        bus: Whose channels these are.
+    """
+
+    bus: Bus
+
+    def __init__(self, bus: Bus) -> None:
+        self.bus = bus
+
+    def subscribe(self) -> None:
+        """
+        Subscribe each method that bears the name of a channel.
+
+        Raises:
+            ListenerError: An attribute of such a name cannot be called.
+        """
+        for channel in self.bus.listeners:
+            method = getattr(self, channel, None) if isinstance(channel, str) else None
+            if method is not None:
+                self.bus.subscribe(channel, method)
+
+    def unsubscribe(self) -> None:
+        """End these subscriptions."""
+        for channel in self.bus.listeners:
+            method = getattr(self, channel, None) if isinstance(channel, str) else None
+            if method is not None:
+                self.bus.unsubscribe(channel, method)

@@ -1,0 +1,158 @@
+"""Functions that are called again and again, each in a thread of its own that sleeps until the next is due or it is cancelled."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from typedbus.wspbus.plugins._simple import SimplePlugin
+
+if TYPE_CHECKING:
+    from typedbus.wspbus._bus import Bus
+
+_ERROR = 40
+
+
+class PerpetualTimer(threading.Timer):
+    """
+    A timer that goes off again and again, until it is cancelled or its function raises, which is logged.
+
+    Keyword Args:
+        bus: Where a failure is logged.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self.bus: Bus | None = kwargs.pop("bus", None)
+        super().__init__(*args, **kwargs)
+
+    def run(self) -> None:
+        """Call the function every interval."""
+        while not self.finished.wait(self.interval):
+            try:
+                self.function(*self.args, **self.kwargs)
+            except Exception:
+                if self.bus is not None:
+                    told = f"Error in perpetual timer thread function {self.function!r}."
+                    self.bus.log(told, level=_ERROR, traceback=True)
+                raise
+
+
+class BackgroundTask(threading.Thread):
+    """
+    A thread that calls a function every *interval* seconds, for the first time that long after its start.
+
+    It is a daemon. How long a call takes does not move the next. A failure is
+    logged, and the next call comes in its time.
+
+    Args:
+        interval: Seconds.
+        function: What is called.
+        args: With what.
+        kwargs: And with what by name.
+        bus: Where a failure is logged; without one it ends the thread, as in any other.
+
+    Attributes:
+        running: Whether it has been started and not been cancelled.
+    """
+
+    def __init__(
+        self,
+        interval: float,
+        function: Callable[..., object],
+        args: Iterable[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+        bus: Bus | None = None,
+    ) -> None:
+        super().__init__(daemon=True)
+        self.interval = interval
+        self.function = function
+        self.args = args
+        self.kwargs = {} if kwargs is None else kwargs
+        self.running = False
+        self.bus = bus
+        self._cancelled = threading.Event()
+
+    def cancel(self) -> None:
+        """Call it no more, and wake the thread; a call that is under way ends first."""
+        self.running = False
+        self._cancelled.set()
+
+    def run(self) -> None:
+        """Call the function every interval."""
+        self.running = not self._cancelled.is_set()
+        due = time.monotonic() + self.interval
+        while not self._cancelled.wait(due - time.monotonic()):
+            try:
+                self.function(*self.args, **self.kwargs)
+            except Exception:
+                if self.bus is None:
+                    raise
+                told = f"Error in background task thread function {self.function!r}."
+                self.bus.log(told, level=_ERROR, traceback=True)
+            # Those that a long call has missed are not made up for.
+            due = max(due + self.interval, time.monotonic())
+
+
+class Monitor(SimplePlugin):
+    """
+    Calls a function every so many seconds between ``start`` and ``stop``, in a thread of its own.
+
+    Args:
+        bus: Whose channels these are.
+        callback: What is called.
+        frequency: Seconds between two calls; 0 or less is never.
+        name: That of the thread; that of the class unless given.
+
+    Attributes:
+        thread: The `BackgroundTask` while it runs, else None.
+    """
+
+    callback: Callable[[], object]
+    frequency: float = 60
+    thread: BackgroundTask | None = None
+
+    def __init__(
+        self, bus: Bus, callback: Callable[[], object], frequency: float = 60, name: str | None = None
+    ) -> None:
+        super().__init__(bus)
+        self.callback = callback
+        self.frequency = frequency
+        self.thread = None
+        self.name = name
+
+    def start(self) -> None:
+        """Begin; if it has begun that is only logged."""
+        if self.frequency <= 0:
+            return
+        name = self.name or type(self).__name__
+        if self.thread is None:
+            thread = self.thread = BackgroundTask(self.frequency, self.callback, bus=self.bus)
+            thread.name = name
+            thread.start()
+            self.bus.log(f"Started monitor thread {name!r}.")
+        else:
+            self.bus.log(f"Monitor thread {name!r} already started.")
+
+    start.priority = 70  # type: ignore[attr-defined]  # read when it is subscribed
+
+    def stop(self) -> None:
+        """End, from whatever thread; a thread that is no daemon is waited for, unless it is this one."""
+        # Others may stop it at the same time.
+        thread, self.thread = self.thread, None
+        if thread is None:
+            self.bus.log(f"No thread running for {self.name or type(self).__name__}.")
+            return
+        thread.cancel()
+        if thread is threading.current_thread():
+            return
+        if not thread.daemon:
+            self.bus.log(f"Joining {thread.name!r}")
+            thread.join()
+        self.bus.log(f"Stopped thread {thread.name!r}.")
+
+    def graceful(self) -> None:
+        """Stop, and start in a new thread."""
+        self.stop()
+        self.start()

@@ -1,0 +1,82 @@
+"""Numbers for the threads of a server, and channels that tell of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, cast
+
+from typedbus._bus import Bus as TypedBus
+from typedbus._channel import Channel
+from typedbus._failures import ChannelFailures as TypedFailures
+from typedbus.plugins.threads import THREAD_ENDED, THREAD_STARTED, Threads
+from typedbus.wspbus._states import ChannelFailures
+from typedbus.wspbus.plugins._simple import SimplePlugin
+
+if TYPE_CHECKING:
+    from typedbus.wspbus._bus import Bus
+
+_NAMES: Final = {THREAD_STARTED: "start_thread", THREAD_ENDED: "stop_thread"}
+
+
+class ThreadManager(SimplePlugin):
+    """
+    Publishes ``start_thread`` and ``stop_thread``, with a number, for threads that publish ``acquire_thread``.
+
+    A server publishes ``acquire_thread`` in the thread that a request comes in,
+    and ``release_thread`` when that ends, if it knows. Numbers are never given
+    again. A thread that ended without a word is told of by the next one, or by
+    the stop.
+
+    Args:
+        bus: Where it is told; `THREAD_STARTED` and `THREAD_ENDED` of its typed bus tell the same.
+    """
+
+    def __init__(self, bus: Bus) -> None:
+        super().__init__(bus)
+        for name in ("acquire_thread", "start_thread", "release_thread", "stop_thread"):
+            bus.listeners.setdefault(name, set())
+        self._threads = Threads(cast("TypedBus", _Both(bus)))
+
+    @property
+    def threads(self) -> dict[int | None, int]:
+        """From the idents of the threads that are known to their numbers."""
+        known = [(reference(), number) for reference, number in list(self._threads._known.items())]
+        return {thread.ident: number for thread, number in known if thread is not None}
+
+    def acquire_thread(self) -> None:
+        """Publish ``start_thread`` for this thread, unless it is known."""
+        self._threads.acquire()
+
+    def release_thread(self) -> None:
+        """Publish ``stop_thread`` for this thread, if it is known."""
+        self._threads.release()
+
+    def stop(self) -> None:
+        """Publish ``stop_thread`` for each thread that is known."""
+        self._threads.stop()
+
+    graceful = stop
+
+
+class _Both:
+    """What `Threads` publishes on: the channel of the old name, and then its own."""
+
+    def __init__(self, bus: Bus) -> None:
+        self._bus = bus
+
+    def __getitem__(self, channel: Channel[[int], None]) -> _Twice:
+        return _Twice(self._bus, channel)
+
+
+class _Twice:
+    def __init__(self, bus: Bus, channel: Channel[[int], None]) -> None:
+        self._bus = bus
+        self._channel = channel
+
+    def publish(self, number: int) -> None:
+        try:
+            self._bus.publish(_NAMES[self._channel], number)
+        except ChannelFailures as failed:
+            # `Threads` goes on after those that it knows.
+            raise cast("TypedFailures", failed.__cause__) from None
+        finally:
+            self._bus.typed[self._channel].publish(number)

@@ -1,0 +1,514 @@
+"""The plugins of the old names."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any
+
+import pytest
+
+from typedbus import Channel
+from typedbus.plugins.pidfile import AlreadyRunning
+from typedbus.plugins.threads import THREAD_STARTED
+from typedbus.wspbus import Bus, ChannelFailures, plugins, states
+
+only_unix = pytest.mark.skipif(sys.platform == "win32", reason="needs signals and locks of Unix")
+
+
+@pytest.fixture
+def bus() -> Iterator[Bus]:
+    """A bus that exits at the end."""
+    bus = Bus()
+    yield bus
+    bus.exit()
+
+
+@pytest.fixture
+def lines(bus: Bus) -> list[str]:
+    """The first lines of what the bus logs."""
+    lines: list[str] = []
+    bus.subscribe("log", lambda message, level: lines.append(f"{level} {message.splitlines()[0]}"))
+    return lines
+
+
+def called_from(work: Callable[[], object]) -> threading.Thread:
+    """Return a thread that has called *work*."""
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    return thread
+
+
+class TestSimplePlugin:
+    """Methods that bear the names of channels."""
+
+    def test_methods_listen_to_the_channels_of_their_names(self, bus: Bus) -> None:
+        """Typed ones that the bus knows included; unsubscribed they do not."""
+        order = Channel[[int], None]("order")
+        heard: list[object] = []
+
+        class Plugin(plugins.SimplePlugin):
+            def start(self) -> None:
+                heard.append("start")
+
+            def order(self, number: int) -> None:
+                heard.append(number)
+
+        bus[order].publish(0)
+        plugin = Plugin(bus)
+        plugin.subscribe()
+        bus.start()
+        bus[order].publish(7)
+        plugin.unsubscribe()
+        bus.start()
+        bus[order].publish(8)
+        assert heard == ["start", 7]
+
+    def test_each_one_has_its_priority(self) -> None:
+        """As others have built upon."""
+        starts: list[Any] = [
+            plugins.Daemonizer.start,
+            plugins.PIDFile.start,
+            plugins.Monitor.start,
+            plugins.Autoreloader.start,
+            plugins.DropPrivileges.start,
+        ]
+        assert [start.priority for start in starts] == [65, 70, 70, 70, 77]
+
+
+class TestMonitor:
+    """Something that is done again and again."""
+
+    def test_it_calls_between_start_and_stop(self, bus: Bus, lines: list[str]) -> None:
+        """In a daemon thread that bears its name, and that has ended at once after the stop."""
+        calls: SimpleQueue[threading.Thread] = SimpleQueue()
+        monitor = plugins.Monitor(bus, lambda: calls.put(threading.current_thread()), 0.001, "look")
+        monitor.subscribe()
+        bus.start()
+        thread = calls.get()
+        monitor.start()
+        bus.stop()
+        thread.join()
+        assert (thread.name, thread.daemon) == ("look", True)
+        assert "20 Started monitor thread 'look'." in lines
+        assert "20 Monitor thread 'look' already started." in lines
+        assert "20 Stopped thread 'look'." in lines
+
+    def test_a_stop_wakes_a_thread_that_sleeps_for_long(self, bus: Bus) -> None:
+        """The original kept it for all that time."""
+        monitor = plugins.Monitor(bus, bus.graceful, 3600)
+        monitor.start()
+        thread = monitor.thread
+        assert thread is not None
+        monitor.stop()
+        thread.join()
+        assert monitor.thread is None
+
+    def test_a_failure_is_logged_and_the_next_call_comes(self, bus: Bus, lines: list[str]) -> None:
+        """The original ended for good."""
+        calls: SimpleQueue[None] = SimpleQueue()
+
+        def look() -> None:
+            calls.put(None)
+            raise ValueError
+
+        monitor = plugins.Monitor(bus, look, 0.001)
+        monitor.start()
+        for _ in range(3):
+            calls.get()
+        monitor.stop()
+        assert lines.count(f"40 Error in background task thread function {look!r}.") >= 2
+
+    def test_a_graceful_from_its_own_thread_leaves_one_thread(self, bus: Bus) -> None:
+        """The original left two, for ever."""
+        threads: SimpleQueue[threading.Thread] = SimpleQueue()
+
+        def look() -> None:
+            threads.put(threading.current_thread())
+            monitor.graceful()
+
+        monitor = plugins.Monitor(bus, look, 0.001)
+        monitor.start()
+        first, second = threads.get(), threads.get()
+        first.join()
+        monitor.stop()
+        second.join()
+        assert first is not second
+
+    def test_without_a_thread_a_stop_says_so(self, bus: Bus, lines: list[str]) -> None:
+        """A frequency of 0 makes none."""
+        monitor = plugins.Monitor(bus, bus.graceful, 0)
+        monitor.start()
+        monitor.stop()
+        assert lines == ["20 No thread running for Monitor."]
+
+    def test_a_thread_that_is_no_daemon_is_joined(self, bus: Bus, lines: list[str]) -> None:
+        """Whoever made it one wants that."""
+        monitor = plugins.Monitor(bus, bus.graceful, 3600)
+        task = monitor.thread = plugins.BackgroundTask(3600, bus.graceful)
+        task.daemon = False
+        task.name = "mine"
+        task.start()
+        monitor.stop()
+        assert not task.is_alive()
+        assert lines == ["20 Joining 'mine'", "20 Stopped thread 'mine'."]
+
+    def test_a_task_that_is_cancelled_before_it_begins_calls_nothing(self) -> None:
+        """The original overlooked that."""
+        calls: list[int] = []
+        task = plugins.BackgroundTask(0, calls.append, [1])
+        task.cancel()
+        task.start()
+        task.join()
+        assert (calls, task.running) == ([], False)
+
+    def test_a_timer_ends_with_its_first_failure(self, bus: Bus, lines: list[str]) -> None:
+        """It is logged and raised, in the thread."""
+        raised: list[object] = []
+
+        def look() -> None:
+            raise ValueError
+
+        timer = plugins.PerpetualTimer(0.001, look, bus=bus)
+        before, threading.excepthook = threading.excepthook, lambda told: raised.append(told.exc_type)
+        try:
+            timer.start()
+            timer.join()
+        finally:
+            threading.excepthook = before
+        assert raised == [ValueError]
+        assert lines == [f"40 Error in perpetual timer thread function {look!r}."]
+
+
+class TestAutoreloader:
+    """A restart when a file has changed."""
+
+    @pytest.fixture
+    def file(self, tmp_path: Path) -> Path:
+        """A file."""
+        file = tmp_path / "site.conf"
+        file.write_text("a = 1\n")
+        return file
+
+    @pytest.fixture
+    def restarts(self, bus: Bus) -> list[str]:
+        """What was logged of restarts, which are exits here."""
+        restarts: list[str] = []
+
+        def log(message: str, level: int) -> None:
+            if message.startswith("Rest"):
+                restarts.append(message)
+
+        bus.subscribe("log", log)
+        return restarts
+
+    @pytest.fixture
+    def reloader(self, bus: Bus, file: Path) -> plugins.Autoreloader:
+        """One that has looked once, at the file alone."""
+        reloader = plugins.Autoreloader(bus, match="^$")
+        reloader.files.add(str(file))
+        reloader.run()
+        return reloader
+
+    def test_what_is_as_it_was_restarts_nothing(self, bus: Bus, reloader: plugins.Autoreloader, file: Path) -> None:
+        """However often it is looked at."""
+        reloader.run()
+        assert not bus.execv
+        assert reloader.mtimes == {str(file): file.stat().st_mtime}
+
+    @pytest.mark.parametrize("change", ["later", "earlier", "size", "gone"])
+    def test_any_change_restarts(
+        self, bus: Bus, reloader: plugins.Autoreloader, file: Path, restarts: list[str], change: str
+    ) -> None:
+        """An older time as well, which the original overlooked."""
+        time = file.stat().st_mtime
+        if change == "gone":
+            file.unlink()
+        elif change == "size":
+            file.write_text("a = 12\n")
+            os.utime(file, (time, time))
+        else:
+            os.utime(file, (time, time + (10 if change == "later" else -10)))
+        reloader.run()
+        assert bus.execv
+        assert bus.state is states.EXITING
+        assert restarts == [f"Restarting because {file} changed."]
+        bus.execv = False
+
+    def test_a_file_that_comes_restarts(self, bus: Bus, reloader: plugins.Autoreloader, tmp_path: Path) -> None:
+        """The original never looked at it again."""
+        late = tmp_path / "late.conf"
+        reloader.files.add(str(late))
+        reloader.run()
+        assert not bus.execv
+        late.touch()
+        reloader.run()
+        assert bus.execv
+
+    def test_match_says_which_modules_count(self, bus: Bus) -> None:
+        """By their names, from the beginning."""
+        reloader = plugins.Autoreloader(bus, match="typedbus.wspbus.plugins")
+        names = {Path(file).name for file in reloader.sysfiles()}
+        assert {"_reloading.py", "_tasks.py"} <= names
+        assert "_machine.py" not in names
+
+    def test_a_module_without_a_file_has_none(self) -> None:
+        """Nor has one whose file is None."""
+
+        class Module:
+            __file__ = None
+
+        assert plugins.Autoreloader._file_for_module(Module) is None
+        assert plugins.Autoreloader._file_for_module(sys) is None
+
+    def test_a_start_begins_anew(self, bus: Bus, reloader: plugins.Autoreloader, file: Path) -> None:
+        """What has changed before does not count."""
+        os.utime(file, (1, 1))
+        reloader.frequency = 3600
+        reloader.start()
+        reloader.run()
+        reloader.stop()
+        assert not bus.execv
+
+
+class TestThreadManager:
+    """Numbers for threads."""
+
+    @pytest.fixture
+    def told(self, bus: Bus) -> list[tuple[str, int]]:
+        """What is told of threads."""
+        told: list[tuple[str, int]] = []
+        plugins.ThreadManager(bus).subscribe()
+        bus.subscribe("start_thread", lambda number: told.append(("start", number)))
+        bus.subscribe("stop_thread", lambda number: told.append(("stop", number)))
+        return told
+
+    def test_numbers_are_never_given_again(self, bus: Bus, told: list[tuple[str, int]]) -> None:
+        """The original gave 2 twice."""
+
+        def come_and_go() -> None:
+            bus.publish("acquire_thread")
+            bus.publish("acquire_thread")
+            bus.publish("release_thread")
+
+        bus.publish("acquire_thread")
+        for _ in range(2):
+            called_from(come_and_go)
+        assert told == [("start", 1), ("start", 2), ("stop", 2), ("start", 3), ("stop", 3)]
+
+    def test_a_stop_tells_of_all_that_are_left(self, bus: Bus, told: list[tuple[str, int]]) -> None:
+        """Once."""
+        bus.publish("acquire_thread")
+        bus.stop()
+        bus.stop()
+        assert told == [("start", 1), ("stop", 1)]
+
+    def test_typed_channels_tell_the_same(self, bus: Bus, told: list[tuple[str, int]]) -> None:
+        """Old names first."""
+        bus[THREAD_STARTED].subscribe(lambda number: told.append(("typed", number)))
+        bus.publish("acquire_thread")
+        assert told == [("start", 1), ("typed", 1)]
+
+    def test_known_threads_have_their_numbers_by_their_idents(self, bus: Bus) -> None:
+        """As long as they live."""
+        manager = plugins.ThreadManager(bus)
+        manager.acquire_thread()
+        assert manager.threads == {threading.get_ident(): 1}
+
+    def test_a_listener_that_fails_keeps_no_thread_from_being_told_of(self, bus: Bus) -> None:
+        """Each failure is raised at the end."""
+        manager = plugins.ThreadManager(bus)
+        told: list[int] = []
+
+        def fail(number: int) -> None:
+            told.append(number)
+            raise ValueError
+
+        bus.subscribe("stop_thread", fail)
+        release, ready = threading.Event(), threading.Barrier(3)
+
+        def work() -> None:
+            manager.acquire_thread()
+            ready.wait()
+            release.wait()
+
+        threads = [threading.Thread(target=work) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        ready.wait()
+        with pytest.raises(ExceptionGroup):
+            manager.stop()
+        release.set()
+        for thread in threads:
+            thread.join()
+        assert told == [1, 2]
+
+
+@only_unix
+class TestSignalHandler:
+    """Signals as channels."""
+
+    @pytest.fixture
+    def handler(self, bus: Bus) -> Iterator[plugins.SignalHandler]:
+        """One that handles SIGUSR1 and SIGUSR2."""
+        handler = plugins.SignalHandler(bus)
+        handler.handlers = {"SIGUSR1": bus.graceful, "SIGUSR2": None, "SIGNONE": bus.exit}
+        yield handler
+        handler.unsubscribe()
+
+    def test_outside_of_block_a_signal_is_published_where_it_comes(
+        self, bus: Bus, lines: list[str], handler: plugins.SignalHandler
+    ) -> None:
+        """Old code need not block."""
+        handler.subscribe()
+        signal.raise_signal(signal.SIGUSR1)
+        assert lines == ["20 Listening for SIGUSR1.", "20 Caught signal SIGUSR1.", "20 Bus graceful"]
+
+    def test_in_block_it_is_published_by_the_block(self, bus: Bus, handler: plugins.SignalHandler) -> None:
+        """A listener that fails is logged, and the bus goes on."""
+        inside = threading.local()
+        heard: list[object] = []
+
+        def caught() -> None:
+            heard.append(getattr(inside, "tick", False))
+            bus.subscribe("main", bus.exit)
+            raise ValueError
+
+        def tick() -> None:
+            inside.tick = True
+            signal.raise_signal(signal.SIGUSR2)
+            bus.unsubscribe("main", tick)
+            inside.tick = False
+
+        handler.subscribe()
+        bus.subscribe("SIGUSR2", caught)
+        bus.subscribe("main", tick)
+        bus.start()
+        bus.block(0.001)
+        assert heard == [False]
+
+    def test_handlers_are_put_back_once(self, bus: Bus, lines: list[str], handler: plugins.SignalHandler) -> None:
+        """Subscribed twice, it is not itself what is put back; its listeners are gone."""
+        before = signal.getsignal(signal.SIGUSR1)
+        handler.subscribe()
+        handler.subscribe()
+        del lines[:]
+        handler.unsubscribe()
+        handler.unsubscribe()
+        assert signal.getsignal(signal.SIGUSR1) is before
+        assert sorted(lines) == [
+            f"20 Restoring SIGUSR1 handler {before!r}.",
+            f"20 Restoring SIGUSR2 handler {signal.getsignal(signal.SIGUSR2)!r}.",
+        ]
+        assert len(bus.listeners["SIGUSR1"]) == 0
+
+    def test_another_thread_than_the_main_one_handles_nothing_and_says_so(
+        self, lines: list[str], handler: plugins.SignalHandler
+    ) -> None:
+        """The original said nothing."""
+        called_from(handler.subscribe)
+        assert len(lines) == 1
+        assert lines[0].startswith("30 No signals are handled: thread")
+
+    def test_an_unknown_signal_is_refused(self, handler: plugins.SignalHandler) -> None:
+        """By name and by number."""
+        for unknown in ("SIGNONE", 4711):
+            with pytest.raises(ValueError, match="No such signal"):
+                handler.set_handler(unknown)
+
+    def test_a_hang_up_exits_what_is_no_daemon(
+        self, bus: Bus, lines: list[str], handler: plugins.SignalHandler
+    ) -> None:
+        """A daemon restarts."""
+        handler.handle_SIGHUP()
+        assert lines[0] == "20 SIGHUP caught but not daemonized. Exiting."
+        assert not bus.execv
+
+    def test_a_hang_up_restarts_a_daemon(self, bus: Bus, lines: list[str], handler: plugins.SignalHandler) -> None:
+        """Which has another pid than when this was made, and no terminal."""
+        handler._original_pid = -1
+        handler._is_daemonized = lambda: True  # type: ignore[method-assign]
+        handler.handle_SIGHUP()
+        assert lines[0] == "20 SIGHUP caught while daemonized. Restarting."
+        assert bus.execv
+        bus.execv = False
+
+
+@only_unix
+class TestPIDFile:
+    """The pid in a file."""
+
+    def test_it_is_there_from_start_to_exit_and_again(self, bus: Bus, lines: list[str], tmp_path: Path) -> None:
+        """The original wrote no second one."""
+        path = tmp_path / "site.pid"
+        plugins.PIDFile(bus, str(path)).subscribe()
+        for _ in range(2):
+            bus.start()
+            assert path.read_text() == f"{os.getpid()}\n"
+            bus.start()
+            bus.exit()
+            assert not path.exists()
+        assert f"20 PID {os.getpid()} written to {str(path)!r}." in lines
+        assert f"20 PID {os.getpid()} already written to {str(path)!r}." in lines
+        assert f"20 PID file removed: {str(path)!r}." in lines
+
+    def test_one_that_is_held_is_refused_and_left(self, bus: Bus, tmp_path: Path) -> None:
+        """The original wrote over it, and removed it."""
+        path = tmp_path / "site.pid"
+        other = Bus()
+        plugins.PIDFile(other, str(path)).subscribe()
+        other.start()
+        plugins.PIDFile(bus, str(path)).subscribe()
+        with pytest.raises(ChannelFailures) as caught:
+            bus.start()
+        assert [type(error) for error in caught.value.get_instances()] == [AlreadyRunning]
+        assert path.exists()
+        other.exit()
+
+
+@only_unix
+class TestDropPrivileges:
+    """Another user."""
+
+    def test_without_anything_to_do_it_says_so_once(self, bus: Bus, lines: list[str]) -> None:
+        """As warnings."""
+        drop = plugins.DropPrivileges(bus)
+        drop.start()
+        drop.start()
+        assert lines == ["30 uid/gid not set", "30 umask not set"]
+
+    def test_the_umask_is_set_once(self, bus: Bus, lines: list[str]) -> None:
+        """And told."""
+        before = os.umask(0o022)
+        try:
+            drop = plugins.DropPrivileges(bus, umask=0o027)
+            drop.start()
+            drop.start()
+            assert os.umask(before) == 0o027
+        finally:
+            os.umask(before)
+        assert lines[1:] == ["20 umask old: 022, new: 027", "20 umask already set to: 027"]
+
+    def test_names_are_numbers(self, bus: Bus) -> None:
+        """And unknown ones are refused at once."""
+        drop = plugins.DropPrivileges(bus, uid="root", gid=0)
+        assert (drop.uid, drop.gid) == (0, 0)
+        with pytest.raises(KeyError):
+            drop.uid = "nobody-of-that-name"
+
+
+class TestDaemonizer:
+    """What can be said of it without becoming one."""
+
+    def test_a_second_start_does_nothing(self, bus: Bus, lines: list[str]) -> None:
+        """The original forked again."""
+        daemonizer = plugins.Daemonizer(bus)
+        daemonizer.finalized = True
+        daemonizer.start()
+        assert lines == ["20 Already deamonized."]

@@ -1,0 +1,184 @@
+"""The servers of the old names."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from typedbus.wspbus import Bus, ChannelFailures, servers, states
+
+
+class Listening:
+    """A server that accepts and closes."""
+
+    def __init__(self, error: BaseException | None = None) -> None:
+        self.error = error
+        self.ready = False
+        self.socket = socket.create_server(("127.0.0.1", 0))
+        self.is_to_fail = threading.Event()
+
+    def start(self) -> None:
+        """Serve, or fail."""
+        with self.socket:
+            if self.error is not None and not self.is_to_fail.is_set():
+                raise self.error
+            self.ready = True
+            while True:
+                try:
+                    accepted, _ = self.socket.accept()
+                except OSError:
+                    return
+                accepted.close()
+                if self.error is not None:
+                    raise self.error
+
+    def stop(self) -> None:
+        """End."""
+        self.ready = False
+        if self.socket.fileno() >= 0:
+            self.socket.shutdown(socket.SHUT_RDWR)
+            self.socket.close()
+
+    def __repr__(self) -> str:
+        return "<Listening>"
+
+
+@pytest.fixture
+def bus() -> Iterator[Bus]:
+    """A bus that exits at the end."""
+    bus = Bus()
+    yield bus
+    bus.exit()
+
+
+@pytest.fixture
+def lines(bus: Bus) -> list[str]:
+    """The first lines of what the bus logs."""
+    lines: list[str] = []
+    bus.subscribe("log", lambda message, level: lines.append(f"{level} {message.splitlines()[0]}"))
+    return lines
+
+
+def free_port() -> int:
+    """Return a port that was free."""
+    with socket.create_server(("127.0.0.1", 0)) as made:
+        port: int = made.getsockname()[1]
+    return port
+
+
+def test_it_serves_between_start_and_stop(bus: Bus, lines: list[str]) -> None:
+    """With the real port where the system has chosen it."""
+    server = Listening()
+    port = server.socket.getsockname()[1]
+    adapter = servers.ServerAdapter(bus, server, ("127.0.0.1", 0))
+    adapter.subscribe()
+    bus.start()
+    adapter.start()
+    assert adapter.bound_addr == ("127.0.0.1", port)
+    bus.stop()
+    adapter.stop()
+    assert lines == [
+        "20 Bus STARTING", f"20 Serving on http://127.0.0.1:{port}", "20 Bus STARTED",
+        f"20 Already serving on http://127.0.0.1:{port}",
+        "20 Bus STOPPING", "20 HTTP Server <Listening> shut down", "20 Bus STOPPED",
+        "20 HTTP Server <Listening> already shut down",
+    ]  # fmt: skip
+    adapter.unsubscribe()
+
+
+def test_it_starts_late_and_stops_early() -> None:
+    """By the priorities that others have built upon."""
+    assert vars(servers.ServerAdapter.start)["priority"] == 75
+    assert vars(servers.ServerAdapter.stop)["priority"] == 25
+
+
+def test_a_server_that_does_not_start_fails_the_start(bus: Bus) -> None:
+    """With what it failed with."""
+    servers.ServerAdapter(bus, Listening(PermissionError(13, "no"))).subscribe()
+    before = threading.excepthook
+    threading.excepthook = lambda told: None
+    try:
+        with pytest.raises(ChannelFailures, match="PermissionError"):
+            bus.start()
+        for thread in threading.enumerate():
+            if thread.name.startswith("HTTPServer "):
+                thread.join()
+    finally:
+        threading.excepthook = before
+    assert bus.state is states.EXITING
+
+
+def test_no_server_is_refused(bus: Bus) -> None:
+    """When it is to start."""
+    with pytest.raises(ValueError, match="No HTTP server has been created"):
+        servers.ServerAdapter(bus).start()
+
+
+def test_a_port_that_is_not_free_is_refused(bus: Bus, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With its number."""
+    monkeypatch.setattr(servers.Timeouts, "free", 0)
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        adapter = servers.ServerAdapter(bus, Listening(), ("127.0.0.1", port))
+        with pytest.raises(servers.PortError, match=f"Port {port} not free on 127.0.0.1"):
+            adapter.start()
+    adapter.httpserver.stop()
+
+
+def test_a_server_that_fails_while_it_serves_exits_the_bus_and_is_raised(bus: Bus) -> None:
+    """By block(), so that the process does not claim success."""
+    server = Listening(ConnectionError("lost"))
+    server.is_to_fail.set()
+    servers.ServerAdapter(bus, server).subscribe()
+    bus.start()
+    with socket.create_connection(server.socket.getsockname()), pytest.raises(ConnectionError, match="lost"):
+        bus.block()
+    assert bus.state is states.EXITING
+
+
+def test_a_port_on_all_interfaces_that_cannot_be_reached_is_only_warned_of() -> None:
+    """There may be no loopback; on any other it is an error."""
+    port = free_port()
+    with pytest.warns(UserWarning, match=f"Unable to verify that the server is bound on {port}"):
+        with servers._safe_wait("0.0.0.0", port):  # noqa: S104
+            servers._wait_for_port("0.0.0.0", port, 0, is_bound=True)  # noqa: S104
+    with pytest.raises(servers.PortError, match="not bound"), servers._safe_wait("127.0.0.1", port):
+        servers._wait_for_port("127.0.0.1", port, 0, is_bound=True)
+
+
+@pytest.mark.parametrize(
+    ("address", "description"),
+    [
+        (None, "unknown interface (dynamic?)"),
+        ("/run/site.sock", "socket file: /run/site.sock"),
+        (("site", 80), "http://site"),
+        (("site", 8080), "http://site:8080"),
+    ],
+)
+def test_the_description_says_where_it_serves(bus: Bus, address: object, description: str) -> None:
+    """For people."""
+    assert servers.ServerAdapter(bus, object(), address).description == description
+
+
+def test_a_restart_is_a_stop_and_a_start(bus: Bus, lines: list[str]) -> None:
+    """In the thread that asks for it."""
+    server = Listening()
+    adapter = servers.ServerAdapter(bus, server)
+    adapter.start()
+    server.socket, before = server.socket.dup(), server.socket
+    adapter.restart()
+    before.close()
+    adapter.stop()
+    assert [line.split()[1] for line in lines] == ["Serving", "HTTP", "Serving", "HTTP"]
+
+
+def test_servers_of_flup_are_made_when_they_start() -> None:
+    """flup need not be there before."""
+    for kind in (servers.FlupCGIServer, servers.FlupFCGIServer, servers.FlupSCGIServer):
+        made = kind(object(), bindAddress=None)
+        assert not made.ready
+        with pytest.raises(ModuleNotFoundError, match="flup"):
+            made.start()
