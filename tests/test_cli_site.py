@@ -20,7 +20,7 @@ if sys.platform in ("win32", "darwin"):
 
 import click
 
-from typedbus.cli._site import Options, attach_first, beside, check, tell_of_restart
+from typedbus.cli._site import Options, attach_first, beside, check, restart_address, tell_of_restart
 from typedbus.plugins.autoreload import Autoreload
 from typedbus.plugins.daemon import Daemon
 from typedbus.plugins.logs import Logging
@@ -172,6 +172,7 @@ def test_nobody_is_told_of_a_restart_that_nobody_asked_for() -> None:
     tell_of_restart(bus)
 
     assert not bus[MOVED].subscriptions
+    assert restart_address(1) != restart_address(2)
 
 
 @pytest.mark.parametrize(

@@ -46,8 +46,6 @@ def defaults(ctx: click.Context) -> dict[str, object]:
         InvalidDefaults: With everything that is wrong, also for other commands.
     """
     file, text, table, above = _read()
-    if not table:
-        return {}
     run = _run_of(ctx)
     known: dict[str, click.Parameter] = {
         _key(param): param for param in run.params if isinstance(param, click.Option) and param.expose_value
