@@ -20,6 +20,7 @@ if sys.platform in ("win32", "darwin"):
 
 import click
 
+from typedbus.cli._options import assignment, umask
 from typedbus.cli._site import Options, attach_first, beside, check, restart_address, tell_of_restart
 from typedbus.plugins.autoreload import Autoreload
 from typedbus.plugins.daemon import Daemon
@@ -287,3 +288,26 @@ def test_what_is_no_pid_file_is_an_error_of_usage(tmp_path: Path, command: str) 
 
     assert f"{tmp_path / 'site.pid'} is no PID file: it begins with" in done.stderr
     assert done.exit_code == 2
+
+
+def test_the_help_of_run_has_its_options_in_groups() -> None:
+    """Who looks for one finds it beside those of its kind, and no argument is among them."""
+    shown = CliRunner().invoke(commands, ["run", "--help"]).stdout
+
+    groups = shown.split("\n\n")[-5:]
+    assert [group.splitlines()[0] for group in groups] == [
+        "How it starts and stops:",
+        "Settings:",
+        "Process:",
+        "Observation:",
+        "Options:",
+    ]
+    assert "  --config FILE" in groups[1]
+    assert "  --pidfile FILE" in groups[2]
+    assert groups[4] == "Options:\n  -h, --help  Show this message and exit.\n"
+
+
+def test_what_is_said_of_new_files_and_settings_is_understood() -> None:
+    """A umask is octal, also where a file has it as a number already; only the first sign of equality parts a setting."""
+    assert (umask("027"), umask(0o27)) == (0o27, 0o27)
+    assert assignment("shop.password=a=b") == ("shop.password", "a=b")
