@@ -22,6 +22,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from typed_settings import Secret, SecretStr
+from typing_extensions import TypeAliasType
 
 from typedbus import (
     Bus,
@@ -287,6 +288,7 @@ class TestTypes:
             (int | None, "1", 1),
             (int | str, '"1"', "1"),
             (Annotated[int, "from 1 up"], "1", 1),
+            (TypeAliasType("Port", int | None), "1", 1),
             (Colour, '"RED"', Colour.RED),
             (Size, "2", Size.LARGE),
             (Mode, '"open"', Mode.OPEN),
@@ -365,6 +367,7 @@ class TestTypes:
             (int | bool, '"a"', "must be a whole number or true or false and is 'a'"),
             (Colour, '"GREEN"', "must be one of 'RED', 'BLUE' and is 'GREEN'"),
             (Size, "3", "must be one of 1, 2 and is 3"),
+            (Size, '"2"', "must be one of 1, 2 and is '2'"),
             (Literal["a", "b"], "1", "must be one of 'a', 'b' and is 1"),
             (dt.date, "2024-05-31T09:30:00", "must be a date (2024-05-31) and is 2024-05-31T09:30:00"),
             (dt.date, '"May"', "must be a date (2024-05-31) and is 'May'"),
@@ -547,7 +550,10 @@ class TestFaults:
         hint = "or as IT_X in the environment"
         assert faults(one_field(int), "\n[it]") == [f"site.toml:2: it.x is missing; give it here, {hint}"]
         assert faults(one_field(int), "") == [f"site.toml: it.x is missing; give it here, {hint}"]
-        assert faults(one_field(list[Product]), "[it]\nx = [\n{}]") == ["site.toml:3: it.x[0].sku is missing"]
+        assert faults(one_field(list[Product]), "[it]\nx = [\n{}]") == [
+            "site.toml:3: it.x[0].sku is missing; give it here"
+        ]
+        assert faults(one_field(Web | None), "[it]") == ["site.toml:1: it.x is missing; give it here"]
         shop = Shop()
         with pytest.raises(InvalidSettings) as raised:
             load(shop, sources=Sources(environ={}))
@@ -1105,6 +1111,7 @@ class TestTemplate:
             "d": attrs.field(type=as_type(dict[str, Any]), factory=lambda: {"a": None}),
             "e": attrs.field(type=str, default="a\nb"),
             "f": attrs.field(type=as_type(Tree | None), default=None),
+            "g": attrs.field(type=Secret[int], default=Secret(12345)),
         }
 
         cls: type[Any] = attrs.make_class("Settings", fields)
@@ -1120,6 +1127,7 @@ class TestTemplate:
             # c =  # a list
             # d =  # a table
             # e =  # text
+            # g =  # a whole number; secret
 
             # [it.f]
             # name = ""  # text

@@ -161,7 +161,7 @@ class Reader:
             elif default is not None:
                 values[name] = getattr(default, field.name)
             elif field.default is attrs.NOTHING:
-                values[name] = _WRONG if is_lost else self._missing(own, near, is_open=is_open)
+                values[name] = _WRONG if is_lost else self._missing(own, near, is_open=is_open and inner is None)
         found = {name: value for name, value in values.items() if value is not _WRONG}
         for name, error in refusals(cls, found, is_whole=len(found) == len(values)):
             problem = "is refused; it is secret, so that the reason is not shown"
@@ -269,8 +269,8 @@ class Reader:
 
     def _missing(self, key: Key, near: Said | None, *, is_open: bool) -> object:
         where = "here" if near or self.files else "in a file"
-        hint = f"; give it {where}, or as {variable_of(key)} in the environment" if is_open else ""
-        return self._tell(f"is missing{hint}", key, near)
+        otherwise = f", or as {variable_of(key)} in the environment" if is_open else ""
+        return self._tell(f"is missing; give it {where}{otherwise}", key, near)
 
     def _misfit(self, wanted: str, said: Said, *, is_hidden: bool) -> object:
         is_what = "; its value is not shown" if is_hidden else f" and is {shown(said.value)}"

@@ -126,7 +126,6 @@ def secret_of(wanted: Any) -> tuple[type, object] | None:
 
 def phrase(wanted: Any) -> str:
     """Return what people call a value of that type."""
-    wanted = plain(wanted)
     options = [one for one in choices_of(wanted) if one is not wanted]
     if options:
         return " or ".join(dict.fromkeys(map(phrase, options)))
@@ -196,10 +195,8 @@ def scalar(wanted: Any, value: Any, folder: Path, *, is_text: bool) -> object:
         if kind is not str or not value:
             raise Misfit
         return origin(folder, str(value))
-    if isinstance(origin, type) and issubclass(origin, str):
-        if kind is not str:
-            raise Misfit
-        return origin(value)
+    if isinstance(origin, type) and issubclass(origin, str) and kind is not str:
+        raise Misfit
     if isinstance(value, (list, dict)) or (kind in (bool, dt.datetime) and kind is not origin):
         raise (TypeError if phrase(wanted) == f"a {inspect.formatannotation(wanted)}" else Misfit)
     try:
