@@ -35,8 +35,6 @@ def attend(bus: Bus, interval: float, *, by_wait: bool) -> list[BaseException]:
             bus.exit()
             return [error]
         return []
-    if bus.typed.replacement is None:
-        bus.typed.replacement = _Anew(bus)
     bus.typed.interrupted = interrupted
     try:
         bus.typed.block(interval=max(interval, _SHORTEST))
@@ -67,7 +65,7 @@ def raise_all(met: list[BaseException]) -> None:
         raise failed
 
 
-class _Anew:
+class Anew:
     """Takes the place of the process when typed code restarts the bus: `Bus.block` does it, when it has waited."""
 
     def __init__(self, bus: Bus) -> None:

@@ -9,22 +9,23 @@ import time
 import traceback as tracebacks
 import warnings
 import weakref
-from collections.abc import Callable, Hashable, Iterable, Mapping, MutableMapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from queue import SimpleQueue
 from typing import Any, ClassVar, Final, NoReturn
 
-from typedbus._failures import TransitionFailures
+from typedbus._failures import StartCancelled, TransitionFailures
 from typedbus._states import State
-from typedbus.wspbus._blocking import attend, raise_all
+from typedbus.wspbus._blocking import Anew, attend, raise_all
 from typedbus.wspbus._policy import OldBus
-from typedbus.wspbus._respawn import extend_pythonpath, max_files, replace, set_cloexec, true_argv
+from typedbus.wspbus._respawn import Respawning
 from typedbus.wspbus._speaking import Speaking
 from typedbus.wspbus._states import OLD, ChannelFailures, _StateEnum, states, typed
 
+_WARNING: Final = 30
 _ERROR: Final = 40
 
 
-class Bus(Speaking):
+class Bus(Speaking, Respawning):
     """
     Process state machine and messenger, by the names of CherryPy's, over a typed bus.
 
@@ -44,13 +45,14 @@ class Bus(Speaking):
 
     states: ClassVar[_StateEnum] = states
     execv: bool = False
-    max_cloexec_files: int = max_files
     hard_exit: int | None = None
 
     def __init__(self) -> None:
         self.typed = OldBus(self._log_old, self._seen)
+        self.typed.replacement = Anew(self)
         self.execv = False
         self._at_exit: Callable[[], None] | None = None
+        self._pid = 0
         self.state = states.STOPPED
 
     @property
@@ -93,15 +95,18 @@ class Bus(Speaking):
         """
         if self._at_exit is None:
             self._at_exit = _cleaner(weakref.ref(self))
+            self._pid = os.getpid()
             atexit.register(self._at_exit)
         self.typed.be_ready(State.STARTED)
         try:
             self.typed.start()
         except TransitionFailures as failed:
             self._fail(failed)
-        except RuntimeError:
+        except StartCancelled:
             self._die()
             raise
+        # A daemon has become another process meanwhile.
+        self._pid = os.getpid()
 
     def stop(self) -> None:
         """
@@ -148,7 +153,8 @@ class Bus(Speaking):
             os._exit(self.hard_exit)
 
     def _clean_exit(self) -> None:
-        if self.state is not states.EXITING:
+        # A child that was forked off has no part in what its parent runs.
+        if self.state is not states.EXITING and os.getpid() == self._pid:
             warnings.warn(
                 f"The main thread is exiting, but the Bus is in the {self.state!r} state; "
                 "shutting it down automatically now. You must either call bus.block() after start(), "
@@ -159,9 +165,18 @@ class Bus(Speaking):
             self.exit()
 
     def restart(self) -> None:
-        """Exit, and have the thread in `block` replace the process by the same program anew."""
+        """
+        Exit, and have the thread in `block` replace the process by the same program anew.
+
+        Raises:
+            ChannelFailures: As `exit`; the process is replaced all the same.
+        """
         self.execv = True
-        self.exit()
+        try:
+            self.exit()
+        finally:
+            if self.typed._doorbell.attendant is None:
+                self.log("Nobody is in block() to replace the process; that is done when it is called.", _WARNING)
 
     def graceful(self) -> None:
         """
@@ -221,8 +236,10 @@ class Bus(Speaking):
         if exiting is not None:
             # Whoever carried it out may have been another thread.
             exiting.done.wait()
-            if exiting.outcome is not None and exiting.outcome not in met:
-                met.append(exiting.outcome)
+            if isinstance(exiting.outcome, TransitionFailures):
+                self._die()
+                if exiting.outcome not in met:
+                    met.append(exiting.outcome)
         self.log("Waiting for child threads to terminate...")
         for thread in threading.enumerate():
             if thread in (threading.current_thread(), threading.main_thread()) or thread.daemon:
@@ -269,25 +286,6 @@ class Bus(Speaking):
             raise
         outcome.put(State.STARTED)
         return thread
-
-    def _do_execv(self) -> None:
-        args = self._get_true_argv()
-        self.log(f"Re-spawning {' '.join(args)}")
-        self._extend_pythonpath(os.environ)
-        if self.max_cloexec_files:
-            self._set_cloexec()
-        replace(args)
-
-    @staticmethod
-    def _get_true_argv() -> list[str]:
-        return true_argv()
-
-    @staticmethod
-    def _extend_pythonpath(env: MutableMapping[str, str]) -> None:
-        extend_pythonpath(env)
-
-    def _set_cloexec(self) -> None:
-        set_cloexec()
 
 
 def _cleaner(reference: weakref.ref[Bus]) -> Callable[[], None]:

@@ -11,13 +11,14 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from collections.abc import MutableMapping, Sequence
+from collections.abc import MutableMapping
 from pathlib import Path
 from typing import Final
 
 from typedbus._failures import RestartError
 from typedbus._image import Image
 
+_STREAMS: Final = 3
 _startup_cwd: Final = os.getcwd()  # noqa: PTH109  # as the old module has it, a text
 
 if sys.platform == "win32":
@@ -26,57 +27,71 @@ else:
     max_files = os.sysconf("SC_OPEN_MAX")
 
 
-def true_argv() -> list[str]:
-    """Return what this process was started with, the interpreter first."""
-    if getattr(sys, "frozen", False):
-        return [sys.executable, *sys.argv[1:]]
-    return list(sys.orig_argv)
+class Respawning:
+    """The half of a bus of the old names that replaces the process; see `Bus`."""
 
+    max_cloexec_files: int = max_files
 
-def extend_pythonpath(env: MutableMapping[str, str]) -> None:
-    """Put the working directory into ``PYTHONPATH`` of *env*, if modules were looked for there without it."""
-    prefix = f".{os.pathsep}"
-    existing = env.get("PYTHONPATH", "")
-    if sys.path[:1] == [""] and not existing.startswith(prefix):
-        env["PYTHONPATH"] = prefix + existing
+    def log(self, msg: str = "", level: int = 20, traceback: bool = False) -> None:  # noqa: FBT002  # as `Bus` has it
+        """See `Bus`."""
+        raise NotImplementedError
 
+    def _do_execv(self) -> None:
+        """
+        Replace the process by what it was started with, in the directory in which it was. It does not return.
 
-def set_cloexec() -> None:
-    """
-    Let no open file outlive the replacement but the standard streams and sockets from a service manager.
+        Raises:
+            RestartError: It cannot be done, as `Image.problem` says or the system does.
+        """
+        args = self._get_true_argv()
+        self.log(f"Re-spawning {' '.join(args)}")
+        self._extend_pythonpath(os.environ)
+        if self.max_cloexec_files:
+            self._set_cloexec()
+        if sys.platform != "win32" and not getattr(sys, "frozen", False):
+            Image(command=tuple(args), directory=_startup_cwd).replace()
+            return
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError, ValueError, AttributeError):
+                stream.flush()
+        if sys.platform == "win32":
+            args = [f'"{arg}"' for arg in args]
+        try:
+            os.chdir(_startup_cwd)
+            os.execv(sys.executable, args)  # noqa: S606  # without a shell on purpose
+        except OSError as error:
+            raise RestartError(f"the system refused: {error}; exit, and start it anew from outside") from error
 
-    Those that are open are looked up: there may be a thousand million that could be.
-    """
-    inherited = 0
-    with contextlib.suppress(ValueError):
-        if os.environ.get("LISTEN_PID") == str(os.getpid()):
-            inherited = int(os.environ.get("LISTEN_FDS", "0"))
-    listing = next((path for path in (Path("/proc/self/fd"), Path("/dev/fd")) if path.is_dir()), None)
-    if listing is None:
-        return
-    for name in os.listdir(listing):  # noqa: PTH208  # names, not paths
-        descriptor = int(name)
-        if descriptor >= 3 + inherited:
-            with contextlib.suppress(OSError):  # that of the listing itself is closed by now
-                os.set_inheritable(descriptor, False)  # noqa: FBT003  # by position alone
+    @staticmethod
+    def _get_true_argv() -> list[str]:
+        """Return what this process was started with, the interpreter first."""
+        if getattr(sys, "frozen", False):
+            return [sys.executable, *sys.argv[1:]]
+        return list(sys.orig_argv)
 
+    @staticmethod
+    def _extend_pythonpath(env: MutableMapping[str, str]) -> None:
+        """Put the working directory into ``PYTHONPATH`` of *env*, if modules were looked for there without it."""
+        prefix = f".{os.pathsep}"
+        existing = env.get("PYTHONPATH", "")
+        if sys.path[:1] == [""] and not existing.startswith(prefix):
+            env["PYTHONPATH"] = prefix + existing
 
-def replace(command: Sequence[str]) -> None:
-    """
-    Replace the process by *command*, in the directory in which it was started. It does not return.
+    def _set_cloexec(self) -> None:
+        """
+        Let no open file outlive the replacement but the standard streams and sockets from a service manager.
 
-    Raises:
-        RestartError: It cannot be done, as `Image.problem` says or the system does.
-    """
-    if sys.platform != "win32" and not getattr(sys, "frozen", False):
-        Image(command=tuple(command), directory=_startup_cwd).replace()
-        return
-    for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(OSError, ValueError, AttributeError):
-            stream.flush()
-    args = [f'"{arg}"' for arg in command] if sys.platform == "win32" else list(command)
-    try:
-        os.chdir(_startup_cwd)
-        os.execv(sys.executable, args)  # noqa: S606  # without a shell on purpose
-    except OSError as error:
-        raise RestartError(f"the system refused: {error}; exit, and start it anew from outside") from error
+        Those that are open are looked up: there may be a thousand million that could be.
+        """
+        inherited = 0
+        with contextlib.suppress(ValueError):
+            if os.environ.get("LISTEN_PID") == str(os.getpid()):
+                inherited = int(os.environ.get("LISTEN_FDS", "0"))
+        listing = next((path for path in (Path("/proc/self/fd"), Path("/dev/fd")) if path.is_dir()), None)
+        if listing is None:
+            return
+        for name in os.listdir(listing):  # noqa: PTH208  # names, not paths
+            descriptor = int(name)
+            if descriptor >= _STREAMS + inherited:
+                with contextlib.suppress(OSError):  # that of the listing itself is closed by now
+                    os.set_inheritable(descriptor, False)  # noqa: FBT003  # by position alone

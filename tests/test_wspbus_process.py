@@ -1,0 +1,379 @@
+"""Programs that use the bus of the old names: how they end, and how they are replaced."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(sys.platform == "win32", reason="needs signals and exec of Unix"),
+]
+
+PRELUDE = """
+import os, signal, sys, threading
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from typedbus.wspbus import Bus, bus, plugins
+def say(text, *more):
+    os.write(1, f"{text}\\n".encode())
+def fail():
+    raise ValueError("no")
+def leave(status=3):
+    raise SystemExit(status)
+bus.subscribe("log", lambda message, level: say(f"{level} {message.splitlines()[0]}"))
+bus.subscribe("exit", lambda: say("exit is heard"))
+"""
+
+
+def run(program: str, *args: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run *program* to its end."""
+    (folder / "program.py").write_text(PRELUDE + textwrap.dedent(program))
+    return subprocess.run(
+        [sys.executable, *args, "program.py"], cwd=folder, capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder of its own."""
+    return tmp_path
+
+
+@pytest.fixture
+def children() -> Iterator[list[subprocess.Popen[str]]]:
+    """Programs that are ended at last."""
+    children: list[subprocess.Popen[str]] = []
+    yield children
+    for child in children:
+        child.kill()
+        child.communicate()
+
+
+def begin(program: str, folder: Path, children: list[subprocess.Popen[str]]) -> subprocess.Popen[str]:
+    """Begin *program*."""
+    (folder / "program.py").write_text(PRELUDE + textwrap.dedent(program))
+    child = subprocess.Popen(
+        [sys.executable, "program.py"],
+        cwd=folder,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    children.append(child)
+    return child
+
+
+def until(child: subprocess.Popen[str], line: str) -> list[str]:
+    """Return what *child* prints up to *line*."""
+    assert child.stdout is not None
+    read: list[str] = []
+    while not read or read[-1] != line:
+        got = child.stdout.readline()
+        assert got, (read, child.stderr and child.stderr.read())
+        read.append(got.rstrip("\n"))
+    return read
+
+
+class TestStatus:
+    """What a program ends with."""
+
+    @pytest.mark.parametrize(
+        ("program", "status", "is_heard"),
+        [
+            ("bus.start(); bus.exit()", 0, True),
+            ("bus.subscribe('main', bus.exit); bus.start(); bus.block(0.001)", 0, True),
+            ("bus.subscribe('start', fail); bus.start(); bus.block()", 1, True),
+            ("bus.subscribe('start', leave); bus.start()", 3, True),
+            ("bus.subscribe('stop', fail); bus.start(); bus.exit()", 1, True),
+            ("bus.subscribe('stop', leave); bus.start(); bus.exit()", 3, True),
+            ("bus.subscribe('exit', fail); bus.start(); bus.exit()", 1, True),
+            ("bus.subscribe('main', leave); bus.start(); bus.block(0.001)", 3, True),
+            ("bus.subscribe('main', fail); bus.start(); bus.block(0.001)", 1, True),
+            ("bus.subscribe('start', bus.exit); bus.start()", 1, True),
+            ("bus.subscribe('start', fail); bus.hard_exit = 70; bus.start()", 70, True),
+            ("bus.subscribe('stop', fail); bus.hard_exit = 70; bus.start(); bus.exit()", 70, True),
+            ("bus.subscribe('start', bus.exit); bus.hard_exit = 70; bus.start()", 70, True),
+        ],
+    )
+    def test_it_says_what_happened_and_everybody_has_heard_of_the_exit(
+        self, folder: Path, program: str, status: int, is_heard: bool
+    ) -> None:
+        """No process is killed unless it asks for that."""
+        ended = run(program, folder=folder)
+        assert ended.returncode == status, ended.stderr
+        assert ("exit is heard" in ended.stdout) is is_heard
+
+    def test_a_failed_exit_in_another_thread_is_no_success(self, folder: Path) -> None:
+        """The thread in block() raises it."""
+        ended = run(
+            """
+            bus.subscribe("stop", fail)
+            bus.start()
+            threading.Thread(target=bus.exit).start()
+            bus.block()
+            """,
+            folder=folder,
+        )
+        assert ended.returncode == 1
+        assert "ValueError('no')" in ended.stderr.splitlines()[-1]
+
+    def test_a_program_that_ends_without_an_exit_is_warned_and_exits(self, folder: Path) -> None:
+        """However often it has started."""
+        ended = run("bus.start(); bus.start()", folder=folder)
+        assert ended.returncode == 0
+        assert ended.stdout.count("exit is heard") == 1
+        assert "RuntimeWarning: The main thread is exiting, but the Bus is in the states.STARTED state" in ended.stderr
+
+    def test_a_bus_that_has_exited_is_not_looked_at_again(self, folder: Path) -> None:
+        """Nor is one that nobody knows any more."""
+        ended = run(
+            """
+            bus.start(); bus.exit()
+            other = Bus(); other.subscribe("exit", lambda: say("other")); other.start(); del other
+            import gc; gc.collect()
+            """,
+            folder=folder,
+        )
+        assert ended.stderr == ""
+        assert "other" not in ended.stdout
+
+    def test_a_child_that_is_forked_off_leaves_the_bus_to_its_parent(self, folder: Path) -> None:
+        """When it ends."""
+        ended = run(
+            """
+            bus.start()
+            if not os.fork():
+                sys.exit(0)
+            os.wait()
+            say("child is gone")
+            bus.exit()
+            """,
+            folder=folder,
+        )
+        assert ended.stdout.index("child is gone") < ended.stdout.index("exit is heard")
+        assert ended.stdout.count("exit is heard") == 1
+
+
+class TestSignals:
+    """Signals to a program in block()."""
+
+    PROGRAM = """
+        plugins.SignalHandler(bus).subscribe()
+        bus.subscribe("graceful", lambda: say("reloads"))
+        def tick():
+            bus.unsubscribe("main", tick)
+            say("ready")
+        bus.subscribe("main", tick)
+        bus.start()
+        bus.block(0.001)
+    """
+
+    @pytest.mark.parametrize(("number", "first"), [(signal.SIGTERM, "20 Caught signal SIGTERM."),
+                                                   (signal.SIGHUP, "20 Caught signal SIGHUP."),
+                                                   (signal.SIGINT, "20 Keyboard Interrupt: shutting down bus")])  # fmt: skip
+    def test_it_exits_in_order_with_0(
+        self, folder: Path, children: list[subprocess.Popen[str]], number: signal.Signals, first: str
+    ) -> None:
+        """The log says why."""
+        child = begin(self.PROGRAM, folder, children)
+        until(child, "ready")
+        child.send_signal(number)
+        printed, told = child.communicate(timeout=60)
+        assert (child.returncode, told) == (0, "")
+        lines = printed.splitlines()
+        assert lines[0] == first
+        assert lines[-2:] == ["20 Bus EXITED", "20 Waiting for child threads to terminate..."]
+
+    def test_a_graceful_reload_goes_on(self, folder: Path, children: list[subprocess.Popen[str]]) -> None:
+        """A failing listener of it ends nothing."""
+        child = begin(self.PROGRAM.replace('say("reloads")', "fail()"), folder, children)
+        until(child, "ready")
+        child.send_signal(signal.SIGUSR1)
+        until(child, "20 Bus graceful")
+        child.terminate()
+        assert "20 Bus EXITED" in child.communicate(timeout=60)[0]
+        assert child.returncode == 0
+
+    def test_sigterm_breaks_off_a_start_that_hangs(self, folder: Path, children: list[subprocess.Popen[str]]) -> None:
+        """As soon as the listener returns, and the status is none of success."""
+        child = begin(
+            """
+            plugins.SignalHandler(bus).subscribe()
+            go = threading.Event()
+            bus.subscribe("SIGTERM", go.set)
+            def hang():
+                say("hangs")
+                while not go.wait(0.05):
+                    pass
+            bus.subscribe("start", hang)
+            bus.subscribe("start", lambda: say("not reached"), 90)
+            bus.start()
+            """,
+            folder,
+            children,
+        )
+        until(child, "hangs")
+        child.terminate()
+        printed, told = child.communicate(timeout=60)
+        assert child.returncode == 1
+        assert "not reached" not in printed
+        assert "StartCancelled" in told
+
+
+class TestRestart:
+    """A program that is replaced by itself."""
+
+    PROGRAM = """
+        say(f"pid {os.getpid()} argv {sys.argv} flags {sys.flags.optimize} in {os.getcwd()}")
+        print("buffered", end="")
+        if os.environ.get("ROUND") == "2":
+            sys.exit(5)
+        os.environ["ROUND"] = "2"
+        os.chdir("/")
+        bus.start()
+        threading.Thread(target=bus.restart).start()
+        bus.block()
+    """
+
+    def test_the_process_runs_the_same_command_where_it_was_started(self, folder: Path) -> None:
+        """What is buffered is written, and the pid stays."""
+        ended = run(self.PROGRAM, "-O", folder=folder)
+        assert ended.returncode == 5, ended.stderr
+        first, second = [line for line in ended.stdout.splitlines() if "argv" in line]
+        assert first == second.removeprefix("buffered")
+        assert f"flags 1 in {folder}" in first
+        assert "20 Re-spawning" in ended.stdout
+        assert ended.stdout.count("buffered") == 2
+
+    @pytest.mark.parametrize(("keeps", "is_open"), [("", "False"), ("bus.max_cloexec_files = 0", "True")])
+    def test_files_that_are_inheritable_are_closed_unless_asked(self, folder: Path, keeps: str, is_open: str) -> None:
+        """Without looking at every number that there could be."""
+        ended = run(
+            f"""
+            if "FD" in os.environ:
+                try:
+                    os.fstat(int(os.environ["FD"])); say("open True")
+                except OSError:
+                    say("open False")
+                sys.exit()
+            there = os.open("/dev/null", os.O_RDONLY); os.set_inheritable(there, True)
+            os.environ["FD"] = str(there)
+            {keeps}
+            bus.start(); bus.restart(); bus.block()
+            """,
+            folder=folder,
+        )
+        assert f"open {is_open}" in ended.stdout.splitlines(), ended.stderr
+
+    def test_sockets_of_a_service_manager_stay_open(self, folder: Path) -> None:
+        """They are meant for this very pid."""
+        ended = run(
+            """
+            if "ROUND" in os.environ:
+                os.fstat(3); say("open")
+                sys.exit()
+            os.environ.update(ROUND="2", LISTEN_PID=str(os.getpid()), LISTEN_FDS="1")
+            while os.open("/dev/null", os.O_RDONLY) < 3:
+                pass
+            os.set_inheritable(3, True)
+            bus.start(); bus.restart(); bus.block()
+            """,
+            folder=folder,
+        )
+        assert "open" in ended.stdout.splitlines(), ended.stderr
+
+    def test_nobody_in_block_is_told(self, folder: Path) -> None:
+        """The process is replaced when somebody comes."""
+        ended = run("bus.start(); bus.restart(); say(bus.execv)", folder=folder)
+        assert "30 Nobody is in block() to replace the process; that is done when it is called." in ended.stdout
+        assert "True" in ended.stdout.splitlines()
+
+    def test_typed_code_restarts_it(self, folder: Path) -> None:
+        """By the thread in block() as well."""
+        ended = run(self.PROGRAM.replace("target=bus.restart", "target=bus.typed.restart"), folder=folder)
+        assert ended.returncode == 5, ended.stderr
+
+
+class TestDaemon:
+    """A program that becomes a daemon."""
+
+    def test_the_command_ends_when_the_bus_has_started(self, folder: Path) -> None:
+        """In another session, with another pid, which the PID file says."""
+        ended = run(
+            """
+            plugins.Daemonizer(bus, stdout="out").subscribe()
+            plugins.PIDFile(bus, "site.pid").subscribe()
+            plugins.SignalHandler(bus).subscribe()
+            say(f"command {os.getpid()}")
+            bus.start()
+            say(f"daemon {os.getpid()} session {os.getsid(0) != os.getpid()} umask {os.umask(0)}")
+            bus.block()
+            """,
+            folder=folder,
+        )
+        assert ended.returncode == 0, ended.stderr
+        pid = int((folder / "site.pid").read_text())
+        command = next(line for line in ended.stdout.splitlines() if line.startswith("command"))
+        assert command != f"command {pid}"
+        os.kill(pid, signal.SIGTERM)
+        with (folder / "out").open() as out:
+            read = ""
+            while "20 Waiting for child threads to terminate...\n" not in read:
+                read += out.read()
+        assert f"daemon {pid} session True umask 0" in read
+        assert f"20 Daemonized to PID: {pid}" in read
+        assert not (folder / "site.pid").exists()
+
+    def test_the_command_says_why_the_bus_did_not_start(self, folder: Path) -> None:
+        """The original ended with 0."""
+        ended = run(
+            """
+            plugins.Daemonizer(bus).subscribe()
+            bus.subscribe("start", fail, 90)
+            bus.start()
+            """,
+            folder=folder,
+        )
+        assert ended.returncode == 1
+        assert "ValueError: no" in ended.stderr
+
+    def test_it_can_be_called_without_a_bus(self, folder: Path) -> None:
+        """As ever."""
+        ended = run(
+            """
+            plugins.Daemonizer.daemonize(stdout="out", logger=say)
+            print("still here")
+            """,
+            folder=folder,
+        )
+        assert ended.returncode == 0, ended.stderr
+        assert "Forking once." in ended.stdout
+        with (folder / "out").open() as out:
+            read = ""
+            while "still here\n" not in read:
+                read += out.read()
+
+
+@pytest.mark.skipif(sys.platform == "win32" or os.getuid() != 0, reason="only root can become another user")
+def test_a_user_alone_brings_its_groups(folder: Path) -> None:
+    """The original kept root's."""
+    ended = run(
+        """
+        plugins.DropPrivileges(bus, uid="nobody").subscribe()
+        bus.start()
+        say(f"now {os.getuid()} {os.getgid()} {os.getgroups()}")
+        bus.exit()
+        """,
+        folder=folder,
+    )
+    assert ended.returncode == 0, ended.stderr
+    now = next(line for line in ended.stdout.splitlines() if line.startswith("now"))
+    assert "0" not in now.replace("[", " ").replace("]", " ").replace(",", " ").split()
