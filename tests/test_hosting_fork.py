@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from typedbus import LOG, MAIN, START, STOP, Bus, Component, Container, RestartError, State, running
+from typedbus._forks import detach_children
 from typedbus.hosting import wsgi
-from typedbus.process import detach_children
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows forks nothing")
 

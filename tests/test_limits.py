@@ -479,6 +479,21 @@ def test_one_that_was_given_up_before_it_was_called_is_not_called() -> None:
     assert (called, threads[0].is_alive()) == ([], False)
 
 
+def test_a_hook_is_called_where_no_thread_can_be_started() -> None:
+    """An interpreter that ends starts none: its time is not bounded then, and it is called all the same."""
+    called: list[threading.Thread] = []
+    bus = Bus(limits=Limits(hook=10))
+    bus[START].subscribe(lambda: called.append(threading.current_thread()))
+    before = threading.stack_size(2**46)
+    try:
+        bus.start()
+    finally:
+        threading.stack_size(before)
+
+    assert called == [threading.current_thread()]
+    assert bus.state is State.STARTED
+
+
 def test_the_threads_of_hooks_end_with_the_transition(parts: Parts) -> None:
     """None is left behind but one that hangs, which keeps no process alive."""
     before = set(threading.enumerate())

@@ -11,6 +11,7 @@ from typedbus._bus import Bus
 from typedbus._container import Container
 from typedbus._failures import TransitionError
 from typedbus._faults import Fault, InvalidContainer
+from typedbus._forks import detach_children
 from typedbus._states import State
 from typedbus._turns import Limits
 
@@ -61,10 +62,13 @@ def attached(containers: Sequence[Container], workers: int | None, limits: Limit
     """
     Return the bus of the first of *containers*, with all of them attached to it, ready to be started.
 
+    From then on a process that is forked off has its buses detached.
+
     Raises:
         InvalidContainer: With the faults of all of them.
         LimitError: *workers* is no whole number from 1 up.
     """
+    detach_children()
     first, *others = containers
     faults: list[Fault] = []
     for container in others:

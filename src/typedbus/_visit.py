@@ -87,9 +87,10 @@ class _Worker(threading.Thread):
         while (job := self.jobs.get()) is not None:
             self.name = job.subscription.name
             with visit.lock:
-                if job.is_given_up:
-                    # The transition has gone on, and nobody would undo what the hook does now.
-                    return
+                is_too_late = job.is_given_up
+            if is_too_late:
+                # The transition has gone on, and nobody would undo what the hook does now.
+                return
             assert job.context is not None
             error = _raised_by(functools.partial(job.context.run, job.subscription.listener))
             seconds = visit.clock.now() - job.began
@@ -203,21 +204,29 @@ class Visit:
         if is_inline:
             # It may be about to fork, and a thread that does nothing is one as well.
             self._dismiss()
-        if is_inline or (job.allowed is None and self._workers == 1) or job.subscription.is_idle:
+        stays = is_inline or (job.allowed is None and self._workers == 1) or job.subscription.is_idle
+        job.worker = None if stays else self._worker()
+        if job.worker is None:
             job.error = _raised_by(job.subscription.listener)
             job.seconds = self.clock.now() - job.began
             self._end(job)
             return
         job.context = contextvars.copy_context()
-        if self._idle:
-            job.worker = self._idle.pop()
-        else:
-            job.worker = _Worker(self)
-            job.worker.start()
-            assert job.worker.ident is not None
-            self.tells.joined(job.worker.ident)
         self._running.append(job)
         job.worker.jobs.put(job)
+
+    def _worker(self) -> _Worker | None:
+        """Return a thread that waits for work; None where none can be started, as in an interpreter that ends."""
+        if self._idle:
+            return self._idle.pop()
+        worker = _Worker(self)
+        try:
+            worker.start()
+        except RuntimeError:
+            return None
+        assert worker.ident is not None
+        self.tells.joined(worker.ident)
+        return worker
 
     def _end(self, job: _Job) -> None:
         turn = job.subscription.turn

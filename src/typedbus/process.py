@@ -8,18 +8,15 @@ process: its signals, its standard error, its exit status, and what takes its pl
 from __future__ import annotations
 
 import contextlib
-import functools
 import os
 import sys
 import threading
 import traceback
 from collections.abc import Callable
-from types import FrameType
 from typing import Final, NoReturn
 
 import attrs
 
-from typedbus._bus import BUSES
 from typedbus._console import console
 from typedbus._container import Container
 from typedbus._failures import NotMainThread, StartCancelled, StillRunning
@@ -73,7 +70,6 @@ def run(
     """
     if threading.current_thread() is not threading.main_thread():
         raise NotMainThread
-    detach_children()
     try:
         instances = [one() if isinstance(one, type) else one for one in (container, *others)]
         bus = attached(instances, workers, limits)
@@ -108,30 +104,6 @@ def run(
                 # An interpreter that ends joins every thread, and would hang as well.
                 _end(status)
     return status
-
-
-@functools.cache
-def detach_children() -> None:
-    """
-    From here on, detach every bus of this process in each that is forked off from it.
-
-    A child has the listeners and none of the threads, and would stop and exit
-    what is its parent's. On Windows nothing is forked. The child that `Daemon`
-    makes goes on with the bus.
-    """
-    if sys.platform != "win32":
-        os.register_at_fork(after_in_child=_detach)
-
-
-def _detach() -> None:
-    frame: FrameType | None = sys._getframe()
-    while frame is not None:
-        # It forks in the middle of the start that it is a part of, and its child carries that on.
-        if frame.f_globals.get("__name__") == "typedbus.plugins.daemon":
-            return
-        frame = frame.f_back
-    for bus in list(BUSES):
-        bus.detach()
 
 
 @attrs.frozen(eq=False)

@@ -33,7 +33,6 @@ from typedbus._running import attached
 from typedbus._states import State
 from typedbus._turns import Limits
 from typedbus._validation import class_of
-from typedbus.process import detach_children
 
 #: What a process has once, and its owner alone. Known by name: who declares none imports none.
 _OWNERS: Final = {
@@ -148,7 +147,6 @@ class Host:
         start.set_result(None)
 
     def _bring_up(self) -> None:
-        detach_children()
         bus = self.bus = attached(self.containers, self.workers, self.limits)
         refused = [fault for container in self.containers for fault in _refused(container)]
         if refused:

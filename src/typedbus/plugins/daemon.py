@@ -37,6 +37,7 @@ import attrs
 from typedbus._bus import Bus
 from typedbus._channel import on
 from typedbus._events import Failed, Moved, RolledBack
+from typedbus._forks import going_on
 from typedbus._image import is_daemon, mark_daemon
 from typedbus._registry import FAILED, LIFECYCLE, MOVED, ROLLED_BACK, START
 from typedbus._states import State
@@ -140,7 +141,7 @@ else:
     def _fork_twice(fork: Callable[[], int]) -> int:
         """Return in the daemon alone: where to tell how its start went."""
         begun = str(os.getpid())
-        with contextlib.ExitStack() as opened:
+        with going_on(), contextlib.ExitStack() as opened:
             known, know, outcome, tell = (
                 opened.enter_context(io.FileIO(end, mode))
                 for end, mode in zip((*os.pipe(), *os.pipe()), "rwrw", strict=True)

@@ -342,7 +342,13 @@ class _Inbox:
     """
 
     def __init__(self) -> None:
-        self._receiving, self._sending = socket.socketpair()
+        # Where the process began without a standard stream, no socket is to get its number.
+        pairs = [socket.socketpair()]
+        while min(end.fileno() for end in pairs[-1]) < _STREAMS:
+            pairs.append(socket.socketpair())
+        self._receiving, self._sending = pairs.pop()
+        for end in (end for pair in pairs for end in pair):
+            end.close()
         self._sending.settimeout(0)
 
     def put(self, item: None, /) -> None:
@@ -365,6 +371,7 @@ class _Inbox:
         self._sending.close()
 
 
+_STREAMS: Final = 3
 #: What a socket may wait for, in seconds; who waits for longer looks again.
 _LONGEST: Final = 86400.0
 #: Those whose handlers are in force, the last one on top; handlers are the process's, and so is this.
