@@ -10,7 +10,18 @@ from unittest import mock
 
 import pytest
 
-from typedbus import Channel, ChannelError, Component, Container, ListenerError, State
+from typedbus import (
+    FAILED,
+    Channel,
+    ChannelError,
+    Component,
+    Container,
+    Failed,
+    HookTimeout,
+    Limits,
+    ListenerError,
+    State,
+)
 from typedbus._failures import ChannelFailures as TypedFailures
 from typedbus._failures import StartCancelled, TransitionFailures
 from typedbus.wspbus import Bus, ChannelFailures, StateError, states
@@ -410,6 +421,25 @@ class TestLife:
             bus.exit()
         assert "exited" in lines
         assert bus.state is states.EXITING
+
+    def test_limits_of_the_typed_bus_hold_for_old_listeners(self, bus: Bus) -> None:
+        """One that overruns is given up, and the start fails."""
+        go = threading.Event()
+        bus.typed.limits = Limits(hook=0.01)
+        bus.subscribe("start", go.wait)
+        with pytest.raises(ChannelFailures) as caught:
+            bus.start()
+        go.set()
+        assert [type(error) for error in caught.value.get_instances()] == [HookTimeout]
+
+    def test_events_of_the_typed_bus_tell_of_old_listeners(self, bus: Bus) -> None:
+        """Which failed, and where."""
+        told: list[Failed] = []
+        bus.typed[FAILED].subscribe(told.append)
+        bus.subscribe("stop", fail)
+        with pytest.raises(ChannelFailures):
+            bus.exit()
+        assert [(event.path, event.hook) for event in told] == [("tests.test_wspbus.fail", "stop")]
 
     def test_an_exit_from_a_start_listener_breaks_the_start_off(self, bus: Bus) -> None:
         """The original ended the process with 70."""

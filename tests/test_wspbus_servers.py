@@ -128,14 +128,25 @@ def test_a_port_that_is_not_free_is_refused(bus: Bus, monkeypatch: pytest.Monkey
     adapter.httpserver.stop()
 
 
-def test_a_server_that_fails_while_it_serves_exits_the_bus_and_is_raised(bus: Bus) -> None:
-    """By block(), so that the process does not claim success."""
+@pytest.mark.parametrize("blocks", [True, False])
+def test_a_server_that_fails_while_it_serves_exits_the_bus_and_is_raised(bus: Bus, *, blocks: bool) -> None:
+    """By block(), also if that comes later, so that the process does not claim success."""
     server = Listening(ConnectionError("lost"))
     server.is_to_fail.set()
     servers.ServerAdapter(bus, server).subscribe()
     bus.start()
-    with socket.create_connection(server.socket.getsockname()), pytest.raises(ConnectionError, match="lost"):
-        bus.block()
+
+    def connect() -> None:
+        bus.unsubscribe("main", connect)
+        socket.create_connection(server.socket.getsockname()).close()
+
+    if blocks:
+        bus.subscribe("main", connect)
+    else:
+        connect()
+        bus.wait(states.EXITING)
+    with pytest.raises(ConnectionError, match="lost"):
+        bus.block(0.001)
     assert bus.state is states.EXITING
 
 

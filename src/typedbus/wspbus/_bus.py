@@ -48,7 +48,7 @@ class Bus(Speaking, Respawning):
     hard_exit: int | None = None
 
     def __init__(self) -> None:
-        self.typed = OldBus(self._log_old, self._seen)
+        self.typed: OldBus = OldBus(self._log_old, self._seen)
         self.typed.replacement = Anew(self)
         self.execv = False
         self._at_exit: Callable[[], None] | None = None

@@ -18,13 +18,13 @@ class FlupCGIServer:
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self.args = args
         self.kwargs = kwargs
-        self.ready = False
+        self.ready: bool = False
 
     def start(self) -> None:
         """Serve."""
         server = importlib.import_module("flup.server.cgi").WSGIServer
 
-        self.cgiserver = server(*self.args, **self.kwargs)
+        self.cgiserver: Any = server(*self.args, **self.kwargs)
         self.ready = True
         self.cgiserver.run()
 
@@ -49,13 +49,13 @@ class FlupFCGIServer:
             )
         self.args = args
         self.kwargs = kwargs
-        self.ready = False
+        self.ready: bool = False
 
     def start(self) -> None:
         """Serve."""
         server = importlib.import_module("flup.server.fcgi").WSGIServer
 
-        self.fcgiserver = server(*self.args, **self.kwargs)
+        self.fcgiserver: Any = server(*self.args, **self.kwargs)
         # Signals are the bus's, and only the main thread may set handlers.
         self.fcgiserver._installSignalHandlers = lambda: None
         self.fcgiserver._oldSIGs = []
@@ -76,13 +76,13 @@ class FlupSCGIServer:
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self.args = args
         self.kwargs = kwargs
-        self.ready = False
+        self.ready: bool = False
 
     def start(self) -> None:
         """Serve."""
         server = importlib.import_module("flup.server.scgi").WSGIServer
 
-        self.scgiserver = server(*self.args, **self.kwargs)
+        self.scgiserver: Any = server(*self.args, **self.kwargs)
         self.scgiserver._installSignalHandlers = lambda: None
         self.scgiserver._oldSIGs = []
         self.ready = True

@@ -76,14 +76,14 @@ class OldBus(Bus):
 
     def __init__(self, log: Callable[[str, int], None], seen: Callable[[State], None]) -> None:
         # Before anybody asks for a channel.
-        self.listeners = Listeners(self)
+        self.listeners: Listeners = Listeners(self)
         self._meant: dict[Hashable, Channel[..., Any]] = {}
         self._made: set[Channel[..., Any]] = set()
         self._log_old = log
         self._seen = seen
         self.interrupted: Callable[[BaseException], None] | None = None
         self.exiting: Transition | None = None
-        self.is_through = False
+        self.is_through: bool = False
         super().__init__()
         main = told(MainChannel)(self._lock, self._observers.of_failures, self._doorbell)  # type: ignore[arg-type]
         main.tell = self.tell

@@ -22,9 +22,9 @@ _STREAMS: Final = 3
 _startup_cwd: Final = os.getcwd()  # noqa: PTH109  # as the old module has it, a text
 
 if sys.platform == "win32":
-    max_files = 0
+    max_files: int = 0
 else:
-    max_files = os.sysconf("SC_OPEN_MAX")
+    max_files: int = os.sysconf("SC_OPEN_MAX")
 
 
 class Respawning:

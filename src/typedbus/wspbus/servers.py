@@ -98,7 +98,7 @@ class ServerAdapter:
         self.httpserver: Any = httpserver
         self.bind_addr: Any = bind_addr
         self.interrupt: BaseException | None = None
-        self.running = False
+        self.running: bool = False
 
     def subscribe(self) -> None:
         """Start and stop with the bus."""
@@ -169,12 +169,13 @@ class ServerAdapter:
         except Exception as error:
             self.interrupt = error
             self.bus.log("Error in HTTP server: shutting down", traceback=True, level=_ERROR)
-            if self.running and self.bus.typed._doorbell.attendant is not None:
-                # block() exits the bus and raises it, so that the process does not claim success.
-                self.bus.typed.request_exit(error)
-                return
-            self.bus.exit()
-            raise
+            if not self.running:
+                self.bus.exit()
+                raise
+            # block() raises it when the bus has exited, so that the process does not claim success.
+            self.bus.typed.request_exit(error)
+            if self.bus.typed._doorbell.attendant is None:
+                self.bus.exit()
 
     def wait(self) -> None:
         """

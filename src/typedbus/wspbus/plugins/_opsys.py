@@ -64,7 +64,7 @@ class DropPrivileges(SimplePlugin):
         self, bus: Bus, umask: int | None = None, uid: str | int | None = None, gid: str | int | None = None
     ) -> None:
         super().__init__(bus)
-        self.finalized = False
+        self.finalized: bool = False
         self.uid = uid
         self.gid = gid
         self.umask = umask
@@ -153,7 +153,7 @@ class Daemonizer(SimplePlugin):
         self.stdin = stdin
         self.stdout = stdout
         self.stderr = stderr
-        self.finalized = False
+        self.finalized: bool = False
 
     def start(self) -> None:
         """
@@ -224,7 +224,7 @@ class PIDFile(SimplePlugin):
     def __init__(self, bus: Bus, pidfile: str) -> None:
         super().__init__(bus)
         self.pidfile = pidfile
-        self.finalized = False
+        self.finalized: bool = False
         self._typed: TypedPIDFile | None = None
 
     def start(self) -> None:

@@ -69,8 +69,8 @@ class BackgroundTask(threading.Thread):
         self.interval = interval
         self.function = function
         self.args = args
-        self.kwargs = {} if kwargs is None else kwargs
-        self.running = False
+        self.kwargs: Mapping[str, Any] = {} if kwargs is None else kwargs
+        self.running: bool = False
         self.bus = bus
         self._cancelled = threading.Event()
 
