@@ -11,7 +11,7 @@ PYTHONS := $(shell for version in 3.11 3.12 3.13; do \
 	$$python -c '' 2>/dev/null && echo $$python && break; done; done)
 
 .PRECIOUS: .venv-%/test
-.PHONY: demo test test-slow check lint types suites bench clean
+.PHONY: demo test test-slow test-cherrypy check lint types suites bench clean
 
 demo: .venv/demo
 	$(BIN)/python -m examples.shop
@@ -23,7 +23,11 @@ test: .venv/test
 test-slow: .venv/test
 	$(BIN)/python -m pytest -n auto -m exhaustive
 
-check: lint types suites test-slow
+# CherryPy's own tests, with its bus and with ours: a table of both, and what differs.
+test-cherrypy: .venv-cherrypy/test
+	.venv-cherrypy/bin/python tests/cherrypy/compare.py
+
+check: lint types suites test-slow test-cherrypy
 
 lint: .venv/check
 	$(BIN)/ruff format --check
@@ -42,7 +46,7 @@ suite-%: .venv-%/test
 
 bench: .venv/bench
 	$(BIN)/python bench/publish.py
-	$(BIN)/python bench/scale.py $(addprefix --python ,$(wildcard .venv-*/bin/python))
+	$(BIN)/python bench/scale.py $(addprefix --python ,$(wildcard .venv-python*/bin/python))
 	$(BIN)/python bench/wait.py
 	$(BIN)/python bench/parallel.py
 
@@ -62,6 +66,12 @@ bench: .venv/bench
 
 .venv/bench: .venv/demo
 	$(BIN)/python -m pip install --quiet --group bench
+	touch $@
+
+.venv-cherrypy/test: pyproject.toml tests/cherrypy/requirements.txt
+	$(PYTHON) -m venv .venv-cherrypy
+	.venv-cherrypy/bin/python -m pip install --quiet --upgrade 'pip>=25.1'
+	.venv-cherrypy/bin/python -m pip install --quiet --editable '.[wsgi]' --requirement tests/cherrypy/requirements.txt
 	touch $@
 
 .venv-%/test: pyproject.toml
