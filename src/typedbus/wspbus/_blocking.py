@@ -46,6 +46,16 @@ def attend(bus: Bus, interval: float, *, by_wait: bool) -> list[BaseException]:
     return []
 
 
+def join_all(bus: Bus) -> None:
+    """Wait for every thread that is no daemon, as long as it takes, and name it."""
+    bus.log("Waiting for child threads to terminate...")
+    for thread in threading.enumerate():
+        if thread in (threading.current_thread(), threading.main_thread()) or thread.daemon:
+            continue
+        bus.log(f"Waiting for thread {thread.name}.")
+        thread.join()
+
+
 def raise_all(met: list[BaseException]) -> None:
     """Raise what `block` has met, as one; Ctrl-C has done what it was for."""
     errors = [error for error in met if not isinstance(error, (KeyboardInterrupt, SystemExit))]

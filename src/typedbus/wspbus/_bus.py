@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Final, NoReturn
 
 from typedbus._failures import StartCancelled, TransitionFailures
 from typedbus._states import State
-from typedbus.wspbus._blocking import Anew, attend, raise_all
+from typedbus.wspbus._blocking import Anew, attend, join_all, raise_all
 from typedbus.wspbus._policy import OldBus
 from typedbus.wspbus._respawn import Respawning
 from typedbus.wspbus._speaking import Speaking
@@ -53,6 +53,7 @@ class Bus(Speaking, Respawning):
         self.execv = False
         self._at_exit: Callable[[], None] | None = None
         self._pid = 0
+        self._blocking = 0
         self.state = states.STOPPED
 
     @property
@@ -172,10 +173,12 @@ class Bus(Speaking, Respawning):
             ChannelFailures: As `exit`; the process is replaced all the same.
         """
         self.execv = True
+        # Asked before: it may be through with everything when the exit is.
+        is_attended = self._blocking > 0
         try:
             self.exit()
         finally:
-            if self.typed._doorbell.attendant is None:
+            if not is_attended:
                 self.log("Nobody is in block() to replace the process; that is done when it is called.", _WARNING)
 
     def graceful(self) -> None:
@@ -231,7 +234,11 @@ class Bus(Speaking, Respawning):
             BaseException: `SystemExit`, the cause of a `request_exit` of the typed bus, what it says of its threads.
         """
         # A subclass that has its own way to wait, as that for Windows, blocks by it.
-        met = attend(self, interval, by_wait=type(self).wait is not Bus.wait)
+        self._blocking += 1
+        try:
+            met = attend(self, interval, by_wait=type(self).wait is not Bus.wait)
+        finally:
+            self._blocking -= 1
         exiting = self.typed.exiting
         if exiting is not None:
             # Whoever carried it out may have been another thread.
@@ -240,12 +247,7 @@ class Bus(Speaking, Respawning):
                 self._die()
                 if exiting.outcome not in met:
                     met.append(exiting.outcome)
-        self.log("Waiting for child threads to terminate...")
-        for thread in threading.enumerate():
-            if thread in (threading.current_thread(), threading.main_thread()) or thread.daemon:
-                continue
-            self.log(f"Waiting for thread {thread.name}.")
-            thread.join()
+        join_all(self)
         if self.execv:
             self.execv = False
             for error in met:
