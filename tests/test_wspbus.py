@@ -12,6 +12,7 @@ import pytest
 
 from typedbus import (
     FAILED,
+    MOVED,
     Channel,
     ChannelError,
     Component,
@@ -93,6 +94,49 @@ class TestNames:
         """START is what 'start' means."""
         with pytest.raises(ChannelError, match="'start' means another channel"):
             bus[Channel[[], None]("start")].publish()
+
+    def test_a_typed_channel_may_stand_for_its_name(self, bus: Bus) -> None:
+        """Nothing that is said on it is lost, the events of the typed bus included."""
+        order = Channel[[int], str]("order")
+        bus.subscribe(order, str)
+        assert bus.publish(order, 7) == bus.publish("order", 7) == bus[order].publish(7) == ["7"]
+        bus.unsubscribe(order, str)
+        assert bus.publish(order, 7) == []
+        moves: list[object] = []
+        bus.subscribe(MOVED, moves.append)
+        bus.exit()
+        assert len(moves) == 4
+
+    def test_a_name_that_was_deleted_still_means_its_typed_channel(self, bus: Bus) -> None:
+        """Which typed code may go on with."""
+        order = Channel[[int], str]("order")
+        bus[order].publish(1)
+        del bus.listeners["order"]
+        bus[order].subscribe(str)
+        assert bus.publish("order", 7) == ["7"]
+        bus.subscribe("order", repr)
+        assert bus[order].publish(8) == ["8", "8"]
+
+    def test_a_container_that_cannot_be_built_starts_nobody(self, bus: Bus) -> None:
+        """And the bus exits."""
+        calls: list[object] = []
+
+        class Broken:
+            def __init__(self) -> None:
+                fail("broken")
+
+            def start(self) -> None:
+                calls.append("broken starts")
+
+        class Site(Container):
+            broken = Component(Broken)
+
+        Site().attach(bus.typed)
+        bus.subscribe("start", appending(calls, "start"))
+        bus.subscribe("exit", appending(calls, "exit"))
+        with pytest.raises(ChannelFailures, match="broken"):
+            bus.start()
+        assert calls == ["exit"]
 
     def test_the_events_of_the_typed_bus_have_no_names(self, bus: Bus) -> None:
         """A channel of an application may be called 'started'."""
@@ -450,6 +494,16 @@ class TestLife:
         with pytest.raises(StartCancelled):
             bus.start()
         assert heard == ["exit"]
+
+    def test_an_exit_breaks_off_a_start_that_had_failed_before(self, bus: Bus) -> None:
+        """Whoever comes after the request is not called."""
+        heard: list[object] = []
+        bus.subscribe("start", fail, 10)
+        bus.subscribe("start", bus.exit, 20)
+        bus.subscribe("start", appending(heard, "start"), 30)
+        with pytest.raises(ChannelFailures):
+            bus.start()
+        assert heard == []
 
     def test_a_state_that_is_none_is_refused(self, bus: Bus) -> None:
         """When it is assigned, and when it is waited for."""

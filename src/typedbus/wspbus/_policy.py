@@ -127,8 +127,18 @@ class OldBus(Bus):
                 known.hear(bound, anything=False)
             return bound
 
+    def known(self, name: Hashable) -> Listening | None:
+        """Return the set of the channel *name*, a typed one included; None if nobody has spoken of it."""
+        found = self.listeners.get(name)
+        if found is not None:
+            return found
+        meant = name if isinstance(name, Channel) else self._meant.get(name)
+        return None if meant is None else Listening(self[meant], anything=meant in _BUILT_IN)
+
     def enter(self, name: Hashable) -> Listening:
         """Return the set of the channel *name*, which is made where there is none."""
+        if isinstance(name, Channel):
+            return Listening(self[name], anything=False)
         with self._lock:
             found = self.listeners.get(name)
             if found is None:
@@ -219,11 +229,14 @@ class OldBus(Bus):
         hook: float | None,
         whole: tuple[str, float | None, float],
     ) -> None:
+        if leg.is_up and subscriptions and subscriptions[0].channel is not START:
+            # Containers that are built: without them there is nothing to start.
+            super()._visit(leg, subscriptions, workers, hook, whole)
+            return
         old = OldLeg(leg.registry, leg.transition, leg.begin, leg.end, leg.is_up, leg.well)
-        channel = subscriptions[0].channel if subscriptions else None
         if leg.is_up:
             super()._visit(old, subscriptions, workers, hook, whole)
-            if channel is START and leg.transition.failures:
+            if leg.transition.failures:
                 with self._lock:
                     leg.transition.call_off()
             return

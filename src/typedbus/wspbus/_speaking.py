@@ -63,7 +63,7 @@ class Speaking:
         callback it is a decorator, and gives the function back.
 
         Args:
-            channel: A name; typed channels are subscribed to as ``bus[channel].subscribe(callback)``.
+            channel: A name, or a typed channel; with ``bus[channel].subscribe(callback)`` checkers see the callback.
             callback: Called with what is published.
             priority: Lower runs first, equal ones in the order in which they came;
                 unless given the callback's attribute of that name, or 50.
@@ -83,7 +83,7 @@ class Speaking:
 
     def unsubscribe(self, channel: Hashable, callback: Callable[..., Any] | None) -> None:
         """End the subscription of *callback* to *channel*, if there is one."""
-        known = self.listeners.get(channel)
+        known = self.typed.known(channel)
         if known is not None and callback is not None:
             known.discard(callback)
 
@@ -102,7 +102,9 @@ class Speaking:
         """
         listening: Listening | None = self.typed.listeners.get(channel)
         if listening is None:
-            return []
+            listening = self.typed.known(channel)
+            if listening is None:
+                return []
         try:
             return listening.say(*args, **kwargs)
         except TypedFailures as failed:
