@@ -145,6 +145,7 @@ class TestNames:
         bus.start()
         bus.exit()
         assert heard == []
+        assert len(bus.listeners) == 7
 
     def test_a_name_is_no_index(self, bus: Bus) -> None:
         """bus[...] takes typed channels."""
@@ -625,13 +626,20 @@ class TestWaiting:
         assert caught.value.code == 4
         assert lines[:2] == ["20 SystemExit raised: shutting down bus", "20 Bus STOPPING"]
 
-    def test_a_failing_tick_exits_and_is_raised(self, bus: Bus) -> None:
+    def test_a_state_that_is_assigned_ends_a_block(self, bus: Bus) -> None:
+        """Though nobody has carried out an exit."""
+        bus.state = states.EXITING
+        bus.block()
+        assert bus.typed.exiting is None
+
+    def test_a_failing_tick_exits_and_is_raised(self, bus: Bus, lines: list[str]) -> None:
         """The original left the bus STARTED."""
         bus.subscribe("main", fail)
         bus.start()
         with pytest.raises(ChannelFailures, match=r"ValueError\(\)"):
             bus.block(0.001)
         assert bus.state is states.EXITING
+        assert f"40 Error in 'main' listener {fail!r}" in lines
 
     def test_block_raises_what_an_exit_in_another_thread_failed_with(self, bus: Bus) -> None:
         """The process ends with a status that says so."""
