@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING
 from typedbus._bound import BoundChannel, Subscription
 from typedbus._bus import Bus
 from typedbus._channel import AnyChannel, Channel, Hook, Listens, Takes, on
-from typedbus._clock import Clock
+from typedbus._clock import Clock, Inbox
 from typedbus._doorbell import Replacement
 from typedbus._events import (
     Constructed,
@@ -221,6 +221,7 @@ __all__ = (
     "Hook",
     "HookFault",
     "HookTimeout",
+    "Inbox",
     "InvalidContainer",
     "LifecycleEvent",
     "LifetimeFault",

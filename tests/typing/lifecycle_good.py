@@ -1,7 +1,6 @@
 """What a bus says of its life, and how it is waited for."""
 
 import threading
-from queue import SimpleQueue
 from typing import assert_never, assert_type
 
 from typedbus import (
@@ -27,6 +26,7 @@ from typedbus import (
     Failed,
     Failure,
     HookTimeout,
+    Inbox,
     LifecycleEvent,
     Limits,
     ListenerFailed,
@@ -146,7 +146,7 @@ class Hourglass:
     def now(self) -> float:
         return 0.0
 
-    def wait(self, inbox: SimpleQueue[None], seconds: float) -> None: ...
+    def wait(self, inbox: Inbox, seconds: float) -> None: ...
 
 
 def a_clock_is_handed_in(hourglass: Hourglass) -> None:

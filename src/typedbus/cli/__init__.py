@@ -183,5 +183,5 @@ def _count(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
-for command in (run, stop, restart, reload, status):
-    commands.add_command(command)
+for _command in (run, stop, restart, reload, status):
+    commands.add_command(_command)
