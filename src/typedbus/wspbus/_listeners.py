@@ -80,7 +80,7 @@ class Listening(MutableSet[Listener]):
         if not callable(listener):
             raise ListenerError(name, listener, "it cannot be called; give a function or a method")
         if not isinstance(priority, (int, float)):
-            raise ListenerError(name, listener, f"its priority {priority!r} is no number")
+            raise ListenerError(name, listener, f"its priority {priority!r} is no number; give one, lower runs first")
         with self.bound._lock:
             self.bound._add(Subscription(self.bound, listener, priority))  # type: ignore[arg-type]  # 49.5 sorts as well
 
