@@ -14,6 +14,7 @@ its own, which end with it; elsewhere nothing else may use ports 54583 and 8081.
 """
 
 import argparse
+import importlib.util
 import os
 import shutil
 import subprocess
@@ -30,6 +31,8 @@ from copies import copy_into
 ROUNDS = 3
 #: Seconds for a test, and for a file.
 FOR_A_TEST, FOR_A_FILE = 120, 900
+#: What these tests use; to load all that are installed takes longer than most of the tests.
+PLUGINS = ("pytest_timeout", "pytest_services.plugin")
 #: Lets 127.0.0.1 answer in a network of one's own, and waits there for orphans, as the first of its processes has to.
 ALONE = """
 import fcntl, os, socket, struct, sys
@@ -58,8 +61,15 @@ def run(file: str, folder: Path, before: list[str]) -> tuple[Outcomes, str]:
     """Run one *file* of tests on the copy in *folder*; return the outcome of each test, and all that was said."""
     result = folder / "result.xml"
     result.unlink(missing_ok=True)
-    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-q", f"--timeout={FOR_A_TEST}"]
-    environment = {**os.environ, "PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1", "PYTEST_ADDOPTS": ""}
+    plugins = [f"-p{name}" for name in PLUGINS if importlib.util.find_spec(name.partition(".")[0])]
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *plugins, "-q", f"--timeout={FOR_A_TEST}"]
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(folder),
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTEST_ADDOPTS": "",
+        "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
+    }
     try:
         ended = subprocess.run(
             [*before, *command, f"--junitxml={result}", f"cherrypy/test/{file}"],

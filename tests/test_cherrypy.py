@@ -1,0 +1,141 @@
+"""
+CherryPy's tests of its bus, its plugins and its states pass with ours.
+
+The rest of them, and what differs from the originals, is for `make test-cherrypy`.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+if sys.platform == "win32":
+    pytest.skip("CherryPy's tests start processes that are signalled and become daemons", allow_module_level=True)
+
+HERE = Path(__file__).parent / "cherrypy"
+
+
+def compare(*files: str) -> str:
+    """Return what comparing *files* told, which must have been that nothing differs."""
+    command = [sys.executable, str(HERE / "compare.py"), "--verbose", *files]
+    ended = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+    assert ended.returncode == 0, ended.stdout
+    return ended.stdout
+
+
+@pytest.mark.slow
+def test_cherrypys_tests_of_the_bus_and_the_plugins_end_alike() -> None:
+    """All of them pass with the originals, and with ours."""
+    told = compare("test_bus.py", "test_plugins.py")
+
+    assert re.search(r"(?m)^all +13 passed +13 passed$", told), told
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_cherrypys_tests_of_the_states_end_alike() -> None:
+    """Its server, its daemons, its signals and its reloading: in children, and in what they become."""
+    told = compare("test_states.py")
+
+    assert re.search(r"(?m)^all +14 passed +14 passed$", told), told
+
+
+@pytest.mark.slow
+def test_ours_is_what_a_process_has_that_a_process_with_ours_begins(tmp_path: Path) -> None:
+    """The path is inherited, so that children of children have it, and executed ones."""
+    subprocess.run([sys.executable, HERE / "copies.py", tmp_path], check=True)
+    program = """if True:
+        import os, subprocess, sys
+        from cherrypy.process import bus, plugins, servers, wspbus
+        print(bus is wspbus.bus, *(module.__name__ for module in (wspbus, plugins, servers)), flush=True)
+        if sys.argv[1] == "begin":
+            subprocess.run([sys.executable, *sys.orig_argv[1:-1], "execute"], check=True)
+        elif sys.argv[1] == "execute":
+            os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:-1], "end"])
+    """
+
+    told = {
+        name: subprocess.run(
+            [sys.executable, "-c", program, "begin"],
+            env={**os.environ, "PYTHONPATH": str(tmp_path / name)},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for name in ("originals", "ours")
+    }
+
+    assert told == {
+        "originals": "True cherrypy.process.wspbus cherrypy.process.plugins cherrypy.process.servers\n" * 3,
+        "ours": "True typedbus.wspbus typedbus.wspbus.plugins typedbus.wspbus.servers\n" * 3,
+    }
+
+
+@pytest.mark.slow
+@pytest.mark.exhaustive
+def test_what_differs_is_named_and_ends_with_1(tmp_path: Path) -> None:
+    """It is run again, both ways, before it is called a difference; what differs once only is named, and is none."""
+    (tmp_path / "cherrypy" / "test").mkdir(parents=True)
+    (tmp_path / "cherrypy" / "process").mkdir()
+    (tmp_path / "cherrypy" / "__init__.py").touch()
+    (tmp_path / "cherrypy" / "process" / "wspbus.py").touch()
+    (tmp_path / "cherrypy" / "test" / "test_some.py").write_text(
+        """if True:
+        import os
+        import pytest
+        from pathlib import Path
+        with_ours = Path.cwd().name == "ours"
+        runs = Path("runs")
+        runs.write_text(runs.read_text() + "." if runs.exists() else ".")
+
+        def test_alike(): ...
+        def test_failing(): assert False
+        def test_skipped(): pytest.skip("for a reason")
+        def test_differing(): assert not with_ours, "seen with ours"
+        def test_unsteady(): assert not with_ours or len(runs.read_text()) > 1
+        """,
+        encoding="utf-8",
+    )
+    command = [sys.executable, str(HERE / "compare.py"), "--verbose"]
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+    assert ended.returncode == 1, ended.stderr
+    table, _, lists = ended.stdout.partition("\n\nThese fail")
+    assert re.search(r"(?m)^test_some.py +1 failed, 3 passed, 1 skipped +2 failed, 2 passed, 1 skipped$", table)
+    assert "seen with ours" in table
+    assert lists.splitlines() == [
+        " with the originals, and are compared all the same:",
+        "  test_some.py::test_some.test_failing",
+        "",
+        "These differed once, and not when they were run again:",
+        "  test_some.py::test_some.test_unsteady: passed with the originals, failed with ours",
+        "",
+        "These differ:",
+        "  test_some.py::test_some.test_differing: passed with the originals, failed with ours",
+    ]
+
+
+@pytest.mark.slow
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("source", ["def test_failing(): assert False", "import nothing_like_it"])
+def test_nothing_to_compare_with_ends_with_1(tmp_path: Path, source: str) -> None:
+    """What does not pass with the originals says nothing of ours."""
+    (tmp_path / "cherrypy" / "test").mkdir(parents=True)
+    (tmp_path / "cherrypy" / "process").mkdir()
+    (tmp_path / "cherrypy" / "__init__.py").touch()
+    (tmp_path / "cherrypy" / "test" / "test_some.py").write_text(source, encoding="utf-8")
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+
+    ended = subprocess.run(
+        [sys.executable, HERE / "compare.py"], env=environment, capture_output=True, text=True, check=False
+    )
+
+    assert ended.returncode == 1
+    assert "Nothing passed with the originals" in ended.stdout
