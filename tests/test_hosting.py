@@ -600,6 +600,23 @@ def test_the_hook_of_gunicorn_refuses_what_is_not_hosted(shop: Shop) -> None:
     assert raised.value.app is page
 
 
+def test_a_component_that_leaves_its_start_ends_gunicorn_and_not_the_worker_alone() -> None:
+    """A `SystemExit` would be a worker that has ended, and gunicorn would begin another, again and again."""
+
+    class Leaving:
+        def start(self) -> None:
+            raise SystemExit(4)
+
+    class Left(Container):
+        bus = Component(Bus)
+        leaving = Component(Leaving)
+
+    with pytest.raises(gunicorn.LeftStart, match=r"sys\.exit\(4\)") as raised:
+        gunicorn.post_worker_init(Worker(wsgi.Hosted(page, Left())))
+
+    assert raised.value.code == 4
+
+
 def test_the_hook_of_gunicorn_tells_what_the_exit_failed_with(
     shop: Shop, failing: set[str], capfd: pytest.CaptureFixture[str]
 ) -> None:

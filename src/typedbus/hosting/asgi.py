@@ -21,7 +21,7 @@ from typedbus._turns import Limits
 from typedbus.hosting._host import Host, HostFault, NotHosted, reason, tell
 from typedbus.servers._lifespan import ASGIApp
 
-__all__ = ["HostFault", "Hosted", "NotHosted"]
+__all__ = ("HostFault", "Hosted", "NotHosted")
 
 Message: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Message]]

@@ -10,7 +10,28 @@ from __future__ import annotations
 
 from typedbus.hosting import asgi, wsgi
 
-__all__ = ["NotOutermost", "post_worker_init", "worker_exit"]
+__all__ = ("LeftStart", "NotOutermost", "post_worker_init", "worker_exit")
+
+
+class LeftStart(RuntimeError):
+    """
+    Raised by `post_worker_init` where a component left the start by `sys.exit`.
+
+    gunicorn would take that for a worker that has done its work, and begin another one, again and again.
+
+    Attributes:
+        code: What was given to `sys.exit`.
+    """
+
+    def __init__(self, code: object) -> None:
+        super().__init__(code)
+        self.code = code
+
+    def __str__(self) -> str:
+        return (
+            f"a component left the start of this worker with sys.exit({self.code!r}); "
+            "mend what it told before that, or have it raise what it met"
+        )
 
 
 class NotOutermost(TypeError):
@@ -38,12 +59,16 @@ def post_worker_init(worker: object) -> None:
 
     Raises:
         NotOutermost: The application is something else.
+        LeftStart: A component left the start by `sys.exit`.
         BaseException: As `typedbus.hosting.wsgi.Hosted.start`. gunicorn ends then, with status 3.
     """
     # Workers of ASGI have it there as well, or nothing.
     app = getattr(worker, "wsgi", None)
     if isinstance(app, wsgi.Hosted):
-        app.start()
+        try:
+            app.start()
+        except SystemExit as leaving:
+            raise LeftStart(leaving.code) from leaving
     elif app is not None and not isinstance(app, asgi.Hosted):
         raise NotOutermost(app)
 

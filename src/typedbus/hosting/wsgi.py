@@ -17,7 +17,7 @@ from typedbus._container import Container
 from typedbus._turns import Limits
 from typedbus.hosting._host import Host, HostFault, reason
 
-__all__ = ["HostFault", "Hosted"]
+__all__ = ("HostFault", "Hosted")
 
 _BODY = b"Service Unavailable\n"
 
