@@ -84,6 +84,15 @@ class TestNames:
         listeners.discard(fail)
         assert bus[order].subscriptions == ()
 
+    def test_what_was_subscribed_by_name_is_a_subscription_of_the_typed_channel(self, bus: Bus) -> None:
+        """Which ends as any other."""
+        bus.subscribe("order", fail)
+        order = Channel[[int], None]("order")
+        (subscription,) = bus[order].subscriptions
+        assert subscription.channel is order
+        subscription.cancel()
+        assert len(bus.listeners["order"]) == 0
+
     def test_two_typed_channels_of_one_name_are_refused(self, bus: Bus) -> None:
         """Old code could reach only one of them."""
         bus[Channel[[], None]("order")].publish()
@@ -443,6 +452,33 @@ class TestLife:
         bus.exit()
         assert lines[-1] == "20 Bus EXITED"
 
+    def test_every_life_has_its_stops(self, bus: Bus) -> None:
+        """An exit stops what is stopped, and what somebody says is started."""
+        heard: list[object] = []
+        bus.subscribe("stop", appending(heard, "stop"))
+        bus.exit()
+        bus.start()
+        bus.stop()
+        bus.exit()
+        assert len(heard) == 3
+        bus.state = states.STARTED
+        bus.exit()
+        assert len(heard) == 4
+
+    def test_a_stop_from_a_start_listener_is_a_request(self, bus: Bus) -> None:
+        """The state is what it was until the listener has returned."""
+        seen: list[object] = []
+
+        def stop() -> None:
+            bus.stop()
+            seen.append(bus.state)
+
+        bus.subscribe("start", stop)
+        with pytest.raises(StartCancelled):
+            bus.start()
+        assert seen == [states.STARTING]
+        assert bus.state is states.STOPPED
+
     def test_a_failed_start_calls_everybody_and_exits_the_bus(self, bus: Bus, lines: list[str]) -> None:
         """The process lives, and the caller gets the errors."""
         bus.subscribe("start", fail)
@@ -631,6 +667,14 @@ class TestWaiting:
         bus.state = states.EXITING
         bus.block()
         assert bus.typed.exiting is None
+
+    def test_a_state_that_another_thread_assigns_ends_a_block(self, bus: Bus) -> None:
+        """It wakes whoever sleeps there."""
+        thread = threading.Thread(target=setattr, args=(bus, "state", states.EXITING))
+        bus.typed.request(thread.start)
+        bus.block()
+        thread.join()
+        assert bus.state is states.EXITING
 
     def test_a_failing_tick_exits_and_is_raised(self, bus: Bus, lines: list[str]) -> None:
         """The original left the bus STARTED."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import signal
 import sys
 import threading
+import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from queue import SimpleQueue
@@ -168,6 +170,17 @@ class TestMonitor:
         task.join()
         assert (calls, task.running) == ([], False)
 
+    def test_a_task_says_whether_it_runs(self) -> None:
+        """From its start until it is cancelled."""
+        said: SimpleQueue[bool] = SimpleQueue()
+        task = plugins.BackgroundTask(0.001, lambda: said.put(task.running))
+        assert not task.running
+        task.start()
+        assert said.get()
+        task.cancel()
+        assert not task.running
+        task.join()
+
     def test_a_timer_ends_with_its_first_failure(self, bus: Bus, lines: list[str]) -> None:
         """It is logged and raised, in the thread."""
         raised: list[object] = []
@@ -272,9 +285,24 @@ class TestAutoreloader:
         os.utime(file, (1, 1))
         reloader.frequency = 3600
         reloader.start()
+        assert reloader.thread is not None
+        assert reloader.mtimes == {}
         reloader.run()
         reloader.stop()
         assert not bus.execv
+
+    def test_a_module_of_an_archive_is_that_archive(self, bus: Bus, tmp_path: Path) -> None:
+        """It is what changes."""
+        with zipfile.ZipFile(tmp_path / "packed.zip", "w") as packed:
+            packed.writestr("packed_module_of_a_test.py", "")
+        sys.path.insert(0, str(tmp_path / "packed.zip"))
+        try:
+            importlib.import_module("packed_module_of_a_test")
+            reloader = plugins.Autoreloader(bus, match="packed_module_of_a_test")
+            assert reloader.sysfiles() == {str(tmp_path / "packed.zip")}
+        finally:
+            sys.modules.pop("packed_module_of_a_test", None)
+            sys.path.remove(str(tmp_path / "packed.zip"))
 
 
 class TestThreadManager:

@@ -165,7 +165,6 @@ class OldBus(Bus):
     @staticmethod
     def _take_over(before: BoundChannel[..., Any], bound: BoundChannel[..., Any]) -> None:
         for subscription in before.subscriptions:
-            before.unsubscribe(subscription.listener)
             subscription._bound = bound
             bound._add(subscription)
 
