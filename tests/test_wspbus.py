@@ -283,6 +283,28 @@ class TestListeners:
         listeners.difference_update([str.upper])
         assert bus.publish("x", "abc") == ["'abc'"]
 
+    def test_what_is_made_of_a_set_is_nobodys_channel(self, bus: Bus) -> None:
+        """Plain sets, that follow nothing."""
+        bus.subscribe("x", len)
+        listeners = bus.listeners["x"]
+        made = [listeners | {repr}, listeners.union({repr}), listeners.copy(), listeners.difference({len})]
+        bus.unsubscribe("x", len)
+        assert made == [{len, repr}, {len, repr}, {len}, set()]
+        assert [type(one) for one in made] == [set] * 4
+        assert repr(listeners) == "set()"
+
+    def test_every_name_may_be_forgotten(self, bus: Bus) -> None:
+        """One by one, or all at once; a mapping that is assigned is what there is."""
+        bus.subscribe("x", len)
+        assert bus.listeners.popitem() == ("x", {len})
+        bus.subscribe("start", fail)
+        bus.listeners.clear()
+        assert (bus.listeners, bus.publish("start")) == ({}, [])
+        bus.subscribe("y", fail)
+        bus.listeners = {"x": {len}}
+        assert list(bus.listeners) == ["x"]
+        assert bus.publish("x", "abc") + bus.publish("y") == [3]
+
     def test_names_may_be_added_while_it_is_gone_over(self, bus: Bus) -> None:
         """It goes over what there was."""
         for name in bus.listeners:

@@ -254,6 +254,25 @@ class TestAutoreloader:
         assert restarts == [f"Restarting because {file} changed."]
         bus.execv = False
 
+    def test_of_several_changes_one_restarts_and_nobody_looks_any_more(
+        self, bus: Bus, reloader: plugins.Autoreloader, restarts: list[str], lines: list[str], tmp_path: Path
+    ) -> None:
+        """The thread has ended when the process is replaced."""
+        (tmp_path / "another.conf").touch()
+        reloader.files.add(str(tmp_path / "another.conf"))
+        reloader.frequency = 3600
+        reloader.start()
+        thread = reloader.thread
+        assert thread is not None
+        reloader.run()
+        for file in reloader.files:
+            os.utime(file, (1, 1))
+        reloader.run()
+        thread.join()
+        assert len(restarts) == 1
+        assert lines[2] == "20 Stopped thread 'Autoreloader'."
+        bus.execv = False
+
     def test_a_file_that_comes_restarts(self, bus: Bus, reloader: plugins.Autoreloader, tmp_path: Path) -> None:
         """The original never looked at it again."""
         late = tmp_path / "late.conf"
