@@ -274,7 +274,7 @@ class TestListeners:
 
     def test_changes_of_a_set_are_subscriptions(self, bus: Bus) -> None:
         """With the priority of the listener."""
-        listeners = bus.listeners.setdefault("x", set())
+        listeners = bus.listeners.setdefault("x", {len})
         listeners.add(len)
         listeners |= {str.upper}
         assert bus.publish("x", "abc") == [3, "ABC"]
@@ -383,6 +383,19 @@ class TestPublishing:
         with pytest.raises(ChannelFailures):
             bus.publish("log", "hello", 20)
 
+    def test_a_message_may_bring_the_exception_that_is_handled(self, bus: Bus) -> None:
+        """With its traceback, and at the level that is given."""
+        told: list[tuple[str, int]] = []
+        bus.subscribe("log", lambda message, level: told.append((message, level)))
+        try:
+            fail("lost")
+        except ValueError:
+            bus.log("gone", 40, traceback=True)
+        ((message, level),) = told
+        assert message.startswith("gone\nTraceback")
+        assert message.endswith("ValueError: lost\n")
+        assert level == 40
+
     def test_built_in_channels_take_whatever_is_published(self, bus: Bus) -> None:
         """The listeners say whether they can do with it."""
         for name in list(bus.listeners):
@@ -426,6 +439,8 @@ class TestPublishing:
             failures.handle_exception()
         assert failures
         assert str(failures) == "ValueError(1)"
+        assert ChannelFailures("x").args == ("x",)
+        assert StateError("x").args == ("x",)
 
 
 class TestLife:
@@ -740,6 +755,18 @@ class TestWaiting:
             def wait(self, state: object, interval: float = 0.1, channel: object = None) -> None:
                 assert (state, channel) == (states.EXITING, "main")
                 raise KeyboardInterrupt
+
+        bus = Waiting()
+        bus.start()
+        bus.block()
+        assert bus.state is states.EXITING
+
+    def test_a_subclass_whose_wait_returns_ends_its_block(self) -> None:
+        """Nothing has happened to the thread."""
+
+        class Waiting(Bus):
+            def wait(self, state: object, interval: float = 0.1, channel: object = None) -> None:
+                self.exit()
 
         bus = Waiting()
         bus.start()
