@@ -18,7 +18,6 @@ import time
 import traceback
 import weakref
 from collections.abc import Callable, Iterable, Iterator
-from queue import SimpleQueue
 from typing import IO, Any, Self
 
 import pytest
@@ -35,6 +34,7 @@ from typedbus import (
     Channel,
     ChannelError,
     ChannelFailures,
+    Inbox,
     LifecycleEvent,
     Moved,
     StartCancelled,
@@ -98,7 +98,7 @@ class TickingClock:
     def now(self) -> float:
         return self.seconds
 
-    def wait(self, inbox: SimpleQueue[None], seconds: float) -> None:
+    def wait(self, inbox: Inbox, seconds: float) -> None:
         self.waits.append(seconds)
         self.seconds += seconds
 

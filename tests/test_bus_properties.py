@@ -185,7 +185,9 @@ class Model:
         self.state = state
 
     def call(self, part: Part, hook: str, event: type[LifecycleEvent]) -> bool:
-        self.said += [{Started: Starting, Stopped: Stopping, Exited: Exiting}[event], (hook, part)]
+        begins: dict[type[LifecycleEvent], type[LifecycleEvent]]
+        begins = {Started: Starting, Stopped: Stopping, Exited: Exiting}
+        self.said += [begins[event], (hook, part)]
         returned = True
         match part.deeds[hook]:
             case Deed.FAIL:

@@ -13,7 +13,6 @@ import time
 import traceback
 import weakref
 from collections.abc import Callable
-from queue import SimpleQueue
 from typing import Self
 
 import pytest
@@ -28,6 +27,7 @@ from typedbus import (
     Exited,
     Exiting,
     Failed,
+    Inbox,
     LifecycleEvent,
     Moved,
     RolledBack,
@@ -142,7 +142,7 @@ class CountingClock:
         self.seconds += 1.0
         return self.seconds
 
-    def wait(self, inbox: SimpleQueue[None], seconds: float) -> None:
+    def wait(self, inbox: Inbox, seconds: float) -> None:
         raise AssertionError("nothing ticks here")
 
 
