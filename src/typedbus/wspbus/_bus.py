@@ -35,7 +35,6 @@ class Bus(Speaking, Respawning):
 
     Attributes:
         typed: The typed bus underneath; containers are attached to it.
-        listeners: A live mapping from the names of channels to the sets of their listeners.
         execv: Whether `block` replaces the process when the bus has exited.
         max_cloexec_files: 0 lets files that are open, and inheritable, outlive the replacement.
         hard_exit: A status to end the process with, at once, when a start, a stop within an exit, or an exit
@@ -73,8 +72,7 @@ class Bus(Speaking, Respawning):
             self.typed.assign(min(new, key=list(OLD).index))
 
     def _log_old(self, message: str, level: int) -> None:
-        # Looked up at each message: log may have been replaced.
-        self.log(message, level)
+        self.log(message, level)  # which may have been replaced
 
     def _seen(self, state: State) -> None:
         # A subclass may have put a property of its own there, and keep the state itself.
@@ -173,8 +171,7 @@ class Bus(Speaking, Respawning):
             ChannelFailures: As `exit`; the process is replaced all the same.
         """
         self.execv = True
-        # Asked before: it may be through with everything when the exit is.
-        is_attended = self._blocking > 0
+        is_attended = self._blocking > 0  # it may be through with everything when the exit is
         try:
             self.exit()
         finally:
