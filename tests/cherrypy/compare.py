@@ -10,13 +10,15 @@ is a difference, or where nothing was run.
 
 The tests bind ports of fixed numbers, and leave daemons behind when they fail.
 Where the system allows it, each run has a network and a table of processes of
-its own, which end with it; elsewhere nothing else may use ports 54583 and 8081.
+its own, which end with it; elsewhere one run waits for the other, and nothing else
+may use these ports.
 """
 
 import argparse
 import importlib.util
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -33,6 +35,8 @@ ROUNDS = 3
 FOR_A_TEST, FOR_A_FILE = 120, 900
 #: What these tests use; to load all that are installed takes longer than most of the tests.
 PLUGINS = ("pytest_timeout", "pytest_services.plugin")
+#: What they bind, whatever else does.
+PORTS = (54583, 8081)
 #: Lets 127.0.0.1 answer in a network of one's own, and waits there for orphans, as the first of its processes has to.
 ALONE = """
 import fcntl, os, socket, struct, sys
@@ -48,13 +52,24 @@ Outcomes = dict[str, str]
 
 
 def alone() -> list[str]:
-    """Return what to put before a command so that it has a network and processes of its own, or nothing."""
+    """Return what to put before a command so that it has a network and processes of its own; nothing if that cannot be."""
     unshare = shutil.which("unshare")
-    if unshare is None:
-        return []
-    command = [unshare, "--net", "--pid", "--fork", "--kill-child", "--mount-proc", sys.executable, "-c", ALONE]
-    tried = subprocess.run([*command, sys.executable, "-c", ""], capture_output=True, check=False)
-    return command if tried.returncode == 0 else []
+    rest = ["--net", "--pid", "--fork", "--kill-child", "--mount-proc", sys.executable, "-c", ALONE]
+    # Who is not root may have it in a name space of users, too.
+    for users in ([], ["--user", "--map-current-user", "--keep-caps"]):
+        if unshare is not None:
+            command = [unshare, *users, *rest]
+            tried = subprocess.run([*command, sys.executable, "-c", ""], capture_output=True, check=False)
+            if tried.returncode == 0:
+                return command
+    for port in PORTS:
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError as error:
+                raise SystemExit(f"CherryPy's tests need port {port}: {error}; end what uses it") from error
+    return []
 
 
 def run(file: str, folder: Path, before: list[str]) -> tuple[Outcomes, str]:
