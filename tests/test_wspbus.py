@@ -722,6 +722,32 @@ class TestWaiting:
         assert bus.state is states.EXITING
         assert f"40 Error in 'main' listener {fail!r}" in lines
 
+    def test_several_failures_are_raised_as_one(self, bus: Bus) -> None:
+        """The cause has each of them."""
+        bus.subscribe("main", lambda: fail("tick"))
+        bus.subscribe("stop", lambda: fail("stop"))
+        bus.start()
+        with pytest.raises(ChannelFailures) as caught:
+            bus.block(0.001)
+        assert str(caught.value) == "ValueError('tick')\nValueError('stop')"
+        cause = caught.value.__cause__
+        assert isinstance(cause, BaseExceptionGroup)
+        assert [type(error) for error in cause.exceptions] == [TypedFailures, TransitionFailures]
+
+    def test_system_exit_brings_what_had_failed(self, bus: Bus) -> None:
+        """And claims no success."""
+
+        def leave() -> None:
+            raise SystemExit
+
+        bus.subscribe("main", leave)
+        bus.subscribe("stop", fail)
+        bus.start()
+        with pytest.raises(SystemExit) as caught:
+            bus.block(0.001)
+        assert caught.value.code == 1
+        assert isinstance(caught.value.__cause__, ChannelFailures)
+
     def test_block_raises_what_an_exit_in_another_thread_failed_with(self, bus: Bus) -> None:
         """The process ends with a status that says so."""
         bus.subscribe("stop", fail)
