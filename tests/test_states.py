@@ -77,6 +77,7 @@ def test_events_of_the_same_contents_are_equal() -> None:
     """Tests compare them, and sets hold them."""
     assert Moved(State.STOPPED, State.STARTING) == EVENTS[0]
     assert Moved(State.STARTING, State.STOPPED) != EVENTS[0]
+    assert (EVENTS[0] == object()) is False
     assert len({*EVENTS, *EVENTS}) == len(EVENTS)
 
 
