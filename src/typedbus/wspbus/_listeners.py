@@ -11,9 +11,11 @@ in the sets as well.
 from __future__ import annotations
 
 import functools
+import sys
 import types
 from collections.abc import Callable, Hashable, Iterable, Iterator, MutableSet
 from collections.abc import Set as AbstractSet
+from pathlib import Path
 from typing import Any, Final, Protocol
 
 from typedbus._bound import BoundChannel, Subscription
@@ -47,6 +49,32 @@ def priority_of(listener: object) -> Any:
     return priority if isinstance(priority, (int, float)) else DEFAULT_PRIORITY
 
 
+_HERE: Final = str(Path(__file__).parent)
+
+
+def speaker() -> tuple[str, int]:
+    """Return file and line of the code that speaks to a bus: the first, from here outwards, that is not of the old names."""
+    frame: types.FrameType = sys._getframe(1)
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(_HERE):
+        frame = frame.f_back
+    return frame.f_code.co_filename, frame.f_lineno
+
+
+class ByName(Subscription):
+    """
+    The subscription of who said a name, and had no channel.
+
+    Attributes:
+        said: File and line of that.
+    """
+
+    __slots__ = ("said",)
+
+    def __init__(self, bound: BoundChannel[Any, Any], listener: Listener, priority: Any) -> None:
+        super().__init__(bound, listener, priority)
+        self.said: Final = speaker()
+
+
 class Listening(MutableSet[Listener]):
     """
     The listeners of one channel, as a set that follows every change; in running order.
@@ -69,9 +97,14 @@ class Listening(MutableSet[Listener]):
         self.bound = bound
         self.say = types.MethodType(BoundChannel.publish, bound) if anything else bound.publish
 
-    def put(self, listener: Listener, priority: Any) -> None:
+    def put(self, listener: Listener, priority: Any, *, by_name: bool = True) -> None:
         """
         Subscribe *listener*; one that is subscribed gets the new priority.
+
+        Args:
+            listener: Called with what is published.
+            priority: Lower runs first; 49.5 sorts as well.
+            by_name: Whether the channel was given by its name.
 
         Raises:
             ListenerError: It cannot be called, or *priority* is no number.
@@ -81,8 +114,9 @@ class Listening(MutableSet[Listener]):
             raise ListenerError(name, listener, "it cannot be called; give a function or a method")
         if not isinstance(priority, (int, float)):
             raise ListenerError(name, listener, f"its priority {priority!r} is no number; give one, lower runs first")
+        kind = ByName if by_name else Subscription
         with self.bound._lock:
-            self.bound._add(Subscription(self.bound, listener, priority))  # type: ignore[arg-type]  # 49.5 sorts as well
+            self.bound._add(kind(self.bound, listener, priority))  # type: ignore[arg-type]  # as it says above
 
     def add(self, value: Listener) -> None:
         """Subscribe *value* with its own priority, unless it is here."""

@@ -78,7 +78,11 @@ class Speaking:
                 return listener
 
             return decorate
-        self.typed.enter(channel).put(callback, priority_of(callback) if priority is None else priority)
+        self.typed.enter(channel).put(
+            callback,
+            priority_of(callback) if priority is None else priority,
+            by_name=not isinstance(channel, Channel),
+        )
         return None
 
     def unsubscribe(self, channel: Hashable, callback: Callable[..., Any] | None) -> None:
