@@ -1191,6 +1191,22 @@ def test_a_daemon_that_starts_again(beside: Beside) -> None:
     )
 
 
+def test_a_process_becomes_a_daemon_without_a_plugin(beside: Beside) -> None:
+    """By a function that is told what it does, and logs nothing on any bus."""
+    original, ours = beside(
+        DAEMON,
+        """
+        plugins.Daemonizer.daemonize(stdout=here + "/out", stderr=here + "/err", logger=lambda msg: say("told", msg))
+        say("after", os.getpid() == first, os.getsid(0) == os.getpid(), bus.state)
+        os.write(2, b"on stderr\\n")
+        sys.exit(5)
+        """,
+    )
+
+    assert original.endswith("status 0\n")
+    assert ours == original
+
+
 def test_a_daemon_warns_of_threads(beside: Beside) -> None:
     """They are left behind in the parent, so that it is told at level 30 before the fork."""
     original, ours = beside(
