@@ -1,0 +1,198 @@
+"""
+What the typed declaration of a name would be, as far as its listeners and publishers say.
+
+A guess, for a person to read: annotations may be missing, or contradict each
+other. What is not known is `object`, with a comment that says why, and not Any:
+a checker is to ask about it.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import keyword
+import re
+import typing
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from typing import Any, Final
+
+_EMPTY: Final = inspect.Parameter.empty
+_FIXED: Final = (
+    inspect.Parameter.POSITIONAL_ONLY,
+    inspect.Parameter.POSITIONAL_OR_KEYWORD,
+    inspect.Parameter.KEYWORD_ONLY,
+)
+
+
+class _Shown:
+    """Stands for an annotation or a default in a signature, and is printed as it is to be read."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def __repr__(self) -> str:
+        return self._text
+
+
+def _is_said(annotation: object) -> bool:
+    return annotation is not _EMPTY and annotation is not Any
+
+
+class _Types:
+    """The annotations of a declaration, and what has to be imported for them."""
+
+    def __init__(self) -> None:
+        self.imports: set[str] = set()
+        self.comments: list[str] = []
+
+    def text(self, annotation: object) -> str:
+        """Return *annotation* as code that has the imports would write it."""
+        if isinstance(annotation, str):
+            return annotation
+        text = inspect.formatannotation(annotation)
+        for part in sorted(_classes_in(annotation), key=lambda one: -len(one.__module__)):
+            module, name = part.__module__, part.__qualname__
+            if module == "builtins" or "<locals>" in name:
+                continue
+            text, times = re.subn(rf"(?<![\w.]){re.escape(module)}\.(?={re.escape(name)}\b)", "", text)
+            if times and module != "__main__":
+                self.imports.add(f"from {module} import {name.partition('.')[0]}")
+        if "typing." in text:
+            self.imports.add("import typing")
+        return text
+
+    def one_of(self, annotations: Iterable[object], what: str) -> str:
+        """Return the type of the parameter *what*, which all listeners have to agree about."""
+        said = list(dict.fromkeys(self.text(one) for one in annotations if _is_said(one)))
+        if len(said) == 1:
+            return said[0]
+        told = f"listeners differ about it: {', '.join(said)}" if said else "nobody says what it is"
+        self.comments.append(f"# {what}: {told}")
+        return "object"
+
+    def any_of(self, annotations: Iterable[object]) -> str:
+        """Return the type of what listeners answer, each as it likes."""
+        said = [one for one in annotations if _is_said(one)]
+        if not said:
+            self.comments.append("# the result: nobody says what it is")
+            return "object"
+        return " | ".join(dict.fromkeys(self.text(one) for one in said))
+
+
+def _classes_in(annotation: object) -> Iterable[type]:
+    origin = typing.get_origin(annotation)
+    for part in (annotation, origin):
+        if isinstance(part, type) and typing.get_origin(part) is None:
+            yield part
+    for argument in typing.get_args(annotation):
+        inner = argument if isinstance(argument, list) else [argument]
+        for one in inner:
+            yield from _classes_in(one)
+
+
+def signature_of(listener: Callable[..., object]) -> inspect.Signature | None:
+    """Return what *listener* takes and answers, its annotations as far as they can be evaluated; None if nobody knows."""
+    try:
+        return inspect.signature(listener, eval_str=True)
+    except Exception:
+        # Of an annotation that is a string any expression may be made.
+        try:
+            return inspect.signature(listener)
+        except (TypeError, ValueError):
+            return None
+
+
+def _is_closed(signature: inspect.Signature) -> bool:
+    """Return whether a listener of *signature* cannot be published just anything."""
+    return not any(one.kind is inspect.Parameter.VAR_POSITIONAL for one in signature.parameters.values())
+
+
+def variable_for(name: Hashable) -> str:
+    """Return a name for the variable of the channel *name*."""
+    made = re.sub(r"\W+", "_", name if isinstance(name, str) else repr(name)).strip("_") or "channel"
+    return f"_{made}" if made[0].isdigit() else f"{made}_" if keyword.iskeyword(made) else made
+
+
+def declaration_of(
+    name: Hashable, listeners: Sequence[Callable[..., object]], calls: Sequence[tuple[int, tuple[str, ...]]]
+) -> str:
+    """
+    Return the code that declares the channel *name*.
+
+    Args:
+        name: Of the channel.
+        listeners: Who hears it.
+        calls: How it is published: positional arguments, and the names of the others.
+    """
+    types = _Types()
+    signatures = [one for one in map(signature_of, listeners) if one is not None]
+    fixed = [[one for one in signature.parameters.values() if one.kind in _FIXED] for signature in signatures]
+    widest = max(fixed, key=len, default=[])
+    positional = max((count for count, _ in calls), default=None)
+    named = {word for _, words in calls for word in words}
+    # Nobody says what is published where all listeners take anything, or there are none.
+    is_open = not any(_is_closed(signature) for signature in signatures)
+    if is_open and calls:
+        widest = [
+            *[inspect.Parameter(f"arg{at}", inspect.Parameter.POSITIONAL_ONLY) for at in range(positional or 0)],
+            *[inspect.Parameter(word, inspect.Parameter.KEYWORD_ONLY) for word in sorted(named)],
+        ]
+    parameters = []
+    for at, one in enumerate(widest):
+        by_name = one.kind is inspect.Parameter.KEYWORD_ONLY
+        is_said = one.name in named or (not by_name and (positional is None or at < positional))
+        if one.default is not _EMPTY and not is_said:
+            # No publisher has a use for it.
+            continue
+        alike = [
+            [other for other in those if other.name == one.name] if by_name else those[at : at + 1] for those in fixed
+        ]
+        said = types.one_of((other.annotation for others in alike for other in others), one.name)
+        parameters.append(one.replace(annotation=_Shown(said), default=_default(one.default)))
+    result = types.any_of(signature.return_annotation for signature in signatures)
+    variable = variable_for(name)
+    told = name if isinstance(name, str) else repr(name)
+    if told is not name:
+        types.comments.append("# the name is no string, as a typed channel's is: who says it cannot meet the channel")
+    is_plain = all(
+        one.default is _EMPTY and one.kind is not inspect.Parameter.KEYWORD_ONLY and one.name not in named
+        for one in parameters
+    )
+    if is_plain:
+        takes = (
+            f"[{', '.join(repr(one.annotation) for one in parameters)}]"
+            if parameters or calls or not is_open
+            else "..."
+        )
+        code = [f"{variable} = Channel[{takes}, {result}]({_quoted(told)})"]
+    else:
+        code = ["@Channel.declare", f"def {variable}{_header(parameters, named)} -> {result}: ..."]
+        if variable != told:
+            code += ["", f"{variable}.name = {_quoted(told)}"]
+    return "\n".join([*sorted(types.imports), *types.comments, *code])
+
+
+def _header(parameters: Sequence[inspect.Parameter], named: set[str]) -> str:
+    """Return the parameters, those before the first that is published by name by position alone."""
+    made: list[inspect.Parameter] = []
+    is_open = False
+    for one in parameters:
+        is_open = is_open or one.name in named or one.kind is inspect.Parameter.KEYWORD_ONLY
+        made.append(one if is_open else one.replace(kind=inspect.Parameter.POSITIONAL_ONLY))
+        if is_open and one.kind is inspect.Parameter.POSITIONAL_ONLY:
+            made[-1] = one.replace(kind=inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    return str(inspect.Signature(made))
+
+
+def _default(value: object) -> object:
+    if value is _EMPTY:
+        return _EMPTY
+    try:
+        ast.literal_eval(repr(value))
+    except (ValueError, SyntaxError):
+        return ...
+    return value
+
+
+def _quoted(text: str) -> str:
+    return f'"{text}"' if repr(text) == f"'{text}'" and '"' not in text else repr(text)

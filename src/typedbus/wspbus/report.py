@@ -1,0 +1,224 @@
+"""
+Which channels of a bus are still spoken to by name, from where, and what their typed declaration would be.
+
+``python -m typedbus.wspbus.report MODULE[:BUS]`` imports what subscribes and
+prints it; `report` tells of a bus that runs. Who subscribed is known of every
+bus, for a subscription by name keeps its place. Who publishes costs something
+each time, so it is known of a bus that `watch` was called for, and otherwise as
+far as it stands in source: the command reads the modules that it has imported,
+where calls such as ``bus.publish("order-placed", order)`` give the name as it is.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import contextlib
+import importlib
+import os
+import sys
+import sysconfig
+import traceback
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Final
+
+import typedbus.wspbus
+from typedbus._channel import AnyChannel
+from typedbus.wspbus._bus import Bus
+from typedbus.wspbus._declaring import declaration_of, signature_of
+from typedbus.wspbus._listeners import ByName, speaker
+from typedbus.wspbus._spoken import Heard, Report, Said, Spoken
+
+__all__ = ["CannotReport", "Heard", "Report", "Said", "Spoken", "report", "watch"]
+
+_OWN: Final = ("start", "stop", "exit", "graceful", "log", "main")
+_FOLDER: Final = str(Path(__file__).parent)
+
+
+class _Overheard:
+    """Publishes for a bus, and notes who asked for it; once each place."""
+
+    def __init__(self, bus: Bus) -> None:
+        self._publish: Callable[..., list[Any]] = bus.publish
+        self.said: dict[tuple[Hashable, Said], None] = {}
+
+    def __call__(self, channel: Hashable, *args: Any, **kwargs: Any) -> list[Any]:
+        by_bus = sys._getframe(1).f_code.co_filename.startswith(_FOLDER)
+        # What the bus says of itself nobody said by name.
+        if not (isinstance(channel, AnyChannel) or (by_bus and channel in _OWN)):
+            self.said[channel, Said(_place(speaker()), len(args), tuple(sorted(kwargs)), is_read=False)] = None
+        return self._publish(channel, *args, **kwargs)
+
+
+def watch(bus: Bus) -> None:
+    """
+    Let reports on *bus* know who publishes by name from now on, for as long as it lives.
+
+    A publish by name takes a few microseconds more then. It is overheard where
+    it is asked for as ``bus.publish``; who took that method before is not.
+    """
+    if not isinstance(vars(bus).get("publish"), _Overheard):
+        vars(bus)["publish"] = _Overheard(bus)
+
+
+def report(bus: Bus, sources: Iterable[ModuleType] = ()) -> Report:
+    """
+    Return which channels *bus* knows by name and somebody speaks to so, now.
+
+    Args:
+        bus: May run.
+        sources: Modules whose source is read for who publishes by a name that stands there.
+    """
+    overheard = vars(bus).get("publish")
+    known = list(overheard.said) if isinstance(overheard, _Overheard) else []
+    publishers: dict[Hashable, dict[str, Said]] = {}
+    for name, said in [*known, *_written(sources)]:
+        publishers.setdefault(name, {}).setdefault(said.place, said)
+    typed = bus.typed
+    with typed._lock:
+        names: dict[Hashable, None] = dict.fromkeys([*typed._meant, *publishers])
+        meant, made = dict(typed._meant), set(typed._made)
+        subscribed = {name: typed[channel].subscriptions for name, channel in meant.items()}
+    channels = []
+    for name in names:
+        subscriptions = subscribed.get(name, ())
+        told = tuple(publishers.get(name, {}).values())
+        channel = meant.get(name)
+        is_typed = channel is not None and channel not in made
+        if is_typed and not told and not any(isinstance(one, ByName) for one in subscriptions):
+            continue
+        calls = [(said.positional, said.named) for said in told]
+        code = (
+            _variable_of(channel) if is_typed else declaration_of(name, [one.listener for one in subscriptions], calls)
+        )
+        heard = tuple(
+            Heard(
+                one.name,
+                one.place,
+                str(signature_of(one.listener) or "(...)"),
+                one.priority,
+                _place(one.said) if isinstance(one, ByName) else None,
+            )
+            for one in subscriptions
+        )
+        channels.append(Spoken(name if isinstance(name, str) else repr(name), is_typed, code, heard, told))
+    return Report(tuple(channels))
+
+
+def _place(said: tuple[str, int]) -> str:
+    return f"{said[0]}:{said[1]}"
+
+
+def _variable_of(channel: AnyChannel | None) -> str:
+    """Return what imports *channel*, from where most people would."""
+    found = [
+        (module, name)
+        for module, loaded in list(sys.modules.items())
+        for name, value in list(getattr(loaded, "__dict__", {}).items())
+        if value is channel
+    ]
+    if not found:
+        return "# it is declared, but is in no module; give it a place to be imported from"
+    module, name = min(found, key=lambda one: ("._" in one[0] or one[1].startswith("_"), len(one[0]), one))
+    return f"from {module} import {name}"
+
+
+def _written(sources: Iterable[ModuleType]) -> Iterable[tuple[str, Said]]:
+    """Give the names that stand in calls of ``publish``, with their places."""
+    for module in sources:
+        file = getattr(module, "__file__", None) or ""
+        if not file.endswith(".py"):
+            continue
+        try:
+            tree = ast.parse(Path(file).read_bytes(), file)
+        except (OSError, SyntaxError):
+            # It was imported from somewhere else, or changed since: it tells nothing now.
+            continue
+        for node in ast.walk(tree):
+            match node:
+                case ast.Call(func=ast.Attribute(attr="publish"), args=[ast.Constant(value=str(name)), *args]):
+                    named = tuple(sorted(word.arg for word in node.keywords if word.arg is not None))
+                    yield name, Said(f"{file}:{node.lineno}", len(args), named, is_read=True)
+                case _:
+                    pass
+
+
+class CannotReport(Exception):
+    """
+    Raised where the command is given what leads to no bus; its exit status is 2 then.
+
+    Attributes:
+        target: As it was given.
+        reason: What is wrong, and the way out.
+    """
+
+    def __init__(self, target: str, reason: str) -> None:
+        super().__init__(target, reason)
+        self.target = target
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"cannot report on {self.target}: {self.reason}"
+
+
+def _load(target: str) -> tuple[Bus, list[ModuleType]]:
+    """Import what *target* names; return its bus, and the modules of the application that came with it."""
+    name, colon, path = target.partition(":")
+    if name.endswith(".py") or not all(part.isidentifier() for part in f"{name}.{path if colon else 'bus'}".split(".")):
+        raise CannotReport(target, "give a module as Python imports it, and the bus in it if it has one: shop.main:bus")
+    watch(typedbus.wspbus.bus)
+    before = set(sys.modules)
+    try:
+        # What it prints is not the report.
+        with contextlib.redirect_stdout(sys.stderr):
+            module = importlib.import_module(name)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        if isinstance(error, ModuleNotFoundError) and error.name and f"{name}.".startswith(f"{error.name}."):
+            raise CannotReport(target, f"{error}; it was looked for in {Path.cwd()} and in sys.path") from None
+        traceback.print_exception(error)
+        reason = f"its code raised {type(error).__name__} when it was imported"
+        if isinstance(error, SystemExit):
+            reason = 'its code ended the process; put what runs it under `if __name__ == "__main__":`'
+        raise CannotReport(target, reason) from None
+    found: object = module if colon else typedbus.wspbus.bus
+    for part in path.split(".") if colon else ():
+        if not hasattr(found, part):
+            raise CannotReport(target, f"there is no {part!r} in it")
+        found = getattr(found, part)
+    if not isinstance(found, Bus):
+        raise CannotReport(target, f"{found!r} is no bus of typedbus.wspbus")
+    installed = tuple(sysconfig.get_path(kind) + os.sep for kind in ("stdlib", "platstdlib", "purelib", "platlib"))
+    came = [loaded for word, loaded in list(sys.modules.items()) if word not in before or word == name]
+    return found, [one for one in came if not (getattr(one, "__file__", None) or "").startswith(installed)]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print the report on the bus that the command line names; return 2 if there is none."""
+    parser = argparse.ArgumentParser(
+        "python -m typedbus.wspbus.report",
+        description="List the channels that are spoken to by name, and what their typed declaration would be.",
+    )
+    parser.add_argument(
+        "target",
+        metavar="MODULE[:BUS]",
+        help="what subscribes when it is imported, and its bus; typedbus.wspbus.bus unless given",
+    )
+    parser.add_argument("--format", choices=("text", "json"), default="text", help="text unless given")
+    asked = parser.parse_args(arguments)
+    try:
+        bus, sources = _load(asked.target)
+    except CannotReport as wrong:
+        print(wrong, file=sys.stderr)
+        return 2
+    found = report(bus, sources)
+    print(found.json() if asked.format == "json" else found.text())
+    return 0
+
+
+if __name__ == "__main__":
+    # By its own name: what the application calls is the same watch as ours then.
+    raise SystemExit(importlib.import_module("typedbus.wspbus.report").main())
