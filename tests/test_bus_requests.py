@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+import threading
+
 import pytest
 
 from typedbus import LIFECYCLE, MAIN, Bus, LifecycleEvent, Moved, State
@@ -69,3 +72,29 @@ def test_ticks_need_an_interval(interval: float) -> None:
         bus.block(interval=interval)
 
     assert bus.state is State.STOPPED
+
+
+def test_an_interrupt_in_any_moment_of_block_exits_the_bus() -> None:
+    """Also between two rounds of its loop: it never leaves a bus behind that is STARTED."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    left: list[State] = []
+    try:
+        for _ in range(40):
+            bus, ticked = Bus(), threading.Event()
+
+            def interrupt(ticked: threading.Event = ticked) -> None:
+                ticked.wait()
+                signal.raise_signal(signal.SIGINT)
+
+            thread = threading.Thread(target=interrupt)
+            thread.start()
+            bus[MAIN].subscribe(ticked.set)
+            bus.start()
+            with pytest.raises(KeyboardInterrupt):
+                bus.block(interval=0.001)
+            thread.join()
+            left.append(bus.state)
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+    assert set(left) == {State.EXITED}

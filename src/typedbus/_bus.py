@@ -253,34 +253,10 @@ class Bus(Machine):
             self.wait(State.EXITED)
             return
         problems: list[BaseException] = []
-        due: float | None = None
         try:
-            while True:
+            while self._state is not State.EXITED:
                 try:
-                    if self._state is State.EXITED:
-                        break
-                    if self._exit_requested:
-                        for _ in range(len(self._doorbell.actions)):
-                            self._doorbell.act(self.log)
-                        self._bring_to(State.EXITED)
-                        continue
-                    if self._doorbell.actions:
-                        self._doorbell.act(self.log)
-                        continue
-                    inbox = self._doorbell.waking.inbox(self._doorbell.queue)
-                    if not self[MAIN].subscriptions:
-                        due = None
-                        inbox.get()
-                        continue
-                    now = self._clock.now()
-                    due = now + interval if due is None else due
-                    if now < due:
-                        self._clock.wait(inbox, due - now)
-                        continue
-                    # From the last due time and not from now: ticks do not drift.
-                    # Those that were missed altogether are not made up for.
-                    due += interval * ((now - due) // interval + 1)
-                    self[MAIN].publish()
+                    self._serve(interval)
                 except BaseException as met:
                     problems.append(met)
                     if not isinstance(met, Exception):
@@ -293,6 +269,39 @@ class Bus(Machine):
             self._conclude(problems, patience)
         finally:
             del problems
+
+    def _serve(self, interval: float) -> None:
+        """
+        Carry out what is requested, and tick, until the bus has EXITED.
+
+        A function of its own, so that all of it is inside the `try` of `block`:
+        the way back to the top of a loop is not inside a `try` in that loop, and
+        an interrupt may come just there.
+        """
+        due: float | None = None
+        while self._state is not State.EXITED:
+            if self._exit_requested:
+                for _ in range(len(self._doorbell.actions)):
+                    self._doorbell.act(self.log)
+                self._bring_to(State.EXITED)
+                continue
+            if self._doorbell.actions:
+                self._doorbell.act(self.log)
+                continue
+            inbox = self._doorbell.waking.inbox(self._doorbell.queue)
+            if not self[MAIN].subscriptions:
+                due = None
+                inbox.get()
+                continue
+            now = self._clock.now()
+            due = now + interval if due is None else due
+            if now < due:
+                self._clock.wait(inbox, due - now)
+                continue
+            # From the last due time and not from now: ticks do not drift.
+            # Those that were missed altogether are not made up for.
+            due += interval * ((now - due) // interval + 1)
+            self[MAIN].publish()
 
     def _conclude(self, problems: list[BaseException], patience: float) -> None:
         """End `block`: wait for what the bus owns, and raise *problems*, or hand them to what takes the process's place."""
