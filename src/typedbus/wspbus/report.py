@@ -168,7 +168,8 @@ def _load(target: str) -> tuple[Bus, list[ModuleType]]:
     name, colon, path = target.partition(":")
     if name.endswith(".py") or not all(part.isidentifier() for part in f"{name}.{path if colon else 'bus'}".split(".")):
         raise CannotReport(target, "give a module as Python imports it, and the bus in it if it has one: shop.main:bus")
-    watch(typedbus.wspbus.bus)
+    if not colon:
+        watch(typedbus.wspbus.bus)
     before = set(sys.modules)
     try:
         # What it prints is not the report.
