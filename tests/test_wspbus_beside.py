@@ -1480,7 +1480,7 @@ def test_a_monitor_that_stops_itself(beside: Beside) -> None:
         calling = []
 
         def callback():
-            calling.append(threading.get_ident())
+            calling.append(threading.current_thread())
             if len(calling) == 1:
                 bus.graceful()
             elif calling.count(calling[0]) > 1 or len(calling) > 20:
