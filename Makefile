@@ -49,6 +49,7 @@ bench: .venv/bench
 	$(BIN)/python bench/scale.py $(addprefix --python ,$(wildcard .venv-python*/bin/python))
 	$(BIN)/python bench/wait.py
 	$(BIN)/python bench/parallel.py
+	$(BIN)/python bench/wspbus.py
 
 .venv/demo: pyproject.toml
 	$(PYTHON) -m venv .venv
