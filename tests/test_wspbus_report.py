@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import json
+import pickle
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, Literal
 
 import attrs
 import pytest
 
-from typedbus import Channel
+from typedbus import Channel, State, wspbus
 from typedbus.wspbus import Bus
 from typedbus.wspbus.plugins import SimplePlugin
-from typedbus.wspbus.report import Said, Spoken, main, report, watch
+from typedbus.wspbus.report import CannotReport, Said, Spoken, main, report, watch
 
 invoiced = Channel[["Order"], None]("invoiced")
 
@@ -66,7 +67,7 @@ class TestWhoListens:
 
     def test_a_new_bus_is_spoken_to_by_nobody(self) -> None:
         """Its own channels are typed."""
-        assert report(Bus()).text() == "no channels spoken to by name"
+        assert report(Bus()).text() == str(report(Bus())) == "no channels spoken to by name"
 
     def test_a_listener_is_told_with_where_it_was_subscribed_and_where_it_is(self) -> None:
         """By the place of the call, and by that of the definition."""
@@ -212,6 +213,17 @@ class TestDeclaration:
             'order_placed = Channel[[dict[str, list[Order]], Path | None], None]("order-placed")',
         ]
 
+    def test_special_forms_are_said_with_their_module(self) -> None:
+        """They are no classes that could be imported by name."""
+
+        def hear(kind: Literal["a", "b"], state: State) -> None: ...
+
+        assert declared(hear, name="order") == [
+            "from typedbus import State",
+            "import typing",
+            "order = Channel[[typing.Literal['a', 'b'], State], None](\"order\")",
+        ]
+
     def test_what_one_listener_says_holds_for_those_that_say_nothing(self) -> None:
         """Old code is annotated here and there."""
         assert declared(mail, lambda order: "")[-1] == 'order_placed = Channel[[Order], str]("order-placed")'
@@ -247,7 +259,7 @@ class TestDeclaration:
     def test_an_annotation_that_cannot_be_evaluated_stands_as_it_is(self) -> None:
         """Whoever declares the channel knows where it is."""
         scope: dict[str, Any] = {}
-        exec("def hear(order: 'Elsewhere') -> None: ...", scope)
+        exec("def hear(order: Elsewhere) -> None: ...", scope)
 
         assert declared(scope["hear"]) == ['order_placed = Channel[[Elsewhere], None]("order-placed")']
 
@@ -404,6 +416,15 @@ def command(folder: Path, *arguments: str) -> tuple[int, str, str]:
     return ended.returncode, ended.stdout, ended.stderr
 
 
+@pytest.fixture
+def as_before() -> Iterator[None]:
+    """Let the command import and watch in this process, and leave nothing of that."""
+    yield
+    sys.modules.pop("quiet", None)
+    vars(wspbus.bus).pop("publish", None)
+
+
+@pytest.mark.usefixtures("as_before")
 class TestCommand:
     """`python -m typedbus.wspbus.report`."""
 
@@ -452,6 +473,38 @@ class TestCommand:
         printed = capsys.readouterr()
         assert printed.out == ""
         assert printed.err.splitlines()[-1] == f"cannot report on {target}: {reason.format(folder=tmp_path)}"
+
+    def test_the_traceback_of_the_application_is_told(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """Whoever wrote it finds the line."""
+        (tmp_path / "dividing.py").write_text("1 / 0", encoding="utf-8")
+        monkeypatch.syspath_prepend(tmp_path)
+
+        assert main(["dividing"]) == 2
+        assert f'File "{tmp_path / "dividing.py"}", line 1' in capsys.readouterr().err
+
+    def test_ctrl_c_is_no_mistake_of_the_application(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """It ends the command."""
+        (tmp_path / "interrupted.py").write_text("raise KeyboardInterrupt", encoding="utf-8")
+        monkeypatch.syspath_prepend(tmp_path)
+
+        with pytest.raises(KeyboardInterrupt):
+            main(["interrupted"])
+
+    def test_a_report_ends_with_0(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """Also if there is nothing to tell."""
+        (tmp_path / "quiet.py").write_text("from typedbus.wspbus import Bus\nbus = Bus()\n", encoding="utf-8")
+        monkeypatch.syspath_prepend(tmp_path)
+
+        assert main(["quiet:bus"]) == 0
+        assert capsys.readouterr().out == "no channels spoken to by name\n"
+
+    def test_a_refusal_can_be_sent_to_another_process(self) -> None:
+        """As exceptions can."""
+        assert str(pickle.loads(pickle.dumps(CannotReport("shop", "no")))) == "cannot report on shop: no"
 
     def test_without_a_module_it_ends_with_2(self, capsys: pytest.CaptureFixture[str]) -> None:
         """And says how it is used."""

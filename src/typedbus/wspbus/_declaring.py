@@ -12,9 +12,10 @@ import ast
 import inspect
 import keyword
 import re
+import sys
 import typing
 from collections.abc import Callable, Hashable, Iterable, Sequence
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 
 _EMPTY: Final = inspect.Parameter.empty
 _FIXED: Final = (
@@ -49,14 +50,12 @@ class _Types:
         """Return *annotation* as code that has the imports would write it."""
         if isinstance(annotation, str):
             return annotation
-        text = inspect.formatannotation(annotation)
+        text = f"{annotation.__module__}.{annotation.__qualname__}" if _is_class(annotation) else repr(annotation)
         for part in sorted(_classes_in(annotation), key=lambda one: -len(one.__module__)):
             module, name = part.__module__, part.__qualname__
-            if module == "builtins" or "<locals>" in name:
-                continue
             text, times = re.subn(rf"(?<![\w.]){re.escape(module)}\.(?={re.escape(name)}\b)", "", text)
-            if times and module != "__main__":
-                self.imports.add(f"from {module} import {name.partition('.')[0]}")
+            if times and module not in ("builtins", "__main__") and "<locals>" not in name:
+                self.imports.add(f"from {_home_of(part)} import {name.partition('.')[0]}")
         if "typing." in text:
             self.imports.add("import typing")
         return text
@@ -79,10 +78,24 @@ class _Types:
         return " | ".join(dict.fromkeys(self.text(one) for one in said))
 
 
+def _is_class(annotation: object) -> TypeGuard[type]:
+    return isinstance(annotation, type) and typing.get_origin(annotation) is None
+
+
+def _home_of(part: type) -> str:
+    """Return the module to import *part* from, a public one where there is one above it."""
+    home, top = part.__module__, part.__qualname__.partition(".")[0]
+    above, _, last = home.rpartition(".")
+    while above and last.startswith("_"):
+        if hasattr(sys.modules.get(above), top):
+            home = above
+        above, _, last = above.rpartition(".")
+    return home
+
+
 def _classes_in(annotation: object) -> Iterable[type]:
-    origin = typing.get_origin(annotation)
-    for part in (annotation, origin):
-        if isinstance(part, type) and typing.get_origin(part) is None:
+    for part in (annotation, typing.get_origin(annotation)):
+        if _is_class(part):
             yield part
     for argument in typing.get_args(annotation):
         inner = argument if isinstance(argument, list) else [argument]
@@ -179,8 +192,6 @@ def _header(parameters: Sequence[inspect.Parameter], named: set[str]) -> str:
     for one in parameters:
         is_open = is_open or one.name in named or one.kind is inspect.Parameter.KEYWORD_ONLY
         made.append(one if is_open else one.replace(kind=inspect.Parameter.POSITIONAL_ONLY))
-        if is_open and one.kind is inspect.Parameter.POSITIONAL_ONLY:
-            made[-1] = one.replace(kind=inspect.Parameter.POSITIONAL_OR_KEYWORD)
     return str(inspect.Signature(made))
 
 
