@@ -39,7 +39,13 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("installed")
     python(sys.executable, folder, "-m", "venv", "venv")
     interpreter = folder / "venv" / ("Scripts" if os.name == "nt" else "bin") / "python"
-    wanted = [f"{wheel}[asgi,autoreload,cli,graph,settings,wsgi]", "mypy", "pyright[nodejs]", "pytest", "pytest-timeout"]
+    wanted = [
+        f"{wheel}[asgi,autoreload,cli,graph,settings,wsgi]",
+        "mypy",
+        "pyright[nodejs]",
+        "pytest",
+        "pytest-timeout",
+    ]
     python(interpreter, folder, "-m", "pip", "install", "--quiet", *wanted)
     return interpreter
 
