@@ -8,16 +8,13 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from queue import SimpleQueue
-from typing import Final, Protocol
+from typing import Protocol
 
 from typedbus._bound import BoundChannel, Subscription
 from typedbus._clock import Waking
 from typedbus._failures import StillRunning, describe
-from typedbus._registry import MAIN
+from typedbus._registry import ERROR, MAIN, WARNING
 from typedbus._states import State
-
-WARNING: Final = 30
-ERROR: Final = 40
 
 
 class Replacement(Protocol):

@@ -56,7 +56,10 @@ LISTENER_FAILED = Channel[[ListenerFailed], None]("listener_failed")
 ASSEMBLE = Channel[[], None]("assemble")
 """Published at the beginning of a start, for containers to build and subscribe their components."""
 
+# The levels of messages on `LOG`, as `logging` has them, which costs too much to be imported for three numbers.
 INFO: Final = 20
+WARNING: Final = 30
+ERROR: Final = 40
 
 
 class _ObserverChannel(BoundChannel[Args, None]):

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import Final
 
 import attrs
 
 from typedbus._bound import Subscription
 from typedbus._events import Failed, LifecycleEvent
 from typedbus._failures import Failure, StartCancelled, TransitionFailures, leave
-from typedbus._registry import Registry
+from typedbus._registry import WARNING, Registry
 from typedbus._states import State
 from typedbus._visit import Tells
-
-WARNING: Final = 30
 
 
 @attrs.define(eq=False, repr=False)

@@ -76,19 +76,23 @@ class NotHosted(RuntimeError):
         )
 
 
+def _instances(containers: Sequence[Container | type[Container]]) -> list[Container]:
+    return [one() if isinstance(one, type) else one for one in containers]
+
+
 @attrs.define(eq=False)
 class Host:
     """
     The containers of one `Hosted`, and where they stand; every method may be called from any thread.
 
     Args:
-        containers: The first of them has the bus.
+        containers: Or their classes; the first of them has the bus.
         workers: As of `running`.
         limits: As of `running`.
         ended: Called when the bus has exited without having been asked to from here.
     """
 
-    containers: Sequence[Container]
+    containers: Sequence[Container] = attrs.field(converter=_instances)
     workers: int | None
     limits: Limits | None
     ended: Callable[[], object] | None

@@ -54,9 +54,8 @@ class Hosted:
         limits: Limits | None = None,
         ended: Callable[[], object] | None = None,
     ) -> None:
-        instances = [one() if isinstance(one, type) else one for one in (container, *others)]
         self._app = app
-        self._host = Host(instances, workers, limits, ended)
+        self._host = Host((container, *others), workers, limits, ended)
 
     def start(self) -> None:
         """

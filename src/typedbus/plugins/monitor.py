@@ -18,18 +18,16 @@ import inspect
 import threading
 import traceback
 from collections.abc import Callable
-from typing import Final
 
 import attrs
 
 from typedbus._bus import Bus
 from typedbus._clock import Clock, SystemClock
 from typedbus._failures import describe
+from typedbus._registry import ERROR
 from typedbus._repeat import NotEnded, PeriodError, Repeat, check_seconds, join
 
 __all__ = ("BackgroundTask", "CallError", "Monitor", "NotEnded", "PeriodError")
-
-ERROR: Final = 40
 
 
 class CallError(TypeError):

@@ -34,11 +34,10 @@ import attrs
 
 from typedbus._bus import Bus
 from typedbus._channel import on
-from typedbus._registry import START
+from typedbus._registry import START, WARNING
 
 __all__ = ("AlreadyRunning", "NoFileLocks", "NotPIDFile", "PIDFile", "PIDFileError", "read")
 
-_WARNING: Final = 30
 #: No pid is longer; what is, is no PID file.
 _LENGTH: Final = 64
 
@@ -183,7 +182,7 @@ class PIDFile:
         if self._held is not None:
             if self._is_ours(self._held):
                 return
-            self.bus.log(f"{self.path} was removed or changed by somebody else, and is written anew", _WARNING)
+            self.bus.log(f"{self.path} was removed or changed by somebody else, and is written anew", WARNING)
             self.leave()
         try:
             left_behind = self._take()
@@ -203,7 +202,7 @@ class PIDFile:
             return
         try:
             if not self._is_ours(self._held):
-                self.bus.log(f"{self.path} was removed or changed by somebody else, and is left as it is", _WARNING)
+                self.bus.log(f"{self.path} was removed or changed by somebody else, and is left as it is", WARNING)
                 return
             try:
                 self.unlink(self.path)
@@ -211,7 +210,7 @@ class PIDFile:
                 os.truncate(self._held, 0)
                 self.bus.log(
                     f"cannot remove {self.path}: {error.strerror}; it was emptied, and the next start replaces it",
-                    _WARNING,
+                    WARNING,
                 )
         finally:
             self.leave()

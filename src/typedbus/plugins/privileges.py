@@ -25,11 +25,10 @@ import attrs
 
 from typedbus._bus import Bus
 from typedbus._channel import on
-from typedbus._registry import START
+from typedbus._registry import START, WARNING
 
 __all__ = ("CannotDrop", "Identity", "NoAccounts", "Privileges", "StillPrivileged", "UnknownAccount")
 
-_WARNING: Final = 30
 #: The id that stands for none, -1 as the system writes it.
 _NOBODY: Final = 2**32 - 1
 
@@ -254,7 +253,7 @@ class Privileges:
         if not self._is_reached(now):
             raise StillPrivileged(f"the process is {now}, and not {self._wanted}")
         if 0 in now.uids:
-            self.bus.log("the process stays root; give Privileges a user that may do less", _WARNING)
+            self.bus.log("the process stays root; give Privileges a user that may do less", WARNING)
             return
         # One by one, since a capability for one of them is enough. Whoever is as it was before has given nothing up.
         gids, uids = before.gids - now.gids, before.uids - now.uids

@@ -35,14 +35,13 @@ import attrs
 from typedbus._bound import Subscription
 from typedbus._bus import Bus
 from typedbus._events import Failed, Moved, Starting, Stopping
-from typedbus._registry import FAILED, GRACEFUL, MAIN, MOVED, STARTING, STOPPING
+from typedbus._registry import FAILED, GRACEFUL, MAIN, MOVED, STARTING, STOPPING, WARNING
 from typedbus._states import State
 
 __all__ = ("Systemd", "SystemdError", "activated")
 
 _FIRST_DESCRIPTOR: Final = 3  # SD_LISTEN_FDS_START of sd-daemon.h
 _PATIENCE: Final = 1.0
-_WARNING: Final = 30
 _HAS_UNIX_SOCKETS: Final = sys.platform != "win32"
 #: Before and after every listener that a program may have.
 _FIRST, _LAST = -(2**31), 2**31
@@ -207,7 +206,7 @@ class Systemd:
                 return
             if not self._is_unheard:
                 self._is_unheard = True
-                self.bus.log(f"systemd was not told {message.decode()!r} at {self._address}: {error}", _WARNING)
+                self.bus.log(f"systemd was not told {message.decode()!r} at {self._address}: {error}", WARNING)
         else:
             self._is_unheard = False
 

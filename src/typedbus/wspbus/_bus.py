@@ -14,15 +14,13 @@ from queue import SimpleQueue
 from typing import Any, ClassVar, Final, NoReturn
 
 from typedbus._failures import StartCancelled, TransitionFailures
+from typedbus._registry import ERROR, WARNING
 from typedbus._states import State
 from typedbus.wspbus._blocking import Anew, attend, join_all, raise_all
 from typedbus.wspbus._policy import OldBus
 from typedbus.wspbus._respawn import Respawning
 from typedbus.wspbus._speaking import Speaking
 from typedbus.wspbus._states import OLD, ChannelFailures, _StateEnum, states, typed
-
-_WARNING: Final = 30
-_ERROR: Final = 40
 
 
 class Bus(Speaking, Respawning):
@@ -176,7 +174,7 @@ class Bus(Speaking, Respawning):
             self.exit()
         finally:
             if not is_attended:
-                self.log("Nobody is in block() to replace the process; that is done when it is called.", _WARNING)
+                self.log("Nobody is in block() to replace the process; that is done when it is called.", WARNING)
 
     def graceful(self) -> None:
         """
@@ -248,7 +246,7 @@ class Bus(Speaking, Respawning):
         if self.execv:
             self.execv = False
             for error in met:
-                self.log("".join(tracebacks.format_exception(error)), _ERROR)
+                self.log("".join(tracebacks.format_exception(error)), ERROR)
             self._do_execv()
         else:
             raise_all(met)

@@ -32,15 +32,13 @@ from typedbus._channel import DEFAULT_PRIORITY, Channel
 from typedbus._doorbell import MainChannel
 from typedbus._events import LifecycleEvent, Moved
 from typedbus._failures import ChannelError
-from typedbus._registry import ASSEMBLE, EXIT, GRACEFUL, LOG, MAIN, START, STOP
+from typedbus._registry import ASSEMBLE, ERROR, EXIT, GRACEFUL, LOG, MAIN, START, STOP
 from typedbus._states import State
 from typedbus._transition import Leg, Transition
 from typedbus.wspbus._listeners import Listeners, Listening, told
 
 Args = ParamSpec("Args")
 Result = TypeVar("Result")
-
-ERROR: Final = 40
 
 
 class OldLeg(Leg):

@@ -17,6 +17,7 @@ import warnings
 from collections.abc import Generator
 from typing import TYPE_CHECKING, Any, Final
 
+from typedbus._registry import ERROR
 from typedbus.wspbus._flup import FlupCGIServer, FlupFCGIServer, FlupSCGIServer
 
 if TYPE_CHECKING:
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
 __all__ = ["FlupCGIServer", "FlupFCGIServer", "FlupSCGIServer", "PortError", "ServerAdapter", "Timeouts"]
 
-_ERROR: Final = 40
 _LOOKING: Final = 0.01
 
 
@@ -168,7 +168,7 @@ class ServerAdapter:
             raise
         except Exception as error:
             self.interrupt = error
-            self.bus.log("Error in HTTP server: shutting down", traceback=True, level=_ERROR)
+            self.bus.log("Error in HTTP server: shutting down", traceback=True, level=ERROR)
             if not self.running:
                 self.bus.exit()
                 raise

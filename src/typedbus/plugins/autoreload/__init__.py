@@ -36,14 +36,12 @@ from typedbus._channel import on
 from typedbus._events import RolledBack
 from typedbus._failures import RestartError
 from typedbus._image import Image
-from typedbus._registry import ROLLED_BACK, START
+from typedbus._registry import ERROR, INFO, ROLLED_BACK, START
 from typedbus._repeat import NotEnded, PeriodError, check_seconds, join
 from typedbus.plugins.autoreload._files import Files, Place
 
 __all__ = ("Autoreload", "NotEnded", "NothingToWatch", "PeriodError")
 
-INFO: Final = 20
-ERROR: Final = 40
 _RESTARTED: Final = "TYPEDBUS_AUTORELOAD"
 _NAMED: Final = 5
 _PATIENCE: Final = 5.0

@@ -8,8 +8,9 @@ import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
+from typedbus._registry import WARNING
 from typedbus.plugins.daemon import Daemon
 from typedbus.plugins.pidfile import NoFileLocks, PIDFileError
 from typedbus.plugins.pidfile import PIDFile as TypedPIDFile
@@ -19,7 +20,6 @@ from typedbus.wspbus.plugins._simple import SimplePlugin
 if TYPE_CHECKING:
     from typedbus.wspbus._bus import Bus
 
-_WARNING: Final = 30
 
 if sys.platform == "win32":
 
@@ -79,7 +79,7 @@ class DropPrivileges(SimplePlugin):
         self._uid: int | None = None
         if sys.platform == "win32":
             if uid is not None:
-                self.bus.log("pwd module not available; ignoring uid.", level=_WARNING)
+                self.bus.log("pwd module not available; ignoring uid.", level=WARNING)
         else:
             self._uid = pwd.getpwnam(uid).pw_uid if isinstance(uid, str) else uid
 
@@ -93,7 +93,7 @@ class DropPrivileges(SimplePlugin):
         self._gid: int | None = None
         if sys.platform == "win32":
             if gid is not None:
-                self.bus.log("grp module not available; ignoring gid.", level=_WARNING)
+                self.bus.log("grp module not available; ignoring gid.", level=WARNING)
         else:
             self._gid = grp.getgrnam(gid).gr_gid if isinstance(gid, str) else gid
 
@@ -118,9 +118,9 @@ class DropPrivileges(SimplePlugin):
             Privileges(self.bus.typed, user=self.uid, group=self.gid).start()
             self.bus.log("Running as uid: {!r} gid: {!r}".format(*_ids()))
         elif sys.platform != "win32":
-            self.bus.log("uid/gid not set", level=_WARNING)
+            self.bus.log("uid/gid not set", level=WARNING)
         if self.umask is None:
-            self.bus.log("umask not set", level=_WARNING)
+            self.bus.log("umask not set", level=WARNING)
         else:
             before = os.umask(self.umask)
             self.bus.log(f"umask old: {before:03o}, new: {self.umask:03o}")
@@ -170,7 +170,7 @@ class Daemonizer(SimplePlugin):
         if threading.active_count() != 1:
             self.bus.log(
                 f"There are {threading.enumerate()!r} active threads. Daemonizing now may cause strange failures.",
-                level=_WARNING,
+                level=WARNING,
             )
         self._go(self.bus, self.stdin, self.stdout, self.stderr, self.bus.log)
         self.finalized = True

@@ -18,12 +18,11 @@ from collections.abc import Callable
 from types import FrameType
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from typedbus._registry import WARNING
 from typedbus.plugins.signals import DEFAULTS, Signals
 
 if TYPE_CHECKING:
     from typedbus.wspbus._bus import Bus
-
-_WARNING = 30
 
 
 class SignalHandler:
@@ -73,7 +72,7 @@ class SignalHandler:
         """
         if threading.current_thread() is not threading.main_thread():
             self.bus.log(
-                f"No signals are handled: thread {threading.current_thread().name!r} is not the main thread.", _WARNING
+                f"No signals are handled: thread {threading.current_thread().name!r} is not the main thread.", WARNING
             )
             return
         for signal, listener in self.handlers.items():

@@ -7,12 +7,11 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from typedbus._registry import ERROR
 from typedbus.wspbus.plugins._simple import SimplePlugin
 
 if TYPE_CHECKING:
     from typedbus.wspbus._bus import Bus
-
-_ERROR = 40
 
 
 class PerpetualTimer(threading.Timer):
@@ -35,7 +34,7 @@ class PerpetualTimer(threading.Timer):
             except Exception:
                 if self.bus is not None:
                     told = f"Error in perpetual timer thread function {self.function!r}."
-                    self.bus.log(told, level=_ERROR, traceback=True)
+                    self.bus.log(told, level=ERROR, traceback=True)
                 raise
 
 
@@ -90,7 +89,7 @@ class BackgroundTask(threading.Thread):
                 if self.bus is None:
                     raise
                 told = f"Error in background task thread function {self.function!r}."
-                self.bus.log(told, level=_ERROR, traceback=True)
+                self.bus.log(told, level=ERROR, traceback=True)
             # Those that a long call has missed are not made up for.
             due = max(due + self.interval, time.monotonic())
 
