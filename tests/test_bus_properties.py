@@ -27,8 +27,12 @@ from typedbus import (
     Bus,
     Channel,
     ChannelFailures,
-    Exited,
-    Exiting,
+    ComponentExited,
+    ComponentExiting,
+    ComponentStarted,
+    ComponentStarting,
+    ComponentStopped,
+    ComponentStopping,
     Failed,
     LifecycleEvent,
     Limits,
@@ -36,11 +40,7 @@ from typedbus import (
     Moved,
     RolledBack,
     StartCancelled,
-    Started,
-    Starting,
     State,
-    Stopped,
-    Stopping,
     TransitionError,
     TransitionFailures,
 )
@@ -151,7 +151,7 @@ class Model:
     def go_up(self) -> None:
         self.move(State.STARTING)
         for part in self.order("start"):
-            if self.goal is State.STARTED and self.call(part, "start", Started):
+            if self.goal is State.STARTED and self.call(part, "start", ComponentStarted):
                 self.started.add(part)
             elif self.goal is State.STARTED:
                 self.goal = State.STOPPED
@@ -164,7 +164,7 @@ class Model:
         starting = {part for part in self.listening["start"] if not part.plain}
         for part in reversed(self.order("stop")):
             if part.plain or part in self.started or part not in starting:
-                self.call(part, "stop", Stopped)
+                self.call(part, "stop", ComponentStopped)
         self.started.clear()
         self.said.extend(undone)
         self.move(State.STOPPED)
@@ -172,7 +172,7 @@ class Model:
     def go_out(self) -> None:
         self.move(State.EXITING)
         for part in reversed(self.order("exit")):
-            self.call(part, "exit", Exited)
+            self.call(part, "exit", ComponentExited)
         self.requested = False
         self.move(State.EXITED)
 
@@ -186,7 +186,11 @@ class Model:
 
     def call(self, part: Part, hook: str, event: type[LifecycleEvent]) -> bool:
         begins: dict[type[LifecycleEvent], type[LifecycleEvent]]
-        begins = {Started: Starting, Stopped: Stopping, Exited: Exiting}
+        begins = {
+            ComponentStarted: ComponentStarting,
+            ComponentStopped: ComponentStopping,
+            ComponentExited: ComponentExiting,
+        }
         self.said += [begins[event], (hook, part)]
         returned = True
         match part.deeds[hook]:

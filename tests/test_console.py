@@ -22,23 +22,23 @@ from typedbus import (
     LIFECYCLE,
     Bus,
     Component,
+    ComponentExited,
+    ComponentExiting,
+    ComponentStarted,
+    ComponentStarting,
+    ComponentStopped,
+    ComponentStopping,
     Constructed,
     Constructing,
     Container,
     Disabled,
-    Exited,
-    Exiting,
     Failed,
     HookTimeout,
     LifecycleEvent,
     ListenerFailed,
     Moved,
     RolledBack,
-    Started,
-    Starting,
     State,
-    Stopped,
-    Stopping,
     Subscribed,
     TransitionFailures,
 )
@@ -206,12 +206,12 @@ def shop_of(*parts: Component[Part], workers: int = 1) -> Container:
         (Constructed("Shop.web", 0.0125), "built    Shop.web (12.5 ms)\n"),
         (Subscribed("Shop.web", 0.5, ()), ""),
         (Disabled("Shop.web", "no port"), "disabled Shop.web: no port\n"),
-        (Starting("Shop.web"), ""),
-        (Started("Shop.web", 0.0125), "started  Shop.web (12.5 ms)\n"),
-        (Stopping("Shop.web"), ""),
-        (Stopped("Shop.web", 0.0125), "stopped  Shop.web (12.5 ms)\n"),
-        (Exiting("Shop.web"), ""),
-        (Exited("Shop.web", 0.0125), "exited   Shop.web (12.5 ms)\n"),
+        (ComponentStarting("Shop.web"), ""),
+        (ComponentStarted("Shop.web", 0.0125), "started  Shop.web (12.5 ms)\n"),
+        (ComponentStopping("Shop.web"), ""),
+        (ComponentStopped("Shop.web", 0.0125), "stopped  Shop.web (12.5 ms)\n"),
+        (ComponentExiting("Shop.web"), ""),
+        (ComponentExited("Shop.web", 0.0125), "exited   Shop.web (12.5 ms)\n"),
         (Failed("Shop.web", "start", 0.5, OSError("no")), "failed   Shop.web in start (500.0 ms): OSError('no')\n"),
         (Failed("Shop.web", "start", 2.0, OVERRUN), "failed   Shop.web in start (2000.0 ms): given up\n"),
         (RolledBack(0.5, None, ("a", "b")), "undone   the start: 2 stopped (500.0 ms)\n"),
@@ -325,9 +325,9 @@ def test_who_is_awaited_no_longer_is_not_named() -> None:
         bus[LIFECYCLE].publish(Constructing("Shop.broken"))
         bus[LIFECYCLE].publish(Failed("Shop", "assemble", 0.0, OSError("no database")))
         bus[LIFECYCLE].publish(Moved(State.STARTING, State.STOPPING))
-        bus[LIFECYCLE].publish(Stopping("Shop.one"))
+        bus[LIFECYCLE].publish(ComponentStopping("Shop.one"))
         one = list(iter(log.readline, "stopping Shop.one ...\n"))
-        bus[LIFECYCLE].publish(Stopping("Shop.other"))
+        bus[LIFECYCLE].publish(ComponentStopping("Shop.other"))
         other = list(iter(log.readline, "stopping Shop.other ...\n"))
 
     assert one[0] == "bus      STARTING\n"

@@ -22,12 +22,12 @@ from typedbus import (
     Bus,
     Channel,
     Component,
+    ComponentStarted,
     Constructed,
     Container,
     DeclarationError,
     InvalidContainer,
     OutsideContainer,
-    Started,
     State,
     TransitionFailures,
     on,
@@ -936,7 +936,7 @@ def test_the_life_of_the_components_is_told_by_their_paths() -> None:
     with running(shop):
         pass
 
-    assert [event.path for event in told if isinstance(event, Constructed | Started)] == ["Shop.a", "Shop.a"]
+    assert [event.path for event in told if isinstance(event, Constructed | ComponentStarted)] == ["Shop.a", "Shop.a"]
 
 
 def test_subscriptions_name_the_component_and_its_method() -> None:

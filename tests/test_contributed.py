@@ -16,11 +16,11 @@ from typedbus import (
     LIFECYCLE,
     Bus,
     Component,
+    ComponentStarted,
     Constructed,
     ContributionFault,
     Failed,
     InvalidContainer,
-    Started,
     TransitionFailures,
     running,
 )
@@ -208,7 +208,7 @@ def test_paths_name_the_distribution_and_the_entry_point(gauges: Any) -> None:
         pass
 
     assert list(shop.plugins) == ["shop-metrics:gauges"]
-    for kind in (Constructed, Started):
+    for kind in (Constructed, ComponentStarted):
         assert GAUGE in [event.path for event in told if isinstance(event, kind)]
 
 

@@ -12,6 +12,7 @@ from typedbus import (
     Bus,
     Component,
     ComponentDisabled,
+    ComponentStarted,
     Constructed,
     Constructing,
     Container,
@@ -21,7 +22,6 @@ from typedbus import (
     DisabledFault,
     InvalidContainer,
     OverrideError,
-    Started,
     TransitionFailures,
     running,
 )
@@ -101,7 +101,9 @@ def test_what_is_not_enabled_is_told_with_the_reason() -> None:
         pass
 
     assert disabled == [Disabled("Shop.gauge", "metrics = false"), Disabled("Shop.report", "nothing to report")]
-    assert told.index(disabled[1]) < next(number for number, event in enumerate(told) if isinstance(event, Started))
+    assert told.index(disabled[1]) < next(
+        number for number, event in enumerate(told) if isinstance(event, ComponentStarted)
+    )
     assert [event for event in told if getattr(event, "path", "") == "Shop.gauge"] == [disabled[0]]
 
 

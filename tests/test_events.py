@@ -16,22 +16,22 @@ from typedbus import (
     Channel,
     ChannelFailures,
     Component,
+    ComponentExited,
+    ComponentExiting,
+    ComponentStarted,
+    ComponentStarting,
+    ComponentStopped,
+    ComponentStopping,
     Constructed,
     Constructing,
     Container,
     Disabled,
-    Exited,
-    Exiting,
     Failed,
     LifecycleEvent,
     ListenerFailed,
     Moved,
     RolledBack,
-    Started,
-    Starting,
     State,
-    Stopped,
-    Stopping,
     Subscribed,
     TransitionFailures,
     running,
@@ -121,18 +121,18 @@ def test_a_whole_life_is_told_in_order() -> None:
             Constructing("Shop.orders"),
             Constructed("Shop.orders", 0),
             Subscribed("Shop.orders", 0, (path, "Shop.between")),
-            Starting(path),
-            Started(path, 0),
-            Starting("Shop.orders"),
-            Started("Shop.orders", 0),
+            ComponentStarting(path),
+            ComponentStarted(path, 0),
+            ComponentStarting("Shop.orders"),
+            ComponentStarted("Shop.orders", 0),
             Moved(State.STARTING, State.STARTED),
             Moved(State.STARTED, State.STOPPING),
-            Stopping(path),
-            Stopped(path, 0),
+            ComponentStopping(path),
+            ComponentStopped(path, 0),
             Moved(State.STOPPING, State.STOPPED),
             Moved(State.STOPPED, State.EXITING),
-            Exiting(path),
-            Exited(path, 0),
+            ComponentExiting(path),
+            ComponentExited(path, 0),
             Moved(State.EXITING, State.EXITED),
         ]
     ]
@@ -241,9 +241,15 @@ def test_a_match_over_all_kinds_is_exhaustive() -> None:
         match event:
             case Moved(before, after):
                 return f"{before.name} {after.name}"
-            case Constructing(path) | Starting(path) | Stopping(path) | Exiting(path):
+            case Constructing(path) | ComponentStarting(path) | ComponentStopping(path) | ComponentExiting(path):
                 return path
-            case Constructed(path) | Subscribed(path) | Started(path) | Stopped(path) | Exited(path):
+            case (
+                Constructed(path)
+                | Subscribed(path)
+                | ComponentStarted(path)
+                | ComponentStopped(path)
+                | ComponentExited(path)
+            ):
                 return path
             case Disabled(path, reason):
                 return f"{path} {reason}"

@@ -28,23 +28,23 @@ from typedbus import (
     Channel,
     ChannelFailures,
     Component,
+    ComponentExited,
+    ComponentExiting,
+    ComponentStarted,
+    ComponentStarting,
+    ComponentStopped,
+    ComponentStopping,
     Constructed,
     Constructing,
     Container,
     Disabled,
-    Exited,
-    Exiting,
     Failed,
     HookTimeout,
     LifecycleEvent,
     ListenerFailed,
     Moved,
     RolledBack,
-    Started,
-    Starting,
     State,
-    Stopped,
-    Stopping,
     Subscribed,
     TransitionFailures,
     running,
@@ -124,12 +124,12 @@ EVENTS = [
         {"component": "A.b", "seconds": 0.5, "needs": ("A.c",)},
     ),
     (Disabled("A.b", "no flag"), "INFO", "disabled A.b: no flag", {"component": "A.b", "reason": "no flag"}),
-    (Starting("A.b"), "DEBUG", "starting A.b", {"component": "A.b"}),
-    (Started("A.b", 0.5), "INFO", "started A.b (500.0 ms)", {"component": "A.b", "seconds": 0.5}),
-    (Stopping("A.b"), "DEBUG", "stopping A.b", {"component": "A.b"}),
-    (Stopped("A.b", 0.5), "INFO", "stopped A.b (500.0 ms)", {"component": "A.b", "seconds": 0.5}),
-    (Exiting("A.b"), "DEBUG", "exiting A.b", {"component": "A.b"}),
-    (Exited("A.b", 0.5), "DEBUG", "exited A.b (500.0 ms)", {"component": "A.b", "seconds": 0.5}),
+    (ComponentStarting("A.b"), "DEBUG", "starting A.b", {"component": "A.b"}),
+    (ComponentStarted("A.b", 0.5), "INFO", "started A.b (500.0 ms)", {"component": "A.b", "seconds": 0.5}),
+    (ComponentStopping("A.b"), "DEBUG", "stopping A.b", {"component": "A.b"}),
+    (ComponentStopped("A.b", 0.5), "INFO", "stopped A.b (500.0 ms)", {"component": "A.b", "seconds": 0.5}),
+    (ComponentExiting("A.b"), "DEBUG", "exiting A.b", {"component": "A.b"}),
+    (ComponentExited("A.b", 0.5), "DEBUG", "exited A.b (500.0 ms)", {"component": "A.b", "seconds": 0.5}),
     (
         RolledBack(0.5, None, ("A.b", "A.c")),
         "WARNING",
@@ -157,15 +157,15 @@ FAILURES = [
 
 
 def kind_of(event: LifecycleEvent) -> str:
-    """Return the name of the event's channel."""
-    return _EVENTS[type(event)].name
+    """Return the name of the event's channel, without ``component_``."""
+    return _EVENTS[type(event)].name.removeprefix("component_")
 
 
 @pytest.mark.parametrize(("event", "level", "text", "keys"), EVENTS, ids=lambda value: type(value).__name__)
 def test_each_event_is_a_record_with_its_kind_and_what_it_knows(
     log: logging.Logger, records: Records, event: LifecycleEvent, level: str, text: str, keys: dict[str, object]
 ) -> None:
-    """Level, text and keys are as documented; the kind is the name of the event's channel."""
+    """Level, text and keys are as documented; the kind is the name of the event's channel without ``component_``."""
     bus = Bus()
     Logging(bus, logger=log.name)
 
@@ -215,7 +215,7 @@ def test_what_is_not_shown_is_not_put_into_words(log: logging.Logger, records: R
     bus = Bus()
     Logging(bus, logger=log.name)
 
-    bus._tell(Started("A.b", 0.5))
+    bus._tell(ComponentStarted("A.b", 0.5))
 
     assert (records.all[0].msg, records.all[0].args) == ("started %s (%.1f ms)", ("A.b", 500.0))
 

@@ -17,6 +17,9 @@ from typedbus import (
     LIFECYCLE,
     Bus,
     Component,
+    ComponentStarted,
+    ComponentStarting,
+    ComponentStopped,
     Constructed,
     Constructing,
     Container,
@@ -25,10 +28,7 @@ from typedbus import (
     LifecycleEvent,
     Moved,
     RolledBack,
-    Started,
-    Starting,
     State,
-    Stopped,
     Subscribed,
     TransitionFailures,
 )
@@ -63,7 +63,7 @@ def subscribed(path: str, *needs: str) -> Subscribed:
 
 def started(path: str, seconds: float) -> tuple[Step, ...]:
     """Return a start hook that takes *seconds*."""
-    return Starting(path), seconds, Started(path, seconds)
+    return ComponentStarting(path), seconds, ComponentStarted(path, seconds)
 
 
 def rows_of(table: str, path: str) -> list[str]:
@@ -76,12 +76,12 @@ FAILED_START: tuple[Step, ...] = (
     Disabled("Shop.mail", "no host is set"),
     *(subscribed(path) for path in ("Shop.database", "Shop.web", "Shop.jobs")),
     *started("Shop.database", 2.0),
-    Starting("Shop.web"),
+    ComponentStarting("Shop.web"),
     0.5,
     Failed("Shop.web", "start", 0.5, OSError("port taken")),
     TURNS_ROUND,
     0.25,
-    Stopped("Shop.database", 0.25),
+    ComponentStopped("Shop.database", 0.25),
     RolledBack(0.25, None, ("Shop.database",)),
     ENDS_DOWN,
 )
@@ -116,14 +116,24 @@ def test_each_part_of_a_start_has_its_begin_and_its_length() -> None:
 
 def test_hooks_side_by_side_each_have_their_own_begin() -> None:
     """What is told in between does not belong to the one that began before."""
-    report = told(BEGINS, Starting("a"), 1.0, Starting("b"), 2.0, Started("a", 3.0), 1.0, Started("b", 3.0), SUCCEEDS)
+    report = told(
+        BEGINS,
+        ComponentStarting("a"),
+        1.0,
+        ComponentStarting("b"),
+        2.0,
+        ComponentStarted("a", 3.0),
+        1.0,
+        ComponentStarted("b", 3.0),
+        SUCCEEDS,
+    )
 
     assert [component.starts for component in report.record().components] == [(Span(0.0, 3.0),), (Span(1.0, 3.0),)]
 
 
 def test_nothing_ends_after_it_was_told_to_be_over() -> None:
     """A begin that was told late is put back, so that no two hooks of one thread seem to overlap."""
-    report = told(BEGINS, 1.0, Starting("a"), 2.0, Started("a", 3.0), *started("b", 1.0), SUCCEEDS)
+    report = told(BEGINS, 1.0, ComponentStarting("a"), 2.0, ComponentStarted("a", 3.0), *started("b", 1.0), SUCCEEDS)
 
     first, second = report.record().components
 
@@ -212,7 +222,7 @@ def test_a_component_without_a_start_hook_has_started_with_the_bus() -> None:
 
 def test_a_start_under_way_is_told_as_far_as_it_has_come() -> None:
     """A start that hangs can be looked at from another thread."""
-    record = told(BEGINS, subscribed("a"), subscribed("b"), *started("a", 1.0), Starting("b"), 4.0).record()
+    record = told(BEGINS, subscribed("a"), subscribed("b"), *started("a", 1.0), ComponentStarting("b"), 4.0).record()
 
     assert (record.outcome, record.seconds) == (Outcome.NOT_STARTED, 5.0)
     assert [component.outcome for component in record.components] == [Outcome.STARTED, Outcome.NOT_STARTED]
@@ -423,15 +433,15 @@ def test_a_trace_has_a_lane_for_each_of_those_that_overlap() -> None:
     trace = json.loads(
         told(
             BEGINS,
-            Starting("a"),
+            ComponentStarting("a"),
             1.0,
-            Starting("b"),
+            ComponentStarting("b"),
             1.0,
-            Started("a", 2.0),
-            Starting("c"),
+            ComponentStarted("a", 2.0),
+            ComponentStarting("c"),
             1.0,
-            Started("b", 2.0),
-            Started("c", 1.0),
+            ComponentStarted("b", 2.0),
+            ComponentStarted("c", 1.0),
             SUCCEEDS,
         ).trace()
     )
@@ -546,8 +556,8 @@ def test_five_thousand_components_are_heard_in_a_twentieth_of_a_second() -> None
             Constructing(path),
             Constructed(path, 0.0),
             Subscribed(path, 0.0, ()),
-            Starting(path),
-            Started(path, 0.0),
+            ComponentStarting(path),
+            ComponentStarted(path, 0.0),
         ]
     events.append(SUCCEEDS)
 

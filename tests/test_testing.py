@@ -19,9 +19,9 @@ from typedbus import (
     Channel,
     ChannelFailures,
     Component,
+    ComponentStarted,
     Container,
     InvalidContainer,
-    Started,
     State,
     TransitionError,
     TransitionFailures,
@@ -239,7 +239,7 @@ def test_durations_come_from_the_clock_of_the_bus() -> None:
     with Recorder(bus[LIFECYCLE]) as events:
         bus.start()
 
-    (took,) = [call.args[0].seconds for call in events.calls if isinstance(call.args[0], Started)]
+    (took,) = [call.args[0].seconds for call in events.calls if isinstance(call.args[0], ComponentStarted)]
     assert took == 2.5
 
 

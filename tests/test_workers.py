@@ -12,19 +12,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from typedbus import (
+    COMPONENT_STARTED,
+    COMPONENT_STARTING,
     LIFECYCLE,
     MOVED,
     START,
-    STARTED,
-    STARTING,
     STOP,
     Bus,
     Component,
+    ComponentStarted,
+    ComponentStarting,
     Container,
     LifecycleEvent,
     RolledBack,
-    Started,
-    Starting,
     State,
     TransitionFailures,
     running,
@@ -325,10 +325,10 @@ def test_what_happens_is_told_in_the_thread_of_the_transition() -> None:
     shop = made(**{f"p{number}": Component(Meeting, barrier) for number in range(3)})
     shop.attach()[LIFECYCLE].subscribe(hear)
     with running(shop, workers=3):
-        starts = [event for event in told if isinstance(event, Starting | Started)]
+        starts = [event for event in told if isinstance(event, ComponentStarting | ComponentStarted)]
 
     assert threads == {threading.get_ident()}
-    assert [type(event) for event in starts] == [Starting] * 3 + [Started] * 3
+    assert [type(event) for event in starts] == [ComponentStarting] * 3 + [ComponentStarted] * 3
 
 
 def test_a_stop_that_was_asked_for_meanwhile_is_carried_out_when_those_that_run_have_ended() -> None:
@@ -355,7 +355,7 @@ def test_a_stop_that_was_asked_for_meanwhile_is_carried_out_when_those_that_run_
             raised.append(error)
 
     both = threading.Semaphore(0)
-    bus[STARTING].subscribe(lambda event: both.release())
+    bus[COMPONENT_STARTING].subscribe(lambda event: both.release())
     starting = threading.Thread(target=start)
     starting.start()
     assert both.acquire(timeout=PATIENCE)
@@ -440,7 +440,7 @@ def test_who_only_stops_needs_no_thread_to_start() -> None:
 
     shop = made(a=Component(Stops), b=Component(Stops).within(60))
     before = set(threading.enumerate())
-    shop.attach()[STARTED].subscribe(lambda event: seen.append(len(set(threading.enumerate()) - before)))
+    shop.attach()[COMPONENT_STARTED].subscribe(lambda event: seen.append(len(set(threading.enumerate()) - before)))
 
     with running(shop, workers=4):
         assert seen == [0, 0]

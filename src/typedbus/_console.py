@@ -12,20 +12,20 @@ import attrs
 
 from typedbus._bus import Bus
 from typedbus._events import (
+    ComponentExited,
+    ComponentExiting,
+    ComponentStarted,
+    ComponentStarting,
+    ComponentStopped,
+    ComponentStopping,
     Constructed,
     Constructing,
     Disabled,
-    Exited,
-    Exiting,
     Failed,
     LifecycleEvent,
     ListenerFailed,
     Moved,
     RolledBack,
-    Started,
-    Starting,
-    Stopped,
-    Stopping,
     Subscribed,
 )
 from typedbus._failures import HookTimeout
@@ -40,12 +40,12 @@ _TICK: Final = 0.25
 _WORDS: Final[dict[type[LifecycleEvent], str]] = {
     Constructing: "building",
     Constructed: "built",
-    Starting: "starting",
-    Started: "started",
-    Stopping: "stopping",
-    Stopped: "stopped",
-    Exiting: "exiting",
-    Exited: "exited",
+    ComponentStarting: "starting",
+    ComponentStarted: "started",
+    ComponentStopping: "stopping",
+    ComponentStopped: "stopped",
+    ComponentExiting: "exiting",
+    ComponentExited: "exited",
 }
 _CHANNELS: Final = {State.STARTING: START, State.STOPPING: STOP, State.EXITING: EXIT}
 _STYLES: Final = {
@@ -142,13 +142,18 @@ class Console:
                 self.rest()
                 self._line("bus", after.name)
                 self.set_out(after)
-            case Constructing(path) | Starting(path) | Stopping(path) | Exiting(path):
+            case Constructing(path) | ComponentStarting(path) | ComponentStopping(path) | ComponentExiting(path):
                 with self._lock:
                     self._awaited[path] = _Awaited(_WORDS[type(event)], path, time.monotonic())
-            case Constructed(path, seconds) | Started(path, seconds) | Stopped(path, seconds) | Exited(path, seconds):
+            case (
+                Constructed(path, seconds)
+                | ComponentStarted(path, seconds)
+                | ComponentStopped(path, seconds)
+                | ComponentExited(path, seconds)
+            ):
                 self._line(_WORDS[type(event)], f"{path} ({seconds * 1000:.1f} ms)", path)
                 self._done += not isinstance(event, Constructed)
-                if isinstance(event, Started):
+                if isinstance(event, ComponentStarted):
                     self._has_started.add(path)
             case Failed(path, hook, seconds, error):
                 # What is to be said of a hook that was given up has many lines, and comes with the traceback.

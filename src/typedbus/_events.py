@@ -68,37 +68,37 @@ class Disabled(Record):
     reason: str
 
 
-class Starting(_Begun):
+class ComponentStarting(_Begun):
     """A listener of `START` is about to be called."""
 
     __slots__ = ()
 
 
-class Started(_Done):
+class ComponentStarted(_Done):
     """A listener of `START` returned after *seconds*."""
 
     __slots__ = ()
 
 
-class Stopping(_Begun):
+class ComponentStopping(_Begun):
     """A listener of `STOP` is about to be called."""
 
     __slots__ = ()
 
 
-class Stopped(_Done):
+class ComponentStopped(_Done):
     """A listener of `STOP` returned after *seconds*."""
 
     __slots__ = ()
 
 
-class Exiting(_Begun):
+class ComponentExiting(_Begun):
     """A listener of `EXIT` is about to be called."""
 
     __slots__ = ()
 
 
-class Exited(_Done):
+class ComponentExited(_Done):
     """A listener of `EXIT` returned after *seconds*."""
 
     __slots__ = ()
@@ -143,12 +143,12 @@ LifecycleEvent: TypeAlias = (
     | Constructed
     | Subscribed
     | Disabled
-    | Starting
-    | Started
-    | Stopping
-    | Stopped
-    | Exiting
-    | Exited
+    | ComponentStarting
+    | ComponentStarted
+    | ComponentStopping
+    | ComponentStopped
+    | ComponentExiting
+    | ComponentExited
     | Failed
     | RolledBack
     | ListenerFailed

@@ -15,7 +15,17 @@ from typing import TYPE_CHECKING
 from typedbus._bound import Subscription
 from typedbus._clock import Clock, SystemClock
 from typedbus._doorbell import Doorbell, MainChannel, Waiter
-from typedbus._events import Exited, Exiting, LifecycleEvent, Moved, RolledBack, Started, Starting, Stopped, Stopping
+from typedbus._events import (
+    ComponentExited,
+    ComponentExiting,
+    ComponentStarted,
+    ComponentStarting,
+    ComponentStopped,
+    ComponentStopping,
+    LifecycleEvent,
+    Moved,
+    RolledBack,
+)
 from typedbus._failures import LimitError, StartCancelled, TransitionError, WaitError
 from typedbus._registry import ASSEMBLE, EXIT, MAIN, START, STOP, Registry
 from typedbus._states import State
@@ -188,7 +198,7 @@ class Machine(Registry):
             self._causes = []
         began = self._clock.now()
         assembly = current.leg(self, None, None, is_up=True)
-        starting = current.leg(self, Starting, Started, is_up=True)
+        starting = current.leg(self, ComponentStarting, ComponentStarted, is_up=True)
         self._started = starting.well
         whole = ("start", self.limits.start, began)
         # Building goes on in one thread, and in this one as long as nothing bounds it.
@@ -213,7 +223,7 @@ class Machine(Registry):
             for subscription in reversed(self[STOP].subscriptions)
             if (owner := id(_owner(subscription))) in has_started or owner not in can_start
         ]
-        leg = current.leg(self, Stopping, Stopped, is_up=False)
+        leg = current.leg(self, ComponentStopping, ComponentStopped, is_up=False)
         seconds = self.limits.stop
         if is_rollback and self.limits.rollback is not None:
             seconds = self.limits.rollback
@@ -228,7 +238,7 @@ class Machine(Registry):
 
     def _lead_out(self, current: Transition) -> None:
         self._move(State.EXITING)
-        leg = current.leg(self, Exiting, Exited, is_up=False)
+        leg = current.leg(self, ComponentExiting, ComponentExited, is_up=False)
         exiting = list(reversed(self[EXIT].subscriptions))
         self._visit(leg, exiting, self._workers, self.limits.hook, ("exit", self.limits.exit, self._clock.now()))
         self._exit_requested = False

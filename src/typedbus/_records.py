@@ -14,14 +14,14 @@ from typing import Final, TypeAlias
 import attrs
 
 from typedbus._events import (
+    ComponentStarted,
+    ComponentStarting,
     Constructed,
     Constructing,
     Disabled,
     LifecycleEvent,
     Moved,
     RolledBack,
-    Started,
-    Starting,
     Subscribed,
 )
 from typedbus._order import dependencies_first
@@ -228,9 +228,9 @@ def record_of(noted: Sequence[Noted], known: Iterable[Subscribed | Disabled], no
                 part(path).subscribe, part(path).needs = part(path).span(offset, took), needs
             case Disabled(path, reason):
                 parts[path] = _Part(path, Outcome.DISABLED, reason)
-            case Starting(path):
+            case ComponentStarting(path):
                 part(path).since = offset
-            case Started(path, took):
+            case ComponentStarted(path, took):
                 part(path).starts.append(part(path).span(offset, took))
                 part(path).outcome = Outcome.STARTED
             case FailureRecord(path, hook, took, error):

@@ -11,20 +11,20 @@ from typing_extensions import TypeVar
 from typedbus._bound import BoundChannel, Subscription, bind
 from typedbus._channel import AnyChannel, AnyListener, Channel, Takes
 from typedbus._events import (
+    ComponentExited,
+    ComponentExiting,
+    ComponentStarted,
+    ComponentStarting,
+    ComponentStopped,
+    ComponentStopping,
     Constructed,
     Constructing,
     Disabled,
-    Exited,
-    Exiting,
     Failed,
     LifecycleEvent,
     ListenerFailed,
     Moved,
     RolledBack,
-    Started,
-    Starting,
-    Stopped,
-    Stopping,
     Subscribed,
 )
 from typedbus._failures import ChannelError, ChannelFailures
@@ -44,12 +44,12 @@ CONSTRUCTING = Channel[[Constructing], None]("constructing")
 CONSTRUCTED = Channel[[Constructed], None]("constructed")
 SUBSCRIBED = Channel[[Subscribed], None]("subscribed")
 DISABLED = Channel[[Disabled], None]("disabled")
-STARTING = Channel[[Starting], None]("starting")
-STARTED = Channel[[Started], None]("started")
-STOPPING = Channel[[Stopping], None]("stopping")
-STOPPED = Channel[[Stopped], None]("stopped")
-EXITING = Channel[[Exiting], None]("exiting")
-EXITED = Channel[[Exited], None]("exited")
+COMPONENT_STARTING = Channel[[ComponentStarting], None]("component_starting")
+COMPONENT_STARTED = Channel[[ComponentStarted], None]("component_started")
+COMPONENT_STOPPING = Channel[[ComponentStopping], None]("component_stopping")
+COMPONENT_STOPPED = Channel[[ComponentStopped], None]("component_stopped")
+COMPONENT_EXITING = Channel[[ComponentExiting], None]("component_exiting")
+COMPONENT_EXITED = Channel[[ComponentExited], None]("component_exited")
 FAILED = Channel[[Failed], None]("failed")
 ROLLED_BACK = Channel[[RolledBack], None]("rolled_back")
 LISTENER_FAILED = Channel[[ListenerFailed], None]("listener_failed")
@@ -112,12 +112,12 @@ _EVENTS: Final[dict[type[LifecycleEvent], Channel[[Any], None]]] = {
     Constructed: CONSTRUCTED,
     Subscribed: SUBSCRIBED,
     Disabled: DISABLED,
-    Starting: STARTING,
-    Started: STARTED,
-    Stopping: STOPPING,
-    Stopped: STOPPED,
-    Exiting: EXITING,
-    Exited: EXITED,
+    ComponentStarting: COMPONENT_STARTING,
+    ComponentStarted: COMPONENT_STARTED,
+    ComponentStopping: COMPONENT_STOPPING,
+    ComponentStopped: COMPONENT_STOPPED,
+    ComponentExiting: COMPONENT_EXITING,
+    ComponentExited: COMPONENT_EXITED,
     Failed: FAILED,
     RolledBack: ROLLED_BACK,
     ListenerFailed: LISTENER_FAILED,

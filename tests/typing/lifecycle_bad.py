@@ -5,28 +5,28 @@ import time
 from typing import assert_never
 
 from typedbus import (
+    COMPONENT_STARTED,
     FAILED,
     LIFECYCLE,
     START,
-    STARTED,
     Bus,
     Clock,
+    ComponentExited,
+    ComponentExiting,
+    ComponentStarted,
+    ComponentStarting,
+    ComponentStopped,
+    ComponentStopping,
     Constructed,
     Constructing,
     Disabled,
-    Exited,
-    Exiting,
     Failed,
     LifecycleEvent,
     Limits,
     ListenerFailed,
     Moved,
     RolledBack,
-    Started,
-    Starting,
     State,
-    Stopped,
-    Stopping,
     Subscribed,
 )
 
@@ -73,9 +73,9 @@ def an_event_that_is_not_met(event: LifecycleEvent) -> str:
     match event:
         case Moved(_, after):
             return after.name
-        case Constructing(path) | Starting(path) | Stopping(path) | Exiting(path):
+        case Constructing(path) | ComponentStarting(path) | ComponentStopping(path) | ComponentExiting(path):
             return path
-        case Constructed(path, _) | Started(path, _) | Stopped(path, _) | Exited(path, _):
+        case Constructed(path, _) | ComponentStarted(path, _) | ComponentStopped(path, _) | ComponentExited(path, _):
             return path
         case Subscribed(path, _, _) | Disabled(path, _) | RolledBack(_, _, (path,)) | ListenerFailed(path, _, _):
             return path
@@ -83,12 +83,12 @@ def an_event_that_is_not_met(event: LifecycleEvent) -> str:
             assert_never(event)  # E
 
 
-def a_listener_of_another_kind(bus: Bus, started: list[Started], moved: list[Moved]) -> None:
-    bus[STARTED].subscribe(moved.append)  # E
+def a_listener_of_another_kind(bus: Bus, started: list[ComponentStarted], moved: list[Moved]) -> None:
+    bus[COMPONENT_STARTED].subscribe(moved.append)  # E
     bus[FAILED].subscribe(started.append)  # E
     bus[LIFECYCLE].subscribe(started.append)  # E
-    bus[STARTED].publish(Moved(State.STOPPED, State.STARTING))  # E
-    bus.subscribe(STARTED, moved.append)  # E
+    bus[COMPONENT_STARTED].publish(Moved(State.STOPPED, State.STARTING))  # E
+    bus.subscribe(COMPONENT_STARTED, moved.append)  # E
 
 
 def what_are_no_workers_and_no_limits(bus: Bus) -> None:
@@ -104,7 +104,7 @@ def what_are_no_workers_and_no_limits(bus: Bus) -> None:
 
 
 def an_event_that_is_met_by_no_isinstance(event: LifecycleEvent) -> None:
-    if isinstance(event, Moved | Constructed | Started | Stopped | Failed):
+    if isinstance(event, Moved | Constructed | ComponentStarted | ComponentStopped | Failed):
         return
     assert_never(event)  # E
 
@@ -119,11 +119,11 @@ def a_state_that_is_not_met(state: State) -> bool:
             assert_never(state)  # E
 
 
-def what_an_event_has_not(moved: Moved, failed: Failed, started: Started) -> None:
+def what_an_event_has_not(moved: Moved, failed: Failed, started: ComponentStarted) -> None:
     moved.path  # E
     failed.error.failure  # E
     moved.after = State.STOPPED  # E
     started.seconds = 1.0  # E
     Moved(State.STOPPED)  # E
-    Started("orders", "1")  # E
+    ComponentStarted("orders", "1")  # E
     print(moved.after.name.typo)  # E

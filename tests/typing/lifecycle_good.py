@@ -4,6 +4,7 @@ import threading
 from typing import assert_never, assert_type
 
 from typedbus import (
+    COMPONENT_STARTED,
     EXIT,
     FAILED,
     GRACEFUL,
@@ -12,17 +13,20 @@ from typedbus import (
     MAIN,
     MOVED,
     START,
-    STARTED,
     STOP,
     Bus,
     Channel,
     ChannelFailures,
     Clock,
+    ComponentExited,
+    ComponentExiting,
+    ComponentStarted,
+    ComponentStarting,
+    ComponentStopped,
+    ComponentStopping,
     Constructed,
     Constructing,
     Disabled,
-    Exited,
-    Exiting,
     Failed,
     Failure,
     HookTimeout,
@@ -32,11 +36,7 @@ from typedbus import (
     ListenerFailed,
     Moved,
     RolledBack,
-    Started,
-    Starting,
     State,
-    Stopped,
-    Stopping,
     Subscribed,
     TransitionFailures,
 )
@@ -75,9 +75,14 @@ def an_event_is_one_of_these(event: LifecycleEvent) -> str:
         case Moved(before, after):
             assert_type(before, State)
             return after.name
-        case Constructing(path) | Starting(path) | Stopping(path) | Exiting(path):
+        case Constructing(path) | ComponentStarting(path) | ComponentStopping(path) | ComponentExiting(path):
             return path
-        case Constructed(path, seconds) | Started(path, seconds) | Stopped(path, seconds) | Exited(path, seconds):
+        case (
+            Constructed(path, seconds)
+            | ComponentStarted(path, seconds)
+            | ComponentStopped(path, seconds)
+            | ComponentExited(path, seconds)
+        ):
             assert_type(seconds, float)
             return path
         case Subscribed(path, seconds, needs):
@@ -118,10 +123,10 @@ def listeners_of_the_life_cycle_see_each_event(bus: Bus) -> None:
 
 
 def listeners_of_one_kind_see_that_alone(bus: Bus) -> None:
-    started: list[Started] = []
+    started: list[ComponentStarted] = []
     anything: list[object] = []
-    assert_type(STARTED, Channel[[Started], None])
-    bus[STARTED].subscribe(started.append)
+    assert_type(COMPONENT_STARTED, Channel[[ComponentStarted], None])
+    bus[COMPONENT_STARTED].subscribe(started.append)
     bus[FAILED].subscribe(lambda failed: print(failed.hook, failed.error))
     bus[LISTENER_FAILED].subscribe(anything.append)
     bus.subscribe(MOVED, anything.append)

@@ -30,20 +30,20 @@ from typedbus._bound import Subscription
 from typedbus._bus import Bus
 from typedbus._channel import on
 from typedbus._events import (
+    ComponentExited,
+    ComponentExiting,
+    ComponentStarted,
+    ComponentStarting,
+    ComponentStopped,
+    ComponentStopping,
     Constructed,
     Constructing,
     Disabled,
-    Exited,
-    Exiting,
     Failed,
     LifecycleEvent,
     ListenerFailed,
     Moved,
     RolledBack,
-    Started,
-    Starting,
-    Stopped,
-    Stopping,
     Subscribed,
 )
 from typedbus._failures import HookTimeout
@@ -80,7 +80,7 @@ class Logging:
     A failure is an ERROR with its traceback, a start that was undone a WARNING;
     the states of the bus, who started or stopped, and who takes no part are INFO;
     the rest is DEBUG. Messages on `LOG` keep their level. Each record has the key
-    `kind`, which is the name of the event's channel, and what that event knows.
+    `kind`, the name of the event's channel without ``component_``, and the fields of that event.
 
     In a container it hears what happens from the moment when it is built, in
     whatever thread that happens. On a bus without one, subscribe `start` and
@@ -186,16 +186,16 @@ class Logging:
 
 def _record_of(event: LifecycleEvent) -> tuple[int, str, tuple[object, ...], Mapping[str, object]]:
     """Return level, text, arguments and keys; none of the keys is one of a record's own, or of structlog's."""
-    kind = type(event).__name__.lower()
+    kind = type(event).__name__.removeprefix("Component").lower()
     match event:
         case Moved(before, after):
             return logging.INFO, "bus %s", (after.name,), {"kind": kind, "before": before.name, "after": after.name}
-        case Constructing(path) | Starting(path) | Stopping(path) | Exiting(path):
+        case Constructing(path) | ComponentStarting(path) | ComponentStopping(path) | ComponentExiting(path):
             return logging.DEBUG, f"{kind} %s", (path,), {"kind": kind, "component": path}
-        case Started(path, seconds) | Stopped(path, seconds):
+        case ComponentStarted(path, seconds) | ComponentStopped(path, seconds):
             keys = {"kind": kind, "component": path, "seconds": seconds}
             return logging.INFO, f"{kind} %s (%.1f ms)", (path, seconds * 1000), keys
-        case Constructed(path, seconds) | Exited(path, seconds):
+        case Constructed(path, seconds) | ComponentExited(path, seconds):
             keys = {"kind": kind, "component": path, "seconds": seconds}
             return logging.DEBUG, f"{kind} %s (%.1f ms)", (path, seconds * 1000), keys
         case Subscribed(path, seconds, needs):

@@ -34,8 +34,8 @@ import attrs
 
 from typedbus._bound import Subscription
 from typedbus._bus import Bus
-from typedbus._events import Failed, Moved, Starting, Stopping
-from typedbus._registry import FAILED, GRACEFUL, MAIN, MOVED, STARTING, STOPPING, WARNING
+from typedbus._events import ComponentStarting, ComponentStopping, Failed, Moved
+from typedbus._registry import COMPONENT_STARTING, COMPONENT_STOPPING, FAILED, GRACEFUL, MAIN, MOVED, WARNING
 from typedbus._states import State
 
 __all__ = ("Systemd", "SystemdError", "activated")
@@ -119,8 +119,8 @@ class Systemd:
         if self._address is not None:
             self._subscriptions = [
                 self.bus[MOVED].subscribe(self._moved),
-                self.bus[STARTING].subscribe(self._starting),
-                self.bus[STOPPING].subscribe(self._stopping),
+                self.bus[COMPONENT_STARTING].subscribe(self._starting),
+                self.bus[COMPONENT_STOPPING].subscribe(self._stopping),
                 self.bus[FAILED].subscribe(self._failed),
                 self.bus[GRACEFUL].subscribe(self._reloading, priority=_FIRST),
                 self.bus[GRACEFUL].subscribe(self._reloaded, priority=_LAST),
@@ -153,10 +153,10 @@ class Systemd:
             case State.STARTING | State.STOPPED:
                 self._notify(status)
 
-    def _starting(self, starting: Starting, /) -> None:
+    def _starting(self, starting: ComponentStarting, /) -> None:
         self._notify(f"STATUS=starting {starting.path}")
 
-    def _stopping(self, stopping: Stopping, /) -> None:
+    def _stopping(self, stopping: ComponentStopping, /) -> None:
         if not self._has_failed:
             self._notify(f"STATUS=stopping {stopping.path}")
 
