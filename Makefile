@@ -11,7 +11,7 @@ PYTHONS := $(shell for version in 3.11 3.12 3.13; do \
 	$$python -c '' 2>/dev/null && echo $$python && break; done; done)
 
 .PRECIOUS: .venv-%/test
-.PHONY: demo test test-slow test-cherrypy check lint types suites bench clean
+.PHONY: demo test test-slow test-minimum test-cherrypy check lint types suites bench clean
 
 demo: .venv/demo
 	$(BIN)/python -m examples.shop
@@ -23,11 +23,17 @@ test: .venv/test
 test-slow: .venv/test
 	$(BIN)/python -m pytest -n auto -m exhaustive
 
+# The tests that need no optional package, with the lowest versions of the dependencies that pyproject.toml allows.
+OPTIONAL := cli console docs graph hosting ladder layout logs health public_api pytest_plugin servers settings shop typing wheel wspbus
+test-minimum: .venv-minimum/test
+	.venv-minimum/bin/python -m pytest -n auto -m 'not slow' -p no:anyio \
+	$(filter-out $(OPTIONAL:%=tests/test_%%.py),$(wildcard tests/test_*.py))
+
 # CherryPy's own tests, with its bus and with ours: a table of both, and what differs.
 test-cherrypy: .venv-cherrypy/test
 	.venv-cherrypy/bin/python tests/cherrypy/compare.py
 
-check: lint types suites test-slow test-cherrypy
+check: lint types suites test-slow test-minimum test-cherrypy
 
 lint: .venv/check
 	$(BIN)/ruff format --check
@@ -73,6 +79,14 @@ bench: .venv/bench
 	$(PYTHON) -m venv .venv-cherrypy
 	.venv-cherrypy/bin/python -m pip install --quiet --upgrade 'pip>=25.1'
 	.venv-cherrypy/bin/python -m pip install --quiet --editable '.[wsgi]' --requirement tests/cherrypy/requirements.txt
+	touch $@
+
+.venv-minimum/test: pyproject.toml
+	$(PYTHON) -m venv .venv-minimum
+	.venv-minimum/bin/python -m pip install --quiet --upgrade 'pip>=25.1'
+	.venv-minimum/bin/python -c 'import tomllib; project = tomllib.load(open("pyproject.toml", "rb"))["project"]; \
+		print(*(each.replace(">=", "==") for each in project["dependencies"]), sep="\n")' > .venv-minimum/lowest.txt
+	.venv-minimum/bin/python -m pip install --quiet --constraint .venv-minimum/lowest.txt --editable . --group minimum
 	touch $@
 
 .venv-%/test: pyproject.toml

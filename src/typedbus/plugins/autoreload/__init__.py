@@ -118,7 +118,7 @@ def _names(given: str | Iterable[str]) -> tuple[str, ...]:
     return (given,) if isinstance(given, str) else tuple(given)
 
 
-@attrs.define(eq=False, kw_only=True)
+@attrs.define(eq=False)
 class Autoreload:
     """
     Restarts the process when a file of its program changes, is new or is gone.
@@ -146,11 +146,11 @@ class Autoreload:
         PeriodError: *debounce* is no number above 0.
     """
 
-    bus: Bus = attrs.field(kw_only=False)
-    paths: Sequence[str] | None = attrs.field(default=None, converter=_paths)
-    patterns: Sequence[str] = attrs.field(default=("*.py",), converter=_names)
-    ignore: Sequence[str] = attrs.field(default=(".*", "__pycache__", "node_modules"), converter=_names)
-    debounce: float = 0.05
+    bus: Bus
+    paths: Sequence[str] | None = attrs.field(default=None, converter=_paths, kw_only=True)
+    patterns: Sequence[str] = attrs.field(default=("*.py",), converter=_names, kw_only=True)
+    ignore: Sequence[str] = attrs.field(default=(".*", "__pycache__", "node_modules"), converter=_names, kw_only=True)
+    debounce: float = attrs.field(default=0.05, kw_only=True)
     _files: Files = attrs.field(init=False, repr=False)
     _stopping: threading.Event = attrs.field(init=False, repr=False, factory=threading.Event)
     _thread: threading.Thread | None = attrs.field(init=False, repr=False, default=None)
