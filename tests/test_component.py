@@ -440,7 +440,7 @@ def test_a_failing_constructor_leaves_no_lock_behind() -> None:
 
 
 def test_threads_that_call_at_once_get_one_instance() -> None:
-    """The first builds, under the container's lock, and the others wait for it."""
+    """The first calls the constructor, and the others wait for it."""
     twice = threading.Event()
     begun: list[int] = []
     together = threading.Barrier(8)
@@ -466,28 +466,6 @@ def test_threads_that_call_at_once_get_one_instance() -> None:
 
     assert begun == [1]
     assert got == [got[0]] * 8
-
-
-def test_no_two_components_of_a_container_are_built_at_once() -> None:
-    """There is one lock for all of them."""
-    other_began = threading.Event()
-    saw: list[bool] = []
-
-    def slow() -> None:
-        helper.start()
-        saw.append(other_began.wait(0.1))
-
-    class Shop(Container):
-        slow_one = Component(slow)
-        other = Component(other_began.set)
-
-    shop = Shop()
-    helper = threading.Thread(target=shop.other)
-    shop.slow_one()
-    helper.join(10)
-
-    assert saw == [False]
-    assert shop.other.is_built
 
 
 def test_a_constructor_may_call_what_it_was_given_uncalled() -> None:

@@ -264,7 +264,7 @@ def test_what_is_hosted_starts_anew_in_a_child() -> None:
     held, let_go = threading.Event(), threading.Event()
 
     def hold() -> None:
-        with app._host._lock, shop._home.lock:
+        with app._host._lock:
             held.set()
             let_go.wait()
 

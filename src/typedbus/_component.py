@@ -19,6 +19,7 @@ from dependency_injector import providers
 from typing_extensions import TypeVar
 
 from typedbus._channel import AnyChannel, Hook
+from typedbus._construction import Construction, await_end, entered
 from typedbus._failures import ComponentDisabled, DeclarationError, OutsideContainer, describe
 from typedbus._faults import CycleFault, InvalidContainer
 from typedbus._order import dependencies_first
@@ -49,14 +50,15 @@ else:
 
 @attrs.define(eq=False)
 class Home:
-    """The container that components live in: its name, who hears of what is built, what is, and the lock for it."""
+    """The container that components belong to: its name, and the functions to call around each construction."""
 
     container: Any  # which knows components, and is not known to them
     name: str
     constructing: Callable[[Component[Any]], None]
     constructed: Callable[[Component[Any], float], None]
+    #: The thread in which a start builds the components, and the one that it builds.
+    assembling: int | None = None
     building: Component[Any] | None = None
-    lock: threading.RLock = attrs.field(factory=threading.RLock)
 
 
 class Component(_Singleton, Generic[T_co]):
@@ -66,8 +68,9 @@ class Component(_Singleton, Generic[T_co]):
     In the body of a container ``orders = Component(Orders, database.provided)``
     declares that there is one `Orders`, built with the database. Called on an
     instance of the container, ``shop.orders()`` returns it, and builds it and
-    what it needs first if need be, each once, dependencies first, under the
-    container's lock.
+    what it needs first if need be, each once, dependencies first. It may be
+    called from any thread; a thread that asks for a component which another
+    thread is constructing waits for it.
 
     Arguments are checked against the signature by mypy and pyright. They are
     handed over as they are, never copied; lists, tuples and dicts are searched
@@ -94,6 +97,8 @@ class Component(_Singleton, Generic[T_co]):
         self.reason: str = ""
         self.home: Home | None = None
         self._instance: object = _UNBUILT
+        #: Present while a thread constructs the component.
+        self._construction: Construction
         if not callable(cls):
             raise DeclarationError(repr(cls), self.place, "it builds nothing: give a class or a function")
         providers.Singleton.__init__(self._provider)
@@ -181,6 +186,7 @@ class Component(_Singleton, Generic[T_co]):
         Raises:
             OutsideContainer: It is called on the class of a container.
             ComponentDisabled: It, or what it needs, is not enabled.
+            ConstructionCycle: A constructor asked for the component that it constructs, or for one that needs it.
             InvalidContainer: Components need each other in a circle.
             Exception: What a constructor raised, with a note that names the component.
         """
@@ -202,30 +208,61 @@ class Component(_Singleton, Generic[T_co]):
         return self._instance
 
     def _build(self, home: Home) -> None:
-        """Build what the component needs and then itself: the container library would recurse."""
+        """Build the components that this one needs, and then itself, without recursion, as the container library has it."""
         unbuilt: list[object] = [self]
-        with home.lock:
-            order, circles = dependencies_first(
-                unbuilt, lambda node: [] if isinstance(node, Component) and node.is_built else needs(node)
-            )
-            if circles:
-                raise InvalidContainer(home.name, [cycle_fault(circle) for circle in circles])
-            for needed in order:
-                if not isinstance(needed, Component) or needed.is_built or needed.overriding is not None:
-                    continue
+        order, circles = dependencies_first(
+            unbuilt, lambda node: [] if isinstance(node, Component) and node.is_built else needs(node)
+        )
+        if circles:
+            raise InvalidContainer(home.name, [cycle_fault(circle) for circle in circles])
+        for needed in order:
+            if not isinstance(needed, Component) or needed.is_built or needed.overriding is not None:
+                continue
+            if needed.home is None:
                 needed.home = home
+            with entered(needed, needed.path, needed.place, self.path):
                 if not needed.is_enabled():
                     raise ComponentDisabled(needed.path, needed.place, needed.reason)
-                home.building = needed
-                home.constructing(needed)
-                began = time.monotonic()
+                needed._construct(needed.home, self.path)
+
+    def _construct(self, home: Home, asked: str) -> None:
+        """
+        Call the constructor, unless another thread does or has done so, and keep the instance.
+
+        The arguments are asked for before the component is claimed: a provider
+        among them may have a lock, whose holder may wait for this very
+        component. So two threads that arrive at once may both have the
+        arguments made; one of them uses its own.
+        """
+        is_assembly = home.assembling == threading.get_ident()
+        if is_assembly:
+            home.building = self
+        began = time.monotonic()
+        try:
+            args = [_injected(argument) for argument in self._provider.args]
+            kwargs = {name: _injected(argument) for name, argument in self._provider.kwargs.items()}
+            while not self.is_built:
+                own = Construction(self.path, self.place)
+                current = self.__dict__.setdefault("_construction", own)
+                if current is not own:
+                    if current.is_abandoned:
+                        self.__dict__.pop("_construction", None)
+                    else:
+                        await_end(current, asked)
+                    continue
                 try:
-                    needed._instance = super(Component, needed)._provide((), {})
-                except Exception as error:
-                    error.add_note(f"raised while {needed.path} was built ({needed.place})")
-                    raise
-                home.building = None
-                home.constructed(needed, time.monotonic() - began)
+                    if not self.is_built:
+                        home.constructing(self)
+                        self._instance = self.builds(*args, **kwargs)
+                        home.constructed(self, time.monotonic() - began)
+                finally:
+                    del self._construction
+                    own.end()
+        except Exception as error:
+            error.add_note(f"raised while {self.path} was built ({self.place})")
+            raise
+        if is_assembly:
+            home.building = None
 
     def is_enabled(self) -> bool:
         """
@@ -303,6 +340,14 @@ class Component(_Singleton, Generic[T_co]):
 
     def __repr__(self) -> str:
         return f"<Component {self.path} ({self.place})>"
+
+
+def _injected(argument: object) -> object:
+    """Return the value of one argument: what a provider provides, or the argument itself."""
+    if is_provider(argument) and not providers.is_delegated(argument):
+        provider: Any = argument
+        return provider()
+    return argument
 
 
 def cycle_fault(circle: Sequence[object]) -> CycleFault:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from typing import Any, Generic
@@ -40,8 +41,9 @@ class Container(Declarations):
     where the base's other declarations refer to it.
 
     Making an instance builds no component. Its components are built one by one,
-    dependencies first, under one lock, when the container's bus starts, or when
-    one is called; after the bus has exited the next start builds them anew. An
+    dependencies first, in the thread that starts the container's bus, or when
+    one is called, in the calling thread; each is built once. After the bus has
+    exited the next start builds them anew. An
     instance lives as long as somebody refers to it or to its
     bus, and may be used from any thread.
 
@@ -238,7 +240,7 @@ class Container(Declarations):
 
     def _assemble(self) -> None:
         """Build every component and subscribe what of it listens, in start order."""
-        self._home.building = None
+        self._home.assembling, self._home.building = threading.get_ident(), None
         self.validate()
         bus = self.attach()
         transition = bus._current

@@ -408,6 +408,38 @@ class OutsideContainer(RuntimeError):
         )
 
 
+class ConstructionCycle(RuntimeError):
+    """
+    Raised when a component is asked for while it is being constructed, and the request cannot wait for that.
+
+    Attributes:
+        path: The component that is being constructed.
+        place: File and line of its declaration.
+        asked: The component that was asked for, which needs it or is the same.
+        thread: The name of the thread that constructs it, or None if that is the thread that asked.
+    """
+
+    def __init__(self, path: str, place: str, asked: str, thread: str | None = None) -> None:
+        super().__init__(path, place, asked, thread)
+        self.path = path
+        self.place = place
+        self.asked = asked
+        self.thread = thread
+
+    def __str__(self) -> str:
+        needing = "it again" if self.asked == self.path else f"{self.asked}, which needs it"
+        remedy = f"ask for {self.asked} later, in start(), or declare it as an argument"
+        if self.thread is None:
+            return (
+                f"{self.path} ({self.place}) is under construction: "
+                f"its constructor or one of its arguments asked the container for {needing}; {remedy}"
+            )
+        return (
+            f"{self.path} ({self.place}) is under construction in thread {self.thread!r}, "
+            f"which waits for this thread, and this thread asked for {needing}; {remedy}"
+        )
+
+
 class ComponentDisabled(LookupError):
     """Raised when a component is called that is not enabled, or one that needs it."""
 

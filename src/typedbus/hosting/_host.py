@@ -229,9 +229,6 @@ class Host:
         self._lock = threading.Lock()
         self._start = self._thread = self._problem = None
         self.is_over = self._is_leaving = False
-        for container in self.containers:
-            # Somebody may have been building there.
-            container._home.lock = threading.RLock()
 
 
 def _refused(container: Container) -> list[Fault]:
