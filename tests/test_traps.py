@@ -387,18 +387,124 @@ class Two(Container):
 
 
 class Both(One, Two):
-    """Has the declarations of both; of two of one name, the first base's."""
+    """Has the declarations of both, of which neither knows the other."""
 
 
-def test_a_container_has_the_declarations_of_all_of_its_bases() -> None:
-    """One that both of them have is one component for the users of both."""
-    both = Both()
+class Mixin(Two):
+    """Knows one of them, and declares its part anew."""
 
-    assert with_faults(both) == []
-    assert both.user_of_one().held[0] is both.user_of_two().held[0] is both.part()
-    assert both.part().held == ("one",)
-    with running(both):
+    part = Component(Holding, "mixin")
+
+
+class Nested(Container):
+    """A container to be nested."""
+
+    part = Component(Holding)
+
+
+class Unlike(Container):
+    """Another one."""
+
+    part = Component(Holding)
+
+
+class Alike(Nested):
+    """A variant of the first."""
+
+    part = Component(Holding, "alike")
+
+
+SHARED = Component(Holding, "shared")
+
+
+def declaring(name: str, **declarations: Any) -> Any:
+    """Return a class of containers with these declarations."""
+    return type(name, (Container,), declarations)
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (Component(Holding, "first"), Component(Holding, "second")),
+        (Component(Holding), Component(Holding)),
+        (providers.Factory(Holding), providers.Factory(Holding)),
+        (Component(Holding), providers.Singleton(Holding)),
+        (Nested(), Unlike()),
+        (Nested(), Alike()),
+        (Nested(), Component(Holding)),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_one_name_for_two_things_in_unrelated_bases_is_a_fault(first: Any, second: Any) -> None:
+    """The fault names both declarations with their places."""
+    one, other = declaring("One", bus=Component(Bus), part=first), declaring("Other", part=second)
+
+    (fault,) = with_faults(type("Both", (one, other), {})())
+
+    assert kinds([fault]) == [(ReplacementFault, "Both.part")]
+    assert fault.place == getattr(first, "place", one._place)
+    assert "One and again in" in fault.problem
+    assert f"Other ({getattr(second, 'place', other._place)})" in fault.problem
+
+
+def test_a_class_below_such_a_class_has_the_fault_as_well() -> None:
+    """And a container that nests one; a new declaration of the name ends it."""
+
+    class Below(Both):
+        more = Component(Holding)
+
+    class Around(Container):
+        both = Below()
+
+    class Mended(Both):
+        part = Component(Holding, "mended")
+
+    assert kinds(with_faults(Both())) == [(ReplacementFault, "Both.part")]
+    assert kinds(with_faults(Below())) == [(ReplacementFault, "Below.part")]
+    assert kinds(with_faults(Around())) == [(ReplacementFault, "Around.both.part")]
+    assert with_faults(Mended()) == []
+
+
+@pytest.mark.parametrize(
+    "bases",
+    [
+        (Mixin, Two),
+        (type("Left", (Two,), {"part": Component(Holding)}), Mixin),
+        (declaring("Left", bus=Component(Bus), part=SHARED), declaring("Right", part=SHARED)),
+        (declaring("Left", bus=Component(Bus)), declaring("Right", bus=Component(Bus))),
+        (declaring("Left", bus=Component(Bus), part=Alike()), declaring("Right", part=Nested())),
+        (declaring("Left", bus=Component(Bus), part=Nested()), declaring("Right", part=Nested())),
+        (declaring("Left", bus=Component(Bus), part=Component(Holding)), declaring("Right", part=3)),
+    ],
+    ids=[
+        "one inherits the other",
+        "both inherit it from one",
+        "the same declaration",
+        "each its bus",
+        "a variant of a container",
+        "containers of one class",
+        "no declaration",
+    ],
+)
+def test_related_bases_may_declare_one_name_twice(bases: tuple[type, ...]) -> None:
+    """The first takes the place of the second for the users of both."""
+    merged: Any = type("Merged", bases, {})
+
+    assert with_faults(merged()) == []
+    with running(merged()):
         pass
+
+
+def test_a_declaration_that_is_made_again_reaches_the_users_of_both_bases() -> None:
+    """It takes the place of both."""
+
+    class Mended(Both):
+        part = Component(Holding, "mended")
+
+    mended = Mended()
+
+    assert mended.user_of_one().held[0] is mended.user_of_two().held[0] is mended.part()
+    assert mended.part().held == ("mended",)
 
 
 def named(name: str, *bases: type, **more: Any) -> type:

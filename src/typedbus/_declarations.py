@@ -66,9 +66,9 @@ class Declarations(_DynamicContainer):
         for base in inherited:
             for name, value in base._declared.items():
                 nearest = next((vars(one)[name] for one in inherited if name in vars(one)), value)
-                cls._declared.setdefault(name, nearest if _is_declaration(nearest) else value)
+                cls._declared.setdefault(name, nearest if is_declaration(nearest) else value)
         for name, value in vars(cls).copy().items():
-            if not _is_declaration(value):
+            if not is_declaration(value):
                 continue
             path = f"{cls.__name__}.{name}"
             if name in cls._reserved:
@@ -158,7 +158,8 @@ class Declarations(_DynamicContainer):
         return [flaw for member in inner for flaw in member._flaws()]
 
 
-def _is_declaration(value: object) -> bool:
+def is_declaration(value: object) -> bool:
+    """Whether *value*, in the body of a container, is a part of it."""
     return is_provider(value) or isinstance(value, Declarations)
 
 

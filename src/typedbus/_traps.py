@@ -18,7 +18,7 @@ from typing import Any, Final
 from typedbus._bus import Bus
 from typedbus._channel import AnyChannel, Hook
 from typedbus._component import Component
-from typedbus._declarations import Declarations
+from typedbus._declarations import Declarations, is_declaration
 from typedbus._failures import describe
 from typedbus._faults import HiddenFault, LifetimeFault, MisspeltFault, ReplacementFault
 from typedbus._lifecycle import NAMED_HOOKS, NamedHook, misfit
@@ -178,10 +178,47 @@ def replacement_faults(container: Declarations, path: str) -> list[ReplacementFa
                 for missing in _missing(replaced, in_force)
                 if id(missing) in container._copies
             )
+            faults.extend(_name_clashes(cls, name, f"{path}.{name}"))
     for name, member in cls._declared.items():
         if isinstance(member, Declarations):
             faults.extend(replacement_faults(member, f"{path}.{name}"))
     return faults
+
+
+def _name_clashes(cls: type[Declarations], name: str, path: str) -> Iterator[ReplacementFault]:
+    """
+    Give a fault where unrelated bases of *cls* declare *name* for two different things.
+
+    They are related if one inherits the other, or if both redeclare *name* of a common base.
+    """
+    first, *others = (
+        base for base in cls.__mro__ if issubclass(base, Declarations) and is_declaration(vars(base).get(name))
+    )
+    winner: Any = vars(first)[name]
+    for other in others:
+        loser: Any = vars(other)[name]
+        is_related = issubclass(first, other) or any(
+            issubclass(first, one) and issubclass(other, one) for one in others if one is not other
+        )
+        if is_related or loser is winner or _is_variant(winner, loser):
+            continue
+        yield ReplacementFault(
+            path,
+            getattr(winner, "place", first._place),
+            f"it is declared in {describe(first)} and again in {describe(other)} "
+            f"({getattr(loser, 'place', other._place)}); the first takes the place of the second, "
+            "although neither class inherits the other",
+            f"rename one of them; or, if both are meant to be the same, declare {name} again in {describe(cls)}, "
+            "or once in a base class of both",
+        )
+        return
+
+
+def _is_variant(winner: object, loser: object) -> bool:
+    """Whether both declare a bus, of which there can be one only, or containers, the first of the second's class."""
+    if isinstance(winner, Component) and isinstance(loser, Component):
+        return all(isinstance(one.builds, type) and issubclass(one.builds, Bus) for one in (winner, loser))
+    return isinstance(winner, Declarations) and isinstance(loser, Declarations) and isinstance(winner, type(loser))
 
 
 def _missing(replaced: Sequence[Any], new: Any) -> Iterator[object]:
