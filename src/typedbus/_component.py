@@ -76,6 +76,9 @@ class Component(_Singleton, Generic[T_co]):
     handed over as they are, never copied; lists, tuples and dicts are searched
     for what other components provide.
 
+    A function may return an object that another component built. Its methods
+    are subscribed once, for the component that built it.
+
     Args:
         cls: A class, or a function that returns the component.
         args: Its positional arguments.

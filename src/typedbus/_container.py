@@ -19,7 +19,7 @@ from typedbus._declarations import _NOTHING, Declarations, providers_of
 from typedbus._events import Constructed, Constructing, Disabled, Subscribed
 from typedbus._failures import OverrideError
 from typedbus._faults import BusFault, CycleFault, DependencyFault, DisabledFault, Fault, InvalidContainer
-from typedbus._lifecycle import hook_faults, hooks_of, phase_of, subscribe_hooks
+from typedbus._lifecycle import Subscriber, hook_faults, hooks_of, phase_of
 from typedbus._order import dependencies_first, start_order
 from typedbus._providers import declared_needs, needs
 from typedbus._registry import ASSEMBLE
@@ -60,7 +60,7 @@ class Container(Declarations):
         #: What stands in for the bus that is declared here.
         self._lent_bus: object = None
         self._exits = 0
-        self._subscriptions: dict[int, list[Subscription]] = {}
+        self._subscribers: dict[int, Subscriber] = {}
         self._is_valid = False
         self._home = Home(self, type(self).__name__, self._constructing, self._constructed)
         self._settle(self._home, self._home.name)
@@ -265,20 +265,29 @@ class Container(Declarations):
                 return
             if not enabled[number]:
                 continue
-            before = sorted(needed[number])
-            turns[number] = Turn(component.path, tuple(turns[other] for other in before), component.limit)
+            before = [turns[other] for other in sorted(needed[number])]
             instance = component()
+            first = Subscriber.of(bus, instance)
+            is_alias = first is not None and first.component is not component
+            if first is not None and is_alias and first.turn not in before:
+                before.append(first.turn)
+            turns[number] = Turn(component.path, tuple(before), component.limit)
             if isinstance(instance, Container):
                 continue
             began = time.monotonic()
-            if type(instance) is not class_of(component):
-                # What a function returns is known only now.
+            if is_alias:
+                # The component that built the object has subscribed its methods, as its own declaration says.
+                listening = [hook for hook in component.hooks if hook.channel not in component.unheard]
+            elif type(instance) is not class_of(component):
+                # The class of what a function returns may be known only now.
                 listening = hooks_of(component, type(instance))
+            if is_alias or type(instance) is not class_of(component):
                 misfits = hook_faults(component, type(instance), listening)
                 if misfits:
                     raise InvalidContainer(self._home.name, misfits)
-            self._subscriptions[id(component)] = subscribe_hooks(bus, turns[number], instance, listening, phase)
-            paths = tuple(declared[other].path for other in before)
+            subscriber = self._subscribers[id(component)] = Subscriber(bus, component, instance, turns[number])
+            subscriber.subscribe(listening, phase)
+            paths = tuple(turn.path for turn in before)
             bus._tell(Subscribed(component.path, time.monotonic() - began, paths))
 
     def _constructing(self, component: Component[object]) -> None:
@@ -309,8 +318,9 @@ class Container(Declarations):
 
     def _forget(self, component: object) -> None:
         """Drop the instance of *component*, and what of it listens."""
-        for subscription in self._subscriptions.pop(id(component), ()):
-            subscription.cancel()
+        subscriber = self._subscribers.pop(id(component), None)
+        if subscriber is not None:
+            subscriber.cancel()
         if isinstance(component, Component):
             component.reset()
 

@@ -12,6 +12,8 @@ import types
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
+import attrs
+
 from typedbus._annotations import Exactly, class_in, read
 from typedbus._bound import BoundChannel, Subscription
 from typedbus._bus import Bus
@@ -218,37 +220,37 @@ def _calls(said: inspect.Signature) -> Iterator[tuple[list[inspect.Parameter], d
 class _ComponentSubscription(Subscription):
     """A subscription that knows the component whose method listens."""
 
-    __slots__ = ("_inline", "_limit", "_turn")
+    __slots__ = ("_inline", "_limit", "_subscriber")
 
     def __init__(
         self,
         bound: BoundChannel[..., None],
         listener: Callable[..., object],
         priority: int,
-        turn: Turn,
+        subscriber: Subscriber,
         limit: float | None = None,
         *,
         inline: bool = False,
     ) -> None:
         super().__init__(bound, listener, priority)
-        self._turn = turn
+        self._subscriber = subscriber
         self._limit = limit
         self._inline = inline
 
     @property
     def name(self) -> str:
         """The component's path and the method."""
-        return f"{self._turn.path}.{getattr(self.listener, '__name__', 'listener')}"
+        return f"{self._subscriber.turn.path}.{getattr(self.listener, '__name__', 'listener')}"
 
     @property
     def path(self) -> str:
         """The component's path."""
-        return self._turn.path
+        return self._subscriber.turn.path
 
     @property
     def turn(self) -> Turn:
         """The component's turn."""
-        return self._turn
+        return self._subscriber.turn
 
     @property
     def limit(self) -> float | None:
@@ -265,12 +267,18 @@ class _ComponentSubscription(Subscription):
         """What the hook says."""
         return self._inline
 
-    def added(self) -> Subscription:
-        """Return what stands for the listener on its channel from here on, which goes by this turn and limit."""
+    def added(self) -> Subscription | None:
+        """
+        Subscribe the listener, or renew the turn and the limit that an earlier start gave it, and return its subscription.
+
+        None, and nothing changes, if it is subscribed for another component.
+        """
+        known = self._bound._subscription_of(self.listener)
+        if isinstance(known, _ComponentSubscription) and known._subscriber.component is not self._subscriber.component:
+            return None
         known = self._bound._add(self)
         if isinstance(known, _ComponentSubscription):
-            # It may have been subscribed in an earlier start, in another order.
-            known._turn, known._limit, known._inline = self._turn, self._limit, self._inline
+            known._subscriber, known._limit, known._inline = self._subscriber, self._limit, self._inline
         return known
 
 
@@ -291,31 +299,61 @@ class _Place:
         return id(self.__self__)
 
 
-def subscribe_hooks(
-    bus: Bus, turn: Turn, owner: object, hooks: Sequence[Hook[object]], phase: int
-) -> list[Subscription]:
+@attrs.frozen(eq=False)
+class Subscriber:
     """
-    Subscribe the methods of *owner* as *hooks* say.
+    The subscriptions of one component's methods on a bus.
 
-    Args:
-        bus: Where.
-        turn: The component's.
-        owner: The component.
-        hooks: What listens to which channel.
-        phase: The priority on the channels that follow the dependency graph.
+    Several components may return one object. The first of them subscribes its
+    methods and is recorded on the bus, in `Bus._subscribers`, until `cancel`.
     """
-    subscriptions = []
-    listened = [hook.channel for hook in hooks]
-    if STOP in listened and START not in listened:
-        bound = bus[START]
-        subscriptions.append(_ComponentSubscription(bound, _Place(owner), phase, turn).added())
-    for hook in hooks:
-        assert isinstance(hook.channel, Channel)
-        channel: BoundChannel[..., None] = bus[hook.channel]
-        priority = phase if hook.channel in _PHASED else hook.priority
-        listener = hook.bind(owner)
-        if priority is None:
-            priority = DEFAULT_PRIORITY
-        subscription = _ComponentSubscription(channel, listener, priority, turn, hook.limit, inline=hook.inline)
-        subscriptions.append(subscription.added())
-    return subscriptions
+
+    bus: Bus
+    component: Component[object]
+    instance: object
+    turn: Turn
+    _subscriptions: list[Subscription] = attrs.field(factory=list, init=False)
+
+    @classmethod
+    def of(cls, bus: Bus, instance: object) -> Subscriber | None:
+        """Return the record of the component that subscribed the methods of *instance* on *bus*, if there is one."""
+        known: Subscriber | None = bus._subscribers.get(id(instance))
+        return known
+
+    def subscribe(self, hooks: Sequence[Hook[object]], phase: int) -> None:
+        """
+        Subscribe the methods that *hooks* name, except those that another component subscribed.
+
+        Args:
+            hooks: Which method listens to which channel.
+            phase: The priority on the channels that follow the dependency graph.
+        """
+        if hooks or self.component.unheard:
+            known = self.of(self.bus, self.instance)
+            if known is None or known.component is self.component:
+                self.bus._subscribers[id(self.instance)] = self
+        listened = [hook.channel for hook in hooks]
+        subscriptions = []
+        if STOP in listened and START not in listened:
+            subscriptions.append(_ComponentSubscription(self.bus[START], _Place(self.instance), phase, self))
+        for hook in hooks:
+            assert isinstance(hook.channel, Channel)
+            bound: BoundChannel[..., None] = self.bus[hook.channel]
+            priority = phase if hook.channel in _PHASED else hook.priority
+            if priority is None:
+                priority = DEFAULT_PRIORITY
+            listener = hook.bind(self.instance)
+            subscriptions.append(
+                _ComponentSubscription(bound, listener, priority, self, hook.limit, inline=hook.inline)
+            )
+        for subscription in subscriptions:
+            added = subscription.added()
+            if added is not None:
+                self._subscriptions.append(added)
+
+    def cancel(self) -> None:
+        """End the subscriptions; another component that returns the object may then subscribe its methods."""
+        for subscription in self._subscriptions:
+            subscription.cancel()
+        if self.bus._subscribers.get(id(self.instance)) is self:
+            del self.bus._subscribers[id(self.instance)]

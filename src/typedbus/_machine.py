@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from typedbus._bound import Subscription
 from typedbus._clock import Clock, SystemClock
@@ -50,6 +50,8 @@ class Machine(Registry):
         self._started: list[Subscription] = []
         #: How often the bus has exited: containers build anew after it.
         self._exits = 0
+        #: The `_lifecycle.Subscriber` of each object whose methods a container subscribed, by id.
+        self._subscribers: dict[int, Any] = {}
         self._waiters: list[Waiter] = []
         self._exit_requested = False
         self._causes: list[BaseException] = []
