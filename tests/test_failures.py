@@ -28,6 +28,7 @@ from typedbus import (
     ChannelFault,
     Component,
     ComponentDisabled,
+    ConstructionCycle,
     Container,
     ContributionFault,
     CycleFault,
@@ -448,6 +449,34 @@ def a_declaration_error_of_an_argument() -> BaseException:
 )
 def a_component_outside_its_container() -> BaseException:
     return met_in(Shop.database)
+
+
+@said_by(
+    ConstructionCycle,
+    RuntimeError,
+    "Shop.database (HERE) is under construction: its constructor or one of its arguments asked the container for "
+    "it again; ask for Shop.database later, in start(), or declare it as an argument",
+)
+def a_constructor_that_asks_for_its_own_component() -> BaseException:
+    class Asking:
+        def __init__(self) -> None:
+            shops[0].database()
+
+    class Shop(Container):
+        database = Component(Asking)
+
+    shops = [Shop()]
+    return met_in(shops[0].database)
+
+
+@said_by(
+    ConstructionCycle,
+    RuntimeError,
+    "Shop.left (shop.py:3) is under construction in thread 'worker', which waits for this thread, and this thread "
+    "asked for Shop.right, which needs it; ask for Shop.right later, in start(), or declare it as an argument",
+)
+def two_constructors_that_wait_for_each_other() -> BaseException:
+    return ConstructionCycle("Shop.left", "shop.py:3", "Shop.right", "worker")
 
 
 @said_by(OverrideError, RuntimeError, "cannot override Shop.bus (HERE): it is no component of Infra")
