@@ -20,22 +20,12 @@ from typedbus._failures import DeclarationError
 from typedbus._faults import Fault
 from typedbus._order import dependencies_first
 from typedbus._providers import declared_needs, is_provider
+from typedbus._wiring import View
 
 if TYPE_CHECKING:
 
     class _DynamicContainer:
         """Hides the container library's class, whose `__getattr__` lets every typo pass."""
-
-        def wire(
-            self,
-            modules: Iterable[object] | None = None,
-            packages: Iterable[object] | None = None,
-            from_package: str | None = None,
-            *,
-            keep_cache: bool | None = None,
-            warn_unresolved: bool = False,
-        ) -> None: ...
-        def unwire(self) -> None: ...
 
 else:
     _DynamicContainer = containers.DynamicContainer
@@ -81,6 +71,8 @@ class Declarations(_DynamicContainer):
                 value._settle(None, path)
             cls._declared[name] = value
         cls._replacements = _replacements(cls)
+        # ``Provide[Shop]`` reads it, and asks the container that is wired for its counterpart.
+        setattr(cls, "__self__", cls)  # noqa: B010  # hidden from checkers
         # Where the container library looks for what its markers refer to.
         setattr(cls, "providers", {name: value for name, value in cls._declared.items() if is_provider(value)})  # noqa: B010  # hidden from checkers
 
@@ -88,8 +80,59 @@ class Declarations(_DynamicContainer):
         self._take({})
         injector = _injector(self)
         injector.load_config()
-        if injector.is_auto_wiring_enabled():
-            injector.wire()
+        self._wire_automatically()
+
+    def wire(
+        self,
+        modules: Iterable[object] | None = None,
+        packages: Iterable[object] | None = None,
+        from_package: str | None = None,
+        *,
+        keep_cache: bool | None = None,
+        warn_unresolved: bool = False,
+    ) -> None:
+        """
+        Have functions and classes of *modules* and *packages* take components of this container.
+
+        As dependency-injector has it: ``Provide[Shop.orders]`` as the default of a
+        parameter, under `inject`, or ``Provide["infra.database"]``. Members of nested
+        containers and declarations of base classes may be named. A marker that two
+        containers know refers to the one that was wired last.
+
+        Args:
+            modules: Modules, or their names; unless given, those of `wiring_config`.
+            packages: The same for packages and all modules in them.
+            from_package: What relative names are relative to; unless given, the package
+                that `wiring_config` names, that of the class if `wiring_config` names
+                the modules, or that of the caller.
+            keep_cache: Whether the library keeps what it found in signatures.
+            warn_unresolved: Whether it warns of markers that name nothing here.
+        """
+        cls = type(self)
+        bases = [base for base in cls.__mro__ if issubclass(base, Declarations)]
+        injector = _injector(self)
+        pairs: list[tuple[object, object]] = [(base, injector.__self__) for base in bases]
+        for base in reversed(bases):
+            for name, declared in base._declared.items():
+                pairs.extend(_counterparts(declared, self._members.get(name)))
+        self._view.refer(cls, pairs)
+        config = injector.wiring_config
+        if not (from_package or config.from_package or config.modules or config.packages):
+            # The library would take this module for the caller.
+            from_package = sys._getframe(1).f_globals["__package__"]
+        self._view.wire(modules, packages, from_package, keep_cache=keep_cache, warn_unresolved=warn_unresolved)
+
+    def unwire(self) -> None:
+        """Undo `wire`: the markers of all modules and packages that this container was wired to are markers again."""
+        self._view.unwire()
+
+    def _wire_automatically(self) -> None:
+        """Wire this container and those in it as their `wiring_config` says."""
+        for member in self._members.values():
+            if isinstance(member, Declarations):
+                member._wire_automatically()
+        if _injector(self).is_auto_wiring_enabled():
+            self.wire()
 
     def _take(self, memo: dict[int, Any]) -> None:
         """Take copies of what the class declares; *memo* knows those that were made already."""
@@ -124,6 +167,7 @@ class Declarations(_DynamicContainer):
         injector = _injector(self)
         injector.declarative_parent = type(self)
         injector.wiring_config = getattr(type(self), "wiring_config", injector.wiring_config)
+        self._view = View(injector)
         self._members: dict[str, Any] = {}
         for name, member in members.items():
             self._members[name] = providers.deepcopy(member, memo)
@@ -156,6 +200,16 @@ class Declarations(_DynamicContainer):
         """Return what is wrong with the declarations themselves, here and in the containers among them."""
         inner = [member for member in self._members.values() if isinstance(member, Declarations)]
         return [flaw for member in inner for flaw in member._flaws()]
+
+
+def _counterparts(old: object, new: object) -> Iterator[tuple[object, object]]:
+    """Give each declaration of *old* with what has its name in *new*, containers themselves included."""
+    if isinstance(old, Declarations) and isinstance(new, Declarations):
+        yield old, new
+        for name, member in old._members.items():
+            yield from _counterparts(member, new._members.get(name))
+    elif is_provider(old) and is_provider(new):
+        yield old, new
 
 
 def is_declaration(value: object) -> bool:

@@ -8,9 +8,21 @@ from collections.abc import Iterable
 from dependency_injector.providers import Provider
 
 class WiringConfiguration:
-    def __init__(self, modules: Iterable[object] | None = None, packages: Iterable[object] | None = None) -> None: ...
+    modules: list[object]
+    packages: list[object]
+    from_package: str | None
+    def __init__(
+        self,
+        modules: Iterable[object] | None = None,
+        packages: Iterable[object] | None = None,
+        from_package: str | None = None,
+        auto_wire: bool = True,
+        keep_cache: bool = False,
+        warn_unresolved: bool = False,
+    ) -> None: ...
 
 class DynamicContainer:
+    __self__: Provider[object]
     providers: dict[str, Provider[object]]
     declarative_parent: type | None
     wiring_config: WiringConfiguration
