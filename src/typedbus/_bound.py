@@ -184,9 +184,12 @@ class BoundChannel(Generic[Args, Result]):
         Raises:
             ChannelFailures: After the last listener, if any of them raised an
                 `Exception`; it carries the results of those that worked.
-            BaseException: `SystemExit`, `KeyboardInterrupt` and their like leave
-                at once; what had failed before is their cause, and turns an
-                exit status of success to 1.
+            RecursionError: At once, without calling the listeners after it:
+                they would exhaust the stack again. The `ChannelFailures` of the
+                listeners that failed before is its cause.
+            BaseException: `SystemExit`, `KeyboardInterrupt` and the like leave
+                in the same way; an earlier failure also turns an exit status
+                of success into 1.
         """
         # For a channel whose signature is known to checkers alone; any other
         # has a class of its own, made by `bind`, with the same loop.
@@ -200,6 +203,11 @@ class BoundChannel(Generic[Args, Result]):
             for listener in listeners:
                 try:
                     results.append(listener(*args, **kwargs))
+                except RecursionError as leaving:
+                    # No call unless it is needed: hardly any stack is left.
+                    if errors:
+                        self._leave(leaving, errors, blamed, results)
+                    raise
                 except Exception as error:
                     self._blame(listener, error, errors, blamed)
                 except BaseException as leaving:
@@ -220,7 +228,7 @@ class BoundChannel(Generic[Args, Result]):
         blame = None if known is None else known.get(id(listener))
         if blame is None:
             subscription = self._subscription_of(listener)
-            name = describe(listener) if subscription is None else subscription.name
+            name = self._name_of(listener)
             blame = name, listener, note_of(name, self.channel.name)
             # An identity stays somebody's as long as somebody holds it, as a subscription does.
             if subscription is not None and subscription.listener is listener:
@@ -233,6 +241,11 @@ class BoundChannel(Generic[Args, Result]):
         for witness in self._witnesses:
             if witness._subscriptions:
                 witness.publish(ListenerFailed(blame[0], self.channel.name, error))
+
+    def _name_of(self, listener: Callable[Args, Result]) -> str:
+        """Return the name of *listener* for messages: that of its component if it has one."""
+        subscription = self._subscription_of(listener)
+        return describe(listener) if subscription is None else subscription.name
 
     def _leave(
         self, leaving: BaseException, errors: list[Exception], blamed: list[Blame], results: list[Result]

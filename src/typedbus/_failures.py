@@ -199,6 +199,11 @@ def _failures_of(failures: Iterable[Failure], errors: Sequence[Exception]) -> li
     return found
 
 
+def leaves(error: BaseException) -> bool:
+    """Return whether *error* ends a publish or a transition at once instead of being collected: it is no failure of one listener."""
+    return not isinstance(error, Exception) or isinstance(error, RecursionError)
+
+
 def leave(leaving: BaseException, failed: BaseException) -> None:
     """
     Prepare *leaving*, a `SystemExit` or its like, to be raised after *failed*.

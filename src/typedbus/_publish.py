@@ -37,6 +37,10 @@ UNROLLED: Final = 128
 # name is deleted at the end, the traceback of a failure holds the frame, and
 # the frame would hold the failure.
 # A frame costs by the number of its names: what is seldom needed is elsewhere.
+#
+# A RecursionError leaves at once: if the listeners after it were called, each of
+# them would exhaust the stack again, at every level that has just been left. Its
+# clause calls nothing unless a listener failed before: hardly any stack is left.
 _PUBLISH: Final = """\
 def publish({parameters}):
     _tb_call = _tb_self._unrolled
@@ -46,6 +50,8 @@ def publish({parameters}):
     if _tb_call is not None:
         try:
             return [_tb_call({direct})]
+        except RecursionError:
+            raise
         except Exception as _tb_caught:
             _tb_error = _tb_caught
         try:
@@ -65,6 +71,10 @@ def loop(_tb_self, {received}):
         for _tb_listener in _tb_self._warm_up():
             try:
                 _tb_results.append(_tb_listener({call}))
+            except RecursionError as _tb_caught:
+                if _tb_errors:
+                    _tb_self._leave(_tb_caught, _tb_errors, _tb_blamed, _tb_results)
+                raise
             except Exception as _tb_caught:
                 _tb_self._blame(_tb_listener, _tb_caught, _tb_errors, _tb_blamed)
             except BaseException as _tb_caught:
@@ -84,6 +94,8 @@ def publish(_tb_self, {received}{listeners}):
         return [
 {calls}
         ]
+    except RecursionError:
+        raise
     except Exception as _tb_caught:
         _tb_error = _tb_caught
     try:
@@ -105,6 +117,9 @@ def go_on(_tb_self, {received}_tb_error, _tb_first, _tb_all):
         for _tb_listener in _tb_all[_tb_number + 1 :]:
             try:
                 _tb_results.append(_tb_listener({call}))
+            except RecursionError as _tb_caught:
+                _tb_self._leave(_tb_caught, _tb_errors, _tb_blamed, _tb_results)
+                raise
             except Exception as _tb_caught:
                 _tb_self._blame(_tb_listener, _tb_caught, _tb_errors, _tb_blamed)
             except BaseException as _tb_caught:

@@ -27,7 +27,7 @@ from typedbus._events import (
     RolledBack,
     Subscribed,
 )
-from typedbus._failures import ChannelError, ChannelFailures
+from typedbus._failures import ChannelError
 
 Args = ParamSpec("Args")
 Result = TypeVar("Result")
@@ -63,19 +63,69 @@ ERROR: Final = 40
 
 
 class _ObserverChannel(BoundChannel[Args, None]):
-    """A channel whose listeners look on: one that fails changes nothing for anybody."""
+    """A channel of reports: a listener that fails changes nothing for the publisher or for the other listeners."""
 
     __slots__ = ()
 
     def publish(self, /, *args: Args.args, **kwargs: Args.kwargs) -> list[None]:
-        """Same as in the base class, but failures go to stderr, with what was published."""
-        try:
-            return super().publish(*args, **kwargs)
-        except ChannelFailures as failed:
-            for failure in failed.failures:
-                said = " ".join(str(arg) for arg in args)
-                _last_resort(f"{said}\n({failure.name} on {failure.channel!r} failed: {failure.error!r})")
-            return [None for _ in failed.results]
+        """
+        Call every listener; each failure goes to stderr, with what was published.
+
+        A listener that publishes on this channel each time that it is called
+        exhausts the stack. The `RecursionError` leaves every publish on this
+        channel but the outermost, which goes on to the next listener and names
+        all such listeners in one line on stderr.
+        """
+        listeners = self._listeners
+        if listeners is None:
+            listeners = self._arrange()
+        results: list[None] = []
+        endless: list[str] = []
+        for listener in listeners:
+            try:
+                results.append(listener(*args, **kwargs))
+            except Exception as error:
+                if isinstance(error, RecursionError):
+                    # If an inner publish called its next listener, that one would exhaust the stack again, and so on
+                    # at each level. The frames show whether this publish is an inner one: to count publishes would
+                    # cost something each time, and a function for it would need stack when there is hardly any.
+                    outer = sys._getframe().f_back
+                    while outer is not None and not (outer.f_code is _PUBLISH and outer.f_locals["self"] is self):
+                        outer = outer.f_back
+                    if outer is not None:
+                        raise
+                try:
+                    name = self._name_of(listener)
+                    if self._was_published_by(error):
+                        endless.append(name)
+                    else:
+                        _last_resort(f"{_text_of(args)}\n({name} on {self.channel.name!r} failed: {error!r})")
+                except RecursionError:
+                    # The publisher itself has hardly any stack left.
+                    continue
+        if endless:
+            channel = repr(self.channel.name)
+            _last_resort(
+                f"{', '.join(endless)} failed on {channel}, called with {_text_of(args)!r}: maximum recursion depth "
+                f"exceeded; a listener of {channel} must not publish on {channel} each time that it is called"
+            )
+        return results
+
+    def _was_published_by(self, error: Exception) -> bool:
+        """Return whether *error* is a `RecursionError` that came through another publish on this channel."""
+        trace = error.__traceback__ if isinstance(error, RecursionError) else None
+        while trace is not None and (trace := trace.tb_next) is not None:
+            frame = trace.tb_frame
+            if frame.f_code is _PUBLISH and frame.f_locals.get("self") is self:
+                return True
+        return False
+
+
+_PUBLISH: Final = _ObserverChannel.publish.__code__
+
+
+def _text_of(args: tuple[object, ...]) -> str:
+    return " ".join(str(arg) for arg in args)
 
 
 class Observers:
@@ -196,5 +246,5 @@ class Registry:
             bound._listeners = bound._unrolled = bound._only = bound._blames = None
 
     def log(self, message: str, level: int = INFO) -> None:
-        """Publish *message* on `LOG`; a listener that fails there is told on stderr and changes nothing."""
+        """Publish *message* on `LOG`; a listener that fails is reported on stderr and changes nothing for the caller."""
         self[LOG].publish(message, level)

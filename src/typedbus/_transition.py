@@ -9,7 +9,7 @@ import attrs
 
 from typedbus._bound import Subscription
 from typedbus._events import Failed, LifecycleEvent
-from typedbus._failures import Failure, StartCancelled, TransitionFailures, leave
+from typedbus._failures import Failure, StartCancelled, TransitionFailures, leave, leaves, note_of, put_note
 from typedbus._registry import WARNING, Registry
 from typedbus._states import State
 from typedbus._visit import Tells
@@ -83,9 +83,11 @@ class Leg(Tells):
                 self.registry._observers.tell(self.end(subscription.path, seconds))
             return
         hook, current = subscription.channel.name, self.transition
-        if isinstance(error, Exception):
+        if isinstance(error, Exception) and not leaves(error):
             current.failures.append(Failure(subscription.name, hook, error, subscription.listener))
         else:
+            if isinstance(error, Exception):
+                put_note(error, note_of(subscription.name, hook))
             current.leaving.append(error)
         self.registry._observers.tell(Failed(subscription.path, hook, seconds, error))
         if self.is_up:

@@ -31,7 +31,7 @@ from typedbus._bus import Bus
 from typedbus._channel import DEFAULT_PRIORITY, Channel
 from typedbus._doorbell import MainChannel
 from typedbus._events import LifecycleEvent, Moved
-from typedbus._failures import ChannelError
+from typedbus._failures import ChannelError, leaves
 from typedbus._registry import ASSEMBLE, ERROR, EXIT, GRACEFUL, LOG, MAIN, START, STOP
 from typedbus._states import State
 from typedbus._transition import Leg, Transition
@@ -52,8 +52,8 @@ class OldLeg(Leg):
             assert isinstance(bus, OldBus)
             bus.tell(subscription.channel.name, subscription.listener, error)
         was_up = self.is_up
-        # The start is turned round when everybody was called.
-        self.is_up = was_up and not isinstance(error, Exception)
+        # The start is rolled back after the last listener; an error that leaves rolls it back at once.
+        self.is_up = was_up and (error is None or leaves(error))
         super().ended(subscription, seconds, error)
         self.is_up = was_up
 
