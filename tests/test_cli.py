@@ -419,11 +419,14 @@ def test_a_reader_that_leaves_changes_nothing(folder: Path) -> None:
     """Nobody complains of a pipe that is closed at its other end, and the status is that of the check."""
     reading, writing = os.pipe()
     os.close(reading)
+    # With PYTHONUNBUFFERED nothing would be left to write at the exit.
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
 
     with os.fdopen(writing) as stdout:
         done = subprocess.run(
             [sys.executable, "-m", "typedbus", "check", "app.shop:Shop", "--format", "json"],
             cwd=folder,
+            env=environment,
             stdout=stdout,
             stderr=subprocess.PIPE,
             encoding="utf-8",

@@ -19,21 +19,27 @@ import click
 from typedbus.cli._options import FAULTS, FILE, OK, STDOUT, Command, said_or_default
 from typedbus.cli._run import run
 from typedbus.cli._steering import reload, restart, status, stop
-from typedbus.cli._writing import by_suffix, write
+from typedbus.cli._writing import by_suffix, settled, write
 
+UNWRITABLE: Final = 2
 INTERRUPTED: Final = 130  # 128 + SIGINT, as shells have it
 
 
 def main() -> int:
-    """Carry out the command line and return the exit status: that of the command, 2 if it is wrong, 130 after Ctrl-C."""
+    """
+    Carry out the command line and return the exit status.
+
+    It is that of the command, 2 if the command line is wrong or the output
+    cannot be written, and 130 after Ctrl-C.
+    """
     try:
         status: int = commands.main(standalone_mode=False)
     except click.ClickException as wrong:
         wrong.show()
-        return wrong.exit_code
+        status = wrong.exit_code
     except click.Abort:
-        return INTERRUPTED
-    return status
+        status = INTERRUPTED
+    return settled(status, UNWRITABLE)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -92,7 +98,7 @@ def check(targets: Sequence[str], *, shape: str) -> int:
     Exit status:
       0  the container is valid
       1  it has faults
-      2  it cannot be loaded
+      2  it cannot be loaded, or stdout cannot be written
     """  # noqa: D301  # click leaves the lines of such a paragraph as they are
     from typedbus._target import faults_of, load
     from typedbus._telling import annotation, lines, record, show

@@ -15,6 +15,7 @@ from typedbus._events import LifecycleEvent, Moved, RolledBack
 from typedbus._failures import LimitError
 from typedbus._registry import LIFECYCLE, MOVED, ROLLED_BACK
 from typedbus._states import State
+from typedbus._stdio import strict
 from typedbus._turns import Limits
 from typedbus.cli._options import (
     FAULTS,
@@ -29,7 +30,7 @@ from typedbus.cli._options import (
     said_or_default,
     umask,
 )
-from typedbus.cli._writing import by_suffix, refuse_unwritable, write
+from typedbus.cli._writing import by_suffix, refuse_unwritable, settled, write
 
 if TYPE_CHECKING:
     from typedbus._bus import Bus
@@ -148,7 +149,7 @@ def run(
       0    an orderly run, or a daemon that has started
       1    a container has faults, or something did not start
       2    the command line or the settings are wrong; nothing was built
-      70   something failed after the start
+      70   something failed after the start, or stdout could not be written
       130  Ctrl-C before the start, or a second one
       A component may end the process with another, by sys.exit.
     """  # noqa: D301  # click leaves the lines of such a paragraph as they are
@@ -205,7 +206,9 @@ def run(
             if event.after is State.STARTED:
                 bus.request_exit()
 
-    return process.run(first, *others, beside)
+    with strict():
+        status = process.run(first, *others, beside)
+    return settled(status, process.SOFTWARE)
 
 
 def _limits(given: dict[str, float | None]) -> dict[str, float]:

@@ -11,6 +11,7 @@ from typing import Final
 import click
 
 from typedbus.cli._options import FAULTS, OK, Command, Option, Wrong, pidfile
+from typedbus.cli._writing import settled
 
 #: What scripts of init are to say of a service, in the Linux Standard Base.
 DEAD: Final = 1
@@ -165,7 +166,8 @@ def status(*, pidfile: Path) -> int:
             if holder is not None:
                 since = datetime.fromtimestamp(pidfile.stat().st_mtime).astimezone()
                 click.echo(f"running: {holder}, since {since:%Y-%m-%d %H:%M:%S %z}")
-                return OK
+                # The exit status answers the question even if the text is lost.
+                return settled(OK, OK)
             left = pidfile.read_text().strip() if pidfile.exists() else ""
     except (Wrong, OSError) as wrong:
         click.echo(f"unknown: {wrong}")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from typedbus import _stdio
 from typedbus.cli._options import STDOUT
 
 
@@ -49,3 +50,17 @@ def write(text: str, file: Path = STDOUT) -> None:
         draft.replace(target)
     finally:
         draft.unlink(missing_ok=True)
+
+
+def settled(status: int, unwritten: int) -> int:
+    """
+    Report output that could not be written to stdout, and return the exit status of the command.
+
+    It is *unwritten* if there is such output and *status* is 0, and else
+    *status*. A reader that has left is no failure.
+    """
+    error = _stdio.lost()
+    if error is None:
+        return status
+    click.echo(f"Error: cannot write stdout: {error.strerror}", err=True)
+    return status or unwritten

@@ -1,0 +1,116 @@
+"""
+Standard streams for the command line that survive a failing output.
+
+The interpreter flushes stdout and stderr once more at its exit, and ends with
+status 120 if that fails. A reader such as `head` that has left, a full disk or
+a closed descriptor would therefore replace the documented exit status, or end a
+command with a traceback at its first message.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import io
+import os
+import sys
+from collections.abc import Generator
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
+
+_STREAMS: Final = {"stdout": 1, "stderr": 2}
+
+
+class Output(io.FileIO):
+    """
+    The descriptor of a standard stream; it discards what cannot be written and keeps the first error.
+
+    Attributes:
+        failure: The first error since it was last reset, or None.
+        is_strict: Raise errors instead, as an ordinary stream does.
+    """
+
+    failure: OSError | None = None
+    is_strict: bool = False
+
+    def write(self, data: Buffer, /) -> int:
+        """Write *data*, or discard it, and return how many bytes are done with; see `io.RawIOBase.write`."""
+        try:
+            return super().write(data)
+        except OSError as error:
+            if self.is_strict:
+                raise
+            self.failure = self.failure or error
+            return memoryview(data).nbytes
+
+
+def protect() -> None:
+    """
+    Replace `sys.stdout` and `sys.stderr` by streams whose writes never fail, for the rest of the process.
+
+    A stream that is closed becomes the null device: `print` would otherwise
+    write to stdout what is meant for a closed stderr. A stream that is no plain
+    file stays as it is.
+    """
+    for name, descriptor in _STREAMS.items():
+        stream: Any = getattr(sys, name)
+        if stream is None:
+            # No file that is opened later may get the number of the stream.
+            null = os.open(os.devnull, os.O_WRONLY)
+            if null != descriptor:
+                os.dup2(null, descriptor)
+                os.close(null)
+            setattr(sys, name, open(descriptor, "w", encoding="utf-8", closefd=False))  # noqa: SIM115  # never closed
+            continue
+        buffer = getattr(stream, "buffer", None)
+        raw = getattr(buffer, "raw", buffer)
+        if type(raw) is not io.FileIO:
+            continue
+        stream.flush()
+        output = Output(raw.fileno(), "w", closefd=False)
+        output.name = f"<{name}>"
+        protected = io.TextIOWrapper(
+            # Under -u there is no buffer.
+            output if raw is buffer else io.BufferedWriter(output),
+            encoding=stream.encoding,
+            errors=stream.errors,
+            line_buffering=stream.line_buffering,
+            write_through=stream.write_through,
+        )
+        setattr(sys, name, protected)
+
+
+@contextlib.contextmanager
+def strict() -> Generator[None]:
+    """Let writes to stdout fail inside the block, as the code of a program expects."""
+    output = _output()
+    if output is None:
+        yield
+        return
+    output.is_strict = True
+    try:
+        yield
+    finally:
+        output.is_strict = False
+
+
+def lost() -> OSError | None:
+    """
+    Flush stdout, and return why output was lost since the last call.
+
+    None if all of it was written, or if the reader of a pipe has left.
+    """
+    output = _output()
+    if output is None:
+        return None
+    sys.stdout.flush()
+    failure, output.failure = output.failure, None
+    return None if failure is None or failure.errno == errno.EPIPE else failure
+
+
+def _output() -> Output | None:
+    buffer = getattr(sys.stdout, "buffer", None)
+    raw = getattr(buffer, "raw", buffer)
+    return raw if isinstance(raw, Output) else None
