@@ -9,6 +9,7 @@ docs/errors.md has a section for each.
 from __future__ import annotations
 
 import types
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final, Self, TypeAlias
 
@@ -130,11 +131,11 @@ class ChannelFailures(ExceptionGroup[Exception]):
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.message!r}, {list(self.exceptions)!r})"
 
-    def __reduce__(self) -> tuple[type[Self], tuple[object, ...]]:
-        return type(self), (self.channel, self.failures, self.results)
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.channel, self.failures, self.results), _notes_of(self)
 
     def derive(self, excs: Sequence[Exception], /) -> ChannelFailures:  # type: ignore[override]  # a group of Exceptions has no other members
-        """Keep channel, results and the failures of *excs*, for `except*` and `split`."""
+        """Return a group of *excs* with the same channel and results, each with its listener; `except*` and `split` call it."""
         return ChannelFailures(self.channel, _failures_of(self.failures, excs), self.results)
 
 
@@ -175,28 +176,61 @@ class TransitionFailures(ExceptionGroup[Exception]):
     def __init__(self, goal: State, state: State, failures: Sequence[Failure]) -> None:
         """See `__new__`."""
 
-    def __reduce__(self) -> tuple[type[Self], tuple[object, ...]]:
-        return type(self), (self.goal, self.state, self.failures)
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.goal, self.state, self.failures), _notes_of(self)
 
     def derive(self, excs: Sequence[Exception], /) -> TransitionFailures:  # type: ignore[override]  # a group of Exceptions has no other members
-        """Keep goal, state and the failures of *excs*, for `except*` and `split`."""
+        """Return a group of *excs* with the same goal and state, each with its listener; `except*` and `split` call it."""
         return TransitionFailures(self.goal, self.state, _failures_of(self.failures, excs))
 
 
-def _failures_of(failures: Iterable[Failure], errors: Sequence[Exception]) -> list[Failure]:
-    """
-    Return a failure for each of *errors*, in that order.
+def _notes_of(error: BaseException) -> dict[str, object]:
+    """Return the state of *error* that its constructor does not make, for copies and pickles."""
+    notes = getattr(error, "__notes__", None)
+    return {} if notes is None else {"__notes__": [*notes]}
 
-    `split` may hand over new groups made of a member's parts: these keep the
-    name of the listener whose error they are a part of.
+
+def _failures_of(failures: Sequence[Failure], errors: Sequence[Exception]) -> list[Failure]:
     """
-    known = {id(failure.error): failure for failure in failures}
-    nearest = next(iter(known.values()))
-    found = []
+    Return a failure for each of *errors*, which are members of a group with *failures*, or parts of members.
+
+    For a member that is itself a group `split` gives a new group with some of
+    its exceptions. The new group belongs to the member with which it shares the
+    most exceptions; `split` keeps the order, so among equals, as when listeners
+    raise one exception object, it is the next in order. An exception that no
+    member contains, as `derive` may be given, takes the next place.
+    """
+    containing: dict[int, list[int]] = {}
+    for place, failure in enumerate(failures):
+        for contained in _contents(failure.error):
+            containing.setdefault(id(contained), []).append(place)
+    parts = []
+    following = 0
     for error in errors:
-        nearest = known.get(id(error), nearest)
-        found.append(attrs.evolve(nearest, error=error))
-    return found
+        if following < len(failures) and failures[following].error is error:
+            place = following
+        else:
+            shared = Counter(place for contained in _contents(error) for place in containing.get(id(contained), ()))
+            most = max(shared.values(), default=0)
+            equals = sorted(place for place, count in shared.items() if count == most)
+            equals = equals or [min(following, len(failures) - 1)]
+            place = next((place for place in equals if place >= following), equals[0])
+        following = place + 1
+        parts.append(attrs.evolve(failures[place], error=error))
+    return parts
+
+
+def _contents(error: BaseException) -> list[BaseException]:
+    """Return *error* and, if it is a group, all exceptions and groups inside it, each once."""
+    contents = {id(error): error}
+    unseen = [error]
+    while unseen:
+        group = unseen.pop()
+        if isinstance(group, BaseExceptionGroup):
+            new = {id(member): member for member in group.exceptions if id(member) not in contents}
+            contents |= new
+            unseen += new.values()
+    return list(contents.values())
 
 
 def leaves(error: BaseException) -> bool:
