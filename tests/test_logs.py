@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import itertools
 import json
 import logging
@@ -11,6 +12,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -418,6 +420,101 @@ def test_any_thread_may_write_to_the_file(log: logging.Logger, tmp_path: Path) -
     assert not thread.is_alive()
     assert lines_of(path)[-1] == "from elsewhere"
     bus.exit()
+
+
+def die(error: BaseException, *, bus: Bus | None = None) -> None:
+    """Have a thread end with *error*; *bus* owns it, if there is one."""
+
+    def work() -> None:
+        raise error
+
+    thread = threading.Thread(target=work, name="consumer")
+    if bus is not None:
+        bus.own(thread)
+    thread.start()
+    thread.join(10)
+
+
+@pytest.fixture
+def hooked() -> Iterator[list[BaseException | None]]:
+    """What the `threading.excepthook` of the test is given."""
+    given: list[BaseException | None] = []
+    before = threading.excepthook
+    threading.excepthook = lambda args: given.append(args.exc_value)
+    yield given
+    threading.excepthook = before
+
+
+def test_what_a_thread_dies_of_is_in_the_file(
+    log: logging.Logger, tmp_path: Path, hooked: list[BaseException | None]
+) -> None:
+    """As an error with its traceback, from the construction to the exit; the hook before gets it as well."""
+    file = tmp_path / "site.log"
+    hook = threading.excepthook
+    bus, errors = Bus(), [OSError(text) for text in ("before the start", "started", "exited")]
+    logs = Logging(bus, logger=log.name, file=file)
+    bus[START].subscribe(logs.start)
+
+    die(errors[0])
+    bus.start()
+    die(errors[1])
+    die(SystemExit(0))
+    bus.exit()
+    die(errors[2])
+
+    text = file.read_text()
+    assert text.count("ERROR") == text.count("thread 'consumer' died of an exception\nTraceback") == 2
+    assert "OSError: before the start" in text
+    assert "OSError: started" in text
+    assert [error for error in hooked if isinstance(error, OSError)] == errors
+    assert threading.excepthook is hook
+
+
+def test_what_a_thread_of_the_bus_dies_of_is_logged_once(
+    log: logging.Logger, records: Records, hooked: list[BaseException | None]
+) -> None:
+    """The bus reports it itself."""
+    bus = Bus()
+    Logging(bus, logger=log.name)
+
+    die(OSError("broker gone"), bus=bus)
+    bus.exit()
+
+    assert ["broker gone" in record.getMessage() for record in records.all if record.levelname == "ERROR"] == [True]
+
+
+@pytest.mark.parametrize("first_ends_first", [False, True])
+def test_the_hook_for_threads_is_put_back_whichever_ends_first(
+    log: logging.Logger, records: Records, hooked: list[BaseException | None], first_ends_first: bool
+) -> None:
+    """One that goes on is called until it ends."""
+    hook, buses = threading.excepthook, [Bus(), Bus()]
+    for bus in buses:
+        Logging(bus, logger=log.name)
+    ending, going_on = buses if first_ends_first else reversed(buses)
+
+    ending.exit()
+    die(OSError("broker gone"))
+    going_on.exit()
+
+    assert len([record for record in records.all if record.levelname == "ERROR"]) == len(hooked) == 1
+    assert threading.excepthook is hook
+
+
+def test_a_log_that_is_dropped_hears_of_no_thread(
+    log: logging.Logger, records: Records, hooked: list[BaseException | None]
+) -> None:
+    """The hook keeps neither the component nor its bus."""
+    bus = Bus()
+    Logging(bus, logger=log.name)
+    gone = weakref.ref(bus)
+    del bus
+    gc.collect()
+
+    die(OSError("broker gone"))
+
+    assert gone() is None
+    assert len(hooked) == 1
 
 
 def test_a_second_start_goes_on_in_the_same_file(log: logging.Logger, tmp_path: Path) -> None:

@@ -21,7 +21,9 @@ import errno
 import logging
 import os
 import sys
-from collections.abc import Mapping
+import threading
+import weakref
+from collections.abc import Callable, Mapping
 from typing import Final
 
 import attrs
@@ -54,6 +56,8 @@ __all__ = ("LogFileError", "Logging")
 
 #: What `run` shows events and messages on stderr with. It stands above this module, which knows it by name alone.
 _SHOWN_BY_RUN: Final = "typedbus._console.Console.tell"
+#: The kind of a record about a thread that an exception ended.
+_THREAD_DIED: Final = "thread_died"
 
 
 class LogFileError(OSError):
@@ -87,6 +91,12 @@ class Logging:
     `graceful` where there is a file. A record that cannot be written is told on
     stderr and changes nothing.
 
+    An exception that ends a thread of the process is logged as an ERROR with its
+    traceback, of the kind `thread_died`, whichever thread it is; those that the
+    bus owns are on `LOG` already. For this `threading.excepthook` is replaced
+    from the construction until the bus has EXITED. The hook that was there
+    before is called as well, and is put back.
+
     Args:
         bus: Whose events and messages.
         logger: The name of the logger. The file and the console belong to it, and
@@ -113,6 +123,7 @@ class Logging:
     _handlers: list[logging.Handler] = attrs.field(init=False, factory=list)
     _level_before: int = attrs.field(init=False)
     _subscriptions: list[Subscription] = attrs.field(init=False)
+    _thread_hook: _ThreadHook = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self._log = logging.getLogger(self.logger)
@@ -130,6 +141,7 @@ class Logging:
         if self._handlers and not self._log.isEnabledFor(self.level):
             self._log.setLevel(self.level)
         self._subscriptions = [self.bus[LIFECYCLE].subscribe(self.hear), self.bus[LOG].subscribe(self.say)]
+        self._thread_hook = _ThreadHook(self._log_death)
 
     def hear(self, event: LifecycleEvent, /) -> None:
         """Log *event*; after that of the exit, let go of the bus, the logger and the file."""
@@ -166,9 +178,17 @@ class Logging:
         if self._file is not None:
             self._file.open_anew()
 
+    def _log_death(self, died: threading.ExceptHookArgs) -> None:
+        """Log the exception that ended a thread, unless the bus has logged it."""
+        if died.exc_value is None or died.thread in self.bus._owned:
+            return
+        name = "unknown" if died.thread is None else died.thread.name
+        self._log.error("thread %r died of an exception", name, exc_info=died.exc_value, extra={"kind": _THREAD_DIED})
+
     def _end(self) -> None:
         for subscription in self._subscriptions:
             subscription.cancel()
+        self._thread_hook.end()
         try:
             # A start may have failed before it was our turn: then just that is to be read.
             self.start()
@@ -179,8 +199,10 @@ class Logging:
             self._log.setLevel(self._level_before)
 
     def _is_news(self, record: logging.LogRecord) -> bool:
-        """Whether `run` does not show what *record* says on the same stream."""
+        """Whether neither `run` nor the interpreter writes what *record* says to the same stream."""
         is_ours = record.name == self._log.name and hasattr(record, "kind")
+        if is_ours and getattr(record, "kind", None) == _THREAD_DIED:
+            return not self._thread_hook.is_printed
         return not (is_ours and any(one.name == _SHOWN_BY_RUN for one in self.bus[LIFECYCLE].subscriptions))
 
 
@@ -215,6 +237,43 @@ def _record_of(event: LifecycleEvent) -> tuple[int, str, tuple[object, ...], Map
         case ListenerFailed(name, channel, error):
             keys = {"kind": "listener_failed", "listener": name, "channel": channel}
             return logging.ERROR, "failed %s on %s: %r", (name, channel, error), keys
+
+
+class _ThreadHook:
+    """
+    Passes the exceptions that end threads to *log* and then to the hook before, until `end`.
+
+    *log* is held weakly: a `Logging` whose bus never exits can be freed.
+    """
+
+    def __init__(self, log: Callable[[threading.ExceptHookArgs], None]) -> None:
+        self._log = weakref.WeakMethod(log)
+        self._is_over = False
+        self._before = threading.excepthook
+        threading.excepthook = self
+
+    def __call__(self, died: threading.ExceptHookArgs, /) -> None:
+        log = None if self._is_over or issubclass(died.exc_type, SystemExit) else self._log()
+        try:
+            if log is not None:
+                log(died)
+        finally:
+            del log
+            self._before(died)
+
+    @property
+    def is_printed(self) -> bool:
+        """Whether the interpreter prints each such exception on stderr, after this hook or another of its kind."""
+        before = self._before
+        while isinstance(before, _ThreadHook):
+            before = before._before
+        return before is threading.__excepthook__
+
+    def end(self) -> None:
+        """Take the hook away, or have it do nothing for as long as others stand above it."""
+        self._is_over = True
+        while isinstance(hook := threading.excepthook, _ThreadHook) and hook._is_over:
+            threading.excepthook = hook._before
 
 
 class _Console(logging.Handler):
