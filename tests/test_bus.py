@@ -952,6 +952,120 @@ def test_a_thread_that_hangs_comes_after_the_cause() -> None:
     assert [type(problem) for problem in raised.value.exceptions] == [ValueError, StillRunning]
 
 
+class Dying:
+    """A thread that raises when it may, what the bus logs, and what threading.excepthook is given."""
+
+    def __init__(self, bus: Bus, error: BaseException) -> None:
+        self.may = threading.Event()
+        self.error = error
+        self.thread = threading.Thread(target=self.work, name="consumer")
+        self.lines: list[tuple[str, int, str]] = []
+        bus[LOG].subscribe(self.look)
+
+    def work(self) -> None:
+        assert self.may.wait(10)
+        raise self.error
+
+    def look(self, text: str, level: int, /) -> None:
+        self.lines.append((threading.current_thread().name, level, text))
+
+
+@pytest.fixture
+def hooked() -> Iterator[list[BaseException | None]]:
+    """What `threading.excepthook` is given."""
+    given: list[BaseException | None] = []
+    before = threading.excepthook
+    threading.excepthook = lambda args: given.append(args.exc_value)
+    yield given
+    threading.excepthook = before
+
+
+@pytest.mark.parametrize("owned", ["before its start", "while it runs", "twice"])
+def test_a_thread_of_the_bus_that_dies_is_logged(owned: str, hooked: list[BaseException | None]) -> None:
+    """Once, as an error with its traceback, in that thread; then threading.excepthook gets it, which is left in place."""
+    bus = Bus()
+    dying = Dying(bus, OSError("broker gone"))
+    hook = threading.excepthook
+    if owned != "while it runs":
+        bus.own(dying.thread)
+    dying.thread.start()
+    if owned != "before its start":
+        bus.own(dying.thread)
+    is_left_alone = threading.excepthook is hook
+    dying.may.set()
+    dying.thread.join(10)
+
+    [(thread, level, text)] = dying.lines
+    assert (thread, level) == ("consumer", 40)
+    assert text.startswith("thread 'consumer' of the bus died of an exception:\nTraceback")
+    assert text.endswith("OSError: broker gone")
+    assert hooked == [dying.error]
+    assert is_left_alone
+    assert bus.state is State.STOPPED
+
+
+def test_a_thread_of_the_bus_that_leaves_is_not_logged(hooked: list[BaseException | None]) -> None:
+    """SystemExit is how a thread ends itself."""
+    bus = Bus()
+    dying = Dying(bus, SystemExit(0))
+    bus.own(dying.thread)
+    dying.thread.start()
+    dying.may.set()
+    dying.thread.join(10)
+
+    assert dying.lines == []
+
+
+def test_a_cause_is_logged_for_who_blocks_too() -> None:
+    """While the components that keep the log listen, and once for each object."""
+    bus = Bus()
+    lines: list[tuple[State, int, str]] = []
+    bus[LOG].subscribe(lambda text, level, /: lines.append((bus.state, level, text)))
+    bus.start()
+    cause = OSError("broker gone")
+    bus.request_exit(cause)
+    bus.request_exit(cause)
+
+    with pytest.raises(OSError):
+        bus.block()
+
+    [(state, level, text)] = lines
+    assert (state, level) == (State.EXITING, 40)
+    assert text.startswith("the bus exits because of an error:\nOSError: broker gone")
+
+
+def test_a_thread_keeps_no_bus(hooked: list[BaseException | None]) -> None:
+    """One that is owned by a bus which is gone dies as any other."""
+    bus = Bus()
+    dying = Dying(bus, OSError("broker gone"))
+    bus.own(dying.thread)
+    dying.thread.start()
+    gone = weakref.ref(bus)
+    del bus
+    gc.collect()
+    assert gone() is None
+
+    dying.may.set()
+    dying.thread.join(10)
+
+    assert hooked == [dying.error]
+
+
+def test_a_cause_that_the_exit_fails_with_is_raised_once_by_block() -> None:
+    """The failure of the exit has it."""
+    bus = Bus()
+    cause = OSError("broker gone")
+    bus[STOP].subscribe(raising(cause))
+    bus.start()
+    bus.request_exit(cause)
+    bus.request_exit(cause)
+
+    with pytest.raises(TransitionFailures) as raised:
+        bus.block()
+
+    assert raised.value.exceptions == (cause,)
+
+
 def test_what_block_raises_leaves_no_circle_behind() -> None:
     """Problems are gone when the caller lets go of them, without the garbage collector."""
     bus = Bus(clock=TickingClock())

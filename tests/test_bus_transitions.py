@@ -686,6 +686,32 @@ def test_a_listener_may_break_its_start_off(ask: Callable[[Bus], None], end: Sta
     assert bus.state is end
 
 
+def test_a_start_that_is_broken_off_is_raised_from_the_cause() -> None:
+    """And block raises the cause after it, as for every request."""
+    bus = Bus()
+    cause = OSError("broker gone")
+    bus[START].subscribe(lambda: bus.request_exit(cause))
+
+    with pytest.raises(StartCancelled) as cancelled:
+        bus.start()
+    with pytest.raises(OSError) as raised:
+        bus.block()
+
+    assert cancelled.value.__cause__ is raised.value is cause
+
+
+def test_a_start_that_is_broken_off_without_a_cause_has_none() -> None:
+    """A stop does not make a request that came before it the reason."""
+    bus = Bus()
+    bus.request_exit(OSError("broker gone"))
+    bus[START].subscribe(bus.stop)
+
+    with pytest.raises(StartCancelled) as cancelled:
+        bus.start()
+
+    assert cancelled.value.__cause__ is None
+
+
 def test_the_last_listener_may_break_its_start_off() -> None:
     """A request in the last listener of START is heard before the bus is STARTED."""
     bus = Bus()

@@ -21,6 +21,7 @@ from wsgiref.util import setup_testing_defaults
 import pytest
 
 from typedbus import (
+    LOG,
     MAIN,
     START,
     STOP,
@@ -265,7 +266,7 @@ def test_a_failed_start_whose_exit_fails_as_well_is_told_with_both(shop: Shop, f
     failing |= {"start", "exit"}
     app = wsgi.Hosted(page, shop)
 
-    with pytest.raises(ExceptionGroup, match="so did the exit after it") as raised:
+    with pytest.raises(ExceptionGroup, match="has exited, with problems") as raised:
         app.start()
 
     texts = [str(error.exceptions[0]) for error in raised.value.exceptions if isinstance(error, ExceptionGroup)]
@@ -396,6 +397,38 @@ def test_a_bus_that_exits_by_itself_is_told(shop: Shop, notes: list[str], capfd:
     assert "Shop: the bus has exited by itself, and every request from here on is answered with 503\n" in said
     app.exit()
     assert notes == ["start", "stop", "exit"]
+
+
+def test_the_cause_of_an_exit_is_logged(shop: Shop) -> None:
+    """While the components that keep the log still listen."""
+    ended, lines = Told(), []
+    app = wsgi.Hosted(page, shop, ended=ended)
+    app.start()
+    bus = shop.bus()
+    bus[LOG].subscribe(lambda text, level, /: lines.append((bus.state, level, text)))
+
+    bus.request_exit(OSError("the disk is full"))
+    ended.event.wait()
+
+    [(state, level, text)] = lines
+    assert (state, level) == (State.EXITING, 40)
+    assert text.endswith("OSError: the disk is full")
+
+
+def test_a_start_that_a_component_cancels_is_raised_from_the_cause(shop: Shop) -> None:
+    """It reaches the caller, and nothing of it the next start."""
+    cause = OSError("the disk is full")
+    app = wsgi.Hosted(page, shop)
+    asking = shop.attach()[START].subscribe(lambda: shop.bus().request_exit(cause), priority=1)
+
+    with pytest.raises(StartCancelled) as cancelled:
+        app.start()
+    asking.cancel()
+    app.start()
+
+    assert cancelled.value.__cause__ is cause
+    assert shop.bus().state is State.STARTED
+    app.exit()
 
 
 def test_a_wanted_exit_tells_nobody(shop: Shop, capfd: pytest.CaptureFixture[str]) -> None:

@@ -262,7 +262,10 @@ def test_a_task_that_fails_exits_the_bus_and_is_the_cause(bus: Bus) -> None:
 
     assert raised.value is error
     assert task.last_error is error
-    assert logged(said) == [("background task working failed, the bus exits: ValueError('no more orders')", 40)]
+    assert logged(said) == [
+        ("background task working failed, the bus exits: ValueError('no more orders')", 40),
+        ("the bus exits because of an error:", 40),
+    ]
     assert bus.state is State.EXITED
 
 

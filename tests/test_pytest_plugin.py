@@ -369,6 +369,34 @@ def test_it_does_not_stop(typedbus_running):
     assert not own_frames(result)
 
 
+@pytest.mark.parametrize("when", ["runs", "is to end"])
+def test_a_test_whose_background_task_fails_does_not_pass(run: Run, when: str) -> None:
+    """What its function raised is an error of the teardown, also if it raised it when it was to end."""
+    result = run(f"""
+from typedbus.plugins.monitor import BackgroundTask
+
+may_fail, failed = threading.Event(), threading.Event()
+
+def consume(stopping):
+    (stopping if "{when}" == "is to end" else may_fail).wait()
+    failed.set()
+    raise OSError("broker gone")
+
+class Consuming(Container):
+    bus = Component(Bus)
+    consumer = Component(BackgroundTask, bus.provided, consume)
+
+def test_it_runs(typedbus_running):
+    typedbus_running(Consuming())
+    if "{when}" == "runs":
+        may_fail.set()
+        assert failed.wait(10)
+""")
+
+    result.assert_outcomes(passed=1, errors=1)
+    assert "OSError: broker gone" in told(result)
+
+
 def test_each_exit_that_fails_is_told_and_keeps_no_other_from_it(run: Run) -> None:
     """They come in a group, in the order in which they were met."""
     result = run("""

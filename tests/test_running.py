@@ -8,10 +8,13 @@ from collections.abc import Callable
 import pytest
 
 from typedbus import (
+    EXIT,
+    LOG,
     Bus,
     Component,
     Container,
     InvalidContainer,
+    StartCancelled,
     State,
     TransitionError,
     TransitionFailures,
@@ -223,6 +226,203 @@ def test_another_thread_may_end_the_bus() -> None:
         ending.join(10)
 
     assert shop.notes()[3:] == GOOD
+
+
+class Asking:
+    """Requests the exit of the bus with the causes that it is given for a hook."""
+
+    def __init__(self, bus: Bus, causes: dict[str, list[BaseException]]) -> None:
+        self.bus = bus
+        self.causes = causes
+
+    def ask(self, hook: str) -> None:
+        for cause in self.causes.get(hook, []):
+            self.bus.request_exit(cause)
+
+    def start(self) -> None:
+        self.ask("start")
+
+    def stop(self) -> None:
+        self.ask("stop")
+
+    def exit(self) -> None:
+        self.ask("exit")
+
+
+class Later:
+    """Starts after what it is given."""
+
+    def __init__(self, before: object) -> None: ...
+
+    def start(self) -> None: ...
+
+
+class Site(Container):
+    """A component that requests the exit, and one that starts after it."""
+
+    bus = Component(Bus)
+    causes = Component(dict[str, list[BaseException]])
+    asking = Component(Asking, bus.provided, causes.provided)
+    later = Component(Later, asking.provided)
+
+
+@pytest.mark.parametrize("hook", ["stop", "exit"])
+def test_the_cause_of_a_request_during_the_exit_is_raised_after_it(hook: str) -> None:
+    """As it is, though the block itself ended well."""
+    site, cause = Site(), OSError("broker gone")
+    site.causes()[hook] = [cause]
+
+    with pytest.raises(OSError) as raised, running(site):
+        pass
+
+    assert raised.value is cause
+    assert site.bus().state is State.EXITED
+
+
+@pytest.mark.parametrize("cause", [OSError("broker gone"), SystemExit(3)], ids=repr)
+def test_the_cause_of_a_request_in_the_block_is_raised_at_its_end(cause: BaseException) -> None:
+    """The block goes on until it ends by itself."""
+    site, ends = Site(), []
+
+    with pytest.raises(type(cause)) as raised, running(site):
+        site.bus().request_exit(cause)
+        ends.append(site.bus().state)
+
+    assert raised.value is cause
+    assert ends == [State.STARTED]
+
+
+def test_the_cause_of_a_request_before_the_start_is_raised_at_the_end() -> None:
+    """The request waits for somebody who blocks, so the start is not cancelled."""
+    site, cause, ran = Site(), OSError("broker gone"), []
+    site.attach().request_exit(cause)
+
+    with pytest.raises(OSError) as raised, running(site):
+        ran.append(site.bus().state)
+
+    assert raised.value is cause
+    assert ran == [State.STARTED]
+
+
+def test_a_cancelled_start_is_raised_from_its_cause() -> None:
+    """The block does not run, and the cause is not raised a second time."""
+    site, cause = Site(), OSError("broker gone")
+    site.causes()["start"] = [cause]
+
+    with pytest.raises(StartCancelled) as raised, running(site):
+        raise AssertionError
+
+    assert raised.value.__cause__ is cause
+
+
+def test_a_cancelled_start_is_raised_from_all_its_causes() -> None:
+    """A group has what the start was cancelled for, and what the exit was requested for until the bus had exited."""
+    site, first, second = Site(), OSError("broker gone"), ValueError("not flushed")
+    site.causes().update({"start": [first], "exit": [second]})
+
+    with pytest.raises(StartCancelled) as raised, running(site):
+        raise AssertionError
+
+    causes = raised.value.__cause__
+    assert isinstance(causes, ExceptionGroup)
+    assert causes.exceptions == (first, second)
+
+
+def test_several_causes_are_raised_in_a_group() -> None:
+    """In the order of the requests; one object that was given twice is raised once."""
+    site, first, second = Site(), OSError("broker gone"), ValueError("disk full")
+
+    with pytest.raises(ExceptionGroup) as raised, running(site):
+        for cause in (first, second, first):
+            site.bus().request_exit(cause)
+
+    assert raised.value.exceptions == (first, second)
+
+
+def test_block_cause_and_failed_exit_are_raised_in_this_order() -> None:
+    """Nothing is lost."""
+    shop, cause, error = Shop(), OSError("broker gone"), ValueError("block")
+    shop.failing().add("exit a")
+
+    with pytest.raises(ExceptionGroup) as raised, running(shop):
+        shop.bus().request_exit(cause)
+        raise error
+
+    assert raised.value.exceptions[:2] == (error, cause)
+    assert isinstance(raised.value.exceptions[2], TransitionFailures)
+
+
+def test_a_cause_that_the_block_raises_as_well_is_raised_once() -> None:
+    """Whether it is the same object or the cause of another."""
+    site, cause = Site(), OSError("broker gone")
+
+    with pytest.raises(OSError) as same, running(site):
+        site.bus().request_exit(cause)
+        raise cause
+    with pytest.raises(ValueError) as wrapped, running(site):
+        site.bus().request_exit(cause)
+        raise ValueError("block") from cause
+
+    assert same.value is cause
+    assert wrapped.value.__cause__ is cause
+
+
+def test_a_cause_that_block_has_raised_is_not_raised_again() -> None:
+    """Who catches it there has dealt with it."""
+    site, cause = Site(), OSError("broker gone")
+
+    with running(site):
+        site.bus().request_exit(cause)
+        with pytest.raises(OSError) as raised:
+            site.bus().block()
+
+    assert raised.value is cause
+
+
+def test_a_cause_of_one_life_is_not_raised_in_the_next() -> None:
+    """Neither one that was raised nor one that came when the bus had exited."""
+    site = Site()
+    with pytest.raises(OSError), running(site):
+        site.bus().request_exit(OSError("broker gone"))
+    site.bus().request_exit(OSError("too late"))
+
+    with running(site):
+        is_asked = site.bus()._exit_requested
+
+    assert not is_asked
+
+
+def test_a_cause_is_logged_before_the_bus_has_exited() -> None:
+    """With its traceback, where no thread blocks, and whoever takes the bus through the exit."""
+    site, lines = Site(), []
+    bus = site.attach()
+    bus[LOG].subscribe(lambda text, level, /: lines.append((bus.state, level, text)))
+    bus.start()
+    bus.request_exit(OSError("broker gone"))
+
+    bus.exit()
+    bus.exit()
+
+    [(state, level, text)] = lines
+    assert (state, level) == (State.EXITING, 40)
+    assert text.endswith("OSError: broker gone")
+
+
+def test_a_system_exit_in_the_exit_has_the_cause_as_its_cause() -> None:
+    """It leaves, and nothing is lost."""
+    site, cause = Site(), OSError("broker gone")
+    leaving = SystemExit(3)
+
+    def leave() -> None:
+        raise leaving
+
+    site.attach()[EXIT].subscribe(leave)
+
+    with pytest.raises(SystemExit) as raised, running(site):
+        site.bus().request_exit(cause)
+
+    assert raised.value is leaving
+    assert leaving.__cause__ is cause
 
 
 def test_an_invalid_container_is_not_built() -> None:

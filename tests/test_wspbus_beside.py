@@ -2027,6 +2027,9 @@ def test_a_server_that_fails_while_it_serves_exits_the_bus(beside: Beside) -> No
 
     assert changes(original, ours) == lines(
         """
+        + 40 the bus exits because of an error:
+        + Traceback
+        + OSError: gone
         - in the thread OSError
         - states.EXITING
         + ! Traceback

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Final
 
 from typedbus._clock import Clock
-from typedbus._doorbell import Doorbell, Replacement, outlived
+from typedbus._doorbell import Doorbell, Replacement, outlived, report_death
 from typedbus._failures import RestartError
 from typedbus._machine import Machine
 from typedbus._registry import GRACEFUL, MAIN
@@ -68,7 +68,8 @@ class Bus(Machine):
         Raises:
             TransitionError: The bus is neither STOPPED nor EXITED.
             TransitionFailures: A listener raised; with it what the rollback met.
-            StartCancelled: stop() or exit() was called meanwhile.
+            StartCancelled: A stop or an exit was requested meanwhile; raised from
+                the cause that `request_exit` was given.
             BaseException: `SystemExit` or its like from a listener, after the rollback.
         """
         self._bring_to(State.STARTED)
@@ -122,17 +123,27 @@ class Bus(Machine):
         Ask the thread in `block` to exit the bus, and return at once.
 
         Safe from a signal handler, from a listener and from a thread that a
-        component will wait for when it stops. A start that is under way is
-        broken off, a stop goes on to the exit. Without anybody in `block` the request waits for one, until
-        the bus has exited.
+        component will wait for when it stops. A start in progress is cancelled,
+        a stop continues to the exit. If no thread is in `block`, the request
+        stays until one is, or until the bus has exited.
 
         Args:
-            cause: Why, if something is wrong; `block` raises it after the exit.
+            cause: The error that makes the exit necessary, if there is one.
+                `block` raises it after the exit, `running` at the end of its
+                block, and a start that it cancels raises `StartCancelled` from
+                it. It is logged on `LOG` as well, as an error with its
+                traceback, before the bus has EXITED; `run` leaves that line out
+                on stderr, where it prints the error when it ends. The next start
+                after the exit discards the causes that have not been raised.
         """
-        if cause is not None:
-            self._causes.append(cause)
-        self._exits_in = self._exits
-        self._ask_for_exit()
+        with self._lock:
+            if cause is not None:
+                self._causes.append(cause)
+            self._exits_in = self._exits
+            if cause is not None and self._state is State.EXITED and self._current is None:
+                # A thread that outlived the exit must not end the next life.
+                return
+            self._ask_for_exit()
 
     def _ask_for_exit(self) -> None:
         self._exit_requested = True
@@ -219,8 +230,18 @@ class Bus(Machine):
             self._exits += 1
 
     def own(self, thread: threading.Thread) -> None:
-        """Let `block` wait for *thread* after the exit, and name it if it does not end."""
-        self._owned.add(thread)
+        """
+        Let `block` wait for *thread* after the exit, and name it if it does not end.
+
+        If an exception ends the thread, it is logged on `LOG`, as an error with
+        its traceback, in that thread; then `threading.excepthook` gets it, as
+        ever. The bus goes on: a thread without which the process is of no use
+        calls `request_exit` itself. May be called before or after the thread has
+        been started.
+        """
+        if thread not in self._owned:
+            self._owned.add(thread)
+            report_death(thread, self.log)
 
     def block(self, *, interval: float = 0.1, patience: float = 5.0) -> None:
         """
@@ -240,7 +261,8 @@ class Bus(Machine):
             ValueError: *interval* is not above 0.
             BaseException: The cause of `request_exit`, what happened to the
                 thread, what the exit failed with, or `StillRunning`; a
-                `BaseExceptionGroup` if it is several of these. After a `restart`
+                `BaseExceptionGroup` if it is several of these. One exception
+                object is raised once. After a `restart`
                 the replacement gets it instead.
         """
         if interval <= 0:
@@ -305,8 +327,8 @@ class Bus(Machine):
 
     def _conclude(self, problems: list[BaseException], patience: float) -> None:
         """End `block`: wait for what the bus owns, and raise *problems*, or hand them to what takes the process's place."""
-        problems[:0] = self._causes
-        self._exit_requested, self._causes = False, []
+        problems[:0] = self._take_causes(problems)
+        self._exit_requested = False
         problems.extend(outlived(self._owned, patience))
         failed: BaseException | None
         failed = problems[0] if problems else None

@@ -28,7 +28,7 @@ from typedbus._events import (
     RolledBack,
     Subscribed,
 )
-from typedbus._failures import HookTimeout
+from typedbus._failures import CauseReport, HookTimeout
 from typedbus._registry import EXIT, LIFECYCLE, LOG, START, STOP
 from typedbus._states import State
 
@@ -170,8 +170,9 @@ class Console:
                 return
 
     def log(self, message: str, level: int, /) -> None:
-        """Write *message*; levels are those of the `logging` module."""
-        self._line("log", message)
+        """Write *message*, unless `run` prints it at its end; levels are those of the `logging` module."""
+        if not isinstance(message, CauseReport):
+            self._line("log", message)
 
     def _line(self, word: str, said: str, ended: str | None = None) -> None:
         """Write a line; *ended* is the path of a component that is awaited no longer."""

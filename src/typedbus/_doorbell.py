@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
+import weakref
 from collections import deque
 from collections.abc import Callable, Iterable
 from queue import SimpleQueue
@@ -12,7 +13,7 @@ from typing import Protocol
 
 from typedbus._bound import BoundChannel, Subscription
 from typedbus._clock import Waking
-from typedbus._failures import StillRunning, describe
+from typedbus._failures import StillRunning, describe, traceback_of
 from typedbus._registry import ERROR, MAIN, WARNING
 from typedbus._states import State
 
@@ -75,16 +76,40 @@ class Doorbell:
         try:
             action()
         except Exception as error:
-            import traceback  # only needed to tell of what should not happen
-
-            told = "".join(traceback.format_exception(error)).rstrip()
-            log(f"{describe(action)}, which was requested, failed:\n{told}", ERROR)
+            log(f"{describe(action)}, which was requested, failed:\n{traceback_of(error)}", ERROR)
 
     def drop(self, log: Callable[[str, int], None]) -> None:
         """Tell *log* of the actions that nobody will call."""
         while self.actions:
             late = describe(self.actions.popleft())
             log(f"{late} was requested and is not called any more: the bus has exited", WARNING)
+
+
+def report_death(thread: threading.Thread, log: Callable[[str, int], None]) -> None:
+    """
+    Log the exception that ends *thread*, if one does, as an error with its traceback.
+
+    `threading.excepthook` is called after it, as ever. *log* is held weakly.
+    `SystemExit` ends a thread on purpose, and is not logged.
+    """
+    # Each thread has a reference of its own to what calls threading.excepthook, from its construction on.
+    # Wrapping this one changes nothing for other threads, and works for a thread that already runs, too. The
+    # attribute is not public; a Python that has none prints the exception, as it does for every thread.
+    handle: Callable[[threading.Thread], None] | None = getattr(thread, "_invoke_excepthook", None)
+    if handle is None:
+        return
+    weak_log = weakref.WeakMethod(log)
+
+    def log_and_handle(thread: threading.Thread) -> None:
+        error, log = sys.exc_info()[1], weak_log()
+        try:
+            if error is not None and not isinstance(error, SystemExit) and log is not None:
+                log(f"thread {thread.name!r} of the bus died of an exception:\n{traceback_of(error)}", ERROR)
+        finally:
+            del error, log
+            handle(thread)
+
+    thread._invoke_excepthook = log_and_handle  # type: ignore[attr-defined]  # see above
 
 
 def outlived(threads: Iterable[threading.Thread], patience: float) -> list[StillRunning]:

@@ -256,6 +256,50 @@ def leave(leaving: BaseException, failed: BaseException) -> None:
     leaving.__cause__ = failed
 
 
+def carries(error: BaseException, cause: BaseException) -> bool:
+    """Whether *cause* is *error*, or is part of its traceback: as a cause, as a context or as the member of a group."""
+    seen: set[int] = set()
+    links: list[BaseException | None] = [error]
+    while links:
+        link = links.pop()
+        if link is cause:
+            return True
+        # Chains of exceptions may be circular.
+        if link is None or id(link) in seen:
+            continue
+        seen.add(id(link))
+        links.append(link.__cause__)
+        if not link.__suppress_context__:
+            links.append(link.__context__)
+        if isinstance(link, BaseExceptionGroup):
+            links.extend(link.exceptions)
+    return False
+
+
+def unique(errors: Iterable[BaseException]) -> list[BaseException]:
+    """Return each object of *errors* once; exceptions need not be hashable."""
+    return list({id(error): error for error in errors}.values())
+
+
+def together(message: str, errors: Iterable[BaseException]) -> BaseException | None:
+    """Return the only one of *errors* as it is, several in a group with *message*, None if there are none."""
+    members = unique(errors)
+    return BaseExceptionGroup(message, members) if len(members) > 1 else next(iter(members), None)
+
+
+class CauseReport(str):
+    """The message on `LOG` about a cause of the exit; `run` does not show it, since it prints the error when it ends."""
+
+    __slots__ = ()
+
+
+def traceback_of(error: BaseException) -> str:
+    """Return the traceback of *error*, as the interpreter prints it."""
+    import traceback  # only needed when something fails
+
+    return "".join(traceback.format_exception(error)).rstrip()
+
+
 class TransitionError(RuntimeError):
     """Raised by `start` of a bus in a state from which there is no way to STARTING."""
 
@@ -272,7 +316,12 @@ class TransitionError(RuntimeError):
 
 
 class StartCancelled(RuntimeError):
-    """Raised by `start` when a stop or an exit was asked for before all had started."""
+    """
+    Raised by `start` when a stop or an exit was requested before the start was complete.
+
+    It is raised from the cause that was given to `request_exit`, if there is one;
+    from an exception group if several were given.
+    """
 
     def __init__(self, goal: State) -> None:
         super().__init__(goal)

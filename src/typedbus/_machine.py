@@ -26,8 +26,17 @@ from typedbus._events import (
     Moved,
     RolledBack,
 )
-from typedbus._failures import LimitError, StartCancelled, TransitionError, WaitError
-from typedbus._registry import ASSEMBLE, EXIT, MAIN, START, STOP, Registry
+from typedbus._failures import (
+    CauseReport,
+    LimitError,
+    StartCancelled,
+    TransitionError,
+    WaitError,
+    carries,
+    traceback_of,
+    unique,
+)
+from typedbus._registry import ASSEMBLE, ERROR, EXIT, MAIN, START, STOP, Registry
 from typedbus._states import State
 from typedbus._turns import Limits
 
@@ -54,6 +63,7 @@ class Machine(Registry):
         self._subscribers: dict[int, Any] = {}
         self._waiters: list[Waiter] = []
         self._exit_requested = False
+        #: What `request_exit` was given in this life, until `block` or `running` raises it.
         self._causes: list[BaseException] = []
         self._doorbell = Doorbell()
         self._bound[MAIN] = MainChannel(self._lock, self._observers.of_failures, self._doorbell)
@@ -126,6 +136,12 @@ class Machine(Registry):
         finally:
             self._waiters.remove(waiter)
 
+    def _take_causes(self, problems: Sequence[BaseException]) -> list[BaseException]:
+        """Return the causes of the exit, to be raised now, without those that *problems* carry already."""
+        with self._lock:
+            causes, self._causes = self._causes, []
+        return [cause for cause in unique(causes) if not any(carries(problem, cause) for problem in problems)]
+
     def _bring_to(self, goal: State) -> None:
         from typedbus._transition import Transition  # a program that only publishes does without
 
@@ -136,6 +152,9 @@ class Machine(Registry):
                     raise TransitionError(self._state, State.STARTING)
                 if goal is not State.STARTED and self._state in (goal, State.EXITED):
                     return
+                if goal is State.STARTED and self._state is State.EXITED:
+                    # They belong to the life that ended with that exit.
+                    self._causes = []
                 current = self._current = Transition(goal, goal, {threading.get_ident()})
                 joining = False
             else:
@@ -170,7 +189,7 @@ class Machine(Registry):
                 elif self._state is not State.EXITED:
                     # It is, if the goal was moved since we looked: then we are there.
                     self._lead_out(current)
-            current.outcome = current.outcome_in(reached)
+            current.outcome = current.outcome_in(reached, self._causes)
         except BaseException as interrupt:
             # It came between two listeners: the state stays as it is, and
             # whoever calls next goes on from there.
@@ -196,8 +215,6 @@ class Machine(Registry):
     def _lead_up(self, current: Transition) -> None:
         self._is_used = True
         self._move(State.STARTING)
-        if not self._exit_requested:
-            self._causes = []
         began = self._clock.now()
         assembly = current.leg(self, None, None, is_up=True)
         starting = current.leg(self, ComponentStarting, ComponentStarted, is_up=True)
@@ -243,6 +260,9 @@ class Machine(Registry):
         leg = current.leg(self, ComponentExiting, ComponentExited, is_up=False)
         exiting = list(reversed(self[EXIT].subscriptions))
         self._visit(leg, exiting, self._workers, self.limits.hook, ("exit", self.limits.exit, self._clock.now()))
+        for cause in unique(self._causes):
+            if isinstance(cause, Exception):  # SystemExit is a request, not an error
+                self.log(CauseReport(f"the bus exits because of an error:\n{traceback_of(cause)}"), ERROR)
         self._exit_requested = False
         with self._lock:
             # In this order, so that a signal handler in between is told of the exit and not of another life.

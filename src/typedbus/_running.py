@@ -9,7 +9,7 @@ from typing_extensions import TypeVar
 
 from typedbus._bus import Bus
 from typedbus._container import Container
-from typedbus._failures import TransitionError
+from typedbus._failures import TransitionError, leave
 from typedbus._faults import Fault, InvalidContainer
 from typedbus._forks import detach_children
 from typedbus._states import State
@@ -26,7 +26,9 @@ def running(
     Start *container* and *others*, give the first, and exit its bus at the end of the block, whatever happens.
 
     For tests, and for programs that own their process: it touches no signal and
-    waits for nothing. Several containers share the bus of the first, in whose
+    waits for nothing. If a component requested the exit with a cause, as a
+    `BackgroundTask` does whose function failed, the cause is raised after the
+    exit, at the end of the block. Several containers share the bus of the first, in whose
     place they put no other; each starts after those before it, as far as
     priorities allow.
 
@@ -41,7 +43,10 @@ def running(
         LimitError: *workers* is no whole number from 1 up.
         TransitionError: The bus is running already, which is then left alone.
         TransitionFailures: The container did not start, or did not end well.
-        BaseExceptionGroup: What the block raised, together with how the exit failed.
+        StartCancelled: A stop or an exit was requested during the start; raised from its cause.
+        BaseException: The cause that `request_exit` was given, unless `Bus.block` has raised it already.
+        BaseExceptionGroup: Several of these, in this order: what the start or the block raised, the causes, and
+            how the exit failed. An exception that another one carries, as its cause for instance, is not repeated.
     """
     bus = attached((container, *others), workers, limits)
     if bus.state not in (State.STOPPED, State.EXITED):
@@ -50,12 +55,41 @@ def running(
         bus.start()
         yield container
     except BaseException as error:
-        try:
-            bus.exit()
-        except Exception as failed:
-            raise BaseExceptionGroup("the block failed, and so did the exit after it", [error, failed]) from None
+        exit_after(bus, error)
         raise
-    bus.exit()
+    exit_after(bus)
+
+
+def exit_after(bus: Bus, raised: BaseException | None = None) -> None:
+    """
+    Exit *bus*, and raise why the exit was requested and how it failed.
+
+    Args:
+        bus: Whose start or block is over.
+        raised: What that raised. If there is nothing to add, this returns, for the caller to raise it.
+
+    Raises:
+        BaseException: The cause of the exit, or its failure; a group if there are several, *raised* first.
+    """
+    problems = [] if raised is None else [raised]
+    leaving: BaseException | None = None
+    try:
+        bus.exit()
+    except Exception as failed:
+        problems.append(failed)
+    except BaseException as left:
+        leaving = left
+    first = 0 if raised is None else 1
+    problems[first:first] = bus._take_causes(problems if leaving is None else [*problems, leaving])
+    group = BaseExceptionGroup("the bus has exited, with problems", problems) if len(problems) > 1 else None
+    if leaving is not None:
+        for problem in [group] if group is not None else problems:
+            leave(leaving, problem)
+        raise leaving
+    if group is not None:
+        raise group from None
+    if raised is None and problems:
+        raise problems[0]
 
 
 def attached(containers: Sequence[Container], workers: int | None, limits: Limits | None) -> Bus:

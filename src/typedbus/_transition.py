@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import attrs
 
 from typedbus._bound import Subscription
 from typedbus._events import Failed, LifecycleEvent
-from typedbus._failures import Failure, StartCancelled, TransitionFailures, leave, leaves, note_of, put_note
+from typedbus._failures import Failure, StartCancelled, TransitionFailures, leave, leaves, note_of, put_note, together
 from typedbus._registry import WARNING, Registry
 from typedbus._states import State
 from typedbus._visit import Tells
@@ -29,18 +29,26 @@ class Transition:
     has_started: bool = False
     outcome: BaseException | None = None
 
-    def outcome_in(self, reached: State) -> BaseException | None:
-        """Return what the callers are to be told when it has ended in *reached*."""
-        told: BaseException | None = None
+    def outcome_in(self, reached: State, causes: Sequence[BaseException]) -> BaseException | None:
+        """
+        Return the exception to raise in every waiting caller, None on success.
+
+        Args:
+            reached: The state in which the transition ended.
+            causes: The errors for which the exit was requested; a cancelled start is raised from them.
+        """
+        outcome: BaseException | None = None
         if self.failures:
-            told = TransitionFailures(self.asked, reached, self.failures)
+            outcome = TransitionFailures(self.asked, reached, self.failures)
         elif self.asked is State.STARTED and not self.has_started and not self.leaving:
-            told = StartCancelled(reached)
+            outcome = StartCancelled(reached)
+            if reached is State.EXITED:
+                outcome.__cause__ = together("the exit was requested for several reasons", causes)
         for leaving in reversed(self.leaving):
-            if told is not None:
-                leave(leaving, told)
-            told = leaving
-        return told
+            if outcome is not None:
+                leave(leaving, outcome)
+            outcome = leaving
+        return outcome
 
     def leg(
         self,

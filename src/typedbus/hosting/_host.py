@@ -29,7 +29,7 @@ from typedbus._bus import Bus
 from typedbus._container import Container
 from typedbus._failures import StartCancelled
 from typedbus._faults import Fault, InvalidContainer
-from typedbus._running import attached
+from typedbus._running import attached, exit_after
 from typedbus._states import State
 from typedbus._turns import Limits
 from typedbus._validation import class_of
@@ -127,8 +127,8 @@ class Host:
         Raises:
             InvalidContainer: With every fault, `HostFault` among them; nothing was started.
             TransitionFailures: The bus did not start; what had started was stopped, and has exited.
-            StartCancelled: `exit` was called meanwhile.
-            ExceptionGroup: The start failed, and so did the exit after it.
+            StartCancelled: `exit` was called meanwhile, or a component requested the exit; raised from the cause.
+            ExceptionGroup: The start failed, and so did the exit after it, or a component had requested the exit.
         """
         with self._lock:
             start = self._start
@@ -143,8 +143,11 @@ class Host:
             self._bring_up()
         except BaseException as error:
             self._start = None
-            # What ends the one thread is not to end those that wait for it.
-            start.set_exception(error if isinstance(error, Exception) else StartCancelled(State.EXITED))
+            # `SystemExit` must end only the thread that started the bus, not those that wait for it.
+            outcome = error if isinstance(error, Exception) else StartCancelled(State.EXITED)
+            if outcome is not error:
+                outcome.__cause__ = error
+            start.set_exception(outcome)
             raise
         self._thread = threading.Thread(target=self._serve, name=f"{self.name} is hosted", daemon=True)
         self._thread.start()
@@ -160,10 +163,7 @@ class Host:
             bus.start()
         except BaseException as error:
             atexit.unregister(self.end)
-            try:
-                bus.exit()
-            except Exception as failed:
-                raise BaseExceptionGroup("the start failed, and so did the exit after it", [error, failed]) from None
+            exit_after(bus, error)
             raise
 
     def leave(self) -> None:

@@ -93,7 +93,9 @@ class RunningFixture:
 
     ``shop = typedbus_running(Shop())``. What it has started is exited after the
     test, the last first, whatever failed; a bus that the test has stopped or
-    exited itself is fine. For the thread of the test alone.
+    exited itself is fine. If a component requested the exit with a cause, as a
+    `BackgroundTask` does whose function failed, the cause is an error of the
+    teardown. For the thread of the test alone.
     """
 
     def __init__(self, limits: Limits | None, lasting: Lasting) -> None:
@@ -167,17 +169,22 @@ def _started(
     before = container._bus
     own = None if before is None else (before.workers, before.limits)
     attendant = None
+    problems: list[BaseException] = []
     try:
         with running(container, *others, workers=workers, limits=limits):
             yield
             attendant = container.attach()._doorbell.attendant
-    finally:
-        if before is not None and own is not None:
-            before.workers, before.limits = own
-        bus = container._bus
-        if bus is not None:
-            # Who runs on after that is named by `typedbus_leaks`.
-            outlived([*bus._owned, *([] if attendant is None else [attendant])], PATIENCE)
+    except BaseException as failed:
+        problems.append(failed)
+    if before is not None and own is not None:
+        before.workers, before.limits = own
+    bus = container._bus
+    if bus is not None:
+        # Threads that still run after that are named by `typedbus_leaks`.
+        outlived([*bus._owned, *([] if attendant is None else [attendant])], PATIENCE)
+        # A thread of the bus may have failed after the exit, while it ended.
+        problems.extend(bus._take_causes(problems))
+    raise_all("the bus has exited, with problems", problems)
 
 
 @pytest.fixture
