@@ -417,6 +417,7 @@ def test_json_says_everything_in_a_stable_order() -> None:
         ("outcome", "rolled back"),
         ("reason", ""),
         ("needs", []),
+        ("after", []),
         ("construct", None),
         ("subscribe", {"began": 0.0, "seconds": 0.0}),
         ("starts", [{"began": 0.0, "seconds": 2.0}]),

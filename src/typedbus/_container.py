@@ -13,14 +13,14 @@ from typing_extensions import TypeVar
 
 from typedbus._bound import BoundChannel, Subscription
 from typedbus._bus import Bus
-from typedbus._channel import DEFAULT_PRIORITY
+from typedbus._channel import DEFAULT_PRIORITY, AnyChannel, Hook
 from typedbus._component import Component, Home, cycle_fault
 from typedbus._declarations import _NOTHING, Declarations, providers_of
 from typedbus._events import Constructed, Constructing, Disabled, Subscribed
 from typedbus._failures import OverrideError
 from typedbus._faults import BusFault, CycleFault, DependencyFault, DisabledFault, Fault, InvalidContainer
-from typedbus._lifecycle import Subscriber, hook_faults, hooks_of, phase_of
-from typedbus._order import dependencies_first, start_order
+from typedbus._lifecycle import Subscriber, channels_between, hook_faults, hooks_of, phase_of
+from typedbus._order import dependencies_first, listeners_first, start_order
 from typedbus._providers import declared_needs, needs
 from typedbus._registry import ASSEMBLE
 from typedbus._states import State
@@ -84,7 +84,7 @@ class Container(Declarations):
         live, circles = self._live()
         foreseen = [component.foreseen() for component in live]
         if False in foreseen and not circles:
-            faults.extend(_disabled_faults(live, _needs_by_number(live), foreseen))
+            faults.extend(_disabled_faults(live, graph_of(live)[0], foreseen))
         declared = [one for one in providers_of(self._members) if isinstance(one, Component)]
         # Those that stand in for each other are needed by nobody, and may go in a circle, too.
         overridden = [one for one in declared if one.overriding is not None]
@@ -248,7 +248,7 @@ class Container(Declarations):
         if self._exits != bus._exits:
             self._exits = bus._exits
             self._let_go(declared, kept=bus)
-        needed = _needs_by_number(declared)
+        needed, given = graph_of(declared)
         enabled = [component.is_enabled() for component in declared]
         faults = _disabled_faults(declared, needed, enabled)
         if faults:
@@ -257,38 +257,56 @@ class Container(Declarations):
             if not takes_part:
                 bus._tell(Disabled(component.path, component.reason))
         hooks = [hooks_of(component, class_of(component) or object) for component in declared]
+        edges = listeners_first(needed, channels_between(given, hooks, enabled).values())
         turns: dict[int, Turn] = {}
-        for number, phase in start_order(len(declared), needed, [phase_of(listening) for listening in hooks]):
-            component, listening = declared[number], hooks[number]
+        #: Of each gate the paths of the listeners behind it.
+        behind: dict[int, tuple[str, ...]] = {}
+        for number, phase in start_order(len(declared), edges, [phase_of(listening) for listening in hooks]):
             if transition is not None and not bus._goes_up(transition):
                 # A stop or an exit was asked for, or this was given up: nobody waits for the rest.
                 return
+            if number >= len(declared):
+                turns[number] = Turn("", tuple(turns[other] for other in sorted(edges[number])))
+                behind[number] = tuple(
+                    path for other in sorted(edges[number]) for path in behind.get(other, (turns[other].path,))
+                )
+                continue
+            component, listening = declared[number], hooks[number]
             if not enabled[number]:
                 continue
             before = [turns[other] for other in sorted(needed[number])]
+            gates = sorted(edges[number] - needed[number])
             instance = component()
             first = Subscriber.of(bus, instance)
-            is_alias = first is not None and first.component is not component
-            if first is not None and is_alias and first.turn not in before:
+            if first is not None and first.component is not component and first.turn not in before:
                 before.append(first.turn)
-            turns[number] = Turn(component.path, tuple(before), component.limit)
+            turns[number] = Turn(component.path, (*before, *(turns[gate] for gate in gates)), component.limit)
             if isinstance(instance, Container):
                 continue
             began = time.monotonic()
-            if is_alias:
-                # The component that built the object has subscribed its methods, as its own declaration says.
-                listening = [hook for hook in component.hooks if hook.channel not in component.unheard]
-            elif type(instance) is not class_of(component):
-                # The class of what a function returns may be known only now.
-                listening = hooks_of(component, type(instance))
-            if is_alias or type(instance) is not class_of(component):
-                misfits = hook_faults(component, type(instance), listening)
-                if misfits:
-                    raise InvalidContainer(self._home.name, misfits)
-            subscriber = self._subscribers[id(component)] = Subscriber(bus, component, instance, turns[number])
-            subscriber.subscribe(listening, phase)
+            self._subscribe(Subscriber(bus, component, instance, turns[number]), listening, phase)
             paths = tuple(turn.path for turn in before)
-            bus._tell(Subscribed(component.path, time.monotonic() - began, paths))
+            after = tuple(dict.fromkeys(path for gate in gates for path in behind[gate] if path not in paths))
+            bus._tell(Subscribed(component.path, time.monotonic() - began, paths, after))
+
+    def _subscribe(self, subscriber: Subscriber, foreseen: Sequence[Hook[object]], phase: int) -> None:
+        """Subscribe the methods of a component that was built; *foreseen* are the hooks of the class that was expected."""
+        component, cls = subscriber.component, type(subscriber.instance)
+        first = Subscriber.of(subscriber.bus, subscriber.instance)
+        is_alias = first is not None and first.component is not component
+        hooks = foreseen
+        if is_alias:
+            # The component that built the object has subscribed its methods, as its own declaration says.
+            hooks = [hook for hook in component.hooks if hook.channel not in component.unheard]
+        elif cls is not class_of(component):
+            # The class of what a function returns may be known only now.
+            hooks = hooks_of(component, cls)
+        if is_alias or cls is not class_of(component):
+            misfits = hook_faults(component, cls, hooks)
+            if misfits:
+                raise InvalidContainer(self._home.name, misfits)
+        self._subscribers[id(component)] = subscriber
+        subscriber.subscribe(hooks, phase)
 
     def _constructing(self, component: Component[object]) -> None:
         if self._bus is not None:
@@ -412,18 +430,30 @@ def _is_undefined(node: object) -> bool:
     return isinstance(node, providers.Dependency) and not needs(node)
 
 
-def _needs_by_number(live: list[Component[object]]) -> dict[int, set[int]]:
-    """Return which components each component needs, past what stands between them, all by their place in *live*."""
+def graph_of(live: Sequence[Component[object]]) -> tuple[dict[int, set[int]], list[set[AnyChannel]]]:
+    """
+    Return which components each component of *live* needs, by number, and which channels of a bus it is given.
+
+    Whatever stands between two components is passed; what is handed over uncalled does not count.
+    """
     numbers = {id(component): number for number, component in enumerate(live)}
-    reached: dict[int, set[int]] = {}
+    reached: dict[int, tuple[set[int], set[AnyChannel]]] = {}
     nodes: list[object] = list(live)
     for node in dependencies_first(nodes, needs)[0]:
         below: set[int] = set()
+        channels: set[AnyChannel] = set()
         for need in needs(node):
             number = numbers.get(id(need))
-            below |= reached[id(need)] if number is None else {number}
-        reached[id(node)] = below
-    return {numbers[id(component)]: reached[id(component)] for component in live}
+            if number is not None:
+                below.add(number)
+            else:
+                below |= reached[id(need)][0]
+                channels |= reached[id(need)][1]
+        if isinstance(node, providers.ItemGetter) and isinstance(node.name, AnyChannel):
+            channels.add(node.name)
+        reached[id(node)] = below, channels
+    both = [reached[id(component)] for component in live]
+    return {number: below for number, (below, _) in enumerate(both)}, [channels for _, channels in both]
 
 
 def _disabled_faults(

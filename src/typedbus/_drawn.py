@@ -90,17 +90,37 @@ class Listener:
 
 
 @attrs.frozen
+class StartsAfter:
+    """The component *publisher* starts after the component *listener* and stops before it; both are paths."""
+
+    publisher: str
+    listener: str
+
+
+@attrs.frozen
 class ChannelNode:
     """
     A channel, with its *listeners* in the order in which they are called.
 
     *holders* are the paths of the components that are given the bound channel,
-    most often to publish on it.
+    most often to publish on it. *order* names the pairs of them whose start the
+    channel orders: not those that would start in a circle.
     """
 
     name: str
     listeners: tuple[Listener, ...] = ()
     holders: tuple[str, ...] = ()
+    order: tuple[StartsAfter, ...] = ()
+
+    @property
+    def later(self) -> frozenset[str]:
+        """The holders that start after a listener."""
+        return frozenset(pair.publisher for pair in self.order)
+
+    @property
+    def earlier(self) -> frozenset[str]:
+        """The components that listen and start before a holder."""
+        return frozenset(pair.listener for pair in self.order)
 
 
 @attrs.frozen

@@ -53,11 +53,17 @@ class Constructed(_Done):
 
 @attrs.frozen(eq=False, repr=False)
 class Subscribed(Record):
-    """What of a component listens was subscribed, in *seconds*; *needs* are the components that start before it."""
+    """
+    The methods of a component that listen were subscribed, in *seconds*.
+
+    It starts after the components *needs*, which it depends on, and after the
+    components *after*, which listen to the channels that it is given.
+    """
 
     path: str
     seconds: float
     needs: tuple[str, ...]
+    after: tuple[str, ...] = ()
 
 
 @attrs.frozen(eq=False, repr=False)

@@ -22,7 +22,7 @@ from typedbus._component import Component
 from typedbus._failures import describe
 from typedbus._faults import ChannelFault, Fault, HookFault
 from typedbus._fits import fits, shown
-from typedbus._registry import EXIT, GRACEFUL, LOG, MAIN, START, STOP
+from typedbus._registry import EXIT, GRACEFUL, LIFECYCLE_CHANNELS, LOG, MAIN, START, STOP
 from typedbus._turns import Turn
 
 NAMED_HOOKS = {channel.name: channel for channel in (START, STOP, EXIT, GRACEFUL, MAIN, LOG)}
@@ -108,6 +108,33 @@ def phase_of(hooks: Iterable[Hook[object]]) -> int:
     """Return the priority at which a component starts: that of its start hook, else of its stop hook, else 50."""
     given = {hook.channel: hook.priority for hook in hooks if hook.priority is not None}
     return given.get(START, given.get(STOP, DEFAULT_PRIORITY))
+
+
+def channels_between(
+    given: Sequence[Iterable[AnyChannel]],
+    hooks: Sequence[Iterable[Hook[object]]],
+    enabled: Sequence[bool | None],
+) -> dict[AnyChannel, tuple[list[int], list[int]]]:
+    """
+    Return the channels that some components are given and others listen to, each with the numbers of both.
+
+    Only declared channels count, not those that every bus has; and not what is certain to be disabled.
+
+    Args:
+        given: Of each component the channels that it is given.
+        hooks: Of each component its hooks.
+        enabled: Of each component whether it takes part; None where that is not known.
+    """
+    channels: dict[AnyChannel, tuple[list[int], list[int]]] = {}
+    for number, listening in enumerate(hooks):
+        for channel in {hook.channel: None for hook in listening} if enabled[number] is not False else ():
+            if channel not in LIFECYCLE_CHANNELS:
+                channels.setdefault(channel, ([], []))[1].append(number)
+    for number, some in enumerate(given):
+        for channel in some if enabled[number] is not False else ():
+            if channel in channels:
+                channels[channel][0].append(number)
+    return channels
 
 
 def hook_faults(component: Component[object], cls: type, hooks: Sequence[Hook[object]]) -> list[Fault]:

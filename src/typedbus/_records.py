@@ -68,7 +68,8 @@ class ComponentRecord:
         path: Its path.
         outcome: How it ended.
         reason: Why it is disabled, or what it failed with; else empty.
-        needs: The paths of those that start before it.
+        needs: The paths of the components that it depends on, which start before it.
+        after: The paths of the listeners of its channels that start before it.
         construct: Its constructor; None if it had been built before.
         subscribe: What of it listens was subscribed; None if it had been before.
         starts: Its start hooks, in the order in which they were called.
@@ -78,6 +79,7 @@ class ComponentRecord:
     outcome: Outcome
     reason: str
     needs: tuple[str, ...]
+    after: tuple[str, ...]
     construct: Span | None
     subscribe: Span | None
     starts: tuple[Span, ...]
@@ -112,7 +114,7 @@ class FailureRecord:
 @attrs.frozen
 class CriticalPath:
     """
-    The chain of components, each needed by the next, whose start hooks took longest.
+    The chain of components, each of which the next starts after, whose start hooks took longest.
 
     No number of workers makes a start any shorter.
     """
@@ -156,7 +158,7 @@ class StartRecord:
         """The chain that a faster start has to make shorter."""
         by_path = {component.path: component for component in self.components}
         needs = {
-            component.path: [by_path[need] for need in component.needs if need in by_path]
+            component.path: [by_path[need] for need in (*component.needs, *component.after) if need in by_path]
             for component in self.components
         }
         order, _ = dependencies_first(self.components, lambda component: needs[component.path])
@@ -186,6 +188,7 @@ class _Part:
     outcome: Outcome = Outcome.NOT_STARTED
     reason: str = ""
     needs: tuple[str, ...] = ()
+    after: tuple[str, ...] = ()
     construct: Span | None = None
     subscribe: Span | None = None
     starts: list[Span] = attrs.field(factory=list)
@@ -214,7 +217,7 @@ def record_of(noted: Sequence[Noted], known: Iterable[Subscribed | Disabled], no
 
     for told in known:
         if isinstance(told, Subscribed):
-            part(told.path).needs = told.needs
+            part(told.path).needs, part(told.path).after = told.needs, told.after
         else:
             part(told.path).outcome, part(told.path).reason = Outcome.DISABLED, told.reason
     for at, event in noted:
@@ -224,8 +227,9 @@ def record_of(noted: Sequence[Noted], known: Iterable[Subscribed | Disabled], no
                 parts[path] = _Part(path, since=offset)
             case Constructed(path, took):
                 part(path).construct = part(path).span(offset, took)
-            case Subscribed(path, took, needs):
-                part(path).subscribe, part(path).needs = part(path).span(offset, took), needs
+            case Subscribed(path, took, needs, after):
+                part(path).subscribe = part(path).span(offset, took)
+                part(path).needs, part(path).after = needs, after
             case Disabled(path, reason):
                 parts[path] = _Part(path, Outcome.DISABLED, reason)
             case ComponentStarting(path):
@@ -259,7 +263,9 @@ def record_of(noted: Sequence[Noted], known: Iterable[Subscribed | Disabled], no
             case _:
                 continue
     components = tuple(
-        ComponentRecord(one.path, one.outcome, one.reason, one.needs, one.construct, one.subscribe, tuple(one.starts))
+        ComponentRecord(
+            one.path, one.outcome, one.reason, one.needs, one.after, one.construct, one.subscribe, tuple(one.starts)
+        )
         for one in parts.values()
     )
     return StartRecord(outcome, seconds, components, tuple(failures), undone, rollback)

@@ -56,6 +56,9 @@ LISTENER_FAILED = Channel[[ListenerFailed], None]("listener_failed")
 ASSEMBLE = Channel[[], None]("assemble")
 """Published at the beginning of a start, for containers to build and subscribe their components."""
 
+LIFECYCLE_CHANNELS: Final = frozenset(value for value in list(vars().values()) if isinstance(value, Channel))
+"""All of the above: the channels that every bus has, and publishes on itself."""
+
 # The levels of messages on `LOG`, as `logging` has them, which costs too much to be imported for three numbers.
 INFO: Final = 20
 WARNING: Final = 30

@@ -51,6 +51,7 @@ _MEANINGS: Final = {
     "circle": "in a circle",
     "holds": "holds",
     "listens": "listens",
+    "ordered": "starts after the listener",
 }
 _STYLE: Final = "".join(
     (
@@ -63,6 +64,7 @@ _STYLE: Final = "".join(
         f"path{{fill:none;stroke-width:1.2;stroke:{_LINE};marker-end:url(#arrow)}}.lazy{{stroke-dasharray:5 4}}",
         f".circle{{stroke:{_WRONG};stroke-width:1.8;marker-end:url(#arrow-circle)}}",
         f".listens{{stroke:{_SAID};marker-end:url(#arrow-listens)}}.holds{{stroke:{_SAID};marker-end:url(#dot)}}",
+        f".ordered{{stroke:{_SAID};stroke-dasharray:1 4;stroke-linecap:round}}",
         f".told{{fill:{_WRONG}}}marker path{{stroke:none;marker-end:none}}",
         f"#arrow path{{fill:{_LINE}}}#arrow-circle path{{fill:{_WRONG}}}",
         f"#arrow-listens path,#dot path{{fill:{_SAID}}}",
@@ -128,7 +130,12 @@ def draw(picture: Picture) -> str:
         _add(group, "text", printable(channel.name), "name middle", (place.x + place.width / 2, place.middle + 4))
 
     width = max(whole.width, 420.0)
-    bottom = _legend(svg, picture, [kind for _, kind, _ in lines], Rect(whole.x, whole.y + whole.height + 6, width, 0))
+    bottom = _legend(
+        svg,
+        picture,
+        [kind for _, kinds, _ in lines for kind in kinds.split()],
+        Rect(whole.x, whole.y + whole.height + 6, width, 0),
+    )
     for text, told_of in notes.items():
         paragraph = f"{numbers_of[text]}  {', '.join(told_of)}: {text}"
         for line in textwrap.wrap(printable(paragraph), max(40, int(width / (_SMALL * _LETTER)))):
@@ -158,13 +165,18 @@ def _lines(picture: Picture) -> tuple[list[str], list[Arc], list[tuple[str, str,
         # It stands where its users are, if they are all in one container.
         inside = {homes[numbers[user]] for user in users}
         homes.append(inside.pop() if len(inside) == 1 else picture.containers[0].path)
+        later, earlier = channel.later, channel.earlier
         for count, holder in enumerate(channel.holders):
             arcs.append(Arc(numbers[holder], hub, "holds", hub))
-            lines.append((f"c{number}-h{count}", "holds", f"{holder} holds {channel.name}"))
+            title, kind = f"{holder} holds {channel.name}", "holds"
+            if holder in later:
+                before = dict.fromkeys(pair.listener for pair in channel.order if pair.publisher == holder)
+                title, kind = f"{title} and starts after {', '.join(before)}", "holds ordered"
+            lines.append((f"c{number}-h{count}", kind, title))
         for count, listener in enumerate(channel.listeners):
             arcs.append(Arc(hub, numbers[listener.path], "listens", hub))
-            said = f"{listener.path}.{listener.method} listens to {channel.name} at priority {listener.priority}"
-            lines.append((f"c{number}-l{count}", "listens", said))
+            title = f"{listener.path}.{listener.method} listens to {channel.name} at priority {listener.priority}"
+            lines.append((f"c{number}-l{count}", f"listens{' ordered' * (listener.path in earlier)}", title))
     return homes, arcs, lines
 
 

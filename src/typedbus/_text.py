@@ -28,9 +28,11 @@ def mermaid(picture: Picture) -> str:
     lines.extend(f"  f{number}[{quoted(fault)}]:::fault" for number, fault in enumerate(picture.faults))
     lines.extend(f"  {ids[edge.source]} {'-.->' if edge.lazy else '-->'} {ids[edge.target]}" for edge in picture.edges)
     for number, channel in enumerate(picture.channels):
-        lines.extend(f"  {ids[holder]} --o c{number}" for holder in channel.holders)
+        later, earlier = channel.later, channel.earlier
+        lines.extend(f"  {ids[holder]} {'-.-o' if holder in later else '--o'} c{number}" for holder in channel.holders)
         lines.extend(
-            f"  c{number} -->|{quoted(listener.method)}| {ids[listener.path]}" for listener in channel.listeners
+            f"  c{number} {'-.->' if listener.path in earlier else '-->'}|{quoted(listener.method)}| {ids[listener.path]}"
+            for listener in channel.listeners
         )
     for kind, (fill, stroke) in COLOURS.items():
         dashes = ",stroke-dasharray:4 3" if kind in _ABSENT else ""
@@ -70,10 +72,13 @@ def dot(picture: Picture) -> str:
         look = f'style={"dashed" if edge.lazy else "solid"}, color="{_WRONG if edge.circle else _LINE}"'
         lines.append(f"  {ids[edge.source]} -> {ids[edge.target]} [{look}];")
     for number, channel in enumerate(picture.channels):
-        look = f'color="{_HEARD}"'
-        lines.extend(f"  {ids[holder]} -> c{number} [arrowhead=dot, {look}];" for holder in channel.holders)
+        later, earlier = channel.later, channel.earlier
+        looks = {False: f'color="{_HEARD}"', True: f'color="{_HEARD}", style=dotted'}
         lines.extend(
-            f"  c{number} -> {ids[listener.path]} [label={quoted(listener.method)}, {look}];"
+            f"  {ids[holder]} -> c{number} [arrowhead=dot, {looks[holder in later]}];" for holder in channel.holders
+        )
+        lines.extend(
+            f"  c{number} -> {ids[listener.path]} [label={quoted(listener.method)}, {looks[listener.path in earlier]}];"
             for listener in channel.listeners
         )
     return "\n".join([*lines, "}"]) + "\n"

@@ -11,26 +11,26 @@ from __future__ import annotations
 
 import json
 from collections import Counter, defaultdict
-from typing import Final
+from collections.abc import Sequence
 
 import attrs
 
-from typedbus import _registry, _text
+from typedbus import _text
 from typedbus._bus import Bus
-from typedbus._channel import DEFAULT_PRIORITY, AnyChannel, Channel, Hook
+from typedbus._channel import DEFAULT_PRIORITY, AnyChannel, Hook
 from typedbus._component import Component
-from typedbus._container import Container
+from typedbus._container import Container, graph_of
 from typedbus._declarations import Declarations
-from typedbus._drawn import ChannelNode, ContainerNode, Edge, Listener, Node, Picture
+from typedbus._drawn import ChannelNode, ContainerNode, Edge, Listener, Node, Picture, StartsAfter
 from typedbus._failures import describe
 from typedbus._faults import CycleFault, Fault, InvalidContainer
-from typedbus._lifecycle import hooks_of
+from typedbus._lifecycle import channels_between, hooks_of
+from typedbus._order import channel_ranks
 from typedbus._providers import foreseen, is_provider, reached
+from typedbus._registry import LIFECYCLE_CHANNELS
 from typedbus._validation import class_of
 
-__all__ = ("ChannelNode", "ContainerNode", "Edge", "Graph", "Listener", "NoDrawing", "Node")
-
-_LIFECYCLE_CHANNELS: Final = frozenset(value for value in vars(_registry).values() if isinstance(value, Channel))
+__all__ = ("ChannelNode", "ContainerNode", "Edge", "Graph", "Listener", "NoDrawing", "Node", "StartsAfter")
 
 
 class NoDrawing(ImportError):
@@ -67,7 +67,8 @@ class Graph(Picture):
         picture as well, with the faults in it.
         """
         containers, home = _declared(container, container._home.name, "")
-        live = set(container._live()[0])
+        declared, circles_met = container._live()
+        live = set(declared)
         components = list(home)
         # What stands in for a component is shown at the component's own place.
         acting: dict[Component[object], Component[object]] = {}
@@ -115,7 +116,7 @@ class Graph(Picture):
                     _name(component.builds if component.overriding else class_of(component) or component.builds),
                     component.place,
                     home[component],
-                    tuple({hook.channel.name: None for hook in hooks if hook.channel in _LIFECYCLE_CHANNELS}),
+                    tuple({hook.channel.name: None for hook in hooks if hook.channel in LIFECYCLE_CHANNELS}),
                     enabled,
                     reason,
                     _stand_in(component.overriding),
@@ -135,6 +136,8 @@ class Graph(Picture):
                 Edge(path, paths[need], is_lazy, (component.path, need.path) in circles)
                 for need, is_lazy in lazy.items()
             )
+        path_of = {actor: paths[component] for component, actor in acting.items()} | paths
+        order = {} if circles_met else _channel_order(declared)
         return cls(
             container._home.name,
             tuple(nodes),
@@ -144,9 +147,10 @@ class Graph(Picture):
                     channel.name,
                     tuple(sorted(heard[channel], key=lambda listener: listener.priority)),
                     tuple(held[channel]),
+                    tuple(StartsAfter(path_of[one], path_of[other]) for one, other in order.get(channel, ())),
                 )
                 for channel in dict.fromkeys([*heard, *held])
-                if channel not in _LIFECYCLE_CHANNELS or channel in held
+                if channel not in LIFECYCLE_CHANNELS or channel in held
             ),
             tuple(containers),
             tuple(
@@ -185,6 +189,21 @@ class Graph(Picture):
                 raise
             raise NoDrawing from missing
         return draw(self)
+
+
+def _channel_order(
+    live: Sequence[Component[object]],
+) -> dict[AnyChannel, list[tuple[Component[object], Component[object]]]]:
+    """Return of each channel the publishers that start after a listener, each with that listener."""
+    needed, given = graph_of(live)
+    hooks = [hooks_of(component, class_of(component) or object) for component in live]
+    channels = channels_between(given, hooks, [component.foreseen() for component in live])
+    ranks = channel_ranks(needed, list(channels.values()))
+    return {
+        channel: [(live[one], live[other]) for one in publishers for other in listeners if ranks[other] < ranks[one]]
+        for channel, (publishers, listeners) in channels.items()
+        if publishers
+    }
 
 
 def _declared(

@@ -139,6 +139,9 @@ def _table(record: StartRecord) -> str:
             + f"  {component.outcome.value:<12} {component.path}"
             + (f": {component.reason}" if component.outcome is Outcome.DISABLED else "")
         )
+    ordered = [component for component in record.components if component.after]
+    lines += ["", "after the listeners of their channels"] if ordered else []
+    lines += [f"  {component.path} after {', '.join(component.after)}" for component in ordered]
     path = record.critical_path
     lines += ["", f"critical path: {path.seconds * 1000:.1f} ms", "  began ms     start  component"]
     lines += [f"{_ms(link.starts[0].began)}{_ms(link.start_seconds)}  {link.path}" for link in path.links]
@@ -162,6 +165,7 @@ def _json(record: StartRecord) -> str:
                     "outcome": component.outcome.value,
                     "reason": component.reason,
                     "needs": component.needs,
+                    "after": component.after,
                     "construct": None if component.construct is None else span(component.construct),
                     "subscribe": None if component.subscribe is None else span(component.subscribe),
                     "starts": [span(one) for one in component.starts],
@@ -200,7 +204,7 @@ def _trace(record: StartRecord) -> str:
         # Two numbers that were added up in another order may differ in the last digit.
         lane = next((index for index, ended in enumerate(lanes) if ended <= span.began + 1e-9), len(lanes))
         lanes[lane : lane + 1] = [span.ended]
-        told = {"outcome": component.outcome.value, "needs": component.needs}
+        told = {"outcome": component.outcome.value, "needs": component.needs, "after": component.after}
         events.append(
             {"name": component.path, "cat": name, "ph": "X", "pid": 1, "tid": lane + 1, **_micros(span), "args": told}
         )
