@@ -6,7 +6,8 @@ What may import what, from the bottom up; an import contract holds it:
 - `_states`, `_events`, `_order`, `_clock`: pure data, pure algorithms, the time;
 - `_publish`: the text of a fast publish, and its compilation;
 - `_failures`, `_faults`, `_turns`: every exception, with its text; limits;
-- `_channel`, `_bound`: the declaration of a channel, and what it is on a bus;
+- `_channel`, `_faces`, `_bound`: the declaration of a channel; a channel on a
+  bus, as components see it that only publish or subscribe, and as a whole;
 - `_registry`, `_visit`, `_transition`, `_bus`: the channels of a bus, one way
   over its hooks, and the state machine over them;
 - `_annotations`, `_fits`, `_providers`: what is known before anything is built;
@@ -44,6 +45,7 @@ from typedbus._events import (
     RolledBack,
     Subscribed,
 )
+from typedbus._faces import Publishes, Subscribes
 from typedbus._failures import (
     ChannelError,
     ChannelFailures,
@@ -244,6 +246,7 @@ __all__ = (
     "Override",
     "OverrideError",
     "OverrideFault",
+    "Publishes",
     "Reloads",
     "Replacement",
     "ReplacementFault",
@@ -255,6 +258,7 @@ __all__ = (
     "StillRunning",
     "Stops",
     "Subscribed",
+    "Subscribes",
     "Subscription",
     "Takes",
     "Ticks",

@@ -1,4 +1,4 @@
-"""A channel on one bus: who listens, and the publishing."""
+"""A channel on one bus: its listeners, and publishing."""
 
 from __future__ import annotations
 
@@ -7,18 +7,23 @@ import threading
 import types
 from collections.abc import Callable
 from operator import attrgetter
-from typing import Any, ClassVar, Final, Generic, ParamSpec, Self, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, Self, overload
 
-from typing_extensions import TypeVar
-
-from typedbus._channel import DEFAULT_PRIORITY, AnyChannel, Channel, marked_inline
+from typedbus._channel import (
+    DEFAULT_PRIORITY,
+    AnyChannel,
+    Args,
+    Channel,
+    Listener,
+    Listens,
+    Result,
+    marked_inline,
+)
 from typedbus._events import ListenerFailed
+from typedbus._faces import Publishes, Subscribes
 from typedbus._failures import Blame, ChannelFailures, ListenerError, describe, leave, note_of, place_of, put_note
 from typedbus._publish import HEAT, UNROLLED, Shape, methods, shape_of, unrolled
 from typedbus._turns import Turn
-
-Args = ParamSpec("Args")
-Result = TypeVar("Result", default=None)
 
 
 class Subscription:
@@ -35,7 +40,7 @@ class Subscription:
     listener: Callable[..., Any]
     priority: int
 
-    def __init__(self, bound: BoundChannel[Any, Any], listener: Callable[..., object], priority: int) -> None:
+    def __init__(self, bound: BoundChannel[Any, Any, Any], listener: Callable[..., object], priority: int) -> None:
         self._bound = bound
         self.listener = listener
         self.priority = priority
@@ -106,7 +111,7 @@ class _Decorator(Generic[Args, Result]):
 
     __slots__ = ("_bound", "_priority")
 
-    def __init__(self, bound: BoundChannel[Args, Result], priority: int) -> None:
+    def __init__(self, bound: BoundChannel[Args, Result, Any], priority: int) -> None:
         self._bound = bound
         self._priority = priority
 
@@ -124,7 +129,9 @@ class _Missing(enum.Enum):
 _MISSING: Final = _Missing.LISTENER
 
 
-class BoundChannel(Generic[Args, Result]):
+class BoundChannel(
+    Publishes[Listens[Args, Result]], Subscribes[Listens[Args, Result]], Generic[Args, Result, Listener]
+):
     """
     A channel on one bus: who listens, and the publishing.
 
@@ -387,12 +394,16 @@ class BoundChannel(Generic[Args, Result]):
         return f"<BoundChannel {self.channel.name!r} with {len(self._subscriptions)} listener(s)>"
 
 
+if not TYPE_CHECKING:
+    # At run time BoundChannel[[int], str] keeps the two arguments that were written; validation reads them.
+    BoundChannel.__parameters__ = (Args, Result)
+
 # Without the detour by way of its own __new__, which makes the group of records
 # that nobody has asked for yet.
 _new_group: Final = ExceptionGroup.__new__
 _NAMED: Final = 4
 _NO_NAMES: Final[dict[str, object]] = {}
-_classes: Final[dict[object, type[BoundChannel[..., Any]]]] = {}
+_classes: Final[dict[object, type[BoundChannel[Any, Any]]]] = {}
 
 
 def bind(
@@ -434,5 +445,5 @@ def bind(
         made = type("BoundChannel", (BoundChannel,), {"__slots__": (), "_shape": shape, "_sharing": [], **generated})
         _classes[key] = made
     made._share(channel.name)
-    bound: BoundChannel[Args, Result] = made(channel, lock, witnesses)  # type: ignore[assignment]  # of the channel's own types
+    bound: BoundChannel[Args, Result] = made(channel, lock, witnesses)
     return bound

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import types
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Concatenate, Final, Generic, ParamSpec, Protocol, Self
+from typing import TYPE_CHECKING, Concatenate, Final, Generic, Protocol, Self
 
-from typing_extensions import TypeVar
+from typing_extensions import ParamSpec, TypeVar
 
 from typedbus._failures import ChannelError, describe
 from typedbus._turns import checked
@@ -20,12 +20,15 @@ from typedbus._turns import checked
 if TYPE_CHECKING:
     import inspect
 
-Args = ParamSpec("Args")
+    from typedbus._bound import BoundChannel  # noqa: F401  # named in a string, as a base class needs at run time
+
+Args = ParamSpec("Args", default=[])
 Result = TypeVar("Result", default=None)
 Result_co = TypeVar("Result_co", covariant=True)
 Owner = TypeVar("Owner")
 Owner_contra = TypeVar("Owner_contra", contravariant=True)
 AnyListener = TypeVar("AnyListener", bound=Callable[..., object])
+Bound = TypeVar("Bound")
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -78,12 +81,21 @@ class AnyChannel:
         return f"<Channel {self.name!r}>"
 
 
-class Listens(Protocol[Args, Result_co]):
-    """A listener of a channel: whatever can be called with what is published."""
+class Listens(Protocol[P, Result_co]):
+    """A listener of a channel: any callable that accepts the published arguments."""
 
-    def __call__(self, *args: Args.args, **kwargs: Args.kwargs) -> Result_co:
-        """Hear what is published, and answer."""
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Result_co:
+        """Receive what is published and return the answer."""
         ...
+
+
+Listener = TypeVar("Listener", bound=Callable[..., object], default=Listens[Args, Result])
+"""
+The type of a channel's listeners, for checkers: a third type parameter of channels that is never written out.
+
+It is invariant. mypy treats a ParamSpec as covariant, so with `Args` and `Result` alone it would accept
+a channel of narrower arguments where one of wider arguments is required.
+"""
 
 
 class Takes(AnyChannel, Generic[AnyListener]):
@@ -98,7 +110,19 @@ class Takes(AnyChannel, Generic[AnyListener]):
     __slots__ = ()
 
 
-class Channel(Takes[Listens[Args, Result]], Generic[Args, Result]):
+class Binds(Generic[Bound]):
+    """
+    A channel whose ``bus[channel]`` has the type *Bound*.
+
+    With a single type variable as its result, mypy infers the type of ``bus[channel]`` from the channel alone.
+    With ``BoundChannel[Args, Result]`` as its result, mypy would infer the arguments from the context first, and
+    refuse ``rush: Publishes[Narrower] = bus[order_placed]``.
+    """
+
+    __slots__ = ()
+
+
+class Channel(Takes[Listens[Args, Result]], Binds["BoundChannel[Args, Result]"], Generic[Args, Result, Listener]):
     """
     The declaration of a channel: what is said on it, and what listeners answer.
 
@@ -185,6 +209,11 @@ class Channel(Takes[Listens[Args, Result]], Generic[Args, Result]):
         )
 
 
+if not TYPE_CHECKING:
+    # At run time Channel[[int], str] keeps the two arguments that were written; `signature` reads them.
+    Channel.__parameters__ = (Args, Result)
+
+
 class Hook(Generic[Owner_contra]):
     """
     The declaration that a component's method listens to a channel; made by `Channel.calls`.
@@ -237,8 +266,8 @@ def marked_inline(listener: Callable[..., object], channel: AnyChannel) -> bool:
 
 
 def on(
-    channel: Channel[Args, R], /, *, priority: int | None = None, limit: float | None = None, inline: bool = False
-) -> Callable[[Callable[Concatenate[Owner, Args], R]], Callable[Concatenate[Owner, Args], R]]:
+    channel: Channel[P, R], /, *, priority: int | None = None, limit: float | None = None, inline: bool = False
+) -> Callable[[Callable[Concatenate[Owner, P], R]], Callable[Concatenate[Owner, P], R]]:
     """
     Mark a method of a component as a listener of *channel*.
 
@@ -259,7 +288,7 @@ def on(
     if not isinstance(channel, Channel):
         raise ChannelError(channel, "is no channel: @on takes one, as in @on(order_placed)")
 
-    def mark(method: Callable[Concatenate[Owner, Args], R]) -> Callable[Concatenate[Owner, Args], R]:
+    def mark(method: Callable[Concatenate[Owner, P], R]) -> Callable[Concatenate[Owner, P], R]:
         marks: tuple[Hook[Owner], ...] = getattr(method, MARK, ())
         setattr(method, MARK, (*marks, channel.calls(method, priority=priority, limit=limit, inline=inline)))
         return method

@@ -16,9 +16,10 @@ from typing import Any, Final, Union
 
 import typing_extensions
 
-from typedbus._annotations import Exactly, OnBus, Several, This, class_in
+from typedbus._annotations import Exactly, OnBus, Several, This, class_in, read
 from typedbus._bound import BoundChannel
-from typedbus._channel import AnyChannel
+from typedbus._channel import AnyChannel, Listens
+from typedbus._faces import Publishes, Subscribes
 
 _LITERALS: Final = (list, tuple, set, frozenset, dict)
 _SHALLOW: Final = 100  # so many members of a literal are looked at, and so many layers of an annotation
@@ -36,6 +37,8 @@ _PROMOTED: Final[dict[type, tuple[type, ...]]] = {
     bytes: (bytearray, memoryview),
 }
 _MISSING: Final = object()
+_FACES: Final = (BoundChannel, Publishes, Subscribes)
+_VARIADIC: Final = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 
 def fits(wanted: object, given: object) -> bool:
@@ -71,8 +74,8 @@ def fits(wanted: object, given: object) -> bool:
         return cls is None or _has(cls, "__call__") or cls is type or _is_dynamic(cls)
     if not isinstance(target, type) or cls is None:
         return True
-    if isinstance(given, OnBus) and target is BoundChannel:
-        return not args or _channel_fits(args, given.channel)
+    if isinstance(given, OnBus) and target in _FACES:
+        return not args or _channel_fits(target, _listener_in(wanted), given.channel)
     if isinstance(given, This) and _is_instance(given.value, target):
         return True
     if not _is_kind(target, cls, is_exact=is_exact, value=given.value if isinstance(given, This) else _MISSING):
@@ -98,9 +101,13 @@ def shown(annotation: object) -> str:
         case This() | Exactly():
             return inspect.formatannotation(class_in(annotation))
         case _:
-            args = typing.get_args(annotation)
-            if typing.get_origin(annotation) is BoundChannel and isinstance(args[0], tuple):
+            origin, args = typing.get_origin(annotation), typing.get_args(annotation)
+            if origin is BoundChannel and isinstance(args[0], tuple):
                 return f"BoundChannel[[{', '.join(map(shown, args[0]))}], {shown(args[-1])}]"
+            if origin is Publishes or origin is Subscribes:
+                listener = _listener_in(annotation)
+                called = "" if listener is None else f", which is called with {listener},"
+                return f"{origin.__name__}[{shown(args[0])}]{called}"
             return "None" if annotation is types.NoneType else inspect.formatannotation(annotation)
 
 
@@ -153,23 +160,86 @@ def _members_fit(target: type, args: tuple[object, ...], given: Several) -> bool
     return all(fits(args[0], one) for one in members)
 
 
-def _channel_fits(args: tuple[object, ...], channel: AnyChannel) -> bool:
-    """Whether ``BoundChannel[args]`` may be *channel*: neither more nor less is published, and nothing unrelated."""
-    said = channel.signature()
-    if said is None or not isinstance(args[0], tuple):
+def _listener_in(face: object) -> inspect.Signature | None:
+    """Return the signature of the listeners that the annotation *face* names, or None where it is not known."""
+    args = typing.get_args(face)
+    listener = args if typing.get_origin(face) is BoundChannel else _plain(args[0])
+    cls = typing.get_origin(listener) or listener
+    if cls in (Callable, Listens):
+        listener = typing.get_args(listener)
+    if isinstance(listener, tuple):
+        if not listener or not isinstance(listener[0], (list, tuple)):
+            return None
+        parameters = [
+            inspect.Parameter(f"arg{index}", inspect.Parameter.POSITIONAL_ONLY, annotation=one)
+            for index, one in enumerate(listener[0])
+        ]
+        result = listener[-1]
+    else:
+        call = inspect.getattr_static(cls, "__call__", None) if isinstance(cls, type) else None
+        if not isinstance(call, types.FunctionType) or hasattr(call, "__wrapped__"):
+            return None
+        signature, hints = read(call)
+        if signature is None:
+            return None
+        parameters = [one.replace(annotation=hints.get(one.name, Any)) for one in signature.parameters.values()]
+        if parameters and parameters[0].kind not in _VARIADIC:
+            del parameters[0]  # self
+        result = hints.get("return", Any)
+    return inspect.Signature(parameters, return_annotation=None if result is types.NoneType else result)
+
+
+def _channel_fits(face: type, listener: inspect.Signature | None, channel: AnyChannel) -> bool:
+    """
+    Whether *face* of a channel with such listeners may be *channel*.
+
+    No only where every call would fail, or where parameters or results are of unrelated types: a component
+    need not use the optional parameters that the channel lacks.
+    """
+    declared = channel.signature()
+    if declared is None or listener is None:
         return True
-    try:
-        bound = said.bind(*args[0])
-    except TypeError:
+    if not _related(declared.return_annotation, listener.return_annotation):
         return False
-    pairs = [
-        (said.parameters[name].annotation, published)
-        for name, published in bound.arguments.items()
-        if said.parameters[name].kind is not inspect.Parameter.VAR_POSITIONAL
-    ]
-    if said.return_annotation is not said.empty:
-        pairs.append((said.return_annotation, args[-1]))
-    return all(fits(one, other) or fits(other, one) for one, other in pairs)
+    # A publish fills in the defaults of the channel, so its listeners always receive every parameter.
+    caller, taker, is_full = (declared, listener, True) if face is Subscribes else (listener, declared, False)
+    for index, one in enumerate(caller.parameters.values()):
+        takers = _counterparts(index, one, taker)
+        if takers and not any(_related(one.annotation, other.annotation) for other in takers):
+            return False
+        if not takers and (_is_required(one) or (is_full and one.kind not in _VARIADIC)):
+            return False
+    return all(
+        _counterparts(index, one, caller) for index, one in enumerate(taker.parameters.values()) if _is_required(one)
+    )
+
+
+def _is_required(one: inspect.Parameter) -> bool:
+    return one.default is one.empty and one.kind not in _VARIADIC
+
+
+def _counterparts(index: int, one: inspect.Parameter, signature: inspect.Signature) -> list[inspect.Parameter]:
+    """Return the parameters of *signature* that a call may pair with *one*, the parameter at *index* in its own."""
+    by_position = one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD)
+    by_name = one.kind in (one.POSITIONAL_OR_KEYWORD, one.KEYWORD_ONLY)
+    found = []
+    for place, other in enumerate(signature.parameters.values()):
+        if other.kind is other.VAR_POSITIONAL:
+            is_paired = by_position
+        elif other.kind is other.VAR_KEYWORD:
+            is_paired = by_name
+        else:
+            is_paired = (by_position and place == index and other.kind is not other.KEYWORD_ONLY) or (
+                by_name and other.name == one.name and other.kind is not other.POSITIONAL_ONLY
+            )
+        if is_paired:
+            found.append(other)
+    return found
+
+
+def _related(one: object, other: object) -> bool:
+    """Whether something may be of both types."""
+    return fits(one, other) or fits(other, one)
 
 
 def _is_instance(value: object, target: type) -> bool:

@@ -9,7 +9,7 @@ from typing import Any, Final, ParamSpec
 from typing_extensions import TypeVar
 
 from typedbus._bound import BoundChannel, Subscription, bind
-from typedbus._channel import AnyChannel, AnyListener, Channel, Takes
+from typedbus._channel import AnyChannel, AnyListener, Binds, Channel, Takes
 from typedbus._events import (
     ComponentExited,
     ComponentExiting,
@@ -31,6 +31,7 @@ from typedbus._failures import ChannelError
 
 Args = ParamSpec("Args")
 Result = TypeVar("Result")
+AnyBound = TypeVar("AnyBound", bound=BoundChannel[Any, Any])
 
 START = Channel[[], None]("start")
 STOP = Channel[[], None]("stop")
@@ -201,21 +202,19 @@ class Registry:
         for bound in self._observers.channels:
             self._bound[bound.channel] = bound
 
-    def __getitem__(self, channel: Channel[Args, Result]) -> BoundChannel[Args, Result]:
+    def __getitem__(self, channel: Binds[AnyBound]) -> AnyBound:
         """
         Return *channel* on this bus; the same object each time.
 
         Raises:
             ChannelError: *channel* is none, for instance its name.
         """
-        bound: BoundChannel[Args, Result] | None = self._bound.get(channel)
+        bound: AnyBound | None = self._bound.get(channel)
         if bound is not None:
             return bound
         if not isinstance(channel, Channel):
             raise ChannelError(channel, "is no channel: a bus is indexed with the channel object, as in bus[START]")
-        kept: BoundChannel[Args, Result] = self._bound.setdefault(
-            channel, bind(channel, self._lock, self._observers.of_failures)
-        )
+        kept: AnyBound = self._bound.setdefault(channel, bind(channel, self._lock, self._observers.of_failures))
         return kept
 
     def publish(self, channel: Channel[Args, Result], /, *args: Args.args, **kwargs: Args.kwargs) -> list[Result]:

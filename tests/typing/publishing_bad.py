@@ -7,6 +7,7 @@ from declared import (
     Order,
     PaidReceipt,
     Receipt,
+    RushOrder,
     audited,
     closed,
     order_cancelled,
@@ -142,3 +143,50 @@ def a_function_of_any_channel_passes_types_on(bus: Bus, order: Order) -> None:
     echo(bus, order_placed, "tea")  # E
     echo(bus, stock_low, "tea", remaining=2)  # E
     _names: list[str] = echo(bus, order_placed, order)  # E
+
+
+def a_bound_channel_is_neither_narrowed_nor_widened(bus: Bus) -> None:
+    _less: BoundChannel[[str], None] = bus[stock_low]  # E
+    _narrow: BoundChannel[[RushOrder], Receipt] = bus[order_placed]  # E
+    _wide: BoundChannel[[object], Receipt] = bus[order_placed]  # E
+    _all: list[BoundChannel[[str], None]] = [bus[stock_low]]  # E
+    _named: dict[str, BoundChannel[[object], Receipt]] = {"placed": bus[order_placed]}  # E
+
+
+def a_channel_is_neither_narrowed_nor_widened() -> None:
+    _less: Channel[[str], None] = stock_low  # E
+    _narrow: Channel[[RushOrder], Receipt] = order_placed  # E
+    _wide: Channel[[object], Receipt] = order_placed  # E
+    _all: list[Channel[[str], None]] = [stock_low]  # E
+    _pair: tuple[Channel[[str, int], None], Channel[[object], Receipt]] = (price_changed, order_placed)  # E
+
+
+def both(bound: BoundChannel[[str], None], channel: Channel[[object], Receipt]) -> None: ...
+
+
+def print_sku(sku: str) -> None: ...
+
+
+def same(one: BoundChannel[Args, Result], other: BoundChannel[Args, Result]) -> None: ...
+
+
+class Holder:
+    low: BoundChannel[[str], None]
+    placed: Channel[[object], Receipt]
+
+
+def what_a_function_or_an_attribute_asks_for(bus: Bus, holder: Holder) -> None:
+    both(bus[stock_low], Channel("wide"))  # E
+    both(Bus()[Channel[[str], None]("sku")], order_placed)  # E
+    same(bus[order_placed], bus[order_cancelled])  # E
+    same(bus[stock_low], bus[stocked])  # E
+    holder.low = bus[stock_low]  # E
+    holder.placed = order_placed  # E
+
+
+def a_channel_without_type_arguments_has_no_parameters(bus: Bus) -> None:
+    bare = Channel("bare")
+    _wide: Channel[[int], None] = bare  # E
+    bus[bare].publish(3)  # E
+    bus[bare].subscribe(print_sku)  # E
+    bus.subscribe(bare, print_sku)  # E

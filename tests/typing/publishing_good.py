@@ -1,6 +1,6 @@
 """What may be published, and what comes of it."""
 
-from typing import ParamSpec, TypeVar, assert_type
+from typing import Any, ParamSpec, TypeVar, assert_type
 
 from declared import (
     Order,
@@ -17,7 +17,7 @@ from declared import (
     stocked,
 )
 
-from typedbus import LOG, START, AnyChannel, BoundChannel, Bus, Channel, Subscription
+from typedbus import LOG, START, AnyChannel, BoundChannel, Bus, Channel, Hook, Subscription, on
 
 Args = ParamSpec("Args")
 Result = TypeVar("Result")
@@ -97,6 +97,46 @@ def a_channel_may_be_made_in_a_function() -> None:
         return PaidReceipt(1)
 
     assert_type(sold, Channel[[str], PaidReceipt])
+
+
+bare = Channel("bare")
+
+
+class Listener:
+    @on(bare)
+    def note(self) -> None: ...
+
+
+def a_channel_without_type_arguments_has_no_parameters(bus: Bus) -> None:
+    assert_type(bare, Channel[[], None])
+    assert_type(bus[bare].publish(), list[None])
+    assert_type(bus.publish(bare), list[None])
+    bus[bare].subscribe(lambda: None)
+    bus.subscribe(bare, Listener().note)
+    bus[Channel("local")].publish()
+    _hook: Hook[Listener] = bare.calls(Listener.note)
+    empty: Channel[[], None] = bare
+    bound: BoundChannel[[], None] = bus[bare]
+    del empty, bound
+
+
+def channels_are_kept_in_collections(bus: Bus, order: Order) -> None:
+    by_name: dict[str, Channel[[Order], Receipt]] = {"placed": order_placed, "later": Channel("later")}
+    pair: tuple[Channel[[Order], Receipt], BoundChannel[[Order], None]] = (order_placed, bus[order_cancelled])
+    of_any_kind: list[Channel[..., Any]] = [order_placed, stock_low, bare]
+    bound: list[BoundChannel[..., Any]] = [bus[channel] for channel in of_any_kind]
+    assert_type([bus[channel].publish(order) for channel in by_name.values()], list[list[Receipt]])
+    pair[1].publish(order)
+    bound[0].publish(order)
+
+
+class Keeper:
+    placed: Channel[[Order], Receipt]
+    bound: BoundChannel[[Order], Receipt]
+
+    def __init__(self, bus: Bus) -> None:
+        self.placed = order_placed
+        self.bound = bus[order_placed]
 
 
 def a_bus_knows_its_channels(bus: Bus) -> None:

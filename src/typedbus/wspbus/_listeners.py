@@ -86,13 +86,13 @@ class Listening(MutableSet[Listener]):
 
     __slots__ = ("bound", "say")
 
-    bound: BoundChannel[..., Any]
+    bound: BoundChannel[Any, Any]
     say: Callable[..., list[Any]]
 
-    def __init__(self, bound: BoundChannel[..., Any], *, anything: bool) -> None:
+    def __init__(self, bound: BoundChannel[Any, Any], *, anything: bool) -> None:
         self.hear(bound, anything=anything)
 
-    def hear(self, bound: BoundChannel[..., Any], *, anything: bool) -> None:
+    def hear(self, bound: BoundChannel[Any, Any], *, anything: bool) -> None:
         """Be the set of *bound*; with *anything*, whatever is published goes to the listeners, the signature aside."""
         self.bound = bound
         self.say = types.MethodType(BoundChannel.publish, bound) if anything else bound.publish

@@ -24,21 +24,18 @@ from __future__ import annotations
 import sys
 import traceback
 from collections.abc import Callable, Hashable, Sequence
-from typing import Any, Final, ParamSpec, TypeVar
+from typing import Any, Final
 
 from typedbus._bound import BoundChannel, Subscription, bind
 from typedbus._bus import Bus
-from typedbus._channel import DEFAULT_PRIORITY, Channel
+from typedbus._channel import DEFAULT_PRIORITY, Binds, Channel
 from typedbus._doorbell import MainChannel
 from typedbus._events import LifecycleEvent, Moved
 from typedbus._failures import ChannelError, leaves
-from typedbus._registry import ASSEMBLE, ERROR, EXIT, GRACEFUL, LOG, MAIN, START, STOP
+from typedbus._registry import ASSEMBLE, ERROR, EXIT, GRACEFUL, LOG, MAIN, START, STOP, AnyBound
 from typedbus._states import State
 from typedbus._transition import Leg, Transition
 from typedbus.wspbus._listeners import Listeners, Listening, told
-
-Args = ParamSpec("Args")
-Result = TypeVar("Result")
 
 
 class OldLeg(Leg):
@@ -75,8 +72,8 @@ class OldBus(Bus):
     def __init__(self, log: Callable[[str, int], None], seen: Callable[[State], None]) -> None:
         # Before anybody asks for a channel.
         self.listeners: Listeners = Listeners(self)
-        self._meant: dict[Hashable, Channel[..., Any]] = {}
-        self._made: set[Channel[..., Any]] = set()
+        self._meant: dict[Hashable, Channel[Any, Any]] = {}
+        self._made: set[Channel[Any, Any]] = set()
         self._log_old = log
         self._seen = seen
         self.interrupted: Callable[[BaseException], None] | None = None
@@ -92,20 +89,20 @@ class OldBus(Bus):
             self._meant[channel.name] = channel
             self.listeners.known(channel.name, Listening(bound, anything=True))
 
-    def __getitem__(self, channel: Channel[Args, Result]) -> BoundChannel[Args, Result]:
+    def __getitem__(self, channel: Binds[AnyBound]) -> AnyBound:
         """
         Return *channel* on this bus; from the first time on it is what its name means.
 
         Raises:
             ChannelError: It is none, or its name means another one.
         """
-        bound: BoundChannel[Args, Result] | None = self._bound.get(channel)
+        bound: AnyBound | None = self._bound.get(channel)
         if bound is not None:
             return bound
         if not isinstance(channel, Channel):
             raise ChannelError(channel, "is no channel: names are for subscribe, publish and listeners")
         with self._lock:
-            there: BoundChannel[Args, Result] | None = self._bound.get(channel)
+            there: AnyBound | None = self._bound.get(channel)
             if there is not None:
                 return there
             meant = self._meant.get(channel.name)
@@ -113,17 +110,17 @@ class OldBus(Bus):
                 raise ChannelError(
                     channel.name, "means another channel of this bus already; give one of the two another name"
                 )
-            bound = self._bring_in(channel)
+            made: AnyBound = self._bring_in(channel)
             if meant is not None:
-                self._take_over(self._bound.pop(meant), bound)
+                self._take_over(self._bound.pop(meant), made)
                 self._made.discard(meant)
             self._meant[channel.name] = channel
             known = self.listeners.get(channel.name)
             if known is None:
-                self.listeners.known(channel.name, Listening(bound, anything=False))
+                self.listeners.known(channel.name, Listening(made, anything=False))
             else:
-                known.hear(bound, anything=False)
-            return bound
+                known.hear(made, anything=False)
+            return made
 
     def known(self, name: Hashable) -> Listening | None:
         """Return the set of the channel *name*, a typed one included; None if nobody has spoken of it."""
@@ -152,16 +149,15 @@ class OldBus(Bus):
                 self.listeners.known(name, found)
             return found
 
-    def _bring_in(self, channel: Channel[Args, Result]) -> BoundChannel[Args, Result]:
+    def _bring_in(self, channel: Channel[Any, Any]) -> Any:
         witnesses = self._observers.of_failures
         kind: Any = type(bind(channel, self._lock, witnesses))
         made: Any = told(kind)(channel, self._lock, witnesses)
         made.tell = self.tell
-        bound: BoundChannel[Args, Result] = self._bound.setdefault(channel, made)
-        return bound
+        return self._bound.setdefault(channel, made)
 
     @staticmethod
-    def _take_over(before: BoundChannel[..., Any], bound: BoundChannel[..., Any]) -> None:
+    def _take_over(before: BoundChannel[Any, Any], bound: BoundChannel[Any, Any]) -> None:
         for subscription in before.subscriptions:
             subscription._bound = bound
             bound._add(subscription)
