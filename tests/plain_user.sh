@@ -20,15 +20,15 @@ mkdir "$folder/home" "$folder/tree" "$folder/tmp"
 as_user() { setpriv --reuid="$user" --regid="$user" --clear-groups env HOME="$folder/home" TMPDIR="$folder/tmp" "$@"; }
 chown "$user:" "$folder/home" "$folder/tmp"
 
+probe='import sys, venv, ensurepip; print(sys.executable); sys.exit(sys.version_info < (3, 11))'
 python=
 for candidate in "$@" /usr/local/bin/python3 /usr/bin/python3; do
-  # From a folder that the user may enter.
-  if (cd / && as_user "$candidate" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))') 2>/dev/null; then
-    python=$candidate
+  # From a folder that the user may enter; for root the same name may be another file.
+  if python=$(cd / && as_user "$candidate" -c "$probe" 2>/dev/null); then
     break
   fi
 done
-if [ -z "$python" ]; then
+if [ -z "$python" ] || ! "$python" -c "$probe" >/dev/null; then
   echo "suite-user: skipped: no Python of 3.11 or later, with venv, that a plain user may read (looked at: $* /usr/local/bin/python3 /usr/bin/python3)"
   exit 0
 fi

@@ -22,6 +22,7 @@ from typedbus._channel import (
 from typedbus._events import ListenerFailed
 from typedbus._faces import Publishes, Subscribes
 from typedbus._failures import Blame, ChannelFailures, ListenerError, describe, leave, note_of, place_of, put_note
+from typedbus._hints import annotations_of
 from typedbus._publish import HEAT, UNROLLED, Shape, methods, shape_of, unrolled
 from typedbus._turns import Turn
 
@@ -421,7 +422,8 @@ def bind(
     named_defaults: dict[str, object] | None = None
     if isinstance(declared, types.FunctionType) and not hasattr(declared, "__wrapped__"):
         shape, names = shape_of(declared), declared.__globals__
-        annotations, result = dict(declared.__annotations__), declared.__annotations__.get("return")
+        annotations = annotations_of(declared)
+        result = annotations.get("return")
         annotations["return"] = f"list[{result}]" if isinstance(result, str) else types.GenericAlias(list, (result,))
         defaults, named_defaults = declared.__defaults__, declared.__kwdefaults__
     elif known is not None and isinstance(known.__args__[0], tuple):

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Concatenate, Final, Generic, Protocol, Self
 from typing_extensions import ParamSpec, TypeVar
 
 from typedbus._failures import ChannelError, describe
+from typedbus._hints import signature_of
 from typedbus._turns import checked
 
 if TYPE_CHECKING:
@@ -60,11 +61,7 @@ class AnyChannel:
         import inspect  # costs more than the rest of the package, and only validation asks
 
         if self._declared is not None:
-            try:
-                return inspect.signature(self._declared, eval_str=True)
-            except Exception:
-                # Of an annotation that is a string any expression may be made.
-                return inspect.signature(self._declared)
+            return signature_of(self._declared)
         known = getattr(self, "__orig_class__", None)
         if known is None or not isinstance(known.__args__[0], tuple):
             return None

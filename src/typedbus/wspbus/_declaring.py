@@ -17,6 +17,8 @@ import typing
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import Any, Final, TypeGuard
 
+from typedbus._hints import signature_of
+
 _EMPTY: Final = inspect.Parameter.empty
 _FIXED: Final = (
     inspect.Parameter.POSITIONAL_ONLY,
@@ -103,16 +105,12 @@ def _classes_in(annotation: object) -> Iterable[type]:
             yield from _classes_in(one)
 
 
-def signature_of(listener: Callable[..., object]) -> inspect.Signature | None:
-    """Return what *listener* takes and answers, its annotations as far as they can be evaluated; None if nobody knows."""
+def known_signature(listener: Callable[..., object]) -> inspect.Signature | None:
+    """Return the signature of *listener*, or None where it has none to read."""
     try:
-        return inspect.signature(listener, eval_str=True)
-    except Exception:
-        # Of an annotation that is a string any expression may be made.
-        try:
-            return inspect.signature(listener)
-        except (TypeError, ValueError):
-            return None
+        return signature_of(listener)
+    except (TypeError, ValueError):
+        return None
 
 
 def _is_closed(signature: inspect.Signature) -> bool:
@@ -138,7 +136,7 @@ def declaration_of(
         calls: How it is published: positional arguments, and the names of the others.
     """
     types = _Types()
-    signatures = [one for one in map(signature_of, listeners) if one is not None]
+    signatures = [one for one in map(known_signature, listeners) if one is not None]
     fixed = [[one for one in signature.parameters.values() if one.kind in _FIXED] for signature in signatures]
     widest = max(fixed, key=len, default=[])
     positional = max((count for count, _ in calls), default=None)

@@ -27,7 +27,7 @@ from typing import Any, Final
 import typedbus.wspbus
 from typedbus._channel import AnyChannel
 from typedbus.wspbus._bus import Bus
-from typedbus.wspbus._declaring import declaration_of, signature_of
+from typedbus.wspbus._declaring import declaration_of, known_signature
 from typedbus.wspbus._listeners import ByName, speaker
 from typedbus.wspbus._spoken import Heard, Report, Said, Spoken
 
@@ -97,7 +97,7 @@ def report(bus: Bus, sources: Iterable[ModuleType] = ()) -> Report:
             Heard(
                 one.name,
                 one.place,
-                str(signature_of(one.listener) or "(...)"),
+                str(known_signature(one.listener) or "(...)"),
                 one.priority,
                 _place(one.said) if isinstance(one, ByName) else None,
             )
