@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import sys
 import textwrap
@@ -20,6 +21,7 @@ from typedbus import (
     Bus,
     Component,
     Container,
+    StartCancelled,
     State,
     StillRunning,
     TransitionFailures,
@@ -232,17 +234,42 @@ def test_a_task_is_called_once_and_told_to_end(bus: Bus) -> None:
     assert not task.is_running
 
 
-def test_a_task_that_returns_leaves_the_bus_alone(bus: Bus) -> None:
-    """Its work is done."""
-    done = threading.Event()
-    task = BackgroundTask(bus, lambda stopping: done.set())
+def test_a_task_that_returns_early_is_named_in_a_warning(bus: Bus) -> None:
+    """It is not running then, and the bus goes on."""
+    seen: list[tuple[str, int, bool]] = []
+    task = BackgroundTask(bus, lambda stopping: None, name="consuming")
+    bus[LOG].subscribe(lambda text, level, /: seen.append((text, level, task.is_running)))
     listen(bus, task)
     bus.start()
-    done.wait(10)
-    bus.stop()
+    for thread in list(bus._owned):
+        thread.join(10)
 
+    [(text, level, is_running)] = seen
+    assert text.startswith("background task consuming returned before it was to end")
+    assert (level, is_running) == (30, False)
     assert task.last_error is None
-    assert bus.state is State.STOPPED
+    assert bus.state is State.STARTED
+    bus.exit()
+
+
+@pytest.mark.parametrize("asked", ["by the stop", "by itself"])
+def test_a_task_that_returns_when_it_is_to_end_is_not_named(bus: Bus, asked: str) -> None:
+    """Whether the bus stops, or the task itself has requested the exit."""
+
+    def work(stopping: threading.Event) -> None:
+        if asked == "by itself":
+            bus.request_exit()
+        else:
+            stopping.wait(10)
+
+    task = BackgroundTask(bus, work)
+    listen(bus, task)
+    with Recorder(bus[LOG]) as said:
+        with contextlib.suppress(StartCancelled):
+            bus.start()
+        bus.exit()
+
+    assert said.calls == []
 
 
 def test_a_task_that_fails_exits_the_bus_and_is_the_cause(bus: Bus) -> None:

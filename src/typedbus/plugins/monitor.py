@@ -24,7 +24,7 @@ import attrs
 from typedbus._bus import Bus
 from typedbus._clock import Clock, SystemClock
 from typedbus._failures import describe
-from typedbus._registry import ERROR
+from typedbus._registry import ERROR, WARNING
 from typedbus._repeat import NotEnded, PeriodError, Repeat, check_seconds, join
 
 __all__ = ("BackgroundTask", "CallError", "Monitor", "NotEnded", "PeriodError")
@@ -140,8 +140,9 @@ class BackgroundTask:
     Calls a function once, in a thread of its own, from its start on.
 
     The function is given a `threading.Event` that is set when it is to end; it
-    waits on it instead of sleeping. It may return whenever it likes: the bus goes
-    on. What it raises exits the bus in order, and is raised by `Bus.block` as the
+    waits on it instead of sleeping. If it returns earlier, the bus goes on, and a
+    warning on `LOG` names it, unless the exit of the bus has been requested: work
+    that is meant to end says so with `Bus.request_exit`. What it raises exits the bus in order, and is raised by `Bus.block` as the
     cause; so does `SystemExit`, with its status. A start after a stop calls it
     anew.
 
@@ -166,6 +167,7 @@ class BackgroundTask:
     last_error: BaseException | None = attrs.field(default=None, init=False)
     _stopping: threading.Event = attrs.field(init=False, repr=False, factory=threading.Event)
     _thread: threading.Thread | None = attrs.field(init=False, repr=False, default=None)
+    _is_called: bool = attrs.field(init=False, repr=False, default=False)
 
     def __attrs_post_init__(self) -> None:
         _checked(self.call)
@@ -173,8 +175,8 @@ class BackgroundTask:
 
     @property
     def is_running(self) -> bool:
-        """Whether the function has been called and has not returned."""
-        return self._thread is not None and self._thread.is_alive()
+        """Whether the function has been called and has neither returned nor raised."""
+        return self._is_called and self._thread is not None and self._thread.is_alive()
 
     def start(self) -> None:
         """
@@ -193,6 +195,7 @@ class BackgroundTask:
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._go, args=(self._stopping,), name=self.name)
         self.bus.own(self._thread)
+        self._is_called = True
         self._thread.start()
 
     def stop(self) -> None:
@@ -210,6 +213,14 @@ class BackgroundTask:
         try:
             self.call(stopping)
         except BaseException as error:
-            self.last_error = error
+            self.last_error, self._is_called = error, False
             self.bus.log(f"background task {self.name} failed, the bus exits: {error!r}", ERROR)
             self.bus.request_exit(error)
+        else:
+            self._is_called = False
+            if not stopping.is_set() and not self.bus._exit_requested:
+                self.bus.log(
+                    f"background task {self.name} returned before it was to end, and is not called again; "
+                    "have it wait for its event, or call bus.request_exit() when its work is done",
+                    WARNING,
+                )
