@@ -167,6 +167,62 @@ def test_an_action_of_one_life_is_not_called_in_the_next() -> None:
     assert called == []
 
 
+@pytest.mark.parametrize("when", ["before the exit", "in an exit hook", "when it has exited"])
+def test_an_action_that_no_thread_called_is_named_when_the_bus_has_exited(when: str) -> None:
+    """In a warning, once; it is not called in the next life."""
+    bus = Bus()
+    lines: list[tuple[str, int]] = []
+    called: list[str] = []
+
+    def again() -> None:
+        called.append("again")
+
+    if when == "in an exit hook":
+        bus[EXIT].subscribe(lambda: bus.request(again))
+    bus.start()
+    bus[LOG].subscribe(lambda text, level, /: lines.append((text.rpartition(".")[2], level)))
+    if when == "before the exit":
+        bus.request(again)
+    bus.exit()
+    if when == "when it has exited":
+        bus.request(again)
+    named = list(lines)
+    bus.start()
+    bus.request_exit()
+    bus.block()
+
+    assert named == [("again was requested and is not called any more: the bus has exited", 30)]
+    assert called == []
+
+
+def test_an_action_that_was_not_called_is_named_while_the_log_is_kept() -> None:
+    """Before the bus has EXITED, when the components that keep the log are still there."""
+    bus = Bus()
+    states: list[State] = []
+    bus[LOG].subscribe(lambda text, level, /: states.append(bus.state))
+    bus.start()
+    bus.request(bus.graceful)
+
+    bus.exit()
+
+    assert states == [State.EXITING]
+
+
+def test_an_action_waits_for_the_first_start() -> None:
+    """A bus that has not exited keeps it, through a stop as well."""
+    bus = Bus()
+    called: list[State] = []
+    bus.request(lambda: called.append(bus.state))
+    bus.start()
+    bus.stop()
+    bus.start()
+    bus.request_exit()
+
+    bus.block()
+
+    assert called == [State.STARTED]
+
+
 def test_what_is_no_action_is_refused() -> None:
     """A mistake is told to whoever makes it, not to the thread in block."""
     with pytest.raises(TypeError, match="3 is no action: give what can be called without arguments"):

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Final
 
 from typedbus._clock import Clock
-from typedbus._doorbell import Doorbell, Replacement, outlived, report_death
+from typedbus._doorbell import Doorbell, Replacement, outlived, report_death, report_discarded
 from typedbus._failures import RestartError
 from typedbus._machine import Machine
 from typedbus._registry import GRACEFUL, MAIN
@@ -161,15 +161,20 @@ class Bus(Machine):
         are there when `block` turns to an exit are called before it. What an
         action raises is told on `LOG`, as an error with its traceback, and the
         bus goes on; `SystemExit` and the like exit the bus in order and are
-        raised by `block`. An action waits for somebody in `block` until the bus
-        has exited; one that was not called by then is named on `LOG`.
+        raised by `block`. If no thread is in `block`, an action waits for one
+        until the bus has exited. Then it is discarded, and named on `LOG` in a
+        warning; so is an action that is requested of a bus that has exited.
 
         Raises:
             TypeError: *action* cannot be called.
         """
         if not callable(action):
             raise TypeError(f"{action!r} is no action: give what can be called without arguments")
-        self._doorbell.actions.append(action)
+        with self._lock:
+            self._doorbell.actions.append(action)
+            has_exited = self._state is State.EXITED and self._current is None
+            late = self._unserved() if has_exited else []
+        report_discarded(late, self.log)
         self._doorbell.ring()
 
     def restart(self) -> None:
@@ -284,9 +289,11 @@ class Bus(Machine):
                     if not isinstance(met, Exception):
                         self._exits_in = self._exits
                     self._exit_requested = True
-            self._doorbell.drop(self.log)
         finally:
-            self._doorbell.attendant = None
+            with self._lock:
+                self._doorbell.attendant = None
+                late = self._doorbell.take()
+        report_discarded(late, self.log)
         try:
             self._conclude(problems, patience)
         finally:

@@ -78,11 +78,16 @@ class Doorbell:
         except Exception as error:
             log(f"{describe(action)}, which was requested, failed:\n{traceback_of(error)}", ERROR)
 
-    def drop(self, log: Callable[[str, int], None]) -> None:
-        """Tell *log* of the actions that nobody will call."""
-        while self.actions:
-            late = describe(self.actions.popleft())
-            log(f"{late} was requested and is not called any more: the bus has exited", WARNING)
+    def take(self) -> list[Callable[[], object]]:
+        """Return the actions that have not been called, and forget them; the caller has the lock of the bus."""
+        actions, self.actions = list(self.actions), deque()
+        return actions
+
+
+def report_discarded(actions: Iterable[Callable[[], object]], log: Callable[[str, int], None]) -> None:
+    """Log a warning for each of *actions*, which the exit of the bus came before."""
+    for action in actions:
+        log(f"{describe(action)} was requested and is not called any more: the bus has exited", WARNING)
 
 
 def report_death(thread: threading.Thread, log: Callable[[str, int], None]) -> None:

@@ -9,12 +9,13 @@ began it; every other caller joins it, or moves its goal on.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from typedbus._bound import Subscription
+from typedbus._channel import Channel
 from typedbus._clock import Clock, SystemClock
-from typedbus._doorbell import Doorbell, MainChannel, Waiter
+from typedbus._doorbell import Doorbell, MainChannel, Waiter, report_discarded
 from typedbus._events import (
     ComponentExited,
     ComponentExiting,
@@ -263,14 +264,22 @@ class Machine(Registry):
         for cause in unique(self._causes):
             if isinstance(cause, Exception):  # SystemExit is a request, not an error
                 self.log(CauseReport(f"the bus exits because of an error:\n{traceback_of(cause)}"), ERROR)
+        report_discarded(self._unserved(), self.log)
         self._exit_requested = False
         with self._lock:
             # In this order, so that a signal handler in between is told of the exit and not of another life.
             self._set(State.EXITED)
             self._exits += 1
             self._is_used = False
+            late = self._unserved()
         self._tell(Moved(State.EXITING, State.EXITED))
+        report_discarded(late, self.log)
         self._doorbell.ring()
+
+    def _unserved(self) -> list[Callable[[], object]]:
+        """Take the requested actions, unless a thread is in `block`, which calls them or discards them itself."""
+        with self._lock:
+            return [] if self._doorbell.attendant is not None else self._doorbell.take()
 
     def _visit(
         self,
