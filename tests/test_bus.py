@@ -23,6 +23,7 @@ from typing import IO, Any, Self
 import pytest
 
 from typedbus import (
+    COMPONENT_STARTED,
     EXIT,
     GRACEFUL,
     LIFECYCLE,
@@ -34,6 +35,7 @@ from typedbus import (
     Channel,
     ChannelError,
     ChannelFailures,
+    ComponentStarted,
     Inbox,
     LifecycleEvent,
     Moved,
@@ -451,6 +453,47 @@ def test_waiting_for_nothing_is_an_error() -> None:
     """wait refuses an empty set of states, which would never come."""
     with pytest.raises(WaitError, match="no state: give at least one state"):
         Bus().wait([])
+
+
+@pytest.mark.parametrize(
+    ("given", "text"),
+    [
+        (
+            COMPONENT_STARTED,
+            "cannot wait for <Channel 'component_started'>: it is a channel, .*bus.wait\\(State.STARTED\\)",
+        ),
+        ([State.STOPPED, START], "cannot wait for <Channel 'start'>: it is a channel"),
+        ("STARTED", "cannot wait for 'STARTED': it is a string, and no state: write State.STARTED"),
+        ("started", "write State.STARTED"),
+        (["STARTED"], "cannot wait for 'STARTED': it is a string, and no state: write State.STARTED"),
+        (
+            "running",
+            "cannot wait for 'running': it is no state: give one of State.STOPPED, State.STARTING, State.STARTED",
+        ),
+        (3, "cannot wait for 3: it is no state"),
+        ([None], "cannot wait for"),
+    ],
+)
+def test_waiting_for_what_is_no_state_is_an_error(given: Any, text: str) -> None:
+    """At once, with what to write."""
+    with pytest.raises(WaitError, match=text):
+        Bus().wait(given, timeout=0)
+
+
+@pytest.mark.parametrize(
+    ("given", "text"),
+    [
+        (State.STARTED, "State.STARTED is a state, and no channel: wait for it with bus.wait\\(State.STARTED\\)"),
+        (ComponentStarted, "they are published on COMPONENT_STARTED, as in bus\\[COMPONENT_STARTED\\]"),
+        (Moved, "they are published on MOVED"),
+    ],
+)
+def test_a_state_or_an_event_is_no_channel(given: Any, text: str) -> None:
+    """The error names the channel, or the method, that is meant."""
+    with pytest.raises(ChannelError, match=text):
+        Bus()[given]
+    with pytest.raises(ChannelError, match=text):
+        Bus().subscribe(given, print)
 
 
 @pytest.mark.parametrize("channel", [START, STOP, EXIT], ids=lambda channel: channel.name)

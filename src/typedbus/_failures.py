@@ -336,14 +336,24 @@ class StartCancelled(RuntimeError):
 
 
 class WaitError(RuntimeError):
-    """Raised by `wait` where waiting could never end."""
+    """
+    Raised by `wait` where waiting could never end.
 
-    def __init__(self, states: frozenset[State], reason: str) -> None:
-        super().__init__(states, reason)
+    Attributes:
+        states: The states to wait for.
+        reason: Why it would never end, and what to write instead.
+        given: What was given instead of a state; None if only states were given.
+    """
+
+    def __init__(self, states: frozenset[State], reason: str, given: object = None) -> None:
+        super().__init__(states, reason, given)
         self.states = states
         self.reason = reason
+        self.given = given
 
     def __str__(self) -> str:
+        if self.given is not None:
+            return f"cannot wait for {self.given!r}: {self.reason}"
         names = ", ".join(sorted(state.name for state in self.states)) or "no state"
         return f"cannot wait for {names}: {self.reason}"
 

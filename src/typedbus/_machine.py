@@ -112,12 +112,11 @@ class Machine(Registry):
             The state that was reached, or None if none was in time.
 
         Raises:
-            WaitError: *states* is empty, or the caller is a listener of the very
-                transition that it would wait for.
+            WaitError: *states* is empty or contains something that is no state, or
+                the caller is a listener of the very transition that it would wait
+                for.
         """
-        wanted = frozenset((states,) if isinstance(states, State) else states)
-        if not wanted:
-            raise WaitError(wanted, "give at least one state")
+        wanted = _checked(states)
         waiter = Waiter(wanted)
         # Into the list first, and only then a look at the state: no transition
         # can slip in between, not even one by a signal handler of this thread.
@@ -325,6 +324,33 @@ class Machine(Registry):
 
     def _tell(self, event: LifecycleEvent) -> None:
         self._observers.tell(event)
+
+
+def _checked(given: object) -> frozenset[State]:
+    """
+    Return the states that *given* consists of, one or several.
+
+    Raises:
+        WaitError: There is none, or something else.
+    """
+    each: list[object] = [given]
+    if isinstance(given, Iterable) and not isinstance(given, (str, Channel)):
+        each = list(given)
+    states = frozenset(one for one in each if isinstance(one, State))
+    for one in each:
+        if isinstance(one, Channel):
+            reason = (
+                "it is a channel, and wait() takes states: write bus.wait(State.STARTED) to wait for the whole bus, "
+                "or subscribe to the channel to be called for each event"
+            )
+            raise WaitError(states, reason, one)
+        if isinstance(one, str) and one.upper() in State.__members__:
+            raise WaitError(states, f"it is a string, and no state: write State.{one.upper()}", one)
+        if not isinstance(one, State):
+            raise WaitError(states, f"it is no state: give one of {', '.join(map(str, State))}", one)
+    if not states:
+        raise WaitError(states, "give at least one state")
+    return states
 
 
 def _owner(subscription: Subscription) -> object:

@@ -28,6 +28,7 @@ from typedbus._events import (
     Subscribed,
 )
 from typedbus._failures import ChannelError
+from typedbus._states import State
 
 Args = ParamSpec("Args")
 Result = TypeVar("Result")
@@ -178,6 +179,23 @@ _EVENTS: Final[dict[type[LifecycleEvent], Channel[[Any], None]]] = {
 }
 
 
+def _no_channel(given: object, expected: str) -> ChannelError:
+    """Return the error for *given*, which is used as a channel, with what to write instead."""
+    if isinstance(given, State):
+        return ChannelError(
+            given,
+            f"is a state, and no channel: wait for it with bus.wait({given}), or subscribe to changes of the state "
+            "with bus[MOVED].subscribe(listener)",
+        )
+    channel = _EVENTS.get(given) if isinstance(given, type) else None
+    if channel is not None:
+        name = channel.name.upper()
+        return ChannelError(
+            given, f"is a class of events, and no channel: they are published on {name}, as in bus[{name}]"
+        )
+    return ChannelError(given, f"is no channel: {expected}")
+
+
 def _last_resort(text: str) -> None:
     try:
         print(text, file=sys.stderr, flush=True)
@@ -213,7 +231,7 @@ class Registry:
         if bound is not None:
             return bound
         if not isinstance(channel, Channel):
-            raise ChannelError(channel, "is no channel: a bus is indexed with the channel object, as in bus[START]")
+            raise _no_channel(channel, "a bus is indexed with the channel object, as in bus[START]")
         kept: AnyBound = self._bound.setdefault(channel, bind(channel, self._lock, self._observers.of_failures))
         return kept
 
@@ -231,7 +249,7 @@ class Registry:
 
     def _of(self, channel: Takes[AnyListener]) -> BoundChannel[..., object]:
         if not isinstance(channel, Channel):
-            raise ChannelError(channel, "is no channel: give the channel object, as in bus.subscribe(START, listener)")
+            raise _no_channel(channel, "give the channel object, as in bus.subscribe(START, listener)")
         return self[channel]
 
     @property
