@@ -16,6 +16,7 @@ from typing_extensions import ParamSpec, TypeVar
 
 from typedbus._failures import ChannelError, describe
 from typedbus._hints import signature_of
+from typedbus._methods import name_of
 from typedbus._turns import checked
 
 if TYPE_CHECKING:
@@ -218,12 +219,14 @@ class Hook(Generic[Owner_contra]):
     Attributes:
         channel: The channel that is listened to.
         method: The function as its class has it; a subclass may override it.
+        attribute: The name under which the class of the component holds the method; "" if it is not looked up yet,
+            or if the class does not hold it.
         priority: Its place among the listeners, or None for the component's own.
         limit: How long it may take on the life cycle, in seconds, or None for what `Limits` says.
         inline: Whether it is called in the thread of the transition, always.
     """
 
-    __slots__ = ("channel", "inline", "limit", "method", "priority")
+    __slots__ = ("attribute", "channel", "inline", "limit", "method", "priority")
 
     def __init__(
         self,
@@ -233,21 +236,28 @@ class Hook(Generic[Owner_contra]):
         limit: float | None = None,
         *,
         inline: bool = False,
+        attribute: str = "",
     ) -> None:
         self.channel: Final = channel
         self.method: Final = method
         self.priority: Final = priority
         self.limit: Final = None if limit is None else checked(describe(method), limit)
         self.inline: Final = inline
+        self.attribute: Final = attribute
 
     def bind(self, owner: Owner_contra, /) -> Callable[..., object]:
-        """Return the method of *owner*, its own override included; a plain function gets *owner* first."""
-        scope, _, name = getattr(self.method, "__qualname__", "").rpartition(".")
-        if scope and not scope.endswith("<locals>"):
-            listener: object = getattr(owner, name, None)
-            if callable(listener):
-                return listener
-        return types.MethodType(self.method, owner)
+        """
+        Return what to call for *owner*: what it has under the name of the method, so that an override is called.
+
+        A function that no class holds is called with *owner* first.
+        """
+        name = self.attribute or name_of(self.method, type(owner))
+        if not name:
+            # *owner* may stand in for an instance of the class that the method is written in.
+            scope, _, written = getattr(self.method, "__qualname__", "").rpartition(".")
+            name = "" if scope.endswith("<locals>") else scope and written
+        listener: object = getattr(owner, name, None) if name else None
+        return listener if callable(listener) else types.MethodType(self.method, owner)
 
     def __repr__(self) -> str:
         return f"<Hook {self.channel.name} calls {describe(self.method)}>"
@@ -268,10 +278,11 @@ def on(
     """
     Mark a method of a component as a listener of *channel*.
 
-    The method itself is given back; to checkers it has the channel's signature
-    from then on. A subclass that overrides it is called in its place, marked
-    again or not. Several marks on one method, of channels of one signature, add
-    up.
+    The method itself is returned; to checkers it has the channel's signature
+    from then on. Other decorators, `@classmethod` and `@staticmethod` included,
+    may stand above and below. An override in a subclass is called in its place,
+    marked again or not; one that is None does not listen. Several marks on one
+    method, of channels of one signature, add up.
 
     Args:
         channel: Checked against the method by mypy and pyright.

@@ -7,6 +7,7 @@ By its name, a method called after a life-cycle channel; by a mark, one under
 
 from __future__ import annotations
 
+import functools
 import inspect
 import types
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -22,6 +23,7 @@ from typedbus._component import Component
 from typedbus._failures import describe
 from typedbus._faults import ChannelFault, Fault, HookFault
 from typedbus._fits import fits, shown
+from typedbus._methods import held_by, layers, name_of
 from typedbus._registry import EXIT, GRACEFUL, LIFECYCLE_CHANNELS, LOG, MAIN, START, STOP
 from typedbus._turns import Turn
 
@@ -78,30 +80,68 @@ class NamedHook(Hook[object]):
 
 
 def hooks_of(component: Component[object], cls: type) -> list[Hook[object]]:
-    """Return what methods of *cls* listen as *component*, by name, by mark and by declaration."""
-    found: dict[tuple[object, AnyChannel], Hook[object]] = {}
+    """
+    Return which methods of *cls* listen as *component*: by name, by mark and by declaration.
+
+    Each hook has the method that is called, that of a subclass where one overrides it, and its name.
+    """
+    hooks: dict[tuple[object, AnyChannel], Hook[object]] = {}
     # The methods of a bus bear the names of its channels because they publish on them.
     for name, channel in {} if issubclass(cls, Bus) else NAMED_HOOKS.items():
         method = getattr(cls, name, None)
         if callable(method):
-            found[name, channel] = NamedHook(channel, method)
-    # From the base classes up, so that an override keeps its mark and may renew it.
-    for base in reversed(cls.__mro__):
-        for name, value in vars(base).items():
-            # A method of the class keeps its marks to itself.
-            marks: tuple[Hook[object], ...] = getattr(getattr(value, "__func__", value), MARK, ())
-            marks = getattr(value, MARK, marks)
-            for mark in marks:
-                found[name, mark.channel] = mark
+            hooks[name, channel] = NamedHook(channel, method, attribute=name)
+    for name, mark in _marks_of(cls):
+        hooks[name, mark.channel] = _held(mark, cls, name, inline=mark.inline)
     for hook in component.hooks:
-        # Said of a method that listens already, it says how.
-        name = getattr(hook.method, "__name__", "")
-        is_own = any(vars(base).get(name) is hook.method for base in cls.__mro__)
-        key = (name if is_own else hook, hook.channel)
-        # That a method has to be called in a certain thread is its own need, and not taken away by a priority.
-        needs_thread = key in found and found[key].inline and not hook.inline
-        found[key] = Hook(hook.channel, hook.method, hook.priority, hook.limit, inline=True) if needs_thread else hook
-    return [hook for hook in found.values() if hook.channel not in component.unheard]
+        # Declared for a method that listens already, it changes how. A class that stands in may have the method, too.
+        name = name_of(hook.method, cls)
+        if not name and isinstance(component.builds, type):
+            name = name_of(hook.method, component.builds)
+        key = (name or hook, hook.channel)
+        # A priority does not take away that a method has to be called in a certain thread.
+        inline = hook.inline or (key in hooks and hooks[key].inline)
+        hooks[key] = _held(hook, cls, name, inline=inline)
+    return [hook for hook in hooks.values() if hook.channel not in component.unheard]
+
+
+def _held(hook: Hook[object], cls: type, name: str, *, inline: bool) -> Hook[object]:
+    """Return *hook* for the method that *cls* holds under *name*, if it holds one."""
+    method: Any = held_by(cls, name) if name else None
+    if method is None or isinstance(method, (property, functools.cached_property)):
+        method = hook.method
+    return Hook(hook.channel, method, hook.priority, hook.limit, inline=inline, attribute=name)
+
+
+def _marks_of(cls: type) -> Iterator[tuple[str, Hook[object]]]:
+    """
+    Give the marks on methods of *cls*, each with the name of its method, from the base classes up.
+
+    So a mark of an override comes after that of the method, and renews it. Where
+    one class has a method under several names, the name that a subclass
+    overrides is the one; a name that a subclass adds is another method's.
+    """
+    seen: set[Hook[object]] = set()
+    for base in cls.__mro__[-2::-1]:
+        marked: dict[Hook[object], dict[str, object]] = {}
+        for name, value in vars(base).items():
+            for layer in layers(value, base.__qualname__):
+                marks: tuple[Hook[object], ...] = getattr(layer, MARK, ())
+                for mark in marks:
+                    marked.setdefault(mark, {}).setdefault(name, value)
+        for mark, values in marked.items():
+            if mark in seen:
+                continue
+            name = getattr(mark.method, "__name__", "")
+            name = name if name in values else next(iter(values))
+            value = values[name]
+            if len(values) > 1 and held_by(cls, name) is value:
+                aliases = [alias for alias, other in values.items() if other is value]
+                name = next((alias for alias in aliases if held_by(cls, alias) is not value), name)
+            # As a named hook, a marked method that a subclass sets to None does not listen.
+            if held_by(cls, name) is not None:
+                yield name, mark
+        seen.update(marked)
 
 
 def phase_of(hooks: Iterable[Hook[object]]) -> int:
@@ -190,7 +230,7 @@ def misfit(hook: Hook[object], cls: type) -> str | None:
     takes, hints = read(method)
     if takes is None:
         return None  # it is written in C and has no signature to read
-    own = inspect.getattr_static(cls, getattr(method, "__name__", ""), None)
+    own = inspect.getattr_static(cls, hook.attribute or getattr(method, "__name__", ""), None)
     owner = [] if isinstance(own, staticmethod) else [None]
     for args, kwargs in _calls(said):
         try:
@@ -247,7 +287,7 @@ def _calls(said: inspect.Signature) -> Iterator[tuple[list[inspect.Parameter], d
 class _ComponentSubscription(Subscription):
     """A subscription that knows the component whose method listens."""
 
-    __slots__ = ("_inline", "_limit", "_subscriber")
+    __slots__ = ("_inline", "_limit", "_method", "_subscriber")
 
     def __init__(
         self,
@@ -258,8 +298,10 @@ class _ComponentSubscription(Subscription):
         limit: float | None = None,
         *,
         inline: bool = False,
+        method: str = "",
     ) -> None:
         super().__init__(bound, listener, priority)
+        self._method = method or getattr(listener, "__name__", "listener")
         self._subscriber = subscriber
         self._limit = limit
         self._inline = inline
@@ -267,7 +309,7 @@ class _ComponentSubscription(Subscription):
     @property
     def name(self) -> str:
         """The component's path and the method."""
-        return f"{self._subscriber.turn.path}.{getattr(self.listener, '__name__', 'listener')}"
+        return f"{self._subscriber.turn.path}.{self._method}"
 
     @property
     def path(self) -> str:
@@ -371,7 +413,9 @@ class Subscriber:
                 priority = DEFAULT_PRIORITY
             listener = hook.bind(self.instance)
             subscriptions.append(
-                _ComponentSubscription(bound, listener, priority, self, hook.limit, inline=hook.inline)
+                _ComponentSubscription(
+                    bound, listener, priority, self, hook.limit, inline=hook.inline, method=hook.attribute
+                )
             )
         for subscription in subscriptions:
             added = subscription.added()

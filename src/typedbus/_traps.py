@@ -251,7 +251,9 @@ def misspelt_faults(component: Component[object], cls: type, hooks: Sequence[Hoo
         method = getattr(cls, name)
         if not isinstance(method, types.FunctionType):
             continue
-        if any(hook.method is method or getattr(hook.method, "__name__", "") == name for hook in hooks):
+        if any(
+            hook.method is method or name in (hook.attribute, getattr(hook.method, "__name__", "")) for hook in hooks
+        ):
             continue
         if any(hasattr(base, name) for base in foreign) or any(_calls_by_name(base, name) for base in own):
             continue

@@ -125,7 +125,7 @@ class Graph(Picture):
             )
             for hook in hooks:
                 priority = DEFAULT_PRIORITY if hook.priority is None else hook.priority
-                method = _name(hook.method).rpartition(".")[2]
+                method = hook.attribute or _name(hook.method).rpartition(".")[2]
                 heard[hook.channel].append(Listener(path, method, priority))
             lazy: dict[Component[object], bool] = {}
             for need, is_lazy, item in needs[component]:

@@ -1,0 +1,129 @@
+"""Methods as classes hold them: under which name, and below which decorators. No code of a class is run for it."""
+
+from __future__ import annotations
+
+import functools
+import types
+from collections.abc import Iterable, Iterator
+from typing import Any, Final
+
+_MISSING: Final = object()
+_WRAPPERS: Final = (classmethod, staticmethod)
+# Most of what a class holds besides its methods: every component of a container is looked through several times.
+_OTHERS: Final = frozenset(
+    (
+        str,
+        int,
+        types.NoneType,
+        property,
+        types.GetSetDescriptorType,
+        types.MemberDescriptorType,
+        types.WrapperDescriptorType,
+    )
+)
+_NO_DECORATORS: Final = (type, property, functools.cached_property)
+_PLAIN: Final[Any] = object.__getattribute__
+_PARTIALS: Final = (functools.partialmethod, functools.singledispatchmethod, functools.partial)
+
+
+def held_by(cls: type, name: str) -> object:
+    """Return what *cls* or the first of its bases holds under *name*, as the class body left it; None if there is nothing."""
+    for base in cls.__mro__:
+        held = base.__dict__
+        if name in held:
+            return held[name]
+    return None
+
+
+def name_of(method: Any, cls: type) -> str:
+    """
+    Return the name under which *cls* or a base holds *method*, which was read as ``Cls.method``; "" if none does.
+
+    The base that comes last in the order of resolution decides. Of several names there, it is the function's own, or else the first.
+    """
+    own = getattr(method, "__name__", "")
+    function = getattr(method, "__func__", method)
+    # A partialmethod gives a new function each time, with a reference that newer Pythons name differently.
+    partial = getattr(method, "__partialmethod__", getattr(method, "_partialmethod", _MISSING))
+    for base in reversed(cls.__mro__):
+        names = [
+            name
+            for name, value in vars(base).items()
+            if value is method
+            or value is partial
+            or (issubclass(type(value), _WRAPPERS) and value.__func__ is function)
+        ]
+        if names:
+            return own if own in names else names[0]
+    return ""
+
+
+def layers(value: Any, scope: str) -> Iterable[Any]:
+    """
+    Return *value*, which a class holds, and the functions below it that decorators wrapped, from the outside inwards.
+
+    Empty if *value* cannot be a method. A decorator without `functools.wraps`
+    keeps what it wraps in a closure or in an attribute. Methods of other classes
+    that are found there are left out.
+
+    Args:
+        value: A function, or what decorators made of one.
+        scope: The qualified name of the class.
+    """
+    kind = type(value)
+    if issubclass(kind, types.FunctionType) and not value.__closure__:
+        return (value,)
+    if kind in _OTHERS or not (callable(value) or hasattr(kind, "__get__")):
+        return ()
+    seen = {id(value)}
+    unseen: list[Any] = [value]
+    found: list[Any] = []
+    while unseen:
+        layer: Any = unseen.pop()
+        found.append(layer)
+        # By its type: the __class__ of a lazy object is computed.
+        kind = type(layer)
+        below: list[Any] = []
+        if issubclass(kind, _WRAPPERS):
+            below = [layer.__func__]
+        elif kind is types.FunctionType:
+            if hasattr(layer, "__wrapped__"):
+                below = [layer.__wrapped__]
+            elif layer.__closure__ and _scope_of(layer) != scope:
+                below = list(_wrapped(_contents(layer.__closure__), kind, scope))
+        elif issubclass(kind, _PARTIALS):
+            below = [layer.func]
+        elif not issubclass(kind, _NO_DECORATORS) and kind.__getattribute__ is _PLAIN:
+            below = list(_wrapped(getattr(layer, "__dict__", {}).values(), kind, scope))
+        unseen += [one for one in below if id(one) not in seen]
+        seen.update(map(id, below))
+    return found
+
+
+def _contents(cells: Iterable[types.CellType]) -> Iterator[Any]:
+    for cell in cells:
+        try:
+            yield cell.cell_contents
+        except ValueError:
+            continue  # the variable has no value yet
+
+
+def _wrapped(values: Iterable[Any], decorator: type, scope: str) -> Iterator[Any]:
+    """Give those of *values*, which a *decorator* refers to, that may be the method or another decorator around it."""
+    for value in values:
+        kind = type(value)
+        if kind is types.FunctionType:
+            # A method of another class has a scope of its own.
+            outer = _scope_of(value)
+            is_wrapped = outer == scope or not outer or outer.endswith("<locals>")
+        elif issubclass(kind, (*_WRAPPERS, *_PARTIALS)):
+            is_wrapped = True
+        else:
+            # Any object may be in a closure. Those that an object refers to lead too far.
+            is_wrapped = decorator in (kind, types.FunctionType) and callable(value) and kind.__getattribute__ is _PLAIN
+        if is_wrapped:
+            yield value
+
+
+def _scope_of(function: types.FunctionType) -> str:
+    return function.__qualname__.rpartition(".")[0]
