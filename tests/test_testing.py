@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from queue import SimpleQueue
+from typing import Any
 
 import pytest
 
@@ -187,10 +188,60 @@ def test_a_recorder_must_be_told_what_to_answer() -> None:
     """On a channel of results it refuses to listen rather than to answer None."""
     bound = Bus()[square]
 
-    with pytest.raises(NoAnswer) as caught, Recorder(bound):
+    with pytest.raises(NoAnswer) as caught, Recorder(bound):  # type: ignore[misc]  # the checkers refuse it, too
         raise AssertionError
 
     assert (caught.value.channel, caught.value.result, bound.subscriptions) == ("square", int, ())
+
+
+@pytest.mark.parametrize(
+    ("result", "shown"),
+    [(int, "int"), (list[int], "list[int]"), (int | None, "int | None"), ("Elsewhere", "Elsewhere")],
+)
+def test_no_answer_names_the_channel_and_its_result(result: Any, shown: str) -> None:
+    """And how to give the recorder one."""
+
+    def asked() -> Any:
+        """Ask."""
+
+    asked.__annotations__["return"] = result
+    recorder: Any = Recorder(Bus()[Channel.declare(asked)])
+
+    with pytest.raises(NoAnswer) as caught, recorder:
+        raise AssertionError
+
+    assert str(caught.value) == (
+        f"this recorder has no answer, and listeners of channel 'asked' return {shown}: "
+        "give it a function that returns one, with Recorder(bound).answering(function)"
+    )
+
+
+@pytest.mark.parametrize("annotations", [{}, {"return": Any}, {"return": None}, {"sku": "Elsewhere", "return": "None"}])
+def test_a_recorder_needs_no_answer_where_none_may_be_returned(annotations: dict[str, Any]) -> None:
+    """Also where the result of the channel is not known, or another annotation cannot be evaluated."""
+
+    def asked(sku: Any = "", /) -> Any:
+        """Ask."""
+
+    asked.__annotations__ = annotations
+    bound = Bus()[Channel.declare(asked)]
+
+    with Recorder(bound) as questions:
+        assert bound.publish("tea") == [None]
+
+    assert questions.times("tea") == 1
+
+
+def test_answering_gives_the_recorder_back() -> None:
+    """So that it may be kept under a name before it listens."""
+    bound = Bus()[square]
+    squares = Recorder(bound)
+
+    with squares.answering(lambda number: number * number) as listening:
+        bound.publish(2)
+
+    assert listening is squares
+    assert squares.results == [4]
 
 
 def test_a_recorder_has_a_priority() -> None:

@@ -7,10 +7,11 @@ a clock is the clock of the buses that it was given to.
 
 from __future__ import annotations
 
+import inspect
 import threading
 from collections.abc import Callable
-from types import TracebackType
-from typing import Generic, ParamSpec, Self
+from types import NoneType, TracebackType
+from typing import TYPE_CHECKING, Any, Final, Generic, ParamSpec, Self, cast
 
 import attrs
 from typing_extensions import TypeVar
@@ -23,10 +24,20 @@ __all__ = ("Call", "FakeClock", "NoAnswer", "Recorder", "running")
 
 Args = ParamSpec("Args")
 Result = TypeVar("Result")
+Silent = TypeVar("Silent", bound="Recorder[..., None]")
+
+# Annotations of a result for which None is an answer; a string is one that could not be evaluated.
+_NO_RESULT: Final = (None, NoneType, "None", Any, inspect.Signature.empty)
 
 
 class NoAnswer(TypeError):
-    """Raised by a `Recorder` on a channel with results that was told no answer."""
+    """
+    Raised by ``with Recorder(bound)`` on a channel with results: the recorder has no answer to return.
+
+    Attributes:
+        channel: The name of the channel.
+        result: The annotation of its results.
+    """
 
     def __init__(self, channel: str, result: object) -> None:
         super().__init__(channel, result)
@@ -34,10 +45,10 @@ class NoAnswer(TypeError):
         self.result = result
 
     def __str__(self) -> str:
-        wanted = getattr(self.result, "__name__", repr(self.result))
+        wanted = self.result if isinstance(self.result, str) else inspect.formatannotation(self.result)
         return (
-            f"listeners of channel {self.channel!r} answer with {wanted}, and so must a recorder: "
-            "Recorder(bound).answering(function)"
+            f"this recorder has no answer, and listeners of channel {self.channel!r} return {wanted}: "
+            "give it a function that returns one, with Recorder(bound).answering(function)"
         )
 
 
@@ -51,13 +62,15 @@ class Call:
 
 class Recorder(Generic[Args, Result]):
     """
-    Listens to a bound channel, for the length of a ``with``, and remembers.
+    Listens to a bound channel, for the length of a ``with``, and records each publish.
 
     ``with Recorder(shop.bus()[stock_low]) as lows: ...; assert lows.times("A-1", left=2) == 1``
 
+    On a channel with results it needs an answer before it can listen: ``with Recorder(bound).answering(function)``.
+
     Attributes:
         calls: Every publish, in order.
-        results: What the recorder answered, in the same order.
+        results: The answers of the recorder, in the same order.
     """
 
     def __init__(self, bound: BoundChannel[Args, Result], *, priority: int = 50) -> None:
@@ -67,10 +80,10 @@ class Recorder(Generic[Args, Result]):
         self.calls: list[Call] = []
         self.results: list[Result] = []
 
-    def answering(self, answer: Callable[Args, Result]) -> Self:
-        """Answer each publish with what *answer* makes of it, which may also raise; give the recorder back."""
+    def answering(self, answer: Callable[Args, Result]) -> _Answering[Args, Result]:
+        """Answer each publish with the result of *answer*, which may also raise; return this recorder."""
         self._answer = answer
-        return self
+        return cast("_Answering[Args, Result]", self)
 
     def times(self, /, *args: Args.args, **kwargs: Args.kwargs) -> int:
         """
@@ -97,9 +110,15 @@ class Recorder(Generic[Args, Result]):
         self.results.append(result)
         return result
 
-    def __enter__(self) -> Self:
+    def __enter__(self: Silent) -> Silent:  # noqa: PYI019  # only of a channel without results
+        """
+        Listen to the channel.
+
+        Raises:
+            NoAnswer: The channel has results, and the recorder has no answer.
+        """
         signature = self._bound.channel.signature()
-        if self._answer is None and signature is not None and signature.return_annotation not in (None, type(None)):
+        if self._answer is None and signature is not None and signature.return_annotation not in _NO_RESULT:
             raise NoAnswer(self._bound.channel.name, signature.return_annotation)
         self._bound.subscribe(self._listen, priority=self._priority)
         return self
@@ -112,6 +131,15 @@ class Recorder(Generic[Args, Result]):
         /,
     ) -> None:
         self._bound.unsubscribe(self._listen)
+
+
+if TYPE_CHECKING:
+
+    class _Answering(Recorder[Args, Result]):
+        """A recorder with an answer: checkers accept it in a ``with``, whatever the results of its channel."""
+
+        # The base class restricts its `self`, and this class lifts the restriction.
+        def __enter__(self) -> Self: ...  # pyright: ignore[reportIncompatibleMethodOverride]
 
 
 class FakeClock(Clock):

@@ -3,6 +3,7 @@
 from declared import Order, Receipt, Shop, closed, order_cancelled, order_placed, quoted, stock_low
 
 from listeners import (
+    ask_demanding,
     bill,
     bill_later,
     bill_rush,
@@ -15,7 +16,7 @@ from listeners import (
     refill_dropping,
     refill_further,
 )
-from typedbus import LIFECYCLE, Bus, State
+from typedbus import LIFECYCLE, BoundChannel, Bus, State
 from typedbus.testing import FakeClock, Recorder, running
 
 
@@ -65,8 +66,25 @@ def what_a_recorder_has_not(bus: Bus, order: Order) -> None:
     _other: Recorder[[Order], None] = Recorder(bus[order_placed])  # E
     Recorder(bus[order_placed]).calls[0].order  # E
     Recorder(bus[order_placed]).publish(order)  # E
-    with Recorder(bus[order_placed]) as placed:
+    with Recorder(bus[order_placed]).answering(bill) as placed:
         placed.times("tea")  # E
+        placed.order  # E
+
+
+def what_has_results_needs_an_answer(bus: Bus, bound: BoundChannel[[Order], Receipt], ready: bool) -> None:
+    with Recorder(bus[order_placed]):  # E
+        pass
+    with Recorder(bound) as _placed:  # E
+        pass
+    with Recorder(bus[order_cancelled]), Recorder(bus[quoted], priority=5):  # E
+        pass
+    recorder = Recorder(bus[quoted])
+    recorder.times("tea")
+    with recorder:  # E
+        pass
+    if ready:
+        with recorder.answering(ask_demanding):  # E
+            pass
 
 
 def what_is_no_container(shop: Shop) -> None:

@@ -1,12 +1,15 @@
 """How the tests of an application may record and fake."""
 
-from typing import assert_type
+from collections.abc import Iterator
+from typing import ParamSpec, assert_type
 
 from declared import Order, Receipt, Shop, audited, closed, order_cancelled, order_placed, quoted, stock_low
 
-from listeners import bill, bill_anything, either, note_and_bill
+from listeners import ask, bill, bill_anything, either, note_and_bill
 from typedbus import LIFECYCLE, LOG, BoundChannel, Bus, LifecycleEvent, Moved, State
 from typedbus.testing import Call, FakeClock, Recorder, running
+
+Args = ParamSpec("Args")
 
 
 def a_recorder_is_of_its_channels_type(bus: Bus, bound: BoundChannel[[Order], Receipt]) -> None:
@@ -17,7 +20,8 @@ def a_recorder_is_of_its_channels_type(bus: Bus, bound: BoundChannel[[Order], Re
 
 
 def a_recorder_counts_publishes(bus: Bus, order: Order) -> None:
-    with Recorder(bus[stock_low]) as lows, Recorder(bus[order_cancelled]) as cancelled, Recorder(bus[quoted]) as asked:
+    asked = Recorder(bus[quoted])
+    with Recorder(bus[stock_low]) as lows, Recorder(bus[order_cancelled]) as cancelled, asked.answering(ask):
         assert_type(lows.times("tea", left=2), int)
         assert_type(cancelled.times(order), int)
         lows.times("tea")
@@ -30,7 +34,8 @@ def a_recorder_counts_publishes(bus: Bus, order: Order) -> None:
 
 def a_recorder_answers(bus: Bus, order: Order) -> None:
     recorder = Recorder(bus[order_placed]).answering(bill)
-    assert_type(recorder, Recorder[[Order], Receipt])
+    kept: Recorder[[Order], Receipt] = recorder
+    assert_type(kept.times(order), int)
     recorder.answering(bill_anything).answering(either).answering(note_and_bill)
     recorder.answering(lambda order: Receipt(len(order.sku)))
     with recorder as placed:
@@ -38,6 +43,34 @@ def a_recorder_answers(bus: Bus, order: Order) -> None:
         assert_type(placed.results, list[Receipt])
         assert_type(placed.calls, list[Call])
         assert_type(placed.calls[0].args, tuple[object, ...])
+
+
+def a_recorder_without_results_may_answer(bus: Bus, order: Order) -> None:
+    with Recorder(bus[order_cancelled]).answering(lambda order: print(order.sku)) as cancelled:
+        assert_type(cancelled.times(order), int)
+        assert_type(cancelled.results, list[None])
+    with Recorder(bus[stock_low]) as lows, Recorder(bus[quoted]).answering(ask) as asked:
+        assert_type(lows.times("tea", left=2), int)
+        assert_type(asked.results, list[float])
+
+
+def recorders_of_a_test(placed: BoundChannel[[Order], Receipt]) -> Iterator[Recorder[[Order], Receipt]]:
+    with Recorder(placed).answering(bill) as placements:
+        yield placements
+
+
+class Cancellations(Recorder[[Order], None]):
+    """A recorder of one channel."""
+
+
+def a_recorder_may_have_a_class_of_its_own(bus: Bus) -> None:
+    with Cancellations(bus[order_cancelled]) as cancelled:
+        assert_type(cancelled, Cancellations)
+
+
+def any_recorder(bound: BoundChannel[Args, None]) -> Recorder[Args, None]:
+    with Recorder(bound) as recorder:
+        return recorder
 
 
 def a_recorder_records_the_life_cycle(bus: Bus) -> None:
