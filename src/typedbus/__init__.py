@@ -59,6 +59,7 @@ from typedbus._failures import (
     NotMainThread,
     OutsideContainer,
     OverrideError,
+    ResetError,
     RestartError,
     StartCancelled,
     StillRunning,
@@ -94,7 +95,7 @@ from typedbus._turns import Limits
 
 if TYPE_CHECKING:
     from typedbus._component import Component
-    from typedbus._container import Container, Override
+    from typedbus._container import Container
     from typedbus._contributed import Contributed
     from typedbus._faults import (
         ArgumentFault,
@@ -115,6 +116,7 @@ if TYPE_CHECKING:
         TypeFault,
     )
     from typedbus._lifecycle import Exits, Logs, Reloads, Starts, Stops, Ticks
+    from typedbus._override import Override
     from typedbus._providers import provided
     from typedbus._running import running
     from typedbus.process import run
@@ -138,7 +140,7 @@ _LATER = {
     "LifetimeFault": "_faults",
     "Logs": "_lifecycle",
     "MisspeltFault": "_faults",
-    "Override": "_container",
+    "Override": "_override",
     "OverrideFault": "_faults",
     "Reloads": "_lifecycle",
     "ReplacementFault": "_faults",
@@ -250,6 +252,7 @@ __all__ = (
     "Reloads",
     "Replacement",
     "ReplacementFault",
+    "ResetError",
     "RestartError",
     "RolledBack",
     "StartCancelled",

@@ -2,8 +2,9 @@
 Components: how they are declared, built once, and what of them listens.
 
 A `Component` is a singleton provider of dependency-injector with a typed face.
-Checkers do not see it as a provider, since a provider's type parameter is
-invariant and its arguments are unchecked; they see what stands in its signatures.
+A provider's type parameter is invariant and its arguments are unchecked, so for
+checkers a component is a provider of `Any`, and a covariant class of its own
+whose constructor takes what the component's takes.
 """
 
 from __future__ import annotations
@@ -12,18 +13,26 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Final, Generic, ParamSpec, Self
+from typing import Any, Final, Generic, ParamSpec, Self
 
 import attrs
 from dependency_injector import providers
 from typing_extensions import TypeVar
 
+from typedbus._arguments import Arguments, argument, overriding
 from typedbus._channel import AnyChannel, Hook
 from typedbus._construction import Construction, await_end, entered
-from typedbus._failures import ComponentDisabled, DeclarationError, OutsideContainer, describe
+from typedbus._failures import (
+    ComponentDisabled,
+    DeclarationError,
+    OutsideContainer,
+    OverrideError,
+    ResetError,
+    describe,
+)
 from typedbus._faults import CycleFault, InvalidContainer
 from typedbus._order import dependencies_first
-from typedbus._providers import Provided, foreseen, injection, is_provider, needs
+from typedbus._providers import Provided, cover, foreseen, is_provider, needs, uncover
 from typedbus._turns import checked
 
 P = ParamSpec("P")
@@ -32,20 +41,6 @@ T_co = TypeVar("T_co", covariant=True)
 Owner = TypeVar("Owner")
 
 _UNBUILT: Final = object()
-
-if TYPE_CHECKING:
-
-    class _Singleton:
-        """Hides the provider from checkers, with all that is untyped about it."""
-
-        def _provide(self, args: tuple[object, ...], kwargs: dict[str, object]) -> object: ...
-        def __deepcopy__(self, memo: dict[int, Any]) -> Self: ...
-        def reset(self) -> object: ...
-        @property
-        def related(self) -> Iterator[object]: ...
-
-else:
-    _Singleton = providers.Singleton
 
 
 @attrs.define(eq=False)
@@ -61,7 +56,7 @@ class Home:
     building: Component[Any] | None = None
 
 
-class Component(_Singleton, Generic[T_co]):
+class Component(Arguments, Generic[T_co]):
     """
     The declaration of a component: what builds it, and with which arguments.
 
@@ -105,9 +100,11 @@ class Component(_Singleton, Generic[T_co]):
         if not callable(cls):
             raise DeclarationError(repr(cls), self.place, "it builds nothing: give a class or a function")
         providers.Singleton.__init__(self._provider)
-        self._provider.set_provides(cls)
-        self._provider.set_args(*(injection(value) for value in args))
-        self._provider.set_kwargs(**{name: injection(value) for name, value in kwargs.items()})
+        # Past the checks of its own methods, which take time.
+        base = providers.Singleton
+        base.set_provides(self._provider, cls)
+        base.set_args(self._provider, *map(argument, args))
+        base.set_kwargs(self._provider, **{name: argument(value) for name, value in kwargs.items()})
 
     def on(self: Component[Owner], *hooks: Hook[Owner]) -> Component[Owner]:
         """
@@ -166,11 +163,11 @@ class Component(_Singleton, Generic[T_co]):
         Returns:
             The component itself.
         """
-        self.condition, self.reason = injection(condition), reason
+        self.condition, self.reason = argument(condition), reason
         return self
 
     @property
-    def provided(self) -> T_co:
+    def provided(self) -> T_co:  # type: ignore[override]  # typed as the instance, which is why it is here
         """
         The component as an argument of another's declaration.
 
@@ -182,7 +179,7 @@ class Component(_Singleton, Generic[T_co]):
         argument: Any = Provided(self)
         return argument  # type: ignore[no-any-return]  # it stands in for the instance
 
-    def __call__(self) -> T_co:
+    def __call__(self) -> T_co:  # type: ignore[override]  # arguments come from the declaration alone
         """
         Return the component, built on the first call.
 
@@ -195,6 +192,8 @@ class Component(_Singleton, Generic[T_co]):
         """
         if self.home is None:
             raise OutsideContainer(self.path, self.place)
+        if isinstance(standing_in := self.overriding, Component) and standing_in.home is None:
+            standing_in.home = self.home
         instance: Any = providers.Singleton.__call__(self._provider)
         return instance  # type: ignore[no-any-return]  # what the declared callable returned
 
@@ -244,6 +243,7 @@ class Component(_Singleton, Generic[T_co]):
         try:
             args = [_injected(argument) for argument in self._provider.args]
             kwargs = {name: _injected(argument) for name, argument in self._provider.kwargs.items()}
+            attributes = {name: _injected(value) for name, value in self._provider.attributes.items()}
             while not self.is_built:
                 own = Construction(self.path, self.place)
                 current = self.__dict__.setdefault("_construction", own)
@@ -256,7 +256,10 @@ class Component(_Singleton, Generic[T_co]):
                 try:
                     if not self.is_built:
                         home.constructing(self)
-                        self._instance = self.builds(*args, **kwargs)
+                        instance = self.builds(*args, **kwargs)
+                        for name, value in attributes.items():
+                            setattr(instance, name, value)
+                        self._instance = instance
                         home.constructed(self, time.monotonic() - began)
                 finally:
                     del self._construction
@@ -285,10 +288,11 @@ class Component(_Singleton, Generic[T_co]):
         return True if self.condition is None or self.overriding is not None else foreseen(self.condition)
 
     @property
-    def related(self) -> Iterator[object]:
+    def related(self) -> Iterator[providers.Provider[object]]:
         """What the container library is to know that it refers to."""
         if self.condition is not None:
-            yield self.condition
+            condition: Any = self.condition
+            yield condition
         yield from super().related
 
     @property
@@ -312,10 +316,75 @@ class Component(_Singleton, Generic[T_co]):
         """The provider that stands in for the component, or None."""
         return self._provider.last_overriding
 
-    def reset(self) -> object:
-        """Forget the instance; the next call builds a new one."""
+    def forget(self) -> None:
+        """Drop the instance; the next call builds a new one."""
         self._instance = _UNBUILT
+
+    # What users of dependency-injector call on a provider, with the checks that a component needs.
+
+    def override(self, provider: object) -> providers.OverridingContext:
+        """
+        Put *provider*, or an object, in the place of the component, until the end of a ``with`` or `reset_override`.
+
+        Type checkers do not compare the two; they do so for ``shop.override(Shop.database).by(fake)``.
+
+        Raises:
+            OverrideError: The component, or one that needs it, is built already.
+        """
+        standing_in: Any = overriding(provider)
+        if standing_in is self:
+            raise OverrideError(self.path, self.place, "it would take its own place")
+        if self.home is None:
+            # In the class of a container it is a part of the declaration.
+            cover(self, standing_in)
+        else:
+            self.home.container._cover(self, standing_in)
+        return providers.OverridingContext(self._provider, standing_in)
+
+    def reset_last_overriding(self) -> None:
+        """
+        Take back the last override, and forget what was built with it.
+
+        Raises:
+            ResetError: The container runs.
+        """
+        self._take_back(self._provider.overridden[-1:])
+
+    def reset_override(self) -> None:
+        """
+        Take back every override, and forget what was built with them.
+
+        Raises:
+            ResetError: The container runs.
+        """
+        self._take_back(self._provider.overridden)
+
+    def _take_back(self, replacements: Sequence[object]) -> None:
+        if self.home is None:
+            for replacement in replacements:
+                uncover(self, replacement)
+        elif self.home.container._is_in_use():
+            raise ResetError(self.path)
+        else:
+            self.home.container._uncover(self, replacements)
+
+    def reset(self) -> object:
+        """
+        Forget the instance; the next call builds a new one.
+
+        Raises:
+            ResetError: The container runs.
+        """
+        if self.home is not None and self.home.container._is_in_use():
+            raise ResetError(self.path)
+        self.forget()
         return super().reset()
+
+    def _change(self) -> None:
+        if self.is_built:
+            raise DeclarationError(self.path, self.place, "it is built already; change its declaration before that")
+        if self.home is not None:
+            self.home.container._is_valid = False
 
     # The container library copies every provider into each container, and
     # knows nothing of what this class adds.
@@ -325,20 +394,23 @@ class Component(_Singleton, Generic[T_co]):
             return known
         copied = type(self).__new__(type(self))
         memo[id(self)] = copied
+        copied.home, copied._instance = None, _UNBUILT
         providers.Singleton.__init__(copied._provider)
         copied.place, copied.path = self.place, self.path
         copied.hooks, copied.unheard = self.hooks, self.unheard
         copied.limit, copied.reason = self.limit, self.reason
         copied.condition = None if self.condition is None else providers.deepcopy(self.condition, memo)
-        copied.home, copied._instance = None, _UNBUILT
         theirs, ours = self._provider, copied._provider
-        ours.set_provides(
-            providers.deepcopy(theirs.provides, memo) if is_provider(theirs.provides) else theirs.provides
-        )
-        ours.set_args(*providers.deepcopy(list(theirs.args), memo))
-        ours.set_kwargs(**providers.deepcopy(dict(theirs.kwargs), memo))
-        for overriding in theirs.overridden:
-            ours.override(providers.deepcopy(overriding, memo))
+        # Past the checks of our own methods: these are what they made.
+        base = providers.Singleton
+        provides = theirs.provides
+        base.set_provides(ours, providers.deepcopy(provides, memo) if is_provider(provides) else provides)
+        base.set_args(ours, *providers.deepcopy(list(theirs.args), memo))
+        base.set_kwargs(ours, **providers.deepcopy(dict(theirs.kwargs), memo))
+        if theirs.attributes:
+            base.set_attributes(ours, **providers.deepcopy(dict(theirs.attributes), memo))
+        for standing_in in theirs.overridden:
+            cover(ours, providers.deepcopy(standing_in, memo))
         return copied
 
     def __repr__(self) -> str:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import threading
 import time
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
-from typing import Any, Generic
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 from dependency_injector import providers
 from typing_extensions import TypeVar
@@ -19,9 +18,11 @@ from typedbus._declarations import _NOTHING, Declarations, providers_of
 from typedbus._events import Constructed, Constructing, Disabled, Subscribed
 from typedbus._failures import OverrideError
 from typedbus._faults import BusFault, CycleFault, DependencyFault, DisabledFault, Fault, InvalidContainer
+from typedbus._library import LibraryMethods, of_instances, way_to_override
 from typedbus._lifecycle import Subscriber, channels_between, hook_faults, hooks_of, phase_of
 from typedbus._order import dependencies_first, listeners_first, start_order
-from typedbus._providers import declared_needs, needs
+from typedbus._override import Override
+from typedbus._providers import cover, declared_needs, forget, needs, uncover
 from typedbus._registry import ASSEMBLE
 from typedbus._states import State
 from typedbus._traps import hidden_faults, lifetime_faults, misspelt_faults, replacement_faults
@@ -31,7 +32,7 @@ from typedbus._validation import argument_faults, class_of, override_fault
 T = TypeVar("T")
 
 
-class Container(Declarations):
+class Container(LibraryMethods):
     """
     The declarations of an application; each instance has components of its own.
 
@@ -122,6 +123,7 @@ class Container(Declarations):
             raise InvalidContainer(self._home.name, faults)
         self._is_valid = True
 
+    @of_instances
     def override(self, component: Component[T]) -> Override[T]:
         """
         Put something else in the place of *component*: ``with shop.override(Shop.database).by(fake):``.
@@ -132,6 +134,9 @@ class Container(Declarations):
         Raises:
             OverrideError: It is no component of this container.
         """
+        given: object = component
+        if not isinstance(given, Component):
+            raise OverrideError(self._home.name, self._place, way_to_override(given))
         copied = self._copies.get(id(component), self._lent.get(id(component)))
         if not isinstance(copied, Component):
             raise OverrideError(component.path, component.place, f"it is no component of {self._home.name}")
@@ -217,17 +222,15 @@ class Container(Declarations):
             left = self._bus
             if left is not None and left.state is State.EXITED:
                 self._let_go(live)
-            users = live if left is not None else [user for component in own for user in self._users(component)]
-            late = next((user for user in users if user.is_built), None)
+            late = next(iter(_built(live if left is not None else self._dependents(*own))), None)
             if late is not None:
                 reason = "it is built already; attach the container to another bus before that"
                 raise OverrideError(late.path, late.place, reason)
             if left is not None:
                 left[ASSEMBLE].unsubscribe(self._assemble)
             for component in own:
-                injector: Any = component
-                _uncover(component, self._lent_bus)
-                injector.override(lent := providers.Object(bus))
+                uncover(component, self._lent_bus)
+                cover(component, lent := providers.Object(bus))
                 self._lent_bus = lent
             self._is_guest, self._is_valid = True, False
         return self._attach(bus)
@@ -321,11 +324,15 @@ class Container(Declarations):
 
     def _users(self, component: Component[Any]) -> list[Component[object]]:
         """Return *component* and those that need it, near or far."""
-        users: dict[int, Component[object]] = {id(component): component}
+        return [node for node in self._dependents(component) if isinstance(node, Component)]
+
+    def _dependents(self, *nodes: object) -> list[object]:
+        """Return the providers *nodes* and those that need one of them, near or far, each after what it needs."""
+        users = {id(node): node for node in nodes}
         for node in dependencies_first(providers_of(self._members), declared_needs)[0]:
             if any(id(need) in users for need in declared_needs(node)):
                 users[id(node)] = node
-        return [user for user in users.values() if isinstance(user, Component)]
+        return list(users.values())
 
     def _let_go(self, live: Sequence[Component[object]], kept: Bus | None = None) -> None:
         """Drop the instances of *live* but for *kept*: what they took in their constructors they let go in exit()."""
@@ -334,13 +341,53 @@ class Container(Declarations):
             if component.is_built and (kept is None or component() is not kept):
                 self._forget(component)
 
+    def _cover(self, component: Component[Any], standing_in: object) -> None:
+        """
+        Let *standing_in* take the place of *component*.
+
+        Raises:
+            OverrideError: The component, or one that needs it, is built already.
+        """
+        late = next(iter(_built(self._users(component))), None)
+        if late is not None:
+            raise OverrideError(component.path, component.place, f"{late.path} is built already; override before that")
+        cover(component, standing_in)
+        self._is_valid = False
+
+    def _uncover(self, component: Component[Any], replacements: Sequence[object], own: Sequence[object] = ()) -> None:
+        """Take *replacements* from the place of *component*, and forget what was built with them, *own* included."""
+        for user in reversed([*own, *self._dependents(component)]):
+            self._forget(user)
+        for replacement in replacements:
+            if replacement is not self._lent_bus:
+                uncover(component, replacement)
+        self._is_valid = False
+
+    def _is_in_use(self) -> bool:
+        whole = self._whole()
+        if whole is not self:
+            return whole._is_in_use()
+        return bool(self._subscribers) and self._bus is not None and self._bus.state is not State.EXITED
+
+    def _whole(self) -> Container:
+        """Return the container around all others that this one is in, or itself."""
+        return self if self._around is None else self._around.container
+
+    def _forget_all(self) -> None:
+        whole = self._whole()
+        for user in reversed(whole._dependents(*dependencies_first(providers_of(self._members), declared_needs)[0])):
+            if not (isinstance(user, Component) and user.is_built and isinstance(user(), Bus)):
+                whole._forget(user)
+
     def _forget(self, component: object) -> None:
         """Drop the instance of *component*, and what of it listens."""
         subscriber = self._subscribers.pop(id(component), None)
         if subscriber is not None:
             subscriber.cancel()
         if isinstance(component, Component):
-            component.reset()
+            component.forget()
+        else:
+            forget(component)
 
     def __repr__(self) -> str:
         return f"<{self._home.name} with {len(self._members)} declaration(s)>"
@@ -364,62 +411,8 @@ class _Assembly(Subscription):
         return self._home.building.place if self._home.building is not None else super().place
 
 
-class Override(Generic[T]):
-    """One component of one container, to be replaced; made by `Container.override`."""
-
-    def __init__(self, container: Container, component: Component[T], copies: dict[int, Any]) -> None:
-        self._container = container
-        self._component = component
-        self._copies = copies
-
-    @contextlib.contextmanager
-    def by(self, replacement: T | Component[T]) -> Generator[None, None, None]:
-        """
-        Let *replacement* be given wherever the component is asked for, inside the ``with``.
-
-        The component itself is neither built nor started, nor is what only it
-        needs. At the end all is as it was: what was built meanwhile with the
-        replacement is forgotten.
-
-        Args:
-            replacement: An object, or the declaration of one.
-
-        Raises:
-            OverrideError: The component, or one that needs it, is built already.
-        """
-        component, container = self._component, self._container
-        injector: Any = component
-        users = container._users(component)
-        late = next((user for user in users if user.is_built), None)
-        if late is not None:
-            raise OverrideError(component.path, component.place, f"{late.path} is built already; override before that")
-        standing_in: Any = providers.Object(replacement)
-        if isinstance(replacement, Component):
-            # What it refers to in the class of the container is in this instance a copy.
-            standing_in = providers.deepcopy(replacement, dict(self._copies))
-            if id(replacement) not in self._copies:
-                standing_in.path = component.path
-            for node in dependencies_first([standing_in], needs)[0]:
-                if isinstance(node, Component) and node.home is None:
-                    node.home = component.home
-        injector.override(standing_in)
-        container._is_valid = False
-        try:
-            yield
-        finally:
-            own = [node for node in dependencies_first([standing_in], needs)[0] if id(node) not in self._copies]
-            for user in (*users, *own):
-                container._forget(user)
-            _uncover(component, standing_in)
-            container._is_valid = False
-
-
-def _uncover(component: Any, standing_in: object) -> None:
-    """Take away *standing_in*, whatever came above it meanwhile."""
-    others = [one for one in component.overridden if one is not standing_in]
-    component.reset_override()
-    for one in others:
-        component.override(one)
+def _built(nodes: Iterable[object]) -> list[Component[object]]:
+    return [node for node in nodes if isinstance(node, Component) and node.is_built]
 
 
 def _is_overridden(node: Any) -> bool:

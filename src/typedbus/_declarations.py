@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
 from dependency_injector import containers, providers
 
+from typedbus._arguments import replace_stand_ins
 from typedbus._component import Component, Home
-from typedbus._failures import DeclarationError
+from typedbus._failures import DeclarationError, describe
 from typedbus._faults import Fault
 from typedbus._order import dependencies_first
-from typedbus._providers import declared_needs, is_provider
+from typedbus._providers import declared_needs, is_provider, uncover
 from typedbus._wiring import View
 
 if TYPE_CHECKING:
@@ -34,8 +35,24 @@ else:
 _NOTHING: Final[Mapping[int, Any]] = types.MappingProxyType({})
 
 
+INHERIT: Final = (
+    "@containers.override and @containers.copy do not work with a Container; inherit from it instead, and declare "
+    "anew what is different: class Other(Shop): database = Component(...)"
+)
+
+
+class _NotByDecorator:
+    """What `@containers.override` and `@containers.copy` look for in a class of containers."""
+
+    def __get__(self, instance: object, owner: type) -> Any:
+        raise AttributeError(f"{owner.__name__} has no 'cls_providers': {INHERIT}")
+
+
 class Declarations(_DynamicContainer):
     """What a container is made of; `Container` says the rest."""
+
+    if not TYPE_CHECKING:
+        cls_providers = _NotByDecorator()
 
     _declared: ClassVar[dict[str, Any]] = {}
     #: What takes the place of what, in the order in which it is to be copied.
@@ -43,6 +60,10 @@ class Declarations(_DynamicContainer):
 
     #: The names that containers use themselves.
     _reserved: ClassVar[frozenset[str]] = frozenset()
+    #: What was read from files, by configuration.
+    _loaded: list[tuple[Any, object]]
+    #: The home of the container around all others that this one is in, if it is in one.
+    _around: Home | None
     #: File and line of the class.
     _place: ClassVar[str] = ""
 
@@ -66,21 +87,47 @@ class Declarations(_DynamicContainer):
                 raise DeclarationError(path, place, f"containers use the name {name!r} themselves; take another")
             if isinstance(value, Component):
                 value.path = path
-            elif isinstance(value, Declarations):
-                # It is a part of this declaration from here on, and builds nothing.
-                value._settle(None, path)
+            elif is_provider(value):
+                replace_stand_ins(value)
+            if isinstance(inner := inner_of(value), Declarations):
+                # It is a part of this declaration from here on, and builds and reads nothing.
+                inner._settle(None, path)
+                inner._unload()
             cls._declared[name] = value
+        allowed: type = getattr(cls, "provider_type", providers.Provider)
+        for name, value in cls._declared.items():
+            if is_provider(value) and not isinstance(value, allowed):
+                reason = f"its class takes providers of {describe(allowed)} alone, as its provider_type says"
+                raise DeclarationError(f"{cls.__name__}.{name}", getattr(value, "place", cls._place), reason)
         cls._replacements = _replacements(cls)
         # ``Provide[Shop]`` reads it, and asks the container that is wired for its counterpart.
         setattr(cls, "__self__", cls)  # noqa: B010  # hidden from checkers
         # Where the container library looks for what its markers refer to.
         setattr(cls, "providers", {name: value for name, value in cls._declared.items() if is_provider(value)})  # noqa: B010  # hidden from checkers
 
-    def __init__(self) -> None:
+    def __init__(self, **overriding: object) -> None:
+        """
+        Make an instance, as dependency-injector does: files of a `Configuration` are read, and modules are wired.
+
+        Args:
+            overriding: What takes the place of declarations, as in `Container.override_providers`.
+        """
         self._take({})
         injector = _injector(self)
-        injector.load_config()
+        self._loaded = []
+        if getattr(type(self), "auto_load_config", True):
+            for configuration in injector.traverse([providers.Configuration]):
+                before = configuration.overridden
+                configuration.load()
+                self._loaded.extend((configuration, read) for read in configuration.overridden[len(before) :])
+        if overriding:
+            injector.override_providers(**overriding)
         self._wire_automatically()
+
+    def _unload(self) -> None:
+        """Take back what was read from files: each instance of the container around this one reads them itself."""
+        for configuration, read in self._loaded:
+            uncover(configuration, read)
 
     def wire(
         self,
@@ -129,8 +176,8 @@ class Declarations(_DynamicContainer):
     def _wire_automatically(self) -> None:
         """Wire this container and those in it as their `wiring_config` says."""
         for member in self._members.values():
-            if isinstance(member, Declarations):
-                member._wire_automatically()
+            if isinstance(inner := inner_of(member), Declarations):
+                inner._wire_automatically()
         if _injector(self).is_auto_wiring_enabled():
             self.wire()
 
@@ -168,6 +215,7 @@ class Declarations(_DynamicContainer):
         injector.declarative_parent = type(self)
         injector.wiring_config = getattr(type(self), "wiring_config", injector.wiring_config)
         self._view = View(injector)
+        self._loaded = []
         self._members: dict[str, Any] = {}
         for name, member in members.items():
             self._members[name] = providers.deepcopy(member, memo)
@@ -178,14 +226,15 @@ class Declarations(_DynamicContainer):
         #: Those of what was contributed, here or further inside.
         self._lent: dict[int, Any] = {}
         for member in self._members.values():
-            if isinstance(member, Declarations):
-                self._lent.update(member._lent)
+            if isinstance(inner := inner_of(member), Declarations):
+                self._lent.update(inner._lent)
 
     def _settle(self, home: Home | None, path: str) -> None:
         """Give each component its path, and its home, without which it builds nothing."""
+        self._around = home
         for name, member in self._members.items():
-            if isinstance(member, Declarations):
-                member._settle(home, self._path_of(path, name))
+            if isinstance(inner := inner_of(member), Declarations):
+                inner._settle(home, self._path_of(path, name))
             elif isinstance(member, Component):
                 member.path = self._path_of(path, name)
         for node in dependencies_first(providers_of(self._members), declared_needs)[0]:
@@ -198,8 +247,8 @@ class Declarations(_DynamicContainer):
 
     def _flaws(self) -> list[Fault]:
         """Return what is wrong with the declarations themselves, here and in the containers among them."""
-        inner = [member for member in self._members.values() if isinstance(member, Declarations)]
-        return [flaw for member in inner for flaw in member._flaws()]
+        inner = [inner_of(member) for member in self._members.values()]
+        return [flaw for one in inner if isinstance(one, Declarations) for flaw in one._flaws()]
 
 
 def _counterparts(old: object, new: object) -> Iterator[tuple[object, object]]:
@@ -222,13 +271,29 @@ def _injector(container: Declarations) -> containers.DynamicContainer:
     return injector  # type: ignore[no-any-return]  # it is one, unknown to checkers
 
 
+def inner_of(member: object) -> object:
+    """Return the nested container that *member* of a container is, or gives as a `providers.Container`, or None."""
+    if isinstance(member, Declarations):
+        return member
+    return member.container if isinstance(member, providers.Container) else None
+
+
+def members_of(container: object) -> Mapping[str, Any]:
+    """Return the declarations in *container*, which may be one of the library, by name."""
+    if isinstance(container, Declarations):
+        return container._members
+    injector: Any = container
+    return {name: one for name, one in injector.providers.items() if not isinstance(one, providers.Self)}
+
+
 def providers_of(members: Mapping[str, Any]) -> list[Any]:
     """Return the providers among *members* and in the containers among them, in order of declaration."""
     found: list[Any] = []
     for member in members.values():
-        if isinstance(member, Declarations):
-            found.extend(providers_of(member._members))
-        else:
+        inner = inner_of(member)
+        if inner is not None:
+            found.extend(providers_of(members_of(inner)))
+        if not isinstance(member, Declarations):
             found.append(member)
     return found
 

@@ -564,6 +564,25 @@ class OverrideError(RuntimeError):
         return f"cannot override {self.path} ({self.place}): {self.reason}"
 
 
+class ResetError(RuntimeError):
+    """
+    Raised where instances would be forgotten, or overrides taken back, that a running container uses.
+
+    Attributes:
+        path: The container or the component.
+    """
+
+    def __init__(self, path: str) -> None:
+        super().__init__(path)
+        self.path = path
+
+    def __str__(self) -> str:
+        return (
+            f"cannot reset {self.path}: its container runs, and components that have started would go on "
+            "beside new ones; exit the bus first"
+        )
+
+
 class NotMainThread(RuntimeError):
     """Raised by `run` outside the main thread, where signals cannot be had."""
 

@@ -140,22 +140,57 @@ def injection(value: object) -> object:
         return value
     kind = type(value)
     if isinstance(value, (list, tuple)) and kind in (list, tuple):
-        if any(_is_lazy(member) for member in value):
+        if any(is_lazy(member) for member in value):
             members = providers.List(*map(injection, value))
             return members if kind is list else providers.Callable(tuple, members)
-    elif isinstance(value, dict) and kind is dict and any(map(_is_lazy, value.values())):
+    elif isinstance(value, dict) and kind is dict and any(map(is_lazy, value.values())):
         return providers.Dict({key: injection(member) for key, member in value.items()})
     # As an Object it comes out as itself, where a bare value would be copied.
     return providers.Object(value)
 
 
-def _is_lazy(value: object) -> bool:
+def is_lazy(value: object) -> bool:
+    """Whether *value* is a stand-in, `Provided`, or has one in its lists, tuples and dicts."""
     if type(value) in (list, tuple):
         assert isinstance(value, (list, tuple))
-        return any(map(_is_lazy, value))
+        return any(map(is_lazy, value))
     if isinstance(value, dict) and type(value) is dict:
-        return any(map(_is_lazy, value.values()))
+        return any(map(is_lazy, value.values()))
     return type(value) is Provided
+
+
+def cover(node: object, standing_in: object) -> None:
+    """Let *standing_in* take the place of the provider *node*, without the checks of `Component.override`."""
+    provider: Any = node
+    providers.Provider.override(provider, standing_in)
+
+
+def uncover(node: object, standing_in: object) -> None:
+    """Take *standing_in* from the place of the provider *node*, and leave other overrides as they are."""
+    provider: Any = node
+    others = [one for one in provider.overridden if one is not standing_in]
+    if len(others) < len(provider.overridden):
+        # The library's own methods, since a configuration has a cache to be emptied and a component has checks.
+        kind = type(provider) if isinstance(provider, providers.Configuration) else providers.Provider
+        kind.reset_override(provider)
+        for one in others:
+            kind.override(provider, one)
+
+
+def forget(node: object) -> None:
+    """Drop the instances of the provider *node* if it is a singleton, those of all threads and contexts included."""
+    singleton: Any = node
+    for kind in (providers.ThreadLocalSingleton, providers.ContextLocalSingleton):
+        if isinstance(node, kind):
+            # Its own `reset` reaches the instance of this thread or context alone.
+            attributes, replacements = singleton.attributes, singleton.overridden
+            kind.__init__(singleton, singleton.provides, *singleton.args, **singleton.kwargs)
+            singleton.set_attributes(**attributes)
+            for replacement in replacements:
+                cover(singleton, replacement)
+            return
+    if isinstance(node, providers.BaseSingleton) and not isinstance(node, providers.AbstractSingleton):
+        singleton.reset()
 
 
 @attrs.frozen(eq=False)

@@ -20,7 +20,7 @@ from typedbus._bus import Bus
 from typedbus._channel import DEFAULT_PRIORITY, AnyChannel, Hook
 from typedbus._component import Component
 from typedbus._container import Container, graph_of
-from typedbus._declarations import Declarations
+from typedbus._declarations import Declarations, inner_of, members_of
 from typedbus._drawn import ChannelNode, ContainerNode, Edge, Listener, Node, Picture, StartsAfter
 from typedbus._failures import describe
 from typedbus._faults import CycleFault, Fault, InvalidContainer
@@ -206,17 +206,16 @@ def _channel_order(
     }
 
 
-def _declared(
-    container: Declarations, path: str, around: str
-) -> tuple[list[ContainerNode], dict[Component[object], str]]:
+def _declared(container: object, path: str, around: str) -> tuple[list[ContainerNode], dict[Component[object], str]]:
     """Return *container* and those in it, and the components of all, each with the path of its container."""
     containers = [ContainerNode(path, around)]
     home: dict[Component[object], str] = {}
-    for name, member in container._members.items():
+    for name, member in members_of(container).items():
         if isinstance(member, Component):
             home[member] = path
-        elif isinstance(member, Declarations):
-            inner, theirs = _declared(member, container._path_of(path, name), path)
+        elif (nested := inner_of(member)) is not None:
+            where = container._path_of(path, name) if isinstance(container, Declarations) else f"{path}.{name}"
+            inner, theirs = _declared(nested, where, path)
             containers.extend(inner)
             home.update(theirs)
     return containers, home
