@@ -14,7 +14,7 @@ PYTHONS := $(shell for version in 3.11 3.12 3.13; do \
 CLEAN := tests/clean.sh $(CURDIR)/.venv/cache
 
 .PRECIOUS: .venv-%/test
-.PHONY: demo test test-slow test-minimum test-cherrypy check lint types suites suite-user bench clean
+.PHONY: demo test test-slow test-minimum test-cherrypy check lint types types-more suites suite-user bench clean
 
 demo: .venv/demo
 	$(BIN)/python -m examples.shop
@@ -36,7 +36,7 @@ test-minimum: .venv-minimum/test
 test-cherrypy: .venv-cherrypy/test
 	.venv-cherrypy/bin/python tests/cherrypy/compare.py
 
-check: lint types suites suite-user test-slow test-minimum test-cherrypy
+check: lint types types-more suites suite-user test-slow test-minimum test-cherrypy
 
 lint: .venv/check
 	$(BIN)/ruff format --check
@@ -47,6 +47,10 @@ types: .venv/check
 	$(BIN)/mypy
 	$(BIN)/pyright --pythonpath $(BIN)/python
 	MYPYPATH=stubs $(BIN)/stubtest dependency_injector --ignore-missing-stub --ignore-disjoint-bases --allowlist stubs/allowlist.txt
+
+# Checkers beside the two that we promise, on what users copy.
+types-more: .venv/checkers
+	$(BIN)/python tests/checkers.py
 
 suites: $(foreach python,$(PYTHONS),suite-$(notdir $(python)))
 
@@ -76,6 +80,10 @@ bench: .venv/bench
 
 .venv/check: .venv/test
 	$(BIN)/python -m pip install --quiet --group check
+	touch $@
+
+.venv/checkers: .venv/test
+	$(BIN)/python -m pip install --quiet --group checkers
 	touch $@
 
 .venv/bench: .venv/demo

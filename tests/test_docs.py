@@ -106,6 +106,20 @@ def python_of(page: Path) -> list[Block]:
     return [block for block in blocks_of(page) if block.language == "python"]
 
 
+def write_blocks(page: Path, folder: Path) -> None:
+    """Write the Python blocks of *page* into *folder*: a file for each that names one, and one for the rest."""
+    folder.mkdir(exist_ok=True)
+    lines: list[str] = []
+    for block in python_of(page):
+        if block.file is not None:
+            (folder / block.file).write_text(block.text, encoding="utf-8")
+            continue
+        # Each line where the page has it, so that the checker's message leads there.
+        lines.extend([""] * (block.above - len(lines)))
+        lines.extend(block.text.splitlines())
+    (folder / f"page_{page.stem.replace('-', '_')}.py").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
 PAGES_WITH_CODE = [
     pytest.param(page, id=page.stem, marks=[pytest.mark.slow] if any(block.command for block in blocks) else [])
     for page in PAGES
@@ -154,15 +168,7 @@ def test_no_python_block_escapes_the_tests(page: Path) -> None:
 @pytest.mark.parametrize("page", PAGES_WITH_CODE)
 def test_the_blocks_of_a_page_are_typed(page: Path, tmp_path: Path) -> None:
     """The strict checker takes every block, and refuses exactly the lines that say so."""
-    lines: list[str] = []
-    for block in python_of(page):
-        if block.file is not None:
-            (tmp_path / block.file).write_text(block.text, encoding="utf-8")
-            continue
-        # Each line where the page has it, so that the checker's message leads there.
-        lines.extend([""] * (block.above - len(lines)))
-        lines.extend(block.text.splitlines())
-    (tmp_path / f"page_{page.stem.replace('-', '_')}.py").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    write_blocks(page, tmp_path)
     files = sorted(map(str, tmp_path.glob("*.py")))
 
     checked = run_process("-m", "mypy", "--config-file", "mypy.ini", *files, folder=ROOT)
