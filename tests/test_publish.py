@@ -8,6 +8,7 @@ import linecache
 import sys
 import traceback
 import types
+import typing
 import weakref
 from collections.abc import Callable
 from typing import Any
@@ -16,6 +17,7 @@ import pytest
 
 from typedbus import BoundChannel, Bus, Channel, ChannelFailures
 from typedbus._publish import HEAT, UNROLLED
+from typedbus.wspbus import Bus as OldBus
 
 Listener = Callable[[int], int]
 HOT = HEAT + 1
@@ -449,6 +451,73 @@ def test_a_hot_channel_whose_listeners_hold_the_bus_can_be_collected() -> None:
     gc.collect()
 
     assert gone() is None
+
+
+MODULE = """
+from typedbus import Channel
+
+class Order:
+    pass
+
+class Default(Order):
+    pass
+
+def placed(order: Order, /, *rest: Order, by: Order = Default(), **others: Order) -> Order: ...
+def priced(order: Order = Default(), count: int = 1) -> Order: ...
+
+subscripted = Channel[[Order], None]("subscripted")
+"""
+
+
+def load_and_publish(make: Callable[[], Any], publishes: int) -> list[weakref.ref[Any]]:
+    """Run MODULE, publish on its channels on a new bus, and return references to what must be freed."""
+    names: dict[str, Any] = {"__name__": "reloaded"}
+    exec(compile(MODULE, "reloaded.py", "exec", dont_inherit=True), names)
+    bus = make()
+    order = names["Order"]()
+    references = [weakref.ref(names[name]) for name in ("Order", "Default", "placed", "priced")]
+    references += [weakref.ref(names["placed"].__kwdefaults__["by"]), weakref.ref(names["priced"].__defaults__[0])]
+    for channel, arguments in (
+        (Channel.declare(names["placed"]), (order,)),
+        (Channel.declare(names["priced"]), ()),
+        (names["subscripted"], (order,)),
+    ):
+        bound = bus[channel]
+        bound.subscribe(lambda *_, **__: None)
+        bound.subscribe(names["Order"].mro)
+        references.append(weakref.ref(type(bound)))
+        for _ in range(publishes):
+            with pytest.raises(ChannelFailures):
+                bound.publish(*arguments)
+    return references
+
+
+@pytest.mark.parametrize("publishes", [1, HOT], ids=["cold", "hot"])
+@pytest.mark.parametrize("make", [Bus, OldBus], ids=["typed", "old names"])
+def test_a_module_whose_channels_are_gone_can_be_collected(make: Callable[[], Any], publishes: int) -> None:
+    """With its namespace, the defaults, the annotations and the classes that were made for its channels."""
+    references = load_and_publish(make, publishes)
+
+    # `typing` keeps what stood in brackets last.
+    for clear in typing._cleanups:  # type: ignore[attr-defined]  # as the tests of Python do
+        clear()
+    gc.collect()
+
+    assert [reference() for reference in references] == [None] * len(references)
+
+
+def test_channels_share_a_class_as_long_as_one_of_them_lives() -> None:
+    """Whichever bus and whichever channel of the signature comes later, or goes."""
+    first, second = Channel[[int, float], str]("first"), Channel[[int, float], str]("second")
+    one, other = Bus(), Bus()
+    kind: weakref.ref[Any] = weakref.ref(type(one[first]))
+    assert type(other[second]) is kind()
+
+    del one, first
+    gc.collect()
+
+    assert kind() is not None
+    assert type(Bus()[Channel[[int, float], str]("third")]) is kind()
 
 
 def test_a_channel_typed_for_checkers_alone_publishes_what_it_is_given() -> None:

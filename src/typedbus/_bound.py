@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 import threading
 import types
+import weakref
 from collections.abc import Callable
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, Self, overload
@@ -404,7 +405,8 @@ if not TYPE_CHECKING:
 _new_group: Final = ExceptionGroup.__new__
 _NAMED: Final = 4
 _NO_NAMES: Final[dict[str, object]] = {}
-_classes: Final[dict[object, type[BoundChannel[Any, Any]]]] = {}
+# A class refers to its module's namespace, default values and annotations: it is kept by its bound channels alone.
+_classes: Final[weakref.WeakValueDictionary[object, type[BoundChannel[Any, Any]]]] = weakref.WeakValueDictionary()
 
 
 def bind(
@@ -413,7 +415,8 @@ def bind(
     """
     Return *channel* for one bus, of a class whose `publish` has the channel's parameters.
 
-    Channels of one signature share a class: it weighs more than many of them.
+    Bound channels of one signature share a class, which takes more memory than
+    many of them; it lives as long as any of them.
     """
     declared, known = channel._declared, getattr(channel, "__orig_class__", None)
     names = _NO_NAMES
@@ -433,8 +436,8 @@ def bind(
         annotations["return"] = types.GenericAlias(list, (known.__args__[-1],))
     else:
         return BoundChannel(channel, lock, witnesses)
-    # Equal defaults may be different ones, as 1 and True are. The class that a
-    # key leads to keeps them alive, so that their identities stay theirs.
+    # Equal defaults may be different objects, as 1 and True are. Their identities
+    # are good keys, since the class keeps them, and the namespace, alive.
     given_defaults = (*(defaults or ()), *(named_defaults or {}).values())
     key = (shape, id(names), repr(annotations), tuple(map(id, given_defaults)))
     made = _classes.get(key)

@@ -10,9 +10,9 @@ in the sets as well.
 
 from __future__ import annotations
 
-import functools
 import sys
 import types
+import weakref
 from collections.abc import Callable, Hashable, Iterable, Iterator, MutableSet
 from collections.abc import Set as AbstractSet
 from pathlib import Path
@@ -36,10 +36,15 @@ class Told(BoundChannel[..., Any]):
         self.tell(self.channel.name, listener, error)
 
 
-@functools.cache
+# By the identity of the class of bound channels, which the class that is made of it keeps alive.
+_made: Final[weakref.WeakValueDictionary[int, type[Told]]] = weakref.WeakValueDictionary()
+
+
 def told(kind: type[BoundChannel[..., Any]]) -> type[Told]:
     """Return the class that is *kind* and `Told`."""
-    made: type[Told] = type("BoundChannel", (Told, kind), {})
+    made = _made.get(id(kind))
+    if made is None:
+        _made[id(kind)] = made = type("BoundChannel", (Told, kind), {})
     return made
 
 
