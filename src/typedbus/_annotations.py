@@ -21,6 +21,9 @@ import attrs
 
 from typedbus._bound import BoundChannel
 from typedbus._channel import AnyChannel
+from typedbus._hints import annotations_of
+from typedbus._signatures import call_of, is_plainly_made, unparametrised
+from typedbus._static import MISSING, bases_of, is_a, is_simple, lookup, module_of, namespace_of, stored
 
 
 @attrs.frozen(eq=False)
@@ -53,7 +56,8 @@ class OnBus:
     channel: AnyChannel
 
 
-_MISSING: Final = object()
+#: Flags of code that does not run when it is called: coroutines, generators and both at once.
+DEFERRED: Final = inspect.CO_COROUTINE | inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR
 # Any is a class in newer Pythons.
 _NO_CLASSES: Final[tuple[object, ...]] = (Any, types.UnionType, inspect.Parameter.empty)
 
@@ -63,27 +67,31 @@ _readings: Final[weakref.WeakKeyDictionary[Any, Reading]] = weakref.WeakKeyDicti
 
 def read(builds: Callable[..., object]) -> Reading:
     """
-    Return the signature of *builds*, None if it is written in C, and its annotations, evaluated.
+    Return the signature of a call of *builds*, None where it is unknown, and its annotations, evaluated.
 
-    An annotation that cannot be evaluated, whatever the reason, is Any.
+    An annotation that cannot be evaluated, whatever the reason, is Any. The annotations of a decorated function are
+    left out: `functools.wraps` copies those of another function.
     """
-    hashes: Any = type(builds).__hash__
     # Equal callables need not have equal signatures.
-    is_kept = hashes is object.__hash__ and (hasattr(builds, "__weakref__") or isinstance(builds, types.FunctionType))
+    kind = type(builds)
+    is_compared_by_identity = lookup(kind, "__hash__") is object.__hash__ and lookup(kind, "__eq__") is object.__eq__
+    is_kept = is_compared_by_identity and kind.__weakrefoffset__ != 0
     known = _readings.get(builds) if is_kept else None
     if known is not None:
         return known
-    try:
-        signature = inspect.signature(builds)
-    except (ValueError, TypeError):
+    call = call_of(builds)
+    signature = call.signature
+    if signature is None:
         return None, {}
     said = {name: one.annotation for name, one in signature.parameters.items() if one.annotation is not one.empty}
     if signature.return_annotation is not signature.empty:
         said["return"] = signature.return_annotation
-    hints = _evaluated(said, *_names_of(builds))
+    # A function that attrs has made has globals of its own; those of the class are in its module.
+    module = sys.modules.get(module_of(call.home)) if call.home is not None else None
+    hints = _evaluated(said, getattr(call.function, "__globals__", {}), {} if module is None else vars(module))
     # What could not be evaluated may be there later.
     if is_kept and all(hint is not Any for hint in hints.values()):
-        _readings[builds] = signature, hints
+        return _readings.setdefault(builds, (signature, hints))
     return signature, hints
 
 
@@ -91,21 +99,28 @@ def returned_by(builds: Callable[..., object]) -> object:
     """
     Return what *builds* gives, as far as is known before it is called.
 
-    Any for a function that was decorated: the annotation may be that of what is
-    inside. Any for one whose result is to be awaited, too.
+    Any for a function that is decorated, whose annotation may be that of
+    another, and for one whose body does not run when it is called: coroutine
+    functions and generator functions.
     """
-    while isinstance(builds, functools.partial):
+    while type(builds) is functools.partial:
         builds = builds.func
-    origin = typing.get_origin(builds)
-    if isinstance(origin, type):
+    origin = unparametrised(builds)
+    if origin is not builds:
         return builds
-    if isinstance(builds, type):
-        # What has a say in the making may make something more special.
-        is_plain = getattr(builds, "__new__") is object.__new__ and type(builds).__call__ is type.__call__  # noqa: B009
-        return Exactly(builds) if is_plain else builds
-    if hasattr(builds, "__wrapped__") or inspect.iscoroutinefunction(builds):
+    if is_a(builds, type):
+        return Exactly(builds) if is_plainly_made(builds) else builds
+    function = builds if is_a(builds, types.FunctionType) else call_of(builds).function
+    if function is not None and function.__code__.co_flags & DEFERRED:
         return Any
-    return read(builds)[1].get("return", Any)
+    result = read(builds)[1].get("return", Any)
+    if is_a(result, typing.TypeVar):
+        # An instance of a parametrised class knows the arguments: `Maker[Database]()`.
+        args = typing.get_args(stored(builds, "__orig_class__"))
+        parameters = lookup(type(builds), "__parameters__")
+        known = zip(parameters, args, strict=False) if type(parameters) is tuple else ()
+        return next((arg for parameter, arg in known if parameter is result), result)
+    return result
 
 
 def class_in(given: object) -> type | None:
@@ -121,64 +136,61 @@ def class_in(given: object) -> type | None:
             return BoundChannel
         case _:
             origin = typing.get_origin(given) or given
-            return origin if isinstance(origin, type) and origin not in _NO_CLASSES else None
+            return origin if is_a(origin, type) and not any(origin is one for one in _NO_CLASSES) else None
 
 
 def attribute_of(given: object, name: str) -> object:
     """Return what the attribute *name* of what is handed over is."""
     if isinstance(given, This):
-        value = inspect.getattr_static(given.value, name, _MISSING)
-        if value is not _MISSING and not hasattr(type(value), "__get__"):
+        value = inspect.getattr_static(given.value, name, MISSING)
+        if value is not MISSING and lookup(type(value), "__get__") is MISSING:
             return This(value)
-    for base in getattr(class_in(given), "__mro__", ()):
-        try:
-            annotations = inspect.get_annotations(base)
-        except Exception:
-            return Any  # they are evaluated as late as this in newer Pythons
+    cls = class_in(given)
+    for base in () if cls is None else bases_of(cls):
+        annotations = annotations_of(base)
         if name in annotations:
-            names = vars(sys.modules.get(base.__module__, types))
-            return _evaluated({name: annotations[name]}, names, dict(vars(base)))[name]
-        found = vars(base).get(name, _MISSING)
-        if isinstance(found, property) and found.fget is not None:
+            return evaluated(annotations[name], base)
+        found = namespace_of(base).get(name, MISSING)
+        if is_a(found, property) and found.fget is not None:
             return returned_by(found.fget)
-        if isinstance(found, functools.cached_property):
+        if is_a(found, functools.cached_property):
             return returned_by(found.func)
-        if isinstance(found, (types.FunctionType, classmethod, staticmethod)):
+        if type(found) in (types.FunctionType, classmethod, staticmethod):
             return Callable[..., Any]
-        if found is not _MISSING:
-            return Any if found is None or hasattr(type(found), "__get__") else type(found)
+        if found is not MISSING:
+            return Any if found is None or lookup(type(found), "__get__") is not MISSING else type(found)
     return Any
+
+
+def evaluated(annotation: object, cls: type) -> object:
+    """Return an annotation that stands in the body of *cls*, Any if it cannot be evaluated."""
+    module = sys.modules.get(module_of(cls), types)
+    return _evaluated({"it": annotation}, vars(module), dict(namespace_of(cls)))["it"]
 
 
 def item_of(given: object, key: object) -> object:
     """Return what the item *key* of what is handed over is."""
-    match given:
-        case This(list() | tuple() | dict() as value):
-            try:
-                return This(value[key])  # type: ignore[call-overload]  # the keys of what was declared
-            except (LookupError, TypeError):
-                return Any
-        case Several(members=members, keys=keys):
-            if keys:
-                return next(
-                    (
-                        one
-                        for known, one in zip(keys, members, strict=True)
-                        if isinstance(known, This) and known.value == key
-                    ),
-                    Any,
-                )
-            return members[key] if isinstance(key, int) and -len(members) <= key < len(members) else Any
-        case _:
-            cls, args = class_in(given), typing.get_args(given)
-    if cls is None or isinstance(key, slice):
+    if isinstance(given, This):
+        value: Any = given.value
+        if type(value) in (list, tuple) and type(key) is int:
+            return This(value[key]) if -len(value) <= key < len(value) else Any
+        if type(value) is dict:
+            return next((This(one) for known, one in value.items() if _is_same(known, key)), Any)
+    if isinstance(given, Several):
+        members, keys = given.members, given.keys
+        if keys:
+            pairs = zip(keys, members, strict=True)
+            return next((one for known, one in pairs if isinstance(known, This) and _is_same(known.value, key)), Any)
+        return members[key] if type(key) is int and -len(members) <= key < len(members) else Any
+    cls, args = class_in(given), typing.get_args(given)
+    if cls is None or type(key) is slice:
         return Any
-    if isinstance(key, AnyChannel):
+    if is_a(key, AnyChannel):
         return OnBus(key)
     if issubclass(cls, tuple) and args:
         if args[-1] is Ellipsis:
             return args[0]
-        return args[key] if isinstance(key, int) and -len(args) <= key < len(args) else Any
+        return args[key] if type(key) is int and -len(args) <= key < len(args) else Any
     if issubclass(cls, Mapping) and len(args) == len(("key", "value")):
         return args[1]
     if issubclass(cls, Sequence) and len(args) == 1:
@@ -186,17 +198,22 @@ def item_of(given: object, key: object) -> object:
     return Any
 
 
+def _is_same(one: object, other: object) -> bool:
+    """Whether two keys are the same; not asked of objects that answer it with code of their own."""
+    return one is other or (is_simple(one) and is_simple(other) and one == other)
+
+
 def _evaluated(said: Mapping[str, object], names: dict[str, Any], inner: dict[str, Any]) -> dict[str, object]:
     hints: dict[str, object] = {}
     rest: dict[str, object] = {}
     for name, annotation in said.items():
         found = annotation
-        if isinstance(annotation, str):
+        if is_a(annotation, str):
             # Most are a mere name, and evaluating is slow.
             found = inner.get(annotation, names.get(annotation, vars(builtins).get(annotation)))
         if annotation is None or annotation == "None":
             found = types.NoneType
-        if isinstance(found, type):
+        if is_a(found, type):
             hints[name] = found
         else:
             rest[name] = annotation
@@ -209,21 +226,3 @@ def _evaluated(said: Mapping[str, object], names: dict[str, Any], inner: dict[st
         if len(rest) == 1:
             return hints | dict.fromkeys(rest, Any)
     return hints | {name: _evaluated({name: one}, names, inner)[name] for name, one in rest.items()}
-
-
-def _names_of(builds: object) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the names that annotations of *builds* may use: those of its function, and those of its module."""
-    while isinstance(builds, functools.partial):
-        builds = builds.func
-    home, function = builds, builds
-    if isinstance(builds, type):
-        home = next(base for base in builds.__mro__ if not {"__init__", "__new__"}.isdisjoint(vars(base)))
-        function = vars(home).get("__init__", vars(home).get("__new__"))
-    elif not inspect.isroutine(builds):
-        home = type(builds)
-        function = getattr(home, "__call__", None)  # noqa: B004  # the function is wanted
-    function = getattr(function, "__func__", function)
-    function = inspect.unwrap(function) if callable(function) else function
-    # A function that attrs has made has names of its own; those of the class are in its module.
-    module = sys.modules.get(str(getattr(home, "__module__", "")))
-    return getattr(function, "__globals__", {}), {} if module is None else vars(module)

@@ -293,7 +293,12 @@ class Component(Arguments, Generic[T_co]):
         if self.condition is not None:
             condition: Any = self.condition
             yield condition
-        yield from super().related
+        # The library would ask the declared callable itself whether it is a provider.
+        ours: Any = self._provider
+        for value in (ours.provides, *ours.args, *ours.kwargs.values(), *ours.attributes.values()):
+            if is_provider(value):
+                yield value
+        yield from ours.overridden
 
     @property
     def is_built(self) -> bool:

@@ -25,6 +25,7 @@ from typedbus._override import Override
 from typedbus._providers import cover, declared_needs, forget, needs, uncover
 from typedbus._registry import ASSEMBLE
 from typedbus._states import State
+from typedbus._static import is_a
 from typedbus._traps import hidden_faults, lifetime_faults, misspelt_faults, replacement_faults
 from typedbus._turns import Turn
 from typedbus._validation import argument_faults, class_of, override_fault
@@ -442,7 +443,7 @@ def graph_of(live: Sequence[Component[object]]) -> tuple[dict[int, set[int]], li
             else:
                 below |= reached[id(need)][0]
                 channels |= reached[id(need)][1]
-        if isinstance(node, providers.ItemGetter) and isinstance(node.name, AnyChannel):
+        if isinstance(node, providers.ItemGetter) and is_a(node.name, AnyChannel):
             channels.add(node.name)
         reached[id(node)] = below, channels
     both = [reached[id(component)] for component in live]

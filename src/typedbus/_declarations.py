@@ -21,6 +21,7 @@ from typedbus._failures import DeclarationError, describe
 from typedbus._faults import Fault
 from typedbus._order import dependencies_first
 from typedbus._providers import declared_needs, is_provider, uncover
+from typedbus._static import is_a
 from typedbus._wiring import View
 
 if TYPE_CHECKING:
@@ -253,7 +254,7 @@ class Declarations(_DynamicContainer):
 
 def _counterparts(old: object, new: object) -> Iterator[tuple[object, object]]:
     """Give each declaration of *old* with what has its name in *new*, containers themselves included."""
-    if isinstance(old, Declarations) and isinstance(new, Declarations):
+    if is_a(old, Declarations) and is_a(new, Declarations):
         yield old, new
         for name, member in old._members.items():
             yield from _counterparts(member, new._members.get(name))
@@ -263,7 +264,7 @@ def _counterparts(old: object, new: object) -> Iterator[tuple[object, object]]:
 
 def is_declaration(value: object) -> bool:
     """Whether *value*, in the body of a container, is a part of it."""
-    return is_provider(value) or isinstance(value, Declarations)
+    return is_provider(value) or is_a(value, Declarations)
 
 
 def _injector(container: Declarations) -> containers.DynamicContainer:

@@ -8,9 +8,10 @@ tell, fits: a container that works is never kept from starting.
 from __future__ import annotations
 
 import inspect
+import sys
 import types
 import typing
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, Final, Union
 
@@ -20,6 +21,18 @@ from typedbus._annotations import Exactly, OnBus, Several, This, class_in, read
 from typedbus._bound import BoundChannel
 from typedbus._channel import AnyChannel, Listens
 from typedbus._faces import Publishes, Subscribes
+from typedbus._hints import annotations_of
+from typedbus._static import (
+    MISSING,
+    annotated_name,
+    bases_of,
+    inherits,
+    is_a,
+    is_simple,
+    lookup,
+    module_of,
+    namespace_of,
+)
 
 _LITERALS: Final = (list, tuple, set, frozenset, dict)
 _SHALLOW: Final = 100  # so many members of a literal are looked at, and so many layers of an annotation
@@ -36,9 +49,13 @@ _PROMOTED: Final[dict[type, tuple[type, ...]]] = {
     complex: (int, float),
     bytes: (bytearray, memoryview),
 }
-_MISSING: Final = object()
 _FACES: Final = (BoundChannel, Publishes, Subscribes)
 _VARIADIC: Final = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+# Their metaclasses ask instances and classes by methods of the standard library.
+_PLAIN_METACLASSES: Final = ("abc", "typing", "typing_extensions")
+_MANY: Final = 4  # so many arguments and members are shown of one type
+_PARAMETERS: Final = 12  # so many parameters are shown of one signature
+_WIDE: Final = 160  # so many characters are shown of one type
 
 
 def fits(wanted: object, given: object) -> bool:
@@ -61,74 +78,133 @@ def fits(wanted: object, given: object) -> bool:
         return any(fits(one, given) for one in args)
     if origin is typing.Literal:
         if isinstance(given, This):
-            return any(type(one) is type(given.value) and one == given.value for one in args)
-        return cls is None or any(isinstance(one, cls) for one in args)
+            return any(_is_equal(one, given.value) for one in args)
+        return cls is None or any(is_a(one, cls) for one in args)
     if origin is type and args:
         if isinstance(given, This):
-            return fits(args[0], Exactly(given.value)) if isinstance(given.value, type) else _is_dynamic(cls)
+            return fits(args[0], Exactly(given.value)) if is_a(given.value, type) else _is_dynamic(cls)
         if typing.get_origin(given) is type and typing.get_args(given):
             return fits(args[0], typing.get_args(given)[0])
-        return cls is None or issubclass(cls, type) or (not is_exact and issubclass(type, cls))
+        return cls is None or inherits(cls, type) or (not is_exact and inherits(type, cls))
     target = origin or wanted
     if target is Callable:
         return cls is None or _has(cls, "__call__") or cls is type or _is_dynamic(cls)
-    if not isinstance(target, type) or cls is None:
+    if not is_a(target, type) or cls is None:
         return True
     if isinstance(given, OnBus) and target in _FACES:
         return not args or _channel_fits(target, _listener_in(wanted), given.channel)
-    if isinstance(given, This) and _is_instance(given.value, target):
-        return True
-    if not _is_kind(target, cls, is_exact=is_exact, value=given.value if isinstance(given, This) else _MISSING):
+    if not _is_kind(target, cls, is_exact=is_exact, value=given.value if isinstance(given, This) else MISSING):
         return False
     return not isinstance(given, Several) or not args or _members_fit(target, args, given)
 
 
 def shown(annotation: object) -> str:
-    """Return what people call an annotation, or what is handed over."""
-    match annotation:
-        case This(None):
+    """Return an annotation, or the type of an argument, as people write it; what is too long is cut short."""
+    return _cut(_shown(annotation, _MANY))
+
+
+def _shown(annotation: Any, depth: int) -> str:
+    if annotation is None or annotation is types.NoneType:
+        return "None"
+    if isinstance(annotation, This):
+        value = annotation.value
+        if value is None:
             return "None"
-        case This(type() as cls):
-            return f"type[{inspect.formatannotation(cls)}]"
-        case This(value) if type(value) in _LITERALS:
-            return shown(_members_of(value))
-        case Several(kind, members):
-            names = list(dict.fromkeys(map(shown, members)))
-            return f"{kind.__name__}[{', '.join(names)}]" if names else f"an empty {kind.__name__}"
-        case OnBus(channel):
-            said = channel.signature()
-            return f"channel {channel.name!r}, which is called with {said}"
-        case This() | Exactly():
-            return inspect.formatannotation(class_in(annotation))
-        case _:
-            origin, args = typing.get_origin(annotation), typing.get_args(annotation)
-            if origin is BoundChannel and isinstance(args[0], tuple):
-                return f"BoundChannel[[{', '.join(map(shown, args[0]))}], {shown(args[-1])}]"
-            if origin is Publishes or origin is Subscribes:
-                listener = _listener_in(annotation)
-                called = "" if listener is None else f", which is called with {listener},"
-                return f"{origin.__name__}[{shown(args[0])}]{called}"
-            return "None" if annotation is types.NoneType else inspect.formatannotation(annotation)
+        if is_a(value, type):
+            return f"type[{annotated_name(value)}]"
+        if type(value) in _LITERALS:
+            return _shown(_members_of(value), depth)
+        return annotated_name(type(value))
+    if isinstance(annotation, Several):
+        names = list(dict.fromkeys(_shown(one, depth - 1) for one in annotation.members)) if depth else ["..."]
+        kind = annotated_name(annotation.kind)
+        return f"{kind}[{_listed(names)}]" if names else f"an empty {kind}"
+    if isinstance(annotation, OnBus):
+        said = annotation.channel.signature()
+        called = "" if said is None else f", which is called with {shown_signature(said, {}, has_result=True)}"
+        return f"channel {annotation.channel.name!r}{called}"
+    if isinstance(annotation, Exactly):
+        return annotated_name(annotation.cls)
+    origin, args = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin in _WRAPPERS:
+        return _shown(args[0], depth)
+    if origin is BoundChannel:
+        return f"BoundChannel[{_listed([_shown(one, depth - 1) for one in args[:2]] if depth else ['...'])}]"
+    if origin is Publishes or origin is Subscribes:
+        listener = _listener_in(annotation)
+        called = "" if listener is None else f", which is called with {shown_signature(listener, {}, has_result=True)},"
+        return f"{origin.__name__}[{_shown(args[0], depth - 1)}]{called}"
+    if origin in (Union, types.UnionType):
+        return _listed([_shown(one, depth - 1) for one in args] if depth else ["..."], " | ")
+    if origin is typing.Literal:
+        return f"Literal[{_listed([repr(one) if is_simple(one) else annotated_name(type(one)) for one in args])}]"
+    if is_a(origin, type) and args:
+        inner = [_shown(one, depth - 1) for one in args] if depth else ["..."]
+        return f"{annotated_name(origin)}[{_listed(inner)}]"
+    if type(annotation) in (list, tuple):  # the parameters of a callable or a channel
+        return f"[{_listed([_shown(one, depth - 1) for one in annotation] if depth else ['...'])}]"
+    if is_a(annotation, type):
+        return annotated_name(annotation)
+    return inspect.formatannotation(annotation)
+
+
+def shown_signature(signature: inspect.Signature, hints: Mapping[str, object], *, has_result: bool = False) -> str:
+    """
+    Return the parameters of a signature as people write them, with the annotations *hints*, and the result if asked.
+
+    A default is shown where its repr runs no code of a user's. What is too long is cut short.
+    """
+    words: list[str] = []
+    kinds = [one.kind for one in signature.parameters.values()]
+    for index, one in enumerate(signature.parameters.values()):
+        if one.kind is one.KEYWORD_ONLY and not {one.KEYWORD_ONLY, one.VAR_POSITIONAL}.intersection(kinds[:index]):
+            words.append("*")
+        stars = "*" if one.kind is one.VAR_POSITIONAL else "**" if one.kind is one.VAR_KEYWORD else ""
+        is_annotated = one.annotation is not one.empty
+        hint = hints.get(one.name, Any)
+        written = one.annotation if is_a(one.annotation, str) else _shown(one.annotation, _MANY)
+        word = f"{stars}{one.name}"
+        if is_annotated:
+            word += f": {written if hint is Any else _shown(hint, _MANY)}"
+        if one.default is not one.empty:
+            default = _cut(repr(one.default)) if is_simple(one.default) else "..."
+            word += f" = {default}" if is_annotated else f"={default}"
+        words.append(word)
+        if one.kind is one.POSITIONAL_ONLY and kinds[index + 1 : index + 2] != [one.POSITIONAL_ONLY]:
+            words.append("/")
+    result = f" -> {_shown(signature.return_annotation, _MANY)}" if has_result else ""
+    return f"({_listed(words, many=_PARAMETERS)}){result}"
+
+
+def _listed(words: Sequence[str], between: str = ", ", many: int = _MANY) -> str:
+    """Return the first *many* of *words* with *between* them."""
+    return between.join([*words[:many], "..."] if len(words) > many else words)
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _WIDE else f"{text[: _WIDE - 3]}..."
 
 
 def _plain(annotation: Any) -> Any:
     """Take off what says nothing about the type at run time."""
     for _ in range(_SHALLOW):
+        if type(annotation) in (type, This, Exactly):
+            return annotation  # most are
         if annotation is None:
             return types.NoneType
-        if annotation is inspect.Parameter.empty or isinstance(annotation, (str, typing.ForwardRef)):
+        if annotation is inspect.Parameter.empty or is_a(annotation, str) or is_a(annotation, typing.ForwardRef):
             return Any
         if annotation is typing_extensions.LiteralString:
             return str
-        if isinstance(annotation, typing.NewType):
+        if is_a(annotation, typing.NewType):
             annotation = annotation.__supertype__
         elif typing.get_origin(annotation) in _WRAPPERS:
             annotation = typing.get_args(annotation)[0]
-        elif isinstance(annotation, type):
+        elif is_a(annotation, type):
             return annotation
         else:
             try:
-                if isinstance(annotation, typing.TypeVar):
+                if is_a(annotation, typing.TypeVar):
                     choices = annotation.__constraints__
                     annotation = annotation.__bound__ or (Union[choices] if choices else Any)  # noqa: UP007  # of a tuple
                 else:
@@ -154,7 +230,7 @@ def _members_fit(target: type, args: tuple[object, ...], given: Several) -> bool
         return all(len(args) != len(("key", "value")) or fits(args[1], one) for one in given.members) and all(
             fits(args[0], key) for key in given.keys
         )
-    if issubclass(target, tuple) and args[-1] is not Ellipsis:
+    if inherits(target, tuple) and args[-1] is not Ellipsis:
         return len(args) == len(given.members) and all(map(fits, args, given.members))
     members = given.keys if given.kind is dict else given.members
     return all(fits(args[0], one) for one in members)
@@ -242,52 +318,80 @@ def _related(one: object, other: object) -> bool:
     return fits(one, other) or fits(other, one)
 
 
-def _is_instance(value: object, target: type) -> bool:
-    try:
-        return isinstance(value, target)
-    except TypeError:
-        return False  # a protocol, or a class that refuses to be asked
+def _is_equal(literal: object, value: object) -> bool:
+    """Whether *value* is one of the values that a Literal lists: members of an enum are objects of their own."""
+    return type(literal) is type(value) and (literal is value or (is_simple(value) and literal == value))
 
 
 def _is_kind(target: type, cls: type, *, is_exact: bool, value: object) -> bool:
     """Whether an instance of *cls*, or of a subclass unless *is_exact*, may do where *target* is wanted."""
-    if target in cls.__mro__ or issubclass(cls, _PROMOTED.get(target, ())) or _is_dynamic(cls):
+    if inherits(cls, target) or _is_dynamic(cls) or any(inherits(cls, one) for one in _promoted_to(target)):
         return True
-    if target in _FILES or cls in _FILES:
+    if any(one is target or one is cls for one in _FILES):
         return True
     if typing_extensions.is_protocol(target):
         return all(_may_have(cls, name, value) for name in _wanted_of(target, value))
+    if _decides_itself(target) or lookup(target, "__set__") is not MISSING:
+        return True  # a field that is annotated with its descriptor takes whatever that converts
+    # An argument that is annotated with a base class, or with a protocol, may be something more special.
     try:
-        # What is said to be of a base class, or of a protocol, may be something more special.
-        is_vague = not is_exact and (typing_extensions.is_protocol(cls) or issubclass(target, cls))
+        is_vague = not is_exact and (
+            typing_extensions.is_protocol(cls) or _decides_itself(cls) or issubclass(target, cls)
+        )
         return is_vague or issubclass(cls, target)
     except TypeError:
+        return True  # a class that refuses to be asked
+
+
+def _promoted_to(target: type) -> tuple[type, ...]:
+    return next((kinds for one, kinds in _PROMOTED.items() if one is target), ())
+
+
+def _decides_itself(target: type) -> bool:
+    """Whether code of a user's says what is an instance of *target*: a metaclass or a `__subclasshook__`."""
+    checks = [base for base in bases_of(type(target)) if "__subclasscheck__" in namespace_of(base)]
+    if not (checks[0] is type or module_of(checks[0]) in _PLAIN_METACLASSES):
         return True
+    hook = lookup(target, "__subclasshook__")
+    return type(hook) is classmethod and not _is_from_standard_library(hook.__func__)
+
+
+def _is_from_standard_library(function: object) -> bool:
+    module = getattr(function, "__module__", None) if type(function) is types.FunctionType else None
+    root = str(module).partition(".")[0]
+    return root in sys.stdlib_module_names or root == "typing_extensions"
 
 
 def _wanted_of(protocol: type, value: object) -> Iterator[str]:
     """Give the members of *protocol* that can be looked for: in a class, its methods alone."""
     for name in typing_extensions.get_protocol_members(protocol):
-        if value is not _MISSING or inspect.isroutine(inspect.getattr_static(protocol, name, None)):
+        if value is not MISSING or inspect.isroutine(lookup(protocol, name)):
             yield name
 
 
 def _may_have(cls: type, name: str, value: object) -> bool:
     """Whether an instance of *cls*, and *value* if that is it, may have the attribute *name*."""
-    if _has(cls, name) or (value is not _MISSING and inspect.getattr_static(value, name, None) is not None):
+    if _has(cls, name) or (value is not MISSING and inspect.getattr_static(value, name, None) is not None):
         return True
-    bases = [vars(base) for base in cls.__mro__]
-    if any(name in base.get("__annotations__", ()) for base in bases):
+    if any(name in annotations_of(base) for base in bases_of(cls)):
         return True
     # Methods give an instance attributes that its class does not show.
-    functions = [one for base in bases for one in base.values() if isinstance(one, types.FunctionType)]
-    return any(name in function.__code__.co_names for function in functions)
+    members = (one for base in bases_of(cls) for one in namespace_of(base).values())
+    return any(name in one.__code__.co_names for one in members if type(one) is types.FunctionType)
 
 
 def _has(cls: type, name: str) -> bool:
-    return next((vars(base)[name] for base in cls.__mro__ if name in vars(base)), None) is not None
+    found = lookup(cls, name)
+    return found is not MISSING and found is not None
 
 
 def _is_dynamic(cls: type | None) -> bool:
-    """Whether instances answer to whatever they are asked, as mocks and proxies do."""
-    return cls is None or Any in cls.__mro__ or _has(cls, "__getattr__")
+    """
+    Whether instances may be anything, as mocks and proxies are.
+
+    They answer to whatever they are asked, or say themselves of which class they are.
+    """
+    if cls is None or any(base is Any for base in bases_of(cls)) or _has(cls, "__getattr__"):
+        return True
+    own = [namespace_of(base) for base in bases_of(cls) if base is not object]
+    return any("__class__" in names or type(names.get("__getattribute__")) is types.FunctionType for names in own)

@@ -9,22 +9,24 @@ from __future__ import annotations
 
 import functools
 import inspect
+import sys
 import types
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Protocol
 
 import attrs
 
-from typedbus._annotations import Exactly, class_in, read
+from typedbus._annotations import DEFERRED, Exactly, class_in, read
 from typedbus._bound import BoundChannel, Subscription
 from typedbus._bus import Bus
 from typedbus._channel import DEFAULT_PRIORITY, MARK, AnyChannel, Channel, Hook
 from typedbus._component import Component
-from typedbus._failures import describe
 from typedbus._faults import ChannelFault, Fault, HookFault
-from typedbus._fits import fits, shown
+from typedbus._fits import fits, shown, shown_signature
 from typedbus._methods import held_by, layers, name_of
 from typedbus._registry import EXIT, GRACEFUL, LIFECYCLE_CHANNELS, LOG, MAIN, START, STOP
+from typedbus._signatures import call_of
+from typedbus._static import MISSING, bases_of, full_name_of, inherits, is_a, lookup, module_of, namespace_of, stored
 from typedbus._turns import Turn
 
 NAMED_HOOKS = {channel.name: channel for channel in (START, STOP, EXIT, GRACEFUL, MAIN, LOG)}
@@ -87,16 +89,18 @@ def hooks_of(component: Component[object], cls: type) -> list[Hook[object]]:
     """
     hooks: dict[tuple[object, AnyChannel], Hook[object]] = {}
     # The methods of a bus bear the names of its channels because they publish on them.
-    for name, channel in {} if issubclass(cls, Bus) else NAMED_HOOKS.items():
-        method = getattr(cls, name, None)
+    for name, channel in {} if inherits(cls, Bus) else NAMED_HOOKS.items():
+        method = getattr(cls, name, None) if lookup(cls, name) is not MISSING else None
         if callable(method):
-            hooks[name, channel] = NamedHook(channel, method, attribute=name)
+            named = NamedHook(channel, method, attribute=name)
+            if not _is_named_by_chance(named, cls):
+                hooks[name, channel] = named
     for name, mark in _marks_of(cls):
         hooks[name, mark.channel] = _held(mark, cls, name, inline=mark.inline)
     for hook in component.hooks:
         # Declared for a method that listens already, it changes how. A class that stands in may have the method, too.
         name = name_of(hook.method, cls)
-        if not name and isinstance(component.builds, type):
+        if not name and is_a(component.builds, type):
             name = name_of(hook.method, component.builds)
         key = (name or hook, hook.channel)
         # A priority does not take away that a method has to be called in a certain thread.
@@ -126,8 +130,8 @@ def _marks_of(cls: type) -> Iterator[tuple[str, Hook[object]]]:
         marked: dict[Hook[object], dict[str, object]] = {}
         for name, value in vars(base).items():
             for layer in layers(value, base.__qualname__):
-                marks: tuple[Hook[object], ...] = getattr(layer, MARK, ())
-                for mark in marks:
+                marks = stored(layer, MARK)
+                for mark in marks if is_a(marks, tuple) else ():
                     marked.setdefault(mark, {}).setdefault(name, value)
         for mark, values in marked.items():
             if mark in seen:
@@ -142,6 +146,28 @@ def _marks_of(cls: type) -> Iterator[tuple[str, Hook[object]]]:
             if held_by(cls, name) is not None:
                 yield name, mark
         seen.update(marked)
+
+
+def _is_named_by_chance(hook: NamedHook, cls: type) -> bool:
+    """
+    Whether a library's method has the name of a channel that it does not fit, as `logging.Logger.log` has.
+
+    Libraries use the words "log" and "main" for many things. A `start` or `stop` that does not fit is a fault:
+    the component would not start, and nothing would show that.
+    """
+    if hook.channel not in (LOG, MAIN):
+        return False
+    home = next(base for base in bases_of(cls) if hook.channel.name in namespace_of(base))
+    return is_foreign(home) and misfit(hook, cls) is not None
+
+
+def is_foreign(base: type) -> bool:
+    """Whether a class is from the standard library or an installed package: its user does not choose its names."""
+    module = module_of(base)
+    if module == "__main__":
+        return False  # it may be run by a program of an installed package
+    file = getattr(sys.modules.get(module), "__file__", None) or ""
+    return module.partition(".")[0] in sys.stdlib_module_names or "-packages" in file
 
 
 def phase_of(hooks: Iterable[Hook[object]]) -> int:
@@ -200,7 +226,7 @@ def hook_faults(component: Component[object], cls: type, hooks: Sequence[Hook[ob
                 HookFault(
                     component.path,
                     component.place,
-                    f"{describe(hook.method)} does not fit channel {hook.channel.name!r}: it {problem}",
+                    f"{full_name_of(hook.method)} does not fit channel {hook.channel.name!r}: it {problem}",
                     remedy,
                 )
             )
@@ -222,22 +248,25 @@ def namesake_faults(component: Component[object], channels: Iterable[AnyChannel]
 def misfit(hook: Hook[object], cls: type) -> str | None:
     """Return why a method cannot be called with what is published, or None."""
     said = hook.channel.signature()
-    method = getattr(hook.method, "__func__", hook.method)
-    if inspect.iscoroutinefunction(method):
-        return "is async, and nobody would await it"
+    method: Any = hook.method
+    if type(method) is types.MethodType:
+        method = method.__func__
+    function: Any = method if type(method) is types.FunctionType else call_of(method).function
+    deferred = _deferred(function)
+    if deferred is not None and said is not None and not fits(said.return_annotation, Exactly(deferred[0])):
+        return deferred[1]
     if said is None:
         return None
     takes, hints = read(method)
     if takes is None:
-        return None  # it is written in C and has no signature to read
-    own = inspect.getattr_static(cls, hook.attribute or getattr(method, "__name__", ""), None)
-    owner = [] if isinstance(own, staticmethod) else [None]
+        return None  # its signature is unknown, as that of most methods in C
+    name = hook.attribute or (method.__name__ if is_a(method, types.FunctionType) else "")
+    owner = [] if type(lookup(cls, name)) is staticmethod else [None]
     for args, kwargs in _calls(said):
         try:
             bound = takes.bind(*owner, *args, **kwargs)
         except TypeError as error:
-            shown_call = said.replace(return_annotation=inspect.Signature.empty)
-            return f"is called with {shown_call} and takes {_with(takes, hints)}: {error}"
+            return f"is called with {shown_signature(said, {})} and takes {shown_signature(takes, hints)}: {error}"
         for name, given in bound.arguments.items():
             for parameter in given if isinstance(given, tuple) else (given,):
                 if not isinstance(parameter, inspect.Parameter):
@@ -252,15 +281,14 @@ def misfit(hook: Hook[object], cls: type) -> str | None:
     return None
 
 
-def _with(signature: inspect.Signature, hints: Mapping[str, object]) -> inspect.Signature:
-    """Return *signature* with its annotations as far as they can be evaluated."""
-    parameters = [
-        one if hints.get(name, Any) is Any else one.replace(annotation=hints[name])
-        for name, one in signature.parameters.items()
-    ]
-    result = signature.return_annotation if hints.get("return", Any) is Any else hints["return"]
-    # As people write it.
-    return signature.replace(parameters=parameters, return_annotation=None if result is types.NoneType else result)
+def _deferred(function: types.FunctionType | None) -> tuple[type, str] | None:
+    """Return the type of the object that a call of *function* returns before its body runs, and why that is a fault."""
+    flags = 0 if function is None else function.__code__.co_flags & DEFERRED
+    if flags & inspect.CO_COROUTINE:
+        return types.CoroutineType, "is async, and its result would not be awaited"
+    if flags & inspect.CO_ASYNC_GENERATOR:
+        return types.AsyncGeneratorType, "is an async generator, and its body would not run"
+    return (types.GeneratorType, "is a generator, and its body would not run") if flags else None
 
 
 def _calls(said: inspect.Signature) -> Iterator[tuple[list[inspect.Parameter], dict[str, inspect.Parameter]]]:

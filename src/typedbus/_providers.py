@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Final, TypeVar
 
 import attrs
 from dependency_injector import providers
 
 from typedbus._failures import DeclarationError
+from typedbus._static import is_a, is_simple
 
 T = TypeVar("T")
+
+_WITH_ARGUMENTS: Final = (
+    providers.Callable,
+    providers.Factory,
+    providers.Singleton,
+    providers.ThreadLocalSingleton,
+    providers.ContextLocalSingleton,
+)
 
 
 class Provided:
@@ -70,7 +79,7 @@ def provided(provider: Callable[[], T], /) -> T:
 
 def is_provider(value: object) -> bool:
     """Whether the container library would call *value* instead of handing it over."""
-    return isinstance(value, providers.Provider)
+    return is_a(value, providers.Provider)
 
 
 def needs(node: object) -> list[object]:
@@ -92,7 +101,25 @@ def declared_needs(node: object) -> list[object]:
     provider: providers.Provider[Any] = node  # type: ignore[assignment]  # nodes are providers
     if isinstance(provider, (providers.Delegate, providers.Self, providers.Container, providers.DependenciesContainer)):
         return []
-    return [other for other in provider.related if not providers.is_delegated(other)]
+    return [other for other in _related(provider) if not providers.is_delegated(other)]
+
+
+def _related(provider: Any) -> Iterable[object]:
+    """Same as `related` of the container library, which would ask each argument itself whether it is a provider."""
+    kind = type(provider)
+    if kind in (providers.List, providers.Dict):
+        given = [*provider.args] if kind is providers.List else [*provider.kwargs, *provider.kwargs.values()]
+    elif kind in _WITH_ARGUMENTS:
+        given = [provider.provides, *provider.args, *provider.kwargs.values(), *_attributes_of(provider)]
+    else:
+        related: Iterable[object] = provider.related
+        return related
+    return [*filter(is_provider, given), *provider.overridden]
+
+
+def _attributes_of(provider: Any) -> Iterable[object]:
+    """Return the values of the attributes that a factory or a singleton sets."""
+    return () if isinstance(provider, providers.Callable) else provider.attributes.values()
 
 
 def reached(node: object, ends: Callable[[object], bool]) -> Iterator[tuple[object, bool, object]]:
@@ -120,16 +147,18 @@ def _handed_on(node: object, is_lazy: bool) -> list[tuple[object, bool, object]]
     provider: providers.Provider[Any] = node  # type: ignore[assignment]  # nodes are providers
     item = provider.name if isinstance(provider, providers.ItemGetter) else None
     called = {id(need): need for need in needs(node)}
-    related = {} if provider.last_overriding is not None else {id(other): other for other in provider.related}
+    related = {} if provider.last_overriding is not None else {id(other): other for other in _related(provider)}
     return [(other, is_lazy or key not in called, item) for key, other in reversed((related | called).items())]
 
 
 def foreseen(condition: object) -> bool | None:
     """Return what the provider *condition* will say, or None where only a call could tell."""
-    provider: providers.Provider[Any] = condition  # type: ignore[assignment]  # conditions are providers
+    provider: Any = condition
     while provider.last_overriding is not None:
         provider = provider.last_overriding
-    return bool(provider.provides) if isinstance(provider, providers.Object) else None
+    # The truth of any other object is computed by code of its own.
+    is_known = isinstance(provider, providers.Object) and is_simple(provider.provides)
+    return bool(provider.provides) if is_known else None
 
 
 def injection(value: object) -> object:
@@ -139,11 +168,11 @@ def injection(value: object) -> object:
     if is_provider(value):
         return value
     kind = type(value)
-    if isinstance(value, (list, tuple)) and kind in (list, tuple):
+    if kind in (list, tuple) and isinstance(value, (list, tuple)):
         if any(is_lazy(member) for member in value):
             members = providers.List(*map(injection, value))
             return members if kind is list else providers.Callable(tuple, members)
-    elif isinstance(value, dict) and kind is dict and any(map(is_lazy, value.values())):
+    elif kind is dict and isinstance(value, dict) and any(map(is_lazy, value.values())):
         return providers.Dict({key: injection(member) for key, member in value.items()})
     # As an Object it comes out as itself, where a bare value would be copied.
     return providers.Object(value)
@@ -154,7 +183,7 @@ def is_lazy(value: object) -> bool:
     if type(value) in (list, tuple):
         assert isinstance(value, (list, tuple))
         return any(map(is_lazy, value))
-    if isinstance(value, dict) and type(value) is dict:
+    if type(value) is dict and isinstance(value, dict):
         return any(map(is_lazy, value.values()))
     return type(value) is Provided
 

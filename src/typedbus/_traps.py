@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import dis
 import functools
-import sys
 import types
-from collections import deque
+from collections import OrderedDict, defaultdict, deque
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, Final
@@ -21,11 +20,14 @@ from typedbus._component import Component
 from typedbus._declarations import Declarations, is_declaration
 from typedbus._failures import describe
 from typedbus._faults import HiddenFault, LifetimeFault, MisspeltFault, ReplacementFault
-from typedbus._lifecycle import NAMED_HOOKS, NamedHook, misfit
+from typedbus._lifecycle import NAMED_HOOKS, NamedHook, is_foreign, misfit
 from typedbus._providers import Itself, Made, Provided, arguments_of, gives, is_provider, lifetime, needs
+from typedbus._static import MISSING, bases_of, full_name_of, inherits, is_a, lookup, namespace_of, stored
 
 _LONG_ENOUGH: Final = 4
 _LONG: Final = 6
+_SEQUENCES: Final = (list, tuple, set, frozenset, deque)
+_MAPPINGS: Final = (dict, types.MappingProxyType, defaultdict, OrderedDict)
 _MANY: Final = 1_000  # so many objects are looked through for each component
 
 
@@ -44,7 +46,7 @@ def lifetime_faults(component: Component[object]) -> list[LifetimeFault]:
             pending.extend(needs(node)[::-1])
             continue
         made = gives(node)
-        what = describe(made.by) if isinstance(made, Made) else repr(node)
+        what = full_name_of(made.by) if isinstance(made, Made) else full_name_of(node)
         faults.append(
             LifetimeFault(
                 component.path,
@@ -61,7 +63,7 @@ def hidden_faults(component: Component[object]) -> list[HiddenFault]:
     unnamed, named = arguments_of(component)
     places: list[tuple[str, object]] = []
     if not is_provider(component.builds):
-        places.append((f"{describe(component.builds)}, which builds it,", component.builds))
+        places.append(("", component.builds))
     for name, node in [*((f"argument {index + 1}", one) for index, one in enumerate(unnamed)), *named.items()]:
         made = gives(node)
         # What stands there by itself, or as a delegate, is what was asked for.
@@ -79,7 +81,7 @@ def hidden_faults(component: Component[object]) -> list[HiddenFault]:
                 HiddenFault(
                     component.path,
                     component.place,
-                    f"{where} holds {name}, where the container does not see it and nothing takes its place",
+                    f"{where or f'{full_name_of(component.builds)}, which builds it,'} holds {name}, where the container does not see it and nothing takes its place",
                     f"hand over {short}.provided, as an argument or in a list, tuple or dict; "
                     f"or provided({short}.provider) where a function that provides is wanted",
                 )
@@ -96,25 +98,38 @@ def _hidden_in(value: object) -> Iterator[object]:
         if id(at) in seen:
             continue
         seen[id(at)] = at
-        if type(at) is Provided or is_provider(at):
+        kind = type(at)
+        if kind is Provided or is_provider(at):
             yield at
-        elif isinstance(at, (list, tuple, set, frozenset, deque)):
-            pending.extend(islice(at, _MANY))
-        elif isinstance(at, Mapping) and isinstance(at, (dict, types.MappingProxyType)):
-            pending.extend(islice(at, _MANY))
-            pending.extend(islice(at.values(), _MANY))
-        elif isinstance(at, functools.partial):
-            pending.extend((at.func, at.args, at.keywords))
-        elif isinstance(at, types.MethodType):
-            pending.append(at.__func__)
-        elif isinstance(at, types.FunctionType):
+        elif kind in _SEQUENCES:
+            sequence: Any = at
+            pending.extend(islice(sequence, _MANY))
+        elif kind in _MAPPINGS:
+            mapping: Any = at
+            pending.extend(islice(mapping, _MANY))
+            pending.extend(islice(mapping.values(), _MANY))
+        elif kind is functools.partial:
+            partial: Any = at
+            pending.extend((partial.func, partial.args, partial.keywords))
+        elif kind is types.MethodType:
+            method: Any = at
+            pending.append(method.__func__)
+        elif is_a(at, types.FunctionType):
             pending.extend((at.__defaults__ or (), at.__kwdefaults__ or {}))
             pending.extend(_cells_of(at))
             pending.extend(_globals_of(at.__code__, at.__globals__))
         else:
             # A record; any other object has its reasons for what it holds.
-            fields = getattr(type(at), "__attrs_attrs__", ()) or getattr(type(at), "__dataclass_fields__", {}).values()
-            pending.extend(getattr(at, field.name, None) for field in fields)
+            pending.extend(value for name in _fields_of(kind) if (value := stored(at, name)) is not MISSING)
+
+
+def _fields_of(kind: type) -> list[str]:
+    """Return the names of the fields of a class that attrs or dataclasses made."""
+    fields = lookup(kind, "__attrs_attrs__")
+    if fields is MISSING:
+        fields = lookup(kind, "__dataclass_fields__")
+        fields = tuple(fields.values()) if type(fields) is dict else ()
+    return [field.name for field in fields] if is_a(fields, tuple) else []
 
 
 def _cells_of(function: types.FunctionType) -> Iterator[object]:
@@ -145,7 +160,8 @@ def replacement_faults(container: Declarations, path: str) -> list[ReplacementFa
     for name in dict.fromkeys(name for base in cls.__mro__ for name in vars(base)):
         nearest, *replaced = (vars(base)[name] for base in cls.__mro__ if name in vars(base))
         in_force = cls._declared.get(name)
-        place = getattr(nearest if in_force is None else in_force, "place", cls._place)
+        declaration = nearest if in_force is None else in_force
+        place = declaration.place if is_a(declaration, Component) else cls._place
         if in_force is None:
             if is_provider(nearest):
                 faults.append(
@@ -162,7 +178,7 @@ def replacement_faults(container: Declarations, path: str) -> list[ReplacementFa
                 ReplacementFault(
                     f"{path}.{name}",
                     cls._place,
-                    f"{describe(nearest)} takes its name and not its place: what a base declared stays in force",
+                    f"{full_name_of(nearest)} takes its name and not its place: what a base declared stays in force",
                     f"declare {name} = Component(...), or take another name",
                 )
             )
@@ -224,8 +240,8 @@ def _is_variant(winner: object, loser: object) -> bool:
 def _missing(replaced: Sequence[Any], new: Any) -> Iterator[object]:
     """Give the providers of *replaced* declarations that have no counterpart in *new*."""
     for old in replaced:
-        if isinstance(old, Declarations):
-            theirs = new._members if isinstance(new, Declarations) else {}
+        if is_a(old, Declarations):
+            theirs = new._members if is_a(new, Declarations) else {}
             for name, member in old._members.items():
                 yield from _missing([member], theirs.get(name))
         elif is_provider(old) and not is_provider(new):
@@ -239,30 +255,32 @@ def misspelt_faults(component: Component[object], cls: type, hooks: Sequence[Hoo
     A class that has the hook itself knows its name, and one that calls the
     method, or got its name from somebody else's class, has a use for it.
     """
-    found = {name: channel for base in cls.__mro__ for name in vars(base) if (channel := _misspelt(name))}
-    if issubclass(cls, Bus) or not found:
+    found = {name: channel for base in bases_of(cls) for name in namespace_of(base) if (channel := _misspelt(name))}
+    if inherits(cls, Bus) or not found:
         return []
     faults = []
-    own = [base for base in cls.__mro__ if not _is_foreign(base)]
-    foreign = [base for base in cls.__mro__ if _is_foreign(base)]
+    own = [base for base in bases_of(cls) if not is_foreign(base)]
+    foreign = [base for base in bases_of(cls) if is_foreign(base)]
     for name, channel in found.items():
-        if channel in component.unheard or callable(getattr(cls, channel.name, None)):
+        own_hook = lookup(cls, channel.name)
+        if channel in component.unheard or not (own_hook is MISSING or own_hook is None):
             continue
-        method = getattr(cls, name)
-        if not isinstance(method, types.FunctionType):
+        method = lookup(cls, name)
+        if not is_a(method, types.FunctionType):
             continue
-        if any(
-            hook.method is method or name in (hook.attribute, getattr(hook.method, "__name__", "")) for hook in hooks
+        names = [(hook.attribute, full_name_of(hook.method).rpartition(".")[2]) for hook in hooks]
+        if any(hook.method is method for hook in hooks) or any(name in pair for pair in names):
+            continue
+        if any(lookup(base, name) is not MISSING for base in foreign) or any(
+            _calls_by_name(base, name) for base in own
         ):
-            continue
-        if any(hasattr(base, name) for base in foreign) or any(_calls_by_name(base, name) for base in own):
             continue
         if misfit(NamedHook(channel, method), cls) is None:
             faults.append(
                 MisspeltFault(
                     component.path,
                     component.place,
-                    f"{describe(method)} will not be called: a component listens to channel {channel.name!r} "
+                    f"{full_name_of(method)} will not be called: a component listens to channel {channel.name!r} "
                     f"by a method named {channel.name!r}",
                     f"rename it, or say that it is no listener: Component(...).without({channel.name.upper()})",
                 )
@@ -270,17 +288,9 @@ def misspelt_faults(component: Component[object], cls: type, hooks: Sequence[Hoo
     return faults
 
 
-def _is_foreign(base: type) -> bool:
-    """Whether a class is Python's or of an installed package: its names are not for the user to choose."""
-    if base.__module__ == "__main__":
-        return False  # it may be run by a program of somebody else
-    file = getattr(sys.modules.get(base.__module__), "__file__", None) or ""
-    return base.__module__.partition(".")[0] in sys.stdlib_module_names or "-packages" in file
-
-
 def _calls_by_name(base: type, name: str) -> bool:
     """Whether another method of *base* uses the name."""
-    others = [one for own, one in vars(base).items() if own != name and isinstance(one, types.FunctionType)]
+    others = [one for own, one in namespace_of(base).items() if own != name and type(one) is types.FunctionType]
     return any(name in other.__code__.co_names for other in others)
 
 

@@ -6,14 +6,15 @@ import inspect
 from collections.abc import Iterator
 from typing import Any, Final
 
-from typedbus._annotations import OnBus, Several, This, attribute_of, class_in, item_of, read, returned_by
+from typedbus._annotations import Exactly, OnBus, Several, This, attribute_of, class_in, item_of, read, returned_by
 from typedbus._channel import AnyChannel
 from typedbus._component import Component
-from typedbus._failures import describe
 from typedbus._faults import ArgumentFault, Fault, OverrideFault, TypeFault
-from typedbus._fits import fits, shown
+from typedbus._fits import fits, shown, shown_signature
 from typedbus._lifecycle import namesake_faults
 from typedbus._providers import Attribute, Item, Itself, Made, Members, Other, arguments_of, gives
+from typedbus._signatures import call_of, unparametrised
+from typedbus._static import full_name_of, is_a, is_simple
 
 # Providers that stand in for each other may go in a circle, and so would we.
 _DEPTH: Final = 50
@@ -26,7 +27,7 @@ def class_of(component: Component[object]) -> type | None:
     For what is built by a function that is what its annotation says.
     """
     builds: object = component.builds
-    if isinstance(builds, type) and component.overriding is None:
+    if is_a(builds, type) and component.overriding is None:
         return builds
     return class_in(given_by(component))
 
@@ -62,7 +63,9 @@ def argument_faults(component: Component[object]) -> list[Fault]:
         return []
     signature, hints = read(component.builds)
     if signature is None:
-        return []
+        problem = call_of(component.builds).problem
+        remedy = "correct the declaration"
+        return [ArgumentFault(component.path, component.place, problem, remedy)] if problem else []
     given, names = component.arguments
     parameters = list(signature.parameters.values())
     kinds = {parameter.kind for parameter in parameters}
@@ -83,7 +86,7 @@ def argument_faults(component: Component[object]) -> list[Fault]:
             problems.append(f"misses {one.name!r}")
     faults: list[Fault] = []
     if problems:
-        built_by = f"{describe(component.builds)}{signature.replace(return_annotation=inspect.Signature.empty)}"
+        built_by = f"{full_name_of(unparametrised(component.builds))}{shown_signature(signature, hints)}"
         faults.extend(
             ArgumentFault(component.path, component.place, f"{built_by} {problem}", "correct the declaration")
             for problem in problems
@@ -103,7 +106,7 @@ def argument_faults(component: Component[object]) -> list[Fault]:
             TypeFault(
                 component.path,
                 component.place,
-                f"{describe(component.builds)} takes {name!r} as {shown(hints[name])} "
+                f"{full_name_of(unparametrised(component.builds))} takes {name!r} as {shown(hints[name])} "
                 f"and is given {shown(handed)}{origin}",
                 "hand over what it takes, or correct the annotation",
             )
@@ -118,7 +121,7 @@ def override_fault(component: Component[object]) -> OverrideFault | None:
         return None
     declared, given = returned_by(component.builds), given_by(standing_in)
     # A subclass may stand in, and so may whatever a protocol asks for.
-    declared = class_in(declared) if isinstance(component.builds, type) else declared
+    declared = declared.cls if isinstance(declared, Exactly) else declared
     if fits(declared, given):
         return None
     return OverrideFault(
@@ -159,6 +162,10 @@ def _channels_in(handed: object) -> Iterator[AnyChannel]:
         yield handed.channel
 
 
+def _key(key: object) -> str:
+    return repr(key) if is_simple(key) or is_a(key, AnyChannel) else "..."
+
+
 def _source(node: object) -> tuple[Component[Any] | None, str]:
     """Return the component that *node* is about, if there is one, and which part of it."""
     steps = ""
@@ -169,7 +176,7 @@ def _source(node: object) -> tuple[Component[Any] | None, str]:
             case Attribute(of, name):
                 node, steps = of, f".{name}{steps}"
             case Item(of, key):
-                node, steps = of, f"[{key!r}]{steps}"
+                node, steps = of, f"[{_key(key)}]{steps}"
             case Other(other):
                 node = other
             case _:

@@ -9,7 +9,9 @@ picture of a valid container is the same on every machine, too.
 
 from __future__ import annotations
 
+import functools
 import json
+import types
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 
@@ -22,12 +24,13 @@ from typedbus._component import Component
 from typedbus._container import Container, graph_of
 from typedbus._declarations import Declarations, inner_of, members_of
 from typedbus._drawn import ChannelNode, ContainerNode, Edge, Listener, Node, Picture, StartsAfter
-from typedbus._failures import describe
 from typedbus._faults import CycleFault, Fault, InvalidContainer
 from typedbus._lifecycle import channels_between, hooks_of
 from typedbus._order import channel_ranks
-from typedbus._providers import foreseen, is_provider, reached
+from typedbus._providers import foreseen, reached
 from typedbus._registry import LIFECYCLE_CHANNELS
+from typedbus._signatures import unparametrised
+from typedbus._static import full_name_of, has_name, is_a
 from typedbus._validation import class_of
 
 __all__ = ("ChannelNode", "ContainerNode", "Edge", "Graph", "Listener", "NoDrawing", "Node", "StartsAfter")
@@ -130,7 +133,7 @@ class Graph(Picture):
             lazy: dict[Component[object], bool] = {}
             for need, is_lazy, item in needs[component]:
                 lazy[need] = is_lazy and lazy.get(need, True)
-                if isinstance(item, AnyChannel) and issubclass(class_of(need) or object, Bus):
+                if is_a(item, AnyChannel) and issubclass(class_of(need) or object, Bus):
                     held[item][path] = None
             edges.extend(
                 Edge(path, paths[need], is_lazy, (component.path, need.path) in circles)
@@ -253,10 +256,13 @@ def _stand_in(provider: object) -> str:
     if isinstance(provider, Component):
         return _name(class_of(provider) or provider.builds)
     provides: object = getattr(provider, "provides", provider)
-    return _name(provides if callable(provides) and not is_provider(provides) else type(provides))
+    is_shown = is_a(provides, type) or is_a(provides, types.FunctionType)
+    return _name(provides if is_shown else type(provides))
 
 
 def _name(builds: object) -> str:
     """Return the name of a class or function, without the addresses that a repr would have."""
-    function: object = getattr(builds, "func", builds)
-    return describe(function if isinstance(getattr(function, "__qualname__", None), str) else type(function))
+    while type(builds) is functools.partial:
+        builds = builds.func
+    builds = unparametrised(builds)
+    return full_name_of(builds if has_name(builds) else type(builds))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import re
 import sys
 import weakref
@@ -33,8 +32,6 @@ class Section(Generic[S]):
     def __init__(self, cls: type[S], name: str) -> None:
         self.cls = cls
         self.name = name
-        #: So the container knows what it will be.
-        self.__signature__ = inspect.Signature(return_annotation=cls)
 
     def __call__(self) -> S:
         reader = Reader(Sources.of_environment())
@@ -72,7 +69,10 @@ def configured(cls: type[S], /, *, section: str) -> Component[S]:
     if not (isinstance(section, str) and re.fullmatch("[A-Za-z0-9_-]+", section)):
         problem = f"{section!r} is no section: a name has letters, digits, _ and - alone"
         raise DeclarationError(describe(cls), place, problem)
-    component = Component(Section(cls, section))
+    # With its type argument, from which the container knows the class of the settings.
+    parametrised: Any = Section
+    build: Section[S] = parametrised[cls](cls, section)
+    component = Component(build)
     component.place = place
     return component
 
