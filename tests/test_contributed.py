@@ -368,7 +368,8 @@ def test_a_subclass_may_want_no_contributions(gauges: Any) -> None:
     class Test(gauges.Shop):  # type: ignore[misc]  # it is known at run time alone
         plugins = type(gauges.Shop.plugins)("nobody")
 
-    with running(Test()) as test:
+    test: Any = Test()
+    with running(test):
         assert test.notes() == ["build database", "start database"]
 
 

@@ -59,8 +59,11 @@ class Container(LibraryMethods):
         self._bus: Bus | None = None
         #: Whether the bus is that of another container.
         self._is_guest = False
-        #: What stands in for the bus that is declared here.
+        #: What stands in for the bus that is declared here, and for which components.
         self._lent_bus: object = None
+        self._covered: list[Component[object]] = []
+        #: Whether instances were built for a bus that the container has left.
+        self._is_stale = False
         self._exits = 0
         self._subscribers: dict[int, Subscriber] = {}
         self._is_valid = False
@@ -208,6 +211,9 @@ class Container(LibraryMethods):
             InvalidContainer: No bus is given, and there is none or more than one.
             OverrideError: A bus is given, and something is built for another one that has not exited.
         """
+        if self._is_stale:
+            self._is_stale = False
+            self._let_go(self._live()[0], kept=self._bus)
         if bus is None and self._bus is not None:
             return self._attach(self._bus)
         live, _ = self._live()
@@ -229,10 +235,11 @@ class Container(LibraryMethods):
                 raise OverrideError(late.path, late.place, reason)
             if left is not None:
                 left[ASSEMBLE].unsubscribe(self._assemble)
-            for component in own:
+            for component in self._covered:
                 uncover(component, self._lent_bus)
-                cover(component, lent := providers.Object(bus))
-                self._lent_bus = lent
+            self._lent_bus, self._covered = providers.Object(bus), own
+            for component in own:
+                cover(component, self._lent_bus)
             self._is_guest, self._is_valid = True, False
         return self._attach(bus)
 
@@ -241,6 +248,28 @@ class Container(LibraryMethods):
             self._bus, self._exits = bus, bus._exits
         bus[ASSEMBLE]._add(_Assembly(bus[ASSEMBLE], self._assemble, self._home))
         return bus
+
+    def _leave(self, before: Bus | None, *, was_guest: bool) -> None:
+        """
+        Leave the bus that the container was attached to as a guest, unless that is the bus *before*.
+
+        Nothing of the container listens there any more. What was built stays
+        available until the container is attached again.
+        """
+        if self._is_guest != was_guest:
+            self._is_guest, self._is_valid = was_guest, False
+        left = self._bus
+        if left is None or left is before:
+            return
+        left[ASSEMBLE].unsubscribe(self._assemble)
+        for subscriber in self._subscribers.values():
+            subscriber.cancel()
+        self._subscribers.clear()
+        for component in self._covered:
+            uncover(component, self._lent_bus)
+        self._lent_bus, self._covered = None, []
+        self._is_stale = self._exits != left._exits
+        self._bus, self._is_guest, self._is_valid = None, False, False
 
     def _assemble(self) -> None:
         """Build every component and subscribe what of it listens, in start order."""

@@ -476,6 +476,24 @@ class ListenerError(TypeError):
         return f"cannot subscribe {self.listener!r} to channel {self.channel!r}: {self.reason}"
 
 
+class NoContainer(TypeError):
+    """
+    Raised where a container is expected, for anything else.
+
+    Attributes:
+        given: What was given in its place.
+        reason: Why it is not a container, and what to write.
+    """
+
+    def __init__(self, given: object, reason: str) -> None:
+        super().__init__(given, reason)
+        self.given = given
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return self.reason
+
+
 class DeclarationError(TypeError):
     """Raised in the body of a container for something that cannot be declared."""
 

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import functools
+import types
 from collections.abc import Generator, Sequence
+from typing import Any, overload
 
 from typing_extensions import TypeVar
 
 from typedbus._bus import Bus
+from typedbus._component import Component
 from typedbus._container import Container
-from typedbus._failures import TransitionError, leave
+from typedbus._failures import NoContainer, TransitionError, describe, leave
 from typedbus._faults import Fault, InvalidContainer
 from typedbus._forks import detach_children
 from typedbus._states import State
@@ -18,27 +22,52 @@ from typedbus._turns import Limits
 C = TypeVar("C", bound=Container)
 
 
+# A single signature, with C | type[C], would join the members of a union in mypy.
+@overload
+def running(
+    container: C, /, *others: Container | type[Container], workers: int | None = None, limits: Limits | None = None
+) -> contextlib.AbstractContextManager[C]: ...
+
+
+@overload
+def running(
+    container: type[C],
+    /,
+    *others: Container | type[Container],
+    workers: int | None = None,
+    limits: Limits | None = None,
+) -> contextlib.AbstractContextManager[C]: ...
+
+
 @contextlib.contextmanager
 def running(
-    container: C, /, *others: Container, workers: int | None = None, limits: Limits | None = None
+    container: C | type[C],
+    /,
+    *others: Container | type[Container],
+    workers: int | None = None,
+    limits: Limits | None = None,
 ) -> Generator[C, None, None]:
     """
     Start *container* and *others*, give the first, and exit its bus at the end of the block, whatever happens.
+
+    Of a class an instance is made, as by `run`: ``with running(Shop) as shop:``.
 
     For tests, and for programs that own their process: it touches no signal and
     waits for nothing. If a component requested the exit with a cause, as a
     `BackgroundTask` does whose function failed, the cause is raised after the
     exit, at the end of the block. Several containers share the bus of the first, in whose
     place they put no other; each starts after those before it, as far as
-    priorities allow.
+    priorities allow. At the end the others leave the bus: nothing of them
+    listens there any more, and they may be given again, with any bus.
 
     Args:
-        container: The one that declares the bus.
-        others: Containers that listen and publish on it as well.
+        container: The one that declares the bus, or its class.
+        others: Containers that listen and publish on it as well, or their classes.
         workers: How many components may start, or stop, side by side; unless given, what the bus says.
         limits: How long hooks, a start and a stop may take; unless given, what the bus says.
 
     Raises:
+        NoContainer: One of them is neither a container nor the class of one.
         InvalidContainer: Before anything is built, with the faults of all of them.
         LimitError: *workers* is no whole number from 1 up.
         TransitionError: The bus is running already, which is then left alone.
@@ -48,16 +77,18 @@ def running(
         BaseExceptionGroup: Several of these, in this order: what the start or the block raised, the causes, and
             how the exit failed. An exception that another one carries, as its cause for instance, is not repeated.
     """
-    bus = attached((container, *others), workers, limits)
-    if bus.state not in (State.STOPPED, State.EXITED):
-        raise TransitionError(bus.state, State.STARTING)
-    try:
-        bus.start()
-        yield container
-    except BaseException as error:
-        exit_after(bus, error)
-        raise
-    exit_after(bus)
+    instances = [container_of(one) for one in (container, *others)]
+    first: Any = instances[0]
+    with sharing(instances, workers, limits) as bus:
+        if bus.state not in (State.STOPPED, State.EXITED):
+            raise TransitionError(bus.state, State.STARTING)
+        try:
+            bus.start()
+            yield first
+        except BaseException as error:
+            exit_after(bus, error)
+            raise
+        exit_after(bus)
 
 
 def exit_after(bus: Bus, raised: BaseException | None = None) -> None:
@@ -92,6 +123,61 @@ def exit_after(bus: Bus, raised: BaseException | None = None) -> None:
         raise problems[0]
 
 
+def container_of(given: object, /) -> Container:
+    """
+    Return *given*, a container, or an instance of *given*, a class of containers.
+
+    Raises:
+        NoContainer: It is neither, or a container that is declared inside another one.
+    """
+    cls = type(given)
+    if isinstance(given, type) and issubclass(given, Container):
+        return given()
+    if issubclass(cls, Container):
+        assert isinstance(given, Container)
+        if given._around is given._home:
+            return given
+        reason = f"{given!r} is a part of the container that declares it; give that one"
+    elif given is None:
+        reason = "None is not a container; a function that makes a container has to return it"
+    elif isinstance(given, type):
+        reason = (
+            f"{describe(given)} is a class that does not inherit typedbus.Container; inherit it, "
+            f"or declare it in a container: name = Component({given.__name__})"
+        )
+    elif issubclass(cls, types.ModuleType):
+        name = getattr(given, "__name__", "module")
+        reason = f"{name} is a module, not a container; give the container in it, as in {name}.Shop"
+    elif issubclass(cls, (list, tuple, set, frozenset, dict)):
+        reason = f"a {cls.__name__} is not a container; give each container as an argument of its own"
+    elif issubclass(cls, (types.FunctionType, types.MethodType, functools.partial)):
+        reason = f"{describe(given)} is a function, not a container; call it, and give the container that it returns"
+    elif issubclass(cls, Component):
+        reason = f"{given!r} is a component, not a container; give the container that declares it"
+    else:
+        reason = (
+            f"an instance of {describe(cls).removeprefix('builtins.')} is not a container; "
+            "give a class that inherits typedbus.Container, or an instance of one"
+        )
+    raise NoContainer(given, reason)
+
+
+@contextlib.contextmanager
+def sharing(containers: Sequence[Container], workers: int | None, limits: Limits | None) -> Generator[Bus, None, None]:
+    """
+    Attach *containers* for a block, as `attached` does, and give the bus of the first.
+
+    At the end the others leave the bus, except those that were attached to it before.
+    """
+    before = [(container, container._bus, container._is_guest) for container in containers[1:]]
+    try:
+        yield attached(containers, workers, limits)
+    finally:
+        for container, bus, was_guest in before:
+            if container is not containers[0]:
+                container._leave(bus, was_guest=was_guest)
+
+
 def attached(containers: Sequence[Container], workers: int | None, limits: Limits | None) -> Bus:
     """
     Return the bus of the first of *containers*, with all of them attached to it, ready to be started.
@@ -103,7 +189,8 @@ def attached(containers: Sequence[Container], workers: int | None, limits: Limit
         LimitError: *workers* is no whole number from 1 up.
     """
     detach_children()
-    first, *others = containers
+    first = containers[0]
+    others = [container for container in containers if container is not first]
     faults: list[Fault] = []
     for container in others:
         container._is_guest = True

@@ -13,8 +13,9 @@ from typing import Final
 import click
 
 from typedbus._container import Container
-from typedbus._failures import describe
+from typedbus._failures import NoContainer, describe
 from typedbus._faults import Fault, InvalidContainer
+from typedbus._running import container_of
 
 # What stands in a traceback between the command and the user's code.
 _MACHINERY: Final = (__file__, importlib.__file__, "<frozen importlib")
@@ -64,12 +65,12 @@ def load(target: str) -> Container:
             if not hasattr(found, name):
                 raise CannotLoad(target, f"{describe(found)} has no attribute {name!r}; {others}")
             found = getattr(found, name)
-        if isinstance(found, type) and issubclass(found, Container):
-            found = found()
-    if not isinstance(found, Container):
-        wanted = "give a class that inherits typedbus.Container, or an instance of one"
-        raise CannotLoad(target, f"{found!r} is no container: {wanted}; {others}")
-    return found
+        try:
+            return container_of(found)
+        except NoContainer as refused:
+            if refused.given is not found:
+                raise
+            raise CannotLoad(target, f"{refused}; {others}") from None
 
 
 @contextlib.contextmanager

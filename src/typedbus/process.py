@@ -17,12 +17,13 @@ from typing import Final, NoReturn
 
 import attrs
 
+from typedbus._bus import Bus
 from typedbus._console import console
 from typedbus._container import Container
 from typedbus._failures import NotMainThread, StartCancelled, StillRunning
 from typedbus._faults import InvalidContainer
 from typedbus._image import Image
-from typedbus._running import attached
+from typedbus._running import container_of, sharing
 from typedbus._turns import Limits
 from typedbus.plugins.signals import DEFAULTS, Action, Signals
 
@@ -44,7 +45,7 @@ def run(
     Start *container* and *others*, or instances of them, serve until their bus exits, and return the exit status.
 
     ``raise SystemExit(run(Shop))`` is the whole of a program. Several containers
-    share the bus of the first. The life cycle and
+    share the bus of the first, and leave it at the end. The life cycle and
     what is published on `LOG` are told on stderr as they happen. SIGINT and
     SIGTERM ask for the exit, which also breaks off a start; a second one forces
     it: the process ends at once with 128 + the signal's number, and tells where
@@ -66,16 +67,23 @@ def run(
 
     Raises:
         NotMainThread: It is called in another thread.
+        NoContainer: One of them is neither a container nor the class of one.
         LimitError: *workers* is no whole number from 1 up.
     """
     if threading.current_thread() is not threading.main_thread():
         raise NotMainThread
-    try:
-        instances = [one() if isinstance(one, type) else one for one in (container, *others)]
-        bus = attached(instances, workers, limits)
-    except InvalidContainer as invalid:
-        print(f"error: {invalid}", file=sys.stderr)
-        return NOT_STARTED
+    instances = [container_of(one) for one in (container, *others)]
+    with contextlib.ExitStack() as shared:
+        try:
+            bus = shared.enter_context(sharing(instances, workers, limits))
+        except InvalidContainer as invalid:
+            print(f"error: {invalid}", file=sys.stderr)
+            return NOT_STARTED
+        return _served(bus)
+
+
+def _served(bus: Bus) -> int:
+    """Start *bus*, serve until it exits, and return the exit status."""
     status = OK
     with contextlib.ExitStack() as held:
         shown = held.enter_context(console(sys.stderr, bus))

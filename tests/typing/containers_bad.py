@@ -142,7 +142,7 @@ def what_is_no_container(shop: Shop, bus: Bus) -> None:
     run(bus)  # E
     run("shop:Shop")  # E
     running()  # E
-    running(Shop)  # E
+    running(Bus)  # E
     running(bus)  # E
     Shop(42)  # E
     Shop(orders=42)  # E
@@ -153,8 +153,13 @@ def what_is_no_container(shop: Shop, bus: Bus) -> None:
 
 
 def several_containers_are_instances_or_classes(shop: Shop, metrics: Metrics, bus: Bus) -> None:
-    running(shop, Metrics)  # E
+    running(Pump)  # E
+    running(None)  # E
+    running([shop])  # E
     running(shop, bus)  # E
+    running(shop, Pump)  # E
+    with running(Shop) as made:
+        made.pump()  # E
     running(shop, workers="4")  # E
     running(shop, limits=5)  # E
     run(Shop, bus)  # E

@@ -174,3 +174,13 @@ def a_component_may_be_handed_on(database: Component[Database]) -> None:
 def a_container_may_be_handed_on_by_its_type(container: type[Container]) -> None:
     assert_type(run(container), int)
     assert_type(container().attach(), Bus)
+
+
+def running_takes_classes_and_instances(shop: Shop, infra: Infra, either: Shop | type[Shop]) -> None:
+    assert_type(running(Shop), AbstractContextManager[Shop])
+    with running(Shop) as made, running(shop) as given, running(Shop, infra, Metrics, Platform()) as first:
+        assert_type(made, Shop)
+        assert_type(given, Shop)
+        assert_type(first, Shop)
+    with running(either) as one:
+        assert_type(one, Shop)

@@ -8,10 +8,10 @@ from typedbus.pytest_plugin import RunningFixture
 
 def what_does_not_start(typedbus_running: RunningFixture, bus: Bus) -> None:
     typedbus_running()  # E
-    typedbus_running(Shop)  # E
+    typedbus_running(Bus)  # E
     typedbus_running(bus)  # E
     typedbus_running(Database("sqlite:"))  # E
-    typedbus_running(Shop(), Metrics)  # E
+    typedbus_running(Shop(), Database)  # E
     typedbus_running(Shop(), 2)  # E
     typedbus_running(container=Shop())  # E
 

@@ -88,7 +88,7 @@ def what_has_results_needs_an_answer(bus: Bus, bound: BoundChannel[[Order], Rece
 
 
 def what_is_no_container(shop: Shop) -> None:
-    running(Shop)  # E
+    running(Bus)  # E
     with running(shop) as same:
         same.typo  # E
 

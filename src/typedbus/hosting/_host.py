@@ -14,6 +14,7 @@ of that import, for a thread whose components import it.
 from __future__ import annotations
 
 import atexit
+import contextlib
 import os
 import sys
 import threading
@@ -29,7 +30,7 @@ from typedbus._bus import Bus
 from typedbus._container import Container
 from typedbus._failures import StartCancelled
 from typedbus._faults import Fault, InvalidContainer
-from typedbus._running import attached, exit_after
+from typedbus._running import container_of, exit_after, sharing
 from typedbus._states import State
 from typedbus._turns import Limits
 from typedbus._validation import class_of
@@ -77,7 +78,7 @@ class NotHosted(RuntimeError):
 
 
 def _instances(containers: Sequence[Container | type[Container]]) -> list[Container]:
-    return [one() if isinstance(one, type) else one for one in containers]
+    return [container_of(one) for one in containers]
 
 
 @attrs.define(eq=False)
@@ -105,6 +106,8 @@ class Host:
     _thread: threading.Thread | None = attrs.field(init=False, default=None)
     _is_leaving: bool = attrs.field(init=False, default=False)
     _problem: BaseException | None = attrs.field(init=False, default=None)
+    #: Lets the other containers leave the bus of the first.
+    _shared: contextlib.ExitStack = attrs.field(init=False, factory=contextlib.ExitStack)
 
     def __attrs_post_init__(self) -> None:
         _hosts.add(self)
@@ -154,17 +157,19 @@ class Host:
         start.set_result(None)
 
     def _bring_up(self) -> None:
-        bus = self.bus = attached(self.containers, self.workers, self.limits)
-        refused = [fault for container in self.containers for fault in _refused(container)]
-        if refused:
-            raise InvalidContainer(self.name, refused)
-        atexit.register(self.end)
-        try:
-            bus.start()
-        except BaseException as error:
-            atexit.unregister(self.end)
-            exit_after(bus, error)
-            raise
+        with contextlib.ExitStack() as shared:
+            bus = self.bus = shared.enter_context(sharing(self.containers, self.workers, self.limits))
+            refused = [fault for container in self.containers for fault in _refused(container)]
+            if refused:
+                raise InvalidContainer(self.name, refused)
+            atexit.register(self.end)
+            try:
+                bus.start()
+            except BaseException as error:
+                atexit.unregister(self.end)
+                exit_after(bus, error)
+                raise
+            self._shared = shared.pop_all()
 
     def leave(self) -> None:
         """Ask for the exit if there is something to exit, and do not wait: a start that is under way is broken off."""
@@ -210,6 +215,7 @@ class Host:
             self.bus.block()
         except BaseException as error:
             problem = error
+        self._shared.close()
         atexit.unregister(self.end)
         was_asked = self._is_leaving
         if was_asked:

@@ -16,14 +16,14 @@ import contextlib
 import sys
 import weakref
 from collections.abc import Generator, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
 
 import attrs
 import pytest
 
 from typedbus._bus import Bus
 from typedbus._doorbell import outlived
-from typedbus._failures import LimitError
+from typedbus._failures import LimitError, NoContainer
 from typedbus._turns import Limits
 from typedbus.pytest_plugin._leaks import (
     LASTING,
@@ -56,17 +56,6 @@ T = TypeVar("T")
 MARK: Final = "typedbus_limits"
 #: How long threads that a bus owns may take to end after its exit, in seconds; as long as `Bus.block` gives them.
 PATIENCE: Final = 5.0
-
-
-class NoContainer(TypeError):
-    """Raised by `typedbus_running` for what is no container: its class, for instance."""
-
-    def __init__(self, given: object) -> None:
-        super().__init__(given)
-        self.given = given
-
-    def __str__(self) -> str:
-        return f"{self.given!r} is no container: give an instance of one, as in typedbus_running(Shop())"
 
 
 class LimitsMarkError(ValueError):
@@ -103,36 +92,61 @@ class RunningFixture:
         self._lasting = lasting
         self._entered: list[contextlib.ExitStack] = []
 
+    @overload
     def __call__(
-        self, container: C, /, *others: Container, workers: int | None = None, limits: Limits | None = None
+        self,
+        container: C,
+        /,
+        *others: Container | type[Container],
+        workers: int | None = None,
+        limits: Limits | None = None,
+    ) -> C: ...
+
+    @overload
+    def __call__(
+        self,
+        container: type[C],
+        /,
+        *others: Container | type[Container],
+        workers: int | None = None,
+        limits: Limits | None = None,
+    ) -> C: ...
+
+    def __call__(
+        self,
+        container: C | type[C],
+        /,
+        *others: Container | type[Container],
+        workers: int | None = None,
+        limits: Limits | None = None,
     ) -> C:
         """
-        Start *container* and *others*, as `running` does, and return the first.
+        Start *container* and *others*, or instances of them, as `running` does, and return the first.
 
         A bus that there was before has its own workers and limits again after the test.
 
         Args:
-            container: The one that declares the bus.
-            others: Containers that listen and publish on it as well.
+            container: The one that declares the bus, or its class.
+            others: Containers that listen and publish on it as well, or their classes.
             workers: How many components may start, or stop, side by side; unless given, what the bus says.
             limits: How long hooks, a start and a stop may take; unless given, what the mark `typedbus_limits` says,
                 and without one what the bus says.
 
         Raises:
-            NoContainer: One of them is none.
+            NoContainer: One of them is neither a container nor the class of one.
             InvalidContainer: Before anything is built, with the faults of all of them.
             LimitError: *workers* is no whole number from 1 up.
             TransitionError: The bus is running already, which is then left alone.
             TransitionFailures: The container did not start; what had started was stopped and has exited.
         """
-        from typedbus._container import Container
+        from typedbus._running import container_of
 
-        for one in (container, *others):
-            if not isinstance(one, Container):
-                raise NoContainer(one)
+        first, *guests = [container_of(one) for one in (container, *others)]
+        for one in (first, *guests):
             self._lasting[one] = None
-        self.enter(_started(container, others, workers, self._limits if limits is None else limits))
-        return container
+        self.enter(_started(first, guests, workers, self._limits if limits is None else limits))
+        shown: Any = first
+        return shown  # type: ignore[no-any-return]  # it is *container*, or an instance of it
 
     def enter(self, context: contextlib.AbstractContextManager[T]) -> T:
         """
