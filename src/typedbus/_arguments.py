@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 from dependency_injector import providers
 
 from typedbus._failures import DeclarationError
-from typedbus._providers import Provided, injection, is_lazy, is_provider
+from typedbus._providers import RESOURCE, Provided, injection, is_lazy, is_provider
 
 if TYPE_CHECKING:
     # A provider of anything, so that the library's signatures take components.
@@ -138,9 +138,8 @@ def replace_stand_ins(node: object) -> None:
         pending.extend(one for one in at.related if not isinstance(one, Arguments))
 
 
-_RESOURCE: Any = getattr(providers, "BaseResource", providers.Resource)
 _WITH_ATTRIBUTES = (providers.Factory, providers.BaseSingleton)
-_WITH_ARGUMENTS = (*_WITH_ATTRIBUTES, providers.Callable, providers.MethodCaller, _RESOURCE)
+_WITH_ARGUMENTS = (*_WITH_ATTRIBUTES, providers.Callable, providers.MethodCaller, RESOURCE)
 #: Their own arguments are looked at where they are declared, or they have none.
 _WITH_OWN_NAMES = (Arguments, providers.Container, providers.DependenciesContainer, providers.Configuration)
 

@@ -14,7 +14,7 @@ from typedbus._bound import BoundChannel, Subscription
 from typedbus._bus import Bus
 from typedbus._channel import DEFAULT_PRIORITY, AnyChannel, Hook
 from typedbus._component import Component, Home, cycle_fault
-from typedbus._declarations import _NOTHING, Declarations, providers_of
+from typedbus._declarations import _NOTHING, Declarations, paths_in, providers_of
 from typedbus._events import Constructed, Constructing, Disabled, Subscribed
 from typedbus._failures import OverrideError
 from typedbus._faults import BusFault, CycleFault, DependencyFault, DisabledFault, Fault, InvalidContainer
@@ -22,8 +22,9 @@ from typedbus._library import LibraryMethods, of_instances, way_to_override
 from typedbus._lifecycle import Subscriber, channels_between, hook_faults, hooks_of, phase_of
 from typedbus._order import dependencies_first, listeners_first, start_order
 from typedbus._override import Override
-from typedbus._providers import cover, declared_needs, forget, needs, uncover
+from typedbus._providers import cover, declared_needs, forget, is_resource, needs, uncover
 from typedbus._registry import ASSEMBLE
+from typedbus._resources import Shutdowns, drop, keeps_instance, outlived, raise_together
 from typedbus._states import State
 from typedbus._static import is_a
 from typedbus._traps import hidden_faults, lifetime_faults, misspelt_faults, replacement_faults
@@ -66,6 +67,8 @@ class Container(LibraryMethods):
         self._is_stale = False
         self._exits = 0
         self._subscribers: dict[int, Subscriber] = {}
+        #: The singletons and resources of the library, each after what it needs, as of the last look.
+        self._lasting: list[object] = []
         self._is_valid = False
         self._home = Home(self, type(self).__name__, self._constructing, self._constructed)
         self._settle(self._home, self._home.name)
@@ -165,6 +168,7 @@ class Container(LibraryMethods):
             return found
 
         everything, _ = dependencies_first(roots, declared)
+        self._lasting = [node for node in everything if not isinstance(node, Component) and keeps_instance(node)]
         wanted_by: dict[int, list[object]] = {id(node): [] for node in everything}
         for node in everything:
             for need in declared(node):
@@ -276,11 +280,19 @@ class Container(LibraryMethods):
         self._home.assembling, self._home.building = threading.get_ident(), None
         self.validate()
         bus = self.attach()
-        transition = bus._current
         declared, _ = self._live()
         if self._exits != bus._exits:
             self._exits = bus._exits
             self._let_go(declared, kept=bus)
+        shutdowns = Shutdowns(bus, list(filter(is_resource, self._lasting)), self._name_of, self._subscribers)
+        try:
+            self._build(bus, declared, shutdowns)
+        finally:
+            # A start that fails is followed by an exit.
+            shutdowns.rest()
+
+    def _build(self, bus: Bus, declared: Sequence[Component[object]], shutdowns: Shutdowns) -> None:
+        transition = bus._current
         needed, given = graph_of(declared)
         enabled = [component.is_enabled() for component in declared]
         faults = _disabled_faults(declared, needed, enabled)
@@ -309,11 +321,13 @@ class Container(LibraryMethods):
                 continue
             before = [turns[other] for other in sorted(needed[number])]
             gates = sorted(edges[number] - needed[number])
+            opened = shutdowns.before(component, phase)
             instance = component()
             first = Subscriber.of(bus, instance)
             if first is not None and first.component is not component and first.turn not in before:
                 before.append(first.turn)
-            turns[number] = Turn(component.path, (*before, *(turns[gate] for gate in gates)), component.limit)
+            turns[number] = Turn(component.path, (*before, *opened, *(turns[gate] for gate in gates)), component.limit)
+            shutdowns.after(component, turns[number])
             if isinstance(instance, Container):
                 continue
             began = time.monotonic()
@@ -370,6 +384,17 @@ class Container(LibraryMethods):
         for component in reversed(live):
             if component.is_built and (kept is None or component() is not kept):
                 self._forget(component)
+        self._drop(outlived(self._lasting))
+
+    def _drop(self, nodes: Sequence[object]) -> None:
+        """Forget the singletons and shut down the resources among *nodes*, each after what it needs; raise what failed."""
+        for node in nodes:
+            self._cancel(node)
+        raise_together(drop(nodes, self._name_of))
+
+    def _name_of(self, node: object) -> tuple[str, str]:
+        """Return the path of a provider of the library, or its text if it has none, and the place of the container."""
+        return paths_in(self, self._home.name).get(id(node), str(node)), self._place
 
     def _cover(self, component: Component[Any], standing_in: object) -> None:
         """
@@ -386,12 +411,15 @@ class Container(LibraryMethods):
 
     def _uncover(self, component: Component[Any], replacements: Sequence[object], own: Sequence[object] = ()) -> None:
         """Take *replacements* from the place of *component*, and forget what was built with them, *own* included."""
-        for user in reversed([*own, *self._dependents(component)]):
-            self._forget(user)
+        users = [*own, *self._dependents(component)]
+        for user in reversed(users):
+            if isinstance(user, Component):
+                self._forget(user)
         for replacement in replacements:
             if replacement is not self._lent_bus:
                 uncover(component, replacement)
         self._is_valid = False
+        self._drop([user for user in users if keeps_instance(user) and not isinstance(user, Component)])
 
     def _is_in_use(self) -> bool:
         whole = self._whole()
@@ -405,19 +433,23 @@ class Container(LibraryMethods):
 
     def _forget_all(self) -> None:
         whole = self._whole()
-        for user in reversed(whole._dependents(*dependencies_first(providers_of(self._members), declared_needs)[0])):
-            if not (isinstance(user, Component) and user.is_built and isinstance(user(), Bus)):
+        users = whole._dependents(*dependencies_first(providers_of(self._members), declared_needs)[0])
+        for user in reversed(_built(users)):
+            if not isinstance(user(), Bus):
                 whole._forget(user)
+        for node in users:
+            if not isinstance(node, Component) and not is_resource(node):
+                forget(node)
 
-    def _forget(self, component: object) -> None:
+    def _forget(self, component: Component[object]) -> None:
         """Drop the instance of *component*, and what of it listens."""
-        subscriber = self._subscribers.pop(id(component), None)
+        self._cancel(component)
+        component.forget()
+
+    def _cancel(self, node: object) -> None:
+        subscriber = self._subscribers.pop(id(node), None)
         if subscriber is not None:
             subscriber.cancel()
-        if isinstance(component, Component):
-            component.forget()
-        else:
-            forget(component)
 
     def __repr__(self) -> str:
         return f"<{self._home.name} with {len(self._members)} declaration(s)>"

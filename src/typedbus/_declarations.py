@@ -287,6 +287,19 @@ def members_of(container: object) -> Mapping[str, Any]:
     return {name: one for name, one in injector.providers.items() if not isinstance(one, providers.Self)}
 
 
+def paths_in(container: object, path: str) -> dict[int, str]:
+    """Return the path of each named provider in *container*, whose path is *path*, by its identity."""
+    paths: dict[int, str] = {}
+    for name, member in members_of(container).items():
+        own = container._path_of(path, name) if isinstance(container, Declarations) else f"{path}.{name}"
+        paths[id(member)] = own
+        if isinstance(member, providers.DependenciesContainer):
+            paths.update((id(one), f"{own}.{inner}") for inner, one in member.providers.items())
+        if (nested := inner_of(member)) is not None:
+            paths.update(paths_in(nested, own))
+    return paths
+
+
 def providers_of(members: Mapping[str, Any]) -> list[Any]:
     """Return the providers among *members* and in the containers among them, in order of declaration."""
     found: list[Any] = []

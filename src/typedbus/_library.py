@@ -12,7 +12,9 @@ from typing_extensions import TypeVar
 
 from typedbus._declarations import INHERIT, Declarations, providers_of
 from typedbus._failures import DeclarationError, OverrideError, ResetError
-from typedbus._providers import is_provider
+from typedbus._order import dependencies_first
+from typedbus._providers import RESOURCE, is_provider
+from typedbus._resources import drop, raise_together
 
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., object])
@@ -64,9 +66,6 @@ class LibraryMethods(Declarations):
 
         def init_resources(self) -> object:
             """Open each `Resource` of the container and of those in it."""
-
-        def shutdown_resources(self) -> object:
-            """Close each `Resource` that is open."""
 
         def check_dependencies(self) -> None:
             """Raise the library's own error if a `Dependency` is not defined; `validate` looks for more."""
@@ -141,6 +140,30 @@ class LibraryMethods(Declarations):
         self._refuse_in_use()
         self._forget_all()
         return containers.SingletonResetContext(self)
+
+    def shutdown_resources(self, resource_type: type[Any] | None = None) -> object:
+        """
+        Shut down each `Resource` that is open, nested containers included, each before those that it needs.
+
+        The exit of the bus does so as well. One that fails does not keep the others open.
+
+        Args:
+            resource_type: Shut down those of this class alone.
+
+        Returns:
+            What to await if one of them is asynchronous, as in the library, and otherwise None.
+
+        Raises:
+            Exception: What a shutdown raised; a group if several did.
+        """
+        wanted = RESOURCE if resource_type is None else resource_type
+        order, _ = dependencies_first(providers_of(self._members), lambda node: list(node.related))
+        opened = [node for node in order if isinstance(node, wanted)]
+        if any(node.is_async_mode_enabled() for node in opened):
+            injector: Any = super()
+            return injector.shutdown_resources(wanted)
+        raise_together(drop(opened, lambda node: (str(node), type(self)._place)))
+        return None
 
     def traverse(self, types: Iterable[type[T]] | None = None) -> Iterator[T]:
         """Give every provider of the container and of those in it, named or not, in no particular order."""

@@ -206,6 +206,14 @@ def uncover(node: object, standing_in: object) -> None:
             kind.override(provider, one)
 
 
+RESOURCE: Any = getattr(providers, "BaseResource", providers.Resource)  # since 4.49
+
+
+def is_resource(node: object) -> bool:
+    """Whether the provider *node* opens something, to be shut down."""
+    return isinstance(node, RESOURCE)
+
+
 def forget(node: object) -> None:
     """Drop the instances of the provider *node* if it is a singleton, those of all threads and contexts included."""
     singleton: Any = node
@@ -313,4 +321,5 @@ def lifetime(node: object) -> str | None:
     """Return what each instance of the provider *node* is made for, a thread or a context; None if for nothing less than all."""
     if isinstance(node, providers.ThreadLocalSingleton):
         return "thread"
-    return "context" if isinstance(node, providers.ContextLocalSingleton) else None
+    of_contexts = (providers.ContextLocalSingleton, getattr(providers, "ContextLocalResource", ()))
+    return "context" if isinstance(node, of_contexts) else None
