@@ -19,4 +19,8 @@ for name in $(env | sed -n 's/^\([A-Za-z_][A-Za-z0-9_]*\)=.*/\1/p'); do
   printf '%s\n' "$name" | grep -Eqx "$kept|$registries" || unset "$name"
 done
 export HOME="$home" PIP_CACHE_DIR="${PIP_CACHE_DIR:-$cache/pip}" PYRIGHT_PYTHON_CACHE_DIR="$cache/pyright"
+# A background job ignores some signals, and its children inherit that.
+if env --default-signal true 2>/dev/null; then
+  set -- env --default-signal "$@"
+fi
 "$@"

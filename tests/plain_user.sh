@@ -10,15 +10,16 @@ fi
 for tool in useradd userdel setpriv; do
   command -v "$tool" >/dev/null || { echo "suite-user: skipped: this system has no $tool"; exit 0; }
 done
-user=typedbus-$$
+# A short name: it is in the paths of sockets, which have room for a hundred characters.
+user=tb$$
 folder=$(mktemp -d)
 chmod 755 "$folder"
 useradd --system --home-dir "$folder/home" --shell /bin/sh "$user"
-trap 'userdel "$user"; rm -rf "$folder"' EXIT
+trap 'userdel "$user"; rm -rf "$folder" "/tmp/pytest-of-$user"' EXIT
 trap 'exit 130' INT TERM
-mkdir "$folder/home" "$folder/tree" "$folder/tmp"
-as_user() { setpriv --reuid="$user" --regid="$user" --clear-groups env HOME="$folder/home" TMPDIR="$folder/tmp" "$@"; }
-chown "$user:" "$folder/home" "$folder/tmp"
+mkdir "$folder/home" "$folder/tree"
+as_user() { setpriv --reuid="$user" --regid="$user" --clear-groups env -u TMPDIR HOME="$folder/home" "$@"; }
+chown "$user:" "$folder/home"
 
 probe='import sys, venv, ensurepip; print(sys.executable); sys.exit(sys.version_info < (3, 11))'
 python=
