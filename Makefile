@@ -1,12 +1,12 @@
 # `make demo` and `make test` need Python 3.11 or later and nothing else: each
 # makes its own .venv and installs into it what it needs.
 
-PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
+PYTHON ?= $(shell for python in python3 python3.15 python3.14 python3.13 python3.12 python3.11; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 BIN := .venv/bin
 
 # Every Python of those that we promise to run on which this machine has.
-PYTHONS := $(shell for version in 3.11 3.12 3.13; do \
+PYTHONS := $(shell for version in 3.11 3.12 3.13 3.14 3.15; do \
 	for python in python$$version $(HOME)/.pyenv/versions/$$version.*/bin/python$$version; do \
 	$$python -c '' 2>/dev/null && echo $$python && break; done; done)
 
