@@ -200,7 +200,7 @@ def test_a_hidden_provider_is_told_with_what_to_hand_over() -> None:
     )
     assert first.remedy == (
         "hand over part.provided, as an argument or in a list, tuple or dict; "
-        "or provided(part.provider) where a function that provides is wanted"
+        "or part.lazy to a parameter that takes a function, to be called later"
     )
     assert named.problem.startswith("its argument 'parts' holds Shop.part, ")
     assert foreign.problem.startswith("its argument 1 holds a Singleton, ")

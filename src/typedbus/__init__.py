@@ -118,7 +118,7 @@ if TYPE_CHECKING:
     )
     from typedbus._lifecycle import Exits, Logs, Reloads, Starts, Stops, Ticks
     from typedbus._override import Override
-    from typedbus._providers import provided
+    from typedbus._providers import lazy, provided
     from typedbus._running import running
     from typedbus.process import run
 
@@ -149,6 +149,7 @@ _LATER = {
     "Stops": "_lifecycle",
     "Ticks": "_lifecycle",
     "TypeFault": "_faults",
+    "lazy": "_providers",
     "provided": "_providers",
     "run": "process",
     "running": "_running",
@@ -271,6 +272,7 @@ __all__ = (
     "TransitionFailures",
     "TypeFault",
     "WaitError",
+    "lazy",
     "on",
     "provided",
     "run",

@@ -33,6 +33,13 @@ class This:
     value: object
 
 
+@attrs.frozen(eq=False)
+class Later(This):
+    """A provider that is handed over to be called later, and what it gives then."""
+
+    result: object
+
+
 @attrs.frozen
 class Exactly:
     """An instance of *cls*, and of none of its subclasses."""

@@ -32,7 +32,7 @@ from typedbus._failures import (
 )
 from typedbus._faults import CycleFault, InvalidContainer
 from typedbus._order import dependencies_first
-from typedbus._providers import Provided, cover, foreseen, is_provider, needs, uncover
+from typedbus._providers import Provided, cover, foreseen, is_provider, lazy, needs, uncover
 from typedbus._turns import checked
 
 P = ParamSpec("P")
@@ -178,6 +178,18 @@ class Component(Arguments, Generic[T_co]):
         """
         argument: Any = Provided(self)
         return argument  # type: ignore[no-any-return]  # it stands in for the instance
+
+    @property
+    def lazy(self) -> Callable[[], T_co]:
+        """
+        The component itself as an argument of another's declaration, to be called when it is needed.
+
+        A parameter ``Callable[[], Session]`` is given ``session.lazy``. It does
+        not order the start and may close a circle: the component that takes it
+        must not call it in its constructor. Lists, tuples and dicts may hold it,
+        as they may hold `provided`.
+        """
+        return lazy(self)
 
     def __call__(self) -> T_co:  # type: ignore[override]  # arguments come from the declaration alone
         """

@@ -17,7 +17,7 @@ from typing import Any, Final, Union
 
 import typing_extensions
 
-from typedbus._annotations import Exactly, OnBus, Several, This, class_in, read
+from typedbus._annotations import Exactly, Later, OnBus, Several, This, class_in, read
 from typedbus._bound import BoundChannel
 from typedbus._channel import AnyChannel, Listens
 from typedbus._faces import Publishes, Subscribes
@@ -87,6 +87,8 @@ def fits(wanted: object, given: object) -> bool:
             return fits(args[0], typing.get_args(given)[0])
         return cls is None or inherits(cls, type) or (not is_exact and inherits(type, cls))
     target = origin or wanted
+    if target is Callable and isinstance(given, Later):
+        return not args or fits(args[-1], given.result)
     if target is Callable:
         return cls is None or _has(cls, "__call__") or cls is type or _is_dynamic(cls)
     if not is_a(target, type) or cls is None:
@@ -106,6 +108,8 @@ def shown(annotation: object) -> str:
 def _shown(annotation: Any, depth: int) -> str:
     if annotation is None or annotation is types.NoneType:
         return "None"
+    if isinstance(annotation, Later):
+        return f"Callable[[], {_shown(annotation.result, depth - 1) if depth else '...'}]"
     if isinstance(annotation, This):
         value = annotation.value
         if value is None:

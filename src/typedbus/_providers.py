@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeAlias, TypeVar
 
 import attrs
 from dependency_injector import providers
@@ -72,9 +72,39 @@ def provided(provider: Callable[[], T], /) -> T:
     ``Component(Database, provided(config.url.as_(str)))``: same as the property
     of that name of `Component`, for the library's own providers, typed where
     they are.
+
+    To hand over a provider itself, for a component that calls it later, use
+    `lazy`. `provided(x.provider)` does the same at run time, but the library's
+    type hints give ``x.provider`` the type of ``x``, so that checkers take the
+    argument for an instance.
     """
     argument: Any = Provided(provider)
     return argument  # type: ignore[no-any-return]  # it stands in for what is provided
+
+
+def lazy(provider: Callable[[], T], /) -> Callable[[], T]:
+    """
+    Hand a provider of dependency-injector itself to a component, which calls it later.
+
+    ``Component(Orders, lazy(session))``, where `Orders` takes a
+    ``Callable[[], Session]``: same as the property of that name of `Component`,
+    for the library's own providers. It does not order the start, may close a
+    circle, and gives each thread or context its own instance where the provider
+    does.
+
+    Raises:
+        DeclarationError: *provider* is not a provider.
+    """
+    if not is_provider(provider):
+        caller = sys._getframe(1)
+        place = f"{caller.f_code.co_filename}:{caller.f_lineno}"
+        raise DeclarationError(
+            "lazy(...)", place, "it takes a provider, as in lazy(session); of a component write x.lazy"
+        )
+    path = getattr(provider, "path", None)
+    delegated: Any = provider
+    argument: Any = Provided(providers.Delegate(delegated), f"{path}.lazy" if path else "lazy(a provider)")
+    return argument  # type: ignore[no-any-return]  # it stands in for the provider
 
 
 def is_provider(value: object) -> bool:
@@ -252,6 +282,14 @@ class Other:
 
 
 @attrs.frozen(eq=False)
+class Uncalled:
+    """What a provider gives: a provider, and what a call of that gives."""
+
+    node: object
+    called: Given
+
+
+@attrs.frozen(eq=False)
 class Attribute:
     """What a provider gives: an attribute of what another one gives."""
 
@@ -276,20 +314,28 @@ class Members:
     keys: tuple[object, ...] = ()
 
 
-def gives(node: object) -> Itself | Made | Other | Attribute | Item | Members | None:
+Given: TypeAlias = "Itself | Made | Other | Uncalled | Attribute | Item | Members | None"
+
+
+def gives(node: object) -> Given:
     """Return what a call of the provider *node* will give, without calling anything; None where nobody knows."""
     provider: Any = node
     if not is_provider(node):
         return Itself(node)  # the library's own take objects as they are
+    if provider.last_overriding is None and providers.is_delegated(node):
+        return Uncalled(node, _called(node))
+    return _called(node)
+
+
+def _called(node: object) -> Given:
+    """Same as `gives`, for a provider that is called although it would be handed over uncalled."""
+    provider: Any = node
     if provider.last_overriding is not None:
         return Other(provider.last_overriding)
-    kind = type(node)
-    if kind is providers.Object:
+    if type(node) is providers.Object:
         return Itself(provider.provides)
     if isinstance(node, providers.Delegate):
-        return Itself(provider.provides)
-    if providers.is_delegated(node):
-        return Itself(node)
+        return Uncalled(provider.provides, _called(provider.provides))
     if isinstance(node, providers.AttributeGetter):
         return Attribute(provider.provides, provider.name)
     if isinstance(node, providers.ItemGetter):

@@ -52,7 +52,7 @@ def lifetime_faults(component: Component[object]) -> list[LifetimeFault]:
                 component.path,
                 component.place,
                 f"it would keep for all of its life {what}, of which each {one_for} has its own ({type(node).__name__})",
-                "hand over provided(x.provider), and call it where it is used; or declare what is kept as a Component",
+                "hand over lazy(x), and call it where it is used; or declare x as a Component",
             )
         )
     return faults
@@ -73,17 +73,18 @@ def hidden_faults(component: Component[object]) -> list[HiddenFault]:
     for where, value in places:
         for found in _hidden_in(value):
             provider = found.__provider__ if type(found) is Provided else found
-            name, short = f"a {type(provider).__name__}", "x"
+            name, now, later = f"a {type(provider).__name__}", "provided(x)", "lazy(x)"
             if isinstance(provider, Component):
                 name = provider.path
-                short = name.rpartition(".")[2] if name != describe(provider.builds) else short
+                short = name.rpartition(".")[2] if name != describe(provider.builds) else "x"
+                now, later = f"{short}.provided", f"{short}.lazy"
             faults.append(
                 HiddenFault(
                     component.path,
                     component.place,
                     f"{where or f'{full_name_of(component.builds)}, which builds it,'} holds {name}, where the container does not see it and nothing takes its place",
-                    f"hand over {short}.provided, as an argument or in a list, tuple or dict; "
-                    f"or provided({short}.provider) where a function that provides is wanted",
+                    f"hand over {now}, as an argument or in a list, tuple or dict; "
+                    f"or {later} to a parameter that takes a function, to be called later",
                 )
             )
     return faults

@@ -6,13 +6,24 @@ import inspect
 from collections.abc import Iterator
 from typing import Any, Final
 
-from typedbus._annotations import Exactly, OnBus, Several, This, attribute_of, class_in, item_of, read, returned_by
+from typedbus._annotations import (
+    Exactly,
+    Later,
+    OnBus,
+    Several,
+    This,
+    attribute_of,
+    class_in,
+    item_of,
+    read,
+    returned_by,
+)
 from typedbus._channel import AnyChannel
 from typedbus._component import Component
 from typedbus._faults import ArgumentFault, Fault, OverrideFault, TypeFault
 from typedbus._fits import fits, shown, shown_signature
 from typedbus._lifecycle import namesake_faults
-from typedbus._providers import Attribute, Item, Itself, Made, Members, Other, arguments_of, gives
+from typedbus._providers import Attribute, Given, Item, Itself, Made, Members, Other, Uncalled, arguments_of, gives
 from typedbus._signatures import call_of, unparametrised
 from typedbus._static import full_name_of, is_a, is_simple
 
@@ -38,11 +49,17 @@ def given_by(node: object, depth: int = _DEPTH) -> object:
 
     What stands in for a provider is what is given. Nothing is called.
     """
+    return _known(gives(node), depth)
+
+
+def _known(given: Given, depth: int) -> object:
     if not depth:
         return Any
-    match gives(node):
+    match given:
         case Itself(value):
             return This(value)
+        case Uncalled(provider, called):
+            return Later(provider, _known(called, depth - 1))
         case Made(by):
             return returned_by(by)
         case Other(other):
@@ -179,6 +196,8 @@ def _source(node: object) -> tuple[Component[Any] | None, str]:
                 node, steps = of, f"[{_key(key)}]{steps}"
             case Other(other):
                 node = other
+            case Uncalled(other, _):
+                node, steps = other, f".lazy{steps}"
             case _:
                 break
     return None, steps

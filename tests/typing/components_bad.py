@@ -23,7 +23,7 @@ from declared import (
 )
 from dependency_injector import providers
 
-from typedbus import Bus, Component, Container, provided
+from typedbus import Bus, Component, Container, lazy, provided
 
 
 def pay(text: str) -> Receipt:
@@ -148,3 +148,6 @@ class Config(Container):
     nothing = Component(Database, provided())  # E
     value = Component(Database, provided("sqlite:"))  # E
     demanding = Component(Report, provided(connect))  # E
+    later = Component(Report, lazy(settings))  # E
+    function = Component(Report, Shop.database.lazy)  # E
+    no_provider = Component(Report, lazy(number()))  # E

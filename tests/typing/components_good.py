@@ -24,7 +24,7 @@ from declared import (
 )
 from dependency_injector import providers
 
-from typedbus import BoundChannel, Bus, Component, Container, provided
+from typedbus import BoundChannel, Bus, Component, Container, lazy, provided
 from typedbus.testing import FakeClock
 
 
@@ -141,3 +141,21 @@ def what_a_plain_provider_provides_is_typed() -> None:
     assert_type(provided(Config.fake), FakeDatabase)
     assert_type(provided(load_settings), Settings)
     assert_type(provided(Component(FakeDatabase)), FakeDatabase)
+
+
+class Later:
+    def __init__(self, database: Callable[[], Database], rows: Callable[[], Rows]) -> None:
+        self.database = database
+
+
+class Lazily(Container):
+    database = Component(Database, "memory:")
+    session = providers.ThreadLocalSingleton(Database, "memory:")
+    both = Component(Later, database.lazy, rows=database.lazy)
+    library = Component(Later, lazy(session), lazy(database))
+
+
+def a_lazy_component_is_a_function(shop: Lazily) -> None:
+    assert_type(Lazily.database.lazy, Callable[[], Database])
+    assert_type(lazy(Lazily.database), Callable[[], Database])
+    assert_type(shop.both().database(), Database)

@@ -1,0 +1,219 @@
+"""A component that is handed over to be called later."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from dependency_injector import providers
+
+from typedbus import (
+    Bus,
+    Component,
+    ComponentDisabled,
+    Container,
+    DeclarationError,
+    HiddenFault,
+    InvalidContainer,
+    LifetimeFault,
+    TypeFault,
+    lazy,
+    provided,
+    running,
+)
+from typedbus.graph import Edge, Graph
+
+
+class Database:
+    """Has a life."""
+
+
+class Session:
+    def __init__(self, database: Database) -> None:
+        self.database = database
+
+
+class Orders:
+    def __init__(self, session: Callable[[], Session]) -> None:
+        self.session = session
+
+
+class Report:
+    def __init__(self, database: Callable[[], Database]) -> None:
+        self.database = database
+
+
+class Shop(Container):
+    bus = Component(Bus)
+    database = Component(Database)
+    session = providers.ThreadLocalSingleton(Session, database)
+    orders = Component(Orders, lazy(session))
+    report = Component(Report, database.lazy)
+
+
+def test_what_is_handed_over_lazily_is_called_later() -> None:
+    """It gives the component of the instance, and each thread the session of its own."""
+    shop = Shop()
+    shop.validate()
+    with running(shop):
+        assert shop.report().database() is shop.database()
+        sessions = [shop.orders().session(), shop.orders().session()]
+        other = threading.Thread(target=lambda: sessions.append(shop.orders().session()))
+        other.start()
+        other.join()
+    assert sessions[0] is sessions[1]
+    assert sessions[2] is not sessions[0]
+    assert {id(session.database) for session in sessions} == {id(shop.database())}
+
+
+def test_literals_may_hold_it() -> None:
+    """Lists, tuples and dicts, as of what is provided."""
+
+    class Many:
+        def __init__(
+            self,
+            some: list[Callable[[], Database]],
+            pair: tuple[Callable[[], Database], Database],
+            named: dict[str, Callable[[], Database]],
+        ) -> None:
+            self.made = [some[0](), pair[0](), pair[1], named["first"]()]
+
+    class App(Container):
+        bus = Component(Bus)
+        database = Component(Database)
+        many = Component(Many, [database.lazy], (database.lazy, database.provided), {"first": lazy(database)})
+
+    app = App()
+    app.validate()
+    assert app.many().made == [app.database()] * 4
+
+
+def test_it_may_close_a_circle_and_does_not_order_the_start() -> None:
+    """A picture shows it as needed later."""
+
+    class First:
+        def __init__(self, second: Callable[[], Second]) -> None:
+            self.second = second
+
+    class Second:
+        def __init__(self, first: First) -> None:
+            self.first = first
+
+    class App(Container):
+        bus = Component(Bus)
+        later: Any = providers.Dependency()
+        first = Component(First, lazy(later))
+        second = Component(Second, first.provided)
+
+    app = App()
+    later: Any = app.later
+    later.override(app.second)
+    with running(app):
+        assert app.first().second() is app.second()
+
+    graph = Graph.of(Shop())
+    assert Edge("Shop.report", "Shop.database", lazy=True) in graph.edges
+    assert Edge("Shop.orders", "Shop.database", lazy=True) in graph.edges
+
+
+def test_it_follows_an_override() -> None:
+    """The stand-in is what it gives."""
+
+    class Fake(Database):
+        """Stands in."""
+
+    shop, fake = Shop(), Fake()
+    with shop.override(Shop.database).by(fake), running(shop):
+        assert shop.report().database() is fake
+
+
+def test_what_it_gives_is_held_against_the_annotation() -> None:
+    """An instance is refused, and so is a function that returns something else; what is not known passes."""
+
+    class WantsSession:
+        def __init__(self, session: Session) -> None: ...
+
+    class WantsOther:
+        def __init__(self, made: Callable[[], Report]) -> None: ...
+
+    class Fine:
+        def __init__(
+            self,
+            one: Callable[..., Database],
+            two: Callable[[], object],
+            three: Callable[[], Database] | None,
+            four: Any,
+            five: Callable[[], Any],
+            six: Callable[[], Report],
+        ) -> None: ...
+
+    def unknown():  # type: ignore[no-untyped-def]  # that is the point
+        return 1
+
+    class App(Container):
+        bus = Component(Bus)
+        database = Component(Database)
+        secret: Any = providers.Callable(unknown)
+        instance = Component(WantsSession, database.lazy)  # type: ignore[arg-type]  # the fault
+        other = Component(WantsOther, database.lazy)  # type: ignore[arg-type]  # the fault
+        fine = Component(Fine, database.lazy, database.lazy, database.lazy, database.lazy, database.lazy, lazy(secret))
+
+    with pytest.raises(InvalidContainer) as raised:
+        App().validate()
+    faults = raised.value.exceptions
+    assert [(type(fault), getattr(fault, "path", "")) for fault in faults] == [
+        (TypeFault, "App.instance"),
+        (TypeFault, "App.other"),
+    ]
+    assert "is given Callable[[], " in str(faults[0])
+    assert "(App.database.lazy)" in str(faults[0])
+
+
+def test_a_lazy_component_that_is_disabled_raises_when_it_is_called() -> None:
+    """The component that takes it may start."""
+
+    class App(Container):
+        bus = Component(Bus)
+        database = Component(Database).enabled(False, reason="no network")
+        report = Component(Report, database.lazy)
+
+    app = App()
+    with running(app), pytest.raises(ComponentDisabled):
+        app.report().database()
+
+
+def test_a_slip_in_the_body_of_a_container_is_refused_there() -> None:
+    """It cannot be called yet, and `lazy` takes providers alone."""
+    database = Component(Database)
+    with pytest.raises(DeclarationError, match="there is no instance yet"):
+        database.lazy()
+    for wrong in (Database, database.provided, database.lazy):
+        with pytest.raises(DeclarationError, match=r"it takes a provider, as in lazy\(session\)"):
+            lazy(wrong)  # type: ignore[arg-type]  # the mistake
+
+
+def test_faults_recommend_what_checkers_accept() -> None:
+    """`x.lazy` for a component, `lazy(x)` for a provider of the library."""
+
+    class App(Container):
+        bus = Component(Bus)
+        database = Component(Database)
+        session = providers.ThreadLocalSingleton(Session, database)
+        hidden = Component(list[object], {database})
+        other = Component(list[object], {session})
+        kept = Component(list[object], [provided(session)])
+
+    with pytest.raises(InvalidContainer) as raised:
+        App().validate()
+    by_path = {getattr(fault, "path", ""): fault for fault in raised.value.exceptions}
+    assert isinstance(by_path["App.hidden"], HiddenFault)
+    assert isinstance(by_path["App.kept"], LifetimeFault)
+    assert "hand over database.provided, as an argument or in a list, tuple or dict; or database.lazy to" in str(
+        by_path["App.hidden"]
+    )
+    assert "hand over provided(x), as an argument or in a list, tuple or dict; or lazy(x) to" in str(
+        by_path["App.other"]
+    )
+    assert "hand over lazy(x), and call it where it is used" in str(by_path["App.kept"])
