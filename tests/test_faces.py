@@ -324,6 +324,55 @@ class Shop(Container):
     buyer = Component(Buyer, [bus.provided[stock_low]])
 
 
+class Mistaken(Container):
+    bus = Component(Bus)
+    warehouse = Component(Warehouse, bus.provided[quoted])  # type: ignore[arg-type]
+    buyer = Component(Buyer, [bus.provided[stocked]])  # type: ignore[list-item]
+
+
+def test_annotations_of_constructors_are_read() -> None:
+    """They are strings in this module, as in every module that postpones the evaluation of annotations."""
+    with pytest.raises(InvalidContainer) as caught:
+        Mistaken().validate()
+
+    faults = [fault for fault in caught.value.exceptions if isinstance(fault, TypeFault)]
+    assert {fault.path for fault in faults} == {"Mistaken.warehouse", "Mistaken.buyer"}
+
+
+def low_of(bus: Bus) -> Publishes[StockLow]:
+    return bus[stock_low]
+
+
+class Infra(Container):
+    bus = Component(Bus)
+    low = Component(low_of, bus.provided)
+
+
+class Site(Container):
+    infra = Infra()
+    other = Component(Warehouse, infra.low.provided)
+    warehouse = Component(Warehouse, infra.bus.provided[stock_low])
+
+
+def test_a_face_comes_from_any_component() -> None:
+    """From the bus of a nested container, or from a function that returns a face."""
+    with running(Site()) as site:
+        assert site.warehouse().low is site.other().low
+
+
+def test_a_protocol_that_cannot_be_found_is_no_fault() -> None:
+    """It is local to a function, and the annotation is a string."""
+
+    class Local(Protocol):
+        def __call__(self, price: float, /) -> None: ...
+
+    def take(low: Publishes[Local]) -> None:
+        """Take it."""
+
+    container: Any = type("Shop", (Container,), {"bus": bus, "part": Component(take, bus.provided[stock_low])})  # type: ignore[arg-type]
+    container().validate()
+
+
 def test_components_publish_and_subscribe_through_the_faces() -> None:
     """One knows only how to publish, the other only how to subscribe."""
     with running(Shop()) as shop:

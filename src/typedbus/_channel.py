@@ -30,7 +30,7 @@ Result_co = TypeVar("Result_co", covariant=True)
 Owner = TypeVar("Owner")
 Owner_contra = TypeVar("Owner_contra", contravariant=True)
 AnyListener = TypeVar("AnyListener", bound=Callable[..., object])
-Bound = TypeVar("Bound")
+Bound_co = TypeVar("Bound_co", covariant=True)
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -108,9 +108,9 @@ class Takes(AnyChannel, Generic[AnyListener]):
     __slots__ = ()
 
 
-class Binds(Generic[Bound]):
+class Binds(Generic[Bound_co]):
     """
-    A channel whose ``bus[channel]`` has the type *Bound*.
+    A channel whose ``bus[channel]`` has the type *Bound_co*.
 
     With a single type variable as its result, mypy infers the type of ``bus[channel]`` from the channel alone.
     With ``BoundChannel[Args, Result]`` as its result, mypy would infer the arguments from the context first, and

@@ -319,7 +319,7 @@ def _counterparts(index: int, one: inspect.Parameter, signature: inspect.Signatu
 
 def _related(one: object, other: object) -> bool:
     """Whether something may be of both types."""
-    return fits(one, other) or fits(other, one)
+    return one is other or fits(one, other) or fits(other, one)
 
 
 def _is_equal(literal: object, value: object) -> bool:

@@ -130,6 +130,21 @@ class Clerk:
     quotes: Subscribes[Quoted]
 
 
+def low_of(bus: Bus) -> Publishes[StockLow]:
+    return bus[stock_low]
+
+
+class Infra(Container):
+    bus = Component(Bus)
+    low = Component(low_of, bus.provided)
+
+
+class Site(Container):
+    infra = Infra()
+    warehouse = Component(Warehouse, infra.bus.provided[stock_low])
+    other = Component(Warehouse, infra.low.provided)
+
+
 class Shop(Container):
     bus = Component(Bus)
     warehouse = Component(Warehouse, bus.provided[stock_low])

@@ -1,6 +1,6 @@
 """What may be published, and what comes of it."""
 
-from typing import Any, ParamSpec, TypeVar, assert_type
+from typing import Any, Generic, ParamSpec, Protocol, TypeVar, assert_type
 
 from declared import (
     Order,
@@ -128,6 +128,49 @@ def channels_are_kept_in_collections(bus: Bus, order: Order) -> None:
     assert_type([bus[channel].publish(order) for channel in by_name.values()], list[list[Receipt]])
     pair[1].publish(order)
     bound[0].publish(order)
+
+
+def a_bus_is_indexed_with_one_of_several_channels(bus: Bus) -> None:
+    for channel in (order_placed, stock_low, quoted):
+        assert_type(bus[channel].channel.name, str)
+
+
+class OrderChannel(Channel[Args, Result]):
+    """A channel with a class of its own."""
+
+
+def a_channel_may_have_a_class_of_its_own(bus: Bus) -> None:
+    bound = bus[OrderChannel[[Order], Receipt]("own")]
+    assert_type(bound, BoundChannel[[Order], Receipt])
+
+
+class Bound(Protocol):
+    """What a function may ask of a bus."""
+
+    def __getitem__(self, channel: Channel[Args, Result], /) -> BoundChannel[Args, Result]: ...
+
+
+def close(channels: Bound) -> None:
+    channels[closed].publish()
+
+
+def a_protocol_may_stand_for_a_bus(bus: Bus) -> None:
+    close(bus)
+
+
+class Wrapper(Generic[Args, Result]):
+    """Publishes on any channel."""
+
+    def __init__(self, bound: BoundChannel[Args, Result]) -> None:
+        self.bound = bound
+
+    def __call__(self, *args: Args.args, **kwargs: Args.kwargs) -> list[Result]:
+        return self.bound.publish(*args, **kwargs)
+
+
+def a_class_may_be_of_any_channel(bus: Bus, order: Order) -> None:
+    assert_type(Wrapper(bus[quoted])("tea", count=3), list[float])
+    assert_type(Wrapper(bus[order_placed])(order), list[Receipt])
 
 
 class Keeper:
