@@ -16,6 +16,7 @@ from dependency_injector import providers
 import typedbus
 import typedbus.testing
 from typedbus import (
+    COMPONENT_STARTING,
     EXIT,
     START,
     STOP,
@@ -53,6 +54,7 @@ from typedbus import (
     ReplacementFault,
     RestartError,
     StartCancelled,
+    StartPending,
     State,
     StillRunning,
     TransitionError,
@@ -675,6 +677,40 @@ def a_hook_that_overran() -> BaseException:
         clock.advance(1)
         failed = starting.result()
     over.set()
+    assert isinstance(failed, TransitionFailures)
+    return failed.exceptions[0]
+
+
+@said_by(
+    StartPending,
+    TimeoutError,
+    "Slow.search cannot start: its start (HERE) that was called 2.00 s ago, and was given up, has not been undone "
+    "within 1 s, the limit of the hook; give it a longer limit, or have it return sooner; it is at: ...",
+)
+def a_start_beside_one_that_was_given_up() -> BaseException:
+    """Return the failure of the second of two starts."""
+    clock, begun, over = FakeClock(), threading.Semaphore(0), threading.Event()
+
+    def wait(owner: Database) -> None:
+        begun.release()
+        over.wait()
+
+    class Slow(Container):
+        bus = Component(Bus, clock=clock, limits=Limits(hook=1))
+        search = Component(Database, "").on(START.calls(wait))
+
+    bus = Slow().attach()
+    with ThreadPoolExecutor() as pool:
+        first = pool.submit(met_in, bus.start)
+        begun.acquire()
+        clock.advance(1)
+        first.result()
+        bus[COMPONENT_STARTING].subscribe(lambda event: begun.release())
+        second = pool.submit(met_in, bus.start)
+        begun.acquire()
+        clock.advance(1)
+        failed = second.result()
+        over.set()
     assert isinstance(failed, TransitionFailures)
     return failed.exceptions[0]
 

@@ -221,7 +221,7 @@ class Bus(Machine):
         in whose middle the process was forked goes no further in the child.
         """
         self._renew_lock()
-        self._waiters = []
+        self._waiters, self._abandoned = [], []
         self._doorbell = self._bound[MAIN]._doorbell = Doorbell()
         self._owned = weakref.WeakSet()
         self._exit_requested, self._causes = False, []

@@ -382,9 +382,10 @@ class StillRunning(RuntimeError):
 
 class HookTimeout(TimeoutError):
     """
-    Told by a transition of a hook that did not return within its time, and was given up.
+    Reported by a transition for a hook that did not return within its limit, and was given up.
 
-    Its thread is left to itself and may still end; it keeps no process alive.
+    Its thread is left to itself and may still end; it keeps no process alive. If
+    it is a start that returns after all, it is undone then; see `Limits`.
 
     Attributes:
         path: The component, as a dotted path.
@@ -431,6 +432,46 @@ class HookTimeout(TimeoutError):
         return (
             f"{self.path} has not returned from {self.hook} ({self.place}) after {self.seconds:.2f} s, "
             f"{until}{waiting}; it is at:\n{self.stack.rstrip()}"
+        )
+
+
+class StartPending(TimeoutError):
+    """
+    Raised by the start of a component whose start in an earlier transition was given up and has not been undone.
+
+    The two must not run side by side: the later one has waited, as long as it
+    may take.
+
+    Attributes:
+        path: The component, as a dotted path.
+        place: File and line of the hook that has not returned.
+        seconds: How long ago that was called.
+        limit: How long the start was allowed to wait; None if waiting was interrupted.
+        scope: Whose limit that is: the hook's, the component's, or that of the whole start.
+        stack: Where the thread of the earlier call is, as text.
+    """
+
+    def __init__(  # noqa: PLR0917  # by position, as pickles give them
+        self, path: str, place: str, seconds: float, limit: float | None, scope: str, stack: str
+    ) -> None:
+        super().__init__(path, place, seconds, limit, scope, stack)
+        self.path = path
+        self.place = place
+        self.seconds = seconds
+        self.limit = limit
+        self.scope = scope
+        self.stack = stack
+
+    def __str__(self) -> str:
+        within = (
+            "before waiting was interrupted"
+            if self.limit is None
+            else f"within {self.limit:g} s, the limit of the {self.scope}"
+        )
+        return (
+            f"{self.path} cannot start: its start ({self.place}) that was called {self.seconds:.2f} s ago, and was "
+            f"given up, has not been undone {within}; give it a longer limit, or have it return sooner; "
+            f"it is at:\n{self.stack.rstrip()}"
         )
 
 

@@ -37,12 +37,13 @@ from typedbus._failures import (
     traceback_of,
     unique,
 )
-from typedbus._registry import ASSEMBLE, ERROR, EXIT, MAIN, START, STOP, Registry
+from typedbus._registry import ASSEMBLE, ERROR, EXIT, MAIN, START, STOP, WARNING, Registry
 from typedbus._states import State
 from typedbus._turns import Limits
 
 if TYPE_CHECKING:
     from typedbus._transition import Leg, Transition
+    from typedbus._visit import Abandoned
 
 
 class Machine(Registry):
@@ -62,6 +63,8 @@ class Machine(Registry):
         self._exits = 0
         #: The `_lifecycle.Subscriber` of each object whose methods a container subscribed, by id.
         self._subscribers: dict[int, Any] = {}
+        #: The starts that were given up, and have not been undone.
+        self._abandoned: list[Abandoned] = []
         self._waiters: list[Waiter] = []
         self._exit_requested = False
         #: What `request_exit` was given in this life, until `block` or `running` raises it.
@@ -155,7 +158,7 @@ class Machine(Registry):
                 if goal is State.STARTED and self._state is State.EXITED:
                     # They belong to the life that ended with that exit.
                     self._causes = []
-                current = self._current = Transition(goal, goal, {threading.get_ident()})
+                current = self._current = Transition(goal, goal, {threading.get_ident()}, self._abandoned)
                 joining = False
             else:
                 if goal is State.STARTED and current.goal is not State.STARTED:
@@ -231,16 +234,18 @@ class Machine(Registry):
         self._tell(Moved(State.STARTING, State.STARTED))
 
     def _lead_down(self, current: Transition) -> None:
+        from typedbus._transition import owner_of  # as for transitions
+
         is_rollback = self._state is State.STARTING
         failed = next((failure.error for failure in current.failures), None) or next(iter(current.leaving), None)
         self._move(State.STOPPING)
         began = self._clock.now()
-        can_start = {id(_owner(subscription)) for subscription in self[START].subscriptions}
-        has_started = {id(_owner(subscription)) for subscription in self._started}
+        can_start = {id(owner_of(subscription)) for subscription in self[START].subscriptions}
+        has_started = {id(owner_of(subscription)) for subscription in self._started}
         stopping = [
             subscription
             for subscription in reversed(self[STOP].subscriptions)
-            if (owner := id(_owner(subscription))) in has_started or owner not in can_start
+            if (owner := id(owner_of(subscription))) in has_started or owner not in can_start
         ]
         leg = current.leg(self, ComponentStopping, ComponentStopped, is_up=False)
         seconds = self.limits.stop
@@ -258,7 +263,7 @@ class Machine(Registry):
     def _lead_out(self, current: Transition) -> None:
         self._move(State.EXITING)
         leg = current.leg(self, ComponentExiting, ComponentExited, is_up=False)
-        exiting = list(reversed(self[EXIT].subscriptions))
+        exiting = self._ready_to_exit()
         self._visit(leg, exiting, self._workers, self.limits.hook, ("exit", self.limits.exit, self._clock.now()))
         for cause in unique(self._causes):
             if isinstance(cause, Exception):  # SystemExit is a request, not an error
@@ -274,6 +279,32 @@ class Machine(Registry):
         self._tell(Moved(State.EXITING, State.EXITED))
         report_discarded(late, self.log)
         self._doorbell.ring()
+
+    def _ready_to_exit(self) -> list[Subscription]:
+        """
+        Return the hooks of `EXIT` to call now, in order.
+
+        The hook of a component whose start was given up and still runs must come
+        after its stop: it is left to the thread of that start.
+        """
+        from typedbus._transition import owner_of  # as for transitions
+
+        exiting: list[Subscription] = []
+        with self._lock:
+            pending = {id(owner_of(late.subscription)): late for late in self._abandoned if not late.is_over.is_set()}
+            for subscription in reversed(self[EXIT].subscriptions):
+                late = pending.get(id(owner_of(subscription)))
+                if late is None:
+                    exiting.append(subscription)
+                else:
+                    late.exits.append(subscription)
+        for late in pending.values():
+            for hook in late.exits:
+                self.log(
+                    f"{hook.name} is not called before {late.subscription.name} has returned, which had been given up",
+                    WARNING,
+                )
+        return exiting
 
     def _unserved(self) -> list[Callable[[], object]]:
         """Take the requested actions, unless a thread is in `block`, which calls them or discards them itself."""
@@ -351,8 +382,3 @@ def _checked(given: object) -> frozenset[State]:
     if not states:
         raise WaitError(states, "give at least one state")
     return states
-
-
-def _owner(subscription: Subscription) -> object:
-    """Return the object whose method listens, or the subscription itself, which is nobody else's."""
-    return getattr(subscription.listener, "__self__", subscription)

@@ -9,10 +9,20 @@ import attrs
 
 from typedbus._bound import Subscription
 from typedbus._events import Failed, LifecycleEvent
-from typedbus._failures import Failure, StartCancelled, TransitionFailures, leave, leaves, note_of, put_note, together
-from typedbus._registry import WARNING, Registry
+from typedbus._failures import (
+    Failure,
+    StartCancelled,
+    TransitionFailures,
+    leave,
+    leaves,
+    note_of,
+    put_note,
+    together,
+    traceback_of,
+)
+from typedbus._registry import ERROR, START, STOP, WARNING, Registry
 from typedbus._states import State
-from typedbus._visit import Tells
+from typedbus._visit import Abandoned, Tells
 
 
 @attrs.define(eq=False, repr=False)
@@ -23,6 +33,8 @@ class Transition:
     goal: State
     #: That which carries it out, and those that call hooks for it.
     threads: set[int]
+    #: The starts that were given up in this and in earlier transitions of the bus, and have not been undone.
+    abandoned: list[Abandoned]
     done: threading.Event = attrs.field(factory=threading.Event)
     failures: list[Failure] = attrs.field(factory=list)
     leaving: list[BaseException] = attrs.field(factory=list)
@@ -116,6 +128,57 @@ class Leg(Tells):
     def left(self, thread: int, /) -> None:
         self.transition.threads.discard(thread)
 
-    def late(self, subscription: Subscription, seconds: float, error: BaseException | None, /) -> None:
+    def abandons(self, subscription: Subscription, began: float, thread: threading.Thread, /) -> Abandoned:
+        abandoned = Abandoned(subscription, began, thread, [])
+        if subscription.channel is START:
+            # Taken now: when the bus has exited, the component is not subscribed any more.
+            owner = owner_of(subscription)
+            abandoned.stops = [stop for stop in reversed(self.registry[STOP].subscriptions) if owner_of(stop) is owner]
+            with self.registry._lock:
+                self.transition.abandoned.append(abandoned)
+        return abandoned
+
+    def late(self, abandoned: Abandoned, seconds: float, error: BaseException | None, /) -> None:
+        """
+        Log that the hook has ended, and if it is a start that succeeded, undo it.
+
+        The transition that called it has left the component out of its rollback.
+        So its hooks of `STOP` are called here, and after them those of `EXIT`, if
+        the bus has exited meanwhile.
+        """
         how = "returned" if error is None else f"ended with {error!r}"
-        self.registry.log(f"{subscription.name} {how} after {seconds:.2f} s; it had been given up", WARNING)
+        hooks = abandoned.stops if error is None else []
+        undone = f"; now it is undone by {', '.join(hook.name for hook in hooks)}" if hooks else ""
+        self.registry.log(
+            f"{abandoned.subscription.name} {how} after {seconds:.2f} s; it had been given up{undone}", WARNING
+        )
+        while not abandoned.is_over.is_set():
+            for hook in hooks:
+                try:
+                    hook.listener()
+                except BaseException as failed:
+                    self.registry.log(f"{hook.name} failed after the late start:\n{traceback_of(failed)}", ERROR)
+            with self.registry._lock:
+                hooks, abandoned.exits = abandoned.exits, []
+                if not hooks:
+                    abandoned.is_over.set()
+
+    def predecessor(self, subscription: Subscription, /) -> Abandoned | None:
+        if subscription.channel is not START:
+            return None
+        with self.registry._lock:
+            pending = self.transition.abandoned
+            pending[:] = [abandoned for abandoned in pending if not abandoned.is_over.is_set()]
+            for abandoned in pending:
+                earlier = abandoned.subscription
+                # After an exit it is another object of the same component.
+                is_same_component = earlier.turn is not None and subscription.turn is not None
+                is_same_component = is_same_component and earlier.path == subscription.path
+                if is_same_component or owner_of(earlier) is owner_of(subscription):
+                    return abandoned
+        return None
+
+
+def owner_of(subscription: Subscription) -> object:
+    """Return the object whose method listens; the subscription itself for any other listener."""
+    return getattr(subscription.listener, "__self__", subscription)

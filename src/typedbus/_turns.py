@@ -26,7 +26,10 @@ class Limits(Record):
     How long the parts of a life may take, in seconds; None is as long as they like.
 
     A hook that overruns is given up: its thread is left to itself, a
-    `HookTimeout` tells where it was, and the transition goes on without it. A
+    `HookTimeout` reports where it was, and the transition goes on without it. A
+    start that returns after that is undone, in its thread: the hooks of `STOP` of
+    its object are called, which `LOG` reports. The next start of the component
+    waits for that within its limit, and otherwise fails with `StartPending`. A
     start that overruns is rolled back. A stop, a rollback or an exit whose time
     is spent still calls everybody: those that are left share as much time again,
     each an equal part of it, so that the whole never takes more than twice its

@@ -24,7 +24,7 @@ import attrs
 
 from typedbus._bound import Subscription
 from typedbus._clock import Clock, Waking
-from typedbus._failures import HookTimeout
+from typedbus._failures import HookTimeout, StartPending
 from typedbus._turns import Turn, within
 
 
@@ -50,8 +50,38 @@ class Tells(Protocol):
     def left(self, thread: int, /) -> None:
         """Hear that it calls none any more; not of one whose hook was given up."""
 
-    def late(self, subscription: Subscription, seconds: float, error: BaseException | None, /) -> None:
+    def abandons(self, subscription: Subscription, began: float, thread: threading.Thread, /) -> Abandoned:
+        """Return the record of a hook that is about to be given up."""
+        ...
+
+    def late(self, abandoned: Abandoned, seconds: float, error: BaseException | None, /) -> None:
         """Hear, in the thread of the hook, that one which had been given up has ended after all."""
+
+    def predecessor(self, subscription: Subscription, /) -> Abandoned | None:
+        """Return the call that must be over before this hook is called, if one is left from an earlier transition."""
+        ...
+
+
+@attrs.define(eq=False)
+class Abandoned:
+    """
+    A hook that was given up: its thread still runs.
+
+    Attributes:
+        subscription: The hook.
+        began: When it was called.
+        thread: The thread that runs it.
+        stops: For a hook of `START`, the hooks of `STOP` of the same object, to be called if it returns.
+        exits: Those of `EXIT` that the bus came to meanwhile; called after *stops*. Guarded by the lock of the bus.
+        is_over: Set when it has ended, and all of these have been called.
+    """
+
+    subscription: Subscription
+    began: float
+    thread: threading.Thread
+    stops: list[Subscription]
+    exits: list[Subscription] = attrs.field(factory=list)
+    is_over: threading.Event = attrs.field(factory=threading.Event)
 
 
 @attrs.define(eq=False, repr=False)
@@ -69,6 +99,9 @@ class _Job:
     scope: str = ""
     seconds: float = 0.0
     error: BaseException | None = None
+    #: What it waits for in its thread before it calls the hook.
+    predecessor: Abandoned | None = None
+    abandoned: Abandoned | None = None
     is_given_up: bool = False
     is_over: bool = False
 
@@ -86,10 +119,15 @@ class _Worker(threading.Thread):
         visit = self._visit
         while (job := self.jobs.get()) is not None:
             self.name = job.subscription.name
+            if job.predecessor is not None:
+                job.predecessor.is_over.wait()
             with visit.lock:
+                job.predecessor = None
                 is_too_late = job.is_given_up
             if is_too_late:
-                # The transition has gone on, and nobody would undo what the hook does now.
+                # The transition has gone on, and would not undo what the hook does now.
+                if job.abandoned is not None:
+                    job.abandoned.is_over.set()
                 return
             assert job.context is not None
             error = _raised_by(functools.partial(job.context.run, job.subscription.listener))
@@ -98,8 +136,11 @@ class _Worker(threading.Thread):
                 if not job.is_given_up:
                     job.is_over, job.seconds, job.error = True, seconds, error
                     visit.over.append(job)
-            if job.is_given_up:
-                visit.tells.late(job.subscription, seconds, error)
+            if job.abandoned is not None:
+                try:
+                    job.context.run(visit.tells.late, job.abandoned, seconds, error)
+                finally:
+                    job.abandoned.is_over.set()
                 return
             visit.waking.wake(visit.bell)
 
@@ -204,10 +245,16 @@ class Visit:
         if is_inline:
             # It may be about to fork, and a thread that does nothing is one as well.
             self._dismiss()
+        job.predecessor = self.tells.predecessor(job.subscription)
         stays = is_inline or (job.allowed is None and self._workers == 1) or job.subscription.is_idle
         job.worker = None if stays else self._worker()
         if job.worker is None:
-            job.error = _raised_by(job.subscription.listener)
+            if job.predecessor is not None:
+                job.error = _raised_by(functools.partial(job.predecessor.is_over.wait, job.allowed))
+                if job.error is None and not job.predecessor.is_over.is_set():
+                    job.error = self._pending(job, job.predecessor)
+            if job.error is None:
+                job.error = _raised_by(job.subscription.listener)
             job.seconds = self.clock.now() - job.began
             self._end(job)
             return
@@ -286,14 +333,35 @@ class Visit:
     def _give_up(self, jobs: Sequence[_Job]) -> None:
         for job in jobs:
             # All that takes time is done before the lock is taken, which the hook needs to return.
-            seconds = self.clock.now() - job.began
-            error = self._overrun(job, _stack_of(job.worker), seconds)
+            seconds, predecessor = self.clock.now() - job.began, job.predecessor
+            error: Exception
+            abandoned = None
+            if predecessor is not None:
+                error = self._pending(job, predecessor)
+            else:
+                assert job.worker is not None
+                error = self._overrun(job, _stack_of(job.worker), seconds)
+                abandoned = self.tells.abandons(job.subscription, job.began, job.worker)
             with self.lock:
-                if job.is_over:
+                if job.is_over or job.predecessor is not predecessor:
+                    # It has ended meanwhile, or its call begins just now, and is given up in the next round.
+                    if abandoned is not None:
+                        abandoned.is_over.set()
                     continue
-                job.is_over = job.is_given_up = True
+                job.abandoned, job.is_over, job.is_given_up = abandoned, True, True
                 job.seconds, job.error = seconds, error
                 self.over.append(job)
+
+    def _pending(self, job: _Job, predecessor: Abandoned) -> StartPending:
+        subscription = predecessor.subscription
+        return StartPending(
+            job.subscription.path,
+            subscription.place,
+            self.clock.now() - predecessor.began,
+            job.limit,
+            job.scope,
+            _stack_of(predecessor.thread),
+        )
 
     def _overrun(self, job: _Job, stack: str, seconds: float = 0.0) -> HookTimeout:
         subscription = job.subscription
@@ -411,7 +479,7 @@ def _staged(subscriptions: Sequence[Subscription]) -> Iterator[_Job]:
         yield _Job(subscription, place, stage)
 
 
-def _stack_of(worker: _Worker | None) -> str:
+def _stack_of(worker: threading.Thread | None) -> str:
     """Return where *worker* is, from the hook on inwards."""
     import traceback  # only needed to tell of what should not happen
 
