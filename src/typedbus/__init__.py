@@ -101,6 +101,7 @@ if TYPE_CHECKING:
     from typedbus._contributed import Contributed
     from typedbus._faults import (
         ArgumentFault,
+        BuildFault,
         BusFault,
         ChannelFault,
         ContributionFault,
@@ -125,6 +126,7 @@ if TYPE_CHECKING:
 
 _LATER = {
     "ArgumentFault": "_faults",
+    "BuildFault": "_faults",
     "BusFault": "_faults",
     "ChannelFault": "_faults",
     "Component": "_component",
@@ -200,6 +202,7 @@ __all__ = (
     "AnyChannel",
     "ArgumentFault",
     "BoundChannel",
+    "BuildFault",
     "Bus",
     "BusFault",
     "Channel",

@@ -22,7 +22,7 @@ import attrs
 from typedbus._bound import BoundChannel
 from typedbus._channel import AnyChannel
 from typedbus._hints import annotations_of
-from typedbus._signatures import call_of, is_plainly_made, unparametrised
+from typedbus._signatures import call_of, function_of, is_plainly_made, unparametrised
 from typedbus._static import MISSING, bases_of, is_a, is_simple, lookup, module_of, namespace_of, stored
 
 
@@ -117,7 +117,7 @@ def returned_by(builds: Callable[..., object]) -> object:
         return builds
     if is_a(builds, type):
         return Exactly(builds) if is_plainly_made(builds) else builds
-    function = builds if is_a(builds, types.FunctionType) else call_of(builds).function
+    function = function_of(builds)
     if function is not None and function.__code__.co_flags & DEFERRED:
         return Any
     result = read(builds)[1].get("return", Any)

@@ -12,8 +12,9 @@ from __future__ import annotations
 import sys
 import threading
 import time
+import types
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Final, Generic, ParamSpec, Self
+from typing import TYPE_CHECKING, Any, Final, Generic, ParamSpec, Self
 
 import attrs
 from dependency_injector import providers
@@ -432,6 +433,10 @@ class Component(Arguments, Generic[T_co]):
 
     def __repr__(self) -> str:
         return f"<Component {self.path} ({self.place})>"
+
+    if not TYPE_CHECKING:
+        # The library's own drops the type argument, which `validate()` reads from the annotation of a component.
+        __class_getitem__ = classmethod(types.GenericAlias)
 
 
 def _injected(argument: object) -> object:

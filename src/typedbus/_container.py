@@ -11,6 +11,7 @@ from dependency_injector import providers
 from typing_extensions import TypeVar
 
 from typedbus._bound import BoundChannel, Subscription
+from typedbus._building import build_faults
 from typedbus._bus import Bus
 from typedbus._channel import DEFAULT_PRIORITY, AnyChannel, Hook
 from typedbus._component import Component, Home, cycle_fault
@@ -27,7 +28,15 @@ from typedbus._registry import ASSEMBLE
 from typedbus._resources import Shutdowns, drop, keeps_instance, outlived, raise_together
 from typedbus._states import State
 from typedbus._static import is_a
-from typedbus._traps import hidden_faults, lifetime_faults, misspelt_faults, replacement_faults
+from typedbus._traps import (
+    assigned,
+    assigned_faults,
+    declared_types,
+    hidden_faults,
+    lifetime_faults,
+    misspelt_faults,
+    replacement_faults,
+)
 from typedbus._turns import Turn
 from typedbus._validation import argument_faults, class_of, override_fault
 
@@ -86,7 +95,7 @@ class Container(LibraryMethods):
         Raises:
             InvalidContainer: With every fault that was found, in order of declaration.
         """
-        if self._is_valid:
+        if self._is_valid and not assigned(self):
             return
         faults: list[Fault] = []
         live, circles = self._live()
@@ -115,9 +124,12 @@ class Container(LibraryMethods):
                 faults.extend(misspelt_faults(component, cls, hooks))
                 if hooks:
                     needing_bus.append(component)
-        faults.extend(fault for component in overridden if (fault := override_fault(component)))
+        faults.extend(build_faults(live))
+        types = declared_types(self)
+        faults.extend(fault for one in overridden if (fault := override_fault(one, types.get(id(one)))))
         faults.extend(self._flaws())
         faults.extend(replacement_faults(self, self._home.name))
+        faults.extend(assigned_faults(self, self._home.name))
         turns = {component.path: turn for turn, component in enumerate(declared)}
         # Circles come first: they have no one place.
         faults.sort(key=lambda fault: -1 if isinstance(fault, CycleFault) else turns.get(fault.path, len(turns)))

@@ -36,6 +36,10 @@ class ArgumentFault(Fault):
     """A component is given too few, too many or unknown constructor arguments."""
 
 
+class BuildFault(Fault):
+    """A call of what a component is declared with cannot give the component, as that of an abstract class."""
+
+
 class CycleFault(Fault):
     """Components need each other in a circle."""
 

@@ -62,7 +62,7 @@ def fits(wanted: object, given: object) -> bool:
     """Whether what is annotated *wanted* takes *given*; yes where only a checker could tell."""
     if wanted is Any or wanted is object:
         return True
-    wanted, given = _plain(wanted), _plain(given)
+    wanted, given = plain(wanted), plain(given)
     if any(one is Any or one is object for one in (wanted, given)):
         return True
     if isinstance(given, This) and type(given.value) in _LITERALS:
@@ -149,6 +149,8 @@ def _shown(annotation: Any, depth: int) -> str:
         return f"[{_listed([_shown(one, depth - 1) for one in annotation] if depth else ['...'])}]"
     if is_a(annotation, type):
         return annotated_name(annotation)
+    if is_a(annotation, typing.TypeVar):
+        return annotation.__name__
     return inspect.formatannotation(annotation)
 
 
@@ -189,7 +191,7 @@ def _cut(text: str) -> str:
     return text if len(text) <= _WIDE else f"{text[: _WIDE - 3]}..."
 
 
-def _plain(annotation: Any) -> Any:
+def plain(annotation: Any) -> Any:
     """Take off what says nothing about the type at run time."""
     for _ in range(_SHALLOW):
         if type(annotation) in (type, This, Exactly):
@@ -243,7 +245,7 @@ def _members_fit(target: type, args: tuple[object, ...], given: Several) -> bool
 def _listener_in(face: object) -> inspect.Signature | None:
     """Return the signature of the listeners that the annotation *face* names, or None where it is not known."""
     args = typing.get_args(face)
-    listener = args if typing.get_origin(face) is BoundChannel else _plain(args[0])
+    listener = args if typing.get_origin(face) is BoundChannel else plain(args[0])
     cls = typing.get_origin(listener) or listener
     if cls in (Callable, Listens):
         listener = typing.get_args(listener)

@@ -25,7 +25,7 @@ from typedbus._faults import ChannelFault, Fault, HookFault
 from typedbus._fits import fits, shown, shown_signature
 from typedbus._methods import held_by, layers, name_of
 from typedbus._registry import EXIT, GRACEFUL, LIFECYCLE_CHANNELS, LOG, MAIN, START, STOP
-from typedbus._signatures import call_of
+from typedbus._signatures import function_of
 from typedbus._static import MISSING, bases_of, full_name_of, inherits, is_a, lookup, module_of, namespace_of, stored
 from typedbus._turns import Turn
 
@@ -206,6 +206,7 @@ def channels_between(
 def hook_faults(component: Component[object], cls: type, hooks: Sequence[Hook[object]]) -> list[Fault]:
     """Return what keeps *hooks* from listening, as far as signatures tell at run time."""
     faults: list[Fault] = [*namesake_faults(component, (hook.channel for hook in hooks), "listens to")]
+    faults.extend(_hidden_marks(component, cls))
     for hook in hooks:
         problem = misfit(hook, cls)
         if hook.channel in _PHASED and hook.priority not in (None, phase_of(hooks)):
@@ -233,6 +234,30 @@ def hook_faults(component: Component[object], cls: type, hooks: Sequence[Hook[ob
     return faults
 
 
+def _hidden_marks(component: Component[object], cls: type) -> Iterator[HookFault]:
+    """Give a fault for each mark on a function that a property hides: reading the attribute returns no method."""
+    for base in bases_of(cls):
+        for name, value in namespace_of(base).items():
+            getter: Any = value
+            if type(value) is property:
+                getter = getter.fget
+            elif type(value) is functools.cached_property:
+                getter = getter.func
+            else:
+                continue
+            marks = stored(getter, MARK)
+            for mark in marks if is_a(marks, tuple) and lookup(cls, name) is value else ():
+                if mark.channel in component.unheard:
+                    continue
+                yield HookFault(
+                    component.path,
+                    component.place,
+                    f"{full_name_of(getter)} is marked to listen to channel {mark.channel.name!r} and is a property, "
+                    "so that there is no method to call",
+                    f"take away @{type(value).__name__}, or the mark",
+                )
+
+
 def namesake_faults(component: Component[object], channels: Iterable[AnyChannel], verb: str) -> Iterator[ChannelFault]:
     """Give a fault for each of *channels* that would be taken for a life-cycle channel, and is another."""
     for channel in channels:
@@ -251,8 +276,7 @@ def misfit(hook: Hook[object], cls: type) -> str | None:
     method: Any = hook.method
     if type(method) is types.MethodType:
         method = method.__func__
-    function: Any = method if type(method) is types.FunctionType else call_of(method).function
-    deferred = _deferred(function)
+    deferred = _deferred(function_of(method))
     if deferred is not None and said is not None and not fits(said.return_annotation, Exactly(deferred[0])):
         return deferred[1]
     if said is None:

@@ -81,6 +81,28 @@ def call_of(builds: object, depth: int = _DEPTH) -> Call:
     return attrs.evolve(_bound(call_of(function, depth - 1)), home=kind)
 
 
+def function_of(builds: object) -> types.FunctionType | None:
+    """Return the function that a call of *builds* runs; None for a class, and where it is unknown."""
+    for _ in range(_DEPTH):
+        builds = unparametrised(builds)
+        if is_a(builds, types.FunctionType):
+            return builds
+        if is_a(builds, type) or type(builds) in _KNOWN_BY_TEXT:
+            return None
+        inner: Any = builds
+        if type(builds) is functools.partial:
+            builds = inner.func
+        elif type(builds) is types.MethodType:
+            builds = inner.__func__
+        elif type(builds) is _CACHED:
+            builds = inner.__wrapped__
+        else:
+            builds = lookup(type(builds), "__call__")
+            if type(builds) is not types.FunctionType:
+                return None
+    return None
+
+
 def unparametrised(builds: object) -> object:
     """Return the class of a parametrised one, `Repo` for ``Repo[User]``; anything else as it is."""
     if is_a(builds, types.GenericAlias) or is_a(builds, _ALIAS):

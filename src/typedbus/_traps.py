@@ -9,17 +9,21 @@ from __future__ import annotations
 import dis
 import functools
 import types
+import typing
 from collections import OrderedDict, defaultdict, deque
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, Final
 
+from typedbus._annotations import evaluated
 from typedbus._bus import Bus
 from typedbus._channel import AnyChannel, Hook
 from typedbus._component import Component
 from typedbus._declarations import Declarations, is_declaration
 from typedbus._failures import describe
 from typedbus._faults import HiddenFault, LifetimeFault, MisspeltFault, ReplacementFault
+from typedbus._fits import plain
+from typedbus._hints import annotations_of
 from typedbus._lifecycle import NAMED_HOOKS, NamedHook, is_foreign, misfit
 from typedbus._providers import Itself, Made, Provided, arguments_of, gives, is_provider, lifetime, needs
 from typedbus._static import MISSING, bases_of, full_name_of, inherits, is_a, lookup, namespace_of, stored
@@ -179,8 +183,11 @@ def replacement_faults(container: Declarations, path: str) -> list[ReplacementFa
                 ReplacementFault(
                     f"{path}.{name}",
                     cls._place,
-                    f"{full_name_of(nearest)} takes its name and not its place: what a base declared stays in force",
-                    f"declare {name} = Component(...), or take another name",
+                    f"{'a Component' if is_a(nearest, Component) else full_name_of(nearest)} takes its name and not its place: what a base declared stays in force",
+                    f"declare {name} = Component(...) in the body of the class, or take another name; "
+                    f"for a test, override it: with container.override({cls.__name__}.{name}).by(...)"
+                    if is_a(nearest, Component)
+                    else f"declare {name} = Component(...), or take another name",
                 )
             )
         else:
@@ -200,6 +207,57 @@ def replacement_faults(container: Declarations, path: str) -> list[ReplacementFa
         if isinstance(member, Declarations):
             faults.extend(replacement_faults(member, f"{path}.{name}"))
     return faults
+
+
+def assigned(container: Declarations) -> list[tuple[Declarations, str, object]]:
+    """Return what was assigned to attributes of *container*, or of one inside it, in the place of declarations."""
+    found: list[tuple[Declarations, str, object]] = []
+    members = container._members
+    for name, value in vars(container).items():
+        declared = members.get(name)
+        is_new = declared is None and is_a(value, Component) and value.home is None
+        if is_new or (declared is not None and value is not declared):
+            found.append((container, name, value))
+        elif is_a(declared, Declarations):
+            found.extend(assigned(declared))
+    return found
+
+
+def assigned_faults(container: Declarations, path: str) -> Iterator[ReplacementFault]:
+    """Give a fault for each attribute that was assigned: what refers to the declaration goes on with that."""
+    for owner, name, value in assigned(container):
+        declared = owner._members.get(name)
+        cls = type(owner).__name__
+        remedy = f"declare {name} = Component(...) in the body of {cls}"
+        if declared is not None:
+            remedy = f"override it: with container.override({cls}.{name}).by(...)"
+        yield ReplacementFault(
+            f"{path}.{name}" if owner is container else getattr(declared, "path", f"{cls}.{name}"),
+            value.place if is_a(value, Component) else getattr(declared, "place", type(owner)._place),
+            "it was assigned to an instance of the container, which goes on with its declarations",
+            remedy,
+        )
+
+
+def declared_types(container: Declarations) -> dict[int, object]:
+    """
+    Return the types that the bodies of *container* and those in it annotate for components that are overridden.
+
+    ``repo: Component[Repo] = Component(SqlRepo)`` declares a Repo. Any where an annotation cannot be evaluated.
+    """
+    types_of: dict[int, object] = {}
+    for name, member in container._members.items():
+        if is_a(member, Declarations):
+            types_of.update(declared_types(member))
+        elif is_a(member, Component) and member.overriding is not None:
+            for base in bases_of(type(container)):
+                annotations = annotations_of(base) if name in namespace_of(base) else {}
+                if name in annotations:
+                    annotation = plain(evaluated(annotations[name], base))
+                    is_component = typing.get_origin(annotation) is Component
+                    types_of[id(member)] = typing.get_args(annotation)[0] if is_component else Any
+                    break
+    return types_of
 
 
 def _name_clashes(cls: type[Declarations], name: str, path: str) -> Iterator[ReplacementFault]:

@@ -131,12 +131,17 @@ def argument_faults(component: Component[object]) -> list[Fault]:
     return faults
 
 
-def override_fault(component: Component[object]) -> OverrideFault | None:
-    """Return how what stands in for *component* differs from what was declared, or None."""
+def override_fault(component: Component[object], annotated: object = None) -> OverrideFault | None:
+    """
+    Return how the override of *component* differs from its declaration, or None.
+
+    The declaration is *annotated* where the body of the container says so: ``repo: Component[Repo] = Component(SqlRepo)``.
+    """
     standing_in = component.overriding
     if standing_in is None:
         return None
-    declared, given = returned_by(component.builds), given_by(standing_in)
+    declared = returned_by(component.builds) if annotated is None else annotated
+    given = given_by(standing_in)
     # A subclass may stand in, and so may whatever a protocol asks for.
     declared = declared.cls if isinstance(declared, Exactly) else declared
     if fits(declared, given):
