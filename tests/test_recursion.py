@@ -191,6 +191,41 @@ def test_log_listeners_that_log_are_reported_in_one_line(listeners: int, capsys:
     assert endless.calls < ENOUGH * listeners
 
 
+@pytest.mark.parametrize("raised", [None, ValueError], ids=["swallowed", "another error"])
+def test_log_listeners_that_catch_the_error_of_their_own_log_are_caught(
+    raised: type[Exception] | None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whatever they make of it: the publishes by which they go on end at once, until the first one is over."""
+    bus = Bus()
+    calls = 0
+    heard: list[str] = []
+
+    def echo(message: str, level: int, /) -> None:
+        nonlocal calls
+        calls += 1
+        try:
+            bus.log("again")
+        except Exception as error:
+            if raised is not None:
+                raise raised from error
+
+    bus[LOG].subscribe(echo)
+    bus[LOG].subscribe(lambda message, level: echo(message, level))
+    bus[LOG].subscribe(lambda message, level: heard.append(message))
+
+    bus.log("hello")
+
+    assert calls < 3 * ENOUGH
+    assert heard[-1] == "hello"
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1
+    assert lines[0].startswith(
+        f"{__name__}.test_log_listeners_that_catch_the_error_of_their_own_log_are_caught.<locals>.echo"
+    )
+    bus.log("and on")
+    assert heard[-1] == "and on"
+
+
 def test_a_log_listener_may_log_now_and_then(capsys: pytest.CaptureFixture[str]) -> None:
     """Only one that never stops is reported."""
     bus = Bus()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 import threading
+import types
+from collections.abc import Callable
 from typing import Any, Final, ParamSpec
 
 from typing_extensions import TypeVar
@@ -67,70 +69,107 @@ WARNING: Final = 30
 ERROR: Final = 40
 
 
+_DEEPEST: Final = 100
+"""So many publishes on a channel of reports, each by a listener of the one before, are taken for an endless recursion."""
+
+
 class _ObserverChannel(BoundChannel[Args, None]):
     """A channel of reports: a listener that fails changes nothing for the publisher or for the other listeners."""
 
-    __slots__ = ()
+    __slots__ = ("_depth", "_endless")
+
+    def __init__(self, channel: Channel[Args, None], lock: threading.RLock) -> None:
+        super().__init__(channel, lock)
+        # How many publishes are under way. An estimate, since all threads count here without a lock.
+        self._depth = 0
+        # By thread, until its outermost publish has ended: the listener of an endless recursion.
+        self._endless: dict[int, Callable[Args, None]] = {}
 
     def publish(self, /, *args: Args.args, **kwargs: Args.kwargs) -> list[None]:
         """
         Call every listener; each failure goes to stderr, with what was published.
 
         A listener that publishes on this channel each time that it is called
-        exhausts the stack. The `RecursionError` leaves every publish on this
-        channel but the outermost, which goes on to the next listener and names
-        all such listeners in one line on stderr.
+        gets a `RecursionError`. It leaves every publish on this channel but the
+        outermost, which goes on to the next listener and names all such
+        listeners in one line on stderr. Until then all publishes by listeners
+        raise it, so that the recursion ends even if they catch it.
+
+        Raises:
+            RecursionError: Only to a listener of this channel that publishes on it.
         """
+        if self._depth >= _DEEPEST or self._endless:
+            self._refuse_recursion(self._outer(sys._getframe().f_back))
         listeners = self._listeners
         if listeners is None:
             listeners = self._arrange()
         results: list[None] = []
-        endless: list[str] = []
-        for listener in listeners:
-            try:
-                results.append(listener(*args, **kwargs))
-            except Exception as error:
-                if isinstance(error, RecursionError):
-                    # If an inner publish called its next listener, that one would exhaust the stack again, and so on
-                    # at each level. The frames show whether this publish is an inner one: to count publishes would
-                    # cost something each time, and a function for it would need stack when there is hardly any.
-                    outer = sys._getframe().f_back
-                    while outer is not None and not (outer.f_code is _PUBLISH and outer.f_locals["self"] is self):
-                        outer = outer.f_back
-                    if outer is not None:
-                        raise
+        endless: list[Callable[Args, None]] = []
+        try:
+            self._depth += 1
+            for listener in listeners:
                 try:
-                    name = self._name_of(listener)
-                    if self._was_published_by(error):
-                        endless.append(name)
-                    else:
-                        _last_resort(f"{_text_of(args)}\n({name} on {self.channel.name!r} failed: {error!r})")
-                except RecursionError:
-                    # The publisher itself has hardly any stack left.
-                    continue
+                    results.append(listener(*args, **kwargs))
+                except Exception as error:
+                    thread = threading.get_ident()
+                    is_endless = isinstance(error, RecursionError) or thread in self._endless
+                    if is_endless and self._outer(sys._getframe().f_back):
+                        # The next listener would exhaust the stack again, and so on at each level.
+                        self._endless.setdefault(thread, listener)
+                        raise
+                    if self._endless.pop(thread, None) is not None:
+                        endless.append(listener)
+                        continue
+                    try:
+                        self._report([listener], error, args)
+                    except RecursionError:
+                        # The publisher itself has hardly any stack left.
+                        continue
+            if self._endless and not self._outer(sys._getframe().f_back):
+                # The listener has caught the error.
+                caught = self._endless.pop(threading.get_ident(), None)
+                endless += [] if caught is None else [caught]
+        finally:
+            if self._depth:
+                self._depth -= 1
         if endless:
-            channel = repr(self.channel.name)
-            _last_resort(
-                f"{', '.join(endless)} failed on {channel}, called with {_text_of(args)!r}: maximum recursion depth "
-                f"exceeded; a listener of {channel} must not publish on {channel} each time that it is called"
-            )
+            self._report(endless, None, args)
         return results
 
-    def _was_published_by(self, error: Exception) -> bool:
-        """Return whether *error* is a `RecursionError` that came through another publish on this channel."""
-        trace = error.__traceback__ if isinstance(error, RecursionError) else None
-        while trace is not None and (trace := trace.tb_next) is not None:
-            frame = trace.tb_frame
-            if frame.f_code is _PUBLISH and frame.f_locals.get("self") is self:
-                return True
-        return False
+    def _outer(self, frame: types.FrameType | None) -> list[types.FrameType]:
+        """Return the publishes on this channel from *frame* outwards, so that the one that calls this was made by their listeners."""
+        frames = []
+        while frame is not None:
+            if frame.f_code is _PUBLISH and frame.f_locals["self"] is self:
+                frames.append(frame)
+            frame = frame.f_back
+        return frames
+
+    def _refuse_recursion(self, outer: list[types.FrameType]) -> None:
+        """Raise `RecursionError` in a publish inside of *outer* if they go on without end."""
+        thread = threading.get_ident()
+        if not outer:
+            self._endless.pop(thread, None)
+        elif len(outer) >= _DEEPEST:
+            self._endless.setdefault(thread, outer[-1].f_locals["listener"])
+        if thread in self._endless:
+            raise RecursionError(f"a listener of {self.channel.name!r} publishes on it each time that it is called")
+        self._depth = min(self._depth, len(outer))
+
+    def _report(self, listeners: list[Callable[Args, None]], error: Exception | None, args: tuple[object, ...]) -> None:
+        """Write to stderr that *listeners* raised *error*, or, without one, that they published without end."""
+        names, channel = ", ".join(map(self._name_of, listeners)), repr(self.channel.name)
+        published = " ".join(str(arg) for arg in args)
+        if error is not None:
+            _last_resort(f"{published}\n({names} on {channel} failed: {error!r})")
+        else:
+            _last_resort(
+                f"{names} failed on {channel}, called with {published!r}: maximum recursion depth exceeded; "
+                f"a listener of {channel} must not publish on {channel} each time that it is called"
+            )
 
 
 _PUBLISH: Final = _ObserverChannel.publish.__code__
-
-
-def _text_of(args: tuple[object, ...]) -> str:
-    return " ".join(str(arg) for arg in args)
 
 
 class Observers:
