@@ -51,6 +51,7 @@ from typedbus import (
     OutsideContainer,
     OverrideError,
     OverrideFault,
+    ReferenceFault,
     ReplacementFault,
     RestartError,
     StartCancelled,
@@ -350,6 +351,20 @@ def an_override_fault() -> BaseException:
     fault = caught.value.exceptions[0]
     assert isinstance(fault, OverrideFault)
     return fault
+
+
+@said_by(
+    ReferenceFault,
+    Exception,
+    "Package.orders (HERE): it refers to Shop.database (HERE), and no instance of Shop is in a container around it, "
+    "or runs together with it; nest one, as in shop = Shop(), or pass one to run(...) or running(...)",
+)
+def a_reference_fault() -> BaseException:
+    class Package(Container):
+        bus = Component(Bus)
+        orders = Component(Orders, Shop.database.provided)
+
+    return first_fault(Package)
 
 
 @said_by(

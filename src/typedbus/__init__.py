@@ -115,6 +115,7 @@ if TYPE_CHECKING:
         LifetimeFault,
         MisspeltFault,
         OverrideFault,
+        ReferenceFault,
         ReplacementFault,
         TypeFault,
     )
@@ -147,6 +148,7 @@ _LATER = {
     "Override": "_override",
     "OverrideFault": "_faults",
     "Reloads": "_lifecycle",
+    "ReferenceFault": "_faults",
     "ReplacementFault": "_faults",
     "Starts": "_lifecycle",
     "Stops": "_lifecycle",
@@ -256,6 +258,7 @@ __all__ = (
     "OverrideError",
     "OverrideFault",
     "Publishes",
+    "ReferenceFault",
     "Reloads",
     "Replacement",
     "ReplacementFault",

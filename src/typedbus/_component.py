@@ -31,9 +31,10 @@ from typedbus._failures import (
     ResetError,
     describe,
 )
-from typedbus._faults import CycleFault, InvalidContainer
+from typedbus._faults import CycleFault, InvalidContainer, ReferenceFault
 from typedbus._order import dependencies_first
-from typedbus._providers import Provided, cover, foreseen, is_provider, lazy, needs, uncover
+from typedbus._providers import Provided, cover, foreseen, is_provider, lazy, needs, reached, uncover
+from typedbus._references import Reference
 from typedbus._turns import checked
 
 P = ParamSpec("P")
@@ -95,6 +96,8 @@ class Component(Arguments, Generic[T_co]):
         self.condition: object = None
         self.reason: str = ""
         self.home: Home | None = None
+        #: The container class whose body declares it.
+        self.owner: type | None = None
         self._instance: object = _UNBUILT
         #: Present while a thread constructs the component.
         self._construction: Construction
@@ -230,6 +233,9 @@ class Component(Arguments, Generic[T_co]):
         )
         if circles:
             raise InvalidContainer(home.name, [cycle_fault(circle) for circle in circles])
+        if any(isinstance(node, Reference) and node.is_unresolved for node in order):
+            users = [node for node in order if isinstance(node, Component)]
+            raise InvalidContainer(home.name, [fault for user in users for fault in reference_faults(user)])
         for needed in order:
             if not isinstance(needed, Component) or needed.is_built or needed.overriding is not None:
                 continue
@@ -384,7 +390,7 @@ class Component(Arguments, Generic[T_co]):
         elif self.home.container._is_in_use():
             raise ResetError(self.path)
         else:
-            self.home.container._uncover(self, replacements)
+            self.home.container._uncover([self], replacements)
 
     def reset(self) -> object:
         """
@@ -412,7 +418,7 @@ class Component(Arguments, Generic[T_co]):
             return known
         copied = type(self).__new__(type(self))
         memo[id(self)] = copied
-        copied.home, copied._instance = None, _UNBUILT
+        copied.home, copied.owner, copied._instance = None, None, _UNBUILT
         providers.Singleton.__init__(copied._provider)
         copied.place, copied.path = self.place, self.path
         copied.hooks, copied.unheard = self.hooks, self.unheard
@@ -445,6 +451,13 @@ def _injected(argument: object) -> object:
         provider: Any = argument
         return provider()
     return argument
+
+
+def reference_faults(component: Component[Any]) -> list[ReferenceFault]:
+    """Return a fault for each declaration of another container that *component* refers to in vain."""
+    ends = reached(component, lambda node: isinstance(node, (Component, Reference)))
+    unresolved = {id(node): node for node, _, _ in ends if isinstance(node, Reference) and node.is_unresolved}
+    return [node.fault(component.path, component.place) for node in unresolved.values()]
 
 
 def cycle_fault(circle: Sequence[object]) -> CycleFault:

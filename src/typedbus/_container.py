@@ -4,30 +4,39 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Self
 
 from dependency_injector import providers
 from typing_extensions import TypeVar
 
-from typedbus._bound import BoundChannel, Subscription
+from typedbus._assembly import (
+    Assembly,
+    attached_to,
+    buses_of,
+    disabled_faults,
+    graph_of,
+    live_of,
+    no_bus,
+    several_buses,
+)
 from typedbus._building import build_faults
 from typedbus._bus import Bus
-from typedbus._channel import DEFAULT_PRIORITY, AnyChannel, Hook
-from typedbus._component import Component, Home, cycle_fault
+from typedbus._channel import Hook
+from typedbus._component import Component, Home, cycle_fault, reference_faults
 from typedbus._declarations import _NOTHING, Declarations, paths_in, providers_of
 from typedbus._events import Constructed, Constructing, Disabled, Subscribed
 from typedbus._failures import OverrideError
-from typedbus._faults import BusFault, CycleFault, DependencyFault, DisabledFault, Fault, InvalidContainer
+from typedbus._faults import CycleFault, DependencyFault, Fault, InvalidContainer
 from typedbus._library import LibraryMethods, of_instances, way_to_override
 from typedbus._lifecycle import Subscriber, channels_between, hook_faults, hooks_of, phase_of
+from typedbus._linking import counterparts, link, references_in, run_together
 from typedbus._order import dependencies_first, listeners_first, start_order
 from typedbus._override import Override
 from typedbus._providers import cover, declared_needs, forget, is_resource, needs, uncover
 from typedbus._registry import ASSEMBLE
 from typedbus._resources import Shutdowns, drop, keeps_instance, outlived, raise_together
 from typedbus._states import State
-from typedbus._static import is_a
 from typedbus._traps import (
     assigned,
     assigned_faults,
@@ -64,6 +73,15 @@ class Container(LibraryMethods):
             use themselves.
     """
 
+    def __init__(self, **overriding: object) -> None:
+        super().__init__(**overriding)
+        link([self])
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        copied = super().__deepcopy__(memo)
+        link([copied])
+        return copied
+
     def _adopt(self, members: Mapping[str, Any], memo: dict[int, Any], known: Mapping[int, Any] = _NOTHING) -> None:
         super()._adopt(members, memo, known)
         self._bus: Bus | None = None
@@ -79,6 +97,9 @@ class Container(LibraryMethods):
         #: The singletons and resources of the library, each after what it needs, as of the last look.
         self._lasting: list[object] = []
         self._is_valid = False
+        #: The containers that share a bus with this one, itself included, and those of them that references connect it with.
+        self._companions: Sequence[Container] = [self]
+        self._together: Sequence[Container] = [self]
         self._home = Home(self, type(self).__name__, self._constructing, self._constructed)
         self._settle(self._home, self._home.name)
 
@@ -98,22 +119,29 @@ class Container(LibraryMethods):
         if self._is_valid and not assigned(self):
             return
         faults: list[Fault] = []
-        live, circles = self._live()
-        foreseen = [component.foreseen() for component in live]
+        everything, circles = self._live_together()
+        circles = self._own_circles(circles)
+        live = [component for component in everything if self._holds(component)]
+        foreseen = [component.foreseen() for component in everything]
         if False in foreseen and not circles:
-            faults.extend(_disabled_faults(live, graph_of(live)[0], foreseen))
+            own = {component.path for component in live}
+            disabled = disabled_faults(everything, graph_of(everything)[0], foreseen)
+            faults.extend(fault for fault in disabled if fault.path in own)
         declared = [one for one in providers_of(self._members) if isinstance(one, Component)]
         # Those that stand in for each other are needed by nobody, and may go in a circle, too.
         overridden = [one for one in declared if one.overriding is not None]
         nodes: list[object] = list(overridden)
         met = {frozenset(map(id, circle)) for circle in circles}
-        circles += [one for one in dependencies_first(nodes, needs)[1] if frozenset(map(id, one)) not in met]
+        circles += [
+            one for one in self._own_circles(dependencies_first(nodes, needs)[1]) if frozenset(map(id, one)) not in met
+        ]
         faults.extend(map(cycle_fault, circles))
         needing_bus: list[Component[object]] = []
         for component in live:
             faults.extend(
                 DependencyFault(component.path, component.place) for need in needs(component) if _is_undefined(need)
             )
+            faults.extend(reference_faults(component))
             faults.extend(argument_faults(component))
             faults.extend(hidden_faults(component))
             faults.extend(lifetime_faults(component))
@@ -133,11 +161,13 @@ class Container(LibraryMethods):
         turns = {component.path: turn for turn, component in enumerate(declared)}
         # Circles come first: they have no one place.
         faults.sort(key=lambda fault: -1 if isinstance(fault, CycleFault) else turns.get(fault.path, len(turns)))
-        buses = self._buses(live)
-        if needing_bus and not buses and not self._is_guest:
-            faults.append(_no_bus(self._home.name, self._place, needing_bus[0]))
+        buses = buses_of(live)
+        # A reference to a bus that has no target is a fault already.
+        missing = [one.declaration for one in references_in(self) if one.is_unresolved]
+        if needing_bus and not buses and not self._is_guest and not buses_of(missing):
+            faults.append(no_bus(self._home.name, self._place, needing_bus[0]))
         if len(buses) > 1:
-            faults.append(_several_buses(self._home.name, buses))
+            faults.append(several_buses(self._home.name, buses))
         if faults:
             raise InvalidContainer(self._home.name, faults)
         self._is_valid = True
@@ -157,6 +187,17 @@ class Container(LibraryMethods):
         if not isinstance(given, Component):
             raise OverrideError(self._home.name, self._place, way_to_override(given))
         copied = self._copies.get(id(component), self._lent.get(id(component)))
+        references = [one for one in references_in(self) if one.declaration is component] if copied is None else []
+        if copied is None:
+            targets = {id(one.target): one.target for one in references if one.target is not None}
+            candidates = counterparts(self, component) or list(targets.values())
+            if len(candidates) > 1:
+                paths = ", ".join(candidate.path for candidate in candidates)
+                reason = f"{self._home.name} has several of it: {paths}; override one of these"
+                raise OverrideError(component.path, component.place, reason)
+            copied = next(iter(candidates), None)
+        if copied is None and references:
+            return Override(self._whole(), component, {**self._whole()._copies, **self._copies}, references)
         if not isinstance(copied, Component):
             raise OverrideError(component.path, component.place, f"it is no component of {self._home.name}")
         # Around a nested container others may use it as well.
@@ -164,53 +205,39 @@ class Container(LibraryMethods):
         return Override(whole, copied, {**whole._lent, **whole._copies, **self._copies})
 
     def _live(self) -> tuple[list[Component[object]], list[list[object]]]:
-        """
-        Return the components that are to be built, and the circles among them.
+        """Return the components of this container that will be built, and the circles among them."""
+        live, circles = self._live_together()
+        return [component for component in live if self._holds(component)], self._own_circles(circles)
 
-        Not those that only an overridden one needed.
-        """
-        roots = providers_of(self._members)
-        # The container library makes the answer anew each time: it is half of what looking takes.
-        known: dict[int, list[object]] = {}
+    def _own_circles(self, circles: Iterable[list[object]]) -> list[list[object]]:
+        """Return those of *circles* whose first component is of this container."""
+        firsts = ((circle, next((one for one in circle if isinstance(one, Component)), None)) for circle in circles)
+        return [circle for circle, first in firsts if first is None or self._holds(first)]
 
-        def declared(node: object) -> list[object]:
-            found = known.get(id(node))
-            if found is None:
-                found = known[id(node)] = declared_needs(node)
-            return found
-
-        everything, _ = dependencies_first(roots, declared)
-        self._lasting = [node for node in everything if not isinstance(node, Component) and keeps_instance(node)]
-        wanted_by: dict[int, list[object]] = {id(node): [] for node in everything}
-        for node in everything:
-            for need in declared(node):
-                wanted_by[id(need)].append(node)
-        idle: set[int] = set()
-        for node in reversed(everything):
-            users = wanted_by[id(node)]
-            if not users or not all(id(user) in idle or _is_overridden(user) for user in users):
-                continue
-            # Whoever else listens needs a bus as well, and does not say so.
-            if not (isinstance(node, Component) and self._buses([node])):
-                idle.add(id(node))
-        order, circles = dependencies_first(
-            (root for root in roots if id(root) not in idle),
-            lambda node: needs(node) if _is_overridden(node) else declared(node),
+    def _holds(self, component: Component[object]) -> bool:
+        """Whether *component* is not of another container that runs together with this one."""
+        return len(self._together) == 1 or not any(
+            component.home is one._home for one in self._together if one is not self
         )
-        # By declaration again: what stands in has the place of what it stands for,
-        # and what is declared nowhere that of who needs it.
-        ranks = {id(one): number for number, root in enumerate(roots) for one in (root, root.last_overriding)}
-        rank = len(roots)
-        for node in reversed(order):
-            rank = ranks.setdefault(id(node), rank)
-        order.sort(key=lambda node: ranks[id(node)])
-        # Where a component stands in for another, the other is out of the play.
-        return [
-            node for node in order if isinstance(node, Component) and not isinstance(node.overriding, Component)
-        ], circles
 
-    def _buses(self, live: Iterable[Component[object]]) -> list[Component[object]]:
-        return [component for component in live if issubclass(class_of(component) or object, Bus)]
+    def _roots(self) -> list[Any]:
+        """Return the providers that are declared in this container and in those that references connect it with."""
+        return [provider for container in self._together for provider in providers_of(container._members)]
+
+    def _live_together(self) -> tuple[list[Component[object]], list[list[object]]]:
+        """
+        Return the components that will be built, and the circles among them, of all containers connected by references.
+
+        Components that only an overridden one needed are left out.
+        """
+        for container in self._together if len(self._together) > 1 else ():
+            # A replacement without a name belongs to the container that uses it.
+            for node in dependencies_first(providers_of(container._members), needs)[0]:
+                if isinstance(node, Component) and node.home is None:
+                    node.home = container._home
+        live, circles, everything = live_of(self._roots())
+        self._lasting = [node for node in everything if not isinstance(node, Component) and keeps_instance(node)]
+        return live, circles
 
     def attach(self, bus: Bus | None = None) -> Bus:
         """
@@ -233,10 +260,10 @@ class Container(LibraryMethods):
         if bus is None and self._bus is not None:
             return self._attach(self._bus)
         live, _ = self._live()
-        own = self._buses(live)
+        own = buses_of(live)
         if bus is None:
             if len(own) != 1:
-                fault = _several_buses(self._home.name, own) if own else _no_bus(self._home.name, self._place, None)
+                fault = several_buses(self._home.name, own) if own else no_bus(self._home.name, self._place, None)
                 raise InvalidContainer(self._home.name, [fault])
             built = own[0]()
             assert isinstance(built, Bus)
@@ -262,7 +289,10 @@ class Container(LibraryMethods):
     def _attach(self, bus: Bus) -> Bus:
         if self._bus is not bus:
             self._bus, self._exits = bus, bus._exits
-        bus[ASSEMBLE]._add(_Assembly(bus[ASSEMBLE], self._assemble, self._home))
+        bus[ASSEMBLE]._add(Assembly(bus[ASSEMBLE], self._assemble, self._home))
+        attached = attached_to(bus)
+        if any(container not in self._companions for container in attached):
+            run_together(attached)
         return bus
 
     def _leave(self, before: Bus | None, *, was_guest: bool) -> None:
@@ -288,14 +318,26 @@ class Container(LibraryMethods):
         self._bus, self._is_guest, self._is_valid = None, False, False
 
     def _assemble(self) -> None:
-        """Build every component and subscribe what of it listens, in start order."""
-        self._home.assembling, self._home.building = threading.get_ident(), None
-        self.validate()
+        """
+        Build every component and subscribe its hooks, in start order.
+
+        The first of several containers that references connect does so for all of them.
+        """
         bus = self.attach()
-        declared, _ = self._live()
-        if self._exits != bus._exits:
-            self._exits = bus._exits
+        attached = attached_to(bus)
+        if any(container not in attached for container in self._together):
+            run_together(attached)
+        group = [container for container in attached if container in self._together]
+        if group[0] is not self:
+            return
+        for container in group:
+            container._home.assembling, container._home.building = threading.get_ident(), None
+            container.validate()
+        declared, _ = self._live_together()
+        if any(container._exits != bus._exits for container in group):
             self._let_go(declared, kept=bus)
+        for container in group:
+            container._exits = bus._exits
         shutdowns = Shutdowns(bus, list(filter(is_resource, self._lasting)), self._name_of, self._subscribers)
         try:
             self._build(bus, declared, shutdowns)
@@ -304,10 +346,12 @@ class Container(LibraryMethods):
             shutdowns.rest()
 
     def _build(self, bus: Bus, declared: Sequence[Component[object]], shutdowns: Shutdowns) -> None:
+        """Build and subscribe the components *declared*, of this container and those connected with it."""
+        holders = {id(container._home): container for container in self._together}
         transition = bus._current
         needed, given = graph_of(declared)
         enabled = [component.is_enabled() for component in declared]
-        faults = _disabled_faults(declared, needed, enabled)
+        faults = disabled_faults(declared, needed, enabled)
         if faults:
             raise InvalidContainer(self._home.name, faults)
         for component, takes_part in zip(declared, enabled, strict=True):
@@ -343,7 +387,8 @@ class Container(LibraryMethods):
             if isinstance(instance, Container):
                 continue
             began = time.monotonic()
-            self._subscribe(Subscriber(bus, component, instance, turns[number]), listening, phase)
+            holder = holders.get(id(component.home), self)
+            holder._subscribe(Subscriber(bus, component, instance, turns[number]), listening, phase)
             paths = tuple(turn.path for turn in before)
             after = tuple(dict.fromkeys(path for gate in gates for path in behind[gate] if path not in paths))
             bus._tell(Subscribed(component.path, time.monotonic() - began, paths, after))
@@ -385,7 +430,7 @@ class Container(LibraryMethods):
     def _dependents(self, *nodes: object) -> list[object]:
         """Return the providers *nodes* and those that need one of them, near or far, each after what it needs."""
         users = {id(node): node for node in nodes}
-        for node in dependencies_first(providers_of(self._members), declared_needs)[0]:
+        for node in dependencies_first(self._roots(), declared_needs)[0]:
             if any(id(need) in users for need in declared_needs(node)):
                 users[id(node)] = node
         return list(users.values())
@@ -406,32 +451,44 @@ class Container(LibraryMethods):
 
     def _name_of(self, node: object) -> tuple[str, str]:
         """Return the path of a provider of the library, or its text if it has none, and the place of the container."""
-        return paths_in(self, self._home.name).get(id(node), str(node)), self._place
+        for container in self._together:
+            path = paths_in(container, container._home.name).get(id(node))
+            if path is not None:
+                return path, container._place
+        return str(node), self._place
 
-    def _cover(self, component: Component[Any], standing_in: object) -> None:
+    def _cover(self, component: Component[Any], standing_in: object, places: Sequence[Any] = ()) -> None:
         """
-        Let *standing_in* take the place of *component*.
+        Let *standing_in* take the place of *component*, or of the references to it in *places*.
 
         Raises:
             OverrideError: The component, or one that needs it, is built already.
         """
-        late = next(iter(_built(self._users(component))), None)
+        covered = places or [component]
+        late = next(iter(_built(self._dependents(*covered))), None)
         if late is not None:
             raise OverrideError(component.path, component.place, f"{late.path} is built already; override before that")
-        cover(component, standing_in)
-        self._is_valid = False
+        for one in covered:
+            cover(one, standing_in)
+        self._look_again()
 
-    def _uncover(self, component: Component[Any], replacements: Sequence[object], own: Sequence[object] = ()) -> None:
-        """Take *replacements* from the place of *component*, and forget what was built with them, *own* included."""
-        users = [*own, *self._dependents(component)]
+    def _uncover(self, places: Sequence[Any], replacements: Sequence[object], own: Sequence[object] = ()) -> None:
+        """Take *replacements* from *places*, and forget what was built with them, *own* included."""
+        users = [*own, *self._dependents(*places)]
         for user in reversed(users):
             if isinstance(user, Component):
                 self._forget(user)
-        for replacement in replacements:
-            if replacement is not self._lent_bus:
-                uncover(component, replacement)
-        self._is_valid = False
+        for place in places:
+            for replacement in replacements:
+                if replacement is not self._lent_bus:
+                    uncover(place, replacement)
+        self._look_again()
         self._drop([user for user in users if keeps_instance(user) and not isinstance(user, Component)])
+
+    def _look_again(self) -> None:
+        """Let the next `validate` look for faults, here and in the containers that references connect this one with."""
+        for container in self._together:
+            container._is_valid = False
 
     def _is_in_use(self) -> bool:
         whole = self._whole()
@@ -459,95 +516,21 @@ class Container(LibraryMethods):
         component.forget()
 
     def _cancel(self, node: object) -> None:
-        subscriber = self._subscribers.pop(id(node), None)
-        if subscriber is not None:
-            subscriber.cancel()
+        for container in self._together:
+            subscriber = container._subscribers.pop(id(node), None)
+            if subscriber is not None:
+                subscriber.cancel()
 
     def __repr__(self) -> str:
         return f"<{self._home.name} with {len(self._members)} declaration(s)>"
-
-
-class _Assembly(Subscription):
-    """The start of a container, by the name of what it is building just then."""
-
-    __slots__ = ("_home",)
-
-    def __init__(self, bound: BoundChannel[[], None], listener: Callable[[], None], home: Home) -> None:
-        super().__init__(bound, listener, DEFAULT_PRIORITY)
-        self._home = home
-
-    @property
-    def name(self) -> str:
-        return self._home.building.path if self._home.building is not None else self._home.name
-
-    @property
-    def place(self) -> str:
-        return self._home.building.place if self._home.building is not None else super().place
 
 
 def _built(nodes: Iterable[object]) -> list[Component[object]]:
     return [node for node in nodes if isinstance(node, Component) and node.is_built]
 
 
-def _is_overridden(node: Any) -> bool:
-    return node.last_overriding is not None
-
-
 def _is_undefined(node: object) -> bool:
     return isinstance(node, providers.Dependency) and not needs(node)
-
-
-def graph_of(live: Sequence[Component[object]]) -> tuple[dict[int, set[int]], list[set[AnyChannel]]]:
-    """
-    Return which components each component of *live* needs, by number, and which channels of a bus it is given.
-
-    Whatever stands between two components is passed; what is handed over uncalled does not count.
-    """
-    numbers = {id(component): number for number, component in enumerate(live)}
-    reached: dict[int, tuple[set[int], set[AnyChannel]]] = {}
-    nodes: list[object] = list(live)
-    for node in dependencies_first(nodes, needs)[0]:
-        below: set[int] = set()
-        channels: set[AnyChannel] = set()
-        for need in needs(node):
-            number = numbers.get(id(need))
-            if number is not None:
-                below.add(number)
-            else:
-                below |= reached[id(need)][0]
-                channels |= reached[id(need)][1]
-        if isinstance(node, providers.ItemGetter) and is_a(node.name, AnyChannel):
-            channels.add(node.name)
-        reached[id(node)] = below, channels
-    both = [reached[id(component)] for component in live]
-    return {number: below for number, (below, _) in enumerate(both)}, [channels for _, channels in both]
-
-
-def _disabled_faults(
-    live: Sequence[Component[object]], needed: Mapping[int, Iterable[int]], enabled: Sequence[bool | None]
-) -> list[Fault]:
-    """Return a fault for each component that is *enabled* and needs one that is not; of None nobody knows yet."""
-    return [
-        DisabledFault(component.path, component.place, live[other].path, live[other].reason)
-        for number, component in enumerate(live if False in enabled else ())
-        if enabled[number]
-        for other in sorted(needed[number])
-        if enabled[other] is False
-    ]
-
-
-def _no_bus(container: str, place: str, needing: Component[object] | None) -> BusFault:
-    who = f"{needing.path} listens to channels" if needing else "it is to be started"
-    return BusFault(
-        container, needing.place if needing else place, f"it has no bus, and {who}", "declare one: bus = Component(Bus)"
-    )
-
-
-def _several_buses(container: str, buses: list[Component[object]]) -> BusFault:
-    names = ", ".join(f"{bus.path} ({bus.place})" for bus in buses)
-    return BusFault(
-        container, buses[1].place, f"it has several buses: {names}", "keep one, and hand it on as bus.provided"
-    )
 
 
 Declarations._reserved = frozenset({*dir(Container), *vars(Container())})

@@ -6,8 +6,9 @@ import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Self
 
-from typedbus._declarations import Declarations
+from typedbus._declarations import OWN, Declarations
 from typedbus._faults import ContributionFault, Fault
+from typedbus._references import Reference, is_declared
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -39,6 +40,7 @@ class Contributed(Declarations):
         self._group = group
         self.place: str = f"{caller.f_code.co_filename}:{caller.f_lineno}"
         self._problems: list[tuple[str, str, str]] = []
+        self._references = []
         self._path = group
         self._adopt({}, {})
 
@@ -53,7 +55,7 @@ class Contributed(Declarations):
         copied = type(self).__new__(type(self))
         memo[id(self)] = copied
         copied._group, copied.place, copied._path = self._group, self.place, self._path
-        copied._problems = []
+        copied._problems, copied._references = [], []
         members: dict[str, Declarations] = {}
         names: dict[type, str] = {}
         # Another place may have contributions of the same classes, and has components of its own.
@@ -79,11 +81,17 @@ class Contributed(Declarations):
                 continue
             names[found] = name
             part = found.__new__(found)
-            # What it declares is copied here and now, where it is known what
-            # stands for the declarations that it refers to.
-            part._take(memo)
+            # A provider without a name may be shared; a declaration is found by a reference.
+            shared = {
+                key: copy
+                for key, copy in memo.items()
+                if key != OWN and not is_declared(key) and not isinstance(copy, Reference)
+            }
+            part._take(shared)
+            del shared[OWN]
+            memo.update(shared)
             memo[id(part)] = part
-            memo.update((id(own), own) for own in part._copies.values())
+            memo.update((id(own), own) for own in (*part._copies.values(), *part._references))
             members[name] = part
         copied._adopt(members, memo)
         for part in members.values():

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import sys
 import types
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
 from dependency_injector import containers, providers
@@ -20,7 +20,8 @@ from typedbus._component import Component, Home
 from typedbus._failures import DeclarationError, describe
 from typedbus._faults import Fault
 from typedbus._order import dependencies_first
-from typedbus._providers import declared_needs, is_provider, uncover
+from typedbus._providers import copied_before, declared_needs, is_provider, uncover
+from typedbus._references import Reference, declare, foreign
 from typedbus._static import is_a
 from typedbus._wiring import View
 
@@ -34,6 +35,9 @@ else:
 
 
 _NOTHING: Final[Mapping[int, Any]] = types.MappingProxyType({})
+
+#: The key of a memo under which the identities stand that belong to the outermost container being copied.
+OWN: Final = id(_NOTHING)
 
 
 INHERIT: Final = (
@@ -56,6 +60,8 @@ class Declarations(_DynamicContainer):
         cls_providers = _NotByDecorator()
 
     _declared: ClassVar[dict[str, Any]] = {}
+    #: The identities of what the class and its bases declare, also in the containers nested in them.
+    _own: ClassVar[frozenset[int]] = frozenset()
     #: What takes the place of what, in the order in which it is to be copied.
     _replacements: ClassVar[list[tuple[Any, Any]]] = []
 
@@ -67,6 +73,8 @@ class Declarations(_DynamicContainer):
     _around: Home | None
     #: File and line of the class.
     _place: ClassVar[str] = ""
+    #: The references that its own components hold, not those in nested containers.
+    _references: list[Reference]
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
@@ -79,6 +87,7 @@ class Declarations(_DynamicContainer):
             for name, value in base._declared.items():
                 nearest = next((vars(one)[name] for one in inherited if name in vars(one)), value)
                 cls._declared.setdefault(name, nearest if is_declaration(nearest) else value)
+        new: dict[str, Any] = {}
         for name, value in vars(cls).copy().items():
             if not is_declaration(value):
                 continue
@@ -88,13 +97,17 @@ class Declarations(_DynamicContainer):
                 raise DeclarationError(path, place, f"containers use the name {name!r} themselves; take another")
             if isinstance(value, Component):
                 value.path = path
+                value.owner = value.owner or cls
             elif is_provider(value):
                 replace_stand_ins(value)
             if isinstance(inner := inner_of(value), Declarations):
                 # It is a part of this declaration from here on, and builds and reads nothing.
                 inner._settle(None, path)
                 inner._unload()
-            cls._declared[name] = value
+            cls._declared[name] = new[name] = value
+        declared = providers_of(new)
+        declare(cls, declared)
+        cls._own = frozenset(map(id, declared)).union(*(base._own for base in inherited))
         allowed: type = getattr(cls, "provider_type", providers.Provider)
         for name, value in cls._declared.items():
             if is_provider(value) and not isinstance(value, allowed):
@@ -114,6 +127,7 @@ class Declarations(_DynamicContainer):
             overriding: What takes the place of declarations, as in `Container.override_providers`.
         """
         self._take({})
+        declare(self, providers_of(self._members))
         injector = _injector(self)
         self._loaded = []
         if getattr(type(self), "auto_load_config", True):
@@ -183,13 +197,15 @@ class Declarations(_DynamicContainer):
             self.wire()
 
     def _take(self, memo: dict[int, Any]) -> None:
-        """Take copies of what the class declares; *memo* knows those that were made already."""
+        """Take copies of what the class declares; *memo* has those that were made already."""
+        self._references = []
+        replaced: dict[int, Any] = {}
         for old, new in type(self)._replacements:
-            # Each after what it needs, and nothing past what has its copy: that may be another's.
-            for original in dependencies_first([new], lambda node: [] if id(node) in memo else declared_needs(node))[0]:
-                providers.deepcopy(original, memo)
-            memo[id(old)] = memo[id(new)]
+            # Nothing is copied past a provider that has its copy, which may be another's.
+            self._copy([new], memo, until=memo)
+            replaced[id(old)] = memo[id(old)] = memo[id(new)]
         self._adopt(type(self)._declared, memo)
+        self._copies.update(replaced)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         known: Self | None = memo.get(id(self))
@@ -197,20 +213,20 @@ class Declarations(_DynamicContainer):
             return known
         copied = type(self).__new__(type(self))
         memo[id(self)] = copied
+        copied._references = []
         copied._adopt(self._members, memo, self._copies)
+        copied._references.extend(providers.deepcopy(reference, memo) for reference in self._references)
         return copied
 
     def _adopt(self, members: Mapping[str, Any], memo: dict[int, Any], known: Mapping[int, Any] = _NOTHING) -> None:
         """
-        Take copies of *members*; *memo* knows those that were made already.
+        Take copies of *members*; *memo* has those that were made already.
 
-        Who refers to what *members* were copied from themselves, *known*, gets these.
+        References to the originals in *known*, from which *members* were copied, lead to these copies.
         """
         super().__init__()
-        # Each after what it needs, since copying recurses.
-        originals, _ = dependencies_first(providers_of(members), declared_needs)
-        for original in originals:
-            providers.deepcopy(original, memo)
+        roots = providers_of(members)
+        originals = self._copy(roots, memo)
         memo.update([(key, memo[id(one)]) for key, one in known.items() if id(one) in memo])
         injector = _injector(self)
         injector.declarative_parent = type(self)
@@ -229,6 +245,33 @@ class Declarations(_DynamicContainer):
         for member in self._members.values():
             if isinstance(inner := inner_of(member), Declarations):
                 self._lent.update(inner._lent)
+
+    def _copy(self, roots: Sequence[Any], memo: dict[int, Any], until: Mapping[int, Any] = _NOTHING) -> list[Any]:
+        """
+        Copy *roots* and the providers that they refer to, and return the originals.
+
+        A declaration that belongs to another container becomes a reference. Nothing
+        is copied past the keys of *until*.
+        """
+        # Of a container that is copied with the one around it, everything belongs to that one.
+        own: frozenset[int] | None = memo.get(OWN)
+        if own is None:
+            own = memo[OWN] = type(self)._own.union(map(id, roots))
+
+        def before(node: object) -> list[object]:
+            return [] if id(node) in until or foreign(node, own) is not None else copied_before(node, own)
+
+        originals: list[Any] = []
+        # Each after the providers that it refers to, since copying recurses.
+        for original in dependencies_first(roots, before)[0]:
+            declaration = foreign(original, own)
+            if declaration is None:
+                providers.deepcopy(original, memo)
+                originals.append(original)
+            elif id(original) not in memo:
+                memo[id(original)] = Reference(original, declaration)
+                self._references.append(memo[id(original)])
+        return originals
 
     def _settle(self, home: Home | None, path: str) -> None:
         """Give each component its path, and its home, without which it builds nothing."""
@@ -356,12 +399,18 @@ def _replacements(cls: type[Declarations]) -> list[tuple[Any, Any]]:
         # Nobody else has what stands there without a name; past a name it would be a circle.
         own, _ = dependencies_first(
             declared_needs(new),
-            lambda node: [] if id(node) in declared or id(node) in in_force else declared_needs(node),
+            lambda node: (
+                []
+                if id(node) in declared or id(node) in in_force or foreign(node, cls._own) is not None
+                else declared_needs(node)
+            ),
         )
         if any(id(node) in lost for node in own):
             wrapping.add(id(new))
 
     def needed(node: object) -> list[object]:
+        if foreign(node, cls._own) is not None:
+            return []
         users = [node, *places[id(node)]] if id(node) in wrapping else [node]
         return [in_force.get(id(need), need) for user in users for need in declared_needs(user)]
 

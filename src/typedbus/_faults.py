@@ -100,6 +100,33 @@ class ReplacementFault(Fault):
     """A class of containers takes the place of a declaration in a way that others do not follow."""
 
 
+class ReferenceFault(Fault):
+    """
+    A component refers to a declaration of another container class, and it is unclear in which instance of that class.
+
+    Attributes:
+        target: The path of the declaration in its class.
+        target_place: File and line of the declaration.
+        candidates: The paths of its counterparts in the containers around the component
+            and in those that run with them; none or several.
+    """
+
+    def __init__(self, path: str, place: str, target: str, target_place: str, candidates: Sequence[str] = ()) -> None:
+        owner, _, name = target.partition(".")
+        if candidates:
+            nested = ".".join(candidates[0].split(".")[1:]) or name
+            problem = f"of which there are several: {', '.join(candidates)}"
+            remedy = f"name one of them in the container that holds it, as in {nested}.provided"
+        else:
+            problem = f"and no instance of {owner} is in a container around it, or runs together with it"
+            remedy = f"nest one, as in {owner.lower()} = {owner}(), or pass one to run(...) or running(...)"
+        super().__init__(path, place, f"it refers to {target} ({target_place}), {problem}", remedy)
+        self.args: tuple[object, ...] = (path, place, target, target_place, tuple(candidates))
+        self.target = target
+        self.target_place = target_place
+        self.candidates: tuple[str, ...] = tuple(candidates)
+
+
 class TypeFault(Fault):
     """A component is given an argument of another type than it takes."""
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from typing import Any, Generic
 
 from dependency_injector import providers
 from typing_extensions import TypeVar
 
 from typedbus._component import Component
+from typedbus._linking import container_of, run_together
 from typedbus._order import dependencies_first
-from typedbus._providers import needs
+from typedbus._providers import copied_before, needs
+from typedbus._references import Reference, foreign
 
 T = TypeVar("T")
 
@@ -19,10 +21,14 @@ T = TypeVar("T")
 class Override(Generic[T]):
     """One component of one container, to be replaced; made by `Container.override`."""
 
-    def __init__(self, container: Any, component: Component[T], copies: dict[int, Any]) -> None:
+    def __init__(
+        self, container: Any, component: Component[T], copies: dict[int, Any], references: Sequence[Any] = ()
+    ) -> None:
         self._container = container
         self._component = component
         self._copies = copies
+        #: What to replace if the component is of a container that is not there.
+        self._references = references
 
     @contextlib.contextmanager
     def by(self, replacement: T | Component[T]) -> Generator[None, None, None]:
@@ -41,17 +47,48 @@ class Override(Generic[T]):
         """
         component, container = self._component, self._container
         standing_in: Any = providers.Object(replacement)
+        holder, references = container_of(container, component), []
         if isinstance(replacement, Component):
-            # What it refers to in the class of the container is in this instance a copy.
-            standing_in = providers.deepcopy(replacement, dict(self._copies))
+            # Declarations of the container's class have copies in this instance; others become references.
+            memo = dict(self._copies)
+            references = references_of(replacement, memo)
+            holder._references.extend(references)
+            run_together(container._companions)
+            standing_in = providers.deepcopy(replacement, memo)
             if id(replacement) not in self._copies:
                 standing_in.path = component.path
             for node in dependencies_first([standing_in], needs)[0]:
                 if isinstance(node, Component) and node.home is None:
-                    node.home = component.home
-        container._cover(component, standing_in)
+                    node.home = component.home or container._home
         try:
-            yield
+            container._cover(component, standing_in, self._references)
+            try:
+                yield
+            finally:
+                nodes, _ = dependencies_first(
+                    [standing_in], lambda node: [] if isinstance(node, Reference) else needs(node)
+                )
+                own = [node for node in nodes if id(node) not in self._copies]
+                container._uncover(self._references or [component], [standing_in], own)
         finally:
-            own = [node for node in dependencies_first([standing_in], needs)[0] if id(node) not in self._copies]
-            container._uncover(component, [standing_in], own)
+            holder._references = [one for one in holder._references if one not in references]
+
+
+def references_of(replacement: Component[Any], memo: dict[int, Any]) -> list[Reference]:
+    """
+    Return a reference for each declaration that *replacement* refers to and that *memo* has no copy of.
+
+    They are added to *memo*. Declarations of the container class that declares
+    *replacement* itself are copied with it.
+    """
+    own: frozenset[int] = getattr(replacement.owner, "_own", frozenset())
+    nodes: list[object] = [replacement]
+    references: list[Reference] = []
+    for node in dependencies_first(
+        nodes, lambda node: [] if id(node) in memo or foreign(node, own) is not None else copied_before(node, own)
+    )[0]:
+        declaration = foreign(node, own)
+        if declaration is not None and id(node) not in memo:
+            memo[id(node)] = Reference(node, declaration)
+            references.append(memo[id(node)])
+    return references

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Container as Membership
 from typing import Any, Final, TypeAlias, TypeVar
 
 import attrs
 from dependency_injector import providers
 
 from typedbus._failures import DeclarationError
+from typedbus._references import Reference
 from typedbus._static import is_a, is_simple
 
 T = TypeVar("T")
@@ -21,6 +23,8 @@ _WITH_ARGUMENTS: Final = (
     providers.ThreadLocalSingleton,
     providers.ContextLocalSingleton,
 )
+# Providers that hand over other providers uncalled.
+_HOLDERS: Final = (providers.Delegate, providers.Self, providers.Container, providers.DependenciesContainer)
 
 
 class Provided:
@@ -129,7 +133,7 @@ def needs(node: object) -> list[object]:
 def declared_needs(node: object) -> list[object]:
     """Same as `needs`, but as if *node* were not overridden."""
     provider: providers.Provider[Any] = node  # type: ignore[assignment]  # nodes are providers
-    if isinstance(provider, (providers.Delegate, providers.Self, providers.Container, providers.DependenciesContainer)):
+    if isinstance(provider, _HOLDERS):
         return []
     return [other for other in _related(provider) if not providers.is_delegated(other)]
 
@@ -150,6 +154,21 @@ def _related(provider: Any) -> Iterable[object]:
 def _attributes_of(provider: Any) -> Iterable[object]:
     """Return the values of the attributes that a factory or a singleton sets."""
     return () if isinstance(provider, providers.Callable) else provider.attributes.values()
+
+
+def copied_before(node: object, own: Membership[int]) -> list[object]:
+    """
+    Return the providers that must be copied before the provider *node*: all that it refers to, called or not.
+
+    Those among *own* that it holds uncalled are left out: they are copied anyway, and may refer to *node*.
+    """
+    provider: providers.Provider[Any] = node  # type: ignore[assignment]  # nodes are providers
+    is_holder = isinstance(provider, _HOLDERS)
+    return [
+        other
+        for other in _related(provider)
+        if id(other) not in own or not (is_holder or providers.is_delegated(other))
+    ]
 
 
 def reached(node: object, ends: Callable[[object], bool]) -> Iterator[tuple[object, bool, object]]:
@@ -342,6 +361,8 @@ def _called(node: object) -> Given:
         return Item(provider.provides, provider.name)
     if isinstance(node, providers.ProvidedInstance):
         return Other(provider.provides)
+    if isinstance(node, Reference):
+        return Other(provider.target if provider.target is not None else provider.original)
     if isinstance(node, providers.List):
         return Members(list, tuple(provider.args))
     if isinstance(node, providers.Dict):

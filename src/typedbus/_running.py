@@ -16,6 +16,7 @@ from typedbus._container import Container
 from typedbus._failures import NoContainer, TransitionError, describe, leave
 from typedbus._faults import Fault, InvalidContainer
 from typedbus._forks import detach_children
+from typedbus._linking import run_together
 from typedbus._states import State
 from typedbus._turns import Limits
 
@@ -194,6 +195,7 @@ def attached(containers: Sequence[Container], workers: int | None, limits: Limit
     faults: list[Fault] = []
     for container in others:
         container._is_guest = True
+    run_together(containers)
     for container in containers:
         try:
             container.validate()

@@ -18,10 +18,11 @@ from collections.abc import Sequence
 import attrs
 
 from typedbus import _text
+from typedbus._assembly import graph_of
 from typedbus._bus import Bus
 from typedbus._channel import DEFAULT_PRIORITY, AnyChannel, Hook
 from typedbus._component import Component
-from typedbus._container import Container, graph_of
+from typedbus._container import Container
 from typedbus._declarations import Declarations, inner_of, members_of
 from typedbus._drawn import ChannelNode, ContainerNode, Edge, Listener, Node, Picture, StartsAfter
 from typedbus._faults import CycleFault, Fault, InvalidContainer

@@ -100,6 +100,7 @@ def check(targets: Sequence[str], *, shape: str) -> int:
       1  it has faults
       2  it cannot be loaded, or stdout cannot be written
     """  # noqa: D301  # click leaves the lines of such a paragraph as they are
+    from typedbus._linking import run_together
     from typedbus._target import faults_of, load
     from typedbus._telling import annotation, lines, record, show
 
@@ -108,6 +109,7 @@ def check(targets: Sequence[str], *, shape: str) -> int:
         containers = [load(target) for target in targets]
         for other in containers[1:]:
             other._is_guest = True
+        run_together(containers)
         faults = [fault for one, target in zip(containers, targets, strict=True) for fault in faults_of(one, target)]
     name = ", ".join(type(container).__name__ for container in containers)
     if faults:

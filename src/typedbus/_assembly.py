@@ -1,0 +1,157 @@
+"""The containers that a start assembles together, the graph of their components, and the faults of that graph."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from dependency_injector import providers
+
+from typedbus._bound import BoundChannel, Subscription
+from typedbus._bus import Bus
+from typedbus._channel import DEFAULT_PRIORITY, AnyChannel
+from typedbus._component import Component, Home
+from typedbus._faults import BusFault, DisabledFault, Fault
+from typedbus._order import dependencies_first
+from typedbus._providers import declared_needs, needs
+from typedbus._registry import ASSEMBLE
+from typedbus._static import is_a
+from typedbus._validation import class_of
+
+
+class Assembly(Subscription):
+    """The listener of `ASSEMBLE` of a container, named after the component that is being built."""
+
+    __slots__ = ("_home",)
+
+    def __init__(self, bound: BoundChannel[[], None], listener: Callable[[], None], home: Home) -> None:
+        super().__init__(bound, listener, DEFAULT_PRIORITY)
+        self._home = home
+
+    @property
+    def name(self) -> str:
+        return self._home.name if self._building is None else self._building.path
+
+    @property
+    def place(self) -> str:
+        return super().place if self._building is None else self._building.place
+
+    @property
+    def _building(self) -> Component[Any] | None:
+        homes = [container._home for container in self._home.container._together]
+        return next((home.building for home in homes if home.building is not None), None)
+
+
+def attached_to(bus: Bus) -> list[Any]:
+    """Return the containers that the next start of *bus* builds, in the order in which they were attached."""
+    subscriptions = list(bus[ASSEMBLE]._subscriptions.values())
+    return [one._home.container for one in subscriptions if isinstance(one, Assembly)]
+
+
+def live_of(roots: Sequence[Any]) -> tuple[list[Component[object]], list[list[object]], list[object]]:
+    """
+    Return the components that a start builds for the providers *roots*, by declaration, and the circles among them.
+
+    Components that only an overridden one needed are left out. Third come all
+    providers that *roots* refer to, overridden or not, each after what it needs.
+    """
+    # Kept, since the container library computes it anew each time, which takes half of the time here.
+    known: dict[int, list[object]] = {}
+
+    def declared(node: object) -> list[object]:
+        found = known.get(id(node))
+        if found is None:
+            found = known[id(node)] = declared_needs(node)
+        return found
+
+    everything, _ = dependencies_first(roots, declared)
+    wanted_by: dict[int, list[object]] = {id(node): [] for node in everything}
+    for node in everything:
+        for need in declared(node):
+            wanted_by[id(need)].append(node)
+    idle: set[int] = set()
+    for node in reversed(everything):
+        users = wanted_by[id(node)]
+        if not users or not all(id(user) in idle or _is_overridden(user) for user in users):
+            continue
+        # A bus stays: other components subscribe to it without naming it as a need.
+        if not (isinstance(node, Component) and buses_of([node])):
+            idle.add(id(node))
+    order, circles = dependencies_first(
+        (root for root in roots if id(root) not in idle),
+        lambda node: needs(node) if _is_overridden(node) else declared(node),
+    )
+    # Restore the order of declaration: a replacement has the place of the component that it overrides,
+    # and an undeclared provider that of its first user.
+    ranks = {id(one): number for number, root in enumerate(roots) for one in (root, root.last_overriding)}
+    rank = len(roots)
+    for node in reversed(order):
+        rank = ranks.setdefault(id(node), rank)
+    order.sort(key=lambda node: ranks[id(node)])
+    # Leave out components that another component overrides.
+    live = [node for node in order if isinstance(node, Component) and not isinstance(node.overriding, Component)]
+    return live, circles, everything
+
+
+def buses_of(nodes: Iterable[object]) -> list[Component[object]]:
+    """Return the components among *nodes* that are a bus."""
+    return [one for one in nodes if isinstance(one, Component) and issubclass(class_of(one) or object, Bus)]
+
+
+def _is_overridden(node: Any) -> bool:
+    return node.last_overriding is not None
+
+
+def graph_of(live: Sequence[Component[object]]) -> tuple[dict[int, set[int]], list[set[AnyChannel]]]:
+    """
+    Return which components each component of *live* needs, by number, and which channels of a bus it is given.
+
+    Whatever stands between two components is passed; what is handed over uncalled does not count.
+    """
+    numbers = {id(component): number for number, component in enumerate(live)}
+    reached: dict[int, tuple[set[int], set[AnyChannel]]] = {}
+    nodes: list[object] = list(live)
+    for node in dependencies_first(nodes, needs)[0]:
+        below: set[int] = set()
+        channels: set[AnyChannel] = set()
+        for need in needs(node):
+            number = numbers.get(id(need))
+            if number is not None:
+                below.add(number)
+            else:
+                below |= reached[id(need)][0]
+                channels |= reached[id(need)][1]
+        if isinstance(node, providers.ItemGetter) and is_a(node.name, AnyChannel):
+            channels.add(node.name)
+        reached[id(node)] = below, channels
+    both = [reached[id(component)] for component in live]
+    return {number: below for number, (below, _) in enumerate(both)}, [channels for _, channels in both]
+
+
+def disabled_faults(
+    live: Sequence[Component[object]], needed: Mapping[int, Iterable[int]], enabled: Sequence[bool | None]
+) -> list[Fault]:
+    """Return a fault for each component that is *enabled* and needs one that is not; of None nobody knows yet."""
+    return [
+        DisabledFault(component.path, component.place, live[other].path, live[other].reason)
+        for number, component in enumerate(live if False in enabled else ())
+        if enabled[number]
+        for other in sorted(needed[number])
+        if enabled[other] is False
+    ]
+
+
+def no_bus(container: str, place: str, needing: Component[object] | None) -> BusFault:
+    """Return the fault of a container without a bus, which *needing* listens on, if it is that component that needs it."""
+    who = f"{needing.path} listens to channels" if needing else "it is to be started"
+    return BusFault(
+        container, needing.place if needing else place, f"it has no bus, and {who}", "declare one: bus = Component(Bus)"
+    )
+
+
+def several_buses(container: str, buses: list[Component[object]]) -> BusFault:
+    """Return the fault of a container with more than one bus."""
+    names = ", ".join(f"{bus.path} ({bus.place})" for bus in buses)
+    return BusFault(
+        container, buses[1].place, f"it has several buses: {names}", "keep one, and hand it on as bus.provided"
+    )

@@ -1,0 +1,709 @@
+"""Components that are given a component of another container class."""
+
+from __future__ import annotations
+
+import copy
+import gc
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from dependency_injector import providers
+
+from typedbus import (
+    START,
+    SUBSCRIBED,
+    BoundChannel,
+    Bus,
+    Channel,
+    Component,
+    Container,
+    CycleFault,
+    DisabledFault,
+    Fault,
+    InvalidContainer,
+    OverrideError,
+    ReferenceFault,
+    Subscribed,
+    on,
+    provided,
+    running,
+)
+from typedbus.graph import Graph
+
+# Of the library as it is: its stubs hold what typedbus needs of it.
+library: Any = providers
+order_placed = Channel[[str], None]("order_placed")
+
+
+class Settings:
+    """Has an attribute to be given, and one to be asked for."""
+
+    url = "memory"
+    is_open = True
+
+
+class Database:
+    """Writes down its life."""
+
+    def __init__(self, url: str = "") -> None:
+        self.url = url
+        self.notes: list[str] = []
+
+    def start(self) -> None:
+        """Note it."""
+        self.notes.append("start")
+
+    def stop(self) -> None:
+        """Note it."""
+        self.notes.append("stop")
+
+
+class Fake(Database):
+    """Takes the place of the database."""
+
+
+class User:
+    """Keeps what it is given, and writes its life into the database's notes."""
+
+    def __init__(self, *held: Any, **named: Any) -> None:
+        self.held, self.named = held, named
+
+    @property
+    def db(self) -> Any:
+        """The first thing that it was given."""
+        return self.held[0]
+
+    def start(self) -> None:
+        """Note it."""
+        if isinstance(self.held[0], Database):
+            self.held[0].notes.append("start user")
+
+    def stop(self) -> None:
+        """Note it."""
+        if isinstance(self.held[0], Database):
+            self.held[0].notes.append("stop user")
+
+
+class Early(User):
+    """Would start before everything else, if it needed nothing."""
+
+    @on(START, priority=1)
+    def start(self) -> None:
+        """Note it."""
+        super().start()
+
+
+class Infra(Container):
+    """What others share."""
+
+    bus = Component(Bus)
+    settings = Component(Settings)
+    db = Component(Database, settings.provided.url)
+    factory = providers.Factory(User, db)
+    config: Any = library.Configuration()
+
+
+class Orders(Container):
+    """A package that uses it."""
+
+    user = Component(User, Infra.db.provided)
+
+
+class Billing(Container):
+    """Another one."""
+
+    user = Component(User, Infra.db.provided)
+
+
+class App(Container):
+    """Nests them all."""
+
+    infra = Infra()
+    orders = Orders()
+    billing = Billing()
+
+
+def with_faults(*containers: Container) -> list[Fault]:
+    """Return what keeps *containers* from running together."""
+    try:
+        with running(*containers):
+            return []
+    except InvalidContainer as invalid:
+        return [fault for fault in invalid.exceptions if isinstance(fault, Fault)]
+
+
+def declaring(name: str = "Declared", *bases: type, **declarations: Any) -> Any:
+    """Return a class of containers with these declarations."""
+    return type(name, bases or (Container,), declarations)
+
+
+def test_nested_containers_share_the_component_that_all_of_them_name() -> None:
+    """The one of the container that is nested beside them; each instance of the application has its own."""
+    app, other = App(), App()
+
+    assert app.orders.user().db is app.billing.user().db is app.infra.db()
+    assert other.orders.user().db is other.infra.db() is not app.infra.db()
+
+
+def test_it_is_started_once_before_its_users_and_stopped_after_them() -> None:
+    """One object has one turn."""
+    with running(App()) as app:
+        notes = app.infra.db().notes
+        assert notes == ["start", "start user", "start user"]
+
+    assert notes[3:] == ["stop user", "stop user", "stop"]
+
+
+@pytest.mark.parametrize("by_class", [True, False], ids=["by its own class", "by the class of the application"])
+def test_an_override_reaches_every_package(by_class: bool) -> None:
+    """Also those whose components are built later."""
+    app, fake = App(), Fake()
+
+    with app.override(Infra.db if by_class else App.infra.db).by(fake), running(app):
+        assert app.orders.user().db is app.billing.user().db is app.infra.db() is fake
+
+    assert app.orders.user().db is app.billing.user().db is not fake
+
+
+def test_an_override_through_the_nested_container_reaches_every_package() -> None:
+    """It is the same component."""
+    app, fake = App(), Fake()
+
+    with app.infra.override(Infra.db).by(fake), running(app):
+        assert app.orders.user().db is fake
+
+
+def test_an_override_comes_too_late_when_a_user_is_built() -> None:
+    """The error names the user."""
+    app = App()
+    app.billing.user()
+
+    with pytest.raises(OverrideError, match=r"App\.infra\.settings is built already"):
+        app.override(App.infra.settings).by(Settings()).__enter__()
+    with pytest.raises(OverrideError, match=r"is built already"):
+        app.override(App.infra.db).by(Fake()).__enter__()
+
+
+class Nested:
+    """Given as a container class, an application that declares what *user* makes."""
+
+
+REFERENCES: dict[str, tuple[Callable[[], Any], Callable[[Any], Any]]] = {
+    "the component": (lambda: Infra.db.provided, lambda infra: infra.db()),
+    "an attribute": (lambda: Infra.settings.provided.url, lambda infra: "memory"),
+    "an attribute of the component": (lambda: Infra.db.provided.notes, lambda infra: infra.db().notes),
+    "a channel": (lambda: Infra.bus.provided[order_placed], lambda infra: infra.bus()[order_placed]),
+    "in a list": (lambda: [Infra.db.provided, 1], lambda infra: [infra.db(), 1]),
+    "in a tuple": (lambda: (Infra.db.provided,), lambda infra: (infra.db(),)),
+    "in a dict": (lambda: {"db": Infra.db.provided}, lambda infra: {"db": infra.db()}),
+    "a bare component": (lambda: Infra.db, lambda infra: infra.db()),
+    "a provider that is handed over": (lambda: provided(library_of(Infra.db).provider), lambda infra: infra.db),
+    "in a component without a name": (
+        lambda: Component(list, [Infra.db.provided]).provided,
+        lambda infra: [infra.db()],
+    ),
+    "in a library's list": (lambda: provided(providers.List(Infra.db)), lambda infra: [infra.db()]),
+    "an option of a configuration": (lambda: provided(Infra.config.name), lambda infra: "configured"),
+    "a typed option": (lambda: provided(Infra.config.number.as_int()), lambda infra: 3),
+}
+
+
+def library_of(component: object) -> Any:
+    """Return *component* as the provider that it is, with what checkers do not see of it."""
+    return component
+
+
+@pytest.mark.parametrize(("given", "expected"), REFERENCES.values(), ids=REFERENCES)
+@pytest.mark.parametrize("depth", [1, 2, 3])
+def test_every_kind_of_reference_leads_to_the_shared_container(
+    given: Callable[[], Any], expected: Callable[[Any], Any], depth: int
+) -> None:
+    """However deep the user is nested."""
+    inner = declaring("Inner", user=Component(User, given()))()
+    for _ in range(1, depth):
+        inner = declaring("Around", inner=inner)()
+    app = declaring("Application", inner=inner, infra=Infra())()
+    app.infra.config.from_dict({"name": "configured", "number": "3"})
+
+    with running(app):
+        found = app.inner
+        for _ in range(1, depth):
+            found = found.inner
+        assert found.user().held[0] == expected(app.infra)
+
+
+def test_a_factory_of_another_container_makes_its_objects_with_that_containers_components() -> None:
+    """Whether a component is given what it makes, or the factory."""
+    orders = declaring(
+        "Orders",
+        made=Component(User, provided(Infra.factory)),
+        maker=Component(User, provided(library_of(Infra.factory).provider)),
+    )
+    app = declaring("Application", infra=Infra(), orders=orders())()
+
+    with running(app):
+        assert app.orders.made().db.db is app.infra.db()
+        assert app.orders.maker().db is app.infra.factory
+        assert app.orders.maker().db().db is app.infra.db()
+
+
+def test_a_library_provider_of_one_container_may_use_a_component_of_another() -> None:
+    """As a member that is called."""
+    orders = declaring("Orders", factory=providers.Factory(User, Infra.db), single=providers.Singleton(User, Infra.db))
+    app = declaring("Application", infra=Infra(), orders=orders())()
+
+    assert app.orders.factory().db is app.orders.single().db is app.infra.db()
+
+
+@pytest.mark.parametrize("is_open", [True, False])
+def test_a_condition_may_ask_another_container(is_open: bool) -> None:
+    """The settings are built once, before."""
+
+    class Closed(Settings):
+        is_open = False
+
+    class Shop(Container):
+        user = Component(User, "user").enabled(Infra.settings.provided.is_open, reason="closed")
+
+    class Site(Container):
+        shop = Shop()
+        infra = Infra()
+
+    site = Site()
+    with site.override(Infra.settings).by(Settings() if is_open else Closed()), running(site):
+        assert site.shop.user.is_built == is_open
+
+
+def test_a_declaration_of_a_nested_container_may_be_named_by_the_class_around_it() -> None:
+    """``Outer.infra.db`` is the database of the `Infra` that an `Outer` has."""
+
+    class Outer(Container):
+        infra = Infra()
+
+    class Shop(Container):
+        user = Component(User, Outer.infra.db.provided)
+
+    class Site(Container):
+        outer = Outer()
+        other = Infra()
+        shop = Shop()
+
+    site = Site()
+
+    assert site.shop.user().db is site.outer.infra.db()
+
+
+def test_the_application_itself_may_name_the_class() -> None:
+    """In its own body, and in a subclass of a package that refers to it."""
+
+    class Site(Container):
+        infra = Infra()
+        user = Component(User, Infra.db.provided)
+
+    class More(Orders):
+        more = Component(User, Infra.db.provided, Orders.user.provided)
+
+    class Whole(Site):
+        more = More()
+
+    whole = Whole()
+
+    assert whole.user().db is whole.more.more().db is whole.more.user().db is whole.infra.db()
+    assert whole.more.more().held[1] is whole.more.user()
+
+
+def test_the_nearest_container_around_a_user_counts() -> None:
+    """Two sites may have one each, and be parts of one program."""
+
+    class Program(Container):
+        bus = Component(Bus)
+        one = App()
+        other = App()
+
+    class Mixed(Container):
+        bus = Component(Bus)
+        infra = Infra()
+        app = App()
+        orders = Orders()
+
+    class Hub(Container):
+        one = App()
+        other = App()
+
+    hub = Hub()
+
+    assert hub.one.orders.user().db is hub.one.infra.db() is not hub.other.infra.db()
+    assert hub.other.billing.user().db is hub.other.infra.db()
+    assert [fault for fault in _faults_of(Hub()) if isinstance(fault, ReferenceFault)] == []
+    assert [fault.path for fault in _faults_of(Mixed()) if isinstance(fault, ReferenceFault)] == ["Mixed.orders.user"]
+
+
+def _faults_of(container: Container) -> list[Fault]:
+    with pytest.raises(InvalidContainer) as invalid:
+        container.validate()
+    return [fault for fault in invalid.value.exceptions if isinstance(fault, Fault)]
+
+
+def test_what_takes_its_place_by_inheritance_is_given() -> None:
+    """A variant of the shared container is an instance of its class."""
+
+    class Tested(Infra):
+        db = Component(Fake)
+
+    class Wrapping(Infra):
+        db = Component(lambda inner: Fake(inner.url + "!"), Infra.db.provided)
+
+    class Test(App):
+        infra = Tested()
+
+    class Wrapped(App):
+        infra = Wrapping()
+
+    test, wrapped = Test(), Wrapped()
+    with test.override(Infra.db).by(fake := Fake()):
+        assert test.orders.user().db is test.infra.db() is fake
+
+    assert type(test.orders.user().db) is Fake
+    assert test.orders.user().db is test.infra.db()
+    assert wrapped.orders.user().db is wrapped.infra.db()
+    assert wrapped.infra.db().url == "memory!"
+
+
+def test_no_instance_is_a_fault_that_says_what_to_write() -> None:
+    """It names the component, the declaration and its place; a bus that is missing with it is no second fault."""
+
+    class Listening(Container):
+        user = Component(User, Infra.bus.provided, Infra.db.provided)
+
+    orders = Orders()
+    faults = _faults_of(Listening())
+    with pytest.raises(InvalidContainer) as called:
+        orders.user()
+    (fault,) = called.value.exceptions
+
+    assert [type(one) for one in faults] == [ReferenceFault, ReferenceFault]
+    assert isinstance(fault, ReferenceFault)
+    assert (fault.path, fault.place) == ("Orders.user", Orders.user.place)
+    assert (fault.target, fault.target_place, fault.candidates) == ("Infra.db", Infra.db.place, ())
+    assert "infra = Infra()" in fault.remedy
+    assert str(fault) in map(str, _faults_of(Orders()))
+
+
+def test_several_instances_are_a_fault_that_names_them() -> None:
+    """And the way to name one of them."""
+
+    class Two(Container):
+        first = Infra()
+        second = Infra()
+        orders = Orders()
+
+    two = Two()
+    fault = next(one for one in _faults_of(two) if isinstance(one, ReferenceFault))
+    with pytest.raises(InvalidContainer):
+        two.orders.user()
+
+    assert (fault.path, fault.candidates) == ("Two.orders.user", ("Two.first.db", "Two.second.db"))
+    assert "first.db.provided" in fault.remedy
+    with pytest.raises(OverrideError, match=r"several of it: Two\.first\.db, Two\.second\.db"):
+        two.override(Infra.db)
+
+
+def test_one_of_several_can_be_named_where_they_are_nested() -> None:
+    """By the attribute of the container around them."""
+
+    class Two(Container):
+        first = Infra()
+        second = Infra()
+        user = Component(User, second.db.provided)
+
+    two = Two()
+
+    assert two.user().db is two.second.db() is not two.first.db()
+
+
+def test_a_fault_names_a_provider_of_the_library_too() -> None:
+    """By its name in the class that declares it."""
+    (fault,) = _faults_of(declaring("Shop", user=Component(dict[str, object], made=provided(Infra.factory)))())
+
+    assert isinstance(fault, ReferenceFault)
+    assert fault.target == "Infra.factory"
+    assert fault.target_place == Infra._place
+
+
+def test_a_package_can_be_tested_alone_with_an_override_of_all_that_it_refers_to() -> None:
+    """The references lead to the replacement, and are unresolved again afterwards."""
+
+    class Shop(Container):
+        bus = Component(Bus)
+        user = Component(User, Infra.db.provided)
+        inner = Orders()
+
+    shop, fake = Shop(), Fake()
+    with shop.override(Infra.db).by(fake), running(shop):
+        assert shop.user().db is shop.inner.user().db is fake
+    with shop.override(Infra.db).by(Component(Fake, "declared")), running(shop):
+        assert shop.user().db is shop.inner.user().db
+        assert shop.user().db.notes[0] == "start"
+
+    assert [type(fault) for fault in _faults_of(shop)] == [ReferenceFault, ReferenceFault]
+
+
+def test_a_replacement_may_refer_to_another_container_itself() -> None:
+    """It gets the component of the container around what it replaces."""
+
+    class Settled:
+        def __init__(self, database: Database) -> None:
+            self.database = database
+
+    app = App()
+    with app.override(App.orders.user).by(Component(User, Infra.db.provided)), running(app):
+        assert app.orders.user().db is app.billing.user().db is app.infra.db()
+    assert app.infra.db.is_built
+
+
+def test_a_cycle_through_a_reference_is_a_fault() -> None:
+    """It names the components along it."""
+
+    class First(Container):
+        one = Component(User)
+        other = Component(User, one.provided)
+
+    class Second(Container):
+        between = Component(User, First.other.provided)
+
+    class Closing(First):
+        one = Component(User, Second.between.provided)
+
+    class Both(Container):
+        bus = Component(Bus)
+        first = Closing()
+        second = Second()
+
+    (fault,) = [one for one in _faults_of(Both()) if isinstance(one, CycleFault)]
+
+    assert set(fault.cycle) == {"Both.first.one", "Both.first.other", "Both.second.between"}
+
+
+def test_a_copy_of_an_application_refers_to_its_own_components() -> None:
+    """It is an instance like any other."""
+    app = App()
+    copied = copy.deepcopy(app)
+
+    assert copied.orders.user().db is copied.infra.db() is not app.infra.db()
+
+
+def test_classes_of_containers_that_refer_to_each_other_are_freed() -> None:
+    """Nothing keeps a declaration for ever."""
+
+    class Shared(Container):
+        db = Component(Database)
+        factory = providers.Factory(Database)
+
+    class Using(Container):
+        user = Component(User, Shared.db.provided, provided(Shared.factory))
+
+    class Whole(Container):
+        shared = Shared()
+        using = Using()
+
+    whole = Whole()
+    whole.using.user()
+    classes: list[weakref.ref[Any]] = [weakref.ref(one) for one in (Shared, Using, Whole, whole)]
+    del Shared, Using, Whole, whole
+    gc.collect()
+
+    assert [one() for one in classes] == [None] * 4
+
+
+def test_the_picture_has_a_line_from_a_package_to_what_it_shares() -> None:
+    """No box stands for the reference."""
+    picture = Graph.of(App())
+
+    assert ("App.orders.user", "App.infra.db") in [(edge.source, edge.target) for edge in picture.edges]
+    assert len(picture.nodes) == 5
+
+
+# Several containers on one bus.
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_container_refers_to_another_that_runs_with_it(turned: bool) -> None:
+    """In whatever order they are given; it starts after what it refers to, whatever its priority, and stops before."""
+
+    class Package(Container):
+        bus = Component(Bus)
+        user = Component(Early, Infra.db.provided)
+
+    infra, package = Infra(), Package()
+    with running(*((package, infra) if turned else (infra, package))):
+        assert package.user().db is infra.db()
+        notes = infra.db().notes
+
+    assert notes == ["start", "start user", "stop user", "stop"]
+
+
+def test_containers_may_refer_to_each_other() -> None:
+    """Their components start in the order of the needs among all of them."""
+
+    class Later(Infra):
+        last = Component(User, Infra.db.provided, Orders.user.provided)
+
+    later, orders = Later(), Orders()
+    with running(later, orders):
+        assert later.last().held == (later.db(), orders.user())
+        assert later.db().notes == ["start", "start user", "start user"]
+
+
+@pytest.mark.parametrize("workers", [1, 4])
+def test_a_component_of_another_container_is_subscribed_once(workers: int) -> None:
+    """By its own container; the event says what it needs."""
+    infra, orders, billing = Infra(), Orders(), Billing()
+    subscribed: list[Subscribed] = []
+    infra.attach()[SUBSCRIBED].subscribe(subscribed.append)
+    with running(infra, orders, billing, workers=workers):
+        assert infra.db().notes == ["start", "start user", "start user"]
+
+    assert sorted(event.path for event in subscribed) == [
+        "Billing.user",
+        "Infra.bus",
+        "Infra.db",
+        "Infra.settings",
+        "Orders.user",
+    ]
+    assert {event.path: event.needs for event in subscribed}["Orders.user"] == ("Infra.db",)
+
+
+def test_a_container_that_names_the_bus_of_another_has_none_of_its_own() -> None:
+    """What it is given is a channel of the one bus."""
+
+    class Placing:
+        def __init__(self, placed: BoundChannel[[str], None]) -> None:
+            self.placed = placed
+
+    class Shop(Container):
+        placing = Component(Placing, Infra.bus.provided[order_placed])
+
+    class Counting:
+        skus: list[str]
+
+        def __init__(self) -> None:
+            self.skus = []
+
+        @on(order_placed)
+        def count(self, sku: str, /) -> None:
+            self.skus.append(sku)
+
+    class Counter(Container):
+        counting = Component(Counting)
+
+    infra, shop, counter = Infra(), Shop(), Counter()
+    with running(infra, shop, counter):
+        shop.placing().placed.publish("mugs")
+        assert counter.counting().skus == ["mugs"]
+
+
+@pytest.mark.parametrize("of", ["the user", "the owner"])
+def test_an_override_reaches_the_containers_that_run_together(of: str) -> None:
+    """It is forgotten everywhere at its end."""
+    infra, orders, fake = Infra(), Orders(), Fake()
+    with infra.override(Infra.db).by(fake), running(infra, orders):
+        assert orders.user().db is infra.db() is fake
+
+    with running(infra, orders):
+        assert orders.user().db is infra.db() is not fake
+        with pytest.raises(OverrideError, match="is built already"):
+            (orders if of == "the user" else infra).override(Infra.db).by(fake).__enter__()
+
+
+def test_every_run_finds_its_own() -> None:
+    """A container that runs again, with others, refers to these; alone it has a fault."""
+    orders = Orders()
+    for infra in (Infra(), Infra()):
+        with running(infra, orders):
+            assert orders.user().db is infra.db()
+
+    (fault,) = [one for one in with_faults(declaring("Plain", bus=Component(Bus))(), orders)]
+    assert isinstance(fault, ReferenceFault)
+
+
+def test_attaching_by_hand_links_as_well() -> None:
+    """To those that are attached to the bus already."""
+    infra, orders = Infra(), Orders()
+    bus = orders.attach(infra.attach())
+
+    bus.start()
+    assert orders.user().db is infra.db()
+    bus.exit()
+
+
+def test_several_that_run_together_are_a_fault() -> None:
+    """Whose candidates are named."""
+    first, second = declaring("First", infra=Infra())(), declaring("Second", infra=declaring("Other", Infra)())()
+
+    fault = next(one for one in with_faults(first, second, Orders()) if isinstance(one, ReferenceFault))
+
+    assert fault.candidates == ("First.infra.db", "Second.infra.db")
+
+
+def test_a_container_refers_to_one_inside_another_that_runs_with_it() -> None:
+    """Wherever the instance is nested."""
+    app, more = App(), Orders()
+    with running(app, more):
+        assert more.user().db is app.infra.db()
+
+
+def test_a_live_instance_may_be_named() -> None:
+    """A package that names a component of an instance gets that very component, if they run together."""
+    infra = Infra()
+    package = declaring("Package", user=Component(User, infra.db.provided))()
+    with running(infra, package):
+        assert package.user().db is infra.db()
+
+
+def test_what_is_not_enabled_in_another_container_is_a_fault_of_who_needs_it() -> None:
+    """Before anything is built."""
+
+    class Off(Container):
+        bus = Component(Bus)
+        db = Component(Database).enabled(False, reason="off")
+
+    class Needing(Container):
+        user = Component(User, Off.db.provided)
+
+    (fault,) = with_faults(Off(), Needing())
+
+    assert isinstance(fault, DisabledFault)
+    assert (fault.path, fault.disabled) == ("Needing.user", "Off.db")
+
+
+def test_a_cycle_between_containers_that_run_together_is_told_once() -> None:
+    """As one fault."""
+
+    class First(Container):
+        bus = Component(Bus)
+        one = Component(User)
+
+    class Second(Container):
+        between = Component(User, First.one.provided)
+
+    class Closing(First):
+        one = Component(User, Second.between.provided)
+
+    (fault,) = with_faults(Closing(), Second())
+
+    assert isinstance(fault, CycleFault)
+    assert set(fault.cycle) == {"Closing.one", "Second.between"}
+
+
+def test_a_run_keeps_no_container_of_the_run_before() -> None:
+    """The links to it are undone by the next run."""
+    orders, infra = Orders(), Infra()
+    with running(infra, orders):
+        former = weakref.ref(infra)
+    del infra
+
+    with running(Infra(), orders):
+        gc.collect()
+        assert former() is None
