@@ -336,6 +336,34 @@ def test_a_start_that_fails_late_exits_after_the_bus(scene: Scene) -> None:
     assert "stop 1" not in scene.notes
 
 
+@pytest.mark.parametrize("error", [None, OSError("no network")], ids=["returns", "fails"])
+def test_a_component_of_which_one_start_had_returned_is_stopped_once(scene: Scene, error: Exception | None) -> None:
+    """After the late one, however that ends: no stop runs beside a start."""
+
+    class Twice(Poller):
+        def start(self) -> None:
+            self.note("open")
+
+        @on(START, priority=60)
+        def begin(self) -> None:
+            super().start()
+
+    bus = shop(scene, Twice).attach()
+    scene.gate.error = error
+    scene.overrun(bus)
+    rolled_back = list(scene.notes)
+    bus.exit()
+
+    scene.gate.is_open.set()
+    scene.await_note("exit 1")
+    scene.await_end(bus)
+
+    assert "open 1" in rolled_back
+    assert "stop 1" not in rolled_back
+    assert scene.notes[-2:] == ["stop 1", "exit 1"]
+    assert scene.notes.count("stop 1") == 1
+
+
 def test_the_next_life_waits_for_the_late_start_of_the_last(scene: Scene) -> None:
     """Though the component is another object."""
     bus = shop(scene).attach()

@@ -252,7 +252,11 @@ class Machine(Registry):
         if is_rollback and self.limits.rollback is not None:
             seconds = self.limits.rollback
         self._visit(
-            leg, stopping, self._workers, self.limits.hook, ("rollback" if is_rollback else "stop", seconds, began)
+            leg,
+            self._ready(stopping),
+            self._workers,
+            self.limits.hook,
+            ("rollback" if is_rollback else "stop", seconds, began),
         )
         self._started = []
         if is_rollback:
@@ -263,7 +267,7 @@ class Machine(Registry):
     def _lead_out(self, current: Transition) -> None:
         self._move(State.EXITING)
         leg = current.leg(self, ComponentExiting, ComponentExited, is_up=False)
-        exiting = self._ready_to_exit()
+        exiting = self._ready(reversed(self[EXIT].subscriptions))
         self._visit(leg, exiting, self._workers, self.limits.hook, ("exit", self.limits.exit, self._clock.now()))
         for cause in unique(self._causes):
             if isinstance(cause, Exception):  # SystemExit is a request, not an error
@@ -280,31 +284,31 @@ class Machine(Registry):
         report_discarded(late, self.log)
         self._doorbell.ring()
 
-    def _ready_to_exit(self) -> list[Subscription]:
+    def _ready(self, hooks: Iterable[Subscription]) -> list[Subscription]:
         """
-        Return the hooks of `EXIT` to call now, in order.
+        Return those of *hooks*, of `STOP` or `EXIT`, that can be called now.
 
-        The hook of a component whose start was given up and still runs must come
-        after its stop: it is left to the thread of that start.
+        The hooks of an object whose start was given up and still runs must come
+        after it: they are left to the thread of that start.
         """
         from typedbus._transition import owner_of  # as for transitions
 
-        exiting: list[Subscription] = []
+        ready: list[Subscription] = []
+        postponed: list[str] = []
         with self._lock:
             pending = {id(owner_of(late.subscription)): late for late in self._abandoned if not late.is_over.is_set()}
-            for subscription in reversed(self[EXIT].subscriptions):
-                late = pending.get(id(owner_of(subscription)))
+            for hook in hooks:
+                late = pending.get(id(owner_of(hook)))
                 if late is None:
-                    exiting.append(subscription)
+                    ready.append(hook)
                 else:
-                    late.exits.append(subscription)
-        for late in pending.values():
-            for hook in late.exits:
-                self.log(
-                    f"{hook.name} is not called before {late.subscription.name} has returned, which had been given up",
-                    WARNING,
-                )
-        return exiting
+                    late.left.append(hook)
+                    postponed.append(
+                        f"{hook.name} is not called before {late.subscription.name} has returned, which had been given up"
+                    )
+        for message in postponed:
+            self.log(message, WARNING)
+        return ready
 
     def _unserved(self) -> list[Callable[[], object]]:
         """Take the requested actions, unless a thread is in `block`, which calls them or discards them itself."""

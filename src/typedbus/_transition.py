@@ -143,8 +143,9 @@ class Leg(Tells):
         Log that the hook has ended, and if it is a start that succeeded, undo it.
 
         The transition that called it has left the component out of its rollback.
-        So its hooks of `STOP` are called here, and after them those of `EXIT`, if
-        the bus has exited meanwhile.
+        So its hooks of `STOP` are called here, and after them the hooks that the
+        bus came to meanwhile: those of `EXIT`, and those of `STOP` if another start
+        hook of the component had returned.
         """
         how = "returned" if error is None else f"ended with {error!r}"
         hooks = abandoned.stops if error is None else []
@@ -152,14 +153,16 @@ class Leg(Tells):
         self.registry.log(
             f"{abandoned.subscription.name} {how} after {seconds:.2f} s; it had been given up{undone}", WARNING
         )
+        called: list[Subscription] = []
         while not abandoned.is_over.is_set():
             for hook in hooks:
+                called.append(hook)
                 try:
                     hook.listener()
                 except BaseException as failed:
                     self.registry.log(f"{hook.name} failed after the late start:\n{traceback_of(failed)}", ERROR)
             with self.registry._lock:
-                hooks, abandoned.exits = abandoned.exits, []
+                hooks = [hook for hook in abandoned.left if hook not in called]
                 if not hooks:
                     abandoned.is_over.set()
 

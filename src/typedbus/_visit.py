@@ -72,7 +72,8 @@ class Abandoned:
         began: When it was called.
         thread: The thread that runs it.
         stops: For a hook of `START`, the hooks of `STOP` of the same object, to be called if it returns.
-        exits: Those of `EXIT` that the bus came to meanwhile; called after *stops*. Guarded by the lock of the bus.
+        left: The hooks of `STOP` and `EXIT` of the same object that the bus came to meanwhile, to be called after
+            *stops*, however the start ends. Guarded by the lock of the bus.
         is_over: Set when it has ended, and all of these have been called.
     """
 
@@ -80,7 +81,7 @@ class Abandoned:
     began: float
     thread: threading.Thread
     stops: list[Subscription]
-    exits: list[Subscription] = attrs.field(factory=list)
+    left: list[Subscription] = attrs.field(factory=list)
     is_over: threading.Event = attrs.field(factory=threading.Event)
 
 
