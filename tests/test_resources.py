@@ -35,6 +35,15 @@ class Part:
         self.events.append(f"{self.name} exits")
 
 
+class Record:
+    """Holds what it is given, and has no hooks."""
+
+    def __init__(self, events: list[str], name: str, *needed: object) -> None:
+        self.events = events
+        self.name = name
+        self.needed = needed
+
+
 def opened(events: list[str], name: str, *needed: object) -> Iterator[Engine]:
     """Note when it is opened and closed."""
     engine = Engine()
@@ -64,7 +73,7 @@ class Site(Container):
     settings = Component(Part, events.provided, "settings")
     outer: Any = library.Resource(opened, events, "outer", settings)
     inner: Any = library.Resource(opened, events, "inner", library.Callable(library_factory, outer))
-    repo: Any = library.Singleton(Part, events, "singleton", inner)
+    repo: Any = library.Singleton(Record, events, "singleton", inner)
     orders = Component(Part, events.provided, "orders", provided(library.List(repo)))
     other = Component(Part, events.provided, "other", orders.provided)
     unused: Any = library.Resource(opened, events, "unused")
@@ -126,8 +135,8 @@ def test_singletons_that_use_a_component_are_made_anew_in_each_life(kind: str) -
     class Own(Container):
         bus = Component(Bus)
         events = Component(list[str])
-        near: Any = getattr(library, kind)(Part, events, "near")
-        far: Any = getattr(library, kind)(Part, library.Factory(list), "far", library.Dict(a=near))
+        near: Any = getattr(library, kind)(Record, events, "near")
+        far: Any = getattr(library, kind)(Record, library.Factory(list), "far", library.Dict(a=near))
         alone: Any = getattr(library, kind)(Engine)
 
     own = Own()

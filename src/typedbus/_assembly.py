@@ -48,12 +48,15 @@ def attached_to(bus: Bus) -> list[Any]:
     return [one._home.container for one in subscriptions if isinstance(one, Assembly)]
 
 
-def live_of(roots: Sequence[Any]) -> tuple[list[Component[object]], list[list[object]], list[object]]:
+def live_of(
+    roots: Sequence[Any],
+) -> tuple[list[Component[object]], list[list[object]], list[object], list[object]]:
     """
     Return the components that a start builds for the providers *roots*, by declaration, and the circles among them.
 
     Components that only an overridden one needed are left out. Third come all
-    providers that *roots* refer to, overridden or not, each after what it needs.
+    providers that *roots* refer to, overridden or not, each after what it needs,
+    and fourth those in force, by declaration.
     """
     # Kept, since the container library computes it anew each time, which takes half of the time here.
     known: dict[int, list[object]] = {}
@@ -90,7 +93,7 @@ def live_of(roots: Sequence[Any]) -> tuple[list[Component[object]], list[list[ob
     order.sort(key=lambda node: ranks[id(node)])
     # Leave out components that another component overrides.
     live = [node for node in order if isinstance(node, Component) and not isinstance(node.overriding, Component)]
-    return live, circles, everything
+    return live, circles, everything, order
 
 
 def buses_of(nodes: Iterable[object]) -> list[Component[object]]:

@@ -27,8 +27,9 @@ from typedbus._component import Component, Home, cycle_fault, reference_faults
 from typedbus._declarations import _NOTHING, Declarations, paths_in, providers_of
 from typedbus._events import Constructed, Constructing, Disabled, Subscribed
 from typedbus._failures import OverrideError
-from typedbus._faults import CycleFault, DependencyFault, Fault, InvalidContainer
+from typedbus._faults import CycleFault, Fault, InvalidContainer
 from typedbus._library import LibraryMethods, of_instances, way_to_override
+from typedbus._library_faults import library_faults
 from typedbus._lifecycle import Subscriber, channels_between, hook_faults, hooks_of, phase_of
 from typedbus._linking import counterparts, link, references_in, run_together
 from typedbus._order import dependencies_first, listeners_first, start_order
@@ -96,6 +97,9 @@ class Container(LibraryMethods):
         self._subscribers: dict[int, Subscriber] = {}
         #: The singletons and resources of the library, each after what it needs, as of the last look.
         self._lasting: list[object] = []
+        #: The providers in force, and all that were looked at, each with what overrode it then.
+        self._in_force: list[object] = []
+        self._looked_at: list[tuple[Any, object]] = []
         self._is_valid = False
         #: The containers that share a bus with this one, itself included, and those of them that references connect it with.
         self._companions: Sequence[Container] = [self]
@@ -116,7 +120,9 @@ class Container(LibraryMethods):
         Raises:
             InvalidContainer: With every fault that was found, in order of declaration.
         """
-        if self._is_valid and not assigned(self):
+        # The library's own overrides, and what was assigned, are looked for; our overrides take the answer back.
+        is_overridden = any(node.last_overriding is not standing_in for node, standing_in in self._looked_at)
+        if self._is_valid and not is_overridden and not assigned(self):
             return
         faults: list[Fault] = []
         everything, circles = self._live_together()
@@ -138,9 +144,6 @@ class Container(LibraryMethods):
         faults.extend(map(cycle_fault, circles))
         needing_bus: list[Component[object]] = []
         for component in live:
-            faults.extend(
-                DependencyFault(component.path, component.place) for need in needs(component) if _is_undefined(need)
-            )
             faults.extend(reference_faults(component))
             faults.extend(argument_faults(component))
             faults.extend(hidden_faults(component))
@@ -155,6 +158,8 @@ class Container(LibraryMethods):
         faults.extend(build_faults(live))
         types = declared_types(self)
         faults.extend(fault for one in overridden if (fault := override_fault(one, types.get(id(one)))))
+        in_force = [node for node in self._in_force if not isinstance(node, Component) or self._holds(node)]
+        faults.extend(library_faults(in_force, paths_in(self, self._home.name), self._place, self._dependents))
         faults.extend(self._flaws())
         faults.extend(replacement_faults(self, self._home.name))
         faults.extend(assigned_faults(self, self._home.name))
@@ -235,7 +240,9 @@ class Container(LibraryMethods):
             for node in dependencies_first(providers_of(container._members), needs)[0]:
                 if isinstance(node, Component) and node.home is None:
                     node.home = container._home
-        live, circles, everything = live_of(self._roots())
+        live, circles, everything, self._in_force = live_of(self._roots())
+        looked_at: list[Any] = everything + self._in_force
+        self._looked_at = [(node, node.last_overriding) for node in looked_at]
         self._lasting = [node for node in everything if not isinstance(node, Component) and keeps_instance(node)]
         return live, circles
 
@@ -527,10 +534,6 @@ class Container(LibraryMethods):
 
 def _built(nodes: Iterable[object]) -> list[Component[object]]:
     return [node for node in nodes if isinstance(node, Component) and node.is_built]
-
-
-def _is_undefined(node: object) -> bool:
-    return isinstance(node, providers.Dependency) and not needs(node)
 
 
 Declarations._reserved = frozenset({*dir(Container), *vars(Container())})

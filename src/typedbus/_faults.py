@@ -56,16 +56,30 @@ class CycleFault(Fault):
 
 
 class DependencyFault(Fault):
-    """A component needs a dependency that is declared and never given."""
+    """
+    A component, or a provider of dependency-injector, needs a `Dependency()` that has no provider.
 
-    def __init__(self, path: str, place: str) -> None:
+    Attributes:
+        dependency: The path of the `Dependency`, or an empty text if it has no name.
+        argument: The argument that needs it, such as ``argument 'url'``.
+    """
+
+    def __init__(self, path: str, place: str, dependency: str = "", argument: str = "declaration") -> None:
+        container, _, name = dependency.partition(".")
         super().__init__(
             path,
             place,
-            "it needs a Dependency() that nobody has given a provider",
-            "give it a default, or a provider: container.dependency.override(providers.Object(...))",
+            f"its {argument} needs {dependency or 'a dependency without a name'}, a Dependency() that has no provider",
+            "give it a default"
+            + (f", or a provider: {container.lower()}.{name}.override(providers.Object(...))" if name else ""),
         )
-        self.args: tuple[object, ...] = (path, place)
+        self.args: tuple[object, ...] = (path, place, dependency, argument)
+        self.dependency = dependency
+        self.argument = argument
+
+
+class LibraryFault(Fault):
+    """A provider of dependency-injector is declared for something that the container could not do with it."""
 
 
 class HookFault(Fault):

@@ -1,0 +1,168 @@
+"""Faults in how a container declares dependency-injector's own providers."""
+
+from __future__ import annotations
+
+import inspect
+import types
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+from dependency_injector import providers, resources
+
+from typedbus._channel import AnyChannel, Hook
+from typedbus._component import Component
+from typedbus._failures import describe
+from typedbus._faults import DependencyFault, Fault, LibraryFault
+from typedbus._lifecycle import NamedHook, hooks_of, is_foreign, misfit
+from typedbus._providers import RESOURCE, is_resource, needs
+from typedbus._registry import EXIT, START, STOP
+
+_CALLED: Final = (
+    providers.Factory,
+    providers.BaseSingleton,
+    providers.Callable,
+    providers.List,
+    providers.Dict,
+    RESOURCE,
+)
+
+
+def library_faults(
+    nodes: Sequence[object],
+    paths: Mapping[int, str],
+    place: str,
+    users_of: Callable[[object], Sequence[object]],
+) -> list[Fault]:
+    """
+    Return the faults of the library's providers among *nodes*.
+
+    Args:
+        nodes: The providers in force, components included.
+        paths: The path of each that has a name, by its identity.
+        place: The place of the container.
+        users_of: Gives those that need a provider, near or far.
+    """
+    faults: list[Fault] = []
+    for node in nodes:
+        provider: Any = node
+        if isinstance(node, Component):
+            faults.extend(_undefined(node, node.path, node.place, paths))
+        elif id(node) in paths and provider.last_overriding is None:
+            path = paths[id(node)]
+            if isinstance(node, _CALLED):
+                faults.extend(_undefined(node, path, place, paths))
+            if is_resource(node) and _is_async(provider.provides):
+                faults.append(
+                    LibraryFault(
+                        path,
+                        place,
+                        f"{describe(provider.provides)} is asynchronous, and the bus opens and closes without an event loop",
+                        "open it with a synchronous function; or declare a Component that opens it in start() "
+                        "and closes it in stop(), in an event loop of its own",
+                    )
+                )
+            if isinstance(node, providers.BaseSingleton):
+                faults.extend(_uncalled(provider, path, place, users_of))
+    return faults
+
+
+def _undefined(user: object, path: str, place: str, paths: Mapping[int, str]) -> Iterator[DependencyFault]:
+    """Give a fault for each argument of *user* that needs a dependency without a provider."""
+    labels = _labels(user)
+    for need in needs(user):
+        pending: list[object] = [need]
+        seen: set[int] = set()
+        while pending:
+            at: Any = pending.pop()
+            # Named ones have faults of their own; which branch of a selector is taken is not known.
+            is_told = id(at) in paths and isinstance(at, _CALLED)
+            if id(at) in seen or isinstance(at, (Component, providers.Selector)) or is_told:
+                continue
+            seen.add(id(at))
+            below = needs(at)
+            if isinstance(at, providers.Dependency) and not below:
+                yield DependencyFault(path, place, paths.get(id(at), ""), labels.get(id(need), "declaration"))
+            pending.extend(below[::-1])
+
+
+def _labels(user: object) -> dict[int, str]:
+    """Return the text for each argument of the provider *user*, by the identity of its provider."""
+    provider: Any = user
+    word = "item" if isinstance(user, (providers.List, providers.Dict)) else "argument"
+    labels: dict[int, str] = {}
+    if isinstance(user, Component):
+        labels[id(user.condition)] = "condition"
+    if not isinstance(user, providers.List):
+        labels.update((id(value), f"{word} {name!r}") for name, value in provider.kwargs.items())
+    if not isinstance(user, providers.Dict):
+        labels.update((id(value), f"{word} {number}") for number, value in enumerate(provider.args, 1))
+    if isinstance(user, (providers.Factory, providers.BaseSingleton)):
+        labels.update((id(value), f"attribute {name!r}") for name, value in provider.attributes.items())
+    return labels
+
+
+@asynccontextmanager
+async def _manager() -> Any:
+    yield
+
+
+def _is_async(provides: object) -> bool:
+    """Whether what *provides* opens has to be awaited, as far as that is certain."""
+    if isinstance(provides, type):
+        return issubclass(provides, resources.AsyncResource) or (
+            hasattr(provides, "__aenter__") and not hasattr(provides, "__enter__")
+        )
+    return (
+        inspect.iscoroutinefunction(provides)
+        or inspect.isasyncgenfunction(provides)
+        # The library makes such a context manager of an asynchronous generator itself.
+        or getattr(provides, "__code__", None) is _manager.__code__
+    )
+
+
+class _Undeclared:
+    """Stands for a component that was declared without anything of its own about hooks."""
+
+    hooks: tuple[Hook[Any], ...] = ()
+    unheard: tuple[AnyChannel, ...] = ()
+
+
+def _uncalled(
+    singleton: Any, path: str, place: str, users_of: Callable[[object], Sequence[object]]
+) -> Iterator[LibraryFault]:
+    """Give a fault for a class that has hooks, which the bus calls of components alone."""
+    cls = singleton.provides
+    if not isinstance(cls, type):
+        return
+    undeclared: Any = _Undeclared()
+    hooks = [hook for hook in hooks_of(undeclared, cls) if not isinstance(hook, NamedHook) or _is_meant(hook, cls)]
+    names = {hook.method.__name__ for hook in hooks if isinstance(hook, NamedHook)}
+    if names and any(_calls(user, names) for user in users_of(singleton) if user is not singleton):
+        hooks = [hook for hook in hooks if not isinstance(hook, NamedHook)]
+    if hooks:
+        shown = ", ".join(dict.fromkeys(describe(hook.method) for hook in hooks))
+        yield LibraryFault(
+            path,
+            place,
+            f"the bus calls methods of components alone, and {shown} would never be called",
+            f"declare a Component({cls.__name__}, ...); if the program calls the method itself, "
+            "say so: Component(...).without(START)",
+        )
+
+
+def _is_meant(hook: NamedHook, cls: type) -> bool:
+    """Whether a method with the name of a channel is one to be called, and of a class of the program's own."""
+    if hook.channel not in (START, STOP, EXIT):
+        return False
+    base = next((one for one in cls.__mro__ if hook.channel.name in vars(one)), cls)
+    return not is_foreign(base) and isinstance(hook.method, types.FunctionType) and misfit(hook, cls) is None
+
+
+def _calls(user: Any, names: set[str]) -> bool:
+    """Whether a method of what *user* makes, or the function that makes it, calls a method that has one of *names*."""
+    provides: object = getattr(user, "provides", None) if not isinstance(user, Component) else user.builds
+    functions = [provides]
+    if isinstance(provides, type):
+        functions = [value for base in provides.__mro__ if base is not object for value in vars(base).values()]
+    return any(names & set(one.__code__.co_names) for one in functions if isinstance(one, types.FunctionType))
