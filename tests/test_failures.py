@@ -47,6 +47,7 @@ from typedbus import (
     Limits,
     ListenerError,
     MisspeltFault,
+    NoContainer,
     NotMainThread,
     OutsideContainer,
     OverrideError,
@@ -65,6 +66,7 @@ from typedbus import (
     on,
     provided,
     run,
+    running,
 )
 from typedbus._failures import leave
 from typedbus.testing import FakeClock, NoAnswer, Recorder
@@ -290,7 +292,7 @@ def a_channel_fault() -> BaseException:
     Exception,
     "Wrong.orders (HERE): its argument 1 holds Wrong.database, where the container does not see it and nothing takes "
     "its place; hand over database.provided, as an argument or in a list, tuple or dict; "
-    "or provided(database.provider) where a function that provides is wanted",
+    "or database.lazy to a parameter that takes a function, to be called later",
 )
 def a_hidden_fault() -> BaseException:
     class Wrong(Container):
@@ -304,8 +306,8 @@ def a_hidden_fault() -> BaseException:
     LifetimeFault,
     Exception,
     "Wrong.orders (HERE): it would keep for all of its life Database, of which each thread has its own "
-    "(ThreadLocalSingleton); hand over provided(x.provider), and call it where it is used; "
-    "or declare what is kept as a Component",
+    "(ThreadLocalSingleton); hand over lazy(x), and call it where it is used; "
+    "or declare x as a Component",
 )
 def a_lifetime_fault() -> BaseException:
     class Wrong(Container):
@@ -761,10 +763,21 @@ def a_component_that_is_off() -> BaseException:
 
 
 @said_by(
+    NoContainer,
+    TypeError,
+    "None is not a container; a function that makes a container has to return it",
+)
+def no_container() -> BaseException:
+    """Run what a function forgot to return."""
+    forgotten: Any = None
+    return met_in(running(forgotten).__enter__)
+
+
+@said_by(
     DisabledFault,
     Exception,
     "Off.orders (HERE): it needs Off.database, which is not enabled: no disk here; "
-    "enable it on the same condition, or let it do without",
+    "enable it on the same condition, or hand over database.optional to a parameter that takes None",
 )
 def a_disabled_fault() -> BaseException:
     """Need what is off."""

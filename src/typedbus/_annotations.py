@@ -57,6 +57,13 @@ class Several:
 
 
 @attrs.frozen
+class OneOf:
+    """One of several things, each known as any argument is."""
+
+    members: tuple[object, ...]
+
+
+@attrs.frozen
 class OnBus:
     """A channel on a bus."""
 

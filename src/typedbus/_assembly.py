@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from dependency_injector import providers
@@ -13,7 +13,7 @@ from typedbus._channel import DEFAULT_PRIORITY, AnyChannel
 from typedbus._component import Component, Home
 from typedbus._faults import BusFault, DisabledFault, Fault
 from typedbus._order import dependencies_first
-from typedbus._providers import declared_needs, needs
+from typedbus._providers import IfEnabled, declared_needs, needs
 from typedbus._registry import ASSEMBLE
 from typedbus._static import is_a
 from typedbus._validation import class_of
@@ -105,41 +105,49 @@ def _is_overridden(node: Any) -> bool:
     return node.last_overriding is not None
 
 
-def graph_of(live: Sequence[Component[object]]) -> tuple[dict[int, set[int]], list[set[AnyChannel]]]:
+def graph_of(
+    live: Sequence[Component[object]],
+) -> tuple[dict[int, set[int]], list[set[AnyChannel]], list[set[int]]]:
     """
     Return which components each component of *live* needs, by number, and which channels of a bus it is given.
 
     Whatever stands between two components is passed; what is handed over uncalled does not count.
+    Returned last is which components each one cannot do without: those of the first that are not optional.
     """
     numbers = {id(component): number for number, component in enumerate(live)}
-    reached: dict[int, tuple[set[int], set[AnyChannel]]] = {}
+    reached: dict[int, tuple[set[int], set[AnyChannel], set[int]]] = {}
     nodes: list[object] = list(live)
     for node in dependencies_first(nodes, needs)[0]:
         below: set[int] = set()
         channels: set[AnyChannel] = set()
+        required: set[int] = set()
         for need in needs(node):
             number = numbers.get(id(need))
             if number is not None:
                 below.add(number)
+                required.add(number)
             else:
                 below |= reached[id(need)][0]
                 channels |= reached[id(need)][1]
+                required |= reached[id(need)][2]
+        if isinstance(node, IfEnabled):
+            required = set()
         if isinstance(node, providers.ItemGetter) and is_a(node.name, AnyChannel):
             channels.add(node.name)
-        reached[id(node)] = below, channels
-    both = [reached[id(component)] for component in live]
-    return {number: below for number, (below, _) in enumerate(both)}, [channels for _, channels in both]
+        reached[id(node)] = below, channels, required
+    rows = [reached[id(component)] for component in live]
+    return {number: row[0] for number, row in enumerate(rows)}, [row[1] for row in rows], [row[2] for row in rows]
 
 
 def disabled_faults(
-    live: Sequence[Component[object]], needed: Mapping[int, Iterable[int]], enabled: Sequence[bool | None]
+    live: Sequence[Component[object]], required: Sequence[Iterable[int]], enabled: Sequence[bool | None]
 ) -> list[Fault]:
     """Return a fault for each component that is *enabled* and needs one that is not; of None nobody knows yet."""
     return [
         DisabledFault(component.path, component.place, live[other].path, live[other].reason)
         for number, component in enumerate(live if False in enabled else ())
         if enabled[number]
-        for other in sorted(needed[number])
+        for other in sorted(required[number])
         if enabled[other] is False
     ]
 

@@ -33,7 +33,7 @@ from typedbus._failures import (
 )
 from typedbus._faults import CycleFault, InvalidContainer, ReferenceFault
 from typedbus._order import dependencies_first
-from typedbus._providers import Provided, cover, foreseen, is_provider, lazy, needs, reached, uncover
+from typedbus._providers import IfEnabled, Provided, cover, foreseen, is_provider, lazy, needs, reached, uncover
 from typedbus._references import Reference
 from typedbus._turns import checked
 
@@ -184,6 +184,18 @@ class Component(Arguments, Generic[T_co]):
         return argument  # type: ignore[no-any-return]  # it stands in for the instance
 
     @property
+    def optional(self) -> T_co | None:
+        """
+        The component as an argument of another's declaration, or None where it takes no part.
+
+        A parameter ``Sms | None`` is given ``sms.optional``, where `sms` is
+        enabled on a condition. The component that takes it starts after `sms`
+        where `sms` takes part, and needs no condition of its own.
+        """
+        argument: Any = Provided(IfEnabled(_none, self), f"{self.path}.optional")
+        return argument  # type: ignore[no-any-return]  # it stands in for the instance
+
+    @property
     def lazy(self) -> Callable[[], T_co]:
         """
         The component itself as an argument of another's declaration, to be called when it is needed.
@@ -228,9 +240,7 @@ class Component(Arguments, Generic[T_co]):
     def _build(self, home: Home) -> None:
         """Build the components that this one needs, and then itself, without recursion, as the container library has it."""
         unbuilt: list[object] = [self]
-        order, circles = dependencies_first(
-            unbuilt, lambda node: [] if isinstance(node, Component) and node.is_built else needs(node)
-        )
+        order, circles = dependencies_first(unbuilt, lambda node: [] if _is_settled(node) else needs(node))
         if circles:
             raise InvalidContainer(home.name, [cycle_fault(circle) for circle in circles])
         if any(isinstance(node, Reference) and node.is_unresolved for node in order):
@@ -458,6 +468,17 @@ def reference_faults(component: Component[Any]) -> list[ReferenceFault]:
     ends = reached(component, lambda node: isinstance(node, (Component, Reference)))
     unresolved = {id(node): node for node, _, _ in ends if isinstance(node, Reference) and node.is_unresolved}
     return [node.fault(component.path, component.place) for node in unresolved.values()]
+
+
+def _none() -> None:
+    """Stand for the function that the container library wants of a provider."""
+
+
+def _is_settled(node: object) -> bool:
+    """Whether nothing has to be built for the provider *node*."""
+    if isinstance(node, Component):
+        return node.is_built
+    return isinstance(node, IfEnabled) and not node.is_enabled()
 
 
 def cycle_fault(circle: Sequence[object]) -> CycleFault:

@@ -131,7 +131,7 @@ class Container(LibraryMethods):
         foreseen = [component.foreseen() for component in everything]
         if False in foreseen and not circles:
             own = {component.path for component in live}
-            disabled = disabled_faults(everything, graph_of(everything)[0], foreseen)
+            disabled = disabled_faults(everything, graph_of(everything)[2], foreseen)
             faults.extend(fault for fault in disabled if fault.path in own)
         declared = [one for one in providers_of(self._members) if isinstance(one, Component)]
         # Those that stand in for each other are needed by nobody, and may go in a circle, too.
@@ -356,9 +356,9 @@ class Container(LibraryMethods):
         """Build and subscribe the components *declared*, of this container and those connected with it."""
         holders = {id(container._home): container for container in self._together}
         transition = bus._current
-        needed, given = graph_of(declared)
+        needed, given, required = graph_of(declared)
         enabled = [component.is_enabled() for component in declared]
-        faults = disabled_faults(declared, needed, enabled)
+        faults = disabled_faults(declared, required, enabled)
         if faults:
             raise InvalidContainer(self._home.name, faults)
         for component, takes_part in zip(declared, enabled, strict=True):
@@ -382,7 +382,7 @@ class Container(LibraryMethods):
             component, listening = declared[number], hooks[number]
             if not enabled[number]:
                 continue
-            before = [turns[other] for other in sorted(needed[number])]
+            before = [turns[other] for other in sorted(needed[number]) if enabled[other]]
             gates = sorted(edges[number] - needed[number])
             opened = shutdowns.before(component, phase)
             instance = component()

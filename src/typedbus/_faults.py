@@ -153,7 +153,7 @@ class DisabledFault(Fault):
             path,
             place,
             f"it needs {disabled}, which is not enabled: {reason}",
-            "enable it on the same condition, or let it do without",
+            f"enable it on the same condition, or hand over {disabled.rpartition('.')[2]}.optional to a parameter that takes None",
         )
         self.args: tuple[object, ...] = (path, place, disabled, reason)
         self.disabled = disabled

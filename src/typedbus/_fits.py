@@ -17,7 +17,7 @@ from typing import Any, Final, Union
 
 import typing_extensions
 
-from typedbus._annotations import Exactly, Later, OnBus, Several, This, class_in, read
+from typedbus._annotations import Exactly, Later, OnBus, OneOf, Several, This, class_in, read
 from typedbus._bound import BoundChannel
 from typedbus._channel import AnyChannel, Listens
 from typedbus._faces import Publishes, Subscribes
@@ -65,6 +65,8 @@ def fits(wanted: object, given: object) -> bool:
     wanted, given = plain(wanted), plain(given)
     if any(one is Any or one is object for one in (wanted, given)):
         return True
+    if isinstance(given, OneOf):
+        return any(fits(wanted, one) for one in given.members)
     if isinstance(given, This) and type(given.value) in _LITERALS:
         given = _members_of(given.value)
     origin, args = typing.get_origin(given), typing.get_args(given)
@@ -108,6 +110,8 @@ def shown(annotation: object) -> str:
 def _shown(annotation: Any, depth: int) -> str:
     if annotation is None or annotation is types.NoneType:
         return "None"
+    if isinstance(annotation, OneOf):
+        return " | ".join(dict.fromkeys(_shown(one, depth) for one in annotation.members))
     if isinstance(annotation, Later):
         return f"Callable[[], {_shown(annotation.result, depth - 1) if depth else '...'}]"
     if isinstance(annotation, This):

@@ -111,6 +111,30 @@ def lazy(provider: Callable[[], T], /) -> Callable[[], T]:
     return argument  # type: ignore[no-any-return]  # it stands in for the provider
 
 
+class IfEnabled(providers.Callable[Any]):
+    """Gives the instance of a component where that takes part, else None; `Component.optional` hands it over."""
+
+    @property
+    def component(self) -> Any:
+        """The component, also of another container."""
+        provider: Any = self
+        declared = provider.args[0]
+        return getattr(declared, "target", None) or declared
+
+    def is_enabled(self) -> bool:
+        """Whether the component takes part."""
+        check: Callable[[], bool] | None = getattr(self.component, "is_enabled", None)
+        return check is None or check()
+
+    def foreseen(self) -> bool | None:
+        """Whether the component takes part, or None where that is known only when something has been built."""
+        check: Callable[[], bool | None] | None = getattr(self.component, "foreseen", None)
+        return None if check is None else check()
+
+    def _provide(self, args: tuple[object, ...], kwargs: dict[str, object]) -> object:
+        return self.component() if self.is_enabled() else None
+
+
 def is_provider(value: object) -> bool:
     """Whether the container library would call *value* instead of handing it over."""
     return is_a(value, providers.Provider)
@@ -301,6 +325,13 @@ class Other:
 
 
 @attrs.frozen(eq=False)
+class Either:
+    """What a provider gives: the same as one of several."""
+
+    nodes: tuple[object, ...]
+
+
+@attrs.frozen(eq=False)
 class Uncalled:
     """What a provider gives: a provider, and what a call of that gives."""
 
@@ -333,7 +364,7 @@ class Members:
     keys: tuple[object, ...] = ()
 
 
-Given: TypeAlias = "Itself | Made | Other | Uncalled | Attribute | Item | Members | None"
+Given: TypeAlias = "Itself | Made | Other | Either | Uncalled | Attribute | Item | Members | None"
 
 
 def gives(node: object) -> Given:
@@ -353,6 +384,11 @@ def _called(node: object) -> Given:
         return Other(provider.last_overriding)
     if type(node) is providers.Object:
         return Itself(provider.provides)
+    if isinstance(node, IfEnabled):
+        takes_part = node.foreseen()
+        if takes_part is None:
+            return Either((node.component, providers.Object(None)))
+        return Other(node.component) if takes_part else Itself(None)
     if isinstance(node, providers.Delegate):
         return Uncalled(provider.provides, _called(provider.provides))
     if isinstance(node, providers.AttributeGetter):

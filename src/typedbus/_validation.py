@@ -10,6 +10,7 @@ from typedbus._annotations import (
     Exactly,
     Later,
     OnBus,
+    OneOf,
     Several,
     This,
     attribute_of,
@@ -23,7 +24,19 @@ from typedbus._component import Component
 from typedbus._faults import ArgumentFault, Fault, OverrideFault, TypeFault
 from typedbus._fits import fits, shown, shown_signature
 from typedbus._lifecycle import namesake_faults
-from typedbus._providers import Attribute, Given, Item, Itself, Made, Members, Other, Uncalled, arguments_of, gives
+from typedbus._providers import (
+    Attribute,
+    Either,
+    Given,
+    Item,
+    Itself,
+    Made,
+    Members,
+    Other,
+    Uncalled,
+    arguments_of,
+    gives,
+)
 from typedbus._signatures import call_of, unparametrised
 from typedbus._static import full_name_of, is_a, is_simple
 
@@ -58,6 +71,8 @@ def _known(given: Given, depth: int) -> object:
     match given:
         case Itself(value):
             return This(value)
+        case Either(nodes):
+            return OneOf(tuple(given_by(one, depth - 1) for one in nodes))
         case Uncalled(provider, called):
             return Later(provider, _known(called, depth - 1))
         case Made(by):

@@ -199,7 +199,7 @@ def _channel_order(
     live: Sequence[Component[object]],
 ) -> dict[AnyChannel, list[tuple[Component[object], Component[object]]]]:
     """Return of each channel the publishers that start after a listener, each with that listener."""
-    needed, given = graph_of(live)
+    needed, given, _ = graph_of(live)
     hooks = [hooks_of(component, class_of(component) or object) for component in live]
     channels = channels_between(given, hooks, [component.foreseen() for component in live])
     ranks = channel_ranks(needed, list(channels.values()))

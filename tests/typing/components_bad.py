@@ -151,3 +151,4 @@ class Config(Container):
     later = Component(Report, lazy(settings))  # E
     function = Component(Report, Shop.database.lazy)  # E
     no_provider = Component(Report, lazy(number()))  # E
+    may_be_none = Component(Report, Shop.database.optional)  # E

@@ -159,3 +159,13 @@ def a_lazy_component_is_a_function(shop: Lazily) -> None:
     assert_type(Lazily.database.lazy, Callable[[], Database])
     assert_type(lazy(Lazily.database), Callable[[], Database])
     assert_type(shop.both().database(), Database)
+
+
+def an_optional_component_may_be_none(shop: Lazily) -> None:
+    database = Lazily.database.optional
+    assert_type(database, Database | None)
+    Component(load_optional, Lazily.database.optional)
+
+
+def load_optional(database: Database | None) -> Settings:
+    return Settings("memory:")

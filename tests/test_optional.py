@@ -1,0 +1,114 @@
+"""A component that is handed over where it takes part, and None where it does not."""
+
+from __future__ import annotations
+
+import attrs
+import pytest
+
+from typedbus import SUBSCRIBED, Bus, Component, Container, DisabledFault, InvalidContainer, TypeFault, running
+from typedbus.graph import Edge, Graph
+
+
+@attrs.frozen
+class Settings:
+    has_sms: bool = False
+
+
+class Sms:
+    """May be there."""
+
+    is_on = False
+
+    def start(self) -> None:
+        self.is_on = True
+
+
+class Notifier:
+    def __init__(self, sms: Sms | None = None) -> None:
+        self.sms = sms
+        self.was_on = False
+
+    def start(self) -> None:
+        self.was_on = self.sms is not None and self.sms.is_on
+
+
+class Several:
+    def __init__(self, some: list[Sms | None]) -> None:
+        self.some = some
+
+
+class Shop(Container):
+    bus = Component(Bus)
+    settings = Component(Settings)
+    sms = Component(Sms).enabled(settings.provided.has_sms, reason="has_sms = false")
+    notifier = Component(Notifier, sms.optional)
+    several = Component(Several, [sms.optional])
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("has_sms", [False, True])
+def test_what_takes_no_part_is_none(has_sms: bool, workers: int) -> None:
+    """And what does is the instance, which has started before."""
+    shop, needs = Shop(), dict[str, tuple[str, ...]]()
+    shop.validate()
+    bus = shop.attach()
+    with (
+        shop.override(Shop.settings).by(Settings(has_sms)),
+        bus[SUBSCRIBED].subscribe(lambda event, /: needs.update({event.path: event.needs})),
+        running(shop, workers=workers),
+    ):
+        expected = shop.sms() if has_sms else None
+        assert shop.notifier().sms is expected
+        assert shop.several().some == [expected]
+        assert shop.notifier().was_on is has_sms
+    assert needs["Shop.notifier"] == (("Shop.sms",) if has_sms else ())
+
+
+def test_it_is_given_before_the_bus_starts_as_well() -> None:
+    """A component that is called builds what it needs."""
+    shop = Shop()
+    assert shop.notifier().sms is None
+
+
+def test_an_override_takes_part() -> None:
+    """Whatever the condition of the original says."""
+    shop, fake = Shop(), Sms()
+    with shop.override(Shop.sms).by(fake), running(shop):
+        assert shop.notifier().sms is fake
+
+
+def test_it_is_held_against_the_annotation() -> None:
+    """Neither the component nor None may do."""
+
+    class Other(Container):
+        bus = Component(Bus)
+        sms = Component(Sms)
+        settings = Component(Settings, sms.optional)  # type: ignore[arg-type]  # the fault
+
+    with pytest.raises(InvalidContainer) as raised:
+        Other().validate()
+    [fault] = raised.value.exceptions
+    assert isinstance(fault, TypeFault)
+    assert "(Other.sms" in str(fault)
+
+
+def test_the_fault_of_what_is_required_recommends_it() -> None:
+    """`provided` of a component that takes no part is a fault still."""
+
+    class App(Container):
+        bus = Component(Bus)
+        sms = Component(Sms).enabled(False, reason="not here")
+        notifier = Component(Notifier, sms.provided)
+        fine = Component(Notifier, sms.optional)
+
+    with pytest.raises(InvalidContainer) as raised:
+        App().validate()
+    [fault] = raised.value.exceptions
+    assert isinstance(fault, DisabledFault)
+    assert fault.path == "App.notifier"
+    assert "hand over sms.optional to a parameter that takes None" in str(fault)
+
+
+def test_a_picture_shows_the_need() -> None:
+    """As of what is provided."""
+    assert Edge("Shop.notifier", "Shop.sms") in Graph.of(Shop()).edges
