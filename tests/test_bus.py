@@ -568,7 +568,7 @@ def test_a_wait_that_is_over_leaves_nothing_behind() -> None:
 def test_an_interrupted_wait_leaves_nothing_behind() -> None:
     """KeyboardInterrupt ends a wait, and the bus forgets who waited."""
     bus = Bus()
-    waiting, over = threading.current_thread(), threading.Event()
+    waiting, over, begun = threading.current_thread(), threading.Event(), threading.Event()
 
     def interrupt(number: int, frame: object) -> None:
         if not over.is_set():
@@ -576,6 +576,7 @@ def test_an_interrupted_wait_leaves_nothing_behind() -> None:
             raise KeyboardInterrupt
 
     def interrupting() -> None:
+        begun.wait()  # the main thread also sleeps while it starts this one
         asleep(waiting)
         # Again and again, since a signal that comes just before a thread falls asleep does not wake it.
         while not over.wait(0.01):
@@ -584,6 +585,7 @@ def test_an_interrupted_wait_leaves_nothing_behind() -> None:
     before = signal.signal(signal.SIGUSR1, interrupt)
     other = Calling(interrupting)
     with pytest.raises(KeyboardInterrupt):
+        begun.set()
         bus.wait(State.STARTED, timeout=10)
     other.ended()
     signal.signal(signal.SIGUSR1, before)
