@@ -143,11 +143,17 @@ def plain(size: int) -> None:
 
 
 def types(size: int) -> None:
-    """Tell the seconds that mypy works on a module of *size* components, with nothing in its cache."""
+    """Tell the seconds that mypy works on modules of *size* components, with nothing in its cache."""
     if importlib.util.find_spec("mypy") is None:
         return
+    _tell("types", _seconds_of_mypy(module(size)))
+    _tell("marks", _seconds_of_mypy(marked_module(size)))
+
+
+def _seconds_of_mypy(text: str) -> float:
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     with tempfile.TemporaryDirectory() as folder:
-        (Path(folder) / "shop.py").write_text(module(size), encoding="utf-8")
+        (Path(folder) / "shop.py").write_text(text, encoding="utf-8")
         (Path(folder) / "mypy.ini").write_text("[mypy]\n", encoding="utf-8")
         command = [sys.executable, "-m", "mypy", "--strict", "--config-file", "mypy.ini", "shop.py"]
         environment = {name: value for name, value in os.environ.items() if name != "MYPYPATH"}
@@ -155,7 +161,25 @@ def types(size: int) -> None:
     if ended.returncode != 0:
         raise SystemExit(f"mypy refuses what is right:\n{ended.stdout[-2000:]}{ended.stderr[-2000:]}")
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    _tell("types", used.ru_utime + used.ru_stime)
+    return used.ru_utime + used.ru_stime - before.ru_utime - before.ru_stime
+
+
+def marked_module(size: int) -> str:
+    """Return the text of a module with a container of *size* components; each has a class, a channel and a mark."""
+    parts = [
+        f'channel_{number} = Channel[[int], None]("channel_{number}")\n'
+        f"class C{number}:\n"
+        "    def __init__(self, bus: Bus, bound: BoundChannel[[int], None]) -> None: ...\n"
+        f"    @on(channel_{number})\n"
+        "    def hear(self, number: int, /) -> None: ...\n"
+        for number in range(size)
+    ]
+    members = [
+        f"    c{number} = Component(C{number}, bus.provided, bus.provided[channel_{number}])\n"
+        for number in range(size)
+    ]
+    head = "from typedbus import BoundChannel, Bus, Channel, Component, Container, on\n\n"
+    return f"{head}{''.join(parts)}\n\nclass Shop(Container):\n    bus = Component(Bus)\n{''.join(members)}"
 
 
 def module(size: int) -> str:

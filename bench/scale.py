@@ -116,6 +116,8 @@ def bounds(run: dict[str, Any]) -> Iterator[Target]:
     yield Target("a component among 20,000 over one among 2,000", 1.3, each[1] / each[0])
     if "types" in run["types"]:
         yield Target("mypy --strict on 5,000 components, nothing cached", 10.0, run["types"]["types"], "s")
+        title = "mypy --strict on 5,000 components with a channel and a mark each, nothing cached"
+        yield Target(title, 10.0, run["types"]["marks"], "s")
 
 
 def missed(run: dict[str, Any]) -> list[str]:
