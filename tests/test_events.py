@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any, assert_never
 
+import attrs
 import pytest
 
 import typedbus
@@ -143,9 +144,13 @@ def test_each_kind_has_a_channel_of_its_own() -> None:
     shop = Shop()
     everything = told(shop)
     heard: dict[str, list[LifecycleEvent]] = {}
-    kinds = [
-        kind for kind in vars(typedbus).values() if isinstance(kind, type) and kind.__module__ == "typedbus._events"
+    events = vars(typedbus._events)
+    names = [
+        name
+        for name, kind in vars(typedbus).items()
+        if events.get(name) is kind and isinstance(kind, type) and attrs.has(kind)
     ]
+    kinds: list[type[Any]] = [getattr(typedbus, name) for name in names]
     for kind in kinds:
         channel: Channel[[Any], None] = getattr(typedbus, re.sub(r"(?<!^)([A-Z])", r"_\1", kind.__name__).upper())
         shop.bus()[channel].subscribe(heard.setdefault(kind.__name__, []).append)

@@ -246,7 +246,7 @@ def a_dependency_fault() -> BaseException:
     HookFault,
     Exception,
     "Wrong.early (HERE): Early.start does not fit channel 'start': it is called with () and "
-    "takes (self, soon: bool) -> None: missing a required argument: 'soon'; "
+    "takes (self, soon: bool): missing a required argument: 'soon'; "
     "rename it, or say that it is no listener: Component(...).without(START)",
 )
 def a_hook_fault() -> BaseException:

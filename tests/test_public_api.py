@@ -6,10 +6,12 @@ import ast
 import importlib
 import importlib.metadata
 import inspect
+import pickle
 import pkgutil
 import re
 import subprocess
 import sys
+import typing
 from pathlib import Path
 from types import ModuleType
 
@@ -75,6 +77,36 @@ def test_every_public_name_can_be_imported(module: ModuleType) -> None:
     missing = [name for name in module.__all__ if not hasattr(module, name)]
 
     assert missing == []
+
+
+def public_modules() -> list[ModuleType]:
+    """Return every module of the package that has no underscore in its name and lists public names."""
+    names = [found.name for found in pkgutil.walk_packages(typedbus.__path__, "typedbus.")]
+    modules = [importlib.import_module(name) for name in names if not re.search(r"[._]_", name)]
+    return [typedbus, *(module for module in modules if hasattr(module, "__all__"))]
+
+
+@pytest.mark.parametrize("module", public_modules(), ids=lambda module: module.__name__)
+def test_a_public_class_or_function_names_a_public_module(module: ModuleType) -> None:
+    """It is pickled by that name, and its annotations can be evaluated nevertheless."""
+    values = [getattr(module, name) for name in module.__all__]
+    public = [value for value in values if isinstance(value, type) or inspect.isfunction(value)]
+
+    assert [value for value in public if "._" in value.__module__] == []
+    for value in public:
+        assert pickle.loads(pickle.dumps(value)) is value
+
+
+def test_a_method_of_a_public_class_names_a_public_module() -> None:
+    """As in the name of a listener."""
+    assert typedbus.Bus.start.__module__ == "typedbus"
+    assert typedbus.Component.on.__module__ == "typedbus"
+
+
+@pytest.mark.parametrize("name", ["AnyChannel", "Failure", "Limits", "Constructed", "Fault", "ChannelFailures", "Bus"])
+def test_the_annotations_of_a_public_class_can_be_evaluated(name: str) -> None:
+    """Although their names are those of the private module that defines the class."""
+    assert isinstance(typing.get_type_hints(getattr(typedbus, name)), dict)
 
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda module: module.__name__)
@@ -160,7 +192,7 @@ def test_what_is_public_is_imported_or_loaded_later() -> None:
     body = ast.parse(SOURCE.read_text(encoding="utf-8")).body
     at_once = {alias.name for node in body if isinstance(node, ast.ImportFrom) for alias in node.names}
 
-    assert set(typedbus.__all__) == (at_once | set(typedbus._LATER)) - {"TYPE_CHECKING"}
+    assert set(typedbus.__all__) == (at_once | set(typedbus._LATER)) - {"TYPE_CHECKING", "export"}
 
 
 @pytest.mark.parametrize("name", sorted(typedbus._LATER))

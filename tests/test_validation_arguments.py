@@ -188,11 +188,6 @@ def any_sender() -> Sends:
     return Named()
 
 
-async def awaited() -> Database:
-    """Give what is to be awaited."""
-    return Database()
-
-
 @functools.wraps(connect)
 def decorated(*args: Any) -> Any:
     """Say what another one gives."""
@@ -226,7 +221,7 @@ FITTING: list[tuple[Any, list[Any]]] = [
     (Database, [database.provided, replica.provided, Component(connect).provided, Component(perhaps).provided]),
     (Database, [Component(Plain).provided.cached, settings.provided.later, provided(library.Factory(Replica))]),
     (Database, [Mock(), Mock(spec=Database), Component(Mock).provided, Component(any_sender).provided]),
-    (Database, [Component(awaited).provided, Component(decorated).provided, Component(nested).provided]),
+    (Database, [Component(decorated).provided, Component(nested).provided]),
     (Replica, [Component(connect).provided]),
     (Picked, [Component(Picky).provided]),
     (type[Database], [Database, Replica]),

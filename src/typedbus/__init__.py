@@ -21,6 +21,7 @@ What may import what, from the bottom up; an import contract holds it:
 The rungs from `_annotations` up are imported with their first use.
 """
 
+import sys
 from typing import TYPE_CHECKING
 
 from typedbus._bound import BoundChannel, Subscription
@@ -45,6 +46,7 @@ from typedbus._events import (
     RolledBack,
     Subscribed,
 )
+from typedbus._exports import export as _export
 from typedbus._faces import Publishes, Subscribes
 from typedbus._failures import (
     ChannelError,
@@ -177,6 +179,9 @@ if not TYPE_CHECKING:  # checkers would believe that every name is there
         from importlib import import_module
 
         value = getattr(import_module(f"{__name__}.{_LATER[name]}"), name)
+        # All that were imported with it: messages may name them before anybody asks for them here.
+        loaded = [(later, sys.modules.get(f"{__name__}.{module}")) for later, module in _LATER.items()]
+        _export(globals(), [getattr(module, later) for later, module in loaded if hasattr(module, later)])
         globals()[name] = value
         return value
 
@@ -289,3 +294,5 @@ __all__ = (
     "run",
     "running",
 )
+
+_export(globals())

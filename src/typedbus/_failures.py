@@ -666,8 +666,3 @@ class RestartError(RuntimeError):
 
     def __str__(self) -> str:
         return f"this process cannot be restarted: {self.reason}"
-
-
-# Tracebacks and pickles name the place from which users import.
-for _raised in [value for value in globals().values() if isinstance(value, type) and issubclass(value, BaseException)]:
-    _raised.__module__ = "typedbus"

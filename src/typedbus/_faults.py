@@ -195,8 +195,3 @@ class InvalidContainer(ExceptionGroup[Fault]):
     def derive(self, excs: Sequence[Fault], /) -> InvalidContainer:  # type: ignore[override]  # a group of Faults has no other members
         """Keep the container's name, for `except*` and `split`."""
         return InvalidContainer(self.container, excs)
-
-
-# Tracebacks and pickles name the place from which users import.
-for _raised in [value for value in globals().values() if isinstance(value, type) and issubclass(value, BaseException)]:
-    _raised.__module__ = "typedbus"

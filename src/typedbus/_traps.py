@@ -253,9 +253,12 @@ def declared_types(container: Declarations) -> dict[int, object]:
             for base in bases_of(type(container)):
                 annotations = annotations_of(base) if name in namespace_of(base) else {}
                 if name in annotations:
-                    annotation = plain(evaluated(annotations[name], base))
-                    is_component = typing.get_origin(annotation) is Component
-                    types_of[id(member)] = typing.get_args(annotation)[0] if is_component else Any
+                    written = annotations[name]
+                    annotation = plain(evaluated(written, base))
+                    if typing.get_origin(annotation) is Component:
+                        types_of[id(member)] = typing.get_args(annotation)[0]
+                    elif annotation is Any and is_a(written, str) and not written.endswith("Any"):
+                        types_of[id(member)] = Any
                     break
     return types_of
 

@@ -25,6 +25,7 @@ from typedbus._component import Component
 from typedbus._container import Container
 from typedbus._declarations import Declarations, inner_of, members_of
 from typedbus._drawn import ChannelNode, ContainerNode, Edge, Listener, Node, Picture, StartsAfter
+from typedbus._exports import export
 from typedbus._faults import CycleFault, Fault, InvalidContainer
 from typedbus._lifecycle import channels_between, hooks_of
 from typedbus._order import channel_ranks
@@ -267,3 +268,6 @@ def _name(builds: object) -> str:
         builds = builds.func
     builds = unparametrised(builds)
     return full_name_of(builds if has_name(builds) else type(builds))
+
+
+export(globals())

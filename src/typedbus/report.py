@@ -17,6 +17,7 @@ import attrs
 
 from typedbus._bus import Bus
 from typedbus._events import Disabled, Failed, LifecycleEvent, Moved, Subscribed
+from typedbus._exports import export
 from typedbus._records import (
     ComponentRecord,
     CriticalPath,
@@ -218,3 +219,6 @@ def _trace(record: StartRecord) -> str:
 
 def _micros(span: Span) -> dict[str, float]:
     return {"ts": round(span.began * 1e6, 3), "dur": round(span.seconds * 1e6, 3)}
+
+
+export(globals())

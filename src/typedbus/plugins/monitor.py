@@ -23,6 +23,7 @@ import attrs
 
 from typedbus._bus import Bus
 from typedbus._clock import Clock, SystemClock
+from typedbus._exports import export
 from typedbus._failures import describe
 from typedbus._registry import ERROR, WARNING
 from typedbus._repeat import NotEnded, PeriodError, Repeat, check_seconds, join
@@ -224,3 +225,6 @@ class BackgroundTask:
                     "have it wait for its event, or call bus.request_exit() when its work is done",
                     WARNING,
                 )
+
+
+export(globals())

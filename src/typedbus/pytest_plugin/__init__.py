@@ -23,6 +23,7 @@ import pytest
 
 from typedbus._bus import Bus
 from typedbus._doorbell import outlived
+from typedbus._exports import export
 from typedbus._failures import LimitError, NoContainer
 from typedbus._turns import Limits
 from typedbus.pytest_plugin._leaks import (
@@ -273,3 +274,6 @@ def pytest_fixture_setup(
         if issubclass(kind, Bus) or (loaded is not None and issubclass(kind, loaded.Container)):
             request.config.stash[LASTING][value] = None
     return value
+
+
+export(globals())

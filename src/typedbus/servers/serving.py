@@ -26,6 +26,7 @@ import attrs
 from typedbus._bus import Bus
 from typedbus._channel import on
 from typedbus._events import Moved
+from typedbus._exports import export
 from typedbus._registry import MOVED, START
 from typedbus._states import State
 from typedbus.servers._binding import EXPECTED, BindError, Listening, SettingError, listen, parsed
@@ -297,3 +298,6 @@ class Server(Serving):
     def server(self) -> Serves:
         """Return what was given."""
         return self.serves
+
+
+export(globals())

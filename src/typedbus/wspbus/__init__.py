@@ -8,8 +8,12 @@ code publishes on the channel of that name, and the other way round. What the
 contract demands and a typed bus does otherwise is in `_policy`, and nowhere else.
 """
 
+from typedbus._exports import export
 from typedbus.wspbus._bus import Bus, bus
 from typedbus.wspbus._respawn import _startup_cwd, max_files
 from typedbus.wspbus._states import ChannelFailures, StateError, _StateEnum, states
 
 __all__ = ["Bus", "ChannelFailures", "StateError", "_StateEnum", "_startup_cwd", "bus", "max_files", "states"]
+
+
+export(globals())

@@ -26,6 +26,7 @@ from typing import Any, Final
 
 import typedbus.wspbus
 from typedbus._channel import AnyChannel
+from typedbus._exports import export
 from typedbus.wspbus._bus import Bus
 from typedbus.wspbus._declaring import declaration_of, known_signature
 from typedbus.wspbus._listeners import ByName, speaker
@@ -223,3 +224,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 if __name__ == "__main__":
     # By its own name: what the application calls is the same watch as ours then.
     raise SystemExit(importlib.import_module("typedbus.wspbus.report").main())
+
+
+export(globals())

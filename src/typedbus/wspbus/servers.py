@@ -17,6 +17,7 @@ import warnings
 from collections.abc import Generator
 from typing import TYPE_CHECKING, Any, Final
 
+from typedbus._exports import export
 from typedbus._registry import ERROR
 from typedbus.wspbus._flup import FlupCGIServer, FlupFCGIServer, FlupSCGIServer
 
@@ -238,3 +239,6 @@ def _safe_wait(host: str, port: int) -> Generator[None]:
         if host == _client_host(host):
             raise
         warnings.warn(f"Unable to verify that the server is bound on {port!r}", stacklevel=3)
+
+
+export(globals())

@@ -34,6 +34,7 @@ import attrs
 from typedbus._bus import Bus
 from typedbus._channel import on
 from typedbus._events import RolledBack
+from typedbus._exports import export
 from typedbus._failures import RestartError
 from typedbus._image import Image
 from typedbus._registry import ERROR, INFO, ROLLED_BACK, START
@@ -271,3 +272,6 @@ def _is_restarted() -> bool:
 
 if _is_restarted():
     atexit.register(_wait_for_mending)
+
+
+export(globals())
