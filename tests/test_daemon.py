@@ -591,6 +591,8 @@ def test_a_stream_that_cannot_be_opened_is_an_error_of_the_start(bus: Bus, tmp_p
     assert str(pickle.loads(pickle.dumps(refused.value))) == str(refused.value)
 
 
+# A worker of pytest-xdist has a thread of its own.
+@pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
 @pytest.mark.parametrize("nth", [1, 2])
 def test_a_fork_that_fails_is_an_error_of_the_start(bus: Bus, nth: int) -> None:
     """Whichever of the two it is: no process is left, nor any file open, nor a signal blocked."""
