@@ -8,6 +8,7 @@ from abc import ABC, ABCMeta, abstractmethod
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from typing import Any, Generic, Protocol, TypeVar
+from unittest import mock
 
 import pytest
 import typing_extensions
@@ -19,6 +20,7 @@ from typedbus import (
     Bus,
     Component,
     Container,
+    CycleFault,
     Fault,
     HookFault,
     InvalidContainer,
@@ -553,3 +555,60 @@ def test_arguments_of_parametrised_classes_and_partials_are_looked_at(component:
 
     assert problem in faults[0].problem
     assert type(faults[0]) is ArgumentFault
+
+
+class Database:
+    """Starts."""
+
+    def start(self) -> None:
+        """Start."""
+
+
+class Reads:
+    """Is given the database."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+
+
+class Reading(Container):
+    """Has a database, and one who reads it."""
+
+    bus = Component(Bus)
+    database = Component(Database)
+    reads = Component(Reads, database.provided)
+
+
+@pytest.mark.parametrize(
+    "fake",
+    [
+        mock.Mock(spec=Database),
+        mock.Mock(),
+        mock.MagicMock(),
+        mock.NonCallableMock(spec=Database),
+        mock.create_autospec(Database, instance=True),
+        Component(mock.Mock),
+        Component(mock.Mock, spec=Database),
+        Component(mock.create_autospec, Database, instance=True),
+    ],
+    ids=range(8),
+)
+def test_a_mock_replaces_a_component(fake: Any) -> None:
+    """Hooks are methods of a class; attributes that a mock makes when they are read do not listen."""
+    container = Reading()
+
+    with container.override(Reading.database).by(fake), running(container) as reading:
+        start: Any = reading.reads().database.start
+        assert reading.reads().database is reading.database()
+        assert not start.called
+
+
+def test_a_circle_of_many_components_is_shown_by_its_ends() -> None:
+    """All of them are in the attribute `cycle`."""
+    names = [f"Shop.part_{number}" for number in range(1_000)]
+
+    fault = CycleFault(names, "shop.py:1")
+
+    assert fault.cycle == tuple(names)
+    assert "Shop.part_3 -> ... (992 more) -> Shop.part_996 -> " in str(fault)
+    assert str(fault).count(" -> ") == 9

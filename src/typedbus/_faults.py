@@ -7,7 +7,10 @@ docs/errors.md has a section for each.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Self
+from typing import Final, Self
+
+_MANY: Final = 12  # so many components are named of one circle
+_AROUND: Final = 4  # so many at each end of a longer one
 
 
 class Fault(Exception):
@@ -44,7 +47,10 @@ class CycleFault(Fault):
     """Components need each other in a circle."""
 
     def __init__(self, cycle: Sequence[str], place: str) -> None:
-        shown = " -> ".join([*cycle, cycle[0]])
+        middle = [f"... ({len(cycle) - 2 * _AROUND} more)"] if len(cycle) > _MANY else []
+        shown = " -> ".join(
+            [*(cycle[:_AROUND] if middle else cycle), *middle, *(cycle[-_AROUND:] if middle else ()), cycle[0]]
+        )
         super().__init__(
             cycle[0],
             place,
