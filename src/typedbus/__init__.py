@@ -124,7 +124,7 @@ if TYPE_CHECKING:
     )
     from typedbus._lifecycle import Exits, Logs, Reloads, Starts, Stops, Ticks
     from typedbus._override import Override
-    from typedbus._providers import lazy, provided
+    from typedbus._providers import every, lazy, provided
     from typedbus._running import running
     from typedbus.process import run
 
@@ -158,6 +158,7 @@ _LATER = {
     "Stops": "_lifecycle",
     "Ticks": "_lifecycle",
     "TypeFault": "_faults",
+    "every": "_providers",
     "lazy": "_providers",
     "provided": "_providers",
     "run": "process",
@@ -288,6 +289,7 @@ __all__ = (
     "TransitionFailures",
     "TypeFault",
     "WaitError",
+    "every",
     "lazy",
     "on",
     "provided",

@@ -14,6 +14,7 @@ from typedbus._component import Component, Home
 from typedbus._faults import BusFault, DisabledFault, Fault
 from typedbus._order import dependencies_first
 from typedbus._providers import IfEnabled, declared_needs, needs
+from typedbus._references import Every
 from typedbus._registry import ASSEMBLE
 from typedbus._static import is_a
 from typedbus._validation import class_of
@@ -70,7 +71,8 @@ def live_of(
     everything, _ = dependencies_first(roots, declared)
     wanted_by: dict[int, list[object]] = {id(node): [] for node in everything}
     for node in everything:
-        for need in declared(node):
+        # A list of all components of a kind does not keep them: they were declared for their own sake.
+        for need in declared(node) if not isinstance(node, Every) else ():
             wanted_by[id(need)].append(node)
     idle: set[int] = set()
     for node in reversed(everything):
@@ -130,7 +132,7 @@ def graph_of(
                 below |= reached[id(need)][0]
                 channels |= reached[id(need)][1]
                 required |= reached[id(need)][2]
-        if isinstance(node, IfEnabled):
+        if isinstance(node, (IfEnabled, Every)):
             required = set()
         if isinstance(node, providers.ItemGetter) and is_a(node.name, AnyChannel):
             channels.add(node.name)

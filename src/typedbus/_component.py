@@ -34,7 +34,7 @@ from typedbus._failures import (
 from typedbus._faults import CycleFault, InvalidContainer, ReferenceFault
 from typedbus._order import dependencies_first
 from typedbus._providers import IfEnabled, Provided, cover, foreseen, is_provider, lazy, needs, reached, uncover
-from typedbus._references import Reference
+from typedbus._references import Every, Reference
 from typedbus._turns import checked
 
 P = ParamSpec("P")
@@ -240,7 +240,10 @@ class Component(Arguments, Generic[T_co]):
     def _build(self, home: Home) -> None:
         """Build the components that this one needs, and then itself, without recursion, as the container library has it."""
         unbuilt: list[object] = [self]
-        order, circles = dependencies_first(unbuilt, lambda node: [] if _is_settled(node) else needs(node))
+        order, circles = dependencies_first(
+            unbuilt,
+            lambda node: node.enabled() if isinstance(node, Every) else [] if _is_settled(node) else needs(node),
+        )
         if circles:
             raise InvalidContainer(home.name, [cycle_fault(circle) for circle in circles])
         if any(isinstance(node, Reference) and node.is_unresolved for node in order):

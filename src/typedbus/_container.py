@@ -143,8 +143,9 @@ class Container(LibraryMethods):
         ]
         faults.extend(map(cycle_fault, circles))
         needing_bus: list[Component[object]] = []
+        unresolved = [one for each in self._together for one in references_in(each) if one.is_unresolved]
         for component in live:
-            faults.extend(reference_faults(component))
+            faults.extend(reference_faults(component) if unresolved else ())
             faults.extend(argument_faults(component))
             faults.extend(hidden_faults(component))
             faults.extend(lifetime_faults(component))
@@ -168,8 +169,8 @@ class Container(LibraryMethods):
         faults.sort(key=lambda fault: -1 if isinstance(fault, CycleFault) else turns.get(fault.path, len(turns)))
         buses = buses_of(live)
         # A reference to a bus that has no target is a fault already.
-        missing = [one.declaration for one in references_in(self) if one.is_unresolved]
-        if needing_bus and not buses and not self._is_guest and not buses_of(missing):
+        missing = buses_of(one.declaration for one in unresolved)
+        if needing_bus and not buses and not self._is_guest and not missing:
             faults.append(no_bus(self._home.name, self._place, needing_bus[0]))
         if len(buses) > 1:
             faults.append(several_buses(self._home.name, buses))

@@ -21,7 +21,7 @@ from typedbus._failures import DeclarationError, describe
 from typedbus._faults import Fault
 from typedbus._order import dependencies_first
 from typedbus._providers import copied_before, declared_needs, is_provider, uncover
-from typedbus._references import Reference, declare, foreign
+from typedbus._references import Every, Reference, declare, foreign
 from typedbus._static import is_a
 from typedbus._wiring import View
 
@@ -73,6 +73,8 @@ class Declarations(_DynamicContainer):
     _around: Home | None
     #: File and line of the class.
     _place: ClassVar[str] = ""
+    #: Whether a component is given all components of a kind.
+    _has_lists: bool = False
     #: The references that its own components hold, not those in nested containers.
     _references: list[Reference]
 
@@ -268,6 +270,7 @@ class Declarations(_DynamicContainer):
             if declaration is None:
                 providers.deepcopy(original, memo)
                 originals.append(original)
+                self._has_lists = self._has_lists or isinstance(original, Every)
             elif id(original) not in memo:
                 memo[id(original)] = Reference(original, declaration)
                 self._references.append(memo[id(original)])

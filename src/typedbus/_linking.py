@@ -8,14 +8,20 @@ is none, the containers that run together with it are searched.
 
 from __future__ import annotations
 
+import typing
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import attrs
+import typing_extensions
 from typing_extensions import TypeVar
 
-from typedbus._declarations import Declarations, inner_of
-from typedbus._references import Reference
+from typedbus._component import Component
+from typedbus._declarations import Declarations, inner_of, providers_of
+from typedbus._order import dependencies_first
+from typedbus._providers import needs, reached
+from typedbus._references import Every, Reference
+from typedbus._validation import class_of
 
 D = TypeVar("D", bound=Declarations)
 
@@ -40,7 +46,9 @@ def link(containers: Sequence[D]) -> list[list[D]]:
     """
     levels = [level for container in containers for level in _levels(container)]
     wanted = {id(one.declaration) for level in levels for one in level.container._references}
-    if not wanted:
+    if any(level.container._has_lists for level in levels):
+        _fill_lists(containers)
+    elif not wanted:
         return [[container] for container in containers]
     together: dict[int, list[object]] = {}
     # Inner containers come after those around them.
@@ -71,7 +79,35 @@ def link(containers: Sequence[D]) -> list[list[D]]:
                 if groups[id(held)] is not joined:
                     joined.extend(groups[id(held)])
                     groups.update((id(one), joined) for one in groups[id(held)])
+    if any(level.container._has_lists for level in levels):
+        return [list(containers)]
     return [[one for one in containers if one in group] for group in {id(one): one for one in groups.values()}.values()]
+
+
+def _fill_lists(containers: Sequence[Declarations]) -> None:
+    """Set the targets of each `Every` in *containers*, which run together."""
+    nodes = {id(node): node for container in containers for node in providers_of(container._members)}
+    components = [node for node in nodes.values() if isinstance(node, Component)]
+    classes = {id(component): class_of(component) for component in components}
+    users: dict[int, set[int]] = {}
+    lists: dict[int, Every] = {}
+    replaced = {id(node.last_overriding): id(node) for node in nodes.values()}
+    for node in dependencies_first(nodes.values(), needs)[0]:
+        for found, _, _ in reached(node, lambda other: isinstance(other, (Component, Reference, Every))):
+            if isinstance(found, Every):
+                lists[id(found)] = found
+                users.setdefault(id(found), set()).update((id(node), replaced.get(id(node), 0)))
+    for key, found in lists.items():
+        kind = typing.get_origin(found.kind) or found.kind
+        found.targets = tuple(one for one in components if id(one) not in users[key] and _is_of(classes[id(one)], kind))
+
+
+def _is_of(cls: type | None, kind: type) -> bool:
+    """Whether instances of *cls* are certainly of *kind*: it inherits that, or has all members of the protocol."""
+    if cls is None or kind in cls.__mro__ or not typing_extensions.is_protocol(kind):
+        return cls is not None and kind in cls.__mro__
+    names = {name for base in cls.__mro__ for name in (*vars(base), *vars(base).get("__annotations__", ()))}
+    return not typing_extensions.is_protocol(cls) and names >= typing_extensions.get_protocol_members(kind)
 
 
 def run_together(containers: Sequence[Any]) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Iterator
+import typing
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from collections.abc import Container as Membership
 from typing import Any, Final, TypeAlias, TypeVar
 
@@ -11,7 +12,7 @@ import attrs
 from dependency_injector import providers
 
 from typedbus._failures import DeclarationError
-from typedbus._references import Reference
+from typedbus._references import Every, Reference
 from typedbus._static import is_a, is_simple
 
 T = TypeVar("T")
@@ -84,6 +85,33 @@ def provided(provider: Callable[[], T], /) -> T:
     """
     argument: Any = Provided(provider)
     return argument  # type: ignore[no-any-return]  # it stands in for what is provided
+
+
+def every(kind: Callable[..., T], /) -> Sequence[T]:
+    """
+    Hand all components of one kind to a component, as a list.
+
+    ``Component(Dispatcher, every(Handler))``: the list has the instance of each enabled component whose class, or whose
+    function's annotation, is *kind* or inherits it; of a protocol also of each
+    class that has its members. Components of all containers around the one that
+    declares it, of those nested in these, and of those that run together with
+    them are meant, in order of declaration. The component itself is left out,
+    an override takes the place of the component that it overrides, and an object
+    that several components return comes once. The list may be empty. The
+    components in it start before the one that receives it, and stop after it.
+
+    Args:
+        kind: A class or a protocol; of a parametrised class the parameters are for checkers alone.
+
+    Raises:
+        DeclarationError: *kind* is not a class.
+    """
+    if not isinstance(typing.get_origin(kind) or kind, type):
+        caller = sys._getframe(1)
+        place = f"{caller.f_code.co_filename}:{caller.f_lineno}"
+        raise DeclarationError("every(...)", place, f"it takes a class, as in every(Handler), and was given {kind!r}")
+    argument: Any = Provided(Every(kind), f"every({getattr(kind, '__name__', kind)})")
+    return argument  # type: ignore[no-any-return]  # it stands in for the list
 
 
 def lazy(provider: Callable[[], T], /) -> Callable[[], T]:
@@ -397,6 +425,8 @@ def _called(node: object) -> Given:
         return Item(provider.provides, provider.name)
     if isinstance(node, providers.ProvidedInstance):
         return Other(provider.provides)
+    if isinstance(node, Every):
+        return Members(list, node.targets)
     if isinstance(node, Reference):
         return Other(provider.target if provider.target is not None else provider.original)
     if isinstance(node, providers.List):

@@ -155,6 +155,41 @@ class Reference(_Provider):
         return f"<Reference to {described(self.declaration)}>"
 
 
+class Every(_Provider):
+    """
+    A provider of the list of all components of one kind, in order of declaration.
+
+    Attributes:
+        kind: A class, a protocol, or a parametrised generic class.
+        targets: The components, as `_linking.link` finds them.
+    """
+
+    def __init__(self, kind: Any = object) -> None:
+        super().__init__()
+        self.kind = kind
+        self.targets: tuple[Any, ...] = ()
+
+    def enabled(self) -> list[Any]:
+        """Return the components that take part; what their conditions need is built for that."""
+        return [target for target in self.targets if target.is_enabled()]
+
+    def _provide(self, args: tuple[object, ...], kwargs: dict[str, object]) -> list[object]:
+        instances = [target() for target in self.enabled()]
+        return list({id(instance): instance for instance in instances}.values())
+
+    @property
+    def related(self) -> Iterator[object]:
+        """The components that a call may call."""
+        yield from self.targets
+        yield from super().related
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Every:
+        known: Every | None = memo.get(id(self))
+        if known is None:
+            known = memo[id(self)] = Every(self.kind)
+        return known
+
+
 def described(declaration: Any) -> str:
     """Return the path of *declaration* in the class that owns it."""
     path: str | None = _attributes(declaration).get("path")

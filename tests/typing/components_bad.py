@@ -1,6 +1,7 @@
 """How components may not be declared; a marked line is an error for both checkers."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Protocol
 
 from declared import (
     Database,
@@ -23,7 +24,7 @@ from declared import (
 )
 from dependency_injector import providers
 
-from typedbus import Bus, Component, Container, lazy, provided
+from typedbus import Bus, Component, Container, every, lazy, provided
 
 
 def pay(text: str) -> Receipt:
@@ -152,3 +153,18 @@ class Config(Container):
     function = Component(Report, Shop.database.lazy)  # E
     no_provider = Component(Report, lazy(number()))  # E
     may_be_none = Component(Report, Shop.database.optional)  # E
+
+
+class Task(Protocol):
+    def work(self) -> None: ...
+
+
+class Tasks:
+    def __init__(self, tasks: Sequence[Task]) -> None: ...
+
+
+class Working(Container):
+    other_kind = Component(Tasks, every(Database))  # E
+    one = Component(Database, every(Task))  # E
+    not_a_class = Component(Tasks, every("Task"))  # E
+    nothing = Component(Tasks, every())  # E

@@ -1,7 +1,8 @@
 """How components may be declared."""
 
-from collections.abc import Callable
-from typing import assert_type
+import abc
+from collections.abc import Callable, Iterable, Sequence
+from typing import Protocol, assert_type
 
 from declared import (
     Database,
@@ -24,7 +25,7 @@ from declared import (
 )
 from dependency_injector import providers
 
-from typedbus import BoundChannel, Bus, Component, Container, lazy, provided
+from typedbus import BoundChannel, Bus, Component, Container, every, lazy, provided
 from typedbus.testing import FakeClock
 
 
@@ -169,3 +170,22 @@ def an_optional_component_may_be_none(shop: Lazily) -> None:
 
 def load_optional(database: Database | None) -> Settings:
     return Settings("memory:")
+
+
+class Named(Protocol):
+    def name(self) -> str: ...
+
+
+class Task(abc.ABC):
+    @abc.abstractmethod
+    def work(self) -> None: ...
+
+
+class Tasks:
+    def __init__(self, tasks: Sequence[Task], named: Iterable[Named] = (), stores: Sequence[Store[int]] = ()) -> None:
+        self.tasks = tasks
+
+
+class Working(Container):
+    tasks = Component(Tasks, every(Task), every(Named), every(Store[int]))
+    by_name = Component(Tasks, named=every(Named), tasks=every(Task))
