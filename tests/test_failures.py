@@ -21,6 +21,7 @@ from typedbus import (
     START,
     STOP,
     ArgumentFault,
+    BuildFault,
     Bus,
     BusFault,
     Channel,
@@ -182,6 +183,23 @@ def said_by(
 def an_argument_fault() -> BaseException:
     class Wrong(Container):
         database = Component(Database, "memory:", 3)  # type: ignore[call-arg]  # the fault
+
+    return first_fault(Wrong)
+
+
+@said_by(
+    BuildFault,
+    Exception,
+    "Wrong.database (HERE): connect is async: the component would be a coroutine that has not run; "
+    "give a function that returns the component itself, or a class that connects in its start()",
+)
+def a_build_fault() -> BaseException:
+    async def connect() -> None: ...
+
+    connect.__qualname__ = "connect"
+
+    class Wrong(Container):
+        database = Component(connect)
 
     return first_fault(Wrong)
 
