@@ -14,6 +14,7 @@ import threading
 import time
 import types
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Final, Generic, ParamSpec, Self
 
 import attrs
@@ -359,7 +360,7 @@ class Component(Arguments, Generic[T_co]):
 
     # What users of dependency-injector call on a provider, with the checks that a component needs.
 
-    def override(self, provider: object) -> providers.OverridingContext:
+    def override(self, provider: object) -> AbstractContextManager[object]:  # type: ignore[override]  # upstream's own type is partially unknown
         """
         Put *provider*, or an object, in the place of the component, until the end of a ``with`` or `reset_override`.
 

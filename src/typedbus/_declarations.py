@@ -183,7 +183,7 @@ class Declarations(_DynamicContainer):
         config = injector.wiring_config
         if not (from_package or config.from_package or config.modules or config.packages):
             # The library would take this module for the caller.
-            from_package = sys._getframe(1).f_globals["__package__"]
+            from_package = sys._getframe(1).f_globals.get("__package__")
         self._view.wire(modules, packages, from_package, keep_cache=keep_cache, warn_unresolved=warn_unresolved)
 
     def unwire(self) -> None:

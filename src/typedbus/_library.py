@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import types
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Self
 
 from dependency_injector import containers, providers
@@ -70,7 +71,7 @@ class LibraryMethods(Declarations):
         def check_dependencies(self) -> None:
             """Raise the library's own error if a `Dependency` is not defined; `validate` looks for more."""
 
-    def override_providers(self, **overriding: object) -> containers.ProvidersOverridingContext[Self]:
+    def override_providers(self, **overriding: object) -> AbstractContextManager[Self]:
         """
         Override several declarations, by name, until the end of a ``with`` or `reset_override`.
 
@@ -128,7 +129,7 @@ class LibraryMethods(Declarations):
             if provider.overridden:
                 provider.reset_last_overriding()
 
-    def reset_singletons(self) -> containers.SingletonResetContext[Self]:
+    def reset_singletons(self) -> AbstractContextManager[Self]:
         """
         Forget every instance but the bus, nested containers included; the next call, or start, builds them anew.
 

@@ -12,7 +12,7 @@
 
 from collections.abc import Callable as _Callable
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Generic
+from typing import Any, Generic, overload
 from typing import Self as _Self
 
 from typing_extensions import TypeVar
@@ -123,12 +123,10 @@ class Aggregate(Provider[object]):
     def override(self, _: object) -> OverridingContext: ...
 
 class Resource(Provider[_T_co]):
-    def __init__(
-        self,
-        provides: _Callable[..., Iterator[_T_co]] | _Callable[..., object] | None = None,
-        *args: object,
-        **kwargs: object,
-    ) -> None: ...
+    @overload
+    def __init__(self, provides: _Callable[..., Iterator[_T_co]], *args: object, **kwargs: object) -> None: ...
+    @overload
+    def __init__(self, provides: _Callable[..., _T_co], *args: object, **kwargs: object) -> None: ...
     @property
     def initialized(self) -> bool: ...
     def shutdown(self) -> object: ...

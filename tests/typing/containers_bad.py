@@ -78,22 +78,15 @@ def a_container_has_what_it_declares(shop: Shop) -> None:
     Shop().typo()  # E
     shop.order()  # E
     shop.providers  # E
-    shop.override_providers(orders=1)  # E
-    shop.reset_singletons()  # E
     shop["orders"]  # E
     shop()  # E
 
 
 def a_component_has_what_it_has(shop: Shop) -> None:
     shop.orders.typo  # E
-    shop.orders.override(42)  # E
-    shop.infra.database.override(42)  # E
     shop.orders().typo  # E
     shop.orders.bill(Order("tea"))  # E
     shop.orders.provided.typo  # E
-    shop.orders.provider  # E
-    shop.orders.set_args(1)  # E
-    shop.orders.add_kwargs(database=1)  # E
     shop.infra.database().url.typo  # E
 
 
@@ -145,7 +138,6 @@ def what_is_no_container(shop: Shop, bus: Bus) -> None:
     running(Bus)  # E
     running(bus)  # E
     Shop(42)  # E
-    Shop(orders=42)  # E
     shop.validate(Shop)  # E
     _status: str = run(Shop)  # E
     with running(shop) as same:

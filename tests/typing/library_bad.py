@@ -1,0 +1,29 @@
+"""What stays an error although a component is a provider."""
+
+from typedbus import Component, Container
+
+
+class Database:
+    """Something to be needed."""
+
+
+class Repo:
+    """Needs it."""
+
+    def __init__(self, database: Database) -> None: ...
+
+
+class Shop(Container):
+    """Is wrong."""
+
+    database = Component(Database)
+    bare = Component(Repo, database)  # E
+    wrong = Component(Repo, bare.provided)  # E
+
+
+shop = Shop()
+shop.databse  # E
+shop.database.nosuch  # E
+shop.database(1)  # E
+shop.override_provider(database=1)  # E
+of_other: Component[Repo] = shop.database  # E
