@@ -28,6 +28,8 @@ from typedbus import (
     ChannelError,
     ChannelFailures,
     ChannelFault,
+    Choice,
+    ChoiceFault,
     Component,
     ComponentDisabled,
     ConstructionCycle,
@@ -778,6 +780,19 @@ class Off(Container):
 def a_component_that_is_off() -> BaseException:
     """Call one that needs it."""
     return met_in(Off().orders)
+
+
+@said_by(
+    ChoiceFault,
+    Exception,
+    "Wrong.store (HERE): it has no branch for 'sqlite'; there are: 'memory'; correct the key, or add a branch",
+)
+def a_choice_fault() -> BaseException:
+    class Wrong(Container):
+        database = Component(Database, "memory:")
+        store = Choice[Database]("sqlite", {"memory": database})
+
+    return first_fault(Wrong)
 
 
 @said_by(

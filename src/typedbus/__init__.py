@@ -98,6 +98,7 @@ from typedbus._states import State
 from typedbus._turns import Limits
 
 if TYPE_CHECKING:
+    from typedbus._choice import Choice
     from typedbus._component import Component
     from typedbus._container import Container
     from typedbus._contributed import Contributed
@@ -106,6 +107,7 @@ if TYPE_CHECKING:
         BuildFault,
         BusFault,
         ChannelFault,
+        ChoiceFault,
         ContributionFault,
         CycleFault,
         DependencyFault,
@@ -133,6 +135,8 @@ _LATER = {
     "BuildFault": "_faults",
     "BusFault": "_faults",
     "ChannelFault": "_faults",
+    "Choice": "_choice",
+    "ChoiceFault": "_faults",
     "Component": "_component",
     "Container": "_container",
     "Contributed": "_contributed",
@@ -219,6 +223,8 @@ __all__ = (
     "ChannelError",
     "ChannelFailures",
     "ChannelFault",
+    "Choice",
+    "ChoiceFault",
     "Clock",
     "Component",
     "ComponentDisabled",

@@ -34,7 +34,18 @@ from typedbus._failures import (
 )
 from typedbus._faults import CycleFault, InvalidContainer, ReferenceFault
 from typedbus._order import dependencies_first
-from typedbus._providers import IfEnabled, Provided, cover, foreseen, is_provider, lazy, needs, reached, uncover
+from typedbus._providers import (
+    IfEnabled,
+    Provided,
+    Selected,
+    cover,
+    foreseen,
+    is_provider,
+    lazy,
+    needs,
+    reached,
+    uncover,
+)
 from typedbus._references import Every, Reference
 from typedbus._turns import checked
 
@@ -241,10 +252,7 @@ class Component(Arguments, Generic[T_co]):
     def _build(self, home: Home) -> None:
         """Build the components that this one needs, and then itself, without recursion, as the container library has it."""
         unbuilt: list[object] = [self]
-        order, circles = dependencies_first(
-            unbuilt,
-            lambda node: node.enabled() if isinstance(node, Every) else [] if _is_settled(node) else needs(node),
-        )
+        order, circles = dependencies_first(unbuilt, _needed_now)
         if circles:
             raise InvalidContainer(home.name, [cycle_fault(circle) for circle in circles])
         if any(isinstance(node, Reference) and node.is_unresolved for node in order):
@@ -478,11 +486,15 @@ def _none() -> None:
     """Stand for the function that the container library wants of a provider."""
 
 
-def _is_settled(node: object) -> bool:
-    """Whether nothing has to be built for the provider *node*."""
-    if isinstance(node, Component):
-        return node.is_built
-    return isinstance(node, IfEnabled) and not node.is_enabled()
+def _needed_now(node: object) -> list[object]:
+    """Return what has to be called for the provider *node*; what decides that is built."""
+    if isinstance(node, Every):
+        return node.enabled()
+    if isinstance(node, Selected):
+        branch = node.branches.get(node.asked())
+        return [node.asked] if branch is None else [node.asked, branch]
+    is_settled = node.is_built if isinstance(node, Component) else isinstance(node, IfEnabled) and not node.is_enabled()
+    return [] if is_settled else needs(node)
 
 
 def cycle_fault(circle: Sequence[object]) -> CycleFault:

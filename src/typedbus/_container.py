@@ -14,7 +14,9 @@ from typedbus._assembly import (
     Assembly,
     attached_to,
     buses_of,
+    choose,
     disabled_faults,
+    foreseen_faults,
     graph_of,
     live_of,
     no_bus,
@@ -128,11 +130,9 @@ class Container(LibraryMethods):
         everything, circles = self._live_together()
         circles = self._own_circles(circles)
         live = [component for component in everything if self._holds(component)]
-        foreseen = [component.foreseen() for component in everything]
-        if False in foreseen and not circles:
+        if not circles:
             own = {component.path for component in live}
-            disabled = disabled_faults(everything, graph_of(everything)[2], foreseen)
-            faults.extend(fault for fault in disabled if fault.path in own)
+            faults.extend(fault for fault in foreseen_faults(everything) if fault.path in own)
         declared = [one for one in providers_of(self._members) if isinstance(one, Component)]
         # Those that stand in for each other are needed by nobody, and may go in a circle, too.
         overridden = [one for one in declared if one.overriding is not None]
@@ -358,13 +358,14 @@ class Container(LibraryMethods):
         holders = {id(container._home): container for container in self._together}
         transition = bus._current
         needed, given, required = graph_of(declared)
-        enabled = [component.is_enabled() for component in declared]
-        faults = disabled_faults(declared, required, enabled)
+        enabled: list[bool | None] = [component.is_enabled() for component in declared]
+        reasons, faults = choose(declared, required, enabled, lambda choice: choice.selected.asked())
+        faults += disabled_faults(declared, required, enabled)
         if faults:
             raise InvalidContainer(self._home.name, faults)
-        for component, takes_part in zip(declared, enabled, strict=True):
-            if not takes_part:
-                bus._tell(Disabled(component.path, component.reason))
+        for number, component in enumerate(declared):
+            if not enabled[number]:
+                bus._tell(Disabled(component.path, reasons.get(number, component.reason)))
         hooks = [hooks_of(component, class_of(component) or object) for component in declared]
         edges = listeners_first(needed, channels_between(given, hooks, enabled).values())
         turns: dict[int, Turn] = {}

@@ -166,6 +166,25 @@ class DisabledFault(Fault):
         self.reason = reason
 
 
+class ChoiceFault(Fault):
+    """
+    A choice has no branch for its key.
+
+    Attributes:
+        key: The key.
+        choices: The keys that have a branch.
+    """
+
+    def __init__(self, path: str, place: str, key: object, choices: Sequence[object]) -> None:
+        known = ", ".join(map(repr, choices)) or "none"
+        super().__init__(
+            path, place, f"it has no branch for {key!r}; there are: {known}", "correct the key, or add a branch"
+        )
+        self.args: tuple[object, ...] = (path, place, key, tuple(choices))
+        self.key = key
+        self.choices = tuple(choices)
+
+
 class ContributionFault(Fault):
     """What a distribution contributes cannot be loaded, or is no container."""
 

@@ -163,6 +163,30 @@ class IfEnabled(providers.Callable[Any]):
         return self.component() if self.is_enabled() else None
 
 
+def same(value: Any) -> Any:
+    """Return *value*: builds a component that is another one under a second name."""
+    return value
+
+
+class Selected(providers.Callable[Any]):
+    """Asks for a key and gives the instance of the branch under it; `Choice` hands it over."""
+
+    @property
+    def asked(self) -> Any:
+        """The provider of the key."""
+        provider: Any = self
+        return provider.args[0]
+
+    @property
+    def branches(self) -> dict[Any, Any]:
+        """The component of each key."""
+        provider: Any = self
+        return dict(zip(provider.args[1].provides, provider.args[2:], strict=True))
+
+    def _provide(self, args: tuple[object, ...], kwargs: dict[str, object]) -> object:
+        return self.branches[self.asked()]()
+
+
 def is_provider(value: object) -> bool:
     """Whether the container library would call *value* instead of handing it over."""
     return is_a(value, providers.Provider)
@@ -412,6 +436,8 @@ def _called(node: object) -> Given:
         return Other(provider.last_overriding)
     if type(node) is providers.Object:
         return Itself(provider.provides)
+    if isinstance(node, Selected):
+        return Either(tuple(node.branches.values()))
     if isinstance(node, IfEnabled):
         takes_part = node.foreseen()
         if takes_part is None:
@@ -437,6 +463,8 @@ def _called(node: object) -> Given:
         return Other(provider.default) if provider.default is not None else None
     if isinstance(node, (providers.BaseSingleton, providers.Factory, providers.Callable)):
         by = provider.provides
+        if by is same:
+            return Other(provider.args[0])
         if by is tuple and len(provider.args) == 1 and isinstance(provider.args[0], providers.List):
             members: Any = provider.args[0]
             return Members(tuple, tuple(members.args))

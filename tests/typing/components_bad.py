@@ -24,7 +24,7 @@ from declared import (
 )
 from dependency_injector import providers
 
-from typedbus import Bus, Component, Container, every, lazy, provided
+from typedbus import Bus, Choice, Component, Container, every, lazy, provided
 
 
 def pay(text: str) -> Receipt:
@@ -168,3 +168,12 @@ class Working(Container):
     one = Component(Database, every(Task))  # E
     not_a_class = Component(Tasks, every("Task"))  # E
     nothing = Component(Tasks, every())  # E
+
+
+class Chosen(Container):
+    database = Component(Database, "memory:")
+    settings = Component(Settings, "memory:")
+    no_rows = Choice[Rows]("memory", {"memory": settings})  # E
+    no_component = Choice[Rows]("memory", {"memory": Database("memory:")})  # E
+    another_key = Choice[Rows](5, {"memory": database})  # E
+    unhashable = Choice[Rows]([], {})  # E

@@ -25,7 +25,7 @@ from declared import (
 )
 from dependency_injector import providers
 
-from typedbus import BoundChannel, Bus, Component, Container, every, lazy, provided
+from typedbus import BoundChannel, Bus, Choice, Component, Container, every, lazy, provided
 from typedbus.testing import FakeClock
 
 
@@ -189,3 +189,16 @@ class Tasks:
 class Working(Container):
     tasks = Component(Tasks, every(Task), every(Named), every(Store[int]))
     by_name = Component(Tasks, named=every(Named), tasks=every(Task))
+
+
+class Chosen(Container):
+    database = Component(Database, "memory:")
+    fake = Component(FakeDatabase)
+    rows = Choice[Rows]("memory", {"memory": database, "fake": fake})
+    flag = Choice[Database](True, {True: database, False: fake})
+
+
+def a_choice_is_a_component(chosen: Chosen) -> None:
+    assert_type(chosen.rows(), Rows)
+    assert_type(Chosen.rows.provided, Rows)
+    _component: Component[Rows] = chosen.rows
