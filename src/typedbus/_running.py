@@ -177,6 +177,10 @@ def sharing(containers: Sequence[Container], workers: int | None, limits: Limits
         for container, bus, was_guest in before:
             if container is not containers[0]:
                 container._leave(bus, was_guest=was_guest)
+        if len(containers) > 1:
+            first = containers[0]
+            guests = [one for one in containers[1:] if one is not first and one._bus is not None]
+            run_together([first, *(one for one in guests if one._bus is first._bus)])
 
 
 def attached(containers: Sequence[Container], workers: int | None, limits: Limits | None) -> Bus:
