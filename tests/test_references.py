@@ -186,10 +186,6 @@ def test_an_override_comes_too_late_when_a_user_is_built() -> None:
         app.override(App.infra.db).by(Fake()).__enter__()
 
 
-class Nested:
-    """Given as a container class, an application that declares what *user* makes."""
-
-
 REFERENCES: dict[str, tuple[Callable[[], Any], Callable[[Any], Any]]] = {
     "the component": (lambda: Infra.db.provided, lambda infra: infra.db()),
     "an attribute": (lambda: Infra.settings.provided.url, lambda infra: "memory"),
@@ -200,6 +196,8 @@ REFERENCES: dict[str, tuple[Callable[[], Any], Callable[[Any], Any]]] = {
     "in a dict": (lambda: {"db": Infra.db.provided}, lambda infra: {"db": infra.db()}),
     "a bare component": (lambda: Infra.db, lambda infra: infra.db()),
     "a provider that is handed over": (lambda: provided(library_of(Infra.db).provider), lambda infra: infra.db),
+    "a component to be called later": (lambda: Infra.db.lazy, lambda infra: infra.db),
+    "an optional component": (lambda: Infra.db.optional, lambda infra: infra.db()),
     "in a component without a name": (
         lambda: Component(list, [Infra.db.provided]).provided,
         lambda infra: [infra.db()],
@@ -316,11 +314,6 @@ def test_the_application_itself_may_name_the_class() -> None:
 
 def test_the_nearest_container_around_a_user_counts() -> None:
     """Two sites may have one each, and be parts of one program."""
-
-    class Program(Container):
-        bus = Component(Bus)
-        one = App()
-        other = App()
 
     class Mixed(Container):
         bus = Component(Bus)
@@ -452,10 +445,6 @@ def test_a_package_can_be_tested_alone_with_an_override_of_all_that_it_refers_to
 
 def test_a_replacement_may_refer_to_another_container_itself() -> None:
     """It gets the component of the container around what it replaces."""
-
-    class Settled:
-        def __init__(self, database: Database) -> None:
-            self.database = database
 
     app = App()
     with app.override(App.orders.user).by(Component(User, Infra.db.provided)), running(app):
