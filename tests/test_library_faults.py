@@ -68,7 +68,7 @@ class Holding:
     ],
 )
 def test_an_undefined_dependency_is_found_wherever_it_is_needed(declare: Callable[[Any], Any], argument: str) -> None:
-    """The fault names who needs it, by which argument, and the dependency."""
+    """The fault names the user, its argument and the dependency."""
     url: Any = library.Dependency(instance_of=str)
     made: Any = type("Site", (Container,), {"url": url, "user": declare(url)})
 
@@ -244,7 +244,7 @@ class Marked:
 
 
 class Worker(threading.Thread):
-    """Is started by whoever made it; the name is Python's."""
+    """Has a method `start` that is inherited from Python."""
 
 
 class Loop:

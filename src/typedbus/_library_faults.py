@@ -76,8 +76,8 @@ def _undefined(user: object, path: str, place: str, paths: Mapping[int, str]) ->
         while pending:
             at: Any = pending.pop()
             # Named ones have faults of their own; which branch of a selector is taken is not known.
-            is_told = id(at) in paths and isinstance(at, _CALLED)
-            if id(at) in seen or isinstance(at, (Component, providers.Selector)) or is_told:
+            is_named = id(at) in paths and isinstance(at, _CALLED)
+            if id(at) in seen or isinstance(at, (Component, providers.Selector)) or is_named:
                 continue
             seen.add(id(at))
             below = needs(at)
