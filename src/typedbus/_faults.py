@@ -182,7 +182,7 @@ class ChoiceFault(Fault):
         )
         self.args: tuple[object, ...] = (path, place, key, tuple(choices))
         self.key = key
-        self.choices = tuple(choices)
+        self.choices: tuple[object, ...] = tuple(choices)
 
 
 class ContributionFault(Fault):
