@@ -5,7 +5,7 @@ import contextlib
 import enum
 import functools
 from abc import ABC, ABCMeta, abstractmethod
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Generator, Iterator
 from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from typing import Any, Generic, Protocol, TypeVar
 from unittest import mock
@@ -98,15 +98,13 @@ class Store(ABC, Generic[T]):
 class Repo(Protocol):
     """Is a protocol."""
 
-    def get(self, key: str) -> str:
-        """Get."""
+    def get(self, key: str) -> str: ...
 
 
 class Extended(typing_extensions.Protocol):
     """Is a protocol of the backport."""
 
-    def get(self, key: str) -> str:
-        """Get."""
+    def get(self, key: str) -> str: ...
 
 
 class SqlRepo:
@@ -153,13 +151,13 @@ async def stream() -> AsyncIterator[Engine]:
 
 
 @contextmanager
-def managed() -> Iterator[Engine]:
+def managed() -> Generator[Engine, None, None]:
     """Be entered."""
     yield Engine()
 
 
 @asynccontextmanager
-async def managed_async() -> AsyncIterator[Engine]:
+async def managed_async() -> AsyncGenerator[Engine, None]:
     """Be entered, and await."""
     yield Engine()
 
@@ -245,8 +243,8 @@ UNBUILDABLE: list[tuple[Any, str]] = [
     (managed_async, "managed_async makes a context manager"),
 ]
 if hasattr(typing_extensions, "TypeAliasType"):
-    parameters: Any = (T,)
-    alias: Any = typing_extensions.TypeAliasType("UserStore", Store[T], type_params=parameters)
+    make_alias: Any = typing_extensions.TypeAliasType
+    alias = make_alias("UserStore", declared_class(Store)[T], type_params=(T,))
     UNBUILDABLE.append((alias[int], "UserStore is a type alias, which cannot be called"))
 
 

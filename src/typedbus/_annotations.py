@@ -22,7 +22,7 @@ import attrs
 from typedbus._bound import BoundChannel
 from typedbus._channel import AnyChannel
 from typedbus._hints import annotations_of
-from typedbus._signatures import call_of, function_of, is_plainly_made, unparametrised
+from typedbus._signatures import call_of, called_by, function_of, is_plainly_made, unparametrised
 from typedbus._static import MISSING, bases_of, is_a, is_simple, lookup, module_of, namespace_of, stored
 
 
@@ -87,7 +87,7 @@ def read(builds: Callable[..., object]) -> Reading:
     left out: `functools.wraps` copies those of another function.
     """
     # Equal callables need not have equal signatures.
-    kind = type(builds)
+    kind: Any = type(builds)
     is_compared_by_identity = lookup(kind, "__hash__") is object.__hash__ and lookup(kind, "__eq__") is object.__eq__
     is_kept = is_compared_by_identity and kind.__weakrefoffset__ != 0
     known = _readings.get(builds) if is_kept else None
@@ -117,8 +117,7 @@ def returned_by(builds: Callable[..., object]) -> object:
     another, and for one whose body does not run when it is called: coroutine
     functions and generator functions.
     """
-    while type(builds) is functools.partial:
-        builds = builds.func
+    builds = called_by(builds)
     origin = unparametrised(builds)
     if origin is not builds:
         return builds

@@ -7,7 +7,7 @@ import functools
 import inspect
 import types
 import typing
-from collections.abc import AsyncIterator, Awaitable, Coroutine, Iterator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Coroutine, Generator, Sequence
 from typing import Any, Final
 
 import attrs
@@ -18,7 +18,7 @@ from typedbus._component import Component
 from typedbus._faults import BuildFault
 from typedbus._fits import fits
 from typedbus._providers import Other, arguments_of, gives
-from typedbus._signatures import function_of, is_plainly_made, unparametrised
+from typedbus._signatures import called_by, function_of, is_parametrised, is_plainly_made, unparametrised
 from typedbus._static import MISSING, full_name_of, is_a, lookup
 
 _MANY: Final = 5  # so many abstract methods are named
@@ -26,12 +26,12 @@ _DEPTH: Final = 50  # partials around partials, providers that give the same as 
 
 
 @contextlib.contextmanager
-def _manager() -> Iterator[None]:
+def _manager() -> Generator[None, None, None]:
     yield
 
 
 @contextlib.asynccontextmanager
-async def _async_manager() -> AsyncIterator[None]:
+async def _async_manager() -> AsyncGenerator[None, None]:
     yield
 
 
@@ -123,12 +123,10 @@ def build_faults(live: Sequence[Component[object]]) -> list[BuildFault]:
 
 def _problem_of(builds: object) -> tuple[str, str]:
     """Return why a call of *builds* must fail, and the remedy; two empty strings if it need not."""
-    while type(builds) is functools.partial:
-        builds = builds.func
-    cls = unparametrised(builds)
+    cls = unparametrised(called_by(builds))
     if is_a(cls, type):
         return _problem_of_class(cls)
-    origin = typing.get_origin(cls) or cls
+    origin = typing.get_origin(cls) if is_parametrised(cls) else cls
     if any(is_a(origin, kind) for kind in _TYPE_ALIASES):
         return f"{getattr(origin, '__name__', 'it')} is a type alias, which cannot be called", "give the class itself"
     return "", ""

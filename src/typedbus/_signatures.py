@@ -103,9 +103,21 @@ def function_of(builds: object) -> types.FunctionType | None:
     return None
 
 
+def called_by(builds: Any) -> Any:
+    """Return the callable that a `functools.partial` calls in the end; anything else as it is."""
+    while type(builds) is functools.partial:
+        builds = builds.func
+    return builds
+
+
+def is_parametrised(builds: object) -> bool:
+    """Whether *builds* is a class, or a type alias, with type arguments."""
+    return is_a(builds, types.GenericAlias) or is_a(builds, _ALIAS)
+
+
 def unparametrised(builds: object) -> object:
     """Return the class of a parametrised one, `Repo` for ``Repo[User]``; anything else as it is."""
-    if is_a(builds, types.GenericAlias) or is_a(builds, _ALIAS):
+    if is_parametrised(builds):
         origin: object = typing.get_origin(builds)
         return origin if is_a(origin, type) else builds
     return builds

@@ -9,7 +9,6 @@ picture of a valid container is the same on every machine, too.
 
 from __future__ import annotations
 
-import functools
 import json
 import types
 from collections import Counter, defaultdict
@@ -31,7 +30,7 @@ from typedbus._lifecycle import channels_between, hooks_of
 from typedbus._order import channel_ranks
 from typedbus._providers import foreseen, reached
 from typedbus._registry import LIFECYCLE_CHANNELS
-from typedbus._signatures import unparametrised
+from typedbus._signatures import called_by, unparametrised
 from typedbus._static import full_name_of, has_name, is_a
 from typedbus._validation import class_of
 
@@ -264,9 +263,7 @@ def _stand_in(provider: object) -> str:
 
 def _name(builds: object) -> str:
     """Return the name of a class or function, without the addresses that a repr would have."""
-    while type(builds) is functools.partial:
-        builds = builds.func
-    builds = unparametrised(builds)
+    builds = unparametrised(called_by(builds))
     return full_name_of(builds if has_name(builds) else type(builds))
 
 
