@@ -66,7 +66,7 @@ shop = Shop()
 MISSES = "app.shop.Database(url: str) misses 'url'"
 MISFIT = (
     "app.shop.Orders.start does not fit channel 'start': it is called with () "
-    "and takes (self, wrong: int) -> None: missing a required argument: 'wrong'"
+    "and takes (self, wrong: int): missing a required argument: 'wrong'"
 )
 RENAME = "rename it, or say that it is no listener: Component(...).without(START)"
 
@@ -207,7 +207,7 @@ def test_a_fault_without_a_place_is_told_without_one(place: str) -> None:
         ),
         (
             "app.shop:Database",
-            "<class 'app.shop.Database'> is no container: {wanted}; {others}",
+            "app.shop.Database is a class that does not inherit typedbus.Container; {wanted}; {others}",
         ),
         ("app.shop", "write the module as Python imports it, and the name in it: app.shop:Shop"),
         ("app.shop:", "write the module as Python imports it, and the name in it: app.shop:Shop"),
@@ -220,7 +220,7 @@ def test_a_target_that_leads_nowhere_is_told_with_the_way_out(
 ) -> None:
     """The status is 2, stdout is empty, and the last line says what was tried and what there is."""
     others = "containers in app.shop: Shop, Bad, Refusing"
-    wanted = "give a class that inherits typedbus.Container, or an instance of one"
+    wanted = "inherit it, or declare it in a container: name = Component(Database)"
 
     done = typedbus("check", target)
 

@@ -45,6 +45,7 @@ from typedbus import (
     HookFault,
     HookTimeout,
     InvalidContainer,
+    LibraryFault,
     LifetimeFault,
     LimitError,
     Limits,
@@ -57,6 +58,7 @@ from typedbus import (
     OverrideFault,
     ReferenceFault,
     ReplacementFault,
+    ResetError,
     RestartError,
     StartCancelled,
     StartPending,
@@ -251,13 +253,30 @@ def a_cycle_fault() -> BaseException:
 @said_by(
     DependencyFault,
     Exception,
-    "Wrong.database (HERE): it needs a Dependency() that nobody has given a provider; "
-    "give it a default, or a provider: container.dependency.override(providers.Object(...))",
+    "Wrong.database (HERE): its argument 'url' needs Wrong.url, a Dependency() that has no provider; "
+    "give it a default, or a provider: wrong.url.override(providers.Object(...))",
 )
 def a_dependency_fault() -> BaseException:
     class Wrong(Container):
         url = providers.Dependency[str]()
         database = Component(Database, provided(url))
+
+    return first_fault(Wrong)
+
+
+@said_by(
+    LibraryFault,
+    Exception,
+    "Wrong.index (HERE): the bus calls methods of components alone, and a_library_fault.<locals>.Index.start would never be called; "
+    "declare a Component(Index, ...); if the program calls the method itself, say so: Component(...).without(START)",
+)
+def a_library_fault() -> BaseException:
+    class Index:
+        def start(self) -> None: ...
+
+    class Wrong(Container):
+        bus = Component(Bus)
+        index = providers.Singleton(Index)
 
     return first_fault(Wrong)
 
@@ -488,6 +507,18 @@ def a_declaration_error_of_an_argument() -> BaseException:
 )
 def a_component_outside_its_container() -> BaseException:
     return met_in(Shop.database)
+
+
+@said_by(
+    ResetError,
+    RuntimeError,
+    "cannot reset Shop: its container runs, and components that have started would go on beside new ones; "
+    "exit the bus first",
+)
+def a_reset_of_a_running_container() -> BaseException:
+    shop = Shop()
+    with running(shop):
+        return met_in(shop.reset_singletons)
 
 
 @said_by(

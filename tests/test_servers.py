@@ -664,7 +664,7 @@ def test_a_server_that_returns_before_it_is_ready_has_not_started(bus: Bus, echo
 
 
 def test_a_server_that_dies_takes_the_bus_down_in_order(bus: Bus, echo: Echo) -> None:
-    """Its error is the cause that `block` raises after the exit, and is told at once."""
+    """Its error is the cause that `block` raises after the exit; it is logged at once, and with its traceback at the exit."""
     told: list[tuple[str, int]] = []
     bus.subscribe(LOG, lambda message, level: told.append((message, level)))
     stopped: list[str] = []
@@ -680,7 +680,9 @@ def test_a_server_that_dies_takes_the_bus_down_in_order(bus: Bus, echo: Echo) ->
 
     assert raised.value is echo.error
     assert stopped == ["in order"]
-    assert told[1:] == [(f"the server on {address} has died: OSError('no more memory')", 40)]
+    died, cause = told[1:]
+    assert died == (f"the server on {address} has died: OSError('no more memory')", 40)
+    assert cause[0].startswith("the bus exits because of an error:\nTraceback")
 
 
 def test_a_server_that_returns_unasked_takes_the_bus_down(bus: Bus, echo: Echo) -> None:

@@ -10,12 +10,13 @@ from typing import Any, Final
 
 from dependency_injector import providers, resources
 
+from typedbus._annotations import read
 from typedbus._channel import AnyChannel, Hook
 from typedbus._component import Component
 from typedbus._failures import describe
 from typedbus._faults import DependencyFault, Fault, LibraryFault
 from typedbus._lifecycle import NamedHook, hooks_of, is_foreign, misfit
-from typedbus._providers import RESOURCE, is_resource, needs
+from typedbus._providers import RESOURCE, is_provider, is_resource, needs
 from typedbus._registry import EXIT, START, STOP
 
 _CALLED: Final = (
@@ -96,10 +97,22 @@ def _labels(user: object) -> dict[int, str]:
     if not isinstance(user, providers.List):
         labels.update((id(value), f"{word} {name!r}") for name, value in provider.kwargs.items())
     if not isinstance(user, providers.Dict):
-        labels.update((id(value), f"{word} {number}") for number, value in enumerate(provider.args, 1))
+        names = [] if isinstance(user, providers.List) else _positional(provider.provides)
+        for number, value in enumerate(provider.args):
+            labels[id(value)] = f"{word} {names[number]!r}" if number < len(names) else f"{word} {number + 1}"
     if isinstance(user, (providers.Factory, providers.BaseSingleton)):
         labels.update((id(value), f"attribute {name!r}") for name, value in provider.attributes.items())
     return labels
+
+
+def _positional(provides: object) -> list[str]:
+    """Return the names of the parameters of *provides* that take an argument by position, as far as they are known."""
+    signature = read(provides)[0] if callable(provides) and not is_provider(provides) else None
+    return [
+        one.name
+        for one in (() if signature is None else signature.parameters.values())
+        if one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD)
+    ]
 
 
 @asynccontextmanager

@@ -18,7 +18,7 @@ from typedbus._faults import Fault, InvalidContainer
 from typedbus._running import container_of
 
 # What stands in a traceback between the command and the user's code.
-_MACHINERY: Final = (__file__, importlib.__file__, "<frozen importlib")
+_MACHINERY: Final = (str(Path(__file__).parent), importlib.__file__, "<frozen importlib")
 
 
 class CannotLoad(click.ClickException):
