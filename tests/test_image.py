@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from typedbus._failures import RestartError
+from typedbus._errors import RestartError
 from typedbus._image import Image
 
 AGAIN = """
@@ -167,7 +167,7 @@ def test_a_process_that_was_started_nowhere_cannot_be_replaced(tmp_path: Path) -
     path = program(
         tmp_path,
         """
-        from typedbus._failures import RestartError
+        from typedbus._errors import RestartError
         try:
             again()
         except RestartError as error:

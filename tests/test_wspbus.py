@@ -23,8 +23,9 @@ from typedbus import (
     ListenerError,
     State,
 )
+from typedbus._errors import StartCancelled
 from typedbus._failures import ChannelFailures as TypedFailures
-from typedbus._failures import StartCancelled, TransitionFailures
+from typedbus._failures import TransitionFailures
 from typedbus.wspbus import Bus, ChannelFailures, StateError, states
 
 

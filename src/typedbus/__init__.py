@@ -5,7 +5,7 @@ What may import what, from the bottom up; an import contract holds it:
 
 - `_states`, `_events`, `_order`, `_clock`: pure data, pure algorithms, the time;
 - `_publish`: the text of a fast publish, and its compilation;
-- `_failures`, `_faults`, `_turns`: every exception, with its text; limits;
+- `_errors`, `_failures`, `_faults`, `_turns`: every exception, with its text; limits;
 - `_channel`, `_faces`, `_bound`: the declaration of a channel; a channel on a
   bus, as components see it that only publish or subscribe, and as a whole;
 - `_registry`, `_visit`, `_transition`, `_bus`: the channels of a bus, one way
@@ -29,6 +29,26 @@ from typedbus._bus import Bus
 from typedbus._channel import AnyChannel, Channel, Hook, Listens, Takes, on
 from typedbus._clock import Clock, Inbox
 from typedbus._doorbell import Replacement
+from typedbus._errors import (
+    ChannelError,
+    ComponentDisabled,
+    ConstructionCycle,
+    DeclarationError,
+    HookTimeout,
+    LimitError,
+    ListenerError,
+    NoContainer,
+    NotMainThread,
+    OutsideContainer,
+    OverrideError,
+    ResetError,
+    RestartError,
+    StartCancelled,
+    StartPending,
+    StillRunning,
+    TransitionError,
+    WaitError,
+)
 from typedbus._events import (
     ComponentExited,
     ComponentExiting,
@@ -48,29 +68,7 @@ from typedbus._events import (
 )
 from typedbus._exports import export as _export
 from typedbus._faces import Publishes, Subscribes
-from typedbus._failures import (
-    ChannelError,
-    ChannelFailures,
-    ComponentDisabled,
-    ConstructionCycle,
-    DeclarationError,
-    Failure,
-    HookTimeout,
-    LimitError,
-    ListenerError,
-    NoContainer,
-    NotMainThread,
-    OutsideContainer,
-    OverrideError,
-    ResetError,
-    RestartError,
-    StartCancelled,
-    StartPending,
-    StillRunning,
-    TransitionError,
-    TransitionFailures,
-    WaitError,
-)
+from typedbus._failures import ChannelFailures, Failure, TransitionFailures
 from typedbus._registry import (
     COMPONENT_EXITED,
     COMPONENT_EXITING,

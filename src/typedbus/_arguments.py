@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from dependency_injector import providers
 
-from typedbus._failures import DeclarationError
+from typedbus._errors import DeclarationError
 from typedbus._providers import RESOURCE, Provided, injection, is_lazy, is_provider
 
 if TYPE_CHECKING:

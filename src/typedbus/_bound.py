@@ -20,9 +20,10 @@ from typedbus._channel import (
     Result,
     marked_inline,
 )
+from typedbus._errors import ListenerError
 from typedbus._events import ListenerFailed
 from typedbus._faces import Publishes, Subscribes
-from typedbus._failures import Blame, ChannelFailures, ListenerError, describe, leave, note_of, place_of, put_note
+from typedbus._failures import Blame, ChannelFailures, describe, leave, note_of, place_of, put_note
 from typedbus._hints import annotations_of
 from typedbus._publish import HEAT, UNROLLED, Shape, methods, shape_of, unrolled
 from typedbus._turns import Turn

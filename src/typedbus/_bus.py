@@ -13,7 +13,7 @@ from typing import Final
 
 from typedbus._clock import Clock
 from typedbus._doorbell import Doorbell, Replacement, outlived, report_death, report_discarded
-from typedbus._failures import RestartError
+from typedbus._errors import RestartError
 from typedbus._machine import Machine
 from typedbus._registry import GRACEFUL, MAIN
 from typedbus._states import State

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Concatenate, Final, Generic, Protocol, Self
 
 from typing_extensions import ParamSpec, TypeVar
 
-from typedbus._failures import ChannelError, describe
+from typedbus._errors import ChannelError
+from typedbus._failures import describe
 from typedbus._hints import signature_of
 from typedbus._methods import name_of
 from typedbus._turns import checked

@@ -10,7 +10,7 @@ from dependency_injector import providers
 from typing_extensions import TypeVar
 
 from typedbus._component import Component
-from typedbus._failures import DeclarationError
+from typedbus._errors import DeclarationError
 from typedbus._providers import Provided, Selected, injection, same
 
 T_co = TypeVar("T_co", covariant=True)

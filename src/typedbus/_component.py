@@ -24,14 +24,8 @@ from typing_extensions import TypeVar
 from typedbus._arguments import Arguments, argument, overriding
 from typedbus._channel import AnyChannel, Hook
 from typedbus._construction import Construction, await_end, entered
-from typedbus._failures import (
-    ComponentDisabled,
-    DeclarationError,
-    OutsideContainer,
-    OverrideError,
-    ResetError,
-    describe,
-)
+from typedbus._errors import ComponentDisabled, DeclarationError, OutsideContainer, OverrideError, ResetError
+from typedbus._failures import describe
 from typedbus._faults import CycleFault, InvalidContainer, ReferenceFault
 from typedbus._order import dependencies_first
 from typedbus._providers import (

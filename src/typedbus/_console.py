@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, Self, TextIO
 import attrs
 
 from typedbus._bus import Bus
+from typedbus._errors import HookTimeout
 from typedbus._events import (
     ComponentExited,
     ComponentExiting,
@@ -28,7 +29,7 @@ from typedbus._events import (
     RolledBack,
     Subscribed,
 )
-from typedbus._failures import CauseReport, HookTimeout
+from typedbus._failures import CauseReport
 from typedbus._registry import EXIT, LIFECYCLE, LOG, START, STOP
 from typedbus._states import State
 

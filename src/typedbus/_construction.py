@@ -12,7 +12,7 @@ import threading
 from collections.abc import Generator
 from typing import Final
 
-from typedbus._failures import ConstructionCycle
+from typedbus._errors import ConstructionCycle
 
 
 class Construction:

@@ -27,8 +27,8 @@ from typedbus._bus import Bus
 from typedbus._channel import Hook
 from typedbus._component import Component, Home, cycle_fault, reference_faults
 from typedbus._declarations import _NOTHING, Declarations, paths_in, providers_of
+from typedbus._errors import OverrideError
 from typedbus._events import Constructed, Constructing, Disabled, Subscribed
-from typedbus._failures import OverrideError
 from typedbus._faults import CycleFault, Fault, InvalidContainer
 from typedbus._library import LibraryMethods, of_instances, way_to_override
 from typedbus._library_faults import library_faults

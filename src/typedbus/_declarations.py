@@ -17,7 +17,8 @@ from dependency_injector import containers, providers
 
 from typedbus._arguments import replace_stand_ins
 from typedbus._component import Component, Home
-from typedbus._failures import DeclarationError, describe
+from typedbus._errors import DeclarationError
+from typedbus._failures import describe
 from typedbus._faults import Fault
 from typedbus._order import dependencies_first
 from typedbus._providers import copied_before, declared_needs, is_provider, uncover

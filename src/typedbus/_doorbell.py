@@ -13,7 +13,8 @@ from typing import Protocol
 
 from typedbus._bound import BoundChannel, Subscription
 from typedbus._clock import Waking
-from typedbus._failures import StillRunning, describe, traceback_of
+from typedbus._errors import StillRunning
+from typedbus._failures import describe, traceback_of
 from typedbus._registry import ERROR, MAIN, WARNING
 from typedbus._states import State
 

@@ -22,7 +22,7 @@ from typing import Final
 
 import attrs
 
-from typedbus._failures import RestartError
+from typedbus._errors import RestartError
 
 _DAEMON: Final = "TYPEDBUS_DAEMON"
 

@@ -12,7 +12,7 @@ from dependency_injector import containers, providers
 from typing_extensions import TypeVar
 
 from typedbus._declarations import INHERIT, Declarations, providers_of
-from typedbus._failures import DeclarationError, OverrideError, ResetError
+from typedbus._errors import DeclarationError, OverrideError, ResetError
 from typedbus._order import dependencies_first
 from typedbus._providers import RESOURCE, is_provider
 from typedbus._resources import drop, raise_together

@@ -16,6 +16,7 @@ from typedbus._bound import Subscription
 from typedbus._channel import Channel
 from typedbus._clock import Clock, SystemClock
 from typedbus._doorbell import Doorbell, MainChannel, Waiter, report_discarded
+from typedbus._errors import LimitError, StartCancelled, TransitionError, WaitError
 from typedbus._events import (
     ComponentExited,
     ComponentExiting,
@@ -27,16 +28,7 @@ from typedbus._events import (
     Moved,
     RolledBack,
 )
-from typedbus._failures import (
-    CauseReport,
-    LimitError,
-    StartCancelled,
-    TransitionError,
-    WaitError,
-    carries,
-    traceback_of,
-    unique,
-)
+from typedbus._failures import CauseReport, carries, traceback_of, unique
 from typedbus._registry import ASSEMBLE, ERROR, EXIT, MAIN, START, STOP, WARNING, Registry
 from typedbus._states import State
 from typedbus._turns import Limits

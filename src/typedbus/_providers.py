@@ -11,7 +11,7 @@ from typing import Any, Final, TypeAlias, TypeVar
 import attrs
 from dependency_injector import providers
 
-from typedbus._failures import DeclarationError
+from typedbus._errors import DeclarationError
 from typedbus._references import Every, Reference
 from typedbus._static import is_a, is_simple
 

@@ -12,6 +12,7 @@ from typing_extensions import TypeVar
 
 from typedbus._bound import BoundChannel, Subscription, bind
 from typedbus._channel import AnyChannel, AnyListener, Binds, Channel, Takes
+from typedbus._errors import ChannelError
 from typedbus._events import (
     ComponentExited,
     ComponentExiting,
@@ -29,7 +30,6 @@ from typedbus._events import (
     RolledBack,
     Subscribed,
 )
-from typedbus._failures import ChannelError
 from typedbus._states import State
 
 Args = ParamSpec("Args")

@@ -12,7 +12,7 @@ from dependency_injector import providers
 from typedbus._bus import Bus
 from typedbus._channel import DEFAULT_PRIORITY, AnyChannel, Hook
 from typedbus._component import Component
-from typedbus._failures import DeclarationError
+from typedbus._errors import DeclarationError
 from typedbus._lifecycle import Subscriber
 from typedbus._providers import forget, is_resource, needs
 from typedbus._registry import EXIT

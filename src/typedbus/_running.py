@@ -13,7 +13,8 @@ from typing_extensions import TypeVar
 from typedbus._bus import Bus
 from typedbus._component import Component
 from typedbus._container import Container
-from typedbus._failures import NoContainer, TransitionError, describe, leave
+from typedbus._errors import NoContainer, TransitionError
+from typedbus._failures import describe, leave
 from typedbus._faults import Fault, InvalidContainer
 from typedbus._forks import detach_children
 from typedbus._linking import run_together

@@ -13,7 +13,8 @@ from typing import Final
 import click
 
 from typedbus._container import Container
-from typedbus._failures import NoContainer, describe
+from typedbus._errors import NoContainer
+from typedbus._failures import describe
 from typedbus._faults import Fault, InvalidContainer
 from typedbus._running import container_of
 

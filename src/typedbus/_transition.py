@@ -8,18 +8,9 @@ from collections.abc import Callable, Sequence
 import attrs
 
 from typedbus._bound import Subscription
+from typedbus._errors import StartCancelled
 from typedbus._events import Failed, LifecycleEvent
-from typedbus._failures import (
-    Failure,
-    StartCancelled,
-    TransitionFailures,
-    leave,
-    leaves,
-    note_of,
-    put_note,
-    together,
-    traceback_of,
-)
+from typedbus._failures import Failure, TransitionFailures, leave, leaves, note_of, put_note, together, traceback_of
 from typedbus._registry import ERROR, START, STOP, WARNING, Registry
 from typedbus._states import State
 from typedbus._visit import Abandoned, Tells

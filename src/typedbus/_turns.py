@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import attrs
 
-from typedbus._failures import LimitError
+from typedbus._errors import LimitError
 from typedbus._record import Record
 
 

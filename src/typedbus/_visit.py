@@ -24,7 +24,7 @@ import attrs
 
 from typedbus._bound import Subscription
 from typedbus._clock import Clock, Waking
-from typedbus._failures import HookTimeout, StartPending
+from typedbus._errors import HookTimeout, StartPending
 from typedbus._turns import Turn, within
 
 

@@ -20,7 +20,7 @@ import attrs
 from typedbus._bus import Bus
 from typedbus._console import console
 from typedbus._container import Container
-from typedbus._failures import NotMainThread, StartCancelled, StillRunning
+from typedbus._errors import NotMainThread, StartCancelled, StillRunning
 from typedbus._faults import InvalidContainer
 from typedbus._image import Image
 from typedbus._running import container_of, sharing

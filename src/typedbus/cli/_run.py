@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Final
 import attrs
 import click
 
+from typedbus._errors import LimitError
 from typedbus._events import LifecycleEvent, Moved, RolledBack
-from typedbus._failures import LimitError
 from typedbus._registry import LIFECYCLE, MOVED, ROLLED_BACK
 from typedbus._states import State
 from typedbus._stdio import strict

@@ -28,7 +28,7 @@ import attrs
 
 from typedbus._bus import Bus
 from typedbus._container import Container
-from typedbus._failures import StartCancelled
+from typedbus._errors import StartCancelled
 from typedbus._faults import Fault, InvalidContainer
 from typedbus._running import container_of, exit_after, sharing
 from typedbus._states import State

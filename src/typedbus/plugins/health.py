@@ -34,7 +34,7 @@ import attrs
 from typedbus._bound import Subscription
 from typedbus._bus import Bus
 from typedbus._channel import Channel
-from typedbus._failures import LimitError
+from typedbus._errors import LimitError
 from typedbus._states import State
 from typedbus._turns import checked
 

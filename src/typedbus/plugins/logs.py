@@ -31,6 +31,7 @@ import attrs
 from typedbus._bound import Subscription
 from typedbus._bus import Bus
 from typedbus._channel import on
+from typedbus._errors import HookTimeout
 from typedbus._events import (
     ComponentExited,
     ComponentExiting,
@@ -48,7 +49,6 @@ from typedbus._events import (
     RolledBack,
     Subscribed,
 )
-from typedbus._failures import HookTimeout
 from typedbus._registry import LIFECYCLE, LOG, START
 from typedbus._states import State
 

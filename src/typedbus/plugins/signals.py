@@ -41,8 +41,8 @@ import attrs
 
 from typedbus._bus import Bus
 from typedbus._channel import Channel, on
+from typedbus._errors import RestartError
 from typedbus._events import Moved
-from typedbus._failures import RestartError
 from typedbus._image import is_daemon
 from typedbus._registry import EXIT, MOVED, START
 from typedbus._states import State

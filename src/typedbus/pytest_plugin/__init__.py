@@ -23,8 +23,8 @@ import pytest
 
 from typedbus._bus import Bus
 from typedbus._doorbell import outlived
+from typedbus._errors import LimitError, NoContainer
 from typedbus._exports import export
-from typedbus._failures import LimitError, NoContainer
 from typedbus._turns import Limits
 from typedbus.pytest_plugin._leaks import (
     LASTING,

@@ -10,7 +10,8 @@ import attrs
 from typed_settings import Secret, SecretStr
 
 from typedbus._annotations import read
-from typedbus._failures import DeclarationError, describe
+from typedbus._errors import DeclarationError
+from typedbus._failures import describe
 from typedbus.settings._types import nested, plain
 
 

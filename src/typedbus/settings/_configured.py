@@ -14,7 +14,8 @@ from typing_extensions import TypeVar
 from typedbus._component import Component
 from typedbus._container import Container
 from typedbus._declarations import providers_of
-from typedbus._failures import DeclarationError, OverrideError, describe
+from typedbus._errors import DeclarationError, OverrideError
+from typedbus._failures import describe
 from typedbus._order import dependencies_first
 from typedbus._providers import declared_needs
 from typedbus.settings._reading import Reader

@@ -13,7 +13,8 @@ from collections.abc import Callable, Hashable, Iterable, Mapping
 from queue import SimpleQueue
 from typing import Any, ClassVar, Final, NoReturn
 
-from typedbus._failures import StartCancelled, TransitionFailures
+from typedbus._errors import StartCancelled
+from typedbus._failures import TransitionFailures
 from typedbus._registry import ERROR, WARNING
 from typedbus._states import State
 from typedbus.wspbus._blocking import Anew, attend, join_all, raise_all

@@ -20,7 +20,8 @@ from typing import Any, Final, Protocol
 
 from typedbus._bound import BoundChannel, Subscription
 from typedbus._channel import DEFAULT_PRIORITY
-from typedbus._failures import Blame, ListenerError
+from typedbus._errors import ListenerError
+from typedbus._failures import Blame
 
 Listener = Callable[..., Any]
 

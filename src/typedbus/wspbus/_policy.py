@@ -30,8 +30,9 @@ from typedbus._bound import BoundChannel, Subscription, bind
 from typedbus._bus import Bus
 from typedbus._channel import DEFAULT_PRIORITY, Binds, Channel
 from typedbus._doorbell import MainChannel
+from typedbus._errors import ChannelError
 from typedbus._events import LifecycleEvent, Moved
-from typedbus._failures import ChannelError, leaves
+from typedbus._failures import leaves
 from typedbus._registry import ASSEMBLE, ERROR, EXIT, GRACEFUL, LOG, MAIN, START, STOP, AnyBound
 from typedbus._states import State
 from typedbus._transition import Leg, Transition

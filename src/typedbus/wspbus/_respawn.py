@@ -15,7 +15,7 @@ from collections.abc import MutableMapping
 from pathlib import Path
 from typing import Final
 
-from typedbus._failures import RestartError
+from typedbus._errors import RestartError
 from typedbus._image import Image
 
 _STREAMS: Final = 3

@@ -33,9 +33,9 @@ import attrs
 
 from typedbus._bus import Bus
 from typedbus._channel import on
+from typedbus._errors import RestartError
 from typedbus._events import RolledBack
 from typedbus._exports import export
-from typedbus._failures import RestartError
 from typedbus._image import Image
 from typedbus._registry import ERROR, INFO, ROLLED_BACK, START
 from typedbus._repeat import NotEnded, PeriodError, check_seconds, join
