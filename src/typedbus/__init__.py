@@ -12,9 +12,9 @@ What may import what, from the bottom up; an import contract holds it:
   over its hooks, and the state machine over them;
 - `_annotations`, `_fits`, `_providers`: what is known before anything is built;
 - `_component`, `_lifecycle`, `_validation`, `_declarations`, `_traps`,
-  `_contributed`, `_container`: declaration, what listens, what may be wrong,
-  the wiring; dependency-injector is known to `_providers`, `_component`,
-  `_declarations` and `_container` alone;
+  `_contributed`, `_startup`, `_container`: declaration, hooks, faults, the
+  start; `docs/explanation/design.md` lists the modules that may import
+  dependency-injector;
 - `_running`, and beside each other `process`, `testing`, `report` and `graph`;
   above them the command line, `cli`.
 

@@ -14,17 +14,16 @@ import threading
 import time
 import types
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Final, Generic, ParamSpec, Self
 
 import attrs
 from dependency_injector import providers
 from typing_extensions import TypeVar
 
-from typedbus._arguments import Arguments, argument, overriding
+from typedbus._arguments import argument
 from typedbus._channel import AnyChannel, Hook
 from typedbus._construction import Construction, await_end, entered
-from typedbus._errors import ComponentDisabled, DeclarationError, OutsideContainer, OverrideError, ResetError
+from typedbus._errors import ComponentDisabled, DeclarationError, OutsideContainer
 from typedbus._failures import describe
 from typedbus._faults import CycleFault, InvalidContainer, ReferenceFault
 from typedbus._order import dependencies_first
@@ -38,9 +37,9 @@ from typedbus._providers import (
     lazy,
     needs,
     reached,
-    uncover,
 )
 from typedbus._references import Every, Reference
+from typedbus._replaceable import Replaceable
 from typedbus._turns import checked
 
 P = ParamSpec("P")
@@ -64,7 +63,7 @@ class Home:
     building: Component[Any] | None = None
 
 
-class Component(Arguments, Generic[T_co]):
+class Component(Replaceable, Generic[T_co]):
     """
     The declaration of a component: what builds it, and with which arguments.
 
@@ -231,11 +230,6 @@ class Component(Arguments, Generic[T_co]):
         instance: Any = providers.Singleton.__call__(self._provider)
         return instance  # type: ignore[no-any-return]  # what the declared callable returned
 
-    @property
-    def _provider(self) -> providers.Singleton[Any]:
-        provider: Any = self
-        return provider  # type: ignore[no-any-return]  # it is one, unknown to checkers
-
     def _provide(self, args: tuple[object, ...], kwargs: dict[str, object]) -> object:
         if self.home is None:
             raise OutsideContainer(self.path, self.place)
@@ -359,66 +353,6 @@ class Component(Arguments, Generic[T_co]):
     def forget(self) -> None:
         """Drop the instance; the next call builds a new one."""
         self._instance = _UNBUILT
-
-    # What users of dependency-injector call on a provider, with the checks that a component needs.
-
-    def override(self, provider: object) -> AbstractContextManager[object]:  # type: ignore[override]  # upstream's own type is partially unknown
-        """
-        Put *provider*, or an object, in the place of the component, until the end of a ``with`` or `reset_override`.
-
-        Type checkers do not compare the two; they do so for ``shop.override(Shop.database).by(fake)``.
-
-        Raises:
-            OverrideError: The component, or one that needs it, is built already.
-        """
-        standing_in: Any = overriding(provider)
-        if standing_in is self:
-            raise OverrideError(self.path, self.place, "it would take its own place")
-        if self.home is None:
-            # In the class of a container it is a part of the declaration.
-            cover(self, standing_in)
-        else:
-            self.home.container._cover(self, standing_in)
-        return providers.OverridingContext(self._provider, standing_in)
-
-    def reset_last_overriding(self) -> None:
-        """
-        Take back the last override, and forget what was built with it.
-
-        Raises:
-            ResetError: The container runs.
-        """
-        self._take_back(self._provider.overridden[-1:])
-
-    def reset_override(self) -> None:
-        """
-        Take back every override, and forget what was built with them.
-
-        Raises:
-            ResetError: The container runs.
-        """
-        self._take_back(self._provider.overridden)
-
-    def _take_back(self, replacements: Sequence[object]) -> None:
-        if self.home is None:
-            for replacement in replacements:
-                uncover(self, replacement)
-        elif self.home.container._is_in_use():
-            raise ResetError(self.path)
-        else:
-            self.home.container._uncover([self], replacements)
-
-    def reset(self) -> object:
-        """
-        Forget the instance; the next call builds a new one.
-
-        Raises:
-            ResetError: The container runs.
-        """
-        if self.home is not None and self.home.container._is_in_use():
-            raise ResetError(self.path)
-        self.forget()
-        return super().reset()
 
     def _change(self) -> None:
         if self.is_built:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Self
 
@@ -14,31 +13,28 @@ from typedbus._assembly import (
     Assembly,
     attached_to,
     buses_of,
-    choose,
-    disabled_faults,
     foreseen_faults,
-    graph_of,
     live_of,
     no_bus,
     several_buses,
 )
 from typedbus._building import build_faults
 from typedbus._bus import Bus
-from typedbus._channel import Hook
 from typedbus._component import Component, Home, cycle_fault, reference_faults
 from typedbus._declarations import _NOTHING, Declarations, paths_in, providers_of
 from typedbus._errors import OverrideError
-from typedbus._events import Constructed, Constructing, Disabled, Subscribed
+from typedbus._events import Constructed, Constructing
 from typedbus._faults import CycleFault, Fault, InvalidContainer
 from typedbus._library import LibraryMethods, of_instances, way_to_override
 from typedbus._library_faults import library_faults
-from typedbus._lifecycle import Subscriber, channels_between, hook_faults, hooks_of, phase_of
+from typedbus._lifecycle import Subscriber, hook_faults, hooks_of
 from typedbus._linking import counterparts, link, references_in, run_together
-from typedbus._order import dependencies_first, listeners_first, start_order
+from typedbus._order import dependencies_first
 from typedbus._override import Override
 from typedbus._providers import cover, declared_needs, forget, is_resource, needs, uncover
 from typedbus._registry import ASSEMBLE
 from typedbus._resources import Shutdowns, drop, keeps_instance, outlived, raise_together
+from typedbus._startup import build_all
 from typedbus._states import State
 from typedbus._traps import (
     assigned,
@@ -49,7 +45,6 @@ from typedbus._traps import (
     misspelt_faults,
     replacement_faults,
 )
-from typedbus._turns import Turn
 from typedbus._validation import argument_faults, class_of, override_fault
 
 T = TypeVar("T")
@@ -348,78 +343,10 @@ class Container(LibraryMethods):
             container._exits = bus._exits
         shutdowns = Shutdowns(bus, list(filter(is_resource, self._lasting)), self._name_of, self._subscribers)
         try:
-            self._build(bus, declared, shutdowns)
+            build_all(self, bus, declared, shutdowns)
         finally:
             # A start that fails is followed by an exit.
             shutdowns.rest()
-
-    def _build(self, bus: Bus, declared: Sequence[Component[object]], shutdowns: Shutdowns) -> None:
-        """Build and subscribe the components *declared*, of this container and those connected with it."""
-        holders = {id(container._home): container for container in self._together}
-        transition = bus._current
-        needed, given, required = graph_of(declared)
-        enabled: list[bool | None] = [component.is_enabled() for component in declared]
-        reasons, faults = choose(declared, required, enabled, lambda choice: choice.selected.asked())
-        faults += disabled_faults(declared, required, enabled)
-        if faults:
-            raise InvalidContainer(self._home.name, faults)
-        for number, component in enumerate(declared):
-            if not enabled[number]:
-                bus._tell(Disabled(component.path, reasons.get(number, component.reason)))
-        hooks = [hooks_of(component, class_of(component) or object) for component in declared]
-        edges = listeners_first(needed, channels_between(given, hooks, enabled).values())
-        turns: dict[int, Turn] = {}
-        #: Of each gate the paths of the listeners behind it.
-        behind: dict[int, tuple[str, ...]] = {}
-        for number, phase in start_order(len(declared), edges, [phase_of(listening) for listening in hooks]):
-            if transition is not None and not bus._goes_up(transition):
-                # A stop or an exit was asked for, or this was given up: nobody waits for the rest.
-                return
-            if number >= len(declared):
-                turns[number] = Turn("", tuple(turns[other] for other in sorted(edges[number])))
-                behind[number] = tuple(
-                    path for other in sorted(edges[number]) for path in behind.get(other, (turns[other].path,))
-                )
-                continue
-            component, listening = declared[number], hooks[number]
-            if not enabled[number]:
-                continue
-            before = [turns[other] for other in sorted(needed[number]) if enabled[other]]
-            gates = sorted(edges[number] - needed[number])
-            opened = shutdowns.before(component, phase)
-            instance = component()
-            first = Subscriber.of(bus, instance)
-            if first is not None and first.component is not component and first.turn not in before:
-                before.append(first.turn)
-            turns[number] = Turn(component.path, (*before, *opened, *(turns[gate] for gate in gates)), component.limit)
-            shutdowns.after(component, turns[number])
-            if isinstance(instance, Container):
-                continue
-            began = time.monotonic()
-            holder = holders.get(id(component.home), self)
-            holder._subscribe(Subscriber(bus, component, instance, turns[number]), listening, phase)
-            paths = tuple(turn.path for turn in before)
-            after = tuple(dict.fromkeys(path for gate in gates for path in behind[gate] if path not in paths))
-            bus._tell(Subscribed(component.path, time.monotonic() - began, paths, after))
-
-    def _subscribe(self, subscriber: Subscriber, foreseen: Sequence[Hook[object]], phase: int) -> None:
-        """Subscribe the methods of a component that was built; *foreseen* are the hooks of the class that was expected."""
-        component, cls = subscriber.component, type(subscriber.instance)
-        first = Subscriber.of(subscriber.bus, subscriber.instance)
-        is_alias = first is not None and first.component is not component
-        hooks = foreseen
-        if is_alias:
-            # The component that built the object has subscribed its methods, as its own declaration says.
-            hooks = [hook for hook in component.hooks if hook.channel not in component.unheard]
-        elif cls is not class_of(component):
-            # The class of what a function returns may be known only now.
-            hooks = hooks_of(component, cls)
-        if is_alias or cls is not class_of(component):
-            misfits = hook_faults(component, cls, hooks)
-            if misfits:
-                raise InvalidContainer(self._home.name, misfits)
-        self._subscribers[id(component)] = subscriber
-        subscriber.subscribe(hooks, phase)
 
     def _constructing(self, component: Component[object]) -> None:
         if self._bus is not None:

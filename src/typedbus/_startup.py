@@ -1,0 +1,105 @@
+"""Building the components of a start, and subscribing their hooks, in start order."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from typedbus._assembly import choose, disabled_faults, graph_of
+from typedbus._bus import Bus
+from typedbus._channel import Hook
+from typedbus._component import Component
+from typedbus._declarations import Declarations
+from typedbus._events import Disabled, Subscribed
+from typedbus._faults import InvalidContainer
+from typedbus._lifecycle import Subscriber, channels_between, hook_faults, hooks_of, phase_of
+from typedbus._order import listeners_first, start_order
+from typedbus._resources import Shutdowns
+from typedbus._turns import Turn
+from typedbus._validation import class_of
+
+
+def build_all(container: Any, bus: Bus, declared: Sequence[Component[object]], shutdowns: Shutdowns) -> None:
+    """
+    Build the components *declared* and subscribe their hooks, in start order.
+
+    Returns early, with some components not built, if the start is cancelled meanwhile.
+
+    Args:
+        container: The container whose listener of `ASSEMBLE` was called, or the first of several that references connect.
+        bus: The bus of these containers.
+        declared: The components of these containers that take part, disabled ones included.
+        shutdowns: The resources of these containers; each is given its turn before its first user.
+
+    Raises:
+        InvalidContainer: A component needs one that is not enabled, a choice has
+            no component for its key, or a method does not fit its channel.
+        Exception: A constructor or a condition raised it.
+    """
+    holders = {id(one._home): one for one in container._together}
+    transition = bus._current
+    needed, given, required = graph_of(declared)
+    enabled: list[bool | None] = [component.is_enabled() for component in declared]
+    reasons, faults = choose(declared, required, enabled, lambda choice: choice.selected.asked())
+    faults += disabled_faults(declared, required, enabled)
+    if faults:
+        raise InvalidContainer(container._home.name, faults)
+    for number, component in enumerate(declared):
+        if not enabled[number]:
+            bus._tell(Disabled(component.path, reasons.get(number, component.reason)))
+    hooks = [hooks_of(component, class_of(component) or object) for component in declared]
+    edges = listeners_first(needed, channels_between(given, hooks, enabled).values())
+    turns: dict[int, Turn] = {}
+    #: For each gate, the paths of the listeners that it stands for.
+    behind: dict[int, tuple[str, ...]] = {}
+    for number, phase in start_order(len(declared), edges, [phase_of(listening) for listening in hooks]):
+        if transition is not None and not bus._goes_up(transition):
+            # A stop or an exit was requested, or the hook that builds has timed out: the rest is not needed.
+            return
+        if number >= len(declared):
+            turns[number] = Turn("", tuple(turns[other] for other in sorted(edges[number])))
+            behind[number] = tuple(
+                path for other in sorted(edges[number]) for path in behind.get(other, (turns[other].path,))
+            )
+            continue
+        component, listening = declared[number], hooks[number]
+        if not enabled[number]:
+            continue
+        before = [turns[other] for other in sorted(needed[number]) if enabled[other]]
+        gates = sorted(edges[number] - needed[number])
+        opened = shutdowns.before(component, phase)
+        instance = component()
+        first = Subscriber.of(bus, instance)
+        if first is not None and first.component is not component and first.turn not in before:
+            before.append(first.turn)
+        turns[number] = Turn(component.path, (*before, *opened, *(turns[gate] for gate in gates)), component.limit)
+        shutdowns.after(component, turns[number])
+        if isinstance(instance, Declarations):
+            continue
+        began = time.monotonic()
+        holder = holders.get(id(component.home), container)
+        _subscribe(holder, Subscriber(bus, component, instance, turns[number]), listening, phase)
+        paths = tuple(turn.path for turn in before)
+        after = tuple(dict.fromkeys(path for gate in gates for path in behind[gate] if path not in paths))
+        bus._tell(Subscribed(component.path, time.monotonic() - began, paths, after))
+
+
+def _subscribe(container: Any, subscriber: Subscriber, foreseen: Sequence[Hook[object]], phase: int) -> None:
+    """Subscribe the methods of a component that was built; *foreseen* are the hooks of the class that was expected."""
+    component, cls = subscriber.component, type(subscriber.instance)
+    first = Subscriber.of(subscriber.bus, subscriber.instance)
+    is_alias = first is not None and first.component is not component
+    hooks = foreseen
+    if is_alias:
+        # The component that built the object has subscribed its methods, as its own declaration says.
+        hooks = [hook for hook in component.hooks if hook.channel not in component.unheard]
+    elif cls is not class_of(component):
+        # The class of what a function returns may be known only now.
+        hooks = hooks_of(component, cls)
+    if is_alias or cls is not class_of(component):
+        misfits = hook_faults(component, cls, hooks)
+        if misfits:
+            raise InvalidContainer(container._home.name, misfits)
+    container._subscribers[id(component)] = subscriber
+    subscriber.subscribe(hooks, phase)
