@@ -480,15 +480,37 @@ class TestLife:
         assert heard == [method]
         bus.exit()
 
-    def test_an_exit_of_a_bus_that_has_exited_does_nothing(self, bus: Bus, lines: list[str]) -> None:
-        """The original ran everything again."""
+    def test_an_exit_of_a_bus_that_has_exited_publishes_again(self, bus: Bus, lines: list[str]) -> None:
+        """A server that was started without the bus, after the first exit, is stopped by the second."""
+        running = [True]
+        bus.subscribe("stop", running.clear)
         bus.exit()
+        running.append(True)
         del lines[:]
         bus.exit()
-        assert lines == []
+        assert running == []
+        assert lines == ["20 Bus STOPPING", "20 Bus STOPPED", "20 Bus EXITING", "20 Bus EXITED"]
+
+    def test_an_exit_during_a_stop_joins_it(self, bus: Bus) -> None:
+        """It moves the goal of the transition under way, and publishes each channel once."""
+        published: list[str] = []
+        threads: list[threading.Thread] = []
+
+        def stop() -> None:
+            published.append("stop")
+            other = threading.Thread(target=bus.exit)
+            threads.append(other)
+            other.start()
+            transition = bus.typed._current
+            while transition is not None and transition.goal is not State.EXITED:
+                other.join(0.001)
+
+        bus.subscribe("stop", stop)
+        bus.subscribe("exit", lambda: published.append("exit"))
         bus.start()
-        bus.exit()
-        assert lines[-1] == "20 Bus EXITED"
+        bus.stop()
+        threads[0].join(10)
+        assert published == ["stop", "exit"]
 
     def test_every_life_has_its_stops(self, bus: Bus) -> None:
         """An exit stops what is stopped, and what somebody says is started."""

@@ -555,7 +555,7 @@ def test_start_when_started_publishes_again(beside: Beside) -> None:
 
 
 def test_exit_when_exited(beside: Beside) -> None:
-    """D7: everything would be stopped twice."""
+    """Everything is stopped again: code that starts a server without the bus leans on that."""
     original, ours = beside(
         """
         bus.subscribe("stop", lambda: say("stop"))
@@ -567,16 +567,8 @@ def test_exit_when_exited(beside: Beside) -> None:
         """,
     )
 
-    assert changes(original, ours) == lines(
-        """
-        - 20 Bus STOPPING
-        - stop
-        - 20 Bus STOPPED
-        - 20 Bus EXITING
-        - exit
-        - 20 Bus EXITED
-        """
-    )
+    assert original.endswith("status 0\n")
+    assert ours == original
 
 
 def test_a_start_that_fails_ends_the_process_with_70(beside: Beside) -> None:
@@ -855,7 +847,8 @@ def test_a_main_listener_that_fails(beside: Beside) -> None:
             bus.block(interval=0.01)
         except wspbus.ChannelFailures as error:
             say("raised", error, bus.state)
-        bus.exit()
+        if bus.state is not wspbus.states.EXITING:
+            bus.exit()
         """,
     )
 
@@ -1851,7 +1844,8 @@ def test_a_listener_of_a_signal_that_fails(beside: Beside) -> None:
             say("block returned", bus.state)
         except wspbus.ChannelFailures as error:
             say("block raised", error, bus.state)
-        bus.exit()
+        if bus.state is not wspbus.states.EXITING:
+            bus.exit()
         """,
     )
 

@@ -121,10 +121,12 @@ class Bus(Speaking, Respawning):
 
     def exit(self) -> None:
         """
-        Publish ``stop`` and then ``exit``, from whatever state, and be EXITING; once, until it is started again.
+        Publish ``stop`` and then ``exit``, from whatever state, and be EXITING.
 
-        Another thread that is at it is joined. From a listener of a transition
-        it is a request, carried out when that listener has returned.
+        A call while another thread exits the bus waits for that exit. A call after
+        it publishes both again, since a server may have been started meanwhile
+        without the bus. From a listener of a transition it is a request, carried
+        out when that listener has returned.
 
         Raises:
             ChannelFailures: After the last listener, if any raised.

@@ -67,7 +67,6 @@ class OldBus(Bus):
     Attributes:
         listeners: Who listens, by name.
         exiting: The transition by which the bus exits, or has exited.
-        is_through: Whether it has exited and nothing happened to it since.
     """
 
     def __init__(self, log: Callable[[str, int], None], seen: Callable[[State], None]) -> None:
@@ -79,7 +78,6 @@ class OldBus(Bus):
         self._seen = seen
         self.interrupted: Callable[[BaseException], None] | None = None
         self.exiting: Transition | None = None
-        self.is_through: bool = False
         super().__init__()
         main = told(MainChannel)(self._lock, self._observers.of_failures, self._doorbell)  # type: ignore[arg-type]
         main.tell = self.tell
@@ -170,7 +168,6 @@ class OldBus(Bus):
     def assign(self, state: State) -> None:
         """Be in *state*, as somebody says who knows."""
         with self._lock:
-            self.is_through = False
             # Nobody carries out an exit: it is over.
             self._set(State.EXITED if state is State.EXITING else state)
         self._doorbell.ring()
@@ -183,8 +180,10 @@ class OldBus(Bus):
             if goal is State.STARTED:
                 if self._state is not State.EXITED:
                     self._state = State.STOPPED
-            elif not (goal is State.EXITED and self.is_through):
-                # Not STARTED: a thread that waits for that is not to see it.
+            else:
+                # Not STARTED, which would wake the threads that wait for it. A bus that
+                # has exited stops and exits again: a server may have been started
+                # since, without the bus.
                 self._state = State.STOPPING
 
     def _set(self, state: State) -> None:
@@ -195,10 +194,6 @@ class OldBus(Bus):
         super()._tell(event)
         if type(event) is Moved:
             self._log_old(f"Bus {event.after.name}", 20)
-
-    def _lead_up(self, current: Transition) -> None:
-        self.is_through = False
-        super()._lead_up(current)
 
     def _lead_down(self, current: Transition) -> None:
         if self._state is State.STARTING and (current.failures or current.leaving):
@@ -212,7 +207,6 @@ class OldBus(Bus):
 
     def _lead_out(self, current: Transition) -> None:
         self.exiting = current
-        self.is_through = True
         super()._lead_out(current)
 
     def _visit(
