@@ -74,7 +74,10 @@ from typedbus import (
     running,
 )
 from typedbus._failures import leave
+from typedbus._repeat import NotEnded
+from typedbus.servers.serving import NotStopped
 from typedbus.testing import FakeClock, NoAnswer, Recorder
+from typedbus.wspbus.servers import PortError
 
 ERRORS: Final = Path(__file__).parents[1] / "docs" / "errors.md"
 square = Channel[[int], int]("square")
@@ -1025,3 +1028,21 @@ def test_a_chain_of_causes_never_leads_back() -> None:
     leave(leaving, failed)
 
     assert [leaving.__cause__, failed.__cause__] == [failed, None]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        PortError("127.0.0.1", 8080, "not free"),
+        NotEnded("poller", 5.0, "  File 'x.py', line 1\n"),
+        NotStopped("http://127.0.0.1:8080", 5.0),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_an_os_error_of_ours_has_its_text_in_its_repr_and_no_false_errno(error: OSError) -> None:
+    """Code that prints the repr of a failure, as the old bus does, shows the reason; a pickled copy has it as well."""
+    copied = pickle.loads(pickle.dumps(error))
+
+    assert repr(error) == f"{type(error).__name__}({str(error)!r})"
+    assert (error.errno, error.strerror, error.filename) == (None, None, None)
+    assert (str(copied), vars(copied)) == (str(error), vars(error))

@@ -51,10 +51,14 @@ class NotEnded(TimeoutError):
     """
 
     def __init__(self, name: str, patience: float, stack: str) -> None:
-        super().__init__(name, patience, stack)
         self.name = name
         self.patience = patience
         self.stack = stack
+        # The text alone: OSError takes several arguments for an errno and its message.
+        super().__init__(str(self))
+
+    def __reduce__(self) -> tuple[type[NotEnded], tuple[str, float, str]]:
+        return type(self), (self.name, self.patience, self.stack)
 
     def __str__(self) -> str:
         return (

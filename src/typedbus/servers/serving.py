@@ -83,9 +83,13 @@ class NotStopped(TimeoutError):
     """
 
     def __init__(self, where: str, seconds: float) -> None:
-        super().__init__(where, seconds)
         self.where = where
         self.seconds = seconds
+        # The text alone: OSError takes several arguments for an errno and its message.
+        super().__init__(str(self))
+
+    def __reduce__(self) -> tuple[type[NotStopped], tuple[str, float]]:
+        return type(self), (self.where, self.seconds)
 
     def __str__(self) -> str:
         return (

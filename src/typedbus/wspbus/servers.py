@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
 __all__ = ["FlupCGIServer", "FlupFCGIServer", "FlupSCGIServer", "PortError", "ServerAdapter", "Timeouts"]
 
-_LOOKING: Final = 0.01
+_LOOKING: Final = 0.01  # seconds
+_LONGEST: Final = 0.25  # seconds
 
 
 class PortError(OSError):
@@ -34,16 +35,20 @@ class PortError(OSError):
     Raised where a port does not become free, or is not bound, in time.
 
     Attributes:
-        host: Where.
-        port: Which.
-        reason: What it is.
+        host: The host that was asked for.
+        port: The port that was asked for.
+        reason: ``not free`` or ``not bound``.
     """
 
     def __init__(self, host: str, port: int, reason: str) -> None:
-        super().__init__(host, port, reason)
         self.host = host
         self.port = port
         self.reason = reason
+        # The text alone: OSError takes several arguments for an errno and its message, and drops the rest from its repr.
+        super().__init__(str(self))
+
+    def __reduce__(self) -> tuple[type[PortError], tuple[str, int, str]]:
+        return type(self), (self.host, self.port, self.reason)
 
     def __str__(self) -> str:
         return f"Port {self.port} {self.reason} on {self.host}; see who has it, or give another one"
@@ -65,6 +70,7 @@ def _client_host(host: str) -> str:
 
 def _wait_for_port(host: str, port: int, timeout: float, *, is_bound: bool) -> None:
     until = time.monotonic() + timeout
+    pause = _LOOKING
     while True:
         try:
             socket.create_connection((_client_host(host), port), timeout=0.5 if is_bound else 0.1).close()
@@ -75,8 +81,10 @@ def _wait_for_port(host: str, port: int, timeout: float, *, is_bound: bool) -> N
             return
         if time.monotonic() > until:
             raise PortError(host, port, "not bound" if is_bound else "not free")
-        # Nobody tells when a port changes hands.
-        time.sleep(_LOOKING)
+        # The system does not report when a port changes hands. Each probe is a connection,
+        # which the server that has the port may log: so the pauses grow.
+        time.sleep(pause)
+        pause = min(2 * pause, _LONGEST)
 
 
 class ServerAdapter:
