@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from queue import SimpleQueue
@@ -842,6 +844,44 @@ class TestWaiting:
         for thread in set(threading.enumerate()) - before:
             thread.join()
         assert heard == []
+
+
+class TestPriorities:
+    """The private mapping of the original, which test suites of the field clear."""
+
+    def test_it_follows_the_bus(self, bus: Bus) -> None:
+        """An item is the priority of a listener, and may be assigned."""
+        heard: list[object] = []
+        first, second = appending(heard, 1), appending(heard, 2)
+        bus.subscribe("a", first, 10)
+        bus.subscribe("a", second, 20)
+        assert bus._priorities["a", second] == 20
+        bus._priorities["a", second] = 5
+        bus.publish("a")
+        assert heard == [2, 1]
+        assert (("a", first) in bus._priorities, ("a", fail) in bus._priorities) == (True, False)
+        with pytest.raises(KeyError):
+            bus._priorities["a", fail] = 1
+        with pytest.raises(KeyError):
+            del bus._priorities["a", fail]
+        assert len(bus._priorities) == len(list(bus._priorities))
+
+    def test_clearing_it_loses_no_listener(self, bus: Bus) -> None:
+        """A listener has a priority for as long as it is subscribed; the original raised KeyError at the next publish."""
+        heard: list[object] = []
+        listener = appending(heard, 1)
+        bus.subscribe("a", listener, 10)
+        del bus._priorities["a", listener]
+        bus._priorities.clear()
+        bus.publish("a")
+        assert heard == [1]
+
+
+def test_the_options_of_the_interpreter_are_known() -> None:
+    """They stand between the interpreter and the program."""
+    program = "from typedbus.wspbus import bus; print(bus._get_interpreter_argv())"
+    ended = subprocess.run([sys.executable, "-B", "-W", "ignore", "-c", program], capture_output=True, text=True)
+    assert ended.stdout == "['-B', '-Wignore']\n"
 
 
 def test_the_typed_bus_has_the_state_of_the_old_names(bus: Bus) -> None:

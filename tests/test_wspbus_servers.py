@@ -193,3 +193,45 @@ def test_servers_of_flup_are_made_when_they_start() -> None:
         assert not made.ready
         with pytest.raises(ModuleNotFoundError, match="flup"):
             made.start()
+
+
+def test_the_functions_that_ask_for_a_port_may_be_replaced(bus: Bus) -> None:
+    """Code of the field takes the probes away; the adapter goes by what stands there."""
+    taken = socket.create_server(("127.0.0.1", 0))
+    free = servers.portend.free
+    servers.portend.free = lambda host, port, timeout=0: None  # type: ignore[method-assign,assignment]  # what the test is about
+    try:
+        adapter = servers.ServerAdapter(bus, Listening(), taken.getsockname())
+        adapter.start()
+        adapter.stop()
+    finally:
+        servers.portend.free = free  # type: ignore[method-assign]
+        taken.close()
+
+    with socket.create_server(("127.0.0.1", 0)) as listening, pytest.raises(servers.portend.Timeout, match="not free"):
+        servers.portend.free(*listening.getsockname(), timeout=0)
+    assert servers.portend.client_host("0.0.0.0") == "127.0.0.1"
+
+
+def test_a_taken_port_is_probed_a_few_times_a_second(bus: Bus) -> None:
+    """Each probe is a connection, which a TLS server logs."""
+    connections: list[socket.socket] = []
+    with socket.create_server(("127.0.0.1", 0), backlog=200) as listening:
+
+        def accept() -> None:
+            try:
+                while True:
+                    connections.append(listening.accept()[0])
+            except OSError:
+                return
+
+        thread = threading.Thread(target=accept)
+        thread.start()
+        with pytest.raises(servers.PortError):
+            servers.portend.free(*listening.getsockname(), timeout=1)
+        listening.shutdown(socket.SHUT_RDWR)
+        thread.join(10)
+    for connection in connections:
+        connection.close()
+
+    assert 2 <= len(connections) <= 10

@@ -13,7 +13,7 @@ from __future__ import annotations
 import sys
 import types
 import weakref
-from collections.abc import Callable, Hashable, Iterable, Iterator, MutableSet
+from collections.abc import Callable, Hashable, Iterable, Iterator, MutableMapping, MutableSet
 from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -263,3 +263,43 @@ class Listeners(dict[Any, Listening]):
     def items(self) -> Any:
         """Return the names that there are now, with their sets."""
         return dict(list(super().items())).items()
+
+
+class Priorities(MutableMapping[tuple[Hashable, Listener], Any]):
+    """
+    The priority of each listener, by the name of its channel and itself; the mapping follows the bus.
+
+    An item may be assigned for a listener that is subscribed. Deleting one, or
+    all of them, changes nothing: a listener has a priority for as long as it is
+    subscribed.
+    """
+
+    def __init__(self, listeners: Listeners) -> None:
+        self._listeners = listeners
+
+    def __getitem__(self, key: tuple[Hashable, Listener]) -> Any:
+        name, listener = key
+        listening = self._listeners.get(name)
+        subscription = None if listening is None else listening.bound._subscription_of(listener)
+        if subscription is None:
+            raise KeyError(key)
+        return subscription.priority
+
+    def __setitem__(self, key: tuple[Hashable, Listener], priority: Any) -> None:
+        if key not in self:
+            raise KeyError(key)
+        name, listener = key
+        self._listeners[name].put(listener, priority)
+
+    def __delitem__(self, key: tuple[Hashable, Listener]) -> None:
+        if key not in self:
+            raise KeyError(key)
+
+    def clear(self) -> None:
+        """Change nothing."""
+
+    def __iter__(self) -> Iterator[tuple[Hashable, Listener]]:
+        return iter([(name, listener) for name, listeners in self._listeners.items() for listener in listeners])
+
+    def __len__(self) -> int:
+        return sum(map(len, self._listeners.values()))

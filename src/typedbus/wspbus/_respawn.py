@@ -70,6 +70,16 @@ class Respawning:
         return list(sys.orig_argv)
 
     @staticmethod
+    def _get_interpreter_argv() -> list[str]:
+        """Return the options with which the interpreter was started; an empty list for a frozen program."""
+        if getattr(sys, "frozen", False):
+            return []
+        import subprocess  # only code that calls this method needs it
+
+        flags: list[str] = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]  # multiprocessing has no other way
+        return flags
+
+    @staticmethod
     def _extend_pythonpath(env: MutableMapping[str, str]) -> None:
         """Put the working directory into ``PYTHONPATH`` of *env*, if modules were looked for there without it."""
         prefix = f".{os.pathsep}"

@@ -9,6 +9,7 @@ itself and knows; servers that are new belong there.
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import socket
 import threading
@@ -24,7 +25,7 @@ from typedbus.wspbus._flup import FlupCGIServer, FlupFCGIServer, FlupSCGIServer
 if TYPE_CHECKING:
     from typedbus.wspbus._bus import Bus
 
-__all__ = ["FlupCGIServer", "FlupFCGIServer", "FlupSCGIServer", "PortError", "ServerAdapter", "Timeouts"]
+__all__ = ["FlupCGIServer", "FlupFCGIServer", "FlupSCGIServer", "PortError", "ServerAdapter", "Timeouts", "portend"]
 
 _LOOKING: Final = 0.01  # seconds
 _LONGEST: Final = 0.25  # seconds
@@ -87,6 +88,37 @@ def _wait_for_port(host: str, port: int, timeout: float, *, is_bound: bool) -> N
         pause = min(2 * pause, _LONGEST)
 
 
+class portend:  # noqa: N801  # the original imports a package of this name, and code replaces its functions here
+    """The functions by which a `ServerAdapter` asks for a port."""
+
+    Timeout: Final = PortError
+
+    @staticmethod
+    def client_host(host: str) -> str:
+        """Return the host by which a client reaches a server that listens on *host*."""
+        return _client_host(host)
+
+    @staticmethod
+    def free(host: str, port: int, timeout: float = math.inf) -> None:
+        """
+        Return when no server accepts connections on the port.
+
+        Raises:
+            PortError: One still does after *timeout* seconds.
+        """
+        _wait_for_port(host, port, timeout, is_bound=False)
+
+    @staticmethod
+    def occupied(host: str, port: int, timeout: float = math.inf) -> None:
+        """
+        Return when a server accepts connections on the port.
+
+        Raises:
+            PortError: None does after *timeout* seconds.
+        """
+        _wait_for_port(host, port, timeout, is_bound=True)
+
+
 class ServerAdapter:
     """
     Starts and stops an HTTP server with the bus.
@@ -136,7 +168,7 @@ class ServerAdapter:
             raise ValueError("No HTTP server has been created.")
         if not os.environ.get("LISTEN_PID") and isinstance(self.bind_addr, tuple):
             host, port = self.bind_addr
-            _wait_for_port(host, port, Timeouts.free, is_bound=False)
+            portend.free(host, port, timeout=Timeouts.free)
         thread = threading.Thread(target=self._start_http_thread)
         thread.name = f"HTTPServer {thread.name}"
         thread.start()
@@ -202,7 +234,7 @@ class ServerAdapter:
         if isinstance(self.bind_addr, tuple) and not os.environ.get("LISTEN_PID"):
             host, port = self.bound_addr
             with _safe_wait(host, port):
-                _wait_for_port(host, port, Timeouts.occupied, is_bound=True)
+                portend.occupied(host, port, timeout=Timeouts.occupied)
 
     @property
     def bound_addr(self) -> tuple[str, int]:
@@ -226,7 +258,7 @@ class ServerAdapter:
         address = self.bound_addr if isinstance(self.bind_addr, tuple) else None
         self.httpserver.stop()
         if address is not None:
-            _wait_for_port(*address, Timeouts.free, is_bound=False)
+            portend.free(*address, timeout=Timeouts.free)
         self.running = False
         self.bus.log(f"HTTP Server {self.httpserver} shut down")
 
