@@ -13,6 +13,8 @@ from typing import Any, Literal
 
 import attrs
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from typedbus import Channel, State, wspbus
 from typedbus.wspbus import Bus
@@ -283,6 +285,85 @@ class TestDeclaration:
         def hear(order: object = nothing) -> None: ...
 
         assert declared(hear, name="order")[-1] == "def order(order: object = Ellipsis, /) -> None: ..."
+
+    def test_a_variadic_listener_keeps_what_its_publishers_give(self) -> None:
+        """Arguments beyond the fixed ones, and names that no parameter has."""
+        bus = Bus()
+        watch(bus)
+
+        def add_job(job: str, *args: int, **options: str) -> None: ...
+
+        bus.subscribe("add_job", add_job)
+        assert (
+            only(bus).declaration.splitlines()[-1]
+            == "def add_job(job: str, /, *args: int, **options: str) -> None: ..."
+        )
+        bus.publish("add_job", "a")
+        assert only(bus).declaration == 'add_job = Channel[[str], None]("add_job")'
+        bus.publish("add_job", "a", 1)
+        assert only(bus).declaration.splitlines()[-1] == "def add_job(job: str, /, *args: int) -> None: ..."
+        bus.publish("add_job", "a", to="b")
+        assert (
+            only(bus).declaration.splitlines()[-1]
+            == "def add_job(job: str, /, *args: int, **options: str) -> None: ..."
+        )
+
+    def test_a_default_that_listeners_do_not_share_stays_theirs(self) -> None:
+        """A typed channel fills in one default for all of them, so the declaration leaves the parameter open."""
+        bus = Bus()
+        watch(bus)
+
+        def one(order: int, copies: int = 1) -> int:
+            return copies
+
+        def other(order: int, copies: int = 2) -> int:
+            return copies
+
+        bus.subscribe("order", one)
+        bus.subscribe("order", other)
+        before = bus.publish("order", 7), bus.publish("order", 7, 3)
+        declaration = only(bus).declaration
+        assert declaration.splitlines()[-1] == "def order(order: int, /, *args: object) -> int: ..."
+        names: dict[str, Any] = {"Channel": Channel}
+        exec(declaration, names)
+        bus[names["order"]]
+        assert (bus.publish("order", 7), bus.publish("order", 7, 3)) == before
+
+    @settings(deadline=None, max_examples=200)
+    @given(st.data())
+    def test_a_declaration_takes_every_call_that_it_was_made_from(self, data: st.DataObject) -> None:
+        """And the listeners answer as before, whatever is optional, variadic, or given by name."""
+        bus = Bus()
+        watch(bus)
+        parameters = st.sampled_from(
+            ["a", "b", "a, b", "a, b=1", "a, b=2", "a=None", "a=object", "a, *, b=3", "a, *, b"]
+        )
+        variadic = st.sampled_from(["", ", *args", ", **options", ", *args, **options"])
+        for number in range(data.draw(st.integers(1, 2))):
+            fixed, rest = data.draw(parameters), data.draw(variadic)
+            if ", *, " in fixed and rest.startswith(", *args"):
+                fixed, rest = fixed.replace(", *, ", f"{rest.removesuffix(', **options')}, "), rest[len(", *args") :]
+            names: dict[str, Any] = {}
+            exec(f"def listener({fixed}{rest}): return {number}, locals()", names)
+            bus.subscribe("order", names["listener"])
+        arguments = st.tuples(
+            st.lists(st.integers(0, 9), max_size=3),
+            st.dictionaries(st.sampled_from(["a", "b", "c"]), st.integers(0, 9), max_size=2),
+        )
+        answers = []
+        for args, kwargs in data.draw(st.lists(arguments, min_size=1, max_size=4)):
+            try:
+                for listener in bus.listeners["order"]:
+                    listener(*args, **kwargs)
+            except TypeError:
+                continue
+            answers.append((args, kwargs, bus.publish("order", *args, **kwargs)))
+        declaration = only(bus).declaration
+        names = {"Channel": Channel}
+        exec(declaration, names)
+        bus[names["order"]]
+        for args, kwargs, answer in answers:
+            assert bus.publish("order", *args, **kwargs) == answer, declaration
 
     def test_what_no_publisher_says_is_left_out(self) -> None:
         """A default that nobody has a use for is the listener's own business."""

@@ -199,7 +199,7 @@ def test_the_functions_that_ask_for_a_port_may_be_replaced(bus: Bus) -> None:
     """Code of the field takes the probes away; the adapter goes by what stands there."""
     taken = socket.create_server(("127.0.0.1", 0))
     free = servers.portend.free
-    servers.portend.free = lambda host, port, timeout=0: None  # type: ignore[method-assign,assignment]  # what the test is about
+    servers.portend.free = lambda host, port, timeout=0: None  # type: ignore[method-assign]  # what the test is about
     try:
         adapter = servers.ServerAdapter(bus, Listening(), taken.getsockname())
         adapter.start()
@@ -209,7 +209,7 @@ def test_the_functions_that_ask_for_a_port_may_be_replaced(bus: Bus) -> None:
         taken.close()
 
     with socket.create_server(("127.0.0.1", 0)) as listening, pytest.raises(servers.portend.Timeout, match="not free"):
-        servers.portend.free(*listening.getsockname(), timeout=0)
+        servers.portend.free("127.0.0.1", listening.getsockname()[1], timeout=0)
     assert servers.portend.client_host("0.0.0.0") == "127.0.0.1"
 
 
@@ -228,7 +228,7 @@ def test_a_taken_port_is_probed_a_few_times_a_second(bus: Bus) -> None:
         thread = threading.Thread(target=accept)
         thread.start()
         with pytest.raises(servers.PortError):
-            servers.portend.free(*listening.getsockname(), timeout=1)
+            servers.portend.free("127.0.0.1", listening.getsockname()[1], timeout=1)
         listening.shutdown(socket.SHUT_RDWR)
         thread.join(10)
     for connection in connections:

@@ -26,6 +26,8 @@ _FIXED: Final = (
     inspect.Parameter.KEYWORD_ONLY,
 )
 
+_POSITIONAL: Final = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+
 
 class _Shown:
     """Stands for an annotation or a default in a signature, and is printed as it is to be read."""
@@ -141,34 +143,48 @@ def declaration_of(
     widest = max(fixed, key=len, default=[])
     positional = max((count for count, _ in calls), default=None)
     named = {word for _, words in calls for word in words}
-    # Nobody says what is published where all listeners take anything, or there are none.
+    # Nothing is known of the arguments where all listeners take anything, or there are none.
     is_open = not any(_is_closed(signature) for signature in signatures)
-    if is_open and calls:
+    if is_open and calls and not widest:
+        # In the order in which most calls give them: the first ones by position.
         widest = [
-            *[inspect.Parameter(f"arg{at}", inspect.Parameter.POSITIONAL_ONLY) for at in range(positional or 0)],
-            *[inspect.Parameter(word, inspect.Parameter.KEYWORD_ONLY) for word in sorted(named)],
+            *[inspect.Parameter(f"arg{at}", inspect.Parameter.POSITIONAL_ONLY) for at in range(_least(calls))],
+            *[
+                inspect.Parameter(word, inspect.Parameter.KEYWORD_ONLY)
+                for word in sorted(named)
+                if all(word in words for _, words in calls)
+            ],
         ]
     parameters = []
     for at, one in enumerate(widest):
         by_name = one.kind is inspect.Parameter.KEYWORD_ONLY
-        is_said = one.name in named or (not by_name and (positional is None or at < positional))
-        if one.default is not _EMPTY and not is_said:
-            # No publisher has a use for it.
-            continue
-        alike = [
-            [other for other in those if other.name == one.name] if by_name else those[at : at + 1] for those in fixed
+        is_used = one.name in named or (not by_name and (positional is None or at < positional))
+        others = [
+            other
+            for those in fixed
+            for other in ([other for other in those if other.name == one.name] if by_name else those[at : at + 1])
         ]
-        said = types.one_of((other.annotation for others in alike for other in others), one.name)
-        parameters.append(one.replace(annotation=_Shown(said), default=_default(one.default)))
+        defaults = [other.default for other in others if other.default is not _EMPTY]
+        if defaults and not is_used:
+            # No publisher gives it: each listener keeps its own default.
+            continue
+        is_omitted = any((by_name or at >= count) and one.name not in words for count, words in calls)
+        if is_omitted and not (defaults and all(_is_same_text(other, defaults[0]) for other in defaults)):
+            # One default for all would not be that of each listener: what a call leaves out stays out.
+            if by_name:
+                continue
+            break
+        annotation = types.one_of((other.annotation for other in others), one.name)
+        default = defaults[0] if defaults and (is_omitted or one.default is not _EMPTY) else _EMPTY
+        parameters.append(one.replace(annotation=_Shown(annotation), default=_default(default)))
+    parameters.extend(_rest(types, signatures, parameters, calls))
+    parameters.sort(key=lambda one: one.kind)
     result = types.any_of(signature.return_annotation for signature in signatures)
     variable = variable_for(name)
     told = name if isinstance(name, str) else repr(name)
     if told is not name:
         types.comments.append("# the name is no string, as a typed channel's is: who says it cannot meet the channel")
-    is_plain = all(
-        one.default is _EMPTY and one.kind is not inspect.Parameter.KEYWORD_ONLY and one.name not in named
-        for one in parameters
-    )
+    is_plain = all(one.default is _EMPTY and one.kind in _POSITIONAL and one.name not in named for one in parameters)
     if is_plain:
         takes = (
             f"[{', '.join(repr(one.annotation) for one in parameters)}]"
@@ -183,12 +199,57 @@ def declaration_of(
     return "\n".join([*sorted(types.imports), *types.comments, *code])
 
 
+def _least(calls: Sequence[tuple[int, tuple[str, ...]]]) -> int:
+    """Return the number of arguments that every call gives by position."""
+    return min((count for count, _ in calls), default=0)
+
+
+def _rest(
+    types: _Types,
+    signatures: Sequence[inspect.Signature],
+    parameters: Sequence[inspect.Parameter],
+    calls: Sequence[tuple[int, tuple[str, ...]]],
+) -> list[inspect.Parameter]:
+    """
+    Return the variadic parameters that a declaration needs beside *parameters*.
+
+    These are the ones that some call needs, or, where no call is known, the ones that every listener has.
+    """
+    places = sum(one.kind in _POSITIONAL for one in parameters)
+    names = {one.name for one in parameters}
+    rest: list[inspect.Parameter] = []
+    for kind, usual, is_needed in (
+        (inspect.Parameter.VAR_POSITIONAL, "args", any(count > places for count, _ in calls)),
+        (inspect.Parameter.VAR_KEYWORD, "kwargs", any(not names.issuperset(words) for _, words in calls)),
+    ):
+        own = [one for signature in signatures for one in signature.parameters.values() if one.kind is kind]
+        has_fixed = any(one.kind in _FIXED for signature in signatures for one in signature.parameters.values())
+        if is_needed or (not calls and has_fixed and own and len(own) == len(signatures)):
+            said = [one.annotation for one in own if _is_said(one.annotation)]
+            text = (
+                types.text(said[0])
+                if said and len(set(map(repr, said))) == 1 and len(own) == len(signatures)
+                else "object"
+            )
+            taken = names | {one.name for one in rest}
+            free = [
+                name for name in (*(one.name for one in own), usual, f"{usual}_", f"_{usual}_") if name not in taken
+            ]
+            rest.append(inspect.Parameter(free[0], kind, annotation=_Shown(text)))
+    return rest
+
+
+def _is_same_text(one: object, other: object) -> bool:
+    """Whether two defaults are the same, and can be written as code."""
+    return _default(one) is not ... and type(one) is type(other) and repr(one) == repr(other)
+
+
 def _header(parameters: Sequence[inspect.Parameter], named: set[str]) -> str:
     """Return the parameters, those before the first that is published by name by position alone."""
     made: list[inspect.Parameter] = []
     is_open = False
     for one in parameters:
-        is_open = is_open or one.name in named or one.kind is inspect.Parameter.KEYWORD_ONLY
+        is_open = is_open or one.name in named or one.kind not in _POSITIONAL
         made.append(one if is_open else one.replace(kind=inspect.Parameter.POSITIONAL_ONLY))
     return str(inspect.Signature(made))
 

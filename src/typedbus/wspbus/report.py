@@ -74,9 +74,10 @@ def report(bus: Bus, sources: Iterable[ModuleType] = ()) -> Report:
     """
     overheard = vars(bus).get("publish")
     known = list(overheard.said) if isinstance(overheard, _Overheard) else []
-    publishers: dict[Hashable, dict[str, Said]] = {}
+    publishers: dict[Hashable, dict[object, Said]] = {}
     for name, said in [*known, *_written(sources)]:
-        publishers.setdefault(name, {}).setdefault(said.place, said)
+        # One place may publish in several ways, as a loop over calls does.
+        publishers.setdefault(name, {}).setdefault((said.place, said.positional, said.named), said)
     typed = bus.typed
     with typed._lock:
         names: dict[Hashable, None] = dict.fromkeys([*typed._meant, *publishers])
