@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import pickle
 import subprocess
@@ -192,6 +193,75 @@ class TestWhoPublishes:
         assert spoken.name == "order"
         assert spoken.publishers == (Said(f"{file}:2", 1, ("a",), is_read=True),)
         assert f"  published in the source at {file}:2" in report(Bus(), [module]).text().splitlines()
+
+
+STARTING = """
+from typedbus.wspbus import Bus
+from typedbus.wspbus.plugins import SimplePlugin
+
+bus = Bus()
+
+def hear(text: str) -> None: ...
+
+class Base(SimplePlugin):
+    def send(self, message: str, binary: bool = False) -> None: ...
+
+class WebSockets(Base):
+    def start(self):
+        self.bus.subscribe("broadcast", self.send)
+        self.bus.subscribe("plain", hear)
+        self.bus.subscribe("unknown", self.missing)
+
+WebSockets(bus).subscribe()
+
+def hello():
+    bus.publish("broadcast", "hello", binary=True)
+"""
+
+
+class TestListenersInTheSource:
+    """Subscriptions that a plugin makes when it starts."""
+
+    @pytest.fixture
+    def module(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
+        """A module of a plugin that has not been started."""
+        (tmp_path / "starting.py").write_text(STARTING, encoding="utf-8")
+        monkeypatch.syspath_prepend(tmp_path)
+        yield importlib.import_module("starting")
+        del sys.modules["starting"]
+
+    def test_they_are_found_with_their_parameters(self, module: ModuleType) -> None:
+        """A method of the class, one that it inherits included, and a function of the module."""
+        channels = {one.name: one for one in report(module.bus, [module]).channels}
+        (sending,) = channels["broadcast"].listeners
+
+        assert sending.name == "starting.Base.send"
+        assert (sending.signature, sending.is_read) == ("(message: str, binary: bool = False) -> None", True)
+        assert sending.subscribed == f"{module.__file__}:14"
+        assert channels["broadcast"].declaration == (
+            "@Channel.declare\ndef broadcast(message: str, /, *, binary: bool = False) -> None: ..."
+        )
+        assert channels["plain"].declaration == 'plain = Channel[[str], None]("plain")'
+        assert "subscribed in the source at" in report(module.bus, [module]).text()
+
+    def test_a_listener_that_is_no_function_of_the_module_is_named_by_its_source(self, module: ModuleType) -> None:
+        """Its parameters are not known."""
+        channels = {one.name: one for one in report(module.bus, [module]).channels}
+        (unknown,) = channels["unknown"].listeners
+
+        assert (unknown.name, unknown.signature) == ("self.missing", "(...)")
+
+    def test_a_listener_that_is_subscribed_by_now_is_reported_once(self, module: ModuleType) -> None:
+        """As what it is: subscribed, at the same line."""
+        module.WebSockets.missing = lambda self: None
+        module.bus.start()
+        try:
+            channels = {one.name: one for one in report(module.bus, [module]).channels}
+        finally:
+            module.bus.exit()
+        (sending,) = channels["broadcast"].listeners
+
+        assert (sending.subscribed, sending.is_read) == (f"{module.__file__}:14", False)
 
 
 class TestDeclaration:
@@ -388,7 +458,8 @@ class TestDeclaration:
         bus.publish("order", 1, copies=2, paper="")
 
         assert (
-            only(bus).declaration.splitlines()[-1] == "def order(order: int, /, copies: int, paper: str) -> None: ..."
+            only(bus).declaration.splitlines()[-1]
+            == "def order(order: int, /, *, copies: int, paper: str) -> None: ..."
         )
 
     def test_where_nobody_listens_the_publishers_tell(self) -> None:

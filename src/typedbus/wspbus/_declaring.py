@@ -157,26 +157,32 @@ def declaration_of(
         ]
     parameters = []
     for at, one in enumerate(widest):
-        by_name = one.kind is inspect.Parameter.KEYWORD_ONLY
-        is_used = one.name in named or (not by_name and (positional is None or at < positional))
+        by_position = one.kind in _POSITIONAL and (positional is None or at < positional)
+        # What calls give by name alone is passed on by name: to some listeners it may be one of **kwargs.
+        by_name = one.kind is inspect.Parameter.KEYWORD_ONLY or (one.name in named and not by_position)
         others = [
             other
             for those in fixed
             for other in ([other for other in those if other.name == one.name] if by_name else those[at : at + 1])
+            if by_name or other.kind in _POSITIONAL
         ]
+        is_shared = len(others) == len(fixed) and all(other.name == one.name for other in others)
         defaults = [other.default for other in others if other.default is not _EMPTY]
-        if defaults and not is_used:
+        if defaults and not by_position and one.name not in named:
             # No publisher gives it: each listener keeps its own default.
             continue
         is_omitted = any((by_name or at >= count) and one.name not in words for count, words in calls)
-        if is_omitted and not (defaults and all(_is_same_text(other, defaults[0]) for other in defaults)):
-            # One default for all would not be that of each listener: what a call leaves out stays out.
+        is_sure = is_shared and defaults and all(_is_same_text(other, defaults[0]) for other in defaults)
+        if (is_omitted and not is_sure) or (by_position and one.name in named and not is_shared):
+            # To each listener it is something else. It is left to the variadic parameters, which pass on
+            # what a call gives and leave out what it leaves out.
             if by_name:
                 continue
             break
         annotation = types.one_of((other.annotation for other in others), one.name)
-        default = defaults[0] if defaults and (is_omitted or one.default is not _EMPTY) else _EMPTY
-        parameters.append(one.replace(annotation=_Shown(annotation), default=_default(default)))
+        default = _default(defaults[0]) if defaults and (is_omitted or one.default is not _EMPTY) else _EMPTY
+        kind = inspect.Parameter.KEYWORD_ONLY if by_name and calls else one.kind
+        parameters.append(one.replace(kind=kind, annotation=_Shown(annotation), default=default))
     parameters.extend(_rest(types, signatures, parameters, calls))
     parameters.sort(key=lambda one: one.kind)
     result = types.any_of(signature.return_annotation for signature in signatures)

@@ -22,7 +22,8 @@ class Heard:
         place: File and line of its definition.
         signature: What it takes and answers.
         priority: Lower runs first.
-        subscribed: File and line of who subscribed it by the name of the channel; None if typed code did.
+        subscribed: File and line of the call that subscribed it by the name of the channel; None if typed code did.
+        is_read: Whether the call was read in the source, and the listener is not subscribed now.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Heard:
     signature: str
     priority: float
     subscribed: str | None
+    is_read: bool = False
 
 
 @attrs.frozen
@@ -89,6 +91,8 @@ class Report:
             lines += ["", channel.name + (", typed already" if channel.is_typed else "")]
             for heard in channel.listeners:
                 how = "by typed code" if heard.subscribed is None else f"at {_short(heard.subscribed)}"
+                if heard.is_read:
+                    how = f"in the source {how}"
                 lines.append(f"  {heard.priority:g} {heard.name}{heard.signature} subscribed {how}")
             lines += [] if channel.listeners else ["  nobody listens"]
             for said in channel.publishers:

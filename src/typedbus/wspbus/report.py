@@ -7,6 +7,8 @@ bus, for a subscription by name keeps its place. Who publishes costs something
 each time, so it is known of a bus that `watch` was called for, and otherwise as
 far as it stands in source: the command reads the modules that it has imported,
 where calls such as ``bus.publish("order-placed", order)`` give the name as it is.
+Listeners that are subscribed later, in the ``start`` of a plugin for example,
+are found in the source in the same way.
 """
 
 from __future__ import annotations
@@ -19,14 +21,17 @@ import os
 import sys
 import sysconfig
 import traceback
+import types
+from collections import deque
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
 
 import typedbus.wspbus
-from typedbus._channel import AnyChannel
+from typedbus._channel import DEFAULT_PRIORITY, AnyChannel
 from typedbus._exports import export
+from typedbus._failures import describe, place_of
 from typedbus.wspbus._bus import Bus
 from typedbus.wspbus._declaring import declaration_of, known_signature
 from typedbus.wspbus._listeners import ByName, speaker
@@ -75,12 +80,16 @@ def report(bus: Bus, sources: Iterable[ModuleType] = ()) -> Report:
     overheard = vars(bus).get("publish")
     known = list(overheard.said) if isinstance(overheard, _Overheard) else []
     publishers: dict[Hashable, dict[object, Said]] = {}
-    for name, said in [*known, *_written(sources)]:
+    modules = list(sources)
+    for name, said in [*known, *_written(modules)]:
         # One place may publish in several ways, as a loop over calls does.
         publishers.setdefault(name, {}).setdefault((said.place, said.positional, said.named), said)
+    later: dict[Hashable, list[tuple[Heard, Callable[..., Any] | None]]] = {}
+    for name, heard, listener in _subscribed_in(modules):
+        later.setdefault(name, []).append((heard, listener))
     typed = bus.typed
     with typed._lock:
-        names: dict[Hashable, None] = dict.fromkeys([*typed._meant, *publishers])
+        names: dict[Hashable, None] = dict.fromkeys([*typed._meant, *publishers, *later])
         meant, made = dict(typed._meant), set(typed._made)
         subscribed = {name: typed[channel].subscriptions for name, channel in meant.items()}
     channels = []
@@ -89,13 +98,15 @@ def report(bus: Bus, sources: Iterable[ModuleType] = ()) -> Report:
         told = tuple(publishers.get(name, {}).values())
         channel = meant.get(name)
         is_typed = channel is not None and channel not in made
-        if is_typed and not told and not any(isinstance(one, ByName) for one in subscriptions):
+        by_name = [one for one in subscriptions if isinstance(one, ByName)]
+        subscribed_at = {_place(one.said) for one in by_name}
+        read = [(one, listener) for one, listener in later.get(name, ()) if one.subscribed not in subscribed_at]
+        if is_typed and not told and not by_name and not read:
             continue
         calls = [(said.positional, said.named) for said in told]
-        code = (
-            _variable_of(channel) if is_typed else declaration_of(name, [one.listener for one in subscriptions], calls)
-        )
-        heard = tuple(
+        listeners = [one.listener for one in subscriptions] + [listener for _, listener in read if listener is not None]
+        code = _variable_of(channel) if is_typed else declaration_of(name, listeners, calls)
+        heard_now = tuple(
             Heard(
                 one.name,
                 one.place,
@@ -105,7 +116,8 @@ def report(bus: Bus, sources: Iterable[ModuleType] = ()) -> Report:
             )
             for one in subscriptions
         )
-        channels.append(Spoken(name if isinstance(name, str) else repr(name), is_typed, code, heard, told))
+        heard_in_all = (*heard_now, *(one for one, _ in read))
+        channels.append(Spoken(name if isinstance(name, str) else repr(name), is_typed, code, heard_in_all, told))
     return Report(tuple(channels))
 
 
@@ -127,17 +139,22 @@ def _variable_of(channel: AnyChannel | None) -> str:
     return f"from {module} import {name}"
 
 
-def _written(sources: Iterable[ModuleType]) -> Iterable[tuple[str, Said]]:
-    """Give the names that stand in calls of ``publish``, with their places."""
+def _trees(sources: Iterable[ModuleType]) -> Iterable[tuple[ModuleType, str, ast.Module]]:
+    """Give the syntax tree of each module that has a source file, with the path of that."""
     for module in sources:
         file = getattr(module, "__file__", None) or ""
-        if not file.endswith(".py"):
+        if not file.endswith(".py") or file.startswith(_FOLDER):
             continue
         try:
-            tree = ast.parse(Path(file).read_bytes(), file)
+            yield module, file, ast.parse(Path(file).read_bytes(), file)
         except (OSError, SyntaxError):
-            # It was imported from somewhere else, or changed since: it tells nothing now.
+            # It was imported from somewhere else, or has changed since.
             continue
+
+
+def _written(sources: Iterable[ModuleType]) -> Iterable[tuple[str, Said]]:
+    """Give the names that stand in calls of ``publish``, with their places."""
+    for _, file, tree in _trees(sources):
         for node in ast.walk(tree):
             match node:
                 case ast.Call(func=ast.Attribute(attr="publish"), args=[ast.Constant(value=str(name)), *args]):
@@ -145,6 +162,50 @@ def _written(sources: Iterable[ModuleType]) -> Iterable[tuple[str, Said]]:
                     yield name, Said(f"{file}:{node.lineno}", len(args), named, is_read=True)
                 case _:
                     pass
+
+
+def _subscribed_in(sources: Iterable[ModuleType]) -> Iterable[tuple[str, Heard, Callable[..., Any] | None]]:
+    """
+    Give the names that stand in calls of ``subscribe`` in functions, each with its listener.
+
+    A call outside a function has been made by the import, on this bus or on another one. The listener itself is known where it is a function of the module, or a
+    method of the class around the call: ``self.broadcast``.
+    """
+    for module, file, tree in _trees(sources):
+        pending: deque[tuple[ast.AST, object, bool]] = deque([(tree, module, False)])
+        while pending:
+            node, scope, is_inside = pending.popleft()
+            if isinstance(node, ast.ClassDef):
+                # A class in a function has no name to be found by.
+                scope = vars(scope).get(node.name) if isinstance(scope, (ModuleType, type)) else None
+            is_inside = is_inside or isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
+            pending.extend((child, scope, is_inside) for child in ast.iter_child_nodes(node))
+            match node:
+                case ast.Call(
+                    func=ast.Attribute(attr="subscribe"), args=[ast.Constant(value=str(name)), given, *_]
+                ) if is_inside:
+                    listener = _listener_in(given, scope, module)
+                    place = f"{file}:{node.lineno}"
+                    shown = ast.unparse(given) if listener is None else describe(listener)
+                    signature = None if listener is None else known_signature(listener)
+                    where = place if listener is None else place_of(listener)
+                    heard = Heard(shown, where, str(signature or "(...)"), DEFAULT_PRIORITY, place, is_read=True)
+                    yield name, heard, listener
+                case _:
+                    pass
+
+
+def _listener_in(given: ast.expr, scope: object, module: ModuleType) -> Callable[..., Any] | None:
+    """Return the function that *given* names, as a method is called: without its first argument."""
+    match given:
+        case ast.Name(id=name):
+            found = vars(module).get(name)
+            return found if isinstance(found, types.FunctionType) else None
+        case ast.Attribute(value=ast.Name(id="self"), attr=name) if isinstance(scope, type):
+            method = next((vars(base)[name] for base in scope.__mro__ if name in vars(base)), None)
+            return types.MethodType(method, scope) if isinstance(method, types.FunctionType) else None
+        case _:
+            return None
 
 
 class CannotReport(Exception):
