@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import types
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
@@ -116,7 +116,7 @@ def _positional(provides: object) -> list[str]:
 
 
 @asynccontextmanager
-async def _manager() -> Any:
+async def _manager() -> AsyncGenerator[None]:
     yield
 
 
