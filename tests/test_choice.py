@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import enum
-from typing import Protocol
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
 
 import attrs
 import pytest
+from dependency_injector import providers
 
 from typedbus import (
     DISABLED,
@@ -14,6 +17,8 @@ from typedbus import (
     Choice,
     ChoiceFault,
     Component,
+    ComponentDisabled,
+    ConstructionCycle,
     Container,
     DeclarationError,
     DisabledFault,
@@ -21,8 +26,11 @@ from typedbus import (
     InvalidContainer,
     TransitionFailures,
     TypeFault,
+    every,
+    provided,
     running,
 )
+from typedbus.graph import Graph
 
 
 class Kind(enum.Enum):
@@ -66,6 +74,16 @@ class Orders:
 
     def start(self) -> None:
         self.store.notes.append("orders start")
+
+
+class Late:
+    def __init__(self, later: Callable[[], Pg]) -> None:
+        self.later = later
+
+
+class Alone(Orders):
+    def __init__(self) -> None:
+        super().__init__(Pg([]))
 
 
 class Shop(Container):
@@ -216,3 +234,223 @@ def test_a_branch_has_to_be_a_component() -> None:
     """Said where it is declared."""
     with pytest.raises(DeclarationError, match="is not a component"):
         Choice[Store]("pg", {"pg": Pg([])})  # type: ignore[dict-item]  # the mistake
+
+
+@attrs.frozen
+class Parts:
+    pg: Pg | None
+    memory: Memory | None
+    stores: Sequence[Pg]
+
+
+class Whole(Shop):
+    parts = Component(Parts, Shop.pg.optional, Shop.memory.optional, every(Pg))
+    late = Component(Late, Shop.pg.lazy)
+
+
+def test_a_branch_that_is_not_chosen_is_neither_optional_nor_one_of_every_kind() -> None:
+    """It is None, is left out of the list, and is not built; so in a call before any start."""
+    whole = Whole()
+    assert whole.parts() == Parts(None, whole.memory(), [whole.memory()])
+    assert not whole.pg.is_built
+    whole = Whole()
+    with running(whole):
+        assert whole.parts() == Parts(None, whole.memory(), [whole.memory()])
+        assert not whole.pg.is_built
+    whole = Whole()
+    with whole.override(Whole.settings).by(Settings("pg")), running(whole):
+        assert whole.parts() == Parts(whole.pg(), None, [whole.pg()])
+
+
+def test_a_call_of_a_branch_that_is_not_chosen_raises_and_names_the_choice() -> None:
+    """Before a start and during one, directly and by a lazy argument."""
+    whole = Whole()
+    with pytest.raises(ComponentDisabled, match=r"Whole\.pg.*Whole\.store is 'memory'"):
+        whole.pg()
+    with running(whole):
+        for call in (whole.pg, whole.late().later):
+            with pytest.raises(ComponentDisabled, match="Whole.store is 'memory'"):
+                call()
+    assert not whole.pg.is_enabled()
+    assert whole.memory.is_enabled()
+
+
+def test_a_branch_of_two_choices_takes_part_if_one_takes_it() -> None:
+    """The reason names the first that does not."""
+
+    class Two(Shop):
+        other = Choice[Store]("pg", {"pg": Shop.pg, "memory": Shop.memory})
+
+    two = Two()
+    assert two.pg.is_enabled()
+    assert two.memory.is_enabled()
+    two = Two()
+    with two.override(Two.settings).by(Settings("pg")):
+        assert two.memory.participation() == (False, "Two.store is 'pg'")
+
+
+def test_the_branches_of_a_choice_that_takes_no_part_take_none() -> None:
+    """A choice may be a branch of another one, or have a condition."""
+
+    class Nested(Shop):
+        fake = Component(Memory, Shop.notes.provided)
+        orders = Component(Alone)
+        outer = Choice[Store]("fake", {"store": Shop.store, "fake": fake})
+
+    class Off(Shop):
+        store = Choice[Store](Shop.settings.provided.kind, {"pg": Shop.pg, "memory": Shop.memory}).enabled(
+            False, reason="no store"
+        )
+        orders = Component(Alone)
+
+    nested, off = Nested(), Off()
+    with running(nested):
+        assert not nested.memory.is_built
+    assert nested.memory.participation() == (False, "Nested.store is not enabled: Nested.outer is 'fake'")
+    with running(off):
+        assert not off.memory.is_built
+    assert off.memory.participation() == (False, "Off.store is not enabled: no store")
+
+
+def test_a_key_may_come_from_a_component_that_needs_a_branch() -> None:
+    """That component cannot do without the branch, which so takes part."""
+
+    class Kinds:
+        def __init__(self, store: Store) -> None:
+            self.kind = "memory"
+
+    class App(Container):
+        bus = Component(Bus)
+        notes = Component(list[str])
+        pg = Component(Pg, notes.provided)
+        memory = Component(Memory, notes.provided)
+        kinds = Component(Kinds, pg.provided)
+        store = Choice[Store](kinds.provided.kind, {"pg": pg, "memory": memory})
+
+    app = App()
+    with running(app):
+        assert app.store() is app.memory()
+        assert app.pg.is_built
+    app = App()
+    assert app.store() is app.memory()
+
+
+def test_a_key_that_depends_on_whether_its_branch_takes_part_raises() -> None:
+    """Instead of asking without end."""
+
+    class Kinds:
+        def __init__(self, store: Store | None) -> None:
+            self.kind = "memory" if store is None else "pg"
+
+    class App(Container):
+        notes = Component(list[str])
+        pg = Component(Pg, notes.provided)
+        memory = Component(Memory, notes.provided)
+        kinds = Component(Kinds, pg.optional)
+        store = Choice[Store](kinds.provided.kind, {"pg": pg, "memory": memory})
+
+    with pytest.raises(ConstructionCycle):
+        App().store()
+
+
+@attrs.frozen
+class Slots:
+    kind: str = "redis"
+
+
+@dataclasses.dataclass
+class Plain:
+    kind: str = "redis"
+
+
+KEYS: dict[str, Callable[[], object]] = {
+    "a string": lambda: "redis",
+    "a bool": lambda: True,
+    "a number": lambda: 7,
+    "a member of an enumeration": lambda: Kind.PG,
+    "a list": lambda: ["pg"],
+    "an object": lambda: provided(providers.Object("redis")),
+    "an attribute in a slot": lambda: provided(providers.Object(Slots())).kind,
+    "an attribute": lambda: provided(providers.Object(Plain())).kind,
+}
+
+
+@pytest.mark.parametrize("key", [pytest.param(key, id=name) for name, key in KEYS.items()])
+def test_a_key_without_a_branch_that_is_known_is_a_fault_of_validate(key: Callable[[], object]) -> None:
+    """Plain values, members of enumerations, and attributes of an object that is given."""
+    given: Any = key()
+
+    class App(Shop):
+        store = Choice[Store](given, {"pg": Shop.pg, "memory": Shop.memory})
+
+    [fault] = faults_of(App())
+    assert isinstance(fault, ChoiceFault)
+    assert fault.choices == ("pg", "memory")
+
+
+def test_a_key_of_a_given_settings_object_is_validated() -> None:
+    """Also in an override."""
+    shop = Shop()
+    with shop.override(Shop.settings).by(Settings("redis")):
+        [fault] = faults_of(shop)
+    assert isinstance(fault, ChoiceFault)
+    assert fault.key == "redis"
+
+
+@pytest.mark.parametrize("key", ["redis", ["pg"]], ids=["unknown", "unhashable"])
+def test_a_key_without_a_branch_is_a_fault_of_a_call(key: object) -> None:
+    """Of a container that was not started, and of a start."""
+
+    def kind() -> Any:
+        return key
+
+    class App(Shop):
+        kinds = Component(kind)
+        store = Choice[Store](kinds.provided, {"pg": Shop.pg, "memory": Shop.memory})
+
+    app = App()
+    app.validate()
+    for component in (app.store, app.orders):
+        with pytest.raises(InvalidContainer) as raised:
+            component()
+        assert "it has no branch for " + repr(key) in str(raised.value)
+    with pytest.raises(TransitionFailures) as failed, running(app):
+        pass
+    assert "it has no branch for " + repr(key) in str(failed.value.failures[0].error)
+
+
+def test_a_picture_shows_which_branches_take_no_part() -> None:
+    """The reason names the choice; where the key is known only later, each branch is conditional."""
+    shop = Shop()
+    with shop.override(Shop.settings).by(Settings("memory")):
+        graph = Graph.of(shop)
+        nodes = {node.path: (node.enabled, node.reason) for node in graph.nodes}
+        assert nodes["Shop.pg"] == (False, "Shop.store is 'memory'")
+        assert nodes["Shop.memory"] == nodes["Shop.store"] == (True, "")
+        assert "off: Shop.store is 'memory'" in graph.mermaid()
+        assert "off: Shop.store is 'memory'" in graph.dot()
+        assert "off: Shop.store is 'memory'" in graph.svg()
+    nodes = {node.path: (node.enabled, node.reason) for node in Graph.of(Shop()).nodes}
+    assert nodes["Shop.pg"] == nodes["Shop.memory"] == (None, "a branch of Shop.store")
+
+
+def test_a_branch_that_may_not_be_chosen_may_need_a_component_that_is_not_enabled() -> None:
+    """It is a fault only where it takes part."""
+
+    class App(Container):
+        bus = Component(Bus)
+        settings = Component(Settings)
+        notes = Component(list[str]).enabled(False, reason="no notes")
+        pg = Component(Pg, notes.provided)
+        memory = Component(Memory, [])
+        store = Choice[Store](settings.provided.kind, {"pg": pg, "memory": memory})
+
+    app = App()
+    app.validate()
+    with running(app):
+        assert app.store() is app.memory()
+    app = App()
+    with app.override(App.settings).by(Settings("pg")):
+        [fault] = faults_of(app)
+    assert isinstance(fault, DisabledFault)
+    assert fault.path == "App.pg"

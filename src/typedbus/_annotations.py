@@ -154,8 +154,8 @@ def class_in(given: object) -> type | None:
 
 def attribute_of(given: object, name: str) -> object:
     """Return what the attribute *name* of what is handed over is."""
-    if isinstance(given, This):
-        value = inspect.getattr_static(given.value, name, MISSING)
+    if isinstance(given, This) and type(lookup(type(given.value), "__getattribute__")) is not types.FunctionType:
+        value = stored(given.value, name)
         if value is not MISSING and lookup(type(value), "__get__") is MISSING:
             return This(value)
     cls = class_in(given)

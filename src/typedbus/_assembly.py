@@ -7,19 +7,19 @@ from typing import Any
 
 from dependency_injector import providers
 
-from typedbus._annotations import This
 from typedbus._bound import BoundChannel, Subscription
 from typedbus._bus import Bus
 from typedbus._channel import DEFAULT_PRIORITY, AnyChannel
 from typedbus._choice import Choice
+from typedbus._choosing import choice_faults, foreseen_key
 from typedbus._component import Component, Home
-from typedbus._faults import BusFault, ChoiceFault, DisabledFault, Fault
+from typedbus._faults import BusFault, DisabledFault, Fault
 from typedbus._order import dependencies_first
 from typedbus._providers import IfEnabled, Selected, declared_needs, needs
 from typedbus._references import Every
 from typedbus._registry import ASSEMBLE
-from typedbus._static import MISSING, is_a, is_simple
-from typedbus._validation import class_of, given_by
+from typedbus._static import is_a
+from typedbus._validation import class_of
 
 
 class Assembly(Subscription):
@@ -146,101 +146,33 @@ def graph_of(
     return {number: row[0] for number, row in enumerate(rows)}, [row[1] for row in rows], [row[2] for row in rows]
 
 
-def choose(
+def foreseen_faults(live: Sequence[Component[object]]) -> list[Fault]:
+    """Return the faults of choices and of components that are not enabled, as far as they are known before the start."""
+    rows = [component.participation(is_foreseen=True) for component in live]
+    if all(takes_part is not False for takes_part, _ in rows) and not any(isinstance(one, Choice) for one in live):
+        return []
+    return [*choice_faults(live, rows, foreseen_key), *disabled_faults(live, graph_of(live)[2], rows)]
+
+
+def disabled_faults(
     live: Sequence[Component[object]],
     required: Sequence[Iterable[int]],
-    enabled: list[bool | None],
-    key_of: Callable[[Choice[object]], object],
-) -> tuple[dict[int, str], list[Fault]]:
+    participations: Sequence[tuple[bool | None, str]],
+) -> list[Fault]:
     """
-    Disable, in *enabled*, the branches of choices that nothing needs, and return why, and what is wrong.
-
-    A branch takes part if it is chosen, is built, or a component that takes part cannot do without it.
+    Return a fault for each component that takes part and cannot do without one that does not.
 
     Args:
         live: The components.
         required: As `graph_of` returns it.
-        enabled: Which of *live* take part, without regard to choices.
-        key_of: Returns the key of a choice, or `MISSING` if it is not known yet.
+        participations: Of each component, as `Component.participation` returns it.
     """
-    numbers = {id(component): number for number, component in enumerate(live)}
-    reasons: dict[int, str] = {}
-    faults: list[Fault] = []
-    kept: set[int] = set()
-    for number, choice in enumerate(live):
-        if not isinstance(choice, Choice) or choice.overriding is not None or enabled[number] is False:
-            continue
-        key, branches = key_of(choice), choice.selected.branches
-        places = {one: numbers.get(id(_acting(branch))) for one, branch in branches.items()}
-        if key is MISSING:
-            kept.update(place for place in places.values() if place is not None)
-            continue
-        if key not in branches:
-            faults.append(ChoiceFault(choice.path, choice.place, key, tuple(branches)))
-            continue
-        for one, place in places.items():
-            if place is not None and one != key:
-                reasons.setdefault(place, f"{choice.path} is {key!r}")
-        chosen = places[key]
-        if chosen is not None:
-            kept.add(chosen)
-            if enabled[chosen] is False:
-                branch = live[chosen]
-                faults.append(DisabledFault(choice.path, choice.place, branch.path, branch.reason))
-    idle = {number for number in reasons if number not in kept and not live[number].is_built}
-    while True:
-        wanted = {
-            other
-            for number, others in enumerate(required)
-            if number not in idle and enabled[number] is not False
-            for other in others
-        }
-        if not idle & wanted:
-            break
-        idle -= wanted
-    for number in idle:
-        if enabled[number] is not False:
-            enabled[number] = False
-        else:
-            reasons.pop(number)
-    return {number: reason for number, reason in reasons.items() if number in idle}, faults
-
-
-def foreseen_faults(live: Sequence[Component[object]]) -> list[Fault]:
-    """Return the faults of choices and of components that are not enabled, as far as they are known before the start."""
-    enabled = [component.foreseen() for component in live]
-    if False not in enabled and not any(isinstance(component, Choice) for component in live):
-        return []
-    required = graph_of(live)[2]
-    _, faults = choose(live, required, enabled, foreseen_key)
-    return [*faults, *disabled_faults(live, required, enabled)]
-
-
-def foreseen_key(choice: Choice[object]) -> object:
-    """Return the key of *choice*, or `MISSING` where it is not known before something is built."""
-    known = given_by(choice.selected.asked)
-    is_known = isinstance(known, This) and is_simple(known.value)
-    return known.value if is_known and isinstance(known, This) else MISSING
-
-
-def _acting(component: Any) -> object:
-    """Return what stands in for *component*, or itself."""
-    acting = getattr(component, "target", None) or component
-    while isinstance(acting, Component) and isinstance(acting.overriding, Component):
-        acting = acting.overriding
-    return acting
-
-
-def disabled_faults(
-    live: Sequence[Component[object]], required: Sequence[Iterable[int]], enabled: Sequence[bool | None]
-) -> list[Fault]:
-    """Return a fault for each component that is *enabled* and needs one that is not; of None nobody knows yet."""
     return [
-        DisabledFault(component.path, component.place, live[other].path, live[other].reason)
-        for number, component in enumerate(live if False in enabled else ())
-        if enabled[number]
+        DisabledFault(component.path, component.place, live[other].path, participations[other][1])
+        for number, component in enumerate(live)
+        if participations[number][0]
         for other in sorted(required[number])
-        if enabled[other] is False
+        if participations[other][0] is False
     ]
 
 

@@ -11,6 +11,7 @@ from typing_extensions import TypeVar
 
 from typedbus._component import Component
 from typedbus._errors import DeclarationError
+from typedbus._faults import ChoiceFault, InvalidContainer
 from typedbus._providers import Provided, Selected, injection, same
 
 T_co = TypeVar("T_co", covariant=True)
@@ -22,10 +23,11 @@ class Choice(Component[T_co]):
     The declaration of a component that is one of several, by configuration.
 
     ``store = Choice[Store](settings.provided.kind, {"pg": pg, "memory": memory})``
-    is used as any other component: ``store.provided`` is a `Store`. At the
-    start the key is asked for, after what it needs was built, and the branch
-    under that key is built and started. The other branches take no part, unless
-    another component needs them; the event `Disabled` says so.
+    is used as any other component: ``store.provided`` is a `Store`. A start
+    builds what the key needs, reads the key, and builds and starts the branch
+    under it. The other branches take no part, unless another component cannot
+    do without them: ``pg.optional`` is None, ``every(Store)`` leaves them out,
+    a call raises `ComponentDisabled`, and the event `Disabled` gives the reason.
 
     Args:
         key: The key, or what another component provides.
@@ -52,3 +54,18 @@ class Choice(Component[T_co]):
         """The provider that asks for the key and calls the branch under it."""
         selected: Any = self._provider.args[0]
         return selected  # type: ignore[no-any-return]  # `__init__` has put it there
+
+    def fault(self, key: object) -> ChoiceFault:
+        """Return the fault of *key*, which has no branch."""
+        return ChoiceFault(self.path, self.place, key, tuple(self.selected.branches))
+
+    def before_construction(self) -> None:
+        """
+        Look for the branch.
+
+        Raises:
+            InvalidContainer: There is none under the key.
+        """
+        key = self.selected.asked()
+        if self.selected.branch_of(key) is None:
+            raise InvalidContainer(self.path, [self.fault(key)])

@@ -9,6 +9,7 @@ whose constructor takes what the component's takes.
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import threading
 import time
@@ -220,7 +221,7 @@ class Component(Replaceable, Generic[T_co]):
             OutsideContainer: It is called on the class of a container.
             ComponentDisabled: It, or what it needs, is not enabled.
             ConstructionCycle: A constructor asked for the component that it constructs, or for one that needs it.
-            InvalidContainer: Components need each other in a circle.
+            InvalidContainer: Components need each other in a circle, or a `Choice` has no branch for its key.
             Exception: What a constructor raised, with a note that names the component.
         """
         if self.home is None:
@@ -252,8 +253,10 @@ class Component(Replaceable, Generic[T_co]):
             if needed.home is None:
                 needed.home = home
             with entered(needed, needed.path, needed.place, self.path):
-                if not needed.is_enabled():
-                    raise ComponentDisabled(needed.path, needed.place, needed.reason)
+                takes_part, reason = needed.participation()
+                if not takes_part:
+                    raise ComponentDisabled(needed.path, needed.place, reason)
+                needed.before_construction()
                 needed._construct(needed.home, self.path)
 
     def _construct(self, home: Home, asked: str) -> None:
@@ -299,22 +302,42 @@ class Component(Replaceable, Generic[T_co]):
         if is_assembly:
             home.building = None
 
-    def is_enabled(self) -> bool:
-        """
-        Whether it takes part; what its condition needs is built for that.
+    def before_construction(self) -> None:
+        """Do what must be done before the arguments are built; a subclass may raise."""
 
-        What is built does, until it is forgotten: it has something to give back at the exit.
-        """
-        condition: Any = self.condition
-        try:
-            return condition is None or self.is_built or self.overriding is not None or bool(condition())
-        except ComponentDisabled:
-            # Nobody can say; that it needs what is not enabled is then the fault.
-            return True
+    def is_enabled(self) -> bool:
+        """Whether it takes part; builds what its condition, and the keys of choices that may take it, need."""
+        return bool(self.participation()[0])
 
     def foreseen(self) -> bool | None:
         """Whether it takes part, or None where that is known only when something has been built."""
-        return True if self.condition is None or self.overriding is not None else foreseen(self.condition)
+        return self.participation(is_foreseen=True)[0]
+
+    def participation(self, *, is_foreseen: bool = False) -> tuple[bool | None, str]:
+        """
+        Return whether it takes part, and the reason if it does not or may not.
+
+        A built component takes part until its instance is dropped: it may have to clean up at the exit.
+        Otherwise its condition decides, and then the choices that it is a branch of.
+
+        Args:
+            is_foreseen: Build nothing; the first is None where only a built component gives the answer.
+        """
+        standing_in = self.overriding
+        if isinstance(standing_in, Component):
+            return standing_in.participation(is_foreseen=is_foreseen)
+        if standing_in is not None or (self.is_built and not is_foreseen):
+            return True, ""
+        allowed: bool | None = True
+        if self.condition is not None:
+            condition: Any = self.condition
+            # If that raises, the fault is that the component needs one that is not enabled.
+            with contextlib.suppress(ComponentDisabled):
+                allowed = foreseen(condition) if is_foreseen else bool(condition())
+        if allowed is False or self.home is None:
+            return allowed, "" if allowed else self.reason
+        chosen, reason = self.home.container._chosen(self, is_foreseen=is_foreseen)
+        return (chosen, reason) if allowed or chosen is False else (None, self.reason)
 
     @property
     def related(self) -> Iterator[providers.Provider[object]]:
@@ -419,7 +442,7 @@ def _needed_now(node: object) -> list[object]:
     if isinstance(node, Every):
         return node.enabled()
     if isinstance(node, Selected):
-        branch = node.branches.get(node.asked())
+        branch = node.branch_of(node.asked())
         return [node.asked] if branch is None else [node.asked, branch]
     is_settled = node.is_built if isinstance(node, Component) else isinstance(node, IfEnabled) and not node.is_enabled()
     return [] if is_settled else needs(node)

@@ -14,12 +14,14 @@ from typedbus._assembly import (
     attached_to,
     buses_of,
     foreseen_faults,
+    graph_of,
     live_of,
     no_bus,
     several_buses,
 )
 from typedbus._building import build_faults
 from typedbus._bus import Bus
+from typedbus._choosing import Choices
 from typedbus._component import Component, Home, cycle_fault, reference_faults
 from typedbus._declarations import _NOTHING, Declarations, paths_in, providers_of
 from typedbus._errors import OverrideError
@@ -98,6 +100,8 @@ class Container(LibraryMethods):
         self._in_force: list[object] = []
         self._looked_at: list[tuple[Any, object]] = []
         self._is_valid = False
+        #: The choices in this container and those that references connect it with; None until they are looked for.
+        self._choices: Choices | None = None
         #: The containers that share a bus with this one, itself included, and those of them that references connect it with.
         self._companions: Sequence[Container] = [self]
         self._together: Sequence[Container] = [self]
@@ -237,10 +241,20 @@ class Container(LibraryMethods):
                 if isinstance(node, Component) and node.home is None:
                     node.home = container._home
         live, circles, everything, self._in_force = live_of(self._roots())
+        self._choices = None
         looked_at: list[Any] = everything + self._in_force
         self._looked_at = [(node, node.last_overriding) for node in looked_at]
         self._lasting = [node for node in everything if not isinstance(node, Component) and keeps_instance(node)]
         return live, circles
+
+    def _chosen(self, component: Component[object], *, is_foreseen: bool) -> tuple[bool | None, str]:
+        """Return whether choices let *component* take part, as `Component.participation` does."""
+        if not any(container._has_choices for container in self._together):
+            return True, ""
+        if self._choices is None:
+            live, *_ = live_of(self._roots())
+            self._choices = Choices(live, graph_of(live)[2])
+        return self._choices.participation(component, is_foreseen=is_foreseen)
 
     def attach(self, bus: Bus | None = None) -> Bus:
         """
@@ -424,7 +438,7 @@ class Container(LibraryMethods):
     def _look_again(self) -> None:
         """Let the next `validate` look for faults, here and in the containers that references connect this one with."""
         for container in self._together:
-            container._is_valid = False
+            container._is_valid, container._choices = False, None
 
     def _is_in_use(self) -> bool:
         whole = self._whole()

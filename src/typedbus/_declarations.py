@@ -21,7 +21,7 @@ from typedbus._errors import DeclarationError
 from typedbus._failures import describe
 from typedbus._faults import Fault
 from typedbus._order import dependencies_first
-from typedbus._providers import copied_before, declared_needs, is_provider, uncover
+from typedbus._providers import Selected, copied_before, declared_needs, is_provider, uncover
 from typedbus._references import Every, Reference, declare, foreign
 from typedbus._static import is_a
 from typedbus._wiring import View
@@ -76,6 +76,8 @@ class Declarations(_DynamicContainer):
     _place: ClassVar[str] = ""
     #: Whether a component is given all components of a kind.
     _has_lists: bool = False
+    #: Whether a component is a choice.
+    _has_choices: bool = False
     #: The references that its own components hold, not those in nested containers.
     _references: list[Reference]
 
@@ -272,6 +274,7 @@ class Declarations(_DynamicContainer):
                 providers.deepcopy(original, memo)
                 originals.append(original)
                 self._has_lists = self._has_lists or isinstance(original, Every)
+                self._has_choices = self._has_choices or isinstance(original, Selected)
             elif id(original) not in memo:
                 memo[id(original)] = Reference(original, declaration)
                 self._references.append(memo[id(original)])

@@ -183,8 +183,15 @@ class Selected(providers.Callable[Any]):
         provider: Any = self
         return dict(zip(provider.args[1].provides, provider.args[2:], strict=True))
 
+    def branch_of(self, key: Any) -> Any:
+        """Return the branch under *key*, or None if there is none; a key that cannot be hashed has none."""
+        try:
+            return self.branches.get(key)
+        except TypeError:
+            return None
+
     def _provide(self, args: tuple[object, ...], kwargs: dict[str, object]) -> object:
-        return self.branches[self.asked()]()
+        return self.branch_of(self.asked())()
 
 
 def is_provider(value: object) -> bool:

@@ -6,9 +6,10 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from typedbus._assembly import choose, disabled_faults, graph_of
+from typedbus._assembly import disabled_faults, graph_of
 from typedbus._bus import Bus
 from typedbus._channel import Hook
+from typedbus._choosing import Choices, choice_faults, current_key
 from typedbus._component import Component
 from typedbus._declarations import Declarations
 from typedbus._events import Disabled, Subscribed
@@ -40,14 +41,17 @@ def build_all(container: Any, bus: Bus, declared: Sequence[Component[object]], s
     holders = {id(one._home): one for one in container._together}
     transition = bus._current
     needed, given, required = graph_of(declared)
-    enabled: list[bool | None] = [component.is_enabled() for component in declared]
-    reasons, faults = choose(declared, required, enabled, lambda choice: choice.selected.asked())
-    faults += disabled_faults(declared, required, enabled)
+    for one in container._together:
+        one._choices = Choices(declared, required)
+    participations = [component.participation() for component in declared]
+    faults = choice_faults(declared, participations, current_key)
+    faults += disabled_faults(declared, required, participations)
     if faults:
         raise InvalidContainer(container._home.name, faults)
-    for number, component in enumerate(declared):
-        if not enabled[number]:
-            bus._tell(Disabled(component.path, reasons.get(number, component.reason)))
+    enabled = [takes_part for takes_part, _ in participations]
+    for component, (takes_part, reason) in zip(declared, participations, strict=True):
+        if not takes_part:
+            bus._tell(Disabled(component.path, reason))
     hooks = [hooks_of(component, class_of(component) or object) for component in declared]
     edges = listeners_first(needed, channels_between(given, hooks, enabled).values())
     turns: dict[int, Turn] = {}

@@ -28,7 +28,7 @@ from typedbus._exports import export
 from typedbus._faults import CycleFault, Fault, InvalidContainer
 from typedbus._lifecycle import channels_between, hooks_of
 from typedbus._order import channel_ranks
-from typedbus._providers import foreseen, reached
+from typedbus._providers import reached
 from typedbus._registry import LIFECYCLE_CHANNELS
 from typedbus._signatures import called_by, unparametrised
 from typedbus._static import full_name_of, has_name, is_a
@@ -108,7 +108,7 @@ class Graph(Picture):
         for component, path in paths.items():
             actor = acting[component]
             hooks: list[Hook[object]] = []
-            enabled, reason = _participation(component)
+            enabled, reason = component.participation(is_foreseen=True)
             # Where another declared component stands in, it is shown with what is its own.
             if not isinstance(actor.overriding, Component):
                 hooks = hooks_of(actor, class_of(actor) or object)
@@ -240,14 +240,6 @@ def _faults(container: Container) -> tuple[dict[str, list[str]], set[tuple[str, 
             if isinstance(fault, CycleFault):
                 circles.update(zip(along, (*along[1:], along[0]), strict=True))
     return told, circles
-
-
-def _participation(component: Component[object]) -> tuple[bool | None, str]:
-    """Return whether *component* takes part, or None if that turns out later, and why not."""
-    if component.condition is None or component.overriding is not None:
-        return True, ""
-    will = foreseen(component.condition)
-    return will, "" if will else component.reason
 
 
 def _stand_in(provider: object) -> str:
