@@ -198,7 +198,9 @@ class Declarations(_DynamicContainer):
         for member in self._members.values():
             if isinstance(inner := inner_of(member), Declarations):
                 inner._wire_automatically()
-        if _injector(self).is_auto_wiring_enabled():
+        injector = _injector(self)
+        config = injector.wiring_config
+        if injector.is_auto_wiring_enabled() and (config.modules or config.packages):
             self.wire()
 
     def _take(self, memo: dict[int, Any]) -> None:
