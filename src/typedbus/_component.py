@@ -15,6 +15,7 @@ import threading
 import time
 import types
 from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Final, Generic, ParamSpec, Self
 
 import attrs
@@ -37,6 +38,7 @@ from typedbus._providers import (
     is_provider,
     lazy,
     needs,
+    providers_among,
     reached,
 )
 from typedbus._references import Every, Reference
@@ -226,10 +228,11 @@ class Component(Replaceable, Generic[T_co]):
         """
         if self.home is None:
             raise OutsideContainer(self.path, self.place)
-        if isinstance(standing_in := self.overriding, Component) and standing_in.home is None:
+        ours: Any = self
+        if isinstance(standing_in := ours.last_overriding, Component) and standing_in.home is None:
             standing_in.home = self.home
-        instance: Any = providers.Singleton.__call__(self._provider)
-        return instance  # type: ignore[no-any-return]  # what the declared callable returned
+        instance: T_co = providers.Singleton.__call__(ours)
+        return instance
 
     def _provide(self, args: tuple[object, ...], kwargs: dict[str, object]) -> object:
         if self.home is None:
@@ -342,15 +345,10 @@ class Component(Replaceable, Generic[T_co]):
     @property
     def related(self) -> Iterator[providers.Provider[object]]:
         """What the container library is to know that it refers to."""
-        if self.condition is not None:
-            condition: Any = self.condition
-            yield condition
+        ours: Any = self
         # The library would ask the declared callable itself whether it is a provider.
-        ours: Any = self._provider
-        for value in (ours.provides, *ours.args, *ours.kwargs.values(), *ours.attributes.values()):
-            if is_provider(value):
-                yield value
-        yield from ours.overridden
+        given = (self.condition, ours.provides, *ours.args, *ours.kwargs.values(), *ours.attributes.values())
+        return chain(providers_among(given), ours.overridden)
 
     @property
     def is_built(self) -> bool:
@@ -402,10 +400,11 @@ class Component(Replaceable, Generic[T_co]):
         base = providers.Singleton
         provides = theirs.provides
         base.set_provides(ours, providers.deepcopy(provides, memo) if is_provider(provides) else provides)
-        base.set_args(ours, *providers.deepcopy(list(theirs.args), memo))
-        base.set_kwargs(ours, **providers.deepcopy(dict(theirs.kwargs), memo))
-        if theirs.attributes:
-            base.set_attributes(ours, **providers.deepcopy(dict(theirs.attributes), memo))
+        base.set_args(ours, *[_copied(one, memo) for one in theirs.args])
+        if named := theirs.kwargs:
+            base.set_kwargs(ours, **{name: _copied(one, memo) for name, one in named.items()})
+        if attributes := theirs.attributes:
+            base.set_attributes(ours, **{name: _copied(one, memo) for name, one in attributes.items()})
         for standing_in in theirs.overridden:
             cover(ours, providers.deepcopy(standing_in, memo))
         return copied
@@ -416,6 +415,12 @@ class Component(Replaceable, Generic[T_co]):
     if not TYPE_CHECKING:
         # The library's own drops the type argument, which `validate()` reads from the annotation of a component.
         __class_getitem__ = classmethod(types.GenericAlias)
+
+
+def _copied(argument: Any, memo: dict[int, Any]) -> Any:
+    """Return the copy of the provider *argument*; in most cases *memo* has it already."""
+    copied = memo.get(id(argument))
+    return providers.deepcopy(argument, memo) if copied is None else copied
 
 
 def _injected(argument: object) -> object:
@@ -439,13 +444,14 @@ def _none() -> None:
 
 def _needed_now(node: object) -> list[object]:
     """Return what has to be called for the provider *node*; what decides that is built."""
+    if isinstance(node, Component):
+        return [] if node.is_built else needs(node)
     if isinstance(node, Every):
         return node.enabled()
     if isinstance(node, Selected):
         branch = node.branch_of(node.asked())
         return [node.asked] if branch is None else [node.asked, branch]
-    is_settled = node.is_built if isinstance(node, Component) else isinstance(node, IfEnabled) and not node.is_enabled()
-    return [] if is_settled else needs(node)
+    return [] if isinstance(node, IfEnabled) and not node.is_enabled() else needs(node)
 
 
 def cycle_fault(circle: Sequence[object]) -> CycleFault:

@@ -242,8 +242,8 @@ class Container(LibraryMethods):
                     node.home = container._home
         live, circles, everything, self._in_force = live_of(self._roots())
         self._choices = None
-        looked_at: list[Any] = everything + self._in_force
-        self._looked_at = [(node, node.last_overriding) for node in looked_at]
+        looked_at: dict[int, Any] = {id(node): node for node in (*everything, *self._in_force)}
+        self._looked_at = [(node, node.last_overriding) for node in looked_at.values()]
         self._lasting = [node for node in everything if not isinstance(node, Component) and keeps_instance(node)]
         return live, circles
 

@@ -114,15 +114,16 @@ class Declarations(_DynamicContainer):
         declare(cls, declared)
         cls._own = frozenset(map(id, declared)).union(*(base._own for base in inherited))
         allowed: type = getattr(cls, "provider_type", providers.Provider)
-        for name, value in cls._declared.items():
-            if is_provider(value) and not isinstance(value, allowed):
+        provided = {name: value for name, value in cls._declared.items() if is_provider(value)}
+        for name, value in provided.items():
+            if not isinstance(value, allowed):
                 reason = f"its class takes providers of {describe(allowed)} alone, as its provider_type says"
                 raise DeclarationError(f"{cls.__name__}.{name}", getattr(value, "place", cls._place), reason)
         cls._replacements = _replacements(cls)
         # ``Provide[Shop]`` reads it, and asks the container that is wired for its counterpart.
         setattr(cls, "__self__", cls)  # noqa: B010  # hidden from checkers
         # Where the container library looks for what its markers refer to.
-        setattr(cls, "providers", {name: value for name, value in cls._declared.items() if is_provider(value)})  # noqa: B010  # hidden from checkers
+        setattr(cls, "providers", provided)  # noqa: B010  # hidden from checkers
 
     def __init__(self, **overriding: object) -> None:
         """
@@ -359,7 +360,7 @@ def providers_of(members: Mapping[str, Any]) -> list[Any]:
         inner = inner_of(member)
         if inner is not None:
             found.extend(providers_of(members_of(inner)))
-        if not isinstance(member, Declarations):
+        if inner is not member:
             found.append(member)
     return found
 

@@ -6,6 +6,7 @@ import sys
 import typing
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from collections.abc import Container as Membership
+from itertools import compress
 from typing import Any, Final, TypeAlias, TypeVar
 
 import attrs
@@ -13,7 +14,7 @@ from dependency_injector import providers
 
 from typedbus._errors import DeclarationError
 from typedbus._references import Every, Reference
-from typedbus._static import is_a, is_simple
+from typedbus._static import is_simple
 
 T = TypeVar("T")
 
@@ -24,6 +25,8 @@ _WITH_ARGUMENTS: Final = (
     providers.ThreadLocalSingleton,
     providers.ContextLocalSingleton,
 )
+# By its type: an object may load something when it is asked for its `__class__`.
+_is_provider_class: Final[Callable[[type], bool]] = providers.Provider.__subclasscheck__
 # Providers that hand over other providers uncalled.
 _HOLDERS: Final = (providers.Delegate, providers.Self, providers.Container, providers.DependenciesContainer)
 
@@ -196,7 +199,12 @@ class Selected(providers.Callable[Any]):
 
 def is_provider(value: object) -> bool:
     """Whether the container library would call *value* instead of handing it over."""
-    return is_a(value, providers.Provider)
+    return _is_provider_class(type(value))
+
+
+def providers_among(values: Sequence[Any]) -> Iterator[Any]:
+    """Give the providers among *values*; every container asks for them many times."""
+    return compress(values, map(_is_provider_class, map(type, values)))
 
 
 def needs(node: object) -> list[object]:
@@ -231,7 +239,7 @@ def _related(provider: Any) -> Iterable[object]:
     else:
         related: Iterable[object] = provider.related
         return related
-    return [*filter(is_provider, given), *provider.overridden]
+    return [*providers_among(given), *provider.overridden]
 
 
 def _attributes_of(provider: Any) -> Iterable[object]:
