@@ -92,6 +92,40 @@ def test_it_is_held_against_the_annotation() -> None:
     assert "(Other.sms" in str(fault)
 
 
+def test_a_component_that_may_be_disabled_needs_a_parameter_that_takes_none() -> None:
+    """Otherwise it is a fault, also where the condition is known only later, and in a list."""
+
+    class Strict:
+        def __init__(self, sms: Sms) -> None: ...
+
+    class StrictList:
+        def __init__(self, some: list[Sms], more: object = None) -> None: ...
+
+    class Implicit:
+        def __init__(self, sms: Sms = None) -> None: ...  # type: ignore[assignment]  # as older code has it
+
+    class Unannotated:
+        def __init__(self, sms) -> None: ...  # type: ignore[no-untyped-def]  # as older code has it
+
+    class App(Shop):
+        strict = Component(Strict, Shop.sms.optional)  # type: ignore[arg-type]  # the fault
+        by_name = Component(Strict, sms=Shop.sms.optional)  # type: ignore[arg-type]  # the fault
+        listed = Component(StrictList, [Shop.sms.optional])  # type: ignore[list-item]  # the fault
+        implicit = Component(Implicit, Shop.sms.optional)  # type: ignore[arg-type]  # None is its default
+        unannotated = Component(Unannotated, Shop.sms.optional)
+        enabled = Component(Sms).enabled(True, reason="it always is")
+        fine = Component(Strict, enabled.optional)  # type: ignore[arg-type]  # it is known to take part
+
+    with pytest.raises(InvalidContainer) as raised:
+        App().validate()
+    faults = {fault.path: str(fault) for fault in raised.value.exceptions if isinstance(fault, TypeFault)}
+    assert list(faults) == ["App.strict", "App.by_name", "App.listed"]
+    assert len(raised.value.exceptions) == len(faults)
+    name = f"{Sms.__module__}.Sms"
+    assert f"takes 'sms' as {name} and is given {name} | None (App.sms.optional)" in faults["App.strict"]
+    assert f"annotate it as {name} | None, since that component may be disabled" in faults["App.strict"]
+
+
 def test_the_fault_of_what_is_required_recommends_it() -> None:
     """`provided` of a component that takes no part is a fault still."""
 

@@ -64,6 +64,13 @@ class OneOf:
 
 
 @attrs.frozen
+class OrNone:
+    """What is known of an argument, or None in its place: which of them is known only later."""
+
+    given: object
+
+
+@attrs.frozen
 class OnBus:
     """A channel on a bus."""
 

@@ -17,7 +17,7 @@ from typing import Any, Final, Union
 
 import typing_extensions
 
-from typedbus._annotations import Exactly, Later, OnBus, OneOf, Several, This, class_in, read
+from typedbus._annotations import Exactly, Later, OnBus, OneOf, OrNone, Several, This, class_in, read
 from typedbus._bound import BoundChannel
 from typedbus._channel import AnyChannel, Listens
 from typedbus._faces import Publishes, Subscribes
@@ -67,6 +67,8 @@ def fits(wanted: object, given: object) -> bool:
         return True
     if isinstance(given, OneOf):
         return any(fits(wanted, one) for one in given.members)
+    if isinstance(given, OrNone):
+        return fits(wanted, This(None)) and fits(wanted, given.given)
     if isinstance(given, This) and type(given.value) in _LITERALS:
         given = _members_of(given.value)
     origin, args = typing.get_origin(given), typing.get_args(given)
@@ -114,6 +116,8 @@ def _shown(annotation: Any, depth: int) -> str:
         return " | ".join(dict.fromkeys(_shown(one, depth) for one in annotation.members))
     if isinstance(annotation, Later):
         return f"Callable[[], {_shown(annotation.result, depth - 1) if depth else '...'}]"
+    if isinstance(annotation, OrNone):
+        return f"{_shown(annotation.given, depth)} | None"
     if isinstance(annotation, This):
         value = annotation.value
         if value is None:

@@ -399,6 +399,13 @@ class Either:
 
 
 @attrs.frozen(eq=False)
+class Maybe:
+    """What a provider gives: the same as another one, or None."""
+
+    node: object
+
+
+@attrs.frozen(eq=False)
 class Uncalled:
     """What a provider gives: a provider, and what a call of that gives."""
 
@@ -431,7 +438,7 @@ class Members:
     keys: tuple[object, ...] = ()
 
 
-Given: TypeAlias = "Itself | Made | Other | Either | Uncalled | Attribute | Item | Members | None"
+Given: TypeAlias = "Itself | Made | Other | Either | Maybe | Uncalled | Attribute | Item | Members | None"
 
 
 def gives(node: object) -> Given:
@@ -456,7 +463,7 @@ def _called(node: object) -> Given:
     if isinstance(node, IfEnabled):
         takes_part = node.foreseen()
         if takes_part is None:
-            return Either((node.component, providers.Object(None)))
+            return Maybe(node.component)
         return Other(node.component) if takes_part else Itself(None)
     if isinstance(node, providers.Delegate):
         return Uncalled(provider.provides, _called(provider.provides))

@@ -11,6 +11,7 @@ from typedbus._annotations import (
     Later,
     OnBus,
     OneOf,
+    OrNone,
     Several,
     This,
     attribute_of,
@@ -31,6 +32,7 @@ from typedbus._providers import (
     Item,
     Itself,
     Made,
+    Maybe,
     Members,
     Other,
     Uncalled,
@@ -73,6 +75,8 @@ def _known(given: Given, depth: int) -> object:
             return This(value)
         case Either(nodes):
             return OneOf(tuple(given_by(one, depth - 1) for one in nodes))
+        case Maybe(one):
+            return OrNone(given_by(one, depth - 1))
         case Uncalled(provider, called):
             return Later(provider, _known(called, depth - 1))
         case Made(by):
@@ -102,6 +106,7 @@ def argument_faults(component: Component[object]) -> list[Fault]:
     parameters = list(signature.parameters.values())
     kinds = {parameter.kind for parameter in parameters}
     positional = [one for one in parameters if one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD)]
+    none_by_default = {one.name for one in parameters if one.default is None}
     by_name = {one.name for one in parameters if one.kind in (one.KEYWORD_ONLY, one.POSITIONAL_OR_KEYWORD)}
     taken = {one.name for one in positional[:given]}
     problems = []
@@ -130,9 +135,14 @@ def argument_faults(component: Component[object]) -> list[Fault]:
         faults.extend(namesake_faults(component, _channels_in(handed), "is given"))
         if name not in hints or fits(hints[name], handed):
             continue
+        remedy = "hand over what it takes, or correct the annotation"
+        if isinstance(handed, OrNone) and fits(hints[name], handed.given):
+            if name in none_by_default:
+                continue
+            remedy = f"annotate it as {shown(hints[name])} | None, since that component may be disabled"
         source, steps = _source(node)
         if source is not None and override_fault(source) is not None:
-            continue  # it is told there
+            continue  # an OverrideFault reports it
         origin = f" ({source.path}{steps})" if source is not None else ""
         faults.append(
             TypeFault(
@@ -140,7 +150,7 @@ def argument_faults(component: Component[object]) -> list[Fault]:
                 component.place,
                 f"{full_name_of(unparametrised(component.builds))} takes {name!r} as {shown(hints[name])} "
                 f"and is given {shown(handed)}{origin}",
-                "hand over what it takes, or correct the annotation",
+                remedy,
             )
         )
     return faults
@@ -214,6 +224,8 @@ def _source(node: object) -> tuple[Component[Any] | None, str]:
                 node, steps = of, f".{name}{steps}"
             case Item(of, key):
                 node, steps = of, f"[{_key(key)}]{steps}"
+            case Maybe(other):
+                node, steps = other, f".optional{steps}"
             case Other(other):
                 node = other
             case Uncalled(other, _):
