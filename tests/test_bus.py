@@ -194,11 +194,11 @@ def test_a_listener_of_a_bus_has_priority_50_unless_told_otherwise() -> None:
     ids=["index", "publish", "subscribe", "unsubscribe"],
 )
 def test_a_name_is_no_channel(use: Callable[[Bus, Any], object], example: str) -> None:
-    """A bus refuses what is no channel object, and says what it would take."""
+    """A bus refuses anything but a channel object, and names what it takes."""
     with pytest.raises(ChannelError) as raised:
         use(Bus(), "start")
 
-    assert str(raised.value).startswith("'start' is no channel")
+    assert str(raised.value).startswith("'start' is not a channel")
     assert str(raised.value).endswith(f"the channel object, as in {example}")
 
 
@@ -463,14 +463,14 @@ def test_waiting_for_nothing_is_an_error() -> None:
             "cannot wait for <Channel 'component_started'>: it is a channel, .*bus.wait\\(State.STARTED\\)",
         ),
         ([State.STOPPED, START], "cannot wait for <Channel 'start'>: it is a channel"),
-        ("STARTED", "cannot wait for 'STARTED': it is a string, and no state: write State.STARTED"),
+        ("STARTED", "cannot wait for 'STARTED': it is a string, not a state: write State.STARTED"),
         ("started", "write State.STARTED"),
-        (["STARTED"], "cannot wait for 'STARTED': it is a string, and no state: write State.STARTED"),
+        (["STARTED"], "cannot wait for 'STARTED': it is a string, not a state: write State.STARTED"),
         (
             "running",
-            "cannot wait for 'running': it is no state: give one of State.STOPPED, State.STARTING, State.STARTED",
+            "cannot wait for 'running': it is not a state: give one of State.STOPPED, State.STARTING, State.STARTED",
         ),
-        (3, "cannot wait for 3: it is no state"),
+        (3, "cannot wait for 3: it is not a state"),
         ([None], "cannot wait for"),
     ],
 )
@@ -483,7 +483,7 @@ def test_waiting_for_what_is_no_state_is_an_error(given: Any, text: str) -> None
 @pytest.mark.parametrize(
     ("given", "text"),
     [
-        (State.STARTED, "State.STARTED is a state, and no channel: wait for it with bus.wait\\(State.STARTED\\)"),
+        (State.STARTED, "State.STARTED is a state, not a channel: wait for it with bus.wait\\(State.STARTED\\)"),
         (ComponentStarted, "they are published on COMPONENT_STARTED, as in bus\\[COMPONENT_STARTED\\]"),
         (Moved, "they are published on MOVED"),
     ],

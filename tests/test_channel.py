@@ -909,7 +909,7 @@ def test_a_mark_may_carry_a_priority() -> None:
 @pytest.mark.parametrize("channel", ["ring", None, multiply], ids=["name", "None", "method"])
 def test_a_method_is_marked_with_a_channel_alone(channel: Channel[[], None]) -> None:
     """A name, or a mark whose channel was forgotten, is told where it stands."""
-    with pytest.raises(ChannelError, match=r"is no channel: @on takes one, as in @on\(order_placed\)"):
+    with pytest.raises(ChannelError, match=r"is not a channel: @on takes one, as in @on\(order_placed\)"):
         on(channel)
 
 

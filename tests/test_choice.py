@@ -144,7 +144,7 @@ def test_a_key_without_a_branch_is_a_fault() -> None:
     [fault] = faults_of(App())
     assert isinstance(fault, ChoiceFault)
     assert (fault.path, fault.key, fault.choices) == ("App.known", "redis", ("pg", "memory"))
-    assert "it has no branch for 'redis'; there are: 'pg', 'memory'" in str(fault)
+    assert "it has no branch for 'redis'; its branches are: 'pg', 'memory'" in str(fault)
 
     shop = Shop()
     with (

@@ -68,7 +68,7 @@ MISFIT = (
     "app.shop.Orders.start does not fit channel 'start': it is called with () "
     "and takes (self, wrong: int): missing a required argument: 'wrong'"
 )
-RENAME = "rename it, or say that it is no listener: Component(...).without(START)"
+RENAME = "rename it, or declare that it does not listen: Component(...).without(START)"
 
 
 @pytest.fixture

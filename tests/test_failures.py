@@ -271,7 +271,7 @@ def a_dependency_fault() -> BaseException:
     LibraryFault,
     Exception,
     "Wrong.index (HERE): the bus calls methods of components alone, and a_library_fault.<locals>.Index.start would never be called; "
-    "declare a Component(Index, ...); if the program calls the method itself, say so: Component(...).without(START)",
+    "declare a Component(Index, ...); if the program calls the method itself, exclude it: Component(...).without(START)",
 )
 def a_library_fault() -> BaseException:
     class Index:
@@ -289,7 +289,7 @@ def a_library_fault() -> BaseException:
     Exception,
     "Wrong.early (HERE): Early.start does not fit channel 'start': it is called with () and "
     "takes (self, soon: bool): missing a required argument: 'soon'; "
-    "rename it, or say that it is no listener: Component(...).without(START)",
+    "rename it, or declare that it does not listen: Component(...).without(START)",
 )
 def a_hook_fault() -> BaseException:
     class Wrong(Container):
@@ -332,8 +332,8 @@ def a_channel_fault() -> BaseException:
 @said_by(
     HiddenFault,
     Exception,
-    "Wrong.orders (HERE): its argument 1 holds Wrong.database, where the container does not see it and nothing takes "
-    "its place; hand over database.provided, as an argument or in a list, tuple or dict; "
+    "Wrong.orders (HERE): its argument 1 holds Wrong.database where the container does not look for it, "
+    "so that the provider itself would be handed over, not its object; hand over database.provided, as an argument or in a list, tuple or dict; "
     "or database.lazy to a parameter that takes a function, to be called later",
 )
 def a_hidden_fault() -> BaseException:
@@ -371,7 +371,7 @@ class Nearly:
     MisspeltFault,
     Exception,
     "Wrong.nearly (HERE): Nearly.on_start will not be called: a component listens to channel 'start' "
-    "by a method named 'start'; rename it, or say that it is no listener: Component(...).without(START)",
+    "by a method named 'start'; rename it, or declare that it does not listen: Component(...).without(START)",
 )
 def a_misspelt_fault() -> BaseException:
     class Wrong(Container):
@@ -414,7 +414,7 @@ def a_reference_fault() -> BaseException:
 @said_by(
     ReplacementFault,
     Exception,
-    "Wrong.database (HERE): Database takes its name and not its place: what a base declared stays in force; "
+    "Wrong.database (HERE): Database has the same name but does not replace it: the declaration of the base class stays in force; "
     "declare database = Component(...), or take another name",
 )
 def a_replacement_fault() -> BaseException:
@@ -454,7 +454,9 @@ def an_invalid_container() -> BaseException:
     return met_in(Wrong().validate)
 
 
-@said_by(ChannelError, TypeError, "'square' is no channel: a bus is indexed with the channel object, as in bus[START]")
+@said_by(
+    ChannelError, TypeError, "'square' is not a channel: a bus is indexed with the channel object, as in bus[START]"
+)
 def a_channel_error() -> BaseException:
     return met_in(lambda: Bus()["square"])  # type: ignore[index]  # the error
 
@@ -515,7 +517,7 @@ def a_component_outside_its_container() -> BaseException:
 @said_by(
     ResetError,
     RuntimeError,
-    "cannot reset Shop: its container runs, and components that have started would go on beside new ones; "
+    "cannot reset Shop: its container runs, and components that have started would keep running beside new ones; "
     "exit the bus first",
 )
 def a_reset_of_a_running_container() -> BaseException:
@@ -591,7 +593,7 @@ def a_second_start() -> BaseException:
 @said_by(
     StartCancelled,
     RuntimeError,
-    "the start was broken off because stop() was asked for meanwhile; "
+    "the start was cancelled because stop() was requested meanwhile; "
     "what had started was stopped again and the bus is STOPPED",
 )
 def a_start_broken_off_by_stop() -> BaseException:
@@ -603,7 +605,7 @@ def a_start_broken_off_by_stop() -> BaseException:
 @said_by(
     StartCancelled,
     RuntimeError,
-    "the start was broken off because exit() was asked for meanwhile; "
+    "the start was cancelled because exit() was requested meanwhile; "
     "what had started was stopped again and the bus is EXITED",
 )
 def a_start_broken_off_by_exit() -> BaseException:
@@ -789,14 +791,14 @@ def a_start_beside_one_that_was_given_up() -> BaseException:
 @said_by(
     LimitError,
     ValueError,
-    "a limit of 0 seconds for stop is none: give a number above 0, or None for no limit",
+    "0 is not a time limit for stop: give a number of seconds above 0, or None for no limit",
 )
 def a_limit_of_no_time() -> BaseException:
     """Bound a stop by nothing."""
     return met_in(lambda: Limits(stop=0))
 
 
-@said_by(LimitError, ValueError, "0 workers start nothing: give a whole number from 1 up")
+@said_by(LimitError, ValueError, "0 is not a number of workers: give a whole number from 1 up")
 def nobody_to_work() -> BaseException:
     """Make a bus without workers."""
     return met_in(lambda: Bus(workers=0))
@@ -819,7 +821,7 @@ def a_component_that_is_off() -> BaseException:
 @said_by(
     ChoiceFault,
     Exception,
-    "Wrong.store (HERE): it has no branch for 'sqlite'; there are: 'memory'; correct the key, or add a branch",
+    "Wrong.store (HERE): it has no branch for 'sqlite'; its branches are: 'memory'; correct the key, or add a branch",
 )
 def a_choice_fault() -> BaseException:
     class Wrong(Container):

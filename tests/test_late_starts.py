@@ -320,7 +320,7 @@ def test_a_bus_that_exits_meanwhile_leaves_the_exit_to_the_late_start(scene: Sce
     assert state is State.EXITED
     assert "exit 1" not in exited
     assert scene.notes[-3:] == ["started late 1", "stop 1", "exit 1"]
-    assert lines[0] == "Shop.poller.exit is not called before Shop.poller.start has returned, which had been given up"
+    assert lines[0] == "Shop.poller.exit is not called until Shop.poller.start, which had been given up, has returned"
 
 
 def test_a_start_that_fails_late_exits_after_the_bus(scene: Scene) -> None:

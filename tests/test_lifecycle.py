@@ -487,7 +487,7 @@ def test_a_misfit_is_told_with_both_ways_out() -> None:
     with pytest.raises(InvalidContainer, match="Shop") as invalid:
         with_part(part).validate()
 
-    assert "rename it, or say that it is no listener: Component(...).without(START)" in str(invalid.value)
+    assert "rename it, or declare that it does not listen: Component(...).without(START)" in str(invalid.value)
     assert "is called with () and takes (self, when)" in str(invalid.value)
     assert faults_of(part.without(START)) == []
 

@@ -533,7 +533,7 @@ def test_a_hook_in_a_thread_of_its_own_is_inside_the_transition(parts: Parts) ->
     bus = shop.attach()
     bus[START].subscribe(One(bus).start)
 
-    with pytest.raises(RuntimeError, match="broken off because stop"):
+    with pytest.raises(RuntimeError, match="cancelled because stop"):
         bus.start()
 
     assert seen == [WaitError, State.STARTING]
@@ -570,7 +570,7 @@ def test_a_constructor_that_hangs_is_named_and_nothing_is_built_after_it(parts: 
 @pytest.mark.parametrize("seconds", [0, -1, float("nan"), "5", True])
 def test_what_is_no_time_limit_is_refused(seconds: Any) -> None:
     """Wherever it is given, with the name of what it is for."""
-    with pytest.raises(LimitError, match=re.escape(f"a limit of {seconds!r} seconds for stop is none")):
+    with pytest.raises(LimitError, match=re.escape(f"{seconds!r} is not a time limit for stop")):
         Limits(stop=seconds)
     with pytest.raises(LimitError, match="for .*Part"):
         Component(Part, [], "", Hang()).within(seconds)
@@ -592,7 +592,7 @@ def test_a_component_cannot_be_within_nothing() -> None:
 def test_what_is_no_number_of_workers_is_refused(workers: Any) -> None:
     """When the bus is made, and when it is said later."""
     with pytest.raises(
-        LimitError, match=re.escape(f"{workers!r} workers start nothing: give a whole number from 1 up")
+        LimitError, match=re.escape(f"{workers!r} is not a number of workers: give a whole number from 1 up")
     ):
         Bus(workers=workers)
     with pytest.raises(LimitError):

@@ -245,7 +245,7 @@ def test_a_task_that_returns_early_is_named_in_a_warning(bus: Bus) -> None:
         thread.join(10)
 
     [(text, level, is_running)] = seen
-    assert text.startswith("background task consuming returned before it was to end")
+    assert text.startswith("background task consuming returned before its event was set")
     assert (level, is_running) == (30, False)
     assert task.last_error is None
     assert bus.state is State.STARTED

@@ -989,7 +989,7 @@ def test_that_of_the_call(typedbus_running):
     [
         ("1.0", "1.0 has no name: give seconds for hook, start, stop, rollback, exit, by name"),
         ("strat=1", "there is no limit 'strat': give seconds for hook, start, stop, rollback, exit, by name"),
-        ("stop=0", "a limit of 0 seconds for stop is none: give a number above 0, or None for no limit"),
+        ("stop=0", "0 is not a time limit for stop: give a number of seconds above 0, or None for no limit"),
     ],
 )
 def test_a_mark_that_is_wrong_is_an_error_of_the_collection(run: Run, mark: str, reason: str) -> None:

@@ -196,14 +196,15 @@ def test_a_hidden_provider_is_told_with_what_to_hand_over() -> None:
     first, named, foreign = with_faults(Shop())
 
     assert first.problem == (
-        "its argument 2 holds Shop.part, where the container does not see it and nothing takes its place"
+        "its argument 2 holds Shop.part where the container does not look for it, "
+        "so that the provider itself would be handed over, not its object"
     )
     assert first.remedy == (
         "hand over part.provided, as an argument or in a list, tuple or dict; "
         "or part.lazy to a parameter that takes a function, to be called later"
     )
-    assert named.problem.startswith("its argument 'parts' holds Shop.part, ")
-    assert foreign.problem.startswith("its argument 1 holds a Singleton, ")
+    assert named.problem.startswith("its argument 'parts' holds Shop.part where ")
+    assert foreign.problem.startswith("its argument 1 holds a Singleton where ")
 
 
 def test_an_argument_without_end_is_looked_through_for_a_while() -> None:
@@ -267,7 +268,7 @@ def test_a_name_that_is_taken_by_something_else_is_a_fault(value: Any) -> None:
 
     assert kinds([fault]) == [(ReplacementFault, "Replaced.part")]
     assert fault.place == replaced._place
-    assert "what a base declared stays in force" in fault.problem
+    assert "the declaration of the base class stays in force" in fault.problem
 
 
 def test_a_name_that_was_no_declaration_may_be_taken() -> None:

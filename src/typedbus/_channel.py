@@ -295,7 +295,7 @@ def on(
             running before go on. No limit interrupts it: what it takes is missing from the time of the whole.
     """
     if not isinstance(channel, Channel):
-        raise ChannelError(channel, "is no channel: @on takes one, as in @on(order_placed)")
+        raise ChannelError(channel, "is not a channel: @on takes one, as in @on(order_placed)")
 
     def mark(method: Callable[Concatenate[Owner, P], R]) -> Callable[Concatenate[Owner, P], R]:
         marks: tuple[Hook[Owner], ...] = getattr(method, MARK, ())

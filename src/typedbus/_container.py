@@ -198,7 +198,7 @@ class Container(LibraryMethods):
             candidates = counterparts(self, component) or list(targets.values())
             if len(candidates) > 1:
                 paths = ", ".join(candidate.path for candidate in candidates)
-                reason = f"{self._home.name} has several of it: {paths}; override one of these"
+                reason = f"{self._home.name} contains it more than once: {paths}; override one of these"
                 raise OverrideError(component.path, component.place, reason)
             copied = next(iter(candidates), None)
         if copied is None and references:

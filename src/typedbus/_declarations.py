@@ -117,7 +117,7 @@ class Declarations(_DynamicContainer):
         provided = {name: value for name, value in cls._declared.items() if is_provider(value)}
         for name, value in provided.items():
             if not isinstance(value, allowed):
-                reason = f"its class takes providers of {describe(allowed)} alone, as its provider_type says"
+                reason = f"its class accepts only providers of {describe(allowed)}, by its provider_type"
                 raise DeclarationError(f"{cls.__name__}.{name}", getattr(value, "place", cls._place), reason)
         cls._replacements = _replacements(cls)
         # ``Provide[Shop]`` reads it, and asks the container that is wired for its counterpart.

@@ -18,7 +18,7 @@ _NAMED: Final = 5
 
 
 class TransitionError(RuntimeError):
-    """Raised by `start` of a bus in a state from which there is no way to STARTING."""
+    """Raised by `start` of a bus that is neither STOPPED nor EXITED."""
 
     def __init__(self, state: State, target: State) -> None:
         super().__init__(state, target)
@@ -47,7 +47,7 @@ class StartCancelled(RuntimeError):
     def __str__(self) -> str:
         asked = "exit" if self.goal is State.EXITED else "stop"
         return (
-            f"the start was broken off because {asked}() was asked for meanwhile; "
+            f"the start was cancelled because {asked}() was requested meanwhile; "
             f"what had started was stopped again and the bus is {self.goal.name}"
         )
 
@@ -101,8 +101,8 @@ class HookTimeout(TimeoutError):
     """
     Reported by a transition for a hook that did not return within its limit, and was given up.
 
-    Its thread is left to itself and may still end; it keeps no process alive. If
-    it is a start that returns after all, it is undone then; see `Limits`.
+    Its thread still runs, and does not keep the process alive. If a start hook
+    returns after all, it is undone then; see `Limits`.
 
     Attributes:
         path: The component, as a dotted path.
@@ -112,7 +112,7 @@ class HookTimeout(TimeoutError):
         limit: How long it was allowed to, or None if waiting for it was interrupted twice.
         scope: Whose limit that is: the hook's, the component's, or that of the whole start, stop, rollback or exit.
         stack: Where its thread is, as text.
-        waiting: The paths of those who cannot go on without it.
+        waiting: The paths of the components that wait for it.
     """
 
     def __init__(  # noqa: PLR0917  # by position, as pickles give them
@@ -156,8 +156,8 @@ class StartPending(TimeoutError):
     """
     Raised by the start of a component whose start in an earlier transition was given up and has not been undone.
 
-    The two must not run side by side: the later one has waited, as long as it
-    may take.
+    The two must not run side by side: the later start has waited for the earlier
+    one as long as its own limit allows.
 
     Attributes:
         path: The component, as a dotted path.
@@ -193,7 +193,7 @@ class StartPending(TimeoutError):
 
 
 class LimitError(ValueError):
-    """Raised for a number of workers or of seconds that could never work."""
+    """Raised for a value that is not a number of workers or a time limit in seconds."""
 
     def __init__(self, name: str, given: object) -> None:
         super().__init__(name, given)
@@ -202,12 +202,12 @@ class LimitError(ValueError):
 
     def __str__(self) -> str:
         if self.name == "workers":
-            return f"{self.given!r} workers start nothing: give a whole number from 1 up"
-        return f"a limit of {self.given!r} seconds for {self.name} is none: give a number above 0, or None for no limit"
+            return f"{self.given!r} is not a number of workers: give a whole number from 1 up"
+        return f"{self.given!r} is not a time limit for {self.name}: give a number of seconds above 0, or None for no limit"
 
 
 class ChannelError(TypeError):
-    """Raised where something that is no channel, or no name or signature of one, is used as one."""
+    """Raised where something else is used as a channel, or as the name or the signature of a channel."""
 
     def __init__(self, given: object, reason: str) -> None:
         super().__init__(given, reason)
@@ -233,11 +233,11 @@ class ListenerError(TypeError):
 
 class NoContainer(TypeError):
     """
-    Raised where a container is expected, for anything else.
+    Raised for an argument that is neither a container nor the class of one.
 
     Attributes:
-        given: What was given in its place.
-        reason: Why it is not a container, and what to write.
+        given: The argument.
+        reason: What it is instead, and what to give.
     """
 
     def __init__(self, given: object, reason: str) -> None:
@@ -263,7 +263,7 @@ class DeclarationError(TypeError):
 
 
 class OutsideContainer(RuntimeError):
-    """Raised when a declared component is called that belongs to no container instance."""
+    """Raised by a call of a component in the class of a container: only instances of the container build it."""
 
     def __init__(self, path: str, place: str) -> None:
         super().__init__(path, place)
@@ -312,7 +312,7 @@ class ConstructionCycle(RuntimeError):
 
 
 class ComponentDisabled(LookupError):
-    """Raised when a component is called that is not enabled, or one that needs it."""
+    """Raised by a call of a component that is not enabled, or of one that needs it."""
 
     def __init__(self, path: str, place: str, reason: str) -> None:
         super().__init__(path, place, reason)
@@ -325,7 +325,7 @@ class ComponentDisabled(LookupError):
 
 
 class OverrideError(RuntimeError):
-    """Raised by `override` where the replacement would come too late or to nothing."""
+    """Raised by `override` if it comes too late or if there is no such component in the container."""
 
     def __init__(self, path: str, place: str, reason: str) -> None:
         super().__init__(path, place, reason)
@@ -339,7 +339,7 @@ class OverrideError(RuntimeError):
 
 class ResetError(RuntimeError):
     """
-    Raised where instances would be forgotten, or overrides taken back, that a running container uses.
+    Raised by a method that would drop instances or end overrides while the container runs.
 
     Attributes:
         path: The container or the component.
@@ -351,13 +351,13 @@ class ResetError(RuntimeError):
 
     def __str__(self) -> str:
         return (
-            f"cannot reset {self.path}: its container runs, and components that have started would go on "
+            f"cannot reset {self.path}: its container runs, and components that have started would keep running "
             "beside new ones; exit the bus first"
         )
 
 
 class NotMainThread(RuntimeError):
-    """Raised by `run` outside the main thread, where signals cannot be had."""
+    """Raised by `run` outside the main thread, where Python allows no signal handlers."""
 
     def __str__(self) -> str:
         return (
@@ -368,7 +368,7 @@ class NotMainThread(RuntimeError):
 
 class RestartError(RuntimeError):
     """
-    Raised by `restart` where nothing can take the place of the process, and by `block` where it turned out so.
+    Raised by `restart` if the process cannot be replaced, and by `block` if the replacement failed.
 
     Attributes:
         reason: Why, and what to do.

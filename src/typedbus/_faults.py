@@ -40,7 +40,7 @@ class ArgumentFault(Fault):
 
 
 class BuildFault(Fault):
-    """A call of what a component is declared with cannot give the component, as that of an abstract class."""
+    """A component is declared with a class or function whose call cannot return it, such as an abstract class."""
 
 
 class CycleFault(Fault):
@@ -85,11 +85,11 @@ class DependencyFault(Fault):
 
 
 class LibraryFault(Fault):
-    """A provider of dependency-injector is declared for something that the container could not do with it."""
+    """A provider of dependency-injector needs something that the container cannot do, such as starting its instance."""
 
 
 class HookFault(Fault):
-    """A component's method is to listen to a channel that it does not fit."""
+    """A method of a component listens to a channel whose signature it does not fit."""
 
 
 class BusFault(Fault):
@@ -97,15 +97,15 @@ class BusFault(Fault):
 
 
 class ChannelFault(Fault):
-    """A component hears, or is given, a channel of its own that bears the name of a life-cycle channel."""
+    """A component listens to, or is given, a channel that has the name of a life-cycle channel and is another one."""
 
 
 class HiddenFault(Fault):
-    """A component or a provider is handed over where neither the container nor its library sees it."""
+    """A component or a provider is handed over in a place that neither the container nor its library searches."""
 
 
 class LifetimeFault(Fault):
-    """A component would keep for all of its life what is made for one thread or one context."""
+    """A component would keep, for its whole life, an object that was made for one thread or one context."""
 
 
 class MisspeltFault(Fault):
@@ -113,11 +113,11 @@ class MisspeltFault(Fault):
 
 
 class OverrideFault(Fault):
-    """What stands in for a component is none of what was declared."""
+    """The override of a component is not of the declared type."""
 
 
 class ReplacementFault(Fault):
-    """A class of containers takes the place of a declaration in a way that others do not follow."""
+    """A container class replaces a declaration in a way that references to it do not follow, or merges two by their name."""
 
 
 class ReferenceFault(Fault):
@@ -148,7 +148,7 @@ class ReferenceFault(Fault):
 
 
 class TypeFault(Fault):
-    """A component is given an argument of another type than it takes."""
+    """A component is given an argument of a type that its parameter does not take."""
 
 
 class DisabledFault(Fault):
@@ -178,7 +178,7 @@ class ChoiceFault(Fault):
     def __init__(self, path: str, place: str, key: object, choices: Sequence[object]) -> None:
         known = ", ".join(map(repr, choices)) or "none"
         super().__init__(
-            path, place, f"it has no branch for {key!r}; there are: {known}", "correct the key, or add a branch"
+            path, place, f"it has no branch for {key!r}; its branches are: {known}", "correct the key, or add a branch"
         )
         self.args: tuple[object, ...] = (path, place, key, tuple(choices))
         self.key = key
@@ -186,7 +186,7 @@ class ChoiceFault(Fault):
 
 
 class ContributionFault(Fault):
-    """What a distribution contributes cannot be loaded, or is no container."""
+    """The contribution of a distribution cannot be loaded, or is not a container."""
 
 
 class InvalidContainer(ExceptionGroup[Fault]):

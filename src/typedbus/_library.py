@@ -54,7 +54,7 @@ def way_to_override(given: object) -> str:
         )
     if isinstance(given, (Declarations, containers.DynamicContainer, type)):
         return (
-            "it takes one component, and no container; name what is overridden, "
+            "it takes one component, not a container; name the components to override, "
             "as in `with shop.override_providers(database=other.database):`"
         )
     return f"it takes a component, as in shop.override(Shop.database).by(fake), and was given {given!r}"

@@ -160,7 +160,7 @@ def _uncalled(
             place,
             f"the bus calls methods of components alone, and {shown} would never be called",
             f"declare a Component({cls.__name__}, ...); if the program calls the method itself, "
-            "say so: Component(...).without(START)",
+            "exclude it: Component(...).without(START)",
         )
 
 

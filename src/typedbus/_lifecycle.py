@@ -220,9 +220,7 @@ def hook_faults(component: Component[object], cls: type, hooks: Sequence[Hook[ob
             remedy = "take away the one or the other"
         if problem is not None:
             if isinstance(hook, NamedHook):
-                remedy = (
-                    f"rename it, or say that it is no listener: Component(...).without({hook.channel.name.upper()})"
-                )
+                remedy = f"rename it, or declare that it does not listen: Component(...).without({hook.channel.name.upper()})"
             faults.append(
                 HookFault(
                     component.path,

@@ -296,7 +296,7 @@ class Machine(Registry):
                 else:
                     late.left.append(hook)
                     postponed.append(
-                        f"{hook.name} is not called before {late.subscription.name} has returned, which had been given up"
+                        f"{hook.name} is not called until {late.subscription.name}, which had been given up, has returned"
                     )
         for message in postponed:
             self.log(message, WARNING)
@@ -372,9 +372,9 @@ def _checked(given: object) -> frozenset[State]:
             )
             raise WaitError(states, reason, one)
         if isinstance(one, str) and one.upper() in State.__members__:
-            raise WaitError(states, f"it is a string, and no state: write State.{one.upper()}", one)
+            raise WaitError(states, f"it is a string, not a state: write State.{one.upper()}", one)
         if not isinstance(one, State):
-            raise WaitError(states, f"it is no state: give one of {', '.join(map(str, State))}", one)
+            raise WaitError(states, f"it is not a state: give one of {', '.join(map(str, State))}", one)
     if not states:
         raise WaitError(states, "give at least one state")
     return states

@@ -223,16 +223,16 @@ def _no_channel(given: object, expected: str) -> ChannelError:
     if isinstance(given, State):
         return ChannelError(
             given,
-            f"is a state, and no channel: wait for it with bus.wait({given}), or subscribe to changes of the state "
+            f"is a state, not a channel: wait for it with bus.wait({given}), or subscribe to changes of the state "
             "with bus[MOVED].subscribe(listener)",
         )
     channel = _EVENTS.get(given) if isinstance(given, type) else None
     if channel is not None:
         name = channel.name.upper()
         return ChannelError(
-            given, f"is a class of events, and no channel: they are published on {name}, as in bus[{name}]"
+            given, f"is a class of events, not a channel: they are published on {name}, as in bus[{name}]"
         )
-    return ChannelError(given, f"is no channel: {expected}")
+    return ChannelError(given, f"is not a channel: {expected}")
 
 
 def _last_resort(text: str) -> None:

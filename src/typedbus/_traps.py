@@ -86,7 +86,8 @@ def hidden_faults(component: Component[object]) -> list[HiddenFault]:
                 HiddenFault(
                     component.path,
                     component.place,
-                    f"{where or f'{full_name_of(component.builds)}, which builds it,'} holds {name}, where the container does not see it and nothing takes its place",
+                    f"{where or f'{full_name_of(component.builds)}, which builds it,'} holds {name} where the container "
+                    "does not look for it, so that the provider itself would be handed over, not its object",
                     f"hand over {now}, as an argument or in a list, tuple or dict; "
                     f"or {later} to a parameter that takes a function, to be called later",
                 )
@@ -183,7 +184,7 @@ def replacement_faults(container: Declarations, path: str) -> list[ReplacementFa
                 ReplacementFault(
                     f"{path}.{name}",
                     cls._place,
-                    f"{'a Component' if is_a(nearest, Component) else full_name_of(nearest)} takes its name and not its place: what a base declared stays in force",
+                    f"{'a Component' if is_a(nearest, Component) else full_name_of(nearest)} has the same name but does not replace it: the declaration of the base class stays in force",
                     f"declare {name} = Component(...) in the body of the class, or take another name; "
                     f"for a test, override it: with container.override({cls.__name__}.{name}).by(...)"
                     if is_a(nearest, Component)
@@ -196,7 +197,7 @@ def replacement_faults(container: Declarations, path: str) -> list[ReplacementFa
                     f"{path}.{name}",
                     place,
                     f"it has nothing in the place of {getattr(missing, 'path', 'a provider')}, "
-                    "and what refers to that goes on with the old one",
+                    "and components that refer to it keep using the old one",
                     "declare it there, too",
                 )
                 for missing in _missing(replaced, in_force)
@@ -234,7 +235,7 @@ def assigned_faults(container: Declarations, path: str) -> Iterator[ReplacementF
         yield ReplacementFault(
             f"{path}.{name}" if owner is container else getattr(declared, "path", f"{cls}.{name}"),
             value.place if is_a(value, Component) else getattr(declared, "place", type(owner)._place),
-            "it was assigned to an instance of the container, which goes on with its declarations",
+            "it was assigned to an instance of the container, which keeps using its declarations",
             remedy,
         )
 
@@ -344,7 +345,7 @@ def misspelt_faults(component: Component[object], cls: type, hooks: Sequence[Hoo
                     component.place,
                     f"{full_name_of(method)} will not be called: a component listens to channel {channel.name!r} "
                     f"by a method named {channel.name!r}",
-                    f"rename it, or say that it is no listener: Component(...).without({channel.name.upper()})",
+                    f"rename it, or declare that it does not listen: Component(...).without({channel.name.upper()})",
                 )
             )
     return faults

@@ -221,8 +221,8 @@ class BackgroundTask:
             self._is_called = False
             if not stopping.is_set() and not self.bus._exit_requested:
                 self.bus.log(
-                    f"background task {self.name} returned before it was to end, and is not called again; "
-                    "have it wait for its event, or call bus.request_exit() when its work is done",
+                    f"background task {self.name} returned before its event was set, and is not called again; "
+                    "have it wait for the event, or call bus.request_exit() when its work is done",
                     WARNING,
                 )
 

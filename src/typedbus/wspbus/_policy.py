@@ -99,7 +99,7 @@ class OldBus(Bus):
         if bound is not None:
             return bound
         if not isinstance(channel, Channel):
-            raise ChannelError(channel, "is no channel: names are for subscribe, publish and listeners")
+            raise ChannelError(channel, "is not a channel: names are for subscribe, publish and listeners")
         with self._lock:
             there: AnyBound | None = self._bound.get(channel)
             if there is not None:
