@@ -1,6 +1,6 @@
 """The two orders that everything else rests on: dependencies first, and the start order."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 import pytest
 
@@ -65,7 +65,7 @@ def test_each_node_is_asked_once_what_it_needs() -> None:
     """The work grows with the graph, not with the number of ways through it."""
     asked: list[int] = []
 
-    def needs(number: int) -> Iterable[int]:
+    def needs(number: int) -> list[int]:
         asked.append(number)
         return [number - 1, number - 2] if number > 1 else []
 

@@ -61,15 +61,7 @@ def live_of(
     providers that *roots* refer to, overridden or not, each after what it needs,
     and fourth those in force, by declaration.
     """
-    # Kept, since the container library computes it anew each time, which takes half of the time here.
-    known: dict[int, list[object]] = {}
-
-    def declared(node: object) -> list[object]:
-        found = known.get(id(node))
-        if found is None:
-            found = known[id(node)] = declared_needs(node)
-        return found
-
+    declared = _cached(declared_needs)
     everything, _ = dependencies_first(roots, declared)
     wanted_by: dict[int, list[object]] = {id(node): [] for node in everything}
     for node in everything:
@@ -109,6 +101,19 @@ def _is_overridden(node: Any) -> bool:
     return node.last_overriding is not None
 
 
+def _cached(needs_of: Callable[[object], list[object]]) -> Callable[[object], list[object]]:
+    """Return *needs_of* with a cache: the container library computes its answer anew each time, which takes long."""
+    answers: dict[int, list[object]] = {}
+
+    def cached(node: object) -> list[object]:
+        answer = answers.get(id(node))
+        if answer is None:
+            answer = answers[id(node)] = needs_of(node)
+        return answer
+
+    return cached
+
+
 def graph_of(
     live: Sequence[Component[object]],
 ) -> tuple[dict[int, set[int]], list[set[AnyChannel]], list[set[int]]]:
@@ -121,11 +126,12 @@ def graph_of(
     numbers = {id(component): number for number, component in enumerate(live)}
     reached: dict[int, tuple[set[int], set[AnyChannel], set[int]]] = {}
     nodes: list[object] = list(live)
-    for node in dependencies_first(nodes, needs)[0]:
+    needed = _cached(needs)
+    for node in dependencies_first(nodes, needed)[0]:
         below: set[int] = set()
         channels: set[AnyChannel] = set()
         required: set[int] = set()
-        for need in needs(node):
+        for need in needed(node):
             number = numbers.get(id(need))
             if number is not None:
                 below.add(number)
@@ -167,6 +173,8 @@ def disabled_faults(
         required: As `graph_of` returns it.
         participations: Of each component, as `Component.participation` returns it.
     """
+    if all(takes_part is not False for takes_part, _ in participations):
+        return []
     return [
         DisabledFault(component.path, component.place, live[other].path, participations[other][1])
         for number, component in enumerate(live)

@@ -10,7 +10,7 @@ from typing import Any
 from typedbus._annotations import This
 from typedbus._choice import Choice
 from typedbus._component import Component
-from typedbus._construction import entered
+from typedbus._construction import Entered
 from typedbus._errors import ComponentDisabled
 from typedbus._faults import DisabledFault, Fault
 from typedbus._static import MISSING, is_a, is_simple, lookup
@@ -112,7 +112,7 @@ def choice_faults(
 def current_key(choice: Choice[object]) -> object:
     """Return the key of *choice*, or `MISSING` where what it comes from is not enabled; builds what it needs."""
     try:
-        with entered(choice, choice.path, choice.place, choice.path):
+        with Entered(choice, choice.path, choice.place, choice.path):
             return choice.selected.asked()
     except ComponentDisabled:
         return MISSING

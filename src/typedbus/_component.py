@@ -24,7 +24,7 @@ from typing_extensions import TypeVar
 
 from typedbus._arguments import argument
 from typedbus._channel import AnyChannel, Hook
-from typedbus._construction import Construction, await_end, entered
+from typedbus._construction import Construction, Entered, await_end
 from typedbus._errors import ComponentDisabled, DeclarationError, OutsideContainer
 from typedbus._failures import describe
 from typedbus._faults import CycleFault, InvalidContainer, ReferenceFault
@@ -255,7 +255,7 @@ class Component(Replaceable, Generic[T_co]):
                 continue
             if needed.home is None:
                 needed.home = home
-            with entered(needed, needed.path, needed.place, self.path):
+            with Entered(needed, needed.path, needed.place, self.path):
                 takes_part, reason = needed.participation()
                 if not takes_part:
                     raise ComponentDisabled(needed.path, needed.place, reason)

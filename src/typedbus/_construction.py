@@ -7,9 +7,7 @@ either may take locks of its own, and may start threads that use the container.
 
 from __future__ import annotations
 
-import contextlib
 import threading
-from collections.abc import Generator
 from typing import Final
 
 from typedbus._errors import ConstructionCycle
@@ -50,10 +48,9 @@ _awaited: Final[dict[threading.Thread, Construction]] = {}
 _entered: Final[dict[tuple[int, threading.Thread], object]] = {}
 
 
-@contextlib.contextmanager
-def entered(component: object, path: str, place: str, asked: str) -> Generator[None]:
+class Entered:
     """
-    Mark *component* as being built by the calling thread, for the length of the block.
+    Marks *component* as being built by the calling thread, for the length of a ``with`` block.
 
     Args:
         component: Told apart by identity.
@@ -64,14 +61,24 @@ def entered(component: object, path: str, place: str, asked: str) -> Generator[N
     Raises:
         ConstructionCycle: The thread is building it already, further up its stack.
     """
-    key = id(component), threading.current_thread()
-    if key in _entered:
-        raise ConstructionCycle(path, place, asked)
-    _entered[key] = component
-    try:
-        yield
-    finally:
-        del _entered[key]
+
+    # Not a generator under `contextmanager`, which takes three times as long: each start enters every component.
+    __slots__ = ("_asked", "_component", "_key", "_path", "_place")
+
+    def __init__(self, component: object, path: str, place: str, asked: str) -> None:
+        self._component = component
+        self._path = path
+        self._place = place
+        self._asked = asked
+        self._key = id(component), threading.current_thread()
+
+    def __enter__(self) -> None:
+        if self._key in _entered:
+            raise ConstructionCycle(self._path, self._place, self._asked)
+        _entered[self._key] = self._component
+
+    def __exit__(self, *exception: object) -> None:
+        del _entered[self._key]
 
 
 def await_end(construction: Construction, asked: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 
 from typing_extensions import TypeVar
@@ -12,7 +12,7 @@ Node = TypeVar("Node")
 
 
 def dependencies_first(
-    roots: Iterable[Node], needs: Callable[[Node], Iterable[Node]]
+    roots: Iterable[Node], needs: Callable[[Node], Collection[Node]]
 ) -> tuple[list[Node], list[list[Node]]]:
     """
     Return all that *roots* need, and themselves, each after what it needs.
@@ -40,8 +40,14 @@ def dependencies_first(
                 if id(need) in places:
                     circles.append([member for member, _ in path[places[id(need)] :]])
                     continue
+                below = needs(need)
+                if not below:
+                    # Most nodes that a start looks at are built already, and need nothing.
+                    done.add(id(need))
+                    order.append(need)
+                    continue
                 places[id(need)] = len(path)
-                path.append((need, iter(needs(need))))
+                path.append((need, iter(below)))
                 break
             else:
                 path.pop()

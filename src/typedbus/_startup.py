@@ -52,7 +52,8 @@ def build_all(container: Any, bus: Bus, declared: Sequence[Component[object]], s
     for component, (takes_part, reason) in zip(declared, participations, strict=True):
         if not takes_part:
             bus._tell(Disabled(component.path, reason))
-    hooks = [hooks_of(component, class_of(component) or object) for component in declared]
+    classes = [class_of(component) for component in declared]
+    hooks = [hooks_of(component, cls or object) for component, cls in zip(declared, classes, strict=True)]
     edges = listeners_first(needed, channels_between(given, hooks, enabled).values())
     turns: dict[int, Turn] = {}
     #: For each gate, the paths of the listeners that it stands for.
@@ -71,7 +72,7 @@ def build_all(container: Any, bus: Bus, declared: Sequence[Component[object]], s
         if not enabled[number]:
             continue
         before = [turns[other] for other in sorted(needed[number]) if enabled[other]]
-        gates = sorted(edges[number] - needed[number])
+        gates = [gate for gate in sorted(edges[number]) if gate >= len(declared)]
         opened = shutdowns.before(component, phase)
         instance = component()
         first = Subscriber.of(bus, instance)
@@ -83,13 +84,15 @@ def build_all(container: Any, bus: Bus, declared: Sequence[Component[object]], s
             continue
         began = time.monotonic()
         holder = holders.get(id(component.home), container)
-        _subscribe(holder, Subscriber(bus, component, instance, turns[number]), listening, phase)
-        paths = tuple(turn.path for turn in before)
-        after = tuple(dict.fromkeys(path for gate in gates for path in behind[gate] if path not in paths))
+        _subscribe(holder, Subscriber(bus, component, instance, turns[number]), classes[number], listening, phase)
+        paths = tuple([turn.path for turn in before])
+        after = tuple(dict.fromkeys([path for gate in gates for path in behind[gate] if path not in paths]))
         bus._tell(Subscribed(component.path, time.monotonic() - began, paths, after))
 
 
-def _subscribe(container: Any, subscriber: Subscriber, foreseen: Sequence[Hook[object]], phase: int) -> None:
+def _subscribe(
+    container: Any, subscriber: Subscriber, expected: type | None, foreseen: Sequence[Hook[object]], phase: int
+) -> None:
     """Subscribe the methods of a component that was built; *foreseen* are the hooks of the class that was expected."""
     component, cls = subscriber.component, type(subscriber.instance)
     first = Subscriber.of(subscriber.bus, subscriber.instance)
@@ -98,10 +101,10 @@ def _subscribe(container: Any, subscriber: Subscriber, foreseen: Sequence[Hook[o
     if is_alias:
         # The component that built the object has subscribed its methods, as its own declaration says.
         hooks = [hook for hook in component.hooks if hook.channel not in component.unheard]
-    elif cls is not class_of(component):
+    elif cls is not expected:
         # The class of what a function returns may be known only now.
         hooks = hooks_of(component, cls)
-    if is_alias or cls is not class_of(component):
+    if is_alias or cls is not expected:
         misfits = hook_faults(component, cls, hooks)
         if misfits:
             raise InvalidContainer(container._home.name, misfits)
