@@ -24,7 +24,6 @@ from typedbus._errors import ListenerError
 from typedbus._events import ListenerFailed
 from typedbus._faces import Publishes, Subscribes
 from typedbus._failures import Blame, ChannelFailures, describe, leave, note_of, place_of, put_note
-from typedbus._hints import annotations_of
 from typedbus._publish import HEAT, UNROLLED, Shape, methods, shape_of, unrolled
 from typedbus._turns import Turn
 
@@ -425,6 +424,8 @@ def bind(
     defaults: tuple[object, ...] | None = None
     named_defaults: dict[str, object] | None = None
     if isinstance(declared, types.FunctionType) and not hasattr(declared, "__wrapped__"):
+        from typedbus._hints import annotations_of  # not needed for `import typedbus`
+
         shape, names = shape_of(declared), declared.__globals__
         annotations = annotations_of(declared)
         result = annotations.get("return")

@@ -16,8 +16,6 @@ from typing_extensions import ParamSpec, TypeVar
 
 from typedbus._errors import ChannelError
 from typedbus._failures import describe
-from typedbus._hints import signature_of
-from typedbus._methods import name_of
 from typedbus._turns import checked
 
 if TYPE_CHECKING:
@@ -61,6 +59,8 @@ class AnyChannel:
         ``x: Channel[[int], None] = Channel("x")`` is: these are for the checkers.
         """
         import inspect  # costs more than the rest of the package, and only validation asks
+
+        from typedbus._hints import signature_of
 
         if self._declared is not None:
             return signature_of(self._declared)
@@ -252,7 +252,11 @@ class Hook(Generic[Owner_contra]):
 
         A function that no class holds is called with *owner* first.
         """
-        name = self.attribute or name_of(self.method, type(owner))
+        name = self.attribute
+        if not name:
+            from typedbus._methods import name_of  # only where a container has not looked already
+
+            name = name_of(self.method, type(owner))
         if not name:
             # *owner* may stand in for an instance of the class that the method is written in.
             scope, _, written = getattr(self.method, "__qualname__", "").rpartition(".")

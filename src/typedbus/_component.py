@@ -276,9 +276,10 @@ class Component(Replaceable, Generic[T_co]):
             home.building = self
         began = time.monotonic()
         try:
-            args = [_injected(argument) for argument in self._provider.args]
-            kwargs = {name: _injected(argument) for name, argument in self._provider.kwargs.items()}
-            attributes = {name: _injected(value) for name, value in self._provider.attributes.items()}
+            provider = self._provider
+            args = [_injected(argument) for argument in provider.args]
+            kwargs = {name: _injected(argument) for name, argument in provider.kwargs.items()}
+            attributes = {name: _injected(value) for name, value in provider.attributes.items()}
             while not self.is_built:
                 own = Construction(self.path, self.place)
                 current = self.__dict__.setdefault("_construction", own)
