@@ -146,7 +146,7 @@ def test_actions_that_beget_actions_do_not_keep_an_exit_up() -> None:
 
     assert called == [0, 1, 2, 3]
     assert [message.partition("<locals>.")[2] for message, _ in lines] == [
-        "again was requested and is not called any more: the bus has exited"
+        "again was requested and is not called: the bus has exited"
     ]
     assert lines[0][1] == 30
 
@@ -191,7 +191,7 @@ def test_an_action_that_no_thread_called_is_named_when_the_bus_has_exited(when: 
     bus.request_exit()
     bus.block()
 
-    assert named == [("again was requested and is not called any more: the bus has exited", 30)]
+    assert named == [("again was requested and is not called: the bus has exited", 30)]
     assert called == []
 
 

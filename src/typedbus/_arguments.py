@@ -32,7 +32,7 @@ class Arguments(_Singleton):
     place: str
 
     def _change(self) -> None:
-        """Be about to change; raise `DeclarationError` if the component is built."""
+        """Prepare a change; raise `DeclarationError` if the component is built."""
         raise NotImplementedError
 
     def set_provides(self, provides: Callable[..., object] | None) -> Self:

@@ -185,10 +185,13 @@ def disabled_faults(
 
 
 def no_bus(container: str, place: str, needing: Component[object] | None) -> BusFault:
-    """Return the fault of a container without a bus, which *needing* listens on, if it is that component that needs it."""
-    who = f"{needing.path} listens to channels" if needing else "a start needs one"
+    """Return the fault of a container without a bus; *needing* is a component that listens to channels, or None."""
+    reason = f"{needing.path} listens to channels" if needing else "a start needs one"
     return BusFault(
-        container, needing.place if needing else place, f"it has no bus, and {who}", "declare one: bus = Component(Bus)"
+        container,
+        needing.place if needing else place,
+        f"it has no bus, and {reason}",
+        "declare one: bus = Component(Bus)",
     )
 
 

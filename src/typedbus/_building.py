@@ -1,4 +1,4 @@
-"""What a component is declared with, where a call of it cannot give the component: abstract classes, coroutines."""
+"""Faults of components whose class or function cannot return them when it is called: abstract classes, coroutines."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class _Stranger:
 
 @attrs.frozen(eq=False)
 class _Result:
-    """What a call returns in the place of the component: its type, in words, and what to declare instead."""
+    """The object that a call returns in place of the component: its type, a description, and what to declare instead."""
 
     cls: type
     words: str
@@ -94,7 +94,7 @@ _AWAITABLES: Final = (Awaitable, Coroutine)
 
 
 def build_faults(live: Sequence[Component[object]]) -> list[BuildFault]:
-    """Return which components of a container, *live*, a call of what they are declared with does not give."""
+    """Return a fault for each component among *live* whose class or function cannot return it."""
     faults = []
     results: dict[int, _Result] = {}
     for component in live:

@@ -240,7 +240,7 @@ class Bus(Machine):
 
         If an exception ends the thread, it is logged on `LOG`, as an error with
         its traceback, in that thread; then `threading.excepthook` gets it, as
-        ever. The bus goes on: a thread without which the process is of no use
+        usual. The bus goes on: a thread without which the process is of no use
         calls `request_exit` itself. May be called before or after the thread has
         been started.
         """

@@ -4,7 +4,7 @@ Components: how they are declared, built once, and what of them listens.
 A `Component` is a singleton provider of dependency-injector with a typed face.
 A provider's type parameter is invariant and its arguments are unchecked, so for
 checkers a component is a provider of `Any`, and a covariant class of its own
-whose constructor takes what the component's takes.
+whose constructor takes the arguments of the component's class.
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ class Component(Replaceable, Generic[T_co]):
         if not callable(cls):
             raise DeclarationError(repr(cls), self.place, "it builds nothing: give a class or a function")
         providers.Singleton.__init__(self._provider)
-        # Past the checks of its own methods, which take time.
+        # The library's methods: the checks of this class's own take time.
         base = providers.Singleton
         base.set_provides(self._provider, cls)
         base.set_args(self._provider, *map(argument, args))
@@ -242,7 +242,7 @@ class Component(Replaceable, Generic[T_co]):
         return self._instance
 
     def _build(self, home: Home) -> None:
-        """Build the components that this one needs, and then itself, without recursion, as the container library has it."""
+        """Build the components that this one needs, and then this one; without recursion, unlike the container library."""
         unbuilt: list[object] = [self]
         order, circles = dependencies_first(unbuilt, _needed_now)
         if circles:
@@ -314,7 +314,7 @@ class Component(Replaceable, Generic[T_co]):
         return bool(self.participation()[0])
 
     def foreseen(self) -> bool | None:
-        """Whether it takes part, or None where that is known only when something has been built."""
+        """Whether it takes part, or None if that is known only when its condition has been built."""
         return self.participation(is_foreseen=True)[0]
 
     def participation(self, *, is_foreseen: bool = False) -> tuple[bool | None, str]:
@@ -345,7 +345,7 @@ class Component(Replaceable, Generic[T_co]):
 
     @property
     def related(self) -> Iterator[providers.Provider[object]]:
-        """What the container library is to know that it refers to."""
+        """The providers that it refers to, as the container library asks for them."""
         ours: Any = self
         # The library would ask the declared callable itself whether it is a provider.
         given = (self.condition, ours.provides, *ours.args, *ours.kwargs.values(), *ours.attributes.values())
@@ -397,7 +397,7 @@ class Component(Replaceable, Generic[T_co]):
         copied.limit, copied.reason = self.limit, self.reason
         copied.condition = None if self.condition is None else providers.deepcopy(self.condition, memo)
         theirs, ours = self._provider, copied._provider
-        # Past the checks of our own methods: these are what they made.
+        # The library's methods: this class's own have checked these arguments before.
         base = providers.Singleton
         provides = theirs.provides
         base.set_provides(ours, providers.deepcopy(provides, memo) if is_provider(provides) else provides)
@@ -440,7 +440,7 @@ def reference_faults(component: Component[Any]) -> list[ReferenceFault]:
 
 
 def _none() -> None:
-    """Stand for the function that the container library wants of a provider."""
+    """Do nothing: the function that the container library requires of a provider."""
 
 
 def _needed_now(node: object) -> list[object]:
@@ -456,7 +456,7 @@ def _needed_now(node: object) -> list[object]:
 
 
 def cycle_fault(circle: Sequence[object]) -> CycleFault:
-    """Tell of *circle* by the components along it."""
+    """Return the fault of *circle*, which names the components along it."""
     members = [
         member for member in circle if isinstance(member, Component) and not isinstance(member.overriding, Component)
     ]

@@ -1,4 +1,4 @@
-"""Containers: the life of what is declared, from the first look at it to the end."""
+"""Containers: validation, assembly, overrides and reset of the declared components."""
 
 from __future__ import annotations
 
@@ -64,9 +64,8 @@ class Container(LibraryMethods):
     Making an instance builds no component. Its components are built one by one,
     dependencies first, in the thread that starts the container's bus, or when
     one is called, in the calling thread; each is built once. After the bus has
-    exited the next start builds them anew. An
-    instance lives as long as somebody refers to it or to its
-    bus, and may be used from any thread.
+    exited the next start builds them anew. An instance lives as long as it or its
+    bus is referenced, and may be used from any thread.
 
     Raises:
         DeclarationError: In the body of a subclass, for a name that containers
@@ -87,7 +86,7 @@ class Container(LibraryMethods):
         self._bus: Bus | None = None
         #: Whether the bus is that of another container.
         self._is_guest = False
-        #: What stands in for the bus that is declared here, and for which components.
+        #: The provider that replaces the declared bus, and the components that it replaces.
         self._lent_bus: object = None
         self._covered: list[Component[object]] = []
         #: Whether instances were built for a bus that the container has left.
@@ -96,7 +95,7 @@ class Container(LibraryMethods):
         self._subscribers: dict[int, Subscriber] = {}
         #: The singletons and resources of the library, each after what it needs, as of the last look.
         self._lasting: list[object] = []
-        #: The providers in force, and all that were looked at, each with what overrode it then.
+        #: The providers in force; and all that were looked at, each with its override at that time.
         self._in_force: list[object] = []
         self._looked_at: list[tuple[Any, object]] = []
         self._is_valid = False
@@ -112,16 +111,16 @@ class Container(LibraryMethods):
         """
         Look for everything that would keep the container from being built and started.
 
-        Arguments that constructors miss, do not know or take as something else,
-        components that need each other in a circle, dependencies that nobody
-        defined, methods that do not fit the channel that they are to listen to,
-        no bus to listen on, and what would go wrong without a word.
+        Arguments that are missing, unknown or of the wrong type, components that
+        need each other in a circle, dependencies without a provider, methods
+        that do not fit their channel, a missing bus, and declarations that would
+        silently do something else.
         Nothing is built and no constructor runs.
 
         Raises:
             InvalidContainer: With every fault that was found, in order of declaration.
         """
-        # The library's own overrides, and what was assigned, are looked for; our overrides take the answer back.
+        # Overrides by this package's methods reset `_is_valid`; the library's own, and assignments, are looked for here.
         is_overridden = any(node.last_overriding is not standing_in for node, standing_in in self._looked_at)
         if self._is_valid and not is_overridden and not assigned(self):
             return
@@ -133,7 +132,7 @@ class Container(LibraryMethods):
             own = {component.path for component in live}
             faults.extend(fault for fault in foreseen_faults(everything) if fault.path in own)
         declared = [one for one in providers_of(self._members) if isinstance(one, Component)]
-        # Those that stand in for each other are needed by nobody, and may go in a circle, too.
+        # Overrides have no dependents, so circles among them are looked for separately.
         overridden = [one for one in declared if one.overriding is not None]
         nodes: list[object] = list(overridden)
         met = {frozenset(map(id, circle)) for circle in circles}
@@ -258,9 +257,9 @@ class Container(LibraryMethods):
 
     def attach(self, bus: Bus | None = None) -> Bus:
         """
-        Return the container's bus, made ready: who starts it, starts the container.
+        Return the container's bus, prepared so that a start of the bus starts the container.
 
-        For who starts and exits the bus by other means than `running` and `run`.
+        For programs that start and exit the bus by other means than `running` and `run`.
 
         Args:
             bus: That of another container, to be shared. It takes the place of
@@ -461,7 +460,7 @@ class Container(LibraryMethods):
                 forget(node)
 
     def _forget(self, component: Component[object]) -> None:
-        """Drop the instance of *component*, and what of it listens."""
+        """Drop the instance of *component*, and end its subscriptions."""
         self._cancel(component)
         component.forget()
 

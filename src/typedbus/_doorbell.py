@@ -88,17 +88,17 @@ class Doorbell:
 def report_discarded(actions: Iterable[Callable[[], object]], log: Callable[[str, int], None]) -> None:
     """Log a warning for each of *actions*, which the exit of the bus came before."""
     for action in actions:
-        log(f"{describe(action)} was requested and is not called any more: the bus has exited", WARNING)
+        log(f"{describe(action)} was requested and is not called: the bus has exited", WARNING)
 
 
 def report_death(thread: threading.Thread, log: Callable[[str, int], None]) -> None:
     """
     Log the exception that ends *thread*, if one does, as an error with its traceback.
 
-    `threading.excepthook` is called after it, as ever. *log* is held weakly.
+    `threading.excepthook` is called after it, as usual. *log* is held weakly.
     `SystemExit` ends a thread on purpose, and is not logged.
     """
-    # Each thread has a reference of its own to what calls threading.excepthook, from its construction on.
+    # From its construction on each thread holds a reference to the function that calls threading.excepthook.
     # Wrapping this one changes nothing for other threads, and works for a thread that already runs, too. The
     # attribute is not public; a Python that has none prints the exception, as it does for every thread.
     handle: Callable[[threading.Thread], None] | None = getattr(thread, "_invoke_excepthook", None)

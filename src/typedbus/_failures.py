@@ -28,7 +28,7 @@ def describe(listener: object) -> str:
 
 
 def place_of(listener: object) -> str:
-    """Return file and line of a callable's definition, or where nobody knows that, "no file"."""
+    """Return file and line of a callable's definition, or "no file" if that is unknown."""
     called: object = vars(type(listener)).get("__call__")
     for function in (getattr(listener, "__func__", listener), called):
         code = getattr(getattr(function, "__wrapped__", function), "__code__", None)
@@ -52,7 +52,7 @@ def put_note(error: Exception, note: str) -> None:
         elif note not in known["__notes__"]:
             error.add_note(note)
     except Exception:
-        # No failure of a listener is to be lost for want of a note.
+        # A note that cannot be added must not hide the failure of the listener.
         return
 
 
@@ -70,7 +70,7 @@ class Failure(Record):
 
 
 Blame: TypeAlias = tuple[str, Callable[..., object], str]
-"""A listener that raised, of which a `Failure` is made when somebody asks for it: its name, itself, and the note."""
+"""A listener that raised, of which a `Failure` is made when it is asked for: its name, the listener itself, and the note."""
 
 
 class ChannelFailures(ExceptionGroup[Exception]):
@@ -228,21 +228,20 @@ def _contents(error: BaseException) -> list[BaseException]:
 
 
 def leaves(error: BaseException) -> bool:
-    """Return whether *error* ends a publish or a transition at once instead of being collected: it is no failure of one listener."""
+    """Return whether *error* ends a publish or a transition at once instead of being collected as the failure of a listener."""
     return not isinstance(error, Exception) or isinstance(error, RecursionError)
 
 
 def leave(leaving: BaseException, failed: BaseException) -> None:
     """
-    Prepare *leaving*, a `SystemExit` or its like, to be raised after *failed*.
+    Make *failed* the cause of *leaving*, a `SystemExit`, `KeyboardInterrupt` or the like, so that it is not lost.
 
-    What had failed before becomes its cause, so that nothing is lost, and a
-    status of success becomes 1, so that the process does not claim any.
+    An exit status of success becomes 1.
     """
     if isinstance(leaving, SystemExit) and leaving.code in (None, 0):
         leaving.code = 1
     chain = [failed]
-    # One exception object may be raised again and again: no link is to lead back.
+    # One exception object may be raised again and again: no link may lead back.
     while (cause := chain[-1].__cause__) is not None and all(cause is not link for link in (leaving, *chain)):
         chain.append(cause)
     before = leaving.__cause__

@@ -22,7 +22,7 @@ F = TypeVar("F", bound=Callable[..., object])
 
 
 def of_instances(method: F, /) -> F:
-    """Let *method* say what to write where it is called on the class, as by dependency-injector's decorators."""
+    """Let *method* raise an error with the way out if it is called on the class, as dependency-injector's decorators do."""
     found: Any = _OfInstances(method)
     return found  # type: ignore[no-any-return]  # a method, for those who have an instance
 
@@ -61,7 +61,7 @@ def way_to_override(given: object) -> str:
 
 
 class LibraryMethods(Declarations):
-    """What is done to all providers of a container reaches those of nested containers, and never a container that runs."""
+    """Methods on all providers of a container and of those nested in it; they refuse to change a container that runs."""
 
     if TYPE_CHECKING:
 

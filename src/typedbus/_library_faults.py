@@ -121,7 +121,7 @@ async def _manager() -> AsyncGenerator[None]:
 
 
 def _is_async(provides: object) -> bool:
-    """Whether what *provides* opens has to be awaited, as far as that is certain."""
+    """Whether opening the resource *provides* must be awaited, as far as that is certain."""
     if isinstance(provides, type):
         return issubclass(provides, resources.AsyncResource) or (
             hasattr(provides, "__aenter__") and not hasattr(provides, "__enter__")
@@ -135,7 +135,7 @@ def _is_async(provides: object) -> bool:
 
 
 class _Undeclared:
-    """Stands for a component that was declared without anything of its own about hooks."""
+    """Takes the place of a component whose declaration adds and removes no hooks."""
 
     hooks: tuple[Hook[Any], ...] = ()
     unheard: tuple[AnyChannel, ...] = ()
@@ -144,7 +144,7 @@ class _Undeclared:
 def _uncalled(
     singleton: Any, path: str, place: str, users_of: Callable[[object], Sequence[object]]
 ) -> Iterator[LibraryFault]:
-    """Give a fault for a class that has hooks, which the bus calls of components alone."""
+    """Give a fault for a class that has hooks: the bus calls hooks of components alone."""
     cls = singleton.provides
     if not isinstance(cls, type):
         return
@@ -165,7 +165,7 @@ def _uncalled(
 
 
 def _is_meant(hook: NamedHook, cls: type) -> bool:
-    """Whether a method with the name of a channel is one to be called, and of a class of the program's own."""
+    """Whether a method with the name of a channel is meant as a hook: it fits, and its class is the program's own."""
     if hook.channel not in (START, STOP, EXIT):
         return False
     base = next((one for one in cls.__mro__ if hook.channel.name in vars(one)), cls)

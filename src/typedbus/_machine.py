@@ -358,7 +358,7 @@ def _checked(given: object) -> frozenset[State]:
     Return the states that *given* consists of, one or several.
 
     Raises:
-        WaitError: There is none, or something else.
+        WaitError: *given* is empty, or contains something other than a state.
     """
     each: list[object] = [given]
     if isinstance(given, Iterable) and not isinstance(given, (str, Channel)):

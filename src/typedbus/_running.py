@@ -99,7 +99,7 @@ def exit_after(bus: Bus, raised: BaseException | None = None) -> None:
 
     Args:
         bus: Whose start or block is over.
-        raised: What that raised. If there is nothing to add, this returns, for the caller to raise it.
+        raised: The exception of the start or the block. If nothing must be added to it, this returns, and the caller raises it.
 
     Raises:
         BaseException: The cause of the exit, or its failure; a group if there are several, *raised* first.

@@ -211,7 +211,7 @@ def replacement_faults(container: Declarations, path: str) -> list[ReplacementFa
 
 
 def assigned(container: Declarations) -> list[tuple[Declarations, str, object]]:
-    """Return what was assigned to attributes of *container*, or of one inside it, in the place of declarations."""
+    """Return the values that were assigned to attributes of *container*, or of one inside it, over declarations."""
     found: list[tuple[Declarations, str, object]] = []
     members = container._members
     for name, value in vars(container).items():
@@ -225,7 +225,7 @@ def assigned(container: Declarations) -> list[tuple[Declarations, str, object]]:
 
 
 def assigned_faults(container: Declarations, path: str) -> Iterator[ReplacementFault]:
-    """Give a fault for each attribute that was assigned: what refers to the declaration goes on with that."""
+    """Give a fault for each attribute that was assigned: other declarations keep referring to the declared one."""
     for owner, name, value in assigned(container):
         declared = owner._members.get(name)
         cls = type(owner).__name__

@@ -140,12 +140,12 @@ class BackgroundTask:
     """
     Calls a function once, in a thread of its own, from its start on.
 
-    The function is given a `threading.Event` that is set when it is to end; it
+    The function receives a `threading.Event` that is set when it must end; it
     waits on it instead of sleeping. If it returns earlier, the bus goes on, and a
     warning on `LOG` names it, unless the exit of the bus has been requested: work
-    that is meant to end says so with `Bus.request_exit`. What it raises exits the bus in order, and is raised by `Bus.block` as the
-    cause; so does `SystemExit`, with its status. A start after a stop calls it
-    anew.
+    that is meant to end calls `Bus.request_exit` when it is done. An exception
+    that it raises exits the bus in order, and `Bus.block` raises it as the cause;
+    so does `SystemExit`, with its status. A start after a stop calls it anew.
 
     Args:
         bus: Which it exits if it fails.
