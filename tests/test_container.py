@@ -869,7 +869,11 @@ def test_only_one_bus_can_be_attached_to(buses: int) -> None:
         made().attach()
 
     (fault,) = invalid.value.exceptions
-    assert ("several buses: Shop.bus0 (" in str(fault)) if buses else ("it has no bus, and a start needs one" in str(fault))
+    assert (
+        ("several buses: Shop.bus0 (" in str(fault))
+        if buses
+        else ("it has no bus, and a start needs one" in str(fault))
+    )
 
 
 def test_what_a_function_returned_listens_if_its_class_does() -> None:

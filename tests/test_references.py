@@ -399,7 +399,7 @@ def test_several_instances_are_a_fault_that_names_them() -> None:
 
     assert (fault.path, fault.candidates) == ("Two.orders.user", ("Two.first.db", "Two.second.db"))
     assert "first.db.provided" in fault.remedy
-    with pytest.raises(OverrideError, match=r"several of it: Two\.first\.db, Two\.second\.db"):
+    with pytest.raises(OverrideError, match=r"contains it more than once: Two\.first\.db, Two\.second\.db"):
         two.override(Infra.db)
 
 
