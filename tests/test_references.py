@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import gc
+import sys
 import weakref
 from collections.abc import Callable
 from typing import Any
@@ -696,3 +697,48 @@ def test_a_run_keeps_no_container_of_the_run_before() -> None:
     with running(Infra(), orders):
         gc.collect()
         assert former() is None
+
+
+def calls_to_run(count: int) -> int:
+    """Return how many Python functions are called to run *count* containers that refer to one more."""
+    others = [
+        type(f"Part{number}", (Container,), {f"c{one}": Component(Holder, Central.thing.provided) for one in range(5)})
+        for number in range(count)
+    ]
+    instances: list[Container] = [Central(), *(cls() for cls in others)]
+    calls = 0
+
+    def note(frame: object, event: str, arg: object) -> None:
+        nonlocal calls
+        calls += event == "call"
+
+    before = sys.getprofile()
+    sys.setprofile(note)
+    try:
+        with running(*instances):
+            pass
+    finally:
+        sys.setprofile(before)
+    return calls
+
+
+class Thing:
+    """Is there."""
+
+
+class Holder:
+    def __init__(self, thing: Thing) -> None:
+        self.thing = thing
+
+
+class Central(Container):
+    bus = Component(Bus)
+    thing = Component(Thing)
+
+
+@pytest.mark.slow
+def test_the_work_to_run_linked_containers_grows_with_their_number_alone() -> None:
+    """Their graph is computed once for all of them, and not once for each."""
+    calls_to_run(2)  # what is computed once for each class
+    few, many = calls_to_run(10), calls_to_run(40)
+    assert many < 7 * few

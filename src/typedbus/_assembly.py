@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import contextlib
+from collections.abc import Callable, Generator, Iterable, Sequence
 from typing import Any
 
+import attrs
 from dependency_injector import providers
 
 from typedbus._bound import BoundChannel, Subscription
@@ -18,6 +20,7 @@ from typedbus._order import dependencies_first
 from typedbus._providers import IfEnabled, Selected, declared_needs, needs
 from typedbus._references import Every
 from typedbus._registry import ASSEMBLE
+from typedbus._resources import keeps_instance
 from typedbus._static import is_a
 from typedbus._validation import class_of
 
@@ -90,6 +93,63 @@ def live_of(
     # Leave out components that another component overrides.
     live = [node for node in order if isinstance(node, Component) and not isinstance(node.overriding, Component)]
     return live, circles, everything, order
+
+
+@attrs.define(eq=False)
+class Look:
+    """
+    The graph of the containers *together*, as of one look at them.
+
+    Attributes:
+        together: The containers, connected by references.
+        live: The components that a start builds, by declaration.
+        circles: The circles among them.
+        in_force: The providers in force, by declaration.
+        looked_at: All providers that were looked at, each with what overrode it then.
+        lasting: The library's singletons and resources, each after what it needs.
+    """
+
+    together: Sequence[Any]
+    live: list[Component[object]]
+    circles: list[list[object]]
+    in_force: list[object]
+    looked_at: list[tuple[Any, object]]
+    lasting: list[object]
+    _faults: list[Fault] | None = None
+
+    @classmethod
+    def at(cls, together: Sequence[Any], roots: Sequence[Any]) -> Look:
+        """Look at the providers *roots* of the containers *together*."""
+        live, circles, everything, in_force = live_of(roots)
+        nodes: dict[int, Any] = {id(node): node for node in (*everything, *in_force)}
+        looked_at = [(node, node.last_overriding) for node in nodes.values()]
+        lasting = [node for node in everything if not isinstance(node, Component) and keeps_instance(node)]
+        return cls(together, live, circles, in_force, looked_at, lasting)
+
+    @property
+    def is_outdated(self) -> bool:
+        """Whether an override began or ended since."""
+        return any(node.last_overriding is not standing_in for node, standing_in in self.looked_at)
+
+    @property
+    def faults(self) -> list[Fault]:
+        """The faults of choices and of components that are not enabled; found once."""
+        if self._faults is None:
+            self._faults = foreseen_faults(self.live)
+        return self._faults
+
+
+@contextlib.contextmanager
+def looking_once(containers: Sequence[Any]) -> Generator[None]:
+    """Within the block, let those of *containers* that references connect share one look at their graph."""
+    looks: dict[int, Look] = {}
+    for container in containers:
+        container._looks = looks
+    try:
+        yield
+    finally:
+        for container in containers:
+            container._looks = None
 
 
 def buses_of(nodes: Iterable[object]) -> list[Component[object]]:

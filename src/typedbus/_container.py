@@ -11,11 +11,12 @@ from typing_extensions import TypeVar
 
 from typedbus._assembly import (
     Assembly,
+    Look,
     attached_to,
     buses_of,
-    foreseen_faults,
     graph_of,
     live_of,
+    looking_once,
     no_bus,
     several_buses,
 )
@@ -50,6 +51,7 @@ from typedbus._traps import (
 from typedbus._validation import argument_faults, class_of, override_fault
 
 T = TypeVar("T")
+N = TypeVar("N")
 
 
 class Container(LibraryMethods):
@@ -93,11 +95,10 @@ class Container(LibraryMethods):
         self._is_stale = False
         self._exits = 0
         self._subscribers: dict[int, Subscriber] = {}
-        #: The singletons and resources of the library, each after what it needs, as of the last look.
-        self._lasting: list[object] = []
-        #: The providers in force; and all that were looked at, each with its override at that time.
-        self._in_force: list[object] = []
-        self._looked_at: list[tuple[Any, object]] = []
+        #: The last look at this container and those that references connect it with.
+        self._look: Look | None = None
+        #: The looks that containers share within `looking_once`, by the identity of what they looked at.
+        self._looks: dict[int, Look] | None = None
         self._is_valid = False
         #: The choices in this container and those that references connect it with; None until they are looked for.
         self._choices: Choices | None = None
@@ -121,16 +122,15 @@ class Container(LibraryMethods):
             InvalidContainer: With every fault that was found, in order of declaration.
         """
         # Overrides by this package's methods reset `_is_valid`; the library's own, and assignments, are looked for here.
-        is_overridden = any(node.last_overriding is not standing_in for node, standing_in in self._looked_at)
-        if self._is_valid and not is_overridden and not assigned(self):
+        if self._is_valid and self._look is not None and not self._look.is_outdated and not assigned(self):
             return
         faults: list[Fault] = []
-        everything, circles = self._live_together()
-        circles = self._own_circles(circles)
-        live = [component for component in everything if self._holds(component)]
+        look = self._look_together()
+        circles = self._own_circles(look.circles)
+        live = self._held(look.live)
         if not circles:
             own = {component.path for component in live}
-            faults.extend(fault for fault in foreseen_faults(everything) if fault.path in own)
+            faults.extend(fault for fault in look.faults if fault.path in own)
         declared = [one for one in providers_of(self._members) if isinstance(one, Component)]
         # Overrides have no dependents, so circles among them are looked for separately.
         overridden = [one for one in declared if one.overriding is not None]
@@ -157,7 +157,7 @@ class Container(LibraryMethods):
         faults.extend(build_faults(live))
         types = declared_types(self)
         faults.extend(fault for one in overridden if (fault := override_fault(one, types.get(id(one)))))
-        in_force = [node for node in self._in_force if not isinstance(node, Component) or self._holds(node)]
+        in_force = self._held(look.in_force)
         faults.extend(library_faults(in_force, paths_in(self, self._home.name), self._place, self._dependents))
         faults.extend(self._flaws())
         faults.extend(replacement_faults(self, self._home.name))
@@ -210,49 +210,55 @@ class Container(LibraryMethods):
 
     def _live(self) -> tuple[list[Component[object]], list[list[object]]]:
         """Return the components of this container that will be built, and the circles among them."""
-        live, circles = self._live_together()
-        return [component for component in live if self._holds(component)], self._own_circles(circles)
+        look = self._look_together()
+        return self._held(look.live), self._own_circles(look.circles)
 
     def _own_circles(self, circles: Iterable[list[object]]) -> list[list[object]]:
         """Return those of *circles* whose first component is of this container."""
         firsts = ((circle, next((one for one in circle if isinstance(one, Component)), None)) for circle in circles)
-        return [circle for circle, first in firsts if first is None or self._holds(first)]
+        return [circle for circle, first in firsts if first is None or self._held([first])]
 
-    def _holds(self, component: Component[object]) -> bool:
-        """Whether *component* is not of another container that runs together with this one."""
-        return len(self._together) == 1 or not any(
-            component.home is one._home for one in self._together if one is not self
-        )
+    def _held(self, nodes: Iterable[N]) -> list[N]:
+        """Return *nodes* without the components of other containers that references connect this one with."""
+        others = {id(one._home) for one in self._together if one is not self}
+        return [node for node in nodes if not isinstance(node, Component) or id(node.home) not in others]
 
     def _roots(self) -> list[Any]:
         """Return the providers that are declared in this container and in those that references connect it with."""
         return [provider for container in self._together for provider in providers_of(container._members)]
 
-    def _live_together(self) -> tuple[list[Component[object]], list[list[object]]]:
+    def _look_together(self) -> Look:
         """
-        Return the components that will be built, and the circles among them, of all containers connected by references.
+        Look at this container and those that references connect it with.
 
-        Components that only an overridden one needed are left out.
+        Within `looking_once` they share one look, until an override begins or ends.
         """
+        look = None if self._looks is None else self._looks.get(id(self._together))
+        if look is None or look.is_outdated:
+            look = self._new_look()
+            if self._looks is not None:
+                self._looks[id(self._together)] = look
+        self._look = look
+        return look
+
+    def _new_look(self) -> Look:
         for container in self._together if len(self._together) > 1 else ():
             # A replacement without a name belongs to the container that uses it.
             for node in dependencies_first(providers_of(container._members), needs)[0]:
                 if isinstance(node, Component) and node.home is None:
                     node.home = container._home
-        live, circles, everything, self._in_force = live_of(self._roots())
-        self._choices = None
-        looked_at: dict[int, Any] = {id(node): node for node in (*everything, *self._in_force)}
-        self._looked_at = [(node, node.last_overriding) for node in looked_at.values()]
-        self._lasting = [node for node in everything if not isinstance(node, Component) and keeps_instance(node)]
-        return live, circles
+        for container in self._together:
+            container._choices = None
+        return Look.at(self._together, self._roots())
 
     def _chosen(self, component: Component[object], *, is_foreseen: bool) -> tuple[bool | None, str]:
         """Return whether choices let *component* take part, as `Component.participation` does."""
-        if not any(container._has_choices for container in self._together):
-            return True, ""
         if self._choices is None:
-            live, *_ = live_of(self._roots())
+            has_choices = any(container._has_choices for container in self._together)
+            live = live_of(self._roots())[0] if has_choices else []
             self._choices = Choices(live, graph_of(live)[2])
+            for container in self._together:
+                container._choices = self._choices
         return self._choices.participation(component, is_foreseen=is_foreseen)
 
     def attach(self, bus: Bus | None = None) -> Bus:
@@ -346,15 +352,17 @@ class Container(LibraryMethods):
         group = [container for container in attached if container in self._together]
         if group[0] is not self:
             return
-        for container in group:
-            container._home.assembling, container._home.building = threading.get_ident(), None
-            container.validate()
-        declared, _ = self._live_together()
+        with looking_once(group):
+            for container in group:
+                container._home.assembling, container._home.building = threading.get_ident(), None
+                container.validate()
+            look = self._look_together()
+        declared = look.live
         if any(container._exits != bus._exits for container in group):
             self._let_go(declared, kept=bus)
         for container in group:
             container._exits = bus._exits
-        shutdowns = Shutdowns(bus, list(filter(is_resource, self._lasting)), self._name_of, self._subscribers)
+        shutdowns = Shutdowns(bus, list(filter(is_resource, look.lasting)), self._name_of, self._subscribers)
         try:
             build_all(self, bus, declared, shutdowns)
         finally:
@@ -379,7 +387,7 @@ class Container(LibraryMethods):
     def _dependents(self, *nodes: object) -> list[object]:
         """Return the providers *nodes* and those that need one of them, near or far, each after what it needs."""
         users = {id(node): node for node in nodes}
-        for node in dependencies_first(self._roots(), declared_needs)[0]:
+        for node in dependencies_first(self._roots() if nodes else (), declared_needs)[0]:
             if any(id(need) in users for need in declared_needs(node)):
                 users[id(node)] = node
         return list(users.values())
@@ -390,7 +398,7 @@ class Container(LibraryMethods):
         for component in reversed(live):
             if component.is_built and (kept is None or component() is not kept):
                 self._forget(component)
-        self._drop(outlived(self._lasting))
+        self._drop(outlived([] if self._look is None else self._look.lasting))
 
     def _drop(self, nodes: Sequence[object]) -> None:
         """Forget the singletons and shut down the resources among *nodes*, each after what it needs; raise what failed."""

@@ -10,6 +10,7 @@ from typing import Any, overload
 
 from typing_extensions import TypeVar
 
+from typedbus._assembly import looking_once
 from typedbus._bus import Bus
 from typedbus._component import Component
 from typedbus._container import Container
@@ -201,16 +202,17 @@ def attached(containers: Sequence[Container], workers: int | None, limits: Limit
     for container in others:
         container._is_guest = True
     run_together(containers)
-    for container in containers:
-        try:
-            container.validate()
-        except InvalidContainer as invalid:
-            faults.extend(fault for fault in invalid.exceptions if isinstance(fault, Fault))
-    if faults:
-        raise InvalidContainer(", ".join(type(container).__name__ for container in containers), faults)
-    bus = first.attach()
-    for container in others:
-        container.attach(bus)
+    with looking_once(containers):
+        for container in containers:
+            try:
+                container.validate()
+            except InvalidContainer as invalid:
+                faults.extend(fault for fault in invalid.exceptions if isinstance(fault, Fault))
+        if faults:
+            raise InvalidContainer(", ".join(type(container).__name__ for container in containers), faults)
+        bus = first.attach()
+        for container in others:
+            container.attach(bus)
     if workers is not None:
         bus.workers = workers
     if limits is not None:
