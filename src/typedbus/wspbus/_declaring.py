@@ -172,7 +172,9 @@ def declaration_of(
             # No publisher gives it: each listener keeps its own default.
             continue
         is_omitted = any((by_name or at >= count) and one.name not in words for count, words in calls)
-        is_sure = is_shared and defaults and all(_is_same_text(other, defaults[0]) for other in defaults)
+        is_sure = (
+            is_shared and len(defaults) == len(others) and all(_is_same_text(other, defaults[0]) for other in defaults)
+        )
         if (is_omitted and not is_sure) or (by_position and one.name in named and not is_shared):
             # To each listener it is something else. It is left to the variadic parameters, which pass on
             # what a call gives and leave out what it leaves out.
