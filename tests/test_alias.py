@@ -305,7 +305,7 @@ def test_the_limit_is_that_of_the_component_that_built_the_object() -> None:
 
 @pytest.mark.parametrize("by_component", [False, True])
 def test_an_override_of_the_original_has_its_place(by_component: bool) -> None:
-    """What stands in is subscribed at the place of the original, and the alias returns it."""
+    """The override is subscribed at the place of the original, and the alias returns it."""
     shop = Shop()
     calls: list[str] = []
     fake = Component(SqlStore, calls, "fake") if by_component else SqlStore(calls, "fake")

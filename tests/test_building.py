@@ -132,7 +132,7 @@ class Awaiting:
 
 
 class Engine:
-    """What is meant to be built."""
+    """The component that a declaration means to build."""
 
 
 async def connect() -> Engine:
@@ -353,7 +353,7 @@ def takes_unannotated(thing):  # type: ignore[no-untyped-def]  # that is the poi
     ],
 )
 def test_a_parameter_that_is_meant_for_the_result_of_the_call_takes_it(builds: Any, takes: Any, is_fault: bool) -> None:
-    """Who awaits, iterates or enters what it is given says so in its annotation."""
+    """A component that awaits, iterates or enters its argument has an annotation for that."""
     part: Any = Component(builds)
     user = declared(takes, thing=part.provided) if takes in (takes_manager, takes_object) else None
     shop = shop_with(part=part, user=user or declared(takes, part.provided))
@@ -375,7 +375,7 @@ def future() -> Awaitable[Engine]:
     ("takes", "is_fault"), [(takes_awaitable, False), (takes_any, False), (takes_unannotated, True), (None, False)]
 )
 def test_an_annotated_awaitable_is_a_fault_where_no_parameter_is_annotated_for_it(takes: Any, is_fault: bool) -> None:
-    """It may be awaited by the one who calls the component."""
+    """The caller of the component may await it."""
     part: Any = Component(future)
     shop = shop_with(part=part, **({} if takes is None else {"user": declared(takes, part.provided)}))
 
@@ -397,7 +397,7 @@ class Hidden:
 
 
 class Shown(Hidden):
-    """Has a method of one name, and says that the other is none."""
+    """Sets two of the names to None."""
 
     last: Any = None
     cached: Any = None

@@ -323,7 +323,7 @@ def test_channels_of_the_life_cycle_have_no_say() -> None:
 
 
 def test_a_channel_behind_a_lazy_provider_has_no_say() -> None:
-    """What is handed over uncalled is called later, when everything may have started."""
+    """A provider that is handed over uncalled is called later, when everything may have started."""
 
     class App(Container):
         bus = Component(Bus)

@@ -186,7 +186,7 @@ def test_a_branch_that_another_component_needs_takes_part() -> None:
 
 
 def test_a_choice_and_its_branches_may_be_overridden() -> None:
-    """Each by what is of its type."""
+    """Each by an object of its type."""
     shop, fake = Shop(), Pg([])
     with shop.override(Shop.store).by(fake), running(shop):
         assert shop.orders().store is fake
@@ -249,7 +249,7 @@ class Whole(Shop):
 
 
 def test_a_branch_that_is_not_chosen_is_neither_optional_nor_one_of_every_kind() -> None:
-    """It is None, is left out of the list, and is not built; so in a call before any start."""
+    """It is None, is left out of the list, and is not built; also in a call before any start."""
     whole = Whole()
     assert whole.parts() == Parts(None, whole.memory(), [whole.memory()])
     assert not whole.pg.is_built

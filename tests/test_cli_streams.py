@@ -163,7 +163,7 @@ def test_a_stdout_that_is_closed_changes_no_status(folder: Path, line: str, stat
 
 @COMMAND
 def test_a_stderr_that_is_closed_changes_no_status(folder: Path, line: str, status: int, unwritten: int | None) -> None:
-    """What is meant for it does not appear on stdout."""
+    """Its messages do not appear on stdout."""
     done = typedbus(folder, line, closed=2)
 
     assert (done.returncode, bool(done.stdout)) == (status, unwritten is not None)

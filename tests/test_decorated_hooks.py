@@ -437,7 +437,7 @@ def test_a_named_hook_that_is_an_alias_may_be_overridden_by_its_name() -> None:
 
 
 def test_an_override_that_cannot_be_called_is_a_fault() -> None:
-    """What is called is looked at, and named, and not the method that bore the mark."""
+    """The fault is about the override, and names it, not the marked method."""
 
     class Base:
         @on(START)

@@ -324,7 +324,7 @@ def test_the_picture_has_a_line_to_each() -> None:
 
 
 def test_only_a_class_is_a_kind() -> None:
-    """What has no class has no components."""
+    """An object that is not a class has no components."""
     wrong: Any = "Handler"
 
     with pytest.raises(DeclarationError, match=r"every\(\.\.\.\) .*it takes a class, as in every\(Handler\)"):

@@ -95,7 +95,7 @@ def test_a_part_two_publishes_deep_keeps_each_listener_on_the_way() -> None:
 
 
 def test_both_halves_of_a_split_keep_their_listeners() -> None:
-    """What matches and what is left over."""
+    """The matching part and the rest."""
     bus, pay, book = shop()
 
     matching, rest = publish(bus).split((ValueError, ConnectionError))

@@ -78,7 +78,7 @@ class Scene:
         return self._overrun(bus.start, self.gate.arrived.acquire)
 
     def overrun_again(self, bus: Bus) -> TransitionFailures:
-        """Start *bus*, let a second pass when the hook is to be called that hangs still, and return what the start raises."""
+        """Start *bus*, let a second pass while its start waits for the hook that hangs, and return the exception."""
         begun = threading.Semaphore(0)
 
         def look(event: ComponentStarting) -> None:
@@ -263,7 +263,7 @@ def test_a_start_that_comes_too_early_fails_and_names_the_late_one(scene: Scene,
 @pytest.mark.parametrize("workers", [1, 3])
 @pytest.mark.parametrize("limit", [None, 60])
 def test_a_start_waits_until_the_late_one_is_undone(scene: Scene, workers: int, limit: float | None) -> None:
-    """Within its limit, or as long as it takes if there is none."""
+    """Within its limit, or without end if it has no limit."""
     bus = shop(scene, workers=workers).attach()
     scene.overrun(bus)
     bus.limits = Limits(hook=limit)

@@ -69,7 +69,7 @@ def test_what_is_handed_over_lazily_is_called_later() -> None:
 
 
 def test_literals_may_hold_it() -> None:
-    """Lists, tuples and dicts, as of what is provided."""
+    """Lists, tuples and dicts, as with `provided`."""
 
     class Many:
         def __init__(
@@ -130,7 +130,7 @@ def test_it_follows_an_override() -> None:
 
 
 def test_what_it_gives_is_held_against_the_annotation() -> None:
-    """An instance is refused, and so is a function that returns something else; what is not known passes."""
+    """An instance is refused, and so is a function that returns something else; an unknown result passes."""
 
     class WantsSession:
         def __init__(self, session: Session) -> None: ...

@@ -288,7 +288,7 @@ class TestArguments:
             sub.override(Sub.first).by(Database()).__enter__()
 
     def test_arguments_can_be_changed_on_the_instance(self) -> None:
-        """Of this one alone, and what was validated is looked at again."""
+        """Only this instance changes, and the container is validated again."""
         shop, other = Shop(), Shop()
         shop.validate()
         shop.database.set_kwargs(url="changed")
@@ -319,7 +319,7 @@ class TestArguments:
         ],
     )
     def test_arguments_of_what_is_built_cannot_be_changed(self, change: str, given: dict[str, str]) -> None:
-        """It would go on as it is, without a word."""
+        """The change would have no effect, silently."""
         shop = Shop()
         shop.database()
 
@@ -360,7 +360,7 @@ class TestArguments:
     ],
 )
 def test_a_stand_in_is_injected_into_the_library_s_providers(declare: Any, unwrap: Any) -> None:
-    """At any depth; the component itself is given, and not what stands for it in the class."""
+    """At any depth; the user receives the component itself, not its stand-in."""
     database = Component(Database)
     made: Any = type("Site", (Container,), {"database": database, "session": declare(database.provided)})
     site = made()
@@ -420,7 +420,7 @@ class TestNested:
             outer.check_dependencies()
 
     def test_reset_singletons_of_a_nested_container_forgets_its_users_outside(self) -> None:
-        """They would go on with the old instance."""
+        """They would keep the old instance."""
 
         class Outer(Container):
             shop = Shop()

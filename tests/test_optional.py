@@ -144,5 +144,5 @@ def test_the_fault_of_what_is_required_recommends_it() -> None:
 
 
 def test_a_picture_shows_the_need() -> None:
-    """As of what is provided."""
+    """As with `provided`."""
     assert Edge("Shop.notifier", "Shop.sms") in Graph.of(Shop()).edges

@@ -168,7 +168,7 @@ def test_each_level_of_a_recursion_keeps_its_failure(publishes: int) -> None:
 
 @pytest.mark.parametrize("listeners", [1, 2, 10])
 def test_log_listeners_that_log_are_reported_in_one_line(listeners: int, capsys: pytest.CaptureFixture[str]) -> None:
-    """The line names them; who logged and the other listeners of the log notice nothing."""
+    """The line names them; the code that logs and the other listeners of the log are not affected."""
     bus = Bus()
     endless = Endless(lambda: bus.log("again"))
     endless.is_on = True

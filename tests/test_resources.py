@@ -66,7 +66,7 @@ def library_factory(it: object) -> list[object]:
 
 
 class Site(Container):
-    """Resources between components; what stands between them hides an edge from the library's own order."""
+    """Resources between components; providers between them hide an edge from the library's own order."""
 
     bus = Component(Bus)
     events = Component(list[str])

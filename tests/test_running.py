@@ -293,7 +293,7 @@ def test_the_cause_of_a_request_in_the_block_is_raised_at_its_end(cause: BaseExc
 
 
 def test_the_cause_of_a_request_before_the_start_is_raised_at_the_end() -> None:
-    """The request waits for somebody who blocks, so the start is not cancelled."""
+    """The request waits for a thread in `block`, so the start is not cancelled."""
     site, cause, ran = Site(), OSError("broker gone"), []
     site.attach().request_exit(cause)
 
@@ -368,7 +368,7 @@ def test_a_cause_that_the_block_raises_as_well_is_raised_once() -> None:
 
 
 def test_a_cause_that_block_has_raised_is_not_raised_again() -> None:
-    """Who catches it there has dealt with it."""
+    """The code that catches it there has handled it."""
     site, cause = Site(), OSError("broker gone")
 
     with running(site):
@@ -393,7 +393,7 @@ def test_a_cause_of_one_life_is_not_raised_in_the_next() -> None:
 
 
 def test_a_cause_is_logged_before_the_bus_has_exited() -> None:
-    """With its traceback, where no thread blocks, and whoever takes the bus through the exit."""
+    """With its traceback, also if no thread is in `block`, and in whichever way the bus exits."""
     site, lines = Site(), []
     bus = site.attach()
     bus[LOG].subscribe(lambda text, level, /: lines.append((bus.state, level, text)))

@@ -85,7 +85,7 @@ class Annotated:
 
 
 class AnnotatedInt:
-    """Takes one argument that a lazy object cannot be told to be."""
+    """Takes one argument of types that a lazy object cannot be checked against."""
 
     def __init__(self, thing: int | str | list[int] | None) -> None: ...
 
