@@ -256,7 +256,7 @@ class TestWhatIsOverridden:
             provider_type = providers.Singleton
             database = Component(Database)
 
-        with pytest.raises(DeclarationError, match=r"Sub\.other .*its provider_type says"):
+        with pytest.raises(DeclarationError, match=r"Sub\.other .*by its provider_type"):
             type("Sub", (Typed,), {"other": providers.Factory(Database)})
 
 
