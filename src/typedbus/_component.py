@@ -35,6 +35,7 @@ from typedbus._providers import (
     Selected,
     cover,
     foreseen,
+    is_delegated,
     is_provider,
     lazy,
     needs,
@@ -426,7 +427,7 @@ def _copied(argument: Any, memo: dict[int, Any]) -> Any:
 
 def _injected(argument: object) -> object:
     """Return the value of one argument: what a provider provides, or the argument itself."""
-    if is_provider(argument) and not providers.is_delegated(argument):
+    if is_provider(argument) and not is_delegated(argument):
         provider: Any = argument
         return provider()
     return argument

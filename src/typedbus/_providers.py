@@ -207,6 +207,15 @@ def providers_among(values: Sequence[Any]) -> Iterator[Any]:
     return compress(values, map(_is_provider_class, map(type, values)))
 
 
+def is_delegated(provider: object) -> bool:
+    """
+    Whether the container library hands *provider* over uncalled.
+
+    Its own function raises and catches an AttributeError for each provider that is not delegated, which takes long.
+    """
+    return getattr(provider, "__IS_DELEGATED__", False) is True
+
+
 def needs(node: object) -> list[object]:
     """
     Return the providers that a call of the provider *node* will call, in order of declaration.
@@ -226,7 +235,7 @@ def declared_needs(node: object) -> list[object]:
     provider: providers.Provider[Any] = node  # type: ignore[assignment]  # nodes are providers
     if isinstance(provider, _HOLDERS):
         return []
-    return [other for other in _related(provider) if not providers.is_delegated(other)]
+    return [other for other in _related(provider) if not is_delegated(other)]
 
 
 def _related(provider: Any) -> Iterable[object]:
@@ -255,11 +264,7 @@ def copied_before(node: object, own: Membership[int]) -> list[object]:
     """
     provider: providers.Provider[Any] = node  # type: ignore[assignment]  # nodes are providers
     is_holder = isinstance(provider, _HOLDERS)
-    return [
-        other
-        for other in _related(provider)
-        if id(other) not in own or not (is_holder or providers.is_delegated(other))
-    ]
+    return [other for other in _related(provider) if id(other) not in own or not (is_holder or is_delegated(other))]
 
 
 def reached(node: object, ends: Callable[[object], bool]) -> Iterator[tuple[object, bool, object]]:
@@ -446,7 +451,7 @@ def gives(node: object) -> Given:
     provider: Any = node
     if not is_provider(node):
         return Itself(node)  # the library's own take objects as they are
-    if provider.last_overriding is None and providers.is_delegated(node):
+    if provider.last_overriding is None and is_delegated(node):
         return Uncalled(node, _called(node))
     return _called(node)
 
