@@ -15,7 +15,7 @@ from xml.etree import ElementTree as ET
 import pytest
 from dependency_injector import providers
 
-from typedbus import LOG, Bus, Channel, Component, Container, Contributed, on
+from typedbus import LOG, Bus, Channel, Component, Container, Contributed, every, on, running
 from typedbus.graph import ChannelNode, ContainerNode, Edge, Graph, Listener, Node
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -620,3 +620,76 @@ def test_json_has_everything_that_is_known() -> None:
         "lazy": False,
         "circle": False,
     }
+
+
+class Users:
+    def __init__(self, store: list[str]) -> None: ...
+
+
+class Outer(Container):
+    bus = Component(Bus)
+    store = Component(list[str])
+    users = Component(Users, store.provided)
+
+
+class Reader:
+    def __init__(self, some: object) -> None: ...
+
+
+class Inner(Container):
+    reader = Component(Reader, Outer.users.provided)
+
+
+class Listing(Container):
+    listed = Component(Reader, every(Users))
+
+
+def test_a_picture_shows_components_of_other_containers_as_theirs() -> None:
+    """During a shared run those that it needs, without their own needs; after it none."""
+    outer, inner, listing = Outer(), Inner(), Listing()
+    alone = [Graph.of(one) for one in (outer, listing)]
+    with running(outer, inner, listing):
+        for container, name, own in ((inner, "Inner", "Inner.reader"), (listing, "Listing", "Listing.listed")):
+            graph = Graph.of(container)
+            assert {node.path: (node.container, node.enabled) for node in graph.nodes} == {
+                own: (name, True),
+                "Outer.users": ("Outer", True),
+            }
+            assert graph.edges == (Edge(own, "Outer.users"),)
+            assert [one.path for one in graph.containers] == [name, "Outer"]
+            assert "Outer" in graph.mermaid()
+            assert graph.svg()
+        assert Graph.of(outer) == alone[0]
+    assert [Graph.of(one) for one in (outer, listing)] == alone
+    assert [node.path for node in Graph.of(inner).nodes] == ["Inner.reader"]
+
+
+def test_containers_that_ran_together_do_not_list_each_other_s_components_afterwards() -> None:
+    """Each is alone again, also where both were guests."""
+
+    class Guest(Container):
+        users = Component(Users, [])
+
+    outer, guest, listing = Outer(), Guest(), Listing()
+    with running(outer, guest, listing):
+        assert len(Graph.of(listing).edges) == 2  # of both containers
+    assert Graph.of(listing).edges == ()
+
+
+def test_a_picture_shows_components_of_another_instance_of_the_same_class_as_theirs() -> None:
+    """Each container has a path of its own."""
+
+    class Part(Container):
+        bus = Component(Bus)
+        thing = Component(Users, [])
+        reader = Component(Reader, every(Users))
+
+    first, second = Part(), Part()
+    with running(first, second):
+        graph = Graph.of(first)
+    assert [one.path for one in graph.containers] == ["Part", "Part (2)"]
+    assert [(node.path, node.container) for node in graph.nodes if "thing" in node.path] == [
+        ("Part.thing", "Part"),
+        ("Part.thing (2)", "Part (2)"),
+    ]
+    assert graph.svg()

@@ -113,7 +113,11 @@ def _is_of(cls: type | None, kind: type) -> bool:
 def run_together(containers: Sequence[Any]) -> None:
     """Link *containers*, which will share a bus, and undo the links to containers that they shared one with before."""
     former = {id(one): one for container in containers for one in container._companions if one not in containers}
-    for companions in (list(former.values()), list(containers)):
+    # Those that are still on one bus stay linked; each of the others is alone.
+    sharing: dict[int, list[Any]] = {}
+    for one in former.values():
+        sharing.setdefault(id(one if one._bus is None else one._bus), []).append(one)
+    for companions in (*sharing.values(), list(containers)):
         for group in link(companions):
             for container in group:
                 container._companions = companions

@@ -12,7 +12,8 @@ from __future__ import annotations
 import json
 import types
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import TypeVar
 
 import attrs
 
@@ -20,7 +21,7 @@ from typedbus import _text
 from typedbus._assembly import graph_of
 from typedbus._bus import Bus
 from typedbus._channel import DEFAULT_PRIORITY, AnyChannel, Hook
-from typedbus._component import Component
+from typedbus._component import Component, Home
 from typedbus._container import Container
 from typedbus._declarations import Declarations, inner_of, members_of
 from typedbus._drawn import ChannelNode, ContainerNode, Edge, Listener, Node, Picture, StartsAfter
@@ -35,6 +36,8 @@ from typedbus._static import full_name_of, has_name, is_a
 from typedbus._validation import class_of
 
 __all__ = ("ChannelNode", "ContainerNode", "Edge", "Graph", "Listener", "NoDrawing", "Node", "StartsAfter")
+
+T = TypeVar("T")
 
 
 class NoDrawing(ImportError):
@@ -58,7 +61,8 @@ class Graph(Picture):
         edges: Which component needs which.
         channels: What its components listen to or hold. A life-cycle channel is
             among them if somebody holds it; nodes have the others as `hooks`.
-        containers: Itself, and the containers in it, each after the one around it.
+        containers: Itself, and the containers in it, each after the one around it. Last come the other containers
+            that run together with it and have components that it needs; of those, only these components are shown.
         faults: What `validate()` says that is about no component.
     """
 
@@ -78,28 +82,33 @@ class Graph(Picture):
         acting: dict[Component[object], Component[object]] = {}
         stand_ins: set[object] = set()
         needs: dict[Component[object], list[tuple[Component[object], bool, object]]] = {}
+        #: The components of other containers that components of this one need.
+        others: dict[Component[object], Home] = {}
         for component in components:
             actor = component
             while isinstance(actor.overriding, Component) and actor.overriding not in home:
                 actor = actor.overriding
                 stand_ins.add(actor)
             acting[component], needs[component] = actor, []
+            if component in others:
+                continue
             for need, is_lazy, item in reached(
                 component, lambda other: isinstance(other, Component) and other not in stand_ins
             ):
                 assert isinstance(need, Component)
                 needs[component].append((need, is_lazy, item))
                 if need not in home:
-                    # It is declared where it is handed over, and has no name of its own.
-                    home[need] = home[component]
                     components.append(need)
+                    # Otherwise it is declared where it is handed over, and has no name of its own.
+                    home[need] = home[component]
+                    if need.home is not None and need.home not in (container._home, container._around):
+                        others[need] = need.home
+        outside = _numbered([container._home, *dict.fromkeys(others.values())], lambda one: one.name)
+        home |= {component: outside[other] for component, other in others.items()}
+        containers.extend(ContainerNode(path, container._home.name) for path in list(outside.values())[1:])
 
-        paths: dict[Component[object], str] = {}
-        same = Counter[str]()
-        for component in components:
-            same[component.path] += 1
-            number = same[component.path]
-            paths[component] = component.path if number == 1 else f"{component.path} ({number})"
+        paths = _numbered(components, lambda one: one.path)
+        same = {component.path for component in components}
         faults, circles = _faults(container)
         nodes: list[Node] = []
         edges: list[Edge] = []
@@ -110,7 +119,7 @@ class Graph(Picture):
             hooks: list[Hook[object]] = []
             enabled, reason = component.participation(is_foreseen=True)
             # Where another declared component stands in, it is shown with what is its own.
-            if not isinstance(actor.overriding, Component):
+            if component not in others and not isinstance(actor.overriding, Component):
                 hooks = hooks_of(actor, class_of(actor) or object)
                 if enabled and actor not in live:
                     enabled, reason = False, "only what is overridden needs it"
@@ -129,8 +138,9 @@ class Graph(Picture):
             )
             for hook in hooks:
                 priority = DEFAULT_PRIORITY if hook.priority is None else hook.priority
-                method = hook.attribute or _name(hook.method).rpartition(".")[2]
-                heard[hook.channel].append(Listener(path, method, priority))
+                heard[hook.channel].append(
+                    Listener(path, hook.attribute or _name(hook.method).rpartition(".")[2], priority)
+                )
             lazy: dict[Component[object], bool] = {}
             for need, is_lazy, item in needs[component]:
                 lazy[need] = is_lazy and lazy.get(need, True)
@@ -223,6 +233,17 @@ def _declared(container: object, path: str, around: str) -> tuple[list[Container
             containers.extend(inner)
             home.update(theirs)
     return containers, home
+
+
+def _numbered(things: Iterable[T], text_of: Callable[[T], str]) -> dict[T, str]:
+    """Return the text of each of *things*, with a number where several have the same."""
+    same = Counter[str]()
+    texts: dict[T, str] = {}
+    for thing in things:
+        text = text_of(thing)
+        same[text] += 1
+        texts[thing] = text if same[text] == 1 else f"{text} ({same[text]})"
+    return texts
 
 
 def _faults(container: Container) -> tuple[dict[str, list[str]], set[tuple[str, str]]]:
