@@ -11,6 +11,7 @@ from __future__ import annotations
 import ast
 import inspect
 import keyword
+import operator
 import re
 import sys
 import typing
@@ -186,7 +187,7 @@ def declaration_of(
         kind = inspect.Parameter.KEYWORD_ONLY if by_name and calls else one.kind
         parameters.append(one.replace(kind=kind, annotation=_Shown(annotation), default=default))
     parameters.extend(_rest(types, signatures, parameters, calls))
-    parameters.sort(key=lambda one: one.kind)
+    parameters.sort(key=operator.attrgetter("kind"))
     result = types.any_of(signature.return_annotation for signature in signatures)
     variable = variable_for(name)
     told = name if isinstance(name, str) else repr(name)
