@@ -17,7 +17,8 @@ from typedbus._annotations import Exactly, read
 from typedbus._component import Component
 from typedbus._faults import BuildFault
 from typedbus._fits import fits
-from typedbus._providers import Other, arguments_of, gives
+from typedbus._given import Other, gives
+from typedbus._providers import arguments_of
 from typedbus._signatures import called_by, function_of, is_parametrised, is_plainly_made, unparametrised
 from typedbus._static import MISSING, full_name_of, is_a, lookup
 

@@ -23,9 +23,10 @@ from typedbus._declarations import Declarations, is_declaration
 from typedbus._failures import describe
 from typedbus._faults import HiddenFault, LifetimeFault, MisspeltFault, ReplacementFault
 from typedbus._fits import plain
+from typedbus._given import Itself, Made, gives
 from typedbus._hints import annotations_of
 from typedbus._lifecycle import NAMED_HOOKS, NamedHook, is_foreign, misfit
-from typedbus._providers import Itself, Made, Provided, arguments_of, gives, is_provider, lifetime, needs
+from typedbus._providers import Provided, arguments_of, is_provider, lifetime, needs
 from typedbus._static import MISSING, bases_of, full_name_of, inherits, is_a, lookup, namespace_of, stored
 
 _LONG_ENOUGH: Final = 4

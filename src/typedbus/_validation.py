@@ -24,21 +24,9 @@ from typedbus._channel import AnyChannel
 from typedbus._component import Component
 from typedbus._faults import ArgumentFault, Fault, OverrideFault, TypeFault
 from typedbus._fits import fits, shown, shown_signature
+from typedbus._given import Attribute, Either, Given, Item, Itself, Made, Maybe, Members, Other, Uncalled, gives
 from typedbus._lifecycle import namesake_faults
-from typedbus._providers import (
-    Attribute,
-    Either,
-    Given,
-    Item,
-    Itself,
-    Made,
-    Maybe,
-    Members,
-    Other,
-    Uncalled,
-    arguments_of,
-    gives,
-)
+from typedbus._providers import arguments_of
 from typedbus._signatures import call_of, unparametrised
 from typedbus._static import full_name_of, is_a, is_simple
 
