@@ -171,6 +171,45 @@ def test_what_it_gives_is_held_against_the_annotation() -> None:
     assert "(App.database.lazy)" in str(faults[0])
 
 
+def test_a_lazy_component_that_is_declared_inline_is_a_fault() -> None:
+    """It belongs to no container; what is provided inline, or has a name, belongs to one."""
+
+    class Two:
+        def __init__(self, *some: object) -> None:
+            self.some = some
+
+    class App(Container):
+        bus = Component(Bus)
+        database = Component(Database)
+        report = Component(Report, Component(Database).lazy)
+        listed = Component(Two, [1, {"key": Component(Database).lazy}])
+        handed = Component(Two, lazy(Component(Database)))
+        fine = Component(Two, [Component(Database).provided, Component(Database).optional], database.lazy)
+
+    app = App()
+    with pytest.raises(InvalidContainer) as raised:
+        app.validate()
+    faults = list(raised.value.exceptions)
+    assert all(isinstance(fault, HiddenFault) for fault in faults)
+    assert [getattr(fault, "path", "") for fault in faults] == ["App.report", "App.listed", "App.handed"]
+    assert "declare it in the body of the container, as in x = Component(Database), and hand over x.lazy" in str(
+        faults[0]
+    )
+
+    class Over(Container):
+        bus = Component(Bus)
+        database = Component(Database)
+        report = Component(Report, database.lazy)
+
+    over = Over()
+    with over.override(Over.report).by(Component(Report, Over.database.lazy)), running(over):
+        assert over.report().database() is over.database()
+    with over.override(Over.report).by(Component(Report, Component(Database).lazy)):
+        with pytest.raises(InvalidContainer) as raised:
+            over.validate()
+    assert "as in x = Component(Database)" in str(raised.value)
+
+
 def test_a_lazy_component_that_is_disabled_raises_when_it_is_called() -> None:
     """The component that takes it may start."""
 

@@ -44,6 +44,7 @@ from typedbus._traps import (
     assigned_faults,
     declared_types,
     hidden_faults,
+    inline_faults,
     lifetime_faults,
     misspelt_faults,
     replacement_faults,
@@ -142,10 +143,12 @@ class Container(LibraryMethods):
         faults.extend(map(cycle_fault, circles))
         needing_bus: list[Component[object]] = []
         unresolved = [one for each in self._together for one in references_in(each) if one.is_unresolved]
+        in_force = set(map(id, look.in_force))
         for component in live:
             faults.extend(reference_faults(component) if unresolved else ())
             faults.extend(argument_faults(component))
             faults.extend(hidden_faults(component))
+            faults.extend(inline_faults(component, in_force))
             faults.extend(lifetime_faults(component))
             cls = class_of(component)
             if cls is not None:
@@ -157,8 +160,9 @@ class Container(LibraryMethods):
         faults.extend(build_faults(live))
         types = declared_types(self)
         faults.extend(fault for one in overridden if (fault := override_fault(one, types.get(id(one)))))
-        in_force = self._held(look.in_force)
-        faults.extend(library_faults(in_force, paths_in(self, self._home.name), self._place, self._dependents))
+        faults.extend(
+            library_faults(self._held(look.in_force), paths_in(self, self._home.name), self._place, self._dependents)
+        )
         faults.extend(self._flaws())
         faults.extend(replacement_faults(self, self._home.name))
         faults.extend(assigned_faults(self, self._home.name))

@@ -23,7 +23,7 @@ from typedbus._declarations import Declarations, is_declaration
 from typedbus._failures import describe
 from typedbus._faults import HiddenFault, LifetimeFault, MisspeltFault, ReplacementFault
 from typedbus._fits import plain
-from typedbus._given import Itself, Made, gives
+from typedbus._given import Itself, Made, Members, Uncalled, gives
 from typedbus._hints import annotations_of
 from typedbus._lifecycle import NAMED_HOOKS, NamedHook, is_foreign, misfit
 from typedbus._providers import Provided, arguments_of, is_provider, lifetime, needs
@@ -91,6 +91,36 @@ def hidden_faults(component: Component[object]) -> list[HiddenFault]:
                     "does not look for it, so that the provider itself would be handed over, not its object",
                     f"hand over {now}, as an argument or in a list, tuple or dict; "
                     f"or {later} to a parameter that takes a function, to be called later",
+                )
+            )
+    return faults
+
+
+def inline_faults(component: Component[object], in_force: typing.Container[int]) -> list[HiddenFault]:
+    """
+    Return the components that *component* receives uncalled and that are declared inline, in the argument itself.
+
+    Args:
+        component: The component whose arguments are searched.
+        in_force: The identities of the providers in force; these belong to a container.
+    """
+    unnamed, named = arguments_of(component)
+    pending: list[object] = [*unnamed, *named.values()]
+    faults: list[HiddenFault] = []
+    for node in pending:
+        made = gives(node)
+        if isinstance(made, Members):
+            pending.extend(made.nodes)
+        inline = made.node if isinstance(made, Uncalled) else None
+        if isinstance(inline, Component) and inline.home is None and id(inline) not in in_force:
+            cls = full_name_of(inline.builds).rpartition(".")[2]
+            faults.append(
+                HiddenFault(
+                    component.path,
+                    component.place,
+                    f"it receives Component({cls}).lazy, which is declared inline: that component belongs to no "
+                    "container, and a call of it would raise OutsideContainer",
+                    f"declare it in the body of the container, as in x = Component({cls}), and hand over x.lazy",
                 )
             )
     return faults
