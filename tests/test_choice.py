@@ -454,3 +454,20 @@ def test_a_branch_that_may_not_be_chosen_may_need_a_component_that_is_not_enable
         [fault] = faults_of(app)
     assert isinstance(fault, DisabledFault)
     assert fault.path == "App.pg"
+
+
+def test_a_choice_may_override_a_component() -> None:
+    """Its branches take part as those of any other choice do."""
+
+    class Fixed(Container):
+        bus = Component(Bus)
+        notes = Component(list[str])
+        pg = Component(Pg, notes.provided)
+        memory = Component(Memory, notes.provided)
+        store = Component(Pg, notes.provided)
+
+    fixed = Fixed()
+    with fixed.override(Fixed.store).by(Choice[Pg]("memory", {"pg": Fixed.pg, "memory": Fixed.memory})):
+        with running(fixed):
+            assert fixed.store() is fixed.memory()
+            assert not fixed.pg.is_built

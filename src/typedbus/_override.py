@@ -12,7 +12,7 @@ from typing_extensions import TypeVar
 from typedbus._component import Component
 from typedbus._linking import container_of, run_together
 from typedbus._order import dependencies_first
-from typedbus._providers import copied_before, needs
+from typedbus._providers import Selected, copied_before, needs
 from typedbus._references import Every, Reference, foreign
 
 T = TypeVar("T")
@@ -62,7 +62,9 @@ class Override(Generic[T]):
                     node.home = component.home or container._home
         try:
             container._cover(component, standing_in, self._references)
-            if any(isinstance(node, Every) for node in dependencies_first([standing_in], needs)[0]):
+            needed = dependencies_first([standing_in], needs)[0]
+            holder._has_choices = holder._has_choices or any(isinstance(node, Selected) for node in needed)
+            if any(isinstance(node, Every) for node in needed):
                 holder._has_lists = True
                 run_together(container._companions)
             try:
