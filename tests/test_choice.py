@@ -468,6 +468,7 @@ def test_a_choice_may_override_a_component() -> None:
 
     fixed = Fixed()
     with fixed.override(Fixed.store).by(Choice[Pg]("memory", {"pg": Fixed.pg, "memory": Fixed.memory})):
+        assert not fixed.pg.is_enabled()
         with running(fixed):
             assert fixed.store() is fixed.memory()
             assert not fixed.pg.is_built
