@@ -348,8 +348,8 @@ def taking(wanted: Any) -> Any:
 
 
 def shop_with(component: Any) -> Any:
-    """Return a container whose one component is *component*."""
-    made: Any = type("Shop", (Container,), {"part": component})
+    """Return a container with *component* and the database that it may be given."""
+    made: Any = type("Shop", (Container,), {"database": database, "part": component})
     return made()
 
 
