@@ -298,7 +298,7 @@ def test_a_class_that_is_contributed_twice_is_a_fault(install: Install) -> None:
 BAD = {
     "not there": ("", "nowhere:Parts", "cannot be loaded: ModuleNotFoundError"),
     "import error": ("import nowhere", "bad:Parts", "cannot be loaded: ModuleNotFoundError"),
-    "exception": ("raise ValueError('no licence')", "bad:Parts", r"cannot be loaded: ValueError\('no licence'\)"),
+    "exception": ("raise ValueError('no licence')", "bad:Parts", "cannot be loaded: ValueError: no licence"),
     "no attribute": ("", "bad:Parts", "cannot be loaded: AttributeError"),
     "no class": ("Parts = 42", "bad:Parts", "is 42; name a container class"),
     "another class": ("Parts = int", "bad:Parts", "is <class 'int'>; name a container class"),

@@ -66,8 +66,10 @@ class Contributed(Declarations):
             try:
                 found = entry.load()
             except Exception as error:
+                # Not its repr, which differs between versions of Python.
+                reason = f"{type(error).__name__}: {error}"
                 copied._problems.append(
-                    (name, f"{entry.value} of distribution {distribution} cannot be loaded: {error!r}", "mend it")
+                    (name, f"{entry.value} of distribution {distribution} cannot be loaded: {reason}", "mend it")
                 )
                 continue
             if not (isinstance(found, type) and issubclass(found, Declarations) and found is not Contributed):
