@@ -24,6 +24,7 @@ from typedbus import (
     Limits,
     ListenerError,
     State,
+    WaitError,
 )
 from typedbus._errors import StartCancelled
 from typedbus._failures import ChannelFailures as TypedFailures
@@ -698,6 +699,23 @@ class TestWaiting:
             "20 Bus EXITED", "20 Waiting for child threads to terminate...", "20 Waiting for thread worker."
         ]  # fmt: skip
 
+    def test_block_in_another_thread_does_not_join_the_main_thread(self, bus: Bus) -> None:
+        """It returns after the exit while the main thread goes on."""
+        bus.start()
+        blocking = threading.Thread(target=bus.block, args=(0.001,), daemon=True)
+        blocking.start()
+        bus.exit()
+        blocking.join(30)
+        assert not blocking.is_alive()
+
+    @pytest.mark.parametrize("channel", [None, "tick"])
+    def test_a_listener_cannot_wait_for_its_own_transition(self, bus: Bus, channel: str | None) -> None:
+        """The wait raises `WaitError`, and the start fails by it instead of waiting for ever."""
+        bus.subscribe("start", lambda: bus.wait(states.STARTED, 0.001, channel))
+        with pytest.raises(ChannelFailures) as caught:
+            bus.start()
+        assert [type(error) for error in caught.value.get_instances()] == [WaitError]
+
     def test_ctrl_c_in_block_exits_and_is_not_raised(self, bus: Bus, lines: list[str]) -> None:
         """It is what it was for."""
 
@@ -875,6 +893,17 @@ class TestPriorities:
         bus._priorities.clear()
         bus.publish("a")
         assert heard == [1]
+
+    def test_a_mapping_that_is_assigned_sets_the_priorities_of_its_listeners(self, bus: Bus) -> None:
+        """Items of other listeners are ignored, and listeners without an item keep their priority."""
+        calls: list[object] = []
+        first, second = appending(calls, 1), appending(calls, 2)
+        bus.subscribe("a", first, 10)
+        bus.subscribe("a", second, 20)
+        bus._priorities = {("a", second): 5, ("a", fail): 1}
+        bus._priorities = {}
+        bus.publish("a")
+        assert calls == [2, 1]
 
 
 def test_the_options_of_the_interpreter_are_known() -> None:

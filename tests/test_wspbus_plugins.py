@@ -72,6 +72,14 @@ class TestSimplePlugin:
         bus[order].publish(8)
         assert heard == ["start", 7]
 
+    def test_the_attributes_of_an_instance_exist_on_its_class(self) -> None:
+        """Code of the field reads them before, or without, `__init__`, and declares them in subclasses."""
+        for plugin in (plugins.SimplePlugin, plugins.Monitor, plugins.Autoreloader, plugins.PIDFile):
+            assert plugin.bus is None
+        assert plugins.Monitor.callback is None
+        assert plugins.Monitor.thread is None
+        assert plugins.Autoreloader.files is None
+
     def test_each_one_has_its_priority(self) -> None:
         """As others have built upon."""
         starts: list[Any] = [
@@ -235,19 +243,25 @@ class TestAutoreloader:
         assert not bus.execv
         assert reloader.mtimes == {str(file): file.stat().st_mtime}
 
-    @pytest.mark.parametrize("change", ["later", "earlier", "size", "gone"])
+    @pytest.mark.parametrize("change", ["later", "earlier", "size", "inode", "gone"])
     def test_any_change_restarts(
         self, bus: Bus, reloader: plugins.Autoreloader, file: Path, restarts: list[str], change: str
     ) -> None:
-        """An older time as well, which the original overlooked."""
-        time = file.stat().st_mtime
+        """An older time, another size, and another file of the same time and size count as well."""
+        time, second = file.stat().st_mtime_ns, 10**9
         if change == "gone":
             file.unlink()
         elif change == "size":
             file.write_text("a = 12\n")
-            os.utime(file, (time, time))
+            os.utime(file, ns=(time, time))
+        elif change == "inode":
+            # The old file exists until the new one takes its place, so the inodes differ.
+            other = file.with_name("new")
+            other.write_text("b = 2\n")
+            os.utime(other, ns=(time, time))
+            other.replace(file)
         else:
-            os.utime(file, (time, time + (10 if change == "later" else -10)))
+            os.utime(file, ns=(time, time + (second if change == "later" else -second)))
         reloader.run()
         assert bus.execv
         assert bus.state is states.EXITING
@@ -476,15 +490,6 @@ class TestSignalHandler:
         handler.handle_SIGHUP()
         assert lines[0] == "20 SIGHUP caught but not daemonized. Exiting."
         assert not bus.execv
-
-    def test_a_hang_up_restarts_a_daemon(self, bus: Bus, lines: list[str], handler: plugins.SignalHandler) -> None:
-        """Which has another pid than when this was made, and no terminal."""
-        handler._original_pid = -1
-        handler._is_daemonized = lambda: True  # type: ignore[method-assign]
-        handler.handle_SIGHUP()
-        assert lines[0] == "20 SIGHUP caught while daemonized. Restarting."
-        assert bus.execv
-        bus.execv = False
 
 
 @only_unix

@@ -362,6 +362,58 @@ class TestDaemon:
                 read += out.read()
 
 
+@pytest.mark.parametrize(
+    ("standard_input", "message"),
+    [
+        ("os.open(os.devnull, os.O_RDONLY)", "SIGHUP caught while daemonized. Restarting."),
+        ("pty.openpty()[1]", "SIGHUP caught but not daemonized. Exiting."),
+    ],
+)
+def test_a_hang_up_restarts_a_forked_process_without_a_terminal(
+    folder: Path, standard_input: str, message: str
+) -> None:
+    """A forked process that has a terminal is not a daemon, and exits."""
+    ended = run(
+        f"""
+        import pty
+        handler = plugins.SignalHandler(bus)
+        os.dup2({standard_input}, 0)
+        child = os.fork()
+        if child:
+            os.waitpid(child, 0)
+            os._exit(0)
+        bus.start()
+        handler.handle_SIGHUP()
+        say(f"restarts: {{bus.execv}}")
+        os._exit(0)
+        """,
+        folder=folder,
+    )
+    assert f"20 {message}" in ended.stdout.splitlines(), ended.stderr
+    assert f"restarts: {'Restarting' in message}" in ended.stdout.splitlines()
+
+
+def test_a_refused_drop_of_privileges_is_tried_again_by_the_next_start(folder: Path) -> None:
+    """A refusal does not count as done, so no later start runs with the privileges."""
+    ended = run(
+        """
+        if os.getuid() == 0:
+            os.setgroups([])
+            os.setgid(65534)
+            os.setuid(65534)
+        drop = plugins.DropPrivileges(bus, uid=0, gid=0)
+        for attempt in range(2):
+            try:
+                drop.start()
+            except Exception as error:
+                say(f"{type(error).__name__} {drop.finalized}")
+        """,
+        folder=folder,
+    )
+    refusals = [line for line in ended.stdout.splitlines() if not line.startswith("20 ")]
+    assert refusals[:2] == ["CannotDrop False", "CannotDrop False"], (ended.stdout, ended.stderr)
+
+
 @pytest.mark.skipif(sys.platform == "win32" or os.getuid() != 0, reason="only root can become another user")
 def test_a_user_alone_brings_its_groups(folder: Path) -> None:
     """The original kept root's."""

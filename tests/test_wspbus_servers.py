@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import pytest
 
@@ -87,6 +88,23 @@ def test_it_serves_between_start_and_stop(bus: Bus, lines: list[str]) -> None:
         "20 HTTP Server <Listening> already shut down",
     ]  # fmt: skip
     adapter.unsubscribe()
+
+
+@pytest.mark.parametrize(
+    ("port", "ssl_adapter", "description"),
+    [
+        (443, object(), "https://shop.test"),
+        (80, object(), "https://shop.test:80"),
+        (80, None, "http://shop.test"),
+        (443, None, "http://shop.test:443"),
+    ],
+)
+def test_the_description_leaves_out_the_default_port_of_its_scheme(
+    bus: Bus, port: int, ssl_adapter: object, description: str
+) -> None:
+    """443 is the default port of https, and 80 of http."""
+    server = SimpleNamespace(socket=None, ssl_adapter=ssl_adapter)
+    assert servers.ServerAdapter(bus, server, ("shop.test", port)).description == description
 
 
 def test_it_starts_late_and_stops_early() -> None:

@@ -41,6 +41,13 @@ class Speaking:
         # Private in the original as well; test suites that empty a bus between two tests reach for it.
         return Priorities(self.typed.listeners)
 
+    @_priorities.setter
+    def _priorities(self, priorities: Mapping[tuple[Hashable, Callable[..., Any]], float]) -> None:
+        # The original ignores items without a subscription.
+        for key, priority in dict(priorities).items():
+            if key in self._priorities:
+                self._priorities[key] = priority
+
     def __getitem__(self, channel: Channel[Args, Result]) -> BoundChannel[Args, Result]:
         """
         Return *channel* on the typed bus; its name means it from then on.

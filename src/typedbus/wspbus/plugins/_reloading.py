@@ -37,11 +37,12 @@ class Autoreloader(Monitor):
 
     frequency: float = 1
     match: str = ".*"
+    files: set[str] | Any = None
 
     def __init__(self, bus: Bus, frequency: float = 1, match: str = ".*") -> None:
         self.mtimes: dict[str, float | None] = {}
         self._seen: dict[str, tuple[int, int, int] | None] = {}
-        self.files: set[str] = set()
+        self.files = set[str]()
         self.match = match
         super().__init__(bus, self.run, frequency)
 

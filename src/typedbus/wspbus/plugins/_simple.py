@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from typedbus.wspbus._bus import Bus
@@ -12,14 +12,16 @@ class SimplePlugin:
     """
     Subscribes its methods to the channels of the same names.
 
-    A channel that nobody has spoken of when it is subscribed is none; one that
-    is to be there is made by ``bus.listeners.setdefault(name, set())``.
+    `subscribe` sees the channels that exist when it is called. A plugin with a
+    channel of its own makes that channel first, by
+    ``bus.listeners.setdefault(name, set())``.
 
     Attributes:
-        bus: Whose channels these are.
+        bus: The bus of these channels; None in the class.
     """
 
-    bus: Bus
+    # A subclass may read it before, or without, calling this class's __init__.
+    bus: Bus | Any = None
 
     def __init__(self, bus: Bus) -> None:
         self.bus = bus

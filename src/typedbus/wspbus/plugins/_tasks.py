@@ -99,16 +99,17 @@ class Monitor(SimplePlugin):
     Calls a function every so many seconds between ``start`` and ``stop``, in a thread of its own.
 
     Args:
-        bus: Whose channels these are.
-        callback: What is called.
-        frequency: Seconds between two calls; 0 or less is never.
-        name: That of the thread; that of the class unless given.
+        bus: The bus of these channels.
+        callback: The function.
+        frequency: Seconds between two calls; with 0 or less the function is never called.
+        name: Name of the thread; the name of the class by default.
 
     Attributes:
         thread: The `BackgroundTask` while it runs, else None.
     """
 
-    callback: Callable[[], object]
+    # Subclasses may declare a callback as an attribute of the class.
+    callback: Callable[[], object] | Any = None
     frequency: float = 60
     thread: BackgroundTask | None = None
 
