@@ -28,6 +28,8 @@ from typing import Final
 
 import attrs
 
+from typedbus.servers._socket_file import SocketFile, bind_file
+
 BACKLOG: Final = 1024
 EXPECTED: Final = (
     "'host:port', ':port' for every interface, '[::1]:port', 'unix:/path', or a stream socket that is bound"
@@ -123,13 +125,13 @@ class Listening:
         socket: It does not block.
         where: As in *bind*, with the port that it really is.
         is_own: Whether it was bound here, and nobody else has it.
-        file: Device and inode of the socket's file, if it has one of its own.
+        file: The socket's file, if it was made here, until it has been removed.
     """
 
     socket: socket.socket
     where: str
     is_own: bool
-    file: tuple[int, int] | None = None
+    file: SocketFile | None = None
 
     def refuse(self) -> None:
         """
@@ -143,9 +145,11 @@ class Listening:
         if not self.is_own:
             return
         if self.socket.family == _AF_UNIX:
-            with contextlib.suppress(OSError):
-                self.socket.shutdown(socket.SHUT_RD)
-            self._remove()
+            try:
+                self._remove_file()
+            finally:
+                with contextlib.suppress(OSError):
+                    self.socket.shutdown(socket.SHUT_RD)
         elif sys.platform == "linux":
             code = array.array("B", _DROP_SYN)
             # From here on clients that ask are not answered; they ask again after a second, and then hear the truth.
@@ -161,18 +165,16 @@ class Listening:
         Raises:
             OSError: The file cannot be removed.
         """
-        self.socket.close()
-        self._remove()
+        try:
+            self._remove_file()
+        finally:
+            self.socket.close()
 
-    def _remove(self) -> None:
-        made, self.file = self.file, None
-        if made is None:
-            return
-        path = Path(self.where.removeprefix(_UNIX))
-        with contextlib.suppress(FileNotFoundError):
-            found = path.lstat()
-            if (found.st_dev, found.st_ino) == made:
-                path.unlink()
+    def _remove_file(self) -> None:
+        # Before the socket ends: from then on another process may replace the file.
+        file, self.file = self.file, None
+        if file is not None:
+            file.remove()
 
 
 # socket(7), and the classic filters of Documentation/networking/filter.rst in the Linux sources: load the flags of the
@@ -247,40 +249,22 @@ def _listen_on_port(host: str, port: int) -> Listening:
 
 
 def _listen_on_path(path: Path, mode: int | None) -> Listening:
-    assert _AF_UNIX is not None  # `parsed` has seen to it
+    assert _AF_UNIX is not None  # `parsed` has refused a path otherwise
     listening = socket.socket(_AF_UNIX, socket.SOCK_STREAM)
     try:
-        try:
-            listening.bind(str(path))
-        except OSError as error:
-            if error.errno != errno.EADDRINUSE:
-                raise
-            if not path.is_socket():
-                raise OSError(errno.EEXIST, os.strerror(errno.EEXIST)) from error
-            with socket.socket(_AF_UNIX, socket.SOCK_STREAM) as client:
-                client.settimeout(0.0)
-                # 0: somebody listens; EAGAIN: and has a full backlog. Who was killed has left a file that refuses.
-                answer = client.connect_ex(str(path))
-            if answer == errno.EACCES:
-                raise OSError(errno.EACCES, os.strerror(errno.EACCES)) from error
-            if answer != errno.ECONNREFUSED:
-                raise
-            path.unlink()
-            listening.bind(str(path))
-        if mode is not None:
-            path.chmod(mode)
-        listening.listen(BACKLOG)
-        listening.settimeout(0.0)
-        made = path.lstat()
+        file = bind_file(listening, path, mode, BACKLOG)
     except OSError:
         listening.close()
         raise
-    return Listening(listening, f"{_UNIX}{path}", is_own=True, file=(made.st_dev, made.st_ino))
+    listening.settimeout(0.0)
+    return Listening(listening, f"{_UNIX}{path}", is_own=True, file=file)
 
 
 def _where(listening: socket.socket) -> str:
     name = listening.getsockname()
     if not isinstance(name, tuple):
-        return _UNIX + os.fsdecode(name)
+        # The name of an abstract socket begins with a NUL, which is written as @.
+        path = os.fsdecode(name)
+        return f"{_UNIX}@{path[1:]}" if path.startswith("\0") else _UNIX + path
     host, port = name[:2]
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

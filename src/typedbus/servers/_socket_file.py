@@ -1,0 +1,188 @@
+"""
+The file of a Unix socket, which exactly one of several processes gets.
+
+bind(2) creates the file, and fails where there is one. A process that was killed
+leaves its file behind, so a file that refuses connections is replaced. But so
+does one that another process has bound and does not listen on yet, and two
+processes may find the same stale file. Therefore a process holds a lock from
+before bind(2) until after listen(2).
+
+The lock is on a file of its own beside the socket, which only its owner can open:
+a lock on the folder, or on any file that others can read, could be held by
+others, too. Where another user has put something in the place of that file, the
+start goes on without the lock: nobody can block it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import socket
+import stat
+import sys
+from collections.abc import Generator
+from pathlib import Path
+from typing import Final
+
+import attrs
+
+#: How often the lock file may be replaced while it is being locked, before the start goes on without it.
+_ATTEMPTS: Final = 100
+_OTHERS: Final = 0o077
+
+
+@attrs.frozen
+class SocketFile:
+    """
+    The file of a socket that was bound here.
+
+    Attributes:
+        path: Where it is.
+        identity: Device, inode and time of creation; a file system gives the number of a removed inode to the next one.
+    """
+
+    path: Path
+    identity: tuple[int, int, int]
+
+    def remove(self) -> None:
+        """
+        Remove the file, unless another one has taken its place.
+
+        Called while the socket still listens, when no other start replaces the file.
+
+        Raises:
+            OSError: The file cannot be removed.
+        """
+        with contextlib.suppress(FileNotFoundError):
+            if _identity(self.path) == self.identity:
+                self.path.unlink()
+
+
+def bind_file(listening: socket.socket, path: Path, mode: int | None, backlog: int) -> SocketFile:
+    """
+    Bind *listening* to *path*, and listen.
+
+    A socket file that refuses connections is replaced. Nothing else is: neither a
+    socket in use nor any other kind of file, a symbolic link included.
+
+    Args:
+        listening: A new stream socket. The caller closes it if this raises.
+        path: An absolute path.
+        mode: Access to the file; the umask decides if None. On Linux the file never gives more than this.
+        backlog: As of listen(2).
+
+    Raises:
+        OSError: The operating system refuses; EADDRINUSE if another process serves there, or is starting to.
+    """
+    if mode is not None:
+        # On Linux the file takes these rights from its creation on; other systems do not allow the call.
+        with contextlib.suppress(OSError):
+            os.fchmod(listening.fileno(), mode)
+    with _lock(path):
+        try:
+            listening.bind(str(path))
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise
+            _remove_stale(path)
+            listening.bind(str(path))
+        bound = SocketFile(path, _identity(path))
+        try:
+            if mode is not None and stat.S_IMODE(path.lstat().st_mode) != mode:
+                _set_mode(path, mode)
+            listening.listen(backlog)
+        except OSError:
+            with contextlib.suppress(OSError):
+                bound.remove()
+            raise
+    return bound
+
+
+def _identity(path: Path) -> tuple[int, int, int]:
+    found = path.lstat()
+    return found.st_dev, found.st_ino, found.st_mtime_ns
+
+
+def _remove_stale(path: Path) -> None:
+    """Remove *path* if it is a socket on which no process listens; raise OSError if it is anything else."""
+    try:
+        is_socket = stat.S_ISSOCK(path.lstat().st_mode)
+    except FileNotFoundError:
+        return
+    if not is_socket:
+        raise OSError(errno.EEXIST, os.strerror(errno.EEXIST))
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
+        client.settimeout(0.0)
+        # 0: a process listens. EAGAIN: its backlog is full.
+        answer = client.connect_ex(str(path))
+    if answer == errno.ECONNREFUSED:
+        path.unlink(missing_ok=True)
+    elif answer != errno.ENOENT:
+        denied = answer if answer == errno.EACCES else errno.EADDRINUSE
+        raise OSError(denied, os.strerror(denied))
+
+
+def _set_mode(path: Path, mode: int) -> None:
+    # A user with write access to the folder may have put a symbolic link in the place of the socket.
+    try:
+        path.chmod(mode, follow_symlinks=False)
+    except NotImplementedError:
+        if path.is_symlink():
+            raise OSError(errno.EEXIST, os.strerror(errno.EEXIST)) from None
+        path.chmod(mode)
+
+
+if sys.platform == "win32":  # where Python has no Unix sockets
+
+    @contextlib.contextmanager
+    def _lock(path: Path) -> Generator[None, None, None]:
+        yield
+
+else:
+    import fcntl
+
+    _FLAGS: Final = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK
+
+    @contextlib.contextmanager
+    def _lock(path: Path) -> Generator[None, None, None]:
+        """Hold the lock of *path*, or none where that is impossible; raise EADDRINUSE if another process holds it."""
+        file = path.parent / f".{path.name}.lock"
+        descriptor = _locked(file)
+        try:
+            yield
+        finally:
+            if descriptor is not None:
+                with contextlib.suppress(OSError):
+                    file.unlink()
+                # A process that was forked meanwhile has the same descriptor: closing alone would not end the lock.
+                fcntl.flock(descriptor, fcntl.LOCK_UN)
+                os.close(descriptor)
+
+    def _locked(file: Path) -> int | None:
+        for _ in range(_ATTEMPTS):
+            try:
+                descriptor = os.open(file, _FLAGS, 0o600)
+            except OSError as error:
+                if error.errno in {errno.EMFILE, errno.ENFILE}:
+                    raise
+                return None  # it belongs to another user, or no file can be created here: bind(2) gives the reason
+            try:
+                opened = os.fstat(descriptor)
+                is_own = stat.S_ISREG(opened.st_mode) and opened.st_uid == os.geteuid()
+                if not is_own or opened.st_mode & _OTHERS or opened.st_size:
+                    os.close(descriptor)
+                    return None
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                os.close(descriptor)
+                raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE)) from None
+            except OSError:
+                os.close(descriptor)
+                return None  # a file system without locks
+            # The process that held the lock before has removed the file, perhaps after it was opened here.
+            with contextlib.suppress(FileNotFoundError):
+                if os.path.samestat(opened, file.lstat()):
+                    return descriptor
+            os.close(descriptor)
+        return None
