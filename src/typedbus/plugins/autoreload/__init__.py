@@ -39,7 +39,7 @@ from typedbus._exports import export
 from typedbus._image import Image
 from typedbus._registry import ERROR, INFO, ROLLED_BACK, START
 from typedbus._repeat import NotEnded, PeriodError, check_seconds, join
-from typedbus.plugins.autoreload._files import Files, Place
+from typedbus.plugins.autoreload._files import Files, Place, named_directory
 
 __all__ = ("Autoreload", "NotEnded", "NothingToWatch", "PeriodError")
 
@@ -163,7 +163,8 @@ class Autoreload:
             gone = [path for path in self.paths if not Path(path).exists()]
             if gone or not self.paths:
                 raise NothingToWatch(gone)
-            places = [Place(Path(path).absolute(), is_deep=True) for path in self.paths]
+            # As they are named: a symbolic link may lead elsewhere later.
+            places = [Place(named_directory() / path, is_deep=True) for path in self.paths]
         self._files = Files(places, self.patterns, self.ignore)
         if not self._files.folders:
             raise NothingToWatch(())

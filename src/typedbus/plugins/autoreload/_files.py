@@ -1,12 +1,17 @@
 """
-What files a program consists of, and which of them have changed.
+The files that a program consists of, and which of them have changed.
 
-What the operating system tells of files is a hint and no more: it names temporary
-files of editors, says nothing of what came to be in a new folder before that was
-watched, nor of what changed before anything was. So it only wakes who waits, and
-what has changed is found by comparing: time, size and inode, equal or not. A file
-that was put back to an older state has changed as well; one whose access rights
-were changed has not.
+Events of the operating system are only hints: they name temporary files of
+editors, and miss what was written into a new folder before it was watched, or
+before anything was watched. An event therefore starts a look at all files, and
+the look compares device, inode, size and time of each with those of the look
+before. A file that was put back to an older state has changed as well; one whose
+permissions were changed has not.
+
+The system reports events by real paths, and a program names its files by way of
+symbolic links. Files keep the names that the program has for them. The folders
+that are watched are real ones, among them the folder of each link on the way to
+a file, so that an edit of its target and a link to another target are both seen.
 """
 
 from __future__ import annotations
@@ -15,13 +20,14 @@ import contextlib
 import fnmatch
 import os
 import sys
-import sysconfig
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
 import attrs
+
+from typedbus.plugins.autoreload._project import Place, named_directory, project
 
 try:
     from watchfiles import Change, watch
@@ -30,110 +36,143 @@ except ImportError as missing:
         "typedbus.plugins.autoreload needs watchfiles: pip install 'typedbus[autoreload]'", name="watchfiles"
     ) from missing
 
-_INSTALLED: Final = frozenset({"site-packages", "dist-packages"})
+__all__ = ("Files", "Place", "named_directory", "project")
+
+#: How many symbolic links may lead to a file; the limit of Linux.
+_LINKS: Final = 40
 
 
-@attrs.frozen
-class Place:
-    """Something to look into: a file, a folder's own files, or, if deep, all that is below it."""
-
-    path: Path
-    is_deep: bool
-
-
-def project() -> list[Place]:
+def route(path: str) -> Iterator[tuple[str, str]]:
     """
-    Return where the modules of the program come from: its packages, and the folders of what is in none.
+    Yield where the file at the absolute *path* may be exchanged, as pairs of a real folder and a name in it.
 
-    These are modules below the working directory or beside the main module that
-    belong neither to the standard library nor to an environment.
+    These are the symbolic links on the way and, unless it is a folder, the file
+    itself, or the first folder above it that does not exist.
     """
-    roots = [Path.cwd()]
-    main = getattr(sys.modules.get("__main__"), "__file__", None)
-    if isinstance(main, str):
-        roots.append(Path(main).absolute().parent)
-    installed = sysconfig.get_paths()
-    foreign = [Path(installed[name]) for name in ("stdlib", "platstdlib", "scripts")]
-    places: dict[Place, None] = {}
-    for name, module in list(sys.modules.items()):
-        file = getattr(module, "__file__", None)
-        if not isinstance(file, str):
+    folder, *parts = Path(path).parts
+    pending, links = parts[::-1], 0
+    while pending:
+        name = pending.pop()
+        if name == os.pardir:
+            folder = str(Path(folder).parent)
             continue
-        path = Path(file).absolute()
-        if not any(path.is_relative_to(root) for root in roots):
+        step = os.path.join(folder, name)  # noqa: PTH118  # of many
+        try:
+            target = Path(os.readlink(step))  # noqa: PTH115  # of many
+        except (OSError, ValueError):
+            if not os.path.isdir(step):  # noqa: PTH112  # of many
+                yield folder, name
+                return
+            folder = step
             continue
-        if _INSTALLED.intersection(path.parts) or any(path.is_relative_to(other) for other in foreign):
-            continue
-        parts = str(getattr(getattr(module, "__spec__", None), "name", name)).split(".")
-        above = len(parts) - (1 if hasattr(module, "__path__") else 2)
-        top = path.parents[above] if 0 <= above < len(path.parents) else path.parent
-        is_package = above >= 0 and top.name == parts[0]
-        places[Place(top if is_package else path.parent, is_package)] = None
-    return list(places)
+        yield folder, name
+        links += 1
+        if links == _LINKS:
+            return
+        if target.is_absolute():
+            folder = target.anchor
+        pending.extend(reversed(target.relative_to(target.anchor).parts))
 
 
 @attrs.define(eq=False)
 class Files:
-    """The files in some places that bear certain names, and how each was when it was last looked at."""
+    """The files in some places whose names match, and the state of each when it was last looked at."""
 
     #: None for those of the project, which grows as modules are imported.
     places: Sequence[Place] | None
     patterns: Sequence[str]
     ignore: Sequence[str]
     known: dict[Place, None] = attrs.field(init=False, factory=dict)
+    #: The real folders to watch.
     folders: list[str] = attrs.field(init=False, factory=list)
-    _single: set[str] = attrs.field(init=False, factory=set)
-    _seen: dict[str, tuple[int, int, int]] = attrs.field(init=False, factory=dict)
+    #: The real paths of single files and of links, whose names need not match.
+    _points: set[str] = attrs.field(init=False, factory=set)
+    #: The real folders whose files are looked for by name.
+    _walked: set[str] = attrs.field(init=False, factory=set)
+    _seen: dict[str, tuple[int, int, int, int]] = attrs.field(init=False, factory=dict)
     _modules: int = attrs.field(init=False, default=0)
 
     def __attrs_post_init__(self) -> None:
         self.changes()
 
     def changes(self) -> dict[str, str]:
-        """Return the files that are not as they were when this was last asked, each with what happened to it."""
+        """Return the files that are not as they were at the last call, each with what happened to it."""
         self._modules = len(sys.modules)
-        folders: dict[str, None] = {}
-        single: set[str] = set()
-        found: set[str] = set()
-        # What lies where nobody looked before is not new: a module was imported from there.
-        met: set[str] = set()
+        self._points, self._walked = set(), set()
+        paths: set[str] = set()
+        # A file in a place that is looked at for the first time is not new: a module was imported from there.
+        first_seen: set[str] = set()
         places = project() if self.places is None else self.places
         # A place stays one, whatever becomes of the module that led there.
         for place in {**self.known, **dict.fromkeys(places)}:
-            if not place.path.is_dir():
-                folders[str(place.path.parent)] = None
-                single.add(str(place.path))
-                continue
-            for folder, inside, names in os.walk(place.path):
-                folders[folder] = None
-                # An environment is no part of the project, wherever it lies.
-                kept = [
-                    name for name in inside if not self._ignores(name) and not Path(folder, name, "pyvenv.cfg").exists()
-                ]
-                inside[:] = kept if place.is_deep else []
-                paths = {os.path.join(folder, name) for name in names if self._takes(name)}  # noqa: PTH118  # as os.walk gives them
-                if place not in self.known:
-                    met |= paths - found
-                found |= paths
+            files = set(self._files_in(place))
+            if place not in self.known and place.path.is_dir():
+                first_seen |= files - paths
+            paths |= files
         self.known.update(dict.fromkeys(places))
         before, seen = self._seen, {}
-        for path in found | single:
-            with contextlib.suppress(OSError):
+        for path in paths:
+            with contextlib.suppress(OSError, ValueError):
                 stat = os.stat(path)  # noqa: PTH116  # of many
-                seen[path] = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
-        self._seen, self._single = seen, single
-        self.folders = [folder for folder in folders if Path(folder).is_dir()]
+                seen[path] = (stat.st_mtime_ns, stat.st_size, stat.st_ino, stat.st_dev)
+        self._seen = seen
+        folders = sorted(self._walked | {os.path.dirname(point) for point in self._points})  # noqa: PTH120  # of many
+        # A folder that may be entered and not be read cannot be watched.
+        self.folders = [folder for folder in folders if os.path.isdir(folder) and os.access(folder, os.R_OK)]  # noqa: PTH112  # of many
         return {
             path: "is new" if path not in before else "changed" if path in seen else "is gone"
             for path in sorted({*before, *seen})
-            if before.get(path) != seen.get(path) and not (path in met and path not in before)
+            if before.get(path) != seen.get(path) and not (path in first_seen and path not in before)
         }
 
+    def _files_in(self, place: Place) -> Iterator[str]:
+        """Yield the paths of the files in *place*, whether they exist or not, and note what has to be watched for them."""
+        top = str(place.path)
+        self._points.update(map(_joined, route(top)))
+        if not place.path.is_dir():
+            yield top
+            return
+        above = os.path.realpath(top)
+        # Real folders come before links to them, so that a file has the same name in each look.
+        pending, linked, entered = [(top, above)], list[tuple[str, str]](), set[str]()
+        while pending or linked:
+            if not pending:
+                linked.sort()
+            folder, real = pending.pop() if pending else linked.pop(0)
+            if real in entered:
+                continue
+            entered.add(real)
+            self._walked.add(real)
+            try:
+                entries = list(os.scandir(folder))
+            except OSError:
+                continue
+            for entry in entries:
+                name, is_link = entry.name, entry.is_symlink()
+                if self._ignores(name):
+                    continue
+                if os.path.isdir(entry.path) if is_link else entry.is_dir(follow_symlinks=False):  # noqa: PTH112  # of many
+                    # An environment is no part of the project, wherever it lies.
+                    if not place.is_deep or os.path.exists(os.path.join(entry.path, "pyvenv.cfg")):  # noqa: PTH110, PTH118  # of many
+                        continue
+                    if not is_link:
+                        pending.append((entry.path, os.path.join(real, name)))  # noqa: PTH118  # of many
+                        continue
+                    self._points.update(map(_joined, route(entry.path)))
+                    target = os.path.realpath(entry.path)
+                    # A link to a folder above would lead here again, by way of all that is beside it.
+                    if not Path(above).is_relative_to(target):
+                        linked.append((entry.path, target))
+                elif self._takes(name):
+                    if is_link:
+                        self._points.update(map(_joined, route(entry.path)))
+                    yield entry.path
+
     def batches(self, debounce: float, stopping: threading.Event | None) -> Iterator[dict[str, str]]:
-        """Give what has changed, each time that something has, until *stopping* is set; None lets interrupts through."""
+        """Yield what has changed, each time that something has, until *stopping* is set; None lets interrupts through."""
         while stopping is None or not stopping.is_set():
             watched = self.folders
-            told_of = watch(
+            hints = watch(
                 *watched,
                 watch_filter=self._concerns,
                 recursive=False,
@@ -147,13 +186,14 @@ class Files:
             )
             has_looked = False
             try:
-                for told in told_of:
-                    # Nobody has told what happened before they were watched, nor where a new module came from.
-                    if told or not has_looked or not watched or self._modules != len(sys.modules):
+                for hint in hints:
+                    # Nothing reports what happened before the folders were watched, nor where a new module came from.
+                    if hint or not has_looked or not watched or self._modules != len(sys.modules):
                         has_looked = True
                         if changed := self.changes():
                             yield changed
-                    if self.folders != watched:
+                    # A folder that was exchanged for another of its name is watched no longer.
+                    if self.folders != watched or any(path in watched for _, path in hint):
                         break
             except FileNotFoundError:
                 # A folder was gone before it was watched.
@@ -161,13 +201,19 @@ class Files:
                     yield changed
 
     def _concerns(self, change: Change, path: str) -> bool:
-        name = Path(path).name
-        if path in self._single or path in self.folders or self._takes(name):
+        folder, name = os.path.split(path)
+        if path in self._points or path in self.folders:
             return True
-        return change == Change.added and not self._ignores(name) and Path(path).is_dir()
+        if folder not in self._walked or self._ignores(name):
+            return False
+        return self._takes(name) or (change == Change.added and Path(path).is_dir())
 
     def _takes(self, name: str) -> bool:
         return any(fnmatch.fnmatch(name, pattern) for pattern in self.patterns) and not self._ignores(name)
 
     def _ignores(self, name: str) -> bool:
         return any(fnmatch.fnmatch(name, pattern) for pattern in self.ignore)
+
+
+def _joined(point: tuple[str, str]) -> str:
+    return os.path.join(*point)  # noqa: PTH118  # of many
