@@ -7,10 +7,13 @@ import socket
 import subprocess
 import sys
 import textwrap
+import venv
 from pathlib import Path
 
+import attrs
 import pytest
 
+import typedbus
 from typedbus._errors import RestartError
 from typedbus._image import Image
 
@@ -231,6 +234,7 @@ def test_a_program_from_a_pipe_cannot_be_replaced(how: list[str]) -> None:
         ({"executable": ""}, "an interpreter inside another program has no command line; "),
         ({"directory": "/no/such"}, "its directory /no/such is gone; put it back, or start the program anew elsewhere"),
         ({"executable": "/no/python"}, "its interpreter /no/python is gone; put it back"),
+        ({"source": "x.py", "command": ("python", "x.py")}, "its program x.py is gone; put it back"),
         ({"executable": __file__}, f"its interpreter {__file__} cannot be entered any more"),
     ],
 )
@@ -265,3 +269,182 @@ def test_what_the_system_refuses_is_told(tmp_path: Path) -> None:
 
     with pytest.raises(RestartError, match=r"the system refused: .*Exec format error.*start it anew from outside"):
         image.replace()
+
+
+class Releases:
+    """Two releases of a program, and a link to the current one, as a deployment has them."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.current = folder / "current"
+        for release in ("42", "43"):
+            path = folder / "releases" / release
+            path.mkdir(parents=True)
+            program(path, "import where; again(); print(where.RELEASE)")
+            (path / "where.py").write_text(f"RELEASE = 'release {release}'")
+        self.current.symlink_to("releases/42")
+
+    def python(self, release: str) -> Path:
+        """Make an environment of *release*, and return its interpreter by its full name."""
+        environment = self.folder / "releases" / release / "venv"
+        venv.create(environment, symlinks=True)
+        packages = Path(typedbus.__file__).parents[1], Path(attrs.__file__).parents[1]
+        (site,) = environment.glob("lib/*/site-packages")
+        (site / "paths.pth").write_text("\n".join(map(str, packages)))
+        return environment / "bin" / "python"
+
+    def ran(self, *command: str | Path, flip: str = "ln -sfn releases/43 ../../current", **environ: str) -> list[str]:
+        """Run *command* in the current release, let *flip* make the other release current, and return its last lines."""
+        for release in ("42", "43"):
+            path = self.folder / "releases" / release / "program.py"
+            first = "import os; " + f"'AGAIN' in os.environ or os.system('cd /proc/self/cwd; {flip}')\n"
+            body = path.read_text()
+            path.write_text(body.replace("import where; ", "import where\n" + first))
+        inherited = {name: value for name, value in os.environ.items() if name not in ("AGAIN", "PYTHONPATH")}
+        done = subprocess.run(
+            command,
+            cwd=self.current,
+            env={**inherited, "PWD": str(self.current), **environ},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        return [done.stderr, *done.stdout.splitlines()[-1:]]
+
+
+@pytest.fixture
+def releases(tmp_path: Path) -> Releases:
+    """Return two releases, of which 42 is the current one."""
+    return Releases(tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", [["program.py"], ["-m", "program"], ["{current}/program.py"], ["-c", "import program"]])
+def test_a_restart_runs_the_release_that_the_link_leads_to(releases: Releases, how: list[str]) -> None:
+    """The working directory and the program are taken by their names, however the program is found."""
+    how = [word.format(current=releases.current) for word in how]
+
+    assert releases.ran(sys.executable, *how) == ["", "release 43"]
+
+
+@pytest.mark.slow
+def test_a_restart_runs_the_new_release_after_the_old_one_was_deleted(releases: Releases) -> None:
+    """Nothing of the release that was started needs to be there any more."""
+    flip = "ln -sfn releases/43 ../../current; rm -r ../42"
+
+    assert releases.ran(sys.executable, "-m", "program", flip=flip) == ["", "release 43"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", ["relative", "link", "path"])
+def test_a_restart_uses_the_interpreter_of_the_new_release(releases: Releases, how: str) -> None:
+    """An environment inside of the release is named through the link, too."""
+    for release in ("42", "43"):
+        releases.python(release)
+        where = releases.folder / "releases" / release / "where.py"
+        where.write_text("import os, sys; RELEASE = os.path.realpath(sys.prefix).split(os.sep)[-2]")
+    link = releases.current / "venv" / "bin"
+    command = {"relative": "venv/bin/python", "link": str(link / "python"), "path": "python"}[how]
+    path = os.pathsep.join([os.path.relpath(link, releases.current), os.environ["PATH"]])
+
+    assert releases.ran(command, "program.py", PATH=path) == ["", "43"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "shape", ["#!{python}\n", "#!{python} -I\n", "#!/bin/sh\n'''exec' {python} \"$0\" \"$@\"\n' '''\n"]
+)
+def test_a_console_script_is_run_by_its_own_first_line_again(releases: Releases, shape: str) -> None:
+    """The line of the new release names the interpreter of the new release, which alone has its packages."""
+    for release in ("42", "43"):
+        python = releases.python(release)
+        folder = releases.folder / "releases" / release
+        (site,) = folder.glob("venv/lib/*/site-packages")
+        for name in ("where.py", "program.py"):
+            (folder / name).replace(site / name)
+        script = python.with_name("shop")
+        script.write_text(shape.format(python=python) + "import program\n")
+        script.chmod(0o755)
+        (folder / "program.py").symlink_to(site / "program.py")
+
+    assert releases.ran(releases.current / "venv" / "bin" / "shop") == ["", "release 43"]
+
+
+@pytest.mark.slow
+def test_a_script_that_was_given_to_another_interpreter_is_not_run_by_its_first_line(tmp_path: Path) -> None:
+    """Options of the interpreter, and the interpreter itself, stay those of the command line."""
+    path = program(tmp_path, "again()")
+    path.write_text("#!/usr/bin/false\n" + path.read_text())
+    path.chmod(0o755)
+
+    done = ran("-O", "program.py", cwd=tmp_path)
+
+    assert done.stdout.splitlines()[1].endswith(f"[] 1 {{}} {tmp_path}")
+
+
+@pytest.mark.slow
+def test_a_directory_that_is_not_the_one_of_the_environment_goes_by_its_own_name(tmp_path: Path) -> None:
+    """$PWD may be left over from another directory."""
+    program(tmp_path, "again()")
+
+    done = subprocess.run(
+        [sys.executable, "program.py"],
+        cwd=tmp_path,
+        env={**os.environ, "PWD": "/"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert done.stdout.endswith(f"{tmp_path}\n")
+
+
+@pytest.mark.slow
+def test_a_link_that_leads_nowhere_is_refused_by_its_name(releases: Releases) -> None:
+    """The reason is known before anything is stopped, and names the link."""
+    flip = "ln -sfn releases/44 ../../current"
+
+    error, *_ = releases.ran(sys.executable, "program.py", flip=flip)
+
+    assert f"RestartError: this process cannot be restarted: its directory {releases.current} is gone" in error
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["spawn", "forkserver", "fork"])
+def test_children_that_have_ended_are_no_zombies_after_a_restart(tmp_path: Path, method: str) -> None:
+    """Neither those of a pool, nor the helpers of multiprocessing, nor a process that the program never waits for."""
+    path = tmp_path / "program.py"
+    path.write_text(
+        textwrap.dedent(f"""
+        import multiprocessing, os, subprocess, sys
+        from concurrent.futures import ProcessPoolExecutor
+        from pathlib import Path
+        from typedbus._image import Image
+
+        def parent_and_state(path):
+            try:
+                fields = path.read_text().rpartition(")")[2].split()
+            except OSError:
+                return None
+            return fields[1], fields[0]
+
+        if __name__ == "__main__":
+            if "AGAIN" in os.environ:
+                found = [parent_and_state(path) for path in Path("/proc").glob("[0-9]*/stat")]
+                print(found.count((str(os.getpid()), "Z")))
+            else:
+                os.environ["AGAIN"] = "yes"
+                with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context({method!r})) as pool:
+                    pool.submit(int).result()
+                ended = subprocess.Popen([sys.executable, "-c", ""], stdout=subprocess.PIPE)
+                ended.stdout.read()
+                os.waitid(os.P_PID, ended.pid, os.WEXITED | os.WNOWAIT)
+                Image().replace()
+        """)
+    )
+
+    done = ran("program.py", cwd=tmp_path)
+
+    assert (done.stdout, done.stderr) == ("0\n", "")

@@ -18,11 +18,13 @@ from typing import Final, NoReturn
 import attrs
 
 from typedbus._bus import Bus
+from typedbus._children import settle
 from typedbus._console import console
 from typedbus._container import Container
 from typedbus._errors import NotMainThread, StartCancelled, StillRunning
 from typedbus._faults import InvalidContainer
 from typedbus._image import Image
+from typedbus._registry import WARNING
 from typedbus._running import container_of, sharing
 from typedbus._turns import Limits
 from typedbus.plugins.signals import DEFAULTS, Action, Signals
@@ -91,7 +93,7 @@ def _served(bus: Bus) -> int:
         signals.install()
         held.callback(signals.restore)
         if bus.replacement is None:
-            bus.replacement = _Anew(Image(), held.close)
+            bus.replacement = _Anew(bus, Image(), held.close)
             held.callback(setattr, bus, "replacement", None)
         try:
             bus.start()
@@ -116,8 +118,9 @@ def _served(bus: Bus) -> int:
 
 @attrs.frozen(eq=False)
 class _Anew:
-    """Takes the place of the process of `run` when its bus restarts: the same program, once everything is let go."""
+    """Replaces the process of `run` by the same program when its bus restarts, after everything is let go."""
 
+    bus: Bus
     image: Image
     let_go: Callable[[], None]
 
@@ -126,9 +129,13 @@ class _Anew:
         return self.image.problem()
 
     def replace(self, failed: BaseException | None, /) -> None:
-        """Tell what failed, let go of the terminal and of the signals, and replace the process."""
+        """Print what failed, restore the terminal and the signal handlers, and replace the process."""
         if failed is not None:
             _report(failed, SOFTWARE)
+        for pid, command in settle().items():
+            self.bus.log(
+                f"child process {pid} still runs and stays a child of the restarted program: {command}", WARNING
+            )
         self.let_go()
         self.image.replace()
 

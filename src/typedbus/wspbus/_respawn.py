@@ -16,10 +16,11 @@ from pathlib import Path
 from typing import Final
 
 from typedbus._errors import RestartError
-from typedbus._image import Image
+from typedbus._image import Image, named_directory
 
 _STREAMS: Final = 3
-_startup_cwd: Final = os.getcwd()  # noqa: PTH109  # as the old module has it, a text
+# A text, as in the old module, but with the symbolic links of $PWD, so that a restart enters the new target of a link.
+_startup_cwd: Final = named_directory() or os.getcwd()  # noqa: PTH109  # raises if the directory is gone, as the old module does
 
 if sys.platform == "win32":
     max_files: int = 0

@@ -1,0 +1,93 @@
+"""
+Child processes at a restart.
+
+The program that replaces this one has the same pid, so it inherits the children,
+and knows none of them. A child that has ended stays a zombie until its parent waits
+for it. So this module waits for those that have ended before the process is
+replaced, and lists the others for the new program.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Final
+
+_INHERITED: Final = "TYPEDBUS_CHILDREN"
+_PROC: Final = Path("/proc")
+#: How long the helpers of multiprocessing may take to end, in seconds.
+_ENDING: Final = 1.0
+#: The helpers of multiprocessing, with the attributes that hold the pipe whose end makes them end, and their pid.
+_HELPERS: Final = (
+    ("multiprocessing.forkserver", "_forkserver", "_forkserver_alive_fd", "_forkserver_pid"),
+    # Last, since the other one holds its pipe as well.
+    ("multiprocessing.resource_tracker", "_resource_tracker", "_fd", "_pid"),
+)
+
+
+def settle() -> dict[int, str]:
+    """
+    Reap the children that have ended, and return the command lines of those that still run, by pid.
+
+    The helper processes that multiprocessing starts by itself are ended before. For
+    use before the process is replaced: no other code can wait for the children after this.
+    """
+    if sys.platform == "win32":
+        return {}
+    for module, owner, pipe, child in _HELPERS:
+        helper = getattr(sys.modules.get(module), owner, None)
+        descriptor, pid = getattr(helper, pipe, None), getattr(helper, child, None)
+        if not isinstance(descriptor, int) or not isinstance(pid, int):
+            continue
+        setattr(helper, pipe, None)
+        setattr(helper, child, None)
+        with contextlib.suppress(OSError):
+            os.close(descriptor)
+        until = time.monotonic() + _ENDING
+        while not has_ended(pid) and time.monotonic() < until:
+            # There is nothing else to wait for: SIGCHLD belongs to the program.
+            time.sleep(0.005)
+    with contextlib.suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+    return _running()
+
+
+def has_ended(pid: int) -> bool:
+    """Return whether child *pid* has ended, and reap it; true if there is no such child."""
+    try:
+        return os.waitpid(pid, os.WNOHANG)[0] == pid
+    except ChildProcessError:
+        return True
+
+
+def bequeath(pids: list[int]) -> None:
+    """Name the children *pids* to the program that replaces this one; see `inherited`."""
+    os.environ.pop(_INHERITED, None)
+    if pids:
+        os.environ[_INHERITED] = f"{os.getpid()}:{','.join(map(str, pids))}"
+
+
+def inherited() -> list[int]:
+    """Return the children that the program before the restart left running; once, since pids are used again."""
+    parent, _, pids = os.environ.get(_INHERITED, "").partition(":")
+    # Other processes inherit the environment as well.
+    if parent != str(os.getpid()):
+        return []
+    del os.environ[_INHERITED]
+    return [int(pid) for pid in pids.split(",") if pid.isdecimal()]
+
+
+def _running() -> dict[int, str]:
+    running: dict[int, str] = {}
+    for process in _PROC.glob("[0-9]*"):
+        # It may end meanwhile.
+        with contextlib.suppress(OSError, ValueError, IndexError):
+            _, _, fields = (process / "stat").read_text(errors="replace").rpartition(")")
+            if int(fields.split()[1]) == os.getpid():
+                words = (process / "cmdline").read_bytes().split(b"\0")
+                running[int(process.name)] = b" ".join(words).decode(errors="replace").strip() or "?"
+    return running
