@@ -1,33 +1,32 @@
 """
-The socket that a server listens on: what names it, how it is had, and how it is let go of without loss.
+The socket that a server listens on: its name, how it is bound, and how it is closed without losing a client.
 
 A name is bound in the thread that starts the bus, and listens from then on, so
-that a port that is taken is told before anything is started for nothing. No
+that a port that is taken is an error before anything is started for nothing. No
 port is probed before or afterwards: the answer of bind(2) is the only one that
 cannot be out of date.
 
 To a client a connection exists as soon as the kernel has taken it, long before
 the server accepts it. A server that stops accepting and closes its socket
-resets those in between. So a stop first keeps new ones from coming, `refuse`,
-and only then are those that wait accepted. Linux can do this: a socket filter
-drops the packets that ask for a TCP connection, and a shut-down socket of the
-file system refuses. Elsewhere a gap of some microseconds is left.
+resets the connections in between. So a stop first refuses new clients, and only
+then accepts those that wait. A Unix socket refuses when it is shut down, and
+`_refusal` has the way for TCP on Linux. Elsewhere a gap of some microseconds is
+left.
 """
 
 from __future__ import annotations
 
-import array
 import contextlib
 import errno
 import os
 import socket
-import struct
 import sys
 from pathlib import Path
 from typing import Final
 
 import attrs
 
+from typedbus.servers._refusal import ListeningSocket
 from typedbus.servers._socket_file import SocketFile, bind_file
 
 BACKLOG: Final = 1024
@@ -133,30 +132,28 @@ class Listening:
     is_own: bool
     file: SocketFile | None = None
 
-    def refuse(self) -> None:
+    def refuse(self) -> OSError | None:
         """
-        Let nobody connect any more; who has connected is still to be accepted.
+        Let no new client connect; those that are connected can still be accepted.
 
-        Does nothing to a socket that others have, too: they accept who comes now.
+        Does nothing to a socket that was given: other processes may accept from it.
+
+        Returns:
+            The reason, if the system does not allow it.
 
         Raises:
-            OSError: The file of the socket cannot be removed.
+            OSError: The file of the socket cannot be removed. New clients are refused all the same.
         """
         if not self.is_own:
-            return
-        if self.socket.family == _AF_UNIX:
-            try:
-                self._remove_file()
-            finally:
-                with contextlib.suppress(OSError):
-                    self.socket.shutdown(socket.SHUT_RD)
-        elif sys.platform == "linux":
-            code = array.array("B", _DROP_SYN)
-            # From here on clients that ask are not answered; they ask again after a second, and then hear the truth.
+            return None
+        if isinstance(self.socket, ListeningSocket):
+            return self.socket.refuse()
+        try:
+            self._remove_file()
+        finally:
             with contextlib.suppress(OSError):
-                self.socket.setsockopt(
-                    socket.SOL_SOCKET, _SO_ATTACH_FILTER, struct.pack("@HP", len(code) // 8, code.buffer_info()[0])
-                )
+                self.socket.shutdown(socket.SHUT_RD)
+        return None
 
     def close(self) -> None:
         """
@@ -175,15 +172,6 @@ class Listening:
         file, self.file = self.file, None
         if file is not None:
             file.remove()
-
-
-# socket(7), and the classic filters of Documentation/networking/filter.rst in the Linux sources: load the flags of the
-# TCP header, and take no packet whose SYN stands without an ACK. The last packet of a handshake has no SYN.
-_SO_ATTACH_FILTER: Final = 26
-_DROP_SYN: Final = b"".join(
-    struct.pack("=HBBI", *instruction)
-    for instruction in [(0x30, 0, 0, 13), (0x54, 0, 0, 0x12), (0x15, 0, 1, 2), (6, 0, 0, 0), (6, 0, 0, 0xFFFFFFFF)]
-)
 
 
 def listen(bind: str | socket.socket, mode: int | None = None) -> Listening:
@@ -226,7 +214,7 @@ def _listen_on_port(host: str, port: int) -> Listening:
     every = "::" if socket.has_dualstack_ipv6() else "0.0.0.0"  # noqa: S104  # what ':port' asks for
     found = socket.getaddrinfo(host or every, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     for left, (family, kind, protocol, _, address) in enumerate(found, 1 - len(found)):
-        listening = socket.socket(family, kind, protocol)
+        listening = ListeningSocket(family, kind, protocol)
         try:
             if sys.platform == "win32":
                 # There SO_REUSEADDR would take a port away from whoever has it.

@@ -231,9 +231,10 @@ class Serving(ABC):
         """
         Drain, and return when the server has ended; nothing happens if it does not serve.
 
-        Nobody can connect any more. Who has is answered: requests that have
-        begun, or that wait to be accepted, may take until *drain* is over, and
-        whoever is cut off then is told on `LOG`.
+        New clients are refused; a warning on `LOG` says so if the system does not
+        allow that. Requests that have begun, or whose connections wait to be
+        accepted, are answered until *drain* is over. How many are cut off then is
+        logged.
 
         Raises:
             NotStopped: The server's thread has not ended 5 s later.
@@ -245,9 +246,16 @@ class Serving(ABC):
         assert run.thread is not None
         run.is_stopping = True
         try:
-            run.listening.refuse()
+            obstacle = run.listening.refuse()
         except OSError as error:
             self.bus.log(f"the file of {run.listening.where} stays behind: {error}", logging.WARNING)
+        else:
+            if obstacle is not None:
+                self.bus.log(
+                    f"the system lets new clients connect to {run.listening.where} while it drains, and the last of "
+                    f"them may be reset: {obstacle}",
+                    logging.WARNING,
+                )
         run.server.drain(self.drain)
         run.thread.join(self.drain + CUTTING)
         if run.thread.is_alive():
