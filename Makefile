@@ -27,7 +27,7 @@ test-slow: .venv/test
 	$(CLEAN) $(BIN)/python -m pytest -n auto -m exhaustive
 
 # The tests that need no optional package, with the lowest versions of the dependencies that pyproject.toml allows.
-OPTIONAL := cli console docs graph hosting ladder layout logs health public_api pytest_plugin servers settings shop typing wheel wspbus
+OPTIONAL := cli console docs graph hosting ladder layout logs health mounts public_api pytest_plugin servers settings shop typing wheel wspbus
 test-minimum: .venv-minimum/test
 	$(CLEAN) .venv-minimum/bin/python -m pytest -n auto -m 'not slow' -p no:anyio \
 	$(filter-out $(OPTIONAL:%=tests/test_%%.py),$(wildcard tests/test_*.py))

@@ -13,14 +13,9 @@ import attrs
 from typedbus.servers._binding import SettingError
 from typedbus.servers._cheroot import Loop
 from typedbus.servers._contract import Serves
-from typedbus.servers.serving import Serving, _check_seconds
+from typedbus.servers.serving import Serving, _check_seconds, _check_threads
 
 __all__ = ("WSGIServer",)
-
-
-def _check_threads(instance: object, attribute: attrs.Attribute[int], threads: int) -> None:
-    if not isinstance(threads, int) or isinstance(threads, bool) or threads < 1:
-        raise SettingError("threads", threads, "a whole number from 1 up")
 
 
 def _check_app(instance: object, attribute: attrs.Attribute[WSGIApplication], app: object) -> None:

@@ -1,0 +1,155 @@
+"""Mounts: an application and its path, the channel that components answer with them, and which of them takes a path."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Iterable
+from typing import Any, Final, TypeAlias
+from wsgiref.types import WSGIApplication
+
+import attrs
+
+from typedbus._bound import BoundChannel
+from typedbus._channel import Channel
+from typedbus._signatures import call_of
+from typedbus.servers._lifespan import ASGIApp
+from typedbus.servers._mount_errors import MountConflict, MountError
+
+_QUOTED: Final = re.compile("%[0-9A-Fa-f]{2}")
+
+
+def _stripped(path: str) -> str:
+    # Whatever is not text is left to `_check_path`.
+    given: object = path
+    ends_in_slash = isinstance(given, str) and len(path) > 1 and path.endswith("/")
+    return path[:-1] if ends_in_slash and not path.endswith("//") else path
+
+
+def _check_path(instance: object, attribute: attrs.Attribute[str], path: object) -> None:
+    problem = ""
+    if not isinstance(path, str) or not path.startswith("/"):
+        problem = f"a path begins with '/', as in {'/' + path if isinstance(path, str) else '/shop'!r}"
+    elif "//" in path or {".", ".."}.intersection(path.split("/")):
+        problem = "a path has no empty segment, and none that is '.' or '..'"
+    elif "?" in path or "#" in path or not path.isprintable():
+        problem = "a path has neither a query nor a fragment nor control characters"
+    elif _QUOTED.search(path):
+        problem = "requests are matched after decoding; write the characters themselves, not their %-codes"
+    if problem:
+        raise MountError(path, problem)
+
+
+def _check_wsgi(instance: object, attribute: attrs.Attribute[WSGIApplication], app: object) -> None:
+    if not _takes(app, 2) or inspect.iscoroutinefunction(call_of(app).function):
+        raise MountError(
+            app, "a WSGI application is called with environ and start_response; mount an ASGI application by ASGIMount"
+        )
+
+
+def _check_asgi(instance: object, attribute: attrs.Attribute[ASGIApp], app: object) -> None:
+    if not _takes(app, 3):
+        raise MountError(
+            app, "an ASGI application is called with scope, receive and send; mount a WSGI application by WSGIMount"
+        )
+
+
+def _takes(app: object, count: int) -> bool:
+    """Return whether *app* can be called with *count* arguments, as far as that is known."""
+    if not callable(app):
+        return False
+    signature = call_of(app).signature
+    try:
+        if signature is not None:
+            signature.bind(*[None] * count)
+    except TypeError:
+        return False
+    return True
+
+
+@attrs.frozen
+class WSGIMount:
+    """
+    A WSGI application and its path.
+
+    Args:
+        path: Where it is mounted: ``/shop`` is for ``/shop`` itself and all below it, but not for ``/shopping``;
+            ``/`` is for all that is left. Upper and lower case differ. A slash at the end makes no difference.
+            Characters are written as they are, not as their %-codes.
+        app: The application.
+
+    Raises:
+        MountError: No request could reach *path*, or *app* cannot be called as a WSGI application.
+    """
+
+    path: str = attrs.field(converter=_stripped, validator=_check_path)
+    app: WSGIApplication = attrs.field(validator=_check_wsgi)
+
+
+@attrs.frozen
+class ASGIMount:
+    """
+    An ASGI application and its path.
+
+    Args:
+        path: See `WSGIMount`.
+        app: The application, of ASGI 3.
+
+    Raises:
+        MountError: No request could reach *path*, or *app* cannot be called as an ASGI application.
+    """
+
+    path: str = attrs.field(converter=_stripped, validator=_check_path)
+    app: ASGIApp = attrs.field(validator=_check_asgi)
+
+
+Mount: TypeAlias = WSGIMount | ASGIMount
+"""What listeners of `MOUNT` return."""
+
+MOUNT = Channel[[], Mount]("mount")
+"""Published by a dispatcher in each start of the bus; components return what they have to mount."""
+
+
+def collected(channel: BoundChannel[[], Mount]) -> list[Mount]:
+    """
+    Publish *channel*, and return the mounts in the order of its listeners.
+
+    Raises:
+        ChannelFailures: Listeners failed.
+        MountConflict: Two mounts have the same path.
+        MountError: A listener returned something else than a mount.
+    """
+    subscriptions = channel.subscriptions
+    mounts: dict[str, Mount] = {}
+    owners: dict[str, str] = {}
+    for subscription, mount in zip(subscriptions, channel.publish(), strict=False):
+        owner = f"{subscription.path} ({subscription.place})"
+        answer: object = mount
+        if not isinstance(answer, WSGIMount | ASGIMount):
+            raise MountError(answer, f"{owner} must return a WSGIMount or an ASGIMount")
+        if mount.path in mounts:
+            raise MountConflict(mount.path, owners[mount.path], owner)
+        mounts[mount.path], owners[mount.path] = mount, owner
+    return list(mounts.values())
+
+
+@attrs.frozen(eq=False)
+class Route:
+    """The application for all requests whose path is *prefix* or lies below it; *prefix* does not end in a slash."""
+
+    prefix: str
+    app: Any
+    is_wsgi: bool = False
+
+    def takes(self, path: str) -> bool:
+        """Whether a request for *path* is for this application."""
+        return not self.prefix or path == self.prefix or path.startswith(f"{self.prefix}/")
+
+
+def by_length(routes: Iterable[Route]) -> list[Route]:
+    """Return *routes*, longer prefixes first."""
+    return sorted(routes, key=lambda route: len(route.prefix), reverse=True)
+
+
+# Tracebacks and pickles name the place from which users import.
+WSGIMount.__module__ = ASGIMount.__module__ = "typedbus.servers.mounts"

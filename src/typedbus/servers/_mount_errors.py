@@ -1,0 +1,104 @@
+"""The exceptions of mounted applications, with their texts."""
+
+from __future__ import annotations
+
+from typing import Final
+
+
+class MountError(ValueError):
+    """
+    Raised for a mount that could never be reached, or never answer.
+
+    Attributes:
+        given: The path, the application, or the result of the listener.
+        problem: What is wrong with it, and the way out.
+    """
+
+    def __init__(self, given: object, problem: str) -> None:
+        super().__init__(given, problem)
+        self.given = given
+        self.problem = problem
+
+    def __str__(self) -> str:
+        return f"cannot mount {self.given!r}: {self.problem}"
+
+
+class MountConflict(ValueError):
+    """
+    Raised by the start of a dispatcher if two applications have the same path.
+
+    Attributes:
+        path: Their path.
+        first: The component that mounts the one, with file and line.
+        second: The component that mounts the other, with file and line.
+    """
+
+    def __init__(self, path: str, first: str, second: str) -> None:
+        super().__init__(path, first, second)
+        self.path = path
+        self.first = first
+        self.second = second
+
+    def __str__(self) -> str:
+        return (
+            f"two applications are mounted at {self.path}: by {self.first} and by {self.second}; "
+            "give one of them another path"
+        )
+
+
+class MountFailed(RuntimeError):
+    """
+    Raised when a mounted ASGI application fails in its lifespan; raised from the application's exception.
+
+    Attributes:
+        path: Where the application is mounted.
+        phase: ``startup`` or ``shutdown``.
+        message: The reason that the application gave.
+    """
+
+    def __init__(self, path: str, phase: str, message: str) -> None:
+        super().__init__(path, phase, message)
+        self.path = path
+        self.phase = phase
+        self.message = message
+
+    def __str__(self) -> str:
+        reason = self.message.strip() or "it gave no reason"
+        return f"the application mounted at {self.path} failed in its lifespan {self.phase}: {reason}"
+
+
+class NotMounted(RuntimeError):
+    """Raised by a dispatcher that is called before its bus has started it, or after the stop."""
+
+    def __str__(self) -> str:
+        return (
+            "the dispatcher has no mounts now: it asks for them at the start of its bus and drops them at the stop; "
+            "serve it with a server component on that bus, or inside a typedbus.hosting Hosted"
+        )
+
+
+_BRIDGED: Final = {
+    "WSGI": "a WSGI application under an ASGIDispatcher",
+    "ASGI": "an ASGI application under a WSGIDispatcher",
+}
+
+
+class NoBridge(ImportError):
+    """
+    Raised by the start of a dispatcher that has a mount of the other kind, if a2wsgi is not installed.
+
+    Attributes:
+        mount: The path of that mount.
+        kind: ``WSGI`` or ``ASGI``.
+    """
+
+    def __init__(self, mount: str, kind: str) -> None:
+        super().__init__(mount, kind)
+        self.mount = mount
+        self.kind = kind
+
+    def __str__(self) -> str:
+        return (
+            f"the application mounted at {self.mount} is {_BRIDGED[self.kind]}, which takes a2wsgi, "
+            'and that is not installed: pip install "typedbus[mounts]"'
+        )

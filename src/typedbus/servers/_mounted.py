@@ -1,0 +1,172 @@
+"""
+The lifespans of several ASGI applications, inside the one lifespan that a server has.
+
+Each application has a task, a message queue and a state of its own. An application whose startup fails keeps the
+site from starting, and so does not leave another one half started: those before it are shut down.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, MutableMapping, Sequence
+from typing import Any, Final
+
+from typedbus.servers._lifespan import ASGIApp
+from typedbus.servers._mount_errors import MountFailed
+
+#: How long an application may take to return after the last message of its lifespan, in seconds.
+_UNWINDING: Final = 1.0
+
+
+class _Lifespan:
+    """The lifespan of one application."""
+
+    def __init__(self, path: str, app: ASGIApp, scope: Mapping[str, Any]) -> None:
+        self._path = path
+        self._inbox: asyncio.Queue[dict[str, str]] = asyncio.Queue()
+        self._reply: asyncio.Future[MutableMapping[str, Any]] | None = None
+        self._has_asked = False
+        self._is_foreign = False
+        self._is_up = False
+        self._task = asyncio.ensure_future(self._run(app, scope))
+
+    async def startup(self) -> None:
+        """
+        Start the application; one that does not take part in the lifespan counts as started.
+
+        Raises:
+            MountFailed: It reports a failure, or raises after it has asked for the message.
+        """
+        try:
+            self._is_up = await self._ask("startup")
+        except BaseException:
+            await self.cancel()
+            raise
+
+    async def shutdown(self) -> None:
+        """
+        Shut the application down, unless its lifespan did not get as far as that.
+
+        Raises:
+            MountFailed: It reports a failure, or has raised since its startup.
+        """
+        if self._is_up:
+            self._is_up = False
+            try:
+                await self._ask("shutdown")
+                await asyncio.wait([self._task], timeout=_UNWINDING)
+            finally:
+                await self.cancel()
+
+    async def cancel(self) -> None:
+        """Cancel the task, and wait a little for its end."""
+        if not self._task.done():
+            self._task.cancel()
+            await asyncio.wait([self._task], timeout=_UNWINDING)
+
+    async def _ask(self, phase: str) -> bool:
+        """Send the message of *phase*, and return whether the application has confirmed it."""
+        reply = self._reply = asyncio.get_running_loop().create_future()
+        self._inbox.put_nowait({"type": f"lifespan.{phase}"})
+        await asyncio.wait([self._task, reply], return_when=asyncio.FIRST_COMPLETED)
+        cancelled = self._task.done() and self._task.cancelled()
+        error = self._task.exception() if self._task.done() and not cancelled else None
+        message = reply.result() if reply.done() else None
+        if message is not None and message["type"] == f"lifespan.{phase}.complete":
+            return True
+        if message is not None:
+            raise MountFailed(self._path, phase, message.get("message", "")) from error
+        # An application that raises at the sight of the scope, or answers it like a request, has no lifespan.
+        takes_part = phase == "shutdown" or (self._has_asked and not self._is_foreign)
+        if takes_part and cancelled:
+            raise MountFailed(self._path, phase, "its task was cancelled")
+        if takes_part and error is not None:
+            raise MountFailed(self._path, phase, repr(error)) from error
+        return False
+
+    async def _run(self, app: ASGIApp, scope: Mapping[str, Any]) -> None:
+        await app(scope, self._receive, self._send)
+
+    async def _receive(self) -> dict[str, str]:
+        self._has_asked = True
+        return await self._inbox.get()
+
+    async def _send(self, message: MutableMapping[str, Any]) -> None:
+        kind = message["type"]
+        if kind.rpartition(".")[0] not in {"lifespan.startup", "lifespan.shutdown"}:
+            self._is_foreign = True
+            raise RuntimeError(f"{kind!r} is not a message of the lifespan")
+        if self._reply is not None and not self._reply.done():
+            self._reply.set_result(message)
+
+
+class Lifespans:
+    """
+    The lifespans of mounted applications, from `startup` to `shutdown`; all methods run in one event loop.
+
+    Attributes:
+        states: What each application has put into the state of its lifespan, by path.
+        starting: The path of the application whose startup was begun last.
+    """
+
+    def __init__(self, apps: Sequence[tuple[str, ASGIApp]], scope: Mapping[str, Any]) -> None:
+        self._apps = apps
+        self._scope = scope
+        self._started: list[_Lifespan] = []
+        self.starting = ""
+        self.states: dict[str, dict[str, Any]] = {path: {} for path, _ in apps}
+
+    async def startup(self) -> None:
+        """
+        Start the applications in order; if one fails, shut down those before it, in reverse.
+
+        Raises:
+            MountFailed: An application failed.
+            ExceptionGroup: So did others, in their shutdown.
+        """
+        try:
+            for path, app in self._apps:
+                self.starting = path
+                # Where the server has no state, requests could not find one.
+                state = {"state": self.states[path]} if "state" in self._scope else {}
+                lifespan = _Lifespan(path, app, {**self._scope, "type": "lifespan", **state})
+                await lifespan.startup()
+                self._started.append(lifespan)
+        except MountFailed as failed:
+            _raise([failed, *await self._shut_down()])
+
+    async def shutdown(self) -> None:
+        """
+        Shut the applications down, in reverse order, all of them.
+
+        Raises:
+            MountFailed: An application failed.
+            ExceptionGroup: Several did.
+        """
+        _raise(await self._shut_down())
+
+    async def cancel(self) -> None:
+        """Cancel what has not been shut down."""
+        while self._started:
+            await self._started.pop().cancel()
+
+    async def _shut_down(self) -> list[MountFailed]:
+        failures = []
+        while self._started:
+            try:
+                await self._started.pop().shutdown()
+            except MountFailed as failed:
+                failures.append(failed)
+        return failures
+
+
+def _raise(failures: Sequence[MountFailed]) -> None:
+    if len(failures) == 1:
+        raise failures[0]
+    if failures:
+        raise ExceptionGroup("several mounted applications failed in their lifespan", failures)
+
+
+def text_of(failure: Exception) -> str:
+    """Return the text of what `Lifespans` raises, one line for each application."""
+    return "\n".join(map(str, failure.exceptions)) if isinstance(failure, ExceptionGroup) else str(failure)
