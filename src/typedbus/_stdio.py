@@ -12,15 +12,14 @@ from __future__ import annotations
 import contextlib
 import errno
 import io
-import os
 import sys
 from collections.abc import Generator
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
+
+from typedbus._streams import open_missing
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
-
-_STREAMS: Final = {"stdout": 1, "stderr": 2}
 
 
 class Output(io.FileIO):
@@ -50,20 +49,12 @@ def protect() -> None:
     """
     Replace `sys.stdout` and `sys.stderr` by streams whose writes never fail, for the rest of the process.
 
-    A stream that is closed becomes the null device: `print` would otherwise
-    write to stdout what is meant for a closed stderr. A stream that is no plain
-    file stays as it is.
+    Standard streams that are closed become the null device first; see
+    `typedbus._streams.open_missing`. A stream that is no plain file stays as it is.
     """
-    for name, descriptor in _STREAMS.items():
+    open_missing()
+    for name in ("stdout", "stderr"):
         stream: Any = getattr(sys, name)
-        if stream is None:
-            # No file that is opened later may get the number of the stream.
-            null = os.open(os.devnull, os.O_WRONLY)
-            if null != descriptor:
-                os.dup2(null, descriptor)
-                os.close(null)
-            setattr(sys, name, open(descriptor, "w", encoding="utf-8", closefd=False))  # noqa: SIM115  # never closed
-            continue
         buffer = getattr(stream, "buffer", None)
         raw = getattr(buffer, "raw", buffer)
         if type(raw) is not io.FileIO:

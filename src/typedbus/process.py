@@ -26,6 +26,7 @@ from typedbus._faults import InvalidContainer
 from typedbus._image import Image
 from typedbus._registry import WARNING
 from typedbus._running import container_of, sharing
+from typedbus._streams import open_missing
 from typedbus._turns import Limits
 from typedbus.plugins.signals import DEFAULTS, Action, Signals
 
@@ -55,7 +56,8 @@ def run(
     with 70. The signal handlers that were there before are put back. A declared
     `typedbus.plugins.signals.Signals` takes over in between. `Bus.restart`
     replaces the process by the same command line, in the directory in which it
-    began, once the bus has exited.
+    began, once the bus has exited. Standard streams that are closed become the
+    null device, before anything is built.
 
     Args:
         container: The one that declares the bus.
@@ -74,6 +76,8 @@ def run(
     """
     if threading.current_thread() is not threading.main_thread():
         raise NotMainThread
+    # Before a component opens a file, which would get the number of a closed stream.
+    open_missing()
     instances = [container_of(one) for one in (container, *others)]
     with contextlib.ExitStack() as shared:
         try:

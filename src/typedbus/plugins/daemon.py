@@ -41,12 +41,12 @@ from typedbus._forks import going_on
 from typedbus._image import is_daemon, mark_daemon
 from typedbus._registry import FAILED, LIFECYCLE, MOVED, ROLLED_BACK, START
 from typedbus._states import State
+from typedbus._streams import is_standard, open_missing, redirect
 
 __all__ = ("Daemon", "NoDaemons", "StreamError", "ThreadsRunning")
 
 OK: Final = 0
 NOT_STARTED: Final = 1
-_STREAMS: Final = 3
 _PASSED_ON: Final = (signal.SIGINT, signal.SIGTERM)
 #: Ends what a daemon tells of its start.
 _END: Final = b"\0"
@@ -222,8 +222,9 @@ else:
 
     def _say(text: str) -> None:
         """Write on the standard error of the command, from a process that ends without flushing what Python buffers."""
-        with contextlib.suppress(OSError), os.fdopen(2, "wb") as stderr:
-            stderr.write(text.encode(errors="backslashreplace"))
+        if is_standard(2):
+            with contextlib.suppress(OSError), os.fdopen(2, "wb") as stderr:
+                stderr.write(text.encode(errors="backslashreplace"))
 
     def _end_of(status: int) -> str:
         """Say how a process ended that waitpid tells *status* of."""
@@ -304,10 +305,8 @@ class Daemon:
 
     def _become_daemon(self) -> None:
         with contextlib.ExitStack() as opened:
-            # Where the process began without a standard stream, no other file is to get its number.
-            while (number := os.open(os.devnull, os.O_RDWR)) < _STREAMS:
-                pass
-            os.close(number)
+            # Closed standard streams: no file of the daemon's own may get the number of one.
+            open_missing()
             streams = [
                 opened.enter_context(_opened(path, flags, stream))
                 for path, flags, stream in (
@@ -323,7 +322,7 @@ class Daemon:
             assert self.fork is not None
             self._outcome = _fork_twice(self.fork)
             for number, file in enumerate(streams):
-                os.dup2(file.fileno(), number)
+                redirect(number, file.fileno())
         self.bus[MOVED].subscribe(self._hear_of_a_state)
         self.bus[FAILED].subscribe(self._hear_of_a_failure)
         self.bus[ROLLED_BACK].subscribe(self._hear_of_a_rollback)

@@ -46,9 +46,11 @@ from typedbus._events import Moved
 from typedbus._image import is_daemon
 from typedbus._registry import EXIT, MOVED, START
 from typedbus._states import State
+from typedbus._streams import is_standard
 
 __all__ = ("DEFAULTS", "Action", "OffMainThread", "SignalError", "Signals", "channel_of")
 
+_STDERR: Final = 2
 Handler: TypeAlias = Callable[[int, FrameType | None], object] | int | signal.Handlers | None
 
 
@@ -279,14 +281,18 @@ class Signals:
 
     def _force(self, caught: signal.Signals) -> None:
         self._write(f"{caught.name} again: ending at once; every thread was here:\n")
-        with contextlib.suppress(OSError, ValueError):
-            faulthandler.dump_traceback(2)
+        if is_standard(_STDERR):
+            with contextlib.suppress(OSError, ValueError):
+                faulthandler.dump_traceback(_STDERR)
         self.end(128 + caught)
 
     def _write(self, text: str) -> None:
+        # In a process that began without stderr the descriptor may be a file of a component.
+        if not is_standard(_STDERR):
+            return
         # A terminal that is gone is no reason for an exception in the middle of anything.
         with contextlib.suppress(OSError):
-            os.write(2, self._record.restoring() + text.encode())
+            os.write(_STDERR, self._record.restoring() + text.encode())
 
     def _pass_on(self, number: int, frame: FrameType | None) -> None:
         """Let a signal do what it did before."""
