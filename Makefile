@@ -14,7 +14,7 @@ PYTHONS := $(shell for version in 3.11 3.12 3.13 3.14 3.15; do \
 CLEAN := tests/clean.sh $(CURDIR)/.venv/cache
 
 .PRECIOUS: .venv-%/test
-.PHONY: demo test test-slow test-minimum test-cherrypy check lint types types-more suites suite-user bench clean
+.PHONY: demo test test-slow check-minimum test-cherrypy check lint types types-more suites suite-user bench clean
 
 demo: .venv/demo
 	$(BIN)/python -m examples.shop
@@ -26,17 +26,15 @@ test: .venv/test
 test-slow: .venv/test
 	$(CLEAN) $(BIN)/python -m pytest -n auto -m exhaustive
 
-# The tests that need no optional package, with the lowest versions of the dependencies that pyproject.toml allows.
-OPTIONAL := cli console docs graph hosting ladder layout logs health mounts public_api pytest_plugin servers settings shop typing wheel wspbus
-test-minimum: .venv-minimum/test
-	$(CLEAN) .venv-minimum/bin/python -m pytest -n auto -m 'not slow' -p no:anyio \
-	$(filter-out $(OPTIONAL:%=tests/test_%%.py),$(wildcard tests/test_*.py))
+# The tests with the lowest versions of the dependencies and extras that pyproject.toml allows.
+check-minimum: .venv-minimum/test
+	$(CLEAN) .venv-minimum/bin/python -m pytest -n auto -m 'not slow' -p no:anyio
 
 # CherryPy's own tests, with its bus and with ours: a table of both, and what differs.
 test-cherrypy: .venv-cherrypy/test
 	.venv-cherrypy/bin/python tests/cherrypy/compare.py
 
-check: lint types types-more suites suite-user test-slow test-minimum test-cherrypy
+check: lint types types-more suites suite-user test-slow check-minimum test-cherrypy
 
 lint: .venv/check
 	$(BIN)/ruff format --check
@@ -100,8 +98,10 @@ bench: .venv/bench
 	$(PYTHON) -m venv .venv-minimum
 	.venv-minimum/bin/python -m pip install --quiet --upgrade 'pip>=25.1'
 	.venv-minimum/bin/python -c 'import tomllib; project = tomllib.load(open("pyproject.toml", "rb"))["project"]; \
-		print(*(each.replace(">=", "==") for each in project["dependencies"]), sep="\n")' > .venv-minimum/lowest.txt
-	.venv-minimum/bin/python -m pip install --quiet --constraint .venv-minimum/lowest.txt --editable . --group minimum
+		each = [project["dependencies"], *project["optional-dependencies"].values()]; \
+		print(*{one.replace(">=", "==") for some in each for one in some if one[:9] != "typedbus["}, sep="\n")' > .venv-minimum/lowest.txt
+	.venv-minimum/bin/python -m pip install --quiet --constraint .venv-minimum/lowest.txt \
+		--editable '.[cli,graph,wsgi,asgi,mounts,autoreload]' --group test
 	touch $@
 
 .venv-%/test: pyproject.toml

@@ -526,7 +526,7 @@ def test_a_wrong_command_line_is_an_error_of_usage(arguments: list[str]) -> None
     done = CliRunner().invoke(commands, arguments)
 
     assert (done.exit_code, done.stdout) == (2, "")
-    assert "--help' for help." in done.stderr
+    assert "' for help." in done.stderr
 
 
 PROGRAM = """\
