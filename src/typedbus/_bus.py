@@ -208,6 +208,11 @@ class Bus(Machine):
             self._restarts_in = self._exits
         self._ask_for_exit()
 
+    @property
+    def _is_restarting(self) -> bool:
+        """Whether a restart was requested, and no exit since then."""
+        return self._exits_in < self._restarts_in
+
     def detach(self) -> None:
         """
         Forget the life that the bus had in the process that this one was forked off from.

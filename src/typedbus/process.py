@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import sys
 import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from typing import Final, NoReturn
 
 import attrs
@@ -23,6 +24,7 @@ from typedbus._console import console
 from typedbus._container import Container
 from typedbus._errors import NotMainThread, StartCancelled, StillRunning
 from typedbus._faults import InvalidContainer
+from typedbus._held import ENDING, deliver, hold_caught, hold_ending, release
 from typedbus._image import Image
 from typedbus._registry import WARNING
 from typedbus._running import container_of, sharing
@@ -80,6 +82,7 @@ def run(
     open_missing()
     instances = [container_of(one) for one in (container, *others)]
     with contextlib.ExitStack() as shared:
+        shared.callback(deliver)
         try:
             bus = shared.enter_context(sharing(instances, workers, limits))
         except InvalidContainer as invalid:
@@ -99,17 +102,19 @@ def _served(bus: Bus) -> int:
         if bus.replacement is None:
             bus.replacement = _Anew(bus, Image(), held.close)
             held.callback(setattr, bus, "replacement", None)
+            signals._record.is_replaced = True
         try:
             bus.start()
         except StartCancelled:
             bus._ask_for_exit()
         except Exception as error:
             status = _report(error, NOT_STARTED)
-            # Somebody may have asked for a restart, which this is not to undo.
+            # A restart may have been requested, which this must not undo.
             bus._ask_for_exit()
         except BaseException as error:
             status = _report(error, NOT_STARTED)
             bus.request_exit()
+        deliver()
         try:
             bus.block()
         except BaseException as error:
@@ -117,6 +122,8 @@ def _served(bus: Bus) -> int:
             if any(isinstance(member, StillRunning) for member in _members(error)):
                 # An interpreter that ends joins every thread, and would hang as well.
                 _end(status)
+        finally:
+            release()
     return status
 
 
@@ -133,15 +140,42 @@ class _Anew:
         return self.image.problem()
 
     def replace(self, failed: BaseException | None, /) -> None:
-        """Print what failed, restore the terminal and the signal handlers, and replace the process."""
+        """
+        Print what failed, restore the terminal and the signal handlers, and replace the process.
+
+        It returns if an exit was requested meanwhile, and raises `SystemExit` if there was a failure as well.
+        """
+        hold_caught()
         if failed is not None:
             _report(failed, SOFTWARE)
         for pid, command in settle().items():
             self.bus.log(
                 f"child process {pid} still runs and stays a child of the restarted program: {command}", WARNING
             )
-        self.let_go()
-        self.image.replace()
+        with _ending_blocked():
+            self.let_go()
+            # From here on a signal ends the process by its default action. One that was caught before must end it, too.
+            is_wanted = self.bus._exits_in >= 0
+        if not is_wanted:
+            self.image.replace()
+        elif failed is not None:
+            raise SystemExit(SOFTWARE)
+
+
+@contextlib.contextmanager
+def _ending_blocked() -> Generator[None]:
+    """Let SIGTERM and SIGINT wait while their handlers change; for good in the first process of a PID namespace."""
+    if sys.platform == "win32":
+        yield
+        return
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
+    try:
+        yield
+    finally:
+        if os.getpid() == 1:
+            hold_ending()
+        else:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 
 def _members(error: BaseException) -> tuple[BaseException, ...]:

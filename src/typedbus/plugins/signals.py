@@ -43,6 +43,7 @@ from typedbus._bus import Bus
 from typedbus._channel import Channel, on
 from typedbus._errors import RestartError
 from typedbus._events import Moved
+from typedbus._held import behind, carry_over, hold
 from typedbus._image import is_daemon
 from typedbus._registry import EXIT, MOVED, START
 from typedbus._states import State
@@ -126,10 +127,12 @@ def channel_of(number: signal.Signals, /) -> Channel[[], None]:
 
 @attrs.define(eq=False)
 class _Record:
-    """What is known to all `Signals` of a bus in this process: that an exit was asked for, and of the terminal."""
+    """The state that all `Signals` of a bus in this process share."""
 
     restoring: Callable[[], bytes]
     has_asked: bool = False
+    #: Whether a restart of the bus replaces this process, so that signals are held meanwhile.
+    is_replaced: bool = False
 
 
 @attrs.define(eq=False)
@@ -234,7 +237,7 @@ class Signals:
     def _set(self, number: signal.Signals, handler: Handler) -> None:
         handler = _or_default(handler)
         try:
-            self._handlers[number] = handler, self.set_handler(number, handler)
+            self._handlers[number] = handler, behind(number, self.set_handler(number, handler))
         except (OSError, ValueError) as error:
             raise SignalError(number, f"cannot be caught here ({error}); give None as its action") from error
 
@@ -261,8 +264,12 @@ class Signals:
         elif action is Action.EXIT:
             if self._record.has_asked:
                 self._force(caught)
-            # Whoever hangs up may well do it twice: that forces nothing.
+            # A terminal may well hang up twice: that forces nothing.
             self._record.has_asked = True
+        if action is not Action.RESTART and self._is_needed_next(number, self._handle):
+            # The bus may come to its exit before it comes to a request.
+            carry_over(number, before)
+            return
         if action is Action.EXIT or action is Action.RESTART:
             once_more = "" if action is Action.RESTART or is_hang_up else "; once more to end at once"
             self._write(f"{caught.name}: {action.value}{once_more}\n")
@@ -293,6 +300,13 @@ class Signals:
         # A terminal that is gone is no reason for an exception in the middle of anything.
         with contextlib.suppress(OSError):
             os.write(_STDERR, self._record.restoring() + text.encode())
+
+    def _is_needed_next(self, number: int, handler: Handler) -> bool:
+        """Whether the program that replaces this process at a restart needs signal *number*, caught by *handler*."""
+        if not self._record.is_replaced or not self.bus._is_restarting or handler != self._handle:
+            return False
+        action = self._actions.get(signal.Signals(number))
+        return action is not Action.EXIT and (action is not Action.HANG_UP or is_daemon())
 
     def _pass_on(self, number: int, frame: FrameType | None) -> None:
         """Let a signal do what it did before."""
@@ -389,8 +403,12 @@ def _put_back() -> None:
     while _installed and _installed[-1]._is_over:
         over = _installed.pop()
         for number, (ours, before) in over._handlers.items():
-            # What somebody else has put in the place of ours is not ours to take away.
-            if over.get_handler(number) == ours:
+            # A handler that other code has installed since then stays.
+            if over.get_handler(number) != ours:
+                continue
+            if over._is_needed_next(number, ours):
+                hold(number, before)
+            else:
                 over.set_handler(number, _or_default(before))
         over._handlers.clear()
         if over._inbox is not None:

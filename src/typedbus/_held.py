@@ -1,0 +1,142 @@
+"""
+Signals that arrive while the process is replaced by its own program.
+
+Between the exit of the old program and the first handler of the new one a signal
+would take its default action: most would end the process. So the old program
+blocks them, since a blocked signal stays pending and the mask outlives the
+replacement. This module, when the new program imports it, catches them
+instead and lifts the mask, so that child processes do not inherit it. The
+handlers that the program installs then receive what arrived.
+
+SIGTERM and SIGINT are not held: nothing has been started yet, and to end at once is
+right. Only for the first process of a PID namespace the system has no default
+action: there they are held, and end the new program as soon as it imports this module.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from collections import deque
+from collections.abc import Callable
+from types import FrameType
+from typing import Final, TypeAlias
+
+Handler: TypeAlias = Callable[[int, FrameType | None], object] | int | signal.Handlers | None
+
+_MARK: Final = "TYPEDBUS_SIGNALS"
+ENDING: Final = frozenset({signal.SIGTERM, signal.SIGINT})
+#: The default action of these ends no process.
+_HARMLESS: Final = frozenset({"SIGCHLD", "SIGCONT", "SIGURG", "SIGWINCH", "SIGTSTP", "SIGTTIN", "SIGTTOU"})
+#: In the old program: the signals that are blocked, with the handlers to put back if the process is not replaced.
+_blocked: Final[dict[int, Handler]] = {}
+#: In the new program: the signals that are caught, with their handlers before, and those that have arrived.
+_caught: Final[dict[int, Handler]] = {}
+_arrived: Final[deque[int]] = deque()
+_PID: Final = os.getpid()
+
+
+def hold(number: int, before: Handler) -> None:
+    """Block signal *number* until the process is replaced or `release` is called, which installs handler *before*."""
+    if sys.platform == "win32":
+        return
+    signal.pthread_sigmask(signal.SIG_BLOCK, [number])
+    _blocked[number] = before
+    # An ignored signal must stay so, as under nohup: a caught one is at its default in the new program.
+    signal.signal(number, signal.SIG_IGN if before == signal.SIG_IGN else _to_main_thread)
+    os.environ[_MARK] = f"{os.getpid()}:{','.join(str(int(blocked)) for blocked in _blocked)}"
+
+
+def carry_over(number: int, before: Handler) -> None:
+    """Hold signal *number*, which has arrived, and let it arrive again in the program that replaces this one."""
+    hold(number, before)
+    _to_main_thread(number, None)
+
+
+def hold_caught() -> None:
+    """Hold each signal that has a handler written in Python, unless it asks for the end of the process."""
+    for number in signal.valid_signals() - ENDING - _blocked.keys():
+        handler = signal.getsignal(number)
+        if callable(handler) and signal.Signals(number).name not in _HARMLESS:
+            hold(number, handler)
+
+
+def hold_ending() -> None:
+    """Hold SIGTERM and SIGINT, too: in the first process of a PID namespace, which they would not end by default."""
+    for number in ENDING:
+        hold(number, signal.getsignal(number))
+
+
+def release() -> None:
+    """Stop holding signals in a process that is not replaced after all; what has arrived is discarded."""
+    if sys.platform == "win32":
+        return
+    while _blocked:
+        number, before = _blocked.popitem()
+        signal.signal(number, signal.SIG_IGN)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [number])
+        signal.signal(number, signal.SIG_DFL if before is None else before)
+    os.environ.pop(_MARK, None)
+
+
+def _to_main_thread(number: int, frame: FrameType | None) -> None:
+    # Another thread has not blocked it. In the main thread it stays pending.
+    if sys.platform != "win32":
+        signal.pthread_kill(threading.main_thread().ident or 0, number)
+
+
+def take_over() -> None:
+    """In a program that has replaced itself, catch the held signals; for the main thread, elsewhere nothing happens."""
+    pid, _, numbers = os.environ.get(_MARK, "").partition(":")
+    # Other processes inherit the environment as well.
+    if sys.platform == "win32" or pid != str(os.getpid()):
+        return
+    if threading.current_thread() is not threading.main_thread():
+        return
+    del os.environ[_MARK]
+    held = {int(number) for number in numbers.split(",") if number.isdecimal()} & signal.valid_signals()
+    for number in held:
+        # An ignored signal stays ignored.
+        if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
+            _caught[number] = signal.signal(number, _end if number in ENDING else _keep)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, held)
+
+
+def _keep(number: int, frame: FrameType | None) -> None:
+    if os.getpid() == _PID:
+        _arrived.append(number)
+    else:
+        signal.signal(number, signal.SIG_DFL)
+        signal.raise_signal(number)
+
+
+def _end(number: int, frame: FrameType | None) -> None:
+    os._exit(128 + number)
+
+
+def behind(number: int, handler: Handler) -> Handler:
+    """Return *handler*, or if that is this module's for signal *number*, the handler that was there before."""
+    return _caught[number] if handler in (_keep, _end) else handler
+
+
+def deliver() -> None:
+    """
+    Raise what has arrived, for the handlers that the program has installed; for the others, restore what was there before.
+
+    For the main thread, after the start: what the handlers request is carried out then anyway.
+    """
+    take_over()
+    while _arrived:
+        number = _arrived.popleft()
+        handler = signal.getsignal(number)
+        if callable(handler) and handler is not _keep:
+            signal.raise_signal(number)
+    while _caught:
+        number, before = _caught.popitem()
+        if signal.getsignal(number) in (_keep, _end):
+            signal.signal(number, before)
+
+
+take_over()
