@@ -523,6 +523,39 @@ def test_an_edit_restarts_a_site_that_is_worked_on(site: Site) -> None:
 
 
 @pytest.mark.exhaustive
+def test_files_that_the_command_line_names_restart_a_site_that_is_worked_on(site: Site) -> None:
+    """A path of --watch that did not exist, the settings, and the defaults; broken ones are waited for."""
+    (site.folder / "site.toml").write_text("[shop]\nport = 8081\n")
+    (site.folder / "typedbus.toml").write_text('config = ["site.toml"]\nwatch = "later"\n')
+    process = site.begin("run", "shop:Shop", "--autoreload")
+    assert process.stderr is not None
+    site.reach("shop at 8081")
+    assert any("--watch later: it does not exist yet; a restart" in line for line in iter(process.stderr.readline, ""))
+    (site.folder / "later").mkdir()
+    (site.folder / "later" / "page.html").touch()
+    site.reach("shop at 8081")
+    (site.folder / "site.toml").write_text("[shop]\nport = 8082\n")
+    site.reach("shop at 8082")
+    (site.folder / "typedbus.toml").write_text("workers = true\n")
+    assert any("it is restarted when a file changes" in line for line in iter(process.stderr.readline, ""))
+    (site.folder / "typedbus.toml").write_text('config = "site.toml"\nworkers = 2 #\n')
+    site.reach("shop at 8082")
+    process.send_signal(signal.SIGTERM)
+
+    assert process.wait(30) == 0
+
+
+def test_a_path_to_watch_needs_something_that_watches(site: Site) -> None:
+    """Given on the command line it is an error; among the defaults it is for those runs that watch."""
+    status, told = site.do("run", "shop:Shop", "--exit-after-start", "--watch", "shop.py")
+    (site.folder / "typedbus.toml").write_text('watch = "shop.py"\n')
+
+    assert status == 2
+    assert "--watch names files for --autoreload; add --autoreload" in told
+    assert site.do("run", "shop:Shop", "--exit-after-start")[0] == 0
+
+
+@pytest.mark.exhaustive
 @pytest.mark.skipif(os.geteuid() != 0, reason="it takes root to become another user")
 def test_a_site_that_began_as_root_goes_on_as_another_user(site: Site) -> None:
     """Its PID file, which it cannot remove any more, is empty after its end."""

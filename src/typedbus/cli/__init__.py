@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -32,6 +33,10 @@ def main() -> int:
     It is that of the command, 2 if the command line is wrong or the output
     cannot be written, and 130 after Ctrl-C.
     """
+    if "TYPEDBUS_AUTORELOAD" in os.environ:
+        # A process that a change has restarted waits for the next change if it fails, whatever it fails with.
+        with contextlib.suppress(ImportError):
+            import typedbus.plugins.autoreload  # noqa: F401
     try:
         status: int = commands.main(standalone_mode=False)
     except click.ClickException as wrong:

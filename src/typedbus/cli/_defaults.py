@@ -81,6 +81,17 @@ def defaults(ctx: click.Context) -> dict[str, object]:
     return said
 
 
+def source_of_defaults() -> Path | None:
+    """
+    Return the file that `defaults` reads; None if neither of the two has anything for typedbus.
+
+    Raises:
+        InvalidDefaults: The file cannot be read.
+    """
+    file, text, table, _ = _read()
+    return file if text and (table or file == _OWN) else None
+
+
 def _read() -> tuple[Path, str, Mapping[str, object], tuple[str, ...]]:
     """Return the file that says something, its text, the table with the defaults, and the keys that lead there."""
     for file, above in ((_OWN, ()), (_PROJECT, ("tool", "typedbus"))):

@@ -54,6 +54,13 @@ observation = functools.partial(click.option, cls=Option, section="Observation")
 @start("--hook-limit", type=float, metavar="S", help="Seconds that each start, stop and exit hook may take.")
 @start("--exit-after-start", is_flag=True, help="Exit as soon as everything has started, to try whether it does.")
 @start("--autoreload", is_flag=True, help="Restart when a file of the program changes, while one works on it.")
+@start(
+    "--watch",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    metavar="PATH",
+    help="With --autoreload, restart when this file changes as well, or any file below this folder; repeatable.",
+)
 @settings(
     "--config",
     multiple=True,
@@ -106,6 +113,7 @@ def run(
     hook_limit: float | None,
     exit_after_start: bool,
     autoreload: bool,
+    watch: Sequence[Path],
     config: Sequence[Path],
     assignments: Sequence[tuple[str, str]],
     pidfile: Path | None,
@@ -186,6 +194,8 @@ def run(
         first, *others = containers
         bus = attached(containers, workers, None)
         beside = _site.beside(containers, options)
+        if watch or "typedbus.plugins.autoreload" in sys.modules:
+            _watch(beside, containers, bus, watch, config)
     except (click.ClickException, InvalidContainer) as wrong:
         _site.say_to_restart(str(wrong))
         if isinstance(wrong, InvalidContainer):
@@ -249,6 +259,46 @@ def _configure(containers: Sequence[Container], files: Sequence[Path], options: 
         load(*containers, sources=Sources(files=tuple(files) or sources.files, options=options))
     except InvalidSettings as invalid:
         raise Wrong(str(invalid)) from None
+
+
+def _watch(
+    beside: Container, containers: Sequence[Container], bus: Bus, watch: Sequence[Path], config: Sequence[Path]
+) -> None:
+    """
+    Let `Autoreload` watch what the command line names: the paths of --watch, and the files of defaults and settings.
+
+    Raises:
+        UsageError: --watch is given on the command line, and nothing would watch the paths.
+    """
+    from typedbus.cli import _site
+
+    if not _site.has_autoreload([beside, *containers]):
+        source = click.get_current_context().get_parameter_source("watch")
+        if source is click.core.ParameterSource.COMMANDLINE:
+            raise click.UsageError("--watch names files for --autoreload; add --autoreload")
+        return
+    from typedbus.cli._defaults import source_of_defaults
+    from typedbus.plugins.autoreload import WATCHED
+    from typedbus.plugins.autoreload._project import named_directory
+
+    named = source_of_defaults()
+    files = [*([] if named is None else [named]), *config]
+    if not config and "typedbus.settings" in sys.modules:
+        from typedbus.settings import Sources
+
+        files += Sources.of_environment().files
+    # The program may change its working directory.
+    paths = [named_directory() / path for path in (*watch, *files)]
+    missing = [path for path in watch if not path.exists()]
+
+    @bus[WATCHED].subscribe()
+    def watched() -> Sequence[Path]:
+        while missing:
+            bus.log(
+                f"--watch {missing.pop(0)}: it does not exist yet; a restart follows when it appears",
+                _LEVELS["warning"],
+            )
+        return paths
 
 
 def _report(bus: Bus, file: Path, shape: str) -> None:

@@ -16,6 +16,7 @@ import socket
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from types import NoneType
 from typing import Any, Final
 
 import attrs
@@ -130,6 +131,15 @@ def beside(containers: Sequence[Container], options: Options) -> Container:
         members[cls.__name__.lower()] = Component(cls, bus.provided, **arguments)
     declared: type[Container] = type("CommandLine", (Container,), {"__module__": __name__, **members})
     return declared()
+
+
+def has_autoreload(containers: Sequence[Container]) -> bool:
+    """Whether an `Autoreload` takes part in *containers*."""
+    loaded = sys.modules.get("typedbus.plugins.autoreload")
+    cls: type = getattr(loaded, "Autoreload", NoneType)
+    return any(
+        cls in (class_of(component) or object).__mro__ for container in containers for component in container._live()[0]
+    )
 
 
 def attach_first(beside: Container, containers: Sequence[Container], bus: Bus) -> None:

@@ -25,14 +25,16 @@ import json
 import os
 import sys
 import threading
+import traceback
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
 import attrs
 
+from typedbus._bound import Subscription
 from typedbus._bus import Bus
-from typedbus._channel import on
+from typedbus._channel import Channel, on
 from typedbus._errors import RestartError
 from typedbus._events import RolledBack
 from typedbus._exports import export
@@ -41,7 +43,22 @@ from typedbus._registry import ERROR, INFO, ROLLED_BACK, START
 from typedbus._repeat import NotEnded, PeriodError, check_seconds, join
 from typedbus.plugins.autoreload._files import Files, Place, named_directory
 
-__all__ = ("Autoreload", "NotEnded", "NothingToWatch", "PeriodError")
+__all__ = ("WATCHED", "Autoreload", "NotEnded", "NothingToWatch", "PeriodError")
+
+WATCHED = Channel[[], Iterable[str | os.PathLike[str]]]("watched")
+"""
+Asks components which files and folders `Autoreload` must watch in addition to its own.
+
+A listener returns what it has read so far: templates, for example. Of a folder
+all files below it are watched, whatever their names, except for those that
+`Autoreload.ignore` names. Relative paths are relative to the working directory.
+A path that does not exist is watched as well, and its file is new when it appears.
+A path stays watched when a later answer leaves it out.
+
+`Autoreload` asks in its own thread, so that an answer must be quick: when it has
+started, whenever it looks at the files, and once a second. Listeners outside of
+containers are asked when it is constructed as well.
+"""
 
 _RESTARTED: Final = "TYPEDBUS_AUTORELOAD"
 _NAMED: Final = 5
@@ -70,7 +87,7 @@ class NothingToWatch(FileNotFoundError):
 
 
 def _problem(path: str) -> str | None:
-    """Return where and why the file could not be imported, as far as its text tells; None if it is none of Python."""
+    """Return where and why the text of a Python file cannot be compiled; None for a file that can be, or another file."""
     if not path.endswith(".py"):
         return None
     try:
@@ -126,9 +143,12 @@ class Autoreload:
 
     Built with the others, it takes note of the files as they are then, and begins
     to watch them when it starts, in a thread of its own, which ends with its stop.
-    What has changed is told on `LOG`. Files of Python are compiled first; as long
-    as one cannot be, that is told, and the site goes on. `Bus.restart` does the
-    rest: everything is stopped in order before.
+    Changes are logged on `LOG`. Python files are compiled first; as long as
+    one has a syntax error, that is logged, and the site goes on. `Bus.restart` does
+    the rest: everything is stopped in order before.
+
+    Components add files with a method that listens to `WATCHED`. An error of such a
+    method is logged once; its earlier answers stay watched.
 
     A restarted process that ends before it has come here again waits for the next
     change, and is restarted then: see above.
@@ -155,6 +175,8 @@ class Autoreload:
     _files: Files = attrs.field(init=False, repr=False)
     _stopping: threading.Event = attrs.field(init=False, repr=False, factory=threading.Event)
     _thread: threading.Thread | None = attrs.field(init=False, repr=False, default=None)
+    #: The last error of each listener of `WATCHED`.
+    _refused: dict[Subscription, str] = attrs.field(init=False, repr=False, factory=dict)
 
     def __attrs_post_init__(self) -> None:
         check_seconds("autoreload", "debounce", self.debounce)
@@ -165,7 +187,7 @@ class Autoreload:
                 raise NothingToWatch(gone)
             # As they are named: a symbolic link may lead elsewhere later.
             places = [Place(named_directory() / path, is_deep=True) for path in self.paths]
-        self._files = Files(places, self.patterns, self.ignore)
+        self._files = Files(places, self.patterns, self.ignore, more=lambda: self._ask(is_started=False))
         if not self._files.folders:
             raise NothingToWatch(())
 
@@ -186,6 +208,7 @@ class Autoreload:
         atexit.unregister(_wait_for_mending)
         if self._thread is None:
             self._stopping = threading.Event()
+            self._files.more = lambda: self._ask(is_started=True)
             self._thread = threading.Thread(target=self._watch, args=(self._stopping,), name="autoreload")
             self.bus.own(self._thread)
             self._thread.start()
@@ -228,13 +251,44 @@ class Autoreload:
                 ERROR,
             )
 
+    def _ask(self, *, is_started: bool) -> list[Place]:
+        """
+        Return the places that listeners of `WATCHED` name, and log what is wrong with their answers.
+
+        Listeners that belong to components are left out unless the start has come to this one.
+        """
+        places: list[Place] = []
+        for subscription in self.bus[WATCHED].subscriptions:
+            problem = ""
+            if subscription.turn is not None and not is_started:
+                continue
+            try:
+                answer: object = subscription.listener()
+                paths = _paths(answer) if isinstance(answer, (str, os.PathLike, Iterable)) else None
+                if paths is None:
+                    problem = f"it returned {answer!r}, which is no iterable of paths"
+                elif wrong := [path for path in paths if not isinstance(path, str) or not path]:
+                    problem = (
+                        f"it returned the path {wrong[0]!r}; a path is a str that is not empty, or an os.PathLike[str]"
+                    )
+                else:
+                    directory = named_directory()
+                    places.extend(Place(directory / path, is_deep=True, all_names=True) for path in paths)
+            except (Exception, SystemExit) as error:
+                problem = "".join(traceback.format_exception_only(error)).strip()
+            if problem and self._refused.get(subscription) != problem:
+                text = f"autoreload: {subscription.name} named no files to watch: {problem}"
+                self.bus.log(text, ERROR)
+            self._refused[subscription] = problem
+        return places
+
     def _leave_word(self) -> None:
         """Let the process that comes know that it is a restarted one, and what to watch."""
         files = self._files
         os.environ[_RESTARTED] = json.dumps(
             {
                 "pid": os.getpid(),
-                "places": [(str(place.path), place.is_deep) for place in files.known],
+                "places": [(str(place.path), place.is_deep, place.all_names) for place in files.known],
                 "patterns": list(files.patterns),
                 "ignore": list(files.ignore),
                 "debounce": self.debounce,
@@ -252,7 +306,7 @@ def _wait_for_mending() -> None:
     def say(text: str, level: int = INFO) -> None:
         print(f"autoreload: {text}", file=sys.stderr, flush=True)
 
-    places = [Place(Path(path), is_deep) for path, is_deep in word["places"]]
+    places = [Place(Path(path), is_deep, all_names) for path, is_deep, all_names in word["places"]]
     files, edits = Files(places, word["patterns"], word["ignore"]), _Edits(say)
     say("the program ended before it had started; it is restarted when a file changes, Ctrl-C ends it")
     try:

@@ -21,7 +21,8 @@ import fnmatch
 import os
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -40,6 +41,8 @@ __all__ = ("Files", "Place", "named_directory", "project")
 
 #: How many symbolic links may lead to a file; the limit of Linux.
 _LINKS: Final = 40
+#: How often to ask for further places, in seconds.
+_PERIOD: Final = 1.0
 
 
 def route(path: str) -> Iterator[tuple[str, str]]:
@@ -82,13 +85,15 @@ class Files:
     places: Sequence[Place] | None
     patterns: Sequence[str]
     ignore: Sequence[str]
+    #: Returns further places; called for each look, and once a second while the files are watched.
+    more: Callable[[], Iterable[Place]] = attrs.field(default=tuple, kw_only=True)
     known: dict[Place, None] = attrs.field(init=False, factory=dict)
     #: The real folders to watch.
     folders: list[str] = attrs.field(init=False, factory=list)
     #: The real paths of single files and of links, whose names need not match.
     _points: set[str] = attrs.field(init=False, factory=set)
-    #: The real folders whose files are looked for by name.
-    _walked: set[str] = attrs.field(init=False, factory=set)
+    #: The real folders whose files are looked for, and whether all names count there.
+    _walked: dict[str, bool] = attrs.field(init=False, factory=dict)
     _seen: dict[str, tuple[int, int, int, int]] = attrs.field(init=False, factory=dict)
     _modules: int = attrs.field(init=False, default=0)
 
@@ -98,15 +103,15 @@ class Files:
     def changes(self) -> dict[str, str]:
         """Return the files that are not as they were at the last call, each with what happened to it."""
         self._modules = len(sys.modules)
-        self._points, self._walked = set(), set()
+        self._points, self._walked = set(), {}
         paths: set[str] = set()
-        # A file in a place that is looked at for the first time is not new: a module was imported from there.
+        # A file in a place that is looked at for the first time is not new: the program has read it before.
         first_seen: set[str] = set()
-        places = project() if self.places is None else self.places
+        places = [*(project() if self.places is None else self.places), *self.more()]
         # A place stays one, whatever becomes of the module that led there.
         for place in {**self.known, **dict.fromkeys(places)}:
             files = set(self._files_in(place))
-            if place not in self.known and place.path.is_dir():
+            if place not in self.known:
                 first_seen |= files - paths
             paths |= files
         self.known.update(dict.fromkeys(places))
@@ -116,7 +121,7 @@ class Files:
                 stat = os.stat(path)  # noqa: PTH116  # of many
                 seen[path] = (stat.st_mtime_ns, stat.st_size, stat.st_ino, stat.st_dev)
         self._seen = seen
-        folders = sorted(self._walked | {os.path.dirname(point) for point in self._points})  # noqa: PTH120  # of many
+        folders = sorted(self._walked.keys() | {os.path.dirname(point) for point in self._points})  # noqa: PTH120  # of many
         # A folder that may be entered and not be read cannot be watched.
         self.folders = [folder for folder in folders if os.path.isdir(folder) and os.access(folder, os.R_OK)]  # noqa: PTH112  # of many
         return {
@@ -129,7 +134,7 @@ class Files:
         """Yield the paths of the files in *place*, whether they exist or not, and note what has to be watched for them."""
         top = str(place.path)
         self._points.update(map(_joined, route(top)))
-        if not place.path.is_dir():
+        if not os.path.isdir(top):  # noqa: PTH112  # no path is too long for it
             yield top
             return
         above = os.path.realpath(top)
@@ -142,7 +147,7 @@ class Files:
             if real in entered:
                 continue
             entered.add(real)
-            self._walked.add(real)
+            self._walked[real] = place.all_names or self._walked.get(real, False)
             try:
                 entries = list(os.scandir(folder))
             except OSError:
@@ -163,18 +168,21 @@ class Files:
                     # A link to a folder above would lead here again, by way of all that is beside it.
                     if not Path(above).is_relative_to(target):
                         linked.append((entry.path, target))
-                elif self._takes(name):
+                elif place.all_names or self._takes(name):
                     if is_link:
                         self._points.update(map(_joined, route(entry.path)))
                     yield entry.path
 
     def batches(self, debounce: float, stopping: threading.Event | None) -> Iterator[dict[str, str]]:
         """Yield what has changed, each time that something has, until *stopping* is set; None lets interrupts through."""
+        # Taken at once, since listeners have named files by now; given with the first look, when the start is over.
+        changed, asked = self.changes(), time.monotonic()
         while stopping is None or not stopping.is_set():
             watched = self.folders
             hints = watch(
                 *watched,
-                watch_filter=self._concerns,
+                # A filter would keep events from being given, and with them the chance to look for more.
+                watch_filter=None,
                 recursive=False,
                 step=max(1, round(debounce * 1000)),
                 debounce=max(1, round(debounce * 20_000)),
@@ -184,21 +192,31 @@ class Files:
                 raise_interrupt=stopping is None,
                 ignore_permission_denied=True,
             )
-            has_looked = False
             try:
-                for hint in hints:
-                    # Nothing reports what happened before the folders were watched, nor where a new module came from.
-                    if hint or not has_looked or not watched or self._modules != len(sys.modules):
-                        has_looked = True
-                        if changed := self.changes():
-                            yield changed
+                for number, hint in enumerate(hints):
+                    now = time.monotonic()
+                    must_ask = now - asked >= _PERIOD
+                    asked = now if must_ask else asked
+                    # Nothing reports what happened before the folders were watched, where a new module came from,
+                    # or which files a listener has begun to read.
+                    must_look = (
+                        not number
+                        or not watched
+                        or any(self._concerns(change, path) for change, path in hint)
+                        or self._modules != len(sys.modules)
+                        or (must_ask and not self.known.keys() >= set(self.more()))
+                    )
+                    if must_look and (changed := {**changed, **self.changes()}):
+                        yield changed
+                        changed = {}
                     # A folder that was exchanged for another of its name is watched no longer.
                     if self.folders != watched or any(path in watched for _, path in hint):
                         break
             except FileNotFoundError:
                 # A folder was gone before it was watched.
-                if changed := self.changes():
+                if changed := {**changed, **self.changes()}:
                     yield changed
+                    changed = {}
 
     def _concerns(self, change: Change, path: str) -> bool:
         folder, name = os.path.split(path)
@@ -206,7 +224,7 @@ class Files:
             return True
         if folder not in self._walked or self._ignores(name):
             return False
-        return self._takes(name) or (change == Change.added and Path(path).is_dir())
+        return self._walked[folder] or self._takes(name) or (change == Change.added and os.path.isdir(path))  # noqa: PTH112  # as above
 
     def _takes(self, name: str) -> bool:
         return any(fnmatch.fnmatch(name, pattern) for pattern in self.patterns) and not self._ignores(name)

@@ -15,10 +15,15 @@ _INSTALLED: Final = frozenset({"site-packages", "dist-packages"})
 
 @attrs.frozen
 class Place:
-    """Something to look into: a file, a folder's own files, or, if deep, all files below it."""
+    """
+    Something to look into: a file, a folder's own files, or, if deep, all files below it.
+
+    The names of the files in a folder must match the patterns, unless all names count.
+    """
 
     path: Path
     is_deep: bool
+    all_names: bool = False
 
 
 def named_directory() -> Path:
@@ -45,21 +50,19 @@ def project() -> list[Place]:
     belong neither to the standard library nor to an environment. A symbolic link
     in an environment that leads to such a module belongs to the project as well.
     """
-    working = named_directory()
-    resolved = Path(os.path.realpath(working))
+    working, resolved = str(named_directory()), os.path.realpath(named_directory())
     roots = {working, resolved}
     main = getattr(sys.modules.get("__main__"), "__file__", None)
     if isinstance(main, str):
-        roots |= {(working / main).parent, Path(os.path.realpath(main)).parent}
-    foreign = {Path(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib", "scripts")}
-    foreign |= {Path(os.path.realpath(path)) for path in foreign}
+        roots |= {os.path.dirname(os.path.join(working, main)), os.path.dirname(os.path.realpath(main))}  # noqa: PTH118, PTH120  # as texts
+    foreign = {sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "scripts")}
+    foreign |= set(map(os.path.realpath, foreign))
+    # Texts, since paths are slow and there are hundreds of modules.
+    within = tuple(os.path.join(root, "") for root in roots)  # noqa: PTH118  # as texts
+    without = tuple(os.path.join(root, "") for root in foreign)  # noqa: PTH118  # as texts
 
-    def is_ours(path: Path) -> bool:
-        return (
-            any(path.is_relative_to(root) for root in roots)
-            and not _INSTALLED.intersection(path.parts)
-            and not any(path.is_relative_to(other) for other in foreign)
-        )
+    def is_ours(path: str) -> bool:
+        return path.startswith(within) and not path.startswith(without) and _INSTALLED.isdisjoint(Path(path).parts)
 
     folders: dict[str, str] = {}
     places: dict[Place, None] = {}
@@ -67,20 +70,22 @@ def project() -> list[Place]:
         file = getattr(module, "__file__", None)
         if not isinstance(file, str):
             continue
-        path = working / file
-        if path.is_relative_to(resolved):
-            path = working / path.relative_to(resolved)
-        folder = str(path.parent)
+        named = os.path.join(working, file)  # noqa: PTH118  # as texts
+        folder, base = os.path.split(named)
         if folder not in folders:
             folders[folder] = os.path.realpath(folder)
-        real = Path(os.path.realpath(path)) if path.is_symlink() else Path(folders[folder], path.name)
-        if not is_ours(path):
-            if not is_ours(real):
-                continue
-            if path.is_symlink():
-                # Beside it lies what is installed.
-                places[Place(path, is_deep=False)] = None
-                continue
+        is_link = os.path.islink(named)  # noqa: PTH114  # as texts
+        real = os.path.realpath(named) if is_link else os.path.join(folders[folder], base)  # noqa: PTH118  # as texts
+        is_named_so = is_ours(named)
+        if not is_named_so and not is_ours(real):
+            continue
+        path = Path(named)
+        if is_link and not is_named_so:
+            # Beside it lies what is installed.
+            places[Place(path, is_deep=False)] = None
+            continue
+        if working != resolved and path.is_relative_to(resolved):
+            path = working / path.relative_to(resolved)
         parts = str(getattr(getattr(module, "__spec__", None), "name", name)).split(".")
         above = len(parts) - (1 if hasattr(module, "__path__") else 2)
         top = path.parents[above] if 0 <= above < len(path.parents) else path.parent
