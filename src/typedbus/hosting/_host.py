@@ -13,7 +13,6 @@ of that import, for a thread whose components import it.
 
 from __future__ import annotations
 
-import atexit
 import contextlib
 import os
 import sys
@@ -30,10 +29,12 @@ from typedbus._bus import Bus
 from typedbus._container import Container
 from typedbus._errors import StartCancelled
 from typedbus._faults import Fault, InvalidContainer
+from typedbus._registry import WARNING
 from typedbus._running import container_of, exit_after, sharing
 from typedbus._states import State
 from typedbus._turns import Limits
 from typedbus._validation import class_of
+from typedbus.hosting._ending import at_end, doubt_about_end
 
 #: What a process has once, and its owner alone. Known by name: who declares none imports none.
 _OWNERS: Final = {
@@ -109,6 +110,9 @@ class Host:
     #: Lets the other containers leave the bus of the first.
     _shared: contextlib.ExitStack = attrs.field(init=False, factory=contextlib.ExitStack)
 
+    #: The registrations of `end`.
+    _ends: contextlib.ExitStack = attrs.field(init=False, factory=contextlib.ExitStack)
+
     def __attrs_post_init__(self) -> None:
         _hosts.add(self)
 
@@ -162,11 +166,14 @@ class Host:
             refused = [fault for container in self.containers for fault in _refused(container)]
             if refused:
                 raise InvalidContainer(self.name, refused)
-            atexit.register(self.end)
+            self._ends = at_end(self.end)
             try:
                 bus.start()
+                doubt = doubt_about_end()
+                if doubt is not None:
+                    bus.log(f"{self.name}: {doubt}", WARNING)
             except BaseException as error:
-                atexit.unregister(self.end)
+                self._ends.close()
                 exit_after(bus, error)
                 raise
             self._shared = shared.pop_all()
@@ -216,7 +223,7 @@ class Host:
         except BaseException as error:
             problem = error
         self._shared.close()
-        atexit.unregister(self.end)
+        self._ends.close()
         was_asked = self._is_leaving
         if was_asked:
             self._problem = problem

@@ -1,0 +1,81 @@
+"""
+The ends of an interpreter: functions that are called there, once each.
+
+An interpreter ends in more than one way, and none of the hooks for it runs in all of them:
+
+- `atexit` runs at the end of a program, also in a worker that `os.fork` made and that ends by `sys.exit`.
+- A child of `multiprocessing` ends by `os._exit`. It calls the finalizers of `multiprocessing.util` before that, and
+  nothing else.
+- mod_wsgi publishes the end of a process to the functions that were given to `mod_wsgi.subscribe_shutdown`, after the
+  last request. A sub-interpreter that was created by a request may wait for the thread of that request from then on,
+  and never gets as far as `atexit`; with ``WSGIDestroyInterpreter Off`` no interpreter does.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import functools
+import importlib
+import sys
+from collections.abc import Callable
+from typing import Any, Final
+
+#: Before `multiprocessing` ends children, pools (15) and queues (10), which components may use in their hooks.
+_PRIORITY: Final = 100
+
+#: The functions to call when mod_wsgi ends the process; it has no way to cancel a subscription.
+_at_shutdown: Final[list[Callable[[], object]]] = []
+
+
+def at_end(function: Callable[[], object]) -> contextlib.ExitStack:
+    """
+    Register *function* for every end of this interpreter; closing what is returned cancels that.
+
+    *function* may be called more than once, and in a thread that Python did not start.
+    """
+    registered = contextlib.ExitStack()
+    atexit.register(function)
+    registered.callback(atexit.unregister, function)
+    processes = sys.modules.get("multiprocessing.process")
+    if processes is not None and processes.parent_process() is not None:
+        from multiprocessing import util
+
+        registered.callback(util.Finalize(None, function, exitpriority=_PRIORITY).cancel)
+    # Only Apache has it, as a module that is there from the beginning.
+    subscribe = getattr(sys.modules.get("mod_wsgi"), "subscribe_shutdown", None)
+    if subscribe is not None:
+        _at_shutdown.append(function)
+        registered.callback(_at_shutdown.remove, function)
+        _subscribe(subscribe)
+    return registered
+
+
+@functools.cache
+def _subscribe(subscribe: Callable[[Callable[..., None]], object]) -> None:
+    """Have mod_wsgi call the functions in `_at_shutdown`."""
+
+    def shut_down(event: str, /, **details: Any) -> None:
+        for function in _at_shutdown.copy():
+            function()
+
+    subscribe(shut_down)
+
+
+def doubt_about_end() -> str | None:
+    """Return why the functions that `at_end` registered may not be called, and what to do about it; None if they are."""
+    if _at_shutdown or is_main_interpreter():
+        return None
+    return (
+        "this is a sub-interpreter, and the functions for its end may not be called, so STOP and EXIT may be left out; "
+        "run the application in the main interpreter of its process"
+    )
+
+
+def is_main_interpreter() -> bool:
+    """Return whether the calling thread runs in the main interpreter; True where Python does not say."""
+    for name in ("_interpreters", "_xxsubinterpreters"):  # since 3.13, and before
+        with contextlib.suppress(ImportError):
+            interpreters: Any = importlib.import_module(name)
+            return bool(interpreters.get_current() == interpreters.get_main())
+    return True

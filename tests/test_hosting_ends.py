@@ -1,0 +1,265 @@
+"""The ends of an interpreter at which a hosted bus exits: workers of multiprocessing, sub-interpreters, mod_wsgi."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.slow
+
+SITE = """
+import os, sys
+from wsgiref.util import setup_testing_defaults
+from typedbus import *
+from typedbus.hosting.wsgi import Hosted
+
+def say(text):
+    os.write(1, f"{text}\\n".encode())
+
+class Stock:
+    def start(self): say("start")
+    def stop(self): say("stop")
+    def exit(self): say("exit")
+
+class Shop(Container):
+    bus = Component(Bus)
+    stock = Component(Stock)
+
+application = Hosted(lambda environ, start_response: [b"mugs"], Shop, **OPTIONS)
+
+def get(*ignored):
+    environ = {}
+    setup_testing_defaults(environ)
+    return b"".join(application(environ, lambda status, headers, error=None: None)).decode()
+"""
+
+
+def lines_of(folder: Path, program: str, options: str = "{}") -> list[str]:
+    """Run *program*, which has the site around it, and return the lines on its standard output."""
+    (folder / "site_of_test.py").write_text(SITE.replace("OPTIONS", options), encoding="utf-8")
+    file = folder / "program.py"
+    file.write_text("from site_of_test import *\n" + textwrap.dedent(program), encoding="utf-8")
+    ended = subprocess.run([sys.executable, str(file)], capture_output=True, text=True, timeout=120, check=False)
+    assert ended.stderr == ""
+    return ended.stdout.splitlines()
+
+
+METHODS = ["spawn"] if sys.platform == "win32" else ["fork", "spawn", "forkserver"]
+
+
+@pytest.mark.parametrize("options", ["{}", "{'workers': 2, 'limits': Limits(hook=60)}"], ids=["plain", "threads"])
+@pytest.mark.parametrize("method", METHODS)
+def test_a_child_of_multiprocessing_stops_and_exits_its_bus(tmp_path: Path, method: str, options: str) -> None:
+    """Its interpreter ends without the functions of `atexit`; components find threads and their queues usable."""
+    program = f"""
+        import multiprocessing
+
+        if __name__ == "__main__":
+            child = multiprocessing.get_context({method!r}).Process(target=get)
+            child.start()
+            child.join()
+            say(f"the child has exited with {{child.exitcode}}")
+    """
+
+    assert lines_of(tmp_path, program, options) == ["start", "stop", "exit", "the child has exited with 0"]
+
+
+@pytest.mark.parametrize("ending", ["sys.exit(3)", "raise OSError"])
+def test_a_child_of_multiprocessing_that_leaves_by_an_exception_exits_its_bus(tmp_path: Path, ending: str) -> None:
+    """Its status is its own."""
+    program = f"""
+        import multiprocessing
+
+        def work():
+            get()
+            sys.stderr = open(os.devnull, "w")
+            {ending}
+
+        if __name__ == "__main__":
+            child = multiprocessing.Process(target=work)
+            child.start()
+            child.join()
+            say(f"the child has exited with {{child.exitcode}}")
+    """
+    status = 3 if "exit" in ending else 1
+
+    assert lines_of(tmp_path, program) == ["start", "stop", "exit", f"the child has exited with {status}"]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_the_workers_of_a_process_pool_exit_their_buses(tmp_path: Path, method: str) -> None:
+    """The pool of `concurrent.futures` ends them by a return."""
+    program = f"""
+        import multiprocessing
+        from concurrent.futures import ProcessPoolExecutor
+
+        if __name__ == "__main__":
+            with ProcessPoolExecutor(1, multiprocessing.get_context({method!r})) as pool:
+                say(pool.submit(get).result())
+            say("the pool is shut down")
+    """
+
+    assert lines_of(tmp_path, program) == ["start", "mugs", "stop", "exit", "the pool is shut down"]
+
+
+def test_the_workers_of_a_multiprocessing_pool_exit_their_buses_when_it_is_closed(tmp_path: Path) -> None:
+    """At `close` and `join`; `terminate` kills them."""
+    program = """
+        import multiprocessing
+
+        if __name__ == "__main__":
+            pool = multiprocessing.Pool(1)
+            say(pool.apply(get))
+            pool.close()
+            pool.join()
+            say("the pool is shut down")
+    """
+
+    assert lines_of(tmp_path, program) == ["start", "mugs", "stop", "exit", "the pool is shut down"]
+
+
+def test_a_bus_of_a_child_exits_before_the_children_of_the_child_are_ended(tmp_path: Path) -> None:
+    """`multiprocessing` terminates those that are daemons, and a component may still need its own."""
+    program = """
+        import multiprocessing
+
+        def wait_for_ever(end):
+            end.recv()
+
+        class Helper:
+            def start(self):
+                self.here, there = multiprocessing.Pipe()
+                self.process = multiprocessing.Process(target=wait_for_ever, args=[there], daemon=True)
+                self.process.start()
+            def stop(self):
+                say(f"the helper is alive: {self.process.is_alive()}")
+                self.here.send(None)
+                self.process.join()
+
+        class Site(Shop):
+            helper = Component(Helper)
+
+        def work():
+            Hosted(lambda environ, start_response: [], Site).start()
+
+        if __name__ == "__main__":
+            child = multiprocessing.Process(target=work)
+            child.start()
+            child.join()
+    """
+
+    assert lines_of(tmp_path, program) == ["start", "the helper is alive: True", "stop", "exit"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a signal is sent")
+def test_a_child_that_turns_sigterm_into_an_exit_exits_its_bus(tmp_path: Path) -> None:
+    """The default action of SIGTERM would end it without calling anything."""
+    program = """
+        import multiprocessing, signal, threading
+
+        def work(started):
+            signal.signal(signal.SIGTERM, lambda *ignored: sys.exit(0))
+            get()
+            started.set()
+            threading.Event().wait()
+
+        if __name__ == "__main__":
+            started = multiprocessing.Event()
+            child = multiprocessing.Process(target=work, args=[started])
+            child.start()
+            started.wait()
+            child.terminate()
+            child.join()
+            say(f"the child has exited with {child.exitcode}")
+    """
+
+    assert lines_of(tmp_path, program) == ["start", "stop", "exit", "the child has exited with 0"]
+
+
+def test_an_exit_before_the_end_is_not_repeated_at_the_end(tmp_path: Path) -> None:
+    """Nor does a start after it lose its end."""
+    program = """
+        import multiprocessing
+
+        def work():
+            application.start()
+            application.exit()
+            application.start()
+
+        if __name__ == "__main__":
+            child = multiprocessing.Process(target=work)
+            child.start()
+            child.join()
+    """
+
+    assert lines_of(tmp_path, program) == ["start", "stop", "exit"] * 2
+
+
+def test_mod_wsgi_s_end_of_a_process_exits_the_bus(tmp_path: Path) -> None:
+    """Inside Apache there is a module of that name, whose functions are called before those of `atexit`, if these are."""
+    program = """
+        import types
+
+        subscribed = []
+        sys.modules["mod_wsgi"] = types.SimpleNamespace(subscribe_shutdown=subscribed.append)
+        get()
+        application.exit()
+        application.start()
+        say(f"{len(subscribed)} function")
+        subscribed[0]("process_stopping", shutdown_reason="")
+        say("mod_wsgi ends the interpreter")
+        os._exit(0)
+    """
+
+    assert lines_of(tmp_path, program) == [
+        *["start", "stop", "exit", "start"],
+        *["1 function", "stop", "exit", "mod_wsgi ends the interpreter"],
+    ]
+
+
+def lines_of_interpreter(folder: Path, program: str, *, isolated: bool) -> list[str]:
+    """Run *program*, with the site around it, in a sub-interpreter, and return the lines on its standard output."""
+    (folder / "site_of_test.py").write_text(SITE.replace("OPTIONS", "{}"), encoding="utf-8")
+    inner = f"import sys\nsys.path.insert(0, {str(folder)!r})\nfrom site_of_test import *\n" + textwrap.dedent(program)
+    outer = f"""
+        import _xxsubinterpreters, os
+
+        _xxsubinterpreters.run_string(_xxsubinterpreters.create(isolated={isolated}), {inner!r})
+        os._exit(0)
+    """
+    ended = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(outer)], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert ended.stderr == ""
+    return ended.stdout.splitlines()
+
+
+needs_interpreters = pytest.mark.skipif(
+    sys.version_info >= (3, 12), reason="dependency-injector cannot be imported in an interpreter with a GIL of its own"
+)
+
+
+@needs_interpreters
+def test_a_sub_interpreter_warns_that_its_end_may_leave_the_exit_out(tmp_path: Path) -> None:
+    """Unless it is one of mod_wsgi, which says when the process ends."""
+    program = """
+        import types
+
+        shop = Shop()
+        shop.attach()[LOG].subscribe(lambda message, level: say((level, message[:53])))
+        application = Hosted(lambda environ, start_response: [b"mugs"], shop)
+        application.start()
+        application.exit()
+        sys.modules["mod_wsgi"] = types.SimpleNamespace(subscribe_shutdown=lambda function: None)
+        application.start()
+        application.exit()
+    """
+
+    assert lines_of_interpreter(tmp_path, program, isolated=False) == [
+        *["start", "(30, 'Shop: this is a sub-interpreter, and the functions fo')", "stop", "exit"],
+        *["start", "stop", "exit"],
+    ]
