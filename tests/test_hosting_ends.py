@@ -263,3 +263,18 @@ def test_a_sub_interpreter_warns_that_its_end_may_leave_the_exit_out(tmp_path: P
         *["start", "(30, 'Shop: this is a sub-interpreter, and the functions fo')", "stop", "exit"],
         *["start", "stop", "exit"],
     ]
+
+
+@needs_interpreters
+def test_a_start_for_which_no_thread_can_be_had_fails_and_is_undone(tmp_path: Path) -> None:
+    """As where a process has run out of threads; here it is an interpreter that starts none."""
+    program = """
+        for attempt in range(2):
+            try:
+                application.start()
+            except RuntimeError as error:
+                say(type(error).__name__)
+        application.exit()
+    """
+
+    assert lines_of_interpreter(tmp_path, program, isolated=True) == ["start", "stop", "exit", "RuntimeError"] * 2

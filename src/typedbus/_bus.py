@@ -231,7 +231,7 @@ class Bus(Machine):
         self._owned = weakref.WeakSet()
         self._exit_requested, self._causes = False, []
         self._restarts_in = self._exits_in = -1
-        self.replacement = None
+        self.replacement = self._started_by = None
         current, self._current = self._current, None
         if current is not None:
             current.goal = State.EXITED

@@ -65,6 +65,8 @@ class Machine(Registry):
         self._bound[MAIN] = MainChannel(self._lock, self._observers.of_failures, self._doorbell)
         #: Whether it has left STOPPED since it was made, or has exited.
         self._is_used = False
+        #: What began the current life, if it gave itself to `_bring_to`: only that ends the bus.
+        self._started_by: object = None
 
     @property
     def state(self) -> State:
@@ -137,7 +139,14 @@ class Machine(Registry):
             causes, self._causes = self._causes, []
         return [cause for cause in unique(causes) if not any(carries(problem, cause) for problem in problems)]
 
-    def _bring_to(self, goal: State) -> None:
+    def _bring_to(self, goal: State, by: object = None) -> None:
+        """
+        Bring the bus to *goal*, or join the transition that is under way.
+
+        Args:
+            goal: STARTED, STOPPED or EXITED.
+            by: What starts the bus. It becomes `_started_by` if this call begins the start, and not if it joins one.
+        """
         from typedbus._transition import Transition  # a program that only publishes does without
 
         with self._lock:
@@ -150,6 +159,8 @@ class Machine(Registry):
                 if goal is State.STARTED and self._state is State.EXITED:
                     # They belong to the life that ended with that exit.
                     self._causes = []
+                if goal is State.STARTED and (by is not None or not self._is_used):
+                    self._started_by = by
                 current = self._current = Transition(goal, goal, {threading.get_ident()}, self._abandoned)
                 joining = False
             else:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import types
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from typing import Any, overload
 
 from typing_extensions import TypeVar
@@ -85,11 +85,19 @@ def running(
     with sharing(instances, workers, limits) as bus:
         if bus.state not in (State.STOPPED, State.EXITED):
             raise TransitionError(bus.state, State.STARTING)
+        starter, is_ours = object(), False
         try:
-            bus.start()
+            try:
+                bus._bring_to(State.STARTED, by=starter)
+            finally:
+                is_ours = bus._started_by is starter
+            if not is_ours:
+                # Other code began the start since the check above, and will end it.
+                raise TransitionError(bus.state, State.STARTING)  # noqa: TRY301  # passed on without an exit
             yield first
         except BaseException as error:
-            exit_after(bus, error)
+            if is_ours:
+                exit_after(bus, error)
             raise
         exit_after(bus)
 
@@ -172,10 +180,18 @@ def sharing(containers: Sequence[Container], workers: int | None, limits: Limits
 
     At the end the others leave the bus, except those that were attached to it before.
     """
-    before = [(container, container._bus, container._is_guest) for container in containers[1:]]
+    detach = detaching(containers)
     try:
         yield attached(containers, workers, limits)
     finally:
+        detach()
+
+
+def detaching(containers: Sequence[Container]) -> Callable[[], None]:
+    """Return a function that undoes `attached`: all but the first of *containers* leave a bus that they are not on now."""
+    before = [(container, container._bus, container._is_guest) for container in containers[1:]]
+
+    def detach() -> None:
         for container, bus, was_guest in before:
             if container is not containers[0]:
                 container._leave(bus, was_guest=was_guest)
@@ -183,6 +199,8 @@ def sharing(containers: Sequence[Container], workers: int | None, limits: Limits
             first = containers[0]
             guests = [one for one in containers[1:] if one is not first and one._bus is not None]
             run_together([first, *(one for one in guests if one._bus is first._bus)])
+
+    return detach
 
 
 def attached(containers: Sequence[Container], workers: int | None, limits: Limits | None) -> Bus:
@@ -213,8 +231,10 @@ def attached(containers: Sequence[Container], workers: int | None, limits: Limit
         bus = first.attach()
         for container in others:
             container.attach(bus)
-    if workers is not None:
-        bus.workers = workers
-    if limits is not None:
-        bus.limits = limits
+    if bus.state in (State.STOPPED, State.EXITED):
+        # Those of a bus that runs are not changed by a start that it will refuse.
+        if workers is not None:
+            bus.workers = workers
+        if limits is not None:
+            bus.limits = limits
     return bus

@@ -22,7 +22,7 @@ from typedbus._bus import Bus
 from typedbus._children import settle
 from typedbus._console import console
 from typedbus._container import Container
-from typedbus._errors import NotMainThread, StartCancelled, StillRunning
+from typedbus._errors import NotMainThread, StartCancelled, StillRunning, TransitionError
 from typedbus._faults import InvalidContainer
 from typedbus._held import ENDING, deliver, hold_caught, hold_ending, release
 from typedbus._image import Image
@@ -105,6 +105,9 @@ def _served(bus: Bus) -> int:
             signals._record.is_replaced = True
         try:
             bus.start()
+        except TransitionError as error:
+            # Other code runs the bus, and will end it.
+            return _report(error, NOT_STARTED)
         except StartCancelled:
             bus._ask_for_exit()
         except Exception as error:

@@ -1,14 +1,18 @@
 """
-One container in the process of a host: started once, served by one thread, and exited once.
+The bus of a `Hosted`: what starts it, which thread serves it, and when it exits.
 
-`Bus.block` is what carries out requests and ticks, and no thread of the host's
-can be had for it. So a thread of our own blocks, from the start to the exit. It
-is a daemon thread: an interpreter that ends joins all others before it calls the
-functions of `atexit`, of which ours is the one that asks for the exit.
+`Bus.block` carries out requests and ticks, and no thread of the server can be
+used for it. So a thread of our own blocks, from the start to the exit. It is a
+daemon thread: an interpreter that ends joins all others before it calls the
+functions of `atexit`, and ours asks for the exit there.
 
 The start is carried out in the thread that asks for it, and not in that one: a
-host may ask while it imports the application, and would then wait, with the lock
-of that import, for a thread whose components import it.
+server may ask while it imports the application, and would then wait, with the
+lock of that import, for a thread whose components import it.
+
+Several of them may be over one bus, and other code may run that bus as well. The
+one that began the start owns the bus: it blocks, and ends it. All others share it.
+`Machine._started_by` decides which one that is.
 """
 
 from __future__ import annotations
@@ -27,10 +31,10 @@ import attrs
 
 from typedbus._bus import Bus
 from typedbus._container import Container
-from typedbus._errors import StartCancelled
+from typedbus._errors import StartCancelled, TransitionError, WaitError
 from typedbus._faults import Fault, InvalidContainer
 from typedbus._registry import WARNING
-from typedbus._running import container_of, exit_after, sharing
+from typedbus._running import attached, container_of, detaching, exit_after
 from typedbus._states import State
 from typedbus._turns import Limits
 from typedbus._validation import class_of
@@ -78,6 +82,24 @@ class NotHosted(RuntimeError):
         )
 
 
+class NotShared(RuntimeError):
+    """
+    Raised for a `Hosted` that cannot share the bus of its containers, which other code has started.
+
+    Attributes:
+        containers: The names of the containers of the `Hosted`.
+        reason: Why, and what to do about it.
+    """
+
+    def __init__(self, containers: str, reason: str) -> None:
+        super().__init__(containers, reason)
+        self.containers = containers
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"the Hosted over {self.containers} cannot share the bus, which other code has started: {self.reason}"
+
+
 def _instances(containers: Sequence[Container | type[Container]]) -> list[Container]:
     return [container_of(one) for one in containers]
 
@@ -85,13 +107,13 @@ def _instances(containers: Sequence[Container | type[Container]]) -> list[Contai
 @attrs.define(eq=False)
 class Host:
     """
-    The containers of one `Hosted`, and where they stand; every method may be called from any thread.
+    The containers of one `Hosted` and its part in their bus; every method may be called from any thread.
 
     Args:
         containers: Or their classes; the first of them has the bus.
         workers: As of `running`.
         limits: As of `running`.
-        ended: Called when the bus has exited without having been asked to from here.
+        ended: Called when the bus that this host started has exited, unless `exit` or `leave` of this host asked for it.
     """
 
     containers: Sequence[Container] = attrs.field(converter=_instances)
@@ -99,19 +121,18 @@ class Host:
     limits: Limits | None
     ended: Callable[[], object] | None
     bus: Bus | None = attrs.field(init=False, default=None)
-    #: Whether it was there and is no more.
-    is_over: bool = attrs.field(init=False, default=False)
+    #: Whether the last start succeeded: then a request must not start the bus again after its exit.
+    has_started: bool = attrs.field(init=False, default=False)
     _lock: threading.Lock = attrs.field(init=False, factory=threading.Lock)
-    #: The start that was made, or is being made; none before it, nor after it has failed or the bus has exited.
+    #: The start under way, or the one from which this host owns the bus; otherwise None.
     _start: futures.Future[None] | None = attrs.field(init=False, default=None)
+    #: Serves the bus that this host has started.
     _thread: threading.Thread | None = attrs.field(init=False, default=None)
     _is_leaving: bool = attrs.field(init=False, default=False)
     _problem: BaseException | None = attrs.field(init=False, default=None)
-    #: Lets the other containers leave the bus of the first.
-    _shared: contextlib.ExitStack = attrs.field(init=False, factory=contextlib.ExitStack)
-
-    #: The registrations of `end`.
+    #: The registrations of `end`, and the function that detaches the other containers from the bus of the first.
     _ends: contextlib.ExitStack = attrs.field(init=False, factory=contextlib.ExitStack)
+    _detach: Callable[[], object] = attrs.field(init=False, default=bool)
 
     def __attrs_post_init__(self) -> None:
         _hosts.add(self)
@@ -123,31 +144,33 @@ class Host:
 
     @property
     def is_serving(self) -> bool:
-        """Whether requests may come."""
+        """Whether the application may answer requests."""
         bus = self.bus
-        return bus is not None and self._thread is not None and bus.state is State.STARTED and not bus._exit_requested
+        return self.has_started and bus is not None and bus.state is State.STARTED and not bus._exit_requested
 
     def start(self) -> None:
         """
-        Start the bus, in the calling thread, unless it is started; who comes meanwhile waits for that.
+        Start the bus, in the calling thread, unless it is started; a call during the start waits for its end.
 
         Raises:
             InvalidContainer: With every fault, `HostFault` among them; nothing was started.
             TransitionFailures: The bus did not start; what had started was stopped, and has exited.
             StartCancelled: `exit` was called meanwhile, or a component requested the exit; raised from the cause.
+            NotShared: Other code runs the bus, and it cannot be shared.
+            WaitError: The caller is a component in the middle of the start that it would wait for.
             ExceptionGroup: The start failed, and so did the exit after it, or a component had requested the exit.
         """
         with self._lock:
             start = self._start
-            is_ours = start is None
+            is_first = start is None
             if start is None:
                 start = self._start = futures.Future()
-                self.is_over = self._is_leaving = False
-        if not is_ours:
-            start.result()
+                self.has_started = self._is_leaving = False
+        if not is_first:
+            self._await(start)
             return
         try:
-            self._bring_up()
+            is_owner = self._bring_up()
         except BaseException as error:
             self._start = None
             # `SystemExit` must end only the thread that started the bus, not those that wait for it.
@@ -156,38 +179,118 @@ class Host:
                 outcome.__cause__ = error
             start.set_exception(outcome)
             raise
-        self._thread = threading.Thread(target=self._serve, name=f"{self.name} is hosted", daemon=True)
-        self._thread.start()
+        self.has_started = True
+        if not is_owner:
+            self._start = None
         start.set_result(None)
 
-    def _bring_up(self) -> None:
-        with contextlib.ExitStack() as shared:
-            bus = self.bus = shared.enter_context(sharing(self.containers, self.workers, self.limits))
+    def share(self) -> bool:
+        """
+        Return whether other code runs the bus, which this host shares from now on; nothing is started.
+
+        Raises:
+            NotShared: Other code runs the bus without one of the containers.
+        """
+        bus = self.containers[0]._bus
+        if bus is None or bus.state is not State.STARTED:
+            return False
+        self._share(bus)
+        self.has_started = True
+        return self.is_serving
+
+    def _bring_up(self) -> bool:
+        """Start the bus, or share it with the code that has started it; return whether this host owns it now."""
+        with _claiming():
+            bus = self.containers[0]._bus
+            owner = None if bus is None else bus._started_by
+            start = owner._start if isinstance(owner, Host) and owner is not self else None
+            is_claimed = bus is None or (_is_free(bus) and (start is None or start.done()))
+            if is_claimed:
+                bus, start = self._claim(), None
+        assert bus is not None
+        if start is not None:
+            self._await(start)
+        if is_claimed:
+            try:
+                bus._bring_to(State.STARTED, by=self)
+                if bus._started_by is self:
+                    doubt = doubt_about_end()
+                    if doubt is not None:
+                        bus.log(f"{self.name}: {doubt}", WARNING)
+                    self._thread = threading.Thread(target=self._serve, name=f"{self.name} is hosted", daemon=True)
+                    self._thread.start()
+                    return True
+            except TransitionError:
+                pass  # other code has started it since
+            except BaseException as error:
+                self._thread = None
+                try:
+                    if bus._started_by is self:
+                        exit_after(bus, error)
+                finally:
+                    self._release(bus)
+                raise
+            self._ends.close()
+        self._share(bus)
+        return False
+
+    def _claim(self) -> Bus:
+        """Attach the containers to their bus, which this host will start; the caller holds the lock of `_claiming`."""
+        first = self.containers[0]
+        was_attached, self._detach = first._bus is not None, detaching(self.containers)
+        with contextlib.ExitStack() as undo:
+            undo.callback(self._detach)
+            bus = self.bus = attached(self.containers, self.workers, self.limits)
+            if not was_attached and not _is_free(bus):
+                # The container declares a bus that runs already, and was not on it at its start.
+                first._leave(None, was_guest=first._is_guest)
+                raise NotShared(self.name, _late([type(container).__name__ for container in self.containers]))
             refused = [fault for container in self.containers for fault in _refused(container)]
             if refused:
                 raise InvalidContainer(self.name, refused)
-            self._ends = at_end(self.end)
-            try:
-                bus.start()
-                doubt = doubt_about_end()
-                if doubt is not None:
-                    bus.log(f"{self.name}: {doubt}", WARNING)
-            except BaseException as error:
-                self._ends.close()
-                exit_after(bus, error)
-                raise
-            self._shared = shared.pop_all()
+            undo.pop_all()
+        bus._started_by = self
+        self._ends = at_end(self.end)
+        return bus
+
+    def _release(self, bus: Bus) -> None:
+        """Undo `_claim`, unless other code has started *bus* since it exited."""
+        with _claiming():
+            self._ends.close()
+            if bus._started_by is self:
+                bus._started_by = None
+                self._detach()
+
+    def _share(self, bus: Bus) -> None:
+        """Return when *bus*, which other code starts or has started, is STARTED."""
+        late = [type(container).__name__ for container in self.containers if container._bus is not bus]
+        if late:
+            raise NotShared(self.name, _late(late))
+        current = bus._current
+        if current is not None and current.goal is State.STARTED:
+            _check_waiting(bus)
+            current.done.wait()
+        if bus.state is not State.STARTED:
+            raise NotShared(self.name, f"it is {bus.state.name}; ask again when it is STARTED, or has EXITED")
+        self.bus = bus
+
+    def _await(self, start: futures.Future[None]) -> None:
+        """Return when *start*, of this host or of another one over the same bus, has succeeded, or raise as it does."""
+        bus = self.containers[0]._bus
+        if bus is not None and not start.done():
+            _check_waiting(bus)
+        start.result()
 
     def leave(self) -> None:
-        """Ask for the exit if there is something to exit, and do not wait: a start that is under way is broken off."""
+        """Request the exit of the bus if this host has started it, and do not wait; a start under way is cancelled."""
         if self._start is not None:
             self._is_leaving = True
-            if self.bus is not None:
+            if self.bus is not None and self.bus._started_by is self:
                 self.bus.request_exit()
 
     def exit(self) -> None:
         """
-        Exit the bus and wait for that; nothing happens if it was not started, or has exited.
+        Exit the bus if this host has started it, and wait for that; nothing happens if it has exited.
 
         Raises:
             BaseException: What `Bus.block` raises: how the exit failed, and what was wrong before.
@@ -196,7 +299,7 @@ class Host:
         if start is None:
             return
         self.leave()
-        # However it ends: whoever began it is told.
+        # Its exception goes to the caller of `start`.
         futures.wait([start])
         thread = self._thread
         if thread is not None:
@@ -206,9 +309,9 @@ class Host:
             raise problem
 
     def end(self) -> None:
-        """Same as `exit`, at the end of the interpreter, where nobody else is left to tell what failed."""
-        if self.bus is not None and not _can_start_threads():
-            # Then hooks have to be called one by one, and as long as they like, rather than not at all.
+        """Same as `exit`, at the end of the interpreter, where stderr is the only place left to report a failure."""
+        if self._start is not None and self.bus is not None and not _can_start_threads():
+            # Then hooks must be called one by one, without time limits, rather than not at all.
             self.bus.workers, self.bus.limits = 1, Limits()
         try:
             self.exit()
@@ -216,32 +319,55 @@ class Host:
             tell(error)
 
     def _serve(self) -> None:
-        assert self.bus is not None
+        bus = self.bus
+        assert bus is not None
         problem: BaseException | None = None
         try:
-            self.bus.block()
+            bus.block()
         except BaseException as error:
             problem = error
-        self._shared.close()
-        self._ends.close()
+        self._release(bus)
         was_asked = self._is_leaving
         if was_asked:
             self._problem = problem
         else:
             if problem is not None:
                 tell(problem)
-            told = f"{self.name}: the bus has exited by itself, and every request from here on is answered with 503"
-            print(told, file=sys.stderr, flush=True)
+            message = f"{self.name}: the bus has exited by itself, and every request from here on is answered with 503"
+            print(message, file=sys.stderr, flush=True)
         with self._lock:
-            self._start, self.is_over = None, True
+            self._start = None
         if not was_asked and self.ended is not None:
             self.ended()
 
     def forget(self) -> None:
-        """Begin anew, in a child process: what was started is the parent's."""
+        """Begin anew, in a child process: the bus that was started is the parent's."""
         self._lock = threading.Lock()
         self._start = self._thread = self._problem = None
-        self.is_over = self._is_leaving = False
+        self.has_started = self._is_leaving = False
+        self._ends, self._detach = contextlib.ExitStack(), bool
+
+
+def _is_free(bus: Bus) -> bool:
+    """Return whether no other code has started *bus*, as far as that is known."""
+    # Code that calls Bus.start() and Bus.stop() by itself leaves no name.
+    is_down = bus.state is State.EXITED or (bus.state is State.STOPPED and bus._started_by is None)
+    return is_down and bus._current is None
+
+
+def _late(names: Sequence[str]) -> str:
+    return (
+        f"{', '.join(names)} was not attached to it at the start; "
+        f"give {'it' if len(names) == 1 else 'them'} to the Hosted, running() or run() that starts the bus, too"
+    )
+
+
+def _check_waiting(bus: Bus) -> None:
+    """Raise a `WaitError` if the calling thread belongs to the transition of *bus* that it is about to wait for."""
+    current = bus._current
+    if current is not None and threading.get_ident() in current.threads:
+        reason = f"the bus is {bus.state.name} and goes on only when this listener returns; ask when it is STARTED"
+        raise WaitError(frozenset({State.STARTED}), reason)
 
 
 def _refused(container: Container) -> list[Fault]:
@@ -282,9 +408,17 @@ def tell(error: BaseException) -> None:
 
 
 _hosts: Final[weakref.WeakSet[Host]] = weakref.WeakSet()
+_locks: Final[dict[str, threading.Lock]] = {}
+
+
+def _claiming() -> threading.Lock:
+    """Return the lock under which a host decides whether it starts a bus or shares it."""
+    # It is made at the first use: by then gevent, for example, has replaced the class.
+    return _locks.setdefault("claim", threading.Lock())
 
 
 def _forget() -> None:
+    _locks.clear()
     for host in list(_hosts):
         host.forget()
 

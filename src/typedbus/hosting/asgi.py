@@ -18,10 +18,10 @@ from typing import Any, TypeAlias
 
 from typedbus._container import Container
 from typedbus._turns import Limits
-from typedbus.hosting._host import Host, HostFault, NotHosted, reason, tell
+from typedbus.hosting._host import Host, HostFault, NotHosted, NotShared, reason, tell
 from typedbus.servers._lifespan import ASGIApp
 
-__all__ = ("HostFault", "Hosted", "NotHosted")
+__all__ = ("HostFault", "Hosted", "NotHosted", "NotShared")
 
 Message: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Message]]
@@ -36,21 +36,27 @@ class Hosted:
     An ASGI application whose container's bus runs as long as the server's lifespan.
 
     The application's own lifespan, if it has one, begins when the bus has STARTED
-    and ends before it stops; what it puts into the state of the lifespan its
-    requests find. If the bus does not start the server is told why, and the
-    application is not called. Where the bus exits before the server ends,
-    because a component asked for it, the reason goes to stderr, and every later
-    request is answered with 503. `Bus.restart` is a `RestartError`. No signal is
-    touched. A server that ends without ending the lifespan leaves the exit to
-    the end of the interpreter.
+    and ends before it stops; requests find what it puts into the state of the
+    lifespan. If the bus does not start, the server gets the reason and the
+    application is not called. If the bus exits before the server ends, because a
+    component requested it, the reason goes to stderr, and every later request is
+    answered with 503. `Bus.restart` is a `RestartError`. No signal is touched.
+    If a server ends without the end of the lifespan, the bus exits at the end of
+    the interpreter.
+
+    If other code has started the bus of the containers, another `Hosted`,
+    `running`, `run` or `Bus.start`, this one shares the bus: it answers while the
+    bus is STARTED, also without a lifespan, and never stops or exits it.
+    *workers*, *limits* and *ended* have no effect then, and components that
+    belong to the owner of a process are not refused.
 
     Args:
         app: What answers the requests.
-        container: The one that declares the bus, or its class.
+        container: The one that declares the bus, or its class; of a class each `Hosted` makes an instance of its own.
         others: Containers that listen and publish on it as well.
         workers: How many components may start, or stop, side by side; unless given, what the bus says.
         limits: How long hooks, a start and a stop may take; unless given, what the bus says.
-        ended: Called when the bus has exited by itself, in a thread of the host's.
+        ended: Called in a thread of its own when the bus that this `Hosted` started has exited by itself.
     """
 
     def __init__(
@@ -71,7 +77,8 @@ class Hosted:
         Go through the lifespan of the server, or answer one connection.
 
         Raises:
-            NotHosted: There was no lifespan.
+            NotHosted: There was no lifespan, and no other code has started the bus.
+            NotShared: Other code has started it without one of the containers.
         """
         host = self._host
         if scope["type"] == "lifespan":
@@ -81,7 +88,7 @@ class Hosted:
             finally:
                 # If the server has given up in between; otherwise there is nothing left to exit.
                 host.leave()
-        elif host.is_serving:
+        elif host.is_serving or host.share():
             await self._app(scope, receive, send)
         elif host.bus is None:
             raise NotHosted(host.name)

@@ -15,9 +15,9 @@ from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from typedbus._container import Container
 from typedbus._turns import Limits
-from typedbus.hosting._host import Host, HostFault, reason
+from typedbus.hosting._host import Host, HostFault, NotShared, reason
 
-__all__ = ("HostFault", "Hosted")
+__all__ = ("HostFault", "Hosted", "NotShared")
 
 _BODY = b"Service Unavailable\n"
 
@@ -26,22 +26,28 @@ class Hosted:
     """
     A WSGI application that answers requests while the bus of its container runs.
 
-    The first request starts the bus, in its thread, and those that come
-    meanwhile wait for that. If it does not start they are answered with 503, the
+    The first request starts the bus, in its thread; requests that come meanwhile
+    wait for that start. If the start fails they are answered with 503, the
     reason goes to ``wsgi.errors``, and the next request tries again. The bus
-    exits at the end of the interpreter. Where it exits before, because a
-    component asked for it, the reason goes to stderr, and every later request is
-    answered with 503 until the process ends or `start` is called. `Bus.restart`
-    is a `RestartError`. No signal is touched. In a process that is forked off
-    nothing is started, whatever was in its parent.
+    exits at the end of the interpreter. If it exits before, because a component
+    requested it, the reason goes to stderr, and every later request is answered
+    with 503 until the bus is started again or the process ends. `Bus.restart`
+    is a `RestartError`. No signal is touched. A process that is forked off
+    starts a bus of its own, at its first request.
+
+    If other code has started the bus of the containers, another `Hosted`,
+    `running`, `run` or `Bus.start`, this one shares the bus: it answers while the
+    bus is STARTED, and never stops or exits it. *workers*, *limits* and *ended*
+    have no effect then, and components that belong to the owner of a process
+    are not refused.
 
     Args:
         app: What answers the requests.
-        container: The one that declares the bus, or its class.
+        container: The one that declares the bus, or its class; of a class each `Hosted` makes an instance of its own.
         others: Containers that listen and publish on it as well.
         workers: How many components may start, or stop, side by side; unless given, what the bus says.
         limits: How long hooks, a start and a stop may take; unless given, what the bus says.
-        ended: Called when the bus has exited by itself, in a thread of the host's.
+        ended: Called in a thread of its own when the bus that this `Hosted` started has exited by itself.
     """
 
     def __init__(
@@ -61,13 +67,15 @@ class Hosted:
         """
         Start the bus now, in the calling thread; nothing happens if it is started.
 
-        For a server that says when a process begins, so that the first request
-        finds it started, and a process that cannot start answers none.
+        For a server with a hook for the begin of a process: the first request
+        finds the bus started, and a process that cannot start answers none.
 
         Raises:
             InvalidContainer: With every fault, `HostFault` among them; nothing was started.
             TransitionFailures: The bus did not start; what had started was stopped, and has exited.
             StartCancelled: `exit` was called meanwhile.
+            NotShared: Other code has started the bus, without one of the containers, or stops it at present.
+            WaitError: It is called by a component in the middle of the start.
             ExceptionGroup: The start failed, and so did the exit after it.
             LimitError: *workers* is no whole number from 1 up.
         """
@@ -75,7 +83,7 @@ class Hosted:
 
     def exit(self) -> None:
         """
-        Exit the bus and wait for that; nothing happens if it was not started, or has exited.
+        Exit the bus and wait for that; nothing happens if this `Hosted` has not started it, or if it has exited.
 
         Raises:
             BaseException: What the exit failed with, as `Bus.block` raises it.
@@ -85,7 +93,7 @@ class Hosted:
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request."""
         host = self._host
-        if not host.is_serving and not host.is_over:
+        if not host.is_serving and not host.has_started:
             try:
                 host.start()
             except Exception as error:
@@ -99,4 +107,4 @@ class Hosted:
 
 
 # Tracebacks and pickles name the place from which users import.
-HostFault.__module__ = "typedbus.hosting.wsgi"
+HostFault.__module__ = NotShared.__module__ = "typedbus.hosting.wsgi"
