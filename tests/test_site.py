@@ -1,0 +1,165 @@
+"""The site of three frameworks in `examples/site`, as its servers run it: one stock behind Flask, Django and FastAPI."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from examples.site.container import Site, WSGISite
+
+from typedbus import Component, running
+from typedbus.servers.wsgi import WSGIServer
+from typedbus.settings import Sources, load
+
+ROOT = Path(__file__).parents[1]
+SITE_TOML = ROOT / "examples" / "site" / "site.toml"
+
+
+def ask(address: str, method: str, path: str) -> tuple[int, str | None, str]:
+    """Return status, ``Location`` and body of the answer to one request."""
+    connection = http.client.HTTPConnection(address, timeout=60)
+    try:
+        connection.request(method, path)
+        response = connection.getresponse()
+        return response.status, response.getheader("Location"), response.read().decode()
+    finally:
+        connection.close()
+
+
+def check_sales(address: str) -> None:
+    """Sell through two frameworks, and see it in the third."""
+    assert "tea: 3 left" in ask(address, "GET", "/")[2]
+    assert ask(address, "POST", "/buy/tea")[:2] == (303, "/")
+    assert ask(address, "POST", "/api/goods/tea/sales") == (200, None, '{"left":1}')
+    status, _, body = ask(address, "GET", "/backoffice/")
+    assert (status, json.loads(body)) == (
+        200,
+        {"path": "/backoffice/", "sold": {"tea": 2}, "left": {"tea": 1, "mugs": 2}},
+    )
+    assert "tea: 1 left" in ask(address, "GET", "/")[2]
+    assert [ask(address, "POST", "/buy/tea")[0] for _ in range(2)] == [303, 409]
+    assert ask(address, "POST", "/api/goods/tea/sales")[0] == 409
+
+
+class WSGISiteWithServer(WSGISite):
+    """The site under a WSGI server of its own, which the example leaves to others."""
+
+    server = Component(
+        WSGIServer, WSGISite.infra.bus.provided, WSGISite.front.provided, bind=WSGISite.infra.settings.provided.bind
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("cls", [Site, WSGISiteWithServer])
+def test_the_frameworks_share_one_stock_under_both_kinds_of_servers(cls: Any) -> None:
+    """Started twice in one process, although Django takes its settings only once."""
+    for _ in range(2):
+        site = cls()
+        load(site, sources=Sources(files=(str(SITE_TOML),), options={"site.bind": "127.0.0.1:0"}))
+        with running(site):
+            check_sales(site.server().address)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("cls", [Site, WSGISiteWithServer])
+def test_the_settings_say_where_each_application_is(cls: Any) -> None:
+    """Links, redirects and the description of the API follow."""
+    site = cls()
+    paths = {"pages.path": "/shop", "api.path": "/shop/v1", "backoffice.path": "/"}
+    load(site, sources=Sources(files=(str(SITE_TOML),), options={"site.bind": "127.0.0.1:0", **paths}))
+
+    with running(site):
+        address = site.server().address
+        assert 'action="/shop/buy/tea"' in ask(address, "GET", "/shop/")[2]
+        assert ask(address, "POST", "/shop/buy/tea")[:2] == (303, "/shop/")
+        assert json.loads(ask(address, "GET", "/")[2])["path"] == "/"
+        assert ask(address, "GET", "/shop")[:2] == (308, f"http://{address}/shop/")
+        assert "'/shop/v1/openapi.json'" in ask(address, "GET", "/shop/v1/docs")[2]
+        assert json.loads(ask(address, "GET", "/shop/v1/openapi.json")[2])["servers"] == [{"url": "/shop/v1"}]
+        assert ask(address, "GET", "/shop/v1/goods")[0] == 200
+        assert ask(address, "GET", "/api/goods")[0] == 404
+
+
+Served = Callable[..., tuple[subprocess.Popen[str], str]]
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[Served]:
+    """Start commands, wait until they serve, and return each with its address; none outlives the test."""
+    processes = []
+
+    def serve(*command: str) -> tuple[subprocess.Popen[str], str]:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            address = f"127.0.0.1:{free.getsockname()[1]}"
+        port = address.partition(":")[2]
+        process = subprocess.Popen(
+            [sys.executable, "-m", *(part.format(port=port) for part in command)],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+        processes.append(process)
+        deadline = time.monotonic() + 60
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", int(port)), timeout=60).close()
+            except OSError:
+                assert process.poll() is None, process.stdout.read() if process.stdout else ""
+                assert time.monotonic() < deadline
+                time.sleep(0.05)  # between two looks
+            else:
+                return process, address
+
+    yield serve
+    for process in processes:
+        process.kill()
+        process.wait()
+        if process.stdout is not None:
+            process.stdout.close()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="signals are sent")
+@pytest.mark.parametrize(
+    "command",
+    [
+        pytest.param(
+            ["typedbus", "run", "examples.site.container:Site", "--config", str(SITE_TOML)]
+            + ["--set", "site.bind=127.0.0.1:{port}"],
+            id="typedbus",
+        ),
+        pytest.param(["uvicorn", "examples.site.asgi:application", "--port", "{port}"], id="uvicorn"),
+        pytest.param(
+            ["gunicorn", "-c", "python:typedbus.hosting.gunicorn", "--no-control-socket", "--threads", "4"]
+            + ["--bind", "127.0.0.1:{port}", "examples.site.wsgi:application"],
+            id="gunicorn",
+        ),
+    ],
+)
+def test_the_site_runs_by_itself_and_under_servers(served: Served, command: list[str]) -> None:
+    """The same answers everywhere, and an orderly end at SIGTERM."""
+    process, address = served(*command)
+    check_sales(address)
+
+    process.send_signal(signal.SIGTERM)
+    output, _ = process.communicate(timeout=60)
+
+    assert process.returncode in (0, -signal.SIGTERM), output  # uvicorn ends by the signal that it was sent
+    assert "Traceback" not in output
+    if command[0] == "typedbus":
+        assert "the API is up" in output
+        assert "the API is down" in output
