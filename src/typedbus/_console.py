@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, Self, TextIO
 import attrs
 
 from typedbus._bus import Bus
-from typedbus._errors import HookTimeout
+from typedbus._errors import HookTimeout, OperatorError
 from typedbus._events import (
     ComponentExited,
     ComponentExiting,
@@ -82,6 +82,15 @@ def console(stream: TextIO | None, bus: Bus) -> Console:
         return Console(stream, bus)
     display = Display(stream)
     return _Live(stream, bus, display) if display.can_show else Console(stream, bus)
+
+
+def _kind_of(error: BaseException) -> str:
+    """Return what the line about a failed hook says of *error*."""
+    if isinstance(error, HookTimeout):
+        # Its text has many lines; `run` prints it with the traceback.
+        return "given up"
+    # `run` prints the text.
+    return type(error).__name__ if isinstance(error, OperatorError) else repr(error)
 
 
 @attrs.define(eq=False)
@@ -157,8 +166,7 @@ class Console:
                 if isinstance(event, ComponentStarted):
                     self._has_started.add(path)
             case Failed(path, hook, seconds, error):
-                # What is to be said of a hook that was given up has many lines, and comes with the traceback.
-                what = "given up" if isinstance(error, HookTimeout) else repr(error)
+                what = _kind_of(error)
                 self._line("failed", f"{path} in {hook} ({seconds * 1000:.1f} ms): {what}", path)
                 self._done += 1
             case RolledBack(seconds, _, paths):

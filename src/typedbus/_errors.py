@@ -366,6 +366,17 @@ class NotMainThread(RuntimeError):
         )
 
 
+class OperatorError(Exception):
+    """
+    The base class of errors that concern the machine or the settings, and not the program.
+
+    Examples are a port that another process has, or a folder that does not exist.
+    The text has to say what is wrong and what to do: `run` prints it alone,
+    without a traceback. Derive from it, and from a built-in class where one
+    fits, for such errors of a component.
+    """
+
+
 class RestartError(RuntimeError):
     """
     Raised by `restart` if the process cannot be replaced, and by `block` if the replacement failed.

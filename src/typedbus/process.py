@@ -22,7 +22,7 @@ from typedbus._bus import Bus
 from typedbus._children import settle
 from typedbus._console import console
 from typedbus._container import Container
-from typedbus._errors import NotMainThread, StartCancelled, StillRunning, TransitionError
+from typedbus._errors import NotMainThread, OperatorError, StartCancelled, StillRunning, TransitionError
 from typedbus._faults import InvalidContainer
 from typedbus._held import ENDING, deliver, hold_caught, hold_ending, release
 from typedbus._image import Image
@@ -45,6 +45,7 @@ def run(
     *others: Container | type[Container],
     workers: int | None = None,
     limits: Limits | None = None,
+    tracebacks: bool = False,
 ) -> int:
     """
     Start *container* and *others*, or instances of them, serve until their bus exits, and return the exit status.
@@ -61,11 +62,15 @@ def run(
     began, once the bus has exited. Standard streams that are closed become the
     null device, before anything is built.
 
+    Errors are printed on stderr with their tracebacks; of an `OperatorError`,
+    such as a port that is taken, only the text.
+
     Args:
         container: The one that declares the bus.
         others: Containers that listen and publish on it as well.
         workers: How many components may start, or stop, side by side; unless given, what the bus says.
         limits: How long hooks, a start and a stop may take; unless given, what the bus says.
+        tracebacks: Print the tracebacks of operator errors as well.
 
     Returns:
         0 after an orderly run; 1 if the container is invalid or did not start;
@@ -88,10 +93,10 @@ def run(
         except InvalidContainer as invalid:
             print(f"error: {invalid}", file=sys.stderr)
             return NOT_STARTED
-        return _served(bus)
+        return _served(bus, tracebacks=tracebacks)
 
 
-def _served(bus: Bus) -> int:
+def _served(bus: Bus, *, tracebacks: bool) -> int:
     """Start *bus*, serve until it exits, and return the exit status."""
     status = OK
     with contextlib.ExitStack() as held:
@@ -100,28 +105,28 @@ def _served(bus: Bus) -> int:
         signals.install()
         held.callback(signals.restore)
         if bus.replacement is None:
-            bus.replacement = _Anew(bus, Image(), held.close)
+            bus.replacement = _Anew(bus, Image(), held.close, tracebacks)
             held.callback(setattr, bus, "replacement", None)
             signals._record.is_replaced = True
         try:
             bus.start()
         except TransitionError as error:
             # Other code runs the bus, and will end it.
-            return _report(error, NOT_STARTED)
+            return _report(error, NOT_STARTED, tracebacks=tracebacks)
         except StartCancelled:
             bus._ask_for_exit()
         except Exception as error:
-            status = _report(error, NOT_STARTED)
+            status = _report(error, NOT_STARTED, tracebacks=tracebacks)
             # A restart may have been requested, which this must not undo.
             bus._ask_for_exit()
         except BaseException as error:
-            status = _report(error, NOT_STARTED)
+            status = _report(error, NOT_STARTED, tracebacks=tracebacks)
             bus.request_exit()
         deliver()
         try:
             bus.block()
         except BaseException as error:
-            status = _report(error, status or SOFTWARE)
+            status = _report(error, status or SOFTWARE, tracebacks=tracebacks)
             if any(isinstance(member, StillRunning) for member in _members(error)):
                 # An interpreter that ends joins every thread, and would hang as well.
                 _end(status)
@@ -137,6 +142,7 @@ class _Anew:
     bus: Bus
     image: Image
     let_go: Callable[[], None]
+    tracebacks: bool
 
     def problem(self) -> str | None:
         """Return why the process cannot be replaced at present."""
@@ -150,7 +156,7 @@ class _Anew:
         """
         hold_caught()
         if failed is not None:
-            _report(failed, SOFTWARE)
+            _report(failed, SOFTWARE, tracebacks=self.tracebacks)
         for pid, command in settle().items():
             self.bus.log(
                 f"child process {pid} still runs and stays a child of the restarted program: {command}", WARNING
@@ -186,11 +192,15 @@ def _members(error: BaseException) -> tuple[BaseException, ...]:
     return error.exceptions if type(error) in (BaseExceptionGroup, ExceptionGroup) else (error,)  # type: ignore[attr-defined]  # groups have exceptions
 
 
-def _report(error: BaseException, status: int) -> int:
-    """Tell *error* on stderr, and return the exit status that goes with it, *status* unless it brings its own."""
+def _report(error: BaseException, status: int, *, tracebacks: bool) -> int:
+    """Print *error* on stderr, and return the exit status that goes with it, *status* unless it brings its own."""
     for member in reversed(_members(error)):
         if not isinstance(member, SystemExit):
-            traceback.print_exception(member)
+            texts = None if tracebacks else _texts_of(member)
+            if texts is None:
+                traceback.print_exception(member)
+            else:
+                print(*(f"error: {text}" for text in texts), sep="\n", file=sys.stderr)
             continue
         if member.__cause__ is not None:
             traceback.print_exception(member.__cause__)
@@ -202,6 +212,21 @@ def _report(error: BaseException, status: int) -> int:
             print(member.code, file=sys.stderr)
             status = NOT_STARTED
     return status
+
+
+def _texts_of(error: BaseException) -> list[str] | None:
+    """Return the texts of the operator errors that *error* consists of, or None if there is another error in it."""
+    if isinstance(error, OperatorError):
+        return [str(error)]
+    if not isinstance(error, BaseExceptionGroup):
+        return None
+    texts: list[str] = []
+    for member in error.exceptions:
+        contained = _texts_of(member)
+        if contained is None:
+            return None
+        texts += contained
+    return texts
 
 
 def _end(status: int) -> NoReturn:

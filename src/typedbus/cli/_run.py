@@ -87,6 +87,7 @@ observation = functools.partial(click.option, cls=Option, section="Observation")
 @process("--user", type=account, metavar="U", help="Go on as this user, once ports are open: a name or an id.")
 @process("--group", type=account, metavar="G", help="Go on as this group; the user's own unless given.")
 @process("--umask", type=umask, metavar="M", help="What new files are not to allow, in octal, as in 027.")
+@observation("--traceback", is_flag=True, help="Show the tracebacks of operator errors, such as a port that is taken.")
 @observation("--report", type=FILE, metavar="FILE", help="Write there what the start took; - is stdout.")
 @observation(
     "--report-format",
@@ -122,6 +123,7 @@ def run(
     user: str | int | None,
     group: str | int | None,
     umask: int | None,
+    traceback: bool,
     report: Path | None,
     report_format: str | None,
     log_file: Path | None,
@@ -217,7 +219,7 @@ def run(
                 bus.request_exit()
 
     with strict():
-        status = process.run(first, *others, beside)
+        status = process.run(first, *others, beside, tracebacks=traceback)
     return settled(status, process.SOFTWARE)
 
 

@@ -36,6 +36,7 @@ import attrs
 
 from typedbus._bus import Bus
 from typedbus._channel import on
+from typedbus._errors import OperatorError
 from typedbus._events import Failed, Moved, RolledBack
 from typedbus._forks import going_on
 from typedbus._image import is_daemon, mark_daemon
@@ -85,7 +86,7 @@ class ThreadsRunning(RuntimeError):
         )
 
 
-class StreamError(OSError):
+class StreamError(OSError, OperatorError):
     """
     Raised by the start of a `Daemon` for a file that it cannot take as a standard stream.
 
@@ -109,7 +110,7 @@ class StreamError(OSError):
         )
 
 
-class NoDaemons(NotImplementedError):
+class NoDaemons(NotImplementedError, OperatorError):
     """
     Raised for a `Daemon` on a system where a process cannot become one.
 
@@ -332,6 +333,9 @@ class Daemon:
             self._tell("")
 
     def _hear_of_a_failure(self, event: Failed, /) -> None:
+        if isinstance(event.error, OperatorError):
+            self._reasons.append(f"{event.error}\n")
+            return
         raised = "".join(traceback.format_exception(event.error))
         self._reasons.append(f"{event.path} in {event.hook}:\n{raised}")
 

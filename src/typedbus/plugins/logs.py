@@ -17,6 +17,7 @@ then.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import logging
 import os
@@ -31,7 +32,7 @@ import attrs
 from typedbus._bound import Subscription
 from typedbus._bus import Bus
 from typedbus._channel import on
-from typedbus._errors import HookTimeout
+from typedbus._errors import HookTimeout, OperatorError
 from typedbus._events import (
     ComponentExited,
     ComponentExiting,
@@ -60,7 +61,7 @@ _SHOWN_BY_RUN: Final = "typedbus._console.Console.tell"
 _THREAD_DIED: Final = "thread_died"
 
 
-class LogFileError(OSError):
+class LogFileError(OSError, OperatorError):
     """
     Raised by `Logging.start` and `Logging.graceful` for a file that cannot be opened or written.
 
@@ -190,12 +191,17 @@ class Logging:
             subscription.cancel()
         self._thread_hook.end()
         try:
-            # A start may have failed before it was our turn: then just that is to be read.
-            self.start()
+            # A start may have failed before it was our turn: then the file has only the records about that.
+            if self._file is not None and not self._file.is_refused:
+                self.start()
+        except LogFileError as error:
+            self.bus.log(str(error), logging.ERROR)
         finally:
             for handler in self._handlers:
                 self._log.removeHandler(handler)
-                handler.close()
+                # Closing writes what is buffered. A disk that is full has been reported for each record.
+                with contextlib.suppress(OSError):
+                    handler.close()
             self._log.setLevel(self._level_before)
 
     def _is_news(self, record: logging.LogRecord) -> bool:
@@ -293,6 +299,8 @@ class _LogFile(logging.FileHandler):
         # Its absolute path is taken now: a daemon goes to another directory.
         super().__init__(path, encoding="utf-8", errors="backslashreplace", delay=True)
         self._kept: list[str] = []
+        #: Whether the last attempt to open it failed.
+        self.is_refused = False
 
     def emit(self, record: logging.LogRecord) -> None:
         if self.stream is not None:
@@ -306,6 +314,7 @@ class _LogFile(logging.FileHandler):
 
     def open_anew(self) -> None:
         self.acquire()
+        self.is_refused = True
         try:
             before, self.stream = self.stream, self._open()
             if before is not None:
@@ -313,6 +322,7 @@ class _LogFile(logging.FileHandler):
             self.stream.writelines(f"{line}{self.terminator}" for line in self._kept)
             self.stream.flush()
             self._kept.clear()
+            self.is_refused = False
         except OSError as error:
             raise LogFileError(error.errno, error.strerror, self.baseFilename) from error
         except ValueError as error:

@@ -34,6 +34,7 @@ import attrs
 
 from typedbus._bus import Bus
 from typedbus._channel import on
+from typedbus._errors import OperatorError
 from typedbus._registry import START, WARNING
 
 __all__ = ("AlreadyRunning", "NoFileLocks", "NotPIDFile", "PIDFile", "PIDFileError", "read")
@@ -42,7 +43,7 @@ __all__ = ("AlreadyRunning", "NoFileLocks", "NotPIDFile", "PIDFile", "PIDFileErr
 _LENGTH: Final = 64
 
 
-class AlreadyRunning(RuntimeError):
+class AlreadyRunning(RuntimeError, OperatorError):
     """
     Raised by the start of a `PIDFile` that another process holds.
 
@@ -61,7 +62,7 @@ class AlreadyRunning(RuntimeError):
         return f"{self.path} is held by {who}, which still runs; end that one first, or give this one another path"
 
 
-class NotPIDFile(ValueError):
+class NotPIDFile(ValueError, OperatorError):
     """
     Raised where a path leads to something that has no process id in it, which is left as it is.
 
@@ -79,7 +80,7 @@ class NotPIDFile(ValueError):
         return f"{self.path} is no PID file: it {self.reason}; correct the path, or remove what is there"
 
 
-class PIDFileError(OSError):
+class PIDFileError(OSError, OperatorError):
     """
     Raised by the start of a `PIDFile` where the system does not let it be written.
 
@@ -104,7 +105,7 @@ class PIDFileError(OSError):
         return f"cannot write the PID file {self.path}: {self.strerror}; {remedy}"
 
 
-class NoFileLocks(NotImplementedError):
+class NoFileLocks(NotImplementedError, OperatorError):
     """Raised for a `PIDFile` on a system without flock(2)."""
 
     def __str__(self) -> str:

@@ -25,6 +25,7 @@ import attrs
 
 from typedbus._bus import Bus
 from typedbus._channel import on
+from typedbus._errors import OperatorError
 from typedbus._registry import START, WARNING
 
 __all__ = ("CannotDrop", "Identity", "NoAccounts", "Privileges", "StillPrivileged", "UnknownAccount")
@@ -33,7 +34,7 @@ __all__ = ("CannotDrop", "Identity", "NoAccounts", "Privileges", "StillPrivilege
 _NOBODY: Final = 2**32 - 1
 
 
-class UnknownAccount(LookupError):
+class UnknownAccount(LookupError, OperatorError):
     """
     Raised for a user or group that this system does not have, or of which too little is known.
 
@@ -53,7 +54,7 @@ class UnknownAccount(LookupError):
         return f"{self.kind} {self.given!r} {self.reason}"
 
 
-class CannotDrop(PermissionError):
+class CannotDrop(PermissionError, OperatorError):
     """
     Raised by the start of `Privileges` in a process that may not become what was asked for.
 
@@ -79,7 +80,7 @@ class CannotDrop(PermissionError):
         )
 
 
-class StillPrivileged(RuntimeError):
+class StillPrivileged(RuntimeError, OperatorError):
     """
     Raised by the start of `Privileges` if what was given up is not gone.
 
@@ -97,7 +98,7 @@ class StillPrivileged(RuntimeError):
         )
 
 
-class NoAccounts(NotImplementedError):
+class NoAccounts(NotImplementedError, OperatorError):
     """Raised for `Privileges` on a system without setuid(2)."""
 
     def __str__(self) -> str:

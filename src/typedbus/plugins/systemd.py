@@ -34,6 +34,7 @@ import attrs
 
 from typedbus._bound import Subscription
 from typedbus._bus import Bus
+from typedbus._errors import OperatorError
 from typedbus._events import ComponentStarting, ComponentStopping, Failed, Moved
 from typedbus._registry import COMPONENT_STARTING, COMPONENT_STOPPING, FAILED, GRACEFUL, MAIN, MOVED, WARNING
 from typedbus._states import State
@@ -47,7 +48,7 @@ _HAS_UNIX_SOCKETS: Final = sys.platform != "win32"
 _FIRST, _LAST = -(2**31), 2**31
 
 
-class SystemdError(ValueError):
+class SystemdError(ValueError, OperatorError):
     """
     Raised by `Systemd` and `activated` for what a service manager never puts into the environment.
 

@@ -26,6 +26,7 @@ from typing import Final
 
 import attrs
 
+from typedbus._errors import OperatorError
 from typedbus.servers._refusal import ListeningSocket
 from typedbus.servers._socket_file import SocketFile, bind_file
 
@@ -37,7 +38,7 @@ _UNIX: Final = "unix:"
 _AF_UNIX: Final[int | None] = getattr(socket, "AF_UNIX", None)  # Python has none on Windows
 
 
-class SettingError(ValueError):
+class SettingError(ValueError, OperatorError):
     """
     Raised where a server is declared with what it can never work with.
 
@@ -57,7 +58,7 @@ class SettingError(ValueError):
         return f"{self.name}={self.given!r} is nothing to serve with: give {self.expected}"
 
 
-class BindError(OSError):
+class BindError(OSError, OperatorError):
     """
     Raised by the start of a server that cannot listen where it is told to.
 

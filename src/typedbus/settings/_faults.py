@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
+from typedbus._errors import OperatorError
+
 
 class SettingsFault(ValueError):
     """
@@ -33,7 +35,7 @@ class SettingsFault(ValueError):
         return f"{place}{self.key} {self.problem}" if self.key else f"{place}{self.problem}"
 
 
-class InvalidSettings(ExceptionGroup[SettingsFault]):
+class InvalidSettings(ExceptionGroup[SettingsFault], OperatorError):
     """
     Raised by `load`, and where a component of settings is built without it, for everything wrong with them.
 
