@@ -14,7 +14,7 @@ PYTHONS := $(shell for version in 3.11 3.12 3.13 3.14 3.15; do \
 CLEAN := tests/clean.sh $(CURDIR)/.venv/cache
 
 .PRECIOUS: .venv-%/test
-.PHONY: demo test test-slow check-minimum test-cherrypy check lint types types-more suites suite-user bench clean
+.PHONY: demo test test-slow check-minimum test-cherrypy check lint types types-more suites suite-user docs bench clean
 
 demo: .venv/demo
 	$(BIN)/python -m examples.shop
@@ -34,7 +34,7 @@ check-minimum: .venv-minimum/test
 test-cherrypy: .venv-cherrypy/test
 	.venv-cherrypy/bin/python tests/cherrypy/compare.py
 
-check: lint types types-more suites suite-user test-slow check-minimum test-cherrypy
+check: lint types types-more docs suites suite-user test-slow check-minimum test-cherrypy
 
 lint: .venv/check
 	$(BIN)/ruff format --check
@@ -59,6 +59,10 @@ suite-%: .venv-%/test
 suite-user:
 	tests/plain_user.sh $(PYTHONS)
 
+# The site of the documentation; a link that leads nowhere is an error.
+docs: .venv/docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --site-dir build/docs
+
 bench: .venv/bench
 	$(BIN)/python bench/publish.py
 	$(BIN)/python bench/scale.py $(addprefix --python ,$(wildcard .venv-python*/bin/python))
@@ -82,6 +86,10 @@ bench: .venv/bench
 
 .venv/checkers: .venv/test
 	$(BIN)/python -m pip install --quiet --group checkers
+	touch $@
+
+.venv/docs: .venv/demo
+	$(BIN)/python -m pip install --quiet --group docs
 	touch $@
 
 .venv/bench: .venv/demo

@@ -55,6 +55,20 @@ def test_the_wheel_says_that_it_is_typed(wheel: Path) -> None:
     assert "typedbus/py.typed" in zipfile.ZipFile(wheel).namelist()
 
 
+def test_the_links_of_the_readme_work_on_the_package_index(wheel: Path) -> None:
+    """They lead to the repository there, and everything else is as in README.md."""
+    with zipfile.ZipFile(wheel) as archive:
+        (name,) = [name for name in archive.namelist() if name.endswith(".dist-info/METADATA")]
+        description = archive.read(name).decode().partition("\n\n")[2]
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    relative = [link for link in re.findall(r"\]\(([^)\s]+)\)", readme) if (ROOT / link.partition("#")[0]).exists()]
+
+    assert len(relative) > 10
+    for link in relative:
+        assert f"](https://github.com/typedbus/typedbus/blob/main/{link})" in description
+    assert description.replace("https://github.com/typedbus/typedbus/blob/main/", "").strip() == readme.strip()
+
+
 def test_the_checkers_say_the_same_of_the_wheel(installed: Path, tmp_path: Path) -> None:
     """What is promised of types holds for what is installed."""
     shutil.copy(TESTS / "test_typing.py", tmp_path)
