@@ -116,6 +116,7 @@ class Look:
     looked_at: list[tuple[Any, object]]
     lasting: list[object]
     _faults: list[Fault] | None = None
+    _participations: list[tuple[bool | None, str]] | None = None
 
     @classmethod
     def at(cls, together: Sequence[Any], roots: Sequence[Any]) -> Look:
@@ -135,8 +136,21 @@ class Look:
     def faults(self) -> list[Fault]:
         """The faults of choices and of components that are not enabled; found once."""
         if self._faults is None:
-            self._faults = foreseen_faults(self.live)
+            self._faults = foreseen_faults(self.live, self.participations)
         return self._faults
+
+    @property
+    def participations(self) -> list[tuple[bool | None, str]]:
+        """For each of the live components whether it takes part, as far as that is known; found once."""
+        if self._participations is None:
+            self._participations = [component.participation(is_foreseen=True) for component in self.live]
+        return self._participations
+
+    @property
+    def absent(self) -> set[int]:
+        """The identities of the live components that are known to take no part."""
+        rows = zip(self.live, self.participations, strict=True)
+        return {id(component) for component, (takes_part, _) in rows if takes_part is False}
 
 
 @contextlib.contextmanager
@@ -212,9 +226,14 @@ def graph_of(
     return {number: row[0] for number, row in enumerate(rows)}, [row[1] for row in rows], [row[2] for row in rows]
 
 
-def foreseen_faults(live: Sequence[Component[object]]) -> list[Fault]:
-    """Return the faults of choices and of components that are not enabled, as far as they are known before the start."""
-    rows = [component.participation(is_foreseen=True) for component in live]
+def foreseen_faults(live: Sequence[Component[object]], rows: Sequence[tuple[bool | None, str]]) -> list[Fault]:
+    """
+    Return the faults of choices and of components that are not enabled, as far as they are known before the start.
+
+    Args:
+        live: The components.
+        rows: Of each component, as `Component.participation` returns it.
+    """
     if all(takes_part is not False for takes_part, _ in rows) and not any(isinstance(one, Choice) for one in live):
         return []
     return [*choice_faults(live, rows, foreseen_key), *disabled_faults(live, graph_of(live)[2], rows)]

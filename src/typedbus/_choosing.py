@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import enum
 import types
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
+
+from dependency_injector import providers
 
 from typedbus._annotations import This
 from typedbus._choice import Choice
@@ -13,6 +16,7 @@ from typedbus._component import Component
 from typedbus._construction import Entered
 from typedbus._errors import ComponentDisabled
 from typedbus._faults import DisabledFault, Fault
+from typedbus._given import Attribute, Item, Other, gives
 from typedbus._static import MISSING, is_a, is_simple, lookup
 from typedbus._validation import given_by
 
@@ -120,8 +124,37 @@ def current_key(choice: Choice[object]) -> object:
 
 def foreseen_key(choice: Choice[object]) -> object:
     """Return the key of *choice*, or `MISSING` where it is not known before something is built."""
-    known = given_by(choice.selected.asked)
-    return known.value if isinstance(known, This) and _is_plain(known.value) else MISSING
+    key = foreseen_value(choice.selected.asked)
+    return key if _is_plain(key) else MISSING
+
+
+def foreseen_condition(condition: object) -> bool | None:
+    """Return what the provider *condition* will decide, or None where only a built component gives the answer."""
+    value = foreseen_value(condition)
+    return bool(value) if value is not MISSING and _is_plain(value) else None
+
+
+def foreseen_value(node: object) -> object:
+    """
+    Return the value that the provider *node* will give, or `MISSING` where it is not known before something is built.
+
+    Settings that are loaded are read, properties of their class included, since
+    loading them has run the code of the class before.
+    """
+    known = given_by(node)
+    if isinstance(known, This):
+        return known.value
+    provider: Any = node
+    source: Any = node
+    while isinstance(given := gives(source), (Attribute, Item, Other)):
+        overriding = getattr(source, "last_overriding", None)
+        if isinstance(source, Component) and lookup(type(source.builds), "holds_settings") is True:
+            if isinstance(overriding, providers.Object):
+                with contextlib.suppress(Exception):
+                    return provider()
+            return MISSING
+        source = given.node if isinstance(given, Other) else given.of
+    return MISSING
 
 
 def _is_plain(key: object) -> bool:

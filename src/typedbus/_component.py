@@ -338,7 +338,12 @@ class Component(Replaceable, Generic[T_co]):
             condition: Any = self.condition
             # If that raises, the fault is that the component needs one that is not enabled.
             with contextlib.suppress(ComponentDisabled):
-                allowed = foreseen(condition) if is_foreseen else bool(condition())
+                if not is_foreseen:
+                    allowed = bool(condition())
+                elif self.home is None:
+                    allowed = foreseen(condition)
+                else:
+                    allowed = self.home.container._foreseen(condition)
         if allowed is False or self.home is None:
             return allowed, "" if allowed else self.reason
         chosen, reason = self.home.container._chosen(self, is_foreseen=is_foreseen)

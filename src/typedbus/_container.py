@@ -22,7 +22,7 @@ from typedbus._assembly import (
 )
 from typedbus._building import build_faults
 from typedbus._bus import Bus
-from typedbus._choosing import Choices
+from typedbus._choosing import Choices, foreseen_condition
 from typedbus._component import Component, Home, cycle_fault, reference_faults
 from typedbus._declarations import _NOTHING, Declarations, paths_in, providers_of
 from typedbus._errors import OverrideError
@@ -144,6 +144,9 @@ class Container(LibraryMethods):
         needing_bus: list[Component[object]] = []
         unresolved = [one for each in self._together for one in references_in(each) if one.is_unresolved]
         in_force = set(map(id, look.in_force))
+        # Without a need for it, a component that takes no part keeps nothing from starting.
+        absent: set[int] = look.absent if not look.circles else set()
+        live = [one for one in live if id(one) not in absent]
         for component in live:
             faults.extend(reference_faults(component) if unresolved else ())
             faults.extend(argument_faults(component))
@@ -254,6 +257,10 @@ class Container(LibraryMethods):
         for container in self._together:
             container._choices = None
         return Look.at(self._together, self._roots())
+
+    def _foreseen(self, condition: object) -> bool | None:
+        """Return what *condition* will decide, None where only a built component gives the answer."""
+        return foreseen_condition(condition)
 
     def _chosen(self, component: Component[object], *, is_foreseen: bool) -> tuple[bool | None, str]:
         """Return whether choices let *component* take part, as `Component.participation` does."""

@@ -17,8 +17,8 @@ from typing import Final
 
 import click
 
-from typedbus.cli._options import FAULTS, FILE, OK, STDOUT, Command, said_or_default
-from typedbus.cli._run import run
+from typedbus.cli._options import FAULTS, FILE, OK, STDOUT, Command, assignment, said_or_default
+from typedbus.cli._run import configure, run
 from typedbus.cli._steering import reload, restart, status, stop
 from typedbus.cli._writing import by_suffix, settled, write
 
@@ -86,7 +86,22 @@ def commands() -> None:
     show_default=True,
     help="For people, for programs, or for the annotations of GitHub.",
 )
-def check(targets: Sequence[str], *, shape: str) -> int:
+@click.option(
+    "--config",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Decide conditions and choices by the settings in this TOML file; repeatable, later files override earlier ones.",
+)
+@click.option(
+    "--set",
+    "assignments",
+    multiple=True,
+    type=assignment,
+    metavar="KEY=VALUE",
+    help="Give one setting, as in --set shop.port=8081; it overrides the environment and files.",
+)
+def check(targets: Sequence[str], *, shape: str, config: Sequence[Path], assignments: Sequence[tuple[str, str]]) -> int:
     """
     Tell every fault of a container, before anything is built.
 
@@ -95,15 +110,20 @@ def check(targets: Sequence[str], *, shape: str) -> int:
     component runs. Each fault has the component, its file and line, what is
     wrong and what to do.
 
+    With --config or --set the settings are loaded as by `run`. Components that
+    they disable, and branches of a choice that they do not take, are not looked
+    at; without them every component is.
+
     \b
-    Example:
+    Examples:
       typedbus check app.container:Shop --format github
+      typedbus check app.container:Shop --config site.toml
 
     \b
     Exit status:
       0  the container is valid
       1  it has faults
-      2  it cannot be loaded, or stdout cannot be written
+      2  it cannot be loaded, the settings are wrong, or stdout cannot be written
     """  # noqa: D301  # click leaves the lines of such a paragraph as they are
     from typedbus._linking import run_together
     from typedbus._target import faults_of, load
@@ -115,6 +135,8 @@ def check(targets: Sequence[str], *, shape: str) -> int:
         for other in containers[1:]:
             other._is_guest = True
         run_together(containers)
+        if config or assignments:
+            configure(containers, config, dict(assignments))
         faults = [fault for one, target in zip(containers, targets, strict=True) for fault in faults_of(one, target)]
     name = ", ".join(type(container).__name__ for container in containers)
     if faults:

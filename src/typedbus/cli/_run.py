@@ -192,7 +192,7 @@ def run(
 
     try:
         containers = [load(target) for target in targets]
-        _configure(containers, config, dict(assignments))
+        configure(containers, config, dict(assignments))
         first, *others = containers
         bus = attached(containers, workers, None)
         beside = _site.beside(containers, options)
@@ -232,12 +232,12 @@ def _limits(given: dict[str, float | None]) -> dict[str, float]:
     return limits
 
 
-def _configure(containers: Sequence[Container], files: Sequence[Path], options: dict[str, str]) -> None:
+def configure(containers: Sequence[Container], files: Sequence[Path], options: dict[str, str]) -> None:
     """
     Load the settings of *containers*.
 
     Raises:
-        ClickException: With everything that is wrong with them; or nobody reads any.
+        ClickException: With everything that is wrong with them, or where no container has settings.
     """
     # Who declares settings has imported what loads them; who has none need not have it.
     if "typedbus.settings" in sys.modules:

@@ -6,7 +6,7 @@ import re
 import sys
 import weakref
 from collections.abc import Iterator
-from typing import Any, Final, Generic
+from typing import Any, ClassVar, Final, Generic
 
 import attrs
 from typing_extensions import TypeVar
@@ -28,7 +28,10 @@ _loaded: Final[weakref.WeakKeyDictionary[Component[Any], object]] = weakref.Weak
 
 
 class Section(Generic[S]):
-    """What builds a component of settings that nobody has loaded."""
+    """Builds a component of settings that `load` has not made."""
+
+    #: Tells the container that the component holds settings: their attributes can be read before the start.
+    holds_settings: ClassVar[bool] = True
 
     def __init__(self, cls: type[S], name: str) -> None:
         self.cls = cls
