@@ -204,8 +204,11 @@ class Console:
         if state in _CHANNELS:
             self._over = threading.Event()
             # An interpreter that ends in the middle of a transition does not wait for it.
-            self._watch = threading.Thread(target=self._look_after, name="console", daemon=True)
-            self._watch.start()
+            watch = threading.Thread(target=self._look_after, name="console", daemon=True)
+            # Without it only the line about hooks that take long is missing.
+            with contextlib.suppress(RuntimeError):
+                watch.start()
+                self._watch = watch
 
     def rest(self) -> None:
         """Watch no longer."""

@@ -23,6 +23,7 @@ from queue import SimpleQueue
 import attrs
 
 from typedbus._clock import Clock, SystemClock
+from typedbus._exhausted import start_thread
 
 
 class PeriodError(ValueError):
@@ -148,7 +149,7 @@ class Repeat:
             if self._thread is None:
                 thread = threading.Thread(target=self._go, name=self.name)
                 self.own(thread)
-                thread.start()
+                start_thread(thread)
                 self._thread = thread
             else:
                 self._bell.put(None)

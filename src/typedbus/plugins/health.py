@@ -35,6 +35,7 @@ from typedbus._bound import Subscription
 from typedbus._bus import Bus
 from typedbus._channel import Channel
 from typedbus._errors import LimitError
+from typedbus._exhausted import OutOfThreads, start_thread
 from typedbus._states import State
 from typedbus._turns import checked
 
@@ -110,7 +111,8 @@ class Health:
 
     A component takes part with a marked method: ``@on(READY) def check(self) -> Check``.
     The checks of a probe run side by side. One that raises, answers with something
-    else than a `Check` or does not return within its limit has failed, alone. One
+    else than a `Check` or does not return within its limit has failed, alone; so
+    has one for which the system starts no thread. One
     that runs already, for another probe, is not called twice but shared; one that
     hangs fails each further probe at once, until it ends.
 
@@ -216,8 +218,12 @@ class Health:
                     run = _Run(subscription.name, limit, self.clock())
                     # It waits for the lock before it takes the run out again.
                     call, name = functools.partial(self._call, subscription, run), f"check {run.name}"
-                    threading.Thread(target=call, name=name, daemon=True).start()
-                    self._running[subscription] = run
+                    try:
+                        start_thread(threading.Thread(target=call, name=name, daemon=True))
+                    except OutOfThreads as error:
+                        run.answer.set_result(Checked(run.name, is_ok=False, detail=str(error), seconds=0.0))
+                    else:
+                        self._running[subscription] = run
             runs.append(run)
         return reason, runs
 

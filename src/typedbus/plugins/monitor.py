@@ -23,12 +23,13 @@ import attrs
 
 from typedbus._bus import Bus
 from typedbus._clock import Clock, SystemClock
+from typedbus._exhausted import OutOfThreads, start_thread
 from typedbus._exports import export
 from typedbus._failures import describe
 from typedbus._registry import ERROR, WARNING
 from typedbus._repeat import NotEnded, PeriodError, Repeat, check_seconds, join
 
-__all__ = ("BackgroundTask", "CallError", "Monitor", "NotEnded", "PeriodError")
+__all__ = ("BackgroundTask", "CallError", "Monitor", "NotEnded", "OutOfThreads", "PeriodError")
 
 
 class CallError(TypeError):
@@ -110,7 +111,12 @@ class Monitor:
         )
 
     def start(self) -> None:
-        """Begin; nothing happens if it has begun."""
+        """
+        Begin; nothing happens if it has begun.
+
+        Raises:
+            OutOfThreads: The system starts no further thread.
+        """
         self._repeat.start()
 
     def stop(self) -> None:
@@ -185,6 +191,7 @@ class BackgroundTask:
 
         Raises:
             NotEnded: The call before the last stop has not returned, or it is the caller.
+            OutOfThreads: The system starts no further thread.
         """
         if self._thread is not None:
             if not self._stopping.is_set():
@@ -197,7 +204,11 @@ class BackgroundTask:
         self._thread = threading.Thread(target=self._go, args=(self._stopping,), name=self.name)
         self.bus.own(self._thread)
         self._is_called = True
-        self._thread.start()
+        try:
+            start_thread(self._thread)
+        except RuntimeError:
+            self._thread, self._is_called = None, False
+            raise
 
     def stop(self) -> None:
         """

@@ -27,6 +27,7 @@ from typing import Final
 import attrs
 
 from typedbus._errors import OperatorError
+from typedbus._exhausted import OutOfDescriptors, named
 from typedbus.servers._refusal import ListeningSocket
 from typedbus.servers._socket_file import SocketFile, bind_file
 
@@ -198,7 +199,7 @@ def listen(bind: str | socket.socket, mode: int | None = None) -> Listening:
             duplicate = bind.dup()
             duplicate.listen(BACKLOG)
         except OSError as error:
-            raise BindError(error.errno, error.strerror or str(error), f"the socket {bind!r}") from error
+            raise _bind_error(error, f"the socket {bind!r}") from error
         duplicate.settimeout(0.0)
         return Listening(duplicate, _where(duplicate), is_own=False)
     place = parsed(bind)
@@ -207,8 +208,15 @@ def listen(bind: str | socket.socket, mode: int | None = None) -> Listening:
             return _listen_on_path(Path(place).absolute(), mode)
         return _listen_on_port(*place)
     except OSError as error:
-        # "AF_UNIX path too long" and unknown hosts have no errno of the system.
-        raise BindError(error.errno, error.strerror or str(error), bind) from error
+        raise _bind_error(error, bind) from error
+
+
+def _bind_error(error: OSError, where: str) -> BindError:
+    exhausted = named(error)
+    if isinstance(exhausted, OutOfDescriptors):
+        return BindError(error.errno, str(exhausted), where)
+    # "AF_UNIX path too long" and unknown hosts have no errno of the system.
+    return BindError(error.errno, error.strerror or str(error), where)
 
 
 def _listen_on_port(host: str, port: int) -> Listening:

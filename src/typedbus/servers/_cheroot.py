@@ -30,6 +30,7 @@ from wsgiref.types import WSGIApplication
 import attrs
 
 from typedbus._bus import Bus
+from typedbus._exhausted import named, start_thread
 from typedbus.servers._binding import BACKLOG
 from typedbus.servers._contract import FIRST, FULL, NEXT, PAUSE
 from typedbus.servers._http import HTTP, Connection
@@ -51,14 +52,16 @@ class _Waiting:
 class Loop:
     """One run of a WSGI server; keeps the contract `Serves`."""
 
+    _selector: selectors.BaseSelector
+    _woken: socket.socket
+
     def __init__(self, bus: Bus, app: WSGIApplication, threads: int, timeout: float) -> None:
         self._bus = bus
         self._http = HTTP(app, bus.log, timeout)
         self._threads = [threading.Thread(target=self._respond, name=f"wsgi {i}", daemon=True) for i in range(threads)]
         self._timeout = timeout
-        self._selector = selectors.DefaultSelector()
-        self._woken, self._waker = socket.socketpair()
-        self._waker.settimeout(0.0)
+        #: None until `serve` is about to look for the first time whether it must drain.
+        self._waker: socket.socket | None = None
         self._work: queue.SimpleQueue[Connection | None] = queue.SimpleQueue()
         #: Connections after a response, and whether they stay open: from the threads to the loop.
         self._back: collections.deque[tuple[Connection, bool]] = collections.deque()
@@ -80,30 +83,39 @@ class Loop:
     def serve(self, listening: socket.socket, ready: Callable[[], None]) -> int:
         name = listening.getsockname()
         self._http.bind_addr = name[:2] if isinstance(name, tuple) else os.fsdecode(name)
-        try:
-            for thread in self._threads:
-                self._bus.own(thread)
-                thread.start()
-            self._selector.register(listening, selectors.EVENT_READ)
-            self._selector.register(self._woken, selectors.EVENT_READ)
-            ready()
-            return self._go_round(listening, over_network=isinstance(name, tuple))
-        finally:
-            self._has_ended = True
-            for connection in [*self._waiting, *self._lingering, *(back for back, _ in self._back)]:
-                _close(connection)
-            for connection in self._given:
-                # Its thread is at work, and closes it as soon as the application returns.
-                with contextlib.suppress(OSError):
-                    connection.socket.shutdown(socket.SHUT_RDWR)
-            for _ in self._threads:
-                self._work.put(None)
-            if not self._given:
+        # Opened here and not before: a start may end before it comes to this thread.
+        with contextlib.ExitStack() as opened:
+            self._selector = opened.enter_context(selectors.DefaultSelector())
+            self._woken, waker = map(opened.enter_context, socket.socketpair())
+            waker.settimeout(0.0)
+            self._waker = waker
+            try:
                 for thread in self._threads:
+                    self._bus.own(thread)
+                    start_thread(thread)
+                self._selector.register(listening, selectors.EVENT_READ)
+                self._selector.register(self._woken, selectors.EVENT_READ)
+                ready()
+                return self._go_round(listening, over_network=isinstance(name, tuple))
+            finally:
+                self._end()
+
+    def _end(self) -> None:
+        """Close every connection, and let every thread end."""
+        self._has_ended = True
+        for connection in [*self._waiting, *self._lingering, *(back for back, _ in self._back)]:
+            _close(connection)
+        for connection in self._given:
+            # Its thread is at work, and closes it as soon as the application returns.
+            with contextlib.suppress(OSError):
+                connection.socket.shutdown(socket.SHUT_RDWR)
+        for _ in self._threads:
+            self._work.put(None)
+        if not self._given:
+            for thread in self._threads:
+                # Where the system starts no more threads, the last ones were not started.
+                if thread.ident is not None:
                     thread.join()
-            self._selector.close()
-            self._woken.close()
-            self._waker.close()
 
     def _go_round(self, listening: socket.socket, *, over_network: bool) -> int:
         """Serve until a drain is over, and return how many requests were in the middle then."""
@@ -119,22 +131,23 @@ class Loop:
             if self._resume is not None and now >= self._resume:
                 self._resume = None
                 self._selector.register(listening, selectors.EVENT_READ)
-            if self._resume is not None:
-                due.append(self._resume)
             if self._draining is not None:
                 began, end = self._draining
                 is_quiet = not (self._given or self._waiting or self._lingering)
                 # The last packet of a handshake may still be on the wire. On one machine there is no such between.
                 if is_listening and (is_quiet or not over_network or now >= min(began + NEXT, end)):
-                    self._accept(listening)
-                    if self._resume is None:
-                        self._selector.unregister(listening)
-                    is_listening, self._resume = False, None
-                    listening.close()
-                    continue
-                if is_quiet or now >= end:
+                    # Clients for which there is no descriptor wait for one of the connections here to end.
+                    if self._accept(listening) or is_quiet or now >= end:
+                        if self._resume is None:
+                            self._selector.unregister(listening)
+                        is_listening, self._resume = False, None
+                        listening.close()
+                        continue
+                elif is_quiet or now >= end:
                     return len(self._given)
-                due.append(min(began + NEXT, end) if is_listening else end)
+                due.append(min(began + NEXT, end) if is_listening and now < began + NEXT else end)
+            if self._resume is not None:
+                due.append(self._resume)
             for key, _ in self._selector.select(max(0.0, min(due) - now) if due else None):
                 if key.fileobj is listening:
                     self._accept(listening)
@@ -152,27 +165,30 @@ class Loop:
                     self._selector.unregister(key.fileobj)
                     self._give(key.data)
 
-    def _accept(self, listening: socket.socket) -> None:
-        """Accept who waits; what is silent costs no thread, so it is looked after here first."""
+    def _accept(self, listening: socket.socket) -> bool:
+        """Accept the connections that wait, and return whether that were all; a thread gets one when it has a request."""
         for _ in range(BACKLOG):
             try:
                 accepted, peer = listening.accept()
             except BlockingIOError:
-                return
+                return True
             except ConnectionError:
                 continue  # the client has gone
             except OSError as error:
                 if error.errno not in FULL:
                     raise
-                self._bus.log(f"no room for another connection: {error}", logging.ERROR)
                 if self._resume is None:
+                    # A drain accepts whether a client waits or not, and accept(2) asks for a descriptor first.
+                    if self._draining is None:
+                        self._bus.log(f"no room for another connection: {named(error)}", logging.ERROR)
                     self._selector.unregister(listening)
-                self._resume = time.monotonic() + PAUSE
-                return
+                    self._resume = time.monotonic() + PAUSE
+                return False
             accepted.settimeout(self._timeout)
             connection = self._http.connection(accepted, peer)
             self._waiting[connection] = _Waiting(time.monotonic(), is_new=True)
             self._selector.register(accepted, selectors.EVENT_READ, connection)
+        return False
 
     def _give(self, connection: Connection) -> None:
         self._given.add(connection)
@@ -243,9 +259,10 @@ class Loop:
                 _close(connection)
 
     def _wake(self) -> None:
-        # Full: it will wake anyway. Closed: nobody is left to be woken.
-        with contextlib.suppress(OSError):
-            self._waker.send(b"\0")
+        # A full buffer wakes the loop anyway, and a closed socket has no loop to wake.
+        if self._waker is not None:
+            with contextlib.suppress(OSError):
+                self._waker.send(b"\0")
 
 
 def _close(connection: Connection) -> None:

@@ -15,10 +15,12 @@ import asyncio
 import contextlib
 import copy
 import logging
+import selectors
 import socket
 from collections.abc import Callable
 from typing import Any, Final
 
+from typedbus._exhausted import named
 from typedbus.servers._binding import BACKLOG
 from typedbus.servers._contract import FIRST, FULL, NEXT, PAUSE, NoServer
 from typedbus.servers._lifespan import Lifespan
@@ -199,13 +201,15 @@ class _Uvicorn(uvicorn.Server):
             is_quiet = not (self._connections or self.server_state.tasks or self._accepting)
             # The last packet of a handshake may still be on the wire.
             if is_listening and (is_quiet or now >= min(began + NEXT, end)):
-                self._accept()
-                is_listening = False
-                self._listening.close()
-                continue
-            if is_quiet or now >= end:
+                # Clients for which there is no descriptor wait for one of the connections here to end.
+                if self._accept() or is_quiet or now >= end:
+                    is_listening = False
+                    self._listening.close()
+                    continue
+                due.append(now + PAUSE)
+            elif is_quiet or now >= end:
                 return
-            if is_listening:
+            elif is_listening:
                 due.append(began + NEXT)
             self._changed.clear()
             changed = asyncio.ensure_future(self._changed.wait())
@@ -221,32 +225,35 @@ class _Uvicorn(uvicorn.Server):
             assert self.loop is not None
             self.loop.add_reader(self._listening, self._accept)
 
-    def _accept(self) -> None:
-        """Accept all who wait."""
+    def _accept(self) -> bool:
+        """Accept the connections that wait, and return whether that were all."""
         assert self.loop is not None
         for _ in range(BACKLOG):
             try:
                 accepted, _peer = self._listening.accept()
             except BlockingIOError:
-                return
+                return True
             except ConnectionError:
                 continue  # the client has gone
             except OSError as error:
                 with contextlib.suppress(NotImplementedError):
                     self.loop.remove_reader(self._listening)
-                if error.errno in FULL:
-                    logging.getLogger("uvicorn.error").error("no room for another connection: %s", error)  # noqa: TRY400  # where it comes from says nothing
-                    self.loop.call_later(PAUSE, self._begin_to_accept)
-                else:
+                if error.errno not in FULL:
                     self._broken = error
                     self._stopping.set()
-                return
+                    return True
+                # A drain accepts whether a client waits or not, and accept(2) asks for a descriptor first.
+                if not self._stopping.is_set():
+                    logging.getLogger("uvicorn.error").error("no room for another connection: %s", named(error))  # noqa: TRY400  # where it comes from says nothing
+                    self.loop.call_later(PAUSE, self._begin_to_accept)
+                return False
             accepted.settimeout(0.0)
             task = self.loop.create_task(
                 self.loop.connect_accepted_socket(self._protocol, accepted, ssl=self.config.ssl)
             )
             self._accepting.add(task)
             task.add_done_callback(self._accepted)
+        return False
 
     def _accepted(self, task: asyncio.Task[Any]) -> None:
         self._accepting.discard(task)
@@ -287,6 +294,10 @@ class Loop:
                 running.loop.call_soon_threadsafe(running.look)
 
     def serve(self, listening: socket.socket, ready: Callable[[], None]) -> int:
+        # A loop that cannot open all that it needs leaves open what it has opened, and its coroutine never runs.
+        with selectors.DefaultSelector():
+            for end in socket.socketpair():
+                end.close()
         self._running = _Uvicorn(self._config, listening, ready, lambda: self._seconds)
         self._running.run()
         return self._running.cut

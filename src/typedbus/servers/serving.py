@@ -26,6 +26,7 @@ import attrs
 from typedbus._bus import Bus
 from typedbus._channel import on
 from typedbus._events import Moved
+from typedbus._exhausted import OutOfDescriptors, OutOfThreads, named, start_thread
 from typedbus._exports import export
 from typedbus._registry import MOVED, START
 from typedbus._states import State
@@ -37,6 +38,8 @@ __all__ = (
     "NoServer",
     "NotServing",
     "NotStopped",
+    "OutOfDescriptors",
+    "OutOfThreads",
     "Server",
     "ServerEnded",
     "Serves",
@@ -191,6 +194,8 @@ class Serving(ABC):
 
         Raises:
             BindError: The operating system does not let it listen there.
+            OutOfThreads: The system starts no further thread; those that were started have ended.
+            OutOfDescriptors: The system opens no further socket.
             BaseException: What the server raised before it was ready; `ServerEnded` if it just returned.
         """
         if self._run is not None:
@@ -206,7 +211,7 @@ class Serving(ABC):
         run.thread = threading.Thread(target=self._serve, args=[run], name=f"server {run.listening.where}", daemon=True)
         self.bus.own(run.thread)
         try:
-            run.thread.start()
+            start_thread(run.thread)
             problem = outcome.get()
         except BaseException as interrupt:
             problem = interrupt
@@ -282,7 +287,8 @@ class Serving(ABC):
             run.cut = run.server.serve(run.listening.socket, run.tell_ready)
             if not run.is_stopping:
                 raise ServerEnded(run.listening.where)  # noqa: TRY301  # as good as an error of its own
-        except BaseException as error:
+        except BaseException as raised:
+            error = named(raised)
             if not run.is_ready:
                 run.outcome.put(error)
             elif run.is_stopping:

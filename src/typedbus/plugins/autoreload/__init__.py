@@ -37,13 +37,14 @@ from typedbus._bus import Bus
 from typedbus._channel import Channel, on
 from typedbus._errors import RestartError
 from typedbus._events import RolledBack
+from typedbus._exhausted import OutOfThreads, start_thread
 from typedbus._exports import export
 from typedbus._image import Image
 from typedbus._registry import ERROR, INFO, ROLLED_BACK, START
 from typedbus._repeat import NotEnded, PeriodError, check_seconds, join
 from typedbus.plugins.autoreload._files import Files, Place, named_directory
 
-__all__ = ("WATCHED", "Autoreload", "NotEnded", "NothingToWatch", "PeriodError")
+__all__ = ("WATCHED", "Autoreload", "NotEnded", "NothingToWatch", "OutOfThreads", "PeriodError")
 
 WATCHED = Channel[[], Iterable[str | os.PathLike[str]]]("watched")
 """
@@ -198,6 +199,7 @@ class Autoreload:
 
         Raises:
             RestartError: This process cannot be restarted.
+            OutOfThreads: The system starts no further thread.
         """
         replacement = self.bus.replacement
         if replacement is None:
@@ -209,9 +211,10 @@ class Autoreload:
         if self._thread is None:
             self._stopping = threading.Event()
             self._files.more = lambda: self._ask(is_started=True)
-            self._thread = threading.Thread(target=self._watch, args=(self._stopping,), name="autoreload")
-            self.bus.own(self._thread)
-            self._thread.start()
+            thread = threading.Thread(target=self._watch, args=(self._stopping,), name="autoreload")
+            self.bus.own(thread)
+            start_thread(thread)
+            self._thread = thread
 
     def stop(self) -> None:
         """

@@ -1,0 +1,416 @@
+"""Processes without threads or file descriptors, held with the real limits of child processes."""
+
+from __future__ import annotations
+
+import errno
+import os
+import pickle
+import subprocess
+import sys
+import textwrap
+import threading
+from pathlib import Path
+
+import pytest
+
+from typedbus._exhausted import OutOfDescriptors, OutOfThreads, named, start_thread
+
+WAYS = "ulimit -u or LimitNPROC= of systemd"
+
+needs_linux = pytest.mark.skipif(sys.platform != "linux", reason="limits and descriptors are read from /proc")
+
+PRELUDE = """
+import asyncio
+import os
+import resource
+import sys
+import threading
+import time
+import warnings
+
+warnings.simplefilter("error")
+
+from typedbus import Bus, TransitionFailures
+from typedbus._registry import EXIT, LOG, MAIN, START, STOP
+from typedbus.plugins.autoreload import Autoreload
+from typedbus.plugins.health import READY, Check, Health
+from typedbus.plugins.monitor import BackgroundTask, Monitor
+from typedbus.servers.asgi import ASGIServer
+from typedbus.servers.wsgi import WSGIServer
+
+
+def wsgi(environ, start_response):
+    if environ["PATH_INFO"] == "/slow":
+        time.sleep(0.3)
+    start_response("204 No Content", [])
+    return []
+
+
+async def asgi(scope, receive, send):
+    assert scope["type"] == "http"
+    if scope["path"] == "/slow":
+        await asyncio.sleep(0.3)
+    await send({"type": "http.response.start", "status": 204, "headers": []})
+    await send({"type": "http.response.body"})
+
+
+def site(kind, bind="127.0.0.1:0"):
+    bus = Bus()
+    if kind == "wsgi":
+        server = WSGIServer(bus, wsgi, bind=bind, threads=4)
+    else:
+        server = ASGIServer(bus, asgi, bind=bind)
+    bus.subscribe(START, server.start, priority=75)
+    bus.subscribe(STOP, server.stop, priority=75)
+    return bus, server
+
+
+def warm_up(kind):
+    # So that modules, and what they open, are there before there are no descriptors for them.
+    bus, _ = site(kind)
+    bus.start()
+    bus.exit()
+    with warnings.catch_warnings():
+        import encodings.idna
+
+
+def descriptors():
+    found = []
+    for number in range(100):
+        try:
+            os.fstat(number)
+        except OSError:
+            continue
+        found.append(number)
+    return found
+
+
+def error_of(start):
+    # The error is kept, so that nothing which its traceback refers to is closed by chance.
+    try:
+        start()
+    except TransitionFailures as failed:
+        return failed.failures[0].error
+    except OSError as error:
+        return error
+    except RuntimeError as error:
+        return error
+    return None
+
+
+"""
+
+
+def lines_of(source: str, **environment: str) -> list[str]:
+    """Run *source* after the prelude in a process of its own, and return the lines that it printed."""
+    done = subprocess.run(
+        [sys.executable, "-c", PRELUDE + textwrap.dedent(source)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+        env={**os.environ, **environment},
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout.splitlines()
+
+
+@needs_linux
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["wsgi", "asgi"])
+@pytest.mark.parametrize("place", ["port", "path"])
+def test_a_start_without_descriptors_names_the_limit_and_leaves_none_open(
+    kind: str, place: str, tmp_path: Path
+) -> None:
+    """However few are left; the first start with enough of them succeeds."""
+    bind = "127.0.0.1:0" if place == "port" else f"unix:{tmp_path / 'x'}"
+
+    lines = lines_of(f"""
+        warm_up({kind!r})
+        resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+        held, kept = [], []
+        try:
+            while True:
+                held.append(os.dup(2))
+        except OSError:
+            pass
+        before = descriptors()
+        while held:
+            bus, server = site({kind!r}, {bind!r})
+            kept.append(error_of(bus.start))
+            if kept[-1] is None:
+                break
+            assert kept[-1].errno == 24
+            print("64 files and sockets open (RLIMIT_NOFILE)" in str(kept[-1]), before == descriptors())
+            print(threading.active_count())
+            before.remove(held[-1])
+            os.close(held.pop())
+        bus.exit()
+        print("started", before == descriptors())
+    """)
+
+    *failures, last = lines
+    assert last == "started True"
+    assert set(failures) == {"True True", "1"}
+    assert len(failures) >= 6
+    assert list(tmp_path.iterdir()) == []
+
+
+@needs_linux
+@pytest.mark.slow
+def test_a_wsgi_server_that_gets_too_few_threads_ends_those_it_has() -> None:
+    """The error names the limit, and no thread and no descriptor is left."""
+    lines = lines_of(
+        """
+        warm_up("wsgi")
+        threading.stack_size(256 << 20)
+        with open("/proc/self/statm") as statm:
+            used = int(statm.read().split()[0]) * resource.getpagesize()
+        resource.setrlimit(resource.RLIMIT_AS, (used + (3 * 256 + 100 << 20),) * 2)
+        before = descriptors()
+        bus, server = site("wsgi")
+        error = error_of(bus.start)
+        print(type(error).__name__, error.thread, "(RLIMIT_AS)" in str(error), threading.active_count())
+        print(before == descriptors())
+        """,
+        MALLOC_ARENA_MAX="1",
+    )
+
+    assert lines == ["OutOfThreads wsgi 2 True 1", "True"]
+
+
+#: Takes every thread that the process may have, until `others` is set.
+NO_THREADS = """
+threading.stack_size(64 << 20)
+with open("/proc/self/statm") as statm:
+    used = int(statm.read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (used + (200 << 20),) * 2)
+others, taken = threading.Event(), []
+try:
+    while True:
+        thread = threading.Thread(target=others.wait)
+        thread.start()
+        taken.append(thread)
+except RuntimeError:
+    pass
+before = descriptors()
+
+
+def let_go():
+    others.set()
+    for thread in taken:
+        thread.join()
+
+
+"""
+
+
+@needs_linux
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["wsgi", "asgi"])
+def test_a_server_that_gets_no_thread_leaves_nothing_behind(kind: str, tmp_path: Path) -> None:
+    """Neither its socket nor the file of it; it starts as soon as there are threads again."""
+    lines = lines_of(
+        f"warm_up({kind!r})\n"
+        + NO_THREADS
+        + textwrap.dedent(f"""
+            bus, server = site({kind!r}, "unix:{tmp_path / "x"}")
+            error = error_of(bus.start)
+            print(type(error).__name__, error.thread, os.path.exists({str(tmp_path / "x")!r}), before == descriptors())
+            let_go()
+            print(error_of(bus.start))
+            bus.exit()
+        """),
+        MALLOC_ARENA_MAX="1",
+    )
+
+    assert lines == [f"OutOfThreads server unix:{tmp_path / 'x'} False True", "None"]
+
+
+@needs_linux
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "component",
+    [
+        "Monitor(bus, work, every=60, name='worker')",
+        "BackgroundTask(bus, work, name='worker')",
+    ],
+)
+def test_a_component_that_gets_no_thread_can_be_stopped_and_started_again(component: str) -> None:
+    """The error names its thread."""
+    lines = lines_of(
+        NO_THREADS
+        + textwrap.dedent(f"""
+            bus, begun = Bus(), threading.Event()
+
+            def work(*stopping):
+                begun.set()
+                stopping[0].wait()
+
+            one = {component}
+            error = error_of(one.start)
+            print(type(error).__name__, error.thread, before == descriptors())
+            one.stop()
+            let_go()
+            print(error_of(one.start), threading.active_count())
+            one.stop()
+            bus.exit()
+            bus.block()
+        """),
+        MALLOC_ARENA_MAX="1",
+    )
+
+    assert lines == ["OutOfThreads worker True", "None 2"]
+
+
+@needs_linux
+@pytest.mark.slow
+def test_a_check_that_gets_no_thread_fails_alone() -> None:
+    """The probe has an answer, and the next one asks the check."""
+    lines = lines_of(
+        NO_THREADS
+        + textwrap.dedent("""
+            bus = Bus()
+            bus.start()
+            bus.subscribe(READY, lambda: Check(is_ok=True))
+            health = Health(bus)
+            print([(one.is_ok, one.detail.partition(",")[0]) for one in health.ready().checks])
+            let_go()
+            print([(one.is_ok, one.detail) for one in health.ready().checks])
+            bus.exit()
+        """),
+        MALLOC_ARENA_MAX="1",
+    )
+
+    assert lines == ["[(False, 'the system starts no further thread')]", "[(True, '')]"]
+
+
+@needs_linux
+@pytest.mark.slow
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become a user without other processes")
+def test_the_limit_of_a_user_is_named() -> None:
+    """With its value and how it is raised."""
+    lines = lines_of("""
+        warm_up("wsgi")
+        os.setgroups([])
+        os.setgid(48123)
+        os.setuid(48123)
+        resource.setrlimit(resource.RLIMIT_NPROC, (3, 3))
+        bus, server = site("wsgi")
+        error = error_of(bus.start)
+        print(threading.active_count(), error.thread, error.limit)
+    """)
+
+    assert lines == [
+        f"1 wsgi 1 user 48123 may have 3 processes and threads (RLIMIT_NPROC); raise that with {WAYS}, or start fewer threads"
+    ]
+
+
+@needs_linux
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["wsgi", "asgi"])
+def test_an_idle_server_without_descriptors_stops_at_once(kind: str) -> None:
+    """accept(2) fails then although no client waits; that is no reason to wait until the drain is over, or to log it."""
+    lines = lines_of(f"""
+        import logging
+
+        logging.basicConfig(stream=sys.stdout, level=logging.WARNING)
+        warm_up({kind!r})
+        bus, server = site({kind!r})
+        bus.start()
+        bus.subscribe(LOG, lambda message, level: print(message))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+        held = []
+        try:
+            while True:
+                held.append(os.dup(2))
+        except OSError:
+            pass
+        began = time.monotonic()
+        bus.stop()
+        print(time.monotonic() - began < 5)
+        bus.exit()
+    """)
+
+    assert lines == ["True"]
+
+
+@needs_linux
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["wsgi", "asgi"])
+def test_a_client_without_a_descriptor_is_served_during_a_drain(kind: str, tmp_path: Path) -> None:
+    """As soon as a connection before it has ended, although that takes longer than a drain waits for late clients."""
+    lines = lines_of(f"""
+        import logging
+        import socket
+
+        logging.getLogger("uvicorn.error").addHandler(logging.NullHandler())
+        REQUEST = b"GET /slow HTTP/1.1\\r\\nHost: x\\r\\nConnection: close\\r\\n\\r\\n"
+        warm_up({kind!r})
+        bus, server = site({kind!r}, "unix:{tmp_path / "x"}")
+        bus.start()
+        path = server.address.removeprefix("unix:")
+        clients = [socket.socket(socket.AF_UNIX) for _ in range(2)]
+        # All descriptors that are left but one, for the first client.
+        resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+        held = []
+        try:
+            while True:
+                held.append(os.dup(2))
+        except OSError:
+            os.close(held.pop())
+        for client in clients:
+            client.settimeout(30)
+            client.connect(path)
+        stopper = threading.Thread(target=bus.stop)
+        stopper.start()
+        for client in clients:
+            client.sendall(REQUEST)
+        for client in clients:
+            print(client.recv(1000).partition(b"\\r\\n")[0])
+            client.close()
+        stopper.join()
+        bus.exit()
+    """)
+
+    assert [line.split()[1] for line in lines] == ["204", "204"]
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE])
+def test_an_error_for_want_of_descriptors_keeps_its_number_and_cause(number: int) -> None:
+    """It is an OSError still, and survives a pickle."""
+    cause = OSError(number, os.strerror(number))
+
+    error = named(cause)
+
+    assert isinstance(error, OutOfDescriptors)
+    assert (error.errno, error.__cause__) == (number, cause)
+    again = pickle.loads(pickle.dumps(error))
+    assert (str(again), again.errno, again.limit) == (str(error), number, error.limit)
+
+
+@pytest.mark.parametrize("error", [OSError(errno.ENOENT, "no file"), ValueError(errno.EMFILE), KeyboardInterrupt()])
+def test_another_error_stays_as_it_is(error: BaseException) -> None:
+    """Nothing is made of it."""
+    assert named(error) is error
+
+
+def test_a_thread_that_is_started_twice_is_no_matter_of_limits() -> None:
+    """Python's own error is raised."""
+    thread = threading.Thread(target=int)
+    start_thread(thread)
+    thread.join()
+
+    with pytest.raises(RuntimeError, match="threads can only be started once") as raised:
+        start_thread(thread)
+
+    assert not isinstance(raised.value, OutOfThreads)
+
+
+def test_an_error_for_want_of_threads_survives_a_pickle() -> None:
+    """With the thread and the limit."""
+    error = OutOfThreads("wsgi 3", "the limit")
+
+    again = pickle.loads(pickle.dumps(error))
+
+    assert (str(again), again.thread, again.limit) == (str(error), "wsgi 3", "the limit")
