@@ -7,6 +7,7 @@ import http.client
 import io
 import json
 import pickle
+import queue
 import subprocess
 import sys
 import threading
@@ -20,7 +21,18 @@ import attrs
 import pytest
 import uvicorn
 
-from typedbus import Bus, Channel, ChannelFailures, Component, Container, Limits, TransitionFailures, on, running
+from typedbus import (
+    Bus,
+    Channel,
+    ChannelFailures,
+    Component,
+    Container,
+    Limits,
+    OperatorError,
+    TransitionFailures,
+    on,
+    running,
+)
 from typedbus._registry import LOG
 from typedbus.servers.asgi import ASGIApp, ASGIServer
 from typedbus.servers.mounts import (
@@ -320,6 +332,7 @@ def test_two_mounts_of_one_path_are_an_error_that_names_both(kind: Kind) -> None
 
     (conflict,) = failures.value.exceptions
     assert isinstance(conflict, MountConflict)
+    assert isinstance(conflict, OperatorError)
     shop, store = (f"{__file__}:{cls.mount.__code__.co_firstlineno}" for cls in (Shop, Store))
     assert str(conflict) == (
         f"two applications are mounted at /shop: by Site.shop ({shop}) and by Site.store ({store}); "
@@ -814,6 +827,72 @@ def test_errors_of_wsgi_applications_under_asgi_go_to_stderr(capfd: pytest.Captu
         ask(site.server(), "/")
 
     assert capfd.readouterr() == ("", "no mugs\n")
+
+
+def test_a_wsgi_application_under_asgi_reads_what_has_arrived() -> None:
+    """A line of the body is there before the next one is sent."""
+
+    def echoing(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        start_response("200 OK", [])
+        return iter(environ["wsgi.input"].readline, b"")
+
+    site = site_of("asgi", WSGIMount("/", echoing))
+
+    with running(site):
+        connection = http.client.HTTPConnection(site.server().address, timeout=30)
+        connection.putrequest("POST", "/")
+        connection.putheader("Transfer-Encoding", "chunked")
+        connection.endheaders()
+        connection.send(b"4\r\ntea\n\r\n")
+        response = connection.getresponse()
+        assert response.readline() == b"tea\n"
+        connection.send(b"5\r\nmugs\n\r\n0\r\n\r\n")
+        assert response.read() == b"mugs\n"
+        connection.close()
+
+
+def test_a_body_that_ends_too_early_is_an_error_to_a_wsgi_application_under_asgi() -> None:
+    """It does not take half a body in chunks for the whole."""
+    errors: queue.SimpleQueue[object] = queue.SimpleQueue()
+
+    def reading(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        try:
+            environ["wsgi.input"].read()
+        except OSError as error:
+            errors.put(error)
+        start_response("200 OK", [])
+        return []
+
+    site = site_of("asgi", WSGIMount("/", reading))
+
+    with running(site):
+        connection = http.client.HTTPConnection(site.server().address, timeout=30)
+        connection.putrequest("POST", "/")
+        connection.putheader("Transfer-Encoding", "chunked")
+        connection.endheaders()
+        connection.send(b"4\r\ntea\n\r\n")
+        connection.close()
+        assert "the client has gone before the end of its body" in str(errors.get(timeout=30))
+
+
+def test_headers_that_wsgi_cannot_tell_apart_do_not_reach_it_from_asgi() -> None:
+    """A client cannot send ``X_User`` for the ``X-User`` of a proxy; cookies that HTTP/2 has split are one again."""
+    seen: list[WSGIEnvironment] = []
+
+    def wsgi(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        seen.append(environ)
+        return Answering()(environ, start_response)
+
+    bus = Bus()
+    bus[MOUNT].subscribe(lambda: WSGIMount("/", wsgi))
+    front = ASGIDispatcher(bus, bus[MOUNT])
+    headers = [(b"x-user", b"ada"), (b"x_user", b"eve"), (b"cookie", b"a=1"), (b"cookie", b"b=2")]
+    scope = {"type": "http", "method": "GET", "path": "/", "headers": headers, "http_version": "2", "query_string": b""}
+    front.start()
+    asyncio.run(called(front, scope, {"type": "http.request"}))
+    front.stop()
+
+    assert (seen[0]["HTTP_X_USER"], seen[0]["HTTP_COOKIE"]) == ("ada", "a=1; b=2")
 
 
 class Endless:

@@ -59,6 +59,12 @@ class SettingError(ValueError, OperatorError):
         return f"{self.name}={self.given!r} is nothing to serve with: give {self.expected}"
 
 
+def check_threads(instance: object, attribute: attrs.Attribute[int], threads: int) -> None:
+    """Refuse a number of threads that is not a whole number from 1 up."""
+    if not isinstance(threads, int) or isinstance(threads, bool) or threads < 1:
+        raise SettingError("threads", threads, "a whole number from 1 up")
+
+
 class BindError(OSError, OperatorError):
     """
     Raised by the start of a server that cannot listen where it is told to.

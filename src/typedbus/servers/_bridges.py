@@ -9,6 +9,7 @@ a length is not lost; an exception reaches the server, which logs it; text that 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import io
 import queue
 import shutil
@@ -31,7 +32,7 @@ from typedbus.servers._lifespan import ASGIApp
 P = ParamSpec("P")
 T = TypeVar("T")
 
-_GONE: Final = "typedbus.client_gone"
+_REQUEST: Final = "typedbus.request"
 _EXCHANGE: Final = "typedbus.exchange"
 #: How many bytes of a body without a length are kept in memory; more go into a temporary file.
 _IN_MEMORY: Final = 1 << 20
@@ -98,17 +99,18 @@ def asgi_from_wsgi(app: WSGIApplication, workers: Workers) -> ASGIApp:
 
     def respond(environ: WSGIEnvironment, start_response: StartResponse) -> Iterator[bytes]:
         scope = environ["asgi.scope"]
+        request: _Request = scope[_REQUEST]
         root: str = scope["root_path"]
         environ["SCRIPT_NAME"] = _to_wsgi(root)
         environ["PATH_INFO"] = _to_wsgi(scope["path"][len(root) :])
         environ["wsgi.errors"] = sys.stderr
-        environ["wsgi.input"] = io.BufferedReader(_Input(environ["wsgi.input"]))
+        environ["wsgi.input"] = io.BufferedReader(_Input(request))
         environ["wsgi.input_terminated"] = True
         pieces: Any = app(environ, start_response)
         try:
             for piece in pieces:
                 yield piece
-                if scope[_GONE].is_set():
+                if request.is_gone:
                     return
         finally:
             if hasattr(pieces, "close"):
@@ -124,44 +126,78 @@ def asgi_from_wsgi(app: WSGIApplication, workers: Workers) -> ASGIApp:
         receive: Callable[[], Awaitable[MutableMapping[str, Any]]],
         send: Callable[[Any], Awaitable[None]],
     ) -> None:
-        # One message is read ahead: nothing but `receive` says that the client has gone, and WSGI has nothing to
-        # ask for it.
-        messages: asyncio.Queue[MutableMapping[str, Any]] = asyncio.Queue(1)
-        gone = threading.Event()
-
-        async def read_ahead() -> None:
-            while not gone.is_set():
-                try:
-                    message = await receive()
-                except Exception:
-                    message = {"type": "http.disconnect"}
-                if message["type"] == "http.disconnect":
-                    gone.set()
-                await messages.put(message)
-
-        reading = asyncio.ensure_future(read_ahead())
+        request = _Request(asyncio.get_running_loop())
+        reading = asyncio.ensure_future(request.read_ahead(receive))
         query = quote_from_bytes(scope.get("query_string", b""), safe=_QUERY).encode("ascii")
+        # A name with an underscore would be taken for one with a hyphen, which a proxy may have vouched for; and
+        # HTTP/2 may split cookies, which are joined by semicolons, not by commas (RFC 9113, section 8.2.3).
+        headers = [(name, value) for name, value in scope["headers"] if b"_" not in name and name != b"cookie"]
+        cookies = [value for name, value in scope["headers"] if name == b"cookie"]
+        if cookies:
+            headers.append((b"cookie", b"; ".join(cookies)))
         try:
-            await bridge({**scope, "query_string": query, _GONE: gone}, messages.get, send)
+            await bridge({**scope, "query_string": query, "headers": headers, _REQUEST: request}, receive, send)
         finally:
             reading.cancel()
+            request.end()
 
     return answer
 
 
-class _Input(io.RawIOBase):
-    """The body of a request as a raw stream; a2wsgi's own ends at the first line that has not arrived yet."""
+class _Request:
+    """
+    The messages of one request, from an event loop to the thread that answers it.
 
-    def __init__(self, body: Any) -> None:
-        self._body = body
+    One message is read ahead: nothing but `receive` says that the client has gone, and WSGI has no way to ask.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.is_gone = False
+        self._loop = loop
+        self._messages: asyncio.Queue[MutableMapping[str, Any]] = asyncio.Queue(1)
+
+    async def read_ahead(self, receive: Callable[[], Awaitable[MutableMapping[str, Any]]]) -> None:
+        """Receive messages until the client has gone."""
+        while not self.is_gone:
+            try:
+                message = await receive()
+            except Exception:
+                message = {"type": "http.disconnect"}
+            self.is_gone = message["type"] == "http.disconnect"
+            await self._messages.put(message)
+
+    def end(self) -> None:
+        """Let a thread that waits for a message wait no longer; called in the loop."""
+        self.is_gone = True
+        with contextlib.suppress(asyncio.QueueFull):
+            self._messages.put_nowait({"type": "http.disconnect"})
+
+    def message(self) -> MutableMapping[str, Any]:
+        """Return the next message; called in the thread."""
+        return asyncio.run_coroutine_threadsafe(self._messages.get(), self._loop).result()
+
+
+class _Input(io.RawIOBase):
+    """The body of a request as a raw stream, which returns what has arrived."""
+
+    def __init__(self, request: _Request) -> None:
+        self._request = request
+        self._piece = memoryview(b"")
+        self._has_more = True
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any) -> int:
-        piece: bytes = self._body.read(len(buffer))
-        buffer[: len(piece)] = piece
-        return len(piece)
+        while not self._piece and self._has_more:
+            message = self._request.message()
+            if message["type"] == "http.disconnect":
+                raise ConnectionResetError("the client has gone before the end of its body")
+            self._piece = memoryview(message.get("body", b""))
+            self._has_more = message.get("more_body", False)
+        size = min(len(buffer), len(self._piece))
+        buffer[:size], self._piece = self._piece[:size], self._piece[size:]
+        return size
 
 
 class _Whole:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from typedbus._errors import OperatorError
+
 
 class MountError(ValueError):
     """
@@ -23,7 +25,7 @@ class MountError(ValueError):
         return f"cannot mount {self.given!r}: {self.problem}"
 
 
-class MountConflict(ValueError):
+class MountConflict(ValueError, OperatorError):
     """
     Raised by the start of a dispatcher if two applications have the same path.
 
@@ -83,7 +85,7 @@ _BRIDGED: Final = {
 }
 
 
-class NoBridge(ImportError):
+class NoBridge(ImportError, OperatorError):
     """
     Raised by the start of a dispatcher that has a mount of the other kind, if a2wsgi is not installed.
 

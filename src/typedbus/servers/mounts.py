@@ -24,10 +24,10 @@ from typedbus._events import Moved
 from typedbus._exports import export
 from typedbus._registry import MOVED, START
 from typedbus._states import State
+from typedbus.servers._binding import check_threads
 from typedbus.servers._lifespan import ASGIApp
 from typedbus.servers._mount import MOUNT, ASGIMount, Mount, Route, WSGIMount, by_length, collected
 from typedbus.servers._mount_errors import MountConflict, MountError, MountFailed, NoBridge, NotMounted
-from typedbus.servers.serving import _check_threads
 
 if TYPE_CHECKING:
     from typedbus.servers._bridges import LoopThread, Workers
@@ -198,7 +198,7 @@ class ASGIDispatcher(_Dispatcher):
         SettingError: *threads* is not a whole number from 1 up.
     """
 
-    threads: int = attrs.field(default=10, validator=_check_threads, kw_only=True)
+    threads: int = attrs.field(default=10, validator=check_threads, kw_only=True)
     _table: list[Route] | None = attrs.field(default=None, init=False, repr=False)
     _asgi: Sequence[tuple[str, ASGIApp]] = attrs.field(default=(), init=False, repr=False)
     _workers: Workers | None = attrs.field(default=None, init=False, repr=False)

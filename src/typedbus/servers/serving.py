@@ -138,11 +138,6 @@ def _check_seconds(instance: object, attribute: attrs.Attribute[float], given: f
         raise SettingError(attribute.name, given, "a number of seconds, 0 or more")
 
 
-def _check_threads(instance: object, attribute: attrs.Attribute[int], threads: int) -> None:
-    if not isinstance(threads, int) or isinstance(threads, bool) or threads < 1:
-        raise SettingError("threads", threads, "a whole number from 1 up")
-
-
 @attrs.define(eq=False)
 class Serving(ABC):
     """
