@@ -243,6 +243,26 @@ def test_a_failing_tick_after_a_restart_was_asked_for_does_not_undo_it(bus: Bus)
     assert [str(error) for error in failed.exceptions] == ["no heat"]
 
 
+def test_the_bus_says_whether_it_restarts(bus: Bus) -> None:
+    """From the request to the replacement, unless an exit is requested; each life begins anew."""
+    noted: list[bool] = []
+    bus.subscribe(EXIT, lambda: noted.append(bus.is_restarting))
+    bus[MOVED].subscribe(lambda event: noted.append(bus.is_restarting) if event.after is State.EXITED else None)
+    bus.start()
+    noted.append(bus.is_restarting)
+    bus.restart()
+    noted.append(bus.is_restarting)
+    bus.block()
+    noted.append(bus.is_restarting)
+    assert noted == [False, True, True, True, False]
+
+    bus.start()
+    bus.restart()
+    bus.request_exit()
+    bus.block()
+    assert noted[5:] == [False, False]
+
+
 def test_a_restart_is_for_one_life(bus: Bus) -> None:
     """A bus that goes on after it, since its process was not replaced, exits plainly the next time."""
     for ask in (bus.restart, bus.request_exit, bus.restart):

@@ -209,9 +209,16 @@ class Bus(Machine):
         self._ask_for_exit()
 
     @property
-    def _is_restarting(self) -> bool:
-        """Whether a restart was requested, and no exit since then."""
-        return self._exits_in < self._restarts_in
+    def is_restarting(self) -> bool:
+        """
+        Whether the process will be replaced once the bus has exited.
+
+        It will be if a restart was requested in this life of the bus, and no
+        exit. An exit that is requested later makes this False again; a component
+        that keeps something for the next program must be ready for that.
+        """
+        has_exited = self._state is State.EXITED
+        return self._exits_in < self._restarts_in == self._exits - has_exited
 
     def detach(self) -> None:
         """

@@ -303,7 +303,7 @@ class Signals:
 
     def _is_needed_next(self, number: int, handler: Handler) -> bool:
         """Whether the program that replaces this process at a restart needs signal *number*, caught by *handler*."""
-        if not self._record.is_replaced or not self.bus._is_restarting or handler != self._handle:
+        if not self._record.is_replaced or not self.bus.is_restarting or handler != self._handle:
             return False
         action = self._actions.get(signal.Signals(number))
         return action is not Action.EXIT and (action is not Action.HANG_UP or is_daemon())

@@ -143,7 +143,7 @@ class Systemd:
                 current = self.bus._current
                 if current is None or current.goal is not State.EXITED:
                     self._notify(status)
-                elif self.bus._exits_in < self.bus._restarts_in == self.bus._exits:
+                elif self.bus.is_restarting:
                     # The process will be replaced, unless somebody asks for the exit meanwhile.
                     self._stage("RELOADING=1", self._now(), "STATUS=restarting")
                 else:
