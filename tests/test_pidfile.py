@@ -9,10 +9,12 @@ import resource
 import signal
 import socket
 import stat
+import struct
 import subprocess
 import sys
+import tempfile
 import textwrap
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -24,7 +26,7 @@ if sys.platform == "win32":
 import fcntl
 
 from typedbus import LOG, Bus, Component, Container
-from typedbus.plugins.pidfile import AlreadyRunning, NoFileLocks, NotPIDFile, PIDFile, PIDFileError, read
+from typedbus.plugins.pidfile import AlreadyRunning, NoFileLocks, NotPIDFile, PIDFile, PIDFileError, UnknownHolder, read
 from typedbus.testing import Recorder, running
 
 MINE = f"{os.getpid()}\n"
@@ -46,7 +48,10 @@ bus.subscribe(EXIT, pidfile.exit)
 """
 HOLDS = "pidfile.start()\nsay('holds')\nsys.stdin.readline()\n"
 
-Begin = Callable[[str], "subprocess.Popen[str]"]
+Begin = Callable[..., "subprocess.Popen[str]"]
+#: A PID namespace with a /proc of its own.
+UNSHARE = ("unshare", "--pid", "--fork", "--kill-child", "--mount-proc")
+linux = pytest.mark.skipif(sys.platform != "linux", reason="what a lock proves is known on Linux alone")
 
 
 def dead_pid() -> int:
@@ -87,8 +92,8 @@ def begin(path: Path) -> Iterator[Begin]:
     """Begin processes that have a `PIDFile` for *path*, and end them."""
     begun: list[subprocess.Popen[str]] = []
 
-    def begin_one(source: str) -> subprocess.Popen[str]:
-        command = [sys.executable, "-c", HOLDER + textwrap.dedent(source), str(path)]
+    def begin_one(source: str, within: Sequence[str] = (), at: Path = path) -> subprocess.Popen[str]:
+        command = [*within, sys.executable, "-c", HOLDER + textwrap.dedent(source), str(at)]
         pipe = subprocess.PIPE
         begun.append(subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=subprocess.STDOUT, text=True))
         return begun[-1]
@@ -156,7 +161,7 @@ def test_a_second_start_writes_anew_what_was_spoilt(
 
     assert path.read_text() == MINE
     assert read(path) == os.getpid()
-    assert logged.calls[0].args == (f"{path} was removed or changed by somebody else, and is written anew", 30)
+    assert logged.calls[0].args == (f"{path} was removed or changed by another program, and is written anew", 30)
 
 
 @pytest.mark.parametrize("other", ["1\n", "another\n", f"{MINE}0\n"], ids=["pid", "text", "more"])
@@ -168,7 +173,7 @@ def test_an_exit_leaves_what_somebody_else_wrote(bus: Bus, pidfile: PIDFile, pat
         pidfile.exit()
 
     assert path.read_text() == other
-    assert logged.calls[0].args == (f"{path} was removed or changed by somebody else, and is left as it is", 30)
+    assert logged.calls[0].args == (f"{path} was removed or changed by another program, and is left as it is", 30)
 
 
 def test_an_exit_leaves_another_file_of_the_same_content(pidfile: PIDFile, path: Path, tmp_path: Path) -> None:
@@ -244,6 +249,10 @@ def test_an_empty_file_is_replaced(bus: Bus, pidfile: PIDFile, path: Path) -> No
         ("12 13\n", "begins with b'12 13'"),
         ("\N{SUPERSCRIPT TWO}", r"begins with b'\xc2\xb2'"),
         ("1" * 200, "begins with b'11111111111111111111'"),
+        ("99999999999999999999\n", "has the number 99999999999999999999, which no process can have"),
+        (f"{2**63}\n", f"has the number {2**63}, which no process can have"),
+        (f"{2**31}\n", f"has the number {2**31}, which no process can have"),
+        ("4194305\n", "has the number 4194305, which no process can have"),
     ],
 )
 @pytest.mark.parametrize("use", [lambda pidfile: pidfile.start(), lambda pidfile: read(pidfile.path)])
@@ -383,22 +392,126 @@ def test_nobody_else_takes_a_file_that_is_held(bus: Bus, pidfile: PIDFile, path:
     assert list(path.parent.iterdir()) == [path]
 
 
-def test_whoever_holds_an_empty_file_is_another_process(path: Path) -> None:
-    """Without a number there is none to name."""
-    assert str(AlreadyRunning(path, None)).startswith(f"{path} is held by another process, which still runs; end")
+def test_a_holder_that_cannot_be_identified_is_not_named(path: Path) -> None:
+    """The number in the file would mislead."""
+    assert str(AlreadyRunning(path, None)) == (
+        f"{path} is held by another process, perhaps in another PID namespace or on another host, which still runs; "
+        "end that one first, or give this one another path"
+    )
 
 
-def test_a_locked_folder_is_told(bus: Bus, path: Path) -> None:
-    """Whoever keeps the folder locked hangs no start for ever."""
-    pidfile = PIDFile(bus, path=path, patience=0.02)
+@pytest.mark.parametrize("kind", [fcntl.LOCK_SH, fcntl.LOCK_EX])
+def test_a_lock_on_the_folder_keeps_no_process_from_starting(pidfile: PIDFile, path: Path, kind: int) -> None:
+    """Any user that may list a folder can lock it."""
     folder = os.open(path.parent, os.O_RDONLY)
     try:
-        fcntl.flock(folder, fcntl.LOCK_EX)
-        with pytest.raises(PIDFileError, match=f"another process keeps the folder {path.parent} locked"):
-            pidfile.start()
+        fcntl.flock(folder, kind)
+        pidfile.start()
     finally:
         os.close(folder)
-    assert not path.exists()
+
+    assert read(path) == os.getpid()
+
+
+def lock_as_reader(descriptor: int, how: str) -> None:
+    """Take a lock that needs no right to write the file."""
+    if how == "read":
+        fcntl.lockf(descriptor, fcntl.LOCK_SH)
+    else:
+        fcntl.flock(descriptor, fcntl.LOCK_EX if how == "exclusive" else fcntl.LOCK_SH)
+
+
+@linux
+@pytest.mark.parametrize("how", ["shared", "exclusive", "read"])
+@pytest.mark.parametrize("pid", [os.getpid(), os.getppid(), 1], ids=["own", "parent", "first"])
+def test_a_lock_of_a_reader_does_not_hold_a_file(pidfile: PIDFile, path: Path, how: str, pid: int) -> None:
+    """The file is stale, and is replaced, though the process of that number runs and the file is locked."""
+    path.write_text(f"{pid}\n")
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        lock_as_reader(descriptor, how)
+        before = read(path)
+        pidfile.start()
+    finally:
+        os.close(descriptor)
+
+    assert before is None
+    assert read(path) == os.getpid()
+
+
+@linux
+@pytest.mark.parametrize("flocks", [False, True], ids=["written", "locked"])
+@pytest.mark.parametrize("content", ["1\n", "{parent}\n", "{dead}\n", "4194304\n", ""])
+def test_a_number_counts_only_if_that_process_has_locked_the_file(
+    bus: Bus, path: Path, content: str, flocks: bool
+) -> None:
+    """A program that may write the file can lock it and write any number: no process is named, and none starts."""
+    path.write_text(content.format(parent=os.getppid(), dead=dead_pid()))
+    before = path.read_text()
+    number = int(before) if before else None
+    with path.open("r+") as file:
+        if flocks:
+            fcntl.flock(file, fcntl.LOCK_EX)
+        fcntl.fcntl(file, fcntl.F_OFD_SETLK, struct.pack("hhqqi0q", fcntl.F_WRLCK, 0, 0, 0, 0))
+        with pytest.raises(UnknownHolder) as unknown:
+            read(path)
+        with pytest.raises(AlreadyRunning) as refused:
+            PIDFile(bus, path=path).start()
+
+    assert (unknown.value.path, unknown.value.pid) == (path, number)
+    reason = "it is empty"
+    if number is not None:
+        gone = number not in (1, os.getppid())
+        reason = (
+            f"no process {number}, which it names, runs here"
+            if gone
+            else f"process {number}, which it names, has not locked it"
+        )
+    assert unknown.value.reason == reason
+    assert str(unknown.value) == (
+        f"{path} is held by a process that cannot be identified from here: {reason}; "
+        "look in the PID namespace (container) and on the host where that process runs"
+    )
+    assert refused.value.pid is None
+    assert path.read_text() == before
+
+
+@pytest.mark.parametrize("make", [Path.mkdir, lambda path: path.symlink_to("nowhere")], ids=["folder", "link"])
+def test_a_lock_file_that_cannot_be_locked_is_named(bus: Bus, path: Path, make: Callable[[Path], object]) -> None:
+    """The start waits for its turn and no longer; nothing is written."""
+    turn = path.with_name(".site.pid.lock")
+    make(turn)
+
+    with pytest.raises(PIDFileError, match=f"another start has locked {turn}; wait for it, or remove that file"):
+        PIDFile(bus, path=path, patience=0.02).start()
+
+    assert list(path.parent.iterdir()) == [turn]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="it takes root to give a file to another user")
+def test_the_lock_file_of_another_user_is_not_trusted(bus: Bus, path: Path) -> None:
+    """That user could keep it locked; the error names it."""
+    turn = path.with_name(".site.pid.lock")
+    turn.touch(0o600)
+    os.chown(turn, 65534, 65534)
+
+    with pytest.raises(PIDFileError, match=f"another start has locked {turn}"):
+        PIDFile(bus, path=path, patience=0.02).start()
+
+
+def test_a_start_waits_for_another_one(bus: Bus, path: Path) -> None:
+    """The lock file of a start that goes on is respected, and the one that a killed start left is not."""
+    turn = path.with_name(".site.pid.lock")
+    descriptor = os.open(turn, os.O_RDWR | os.O_CREAT, 0o600)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    pidfile = PIDFile(bus, path=path, patience=0.02)
+    with pytest.raises(PIDFileError, match="another start has locked"):
+        pidfile.start()
+    os.close(descriptor)
+    pidfile.start()
+
+    assert list(path.parent.iterdir()) == [path]
+    pidfile.exit()
 
 
 def test_a_file_that_is_not_there_is_held_by_nobody(path: Path) -> None:
@@ -531,3 +644,97 @@ def test_of_many_that_start_at_once_one_wins(begin: Begin, path: Path, stale: bo
     assert sorted(map(str, said.values())) == sorted([*[str([str(winner)])] * 7, str(["won"])])
     assert path.read_text() == f"{winner}\n"
     assert list(path.parent.iterdir()) == [path]
+
+
+@linux
+@pytest.mark.slow
+@pytest.mark.parametrize("holding", [False, True], ids=["outside", "inside"])
+def test_a_number_of_another_pid_namespace_names_no_process(begin: Begin, path: Path, holding: bool) -> None:
+    """Neither a process inside nor one outside is taken for the holder, and none starts."""
+    if subprocess.run([*UNSHARE, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("this user may make no PID namespace")
+    look = """
+        try:
+            say(read(path))
+        except Exception as error:
+            say(type(error).__name__)
+        try:
+            pidfile.start()
+        except AlreadyRunning as refused:
+            say(refused.pid)
+    """
+    first = begin(HOLDS, within=UNSHARE if holding else ())
+    assert "holds" in lines_of(first.stdout)
+    second = begin(look, within=() if holding else UNSHARE)
+
+    assert second.communicate(timeout=30)[0].split() == ["UnknownHolder", "None"]
+    assert int(path.read_text()) == (1 if holding else first.pid)
+
+
+@linux
+@pytest.mark.slow
+def test_a_proc_of_another_pid_namespace_is_not_asked(begin: Begin, path: Path) -> None:
+    """It has other processes under the numbers of this namespace."""
+    if subprocess.run([*UNSHARE[:-1], "true"], capture_output=True, check=False).returncode:
+        pytest.skip("this user may make no PID namespace")
+    first = begin(HOLDS)
+    assert "holds" in lines_of(first.stdout)
+    path.write_text("1\n")
+    second = begin(
+        """
+        try:
+            read(path)
+        except Exception as error:
+            say(error.reason)
+    """,
+        within=UNSHARE[:-1],
+    )
+
+    assert second.communicate(timeout=30)[0] == "/proc shows another PID namespace\n"
+
+
+@linux
+@pytest.mark.slow
+@pytest.mark.skipif(os.geteuid() != 0, reason="it takes root to hold a file as another user")
+def test_a_plain_user_identifies_the_process_of_another_user(begin: Begin) -> None:
+    """The descriptors of a process are private, and its locks are not."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        path = Path(folder) / "site.pid"
+        first = begin(HOLDS, at=path)
+        assert "holds" in lines_of(first.stdout)
+        second = begin(
+            """
+            os.setgroups([])
+            os.setgid(65534)
+            os.setuid(65534)
+            say(read(path))
+            try:
+                os.listdir(f"/proc/{read(path)}/fd")
+            except PermissionError:
+                say("private")
+        """,
+            at=path,
+        )
+
+        assert second.communicate(timeout=30)[0] == f"{first.pid}\nprivate\n"
+
+
+@linux
+@pytest.mark.slow
+def test_a_child_forked_in_c_does_not_pass_for_its_parent(begin: Begin, path: Path) -> None:
+    """It has the descriptor and so the locks, but they are not its own; its parent, which they name, has ended."""
+    first = begin("""
+        import ctypes
+        pidfile.start()
+        if ctypes.CDLL(None).fork() == 0:
+            say("holds")
+            sys.stdin.readline()
+            os._exit(0)
+        os._exit(0)
+    """)
+    assert "holds" in lines_of(first.stdout)
+    first.wait()
+
+    with pytest.raises(UnknownHolder, match=f"no process {first.pid}, which it names, runs here"):
+        read(path)

@@ -1359,7 +1359,7 @@ def test_a_pid_file_that_is_gone_is_no_failure_of_the_exit(beside: Beside) -> No
 
     assert changes(original, ours) == lines(
         """
-        + 30 HERE/site.pid was removed or changed by somebody else, and is left as it is
+        + 30 HERE/site.pid was removed or changed by another program, and is left as it is
         + 20 PID file removed: 'HERE/site.pid'.
         """
     )
@@ -1382,7 +1382,7 @@ def test_a_pid_file_that_is_somebody_elses_by_now(beside: Beside) -> None:
     assert changes(original, ours) == lines(
         """
         - 20 PID file removed: 'HERE/site.pid'.
-        + 30 HERE/site.pid was removed or changed by somebody else, and is left as it is
+        + 30 HERE/site.pid was removed or changed by another program, and is left as it is
         - still there False
         + still there True
         """

@@ -14,7 +14,8 @@ interpreter.
 The pid stays, and with it a service manager, a PID file and ``LISTEN_PID`` remain
 valid. No descriptor is closed here: Python opens descriptors so that a replacement
 closes them (PEP 446), and those that were made inheritable on purpose, such as
-activated sockets, must stay open.
+activated sockets, must stay open. Held PID files become inheritable here, so that the
+process never stops holding them.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ import attrs
 
 from typedbus._children import bequeath, settle
 from typedbus._errors import RestartError
+from typedbus._pidfiles import inheritable
 
 _DAEMON: Final = "TYPEDBUS_DAEMON"
 _LONGEST_LINE: Final = 4096
@@ -212,7 +214,8 @@ class Image:
             if os.getcwd() != self.directory:  # noqa: PTH109  # texts
                 # The program may have removed or changed it; the next restart needs the name as well.
                 os.environ["PWD"] = self.directory
-            os.execv(path, [path, *arguments])  # noqa: S606  # without a shell on purpose
+            with inheritable():
+                os.execv(path, [path, *arguments])  # noqa: S606  # without a shell on purpose
         except OSError as error:
             bequeath([])
             raise RestartError(f"the system refused: {error}; exit, and start it anew from outside") from error

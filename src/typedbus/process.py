@@ -18,16 +18,19 @@ from typing import Final, NoReturn
 
 import attrs
 
+from typedbus import _pidfiles
 from typedbus._bus import Bus
 from typedbus._children import settle
 from typedbus._console import console
 from typedbus._container import Container
 from typedbus._errors import NotMainThread, OperatorError, StartCancelled, StillRunning, TransitionError
+from typedbus._events import Moved
 from typedbus._faults import InvalidContainer
 from typedbus._held import ENDING, deliver, hold_caught, hold_ending, release
 from typedbus._image import Image
-from typedbus._registry import WARNING
+from typedbus._registry import MOVED, WARNING
 from typedbus._running import container_of, sharing
+from typedbus._states import State
 from typedbus._streams import open_missing
 from typedbus._turns import Limits
 from typedbus.plugins.signals import DEFAULTS, Action, Signals
@@ -88,6 +91,8 @@ def run(
     instances = [container_of(one) for one in (container, *others)]
     with contextlib.ExitStack() as shared:
         shared.callback(deliver)
+        # A restart that was refused at the last moment, or that an exit overtook, has kept PID files.
+        shared.callback(_pidfiles.drop_kept)
         try:
             bus = shared.enter_context(sharing(instances, workers, limits))
         except InvalidContainer as invalid:
@@ -108,6 +113,8 @@ def _served(bus: Bus, *, tracebacks: bool) -> int:
             bus.replacement = _Anew(bus, Image(), held.close, tracebacks)
             held.callback(setattr, bus, "replacement", None)
             signals._record.is_replaced = True
+        settling = bus[MOVED].subscribe(_take_stock)
+        held.callback(settling.cancel)
         try:
             bus.start()
         except TransitionError as error:
@@ -129,10 +136,20 @@ def _served(bus: Bus, *, tracebacks: bool) -> int:
             status = _report(error, status or SOFTWARE, tracebacks=tracebacks)
             if any(isinstance(member, StillRunning) for member in _members(error)):
                 # An interpreter that ends joins every thread, and would hang as well.
+                _pidfiles.drop_kept()
                 _end(status)
         finally:
             release()
     return status
+
+
+def _take_stock(event: Moved, /) -> None:
+    """After a start, remove PID files that the program before a restart declared and this one does not."""
+    if event.after is State.STARTED:
+        _pidfiles.drop_kept()
+        for file in _pidfiles.held:
+            # Privileges may have been dropped, and commands of the new user must be able to connect.
+            file.follow_user()
 
 
 @attrs.frozen(eq=False)

@@ -1,11 +1,11 @@
 """
-The process that holds a PID file, as commands find it, signal it and wait for it.
+The process that holds a PID file: commands identify it, signal it and wait for it.
 
-A pid is a number, and may be another process's by the time that it is used. On
-Linux the process is held by a descriptor, pidfd_open(2), from before the last
-look at the file, so that a signal reaches that very process or nobody; the same
-descriptor tells its end. Elsewhere its lock on the file does: the process lets
-go of that in its exit, a moment before it ends.
+A process may end at any time, and its number be given to another one. On
+Linux a descriptor of the process, pidfd_open(2), is opened before the
+last look at the file, so that a signal reaches that very process or none; the
+same descriptor shows its end. Elsewhere the end shows in its lock on the file,
+which the process loses a moment before it ends.
 """
 
 from __future__ import annotations
@@ -27,15 +27,23 @@ from typing import Final
 import attrs
 import click
 
-from typedbus.cli._options import Wrong
+from typedbus.cli._options import UNKNOWN, Wrong
 from typedbus.cli._site import MESSAGE, restart_address
-from typedbus.plugins.pidfile import NoFileLocks, NotPIDFile, read
+from typedbus.plugins.pidfile import NoFileLocks, NotPIDFile, UnknownHolder, read
 
+#: How often a look is repeated because the file changed hands meanwhile.
+_LOOKS: Final = 5
 _CREDENTIALS: Final = struct.Struct("3i")
 
 
 class NotDone(click.ClickException):
-    """Told where a process is not what it would have to be, or did not do what it was to do; the exit status is 1."""
+    """Raised if a process is not in the state that a command needs, or did not do what was asked; exit status 1."""
+
+
+class CannotTell(click.ClickException):
+    """Raised if a PID file is held and its process cannot be identified; the exit status is 4, and nothing was sent."""
+
+    exit_code = UNKNOWN
 
 
 @attrs.frozen
@@ -86,16 +94,20 @@ class Holder:
 
     def refuse_unless_caught(self, number: signal.Signals) -> None:
         """
-        Refuse to send what would end the process.
+        Refuse to send a signal that would end the process.
 
         Raises:
-            NotDone: It has no handler for it; where that is not to be known it passes for having one.
+            NotDone: It has no handler for the signal and does not block it. Where that cannot be looked up, it passes.
         """
         with contextlib.suppress(OSError):
-            said = Path(f"/proc/{self.pid}/status").read_text()
-            caught = next(int(line[8:], 16) for line in said.splitlines() if line.startswith("SigCgt:"))
-            if not caught >> (number - 1) & 1:
-                raise NotDone(f"{self} does not listen to {number.name}, which would end it; nothing was sent")
+            lines = Path(f"/proc/{self.pid}/status").read_text().splitlines()
+            # A process that restarts blocks signals until it has its handlers again.
+            masks = [int(line[8:], 16) for line in lines if line.startswith(("SigCgt:", "SigBlk:"))]
+            if not any(mask >> (number - 1) & 1 for mask in masks):
+                raise NotDone(
+                    f"{self} has no handler for {number.name}, which would end it; nothing was sent; "
+                    "if it is being started or restarted at present, try again when it has started"
+                )
 
 
 @contextlib.contextmanager
@@ -105,22 +117,25 @@ def holder_of(path: Path) -> Generator[Holder | None]:
 
     Raises:
         Wrong: It is no PID file, or cannot be read.
+        CannotTell: It is held, and its process cannot be identified from here.
     """
-    pid = _read(path)
-    if pid is None:
-        yield None
-        return
-    try:
-        handle = _pidfd_of(pid)
-    except ProcessLookupError:
-        yield None
-        return
-    try:
-        # It may have ended before it was held, and its pid be another's.
-        yield Holder(pid, path, handle) if _read(path) == pid else None
-    finally:
-        if handle is not None:
-            os.close(handle)
+    for _ in range(_LOOKS):
+        pid = _read(path)
+        if pid is None:
+            break
+        try:
+            handle = _pidfd_of(pid)
+        except ProcessLookupError:
+            continue
+        try:
+            # The first look may have been at a process that ended before the descriptor was opened.
+            if _read(path) == pid and (handle is None or not _readable([handle], 0)):
+                yield Holder(pid, path, handle)
+                return
+        finally:
+            if handle is not None:
+                os.close(handle)
+    yield None
 
 
 def _read(path: Path) -> int | None:
@@ -128,6 +143,8 @@ def _read(path: Path) -> int | None:
         return read(path)
     except (NotPIDFile, NoFileLocks) as wrong:
         raise Wrong(str(wrong)) from None
+    except UnknownHolder as unknown:
+        raise CannotTell(f"cannot tell which process runs: {unknown}") from None
     except OSError as error:
         raise Wrong(f"cannot read {path}: {error.strerror}") from None
 

@@ -10,6 +10,8 @@ import click
 
 OK: Final = 0
 FAULTS: Final = 1
+#: What the Linux Standard Base has for a service of which the state is not known.
+UNKNOWN: Final = 4
 STDOUT: Final = Path("-")
 #: What the defaults say to every command.
 _COMMON: Final = ("targets", "pidfile")

@@ -10,13 +10,12 @@ from typing import Final
 
 import click
 
-from typedbus.cli._options import FAULTS, OK, Command, Option, Wrong, pidfile
+from typedbus.cli._options import FAULTS, OK, UNKNOWN, Command, Option, Wrong, pidfile
 from typedbus.cli._writing import settled
 
 #: What scripts of init are to say of a service, in the Linux Standard Base.
 DEAD: Final = 1
 NOT_RUNNING: Final = 3
-UNKNOWN: Final = 4
 #: Seconds for a process that was told to end at once.
 _AT_ONCE: Final = 5.0
 
@@ -53,6 +52,7 @@ def stop(*, pidfile: Path, timeout: float, kill: bool) -> int:
       0  no process holds the file any more
       1  it still runs, or may not be signalled by this user
       2  the command line is wrong, or FILE is no PID file
+      4  FILE is held, but its process cannot be identified; nothing was sent
     """  # noqa: D301  # click leaves the lines of such a paragraph as they are
     from typedbus.cli._holder import holder_of
 
@@ -96,6 +96,7 @@ def restart(*, pidfile: Path, timeout: float) -> int:
       0  it has started again
       1  it has not, in time or at all; or no process holds the file, or it is no daemon
       2  the command line is wrong, or FILE is no PID file
+      4  FILE is held, but its process cannot be identified; nothing was sent
     """  # noqa: D301  # click leaves the lines of such a paragraph as they are
     from typedbus.cli._holder import holder_of, restarted
 
@@ -123,8 +124,9 @@ def reload(*, pidfile: Path) -> int:
     \b
     Exit status:
       0  it was asked
-      1  no process holds the file, or it does not listen to SIGUSR1
+      1  no process holds the file, or it has no handler for SIGUSR1
       2  the command line is wrong, or FILE is no PID file
+      4  FILE is held, but its process cannot be identified; nothing was sent
     """  # noqa: D301  # click leaves the lines of such a paragraph as they are
     from typedbus.cli._holder import holder_of
 
@@ -157,9 +159,9 @@ def status(*, pidfile: Path) -> int:
       1  it does not, and has left the file behind
       2  the command line is wrong
       3  it does not run
-      4  nobody knows: FILE is no PID file, or cannot be read
+      4  cannot tell: FILE is no PID file, cannot be read, or its process cannot be identified
     """  # noqa: D301  # click leaves the lines of such a paragraph as they are
-    from typedbus.cli._holder import holder_of
+    from typedbus.cli._holder import CannotTell, holder_of
 
     try:
         with holder_of(pidfile) as holder:
@@ -169,8 +171,11 @@ def status(*, pidfile: Path) -> int:
                 # The exit status answers the question even if the text is lost.
                 return settled(OK, OK)
             left = pidfile.read_text().strip() if pidfile.exists() else ""
+    except CannotTell as unknown:
+        click.echo(unknown.message)
+        return UNKNOWN
     except (Wrong, OSError) as wrong:
-        click.echo(f"unknown: {wrong}")
+        click.echo(f"cannot tell: {wrong}")
         return UNKNOWN
     if left:
         click.echo(f"not running: process {left} has left {pidfile} behind")

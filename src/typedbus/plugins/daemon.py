@@ -40,6 +40,7 @@ from typedbus._errors import OperatorError
 from typedbus._events import Failed, Moved, RolledBack
 from typedbus._forks import going_on
 from typedbus._image import is_daemon, mark_daemon
+from typedbus._pidfiles import drop_kept
 from typedbus._registry import FAILED, LIFECYCLE, MOVED, ROLLED_BACK, START
 from typedbus._states import State
 from typedbus._streams import is_standard, open_missing, redirect
@@ -320,6 +321,8 @@ class Daemon:
                 # What is buffered would be written by each of the three.
                 with contextlib.suppress(OSError, ValueError, AttributeError):
                     stream.flush()
+            # A PID file from before a restart names this process, and the daemon will be another one.
+            drop_kept()
             assert self.fork is not None
             self._outcome = _fork_twice(self.fork)
             for number, file in enumerate(streams):

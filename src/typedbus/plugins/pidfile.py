@@ -1,19 +1,14 @@
 """
-The file that says in which process a site runs.
+A file that names the process in which a site runs.
 
-A number in a file proves nothing: the process may be gone, and its number given
-to another. So the file is locked (flock(2)) for as long as its process holds it,
-and the lock says whether it does; the number only says which. The system lets
-the lock go however the process ends, so what a crash leaves behind is known to
-be stale, and is replaced. A lock of fcntl(2) would be lost as soon as anybody in
-the process opened the file and closed it again.
+A number in a file proves nothing. So the process locks the file for as long as it holds it, in a way that shows
+which process that is, and that no mere reader of the file can imitate: see `typedbus._file_locks`. The system
+releases the locks however the process ends, so a file that a crash left behind is known to be stale, and is replaced.
 
-The file is written beside its place, locked, and renamed: whoever reads it finds
-a whole number, whose process holds the lock already. Of several that start at
-once one looks and writes at a time, by a lock on the folder.
+The new file is written beside its place, locked, and renamed: a reader finds a whole number, whose process holds the
+locks already. Of several processes that start at once one at a time looks and writes, by a lock file that its owner alone can open.
 
-A restart in place lets go at the exit and takes the file again at the start. The
-pid is the same, and whoever comes in between has it: never two at once.
+A restart in place keeps the file: the locks survive the replacement of the process, see `typedbus._pidfiles`.
 """
 
 from __future__ import annotations
@@ -25,7 +20,6 @@ import stat
 import sys
 import tempfile
 import time
-import weakref
 from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Final
@@ -35,12 +29,19 @@ import attrs
 from typedbus._bus import Bus
 from typedbus._channel import on
 from typedbus._errors import OperatorError
+from typedbus._file_locks import LOOKING, TURNING, is_locked, lock, problem_with
+from typedbus._image import is_daemon
+from typedbus._pidfiles import HeldFile, claim, held
 from typedbus._registry import START, WARNING
 
-__all__ = ("AlreadyRunning", "NoFileLocks", "NotPIDFile", "PIDFile", "PIDFileError", "read")
+__all__ = ("AlreadyRunning", "NoFileLocks", "NotPIDFile", "PIDFile", "PIDFileError", "UnknownHolder", "read")
 
-#: No pid is longer; what is, is no PID file.
+#: No pid is longer; a file with more in it is no PID file.
 _LENGTH: Final = 64
+#: No system gives a process a higher number (PID_MAX_LIMIT of Linux).
+_HIGHEST: Final = 2**22
+#: How often a look is repeated that contradicts itself, since the file changed hands meanwhile.
+_LOOKS: Final = 5
 
 
 class AlreadyRunning(RuntimeError, OperatorError):
@@ -49,7 +50,7 @@ class AlreadyRunning(RuntimeError, OperatorError):
 
     Attributes:
         path: The file.
-        pid: What it says; None if it is empty.
+        pid: That process; None if it cannot be identified from here, see `UnknownHolder`.
     """
 
     def __init__(self, path: Path, pid: int | None) -> None:
@@ -58,8 +59,12 @@ class AlreadyRunning(RuntimeError, OperatorError):
         self.pid = pid
 
     def __str__(self) -> str:
-        who = "another process" if self.pid is None else f"process {self.pid}"
-        return f"{self.path} is held by {who}, which still runs; end that one first, or give this one another path"
+        who = (
+            "another process, perhaps in another PID namespace or on another host,"
+            if self.pid is None
+            else f"process {self.pid},"
+        )
+        return f"{self.path} is held by {who} which still runs; end that one first, or give this one another path"
 
 
 class NotPIDFile(ValueError, OperatorError):
@@ -78,6 +83,32 @@ class NotPIDFile(ValueError, OperatorError):
 
     def __str__(self) -> str:
         return f"{self.path} is no PID file: it {self.reason}; correct the path, or remove what is there"
+
+
+class UnknownHolder(RuntimeError, OperatorError):
+    """
+    Raised by `read` for a PID file that is held, but not by the process that it names.
+
+    The process may run in another PID namespace, such as a container, or on another host that shares the folder;
+    or some other program wrote into the file. No process may be signalled by such a file.
+
+    Attributes:
+        path: The file.
+        pid: The number in it; None if it is empty.
+        reason: Why that number is not taken for the holder's.
+    """
+
+    def __init__(self, path: Path, pid: int | None, reason: str) -> None:
+        super().__init__(path, pid, reason)
+        self.path = path
+        self.pid = pid
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return (
+            f"{self.path} is held by a process that cannot be identified from here: {self.reason}; "
+            "look in the PID namespace (container) and on the host where that process runs"
+        )
 
 
 class PIDFileError(OSError, OperatorError):
@@ -100,7 +131,9 @@ class PIDFileError(OSError, OperatorError):
         remedy = {
             errno.ENOENT: f"make the folder {folder} first",
             errno.ENOTDIR: f"{folder} has to be a folder",
-            errno.EWOULDBLOCK: f"another process keeps the folder {folder} locked; give the file one of its own",
+            errno.EWOULDBLOCK: (
+                f"another start has locked {_turn_of(self.path)}; wait for it, or remove that file if no process starts"
+            ),
         }.get(self.errno or 0, f"let the user that starts this process write into {folder}, or give another path")
         return f"cannot write the PID file {self.path}: {self.strerror}; {remedy}"
 
@@ -114,28 +147,14 @@ class NoFileLocks(NotImplementedError, OperatorError):
         )
 
 
-if sys.platform == "win32":
-    _LOOKING: Final = os.O_RDONLY
-    _FOLDER: Final = os.O_RDONLY
-
-    def _lock(there: int, *, is_shared: bool) -> None:
-        raise NoFileLocks
-
-else:
-    import fcntl
-
-    # Without waiting for the other end of a pipe, and without following a link that somebody may have planted.
-    _LOOKING: Final = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW
-    _FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY
-
-    def _lock(there: int, *, is_shared: bool) -> None:
-        """Lock the open file *there*, or raise BlockingIOError at once."""
-        fcntl.flock(there, fcntl.LOCK_NB | (fcntl.LOCK_SH if is_shared else fcntl.LOCK_EX))
-
-
 def _absolute(path: str | os.PathLike[str]) -> Path:
     # Daemons change their directory, and the file is removed at the very end.
     return Path(os.path.abspath(path))  # noqa: PTH100  # unlike `resolve` it leaves links alone
+
+
+def _turn_of(path: Path) -> Path:
+    """Return the path of the lock file for starts with the PID file *path*."""
+    return path.with_name(f".{path.name}.lock")
 
 
 @attrs.define(eq=False)
@@ -144,14 +163,14 @@ class PIDFile:
     Writes the pid of this process into a file at the start, and removes it at the exit.
 
     It starts after `Daemon` and before `Privileges`, and holds the file from its
-    first start to the exit, over stops. A file that no process holds is replaced,
+    first start to the exit, over stops and restarts in place. A file that no process holds is replaced,
     which is logged; one that is empty, too. A child that is forked has no part
     in it. Any thread may start it and let it exit.
 
     Args:
         bus: Where what is worth knowing is logged.
         path: The file, in a folder that is there; relative to the directory at construction.
-        patience: Seconds to wait for others that start in the same folder.
+        patience: Seconds to wait for other starts with the same file.
         unlink: What removes it.
 
     Raises:
@@ -162,18 +181,18 @@ class PIDFile:
     path: Path = attrs.field(kw_only=True, converter=_absolute)
     patience: float = attrs.field(kw_only=True, default=5.0)
     unlink: Callable[[Path], None] = attrs.field(kw_only=True, default=os.unlink)
-    #: The descriptor that has the lock.
-    _held: int | None = attrs.field(init=False, default=None)
+    _file: HeldFile | None = attrs.field(init=False, default=None)
 
     def __attrs_post_init__(self) -> None:
-        _holders.add(self)
         if sys.platform == "win32":
             raise NoFileLocks
 
     @on(START, priority=20)
     def start(self) -> None:
         """
-        Take the file, unless it is this process's already.
+        Take the file, unless it is this process's already, as it is after a stop or a restart in place.
+
+        A daemon gets a socket beside the file as well, for `typedbus restart`.
 
         Raises:
             AlreadyRunning: Another process holds it, or another component of this one.
@@ -181,10 +200,13 @@ class PIDFile:
             PIDFileError: It cannot be written there.
         """
         if self._held is not None:
-            if self._is_ours(self._held):
+            if self._held.is_intact():
                 return
-            self.bus.log(f"{self.path} was removed or changed by somebody else, and is written anew", WARNING)
+            self.bus.log(f"{self.path} was removed or changed by another program, and is written anew", WARNING)
             self.leave()
+        self._file = claim(self.path)
+        if self._file is not None:
+            return
         try:
             left_behind = self._take()
         except OSError as error:
@@ -196,132 +218,179 @@ class PIDFile:
         """
         Remove the file if it is still this process's, and let go of it.
 
-        One that cannot be removed, for instance since privileges were dropped,
-        is emptied, so that nobody signals a process by it; that is logged.
+        Where the process is about to be replaced, the file stays, locked. The program that replaces it claims the
+        file, or removes it.
+
+        A file that cannot be removed, for instance since privileges were dropped,
+        is emptied, so that its number misleads no command; that is logged.
         """
-        if self._held is None:
+        file = self._held
+        self._file = None
+        if file is None:
             return
-        try:
-            if not self._is_ours(self._held):
-                self.bus.log(f"{self.path} was removed or changed by somebody else, and is left as it is", WARNING)
-                return
-            try:
-                self.unlink(self.path)
-            except OSError as error:
-                os.truncate(self._held, 0)
-                self.bus.log(
-                    f"cannot remove {self.path}: {error.strerror}; it was emptied, and the next start replaces it",
-                    WARNING,
-                )
-        finally:
-            self.leave()
+        if not file.is_intact():
+            self.bus.log(f"{self.path} was removed or changed by another program, and is left as it is", WARNING)
+            file.release()
+        elif self.bus.is_restarting:
+            file.is_kept = True
+        elif (error := file.remove(self.unlink)) is not None:
+            self.bus.log(
+                f"cannot remove {self.path}: {error.strerror}; it was emptied, and the next start replaces it",
+                WARNING,
+            )
 
     def leave(self) -> None:
         """Let go of the file without touching it."""
         if self._held is not None:
-            # The lock goes with the last descriptor.
-            os.close(self._held)
-            self._held = None
+            self._held.release()
+        self._file = None
+
+    @property
+    def _held(self) -> HeldFile | None:
+        """The file, unless it was released; in a forked child it was."""
+        return None if self._file is None or self._file.descriptor is None else self._file
 
     def _take(self) -> int | None:
         """Write the file, lock it and put it into its place; return the pid that was there."""
-        with _turn(self.path.parent, self.patience):
-            left_behind, is_held = _look(self.path)
-            if is_held:
-                raise AlreadyRunning(self.path, left_behind)
-            fresh, name = tempfile.mkstemp(prefix=f".{self.path.name}.", dir=self.path.parent)
+        with _turn(self.path, self.patience):
             try:
-                _lock(fresh, is_shared=False)
+                holder = read(self.path)
+            except UnknownHolder as unknown:
+                raise AlreadyRunning(self.path, None) from unknown
+            if holder is not None:
+                raise AlreadyRunning(self.path, holder)
+            with _opened(self.path) as descriptor:
+                left_behind = None if descriptor is None else _number_in(descriptor, self.path)
+            fresh, name = tempfile.mkstemp(prefix=f".{self.path.name}.", dir=self.path.parent)
+            file = HeldFile(self.path, fresh)
+            held.append(file)
+            try:
+                lock(fresh)
                 # For everybody to read, whatever the umask is, as `mkstemp` makes it for nobody.
                 os.chmod(fresh, 0o644)  # noqa: PTH101  # a descriptor
                 os.write(fresh, b"%d\n" % os.getpid())
                 os.replace(name, self.path)  # noqa: PTH105  # a text, as `mkstemp` gives it
             except BaseException:
-                os.close(fresh)
+                file.release()
                 os.unlink(name)  # noqa: PTH108  # as above
                 raise
-        self._held = fresh
+            if is_daemon():
+                self._listen(file)
+        self._file = file
         return left_behind
 
-    def _is_ours(self, held: int) -> bool:
+    def _listen(self, file: HeldFile) -> None:
         try:
-            there = self.path.lstat()
-        except OSError:
-            return False
-        # The number as well: somebody may have written into it, and a fork that Python knows nothing of has another.
-        os.lseek(held, 0, os.SEEK_SET)
-        return os.path.samestat(there, os.fstat(held)) and os.read(held, _LENGTH) == b"%d\n" % os.getpid()
-
-
-_holders: Final[weakref.WeakSet[PIDFile]] = weakref.WeakSet()
-
-
-def _leave_to_parent() -> None:
-    # The descriptor would keep the lock for as long as the child lives.
-    for holder in _holders:
-        holder.leave()
-
-
-if sys.platform != "win32":
-    os.register_at_fork(after_in_child=_leave_to_parent)
+            file.listen()
+        except OSError as error:
+            self.bus.log(
+                f"`typedbus restart` cannot reach this process: no socket beside {self.path}: {error}", WARNING
+            )
 
 
 def read(path: str | os.PathLike[str]) -> int | None:
     """
     Return the pid of the process that holds the PID file *path*, or None if none does.
 
-    The file may be gone, or have been left behind; it is not touched.
+    The pid is that of a process in the PID namespace of the caller, which really
+    has locked the file. The file may be gone, or have been left behind; it is not touched.
 
     Raises:
         NotPIDFile: Something else is there.
+        UnknownHolder: It is held, but not by the process that it names, as seen from here.
         NoFileLocks: The system has no flock(2).
         OSError: It cannot be read.
     """
-    pid, is_held = _look(_absolute(path))
-    return pid if is_held else None
+    if sys.platform == "win32":
+        raise NoFileLocks
+    place = _absolute(path)
+    looks = 0
+    while True:
+        looks += 1
+        with _opened(place) as descriptor:
+            if descriptor is None:
+                return None
+            pid = _number_in(descriptor, place)
+            if not is_locked(descriptor):
+                return None
+            problem = problem_with(descriptor, pid)
+        if problem is None:
+            return pid
+        # Its holder may have ended between the two looks, and the list of all locks is not read in one piece.
+        if looks == _LOOKS:
+            raise UnknownHolder(place, pid, problem)
 
 
-def _look(path: Path) -> tuple[int | None, bool]:
-    """Return which pid *path* says, and whether a process holds it."""
+@contextlib.contextmanager
+def _opened(path: Path) -> Generator[int | None]:
+    """Open the regular file *path* for reading, and give None if there is none."""
     try:
-        there = os.open(path, _LOOKING)
+        descriptor = os.open(path, LOOKING)
     except FileNotFoundError:
-        return None, False
+        yield None
+        return
     except OSError as error:
         if path.is_symlink():
             raise NotPIDFile(path, "is a symbolic link") from error
         raise
     try:
-        if not stat.S_ISREG(os.fstat(there).st_mode):
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise NotPIDFile(path, "is not even a file")
-        said = os.read(there, _LENGTH).strip()
-        if said and not (said.isdigit() and len(said) < _LENGTH and int(said)):
-            raise NotPIDFile(path, f"begins with {said[:20]!r}")
-        try:
-            # Shared, so that those who only look do not see each other.
-            _lock(there, is_shared=True)
-        except BlockingIOError:
-            return int(said) if said else None, True
-        return int(said) if said else None, False
+        yield descriptor
     finally:
-        os.close(there)
+        os.close(descriptor)
+
+
+def _number_in(descriptor: int, path: Path) -> int | None:
+    text = os.read(descriptor, _LENGTH).strip()
+    if not text:
+        return None
+    if not (text.isdigit() and len(text) < _LENGTH and int(text)):
+        raise NotPIDFile(path, f"begins with {text[:20]!r}")
+    if int(text) > _HIGHEST:
+        raise NotPIDFile(path, f"has the number {text[:20].decode()}, which no process can have")
+    return int(text)
 
 
 @contextlib.contextmanager
-def _turn(folder: Path, patience: float) -> Generator[None]:
-    """Be the only one in *folder* who looks at PID files and writes them, for the length of the block."""
-    there = os.open(folder, _FOLDER)
+def _turn(path: Path, patience: float) -> Generator[None]:
+    """
+    Be the only process that looks at the PID file *path* to replace it, for the length of the block.
+
+    Raises:
+        OSError: The lock file cannot be made, or another process has it for longer than *patience* seconds.
+    """
+    place = _turn_of(path)
+    deadline = time.monotonic() + patience
+    while (descriptor := _locked(place)) is None:
+        if time.monotonic() > deadline:
+            raise BlockingIOError(errno.EWOULDBLOCK, os.strerror(errno.EWOULDBLOCK))
+        # There is no lock with a time-out, and others hold this one for some microseconds.
+        time.sleep(0.005)
     try:
-        until = time.monotonic() + patience
-        while True:
-            try:
-                _lock(there, is_shared=False)
-                break
-            except BlockingIOError:
-                if time.monotonic() > until:
-                    raise
-                # There is no lock with a time-out, and others hold this one for some microseconds.
-                time.sleep(0.005)
         yield
     finally:
-        os.close(there)
+        # Before it is unlocked: a process that opened it meanwhile finds that the path leads to another file.
+        with contextlib.suppress(OSError):
+            place.unlink()
+        os.close(descriptor)
+
+
+def _locked(place: Path) -> int | None:
+    """Return the lock file *place*, open and locked, or None if that must wait. Its owner alone can open it."""
+    try:
+        descriptor = os.open(place, TURNING, 0o600)
+    except OSError:
+        # It belongs to another user, or is no file at all. It may just have gone, and the folder be writable.
+        if os.path.lexists(place):
+            return None
+        descriptor = os.open(place, TURNING, 0o600)
+    with contextlib.suppress(BlockingIOError, FileNotFoundError):
+        there = os.fstat(descriptor)
+        # A file of another user could be kept locked by that user.
+        if stat.S_ISREG(there.st_mode) and there.st_uid == os.geteuid():
+            lock(descriptor)
+            if os.path.samestat(place.lstat(), there):
+                return descriptor
+    os.close(descriptor)
+    return None
