@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import signal
 import socket
 import stat
+import struct
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -20,6 +22,7 @@ if sys.platform in ("win32", "darwin"):
     pytest.skip("no process becomes a daemon on this system", allow_module_level=True)
 
 from typedbus import Bus
+from typedbus._pidfiles import short_path, socket_beside
 from typedbus.cli._holder import Holder
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(60)]
@@ -42,6 +45,11 @@ LINE = int(os.environ["LINE"])
 
 def say(text):
     os.write(LINE, f"{text}\\n".encode())
+
+
+if os.path.exists("big"):
+    say("imports")
+    threading.Event().wait()
 
 
 @attrs.frozen
@@ -260,26 +268,149 @@ def test_a_restart_that_does_not_come_to_its_start_says_why(site: Site, broken: 
     status, told = site.do("restart", "--pidfile", "site.pid")
 
     assert status == 1
-    assert told.startswith(f"Error: process {pid} has ended instead; the last that it said: {why}")
+    assert told.startswith(f"Error: process {pid} has ended instead; the last that it reported: {why}")
     assert site.do("status", "--pidfile", "site.pid")[0] == 3
 
 
 @pytest.mark.exhaustive
 def test_a_restart_that_takes_too_long_is_waited_for_no_longer(site: Site) -> None:
-    """The status is 1, and nobody else restarts it meanwhile."""
+    """The status is 1 for each command that waits for the same restart."""
     site.do("run", "shop:Hanging", *DAEMON)
     first = site.begin("restart", "--pidfile", "site.pid", "--timeout", "8")
     site.reach("hangs")
 
-    second = site.do("restart", "--pidfile", "site.pid")
+    second = site.do("restart", "--pidfile", "site.pid", "--timeout", "1")
     _, told = first.communicate(timeout=30)
 
-    assert second[0] == first.returncode == 1
-    assert second[1].endswith(" is being restarted by another command\n")
-    assert told == (
-        f"Error: process {site.pid} has not said within 8 s that it has started again; "
-        "the last that it said: nothing; its log may have more\n"
-    )
+    late = f"Error: process {site.pid} has not reported within {{}} s that it has started again; "
+    last = "the last that it reported: nothing; its log may have more\n"
+    assert (second, first.returncode) == ((1, late.format(1) + last), 1)
+    assert told == late.format(8) + last
+
+
+def test_a_site_that_restarts_runs_and_can_be_stopped(site: Site) -> None:
+    """While its new program is imported, status says so, other commands do it no harm, and a stop is for good."""
+    site.do("run", "shop:Shop", *DAEMON)
+    pid = site.pid
+    (site.folder / "bare.py").write_text("from typedbus import *\n\nclass Bare(Container):\n    bus = Component(Bus)\n")
+    (site.folder / "big").touch()
+    os.kill(pid, signal.SIGHUP)
+    site.reach("imports")
+
+    status = site.do("status", "--pidfile", "site.pid")
+    refused = site.do("run", "bare:Bare", "--pidfile", "site.pid")
+    others = [
+        site.do(command, "--pidfile", "site.pid", *more)[0]
+        for command, *more in (["reload"], ["restart", "--timeout", "1"])
+    ]
+    (site.folder / "big").unlink()
+    stopped = site.do("stop", "--pidfile", "site.pid")
+
+    assert (status[0], refused[0]) == (0, 1)
+    assert status[1].startswith(f"running: process {pid} (")
+    assert set(others) <= {0, 1}
+    assert stopped == (0, f"process {pid} has ended\n")
+    assert site.do("status", "--pidfile", "site.pid")[0] in (1, 3)
+    assert site.do("run", "shop:Shop", *DAEMON)[0] == 0
+    assert site.do("stop", "--pidfile", "site.pid")[0] == 0
+    assert not list(site.folder.glob("*site.pid*"))
+
+
+def test_a_restart_that_is_refused_is_reported_at_once(tmp_path: Path) -> None:
+    """With the reason; the site goes on."""
+    (tmp_path / "release").mkdir()
+    site = Site(tmp_path / "release")
+    try:
+        assert site.do("run", "shop:Shop", "--daemon", "--pidfile", "../site.pid")[0] == 0
+        (tmp_path / "release").rename(tmp_path / "old")
+        site.folder = tmp_path
+
+        status, told = site.do("restart", "--pidfile", "site.pid", "--timeout", "50")
+
+        assert status == 1
+        assert told == (
+            f"Error: process {site.pid} was not restarted: this process cannot be restarted: its directory "
+            f"{tmp_path / 'release'} is gone; put it back, or start the program anew elsewhere\n"
+        )
+        assert site.do("stop", "--pidfile", "site.pid")[0] == 0
+    finally:
+        site.folder = tmp_path / "old"
+        site.end()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="it takes root to become another user")
+def test_a_site_without_a_right_to_its_folder_reports_all_the_same(site: Site) -> None:
+    """Its privileges were dropped, and root alone may enter the folder of the PID file."""
+    site.folder.chmod(0o700)
+    site.do("run", "shop:Shop", *DAEMON, "--user", "65534", "--group", "65534")
+
+    status, told = site.do("restart", "--pidfile", "site.pid", "--timeout", "50")
+
+    assert status == 1
+    assert f"process {site.pid} was not restarted: " in told
+    assert f": its directory {site.folder} " in told
+    assert site.do("stop", "--pidfile", "site.pid")[0] == 0
+
+
+def test_a_command_that_reads_nothing_does_not_hold_up_a_restart(site: Site) -> None:
+    """The site starts again, however long its reports wait."""
+    site.do("run", "shop:Shop", *DAEMON)
+    site.reach("shop at")
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with connection, short_path(socket_beside(site.folder / "site.pid")) as address:
+        connection.connect(address)
+        os.kill(site.pid, signal.SIGHUP)
+        assert [site.reach(text) for text in ("stopped", "built", "shop at")]
+        assert site.do("restart", "--pidfile", "site.pid")[0] == 0
+
+
+@pytest.mark.parametrize("what", ["gone", "another"])
+def test_a_site_that_cannot_report_is_not_restarted(site: Site, what: str) -> None:
+    """Its socket was removed, or is another process's: it is sent nothing."""
+    site.do("run", "shop:Audit", *DAEMON)
+    place = socket_beside(site.folder / "site.pid")
+    place.unlink()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as other:
+        if what == "another":
+            with short_path(place) as address:
+                other.bind(address)
+            other.listen()
+        status, told = site.do("restart", "--pidfile", "site.pid")
+
+    assert status == 1
+    assert "nothing was sent" in told
+    assert str(place) in told
+    assert site.do("stop", "--pidfile", "site.pid")[0] == 0
+
+
+@pytest.mark.parametrize("content", ["1\n", "", "{own}\n"])
+@pytest.mark.parametrize("command", ["stop", "restart", "reload", "status"])
+def test_a_process_that_cannot_be_identified_is_left_alone(site: Site, command: str, content: str) -> None:
+    """The file is locked by a program that wrote another number into it: the status is 4, and nothing is sent."""
+    path = site.folder / "site.pid"
+    path.write_text(content.format(own=os.getpid()))
+    with path.open("r+") as file:
+        fcntl.fcntl(file, fcntl.F_OFD_SETLK, struct.pack("hhqqi0q", fcntl.F_WRLCK, 0, 0, 0, 0))
+        status, told = site.do(command, "--pidfile", "site.pid")
+    path.unlink()
+
+    assert status == 4
+    assert "cannot tell which process runs: " in told
+    assert told.count("\n") == 1
+
+
+@pytest.mark.parametrize("content", ["99999999999999999999", "4194305", "-1", "0", "1 2", "pid"])
+@pytest.mark.parametrize(("command", "expected"), [("stop", 2), ("restart", 2), ("reload", 2), ("status", 4)])
+def test_a_number_that_no_process_has_is_one_line(site: Site, command: str, expected: int, content: str) -> None:
+    """It names the file, and is no traceback."""
+    path = site.folder / "site.pid"
+    path.write_text(content)
+    status, told = site.do(command, "--pidfile", "site.pid")
+    path.unlink()
+
+    assert status == expected
+    assert f"{path} is no PID file: it " in told
+    assert told.count("\n") == 1
 
 
 def test_a_start_that_fails_is_told_by_the_command_of_the_daemon(site: Site) -> None:
@@ -376,7 +507,7 @@ def test_a_process_that_would_die_of_a_signal_gets_none(site: Site) -> None:
 
     refused = site.do("reload", "--pidfile", "site.pid")
     assert refused[0] == 1
-    assert refused[1].endswith(" does not listen to SIGUSR1, which would end it; nothing was sent\n")
+    assert refused[1].count(" has no handler for SIGUSR1, which would end it; nothing was sent; ") == 1
     assert process.poll() is None
     assert site.do("stop", "--pidfile", "site.pid")[0] == 0
     assert process.wait(30) == -signal.SIGTERM

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from typedbus import MOVED, Bus, Component, Container
+from typedbus import Bus, Component, Container
 from typedbus._running import attached
 from typedbus._validation import class_of
 from typedbus.cli import commands
@@ -21,7 +21,7 @@ if sys.platform in ("win32", "darwin"):
 import click
 
 from typedbus.cli._options import assignment, umask
-from typedbus.cli._site import Options, attach_first, beside, check, restart_address, tell_of_restart
+from typedbus.cli._site import Options, attach_first, beside, check
 from typedbus.plugins.autoreload import Autoreload
 from typedbus.plugins.daemon import Daemon
 from typedbus.plugins.logs import Logging
@@ -164,16 +164,6 @@ def test_what_options_declare_is_built_first() -> None:
     bus.exit()
 
     assert Part.built == ["options", "shop", "audit"]
-
-
-def test_nobody_is_told_of_a_restart_that_nobody_asked_for() -> None:
-    """A process that is no daemon does not even look."""
-    bus = Bus()
-
-    tell_of_restart(bus)
-
-    assert not bus[MOVED].subscriptions
-    assert restart_address(1) != restart_address(2)
 
 
 @pytest.mark.parametrize(

@@ -18,12 +18,12 @@ from typing import Final, NoReturn
 
 import attrs
 
-from typedbus import _pidfiles
+from typedbus import _pidfiles, _restart_report
 from typedbus._bus import Bus
 from typedbus._children import settle
 from typedbus._console import console
 from typedbus._container import Container
-from typedbus._errors import NotMainThread, OperatorError, StartCancelled, StillRunning, TransitionError
+from typedbus._errors import NotMainThread, OperatorError, RestartError, StartCancelled, StillRunning, TransitionError
 from typedbus._events import Moved
 from typedbus._faults import InvalidContainer
 from typedbus._held import ENDING, deliver, hold_caught, hold_ending, release
@@ -115,6 +115,7 @@ def _served(bus: Bus, *, tracebacks: bool) -> int:
             signals._record.is_replaced = True
         settling = bus[MOVED].subscribe(_take_stock)
         held.callback(settling.cancel)
+        _restart_report.report_start(bus)
         try:
             bus.start()
         except TransitionError as error:
@@ -183,7 +184,11 @@ class _Anew:
             # From here on a signal ends the process by its default action. One that was caught before must end it, too.
             is_wanted = self.bus._exits_in >= 0
         if not is_wanted:
-            self.image.replace()
+            try:
+                self.image.replace()
+            except RestartError as error:
+                _restart_report.report(f"REFUSED={error}")
+                raise
         elif failed is not None:
             raise SystemExit(SOFTWARE)
 

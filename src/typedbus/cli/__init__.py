@@ -42,6 +42,9 @@ def main() -> int:
     except click.ClickException as wrong:
         wrong.show()
         status = wrong.exit_code
+        from typedbus._restart_report import report  # what follows a success need not wait for it
+
+        report(f"STATUS={wrong.format_message()}")
     except click.Abort:
         status = INTERRUPTED
     return settled(status, UNWRITABLE)

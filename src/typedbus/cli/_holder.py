@@ -16,7 +16,6 @@ import os
 import select
 import signal
 import socket
-import struct
 import sys
 import threading
 import time
@@ -27,13 +26,15 @@ from typing import Final
 import attrs
 import click
 
+from typedbus._pidfiles import short_path, socket_beside
+from typedbus._restart_report import CREDENTIALS, SIZE
 from typedbus.cli._options import UNKNOWN, Wrong
-from typedbus.cli._site import MESSAGE, restart_address
 from typedbus.plugins.pidfile import NoFileLocks, NotPIDFile, UnknownHolder, read
 
 #: How often a look is repeated because the file changed hands meanwhile.
 _LOOKS: Final = 5
-_CREDENTIALS: Final = struct.Struct("3i")
+#: Seconds for a daemon that many commands are connected to already.
+_CONNECTING: Final = 5.0
 
 
 class NotDone(click.ClickException):
@@ -153,38 +154,58 @@ if sys.platform == "linux":
 
     def restarted(holder: Holder, seconds: float) -> str:
         """
-        Restart *holder*, and return what there is to say when it has started again.
-
-        The process that comes finds somebody who listens, and says how its start
-        goes as it would say it to systemd.
+        Restart *holder*, and return the text that says so when it has started again.
 
         Raises:
-            NotDone: It is no daemon, and got no signal; or it ended, did not
-                start again in time, or is being restarted by another command.
+            NotDone: It is no daemon, and was sent no signal; it refused; or it ended or did not start again in time.
         """
         _refuse_unless_daemon(holder)
-        until, said = time.monotonic() + seconds, "nothing"
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as told:
-            told.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
-            try:
-                told.bind(f"\0{restart_address(holder.pid)}")
-            except OSError:
-                raise NotDone(f"{holder} is being restarted by another command") from None
+        deadline, last = time.monotonic() + seconds, "nothing"
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as reports:
+            _connect(reports, holder)
             holder.send(signal.SIGHUP)
-            waiting = [told.fileno()] if holder.handle is None else [told.fileno(), holder.handle]
-            while ready := _readable(waiting, until - time.monotonic()):
-                if told.fileno() not in ready:
-                    raise NotDone(f"process {holder.pid} has ended instead; the last that it said: {said}")
-                message, ancillary, _, _ = told.recvmsg(MESSAGE, socket.CMSG_SPACE(_CREDENTIALS.size))
-                # Anybody may send something here.
-                if [_CREDENTIALS.unpack(data)[0] for _, _, data in ancillary] != [holder.pid]:
-                    continue
-                lines = message.decode(errors="replace").splitlines()
-                said = next((line[7:] for line in lines if line.startswith("STATUS=")), said)
-                if "READY=1" in lines:
+            waiting = [reports.fileno()] if holder.handle is None else [reports.fileno(), holder.handle]
+            while ready := _readable(waiting, deadline - time.monotonic()):
+                if reports.fileno() not in ready:
+                    raise NotDone(
+                        f"process {holder.pid} has ended instead; the last that it reported: {last}; "
+                        "its log or output may have more"
+                    )
+                try:
+                    report = reports.recv(SIZE).decode(errors="replace")
+                except ConnectionResetError:
+                    report = ""
+                kind, _, text = report.partition("=")
+                if kind == "READY":
                     return f"process {holder.pid} has started again"
-        late = f"process {holder.pid} has not said within {seconds:g} s that it has started again"
-        raise NotDone(f"{late}; the last that it said: {said}; its log may have more")
+                if kind == "REFUSED":
+                    raise NotDone(f"process {holder.pid} was not restarted: {text}")
+                if kind == "STATUS":
+                    last = text
+                if not report:
+                    # It ends, or the program that replaced it reports nothing.
+                    waiting.remove(reports.fileno())
+                    if not waiting:
+                        raise NotDone(f"process {holder.pid} reports nothing more; the last that it reported: {last}")
+        late = f"process {holder.pid} has not reported within {seconds:g} s that it has started again"
+        raise NotDone(f"{late}; the last that it reported: {last}; its log may have more")
+
+    def _connect(reports: socket.socket, holder: Holder) -> None:
+        place = socket_beside(holder.path.absolute())
+        reports.settimeout(_CONNECTING)
+        try:
+            with short_path(place) as address:
+                reports.connect(address)
+        except PermissionError:
+            raise NotDone(f"{holder} is another user's; do it as that user, or as root") from None
+        except OSError as error:
+            raise NotDone(
+                f"{holder} cannot report its restart on {place} ({error.strerror or error}), so nothing was sent; "
+                "stop it, and start it again"
+            ) from None
+        pid, _, _ = CREDENTIALS.unpack(reports.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, CREDENTIALS.size))
+        if pid != holder.pid:
+            raise NotDone(f"{place} belongs to another process than {holder}; nothing was sent; remove that file")
 
     def _refuse_unless_daemon(holder: Holder) -> None:
         is_orphan = False

@@ -185,7 +185,7 @@ def run(
         refuse_unwritable(report)
         # The program may change its working directory.
         report = report if report == STDOUT else report.absolute()
-    from typedbus import process
+    from typedbus import _restart_report, process
     from typedbus._faults import InvalidContainer
     from typedbus._running import attached
     from typedbus._target import load
@@ -198,14 +198,11 @@ def run(
         beside = _site.beside(containers, options)
         if watch or "typedbus.plugins.autoreload" in sys.modules:
             _watch(beside, containers, bus, watch, config)
-    except (click.ClickException, InvalidContainer) as wrong:
-        _site.say_to_restart(str(wrong))
-        if isinstance(wrong, InvalidContainer):
-            print(f"error: {wrong}", file=sys.stderr)
-            return FAULTS
-        raise
+    except InvalidContainer as invalid:
+        _restart_report.report(f"STATUS={invalid}")
+        print(f"error: {invalid}", file=sys.stderr)
+        return FAULTS
     _site.attach_first(beside, containers, bus)
-    _site.tell_of_restart(bus)
     if limits:
         bus.limits = attrs.evolve(bus.limits, **limits)
     if report is not None:

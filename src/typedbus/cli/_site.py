@@ -10,14 +10,12 @@ and there the site's own one takes their place.
 
 from __future__ import annotations
 
-import contextlib
 import os
-import socket
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from types import NoneType
-from typing import Any, Final
+from typing import Any
 
 import attrs
 import click
@@ -25,10 +23,7 @@ import click
 from typedbus._bus import Bus
 from typedbus._component import Component
 from typedbus._container import Container
-from typedbus._events import Moved
-from typedbus._image import is_daemon
-from typedbus._registry import ASSEMBLE, MOVED
-from typedbus._states import State
+from typedbus._registry import ASSEMBLE
 from typedbus._validation import class_of
 from typedbus.plugins.daemon import Daemon
 from typedbus.plugins.logs import Logging
@@ -36,11 +31,6 @@ from typedbus.plugins.pidfile import PIDFile
 from typedbus.plugins.privileges import Privileges
 from typedbus.plugins.signals import Signals
 from typedbus.plugins.systemd import Systemd
-
-#: As many bytes as are said, and heard, of a restarted process at once.
-MESSAGE: Final = 4096
-#: After those who are told.
-_LAST: Final = 100
 
 
 @attrs.frozen(kw_only=True)
@@ -151,32 +141,3 @@ def attach_first(beside: Container, containers: Sequence[Container], bus: Bus) -
     for container in containers:
         bus[ASSEMBLE].unsubscribe(container._assemble)
     beside.attach(bus)
-
-
-def restart_address(pid: int) -> str:
-    """Return the abstract address of the Unix socket at which a `typedbus restart` of process *pid* listens."""
-    return f"typedbus-restart-{pid}"
-
-
-def tell_of_restart(bus: Bus) -> None:
-    """Tell whoever restarted this process, and listens, how its start goes, in the words for systemd."""
-    if not say_to_restart("about to start"):
-        return
-    telling = Systemd(bus, environ={"NOTIFY_SOCKET": f"@{restart_address(os.getpid())}"})
-
-    @bus[MOVED].subscribe(priority=_LAST)
-    def leave(event: Moved, /) -> None:
-        # Nobody listens any more.
-        if event.after is State.STARTED:
-            for subscription in telling._subscriptions:
-                subscription.cancel()
-
-
-def say_to_restart(status: str) -> bool:
-    """Say *status* to whoever restarted this process, and return whether anybody listens."""
-    if sys.platform == "linux" and is_daemon():
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as saying, contextlib.suppress(OSError):
-            line = " ".join(f"STATUS={status}".split())
-            saying.sendto(line.encode(errors="backslashreplace")[:MESSAGE], f"\0{restart_address(os.getpid())}")
-            return True
-    return False

@@ -46,6 +46,7 @@ from typedbus._events import Moved
 from typedbus._held import behind, carry_over, hold
 from typedbus._image import is_daemon
 from typedbus._registry import EXIT, MOVED, START
+from typedbus._restart_report import report
 from typedbus._states import State
 from typedbus._streams import is_standard
 
@@ -280,6 +281,7 @@ class Signals:
                 self.bus.restart()
             except RestartError as error:
                 refused = error
+                report(f"REFUSED={error}")
         is_done = action is None or (isinstance(action, Action) and action is not Action.GRACEFUL)
         if refused is not None or not is_done or self.bus[_CHANNELS[caught]].subscriptions:
             self.bus.request(_Caught(self, caught, None if is_done else action, refused))
