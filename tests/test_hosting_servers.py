@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import importlib.util
 import os
 import signal
 import socket
@@ -272,6 +273,7 @@ class Load:
         assert {status for status, _ in self.answered} == {200}
 
 
+needs_gevent = pytest.mark.skipif(importlib.util.find_spec("gevent") is None, reason="gevent is not installed")
 GUNICORNS = [
     pytest.param(kind, preload, id=f"{'-'.join(kind) or 'sync'}{'-preload' if preload else ''}", marks=marks)
     for kind, preload, marks in [
@@ -279,6 +281,8 @@ GUNICORNS = [
         ((), True, [pytest.mark.exhaustive]),
         (("--threads", "4"), False, [pytest.mark.exhaustive]),
         (("--threads", "4"), True, []),
+        (("--worker-class", "gevent"), False, [needs_gevent]),
+        (("--worker-class", "gevent"), True, [needs_gevent, pytest.mark.exhaustive]),
     ]
 ]
 
@@ -324,7 +328,11 @@ def test_a_worker_of_gunicorn_that_speaks_asgi_goes_through_the_lifespan(
     assert list(host.lives.values()) == [LIFETIME] * 2
 
 
-@pytest.mark.parametrize("options", [(), ("--threads", "4")], ids=["sync", "gthread"])
+@pytest.mark.parametrize(
+    "options",
+    [(), ("--threads", "4"), pytest.param(("--worker-class", "gevent"), marks=needs_gevent)],
+    ids=["sync", "gthread", "gevent"],
+)
 def test_without_hooks_the_first_request_starts_and_the_interpreter_ends_it(
     begin: Callable[..., Host], tmp_path: Path, options: tuple[str, ...]
 ) -> None:

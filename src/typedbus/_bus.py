@@ -287,7 +287,7 @@ class Bus(Machine):
         with self._lock:
             serving = self._doorbell.attendant is None
             if serving:
-                self._doorbell.attendant = threading.current_thread()
+                self._doorbell.attend()
         if not serving:
             self.wait(State.EXITED)
             return

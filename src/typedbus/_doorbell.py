@@ -8,15 +8,15 @@ import time
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterable
-from queue import SimpleQueue
 from typing import Protocol
 
 from typedbus._bound import BoundChannel, Subscription
-from typedbus._clock import Waking
+from typedbus._clock import Inbox, Waking
 from typedbus._errors import StillRunning
 from typedbus._failures import describe, traceback_of
 from typedbus._registry import ERROR, MAIN, WARNING
 from typedbus._states import State
+from typedbus._sync import simple_queue
 
 
 class Replacement(Protocol):
@@ -63,9 +63,15 @@ class Doorbell:
         self.attendant: threading.Thread | None = None
         #: What that thread is to call; a deque, since a handler may come in the middle of anything.
         self.actions: deque[Callable[[], object]] = deque()
-        # Of all queues this alone may be filled by a handler that interrupts its get().
-        self.queue: SimpleQueue[None] = SimpleQueue()
+        # Of all queues this kind alone may be filled by a handler that interrupts its get().
+        self.queue: Inbox = simple_queue()
         self.waking = Waking()
+
+    def attend(self) -> None:
+        """Let the calling thread be the one that `ring` wakes; the caller holds the lock of the bus."""
+        # A new queue: threads may have become greenlets since the last one was made.
+        self.queue = simple_queue()
+        self.attendant = threading.current_thread()
 
     def ring(self) -> None:
         if self.attendant is not None:

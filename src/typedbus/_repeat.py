@@ -24,6 +24,7 @@ import attrs
 
 from typedbus._clock import Clock, SystemClock
 from typedbus._exhausted import start_thread
+from typedbus._sync import new_lock, simple_queue
 
 
 class PeriodError(ValueError):
@@ -130,8 +131,8 @@ class Repeat:
     own: Callable[[threading.Thread], object] = lambda thread: None
     longest: float = 300.0
     clock: Clock = attrs.field(factory=SystemClock)
-    _lock: threading.Lock = attrs.field(init=False, factory=threading.Lock)
-    _bell: SimpleQueue[None] = attrs.field(init=False, factory=SimpleQueue)
+    _lock: threading.Lock = attrs.field(init=False, factory=new_lock)
+    _bell: SimpleQueue[None] = attrs.field(init=False, factory=simple_queue)
     _thread: threading.Thread | None = attrs.field(init=False, default=None)
     _is_wanted: bool = attrs.field(init=False, default=False)
     #: When the next call is due; None for a grid that is to begin now.

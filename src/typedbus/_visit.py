@@ -25,6 +25,7 @@ import attrs
 from typedbus._bound import Subscription
 from typedbus._clock import Clock, Waking
 from typedbus._errors import HookTimeout, StartPending
+from typedbus._sync import simple_queue
 from typedbus._turns import Turn, within
 
 
@@ -114,7 +115,7 @@ class _Worker(threading.Thread):
         # An interpreter that ends does not wait for it: a hook that hangs must not keep the process.
         super().__init__(daemon=True)
         self._visit = visit
-        self.jobs: SimpleQueue[_Job | None] = SimpleQueue()
+        self.jobs: SimpleQueue[_Job | None] = simple_queue()
 
     def run(self) -> None:
         visit = self._visit
@@ -181,7 +182,7 @@ class Visit:
         self.clock = clock
         self.lock = threading.Lock()
         self.waking = waking
-        self.bell: SimpleQueue[None] = SimpleQueue()
+        self.bell: SimpleQueue[None] = simple_queue()
         self.over: deque[_Job] = deque()
         self._backwards = backwards
         self._workers = workers

@@ -36,6 +36,7 @@ from typedbus._faults import Fault, InvalidContainer
 from typedbus._registry import WARNING
 from typedbus._running import attached, container_of, detaching, exit_after
 from typedbus._states import State
+from typedbus._sync import new_lock
 from typedbus._turns import Limits
 from typedbus._validation import class_of
 from typedbus.hosting._ending import at_end, doubt_about_end
@@ -123,7 +124,7 @@ class Host:
     bus: Bus | None = attrs.field(init=False, default=None)
     #: Whether the last start succeeded: then a request must not start the bus again after its exit.
     has_started: bool = attrs.field(init=False, default=False)
-    _lock: threading.Lock = attrs.field(init=False, factory=threading.Lock)
+    _lock: threading.Lock = attrs.field(init=False, factory=new_lock)
     #: The start under way, or the one from which this host owns the bus; otherwise None.
     _start: futures.Future[None] | None = attrs.field(init=False, default=None)
     #: Serves the bus that this host has started.

@@ -37,6 +37,7 @@ from typedbus._channel import Channel
 from typedbus._errors import LimitError
 from typedbus._exhausted import OutOfThreads, start_thread
 from typedbus._states import State
+from typedbus._sync import new_lock
 from typedbus._turns import checked
 
 __all__ = ("ALIVE", "READY", "Check", "CheckLimitError", "Checked", "Health", "Probe")
@@ -135,7 +136,7 @@ class Health:
     bus: Bus
     limit: float = attrs.field(default=1.0, kw_only=True, validator=_limit)
     clock: Callable[[], float] = attrs.field(default=time.monotonic, kw_only=True)
-    _lock: threading.Lock = attrs.field(init=False, factory=threading.Lock)
+    _lock: threading.Lock = attrs.field(init=False, factory=new_lock)
     #: The checks that have not returned yet, hung ones among them.
     _running: dict[Subscription, _Run] = attrs.field(init=False, factory=dict)
 

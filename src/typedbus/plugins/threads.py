@@ -25,6 +25,7 @@ import attrs
 from typedbus._bus import Bus
 from typedbus._channel import Channel
 from typedbus._failures import ChannelFailures
+from typedbus._sync import new_lock
 
 __all__ = ("THREAD_ENDED", "THREAD_STARTED", "Threads")
 
@@ -51,7 +52,7 @@ class Threads:
     bus: Bus
     _numbers: Iterator[int] = attrs.field(init=False, repr=False, factory=lambda: itertools.count(1))
     _known: dict[weakref.ref[threading.Thread], int] = attrs.field(init=False, repr=False, factory=dict)
-    _lock: threading.Lock = attrs.field(init=False, repr=False, factory=threading.Lock)
+    _lock: threading.Lock = attrs.field(init=False, repr=False, factory=new_lock)
 
     def acquire(self) -> int:
         """
