@@ -265,6 +265,44 @@ def test_a_component_that_gets_no_thread_can_be_stopped_and_started_again(compon
 
 @needs_linux
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    ("dispatcher", "thread"),
+    [
+        ("ASGIDispatcher(bus, bus[MOUNT], threads=2)", "wsgi under asgi 0"),
+        ("WSGIDispatcher(bus, bus[MOUNT])", "asgi under wsgi"),
+    ],
+)
+def test_a_dispatcher_that_gets_no_thread_can_be_started_again(dispatcher: str, thread: str) -> None:
+    """The error names its thread, and no descriptor is left."""
+    lines = lines_of(
+        textwrap.dedent(f"""
+            from typedbus.servers.mounts import MOUNT, ASGIDispatcher, ASGIMount, WSGIDispatcher, WSGIMount
+
+            bus = Bus()
+            bus[MOUNT].subscribe(lambda: WSGIMount("/wsgi", wsgi))
+            bus[MOUNT].subscribe(lambda: ASGIMount("/asgi", asgi))
+            one = {dispatcher}
+            one.start()
+            one.stop()
+        """)
+        + NO_THREADS
+        + textwrap.dedent("""
+            error = error_of(one.start)
+            print(type(error).__name__, error.thread, before == descriptors())
+            let_go()
+            print(error_of(one.start))
+            one.stop()
+            print(threading.active_count())
+            bus.exit()
+        """),
+        MALLOC_ARENA_MAX="1",
+    )
+
+    assert lines == [f"OutOfThreads {thread} True", "None", "1"]
+
+
+@needs_linux
+@pytest.mark.slow
 def test_a_check_that_gets_no_thread_fails_alone() -> None:
     """The probe has an answer, and the next one asks the check."""
     lines = lines_of(

@@ -27,6 +27,7 @@ import a2wsgi
 import attrs
 
 from typedbus._bus import Bus
+from typedbus._exhausted import named, start_thread
 from typedbus.servers._lifespan import ASGIApp
 
 P = ParamSpec("P")
@@ -53,18 +54,26 @@ class Workers(futures.Executor):
         self._bus = bus
         self._work: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._threads: list[threading.Thread] = []
+        self._is_ending = False
         try:
             for number in range(count):
                 thread = threading.Thread(target=self._call, name=f"wsgi under asgi {number}", daemon=True)
                 bus.own(thread)
-                thread.start()
+                start_thread(thread)
                 self._threads.append(thread)
         except BaseException:
             self.end()
             raise
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> futures.Future[T]:
-        """Call *fn* in the next thread that is free."""
+        """
+        Call *fn* in the next thread that is free.
+
+        Raises:
+            RuntimeError: The threads are ending.
+        """
+        if self._is_ending:
+            raise RuntimeError("the threads for WSGI applications are ending")
         future: futures.Future[T] = futures.Future()
 
         def call() -> None:
@@ -84,6 +93,7 @@ class Workers(futures.Executor):
 
     def end(self) -> None:
         """Let the threads end, and wait a little for that; one that is still in an application ends after it."""
+        self._is_ending = True
         for _ in self._threads:
             self._work.put(None)
         for thread in self._threads:
@@ -225,7 +235,7 @@ class LoopThread:
         ready: futures.Future[asyncio.AbstractEventLoop] = futures.Future()
         self._thread = threading.Thread(target=self._run, args=[ready], name="asgi under wsgi", daemon=True)
         bus.own(self._thread)
-        self._thread.start()
+        start_thread(self._thread)
         self.loop = ready.result()
 
     def submit(self, coroutine: Coroutine[Any, Any, T]) -> futures.Future[T]:
@@ -249,10 +259,11 @@ class LoopThread:
         try:
             asyncio.run(wait())
         except BaseException as error:
-            # An application calls sys.exit(), which ends the loop.
-            self._bus.request_exit(error)
-            if not ready.done():
-                ready.set_exception(error)
+            if ready.done():
+                # An application calls sys.exit(), which ends the loop.
+                self._bus.request_exit(error)
+            else:
+                ready.set_exception(named(error))
 
 
 @attrs.define(eq=False)

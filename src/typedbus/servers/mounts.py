@@ -95,6 +95,7 @@ class WSGIDispatcher(_Dispatcher):
             MountError: A component returned something else than a mount.
             MountFailed: An ASGI application did not start; those before it were shut down.
             NoBridge: There is an ASGI application, and a2wsgi is not installed.
+            OutOfThreads: The system starts no further thread.
             ExceptionGroup: An ASGI application did not start, and others failed to shut down.
         """
         mounts = collected(self.mounts)
@@ -104,6 +105,8 @@ class WSGIDispatcher(_Dispatcher):
             try:
                 from typedbus.servers._bridges import LoopThread, wsgi_from_asgi
             except ModuleNotFoundError as missing:
+                if missing.name != "a2wsgi":
+                    raise
                 raise NoBridge(asgi[0].path, "ASGI") from missing
             from typedbus.servers._mounted import Lifespans
 
@@ -213,6 +216,7 @@ class ASGIDispatcher(_Dispatcher):
             MountConflict: Two applications have the same path.
             MountError: A component returned something else than a mount.
             NoBridge: There is a WSGI application, and a2wsgi is not installed.
+            OutOfThreads: The system starts no further thread; those that were started have ended.
         """
         mounts = collected(self.mounts)
         routes: list[Route] = []
@@ -224,6 +228,8 @@ class ASGIDispatcher(_Dispatcher):
             try:
                 from typedbus.servers._bridges import Workers, asgi_from_wsgi
             except ModuleNotFoundError as missing:
+                if missing.name != "a2wsgi":
+                    raise
                 raise NoBridge(mount.path, "WSGI") from missing
             if self._workers is None:
                 self._workers = Workers(self.bus, self.threads)
