@@ -221,6 +221,29 @@ def test_mod_wsgi_s_end_of_a_process_exits_the_bus(tmp_path: Path) -> None:
     ]
 
 
+def test_a_daemon_process_of_mod_wsgi_exits_the_bus_after_the_requests_under_way(tmp_path: Path) -> None:
+    """mod_wsgi calls the functions before these requests are answered, and lists them in `active_requests`."""
+    program = """
+        import threading, types
+
+        subscribed, requests = [], {"first": {}}
+        sys.modules["mod_wsgi"] = types.SimpleNamespace(
+            subscribe_shutdown=subscribed.append, active_requests=requests, process_group="shop"
+        )
+        get()
+        subscribed[0]("process_stopping", shutdown_reason="")
+        say(get())
+        requests.clear()
+        for thread in threading.enumerate():
+            if thread.name == "mod_wsgi ends this process":
+                thread.join()
+        say("mod_wsgi ends the interpreter")
+        os._exit(0)
+    """
+
+    assert lines_of(tmp_path, program) == ["start", "mugs", "stop", "exit", "mod_wsgi ends the interpreter"]
+
+
 def lines_of_interpreter(folder: Path, program: str, *, isolated: bool) -> list[str]:
     """Run *program*, with the site around it, in a sub-interpreter, and return the lines on its standard output."""
     (folder / "site_of_test.py").write_text(SITE.replace("OPTIONS", "{}"), encoding="utf-8")

@@ -6,8 +6,9 @@ An interpreter ends in more than one way, and none of the hooks for it runs in a
 - `atexit` runs at the end of a program, also in a worker that `os.fork` made and that ends by `sys.exit`.
 - A child of `multiprocessing` ends by `os._exit`. It calls the finalizers of `multiprocessing.util` before that, and
   nothing else.
-- mod_wsgi publishes the end of a process to the functions that were given to `mod_wsgi.subscribe_shutdown`, after the
-  last request. A sub-interpreter that was created by a request may wait for the thread of that request from then on,
+- mod_wsgi publishes the end of a process to the functions that were given to `mod_wsgi.subscribe_shutdown`: in a
+  process of Apache after the last request, in a daemon process before the requests under way are answered.
+  A sub-interpreter that was created by a request may wait for the thread of that request from then on,
   and never gets as far as `atexit`; with ``WSGIDestroyInterpreter Off`` no interpreter does.
 """
 
@@ -18,11 +19,16 @@ import contextlib
 import functools
 import importlib
 import sys
+import threading
+import time
 from collections.abc import Callable
 from typing import Any, Final
 
 #: Before `multiprocessing` ends children, pools (15) and queues (10), which components may use in their hooks.
 _PRIORITY: Final = 100
+
+#: Seconds between two looks at the requests that a daemon process of mod_wsgi still answers.
+_PAUSE: Final = 0.02
 
 #: The functions to call when mod_wsgi ends the process; it has no way to cancel a subscription.
 _at_shutdown: Final[list[Callable[[], object]]] = []
@@ -53,11 +59,27 @@ def at_end(function: Callable[[], object]) -> contextlib.ExitStack:
 
 @functools.cache
 def _subscribe(subscribe: Callable[[Callable[..., None]], object]) -> None:
-    """Have mod_wsgi call the functions in `_at_shutdown`."""
+    """Have mod_wsgi call the functions in `_at_shutdown` after the last request of the process."""
+    mod_wsgi: Any = sys.modules["mod_wsgi"]
 
-    def shut_down(event: str, /, **details: Any) -> None:
+    def call() -> None:
         for function in _at_shutdown.copy():
             function()
+
+    def call_after_requests() -> None:
+        # The threads of a daemon process accept requests until the function that mod_wsgi calls has returned, and there
+        # is nothing to wait for but the dict of the requests under way.
+        time.sleep(_PAUSE)
+        while getattr(mod_wsgi, "active_requests", None):
+            time.sleep(_PAUSE)
+        call()
+
+    def shut_down(event: str, /, **details: Any) -> None:
+        if getattr(mod_wsgi, "process_group", ""):
+            # Not a daemon thread: the end of the interpreter waits for it.
+            threading.Thread(target=call_after_requests, name="mod_wsgi ends this process").start()
+        else:
+            call()
 
     subscribe(shut_down)
 
