@@ -14,7 +14,7 @@ PYTHONS := $(shell for version in 3.11 3.12 3.13 3.14 3.15; do \
 CLEAN := tests/clean.sh $(CURDIR)/.venv/cache
 
 .PRECIOUS: .venv-%/test
-.PHONY: demo test test-slow check-minimum test-cherrypy check lint types types-more suites suite-user docs bench clean
+.PHONY: demo test test-slow check-minimum test-cherrypy test-hosts check lint types types-more suites suite-user docs bench clean
 
 demo: .venv/demo
 	$(BIN)/python -m examples.shop
@@ -34,7 +34,11 @@ check-minimum: .venv-minimum/test
 test-cherrypy: .venv-cherrypy/test
 	.venv-cherrypy/bin/python tests/cherrypy/compare.py
 
-check: lint types types-more docs suites suite-user test-slow check-minimum test-cherrypy
+# The servers that host a container, in processes of their own; Apache where it is installed with mod_wsgi.
+test-hosts: .venv-hosts/test
+	$(CLEAN) .venv-hosts/bin/python -m pytest -n 2 tests/hosts
+
+check: lint types types-more docs suites suite-user test-slow check-minimum test-cherrypy test-hosts
 
 lint: .venv/check
 	$(BIN)/ruff format --check
@@ -100,6 +104,16 @@ bench: .venv/bench
 	$(PYTHON) -m venv .venv-cherrypy
 	.venv-cherrypy/bin/python -m pip install --quiet --upgrade 'pip>=25.1'
 	.venv-cherrypy/bin/python -m pip install --quiet --editable '.[wsgi]' --requirement tests/cherrypy/requirements.txt
+	touch $@
+
+# uWSGI is compiled here, which needs a C compiler; its tests are skipped without it.
+# mod_wsgi runs in the system's Python, which gets an environment of its own.
+.venv-hosts/test: pyproject.toml
+	$(PYTHON) -m venv .venv-hosts
+	.venv-hosts/bin/python -m pip install --quiet --upgrade 'pip>=25.1'
+	.venv-hosts/bin/python -m pip install --quiet --editable . --group hosts
+	-.venv-hosts/bin/python -m pip install --quiet --group hosts-compiled
+	.venv-hosts/bin/python tests/hosts/apache.py
 	touch $@
 
 .venv-minimum/test: pyproject.toml
