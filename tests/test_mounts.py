@@ -1,4 +1,4 @@
-"""Mounted applications: which of them answers a request, what it sees, and how its life goes with that of the bus."""
+"""Mounted applications: the choice of one for a request, its view of the path, and its life cycle on the bus."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ KINDS: list[Kind] = ["wsgi", "asgi"]
 
 
 class Named:
-    """Answers with its name, and with what it sees of the path, over WSGI and over ASGI."""
+    """Answers with its name and its view of the path, over WSGI and over ASGI."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -132,7 +132,7 @@ def ask(server: Serving, path: str, method: str = "GET", body: Any = None) -> tu
 
 
 def logged(bus: Bus) -> list[str]:
-    """Return a list that collects what is logged on *bus*."""
+    """Return a list that collects the log of *bus*."""
     lines: list[str] = []
     bus.subscribe(LOG, lambda message, level: lines.append(message))
     return lines
@@ -184,7 +184,7 @@ def test_a_path_without_a_mount_is_not_found(server: Kind, method: str) -> None:
 @pytest.mark.parametrize("app", KINDS)
 @pytest.mark.parametrize("has_length", [True, False])
 def test_an_application_gets_the_whole_body(server: Kind, app: Kind, has_length: bool) -> None:
-    """With a length or in chunks, larger than what is read at once."""
+    """With a length or in chunks, larger than one read."""
     text = "mugs and tea " * 20_000
 
     def reading(environ: WSGIEnvironment, start_response: StartResponse) -> list[bytes]:
@@ -259,7 +259,7 @@ BAD_PATHS = {
 @pytest.mark.parametrize("path", BAD_PATHS)
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_path_that_no_request_could_have_is_an_error(path: str, kind: Kind) -> None:
-    """It says what a path looks like."""
+    """Its text describes a valid path."""
     with pytest.raises(MountError) as raised:
         Named("shop").at(path, kind)
 
@@ -281,15 +281,15 @@ async def two(environ: object, start_response: object) -> None: ...
 
 
 @pytest.mark.parametrize("app", [Named("shop").asgi, Callable3(), two, "shop:app", None])
-def test_what_is_no_wsgi_application_is_not_mounted_as_one(app: Any) -> None:
-    """The error says what one looks like, and that there is another kind."""
+def test_only_a_wsgi_application_is_accepted_as_a_wsgi_mount(app: Any) -> None:
+    """The error describes a valid one, and names the other kind of mount."""
     with pytest.raises(MountError, match="called with environ and start_response; mount an ASGI application by ASGI"):
         WSGIMount("/", app)
 
 
 @pytest.mark.parametrize("app", [Named("shop").wsgi, WSGIDispatcher(Bus(), Bus()[MOUNT]), two, "shop:app", None])
-def test_what_is_no_asgi_application_is_not_mounted_as_one(app: Any) -> None:
-    """The error says what one looks like, and that there is another kind."""
+def test_only_an_asgi_application_is_accepted_as_an_asgi_mount(app: Any) -> None:
+    """The error describes a valid one, and names the other kind of mount."""
     with pytest.raises(MountError, match="called with scope, receive and send; mount a WSGI application by WSGIMount"):
         ASGIMount("/", app)
 
@@ -298,7 +298,7 @@ def test_what_is_no_asgi_application_is_not_mounted_as_one(app: Any) -> None:
     "app", [lambda *given: [b""], validator(Named("shop").wsgi), type("Lazy", (), {"__call__": lambda *given: [b""]})()]
 )
 def test_an_application_of_unknown_parameters_is_mounted(app: Any) -> None:
-    """What cannot be known to be wrong is not refused."""
+    """A mount is refused only where it cannot work."""
     assert WSGIMount("/", app).app is app
     assert ASGIMount("/", lambda *given: None).path == "/"  # type: ignore[arg-type]
 
@@ -351,7 +351,7 @@ def test_a_listener_that_returns_no_mount_is_named() -> None:
 
 
 def test_a_listener_that_fails_fails_the_start() -> None:
-    """With what it raised."""
+    """With the exception of the listener."""
     bus = Bus()
     bus[MOUNT].subscribe(lambda: WSGIMount("shop", Named("shop").wsgi))
 
@@ -394,8 +394,8 @@ class Nested(Core):
 
 
 @pytest.mark.parametrize("is_nested", [True, False])
-def test_each_start_asks_anew_after_the_starts_of_the_others(is_nested: bool) -> None:
-    """Of containers that are nested, and of those that run together; what is not enabled is not asked."""
+def test_each_start_collects_the_mounts_after_their_components_have_started(is_nested: bool) -> None:
+    """In nested containers and in containers that run together; a disabled component contributes nothing."""
     core: Core = Nested() if is_nested else Core()
     answers = []
 
@@ -438,7 +438,7 @@ def test_two_sites_on_one_bus_have_a_channel_each() -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_dispatcher_below_another_extends_its_path(kind: Kind) -> None:
-    """What is mounted in it sees both paths."""
+    """The innermost application sees both paths."""
     inner = Channel[[], Mount]("inner")
 
     class Pages:
@@ -562,12 +562,12 @@ def test_a_websocket_reaches_the_application_that_is_mounted_at_its_path() -> No
 
 @attrs.define(eq=False)
 class Living:
-    """An ASGI application that takes part in the lifespan, and notes it; it fails where it is told to."""
+    """An ASGI application that takes part in the lifespan and records it; it fails in the given phase."""
 
     name: str
     notes: list[str]
     fails: str = ""
-    how: Literal["says", "raises"] = "says"
+    how: Literal["reports", "raises"] = "reports"
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "http":
@@ -639,11 +639,11 @@ def test_each_asgi_application_has_a_lifespan_and_a_state_of_its_own(server: Kin
 
 
 @pytest.mark.parametrize("server", KINDS)
-@pytest.mark.parametrize("how", ["says", "raises"])
+@pytest.mark.parametrize("how", ["reports", "raises"])
 def test_an_application_that_does_not_start_is_named_and_those_before_it_are_shut_down(
-    server: Kind, how: Literal["says", "raises"]
+    server: Kind, how: Literal["reports", "raises"]
 ) -> None:
-    """The start of the bus fails with its path and with what it raised; those after it are not started."""
+    """The start of the bus fails with its path and its exception; the applications after it are not started."""
     notes: list[str] = []
     site = site_of(
         server,
@@ -655,12 +655,12 @@ def test_an_application_that_does_not_start_is_named_and_those_before_it_are_shu
     with pytest.raises(TransitionFailures) as failures, running(site):
         pass
 
-    text = "no two" if how == "says" else "LookupError('no two')"
-    told = f"the application mounted at /two failed in its lifespan startup: {text}"
+    text = "no two" if how == "reports" else "LookupError('no two')"
+    text_of_failure = f"the application mounted at /two failed in its lifespan startup: {text}"
     (failure,) = failures.value.exceptions
     failed = failure if server == "wsgi" else failure.__cause__
     assert isinstance(failed, MountFailed)
-    assert told in str(failure)
+    assert text_of_failure in str(failure)
     assert (failed.path, failed.phase, failed.message) == ("/two", "startup", text)
     assert isinstance(failed.__cause__, LookupError if how == "raises" else type(None))
     assert notes == ["one startup", "two startup", "one shutdown"]
@@ -744,10 +744,10 @@ def test_a_start_that_is_given_up_cancels_the_lifespan_that_hangs() -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_dispatcher_that_was_not_started_says_who_starts_it(kind: Kind) -> None:
+def test_a_dispatcher_that_was_not_started_names_the_ways_to_start_it(kind: Kind) -> None:
     """As where a server is given the dispatcher, and not the container around it."""
     bus = Bus()
-    with pytest.raises(NotMounted, match="asks for them at the start of its bus and drops them at the stop"):
+    with pytest.raises(NotMounted, match="collects them at the start of its bus and drops them at the stop"):
         if kind == "wsgi":
             WSGIDispatcher(bus, bus[MOUNT])({}, lambda *given: lambda body: None)
         else:
@@ -793,7 +793,7 @@ def test_the_threads_of_wsgi_applications_end_with_the_stop() -> None:
 
 @pytest.mark.parametrize("threads", [0, 1.5, True, "3"])
 def test_a_number_of_threads_is_a_whole_number_from_1_up(threads: Any) -> None:
-    """Anything else is told when the dispatcher is made."""
+    """Anything else is refused by the constructor."""
     bus = Bus()
     with pytest.raises(SettingError, match="threads"):
         ASGIDispatcher(bus, bus[MOUNT], threads=threads)
@@ -1023,7 +1023,7 @@ def test_an_asgi_application_under_wsgi_that_fails_in_the_middle_is_cut_off() ->
     assert sum("LookupError: no mugs" in line for line in lines) == 20
 
 
-def test_what_an_asgi_application_under_wsgi_raises_after_its_response_is_reported(
+def test_an_exception_of_an_asgi_application_under_wsgi_after_its_response_is_reported(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     """The client has the whole response, and the server's stream of errors the traceback."""

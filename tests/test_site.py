@@ -52,7 +52,7 @@ def check_sales(address: str) -> None:
 
 
 class WSGISiteWithServer(WSGISite):
-    """The site under a WSGI server of its own, which the example leaves to others."""
+    """The site with a WSGI server of its own."""
 
     server = Component(
         WSGIServer, WSGISite.infra.bus.provided, WSGISite.front.provided, bind=WSGISite.infra.settings.provided.bind

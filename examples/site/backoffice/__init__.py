@@ -33,7 +33,7 @@ class BackofficeSettings:
 
 
 class Sales:
-    """Counts what is sold, by whichever application."""
+    """Counts the sales of all applications."""
 
     def __init__(self) -> None:
         self.counts: dict[str, int] = {}
@@ -80,7 +80,7 @@ class Backoffice:
         return response
 
     def home(self, request: HttpRequest) -> JsonResponse:
-        """Show what was sold, and what is left."""
+        """Return the sales, and the goods that are left."""
         return JsonResponse({"path": request.path, "sold": self._sales.counts, "left": self._stock.all()})
 
 

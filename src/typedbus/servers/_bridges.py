@@ -1,9 +1,9 @@
 """
 WSGI applications under ASGI and ASGI applications under WSGI, by way of a2wsgi.
 
-The library translates requests and responses. The threads and the event loop are ours, since they must end at the
-stop of the bus, and some details are corrected here: an application learns that its client has gone; a body without
-a length is not lost; an exception reaches the server, which logs it; text that is not valid UTF-8 is no error.
+The library translates requests and responses. The threads and the event loop are created here, since they must end
+at the stop of the bus. Some details are corrected: a response ends when its client disconnects; a body without a
+length is passed on; exceptions reach the server, which logs them; paths and queries need not be valid UTF-8.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _REQUEST: Final = "typedbus.request"
 _EXCHANGE: Final = "typedbus.exchange"
 #: How many bytes of a body without a length are kept in memory; more go into a temporary file.
 _IN_MEMORY: Final = 1 << 20
-#: How long threads may take to end after they have been told to, in seconds.
+#: How long a stop waits for threads to end, in seconds.
 _ENDING: Final = 1.0
 _QUERY: Final = "".join(map(chr, range(0x21, 0x7F)))
 
@@ -92,7 +92,7 @@ class Workers(futures.Executor):
         return future
 
     def end(self) -> None:
-        """Let the threads end, and wait a little for that; one that is still in an application ends after it."""
+        """End the threads, and wait for that up to a second; one that is still in an application ends after it."""
         self._is_ending = True
         for _ in self._threads:
             self._work.put(None)
@@ -158,7 +158,7 @@ class _Request:
     """
     The messages of one request, from an event loop to the thread that answers it.
 
-    One message is read ahead: nothing but `receive` says that the client has gone, and WSGI has no way to ask.
+    One message is read ahead: only `receive` reports that the client has disconnected, and WSGI has no counterpart.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -177,7 +177,7 @@ class _Request:
             await self._messages.put(message)
 
     def end(self) -> None:
-        """Let a thread that waits for a message wait no longer; called in the loop."""
+        """Wake a thread that waits for a message; called in the loop."""
         self.is_gone = True
         with contextlib.suppress(asyncio.QueueFull):
             self._messages.put_nowait({"type": "http.disconnect"})
@@ -243,7 +243,7 @@ class LoopThread:
         return asyncio.run_coroutine_threadsafe(coroutine, self.loop)
 
     def end(self) -> None:
-        """Cancel what runs in the loop, and wait a little for the end of the thread."""
+        """Cancel the tasks in the loop, and wait for the end of the thread up to a second."""
         try:
             self.loop.call_soon_threadsafe(self._over.set)
         except RuntimeError:

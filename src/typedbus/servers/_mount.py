@@ -1,4 +1,4 @@
-"""Mounts: an application and its path, the channel that components answer with them, and which of them takes a path."""
+"""Mounts: an application and its path, the channel that collects them, and the choice of one for a request."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _QUOTED: Final = re.compile("%[0-9A-Fa-f]{2}")
 
 
 def _stripped(path: str) -> str:
-    # Whatever is not text is left to `_check_path`.
+    # Anything but text is left to `_check_path`.
     given: object = path
     ends_in_slash = isinstance(given, str) and len(path) > 1 and path.endswith("/")
     return path[:-1] if ends_in_slash and not path.endswith("//") else path
@@ -73,13 +73,12 @@ class WSGIMount:
     A WSGI application and its path.
 
     Args:
-        path: Where it is mounted: ``/shop`` is for ``/shop`` itself and all below it, but not for ``/shopping``;
-            ``/`` is for all that is left. Upper and lower case differ. A slash at the end makes no difference.
-            Characters are written as they are, not as their %-codes.
+        path: The path to mount it at. ``/shop`` matches ``/shop`` and every path below it, but not ``/shopping``;
+            ``/`` matches every path. Case matters; a slash at the end does not. Characters are not %-encoded.
         app: The application.
 
     Raises:
-        MountError: No request could reach *path*, or *app* cannot be called as a WSGI application.
+        MountError: *path* could never match a request, or *app* cannot be called as a WSGI application.
     """
 
     path: str = attrs.field(converter=_stripped, validator=_check_path)
@@ -96,7 +95,7 @@ class ASGIMount:
         app: The application, of ASGI 3.
 
     Raises:
-        MountError: No request could reach *path*, or *app* cannot be called as an ASGI application.
+        MountError: *path* could never match a request, or *app* cannot be called as an ASGI application.
     """
 
     path: str = attrs.field(converter=_stripped, validator=_check_path)
@@ -104,10 +103,10 @@ class ASGIMount:
 
 
 Mount: TypeAlias = WSGIMount | ASGIMount
-"""What listeners of `MOUNT` return."""
+"""The type of mounts of both kinds; listeners of `MOUNT` return one."""
 
 MOUNT = Channel[[], Mount]("mount")
-"""Published by a dispatcher in each start of the bus; components return what they have to mount."""
+"""Published by a dispatcher in each start of the bus; each listener returns a mount."""
 
 
 def collected(channel: BoundChannel[[], Mount]) -> list[Mount]:

@@ -9,11 +9,11 @@ from typedbus._errors import OperatorError
 
 class MountError(ValueError):
     """
-    Raised for a mount that could never be reached, or never answer.
+    Raised for a mount that could never receive a request, or never answer one.
 
     Attributes:
         given: The path, the application, or the result of the listener.
-        problem: What is wrong with it, and the way out.
+        problem: The reason why it cannot be mounted, and the way out.
     """
 
     def __init__(self, given: object, problem: str) -> None:
@@ -74,7 +74,7 @@ class NotMounted(RuntimeError):
 
     def __str__(self) -> str:
         return (
-            "the dispatcher has no mounts now: it asks for them at the start of its bus and drops them at the stop; "
+            "the dispatcher has no mounts now: it collects them at the start of its bus and drops them at the stop; "
             "serve it with a server component on that bus, or inside a typedbus.hosting Hosted"
         )
 

@@ -1,8 +1,8 @@
 """
 The lifespans of several ASGI applications, inside the one lifespan that a server has.
 
-Each application has a task, a message queue and a state of its own. An application whose startup fails keeps the
-site from starting, and so does not leave another one half started: those before it are shut down.
+Each application has its own task, message queue and state. If one fails to start, the site does not start, and the
+applications before it are shut down.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ class Lifespans:
     The lifespans of mounted applications, from `startup` to `shutdown`; all methods run in one event loop.
 
     Attributes:
-        states: What each application has put into the state of its lifespan, by path.
+        states: The state of each application, by path; its lifespan fills it.
         starting: The path of the application whose startup was begun last.
     """
 
@@ -122,7 +122,7 @@ class Lifespans:
 
         Raises:
             MountFailed: An application failed.
-            ExceptionGroup: So did others, in their shutdown.
+            ExceptionGroup: An application failed, and one before it failed to shut down.
         """
         try:
             for path, app in self._apps:

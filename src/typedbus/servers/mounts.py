@@ -1,9 +1,9 @@
 """
 One site of several applications, each mounted at a path, whatever its framework.
 
-A component that has an application answers `MOUNT` with the application and its path. A dispatcher, which knows no
-framework, publishes `MOUNT` once in each start of the bus, and then passes each request to the application with the
-longest path that matches. `WSGIDispatcher` and `ASGIDispatcher` are applications themselves: a server component
+Components contribute by listening to `MOUNT`: a listener returns an application and its path. A dispatcher, which
+depends on no framework, publishes `MOUNT` once in each start of the bus, and then passes each request to the
+application with the longest path that matches. `WSGIDispatcher` and `ASGIDispatcher` are applications themselves: a server component
 serves them, and so does a server that hosts the bus.
 """
 
@@ -47,7 +47,7 @@ __all__ = (
     "WSGIMount",
 )
 
-#: After the components at the default priority, which answer `MOUNT`, and before servers.
+#: After the components at the default priority, which have an application by then, and before servers.
 PRIORITY: Final = 70
 _STATES: Final = "typedbus.servers.mounts"
 _BODY: Final = b"Not Found\n"
@@ -55,7 +55,7 @@ _BODY: Final = b"Not Found\n"
 
 @attrs.define(eq=False)
 class _Dispatcher:
-    """What both dispatchers have: a bus, and the channel that is asked."""
+    """The fields of both dispatchers: a bus, and the channel on it that collects the mounts."""
 
     bus: Bus
     mounts: BoundChannel[[], Mount]
@@ -66,17 +66,17 @@ class WSGIDispatcher(_Dispatcher):
     """
     A WSGI application that passes each request to the application that is mounted at its path.
 
-    It starts at priority 70, asks for the mounts, and forgets them at its stop. Of the mounts that match a request
-    it takes the one with the longest path, and moves that path from ``PATH_INFO`` to the end of ``SCRIPT_NAME``
-    (PEP 3333). A request that no mount matches is answered with 404.
+    Its start, at priority 70, collects the mounts, and its stop drops them. Of the mounts that match a request, the
+    one with the longest path gets it; that path moves from ``PATH_INFO`` to the end of ``SCRIPT_NAME`` (PEP 3333).
+    A request that no mount matches is answered with 404.
 
-    ASGI applications need a2wsgi: ``pip install "typedbus[mounts]"``. They are answered for HTTP alone, in an event
-    loop in a thread of the dispatcher's. Their lifespans are a part of its start, in the order of the mounts, and of
-    its stop, in reverse. Requests may come from any thread.
+    ASGI applications need a2wsgi: ``pip install "typedbus[mounts]"``. They serve HTTP only, in an event loop in a
+    thread of the dispatcher. Their lifespans are a part of its start, in the order of the mounts, and of its stop, in
+    reverse. It may be called from any thread.
 
     Args:
         bus: Owns the thread of the event loop.
-        mounts: The channel on *bus* that components answer, `MOUNT` or another for a second site.
+        mounts: The channel on *bus* whose listeners return the mounts: `MOUNT`, or another one for a second site.
     """
 
     _table: list[Route] | None = attrs.field(default=None, init=False, repr=False)
@@ -87,7 +87,7 @@ class WSGIDispatcher(_Dispatcher):
     @on(START, priority=PRIORITY)
     def start(self) -> None:
         """
-        Ask for the mounts, and start the lifespans of ASGI applications.
+        Collect the mounts, and start the lifespans of ASGI applications.
 
         Raises:
             ChannelFailures: A component failed to return its mount.
@@ -96,7 +96,7 @@ class WSGIDispatcher(_Dispatcher):
             MountFailed: An ASGI application did not start; those before it were shut down.
             NoBridge: There is an ASGI application, and a2wsgi is not installed.
             OutOfThreads: The system starts no further thread.
-            ExceptionGroup: An ASGI application did not start, and others failed to shut down.
+            ExceptionGroup: An ASGI application did not start, and one before it failed to shut down.
         """
         mounts = collected(self.mounts)
         asgi = [mount for mount in mounts if isinstance(mount, ASGIMount)]
@@ -141,10 +141,10 @@ class WSGIDispatcher(_Dispatcher):
 
     def stop(self) -> None:
         """
-        Forget the mounts, and end the lifespans of ASGI applications.
+        Drop the mounts, and end the lifespans of ASGI applications.
 
         Raises:
-            MountFailed: An ASGI application failed in its shutdown; all others were shut down.
+            MountFailed: An ASGI application failed in its shutdown; the rest were shut down.
             ExceptionGroup: Several did.
         """
         self._table = None
@@ -182,19 +182,19 @@ class ASGIDispatcher(_Dispatcher):
     """
     An ASGI application that passes each connection to the application that is mounted at its path.
 
-    It starts at priority 70, asks for the mounts, and forgets them at its stop. Of the mounts that match an HTTP
-    request or a WebSocket it takes the one with the longest path, and appends that path to ``root_path``; ``path``
-    keeps its beginning, as ASGI has it. A connection that no mount matches is answered with 404.
+    Its start, at priority 70, collects the mounts, and its stop drops them. Of the mounts that match an HTTP request
+    or a WebSocket, the one with the longest path gets it; that path is appended to ``root_path``, and ``path`` stays
+    whole, as ASGI specifies. A connection that no mount matches is answered with 404.
 
-    Each ASGI application has a lifespan of its own inside the one of the server, in the order of the mounts, with a
-    state of its own. One that does not support the lifespan needs none.
+    Each ASGI application has its own lifespan, with its own state, inside the lifespan of the server. Applications
+    start in the order of the mounts and shut down in reverse; support of the lifespan is optional.
 
     WSGI applications need a2wsgi: ``pip install "typedbus[mounts]"``. They are called in threads of the
-    dispatcher's, which the bus owns, and which end at the stop. One that calls `sys.exit` exits the bus.
+    dispatcher, which the bus owns and the stop ends. An application that calls `sys.exit` exits the bus.
 
     Args:
         bus: Owns the threads.
-        mounts: The channel on *bus* that components answer, `MOUNT` or another for a second site.
+        mounts: The channel on *bus* whose listeners return the mounts: `MOUNT`, or another one for a second site.
         threads: How many requests to WSGI applications are answered side by side.
 
     Raises:
@@ -209,7 +209,7 @@ class ASGIDispatcher(_Dispatcher):
     @on(START, priority=PRIORITY)
     def start(self) -> None:
         """
-        Ask for the mounts, and start the threads for WSGI applications if there are any.
+        Collect the mounts, and start the threads for WSGI applications if there are any.
 
         Raises:
             ChannelFailures: A component failed to return its mount.
@@ -238,7 +238,7 @@ class ASGIDispatcher(_Dispatcher):
         self._table = by_length(routes)
 
     def stop(self) -> None:
-        """Forget the mounts, and end the threads; one that is still in an application ends after it."""
+        """Drop the mounts, and end the threads; one that is still in an application ends after it."""
         self._table = None
         workers, self._workers = self._workers, None
         if workers is not None:
@@ -255,7 +255,7 @@ class ASGIDispatcher(_Dispatcher):
 
         Raises:
             NotMounted: The bus has not started the dispatcher, or has stopped it.
-            MountFailed: An application failed in its lifespan; the server has been sent the message of that.
+            MountFailed: An application failed in its lifespan; the server has received its message.
             ExceptionGroup: Several did.
         """
         kind: str = scope["type"]
@@ -279,7 +279,7 @@ class ASGIDispatcher(_Dispatcher):
                 await send({"type": "websocket.close"})
                 return
         elif kind != "http":
-            raise NotImplementedError(f"a connection of type {kind!r}, of which ASGI 3 knows nothing")
+            raise NotImplementedError(f"cannot serve a connection of type {kind!r}")
         headers = [(b"content-type", b"text/plain"), (b"content-length", b"%d" % len(_BODY))]
         start = "websocket.http.response.start" if kind == "websocket" else "http.response.start"
         body = "websocket.http.response.body" if kind == "websocket" else "http.response.body"
