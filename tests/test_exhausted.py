@@ -159,7 +159,7 @@ def test_a_start_without_descriptors_names_the_limit_and_leaves_none_open(
 @needs_linux
 @pytest.mark.slow
 def test_a_wsgi_server_that_gets_too_few_threads_ends_those_it_has() -> None:
-    """The error names the limit, and no thread and no descriptor is left."""
+    """The error names the limit; no thread and no descriptor is left, and the size of stacks stays as it was set."""
     lines = lines_of(
         """
         warm_up("wsgi")
@@ -171,12 +171,12 @@ def test_a_wsgi_server_that_gets_too_few_threads_ends_those_it_has() -> None:
         bus, server = site("wsgi")
         error = error_of(bus.start)
         print(type(error).__name__, error.thread, "(RLIMIT_AS)" in str(error), threading.active_count())
-        print(before == descriptors())
+        print(before == descriptors(), threading.stack_size() >> 20)
         """,
         MALLOC_ARENA_MAX="1",
     )
 
-    assert lines == ["OutOfThreads wsgi 2 True 1", "True"]
+    assert lines == ["OutOfThreads wsgi 2 True 1", "True 256"]
 
 
 #: Takes every thread that the process may have, until `others` is set.
@@ -184,11 +184,11 @@ NO_THREADS = """
 threading.stack_size(64 << 20)
 with open("/proc/self/statm") as statm:
     used = int(statm.read().split()[0]) * resource.getpagesize()
-resource.setrlimit(resource.RLIMIT_AS, (used + (200 << 20),) * 2)
+resource.setrlimit(resource.RLIMIT_AS, (used + (3 * 64 + 40 << 20),) * 2)
 others, taken = threading.Event(), []
 try:
     while True:
-        thread = threading.Thread(target=others.wait)
+        thread = threading.Thread(target=others.wait, daemon=True)
         thread.start()
         taken.append(thread)
 except RuntimeError:
@@ -197,6 +197,7 @@ before = descriptors()
 
 
 def let_go():
+    threading.stack_size(1 << 20)
     others.set()
     for thread in taken:
         thread.join()
@@ -321,6 +322,31 @@ def test_a_check_that_gets_no_thread_fails_alone() -> None:
     )
 
     assert lines == ["[(False, 'the system starts no further thread')]", "[(True, '')]"]
+
+
+@needs_linux
+@pytest.mark.slow
+def test_a_host_that_gets_no_thread_exits_its_bus_and_can_start_it_again() -> None:
+    """The error names the limit."""
+    lines = lines_of(
+        "from typedbus import Component, Container\nfrom typedbus.hosting.wsgi import Hosted\n"
+        + NO_THREADS
+        + textwrap.dedent("""
+            class Shop(Container):
+                bus = Component(Bus)
+
+            shop = Shop()
+            hosted = Hosted(wsgi, shop)
+            error = error_of(hosted.start)
+            print(type(error).__name__, "(RLIMIT_AS)" in str(error), shop.bus().state.name)
+            let_go()
+            print(error_of(hosted.start), shop.bus().state.name)
+            hosted.exit()
+        """),
+        MALLOC_ARENA_MAX="1",
+    )
+
+    assert lines == ["OutOfThreads True EXITED", "None STARTED"]
 
 
 @needs_linux

@@ -115,7 +115,10 @@ def _limit_of_threads() -> str:
         with contextlib.suppress(OSError, ValueError):
             size, _ = resource.getrlimit(resource.RLIMIT_AS)
             stack, _ = resource.getrlimit(resource.RLIMIT_STACK)
-            stack = threading.stack_size() or (_STACK if stack == resource.RLIM_INFINITY else stack)
+            # Without an argument it sets the default, as its only way to return the size.
+            own = threading.stack_size()
+            threading.stack_size(own)
+            stack = own or (_STACK if stack == resource.RLIM_INFINITY else stack)
             used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
             if size != resource.RLIM_INFINITY and used + stack > size:
                 return (

@@ -32,6 +32,7 @@ import attrs
 from typedbus._bus import Bus
 from typedbus._container import Container
 from typedbus._errors import StartCancelled, TransitionError, WaitError
+from typedbus._exhausted import start_thread
 from typedbus._faults import Fault, InvalidContainer
 from typedbus._registry import WARNING
 from typedbus._running import attached, container_of, detaching, exit_after
@@ -219,7 +220,7 @@ class Host:
                     if doubt is not None:
                         bus.log(f"{self.name}: {doubt}", WARNING)
                     self._thread = threading.Thread(target=self._serve, name=f"{self.name} is hosted", daemon=True)
-                    self._thread.start()
+                    start_thread(self._thread)
                     return True
             except TransitionError:
                 pass  # other code has started it since

@@ -17,6 +17,7 @@ from concurrent import futures
 from typing import Any, TypeAlias
 
 from typedbus._container import Container
+from typedbus._exhausted import start_thread
 from typedbus._turns import Limits
 from typedbus.hosting._host import Host, HostFault, NotHosted, NotShared, reason, tell
 from typedbus.servers._lifespan import ASGIApp
@@ -198,7 +199,7 @@ async def _in_thread(call: Callable[[], None]) -> None:
         else:
             done.set_result(None)
 
-    threading.Thread(target=run, name=f"lifespan {call.__name__}", daemon=True).start()
+    start_thread(threading.Thread(target=run, name=f"lifespan {call.__name__}", daemon=True))
     await asyncio.wrap_future(done)
 
 
