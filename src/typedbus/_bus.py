@@ -6,6 +6,7 @@ The bus: what a process says to its channels and states, from any thread, and th
 
 from __future__ import annotations
 
+import functools
 import threading
 import weakref
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from typing import Final
 from typedbus._clock import Clock
 from typedbus._doorbell import Doorbell, Replacement, outlived, report_death, report_discarded
 from typedbus._errors import RestartError
+from typedbus._forks import after_fork, goes_on, notice
 from typedbus._machine import Machine
 from typedbus._registry import GRACEFUL, MAIN
 from typedbus._states import State
@@ -101,6 +103,7 @@ class Bus(Machine):
         Raises:
             TransitionFailures: At the end, if any listener of `STOP` or `EXIT` raised.
         """
+        notice()
         with self._lock:
             if self._state is not State.EXITED:
                 self._exits_in = self._exits
@@ -136,6 +139,7 @@ class Bus(Machine):
                 on stderr, where it prints the error when it ends. The next start
                 after the exit discards the causes that have not been raised.
         """
+        notice()
         with self._lock:
             if cause is not None:
                 self._causes.append(cause)
@@ -170,6 +174,7 @@ class Bus(Machine):
         """
         if not callable(action):
             raise TypeError(f"{action!r} is no action: give what can be called without arguments")
+        notice()
         with self._lock:
             self._doorbell.actions.append(action)
             has_exited = self._state is State.EXITED and self._current is None
@@ -192,6 +197,7 @@ class Bus(Machine):
         Raises:
             RestartError: Nothing can take the place of the process; nothing has happened.
         """
+        notice()
         if self.replacement is None:
             raise RestartError(
                 "nobody who owns the process runs this bus; run the container with run(), or set bus.replacement"
@@ -224,8 +230,9 @@ class Bus(Machine):
         """
         Forget the life that the bus had in the process that this one was forked off from.
 
-        For a child process, before anything else there uses the bus; `run` and
-        `typedbus.hosting` see to it. What the components hold is the parent's,
+        For a child process, before anything else there uses the bus; `run`, `running` and
+        `typedbus.hosting` see to it. A child that was forked by other means than Python's is
+        recognised by its pid, the first time that it asks a bus for its state or a transition. What the components hold is the parent's,
         which goes on with it: no listener is called. A bus that had been started
         has EXITED, so that a stop or an exit does nothing, and a start builds the
         components anew; one that had not is as it was. No lock is held, and
@@ -256,6 +263,7 @@ class Bus(Machine):
         calls `request_exit` itself. May be called before or after the thread has
         been started.
         """
+        notice()
         if thread not in self._owned:
             self._owned.add(thread)
             report_death(thread, self.log)
@@ -284,6 +292,7 @@ class Bus(Machine):
         """
         if interval <= 0:
             raise ValueError(f"the interval of ticks is {interval!r} s; give more than nothing")
+        notice()
         with self._lock:
             serving = self._doorbell.attendant is None
             if serving:
@@ -369,3 +378,15 @@ class Bus(Machine):
 
 #: All that there are; a process that is forked off has to detach them.
 BUSES: Final[weakref.WeakSet[Bus]] = weakref.WeakSet()
+
+
+@functools.cache
+def detach_children() -> None:
+    """From here on, detach every bus of this process in each that is forked off from it."""
+    after_fork(_detach_all)
+
+
+def _detach_all() -> None:
+    if not goes_on():
+        for bus in list(BUSES):
+            bus.detach()

@@ -1,29 +1,44 @@
 """
-What becomes of buses in a process that is forked off.
+Functions that are called in a process that was forked off from this one, before it uses what is its parent's.
 
-A child has the memory of its parent and none of its threads. It would stop and
-exit what is the parent's, and wait for locks that nobody holds any more. So
-every bus is detached there, before anything else runs.
+A child has the memory of its parent and none of its threads. Python calls the
+functions in a child that it forks itself. A server that forks in C, as uWSGI
+does, may leave Python out. `notice` recognises such a child by its pid, when it
+uses a bus, a PID file or a hosted application for the first time.
 """
 
 from __future__ import annotations
 
 import contextlib
-import functools
 import os
 import sys
-from collections.abc import Generator
+import threading  # noqa: F401  # its function for children must be called before ours
+from collections.abc import Callable, Generator
+from typing import Final
 
-from typedbus._bus import BUSES
+_functions: Final[list[Callable[[], object]]] = []
+_going_on: Final[list[None]] = []
+#: The process in which the functions were called last, or that imported this module.
+_pid: int = os.getpid()
 
-_going_on: list[None] = []
+
+def after_fork(function: Callable[[], object], /) -> None:
+    """Have *function* called in each child from here on, in the order of registration; it must not call `notice`."""
+    _functions.append(function)
 
 
-@functools.cache
-def detach_children() -> None:
-    """From here on, detach every bus of this process in each that is forked off from it; on Windows nothing is forked."""
-    if sys.platform != "win32":
-        os.register_at_fork(after_in_child=_detach)
+def notice() -> None:
+    """Call the functions if this process was forked off, and they have not been called in it."""
+    if os.getpid() != _pid:
+        _begin()
+
+
+def _begin() -> None:
+    global _pid  # noqa: PLW0603  # a process has one
+    # Another thread of this process that comes here meanwhile calls them as well, which changes nothing.
+    for function in _functions:
+        function()
+    _pid = os.getpid()
 
 
 @contextlib.contextmanager
@@ -36,7 +51,10 @@ def going_on() -> Generator[None]:
         _going_on.pop()
 
 
-def _detach() -> None:
-    if not _going_on:
-        for bus in list(BUSES):
-            bus.detach()
+def goes_on() -> bool:
+    """Return whether this process goes on with the buses of its parent."""
+    return bool(_going_on)
+
+
+if sys.platform != "win32":
+    os.register_at_fork(after_in_child=_begin)

@@ -29,6 +29,7 @@ from typedbus._events import (
     RolledBack,
 )
 from typedbus._failures import CauseReport, carries, traceback_of, unique
+from typedbus._forks import notice
 from typedbus._registry import ASSEMBLE, ERROR, EXIT, MAIN, START, STOP, WARNING, Registry
 from typedbus._states import State
 from typedbus._turns import Limits
@@ -71,6 +72,7 @@ class Machine(Registry):
     @property
     def state(self) -> State:
         """The state now; it may be another one by the time that the caller looks at it."""
+        notice()
         return self._state
 
     @property
@@ -114,6 +116,7 @@ class Machine(Registry):
                 for.
         """
         wanted = _checked(states)
+        notice()
         waiter = Waiter(wanted)
         # Into the list first, and only then a look at the state: no transition
         # can slip in between, not even one by a signal handler of this thread.
@@ -149,6 +152,7 @@ class Machine(Registry):
         """
         from typedbus._transition import Transition  # a program that only publishes does without
 
+        notice()
         with self._lock:
             current = self._current
             if current is None:

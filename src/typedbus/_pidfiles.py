@@ -26,6 +26,8 @@ from typing import Final
 
 import attrs
 
+from typedbus._forks import after_fork
+
 _VARIABLE: Final = "TYPEDBUS_PIDFILES"
 #: No number of a process is longer.
 _LENGTH: Final = 64
@@ -244,5 +246,4 @@ def _leave_to_parent() -> None:
 
 _adopt()
 atexit.register(drop_kept)
-if sys.platform != "win32":
-    os.register_at_fork(after_in_child=_leave_to_parent)
+after_fork(_leave_to_parent)

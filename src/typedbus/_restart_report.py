@@ -17,6 +17,7 @@ from typing import Final
 
 from typedbus._bus import Bus
 from typedbus._events import ComponentStarting, Failed, Moved
+from typedbus._forks import after_fork
 from typedbus._pidfiles import held
 from typedbus._registry import COMPONENT_STARTING, FAILED, MOVED
 from typedbus._states import State
@@ -114,5 +115,4 @@ def _leave_to_parent() -> None:
         _close(connection)
 
 
-if sys.platform != "win32":
-    os.register_at_fork(after_in_child=_leave_to_parent)
+after_fork(_leave_to_parent)

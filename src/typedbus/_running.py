@@ -11,13 +11,12 @@ from typing import Any, overload
 from typing_extensions import TypeVar
 
 from typedbus._assembly import looking_once
-from typedbus._bus import Bus
+from typedbus._bus import Bus, detach_children
 from typedbus._component import Component
 from typedbus._container import Container
 from typedbus._errors import NoContainer, TransitionError
 from typedbus._failures import describe, leave
 from typedbus._faults import Fault, InvalidContainer
-from typedbus._forks import detach_children
 from typedbus._linking import run_together
 from typedbus._states import State
 from typedbus._turns import Limits

@@ -11,6 +11,7 @@ from typedbus._bound import Subscription
 from typedbus._errors import StartCancelled
 from typedbus._events import Failed, LifecycleEvent
 from typedbus._failures import Failure, TransitionFailures, leave, leaves, note_of, put_note, together, traceback_of
+from typedbus._forks import notice
 from typedbus._registry import ERROR, START, STOP, WARNING, Registry
 from typedbus._states import State
 from typedbus._visit import Abandoned, Tells
@@ -111,6 +112,8 @@ class Leg(Tells):
             self.transition.call_off()
 
     def goes_on(self) -> bool:
+        # A hook may return in a child that it has forked.
+        notice()
         return not self.is_up or self.transition.goal is State.STARTED
 
     def joined(self, thread: int, /) -> None:

@@ -18,7 +18,6 @@ one that began the start owns the bus: it blocks, and ends it. All others share 
 from __future__ import annotations
 
 import contextlib
-import os
 import sys
 import threading
 import traceback
@@ -34,6 +33,7 @@ from typedbus._container import Container
 from typedbus._errors import StartCancelled, TransitionError, WaitError
 from typedbus._exhausted import start_thread
 from typedbus._faults import Fault, InvalidContainer
+from typedbus._forks import after_fork, notice
 from typedbus._registry import WARNING
 from typedbus._running import attached, container_of, detaching, exit_after
 from typedbus._states import State
@@ -147,6 +147,7 @@ class Host:
     @property
     def is_serving(self) -> bool:
         """Whether the application may answer requests."""
+        notice()
         bus = self.bus
         return self.has_started and bus is not None and bus.state is State.STARTED and not bus._exit_requested
 
@@ -162,6 +163,7 @@ class Host:
             WaitError: The caller is a component in the middle of the start that it would wait for.
             ExceptionGroup: The start failed, and so did the exit after it, or a component had requested the exit.
         """
+        notice()
         with self._lock:
             start = self._start
             is_first = start is None
@@ -193,6 +195,7 @@ class Host:
         Raises:
             NotShared: Other code runs the bus without one of the containers.
         """
+        notice()
         bus = self.containers[0]._bus
         if bus is None or bus.state is not State.STARTED:
             return False
@@ -285,6 +288,7 @@ class Host:
 
     def leave(self) -> None:
         """Request the exit of the bus if this host has started it, and do not wait; a start under way is cancelled."""
+        notice()
         if self._start is not None:
             self._is_leaving = True
             if self.bus is not None and self.bus._started_by is self:
@@ -297,6 +301,7 @@ class Host:
         Raises:
             BaseException: What `Bus.block` raises: how the exit failed, and what was wrong before.
         """
+        notice()
         start = self._start
         if start is None:
             return
@@ -312,6 +317,7 @@ class Host:
 
     def end(self) -> None:
         """Same as `exit`, at the end of the interpreter, where stderr is the only place left to report a failure."""
+        notice()
         if self._start is not None and self.bus is not None and not _can_start_threads():
             # Then hooks must be called one by one, without time limits, rather than not at all.
             self.bus.workers, self.bus.limits = 1, Limits()
@@ -425,5 +431,4 @@ def _forget() -> None:
         host.forget()
 
 
-if sys.platform != "win32":
-    os.register_at_fork(after_in_child=_forget)
+after_fork(_forget)

@@ -30,6 +30,7 @@ from typedbus._bus import Bus
 from typedbus._channel import on
 from typedbus._errors import OperatorError
 from typedbus._file_locks import LOOKING, TURNING, is_locked, lock, problem_with
+from typedbus._forks import notice
 from typedbus._image import is_daemon
 from typedbus._pidfiles import HeldFile, claim, held
 from typedbus._registry import START, WARNING
@@ -248,6 +249,7 @@ class PIDFile:
     @property
     def _held(self) -> HeldFile | None:
         """The file, unless it was released; in a forked child it was."""
+        notice()
         return None if self._file is None or self._file.descriptor is None else self._file
 
     def _take(self) -> int | None:
