@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import importlib
 import json
 import os
 import signal
@@ -13,6 +14,8 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from wsgiref.types import WSGIEnvironment
+from wsgiref.util import setup_testing_defaults
 
 import pytest
 from examples.site.container import Site, WSGISite
@@ -88,6 +91,22 @@ def test_the_settings_say_where_each_application_is(cls: Any) -> None:
         assert json.loads(ask(address, "GET", "/shop/v1/openapi.json")[2])["servers"] == [{"url": "/shop/v1"}]
         assert ask(address, "GET", "/shop/v1/goods")[0] == 200
         assert ask(address, "GET", "/api/goods")[0] == 404
+
+
+def test_a_hosted_site_can_be_started_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After an exit, as in two tests of one process, requests reach the new components."""
+    monkeypatch.setenv("TYPEDBUS_CONFIG", str(SITE_TOML))
+    wsgi = importlib.import_module("examples.site.wsgi")
+    answers = []
+
+    for _ in range(2):
+        wsgi.application.start()
+        environ: WSGIEnvironment = {"PATH_INFO": "/api/goods/mugs/sales", "REQUEST_METHOD": "POST"}
+        setup_testing_defaults(environ)
+        answers.append(b"".join(wsgi.application(environ, lambda *given: lambda body: None)))
+        wsgi.application.exit()
+
+    assert answers == [b'{"left":1}'] * 2
 
 
 Served = Callable[..., tuple[subprocess.Popen[str], str]]
