@@ -119,7 +119,7 @@ def make_environment() -> None:
     assert version is not None, linked
     subprocess.run([f"/usr/bin/python{version[1]}", "-m", "venv", "--clear", "--without-pip", str(VENV)], check=True)
     pip = [sys.executable, "-m", "pip", "--python", str(VENV), "install", "--quiet"]
-    subprocess.run([*pip, "--editable", ".", "--group", "demo", "--group", "frameworks"], cwd=ROOT, check=True)
+    subprocess.run([*pip, "--editable", ".[asgi]", "--group", "demo", "--group", "frameworks"], cwd=ROOT, check=True)
 
 
 if __name__ == "__main__":

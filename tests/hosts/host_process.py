@@ -64,6 +64,7 @@ class Host:
                 env={
                     **os.environ,
                     "LIFE": str(self.life_file),
+                    "PORT": str(self.port),
                     "PYTHONPATH": f"{HERE}",
                     "PYTHONUNBUFFERED": "1",
                     **(environment or {}),
@@ -111,14 +112,22 @@ class Host:
         finally:
             connection.close()
 
+    def try_to_get(self, path: str = "/") -> tuple[int, str] | None:
+        """Return the answer to one request; None where there is none."""
+        try:
+            return self.get(path)
+        except (OSError, http.client.HTTPException):
+            return None
+
     def serve(self, path: str = "/") -> str:
         """Return the first answer: the host listens, and a process of it has started."""
         answers: list[tuple[int, str]] = []
 
         def is_answered() -> bool:
             assert self.child.poll() is None, self.described()
-            with contextlib.suppress(OSError, http.client.HTTPException):
-                answers.append(self.get(path))
+            answer = self.try_to_get(path)
+            if answer is not None:
+                answers.append(answer)
             return bool(answers)
 
         wait_for(is_answered, self.described)

@@ -33,6 +33,13 @@ SCRIPTS = {
     "second.wsgi": "from shop_site import second as application\n",
     "start.wsgi": "from shop_site import application\n\napplication.start()\n",
 }
+FRAMEWORKS = """
+WSGIScriptAlias / {modules}/examples/site/wsgi.py
+WSGIChunkedRequest On
+<Directory {modules}/examples/site>
+    Require all granted
+</Directory>
+"""
 MODES = {
     "daemon": DAEMON + GLOBAL + SITE,
     "daemon-subinterpreter": DAEMON + SITE,
@@ -201,3 +208,30 @@ def test_two_sub_interpreters_of_one_process_cannot_both_have_containers(
     assert host.get("/second")[0] == 500
     assert "this module can only be loaded into one interpreter per process" in host.output
     assert host.get()[0] == 200
+
+
+def test_an_embedded_process_exits_without_the_end_of_its_interpreter(begin: Callable[[str], apache.Apache]) -> None:
+    """`WSGIDestroyInterpreter Off`: mod_wsgi still says that the process ends."""
+    host = begin("WSGIDestroyInterpreter Off\n" + MODES["embedded"])
+    host.serve()
+    answer = host.slow()
+
+    host.send(signal.SIGWINCH)
+
+    assert answer.get() == (200, str(answer.pid)), host.described()
+    assert host.end(None) == 0
+    assert all_lives_are_full(host), host.described()
+
+
+@pytest.mark.parametrize("mode", [DAEMON, EMBEDDED], ids=["daemon", "embedded"])
+def test_one_site_of_flask_django_and_fastapi_is_served(mode: str, begin: Callable[[str], apache.Apache]) -> None:
+    """The example runs in the main interpreter, under load, and ends without an error in Apache's log."""
+    host = begin(mode + GLOBAL + FRAMEWORKS)
+    host.serve()
+    with Load(host, paths=["/", "/api/goods", "/backoffice/"]) as load:
+        wait_for(lambda: len(load.answers) > 60, host.described)
+
+    assert load.failures == []
+    assert {status for status, _ in load.answers} == {200}, load.answers[:6]
+    assert host.end(signal.SIGWINCH) == 0
+    assert "Traceback" not in host.output
