@@ -102,7 +102,7 @@ def problem_with(descriptor: int, pid: int | None) -> str | None:
     try:
         has_locked = any(_is_lock_of(pid, line) for line in _locks_of(pid, os.fstat(descriptor)))
     except OSError:
-        # The process is another user's, or hidden. This list is for everybody to read, and has the same numbers.
+        # The process is another user's, or hidden. Every user may read this list, which has the same numbers.
         place = _place_of(descriptor)
         has_locked = any(_is_lock_of(pid, line) and place in line.split() for line in _lines("/proc/locks"))
     return None if has_locked else f"process {pid}, which it names, has not locked it"

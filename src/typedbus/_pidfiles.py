@@ -130,7 +130,7 @@ class HeldFile:
         """
         Remove the file and its socket, and release it.
 
-        A file that cannot be removed is emptied, so that its number misleads nobody; the reason is returned.
+        A file that cannot be removed is emptied, so that its number misleads no command; the reason is returned.
         """
         try:
             if self.listener is not None:

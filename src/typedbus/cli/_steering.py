@@ -38,10 +38,11 @@ def stop(*, pidfile: Path, timeout: float, kill: bool) -> int:
     """
     End a process in order, and wait until it has ended.
 
-    It is the one that holds the PID file, and is sent SIGTERM. With --kill, and
-    if it is not gone in time, a second one: that ends a program of typedbus at
-    once, and tells where every thread was. So does another stop meanwhile. If
-    no process holds the file there is nothing to do, which is a success.
+    The process that holds the PID file is sent SIGTERM. With --kill, and if it
+    does not end in time, it is sent a second one, which ends a program of
+    typedbus at once and writes where every thread was. So does another stop
+    meanwhile. If no process holds the file there is nothing to do, which is a
+    success. A process that is being restarted is stopped for good.
 
     \b
     Example:
@@ -81,11 +82,11 @@ def restart(*, pidfile: Path, timeout: float) -> int:
     """
     Restart a daemon, and wait until it has started again.
 
-    It is the one that holds the PID file, and is sent SIGHUP: everything is
-    stopped in order, and the process is replaced by the same command line,
-    under the same pid. It has to be one that `typedbus run --daemon` began, on
-    Linux. Any other would end by it and is left alone: restart that one by what
-    started it.
+    The process that holds the PID file is sent SIGHUP: everything is stopped in
+    order, and the process is replaced by the same command line, under the same
+    pid. It must be a daemon, as `typedbus run --daemon` starts one, on Linux.
+    SIGHUP would end any other process, which is left alone: restart it by the
+    program that started it. A restart that the site refuses is reported at once.
 
     \b
     Example:
@@ -113,9 +114,9 @@ def reload(*, pidfile: Path) -> int:
     """
     Ask a process to take up what is new.
 
-    It is the one that holds the PID file, and is sent SIGUSR1: components do
-    what they do on `graceful`, and a log file that was moved away is opened
-    anew. This waits for nothing; what fails is told in the log of the process.
+    The process that holds the PID file is sent SIGUSR1: components handle
+    `graceful`, and a log file that was moved away is opened anew. The command
+    does not wait; failures are in the log of the process.
 
     \b
     Example:
@@ -147,7 +148,8 @@ def status(*, pidfile: Path) -> int:
     """
     Tell whether a process runs, which one, and since when.
 
-    It is the one that holds the PID file. The exit status is that of an init script (Linux Standard Base).
+    The process is the one that holds the PID file, also while it restarts. The
+    exit status is that of an init script (Linux Standard Base).
 
     \b
     Example:

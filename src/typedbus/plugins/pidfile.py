@@ -164,15 +164,15 @@ class PIDFile:
     Writes the pid of this process into a file at the start, and removes it at the exit.
 
     It starts after `Daemon` and before `Privileges`, and holds the file from its
-    first start to the exit, over stops and restarts in place. A file that no process holds is replaced,
-    which is logged; one that is empty, too. A child that is forked has no part
-    in it. Any thread may start it and let it exit.
+    first start to the exit, through stops and restarts in place. A file that no
+    process holds is replaced, which is logged; so is an empty one, without a log
+    message. A forked child does not hold it. Any thread may call the methods.
 
     Args:
-        bus: Where what is worth knowing is logged.
-        path: The file, in a folder that is there; relative to the directory at construction.
+        bus: Log messages go to its `LOG`.
+        path: The file, in a folder that exists; relative to the working directory at construction.
         patience: Seconds to wait for other starts with the same file.
-        unlink: What removes it.
+        unlink: The function that removes the file.
 
     Raises:
         NoFileLocks: The system has no flock(2).
@@ -191,7 +191,7 @@ class PIDFile:
     @on(START, priority=20)
     def start(self) -> None:
         """
-        Take the file, unless it is this process's already, as it is after a stop or a restart in place.
+        Write and lock the file, unless this process holds it already, as after a stop or a restart in place.
 
         A daemon gets a socket beside the file as well, for `typedbus restart`.
 
@@ -217,12 +217,12 @@ class PIDFile:
 
     def exit(self) -> None:
         """
-        Remove the file if it is still this process's, and let go of it.
+        Remove the file if it is still this process's, and release the locks.
 
-        Where the process is about to be replaced, the file stays, locked. The program that replaces it claims the
-        file, or removes it.
+        Where the process is about to be replaced, the file stays, locked. The new
+        program claims the file, or removes it.
 
-        A file that cannot be removed, for instance since privileges were dropped,
+        A file that cannot be removed, for instance because privileges were dropped,
         is emptied, so that its number misleads no command; that is logged.
         """
         file = self._held
@@ -241,7 +241,7 @@ class PIDFile:
             )
 
     def leave(self) -> None:
-        """Let go of the file without touching it."""
+        """Release the locks, and leave the file as it is."""
         if self._held is not None:
             self._held.release()
         self._file = None
@@ -253,7 +253,7 @@ class PIDFile:
         return None if self._file is None or self._file.descriptor is None else self._file
 
     def _take(self) -> int | None:
-        """Write the file, lock it and put it into its place; return the pid that was there."""
+        """Write the file, lock it and move it to its path; return the pid in the file that it replaces."""
         with _turn(self.path, self.patience):
             try:
                 holder = read(self.path)
@@ -268,7 +268,7 @@ class PIDFile:
             held.append(file)
             try:
                 lock(fresh)
-                # For everybody to read, whatever the umask is, as `mkstemp` makes it for nobody.
+                # Every user may read it, whatever the umask is; `mkstemp` lets only its owner do so.
                 os.chmod(fresh, 0o644)  # noqa: PTH101  # a descriptor
                 os.write(fresh, b"%d\n" % os.getpid())
                 os.replace(name, self.path)  # noqa: PTH105  # a text, as `mkstemp` gives it
@@ -294,8 +294,8 @@ def read(path: str | os.PathLike[str]) -> int | None:
     """
     Return the pid of the process that holds the PID file *path*, or None if none does.
 
-    The pid is that of a process in the PID namespace of the caller, which really
-    has locked the file. The file may be gone, or have been left behind; it is not touched.
+    The process is one in the PID namespace of the caller, and has locked the file
+    itself. The file may be absent, or have been left behind; it is not changed.
 
     Raises:
         NotPIDFile: Something else is there.
