@@ -33,6 +33,7 @@ from typedbus import (
     running,
 )
 from typedbus.plugins.systemd import Systemd, SystemdError, activated
+from typedbus.testing import Recorder
 
 if sys.platform == "win32":
     pytest.skip("there is no such service manager", allow_module_level=True)
@@ -432,8 +433,6 @@ def test_an_exit_wins_over_a_restart(manager: Manager) -> None:
 @pytest.mark.parametrize(
     ("variable", "value", "reason"),
     [
-        ("NOTIFY_SOCKET", "run/notify", "it is neither an absolute path nor an abstract address, @..."),
-        ("NOTIFY_SOCKET", "vsock:2:1234", "it is neither an absolute path nor an abstract address, @..."),
         ("WATCHDOG_USEC", "soon", "it is no whole number from 1 up"),
         ("WATCHDOG_USEC", "0", "it is no whole number from 1 up"),
         ("WATCHDOG_USEC", "-5", "it is no whole number from 1 up"),
@@ -455,6 +454,40 @@ def test_an_environment_that_cannot_be_is_refused(variable: str, value: str, rea
     )
     assert str(pickle.loads(pickle.dumps(refused.value))) == str(refused.value)
     assert listeners(bus) == 0
+
+
+@pytest.mark.parametrize("variable", ["WATCHDOG_USEC", "WATCHDOG_PID"])
+@pytest.mark.parametrize("number", [str(2**63), "9" * 6000])
+def test_a_number_that_no_time_and_no_process_has_is_refused(variable: str, number: str) -> None:
+    """The error has only its first digits."""
+    with pytest.raises(SystemdError) as refused:
+        Systemd(Bus(), environ={variable: number})
+
+    assert refused.value.value == f"{number[:20]}..."
+    assert refused.value.reason == "it is larger than 9223372036854775807"
+
+
+@pytest.mark.parametrize("address", ["run/notify", "vsock:2:1234", "vsock-stream:2:1", "unix:/run/notify"])
+def test_an_address_of_an_unknown_kind_is_logged_and_not_notified(address: str) -> None:
+    """The bus starts and exits as without a manager."""
+    bus = Bus()
+    with Recorder(bus[LOG]) as logged:
+        Systemd(bus, environ={"NOTIFY_SOCKET": address})
+        bus.start()
+        bus.exit()
+
+    reason = "it is neither an absolute path nor an abstract address, @..."
+    assert [call.args for call in logged.calls] == [
+        (f"the service manager is not notified: NOTIFY_SOCKET={address!r}: {reason}", 30)
+    ]
+
+
+@pytest.mark.parametrize("count", ["99999999999", str(2**63 - 1), "9" * 6000])
+@pytest.mark.parametrize("name", [None, "unknown", "http"])
+def test_an_absurd_number_of_sockets_is_refused_at_once(count: str, name: str | None) -> None:
+    """Nothing of that size is made."""
+    with pytest.raises(SystemdError):
+        activated(name, environ={"LISTEN_PID": "123", "LISTEN_FDS": count}, pid=lambda: 123)
 
 
 @pytest.mark.parametrize(

@@ -29,10 +29,12 @@ class Output(io.FileIO):
     Attributes:
         failure: The first error since it was last reset, or None.
         is_strict: Raise errors instead, as an ordinary stream does.
+        errors: What the stream did about characters that its encoding lacks.
     """
 
     failure: OSError | None = None
     is_strict: bool = False
+    errors: str = "strict"
 
     def write(self, data: Buffer, /) -> int:
         """Write *data*, or discard it, and return how many bytes are done with; see `io.RawIOBase.write`."""
@@ -66,25 +68,36 @@ def protect() -> None:
             # Under -u there is no buffer.
             output if raw is buffer else io.BufferedWriter(output),
             encoding=stream.encoding,
-            errors=stream.errors,
+            # The commands print names that the encoding of a POSIX locale may lack.
+            errors="backslashreplace" if stream.errors == "strict" else stream.errors,
             line_buffering=stream.line_buffering,
             write_through=stream.write_through,
         )
+        output.errors = stream.errors
         setattr(sys, name, protected)
 
 
 @contextlib.contextmanager
 def strict() -> Generator[None]:
     """Let writes to stdout fail inside the block, as the code of a program expects."""
-    output = _output()
-    if output is None:
+    output, stream = _output(), sys.stdout
+    if output is None or not isinstance(stream, io.TextIOWrapper):
         yield
         return
     output.is_strict = True
+    before, lenient = output.errors, stream.errors
+    _set_errors(stream, before)
     try:
         yield
     finally:
         output.is_strict = False
+        _set_errors(stream, lenient)
+
+
+def _set_errors(stream: io.TextIOWrapper, errors: str | None) -> None:
+    # It flushes first, which is no matter for what is lost anyway.
+    with contextlib.suppress(OSError, ValueError):
+        stream.reconfigure(errors=errors)
 
 
 def lost() -> OSError | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import os
 import sys
 import traceback
 from collections.abc import Generator
@@ -46,6 +47,9 @@ def load(target: str) -> Container:
     Raises:
         CannotLoad: There is no such module, no such name in it or no container under that name, or one of them raised.
     """
+    # In the locale C, Python has not decoded the bytes beyond ASCII of an argument. Source code is UTF-8.
+    with contextlib.suppress(UnicodeError):
+        target = os.fsencode(target).decode()
     module, _, path = target.partition(":")
     if module.endswith(".py") or not all(part.isidentifier() for part in f"{module}.{path}".split(".")):
         imported = module.removesuffix(".py").strip("./").replace("/", ".")
@@ -53,7 +57,9 @@ def load(target: str) -> Container:
             target, f"write the module as Python imports it, and the name in it: {imported}:{path or 'Shop'}"
         )
     # Where `python -m` has it; a command has the folder of its own file there.
-    sys.path.insert(0, str(Path.cwd()))
+    with contextlib.suppress(FileNotFoundError):
+        # Without a working directory, modules that are installed can still be imported.
+        sys.path.insert(0, str(Path.cwd()))
     with _told(target):
         found: object = importlib.import_module(module)
         declared = [
@@ -74,6 +80,13 @@ def load(target: str) -> Container:
             raise CannotLoad(target, f"{refused}; {others}") from None
 
 
+def _working_directory() -> str:
+    try:
+        return f"the working directory, {Path.cwd()}"
+    except FileNotFoundError:
+        return "the working directory, which does not exist any more"
+
+
 @contextlib.contextmanager
 def _told(target: str) -> Generator[None, None, None]:
     """
@@ -90,8 +103,9 @@ def _told(target: str) -> Generator[None, None, None]:
         while trace is not None and trace.tb_frame.f_code.co_filename.startswith(_MACHINERY):
             trace = trace.tb_next
         if trace is None and isinstance(error, ModuleNotFoundError):
-            looked = f"the working directory, {Path.cwd()}, and then in sys.path"
-            raise CannotLoad(target, f"{error}; it was looked for in {looked}") from None
+            raise CannotLoad(
+                target, f"{error}; it was looked for in {_working_directory()}, and then in sys.path"
+            ) from None
         traceback.print_exception(error.with_traceback(trace))
         reason = f"its code raised {type(error).__name__}"
         if isinstance(error, SystemExit):

@@ -20,6 +20,14 @@ def _place(fault: Fault) -> tuple[str | None, int | None]:
     return (file, int(line)) if file and line.isdigit() else (None, None)
 
 
+def _here() -> Path:
+    """Return the working directory, or the root where it does not exist any more."""
+    try:
+        return Path.cwd()
+    except FileNotFoundError:
+        return Path("/")
+
+
 def _seen_from(folder: Path, file: str) -> str:
     """Return *file* relative to *folder* if it is in there, with forward slashes."""
     path = Path(file)
@@ -28,7 +36,7 @@ def _seen_from(folder: Path, file: str) -> str:
 
 def _shown(fault: Fault) -> str:
     file, line = _place(fault)
-    return fault.place if file is None else f"{_seen_from(Path.cwd(), file)}:{line}"
+    return fault.place if file is None else f"{_seen_from(_here(), file)}:{line}"
 
 
 def lines(fault: Fault) -> str:
@@ -53,7 +61,7 @@ def annotation(fault: Fault) -> str:
     """Return *fault* as a workflow command of GitHub."""
     file, line = _place(fault)
     # Annotations find a file from the root of the repository, wherever the job runs.
-    root = Path(os.environ.get("GITHUB_WORKSPACE") or Path.cwd())
+    root = Path(os.environ.get("GITHUB_WORKSPACE") or _here())
     properties = {"title": type(fault).__name__}
     if file is not None:
         properties = {"file": _seen_from(root, file), "line": str(line), **properties}

@@ -18,6 +18,8 @@ from typing import Final
 
 import click
 
+from typedbus._input import read_input
+
 TARGET: Final = "target"
 _OWN: Final = Path("typedbus.toml")
 _PROJECT: Final = Path("pyproject.toml")
@@ -97,7 +99,7 @@ def _read() -> tuple[Path, str, Mapping[str, object], tuple[str, ...]]:
     for file, above in ((_OWN, ()), (_PROJECT, ("tool", "typedbus"))):
         try:
             # Editors put a mark in front that TOML does not know.
-            text = file.read_bytes().decode("utf-8-sig").replace("\r\n", "\n")
+            text = read_input(file).decode("utf-8-sig").replace("\r\n", "\n")
             table: object = tomllib.loads(text)
         except (FileNotFoundError, NotADirectoryError):
             continue
@@ -125,6 +127,8 @@ def _key(param: click.Parameter) -> str:
 
 def _misfit(param: click.Parameter, value: object) -> str | None:
     """Return what *value* must be, as a key of TOML, for *param*; None if it is."""
+    if any(isinstance(text, str) and "\0" in text for text in (value if isinstance(value, list) else [value])):
+        return "must not contain a null character"
     if isinstance(param, click.Option) and param.is_flag:
         return None if isinstance(value, bool) else "must be true or false"
     if isinstance(param, click.Argument) or (isinstance(param, click.Option) and param.multiple):

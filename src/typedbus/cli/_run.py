@@ -180,6 +180,7 @@ def run(
         log_file=log_file,
         log_level=None if log_level is None else _LEVELS[log_level],
     )
+    _refuse_relative([pidfile, output, log_file, report, *config])
     _site.check(options)
     if report is not None:
         refuse_unwritable(report)
@@ -218,6 +219,18 @@ def run(
     with strict():
         status = process.run(first, *others, beside, tracebacks=traceback)
     return settled(status, process.SOFTWARE)
+
+
+def _refuse_relative(paths: Sequence[Path | None]) -> None:
+    """Refuse relative paths if the working directory does not exist any more."""
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        for path in paths:
+            if path is not None and path != STDOUT and not path.is_absolute():
+                raise click.UsageError(
+                    f"{path} is relative to the working directory, which does not exist any more; give an absolute path"
+                ) from None
 
 
 def _limits(given: dict[str, float | None]) -> dict[str, float]:

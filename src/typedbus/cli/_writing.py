@@ -20,11 +20,11 @@ def by_suffix(file: Path, formats: dict[str, str]) -> str | None:
 
 def refuse_unwritable(file: Path) -> None:
     """Raise what would be raised by a write when it is too late, as far as that can be known."""
-    if file != STDOUT and (file.is_file() or not file.exists()):
-        try:
+    try:
+        if file != STDOUT and (file.is_file() or not file.exists()):
             tempfile.TemporaryFile(dir=file.resolve().parent).close()
-        except OSError as error:
-            raise click.UsageError(f"cannot write {file}: {error.strerror}") from None
+    except OSError as error:
+        raise click.UsageError(f"cannot write {file}: {error.strerror}") from None
 
 
 def write(text: str, file: Path = STDOUT) -> None:

@@ -385,3 +385,6 @@ def _opened(path: Path, flags: int, stream: str) -> io.FileIO:
         return io.FileIO(os.open(path, flags, 0o666), "r" if flags == os.O_RDONLY else "w")
     except OSError as error:
         raise StreamError(error.errno or errno.EIO, path, stream) from error
+    except ValueError as error:
+        # A null character in the path.
+        raise StreamError(errno.EINVAL, path, stream) from error

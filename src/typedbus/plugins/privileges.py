@@ -153,7 +153,8 @@ else:
         """Return name, uid and own group of *user*; a number needs no entry."""
         try:
             entry = pwd.getpwnam(user) if isinstance(user, str) else pwd.getpwuid(user)
-        except KeyError as error:
+        except (KeyError, ValueError) as error:
+            # A name with a null character, or one that is not UTF-8, is none of the system's either.
             if isinstance(user, int):
                 return None, user, None
             raise UnknownAccount("user", user, "is not known to this system; create it, or correct it") from error
@@ -164,7 +165,7 @@ else:
             return group
         try:
             return grp.getgrnam(group).gr_gid
-        except KeyError as error:
+        except (KeyError, ValueError) as error:
             raise UnknownAccount("group", group, "is not known to this system; create it, or correct it") from error
 
     def _groups_of(user: str, gid: int) -> list[int]:

@@ -23,11 +23,12 @@ which it knows that nothing of this is meant for it.
 
 from __future__ import annotations
 
+import itertools
 import os
 import socket
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 import attrs
@@ -42,7 +43,10 @@ from typedbus._states import State
 __all__ = ("Systemd", "SystemdError", "activated")
 
 _FIRST_DESCRIPTOR: Final = 3  # SD_LISTEN_FDS_START of sd-daemon.h
+_UNNAMED: Final = "unknown"  # what sd_listen_fds_with_names(3) calls a socket without a name
 _PATIENCE: Final = 1.0
+#: Times are 64 bit numbers.
+_LARGEST: Final = 2**63 - 1
 _HAS_UNIX_SOCKETS: Final = sys.platform != "win32"
 #: Before and after every listener that a program may have.
 _FIRST, _LAST = -(2**31), 2**31
@@ -94,9 +98,11 @@ class Systemd:
         clock: The monotonic time in nanoseconds, as the manager's.
         pid: The process that runs when it is called; a daemon is another one than it was.
 
+    An address that is neither a path nor abstract, as ``vsock:2:1234``, is
+    logged as a warning, and nothing is notified.
+
     Raises:
-        SystemdError: The environment has an address or a time that is none, or
-            an address on a system without Unix sockets.
+        SystemdError: ``WATCHDOG_USEC`` or ``WATCHDOG_PID`` is no number.
     """
 
     bus: Bus
@@ -113,7 +119,7 @@ class Systemd:
     _subscriptions: list[Subscription] = attrs.field(init=False, factory=list)
 
     def __attrs_post_init__(self) -> None:
-        self._address = _address_in(self.environ)
+        self._address = self._known_address()
         watchdog = _number_in(self.environ, "WATCHDOG_USEC", 1)
         self._interval = None if watchdog is None else watchdog * 1000 // 2
         _number_in(self.environ, "WATCHDOG_PID", 1)
@@ -126,6 +132,19 @@ class Systemd:
                 self.bus[GRACEFUL].subscribe(self._reloading, priority=_FIRST),
                 self.bus[GRACEFUL].subscribe(self._reloaded, priority=_LAST),
             ]
+
+    def _known_address(self) -> str | None:
+        """Return the address to notify; log one of a kind that this system or this module lacks."""
+        address = self.environ.get("NOTIFY_SOCKET") or None
+        if address is None or (address[0] in "/@" and _HAS_UNIX_SOCKETS):
+            return address
+        reason = (
+            "it is neither an absolute path nor an abstract address, @..."
+            if _HAS_UNIX_SOCKETS
+            else "this system has no Unix sockets"
+        )
+        self.bus.log(f"the service manager is not notified: NOTIFY_SOCKET={address!r}: {reason}", WARNING)
+        return None
 
     def _moved(self, moved: Moved, /) -> None:
         if moved.after is State.STARTING:
@@ -237,10 +256,15 @@ def activated(
     if _number_in(environ, "LISTEN_PID", 1) != pid():
         return []
     count = _number_in(environ, "LISTEN_FDS", 0) or 0
-    told = environ.get("LISTEN_FDNAMES")
-    names = ["unknown"] * count if told is None else told.split(":")
-    if told is not None and len(names) != count:
-        raise SystemdError("LISTEN_FDNAMES", told, f"it has {len(names)} names for the {count} of LISTEN_FDS")
+    told = environ.get("LISTEN_FDNAMES") or None
+    names: Iterable[str]
+    if told is not None:
+        names = told.split(":")
+        if len(names) != count:
+            raise SystemdError("LISTEN_FDNAMES", told, f"it has {len(names)} names for the {count} of LISTEN_FDS")
+    else:
+        # The count may be absurd: no list of that length is made, and the first descriptor that is not open ends the loop.
+        names = itertools.repeat(_UNNAMED, count if name in (None, _UNNAMED) else 0)
     sockets: list[socket.socket] = []
     for number, called in enumerate(names, _FIRST_DESCRIPTOR):
         if name not in (None, called):
@@ -252,13 +276,15 @@ def activated(
             except OSError:
                 os.close(duplicate)
                 raise
-        except OSError as error:
+        except (OSError, OverflowError) as error:
             for opened in sockets:
                 opened.close()
-            reason = f"file descriptor {number}, {called!r}, is no socket to be had: {error.strerror}"
+            reason = (
+                f"file descriptor {number}, {called!r}, is no socket to be had: {getattr(error, 'strerror', error)}"
+            )
             raise SystemdError("LISTEN_FDS", str(count), reason) from error
     if name is not None and count and not sockets:
-        raise SystemdError("LISTEN_FDNAMES", ":".join(names), f"none is called {name!r}")
+        raise SystemdError("LISTEN_FDNAMES", told or _UNNAMED, f"none is called {name!r}")
     return sockets
 
 
@@ -266,20 +292,14 @@ def _number_in(environ: Mapping[str, str], variable: str, least: int) -> int | N
     value = environ.get(variable)
     if not value:
         return None
-    if not (value.isascii() and value.isdigit()) or int(value) < least:
+    if not (value.isascii() and value.isdigit()):
+        raise SystemdError(variable, value, f"it is no whole number from {least} up")
+    # The length first: Python converts no text of thousands of digits.
+    if len(value) > len(str(_LARGEST)) or int(value) > _LARGEST:
+        raise SystemdError(variable, f"{value[:20]}...", f"it is larger than {_LARGEST}")
+    if int(value) < least:
         raise SystemdError(variable, value, f"it is no whole number from {least} up")
     return int(value)
-
-
-def _address_in(environ: Mapping[str, str]) -> str | None:
-    address = environ.get("NOTIFY_SOCKET")
-    if not address:
-        return None
-    if not _HAS_UNIX_SOCKETS:
-        raise SystemdError("NOTIFY_SOCKET", address, "this system has no Unix sockets")
-    if address[0] not in "/@":
-        raise SystemdError("NOTIFY_SOCKET", address, "it is neither an absolute path nor an abstract address, @...")
-    return address
 
 
 def _send(address: str, message: bytes, patience: float) -> None:

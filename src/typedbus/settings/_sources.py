@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import re
@@ -12,6 +13,7 @@ from typing import Final
 
 import attrs
 
+from typedbus._input import read_input
 from typedbus.settings._faults import SettingsFault
 from typedbus.settings._lines import Key, dotted, lines_of
 
@@ -67,7 +69,7 @@ class File:
     def read(cls, path: Path) -> File | SettingsFault:
         """Return what is in the file at *path*, or why nobody knows."""
         try:
-            raw = path.read_bytes()
+            raw = read_input(path)
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or error
             return SettingsFault(path, None, "", f"cannot be read: {reason}")
@@ -103,7 +105,11 @@ class Said:
     @property
     def folder(self) -> Path:
         """What a relative path is relative to."""
-        return Path.cwd() if self.file is None else self.file.path.absolute().parent
+        path = Path() if self.file is None else self.file.path.parent
+        # There may be no working directory any more; a relative path stays relative then.
+        with contextlib.suppress(FileNotFoundError):
+            return path.absolute()
+        return path
 
     def part(self, name: str | int, value: object) -> Said:
         """Return a part of what it says."""

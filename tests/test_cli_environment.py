@@ -1,0 +1,285 @@
+"""The command line in an environment that is broken: one line that says why, and a documented status."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+if sys.platform == "win32":
+    pytest.skip("the cases are those of a Unix system", allow_module_level=True)
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(60)]
+
+MODULE = """\
+from typedbus import Bus, Component, Container
+from typedbus.plugins.systemd import activated
+
+
+class Part: ...
+
+
+class Site(Container):
+    bus = Component(Bus)
+
+
+class Bad(Container):
+    größe = Component(Part, nothing=1)  # type: ignore[call-arg]
+
+
+class Größe(Container):
+    bus = Component(Bus)
+    straße = Component(Part)
+
+
+class Activated(Container):
+    bus = Component(Bus)
+    sockets = Component(activated)
+"""
+SHOP = """\
+import attrs
+
+from typedbus import Bus, Component, Container
+from typedbus.settings import configured
+
+
+@attrs.frozen
+class Settings:
+    port: int = 8080
+
+
+class Shop(Container):
+    bus = Component(Bus)
+    settings = configured(Settings, section="shop")
+"""
+
+
+def typedbus(folder: Path, *arguments: str, before: str = "", environ: dict[str, str] | None = None) -> tuple[int, str]:
+    """Return the status of a command, and what it wrote; *before* is a line of the shell."""
+    (folder / "module.py").write_text(MODULE, encoding="utf-8")
+    (folder / "shop.py").write_text(SHOP, encoding="utf-8")
+    unset = ("PYTHONUNBUFFERED", "NOTIFY_SOCKET", "TYPEDBUS_CONFIG")
+    kept = {name: value for name, value in os.environ.items() if name not in unset}
+    done = subprocess.run(
+        ["sh", "-c", f'{before}\nexec "$@"', "sh", sys.executable, "-m", "typedbus", *arguments],
+        cwd=folder,
+        env={**kept, "PYTHONPATH": str(folder), **(environ or {})},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        timeout=60,
+        check=False,
+    )
+    said = done.stdout.decode(errors="replace")
+    assert "Traceback" not in said, said
+    assert "Exception ignored" not in said, said
+    return done.returncode, said
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        'pidfile = "a\\u0000b"',
+        'output = "a\\u0000b"',
+        'log-file = "a\\u0000b"',
+        'report = "a\\u0000b"',
+        'config = ["a", "a\\u0000b"]',
+        'target = "a\\u0000b:Site"',
+        'user = "a\\u0000b"',
+        'set = "shop.port=a\\u0000b"',
+    ],
+    ids=lambda line: line.partition(" ")[0],
+)
+def test_a_null_character_in_the_defaults_is_reported_with_its_line(tmp_path: Path, line: str) -> None:
+    """It is an error for every command, as any other wrong default."""
+    (tmp_path / "typedbus.toml").write_text(f"workers = 2\n{line}\n", encoding="utf-8")
+
+    status, said = typedbus(tmp_path, "status")
+
+    assert status == 2
+    assert f"typedbus.toml:2: {line.partition(' ')[0]} must not contain a null character" in said
+
+
+GONE = "mkdir gone; cd gone; rmdir ../gone"
+
+
+@pytest.mark.parametrize(
+    ("line", "status"),
+    [
+        ("check module:Bad", 1),
+        ("check module:Bad --format github", 1),
+        ("check nothing:Site", 2),
+        ("graph module:Site --output x.svg", 2),
+        ("run module:Site --exit-after-start", 0),
+        ("run module:Site --exit-after-start --pidfile x", 2),
+        ("run module:Site --exit-after-start --report x", 2),
+        ("status --pidfile x", 4),
+        ("stop --pidfile x", 2),
+        ("status --pidfile /nonexistent/x", 3),
+        ("stop --pidfile /nonexistent/x", 0),
+    ],
+)
+def test_a_working_directory_that_was_removed(tmp_path: Path, line: str, status: int) -> None:
+    """What is relative to it cannot be used, and the rest can."""
+    assert typedbus(tmp_path, *line.split(), before=GONE)[0] == status
+
+
+@pytest.mark.parametrize(
+    ("option", "path", "status"),
+    [
+        ("--pidfile", "x" * 5000, 1),
+        ("--pidfile", "folder", 1),
+        ("--log-file", "module.py/x", 1),
+        ("--log-file", "", 1),
+        ("--log-file", os.fsdecode(b"\xff\xfe"), 0),
+        ("--report", "x" * 5000, 2),
+        ("--report", "a/" * 3000, 2),
+        ("--config", "x" * 5000, 2),
+        ("--config", "folder", 2),
+    ],
+    ids=lambda value: ascii(value)[:12],
+)
+def test_a_path_that_cannot_be_used_is_one_line(tmp_path: Path, option: str, path: str, status: int) -> None:
+    """Too long, a folder, below a file, or empty; bytes that are no text are a name as any other."""
+    (tmp_path / "folder").mkdir()
+
+    assert typedbus(tmp_path, "run", "shop:Shop", "--exit-after-start", option, path)[0] == status
+
+
+@pytest.mark.parametrize(
+    ("contents", "status", "text"),
+    [
+        (b"\xef\xbb\xbf[shop]\nport = 1\n", 0, ""),
+        (b"[shop]\n\xff = 1\n", 2, ":2: is not TOML: it is not written in UTF-8"),
+        (b"\0", 2, "is not TOML"),
+        (b"", 0, ""),
+    ],
+    ids=["mark", "latin", "null", "empty"],
+)
+def test_settings_in_an_odd_encoding(tmp_path: Path, contents: bytes, status: int, text: str) -> None:
+    """A byte order mark is no fault; anything but UTF-8 is one, with its line."""
+    (tmp_path / "site.toml").write_bytes(contents)
+
+    ended, said = typedbus(tmp_path, "run", "shop:Shop", "--exit-after-start", "--config", "site.toml")
+
+    assert ended == status
+    assert text in said
+
+
+@pytest.mark.parametrize("kind", ["folder", "pipe", "device"])
+def test_settings_that_are_no_file_are_refused(tmp_path: Path, kind: str) -> None:
+    """Neither a pipe that no program writes to nor a device without an end is waited for for ever."""
+    path = tmp_path / "site.toml"
+    if kind == "folder":
+        path.mkdir()
+    elif kind == "pipe":
+        os.mkfifo(path)
+    else:
+        path = Path("/dev/zero")
+
+    status, said = typedbus(tmp_path, "run", "shop:Shop", "--exit-after-start", "--config", str(path))
+
+    assert status == 2
+    assert f"{path}: cannot be read: " in said
+
+
+def test_settings_may_come_through_a_pipe(tmp_path: Path) -> None:
+    """A writer may open it later, and take its time."""
+    os.mkfifo(tmp_path / "site.toml")
+
+    def write() -> None:
+        with (tmp_path / "site.toml").open("w", encoding="utf-8") as pipe:
+            pipe.write("[shop]\n")
+            pipe.flush()
+            pipe.write("port = 'eighty'\n")
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    status, said = typedbus(tmp_path, "run", "shop:Shop", "--exit-after-start", "--config", "site.toml")
+    writer.join()
+
+    assert status == 2
+    assert "site.toml:2: shop.port must be a whole number and is 'eighty'" in said
+
+
+@pytest.mark.parametrize("kind", ["folder", "pipe"])
+def test_defaults_that_are_no_file_are_refused(tmp_path: Path, kind: str) -> None:
+    """Nothing is done."""
+    if kind == "folder":
+        (tmp_path / "typedbus.toml").mkdir()
+    else:
+        os.mkfifo(tmp_path / "typedbus.toml")
+
+    status, said = typedbus(tmp_path, "check", "module:Site")
+
+    assert status == 2
+    assert "typedbus.toml: cannot be read: " in said
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["check module:Bad", "run module:Größe --exit-after-start", "run --help"],
+)
+@pytest.mark.parametrize(
+    "environ",
+    [
+        {"LC_ALL": "C", "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"},
+        {"COLUMNS": "0", "LINES": "x", "TERM": "absurd", "HOME": ""},
+        {"COLUMNS": "9" * 20, "TMPDIR": "/nonexistent"},
+    ],
+    ids=["ascii", "narrow", "wide"],
+)
+def test_locales_and_terminals_change_no_status(tmp_path: Path, environ: dict[str, str], line: str) -> None:
+    """Names that the encoding lacks are written in another way."""
+    assert typedbus(tmp_path, *line.split(), environ=environ)[0] == (1 if "Bad" in line else 0)
+
+
+def test_a_status_with_names_that_the_encoding_lacks(tmp_path: Path) -> None:
+    """They are written with backslashes."""
+    name = "größe.pid"
+    (tmp_path / name).write_text("no pid")
+
+    environ = {"LC_ALL": "C", "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    status, said = typedbus(tmp_path, "status", "--pidfile", name, environ=environ)
+
+    assert status == 4
+    assert "\\x" in said or "\\udc" in said
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("WATCHDOG_USEC", "9" * 6000),
+        ("WATCHDOG_PID", "-1"),
+        ("LISTEN_FDS", "99999999999"),
+        ("LISTEN_FDS", "-1"),
+        ("LISTEN_PID", "9" * 6000),
+        ("LISTEN_PID", "٣"),
+    ],
+    ids=lambda value: ascii(value)[:12],
+)
+def test_absurd_numbers_of_a_service_manager_are_one_line(tmp_path: Path, name: str, value: str) -> None:
+    """A site that cannot use them does not start."""
+    status, said = typedbus(
+        tmp_path,
+        *("run", "module:Activated", "--exit-after-start"),
+        # The process replaces the shell.
+        before="" if name == "LISTEN_PID" else "export LISTEN_PID=$$",
+        environ={"NOTIFY_SOCKET": "/nonexistent/notify", "LISTEN_FDS": "1", name: value},
+    )
+
+    assert status == 1
+    assert len([line for line in said.splitlines() if line.startswith("error: the environment has")]) == 1
+
+
+@pytest.mark.parametrize("address", ["vsock:2:1234", "@" + "x" * 300])
+def test_a_service_manager_that_cannot_be_notified_is_logged(tmp_path: Path, address: str) -> None:
+    """The site runs all the same."""
+    environ = {"NOTIFY_SOCKET": address}
+    status, said = typedbus(tmp_path, "run", "module:Site", "--exit-after-start", environ=environ)
+
+    assert status == 0
+    assert "log      " in said
