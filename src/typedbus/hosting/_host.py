@@ -126,10 +126,9 @@ class Host:
     #: Whether the last start succeeded: then a request must not start the bus again after its exit.
     has_started: bool = attrs.field(init=False, default=False)
     _lock: threading.Lock = attrs.field(init=False, factory=new_lock)
-    #: The start under way, or the one from which this host owns the bus; otherwise None.
-    _start: futures.Future[None] | None = attrs.field(init=False, default=None)
-    #: Serves the bus that this host has started.
-    _thread: threading.Thread | None = attrs.field(init=False, default=None)
+    #: The start under way, or the one from which this host owns the bus; otherwise None. Its result is the thread
+    #: that serves the bus, or None where other code does.
+    _start: futures.Future[threading.Thread | None] | None = attrs.field(init=False, default=None)
     _is_leaving: bool = attrs.field(init=False, default=False)
     _problem: BaseException | None = attrs.field(init=False, default=None)
     #: The registrations of `end`, and the function that detaches the other containers from the bus of the first.
@@ -174,7 +173,7 @@ class Host:
             self._await(start)
             return
         try:
-            is_owner = self._bring_up()
+            thread = self._bring_up()
         except BaseException as error:
             self._start = None
             # `SystemExit` must end only the thread that started the bus, not those that wait for it.
@@ -184,9 +183,9 @@ class Host:
             start.set_exception(outcome)
             raise
         self.has_started = True
-        if not is_owner:
+        if thread is None:
             self._start = None
-        start.set_result(None)
+        start.set_result(thread)
 
     def share(self) -> bool:
         """
@@ -203,8 +202,8 @@ class Host:
         self.has_started = True
         return self.is_serving
 
-    def _bring_up(self) -> bool:
-        """Start the bus, or share it with the code that has started it; return whether this host owns it now."""
+    def _bring_up(self) -> threading.Thread | None:
+        """Start the bus and return the thread that serves it; None if the bus is shared with the code that has started it."""
         with _claiming():
             bus = self.containers[0]._bus
             owner = None if bus is None else bus._started_by
@@ -222,13 +221,12 @@ class Host:
                     doubt = doubt_about_end()
                     if doubt is not None:
                         bus.log(f"{self.name}: {doubt}", WARNING)
-                    self._thread = threading.Thread(target=self._serve, name=f"{self.name} is hosted", daemon=True)
-                    start_thread(self._thread)
-                    return True
+                    thread = threading.Thread(target=self._serve, name=f"{self.name} is hosted", daemon=True)
+                    start_thread(thread)
+                    return thread
             except TransitionError:
                 pass  # other code has started it since
             except BaseException as error:
-                self._thread = None
                 try:
                     if bus._started_by is self:
                         exit_after(bus, error)
@@ -237,7 +235,7 @@ class Host:
                 raise
             self._ends.close()
         self._share(bus)
-        return False
+        return None
 
     def _claim(self) -> Bus:
         """Attach the containers to their bus, which this host will start; the caller holds the lock of `_claiming`."""
@@ -279,7 +277,7 @@ class Host:
             raise NotShared(self.name, f"it is {bus.state.name}; ask again when it is STARTED, or has EXITED")
         self.bus = bus
 
-    def _await(self, start: futures.Future[None]) -> None:
+    def _await(self, start: futures.Future[threading.Thread | None]) -> None:
         """Return when *start*, of this host or of another one over the same bus, has succeeded, or raise as it does."""
         bus = self.containers[0]._bus
         if bus is not None and not start.done():
@@ -306,9 +304,8 @@ class Host:
         if start is None:
             return
         self.leave()
-        # Its exception goes to the caller of `start`.
-        futures.wait([start])
-        thread = self._thread
+        # The exception of the start goes to its caller.
+        thread = start.result() if start.exception() is None else None
         if thread is not None:
             thread.join()
         problem, self._problem = self._problem, None
@@ -351,7 +348,7 @@ class Host:
     def forget(self) -> None:
         """Begin anew, in a child process: the bus that was started is the parent's."""
         self._lock = threading.Lock()
-        self._start = self._thread = self._problem = None
+        self._start = self._problem = None
         self.has_started = self._is_leaving = False
         self._ends, self._detach = contextlib.ExitStack(), bool
 
