@@ -185,7 +185,7 @@ def test_a_path_without_a_mount_is_not_found(server: Kind, method: str) -> None:
 @pytest.mark.parametrize("has_length", [True, False])
 def test_an_application_gets_the_whole_body(server: Kind, app: Kind, has_length: bool) -> None:
     """With a length or in chunks, larger than one read."""
-    text = "mugs and tea " * 20_000
+    text = "mugs and tea " * 8_000
 
     def reading(environ: WSGIEnvironment, start_response: StartResponse) -> list[bytes]:
         body = b"".join(iter(lambda: environ["wsgi.input"].readline(50), b""))
