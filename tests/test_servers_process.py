@@ -241,7 +241,7 @@ def test_a_port_that_is_taken_is_named_without_a_server(begin: Begin, kind: str)
         status = program.end()
 
     assert status == 1
-    assert f"BindError: cannot listen on {where}: another process has this port; stop it" in program.output
+    assert f"cannot listen on {where}: another process has this port; stop it" in program.output
     assert "database stops after 0" in program.output
 
 
