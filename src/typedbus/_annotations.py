@@ -107,9 +107,7 @@ def read(builds: Callable[..., object]) -> Reading:
     said = {name: one.annotation for name, one in signature.parameters.items() if one.annotation is not one.empty}
     if signature.return_annotation is not signature.empty:
         said["return"] = signature.return_annotation
-    # A function that attrs has made has globals of its own; those of the class are in its module.
-    module = sys.modules.get(module_of(call.home)) if call.home is not None else None
-    hints = _evaluated(said, getattr(call.function, "__globals__", {}), {} if module is None else vars(module))
+    hints = _evaluated(said, getattr(call.function, "__globals__", {}), _names_around(call.home))
     # What could not be evaluated may be there later.
     if is_kept and all(hint is not Any for hint in hints.values()):
         return _readings.setdefault(builds, (signature, hints))
@@ -223,6 +221,21 @@ def _is_same(one: object, other: object) -> bool:
     return one is other or (is_simple(one) and is_simple(other) and one == other)
 
 
+def named_type(name: str, function: types.FunctionType, home: type) -> object:
+    """Return the object that *name* alone, as an annotation of *function* in the class *home*, refers to, or `MISSING`."""
+    return _lookup(name, function.__globals__, _names_around(home))
+
+
+def _names_around(home: type | None) -> dict[str, Any]:
+    """Return the names of the module of the class *home*: a function that attrs has made has globals of its own."""
+    module = sys.modules.get(module_of(home)) if home is not None else None
+    return {} if module is None else vars(module)
+
+
+def _lookup(name: str, names: dict[str, Any], inner: dict[str, Any]) -> object:
+    return inner.get(name, names.get(name, vars(builtins).get(name, MISSING)))
+
+
 def _evaluated(said: Mapping[str, object], names: dict[str, Any], inner: dict[str, Any]) -> dict[str, object]:
     hints: dict[str, object] = {}
     rest: dict[str, object] = {}
@@ -230,7 +243,7 @@ def _evaluated(said: Mapping[str, object], names: dict[str, Any], inner: dict[st
         found = annotation
         if is_a(annotation, str):
             # Most are a mere name, and evaluating is slow.
-            found = inner.get(annotation, names.get(annotation, vars(builtins).get(annotation)))
+            found = _lookup(annotation, names, inner)
         if annotation is None or annotation == "None":
             found = types.NoneType
         if is_a(found, type):

@@ -11,7 +11,7 @@ from dependency_injector import providers
 
 from typedbus._bound import BoundChannel, Subscription
 from typedbus._bus import Bus
-from typedbus._channel import DEFAULT_PRIORITY, AnyChannel
+from typedbus._channel import DEFAULT_PRIORITY, AnyChannel, Hook
 from typedbus._choice import Choice
 from typedbus._choosing import choice_faults, foreseen_key
 from typedbus._component import Component, Home
@@ -55,16 +55,16 @@ def attached_to(bus: Bus) -> list[Any]:
 
 
 def live_of(
-    roots: Sequence[Any],
+    roots: Sequence[Any], declared: Callable[[object], list[object]] | None = None
 ) -> tuple[list[Component[object]], list[list[object]], list[object], list[object]]:
     """
     Return the components that a start builds for the providers *roots*, by declaration, and the circles among them.
 
     Components that only an overridden one needed are left out. Third come all
     providers that *roots* refer to, overridden or not, each after what it needs,
-    and fourth those in force, by declaration.
+    and fourth those in force, by declaration. *declared* is `declared_needs` with a cache.
     """
-    declared = _cached(declared_needs)
+    declared = _cached(declared_needs) if declared is None else declared
     everything, _ = dependencies_first(roots, declared)
     wanted_by: dict[int, list[object]] = {id(node): [] for node in everything}
     for node in everything:
@@ -107,6 +107,7 @@ class Look:
         in_force: The providers in force, by declaration.
         looked_at: All providers that were looked at, each with what overrode it then.
         lasting: The library's singletons and resources, each after what it needs.
+        needed: Returns what `needs` returns for a provider; the answers are kept.
     """
 
     together: Sequence[Any]
@@ -115,17 +116,25 @@ class Look:
     in_force: list[object]
     looked_at: list[tuple[Any, object]]
     lasting: list[object]
+    needed: Callable[[object], list[object]]
+    #: The class and the hooks of each component of `live`, by identity, as `validate` found them.
+    hooks: dict[int, tuple[type | None, list[Hook[object]]]] = attrs.field(factory=dict)
     _faults: list[Fault] | None = None
     _participations: list[tuple[bool | None, str]] | None = None
 
     @classmethod
     def at(cls, together: Sequence[Any], roots: Sequence[Any]) -> Look:
         """Look at the providers *roots* of the containers *together*."""
-        live, circles, everything, in_force = live_of(roots)
+        declared = _cached(declared_needs)
+        live, circles, everything, in_force = live_of(roots, declared)
         nodes: dict[int, Any] = {id(node): node for node in (*everything, *in_force)}
         looked_at = [(node, node.last_overriding) for node in nodes.values()]
         lasting = [node for node in everything if not isinstance(node, Component) and keeps_instance(node)]
-        return cls(together, live, circles, in_force, looked_at, lasting)
+
+        def needed(node: object) -> list[object]:
+            return needs(node) if _is_overridden(node) else declared(node)
+
+        return cls(together, live, circles, in_force, looked_at, lasting, needed)
 
     @property
     def is_outdated(self) -> bool:
@@ -136,7 +145,7 @@ class Look:
     def faults(self) -> list[Fault]:
         """The faults of choices and of components that are not enabled; found once."""
         if self._faults is None:
-            self._faults = foreseen_faults(self.live, self.participations)
+            self._faults = foreseen_faults(self.live, self.participations, self.needed)
         return self._faults
 
     @property
@@ -189,18 +198,19 @@ def _cached(needs_of: Callable[[object], list[object]]) -> Callable[[object], li
 
 
 def graph_of(
-    live: Sequence[Component[object]],
+    live: Sequence[Component[object]], needed: Callable[[object], list[object]] | None = None
 ) -> tuple[dict[int, set[int]], list[set[AnyChannel]], list[set[int]]]:
     """
     Return which components each component of *live* needs, by number, and which channels of a bus it is given.
 
     Whatever stands between two components is passed; what is handed over uncalled does not count.
     Returned last is which components each one cannot do without: those of the first that are not optional.
+    *needed* is `needs` with a cache.
     """
     numbers = {id(component): number for number, component in enumerate(live)}
     reached: dict[int, tuple[set[int], set[AnyChannel], set[int]]] = {}
     nodes: list[object] = list(live)
-    needed = _cached(needs)
+    needed = _cached(needs) if needed is None else needed
     for node in dependencies_first(nodes, needed)[0]:
         below: set[int] = set()
         channels: set[AnyChannel] = set()
@@ -226,17 +236,22 @@ def graph_of(
     return {number: row[0] for number, row in enumerate(rows)}, [row[1] for row in rows], [row[2] for row in rows]
 
 
-def foreseen_faults(live: Sequence[Component[object]], rows: Sequence[tuple[bool | None, str]]) -> list[Fault]:
+def foreseen_faults(
+    live: Sequence[Component[object]],
+    rows: Sequence[tuple[bool | None, str]],
+    needed: Callable[[object], list[object]],
+) -> list[Fault]:
     """
     Return the faults of choices and of components that are not enabled, as far as they are known before the start.
 
     Args:
         live: The components.
         rows: Of each component, as `Component.participation` returns it.
+        needed: `needs` with a cache.
     """
     if all(takes_part is not False for takes_part, _ in rows) and not any(isinstance(one, Choice) for one in live):
         return []
-    return [*choice_faults(live, rows, foreseen_key), *disabled_faults(live, graph_of(live)[2], rows)]
+    return [*choice_faults(live, rows, foreseen_key), *disabled_faults(live, graph_of(live, needed)[2], rows)]
 
 
 def disabled_faults(

@@ -52,6 +52,8 @@ T_co = TypeVar("T_co", covariant=True)
 Owner = TypeVar("Owner")
 
 _UNBUILT: Final = object()
+#: The attributes of a declaration that its copies have as they are.
+_DECLARED: Final = frozenset({"place", "path", "hooks", "unheard", "limit", "reason"})
 
 
 @attrs.define(eq=False)
@@ -94,30 +96,34 @@ class Component(Replaceable, Generic[T_co]):
         DeclarationError: *cls* cannot be called.
     """
 
+    place: str
+    path: str
+    # The defaults, which few declarations change; an instance for each component would take time and memory.
+    hooks: tuple[Hook[Any], ...] = ()
+    unheard: tuple[AnyChannel, ...] = ()
+    limit: float | None = None
+    #: The provider of the condition on which it takes part; None if it always does.
+    condition: object = None
+    reason: str = ""
+    home: Home | None = None
+    #: The container class whose body declares it.
+    owner: type | None = None
+    _instance: object = _UNBUILT
+    #: Present while a thread constructs the component.
+    _construction: Construction
+
     def __init__(self, cls: Callable[P, T_co], /, *args: P.args, **kwargs: P.kwargs) -> None:
         caller = sys._getframe(1)
-        self.place: str = f"{caller.f_code.co_filename}:{caller.f_lineno}"
-        self.path: str = describe(cls)
-        self.hooks: tuple[Hook[Any], ...] = ()
-        self.unheard: tuple[AnyChannel, ...] = ()
-        self.limit: float | None = None
-        #: The provider of what says whether it takes part; None is that it does.
-        self.condition: object = None
-        self.reason: str = ""
-        self.home: Home | None = None
-        #: The container class whose body declares it.
-        self.owner: type | None = None
-        self._instance: object = _UNBUILT
-        #: Present while a thread constructs the component.
-        self._construction: Construction
+        self.place = f"{caller.f_code.co_filename}:{caller.f_lineno}"
+        self.path = describe(cls)
         if not callable(cls):
             raise DeclarationError(repr(cls), self.place, "it builds nothing: give a class or a function")
-        providers.Singleton.__init__(self._provider)
-        # The library's methods: the checks of this class's own take time.
-        base = providers.Singleton
-        base.set_provides(self._provider, cls)
-        base.set_args(self._provider, *map(argument, args))
-        base.set_kwargs(self._provider, **{name: argument(value) for name, value in kwargs.items()})
+        # It calls `set_provides` and `set_args` of `Arguments`, which replace stand-ins.
+        providers.Singleton.__init__(self._provider, cls, *args)
+        if kwargs:
+            # The library's methods, since a parameter of a constructor may be called `provides` or `self`.
+            named = {name: argument(value) for name, value in kwargs.items()}
+            providers.Singleton.set_kwargs(self._provider, **named)
 
     def on(self: Component[Owner], *hooks: Hook[Owner]) -> Component[Owner]:
         """
@@ -383,7 +389,7 @@ class Component(Replaceable, Generic[T_co]):
         self._instance = _UNBUILT
 
     def _change(self) -> None:
-        if self.is_built:
+        if self._instance is not _UNBUILT:
             raise DeclarationError(self.path, self.place, "it is built already; change its declaration before that")
         if self.home is not None:
             self.home.container._is_valid = False
@@ -396,12 +402,13 @@ class Component(Replaceable, Generic[T_co]):
             return known
         copied = type(self).__new__(type(self))
         memo[id(self)] = copied
-        copied.home, copied.owner, copied._instance = None, None, _UNBUILT
         providers.Singleton.__init__(copied._provider)
-        copied.place, copied.path = self.place, self.path
-        copied.hooks, copied.unheard = self.hooks, self.unheard
-        copied.limit, copied.reason = self.limit, self.reason
-        copied.condition = None if self.condition is None else providers.deepcopy(self.condition, memo)
+        # Most attributes have the default of the class.
+        declared = vars(self)
+        for name in _DECLARED & declared.keys():
+            setattr(copied, name, declared[name])
+        if self.condition is not None:
+            copied.condition = providers.deepcopy(self.condition, memo)
         theirs, ours = self._provider, copied._provider
         # The library's methods: this class's own have checked these arguments before.
         base = providers.Singleton

@@ -152,10 +152,11 @@ class Container(LibraryMethods):
             faults.extend(argument_faults(component))
             faults.extend(hidden_faults(component))
             faults.extend(inline_faults(component, in_force))
-            faults.extend(lifetime_faults(component))
+            faults.extend(lifetime_faults(component, look.needed))
             cls = class_of(component)
             if cls is not None:
                 hooks = hooks_of(component, cls)
+                look.hooks[id(component)] = cls, hooks
                 faults.extend(hook_faults(component, cls, hooks))
                 faults.extend(misspelt_faults(component, cls, hooks))
                 if hooks:
@@ -164,11 +165,12 @@ class Container(LibraryMethods):
         types = declared_types(self)
         faults.extend(fault for one in overridden if (fault := override_fault(one, types.get(id(one)))))
         faults.extend(
-            library_faults(self._held(look.in_force), paths_in(self, self._home.name), self._place, self._dependents)
+            library_faults(
+                self._held(look.in_force), paths_in(self, self._home.name), self._place, self._dependents, look.needed
+            )
         )
         faults.extend(self._flaws())
-        faults.extend(replacement_faults(self, self._home.name))
-        faults.extend(assigned_faults(self, self._home.name))
+        faults.extend([*replacement_faults(self, self._home.name), *assigned_faults(self, self._home.name)])
         turns = {component.path: turn for turn, component in enumerate(declared)}
         # Circles come first: they have no one place.
         faults.sort(key=lambda fault: -1 if isinstance(fault, CycleFault) else turns.get(fault.path, len(turns)))
@@ -375,7 +377,7 @@ class Container(LibraryMethods):
             container._exits = bus._exits
         shutdowns = Shutdowns(bus, list(filter(is_resource, look.lasting)), self._name_of, self._subscribers)
         try:
-            build_all(self, bus, declared, shutdowns)
+            build_all(self, bus, look, shutdowns)
         finally:
             # A start that fails is followed by an exit.
             shutdowns.rest()

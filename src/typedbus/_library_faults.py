@@ -34,6 +34,7 @@ def library_faults(
     paths: Mapping[int, str],
     place: str,
     users_of: Callable[[object], Sequence[object]],
+    needed: Callable[[object], Sequence[object]] = needs,
 ) -> list[Fault]:
     """
     Return the faults of the library's providers among *nodes*.
@@ -42,17 +43,18 @@ def library_faults(
         nodes: The providers in force, components included.
         paths: The path of each that has a name, by its identity.
         place: The place of the container.
-        users_of: Gives those that need a provider, near or far.
+        users_of: Returns the providers that need a provider, near or far.
+        needed: Returns the providers that a provider needs, as `needs` does.
     """
     faults: list[Fault] = []
     for node in nodes:
         provider: Any = node
         if isinstance(node, Component):
-            faults.extend(_undefined(node, node.path, node.place, paths))
+            faults.extend(_undefined(node, node.path, node.place, paths, needed))
         elif id(node) in paths and provider.last_overriding is None:
             path = paths[id(node)]
             if isinstance(node, _CALLED):
-                faults.extend(_undefined(node, path, place, paths))
+                faults.extend(_undefined(node, path, place, paths, needed))
             if is_resource(node) and _is_async(provider.provides):
                 faults.append(
                     LibraryFault(
@@ -68,10 +70,11 @@ def library_faults(
     return faults
 
 
-def _undefined(user: object, path: str, place: str, paths: Mapping[int, str]) -> Iterator[DependencyFault]:
+def _undefined(
+    user: object, path: str, place: str, paths: Mapping[int, str], needed: Callable[[object], Sequence[object]]
+) -> Iterator[DependencyFault]:
     """Give a fault for each argument of *user* that needs a dependency without a provider."""
-    labels = _labels(user)
-    for need in needs(user):
+    for need in needed(user):
         pending: list[object] = [need]
         seen: set[int] = set()
         while pending:
@@ -81,9 +84,10 @@ def _undefined(user: object, path: str, place: str, paths: Mapping[int, str]) ->
             if id(at) in seen or isinstance(at, (Component, providers.Selector)) or is_named:
                 continue
             seen.add(id(at))
-            below = needs(at)
+            below = needed(at)
             if isinstance(at, providers.Dependency) and not below:
-                yield DependencyFault(path, place, paths.get(id(at), ""), labels.get(id(need), "declaration"))
+                label = _labels(user).get(id(need), "declaration")
+                yield DependencyFault(path, place, paths.get(id(at), ""), label)
             pending.extend(below[::-1])
 
 

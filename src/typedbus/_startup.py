@@ -6,11 +6,10 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from typedbus._assembly import disabled_faults, graph_of
+from typedbus._assembly import Look, disabled_faults, graph_of
 from typedbus._bus import Bus
 from typedbus._channel import Hook
 from typedbus._choosing import Choices, choice_faults, current_key
-from typedbus._component import Component
 from typedbus._declarations import Declarations
 from typedbus._events import Disabled, Subscribed
 from typedbus._faults import InvalidContainer
@@ -21,16 +20,16 @@ from typedbus._turns import Turn
 from typedbus._validation import class_of
 
 
-def build_all(container: Any, bus: Bus, declared: Sequence[Component[object]], shutdowns: Shutdowns) -> None:
+def build_all(container: Any, bus: Bus, look: Look, shutdowns: Shutdowns) -> None:
     """
-    Build the components *declared* and subscribe their hooks, in start order.
+    Build the components of *look* that take part and subscribe their hooks, in start order.
 
     Returns early, with some components not built, if the start is cancelled meanwhile.
 
     Args:
         container: The container whose listener of `ASSEMBLE` was called, or the first of several that references connect.
         bus: The bus of these containers.
-        declared: The components of these containers that take part, disabled ones included.
+        look: The components of these containers, disabled ones included.
         shutdowns: The resources of these containers; each is given its turn before its first user.
 
     Raises:
@@ -40,7 +39,8 @@ def build_all(container: Any, bus: Bus, declared: Sequence[Component[object]], s
     """
     holders = {id(one._home): one for one in container._together}
     transition = bus._current
-    needed, given, required = graph_of(declared)
+    declared = look.live
+    needed, given, required = graph_of(declared, look.needed)
     for one in container._together:
         one._choices = Choices(declared, required)
     participations = [component.participation() for component in declared]
@@ -52,8 +52,12 @@ def build_all(container: Any, bus: Bus, declared: Sequence[Component[object]], s
     for component, (takes_part, reason) in zip(declared, participations, strict=True):
         if not takes_part:
             bus._tell(Disabled(component.path, reason))
-    classes = [class_of(component) for component in declared]
-    hooks = [hooks_of(component, cls or object) for component, cls in zip(declared, classes, strict=True)]
+    classes: list[type | None] = []
+    hooks: list[list[Hook[object]]] = []
+    for component in declared:
+        cls, found = look.hooks.get(id(component)) or (class_of(component), None)
+        classes.append(cls)
+        hooks.append(hooks_of(component, cls or object) if found is None else found)
     edges = listeners_first(needed, channels_between(given, hooks, enabled).values())
     turns: dict[int, Turn] = {}
     #: For each gate, the paths of the listeners that it stands for.

@@ -11,7 +11,7 @@ import functools
 import types
 import typing
 from collections import OrderedDict, defaultdict, deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, Final
 
@@ -36,10 +36,18 @@ _MAPPINGS: Final = (dict, types.MappingProxyType, defaultdict, OrderedDict)
 _MANY: Final = 1_000  # so many objects are looked through for each component
 
 
-def lifetime_faults(component: Component[object]) -> list[LifetimeFault]:
-    """Return what *component* would keep for life although it is made for one thread or context."""
+def lifetime_faults(
+    component: Component[object], needed: Callable[[object], Sequence[object]] = needs
+) -> list[LifetimeFault]:
+    """
+    Return the objects that *component* would keep for life although they are made for one thread or context.
+
+    Args:
+        component: The component whose needs are searched.
+        needed: Returns the providers that a provider needs, as `needs` does.
+    """
     faults = []
-    pending = needs(component)[::-1]
+    pending = [*needed(component)[::-1]]
     seen: set[int] = set()
     while pending:
         node = pending.pop()
@@ -48,7 +56,7 @@ def lifetime_faults(component: Component[object]) -> list[LifetimeFault]:
         seen.add(id(node))
         one_for = lifetime(node)
         if one_for is None:
-            pending.extend(needs(node)[::-1])
+            pending.extend(needed(node)[::-1])
             continue
         made = gives(node)
         what = full_name_of(made.by) if isinstance(made, Made) else full_name_of(node)
@@ -67,11 +75,13 @@ def hidden_faults(component: Component[object]) -> list[HiddenFault]:
     """Return the components and providers in the arguments of *component* that nobody will find there and call."""
     unnamed, named = arguments_of(component)
     places: list[tuple[str, object]] = []
-    if not is_provider(component.builds):
+    if type(component.builds) is not type and not is_provider(component.builds):
         places.append(("", component.builds))
     for name, node in [*((f"argument {index + 1}", one) for index, one in enumerate(unnamed)), *named.items()]:
+        if isinstance(node, Component):
+            continue
         made = gives(node)
-        # What stands there by itself, or as a delegate, is what was asked for.
+        # A provider as the argument itself, or as a delegate, is intended.
         if isinstance(made, Itself) and not is_provider(made.value):
             places.append((f"its {name}" if name.startswith("argument ") else f"its argument {name!r}", made.value))
     faults = []
@@ -108,6 +118,8 @@ def inline_faults(component: Component[object], in_force: typing.Container[int])
     pending: list[object] = [*unnamed, *named.values()]
     faults: list[HiddenFault] = []
     for node in pending:
+        if isinstance(node, Component) or not is_provider(node):
+            continue
         made = gives(node)
         if isinstance(made, Members):
             pending.extend(made.nodes)
@@ -197,6 +209,8 @@ def replacement_faults(container: Declarations, path: str) -> list[ReplacementFa
     for name in dict.fromkeys(name for base in cls.__mro__ for name in vars(base)):
         nearest, *replaced = (vars(base)[name] for base in cls.__mro__ if name in vars(base))
         in_force = cls._declared.get(name)
+        if nearest is in_force and not replaced:
+            continue
         declaration = nearest if in_force is None else in_force
         place = declaration.place if is_a(declaration, Component) else cls._place
         if in_force is None:
@@ -349,7 +363,10 @@ def misspelt_faults(component: Component[object], cls: type, hooks: Sequence[Hoo
     A class that has the hook itself knows its name, and one that calls the
     method, or got its name from somebody else's class, has a use for it.
     """
-    found = {name: channel for base in bases_of(cls) for name in namespace_of(base) if (channel := _misspelt(name))}
+    # The last base, `object`, has no such name.
+    found = {
+        name: channel for base in bases_of(cls)[:-1] for name in namespace_of(base) if (channel := _misspelt(name))
+    }
     if inherits(cls, Bus) or not found:
         return []
     faults = []

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import inspect
+import types
 from collections.abc import Iterator
 from typing import Any, Final
 
 from typedbus._annotations import (
+    DEFERRED,
     Exactly,
     Later,
     OnBus,
@@ -17,6 +19,7 @@ from typedbus._annotations import (
     attribute_of,
     class_in,
     item_of,
+    named_type,
     read,
     returned_by,
 )
@@ -25,13 +28,15 @@ from typedbus._component import Component
 from typedbus._faults import ArgumentFault, Fault, OverrideFault, TypeFault
 from typedbus._fits import fits, shown, shown_signature
 from typedbus._given import Attribute, Either, Given, Item, Itself, Made, Maybe, Members, Other, Uncalled, gives
+from typedbus._hints import annotations_of
 from typedbus._lifecycle import namesake_faults
 from typedbus._providers import arguments_of
 from typedbus._signatures import call_of, unparametrised
-from typedbus._static import full_name_of, is_a, is_simple
+from typedbus._static import MISSING, bases_of, full_name_of, is_a, is_simple, lookup, namespace_of
 
 # Providers that stand in for each other may go in a circle, and so would we.
 _DEPTH: Final = 50
+_NOT_OBVIOUS: Final = inspect.CO_VARARGS | inspect.CO_VARKEYWORDS | DEFERRED
 
 
 def class_of(component: Component[object]) -> type | None:
@@ -83,7 +88,7 @@ def _known(given: Given, depth: int) -> object:
 
 def argument_faults(component: Component[object]) -> list[Fault]:
     """Return how the declared arguments miss the signature of what builds *component*, or the types in it."""
-    if component.overriding is not None:
+    if component.overriding is not None or _plainly_fit(component):
         return []
     signature, hints = read(component.builds)
     if signature is None:
@@ -142,6 +147,50 @@ def argument_faults(component: Component[object]) -> list[Fault]:
             )
         )
     return faults
+
+
+def _plainly_fit(component: Component[object]) -> bool:
+    """
+    Whether the arguments of *component* fit, as far as that is obvious; False where it takes a closer look.
+
+    Obvious is a class with an `__init__` of its own or inherited, whose annotations are classes, and that is given
+    components of plain classes and simple values. Most declarations are of that kind, and validation takes most of a
+    start.
+    """
+    cls: Any = component.builds
+    if type(cls) is not type or lookup(cls, "__new__") is not object.__new__:
+        return False
+    function = lookup(cls, "__init__")
+    if function is object.__init__:
+        return not any(arguments_of(component))
+    if type(function) is not types.FunctionType or function.__dict__:
+        return False
+    code = function.__code__
+    unnamed, named = arguments_of(component)
+    if code.co_flags & _NOT_OBVIOUS or code.co_posonlyargcount or code.co_kwonlyargcount or not code.co_argcount:
+        return False
+    names = code.co_varnames[1 : code.co_argcount]
+    required = len(names) - len(function.__defaults__ or ())
+    missing = [name for name in names[len(unnamed) : max(required, 0)] if name not in named]
+    if missing or len(unnamed) > len(names) or not named.keys() <= set(names[len(unnamed) :]):
+        return False
+    annotations = annotations_of(function) if names else {}
+    for name, node in (*zip(names, unnamed, strict=False), *named.items()):
+        wanted = annotations.get(name, MISSING)
+        if type(wanted) is str:
+            home = next(base for base in bases_of(cls) if "__init__" in namespace_of(base))
+            wanted = named_type(wanted, function, home)
+        if type(node) is Component:
+            given: Any = node.builds
+            if node.overriding is not None or type(given) is not type or lookup(given, "__new__") is not object.__new__:
+                return False
+        elif is_simple(node):
+            given = type(node)
+        else:
+            return False
+        if type(wanted) is not type or wanted not in bases_of(given):
+            return False
+    return True
 
 
 def override_fault(component: Component[object], annotated: object = None) -> OverrideFault | None:
