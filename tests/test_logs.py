@@ -739,6 +739,60 @@ def test_a_program_says_nothing_twice(program: Callable[[str], subprocess.Comple
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("console", ["True", "False"])
+@pytest.mark.parametrize(
+    "handler",
+    [
+        "logging.basicConfig(level=logging.INFO)",
+        "logging.basicConfig(level=logging.INFO, stream=open(2, 'w', closefd=False))",
+        "from rich import console, logging as r; logging.basicConfig(level=20, handlers=[r.RichHandler("  # noqa: ISC004  # one statement
+        "console=console.Console(stderr=True, width=200))])",
+        "logging.getLogger('site').addHandler(logging.StreamHandler()); logging.getLogger('site').setLevel(20)",
+        "",
+    ],
+)
+def test_a_handler_of_the_program_has_nothing_that_is_on_stderr_already(
+    program: Callable[[str], subprocess.CompletedProcess[str]], handler: str, console: str
+) -> None:
+    """What it writes is left out by `run` and by the console of `Logging`; without one `logging` prints nothing."""
+    ended = program(f"""
+        {handler}
+
+        class Site(Container):
+            bus = Component(Bus)
+            logs = Component(Logging, bus.provided, logger="site", console={console})
+            part = Component(Part, bus.provided)
+
+        raise SystemExit(run(Site))
+    """)
+
+    assert ended.returncode == 0, ended.stderr
+    for text in ("hello", "two left", "STARTED", "EXITED"):
+        assert ended.stderr.count(text) == 1, ended.stderr
+
+
+@pytest.mark.slow
+def test_a_failure_is_not_printed_by_a_logger_without_handlers(
+    program: Callable[[str], subprocess.CompletedProcess[str]],
+) -> None:
+    """`run` has a line for it, and the traceback at its end."""
+    ended = program("""
+        def fail(part: Part) -> None:
+            raise OSError("no port")
+
+        class Site(Container):
+            bus = Component(Bus)
+            logs = Component(Logging, bus.provided, logger="site")
+            part = Component(Part, bus.provided).on(START.calls(fail))
+
+        raise SystemExit(run(Site))
+    """)
+
+    assert ended.returncode == 1
+    assert ended.stderr.count("Site.part in start") == 1, ended.stderr
+
+
+@pytest.mark.slow
 def test_a_program_without_run_has_it_all_on_the_console(
     program: Callable[[str], subprocess.CompletedProcess[str]],
 ) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 import threading
 import time
+from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self, TextIO
 
@@ -30,7 +32,7 @@ from typedbus._events import (
     Subscribed,
 )
 from typedbus._failures import CauseReport
-from typedbus._registry import EXIT, LIFECYCLE, LOG, START, STOP
+from typedbus._registry import EXIT, LIFECYCLE, LOG, START, STOP, WARNING
 from typedbus._states import State
 
 if TYPE_CHECKING:
@@ -61,14 +63,17 @@ _STYLES: Final = {
 }
 
 
-def console(stream: TextIO | None, bus: Bus) -> Console:
+def console(stream: TextIO | None, bus: Bus, *, is_quiet: bool = False) -> Console:
     """
     Return what shows the life of *bus* on *stream*, for the length of a ``with``.
 
     On a terminal, and if rich is installed, that is with colours and with a display
     of who is awaited, once a start or a stop takes longer than a second; elsewhere
-    lines alone. None for a stream shows nothing.
+    lines alone. None for a stream shows nothing. If it must be quiet, it writes
+    lines about failures, and messages from WARNING up, and nothing else.
     """
+    if is_quiet:
+        return Console(stream, bus, is_quiet=True)
     try:
         is_terminal = stream is not None and stream.isatty()
     except (AttributeError, ValueError):
@@ -93,6 +98,13 @@ def _kind_of(error: BaseException) -> str:
     return type(error).__name__ if isinstance(error, OperatorError) else repr(error)
 
 
+def _level_of(event: LifecycleEvent) -> int:
+    """Return the level of the record of *event*."""
+    from typedbus.plugins.logs import _record_of
+
+    return _record_of(event)[0]
+
+
 @attrs.define(eq=False)
 class _Awaited:
     """A component that is being built, or whose hook is being called; since when."""
@@ -112,8 +124,9 @@ class Console:
     bus is on its way, and has ended when the transition has.
     """
 
-    def __init__(self, stream: TextIO | None, bus: Bus) -> None:
+    def __init__(self, stream: TextIO | None, bus: Bus, *, is_quiet: bool = False) -> None:
         self._stream = stream
+        self._is_quiet = is_quiet
         self._bus = bus
         # Reentrant, since a signal handler may log in the middle of a line.
         self._lock = threading.RLock()
@@ -146,11 +159,16 @@ class Console:
         return b""
 
     def tell(self, event: LifecycleEvent, /) -> None:
-        """Write *event*."""
+        """Write *event*, unless a handler of `logging` writes it to the same place."""
+        if self._is_quiet and not isinstance(event, (Failed, ListenerFailed, RolledBack)):
+            return
+        self._show(event)
+
+    def _show(self, event: LifecycleEvent) -> None:
         match event:
             case Moved(_, after):
                 self.rest()
-                self._line("bus", after.name)
+                self._line("bus", after.name, event=event)
                 self.set_out(after)
             case Constructing(path) | ComponentStarting(path) | ComponentStopping(path) | ComponentExiting(path):
                 with self._lock:
@@ -161,34 +179,51 @@ class Console:
                 | ComponentStopped(path, seconds)
                 | ComponentExited(path, seconds)
             ):
-                self._line(_WORDS[type(event)], f"{path} ({seconds * 1000:.1f} ms)", path)
+                self._line(_WORDS[type(event)], f"{path} ({seconds * 1000:.1f} ms)", path, event=event)
                 self._done += not isinstance(event, Constructed)
                 if isinstance(event, ComponentStarted):
                     self._has_started.add(path)
             case Failed(path, hook, seconds, error):
                 what = _kind_of(error)
-                self._line("failed", f"{path} in {hook} ({seconds * 1000:.1f} ms): {what}", path)
+                self._line("failed", f"{path} in {hook} ({seconds * 1000:.1f} ms): {what}", path, event=event)
                 self._done += 1
             case RolledBack(seconds, _, paths):
-                self._line("undone", f"the start: {len(paths)} stopped ({seconds * 1000:.1f} ms)")
+                self._line("undone", f"the start: {len(paths)} stopped ({seconds * 1000:.1f} ms)", event=event)
             case ListenerFailed(name, channel, error):
-                self._line("failed", f"{name} on {channel}: {error!r}")
+                self._line("failed", f"{name} on {channel}: {error!r}", event=event)
             case Disabled(path, reason):
-                self._line("disabled", f"{path}: {reason}")
+                self._line("disabled", f"{path}: {reason}", event=event)
             case Subscribed():
                 return
 
     def log(self, message: str, level: int, /) -> None:
         """Write *message*, unless `run` prints it at its end; levels are those of the `logging` module."""
+        if self._is_quiet and level < WARNING:
+            return
         if not isinstance(message, CauseReport):
+            self._show_message(message, level)
+
+    def _show_message(self, message: str, level: int) -> None:
+        if not self._is_logged(lambda: level):
             self._line("log", message)
 
-    def _line(self, word: str, said: str, ended: str | None = None) -> None:
-        """Write a line; *ended* is the path of a component that is awaited no longer."""
+    def _is_logged(self, level_of: Callable[[], int]) -> bool:
+        """Whether a `Logging` of the bus hands what has this level to a handler that writes to the same place."""
+        # Whatever logs has imported what it logs with.
+        logs = sys.modules.get("typedbus.plugins.logs")
+        if logs is None or self._stream is None:
+            return False
+        owners = (getattr(one.listener, "__self__", None) for one in self._bus[LIFECYCLE].subscriptions)
+        return any(isinstance(one, logs.Logging) and one.reaches(self._stream, level_of()) for one in owners)
+
+    def _line(self, word: str, said: str, ended: str | None = None, *, event: LifecycleEvent | None = None) -> None:
+        """Write a line, unless *event* is logged to the same place; *ended* is the path of a component that is awaited no longer."""
+        is_logged = event is not None and self._is_logged(lambda: _level_of(event))
         with self._lock:
             if ended is not None:
                 self._awaited.pop(ended, None)
-            self._write(word, said)
+            if not is_logged:
+                self._write(word, said)
 
     def _write(self, word: str, said: str) -> None:
         if self._stream is not None:

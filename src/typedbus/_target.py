@@ -7,7 +7,7 @@ import importlib
 import os
 import sys
 import traceback
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Final
 
@@ -40,9 +40,11 @@ class CannotLoad(click.ClickException):
         self.reason = reason
 
 
-def load(target: str) -> Container:
+def load(target: str, report: Callable[[BaseException], object] = traceback.print_exception) -> Container:
     """
     Import what *target* names, and return the container or an instance of it.
+
+    An error of the code that is imported is handed to *report*.
 
     Raises:
         CannotLoad: There is no such module, no such name in it or no container under that name, or one of them raised.
@@ -60,7 +62,7 @@ def load(target: str) -> Container:
     with contextlib.suppress(FileNotFoundError):
         # Without a working directory, modules that are installed can still be imported.
         sys.path.insert(0, str(Path.cwd()))
-    with _told(target):
+    with _told(target, report):
         found: object = importlib.import_module(module)
         declared = [
             name
@@ -88,7 +90,9 @@ def _working_directory() -> str:
 
 
 @contextlib.contextmanager
-def _told(target: str) -> Generator[None, None, None]:
+def _told(
+    target: str, report: Callable[[BaseException], object] = traceback.print_exception
+) -> Generator[None, None, None]:
     """
     Tell what the user's code raises by a traceback that begins there, and raise `CannotLoad`.
 
@@ -106,7 +110,7 @@ def _told(target: str) -> Generator[None, None, None]:
             raise CannotLoad(
                 target, f"{error}; it was looked for in {_working_directory()}, and then in sys.path"
             ) from None
-        traceback.print_exception(error.with_traceback(trace))
+        report(error.with_traceback(trace))
         reason = f"its code raised {type(error).__name__}"
         if isinstance(error, SystemExit):
             reason = 'its code ended the process; put what runs it under `if __name__ == "__main__":`'

@@ -12,8 +12,7 @@ import os
 import signal
 import sys
 import threading
-import traceback
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from typing import Final, NoReturn
 
 import attrs
@@ -21,13 +20,13 @@ import attrs
 from typedbus import _pidfiles, _restart_report
 from typedbus._bus import Bus
 from typedbus._children import settle
-from typedbus._console import console
 from typedbus._container import Container
 from typedbus._errors import NotMainThread, OperatorError, RestartError, StartCancelled, StillRunning, TransitionError
 from typedbus._events import Moved
 from typedbus._faults import InvalidContainer
 from typedbus._held import ENDING, deliver, hold_caught, hold_ending, release
 from typedbus._image import Image
+from typedbus._messages import Messages
 from typedbus._registry import MOVED, WARNING
 from typedbus._running import container_of, sharing
 from typedbus._states import State
@@ -84,11 +83,23 @@ def run(
         NoContainer: One of them is neither a container nor the class of one.
         LimitError: *workers* is no whole number from 1 up.
     """
+    return serve((container, *others), messages=Messages(), workers=workers, limits=limits, tracebacks=tracebacks)
+
+
+def serve(
+    containers: Sequence[Container | type[Container]],
+    *,
+    messages: Messages,
+    workers: int | None = None,
+    limits: Limits | None = None,
+    tracebacks: bool = False,
+) -> int:
+    """Do what `run` does, and write what it writes by way of *messages*."""
     if threading.current_thread() is not threading.main_thread():
         raise NotMainThread
     # Before a component opens a file, which would get the number of a closed stream.
     open_missing()
-    instances = [container_of(one) for one in (container, *others)]
+    instances = [container_of(one) for one in containers]
     with contextlib.ExitStack() as shared:
         shared.callback(deliver)
         # A restart that was refused at the last moment, or that an exit overtook, has kept PID files.
@@ -96,21 +107,23 @@ def run(
         try:
             bus = shared.enter_context(sharing(instances, workers, limits))
         except InvalidContainer as invalid:
-            print(f"error: {invalid}", file=sys.stderr)
+            messages.error(str(invalid))
             return NOT_STARTED
-        return _served(bus, tracebacks=tracebacks)
+        return _served(bus, messages, tracebacks=tracebacks)
 
 
-def _served(bus: Bus, *, tracebacks: bool) -> int:
+def _served(bus: Bus, messages: Messages, *, tracebacks: bool) -> int:
     """Start *bus*, serve until it exits, and return the exit status."""
     status = OK
     with contextlib.ExitStack() as held:
-        shown = held.enter_context(console(sys.stderr, bus))
+        shown = held.enter_context(messages.console(bus))
         signals = Signals(bus, actions=_NO_OTHERS, restoring=lambda: shown.restoring)
         signals.install()
+        signals._record.render = messages.signal
+        signals._record.render_end = messages.end if messages.has_stacks else None
         held.callback(signals.restore)
         if bus.replacement is None:
-            bus.replacement = _Anew(bus, Image(), held.close, tracebacks)
+            bus.replacement = _Anew(bus, Image(), held.close, messages, tracebacks)
             held.callback(setattr, bus, "replacement", None)
             signals._record.is_replaced = True
         settling = bus[MOVED].subscribe(_take_stock)
@@ -120,21 +133,21 @@ def _served(bus: Bus, *, tracebacks: bool) -> int:
             bus.start()
         except TransitionError as error:
             # Other code runs the bus, and will end it.
-            return _report(error, NOT_STARTED, tracebacks=tracebacks)
+            return _report(error, NOT_STARTED, messages, tracebacks=tracebacks)
         except StartCancelled:
             bus._ask_for_exit()
         except Exception as error:
-            status = _report(error, NOT_STARTED, tracebacks=tracebacks)
+            status = _report(error, NOT_STARTED, messages, tracebacks=tracebacks)
             # A restart may have been requested, which this must not undo.
             bus._ask_for_exit()
         except BaseException as error:
-            status = _report(error, NOT_STARTED, tracebacks=tracebacks)
+            status = _report(error, NOT_STARTED, messages, tracebacks=tracebacks)
             bus.request_exit()
         deliver()
         try:
             bus.block()
         except BaseException as error:
-            status = _report(error, status or SOFTWARE, tracebacks=tracebacks)
+            status = _report(error, status or SOFTWARE, messages, tracebacks=tracebacks)
             if any(isinstance(member, StillRunning) for member in _members(error)):
                 # An interpreter that ends joins every thread, and would hang as well.
                 _pidfiles.drop_kept()
@@ -160,6 +173,7 @@ class _Anew:
     bus: Bus
     image: Image
     let_go: Callable[[], None]
+    messages: Messages
     tracebacks: bool
 
     def problem(self) -> str | None:
@@ -174,7 +188,7 @@ class _Anew:
         """
         hold_caught()
         if failed is not None:
-            _report(failed, SOFTWARE, tracebacks=self.tracebacks)
+            _report(failed, SOFTWARE, self.messages, tracebacks=self.tracebacks)
         for pid, command in settle().items():
             self.bus.log(
                 f"child process {pid} still runs and stays a child of the restarted program: {command}", WARNING
@@ -214,24 +228,25 @@ def _members(error: BaseException) -> tuple[BaseException, ...]:
     return error.exceptions if type(error) in (BaseExceptionGroup, ExceptionGroup) else (error,)  # type: ignore[attr-defined]  # groups have exceptions
 
 
-def _report(error: BaseException, status: int, *, tracebacks: bool) -> int:
+def _report(error: BaseException, status: int, messages: Messages, *, tracebacks: bool) -> int:
     """Print *error* on stderr, and return the exit status that goes with it, *status* unless it brings its own."""
     for member in reversed(_members(error)):
         if not isinstance(member, SystemExit):
             texts = None if tracebacks else _texts_of(member)
             if texts is None:
-                traceback.print_exception(member)
+                messages.failure(member)
             else:
-                print(*(f"error: {text}" for text in texts), sep="\n", file=sys.stderr)
+                for text in texts:
+                    messages.error(text)
             continue
         if member.__cause__ is not None:
-            traceback.print_exception(member.__cause__)
+            messages.failure(member.__cause__)
         if isinstance(member.code, int):
             status = member.code
         elif member.code is None:
             status = OK
         else:
-            print(member.code, file=sys.stderr)
+            messages.farewell(str(member.code))
             status = NOT_STARTED
     return status
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import sys
 from collections.abc import Sequence
@@ -105,6 +106,15 @@ observation = functools.partial(click.option, cls=Option, section="Observation")
     type=click.Choice([*_LEVELS], case_sensitive=False),
     help="What is logged; info unless given. Without --log-file to stderr.",
 )
+@observation(
+    "--quiet", is_flag=True, help="Write nothing to stderr but warnings and errors; no life cycle, no progress."
+)
+@observation(
+    "--log-format",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    help="json writes one JSON object a line, to stderr and to --log-file; text unless given.",
+)
 def run(
     targets: Sequence[str],
     *,
@@ -128,6 +138,8 @@ def run(
     report_format: str | None,
     log_file: Path | None,
     log_level: str | None,
+    quiet: bool,
+    log_format: str,
 ) -> int:
     """
     Run containers as a program, until their bus exits.
@@ -179,6 +191,7 @@ def run(
         is_autoreload=autoreload,
         log_file=log_file,
         log_level=None if log_level is None else _LEVELS[log_level],
+        is_json=log_format == "json",
     )
     _refuse_relative([pidfile, output, log_file, report, *config])
     _site.check(options)
@@ -188,37 +201,44 @@ def run(
         report = report if report == STDOUT else report.absolute()
     from typedbus import _restart_report, process
     from typedbus._faults import InvalidContainer
+    from typedbus._messages import JSONMessages, Messages
     from typedbus._running import attached
     from typedbus._target import load
 
-    try:
-        containers = [load(target) for target in targets]
-        configure(containers, config, dict(assignments))
-        first, *others = containers
-        bus = attached(containers, workers, None)
-        beside = _site.beside(containers, options)
-        if watch or "typedbus.plugins.autoreload" in sys.modules:
-            _watch(beside, containers, bus, watch, config)
-    except InvalidContainer as invalid:
-        _restart_report.report(f"STATUS={invalid}")
-        print(f"error: {invalid}", file=sys.stderr)
-        return FAULTS
-    _site.attach_first(beside, containers, bus)
-    if limits:
-        bus.limits = attrs.evolve(bus.limits, **limits)
-    if report is not None:
-        shape = report_format or by_suffix(report, {".trace.json": "trace", ".json": "json"}) or "table"
-        _report(bus, report, shape)
-    if exit_after_start:
-
-        @bus[MOVED].subscribe()
-        def leave(event: Moved, /) -> None:
-            if event.after is State.STARTED:
-                bus.request_exit()
-
-    with strict():
-        status = process.run(first, *others, beside, tracebacks=traceback)
-    return settled(status, process.SOFTWARE)
+    messages, writing = Messages(is_quiet=quiet), contextlib.ExitStack()
+    if options.is_json:
+        messages = JSONMessages(options.log_level or _LEVELS["warning" if quiet else "info"])
+        writing.enter_context(messages.running())
+    with writing:
+        try:
+            containers = [load(target, messages.failure) for target in targets]
+            configure(containers, config, dict(assignments))
+            first, *others = containers
+            bus = attached(containers, workers, None)
+            beside = _site.beside(containers, options)
+            if watch or "typedbus.plugins.autoreload" in sys.modules:
+                _watch(beside, containers, bus, watch, config)
+        except InvalidContainer as invalid:
+            _restart_report.report(f"STATUS={invalid}")
+            messages.error(str(invalid))
+            return FAULTS
+        except click.ClickException as wrong:
+            if not options.is_json:
+                raise
+            _restart_report.report(f"STATUS={wrong.format_message()}")
+            messages.error(wrong.format_message())
+            return wrong.exit_code
+        _site.attach_first(beside, containers, bus)
+        if limits:
+            bus.limits = attrs.evolve(bus.limits, **limits)
+        if report is not None:
+            shape = report_format or by_suffix(report, {".trace.json": "trace", ".json": "json"}) or "table"
+            _report(bus, report, shape)
+        if exit_after_start:
+            _leave_after_start(bus)
+        with strict():
+            status = process.serve((first, *others, beside), messages=messages, tracebacks=traceback)
+        return settled(status, process.SOFTWARE)
 
 
 def _refuse_relative(paths: Sequence[Path | None]) -> None:
@@ -231,6 +251,13 @@ def _refuse_relative(paths: Sequence[Path | None]) -> None:
                 raise click.UsageError(
                     f"{path} is relative to the working directory, which does not exist any more; give an absolute path"
                 ) from None
+
+
+def _leave_after_start(bus: Bus) -> None:
+    @bus[MOVED].subscribe()
+    def leave(event: Moved, /) -> None:
+        if event.after is State.STARTED:
+            bus.request_exit()
 
 
 def _limits(given: dict[str, float | None]) -> dict[str, float]:

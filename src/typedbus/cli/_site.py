@@ -26,7 +26,7 @@ from typedbus._container import Container
 from typedbus._registry import ASSEMBLE
 from typedbus._validation import class_of
 from typedbus.plugins.daemon import Daemon
-from typedbus.plugins.logs import Logging
+from typedbus.plugins.logs import JSONFormatter, Logging
 from typedbus.plugins.pidfile import PIDFile
 from typedbus.plugins.privileges import Privileges
 from typedbus.plugins.signals import Signals
@@ -46,6 +46,7 @@ class Options:
     is_autoreload: bool = False
     log_file: Path | None = None
     log_level: int | None = None
+    is_json: bool = False
 
     def declared(self) -> dict[type, tuple[str, dict[str, Any]]]:
         """Return which components they declare: for each class the option, and the arguments."""
@@ -53,10 +54,13 @@ class Options:
         if self.is_daemon:
             streams = {} if self.output is None else {"stdout": self.output, "stderr": self.output}
             found[Daemon] = "--daemon", streams
-        if self.log_file is not None or self.log_level is not None:
+        # With JSON on stderr, `JSONMessages` writes there.
+        if self.log_file is not None or (self.log_level is not None and not self.is_json):
             option = "--log-file" if self.log_file is not None else "--log-level"
             # The root, since a log is of the whole program.
             log: dict[str, Any] = {"logger": "", "file": self.log_file, "console": self.log_file is None}
+            if self.is_json:
+                log["formatter"] = JSONFormatter()
             found[Logging] = option, log if self.log_level is None else {**log, "level": self.log_level}
         if self.pidfile is not None:
             found[PIDFile] = "--pidfile", {"path": self.pidfile}

@@ -50,10 +50,13 @@ from typedbus._events import (
     RolledBack,
     Subscribed,
 )
+from typedbus._exports import export
+from typedbus._handlers import handlers_of, leads_to, stream_of
+from typedbus._json_lines import JSONFormatter
 from typedbus._registry import LIFECYCLE, LOG, START
 from typedbus._states import State
 
-__all__ = ("LogFileError", "Logging")
+__all__ = ("JSONFormatter", "LogFileError", "Logging")
 
 #: What `run` shows events and messages on stderr with. It stands above this module, which knows it by name alone.
 _SHOWN_BY_RUN: Final = "typedbus._console.Console.tell"
@@ -108,7 +111,7 @@ class Logging:
             that move it away, anew on `graceful`; it is closed after the exit.
         level: What the console and the file get, and the logger lets through as
             long as it has one of them. Without them no level is touched.
-        formatter: Of the console and the file.
+        formatter: Of the console and the file, such as `JSONFormatter()`.
     """
 
     bus: Bus
@@ -149,14 +152,16 @@ class Logging:
         level, text, args, keys = _record_of(event)
         error = event.error if isinstance(event, (Failed, ListenerFailed)) else None
         try:
-            self._log.log(level, text, *args, exc_info=error, extra=keys)
+            if not self._is_repeated():
+                self._log.log(level, text, *args, exc_info=error, extra=keys)
         finally:
             if isinstance(event, Moved) and event.after is State.EXITED:
                 self._end()
 
     def say(self, message: str, level: int, /) -> None:
         """Log *message*, of `LOG`."""
-        self._log.log(level, "%s", message, extra={"kind": "log"})
+        if not self._is_repeated():
+            self._log.log(level, "%s", message, extra={"kind": "log"})
 
     @on(START, priority=15)
     def start(self) -> None:
@@ -204,12 +209,30 @@ class Logging:
                     handler.close()
             self._log.setLevel(self._level_before)
 
+    def reaches(self, stream: object, level: int) -> bool:
+        """Whether a handler that the program has set up writes records of *level* to where *stream* leads."""
+        return self._log.isEnabledFor(level) and any(
+            handler.level <= level and leads_to(stream_of(handler), stream)
+            for handler in handlers_of(self._log.name)
+            if not isinstance(handler, _Console)
+        )
+
+    def _is_repeated(self) -> bool:
+        """Whether `run` shows the record already and no handler is set up, so that `logging` would print it on stderr."""
+        return not self._log.hasHandlers() and self._is_shown_by_run()
+
+    def _is_shown_by_run(self) -> bool:
+        return any(one.name == _SHOWN_BY_RUN for one in self.bus[LIFECYCLE].subscriptions)
+
     def _is_news(self, record: logging.LogRecord) -> bool:
-        """Whether neither `run` nor the interpreter writes what *record* says to the same stream."""
+        """Whether neither `run`, the interpreter nor another handler writes *record* to the same stream."""
+        others = (one for one in handlers_of(record.name) if not isinstance(one, _Console))
+        if any(one.level <= record.levelno and leads_to(stream_of(one), sys.stderr) for one in others):
+            return False
         is_ours = record.name == self._log.name and hasattr(record, "kind")
         if is_ours and getattr(record, "kind", None) == _THREAD_DIED:
             return not self._thread_hook.is_printed
-        return not (is_ours and any(one.name == _SHOWN_BY_RUN for one in self.bus[LIFECYCLE].subscriptions))
+        return not (is_ours and self._is_shown_by_run())
 
 
 def _record_of(event: LifecycleEvent) -> tuple[int, str, tuple[object, ...], Mapping[str, object]]:
@@ -287,7 +310,9 @@ class _Console(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
-            print(self.format(record), file=sys.stderr, flush=True)
+            # In one piece: threads and processes may share the stream.
+            sys.stderr.write(f"{self.format(record)}\n")
+            sys.stderr.flush()
         except Exception:
             self.handleError(record)
 
@@ -329,3 +354,6 @@ class _LogFile(logging.FileHandler):
             raise LogFileError(errno.EINVAL, str(error), self.baseFilename) from error
         finally:
             self.release()
+
+
+export(globals())

@@ -131,6 +131,10 @@ class _Record:
     """The state that all `Signals` of a bus in this process share."""
 
     restoring: Callable[[], bytes]
+    #: Returns what is written for a message about a signal.
+    render: Callable[[str], bytes] = str.encode
+    #: Returns what is written when a second signal ends the process; None for the text and the stacks of all threads.
+    render_end: Callable[[str], bytes] | None = None
     has_asked: bool = False
     #: Whether a restart of the bus replaces this process, so that signals are held meanwhile.
     is_replaced: bool = False
@@ -273,7 +277,7 @@ class Signals:
             return
         if action is Action.EXIT or action is Action.RESTART:
             once_more = "" if action is Action.RESTART or is_hang_up else "; once more to end at once"
-            self._write(f"{caught.name}: {action.value}{once_more}\n")
+            self._write(self._record.render(f"{caught.name}: {action.value}{once_more}\n"))
             self._untold.append(f"{caught.name}: {action.value}")
         refused: RestartError | None = None
         if action is Action.RESTART:
@@ -289,19 +293,23 @@ class Signals:
             self.bus.request_exit()
 
     def _force(self, caught: signal.Signals) -> None:
-        self._write(f"{caught.name} again: ending at once; every thread was here:\n")
-        if is_standard(_STDERR):
+        text = f"{caught.name} again: ending at once; every thread was here:\n"
+        if self._record.render_end is not None:
+            self._write(self._record.render_end(text))
+        else:
+            self._write(text.encode())
+        if self._record.render_end is None and is_standard(_STDERR):
             with contextlib.suppress(OSError, ValueError):
                 faulthandler.dump_traceback(_STDERR)
         self.end(128 + caught)
 
-    def _write(self, text: str) -> None:
+    def _write(self, text: bytes) -> None:
         # In a process that began without stderr the descriptor may be a file of a component.
         if not is_standard(_STDERR):
             return
         # A terminal that is gone is no reason for an exception in the middle of anything.
         with contextlib.suppress(OSError):
-            os.write(_STDERR, self._record.restoring() + text.encode())
+            os.write(_STDERR, self._record.restoring() + text)
 
     def _is_needed_next(self, number: int, handler: Handler) -> bool:
         """Whether the program that replaces this process at a restart needs signal *number*, caught by *handler*."""
