@@ -9,7 +9,9 @@ import pickle
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import attrs
 import pytest
@@ -396,3 +398,172 @@ def test_a_root_that_is_none_is_refused() -> None:
 
     assert ended.returncode == 1
     assert "CannotDrop: the process runs as uid 0 and cannot become user 65534, group 65534" in ended.stderr
+
+
+AS_ROOT = pytest.mark.skipif(
+    sys.platform != "linux" or os.geteuid() != 0, reason="root alone changes owners and capabilities"
+)
+SITE = """\
+import sys
+from pathlib import Path
+
+from typedbus import Bus, Component, Container
+from typedbus.plugins.logs import Logging
+from typedbus.plugins.privileges import Privileges
+from typedbus.testing import running
+
+
+class Site(Container):
+    bus = Component(Bus)
+    logs = Component(Logging, bus.provided, file=sys.argv[1])
+    privileges = Component(Privileges, bus.provided, user=65534, group=65534)
+
+
+with running(Site) as site:
+    site.bus().graceful()
+    if len(sys.argv) > 2:
+        Path(sys.argv[1]).rename(sys.argv[2])
+        site.bus().graceful()
+with running(Site):
+    # The second life opens the file as the user, as a restart does.
+    pass
+"""
+
+
+def begin_as_root(log: Path, *moved: Path) -> subprocess.CompletedProcess[str]:
+    """Run a site that begins as root and opens *log*, and then reloads twice as user 65534."""
+    return subprocess.run(
+        [sys.executable, "-c", SITE, str(log), *map(str, moved)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+@pytest.fixture
+def shared() -> Iterator[Path]:
+    """Give a folder of root's that every user can read; those of pytest are private."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
+
+
+@AS_ROOT
+@pytest.mark.slow
+def test_a_log_file_that_root_has_opened_can_be_opened_again(shared: Path) -> None:
+    """It belongs to the user then; the folder stays root's."""
+    done = begin_as_root(shared / "site.log")
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (shared / "site.log").stat().st_uid == 65534
+    assert shared.stat().st_uid == 0
+    assert (shared / "site.log").read_text(encoding="utf-8").count("bus STARTED") == 2
+
+
+@AS_ROOT
+@pytest.mark.slow
+def test_a_log_file_in_a_folder_of_the_user_can_be_moved_away(shared: Path) -> None:
+    """The new file is the user's as well."""
+    folder = shared / "log"
+    folder.mkdir()
+    os.chown(folder, 65534, 65534)
+
+    done = begin_as_root(folder / "site.log", folder / "site.log.1")
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert [path.stat().st_uid for path in sorted(folder.iterdir())] == [65534, 65534]
+
+
+@AS_ROOT
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["symbolic link", "hard link", "moved", "folder"])
+def test_a_file_that_a_user_has_planted_stays_roots(shared: Path, kind: str) -> None:
+    """Root would give away a file of its own by it."""
+    secret, folder = shared / "secret", shared / "log"
+    secret.write_text("secret\n", encoding="utf-8")
+    folder.mkdir()
+    os.chown(folder, 65534, 65534)
+    if kind == "symbolic link":
+        (folder / "site.log").symlink_to(secret)
+    elif kind == "hard link":
+        (folder / "site.log").hardlink_to(secret)
+    elif kind == "moved":
+        secret.rename(folder / "site.log")
+    else:
+        (shared / "roots").mkdir()
+        (folder / "link").symlink_to(shared / "roots")
+        folder /= "link"
+
+    done = begin_as_root(folder / "site.log")
+
+    assert done.returncode == 1
+    assert (folder / "site.log").stat().st_uid == 0
+    assert "is not handed over to user 65534" in (folder / "site.log").read_text(encoding="utf-8")
+
+
+CAPABILITIES = """\
+import os
+import sys
+import threading
+from pathlib import Path
+
+from typedbus import Bus, Component, Container, run
+from typedbus.plugins.privileges import Privileges
+
+
+class Part:
+    def __init__(self, bus: Bus) -> None:
+        self.bus = bus
+        self.end = threading.Event()
+        self.thread = threading.Thread(target=self.end.wait)
+
+    def start(self) -> None:
+        self.thread.start()
+
+    def main(self) -> None:
+        for status in Path("/proc/self/task").glob("*/status"):
+            lines = status.read_text().splitlines()
+            print(*[line.split()[1] for line in lines if line.startswith(("CapPrm", "CapEff", "CapAmb"))])
+        self.bus.request_exit()
+
+    def stop(self) -> None:
+        self.end.set()
+        self.thread.join()
+
+
+class Site(Container):
+    bus = Component(Bus)
+    part = Component(Part, bus.provided)
+    privileges = Component(Privileges, bus.provided, user="nobody")
+
+
+raise SystemExit(run(Site))
+"""
+
+
+@AS_ROOT
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("setpriv") is None, reason="setpriv gives a process its capabilities here")
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [("+setuid", 0), ("+setgid", 0), ("+setuid,+setgid,+net_bind_service", 1 << 10)],
+)
+def test_a_process_of_the_user_drops_capabilities_to_be_another(given: str, kept: int) -> None:
+    """In every thread, and no others: one for low ports was given on purpose."""
+    nobody = pwd.getpwnam("nobody")
+    ids = ["--reuid", str(nobody.pw_uid), "--regid", str(nobody.pw_gid), "--clear-groups"]
+    done = subprocess.run(
+        ["setpriv", *ids, "--inh-caps", given, "--ambient-caps", given, sys.executable, "-c", CAPABILITIES],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    if done.returncode in (126, 127):
+        pytest.skip(f"user nobody cannot run this interpreter, or the system gives no capabilities: {done.stderr}")
+
+    assert done.returncode == 0, done.stderr
+    sets = [int(bits, 16) for line in done.stdout.splitlines() for bits in line.split()]
+    assert len(sets) >= 6
+    assert set(sets) == {kept}

@@ -28,9 +28,9 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Final, NoReturn, Protocol, runtime_checkable
+from typing import Final, NoReturn
 
 import attrs
 
@@ -41,9 +41,10 @@ from typedbus._events import Failed, Moved, RolledBack
 from typedbus._forks import going_on
 from typedbus._image import is_daemon, mark_daemon
 from typedbus._pidfiles import drop_kept
-from typedbus._registry import FAILED, LIFECYCLE, MOVED, ROLLED_BACK, START
+from typedbus._registry import FAILED, MOVED, ROLLED_BACK, START
 from typedbus._states import State
 from typedbus._streams import is_standard, open_missing, redirect
+from typedbus._watching import aside
 
 __all__ = ("Daemon", "NoDaemons", "StreamError", "ThreadsRunning")
 
@@ -242,14 +243,6 @@ def _absolute(path: str | os.PathLike[str]) -> Path:
     return Path(os.path.abspath(path))  # noqa: PTH100  # unlike `resolve` it leaves links alone
 
 
-@runtime_checkable
-class _Watches(Protocol):
-    """A listener of `LIFECYCLE` that watches a transition in a thread of its own, as what `run` shows does."""
-
-    def rest(self) -> None: ...
-    def set_out(self, state: State, /) -> None: ...
-
-
 @attrs.define(eq=False)
 class Daemon:
     """
@@ -300,7 +293,7 @@ class Daemon:
         """
         if is_daemon():
             return
-        with _aside(self.bus):
+        with aside(self.bus):
             _refuse_threads()
             self._become_daemon()
         self.bus.log(f"goes on as daemon {os.getpid()}")
@@ -353,20 +346,6 @@ class Daemon:
         # Those who wait may have been ended meanwhile, and nobody else wants to know.
         with contextlib.suppress(BrokenPipeError), os.fdopen(self._outcome, "wb") as outcome:
             outcome.write(reason.encode(errors="backslashreplace").replace(_END, b"") + _END)
-
-
-@contextlib.contextmanager
-def _aside(bus: Bus) -> Generator[None]:
-    """Let whoever watches the start in a thread of its own end that, and begin it again after the block."""
-    owners = [getattr(one.listener, "__self__", None) for one in bus[LIFECYCLE].subscriptions]
-    watching = [owner for owner in owners if isinstance(owner, _Watches)]
-    for owner in watching:
-        owner.rest()
-    try:
-        yield
-    finally:
-        for owner in watching:
-            owner.set_out(bus.state)
 
 
 def _refuse_threads() -> None:

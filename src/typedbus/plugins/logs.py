@@ -25,6 +25,7 @@ import sys
 import threading
 import weakref
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Final
 
 import attrs
@@ -52,6 +53,7 @@ from typedbus._events import (
 )
 from typedbus._exports import export
 from typedbus._handlers import handlers_of, leads_to, stream_of
+from typedbus._handover import DROPPING, hand_over
 from typedbus._json_lines import JSONFormatter
 from typedbus._registry import LIFECYCLE, LOG, START
 from typedbus._states import State
@@ -183,6 +185,21 @@ class Logging:
         """
         if self._file is not None:
             self._file.open_anew()
+
+    @on(DROPPING)
+    def hand_over(self, uid: int, gid: int) -> None:
+        """Give the file to the user that the process becomes, who opens it again; one that must not be given away stays."""
+        stream = None if self._file is None else self._file.stream
+        if self._file is None or stream is None or sys.platform == "win32":
+            return
+        path = Path(self._file.baseFilename)
+        reason = hand_over(stream.fileno(), path, uid, gid, is_new=self._file.is_new)
+        if reason is not None:
+            self.bus.log(
+                f"the log file {path} is not handed over to user {uid}: {reason}; "
+                "a reload or a restart may not be able to open it",
+                logging.WARNING,
+            )
 
     def _log_death(self, died: threading.ExceptHookArgs) -> None:
         """Log the exception that ended a thread, unless the bus has logged it."""
@@ -326,6 +343,8 @@ class _LogFile(logging.FileHandler):
         self._kept: list[str] = []
         #: Whether the last attempt to open it failed.
         self.is_refused = False
+        #: Whether this process has created the file that is open.
+        self.is_new = False
 
     def emit(self, record: logging.LogRecord) -> None:
         if self.stream is not None:
@@ -337,11 +356,21 @@ class _LogFile(logging.FileHandler):
         except Exception:
             self.handleError(record)
 
+    def _create(self) -> bool:
+        """Create the file, and return whether there was none."""
+        try:
+            os.close(os.open(self.baseFilename, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
+        except FileExistsError:
+            return False
+        return True
+
     def open_anew(self) -> None:
         self.acquire()
         self.is_refused = True
         try:
+            is_new = self._create()
             before, self.stream = self.stream, self._open()
+            self.is_new = is_new
             if before is not None:
                 before.close()
             self.stream.writelines(f"{line}{self.terminator}" for line in self._kept)

@@ -14,11 +14,14 @@ thread (nptl(7)), so other threads may run already.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import functools
 import os
 import sys
+import threading
 from collections.abc import Callable, Generator, Sequence
+from pathlib import Path
 from typing import Final
 
 import attrs
@@ -26,10 +29,15 @@ import attrs
 from typedbus._bus import Bus
 from typedbus._channel import on
 from typedbus._errors import OperatorError
+from typedbus._handover import DROPPING
 from typedbus._registry import START, WARNING
+from typedbus._watching import aside
 
-__all__ = ("CannotDrop", "Identity", "NoAccounts", "Privileges", "StillPrivileged", "UnknownAccount")
+__all__ = ("DROPPING", "CannotDrop", "Identity", "NoAccounts", "Privileges", "StillPrivileged", "UnknownAccount")
 
+#: The bits of CAP_SETGID and CAP_SETUID, and their names (linux/capability.h).
+_SET_IDS: Final = {1 << 6: "CAP_SETGID", 1 << 7: "CAP_SETUID"}
+_TASKS: Final = Path("/proc/self/task")
 #: The id that stands for none, -1 as the system writes it.
 _NOBODY: Final = 2**32 - 1
 
@@ -172,6 +180,37 @@ else:
         return os.getgrouplist(user, gid)
 
 
+def _set_id_capabilities(thread: Path) -> int:
+    """Return which of `_SET_IDS` *thread*, a folder of /proc, has in any of its sets."""
+    held = 0
+    # A thread may end meanwhile, and a system may have no /proc.
+    with contextlib.suppress(OSError):
+        for line in (thread / "status").read_text().splitlines():
+            name, _, bits = line.partition(":")
+            if name in ("CapInh", "CapPrm", "CapEff", "CapAmb"):
+                held |= int(bits, 16)
+    return held & sum(_SET_IDS)
+
+
+def _drop_capabilities(capabilities: int) -> None:
+    """
+    Take *capabilities* from all sets of the calling thread, the ambient one included.
+
+    Raises:
+        OSError: The system refuses it.
+    """
+    import ctypes  # only a process with such capabilities needs it
+
+    libc = ctypes.CDLL(None, use_errno=True)
+    header = (ctypes.c_uint32 * 2)(0x20080522, 0)  # _LINUX_CAPABILITY_VERSION_3, the calling thread
+    sets = (ctypes.c_uint32 * 6)()  # effective, permitted and inheritable: the lower 32, then the upper 32
+    for call in (libc.capget, libc.capset):
+        if call(header, sets):
+            number = ctypes.get_errno()
+            raise OSError(number, os.strerror(number))
+        sets[:3] = [bits & ~capabilities for bits in sets[:3]]
+
+
 @attrs.define(eq=False)
 class Privileges:
     """
@@ -230,6 +269,19 @@ class Privileges:
             self._groups = [_gid_of(group) for group in self.groups]
         elif self._gid is not None:
             self._groups = [self._gid] if name is None else _groups_of(name, self._gid)
+        # Here, since capabilities belong to a thread and to those that it starts: later there are more threads.
+        self._drop_capabilities()
+
+    def _drop_capabilities(self) -> None:
+        """Drop CAP_SETUID and CAP_SETGID if the process already runs as the user that was asked for."""
+        if sys.platform != "linux" or os.geteuid() == 0 or not self._is_reached(self.identity()):
+            return
+        held = _set_id_capabilities(_TASKS / str(threading.get_native_id()))
+        if held:
+            with aside(self.bus):
+                _drop_capabilities(held)
+            names = ", ".join(name for bit, name in _SET_IDS.items() if held & bit)
+            self.bus.log(f"dropped {names}, with which the process began")
 
     @on(START, priority=80)
     def start(self) -> None:
@@ -244,8 +296,14 @@ class Privileges:
             os.umask(self.umask)
         before = self.identity()
         if 0 not in before.uids and self._is_reached(before):
+            if sys.platform == "linux" and os.geteuid() != 0:
+                for thread in _TASKS.iterdir() if _TASKS.exists() else ():
+                    if _set_id_capabilities(thread):
+                        raise StillPrivileged(f"thread {thread.name} may still change its user or its groups")
             self.bus.log(f"runs as {self._wanted} already")
             return
+        if 0 in before.uids and self._uid and self._gid is not None:
+            self.bus[DROPPING].publish(self._uid, self._gid)
         for call, change in self._calls(self._groups, self._gid, self._uid):
             try:
                 change()

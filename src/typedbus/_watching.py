@@ -1,0 +1,33 @@
+"""Threads that watch a transition, and how they make room for what only a single thread can do."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Generator
+from typing import Protocol, runtime_checkable
+
+from typedbus._bus import Bus
+from typedbus._registry import LIFECYCLE
+from typedbus._states import State
+
+
+@runtime_checkable
+class _Watches(Protocol):
+    """A listener of `LIFECYCLE` that watches a transition in a thread of its own, as the console of `run` does."""
+
+    def rest(self) -> None: ...
+    def set_out(self, state: State, /) -> None: ...
+
+
+@contextlib.contextmanager
+def aside(bus: Bus) -> Generator[None]:
+    """End the threads that watch a transition of *bus* for the length of the block, and begin them again."""
+    owners = [getattr(one.listener, "__self__", None) for one in bus[LIFECYCLE].subscriptions]
+    watching = [owner for owner in owners if isinstance(owner, _Watches)]
+    for owner in watching:
+        owner.rest()
+    try:
+        yield
+    finally:
+        for owner in watching:
+            owner.set_out(bus.state)
