@@ -64,13 +64,18 @@ KINDS = [
     gunicorn("gunicorn-gevent", "--worker-class gevent"),
     gunicorn("gunicorn-gevent-without-hooks", "--worker-class gevent", hooks=False),
     gunicorn("gunicorn-asgi", "--worker-class asgi --asgi-lifespan on", "asgi_application"),
-    gunicorn("gunicorn-uvicorn", "--worker-class uvicorn_worker.UvicornWorker", "asgi_application"),
+    # uvicorn closes a connection that it has accepted and not read from yet.
+    attrs.evolve(
+        gunicorn("gunicorn-uvicorn", "--worker-class uvicorn_worker.UvicornWorker", "asgi_application"),
+        keeps_requests=False,
+    ),
     Kind("uvicorn", "uvicorn --port {port} shop_site:asgi_application", status=-signal.SIGTERM),
     Kind(
         "uvicorn-workers",
         "uvicorn --port {port} --workers 2 --timeout-worker-healthcheck 60 shop_site:asgi_application",
         workers=2,
         reload=signal.SIGHUP,
+        keeps_requests=False,
     ),
     Kind(
         "hypercorn",
