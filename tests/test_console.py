@@ -13,10 +13,12 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TextIO, TypeAlias
+from typing import Any, TextIO, TypeAlias
 
 import attrs
 import pytest
+import rich.console
+from rich.logging import RichHandler
 
 from typedbus import (
     LIFECYCLE,
@@ -417,7 +419,7 @@ def test_half_a_line_is_not_lost(plug: Callable[..., Terminal]) -> None:
 
 @pytest.mark.slow
 def test_handlers_of_the_root_logger_write_above(plug: Callable[..., Terminal]) -> None:
-    """Whether they were made before or meanwhile; afterwards they have the stream itself."""
+    """Whether they were made before or meanwhile."""
     terminal = plug()
     handlers: list[logging.StreamHandler[TextIO]] = [logging.StreamHandler(terminal.stream)]
 
@@ -439,6 +441,49 @@ def test_handlers_of_the_root_logger_write_above(plug: Callable[..., Terminal]) 
 
     assert said == ["made before", "made meanwhile"]
     assert [handler.stream for handler in handlers] == [terminal.stream] * 2
+
+
+@pytest.mark.slow
+def test_no_writer_of_a_stream_is_joined_to_the_last_line(plug: Callable[..., Terminal]) -> None:
+    """Neither a handler of any logger, nor code that has kept a stream, its bytes or its method, nor rich's handler."""
+    terminal = plug(30, 80)
+    stream, method = terminal.stream, terminal.stream.write
+    log = logging.getLogger("shop.joined")
+    log.propagate = False
+    other = open(terminal.slave, "w", encoding="utf-8", closefd=False)
+    handlers = [
+        logging.StreamHandler(stream),
+        logging.StreamHandler(other),
+        RichHandler(console=rich.console.Console(file=stream), show_time=False, show_path=False, show_level=False),
+    ]
+    for handler in handlers:
+        log.addHandler(handler)
+
+    def start() -> None:
+        terminal.reach("starting 0 of 1: 1.")
+        for number in range(3):
+            log.warning("record %d", number)
+        method("kept method\n")
+        stream.flush()
+        stream.buffer.write(b"bytes\ntwo lines\n")
+        stream.buffer.flush()
+        print("printed", file=stream)
+
+    try:
+        said = seen_around(terminal, start)
+        # Nothing of the display is left on the streams.
+        raw: Any = stream.buffer.raw  # type: ignore[attr-defined]  # typeshed names a base class
+        assert "write" not in vars(raw)
+        print("afterwards", file=stream)
+        terminal.reach("afterwards")
+    finally:
+        for handler in handlers:
+            log.removeHandler(handler)
+        other.close()
+
+    records = [f"record {number}" for number in range(3) for _ in handlers]
+    kept = ["kept method", "bytes", "two lines", "printed"]
+    assert [line.strip() for line in said] == [*records, *kept]
 
 
 @pytest.mark.slow

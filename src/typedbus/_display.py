@@ -1,46 +1,57 @@
 """
 Lines on a terminal, and a last one that changes.
 
-Both are rich's, which is imported here; what is here is how others who write to
-the same terminal get along with it.
+rich styles them, and is imported here. The rest keeps the last line apart from
+what other code writes to the same terminal.
 """
 
 from __future__ import annotations
 
 import io
 import logging
+import os
 import sys
-from typing import Final, TextIO
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any, Final, TextIO
 
 from rich.console import Console
-from rich.control import Control
-from rich.file_proxy import FileProxy
-from rich.live import Live
-from rich.segment import ControlType
 from rich.text import Text
 
-_RESTORING: Final = str(
-    Control(ControlType.CARRIAGE_RETURN, (ControlType.ERASE_IN_LINE, 2), ControlType.SHOW_CURSOR)
-).encode()
+from typedbus._handlers import leads_to, stream_of
+
+_ERASE: Final = b"\r\x1b[2K"
+_HIDE: Final = b"\x1b[?25l"
+_SHOW: Final = b"\x1b[?25h"
 
 
 class Display:
     """
-    Writes lines to the terminal *stream*, and below them what changes.
+    Writes lines to the terminal *stream*, and below them a line that changes.
 
-    While something is shown there, what is written to sys.stdout and sys.stderr, as
-    far as they are terminals, goes through rich, which puts it above, line by line;
-    so does what the handlers of the root logger write to them. Who writes past them,
-    such as a child process or a handler of another logger, breaks the last line: a
-    line that is written stays joined to what was shown, half a line goes away with it.
+    While that line is shown, a write to the terminal by way of a Python stream erases
+    it first and draws it again below: a write of `sys.stdout` and `sys.stderr`, of the
+    streams of log handlers, and of other code that holds one of these streams or a
+    method of it. Half a line stays as it is. Code that writes past them, such as a
+    child process or `os.write`, breaks the line: its text stays joined to it.
 
     Any thread may write lines; one at a time may show and end.
     """
 
     def __init__(self, stream: TextIO) -> None:
-        # What is written is written as it is, though it has brackets or is longer than a line.
+        self._stream = stream
+        # Texts are written as they are, though they have brackets or are longer than a line.
         self._rich = Console(file=stream, markup=False, emoji=False, highlight=False, soft_wrap=True)
-        self._live: Live | None = None
+        # Reentrant, since a signal handler may write in the middle of a write. It is taken inside the lock of a
+        # stream, so that with it held nothing is written by way of a stream.
+        self._lock = threading.RLock()
+        self._is_begun = False
+        #: The text of the last line.
+        self._shown = b""
+        #: Whether other code has written half a line, after which the line was broken.
+        self._is_broken = False
+        #: The raw streams whose writes are guarded, by identity.
+        self._guarded: dict[int, Any] = {}
 
     @property
     def can_show(self) -> bool:
@@ -50,59 +61,99 @@ class Display:
     @property
     def restoring(self) -> bytes:
         """What clears the last line and shows the cursor, for a signal handler, which may only write."""
-        return _RESTORING if self._live is not None else b""
+        return _ERASE + _SHOW if self._is_begun else b""
 
     def line(self, word: str, style: str, said: str) -> None:
         """Write a line, of which *word* has a *style*."""
-        self._rich.print(Text.assemble((word, style), said))
+        text = self._rendered(Text.assemble((word, style), said))
+        if not self._is_begun:
+            self._stream.write(text)
+            self._stream.flush()
+            return
+        with self._lock:
+            self._is_broken = False
+            self._write(_ERASE + self._encoded(text) + self._shown)
 
     def show(self, text: str) -> None:
         """Let *text*, cut to the width of the terminal, be the last line."""
-        live = self._live or self._begin()
         shown = Text(text, "bold")
         # There is room for the ^C that a terminal adds: a line that breaks is not cleared as a whole.
         shown.truncate(self._rich.width - len("^C"), overflow="ellipsis")
-        live.update(shown, refresh=True)
-
-    def _begin(self) -> Live:
-        # Half a line that somebody has left is to stay: this breaks it, and leaves an empty line as it is.
-        self._rich.out(" " * self._rich.width, end="\r")
-        # A stream that leads into a file goes on doing so; one may be None, or somebody's own.
-        redirect_stdout, redirect_stderr = (getattr(one, "isatty", bool)() for one in (sys.stdout, sys.stderr))
-        # Who shows refreshes, so that rich needs no thread.
-        self._live = live = Live(
-            console=self._rich,
-            auto_refresh=False,
-            transient=True,
-            redirect_stdout=redirect_stdout,
-            redirect_stderr=redirect_stderr,
-        )
-        live.start()
-        for proxy in (sys.stdout, sys.stderr):
-            for handler in logging.getLogger().handlers:
-                if (
-                    isinstance(proxy, FileProxy)
-                    and isinstance(handler, logging.StreamHandler)
-                    and handler.stream is proxy.rich_proxied_file
-                ):
-                    handler.setStream(proxy)
-        return live
+        rendered = self._encoded(self._rendered(shown).rstrip("\n"))
+        self._guard()
+        with self._lock:
+            begin = b""
+            if not self._is_begun:
+                # Breaks half a line that is there, and leaves an empty line as it is.
+                begin = _HIDE + b" " * self._rich.width + b"\r"
+                self._is_begun = True
+            self._shown = rendered
+            self._write(begin + _ERASE + rendered)
 
     def end(self) -> None:
-        """Take the last line away, if there is one, and let everybody write as before."""
-        if self._live is None:
-            return
-        proxies = [stream for stream in (sys.stdout, sys.stderr) if isinstance(stream, FileProxy)]
-        try:
-            self._live.stop()
-            for proxy in proxies:
-                proxy.flush()
-        except (OSError, ValueError):
-            # A terminal that is gone is no reason for a traceback on it, nor is what
-            # the proxies still keep for it, and would write when they are forgotten.
-            self._rich.file = io.StringIO()
-        self._live = None
-        # Those that were made meanwhile as well; `setStream` would flush first, and fail where a terminal is gone.
-        for handler in logging.getLogger().handlers:
-            if isinstance(handler, logging.StreamHandler) and isinstance(handler.stream, FileProxy):
-                handler.stream = handler.stream.rich_proxied_file
+        """Take the last line away, if there is one, and let other code write as before."""
+        with self._lock:
+            if not self._is_begun:
+                return
+            self._is_begun, self._is_broken, self._shown = False, False, b""
+            for raw in self._guarded.values():
+                del raw.write
+            self._guarded.clear()
+            try:
+                self._write(_ERASE + _SHOW)
+            except (OSError, ValueError):
+                # A terminal that is gone is no reason for a traceback on it.
+                return
+
+    def _guard(self) -> None:
+        """Let writes to the terminal erase the last line first, also by way of streams that are new since the last call."""
+        for stream in _streams():
+            buffer: Any = getattr(stream, "buffer", None)
+            raw = getattr(buffer, "raw", buffer)
+            if not isinstance(raw, io.RawIOBase) or id(raw) in self._guarded or not leads_to(stream, self._stream):
+                continue
+            guarded: Any = raw
+            guarded.write = self._guarding(guarded.write)
+            self._guarded[id(raw)] = raw
+
+    def _guarding(self, write: Callable[[Any], int | None]) -> Callable[[Any], int | None]:
+        def guarded(data: Any, /) -> int | None:
+            with self._lock:
+                if not self._is_begun:
+                    return write(data)
+                text = bytes(data)
+                # The line break of half a line that was broken already.
+                ended = 1 if self._is_broken and text.startswith(b"\n") else 0
+                self._is_broken = not text.endswith(b"\n")
+                if ended == len(text):
+                    return ended
+                # In one piece, so that the terminal never shows one without the other.
+                whole = _ERASE + text[ended:] + (b"\n" if self._is_broken else b"") + self._shown
+                written = write(whole)
+                if written is None or written == len(whole):
+                    return None if written is None else len(text)
+                return ended + max(0, min(len(text) - ended, written - len(_ERASE)))
+
+        return guarded
+
+    def _rendered(self, text: Text) -> str:
+        with self._rich.capture() as captured:
+            self._rich.print(text)
+        return captured.get()
+
+    def _encoded(self, text: str) -> bytes:
+        return text.encode(self._stream.encoding or "utf-8", "replace")
+
+    def _write(self, data: bytes) -> None:
+        descriptor = self._stream.fileno()
+        while data:
+            data = data[os.write(descriptor, data) :]
+
+
+def _streams() -> Iterator[object]:
+    """Yield the streams that code writes to: the standard ones, and those of log handlers."""
+    yield from (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__)
+    root = logging.getLogger()
+    for logger in (root, *list(root.manager.loggerDict.values())):
+        if isinstance(logger, logging.Logger):
+            yield from map(stream_of, logger.handlers)
