@@ -153,7 +153,7 @@ class Bus(Machine):
         self._exit_requested = True
         current = self._current
         if current is not None:
-            current.goal = State.EXITED
+            current.turn(State.EXITED)
         self._doorbell.ring()
 
     def request(self, action: Callable[[], object], /) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, Self, TextIO
 import attrs
 
 from typedbus._bus import Bus
-from typedbus._errors import HookTimeout, OperatorError
+from typedbus._errors import HookTimeout, OperatorError, StartCancelled
 from typedbus._events import (
     ComponentExited,
     ComponentExiting,
@@ -94,6 +94,8 @@ def _kind_of(error: BaseException) -> str:
     if isinstance(error, HookTimeout):
         # Its text has many lines; `run` prints it with the traceback.
         return "given up"
+    if isinstance(error, StartCancelled):
+        return "broken off"
     # `run` prints the text.
     return type(error).__name__ if isinstance(error, OperatorError) else repr(error)
 

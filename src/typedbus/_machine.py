@@ -8,8 +8,9 @@ began it; every other caller joins it, or moves its goal on.
 
 from __future__ import annotations
 
+import contextlib
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from typedbus._bound import Subscription
@@ -136,6 +137,29 @@ class Machine(Registry):
         finally:
             self._waiters.remove(waiter)
 
+    @contextlib.contextmanager
+    def _waking(self, wake: Callable[[], object]) -> Generator[None]:
+        """
+        Call *wake* if the start under way is broken off while the block runs, or has been before.
+
+        For a hook of `START` that waits for something that may never happen: *wake* ends its wait, and the
+        hook raises `StartCancelled`, which is not counted as a failure then. *wake* is called by the thread
+        that breaks the start off, possibly in a signal handler or under the lock of the bus, and must not block.
+        Outside of a start it is not called.
+        """
+        current = self._current
+        if current is None or current.asked is not State.STARTED:
+            yield
+            return
+        current.wakers.append(wake)
+        try:
+            # The list first: whichever thread comes second sees what the other has done.
+            if current.goal is not State.STARTED:
+                wake()
+            yield
+        finally:
+            current.wakers.remove(wake)
+
     def _take_causes(self, problems: Sequence[BaseException]) -> list[BaseException]:
         """Return the causes of the exit, to be raised now, without those that *problems* carry already."""
         with self._lock:
@@ -171,7 +195,7 @@ class Machine(Registry):
                 if goal is State.STARTED and current.goal is not State.STARTED:
                     raise TransitionError(self._state, State.STARTING)
                 if goal is State.EXITED or current.goal is State.STARTED:
-                    current.goal = goal
+                    current.turn(goal)
                 if threading.get_ident() in current.threads:
                     return
                 joining = True
@@ -334,7 +358,7 @@ class Machine(Registry):
         from typedbus._visit import Visit  # as for transitions
 
         scope, seconds, began = whole
-        Visit(
+        visit = Visit(
             subscriptions,
             leg,
             backwards=not leg.is_up,
@@ -344,7 +368,9 @@ class Machine(Registry):
             hook=hook,
             whole=None if seconds is None else (scope, seconds, began),
             spares=not leg.is_up,
-        ).carry_out()
+        )
+        with self._waking(visit.wake) if leg.is_up else contextlib.nullcontext():
+            visit.carry_out()
 
     def _goes_up(self, transition: Transition) -> bool:
         """Whether *transition* is still the one under way, and a start."""

@@ -32,6 +32,15 @@ class Transition:
     leaving: list[BaseException] = attrs.field(factory=list)
     has_started: bool = False
     outcome: BaseException | None = None
+    #: What to call when the goal is no longer STARTED; see `Machine._waking`.
+    wakers: list[Callable[[], object]] = attrs.field(factory=list)
+
+    def turn(self, goal: State) -> None:
+        """Change the goal, and wake the hooks of a start that wait; may be called in a signal handler."""
+        was_start, self.goal = self.goal is State.STARTED, goal
+        if was_start and goal is not State.STARTED:
+            for wake in tuple(self.wakers):
+                wake()
 
     def outcome_in(self, reached: State, causes: Sequence[BaseException]) -> BaseException | None:
         """
@@ -68,7 +77,7 @@ class Transition:
     def call_off(self) -> None:
         """Turn a start round; the caller has the lock of the bus."""
         if self.goal is State.STARTED:
-            self.goal = State.STOPPED
+            self.turn(State.STOPPED)
 
 
 @attrs.define(eq=False, repr=False)
@@ -95,6 +104,10 @@ class Leg(Tells):
                 self.registry._observers.tell(self.end(subscription.path, seconds))
             return
         hook, current = subscription.channel.name, self.transition
+        if self.is_up and isinstance(error, StartCancelled) and current.goal is not State.STARTED:
+            # It was waiting, and is no reason why the start was broken off.
+            self.registry._observers.tell(Failed(subscription.path, hook, seconds, error))
+            return
         if isinstance(error, Exception) and not leaves(error):
             current.failures.append(Failure(subscription.name, hook, error, subscription.listener))
         else:

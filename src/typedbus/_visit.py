@@ -15,10 +15,11 @@ import functools
 import heapq
 import sys
 import threading
+import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from queue import SimpleQueue
-from typing import Protocol
+from typing import Final, Protocol
 
 import attrs
 
@@ -27,6 +28,9 @@ from typedbus._clock import Clock, Waking
 from typedbus._errors import HookTimeout, StartPending
 from typedbus._sync import simple_queue
 from typedbus._turns import Turn, within
+
+#: How often an inline hook looks whether its start was broken off while it waits for an earlier call, in seconds.
+_LOOKING: Final = 0.1
 
 
 class Tells(Protocol):
@@ -252,8 +256,10 @@ class Visit:
         job.worker = None if stays else self._worker()
         if job.worker is None:
             if job.predecessor is not None:
-                job.error = _raised_by(functools.partial(job.predecessor.is_over.wait, job.allowed))
+                job.error = _raised_by(functools.partial(self._wait_for, job.predecessor, job.allowed))
                 if job.error is None and not job.predecessor.is_over.is_set():
+                    if not self.tells.goes_on():
+                        job.limit, job.scope = None, "interrupt"
                     job.error = self._pending(job, job.predecessor)
             if job.error is None:
                 job.error = _raised_by(job.subscription.listener)
@@ -263,6 +269,18 @@ class Visit:
         job.context = contextvars.copy_context()
         self._running.append(job)
         job.worker.jobs.put(job)
+
+    def wake(self) -> None:
+        """Look again whether the visit goes on; may be called in any thread and in a signal handler."""
+        self.waking.wake(self.bell)
+
+    def _wait_for(self, predecessor: Abandoned, seconds: float | None) -> None:
+        """Wait in this thread until *predecessor* is over, for *seconds* at the most, or until the visit does not go on."""
+        until = None if seconds is None else time.monotonic() + seconds
+        while self.tells.goes_on():
+            left = _LOOKING if until is None else min(_LOOKING, until - time.monotonic())
+            if predecessor.is_over.wait(max(0.0, left)) or (until is not None and time.monotonic() >= until):
+                return
 
     def _worker(self) -> _Worker | None:
         """Return a thread that waits for work; None where none can be started, as in an interpreter that ends."""
@@ -315,6 +333,14 @@ class Visit:
         """Wait until a listener has ended or overrun; one that has overrun is given up."""
         while not self.over:
             try:
+                if not self.tells.goes_on():
+                    # Their own hooks have not been called yet, and the earlier ones may never return.
+                    pending = [job for job in self._running if job.predecessor is not None]
+                    for job in pending:
+                        job.limit, job.scope = None, "interrupt"
+                    self._give_up(pending)
+                    if self.over:
+                        return
                 now = self.clock.now()
                 timed = [(job.began + job.allowed - now, job) for job in self._running if job.allowed is not None]
                 left = min((left for left, _ in timed), default=None)

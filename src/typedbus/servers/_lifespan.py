@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    import asyncio
 
 
 class ASGIApp(Protocol):
@@ -43,6 +46,8 @@ class Lifespan:
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
+        #: The task that the application is called in.
+        self.task: asyncio.Task[Any] | None = None
         self.is_up = False
         self.message = ""
         self.error: BaseException | None = None
@@ -59,11 +64,35 @@ class Lifespan:
             self.message = message.get("message", "")
             await send(message)
 
+        import asyncio  # a WSGI site does without
+
+        self.task = asyncio.current_task()
         try:
             await self.app(scope, receive, sent)
         except BaseException as error:
             self.error = error
             raise
+
+    async def end(self, shutdown: Awaitable[None], seconds: float, unwinding: float) -> None:
+        """
+        Wait for *shutdown*, in which the server lets the application shut down, for *seconds* at the most.
+
+        Then the application is cancelled, and has *unwinding* seconds to clean up.
+
+        Raises:
+            LifespanError: It was cancelled.
+        """
+        import asyncio  # as above
+
+        ending = asyncio.ensure_future(shutdown)
+        await asyncio.wait([ending], timeout=seconds)
+        if ending.done():
+            return ending.result()
+        if self.task is not None:
+            self.task.cancel()
+            await asyncio.wait([self.task], timeout=unwinding)
+        ending.cancel()
+        raise LifespanError("shutdown", f"it did not end within {seconds:.1f} s, and was cancelled")
 
     def failure(self, phase: str) -> LifespanError:
         """Return what to raise, with what the application raised as its cause."""

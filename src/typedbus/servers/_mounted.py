@@ -16,6 +16,8 @@ from typedbus.servers._mount_errors import MountFailed
 
 #: How long an application may take to return after the last message of its lifespan, in seconds.
 _UNWINDING: Final = 1.0
+#: How long an application may take to shut down, in seconds.
+_SHUTDOWN: Final = 10.0
 
 
 class _Lifespan:
@@ -48,12 +50,16 @@ class _Lifespan:
         Shut the application down, unless its lifespan did not get as far as that.
 
         Raises:
-            MountFailed: It reports a failure, or has raised since its startup.
+            MountFailed: It reports a failure, has raised since its startup, or did not end in time and was cancelled.
         """
         if self._is_up:
             self._is_up = False
             try:
-                await self._ask("shutdown")
+                try:
+                    await asyncio.wait_for(self._ask("shutdown"), _SHUTDOWN)
+                except TimeoutError:
+                    message = f"it did not end within {_SHUTDOWN:g} s, and was cancelled"
+                    raise MountFailed(self._path, "shutdown", message) from None
                 await asyncio.wait([self._task], timeout=_UNWINDING)
             finally:
                 await self.cancel()

@@ -36,6 +36,9 @@ _SECOND: Final = 1.0
 _CLOSE: Final = (b"connection", b"close")
 #: How long a request that is cut off may take to end, in seconds.
 _UNWINDING: Final = 1.0
+#: How long the application may take to shut down after the drain, in seconds; the thread must end within
+#: `serving.CUTTING`, with `_UNWINDING` for requests and once more for the application.
+_CLOSING: Final = 2.5
 
 
 class _Connections(set[Any]):
@@ -152,6 +155,7 @@ class _Uvicorn(uvicorn.Server):
             server.close()
         if _CLOSE not in self._headers:
             self._headers.append(_CLOSE)
+        end = self.loop.time() + (self._asked() or 0.0)
         await self._drain(self._asked() or 0.0)
         self.cut = len([one for one in self._connections if _is_busy(one)])
         for connection in list(self._connections):
@@ -161,7 +165,7 @@ class _Uvicorn(uvicorn.Server):
             task.cancel()
         if tasks:
             await asyncio.wait(tasks, timeout=_UNWINDING)
-        await self.lifespan.shutdown()
+        await self._lifespan.end(self.lifespan.shutdown(), max(_CLOSING, end - self.loop.time()), _UNWINDING)
         if self._broken is not None:
             raise self._broken
         lifespan = self._lifespan

@@ -20,6 +20,7 @@ import attrs
 from typedbus._bound import BoundChannel
 from typedbus._bus import Bus
 from typedbus._channel import on
+from typedbus._errors import StartCancelled
 from typedbus._events import Moved
 from typedbus._exports import export
 from typedbus._registry import MOVED, START
@@ -28,6 +29,7 @@ from typedbus.servers._binding import check_threads
 from typedbus.servers._lifespan import ASGIApp
 from typedbus.servers._mount import MOUNT, ASGIMount, Mount, Route, WSGIMount, by_length, collected
 from typedbus.servers._mount_errors import MountConflict, MountError, MountFailed, NoBridge, NotMounted
+from typedbus.servers.serving import Outcome
 
 if TYPE_CHECKING:
     from typedbus.servers._bridges import LoopThread, Workers
@@ -96,6 +98,7 @@ class WSGIDispatcher(_Dispatcher):
             MountFailed: An ASGI application did not start; those before it were shut down.
             NoBridge: There is an ASGI application, and a2wsgi is not installed.
             OutOfThreads: The system starts no further thread.
+            StartCancelled: The start of the bus was broken off while an ASGI application started.
             ExceptionGroup: An ASGI application did not start, and one before it failed to shut down.
         """
         mounts = collected(self.mounts)
@@ -116,13 +119,16 @@ class WSGIDispatcher(_Dispatcher):
             thread = LoopThread(self.bus)
             starting = self._starting = thread.submit(lifespans.startup())
             try:
+                outcome = Outcome(self.bus._doorbell.waking)
+                starting.add_done_callback(lambda future: outcome.put(None))
+                with self.bus._waking(starting.cancel):
+                    outcome.get()
                 starting.result()
             except BaseException as error:
                 starting.cancel()
                 thread.end()
                 if isinstance(error, futures.CancelledError):
-                    message = "it had not finished when the start of the bus was broken off"
-                    raise MountFailed(lifespans.starting, "startup", message) from None
+                    raise StartCancelled(State.STOPPED) from None
                 raise
             finally:
                 self._starting = None

@@ -14,6 +14,7 @@ whose main thread died of something else is not kept alive by its server.
 
 from __future__ import annotations
 
+import collections
 import logging
 import queue
 import socket
@@ -25,6 +26,8 @@ import attrs
 
 from typedbus._bus import Bus
 from typedbus._channel import on
+from typedbus._clock import Waking
+from typedbus._errors import StartCancelled
 from typedbus._events import Moved
 from typedbus._exhausted import OutOfDescriptors, OutOfThreads, named, start_thread
 from typedbus._exports import export
@@ -101,13 +104,38 @@ class NotStopped(TimeoutError):
         )
 
 
+class Outcome:
+    """
+    Where a start waits for what another thread reports.
+
+    A signal wakes the main thread here whenever it comes; one that came as the thread went to sleep on a queue
+    would be noticed only after that.
+    """
+
+    def __init__(self, waking: Waking) -> None:
+        self._waking = waking
+        self._bell: queue.SimpleQueue[None] = queue.SimpleQueue()
+        self._reported: collections.deque[BaseException | None] = collections.deque()
+
+    def put(self, problem: BaseException | None) -> None:
+        """Report *problem*, or None for success; safe from a signal handler."""
+        self._reported.append(problem)
+        self._waking.wake(self._bell)
+
+    def get(self) -> BaseException | None:
+        """Wait for the first report, and return it."""
+        while not self._reported:
+            self._waking.inbox(self._bell).get()
+        return self._reported.popleft()
+
+
 @attrs.define(eq=False)
 class _Run:
     """One run of a server, from a start to the stop; its thread and the one that starts or stops share it."""
 
     server: Serves
     listening: Listening
-    outcome: queue.SimpleQueue[BaseException | None]
+    outcome: Outcome
     thread: threading.Thread | None = None
     is_ready: bool = False
     is_stopping: bool = False
@@ -163,7 +191,7 @@ class Serving(ABC):
     mode: int | None = attrs.field(default=None, validator=_check_mode, kw_only=True)
     _run: _Run | None = attrs.field(default=None, init=False, repr=False)
     #: What a start under way waits for: None when the server accepts, or what keeps it from that.
-    _outcome: queue.SimpleQueue[BaseException | None] | None = attrs.field(default=None, init=False, repr=False)
+    _outcome: Outcome | None = attrs.field(default=None, init=False, repr=False)
 
     @abstractmethod
     def server(self) -> Serves:
@@ -187,16 +215,20 @@ class Serving(ABC):
         """
         Bind, and return when the server accepts; nothing happens if it does already.
 
+        Where the start of the bus is broken off, by a stop, an exit or a signal, it waits no longer: the server is
+        told to end, which cancels a lifespan that has not started up, and has 5 s for that.
+
         Raises:
             BindError: The operating system does not let it listen there.
             OutOfThreads: The system starts no further thread; those that were started have ended.
             OutOfDescriptors: The system opens no further socket.
+            StartCancelled: The start of the bus was broken off before the server was ready.
             BaseException: What the server raised before it was ready; `ServerEnded` if it just returned.
         """
         if self._run is not None:
             return
         # Before anything that takes time, so that a start may be given up from here on.
-        outcome = self._outcome = queue.SimpleQueue()
+        outcome = self._outcome = Outcome(self.bus._doorbell.waking)
         listening = listen(self.bind, self.mode)
         try:
             run = self._run = _Run(self.server(), listening, outcome)
@@ -207,7 +239,8 @@ class Serving(ABC):
         self.bus.own(run.thread)
         try:
             start_thread(run.thread)
-            problem = outcome.get()
+            with self.bus._waking(lambda: outcome.put(StartCancelled(State.STOPPED))):
+                problem = outcome.get()
         except BaseException as interrupt:
             problem = interrupt
         self._outcome = None
