@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import select
 import shutil
 import signal
 import subprocess
 import sys
 import textwrap
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -123,6 +125,12 @@ def begin(tmp_path: Path) -> Iterator[Callable[..., Program]]:
     for program in programs:
         program.child.kill()
         program.child.communicate()
+
+
+def child_of(pid: int) -> int:
+    """Return the only child of process *pid*."""
+    (child,) = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return int(child)
 
 
 PHASES = ["before the import", "after the import"]
@@ -274,19 +282,68 @@ def test_sigterm_while_a_failure_is_printed_before_the_replacement_ends_the_proc
     assert "SIGTERM: exiting in order; once more to end at once" in program.lines
 
 
-@pytest.mark.skipif(
+def test_a_child_that_outlives_a_restart_is_named_and_reaped_when_it_ends(begin: Callable[..., Program]) -> None:
+    """The new program does not know it, and leaves no zombie all the same."""
+    before = """
+    if "AGAIN" not in os.environ:
+        child = subprocess.Popen(["sleep", "1000"])
+        say(f"child {child.pid}")
+    """
+    program = begin(before=before)
+    program.reach("ready")
+    program.send(signal.SIGUSR2)
+    for phase in PHASES:
+        program.reach(phase)
+        program.go_on()
+    program.reach("ready")
+    (child,) = (int(line.split()[1]) for line in program.lines if line.startswith("child "))
+    try:
+        warning = f"child process {child} still runs and stays a child of the restarted program: sleep 1000"
+        assert f"log      {warning}" in program.lines
+    finally:
+        os.kill(child, signal.SIGKILL)
+    deadline = time.monotonic() + 60
+    while Path(f"/proc/{child}").exists() and time.monotonic() < deadline:
+        select.select([], [], [], 0.01)
+
+    assert not Path(f"/proc/{child}").exists()
+    program.send(signal.SIGTERM)
+    assert program.end() == 0
+
+
+AS_PID_1 = pytest.mark.skipif(
     sys.platform != "linux" or os.geteuid() != 0 or shutil.which("unshare") is None,
     reason="only root makes a PID namespace",
 )
+NAMESPACE = ("unshare", "--pid", "--fork", "--kill-child", "--")
+
+
+@AS_PID_1
+def test_the_first_process_of_a_namespace_exits_in_order_also_after_a_restart(begin: Callable[..., Program]) -> None:
+    """SIGTERM and a restart mean the same there."""
+    program = begin(command=NAMESPACE)
+    program.reach("ready")
+    program.pid = child_of(program.pid)
+    program.send(signal.SIGUSR2)
+    for phase in PHASES:
+        program.reach(phase)
+        program.go_on()
+    program.reach("ready")
+    program.send(signal.SIGTERM)
+
+    assert program.end() == 0
+    assert program.lines[-1] == "bus      EXITED"
+
+
+@AS_PID_1
 @pytest.mark.parametrize("phase", PHASES)
 def test_sigterm_during_the_import_ends_the_first_process_of_a_namespace(
     begin: Callable[..., Program], phase: str
 ) -> None:
     """The system has no default action for it, so that SIGTERM would be lost there."""
-    program = begin(command=("unshare", "--pid", "--fork", "--kill-child", "--"))
+    program = begin(command=NAMESPACE)
     program.reach("ready")
-    (child,) = Path(f"/proc/{program.pid}/task/{program.pid}/children").read_text().split()
-    program.pid = int(child)
+    program.pid = child_of(program.pid)
     program.send(signal.SIGUSR2)
     program.reach("before the import")
     if phase == "before the import":

@@ -175,12 +175,16 @@ class Bus(Machine):
         if not callable(action):
             raise TypeError(f"{action!r} is no action: give what can be called without arguments")
         notice()
+        report_discarded(self._request(action), self.log)
+
+    def _request(self, action: Callable[[], object]) -> list[Callable[[], object]]:
+        """Do the same as `request` without logging, and return the actions that are discarded."""
         with self._lock:
             self._doorbell.actions.append(action)
             has_exited = self._state is State.EXITED and self._current is None
             late = self._unserved() if has_exited else []
-        report_discarded(late, self.log)
         self._doorbell.ring()
+        return late
 
     def restart(self) -> None:
         """

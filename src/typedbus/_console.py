@@ -34,12 +34,14 @@ from typedbus._events import (
 from typedbus._failures import CauseReport
 from typedbus._registry import EXIT, LIFECYCLE, LOG, START, STOP, WARNING
 from typedbus._states import State
+from typedbus._unblocked import can_write
 
 if TYPE_CHECKING:
     from typedbus._display import Display
 
 PATIENCE: Final = 1.0
 _TICK: Final = 0.25
+_PAUSE: Final = 1.0
 _WORDS: Final[dict[type[LifecycleEvent], str]] = {
     Constructing: "building",
     Constructed: "built",
@@ -136,6 +138,9 @@ class Console:
         self._done = 0
         self._has_started: set[str] = set()
         self._state = bus.state
+        #: How long to wait for the reader of the stream before a line is left out during an exit, in seconds.
+        self._patience = _PAUSE
+        self._is_leaving = False
         self._over = threading.Event()
         self._watch: threading.Thread | None = None
 
@@ -228,9 +233,22 @@ class Console:
                 self._write(word, said)
 
     def _write(self, word: str, said: str) -> None:
-        if self._stream is not None:
+        if self._stream is not None and not self._is_blocked():
             self._stream.write(f"{word:<8} {said}\n")
             self._stream.flush()
+
+    def _is_blocked(self) -> bool:
+        """Whether a line would keep the process from its exit: nothing reads the pipe, or the terminal is stopped."""
+        self._is_leaving = self._is_leaving or self._bus._exit_requested
+        if not self._is_leaving:
+            return False
+        try:
+            descriptor = -1 if self._stream is None else self._stream.fileno()
+        except (OSError, ValueError, AttributeError):
+            # It is no file of the system, or is closed.
+            return False
+        self._patience = _PAUSE if can_write(descriptor, self._patience) else 0.0
+        return not self._patience
 
     def set_out(self, state: State) -> None:
         """Begin to watch a leg of a transition, if *state* is one."""
@@ -238,6 +256,7 @@ class Console:
         self._awaited.clear()
         if state is State.STARTING:
             self._has_started.clear()
+            self._is_leaving = False
         if state in _CHANNELS:
             self._over = threading.Event()
             # An interpreter that ends in the middle of a transition does not wait for it.
@@ -297,7 +316,7 @@ class _Live(Console):
     def _write(self, word: str, said: str) -> None:
         if self._leads_elsewhere:
             super()._write(word, said)
-        else:
+        elif not self._is_blocked():
             self._display.line(f"{word:<8}", _STYLES.get(word, ""), f" {said}")
 
     @property
@@ -308,6 +327,8 @@ class _Live(Console):
     def _look(self, now: float) -> float:
         if self._leads_elsewhere:
             return super()._look(now)
+        if self._is_blocked():
+            return _TICK
         with self._lock:
             awaited = list(self._awaited.values())
         verb = awaited[0].verb if awaited else self._state.name.lower()

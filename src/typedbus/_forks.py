@@ -14,8 +14,21 @@ import os
 import sys
 import threading  # noqa: F401  # its function for children must be called before ours
 from collections.abc import Callable, Generator
-from typing import Final
+from typing import Final, Protocol
 
+
+class Watches(Protocol):
+    """A thread of the process that ends before a daemon is forked, and begins again after that."""
+
+    def rest(self) -> None:
+        """End it."""
+
+    def set_out(self) -> None:
+        """Begin it again."""
+
+
+#: Those of `run`.
+WATCHING: Final[list[Watches]] = []
 _functions: Final[list[Callable[[], object]]] = []
 _going_on: Final[list[None]] = []
 #: The process in which the functions were called last, or that imported this module.

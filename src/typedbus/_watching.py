@@ -7,6 +7,7 @@ from collections.abc import Generator
 from typing import Protocol, runtime_checkable
 
 from typedbus._bus import Bus
+from typedbus._forks import WATCHING
 from typedbus._registry import LIFECYCLE
 from typedbus._states import State
 
@@ -21,13 +22,18 @@ class _Watches(Protocol):
 
 @contextlib.contextmanager
 def aside(bus: Bus) -> Generator[None]:
-    """End the threads that watch a transition of *bus* for the length of the block, and begin them again."""
+    """End the threads that watch a transition of *bus*, or the process, for the length of the block, and begin them again."""
     owners = [getattr(one.listener, "__self__", None) for one in bus[LIFECYCLE].subscriptions]
     watching = [owner for owner in owners if isinstance(owner, _Watches)]
+    threads = [*WATCHING]
     for owner in watching:
         owner.rest()
+    for thread in threads:
+        thread.rest()
     try:
         yield
     finally:
         for owner in watching:
             owner.set_out(bus.state)
+        for thread in threads:
+            thread.set_out()

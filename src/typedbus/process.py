@@ -24,6 +24,7 @@ from typedbus._container import Container
 from typedbus._errors import NotMainThread, OperatorError, RestartError, StartCancelled, StillRunning, TransitionError
 from typedbus._events import Moved
 from typedbus._faults import InvalidContainer
+from typedbus._guard import Guard
 from typedbus._held import ENDING, deliver, hold_caught, hold_ending, release
 from typedbus._image import Image
 from typedbus._messages import Messages
@@ -122,6 +123,9 @@ def _served(bus: Bus, messages: Messages, *, tracebacks: bool) -> int:
         signals._record.render = messages.signal
         signals._record.render_end = messages.end if messages.has_stacks else None
         held.callback(signals.restore)
+        guard = Guard(signals)
+        guard.start()
+        held.callback(guard.stop)
         if bus.replacement is None:
             bus.replacement = _Anew(bus, Image(), held.close, messages, tracebacks)
             held.callback(setattr, bus, "replacement", None)

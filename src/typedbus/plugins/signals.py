@@ -25,7 +25,6 @@ from __future__ import annotations
 
 import contextlib
 import enum
-import faulthandler
 import os
 import queue
 import signal
@@ -49,6 +48,7 @@ from typedbus._registry import EXIT, MOVED, START
 from typedbus._restart_report import report
 from typedbus._states import State
 from typedbus._streams import is_standard
+from typedbus._unblocked import write, write_stacks
 
 __all__ = ("DEFAULTS", "Action", "OffMainThread", "SignalError", "Signals", "channel_of")
 
@@ -136,8 +136,15 @@ class _Record:
     #: Returns what is written when a second signal ends the process; None for the text and the stacks of all threads.
     render_end: Callable[[str], bytes] | None = None
     has_asked: bool = False
+    inbox: _Inbox | None = None
+    #: How many signals that ask for the exit were handled, but for those that came while the main thread slept there.
+    handled: int = 0
     #: Whether a restart of the bus replaces this process, so that signals are held meanwhile.
     is_replaced: bool = False
+
+    @property
+    def is_asleep(self) -> bool:
+        return self.inbox is not None and self.inbox.is_asleep
 
 
 @attrs.define(eq=False)
@@ -227,7 +234,7 @@ class Signals:
             if channel in known and self.bus[channel].subscriptions
         }
         if self.bus._doorbell.waking.signalled is None:
-            self.bus._doorbell.waking.signalled = self._inbox = _Inbox()
+            self.bus._doorbell.waking.signalled = self._record.inbox = self._inbox = _Inbox()
         _installed.append(self)
         try:
             for number, action in {**listened, **self._actions}.items():
@@ -267,6 +274,7 @@ class Signals:
         if is_hang_up:
             action = Action.RESTART if is_daemon() else Action.EXIT if before != signal.SIG_IGN else None
         elif action is Action.EXIT:
+            self._record.handled += not self._record.is_asleep
             if self._record.has_asked:
                 self._force(caught)
             # A terminal may well hang up twice: that forces nothing.
@@ -288,7 +296,8 @@ class Signals:
                 report(f"REFUSED={error}")
         is_done = action is None or (isinstance(action, Action) and action is not Action.GRACEFUL)
         if refused is not None or not is_done or self.bus[_CHANNELS[caught]].subscriptions:
-            self.bus.request(_Caught(self, caught, None if is_done else action, refused))
+            # A bus that has exited discards it; to log that is no work for a handler.
+            self.bus._request(_Caught(self, caught, None if is_done else action, refused))
         if action is Action.EXIT:
             self.bus.request_exit()
 
@@ -299,17 +308,13 @@ class Signals:
         else:
             self._write(text.encode())
         if self._record.render_end is None and is_standard(_STDERR):
-            with contextlib.suppress(OSError, ValueError):
-                faulthandler.dump_traceback(_STDERR)
+            write_stacks(_STDERR, _SLOWEST)
         self.end(128 + caught)
 
     def _write(self, text: bytes) -> None:
         # In a process that began without stderr the descriptor may be a file of a component.
-        if not is_standard(_STDERR):
-            return
-        # A terminal that is gone is no reason for an exception in the middle of anything.
-        with contextlib.suppress(OSError):
-            os.write(_STDERR, self._record.restoring() + text)
+        if is_standard(_STDERR):
+            write(_STDERR, self._record.restoring() + text)
 
     def _is_needed_next(self, number: int, handler: Handler) -> bool:
         """Whether the program that replaces this process at a restart needs signal *number*, caught by *handler*."""
@@ -372,14 +377,9 @@ class _Inbox:
     """
 
     def __init__(self) -> None:
-        # Where the process began without a standard stream, no socket is to get its number.
-        pairs = [socket.socketpair()]
-        while min(end.fileno() for end in pairs[-1]) < _STREAMS:
-            pairs.append(socket.socketpair())
-        self._receiving, self._sending = pairs.pop()
-        for end in (end for pair in pairs for end in pair):
-            end.close()
-        self._sending.settimeout(0)
+        self._receiving, self._sending = socket_pair()
+        #: Whether a thread sleeps on it, so that each signal wakes it. Signals at the edges count as before and after.
+        self.is_asleep = False
 
     def put(self, item: None, /) -> None:
         # What is full wakes whoever looks at it already, and nobody sleeps on what is closed.
@@ -389,11 +389,13 @@ class _Inbox:
     def get(self, *, timeout: float | None = None) -> None:
         before = signal.set_wakeup_fd(self._sending.fileno(), warn_on_full_buffer=False)
         try:
+            self.is_asleep = True
             self._receiving.settimeout(None if timeout is None else min(timeout, _LONGEST))
             self._receiving.recv(4096)
         except TimeoutError:
             raise queue.Empty from None
         finally:
+            self.is_asleep = False
             signal.set_wakeup_fd(before)
 
     def close(self) -> None:
@@ -401,7 +403,30 @@ class _Inbox:
         self._sending.close()
 
 
+def socket_pair() -> tuple[socket.socket, socket.socket]:
+    """Return two sockets for the numbers of signals: to receive from, and to send to without waiting."""
+    # Where the process began without a standard stream, no socket must get its number.
+    pairs = [socket.socketpair()]
+    while min(end.fileno() for end in pairs[-1]) < _STREAMS:
+        pairs.append(socket.socketpair())
+    receiving, sending = pairs.pop()
+    for end in (end for pair in pairs for end in pair):
+        end.close()
+    sending.settimeout(0)
+    return receiving, sending
+
+
+def asks_for_exit(bus: Bus, number: int) -> bool:
+    """Whether signal *number* is handled here, by `Action.EXIT`."""
+    for one in reversed(_installed):
+        if one.bus is bus and number in one._handlers and not one._is_over:
+            return one._actions.get(signal.Signals(number)) is Action.EXIT
+    return False
+
+
 _STREAMS: Final = 3
+#: How long a reader of stderr may take before the stacks of the threads are cut off, in seconds.
+_SLOWEST: Final = 1.0
 #: What a socket may wait for, in seconds; who waits for longer looks again.
 _LONGEST: Final = 86400.0
 #: Those whose handlers are in force, the last one on top; handlers are the process's, and so is this.
