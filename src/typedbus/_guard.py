@@ -31,7 +31,7 @@ from typing import Final
 
 from typedbus._children import has_ended, inherited
 from typedbus._forks import WATCHING, goes_on
-from typedbus.plugins.signals import Signals, asks_for_exit, socket_pair
+from typedbus.plugins.signals import Signals, _asks_for_exit, _socket_pair
 
 #: How long the main thread may take to run its handlers, in seconds.
 _PATIENCE: Final = 1.0
@@ -87,7 +87,7 @@ class Guard:
     def set_out(self) -> None:
         """Begin the thread, the first time or again, in the same process or in one that was forked off from it."""
         if self._ends is None:
-            self._ends = socket_pair()
+            self._ends = _socket_pair()
             signal.set_wakeup_fd(self._ends[1].fileno(), warn_on_full_buffer=False)
             self._arrived = self._record.handled
         self.go_on()
@@ -130,7 +130,7 @@ class Guard:
             receiving.settimeout(min(timeouts, default=None))
             with contextlib.suppress(TimeoutError):
                 numbers = receiving.recv(4096)
-                asking = [one for one in numbers if asks_for_exit(self._signals.bus, one)]
+                asking = [one for one in numbers if _asks_for_exit(self._signals.bus, one)]
                 self._arrived += len(asking)
                 number = asking[-1] if asking else number
                 if _STOP in numbers:

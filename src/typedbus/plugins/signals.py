@@ -377,7 +377,7 @@ class _Inbox:
     """
 
     def __init__(self) -> None:
-        self._receiving, self._sending = socket_pair()
+        self._receiving, self._sending = _socket_pair()
         #: Whether a thread sleeps on it, so that each signal wakes it. Signals at the edges count as before and after.
         self.is_asleep = False
 
@@ -403,7 +403,7 @@ class _Inbox:
         self._sending.close()
 
 
-def socket_pair() -> tuple[socket.socket, socket.socket]:
+def _socket_pair() -> tuple[socket.socket, socket.socket]:
     """Return two sockets for the numbers of signals: to receive from, and to send to without waiting."""
     # Where the process began without a standard stream, no socket must get its number.
     pairs = [socket.socketpair()]
@@ -416,7 +416,7 @@ def socket_pair() -> tuple[socket.socket, socket.socket]:
     return receiving, sending
 
 
-def asks_for_exit(bus: Bus, number: int) -> bool:
+def _asks_for_exit(bus: Bus, number: int) -> bool:
     """Whether signal *number* is handled here, by `Action.EXIT`."""
     for one in reversed(_installed):
         if one.bus is bus and number in one._handlers and not one._is_over:

@@ -29,7 +29,7 @@ from typedbus.servers._binding import check_threads
 from typedbus.servers._lifespan import ASGIApp
 from typedbus.servers._mount import MOUNT, ASGIMount, Mount, Route, WSGIMount, by_length, collected
 from typedbus.servers._mount_errors import MountConflict, MountError, MountFailed, NoBridge, NotMounted
-from typedbus.servers.serving import Outcome
+from typedbus.servers.serving import _Outcome
 
 if TYPE_CHECKING:
     from typedbus.servers._bridges import LoopThread, Workers
@@ -119,7 +119,7 @@ class WSGIDispatcher(_Dispatcher):
             thread = LoopThread(self.bus)
             starting = self._starting = thread.submit(lifespans.startup())
             try:
-                outcome = Outcome(self.bus._doorbell.waking)
+                outcome = _Outcome(self.bus._doorbell.waking)
                 starting.add_done_callback(lambda future: outcome.put(None))
                 with self.bus._waking(starting.cancel):
                     outcome.get()

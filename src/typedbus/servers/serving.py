@@ -104,7 +104,7 @@ class NotStopped(TimeoutError):
         )
 
 
-class Outcome:
+class _Outcome:
     """
     Where a start waits for what another thread reports.
 
@@ -135,7 +135,7 @@ class _Run:
 
     server: Serves
     listening: Listening
-    outcome: Outcome
+    outcome: _Outcome
     thread: threading.Thread | None = None
     is_ready: bool = False
     is_stopping: bool = False
@@ -191,7 +191,7 @@ class Serving(ABC):
     mode: int | None = attrs.field(default=None, validator=_check_mode, kw_only=True)
     _run: _Run | None = attrs.field(default=None, init=False, repr=False)
     #: What a start under way waits for: None when the server accepts, or what keeps it from that.
-    _outcome: Outcome | None = attrs.field(default=None, init=False, repr=False)
+    _outcome: _Outcome | None = attrs.field(default=None, init=False, repr=False)
 
     @abstractmethod
     def server(self) -> Serves:
@@ -228,7 +228,7 @@ class Serving(ABC):
         if self._run is not None:
             return
         # Before anything that takes time, so that a start may be given up from here on.
-        outcome = self._outcome = Outcome(self.bus._doorbell.waking)
+        outcome = self._outcome = _Outcome(self.bus._doorbell.waking)
         listening = listen(self.bind, self.mode)
         try:
             run = self._run = _Run(self.server(), listening, outcome)
