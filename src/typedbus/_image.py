@@ -14,8 +14,8 @@ interpreter.
 The pid stays, and with it a service manager, a PID file and ``LISTEN_PID`` remain
 valid. No descriptor is closed here: Python opens descriptors so that a replacement
 closes them (PEP 446), and those that were made inheritable on purpose, such as
-activated sockets, must stay open. Held PID files become inheritable here, so that the
-process never stops holding them.
+activated sockets, must stay open. Kept PID files become inheritable
+here, see `typedbus._successor`.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ import attrs
 
 from typedbus._children import bequeath, settle
 from typedbus._errors import RestartError
-from typedbus._pidfiles import inheritable
+from typedbus._successor import inheritable
 
 _DAEMON: Final = "TYPEDBUS_DAEMON"
 _LONGEST_LINE: Final = 4096

@@ -2,10 +2,8 @@
 The PID files that this process holds, and how they survive its replacement.
 
 A lock of flock(2), and one of an open file description (fcntl(2)), lasts until the last descriptor of that open file is
-closed; execv(2) closes none that is inheritable. So a restart makes the descriptors inheritable at the last moment and
-names them in the environment. The new program adopts them when it imports this module, and the component that declares
-the same file claims it. A kept file that no component claims is removed when the new bus has started, or at the
-exit of the interpreter.
+closed. So a restart leaves the descriptors to the new program, see `typedbus._successor`, and the component that
+declares the same file claims it. A kept file that no component claims is removed.
 
 Beside the file of a daemon there is a socket that `typedbus restart` connects to. It is bound while the process still
 has the rights to do so, belongs to the user of the process alone, and survives the replacement with the file:
@@ -14,7 +12,6 @@ the reports of a restart need no right to any path.
 
 from __future__ import annotations
 
-import atexit
 import contextlib
 import os
 import socket
@@ -27,8 +24,8 @@ from typing import Final
 import attrs
 
 from typedbus._forks import after_fork
+from typedbus._successor import Entry, Keeper, register
 
-_VARIABLE: Final = "TYPEDBUS_PIDFILES"
 #: No number of a process is longer.
 _LENGTH: Final = 64
 #: How many commands may wait for the same restart.
@@ -181,8 +178,7 @@ def _is_at(path: Path, file: HeldFile) -> bool:
         return False
 
 
-def drop_kept() -> None:
-    """Remove the kept files that no component has claimed."""
+def _drop() -> None:
     for file in [file for file in held if file.is_kept]:
         if file.is_intact():
             file.remove()
@@ -190,52 +186,26 @@ def drop_kept() -> None:
             file.release()
 
 
-@contextlib.contextmanager
-def inheritable() -> Generator[None]:
-    """Let the kept files survive an execv(2) in the block; where that fails, everything is as it was."""
-    kept = [file for file in held if file.is_kept and file.descriptor is not None]
-    if not kept:
-        yield
+def _entries() -> list[Entry]:
+    entries: list[Entry] = []
+    for file in held:
+        if file.is_kept and file.descriptor is not None:
+            listening = None if file.listener is None else file.listener.fileno()
+            descriptors = [file.descriptor] if listening is None else [file.descriptor, listening]
+            entries.append(([str(file.path), file.descriptor, listening], descriptors))
+    return entries
+
+
+def _adopt(path: str, descriptor: int, listening: int | None) -> None:
+    file = HeldFile(Path(path), descriptor, is_kept=True)
+    if not file._has_own_number(descriptor):
         return
-    import json  # only a restart needs it
-
-    listeners = {file: file.listener.fileno() for file in kept if file.listener is not None}
-    descriptors = [file.descriptor for file in kept if file.descriptor is not None] + [*listeners.values()]
-    files = [[str(file.path), file.descriptor, listeners.get(file)] for file in kept]
-    os.environ[_VARIABLE] = json.dumps([os.getpid(), files])
-    try:
-        for descriptor in descriptors:
-            os.set_inheritable(descriptor, True)  # noqa: FBT003  # by position alone
-        yield
-    finally:
-        for descriptor in descriptors:
-            os.set_inheritable(descriptor, False)  # noqa: FBT003  # as above
-        del os.environ[_VARIABLE]
-
-
-def _adopt() -> None:
-    """Take over what the program before this one kept in this very process."""
-    record = os.environ.pop(_VARIABLE, None)
-    if record is None:
-        return
-    import json  # as above
-
-    try:
-        pid, files = json.loads(record)
-        if pid != os.getpid():
-            return  # a child process has inherited the variable
-        for path, descriptor, listening in files:
-            file = HeldFile(Path(path), descriptor, is_kept=True)
-            if not file._has_own_number(descriptor):
-                continue
-            os.set_inheritable(descriptor, False)  # noqa: FBT003  # by position alone
-            if listening is not None and stat.S_ISSOCK(os.fstat(listening).st_mode):
-                os.set_inheritable(listening, False)  # noqa: FBT003  # as above
-                file.listener = socket.socket(fileno=listening)
-                file.listener.settimeout(0)
-            held.append(file)
-    except (ValueError, TypeError, OSError):
-        return  # the variable was not written by this module
+    os.set_inheritable(descriptor, False)  # noqa: FBT003  # by position alone
+    if listening is not None and stat.S_ISSOCK(os.fstat(listening).st_mode):
+        os.set_inheritable(listening, False)  # noqa: FBT003  # as above
+        file.listener = socket.socket(fileno=listening)
+        file.listener.settimeout(0)
+    held.append(file)
 
 
 def _leave_to_parent() -> None:
@@ -244,6 +214,5 @@ def _leave_to_parent() -> None:
         file.release()
 
 
-_adopt()
-atexit.register(drop_kept)
+register(Keeper("TYPEDBUS_PIDFILES", _entries, _adopt, _drop))
 after_fork(_leave_to_parent)

@@ -32,6 +32,7 @@ from typedbus._registry import MOVED, WARNING
 from typedbus._running import container_of, sharing
 from typedbus._states import State
 from typedbus._streams import open_missing
+from typedbus._successor import drop_kept
 from typedbus._turns import Limits
 from typedbus.plugins.signals import DEFAULTS, Action, Signals
 
@@ -104,7 +105,7 @@ def serve(
     with contextlib.ExitStack() as shared:
         shared.callback(deliver)
         # A restart that was refused at the last moment, or that an exit overtook, has kept PID files.
-        shared.callback(_pidfiles.drop_kept)
+        shared.callback(drop_kept)
         try:
             bus = shared.enter_context(sharing(instances, workers, limits))
         except InvalidContainer as invalid:
@@ -154,7 +155,7 @@ def _served(bus: Bus, messages: Messages, *, tracebacks: bool) -> int:
             status = _report(error, status or SOFTWARE, messages, tracebacks=tracebacks)
             if any(isinstance(member, StillRunning) for member in _members(error)):
                 # An interpreter that ends joins every thread, and would hang as well.
-                _pidfiles.drop_kept()
+                drop_kept()
                 _end(status)
         finally:
             release()
@@ -162,9 +163,9 @@ def _served(bus: Bus, messages: Messages, *, tracebacks: bool) -> int:
 
 
 def _take_stock(event: Moved, /) -> None:
-    """After a start, remove PID files that the program before a restart declared and this one does not."""
+    """After a start, drop the PID files that the program before a restart declared and this one does not."""
     if event.after is State.STARTED:
-        _pidfiles.drop_kept()
+        drop_kept()
         for file in _pidfiles.held:
             # Privileges may have been dropped, and commands of the new user must be able to connect.
             file.follow_user()

@@ -40,10 +40,10 @@ from typedbus._errors import OperatorError
 from typedbus._events import Failed, Moved, RolledBack
 from typedbus._forks import going_on
 from typedbus._image import is_daemon, mark_daemon
-from typedbus._pidfiles import drop_kept
 from typedbus._registry import FAILED, MOVED, ROLLED_BACK, START
 from typedbus._states import State
 from typedbus._streams import is_standard, open_missing, redirect
+from typedbus._successor import drop_kept
 from typedbus._watching import aside
 
 __all__ = ("Daemon", "NoDaemons", "StreamError", "ThreadsRunning")
