@@ -14,7 +14,7 @@ interpreter.
 The pid stays, and with it a service manager, a PID file and ``LISTEN_PID`` remain
 valid. No descriptor is closed here: Python opens descriptors so that a replacement
 closes them (PEP 446), and those that were made inheritable on purpose, such as
-activated sockets, must stay open. Kept PID files become inheritable
+activated sockets, must stay open. Kept PID files and listening sockets become inheritable
 here, see `typedbus._successor`.
 """
 

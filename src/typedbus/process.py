@@ -17,6 +17,7 @@ from typing import Final, NoReturn
 
 import attrs
 
+from typedbus import _kept_sockets as _kept_sockets  # noqa: PLC0414  # adopts sockets, also those no server claims
 from typedbus import _pidfiles, _restart_report
 from typedbus._bus import Bus
 from typedbus._children import settle
@@ -104,7 +105,7 @@ def serve(
     instances = [container_of(one) for one in containers]
     with contextlib.ExitStack() as shared:
         shared.callback(deliver)
-        # A restart that was refused at the last moment, or that an exit overtook, has kept PID files.
+        # A restart that was refused at the last moment, or that an exit overtook, has kept PID files and sockets.
         shared.callback(drop_kept)
         try:
             bus = shared.enter_context(sharing(instances, workers, limits))
@@ -163,7 +164,7 @@ def _served(bus: Bus, messages: Messages, *, tracebacks: bool) -> int:
 
 
 def _take_stock(event: Moved, /) -> None:
-    """After a start, drop the PID files that the program before a restart declared and this one does not."""
+    """After a start, drop the PID files and sockets that the program before a restart declared and this one does not."""
     if event.after is State.STARTED:
         drop_kept()
         for file in _pidfiles.held:

@@ -12,6 +12,9 @@ resets the connections in between. So a stop first refuses new clients, and only
 then accepts those that wait. A Unix socket refuses when it is shut down, and
 `_refusal` has the way for TCP on Linux. Elsewhere a gap of some microseconds is
 left.
+
+A process that has dropped its privileges may be unable to bind the same name again.
+At a restart such a socket stays open, and the restarted program claims it.
 """
 
 from __future__ import annotations
@@ -28,8 +31,9 @@ import attrs
 
 from typedbus._errors import OperatorError
 from typedbus._exhausted import OutOfDescriptors, named
+from typedbus._kept_sockets import claim, keep
 from typedbus.servers._refusal import ListeningSocket
-from typedbus.servers._socket_file import SocketFile, bind_file
+from typedbus.servers._socket_file import SocketFile, bind_file, set_mode
 
 BACKLOG: Final = 1024
 EXPECTED: Final = (
@@ -163,6 +167,35 @@ class Listening:
                 self.socket.shutdown(socket.SHUT_RD)
         return None
 
+    def keep(self) -> bool:
+        """
+        Keep the socket open for the restarted program if this process could not bind it again, and return whether it is.
+
+        New clients are not refused then: those that are not accepted here wait for the restarted program. `close`
+        closes the socket for this program alone. The file of a socket that is not kept has been removed.
+        """
+        if not self.is_own or self._can_be_bound_again():
+            return False
+        try:
+            keep(self.socket, None if self.file is None else self.file.identity)
+        except OSError:
+            return False  # a server that has died has closed it, or there is no room for another descriptor
+        self.file = None
+        return True
+
+    def _can_be_bound_again(self) -> bool:
+        try:
+            if self.file is not None:
+                # The right to remove a file is the right to make it again.
+                self.file.remove()
+            elif isinstance(self.socket, ListeningSocket):
+                # The system checks the right to a port first, and refuses the port because it is taken only then.
+                with socket.socket(self.socket.family, self.socket.type) as probe:
+                    probe.bind(self.socket.getsockname())
+        except OSError as error:
+            return self.file is None and not isinstance(error, PermissionError)
+        return True
+
     def close(self) -> None:
         """
         Close the socket, and remove its file if it is still the one that was made here.
@@ -184,7 +217,7 @@ class Listening:
 
 def listen(bind: str | socket.socket, mode: int | None = None) -> Listening:
     """
-    Bind and listen.
+    Bind and listen, or claim the socket that the program before a restart has kept for the same name.
 
     Of a host with several addresses it is the first that this machine has.
     ``:port`` takes IPv4 and IPv6 where there are both; ``[::]:port`` takes IPv6
@@ -228,6 +261,18 @@ def _bind_error(error: OSError, where: str) -> BindError:
 def _listen_on_port(host: str, port: int) -> Listening:
     every = "::" if socket.has_dualstack_ipv6() else "0.0.0.0"  # noqa: S104  # what ':port' asks for
     found = socket.getaddrinfo(host or every, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    names = [(family, address) for family, *_, address in found]
+    # Before any is bound: without the right to a port, the first address fails, whether this machine has it or not.
+    kept = claim(
+        lambda kept: (
+            (kept.socket.family, kept.socket.getsockname()) in names
+            and (kept.socket.family != socket.AF_INET6 or _is_ipv6_alone(kept.socket) == bool(host))
+        )
+    )
+    if kept is not None:
+        claimed = ListeningSocket(fileno=kept.socket.detach())
+        claimed.settimeout(0.0)
+        return Listening(claimed, _where(claimed), is_own=True)
     for left, (family, kind, protocol, _, address) in enumerate(found, 1 - len(found)):
         listening = ListeningSocket(family, kind, protocol)
         try:
@@ -251,11 +296,24 @@ def _listen_on_port(host: str, port: int) -> Listening:
     raise AssertionError  # getaddrinfo raises where it finds nothing
 
 
+def _is_ipv6_alone(listening: socket.socket) -> bool:
+    return bool(listening.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY))
+
+
 def _listen_on_path(path: Path, mode: int | None) -> Listening:
     assert _AF_UNIX is not None  # `parsed` has refused a path otherwise
-    listening = socket.socket(_AF_UNIX, socket.SOCK_STREAM)
+    kept = claim(
+        lambda kept: (
+            kept.file is not None and kept.socket.getsockname() == str(path) and SocketFile(path, kept.file).is_intact()
+        )
+    )
+    listening = socket.socket(_AF_UNIX, socket.SOCK_STREAM) if kept is None else kept.socket
     try:
-        file = bind_file(listening, path, mode, BACKLOG)
+        if kept is None or kept.file is None:
+            file = bind_file(listening, path, mode, BACKLOG)
+        else:
+            file = SocketFile(path, kept.file)
+            set_mode(path, mode)
     except OSError:
         listening.close()
         raise

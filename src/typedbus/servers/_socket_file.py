@@ -27,6 +27,8 @@ from typing import Final
 
 import attrs
 
+from typedbus._kept_sockets import Identity
+
 #: How often the lock file may be replaced while it is being locked, before the start goes on without it.
 _ATTEMPTS: Final = 100
 _OTHERS: Final = 0o077
@@ -43,7 +45,16 @@ class SocketFile:
     """
 
     path: Path
-    identity: tuple[int, int, int]
+    identity: Identity
+
+    def is_intact(self) -> bool:
+        """Return whether the file is still at its path; a folder that this process may not enter counts as unchanged."""
+        try:
+            return _identity(self.path) == self.identity
+        except PermissionError:
+            return True
+        except OSError:
+            return False
 
     def remove(self) -> None:
         """
@@ -89,8 +100,7 @@ def bind_file(listening: socket.socket, path: Path, mode: int | None, backlog: i
             listening.bind(str(path))
         bound = SocketFile(path, _identity(path))
         try:
-            if mode is not None and stat.S_IMODE(path.lstat().st_mode) != mode:
-                _set_mode(path, mode)
+            set_mode(path, mode)
             listening.listen(backlog)
         except OSError:
             with contextlib.suppress(OSError):
@@ -99,7 +109,7 @@ def bind_file(listening: socket.socket, path: Path, mode: int | None, backlog: i
     return bound
 
 
-def _identity(path: Path) -> tuple[int, int, int]:
+def _identity(path: Path) -> Identity:
     found = path.lstat()
     return found.st_dev, found.st_ino, found.st_mtime_ns
 
@@ -123,7 +133,10 @@ def _remove_stale(path: Path) -> None:
         raise OSError(denied, os.strerror(denied))
 
 
-def _set_mode(path: Path, mode: int) -> None:
+def set_mode(path: Path, mode: int | None) -> None:
+    """Give the file of a socket the access *mode*, unless it has that already or *mode* is None."""
+    if mode is None or stat.S_IMODE(path.lstat().st_mode) == mode:
+        return
     # A user with write access to the folder may have put a symbolic link in the place of the socket.
     try:
         path.chmod(mode, follow_symlinks=False)

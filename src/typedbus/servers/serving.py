@@ -247,6 +247,7 @@ class Serving(ABC):
         if problem is not None:
             self._run = None
             run.is_stopping = True
+            self._keep(run)
             run.server.drain(0.0)
             if run.thread.ident is None:
                 listening.close()
@@ -270,7 +271,9 @@ class Serving(ABC):
         Drain, and return when the server has ended; nothing happens if it does not serve.
 
         New clients are refused; a warning on `LOG` says so if the system does not
-        allow that. Requests that have begun, or whose connections wait to be
+        allow that. Where the process restarts and could not bind the same address
+        again, the socket stays open instead, and new clients wait for the restarted
+        program. Requests that have begun, or whose connections wait to be
         accepted, are answered until *drain* is over. How many are cut off then is
         logged.
 
@@ -283,17 +286,8 @@ class Serving(ABC):
             return
         assert run.thread is not None
         run.is_stopping = True
-        try:
-            obstacle = run.listening.refuse()
-        except OSError as error:
-            self.bus.log(f"the file of {run.listening.where} stays behind: {error}", logging.WARNING)
-        else:
-            if obstacle is not None:
-                self.bus.log(
-                    f"the system lets new clients connect to {run.listening.where} while it drains, and the last of "
-                    f"them may be reset: {obstacle}",
-                    logging.WARNING,
-                )
+        if not self._keep(run):
+            self._refuse(run)
         run.server.drain(self.drain)
         run.thread.join(self.drain + CUTTING)
         if run.thread.is_alive():
@@ -309,6 +303,26 @@ class Serving(ABC):
     def exit(self) -> None:
         """Same as `stop`."""
         self.stop()
+
+    def _keep(self, run: _Run) -> bool:
+        """Keep the socket for the restarted program if the process restarts and could not bind it again."""
+        is_kept = self.bus.is_restarting and run.listening.keep()
+        if is_kept:
+            self.bus.log(f"{run.listening.where} stays open for the restarted program, which could not bind it again")
+        return is_kept
+
+    def _refuse(self, run: _Run) -> None:
+        try:
+            obstacle = run.listening.refuse()
+        except OSError as error:
+            self.bus.log(f"the file of {run.listening.where} stays behind: {error}", logging.WARNING)
+        else:
+            if obstacle is not None:
+                self.bus.log(
+                    f"the system lets new clients connect to {run.listening.where} while it drains, and the last of "
+                    f"them may be reset: {obstacle}",
+                    logging.WARNING,
+                )
 
     def _serve(self, run: _Run) -> None:
         try:
