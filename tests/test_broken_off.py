@@ -264,6 +264,7 @@ def test_a_lifespan_that_hangs_in_its_shutdown_is_cancelled() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_a_mounted_application_that_hangs_in_its_shutdown_is_cancelled() -> None:
     """The stop of the dispatcher ends all the same, and names the path."""
     bus = Bus()

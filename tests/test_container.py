@@ -786,6 +786,7 @@ def test_the_order_is_the_same_in_every_process() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_the_order_is_the_same_in_fifty_processes() -> None:
     """What five may miss."""
     assert len({start_order_under(seed) for seed in range(50)}) == 1

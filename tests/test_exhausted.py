@@ -111,7 +111,9 @@ def lines_of(source: str, **environment: str) -> list[str]:
         timeout=120,
         env={**os.environ, **environment},
     )
-    assert (done.returncode, done.stderr) == (0, "")
+    # A drain accepts whether a client waits or not, and that may happen before the last descriptor is free again.
+    errors = [line for line in done.stderr.splitlines() if "no room for another connection" not in line]
+    assert (done.returncode, errors) == (0, [])
     return done.stdout.splitlines()
 
 

@@ -51,7 +51,11 @@ def lines_of(folder: Path, program: str, options: str = "{}") -> list[str]:
 METHODS = ["spawn"] if sys.platform == "win32" else ["fork", "spawn", "forkserver"]
 
 
-@pytest.mark.parametrize("options", ["{}", "{'workers': 2, 'limits': Limits(hook=60)}"], ids=["plain", "threads"])
+@pytest.mark.parametrize(
+    "options",
+    ["{}", pytest.param("{'workers': 2, 'limits': Limits(hook=60)}", marks=pytest.mark.exhaustive)],
+    ids=["plain", "threads"],
+)
 @pytest.mark.parametrize("method", METHODS)
 def test_a_child_of_multiprocessing_stops_and_exits_its_bus(tmp_path: Path, method: str, options: str) -> None:
     """Its interpreter ends without the functions of `atexit`; components find threads and their queues usable."""

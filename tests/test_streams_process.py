@@ -108,7 +108,9 @@ def text_of(path: Path, last: str = "") -> str:
 
 @pytest.mark.parametrize("when", ["import", "construction", "start"])
 @pytest.mark.parametrize("closed", CLOSED)
-@pytest.mark.parametrize("program", [COMMAND, ["program.py"]], ids=["command", "program"])
+@pytest.mark.parametrize(
+    "program", [pytest.param(COMMAND, marks=pytest.mark.exhaustive), ["program.py"]], ids=["command", "program"]
+)
 def test_a_file_of_a_component_has_only_what_the_component_writes(
     tmp_path: Path, program: list[str], closed: str, when: str
 ) -> None:
@@ -134,7 +136,7 @@ def test_a_forced_end_writes_no_stacks_into_the_file_of_a_component(tmp_path: Pa
 @pytest.mark.parametrize("closed", [*CLOSED, ""])
 @pytest.mark.parametrize(
     "program",
-    [[*COMMAND, "--daemon", "--output", "out"], ["program.py", "--daemon"]],
+    [[*COMMAND, "--daemon", "--output", "out"], pytest.param(["program.py", "--daemon"], marks=pytest.mark.exhaustive)],
     ids=["command", "program"],
 )
 def test_a_daemon_begun_without_streams_writes_all_of_its_output(
