@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import http.client
 import os
 import random
@@ -374,3 +375,43 @@ def test_a_port_is_free_when_the_restarted_program_does_not_start(make: Make) ->
     assert done.returncode == 1
     with socket.create_server(("127.0.0.1", port)):
         pass
+
+
+STOPPED = """
+import encodings.idna, os, socket, sys, threading
+from typedbus import Bus
+from typedbus.servers.serving import Server
+
+
+class Serves:
+    def __init__(self):
+        self.over = threading.Event()
+
+    def serve(self, listening, ready):
+        ready()
+        self.over.wait()
+        listening.close()
+        return 0
+
+    def drain(self, seconds):
+        self.over.set()
+
+
+server = Server(Bus(), Serves(), bind=f"127.0.0.1:{sys.argv[1]}")
+server.start()
+os.setuid(65534)
+server.stop()
+with socket.socket() as client:
+    print(client.connect_ex(("127.0.0.1", int(sys.argv[1]))))
+"""
+
+
+def test_a_stop_without_a_restart_closes_the_port() -> None:
+    """Nothing would accept its clients."""
+    port = free_low_port()
+
+    done = subprocess.run(
+        [sys.executable, "-c", STOPPED, str(port)], capture_output=True, text=True, timeout=SECONDS, check=False
+    )
+
+    assert (done.stdout, done.stderr) == (f"{errno.ECONNREFUSED}\n", "")
