@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable
 from types import TracebackType
-from typing import TYPE_CHECKING, Final, Self, TextIO
+from typing import TYPE_CHECKING, Any, Final, Self, TextIO
 
 import attrs
 
@@ -220,7 +220,7 @@ class Console:
         logs = sys.modules.get("typedbus.plugins.logs")
         if logs is None or self._stream is None:
             return False
-        owners = (getattr(one.listener, "__self__", None) for one in self._bus[LIFECYCLE].subscriptions)
+        owners: list[Any] = [getattr(one.listener, "__self__", None) for one in self._bus[LIFECYCLE].subscriptions]
         return any(isinstance(one, logs.Logging) and one.reaches(self._stream, level_of()) for one in owners)
 
     def _line(self, word: str, said: str, ended: str | None = None, *, event: LifecycleEvent | None = None) -> None:

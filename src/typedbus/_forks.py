@@ -12,7 +12,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-import threading  # noqa: F401  # its function for children must be called before ours
+import threading  # noqa: F401  # pyright: ignore[reportUnusedImport]  # its function for children must be called before ours
 from collections.abc import Callable, Generator
 from typing import Final, Protocol
 

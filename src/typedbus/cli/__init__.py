@@ -36,7 +36,7 @@ def main() -> int:
     if "TYPEDBUS_AUTORELOAD" in os.environ:
         # A process that a change has restarted waits for the next change if it fails, whatever it fails with.
         with contextlib.suppress(ImportError):
-            import typedbus.plugins.autoreload  # noqa: F401
+            import typedbus.plugins.autoreload  # noqa: F401  # pyright: ignore[reportUnusedImport]
     try:
         status: int = commands.main(standalone_mode=False)
     except click.ClickException as wrong:

@@ -416,7 +416,7 @@ def _socket_pair() -> tuple[socket.socket, socket.socket]:
     return receiving, sending
 
 
-def _asks_for_exit(bus: Bus, number: int) -> bool:
+def _asks_for_exit(bus: Bus, number: int) -> bool:  # pyright: ignore[reportUnusedFunction]  # `run` uses it
     """Whether signal *number* is handled here, by `Action.EXIT`."""
     for one in reversed(_installed):
         if one.bus is bus and number in one._handlers and not one._is_over:
