@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from typedbus._unblocked import write, write_stacks
+from typedbus._os.unblocked import write, write_stacks
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="its pipes and signals are others")
 

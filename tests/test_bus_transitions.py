@@ -40,7 +40,7 @@ from typedbus import (
     TransitionError,
     TransitionFailures,
 )
-from typedbus._registry import ASSEMBLE
+from typedbus._bus.registry import ASSEMBLE
 
 TO_STARTED = [(State.STOPPED, State.STARTING), (State.STARTING, State.STARTED)]
 TO_STOPPED = [(State.STARTED, State.STOPPING), (State.STOPPING, State.STOPPED)]

@@ -25,7 +25,7 @@ from typedbus import (
     provided,
     running,
 )
-from typedbus._order import channel_ranks, listeners_first, start_order
+from typedbus._base.ordering import channel_ranks, listeners_first, start_order
 from typedbus.graph import Graph, StartsAfter
 from typedbus.report import Report
 

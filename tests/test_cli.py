@@ -15,8 +15,8 @@ import pytest
 from click.testing import CliRunner
 
 from typedbus import ArgumentFault, BusFault, Fault
-from typedbus._telling import annotation, lines, record
 from typedbus.cli import commands
+from typedbus.cli._output import annotation, lines, record
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 

@@ -22,7 +22,7 @@ if sys.platform in ("win32", "darwin"):
     pytest.skip("no process becomes a daemon on this system", allow_module_level=True)
 
 from typedbus import Bus
-from typedbus._pidfiles import short_path, socket_beside
+from typedbus._os.pidfiles import short_path, socket_beside
 from typedbus.cli._holder import Holder
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(60)]

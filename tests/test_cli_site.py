@@ -11,8 +11,8 @@ import pytest
 from click.testing import CliRunner
 
 from typedbus import Bus, Component, Container
-from typedbus._running import attached
-from typedbus._validation import class_of
+from typedbus._container.running import attached
+from typedbus._container.validation.arguments import class_of
 from typedbus.cli import commands
 
 if sys.platform in ("win32", "darwin"):

@@ -44,7 +44,7 @@ from typedbus import (
     Subscribed,
     TransitionFailures,
 )
-from typedbus._console import Console, console
+from typedbus.process._console import Console, console
 from typedbus.testing import running
 
 termios = pytest.importorskip("termios", reason="there are no pseudo-terminals here")
@@ -652,7 +652,7 @@ def test_a_terminal_without_colours_still_shows_who_is_awaited(
 
 def put_no_rich(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let rich not be installed."""
-    monkeypatch.delitem(sys.modules, "typedbus._display", raising=False)
+    monkeypatch.delitem(sys.modules, "typedbus.process._display", raising=False)
     monkeypatch.setitem(sys.modules, "rich.console", None)
 
 

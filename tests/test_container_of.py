@@ -29,7 +29,7 @@ from typedbus import (
     run,
     running,
 )
-from typedbus._registry import ASSEMBLE
+from typedbus._bus.registry import ASSEMBLE
 from typedbus.hosting.asgi import Hosted
 
 order_placed = Channel[[int], None]("order_placed")

@@ -22,7 +22,7 @@ from typedbus import (
     TransitionFailures,
     running,
 )
-from typedbus._order import dependencies_first, start_order
+from typedbus._base.ordering import dependencies_first, start_order
 
 Graph = list[list[int]]
 

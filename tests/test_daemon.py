@@ -20,7 +20,7 @@ if sys.platform in ("win32", "darwin"):
     pytest.skip("no process becomes a daemon on this system", allow_module_level=True)
 
 from typedbus import Bus
-from typedbus._image import is_daemon, mark_daemon
+from typedbus._os.reexec import is_daemon, mark_daemon
 from typedbus.plugins.daemon import Daemon, NoDaemons, StreamError, ThreadsRunning
 
 PRELUDE = """

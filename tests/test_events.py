@@ -9,6 +9,7 @@ import attrs
 import pytest
 
 import typedbus
+import typedbus._base.events
 from typedbus import (
     FAILED,
     LIFECYCLE,
@@ -144,7 +145,7 @@ def test_each_kind_has_a_channel_of_its_own() -> None:
     shop = Shop()
     everything = told(shop)
     heard: dict[str, list[LifecycleEvent]] = {}
-    events = vars(typedbus._events)
+    events = vars(typedbus._base.events)
     names = [
         name
         for name, kind in vars(typedbus).items()

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from typedbus._exhausted import OutOfDescriptors, OutOfThreads, named, start_thread
+from typedbus._os.exhausted import OutOfDescriptors, OutOfThreads, named, start_thread
 
 WAYS = "ulimit -u or LimitNPROC= of systemd"
 
@@ -31,7 +31,7 @@ import warnings
 warnings.simplefilter("error")
 
 from typedbus import Bus, TransitionFailures
-from typedbus._registry import EXIT, LOG, MAIN, START, STOP
+from typedbus._bus.registry import EXIT, LOG, MAIN, START, STOP
 from typedbus.plugins.autoreload import Autoreload
 from typedbus.plugins.health import READY, Check, Health
 from typedbus.plugins.monitor import BackgroundTask, Monitor

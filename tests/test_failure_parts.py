@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from typedbus import Bus, Channel, ChannelFailures, Failure, State, TransitionFailures
-from typedbus._publish import HEAT
+from typedbus._channels.codegen import HEAT
 
 placed = Channel[[str], None]("placed")
 charged = Channel[[str], None]("charged")

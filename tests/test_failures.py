@@ -73,8 +73,8 @@ from typedbus import (
     run,
     running,
 )
-from typedbus._failures import leave
-from typedbus._repeat import NotEnded
+from typedbus._base.failures import leave
+from typedbus.plugins._periodic import NotEnded
 from typedbus.servers.serving import NotStopped
 from typedbus.testing import FakeClock, NoAnswer, Recorder
 from typedbus.wspbus.servers import PortError

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from typedbus import Bus, InvalidContainer, TypeFault
-from typedbus._hints import annotations_of, signature_of
+from typedbus._base.hints import annotations_of, signature_of
 
 SOURCE = """\
 import types

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from typedbus import LOG, MAIN, START, STOP, Bus, Component, Container, RestartError, State, running
-from typedbus._bus import detach_children
+from typedbus._bus.bus import detach_children
 from typedbus.hosting import wsgi
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows forks nothing")

@@ -14,12 +14,12 @@ import attrs
 import pytest
 
 import typedbus
-from typedbus._errors import RestartError
-from typedbus._image import Image
+from typedbus._base.errors import RestartError
+from typedbus._os.reexec import Image
 
 AGAIN = """
 import os, sys
-from typedbus._image import Image, is_daemon, mark_daemon
+from typedbus._os.reexec import Image, is_daemon, mark_daemon
 
 def again():
     if "AGAIN" not in os.environ:
@@ -110,7 +110,7 @@ def test_a_process_stays_a_daemon_and_its_children_are_none(tmp_path: Path) -> N
         print(is_daemon())
         again()
         print(is_daemon())
-        child = "from typedbus._image import is_daemon; print(is_daemon())"
+        child = "from typedbus._os.reexec import is_daemon; print(is_daemon())"
         sys.stdout.flush()
         subprocess.run([sys.executable, "-c", child])
         """,
@@ -170,7 +170,7 @@ def test_a_process_that_was_started_nowhere_cannot_be_replaced(tmp_path: Path) -
     path = program(
         tmp_path,
         """
-        from typedbus._errors import RestartError
+        from typedbus._base.errors import RestartError
         try:
             again()
         except RestartError as error:
@@ -219,7 +219,7 @@ def test_a_child_of_multiprocessing_is_not_replaced(tmp_path: Path, method: str)
 @pytest.mark.parametrize("how", [[], ["-"]], ids=["nothing", "dash"])
 def test_a_program_from_a_pipe_cannot_be_replaced(how: list[str]) -> None:
     """What came from standard input is gone."""
-    source = "from typedbus._image import Image; print(Image().problem())"
+    source = "from typedbus._os.reexec import Image; print(Image().problem())"
 
     done = subprocess.run([sys.executable, *how], input=source, capture_output=True, text=True, timeout=60, check=False)
 
@@ -421,7 +421,7 @@ def test_children_that_have_ended_are_no_zombies_after_a_restart(tmp_path: Path,
         import multiprocessing, os, subprocess, sys
         from concurrent.futures import ProcessPoolExecutor
         from pathlib import Path
-        from typedbus._image import Image
+        from typedbus._os.reexec import Image
 
         def parent_and_state(path):
             try:

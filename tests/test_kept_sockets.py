@@ -17,8 +17,8 @@ import pytest
 if sys.platform == "win32":
     pytest.skip("this system replaces no process", allow_module_level=True)
 
-from typedbus._kept_sockets import keep
-from typedbus._successor import drop_kept
+from typedbus._os.kept_sockets import keep
+from typedbus._os.successor import drop_kept
 from typedbus.servers._binding import BindError, Listening, listen
 
 
@@ -128,8 +128,8 @@ def test_a_child_process_has_no_kept_socket() -> None:
     """Its descriptor would take clients that no server there accepts."""
     source = """
         import os
-        from typedbus._kept_sockets import keep
-        from typedbus._successor import drop_kept
+        from typedbus._os.kept_sockets import keep
+        from typedbus._os.successor import drop_kept
         from typedbus.servers._binding import listen
 
         listening = listen("127.0.0.1:0")
@@ -155,9 +155,9 @@ def test_a_child_process_has_no_kept_socket() -> None:
 
 REPLACED = """
 import os, socket, sys
-from typedbus._image import Image
-from typedbus._kept_sockets import keep
-from typedbus._successor import drop_kept
+from typedbus._os.reexec import Image
+from typedbus._os.kept_sockets import keep
+from typedbus._os.successor import drop_kept
 from typedbus.servers._binding import listen
 
 if len(sys.argv) == 1:
@@ -199,8 +199,8 @@ def test_a_descriptor_that_does_not_listen_is_left_alone(tmp_path: Path) -> None
         first, second = socket.socketpair()
         entries = [[file, None], [first.fileno(), None], [999, None], ["x", None], [1]]
         os.environ["TYPEDBUS_SOCKETS"] = json.dumps([os.getpid(), entries])
-        from typedbus._successor import drop_kept
-        import typedbus._kept_sockets
+        from typedbus._os.successor import drop_kept
+        import typedbus._os.kept_sockets
         drop_kept()
         os.write(file, b"written")
         first.send(b"sent")

@@ -1,4 +1,4 @@
-"""The ladder of modules: each imports from the rungs below it alone."""
+"""The packages: each imports only from those below it."""
 
 import subprocess
 import sys
@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def test_the_import_contracts_are_kept() -> None:
-    """What pyproject.toml says of the modules is so, and a new module has its place there."""
+    """The contracts in pyproject.toml hold, and every module has a place in them."""
     command = Path(sys.executable).with_name("lint-imports")
 
     ended = subprocess.run(

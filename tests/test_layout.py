@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from typedbus._layout import Arc, Box, Lane, Layout, Rect, arrange
+from typedbus.graph._layout import Arc, Box, Lane, Layout, Rect, arrange
 
 KINDS = ("needs", "lazy", "listens")
 

@@ -32,7 +32,7 @@ from typedbus import (
     on,
     running,
 )
-from typedbus._faults import Fault
+from typedbus._container.faults import Fault
 
 placed = Channel[[int, str], None]("placed")
 ring = Channel[[], None]("ring")

@@ -120,7 +120,7 @@ def test_a_stop_that_hangs_ends_the_process_with_70(begin: Callable[[str], subpr
 def test_an_interrupt_while_hooks_run_in_threads_rolls_back(begin: Callable[[str], subprocess.Popen[str]]) -> None:
     """The first waits for those that run; the second gives them up, and names them."""
     program = begin("""
-        from typedbus._clock import SystemClock
+        from typedbus._base.clock import SystemClock
 
         class Telling(SystemClock):
             def wait(self, inbox, seconds):

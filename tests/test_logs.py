@@ -51,7 +51,7 @@ from typedbus import (
     TransitionFailures,
     running,
 )
-from typedbus._registry import _EVENTS
+from typedbus._bus.registry import _EVENTS
 from typedbus.plugins.logs import LogFileError, Logging
 
 #: What every record has, and what structlog calls what is in every one of its own.

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from typedbus._order import dependencies_first, start_order
+from typedbus._base.ordering import dependencies_first, start_order
 
 Graph = Mapping[int, list[int]]
 

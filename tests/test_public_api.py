@@ -18,6 +18,7 @@ from types import ModuleType
 import pytest
 
 import typedbus
+import typedbus._base.events
 import typedbus.graph
 import typedbus.process
 import typedbus.pytest_plugin
@@ -129,7 +130,7 @@ def test_every_public_name_has_a_docstring(name: str) -> None:
     elif inspect.isfunction(value):
         assert value.__doc__
     else:
-        assert re.search(rf'^{name}: [^"]*\n"""', inspect.getsource(typedbus._events), re.MULTILINE)
+        assert re.search(rf'^{name}: [^"]*\n"""', inspect.getsource(typedbus._base.events), re.MULTILINE)
 
 
 @pytest.mark.parametrize("module", BESIDE, ids=lambda module: module.__name__)

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from typedbus import BoundChannel, Bus, Channel, ChannelFailures
-from typedbus._publish import HEAT, UNROLLED
+from typedbus._channels.codegen import HEAT, UNROLLED
 from typedbus.wspbus import Bus as OldBus
 
 Listener = Callable[[int], int]

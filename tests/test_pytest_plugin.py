@@ -17,7 +17,7 @@ from typing import TypeAlias
 import pytest
 
 # Loaded here, since what is loaded first in a run of pytest inside this process is forgotten with it.
-import typedbus._running
+import typedbus._container.running
 import typedbus.pytest_plugin
 from typedbus.pytest_plugin import LimitsMarkError, ListenersLeft, NoContainer, SignalsLeft, ThreadsLeft
 
@@ -1106,7 +1106,7 @@ def wide():
 
 
 def test_it(wide):
-    assert not [name for name in sys.modules if "dependency_injector" in name or name == "typedbus._container"]
+    assert not [name for name in sys.modules if "dependency_injector" in name or name == "typedbus._container.container"]
 """
     pytester.makepyfile(test_it=test)
 

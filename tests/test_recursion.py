@@ -24,7 +24,7 @@ from typedbus import (
     TransitionFailures,
     running,
 )
-from typedbus._publish import HEAT
+from typedbus._channels.codegen import HEAT
 from typedbus.wspbus import Bus as OldBus
 
 changed = Channel[[int], None]("changed")

@@ -10,7 +10,7 @@ from queue import SimpleQueue
 
 import pytest
 
-from typedbus._repeat import NotEnded, PeriodError, Repeat, join
+from typedbus.plugins._periodic import NotEnded, PeriodError, Repeat, join
 from typedbus.testing import FakeClock
 
 
@@ -327,6 +327,6 @@ def test_importing_typedbus_does_not_import_it() -> None:
     """Who repeats nothing pays nothing."""
     import subprocess
 
-    command = [sys.executable, "-c", "import sys, typedbus; sys.exit('typedbus._repeat' in sys.modules)"]
+    command = [sys.executable, "-c", "import sys, typedbus; sys.exit('typedbus.plugins._periodic' in sys.modules)"]
 
     assert subprocess.run(command, check=False).returncode == 0

@@ -16,8 +16,8 @@ if sys.platform != "linux":
     pytest.skip("daemons that restart are Linux's", allow_module_level=True)
 
 from typedbus import COMPONENT_STARTING, FAILED, MOVED, START, Bus
-from typedbus._pidfiles import HeldFile, held, short_path, socket_beside
-from typedbus._restart_report import SIZE, report, report_start
+from typedbus._os.pidfiles import HeldFile, held, short_path, socket_beside
+from typedbus.plugins._restart_report import SIZE, report, report_start
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from typedbus import Bus, Component, Container, Limits, State, TransitionFailures
-from typedbus._registry import EXIT, LOG, MOVED, START, STOP
+from typedbus._bus.registry import EXIT, LOG, MOVED, START, STOP
 from typedbus.servers._binding import listen, parsed
 from typedbus.servers.serving import (
     BindError,

@@ -22,7 +22,7 @@ import pytest
 import uvicorn
 
 from typedbus import Bus, TransitionFailures
-from typedbus._registry import EXIT, LOG, MOVED, START, STOP
+from typedbus._bus.registry import EXIT, LOG, MOVED, START, STOP
 from typedbus.servers.asgi import ASGIServer, LifespanError
 from typedbus.servers.serving import NoServer, Serving, SettingError
 from typedbus.servers.wsgi import WSGIServer

@@ -29,7 +29,7 @@ from typedbus import (
     on,
     running,
 )
-from typedbus._image import is_daemon
+from typedbus._os.reexec import is_daemon
 from typedbus.plugins.signals import Action, Handler, OffMainThread, SignalError, Signals, channel_of
 
 COMMON = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)

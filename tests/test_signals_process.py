@@ -327,7 +327,7 @@ def test_a_bare_bus_needs_no_container(begin: Callable[..., Program]) -> None:
 
 
 AGAIN = """
-from typedbus._image import mark_daemon
+from typedbus._os.reexec import mark_daemon
 
 class Serving(Part):
     said = False

@@ -9,6 +9,7 @@ import attrs
 import pytest
 
 import typedbus
+import typedbus._base.events
 from typedbus import (
     ComponentExited,
     ComponentExiting,
@@ -83,7 +84,7 @@ def test_events_of_the_same_contents_are_equal() -> None:
 
 def test_the_union_names_every_event() -> None:
     """Who matches all of its members has missed none."""
-    module = vars(typedbus._events).items()
+    module = vars(typedbus._base.events).items()
     kinds = {one for name, one in module if attrs.has(one) and not name.startswith("_")}
 
     assert set(typing.get_args(LifecycleEvent)) == kinds == set(map(type, EVENTS))

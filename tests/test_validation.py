@@ -22,8 +22,8 @@ from typedbus import (
     provided,
     running,
 )
-from typedbus._faults import Fault
-from typedbus._validation import class_of
+from typedbus._container.faults import Fault
+from typedbus._container.validation.arguments import class_of
 
 
 class Recording:

@@ -34,8 +34,8 @@ from typedbus import (
     provided,
     running,
 )
-from typedbus._annotations import read
-from typedbus._validation import class_of
+from typedbus._container.annotations import read
+from typedbus._container.validation.arguments import class_of
 
 T = TypeVar("T")
 Chosen = TypeVar("Chosen", int, bytes)
@@ -424,7 +424,7 @@ def test_a_type_fault_shows_what_is_taken_and_what_is_given(wanted: Any, given: 
     """With the component and the part of it that gives it."""
     (fault,) = with_faults(shop_with(Component(taking(wanted), given)))
 
-    told = fault.problem.replace(f"{__name__}.", "").replace("typedbus._bus.", "typedbus.")
+    told = fault.problem.replace(f"{__name__}.", "").replace("typedbus._bus.bus.", "typedbus.")
     assert told == f"taking.<locals>.take takes 'thing' as {words.removeprefix('as ')}"
 
 

@@ -29,7 +29,7 @@ from typedbus import (
     TransitionFailures,
     running,
 )
-from typedbus._clock import SystemClock
+from typedbus._base.clock import SystemClock
 
 PATIENCE = 10
 

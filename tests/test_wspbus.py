@@ -26,9 +26,9 @@ from typedbus import (
     State,
     WaitError,
 )
-from typedbus._errors import StartCancelled
-from typedbus._failures import ChannelFailures as TypedFailures
-from typedbus._failures import TransitionFailures
+from typedbus._base.errors import StartCancelled
+from typedbus._base.failures import ChannelFailures as TypedFailures
+from typedbus._base.failures import TransitionFailures
 from typedbus.wspbus import Bus, ChannelFailures, StateError, states
 
 

@@ -1,35 +1,17 @@
 """
 Typed channels, a process bus and a container that wires components to it.
 
-What may import what, from the bottom up; an import contract holds it:
-
-- `_states`, `_events`, `_order`, `_clock`: pure data, pure algorithms, the time;
-- `_publish`: the text of a fast publish, and its compilation;
-- `_errors`, `_failures`, `_faults`, `_turns`: every exception, with its text; limits;
-- `_channel`, `_faces`, `_bound`: the declaration of a channel; a channel on a
-  bus, as components see it that only publish or subscribe, and as a whole;
-- `_registry`, `_visit`, `_transition`, `_bus`: the channels of a bus, one way
-  over its hooks, and the state machine over them;
-- `_annotations`, `_fits`, `_providers`: what is known before anything is built;
-- `_component`, `_lifecycle`, `_validation`, `_declarations`, `_traps`,
-  `_contributed`, `_startup`, `_container`: declaration, hooks, faults, the
-  start; `docs/explanation/design.md` lists the modules that may import
-  dependency-injector;
-- `_running`, and beside each other `process`, `testing`, `report` and `graph`;
-  above them the command line, `cli`.
-
-The rungs from `_annotations` up are imported with their first use.
+Packages, from the bottom up: `_base`, `_os`, `_channels`, `_bus`, `_container`; then
+the components of a site (`plugins`, `servers`), `process` and its siblings, `hosting`,
+and the command line. Import contracts hold that order; docs/explanation/design.md
+describes it. The container and dependency-injector are imported with their first use.
 """
 
 import sys
 from typing import TYPE_CHECKING
 
-from typedbus._bound import BoundChannel, Subscription
-from typedbus._bus import Bus
-from typedbus._channel import AnyChannel, Channel, Hook, Listens, Takes, on
-from typedbus._clock import Clock, Inbox
-from typedbus._doorbell import Replacement
-from typedbus._errors import (
+from typedbus._base.clock import Clock, Inbox
+from typedbus._base.errors import (
     ChannelError,
     ComponentDisabled,
     ConstructionCycle,
@@ -50,7 +32,7 @@ from typedbus._errors import (
     TransitionError,
     WaitError,
 )
-from typedbus._events import (
+from typedbus._base.events import (
     ComponentExited,
     ComponentExiting,
     ComponentStarted,
@@ -67,10 +49,12 @@ from typedbus._events import (
     RolledBack,
     Subscribed,
 )
-from typedbus._exports import export as _export
-from typedbus._faces import Publishes, Subscribes
-from typedbus._failures import ChannelFailures, Failure, TransitionFailures
-from typedbus._registry import (
+from typedbus._base.exports import export as _export
+from typedbus._base.failures import ChannelFailures, Failure, TransitionFailures
+from typedbus._base.limits import Limits
+from typedbus._base.states import State
+from typedbus._bus.bus import Bus
+from typedbus._bus.registry import (
     COMPONENT_EXITED,
     COMPONENT_EXITING,
     COMPONENT_STARTED,
@@ -93,15 +77,17 @@ from typedbus._registry import (
     STOP,
     SUBSCRIBED,
 )
-from typedbus._states import State
-from typedbus._turns import Limits
+from typedbus._bus.wakeup import Replacement
+from typedbus._channels.bound import BoundChannel, Subscription
+from typedbus._channels.channel import AnyChannel, Channel, Hook, Listens, Takes, on
+from typedbus._channels.faces import Publishes, Subscribes
 
 if TYPE_CHECKING:
-    from typedbus._choice import Choice
-    from typedbus._component import Component
-    from typedbus._container import Container
-    from typedbus._contributed import Contributed
-    from typedbus._faults import (
+    from typedbus._container.choice import Choice
+    from typedbus._container.component import Component
+    from typedbus._container.container import Container
+    from typedbus._container.contributed import Contributed
+    from typedbus._container.faults import (
         ArgumentFault,
         BuildFault,
         BusFault,
@@ -123,49 +109,49 @@ if TYPE_CHECKING:
         ReplacementFault,
         TypeFault,
     )
-    from typedbus._lifecycle import Exits, Logs, Reloads, Starts, Stops, Ticks
-    from typedbus._override import Override
-    from typedbus._providers import every, lazy, provided
-    from typedbus._running import running
+    from typedbus._container.hooks import Exits, Logs, Reloads, Starts, Stops, Ticks
+    from typedbus._container.override import Override
+    from typedbus._container.providers import every, lazy, provided
+    from typedbus._container.running import running
     from typedbus.process import run
 
 _LATER = {
-    "ArgumentFault": "_faults",
-    "BuildFault": "_faults",
-    "BusFault": "_faults",
-    "ChannelFault": "_faults",
-    "Choice": "_choice",
-    "ChoiceFault": "_faults",
-    "Component": "_component",
-    "Container": "_container",
-    "Contributed": "_contributed",
-    "ContributionFault": "_faults",
-    "CycleFault": "_faults",
-    "DependencyFault": "_faults",
-    "DisabledFault": "_faults",
-    "Exits": "_lifecycle",
-    "Fault": "_faults",
-    "HiddenFault": "_faults",
-    "HookFault": "_faults",
-    "InvalidContainer": "_faults",
-    "LibraryFault": "_faults",
-    "LifetimeFault": "_faults",
-    "Logs": "_lifecycle",
-    "MisspeltFault": "_faults",
-    "Override": "_override",
-    "OverrideFault": "_faults",
-    "Reloads": "_lifecycle",
-    "ReferenceFault": "_faults",
-    "ReplacementFault": "_faults",
-    "Starts": "_lifecycle",
-    "Stops": "_lifecycle",
-    "Ticks": "_lifecycle",
-    "TypeFault": "_faults",
-    "every": "_providers",
-    "lazy": "_providers",
-    "provided": "_providers",
+    "ArgumentFault": "_container.faults",
+    "BuildFault": "_container.faults",
+    "BusFault": "_container.faults",
+    "ChannelFault": "_container.faults",
+    "Choice": "_container.choice",
+    "ChoiceFault": "_container.faults",
+    "Component": "_container.component",
+    "Container": "_container.container",
+    "Contributed": "_container.contributed",
+    "ContributionFault": "_container.faults",
+    "CycleFault": "_container.faults",
+    "DependencyFault": "_container.faults",
+    "DisabledFault": "_container.faults",
+    "Exits": "_container.hooks",
+    "Fault": "_container.faults",
+    "HiddenFault": "_container.faults",
+    "HookFault": "_container.faults",
+    "InvalidContainer": "_container.faults",
+    "LibraryFault": "_container.faults",
+    "LifetimeFault": "_container.faults",
+    "Logs": "_container.hooks",
+    "MisspeltFault": "_container.faults",
+    "Override": "_container.override",
+    "OverrideFault": "_container.faults",
+    "Reloads": "_container.hooks",
+    "ReferenceFault": "_container.faults",
+    "ReplacementFault": "_container.faults",
+    "Starts": "_container.hooks",
+    "Stops": "_container.hooks",
+    "Ticks": "_container.hooks",
+    "TypeFault": "_container.faults",
+    "every": "_container.providers",
+    "lazy": "_container.providers",
+    "provided": "_container.providers",
     "run": "process",
-    "running": "_running",
+    "running": "_container.running",
 }
 
 

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any, Final, Generic, ParamSpec, Self, cast
 import attrs
 from typing_extensions import TypeVar
 
-from typedbus._bound import BoundChannel
-from typedbus._clock import Clock, Inbox
-from typedbus._running import running
+from typedbus._base.clock import Clock, Inbox
+from typedbus._channels.bound import BoundChannel
+from typedbus._container.running import running
 
 __all__ = ("Call", "FakeClock", "NoAnswer", "Recorder", "running")
 

@@ -3,7 +3,7 @@
 from typing import Any, assert_type
 
 from typedbus import Channel, Component, Container
-from typedbus._bound import BoundChannel
+from typedbus._channels.bound import BoundChannel
 from typedbus.wspbus import Bus, ChannelFailures, bus, plugins, servers, states
 
 order_placed = Channel[[int], str]("order-placed")

@@ -42,7 +42,7 @@ def main() -> int:
     except click.ClickException as wrong:
         wrong.show()
         status = wrong.exit_code
-        from typedbus._restart_report import report  # what follows a success need not wait for it
+        from typedbus.plugins._restart_report import report  # what follows a success need not wait for it
 
         report(f"STATUS={wrong.format_message()}")
     except click.Abort:
@@ -128,9 +128,9 @@ def check(targets: Sequence[str], *, shape: str, config: Sequence[Path], assignm
       1  it has faults
       2  it cannot be loaded, the settings are wrong, or stdout cannot be written
     """  # noqa: D301  # click leaves the lines of such a paragraph as they are
-    from typedbus._linking import run_together
-    from typedbus._target import faults_of, load
-    from typedbus._telling import annotation, lines, record, show
+    from typedbus._container.linking import run_together
+    from typedbus.cli._output import annotation, lines, record, show
+    from typedbus.cli._target import faults_of, load
 
     with contextlib.redirect_stdout(sys.stderr):
         targets = said_or_default(targets)
@@ -187,7 +187,7 @@ def graph(target: str | None, *, shape: str | None, output: Path) -> int:
       1  it is drawn, and has faults
       2  it cannot be loaded or drawn, or FILE cannot be written
     """  # noqa: D301  # click leaves the lines of such a paragraph as they are
-    from typedbus._target import faults_of, load
+    from typedbus.cli._target import faults_of, load
     from typedbus.graph import Graph, NoDrawing
 
     with contextlib.redirect_stdout(sys.stderr):

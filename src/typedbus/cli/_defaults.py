@@ -18,7 +18,7 @@ from typing import Final
 
 import click
 
-from typedbus._input import read_input
+from typedbus._os.input import read_input
 
 TARGET: Final = "target"
 _OWN: Final = Path("typedbus.toml")

@@ -26,9 +26,9 @@ from typing import Final
 import attrs
 import click
 
-from typedbus._pidfiles import short_path, socket_beside
-from typedbus._restart_report import CREDENTIALS, SIZE
+from typedbus._os.pidfiles import short_path, socket_beside
 from typedbus.cli._options import UNKNOWN, Wrong
+from typedbus.plugins._restart_report import CREDENTIALS, SIZE
 from typedbus.plugins.pidfile import NoFileLocks, NotPIDFile, UnknownHolder, read
 
 #: How often a look is repeated because the file changed hands meanwhile.

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Final
 import attrs
 import click
 
-from typedbus._errors import LimitError
-from typedbus._events import LifecycleEvent, Moved, RolledBack
-from typedbus._registry import LIFECYCLE, MOVED, ROLLED_BACK
-from typedbus._states import State
-from typedbus._stdio import strict
-from typedbus._turns import Limits
+from typedbus._base.errors import LimitError
+from typedbus._base.events import LifecycleEvent, Moved, RolledBack
+from typedbus._base.limits import Limits
+from typedbus._base.states import State
+from typedbus._bus.registry import LIFECYCLE, MOVED, ROLLED_BACK
+from typedbus._os.stdio import strict
 from typedbus.cli._options import (
     FAULTS,
     FILE,
@@ -34,8 +34,8 @@ from typedbus.cli._options import (
 from typedbus.cli._writing import by_suffix, refuse_unwritable, settled, write
 
 if TYPE_CHECKING:
-    from typedbus._bus import Bus
-    from typedbus._container import Container
+    from typedbus._bus.bus import Bus
+    from typedbus._container.container import Container
 
 _LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 #: Before whoever tells those who wait for the start that it is over.
@@ -199,11 +199,12 @@ def run(
         refuse_unwritable(report)
         # The program may change its working directory.
         report = report if report == STDOUT else report.absolute()
-    from typedbus import _restart_report, process
-    from typedbus._faults import InvalidContainer
-    from typedbus._messages import JSONMessages, Messages
-    from typedbus._running import attached
-    from typedbus._target import load
+    from typedbus import process
+    from typedbus._container.faults import InvalidContainer
+    from typedbus._container.running import attached
+    from typedbus.cli._target import load
+    from typedbus.plugins import _restart_report
+    from typedbus.process._messages import JSONMessages, Messages
 
     messages, writing = Messages(is_quiet=quiet), contextlib.ExitStack()
     if options.is_json:

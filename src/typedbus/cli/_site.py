@@ -20,11 +20,11 @@ from typing import Any
 import attrs
 import click
 
-from typedbus._bus import Bus
-from typedbus._component import Component
-from typedbus._container import Container
-from typedbus._registry import ASSEMBLE
-from typedbus._validation import class_of
+from typedbus._bus.bus import Bus
+from typedbus._bus.registry import ASSEMBLE
+from typedbus._container.component import Component
+from typedbus._container.container import Container
+from typedbus._container.validation.arguments import class_of
 from typedbus.plugins.daemon import Daemon
 from typedbus.plugins.logs import JSONFormatter, Logging
 from typedbus.plugins.pidfile import PIDFile

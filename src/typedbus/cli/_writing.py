@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from typedbus import _stdio
+from typedbus._os import stdio
 from typedbus.cli._options import STDOUT
 
 
@@ -59,7 +59,7 @@ def settled(status: int, unwritten: int) -> int:
     It is *unwritten* if there is such output and *status* is 0, and else
     *status*. A reader that has left is no failure.
     """
-    error = _stdio.lost()
+    error = stdio.lost()
     if error is None:
         return status
     click.echo(f"Error: cannot write stdout: {error.strerror}", err=True)

@@ -28,18 +28,18 @@ from typing import Final
 
 import attrs
 
-from typedbus._bus import Bus
-from typedbus._container import Container
-from typedbus._errors import StartCancelled, TransitionError, WaitError
-from typedbus._exhausted import start_thread
-from typedbus._faults import Fault, InvalidContainer
-from typedbus._forks import after_fork, notice
-from typedbus._registry import WARNING
-from typedbus._running import attached, container_of, detaching, exit_after
-from typedbus._states import State
-from typedbus._sync import new_lock
-from typedbus._turns import Limits
-from typedbus._validation import class_of
+from typedbus._base.errors import StartCancelled, TransitionError, WaitError
+from typedbus._base.limits import Limits
+from typedbus._base.states import State
+from typedbus._base.sync import new_lock
+from typedbus._bus.bus import Bus
+from typedbus._bus.registry import WARNING
+from typedbus._container.container import Container
+from typedbus._container.faults import Fault, InvalidContainer
+from typedbus._container.running import attached, container_of, detaching, exit_after
+from typedbus._container.validation.arguments import class_of
+from typedbus._os.exhausted import start_thread
+from typedbus._os.forks import after_fork, notice
 from typedbus.hosting._ending import at_end, doubt_about_end
 
 #: What a process has once, and its owner alone. Known by name: who declares none imports none.

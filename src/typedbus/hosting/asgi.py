@@ -16,9 +16,9 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from concurrent import futures
 from typing import Any, TypeAlias
 
-from typedbus._container import Container
-from typedbus._exhausted import start_thread
-from typedbus._turns import Limits
+from typedbus._base.limits import Limits
+from typedbus._container.container import Container
+from typedbus._os.exhausted import start_thread
 from typedbus.hosting._host import Host, HostFault, NotHosted, NotShared, reason, tell
 from typedbus.servers._lifespan import ASGIApp
 

@@ -13,8 +13,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
-from typedbus._container import Container
-from typedbus._turns import Limits
+from typedbus._base.limits import Limits
+from typedbus._container.container import Container
 from typedbus.hosting._host import Host, HostFault, NotShared, reason
 
 __all__ = ("HostFault", "Hosted", "NotShared")

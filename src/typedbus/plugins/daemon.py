@@ -34,17 +34,17 @@ from typing import Final, NoReturn
 
 import attrs
 
-from typedbus._bus import Bus
-from typedbus._channel import on
-from typedbus._errors import OperatorError
-from typedbus._events import Failed, Moved, RolledBack
-from typedbus._forks import going_on
-from typedbus._image import is_daemon, mark_daemon
-from typedbus._registry import FAILED, MOVED, ROLLED_BACK, START
-from typedbus._states import State
-from typedbus._streams import is_standard, open_missing, redirect
-from typedbus._successor import drop_kept
-from typedbus._watching import aside
+from typedbus._base.errors import OperatorError
+from typedbus._base.events import Failed, Moved, RolledBack
+from typedbus._base.states import State
+from typedbus._bus.bus import Bus
+from typedbus._bus.registry import FAILED, MOVED, ROLLED_BACK, START
+from typedbus._channels.channel import on
+from typedbus._os.forks import going_on
+from typedbus._os.reexec import is_daemon, mark_daemon
+from typedbus._os.streams import is_standard, open_missing, redirect
+from typedbus._os.successor import drop_kept
+from typedbus.plugins._watching import aside
 
 __all__ = ("Daemon", "NoDaemons", "StreamError", "ThreadsRunning")
 

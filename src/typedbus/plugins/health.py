@@ -31,14 +31,14 @@ from wsgiref.types import StartResponse, WSGIEnvironment
 
 import attrs
 
-from typedbus._bound import Subscription
-from typedbus._bus import Bus
-from typedbus._channel import Channel
-from typedbus._errors import LimitError
-from typedbus._exhausted import OutOfThreads, start_thread
-from typedbus._states import State
-from typedbus._sync import new_lock
-from typedbus._turns import checked
+from typedbus._base.errors import LimitError
+from typedbus._base.limits import checked
+from typedbus._base.states import State
+from typedbus._base.sync import new_lock
+from typedbus._bus.bus import Bus
+from typedbus._channels.bound import Subscription
+from typedbus._channels.channel import Channel
+from typedbus._os.exhausted import OutOfThreads, start_thread
 
 __all__ = ("ALIVE", "READY", "Check", "CheckLimitError", "Checked", "Health", "Probe")
 

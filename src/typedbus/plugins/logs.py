@@ -30,11 +30,8 @@ from typing import Final
 
 import attrs
 
-from typedbus._bound import Subscription
-from typedbus._bus import Bus
-from typedbus._channel import on
-from typedbus._errors import HookTimeout, OperatorError
-from typedbus._events import (
+from typedbus._base.errors import HookTimeout, OperatorError
+from typedbus._base.events import (
     ComponentExited,
     ComponentExiting,
     ComponentStarted,
@@ -51,17 +48,20 @@ from typedbus._events import (
     RolledBack,
     Subscribed,
 )
-from typedbus._exports import export
-from typedbus._handlers import handlers_of, leads_to, stream_of
-from typedbus._handover import DROPPING, hand_over
-from typedbus._json_lines import JSONFormatter
-from typedbus._registry import LIFECYCLE, LOG, START
-from typedbus._states import State
+from typedbus._base.exports import export
+from typedbus._base.states import State
+from typedbus._bus.bus import Bus
+from typedbus._bus.registry import LIFECYCLE, LOG, START
+from typedbus._channels.bound import Subscription
+from typedbus._channels.channel import on
+from typedbus.plugins._handlers import handlers_of, leads_to, stream_of
+from typedbus.plugins._handover import DROPPING, hand_over
+from typedbus.plugins._json_lines import JSONFormatter
 
 __all__ = ("JSONFormatter", "LogFileError", "Logging")
 
 #: What `run` shows events and messages on stderr with. It stands above this module, which knows it by name alone.
-_SHOWN_BY_RUN: Final = "typedbus._console.Console.tell"
+_SHOWN_BY_RUN: Final = "typedbus.process._console.Console.tell"
 #: The kind of a record about a thread that an exception ended.
 _THREAD_DIED: Final = "thread_died"
 

@@ -21,13 +21,13 @@ from collections.abc import Callable
 
 import attrs
 
-from typedbus._bus import Bus
-from typedbus._clock import Clock, SystemClock
-from typedbus._exhausted import OutOfThreads, start_thread
-from typedbus._exports import export
-from typedbus._failures import describe
-from typedbus._registry import ERROR, WARNING
-from typedbus._repeat import NotEnded, PeriodError, Repeat, check_seconds, join
+from typedbus._base.clock import Clock, SystemClock
+from typedbus._base.exports import export
+from typedbus._base.failures import describe
+from typedbus._bus.bus import Bus
+from typedbus._bus.registry import ERROR, WARNING
+from typedbus._os.exhausted import OutOfThreads, start_thread
+from typedbus.plugins._periodic import NotEnded, PeriodError, Repeat, check_seconds, join
 
 __all__ = ("BackgroundTask", "CallError", "Monitor", "NotEnded", "OutOfThreads", "PeriodError")
 

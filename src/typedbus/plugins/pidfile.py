@@ -2,13 +2,13 @@
 A file that names the process in which a site runs.
 
 A number in a file proves nothing. So the process locks the file for as long as it holds it, in a way that shows
-which process that is, and that no mere reader of the file can imitate: see `typedbus._file_locks`. The system
+which process that is, and that no mere reader of the file can imitate: see `typedbus._os.file_locks`. The system
 releases the locks however the process ends, so a file that a crash left behind is known to be stale, and is replaced.
 
 The new file is written beside its place, locked, and renamed: a reader finds a whole number, whose process holds the
 locks already. Of several processes that start at once one at a time looks and writes, by a lock file that its owner alone can open.
 
-A restart in place keeps the file: the locks survive the replacement of the process, see `typedbus._pidfiles`.
+A restart in place keeps the file: the locks survive the replacement of the process, see `typedbus._os.pidfiles`.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ from typing import Final
 
 import attrs
 
-from typedbus._bus import Bus
-from typedbus._channel import on
-from typedbus._errors import OperatorError
-from typedbus._file_locks import LOOKING, TURNING, is_locked, lock, problem_with
-from typedbus._forks import notice
-from typedbus._image import is_daemon
-from typedbus._pidfiles import HeldFile, claim, held
-from typedbus._registry import START, WARNING
+from typedbus._base.errors import OperatorError
+from typedbus._bus.bus import Bus
+from typedbus._bus.registry import START, WARNING
+from typedbus._channels.channel import on
+from typedbus._os.file_locks import LOOKING, TURNING, is_locked, lock, problem_with
+from typedbus._os.forks import notice
+from typedbus._os.pidfiles import HeldFile, claim, held
+from typedbus._os.reexec import is_daemon
 
 __all__ = ("AlreadyRunning", "NoFileLocks", "NotPIDFile", "PIDFile", "PIDFileError", "UnknownHolder", "read")
 

@@ -26,12 +26,12 @@ from typing import Final
 
 import attrs
 
-from typedbus._bus import Bus
-from typedbus._channel import on
-from typedbus._errors import OperatorError
-from typedbus._handover import DROPPING
-from typedbus._registry import START, WARNING
-from typedbus._watching import aside
+from typedbus._base.errors import OperatorError
+from typedbus._bus.bus import Bus
+from typedbus._bus.registry import START, WARNING
+from typedbus._channels.channel import on
+from typedbus.plugins._handover import DROPPING
+from typedbus.plugins._watching import aside
 
 __all__ = ("DROPPING", "CannotDrop", "Identity", "NoAccounts", "Privileges", "StillPrivileged", "UnknownAccount")
 

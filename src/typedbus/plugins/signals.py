@@ -38,17 +38,17 @@ from typing import Final, TypeAlias
 
 import attrs
 
-from typedbus._bus import Bus
-from typedbus._channel import Channel, on
-from typedbus._errors import RestartError
-from typedbus._events import Moved
-from typedbus._held import behind, carry_over, hold
-from typedbus._image import is_daemon
-from typedbus._registry import EXIT, MOVED, START
-from typedbus._restart_report import report
-from typedbus._states import State
-from typedbus._streams import is_standard
-from typedbus._unblocked import write, write_stacks
+from typedbus._base.errors import RestartError
+from typedbus._base.events import Moved
+from typedbus._base.states import State
+from typedbus._bus.bus import Bus
+from typedbus._bus.registry import EXIT, MOVED, START
+from typedbus._channels.channel import Channel, on
+from typedbus._os.held import behind, carry_over, hold
+from typedbus._os.reexec import is_daemon
+from typedbus._os.streams import is_standard
+from typedbus._os.unblocked import write, write_stacks
+from typedbus.plugins._restart_report import report
 
 __all__ = ("DEFAULTS", "Action", "OffMainThread", "SignalError", "Signals", "channel_of")
 

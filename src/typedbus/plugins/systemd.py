@@ -33,12 +33,12 @@ from typing import Final
 
 import attrs
 
-from typedbus._bound import Subscription
-from typedbus._bus import Bus
-from typedbus._errors import OperatorError
-from typedbus._events import ComponentStarting, ComponentStopping, Failed, Moved
-from typedbus._registry import COMPONENT_STARTING, COMPONENT_STOPPING, FAILED, GRACEFUL, MAIN, MOVED, WARNING
-from typedbus._states import State
+from typedbus._base.errors import OperatorError
+from typedbus._base.events import ComponentStarting, ComponentStopping, Failed, Moved
+from typedbus._base.states import State
+from typedbus._bus.bus import Bus
+from typedbus._bus.registry import COMPONENT_STARTING, COMPONENT_STOPPING, FAILED, GRACEFUL, MAIN, MOVED, WARNING
+from typedbus._channels.bound import Subscription
 
 __all__ = ("Systemd", "SystemdError", "activated")
 

@@ -22,10 +22,10 @@ from collections.abc import Iterable, Iterator
 
 import attrs
 
-from typedbus._bus import Bus
-from typedbus._channel import Channel
-from typedbus._failures import ChannelFailures
-from typedbus._sync import new_lock
+from typedbus._base.failures import ChannelFailures
+from typedbus._base.sync import new_lock
+from typedbus._bus.bus import Bus
+from typedbus._channels.channel import Channel
 
 __all__ = ("THREAD_ENDED", "THREAD_STARTED", "Threads")
 

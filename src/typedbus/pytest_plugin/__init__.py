@@ -21,11 +21,11 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
 import attrs
 import pytest
 
-from typedbus._bus import Bus
-from typedbus._doorbell import outlived
-from typedbus._errors import LimitError, NoContainer
-from typedbus._exports import export
-from typedbus._turns import Limits
+from typedbus._base.errors import LimitError, NoContainer
+from typedbus._base.exports import export
+from typedbus._base.limits import Limits
+from typedbus._bus.bus import Bus
+from typedbus._bus.wakeup import outlived
 from typedbus.pytest_plugin._leaks import (
     LASTING,
     Everywhere,
@@ -38,7 +38,7 @@ from typedbus.pytest_plugin._leaks import (
 )
 
 if TYPE_CHECKING:
-    from typedbus._container import Container
+    from typedbus._container.container import Container
 
 __all__ = (
     "LimitsMarkError",
@@ -140,7 +140,7 @@ class RunningFixture:
             TransitionError: The bus is running already, which is then left alone.
             TransitionFailures: The container did not start; what had started was stopped and has exited.
         """
-        from typedbus._running import container_of
+        from typedbus._container.running import container_of
 
         first, *guests = [container_of(one) for one in (container, *others)]
         for one in (first, *guests):
@@ -178,7 +178,7 @@ def _started(
     container: Container, others: Sequence[Container], workers: int | None, limits: Limits | None
 ) -> Generator[None, None, None]:
     """Let containers run for a block, wait for the threads of their bus, and leave it as it was."""
-    from typedbus._running import running
+    from typedbus._container.running import running
 
     __tracebackhide__ = True
     before = container._bus
@@ -270,7 +270,7 @@ def pytest_fixture_setup(
     if fixturedef.scope != "function":
         # What a mock or a proxy says of its class is not asked for: that may import, connect or fail.
         kind = type(value)
-        loaded = sys.modules.get("typedbus._container")
+        loaded = sys.modules.get("typedbus._container.container")
         if issubclass(kind, Bus) or (loaded is not None and issubclass(kind, loaded.Container)):
             request.config.stash[LASTING][value] = None
     return value

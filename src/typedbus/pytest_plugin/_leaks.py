@@ -19,12 +19,12 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 import pytest
 
-from typedbus._bound import Subscription
-from typedbus._bus import Bus
-from typedbus._states import State
+from typedbus._base.states import State
+from typedbus._bus.bus import Bus
+from typedbus._channels.bound import Subscription
 
 if TYPE_CHECKING:
-    from typedbus._container import Container
+    from typedbus._container.container import Container
 
 Lasting: TypeAlias = "weakref.WeakKeyDictionary[Bus | Container, None]"
 

@@ -29,9 +29,9 @@ from typing import Final
 
 import attrs
 
-from typedbus._errors import OperatorError
-from typedbus._exhausted import OutOfDescriptors, named
-from typedbus._kept_sockets import claim, keep
+from typedbus._base.errors import OperatorError
+from typedbus._os.exhausted import OutOfDescriptors, named
+from typedbus._os.kept_sockets import claim, keep
 from typedbus.servers._refusal import ListeningSocket
 from typedbus.servers._socket_file import SocketFile, bind_file, set_mode
 

@@ -26,8 +26,8 @@ from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 import a2wsgi
 import attrs
 
-from typedbus._bus import Bus
-from typedbus._exhausted import named, start_thread
+from typedbus._bus.bus import Bus
+from typedbus._os.exhausted import named, start_thread
 from typedbus.servers._lifespan import ASGIApp
 
 P = ParamSpec("P")

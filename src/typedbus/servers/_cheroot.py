@@ -29,8 +29,8 @@ from wsgiref.types import WSGIApplication
 
 import attrs
 
-from typedbus._bus import Bus
-from typedbus._exhausted import named, start_thread
+from typedbus._bus.bus import Bus
+from typedbus._os.exhausted import named, start_thread
 from typedbus.servers._binding import BACKLOG
 from typedbus.servers._contract import FIRST, FULL, NEXT, PAUSE
 from typedbus.servers._http import HTTP, Connection

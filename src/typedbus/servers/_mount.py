@@ -10,9 +10,9 @@ from wsgiref.types import WSGIApplication
 
 import attrs
 
-from typedbus._bound import BoundChannel
-from typedbus._channel import Channel
-from typedbus._signatures import call_of
+from typedbus._base.signatures import call_of
+from typedbus._channels.bound import BoundChannel
+from typedbus._channels.channel import Channel
 from typedbus.servers._lifespan import ASGIApp
 from typedbus.servers._mount_errors import MountConflict, MountError
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from typedbus._errors import OperatorError
+from typedbus._base.errors import OperatorError
 
 
 class MountError(ValueError):

@@ -27,7 +27,7 @@ from typing import Final
 
 import attrs
 
-from typedbus._kept_sockets import Identity
+from typedbus._os.kept_sockets import Identity
 
 #: How often the lock file may be replaced while it is being locked, before the start goes on without it.
 _ATTEMPTS: Final = 100

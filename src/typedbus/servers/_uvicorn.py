@@ -20,7 +20,7 @@ import socket
 from collections.abc import Callable
 from typing import Any, Final
 
-from typedbus._exhausted import named
+from typedbus._os.exhausted import named
 from typedbus.servers._binding import BACKLOG
 from typedbus.servers._contract import FIRST, FULL, NEXT, PAUSE, NoServer
 from typedbus.servers._lifespan import Lifespan

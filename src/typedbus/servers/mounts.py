@@ -17,14 +17,14 @@ from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 import attrs
 
-from typedbus._bound import BoundChannel
-from typedbus._bus import Bus
-from typedbus._channel import on
-from typedbus._errors import StartCancelled
-from typedbus._events import Moved
-from typedbus._exports import export
-from typedbus._registry import MOVED, START
-from typedbus._states import State
+from typedbus._base.errors import StartCancelled
+from typedbus._base.events import Moved
+from typedbus._base.exports import export
+from typedbus._base.states import State
+from typedbus._bus.bus import Bus
+from typedbus._bus.registry import MOVED, START
+from typedbus._channels.bound import BoundChannel
+from typedbus._channels.channel import on
 from typedbus.servers._binding import check_threads
 from typedbus.servers._lifespan import ASGIApp
 from typedbus.servers._mount import MOUNT, ASGIMount, Mount, Route, WSGIMount, by_length, collected

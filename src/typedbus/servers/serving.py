@@ -24,15 +24,15 @@ from typing import Final
 
 import attrs
 
-from typedbus._bus import Bus
-from typedbus._channel import on
-from typedbus._clock import Waking
-from typedbus._errors import StartCancelled
-from typedbus._events import Moved
-from typedbus._exhausted import OutOfDescriptors, OutOfThreads, named, start_thread
-from typedbus._exports import export
-from typedbus._registry import MOVED, START
-from typedbus._states import State
+from typedbus._base.clock import Waking
+from typedbus._base.errors import StartCancelled
+from typedbus._base.events import Moved
+from typedbus._base.exports import export
+from typedbus._base.states import State
+from typedbus._bus.bus import Bus
+from typedbus._bus.registry import MOVED, START
+from typedbus._channels.channel import on
+from typedbus._os.exhausted import OutOfDescriptors, OutOfThreads, named, start_thread
 from typedbus.servers._binding import EXPECTED, BindError, Listening, SettingError, listen, parsed
 from typedbus.servers._contract import NoServer, Serves
 

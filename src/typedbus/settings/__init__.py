@@ -22,7 +22,7 @@ except ModuleNotFoundError as _missing:
         f"typedbus.settings needs {_library}: pip install 'typedbus[settings]'", name=_library
     ) from _missing
 
-from typedbus._exports import export
+from typedbus._base.exports import export
 from typedbus.settings._faults import InvalidSettings, SettingsFault
 from typedbus.settings._sources import Sources
 

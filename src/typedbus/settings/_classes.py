@@ -9,9 +9,9 @@ from typing import Any
 import attrs
 from typed_settings import Secret, SecretStr
 
-from typedbus._annotations import read
-from typedbus._errors import DeclarationError
-from typedbus._failures import describe
+from typedbus._base.errors import DeclarationError
+from typedbus._base.failures import describe
+from typedbus._container.annotations import read
 from typedbus.settings._types import nested, plain
 
 

@@ -11,13 +11,13 @@ from typing import Any, ClassVar, Final, Generic
 import attrs
 from typing_extensions import TypeVar
 
-from typedbus._component import Component
-from typedbus._container import Container
-from typedbus._declarations import providers_of
-from typedbus._errors import DeclarationError, OverrideError
-from typedbus._failures import describe
-from typedbus._order import dependencies_first
-from typedbus._providers import declared_needs
+from typedbus._base.errors import DeclarationError, OverrideError
+from typedbus._base.failures import describe
+from typedbus._base.ordering import dependencies_first
+from typedbus._container.component import Component
+from typedbus._container.container import Container
+from typedbus._container.declarations import providers_of
+from typedbus._container.providers import declared_needs
 from typedbus.settings._reading import Reader
 from typedbus.settings._sources import Sources
 

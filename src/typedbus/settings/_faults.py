@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
-from typedbus._errors import OperatorError
+from typedbus._base.errors import OperatorError
 
 
 class SettingsFault(ValueError):

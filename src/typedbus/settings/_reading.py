@@ -10,8 +10,8 @@ from typing import Any, Final
 
 import attrs
 
-from typedbus._errors import DeclarationError
-from typedbus._failures import describe
+from typedbus._base.errors import DeclarationError
+from typedbus._base.failures import describe
 from typedbus.settings._classes import default_of, fields_of, hides, is_secret, name_of, refusals, wanted_by
 from typedbus.settings._faults import InvalidSettings, SettingsFault
 from typedbus.settings._lines import Key, dotted

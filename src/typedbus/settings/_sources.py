@@ -13,7 +13,7 @@ from typing import Final
 
 import attrs
 
-from typedbus._input import read_input
+from typedbus._os.input import read_input
 from typedbus.settings._faults import SettingsFault
 from typedbus.settings._lines import Key, dotted, lines_of
 

@@ -10,7 +10,7 @@ from pathlib import PurePath
 
 import attrs
 
-from typedbus._container import Container
+from typedbus._container.container import Container
 from typedbus.settings._classes import default_of, fields_of, hides, name_of, wanted_by
 from typedbus.settings._configured import sections_of
 from typedbus.settings._types import choices_of, list_of, nested, phrase

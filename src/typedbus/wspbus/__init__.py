@@ -8,7 +8,7 @@ code publishes on the channel of that name, and the other way round. What the
 contract demands and a typed bus does otherwise is in `_policy`, and nowhere else.
 """
 
-from typedbus._exports import export
+from typedbus._base.exports import export
 from typedbus.wspbus._bus import Bus, bus
 from typedbus.wspbus._respawn import _startup_cwd, max_files
 from typedbus.wspbus._states import ChannelFailures, StateError, _StateEnum, states

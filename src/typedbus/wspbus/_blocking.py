@@ -6,8 +6,8 @@ import threading
 import weakref
 from typing import TYPE_CHECKING, Final
 
-from typedbus._failures import ChannelFailures as TypedFailures
-from typedbus._failures import TransitionFailures, leave
+from typedbus._base.failures import ChannelFailures as TypedFailures
+from typedbus._base.failures import TransitionFailures, leave
 from typedbus.wspbus._states import ChannelFailures, states
 
 if TYPE_CHECKING:

@@ -13,10 +13,10 @@ from collections.abc import Callable, Hashable, Iterable, Mapping
 from queue import SimpleQueue
 from typing import Any, ClassVar, Final, NoReturn
 
-from typedbus._errors import StartCancelled
-from typedbus._failures import TransitionFailures
-from typedbus._registry import ERROR, WARNING
-from typedbus._states import State
+from typedbus._base.errors import StartCancelled
+from typedbus._base.failures import TransitionFailures
+from typedbus._base.states import State
+from typedbus._bus.registry import ERROR, WARNING
 from typedbus.wspbus._blocking import Anew, attend, join_all, raise_all
 from typedbus.wspbus._policy import OldBus
 from typedbus.wspbus._respawn import Respawning

@@ -18,7 +18,7 @@ import typing
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import Any, Final, TypeGuard
 
-from typedbus._hints import signature_of
+from typedbus._base.hints import signature_of
 
 _EMPTY: Final = inspect.Parameter.empty
 _FIXED: Final = (

@@ -18,10 +18,10 @@ from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-from typedbus._bound import BoundChannel, Subscription
-from typedbus._channel import DEFAULT_PRIORITY
-from typedbus._errors import ListenerError
-from typedbus._failures import Blame
+from typedbus._base.errors import ListenerError
+from typedbus._base.failures import Blame
+from typedbus._channels.bound import BoundChannel, Subscription
+from typedbus._channels.channel import DEFAULT_PRIORITY
 
 Listener = Callable[..., Any]
 

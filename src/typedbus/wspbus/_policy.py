@@ -26,16 +26,16 @@ import traceback
 from collections.abc import Callable, Hashable, Sequence
 from typing import Any, Final
 
-from typedbus._bound import BoundChannel, Subscription, bind
-from typedbus._bus import Bus
-from typedbus._channel import DEFAULT_PRIORITY, Binds, Channel
-from typedbus._doorbell import MainChannel
-from typedbus._errors import ChannelError
-from typedbus._events import LifecycleEvent, Moved
-from typedbus._failures import leaves
-from typedbus._registry import ASSEMBLE, ERROR, EXIT, GRACEFUL, LOG, MAIN, START, STOP, AnyBound
-from typedbus._states import State
-from typedbus._transition import Leg, Transition
+from typedbus._base.errors import ChannelError
+from typedbus._base.events import LifecycleEvent, Moved
+from typedbus._base.failures import leaves
+from typedbus._base.states import State
+from typedbus._bus.bus import Bus
+from typedbus._bus.registry import ASSEMBLE, ERROR, EXIT, GRACEFUL, LOG, MAIN, START, STOP, AnyBound
+from typedbus._bus.transition import Leg, Transition
+from typedbus._bus.wakeup import MainChannel
+from typedbus._channels.bound import BoundChannel, Subscription, bind
+from typedbus._channels.channel import DEFAULT_PRIORITY, Binds, Channel
 from typedbus.wspbus._listeners import Listeners, Listening, told
 
 

@@ -1,7 +1,7 @@
 """
 How a bus of the old names replaces its process by the same program anew.
 
-`typedbus._image` does it, with the command line that the interpreter was given,
+`typedbus._os.reexec` does it, with the command line that the interpreter was given,
 wherever it would. Windows and frozen programs, which it refuses, have been
 replaced by this module since there was one, and are.
 """
@@ -15,8 +15,8 @@ from collections.abc import MutableMapping
 from pathlib import Path
 from typing import Final
 
-from typedbus._errors import RestartError
-from typedbus._image import Image, named_directory
+from typedbus._base.errors import RestartError
+from typedbus._os.reexec import Image, named_directory
 
 _STREAMS: Final = 3
 # A text, as in the old module, but with the symbolic links of $PWD, so that a restart enters the new target of a link.

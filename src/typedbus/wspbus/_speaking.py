@@ -7,9 +7,9 @@ import traceback as tracebacks
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from typing import Any, ParamSpec, TypeVar, overload
 
-from typedbus._bound import BoundChannel
-from typedbus._channel import Channel
-from typedbus._failures import ChannelFailures as TypedFailures
+from typedbus._base.failures import ChannelFailures as TypedFailures
+from typedbus._channels.bound import BoundChannel
+from typedbus._channels.channel import Channel
 from typedbus.wspbus._listeners import Listeners, Listening, Priorities, priority_of
 from typedbus.wspbus._policy import OldBus
 from typedbus.wspbus._states import ChannelFailures

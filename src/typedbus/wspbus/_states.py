@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from typing import ClassVar, Final
 
-from typedbus._states import State as Typed
+from typedbus._base.states import State as Typed
 
 
 class _StateEnum:

@@ -29,9 +29,9 @@ from types import ModuleType
 from typing import Any, Final
 
 import typedbus.wspbus
-from typedbus._channel import DEFAULT_PRIORITY, AnyChannel
-from typedbus._exports import export
-from typedbus._failures import describe, place_of
+from typedbus._base.exports import export
+from typedbus._base.failures import describe, place_of
+from typedbus._channels.channel import DEFAULT_PRIORITY, AnyChannel
 from typedbus.wspbus._bus import Bus
 from typedbus.wspbus._declaring import declaration_of, known_signature
 from typedbus.wspbus._listeners import ByName, speaker

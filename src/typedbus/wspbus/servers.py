@@ -18,8 +18,8 @@ import warnings
 from collections.abc import Generator
 from typing import TYPE_CHECKING, Any, Final
 
-from typedbus._exports import export
-from typedbus._registry import ERROR
+from typedbus._base.exports import export
+from typedbus._bus.registry import ERROR
 from typedbus.wspbus._flup import FlupCGIServer, FlupFCGIServer, FlupSCGIServer
 
 if TYPE_CHECKING:

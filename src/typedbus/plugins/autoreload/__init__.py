@@ -32,16 +32,16 @@ from typing import Final
 
 import attrs
 
-from typedbus._bound import Subscription
-from typedbus._bus import Bus
-from typedbus._channel import Channel, on
-from typedbus._errors import RestartError
-from typedbus._events import RolledBack
-from typedbus._exhausted import OutOfThreads, start_thread
-from typedbus._exports import export
-from typedbus._image import Image
-from typedbus._registry import ERROR, INFO, ROLLED_BACK, START
-from typedbus._repeat import NotEnded, PeriodError, check_seconds, join
+from typedbus._base.errors import RestartError
+from typedbus._base.events import RolledBack
+from typedbus._base.exports import export
+from typedbus._bus.bus import Bus
+from typedbus._bus.registry import ERROR, INFO, ROLLED_BACK, START
+from typedbus._channels.bound import Subscription
+from typedbus._channels.channel import Channel, on
+from typedbus._os.exhausted import OutOfThreads, start_thread
+from typedbus._os.reexec import Image
+from typedbus.plugins._periodic import NotEnded, PeriodError, check_seconds, join
 from typedbus.plugins.autoreload._files import Files, Place, named_directory
 
 __all__ = ("WATCHED", "Autoreload", "NotEnded", "NothingToWatch", "OutOfThreads", "PeriodError")

@@ -5,7 +5,7 @@ Their attributes, priorities and log lines are those of the original. The bus
 that they are given is one of `typedbus.wspbus`.
 """
 
-from typedbus._exports import export
+from typedbus._base.exports import export
 from typedbus.wspbus.plugins._opsys import Daemonizer, DropPrivileges, PIDFile
 from typedbus.wspbus.plugins._reloading import Autoreloader
 from typedbus.wspbus.plugins._signals import SignalHandler

@@ -18,7 +18,7 @@ from collections.abc import Callable
 from types import FrameType
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from typedbus._registry import WARNING
+from typedbus._bus.registry import WARNING
 from typedbus.plugins.signals import DEFAULTS, Signals
 
 if TYPE_CHECKING:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, cast
 
-from typedbus._bus import Bus as TypedBus
-from typedbus._channel import Channel
-from typedbus._failures import ChannelFailures as TypedFailures
+from typedbus._base.failures import ChannelFailures as TypedFailures
+from typedbus._bus.bus import Bus as TypedBus
+from typedbus._channels.channel import Channel
 from typedbus.plugins.threads import THREAD_ENDED, THREAD_STARTED, Threads
 from typedbus.wspbus._states import ChannelFailures
 from typedbus.wspbus.plugins._simple import SimplePlugin

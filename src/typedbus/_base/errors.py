@@ -1,0 +1,393 @@
+"""
+The exceptions of the core that are not groups, each with its text.
+
+An exception keeps the facts as attributes and computes its text from them: code
+that raises one stays short, and the wording of all errors is in one file.
+docs/errors.md has a section for each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from typedbus._base.states import State
+
+#: How many of the components that wait for a hook `HookTimeout` names.
+_NAMED: Final = 5
+
+
+class TransitionError(RuntimeError):
+    """Raised by `start` of a bus that is neither STOPPED nor EXITED."""
+
+    def __init__(self, state: State, target: State) -> None:
+        super().__init__(state, target)
+        self.state = state
+        self.target = target
+
+    def __str__(self) -> str:
+        return (
+            f"a bus that is {self.state.name} cannot go to {self.target.name}; "
+            "only a STOPPED or EXITED bus can be started: stop() it first, or wait(State.STOPPED)"
+        )
+
+
+class StartCancelled(RuntimeError):
+    """
+    Raised by `start` when a stop or an exit was requested before the start was complete.
+
+    It is raised from the cause that was given to `request_exit`, if there is one;
+    from an exception group if several were given.
+    """
+
+    def __init__(self, goal: State) -> None:
+        super().__init__(goal)
+        self.goal = goal
+
+    def __str__(self) -> str:
+        asked = "exit" if self.goal is State.EXITED else "stop"
+        return (
+            f"the start was cancelled because {asked}() was requested meanwhile; "
+            f"what had started was stopped again and the bus is {self.goal.name}"
+        )
+
+
+class WaitError(RuntimeError):
+    """
+    Raised by `wait` where waiting could never end.
+
+    Attributes:
+        states: The states to wait for.
+        reason: Why it would never end, and what to write instead.
+        given: What was given instead of a state; None if only states were given.
+    """
+
+    def __init__(self, states: frozenset[State], reason: str, given: object = None) -> None:
+        super().__init__(states, reason, given)
+        self.states = states
+        self.reason = reason
+        self.given = given
+
+    def __str__(self) -> str:
+        if self.given is not None:
+            return f"cannot wait for {self.given!r}: {self.reason}"
+        names = ", ".join(sorted(state.name for state in self.states)) or "no state"
+        return f"cannot wait for {names}: {self.reason}"
+
+
+class StillRunning(RuntimeError):
+    """
+    Raised by `block` when threads that the bus owns outlive its patience.
+
+    Attributes:
+        threads: The name of each thread, with its stack as text.
+        patience: How long they were waited for, in seconds.
+    """
+
+    def __init__(self, threads: Sequence[tuple[str, str]], patience: float) -> None:
+        super().__init__(threads, patience)
+        self.threads: tuple[tuple[str, str], ...] = tuple(threads)
+        self.patience = patience
+
+    def __str__(self) -> str:
+        stacks = "\n".join(f"thread {name!r} is at:\n{stack.rstrip()}" for name, stack in self.threads)
+        return (
+            f"{len(self.threads)} thread(s) still run {self.patience:g} s after the bus has exited; "
+            f"end each of them in the stop() or exit() of the component that began it\n{stacks}"
+        )
+
+
+class HookTimeout(TimeoutError):
+    """
+    Reported by a transition for a hook that did not return within its limit, and was given up.
+
+    Its thread still runs, and does not keep the process alive. If a start hook
+    returns after all, it is undone then; see `Limits`.
+
+    Attributes:
+        path: The component, as a dotted path.
+        hook: The life-cycle channel on which it was called.
+        place: File and line of the hook.
+        seconds: How long it has been running.
+        limit: How long it was allowed to, or None if waiting for it was interrupted twice.
+        scope: Whose limit that is: the hook's, the component's, or that of the whole start, stop, rollback or exit.
+        stack: Where its thread is, as text.
+        waiting: The paths of the components that wait for it.
+    """
+
+    def __init__(  # noqa: PLR0917  # by position, as pickles give them
+        self,
+        path: str,
+        hook: str,
+        place: str,
+        seconds: float,
+        limit: float | None,
+        scope: str,
+        stack: str,
+        waiting: Sequence[str],
+    ) -> None:
+        super().__init__(path, hook, place, seconds, limit, scope, stack, waiting)
+        self.path = path
+        self.hook = hook
+        self.place = place
+        self.seconds = seconds
+        self.limit = limit
+        self.scope = scope
+        self.stack = stack
+        self.waiting: tuple[str, ...] = tuple(waiting)
+
+    def __str__(self) -> str:
+        whose = {"hook": "its limit is", "component": "the limit of its component is"}.get(
+            self.scope, f"the limit of the whole {self.scope} is"
+        )
+        until = "and waiting was interrupted again" if self.limit is None else f"{whose} {self.limit:g} s"
+        names = ", ".join(self.waiting[:_NAMED]) + (
+            f" and {len(self.waiting) - _NAMED} more" if len(self.waiting) > _NAMED else ""
+        )
+        verb = "waits" if len(self.waiting) == 1 else "wait"
+        waiting = f"; {names} {verb} for it" if names else ""
+        return (
+            f"{self.path} has not returned from {self.hook} ({self.place}) after {self.seconds:.2f} s, "
+            f"{until}{waiting}; it is at:\n{self.stack.rstrip()}"
+        )
+
+
+class StartPending(TimeoutError):
+    """
+    Raised by the start of a component whose start in an earlier transition was given up and has not been undone.
+
+    The two must not run side by side: the later start has waited for the earlier
+    one as long as its own limit allows.
+
+    Attributes:
+        path: The component, as a dotted path.
+        place: File and line of the hook that has not returned.
+        seconds: How long ago that was called.
+        limit: How long the start was allowed to wait; None if waiting was interrupted.
+        scope: Whose limit that is: the hook's, the component's, or that of the whole start.
+        stack: Where the thread of the earlier call is, as text.
+    """
+
+    def __init__(  # noqa: PLR0917  # by position, as pickles give them
+        self, path: str, place: str, seconds: float, limit: float | None, scope: str, stack: str
+    ) -> None:
+        super().__init__(path, place, seconds, limit, scope, stack)
+        self.path = path
+        self.place = place
+        self.seconds = seconds
+        self.limit = limit
+        self.scope = scope
+        self.stack = stack
+
+    def __str__(self) -> str:
+        within = (
+            "before waiting was interrupted"
+            if self.limit is None
+            else f"within {self.limit:g} s, the limit of the {self.scope}"
+        )
+        return (
+            f"{self.path} cannot start: its start ({self.place}) that was called {self.seconds:.2f} s ago, and was "
+            f"given up, has not been undone {within}; give it a longer limit, or have it return sooner; "
+            f"it is at:\n{self.stack.rstrip()}"
+        )
+
+
+class LimitError(ValueError):
+    """Raised for a value that is not a number of workers or a time limit in seconds."""
+
+    def __init__(self, name: str, given: object) -> None:
+        super().__init__(name, given)
+        self.name = name
+        self.given = given
+
+    def __str__(self) -> str:
+        if self.name == "workers":
+            return f"{self.given!r} is not a number of workers: give a whole number from 1 up"
+        return f"{self.given!r} is not a time limit for {self.name}: give a number of seconds above 0, or None for no limit"
+
+
+class ChannelError(TypeError):
+    """Raised where something else is used as a channel, or as the name or the signature of a channel."""
+
+    def __init__(self, given: object, reason: str) -> None:
+        super().__init__(given, reason)
+        self.given = given
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"{self.given!r} {self.reason}"
+
+
+class ListenerError(TypeError):
+    """Raised by `subscribe` for a listener or a priority that could never work."""
+
+    def __init__(self, channel: str, listener: object, reason: str) -> None:
+        super().__init__(channel, listener, reason)
+        self.channel = channel
+        self.listener = listener
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"cannot subscribe {self.listener!r} to channel {self.channel!r}: {self.reason}"
+
+
+class NoContainer(TypeError):
+    """
+    Raised for an argument that is neither a container nor the class of one.
+
+    Attributes:
+        given: The argument.
+        reason: What it is instead, and what to give.
+    """
+
+    def __init__(self, given: object, reason: str) -> None:
+        super().__init__(given, reason)
+        self.given = given
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return self.reason
+
+
+class DeclarationError(TypeError):
+    """Raised in the body of a container for something that cannot be declared."""
+
+    def __init__(self, path: str, place: str, reason: str) -> None:
+        super().__init__(path, place, reason)
+        self.path = path
+        self.place = place
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"{self.path} ({self.place}): {self.reason}"
+
+
+class OutsideContainer(RuntimeError):
+    """Raised by a call of a component in the class of a container: only instances of the container build it."""
+
+    def __init__(self, path: str, place: str) -> None:
+        super().__init__(path, place)
+        self.path = path
+        self.place = place
+
+    def __str__(self) -> str:
+        container, _, name = self.path.partition(".")
+        way_out = f"{container}().{name}()"
+        return (
+            f"{self.path} ({self.place}) is a declaration and builds nothing; "
+            f"call it on an instance of its container: {way_out}"
+        )
+
+
+class ConstructionCycle(RuntimeError):
+    """
+    Raised when a component is asked for while it is being constructed, and the request cannot wait for that.
+
+    Attributes:
+        path: The component that is being constructed.
+        place: File and line of its declaration.
+        asked: The component that was asked for, which needs it or is the same.
+        thread: The name of the thread that constructs it, or None if that is the thread that asked.
+    """
+
+    def __init__(self, path: str, place: str, asked: str, thread: str | None = None) -> None:
+        super().__init__(path, place, asked, thread)
+        self.path = path
+        self.place = place
+        self.asked = asked
+        self.thread = thread
+
+    def __str__(self) -> str:
+        needing = "it again" if self.asked == self.path else f"{self.asked}, which needs it"
+        remedy = f"ask for {self.asked} later, in start(), or declare it as an argument"
+        if self.thread is None:
+            return (
+                f"{self.path} ({self.place}) is under construction: "
+                f"its constructor or one of its arguments asked the container for {needing}; {remedy}"
+            )
+        return (
+            f"{self.path} ({self.place}) is under construction in thread {self.thread!r}, "
+            f"which waits for this thread, and this thread asked for {needing}; {remedy}"
+        )
+
+
+class ComponentDisabled(LookupError):
+    """Raised by a call of a component that is not enabled, or of one that needs it."""
+
+    def __init__(self, path: str, place: str, reason: str) -> None:
+        super().__init__(path, place, reason)
+        self.path = path
+        self.place = place
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"{self.path} ({self.place}) is not enabled: {self.reason}"
+
+
+class OverrideError(RuntimeError):
+    """Raised by `override` if it comes too late or if there is no such component in the container."""
+
+    def __init__(self, path: str, place: str, reason: str) -> None:
+        super().__init__(path, place, reason)
+        self.path = path
+        self.place = place
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"cannot override {self.path} ({self.place}): {self.reason}"
+
+
+class ResetError(RuntimeError):
+    """
+    Raised by a method that would drop instances or end overrides while the container runs.
+
+    Attributes:
+        path: The container or the component.
+    """
+
+    def __init__(self, path: str) -> None:
+        super().__init__(path)
+        self.path = path
+
+    def __str__(self) -> str:
+        return (
+            f"cannot reset {self.path}: its container runs, and components that have started would keep running "
+            "beside new ones; exit the bus first"
+        )
+
+
+class NotMainThread(RuntimeError):
+    """Raised by `run` outside the main thread, where Python allows no signal handlers."""
+
+    def __str__(self) -> str:
+        return (
+            "run() looks after the signals of the process and works in the main thread alone; "
+            "elsewhere use `with running(container):`, which touches no signal"
+        )
+
+
+class OperatorError(Exception):
+    """
+    The base class of errors that concern the machine or the settings, and not the program.
+
+    Examples are a port that another process has, or a folder that does not exist.
+    The text has to say what is wrong and what to do: `run` prints it alone,
+    without a traceback. Derive from it, and from a built-in class where one
+    fits, for such errors of a component.
+    """
+
+
+class RestartError(RuntimeError):
+    """
+    Raised by `restart` if the process cannot be replaced, and by `block` if the replacement failed.
+
+    Attributes:
+        reason: Why, and what to do.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"this process cannot be restarted: {self.reason}"

@@ -1,0 +1,293 @@
+"""The exception groups that publishes and transitions raise, and functions for exceptions and the listeners that raised them."""
+
+from __future__ import annotations
+
+import types
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from typing import Self, TypeAlias
+
+import attrs
+
+from typedbus._base.record import Record
+from typedbus._base.states import State
+
+
+def describe(listener: object) -> str:
+    """Name a callable as a person would find it: module and qualified name, or its repr."""
+    function = getattr(listener, "__func__", listener)
+    name = getattr(function, "__qualname__", None)
+    if not isinstance(name, str):
+        try:
+            return repr(listener)
+        except Exception:
+            # It is named in the middle of a publish, which it must not end.
+            return object.__repr__(listener)
+    module = getattr(function, "__module__", None)
+    return f"{module}.{name}" if module else name
+
+
+def place_of(listener: object) -> str:
+    """Return file and line of a callable's definition, or "no file" if that is unknown."""
+    called: object = vars(type(listener)).get("__call__")
+    for function in (getattr(listener, "__func__", listener), called):
+        code = getattr(getattr(function, "__wrapped__", function), "__code__", None)
+        if isinstance(code, types.CodeType):
+            return f"{code.co_filename}:{code.co_firstlineno}"
+    return "no file"
+
+
+def note_of(name: str, channel: str) -> str:
+    """Return the note for what the listener *name* raised."""
+    return f"raised by {name} on channel {channel!r}"
+
+
+def put_note(error: Exception, note: str) -> None:
+    """Give *error* its note; one exception object that is raised again and again is noted once."""
+    try:
+        # An exception may refuse to have attributes set, as a frozen class does. PEP 678 says where notes are.
+        known = error.__dict__
+        if "__notes__" not in known:
+            known["__notes__"] = [note]
+        elif note not in known["__notes__"]:
+            error.add_note(note)
+    except Exception:
+        # A note that cannot be added must not hide the failure of the listener.
+        return
+
+
+@attrs.frozen(eq=False, repr=False)
+class Failure(Record):
+    """One listener that raised: which one, on which channel, and what."""
+
+    name: str
+    channel: str
+    error: Exception
+    listener: Callable[..., object] = attrs.field(repr=False)
+
+    def __attrs_post_init__(self) -> None:
+        put_note(self.error, note_of(self.name, self.channel))
+
+
+Blame: TypeAlias = tuple[str, Callable[..., object], str]
+"""A listener that raised, of which a `Failure` is made when it is asked for: its name, the listener itself, and the note."""
+
+
+class ChannelFailures(ExceptionGroup[Exception]):
+    """
+    Raised by `publish` after the last listener, if any of them raised.
+
+    Attributes:
+        channel: The name of the channel.
+        failures: One `Failure` for each listener that raised, in running order.
+        results: What the listeners that worked returned, in running order.
+    """
+
+    _known: tuple[str, Sequence[Blame], Sequence[object]]
+
+    def __new__(cls, channel: str, failures: Sequence[Failure], results: Iterable[object]) -> Self:
+        """Make the group; the members are the errors of *failures*."""
+        blamed = [(failure.name, failure.listener, note_of(failure.name, failure.channel)) for failure in failures]
+        group = super().__new__(cls, "", [failure.error for failure in failures])
+        group._known = channel, blamed, list(results)
+        return group
+
+    # ExceptionGroup.__init__ would refuse what __new__ takes.
+    def __init__(self, channel: str, failures: Sequence[Failure], results: Iterable[object]) -> None:
+        """See `__new__`."""
+
+    @property
+    def channel(self) -> str:
+        return self._known[0]
+
+    @property
+    def failures(self) -> tuple[Failure, ...]:
+        channel, blamed, _ = self._known
+        return tuple(
+            Failure(name, channel, error, listener)
+            for (name, listener, _), error in zip(blamed, self.exceptions, strict=True)
+        )
+
+    @property
+    def results(self) -> tuple[object, ...]:
+        return tuple(self._known[2])
+
+    @property
+    def message(self) -> str:
+        channel, blamed, results = self._known
+        names = ", ".join(name for name, _, _ in blamed)
+        return f"{len(blamed)} of {len(blamed) + len(results)} listeners of channel {channel!r} failed: {names}"
+
+    def __str__(self) -> str:
+        count = len(self.exceptions)
+        return f"{self.message} ({count} sub-exception{'' if count == 1 else 's'})"
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.message!r}, {list(self.exceptions)!r})"
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.channel, self.failures, self.results), _notes_of(self)
+
+    def derive(self, excs: Sequence[Exception], /) -> ChannelFailures:  # type: ignore[override]  # a group of Exceptions has no other members
+        """Return a group of *excs* with the same channel and results, each with its listener; `except*` and `split` call it."""
+        return ChannelFailures(self.channel, _failures_of(self.failures, excs), self.results)
+
+
+class TransitionFailures(ExceptionGroup[Exception]):
+    """
+    Raised by `start`, `stop` and `exit` of a bus when listeners failed on the way.
+
+    Everything that could be done has been done: a start was rolled back, a stop
+    or an exit has visited every listener.
+
+    Attributes:
+        goal: The state that was asked for.
+        state: The state that the bus is in now.
+        failures: One `Failure` for each listener that raised, in the order of events.
+    """
+
+    goal: State
+    state: State
+    failures: tuple[Failure, ...]
+
+    def __new__(cls, goal: State, state: State, failures: Sequence[Failure]) -> Self:
+        """Make the group; the members are the errors of *failures*."""
+        if goal is State.STARTED:
+            what = "the bus could not be started and what had started was stopped again"
+        elif goal is State.STOPPED:
+            what = "the bus was stopped, but not everything stopped well"
+        else:
+            what = "the bus has exited, but not everything ended well"
+        names = ", ".join(f"{failure.name} ({failure.channel})" for failure in failures)
+        group = super().__new__(
+            cls,
+            f"{what}; it is {state.name} now; failed: {names}",
+            [failure.error for failure in failures],
+        )
+        group.goal, group.state, group.failures = goal, state, tuple(failures)
+        return group
+
+    def __init__(self, goal: State, state: State, failures: Sequence[Failure]) -> None:
+        """See `__new__`."""
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.goal, self.state, self.failures), _notes_of(self)
+
+    def derive(self, excs: Sequence[Exception], /) -> TransitionFailures:  # type: ignore[override]  # a group of Exceptions has no other members
+        """Return a group of *excs* with the same goal and state, each with its listener; `except*` and `split` call it."""
+        return TransitionFailures(self.goal, self.state, _failures_of(self.failures, excs))
+
+
+def _notes_of(error: BaseException) -> dict[str, object]:
+    """Return the state of *error* that its constructor does not make, for copies and pickles."""
+    notes = getattr(error, "__notes__", None)
+    return {} if notes is None else {"__notes__": [*notes]}
+
+
+def _failures_of(failures: Sequence[Failure], errors: Sequence[Exception]) -> list[Failure]:
+    """
+    Return a failure for each of *errors*, which are members of a group with *failures*, or parts of members.
+
+    For a member that is itself a group `split` gives a new group with some of
+    its exceptions. The new group belongs to the member with which it shares the
+    most exceptions; `split` keeps the order, so among equals, as when listeners
+    raise one exception object, it is the next in order. An exception that no
+    member contains, as `derive` may be given, takes the next place.
+    """
+    containing: dict[int, list[int]] = {}
+    for place, failure in enumerate(failures):
+        for contained in _contents(failure.error):
+            containing.setdefault(id(contained), []).append(place)
+    parts = []
+    following = 0
+    for error in errors:
+        if following < len(failures) and failures[following].error is error:
+            place = following
+        else:
+            shared = Counter(place for contained in _contents(error) for place in containing.get(id(contained), ()))
+            most = max(shared.values(), default=0)
+            equals = sorted(place for place, count in shared.items() if count == most)
+            equals = equals or [min(following, len(failures) - 1)]
+            place = next((place for place in equals if place >= following), equals[0])
+        following = place + 1
+        parts.append(attrs.evolve(failures[place], error=error))
+    return parts
+
+
+def _contents(error: BaseException) -> list[BaseException]:
+    """Return *error* and, if it is a group, all exceptions and groups inside it, each once."""
+    contents = {id(error): error}
+    unseen = [error]
+    while unseen:
+        group = unseen.pop()
+        if isinstance(group, BaseExceptionGroup):
+            new = {id(member): member for member in group.exceptions if id(member) not in contents}
+            contents |= new
+            unseen += new.values()
+    return list(contents.values())
+
+
+def leaves(error: BaseException) -> bool:
+    """Return whether *error* ends a publish or a transition at once instead of being collected as the failure of a listener."""
+    return not isinstance(error, Exception) or isinstance(error, RecursionError)
+
+
+def leave(leaving: BaseException, failed: BaseException) -> None:
+    """
+    Make *failed* the cause of *leaving*, a `SystemExit`, `KeyboardInterrupt` or the like, so that it is not lost.
+
+    An exit status of success becomes 1.
+    """
+    if isinstance(leaving, SystemExit) and leaving.code in (None, 0):
+        leaving.code = 1
+    chain = [failed]
+    # One exception object may be raised again and again: no link may lead back.
+    while (cause := chain[-1].__cause__) is not None and all(cause is not link for link in (leaving, *chain)):
+        chain.append(cause)
+    before = leaving.__cause__
+    chain[-1].__cause__ = None if any(before is link for link in chain) else before
+    leaving.__cause__ = failed
+
+
+def carries(error: BaseException, cause: BaseException) -> bool:
+    """Whether *cause* is *error*, or is part of its traceback: as a cause, as a context or as the member of a group."""
+    seen: set[int] = set()
+    links: list[BaseException | None] = [error]
+    while links:
+        link = links.pop()
+        if link is cause:
+            return True
+        # Chains of exceptions may be circular.
+        if link is None or id(link) in seen:
+            continue
+        seen.add(id(link))
+        links.append(link.__cause__)
+        if not link.__suppress_context__:
+            links.append(link.__context__)
+        if isinstance(link, BaseExceptionGroup):
+            links.extend(link.exceptions)
+    return False
+
+
+def unique(errors: Iterable[BaseException]) -> list[BaseException]:
+    """Return each object of *errors* once; exceptions need not be hashable."""
+    return list({id(error): error for error in errors}.values())
+
+
+def together(message: str, errors: Iterable[BaseException]) -> BaseException | None:
+    """Return the only one of *errors* as it is, several in a group with *message*, None if there are none."""
+    members = unique(errors)
+    return BaseExceptionGroup(message, members) if len(members) > 1 else next(iter(members), None)
+
+
+class CauseReport(str):
+    """The message on `LOG` about a cause of the exit; `run` does not show it, since it prints the error when it ends."""
+
+    __slots__ = ()
+
+
+def traceback_of(error: BaseException) -> str:
+    """Return the traceback of *error*, as the interpreter prints it."""
+    import traceback  # only needed when something fails
+
+    return "".join(traceback.format_exception(error)).rstrip()

@@ -1,0 +1,202 @@
+"""
+What a call of a callable runs: its function and its signature, read without running it.
+
+`inspect.signature` returns what a callable says of itself: its `__signature__`, or the signature of its
+`__wrapped__`. Neither needs to describe the call: a decorator with `functools.wraps` may supply an argument, and a
+model may take a field from the environment. So signatures are read here from the function that runs.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import sys
+import types
+import typing
+from typing import Any, Final
+
+import attrs
+
+from typedbus._base.static import MISSING, bases_of, full_name_of, is_a, lookup, namespace_of
+
+_KNOWN_BY_TEXT: Final = (
+    types.BuiltinFunctionType,
+    types.MethodDescriptorType,
+    types.MethodWrapperType,
+    types.WrapperDescriptorType,
+    types.ClassMethodDescriptorType,
+)
+_PLACEHOLDER: Final[object] = getattr(functools, "Placeholder", MISSING)
+_CACHED: Final = type(functools.cache(lambda: None))
+_POSITIONAL: Final = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+_ALIAS: Final = bases_of(type(typing.List[int]))[1]  # noqa: UP006  # the base class of all of typing's aliases
+_DEPTH: Final = 50  # partials around methods around partials
+
+
+@attrs.frozen(eq=False)
+class Call:
+    """
+    What a call runs, as far as that can be known.
+
+    Attributes:
+        signature: With annotations as they were written; None where it is unknown.
+        function: The function that runs; None where that is unknown.
+        home: The class in which it was found, if it was found in one.
+        problem: Why the call must fail whatever it is given, or "".
+    """
+
+    signature: inspect.Signature | None = None
+    function: types.FunctionType | None = None
+    home: type | None = None
+    problem: str = ""
+
+
+_UNKNOWN: Final = Call()
+
+
+def call_of(builds: object, depth: int = _DEPTH) -> Call:
+    """Return what a call of *builds* runs."""
+    builds = unparametrised(builds)
+    if not depth:
+        return _UNKNOWN
+    if is_a(builds, types.FunctionType):
+        return Call(_own_signature(builds), builds)
+    if is_a(builds, type):
+        return _construction(builds, depth)
+    kind = type(builds)
+    if kind is types.MethodType:
+        method: Any = builds
+        return _bound(call_of(method.__func__, depth - 1))
+    if kind is functools.partial:
+        partial: Any = builds
+        return _partial(partial, depth)
+    if kind is _CACHED:
+        cached: Any = builds
+        return call_of(cached.__wrapped__, depth - 1)
+    if kind in _KNOWN_BY_TEXT:
+        return Call(_signature(builds))
+    function = lookup(kind, "__call__")
+    if type(function) is not types.FunctionType:
+        return _UNKNOWN
+    return attrs.evolve(_bound(call_of(function, depth - 1)), home=kind)
+
+
+def function_of(builds: object) -> types.FunctionType | None:
+    """Return the function that a call of *builds* runs; None for a class, and where it is unknown."""
+    for _ in range(_DEPTH):
+        builds = unparametrised(builds)
+        if is_a(builds, types.FunctionType):
+            return builds
+        if is_a(builds, type) or type(builds) in _KNOWN_BY_TEXT:
+            return None
+        inner: Any = builds
+        if type(builds) is functools.partial:
+            builds = inner.func
+        elif type(builds) is types.MethodType:
+            builds = inner.__func__
+        elif type(builds) is _CACHED:
+            builds = inner.__wrapped__
+        else:
+            builds = lookup(type(builds), "__call__")
+            if type(builds) is not types.FunctionType:
+                return None
+    return None
+
+
+def called_by(builds: Any) -> Any:
+    """Return the callable that a `functools.partial` calls in the end; anything else as it is."""
+    while type(builds) is functools.partial:
+        builds = builds.func
+    return builds
+
+
+def is_parametrised(builds: object) -> bool:
+    """Whether *builds* is a class, or a type alias, with type arguments."""
+    return is_a(builds, types.GenericAlias) or is_a(builds, _ALIAS)
+
+
+def unparametrised(builds: object) -> object:
+    """Return the class of a parametrised one, `Repo` for ``Repo[User]``; anything else as it is."""
+    if is_parametrised(builds):
+        origin: object = typing.get_origin(builds)
+        return origin if is_a(origin, type) else builds
+    return builds
+
+
+def is_plainly_made(cls: type) -> bool:
+    """Whether a call of *cls* makes an instance of exactly *cls*: neither its metaclass nor its `__new__` decides."""
+    return _is_called_as_type(cls) and lookup(cls, "__new__") is object.__new__
+
+
+def _construction(cls: type, depth: int) -> Call:
+    """Return what a call of the class *cls* runs: the constructor that is called first, where that is in Python."""
+    if not _is_called_as_type(cls):
+        return _UNKNOWN
+    for name in ("__new__", "__init__"):
+        constructor = lookup(cls, name)
+        function = constructor.__func__ if type(constructor) is staticmethod else constructor
+        if type(function) is types.FunctionType:
+            home = next(base for base in bases_of(cls) if name in namespace_of(base))
+            return attrs.evolve(_bound(call_of(function, depth - 1)), home=home)
+        if type(function) not in (types.BuiltinFunctionType, types.WrapperDescriptorType):
+            return _UNKNOWN
+    home = next(base for base in bases_of(cls) if not {"__init__", "__new__"}.isdisjoint(namespace_of(base)))
+    return Call(inspect.Signature() if home is object else _signature(home))
+
+
+def _is_called_as_type(cls: type) -> bool:
+    return lookup(type(cls), "__call__") is namespace_of(type)["__call__"]
+
+
+def _partial(builds: functools.partial[object], depth: int) -> Call:
+    inner = call_of(builds.func, depth - 1)
+    if inner.signature is None:
+        return inner
+
+    def stand_in() -> None: ...
+
+    vars(stand_in)["__signature__"] = inner.signature
+    # `inspect` needs to know how many arguments there are, and would show them in its errors.
+    args = [one if one is _PLACEHOLDER else MISSING for one in builds.args]
+    try:
+        signature = inspect.signature(functools.partial(stand_in, *args, **dict.fromkeys(builds.keywords, MISSING)))
+    except (ValueError, TypeError):
+        return Call(None, problem=f"it gives {full_name_of(builds.func)} arguments that it does not take")
+    return attrs.evolve(inner, signature=signature)
+
+
+def _bound(inner: Call) -> Call:
+    """Return *inner* without the first parameter, that of the instance or the class."""
+    if inner.signature is None:
+        return inner
+    parameters = list(inner.signature.parameters.values())
+    if parameters and parameters[0].kind in _POSITIONAL:
+        del parameters[0]
+    elif not parameters or parameters[0].kind is not inspect.Parameter.VAR_POSITIONAL:
+        return Call(None, problem="it has no parameter for the instance")
+    return attrs.evolve(inner, signature=inner.signature.replace(parameters=parameters))
+
+
+def _is_decorated(function: types.FunctionType) -> bool:
+    return not {"__wrapped__", "__signature__"}.isdisjoint(vars(function))
+
+
+def _own_signature(function: types.FunctionType) -> inspect.Signature | None:
+    """Return the signature of the code of *function*; without annotations if it is decorated, since those were copied."""
+    if not _is_decorated(function):
+        return _signature(function)
+    bare = types.FunctionType(function.__code__, {}, "bare", function.__defaults__, function.__closure__)
+    bare.__kwdefaults__ = function.__kwdefaults__
+    return _signature(bare)
+
+
+def _signature(builds: Any) -> inspect.Signature | None:
+    try:
+        if sys.version_info >= (3, 14):
+            import annotationlib
+
+            return inspect.signature(builds, annotation_format=annotationlib.Format.FORWARDREF)
+        return inspect.signature(builds)
+    except Exception:
+        # C code has no signature to read; annotations that are evaluated late may raise anything.
+        return None

@@ -1,0 +1,1 @@
+"""The bus: its channels, its state machine, and the scheduler that calls hooks within limits."""

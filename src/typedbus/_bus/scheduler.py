@@ -1,0 +1,520 @@
+"""
+One way over the listeners of a life-cycle channel: in order or side by side, each within its time.
+
+A hook that has no limit and no company, or is inline, is called right here, in
+the thread of the transition. Any other runs in a thread of its own, and this one waits for
+it, no longer than it may take: a thread cannot be interrupted, but it can be
+left behind. So whatever is told and decided is told and decided in one thread,
+one thing after the other, however many hooks run.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import functools
+import heapq
+import sys
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Sequence
+from queue import SimpleQueue
+from typing import Final, Protocol
+
+import attrs
+
+from typedbus._base.clock import Clock, Waking
+from typedbus._base.errors import HookTimeout, StartPending
+from typedbus._base.limits import Turn, within
+from typedbus._base.sync import simple_queue
+from typedbus._channels.bound import Subscription
+
+#: How often an inline hook looks whether its start was broken off while it waits for an earlier call, in seconds.
+_LOOKING: Final = 0.1
+
+
+class Tells(Protocol):
+    """What a visit asks and tells; always in the thread of the transition but for `late`."""
+
+    def begins(self, subscription: Subscription, /) -> None:
+        """Hear that the listener is about to be called."""
+
+    def ended(self, subscription: Subscription, seconds: float, error: BaseException | None, /) -> None:
+        """Hear that it has returned or raised, or was given up."""
+
+    def interrupted(self, error: BaseException, /) -> None:
+        """Hear what happened to the thread of the transition while it waited."""
+
+    def goes_on(self) -> bool:
+        """Say whether those who have not been called yet are to be called."""
+        ...
+
+    def joined(self, thread: int, /) -> None:
+        """Hear of a thread that calls hooks from now on."""
+
+    def left(self, thread: int, /) -> None:
+        """Hear that it calls none any more; not of one whose hook was given up."""
+
+    def abandons(self, subscription: Subscription, began: float, thread: threading.Thread, /) -> Abandoned:
+        """Return the record of a hook that is about to be given up."""
+        ...
+
+    def late(self, abandoned: Abandoned, seconds: float, error: BaseException | None, /) -> None:
+        """Hear, in the thread of the hook, that one which had been given up has ended after all."""
+
+    def predecessor(self, subscription: Subscription, /) -> Abandoned | None:
+        """Return the call that must be over before this hook is called, if one is left from an earlier transition."""
+        ...
+
+
+@attrs.define(eq=False)
+class Abandoned:
+    """
+    A hook that was given up: its thread still runs.
+
+    Attributes:
+        subscription: The hook.
+        began: When it was called.
+        thread: The thread that runs it.
+        stops: For a hook of `START`, the hooks of `STOP` of the same object, to be called if it returns.
+        left: The hooks of `STOP` and `EXIT` of the same object that the bus came to meanwhile, to be called after
+            *stops*, however the start ends. Guarded by the lock of the bus.
+        is_over: Set when it has ended, and all of these have been called.
+    """
+
+    subscription: Subscription
+    began: float
+    thread: threading.Thread
+    stops: list[Subscription]
+    left: list[Subscription] = attrs.field(factory=list)
+    is_over: threading.Event = attrs.field(factory=threading.Event)
+
+
+@attrs.define(eq=False, repr=False)
+class _Job:
+    """One listener and how it fares: *place* in the order, *stage* among what must be over before others begin."""
+
+    subscription: Subscription
+    place: int
+    stage: int
+    context: contextvars.Context | None = None
+    worker: _Worker | None = None
+    began: float = 0.0
+    allowed: float | None = None
+    limit: float | None = None
+    scope: str = ""
+    seconds: float = 0.0
+    error: BaseException | None = None
+    #: What it waits for in its thread before it calls the hook.
+    predecessor: Abandoned | None = None
+    abandoned: Abandoned | None = None
+    is_given_up: bool = False
+    is_over: bool = False
+
+
+class _Worker(threading.Thread):
+    """A thread that calls hooks, one after the other, until one of them is given up."""
+
+    def __init__(self, visit: Visit) -> None:
+        # An interpreter that ends does not wait for it: a hook that hangs must not keep the process.
+        super().__init__(daemon=True)
+        self._visit = visit
+        self.jobs: SimpleQueue[_Job | None] = simple_queue()
+
+    def run(self) -> None:
+        visit = self._visit
+        while (job := self.jobs.get()) is not None:
+            self.name = job.subscription.name
+            if job.predecessor is not None:
+                job.predecessor.is_over.wait()
+            with visit.lock:
+                job.predecessor = None
+                is_too_late = job.is_given_up
+            if is_too_late:
+                # The transition has gone on, and would not undo what the hook does now.
+                if job.abandoned is not None:
+                    job.abandoned.is_over.set()
+                return
+            assert job.context is not None
+            error = _raised_by(functools.partial(job.context.run, job.subscription.listener))
+            seconds = visit.clock.now() - job.began
+            with visit.lock:
+                if not job.is_given_up:
+                    job.is_over, job.seconds, job.error = True, seconds, error
+                    visit.over.append(job)
+            if job.abandoned is not None:
+                try:
+                    job.context.run(visit.tells.late, job.abandoned, seconds, error)
+                finally:
+                    job.abandoned.is_over.set()
+                return
+            visit.waking.wake(visit.bell)
+
+
+class Visit:
+    """
+    One way over *subscriptions*, which are in the order in which to call them.
+
+    Args:
+        subscriptions: Those of each turn after those of the turns that come before it.
+        tells: Who hears of it.
+        backwards: Whether what a turn needs comes after it, as in a stop, and not before.
+        clock: For time limits.
+        waking: How the thread of the transition is woken while hooks run in others.
+        workers: How many listeners may run side by side. Those of one component
+            never do; one that belongs to no component runs alone, in its place;
+            and no priority begins before the one before it is through.
+        hook: The limit of a listener that has none of its own.
+        whole: The name of the whole, its limit, and when it began; None is no limit.
+        spares: Whether those who come too late for that are called all the same.
+    """
+
+    def __init__(
+        self,
+        subscriptions: Sequence[Subscription],
+        tells: Tells,
+        *,
+        backwards: bool,
+        clock: Clock,
+        waking: Waking,
+        workers: int,
+        hook: float | None,
+        whole: tuple[str, float, float] | None,
+        spares: bool,
+    ) -> None:
+        self.tells = tells
+        self.clock = clock
+        self.lock = threading.Lock()
+        self.waking = waking
+        self.bell: SimpleQueue[None] = simple_queue()
+        self.over: deque[_Job] = deque()
+        self._backwards = backwards
+        self._workers = workers
+        self._hook = hook
+        self._whole = whole
+        self._spares = spares
+        self._jobs = list(_staged(subscriptions))
+        self._graph = _Graph(self._jobs, backwards=backwards) if workers > 1 else None
+        self._ready = [0][: len(self._jobs)] if self._graph is None else self._graph.first()
+        heapq.heapify(self._ready)
+        self._unfinished = Counter(job.stage for job in self._jobs)
+        self._stage = 0
+        self._left = len(self._jobs)
+        self._left_of = Counter(
+            turn for job in self._jobs if (turn := job.subscription.turn) is not None and turn.limit is not None
+        )
+        self._spent: dict[Turn, float] = {}
+        self._running: list[_Job] = []
+        self._idle: list[_Worker] = []
+        self._interrupts = 0
+
+    def carry_out(self) -> None:
+        """Call them; return when all have ended or were given up, or nobody else is to be called."""
+        try:
+            while True:
+                while self._ready and len(self._running) < self._workers and self.tells.goes_on():
+                    # Lower places are of lower stages: if this one has to wait, so have the others.
+                    if self._jobs[self._ready[0]].stage > self._stage:
+                        break
+                    self._begin(self._jobs[heapq.heappop(self._ready)])
+                if not self._running:
+                    return
+                self._await()
+                while self.over:
+                    job = self.over.popleft()
+                    self._running.remove(job)
+                    if job.worker is not None and not job.is_given_up:
+                        self._idle.append(job.worker)
+                    self._end(job)
+        finally:
+            self._dismiss()
+
+    def _dismiss(self) -> None:
+        """Let the threads end that have nothing to do."""
+        while self._idle:
+            worker = self._idle.pop()
+            worker.jobs.put(None)
+            worker.join()
+            assert worker.ident is not None
+            self.tells.left(worker.ident)
+
+    def _begin(self, job: _Job) -> None:
+        job.began = self.clock.now()
+        self._allow(job)
+        if job.allowed is not None and job.allowed <= 0:
+            # Its thread would be left behind before it did anything.
+            job.error = self._overrun(job, "nowhere: those before it had used up the time, and it was not called")
+            self._end(job)
+            return
+        self.tells.begins(job.subscription)
+        is_inline = job.subscription.is_inline
+        if is_inline:
+            # It may be about to fork, and a thread that does nothing is one as well.
+            self._dismiss()
+        job.predecessor = self.tells.predecessor(job.subscription)
+        stays = is_inline or (job.allowed is None and self._workers == 1) or job.subscription.is_idle
+        job.worker = None if stays else self._worker()
+        if job.worker is None:
+            if job.predecessor is not None:
+                job.error = _raised_by(functools.partial(self._wait_for, job.predecessor, job.allowed))
+                if job.error is None and not job.predecessor.is_over.is_set():
+                    if not self.tells.goes_on():
+                        job.limit, job.scope = None, "interrupt"
+                    job.error = self._pending(job, job.predecessor)
+            if job.error is None:
+                job.error = _raised_by(job.subscription.listener)
+            job.seconds = self.clock.now() - job.began
+            self._end(job)
+            return
+        job.context = contextvars.copy_context()
+        self._running.append(job)
+        job.worker.jobs.put(job)
+
+    def wake(self) -> None:
+        """Look again whether the visit goes on; may be called in any thread and in a signal handler."""
+        self.waking.wake(self.bell)
+
+    def _wait_for(self, predecessor: Abandoned, seconds: float | None) -> None:
+        """Wait in this thread until *predecessor* is over, for *seconds* at the most, or until the visit does not go on."""
+        until = None if seconds is None else time.monotonic() + seconds
+        while self.tells.goes_on():
+            left = _LOOKING if until is None else min(_LOOKING, until - time.monotonic())
+            if predecessor.is_over.wait(max(0.0, left)) or (until is not None and time.monotonic() >= until):
+                return
+
+    def _worker(self) -> _Worker | None:
+        """Return a thread that waits for work; None where none can be started, as in an interpreter that ends."""
+        if self._idle:
+            return self._idle.pop()
+        worker = _Worker(self)
+        try:
+            worker.start()
+        except RuntimeError:
+            return None
+        assert worker.ident is not None
+        self.tells.joined(worker.ident)
+        return worker
+
+    def _end(self, job: _Job) -> None:
+        turn = job.subscription.turn
+        self._left -= 1
+        self._unfinished[job.stage] -= 1
+        while not self._unfinished[self._stage] and self._stage < self._jobs[-1].stage:
+            self._stage += 1
+        if turn is not None and turn.limit is not None:
+            self._left_of[turn] -= 1
+            self._spent[turn] = self._spent.get(turn, 0.0) + job.seconds
+        if self._graph is not None:
+            for place in self._graph.after(job):
+                heapq.heappush(self._ready, place)
+        elif job.place + 1 < len(self._jobs):
+            self._ready.append(job.place + 1)
+        self.tells.ended(job.subscription, job.seconds, job.error)
+
+    def _allow(self, job: _Job) -> None:
+        """Say how long *job* may run: the least that its own limit, its component's and that of the whole leave it."""
+        turn, own = job.subscription.turn, job.subscription.limit
+        limits: list[tuple[float, float, str]] = []
+        hook = self._hook if own is None else own
+        if hook is not None:
+            limits.append((hook, hook, "hook"))
+        if turn is not None and turn.limit is not None:
+            limits.append(
+                (within(turn.limit, self._spent.get(turn, 0.0), self._left_of[turn]), turn.limit, "component")
+            )
+        if self._whole is not None:
+            scope, seconds, began = self._whole
+            spent = job.began - began
+            limits.append((within(seconds, spent, self._left) if self._spares else seconds - spent, seconds, scope))
+        if limits:
+            job.allowed, job.limit, job.scope = min(limits)
+
+    def _await(self) -> None:
+        """Wait until a listener has ended or overrun; one that has overrun is given up."""
+        while not self.over:
+            try:
+                if not self.tells.goes_on():
+                    # Their own hooks have not been called yet, and the earlier ones may never return.
+                    pending = [job for job in self._running if job.predecessor is not None]
+                    for job in pending:
+                        job.limit, job.scope = None, "interrupt"
+                    self._give_up(pending)
+                    if self.over:
+                        return
+                now = self.clock.now()
+                timed = [(job.began + job.allowed - now, job) for job in self._running if job.allowed is not None]
+                left = min((left for left, _ in timed), default=None)
+                if left is None:
+                    self.waking.inbox(self.bell).get()
+                elif left > 0:
+                    self.clock.wait(self.waking.inbox(self.bell), left)
+                else:
+                    self._give_up([job for left, job in timed if left <= 0])
+            except BaseException as error:
+                self.tells.interrupted(error)
+                self._interrupts += 1
+                if self._interrupts > 1:
+                    for job in self._running:
+                        job.limit, job.scope = None, "interrupt"
+                    self._give_up(self._running)
+
+    def _give_up(self, jobs: Sequence[_Job]) -> None:
+        for job in jobs:
+            # All that takes time is done before the lock is taken, which the hook needs to return.
+            seconds, predecessor = self.clock.now() - job.began, job.predecessor
+            error: Exception
+            abandoned = None
+            if predecessor is not None:
+                error = self._pending(job, predecessor)
+            else:
+                assert job.worker is not None
+                error = self._overrun(job, _stack_of(job.worker), seconds)
+                abandoned = self.tells.abandons(job.subscription, job.began, job.worker)
+            with self.lock:
+                if job.is_over or job.predecessor is not predecessor:
+                    # It has ended meanwhile, or its call begins just now, and is given up in the next round.
+                    if abandoned is not None:
+                        abandoned.is_over.set()
+                    continue
+                job.abandoned, job.is_over, job.is_given_up = abandoned, True, True
+                job.seconds, job.error = seconds, error
+                self.over.append(job)
+
+    def _pending(self, job: _Job, predecessor: Abandoned) -> StartPending:
+        subscription = predecessor.subscription
+        return StartPending(
+            job.subscription.path,
+            subscription.place,
+            self.clock.now() - predecessor.began,
+            job.limit,
+            job.scope,
+            _stack_of(predecessor.thread),
+        )
+
+    def _overrun(self, job: _Job, stack: str, seconds: float = 0.0) -> HookTimeout:
+        subscription = job.subscription
+        return HookTimeout(
+            subscription.path,
+            subscription.channel.name,
+            subscription.place,
+            seconds,
+            job.limit,
+            job.scope,
+            stack,
+            self._waiting_for(job),
+        )
+
+    def _waiting_for(self, job: _Job) -> list[str]:
+        """Return the paths of those that cannot be called before *job* is over."""
+        graph = self._graph or _Graph(self._jobs, backwards=self._backwards)
+        behind = graph.behind(job)
+        waiting = {other.subscription.path: None for other in self._jobs if other.subscription.turn in behind}
+        return list(waiting)
+
+
+class _Graph:
+    """Which listeners may be called when which others are over."""
+
+    def __init__(self, jobs: Sequence[_Job], *, backwards: bool) -> None:
+        self._places: dict[Turn, deque[int]] = {}
+        self._free: list[int] = []
+        for job in jobs:
+            turn = job.subscription.turn
+            if turn is None:
+                self._free.append(job.place)
+            else:
+                self._places.setdefault(turn, deque()).append(job.place)
+        # Those without a listener of their own carry on what needs what.
+        self._missing: dict[Turn, int] = {}
+        self._after: dict[Turn, list[Turn]] = {}
+        unseen = list(self._places)
+        while unseen:
+            turn = unseen.pop()
+            if turn in self._after:
+                continue
+            self._after[turn] = []
+            self._missing[turn] = 0
+            unseen.extend(turn.needs)
+        for turn in self._after:
+            for need in turn.needs:
+                first, second = (turn, need) if backwards else (need, turn)
+                self._after[first].append(second)
+                self._missing[second] += 1
+
+    def first(self) -> list[int]:
+        """Return the places of those that wait for nobody."""
+        return self._free + self._open([turn for turn, missing in self._missing.items() if not missing])
+
+    def after(self, job: _Job) -> list[int]:
+        """Return the places of those that waited for *job* last."""
+        turn = job.subscription.turn
+        if turn is None:
+            return []
+        if self._places[turn]:
+            return [self._places[turn].popleft()]
+        return self._open(self._close(turn))
+
+    def behind(self, job: _Job) -> set[Turn | None]:
+        """Return the turns that come after that of *job*, near or far."""
+        turn = job.subscription.turn
+        found: set[Turn | None] = set()
+        unseen = [] if turn is None else list(self._after[turn])
+        while unseen:
+            turn = unseen.pop()
+            if turn not in found:
+                found.add(turn)
+                unseen.extend(self._after[turn])
+        return found
+
+    def _open(self, turns: list[Turn]) -> list[int]:
+        """Return the first place of each of *turns*, and of those behind one that has none."""
+        places = []
+        while turns:
+            turn = turns.pop()
+            if self._places.get(turn):
+                places.append(self._places[turn].popleft())
+            else:
+                turns.extend(self._close(turn))
+        return places
+
+    def _close(self, turn: Turn) -> list[Turn]:
+        """Return those that have waited for *turn* alone."""
+        opened = []
+        for other in self._after[turn]:
+            self._missing[other] -= 1
+            if not self._missing[other]:
+                opened.append(other)
+        return opened
+
+
+def _raised_by(listener: Callable[[], object]) -> BaseException | None:
+    """Call *listener* and return what it raised, from a frame that does not hold it: its traceback holds the frame."""
+    try:
+        listener()
+    except BaseException as raised:
+        return raised
+    return None
+
+
+def _staged(subscriptions: Sequence[Subscription]) -> Iterator[_Job]:
+    stage, last = 0, None
+    for place, subscription in enumerate(subscriptions):
+        # One that belongs to no component has a stage to itself.
+        current = (subscription.priority, None if subscription.turn is not None else place)
+        if place and current != last:
+            stage += 1
+        last = current
+        yield _Job(subscription, place, stage)
+
+
+def _stack_of(worker: threading.Thread | None) -> str:
+    """Return where *worker* is, from the hook on inwards."""
+    import traceback  # only needed to tell of what should not happen
+
+    frames = sys._current_frames()
+    frame = None if worker is None or worker.ident is None else frames.get(worker.ident)
+    within_hook = []
+    while frame is not None and frame.f_code is not _raised_by.__code__:
+        within_hook.append((frame, frame.f_lineno))
+        frame = frame.f_back
+    return "".join(traceback.StackSummary.extract(iter(reversed(within_hook))).format())

@@ -1,0 +1,203 @@
+"""A transition of a bus, and the legs that it is made of."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+
+import attrs
+
+from typedbus._base.errors import StartCancelled
+from typedbus._base.events import Failed, LifecycleEvent
+from typedbus._base.failures import (
+    Failure,
+    TransitionFailures,
+    leave,
+    leaves,
+    note_of,
+    put_note,
+    together,
+    traceback_of,
+)
+from typedbus._base.states import State
+from typedbus._bus.registry import ERROR, START, STOP, WARNING, Registry
+from typedbus._bus.scheduler import Abandoned, Tells
+from typedbus._channels.bound import Subscription
+from typedbus._os.forks import notice
+
+
+@attrs.define(eq=False, repr=False)
+class Transition:
+    """A transition under way: where to, in which threads, and how it ends."""
+
+    asked: State
+    goal: State
+    #: That which carries it out, and those that call hooks for it.
+    threads: set[int]
+    #: The starts that were given up in this and in earlier transitions of the bus, and have not been undone.
+    abandoned: list[Abandoned]
+    done: threading.Event = attrs.field(factory=threading.Event)
+    failures: list[Failure] = attrs.field(factory=list)
+    leaving: list[BaseException] = attrs.field(factory=list)
+    has_started: bool = False
+    outcome: BaseException | None = None
+    #: What to call when the goal is no longer STARTED; see `Machine._waking`.
+    wakers: list[Callable[[], object]] = attrs.field(factory=list)
+
+    def turn(self, goal: State) -> None:
+        """Change the goal, and wake the hooks of a start that wait; may be called in a signal handler."""
+        was_start, self.goal = self.goal is State.STARTED, goal
+        if was_start and goal is not State.STARTED:
+            for wake in tuple(self.wakers):
+                wake()
+
+    def outcome_in(self, reached: State, causes: Sequence[BaseException]) -> BaseException | None:
+        """
+        Return the exception to raise in every waiting caller, None on success.
+
+        Args:
+            reached: The state in which the transition ended.
+            causes: The errors for which the exit was requested; a cancelled start is raised from them.
+        """
+        outcome: BaseException | None = None
+        if self.failures:
+            outcome = TransitionFailures(self.asked, reached, self.failures)
+        elif self.asked is State.STARTED and not self.has_started and not self.leaving:
+            outcome = StartCancelled(reached)
+            if reached is State.EXITED:
+                outcome.__cause__ = together("the exit was requested for several reasons", causes)
+        for leaving in reversed(self.leaving):
+            if outcome is not None:
+                leave(leaving, outcome)
+            outcome = leaving
+        return outcome
+
+    def leg(
+        self,
+        registry: Registry,
+        begin: Callable[[str], LifecycleEvent] | None,
+        end: Callable[[str, float], LifecycleEvent] | None,
+        *,
+        is_up: bool,
+    ) -> Leg:
+        """Return one leg of it, on the bus whose channels *registry* has."""
+        return Leg(registry, self, begin, end, is_up)
+
+    def call_off(self) -> None:
+        """Turn a start round; the caller has the lock of the bus."""
+        if self.goal is State.STARTED:
+            self.turn(State.STOPPED)
+
+
+@attrs.define(eq=False, repr=False)
+class Leg(Tells):
+    """What a transition makes of one visit: it keeps what hooks raise, tells how they fare, and may turn round."""
+
+    registry: Registry
+    transition: Transition
+    begin: Callable[[str], LifecycleEvent] | None
+    end: Callable[[str, float], LifecycleEvent] | None
+    #: Whether it stops at the first failure, and when the goal has moved.
+    is_up: bool
+    #: The listeners that returned, in that order.
+    well: list[Subscription] = attrs.field(factory=list)
+
+    def begins(self, subscription: Subscription, /) -> None:
+        if self.begin is not None:
+            self.registry._observers.tell(self.begin(subscription.path))
+
+    def ended(self, subscription: Subscription, seconds: float, error: BaseException | None, /) -> None:
+        if error is None:
+            self.well.append(subscription)
+            if self.end is not None:
+                self.registry._observers.tell(self.end(subscription.path, seconds))
+            return
+        hook, current = subscription.channel.name, self.transition
+        if self.is_up and isinstance(error, StartCancelled) and current.goal is not State.STARTED:
+            # It was waiting, and is no reason why the start was broken off.
+            self.registry._observers.tell(Failed(subscription.path, hook, seconds, error))
+            return
+        if isinstance(error, Exception) and not leaves(error):
+            current.failures.append(Failure(subscription.name, hook, error, subscription.listener))
+        else:
+            if isinstance(error, Exception):
+                put_note(error, note_of(subscription.name, hook))
+            current.leaving.append(error)
+        self.registry._observers.tell(Failed(subscription.path, hook, seconds, error))
+        if self.is_up:
+            with self.registry._lock:
+                current.call_off()
+
+    def interrupted(self, error: BaseException, /) -> None:
+        self.transition.leaving.append(error)
+        with self.registry._lock:
+            self.transition.call_off()
+
+    def goes_on(self) -> bool:
+        # A hook may return in a child that it has forked.
+        notice()
+        return not self.is_up or self.transition.goal is State.STARTED
+
+    def joined(self, thread: int, /) -> None:
+        self.transition.threads.add(thread)
+
+    def left(self, thread: int, /) -> None:
+        self.transition.threads.discard(thread)
+
+    def abandons(self, subscription: Subscription, began: float, thread: threading.Thread, /) -> Abandoned:
+        abandoned = Abandoned(subscription, began, thread, [])
+        if subscription.channel is START:
+            # Taken now: when the bus has exited, the component is not subscribed any more.
+            owner = owner_of(subscription)
+            abandoned.stops = [stop for stop in reversed(self.registry[STOP].subscriptions) if owner_of(stop) is owner]
+            with self.registry._lock:
+                self.transition.abandoned.append(abandoned)
+        return abandoned
+
+    def late(self, abandoned: Abandoned, seconds: float, error: BaseException | None, /) -> None:
+        """
+        Log that the hook has ended, and if it is a start that succeeded, undo it.
+
+        The transition that called it has left the component out of its rollback.
+        So its hooks of `STOP` are called here, and after them the hooks that the
+        bus came to meanwhile: those of `EXIT`, and those of `STOP` if another start
+        hook of the component had returned.
+        """
+        how = "returned" if error is None else f"ended with {error!r}"
+        hooks = abandoned.stops if error is None else []
+        undone = f"; now it is undone by {', '.join(hook.name for hook in hooks)}" if hooks else ""
+        self.registry.log(
+            f"{abandoned.subscription.name} {how} after {seconds:.2f} s; it had been given up{undone}", WARNING
+        )
+        called: list[Subscription] = []
+        while not abandoned.is_over.is_set():
+            for hook in hooks:
+                called.append(hook)
+                try:
+                    hook.listener()
+                except BaseException as failed:
+                    self.registry.log(f"{hook.name} failed after the late start:\n{traceback_of(failed)}", ERROR)
+            with self.registry._lock:
+                hooks = [hook for hook in abandoned.left if hook not in called]
+                if not hooks:
+                    abandoned.is_over.set()
+
+    def predecessor(self, subscription: Subscription, /) -> Abandoned | None:
+        if subscription.channel is not START:
+            return None
+        with self.registry._lock:
+            pending = self.transition.abandoned
+            pending[:] = [abandoned for abandoned in pending if not abandoned.is_over.is_set()]
+            for abandoned in pending:
+                earlier = abandoned.subscription
+                # After an exit it is another object of the same component.
+                is_same_component = earlier.turn is not None and subscription.turn is not None
+                is_same_component = is_same_component and earlier.path == subscription.path
+                if is_same_component or owner_of(earlier) is owner_of(subscription):
+                    return abandoned
+        return None
+
+
+def owner_of(subscription: Subscription) -> object:
+    """Return the object whose method listens; the subscription itself for any other listener."""
+    return getattr(subscription.listener, "__self__", subscription)

@@ -1,0 +1,309 @@
+"""
+Channels: declarations, made once, at the top of a module.
+
+A `Channel` is a name and a signature and holds no listeners; a component's
+methods are declared as listeners of one by a mark or a hook. `_channels.bound` has what
+a channel becomes on a bus.
+"""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Concatenate, Final, Generic, Protocol, Self
+
+from typing_extensions import ParamSpec, TypeVar
+
+from typedbus._base.errors import ChannelError
+from typedbus._base.failures import describe
+from typedbus._base.limits import checked
+
+if TYPE_CHECKING:
+    import inspect
+
+    from typedbus._channels.bound import BoundChannel  # noqa: F401  # named in a string, as a base class needs at run time
+
+Args = ParamSpec("Args", default=[])
+Result = TypeVar("Result", default=None)
+Result_co = TypeVar("Result_co", covariant=True)
+Owner = TypeVar("Owner")
+Owner_contra = TypeVar("Owner_contra", contravariant=True)
+AnyListener = TypeVar("AnyListener", bound=Callable[..., object])
+Bound_co = TypeVar("Bound_co", covariant=True)
+P = ParamSpec("P")
+R = TypeVar("R")
+
+DEFAULT_PRIORITY: Final = 50
+
+
+class AnyChannel:
+    """
+    A channel of whatever signature; every channel is a `Channel`.
+
+    Attributes:
+        name: What people call it.
+        doc: The docstring of its declaration.
+    """
+
+    __slots__ = ("__orig_class__", "__weakref__", "_declared", "doc", "name")
+
+    name: str
+    doc: str
+    _declared: Callable[..., object] | None
+
+    def signature(self) -> inspect.Signature | None:
+        """
+        Return what a listener is called with, as far as it is known at run time.
+
+        None for a channel that was made without type arguments, as
+        ``x: Channel[[int], None] = Channel("x")`` is: these are for the checkers.
+        """
+        import inspect  # costs more than the rest of the package, and only validation asks
+
+        from typedbus._base.hints import signature_of
+
+        if self._declared is not None:
+            return signature_of(self._declared)
+        known = getattr(self, "__orig_class__", None)
+        if known is None or not isinstance(known.__args__[0], tuple):
+            return None
+        positional, result = known.__args__[0], known.__args__[-1]
+        return inspect.Signature(
+            [
+                inspect.Parameter(f"arg{index}", inspect.Parameter.POSITIONAL_ONLY, annotation=annotation)
+                for index, annotation in enumerate(positional)
+            ],
+            return_annotation=result,
+        )
+
+    def __repr__(self) -> str:
+        return f"<Channel {self.name!r}>"
+
+
+class Listens(Protocol[P, Result_co]):
+    """A listener of a channel: any callable that accepts the published arguments."""
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Result_co:
+        """Receive what is published and return the answer."""
+        ...
+
+
+Listener = TypeVar("Listener", bound=Callable[..., object], default=Listens[Args, Result])
+"""
+The type of a channel's listeners, for checkers: a third type parameter of channels that is never written out.
+
+It is invariant. mypy treats a ParamSpec as covariant, so with `Args` and `Result` alone it would accept
+a channel of narrower arguments where one of wider arguments is required.
+"""
+
+
+class Takes(AnyChannel, Generic[AnyListener]):
+    """
+    What the listeners of a channel look like.
+
+    Its parameter is invariant, which makes `Bus.subscribe(channel, listener)`
+    sound: checkers treat a ParamSpec as covariant and would accept a listener
+    that drops an optional parameter.
+    """
+
+    __slots__ = ()
+
+
+class Binds(Generic[Bound_co]):
+    """
+    A channel whose ``bus[channel]`` has the type *Bound_co*.
+
+    With a single type variable as its result, mypy infers the type of ``bus[channel]`` from the channel alone.
+    With ``BoundChannel[Args, Result]`` as its result, mypy would infer the arguments from the context first, and
+    refuse ``rush: Publishes[Narrower] = bus[order_placed]``.
+    """
+
+    __slots__ = ()
+
+
+class Channel(Takes[Listens[Args, Result]], Binds["BoundChannel[Args, Result]"], Generic[Args, Result, Listener]):
+    """
+    The declaration of a channel: what is said on it, and what listeners answer.
+
+    ``Channel[[Order], Receipt]("order_placed")`` is published with one
+    positional `Order` and answered with a `Receipt` by each listener; the
+    result type may be left out where there is none. `declare` makes a channel
+    from a function where parameters need names or defaults.
+
+    A channel is equal to itself alone, is never copied, and may be shared by
+    any number of buses and threads. Its name is for people; two channels of one
+    name are two channels.
+
+    Raises:
+        ChannelError: The name is not a string that people can read.
+    """
+
+    __slots__ = ()
+
+    def __init__(self, name: str) -> None:
+        if not (isinstance(name, str) and name.strip()):
+            raise ChannelError(name, "is no name for a channel: give a string such as 'order_placed'")
+        self.name = name
+        self.doc = ""
+        self._declared = None
+
+    @staticmethod
+    def declare(signature: Callable[P, R]) -> Channel[P, R]:
+        """
+        Make a channel from a function's name, parameters, result and docstring.
+
+        The function itself is never called. Make its parameters positional-only
+        (``/``) unless publishers are to name them: a listener must then use the
+        same names.
+
+        Raises:
+            ChannelError: *signature* has no name of its own, as a lambda or a partial.
+        """
+        name = getattr(signature, "__name__", "<lambda>")
+        if name == "<lambda>":
+            raise ChannelError(signature, "declares no channel: decorate a function, `def order_placed(...)`")
+        channel: Channel[P, R] = Channel(name)
+        channel._declared = signature
+        channel.doc = signature.__doc__ or ""
+        return channel
+
+    def calls(
+        self,
+        method: Callable[Concatenate[Owner, Args], Result],
+        /,
+        *,
+        priority: int | None = None,
+        limit: float | None = None,
+        inline: bool = False,
+    ) -> Hook[Owner]:
+        """
+        Declare that *method* of a component listens to this channel: `Component(...).on(channel.calls(Cls.method))`.
+
+        Of a method that listens already, by its name or a mark, it says priority and limit.
+
+        Args:
+            method: As its class has it.
+            priority: Its place among the listeners of the channel, lower first; the component's own unless given.
+            limit: How long it may take when the bus starts, stops or exits, in seconds.
+            inline: Whether it is called in the thread that starts, stops or exits the bus, whatever workers and
+                limits there are; no limit interrupts it then.
+
+        Raises:
+            LimitError: *limit* is no number above 0.
+        """
+        return Hook(self, method, priority, limit, inline=inline)
+
+    # A container copies what is handed to its components; a channel is told
+    # apart by identity and must come out as itself.
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: object) -> Self:
+        return self
+
+    def __reduce__(self) -> str | tuple[object, ...]:
+        raise ChannelError(
+            self.name,
+            "is the name of a channel, which cannot be pickled: a copy would be another channel; import it by name instead",
+        )
+
+
+if not TYPE_CHECKING:
+    # At run time Channel[[int], str] keeps the two arguments that were written; `signature` reads them.
+    Channel.__parameters__ = (Args, Result)
+
+
+class Hook(Generic[Owner_contra]):
+    """
+    The declaration that a component's method listens to a channel; made by `Channel.calls`.
+
+    Attributes:
+        channel: The channel that is listened to.
+        method: The function as its class has it; a subclass may override it.
+        attribute: The name under which the class of the component holds the method; "" if it is not looked up yet,
+            or if the class does not hold it.
+        priority: Its place among the listeners, or None for the component's own.
+        limit: How long it may take on the life cycle, in seconds, or None for what `Limits` says.
+        inline: Whether it is called in the thread of the transition, always.
+    """
+
+    __slots__ = ("attribute", "channel", "inline", "limit", "method", "priority")
+
+    def __init__(
+        self,
+        channel: AnyChannel,
+        method: Callable[..., object],
+        priority: int | None = None,
+        limit: float | None = None,
+        *,
+        inline: bool = False,
+        attribute: str = "",
+    ) -> None:
+        self.channel: Final = channel
+        self.method: Final = method
+        self.priority: Final = priority
+        self.limit: Final = None if limit is None else checked(describe(method), limit)
+        self.inline: Final = inline
+        self.attribute: Final = attribute
+
+    def bind(self, owner: Owner_contra, /) -> Callable[..., object]:
+        """
+        Return what to call for *owner*: what it has under the name of the method, so that an override is called.
+
+        A function that no class holds is called with *owner* first.
+        """
+        name = self.attribute
+        if not name:
+            from typedbus._base.methods import name_of  # only where a container has not looked already
+
+            name = name_of(self.method, type(owner))
+        if not name:
+            # *owner* may stand in for an instance of the class that the method is written in.
+            scope, _, written = getattr(self.method, "__qualname__", "").rpartition(".")
+            name = "" if scope.endswith("<locals>") else scope and written
+        listener: object = getattr(owner, name, None) if name else None
+        return listener if callable(listener) else types.MethodType(self.method, owner)
+
+    def __repr__(self) -> str:
+        return f"<Hook {self.channel.name} calls {describe(self.method)}>"
+
+
+MARK: Final = "__typedbus_channels__"
+
+
+def marked_inline(listener: Callable[..., object], channel: AnyChannel) -> bool:
+    """Return whether a mark on *listener* lets it be called in the thread of the transition."""
+    marks: tuple[Hook[object], ...] = getattr(listener, MARK, ())
+    return any(mark.inline and mark.channel is channel for mark in marks)
+
+
+def on(
+    channel: Channel[P, R], /, *, priority: int | None = None, limit: float | None = None, inline: bool = False
+) -> Callable[[Callable[Concatenate[Owner, P], R]], Callable[Concatenate[Owner, P], R]]:
+    """
+    Mark a method of a component as a listener of *channel*.
+
+    The method itself is returned; to checkers it has the channel's signature
+    from then on. Other decorators, `@classmethod` and `@staticmethod` included,
+    may stand above and below. An override in a subclass is called in its place,
+    marked again or not; one that is None does not listen. Several marks on one
+    method, of channels of one signature, add up.
+
+    Args:
+        channel: Checked against the method by mypy and pyright.
+        priority: Its place among the listeners of the channel, lower first; 50 unless given.
+        limit: How long it may take when the bus starts, stops or exits, in seconds.
+        inline: Whether it is called in the thread that starts, stops or exits the bus, whatever workers and limits
+            there are. That is for what has to be in the main thread, as signals have, or before any other thread,
+            as a fork has. While it runs nobody else begins, and no thread of the bus waits for work; those who were
+            running before go on. No limit interrupts it: what it takes is missing from the time of the whole.
+    """
+    if not isinstance(channel, Channel):
+        raise ChannelError(channel, "is not a channel: @on takes one, as in @on(order_placed)")
+
+    def mark(method: Callable[Concatenate[Owner, P], R]) -> Callable[Concatenate[Owner, P], R]:
+        marks: tuple[Hook[Owner], ...] = getattr(method, MARK, ())
+        setattr(method, MARK, (*marks, channel.calls(method, priority=priority, limit=limit, inline=inline)))
+        return method
+
+    return mark

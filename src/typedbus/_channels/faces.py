@@ -1,0 +1,58 @@
+"""The two faces of a bound channel: types for components that only publish, or only subscribe."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Generic, overload
+
+from typing_extensions import TypeVar
+
+from typedbus._channels.channel import DEFAULT_PRIORITY, P, R
+
+if TYPE_CHECKING:
+    from typedbus._channels.bound import Subscription
+
+Listener_co = TypeVar("Listener_co", bound=Callable[..., object], covariant=True)
+Listener_contra = TypeVar("Listener_contra", bound=Callable[..., object], contravariant=True)
+
+
+class Publishes(Generic[Listener_co]):
+    """
+    A bound channel, for a component that only publishes on it: ``low: Publishes[StockLow]``.
+
+    The type argument is the signature of the listeners: a callback protocol, that is a `Protocol` with
+    ``__call__``, which has names and defaults for parameters. ``Callable[[str], None]`` works as well.
+    The component is given a `BoundChannel`, with ``bus.provided[stock_low]``, or with ``bus[stock_low]``
+    in tests. A channel is accepted if it takes every call that the protocol allows.
+    """
+
+    __slots__ = ()
+
+    def publish(self: Publishes[Callable[P, R]], /, *args: P.args, **kwargs: P.kwargs) -> list[R]:
+        """Call every listener and return their results; see `BoundChannel.publish`."""
+        raise NotImplementedError
+
+
+class Subscribes(Generic[Listener_contra]):
+    """
+    A bound channel, for a component that only subscribes to it: ``low: Subscribes[StockLow]``.
+
+    The type argument is the signature of the listeners, as for `Publishes`. A channel is accepted if
+    every listener of that signature can be subscribed to it.
+    """
+
+    __slots__ = ()
+
+    @overload
+    def subscribe(self, listener: Listener_contra, /, *, priority: int = ...) -> Subscription: ...
+
+    @overload
+    def subscribe(self, /, *, priority: int = ...) -> Callable[[Listener_contra], Listener_contra]: ...
+
+    def subscribe(self, listener: Any = None, /, *, priority: int = DEFAULT_PRIORITY) -> Any:
+        """Call *listener* at each later publish; without a listener, a decorator. See `BoundChannel.subscribe`."""
+        raise NotImplementedError
+
+    def unsubscribe(self, listener: Listener_contra, /) -> None:
+        """End the subscription of *listener*, if there is one."""
+        raise NotImplementedError

@@ -1,0 +1,1 @@
+"""The container: declarations, injection, and building, starting and running components."""

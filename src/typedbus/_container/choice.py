@@ -1,0 +1,71 @@
+"""One of several components, by a key that is known when the container starts."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Hashable, Mapping
+from typing import Any
+
+from dependency_injector import providers
+from typing_extensions import TypeVar
+
+from typedbus._base.errors import DeclarationError
+from typedbus._container.component import Component
+from typedbus._container.faults import ChoiceFault, InvalidContainer
+from typedbus._container.providers import Provided, Selected, injection, same
+
+T_co = TypeVar("T_co", covariant=True)
+K = TypeVar("K", bound=Hashable)
+
+
+class Choice(Component[T_co]):
+    """
+    The declaration of a component that is one of several, by configuration.
+
+    ``store = Choice[Store](settings.provided.kind, {"pg": pg, "memory": memory})``
+    is used as any other component: ``store.provided`` is a `Store`. A start
+    builds what the key needs, reads the key, and builds and starts the branch
+    under it. The other branches take no part, unless another component cannot
+    do without them: ``pg.optional`` is None, ``every(Store)`` leaves them out,
+    a call raises `ComponentDisabled`, and the event `Disabled` gives the reason.
+
+    Args:
+        key: The key, or what another component provides.
+        branches: A component for each key.
+
+    Raises:
+        DeclarationError: A branch is not a component.
+    """
+
+    def __init__(self, key: K, branches: Mapping[K, Component[T_co]]) -> None:
+        wrong = next((branch for branch in branches.values() if not isinstance(branch, Component)), None)
+        caller = sys._getframe(1)
+        place = f"{caller.f_code.co_filename}:{caller.f_lineno}"
+        if wrong is not None:
+            raise DeclarationError("Choice", place, f"{wrong!r} is not a component: give one for each key")
+        names: Any = providers.Object(tuple(branches))
+        selected: Any = Provided(Selected(same, injection(key), names, *branches.values()))
+        super().__init__(same, selected)
+        self.place = place
+        self.path = "Choice"
+
+    @property
+    def selected(self) -> Selected:
+        """The provider that asks for the key and calls the branch under it."""
+        selected: Any = self._provider.args[0]
+        return selected  # type: ignore[no-any-return]  # `__init__` has put it there
+
+    def fault(self, key: object) -> ChoiceFault:
+        """Return the fault of *key*, which has no branch."""
+        return ChoiceFault(self.path, self.place, key, tuple(self.selected.branches))
+
+    def before_construction(self) -> None:
+        """
+        Look for the branch.
+
+        Raises:
+            InvalidContainer: There is none under the key.
+        """
+        key = self.selected.asked()
+        if self.selected.branch_of(key) is None:
+            raise InvalidContainer(self.path, [self.fault(key)])

@@ -1,0 +1,411 @@
+"""
+Whether what is handed over fits an annotation, as far as can be told before it is there.
+
+`fits` says no only where no instance could do; whatever needs a checker to
+tell, fits: a container that works is never kept from starting.
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+import types
+import typing
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import islice
+from typing import Any, Final, Union
+
+import typing_extensions
+
+from typedbus._base.hints import annotations_of
+from typedbus._base.static import (
+    MISSING,
+    annotated_name,
+    bases_of,
+    inherits,
+    is_a,
+    is_simple,
+    lookup,
+    module_of,
+    namespace_of,
+)
+from typedbus._channels.bound import BoundChannel
+from typedbus._channels.channel import AnyChannel, Listens
+from typedbus._channels.faces import Publishes, Subscribes
+from typedbus._container.annotations import Exactly, Later, OnBus, OneOf, OrNone, Several, This, class_in, read
+
+_LITERALS: Final = (list, tuple, set, frozenset, dict)
+_SHALLOW: Final = 100  # so many members of a literal are looked at, and so many layers of an annotation
+_WRAPPERS: Final = [
+    getattr(module, name)
+    for module in (typing, typing_extensions)
+    for name in ("Annotated", "ClassVar", "Final", "Required", "NotRequired", "ReadOnly")
+    if hasattr(module, name)
+]
+# Files are not of these classes, which are there for annotations alone.
+_FILES: Final = (typing.IO, typing.TextIO, typing.BinaryIO)
+_PROMOTED: Final[dict[type, tuple[type, ...]]] = {
+    float: (int,),
+    complex: (int, float),
+    bytes: (bytearray, memoryview),
+}
+_FACES: Final = (BoundChannel, Publishes, Subscribes)
+_VARIADIC: Final = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+# Their metaclasses ask instances and classes by methods of the standard library.
+_PLAIN_METACLASSES: Final = ("abc", "typing", "typing_extensions")
+_MANY: Final = 4  # so many arguments and members are shown of one type
+_PARAMETERS: Final = 12  # so many parameters are shown of one signature
+_WIDE: Final = 160  # so many characters are shown of one type
+
+
+def fits(wanted: object, given: object) -> bool:
+    """Whether what is annotated *wanted* takes *given*; yes where only a checker could tell."""
+    if wanted is Any or wanted is object:
+        return True
+    wanted, given = plain(wanted), plain(given)
+    if any(one is Any or one is object for one in (wanted, given)):
+        return True
+    if isinstance(given, OneOf):
+        return any(fits(wanted, one) for one in given.members)
+    if isinstance(given, OrNone):
+        return fits(wanted, This(None)) and fits(wanted, given.given)
+    if isinstance(given, This) and type(given.value) in _LITERALS:
+        given = _members_of(given.value)
+    origin, args = typing.get_origin(given), typing.get_args(given)
+    if origin in (Union, types.UnionType):
+        return any(fits(wanted, one) for one in args)
+    if origin is typing.Literal:
+        return any(fits(wanted, This(one)) for one in args)
+    cls, is_exact = class_in(given), isinstance(given, (This, Exactly, Several, OnBus))
+    origin, args = typing.get_origin(wanted), typing.get_args(wanted)
+    if origin in (Union, types.UnionType):
+        return any(fits(one, given) for one in args)
+    if origin is typing.Literal:
+        if isinstance(given, This):
+            return any(_is_equal(one, given.value) for one in args)
+        return cls is None or any(is_a(one, cls) for one in args)
+    if origin is type and args:
+        if isinstance(given, This):
+            return fits(args[0], Exactly(given.value)) if is_a(given.value, type) else _is_dynamic(cls)
+        if typing.get_origin(given) is type and typing.get_args(given):
+            return fits(args[0], typing.get_args(given)[0])
+        return cls is None or inherits(cls, type) or (not is_exact and inherits(type, cls))
+    target = origin or wanted
+    if target is Callable and isinstance(given, Later):
+        return not args or fits(args[-1], given.result)
+    if target is Callable:
+        return cls is None or _has(cls, "__call__") or cls is type or _is_dynamic(cls)
+    if not is_a(target, type) or cls is None:
+        return True
+    if isinstance(given, OnBus) and target in _FACES:
+        return not args or _channel_fits(target, _listener_in(wanted), given.channel)
+    if not _is_kind(target, cls, is_exact=is_exact, value=given.value if isinstance(given, This) else MISSING):
+        return False
+    return not isinstance(given, Several) or not args or _members_fit(target, args, given)
+
+
+def shown(annotation: object) -> str:
+    """Return an annotation, or the type of an argument, as people write it; what is too long is cut short."""
+    return _cut(_shown(annotation, _MANY))
+
+
+def _shown(annotation: Any, depth: int) -> str:
+    if annotation is None or annotation is types.NoneType:
+        return "None"
+    if isinstance(annotation, OneOf):
+        return " | ".join(dict.fromkeys(_shown(one, depth) for one in annotation.members))
+    if isinstance(annotation, Later):
+        return f"Callable[[], {_shown(annotation.result, depth - 1) if depth else '...'}]"
+    if isinstance(annotation, OrNone):
+        return f"{_shown(annotation.given, depth)} | None"
+    if isinstance(annotation, This):
+        value = annotation.value
+        if value is None:
+            return "None"
+        if is_a(value, type):
+            return f"type[{annotated_name(value)}]"
+        if type(value) in _LITERALS:
+            return _shown(_members_of(value), depth)
+        return annotated_name(type(value))
+    if isinstance(annotation, Several):
+        names = list(dict.fromkeys(_shown(one, depth - 1) for one in annotation.members)) if depth else ["..."]
+        kind = annotated_name(annotation.kind)
+        return f"{kind}[{_listed(names)}]" if names else f"an empty {kind}"
+    if isinstance(annotation, OnBus):
+        said = annotation.channel.signature()
+        called = "" if said is None else f", which is called with {shown_signature(said, {}, has_result=True)}"
+        return f"channel {annotation.channel.name!r}{called}"
+    if isinstance(annotation, Exactly):
+        return annotated_name(annotation.cls)
+    origin, args = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin in _WRAPPERS:
+        return _shown(args[0], depth)
+    if origin is BoundChannel:
+        return f"BoundChannel[{_listed([_shown(one, depth - 1) for one in args[:2]] if depth else ['...'])}]"
+    if origin is Publishes or origin is Subscribes:
+        listener = _listener_in(annotation)
+        called = "" if listener is None else f", which is called with {shown_signature(listener, {}, has_result=True)},"
+        return f"{origin.__name__}[{_shown(args[0], depth - 1)}]{called}"
+    if origin in (Union, types.UnionType):
+        return _listed([_shown(one, depth - 1) for one in args] if depth else ["..."], " | ")
+    if origin is typing.Literal:
+        return f"Literal[{_listed([repr(one) if is_simple(one) else annotated_name(type(one)) for one in args])}]"
+    if is_a(origin, type) and args:
+        inner = [_shown(one, depth - 1) for one in args] if depth else ["..."]
+        return f"{annotated_name(origin)}[{_listed(inner)}]"
+    if type(annotation) in (list, tuple):  # the parameters of a callable or a channel
+        return f"[{_listed([_shown(one, depth - 1) for one in annotation] if depth else ['...'])}]"
+    if is_a(annotation, type):
+        return annotated_name(annotation)
+    if is_a(annotation, typing.TypeVar):
+        return annotation.__name__
+    return inspect.formatannotation(annotation)
+
+
+def shown_signature(signature: inspect.Signature, hints: Mapping[str, object], *, has_result: bool = False) -> str:
+    """
+    Return the parameters of a signature as people write them, with the annotations *hints*, and the result if asked.
+
+    A default is shown where its repr runs no code of a user's. What is too long is cut short.
+    """
+    words: list[str] = []
+    kinds = [one.kind for one in signature.parameters.values()]
+    for index, one in enumerate(signature.parameters.values()):
+        if one.kind is one.KEYWORD_ONLY and not {one.KEYWORD_ONLY, one.VAR_POSITIONAL}.intersection(kinds[:index]):
+            words.append("*")
+        stars = "*" if one.kind is one.VAR_POSITIONAL else "**" if one.kind is one.VAR_KEYWORD else ""
+        is_annotated = one.annotation is not one.empty
+        hint = hints.get(one.name, Any)
+        written = one.annotation if is_a(one.annotation, str) else _shown(one.annotation, _MANY)
+        word = f"{stars}{one.name}"
+        if is_annotated:
+            word += f": {written if hint is Any else _shown(hint, _MANY)}"
+        if one.default is not one.empty:
+            default = _cut(repr(one.default)) if is_simple(one.default) else "..."
+            word += f" = {default}" if is_annotated else f"={default}"
+        words.append(word)
+        if one.kind is one.POSITIONAL_ONLY and kinds[index + 1 : index + 2] != [one.POSITIONAL_ONLY]:
+            words.append("/")
+    result = f" -> {_shown(signature.return_annotation, _MANY)}" if has_result else ""
+    return f"({_listed(words, many=_PARAMETERS)}){result}"
+
+
+def _listed(words: Sequence[str], between: str = ", ", many: int = _MANY) -> str:
+    """Return the first *many* of *words* with *between* them."""
+    return between.join([*words[:many], "..."] if len(words) > many else words)
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _WIDE else f"{text[: _WIDE - 3]}..."
+
+
+def plain(annotation: Any) -> Any:
+    """Take off what says nothing about the type at run time."""
+    for _ in range(_SHALLOW):
+        if type(annotation) in (type, This, Exactly):
+            return annotation  # most are
+        if annotation is None:
+            return types.NoneType
+        if annotation is inspect.Parameter.empty or is_a(annotation, str) or is_a(annotation, typing.ForwardRef):
+            return Any
+        if annotation is typing_extensions.LiteralString:
+            return str
+        if is_a(annotation, typing.NewType):
+            annotation = annotation.__supertype__
+        elif typing.get_origin(annotation) in _WRAPPERS:
+            annotation = typing.get_args(annotation)[0]
+        elif is_a(annotation, type):
+            return annotation
+        else:
+            try:
+                if is_a(annotation, typing.TypeVar):
+                    choices = annotation.__constraints__
+                    annotation = annotation.__bound__ or (Union[choices] if choices else Any)  # noqa: UP007  # of a tuple
+                else:
+                    annotation = annotation.__value__  # a `type` statement, or what it made with arguments
+            except AttributeError:
+                return annotation
+            except Exception:
+                break  # it is evaluated as late as this, and may name what is not there
+    return Any
+
+
+def _members_of(value: Any) -> Several:
+    """Return a literal as its first members."""
+    kind = type(value)
+    if kind is not dict:
+        return Several(kind, tuple(map(This, islice(value, _SHALLOW))))
+    return Several(kind, tuple(map(This, islice(value.values(), _SHALLOW))), tuple(map(This, islice(value, _SHALLOW))))
+
+
+def _members_fit(target: type, args: tuple[object, ...], given: Several) -> bool:
+    """Whether the members of *given* are what the generic class *target* has between its brackets."""
+    if issubclass(target, Mapping):
+        return all(len(args) != len(("key", "value")) or fits(args[1], one) for one in given.members) and all(
+            fits(args[0], key) for key in given.keys
+        )
+    if inherits(target, tuple) and args[-1] is not Ellipsis:
+        return len(args) == len(given.members) and all(map(fits, args, given.members))
+    members = given.keys if given.kind is dict else given.members
+    return all(fits(args[0], one) for one in members)
+
+
+def _listener_in(face: object) -> inspect.Signature | None:
+    """Return the signature of the listeners that the annotation *face* names, or None where it is not known."""
+    args = typing.get_args(face)
+    listener = args if typing.get_origin(face) is BoundChannel else plain(args[0])
+    cls = typing.get_origin(listener) or listener
+    if cls in (Callable, Listens):
+        listener = typing.get_args(listener)
+    if isinstance(listener, tuple):
+        if not listener or not isinstance(listener[0], (list, tuple)):
+            return None
+        parameters = [
+            inspect.Parameter(f"arg{index}", inspect.Parameter.POSITIONAL_ONLY, annotation=one)
+            for index, one in enumerate(listener[0])
+        ]
+        result = listener[-1]
+    else:
+        call = inspect.getattr_static(cls, "__call__", None) if isinstance(cls, type) else None
+        if not isinstance(call, types.FunctionType) or hasattr(call, "__wrapped__"):
+            return None
+        signature, hints = read(call)
+        if signature is None:
+            return None
+        parameters = [one.replace(annotation=hints.get(one.name, Any)) for one in signature.parameters.values()]
+        if parameters and parameters[0].kind not in _VARIADIC:
+            del parameters[0]  # self
+        result = hints.get("return", Any)
+    return inspect.Signature(parameters, return_annotation=None if result is types.NoneType else result)
+
+
+def _channel_fits(face: type, listener: inspect.Signature | None, channel: AnyChannel) -> bool:
+    """
+    Whether *face* of a channel with such listeners may be *channel*.
+
+    No only where every call would fail, or where parameters or results are of unrelated types: a component
+    need not use the optional parameters that the channel lacks.
+    """
+    declared = channel.signature()
+    if declared is None or listener is None:
+        return True
+    if not _related(declared.return_annotation, listener.return_annotation):
+        return False
+    # A publish fills in the defaults of the channel, so its listeners always receive every parameter.
+    caller, taker, is_full = (declared, listener, True) if face is Subscribes else (listener, declared, False)
+    for index, one in enumerate(caller.parameters.values()):
+        takers = _counterparts(index, one, taker)
+        if takers and not any(_related(one.annotation, other.annotation) for other in takers):
+            return False
+        if not takers and (_is_required(one) or (is_full and one.kind not in _VARIADIC)):
+            return False
+    return all(
+        _counterparts(index, one, caller) for index, one in enumerate(taker.parameters.values()) if _is_required(one)
+    )
+
+
+def _is_required(one: inspect.Parameter) -> bool:
+    return one.default is one.empty and one.kind not in _VARIADIC
+
+
+def _counterparts(index: int, one: inspect.Parameter, signature: inspect.Signature) -> list[inspect.Parameter]:
+    """Return the parameters of *signature* that a call may pair with *one*, the parameter at *index* in its own."""
+    by_position = one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD)
+    by_name = one.kind in (one.POSITIONAL_OR_KEYWORD, one.KEYWORD_ONLY)
+    found = []
+    for place, other in enumerate(signature.parameters.values()):
+        if other.kind is other.VAR_POSITIONAL:
+            is_paired = by_position
+        elif other.kind is other.VAR_KEYWORD:
+            is_paired = by_name
+        else:
+            is_paired = (by_position and place == index and other.kind is not other.KEYWORD_ONLY) or (
+                by_name and other.name == one.name and other.kind is not other.POSITIONAL_ONLY
+            )
+        if is_paired:
+            found.append(other)
+    return found
+
+
+def _related(one: object, other: object) -> bool:
+    """Whether something may be of both types."""
+    return one is other or fits(one, other) or fits(other, one)
+
+
+def _is_equal(literal: object, value: object) -> bool:
+    """Whether *value* is one of the values that a Literal lists: members of an enum are objects of their own."""
+    return type(literal) is type(value) and (literal is value or (is_simple(value) and literal == value))
+
+
+def _is_kind(target: type, cls: type, *, is_exact: bool, value: object) -> bool:
+    """Whether an instance of *cls*, or of a subclass unless *is_exact*, may do where *target* is wanted."""
+    if inherits(cls, target) or _is_dynamic(cls) or any(inherits(cls, one) for one in _promoted_to(target)):
+        return True
+    if any(one is target or one is cls for one in _FILES):
+        return True
+    if typing_extensions.is_protocol(target):
+        return all(_may_have(cls, name, value) for name in _wanted_of(target, value))
+    if _decides_itself(target) or lookup(target, "__set__") is not MISSING:
+        return True  # a field that is annotated with its descriptor takes whatever that converts
+    # An argument that is annotated with a base class, or with a protocol, may be something more special.
+    try:
+        is_vague = not is_exact and (
+            typing_extensions.is_protocol(cls) or _decides_itself(cls) or issubclass(target, cls)
+        )
+        return is_vague or issubclass(cls, target)
+    except TypeError:
+        return True  # a class that refuses to be asked
+
+
+def _promoted_to(target: type) -> tuple[type, ...]:
+    return next((kinds for one, kinds in _PROMOTED.items() if one is target), ())
+
+
+def _decides_itself(target: type) -> bool:
+    """Whether code of a user's says what is an instance of *target*: a metaclass or a `__subclasshook__`."""
+    checks = [base for base in bases_of(type(target)) if "__subclasscheck__" in namespace_of(base)]
+    if not (checks[0] is type or module_of(checks[0]) in _PLAIN_METACLASSES):
+        return True
+    hook = lookup(target, "__subclasshook__")
+    return type(hook) is classmethod and not _is_from_standard_library(hook.__func__)
+
+
+def _is_from_standard_library(function: object) -> bool:
+    module = getattr(function, "__module__", None) if type(function) is types.FunctionType else None
+    root = str(module).partition(".")[0]
+    return root in sys.stdlib_module_names or root == "typing_extensions"
+
+
+def _wanted_of(protocol: type, value: object) -> Iterator[str]:
+    """Give the members of *protocol* that can be looked for: in a class, its methods alone."""
+    for name in typing_extensions.get_protocol_members(protocol):
+        if value is not MISSING or inspect.isroutine(lookup(protocol, name)):
+            yield name
+
+
+def _may_have(cls: type, name: str, value: object) -> bool:
+    """Whether an instance of *cls*, and *value* if that is it, may have the attribute *name*."""
+    if _has(cls, name) or (value is not MISSING and inspect.getattr_static(value, name, None) is not None):
+        return True
+    if any(name in annotations_of(base) for base in bases_of(cls)):
+        return True
+    # Methods give an instance attributes that its class does not show.
+    members = (one for base in bases_of(cls) for one in namespace_of(base).values())
+    return any(name in one.__code__.co_names for one in members if type(one) is types.FunctionType)
+
+
+def _has(cls: type, name: str) -> bool:
+    found = lookup(cls, name)
+    return found is not MISSING and found is not None
+
+
+def _is_dynamic(cls: type | None) -> bool:
+    """
+    Whether instances may be anything, as mocks and proxies are.
+
+    They answer to whatever they are asked, or say themselves of which class they are.
+    """
+    if cls is None or any(base is Any for base in bases_of(cls)) or _has(cls, "__getattr__"):
+        return True
+    own = [namespace_of(base) for base in bases_of(cls) if base is not object]
+    return any("__class__" in names or type(names.get("__getattribute__")) is types.FunctionType for names in own)

@@ -1,0 +1,478 @@
+"""
+Components: how they are declared, built once, and what of them listens.
+
+A `Component` is a singleton provider of dependency-injector with a typed face.
+A provider's type parameter is invariant and its arguments are unchecked, so for
+checkers a component is a provider of `Any`, and a covariant class of its own
+whose constructor takes the arguments of the component's class.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import threading
+import time
+import types
+from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
+from typing import TYPE_CHECKING, Any, Final, Generic, ParamSpec, Self
+
+import attrs
+from dependency_injector import providers
+from typing_extensions import TypeVar
+
+from typedbus._base.errors import ComponentDisabled, DeclarationError, OutsideContainer
+from typedbus._base.failures import describe
+from typedbus._base.limits import checked
+from typedbus._base.ordering import dependencies_first
+from typedbus._channels.channel import AnyChannel, Hook
+from typedbus._container.construction import Construction, Entered, await_end
+from typedbus._container.faults import CycleFault, InvalidContainer, ReferenceFault
+from typedbus._container.injection import argument
+from typedbus._container.providers import (
+    IfEnabled,
+    Provided,
+    Selected,
+    cover,
+    foreseen,
+    is_delegated,
+    is_provider,
+    lazy,
+    needs,
+    providers_among,
+    reached,
+)
+from typedbus._container.references import Every, Reference
+from typedbus._container.replaceable import Replaceable
+
+P = ParamSpec("P")
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+Owner = TypeVar("Owner")
+
+_UNBUILT: Final = object()
+#: The attributes of a declaration that its copies have as they are.
+_DECLARED: Final = frozenset({"place", "path", "hooks", "unheard", "limit", "reason"})
+
+
+@attrs.define(eq=False)
+class Home:
+    """The container that components belong to: its name, and the functions to call around each construction."""
+
+    container: Any  # which knows components, and is not known to them
+    name: str
+    constructing: Callable[[Component[Any]], None]
+    constructed: Callable[[Component[Any], float], None]
+    #: The thread in which a start builds the components, and the one that it builds.
+    assembling: int | None = None
+    building: Component[Any] | None = None
+
+
+class Component(Replaceable, Generic[T_co]):
+    """
+    The declaration of a component: what builds it, and with which arguments.
+
+    In the body of a container ``orders = Component(Orders, database.provided)``
+    declares that there is one `Orders`, built with the database. Called on an
+    instance of the container, ``shop.orders()`` returns it, and builds it and
+    what it needs first if need be, each once, dependencies first. It may be
+    called from any thread; a thread that asks for a component which another
+    thread is constructing waits for it.
+
+    Arguments are checked against the signature by mypy and pyright. They are
+    handed over as they are, never copied; lists, tuples and dicts are searched
+    for what other components provide.
+
+    A function may return an object that another component built. Its methods
+    are subscribed once, for the component that built it.
+
+    Args:
+        cls: A class, or a function that returns the component.
+        args: Its positional arguments.
+        kwargs: Its keyword arguments.
+
+    Raises:
+        DeclarationError: *cls* cannot be called.
+    """
+
+    place: str
+    path: str
+    # The defaults, which few declarations change; an instance for each component would take time and memory.
+    hooks: tuple[Hook[Any], ...] = ()
+    unheard: tuple[AnyChannel, ...] = ()
+    limit: float | None = None
+    #: The provider of the condition on which it takes part; None if it always does.
+    condition: object = None
+    reason: str = ""
+    home: Home | None = None
+    #: The container class whose body declares it.
+    owner: type | None = None
+    _instance: object = _UNBUILT
+    #: Present while a thread constructs the component.
+    _construction: Construction
+
+    def __init__(self, cls: Callable[P, T_co], /, *args: P.args, **kwargs: P.kwargs) -> None:
+        caller = sys._getframe(1)
+        self.place = f"{caller.f_code.co_filename}:{caller.f_lineno}"
+        self.path = describe(cls)
+        if not callable(cls):
+            raise DeclarationError(repr(cls), self.place, "it builds nothing: give a class or a function")
+        # It calls `set_provides` and `set_args` of `Arguments`, which replace stand-ins.
+        providers.Singleton.__init__(self._provider, cls, *args)
+        if kwargs:
+            # The library's methods, since a parameter of a constructor may be called `provides` or `self`.
+            named = {name: argument(value) for name, value in kwargs.items()}
+            providers.Singleton.set_kwargs(self._provider, **named)
+
+    def on(self: Component[Owner], *hooks: Hook[Owner]) -> Component[Owner]:
+        """
+        Let methods of the component listen, without a change to its class.
+
+        ``Component(Scheduler).on(START.calls(Scheduler.run))``; each call adds to
+        those before.
+
+        Returns:
+            The component itself.
+        """
+        self.hooks += hooks
+        return self
+
+    def without(self, *channels: AnyChannel) -> Self:
+        """
+        Say that no method of the component listens to *channels*, whatever its name or mark.
+
+        Returns:
+            The component itself.
+        """
+        self.unheard += channels
+        return self
+
+    def within(self, seconds: float) -> Self:
+        """
+        Say how long the component's hooks of one start, one stop or one exit may take together.
+
+        A hook that overruns is given up, as `Limits` says; so the hooks run in a
+        thread of their own. Building the component is not counted; the limit of
+        the whole start is what bounds that.
+
+        Returns:
+            The component itself.
+
+        Raises:
+            LimitError: *seconds* is no number above 0.
+        """
+        self.limit = checked(self.path, seconds)
+        return self
+
+    def enabled(self, condition: bool, /, *, reason: str) -> Self:
+        """
+        Say whether the component takes part, as in ``.enabled(settings.provided.metrics, reason="metrics = false")``.
+
+        *condition* may be what another component provides, which is then built
+        before. It is asked when the component would be built: at the first start,
+        and at the first after each exit. A component that is not enabled is neither
+        built nor started; one that needs it and is enabled is a fault. What
+        overrides the component takes part, whatever the condition says.
+
+        Args:
+            condition: A bool, or the stand-in for one.
+            reason: Why not, if it is false; for reports, pictures and errors.
+
+        Returns:
+            The component itself.
+        """
+        self.condition, self.reason = argument(condition), reason
+        return self
+
+    @property
+    def provided(self) -> T_co:  # type: ignore[override]  # typed as the instance, which is why it is here
+        """
+        The component as an argument of another's declaration.
+
+        Checkers see an instance. In the body of a container there is none yet,
+        so that it can be handed on, and so can its attributes and items, as in
+        ``settings.provided.database_url`` or ``bus.provided[order_placed]``.
+        Whatever else is done with it raises `DeclarationError`.
+        """
+        argument: Any = Provided(self)
+        return argument  # type: ignore[no-any-return]  # it stands in for the instance
+
+    @property
+    def optional(self) -> T_co | None:
+        """
+        The component as an argument of another's declaration, or None where it takes no part.
+
+        A parameter ``Sms | None`` is given ``sms.optional``, where `sms` is
+        enabled on a condition. The component that takes it starts after `sms`
+        where `sms` takes part, and needs no condition of its own.
+        """
+        argument: Any = Provided(IfEnabled(_none, self), f"{self.path}.optional")
+        return argument  # type: ignore[no-any-return]  # it stands in for the instance
+
+    @property
+    def lazy(self) -> Callable[[], T_co]:
+        """
+        The component itself as an argument of another's declaration, to be called when it is needed.
+
+        A parameter ``Callable[[], Session]`` is given ``session.lazy``. It does
+        not order the start and may close a circle: the component that takes it
+        must not call it in its constructor. Lists, tuples and dicts may hold it,
+        as they may hold `provided`.
+        """
+        return lazy(self)
+
+    def __call__(self) -> T_co:  # type: ignore[override]  # arguments come from the declaration alone
+        """
+        Return the component, built on the first call.
+
+        Raises:
+            OutsideContainer: It is called on the class of a container.
+            ComponentDisabled: It, or what it needs, is not enabled.
+            ConstructionCycle: A constructor asked for the component that it constructs, or for one that needs it.
+            InvalidContainer: Components need each other in a circle, or a `Choice` has no branch for its key.
+            Exception: What a constructor raised, with a note that names the component.
+        """
+        if self.home is None:
+            raise OutsideContainer(self.path, self.place)
+        ours: Any = self
+        if isinstance(standing_in := ours.last_overriding, Component) and standing_in.home is None:
+            standing_in.home = self.home
+        instance: T_co = providers.Singleton.__call__(ours)
+        return instance
+
+    def _provide(self, args: tuple[object, ...], kwargs: dict[str, object]) -> object:
+        if self.home is None:
+            raise OutsideContainer(self.path, self.place)
+        if self._instance is _UNBUILT:
+            self._build(self.home)
+        return self._instance
+
+    def _build(self, home: Home) -> None:
+        """Build the components that this one needs, and then this one; without recursion, unlike the container library."""
+        unbuilt: list[object] = [self]
+        order, circles = dependencies_first(unbuilt, _needed_now)
+        if circles:
+            raise InvalidContainer(home.name, [cycle_fault(circle) for circle in circles])
+        if any(isinstance(node, Reference) and node.is_unresolved for node in order):
+            users = [node for node in order if isinstance(node, Component)]
+            raise InvalidContainer(home.name, [fault for user in users for fault in reference_faults(user)])
+        for needed in order:
+            if not isinstance(needed, Component) or needed.is_built or needed.overriding is not None:
+                continue
+            if needed.home is None:
+                needed.home = home
+            with Entered(needed, needed.path, needed.place, self.path):
+                takes_part, reason = needed.participation()
+                if not takes_part:
+                    raise ComponentDisabled(needed.path, needed.place, reason)
+                needed.before_construction()
+                needed._construct(needed.home, self.path)
+
+    def _construct(self, home: Home, asked: str) -> None:
+        """
+        Call the constructor, unless another thread does or has done so, and keep the instance.
+
+        The arguments are asked for before the component is claimed: a provider
+        among them may have a lock, whose holder may wait for this very
+        component. So two threads that arrive at once may both have the
+        arguments made; one of them uses its own.
+        """
+        is_assembly = home.assembling == threading.get_ident()
+        if is_assembly:
+            home.building = self
+        began = time.monotonic()
+        try:
+            provider = self._provider
+            args = [_injected(argument) for argument in provider.args]
+            kwargs = {name: _injected(argument) for name, argument in provider.kwargs.items()}
+            attributes = {name: _injected(value) for name, value in provider.attributes.items()}
+            while not self.is_built:
+                own = Construction(self.path, self.place)
+                current = self.__dict__.setdefault("_construction", own)
+                if current is not own:
+                    if current.is_abandoned:
+                        self.__dict__.pop("_construction", None)
+                    else:
+                        await_end(current, asked)
+                    continue
+                try:
+                    if not self.is_built:
+                        home.constructing(self)
+                        instance = self.builds(*args, **kwargs)
+                        for name, value in attributes.items():
+                            setattr(instance, name, value)
+                        self._instance = instance
+                        home.constructed(self, time.monotonic() - began)
+                finally:
+                    del self._construction
+                    own.end()
+        except Exception as error:
+            error.add_note(f"raised while {self.path} was built ({self.place})")
+            raise
+        if is_assembly:
+            home.building = None
+
+    def before_construction(self) -> None:
+        """Do what must be done before the arguments are built; a subclass may raise."""
+
+    def is_enabled(self) -> bool:
+        """Whether it takes part; builds what its condition, and the keys of choices that may take it, need."""
+        return bool(self.participation()[0])
+
+    def foreseen(self) -> bool | None:
+        """Whether it takes part, or None if that is known only when its condition has been built."""
+        return self.participation(is_foreseen=True)[0]
+
+    def participation(self, *, is_foreseen: bool = False) -> tuple[bool | None, str]:
+        """
+        Return whether it takes part, and the reason if it does not or may not.
+
+        A built component takes part until its instance is dropped: it may have to clean up at the exit.
+        Otherwise its condition decides, and then the choices that it is a branch of.
+
+        Args:
+            is_foreseen: Build nothing; the first is None where only a built component gives the answer.
+        """
+        standing_in = self.overriding
+        if isinstance(standing_in, Component):
+            return standing_in.participation(is_foreseen=is_foreseen)
+        if standing_in is not None or (self.is_built and not is_foreseen):
+            return True, ""
+        allowed: bool | None = True
+        if self.condition is not None:
+            condition: Any = self.condition
+            # If that raises, the fault is that the component needs one that is not enabled.
+            with contextlib.suppress(ComponentDisabled):
+                if not is_foreseen:
+                    allowed = bool(condition())
+                elif self.home is None:
+                    allowed = foreseen(condition)
+                else:
+                    allowed = self.home.container._foreseen(condition)
+        if allowed is False or self.home is None:
+            return allowed, "" if allowed else self.reason
+        chosen, reason = self.home.container._chosen(self, is_foreseen=is_foreseen)
+        return (chosen, reason) if allowed or chosen is False else (None, self.reason)
+
+    @property
+    def related(self) -> Iterator[providers.Provider[object]]:
+        """The providers that it refers to, as the container library asks for them."""
+        ours: Any = self
+        # The library would ask the declared callable itself whether it is a provider.
+        given = (self.condition, ours.provides, *ours.args, *ours.kwargs.values(), *ours.attributes.values())
+        return chain(providers_among(given), ours.overridden)
+
+    @property
+    def is_built(self) -> bool:
+        """Whether there is an instance already."""
+        return self._instance is not _UNBUILT
+
+    @property
+    def builds(self) -> Callable[..., object]:
+        """The class or function that was declared."""
+        builds: Any = self._provider.provides
+        return builds  # type: ignore[no-any-return]  # checked when it was declared
+
+    @property
+    def arguments(self) -> tuple[int, tuple[str, ...]]:
+        """How many positional arguments were declared, and the names of the others."""
+        return len(self._provider.args), tuple(self._provider.kwargs)
+
+    @property
+    def overriding(self) -> object:
+        """The provider that stands in for the component, or None."""
+        return self._provider.last_overriding
+
+    def forget(self) -> None:
+        """Drop the instance; the next call builds a new one."""
+        self._instance = _UNBUILT
+
+    def _change(self) -> None:
+        if self._instance is not _UNBUILT:
+            raise DeclarationError(self.path, self.place, "it is built already; change its declaration before that")
+        if self.home is not None:
+            self.home.container._is_valid = False
+
+    # The container library copies every provider into each container, and
+    # knows nothing of what this class adds.
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        known: Self | None = memo.get(id(self))
+        if known is not None:
+            return known
+        copied = type(self).__new__(type(self))
+        memo[id(self)] = copied
+        providers.Singleton.__init__(copied._provider)
+        # Most attributes have the default of the class.
+        declared = vars(self)
+        for name in _DECLARED & declared.keys():
+            setattr(copied, name, declared[name])
+        if self.condition is not None:
+            copied.condition = providers.deepcopy(self.condition, memo)
+        theirs, ours = self._provider, copied._provider
+        # The library's methods: this class's own have checked these arguments before.
+        base = providers.Singleton
+        provides = theirs.provides
+        base.set_provides(ours, providers.deepcopy(provides, memo) if is_provider(provides) else provides)
+        base.set_args(ours, *[_copied(one, memo) for one in theirs.args])
+        if named := theirs.kwargs:
+            base.set_kwargs(ours, **{name: _copied(one, memo) for name, one in named.items()})
+        if attributes := theirs.attributes:
+            base.set_attributes(ours, **{name: _copied(one, memo) for name, one in attributes.items()})
+        for standing_in in theirs.overridden:
+            cover(ours, providers.deepcopy(standing_in, memo))
+        return copied
+
+    def __repr__(self) -> str:
+        return f"<Component {self.path} ({self.place})>"
+
+    if not TYPE_CHECKING:
+        # The library's own drops the type argument, which `validate()` reads from the annotation of a component.
+        __class_getitem__ = classmethod(types.GenericAlias)
+
+
+def _copied(argument: Any, memo: dict[int, Any]) -> Any:
+    """Return the copy of the provider *argument*; in most cases *memo* has it already."""
+    copied = memo.get(id(argument))
+    return providers.deepcopy(argument, memo) if copied is None else copied
+
+
+def _injected(argument: object) -> object:
+    """Return the value of one argument: what a provider provides, or the argument itself."""
+    if is_provider(argument) and not is_delegated(argument):
+        provider: Any = argument
+        return provider()
+    return argument
+
+
+def reference_faults(component: Component[Any]) -> list[ReferenceFault]:
+    """Return a fault for each declaration of another container that *component* refers to in vain."""
+    ends = reached(component, lambda node: isinstance(node, (Component, Reference)))
+    unresolved = {id(node): node for node, _, _ in ends if isinstance(node, Reference) and node.is_unresolved}
+    return [node.fault(component.path, component.place) for node in unresolved.values()]
+
+
+def _none() -> None:
+    """Do nothing: the function that the container library requires of a provider."""
+
+
+def _needed_now(node: object) -> list[object]:
+    """Return what has to be called for the provider *node*; what decides that is built."""
+    if isinstance(node, Component):
+        return [] if node.is_built else needs(node)
+    if isinstance(node, Every):
+        return node.enabled()
+    if isinstance(node, Selected):
+        branch = node.branch_of(node.asked())
+        return [node.asked] if branch is None else [node.asked, branch]
+    return [] if isinstance(node, IfEnabled) and not node.is_enabled() else needs(node)
+
+
+def cycle_fault(circle: Sequence[object]) -> CycleFault:
+    """Return the fault of *circle*, which names the components along it."""
+    members = [
+        member for member in circle if isinstance(member, Component) and not isinstance(member.overriding, Component)
+    ]
+    if not members:
+        return CycleFault([repr(member) for member in circle], "declared with dependency-injector's own providers")
+    return CycleFault([member.path for member in members], members[0].place)

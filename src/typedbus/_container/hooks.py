@@ -1,0 +1,490 @@
+"""
+What of a component listens to which channel, and whether it fits.
+
+By its name, a method called after a life-cycle channel; by a mark, one under
+`@on`; by declaration, what `Component.on` was given.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import sys
+import types
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, Protocol
+
+import attrs
+
+from typedbus._base.limits import Turn
+from typedbus._base.methods import held_by, layers, name_of
+from typedbus._base.signatures import function_of
+from typedbus._base.static import (
+    MISSING,
+    bases_of,
+    full_name_of,
+    inherits,
+    is_a,
+    lookup,
+    module_of,
+    namespace_of,
+    stored,
+)
+from typedbus._bus.bus import Bus
+from typedbus._bus.registry import EXIT, GRACEFUL, LIFECYCLE_CHANNELS, LOG, MAIN, START, STOP
+from typedbus._channels.bound import BoundChannel, Subscription
+from typedbus._channels.channel import DEFAULT_PRIORITY, MARK, AnyChannel, Channel, Hook
+from typedbus._container.annotations import DEFERRED, Exactly, class_in, read
+from typedbus._container.compatibility import fits, shown, shown_signature
+from typedbus._container.component import Component
+from typedbus._container.faults import ChannelFault, Fault, HookFault
+
+NAMED_HOOKS = {channel.name: channel for channel in (START, STOP, EXIT, GRACEFUL, MAIN, LOG)}
+_PHASED = (START, STOP, EXIT, GRACEFUL)
+
+
+class Starts(Protocol):
+    """Inherit it to have checkers watch over the signature of `start`."""
+
+    def start(self) -> None:
+        """Called when the bus starts, after that of every component that this one needs."""
+
+
+class Stops(Protocol):
+    """Inherit it to have checkers watch over the signature of `stop`."""
+
+    def stop(self) -> None:
+        """Called when the bus stops, before that of every component that this one needs."""
+
+
+class Exits(Protocol):
+    """Inherit it to have checkers watch over the signature of `exit`."""
+
+    def exit(self) -> None:
+        """Called when the bus exits, to let go of what the constructor took."""
+
+
+class Reloads(Protocol):
+    """Inherit it to have checkers watch over the signature of `graceful`."""
+
+    def graceful(self) -> None:
+        """Called when settings are to be read again, files reopened and the like."""
+
+
+class Ticks(Protocol):
+    """Inherit it to have checkers watch over the signature of `main`."""
+
+    def main(self) -> None:
+        """Called at each tick of the thread that blocks on the bus."""
+
+
+class Logs(Protocol):
+    """Inherit it to have checkers watch over the signature of `log`."""
+
+    def log(self, message: str, level: int, /) -> None:
+        """Called with what is published on the log channel."""
+
+
+class NamedHook(Hook[object]):
+    """A hook that nobody declared: its method bears the name of a life-cycle channel."""
+
+    __slots__ = ()
+
+
+def hooks_of(component: Component[object], cls: type) -> list[Hook[object]]:
+    """
+    Return which methods of *cls* listen as *component*: by name, by mark and by declaration.
+
+    Each hook has the method that is called, that of a subclass where one overrides it, and its name.
+    """
+    hooks: dict[tuple[object, AnyChannel], Hook[object]] = {}
+    # The methods of a bus bear the names of its channels because they publish on them.
+    for name, channel in {} if inherits(cls, Bus) else NAMED_HOOKS.items():
+        method = getattr(cls, name, None) if lookup(cls, name) is not MISSING else None
+        if callable(method):
+            named = NamedHook(channel, method, attribute=name)
+            if not _is_named_by_chance(named, cls):
+                hooks[name, channel] = named
+    for name, mark in _marks_of(cls):
+        hooks[name, mark.channel] = _held(mark, cls, name, inline=mark.inline)
+    for hook in component.hooks:
+        # Declared for a method that listens already, it changes how. A class that stands in may have the method, too.
+        name = name_of(hook.method, cls)
+        if not name and is_a(component.builds, type):
+            name = name_of(hook.method, component.builds)
+        key = (name or hook, hook.channel)
+        # A priority does not take away that a method has to be called in a certain thread.
+        inline = hook.inline or (key in hooks and hooks[key].inline)
+        hooks[key] = _held(hook, cls, name, inline=inline)
+    return [hook for hook in hooks.values() if hook.channel not in component.unheard]
+
+
+def _held(hook: Hook[object], cls: type, name: str, *, inline: bool) -> Hook[object]:
+    """Return *hook* for the method that *cls* holds under *name*, if it holds one."""
+    method: Any = held_by(cls, name) if name else None
+    if method is None or isinstance(method, (property, functools.cached_property)):
+        method = hook.method
+    return Hook(hook.channel, method, hook.priority, hook.limit, inline=inline, attribute=name)
+
+
+def _marks_of(cls: type) -> Iterator[tuple[str, Hook[object]]]:
+    """
+    Give the marks on methods of *cls*, each with the name of its method, from the base classes up.
+
+    So a mark of an override comes after that of the method, and renews it. Where
+    one class has a method under several names, the name that a subclass
+    overrides is the one; a name that a subclass adds is another method's.
+    """
+    seen: set[Hook[object]] = set()
+    for base in cls.__mro__[-2::-1]:
+        marked: dict[Hook[object], dict[str, object]] = {}
+        for name, value in vars(base).items():
+            for layer in layers(value, base.__qualname__):
+                marks = stored(layer, MARK)
+                for mark in marks if is_a(marks, tuple) else ():
+                    marked.setdefault(mark, {}).setdefault(name, value)
+        for mark, values in marked.items():
+            if mark in seen:
+                continue
+            name = getattr(mark.method, "__name__", "")
+            name = name if name in values else next(iter(values))
+            value = values[name]
+            if len(values) > 1 and held_by(cls, name) is value:
+                aliases = [alias for alias, other in values.items() if other is value]
+                name = next((alias for alias in aliases if held_by(cls, alias) is not value), name)
+            # As a named hook, a marked method that a subclass sets to None does not listen.
+            if held_by(cls, name) is not None:
+                yield name, mark
+        seen.update(marked)
+
+
+def _is_named_by_chance(hook: NamedHook, cls: type) -> bool:
+    """
+    Whether a library's method has the name of a channel that it does not fit, as `logging.Logger.log` has.
+
+    Libraries use the words "log" and "main" for many things. A `start` or `stop` that does not fit is a fault:
+    the component would not start, and nothing would show that.
+    """
+    if hook.channel not in (LOG, MAIN):
+        return False
+    home = next(base for base in bases_of(cls) if hook.channel.name in namespace_of(base))
+    return is_foreign(home) and misfit(hook, cls) is not None
+
+
+def is_foreign(base: type) -> bool:
+    """Whether a class is from the standard library or an installed package: its user does not choose its names."""
+    module = module_of(base)
+    if module == "__main__":
+        return False  # it may be run by a program of an installed package
+    file = getattr(sys.modules.get(module), "__file__", None) or ""
+    return module.partition(".")[0] in sys.stdlib_module_names or "-packages" in file
+
+
+def phase_of(hooks: Iterable[Hook[object]]) -> int:
+    """Return the priority at which a component starts: that of its start hook, else of its stop hook, else 50."""
+    given = {hook.channel: hook.priority for hook in hooks if hook.priority is not None}
+    return given.get(START, given.get(STOP, DEFAULT_PRIORITY))
+
+
+def channels_between(
+    given: Sequence[Iterable[AnyChannel]],
+    hooks: Sequence[Iterable[Hook[object]]],
+    enabled: Sequence[bool | None],
+) -> dict[AnyChannel, tuple[list[int], list[int]]]:
+    """
+    Return the channels that some components are given and others listen to, each with the numbers of both.
+
+    Only declared channels count, not those that every bus has; and not what is certain to be disabled.
+
+    Args:
+        given: Of each component the channels that it is given.
+        hooks: Of each component its hooks.
+        enabled: Of each component whether it takes part; None where that is not known.
+    """
+    channels: dict[AnyChannel, tuple[list[int], list[int]]] = {}
+    for number, listening in enumerate(hooks):
+        for channel in {hook.channel: None for hook in listening} if enabled[number] is not False else ():
+            if channel not in LIFECYCLE_CHANNELS:
+                channels.setdefault(channel, ([], []))[1].append(number)
+    for number, some in enumerate(given):
+        for channel in some if enabled[number] is not False else ():
+            if channel in channels:
+                channels[channel][0].append(number)
+    return channels
+
+
+def hook_faults(component: Component[object], cls: type, hooks: Sequence[Hook[object]]) -> list[Fault]:
+    """Return what keeps *hooks* from listening, as far as signatures tell at run time."""
+    faults: list[Fault] = [*namesake_faults(component, (hook.channel for hook in hooks), "listens to")]
+    faults.extend(_hidden_marks(component, cls))
+    for hook in hooks:
+        problem = misfit(hook, cls)
+        if hook.channel in _PHASED and hook.priority not in (None, phase_of(hooks)):
+            problem = (
+                f"is to be called at priority {hook.priority}, but the component starts at {phase_of(hooks)}, "
+                "and all of its life goes in that order or its exact reverse"
+            )
+        remedy = "change it, or take away what makes it a listener"
+        if hook.inline and hook.limit is not None:
+            problem = f"is inline, where no limit can interrupt it, and has one of {hook.limit:g} s"
+            remedy = "take away the one or the other"
+        if problem is not None:
+            if isinstance(hook, NamedHook):
+                remedy = f"rename it, or declare that it does not listen: Component(...).without({hook.channel.name.upper()})"
+            faults.append(
+                HookFault(
+                    component.path,
+                    component.place,
+                    f"{full_name_of(hook.method)} does not fit channel {hook.channel.name!r}: it {problem}",
+                    remedy,
+                )
+            )
+    return faults
+
+
+def _hidden_marks(component: Component[object], cls: type) -> Iterator[HookFault]:
+    """Give a fault for each mark on a function that a property hides: reading the attribute returns no method."""
+    for base in bases_of(cls):
+        for name, value in namespace_of(base).items():
+            getter: Any = value
+            if type(value) is property:
+                getter = getter.fget
+            elif type(value) is functools.cached_property:
+                getter = getter.func
+            else:
+                continue
+            marks = stored(getter, MARK)
+            for mark in marks if is_a(marks, tuple) and lookup(cls, name) is value else ():
+                if mark.channel in component.unheard:
+                    continue
+                yield HookFault(
+                    component.path,
+                    component.place,
+                    f"{full_name_of(getter)} is marked to listen to channel {mark.channel.name!r} and is a property, "
+                    "so that there is no method to call",
+                    f"take away @{type(value).__name__}, or the mark",
+                )
+
+
+def namesake_faults(component: Component[object], channels: Iterable[AnyChannel], verb: str) -> Iterator[ChannelFault]:
+    """Give a fault for each of *channels* that would be taken for a life-cycle channel, and is another."""
+    for channel in channels:
+        if NAMED_HOOKS.get(channel.name, channel) is not channel:
+            yield ChannelFault(
+                component.path,
+                component.place,
+                f"it {verb} a channel {channel.name!r} that is not the life-cycle channel of this name",
+                f"use typedbus.{channel.name.upper()}, or give your channel another name",
+            )
+
+
+def misfit(hook: Hook[object], cls: type) -> str | None:
+    """Return why a method cannot be called with what is published, or None."""
+    said = hook.channel.signature()
+    method: Any = hook.method
+    if type(method) is types.MethodType:
+        method = method.__func__
+    deferred = _deferred(function_of(method))
+    if deferred is not None and said is not None and not fits(said.return_annotation, Exactly(deferred[0])):
+        return deferred[1]
+    if said is None:
+        return None
+    takes, hints = read(method)
+    if takes is None:
+        return None  # its signature is unknown, as that of most methods in C
+    name = hook.attribute or (method.__name__ if is_a(method, types.FunctionType) else "")
+    owner = [] if type(lookup(cls, name)) is staticmethod else [None]
+    for args, kwargs in _calls(said):
+        try:
+            bound = takes.bind(*owner, *args, **kwargs)
+        except TypeError as error:
+            return f"is called with {shown_signature(said, {})} and takes {shown_signature(takes, hints)}: {error}"
+        for name, given in bound.arguments.items():
+            for parameter in given if isinstance(given, tuple) else (given,):
+                if not isinstance(parameter, inspect.Parameter):
+                    continue
+                if name not in hints and isinstance(hook, NamedHook):
+                    return f"does not say what {name!r} is, so that only its name speaks for it"
+                said_of = parameter.annotation
+                cls_said = class_in(said_of)
+                # A publisher may well publish what is of this class and no more.
+                if not fits(hints.get(name, Any), Exactly(cls_said) if cls_said is said_of and cls_said else said_of):
+                    return f"takes {name!r} as {shown(hints[name])} and is given {shown(said_of)}"
+    return None
+
+
+def _deferred(function: types.FunctionType | None) -> tuple[type, str] | None:
+    """Return the type of the object that a call of *function* returns before its body runs, and why that is a fault."""
+    flags = 0 if function is None else function.__code__.co_flags & DEFERRED
+    if flags & inspect.CO_COROUTINE:
+        return types.CoroutineType, "is async, and its result would not be awaited"
+    if flags & inspect.CO_ASYNC_GENERATOR:
+        return types.AsyncGeneratorType, "is an async generator, and its body would not run"
+    return (types.GeneratorType, "is a generator, and its body would not run") if flags else None
+
+
+def _calls(said: inspect.Signature) -> Iterator[tuple[list[inspect.Parameter], dict[str, inspect.Parameter]]]:
+    """Give the calls that a publisher may make: the fewest arguments, the most, and by name what has a name."""
+    parameters = said.parameters.values()
+    if not parameters:
+        yield [], {}
+        return
+    by_kind = {kind: [one for one in parameters if one.kind is kind] for kind in {one.kind for one in parameters}}
+    unnamed = by_kind.get(inspect.Parameter.POSITIONAL_ONLY, [])
+    either = by_kind.get(inspect.Parameter.POSITIONAL_OR_KEYWORD, [])
+    named = by_kind.get(inspect.Parameter.KEYWORD_ONLY, [])
+    rest = by_kind.get(inspect.Parameter.VAR_POSITIONAL, [])
+    others = dict(zip(["any_other_name"], by_kind.get(inspect.Parameter.VAR_KEYWORD, []), strict=False))
+    empty = inspect.Parameter.empty
+    yield (
+        [one for one in unnamed + either if one.default is empty],
+        {one.name: one for one in named if one.default is empty},
+    )
+    yield unnamed + either + rest, {**{one.name: one for one in named}, **others}
+    yield unnamed, {**{one.name: one for one in either + named}, **others}
+
+
+class _ComponentSubscription(Subscription):
+    """A subscription that knows the component whose method listens."""
+
+    __slots__ = ("_inline", "_limit", "_method", "_subscriber")
+
+    def __init__(
+        self,
+        bound: BoundChannel[..., None],
+        listener: Callable[..., object],
+        priority: int,
+        subscriber: Subscriber,
+        limit: float | None = None,
+        *,
+        inline: bool = False,
+        method: str = "",
+    ) -> None:
+        super().__init__(bound, listener, priority)
+        self._method = method or getattr(listener, "__name__", "listener")
+        self._subscriber = subscriber
+        self._limit = limit
+        self._inline = inline
+
+    @property
+    def name(self) -> str:
+        """The component's path and the method."""
+        return f"{self._subscriber.turn.path}.{self._method}"
+
+    @property
+    def path(self) -> str:
+        """The component's path."""
+        return self._subscriber.turn.path
+
+    @property
+    def turn(self) -> Turn:
+        """The component's turn."""
+        return self._subscriber.turn
+
+    @property
+    def limit(self) -> float | None:
+        """What the hook says."""
+        return self._limit
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether the component only stops."""
+        return isinstance(self.listener, _Place)
+
+    @property
+    def is_inline(self) -> bool:
+        """What the hook says."""
+        return self._inline
+
+    def added(self) -> Subscription | None:
+        """
+        Subscribe the listener, or renew the turn and the limit that an earlier start gave it, and return its subscription.
+
+        None, and nothing changes, if it is subscribed for another component.
+        """
+        known = self._bound._subscription_of(self.listener)
+        if isinstance(known, _ComponentSubscription) and known._subscriber.component is not self._subscriber.component:
+            return None
+        known = self._bound._add(self)
+        if isinstance(known, _ComponentSubscription):
+            known._subscriber, known._limit, known._inline = self._subscriber, self._limit, self._inline
+        return known
+
+
+class _Place:
+    """Stands among the listeners of `START` for a component that only stops, so that its turn is known."""
+
+    def __init__(self, owner: object) -> None:
+        self.__self__ = owner
+        self.__name__ = "start"
+
+    def __call__(self) -> None:
+        """Do nothing: the component was ready when it was built."""
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Place) and other.__self__ is self.__self__
+
+    def __hash__(self) -> int:
+        return id(self.__self__)
+
+
+@attrs.frozen(eq=False)
+class Subscriber:
+    """
+    The subscriptions of one component's methods on a bus.
+
+    Several components may return one object. The first of them subscribes its
+    methods and is recorded on the bus, in `Bus._subscribers`, until `cancel`.
+    """
+
+    bus: Bus
+    component: Component[object]
+    instance: object
+    turn: Turn
+    _subscriptions: list[Subscription] = attrs.field(factory=list, init=False)
+
+    @classmethod
+    def of(cls, bus: Bus, instance: object) -> Subscriber | None:
+        """Return the record of the component that subscribed the methods of *instance* on *bus*, if there is one."""
+        known: Subscriber | None = bus._subscribers.get(id(instance))
+        return known
+
+    def subscribe(self, hooks: Sequence[Hook[object]], phase: int) -> None:
+        """
+        Subscribe the methods that *hooks* name, except those that another component subscribed.
+
+        Args:
+            hooks: Which method listens to which channel.
+            phase: The priority on the channels that follow the dependency graph.
+        """
+        if hooks or self.component.unheard:
+            known = self.of(self.bus, self.instance)
+            if known is None or known.component is self.component:
+                self.bus._subscribers[id(self.instance)] = self
+        listened = [hook.channel for hook in hooks]
+        subscriptions = []
+        if STOP in listened and START not in listened:
+            subscriptions.append(_ComponentSubscription(self.bus[START], _Place(self.instance), phase, self))
+        for hook in hooks:
+            assert isinstance(hook.channel, Channel)
+            bound: BoundChannel[..., None] = self.bus[hook.channel]
+            priority = phase if hook.channel in _PHASED else hook.priority
+            if priority is None:
+                priority = DEFAULT_PRIORITY
+            listener = hook.bind(self.instance)
+            subscriptions.append(
+                _ComponentSubscription(
+                    bound, listener, priority, self, hook.limit, inline=hook.inline, method=hook.attribute
+                )
+            )
+        for subscription in subscriptions:
+            added = subscription.added()
+            if added is not None:
+                self._subscriptions.append(added)
+
+    def cancel(self) -> None:
+        """End the subscriptions; another component that returns the object may then subscribe its methods."""
+        for subscription in self._subscriptions:
+            subscription.cancel()
+        if self.bus._subscribers.get(id(self.instance)) is self:
+            del self.bus._subscribers[id(self.instance)]

@@ -1,0 +1,176 @@
+"""
+The targets of references: which declaration of which container instance a component of another container is given.
+
+A reference leads to the counterpart of the declaration in the nearest container
+around it that has one, itself and all that is nested in it included. If there
+is none, the containers that run together with it are searched.
+"""
+
+from __future__ import annotations
+
+import typing
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import attrs
+import typing_extensions
+from typing_extensions import TypeVar
+
+from typedbus._base.ordering import dependencies_first
+from typedbus._container.component import Component
+from typedbus._container.declarations import Declarations, inner_of, providers_of
+from typedbus._container.providers import needs, reached
+from typedbus._container.references import Every, Reference
+from typedbus._container.validation.arguments import class_of
+
+D = TypeVar("D", bound=Declarations)
+
+
+@attrs.frozen(eq=False)
+class _Level:
+    """A container, and the counterparts of the declarations in question that it and those nested in it have."""
+
+    container: Declarations
+    path: str
+    around: _Level | None
+    #: By the identity of the declaration.
+    counterparts: dict[int, list[object]] = attrs.field(factory=dict)
+
+
+def link(containers: Sequence[D]) -> list[list[D]]:
+    """
+    Set the targets of all references in *containers*, which run together, and in those nested in them.
+
+    Returns:
+        The containers, in groups that no reference leaves.
+    """
+    levels = [level for container in containers for level in _levels(container)]
+    wanted = {id(one.declaration) for level in levels for one in level.container._references}
+    if any(level.container._has_lists for level in levels):
+        _fill_lists(containers)
+    elif not wanted:
+        return [[container] for container in containers]
+    together: dict[int, list[object]] = {}
+    # Inner containers come after those around them.
+    for level in reversed(levels):
+        own = level.container._copies
+        for key in own.keys() & wanted:
+            _add(level.counterparts, key, own[key])
+        # Past the outermost containers are those that run together.
+        outside = together if level.around is None else level.around.counterparts
+        for key, found in level.counterparts.items():
+            for counterpart in found:
+                _add(outside, key, counterpart)
+    outermost = [level for level in levels if level.around is None]
+    groups = {id(container): [container] for container in containers}
+    for level in levels:
+        for reference in level.container._references:
+            key, around = id(reference.declaration), level
+            while key not in around.counterparts and around.around is not None:
+                around = around.around
+            found = around.counterparts.get(key, together.get(key, []))
+            if len(found) != 1:
+                reference.reject([path for one in outermost for path in _paths(one, found)])
+                continue
+            reference.resolve(found[0])
+            if key not in around.counterparts:
+                held = next(one.container for one in outermost if key in one.counterparts)
+                joined = groups[id(around.container)]
+                if groups[id(held)] is not joined:
+                    joined.extend(groups[id(held)])
+                    groups.update((id(one), joined) for one in groups[id(held)])
+    if any(level.container._has_lists for level in levels):
+        return [list(containers)]
+    return [[one for one in containers if one in group] for group in {id(one): one for one in groups.values()}.values()]
+
+
+def _fill_lists(containers: Sequence[Declarations]) -> None:
+    """Set the targets of each `Every` in *containers*, which run together."""
+    nodes = {id(node): node for container in containers for node in providers_of(container._members)}
+    components = [node for node in nodes.values() if isinstance(node, Component)]
+    classes = {id(component): class_of(component) for component in components}
+    users: dict[int, set[int]] = {}
+    lists: dict[int, Every] = {}
+    replaced = {id(node.last_overriding): id(node) for node in nodes.values()}
+    for node in dependencies_first(nodes.values(), needs)[0]:
+        for found, _, _ in reached(node, lambda other: isinstance(other, (Component, Reference, Every))):
+            if isinstance(found, Every):
+                lists[id(found)] = found
+                users.setdefault(id(found), set()).update((id(node), replaced.get(id(node), 0)))
+    for key, found in lists.items():
+        kind = typing.get_origin(found.kind) or found.kind
+        found.targets = tuple(one for one in components if id(one) not in users[key] and _is_of(classes[id(one)], kind))
+
+
+def _is_of(cls: type | None, kind: type) -> bool:
+    """Whether instances of *cls* are certainly of *kind*: it inherits that, or has all members of the protocol."""
+    if cls is None or kind in cls.__mro__ or not typing_extensions.is_protocol(kind):
+        return cls is not None and kind in cls.__mro__
+    names = {name for base in cls.__mro__ for name in (*vars(base), *vars(base).get("__annotations__", ()))}
+    return not typing_extensions.is_protocol(cls) and names >= typing_extensions.get_protocol_members(kind)
+
+
+def run_together(containers: Sequence[Any]) -> None:
+    """Link *containers*, which will share a bus, and undo the links to containers that they shared one with before."""
+    former = {id(one): one for container in containers for one in container._companions if one not in containers}
+    # Those that are still on one bus stay linked; each of the others is alone.
+    sharing: dict[int, list[Any]] = {}
+    for one in former.values():
+        sharing.setdefault(id(one if one._bus is None else one._bus), []).append(one)
+    for companions in (*sharing.values(), list(containers)):
+        for group in link(companions):
+            for container in group:
+                container._companions = companions
+                if len(group) > 1 or len(container._together) > 1:
+                    container._together, container._is_valid = group, False
+
+
+def references_in(container: Declarations) -> Iterator[Reference]:
+    """Give the references of *container* and of the containers nested in it."""
+    return (reference for level in _levels(container) for reference in level.container._references)
+
+
+def container_of(whole: Declarations, provider: object) -> Declarations:
+    """Return the container in *whole* that declares *provider*, or *whole* itself."""
+    holders = (level.container for level in _levels(whole))
+    return next((one for one in holders if any(member is provider for member in one._members.values())), whole)
+
+
+def counterparts(container: Declarations, declaration: object) -> list[Any]:
+    """Return the counterparts of *declaration* in *container* and the containers nested in it."""
+    found: dict[int, list[object]] = {}
+    for level in _levels(container):
+        own = level.container._copies
+        if id(declaration) in own:
+            _add(found, 0, own[id(declaration)])
+    return found.get(0, [])
+
+
+def paths_of(container: Declarations, declarations: Sequence[object]) -> list[str]:
+    """Return the paths of *declarations* in the instance *container*."""
+    return list(_paths(next(_levels(container)), declarations))
+
+
+def _levels(container: Declarations, around: _Level | None = None, path: str = "") -> Iterator[_Level]:
+    """Give a level for *container* and each container nested in it, outer ones first."""
+    level = _Level(container, path or type(container).__name__, around)
+    yield level
+    for name, member in container._members.items():
+        inner = inner_of(member)
+        if isinstance(inner, Declarations):
+            yield from _levels(inner, level, container._path_of(level.path, name))
+
+
+def _add(counterparts: dict[int, list[object]], key: int, counterpart: object) -> None:
+    """Note *counterpart* under *key*, once."""
+    known = counterparts.setdefault(key, [])
+    if not any(one is counterpart for one in known):
+        known.append(counterpart)
+
+
+def _paths(level: _Level, found: Sequence[object]) -> Iterator[str]:
+    """Give the path under which each provider that was *found* stands in the container of *level*, in order of declaration."""
+    for inner in _levels(level.container, None, level.path):
+        for name, member in inner.container._members.items():
+            if any(member is one for one in found):
+                yield inner.container._path_of(inner.path, name)

@@ -1,0 +1,99 @@
+"""Replacing one component of one container."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Generator, Sequence
+from typing import Any, Generic
+
+from dependency_injector import providers
+from typing_extensions import TypeVar
+
+from typedbus._base.ordering import dependencies_first
+from typedbus._container.component import Component
+from typedbus._container.linking import container_of, run_together
+from typedbus._container.providers import Selected, copied_before, needs
+from typedbus._container.references import Every, Reference, foreign
+
+T = TypeVar("T")
+
+
+class Override(Generic[T]):
+    """One component of one container, to be replaced; made by `Container.override`."""
+
+    def __init__(
+        self, container: Any, component: Component[T], copies: dict[int, Any], references: Sequence[Any] = ()
+    ) -> None:
+        self._container = container
+        self._component = component
+        self._copies = copies
+        #: What to replace if the component is of a container that is not there.
+        self._references = references
+
+    @contextlib.contextmanager
+    def by(self, replacement: T | Component[T]) -> Generator[None, None, None]:
+        """
+        Let *replacement* be given wherever the component is asked for, inside the ``with``.
+
+        The component itself is neither built nor started, nor is what only it
+        needs. At the end all is as it was: what was built meanwhile with the
+        replacement is forgotten.
+
+        Args:
+            replacement: An object, or the declaration of one.
+
+        Raises:
+            OverrideError: The component, or one that needs it, is built already.
+        """
+        component, container = self._component, self._container
+        standing_in: Any = providers.Object(replacement)
+        holder, references = container_of(container, component), []
+        if isinstance(replacement, Component):
+            # Declarations of the container's class have copies in this instance; others become references.
+            memo = dict(self._copies)
+            references = references_of(replacement, memo)
+            holder._references.extend(references)
+            run_together(container._companions)
+            standing_in = providers.deepcopy(replacement, memo)
+            if id(replacement) not in self._copies:
+                standing_in.path = component.path
+            for node in dependencies_first([standing_in], needs)[0]:
+                if isinstance(node, Component) and node.home is None:
+                    node.home = component.home or container._home
+        try:
+            container._cover(component, standing_in, self._references)
+            needed = dependencies_first([standing_in], needs)[0]
+            holder._has_choices = holder._has_choices or any(isinstance(node, Selected) for node in needed)
+            if any(isinstance(node, Every) for node in needed):
+                holder._has_lists = True
+                run_together(container._companions)
+            try:
+                yield
+            finally:
+                nodes, _ = dependencies_first(
+                    [standing_in], lambda node: [] if isinstance(node, Reference) else needs(node)
+                )
+                own = [node for node in nodes if id(node) not in self._copies]
+                container._uncover(self._references or [component], [standing_in], own)
+        finally:
+            holder._references = [one for one in holder._references if one not in references]
+
+
+def references_of(replacement: Component[Any], memo: dict[int, Any]) -> list[Reference]:
+    """
+    Return a reference for each declaration that *replacement* refers to and that *memo* has no copy of.
+
+    They are added to *memo*. Declarations of the container class that declares
+    *replacement* itself are copied with it.
+    """
+    own: frozenset[int] = getattr(replacement.owner, "_own", frozenset())
+    nodes: list[object] = [replacement]
+    references: list[Reference] = []
+    for node in dependencies_first(
+        nodes, lambda node: [] if id(node) in memo or foreign(node, own) is not None else copied_before(node, own)
+    )[0]:
+        declaration = foreign(node, own)
+        if declaration is not None and id(node) not in memo:
+            memo[id(node)] = Reference(node, declaration)
+            references.append(memo[id(node)])
+    return references

@@ -1,0 +1,388 @@
+"""The providers of the container library: what stands for an argument, and what a call of one will call."""
+
+from __future__ import annotations
+
+import sys
+import typing
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Container as Membership
+from itertools import compress
+from typing import Any, Final, TypeVar
+
+from dependency_injector import providers
+
+from typedbus._base.errors import DeclarationError
+from typedbus._base.static import is_simple
+from typedbus._container.references import Every
+
+T = TypeVar("T")
+
+_WITH_ARGUMENTS: Final = (
+    providers.Callable,
+    providers.Factory,
+    providers.Singleton,
+    providers.ThreadLocalSingleton,
+    providers.ContextLocalSingleton,
+)
+# By its type: an object may load something when it is asked for its `__class__`.
+_is_provider_class: Final[Callable[[type], bool]] = providers.Provider.__subclasscheck__
+# Providers that hand over other providers uncalled.
+_HOLDERS: Final = (providers.Delegate, providers.Self, providers.Container, providers.DependenciesContainer)
+
+
+class Provided:
+    """
+    What a component will provide, in the body of a container where it does not exist yet.
+
+    It knows attribute and item access and refuses everything else, so that a
+    slip such as ``f"{settings.provided.url}"`` is an error where it is written.
+    """
+
+    # Dunder names, so that no attribute of an instance is hidden by one of ours.
+    __slots__ = ("__provider__", "__text__")
+
+    def __init__(self, provider: Any, text: str | None = None) -> None:
+        self.__provider__ = provider
+        if text is None:
+            text = f"{getattr(provider, 'path', 'a provider')}.provided"
+        self.__text__ = text
+
+    def __getattr__(self, name: str) -> Provided:
+        if name.startswith("__") and name.endswith("__"):
+            raise AttributeError(name)
+        return Provided(providers.AttributeGetter(self.__provider__, name), f"{self.__text__}.{name}")
+
+    def __getitem__(self, item: Any) -> Provided:
+        return Provided(providers.ItemGetter(self.__provider__, item), f"{self.__text__}[{item!r}]")
+
+    def __refuse(self, *args: object, **kwargs: object) -> Any:
+        caller = sys._getframe(1)
+        raise DeclarationError(
+            self.__text__,
+            f"{caller.f_code.co_filename}:{caller.f_lineno}",
+            "there is no instance yet where a container is declared; "
+            "hand it to a component, or to a function that Component(function, ...) calls",
+        )
+
+    __call__ = __str__ = __format__ = __bool__ = __iter__ = __len__ = __contains__ = __refuse
+    __eq__ = __ne__ = __lt__ = __gt__ = __le__ = __ge__ = __hash__ = __enter__ = __refuse
+    __int__ = __float__ = __add__ = __radd__ = __or__ = __sub__ = __mul__ = __truediv__ = __mod__ = __refuse
+
+    def __repr__(self) -> str:
+        return f"<{self.__text__}>"
+
+
+def provided(provider: Callable[[], T], /) -> T:
+    """
+    Hand what any provider of dependency-injector provides to a component.
+
+    ``Component(Database, provided(config.url.as_(str)))``: same as the property
+    of that name of `Component`, for the library's own providers, typed where
+    they are.
+
+    To hand over a provider itself, for a component that calls it later, use
+    `lazy`. `provided(x.provider)` does the same at run time, but the library's
+    type hints give ``x.provider`` the type of ``x``, so that checkers take the
+    argument for an instance.
+    """
+    argument: Any = Provided(provider)
+    return argument  # type: ignore[no-any-return]  # it stands in for what is provided
+
+
+def every(kind: Callable[..., T], /) -> Sequence[T]:
+    """
+    Hand all components of one kind to a component, as a list.
+
+    ``Component(Dispatcher, every(Handler))``: the list has the instance of each enabled component whose class, or whose
+    function's annotation, is *kind* or inherits it; of a protocol also of each
+    class that has its members. Components of all containers around the one that
+    declares it, of those nested in these, and of those that run together with
+    them are meant, in order of declaration. The component itself is left out,
+    an override takes the place of the component that it overrides, and an object
+    that several components return comes once. The list may be empty. The
+    components in it start before the one that receives it, and stop after it.
+
+    Args:
+        kind: A class or a protocol; of a parametrised class the parameters are for checkers alone.
+
+    Raises:
+        DeclarationError: *kind* is not a class.
+    """
+    if not isinstance(typing.get_origin(kind) or kind, type):
+        caller = sys._getframe(1)
+        place = f"{caller.f_code.co_filename}:{caller.f_lineno}"
+        raise DeclarationError("every(...)", place, f"it takes a class, as in every(Handler), and was given {kind!r}")
+    argument: Any = Provided(Every(kind), f"every({getattr(kind, '__name__', kind)})")
+    return argument  # type: ignore[no-any-return]  # it stands in for the list
+
+
+def lazy(provider: Callable[[], T], /) -> Callable[[], T]:
+    """
+    Hand a provider of dependency-injector itself to a component, which calls it later.
+
+    ``Component(Orders, lazy(session))``, where `Orders` takes a
+    ``Callable[[], Session]``: same as the property of that name of `Component`,
+    for the library's own providers. It does not order the start, may close a
+    circle, and gives each thread or context its own instance where the provider
+    does.
+
+    Raises:
+        DeclarationError: *provider* is not a provider.
+    """
+    if not is_provider(provider):
+        caller = sys._getframe(1)
+        place = f"{caller.f_code.co_filename}:{caller.f_lineno}"
+        raise DeclarationError(
+            "lazy(...)", place, "it takes a provider, as in lazy(session); of a component write x.lazy"
+        )
+    path = getattr(provider, "path", None)
+    delegated: Any = provider
+    argument: Any = Provided(providers.Delegate(delegated), f"{path}.lazy" if path else "lazy(a provider)")
+    return argument  # type: ignore[no-any-return]  # it stands in for the provider
+
+
+class IfEnabled(providers.Callable[Any]):
+    """Gives the instance of a component where that takes part, else None; `Component.optional` hands it over."""
+
+    @property
+    def component(self) -> Any:
+        """The component, also of another container."""
+        provider: Any = self
+        declared = provider.args[0]
+        return getattr(declared, "target", None) or declared
+
+    def is_enabled(self) -> bool:
+        """Whether the component takes part."""
+        check: Callable[[], bool] | None = getattr(self.component, "is_enabled", None)
+        return check is None or check()
+
+    def foreseen(self) -> bool | None:
+        """Whether the component takes part, or None where that is known only when something has been built."""
+        check: Callable[[], bool | None] | None = getattr(self.component, "foreseen", None)
+        return None if check is None else check()
+
+    def _provide(self, args: tuple[object, ...], kwargs: dict[str, object]) -> object:
+        return self.component() if self.is_enabled() else None
+
+
+def same(value: Any) -> Any:
+    """Return *value*: builds a component that is another one under a second name."""
+    return value
+
+
+class Selected(providers.Callable[Any]):
+    """Asks for a key and gives the instance of the branch under it; `Choice` hands it over."""
+
+    @property
+    def asked(self) -> Any:
+        """The provider of the key."""
+        provider: Any = self
+        return provider.args[0]
+
+    @property
+    def branches(self) -> dict[Any, Any]:
+        """The component of each key."""
+        provider: Any = self
+        return dict(zip(provider.args[1].provides, provider.args[2:], strict=True))
+
+    def branch_of(self, key: Any) -> Any:
+        """Return the branch under *key*, or None if there is none; a key that cannot be hashed has none."""
+        try:
+            return self.branches.get(key)
+        except TypeError:
+            return None
+
+    def _provide(self, args: tuple[object, ...], kwargs: dict[str, object]) -> object:
+        return self.branch_of(self.asked())()
+
+
+def is_provider(value: object) -> bool:
+    """Whether the container library would call *value* instead of handing it over."""
+    return _is_provider_class(type(value))
+
+
+def providers_among(values: Sequence[Any]) -> Iterator[Any]:
+    """Give the providers among *values*; every container asks for them many times."""
+    return compress(values, map(_is_provider_class, map(type, values)))
+
+
+def is_delegated(provider: object) -> bool:
+    """
+    Whether the container library hands *provider* over uncalled.
+
+    Its own function raises and catches an AttributeError for each provider that is not delegated, which takes long.
+    """
+    return getattr(provider, "__IS_DELEGATED__", False) is True
+
+
+def needs(node: object) -> list[object]:
+    """
+    Return the providers that a call of the provider *node* will call, in order of declaration.
+
+    Those that are handed over uncalled (delegates, a container's own provider)
+    are none of them: they are needed later, and may close a circle.
+    """
+    provider: providers.Provider[Any] = node  # type: ignore[assignment]  # nodes are providers
+    if provider.last_overriding is not None:
+        # Not `related`, which goes on giving what the overridden one needed.
+        return [provider.last_overriding]
+    return declared_needs(node)
+
+
+def declared_needs(node: object) -> list[object]:
+    """Same as `needs`, but as if *node* were not overridden."""
+    provider: providers.Provider[Any] = node  # type: ignore[assignment]  # nodes are providers
+    if isinstance(provider, _HOLDERS):
+        return []
+    return [other for other in _related(provider) if not is_delegated(other)]
+
+
+def _related(provider: Any) -> Iterable[object]:
+    """Same as `related` of the container library, which would ask each argument itself whether it is a provider."""
+    kind = type(provider)
+    if kind in (providers.List, providers.Dict):
+        given = [*provider.args] if kind is providers.List else [*provider.kwargs, *provider.kwargs.values()]
+    elif kind in _WITH_ARGUMENTS:
+        given = [provider.provides, *provider.args, *provider.kwargs.values(), *_attributes_of(provider)]
+    else:
+        related: Iterable[object] = provider.related
+        return related
+    return [*providers_among(given), *provider.overridden]
+
+
+def _attributes_of(provider: Any) -> Iterable[object]:
+    """Return the values of the attributes that a factory or a singleton sets."""
+    return () if isinstance(provider, providers.Callable) else provider.attributes.values()
+
+
+def copied_before(node: object, own: Membership[int]) -> list[object]:
+    """
+    Return the providers that must be copied before the provider *node*: all that it refers to, called or not.
+
+    Those among *own* that it holds uncalled are left out: they are copied anyway, and may refer to *node*.
+    """
+    provider: providers.Provider[Any] = node  # type: ignore[assignment]  # nodes are providers
+    is_holder = isinstance(provider, _HOLDERS)
+    return [other for other in _related(provider) if id(other) not in own or not (is_holder or is_delegated(other))]
+
+
+def reached(node: object, ends: Callable[[object], bool]) -> Iterator[tuple[object, bool, object]]:
+    """
+    Give the providers for which *ends* is true that *node* needs, near or far, without looking past them.
+
+    In order of declaration; one may come more than once. With each goes whether
+    it is handed over uncalled, and the item that is taken of it, or None.
+    """
+    pending = _handed_on(node, is_lazy=False)
+    seen: set[tuple[int, bool, int]] = set()
+    while pending:
+        provider, is_lazy, item = pending.pop()
+        if (id(provider), is_lazy, id(item)) in seen:
+            continue
+        seen.add((id(provider), is_lazy, id(item)))
+        if ends(provider):
+            yield provider, is_lazy, item
+        else:
+            pending.extend(_handed_on(provider, is_lazy))
+
+
+def _handed_on(node: object, is_lazy: bool) -> list[tuple[object, bool, object]]:
+    """Return what the provider *node* gets, the last first, called or not."""
+    provider: providers.Provider[Any] = node  # type: ignore[assignment]  # nodes are providers
+    item = provider.name if isinstance(provider, providers.ItemGetter) else None
+    called = {id(need): need for need in needs(node)}
+    related = {} if provider.last_overriding is not None else {id(other): other for other in _related(provider)}
+    return [(other, is_lazy or key not in called, item) for key, other in reversed((related | called).items())]
+
+
+def foreseen(condition: object) -> bool | None:
+    """Return what the provider *condition* will say, or None where only a call could tell."""
+    provider: Any = condition
+    while provider.last_overriding is not None:
+        provider = provider.last_overriding
+    # The truth of any other object is computed by code of its own.
+    is_known = isinstance(provider, providers.Object) and is_simple(provider.provides)
+    return bool(provider.provides) if is_known else None
+
+
+def injection(value: object) -> object:
+    """Return the provider of one argument of a declaration."""
+    if type(value) is Provided:
+        return value.__provider__
+    if is_provider(value):
+        return value
+    kind = type(value)
+    if kind in (list, tuple) and isinstance(value, (list, tuple)):
+        if any(is_lazy(member) for member in value):
+            members = providers.List(*map(injection, value))
+            return members if kind is list else providers.Callable(tuple, members)
+    elif kind is dict and isinstance(value, dict) and any(map(is_lazy, value.values())):
+        return providers.Dict({key: injection(member) for key, member in value.items()})
+    # As an Object it comes out as itself, where a bare value would be copied.
+    return providers.Object(value)
+
+
+def is_lazy(value: object) -> bool:
+    """Whether *value* is a stand-in, `Provided`, or has one in its lists, tuples and dicts."""
+    if type(value) in (list, tuple):
+        assert isinstance(value, (list, tuple))
+        return any(map(is_lazy, value))
+    if type(value) is dict and isinstance(value, dict):
+        return any(map(is_lazy, value.values()))
+    return type(value) is Provided
+
+
+def cover(node: object, standing_in: object) -> None:
+    """Let *standing_in* take the place of the provider *node*, without the checks of `Component.override`."""
+    provider: Any = node
+    providers.Provider.override(provider, standing_in)
+
+
+def uncover(node: object, standing_in: object) -> None:
+    """Take *standing_in* from the place of the provider *node*, and leave other overrides as they are."""
+    provider: Any = node
+    others = [one for one in provider.overridden if one is not standing_in]
+    if len(others) < len(provider.overridden):
+        # The library's own methods, since a configuration has a cache to be emptied and a component has checks.
+        kind = type(provider) if isinstance(provider, providers.Configuration) else providers.Provider
+        kind.reset_override(provider)
+        for one in others:
+            kind.override(provider, one)
+
+
+RESOURCE: Any = getattr(providers, "BaseResource", providers.Resource)  # since 4.49
+
+
+def is_resource(node: object) -> bool:
+    """Whether the provider *node* opens something, to be shut down."""
+    return isinstance(node, RESOURCE)
+
+
+def forget(node: object) -> None:
+    """Drop the instances of the provider *node* if it is a singleton, those of all threads and contexts included."""
+    singleton: Any = node
+    for kind in (providers.ThreadLocalSingleton, providers.ContextLocalSingleton):
+        if isinstance(node, kind):
+            # Its own `reset` reaches the instance of this thread or context alone.
+            attributes, replacements = singleton.attributes, singleton.overridden
+            kind.__init__(singleton, singleton.provides, *singleton.args, **singleton.kwargs)
+            singleton.set_attributes(**attributes)
+            for replacement in replacements:
+                cover(singleton, replacement)
+            return
+    if isinstance(node, providers.BaseSingleton) and not isinstance(node, providers.AbstractSingleton):
+        singleton.reset()
+
+
+def arguments_of(node: object) -> tuple[tuple[object, ...], dict[str, object]]:
+    """Return the providers of the arguments that the singleton *node* hands over, by position and by name."""
+    provider: providers.BaseSingleton[Any] = node  # type: ignore[assignment]  # a component is one
+    return tuple(provider.args), dict(provider.kwargs)
+
+
+def lifetime(node: object) -> str | None:
+    """Return what each instance of the provider *node* is made for, a thread or a context; None if for nothing less than all."""
+    if isinstance(node, providers.ThreadLocalSingleton):
+        return "thread"
+    of_contexts = (providers.ContextLocalSingleton, getattr(providers, "ContextLocalResource", ()))
+    return "context" if isinstance(node, of_contexts) else None

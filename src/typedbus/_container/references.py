@@ -1,0 +1,211 @@
+"""
+References from the declarations of one container class to those of another.
+
+``Component(Orders, Infra.database.provided)`` in the body of another container
+than `Infra` refers to a declaration that `Infra` owns. An instance copies what
+its class declares, but for such a declaration it holds a `Reference`, whose
+target is found among the containers that the instance belongs together with.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Container as Membership
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from dependency_injector import providers
+
+from typedbus._container.faults import InvalidContainer, ReferenceFault
+
+if TYPE_CHECKING:
+
+    class _Provider:
+        """Hides the provider from checkers, with all that is untyped about it."""
+
+        @property
+        def related(self) -> Iterator[object]: ...
+
+else:
+    _Provider = providers.Provider
+
+
+class _Owner(weakref.ref[Any]):
+    """The container class or instance that declares some providers, and their identities."""
+
+    __slots__ = ("keys",)
+    keys: list[int]
+
+
+#: The owner of each provider that is declared in a container, by the identity of the provider.
+#: An owner keeps its declarations alive, and when it goes its entries go: an identity is never stale.
+_owners: Final[dict[int, _Owner]] = {}
+
+
+def declare(owner: object, declarations: Iterable[object]) -> None:
+    """Record *owner*, a container class or instance, as the one that *declarations* belong to, unless they have one."""
+    reference = _Owner(owner, _undeclare)
+    reference.keys = [id(one) for one in declarations]
+    for key in reference.keys:
+        _owners.setdefault(key, reference)
+
+
+def _undeclare(owner: _Owner) -> None:
+    for key in owner.keys:
+        if _owners.get(key) is owner:
+            del _owners[key]
+
+
+def is_declared(key: int) -> bool:
+    """Whether *key* is the identity of a provider that a container declares."""
+    return key in _owners
+
+
+def owner_of(declaration: object) -> type | None:
+    """Return the class of the container that owns *declaration*, or None if there is none any more."""
+    reference = _owners.get(id(declaration))
+    owner: object = None if reference is None else reference()
+    return owner if owner is None or isinstance(owner, type) else type(owner)
+
+
+def foreign(node: object, own: Membership[int]) -> object:
+    """
+    Return the declaration of another container that the provider *node* is, or is a part of, or None.
+
+    Args:
+        node: A provider. Options of a configuration and delegates are parts of what they belong to:
+            the container library creates one wherever an attribute is read.
+        own: The identities of the container's own declarations.
+    """
+    if id(node) in own:
+        return None
+    declaration: object = node
+    if isinstance(node, providers.ConfigurationOption):
+        # A public attribute would be another option.
+        declaration = node._get_root()
+    elif isinstance(node, providers.Delegate):
+        declaration = node.provides
+    return declaration if id(declaration) in _owners and id(declaration) not in own else None
+
+
+class Reference(_Provider):
+    """
+    A provider that provides what its target does: a declaration of another container.
+
+    Attributes:
+        original: The provider that was written down, as the other class has it.
+        declaration: What *original* is or is a part of; the same in most cases.
+        target: The counterpart of *original* in a container instance, or None if there is none, or no single one.
+        candidates: The paths of the counterparts if there are several.
+    """
+
+    def __init__(self, original: object = None, declaration: object = None) -> None:
+        super().__init__()
+        self.original = original
+        self.declaration = declaration
+        self.target: Any = None
+        self.candidates: tuple[str, ...] = ()
+
+    def resolve(self, counterpart: object) -> None:
+        """Take the *counterpart* of the declaration in a container instance as the target."""
+        self.candidates = ()
+        self.target = counterpart
+        if self.original is not self.declaration:
+            self.target = providers.deepcopy(self.original, {id(self.declaration): counterpart})
+
+    def reject(self, candidates: Sequence[str]) -> None:
+        """Have no target, since there are no counterparts, or several."""
+        self.target, self.candidates = None, tuple(candidates)
+
+    @property
+    def is_unresolved(self) -> bool:
+        """Whether a call would raise."""
+        provider: Any = self
+        return self.target is None and provider.last_overriding is None
+
+    def fault(self, path: str, place: str) -> ReferenceFault:
+        """Return the fault of the component *path*, declared at *place*, which needs the target."""
+        return ReferenceFault(path, place, described(self.declaration), place_of(self.declaration), self.candidates)
+
+    def _provide(self, args: tuple[object, ...], kwargs: dict[str, object]) -> object:
+        if self.target is None:
+            name = described(self.declaration)
+            raise InvalidContainer(name, [self.fault(f"a reference to {name}", place_of(self.declaration))])
+        # The library hands over some providers as they are.
+        return self.target if providers.is_delegated(self.target) else self.target(*args, **kwargs)
+
+    @property
+    def related(self) -> Iterator[object]:
+        """The providers that a call may call."""
+        if self.target is not None:
+            yield self.target
+        yield from super().related
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Reference:
+        known: Reference | None = memo.get(id(self))
+        if known is None:
+            known = memo[id(self)] = Reference(self.original, self.declaration)
+            provider: Any = self
+            copied: Any = known
+            for overriding in provider.overridden:
+                copied.override(providers.deepcopy(overriding, memo))
+        return known
+
+    def __repr__(self) -> str:
+        return f"<Reference to {described(self.declaration)}>"
+
+
+class Every(_Provider):
+    """
+    A provider of the list of all components of one kind, in order of declaration.
+
+    Attributes:
+        kind: A class, a protocol, or a parametrised generic class.
+        targets: The components, as `_linking.link` finds them.
+    """
+
+    def __init__(self, kind: Any = object) -> None:
+        super().__init__()
+        self.kind = kind
+        self.targets: tuple[Any, ...] = ()
+
+    def enabled(self) -> list[Any]:
+        """Return the components that take part; what their conditions need is built for that."""
+        return [target for target in self.targets if target.is_enabled()]
+
+    def _provide(self, args: tuple[object, ...], kwargs: dict[str, object]) -> list[object]:
+        instances = [target() for target in self.enabled()]
+        return list({id(instance): instance for instance in instances}.values())
+
+    @property
+    def related(self) -> Iterator[object]:
+        """The components that a call may call."""
+        yield from self.targets
+        yield from super().related
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Every:
+        known: Every | None = memo.get(id(self))
+        if known is None:
+            known = memo[id(self)] = Every(self.kind)
+        return known
+
+
+def described(declaration: Any) -> str:
+    """Return the path of *declaration* in the class that owns it."""
+    path: str | None = _attributes(declaration).get("path")
+    owner: Any = owner_of(declaration)
+    if path is not None or owner is None:
+        return path or f"a {type(declaration).__name__}"
+    names = {id(value): name for name, value in owner._declared.items()}
+    return f"{owner.__name__}.{names.get(id(declaration), f'a {type(declaration).__name__}')}"
+
+
+def place_of(declaration: object) -> str:
+    """Return the file and line of *declaration*, or of the class that owns it."""
+    place: str | None = _attributes(declaration).get("place")
+    return place or str(getattr(owner_of(declaration), "_place", "?"))
+
+
+def _attributes(provider: object) -> dict[str, Any]:
+    # The library's own providers have no such dict; some of them return a provider for every attribute.
+    return vars(provider) if isinstance(provider, providers.Singleton) and hasattr(provider, "__dict__") else {}

@@ -1,0 +1,165 @@
+"""Resources of dependency-injector in the life of a container: what is open is shut down in reverse of the graph."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import attrs
+from dependency_injector import providers
+
+from typedbus._base.errors import DeclarationError
+from typedbus._base.limits import Turn
+from typedbus._bus.bus import Bus
+from typedbus._bus.registry import EXIT
+from typedbus._channels.channel import DEFAULT_PRIORITY, AnyChannel, Hook
+from typedbus._container.component import Component
+from typedbus._container.hooks import Subscriber
+from typedbus._container.providers import forget, is_resource, needs
+
+
+@attrs.define(eq=False)
+class Shutdown:
+    """The shutdown of one resource, as a listener of `EXIT` with the name of the resource."""
+
+    resource: Any
+    path: str
+    place: str
+    unheard: tuple[AnyChannel, ...] = ()
+
+    def shutdown(self) -> None:
+        """Shut the resource down, if it is open."""
+        shut_down(self.resource, self.path, self.place)
+
+
+class Shutdowns:
+    """
+    The shutdowns of the open resources of a container, subscribed on `EXIT` while its components are built.
+
+    Each has a turn right before the first component that needs it. So it is
+    shut down after all components that need it have exited, and before those
+    that it needs itself.
+
+    Args:
+        bus: The bus.
+        resources: The resources.
+        name_of: Gives the path and the place of one.
+        subscribers: What has subscribed so far, by the identity of the provider.
+    """
+
+    def __init__(
+        self,
+        bus: Bus,
+        resources: Sequence[object],
+        name_of: Callable[[object], tuple[str, str]],
+        subscribers: dict[int, Subscriber],
+    ) -> None:
+        self._bus = bus
+        self._resources = resources
+        self._name_of = name_of
+        self._subscribers = subscribers
+        self._phase = DEFAULT_PRIORITY
+        #: The turns of resources, and of the components that have been built.
+        self._turns: dict[int, Turn] = {}
+
+    def before(self, component: Component[object], phase: int) -> list[Turn]:
+        """Return the turns of the resources that *component*, which is about to be built, needs past other components."""
+        self._phase = phase
+        return [self._turn_of(need) for need in _near(component) if is_resource(need)] if self._resources else []
+
+    def after(self, component: Component[object], turn: Turn) -> None:
+        """Keep the turn of a component that has been built."""
+        if self._resources:
+            self._turns[id(component)] = turn
+
+    def rest(self) -> None:
+        """Subscribe the shutdown of the resources that no component needed."""
+        for resource in self._resources:
+            self._turn_of(resource)
+
+    def _turn_of(self, resource: object) -> Turn:
+        if id(resource) in self._turns:
+            return self._turns[id(resource)]
+        below = [
+            turn
+            for need in _near(resource)
+            if (turn := self._turn_of(need) if is_resource(need) else self._turns.get(id(need))) is not None
+        ]
+        path, place = self._name_of(resource)
+        known = self._subscribers.get(id(resource))
+        # The same object in each start, by which the bus knows the listener again.
+        shutdown: Any = known.instance if known is not None else Shutdown(resource, path, place)
+        turn = self._turns[id(resource)] = Turn(path, tuple(below))
+        subscriber = self._subscribers[id(resource)] = Subscriber(self._bus, shutdown, shutdown, turn)
+        subscriber.subscribe([Hook(EXIT, Shutdown.shutdown)], self._phase)
+        return turn
+
+
+def _near(node: object) -> list[object]:
+    """Return the components and resources that *node* needs, past what stands between, in order."""
+    found: dict[int, object] = {}
+    pending = needs(node)[::-1]
+    seen: set[int] = set()
+    while pending:
+        need = pending.pop()
+        if isinstance(need, Component) or is_resource(need):
+            found[id(need)] = need
+        elif id(need) not in seen:
+            seen.add(id(need))
+            pending.extend(needs(need)[::-1])
+    return list(found.values())
+
+
+def shut_down(resource: Any, path: str, place: str) -> None:
+    """
+    Shut *resource* down, if it is open.
+
+    Raises:
+        DeclarationError: It is asynchronous.
+        Exception: What it raised.
+    """
+    if not resource.initialized:
+        return
+    result = resource.shutdown()
+    if inspect.isawaitable(result) and not isinstance(result, providers.NullAwaitable):
+        if inspect.iscoroutine(result):
+            result.close()
+        raise DeclarationError(path, place, "it is asynchronous, and no event loop runs where it would be shut down")
+
+
+def drop(nodes: Sequence[object], name_of: Callable[[object], tuple[str, str]]) -> list[Exception]:
+    """
+    Forget the singletons and shut down the resources among *nodes*, which are each after what it needs.
+
+    Returns:
+        What failed; the others were dropped all the same.
+    """
+    failed: list[Exception] = []
+    for node in reversed(nodes):
+        if not is_resource(node):
+            forget(node)
+            continue
+        try:
+            shut_down(node, *name_of(node))
+        except Exception as error:
+            failed.append(error)
+    return failed
+
+
+def raise_together(failed: Sequence[Exception]) -> None:
+    """Raise what failed in shutdowns: one as it is, several as a group."""
+    if len(failed) == 1:
+        raise failed[0]
+    if failed:
+        raise ExceptionGroup("resources did not shut down", failed)
+
+
+def keeps_instance(node: object) -> bool:
+    """Whether the library's provider *node* is a singleton or a resource."""
+    return is_resource(node) or isinstance(node, providers.BaseSingleton)
+
+
+def outlived(nodes: Iterable[object]) -> list[object]:
+    """Return the singletons and resources among *nodes* that are made with a component or another resource, in order."""
+    return [node for node in nodes if _near(node)]

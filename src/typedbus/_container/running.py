@@ -1,0 +1,239 @@
+"""Containers that run for the length of a block, on one bus."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import types
+from collections.abc import Callable, Generator, Sequence
+from typing import Any, overload
+
+from typing_extensions import TypeVar
+
+from typedbus._base.errors import NoContainer, TransitionError
+from typedbus._base.failures import describe, leave
+from typedbus._base.limits import Limits
+from typedbus._base.states import State
+from typedbus._bus.bus import Bus, detach_children
+from typedbus._container.assembly import looking_once
+from typedbus._container.component import Component
+from typedbus._container.container import Container
+from typedbus._container.faults import Fault, InvalidContainer
+from typedbus._container.linking import run_together
+
+C = TypeVar("C", bound=Container)
+
+
+# A single signature, with C | type[C], would join the members of a union in mypy.
+@overload
+def running(
+    container: C, /, *others: Container | type[Container], workers: int | None = None, limits: Limits | None = None
+) -> contextlib.AbstractContextManager[C]: ...
+
+
+@overload
+def running(
+    container: type[C],
+    /,
+    *others: Container | type[Container],
+    workers: int | None = None,
+    limits: Limits | None = None,
+) -> contextlib.AbstractContextManager[C]: ...
+
+
+@contextlib.contextmanager
+def running(
+    container: C | type[C],
+    /,
+    *others: Container | type[Container],
+    workers: int | None = None,
+    limits: Limits | None = None,
+) -> Generator[C, None, None]:
+    """
+    Start *container* and *others*, give the first, and exit its bus at the end of the block, whatever happens.
+
+    Of a class an instance is made, as by `run`: ``with running(Shop) as shop:``.
+
+    For tests, and for programs that own their process: it touches no signal and
+    waits for nothing. If a component requested the exit with a cause, as a
+    `BackgroundTask` does whose function failed, the cause is raised after the
+    exit, at the end of the block. Several containers share the bus of the first, in whose
+    place they put no other; each starts after those before it, as far as
+    priorities allow. At the end the others leave the bus: nothing of them
+    listens there any more, and they may be given again, with any bus.
+
+    Args:
+        container: The one that declares the bus, or its class.
+        others: Containers that listen and publish on it as well, or their classes.
+        workers: How many components may start, or stop, side by side; unless given, what the bus says.
+        limits: How long hooks, a start and a stop may take; unless given, what the bus says.
+
+    Raises:
+        NoContainer: One of them is neither a container nor the class of one.
+        InvalidContainer: Before anything is built, with the faults of all of them.
+        LimitError: *workers* is no whole number from 1 up.
+        TransitionError: The bus is running already, which is then left alone.
+        TransitionFailures: The container did not start, or did not end well.
+        StartCancelled: A stop or an exit was requested during the start; raised from its cause.
+        BaseException: The cause that `request_exit` was given, unless `Bus.block` has raised it already.
+        BaseExceptionGroup: Several of these, in this order: what the start or the block raised, the causes, and
+            how the exit failed. An exception that another one carries, as its cause for instance, is not repeated.
+    """
+    instances = [container_of(one) for one in (container, *others)]
+    first: Any = instances[0]
+    with sharing(instances, workers, limits) as bus:
+        if bus.state not in (State.STOPPED, State.EXITED):
+            raise TransitionError(bus.state, State.STARTING)
+        starter, is_ours = object(), False
+        try:
+            try:
+                bus._bring_to(State.STARTED, by=starter)
+            finally:
+                is_ours = bus._started_by is starter
+            if not is_ours:
+                # Other code began the start since the check above, and will end it.
+                raise TransitionError(bus.state, State.STARTING)  # noqa: TRY301  # passed on without an exit
+            yield first
+        except BaseException as error:
+            if is_ours:
+                exit_after(bus, error)
+            raise
+        exit_after(bus)
+
+
+def exit_after(bus: Bus, raised: BaseException | None = None) -> None:
+    """
+    Exit *bus*, and raise why the exit was requested and how it failed.
+
+    Args:
+        bus: Whose start or block is over.
+        raised: The exception of the start or the block. If nothing must be added to it, this returns, and the caller raises it.
+
+    Raises:
+        BaseException: The cause of the exit, or its failure; a group if there are several, *raised* first.
+    """
+    problems = [] if raised is None else [raised]
+    leaving: BaseException | None = None
+    try:
+        bus.exit()
+    except Exception as failed:
+        problems.append(failed)
+    except BaseException as left:
+        leaving = left
+    first = 0 if raised is None else 1
+    problems[first:first] = bus._take_causes(problems if leaving is None else [*problems, leaving])
+    group = BaseExceptionGroup("the bus has exited, with problems", problems) if len(problems) > 1 else None
+    if leaving is not None:
+        for problem in [group] if group is not None else problems:
+            leave(leaving, problem)
+        raise leaving
+    if group is not None:
+        raise group from None
+    if raised is None and problems:
+        raise problems[0]
+
+
+def container_of(given: object, /) -> Container:
+    """
+    Return *given*, a container, or an instance of *given*, a class of containers.
+
+    Raises:
+        NoContainer: It is neither, or a container that is declared inside another one.
+    """
+    cls = type(given)
+    if isinstance(given, type) and issubclass(given, Container):
+        return given()
+    if issubclass(cls, Container):
+        assert isinstance(given, Container)
+        if given._around is given._home:
+            return given
+        reason = f"{given!r} is a part of the container that declares it; give that one"
+    elif given is None:
+        reason = "None is not a container; a function that makes a container has to return it"
+    elif isinstance(given, type):
+        reason = (
+            f"{describe(given)} is a class that does not inherit typedbus.Container; inherit it, "
+            f"or declare it in a container: name = Component({given.__name__})"
+        )
+    elif issubclass(cls, types.ModuleType):
+        name = getattr(given, "__name__", "module")
+        reason = f"{name} is a module, not a container; give the container in it, as in {name}.Shop"
+    elif issubclass(cls, (list, tuple, set, frozenset, dict)):
+        reason = f"a {cls.__name__} is not a container; give each container as an argument of its own"
+    elif issubclass(cls, (types.FunctionType, types.MethodType, functools.partial)):
+        reason = f"{describe(given)} is a function, not a container; call it, and give the container that it returns"
+    elif issubclass(cls, Component):
+        reason = f"{given!r} is a component, not a container; give the container that declares it"
+    else:
+        reason = (
+            f"an instance of {describe(cls).removeprefix('builtins.')} is not a container; "
+            "give a class that inherits typedbus.Container, or an instance of one"
+        )
+    raise NoContainer(given, reason)
+
+
+@contextlib.contextmanager
+def sharing(containers: Sequence[Container], workers: int | None, limits: Limits | None) -> Generator[Bus, None, None]:
+    """
+    Attach *containers* for a block, as `attached` does, and give the bus of the first.
+
+    At the end the others leave the bus, except those that were attached to it before.
+    """
+    detach = detaching(containers)
+    try:
+        yield attached(containers, workers, limits)
+    finally:
+        detach()
+
+
+def detaching(containers: Sequence[Container]) -> Callable[[], None]:
+    """Return a function that undoes `attached`: all but the first of *containers* leave a bus that they are not on now."""
+    before = [(container, container._bus, container._is_guest) for container in containers[1:]]
+
+    def detach() -> None:
+        for container, bus, was_guest in before:
+            if container is not containers[0]:
+                container._leave(bus, was_guest=was_guest)
+        if len(containers) > 1:
+            first = containers[0]
+            guests = [one for one in containers[1:] if one is not first and one._bus is not None]
+            run_together([first, *(one for one in guests if one._bus is first._bus)])
+
+    return detach
+
+
+def attached(containers: Sequence[Container], workers: int | None, limits: Limits | None) -> Bus:
+    """
+    Return the bus of the first of *containers*, with all of them attached to it, ready to be started.
+
+    From then on a process that is forked off has its buses detached.
+
+    Raises:
+        InvalidContainer: With the faults of all of them.
+        LimitError: *workers* is no whole number from 1 up.
+    """
+    detach_children()
+    first = containers[0]
+    others = [container for container in containers if container is not first]
+    faults: list[Fault] = []
+    for container in others:
+        container._is_guest = True
+    run_together(containers)
+    with looking_once(containers):
+        for container in containers:
+            try:
+                container.validate()
+            except InvalidContainer as invalid:
+                faults.extend(fault for fault in invalid.exceptions if isinstance(fault, Fault))
+        if faults:
+            raise InvalidContainer(", ".join(type(container).__name__ for container in containers), faults)
+        bus = first.attach()
+        for container in others:
+            container.attach(bus)
+    if bus.state in (State.STOPPED, State.EXITED):
+        # Those of a bus that runs are not changed by a start that it will refuse.
+        if workers is not None:
+            bus.workers = workers
+        if limits is not None:
+            bus.limits = limits
+    return bus

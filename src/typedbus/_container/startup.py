@@ -1,0 +1,116 @@
+"""Building the components of a start, and subscribing their hooks, in start order."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from typedbus._base.events import Disabled, Subscribed
+from typedbus._base.limits import Turn
+from typedbus._base.ordering import listeners_first, start_order
+from typedbus._bus.bus import Bus
+from typedbus._channels.channel import Hook
+from typedbus._container.assembly import Look, disabled_faults, graph_of
+from typedbus._container.choosing import Choices, choice_faults, current_key
+from typedbus._container.declarations import Declarations
+from typedbus._container.faults import InvalidContainer
+from typedbus._container.hooks import Subscriber, channels_between, hook_faults, hooks_of, phase_of
+from typedbus._container.resources import Shutdowns
+from typedbus._container.validation.arguments import class_of
+
+
+def build_all(container: Any, bus: Bus, look: Look, shutdowns: Shutdowns) -> None:
+    """
+    Build the components of *look* that take part and subscribe their hooks, in start order.
+
+    Returns early, with some components not built, if the start is cancelled meanwhile.
+
+    Args:
+        container: The container whose listener of `ASSEMBLE` was called, or the first of several that references connect.
+        bus: The bus of these containers.
+        look: The components of these containers, disabled ones included.
+        shutdowns: The resources of these containers; each is given its turn before its first user.
+
+    Raises:
+        InvalidContainer: A component needs one that is not enabled, a choice has
+            no component for its key, or a method does not fit its channel.
+        Exception: A constructor or a condition raised it.
+    """
+    holders = {id(one._home): one for one in container._together}
+    transition = bus._current
+    declared = look.live
+    needed, given, required = graph_of(declared, look.needed)
+    for one in container._together:
+        one._choices = Choices(declared, required)
+    participations = [component.participation() for component in declared]
+    faults = choice_faults(declared, participations, current_key)
+    faults += disabled_faults(declared, required, participations)
+    if faults:
+        raise InvalidContainer(container._home.name, faults)
+    enabled = [takes_part for takes_part, _ in participations]
+    for component, (takes_part, reason) in zip(declared, participations, strict=True):
+        if not takes_part:
+            bus._tell(Disabled(component.path, reason))
+    classes: list[type | None] = []
+    hooks: list[list[Hook[object]]] = []
+    for component in declared:
+        cls, found = look.hooks.get(id(component)) or (class_of(component), None)
+        classes.append(cls)
+        hooks.append(hooks_of(component, cls or object) if found is None else found)
+    edges = listeners_first(needed, channels_between(given, hooks, enabled).values())
+    turns: dict[int, Turn] = {}
+    #: For each gate, the paths of the listeners that it stands for.
+    behind: dict[int, tuple[str, ...]] = {}
+    for number, phase in start_order(len(declared), edges, [phase_of(listening) for listening in hooks]):
+        if transition is not None and not bus._goes_up(transition):
+            # A stop or an exit was requested, or the hook that builds has timed out: the rest is not needed.
+            return
+        if number >= len(declared):
+            turns[number] = Turn("", tuple(turns[other] for other in sorted(edges[number])))
+            behind[number] = tuple(
+                path for other in sorted(edges[number]) for path in behind.get(other, (turns[other].path,))
+            )
+            continue
+        component, listening = declared[number], hooks[number]
+        if not enabled[number]:
+            continue
+        before = [turns[other] for other in sorted(needed[number]) if enabled[other]]
+        gates = [gate for gate in sorted(edges[number]) if gate >= len(declared)]
+        opened = shutdowns.before(component, phase)
+        instance = component()
+        first = Subscriber.of(bus, instance)
+        if first is not None and first.component is not component and first.turn not in before:
+            before.append(first.turn)
+        turns[number] = Turn(component.path, (*before, *opened, *(turns[gate] for gate in gates)), component.limit)
+        shutdowns.after(component, turns[number])
+        if isinstance(instance, Declarations):
+            continue
+        began = time.monotonic()
+        holder = holders.get(id(component.home), container)
+        _subscribe(holder, Subscriber(bus, component, instance, turns[number]), classes[number], listening, phase)
+        paths = tuple([turn.path for turn in before])
+        after = tuple(dict.fromkeys([path for gate in gates for path in behind[gate] if path not in paths]))
+        bus._tell(Subscribed(component.path, time.monotonic() - began, paths, after))
+
+
+def _subscribe(
+    container: Any, subscriber: Subscriber, expected: type | None, foreseen: Sequence[Hook[object]], phase: int
+) -> None:
+    """Subscribe the methods of a component that was built; *foreseen* are the hooks of the class that was expected."""
+    component, cls = subscriber.component, type(subscriber.instance)
+    first = Subscriber.of(subscriber.bus, subscriber.instance)
+    is_alias = first is not None and first.component is not component
+    hooks = foreseen
+    if is_alias:
+        # The component that built the object has subscribed its methods, as its own declaration says.
+        hooks = [hook for hook in component.hooks if hook.channel not in component.unheard]
+    elif cls is not expected:
+        # The class of what a function returns may be known only now.
+        hooks = hooks_of(component, cls)
+    if is_alias or cls is not expected:
+        misfits = hook_faults(component, cls, hooks)
+        if misfits:
+            raise InvalidContainer(container._home.name, misfits)
+    container._subscribers[id(component)] = subscriber
+    subscriber.subscribe(hooks, phase)

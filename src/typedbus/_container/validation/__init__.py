@@ -1,0 +1,1 @@
+"""Faults of a container that can be found before anything is built."""

@@ -1,0 +1,284 @@
+"""What can be said of a component before it is built: its class, and whether what it is given fits."""
+
+from __future__ import annotations
+
+import inspect
+import types
+from collections.abc import Iterator
+from typing import Any, Final
+
+from typedbus._base.hints import annotations_of
+from typedbus._base.signatures import call_of, unparametrised
+from typedbus._base.static import MISSING, bases_of, full_name_of, is_a, is_simple, lookup, namespace_of
+from typedbus._channels.channel import AnyChannel
+from typedbus._container.annotations import (
+    DEFERRED,
+    Exactly,
+    Later,
+    OnBus,
+    OneOf,
+    OrNone,
+    Several,
+    This,
+    attribute_of,
+    class_in,
+    item_of,
+    named_type,
+    read,
+    returned_by,
+)
+from typedbus._container.compatibility import fits, shown, shown_signature
+from typedbus._container.component import Component
+from typedbus._container.faults import ArgumentFault, Fault, OverrideFault, TypeFault
+from typedbus._container.given import (
+    Attribute,
+    Either,
+    Given,
+    Item,
+    Itself,
+    Made,
+    Maybe,
+    Members,
+    Other,
+    Uncalled,
+    gives,
+)
+from typedbus._container.hooks import namesake_faults
+from typedbus._container.providers import arguments_of
+
+# Providers that stand in for each other may go in a circle, and so would we.
+_DEPTH: Final = 50
+_NOT_OBVIOUS: Final = inspect.CO_VARARGS | inspect.CO_VARKEYWORDS | DEFERRED
+
+
+def class_of(component: Component[object]) -> type | None:
+    """
+    Return the class that *component* will be of, or None where that is not known.
+
+    For what is built by a function that is what its annotation says.
+    """
+    builds: object = component.builds
+    if is_a(builds, type) and component.overriding is None:
+        return builds
+    return class_in(given_by(component))
+
+
+def given_by(node: object, depth: int = _DEPTH) -> object:
+    """
+    Return what the provider *node* will give, as an annotation or one of the kinds of `_container.annotations`.
+
+    What stands in for a provider is what is given. Nothing is called.
+    """
+    return _known(gives(node), depth)
+
+
+def _known(given: Given, depth: int) -> object:
+    if not depth:
+        return Any
+    match given:
+        case Itself(value):
+            return This(value)
+        case Either(nodes):
+            return OneOf(tuple(given_by(one, depth - 1) for one in nodes))
+        case Maybe(one):
+            return OrNone(given_by(one, depth - 1))
+        case Uncalled(provider, called):
+            return Later(provider, _known(called, depth - 1))
+        case Made(by):
+            return returned_by(by)
+        case Other(other):
+            return given_by(other, depth - 1)
+        case Attribute(of, name):
+            return attribute_of(given_by(of, depth - 1), name)
+        case Item(of, key):
+            return item_of(given_by(of, depth - 1), key)
+        case Members(kind, nodes, keys):
+            return Several(kind, tuple(given_by(one, depth - 1) for one in nodes), tuple(map(This, keys)))
+        case None:
+            return Any
+
+
+def argument_faults(component: Component[object]) -> list[Fault]:
+    """Return how the declared arguments miss the signature of what builds *component*, or the types in it."""
+    if component.overriding is not None or _plainly_fit(component):
+        return []
+    signature, hints = read(component.builds)
+    if signature is None:
+        problem = call_of(component.builds).problem
+        remedy = "correct the declaration"
+        return [ArgumentFault(component.path, component.place, problem, remedy)] if problem else []
+    given, names = component.arguments
+    parameters = list(signature.parameters.values())
+    kinds = {parameter.kind for parameter in parameters}
+    positional = [one for one in parameters if one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD)]
+    none_by_default = {one.name for one in parameters if one.default is None}
+    by_name = {one.name for one in parameters if one.kind in (one.KEYWORD_ONLY, one.POSITIONAL_OR_KEYWORD)}
+    taken = {one.name for one in positional[:given]}
+    problems = []
+    if given > len(positional) and inspect.Parameter.VAR_POSITIONAL not in kinds:
+        problems.append(f"takes {len(positional)} positional argument(s) and is given {given}")
+    for name in names:
+        if name in taken & by_name:
+            problems.append(f"is given {name!r} twice")
+        elif name not in by_name and inspect.Parameter.VAR_KEYWORD not in kinds:
+            problems.append(f"has no parameter {name!r}")
+    for one in parameters:
+        required = one.default is one.empty and one.kind not in (one.VAR_POSITIONAL, one.VAR_KEYWORD)
+        if required and one.name not in taken and (one.name not in names or one.kind is one.POSITIONAL_ONLY):
+            problems.append(f"misses {one.name!r}")
+    faults: list[Fault] = []
+    if problems:
+        built_by = f"{full_name_of(unparametrised(component.builds))}{shown_signature(signature, hints)}"
+        faults.extend(
+            ArgumentFault(component.path, component.place, f"{built_by} {problem}", "correct the declaration")
+            for problem in problems
+        )
+    if given > len(positional) and inspect.Parameter.VAR_POSITIONAL not in kinds:
+        return faults  # which of them is meant for which parameter nobody knows
+    for name, node in _by_parameter(component, positional, parameters, by_name):
+        handed = given_by(node)
+        faults.extend(namesake_faults(component, _channels_in(handed), "is given"))
+        if name not in hints or fits(hints[name], handed):
+            continue
+        remedy = "hand over what it takes, or correct the annotation"
+        if isinstance(handed, OrNone) and fits(hints[name], handed.given):
+            if name in none_by_default:
+                continue
+            remedy = f"annotate it as {shown(hints[name])} | None, since that component may be disabled"
+        source, steps = _source(node)
+        if source is not None and override_fault(source) is not None:
+            continue  # an OverrideFault reports it
+        origin = f" ({source.path}{steps})" if source is not None else ""
+        faults.append(
+            TypeFault(
+                component.path,
+                component.place,
+                f"{full_name_of(unparametrised(component.builds))} takes {name!r} as {shown(hints[name])} "
+                f"and is given {shown(handed)}{origin}",
+                remedy,
+            )
+        )
+    return faults
+
+
+def _plainly_fit(component: Component[object]) -> bool:
+    """
+    Whether the arguments of *component* fit, as far as that is obvious; False where it takes a closer look.
+
+    Obvious is a class with an `__init__` of its own or inherited, whose annotations are classes, and that is given
+    components of plain classes and simple values. Most declarations are of that kind, and validation takes most of a
+    start.
+    """
+    cls: Any = component.builds
+    if type(cls) is not type or lookup(cls, "__new__") is not object.__new__:
+        return False
+    function = lookup(cls, "__init__")
+    if function is object.__init__:
+        return not any(arguments_of(component))
+    if type(function) is not types.FunctionType or function.__dict__:
+        return False
+    code = function.__code__
+    unnamed, named = arguments_of(component)
+    if code.co_flags & _NOT_OBVIOUS or code.co_posonlyargcount or code.co_kwonlyargcount or not code.co_argcount:
+        return False
+    names = code.co_varnames[1 : code.co_argcount]
+    required = len(names) - len(function.__defaults__ or ())
+    missing = [name for name in names[len(unnamed) : max(required, 0)] if name not in named]
+    if missing or len(unnamed) > len(names) or not named.keys() <= set(names[len(unnamed) :]):
+        return False
+    annotations = annotations_of(function) if names else {}
+    for name, node in (*zip(names, unnamed, strict=False), *named.items()):
+        wanted = annotations.get(name, MISSING)
+        if type(wanted) is str:
+            home = next(base for base in bases_of(cls) if "__init__" in namespace_of(base))
+            wanted = named_type(wanted, function, home)
+        if type(node) is Component:
+            given: Any = node.builds
+            if node.overriding is not None or type(given) is not type or lookup(given, "__new__") is not object.__new__:
+                return False
+        elif is_simple(node):
+            given = type(node)
+        else:
+            return False
+        if type(wanted) is not type or wanted not in bases_of(given):
+            return False
+    return True
+
+
+def override_fault(component: Component[object], annotated: object = None) -> OverrideFault | None:
+    """
+    Return how the override of *component* differs from its declaration, or None.
+
+    The declaration is *annotated* where the body of the container says so: ``repo: Component[Repo] = Component(SqlRepo)``.
+    """
+    standing_in = component.overriding
+    if standing_in is None:
+        return None
+    declared = returned_by(component.builds) if annotated is None else annotated
+    given = given_by(standing_in)
+    # A subclass may stand in, and so may whatever a protocol asks for.
+    declared = declared.cls if isinstance(declared, Exactly) else declared
+    if fits(declared, given):
+        return None
+    return OverrideFault(
+        component.path,
+        component.place,
+        f"it is overridden by {shown(given)} and was declared as {shown(declared)}",
+        "override it with one of these, or with a Component that builds one",
+    )
+
+
+def _by_parameter(
+    component: Component[object],
+    positional: list[inspect.Parameter],
+    parameters: list[inspect.Parameter],
+    by_name: set[str],
+) -> Iterator[tuple[str, object]]:
+    """Give the provider of each argument of *component*, with the name of the parameter that it goes to."""
+    unnamed, named = arguments_of(component)
+    rest = {one.kind: one.name for one in parameters}
+    for index, node in enumerate(unnamed):
+        if index < len(positional):
+            yield positional[index].name, node
+        elif inspect.Parameter.VAR_POSITIONAL in rest:
+            yield rest[inspect.Parameter.VAR_POSITIONAL], node
+    for name, node in named.items():
+        if name in by_name:
+            yield name, node
+        elif inspect.Parameter.VAR_KEYWORD in rest:
+            yield rest[inspect.Parameter.VAR_KEYWORD], node
+
+
+def _channels_in(handed: object) -> Iterator[AnyChannel]:
+    """Give the channels on a bus that are handed over, also those in a literal."""
+    if isinstance(handed, Several):
+        for member in handed.members:
+            yield from _channels_in(member)
+    elif isinstance(handed, OnBus):
+        yield handed.channel
+
+
+def _key(key: object) -> str:
+    return repr(key) if is_simple(key) or is_a(key, AnyChannel) else "..."
+
+
+def _source(node: object) -> tuple[Component[Any] | None, str]:
+    """Return the component that *node* is about, if there is one, and which part of it."""
+    steps = ""
+    for _ in range(_DEPTH):
+        if isinstance(node, Component):
+            return node, steps
+        match gives(node):
+            case Attribute(of, name):
+                node, steps = of, f".{name}{steps}"
+            case Item(of, key):
+                node, steps = of, f"[{_key(key)}]{steps}"
+            case Maybe(other):
+                node, steps = other, f".optional{steps}"
+            case Other(other):
+                node = other
+            case Uncalled(other, _):
+                node, steps = other, f".lazy{steps}"
+            case _:
+                break
+    return None, steps

@@ -1,0 +1,221 @@
+"""Faults of components whose class or function cannot return them when it is called: abstract classes, coroutines."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import inspect
+import types
+import typing
+from collections.abc import AsyncGenerator, Awaitable, Coroutine, Generator, Sequence
+from typing import Any, Final
+
+import attrs
+import typing_extensions
+
+from typedbus._base.signatures import called_by, function_of, is_parametrised, is_plainly_made, unparametrised
+from typedbus._base.static import MISSING, full_name_of, is_a, lookup
+from typedbus._container.annotations import Exactly, read
+from typedbus._container.compatibility import fits
+from typedbus._container.component import Component
+from typedbus._container.faults import BuildFault
+from typedbus._container.given import Other, gives
+from typedbus._container.providers import arguments_of
+
+_MANY: Final = 5  # so many abstract methods are named
+_DEPTH: Final = 50  # partials around partials, providers that give the same as others
+
+
+@contextlib.contextmanager
+def _manager() -> Generator[None, None, None]:
+    yield
+
+
+@contextlib.asynccontextmanager
+async def _async_manager() -> AsyncGenerator[None, None]:
+    yield
+
+
+class _Stranger:
+    """Fits only an annotation that everything fits."""
+
+
+@attrs.frozen(eq=False)
+class _Result:
+    """The object that a call returns in place of the component: its type, a description, and what to declare instead."""
+
+    cls: type
+    words: str
+    remedy: str
+
+
+_READY: Final = "give a function that returns the component itself"
+_COROUTINE: Final = _Result(
+    types.CoroutineType,
+    "is async: the component would be a coroutine that has not run",
+    f"{_READY}, or a class that connects in its start()",
+)
+_ANNOTATED: Final = attrs.evolve(
+    _COROUTINE, words="returns an awaitable: the component would be one that is not awaited"
+)
+_GENERATOR: Final = _Result(
+    types.GeneratorType,
+    "is a generator function: the component would be an iterator, and its body would not have run",
+    f"{_READY}, or a class that closes in its stop() or exit()",
+)
+_ASYNC_GENERATOR: Final = attrs.evolve(_GENERATOR, cls=types.AsyncGeneratorType)
+_MANAGER: Final = _Result(
+    type(_manager()),
+    "makes a context manager: the component would be one that has not been entered",
+    "give a class that opens in its constructor or start(), and closes in its stop() or exit()",
+)
+_ASYNC_MANAGER: Final = attrs.evolve(_MANAGER, cls=type(_async_manager()))
+# All functions that a decorator makes share their code.
+_MADE_BY_CONTEXTLIB: Final = {
+    getattr(_manager, "__code__"): _MANAGER,  # noqa: B009  # mypy sees no function
+    getattr(_async_manager, "__code__"): _ASYNC_MANAGER,  # noqa: B009
+}
+_BY_FLAG: Final = {
+    inspect.CO_COROUTINE: _COROUTINE,
+    inspect.CO_ITERABLE_COROUTINE: _COROUTINE,
+    inspect.CO_GENERATOR: _GENERATOR,
+    inspect.CO_ASYNC_GENERATOR: _ASYNC_GENERATOR,
+}
+#: Of Python itself, and of typing_extensions for older ones.
+_TYPE_ALIASES: Final[tuple[type, ...]] = tuple(
+    {
+        type(alias("_Alias", int))
+        for module in (typing, typing_extensions)
+        if (alias := getattr(module, "TypeAliasType", None)) is not None
+    }
+)
+#: The annotation of a parameter that cannot be evaluated.
+_UNKNOWN: Final = object()
+_AWAITABLES: Final = (Awaitable, Coroutine)
+
+
+def build_faults(live: Sequence[Component[object]]) -> list[BuildFault]:
+    """Return a fault for each component among *live* whose class or function cannot return it."""
+    faults = []
+    results: dict[int, _Result] = {}
+    for component in live:
+        if component.overriding is not None:
+            continue
+        problem, remedy = _problem_of(component.builds)
+        if problem:
+            faults.append(BuildFault(component.path, component.place, problem, remedy))
+        result = _result_of(component.builds)
+        if result is not None:
+            results[id(component)] = result
+    takers = _takers_of(live, results) if results else {}
+    for component in live:
+        result = results.get(id(component))
+        if result is None:
+            continue
+        hints = takers.get(id(component), [])
+        if any(_takes(hint, result) for hint in hints):
+            continue
+        if result is _ANNOTATED and MISSING not in hints:
+            continue  # a caller may await it; a parameter of another type is a fault of its own
+        problem = f"{full_name_of(component.builds)} {result.words}"
+        faults.append(BuildFault(component.path, component.place, problem, result.remedy))
+    return faults
+
+
+def _problem_of(builds: object) -> tuple[str, str]:
+    """Return why a call of *builds* must fail, and the remedy; two empty strings if it need not."""
+    cls = unparametrised(called_by(builds))
+    if is_a(cls, type):
+        return _problem_of_class(cls)
+    origin = typing.get_origin(cls) if is_parametrised(cls) else cls
+    if any(is_a(origin, kind) for kind in _TYPE_ALIASES):
+        return f"{getattr(origin, '__name__', 'it')} is a type alias, which cannot be called", "give the class itself"
+    return "", ""
+
+
+def _problem_of_class(cls: type) -> tuple[str, str]:
+    name = full_name_of(cls)
+    init = lookup(cls, "__init__")
+    if type(init) is types.FunctionType and init.__code__.co_flags & (inspect.CO_COROUTINE | inspect.CO_GENERATOR):
+        return f"the constructor of {name} is async or a generator, and must return None", "connect in start()"
+    if not is_plainly_made(cls):
+        return "", ""  # its metaclass or its `__new__` may make something else
+    if cls.__flags__ & inspect.TPFLAGS_IS_ABSTRACT:
+        missing = sorted(lookup(cls, "__abstractmethods__"))
+        names = ", ".join([*missing[:_MANY], *(["..."] if len(missing) > _MANY else [])])
+        return f"{name} is abstract: it does not define {names}", "define what is missing, or give a class that has it"
+    is_refused = type(init) is types.FunctionType and init.__module__ in ("typing", "typing_extensions")
+    if is_refused and typing_extensions.is_protocol(cls):
+        return (
+            f"{name} is a protocol, which has no instances",
+            f"give a class that has its members, annotated as name: Component[{cls.__name__}] = Component(...)",
+        )
+    return "", ""
+
+
+def _result_of(builds: object) -> _Result | None:
+    """Return what a call of *builds* returns, if that is an object which only becomes the component later."""
+    function = function_of(builds)
+    if function is None:
+        return None
+    made = _MADE_BY_CONTEXTLIB.get(function.__code__)
+    if made is not None:
+        return made
+    for flag, result in _BY_FLAG.items():
+        if function.__code__.co_flags & flag:
+            return result
+    if type(builds) is not types.FunctionType and type(builds) is not functools.partial and not is_a(builds, type):
+        return None
+    returned = read(function)[1].get("return")
+    return _ANNOTATED if any((typing.get_origin(returned) or returned) is one for one in _AWAITABLES) else None
+
+
+def _takers_of(live: Sequence[Component[object]], results: typing.Container[int]) -> dict[int, list[object]]:
+    """Return the annotations of the parameters that receive each of the components *results*, `MISSING` for none."""
+    takers: dict[int, list[object]] = {}
+    for component in live:
+        if component.overriding is not None:
+            continue
+        unnamed, named = arguments_of(component)
+        arguments: list[tuple[int | str, object]] = [*enumerate(unnamed), *named.items()]
+        for key, node in arguments:
+            source = _given(node)
+            if source is not None and id(source) in results:
+                signature, hints = read(component.builds)
+                parameters = [] if signature is None else list(signature.parameters.values())
+                takers.setdefault(id(source), []).append(_annotation(parameters, key, hints))
+    return takers
+
+
+def _given(node: object) -> Component[object] | None:
+    """Return the component that the provider *node* gives as it is, or None."""
+    for _ in range(_DEPTH):
+        if isinstance(node, Component) and node.overriding is None:
+            return node
+        made = gives(node)
+        if not isinstance(made, Other):
+            return None
+        node = made.node
+    return None
+
+
+def _annotation(parameters: Sequence[inspect.Parameter], key: int | str, hints: typing.Mapping[str, object]) -> object:
+    """Return the annotation of the parameter that the argument *key*, an index or a name, goes to."""
+    for index, one in enumerate(parameters):
+        is_it = one.name == key or (index == key and one.kind is not one.KEYWORD_ONLY)
+        if is_it or one.kind is (one.VAR_POSITIONAL if isinstance(key, int) else one.VAR_KEYWORD):
+            if one.annotation is one.empty:
+                return MISSING
+            hint = hints.get(one.name, MISSING)
+            is_unknown = is_a(one.annotation, str) and hint is Any and one.annotation.rpartition(".")[2] != "Any"
+            return _UNKNOWN if is_unknown else hint
+    return MISSING
+
+
+def _takes(hint: object, result: _Result) -> bool:
+    """Whether a parameter that is annotated *hint* is meant for *result*; yes if the annotation cannot be evaluated."""
+    if hint is _UNKNOWN:
+        return True
+    if hint is MISSING or not fits(hint, Exactly(result.cls)):
+        return False
+    return result is _ANNOTATED or not fits(hint, Exactly(_Stranger))

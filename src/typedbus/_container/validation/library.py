@@ -1,0 +1,185 @@
+"""Faults in how a container declares dependency-injector's own providers."""
+
+from __future__ import annotations
+
+import inspect
+import types
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+from dependency_injector import providers, resources
+
+from typedbus._base.failures import describe
+from typedbus._bus.registry import EXIT, START, STOP
+from typedbus._channels.channel import AnyChannel, Hook
+from typedbus._container.annotations import read
+from typedbus._container.component import Component
+from typedbus._container.faults import DependencyFault, Fault, LibraryFault
+from typedbus._container.hooks import NamedHook, hooks_of, is_foreign, misfit
+from typedbus._container.providers import RESOURCE, is_provider, is_resource, needs
+
+_CALLED: Final = (
+    providers.Factory,
+    providers.BaseSingleton,
+    providers.Callable,
+    providers.List,
+    providers.Dict,
+    RESOURCE,
+)
+
+
+def library_faults(
+    nodes: Sequence[object],
+    paths: Mapping[int, str],
+    place: str,
+    users_of: Callable[[object], Sequence[object]],
+    needed: Callable[[object], Sequence[object]] = needs,
+) -> list[Fault]:
+    """
+    Return the faults of the library's providers among *nodes*.
+
+    Args:
+        nodes: The providers in force, components included.
+        paths: The path of each that has a name, by its identity.
+        place: The place of the container.
+        users_of: Returns the providers that need a provider, near or far.
+        needed: Returns the providers that a provider needs, as `needs` does.
+    """
+    faults: list[Fault] = []
+    for node in nodes:
+        provider: Any = node
+        if isinstance(node, Component):
+            faults.extend(_undefined(node, node.path, node.place, paths, needed))
+        elif id(node) in paths and provider.last_overriding is None:
+            path = paths[id(node)]
+            if isinstance(node, _CALLED):
+                faults.extend(_undefined(node, path, place, paths, needed))
+            if is_resource(node) and _is_async(provider.provides):
+                faults.append(
+                    LibraryFault(
+                        path,
+                        place,
+                        f"{describe(provider.provides)} is asynchronous, and the bus opens and closes without an event loop",
+                        "open it with a synchronous function; or declare a Component that opens it in start() "
+                        "and closes it in stop(), in an event loop of its own",
+                    )
+                )
+            if isinstance(node, providers.BaseSingleton):
+                faults.extend(_uncalled(provider, path, place, users_of))
+    return faults
+
+
+def _undefined(
+    user: object, path: str, place: str, paths: Mapping[int, str], needed: Callable[[object], Sequence[object]]
+) -> Iterator[DependencyFault]:
+    """Give a fault for each argument of *user* that needs a dependency without a provider."""
+    for need in needed(user):
+        pending: list[object] = [need]
+        seen: set[int] = set()
+        while pending:
+            at: Any = pending.pop()
+            # Named ones have faults of their own; which branch of a selector is taken is not known.
+            is_named = id(at) in paths and isinstance(at, _CALLED)
+            if id(at) in seen or isinstance(at, (Component, providers.Selector)) or is_named:
+                continue
+            seen.add(id(at))
+            below = needed(at)
+            if isinstance(at, providers.Dependency) and not below:
+                label = _labels(user).get(id(need), "declaration")
+                yield DependencyFault(path, place, paths.get(id(at), ""), label)
+            pending.extend(below[::-1])
+
+
+def _labels(user: object) -> dict[int, str]:
+    """Return the text for each argument of the provider *user*, by the identity of its provider."""
+    provider: Any = user
+    word = "item" if isinstance(user, (providers.List, providers.Dict)) else "argument"
+    labels: dict[int, str] = {}
+    if isinstance(user, Component):
+        labels[id(user.condition)] = "condition"
+    if not isinstance(user, providers.List):
+        labels.update((id(value), f"{word} {name!r}") for name, value in provider.kwargs.items())
+    if not isinstance(user, providers.Dict):
+        names = [] if isinstance(user, providers.List) else _positional(provider.provides)
+        for number, value in enumerate(provider.args):
+            labels[id(value)] = f"{word} {names[number]!r}" if number < len(names) else f"{word} {number + 1}"
+    if isinstance(user, (providers.Factory, providers.BaseSingleton)):
+        labels.update((id(value), f"attribute {name!r}") for name, value in provider.attributes.items())
+    return labels
+
+
+def _positional(provides: object) -> list[str]:
+    """Return the names of the parameters of *provides* that take an argument by position, as far as they are known."""
+    signature = read(provides)[0] if callable(provides) and not is_provider(provides) else None
+    return [
+        one.name
+        for one in (() if signature is None else signature.parameters.values())
+        if one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD)
+    ]
+
+
+@asynccontextmanager
+async def _manager() -> AsyncGenerator[None]:
+    yield
+
+
+def _is_async(provides: object) -> bool:
+    """Whether opening the resource *provides* must be awaited, as far as that is certain."""
+    if isinstance(provides, type):
+        return issubclass(provides, resources.AsyncResource) or (
+            hasattr(provides, "__aenter__") and not hasattr(provides, "__enter__")
+        )
+    return (
+        inspect.iscoroutinefunction(provides)
+        or inspect.isasyncgenfunction(provides)
+        # The library makes such a context manager of an asynchronous generator itself.
+        or getattr(provides, "__code__", None) is _manager.__code__
+    )
+
+
+class _Undeclared:
+    """Takes the place of a component whose declaration adds and removes no hooks."""
+
+    hooks: tuple[Hook[Any], ...] = ()
+    unheard: tuple[AnyChannel, ...] = ()
+
+
+def _uncalled(
+    singleton: Any, path: str, place: str, users_of: Callable[[object], Sequence[object]]
+) -> Iterator[LibraryFault]:
+    """Give a fault for a class that has hooks: the bus calls hooks of components alone."""
+    cls = singleton.provides
+    if not isinstance(cls, type):
+        return
+    undeclared: Any = _Undeclared()
+    hooks = [hook for hook in hooks_of(undeclared, cls) if not isinstance(hook, NamedHook) or _is_meant(hook, cls)]
+    names = {hook.method.__name__ for hook in hooks if isinstance(hook, NamedHook)}
+    if names and any(_calls(user, names) for user in users_of(singleton) if user is not singleton):
+        hooks = [hook for hook in hooks if not isinstance(hook, NamedHook)]
+    if hooks:
+        shown = ", ".join(dict.fromkeys(describe(hook.method) for hook in hooks))
+        yield LibraryFault(
+            path,
+            place,
+            f"the bus calls methods of components alone, and {shown} would never be called",
+            f"declare a Component({cls.__name__}, ...); if the program calls the method itself, "
+            "exclude it: Component(...).without(START)",
+        )
+
+
+def _is_meant(hook: NamedHook, cls: type) -> bool:
+    """Whether a method with the name of a channel is meant as a hook: it fits, and its class is the program's own."""
+    if hook.channel not in (START, STOP, EXIT):
+        return False
+    base = next((one for one in cls.__mro__ if hook.channel.name in vars(one)), cls)
+    return not is_foreign(base) and isinstance(hook.method, types.FunctionType) and misfit(hook, cls) is None
+
+
+def _calls(user: Any, names: set[str]) -> bool:
+    """Whether a method of what *user* makes, or the function that makes it, calls a method that has one of *names*."""
+    provides: object = getattr(user, "provides", None) if not isinstance(user, Component) else user.builds
+    functions = [provides]
+    if isinstance(provides, type):
+        functions = [value for base in provides.__mro__ if base is not object for value in vars(base).values()]
+    return any(names & set(one.__code__.co_names) for one in functions if isinstance(one, types.FunctionType))

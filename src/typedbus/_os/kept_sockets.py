@@ -1,0 +1,83 @@
+"""
+Listening sockets that survive the replacement of this process.
+
+A process that bound a port below 1024 as root, and then dropped its privileges, cannot bind that port again.
+So a server that stops for a restart keeps such a socket open here, see `typedbus._os.successor`, and the server that
+asks for the same address in the new program claims it. Clients that connect in between wait in its backlog.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable
+from typing import Final
+
+import attrs
+
+from typedbus._os.forks import after_fork
+from typedbus._os.successor import Entry, Keeper, register
+
+#: Device, inode and time of creation of a socket's file.
+Identity = tuple[int, int, int]
+
+
+@attrs.frozen(eq=False)
+class KeptSocket:
+    """
+    A socket that listens, and that no server is responsible for.
+
+    Args:
+        socket: The socket.
+        file: The identity of its file when it was bound; None for a port.
+    """
+
+    socket: socket.socket
+    file: Identity | None = None
+
+
+_kept: Final[list[KeptSocket]] = []
+
+
+def keep(listening: socket.socket, file: Identity | None = None) -> None:
+    """
+    Keep a duplicate of *listening* open for the next program.
+
+    Raises:
+        OSError: The socket is closed, or the system has no descriptor left.
+    """
+    # A plain socket: what the class of *listening* adds is up to the server that claims it.
+    _kept.append(KeptSocket(socket.socket(fileno=os.dup(listening.fileno())), file))
+
+
+def claim(fits: Callable[[KeptSocket], bool]) -> KeptSocket | None:
+    """Return a kept socket that *fits*, for which the caller is responsible from here on, or None."""
+    for kept in _kept:
+        if fits(kept):
+            _kept.remove(kept)
+            return kept
+    return None
+
+
+def _entries() -> list[Entry]:
+    return [([kept.socket.fileno(), kept.file], [kept.socket.fileno()]) for kept in _kept]
+
+
+def _adopt(descriptor: int, file: list[int] | None) -> None:
+    listening = socket.socket(fileno=descriptor)
+    if not listening.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+        listening.detach()  # the descriptor belongs to other code
+        return
+    listening.set_inheritable(False)
+    _kept.append(KeptSocket(listening, None if file is None else (file[0], file[1], file[2])))
+
+
+def _drop() -> None:
+    # The files stay: a process that could remove them would not have kept the socket.
+    while _kept:
+        _kept.pop().socket.close()
+
+
+register(Keeper("TYPEDBUS_SOCKETS", _entries, _adopt, _drop))
+# A descriptor in the child would take clients that no server there accepts.
+after_fork(_drop)

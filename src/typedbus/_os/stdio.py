@@ -1,0 +1,120 @@
+"""
+Standard streams for the command line that survive a failing output.
+
+The interpreter flushes stdout and stderr once more at its exit, and ends with
+status 120 if that fails. A reader such as `head` that has left, a full disk or
+a closed descriptor would therefore replace the documented exit status, or end a
+command with a traceback at its first message.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import io
+import sys
+from collections.abc import Generator
+from typing import TYPE_CHECKING, Any
+
+from typedbus._os.streams import open_missing
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
+
+
+class Output(io.FileIO):
+    """
+    The descriptor of a standard stream; it discards what cannot be written and keeps the first error.
+
+    Attributes:
+        failure: The first error since it was last reset, or None.
+        is_strict: Raise errors instead, as an ordinary stream does.
+        errors: What the stream did about characters that its encoding lacks.
+    """
+
+    failure: OSError | None = None
+    is_strict: bool = False
+    errors: str = "strict"
+
+    def write(self, data: Buffer, /) -> int:
+        """Write *data*, or discard it, and return how many bytes are done with; see `io.RawIOBase.write`."""
+        try:
+            return super().write(data)
+        except OSError as error:
+            if self.is_strict:
+                raise
+            self.failure = self.failure or error
+            return memoryview(data).nbytes
+
+
+def protect() -> None:
+    """
+    Replace `sys.stdout` and `sys.stderr` by streams whose writes never fail, for the rest of the process.
+
+    Standard streams that are closed become the null device first; see
+    `typedbus._os.streams.open_missing`. A stream that is no plain file stays as it is.
+    """
+    open_missing()
+    for name in ("stdout", "stderr"):
+        stream: Any = getattr(sys, name)
+        buffer = getattr(stream, "buffer", None)
+        raw = getattr(buffer, "raw", buffer)
+        if type(raw) is not io.FileIO:
+            continue
+        stream.flush()
+        output = Output(raw.fileno(), "w", closefd=False)
+        output.name = f"<{name}>"
+        protected = io.TextIOWrapper(
+            # Under -u there is no buffer.
+            output if raw is buffer else io.BufferedWriter(output),
+            encoding=stream.encoding,
+            # The commands print names that the encoding of a POSIX locale may lack.
+            errors="backslashreplace" if stream.errors == "strict" else stream.errors,
+            line_buffering=stream.line_buffering,
+            write_through=stream.write_through,
+        )
+        output.errors = stream.errors
+        setattr(sys, name, protected)
+
+
+@contextlib.contextmanager
+def strict() -> Generator[None]:
+    """Let writes to stdout fail inside the block, as the code of a program expects."""
+    output, stream = _output(), sys.stdout
+    if output is None or not isinstance(stream, io.TextIOWrapper):
+        yield
+        return
+    output.is_strict = True
+    before, lenient = output.errors, stream.errors
+    _set_errors(stream, before)
+    try:
+        yield
+    finally:
+        output.is_strict = False
+        _set_errors(stream, lenient)
+
+
+def _set_errors(stream: io.TextIOWrapper, errors: str | None) -> None:
+    # It flushes first, which is no matter for what is lost anyway.
+    with contextlib.suppress(OSError, ValueError):
+        stream.reconfigure(errors=errors)
+
+
+def lost() -> OSError | None:
+    """
+    Flush stdout, and return why output was lost since the last call.
+
+    None if all of it was written, or if the reader of a pipe has left.
+    """
+    output = _output()
+    if output is None:
+        return None
+    sys.stdout.flush()
+    failure, output.failure = output.failure, None
+    return None if failure is None or failure.errno == errno.EPIPE else failure
+
+
+def _output() -> Output | None:
+    buffer = getattr(sys.stdout, "buffer", None)
+    raw = getattr(buffer, "raw", buffer)
+    return raw if isinstance(raw, Output) else None

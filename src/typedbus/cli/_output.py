@@ -1,0 +1,90 @@
+"""Faults as the command line tells them: to people, to programs, and to GitHub."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from typedbus._container.faults import Fault
+
+# What GitHub's workflow commands take for their own in a message, and what in a property besides.
+_IN_MESSAGE: Final = str.maketrans({"%": "%25", "\r": "%0D", "\n": "%0A"})
+_IN_PROPERTY: Final = {**_IN_MESSAGE, **str.maketrans({":": "%3A", ",": "%2C"})}
+
+
+def _place(fault: Fault) -> tuple[str | None, int | None]:
+    """Return file and line of *fault*; None for what has none."""
+    file, _, line = fault.place.rpartition(":")
+    return (file, int(line)) if file and line.isdigit() else (None, None)
+
+
+def _here() -> Path:
+    """Return the working directory, or the root where it does not exist any more."""
+    try:
+        return Path.cwd()
+    except FileNotFoundError:
+        return Path("/")
+
+
+def _seen_from(folder: Path, file: str) -> str:
+    """Return *file* relative to *folder* if it is in there, with forward slashes."""
+    path = Path(file)
+    return (path.relative_to(folder) if path.is_relative_to(folder) else path).as_posix()
+
+
+def _shown(fault: Fault) -> str:
+    file, line = _place(fault)
+    return fault.place if file is None else f"{_seen_from(_here(), file)}:{line}"
+
+
+def lines(fault: Fault) -> str:
+    """Return *fault* as compilers tell theirs, for editors to find the place in."""
+    return f"{_shown(fault)}: {fault.path}: {fault.problem}\n    {fault.remedy}\n"
+
+
+def record(fault: Fault) -> dict[str, str | int | None]:
+    """Return *fault* for JSON; docs/command-line.md has the schema."""
+    file, line = _place(fault)
+    return {
+        "path": fault.path,
+        "file": file,
+        "line": line,
+        "kind": type(fault).__name__,
+        "problem": fault.problem,
+        "remedy": fault.remedy,
+    }
+
+
+def annotation(fault: Fault) -> str:
+    """Return *fault* as a workflow command of GitHub."""
+    file, line = _place(fault)
+    # Annotations find a file from the root of the repository, wherever the job runs.
+    root = Path(os.environ.get("GITHUB_WORKSPACE") or _here())
+    properties = {"title": type(fault).__name__}
+    if file is not None:
+        properties = {"file": _seen_from(root, file), "line": str(line), **properties}
+    said = ",".join(f"{name}={value.translate(_IN_PROPERTY)}" for name, value in properties.items())
+    message = f"{fault.path}: {fault.problem}; {fault.remedy}".translate(_IN_MESSAGE)
+    return f"::error {said}::{message}\n"
+
+
+def show(verdict: str, faults: Sequence[Fault]) -> None:
+    """Write to a terminal: *verdict*, and each of *faults* with a link to its place."""
+    from rich.console import Console
+    from rich.padding import Padding
+    from rich.style import Style
+    from rich.text import Text
+
+    # Texts are not searched for markup: a path may have brackets.
+    console = Console(highlight=False)
+    console.print(Text(verdict, "bold red" if faults else "bold green"))
+    for fault in faults:
+        file, _ = _place(fault)
+        link = Style(color="cyan", link=None if file is None else Path(file).absolute().as_uri())
+        console.print()
+        # A place that is broken at the end of a line can no longer be clicked.
+        console.print(Text.assemble((_shown(fault), link), "  ", (fault.path, "bold")), soft_wrap=True)
+        console.print(Padding(Text(fault.problem), (0, 0, 0, 4)))
+        console.print(Padding(Text(fault.remedy, "green"), (0, 0, 0, 4)))

@@ -1,0 +1,132 @@
+"""A container by the name that the command line has for it: ``package.module:Shop``."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import os
+import sys
+import traceback
+from collections.abc import Callable, Generator
+from pathlib import Path
+from typing import Final
+
+import click
+
+from typedbus._base.errors import NoContainer
+from typedbus._base.failures import describe
+from typedbus._container.container import Container
+from typedbus._container.faults import Fault, InvalidContainer
+from typedbus._container.running import container_of
+
+# What stands in a traceback between the command and the user's code.
+_MACHINERY: Final = (str(Path(__file__).parent.parent), importlib.__file__, "<frozen importlib")
+
+
+class CannotLoad(click.ClickException):
+    """
+    Told of a target that leads to no container; the exit status is 2.
+
+    Attributes:
+        target: As it was given.
+        reason: What is wrong, and the way out.
+    """
+
+    exit_code = 2
+
+    def __init__(self, target: str, reason: str) -> None:
+        super().__init__(f"cannot load {target}: {reason}")
+        self.target = target
+        self.reason = reason
+
+
+def load(target: str, report: Callable[[BaseException], object] = traceback.print_exception) -> Container:
+    """
+    Import what *target* names, and return the container or an instance of it.
+
+    An error of the code that is imported is handed to *report*.
+
+    Raises:
+        CannotLoad: There is no such module, no such name in it or no container under that name, or one of them raised.
+    """
+    # In the locale C, Python has not decoded the bytes beyond ASCII of an argument. Source code is UTF-8.
+    with contextlib.suppress(UnicodeError):
+        target = os.fsencode(target).decode()
+    module, _, path = target.partition(":")
+    if module.endswith(".py") or not all(part.isidentifier() for part in f"{module}.{path}".split(".")):
+        imported = module.removesuffix(".py").strip("./").replace("/", ".")
+        raise CannotLoad(
+            target, f"write the module as Python imports it, and the name in it: {imported}:{path or 'Shop'}"
+        )
+    # Where `python -m` has it; a command has the folder of its own file there.
+    with contextlib.suppress(FileNotFoundError):
+        # Without a working directory, modules that are installed can still be imported.
+        sys.path.insert(0, str(Path.cwd()))
+    with _told(target, report):
+        found: object = importlib.import_module(module)
+        declared = [
+            name
+            for name, value in vars(found).items()
+            if value is not Container and isinstance(value, type) and issubclass(value, Container)
+        ]
+        others = f"containers in {module}: {', '.join(declared) or 'none'}"
+        for name in path.split("."):
+            if not hasattr(found, name):
+                raise CannotLoad(target, f"{describe(found)} has no attribute {name!r}; {others}")
+            found = getattr(found, name)
+        try:
+            return container_of(found)
+        except NoContainer as refused:
+            if refused.given is not found:
+                raise
+            raise CannotLoad(target, f"{refused}; {others}") from None
+
+
+def _working_directory() -> str:
+    try:
+        return f"the working directory, {Path.cwd()}"
+    except FileNotFoundError:
+        return "the working directory, which does not exist any more"
+
+
+@contextlib.contextmanager
+def _told(
+    target: str, report: Callable[[BaseException], object] = traceback.print_exception
+) -> Generator[None, None, None]:
+    """
+    Tell what the user's code raises by a traceback that begins there, and raise `CannotLoad`.
+
+    Also SystemExit, which would pass for an answer of the command.
+    """
+    try:
+        yield
+    except (click.ClickException, KeyboardInterrupt):
+        raise
+    except BaseException as error:
+        trace = error.__traceback__
+        while trace is not None and trace.tb_frame.f_code.co_filename.startswith(_MACHINERY):
+            trace = trace.tb_next
+        if trace is None and isinstance(error, ModuleNotFoundError):
+            raise CannotLoad(
+                target, f"{error}; it was looked for in {_working_directory()}, and then in sys.path"
+            ) from None
+        report(error.with_traceback(trace))
+        reason = f"its code raised {type(error).__name__}"
+        if isinstance(error, SystemExit):
+            reason = 'its code ended the process; put what runs it under `if __name__ == "__main__":`'
+        raise CannotLoad(target, reason) from None
+
+
+def faults_of(container: Container, target: str) -> list[Fault]:
+    """
+    Return what `validate()` tells of *container*.
+
+    Raises:
+        CannotLoad: It raised something else, from code of the user's.
+    """
+    with _told(target):
+        try:
+            container.validate()
+        except InvalidContainer as invalid:
+            return [fault for fault in invalid.exceptions if isinstance(fault, Fault)]
+    return []

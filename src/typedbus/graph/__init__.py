@@ -1,0 +1,283 @@
+"""
+The picture of a container: what is declared in it, what needs what, who listens to what.
+
+`Graph.of` looks at a container and builds nothing. What it found can be had as
+JSON, as text that Mermaid or Graphviz draws, and as an SVG. The same container
+gives the same text in every process. Places are in the JSON alone, so that the
+picture of a valid container is the same on every machine, too.
+"""
+
+from __future__ import annotations
+
+import json
+import types
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from typing import TypeVar
+
+import attrs
+
+from typedbus._base.exports import export
+from typedbus._base.ordering import channel_ranks
+from typedbus._base.signatures import called_by, unparametrised
+from typedbus._base.static import full_name_of, has_name, is_a
+from typedbus._bus.bus import Bus
+from typedbus._bus.registry import LIFECYCLE_CHANNELS
+from typedbus._channels.channel import DEFAULT_PRIORITY, AnyChannel, Hook
+from typedbus._container.assembly import graph_of
+from typedbus._container.component import Component, Home
+from typedbus._container.container import Container
+from typedbus._container.declarations import Declarations, inner_of, members_of
+from typedbus._container.faults import CycleFault, Fault, InvalidContainer
+from typedbus._container.hooks import channels_between, hooks_of
+from typedbus._container.providers import reached
+from typedbus._container.validation.arguments import class_of
+from typedbus.graph import _formats
+from typedbus.graph._model import ChannelNode, ContainerNode, Edge, Listener, Node, Picture, StartsAfter
+
+__all__ = ("ChannelNode", "ContainerNode", "Edge", "Graph", "Listener", "NoDrawing", "Node", "StartsAfter")
+
+T = TypeVar("T")
+
+
+class NoDrawing(ImportError):
+    """Raised by `Graph.svg` where the library is not installed that finds a place for each box."""
+
+    def __str__(self) -> str:
+        return (
+            'an SVG is laid out by igraph, which is not installed: pip install "typedbus[graph]"; '
+            "json(), mermaid() and dot() need nothing"
+        )
+
+
+@attrs.frozen
+class Graph(Picture):
+    """
+    What a container consists of, in order of declaration.
+
+    Attributes:
+        container: Its name.
+        nodes: Its components, and those of the containers in it.
+        edges: Which component needs which.
+        channels: What its components listen to or hold. A life-cycle channel is
+            among them if somebody holds it; nodes have the others as `hooks`.
+        containers: Itself, and the containers in it, each after the one around it. Last come the other containers
+            that run together with it and have components that it needs; of those, only these components are shown.
+        faults: What `validate()` says that is about no component.
+    """
+
+    @classmethod
+    def of(cls, container: Container) -> Graph:
+        """
+        Look at *container* as it is now, overrides included.
+
+        Nothing is built and no constructor runs. A container with faults has a
+        picture as well, with the faults in it.
+        """
+        containers, home = _declared(container, container._home.name, "")
+        declared, circles_met = container._live()
+        live = set(declared)
+        components = list(home)
+        # What stands in for a component is shown at the component's own place.
+        acting: dict[Component[object], Component[object]] = {}
+        stand_ins: set[object] = set()
+        needs: dict[Component[object], list[tuple[Component[object], bool, object]]] = {}
+        #: The components of other containers that components of this one need.
+        others: dict[Component[object], Home] = {}
+        for component in components:
+            actor = component
+            while isinstance(actor.overriding, Component) and actor.overriding not in home:
+                actor = actor.overriding
+                stand_ins.add(actor)
+            acting[component], needs[component] = actor, []
+            if component in others:
+                continue
+            for need, is_lazy, item in reached(
+                component, lambda other: isinstance(other, Component) and other not in stand_ins
+            ):
+                assert isinstance(need, Component)
+                needs[component].append((need, is_lazy, item))
+                if need not in home:
+                    components.append(need)
+                    # Otherwise it is declared where it is handed over, and has no name of its own.
+                    home[need] = home[component]
+                    if need.home is not None and need.home not in (container._home, container._around):
+                        others[need] = need.home
+        outside = _numbered([container._home, *dict.fromkeys(others.values())], lambda one: one.name)
+        home |= {component: outside[other] for component, other in others.items()}
+        containers.extend(ContainerNode(path, container._home.name) for path in list(outside.values())[1:])
+
+        paths = _numbered(components, lambda one: one.path)
+        same = {component.path for component in components}
+        faults, circles = _faults(container)
+        nodes: list[Node] = []
+        edges: list[Edge] = []
+        heard: dict[AnyChannel, list[Listener]] = defaultdict(list)
+        held: dict[AnyChannel, dict[str, None]] = defaultdict(dict)
+        for component, path in paths.items():
+            actor = acting[component]
+            hooks: list[Hook[object]] = []
+            enabled, reason = component.participation(is_foreseen=True)
+            # Where another declared component stands in, it is shown with what is its own.
+            if component not in others and not isinstance(actor.overriding, Component):
+                hooks = hooks_of(actor, class_of(actor) or object)
+                if enabled and actor not in live:
+                    enabled, reason = False, "only what is overridden needs it"
+            nodes.append(
+                Node(
+                    path,
+                    _name(component.builds if component.overriding else class_of(component) or component.builds),
+                    component.place,
+                    home[component],
+                    tuple({hook.channel.name: None for hook in hooks if hook.channel in LIFECYCLE_CHANNELS}),
+                    enabled,
+                    reason,
+                    _stand_in(component.overriding),
+                    tuple(faults.get(component.path, ())),
+                )
+            )
+            for hook in hooks:
+                priority = DEFAULT_PRIORITY if hook.priority is None else hook.priority
+                heard[hook.channel].append(
+                    Listener(path, hook.attribute or _name(hook.method).rpartition(".")[2], priority)
+                )
+            lazy: dict[Component[object], bool] = {}
+            for need, is_lazy, item in needs[component]:
+                lazy[need] = is_lazy and lazy.get(need, True)
+                if is_a(item, AnyChannel) and issubclass(class_of(need) or object, Bus):
+                    held[item][path] = None
+            edges.extend(
+                Edge(path, paths[need], is_lazy, (component.path, need.path) in circles)
+                for need, is_lazy in lazy.items()
+            )
+        path_of = {actor: paths[component] for component, actor in acting.items()} | paths
+        order = {} if circles_met else _channel_order(declared)
+        return cls(
+            container._home.name,
+            tuple(nodes),
+            tuple(edges),
+            tuple(
+                ChannelNode(
+                    channel.name,
+                    tuple(sorted(heard[channel], key=lambda listener: listener.priority)),
+                    tuple(held[channel]),
+                    tuple(StartsAfter(path_of[one], path_of[other]) for one, other in order.get(channel, ())),
+                )
+                for channel in dict.fromkeys([*heard, *held])
+                if channel not in LIFECYCLE_CHANNELS or channel in held
+            ),
+            tuple(containers),
+            tuple(
+                text if path == container._home.name else f"{path}: {text}"
+                for path, texts in faults.items()
+                if path not in same
+                for text in texts
+            ),
+        )
+
+    def json(self) -> str:
+        """Return everything that is known, as JSON; its keys are the attributes of the records."""
+        return json.dumps(attrs.asdict(self), indent=2, ensure_ascii=False) + "\n"
+
+    def mermaid(self) -> str:
+        """Return a flowchart that Mermaid draws, which GitHub does where Markdown has a ``mermaid`` block."""
+        return _formats.mermaid(self)
+
+    def dot(self) -> str:
+        """Return a digraph in the language of Graphviz."""
+        return _formats.dot(self)
+
+    def svg(self) -> str:
+        """
+        Return a drawing as SVG.
+
+        Every box and line has an id, and says what it is when it is pointed at.
+
+        Raises:
+            NoDrawing: igraph is not installed.
+        """
+        try:
+            from typedbus.graph._svg import draw
+        except ModuleNotFoundError as missing:
+            if missing.name != "igraph":
+                raise
+            raise NoDrawing from missing
+        return draw(self)
+
+
+def _channel_order(
+    live: Sequence[Component[object]],
+) -> dict[AnyChannel, list[tuple[Component[object], Component[object]]]]:
+    """Return of each channel the publishers that start after a listener, each with that listener."""
+    needed, given, _ = graph_of(live)
+    hooks = [hooks_of(component, class_of(component) or object) for component in live]
+    channels = channels_between(given, hooks, [component.foreseen() for component in live])
+    ranks = channel_ranks(needed, list(channels.values()))
+    return {
+        channel: [(live[one], live[other]) for one in publishers for other in listeners if ranks[other] < ranks[one]]
+        for channel, (publishers, listeners) in channels.items()
+        if publishers
+    }
+
+
+def _declared(container: object, path: str, around: str) -> tuple[list[ContainerNode], dict[Component[object], str]]:
+    """Return *container* and those in it, and the components of all, each with the path of its container."""
+    containers = [ContainerNode(path, around)]
+    home: dict[Component[object], str] = {}
+    for name, member in members_of(container).items():
+        if isinstance(member, Component):
+            home[member] = path
+        elif (nested := inner_of(member)) is not None:
+            where = container._path_of(path, name) if isinstance(container, Declarations) else f"{path}.{name}"
+            inner, theirs = _declared(nested, where, path)
+            containers.extend(inner)
+            home.update(theirs)
+    return containers, home
+
+
+def _numbered(things: Iterable[T], text_of: Callable[[T], str]) -> dict[T, str]:
+    """Return the text of each of *things*, with a number where several have the same."""
+    same = Counter[str]()
+    texts: dict[T, str] = {}
+    for thing in things:
+        text = text_of(thing)
+        same[text] += 1
+        texts[thing] = text if same[text] == 1 else f"{text} ({same[text]})"
+    return texts
+
+
+def _faults(container: Container) -> tuple[dict[str, list[str]], set[tuple[str, str]]]:
+    """Return what `validate()` says of each path, and who needs whom in a circle."""
+    told: dict[str, list[str]] = defaultdict(list)
+    circles: set[tuple[str, str]] = set()
+    try:
+        container.validate()
+    except InvalidContainer as invalid:
+        for fault in invalid.exceptions:
+            assert isinstance(fault, Fault)
+            along = fault.cycle if isinstance(fault, CycleFault) else (fault.path,)
+            for path in along:
+                told[path].append(f"{fault.problem}; {fault.remedy}")
+            if isinstance(fault, CycleFault):
+                circles.update(zip(along, (*along[1:], along[0]), strict=True))
+    return told, circles
+
+
+def _stand_in(provider: object) -> str:
+    """Return the name of what *provider* puts in the place of a component."""
+    if provider is None:
+        return ""
+    if isinstance(provider, Component):
+        return _name(class_of(provider) or provider.builds)
+    provides: object = getattr(provider, "provides", provider)
+    is_shown = is_a(provides, type) or is_a(provides, types.FunctionType)
+    return _name(provides if is_shown else type(provides))
+
+
+def _name(builds: object) -> str:
+    """Return the name of a class or function, without the addresses that a repr would have."""
+    builds = unparametrised(called_by(builds))
+    return full_name_of(builds if has_name(builds) else type(builds))
+
+
+export(globals())

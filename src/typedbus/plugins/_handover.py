@@ -1,0 +1,71 @@
+"""
+What a process that drops its privileges hands over to the user that it becomes.
+
+A file that root has opened stays open, but the user cannot open it again, as a
+reload or a restart does. So its owner is changed before the user is. Root must
+not change the owner of a file that an unprivileged user could have put there:
+by a link, or by moving a file of root's into a folder of the user's.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+from typedbus._channels.channel import Channel
+
+DROPPING = Channel[[int, int], None]("dropping_privileges")
+"""Published as root, right before the process becomes the user with the first id, in the group with the second."""
+
+
+def hand_over(descriptor: int, path: Path, uid: int, gid: int, *, is_new: bool) -> str | None:
+    """
+    Make *uid* and *gid* the owners of the open file *descriptor* at *path*; return why not, or None if they are.
+
+    Args:
+        descriptor: The open file.
+        path: Its absolute path.
+        uid: The user.
+        gid: The group.
+        is_new: Whether this process has created it. Then the folder may be writable
+            for others, if no symbolic link leads there.
+    """
+    found = os.fstat(descriptor)
+    own = os.geteuid()
+    if found.st_uid == uid:
+        return None
+    if found.st_uid != own:
+        return f"it belongs to user {found.st_uid}"
+    if not stat.S_ISREG(found.st_mode):
+        return "it is no regular file"
+    if found.st_nlink != 1:
+        return "it has other names"
+    try:
+        if not os.path.samestat(path.lstat(), found):
+            return "a symbolic link or another file is at its path"
+        folders = {*path.parents, *path.resolve().parents}
+        unsafe = [folder for folder in folders if not _is_safe(folder.stat(), own)]
+        if unsafe and not (is_new and _real_path(descriptor) == str(path)):
+            return f"another user may have put it there, who can write into {max(unsafe)}"
+    except OSError as error:
+        return f"{error.strerror}"
+    try:
+        os.chown(descriptor, uid, gid)
+    except OSError as error:
+        return f"{error.strerror}"
+    return None
+
+
+def _is_safe(folder: os.stat_result, own: int) -> bool:
+    """Return whether only root and the user *own* can replace what is in *folder*."""
+    is_shared = folder.st_mode & (stat.S_IWGRP | stat.S_IWOTH) and not folder.st_mode & stat.S_ISVTX
+    return folder.st_uid in (0, own) and not is_shared
+
+
+def _real_path(descriptor: int) -> str | None:
+    """Return the path of an open file without symbolic links, where the system knows it."""
+    try:
+        return os.readlink(f"/proc/self/fd/{descriptor}")  # noqa: PTH115  # a text
+    except OSError:
+        return None

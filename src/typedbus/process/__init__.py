@@ -1,0 +1,287 @@
+"""
+`run`: a container as the program of a process.
+
+Beside the components that a site declares, here alone does typedbus touch the
+process: its signals, its standard error, its exit status, and what takes its place.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Generator, Sequence
+from typing import Final, NoReturn
+
+import attrs
+
+from typedbus._base.errors import (
+    NotMainThread,
+    OperatorError,
+    RestartError,
+    StartCancelled,
+    StillRunning,
+    TransitionError,
+)
+from typedbus._base.events import Moved
+from typedbus._base.limits import Limits
+from typedbus._base.states import State
+from typedbus._bus.bus import Bus
+from typedbus._bus.registry import MOVED, WARNING
+from typedbus._container.container import Container
+from typedbus._container.faults import InvalidContainer
+from typedbus._container.running import container_of, sharing
+from typedbus._os import kept_sockets as kept_sockets  # adopts sockets, also those no server claims
+from typedbus._os import pidfiles
+from typedbus._os.children import settle
+from typedbus._os.held import ENDING, deliver, hold_caught, hold_ending, release
+from typedbus._os.reexec import Image
+from typedbus._os.streams import open_missing
+from typedbus._os.successor import drop_kept
+from typedbus.plugins import _restart_report
+from typedbus.plugins.signals import DEFAULTS, Action, Signals
+from typedbus.process._guard import Guard
+from typedbus.process._messages import Messages
+
+OK: Final = 0
+NOT_STARTED: Final = 1
+SOFTWARE: Final = 70  # EX_SOFTWARE of sysexits.h
+# A program that declares no `Signals` keeps those that ask for anything else than the exit as they are.
+_NO_OTHERS: Final = {number: None for number, action in DEFAULTS.items() if action is not Action.EXIT}
+
+
+def run(
+    container: Container | type[Container],
+    /,
+    *others: Container | type[Container],
+    workers: int | None = None,
+    limits: Limits | None = None,
+    tracebacks: bool = False,
+) -> int:
+    """
+    Start *container* and *others*, or instances of them, serve until their bus exits, and return the exit status.
+
+    ``raise SystemExit(run(Shop))`` is the whole of a program. Several containers
+    share the bus of the first, and leave it at the end. The life cycle and
+    what is published on `LOG` are told on stderr as they happen. SIGINT and
+    SIGTERM ask for the exit, which also breaks off a start; a second one forces
+    it: the process ends at once with 128 + the signal's number, and tells where
+    every thread was. So does a thread that the bus owns and that does not end,
+    with 70. The signal handlers that were there before are put back. A declared
+    `typedbus.plugins.signals.Signals` takes over in between. `Bus.restart`
+    replaces the process by the same command line, in the directory in which it
+    began, once the bus has exited. Standard streams that are closed become the
+    null device, before anything is built.
+
+    Errors are printed on stderr with their tracebacks; of an `OperatorError`,
+    such as a port that is taken, only the text.
+
+    Args:
+        container: The one that declares the bus.
+        others: Containers that listen and publish on it as well.
+        workers: How many components may start, or stop, side by side; unless given, what the bus says.
+        limits: How long hooks, a start and a stop may take; unless given, what the bus says.
+        tracebacks: Print the tracebacks of operator errors as well.
+
+    Returns:
+        0 after an orderly run; 1 if the container is invalid or did not start;
+        70 if anything failed later; what a listener gave to `sys.exit`.
+
+    Raises:
+        NotMainThread: It is called in another thread.
+        NoContainer: One of them is neither a container nor the class of one.
+        LimitError: *workers* is no whole number from 1 up.
+    """
+    return serve((container, *others), messages=Messages(), workers=workers, limits=limits, tracebacks=tracebacks)
+
+
+def serve(
+    containers: Sequence[Container | type[Container]],
+    *,
+    messages: Messages,
+    workers: int | None = None,
+    limits: Limits | None = None,
+    tracebacks: bool = False,
+) -> int:
+    """Do what `run` does, and write what it writes by way of *messages*."""
+    if threading.current_thread() is not threading.main_thread():
+        raise NotMainThread
+    # Before a component opens a file, which would get the number of a closed stream.
+    open_missing()
+    instances = [container_of(one) for one in containers]
+    with contextlib.ExitStack() as shared:
+        shared.callback(deliver)
+        # A restart that was refused at the last moment, or that an exit overtook, has kept PID files and sockets.
+        shared.callback(drop_kept)
+        try:
+            bus = shared.enter_context(sharing(instances, workers, limits))
+        except InvalidContainer as invalid:
+            messages.error(str(invalid))
+            return NOT_STARTED
+        return _served(bus, messages, tracebacks=tracebacks)
+
+
+def _served(bus: Bus, messages: Messages, *, tracebacks: bool) -> int:
+    """Start *bus*, serve until it exits, and return the exit status."""
+    status = OK
+    with contextlib.ExitStack() as held:
+        shown = held.enter_context(messages.console(bus))
+        signals = Signals(bus, actions=_NO_OTHERS, restoring=lambda: shown.restoring)
+        signals.install()
+        signals._record.render = messages.signal
+        signals._record.render_end = messages.end if messages.has_stacks else None
+        held.callback(signals.restore)
+        guard = Guard(signals)
+        guard.start()
+        held.callback(guard.stop)
+        if bus.replacement is None:
+            bus.replacement = _Anew(bus, Image(), held.close, messages, tracebacks)
+            held.callback(setattr, bus, "replacement", None)
+            signals._record.is_replaced = True
+        settling = bus[MOVED].subscribe(_take_stock)
+        held.callback(settling.cancel)
+        _restart_report.report_start(bus)
+        try:
+            bus.start()
+        except TransitionError as error:
+            # Other code runs the bus, and will end it.
+            return _report(error, NOT_STARTED, messages, tracebacks=tracebacks)
+        except StartCancelled:
+            bus._ask_for_exit()
+        except Exception as error:
+            status = _report(error, NOT_STARTED, messages, tracebacks=tracebacks)
+            # A restart may have been requested, which this must not undo.
+            bus._ask_for_exit()
+        except BaseException as error:
+            status = _report(error, NOT_STARTED, messages, tracebacks=tracebacks)
+            bus.request_exit()
+        deliver()
+        try:
+            bus.block()
+        except BaseException as error:
+            status = _report(error, status or SOFTWARE, messages, tracebacks=tracebacks)
+            if any(isinstance(member, StillRunning) for member in _members(error)):
+                # An interpreter that ends joins every thread, and would hang as well.
+                drop_kept()
+                _end(status)
+        finally:
+            release()
+    return status
+
+
+def _take_stock(event: Moved, /) -> None:
+    """After a start, drop the PID files and sockets that the program before a restart declared and this one does not."""
+    if event.after is State.STARTED:
+        drop_kept()
+        for file in pidfiles.held:
+            # Privileges may have been dropped, and commands of the new user must be able to connect.
+            file.follow_user()
+
+
+@attrs.frozen(eq=False)
+class _Anew:
+    """Replaces the process of `run` by the same program when its bus restarts, after everything is let go."""
+
+    bus: Bus
+    image: Image
+    let_go: Callable[[], None]
+    messages: Messages
+    tracebacks: bool
+
+    def problem(self) -> str | None:
+        """Return why the process cannot be replaced at present."""
+        return self.image.problem()
+
+    def replace(self, failed: BaseException | None, /) -> None:
+        """
+        Print what failed, restore the terminal and the signal handlers, and replace the process.
+
+        It returns if an exit was requested meanwhile, and raises `SystemExit` if there was a failure as well.
+        """
+        hold_caught()
+        if failed is not None:
+            _report(failed, SOFTWARE, self.messages, tracebacks=self.tracebacks)
+        for pid, command in settle().items():
+            self.bus.log(
+                f"child process {pid} still runs and stays a child of the restarted program: {command}", WARNING
+            )
+        with _ending_blocked():
+            self.let_go()
+            # From here on a signal ends the process by its default action. One that was caught before must end it, too.
+            is_wanted = self.bus._exits_in >= 0
+        if not is_wanted:
+            try:
+                self.image.replace()
+            except RestartError as error:
+                _restart_report.report(f"REFUSED={error}")
+                raise
+        elif failed is not None:
+            raise SystemExit(SOFTWARE)
+
+
+@contextlib.contextmanager
+def _ending_blocked() -> Generator[None]:
+    """Let SIGTERM and SIGINT wait while their handlers change; for good in the first process of a PID namespace."""
+    if sys.platform == "win32":
+        yield
+        return
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
+    try:
+        yield
+    finally:
+        if os.getpid() == 1:
+            hold_ending()
+        else:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+
+def _members(error: BaseException) -> tuple[BaseException, ...]:
+    """Return what `Bus.block` put into a group, or *error* itself."""
+    return error.exceptions if type(error) in (BaseExceptionGroup, ExceptionGroup) else (error,)  # type: ignore[attr-defined]  # groups have exceptions
+
+
+def _report(error: BaseException, status: int, messages: Messages, *, tracebacks: bool) -> int:
+    """Print *error* on stderr, and return the exit status that goes with it, *status* unless it brings its own."""
+    for member in reversed(_members(error)):
+        if not isinstance(member, SystemExit):
+            texts = None if tracebacks else _texts_of(member)
+            if texts is None:
+                messages.failure(member)
+            else:
+                for text in texts:
+                    messages.error(text)
+            continue
+        if member.__cause__ is not None:
+            messages.failure(member.__cause__)
+        if isinstance(member.code, int):
+            status = member.code
+        elif member.code is None:
+            status = OK
+        else:
+            messages.farewell(str(member.code))
+            status = NOT_STARTED
+    return status
+
+
+def _texts_of(error: BaseException) -> list[str] | None:
+    """Return the texts of the operator errors that *error* consists of, or None if there is another error in it."""
+    if isinstance(error, OperatorError):
+        return [str(error)]
+    if not isinstance(error, BaseExceptionGroup):
+        return None
+    texts: list[str] = []
+    for member in error.exceptions:
+        contained = _texts_of(member)
+        if contained is None:
+            return None
+        texts += contained
+    return texts
+
+
+def _end(status: int) -> NoReturn:
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError, AttributeError):
+            stream.flush()
+    os._exit(status)

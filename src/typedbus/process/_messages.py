@@ -1,0 +1,234 @@
+"""
+What a program run by `run` writes to stderr: lines for people, or one JSON object a line.
+
+Both kinds write the life of a bus, errors, and messages about signals.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import sys
+import threading
+import traceback
+from collections.abc import Generator
+from typing import Any
+
+from typedbus._base.events import Failed, LifecycleEvent, ListenerFailed, Moved
+from typedbus._bus.bus import Bus
+from typedbus.plugins import logs
+from typedbus.plugins._handlers import handlers_of, leads_to, stream_of
+from typedbus.plugins._json_lines import JSONFormatter
+from typedbus.process._console import Console, console
+
+_LOGGER = "typedbus"
+
+
+class Messages:
+    """Lines of text; if they must be quiet, only those about failures and messages from WARNING up."""
+
+    def __init__(self, *, is_quiet: bool = False) -> None:
+        self.is_quiet = is_quiet
+
+    def console(self, bus: Bus) -> Console:
+        """Return what writes the life of *bus*, for the length of a ``with``."""
+        return console(sys.stderr, bus, is_quiet=self.is_quiet)
+
+    def error(self, text: str) -> None:
+        """Write the text of an error of the operator's."""
+        print(f"error: {text}", file=sys.stderr)
+
+    def failure(self, error: BaseException) -> None:
+        """Write *error* with its traceback."""
+        traceback.print_exception(error)
+
+    def farewell(self, text: str) -> None:
+        """Write the text that a component gave to `sys.exit`."""
+        print(text, file=sys.stderr)
+
+    def signal(self, text: str) -> bytes:
+        """Return what a signal handler writes about the signal that it has caught."""
+        return b"" if self.is_quiet else text.encode()
+
+    @property
+    def has_stacks(self) -> bool:
+        """Whether `end` returns the stacks of all threads as well."""
+        return False
+
+    def end(self, text: str) -> bytes:
+        """Return what a signal handler writes when it ends the process at once."""
+        return text.encode()
+
+
+class JSONMessages(Messages):
+    """
+    Lines of JSON; within `running` for the records of other code as well.
+
+    Args:
+        level: What records need to be written.
+    """
+
+    def __init__(self, level: int) -> None:
+        super().__init__(is_quiet=level > logging.INFO)
+        self.level = level
+        self.formatter = JSONFormatter()
+        self._handler = _Handler(self)
+        #: Handlers of other code that write to stderr, and the formatters that they had.
+        self._changed: dict[logging.Handler, logging.Formatter | None] = {}
+
+    def console(self, bus: Bus) -> Console:
+        return _Lines(bus, self)
+
+    def error(self, text: str) -> None:
+        self.write(logging.ERROR, "error", text)
+
+    def failure(self, error: BaseException) -> None:
+        self.write(logging.ERROR, "failure", _summary_of(error), error=error)
+
+    def farewell(self, text: str) -> None:
+        self.write(logging.ERROR, "exit", text)
+
+    def signal(self, text: str) -> bytes:
+        return self._rendered(logging.INFO, "signal", text.strip()) if self.level <= logging.INFO else b""
+
+    @property
+    def has_stacks(self) -> bool:
+        return True
+
+    def end(self, text: str) -> bytes:
+        names = {thread.ident: thread.name for thread in threading.enumerate()}
+        stacks = {
+            f"{names.get(ident, 'unknown')} ({ident})": "".join(traceback.format_stack(frame)).rstrip()
+            for ident, frame in sys._current_frames().items()
+        }
+        return self._rendered(logging.CRITICAL, "signal", text.strip(), {"stacks": stacks})
+
+    def write(
+        self, level: int, kind: str, text: str, keys: dict[str, Any] | None = None, error: BaseException | None = None
+    ) -> None:
+        """Write one line, if *level* is high enough."""
+        if level >= self.level:
+            self._handler.write(self.formatter.format(_record(level, kind, text, keys or {}, error)))
+
+    def _rendered(self, level: int, kind: str, text: str, keys: dict[str, Any] | None = None) -> bytes:
+        return f"{self.formatter.format(_record(level, kind, text, keys or {}, None))}\n".encode()
+
+    @contextlib.contextmanager
+    def running(self) -> Generator[None]:
+        """
+        Write the records of `logging`, warnings, and exceptions that end threads as lines within the block.
+
+        A `StreamHandler` of the program that writes to stderr is given the formatter,
+        and writes its records itself.
+        """
+        root = logging.getLogger()
+        level, hook, unraisable, factory = (
+            root.level,
+            threading.excepthook,
+            sys.unraisablehook,
+            logging.getLogRecordFactory(),
+        )
+
+        def make_record(name: str, *args: Any, **kwargs: Any) -> logging.LogRecord:
+            # Before a handler has the record: handlers may have been added at any time.
+            for handler in handlers_of(name):
+                self.take_over(handler)
+            return factory(name, *args, **kwargs)
+
+        root.setLevel(min(level, self.level) if level else self.level)
+        self.ensure()
+        logging.captureWarnings(capture=True)
+        logging.setLogRecordFactory(make_record)
+        threading.excepthook = self._thread_died
+        sys.unraisablehook = self._not_raised
+        try:
+            yield
+        finally:
+            threading.excepthook, sys.unraisablehook = hook, unraisable
+            if logging.getLogRecordFactory() is make_record:
+                logging.setLogRecordFactory(factory)
+            logging.captureWarnings(capture=False)
+            root.removeHandler(self._handler)
+            root.setLevel(level)
+            for handler, formatter in self._changed.items():
+                handler.setFormatter(formatter)
+
+    def ensure(self) -> None:
+        """Put the handler back if the program has removed it, as a configuration of `logging` does."""
+        if self._handler not in logging.getLogger().handlers:
+            logging.getLogger().addHandler(self._handler)
+
+    def take_over(self, handler: logging.Handler) -> bool:
+        """Give the formatter to *handler* if it writes texts to stderr, and return whether it does."""
+        if handler is self._handler or not hasattr(handler, "stream"):
+            return False
+        if not leads_to(stream_of(handler), sys.stderr):
+            return False
+        if handler.formatter is not self.formatter:
+            self._changed.setdefault(handler, handler.formatter)
+            handler.setFormatter(self.formatter)
+        return True
+
+    def _thread_died(self, died: threading.ExceptHookArgs) -> None:
+        if died.exc_value is not None and not issubclass(died.exc_type, SystemExit):
+            name = "unknown" if died.thread is None else died.thread.name
+            text = f"thread {name!r} died of an exception"
+            self.write(logging.ERROR, "thread_died", text, {"thread": name}, died.exc_value)
+
+    def _not_raised(self, args: Any) -> None:
+        text = f"{args.err_msg or 'exception ignored in'}: {args.object!r}"
+        self.write(logging.ERROR, "unraisable", text, error=args.exc_value)
+
+
+class _Lines(Console):
+    """Writes each event, and each message on `LOG`, as a line of JSON."""
+
+    def __init__(self, bus: Bus, messages: JSONMessages) -> None:
+        super().__init__(None, bus)
+        self._messages = messages
+
+    def _show(self, event: LifecycleEvent) -> None:
+        level, text, args, keys = logs._record_of(event)
+        kind = str(keys["kind"])
+        error = event.error if isinstance(event, (Failed, ListenerFailed)) else None
+        if level >= self._messages.level:
+            self._messages.write(level, kind, text % args, {**keys}, error)
+        if isinstance(event, Moved):
+            # Components configure logging when they are built or started.
+            self._messages.ensure()
+
+    def _show_message(self, message: str, level: int) -> None:
+        self._messages.write(level, "log", message)
+
+
+class _Handler(logging.Handler):
+    """Writes records to stderr, unless another handler does."""
+
+    def __init__(self, messages: JSONMessages) -> None:
+        super().__init__(messages.level)
+        self._messages = messages
+
+    def emit(self, record: logging.LogRecord) -> None:
+        # What `Logging` reports of the bus is written as events already.
+        if record.pathname == logs.__file__:
+            return
+        if any(self._messages.take_over(one) and one.level <= record.levelno for one in handlers_of(record.name)):
+            return
+        self.write(self._messages.formatter.format(record))
+
+    def write(self, line: str) -> None:
+        """Write *line* in one piece; a stream that is gone is no error."""
+        with self.lock or contextlib.nullcontext(), contextlib.suppress(OSError, ValueError, AttributeError):
+            sys.stderr.write(f"{line}\n")
+            sys.stderr.flush()
+
+
+def _record(level: int, kind: str, text: str, keys: dict[str, Any], error: BaseException | None) -> logging.LogRecord:
+    given = None if error is None else (type(error), error, error.__traceback__)
+    record = logging.LogRecord(_LOGGER, level, "", 0, "%s", (text,), given)
+    vars(record).update({**keys, "kind": kind})
+    return record
+
+
+def _summary_of(error: BaseException) -> str:
+    return "".join(traceback.format_exception_only(error)).strip().split("\n")[0]

@@ -1,0 +1,224 @@
+"""
+What a start took: the whole, and each component in it.
+
+A `Report` listens to the life cycle and notes what it hears, and when. What
+that means is worked out when somebody asks, since a start is no time for it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import time
+from collections.abc import Callable, Generator
+from typing import Final, Self
+
+import attrs
+
+from typedbus._base.events import Disabled, Failed, LifecycleEvent, Moved, Subscribed
+from typedbus._base.exports import export
+from typedbus._base.states import State
+from typedbus._bus.bus import Bus
+from typedbus._bus.registry import LIFECYCLE
+from typedbus.report._records import (
+    ComponentRecord,
+    CriticalPath,
+    FailureRecord,
+    Noted,
+    Outcome,
+    Span,
+    StartRecord,
+    record_of,
+)
+
+__all__ = ("ComponentRecord", "CriticalPath", "FailureRecord", "Outcome", "Report", "Span", "StartRecord")
+
+FORMAT: Final = 1
+
+
+@attrs.define(eq=False)
+class Report:
+    """
+    Hears a bus start, and tells what took how long.
+
+    It holds the last start, from its beginning on; a new one begins anew. It is
+    to hear every event of `LIFECYCLE`, as they come. What it tells may be asked
+    for at any time and from any thread.
+
+    Attributes:
+        clock: Where the beginnings are taken from, in seconds; durations are the bus's.
+    """
+
+    clock: Callable[[], float] = time.monotonic
+    _noted: list[Noted] = attrs.field(factory=list, init=False)
+    #: What earlier starts told of components that are not built anew.
+    _known: dict[str, Subscribed | Disabled] = attrs.field(factory=dict, init=False)
+    _listens: bool = attrs.field(default=False, init=False)
+
+    @classmethod
+    @contextlib.contextmanager
+    def of(cls, bus: Bus) -> Generator[Self, None, None]:
+        """Give a report that hears *bus* for the length of a ``with``, and has its clock."""
+        report = cls(bus._clock.now)
+        with bus[LIFECYCLE].subscribe(report.hear):
+            yield report
+
+    def hear(self, event: LifecycleEvent, /) -> None:
+        """Note *event*; the listener of `LIFECYCLE`."""
+        noted: LifecycleEvent | FailureRecord = event
+        match event:
+            case Moved(before, State.STARTING):
+                earlier = [*self._known.values(), *(told for _, told in self._noted)]
+                kept = [told for told in earlier if isinstance(told, (Subscribed, Disabled))]
+                self._known = {} if before is State.EXITED else {told.path: told for told in kept}
+                self._noted = []
+                self._listens = True
+            case Failed(path, hook, seconds, error):
+                # As text: its traceback holds on to what should go away.
+                noted = FailureRecord(path, hook, seconds, _text_of(error))
+            case _:
+                pass
+        if self._listens:
+            self._noted.append((self.clock(), noted))
+        # After a stop something may still be told of the rollback.
+        if isinstance(event, Moved) and event.after in (State.STARTED, State.EXITING):
+            self._listens = False
+
+    def record(self) -> StartRecord:
+        """Return the last start as it stands now."""
+        noted, known = list(self._noted), self._known
+        if not noted:
+            return StartRecord(Outcome.NOT_STARTED, 0.0, (), (), (), None)
+        return record_of(noted, known.values(), self.clock())
+
+    def table(self) -> str:
+        """Return the last start as plain text, for people: the components, the critical path and the slowest ten."""
+        return _table(self.record())
+
+    def json(self) -> str:
+        """Return the last start as JSON; docs/how-to/see-a-start.md has the schema."""
+        return _json(self.record())
+
+    def trace(self) -> str:
+        """
+        Return the last start in the Chrome trace event format, for Perfetto or chrome://tracing.
+
+        Spans that overlap are in lanes of their own.
+        """
+        return _trace(self.record())
+
+
+def _text_of(error: BaseException) -> str:
+    import traceback  # only needed to tell of what should not happen
+
+    return "".join(traceback.format_exception_only(error)).strip()
+
+
+def _ms(seconds: float | None) -> str:
+    return f"{'-' if seconds is None else format(seconds * 1000, '.1f'):>10}"
+
+
+def _table(record: StartRecord) -> str:
+    """Numbers come first and paths last, so that a path of whatever length pushes nothing out of line."""
+    enabled = [component for component in record.components if component.outcome is not Outcome.DISABLED]
+    had_started = [component for component in enabled if component.outcome in (Outcome.STARTED, Outcome.ROLLED_BACK)]
+    head = f"{record.outcome.value} in {record.seconds * 1000:.1f} ms: {len(had_started)} of {len(enabled)} had started"
+    if record.rollback is not None:
+        head += f", {len(record.undone)} stopped again in {record.rollback * 1000:.1f} ms"
+    lines = [head]
+    for failure in record.failures:
+        lines.append(f"failed   {failure.path} in {failure.hook} ({failure.seconds * 1000:.1f} ms)")
+        lines.extend(f"         {line}" for line in failure.error.splitlines())
+    lines += ["", "  began ms construct subscribe     start  outcome      component"]
+    for component in record.components:
+        spans = component.spans
+        lines.append(
+            _ms(spans[0][1].began if spans else None)
+            + _ms(None if component.construct is None else component.construct.seconds)
+            + _ms(None if component.subscribe is None else component.subscribe.seconds)
+            + _ms(component.start_seconds if component.starts else None)
+            + f"  {component.outcome.value:<12} {component.path}"
+            + (f": {component.reason}" if component.outcome is Outcome.DISABLED else "")
+        )
+    ordered = [component for component in record.components if component.after]
+    lines += ["", "after the listeners of their channels"] if ordered else []
+    lines += [f"  {component.path} after {', '.join(component.after)}" for component in ordered]
+    path = record.critical_path
+    lines += ["", f"critical path: {path.seconds * 1000:.1f} ms", "  began ms     start  component"]
+    lines += [f"{_ms(link.starts[0].began)}{_ms(link.start_seconds)}  {link.path}" for link in path.links]
+    lines += ["", "slowest", "  total ms  component"]
+    lines += [f"{_ms(component.seconds)}  {component.path}" for component in record.slowest]
+    return "\n".join(lines) + "\n"
+
+
+def _json(record: StartRecord) -> str:
+    def span(one: Span) -> dict[str, float]:
+        return {"began": float(one.began), "seconds": float(one.seconds)}
+
+    return json.dumps(
+        {
+            "format": FORMAT,
+            "outcome": record.outcome.value,
+            "seconds": float(record.seconds),
+            "components": [
+                {
+                    "path": component.path,
+                    "outcome": component.outcome.value,
+                    "reason": component.reason,
+                    "needs": component.needs,
+                    "after": component.after,
+                    "construct": None if component.construct is None else span(component.construct),
+                    "subscribe": None if component.subscribe is None else span(component.subscribe),
+                    "starts": [span(one) for one in component.starts],
+                    "seconds": float(component.seconds),
+                }
+                for component in record.components
+            ],
+            "failures": [attrs.asdict(failure) for failure in record.failures],
+            "rollback": None
+            if record.rollback is None
+            else {"seconds": float(record.rollback), "paths": record.undone},
+            "critical_path": {
+                "seconds": float(record.critical_path.seconds),
+                "paths": [link.path for link in record.critical_path.links],
+            },
+            "slowest": [component.path for component in record.slowest],
+        },
+        indent=2,
+    )
+
+
+def _trace(record: StartRecord) -> str:
+    spans = [(span, name, component) for component in record.components for name, span in component.spans]
+    lanes: list[float] = []
+    events: list[dict[str, object]] = [
+        {
+            "name": record.outcome.value,
+            "cat": "bus",
+            "ph": "X",
+            "pid": 1,
+            "tid": 0,
+            **_micros(Span(0.0, record.seconds)),
+        }
+    ]
+    for span, name, component in sorted(spans, key=lambda one: one[0].began):
+        # Two numbers that were added up in another order may differ in the last digit.
+        lane = next((index for index, ended in enumerate(lanes) if ended <= span.began + 1e-9), len(lanes))
+        lanes[lane : lane + 1] = [span.ended]
+        told = {"outcome": component.outcome.value, "needs": component.needs, "after": component.after}
+        events.append(
+            {"name": component.path, "cat": name, "ph": "X", "pid": 1, "tid": lane + 1, **_micros(span), "args": told}
+        )
+    names = ["bus", *(f"lane {number}" for number in range(1, len(lanes) + 1))]
+    events.extend(
+        {"name": "thread_name", "ph": "M", "pid": 1, "tid": number, "args": {"name": name}}
+        for number, name in enumerate(names)
+    )
+    return json.dumps({"traceEvents": events, "displayTimeUnit": "ms"})
+
+
+def _micros(span: Span) -> dict[str, float]:
+    return {"ts": round(span.began * 1e6, 3), "dur": round(span.seconds * 1e6, 3)}
+
+
+export(globals())
