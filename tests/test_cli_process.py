@@ -31,6 +31,7 @@ SITE = """\
 import logging
 import os
 import threading
+import time
 from pathlib import Path
 
 import attrs
@@ -67,6 +68,10 @@ class Server:
     def start(self) -> None:
         if os.path.exists("taken"):
             raise OSError("the port is taken")
+        if os.path.exists("slow"):
+            say("waits")
+            while os.path.exists("slow"):
+                time.sleep(0.01)
         print("printed", flush=True)
         logging.getLogger("shop").info("serves %s", self.settings.port)
         say(f"{self.settings.name} at {self.settings.port}, {''.join(self.settings.password)}")
@@ -270,6 +275,21 @@ def test_a_restart_that_does_not_come_to_its_start_says_why(site: Site, broken: 
     assert status == 1
     assert told.startswith(f"Error: process {pid} has ended instead; the last that it reported: {why}")
     assert site.do("status", "--pidfile", "site.pid")[0] == 3
+
+
+def test_a_restart_that_another_one_interrupts_is_waited_for(site: Site) -> None:
+    """The process is replaced once more in the middle of its start, and the command waits for that start."""
+    site.do("run", "shop:Shop", *DAEMON)
+    site.reach("shop at")
+    (site.folder / "slow").touch()
+    command = site.begin("restart", "--pidfile", "site.pid", "--timeout", "50")
+    site.reach("waits")
+
+    os.kill(site.pid, signal.SIGHUP)
+    (site.folder / "slow").unlink()
+
+    told, wrong = command.communicate(timeout=55)
+    assert (command.returncode, told + wrong) == (0, f"process {site.pid} has started again\n")
 
 
 @pytest.mark.exhaustive

@@ -161,8 +161,8 @@ if sys.platform == "linux":
         """
         _refuse_unless_daemon(holder)
         deadline, last = time.monotonic() + seconds, "nothing"
-        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as reports:
-            _connect(reports, holder)
+        with contextlib.ExitStack() as connections:
+            reports = connections.enter_context(_connected(holder))
             holder.send(signal.SIGHUP)
             waiting = [reports.fileno()] if holder.handle is None else [reports.fileno(), holder.handle]
             while ready := _readable(waiting, deadline - time.monotonic()):
@@ -183,29 +183,43 @@ if sys.platform == "linux":
                 if kind == "STATUS":
                     last = text
                 if not report:
-                    # It ends, or the program that replaced it reports nothing.
                     waiting.remove(reports.fileno())
+                    with contextlib.suppress(NotDone):
+                        # Another restart has replaced the process in the middle of its start.
+                        reports = connections.enter_context(_connected(holder))
+                        waiting.append(reports.fileno())
+                    # Otherwise it ends, or the program that replaced it reports nothing.
                     if not waiting:
                         raise NotDone(f"process {holder.pid} reports nothing more; the last that it reported: {last}")
         late = f"process {holder.pid} has not reported within {seconds:g} s that it has started again"
         raise NotDone(f"{late}; the last that it reported: {last}; its log may have more")
 
-    def _connect(reports: socket.socket, holder: Holder) -> None:
+    def _connected(holder: Holder) -> socket.socket:
+        """
+        Return a connection to the socket on which *holder* reports its restart.
+
+        Raises:
+            NotDone: There is no such socket, or it belongs to another user or process.
+        """
         place = socket_beside(holder.path.absolute())
-        reports.settimeout(_CONNECTING)
-        try:
-            with short_path(place) as address:
-                reports.connect(address)
-        except PermissionError:
-            raise NotDone(f"{holder} is another user's; do it as that user, or as root") from None
-        except OSError as error:
-            raise NotDone(
-                f"{holder} cannot report its restart on {place} ({error.strerror or error}), so nothing was sent; "
-                "stop it, and start it again"
-            ) from None
-        pid, _, _ = CREDENTIALS.unpack(reports.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, CREDENTIALS.size))
-        if pid != holder.pid:
-            raise NotDone(f"{place} belongs to another process than {holder}; nothing was sent; remove that file")
+        with contextlib.ExitStack() as undoing:
+            reports = undoing.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET))
+            reports.settimeout(_CONNECTING)
+            try:
+                with short_path(place) as address:
+                    reports.connect(address)
+            except PermissionError:
+                raise NotDone(f"{holder} is another user's; do it as that user, or as root") from None
+            except OSError as error:
+                raise NotDone(
+                    f"{holder} cannot report its restart on {place} ({error.strerror or error}), so nothing was sent; "
+                    "stop it, and start it again"
+                ) from None
+            pid, _, _ = CREDENTIALS.unpack(reports.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, CREDENTIALS.size))
+            if pid != holder.pid:
+                raise NotDone(f"{place} belongs to another process than {holder}; nothing was sent; remove that file")
+            undoing.pop_all()
+        return reports
 
     def _refuse_unless_daemon(holder: Holder) -> None:
         is_orphan = False
