@@ -1300,9 +1300,10 @@ def documents(draw: st.DrawFn) -> str:
             case 2:
                 return "'" + text.replace("'", "") + "'"
             case 3:
-                inner = text.replace("\\", "\\\\").replace('"""', '""\\"')
+                # Stripped first: a backslash that has lost its quote would escape the end of the text.
+                inner = text.rstrip('"').replace("\\", "\\\\").replace('"""', '""\\"')
                 lines = draw(st.sampled_from(["\n", "\\\n  ", "a\n[b]\n"]))
-                return f'"""{lines}{inner.rstrip(chr(34))}{draw(st.sampled_from(["", chr(34), chr(34) * 2]))}"""'
+                return f'"""{lines}{inner}{draw(st.sampled_from(["", chr(34), chr(34) * 2]))}"""'
             case 4:
                 inner = re.sub("'{3,}", "''", text).rstrip("'")
                 return f"'''\n[a]\n{inner}{draw(st.sampled_from(['', chr(39), chr(39) * 2]))}'''"
