@@ -1,8 +1,8 @@
 """
-What annotations say: what a callable takes and gives, and what is known of what it is given.
+Reading annotations: the types that a callable takes and returns, and the types of its arguments.
 
-What is handed to a component is known in one of several ways: an annotation,
-the very object, the very class, a literal with members, a channel on a bus.
+An argument of a component is described in one of several ways: by an annotation,
+the object itself, its exact class, a literal with members, or a channel on a bus.
 """
 
 from __future__ import annotations
@@ -28,28 +28,28 @@ from typedbus._channels.channel import AnyChannel
 
 @attrs.frozen(eq=False)
 class This:
-    """The very object that is handed over."""
+    """The argument itself: this object."""
 
     value: object
 
 
 @attrs.frozen(eq=False)
 class Later(This):
-    """A provider that is handed over to be called later, and what it gives then."""
+    """A provider that is passed uncalled, to be called later, and the result of that call."""
 
     result: object
 
 
 @attrs.frozen
 class Exactly:
-    """An instance of *cls*, and of none of its subclasses."""
+    """An instance of *cls* itself, not of a subclass."""
 
     cls: type
 
 
 @attrs.frozen
 class Several:
-    """A list, tuple, set or dict of which the *members* are known, each as what is handed over is."""
+    """A list, tuple, set or dict with known *members*, each described as an argument is."""
 
     kind: type
     members: tuple[object, ...]
@@ -58,14 +58,14 @@ class Several:
 
 @attrs.frozen
 class OneOf:
-    """One of several things, each known as any argument is."""
+    """One of several alternatives, each described as an argument is."""
 
     members: tuple[object, ...]
 
 
 @attrs.frozen
 class OrNone:
-    """What is known of an argument, or None in its place: which of them is known only later."""
+    """The description of an argument that may be None instead; which of the two applies is not known yet."""
 
     given: object
 
@@ -79,7 +79,7 @@ class OnBus:
 
 #: Flags of code that does not run when it is called: coroutines, generators and both at once.
 DEFERRED: Final = inspect.CO_COROUTINE | inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR
-# Any is a class in newer Pythons.
+# Any is a class in newer versions of Python.
 _NO_CLASSES: Final[tuple[object, ...]] = (Any, types.UnionType, inspect.Parameter.empty)
 
 Reading: typing.TypeAlias = tuple[inspect.Signature | None, Mapping[str, object]]
@@ -88,12 +88,12 @@ _readings: Final[weakref.WeakKeyDictionary[Any, Reading]] = weakref.WeakKeyDicti
 
 def read(builds: Callable[..., object]) -> Reading:
     """
-    Return the signature of a call of *builds*, None where it is unknown, and its annotations, evaluated.
+    Return the signature of a call of *builds*, or None if it is unknown, and its evaluated annotations.
 
     An annotation that cannot be evaluated, whatever the reason, is Any. The annotations of a decorated function are
     left out: `functools.wraps` copies those of another function.
     """
-    # Equal callables need not have equal signatures.
+    # Callables that compare equal may have different signatures.
     kind: Any = type(builds)
     is_compared_by_identity = lookup(kind, "__hash__") is object.__hash__ and lookup(kind, "__eq__") is object.__eq__
     is_kept = is_compared_by_identity and kind.__weakrefoffset__ != 0
@@ -108,7 +108,7 @@ def read(builds: Callable[..., object]) -> Reading:
     if signature.return_annotation is not signature.empty:
         said["return"] = signature.return_annotation
     hints = _evaluated(said, getattr(call.function, "__globals__", {}), _names_around(call.home))
-    # What could not be evaluated may be there later.
+    # Keep complete readings only: a name that cannot be evaluated now may be defined later.
     if is_kept and all(hint is not Any for hint in hints.values()):
         return _readings.setdefault(builds, (signature, hints))
     return signature, hints
@@ -116,11 +116,11 @@ def read(builds: Callable[..., object]) -> Reading:
 
 def returned_by(builds: Callable[..., object]) -> object:
     """
-    Return what *builds* gives, as far as is known before it is called.
+    Return the type that *builds* returns, as far as it is known before the call.
 
-    Any for a function that is decorated, whose annotation may be that of
-    another, and for one whose body does not run when it is called: coroutine
-    functions and generator functions.
+    Any for a decorated function, whose annotations may be copied from another
+    function, and for coroutine functions and generator functions, whose bodies do
+    not run when they are called.
     """
     builds = called_by(builds)
     origin = unparametrised(builds)
@@ -133,7 +133,7 @@ def returned_by(builds: Callable[..., object]) -> object:
         return Any
     result = read(builds)[1].get("return", Any)
     if is_a(result, typing.TypeVar):
-        # An instance of a parametrised class knows the arguments: `Maker[Database]()`.
+        # An instance of a parametrised class, such as `Maker[Database]()`, stores the type arguments.
         args = typing.get_args(stored(builds, "__orig_class__"))
         parameters = lookup(type(builds), "__parameters__")
         known = zip(parameters, args, strict=False) if type(parameters) is tuple else ()
@@ -142,7 +142,7 @@ def returned_by(builds: Callable[..., object]) -> object:
 
 
 def class_in(given: object) -> type | None:
-    """Return the class of what is handed over, or None where that is not known."""
+    """Return the class of the argument that *given* describes, or None if it is not known."""
     match given:
         case This(value):
             return type(value)
@@ -158,7 +158,7 @@ def class_in(given: object) -> type | None:
 
 
 def attribute_of(given: object, name: str) -> object:
-    """Return what the attribute *name* of what is handed over is."""
+    """Return the description of the attribute *name* of the argument that *given* describes."""
     if isinstance(given, This) and type(lookup(type(given.value), "__getattribute__")) is not types.FunctionType:
         value = stored(given.value, name)
         if value is not MISSING and lookup(type(value), "__get__") is MISSING:
@@ -181,13 +181,13 @@ def attribute_of(given: object, name: str) -> object:
 
 
 def evaluated(annotation: object, cls: type) -> object:
-    """Return an annotation that stands in the body of *cls*, Any if it cannot be evaluated."""
+    """Evaluate an annotation in the body of *cls*; Any if that fails."""
     module = sys.modules.get(module_of(cls), types)
     return _evaluated({"it": annotation}, vars(module), dict(namespace_of(cls)))["it"]
 
 
 def item_of(given: object, key: object) -> object:
-    """Return what the item *key* of what is handed over is."""
+    """Return the description of the item *key* of the argument that *given* describes."""
     if isinstance(given, This):
         value: Any = given.value
         if type(value) in (list, tuple) and type(key) is int:
@@ -217,7 +217,7 @@ def item_of(given: object, key: object) -> object:
 
 
 def _is_same(one: object, other: object) -> bool:
-    """Whether two keys are the same; not asked of objects that answer it with code of their own."""
+    """Whether two keys are the same; objects with a comparison of their own are not compared."""
     return one is other or (is_simple(one) and is_simple(other) and one == other)
 
 
@@ -227,7 +227,7 @@ def named_type(name: str, function: types.FunctionType, home: type) -> object:
 
 
 def _names_around(home: type | None) -> dict[str, Any]:
-    """Return the names of the module of the class *home*: a function that attrs has made has globals of its own."""
+    """Return the names in the module of the class *home*: a function that attrs generates has globals of its own."""
     module = sys.modules.get(module_of(home)) if home is not None else None
     return {} if module is None else vars(module)
 
@@ -242,7 +242,7 @@ def _evaluated(said: Mapping[str, object], names: dict[str, Any], inner: dict[st
     for name, annotation in said.items():
         found = annotation
         if is_a(annotation, str):
-            # Most are a mere name, and evaluating is slow.
+            # Most annotations are a single name, and evaluation is slow.
             found = _lookup(annotation, names, inner)
         if annotation is None or annotation == "None":
             found = types.NoneType
@@ -255,7 +255,7 @@ def _evaluated(said: Mapping[str, object], names: dict[str, Any], inner: dict[st
     try:
         return hints | typing.get_type_hints(types.SimpleNamespace(__annotations__=rest), names, inner)
     except Exception:
-        # A string may hold any expression, and raise whatever that raises.
+        # A string may hold any expression, so its evaluation may raise any exception.
         if len(rest) == 1:
             return hints | dict.fromkeys(rest, Any)
     return hints | {name: _evaluated({name: one}, names, inner)[name] for name, one in rest.items()}

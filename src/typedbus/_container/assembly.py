@@ -26,7 +26,7 @@ from typedbus._container.validation.arguments import class_of
 
 
 class Assembly(Subscription):
-    """The listener of `ASSEMBLE` of a container, named after the component that is being built."""
+    """A container's listener on `ASSEMBLE`, named after the component that is being built."""
 
     __slots__ = ("_home",)
 
@@ -58,17 +58,18 @@ def live_of(
     roots: Sequence[Any], declared: Callable[[object], list[object]] | None = None
 ) -> tuple[list[Component[object]], list[list[object]], list[object], list[object]]:
     """
-    Return the components that a start builds for the providers *roots*, by declaration, and the circles among them.
+    Return the components that a start builds for the providers *roots*, in order of declaration, and their cycles.
 
-    Components that only an overridden one needed are left out. Third come all
-    providers that *roots* refer to, overridden or not, each after what it needs,
-    and fourth those in force, by declaration. *declared* is `declared_needs` with a cache.
+    Components that only an overridden component needed are left out. The third
+    result lists all providers that *roots* refer to, overridden or not, each after
+    the providers it needs; the fourth lists the providers in force, in order of
+    declaration. *declared* is `declared_needs` with a cache.
     """
     declared = _cached(declared_needs) if declared is None else declared
     everything, _ = dependencies_first(roots, declared)
     wanted_by: dict[int, list[object]] = {id(node): [] for node in everything}
     for node in everything:
-        # A list of all components of a kind does not keep them: they were declared for their own sake.
+        # A list of all components of a kind is not a reason to build them: they were declared for their own sake.
         for need in declared(node) if not isinstance(node, Every) else ():
             wanted_by[id(need)].append(node)
     idle: set[int] = set()
@@ -98,16 +99,16 @@ def live_of(
 @attrs.define(eq=False)
 class Look:
     """
-    The graph of the containers *together*, as of one look at them.
+    The graph of the containers *together* at one moment.
 
     Attributes:
         together: The containers, connected by references.
-        live: The components that a start builds, by declaration.
-        circles: The circles among them.
-        in_force: The providers in force, by declaration.
-        looked_at: All providers that were looked at, each with what overrode it then.
-        lasting: The library's singletons and resources, each after what it needs.
-        needed: Returns what `needs` returns for a provider; the answers are kept.
+        live: The components that a start builds, in order of declaration.
+        circles: The cycles among them.
+        in_force: The providers in force, in order of declaration.
+        looked_at: All examined providers, each with its override at that moment.
+        lasting: The library's singletons and resources, each after the providers it needs.
+        needed: `needs` with a cache.
     """
 
     together: Sequence[Any]
@@ -124,7 +125,7 @@ class Look:
 
     @classmethod
     def at(cls, together: Sequence[Any], roots: Sequence[Any]) -> Look:
-        """Look at the providers *roots* of the containers *together*."""
+        """Build the graph of the providers *roots* of the containers *together*."""
         declared = _cached(declared_needs)
         live, circles, everything, in_force = live_of(roots, declared)
         nodes: dict[int, Any] = {id(node): node for node in (*everything, *in_force)}
@@ -138,19 +139,19 @@ class Look:
 
     @property
     def is_outdated(self) -> bool:
-        """Whether an override began or ended since."""
+        """Whether an override has begun or ended since then."""
         return any(node.last_overriding is not standing_in for node, standing_in in self.looked_at)
 
     @property
     def faults(self) -> list[Fault]:
-        """The faults of choices and of components that are not enabled; found once."""
+        """The faults of choices and of components that are not enabled; computed once."""
         if self._faults is None:
             self._faults = foreseen_faults(self.live, self.participations, self.needed)
         return self._faults
 
     @property
     def participations(self) -> list[tuple[bool | None, str]]:
-        """For each of the live components whether it takes part, as far as that is known; found once."""
+        """For each live component, whether it takes part, as far as that is known; computed once."""
         if self._participations is None:
             self._participations = [component.participation(is_foreseen=True) for component in self.live]
         return self._participations
@@ -164,7 +165,7 @@ class Look:
 
 @contextlib.contextmanager
 def looking_once(containers: Sequence[Any]) -> Generator[None]:
-    """Within the block, let those of *containers* that references connect share one look at their graph."""
+    """Within the block, let *containers* that are connected by references share one `Look` at their graph."""
     looks: dict[int, Look] = {}
     for container in containers:
         container._looks = looks
@@ -185,7 +186,7 @@ def _is_overridden(node: Any) -> bool:
 
 
 def _cached(needs_of: Callable[[object], list[object]]) -> Callable[[object], list[object]]:
-    """Return *needs_of* with a cache: the container library computes its answer anew each time, which takes long."""
+    """Return *needs_of* with a cache: the container library recomputes the result on each call, which is slow."""
     answers: dict[int, list[object]] = {}
 
     def cached(node: object) -> list[object]:
@@ -201,10 +202,10 @@ def graph_of(
     live: Sequence[Component[object]], needed: Callable[[object], list[object]] | None = None
 ) -> tuple[dict[int, set[int]], list[set[AnyChannel]], list[set[int]]]:
     """
-    Return which components each component of *live* needs, by number, and which channels of a bus it is given.
+    Return, for each component of *live*, the components that it needs, by number, and the bus channels it is given.
 
-    Whatever stands between two components is passed; what is handed over uncalled does not count.
-    Returned last is which components each one cannot do without: those of the first that are not optional.
+    Other providers between two components are followed; providers that are passed uncalled do not count.
+    The third result is the part of the first that is required: without the components that are passed as optional.
     *needed* is `needs` with a cache.
     """
     numbers = {id(component): number for number, component in enumerate(live)}
@@ -246,7 +247,7 @@ def foreseen_faults(
 
     Args:
         live: The components.
-        rows: Of each component, as `Component.participation` returns it.
+        rows: For each component, the result of `Component.participation`.
         needed: `needs` with a cache.
     """
     if all(takes_part is not False for takes_part, _ in rows) and not any(isinstance(one, Choice) for one in live):
@@ -260,12 +261,12 @@ def disabled_faults(
     participations: Sequence[tuple[bool | None, str]],
 ) -> list[Fault]:
     """
-    Return a fault for each component that takes part and cannot do without one that does not.
+    Return a fault for each component that takes part and requires a component that does not.
 
     Args:
         live: The components.
-        required: As `graph_of` returns it.
-        participations: Of each component, as `Component.participation` returns it.
+        required: The third result of `graph_of`.
+        participations: For each component, the result of `Component.participation`.
     """
     if all(takes_part is not False for takes_part, _ in participations):
         return []

@@ -1,4 +1,4 @@
-"""One of several components, by a key that is known when the container starts."""
+"""A component that is selected from several by a key, which is known when the container starts."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ K = TypeVar("K", bound=Hashable)
 
 class Choice(Component[T_co]):
     """
-    The declaration of a component that is one of several, by configuration.
+    The declaration of a component that configuration selects from several.
 
     ``store = Choice[Store](settings.provided.kind, {"pg": pg, "memory": memory})``
     is used as any other component: ``store.provided`` is a `Store`. A start
-    builds what the key needs, reads the key, and builds and starts the branch
-    under it. The other branches take no part, unless another component cannot
-    do without them: ``pg.optional`` is None, ``every(Store)`` leaves them out,
+    builds the components that the key needs, reads the key, and builds and starts
+    the branch under it. The other branches take no part unless another component
+    requires them: ``pg.optional`` is None, ``every(Store)`` leaves them out,
     a call raises `ComponentDisabled`, and the event `Disabled` gives the reason.
 
     Args:
-        key: The key, or what another component provides.
+        key: The key, or a value that another component provides.
         branches: A component for each key.
 
     Raises:
@@ -51,7 +51,7 @@ class Choice(Component[T_co]):
 
     @property
     def selected(self) -> Selected:
-        """The provider that asks for the key and calls the branch under it."""
+        """The provider that reads the key and calls the branch under it."""
         selected: Any = self._provider.args[0]
         return selected  # type: ignore[no-any-return]  # `__init__` has put it there
 
@@ -61,7 +61,7 @@ class Choice(Component[T_co]):
 
     def before_construction(self) -> None:
         """
-        Look for the branch.
+        Check that there is a branch for the key.
 
         Raises:
             InvalidContainer: There is none under the key.

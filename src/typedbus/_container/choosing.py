@@ -1,4 +1,4 @@
-"""Which branches of the choices among some components take part."""
+"""Decides which branches of choices take part."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ class Choices:
     """
     The choices among the components *live*.
 
-    A branch takes part if a choice takes it, or if a component that takes part cannot do without it.
+    A branch takes part if a choice selects it, or if a component that takes part requires it.
 
     Args:
         live: The components.
-        required: The numbers of the components that each one cannot do without, as `graph_of` returns them.
+        required: For each component, the numbers of the components that it requires, as `graph_of` returns them.
     """
 
     def __init__(self, live: Sequence[Component[object]], required: Sequence[Iterable[int]]) -> None:
-        #: For each branch, by identity, the choices that have it, and the keys that it has there.
+        #: For each branch, by identity, the choices that have it, and its keys there.
         self._choices: dict[int, list[tuple[Choice[object], list[object]]]] = {}
-        #: For each branch, by identity, the components that cannot do without it.
+        #: For each branch, by identity, the components that require it.
         self._users: dict[int, list[Component[object]]] = {}
         for choice in live:
             if not isinstance(choice, Choice) or choice.overriding is not None:
@@ -50,11 +50,11 @@ class Choices:
                 self._users.setdefault(id(live[other]), []).append(live[number])
 
     def participation(self, component: Component[object], *, is_foreseen: bool) -> tuple[bool | None, str]:
-        """Return what `Component.participation` does, as far as choices decide it."""
+        """Return the same as `Component.participation`, as far as choices decide it."""
         choices = self._choices.get(id(component))
         if choices is None:
             return True, ""
-        # Before the choices, whose keys may come from these users.
+        # Checked before the choices, because their keys may come from these users.
         users = [user.participation(is_foreseen=is_foreseen)[0] for user in self._users.get(id(component), ())]
         if True in users:
             return True, ""
@@ -68,7 +68,7 @@ class Choices:
 
 
 def _decision(choice: Choice[object], keys: Sequence[object], *, is_foreseen: bool) -> tuple[bool | None, str]:
-    """Return whether *choice* takes the branch under *keys*, None where that is known only later, and why not."""
+    """Return whether *choice* selects the branch under *keys*, or None if that is known only later, and why not."""
     takes_part, reason = choice.participation(is_foreseen=is_foreseen)
     if takes_part is False:
         return False, f"{choice.path} is not enabled: {reason}"
@@ -92,7 +92,7 @@ def choice_faults(
 
     Args:
         live: The components.
-        participations: Of each component, as `Component.participation` returns it.
+        participations: For each component, the result of `Component.participation`.
         key_of: Returns the key of a choice, or `MISSING` if it is not known yet.
     """
     numbers = {id(component): number for number, component in enumerate(live)}
@@ -114,7 +114,7 @@ def choice_faults(
 
 
 def current_key(choice: Choice[object]) -> object:
-    """Return the key of *choice*, or `MISSING` where what it comes from is not enabled; builds what it needs."""
+    """Build what the key of *choice* needs and return the key, or `MISSING` if a component it needs is not enabled."""
     try:
         with Entered(choice, choice.path, choice.place, choice.path):
             return choice.selected.asked()
@@ -123,23 +123,23 @@ def current_key(choice: Choice[object]) -> object:
 
 
 def foreseen_key(choice: Choice[object]) -> object:
-    """Return the key of *choice*, or `MISSING` where it is not known before something is built."""
+    """Return the key of *choice*, or `MISSING` if it is not known until something is built."""
     key = foreseen_value(choice.selected.asked)
     return key if _is_plain(key) else MISSING
 
 
 def foreseen_condition(condition: object) -> bool | None:
-    """Return what the provider *condition* will decide, or None where only a built component gives the answer."""
+    """Return the value that the provider *condition* will have, or None if a component must be built to find out."""
     value = foreseen_value(condition)
     return bool(value) if value is not MISSING and _is_plain(value) else None
 
 
 def foreseen_value(node: object) -> object:
     """
-    Return the value that the provider *node* will give, or `MISSING` where it is not known before something is built.
+    Return the value that the provider *node* will give, or `MISSING` if it is not known until something is built.
 
-    Settings that are loaded are read, properties of their class included, since
-    loading them has run the code of the class before.
+    Settings that are already loaded are read, including properties of their class,
+    since loading them has already run code of that class.
     """
     known = given_by(node)
     if isinstance(known, This):
@@ -158,7 +158,7 @@ def foreseen_value(node: object) -> object:
 
 
 def _is_plain(key: object) -> bool:
-    """Whether comparing and showing *key* runs no code of a user's: built-in values, and members of enumerations."""
+    """Whether comparing and showing *key* runs no user code: built-in values, and members of enumerations."""
     if type(key) in (tuple, list, set, frozenset) and isinstance(key, Iterable):
         return all(map(_is_plain, key))
     if not is_a(key, enum.Enum):
@@ -168,7 +168,7 @@ def _is_plain(key: object) -> bool:
 
 
 def acting(component: Any) -> object:
-    """Return the component that takes the place of *component*, or *component* itself."""
+    """Return the component that overrides *component*, or *component* itself."""
     found = getattr(component, "target", None) or component
     while isinstance(found, Component) and isinstance(found.overriding, Component):
         found = found.overriding

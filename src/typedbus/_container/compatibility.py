@@ -1,8 +1,8 @@
 """
-Whether what is handed over fits an annotation, as far as can be told before it is there.
+Whether an argument fits an annotation, as far as can be decided before the argument exists.
 
-`fits` says no only where no instance could do; whatever needs a checker to
-tell, fits: a container that works is never kept from starting.
+`fits` returns False only if no instance could fit; anything that only a type
+checker could decide fits, so that a working container is never kept from starting.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ from typedbus._channels.faces import Publishes, Subscribes
 from typedbus._container.annotations import Exactly, Later, OnBus, OneOf, OrNone, Several, This, class_in, read
 
 _LITERALS: Final = (list, tuple, set, frozenset, dict)
-_SHALLOW: Final = 100  # so many members of a literal are looked at, and so many layers of an annotation
+_SHALLOW: Final = 100  # limit for members of a literal and for layers of an annotation
 _WRAPPERS: Final = [
     getattr(module, name)
     for module in (typing, typing_extensions)
     for name in ("Annotated", "ClassVar", "Final", "Required", "NotRequired", "ReadOnly")
     if hasattr(module, name)
 ]
-# Files are not of these classes, which are there for annotations alone.
+# File objects are not instances of these classes, which exist only for annotations.
 _FILES: Final = (typing.IO, typing.TextIO, typing.BinaryIO)
 _PROMOTED: Final[dict[type, tuple[type, ...]]] = {
     float: (int,),
@@ -51,15 +51,15 @@ _PROMOTED: Final[dict[type, tuple[type, ...]]] = {
 }
 _FACES: Final = (BoundChannel, Publishes, Subscribes)
 _VARIADIC: Final = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
-# Their metaclasses ask instances and classes by methods of the standard library.
+# Metaclasses from these modules check instances and subclasses with code of the standard library.
 _PLAIN_METACLASSES: Final = ("abc", "typing", "typing_extensions")
-_MANY: Final = 4  # so many arguments and members are shown of one type
-_PARAMETERS: Final = 12  # so many parameters are shown of one signature
-_WIDE: Final = 160  # so many characters are shown of one type
+_MANY: Final = 4  # limit for the arguments and members shown of one type
+_PARAMETERS: Final = 12  # limit for the parameters shown of one signature
+_WIDE: Final = 160  # limit for the characters shown of one type
 
 
 def fits(wanted: object, given: object) -> bool:
-    """Whether what is annotated *wanted* takes *given*; yes where only a checker could tell."""
+    """Whether a parameter annotated *wanted* takes *given*; True if only a type checker could decide."""
     if wanted is Any or wanted is object:
         return True
     wanted, given = plain(wanted), plain(given)
@@ -105,7 +105,7 @@ def fits(wanted: object, given: object) -> bool:
 
 
 def shown(annotation: object) -> str:
-    """Return an annotation, or the type of an argument, as people write it; what is too long is cut short."""
+    """Return an annotation, or the type of an argument, as it is written in source; long text is cut short."""
     return _cut(_shown(annotation, _MANY))
 
 
@@ -164,9 +164,9 @@ def _shown(annotation: Any, depth: int) -> str:
 
 def shown_signature(signature: inspect.Signature, hints: Mapping[str, object], *, has_result: bool = False) -> str:
     """
-    Return the parameters of a signature as people write them, with the annotations *hints*, and the result if asked.
+    Return the parameters of a signature as written in source, with the annotations *hints* and optionally the result.
 
-    A default is shown where its repr runs no code of a user's. What is too long is cut short.
+    A default is shown if its repr runs no user code. Long text is cut short.
     """
     words: list[str] = []
     kinds = [one.kind for one in signature.parameters.values()]
@@ -200,10 +200,10 @@ def _cut(text: str) -> str:
 
 
 def plain(annotation: Any) -> Any:
-    """Take off what says nothing about the type at run time."""
+    """Remove the wrappers of an annotation that do not matter for the type at run time."""
     for _ in range(_SHALLOW):
         if type(annotation) in (type, This, Exactly):
-            return annotation  # most are
+            return annotation  # the most frequent case
         if annotation is None:
             return types.NoneType
         if annotation is inspect.Parameter.empty or is_a(annotation, str) or is_a(annotation, typing.ForwardRef):
@@ -222,16 +222,16 @@ def plain(annotation: Any) -> Any:
                     choices = annotation.__constraints__
                     annotation = annotation.__bound__ or (Union[choices] if choices else Any)  # noqa: UP007  # of a tuple
                 else:
-                    annotation = annotation.__value__  # a `type` statement, or what it made with arguments
+                    annotation = annotation.__value__  # a `type` statement, possibly with arguments
             except AttributeError:
                 return annotation
             except Exception:
-                break  # it is evaluated as late as this, and may name what is not there
+                break  # it is evaluated only now, and may use an undefined name
     return Any
 
 
 def _members_of(value: Any) -> Several:
-    """Return a literal as its first members."""
+    """Describe a literal by its first members."""
     kind = type(value)
     if kind is not dict:
         return Several(kind, tuple(map(This, islice(value, _SHALLOW))))
@@ -239,7 +239,7 @@ def _members_of(value: Any) -> Several:
 
 
 def _members_fit(target: type, args: tuple[object, ...], given: Several) -> bool:
-    """Whether the members of *given* are what the generic class *target* has between its brackets."""
+    """Whether the members of *given* fit the type arguments of the generic class *target*."""
     if issubclass(target, Mapping):
         return all(len(args) != len(("key", "value")) or fits(args[1], one) for one in given.members) and all(
             fits(args[0], key) for key in given.keys
@@ -251,7 +251,7 @@ def _members_fit(target: type, args: tuple[object, ...], given: Several) -> bool
 
 
 def _listener_in(face: object) -> inspect.Signature | None:
-    """Return the signature of the listeners that the annotation *face* names, or None where it is not known."""
+    """Return the signature of the listeners that the annotation *face* names, or None if it is not known."""
     args = typing.get_args(face)
     listener = args if typing.get_origin(face) is BoundChannel else plain(args[0])
     cls = typing.get_origin(listener) or listener
@@ -281,9 +281,9 @@ def _listener_in(face: object) -> inspect.Signature | None:
 
 def _channel_fits(face: type, listener: inspect.Signature | None, channel: AnyChannel) -> bool:
     """
-    Whether *face* of a channel with such listeners may be *channel*.
+    Whether *channel* fits the annotation *face* whose listeners have the signature *listener*.
 
-    No only where every call would fail, or where parameters or results are of unrelated types: a component
+    False only if every call would fail, or if parameters or results are of unrelated types: a component
     need not use the optional parameters that the channel lacks.
     """
     declared = channel.signature()
@@ -328,17 +328,17 @@ def _counterparts(index: int, one: inspect.Parameter, signature: inspect.Signatu
 
 
 def _related(one: object, other: object) -> bool:
-    """Whether something may be of both types."""
+    """Whether an object may be of both types."""
     return one is other or fits(one, other) or fits(other, one)
 
 
 def _is_equal(literal: object, value: object) -> bool:
-    """Whether *value* is one of the values that a Literal lists: members of an enum are objects of their own."""
+    """Whether *value* is *literal*, a value that a Literal lists; members of an enum are compared by identity."""
     return type(literal) is type(value) and (literal is value or (is_simple(value) and literal == value))
 
 
 def _is_kind(target: type, cls: type, *, is_exact: bool, value: object) -> bool:
-    """Whether an instance of *cls*, or of a subclass unless *is_exact*, may do where *target* is wanted."""
+    """Whether an instance of *cls*, or of a subclass unless *is_exact*, may be used where *target* is wanted."""
     if inherits(cls, target) or _is_dynamic(cls) or any(inherits(cls, one) for one in _promoted_to(target)):
         return True
     if any(one is target or one is cls for one in _FILES):
@@ -346,15 +346,15 @@ def _is_kind(target: type, cls: type, *, is_exact: bool, value: object) -> bool:
     if typing_extensions.is_protocol(target):
         return all(_may_have(cls, name, value) for name in _wanted_of(target, value))
     if _decides_itself(target) or lookup(target, "__set__") is not MISSING:
-        return True  # a field that is annotated with its descriptor takes whatever that converts
-    # An argument that is annotated with a base class, or with a protocol, may be something more special.
+        return True  # a field annotated with its descriptor takes any value that the descriptor converts
+    # An argument that is annotated with a base class or a protocol may be an instance of a more specific class.
     try:
         is_vague = not is_exact and (
             typing_extensions.is_protocol(cls) or _decides_itself(cls) or issubclass(target, cls)
         )
         return is_vague or issubclass(cls, target)
     except TypeError:
-        return True  # a class that refuses to be asked
+        return True  # a class that does not support issubclass()
 
 
 def _promoted_to(target: type) -> tuple[type, ...]:
@@ -362,7 +362,7 @@ def _promoted_to(target: type) -> tuple[type, ...]:
 
 
 def _decides_itself(target: type) -> bool:
-    """Whether code of a user's says what is an instance of *target*: a metaclass or a `__subclasshook__`."""
+    """Whether user code, a metaclass or a `__subclasshook__`, decides which objects are instances of *target*."""
     checks = [base for base in bases_of(type(target)) if "__subclasscheck__" in namespace_of(base)]
     if not (checks[0] is type or module_of(checks[0]) in _PLAIN_METACLASSES):
         return True
@@ -377,19 +377,19 @@ def _is_from_standard_library(function: object) -> bool:
 
 
 def _wanted_of(protocol: type, value: object) -> Iterator[str]:
-    """Give the members of *protocol* that can be looked for: in a class, its methods alone."""
+    """Yield the members of *protocol* that can be checked: only the methods if *value* is not known."""
     for name in typing_extensions.get_protocol_members(protocol):
         if value is not MISSING or inspect.isroutine(lookup(protocol, name)):
             yield name
 
 
 def _may_have(cls: type, name: str, value: object) -> bool:
-    """Whether an instance of *cls*, and *value* if that is it, may have the attribute *name*."""
+    """Whether an instance of *cls*, or *value* if it is given, may have the attribute *name*."""
     if _has(cls, name) or (value is not MISSING and inspect.getattr_static(value, name, None) is not None):
         return True
     if any(name in annotations_of(base) for base in bases_of(cls)):
         return True
-    # Methods give an instance attributes that its class does not show.
+    # Methods may set instance attributes that the class does not declare.
     members = (one for base in bases_of(cls) for one in namespace_of(base).values())
     return any(name in one.__code__.co_names for one in members if type(one) is types.FunctionType)
 
@@ -401,9 +401,9 @@ def _has(cls: type, name: str) -> bool:
 
 def _is_dynamic(cls: type | None) -> bool:
     """
-    Whether instances may be anything, as mocks and proxies are.
+    Whether instances may stand for any type, as mocks and proxies do.
 
-    They answer to whatever they are asked, or say themselves of which class they are.
+    Such classes define `__getattr__` or `__getattribute__`, or report a `__class__` of their own.
     """
     if cls is None or any(base is Any for base in bases_of(cls)) or _has(cls, "__getattr__"):
         return True

@@ -1,10 +1,10 @@
 """
-Components: how they are declared, built once, and what of them listens.
+Components: their declaration, their construction (once), and the hooks that are declared for them.
 
-A `Component` is a singleton provider of dependency-injector with a typed face.
-A provider's type parameter is invariant and its arguments are unchecked, so for
-checkers a component is a provider of `Any`, and a covariant class of its own
-whose constructor takes the arguments of the component's class.
+A `Component` is a singleton provider of dependency-injector with a typed interface.
+A provider's type parameter is invariant and its arguments are unchecked. For type
+checkers, a component is therefore a provider of `Any`, and a covariant class of its
+own whose constructor takes the arguments of the component's class.
 """
 
 from __future__ import annotations
@@ -52,37 +52,37 @@ T_co = TypeVar("T_co", covariant=True)
 Owner = TypeVar("Owner")
 
 _UNBUILT: Final = object()
-#: The attributes of a declaration that its copies have as they are.
+#: The attributes of a declaration that its copies share unchanged.
 _DECLARED: Final = frozenset({"place", "path", "hooks", "unheard", "limit", "reason"})
 
 
 @attrs.define(eq=False)
 class Home:
-    """The container that components belong to: its name, and the functions to call around each construction."""
+    """The container that owns components: its name, and the functions to call before and after each construction."""
 
-    container: Any  # which knows components, and is not known to them
+    container: Any  # typed as Any because its module imports this one
     name: str
     constructing: Callable[[Component[Any]], None]
     constructed: Callable[[Component[Any], float], None]
-    #: The thread in which a start builds the components, and the one that it builds.
+    #: The thread in which a start builds the components, and the component that it is building.
     assembling: int | None = None
     building: Component[Any] | None = None
 
 
 class Component(Replaceable, Generic[T_co]):
     """
-    The declaration of a component: what builds it, and with which arguments.
+    The declaration of a component: the class or function that builds it, and the arguments.
 
     In the body of a container ``orders = Component(Orders, database.provided)``
-    declares that there is one `Orders`, built with the database. Called on an
-    instance of the container, ``shop.orders()`` returns it, and builds it and
-    what it needs first if need be, each once, dependencies first. It may be
-    called from any thread; a thread that asks for a component which another
-    thread is constructing waits for it.
+    declares one `Orders`, built with the database. On an instance of the
+    container, ``shop.orders()`` returns it; if necessary, the call first builds it
+    and the components it needs, each once, dependencies first. It may be called
+    from any thread; a thread that asks for a component which another thread is
+    constructing waits for it.
 
     Arguments are checked against the signature by mypy and pyright. They are
-    handed over as they are, never copied; lists, tuples and dicts are searched
-    for what other components provide.
+    passed as they are, never copied; lists, tuples and dicts are searched for
+    values that other components provide.
 
     A function may return an object that another component built. Its methods
     are subscribed once, for the component that built it.
@@ -98,15 +98,15 @@ class Component(Replaceable, Generic[T_co]):
 
     place: str
     path: str
-    # The defaults, which few declarations change; an instance for each component would take time and memory.
+    # Defaults on the class, which few declarations change; attributes for each component would take time and memory.
     hooks: tuple[Hook[Any], ...] = ()
     unheard: tuple[AnyChannel, ...] = ()
     limit: float | None = None
-    #: The provider of the condition on which it takes part; None if it always does.
+    #: The provider of the condition for taking part; None if the component always takes part.
     condition: object = None
     reason: str = ""
     home: Home | None = None
-    #: The container class whose body declares it.
+    #: The container class whose body declares the component.
     owner: type | None = None
     _instance: object = _UNBUILT
     #: Present while a thread constructs the component.
@@ -118,19 +118,19 @@ class Component(Replaceable, Generic[T_co]):
         self.path = describe(cls)
         if not callable(cls):
             raise DeclarationError(repr(cls), self.place, "it builds nothing: give a class or a function")
-        # It calls `set_provides` and `set_args` of `Arguments`, which replace stand-ins.
+        # This calls `set_provides` and `set_args` of `Arguments`, which replace stand-ins.
         providers.Singleton.__init__(self._provider, cls, *args)
         if kwargs:
-            # The library's methods, since a parameter of a constructor may be called `provides` or `self`.
+            # Call the library's method, since a constructor's parameter may be named `provides` or `self`.
             named = {name: argument(value) for name, value in kwargs.items()}
             providers.Singleton.set_kwargs(self._provider, **named)
 
     def on(self: Component[Owner], *hooks: Hook[Owner]) -> Component[Owner]:
         """
-        Let methods of the component listen, without a change to its class.
+        Make methods of the component listen to channels, without a change to its class.
 
         ``Component(Scheduler).on(START.calls(Scheduler.run))``; each call adds to
-        those before.
+        the hooks of earlier calls.
 
         Returns:
             The component itself.
@@ -140,7 +140,7 @@ class Component(Replaceable, Generic[T_co]):
 
     def without(self, *channels: AnyChannel) -> Self:
         """
-        Say that no method of the component listens to *channels*, whatever its name or mark.
+        Declare that no method of the component listens to *channels*, whatever its name or mark.
 
         Returns:
             The component itself.
@@ -150,34 +150,34 @@ class Component(Replaceable, Generic[T_co]):
 
     def within(self, seconds: float) -> Self:
         """
-        Say how long the component's hooks of one start, one stop or one exit may take together.
+        Limit how long the component's hooks of one start, one stop or one exit may take together.
 
-        A hook that overruns is given up, as `Limits` says; so the hooks run in a
-        thread of their own. Building the component is not counted; the limit of
-        the whole start is what bounds that.
+        A hook that exceeds the limit is abandoned, as described in `Limits`; the
+        hooks therefore run in a separate thread. Building the component is not
+        counted; only the limit of the whole start applies to it.
 
         Returns:
             The component itself.
 
         Raises:
-            LimitError: *seconds* is no number above 0.
+            LimitError: *seconds* is not a number above 0.
         """
         self.limit = checked(self.path, seconds)
         return self
 
     def enabled(self, condition: bool, /, *, reason: str) -> Self:
         """
-        Say whether the component takes part, as in ``.enabled(settings.provided.metrics, reason="metrics = false")``.
+        Set whether the component takes part, as in ``.enabled(settings.provided.metrics, reason="metrics = false")``.
 
-        *condition* may be what another component provides, which is then built
-        before. It is asked when the component would be built: at the first start,
-        and at the first after each exit. A component that is not enabled is neither
-        built nor started; one that needs it and is enabled is a fault. What
-        overrides the component takes part, whatever the condition says.
+        *condition* may be a value that another component provides, which is then
+        built first. It is evaluated when the component would be built: at the first
+        start, and at the first start after each exit. A component that is not
+        enabled is neither built nor started; an enabled component that needs it is
+        a fault. An override of the component takes part whatever the condition is.
 
         Args:
-            condition: A bool, or the stand-in for one.
-            reason: Why not, if it is false; for reports, pictures and errors.
+            condition: A bool, or the stand-in for a bool.
+            reason: Why the component is disabled, if *condition* is false; for reports, pictures and errors.
 
         Returns:
             The component itself.
@@ -190,10 +190,10 @@ class Component(Replaceable, Generic[T_co]):
         """
         The component as an argument of another's declaration.
 
-        Checkers see an instance. In the body of a container there is none yet,
-        so that it can be handed on, and so can its attributes and items, as in
+        Type checkers see an instance. In the body of a container no instance exists
+        yet: the value can only be passed on, as can its attributes and items, as in
         ``settings.provided.database_url`` or ``bus.provided[order_placed]``.
-        Whatever else is done with it raises `DeclarationError`.
+        Any other use raises `DeclarationError`.
         """
         argument: Any = Provided(self)
         return argument  # type: ignore[no-any-return]  # it stands in for the instance
@@ -201,11 +201,11 @@ class Component(Replaceable, Generic[T_co]):
     @property
     def optional(self) -> T_co | None:
         """
-        The component as an argument of another's declaration, or None where it takes no part.
+        The component as an argument of another's declaration, or None if it takes no part.
 
-        A parameter ``Sms | None`` is given ``sms.optional``, where `sms` is
-        enabled on a condition. The component that takes it starts after `sms`
-        where `sms` takes part, and needs no condition of its own.
+        Pass ``sms.optional`` to a parameter ``Sms | None`` if `sms` is enabled on a
+        condition. The component that receives it starts after `sms` if `sms` takes
+        part, and needs no condition of its own.
         """
         argument: Any = Provided(IfEnabled(_none, self), f"{self.path}.optional")
         return argument  # type: ignore[no-any-return]  # it stands in for the instance
@@ -215,8 +215,8 @@ class Component(Replaceable, Generic[T_co]):
         """
         The component itself as an argument of another's declaration, to be called when it is needed.
 
-        A parameter ``Callable[[], Session]`` is given ``session.lazy``. It does
-        not order the start and may close a circle: the component that takes it
+        Pass ``session.lazy`` to a parameter ``Callable[[], Session]``. It does not
+        affect the start order and may close a cycle: the component that receives it
         must not call it in its constructor. Lists, tuples and dicts may hold it,
         as they may hold `provided`.
         """
@@ -224,14 +224,14 @@ class Component(Replaceable, Generic[T_co]):
 
     def __call__(self) -> T_co:  # type: ignore[override]  # arguments come from the declaration alone
         """
-        Return the component, built on the first call.
+        Return the component; the first call builds it.
 
         Raises:
             OutsideContainer: It is called on the class of a container.
-            ComponentDisabled: It, or what it needs, is not enabled.
+            ComponentDisabled: The component, or a component that it needs, is not enabled.
             ConstructionCycle: A constructor asked for the component that it constructs, or for one that needs it.
-            InvalidContainer: Components need each other in a circle, or a `Choice` has no branch for its key.
-            Exception: What a constructor raised, with a note that names the component.
+            InvalidContainer: Components need each other in a cycle, or a `Choice` has no branch for its key.
+            Exception: The exception of a constructor, with a note that names the component.
         """
         if self.home is None:
             raise OutsideContainer(self.path, self.place)
@@ -249,7 +249,7 @@ class Component(Replaceable, Generic[T_co]):
         return self._instance
 
     def _build(self, home: Home) -> None:
-        """Build the components that this one needs, and then this one; without recursion, unlike the container library."""
+        """Build the components that this one needs, then this one; not recursively, unlike the container library."""
         unbuilt: list[object] = [self]
         order, circles = dependencies_first(unbuilt, _needed_now)
         if circles:
@@ -271,12 +271,12 @@ class Component(Replaceable, Generic[T_co]):
 
     def _construct(self, home: Home, asked: str) -> None:
         """
-        Call the constructor, unless another thread does or has done so, and keep the instance.
+        Call the constructor and keep the instance, unless another thread is doing so or has done so.
 
-        The arguments are asked for before the component is claimed: a provider
-        among them may have a lock, whose holder may wait for this very
-        component. So two threads that arrive at once may both have the
-        arguments made; one of them uses its own.
+        The arguments are evaluated before the component is claimed: a provider
+        among them may take a lock whose holder waits for this component. Two
+        threads that arrive at once may therefore both evaluate the arguments;
+        only one of them uses the result.
         """
         is_assembly = home.assembling == threading.get_ident()
         if is_assembly:
@@ -314,25 +314,25 @@ class Component(Replaceable, Generic[T_co]):
             home.building = None
 
     def before_construction(self) -> None:
-        """Do what must be done before the arguments are built; a subclass may raise."""
+        """Called before the arguments are built; a subclass may raise."""
 
     def is_enabled(self) -> bool:
-        """Whether it takes part; builds what its condition, and the keys of choices that may take it, need."""
+        """Whether it takes part; builds what its condition, and the keys of choices that may select it, need."""
         return bool(self.participation()[0])
 
     def foreseen(self) -> bool | None:
-        """Whether it takes part, or None if that is known only when its condition has been built."""
+        """Whether it takes part, or None if that is known only after its condition has been built."""
         return self.participation(is_foreseen=True)[0]
 
     def participation(self, *, is_foreseen: bool = False) -> tuple[bool | None, str]:
         """
-        Return whether it takes part, and the reason if it does not or may not.
+        Return whether the component takes part, and the reason if it does not or may not.
 
         A built component takes part until its instance is dropped: it may have to clean up at the exit.
-        Otherwise its condition decides, and then the choices that it is a branch of.
+        Otherwise its condition decides, and then the choices of which it is a branch.
 
         Args:
-            is_foreseen: Build nothing; the first is None where only a built component gives the answer.
+            is_foreseen: Build nothing; the first result is None if a component must be built to find out.
         """
         standing_in = self.overriding
         if isinstance(standing_in, Component):
@@ -342,7 +342,7 @@ class Component(Replaceable, Generic[T_co]):
         allowed: bool | None = True
         if self.condition is not None:
             condition: Any = self.condition
-            # If that raises, the fault is that the component needs one that is not enabled.
+            # If this raises, the reported fault is that the component needs one that is not enabled.
             with contextlib.suppress(ComponentDisabled):
                 if not is_foreseen:
                     allowed = bool(condition())
@@ -357,15 +357,15 @@ class Component(Replaceable, Generic[T_co]):
 
     @property
     def related(self) -> Iterator[providers.Provider[object]]:
-        """The providers that it refers to, as the container library asks for them."""
+        """The providers that it refers to; the container library reads this property."""
         ours: Any = self
-        # The library would ask the declared callable itself whether it is a provider.
+        # The library's own `related` would access the declared callable to check whether it is a provider.
         given = (self.condition, ours.provides, *ours.args, *ours.kwargs.values(), *ours.attributes.values())
         return chain(providers_among(given), ours.overridden)
 
     @property
     def is_built(self) -> bool:
-        """Whether there is an instance already."""
+        """Whether the instance exists."""
         return self._instance is not _UNBUILT
 
     @property
@@ -376,12 +376,12 @@ class Component(Replaceable, Generic[T_co]):
 
     @property
     def arguments(self) -> tuple[int, tuple[str, ...]]:
-        """How many positional arguments were declared, and the names of the others."""
+        """The number of declared positional arguments, and the names of the keyword arguments."""
         return len(self._provider.args), tuple(self._provider.kwargs)
 
     @property
     def overriding(self) -> object:
-        """The provider that stands in for the component, or None."""
+        """The provider that overrides the component, or None."""
         return self._provider.last_overriding
 
     def forget(self) -> None:
@@ -394,8 +394,8 @@ class Component(Replaceable, Generic[T_co]):
         if self.home is not None:
             self.home.container._is_valid = False
 
-    # The container library copies every provider into each container, and
-    # knows nothing of what this class adds.
+    # The container library copies every provider into each container, but not
+    # the attributes that this class adds.
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         known: Self | None = memo.get(id(self))
         if known is not None:
@@ -403,14 +403,14 @@ class Component(Replaceable, Generic[T_co]):
         copied = type(self).__new__(type(self))
         memo[id(self)] = copied
         providers.Singleton.__init__(copied._provider)
-        # Most attributes have the default of the class.
+        # Most attributes have the class's default.
         declared = vars(self)
         for name in _DECLARED & declared.keys():
             setattr(copied, name, declared[name])
         if self.condition is not None:
             copied.condition = providers.deepcopy(self.condition, memo)
         theirs, ours = self._provider, copied._provider
-        # The library's methods: this class's own have checked these arguments before.
+        # Call the library's methods: the methods of this class have already checked these arguments.
         base = providers.Singleton
         provides = theirs.provides
         base.set_provides(ours, providers.deepcopy(provides, memo) if is_provider(provides) else provides)
@@ -427,18 +427,18 @@ class Component(Replaceable, Generic[T_co]):
         return f"<Component {self.path} ({self.place})>"
 
     if not TYPE_CHECKING:
-        # The library's own drops the type argument, which `validate()` reads from the annotation of a component.
+        # The library's version drops the type argument, which `validate()` reads from the annotation of a component.
         __class_getitem__ = classmethod(types.GenericAlias)
 
 
 def _copied(argument: Any, memo: dict[int, Any]) -> Any:
-    """Return the copy of the provider *argument*; in most cases *memo* has it already."""
+    """Return the copy of the provider *argument*; in most cases it is already in *memo*."""
     copied = memo.get(id(argument))
     return providers.deepcopy(argument, memo) if copied is None else copied
 
 
 def _injected(argument: object) -> object:
-    """Return the value of one argument: what a provider provides, or the argument itself."""
+    """Return the value of one argument: the result of a provider, or the argument itself."""
     if is_provider(argument) and not is_delegated(argument):
         provider: Any = argument
         return provider()
@@ -446,7 +446,7 @@ def _injected(argument: object) -> object:
 
 
 def reference_faults(component: Component[Any]) -> list[ReferenceFault]:
-    """Return a fault for each declaration of another container that *component* refers to in vain."""
+    """Return a fault for each unresolved reference of *component* to a declaration of another container."""
     ends = reached(component, lambda node: isinstance(node, (Component, Reference)))
     unresolved = {id(node): node for node, _, _ in ends if isinstance(node, Reference) and node.is_unresolved}
     return [node.fault(component.path, component.place) for node in unresolved.values()]
@@ -457,7 +457,7 @@ def _none() -> None:
 
 
 def _needed_now(node: object) -> list[object]:
-    """Return what has to be called for the provider *node*; what decides that is built."""
+    """Return the providers that must be called for *node*; builds the conditions and keys that decide this."""
     if isinstance(node, Component):
         return [] if node.is_built else needs(node)
     if isinstance(node, Every):
@@ -469,7 +469,7 @@ def _needed_now(node: object) -> list[object]:
 
 
 def cycle_fault(circle: Sequence[object]) -> CycleFault:
-    """Return the fault of *circle*, which names the components along it."""
+    """Return the fault for the cycle *circle*; it names the components along it."""
     members = [
         member for member in circle if isinstance(member, Component) and not isinstance(member.overriding, Component)
     ]

@@ -1,5 +1,5 @@
 """
-Which thread constructs which component, so that each is constructed once and no thread waits for itself.
+Records which thread constructs which component, so that each is constructed once and no thread waits for itself.
 
 No lock is held while a constructor, or a provider among its arguments, runs:
 either may take locks of its own, and may start threads that use the container.
@@ -22,29 +22,29 @@ class Construction:
         self.path = path
         self.place = place
         self.thread: Final = threading.current_thread()
-        # A lock, which costs less than an Event: every component has one of these, and seldom is it waited for.
+        # A lock is cheaper than an Event; every component needs one, and threads rarely wait for it.
         self._ended: Final = threading.Lock()
         self._ended.acquire()
 
     def end(self) -> None:
-        """Let the threads go on that wait; called once, by its own thread."""
+        """Release the waiting threads; called once, by the constructing thread."""
         self._ended.release()
 
     def wait(self) -> None:
-        """Return when it has ended."""
+        """Wait until it has ended."""
         with self._ended:
             return
 
     @property
     def is_abandoned(self) -> bool:
-        """Whether its thread is gone, as in a process that was forked off in the middle of it."""
+        """Whether its thread no longer exists, for example in a process forked during the construction."""
         return self.thread not in threading.enumerate()
 
 
-#: Which construction each waiting thread waits for. Keyed by the thread and not
-#: by its number, which a later thread may have again.
+#: The construction that each waiting thread waits for. Keyed by the thread object,
+#: since a later thread may reuse its identifier.
 _awaited: Final[dict[threading.Thread, Construction]] = {}
-#: The components whose arguments or constructor are being called, by identity, and the thread that calls them.
+#: The components whose arguments or constructor are being called, keyed by identity and calling thread.
 _entered: Final[dict[tuple[int, threading.Thread], object]] = {}
 
 
@@ -53,16 +53,16 @@ class Entered:
     Marks *component* as being built by the calling thread, for the length of a ``with`` block.
 
     Args:
-        component: Told apart by identity.
+        component: The component; compared by identity.
         path: Its path.
         place: File and line of its declaration.
         asked: The path of the component that the thread asked for.
 
     Raises:
-        ConstructionCycle: The thread is building it already, further up its stack.
+        ConstructionCycle: The thread is already building it, further up its stack.
     """
 
-    # Not a generator under `contextmanager`, which takes three times as long: each start enters every component.
+    # Each start enters every component, and a generator under `contextmanager` takes three times as long.
     __slots__ = ("_asked", "_component", "_key", "_path", "_place")
 
     def __init__(self, component: object, path: str, place: str, asked: str) -> None:
@@ -86,11 +86,11 @@ def await_end(construction: Construction, asked: str) -> None:
     Wait until *construction*, of another thread, has ended.
 
     Raises:
-        ConstructionCycle: That thread waits, directly or by way of others, for
-            something that the calling thread constructs.
+        ConstructionCycle: That thread waits, directly or through other threads, for
+            a component that the calling thread constructs.
     """
     me = threading.current_thread()
-    # Entered first and looked at afterwards: of two threads that close a circle at once, at least one finds it.
+    # Record first, then check: of two threads that close a cycle at the same time, at least one detects it.
     _awaited[me] = construction
     try:
         link: Construction | None = construction

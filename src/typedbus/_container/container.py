@@ -59,16 +59,16 @@ class Container(LibraryMethods):
     """
     The declarations of an application; each instance has components of its own.
 
-    A subclass declares in its body: components, other containers
-    (``infra = Infra()``), and providers of dependency-injector. What a subclass
-    of a container declares anew takes the place of what its base declared, also
-    where the base's other declarations refer to it.
+    The body of a subclass declares components, other containers
+    (``infra = Infra()``), and providers of dependency-injector. A declaration
+    that a subclass repeats replaces that of its base, also where the base's
+    other declarations refer to it.
 
-    Making an instance builds no component. Its components are built one by one,
-    dependencies first, in the thread that starts the container's bus, or when
-    one is called, in the calling thread; each is built once. After the bus has
-    exited the next start builds them anew. An instance lives as long as it or its
-    bus is referenced, and may be used from any thread.
+    Creating an instance builds no component. Its components are built one by one,
+    dependencies first, in the thread that starts the container's bus, or, when
+    a component is called, in the calling thread; each is built once. After the bus
+    has exited, the next start builds them again. An instance lives as long as it or
+    its bus is referenced, and may be used from any thread.
 
     Raises:
         DeclarationError: In the body of a subclass, for a name that containers
@@ -87,7 +87,7 @@ class Container(LibraryMethods):
     def _adopt(self, members: Mapping[str, Any], memo: dict[int, Any], known: Mapping[int, Any] = _NOTHING) -> None:
         super()._adopt(members, memo, known)
         self._bus: Bus | None = None
-        #: Whether the bus is that of another container.
+        #: Whether the bus belongs to another container.
         self._is_guest = False
         #: The provider that replaces the declared bus, and the components that it replaces.
         self._lent_bus: object = None
@@ -96,14 +96,14 @@ class Container(LibraryMethods):
         self._is_stale = False
         self._exits = 0
         self._subscribers: dict[int, Subscriber] = {}
-        #: The last look at this container and those that references connect it with.
+        #: The last look at this container and the containers that references connect with it.
         self._look: Look | None = None
-        #: The looks that containers share within `looking_once`, by the identity of what they looked at.
+        #: The looks that containers share within `looking_once`, by the identity of their list of containers.
         self._looks: dict[int, Look] | None = None
         self._is_valid = False
-        #: The choices in this container and those that references connect it with; None until they are looked for.
+        #: The choices in this container and the containers that references connect with it; None until first used.
         self._choices: Choices | None = None
-        #: The containers that share a bus with this one, itself included, and those of them that references connect it with.
+        #: The containers on the same bus, this one included; and those of them that references connect with this one.
         self._companions: Sequence[Container] = [self]
         self._together: Sequence[Container] = [self]
         self._home = Home(self, type(self).__name__, self._constructing, self._constructed)
@@ -111,18 +111,18 @@ class Container(LibraryMethods):
 
     def validate(self) -> None:
         """
-        Look for everything that would keep the container from being built and started.
+        Find everything that would keep the container from being built and started.
 
-        Arguments that are missing, unknown or of the wrong type, components that
-        need each other in a circle, dependencies without a provider, methods
+        It reports arguments that are missing, unknown or of the wrong type, components
+        that need each other in a cycle, dependencies without a provider, methods
         that do not fit their channel, a missing bus, and declarations that would
-        silently do something else.
+        silently do something other than they appear to.
         Nothing is built and no constructor runs.
 
         Raises:
             InvalidContainer: With every fault that was found, in order of declaration.
         """
-        # Overrides by this package's methods reset `_is_valid`; the library's own, and assignments, are looked for here.
+        # This package's override methods reset `_is_valid`; the library's overrides, and assignments, are checked here.
         if self._is_valid and self._look is not None and not self._look.is_outdated and not assigned(self):
             return
         faults: list[Fault] = []
@@ -133,7 +133,7 @@ class Container(LibraryMethods):
             own = {component.path for component in live}
             faults.extend(fault for fault in look.faults if fault.path in own)
         declared = [one for one in providers_of(self._members) if isinstance(one, Component)]
-        # Overrides have no dependents, so circles among them are looked for separately.
+        # Overrides have no dependents, so cycles among them are looked for separately.
         overridden = [one for one in declared if one.overriding is not None]
         nodes: list[object] = list(overridden)
         met = {frozenset(map(id, circle)) for circle in circles}
@@ -144,7 +144,7 @@ class Container(LibraryMethods):
         needing_bus: list[Component[object]] = []
         unresolved = [one for each in self._together for one in references_in(each) if one.is_unresolved]
         in_force = set(map(id, look.in_force))
-        # Without a need for it, a component that takes no part keeps nothing from starting.
+        # A component that takes no part, and that no component requires, keeps nothing from starting.
         absent: set[int] = look.absent if not look.circles else set()
         live = [one for one in live if id(one) not in absent]
         for component in live:
@@ -172,10 +172,10 @@ class Container(LibraryMethods):
         faults.extend(self._flaws())
         faults.extend([*replacement_faults(self, self._home.name), *assigned_faults(self, self._home.name)])
         turns = {component.path: turn for turn, component in enumerate(declared)}
-        # Circles come first: they have no one place.
+        # Cycles come first: they have no single place.
         faults.sort(key=lambda fault: -1 if isinstance(fault, CycleFault) else turns.get(fault.path, len(turns)))
         buses = buses_of(live)
-        # A reference to a bus that has no target is a fault already.
+        # An unresolved reference to a bus has been reported as a fault already.
         missing = buses_of(one.declaration for one in unresolved)
         if needing_bus and not buses and not self._is_guest and not missing:
             faults.append(no_bus(self._home.name, self._place, needing_bus[0]))
@@ -188,13 +188,13 @@ class Container(LibraryMethods):
     @of_instances
     def override(self, component: Component[T]) -> Override[T]:
         """
-        Put something else in the place of *component*: ``with shop.override(Shop.database).by(fake):``.
+        Replace *component*: ``with shop.override(Shop.database).by(fake):``.
 
         Args:
-            component: As the class or the instance of the container has it.
+            component: The component, as an attribute of the container's class or of the instance.
 
         Raises:
-            OverrideError: It is no component of this container.
+            OverrideError: It is not a component of this container.
         """
         given: object = component
         if not isinstance(given, Component):
@@ -213,34 +213,34 @@ class Container(LibraryMethods):
             return Override(self._whole(), component, {**self._whole()._copies, **self._copies}, references)
         if not isinstance(copied, Component):
             raise OverrideError(component.path, component.place, f"it is no component of {self._home.name}")
-        # Around a nested container others may use it as well.
+        # Containers around a nested container may use the component as well.
         whole: Container = self if copied.home is None else copied.home.container
         return Override(whole, copied, {**whole._lent, **whole._copies, **self._copies})
 
     def _live(self) -> tuple[list[Component[object]], list[list[object]]]:
-        """Return the components of this container that will be built, and the circles among them."""
+        """Return the components of this container that will be built, and the cycles among them."""
         look = self._look_together()
         return self._held(look.live), self._own_circles(look.circles)
 
     def _own_circles(self, circles: Iterable[list[object]]) -> list[list[object]]:
-        """Return those of *circles* whose first component is of this container."""
+        """Return the cycles among *circles* whose first component belongs to this container."""
         firsts = ((circle, next((one for one in circle if isinstance(one, Component)), None)) for circle in circles)
         return [circle for circle, first in firsts if first is None or self._held([first])]
 
     def _held(self, nodes: Iterable[N]) -> list[N]:
-        """Return *nodes* without the components of other containers that references connect this one with."""
+        """Return *nodes* without the components of other containers that references connect with this one."""
         others = {id(one._home) for one in self._together if one is not self}
         return [node for node in nodes if not isinstance(node, Component) or id(node.home) not in others]
 
     def _roots(self) -> list[Any]:
-        """Return the providers that are declared in this container and in those that references connect it with."""
+        """Return the providers declared in this container and in the containers that references connect with it."""
         return [provider for container in self._together for provider in providers_of(container._members)]
 
     def _look_together(self) -> Look:
         """
-        Look at this container and those that references connect it with.
+        Return the `Look` at this container and the containers that references connect with it.
 
-        Within `looking_once` they share one look, until an override begins or ends.
+        Within `looking_once` these containers share one look, until an override begins or ends.
         """
         look = None if self._looks is None else self._looks.get(id(self._together))
         if look is None or look.is_outdated:
@@ -252,7 +252,7 @@ class Container(LibraryMethods):
 
     def _new_look(self) -> Look:
         for container in self._together if len(self._together) > 1 else ():
-            # A replacement without a name belongs to the container that uses it.
+            # An override without a name belongs to the container that uses it.
             for node in dependencies_first(providers_of(container._members), needs)[0]:
                 if isinstance(node, Component) and node.home is None:
                     node.home = container._home
@@ -261,11 +261,11 @@ class Container(LibraryMethods):
         return Look.at(self._together, self._roots())
 
     def _foreseen(self, condition: object) -> bool | None:
-        """Return what *condition* will decide, None where only a built component gives the answer."""
+        """Return the value that *condition* will have, or None if a component must be built to find out."""
         return foreseen_condition(condition)
 
     def _chosen(self, component: Component[object], *, is_foreseen: bool) -> tuple[bool | None, str]:
-        """Return whether choices let *component* take part, as `Component.participation` does."""
+        """Return whether choices let *component* take part, and the reason, like `Component.participation`."""
         if self._choices is None:
             has_choices = any(container._has_choices for container in self._together)
             live = live_of(self._roots())[0] if has_choices else []
@@ -281,13 +281,13 @@ class Container(LibraryMethods):
         For programs that start and exit the bus by other means than `running` and `run`.
 
         Args:
-            bus: That of another container, to be shared. It takes the place of
-                the one that is declared here, if any is, and of the one that the
+            bus: The bus of another container, to be shared. It replaces the
+                bus that is declared here, if any, and the bus that the
                 container was attached to before.
 
         Raises:
-            InvalidContainer: No bus is given, and there is none or more than one.
-            OverrideError: A bus is given, and something is built for another one that has not exited.
+            InvalidContainer: *bus* is None, and the container declares no bus or more than one.
+            OverrideError: *bus* is given, and a component is built for another bus that has not exited.
         """
         if self._is_stale:
             self._is_stale = False
@@ -334,8 +334,8 @@ class Container(LibraryMethods):
         """
         Leave the bus that the container was attached to as a guest, unless that is the bus *before*.
 
-        Nothing of the container listens there any more. What was built stays
-        available until the container is attached again.
+        All of the container's subscriptions there are cancelled. Built components
+        stay available until the container is attached again.
         """
         if self._is_guest != was_guest:
             self._is_guest, self._is_valid = was_guest, False
@@ -356,7 +356,7 @@ class Container(LibraryMethods):
         """
         Build every component and subscribe its hooks, in start order.
 
-        The first of several containers that references connect does so for all of them.
+        Of several containers that references connect, the first does this for all of them.
         """
         bus = self.attach()
         attached = attached_to(bus)
@@ -379,7 +379,7 @@ class Container(LibraryMethods):
         try:
             build_all(self, bus, look, shutdowns)
         finally:
-            # A start that fails is followed by an exit.
+            # Also after a failed start, since an exit follows it.
             shutdowns.rest()
 
     def _constructing(self, component: Component[object]) -> None:
@@ -394,11 +394,11 @@ class Container(LibraryMethods):
             self._bus._tell(Constructed(component.path, seconds))
 
     def _users(self, component: Component[Any]) -> list[Component[object]]:
-        """Return *component* and those that need it, near or far."""
+        """Return *component* and the components that need it, directly or indirectly."""
         return [node for node in self._dependents(component) if isinstance(node, Component)]
 
     def _dependents(self, *nodes: object) -> list[object]:
-        """Return the providers *nodes* and those that need one of them, near or far, each after what it needs."""
+        """Return the providers *nodes* and their users, direct and indirect, each after the providers it needs."""
         users = {id(node): node for node in nodes}
         for node in dependencies_first(self._roots() if nodes else (), declared_needs)[0]:
             if any(id(need) in users for need in declared_needs(node)):
@@ -406,21 +406,21 @@ class Container(LibraryMethods):
         return list(users.values())
 
     def _let_go(self, live: Sequence[Component[object]], kept: Bus | None = None) -> None:
-        """Drop the instances of *live* but for *kept*: what they took in their constructors they let go in exit()."""
-        # Users first: a long chain that is dropped from its far end is taken apart by recursion.
+        """Drop the instances of *live* except *kept*; they released in exit() what their constructors acquired."""
+        # Users first: dropping a long chain from its far end would deallocate it recursively.
         for component in reversed(live):
             if component.is_built and (kept is None or component() is not kept):
                 self._forget(component)
         self._drop(outlived([] if self._look is None else self._look.lasting))
 
     def _drop(self, nodes: Sequence[object]) -> None:
-        """Forget the singletons and shut down the resources among *nodes*, each after what it needs; raise what failed."""
+        """Forget singletons and shut down resources among *nodes*, each after what it needs; raise the failures."""
         for node in nodes:
             self._cancel(node)
         raise_together(drop(nodes, self._name_of))
 
     def _name_of(self, node: object) -> tuple[str, str]:
-        """Return the path of a provider of the library, or its text if it has none, and the place of the container."""
+        """Return the path of a library provider, or its str() if it has no path, and the place of the container."""
         for container in self._together:
             path = paths_in(container, container._home.name).get(id(node))
             if path is not None:
@@ -429,7 +429,7 @@ class Container(LibraryMethods):
 
     def _cover(self, component: Component[Any], standing_in: object, places: Sequence[Any] = ()) -> None:
         """
-        Let *standing_in* take the place of *component*, or of the references to it in *places*.
+        Override *component*, or the references to it in *places*, by *standing_in*.
 
         Raises:
             OverrideError: The component, or one that needs it, is built already.
@@ -443,7 +443,7 @@ class Container(LibraryMethods):
         self._look_again()
 
     def _uncover(self, places: Sequence[Any], replacements: Sequence[object], own: Sequence[object] = ()) -> None:
-        """Take *replacements* from *places*, and forget what was built with them, *own* included."""
+        """Remove the overrides *replacements* from *places*, and forget what was built with them, *own* included."""
         users = [*own, *self._dependents(*places)]
         for user in reversed(users):
             if isinstance(user, Component):
@@ -456,7 +456,7 @@ class Container(LibraryMethods):
         self._drop([user for user in users if keeps_instance(user) and not isinstance(user, Component)])
 
     def _look_again(self) -> None:
-        """Let the next `validate` look for faults, here and in the containers that references connect this one with."""
+        """Make the next `validate` run in full, here and in the containers that references connect with this one."""
         for container in self._together:
             container._is_valid, container._choices = False, None
 
@@ -467,7 +467,7 @@ class Container(LibraryMethods):
         return bool(self._subscribers) and self._bus is not None and self._bus.state is not State.EXITED
 
     def _whole(self) -> Container:
-        """Return the container around all others that this one is in, or itself."""
+        """Return the outermost container around this one, or itself."""
         return self if self._around is None else self._around.container
 
     def _forget_all(self) -> None:

@@ -1,4 +1,4 @@
-"""What other distributions contribute to a container."""
+"""Containers that other distributions contribute to a container."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ if TYPE_CHECKING:
 
 class Contributed(Declarations):
     """
-    A place in a container for what installed distributions contribute.
+    A place in a container for containers that installed distributions contribute.
 
     ``plugins = Contributed("shop.plugins")`` in the body of a container. A
-    distribution that has an entry point in the group *group* contributes what
-    that names: a container class, whose components become a part of each
-    instance of this one. They refer to this container's declarations as its
-    class has them, ``Component(Gauge, Shop.database.provided)``, and get those
-    of the instance, whatever takes their place there.
+    distribution with an entry point in the group *group* contributes the
+    container class that the entry point names; its components become a part of
+    each instance of this container. They refer to declarations of this container's
+    class, as in ``Component(Gauge, Shop.database.provided)``, and receive the
+    components of the instance, overrides included.
 
-    Entry points are looked up and loaded when an instance is made, in order of
-    distribution and name. Their components' paths name the distribution,
-    ``Shop.plugins[shop-metrics:gauges].gauge``. What cannot be loaded, or is no
-    container class, is a `ContributionFault` of `validate()`.
+    Entry points are looked up and loaded when an instance is created, in order of
+    distribution and name. The paths of their components name the distribution,
+    ``Shop.plugins[shop-metrics:gauges].gauge``. `validate()` reports an entry point
+    that cannot be loaded, or is not a container class, as a `ContributionFault`.
 
     Args:
-        group: The name of a group of entry points; by convention that of the
-            package which declares it comes first.
+        group: The name of a group of entry points; by convention it begins with
+            the name of the package that declares it.
     """
 
     def __init__(self, group: str) -> None:
@@ -45,7 +45,7 @@ class Contributed(Declarations):
         self._adopt({}, {})
 
     def __iter__(self) -> Iterator[str]:
-        """Give ``distribution:name`` for each container that was contributed."""
+        """Yield ``distribution:name`` for each contributed container."""
         return (name[1:-1] for name in self._members)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
@@ -58,7 +58,7 @@ class Contributed(Declarations):
         copied._problems, copied._references = [], []
         members: dict[str, Declarations] = {}
         names: dict[type, str] = {}
-        # Another place may have contributions of the same classes, and has components of its own.
+        # Another `Contributed` may load the same classes; it has components of its own.
         memo = dict(memo)
         for entry in _entry_points(self._group):
             distribution = entry.dist.name if entry.dist is not None else "?"
@@ -66,7 +66,7 @@ class Contributed(Declarations):
             try:
                 found = entry.load()
             except Exception as error:
-                # Not its repr, which differs between versions of Python.
+                # Not the repr of the exception, which differs between versions of Python.
                 reason = f"{type(error).__name__}: {error}"
                 copied._problems.append(
                     (name, f"{entry.value} of distribution {distribution} cannot be loaded: {reason}", "mend it")
@@ -83,7 +83,7 @@ class Contributed(Declarations):
                 continue
             names[found] = name
             part = found.__new__(found)
-            # A provider without a name may be shared; a declaration is found by a reference.
+            # Anonymous providers may be shared; named declarations are found through references.
             shared = {
                 key: copy
                 for key, copy in memo.items()
@@ -116,7 +116,7 @@ class Contributed(Declarations):
 
 
 def _entry_points(group: str) -> list[EntryPoint]:
-    from importlib.metadata import entry_points  # slow to import, and only those who have plugins need it
+    from importlib.metadata import entry_points  # slow to import, and needed only if there are plugins
 
     found = entry_points(group=group)
     return sorted(found, key=lambda entry: ("" if entry.dist is None else entry.dist.name, entry.name))

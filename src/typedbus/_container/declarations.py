@@ -1,9 +1,9 @@
 """
-Declarations: what stands in the body of a container, and the copies that an instance makes of it.
+Declarations: the members in the body of a container class, and the copies that an instance makes of them.
 
 An instance is a dynamic container of the container library which makes its own
-copies of what its class declares, so that instances are of that very class and
-have its methods.
+copies of the declarations of its class, so that it is an instance of that class
+and has its methods.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from typedbus._container.wiring import View
 if TYPE_CHECKING:
 
     class _DynamicContainer:
-        """Hides the container library's class, whose `__getattr__` lets every typo pass."""
+        """Hides the container library's class from checkers: its `__getattr__` would accept every typo."""
 
 else:
     _DynamicContainer = containers.DynamicContainer
@@ -37,7 +37,7 @@ else:
 
 _NOTHING: Final[Mapping[int, Any]] = types.MappingProxyType({})
 
-#: The key of a memo under which the identities stand that belong to the outermost container being copied.
+#: The key of a memo entry: the identities of the declarations of the outermost container that is being copied.
 OWN: Final = id(_NOTHING)
 
 
@@ -48,37 +48,37 @@ INHERIT: Final = (
 
 
 class _NotByDecorator:
-    """What `@containers.override` and `@containers.copy` look for in a class of containers."""
+    """The attribute that `@containers.override` and `@containers.copy` read from a container class."""
 
     def __get__(self, instance: object, owner: type) -> Any:
         raise AttributeError(f"{owner.__name__} has no 'cls_providers': {INHERIT}")
 
 
 class Declarations(_DynamicContainer):
-    """What a container is made of; `Container` says the rest."""
+    """The declarations of a container; `Container` adds the rest."""
 
     if not TYPE_CHECKING:
         cls_providers = _NotByDecorator()
 
     _declared: ClassVar[dict[str, Any]] = {}
-    #: The identities of what the class and its bases declare, also in the containers nested in them.
+    #: The identities of the declarations of the class and its bases, also in nested containers.
     _own: ClassVar[frozenset[int]] = frozenset()
-    #: What takes the place of what, in the order in which it is to be copied.
+    #: Pairs of a replaced declaration and its replacement, in the order in which they must be copied.
     _replacements: ClassVar[list[tuple[Any, Any]]] = []
 
     #: The names that containers use themselves.
     _reserved: ClassVar[frozenset[str]] = frozenset()
-    #: What was read from files, by configuration.
+    #: The values read from files, with the configuration that read them.
     _loaded: list[tuple[Any, object]]
-    #: The home of the container around all others that this one is in, if it is in one.
+    #: The home of the outermost container around this one, if it is nested.
     _around: Home | None
     #: File and line of the class.
     _place: ClassVar[str] = ""
-    #: Whether a component is given all components of a kind.
+    #: Whether a component receives all components of a kind.
     _has_lists: bool = False
     #: Whether a component is a choice.
     _has_choices: bool = False
-    #: The references that its own components hold, not those in nested containers.
+    #: The references that its own components hold, without the references in nested containers.
     _references: list[Reference]
 
     def __init_subclass__(cls) -> None:
@@ -86,7 +86,7 @@ class Declarations(_DynamicContainer):
         caller = sys._getframe(1)
         cls._place = f"{caller.f_code.co_filename}:{caller.f_lineno}"
         inherited = [base for base in cls.__mro__[1:] if issubclass(base, Declarations)]
-        # As attributes are looked up, and each base's in its own order.
+        # Resolved as attributes are, with each base's declarations in their own order.
         cls._declared = {}
         for base in inherited:
             for name, value in base._declared.items():
@@ -106,7 +106,7 @@ class Declarations(_DynamicContainer):
             elif is_provider(value):
                 replace_stand_ins(value)
             if isinstance(inner := inner_of(value), Declarations):
-                # It is a part of this declaration from here on, and builds and reads nothing.
+                # From here on it is a part of this declaration, so it must not build or read anything.
                 inner._settle(None, path)
                 inner._unload()
             cls._declared[name] = new[name] = value
@@ -120,17 +120,17 @@ class Declarations(_DynamicContainer):
                 reason = f"its class accepts only providers of {describe(allowed)}, by its provider_type"
                 raise DeclarationError(f"{cls.__name__}.{name}", getattr(value, "place", cls._place), reason)
         cls._replacements = _replacements(cls)
-        # ``Provide[Shop]`` reads it, and asks the container that is wired for its counterpart.
+        # ``Provide[Shop]`` reads this attribute, and looks up its counterpart in the wired container.
         setattr(cls, "__self__", cls)  # noqa: B010  # hidden from checkers
-        # Where the container library looks for what its markers refer to.
+        # The container library looks up the targets of its markers here.
         setattr(cls, "providers", provided)  # noqa: B010  # hidden from checkers
 
     def __init__(self, **overriding: object) -> None:
         """
-        Make an instance, as dependency-injector does: files of a `Configuration` are read, and modules are wired.
+        Create an instance; as in dependency-injector, this reads the files of a `Configuration` and wires modules.
 
         Args:
-            overriding: What takes the place of declarations, as in `Container.override_providers`.
+            overriding: Overrides of declarations, by name, as in `Container.override_providers`.
         """
         self._take({})
         declare(self, providers_of(self._members))
@@ -146,7 +146,7 @@ class Declarations(_DynamicContainer):
         self._wire_automatically()
 
     def _unload(self) -> None:
-        """Take back what was read from files: each instance of the container around this one reads them itself."""
+        """Discard the values read from files: each instance of the container around this one reads them itself."""
         for configuration, read in self._loaded:
             uncover(configuration, read)
 
@@ -160,21 +160,21 @@ class Declarations(_DynamicContainer):
         warn_unresolved: bool = False,
     ) -> None:
         """
-        Have functions and classes of *modules* and *packages* take components of this container.
+        Inject components of this container into functions and classes of *modules* and *packages*.
 
-        As dependency-injector has it: ``Provide[Shop.orders]`` as the default of a
+        As in dependency-injector: ``Provide[Shop.orders]`` as the default of a
         parameter, under `inject`, or ``Provide["infra.database"]``. Members of nested
-        containers and declarations of base classes may be named. A marker that two
-        containers know refers to the one that was wired last.
+        containers and declarations of base classes may be named. If two wired
+        containers have the target of a marker, the container that was wired last is used.
 
         Args:
-            modules: Modules, or their names; unless given, those of `wiring_config`.
+            modules: Modules, or their names; by default the modules of `wiring_config`.
             packages: The same for packages and all modules in them.
-            from_package: What relative names are relative to; unless given, the package
-                that `wiring_config` names, that of the class if `wiring_config` names
-                the modules, or that of the caller.
-            keep_cache: Whether the library keeps what it found in signatures.
-            warn_unresolved: Whether it warns of markers that name nothing here.
+            from_package: The package that relative names refer to; by default the package
+                that `wiring_config` names, the package of the class if `wiring_config` names
+                the modules, or the package of the caller.
+            keep_cache: Whether the library keeps its cache of inspected signatures.
+            warn_unresolved: Whether it warns of markers that have no target here.
         """
         cls = type(self)
         bases = [base for base in cls.__mro__ if issubclass(base, Declarations)]
@@ -186,16 +186,16 @@ class Declarations(_DynamicContainer):
         self._view.refer(cls, pairs)
         config = injector.wiring_config
         if not (from_package or config.from_package or config.modules or config.packages):
-            # The library would take this module for the caller.
+            # Otherwise the library would take this module for the caller.
             from_package = sys._getframe(1).f_globals.get("__package__")
         self._view.wire(modules, packages, from_package, keep_cache=keep_cache, warn_unresolved=warn_unresolved)
 
     def unwire(self) -> None:
-        """Undo `wire`: the markers of all modules and packages that this container was wired to are markers again."""
+        """Undo `wire` in all modules and packages that this container was wired to: their markers are restored."""
         self._view.unwire()
 
     def _wire_automatically(self) -> None:
-        """Wire this container and those in it as their `wiring_config` says."""
+        """Wire this container and its nested containers according to their `wiring_config`."""
         for member in self._members.values():
             if isinstance(inner := inner_of(member), Declarations):
                 inner._wire_automatically()
@@ -205,11 +205,11 @@ class Declarations(_DynamicContainer):
             self.wire()
 
     def _take(self, memo: dict[int, Any]) -> None:
-        """Take copies of what the class declares; *memo* has those that were made already."""
+        """Copy the declarations of the class; *memo* has the copies that exist already."""
         self._references = []
         replaced: dict[int, Any] = {}
         for old, new in type(self)._replacements:
-            # Nothing is copied past a provider that has its copy, which may be another's.
+            # Do not copy past a provider that is already copied: the copy may belong to another container.
             self._copy([new], memo, until=memo)
             replaced[id(old)] = memo[id(old)] = memo[id(new)]
         self._adopt(type(self)._declared, memo)
@@ -228,9 +228,9 @@ class Declarations(_DynamicContainer):
 
     def _adopt(self, members: Mapping[str, Any], memo: dict[int, Any], known: Mapping[int, Any] = _NOTHING) -> None:
         """
-        Take copies of *members*; *memo* has those that were made already.
+        Copy *members*; *memo* has the copies that exist already.
 
-        References to the originals in *known*, from which *members* were copied, lead to these copies.
+        References to the originals in *known*, from which *members* were copied, are redirected to the new copies.
         """
         super().__init__()
         roots = providers_of(members)
@@ -248,7 +248,7 @@ class Declarations(_DynamicContainer):
         self._copies = {id(original): memo[id(original)] for original in originals}
         self._copies.update((key, memo[key]) for key in known if key in memo)
         self._copies.update((id(copied), copied) for copied in list(self._copies.values()))
-        #: Those of what was contributed, here or further inside.
+        #: The copies of contributed declarations, here or in nested containers.
         self._lent: dict[int, Any] = {}
         for member in self._members.values():
             if isinstance(inner := inner_of(member), Declarations):
@@ -258,10 +258,10 @@ class Declarations(_DynamicContainer):
         """
         Copy *roots* and the providers that they refer to, and return the originals.
 
-        A declaration that belongs to another container becomes a reference. Nothing
-        is copied past the keys of *until*.
+        A declaration of another container becomes a reference. Copying stops at
+        the keys of *until*.
         """
-        # Of a container that is copied with the one around it, everything belongs to that one.
+        # When a container is copied as part of an outer container, all declarations count as the outer container's own.
         own: frozenset[int] | None = memo.get(OWN)
         if own is None:
             own = memo[OWN] = type(self)._own.union(map(id, roots))
@@ -270,7 +270,7 @@ class Declarations(_DynamicContainer):
             return [] if id(node) in until or foreign(node, own) is not None else copied_before(node, own)
 
         originals: list[Any] = []
-        # Each after the providers that it refers to, since copying recurses.
+        # Each provider is copied after those it refers to, since copying is recursive.
         for original in dependencies_first(roots, before)[0]:
             declaration = foreign(original, own)
             if declaration is None:
@@ -284,7 +284,7 @@ class Declarations(_DynamicContainer):
         return originals
 
     def _settle(self, home: Home | None, path: str) -> None:
-        """Give each component its path, and its home, without which it builds nothing."""
+        """Set the path and the home of each component; without a home a component cannot be built."""
         self._around = home
         for name, member in self._members.items():
             if isinstance(inner := inner_of(member), Declarations):
@@ -296,17 +296,17 @@ class Declarations(_DynamicContainer):
                 node.home = home
 
     def _path_of(self, path: str, name: str) -> str:
-        """Return the path of the member *name*, where that of the container is *path*."""
+        """Return the path of the member *name* of a container with the path *path*."""
         return f"{path}.{name}"
 
     def _flaws(self) -> list[Fault]:
-        """Return what is wrong with the declarations themselves, here and in the containers among them."""
+        """Return the faults of the declarations themselves, here and in nested containers."""
         inner = [inner_of(member) for member in self._members.values()]
         return [flaw for one in inner if isinstance(one, Declarations) for flaw in one._flaws()]
 
 
 def _counterparts(old: object, new: object) -> Iterator[tuple[object, object]]:
-    """Give each declaration of *old* with what has its name in *new*, containers themselves included."""
+    """Yield each declaration of *old* with the declaration of the same name in *new*, containers included."""
     if is_a(old, Declarations) and is_a(new, Declarations):
         yield old, new
         for name, member in old._members.items():
@@ -316,7 +316,7 @@ def _counterparts(old: object, new: object) -> Iterator[tuple[object, object]]:
 
 
 def is_declaration(value: object) -> bool:
-    """Whether *value*, in the body of a container, is a part of it."""
+    """Whether *value*, in the body of a container, is a declaration of it."""
     return is_provider(value) or is_a(value, Declarations)
 
 
@@ -326,14 +326,14 @@ def _injector(container: Declarations) -> containers.DynamicContainer:
 
 
 def inner_of(member: object) -> object:
-    """Return the nested container that *member* of a container is, or gives as a `providers.Container`, or None."""
+    """Return the nested container that *member* is or, as a `providers.Container`, holds; None if neither."""
     if isinstance(member, Declarations):
         return member
     return member.container if isinstance(member, providers.Container) else None
 
 
 def members_of(container: object) -> Mapping[str, Any]:
-    """Return the declarations in *container*, which may be one of the library, by name."""
+    """Return the declarations in *container*, which may be a container of the library, by name."""
     if isinstance(container, Declarations):
         return container._members
     injector: Any = container
@@ -341,7 +341,7 @@ def members_of(container: object) -> Mapping[str, Any]:
 
 
 def paths_in(container: object, path: str) -> dict[int, str]:
-    """Return the path of each named provider in *container*, whose path is *path*, by its identity."""
+    """Return the path of each named provider in *container*, which has the path *path*, by identity."""
     paths: dict[int, str] = {}
     for name, member in members_of(container).items():
         own = container._path_of(path, name) if isinstance(container, Declarations) else f"{path}.{name}"
@@ -354,7 +354,7 @@ def paths_in(container: object, path: str) -> dict[int, str]:
 
 
 def providers_of(members: Mapping[str, Any]) -> list[Any]:
-    """Return the providers among *members* and in the containers among them, in order of declaration."""
+    """Return the providers among *members* and in nested containers, in order of declaration."""
     found: list[Any] = []
     for member in members.values():
         inner = inner_of(member)
@@ -367,17 +367,18 @@ def providers_of(members: Mapping[str, Any]) -> list[Any]:
 
 def _replacements(cls: type[Declarations]) -> list[tuple[Any, Any]]:
     """
-    Return which declaration takes the place of which in the class *cls*, in the order in which to copy the former.
+    Return pairs of a replaced declaration and its replacement in the class *cls*, in the order to copy replacements.
 
-    A replacement may wrap what it replaces, and gets what the next class along
-    the method resolution order has in that place. Whatever else it needs is what is in force.
+    A replacement may wrap the declaration it replaces: it receives that of the next
+    class in the method resolution order. For all its other needs it receives the
+    declarations in force.
 
     Raises:
-        DeclarationError: One needs another user of what it replaces.
+        DeclarationError: A replacement needs another user of the declaration it replaces.
     """
     pairs: dict[tuple[int, int], tuple[object, object]] = {}
     names: dict[int, str] = {}
-    # From the base classes up, so that the last word is that of *cls*.
+    # From the base classes up, so that *cls* takes precedence.
     for base in reversed(cls.__mro__):
         above = [one for one in base.__mro__[1:] if issubclass(one, Declarations)]
         for name, value in base._declared.items() if issubclass(base, Declarations) else ():
@@ -385,13 +386,13 @@ def _replacements(cls: type[Declarations]) -> list[tuple[Any, Any]]:
                 pairs.setdefault((id(old), id(new)), (old, new))
                 names[id(new)] = name
     in_force = {id(old): new for old, new in pairs.values()}
-    #: What each one that is in force takes the place of, near or far.
+    #: For each replacement in force, the declarations that it replaces, directly or indirectly.
     places: dict[int, list[object]] = {}
     winners: list[object] = []
     for old in {id(old): old for old, _ in pairs.values()}.values():
         new, steps = in_force[id(old)], 0
         while id(new) in in_force:
-            # A name may be given to what is replaced under another one.
+            # The replacement may itself be replaced, under another name.
             new, steps = in_force[id(new)], steps + 1
             if steps > len(in_force):
                 raise DeclarationError(
@@ -406,7 +407,7 @@ def _replacements(cls: type[Declarations]) -> list[tuple[Any, Any]]:
     wrapping = set()
     for new in winners:
         lost = {id(old) for old in places[id(new)]}
-        # Nobody else has what stands there without a name; past a name it would be a circle.
+        # Anonymous providers have a single user; following named ones could close a cycle.
         own, _ = dependencies_first(
             declared_needs(new),
             lambda node: (

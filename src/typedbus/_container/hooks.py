@@ -1,8 +1,8 @@
 """
-What of a component listens to which channel, and whether it fits.
+Which methods of a component listen to which channels, and whether they fit.
 
-By its name, a method called after a life-cycle channel; by a mark, one under
-`@on`; by declaration, what `Component.on` was given.
+A method listens by its name, that of a life-cycle channel; by a mark, the
+decorator `@on`; or by declaration, as an argument of `Component.on`.
 """
 
 from __future__ import annotations
@@ -44,49 +44,49 @@ _PHASED = (START, STOP, EXIT, GRACEFUL)
 
 
 class Starts(Protocol):
-    """Inherit it to have checkers watch over the signature of `start`."""
+    """Inherit from it so that type checkers check the signature of `start`."""
 
     def start(self) -> None:
-        """Called when the bus starts, after that of every component that this one needs."""
+        """Called when the bus starts, after the `start` of every component that this one needs."""
 
 
 class Stops(Protocol):
-    """Inherit it to have checkers watch over the signature of `stop`."""
+    """Inherit from it so that type checkers check the signature of `stop`."""
 
     def stop(self) -> None:
-        """Called when the bus stops, before that of every component that this one needs."""
+        """Called when the bus stops, before the `stop` of every component that this one needs."""
 
 
 class Exits(Protocol):
-    """Inherit it to have checkers watch over the signature of `exit`."""
+    """Inherit from it so that type checkers check the signature of `exit`."""
 
     def exit(self) -> None:
-        """Called when the bus exits, to let go of what the constructor took."""
+        """Called when the bus exits, to release what the constructor acquired."""
 
 
 class Reloads(Protocol):
-    """Inherit it to have checkers watch over the signature of `graceful`."""
+    """Inherit from it so that type checkers check the signature of `graceful`."""
 
     def graceful(self) -> None:
-        """Called when settings are to be read again, files reopened and the like."""
+        """Called to reload: to read settings again or reopen files, for example."""
 
 
 class Ticks(Protocol):
-    """Inherit it to have checkers watch over the signature of `main`."""
+    """Inherit from it so that type checkers check the signature of `main`."""
 
     def main(self) -> None:
         """Called at each tick of the thread that blocks on the bus."""
 
 
 class Logs(Protocol):
-    """Inherit it to have checkers watch over the signature of `log`."""
+    """Inherit from it so that type checkers check the signature of `log`."""
 
     def log(self, message: str, level: int, /) -> None:
-        """Called with what is published on the log channel."""
+        """Called with each message that is published on the log channel."""
 
 
 class NamedHook(Hook[object]):
-    """A hook that nobody declared: its method bears the name of a life-cycle channel."""
+    """An undeclared hook: its method has the name of a life-cycle channel."""
 
     __slots__ = ()
 
@@ -95,10 +95,10 @@ def hooks_of(component: Component[object], cls: type) -> list[Hook[object]]:
     """
     Return which methods of *cls* listen as *component*: by name, by mark and by declaration.
 
-    Each hook has the method that is called, that of a subclass where one overrides it, and its name.
+    Each hook has the method that is called, which may be a subclass's override, and its name.
     """
     hooks: dict[tuple[object, AnyChannel], Hook[object]] = {}
-    # The methods of a bus bear the names of its channels because they publish on them.
+    # The methods of a bus have the names of its channels because they publish on them.
     for name, channel in {} if inherits(cls, Bus) else NAMED_HOOKS.items():
         method = getattr(cls, name, None) if lookup(cls, name) is not MISSING else None
         if callable(method):
@@ -108,19 +108,19 @@ def hooks_of(component: Component[object], cls: type) -> list[Hook[object]]:
     for name, mark in _marks_of(cls):
         hooks[name, mark.channel] = _held(mark, cls, name, inline=mark.inline)
     for hook in component.hooks:
-        # Declared for a method that listens already, it changes how. A class that stands in may have the method, too.
+        # A declaration for a method that already listens changes how it listens. An override's class may have it, too.
         name = name_of(hook.method, cls)
         if not name and is_a(component.builds, type):
             name = name_of(hook.method, component.builds)
         key = (name or hook, hook.channel)
-        # A priority does not take away that a method has to be called in a certain thread.
+        # A declaration that only sets a priority keeps `inline=True` from the method's own mark.
         inline = hook.inline or (key in hooks and hooks[key].inline)
         hooks[key] = _held(hook, cls, name, inline=inline)
     return [hook for hook in hooks.values() if hook.channel not in component.unheard]
 
 
 def _held(hook: Hook[object], cls: type, name: str, *, inline: bool) -> Hook[object]:
-    """Return *hook* for the method that *cls* holds under *name*, if it holds one."""
+    """Return *hook* for the method that *cls* has under *name*, if it has one."""
     method: Any = held_by(cls, name) if name else None
     if method is None or isinstance(method, (property, functools.cached_property)):
         method = hook.method
@@ -129,11 +129,11 @@ def _held(hook: Hook[object], cls: type, name: str, *, inline: bool) -> Hook[obj
 
 def _marks_of(cls: type) -> Iterator[tuple[str, Hook[object]]]:
     """
-    Give the marks on methods of *cls*, each with the name of its method, from the base classes up.
+    Yield the marks on methods of *cls*, each with the name of its method, from the base classes up.
 
-    So a mark of an override comes after that of the method, and renews it. Where
-    one class has a method under several names, the name that a subclass
-    overrides is the one; a name that a subclass adds is another method's.
+    So the mark of an overriding method comes after the mark of the overridden
+    method, and replaces it. If a class has a method under several names, the name
+    that a subclass overrides is used; a name that a subclass adds is another method's.
     """
     seen: set[Hook[object]] = set()
     for base in cls.__mro__[-2::-1]:
@@ -152,7 +152,7 @@ def _marks_of(cls: type) -> Iterator[tuple[str, Hook[object]]]:
             if len(values) > 1 and held_by(cls, name) is value:
                 aliases = [alias for alias, other in values.items() if other is value]
                 name = next((alias for alias in aliases if held_by(cls, alias) is not value), name)
-            # As a named hook, a marked method that a subclass sets to None does not listen.
+            # Like a named hook, a marked method that a subclass sets to None does not listen.
             if held_by(cls, name) is not None:
                 yield name, mark
         seen.update(marked)
@@ -163,7 +163,7 @@ def _is_named_by_chance(hook: NamedHook, cls: type) -> bool:
     Whether a library's method has the name of a channel that it does not fit, as `logging.Logger.log` has.
 
     Libraries use the words "log" and "main" for many things. A `start` or `stop` that does not fit is a fault:
-    the component would not start, and nothing would show that.
+    the component would silently not start.
     """
     if hook.channel not in (LOG, MAIN):
         return False
@@ -172,16 +172,16 @@ def _is_named_by_chance(hook: NamedHook, cls: type) -> bool:
 
 
 def is_foreign(base: type) -> bool:
-    """Whether a class is from the standard library or an installed package: its user does not choose its names."""
+    """Whether a class is from the standard library or an installed package: the user did not choose its names."""
     module = module_of(base)
     if module == "__main__":
-        return False  # it may be run by a program of an installed package
+        return False  # a program in an installed package may run the user's code as `__main__`
     file = getattr(sys.modules.get(module), "__file__", None) or ""
     return module.partition(".")[0] in sys.stdlib_module_names or "-packages" in file
 
 
 def phase_of(hooks: Iterable[Hook[object]]) -> int:
-    """Return the priority at which a component starts: that of its start hook, else of its stop hook, else 50."""
+    """Return the priority at which a component starts: its start hook's, else its stop hook's, else 50."""
     given = {hook.channel: hook.priority for hook in hooks if hook.priority is not None}
     return given.get(START, given.get(STOP, DEFAULT_PRIORITY))
 
@@ -192,14 +192,14 @@ def channels_between(
     enabled: Sequence[bool | None],
 ) -> dict[AnyChannel, tuple[list[int], list[int]]]:
     """
-    Return the channels that some components are given and others listen to, each with the numbers of both.
+    Return the channels that some components receive and others listen to, each with the numbers of both.
 
-    Only declared channels count, not those that every bus has; and not what is certain to be disabled.
+    Life-cycle channels, which every bus has, and components that are certainly disabled do not count.
 
     Args:
-        given: Of each component the channels that it is given.
-        hooks: Of each component its hooks.
-        enabled: Of each component whether it takes part; None where that is not known.
+        given: For each component, the channels that it receives as arguments.
+        hooks: For each component, its hooks.
+        enabled: For each component, whether it takes part; None if that is not known.
     """
     channels: dict[AnyChannel, tuple[list[int], list[int]]] = {}
     for number, listening in enumerate(hooks):
@@ -214,7 +214,7 @@ def channels_between(
 
 
 def hook_faults(component: Component[object], cls: type, hooks: Sequence[Hook[object]]) -> list[Fault]:
-    """Return what keeps *hooks* from listening, as far as signatures tell at run time."""
+    """Return the faults that keep *hooks* from listening, as far as signatures show them at run time."""
     faults: list[Fault] = [*namesake_faults(component, (hook.channel for hook in hooks), "listens to")]
     faults.extend(_hidden_marks(component, cls))
     for hook in hooks:
@@ -243,7 +243,7 @@ def hook_faults(component: Component[object], cls: type, hooks: Sequence[Hook[ob
 
 
 def _hidden_marks(component: Component[object], cls: type) -> Iterator[HookFault]:
-    """Give a fault for each mark on a function that a property hides: reading the attribute returns no method."""
+    """Yield a fault for each mark on the function of a property: reading that attribute returns no method."""
     for base in bases_of(cls):
         for name, value in namespace_of(base).items():
             getter: Any = value
@@ -267,7 +267,7 @@ def _hidden_marks(component: Component[object], cls: type) -> Iterator[HookFault
 
 
 def namesake_faults(component: Component[object], channels: Iterable[AnyChannel], verb: str) -> Iterator[ChannelFault]:
-    """Give a fault for each of *channels* that would be taken for a life-cycle channel, and is another."""
+    """Yield a fault for each of *channels* that has the name of a life-cycle channel but is a different channel."""
     for channel in channels:
         if NAMED_HOOKS.get(channel.name, channel) is not channel:
             yield ChannelFault(
@@ -279,7 +279,7 @@ def namesake_faults(component: Component[object], channels: Iterable[AnyChannel]
 
 
 def misfit(hook: Hook[object], cls: type) -> str | None:
-    """Return why a method cannot be called with what is published, or None."""
+    """Return why a method cannot be called with the published arguments, or None if it can."""
     said = hook.channel.signature()
     method: Any = hook.method
     if type(method) is types.MethodType:
@@ -291,7 +291,7 @@ def misfit(hook: Hook[object], cls: type) -> str | None:
         return None
     takes, hints = read(method)
     if takes is None:
-        return None  # its signature is unknown, as that of most methods in C
+        return None  # its signature is unknown, as for most methods written in C
     name = hook.attribute or (method.__name__ if is_a(method, types.FunctionType) else "")
     owner = [] if type(lookup(cls, name)) is staticmethod else [None]
     for args, kwargs in _calls(said):
@@ -307,14 +307,14 @@ def misfit(hook: Hook[object], cls: type) -> str | None:
                     return f"does not say what {name!r} is, so that only its name speaks for it"
                 said_of = parameter.annotation
                 cls_said = class_in(said_of)
-                # A publisher may well publish what is of this class and no more.
+                # A publisher may publish an instance of exactly this class, not of a subclass.
                 if not fits(hints.get(name, Any), Exactly(cls_said) if cls_said is said_of and cls_said else said_of):
                     return f"takes {name!r} as {shown(hints[name])} and is given {shown(said_of)}"
     return None
 
 
 def _deferred(function: types.FunctionType | None) -> tuple[type, str] | None:
-    """Return the type of the object that a call of *function* returns before its body runs, and why that is a fault."""
+    """Return the type of the object that *function* returns before its body runs, and why that is a fault."""
     flags = 0 if function is None else function.__code__.co_flags & DEFERRED
     if flags & inspect.CO_COROUTINE:
         return types.CoroutineType, "is async, and its result would not be awaited"
@@ -324,7 +324,7 @@ def _deferred(function: types.FunctionType | None) -> tuple[type, str] | None:
 
 
 def _calls(said: inspect.Signature) -> Iterator[tuple[list[inspect.Parameter], dict[str, inspect.Parameter]]]:
-    """Give the calls that a publisher may make: the fewest arguments, the most, and by name what has a name."""
+    """Yield the calls a publisher may make: with the fewest arguments, the most, and as many by name as possible."""
     parameters = said.parameters.values()
     if not parameters:
         yield [], {}
@@ -345,7 +345,7 @@ def _calls(said: inspect.Signature) -> Iterator[tuple[list[inspect.Parameter], d
 
 
 class _ComponentSubscription(Subscription):
-    """A subscription that knows the component whose method listens."""
+    """A subscription of a component's method."""
 
     __slots__ = ("_inline", "_limit", "_method", "_subscriber")
 
@@ -368,7 +368,7 @@ class _ComponentSubscription(Subscription):
 
     @property
     def name(self) -> str:
-        """The component's path and the method."""
+        """The component's path and the method's name."""
         return f"{self._subscriber.turn.path}.{self._method}"
 
     @property
@@ -383,24 +383,24 @@ class _ComponentSubscription(Subscription):
 
     @property
     def limit(self) -> float | None:
-        """What the hook says."""
+        """The limit of the hook, in seconds, or None."""
         return self._limit
 
     @property
     def is_idle(self) -> bool:
-        """Whether the component only stops."""
+        """Whether the component has a stop hook and no start hook."""
         return isinstance(self.listener, _Place)
 
     @property
     def is_inline(self) -> bool:
-        """What the hook says."""
+        """Whether the hook is declared inline."""
         return self._inline
 
     def added(self) -> Subscription | None:
         """
-        Subscribe the listener, or renew the turn and the limit that an earlier start gave it, and return its subscription.
+        Subscribe the listener, or update its turn and limit from an earlier start, and return its subscription.
 
-        None, and nothing changes, if it is subscribed for another component.
+        Return None and change nothing if it is subscribed for another component.
         """
         known = self._bound._subscription_of(self.listener)
         if isinstance(known, _ComponentSubscription) and known._subscriber.component is not self._subscriber.component:
@@ -412,7 +412,7 @@ class _ComponentSubscription(Subscription):
 
 
 class _Place:
-    """Stands among the listeners of `START` for a component that only stops, so that its turn is known."""
+    """A placeholder listener of `START` for a component with a stop hook only, so that its turn is known."""
 
     def __init__(self, owner: object) -> None:
         self.__self__ = owner
@@ -445,7 +445,7 @@ class Subscriber:
 
     @classmethod
     def of(cls, bus: Bus, instance: object) -> Subscriber | None:
-        """Return the record of the component that subscribed the methods of *instance* on *bus*, if there is one."""
+        """Return the record of the component that subscribed the methods of *instance* on *bus*, or None."""
         known: Subscriber | None = bus._subscribers.get(id(instance))
         return known
 
