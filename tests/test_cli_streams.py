@@ -72,7 +72,12 @@ COMMANDS = [
     ("stop --pidfile none.pid", 0, None),
     ("reload --pidfile none.pid", 1, None),
 ]
-COMMAND = pytest.mark.parametrize(("line", "status", "unwritten"), COMMANDS, ids=[line for line, _, _ in COMMANDS])
+#: Their siblings behave the same.
+REST = ("check nothing:Shop", "graph module:Shop", "run module:Shop", "run module:Bad", "reload --pidfile none.pid")
+COMMAND = pytest.mark.parametrize(
+    ("line", "status", "unwritten"),
+    [pytest.param(*one, marks=[pytest.mark.exhaustive] if one[0] in REST else [], id=one[0]) for one in COMMANDS],
+)
 ERROR = "Error: cannot write stdout: No space left on device\n"
 
 pytestmark = pytest.mark.slow
