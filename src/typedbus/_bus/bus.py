@@ -1,7 +1,7 @@
 """
-The bus: what a process says to its channels and states, from any thread, and the thread that blocks on it.
+The public interface of the bus: transitions, requests from any thread, and `block`, which serves them.
 
-`_bus.registry` has the channels, and `_bus.machine` the states.
+`_bus.registry` implements the channels, and `_bus.machine` the states.
 """
 
 from __future__ import annotations
@@ -24,32 +24,32 @@ from typedbus._os.forks import after_fork, goes_on, notice
 
 class Bus(Machine):
     """
-    Who listens to what, and the state of the process.
+    The channels of a process with their listeners, and its state.
 
-    A process has one as a rule and may have several; they share nothing. A bus
-    lives as long as somebody refers to it, and leaves nothing behind: it
-    registers nothing with the interpreter and touches no signal, and starts
-    threads only for hooks that have a time limit or run side by side, which end
-    with the transition. Every method may be called from any thread.
+    A process usually has one bus and may have several; they share nothing. A bus
+    lives as long as it is referenced, and leaves nothing behind: it
+    registers nothing with the interpreter, installs no signal handler, and starts
+    threads only for hooks that have a time limit or run in parallel; these threads
+    end with the transition. Every method may be called from any thread.
 
     Args:
-        clock: Where durations, limits and ticks take their time from.
-        workers: How many components may start, or stop, side by side.
+        clock: The source of time for durations, limits and ticks.
+        workers: How many components may start, or stop, in parallel.
         limits: How long hooks, a start and a stop may take.
 
     Raises:
-        LimitError: *workers* is no whole number from 1 up.
+        LimitError: *workers* is not a whole number from 1 up.
 
     Attributes:
-        limits: A transition goes by what they are when it begins each of its legs.
-        replacement: What takes the place of the process after `restart`; `run` sets it, unless somebody has,
-            for as long as it runs.
+        limits: A transition reads them at the beginning of each of its legs.
+        replacement: The object that replaces the process after `restart`. `run` sets it while it runs, unless it
+            is set already.
     """
 
     def __init__(self, *, clock: Clock | None = None, workers: int = 1, limits: Limits | None = None) -> None:
         super().__init__(clock=clock, workers=workers, limits=limits)
-        #: In which life, counted by exits, a restart and a plain exit were asked for last. Neither is taken
-        #: back, so that whoever comes in between, a signal handler too, finds nothing half done.
+        #: The number of exits at the last request for a restart, and for a plain exit. Neither is taken back,
+        #: so that code that runs in between, such as a signal handler, finds a consistent state.
         self._restarts_in = self._exits_in = -1
         self.replacement: Replacement | None = None
         self._owned: weakref.WeakSet[threading.Thread] = weakref.WeakSet()
@@ -59,31 +59,31 @@ class Bus(Machine):
         """
         Bring the bus to STARTED, in the calling thread.
 
-        The listeners of `START` are called in running order, those that have a
-        time limit in a thread of their own. At the first that
-        fails the start is rolled back: the listeners of `STOP` are called, in
-        reverse, without those of an object whose own start had not returned,
-        and the bus is STOPPED. A caller in another thread joins a start that is
-        under way and gets its outcome; a call from a listener of this very
+        The listeners of `START` are called in running order; a listener with a
+        time limit runs in a worker thread. At the first failure the start is
+        rolled back: the listeners of `STOP` are called in reverse order, except
+        listeners of an object whose own start had not returned, and the bus is
+        STOPPED. A caller in another thread joins a start that is
+        under way and gets its outcome; a call from a listener of this
         start returns at once.
 
         Raises:
             TransitionError: The bus is neither STOPPED nor EXITED.
-            TransitionFailures: A listener raised; with it what the rollback met.
+            TransitionFailures: A listener raised; failures of the rollback are included.
             StartCancelled: A stop or an exit was requested meanwhile; raised from
-                the cause that `request_exit` was given.
-            BaseException: `SystemExit` or its like from a listener, after the rollback.
+                the cause given to `request_exit`.
+            BaseException: `SystemExit`, `KeyboardInterrupt` or similar from a listener, after the rollback.
         """
         self._bring_to(State.STARTED)
 
     def stop(self) -> None:
         """
-        Bring the bus to STOPPED; nothing happens if it is, or has EXITED.
+        Bring the bus to STOPPED; do nothing if it is STOPPED or EXITED.
 
         The listeners of `STOP` are called in the reverse of running order, so
-        that what started last stops first, and every one of them, whatever
-        fails. A stop during a start breaks it off after the listener that is
-        running. Called from a listener of a transition it is a request: it
+        that the component that started last stops first. All of them are called,
+        even if some fail. A stop during a start cancels the start after the listener
+        that is running. Called from a listener of a transition, it is a request: it
         returns at once and is carried out when that listener has returned.
 
         Raises:
@@ -93,11 +93,11 @@ class Bus(Machine):
 
     def exit(self) -> None:
         """
-        Bring the bus to EXITED, by way of `stop`; nothing happens if it is.
+        Stop the bus and bring it to EXITED; do nothing if it is EXITED.
 
-        Then the listeners of `EXIT` are called, as those of `STOP` are. A bus
-        that has exited may be started again; its containers build their
-        components anew for it. To end a process from one of the
+        After the stop the listeners of `EXIT` are called, in the same way as listeners
+        of `STOP`. A bus that has exited may be started again; its containers then
+        construct new components. To end a process from one of the
         bus's own threads, which a component's stop() waits for, use `request_exit`.
 
         Raises:
@@ -111,10 +111,10 @@ class Bus(Machine):
 
     def graceful(self) -> None:
         """
-        Publish `GRACEFUL`, for components to take up new settings or reopen files.
+        Publish `GRACEFUL`, for components to load new settings or reopen files.
 
-        Each is visited after those that it needs, in the order of the start, and
-        every one of them, whatever fails.
+        Each component is called after its dependencies, in the order of the start.
+        All of them are called, even if some fail.
 
         Raises:
             ChannelFailures: As `BoundChannel.publish`.
@@ -128,16 +128,16 @@ class Bus(Machine):
         Safe from a signal handler, from a listener and from a thread that a
         component will wait for when it stops. A start in progress is cancelled,
         a stop continues to the exit. If no thread is in `block`, the request
-        stays until one is, or until the bus has exited.
+        is kept until a thread enters it, or until the bus has exited.
 
         Args:
             cause: The error that makes the exit necessary, if there is one.
                 `block` raises it after the exit, `running` at the end of its
                 block, and a start that it cancels raises `StartCancelled` from
-                it. It is logged on `LOG` as well, as an error with its
+                it. It is also logged on `LOG`, as an error with its
                 traceback, before the bus has EXITED; `run` leaves that line out
-                on stderr, where it prints the error when it ends. The next start
-                after the exit discards the causes that have not been raised.
+                on stderr, because it prints the error when it ends. The next start
+                after the exit discards causes that have not been raised.
         """
         notice()
         with self._lock:
@@ -145,7 +145,7 @@ class Bus(Machine):
                 self._causes.append(cause)
             self._exits_in = self._exits
             if cause is not None and self._state is State.EXITED and self._current is None:
-                # A thread that outlived the exit must not end the next life.
+                # A thread that outlived the exit must not end the next run.
                 return
             self._ask_for_exit()
 
@@ -161,13 +161,13 @@ class Bus(Machine):
         Ask the thread in `block` to call *action*, and return at once.
 
         Safe from a signal handler and from any thread. Actions are called one
-        by one, in the order in which they came, between the ticks; those that
-        are there when `block` turns to an exit are called before it. What an
-        action raises is told on `LOG`, as an error with its traceback, and the
-        bus goes on; `SystemExit` and the like exit the bus in order and are
-        raised by `block`. If no thread is in `block`, an action waits for one
-        until the bus has exited. Then it is discarded, and named on `LOG` in a
-        warning; so is an action that is requested of a bus that has exited.
+        by one, in the order of the requests, between the ticks; actions that
+        are pending when `block` begins an exit are called before it. An exception
+        from an action is logged on `LOG`, as an error with its traceback, and the
+        bus continues; `SystemExit`, `KeyboardInterrupt` and similar exceptions exit
+        the bus in order and are raised by `block`. If no thread is in `block`, an
+        action is kept until the bus has exited. Then it is discarded, and a warning
+        on `LOG` names it; so is an action that is requested after the exit.
 
         Raises:
             TypeError: *action* cannot be called.
@@ -178,7 +178,7 @@ class Bus(Machine):
         report_discarded(self._request(action), self.log)
 
     def _request(self, action: Callable[[], object]) -> list[Callable[[], object]]:
-        """Do the same as `request` without logging, and return the actions that are discarded."""
+        """Do the same as `request` without logging, and return the discarded actions."""
         with self._lock:
             self._doorbell.actions.append(action)
             has_exited = self._state is State.EXITED and self._current is None
@@ -188,18 +188,18 @@ class Bus(Machine):
 
     def restart(self) -> None:
         """
-        Ask for the exit, after which the process is replaced by the same program anew, and return at once.
+        Request an exit of the bus, after which the same program replaces the process, and return at once.
 
-        The thread in `block`, the main thread, exits the bus in order as ever,
-        then tells what failed on the way, and calls the `replacement`. Safe from
-        a listener, an action, a thread that a component will wait for, and a
-        signal handler, as far as that can do with the error. A start that is
-        under way is broken off. An exit wins: where `exit`, `request_exit`,
-        `SystemExit` or the like ask for one in this life of the bus, before or
-        after, the process ends.
+        The thread in `block`, the main thread, exits the bus in order and then calls
+        the `replacement` with the error of the exit, if there is one. Safe from
+        a listener, an action and a thread that a component will wait for, and from a
+        signal handler that can handle the error below. A start that is under way is
+        cancelled. An exit takes precedence: if `exit`, `request_exit`, `SystemExit` or a
+        similar exception requests an exit before the bus has exited, earlier or later
+        than the restart, the process ends.
 
         Raises:
-            RestartError: Nothing can take the place of the process; nothing has happened.
+            RestartError: The process cannot be replaced; nothing has been changed.
         """
         notice()
         if self.replacement is None:
@@ -223,8 +223,8 @@ class Bus(Machine):
         """
         Whether the process will be replaced once the bus has exited.
 
-        It will be if a restart was requested in this life of the bus, and no
-        exit. An exit that is requested later makes this False again; a component
+        It is True if a restart, and no exit, was requested since the last exit of the
+        bus. An exit that is requested later makes it False again; a component
         that keeps something for the next program must be ready for that.
         """
         has_exited = self._state is State.EXITED
@@ -232,16 +232,16 @@ class Bus(Machine):
 
     def detach(self) -> None:
         """
-        Forget the life that the bus had in the process that this one was forked off from.
+        Reset the bus in a forked child process.
 
-        For a child process, before anything else there uses the bus; `run`, `running` and
-        `typedbus.hosting` see to it. A child that was forked by other means than Python's is
-        recognised by its pid, the first time that it asks a bus for its state or a transition. What the components hold is the parent's,
-        which goes on with it: no listener is called. A bus that had been started
-        has EXITED, so that a stop or an exit does nothing, and a start builds the
-        components anew; one that had not is as it was. No lock is held, and
-        requests, threads that it owned and the replacement are forgotten. A start
-        in whose middle the process was forked goes no further in the child.
+        Must be called in the child before other code there uses the bus; `run`, `running` and
+        `typedbus.hosting` do so. A child that was not forked by Python is recognised by its
+        pid, the first time that it asks a bus for its state or a transition. The resources
+        of the components belong to the parent, which continues to use them, so no listener
+        is called. A bus that had been started is EXITED in the child: a stop or an exit does
+        nothing, and a start constructs new components. A bus that had not been started is
+        unchanged. Locks are released, and requests, owned threads and the replacement are
+        discarded. A start during which the process was forked does not continue in the child.
         """
         self._renew_lock()
         self._waiters, self._abandoned = [], []
@@ -263,8 +263,8 @@ class Bus(Machine):
 
         If an exception ends the thread, it is logged on `LOG`, as an error with
         its traceback, in that thread; then `threading.excepthook` gets it, as
-        usual. The bus goes on: a thread without which the process is of no use
-        calls `request_exit` itself. May be called before or after the thread has
+        usual. The bus continues: a thread without which the process is useless
+        must call `request_exit` itself. May be called before or after the thread has
         been started.
         """
         notice()
@@ -274,13 +274,13 @@ class Bus(Machine):
 
     def block(self, *, interval: float = 0.1, patience: float = 5.0) -> None:
         """
-        Wait until the bus has EXITED, and carry out what was requested meanwhile.
+        Wait until the bus has EXITED, and carry out requests meanwhile.
 
         While `MAIN` has listeners it is published every *interval*; otherwise
-        nothing wakes the thread but what it waits for. What happens here to the
-        thread, a `KeyboardInterrupt`, a `SystemExit`, a failing listener of
-        `MAIN`, exits the bus in order and is raised afterwards. Only one thread
-        serves requests and ticks; others that block merely wait.
+        the thread sleeps until there is a request. An exception in this thread
+        (`KeyboardInterrupt`, `SystemExit`, a failing listener of `MAIN`) exits the
+        bus in order and is raised afterwards. Only one thread
+        serves requests and ticks; other threads in `block` merely wait.
 
         Args:
             interval: Seconds between two publishes of `MAIN`.
@@ -288,11 +288,11 @@ class Bus(Machine):
 
         Raises:
             ValueError: *interval* is not above 0.
-            BaseException: The cause of `request_exit`, what happened to the
-                thread, what the exit failed with, or `StillRunning`; a
-                `BaseExceptionGroup` if it is several of these. One exception
-                object is raised once. After a `restart`
-                the replacement gets it instead.
+            BaseException: The cause given to `request_exit`, an exception in this
+                thread, the error of the exit, or `StillRunning`; a
+                `BaseExceptionGroup` of these if there are several. The same exception
+                object is raised only once. After a `restart`
+                the replacement receives it instead.
         """
         if interval <= 0:
             raise ValueError(f"the interval of ticks is {interval!r} s; give more than nothing")
@@ -326,11 +326,11 @@ class Bus(Machine):
 
     def _serve(self, interval: float) -> None:
         """
-        Carry out what is requested, and tick, until the bus has EXITED.
+        Carry out requests, and publish ticks, until the bus has EXITED.
 
         A function of its own, so that all of it is inside the `try` of `block`:
-        the way back to the top of a loop is not inside a `try` in that loop, and
-        an interrupt may come just there.
+        the jump back to the top of a loop is not covered by a `try` inside the
+        loop, and an interrupt may arrive at that point.
         """
         due: float | None = None
         while self._state is not State.EXITED:
@@ -352,13 +352,13 @@ class Bus(Machine):
             if now < due:
                 self._clock.wait(inbox, due - now)
                 continue
-            # From the last due time and not from now: ticks do not drift.
-            # Those that were missed altogether are not made up for.
+            # Counted from the last due time and not from now, so that ticks do not drift.
+            # Missed ticks are not made up for.
             due += interval * ((now - due) // interval + 1)
             self[MAIN].publish()
 
     def _conclude(self, problems: list[BaseException], patience: float) -> None:
-        """End `block`: wait for what the bus owns, and raise *problems*, or hand them to what takes the process's place."""
+        """End `block`: wait for the owned threads, and raise *problems* or pass them to the replacement."""
         problems[:0] = self._take_causes(problems)
         self._exit_requested = False
         problems.extend(outlived(self._owned, patience))
@@ -380,13 +380,13 @@ class Bus(Machine):
         return f"<Bus {self._state.name} with {len(self._bound)} channel(s)>"
 
 
-#: All that there are; a process that is forked off has to detach them.
+#: All buses of the process; a forked child must detach them.
 BUSES: Final[weakref.WeakSet[Bus]] = weakref.WeakSet()
 
 
 @functools.cache
 def detach_children() -> None:
-    """From here on, detach every bus of this process in each that is forked off from it."""
+    """From here on, detach every bus of this process in each process that is forked from it."""
     after_fork(_detach_all)
 
 

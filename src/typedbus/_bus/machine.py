@@ -1,9 +1,9 @@
 """
 The state machine of a bus.
 
-Transitions are written in one place, `Machine._bring_to` and the three legs below
-it; `_bus.scheduler` calls the hooks of a leg. A transition belongs to the thread that
-began it; every other caller joins it, or moves its goal on.
+Transitions are implemented by `Machine._bring_to` and the three legs below it;
+`_bus.scheduler` calls the hooks of a leg. A transition is carried out by the thread
+that began it; every other caller joins it, or moves its goal forward.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 
 class Machine(Registry):
-    """The half of a bus that knows its states, and the ways between them; see `Bus`."""
+    """The half of a bus that implements its states and transitions; see `Bus`."""
 
     def __init__(self, *, clock: Clock | None = None, workers: int = 1, limits: Limits | None = None) -> None:
         super().__init__()
@@ -53,7 +53,7 @@ class Machine(Registry):
         self.limits: Limits = Limits() if limits is None else limits
         #: The listeners of `START` that returned in this start.
         self._started: list[Subscription] = []
-        #: How often the bus has exited: containers build anew after it.
+        #: How often the bus has exited; after each exit containers construct new components.
         self._exits = 0
         #: The `_lifecycle.Subscriber` of each object whose methods a container subscribed, by id.
         self._subscribers: dict[int, Any] = {}
@@ -61,32 +61,32 @@ class Machine(Registry):
         self._abandoned: list[Abandoned] = []
         self._waiters: list[Waiter] = []
         self._exit_requested = False
-        #: What `request_exit` was given in this life, until `block` or `running` raises it.
+        #: The causes given to `request_exit` since the last exit, until `block` or `running` raises them.
         self._causes: list[BaseException] = []
         self._doorbell = Doorbell()
         self._bound[MAIN] = MainChannel(self._lock, self._observers.of_failures, self._doorbell)
-        #: Whether it has left STOPPED since it was made, or has exited.
+        #: Whether the bus has left STOPPED since it was created or last exited.
         self._is_used = False
-        #: What began the current life, if it gave itself to `_bring_to`: only that ends the bus.
+        #: The object that started the bus, if it passed itself to `_bring_to`: only that object exits the bus.
         self._started_by: object = None
 
     @property
     def state(self) -> State:
-        """The state now; it may be another one by the time that the caller looks at it."""
+        """The current state; another thread may change it before the caller uses the result."""
         notice()
         return self._state
 
     @property
     def workers(self) -> int:
         """
-        How many components may start, or stop, side by side; 1 is one after the other.
+        How many components may start, or stop, in parallel; 1 means one after the other.
 
-        With more, each starts as soon as all that it needs has started, in a
-        thread of its own; one of a higher priority waits for all of the lower
-        ones, and a listener that belongs to no component runs alone, in its place.
+        With more, each component starts as soon as all its dependencies have started, in a
+        worker thread; a component of a higher priority waits for all components of lower
+        priorities, and a listener outside all components runs alone, in its place.
 
         Raises:
-            LimitError: It is set to what is no whole number from 1 up.
+            LimitError: The value is not a whole number from 1 up.
         """
         return self._workers
 
@@ -100,27 +100,26 @@ class Machine(Registry):
         """
         Return when the bus is in one of *states*, or passes through it.
 
-        A thread that a component waits for when it stops names the states in
-        which it should give up as well, and looks at which it was: a start may
+        A thread that a component waits for when it stops should also name the states
+        in which it must give up, and check which state was returned: a start may
         fail.
 
         Args:
             states: One state or several.
-            timeout: Seconds; None waits for ever.
+            timeout: Seconds; None waits without limit.
 
         Returns:
-            The state that was reached, or None if none was in time.
+            The state that was reached, or None if the timeout passed first.
 
         Raises:
-            WaitError: *states* is empty or contains something that is no state, or
-                the caller is a listener of the very transition that it would wait
-                for.
+            WaitError: *states* is empty or contains something that is not a state, or
+                the caller is a listener of the transition that it would wait for.
         """
         wanted = _checked(states)
         notice()
         waiter = Waiter(wanted)
-        # Into the list first, and only then a look at the state: no transition
-        # can slip in between, not even one by a signal handler of this thread.
+        # Add the waiter before reading the state, so that no transition is missed
+        # in between, not even one made by a signal handler in this thread.
         self._waiters.append(waiter)
         try:
             state = self._state
@@ -140,12 +139,12 @@ class Machine(Registry):
     @contextlib.contextmanager
     def _waking(self, wake: Callable[[], object]) -> Generator[None]:
         """
-        Call *wake* if the start under way is broken off while the block runs, or has been before.
+        Call *wake* if the current start is cancelled while the block runs, or was cancelled before it.
 
         For a hook of `START` that waits for something that may never happen: *wake* ends its wait, and the
-        hook raises `StartCancelled`, which is not counted as a failure then. *wake* is called by the thread
-        that breaks the start off, possibly in a signal handler or under the lock of the bus, and must not block.
-        Outside of a start it is not called.
+        hook raises `StartCancelled`, which then does not count as a failure. *wake* is called by the thread
+        that cancels the start, possibly in a signal handler or under the lock of the bus, and must not block.
+        Outside a start it is not called.
         """
         current = self._current
         if current is None or current.asked is not State.STARTED:
@@ -153,7 +152,7 @@ class Machine(Registry):
             return
         current.wakers.append(wake)
         try:
-            # The list first: whichever thread comes second sees what the other has done.
+            # *wake* is added before the goal is read: whichever thread is second sees the change of the first.
             if current.goal is not State.STARTED:
                 wake()
             yield
@@ -161,7 +160,7 @@ class Machine(Registry):
             current.wakers.remove(wake)
 
     def _take_causes(self, problems: Sequence[BaseException]) -> list[BaseException]:
-        """Return the causes of the exit, to be raised now, without those that *problems* carry already."""
+        """Return and clear the causes of the exit that the caller must raise, except those that *problems* carry."""
         with self._lock:
             causes, self._causes = self._causes, []
         return [cause for cause in unique(causes) if not any(carries(problem, cause) for problem in problems)]
@@ -172,9 +171,9 @@ class Machine(Registry):
 
         Args:
             goal: STARTED, STOPPED or EXITED.
-            by: What starts the bus. It becomes `_started_by` if this call begins the start, and not if it joins one.
+            by: The object that starts the bus. If this call begins the start, `_started_by` is set to it.
         """
-        from typedbus._bus.transition import Transition  # a program that only publishes does without
+        from typedbus._bus.transition import Transition  # a program that only publishes does not need it
 
         notice()
         with self._lock:
@@ -185,7 +184,7 @@ class Machine(Registry):
                 if goal is not State.STARTED and self._state in (goal, State.EXITED):
                     return
                 if goal is State.STARTED and self._state is State.EXITED:
-                    # They belong to the life that ended with that exit.
+                    # These causes belong to the run that ended with that exit.
                     self._causes = []
                 if goal is State.STARTED and (by is not None or not self._is_used):
                     self._started_by = by
@@ -212,21 +211,21 @@ class Machine(Registry):
             del current
 
     def _carry_out(self, current: Transition) -> None:
-        """Go on until the goal is reached, which may move while we go."""
+        """Run legs until the goal is reached; other callers may change the goal meanwhile."""
         try:
             while (reached := self._arrival(current)) is None:
-                # STOPPING is met here after an interrupt between two listeners.
+                # The state is STOPPING here after an interrupt between two listeners.
                 if self._state in (State.STARTING, State.STARTED, State.STOPPING):
                     self._lead_down(current)
                 elif current.goal is State.STARTED:
                     self._lead_up(current)
                 elif self._state is not State.EXITED:
-                    # It is, if the goal was moved since we looked: then we are there.
+                    # The state is already EXITED if another thread changed the goal since the check above.
                     self._lead_out(current)
             current.outcome = current.outcome_in(reached, self._causes)
         except BaseException as interrupt:
-            # It came between two listeners: the state stays as it is, and
-            # whoever calls next goes on from there.
+            # The interrupt came between two listeners: the state stays as it is,
+            # and the next call continues from there.
             with self._lock:
                 if self._current is current:
                     self._current = None
@@ -235,14 +234,14 @@ class Machine(Registry):
             current.done.set()
 
     def _arrival(self, current: Transition) -> State | None:
-        """Return the state that was the goal if it is reached, and end the transition in the same breath."""
+        """End the transition and return the state if it is the goal, else return None; atomic under the lock."""
         with self._lock:
             # A start of a bus that has exited may be stopped before it begins.
             is_down = self._state is State.EXITED and current.goal is State.STOPPED
             if self._state is not current.goal and not is_down:
                 return None
             # From here on a caller finds no transition to join and begins its own,
-            # and a request that comes late moves a goal that nobody looks at.
+            # and a late request changes a goal that is no longer read.
             self._current = None
             return self._state
 
@@ -254,7 +253,7 @@ class Machine(Registry):
         starting = current.leg(self, ComponentStarting, ComponentStarted, is_up=True)
         self._started = starting.well
         whole = ("start", self.limits.start, began)
-        # Building goes on in one thread, and in this one as long as nothing bounds it.
+        # Components are constructed in a single thread: this one, unless there is a time limit.
         self._visit(assembly, self[ASSEMBLE].subscriptions, 1, None, whole)
         self._visit(starting, self[START].subscriptions, self._workers, self.limits.hook, whole)
         with self._lock:
@@ -306,7 +305,7 @@ class Machine(Registry):
         report_discarded(self._unserved(), self.log)
         self._exit_requested = False
         with self._lock:
-            # In this order, so that a signal handler in between is told of the exit and not of another life.
+            # In this order, so that a signal handler in between sees the exit and not the next run.
             self._set(State.EXITED)
             self._exits += 1
             self._is_used = False
@@ -319,8 +318,8 @@ class Machine(Registry):
         """
         Return those of *hooks*, of `STOP` or `EXIT`, that can be called now.
 
-        The hooks of an object whose start was given up and still runs must come
-        after it: they are left to the thread of that start.
+        The hooks of an object whose start was given up and still runs must be called
+        after that start: its thread calls them.
         """
         from typedbus._bus.transition import owner_of  # as for transitions
 
@@ -342,7 +341,7 @@ class Machine(Registry):
         return ready
 
     def _unserved(self) -> list[Callable[[], object]]:
-        """Take the requested actions, unless a thread is in `block`, which calls them or discards them itself."""
+        """Take the requested actions, unless a thread is in `block`: that thread calls or discards them."""
         with self._lock:
             return [] if self._doorbell.attendant is not None else self._doorbell.take()
 
@@ -354,7 +353,7 @@ class Machine(Registry):
         hook: float | None,
         whole: tuple[str, float | None, float],
     ) -> None:
-        """Call the hooks of one leg. The one place where hooks are called."""
+        """Call the hooks of one leg. Hooks are called nowhere else."""
         from typedbus._bus.scheduler import Visit  # as for transitions
 
         scope, seconds, began = whole
@@ -373,7 +372,7 @@ class Machine(Registry):
             visit.carry_out()
 
     def _goes_up(self, transition: Transition) -> bool:
-        """Whether *transition* is still the one under way, and a start."""
+        """Whether *transition* is still under way, and a start."""
         return self._current is transition and transition.goal is State.STARTED
 
     def _move(self, state: State) -> None:
@@ -385,7 +384,7 @@ class Machine(Registry):
     def _set(self, state: State) -> None:
         self._state = state
         for waiter in tuple(self._waiters):
-            # One waiter may see several of its states before it wakes up.
+            # Several of a waiter's states may be reached before it wakes up; the first counts.
             if state in waiter.states and waiter.reached is None:
                 waiter.reached = state
                 waiter.woken.release()

@@ -1,4 +1,4 @@
-"""Which channels a bus has, and who listens to them: the half of a bus that knows no state."""
+"""The channels of a bus and their listeners: the half of a bus without states."""
 
 from __future__ import annotations
 
@@ -58,41 +58,41 @@ FAILED = Channel[[Failed], None]("failed")
 ROLLED_BACK = Channel[[RolledBack], None]("rolled_back")
 LISTENER_FAILED = Channel[[ListenerFailed], None]("listener_failed")
 ASSEMBLE = Channel[[], None]("assemble")
-"""Published at the beginning of a start, for containers to build and subscribe their components."""
+"""Published at the beginning of a start, for containers to construct and subscribe their components."""
 
 LIFECYCLE_CHANNELS: Final = frozenset(value for value in list(vars().values()) if isinstance(value, Channel))
-"""All of the above: the channels that every bus has, and publishes on itself."""
+"""All channels above: every bus has them and publishes on them itself."""
 
-# The levels of messages on `LOG`, as `logging` has them, which costs too much to be imported for three numbers.
+# The levels of messages on `LOG`, as in `logging`, which is too slow to import for three numbers.
 INFO: Final = 20
 WARNING: Final = 30
 ERROR: Final = 40
 
 
 _DEEPEST: Final = 100
-"""So many publishes on a channel of reports, each by a listener of the one before, are taken for an endless recursion."""
+"""This many nested publishes on an observer channel, each by a listener of the previous, count as endless recursion."""
 
 
 class _ObserverChannel(BoundChannel[Args, None]):
-    """A channel of reports: a listener that fails changes nothing for the publisher or for the other listeners."""
+    """A channel for reports: a failing listener affects neither the publisher nor the other listeners."""
 
     __slots__ = ("_depth", "_endless")
 
     def __init__(self, channel: Channel[Args, None], lock: threading.RLock) -> None:
         super().__init__(channel, lock)
-        # How many publishes are under way. An estimate, since all threads count here without a lock.
+        # The number of publishes under way. An estimate, since all threads count here without a lock.
         self._depth = 0
-        # By thread, until its outermost publish has ended: the listener of an endless recursion.
+        # By thread, until its outermost publish has ended: the listener that recursed without end.
         self._endless: dict[int, Callable[Args, None]] = {}
 
     def publish(self, /, *args: Args.args, **kwargs: Args.kwargs) -> list[None]:
         """
-        Call every listener; each failure goes to stderr, with what was published.
+        Call every listener; each failure is written to stderr, with the published arguments.
 
         A listener that publishes on this channel each time that it is called
-        gets a `RecursionError`. It leaves every publish on this channel but the
-        outermost, which goes on to the next listener and names all such
-        listeners in one line on stderr. Until then all publishes by listeners
+        gets a `RecursionError`. The error propagates out of every publish on this
+        channel but the outermost, which continues with the next listener and names all
+        such listeners in one line on stderr. Until then all publishes by listeners
         raise it, so that the recursion ends even if they catch it.
 
         Raises:
@@ -137,7 +137,7 @@ class _ObserverChannel(BoundChannel[Args, None]):
         return results
 
     def _outer(self, frame: types.FrameType | None) -> list[types.FrameType]:
-        """Return the publishes on this channel from *frame* outwards, so that the one that calls this was made by their listeners."""
+        """Return the frames of this channel's publishes from *frame* outwards; the caller runs inside all of them."""
         frames = []
         while frame is not None:
             if frame.f_code is _PUBLISH and frame.f_locals["self"] is self:
@@ -146,7 +146,7 @@ class _ObserverChannel(BoundChannel[Args, None]):
         return frames
 
     def _refuse_recursion(self, outer: list[types.FrameType]) -> None:
-        """Raise `RecursionError` in a publish inside of *outer* if they go on without end."""
+        """Raise `RecursionError` in a publish inside the publishes *outer* if their recursion is endless."""
         thread = threading.get_ident()
         if not outer:
             self._endless.pop(thread, None)
@@ -157,7 +157,7 @@ class _ObserverChannel(BoundChannel[Args, None]):
         self._depth = min(self._depth, len(outer))
 
     def _report(self, listeners: list[Callable[Args, None]], error: Exception | None, args: tuple[object, ...]) -> None:
-        """Write to stderr that *listeners* raised *error*, or, without one, that they published without end."""
+        """Write to stderr that *listeners* raised *error*, or, if it is None, that they recursed without end."""
         names, channel = ", ".join(map(self._name_of, listeners)), repr(self.channel.name)
         published = " ".join(str(arg) for arg in args)
         if error is not None:
@@ -173,7 +173,7 @@ _PUBLISH: Final = _ObserverChannel.publish.__code__
 
 
 class Observers:
-    """The channels on which a bus tells what happens: one for each kind of event, and `LIFECYCLE` for all of them."""
+    """The channels on which a bus publishes events: one for each kind of event, and `LIFECYCLE` for all of them."""
 
     __slots__ = ("_by_kind", "_lifecycle")
 
@@ -185,7 +185,7 @@ class Observers:
 
     @property
     def channels(self) -> list[_ObserverChannel[[Any]]]:
-        """All of them."""
+        """All these channels."""
         return [self._lifecycle, *self._by_kind.values()]
 
     def tell(self, event: LifecycleEvent) -> None:
@@ -195,11 +195,11 @@ class Observers:
 
     @property
     def of_failures(self) -> tuple[BoundChannel[..., None], ...]:
-        """Those on which a listener that fails in a publish is told, in that order."""
+        """The channels on which a listener that failed in a publish is reported, in order."""
         return self._by_kind[ListenerFailed], self._lifecycle
 
 
-# From each kind of event to the channel of just this kind, which no dict type can say.
+# Each kind of event is mapped to the channel of that kind, which no dict type can express.
 _EVENTS: Final[dict[type[LifecycleEvent], Channel[[Any], None]]] = {
     Moved: MOVED,
     Constructing: CONSTRUCTING,
@@ -239,7 +239,7 @@ def _last_resort(text: str) -> None:
     try:
         print(text, file=sys.stderr, flush=True)
     except (OSError, ValueError, AttributeError):
-        # There is no stderr (pythonw, a closed pipe): nowhere is left to tell it.
+        # There is no usable stderr (pythonw, a closed pipe), and no other place for the report.
         return
 
 
@@ -254,7 +254,7 @@ class Registry:
         # Reentrant, since a signal handler or a finaliser may come in between.
         self._lock = threading.RLock()
         self._observers = Observers(self._lock)
-        # From each channel to its own BoundChannel, which no dict type can say.
+        # Each channel is mapped to its own BoundChannel, which no dict type can express.
         self._bound: dict[object, Any] = {LOG: _ObserverChannel(LOG, self._lock)}
         for bound in self._observers.channels:
             self._bound[bound.channel] = bound
@@ -264,7 +264,7 @@ class Registry:
         Return *channel* on this bus; the same object each time.
 
         Raises:
-            ChannelError: *channel* is none, for instance its name.
+            ChannelError: *channel* is not a channel but, for instance, the name of one.
         """
         bound: AnyBound | None = self._bound.get(channel)
         if bound is not None:
@@ -279,7 +279,7 @@ class Registry:
         return self[channel].publish(*args, **kwargs)
 
     def subscribe(self, channel: Takes[AnyListener], listener: AnyListener, /, *, priority: int = 50) -> Subscription:
-        """Same as ``bus[channel].subscribe(listener)``, with a poorer message from the checkers."""
+        """Same as ``bus[channel].subscribe(listener)``, but type checkers report errors less clearly."""
         return self._of(channel).subscribe(listener, priority=priority)
 
     def unsubscribe(self, channel: Takes[AnyListener], listener: AnyListener, /) -> None:
@@ -293,15 +293,15 @@ class Registry:
 
     @property
     def channels(self) -> tuple[AnyChannel, ...]:
-        """The channels that the bus began with and those that anybody has asked it for, in that order."""
+        """The channels that the bus had from the beginning, then those that were looked up with ``bus[channel]``."""
         return tuple(bound.channel for bound in list(self._bound.values()))
 
     def _renew_lock(self) -> None:
-        """Let nobody hold the lock, not even a thread that is no more: that of a process which this one was forked off from."""
+        """Replace the lock in a forked child, where a thread that exists only in the parent may hold the old one."""
         self._lock = threading.RLock()
         for bound in list(self._bound.values()):
             bound._lock = self._lock
-            # That thread may have been in the middle of a change, and the next publish is to see all of it.
+            # That thread may have been in the middle of a change, which the next publish must see completely.
             bound._listeners = bound._unrolled = bound._only = bound._blames = None
 
     def log(self, message: str, level: int = INFO) -> None:

@@ -1,11 +1,11 @@
 """
-One way over the listeners of a life-cycle channel: in order or side by side, each within its time.
+Call the listeners of a life-cycle channel, in order or in parallel, each within its time limit.
 
-A hook that has no limit and no company, or is inline, is called right here, in
-the thread of the transition. Any other runs in a thread of its own, and this one waits for
-it, no longer than it may take: a thread cannot be interrupted, but it can be
-left behind. So whatever is told and decided is told and decided in one thread,
-one thing after the other, however many hooks run.
+A hook is called in the thread of the transition if it is inline, or if it has no
+limit and no hooks run in parallel. Any other hook runs in a worker thread, and the
+thread of the transition waits for it up to its limit: a thread cannot be interrupted,
+but it can be abandoned. All decisions are therefore made, and all events published,
+sequentially in the thread of the transition, however many hooks run.
 """
 
 from __future__ import annotations
@@ -29,57 +29,57 @@ from typedbus._base.limits import Turn, within
 from typedbus._base.sync import simple_queue
 from typedbus._channels.bound import Subscription
 
-#: How often an inline hook looks whether its start was broken off while it waits for an earlier call, in seconds.
+#: Interval, in seconds, at which an inline hook that waits for an earlier call checks whether its start was cancelled.
 _LOOKING: Final = 0.1
 
 
 class Tells(Protocol):
-    """What a visit asks and tells; always in the thread of the transition but for `late`."""
+    """Callbacks of a visit; all except `late` are called in the thread of the transition."""
 
     def begins(self, subscription: Subscription, /) -> None:
-        """Hear that the listener is about to be called."""
+        """Called before a listener is called."""
 
     def ended(self, subscription: Subscription, seconds: float, error: BaseException | None, /) -> None:
-        """Hear that it has returned or raised, or was given up."""
+        """Called when a listener has returned or raised, or was given up."""
 
     def interrupted(self, error: BaseException, /) -> None:
-        """Hear what happened to the thread of the transition while it waited."""
+        """Called with an exception that interrupted the thread of the transition while it waited."""
 
     def goes_on(self) -> bool:
-        """Say whether those who have not been called yet are to be called."""
+        """Return whether the remaining listeners should be called."""
         ...
 
     def joined(self, thread: int, /) -> None:
-        """Hear of a thread that calls hooks from now on."""
+        """Called when a worker thread has been started, before it calls hooks."""
 
     def left(self, thread: int, /) -> None:
-        """Hear that it calls none any more; not of one whose hook was given up."""
+        """Called when a worker thread has ended; not called for a thread whose hook was given up."""
 
     def abandons(self, subscription: Subscription, began: float, thread: threading.Thread, /) -> Abandoned:
         """Return the record of a hook that is about to be given up."""
         ...
 
     def late(self, abandoned: Abandoned, seconds: float, error: BaseException | None, /) -> None:
-        """Hear, in the thread of the hook, that one which had been given up has ended after all."""
+        """Called in the thread of a hook that had been given up, when the hook has ended."""
 
     def predecessor(self, subscription: Subscription, /) -> Abandoned | None:
-        """Return the call that must be over before this hook is called, if one is left from an earlier transition."""
+        """Return an unfinished call from an earlier transition that must end before this hook is called, or None."""
         ...
 
 
 @attrs.define(eq=False)
 class Abandoned:
     """
-    A hook that was given up: its thread still runs.
+    A hook that was given up and whose thread still runs.
 
     Attributes:
         subscription: The hook.
         began: When it was called.
         thread: The thread that runs it.
         stops: For a hook of `START`, the hooks of `STOP` of the same object, to be called if it returns.
-        left: The hooks of `STOP` and `EXIT` of the same object that the bus came to meanwhile, to be called after
-            *stops*, however the start ends. Guarded by the lock of the bus.
-        is_over: Set when it has ended, and all of these have been called.
+        left: The hooks of `STOP` and `EXIT` of the same object that were due in the meantime. They are called after
+            *stops*, whether the start returns or raises. Guarded by the lock of the bus.
+        is_over: Set when the hook has ended and all hooks in *stops* and *left* have been called.
     """
 
     subscription: Subscription
@@ -92,7 +92,7 @@ class Abandoned:
 
 @attrs.define(eq=False, repr=False)
 class _Job:
-    """One listener and how it fares: *place* in the order, *stage* among what must be over before others begin."""
+    """A listener and the state of its call: its *place* in the order, and its *stage*, which starts after the last."""
 
     subscription: Subscription
     place: int
@@ -105,7 +105,7 @@ class _Job:
     scope: str = ""
     seconds: float = 0.0
     error: BaseException | None = None
-    #: What it waits for in its thread before it calls the hook.
+    #: The earlier call that the worker thread waits for before it calls the hook.
     predecessor: Abandoned | None = None
     abandoned: Abandoned | None = None
     is_given_up: bool = False
@@ -116,7 +116,7 @@ class _Worker(threading.Thread):
     """A thread that calls hooks, one after the other, until one of them is given up."""
 
     def __init__(self, visit: Visit) -> None:
-        # An interpreter that ends does not wait for it: a hook that hangs must not keep the process.
+        # The interpreter does not wait for daemon threads: a hook that hangs must not keep the process alive.
         super().__init__(daemon=True)
         self._visit = visit
         self.jobs: SimpleQueue[_Job | None] = simple_queue()
@@ -131,7 +131,7 @@ class _Worker(threading.Thread):
                 job.predecessor = None
                 is_too_late = job.is_given_up
             if is_too_late:
-                # The transition has gone on, and would not undo what the hook does now.
+                # The transition has continued and would not undo the hook if it were called now.
                 if job.abandoned is not None:
                     job.abandoned.is_over.set()
                 return
@@ -153,20 +153,20 @@ class _Worker(threading.Thread):
 
 class Visit:
     """
-    One way over *subscriptions*, which are in the order in which to call them.
+    One pass over *subscriptions*, in the order in which they are called.
 
     Args:
-        subscriptions: Those of each turn after those of the turns that come before it.
-        tells: Who hears of it.
-        backwards: Whether what a turn needs comes after it, as in a stop, and not before.
+        subscriptions: The listeners of each turn follow those of the turns that come before it.
+        tells: Receives the callbacks.
+        backwards: Whether the dependencies of a turn come after it, as in a stop, and not before it.
         clock: For time limits.
-        waking: How the thread of the transition is woken while hooks run in others.
-        workers: How many listeners may run side by side. Those of one component
-            never do; one that belongs to no component runs alone, in its place;
-            and no priority begins before the one before it is through.
-        hook: The limit of a listener that has none of its own.
-        whole: The name of the whole, its limit, and when it began; None is no limit.
-        spares: Whether those who come too late for that are called all the same.
+        waking: Wakes the thread of the transition while hooks run in worker threads.
+        workers: How many listeners may run in parallel. Listeners of one component
+            never run in parallel; a listener outside all components runs alone, in its
+            place; and a priority begins only when all listeners of the previous one have ended.
+        hook: The limit of a listener without a limit of its own.
+        whole: The name of the transition, its limit, and when it began; None for no limit.
+        spares: Whether the remaining listeners are still called when the limit of the whole has passed.
     """
 
     def __init__(
@@ -209,11 +209,15 @@ class Visit:
         self._interrupts = 0
 
     def carry_out(self) -> None:
-        """Call them; return when all have ended or were given up, or nobody else is to be called."""
+        """
+        Call the listeners.
+
+        Return when all have ended or were given up, or when the visit was cancelled and the running ones have ended.
+        """
         try:
             while True:
                 while self._ready and len(self._running) < self._workers and self.tells.goes_on():
-                    # Lower places are of lower stages: if this one has to wait, so have the others.
+                    # The heap is ordered by place, and so by stage: if the first job must wait, all others must too.
                     if self._jobs[self._ready[0]].stage > self._stage:
                         break
                     self._begin(self._jobs[heapq.heappop(self._ready)])
@@ -230,7 +234,7 @@ class Visit:
             self._dismiss()
 
     def _dismiss(self) -> None:
-        """Let the threads end that have nothing to do."""
+        """End the idle worker threads."""
         while self._idle:
             worker = self._idle.pop()
             worker.jobs.put(None)
@@ -242,14 +246,14 @@ class Visit:
         job.began = self.clock.now()
         self._allow(job)
         if job.allowed is not None and job.allowed <= 0:
-            # Its thread would be left behind before it did anything.
+            # No time is left: calling it would only create an abandoned thread.
             job.error = self._overrun(job, "nowhere: those before it had used up the time, and it was not called")
             self._end(job)
             return
         self.tells.begins(job.subscription)
         is_inline = job.subscription.is_inline
         if is_inline:
-            # It may be about to fork, and a thread that does nothing is one as well.
+            # The hook may fork, for which no other thread should exist, not even an idle one.
             self._dismiss()
         job.predecessor = self.tells.predecessor(job.subscription)
         stays = is_inline or (job.allowed is None and self._workers == 1) or job.subscription.is_idle
@@ -271,11 +275,11 @@ class Visit:
         job.worker.jobs.put(job)
 
     def wake(self) -> None:
-        """Look again whether the visit goes on; may be called in any thread and in a signal handler."""
+        """Make the visit check again whether to continue; may be called in any thread and in a signal handler."""
         self.waking.wake(self.bell)
 
     def _wait_for(self, predecessor: Abandoned, seconds: float | None) -> None:
-        """Wait in this thread until *predecessor* is over, for *seconds* at the most, or until the visit does not go on."""
+        """Wait in this thread until *predecessor* is over, at most *seconds*, or until the visit is cancelled."""
         until = None if seconds is None else time.monotonic() + seconds
         while self.tells.goes_on():
             left = _LOOKING if until is None else min(_LOOKING, until - time.monotonic())
@@ -283,7 +287,7 @@ class Visit:
                 return
 
     def _worker(self) -> _Worker | None:
-        """Return a thread that waits for work; None where none can be started, as in an interpreter that ends."""
+        """Return an idle worker thread; None if none can be started, as while the interpreter shuts down."""
         if self._idle:
             return self._idle.pop()
         worker = _Worker(self)
@@ -312,7 +316,7 @@ class Visit:
         self.tells.ended(job.subscription, job.seconds, job.error)
 
     def _allow(self, job: _Job) -> None:
-        """Say how long *job* may run: the least that its own limit, its component's and that of the whole leave it."""
+        """Set how long *job* may run: the least time left by its own limit, its component's and that of the whole."""
         turn, own = job.subscription.turn, job.subscription.limit
         limits: list[tuple[float, float, str]] = []
         hook = self._hook if own is None else own
@@ -330,11 +334,11 @@ class Visit:
             job.allowed, job.limit, job.scope = min(limits)
 
     def _await(self) -> None:
-        """Wait until a listener has ended or overrun; one that has overrun is given up."""
+        """Wait until a listener has ended or overrun its limit; a listener that has overrun is given up."""
         while not self.over:
             try:
                 if not self.tells.goes_on():
-                    # Their own hooks have not been called yet, and the earlier ones may never return.
+                    # The hooks of these jobs have not been called yet, and their predecessors may never return.
                     pending = [job for job in self._running if job.predecessor is not None]
                     for job in pending:
                         job.limit, job.scope = None, "interrupt"
@@ -360,7 +364,7 @@ class Visit:
 
     def _give_up(self, jobs: Sequence[_Job]) -> None:
         for job in jobs:
-            # All that takes time is done before the lock is taken, which the hook needs to return.
+            # Do the slow work before taking the lock: a hook that returns needs it.
             seconds, predecessor = self.clock.now() - job.began, job.predecessor
             error: Exception
             abandoned = None
@@ -372,7 +376,7 @@ class Visit:
                 abandoned = self.tells.abandons(job.subscription, job.began, job.worker)
             with self.lock:
                 if job.is_over or job.predecessor is not predecessor:
-                    # It has ended meanwhile, or its call begins just now, and is given up in the next round.
+                    # The hook has ended meanwhile, or its call has just begun; then the next round gives it up.
                     if abandoned is not None:
                         abandoned.is_over.set()
                     continue
@@ -405,7 +409,7 @@ class Visit:
         )
 
     def _waiting_for(self, job: _Job) -> list[str]:
-        """Return the paths of those that cannot be called before *job* is over."""
+        """Return the paths of the components that cannot be called before *job* is over."""
         graph = self._graph or _Graph(self._jobs, backwards=self._backwards)
         behind = graph.behind(job)
         waiting = {other.subscription.path: None for other in self._jobs if other.subscription.turn in behind}
@@ -413,7 +417,7 @@ class Visit:
 
 
 class _Graph:
-    """Which listeners may be called when which others are over."""
+    """The dependencies between listeners: which of them can be called once others have ended."""
 
     def __init__(self, jobs: Sequence[_Job], *, backwards: bool) -> None:
         self._places: dict[Turn, deque[int]] = {}
@@ -424,7 +428,7 @@ class _Graph:
                 self._free.append(job.place)
             else:
                 self._places.setdefault(turn, deque()).append(job.place)
-        # Those without a listener of their own carry on what needs what.
+        # Turns without a listener are included, because dependencies lead through them.
         self._missing: dict[Turn, int] = {}
         self._after: dict[Turn, list[Turn]] = {}
         unseen = list(self._places)
@@ -442,11 +446,11 @@ class _Graph:
                 self._missing[second] += 1
 
     def first(self) -> list[int]:
-        """Return the places of those that wait for nobody."""
+        """Return the places of the jobs that wait for no other job."""
         return self._free + self._open([turn for turn, missing in self._missing.items() if not missing])
 
     def after(self, job: _Job) -> list[int]:
-        """Return the places of those that waited for *job* last."""
+        """Return the places of the jobs that can start now that *job* has ended."""
         turn = job.subscription.turn
         if turn is None:
             return []
@@ -455,7 +459,7 @@ class _Graph:
         return self._open(self._close(turn))
 
     def behind(self, job: _Job) -> set[Turn | None]:
-        """Return the turns that come after that of *job*, near or far."""
+        """Return the turns that come after the turn of *job*, directly or indirectly."""
         turn = job.subscription.turn
         found: set[Turn | None] = set()
         unseen = [] if turn is None else list(self._after[turn])
@@ -467,7 +471,7 @@ class _Graph:
         return found
 
     def _open(self, turns: list[Turn]) -> list[int]:
-        """Return the first place of each of *turns*, and of those behind one that has none."""
+        """Return the first place of each of *turns*; a turn without a place is closed and its successors opened."""
         places = []
         while turns:
             turn = turns.pop()
@@ -478,7 +482,7 @@ class _Graph:
         return places
 
     def _close(self, turn: Turn) -> list[Turn]:
-        """Return those that have waited for *turn* alone."""
+        """Return the turns for which *turn* was the last missing dependency."""
         opened = []
         for other in self._after[turn]:
             self._missing[other] -= 1
@@ -488,7 +492,11 @@ class _Graph:
 
 
 def _raised_by(listener: Callable[[], object]) -> BaseException | None:
-    """Call *listener* and return what it raised, from a frame that does not hold it: its traceback holds the frame."""
+    """
+    Call *listener* and return the exception that it raised, or None.
+
+    A function of its own, so that no frame in the traceback holds the exception.
+    """
     try:
         listener()
     except BaseException as raised:
@@ -499,7 +507,7 @@ def _raised_by(listener: Callable[[], object]) -> BaseException | None:
 def _staged(subscriptions: Sequence[Subscription]) -> Iterator[_Job]:
     stage, last = 0, None
     for place, subscription in enumerate(subscriptions):
-        # One that belongs to no component has a stage to itself.
+        # A listener outside all components has a stage to itself.
         current = (subscription.priority, None if subscription.turn is not None else place)
         if place and current != last:
             stage += 1
@@ -508,8 +516,8 @@ def _staged(subscriptions: Sequence[Subscription]) -> Iterator[_Job]:
 
 
 def _stack_of(worker: threading.Thread | None) -> str:
-    """Return where *worker* is, from the hook on inwards."""
-    import traceback  # only needed to tell of what should not happen
+    """Return the stack of *worker* as text, from the hook inwards."""
+    import traceback  # only needed to report an overrun
 
     frames = sys._current_frames()
     frame = None if worker is None or worker.ident is None else frames.get(worker.ident)

@@ -1,4 +1,4 @@
-"""A transition of a bus, and the legs that it is made of."""
+"""A transition of a bus, and its legs."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ from typedbus._os.forks import notice
 
 @attrs.define(eq=False, repr=False)
 class Transition:
-    """A transition under way: where to, in which threads, and how it ends."""
+    """A transition under way: its goal, its threads, and its outcome."""
 
     asked: State
     goal: State
-    #: That which carries it out, and those that call hooks for it.
+    #: The identifiers of the thread that carries it out and of the worker threads that call its hooks.
     threads: set[int]
     #: The starts that were given up in this and in earlier transitions of the bus, and have not been undone.
     abandoned: list[Abandoned]
@@ -41,11 +41,11 @@ class Transition:
     leaving: list[BaseException] = attrs.field(factory=list)
     has_started: bool = False
     outcome: BaseException | None = None
-    #: What to call when the goal is no longer STARTED; see `Machine._waking`.
+    #: Functions to call when the goal is no longer STARTED; see `Machine._waking`.
     wakers: list[Callable[[], object]] = attrs.field(factory=list)
 
     def turn(self, goal: State) -> None:
-        """Change the goal, and wake the hooks of a start that wait; may be called in a signal handler."""
+        """Change the goal, and wake the waiting hooks of a start; may be called in a signal handler."""
         was_start, self.goal = self.goal is State.STARTED, goal
         if was_start and goal is not State.STARTED:
             for wake in tuple(self.wakers):
@@ -80,26 +80,30 @@ class Transition:
         *,
         is_up: bool,
     ) -> Leg:
-        """Return one leg of it, on the bus whose channels *registry* has."""
+        """Return a leg of this transition, on the bus whose channels are in *registry*."""
         return Leg(registry, self, begin, end, is_up)
 
     def call_off(self) -> None:
-        """Turn a start round; the caller has the lock of the bus."""
+        """Change the goal of a start to STOPPED; the caller holds the lock of the bus."""
         if self.goal is State.STARTED:
             self.turn(State.STOPPED)
 
 
 @attrs.define(eq=False, repr=False)
 class Leg(Tells):
-    """What a transition makes of one visit: it keeps what hooks raise, tells how they fare, and may turn round."""
+    """
+    The callbacks of a visit on behalf of a transition.
+
+    They collect the exceptions of hooks, publish events, and cancel a start.
+    """
 
     registry: Registry
     transition: Transition
     begin: Callable[[str], LifecycleEvent] | None
     end: Callable[[str, float], LifecycleEvent] | None
-    #: Whether it stops at the first failure, and when the goal has moved.
+    #: Whether it ends at the first failure, and when the goal is no longer STARTED.
     is_up: bool
-    #: The listeners that returned, in that order.
+    #: The listeners that returned, in the order in which they did.
     well: list[Subscription] = attrs.field(factory=list)
 
     def begins(self, subscription: Subscription, /) -> None:
@@ -114,7 +118,7 @@ class Leg(Tells):
             return
         hook, current = subscription.channel.name, self.transition
         if self.is_up and isinstance(error, StartCancelled) and current.goal is not State.STARTED:
-            # It was waiting, and is no reason why the start was broken off.
+            # The hook was waiting when the start was cancelled: this is not a failure.
             self.registry._observers.tell(Failed(subscription.path, hook, seconds, error))
             return
         if isinstance(error, Exception) and not leaves(error):
@@ -134,7 +138,7 @@ class Leg(Tells):
             self.transition.call_off()
 
     def goes_on(self) -> bool:
-        # A hook may return in a child that it has forked.
+        # A hook may fork, and return in the child process.
         notice()
         return not self.is_up or self.transition.goal is State.STARTED
 
@@ -147,7 +151,7 @@ class Leg(Tells):
     def abandons(self, subscription: Subscription, began: float, thread: threading.Thread, /) -> Abandoned:
         abandoned = Abandoned(subscription, began, thread, [])
         if subscription.channel is START:
-            # Taken now: when the bus has exited, the component is not subscribed any more.
+            # Collected now: once the bus has exited, the component is no longer subscribed.
             owner = owner_of(subscription)
             abandoned.stops = [stop for stop in reversed(self.registry[STOP].subscriptions) if owner_of(stop) is owner]
             with self.registry._lock:
@@ -156,11 +160,11 @@ class Leg(Tells):
 
     def late(self, abandoned: Abandoned, seconds: float, error: BaseException | None, /) -> None:
         """
-        Log that the hook has ended, and if it is a start that succeeded, undo it.
+        Log that the hook has ended, and undo it if it is a start that succeeded.
 
         The transition that called it has left the component out of its rollback.
-        So its hooks of `STOP` are called here, and after them the hooks that the
-        bus came to meanwhile: those of `EXIT`, and those of `STOP` if another start
+        So its hooks of `STOP` are called here, and after them the hooks that were
+        postponed meanwhile: hooks of `EXIT`, and hooks of `STOP` if another start
         hook of the component had returned.
         """
         how = "returned" if error is None else f"ended with {error!r}"
@@ -190,7 +194,7 @@ class Leg(Tells):
             pending[:] = [abandoned for abandoned in pending if not abandoned.is_over.is_set()]
             for abandoned in pending:
                 earlier = abandoned.subscription
-                # After an exit it is another object of the same component.
+                # After an exit the component is a new object with the same path.
                 is_same_component = earlier.turn is not None and subscription.turn is not None
                 is_same_component = is_same_component and earlier.path == subscription.path
                 if is_same_component or owner_of(earlier) is owner_of(subscription):
@@ -199,5 +203,5 @@ class Leg(Tells):
 
 
 def owner_of(subscription: Subscription) -> object:
-    """Return the object whose method listens; the subscription itself for any other listener."""
+    """Return the object whose method is the listener; the subscription itself if the listener is not a method."""
     return getattr(subscription.listener, "__self__", subscription)

@@ -1,4 +1,4 @@
-"""What wakes the thread that blocks on a bus, and what it is asked to do."""
+"""How the thread in `Bus.block` is woken, and the actions that it is asked to call."""
 
 from __future__ import annotations
 
@@ -20,30 +20,30 @@ from typedbus._channels.bound import BoundChannel, Subscription
 
 
 class Replacement(Protocol):
-    """What takes the place of the process when a bus restarts: `run` has one; who embeds a bus may have another."""
+    """Replaces the process when a bus restarts. `run` provides one; a program that embeds a bus may set its own."""
 
     def problem(self) -> str | None:
         """
-        Return why nothing can take the place of the process at present, and what to do about it; None if it can.
+        Return why the process cannot be replaced at present, and what to do about it; None if it can.
 
-        Asked by `Bus.restart`, in the thread that calls it and in signal handlers.
+        Called by `Bus.restart`, in the calling thread and in signal handlers.
         """
         ...
 
     def replace(self, failed: BaseException | None, /) -> None:
         """
-        Put something else in the place of the process.
+        Replace the process.
 
-        Called by `Bus.block`, in its thread, as the last thing that it does.
-        Where this returns so does `block`; what it raises `block` raises.
+        `Bus.block` calls it in its thread, as its last step. If this method
+        returns, `block` returns; if it raises, `block` raises the same exception.
 
         Args:
-            failed: What `block` would have raised otherwise; to be told here.
+            failed: The exception that `block` would have raised, or None; this method must report it.
         """
 
 
 class Waiter:
-    """A thread in `Bus.wait`: for which states, which it was, and the lock that it sleeps on."""
+    """A thread in `Bus.wait`: the states it waits for, the state that was reached, and the lock it sleeps on."""
 
     __slots__ = ("reached", "states", "woken")
 
@@ -55,21 +55,21 @@ class Waiter:
 
 
 class Doorbell:
-    """What wakes the thread in `Bus.block`; rung by anybody, by signal handlers too."""
+    """Wakes the thread in `Bus.block`; may be rung from any thread and from signal handlers."""
 
     __slots__ = ("actions", "attendant", "queue", "waking")
 
     def __init__(self) -> None:
         self.attendant: threading.Thread | None = None
-        #: What that thread is to call; a deque, since a handler may come in the middle of anything.
+        #: The actions that this thread must call; a deque, because a signal handler may append at any point.
         self.actions: deque[Callable[[], object]] = deque()
-        # Of all queues this kind alone may be filled by a handler that interrupts its get().
+        # The only kind of queue that a signal handler may fill while it interrupts get().
         self.queue: Inbox = simple_queue()
         self.waking = Waking()
 
     def attend(self) -> None:
-        """Let the calling thread be the one that `ring` wakes; the caller holds the lock of the bus."""
-        # A new queue: threads may have become greenlets since the last one was made.
+        """Make `ring` wake the calling thread; the caller holds the lock of the bus."""
+        # A new queue: threads may have been replaced by greenlets since the last one was created.
         self.queue = simple_queue()
         self.attendant = threading.current_thread()
 
@@ -78,7 +78,7 @@ class Doorbell:
             self.waking.wake(self.queue)
 
     def act(self, log: Callable[[str, int], None]) -> None:
-        """Call the first of the actions, and tell *log* what it raises."""
+        """Call the first action, and log an exception that it raises."""
         action = self.actions.popleft()
         try:
             action()
@@ -86,13 +86,13 @@ class Doorbell:
             log(f"{describe(action)}, which was requested, failed:\n{traceback_of(error)}", ERROR)
 
     def take(self) -> list[Callable[[], object]]:
-        """Return the actions that have not been called, and forget them; the caller has the lock of the bus."""
+        """Remove and return the actions that have not been called; the caller holds the lock of the bus."""
         actions, self.actions = list(self.actions), deque()
         return actions
 
 
 def report_discarded(actions: Iterable[Callable[[], object]], log: Callable[[str, int], None]) -> None:
-    """Log a warning for each of *actions*, which the exit of the bus came before."""
+    """Log a warning for each of *actions*, which were not called before the bus exited."""
     for action in actions:
         log(f"{describe(action)} was requested and is not called: the bus has exited", WARNING)
 
@@ -104,9 +104,9 @@ def report_death(thread: threading.Thread, log: Callable[[str, int], None]) -> N
     `threading.excepthook` is called after it, as usual. *log* is held weakly.
     `SystemExit` ends a thread on purpose, and is not logged.
     """
-    # From its construction on each thread holds a reference to the function that calls threading.excepthook.
-    # Wrapping this one changes nothing for other threads, and works for a thread that already runs, too. The
-    # attribute is not public; a Python that has none prints the exception, as it does for every thread.
+    # Each thread object holds, from its construction, a reference to the function that calls threading.excepthook.
+    # Wrapping this reference does not affect other threads, and works for a running thread as well. The attribute
+    # is not public; a Python version without it prints the exception, as it does for every thread.
     handle: Callable[[threading.Thread], None] | None = getattr(thread, "_invoke_excepthook", None)
     if handle is None:
         return
@@ -125,7 +125,7 @@ def report_death(thread: threading.Thread, log: Callable[[str, int], None]) -> N
 
 
 def outlived(threads: Iterable[threading.Thread], patience: float) -> list[StillRunning]:
-    """Join *threads*, all of them within *patience* seconds, and return who goes on, if anybody does."""
+    """Join *threads*, for *patience* seconds in total, and return an error for the threads that still run, if any."""
     deadline = time.monotonic() + patience
     others = [thread for thread in list(threads) if thread is not threading.current_thread()]
     for thread in others:
@@ -134,7 +134,7 @@ def outlived(threads: Iterable[threading.Thread], patience: float) -> list[Still
     running = [thread for thread in others if thread.is_alive()]
     if not running:
         return []
-    import traceback  # only needed to tell of what should not happen
+    import traceback  # only needed to report threads that still run
 
     frames = sys._current_frames()
     stacks = [
@@ -146,7 +146,7 @@ def outlived(threads: Iterable[threading.Thread], patience: float) -> list[Still
 
 
 class MainChannel(BoundChannel[[], None]):
-    """`MAIN`: `Bus.block` sleeps without a time limit until somebody listens."""
+    """`MAIN`, which wakes `Bus.block` at each subscription: without listeners it sleeps without a time limit."""
 
     __slots__ = ("_doorbell",)
 

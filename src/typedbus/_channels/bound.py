@@ -30,15 +30,15 @@ from typedbus._channels.faces import Publishes, Subscribes
 
 class Subscription:
     """
-    One listener on one bound channel.
+    The subscription of a listener to a bound channel.
 
-    As a context manager it ends with the block. It may be ended from any thread
-    and any number of times; it never ends a later subscription of the same listener.
+    As a context manager it ends with the block. It may be cancelled from any thread
+    and any number of times; this never ends a later subscription of the same listener.
     """
 
     __slots__ = ("_bound", "listener", "priority")
 
-    # Of any channel: a listener is checked against it before, not here.
+    # The channel may have any signature: the listener has been checked against it before.
     listener: Callable[..., Any]
     priority: int
 
@@ -49,42 +49,42 @@ class Subscription:
 
     @property
     def name(self) -> str:
-        """The listener as people know it, for messages."""
+        """The name of the listener in messages."""
         return describe(self.listener)
 
     @property
     def path(self) -> str:
-        """The component that listens, as a dotted path; outside a container the listener's name."""
+        """The dotted path of the listener's component; outside a container the listener's name."""
         return self.name
 
     @property
     def turn(self) -> Turn | None:
-        """The turn of the component that listens; outside a container None."""
+        """The turn of the listener's component; outside a container None."""
         return None
 
     @property
     def limit(self) -> float | None:
-        """How long the listener may take when it is called on the life cycle, in seconds; None unless its hook says."""
+        """How long the listener may take on the life cycle, in seconds; None unless its hook declares a limit."""
         return None
 
     @property
     def is_idle(self) -> bool:
-        """Whether the listener does nothing, and only keeps a component's place."""
+        """Whether the listener does nothing, and only keeps the place of a component in the order."""
         return False
 
     @property
     def is_inline(self) -> bool:
-        """Whether the listener is called in the thread of the transition, whatever workers and limits there are."""
+        """Whether the listener is called in the thread of the transition, regardless of workers and limits."""
         return marked_inline(self.listener, self.channel)
 
     @property
     def place(self) -> str:
-        """File and line of the listener, as far as it is known."""
+        """File and line of the listener, or "no file" if unknown."""
         return place_of(self.listener)
 
     @property
     def channel(self) -> AnyChannel:
-        """The channel that is listened to."""
+        """The channel of the subscription."""
         channel: AnyChannel = self._bound.channel
         return channel
 
@@ -109,7 +109,7 @@ class Subscription:
 
 
 class _Decorator(Generic[Args, Result]):
-    """What `subscribe` gives when it is given no listener."""
+    """The decorator that `subscribe` returns when it is called without a listener."""
 
     __slots__ = ("_bound", "_priority")
 
@@ -123,7 +123,7 @@ class _Decorator(Generic[Args, Result]):
 
 
 class _Missing(enum.Enum):
-    """Stands for the listener that `subscribe` was not given; None would be a mistake to tell."""
+    """The default for the listener of `subscribe`; not None, because passing None is an error to report."""
 
     LISTENER = enum.auto()
 
@@ -135,11 +135,11 @@ class BoundChannel(
     Publishes[Listens[Args, Result]], Subscribes[Listens[Args, Result]], Generic[Args, Result, Listener]
 ):
     """
-    A channel on one bus: who listens, and the publishing.
+    A channel on a bus: its listeners, and publishing.
 
-    Made by ``bus[channel]``, once for each channel, and living as long as the
-    bus. It holds its listeners strongly. Every method is safe from any thread,
-    from a signal handler and from inside a listener.
+    Created by ``bus[channel]``, once for each channel, and lives as long as the
+    bus. It holds strong references to its listeners. Every method may be called from
+    any thread, from a signal handler and from inside a listener.
     """
 
     __slots__ = (
@@ -166,14 +166,14 @@ class BoundChannel(
     ) -> None:
         self.channel: Final = channel
         self._lock = lock
-        # Where each listener that fails is told.
+        # The channels on which failures of listeners are reported.
         self._witnesses = witnesses
-        # What is said of those that failed since the listeners changed, by
-        # their identities: one that always fails is to be quick as well.
+        # A cache by id(listener), cleared when the listeners change, of the blame for
+        # each listener that failed: a listener that always fails stays cheap.
         self._blames: dict[int, Blame] | None = None
         self._subscriptions: dict[object, Subscription] = {}
-        # The listeners in running order; None when they have changed since. A
-        # publish takes them as they stand and needs no lock.
+        # The listeners in running order; None after a change. A publish reads
+        # this tuple and needs no lock.
         self._listeners: tuple[Callable[Args, Result], ...] | None = ()
         self._unrolled: Callable[Args, list[Result]] | None = None
         self._only: Callable[Args, Result] | None = None
@@ -184,24 +184,24 @@ class BoundChannel(
         """
         Call every listener and return their results in running order.
 
-        Lower priority runs first, equal priorities in the order in which they
-        were subscribed. The listeners are those that were subscribed when the
-        publish began. They run in the calling thread, one after the other, and
-        one that raises keeps none of the others from running. What the
-        publisher leaves out is filled in with the defaults of the declaration.
+        Lower priorities run first, equal priorities in the order of subscription.
+        The listeners that were subscribed when the publish began are called, in the
+        calling thread, one after the other. If a listener raises, the others
+        are still called. Arguments that the publisher leaves out take the defaults
+        of the declaration.
 
         Raises:
             ChannelFailures: After the last listener, if any of them raised an
-                `Exception`; it carries the results of those that worked.
-            RecursionError: At once, without calling the listeners after it:
+                `Exception`; it carries the results of the other listeners.
+            RecursionError: At once, without calling the remaining listeners:
                 they would exhaust the stack again. The `ChannelFailures` of the
                 listeners that failed before is its cause.
-            BaseException: `SystemExit`, `KeyboardInterrupt` and the like leave
-                in the same way; an earlier failure also turns an exit status
-                of success into 1.
+            BaseException: `SystemExit`, `KeyboardInterrupt` and similar exceptions
+                propagate in the same way; an earlier failure also turns an exit
+                status of success into 1.
         """
-        # For a channel whose signature is known to checkers alone; any other
-        # has a class of its own, made by `bind`, with the same loop.
+        # For a channel whose signature only type checkers know; for any other
+        # channel `bind` generates a class with the same loop.
         listeners = self._listeners
         if listeners is None:
             listeners = self._arrange()
@@ -232,14 +232,14 @@ class BoundChannel(
     def _blame(
         self, listener: Callable[Args, Result], error: Exception, errors: list[Exception], blamed: list[Blame]
     ) -> None:
-        """Add *error* to *errors*, and to *blamed* its listener, by the name of the component if it has one."""
+        """Add *error* to *errors* and its listener to *blamed*, named after its component if it has one."""
         known = self._blames
         blame = None if known is None else known.get(id(listener))
         if blame is None:
             subscription = self._subscription_of(listener)
             name = self._name_of(listener)
             blame = name, listener, note_of(name, self.channel.name)
-            # An identity stays somebody's as long as somebody holds it, as a subscription does.
+            # id() is a safe key only while the subscription keeps the listener alive.
             if subscription is not None and subscription.listener is listener:
                 if known is None:
                     known = self._blames = {}
@@ -259,7 +259,7 @@ class BoundChannel(
     def _leave(
         self, leaving: BaseException, errors: list[Exception], blamed: list[Blame], results: list[Result]
     ) -> None:
-        """Let *leaving* carry what had failed before it."""
+        """Make the earlier failures, if any, the cause of *leaving*."""
         if errors:
             leave(leaving, self._failed(errors, blamed, results))
 
@@ -269,14 +269,14 @@ class BoundChannel(
         return failed
 
     def _arrange(self) -> tuple[Callable[Args, Result], ...]:
-        """Bring the listeners in running order."""
+        """Sort the listeners into running order, and return them."""
         with self._lock:
             while (listeners := self._listeners) is None:
                 seen = self._changes
                 listeners = tuple(subscription.listener for subscription in self.subscriptions)
                 only = listeners[0] if len(listeners) == 1 else None
-                # The lock does not keep out a signal handler or a finaliser of
-                # this very thread, which may have subscribed meanwhile.
+                # The lock does not exclude a signal handler or a finaliser in
+                # this thread, which may have subscribed a listener meanwhile.
                 if seen == self._changes:
                     self._heat = HEAT
                     self._listeners = listeners
@@ -284,7 +284,7 @@ class BoundChannel(
         return listeners
 
     def _warm_up(self) -> tuple[Callable[Args, Result], ...]:
-        """Return the listeners, and count: the publishes to come go through a function of their own some day."""
+        """Return the listeners and count this publish; after `HEAT` publishes an unrolled function is compiled."""
         heat = self._heat - 1
         self._heat = heat
         listeners = self._listeners
@@ -295,7 +295,7 @@ class BoundChannel(
         return listeners
 
     def _unroll(self) -> None:
-        """Let the publishes to come go through a function that was made for these very listeners."""
+        """Compile a function for exactly these listeners, which later publishes call."""
         with self._lock:
             seen, listeners = self._changes, self._listeners
             if self._shape is None or not listeners or len(listeners) > UNROLLED:
@@ -316,18 +316,18 @@ class BoundChannel(
         """
         Call *listener* at each later publish, until the subscription ends.
 
-        Without a listener it is a decorator, and gives the function back, which
-        to checkers has the channel's signature from then on. A listener that is
-        subscribed already keeps its one subscription, which takes the new
-        priority. Listeners are told apart by equality, as bound methods need;
-        those that cannot be hashed, by identity.
+        Without a listener it returns a decorator, which returns the function unchanged;
+        for type checkers the function has the channel's signature from then on. A listener
+        that is already subscribed keeps its subscription, which takes the new
+        priority. Listeners are compared by equality, as bound methods require;
+        unhashable listeners by identity.
 
         Args:
-            listener: Called with what is published.
+            listener: Called with the published arguments.
             priority: Lower runs first.
 
         Raises:
-            ListenerError: The listener cannot be called, or *priority* is no int.
+            ListenerError: The listener cannot be called, or *priority* is not an int.
         """
         if listener is _MISSING:
             return _Decorator(self, priority)
@@ -352,19 +352,19 @@ class BoundChannel(
 
     @property
     def subscriptions(self) -> tuple[Subscription, ...]:
-        """Who listens, in running order."""
+        """The subscriptions, in running order."""
         with self._lock:
             return tuple(sorted(self._subscriptions.values(), key=attrgetter("priority")))
 
     def _add(self, subscription: Subscription) -> Subscription:
-        # A `with` takes a fourth of the time that a subscription takes. In here,
-        # an interrupt right after the lock was taken releases it.
+        # A `with` would take a quarter of the time of a subscription. Inside the
+        # `try`, an interrupt right after the lock was acquired releases it.
         try:
             self._lock.acquire()
             try:
                 known = self._subscriptions.setdefault(subscription.listener, subscription)
             except TypeError:
-                # It cannot be hashed. What it is listed under is no listener's.
+                # The listener is unhashable. Its id is an int, which no listener equals.
                 known = self._subscriptions.setdefault(id(subscription.listener), subscription)
             known.priority = subscription.priority
             self._changes += 1
@@ -386,7 +386,7 @@ class BoundChannel(
 
     @classmethod
     def _share(cls, name: str) -> None:
-        """Let Python's own TypeError for a wrong call name the channels that it may be about."""
+        """Make Python's own TypeError for a wrong call name the channels that share this class."""
         if name not in cls._sharing and len(cls._sharing) <= _NAMED:
             cls._sharing.append(name)
             named = " or ".join(cls._sharing[:_NAMED]) + (" or another" if len(cls._sharing) > _NAMED else "")
@@ -400,12 +400,12 @@ if not TYPE_CHECKING:
     # At run time BoundChannel[[int], str] keeps the two arguments that were written; validation reads them.
     BoundChannel.__parameters__ = (Args, Result)
 
-# Without the detour by way of its own __new__, which makes the group of records
-# that nobody has asked for yet.
+# Bypasses ChannelFailures.__new__, which makes the group from `Failure` records: these are
+# created only when they are asked for.
 _new_group: Final = ExceptionGroup.__new__
 _NAMED: Final = 4
 _NO_NAMES: Final[dict[str, object]] = {}
-# A class refers to its module's namespace, default values and annotations: it is kept by its bound channels alone.
+# Weak, because a class refers to its module's namespace, defaults and annotations: only bound channels keep it alive.
 _classes: Final[weakref.WeakValueDictionary[object, type[BoundChannel[Any, Any]]]] = weakref.WeakValueDictionary()
 
 
@@ -413,10 +413,10 @@ def bind(
     channel: Channel[Args, Result], lock: threading.RLock, witnesses: tuple[BoundChannel[..., None], ...]
 ) -> BoundChannel[Args, Result]:
     """
-    Return *channel* for one bus, of a class whose `publish` has the channel's parameters.
+    Return a bound channel for *channel*, of a class whose `publish` has the channel's parameters.
 
-    Bound channels of one signature share a class, which takes more memory than
-    many of them; it lives as long as any of them.
+    Bound channels of the same signature share a class, because a class takes more memory
+    than many bound channels; it lives as long as any of them.
     """
     declared, known = channel._declared, getattr(channel, "__orig_class__", None)
     names = _NO_NAMES
@@ -438,8 +438,8 @@ def bind(
         annotations["return"] = types.GenericAlias(list, (known.__args__[-1],))
     else:
         return BoundChannel(channel, lock, witnesses)
-    # Equal defaults may be different objects, as 1 and True are. Their identities
-    # are good keys, since the class keeps them, and the namespace, alive.
+    # Equal defaults may be different objects, such as 1 and True. Their ids are
+    # safe keys, since the class keeps the defaults and the namespace alive.
     given_defaults = (*(defaults or ()), *(named_defaults or {}).values())
     key = (shape, id(names), repr(annotations), tuple(map(id, given_defaults)))
     made = _classes.get(key)

@@ -1,9 +1,9 @@
 """
 Channels: declarations, made once, at the top of a module.
 
-A `Channel` is a name and a signature and holds no listeners; a component's
-methods are declared as listeners of one by a mark or a hook. `_channels.bound` has what
-a channel becomes on a bus.
+A `Channel` has a name and a signature and holds no listeners; a mark or a hook
+declares that a component's method listens to a channel. `_channels.bound` implements
+a channel on a bus.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ DEFAULT_PRIORITY: Final = 50
 
 class AnyChannel:
     """
-    A channel of whatever signature; every channel is a `Channel`.
+    A channel of any signature; every channel is a `Channel`.
 
     Attributes:
-        name: What people call it.
+        name: Its name in messages.
         doc: The docstring of its declaration.
     """
 
@@ -53,12 +53,12 @@ class AnyChannel:
 
     def signature(self) -> inspect.Signature | None:
         """
-        Return what a listener is called with, as far as it is known at run time.
+        Return the signature with which a listener is called, if it is known at run time.
 
-        None for a channel that was made without type arguments, as
-        ``x: Channel[[int], None] = Channel("x")`` is: these are for the checkers.
+        None for a channel that was created without type arguments at run time, such as
+        ``x: Channel[[int], None] = Channel("x")``: only type checkers know its signature.
         """
-        import inspect  # costs more than the rest of the package, and only validation asks
+        import inspect  # slower to import than the rest of the package, and only validation needs it
 
         from typedbus._base.hints import signature_of
 
@@ -84,7 +84,7 @@ class Listens(Protocol[P, Result_co]):
     """A listener of a channel: any callable that accepts the published arguments."""
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Result_co:
-        """Receive what is published and return the answer."""
+        """Receive the published arguments and return the result."""
         ...
 
 
@@ -93,17 +93,17 @@ Listener = TypeVar("Listener", bound=Callable[..., object], default=Listens[Args
 The type of a channel's listeners, for checkers: a third type parameter of channels that is never written out.
 
 It is invariant. mypy treats a ParamSpec as covariant, so with `Args` and `Result` alone it would accept
-a channel of narrower arguments where one of wider arguments is required.
+a channel of narrower arguments where a channel of wider arguments is required.
 """
 
 
 class Takes(AnyChannel, Generic[AnyListener]):
     """
-    What the listeners of a channel look like.
+    A channel with listeners of the type *AnyListener*.
 
-    Its parameter is invariant, which makes `Bus.subscribe(channel, listener)`
+    The type parameter is invariant, which makes `Bus.subscribe(channel, listener)`
     sound: checkers treat a ParamSpec as covariant and would accept a listener
-    that drops an optional parameter.
+    that lacks an optional parameter.
     """
 
     __slots__ = ()
@@ -123,19 +123,19 @@ class Binds(Generic[Bound_co]):
 
 class Channel(Takes[Listens[Args, Result]], Binds["BoundChannel[Args, Result]"], Generic[Args, Result, Listener]):
     """
-    The declaration of a channel: what is said on it, and what listeners answer.
+    The declaration of a channel: the arguments that are published on it, and the result of its listeners.
 
     ``Channel[[Order], Receipt]("order_placed")`` is published with one
-    positional `Order` and answered with a `Receipt` by each listener; the
-    result type may be left out where there is none. `declare` makes a channel
-    from a function where parameters need names or defaults.
+    positional `Order`, and each listener returns a `Receipt`; the
+    result type may be left out if listeners return None. `declare` makes a channel
+    from a function, for parameters with names or defaults.
 
-    A channel is equal to itself alone, is never copied, and may be shared by
-    any number of buses and threads. Its name is for people; two channels of one
-    name are two channels.
+    A channel is equal only to itself, is never copied, and may be shared by
+    any number of buses and threads. Its name is used in messages; two channels of
+    the same name are different channels.
 
     Raises:
-        ChannelError: The name is not a string that people can read.
+        ChannelError: The name is not a string, or is blank.
     """
 
     __slots__ = ()
@@ -153,11 +153,11 @@ class Channel(Takes[Listens[Args, Result]], Binds["BoundChannel[Args, Result]"],
         Make a channel from a function's name, parameters, result and docstring.
 
         The function itself is never called. Make its parameters positional-only
-        (``/``) unless publishers are to name them: a listener must then use the
-        same names.
+        (``/``), unless publishers should pass them by name: listeners must then use
+        the same names.
 
         Raises:
-            ChannelError: *signature* has no name of its own, as a lambda or a partial.
+            ChannelError: *signature* has no name of its own, for example a lambda or a partial.
         """
         name = getattr(signature, "__name__", "<lambda>")
         if name == "<lambda>":
@@ -179,22 +179,22 @@ class Channel(Takes[Listens[Args, Result]], Binds["BoundChannel[Args, Result]"],
         """
         Declare that *method* of a component listens to this channel: `Component(...).on(channel.calls(Cls.method))`.
 
-        Of a method that listens already, by its name or a mark, it says priority and limit.
+        If the method already listens, by its name or a mark, this sets its priority and limit.
 
         Args:
-            method: As its class has it.
-            priority: Its place among the listeners of the channel, lower first; the component's own unless given.
+            method: The function as an attribute of its class.
+            priority: Its place among the listeners of the channel, lower first; by default the component's priority.
             limit: How long it may take when the bus starts, stops or exits, in seconds.
-            inline: Whether it is called in the thread that starts, stops or exits the bus, whatever workers and
-                limits there are; no limit interrupts it then.
+            inline: Whether it is called in the thread that starts, stops or exits the bus, regardless of workers and
+                limits; no limit interrupts it then.
 
         Raises:
-            LimitError: *limit* is no number above 0.
+            LimitError: *limit* is not a number above 0.
         """
         return Hook(self, method, priority, limit, inline=inline)
 
-    # A container copies what is handed to its components; a channel is told
-    # apart by identity and must come out as itself.
+    # A container copies the arguments of its components. A channel is identified
+    # by identity, so its copy must be the channel itself.
     def __copy__(self) -> Self:
         return self
 
@@ -219,12 +219,12 @@ class Hook(Generic[Owner_contra]):
 
     Attributes:
         channel: The channel that is listened to.
-        method: The function as its class has it; a subclass may override it.
-        attribute: The name under which the class of the component holds the method; "" if it is not looked up yet,
-            or if the class does not hold it.
-        priority: Its place among the listeners, or None for the component's own.
-        limit: How long it may take on the life cycle, in seconds, or None for what `Limits` says.
-        inline: Whether it is called in the thread of the transition, always.
+        method: The function as an attribute of its class; a subclass may override it.
+        attribute: The name of the method in the class of the component; "" if it has not been looked up yet,
+            or if the class does not have the method.
+        priority: Its place among the listeners, or None for the component's priority.
+        limit: How long it may take on the life cycle, in seconds, or None for the limit in `Limits`.
+        inline: Whether it is always called in the thread of the transition.
     """
 
     __slots__ = ("attribute", "channel", "inline", "limit", "method", "priority")
@@ -248,9 +248,9 @@ class Hook(Generic[Owner_contra]):
 
     def bind(self, owner: Owner_contra, /) -> Callable[..., object]:
         """
-        Return what to call for *owner*: what it has under the name of the method, so that an override is called.
+        Return the listener for *owner*: its attribute with the name of the method, so that an override is called.
 
-        A function that no class holds is called with *owner* first.
+        A function that is not an attribute of a class is called with *owner* as its first argument.
         """
         name = self.attribute
         if not name:
@@ -258,7 +258,7 @@ class Hook(Generic[Owner_contra]):
 
             name = name_of(self.method, type(owner))
         if not name:
-            # *owner* may stand in for an instance of the class that the method is written in.
+            # *owner* may be a substitute for an instance of the class that defines the method.
             scope, _, written = getattr(self.method, "__qualname__", "").rpartition(".")
             name = "" if scope.endswith("<locals>") else scope and written
         listener: object = getattr(owner, name, None) if name else None
@@ -272,7 +272,7 @@ MARK: Final = "__typedbus_channels__"
 
 
 def marked_inline(listener: Callable[..., object], channel: AnyChannel) -> bool:
-    """Return whether a mark on *listener* lets it be called in the thread of the transition."""
+    """Return whether a mark on *listener* makes it inline: called in the thread of the transition."""
     marks: tuple[Hook[object], ...] = getattr(listener, MARK, ())
     return any(mark.inline and mark.channel is channel for mark in marks)
 
@@ -283,20 +283,20 @@ def on(
     """
     Mark a method of a component as a listener of *channel*.
 
-    The method itself is returned; to checkers it has the channel's signature
+    The method itself is returned; for type checkers it has the channel's signature
     from then on. Other decorators, `@classmethod` and `@staticmethod` included,
-    may stand above and below. An override in a subclass is called in its place,
-    marked again or not; one that is None does not listen. Several marks on one
-    method, of channels of one signature, add up.
+    may stand above and below. An override in a subclass is called instead of the method,
+    marked again or not; an override that is None does not listen. A method may have
+    several marks, for channels of the same signature, and then listens to all of them.
 
     Args:
         channel: Checked against the method by mypy and pyright.
-        priority: Its place among the listeners of the channel, lower first; 50 unless given.
+        priority: Its place among the listeners of the channel, lower first; 50 by default.
         limit: How long it may take when the bus starts, stops or exits, in seconds.
-        inline: Whether it is called in the thread that starts, stops or exits the bus, whatever workers and limits
-            there are. That is for what has to be in the main thread, as signals have, or before any other thread,
-            as a fork has. While it runs nobody else begins, and no thread of the bus waits for work; those who were
-            running before go on. No limit interrupts it: what it takes is missing from the time of the whole.
+        inline: Whether it is called in the thread that starts, stops or exits the bus, regardless of workers and
+            limits. Use it for code that must run in the main thread, such as signals, or before other threads exist,
+            such as a fork. While it runs no other hook begins, and the bus has no idle threads; hooks that were
+            already running continue. No limit interrupts it; its time counts towards the limit of the whole.
     """
     if not isinstance(channel, Channel):
         raise ChannelError(channel, "is not a channel: @on takes one, as in @on(order_placed)")

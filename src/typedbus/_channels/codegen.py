@@ -1,18 +1,18 @@
 """
-How a publish comes to cost what calling the listeners costs.
+Generated code that makes a publish as fast as calling the listeners directly.
 
-Passing ``*args, **kwargs`` on is what makes a generic publish slow. So each
-signature gets a `publish` of its own, with the channel's own parameters, made
-once from the text below: the loop that one would write by hand.
+Passing on ``*args, **kwargs`` makes a generic publish slow. So each
+signature gets its own `publish`, with the channel's parameters, generated
+once from the text below: the same loop as written by hand.
 
-A channel that is published on again and again with the same listeners then gets
-that loop unrolled: one line for each listener. There every call has its own
-place in the code, which the interpreter adapts to that very listener, and a
-failure is told by the line that it came from, so that no listener needs a
-``try`` of its own. docs/explanation/publishing.md has the figures.
+After many publishes to the same listeners this loop is unrolled: one line for each
+listener. Every call then has its own place in the code, which the interpreter
+specialises for that listener, and the line number of a failure identifies the
+listener, so that no call needs a ``try`` of its own.
+docs/explanation/publishing.md has the figures.
 
-All of this is text, compiled once for each signature and number of listeners;
-listeners, defaults and annotations are never in the text.
+The text is compiled once for each signature and number of listeners;
+listeners, defaults and annotations are never part of the text.
 """
 
 from __future__ import annotations
@@ -23,22 +23,23 @@ from collections.abc import Callable
 from typing import Final, NamedTuple
 
 HEAT: Final = 64
-"""After so many publishes to the same listeners the loop is unrolled."""
+"""The number of publishes to the same listeners after which the loop is unrolled."""
 
 UNROLLED: Final = 128
-"""With more listeners than these the loop stays a loop."""
+"""The largest number of listeners for which the loop is unrolled."""
 
-# In the texts stand names that no parameter has: {parameters} are the channel's
-# own; {passed} is what `publish` makes of them for the other functions, which
-# receive it by position as {received}; {call} is what a listener is called with.
+# The local names in the texts differ from those of all parameters. {parameters} are
+# the channel's parameters; {passed} are the arguments that `publish` passes to the
+# other functions, which receive them by position as {received}; {call} are the
+# arguments for a listener.
 #
-# Three methods of a bound channel are called: _warm_up gives the listeners,
-# _blame keeps a failure, _failed makes the exception of all of them. Where a
-# name is deleted at the end, the traceback of a failure holds the frame, and
-# the frame would hold the failure.
-# A frame costs by the number of its names: what is seldom needed is elsewhere.
+# Three methods of a bound channel are called: _warm_up returns the listeners,
+# _blame records a failure, _failed creates the exception for all failures. A name is
+# deleted at the end to break a cycle: the traceback of a failure refers to the frame,
+# and the frame would refer to the failure.
+# Frame setup cost grows with the number of locals, so rarely used code is in separate functions.
 #
-# A RecursionError leaves at once: if the listeners after it were called, each of
+# A RecursionError propagates at once: if the remaining listeners were called, each of
 # them would exhaust the stack again, at every level that has just been left. Its
 # clause calls nothing unless a listener failed before: hardly any stack is left.
 _PUBLISH: Final = """\
@@ -87,7 +88,7 @@ def loop(_tb_self, {received}):
     return _tb_results
 """
 
-# A name stands for a listener until that was called, and then for its result.
+# Each local first holds a listener and is then rebound to its result.
 _UNROLLED: Final = """\
 def publish(_tb_self, {received}{listeners}):
     try:
@@ -104,7 +105,7 @@ def publish(_tb_self, {received}{listeners}):
         del _tb_error
 """
 
-# What failed above the line of the first listener is no listener's failure: memory for the list, for instance.
+# A failure above the line of the first listener was not raised by a listener; for example, memory ran out for the list.
 _GO_ON: Final = """\
 def go_on(_tb_self, {received}_tb_error, _tb_first, _tb_all):
     _tb_number = _tb_error.__traceback__.tb_lineno - _tb_first
@@ -136,10 +137,10 @@ class Shape(NamedTuple):
     The parameters of a signature, without their defaults and annotations.
 
     Attributes:
-        unnamed: Those that are positional-only.
-        either: Those that go by position or by name.
+        unnamed: The positional-only parameters.
+        either: The positional-or-keyword parameters.
         rest: The name of ``*rest``, or "".
-        named: Those that are keyword-only.
+        named: The keyword-only parameters.
         others: The name of ``**others``, or "".
     """
 
@@ -157,24 +158,28 @@ class Shape(NamedTuple):
         return ", ".join(parts + ([f"**{self.others}"] if self.others else []))
 
     def direct(self) -> str:
-        """Return the text of the arguments that pass the parameters on."""
+        """Return the text of arguments that pass the parameters on directly."""
         parts = [*self.unnamed, *self.either]
         parts += [f"*{self.rest}"] if self.rest else []
         return self._named(parts)
 
     def passed(self) -> list[str]:
-        """Return the texts of what `publish` hands on by position: many arguments are put together once, not for each listener."""
+        """
+        Return the texts of the arguments that `publish` passes on by position.
+
+        A variable number of arguments is packed once, not for each listener.
+        """
         if not self.rest:
             return [*self.unnamed, *self.either, *self._by_name()]
         leading = "".join(f"{name}, " for name in (*self.unnamed, *self.either))
         return [f"({leading}*{self.rest},)", *self._by_name()]
 
     def received(self) -> list[str]:
-        """Return the names for what `passed` hands on."""
+        """Return the names of the parameters that receive the arguments of `passed`."""
         return ["_tb_args", *self._by_name()] if self.rest else self.passed()
 
     def call(self) -> str:
-        """Return the text of the arguments for a listener, made of what was received."""
+        """Return the text of the arguments for a listener, in terms of the names in `received`."""
         return self._named(["*_tb_args"]) if self.rest else self.direct()
 
     def _by_name(self) -> list[str]:
@@ -186,7 +191,7 @@ class Shape(NamedTuple):
 
 
 def shape_of(function: types.FunctionType) -> Shape:
-    """Return the shape of a function's parameters, read from its code: no import is as cheap."""
+    """Return the shape of a function's parameters, read from its code, which avoids importing `inspect`."""
     code = function.__code__
     names = code.co_varnames
     positional, total = code.co_argcount, code.co_argcount + code.co_kwonlyargcount
@@ -206,9 +211,9 @@ _templates: Final[dict[tuple[Shape, int], types.CodeType]] = {}
 
 def methods(shape: Shape, names: dict[str, object]) -> dict[str, types.FunctionType]:
     """
-    Return the methods of a bound channel whose channel has parameters of *shape*; compiled once for each.
+    Return the generated methods for bound channels with parameters of *shape*; compiled once for each shape.
 
-    *names* become their globals: there annotations are looked up.
+    *names* become their globals, in which annotations are looked up.
     """
     codes = _signatures.get(shape)
     if codes is None:
@@ -224,9 +229,9 @@ def unrolled(shape: Shape, listeners: tuple[Callable[..., object], ...]) -> type
     """
     Return a function that calls *listeners*, each on a line of its own.
 
-    Its code is a copy of the template's, so that the interpreter adapts each
-    call to the one listener that is ever called there. The listeners are its
-    defaults and not its constants: code is unknown to the garbage collector, and
+    Its code is a copy of the template's, so that the interpreter specialises each
+    call for the only listener that is called there. The listeners are its
+    defaults and not its constants: the garbage collector does not track code, and
     a cycle through it would never be freed.
     """
     template = _templates.get((shape, len(listeners)))
@@ -246,7 +251,7 @@ _NO_NAMES: Final[dict[str, object]] = {}
 
 
 def _compiled(text: str, shape: Shape, **parts: str) -> types.CodeType:
-    """Compile *text*, which defines one function, and return its code; its lines are found in `linecache`."""
+    """Compile *text*, which defines one function, and return its code; its lines are added to `linecache`."""
     source = text.format(
         parameters=shape.parameters("_tb_self"),
         direct=shape.direct(),

@@ -1,4 +1,4 @@
-"""The two faces of a bound channel: types for components that only publish, or only subscribe."""
+"""Two narrower types of a bound channel: for components that only publish, or only subscribe."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ class Publishes(Generic[Listener_co]):
     A bound channel, for a component that only publishes on it: ``low: Publishes[StockLow]``.
 
     The type argument is the signature of the listeners: a callback protocol, that is a `Protocol` with
-    ``__call__``, which has names and defaults for parameters. ``Callable[[str], None]`` works as well.
+    ``__call__``, whose parameters have names and defaults. ``Callable[[str], None]`` works as well.
     The component is given a `BoundChannel`, with ``bus.provided[stock_low]``, or with ``bus[stock_low]``
-    in tests. A channel is accepted if it takes every call that the protocol allows.
+    in tests. A channel is accepted if it accepts every call that the protocol allows.
     """
 
     __slots__ = ()
