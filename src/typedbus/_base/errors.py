@@ -1,8 +1,8 @@
 """
 The exceptions of the core that are not groups, each with its text.
 
-An exception keeps the facts as attributes and computes its text from them: code
-that raises one stays short, and the wording of all errors is in one file.
+An exception stores the facts as attributes and computes its text from them: code
+that raises it stays short, and the wording of all errors is in one file.
 docs/errors.md has a section for each.
 """
 
@@ -58,8 +58,8 @@ class WaitError(RuntimeError):
 
     Attributes:
         states: The states to wait for.
-        reason: Why it would never end, and what to write instead.
-        given: What was given instead of a state; None if only states were given.
+        reason: Why waiting would never end, and what to write instead.
+        given: The argument that is not a state; None if only states were given.
     """
 
     def __init__(self, states: frozenset[State], reason: str, given: object = None) -> None:
@@ -77,11 +77,11 @@ class WaitError(RuntimeError):
 
 class StillRunning(RuntimeError):
     """
-    Raised by `block` when threads that the bus owns outlive its patience.
+    Raised by `block` when threads that the bus owns still run after its *patience*.
 
     Attributes:
         threads: The name of each thread, with its stack as text.
-        patience: How long they were waited for, in seconds.
+        patience: How long `block` waited for them, in seconds.
     """
 
     def __init__(self, threads: Sequence[tuple[str, str]], patience: float) -> None:
@@ -102,16 +102,16 @@ class HookTimeout(TimeoutError):
     Reported by a transition for a hook that did not return within its limit, and was given up.
 
     Its thread still runs, and does not keep the process alive. If a start hook
-    returns after all, it is undone then; see `Limits`.
+    returns later, it is undone at that time; see `Limits`.
 
     Attributes:
         path: The component, as a dotted path.
         hook: The life-cycle channel on which it was called.
         place: File and line of the hook.
         seconds: How long it has been running.
-        limit: How long it was allowed to, or None if waiting for it was interrupted twice.
+        limit: How long it was allowed to run, or None if waiting for it was interrupted twice.
         scope: Whose limit that is: the hook's, the component's, or that of the whole start, stop, rollback or exit.
-        stack: Where its thread is, as text.
+        stack: The stack of its thread, as text.
         waiting: The paths of the components that wait for it.
     """
 
@@ -156,16 +156,16 @@ class StartPending(TimeoutError):
     """
     Raised by the start of a component whose start in an earlier transition was given up and has not been undone.
 
-    The two must not run side by side: the later start has waited for the earlier
-    one as long as its own limit allows.
+    The two must not run at the same time: the later start has waited for the earlier
+    start as long as its own limit allows.
 
     Attributes:
         path: The component, as a dotted path.
         place: File and line of the hook that has not returned.
-        seconds: How long ago that was called.
+        seconds: How long ago that hook was called.
         limit: How long the start was allowed to wait; None if waiting was interrupted.
         scope: Whose limit that is: the hook's, the component's, or that of the whole start.
-        stack: Where the thread of the earlier call is, as text.
+        stack: The stack of the thread of the earlier call, as text.
     """
 
     def __init__(  # noqa: PLR0917  # by position, as pickles give them
@@ -207,7 +207,7 @@ class LimitError(ValueError):
 
 
 class ChannelError(TypeError):
-    """Raised where something else is used as a channel, or as the name or the signature of a channel."""
+    """Raised for an object that cannot be used as a channel, or as the name or the signature of a channel."""
 
     def __init__(self, given: object, reason: str) -> None:
         super().__init__(given, reason)
@@ -219,7 +219,7 @@ class ChannelError(TypeError):
 
 
 class ListenerError(TypeError):
-    """Raised by `subscribe` for a listener or a priority that could never work."""
+    """Raised by `subscribe` for a listener that cannot be called, or an invalid priority."""
 
     def __init__(self, channel: str, listener: object, reason: str) -> None:
         super().__init__(channel, listener, reason)
@@ -233,11 +233,11 @@ class ListenerError(TypeError):
 
 class NoContainer(TypeError):
     """
-    Raised for an argument that is neither a container nor the class of one.
+    Raised for an argument that is neither a container nor a container class.
 
     Attributes:
         given: The argument.
-        reason: What it is instead, and what to give.
+        reason: What the argument is, and what to pass instead.
     """
 
     def __init__(self, given: object, reason: str) -> None:
@@ -250,7 +250,7 @@ class NoContainer(TypeError):
 
 
 class DeclarationError(TypeError):
-    """Raised in the body of a container for something that cannot be declared."""
+    """Raised in the body of a container class for an invalid declaration."""
 
     def __init__(self, path: str, place: str, reason: str) -> None:
         super().__init__(path, place, reason)
@@ -263,7 +263,7 @@ class DeclarationError(TypeError):
 
 
 class OutsideContainer(RuntimeError):
-    """Raised by a call of a component in the class of a container: only instances of the container build it."""
+    """Raised by a call of a component on a container class: only container instances construct components."""
 
     def __init__(self, path: str, place: str) -> None:
         super().__init__(path, place)
@@ -281,13 +281,13 @@ class OutsideContainer(RuntimeError):
 
 class ConstructionCycle(RuntimeError):
     """
-    Raised when a component is asked for while it is being constructed, and the request cannot wait for that.
+    Raised when a component is requested while it is being constructed, and the request cannot wait for the end of it.
 
     Attributes:
         path: The component that is being constructed.
         place: File and line of its declaration.
-        asked: The component that was asked for, which needs it or is the same.
-        thread: The name of the thread that constructs it, or None if that is the thread that asked.
+        asked: The requested component, which depends on it or is the same.
+        thread: The name of the thread that constructs it, or None if that is the requesting thread.
     """
 
     def __init__(self, path: str, place: str, asked: str, thread: str | None = None) -> None:
@@ -312,7 +312,7 @@ class ConstructionCycle(RuntimeError):
 
 
 class ComponentDisabled(LookupError):
-    """Raised by a call of a component that is not enabled, or of one that needs it."""
+    """Raised by a call of a component that is not enabled, or that depends on a component that is not enabled."""
 
     def __init__(self, path: str, place: str, reason: str) -> None:
         super().__init__(path, place, reason)
@@ -325,7 +325,7 @@ class ComponentDisabled(LookupError):
 
 
 class OverrideError(RuntimeError):
-    """Raised by `override` if it comes too late or if there is no such component in the container."""
+    """Raised by `override` if it is called too late or if the container has no such component."""
 
     def __init__(self, path: str, place: str, reason: str) -> None:
         super().__init__(path, place, reason)
@@ -368,12 +368,12 @@ class NotMainThread(RuntimeError):
 
 class OperatorError(Exception):
     """
-    The base class of errors that concern the machine or the settings, and not the program.
+    The base class of errors in the environment or the settings, and not in the program.
 
-    Examples are a port that another process has, or a folder that does not exist.
-    The text has to say what is wrong and what to do: `run` prints it alone,
-    without a traceback. Derive from it, and from a built-in class where one
-    fits, for such errors of a component.
+    Examples are a port that another process uses, or a folder that does not exist.
+    The text must state what is wrong and what to do: `run` prints only the text,
+    without a traceback. For such errors of a component derive from this class, and from
+    a built-in exception class if one fits.
     """
 
 

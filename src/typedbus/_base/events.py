@@ -1,9 +1,9 @@
 """
-What a bus tells of its life: one frozen record for each kind of thing that happens.
+The events that a bus publishes: one frozen record class for each kind.
 
-Each kind has a channel of its own in `_bus.registry`, and `LIFECYCLE` carries them
-all. *path* is the dotted path of the component that it is about; for a listener
-outside every container, its name. Durations are in seconds.
+Each kind has a channel of its own in `_bus.registry`, and `LIFECYCLE` carries all
+events. *path* is the dotted path of the component concerned, or the name of a listener
+outside all containers. Durations are in seconds.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from typedbus._base.states import State
 
 @attrs.frozen(eq=False, repr=False)
 class _Begun(Record):
-    """Something is about to be done with the component at *path*. Kinds of one shape share what is generated for it."""
+    """A step for the component at *path* is about to begin. Subclasses share the attrs-generated methods."""
 
     path: str
 
 
 @attrs.frozen(eq=False, repr=False)
 class _Done(Record):
-    """Something was done with the component at *path*, in *seconds*."""
+    """A step for the component at *path* has been completed, in *seconds*."""
 
     path: str
     seconds: float
@@ -33,20 +33,20 @@ class _Done(Record):
 
 @attrs.frozen(eq=False, repr=False)
 class Moved(Record):
-    """The bus went from one state to another: a step of a transition."""
+    """The bus changed from the state *before* to the state *after*."""
 
     before: State
     after: State
 
 
 class Constructing(_Begun):
-    """A component is about to be built."""
+    """A component is about to be constructed."""
 
     __slots__ = ()
 
 
 class Constructed(_Done):
-    """A component was built, in *seconds*."""
+    """A component was constructed, in *seconds*."""
 
     __slots__ = ()
 
@@ -54,10 +54,10 @@ class Constructed(_Done):
 @attrs.frozen(eq=False, repr=False)
 class Subscribed(Record):
     """
-    The methods of a component that listen were subscribed, in *seconds*.
+    The listening methods of a component were subscribed, in *seconds*.
 
-    It starts after the components *needs*, which it depends on, and after the
-    components *after*, which listen to the channels that it is given.
+    The component starts after the components *needs*, its dependencies, and after the
+    components *after*, which listen to channels that are passed to it.
     """
 
     path: str
@@ -68,7 +68,7 @@ class Subscribed(Record):
 
 @attrs.frozen(eq=False, repr=False)
 class Disabled(Record):
-    """A component takes no part in this run, for *reason*."""
+    """A component is not enabled in this run, for *reason*."""
 
     path: str
     reason: str
@@ -112,7 +112,7 @@ class ComponentExited(_Done):
 
 @attrs.frozen(eq=False, repr=False)
 class Failed(Record):
-    """A listener of the life-cycle channel *hook* raised *error*, or overran its time, after *seconds*."""
+    """A listener of the life-cycle channel *hook* raised *error*, or overran its limit, after *seconds*."""
 
     path: str
     hook: str
@@ -123,10 +123,10 @@ class Failed(Record):
 @attrs.frozen(eq=False, repr=False)
 class RolledBack(Record):
     """
-    A start that had failed or was broken off has been undone, in *seconds*.
+    A start that had failed or was cancelled has been undone, in *seconds*.
 
-    *error* is what it had failed with first, and None if it was broken off;
-    *paths* are those that were stopped, in that order.
+    *error* is the first error of the start, or None if it was cancelled;
+    *paths* are the stopped components, in the order in which they stopped.
     """
 
     seconds: float
@@ -136,7 +136,7 @@ class RolledBack(Record):
 
 @attrs.frozen(eq=False, repr=False)
 class ListenerFailed(Record):
-    """The listener *name* of *channel* raised *error* in a publish, which went on."""
+    """The listener *name* of *channel* raised *error* in a publish, which continued."""
 
     name: str
     channel: str
@@ -159,4 +159,4 @@ LifecycleEvent: TypeAlias = (
     | RolledBack
     | ListenerFailed
 )
-"""Everything that a bus tells on its `LIFECYCLE` channel; `match` exhausts it."""
+"""Every event that a bus publishes on its `LIFECYCLE` channel; `match` can be checked for exhaustiveness."""

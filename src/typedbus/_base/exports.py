@@ -1,4 +1,4 @@
-"""Give public classes and functions the name of the module that users import them from."""
+"""Set the `__module__` of public classes and functions to the module that users import them from."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ def export(namespace: Mapping[str, Any], later: Iterable[object] = ()) -> None:
     """
     Set the `__module__` of the classes and functions that a module lists in `__all__` and a private module defines.
 
-    Messages, tracebacks, pictures and pickles name them by it.
+    Messages, tracebacks, diagrams and pickles contain this name.
 
     Args:
         namespace: The globals of the public module.
-        later: Names of `__all__` that it imports on first use, as far as they are loaded.
+        later: Objects in `__all__` that the module imports on first use, as far as they are loaded.
     """
     module: str = namespace["__name__"]
     for value in [*(namespace[name] for name in namespace["__all__"] if name in namespace), *later]:
@@ -29,7 +29,7 @@ def export(namespace: Mapping[str, Any], later: Iterable[object] = ()) -> None:
 def _export_members(module: str, cls: type) -> None:
     annotations: Any = vars(cls).get("__annotations__")
     if annotations:
-        # They would be looked up in the public module from now on, which lacks most of the names.
+        # From now on annotations would be looked up in the public module, which lacks most of the names.
         names = vars(sys.modules[cls.__module__])
         for name, annotation in annotations.items():
             annotations[name] = _evaluated(annotation, names)
@@ -46,4 +46,4 @@ def _evaluated(annotation: object, names: dict[str, Any]) -> object:
     try:
         return names[annotation] if annotation in names else eval(annotation, names)  # noqa: S307  # our own text
     except NameError:
-        return annotation  # it is imported for type checkers alone
+        return annotation  # it is imported only for type checkers

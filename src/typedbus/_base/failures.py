@@ -1,4 +1,4 @@
-"""The exception groups that publishes and transitions raise, and functions for exceptions and the listeners that raised them."""
+"""The exception groups that publishes and transitions raise, and helpers for exceptions raised by listeners."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from typedbus._base.states import State
 
 
 def describe(listener: object) -> str:
-    """Name a callable as a person would find it: module and qualified name, or its repr."""
+    """Return the name of a callable for messages: module and qualified name, or its repr."""
     function = getattr(listener, "__func__", listener)
     name = getattr(function, "__qualname__", None)
     if not isinstance(name, str):
         try:
             return repr(listener)
         except Exception:
-            # It is named in the middle of a publish, which it must not end.
+            # This is called in the middle of a publish, which a failing repr must not end.
             return object.__repr__(listener)
     module = getattr(function, "__module__", None)
     return f"{module}.{name}" if module else name
@@ -38,14 +38,14 @@ def place_of(listener: object) -> str:
 
 
 def note_of(name: str, channel: str) -> str:
-    """Return the note for what the listener *name* raised."""
+    """Return the note for an exception that the listener *name* raised."""
     return f"raised by {name} on channel {channel!r}"
 
 
 def put_note(error: Exception, note: str) -> None:
-    """Give *error* its note; one exception object that is raised again and again is noted once."""
+    """Add *note* to *error*; an exception object that is raised repeatedly gets the note once."""
     try:
-        # An exception may refuse to have attributes set, as a frozen class does. PEP 678 says where notes are.
+        # An exception, such as a frozen class, may refuse to set attributes. PEP 678 defines where notes are stored.
         known = error.__dict__
         if "__notes__" not in known:
             known["__notes__"] = [note]
@@ -58,7 +58,7 @@ def put_note(error: Exception, note: str) -> None:
 
 @attrs.frozen(eq=False, repr=False)
 class Failure(Record):
-    """One listener that raised: which one, on which channel, and what."""
+    """A failure of a listener: its name, the channel, the exception, and the listener itself."""
 
     name: str
     channel: str
@@ -70,7 +70,7 @@ class Failure(Record):
 
 
 Blame: TypeAlias = tuple[str, Callable[..., object], str]
-"""A listener that raised, of which a `Failure` is made when it is asked for: its name, the listener itself, and the note."""
+"""A listener that raised: its name, the listener itself, and the note. A `Failure` is created from it on demand."""
 
 
 class ChannelFailures(ExceptionGroup[Exception]):
@@ -80,7 +80,7 @@ class ChannelFailures(ExceptionGroup[Exception]):
     Attributes:
         channel: The name of the channel.
         failures: One `Failure` for each listener that raised, in running order.
-        results: What the listeners that worked returned, in running order.
+        results: The results of the listeners that returned, in running order.
     """
 
     _known: tuple[str, Sequence[Blame], Sequence[object]]
@@ -135,14 +135,14 @@ class ChannelFailures(ExceptionGroup[Exception]):
 
 class TransitionFailures(ExceptionGroup[Exception]):
     """
-    Raised by `start`, `stop` and `exit` of a bus when listeners failed on the way.
+    Raised by `start`, `stop` and `exit` of a bus when listeners failed during the transition.
 
-    Everything that could be done has been done: a start was rolled back, a stop
-    or an exit has visited every listener.
+    The transition is complete nevertheless: a start was rolled back, a stop
+    or an exit has called every listener.
 
     Attributes:
-        goal: The state that was asked for.
-        state: The state that the bus is in now.
+        goal: The requested state.
+        state: The state in which the transition ended.
         failures: One `Failure` for each listener that raised, in the order of events.
     """
 
@@ -179,7 +179,7 @@ class TransitionFailures(ExceptionGroup[Exception]):
 
 
 def _notes_of(error: BaseException) -> dict[str, object]:
-    """Return the state of *error* that its constructor does not make, for copies and pickles."""
+    """Return the state of *error* that its constructor does not restore, for copies and pickles."""
     notes = getattr(error, "__notes__", None)
     return {} if notes is None else {"__notes__": [*notes]}
 
@@ -188,11 +188,11 @@ def _failures_of(failures: Sequence[Failure], errors: Sequence[Exception]) -> li
     """
     Return a failure for each of *errors*, which are members of a group with *failures*, or parts of members.
 
-    For a member that is itself a group `split` gives a new group with some of
+    For a member that is itself a group, `split` creates a new group with some of
     its exceptions. The new group belongs to the member with which it shares the
-    most exceptions; `split` keeps the order, so among equals, as when listeners
-    raise one exception object, it is the next in order. An exception that no
-    member contains, as `derive` may be given, takes the next place.
+    most exceptions. `split` keeps the order, so of several such members, for example when
+    listeners raise the same exception object, it belongs to the next in order. An exception
+    that no member contains, which a caller may pass to `derive`, takes the next place.
     """
     containing: dict[int, list[int]] = {}
     for place, failure in enumerate(failures):
@@ -234,14 +234,14 @@ def leaves(error: BaseException) -> bool:
 
 def leave(leaving: BaseException, failed: BaseException) -> None:
     """
-    Make *failed* the cause of *leaving*, a `SystemExit`, `KeyboardInterrupt` or the like, so that it is not lost.
+    Make *failed* the cause of *leaving* (`SystemExit`, `KeyboardInterrupt` or similar), so that it is not lost.
 
     An exit status of success becomes 1.
     """
     if isinstance(leaving, SystemExit) and leaving.code in (None, 0):
         leaving.code = 1
     chain = [failed]
-    # One exception object may be raised again and again: no link may lead back.
+    # The same exception object may be raised repeatedly: the chain of causes must not become circular.
     while (cause := chain[-1].__cause__) is not None and all(cause is not link for link in (leaving, *chain)):
         chain.append(cause)
     before = leaving.__cause__
@@ -250,7 +250,7 @@ def leave(leaving: BaseException, failed: BaseException) -> None:
 
 
 def carries(error: BaseException, cause: BaseException) -> bool:
-    """Whether *cause* is *error*, or is part of its traceback: as a cause, as a context or as the member of a group."""
+    """Whether *cause* is *error*, or part of its traceback: as a cause, a context or a member of a group."""
     seen: set[int] = set()
     links: list[BaseException | None] = [error]
     while links:
@@ -275,13 +275,13 @@ def unique(errors: Iterable[BaseException]) -> list[BaseException]:
 
 
 def together(message: str, errors: Iterable[BaseException]) -> BaseException | None:
-    """Return the only one of *errors* as it is, several in a group with *message*, None if there are none."""
+    """Return a single error unchanged, several errors in a group with *message*, and None if there are no errors."""
     members = unique(errors)
     return BaseExceptionGroup(message, members) if len(members) > 1 else next(iter(members), None)
 
 
 class CauseReport(str):
-    """The message on `LOG` about a cause of the exit; `run` does not show it, since it prints the error when it ends."""
+    """A message on `LOG` about a cause of the exit; `run` does not show it, since it prints the error when it ends."""
 
     __slots__ = ()
 

@@ -1,10 +1,10 @@
 """
-Annotations as they were written, read without failing.
+Read annotations as they were written, without failing.
 
 From Python 3.14 on (PEP 649) an annotation is evaluated when it is first read,
-and reading it raises whatever the expression raises: NameError for a name that
-is imported under ``TYPE_CHECKING`` alone. Here such an annotation is its text,
-as it is everywhere under ``from __future__ import annotations``.
+and reading it raises any exception of the expression: NameError for a name that
+is imported only under ``TYPE_CHECKING``. Here such an annotation is returned as its
+text, like all annotations under ``from __future__ import annotations``.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ if TYPE_CHECKING:
 
 def annotations_of(owner: Any) -> dict[str, Any]:
     """
-    Return the annotations of a function, or those in the body of a class without its bases.
+    Return the annotations of a function, or of a class without its bases.
 
-    None at all if one of them raises an error other than NameError or AttributeError where it is evaluated late.
+    Empty if an annotation that is evaluated late raises an error other than NameError or AttributeError.
     """
     if sys.version_info >= (3, 14):
         try:
             return dict(owner.__annotations__)
         except Exception:
-            import annotationlib  # costs more than the rest of the package; seldom needed
+            import annotationlib  # slower to import than the rest of the package, and seldom needed
 
             try:
                 resolved = annotationlib.get_annotations(owner, format=annotationlib.Format.FORWARDREF)
@@ -42,10 +42,10 @@ def annotations_of(owner: Any) -> dict[str, Any]:
 
 def signature_of(called: Callable[..., object]) -> inspect.Signature:
     """
-    Return the signature of a callable, with its annotations evaluated; those that cannot be are texts.
+    Return the signature of a callable, with evaluated annotations; annotations that cannot be evaluated are texts.
 
     Raises:
-        TypeError: It is not callable, or its `__signature__` is none.
+        TypeError: It is not callable, or its `__signature__` is not a signature.
         ValueError: It is written in C and has no signature.
     """
     import inspect  # as above
@@ -53,7 +53,7 @@ def signature_of(called: Callable[..., object]) -> inspect.Signature:
     try:
         return inspect.signature(called, eval_str=True)
     except Exception:
-        # A text that is an annotation may hold any expression.
+        # An annotation that is a text may contain any expression.
         if sys.version_info >= (3, 14):
             return _with_texts(called)
         return inspect.signature(called)
@@ -62,7 +62,7 @@ def signature_of(called: Callable[..., object]) -> inspect.Signature:
 if sys.version_info >= (3, 14):
 
     def _with_texts(called: Callable[..., object]) -> inspect.Signature:
-        """Return the signature of a callable whose annotations cannot be evaluated, where they are evaluated late."""
+        """Return the signature of a callable whose annotations are evaluated late and cannot be evaluated."""
         import inspect
 
         import annotationlib
@@ -87,7 +87,7 @@ if sys.version_info >= (3, 14):
 
 
 def _has_reference(annotation: object) -> bool:
-    """Whether *annotation* has a forward reference in it, that to a name which is not there."""
+    """Whether *annotation* contains a forward reference, which refers to an undefined name."""
     import typing  # as above
 
     if isinstance(annotation, typing.ForwardRef):

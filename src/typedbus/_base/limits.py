@@ -1,4 +1,4 @@
-"""What the bus has to know of a component to call its hooks: whose turn is before whose, and how long each may take."""
+"""Time limits of hooks, and the turns that order the components of a bus."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typedbus._base.record import Record
 
 def checked(name: str, seconds: object) -> float:
     """
-    Return *seconds* if that can be a time limit for what is called *name*.
+    Return *seconds* if it is a valid time limit for *name*.
 
     Raises:
-        LimitError: It is no number above 0.
+        LimitError: It is not a number above 0.
     """
     if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not seconds > 0:
         raise LimitError(name, seconds)
@@ -23,23 +23,22 @@ def checked(name: str, seconds: object) -> float:
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class Limits(Record):
     """
-    How long the parts of a life may take, in seconds; None is as long as they like.
+    Time limits for hooks and transitions, in seconds; None means no limit.
 
-    A hook that overruns is given up: its thread is left to itself, a
-    `HookTimeout` reports where it was, and the transition goes on without it. A
-    start that returns after that is undone, in its thread: the hooks of `STOP` of
-    its object are called, which `LOG` reports. The next start of the component
-    waits for that within its limit, and otherwise fails with `StartPending`. A
+    A hook that overruns is given up: its thread is abandoned, a
+    `HookTimeout` reports its stack, and the transition continues without it. A
+    start hook that returns after that is undone in its thread: the hooks of `STOP` of
+    its object are called, which is logged on `LOG`. The next start of the component
+    waits for this within its limit, and otherwise fails with `StartPending`. A
     start that overruns is rolled back. A stop, a rollback or an exit whose time
-    is spent still calls everybody: those that are left share as much time again,
-    each an equal part of it, so that the whole never takes more than twice its
-    limit.
+    is spent still calls all remaining hooks: they share the same amount of time again,
+    in equal parts, so that the whole never takes more than twice its limit.
 
     Args:
         hook: For each listener of `START`, `STOP` and `EXIT` that has no limit of its own.
-        start: For building the components and starting them.
+        start: For constructing the components and starting them.
         stop: For a stop.
-        rollback: For the stop that a failed start ends with; unless given, that of a stop.
+        rollback: For the stop at the end of a failed start; by default the limit of a stop.
         exit: For the listeners of `EXIT`.
 
     Raises:
@@ -61,7 +60,7 @@ class Limits(Record):
 
 @attrs.frozen(eq=False, repr=False)
 class Turn:
-    """The turn of a component: its name, what comes before it, and how long its hooks may take together."""
+    """The turn of a component: its path, the turns before it, and the limit for all its hooks together."""
 
     path: str
     needs: tuple[Turn, ...]
@@ -70,9 +69,9 @@ class Turn:
 
 def within(seconds: float, spent: float, waiting: int) -> float:
     """
-    Return how long one of *waiting* hooks may take of a limit of *seconds*, of which *spent* have passed.
+    Return how long the next of *waiting* hooks may take of a limit of *seconds*, of which *spent* have passed.
 
-    It is all that is left; after that, an equal part of as much again.
+    It may take all the time that is left. When the limit has passed, it may take an equal part of the same time again.
     """
     if spent < seconds:
         return seconds - spent

@@ -1,4 +1,4 @@
-"""Methods as classes hold them: under which name, and below which decorators. No code of a class is run for it."""
+"""Find methods in classes, by name and below decorators, without running code of the class."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, Final
 
 _MISSING: Final = object()
 _WRAPPERS: Final = (classmethod, staticmethod)
-# Most of what a class holds besides its methods: every component of a container is looked through several times.
+# The types of most attributes that are not methods, to skip them fast: every component class is searched several times.
 _OTHERS: Final = frozenset(
     (
         str,
@@ -27,7 +27,7 @@ _PARTIALS: Final = (functools.partialmethod, functools.singledispatchmethod, fun
 
 
 def held_by(cls: type, name: str) -> object:
-    """Return what *cls* or the first of its bases holds under *name*, as the class body left it; None if there is nothing."""
+    """Return the attribute *name* as stored in *cls* or the first base that has it; None if there is none."""
     for base in cls.__mro__:
         held = base.__dict__
         if name in held:
@@ -37,13 +37,14 @@ def held_by(cls: type, name: str) -> object:
 
 def name_of(method: Any, cls: type) -> str:
     """
-    Return the name under which *cls* or a base holds *method*, which was read as ``Cls.method``; "" if none does.
+    Return the name under which *cls* or a base stores *method*, which was read as ``Cls.method``; "" if not found.
 
-    The base that comes last in the order of resolution decides. Of several names there, it is the function's own, or else the first.
+    The last base in the method resolution order that stores it decides. Of several names there, the function's own
+    name is returned, or else the first.
     """
     own = getattr(method, "__name__", "")
     function = getattr(method, "__func__", method)
-    # A partialmethod gives a new function each time, with a reference that newer Pythons name differently.
+    # A partialmethod creates a new function on each access, with a reference that newer Pythons name differently.
     partial = getattr(method, "__partialmethod__", getattr(method, "_partialmethod", _MISSING))
     for base in reversed(cls.__mro__):
         names = [
@@ -60,14 +61,14 @@ def name_of(method: Any, cls: type) -> str:
 
 def layers(value: Any, scope: str) -> Iterable[Any]:
     """
-    Return *value*, which a class holds, and the functions below it that decorators wrapped, from the outside inwards.
+    Return *value*, an attribute of a class, and the functions that its decorators wrap, from the outside inwards.
 
     Empty if *value* cannot be a method. A decorator without `functools.wraps`
-    keeps what it wraps in a closure or in an attribute. Methods of other classes
-    that are found there are left out.
+    stores the wrapped function in a closure or in an attribute. Methods of other
+    classes that are found there are left out.
 
     Args:
-        value: A function, or what decorators made of one.
+        value: A function, possibly decorated.
         scope: The qualified name of the class.
     """
     kind = type(value)
@@ -81,7 +82,7 @@ def layers(value: Any, scope: str) -> Iterable[Any]:
     while unseen:
         layer: Any = unseen.pop()
         found.append(layer)
-        # By its type: the __class__ of a lazy object is computed.
+        # Checked by type, because the __class__ of a lazy object is computed.
         kind = type(layer)
         below: list[Any] = []
         if issubclass(kind, _WRAPPERS):
@@ -109,7 +110,7 @@ def _contents(cells: Iterable[types.CellType]) -> Iterator[Any]:
 
 
 def _wrapped(values: Iterable[Any], decorator: type, scope: str) -> Iterator[Any]:
-    """Give those of *values*, which a *decorator* refers to, that may be the method or another decorator around it."""
+    """Yield the *values*, found in a *decorator*, that may be the method or another decorator around it."""
     for value in values:
         kind = type(value)
         if kind is types.FunctionType:
@@ -119,7 +120,7 @@ def _wrapped(values: Iterable[Any], decorator: type, scope: str) -> Iterator[Any
         elif issubclass(kind, (*_WRAPPERS, *_PARTIALS)):
             is_wrapped = True
         else:
-            # Any object may be in a closure. Those that an object refers to lead too far.
+            # A closure may contain any object, and following the references of arbitrary objects would lead too far.
             is_wrapped = decorator in (kind, types.FunctionType) and callable(value) and kind.__getattribute__ is _PLAIN
         if is_wrapped:
             yield value

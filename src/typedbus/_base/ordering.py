@@ -1,4 +1,4 @@
-"""Orders of things that need each other; pure algorithms, without recursion."""
+"""Ordering of nodes by their dependencies; pure algorithms, without recursion."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ def dependencies_first(
     roots: Iterable[Node], needs: Callable[[Node], Collection[Node]]
 ) -> tuple[list[Node], list[list[Node]]]:
     """
-    Return all that *roots* need, and themselves, each after what it needs.
+    Return *roots* and all their direct and indirect needs, each node after its needs.
 
-    Nodes are told apart by identity. The order depends on that of *roots* and
-    of what `needs` gives alone. Chains may be of any length.
+    Nodes are compared by identity. The order depends only on the order of *roots* and
+    of the results of `needs`. Chains may be of any length.
 
     Returns:
-        The nodes in order, and every circle that was met on the way, each as
-        the nodes along it; a circle is entered once and left unordered.
+        The nodes in order, and every circle that was found, each as
+        the list of its nodes; a circle is entered once and left unordered.
     """
     order: list[Node] = []
     circles: list[list[Node]] = []
     done: set[int] = set()
     for root in roots:
-        # The nodes between the root and where we are, each with what of its
-        # needs is still to be looked at, and the place of each by identity.
+        # The path from the root to the current node, each node with an iterator over
+        # its unvisited needs; *places* has the position of each node by identity.
         path = [(root, iter(needs(root)))] if id(root) not in done else []
         places = {id(root): 0}
         while path:
@@ -42,7 +42,7 @@ def dependencies_first(
                     continue
                 below = needs(need)
                 if not below:
-                    # Most nodes that a start looks at are built already, and need nothing.
+                    # Most nodes in a start are constructed already, and have no needs.
                     done.add(id(need))
                     order.append(need)
                     continue
@@ -63,12 +63,12 @@ def listeners_first(
     """
     Return *needs*, with each publisher of a channel after the channel's listeners, as far as `channel_ranks` allows.
 
-    The listeners that come before a publisher stand behind gates: numbers above
-    the highest in *needs*, whose own needs are in the result. So the result
-    grows with the number of publishers and listeners, not with its square.
+    A publisher depends on its listeners through gates: additional nodes, with numbers above
+    the highest in *needs*, whose own needs are in the result. So the size of the result
+    grows linearly with the number of publishers and listeners, not quadratically.
 
     Args:
-        needs: For each number from 0 on, without gaps, those that must come before it; without circles.
+        needs: For each number from 0 on, without gaps, the numbers that must come before it; without circles.
         channels: The publishers and the listeners of each channel.
     """
     edges = {number: set(needed) for number, needed in needs.items()}
@@ -94,19 +94,19 @@ def channel_ranks(
     needs: Mapping[int, Iterable[int]], channels: Sequence[tuple[Iterable[int], Iterable[int]]]
 ) -> dict[int, int]:
     """
-    Return a rank for each number: above those of its needs and, unless in a circle, of the listeners of its channels.
+    Return a rank for each number: above the ranks of its needs and, unless in a circle, of its channels' listeners.
 
-    So a publisher starts after the listeners of lower ranks. Where publishers
-    and listeners form circles, one that has a higher rank than its publisher
-    would close a circle with *needs* and with the listeners of lower ranks;
+    A publisher starts after the listeners of lower ranks. Where publishers
+    and listeners form circles, a listener has a higher rank than its publisher only if
+    the opposite order would close a circle with *needs* and the listeners of lower ranks;
     lower numbers tend to come first.
 
     Args:
-        needs: As of `listeners_first`.
-        channels: As of `listeners_first`.
+        needs: As in `listeners_first`.
+        channels: As in `listeners_first`.
 
     Returns:
-        Nothing if no channel has both publishers and listeners.
+        The ranks by number; empty if no channel has both publishers and listeners.
     """
     both = [(frozenset(publishers), frozenset(listeners)) for publishers, listeners in channels]
     both = [(publishers, listeners) for publishers, listeners in both if publishers and listeners]
@@ -126,7 +126,7 @@ def channel_ranks(
 
 
 def _strongly_connected(edges: Sequence[Sequence[int]]) -> Iterator[list[int]]:
-    """Give the strongly connected components of a graph, each after those that it leads to: Tarjan's algorithm."""
+    """Yield the strongly connected components of a graph, each after its successors (Tarjan's algorithm)."""
     indices: list[int | None] = [None] * len(edges)
     lows = [0] * len(edges)
     is_open = [False] * len(edges)
@@ -166,11 +166,11 @@ def _unrolled(
     channels: Sequence[tuple[frozenset[int], frozenset[int]]],
 ) -> list[int]:
     """
-    Return those of *members*, a strongly connected component, that are no channels, each after its needs.
+    Return *members*, a strongly connected component, without its channels, each after its needs.
 
     A depth-first search along needs and from publishers to listeners. It does
-    not follow a publisher to a listener that is on the way to it or needs what
-    is: such an order, and no other, is left out.
+    not follow the edge from a publisher to a listener that is on the current path, or
+    that depends on a node of the path; only such edges are left out.
     """
     numbers = sorted((member for member in members if member in needs), reverse=True)
     inside = set(numbers)
@@ -186,7 +186,7 @@ def _unrolled(
             heard[publisher].append(inner)
     order: list[int] = []
     done: set[int] = set()
-    # Each number on the way blocks itself and its users, near and far, until the search leaves it.
+    # Each number on the path blocks itself and its direct and indirect users, until the search leaves it.
     blocked: set[int] = set()
     for root in numbers:
         path: list[tuple[int, Iterator[int], list[int]]] = []
@@ -213,18 +213,18 @@ def _unrolled(
 
 def start_order(count: int, needs: Mapping[int, Iterable[int]], priorities: Sequence[int]) -> list[tuple[int, int]]:
     """
-    Return the numbers 0 … *count* - 1 in the order in which to start them, and the gates among *needs* in between.
+    Return the numbers 0 … *count* - 1 in the order in which to start them, with the gates among *needs* in between.
 
-    Of the numbers whose needs have come, the one of the lowest priority comes
-    next, ties by number; a gate comes at once. With each goes the highest
-    priority up to there: it never sinks along the order, so that sorting by it,
-    stably, keeps the order.
+    Of the numbers whose needs have been placed, the number of the lowest priority comes
+    next, ties by number; a gate is placed at once. Each number is returned with the highest
+    priority so far, which never decreases along the order: a stable sort by it
+    keeps the order.
 
     Args:
-        count: How many there are.
-        needs: For each number those that must come before it, without circles; as `listeners_first` returns it,
-            higher numbers are gates.
-        priorities: One for each number, lower earlier.
+        count: How many numbers there are, without the gates.
+        needs: For each number the numbers that must come before it, without circles. As in the result of
+            `listeners_first`, higher numbers are gates.
+        priorities: The priority of each number; lower comes earlier.
     """
     total = max(count, len(needs))
     phase = min(priorities, default=0)

@@ -1,8 +1,8 @@
 """
-What frozen records have in common.
+The base class of frozen records.
 
-attrs can make all of it for each class, and that is a third of the time that
-importing the package would take; here it is made once.
+attrs could generate these methods for each class, which would take a third of the
+time to import the package; here they are defined once.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import attrs
 
 
 class Record:
-    """A frozen attrs class whose equality, hash and repr go by its fields, as attrs has it: `eq=False, repr=False`."""
+    """A base for frozen attrs classes with `eq=False, repr=False`: equality, hash and repr as attrs generates them."""
 
     __slots__ = ()
 
@@ -31,6 +31,6 @@ class Record:
         return tuple(getattr(self, field.name) for field in self._fields())
 
     def _fields(self) -> tuple[attrs.Attribute[object], ...]:
-        # Declared as an attrs class by those that are one alone.
+        # Only the subclasses are declared as attrs classes.
         fields: tuple[attrs.Attribute[object], ...] = attrs.fields(type(self))  # type: ignore[arg-type]
         return fields

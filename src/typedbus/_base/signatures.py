@@ -1,8 +1,8 @@
 """
-What a call of a callable runs: its function and its signature, read without running it.
+Find the function that a call of a callable runs, and its signature, without running any code.
 
-`inspect.signature` returns what a callable says of itself: its `__signature__`, or the signature of its
-`__wrapped__`. Neither needs to describe the call: a decorator with `functools.wraps` may supply an argument, and a
+`inspect.signature` returns the signature that a callable claims: its `__signature__`, or the signature of its
+`__wrapped__`. Neither has to describe the call: a decorator with `functools.wraps` may supply an argument, and a
 model may take a field from the environment. So signatures are read here from the function that runs.
 """
 
@@ -36,13 +36,13 @@ _DEPTH: Final = 50  # partials around methods around partials
 @attrs.frozen(eq=False)
 class Call:
     """
-    What a call runs, as far as that can be known.
+    The function that a call runs and its signature, as far as they are known.
 
     Attributes:
-        signature: With annotations as they were written; None where it is unknown.
-        function: The function that runs; None where that is unknown.
-        home: The class in which it was found, if it was found in one.
-        problem: Why the call must fail whatever it is given, or "".
+        signature: With annotations as they were written; None if unknown.
+        function: The function that runs; None if unknown.
+        home: The class in which the function was found, if any.
+        problem: Why the call must fail with any arguments, or "".
     """
 
     signature: inspect.Signature | None = None
@@ -55,7 +55,7 @@ _UNKNOWN: Final = Call()
 
 
 def call_of(builds: object, depth: int = _DEPTH) -> Call:
-    """Return what a call of *builds* runs."""
+    """Return the function and the signature of a call of *builds*."""
     builds = unparametrised(builds)
     if not depth:
         return _UNKNOWN
@@ -82,7 +82,7 @@ def call_of(builds: object, depth: int = _DEPTH) -> Call:
 
 
 def function_of(builds: object) -> types.FunctionType | None:
-    """Return the function that a call of *builds* runs; None for a class, and where it is unknown."""
+    """Return the function that a call of *builds* runs; None for a class, and if it is unknown."""
     for _ in range(_DEPTH):
         builds = unparametrised(builds)
         if is_a(builds, types.FunctionType):
@@ -104,7 +104,7 @@ def function_of(builds: object) -> types.FunctionType | None:
 
 
 def called_by(builds: Any) -> Any:
-    """Return the callable that a `functools.partial` calls in the end; anything else as it is."""
+    """Return the innermost callable of nested `functools.partial` objects; any other object unchanged."""
     while type(builds) is functools.partial:
         builds = builds.func
     return builds
@@ -116,7 +116,7 @@ def is_parametrised(builds: object) -> bool:
 
 
 def unparametrised(builds: object) -> object:
-    """Return the class of a parametrised one, `Repo` for ``Repo[User]``; anything else as it is."""
+    """Return the class without its type arguments, `Repo` for ``Repo[User]``; any other object unchanged."""
     if is_parametrised(builds):
         origin: object = typing.get_origin(builds)
         return origin if is_a(origin, type) else builds
@@ -124,12 +124,12 @@ def unparametrised(builds: object) -> object:
 
 
 def is_plainly_made(cls: type) -> bool:
-    """Whether a call of *cls* makes an instance of exactly *cls*: neither its metaclass nor its `__new__` decides."""
+    """Whether a call of *cls* makes an instance of exactly *cls*: no metaclass or `__new__` changes the result."""
     return _is_called_as_type(cls) and lookup(cls, "__new__") is object.__new__
 
 
 def _construction(cls: type, depth: int) -> Call:
-    """Return what a call of the class *cls* runs: the constructor that is called first, where that is in Python."""
+    """Return the constructor that a call of the class *cls* runs first, if it is written in Python."""
     if not _is_called_as_type(cls):
         return _UNKNOWN
     for name in ("__new__", "__init__"):
@@ -156,7 +156,7 @@ def _partial(builds: functools.partial[object], depth: int) -> Call:
     def stand_in() -> None: ...
 
     vars(stand_in)["__signature__"] = inner.signature
-    # `inspect` needs to know how many arguments there are, and would show them in its errors.
+    # `inspect` needs the number of arguments, and would show their values in its errors.
     args = [one if one is _PLACEHOLDER else MISSING for one in builds.args]
     try:
         signature = inspect.signature(functools.partial(stand_in, *args, **dict.fromkeys(builds.keywords, MISSING)))
@@ -166,7 +166,7 @@ def _partial(builds: functools.partial[object], depth: int) -> Call:
 
 
 def _bound(inner: Call) -> Call:
-    """Return *inner* without the first parameter, that of the instance or the class."""
+    """Return *inner* without the first parameter, which receives the instance or the class."""
     if inner.signature is None:
         return inner
     parameters = list(inner.signature.parameters.values())
@@ -182,7 +182,7 @@ def _is_decorated(function: types.FunctionType) -> bool:
 
 
 def _own_signature(function: types.FunctionType) -> inspect.Signature | None:
-    """Return the signature of the code of *function*; without annotations if it is decorated, since those were copied."""
+    """Return the signature of the code of *function*; without the annotations if a decorator copied them."""
     if not _is_decorated(function):
         return _signature(function)
     bare = types.FunctionType(function.__code__, {}, "bare", function.__defaults__, function.__closure__)

@@ -7,11 +7,11 @@ import enum
 
 class State(enum.Enum):
     """
-    Where a bus stands in its life.
+    The state of a bus.
 
     STOPPED → STARTING → STARTED → STOPPING → STOPPED → EXITING → EXITED, and
     from EXITED to STARTING again.
-    A start that fails or is broken off goes from STARTING to STOPPING.
+    A start that fails or is cancelled leads from STARTING to STOPPING.
     """
 
     STOPPED = "STOPPED"

@@ -1,8 +1,8 @@
 """
-Look at objects without running any code of theirs.
+Inspect objects without running any of their code.
 
 `isinstance`, `getattr`, `==`, `hash` and `repr` evaluate a lazy object, such as the settings of Django.
-The functions here go by the type of an object alone, and read attributes from where classes store them.
+The functions here use only the type of an object, and read attributes from the place where classes store them.
 """
 
 from __future__ import annotations
@@ -34,22 +34,22 @@ _SIMPLE: Final = (str, bytes, int, float, bool, complex, types.NoneType)
 
 
 def is_a(value: object, kind: type[K]) -> TypeGuard[K]:
-    """Whether the type of *value* is *kind* or inherits it; what *value* answers as its `__class__` does not count."""
+    """Whether the type of *value* is *kind* or inherits it; the `__class__` of *value* is ignored."""
     return _is_base(kind, type(value))
 
 
 def inherits(cls: type, base: type) -> bool:
-    """Whether *base* is *cls* or among its bases; abstract base classes and metaclasses are not asked."""
+    """Whether *base* is *cls* or among its bases; `__subclasscheck__` and `register` of ABCs are ignored."""
     return _is_base(base, cls)
 
 
 def is_simple(value: object) -> bool:
-    """Whether *value* is exactly of a built-in type whose comparison, hash and repr run no code of a user's."""
+    """Whether *value* is exactly of a built-in type whose comparison, hash and repr run no user code."""
     return type(value) in _SIMPLE
 
 
 def lookup(cls: type, name: str) -> Any:
-    """Return what *cls* or the nearest of its bases stores as *name*, or `MISSING`; descriptors are not called."""
+    """Return the attribute *name* as stored in *cls* or the nearest base, or `MISSING`; descriptors are not called."""
     for base in bases_of(cls):
         found = namespace_of(base).get(name, MISSING)
         if found is not MISSING:
@@ -58,7 +58,7 @@ def lookup(cls: type, name: str) -> Any:
 
 
 def stored(value: object, name: str) -> Any:
-    """Return the attribute *name* of an object as it is stored, `MISSING` if it is computed or not set."""
+    """Return the attribute *name* of an object as stored, or `MISSING` if it is computed or not set."""
     if is_a(value, types.FunctionType):
         return value.__dict__.get(name, MISSING)
     found = inspect.getattr_static(value, name, MISSING)
@@ -71,18 +71,18 @@ def stored(value: object, name: str) -> Any:
 
 
 def module_of(cls: type) -> str:
-    """Return the name of the module that *cls* says that it is from."""
+    """Return the `__module__` of *cls*."""
     module = namespace_of(cls).get("__module__", "builtins")
     return module if is_a(module, str) else "builtins"
 
 
 def has_name(value: object) -> bool:
-    """Whether *value* is a class or a function, and not merely an object that can be called."""
+    """Whether *value* is a class or a function, and not merely a callable object."""
     return is_a(value, type) or type(value) in _ROUTINES
 
 
 def full_name_of(value: object) -> str:
-    """Name a class or a callable for a message: module and qualified name, or its type where it has no name."""
+    """Return the name of a class or callable for messages: module and qualified name, or its type if it has none."""
     if is_a(value, type):
         return f"{module_of(value)}.{_qualname_of(value)}"
     function: Any = getattr(value, "__func__", value) if type(value) is types.MethodType else value
@@ -95,5 +95,5 @@ def full_name_of(value: object) -> str:
 
 
 def annotated_name(cls: type) -> str:
-    """Name *cls* as annotations show it: without the module for a built-in one."""
+    """Return the name of *cls* as in annotations: without the module for a built-in class."""
     return _qualname_of(cls) if module_of(cls) == "builtins" else full_name_of(cls)

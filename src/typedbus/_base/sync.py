@@ -1,10 +1,10 @@
 """
-Queues and locks for the threads that this process has now.
+Queues and locks that fit the current kind of threads in this process.
 
-gevent and eventlet may replace the threads of a process by greenlets after
+gevent and eventlet may replace the threads of a process with greenlets after
 typedbus was imported. A greenlet that waits on a queue or a lock of real threads
-stops all greenlets of its thread, for ever. So these are looked up when they are
-made, and not when the module or the class that uses them is defined.
+blocks all greenlets of its thread forever. So the classes of queues and locks are
+looked up when an object is created, and not when its user is imported.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from typing import Any
 
 
 def simple_queue() -> queue.SimpleQueue[Any]:
-    """Return a queue for the threads of this process; on real threads one that a signal handler may fill."""
-    # gevent can replace the queue and leave the threads as they are. They would never wake each other by its queue.
+    """Return a queue for the threads of this process; with real threads a signal handler may fill it."""
+    # gevent can replace the queue and keep real threads, which could not wake each other with gevent's queue.
     if isinstance(_thread.start_new_thread, types.BuiltinFunctionType):
         return _queue.SimpleQueue()
     return queue.SimpleQueue()
