@@ -157,7 +157,7 @@ _LATER = {
 
 __version__: str
 
-if not TYPE_CHECKING:  # checkers would believe that every name is there
+if not TYPE_CHECKING:  # with __getattr__, checkers would accept every name
 
     def __getattr__(name):
         if name == "__version__":
@@ -169,7 +169,7 @@ if not TYPE_CHECKING:  # checkers would believe that every name is there
         from importlib import import_module
 
         value = getattr(import_module(f"{__name__}.{_LATER[name]}"), name)
-        # All that were imported with it: messages may name them before anybody asks for them here.
+        # Export every name that this import has loaded: messages may show such a name before it is accessed here.
         loaded = [(later, sys.modules.get(f"{__name__}.{module}")) for later, module in _LATER.items()]
         _export(globals(), [getattr(module, later) for later, module in loaded if hasattr(module, later)])
         globals()[name] = value

@@ -92,7 +92,7 @@ class ChannelFailures(ExceptionGroup[Exception]):
         group._known = channel, blamed, list(results)
         return group
 
-    # ExceptionGroup.__init__ would refuse what __new__ takes.
+    # ExceptionGroup.__init__ does not accept the arguments of __new__.
     def __init__(self, channel: str, failures: Sequence[Failure], results: Iterable[object]) -> None:
         """See `__new__`."""
 
@@ -228,7 +228,7 @@ def _contents(error: BaseException) -> list[BaseException]:
 
 
 def leaves(error: BaseException) -> bool:
-    """Return whether *error* ends a publish or a transition at once instead of being collected as the failure of a listener."""
+    """Return whether *error* ends a publish or a transition at once, instead of being collected as a failure."""
     return not isinstance(error, Exception) or isinstance(error, RecursionError)
 
 

@@ -63,9 +63,8 @@ class Bus(Machine):
         time limit runs in a worker thread. At the first failure the start is
         rolled back: the listeners of `STOP` are called in reverse order, except
         listeners of an object whose own start had not returned, and the bus is
-        STOPPED. A caller in another thread joins a start that is
-        under way and gets its outcome; a call from a listener of this
-        start returns at once.
+        STOPPED. A caller in another thread joins a start that is under way and
+        gets its outcome; a call from a listener of this start returns at once.
 
         Raises:
             TransitionError: The bus is neither STOPPED nor EXITED.
@@ -291,8 +290,8 @@ class Bus(Machine):
             BaseException: The cause given to `request_exit`, an exception in this
                 thread, the error of the exit, or `StillRunning`; a
                 `BaseExceptionGroup` of these if there are several. The same exception
-                object is raised only once. After a `restart`
-                the replacement receives it instead.
+                object is raised only once. After a `restart` the replacement
+                receives the error instead.
         """
         if interval <= 0:
             raise ValueError(f"the interval of ticks is {interval!r} s; give more than nothing")

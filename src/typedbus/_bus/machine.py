@@ -316,7 +316,7 @@ class Machine(Registry):
 
     def _ready(self, hooks: Iterable[Subscription]) -> list[Subscription]:
         """
-        Return those of *hooks*, of `STOP` or `EXIT`, that can be called now.
+        Return the *hooks*, of `STOP` or `EXIT`, that can be called now, and postpone the others.
 
         The hooks of an object whose start was given up and still runs must be called
         after that start: its thread calls them.

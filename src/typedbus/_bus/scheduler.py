@@ -92,7 +92,7 @@ class Abandoned:
 
 @attrs.define(eq=False, repr=False)
 class _Job:
-    """A listener and the state of its call: its *place* in the order, and its *stage*, which starts after the last."""
+    """A listener and the state of its call: its *place* in the order, and its *stage*; stages run one by one."""
 
     subscription: Subscription
     place: int
@@ -212,7 +212,7 @@ class Visit:
         """
         Call the listeners.
 
-        Return when all have ended or were given up, or when the visit was cancelled and the running ones have ended.
+        Return when all listeners have ended or were given up; after a cancellation, when the running listeners have.
         """
         try:
             while True:

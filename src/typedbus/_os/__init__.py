@@ -1,1 +1,1 @@
-"""What the library needs of the operating system: forks, signals that are held, locks of files, standard streams, and replacing the process."""
+"""Interfaces to the operating system: forks, held signals, file locks, standard streams, process replacement."""

@@ -1,10 +1,10 @@
 """
 Child processes at a restart.
 
-The program that replaces this one has the same pid, so it inherits the children,
-and knows none of them. A child that has ended stays a zombie until its parent waits
-for it. So this module waits for those that have ended before the process is
-replaced, and lists the others for the new program.
+The program that replaces this one has the same pid, so it inherits the children
+without a record of them. A child that has ended stays a zombie until its parent waits
+for it. So this module reaps ended children before the process is
+replaced, and lists the running children for the new program.
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ _INHERITED: Final = "TYPEDBUS_CHILDREN"
 _PROC: Final = Path("/proc")
 #: How long the helpers of multiprocessing may take to end, in seconds.
 _ENDING: Final = 1.0
-#: The helpers of multiprocessing, with the attributes that hold the pipe whose end makes them end, and their pid.
+#: The helpers of multiprocessing, with the attributes for the pipe whose closing ends them, and for their pid.
 _HELPERS: Final = (
     ("multiprocessing.forkserver", "_forkserver", "_forkserver_alive_fd", "_forkserver_pid"),
-    # Last, since the other one holds its pipe as well.
+    # Last, since the fork server holds the pipe of this helper as well.
     ("multiprocessing.resource_tracker", "_resource_tracker", "_fd", "_pid"),
 )
 
 
 def settle() -> dict[int, str]:
     """
-    Reap the children that have ended, and return the command lines of those that still run, by pid.
+    Reap the children that have ended, and return the command lines of the running children, by pid.
 
-    The helper processes that multiprocessing starts by itself are ended before. For
-    use before the process is replaced: no other code can wait for the children after this.
+    The helper processes that multiprocessing starts by itself are ended first. Call this only
+    before the process is replaced: no other code can wait for the children afterwards.
     """
     if sys.platform == "win32":
         return {}
@@ -48,7 +48,7 @@ def settle() -> dict[int, str]:
             os.close(descriptor)
         until = time.monotonic() + _ENDING
         while not has_ended(pid) and time.monotonic() < until:
-            # There is nothing else to wait for: SIGCHLD belongs to the program.
+            # Polling is the only way: SIGCHLD belongs to the program.
             time.sleep(0.005)
     with contextlib.suppress(ChildProcessError):
         while os.waitpid(-1, os.WNOHANG)[0]:
@@ -57,7 +57,7 @@ def settle() -> dict[int, str]:
 
 
 def has_ended(pid: int) -> bool:
-    """Return whether child *pid* has ended, and reap it; true if there is no such child."""
+    """Return whether child *pid* has ended, and reap it if so; True if there is no such child."""
     try:
         return os.waitpid(pid, os.WNOHANG)[0] == pid
     except ChildProcessError:
@@ -65,14 +65,14 @@ def has_ended(pid: int) -> bool:
 
 
 def bequeath(pids: list[int]) -> None:
-    """Name the children *pids* to the program that replaces this one; see `inherited`."""
+    """Pass the children *pids* to the program that replaces this one; see `inherited`."""
     os.environ.pop(_INHERITED, None)
     if pids:
         os.environ[_INHERITED] = f"{os.getpid()}:{','.join(map(str, pids))}"
 
 
 def inherited() -> list[int]:
-    """Return the children that the program before the restart left running; once, since pids are used again."""
+    """Return the children that the program left running before the restart; only once, since pids are reused."""
     parent, _, pids = os.environ.get(_INHERITED, "").partition(":")
     # Other processes inherit the environment as well.
     if parent != str(os.getpid()):
@@ -84,7 +84,7 @@ def inherited() -> list[int]:
 def _running() -> dict[int, str]:
     running: dict[int, str] = {}
     for process in _PROC.glob("[0-9]*"):
-        # It may end meanwhile.
+        # The process may end meanwhile.
         with contextlib.suppress(OSError, ValueError, IndexError):
             _, _, fields = (process / "stat").read_text(errors="replace").rpartition(")")
             if int(fields.split()[1]) == os.getpid():

@@ -1,9 +1,9 @@
 """
 Errors that name the limit when the system has no more threads or file descriptors.
 
-Python says "can't start new thread" and "Too many open files", and neither which of
-several limits that was nor how it is raised. The errors here look it up when they
-occur, since the limit may be that of the process, the user, the control group or
+Python reports "can't start new thread" and "Too many open files", but neither which of
+several limits was reached nor how to raise it. The errors here look this up when they
+occur: the limit may be that of the process, the user, the control group or
 the whole system.
 """
 
@@ -21,17 +21,17 @@ from typedbus._base.errors import OperatorError
 
 _GROUPS: Final = Path("/sys/fs/cgroup")
 _MEBIBYTE: Final = 1 << 20
-#: The size of a thread's stack where neither the process nor its limits set one, as of glibc.
+#: The default size of a thread's stack in glibc, if neither the process nor its limits set it.
 _STACK: Final = 8 * _MEBIBYTE
 
 
 class OutOfThreads(RuntimeError, OperatorError):
     """
-    Raised where the system starts no further thread.
+    Raised when the system cannot start another thread.
 
     Attributes:
         thread: The name of the thread that was not started.
-        limit: The limit that is reached, and how it is raised.
+        limit: The limit that was reached, and how to raise it.
     """
 
     def __init__(self, thread: str, limit: str) -> None:
@@ -45,10 +45,10 @@ class OutOfThreads(RuntimeError, OperatorError):
 
 class OutOfDescriptors(OSError, OperatorError):
     """
-    Raised where the system opens no further file or socket; *errno* is EMFILE or ENFILE.
+    Raised when the system cannot open another file or socket; *errno* is EMFILE or ENFILE.
 
     Attributes:
-        limit: The limit that is reached, and how it is raised.
+        limit: The limit that was reached, and how to raise it.
     """
 
     def __init__(self, number: int, limit: str) -> None:
@@ -67,7 +67,7 @@ def start_thread(thread: threading.Thread) -> None:
     Start *thread*.
 
     Raises:
-        OutOfThreads: The system allows no more.
+        OutOfThreads: The system cannot start another thread.
     """
     try:
         thread.start()
@@ -78,7 +78,7 @@ def start_thread(thread: threading.Thread) -> None:
 
 
 def named(error: BaseException) -> BaseException:
-    """Return *error*, or an `OutOfDescriptors` with *error* as its cause if it is an `OSError` for that reason."""
+    """Return *error*, or an `OutOfDescriptors` with *error* as its cause if *error* is EMFILE or ENFILE."""
     if type(error) is not OSError or error.errno not in {errno.EMFILE, errno.ENFILE}:
         return error
     exhausted = OutOfDescriptors(error.errno, _limit_of_descriptors(error.errno))
@@ -115,7 +115,7 @@ def _limit_of_threads() -> str:
         with contextlib.suppress(OSError, ValueError):
             size, _ = resource.getrlimit(resource.RLIMIT_AS)
             stack, _ = resource.getrlimit(resource.RLIMIT_STACK)
-            # Without an argument it sets the default, as its only way to return the size.
+            # stack_size() without an argument also resets the size to the default, so set it again.
             own = threading.stack_size()
             threading.stack_size(own)
             stack = own or (_STACK if stack == resource.RLIM_INFINITY else stack)
@@ -141,7 +141,7 @@ def _limit_of_threads() -> str:
 
 
 def _full_group() -> int | None:
-    """Return how many tasks the control group of this process may have, or one around it, if it has so many."""
+    """Return the limit of tasks of this process's control group, or of a group around it, if the limit is reached."""
     for line in Path("/proc/self/cgroup").read_text().splitlines():
         _, controllers, path = line.split(":", 2)
         if controllers not in {"", "pids"}:
@@ -149,7 +149,7 @@ def _full_group() -> int | None:
         top = _GROUPS / controllers
         group = top / path.lstrip("/")
         while group.is_relative_to(top):
-            # The topmost group has no limit, and so no file.
+            # The topmost group has no limit and therefore no file.
             with contextlib.suppress(FileNotFoundError):
                 most = (group / "pids.max").read_text().strip()
                 if most != "max" and int((group / "pids.current").read_text()) >= int(most):
@@ -164,7 +164,7 @@ def _tasks_of_user() -> int:
     """Return how many threads the processes of the real user have, as far as this process can see."""
     count = 0
     for process in Path("/proc").iterdir():
-        # It may end meanwhile.
+        # The process may end meanwhile.
         with contextlib.suppress(OSError):
             if process.name.isdigit() and process.stat().st_uid == os.getuid():
                 count += sum(1 for _ in (process / "task").iterdir())

@@ -1,16 +1,16 @@
 """
 Locks that show which process holds a file.
 
-On Linux there are two locks on a file, because each proves something that the other does not:
+On Linux a file is locked twice, because each lock proves something that the other does not:
 
-- A write lock of the open file description (fcntl(2), F_OFD_SETLK) takes the right to write the file, so a mere reader
-  of it cannot have one. It shows that the file is held.
-- A lock of flock(2) is recorded with the process that took it, and the system translates the number of that process
-  into the PID namespace of the process that asks. It shows which process holds the file, whatever the text in it says.
+- A write lock of the open file description (fcntl(2), F_OFD_SETLK) requires the permission to write the file, so a
+  process that can only read the file cannot take it. It shows that the file is held.
+- A lock of flock(2) is recorded with the process that took it, and the system translates the pid of that process into
+  the PID namespace of the process that reads it. It shows which process holds the file, regardless of its contents.
 
-Both belong to the open file and not to the process, so neither is lost when some code in the process opens the file and closes
-it again, and both survive execv(2). Both are taken while the file is new and no other user can open it. Other systems have
-flock(2) alone, and there the number in a file that is locked is believed.
+Both belong to the open file and not to the process, so neither is lost when some code in the process opens the file and
+closes it again, and both survive execv(2). Both are taken while the file is new and no other user can open it. Other
+systems have only flock(2); there the pid in a locked file is trusted.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ if sys.platform == "win32":
 else:
     import fcntl
 
-    #: How a file is opened to look at it, or to lock it: without waiting for the other end of a pipe, and without following
-    #: a symbolic link that another user may have planted.
+    #: The flags to open a file for reading, and for locking: without waiting for the other end of a pipe, and without
+    #: following a symbolic link that another user may have planted.
     LOOKING: Final = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW
     TURNING: Final = os.O_RDWR | os.O_CREAT | os.O_NONBLOCK | os.O_NOFOLLOW
     #: The struct flock of fcntl(2) with offsets of 64 bits: type, whence, start, length, pid; padded to its alignment.
@@ -48,31 +48,31 @@ else:
         Take both locks on an open file that no other user can open yet.
 
         Raises:
-            BlockingIOError: Another process has one of them.
+            BlockingIOError: Another process holds one of the locks.
         """
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         _description_lock(descriptor, "F_OFD_SETLK", fcntl.F_WRLCK)
 
     def is_locked(descriptor: int) -> bool:
-        """Return whether the open file is locked, on Linux by a process that may write it. There it locks nothing itself."""
+        """Return whether the open file is locked; on Linux by a process that may write it, and without locking it."""
         kind = _description_lock(descriptor, "F_OFD_GETLK", fcntl.F_RDLCK)
         if kind is not None:
             return kind != fcntl.F_UNLCK
         try:
-            # Shared, so that processes that only look do not see each other.
+            # A shared lock, so that processes that only check do not see each other.
             fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
             return True
         return False
 
     def _description_lock(descriptor: int, command: str, kind: int) -> int | None:
-        """Carry out *command* of fcntl(2), and return the type of lock that it answers with; None where it is unknown."""
+        """Carry out *command* of fcntl(2), and return the resulting lock type; None if the command is not supported."""
         if not hasattr(fcntl, command):
             return None
         try:
             answer = fcntl.fcntl(descriptor, getattr(fcntl, command), _RANGE.pack(kind, os.SEEK_SET, 0, 0, 0))
         except OSError as error:
-            # Some kernels in user space, such as gVisor, do not know it.
+            # Some user-space kernels, such as gVisor, do not support it.
             if error.errno in (errno.EINVAL, errno.EOPNOTSUPP):
                 return None
             raise
@@ -81,13 +81,13 @@ else:
 
 
 def problem_with(descriptor: int, pid: int | None) -> str | None:
-    """Return why process *pid* cannot be taken for the one that has locked the open file, or None if it has locked it."""
+    """Return why process *pid* cannot be considered the holder of the lock on the open file, or None if it holds it."""
     if pid is None:
         return "it is empty"
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
-        # The list of locks may have the number of a process that took one and has ended, and whose child has it now.
+        # The list of locks may contain the pid of a process that took the lock and has ended, and whose child holds it.
         return f"no process {pid}, which it names, runs here"
     except PermissionError:
         pass  # it runs as another user
@@ -102,7 +102,7 @@ def problem_with(descriptor: int, pid: int | None) -> str | None:
     try:
         has_locked = any(_is_lock_of(pid, line) for line in _locks_of(pid, os.fstat(descriptor)))
     except OSError:
-        # The process is another user's, or hidden. Every user may read this list, which has the same numbers.
+        # The process belongs to another user, or is hidden. Every user may read this list, which has the same pids.
         place = _place_of(descriptor)
         has_locked = any(_is_lock_of(pid, line) and place in line.split() for line in _lines("/proc/locks"))
     return None if has_locked else f"process {pid}, which it names, has not locked it"
@@ -114,7 +114,7 @@ def _lines(path: str) -> list[str]:
 
 
 def _locks_of(pid: int, there: os.stat_result) -> Generator[str]:
-    """Give the locks on the file *there* that belong to open files of process *pid*, as fdinfo describes them (proc(5))."""
+    """Yield the locks on the file *there* held through open files of process *pid*, as fdinfo shows them (proc(5))."""
     for number in os.listdir(f"/proc/{pid}/fd"):  # noqa: PTH208  # names, not paths
         # The descriptor may have been closed meanwhile.
         with contextlib.suppress(FileNotFoundError):
@@ -125,12 +125,12 @@ def _locks_of(pid: int, there: os.stat_result) -> Generator[str]:
 
 
 def _is_lock_of(pid: int, line: str) -> bool:
-    """Return whether *line*, of fdinfo or /proc/locks, is an exclusive flock that process *pid* itself has taken."""
+    """Return whether *line*, of fdinfo or /proc/locks, is an exclusive flock that process *pid* itself took."""
     return line.split()[1:5] == ["FLOCK", "ADVISORY", "WRITE", str(pid)]
 
 
 def _place_of(descriptor: int) -> str:
-    """Return device and inode of an open file as /proc/locks has them; stat(2) differs from it on some file systems."""
+    """Return device and inode of an open file as shown in /proc/locks; stat(2) differs on some file systems."""
     info = dict(line.split(":", 1) for line in _lines(f"/proc/self/fdinfo/{descriptor}"))
     there = os.fstat(descriptor)
     major, minor = os.major(there.st_dev), os.minor(there.st_dev)

@@ -1,9 +1,9 @@
 """
-Functions that are called in a process that was forked off from this one, before it uses what is its parent's.
+Functions that are called in a forked child process, before it uses resources of its parent.
 
 A child has the memory of its parent and none of its threads. Python calls the
-functions in a child that it forks itself. A server that forks in C, as uWSGI
-does, may leave Python out. `notice` recognises such a child by its pid, when it
+functions in a child that it forks itself. A server that forks in C, such as uWSGI,
+may bypass Python. `notice` recognises such a child by its pid, when it
 uses a bus, a PID file or a hosted application for the first time.
 """
 
@@ -18,37 +18,37 @@ from typing import Final, Protocol
 
 
 class Watches(Protocol):
-    """A thread of the process that ends before a daemon is forked, and begins again after that."""
+    """A background thread of the process that is stopped before a daemon is forked, and started again after that."""
 
     def rest(self) -> None:
-        """End it."""
+        """Stop the thread."""
 
     def set_out(self) -> None:
-        """Begin it again."""
+        """Start the thread again."""
 
 
-#: Those of `run`.
+#: The threads of `run`.
 WATCHING: Final[list[Watches]] = []
 _functions: Final[list[Callable[[], object]]] = []
 _going_on: Final[list[None]] = []
-#: The process in which the functions were called last, or that imported this module.
+#: The pid of the process in which the functions were called last, or that imported this module.
 _pid: int = os.getpid()
 
 
 def after_fork(function: Callable[[], object], /) -> None:
-    """Have *function* called in each child from here on, in the order of registration; it must not call `notice`."""
+    """Call *function* in each later forked child, in the order of registration; it must not call `notice`."""
     _functions.append(function)
 
 
 def notice() -> None:
-    """Call the functions if this process was forked off, and they have not been called in it."""
+    """Call the functions if this process is a forked child in which they have not been called yet."""
     if os.getpid() != _pid:
         _begin()
 
 
 def _begin() -> None:
     global _pid  # noqa: PLW0603  # a process has one
-    # Another thread of this process that comes here meanwhile calls them as well, which changes nothing.
+    # Another thread of this process may call the functions at the same time, which is harmless.
     for function in _functions:
         function()
     _pid = os.getpid()
@@ -56,7 +56,7 @@ def _begin() -> None:
 
 @contextlib.contextmanager
 def going_on() -> Generator[None]:
-    """Let a process that is forked off in the block go on with the buses of this one, as a daemon does."""
+    """Let a process that is forked in the block continue to use the buses of this process, as a daemon does."""
     _going_on.append(None)
     try:
         yield
@@ -65,7 +65,7 @@ def going_on() -> Generator[None]:
 
 
 def goes_on() -> bool:
-    """Return whether this process goes on with the buses of its parent."""
+    """Return whether this process continues to use the buses of its parent."""
     return bool(_going_on)
 
 

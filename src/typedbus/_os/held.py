@@ -6,11 +6,11 @@ would take its default action: most would end the process. So the old program
 blocks them, since a blocked signal stays pending and the mask outlives the
 replacement. This module, when the new program imports it, catches them
 instead and lifts the mask, so that child processes do not inherit it. The
-handlers that the program installs then receive what arrived.
+handlers that the program installs then receive the signals that arrived.
 
-SIGTERM and SIGINT are not held: nothing has been started yet, and to end at once is
-right. Only for the first process of a PID namespace the system has no default
-action: there they are held, and end the new program as soon as it imports this module.
+SIGTERM and SIGINT are not held: nothing has been started yet, so the process should
+end at once. The exception is the first process of a PID namespace, for which the system has
+no default action: there they are held, and end the new program as soon as it imports this module.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ Handler: TypeAlias = Callable[[int, FrameType | None], object] | int | signal.Ha
 
 _MARK: Final = "TYPEDBUS_SIGNALS"
 ENDING: Final = frozenset({signal.SIGTERM, signal.SIGINT})
-#: The default action of these ends no process.
+#: The signals whose default action does not end a process.
 _HARMLESS: Final = frozenset({"SIGCHLD", "SIGCONT", "SIGURG", "SIGWINCH", "SIGTSTP", "SIGTTIN", "SIGTTOU"})
-#: In the old program: the signals that are blocked, with the handlers to put back if the process is not replaced.
+#: In the old program: the blocked signals, with the handlers to restore if the process is not replaced.
 _blocked: Final[dict[int, Handler]] = {}
-#: In the new program: the signals that are caught, with their handlers before, and those that have arrived.
+#: In the new program: the caught signals with their previous handlers, and the signals that have arrived.
 _caught: Final[dict[int, Handler]] = {}
 _arrived: Final[deque[int]] = deque()
 _PID: Final = os.getpid()
@@ -44,19 +44,19 @@ def hold(number: int, before: Handler) -> None:
         return
     signal.pthread_sigmask(signal.SIG_BLOCK, [number])
     _blocked[number] = before
-    # An ignored signal must stay so, as under nohup: a caught one is at its default in the new program.
+    # An ignored signal must stay ignored, as under nohup; a caught signal has its default action in the new program.
     signal.signal(number, signal.SIG_IGN if before == signal.SIG_IGN else _to_main_thread)
     os.environ[_MARK] = f"{os.getpid()}:{','.join(str(int(blocked)) for blocked in _blocked)}"
 
 
 def carry_over(number: int, before: Handler) -> None:
-    """Hold signal *number*, which has arrived, and let it arrive again in the program that replaces this one."""
+    """Hold signal *number*, which has arrived, so that it arrives again in the program that replaces this one."""
     hold(number, before)
     _to_main_thread(number, None)
 
 
 def hold_caught() -> None:
-    """Hold each signal that has a handler written in Python, unless it asks for the end of the process."""
+    """Hold each signal that has a handler written in Python, except SIGTERM, SIGINT and harmless signals."""
     for number in signal.valid_signals() - ENDING - _blocked.keys():
         handler = signal.getsignal(number)
         if callable(handler) and signal.Signals(number).name not in _HARMLESS:
@@ -64,13 +64,13 @@ def hold_caught() -> None:
 
 
 def hold_ending() -> None:
-    """Hold SIGTERM and SIGINT, too: in the first process of a PID namespace, which they would not end by default."""
+    """Also hold SIGTERM and SIGINT: for the first process of a PID namespace, which they do not end by default."""
     for number in ENDING:
         hold(number, signal.getsignal(number))
 
 
 def release() -> None:
-    """Stop holding signals in a process that is not replaced after all; what has arrived is discarded."""
+    """Stop holding signals if the process is not replaced; signals that have arrived are discarded."""
     if sys.platform == "win32":
         return
     while _blocked:
@@ -82,13 +82,13 @@ def release() -> None:
 
 
 def _to_main_thread(number: int, frame: FrameType | None) -> None:
-    # Another thread has not blocked it. In the main thread it stays pending.
+    # The signal was delivered to a thread that does not block it. In the main thread it stays pending.
     if sys.platform != "win32":
         signal.pthread_kill(threading.main_thread().ident or 0, number)
 
 
 def take_over() -> None:
-    """In a program that has replaced itself, catch the held signals; for the main thread, elsewhere nothing happens."""
+    """Catch the held signals in a program that has replaced itself; does nothing outside the main thread."""
     pid, _, numbers = os.environ.get(_MARK, "").partition(":")
     # Other processes inherit the environment as well.
     if sys.platform == "win32" or pid != str(os.getpid()):
@@ -117,15 +117,15 @@ def _end(number: int, frame: FrameType | None) -> None:
 
 
 def behind(number: int, handler: Handler) -> Handler:
-    """Return *handler*, or if that is this module's for signal *number*, the handler that was there before."""
+    """Return *handler*, or the previous handler of signal *number* if *handler* is a handler of this module."""
     return _caught[number] if handler in (_keep, _end) else handler
 
 
 def deliver() -> None:
     """
-    Raise what has arrived, for the handlers that the program has installed; for the others, restore what was there before.
+    Raise the signals that have arrived, if the program has installed handlers; restore the other handlers.
 
-    For the main thread, after the start: what the handlers request is carried out then anyway.
+    Call it in the main thread, after the start: requests of the handlers are not carried out earlier anyway.
     """
     take_over()
     while _arrived:

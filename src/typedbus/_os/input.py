@@ -1,4 +1,4 @@
-"""The contents of files that an operator names, which may be pipes, devices, or too long."""
+"""Read files named by an operator, which may be pipes, devices, or too long."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ def read_input(path: Path) -> bytes:
     A pipe is read until its writers have closed it.
 
     Raises:
-        OSError: It cannot be read, is longer than 16 MiB, or is a pipe that no program opens for writing within 5 s.
+        OSError: It cannot be read, is larger than 16 MiB, or is a pipe that no program opens for writing within 5 s.
         ValueError: *path* contains a null character.
     """
     is_pipe = stat.S_ISFIFO(path.stat().st_mode)
 
     def opened(name: str, flags: int) -> int:
-        # The system would wait for a writer, for ever if none comes.
+        # A blocking open would wait for a writer, without limit.
         return os.open(name, flags | (os.O_NONBLOCK if is_pipe and sys.platform != "win32" else 0))
 
     parts: list[bytes] = []
@@ -51,10 +51,10 @@ else:
     import select
 
     def _wait_for_writer(descriptor: int) -> None:
-        """Wait until a program has written into the pipe or closed it again; then let reads of it wait."""
+        """Wait until a program has written into the pipe or closed it again; then make reads blocking."""
         poll = select.poll()
         poll.register(descriptor, select.POLLIN)
-        # Nothing is reported of a pipe that no program has opened for writing.
+        # poll() reports nothing for a pipe that no program has opened for writing.
         if not poll.poll(_PATIENCE * 1000):
             raise OSError(errno.ETIMEDOUT, f"no program has written into this pipe within {_PATIENCE:g} s")
         os.set_blocking(descriptor, True)

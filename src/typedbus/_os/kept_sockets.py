@@ -3,7 +3,7 @@ Listening sockets that survive the replacement of this process.
 
 A process that bound a port below 1024 as root, and then dropped its privileges, cannot bind that port again.
 So a server that stops for a restart keeps such a socket open here, see `typedbus._os.successor`, and the server that
-asks for the same address in the new program claims it. Clients that connect in between wait in its backlog.
+requests the same address in the new program claims it. Clients that connect in between wait in its backlog.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Identity = tuple[int, int, int]
 @attrs.frozen(eq=False)
 class KeptSocket:
     """
-    A socket that listens, and that no server is responsible for.
+    A listening socket for which no server is responsible.
 
     Args:
         socket: The socket.
@@ -46,12 +46,12 @@ def keep(listening: socket.socket, file: Identity | None = None) -> None:
     Raises:
         OSError: The socket is closed, or the system has no descriptor left.
     """
-    # A plain socket: what the class of *listening* adds is up to the server that claims it.
+    # A plain socket: the server that claims it restores any subclass of *listening*.
     _kept.append(KeptSocket(socket.socket(fileno=os.dup(listening.fileno())), file))
 
 
 def claim(fits: Callable[[KeptSocket], bool]) -> KeptSocket | None:
-    """Return a kept socket that *fits*, for which the caller is responsible from here on, or None."""
+    """Return a kept socket for which *fits* is true, or None; the caller is responsible for it from here on."""
     for kept in _kept:
         if fits(kept):
             _kept.remove(kept)
@@ -73,7 +73,7 @@ def _adopt(descriptor: int, file: list[int] | None) -> None:
 
 
 def _drop() -> None:
-    # The files stay: a process that could remove them would not have kept the socket.
+    # The socket files are not removed: a process that could remove them would not have kept the socket.
     while _kept:
         _kept.pop().socket.close()
 

@@ -1,13 +1,13 @@
 """
 The PID files that this process holds, and how they survive its replacement.
 
-A lock of flock(2), and one of an open file description (fcntl(2)), lasts until the last descriptor of that open file is
+Locks of flock(2), and locks of an open file description (fcntl(2)), last until the last descriptor of that open file is
 closed. So a restart leaves the descriptors to the new program, see `typedbus._os.successor`, and the component that
 declares the same file claims it. A kept file that no component claims is removed.
 
-Beside the file of a daemon there is a socket that `typedbus restart` connects to. It is bound while the process still
-has the rights to do so, belongs to the user of the process alone, and survives the replacement with the file:
-the reports of a restart need no right to any path.
+Beside the PID file of a daemon there is a socket that `typedbus restart` connects to. It is bound while the process
+still has the permission to do so, is accessible only to the user of the process, and survives the replacement with the
+file: so the reports of a restart need no permission for any path.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ import attrs
 from typedbus._os.forks import after_fork
 from typedbus._os.successor import Entry, Keeper, register
 
-#: No number of a process is longer.
+#: No pid has more characters.
 _LENGTH: Final = 64
-#: How many commands may wait for the same restart.
+#: The number of commands that may wait for the same restart.
 _BACKLOG: Final = 128
 
 
@@ -39,7 +39,7 @@ def socket_beside(path: Path) -> Path:
 
 @contextlib.contextmanager
 def short_path(path: Path) -> Generator[str]:
-    """Give a path to *path* that fits into the address of a Unix socket, however deep its folder is. Linux only."""
+    """Yield a path to *path* that is short enough for a Unix socket address, however deep its folder is. Linux only."""
     folder = os.open(path.parent, getattr(os, "O_PATH", 0) | getattr(os, "O_DIRECTORY", 0))
     try:
         yield f"/proc/self/fd/{folder}/{path.name}"
@@ -55,8 +55,8 @@ class HeldFile:
     Args:
         path: Its place.
         descriptor: The open file that carries the locks; None after the release.
-        listener: The socket beside it; None where there is none.
-        is_kept: Whether it waits for the program that replaces this one. No component is responsible for it then.
+        listener: The socket beside it, or None.
+        is_kept: Whether it waits for the program that replaces this one; then no component is responsible for it.
     """
 
     path: Path
@@ -66,9 +66,9 @@ class HeldFile:
 
     def is_intact(self) -> bool:
         """
-        Return whether the file at the path is this very file, and has the number of this process.
+        Return whether the file at the path is this file, and contains the pid of this process.
 
-        Where this process may not look into the folder any more, a file that still has a name is taken for intact.
+        If this process may no longer read the folder, a file that still has a name counts as intact.
         """
         if self.descriptor is None or not self._has_own_number(self.descriptor):
             return False
@@ -82,7 +82,7 @@ class HeldFile:
 
     @staticmethod
     def _has_own_number(descriptor: int) -> bool:
-        # Another program may have written into the file, and a fork in C has another pid.
+        # Another program may have written into the file, and a process that was forked in C has another pid.
         try:
             os.lseek(descriptor, 0, os.SEEK_SET)
             return os.read(descriptor, _LENGTH) == b"%d\n" % os.getpid()
@@ -91,10 +91,10 @@ class HeldFile:
 
     def listen(self) -> None:
         """
-        Bind the socket beside the file, for the effective user of this process alone; one that is there is replaced.
+        Bind the socket beside the file, only for the effective user of this process; an existing socket is replaced.
 
         Raises:
-            OSError: The system refuses it.
+            OSError: The system refuses to bind it.
         """
         if sys.platform != "linux":
             return
@@ -118,16 +118,16 @@ class HeldFile:
         self.listener = listener
 
     def follow_user(self) -> None:
-        """Bind the socket anew if the process has changed its user, so that commands of that user can connect."""
+        """Bind the socket again if the process has changed its user, so that commands of that user can connect."""
         with contextlib.suppress(OSError):
             if self.listener is not None and socket_beside(self.path).lstat().st_uid != os.geteuid():
                 self.listen()
 
     def remove(self, unlink: Callable[[Path], None] = os.unlink) -> OSError | None:
         """
-        Remove the file and its socket, and release it.
+        Remove the file and its socket, and release both.
 
-        A file that cannot be removed is emptied, so that its number misleads no command; the reason is returned.
+        A file that cannot be removed is emptied, so that its pid misleads no command; the error is returned.
         """
         try:
             if self.listener is not None:
@@ -143,7 +143,7 @@ class HeldFile:
         return None
 
     def release(self) -> None:
-        """Close the file and its socket, and leave what is at their paths. The locks go with the last descriptor."""
+        """Close the file and its socket without removing them. The locks end with the last descriptor."""
         if self in held:
             held.remove(self)
         if self.listener is not None:
@@ -154,12 +154,12 @@ class HeldFile:
             self.descriptor = None
 
 
-#: All that this process holds.
+#: All PID files that this process holds.
 held: Final[list[HeldFile]] = []
 
 
 def claim(path: Path) -> HeldFile | None:
-    """Return the kept file at *path*, for which the caller is responsible from here on, or None if there is none."""
+    """Return the kept file at *path*, or None; the caller is responsible for it from here on."""
     for file in held:
         if file.is_kept and file.is_intact() and _is_at(path, file):
             file.path = path

@@ -1,19 +1,19 @@
 """
-The program of this process, and how the same program replaces the process at a restart.
+Re-execute the program of this process at a restart.
 
-The command line is `sys.orig_argv`, as the interpreter was given it: `sys.argv` lacks
+The command line is `sys.orig_argv`, as passed to the interpreter: `sys.argv` lacks
 ``-O``, ``-X``, ``-m`` and ``-c``, and a program may have changed it.
 
-Paths stay as they were named, with their symbolic links. A deployment that points
+Paths are kept as they were given, with their symbolic links. A deployment that points
 ``/srv/shop/current`` to a new release and restarts the process runs the new
 release. So the working directory is taken from ``$PWD`` if that names the directory
-in which this module was imported, and a script that the system ran by its ``#!``
-line is run by that line again, since the line of the new release may name another
+in which this module was imported. A script that the system ran by its ``#!``
+line is executed directly again, since the line of the new release may name another
 interpreter.
 
-The pid stays, and with it a service manager, a PID file and ``LISTEN_PID`` remain
-valid. No descriptor is closed here: Python opens descriptors so that a replacement
-closes them (PEP 446), and those that were made inheritable on purpose, such as
+The pid stays the same, so a service manager, a PID file and ``LISTEN_PID`` remain
+valid. No descriptor is closed here: descriptors opened by Python are closed by the
+replacement (PEP 446), and descriptors that were made inheritable on purpose, such as
 activated sockets, must stay open. Kept PID files and listening sockets become inheritable
 here, see `typedbus._os.successor`.
 """
@@ -33,30 +33,30 @@ from typedbus._os.successor import inheritable
 
 _DAEMON: Final = "TYPEDBUS_DAEMON"
 _LONGEST_LINE: Final = 4096
-#: How the second line of a console script begins and ends that starts its interpreter by a shell.
+#: The beginning and the end of the second line of a console script that starts its interpreter through a shell.
 _SHELL_BEGIN: Final = "'''exec' "
 _SHELL_END: Final = ' "$0" "$@"'
 
 
 def is_daemon() -> bool:
-    """Whether this very process was daemonised, be it before it was replaced; its children were not."""
+    """Whether this process was daemonised, also if that was before its replacement; False in its children."""
     return os.environ.get(_DAEMON) == str(os.getpid())
 
 
 def mark_daemon() -> None:
-    """Let `is_daemon` say so of this process from here on, also when it has been replaced."""
-    # An environment is what survives a replacement. Children inherit it as well, and have another pid.
+    """Make `is_daemon` return True in this process from here on, also after its replacement."""
+    # The environment survives a replacement. Children inherit it as well, but have another pid.
     os.environ[_DAEMON] = str(os.getpid())
 
 
 def named_directory() -> str | None:
-    """Return the working directory as the shell named it, with symbolic links; None if it does not exist any more."""
+    """Return the working directory as the shell named it, with symbolic links; None if it no longer exists."""
     try:
         directory = os.getcwd()  # noqa: PTH109  # a text, for os.chdir
     except OSError:
         return None
     named = os.environ.get("PWD", "")
-    # $PWD is wrong after a chdir, and where the process was started by a program that does not keep it up to date.
+    # $PWD is wrong after a chdir, and if the process was started by a program that does not update it.
     with contextlib.suppress(OSError, ValueError):
         if os.path.isabs(named) and os.path.samefile(named, os.curdir):  # noqa: PTH117, PTH121  # as above
             return named
@@ -68,13 +68,13 @@ _RESOLVED: Final = None if _BEGAN_IN is None else os.getcwd()  # noqa: PTH109  #
 
 
 def _executable() -> str:
-    """Return the path of the interpreter as it was named."""
+    """Return the path of the interpreter as it was given."""
     executable = sys.executable or ""
     name = sys.orig_argv[0] if sys.orig_argv else ""
     is_searched = os.sep not in name
     folders = os.environ.get("PATH", "").split(os.pathsep)
     is_absolute = os.path.dirname(executable) in folders if is_searched else os.path.isabs(name)  # noqa: PTH117, PTH120  # texts
-    # Python has put the resolved working directory in front of a relative name.
+    # Python has prefixed a relative name with the resolved working directory.
     if _BEGAN_IN is not None and not is_absolute and executable.startswith(f"{_RESOLVED}{os.sep}"):
         return _BEGAN_IN + executable.removeprefix(str(_RESOLVED))
     return executable
@@ -85,10 +85,10 @@ def _script(command: tuple[str, ...], directory: str | None) -> int:
     for index in (1, 2):
         path = os.path.join(directory or "", *command[index : index + 1])  # noqa: PTH118  # a text
         first, second = _first_lines(path)
-        # The system passes all that follows the interpreter as one argument.
+        # The system passes everything after the interpreter as one argument.
         if first.startswith("#!") and first[2:].strip().split(None, 1) == list(command[:index]):
             return index
-        # Installers write a shell script where the path is too long for the system, or has a space in it.
+        # Installers write a shell script if the path is too long for the system, or contains a space.
         if index == 1 and first == "#!/bin/sh" and second.startswith(_SHELL_BEGIN) and second.endswith(_SHELL_END):
             interpreter = second.removeprefix(_SHELL_BEGIN).removesuffix(_SHELL_END).strip()
             beside = os.path.join(os.path.dirname(os.path.realpath(path)), os.path.basename(command[0]))  # noqa: PTH118, PTH119, PTH120  # as above
@@ -98,8 +98,8 @@ def _script(command: tuple[str, ...], directory: str | None) -> int:
 
 
 def _first_lines(path: str) -> tuple[str, str]:
-    """Return the first two lines of the file at *path*; empty texts if it cannot be read, or is no file."""
-    # Opening a pipe could wait, and would take from it.
+    """Return the first two lines of the file at *path*; empty texts if it cannot be read, or is not a regular file."""
+    # Opening a pipe could block, and reading it would consume its data.
     if os.path.isfile(path):  # noqa: PTH113  # a text
         with contextlib.suppress(OSError), open(path, "rb") as script:  # noqa: PTH123  # as above
             first, second = (os.fsdecode(script.readline(_LONGEST_LINE)).strip() for _ in range(2))
@@ -107,7 +107,7 @@ def _first_lines(path: str) -> tuple[str, str]:
     return "", ""
 
 
-# At the import, before a deployment changes a link, or the program changes its environment.
+# Determined at import, before a deployment changes a link, or the program changes its environment.
 _EXECUTABLE: Final = _executable()
 _SCRIPT: Final = _script(tuple(sys.orig_argv), _BEGAN_IN)
 
@@ -119,9 +119,9 @@ class Image:
 
     Args:
         executable: The interpreter.
-        command: Its command line, its own name first.
-        source: The file of the program, as `sys.argv` begins.
-        directory: The directory in which it was started; None if that did not exist any more.
+        command: Its command line, beginning with its own name.
+        source: The file of the program, the first item of `sys.argv`.
+        directory: The directory in which it was started; None if that no longer existed.
         script: The index in *command* of the script that was run by its ``#!`` line; 0 if there is none.
         platform: The system, as `sys.platform` names it.
     """
@@ -141,7 +141,7 @@ class Image:
     def problem(self) -> str | None:
         """Return why the process cannot be replaced at present, and what to do about it, or None if it can."""
         if self.platform == "win32":
-            # os.execv is there, but starts a second process and ends this one: whoever waits for it sees it end.
+            # os.execv exists, but starts a second process and ends this one, which its parent notices.
             return "Windows replaces no process; exit, and let a service manager start it anew"
         if getattr(sys, "frozen", False):
             return (
@@ -156,12 +156,12 @@ class Image:
             return "it is a child of multiprocessing, and its command line is another's; restart the parent"
         if self.directory is None:
             return "the directory in which it was started was gone; start it in one that lasts"
-        # Where -m, -c or a program that changed sys.argv names the source, it is not on the command line.
+        # With -m or -c, or in a program that changed sys.argv, the source is not on the command line.
         source = self.source if self.source in self.command[1:] and self.source not in ("-c", "-m") else ""
         needed = [("directory", self.directory, os.X_OK), ("program", source, os.R_OK)]
         if self.script:
             script = self.program[0]
-            # The line of the file that is there now: the new release's.
+            # Read the current file, which may be that of a new release.
             first, _ = _first_lines(os.path.join(self.directory, script))  # noqa: PTH118  # a text
             needed += [
                 ("program", script, os.X_OK),
@@ -186,21 +186,21 @@ class Image:
 
     def replace(self) -> None:
         """
-        Replace the process by its program anew: it does not return.
+        Replace the process with a new execution of its program; this method does not return.
 
         Before that, the buffers of the standard streams and of the handlers of
         `logging` are flushed, and child processes that have ended are reaped. Other
-        threads end where they are. Functions of `atexit` are not called: a component
+        threads end immediately. Functions of `atexit` are not called: a component
         frees its resources in its `exit`.
 
         Raises:
-            RestartError: It cannot be done, as `problem` says or the system does.
+            RestartError: `problem` returns a reason, or the system refuses.
         """
         reason = self.problem()
         if reason is not None:
             raise RestartError(reason)
         if "logging" in sys.modules:
-            import logging  # not ours to import, only to flush
+            import logging  # only if the program has imported it: to flush its handlers
 
             logging.shutdown()
         for stream in (sys.stdout, sys.stderr):
@@ -212,7 +212,7 @@ class Image:
         try:
             os.chdir(self.directory)
             if os.getcwd() != self.directory:  # noqa: PTH109  # texts
-                # The program may have removed or changed it; the next restart needs the name as well.
+                # The program may have removed or changed $PWD, which the next restart needs as well.
                 os.environ["PWD"] = self.directory
             with inheritable():
                 os.execv(path, [path, *arguments])  # noqa: S606  # without a shell on purpose

@@ -1,9 +1,9 @@
 """
-Standard streams for the command line that survive a failing output.
+Standard streams for the command line that tolerate write errors.
 
-The interpreter flushes stdout and stderr once more at its exit, and ends with
-status 120 if that fails. A reader such as `head` that has left, a full disk or
-a closed descriptor would therefore replace the documented exit status, or end a
+The interpreter flushes stdout and stderr at its exit, and ends with
+status 120 if that fails. If a reader such as `head` has closed the pipe, the disk is
+full or a descriptor is closed, this would replace the documented exit status, or end a
 command with a traceback at its first message.
 """
 
@@ -24,12 +24,12 @@ if TYPE_CHECKING:
 
 class Output(io.FileIO):
     """
-    The descriptor of a standard stream; it discards what cannot be written and keeps the first error.
+    The descriptor of a standard stream; it discards data that cannot be written and keeps the first error.
 
     Attributes:
         failure: The first error since it was last reset, or None.
         is_strict: Raise errors instead, as an ordinary stream does.
-        errors: What the stream did about characters that its encoding lacks.
+        errors: The encoding error handler of the original stream.
     """
 
     failure: OSError | None = None
@@ -37,7 +37,7 @@ class Output(io.FileIO):
     errors: str = "strict"
 
     def write(self, data: Buffer, /) -> int:
-        """Write *data*, or discard it, and return how many bytes are done with; see `io.RawIOBase.write`."""
+        """Write or discard *data*, and return the number of bytes processed; see `io.RawIOBase.write`."""
         try:
             return super().write(data)
         except OSError as error:
@@ -49,10 +49,10 @@ class Output(io.FileIO):
 
 def protect() -> None:
     """
-    Replace `sys.stdout` and `sys.stderr` by streams whose writes never fail, for the rest of the process.
+    Replace `sys.stdout` and `sys.stderr` with streams whose writes never fail, for the rest of the process.
 
     Standard streams that are closed become the null device first; see
-    `typedbus._os.streams.open_missing`. A stream that is no plain file stays as it is.
+    `typedbus._os.streams.open_missing`. A stream that is not based on `io.FileIO` stays as it is.
     """
     open_missing()
     for name in ("stdout", "stderr"):
@@ -68,7 +68,7 @@ def protect() -> None:
             # Under -u there is no buffer.
             output if raw is buffer else io.BufferedWriter(output),
             encoding=stream.encoding,
-            # The commands print names that the encoding of a POSIX locale may lack.
+            # The commands print names with characters that the encoding of a POSIX locale may lack.
             errors="backslashreplace" if stream.errors == "strict" else stream.errors,
             line_buffering=stream.line_buffering,
             write_through=stream.write_through,
@@ -79,7 +79,7 @@ def protect() -> None:
 
 @contextlib.contextmanager
 def strict() -> Generator[None]:
-    """Let writes to stdout fail inside the block, as the code of a program expects."""
+    """Make writes to stdout raise errors inside the block, as application code expects."""
     output, stream = _output(), sys.stdout
     if output is None or not isinstance(stream, io.TextIOWrapper):
         yield
@@ -95,16 +95,16 @@ def strict() -> Generator[None]:
 
 
 def _set_errors(stream: io.TextIOWrapper, errors: str | None) -> None:
-    # It flushes first, which is no matter for what is lost anyway.
+    # reconfigure() flushes first; an error of this flush can be ignored.
     with contextlib.suppress(OSError, ValueError):
         stream.reconfigure(errors=errors)
 
 
 def lost() -> OSError | None:
     """
-    Flush stdout, and return why output was lost since the last call.
+    Flush stdout, and return the error by which output was lost since the last call.
 
-    None if all of it was written, or if the reader of a pipe has left.
+    None if all output was written, or if the reader of a pipe has closed it.
     """
     output = _output()
     if output is None:

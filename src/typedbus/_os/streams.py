@@ -1,5 +1,5 @@
 """
-The three standard streams of a process that began without some of them.
+Open missing standard streams.
 
 A shell (``2>&-``), cron or init may start a process with a standard descriptor
 closed. The next file that is opened then gets its number, 0, 1 or 2, and text
@@ -31,7 +31,7 @@ def open_missing() -> None:
         except OSError:
             # The system gives the lowest free number, unless another thread was faster.
             if (null := os.open(os.devnull, os.O_RDWR)) == descriptor:
-                # For child processes as well, and for the program after a restart.
+                # Inheritable: for child processes, and for the program after a restart.
                 os.set_inheritable(descriptor, True)  # noqa: FBT003  # it takes no name
                 _set_stream(descriptor, descriptor)
             else:
@@ -42,10 +42,10 @@ def open_missing() -> None:
 
 
 def _set_stream(number: int, descriptor: int) -> None:
-    """Create the stream with *number*, on *descriptor*, unless the program has one that works elsewhere."""
+    """Create the stream with *number*, on *descriptor*, unless the program has replaced that stream."""
     name, mode = _STREAMS[number]
     if getattr(sys, name) is None:
-        # Line by line: a process that is killed loses what is buffered.
+        # Line-buffered: a process that is killed loses buffered text.
         stream = open(  # noqa: SIM115  # for the rest of the process
             descriptor, mode, 1, encoding="utf-8", errors="backslashreplace", closefd=False
         )
@@ -53,23 +53,23 @@ def _set_stream(number: int, descriptor: int) -> None:
 
 
 def is_standard(descriptor: int) -> bool:
-    """Return whether *descriptor*, 0 to 2, is that standard stream, and no other file that was given its number."""
+    """Return whether *descriptor*, 0 to 2, is that standard stream, and not another file with the same number."""
     name, _ = _STREAMS[descriptor]
     for stream in (getattr(sys, name), getattr(sys, f"__{name}__")):
         try:
             if stream is not None and stream.fileno() == descriptor:
                 return True
         except (AttributeError, OSError, ValueError):
-            # It has no descriptor, as a stream of a test, or is closed.
+            # The stream is closed or has no descriptor, for example in a test.
             continue
     return False
 
 
 def redirect(number: int, file: int) -> None:
     """
-    Let the standard stream *number* lead to the open descriptor *file*.
+    Redirect the standard stream *number* to the open descriptor *file*.
 
-    Where another file has that number, only the stream of `sys` is redirected,
+    If another file has that number, only the stream of `sys` is redirected,
     if it has a descriptor.
     """
     if is_standard(number):

@@ -1,10 +1,10 @@
 """
 The descriptors that this process leaves to the program that replaces it.
 
-execv(2) closes no descriptor that is inheritable. So a restart makes the kept descriptors inheritable at the last
-moment and names them in the environment, one variable for each module that keeps some. The new program adopts
-them when it imports that module, and the component that needs one claims it. What no component has claimed is
-dropped when the new bus has started, or at the exit of the interpreter.
+execv(2) does not close inheritable descriptors. So a restart makes the kept descriptors inheritable at the last
+moment and lists them in the environment, with one variable for each module that keeps descriptors. The new program
+adopts them when it imports that module, and a component claims the descriptor that it needs. Unclaimed descriptors
+are dropped when the new bus has started, or at the exit of the interpreter.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any, Final
 
 import attrs
 
-#: A description of one kept thing, which JSON can represent, and its descriptors.
+#: The description of a kept object, as JSON values, and its descriptors.
 Entry = tuple[list[Any], list[int]]
 
 
@@ -27,11 +27,11 @@ class Keeper:
     A module that keeps descriptors for the next program.
 
     Args:
-        variable: The environment variable that names them.
-        entries: Returns everything that is kept at present.
-        adopt: Takes over one kept thing in the new program, with its description as arguments. It raises
-            ValueError, TypeError or OSError where the description is wrong.
-        drop: Releases everything that is still kept.
+        variable: The environment variable that lists them.
+        entries: Returns all objects that are kept at present.
+        adopt: Takes over a kept object in the new program, with its description as arguments. It raises
+            ValueError, TypeError or OSError if the description is wrong.
+        drop: Releases all objects that are still kept.
     """
 
     variable: str
@@ -44,7 +44,7 @@ _keepers: Final[list[Keeper]] = []
 
 
 def register(keeper: Keeper) -> None:
-    """Let *keeper* take part in restarts, and adopt what the program before this one left to it in this process."""
+    """Include *keeper* in restarts, and adopt the descriptors that the replaced program left for it."""
     _keepers.append(keeper)
     record = os.environ.pop(keeper.variable, None)
     if record is None:
@@ -62,7 +62,7 @@ def register(keeper: Keeper) -> None:
 
 @contextlib.contextmanager
 def inheritable() -> Generator[None]:
-    """Let everything that is kept survive an execv(2) in the block; where that fails, everything is as it was."""
+    """Make the kept descriptors survive an execv(2) in the block; undo this if execv fails."""
     kept = {keeper.variable: entries for keeper in _keepers if (entries := keeper.entries())}
     if not kept:
         yield
@@ -84,7 +84,7 @@ def inheritable() -> Generator[None]:
 
 
 def drop_kept() -> None:
-    """Release everything that is kept and that no component has claimed."""
+    """Release all kept objects that no component has claimed."""
     for keeper in _keepers:
         keeper.drop()
 

@@ -1,9 +1,9 @@
 """
-Writing that never waits, for signal handlers and for a process that must end.
+Writing without blocking, for signal handlers and for a process that must end.
 
-A pipe whose reader does not read and a terminal that is stopped let a write wait for
-ever. Making the descriptor non-blocking would do so for every process that shares it,
-such as the shell. So where the system allows it, the file is opened once more.
+A write blocks forever if the reader of a pipe does not read, or if a terminal is
+stopped. Making the descriptor non-blocking would affect every process that shares it,
+such as the shell. So the file is opened a second time where the system allows it.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ _OWN: Final = "/proc/self/fd"
 
 def write(descriptor: int, data: bytes, patience: float = 0.0) -> None:
     """
-    Write *data* as far as *descriptor* takes it without waiting, and discard the rest.
+    Write as much of *data* as *descriptor* accepts without blocking, and discard the rest.
 
-    It takes no lock, and raises nothing where the descriptor cannot be written.
+    It acquires no lock, and raises nothing if the descriptor cannot be written.
 
     Args:
         descriptor: A file, pipe, terminal or socket.
-        data: What to write.
+        data: The bytes to write.
         patience: Seconds to wait for a slow reader, in total.
     """
     until = time.monotonic() + patience
@@ -47,7 +47,7 @@ def write(descriptor: int, data: bytes, patience: float = 0.0) -> None:
 
 
 def can_write(descriptor: int, patience: float) -> bool:
-    """Return whether *descriptor* takes a line without waiting for longer than *patience* seconds."""
+    """Return whether *descriptor* becomes writable within *patience* seconds."""
     if sys.platform == "win32":
         return True
     try:
@@ -58,7 +58,7 @@ def can_write(descriptor: int, patience: float) -> bool:
 
 
 def _sender(descriptor: int, opened: contextlib.ExitStack) -> Callable[[bytes], int]:
-    """Return a function that writes as much as it can to *descriptor*, and raises BlockingIOError rather than wait."""
+    """Return a function that writes as much as *descriptor* accepts, and raises BlockingIOError instead of blocking."""
     mode = os.fstat(descriptor).st_mode
     if stat.S_ISREG(mode) or sys.platform == "win32":
         return lambda data: os.write(descriptor, data)
@@ -72,7 +72,7 @@ def _sender(descriptor: int, opened: contextlib.ExitStack) -> Callable[[bytes], 
         return lambda data: os.write(own, data)
 
     def write_if_ready(data: bytes) -> int:
-        # As many bytes as a pipe that is ready takes at once.
+        # A pipe that is ready accepts this many bytes at once.
         if not select.select([], [descriptor], [], 0)[1]:
             raise BlockingIOError
         return os.write(descriptor, data[: select.PIPE_BUF])
@@ -81,9 +81,9 @@ def _sender(descriptor: int, opened: contextlib.ExitStack) -> Callable[[bytes], 
 
 
 def write_stacks(descriptor: int, patience: float = 0.0) -> None:
-    """Write where every thread of Python is, as `write` does."""
+    """Write the stack of every Python thread, in the same way as `write`."""
     if sys.platform == "linux":
-        # The interpreter writes in many small pieces. In memory none of them waits, and a slow reader loses nothing.
+        # The interpreter writes many small pieces. Writing to memory never blocks, and a slow reader loses nothing.
         with contextlib.suppress(OSError), os.fdopen(os.memfd_create("stacks"), "w+b", buffering=0) as memory:
             faulthandler.dump_traceback(memory)
             memory.seek(0)
@@ -93,7 +93,7 @@ def write_stacks(descriptor: int, patience: float = 0.0) -> None:
         if sys.platform == "win32":
             faulthandler.dump_traceback(descriptor)
             return
-        # There is no descriptor left. For other processes that share this one, it is non-blocking for a moment only.
+        # Without a second descriptor, this one becomes non-blocking, for a moment also in processes that share it.
         is_blocking = os.get_blocking(descriptor)
         os.set_blocking(descriptor, False)
         try:
