@@ -91,7 +91,7 @@ def read(builds: Callable[..., object]) -> Reading:
     Return the signature of a call of *builds*, or None if it is unknown, and its evaluated annotations.
 
     An annotation that cannot be evaluated, whatever the reason, is Any. The annotations of a decorated function are
-    left out: `functools.wraps` copies those of another function.
+    left out: `functools.wraps` copies the annotations of another function.
     """
     # Callables that compare equal may have different signatures.
     kind: Any = type(builds)

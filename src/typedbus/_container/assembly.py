@@ -84,8 +84,8 @@ def live_of(
         (root for root in roots if id(root) not in idle),
         lambda node: needs(node) if _is_overridden(node) else declared(node),
     )
-    # Restore the order of declaration: a replacement has the place of the component that it overrides,
-    # and an undeclared provider that of its first user.
+    # Restore the order of declaration: an override has the place of the component that it overrides,
+    # and an undeclared provider has the place of its first user.
     ranks = {id(one): number for number, root in enumerate(roots) for one in (root, root.last_overriding)}
     rank = len(roots)
     for node in reversed(order):

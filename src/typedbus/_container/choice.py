@@ -64,7 +64,7 @@ class Choice(Component[T_co]):
         Check that there is a branch for the key.
 
         Raises:
-            InvalidContainer: There is none under the key.
+            InvalidContainer: There is no branch for the key.
         """
         key = self.selected.asked()
         if self.selected.branch_of(key) is None:

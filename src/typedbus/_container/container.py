@@ -60,9 +60,9 @@ class Container(LibraryMethods):
     The declarations of an application; each instance has components of its own.
 
     The body of a subclass declares components, other containers
-    (``infra = Infra()``), and providers of dependency-injector. A declaration
-    that a subclass repeats replaces that of its base, also where the base's
-    other declarations refer to it.
+    (``infra = Infra()``), and providers of dependency-injector. A declaration in
+    a subclass replaces the base's declaration of the same name, also where the
+    base's other declarations refer to it.
 
     Creating an instance builds no component. Its components are built one by one,
     dependencies first, in the thread that starts the container's bus, or, when
@@ -432,7 +432,7 @@ class Container(LibraryMethods):
         Override *component*, or the references to it in *places*, by *standing_in*.
 
         Raises:
-            OverrideError: The component, or one that needs it, is built already.
+            OverrideError: The component, or one that needs it, is already built.
         """
         covered = places or [component]
         late = next(iter(_built(self._dependents(*covered))), None)

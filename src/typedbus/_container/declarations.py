@@ -369,9 +369,9 @@ def _replacements(cls: type[Declarations]) -> list[tuple[Any, Any]]:
     """
     Return pairs of a replaced declaration and its replacement in the class *cls*, in the order to copy replacements.
 
-    A replacement may wrap the declaration it replaces: it receives that of the next
-    class in the method resolution order. For all its other needs it receives the
-    declarations in force.
+    A replacement may wrap the declaration it replaces: it receives the declaration of
+    the next class in the method resolution order. For all its other needs it receives
+    the declarations in force.
 
     Raises:
         DeclarationError: A replacement needs another user of the declaration it replaces.

@@ -1,5 +1,5 @@
 """
-What may be wrong with a container before anything is built: every fault, with its text.
+The faults that can be found in a container before anything is built, with their texts.
 
 docs/errors.md has a section for each.
 """
@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final, Self
 
-_MANY: Final = 12  # so many components are named of one circle
-_AROUND: Final = 4  # so many at each end of a longer one
+_MANY: Final = 12  # limit for the components named of one cycle
+_AROUND: Final = 4  # components named at each end of a longer cycle
 
 
 class Fault(Exception):
     """
-    One thing wrong with a container, told by `validate()`.
+    One fault of a container, reported by `validate()`.
 
     Attributes:
         path: The component, as a dotted path from the container.
@@ -44,7 +44,7 @@ class BuildFault(Fault):
 
 
 class CycleFault(Fault):
-    """Components need each other in a circle."""
+    """Components need each other in a cycle."""
 
     def __init__(self, cycle: Sequence[str], place: str) -> None:
         middle = [f"... ({len(cycle) - 2 * _AROUND} more)"] if len(cycle) > _MANY else []
@@ -66,7 +66,7 @@ class DependencyFault(Fault):
     A component, or a provider of dependency-injector, needs a `Dependency()` that has no provider.
 
     Attributes:
-        dependency: The path of the `Dependency`, or an empty text if it has no name.
+        dependency: The path of the `Dependency`, or an empty string if it has no name.
         argument: The argument that needs it, such as ``argument 'url'``.
     """
 
@@ -97,11 +97,11 @@ class BusFault(Fault):
 
 
 class ChannelFault(Fault):
-    """A component listens to, or is given, a channel that has the name of a life-cycle channel and is another one."""
+    """A component listens to, or is given, a channel that only shares its name with a life-cycle channel."""
 
 
 class HiddenFault(Fault):
-    """A component or a provider is handed over in a place that neither the container nor its library searches."""
+    """A component or a provider is passed in a place that neither the container nor its library searches."""
 
 
 class LifetimeFault(Fault):
@@ -117,7 +117,7 @@ class OverrideFault(Fault):
 
 
 class ReplacementFault(Fault):
-    """A container class replaces a declaration in a way that references to it do not follow, or merges two by their name."""
+    """A container class replaces a declaration but references keep the old one, or merges two of the same name."""
 
 
 class ReferenceFault(Fault):
@@ -128,7 +128,7 @@ class ReferenceFault(Fault):
         target: The path of the declaration in its class.
         target_place: File and line of the declaration.
         candidates: The paths of its counterparts in the containers around the component
-            and in those that run with them; none or several.
+            and in the containers that run with them; empty, or several.
     """
 
     def __init__(self, path: str, place: str, target: str, target_place: str, candidates: Sequence[str] = ()) -> None:
@@ -191,7 +191,7 @@ class ContributionFault(Fault):
 
 class InvalidContainer(ExceptionGroup[Fault]):
     """
-    Raised by `validate()`, and by everything that starts a container, for its faults.
+    Raised by `validate()`, and by every function that starts a container, for its faults.
 
     Attributes:
         container: The name of the container.
@@ -201,7 +201,7 @@ class InvalidContainer(ExceptionGroup[Fault]):
     container: str
 
     def __new__(cls, container: str, faults: Sequence[Fault]) -> Self:
-        """Make the group of *faults*."""
+        """Create the group of *faults*."""
         group = super().__new__(cls, f"{container} cannot be wired", faults)
         group.container = container
         return group

@@ -1,4 +1,4 @@
-"""What providers give when they are called, known without calling anything."""
+"""Descriptions of what providers return when they are called, found without calling anything."""
 
 from __future__ import annotations
 
@@ -14,42 +14,42 @@ from typedbus._container.references import Every, Reference
 
 @attrs.frozen(eq=False)
 class Itself:
-    """What a provider gives: this very object."""
+    """The provider returns this object itself."""
 
     value: object
 
 
 @attrs.frozen(eq=False)
 class Made:
-    """What a provider gives: the result of a call."""
+    """The provider returns the result of a call."""
 
     by: Callable[..., object]
 
 
 @attrs.frozen(eq=False)
 class Other:
-    """What a provider gives: the same as another one."""
+    """The provider returns the same as another provider."""
 
     node: object
 
 
 @attrs.frozen(eq=False)
 class Either:
-    """What a provider gives: the same as one of several."""
+    """The provider returns the same as one of several providers."""
 
     nodes: tuple[object, ...]
 
 
 @attrs.frozen(eq=False)
 class Maybe:
-    """What a provider gives: the same as another one, or None."""
+    """The provider returns the same as another provider, or None."""
 
     node: object
 
 
 @attrs.frozen(eq=False)
 class Uncalled:
-    """What a provider gives: a provider, and what a call of that gives."""
+    """The provider returns a provider uncalled; also describes the result of calling that."""
 
     node: object
     called: Given
@@ -57,7 +57,7 @@ class Uncalled:
 
 @attrs.frozen(eq=False)
 class Attribute:
-    """What a provider gives: an attribute of what another one gives."""
+    """The provider returns an attribute of the result of another provider."""
 
     of: object
     name: str
@@ -65,7 +65,7 @@ class Attribute:
 
 @attrs.frozen(eq=False)
 class Item:
-    """What a provider gives: an item of what another one gives."""
+    """The provider returns an item of the result of another provider."""
 
     of: object
     key: object
@@ -73,7 +73,7 @@ class Item:
 
 @attrs.frozen(eq=False)
 class Members:
-    """What a provider gives: a list, tuple or dict of what others give."""
+    """The provider returns a list, tuple or dict of the results of other providers."""
 
     kind: type
     nodes: tuple[object, ...]
@@ -84,17 +84,17 @@ Given: TypeAlias = "Itself | Made | Other | Either | Maybe | Uncalled | Attribut
 
 
 def gives(node: object) -> Given:
-    """Return what a call of the provider *node* will give, without calling anything; None if that is unknown."""
+    """Describe the result of a call of the provider *node*, without calling anything; None if it is unknown."""
     provider: Any = node
     if not is_provider(node):
-        return Itself(node)  # the library's own take objects as they are
+        return Itself(node)  # the library passes an argument that is not a provider as it is
     if provider.last_overriding is None and is_delegated(node):
         return Uncalled(node, _called(node))
     return _called(node)
 
 
 def _called(node: object) -> Given:
-    """Same as `gives`, for a provider that is called although it would be handed over uncalled."""
+    """Same as `gives`, for a call of a provider that would be passed uncalled."""
     provider: Any = node
     if provider.last_overriding is not None:
         return Other(provider.last_overriding)

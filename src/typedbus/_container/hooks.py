@@ -1,8 +1,8 @@
 """
 Which methods of a component listen to which channels, and whether they fit.
 
-A method listens by its name, that of a life-cycle channel; by a mark, the
-decorator `@on`; or by declaration, as an argument of `Component.on`.
+A method listens by its name, if it is the name of a life-cycle channel; by a
+mark, the decorator `@on`; or by declaration, as an argument of `Component.on`.
 """
 
 from __future__ import annotations
@@ -451,7 +451,7 @@ class Subscriber:
 
     def subscribe(self, hooks: Sequence[Hook[object]], phase: int) -> None:
         """
-        Subscribe the methods that *hooks* name, except those that another component subscribed.
+        Subscribe the methods that *hooks* name, except methods that another component subscribed.
 
         Args:
             hooks: Which method listens to which channel.

@@ -1,4 +1,4 @@
-"""The class, arguments and attributes that a component is built from, as dependency-injector's users set them."""
+"""The class, arguments and attributes of a component, with dependency-injector's methods to set them."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typedbus._base.errors import DeclarationError
 from typedbus._container.providers import RESOURCE, Provided, injection, is_lazy, is_provider
 
 if TYPE_CHECKING:
-    # A provider of anything, so that the library's signatures take components.
-    # Its type parameter is invariant, so a component's own cannot stand there.
+    # A provider of `Any`, so that the library's signatures accept components. A component's
+    # own type parameter cannot be used, since the provider's is invariant.
     _Singleton = providers.Singleton[Any]
 else:
     _Singleton = providers.Singleton
@@ -23,9 +23,9 @@ class Arguments(_Singleton):
     A singleton provider whose arguments may be changed until the instance is built.
 
     Each method returns the component itself, and raises `DeclarationError` if
-    it is built. Stand-ins among the arguments, `Component.provided`, are
-    replaced by their providers. Type checkers do not compare the arguments with
-    the constructor.
+    it is built. Stand-ins among the arguments (`Component.provided`) are
+    replaced by their providers. Type checkers do not compare these arguments
+    with the constructor.
     """
 
     path: str
@@ -76,13 +76,13 @@ class Arguments(_Singleton):
         return self.set_kwargs()
 
     def set_attributes(self, **attributes: object) -> Self:
-        """Replace the attributes, which are set on the instance before it is given to others."""
+        """Replace the attributes, which are set on the instance before other components receive it."""
         self._change()
         super().set_attributes(**_injections(attributes))
         return self
 
     def add_attributes(self, **attributes: object) -> Self:
-        """Add attributes, which are set on the instance before it is given to others."""
+        """Add attributes, which are set on the instance before other components receive it."""
         self._change()
         super().add_attributes(**_injections(attributes))
         return self
@@ -93,7 +93,7 @@ class Arguments(_Singleton):
 
 
 def argument(value: object) -> object:
-    """Return the provider of one argument, with providers for the stand-ins in its own arguments."""
+    """Return the provider of one argument, with the stand-ins in its own arguments replaced by their providers."""
     provider = injection(value)
     if not isinstance(provider, (Arguments, providers.Object)):
         replace_stand_ins(provider)
@@ -101,7 +101,7 @@ def argument(value: object) -> object:
 
 
 def overriding(value: object) -> object:
-    """Return the provider that overrides with *value*: itself, that of a stand-in, or one of the object."""
+    """Return the provider for an override by *value*: *value* itself, a stand-in's provider, or one for the object."""
     if type(value) is Provided:
         return value.__provider__
     if not is_provider(value):
@@ -112,9 +112,9 @@ def overriding(value: object) -> object:
 
 def replace_stand_ins(node: object) -> None:
     """
-    Give the library's provider *node*, and those that it refers to, providers in the place of stand-ins.
+    In the library's provider *node*, and those it refers to, replace stand-ins by their providers.
 
-    The library does not know `Component.provided`, and would hand it over as it is.
+    The library does not know `Component.provided`, and would pass it as it is.
     """
     pending = [node]
     seen: set[int] = set()
@@ -140,7 +140,7 @@ def replace_stand_ins(node: object) -> None:
 
 _WITH_ATTRIBUTES = (providers.Factory, providers.BaseSingleton)
 _WITH_ARGUMENTS = (*_WITH_ATTRIBUTES, providers.Callable, providers.MethodCaller, RESOURCE)
-#: Their own arguments are looked at where they are declared, or they have none.
+#: Providers to skip: their arguments are processed where they are declared, or they have none.
 _WITH_OWN_NAMES = (Arguments, providers.Container, providers.DependenciesContainer, providers.Configuration)
 
 

@@ -1,4 +1,4 @@
-"""The methods that a container shares with those of dependency-injector, as far as they mean something else here."""
+"""The methods of dependency-injector's containers that behave differently in a `Container`."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ F = TypeVar("F", bound=Callable[..., object])
 
 
 def of_instances(method: F, /) -> F:
-    """Let *method* raise an error with the way out if it is called on the class, as dependency-injector's decorators do."""
+    """Make *method* raise an error with the remedy if it is called on the class, as dependency-injector's decorators do."""
     found: Any = _OfInstances(method)
-    return found  # type: ignore[no-any-return]  # a method, for those who have an instance
+    return found  # type: ignore[no-any-return]  # on an instance it is the method
 
 
 class _OfInstances:
@@ -46,7 +46,7 @@ class _OfInstances:
 
 
 def way_to_override(given: object) -> str:
-    """Return why *given*, which is no component, cannot be passed to `Container.override`, and what to write."""
+    """Return why *given*, which is not a component, cannot be passed to `Container.override`, and what to write."""
     if is_provider(given):
         return (
             f"{type(given).__name__} is a provider of dependency-injector; use its own method, "
@@ -61,29 +61,29 @@ def way_to_override(given: object) -> str:
 
 
 class LibraryMethods(Declarations):
-    """Methods on all providers of a container and of those nested in it; they refuse to change a container that runs."""
+    """Methods on all providers of a container and its nested containers; they refuse to change a running container."""
 
     if TYPE_CHECKING:
 
         def init_resources(self) -> object:
-            """Open each `Resource` of the container and of those in it."""
+            """Open each `Resource` of the container and its nested containers."""
 
         def check_dependencies(self) -> None:
-            """Raise the library's own error if a `Dependency` is not defined; `validate` looks for more."""
+            """Raise the library's own error if a `Dependency` is not defined; `validate` finds more faults."""
 
     def override_providers(self, **overriding: object) -> AbstractContextManager[Self]:
         """
         Override several declarations, by name, until the end of a ``with`` or `reset_override`.
 
         ``with shop.override_providers(database=fake, limit=providers.Object(3)):``
-        Unlike `override`, it is not checked by type checkers.
+        Type checkers do not check it, unlike `override`.
 
         Args:
-            overriding: For each name a provider, or the object to be provided.
+            overriding: For each name, a provider or the object to provide.
 
         Raises:
-            OverrideError: A name is not declared or is that of a container, or a
-                component, or one that needs it, is built already. Then nothing is overridden.
+            OverrideError: A name is not declared or belongs to a container, or the
+                component, or one that needs it, is already built. Then nothing is overridden.
         """
         for name in overriding:
             member = self._members.get(name)
@@ -107,7 +107,7 @@ class LibraryMethods(Declarations):
 
     def reset_override(self) -> None:
         """
-        Take back every override of a declaration, nested containers included, and forget what was built with it.
+        Remove every override of a declaration, nested containers included, and forget what was built with it.
 
         Raises:
             ResetError: The container runs.
@@ -119,7 +119,7 @@ class LibraryMethods(Declarations):
 
     def reset_last_overriding(self) -> None:
         """
-        Take back the last override of each declaration that has one, and forget what was built with it.
+        Remove the last override of each overridden declaration, and forget what was built with it.
 
         Raises:
             ResetError: The container runs.
@@ -131,9 +131,9 @@ class LibraryMethods(Declarations):
 
     def reset_singletons(self) -> AbstractContextManager[Self]:
         """
-        Forget every instance but the bus, nested containers included; the next call, or start, builds them anew.
+        Forget every instance but the bus, nested containers included; the next call or start builds them again.
 
-        Used in a ``with``, it does so again at the end.
+        Used in a ``with``, it does so again at the end of the block.
 
         Raises:
             ResetError: The container runs.
@@ -144,18 +144,18 @@ class LibraryMethods(Declarations):
 
     def shutdown_resources(self, resource_type: type[Any] | None = None) -> object:
         """
-        Shut down each `Resource` that is open, nested containers included, each before those that it needs.
+        Shut down each open `Resource`, nested containers included, each before the resources that it needs.
 
-        The exit of the bus does so as well. One that fails does not keep the others open.
+        The exit of the bus does so as well. If one shutdown fails, the others still run.
 
         Args:
-            resource_type: Shut down those of this class alone.
+            resource_type: Shut down only resources of this class.
 
         Returns:
-            What to await if one of them is asynchronous, as in the library, and otherwise None.
+            An awaitable if a resource is asynchronous, as in the library; otherwise None.
 
         Raises:
-            Exception: What a shutdown raised; a group if several did.
+            Exception: The exception of a shutdown; a group if several failed.
         """
         wanted = RESOURCE if resource_type is None else resource_type
         order, _ = dependencies_first(providers_of(self._members), lambda node: list(node.related))
@@ -167,7 +167,7 @@ class LibraryMethods(Declarations):
         return None
 
     def traverse(self, types: Iterable[type[T]] | None = None) -> Iterator[T]:
-        """Give every provider of the container and of those in it, named or not, in no particular order."""
+        """Yield every provider of the container and its nested containers, named or not, in no particular order."""
         return providers.traverse(*providers_of(self._members), types=types)
 
     def _forget_all(self) -> None:

@@ -1,9 +1,9 @@
 """
-The targets of references: which declaration of which container instance a component of another container is given.
+Resolves references: which declaration of which container instance a component of another container receives.
 
-A reference leads to the counterpart of the declaration in the nearest container
-around it that has one, itself and all that is nested in it included. If there
-is none, the containers that run together with it are searched.
+A reference resolves to the counterpart of the declaration in the nearest
+enclosing container that has one, itself or in a container nested in it. If no
+enclosing container has one, the containers that run together with it are searched.
 """
 
 from __future__ import annotations
@@ -28,21 +28,21 @@ D = TypeVar("D", bound=Declarations)
 
 @attrs.frozen(eq=False)
 class _Level:
-    """A container, and the counterparts of the declarations in question that it and those nested in it have."""
+    """A container, and the counterparts of referenced declarations in it and its nested containers."""
 
     container: Declarations
     path: str
     around: _Level | None
-    #: By the identity of the declaration.
+    #: Keyed by the identity of the declaration.
     counterparts: dict[int, list[object]] = attrs.field(factory=dict)
 
 
 def link(containers: Sequence[D]) -> list[list[D]]:
     """
-    Set the targets of all references in *containers*, which run together, and in those nested in them.
+    Set the targets of all references in *containers*, which run together, and in their nested containers.
 
     Returns:
-        The containers, in groups that no reference leaves.
+        The containers, in groups such that no reference crosses from one group to another.
     """
     levels = [level for container in containers for level in _levels(container)]
     wanted = {id(one.declaration) for level in levels for one in level.container._references}
@@ -51,12 +51,12 @@ def link(containers: Sequence[D]) -> list[list[D]]:
     elif not wanted:
         return [[container] for container in containers]
     together: dict[int, list[object]] = {}
-    # Inner containers come after those around them.
+    # Inner containers come after the containers around them.
     for level in reversed(levels):
         own = level.container._copies
         for key in own.keys() & wanted:
             _add(level.counterparts, key, own[key])
-        # Past the outermost containers are those that run together.
+        # Beyond the outermost container are the containers that run together with it.
         outside = together if level.around is None else level.around.counterparts
         for key, found in level.counterparts.items():
             for counterpart in found:
@@ -103,7 +103,7 @@ def _fill_lists(containers: Sequence[Declarations]) -> None:
 
 
 def _is_of(cls: type | None, kind: type) -> bool:
-    """Whether instances of *cls* are certainly of *kind*: it inherits that, or has all members of the protocol."""
+    """Whether instances of *cls* are certainly of *kind*: *cls* inherits it, or has all members of the protocol."""
     if cls is None or kind in cls.__mro__ or not typing_extensions.is_protocol(kind):
         return cls is not None and kind in cls.__mro__
     names = {name for base in cls.__mro__ for name in (*vars(base), *vars(base).get("__annotations__", ()))}
@@ -111,9 +111,9 @@ def _is_of(cls: type | None, kind: type) -> bool:
 
 
 def run_together(containers: Sequence[Any]) -> None:
-    """Link *containers*, which will share a bus, and undo the links to containers that they shared one with before."""
+    """Link *containers*, which will share a bus, and undo links to containers with which they shared a bus before."""
     former = {id(one): one for container in containers for one in container._companions if one not in containers}
-    # Those that are still on one bus stay linked; each of the others is alone.
+    # Former companions that still share a bus stay linked; each of the others is linked only to itself.
     sharing: dict[int, list[Any]] = {}
     for one in former.values():
         sharing.setdefault(id(one if one._bus is None else one._bus), []).append(one)
@@ -126,7 +126,7 @@ def run_together(containers: Sequence[Any]) -> None:
 
 
 def references_in(container: Declarations) -> Iterator[Reference]:
-    """Give the references of *container* and of the containers nested in it."""
+    """Yield the references of *container* and of the containers nested in it."""
     return (reference for level in _levels(container) for reference in level.container._references)
 
 
@@ -152,7 +152,7 @@ def paths_of(container: Declarations, declarations: Sequence[object]) -> list[st
 
 
 def _levels(container: Declarations, around: _Level | None = None, path: str = "") -> Iterator[_Level]:
-    """Give a level for *container* and each container nested in it, outer ones first."""
+    """Yield a level for *container* and each container nested in it, outer containers first."""
     level = _Level(container, path or type(container).__name__, around)
     yield level
     for name, member in container._members.items():
@@ -162,14 +162,14 @@ def _levels(container: Declarations, around: _Level | None = None, path: str = "
 
 
 def _add(counterparts: dict[int, list[object]], key: int, counterpart: object) -> None:
-    """Note *counterpart* under *key*, once."""
+    """Add *counterpart* under *key*, unless it is already there."""
     known = counterparts.setdefault(key, [])
     if not any(one is counterpart for one in known):
         known.append(counterpart)
 
 
 def _paths(level: _Level, found: Sequence[object]) -> Iterator[str]:
-    """Give the path under which each provider that was *found* stands in the container of *level*, in order of declaration."""
+    """Yield the path of each provider in *found* within the container of *level*, in order of declaration."""
     for inner in _levels(level.container, None, level.path):
         for name, member in inner.container._members.items():
             if any(member is one for one in found):

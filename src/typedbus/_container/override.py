@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 
 class Override(Generic[T]):
-    """One component of one container, to be replaced; made by `Container.override`."""
+    """A pending override of one component of one container; created by `Container.override`."""
 
     def __init__(
         self, container: Any, component: Component[T], copies: dict[int, Any], references: Sequence[Any] = ()
@@ -27,23 +27,23 @@ class Override(Generic[T]):
         self._container = container
         self._component = component
         self._copies = copies
-        #: What to replace if the component is of a container that is not there.
+        #: The references to override if the component's own container is not present.
         self._references = references
 
     @contextlib.contextmanager
     def by(self, replacement: T | Component[T]) -> Generator[None, None, None]:
         """
-        Let *replacement* be given wherever the component is asked for, inside the ``with``.
+        Inside the ``with``, provide *replacement* in place of the component.
 
-        The component itself is neither built nor started, nor is what only it
-        needs. At the end all is as it was: what was built meanwhile with the
-        replacement is forgotten.
+        The component itself is neither built nor started, nor are components that
+        only it needs. At the end the previous state is restored: everything that
+        was built with the replacement is forgotten.
 
         Args:
-            replacement: An object, or the declaration of one.
+            replacement: An object, or the declaration of a component.
 
         Raises:
-            OverrideError: The component, or one that needs it, is built already.
+            OverrideError: The component, or one that needs it, is already built.
         """
         component, container = self._component, self._container
         standing_in: Any = providers.Object(replacement)
@@ -81,7 +81,7 @@ class Override(Generic[T]):
 
 def references_of(replacement: Component[Any], memo: dict[int, Any]) -> list[Reference]:
     """
-    Return a reference for each declaration that *replacement* refers to and that *memo* has no copy of.
+    Return a reference for each declaration that *replacement* refers to and that has no copy in *memo*.
 
     They are added to *memo*. Declarations of the container class that declares
     *replacement* itself are copied with it.

@@ -1,4 +1,4 @@
-"""The providers of the container library: what stands for an argument, and what a call of one will call."""
+"""The providers of the container library: the provider for an argument, and the providers that a call will call."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ _WITH_ARGUMENTS: Final = (
     providers.ThreadLocalSingleton,
     providers.ContextLocalSingleton,
 )
-# By its type: an object may load something when it is asked for its `__class__`.
+# Checked by type(): reading the `__class__` of an object may trigger a lazy load.
 _is_provider_class: Final[Callable[[type], bool]] = providers.Provider.__subclasscheck__
-# Providers that hand over other providers uncalled.
+# Providers that pass other providers uncalled.
 _HOLDERS: Final = (providers.Delegate, providers.Self, providers.Container, providers.DependenciesContainer)
 
 
 class Provided:
     """
-    What a component will provide, in the body of a container where it does not exist yet.
+    A stand-in for the instance of a component, in the body of a container where no instance exists yet.
 
-    It knows attribute and item access and refuses everything else, so that a
-    slip such as ``f"{settings.provided.url}"`` is an error where it is written.
+    It supports attribute and item access and refuses everything else, so that a
+    mistake such as ``f"{settings.provided.url}"`` is an error where it is written.
     """
 
-    # Dunder names, so that no attribute of an instance is hidden by one of ours.
+    # Dunder names, so that no attribute of the instance is hidden by an attribute of this class.
     __slots__ = ("__provider__", "__text__")
 
     def __init__(self, provider: Any, text: str | None = None) -> None:
@@ -74,15 +74,15 @@ class Provided:
 
 def provided(provider: Callable[[], T], /) -> T:
     """
-    Hand what any provider of dependency-injector provides to a component.
+    Pass the result of any provider of dependency-injector to a component.
 
     ``Component(Database, provided(config.url.as_(str)))``: same as the property
-    of that name of `Component`, for the library's own providers, typed where
-    they are.
+    `Component.provided`, for the library's own providers; typed if the provider
+    is typed.
 
-    To hand over a provider itself, for a component that calls it later, use
-    `lazy`. `provided(x.provider)` does the same at run time, but the library's
-    type hints give ``x.provider`` the type of ``x``, so that checkers take the
+    To pass a provider itself, for a component that calls it later, use `lazy`.
+    `provided(x.provider)` does the same at run time, but the library's type
+    hints give ``x.provider`` the type of ``x``, so that type checkers take the
     argument for an instance.
     """
     argument: Any = Provided(provider)
@@ -91,19 +91,20 @@ def provided(provider: Callable[[], T], /) -> T:
 
 def every(kind: Callable[..., T], /) -> Sequence[T]:
     """
-    Hand all components of one kind to a component, as a list.
+    Pass all components of one kind to a component, as a list.
 
-    ``Component(Dispatcher, every(Handler))``: the list has the instance of each enabled component whose class, or whose
-    function's annotation, is *kind* or inherits it; of a protocol also of each
-    class that has its members. Components of all containers around the one that
-    declares it, of those nested in these, and of those that run together with
-    them are meant, in order of declaration. The component itself is left out,
-    an override takes the place of the component that it overrides, and an object
-    that several components return comes once. The list may be empty. The
-    components in it start before the one that receives it, and stop after it.
+    ``Component(Dispatcher, every(Handler))``: the list has the instance of each
+    enabled component whose class, or whose function's annotation, is *kind* or
+    inherits it; for a protocol, also of each class that has its members. It is
+    in order of declaration, and covers the containers around the declaring
+    container, all containers nested in these, and the containers that run
+    together with them. The receiving component itself is left out, an override
+    takes the place of the component that it overrides, and an object that several
+    components return appears once. The list may be empty. The components in it
+    start before the component that receives it, and stop after it.
 
     Args:
-        kind: A class or a protocol; of a parametrised class the parameters are for checkers alone.
+        kind: A class or a protocol; the parameters of a parametrised class matter only to type checkers.
 
     Raises:
         DeclarationError: *kind* is not a class.
@@ -118,12 +119,12 @@ def every(kind: Callable[..., T], /) -> Sequence[T]:
 
 def lazy(provider: Callable[[], T], /) -> Callable[[], T]:
     """
-    Hand a provider of dependency-injector itself to a component, which calls it later.
+    Pass a provider of dependency-injector itself to a component, which calls it later.
 
     ``Component(Orders, lazy(session))``, where `Orders` takes a
-    ``Callable[[], Session]``: same as the property of that name of `Component`,
-    for the library's own providers. It does not order the start, may close a
-    circle, and gives each thread or context its own instance where the provider
+    ``Callable[[], Session]``: same as the property `Component.lazy`, for the
+    library's own providers. It does not affect the start order, may close a
+    cycle, and gives each thread or context its own instance if the provider
     does.
 
     Raises:
@@ -142,11 +143,11 @@ def lazy(provider: Callable[[], T], /) -> Callable[[], T]:
 
 
 class IfEnabled(providers.Callable[Any]):
-    """Gives the instance of a component where that takes part, else None; `Component.optional` hands it over."""
+    """Returns the instance of a component if it takes part, else None; the provider behind `Component.optional`."""
 
     @property
     def component(self) -> Any:
-        """The component, also of another container."""
+        """The component, also if it belongs to another container."""
         provider: Any = self
         declared = provider.args[0]
         return getattr(declared, "target", None) or declared
@@ -157,7 +158,7 @@ class IfEnabled(providers.Callable[Any]):
         return check is None or check()
 
     def foreseen(self) -> bool | None:
-        """Whether the component takes part, or None where that is known only when something has been built."""
+        """Whether the component takes part, or None if that is known only after something has been built."""
         check: Callable[[], bool | None] | None = getattr(self.component, "foreseen", None)
         return None if check is None else check()
 
@@ -166,12 +167,12 @@ class IfEnabled(providers.Callable[Any]):
 
 
 def same(value: Any) -> Any:
-    """Return *value*: builds a component that is another one under a second name."""
+    """Return *value*; used to declare a component under a second name."""
     return value
 
 
 class Selected(providers.Callable[Any]):
-    """Asks for a key and gives the instance of the branch under it; `Choice` hands it over."""
+    """Reads a key and returns the instance of the branch under it; the argument of a `Choice`."""
 
     @property
     def asked(self) -> Any:
@@ -186,7 +187,7 @@ class Selected(providers.Callable[Any]):
         return dict(zip(provider.args[1].provides, provider.args[2:], strict=True))
 
     def branch_of(self, key: Any) -> Any:
-        """Return the branch under *key*, or None if there is none; a key that cannot be hashed has none."""
+        """Return the branch under *key*, or None if there is no branch or the key cannot be hashed."""
         try:
             return self.branches.get(key)
         except TypeError:
@@ -197,20 +198,20 @@ class Selected(providers.Callable[Any]):
 
 
 def is_provider(value: object) -> bool:
-    """Whether the container library would call *value* instead of handing it over."""
+    """Whether the container library would call *value* instead of passing it."""
     return _is_provider_class(type(value))
 
 
 def providers_among(values: Sequence[Any]) -> Iterator[Any]:
-    """Give the providers among *values*; every container asks for them many times."""
+    """Yield the providers among *values*; fast, since every container does this many times."""
     return compress(values, map(_is_provider_class, map(type, values)))
 
 
 def is_delegated(provider: object) -> bool:
     """
-    Whether the container library hands *provider* over uncalled.
+    Whether the container library passes *provider* uncalled.
 
-    Its own function raises and catches an AttributeError for each provider that is not delegated, which takes long.
+    The library's own function is slow: it raises and catches an AttributeError for each undelegated provider.
     """
     return getattr(provider, "__IS_DELEGATED__", False) is True
 
@@ -219,12 +220,12 @@ def needs(node: object) -> list[object]:
     """
     Return the providers that a call of the provider *node* will call, in order of declaration.
 
-    Those that are handed over uncalled (delegates, a container's own provider)
-    are none of them: they are needed later, and may close a circle.
+    Providers that are passed uncalled (delegates, a container's own provider)
+    are not included: they are needed later, and may close a cycle.
     """
     provider: providers.Provider[Any] = node  # type: ignore[assignment]  # nodes are providers
     if provider.last_overriding is not None:
-        # Not `related`, which goes on giving what the overridden one needed.
+        # Not `related`, which still includes the needs of the overridden provider.
         return [provider.last_overriding]
     return declared_needs(node)
 
@@ -238,7 +239,7 @@ def declared_needs(node: object) -> list[object]:
 
 
 def _related(provider: Any) -> Iterable[object]:
-    """Same as `related` of the container library, which would ask each argument itself whether it is a provider."""
+    """Same as the library's `related`, but does not access the arguments to check whether they are providers."""
     kind = type(provider)
     if kind in (providers.List, providers.Dict):
         given = [*provider.args] if kind is providers.List else [*provider.kwargs, *provider.kwargs.values()]
@@ -259,7 +260,7 @@ def copied_before(node: object, own: Membership[int]) -> list[object]:
     """
     Return the providers that must be copied before the provider *node*: all that it refers to, called or not.
 
-    Those among *own* that it holds uncalled are left out: they are copied anyway, and may refer to *node*.
+    Providers in *own* that it holds uncalled are left out: they are copied anyway, and may refer to *node*.
     """
     provider: providers.Provider[Any] = node  # type: ignore[assignment]  # nodes are providers
     is_holder = isinstance(provider, _HOLDERS)
@@ -268,10 +269,10 @@ def copied_before(node: object, own: Membership[int]) -> list[object]:
 
 def reached(node: object, ends: Callable[[object], bool]) -> Iterator[tuple[object, bool, object]]:
     """
-    Give the providers for which *ends* is true that *node* needs, near or far, without looking past them.
+    Yield the providers for which *ends* is true that *node* needs, directly or indirectly, without going past them.
 
-    In order of declaration; one may come more than once. With each goes whether
-    it is handed over uncalled, and the item that is taken of it, or None.
+    In order of declaration; a provider may appear more than once. Each comes with
+    whether it is passed uncalled, and the key of the item that is read from it, or None.
     """
     pending = _handed_on(node, is_lazy=False)
     seen: set[tuple[int, bool, int]] = set()
@@ -287,7 +288,7 @@ def reached(node: object, ends: Callable[[object], bool]) -> Iterator[tuple[obje
 
 
 def _handed_on(node: object, is_lazy: bool) -> list[tuple[object, bool, object]]:
-    """Return what the provider *node* gets, the last first, called or not."""
+    """Return the providers that *node* receives, called or not, in reverse order."""
     provider: providers.Provider[Any] = node  # type: ignore[assignment]  # nodes are providers
     item = provider.name if isinstance(provider, providers.ItemGetter) else None
     called = {id(need): need for need in needs(node)}
@@ -296,11 +297,11 @@ def _handed_on(node: object, is_lazy: bool) -> list[tuple[object, bool, object]]
 
 
 def foreseen(condition: object) -> bool | None:
-    """Return what the provider *condition* will say, or None where only a call could tell."""
+    """Return the truth value of the provider *condition*, or None if it must be called to find out."""
     provider: Any = condition
     while provider.last_overriding is not None:
         provider = provider.last_overriding
-    # The truth of any other object is computed by code of its own.
+    # The truth value of any other object is computed by its own code.
     is_known = isinstance(provider, providers.Object) and is_simple(provider.provides)
     return bool(provider.provides) if is_known else None
 
@@ -318,7 +319,7 @@ def injection(value: object) -> object:
             return members if kind is list else providers.Callable(tuple, members)
     elif kind is dict and isinstance(value, dict) and any(map(is_lazy, value.values())):
         return providers.Dict({key: injection(member) for key, member in value.items()})
-    # As an Object it comes out as itself, where a bare value would be copied.
+    # Wrapped in an Object, the value is provided as it is; a bare value would be copied.
     return providers.Object(value)
 
 
@@ -333,17 +334,17 @@ def is_lazy(value: object) -> bool:
 
 
 def cover(node: object, standing_in: object) -> None:
-    """Let *standing_in* take the place of the provider *node*, without the checks of `Component.override`."""
+    """Override the provider *node* by *standing_in*, without the checks of `Component.override`."""
     provider: Any = node
     providers.Provider.override(provider, standing_in)
 
 
 def uncover(node: object, standing_in: object) -> None:
-    """Take *standing_in* from the place of the provider *node*, and leave other overrides as they are."""
+    """Remove the override *standing_in* of the provider *node*, and keep its other overrides."""
     provider: Any = node
     others = [one for one in provider.overridden if one is not standing_in]
     if len(others) < len(provider.overridden):
-        # The library's own methods, since a configuration has a cache to be emptied and a component has checks.
+        # A configuration's own methods empty its cache; for a component, the library's methods bypass its checks.
         kind = type(provider) if isinstance(provider, providers.Configuration) else providers.Provider
         kind.reset_override(provider)
         for one in others:
@@ -354,16 +355,16 @@ RESOURCE: Any = getattr(providers, "BaseResource", providers.Resource)  # since 
 
 
 def is_resource(node: object) -> bool:
-    """Whether the provider *node* opens something, to be shut down."""
+    """Whether the provider *node* is a resource, which must be shut down."""
     return isinstance(node, RESOURCE)
 
 
 def forget(node: object) -> None:
-    """Drop the instances of the provider *node* if it is a singleton, those of all threads and contexts included."""
+    """Drop the instances of the provider *node* if it is a singleton, in all threads and contexts."""
     singleton: Any = node
     for kind in (providers.ThreadLocalSingleton, providers.ContextLocalSingleton):
         if isinstance(node, kind):
-            # Its own `reset` reaches the instance of this thread or context alone.
+            # The provider's own `reset` only drops the instance of this thread or context.
             attributes, replacements = singleton.attributes, singleton.overridden
             kind.__init__(singleton, singleton.provides, *singleton.args, **singleton.kwargs)
             singleton.set_attributes(**attributes)
@@ -375,13 +376,13 @@ def forget(node: object) -> None:
 
 
 def arguments_of(node: object) -> tuple[tuple[object, ...], dict[str, object]]:
-    """Return the providers of the arguments that the singleton *node* hands over, by position and by name."""
+    """Return the providers of the arguments of the singleton *node*, by position and by name."""
     provider: providers.BaseSingleton[Any] = node  # type: ignore[assignment]  # a component is one
     return tuple(provider.args), dict(provider.kwargs)
 
 
 def lifetime(node: object) -> str | None:
-    """Return what each instance of the provider *node* is made for, a thread or a context; None if for nothing less than all."""
+    """Return the scope of each instance of the provider *node*: "thread" or "context", or None if it is not limited."""
     if isinstance(node, providers.ThreadLocalSingleton):
         return "thread"
     of_contexts = (providers.ContextLocalSingleton, getattr(providers, "ContextLocalResource", ()))

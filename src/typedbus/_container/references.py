@@ -2,9 +2,10 @@
 References from the declarations of one container class to those of another.
 
 ``Component(Orders, Infra.database.provided)`` in the body of another container
-than `Infra` refers to a declaration that `Infra` owns. An instance copies what
-its class declares, but for such a declaration it holds a `Reference`, whose
-target is found among the containers that the instance belongs together with.
+than `Infra` refers to a declaration that `Infra` owns. An instance copies the
+declarations of its class, but for a declaration of another class it holds a
+`Reference`, whose target is found among the containers around the instance and
+the containers that run together with it.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from typedbus._container.faults import InvalidContainer, ReferenceFault
 if TYPE_CHECKING:
 
     class _Provider:
-        """Hides the provider from checkers, with all that is untyped about it."""
+        """Hides the untyped provider class from type checkers."""
 
         @property
         def related(self) -> Iterator[object]: ...
@@ -38,12 +39,12 @@ class _Owner(weakref.ref[Any]):
 
 
 #: The owner of each provider that is declared in a container, by the identity of the provider.
-#: An owner keeps its declarations alive, and when it goes its entries go: an identity is never stale.
+#: An owner keeps its declarations alive, and its entries are removed with it, so an identity is never stale.
 _owners: Final[dict[int, _Owner]] = {}
 
 
 def declare(owner: object, declarations: Iterable[object]) -> None:
-    """Record *owner*, a container class or instance, as the one that *declarations* belong to, unless they have one."""
+    """Record *owner*, a container class or instance, as the owner of *declarations* that have no owner yet."""
     reference = _Owner(owner, _undeclare)
     reference.keys = [id(one) for one in declarations]
     for key in reference.keys:
@@ -62,7 +63,7 @@ def is_declared(key: int) -> bool:
 
 
 def owner_of(declaration: object) -> type | None:
-    """Return the class of the container that owns *declaration*, or None if there is none any more."""
+    """Return the class of the container that owns *declaration*, or None if that no longer exists."""
     reference = _owners.get(id(declaration))
     owner: object = None if reference is None else reference()
     return owner if owner is None or isinstance(owner, type) else type(owner)
@@ -70,18 +71,18 @@ def owner_of(declaration: object) -> type | None:
 
 def foreign(node: object, own: Membership[int]) -> object:
     """
-    Return the declaration of another container that the provider *node* is, or is a part of, or None.
+    Return the other container's declaration that the provider *node* is or belongs to, or None.
 
     Args:
-        node: A provider. Options of a configuration and delegates are parts of what they belong to:
-            the container library creates one wherever an attribute is read.
+        node: A provider. An option of a configuration and a delegate belong to the configuration or
+            provider that they come from: the container library creates one whenever an attribute is read.
         own: The identities of the container's own declarations.
     """
     if id(node) in own:
         return None
     declaration: object = node
     if isinstance(node, providers.ConfigurationOption):
-        # A public attribute would be another option.
+        # Any public attribute would create another option.
         declaration = node._get_root()
     elif isinstance(node, providers.Delegate):
         declaration = node.provides
@@ -90,12 +91,12 @@ def foreign(node: object, own: Membership[int]) -> object:
 
 class Reference(_Provider):
     """
-    A provider that provides what its target does: a declaration of another container.
+    A provider that forwards to its target, a declaration of another container.
 
     Attributes:
-        original: The provider that was written down, as the other class has it.
-        declaration: What *original* is or is a part of; the same in most cases.
-        target: The counterpart of *original* in a container instance, or None if there is none, or no single one.
+        original: The provider as written in the declaration, an object of the other class.
+        declaration: The declaration that *original* is or belongs to; the same object in most cases.
+        target: The counterpart of *original* in a container instance; None without exactly one counterpart.
         candidates: The paths of the counterparts if there are several.
     """
 
@@ -107,14 +108,14 @@ class Reference(_Provider):
         self.candidates: tuple[str, ...] = ()
 
     def resolve(self, counterpart: object) -> None:
-        """Take the *counterpart* of the declaration in a container instance as the target."""
+        """Set the target, from the *counterpart* of the declaration in a container instance."""
         self.candidates = ()
         self.target = counterpart
         if self.original is not self.declaration:
             self.target = providers.deepcopy(self.original, {id(self.declaration): counterpart})
 
     def reject(self, candidates: Sequence[str]) -> None:
-        """Have no target, since there are no counterparts, or several."""
+        """Set no target, because there are no counterparts or several."""
         self.target, self.candidates = None, tuple(candidates)
 
     @property
@@ -131,7 +132,7 @@ class Reference(_Provider):
         if self.target is None:
             name = described(self.declaration)
             raise InvalidContainer(name, [self.fault(f"a reference to {name}", place_of(self.declaration))])
-        # The library hands over some providers as they are.
+        # The library passes delegated providers uncalled.
         return self.target if providers.is_delegated(self.target) else self.target(*args, **kwargs)
 
     @property
@@ -161,7 +162,7 @@ class Every(_Provider):
 
     Attributes:
         kind: A class, a protocol, or a parametrised generic class.
-        targets: The components, as `_linking.link` finds them.
+        targets: The components, as found by `linking.link`.
     """
 
     def __init__(self, kind: Any = object) -> None:
@@ -170,7 +171,7 @@ class Every(_Provider):
         self.targets: tuple[Any, ...] = ()
 
     def enabled(self) -> list[Any]:
-        """Return the components that take part; what their conditions need is built for that."""
+        """Return the components that take part; builds what their conditions need."""
         return [target for target in self.targets if target.is_enabled()]
 
     def _provide(self, args: tuple[object, ...], kwargs: dict[str, object]) -> list[object]:
@@ -207,5 +208,5 @@ def place_of(declaration: object) -> str:
 
 
 def _attributes(provider: object) -> dict[str, Any]:
-    # The library's own providers have no such dict; some of them return a provider for every attribute.
+    # The library's own providers have no instance dict; some of them return a provider for every attribute.
     return vars(provider) if isinstance(provider, providers.Singleton) and hasattr(provider, "__dict__") else {}

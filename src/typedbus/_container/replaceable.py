@@ -1,4 +1,4 @@
-"""Overriding and resetting one component, as dependency-injector's users call it, with the checks that a component needs."""
+"""dependency-injector's methods to override and reset a provider, with the checks that a component needs."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from typedbus._container.providers import cover, uncover
 
 
 class Replaceable(Arguments):
-    """A component that may be overridden before it is built, and reset while its container does not run."""
+    """A component that can be overridden before it is built, and reset while its container is not running."""
 
-    #: The `Home` of the container, or None in the class of a container.
+    #: The `Home` of the container, or None for a declaration in a container class.
     home: Any
 
     def forget(self) -> None:
@@ -30,18 +30,18 @@ class Replaceable(Arguments):
 
     def override(self, provider: object) -> AbstractContextManager[object]:  # type: ignore[override]  # upstream's own type is partially unknown
         """
-        Put *provider*, or an object, in the place of the component, until the end of a ``with`` or `reset_override`.
+        Override the component by *provider*, or an object, until the end of a ``with`` or `reset_override`.
 
-        Type checkers do not compare the two; they do so for ``shop.override(Shop.database).by(fake)``.
+        Type checkers do not compare the types of the two; for ``shop.override(Shop.database).by(fake)`` they do.
 
         Raises:
-            OverrideError: The component, or one that needs it, is built already.
+            OverrideError: The component, or one that needs it, is already built.
         """
         standing_in: Any = overriding(provider)
         if standing_in is self:
             raise OverrideError(self.path, self.place, "it would take its own place")
         if self.home is None:
-            # In the class of a container it is a part of the declaration.
+            # In a container class, the override is a part of the declaration.
             cover(self, standing_in)
         else:
             self.home.container._cover(self, standing_in)
@@ -49,7 +49,7 @@ class Replaceable(Arguments):
 
     def reset_last_overriding(self) -> None:
         """
-        Take back the last override, and forget what was built with it.
+        Remove the last override, and forget what was built with it.
 
         Raises:
             ResetError: The container runs.
@@ -58,7 +58,7 @@ class Replaceable(Arguments):
 
     def reset_override(self) -> None:
         """
-        Take back every override, and forget what was built with them.
+        Remove every override, and forget what was built with them.
 
         Raises:
             ResetError: The container runs.

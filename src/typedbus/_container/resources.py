@@ -1,4 +1,4 @@
-"""Resources of dependency-injector in the life of a container: what is open is shut down in reverse of the graph."""
+"""Resources of dependency-injector in the life of a container: open resources are shut down in reverse graph order."""
 
 from __future__ import annotations
 
@@ -37,15 +37,15 @@ class Shutdowns:
     """
     The shutdowns of the open resources of a container, subscribed on `EXIT` while its components are built.
 
-    Each has a turn right before the first component that needs it. So it is
-    shut down after all components that need it have exited, and before those
-    that it needs itself.
+    Each resource has a turn right before the first component that needs it. It is
+    therefore shut down after all components that need it have exited, and before
+    the components and resources that it needs itself.
 
     Args:
         bus: The bus.
         resources: The resources.
-        name_of: Gives the path and the place of one.
-        subscribers: What has subscribed so far, by the identity of the provider.
+        name_of: Returns the path and the place of a resource.
+        subscribers: The subscribers so far, by the identity of the provider.
     """
 
     def __init__(
@@ -64,12 +64,12 @@ class Shutdowns:
         self._turns: dict[int, Turn] = {}
 
     def before(self, component: Component[object], phase: int) -> list[Turn]:
-        """Return the turns of the resources that *component*, which is about to be built, needs past other components."""
+        """Return the turns of resources that *component*, about to be built, needs other than through components."""
         self._phase = phase
         return [self._turn_of(need) for need in _near(component) if is_resource(need)] if self._resources else []
 
     def after(self, component: Component[object], turn: Turn) -> None:
-        """Keep the turn of a component that has been built."""
+        """Store the turn of a component that has been built."""
         if self._resources:
             self._turns[id(component)] = turn
 
@@ -88,7 +88,7 @@ class Shutdowns:
         ]
         path, place = self._name_of(resource)
         known = self._subscribers.get(id(resource))
-        # The same object in each start, by which the bus knows the listener again.
+        # Use the same object in each start, so that the bus recognizes the listener.
         shutdown: Any = known.instance if known is not None else Shutdown(resource, path, place)
         turn = self._turns[id(resource)] = Turn(path, tuple(below))
         subscriber = self._subscribers[id(resource)] = Subscriber(self._bus, shutdown, shutdown, turn)
@@ -97,7 +97,7 @@ class Shutdowns:
 
 
 def _near(node: object) -> list[object]:
-    """Return the components and resources that *node* needs, past what stands between, in order."""
+    """Return the components and resources that *node* needs, also through other providers, in order."""
     found: dict[int, object] = {}
     pending = needs(node)[::-1]
     seen: set[int] = set()
@@ -116,8 +116,8 @@ def shut_down(resource: Any, path: str, place: str) -> None:
     Shut *resource* down, if it is open.
 
     Raises:
-        DeclarationError: It is asynchronous.
-        Exception: What it raised.
+        DeclarationError: The resource is asynchronous.
+        Exception: The exception that the shutdown raised.
     """
     if not resource.initialized:
         return
@@ -130,10 +130,10 @@ def shut_down(resource: Any, path: str, place: str) -> None:
 
 def drop(nodes: Sequence[object], name_of: Callable[[object], tuple[str, str]]) -> list[Exception]:
     """
-    Forget the singletons and shut down the resources among *nodes*, which are each after what it needs.
+    Forget the singletons and shut down the resources among *nodes*, each of which comes after the nodes it needs.
 
     Returns:
-        What failed; the others were dropped all the same.
+        The exceptions of failed shutdowns; all other nodes were dropped nevertheless.
     """
     failed: list[Exception] = []
     for node in reversed(nodes):
@@ -148,7 +148,7 @@ def drop(nodes: Sequence[object], name_of: Callable[[object], tuple[str, str]]) 
 
 
 def raise_together(failed: Sequence[Exception]) -> None:
-    """Raise what failed in shutdowns: one as it is, several as a group."""
+    """Raise the failures of shutdowns: a single exception as it is, several as a group."""
     if len(failed) == 1:
         raise failed[0]
     if failed:
@@ -161,5 +161,5 @@ def keeps_instance(node: object) -> bool:
 
 
 def outlived(nodes: Iterable[object]) -> list[object]:
-    """Return the singletons and resources among *nodes* that are made with a component or another resource, in order."""
+    """Return the singletons and resources in *nodes* that are built from a component or another resource, in order."""
     return [node for node in nodes if _near(node)]

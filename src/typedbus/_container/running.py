@@ -24,7 +24,7 @@ from typedbus._container.linking import run_together
 C = TypeVar("C", bound=Container)
 
 
-# A single signature, with C | type[C], would join the members of a union in mypy.
+# With a single signature, C | type[C], mypy would join the members of a union.
 @overload
 def running(
     container: C, /, *others: Container | type[Container], workers: int | None = None, limits: Limits | None = None
@@ -50,34 +50,34 @@ def running(
     limits: Limits | None = None,
 ) -> Generator[C, None, None]:
     """
-    Start *container* and *others*, give the first, and exit its bus at the end of the block, whatever happens.
+    Start *container* and *others*, yield the first, and always exit its bus at the end of the block.
 
-    Of a class an instance is made, as by `run`: ``with running(Shop) as shop:``.
+    A class is instantiated first, as by `run`: ``with running(Shop) as shop:``.
 
-    For tests, and for programs that own their process: it touches no signal and
-    waits for nothing. If a component requested the exit with a cause, as a
-    `BackgroundTask` does whose function failed, the cause is raised after the
-    exit, at the end of the block. Several containers share the bus of the first, in whose
-    place they put no other; each starts after those before it, as far as
-    priorities allow. At the end the others leave the bus: nothing of them
-    listens there any more, and they may be given again, with any bus.
+    For tests, and for programs that control their own process: it handles no
+    signals and does not block. If a component requested the exit with a cause, as
+    a `BackgroundTask` does when its function fails, the cause is raised after the
+    exit, at the end of the block. Several containers share the bus of the first,
+    which the others do not override; each starts after the containers before it,
+    as far as priorities allow. At the end the others leave the bus: all of their
+    subscriptions there end, and they can be passed again, with any bus.
 
     Args:
-        container: The one that declares the bus, or its class.
-        others: Containers that listen and publish on it as well, or their classes.
-        workers: How many components may start, or stop, side by side; unless given, what the bus says.
-        limits: How long hooks, a start and a stop may take; unless given, what the bus says.
+        container: The container that declares the bus, or its class.
+        others: Containers that also listen and publish on this bus, or their classes.
+        workers: How many components may start or stop in parallel; by default the setting of the bus.
+        limits: How long hooks, a start and a stop may take; by default the setting of the bus.
 
     Raises:
-        NoContainer: One of them is neither a container nor the class of one.
+        NoContainer: An argument is neither a container nor a container class.
         InvalidContainer: Before anything is built, with the faults of all of them.
-        LimitError: *workers* is no whole number from 1 up.
-        TransitionError: The bus is running already, which is then left alone.
+        LimitError: *workers* is not a whole number from 1 up.
+        TransitionError: The bus is already running; it is left unchanged.
         TransitionFailures: The container did not start, or did not end well.
         StartCancelled: A stop or an exit was requested during the start; raised from its cause.
         BaseException: The cause that `request_exit` was given, unless `Bus.block` has raised it already.
-        BaseExceptionGroup: Several of these, in this order: what the start or the block raised, the causes, and
-            how the exit failed. An exception that another one carries, as its cause for instance, is not repeated.
+        BaseExceptionGroup: Several of these, in this order: the exception of the start or the block, the causes, and
+            the failure of the exit. An exception that another one carries, for example as its cause, is not repeated.
     """
     instances = [container_of(one) for one in (container, *others)]
     first: Any = instances[0]
@@ -103,10 +103,10 @@ def running(
 
 def exit_after(bus: Bus, raised: BaseException | None = None) -> None:
     """
-    Exit *bus*, and raise why the exit was requested and how it failed.
+    Exit *bus*, and raise the causes of the exit and its failure, if any.
 
     Args:
-        bus: Whose start or block is over.
+        bus: The bus whose start or block is over.
         raised: The exception of the start or the block. If nothing must be added to it, this returns, and the caller raises it.
 
     Raises:
@@ -138,7 +138,7 @@ def container_of(given: object, /) -> Container:
     Return *given*, a container, or an instance of *given*, a class of containers.
 
     Raises:
-        NoContainer: It is neither, or a container that is declared inside another one.
+        NoContainer: *given* is neither, or is a container that is declared inside another container.
     """
     cls = type(given)
     if isinstance(given, type) and issubclass(given, Container):
@@ -175,9 +175,9 @@ def container_of(given: object, /) -> Container:
 @contextlib.contextmanager
 def sharing(containers: Sequence[Container], workers: int | None, limits: Limits | None) -> Generator[Bus, None, None]:
     """
-    Attach *containers* for a block, as `attached` does, and give the bus of the first.
+    Attach *containers* for a block, as `attached` does, and yield the bus of the first.
 
-    At the end the others leave the bus, except those that were attached to it before.
+    At the end the others leave the bus, unless they were attached to it before.
     """
     detach = detaching(containers)
     try:
@@ -187,7 +187,7 @@ def sharing(containers: Sequence[Container], workers: int | None, limits: Limits
 
 
 def detaching(containers: Sequence[Container]) -> Callable[[], None]:
-    """Return a function that undoes `attached`: all but the first of *containers* leave a bus that they are not on now."""
+    """Return a function to undo `attached`: all but the first of *containers* leave a bus they are not on now."""
     before = [(container, container._bus, container._is_guest) for container in containers[1:]]
 
     def detach() -> None:
@@ -206,11 +206,11 @@ def attached(containers: Sequence[Container], workers: int | None, limits: Limit
     """
     Return the bus of the first of *containers*, with all of them attached to it, ready to be started.
 
-    From then on a process that is forked off has its buses detached.
+    From then on, buses are detached in forked child processes.
 
     Raises:
         InvalidContainer: With the faults of all of them.
-        LimitError: *workers* is no whole number from 1 up.
+        LimitError: *workers* is not a whole number from 1 up.
     """
     detach_children()
     first = containers[0]
@@ -231,7 +231,7 @@ def attached(containers: Sequence[Container], workers: int | None, limits: Limit
         for container in others:
             container.attach(bus)
     if bus.state in (State.STOPPED, State.EXITED):
-        # Those of a bus that runs are not changed by a start that it will refuse.
+        # Do not change the settings of a running bus, which will refuse this start.
         if workers is not None:
             bus.workers = workers
         if limits is not None:

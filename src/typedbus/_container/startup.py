@@ -27,15 +27,15 @@ def build_all(container: Any, bus: Bus, look: Look, shutdowns: Shutdowns) -> Non
     Returns early, with some components not built, if the start is cancelled meanwhile.
 
     Args:
-        container: The container whose listener of `ASSEMBLE` was called, or the first of several that references connect.
+        container: The container whose `ASSEMBLE` listener was called, or the first of several connected by references.
         bus: The bus of these containers.
         look: The components of these containers, disabled ones included.
-        shutdowns: The resources of these containers; each is given its turn before its first user.
+        shutdowns: The resources of these containers; each receives its turn before its first user.
 
     Raises:
         InvalidContainer: A component needs one that is not enabled, a choice has
-            no component for its key, or a method does not fit its channel.
-        Exception: A constructor or a condition raised it.
+                no component for its key, or a method does not fit its channel.
+            Exception: The exception of a constructor or a condition.
     """
     holders = {id(one._home): one for one in container._together}
     transition = bus._current
@@ -60,11 +60,11 @@ def build_all(container: Any, bus: Bus, look: Look, shutdowns: Shutdowns) -> Non
         hooks.append(hooks_of(component, cls or object) if found is None else found)
     edges = listeners_first(needed, channels_between(given, hooks, enabled).values())
     turns: dict[int, Turn] = {}
-    #: For each gate, the paths of the listeners that it stands for.
+    #: For each gate, the paths of the listeners that it represents.
     behind: dict[int, tuple[str, ...]] = {}
     for number, phase in start_order(len(declared), edges, [phase_of(listening) for listening in hooks]):
         if transition is not None and not bus._goes_up(transition):
-            # A stop or an exit was requested, or the hook that builds has timed out: the rest is not needed.
+            # A stop or an exit was requested, or the listener that builds has timed out: skip the rest.
             return
         if number >= len(declared):
             turns[number] = Turn("", tuple(turns[other] for other in sorted(edges[number])))
@@ -97,16 +97,16 @@ def build_all(container: Any, bus: Bus, look: Look, shutdowns: Shutdowns) -> Non
 def _subscribe(
     container: Any, subscriber: Subscriber, expected: type | None, foreseen: Sequence[Hook[object]], phase: int
 ) -> None:
-    """Subscribe the methods of a component that was built; *foreseen* are the hooks of the class that was expected."""
+    """Subscribe the methods of a built component; *foreseen* are the hooks of the *expected* class."""
     component, cls = subscriber.component, type(subscriber.instance)
     first = Subscriber.of(subscriber.bus, subscriber.instance)
     is_alias = first is not None and first.component is not component
     hooks = foreseen
     if is_alias:
-        # The component that built the object has subscribed its methods, as its own declaration says.
+        # The component that built the object has already subscribed its methods, by its own declaration.
         hooks = [hook for hook in component.hooks if hook.channel not in component.unheard]
     elif cls is not expected:
-        # The class of what a function returns may be known only now.
+        # The class of an object that a function returns may be known only now.
         hooks = hooks_of(component, cls)
     if is_alias or cls is not expected:
         misfits = hook_faults(component, cls, hooks)

@@ -1,13 +1,13 @@
 """
-Containers as dependency-injector's wiring sees them.
+Adapters between containers and dependency-injector's wiring.
 
-The library looks up what a marker such as ``Provide[Shop.orders]`` refers to in
-a map from the providers of the container's class to those of the container. It
-makes this map from two attributes, `providers` and `declarative_parent`, which
-here belong to a `View` of the container. So the library adds its own entries to
-the view and not to the container or its class, and the map may have more in it
-than the library would look for: the members of nested containers, and what
-base classes declare.
+The library looks up the target of a marker such as ``Provide[Shop.orders]`` in
+a map from the providers of the container's class to the providers of the
+container. It builds this map from two attributes, `providers` and
+`declarative_parent`, which here belong to a `View` of the container. The
+library therefore adds its own entries to the view and not to the container or
+its class, and the map can have more entries than the library would look for:
+members of nested containers, and declarations of base classes.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ else:
 
 
 class Whole(_Object):
-    """Provides a nested container, and has the members of that container as attributes, for markers such as ``Provide["infra.db"]``."""
+    """Provides a nested container, with its members as attributes, for markers such as ``Provide["infra.db"]``."""
 
     def __getattr__(self, name: str) -> object:
         if name.startswith("__") and name.endswith("__"):
@@ -36,14 +36,14 @@ class Whole(_Object):
 
 
 class _Plain:
-    """Has the library's `provided`, with which it follows a marker such as ``Provide[Shop.orders.provided.total]``."""
+    """Has the library's own `provided`, which resolves a marker such as ``Provide[Shop.orders.provided.total]``."""
 
     def __init__(self, provider: object) -> None:
         self.provided = providers.ProvidedInstance(provider)
 
 
 class View(containers.DynamicContainer):
-    """The view of *container* that is given to the library's `wire`."""
+    """The view of *container* that is passed to the library's `wire`."""
 
     def __init__(self, container: containers.DynamicContainer) -> None:
         super().__init__()
@@ -78,26 +78,26 @@ class View(containers.DynamicContainer):
 
 
 def _key_of(provider: object) -> tuple[str, object]:
-    """Return the key under which the map has what follows `provided` instead of *provider* itself."""
+    """Return the key of *provider* in the map for markers that use its `provided`."""
     return "provided", provider
 
 
 class _ProvidedInstance(wiring.ProvidedInstance):
-    """``provided()`` as the second part of a marker, for components as well."""
+    """``provided()`` as the second part of a marker; supports components."""
 
     def __init__(self, segments: list[tuple[str, Any]]) -> None:
         super().__init__()
         self.segments = segments
 
     def modify(self, provider: Any, providers_map: object) -> Any:
-        """Return what follows the attributes, items and calls of an instance of *provider*."""
+        """Return the provider that applies the marker's attributes, items and calls to the instance of *provider*."""
         return super().modify(_Plain(provider), providers_map)
 
 
 def _adapt(member: object) -> None:
-    """Let *member*, if it is a marker, refer to providers that the library knows, where it refers to a `Provided`."""
+    """If *member* is a marker for a `Provided`, make it refer to a provider of the library instead."""
     marker: Any = member
-    # By its type: an object may load something when it is asked for its `__class__`.
+    # Checked by type(): reading the `__class__` of an object may trigger a lazy load.
     while issubclass(type(marker), wiring._Marker):
         if type(marker.modifier) is wiring.ProvidedInstance:
             marker.modifier = _ProvidedInstance(marker.modifier.segments)
@@ -115,12 +115,12 @@ def _adapt(member: object) -> None:
 
 
 def _marker_in(default: object) -> None:
-    """Adapt the marker of a parameter. The library asks this of each default and annotation; None leaves it as it is."""
+    """Adapt the marker of a parameter; the library calls this for each default and annotation. None: no change."""
     _adapt(default)
 
 
 def _is_excluded(member: object) -> bool:
-    """Adapt the markers that are attributes. The library asks this of each member of a module that it wires."""
+    """Adapt markers that are attributes; the library calls this for each member of a module that it wires."""
     _adapt(member)
     for base in type.mro(member) if isinstance(member, type) and member is not type else ():
         for value in vars(base).values():
@@ -128,6 +128,6 @@ def _is_excluded(member: object) -> bool:
     return False
 
 
-# The two places where the library lets others take part in its search for markers.
+# The library's two extension points for its search for markers.
 wiring.MARKER_EXTRACTORS.append(_marker_in)
 wiring.INSPECT_EXCLUSION_FILTERS.append(_is_excluded)

@@ -1,4 +1,4 @@
-"""What can be said of a component before it is built: its class, and whether what it is given fits."""
+"""Checks of a component before it is built: its class, and whether its arguments fit."""
 
 from __future__ import annotations
 
@@ -46,16 +46,16 @@ from typedbus._container.given import (
 from typedbus._container.hooks import namesake_faults
 from typedbus._container.providers import arguments_of
 
-# Providers that stand in for each other may go in a circle, and so would we.
+# Overrides may form a cycle, so the search needs a limit.
 _DEPTH: Final = 50
 _NOT_OBVIOUS: Final = inspect.CO_VARARGS | inspect.CO_VARKEYWORDS | DEFERRED
 
 
 def class_of(component: Component[object]) -> type | None:
     """
-    Return the class that *component* will be of, or None where that is not known.
+    Return the class of the instance of *component*, or None if it is not known.
 
-    For what is built by a function that is what its annotation says.
+    If a function builds the component, its return annotation gives the class.
     """
     builds: object = component.builds
     if is_a(builds, type) and component.overriding is None:
@@ -65,9 +65,9 @@ def class_of(component: Component[object]) -> type | None:
 
 def given_by(node: object, depth: int = _DEPTH) -> object:
     """
-    Return what the provider *node* will give, as an annotation or one of the kinds of `_container.annotations`.
+    Describe the result of the provider *node*, as an annotation or one of the classes of `_container.annotations`.
 
-    What stands in for a provider is what is given. Nothing is called.
+    For an overridden provider, the override is described. Nothing is called.
     """
     return _known(gives(node), depth)
 
@@ -99,7 +99,7 @@ def _known(given: Given, depth: int) -> object:
 
 
 def argument_faults(component: Component[object]) -> list[Fault]:
-    """Return how the declared arguments miss the signature of what builds *component*, or the types in it."""
+    """Return the faults of the declared arguments of *component*: those that do not fit the signature or its types."""
     if component.overriding is not None or _plainly_fit(component):
         return []
     signature, hints = read(component.builds)
@@ -134,7 +134,7 @@ def argument_faults(component: Component[object]) -> list[Fault]:
             for problem in problems
         )
     if given > len(positional) and inspect.Parameter.VAR_POSITIONAL not in kinds:
-        return faults  # which of them is meant for which parameter nobody knows
+        return faults  # it is unclear which argument is meant for which parameter
     for name, node in _by_parameter(component, positional, parameters, by_name):
         handed = given_by(node)
         faults.extend(namesake_faults(component, _channels_in(handed), "is given"))
@@ -163,11 +163,11 @@ def argument_faults(component: Component[object]) -> list[Fault]:
 
 def _plainly_fit(component: Component[object]) -> bool:
     """
-    Whether the arguments of *component* fit, as far as that is obvious; False where it takes a closer look.
+    Whether the arguments of *component* obviously fit; False if a full check is needed.
 
-    Obvious is a class with an `__init__` of its own or inherited, whose annotations are classes, and that is given
-    components of plain classes and simple values. Most declarations are of that kind, and validation takes most of a
-    start.
+    The obvious case is a class with an own or inherited `__init__` whose annotations are classes, and whose arguments
+    are components of plain classes and simple values. Most declarations are of this kind, and validation takes most
+    of the time of a start.
     """
     cls: Any = component.builds
     if type(cls) is not type or lookup(cls, "__new__") is not object.__new__:
@@ -209,14 +209,14 @@ def override_fault(component: Component[object], annotated: object = None) -> Ov
     """
     Return how the override of *component* differs from its declaration, or None.
 
-    The declaration is *annotated* where the body of the container says so: ``repo: Component[Repo] = Component(SqlRepo)``.
+    *annotated* is the type in the container's body, if annotated: ``repo: Component[Repo] = Component(SqlRepo)``.
     """
     standing_in = component.overriding
     if standing_in is None:
         return None
     declared = returned_by(component.builds) if annotated is None else annotated
     given = given_by(standing_in)
-    # A subclass may stand in, and so may whatever a protocol asks for.
+    # An instance of a subclass, or of any class that fits a protocol, may be the override.
     declared = declared.cls if isinstance(declared, Exactly) else declared
     if fits(declared, given):
         return None
@@ -234,7 +234,7 @@ def _by_parameter(
     parameters: list[inspect.Parameter],
     by_name: set[str],
 ) -> Iterator[tuple[str, object]]:
-    """Give the provider of each argument of *component*, with the name of the parameter that it goes to."""
+    """Yield the provider of each argument of *component*, with the name of the parameter that receives it."""
     unnamed, named = arguments_of(component)
     rest = {one.kind: one.name for one in parameters}
     for index, node in enumerate(unnamed):
@@ -250,7 +250,7 @@ def _by_parameter(
 
 
 def _channels_in(handed: object) -> Iterator[AnyChannel]:
-    """Give the channels on a bus that are handed over, also those in a literal."""
+    """Yield the channels on a bus that are passed, also inside a literal."""
     if isinstance(handed, Several):
         for member in handed.members:
             yield from _channels_in(member)
@@ -263,7 +263,7 @@ def _key(key: object) -> str:
 
 
 def _source(node: object) -> tuple[Component[Any] | None, str]:
-    """Return the component that *node* is about, if there is one, and which part of it."""
+    """Return the component whose value or part *node* provides, or None, and the part."""
     steps = ""
     for _ in range(_DEPTH):
         if isinstance(node, Component):

@@ -22,8 +22,8 @@ from typedbus._container.faults import BuildFault
 from typedbus._container.given import Other, gives
 from typedbus._container.providers import arguments_of
 
-_MANY: Final = 5  # so many abstract methods are named
-_DEPTH: Final = 50  # partials around partials, providers that give the same as others
+_MANY: Final = 5  # limit for the abstract methods that are named
+_DEPTH: Final = 50  # limit for nested partials, and for providers that forward to others
 
 
 @contextlib.contextmanager
@@ -37,7 +37,7 @@ async def _async_manager() -> AsyncGenerator[None, None]:
 
 
 class _Stranger:
-    """Fits only an annotation that everything fits."""
+    """An unknown class: it fits only annotations that every class fits."""
 
 
 @attrs.frozen(eq=False)
@@ -70,7 +70,7 @@ _MANAGER: Final = _Result(
     "give a class that opens in its constructor or start(), and closes in its stop() or exit()",
 )
 _ASYNC_MANAGER: Final = attrs.evolve(_MANAGER, cls=type(_async_manager()))
-# All functions that a decorator makes share their code.
+# All functions that one decorator creates share a code object.
 _MADE_BY_CONTEXTLIB: Final = {
     getattr(_manager, "__code__"): _MANAGER,  # noqa: B009  # mypy sees no function
     getattr(_async_manager, "__code__"): _ASYNC_MANAGER,  # noqa: B009
@@ -81,7 +81,7 @@ _BY_FLAG: Final = {
     inspect.CO_GENERATOR: _GENERATOR,
     inspect.CO_ASYNC_GENERATOR: _ASYNC_GENERATOR,
 }
-#: Of Python itself, and of typing_extensions for older ones.
+#: The class in Python itself, and in typing_extensions for older versions.
 _TYPE_ALIASES: Final[tuple[type, ...]] = tuple(
     {
         type(alias("_Alias", int))
@@ -116,14 +116,14 @@ def build_faults(live: Sequence[Component[object]]) -> list[BuildFault]:
         if any(_takes(hint, result) for hint in hints):
             continue
         if result is _ANNOTATED and MISSING not in hints:
-            continue  # a caller may await it; a parameter of another type is a fault of its own
+            continue  # a caller may await it; a parameter of another type is reported separately
         problem = f"{full_name_of(component.builds)} {result.words}"
         faults.append(BuildFault(component.path, component.place, problem, result.remedy))
     return faults
 
 
 def _problem_of(builds: object) -> tuple[str, str]:
-    """Return why a call of *builds* must fail, and the remedy; two empty strings if it need not."""
+    """Return why a call of *builds* is certain to fail, and the remedy; two empty strings if it is not certain."""
     cls = unparametrised(called_by(builds))
     if is_a(cls, type):
         return _problem_of_class(cls)
@@ -139,7 +139,7 @@ def _problem_of_class(cls: type) -> tuple[str, str]:
     if type(init) is types.FunctionType and init.__code__.co_flags & (inspect.CO_COROUTINE | inspect.CO_GENERATOR):
         return f"the constructor of {name} is async or a generator, and must return None", "connect in start()"
     if not is_plainly_made(cls):
-        return "", ""  # its metaclass or its `__new__` may make something else
+        return "", ""  # its metaclass or its `__new__` may create another object
     if cls.__flags__ & inspect.TPFLAGS_IS_ABSTRACT:
         missing = sorted(lookup(cls, "__abstractmethods__"))
         names = ", ".join([*missing[:_MANY], *(["..."] if len(missing) > _MANY else [])])
@@ -154,7 +154,7 @@ def _problem_of_class(cls: type) -> tuple[str, str]:
 
 
 def _result_of(builds: object) -> _Result | None:
-    """Return what a call of *builds* returns, if that is an object which only becomes the component later."""
+    """Describe the result of a call of *builds* if it is not the component yet, such as a coroutine; else None."""
     function = function_of(builds)
     if function is None:
         return None
@@ -171,7 +171,7 @@ def _result_of(builds: object) -> _Result | None:
 
 
 def _takers_of(live: Sequence[Component[object]], results: typing.Container[int]) -> dict[int, list[object]]:
-    """Return the annotations of the parameters that receive each of the components *results*, `MISSING` for none."""
+    """Return the annotations of the parameters that receive each component in *results*; `MISSING` if unannotated."""
     takers: dict[int, list[object]] = {}
     for component in live:
         if component.overriding is not None:
@@ -188,7 +188,7 @@ def _takers_of(live: Sequence[Component[object]], results: typing.Container[int]
 
 
 def _given(node: object) -> Component[object] | None:
-    """Return the component that the provider *node* gives as it is, or None."""
+    """Return the component whose instance the provider *node* returns unchanged, or None."""
     for _ in range(_DEPTH):
         if isinstance(node, Component) and node.overriding is None:
             return node
@@ -200,7 +200,7 @@ def _given(node: object) -> Component[object] | None:
 
 
 def _annotation(parameters: Sequence[inspect.Parameter], key: int | str, hints: typing.Mapping[str, object]) -> object:
-    """Return the annotation of the parameter that the argument *key*, an index or a name, goes to."""
+    """Return the annotation of the parameter that receives the argument *key*, an index or a name."""
     for index, one in enumerate(parameters):
         is_it = one.name == key or (index == key and one.kind is not one.KEYWORD_ONLY)
         if is_it or one.kind is (one.VAR_POSITIONAL if isinstance(key, int) else one.VAR_KEYWORD):
@@ -213,7 +213,7 @@ def _annotation(parameters: Sequence[inspect.Parameter], key: int | str, hints: 
 
 
 def _takes(hint: object, result: _Result) -> bool:
-    """Whether a parameter that is annotated *hint* is meant for *result*; yes if the annotation cannot be evaluated."""
+    """Whether a parameter annotated *hint* is meant for *result*; True if the annotation cannot be evaluated."""
     if hint is _UNKNOWN:
         return True
     if hint is MISSING or not fits(hint, Exactly(result.cls)):

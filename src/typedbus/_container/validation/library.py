@@ -41,9 +41,9 @@ def library_faults(
 
     Args:
         nodes: The providers in force, components included.
-        paths: The path of each that has a name, by its identity.
+        paths: The path of each named provider, by its identity.
         place: The place of the container.
-        users_of: Returns the providers that need a provider, near or far.
+        users_of: Returns the providers that need a provider, directly or indirectly.
         needed: Returns the providers that a provider needs, as `needs` does.
     """
     faults: list[Fault] = []
@@ -73,13 +73,13 @@ def library_faults(
 def _undefined(
     user: object, path: str, place: str, paths: Mapping[int, str], needed: Callable[[object], Sequence[object]]
 ) -> Iterator[DependencyFault]:
-    """Give a fault for each argument of *user* that needs a dependency without a provider."""
+    """Yield a fault for each argument of *user* that needs a dependency without a provider."""
     for need in needed(user):
         pending: list[object] = [need]
         seen: set[int] = set()
         while pending:
             at: Any = pending.pop()
-            # Named ones have faults of their own; which branch of a selector is taken is not known.
+            # Named providers are reported separately, and the branch that a selector takes is not known.
             is_named = id(at) in paths and isinstance(at, _CALLED)
             if id(at) in seen or isinstance(at, (Component, providers.Selector)) or is_named:
                 continue
@@ -92,7 +92,7 @@ def _undefined(
 
 
 def _labels(user: object) -> dict[int, str]:
-    """Return the text for each argument of the provider *user*, by the identity of its provider."""
+    """Return the text that describes each argument of the provider *user*, by the identity of its provider."""
     provider: Any = user
     word = "item" if isinstance(user, (providers.List, providers.Dict)) else "argument"
     labels: dict[int, str] = {}
@@ -110,7 +110,7 @@ def _labels(user: object) -> dict[int, str]:
 
 
 def _positional(provides: object) -> list[str]:
-    """Return the names of the parameters of *provides* that take an argument by position, as far as they are known."""
+    """Return the names of the positional parameters of *provides*, as far as they are known."""
     signature = read(provides)[0] if callable(provides) and not is_provider(provides) else None
     return [
         one.name
@@ -133,13 +133,13 @@ def _is_async(provides: object) -> bool:
     return (
         inspect.iscoroutinefunction(provides)
         or inspect.isasyncgenfunction(provides)
-        # The library makes such a context manager of an asynchronous generator itself.
+        # The library itself turns an asynchronous generator into such a context manager.
         or getattr(provides, "__code__", None) is _manager.__code__
     )
 
 
 class _Undeclared:
-    """Takes the place of a component whose declaration adds and removes no hooks."""
+    """Stands for a component whose declaration adds and removes no hooks."""
 
     hooks: tuple[Hook[Any], ...] = ()
     unheard: tuple[AnyChannel, ...] = ()
@@ -148,7 +148,7 @@ class _Undeclared:
 def _uncalled(
     singleton: Any, path: str, place: str, users_of: Callable[[object], Sequence[object]]
 ) -> Iterator[LibraryFault]:
-    """Give a fault for a class that has hooks: the bus calls hooks of components alone."""
+    """Yield a fault for a class that has hooks: the bus calls only hooks of components."""
     cls = singleton.provides
     if not isinstance(cls, type):
         return
@@ -169,7 +169,7 @@ def _uncalled(
 
 
 def _is_meant(hook: NamedHook, cls: type) -> bool:
-    """Whether a method with the name of a channel is meant as a hook: it fits, and its class is the program's own."""
+    """Whether a method with the name of a channel is meant as a hook: it fits, and its class belongs to the program."""
     if hook.channel not in (START, STOP, EXIT):
         return False
     base = next((one for one in cls.__mro__ if hook.channel.name in vars(one)), cls)
@@ -177,7 +177,7 @@ def _is_meant(hook: NamedHook, cls: type) -> bool:
 
 
 def _calls(user: Any, names: set[str]) -> bool:
-    """Whether a method of what *user* makes, or the function that makes it, calls a method that has one of *names*."""
+    """Whether the function that *user* calls, or a method of the class it creates, calls a method named in *names*."""
     provides: object = getattr(user, "provides", None) if not isinstance(user, Component) else user.builds
     functions = [provides]
     if isinstance(provides, type):

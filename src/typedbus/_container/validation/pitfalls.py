@@ -1,7 +1,7 @@
 """
-What is declared in a way that does something else than it looks like, and says nothing.
+Finds declarations that silently do something other than they appear to.
 
-Each of these runs without an error, and is told by `validate()` for that reason.
+Each of these runs without an error, which is why `validate()` reports it.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ _LONG_ENOUGH: Final = 4
 _LONG: Final = 6
 _SEQUENCES: Final = (list, tuple, set, frozenset, deque)
 _MAPPINGS: Final = (dict, types.MappingProxyType, defaultdict, OrderedDict)
-_MANY: Final = 1_000  # so many objects are looked through for each component
+_MANY: Final = 1_000  # limit for the objects that are searched for each component
 
 
 def lifetime_faults(
     component: Component[object], needed: Callable[[object], Sequence[object]] = needs
 ) -> list[LifetimeFault]:
     """
-    Return the objects that *component* would keep for life although they are made for one thread or context.
+    Return a fault for each object that *component* would keep for life although it is made for one thread or context.
 
     Args:
         component: The component whose needs are searched.
@@ -72,7 +72,7 @@ def lifetime_faults(
 
 
 def hidden_faults(component: Component[object]) -> list[HiddenFault]:
-    """Return the components and providers in the arguments of *component* that nobody will find there and call."""
+    """Return a fault for each component or provider hidden in an argument of *component*, where it is not called."""
     unnamed, named = arguments_of(component)
     places: list[tuple[str, object]] = []
     if type(component.builds) is not type and not is_provider(component.builds):
@@ -81,7 +81,7 @@ def hidden_faults(component: Component[object]) -> list[HiddenFault]:
         if isinstance(node, Component):
             continue
         made = gives(node)
-        # A provider as the argument itself, or as a delegate, is intended.
+        # A provider that is the argument itself, or is passed as a delegate, is intended.
         if isinstance(made, Itself) and not is_provider(made.value):
             places.append((f"its {name}" if name.startswith("argument ") else f"its argument {name!r}", made.value))
     faults = []
@@ -108,11 +108,11 @@ def hidden_faults(component: Component[object]) -> list[HiddenFault]:
 
 def inline_faults(component: Component[object], in_force: typing.Container[int]) -> list[HiddenFault]:
     """
-    Return the components that *component* receives uncalled and that are declared inline, in the argument itself.
+    Return a fault for each component that *component* receives uncalled and that is declared inline, in the argument.
 
     Args:
         component: The component whose arguments are searched.
-        in_force: The identities of the providers in force; these belong to a container.
+        in_force: The identities of the providers in force, which belong to a container.
     """
     unnamed, named = arguments_of(component)
     pending: list[object] = [*unnamed, *named.values()]
@@ -139,9 +139,9 @@ def inline_faults(component: Component[object], in_force: typing.Container[int])
 
 
 def _hidden_in(value: object) -> Iterator[object]:
-    """Give each provider and each stand-in that is found in *value*, once."""
+    """Yield each provider and each stand-in that is found in *value*, once."""
     pending: deque[object] = deque([value])
-    seen: dict[int, object] = {}  # what was made on the way stays alive, and keeps its identity
+    seen: dict[int, object] = {}  # keeps temporary objects alive, so that identities stay unique
     while pending and len(seen) < _MANY:
         at = pending.popleft()
         if id(at) in seen:
@@ -168,12 +168,12 @@ def _hidden_in(value: object) -> Iterator[object]:
             pending.extend(_cells_of(at))
             pending.extend(_globals_of(at.__code__, at.__globals__))
         else:
-            # A record; any other object has its reasons for what it holds.
+            # Search the fields of records only; other classes are assumed to hold a provider on purpose.
             pending.extend(value for name in _fields_of(kind) if (value := stored(at, name)) is not MISSING)
 
 
 def _fields_of(kind: type) -> list[str]:
-    """Return the names of the fields of a class that attrs or dataclasses made."""
+    """Return the names of the fields of an attrs class or a dataclass."""
     fields = lookup(kind, "__attrs_attrs__")
     if fields is MISSING:
         fields = lookup(kind, "__dataclass_fields__")
@@ -186,15 +186,15 @@ def _cells_of(function: types.FunctionType) -> Iterator[object]:
         try:
             yield cell.cell_contents
         except ValueError:
-            continue  # it is empty as yet
+            continue  # the cell is still empty
 
 
 def _globals_of(code: types.CodeType, names: Mapping[str, object]) -> Iterator[object]:
-    """Give the providers and stand-ins among the globals that *code* and the functions in it read."""
+    """Yield the providers and stand-ins among the globals that *code* and its nested functions read."""
     found = {name: names[name] for name in code.co_names if name in names}
     hidden = {name: value for name, value in found.items() if type(value) is Provided or is_provider(value)}
     if hidden:
-        # Names of attributes are among those of the code.
+        # `co_names` also has the names of attributes.
         read = {step.argval for step in dis.get_instructions(code) if step.opname in ("LOAD_GLOBAL", "LOAD_NAME")}
         yield from (value for name, value in hidden.items() if name in read)
     for inner in code.co_consts:
@@ -203,7 +203,7 @@ def _globals_of(code: types.CodeType, names: Mapping[str, object]) -> Iterator[o
 
 
 def replacement_faults(container: Declarations, path: str) -> list[ReplacementFault]:
-    """Return which declarations of *container*, whose path is *path*, others do not follow; those inside it included."""
+    """Return the faults of replaced declarations in *container*, with the path *path*, and its nested containers."""
     faults = []
     cls = type(container)
     for name in dict.fromkeys(name for base in cls.__mro__ for name in vars(base)):
@@ -256,7 +256,7 @@ def replacement_faults(container: Declarations, path: str) -> list[ReplacementFa
 
 
 def assigned(container: Declarations) -> list[tuple[Declarations, str, object]]:
-    """Return the values that were assigned to attributes of *container*, or of one inside it, over declarations."""
+    """Return the values that were assigned over declarations of *container* or of its nested containers."""
     found: list[tuple[Declarations, str, object]] = []
     members = container._members
     for name, value in vars(container).items():
@@ -270,7 +270,7 @@ def assigned(container: Declarations) -> list[tuple[Declarations, str, object]]:
 
 
 def assigned_faults(container: Declarations, path: str) -> Iterator[ReplacementFault]:
-    """Give a fault for each attribute that was assigned: other declarations keep referring to the declared one."""
+    """Yield a fault for each assigned attribute: other declarations still refer to the original declaration."""
     for owner, name, value in assigned(container):
         declared = owner._members.get(name)
         cls = type(owner).__name__
@@ -287,9 +287,9 @@ def assigned_faults(container: Declarations, path: str) -> Iterator[ReplacementF
 
 def declared_types(container: Declarations) -> dict[int, object]:
     """
-    Return the types that the bodies of *container* and those in it annotate for components that are overridden.
+    Return the annotated types of overridden components in *container* and its nested containers, by identity.
 
-    ``repo: Component[Repo] = Component(SqlRepo)`` declares a Repo. Any where an annotation cannot be evaluated.
+    ``repo: Component[Repo] = Component(SqlRepo)`` declares a Repo. The type is Any if it cannot be evaluated.
     """
     types_of: dict[int, object] = {}
     for name, member in container._members.items():
@@ -311,9 +311,9 @@ def declared_types(container: Declarations) -> dict[int, object]:
 
 def _name_clashes(cls: type[Declarations], name: str, path: str) -> Iterator[ReplacementFault]:
     """
-    Give a fault where unrelated bases of *cls* declare *name* for two different things.
+    Yield a fault if unrelated bases of *cls* declare *name* for two different purposes.
 
-    They are related if one inherits the other, or if both redeclare *name* of a common base.
+    Bases are related if one inherits from the other, or if both redeclare *name* of a common base.
     """
     first, *others = (
         base for base in cls.__mro__ if issubclass(base, Declarations) and is_declaration(vars(base).get(name))
@@ -339,14 +339,14 @@ def _name_clashes(cls: type[Declarations], name: str, path: str) -> Iterator[Rep
 
 
 def _is_variant(winner: object, loser: object) -> bool:
-    """Whether both declare a bus, of which there can be one only, or containers, the first of the second's class."""
+    """Whether both are buses (there can be only one), or containers, the first an instance of the second's class."""
     if isinstance(winner, Component) and isinstance(loser, Component):
         return all(isinstance(one.builds, type) and issubclass(one.builds, Bus) for one in (winner, loser))
     return isinstance(winner, Declarations) and isinstance(loser, Declarations) and isinstance(winner, type(loser))
 
 
 def _missing(replaced: Sequence[Any], new: Any) -> Iterator[object]:
-    """Give the providers of *replaced* declarations that have no counterpart in *new*."""
+    """Yield the providers of *replaced* declarations that have no counterpart in *new*."""
     for old in replaced:
         if is_a(old, Declarations):
             theirs = new._members if is_a(new, Declarations) else {}
@@ -358,12 +358,12 @@ def _missing(replaced: Sequence[Any], new: Any) -> Iterator[object]:
 
 def misspelt_faults(component: Component[object], cls: type, hooks: Sequence[Hook[object]]) -> list[MisspeltFault]:
     """
-    Return which methods of *cls* have nearly the name of a life-cycle channel, and could have been called.
+    Return a fault for each method of *cls* with nearly the name of a life-cycle channel that could have been called.
 
-    A class that has the hook itself knows its name, and one that calls the
-    method, or got its name from somebody else's class, has a use for it.
+    A class that also has the correctly named hook is not reported, nor is a method
+    that the class itself calls, or whose name comes from a library's class.
     """
-    # The last base, `object`, has no such name.
+    # The last base, `object`, has no such method.
     found = {
         name: channel for base in bases_of(cls)[:-1] for name in namespace_of(base) if (channel := _misspelt(name))
     }
@@ -407,11 +407,11 @@ def _calls_by_name(base: type, name: str) -> bool:
 
 @functools.cache
 def _spellings() -> dict[str, AnyChannel]:
-    """Return what people write for the names of the life-cycle channels, in lower case."""
+    """Return likely misspellings of the names of the life-cycle channels, in lower case, and the names themselves."""
     found: dict[str, AnyChannel] = {}
     for name, channel in NAMED_HOOKS.items():
         ways = [f"{name}_", f"on_{name}", f"on{name}"]
-        # A short name is too near to honest words: `min`, `mail`, `stat`; and so is one with another vowel: `stoop`.
+        # Typos of short names, and doubled vowels, are ordinary words too often: `min`, `mail`, `stat`, `stoop`.
         for index in range(1, len(name)) if len(name) >= _LONG_ENOUGH else ():
             ways.append(name[:index] + name[index + 1 : index + 2] + name[index] + name[index + 2 :])
             if name[index] not in "aeiou":
@@ -424,6 +424,6 @@ def _spellings() -> dict[str, AnyChannel]:
 
 
 def _misspelt(name: str) -> AnyChannel | None:
-    """Return the life-cycle channel that *name* looks like and is not."""
+    """Return the life-cycle channel of which *name* is a misspelling, or None."""
     channel = _spellings().get(name.lower())
     return None if channel is None or name in NAMED_HOOKS else channel
