@@ -1,15 +1,14 @@
 """
-Something done again and again in a thread of its own.
+Periodic calls of a function in a separate thread.
 
-The thread sleeps on a queue and not for a time: whoever stops it puts something
-in, and it wakes at once, be its period a second or a day. It goes by a grid that
-begins with the start: how long a call takes moves none of those after it.
+The thread waits on a queue with a time-out: a stop puts an item into the queue, and
+the thread wakes at once, whether its period is a second or a day. Calls are due at
+fixed intervals from the start: the duration of a call does not shift later calls.
 
-There is one thread at most. One that stops itself cannot wait for its own end,
-and may be started again before it came to it. So a stop only says that the thread
-is not wanted, and a start that it is; the thread looks at this under the lock
-under which it leaves. It either sees the new start and stays, or has gone, and
-then the start makes another.
+There is at most one thread. A thread that stops itself cannot wait for its own end,
+and may be started again before it ends. So a stop and a start only set a flag; the
+thread checks the flag under the lock under which it also removes itself. It either
+sees the new start and continues, or has ended, and then the start creates another.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ from typedbus._os.exhausted import start_thread
 
 
 class PeriodError(ValueError):
-    """Raised by what is to be done every so many seconds, for a number of seconds that could never work."""
+    """Raised by components with a period or a time limit, for a number of seconds that could never work."""
 
     def __init__(self, name: str, field: str, given: object) -> None:
         super().__init__(name, field, given)
@@ -42,21 +41,21 @@ class PeriodError(ValueError):
 
 class NotEnded(TimeoutError):
     """
-    Raised by the stop of something that runs in a thread, when it did not end within its patience.
+    Raised by the stop of a component whose thread did not end within its patience.
 
-    The thread goes on, and ends when what it does returns.
+    The thread continues, and ends when its current call returns.
 
     Attributes:
-        name: What runs.
-        patience: How long it was waited for, in seconds.
-        stack: Where its thread is, as text.
+        name: The name of the thread.
+        patience: How long the stop waited, in seconds.
+        stack: The stack of the thread, as text.
     """
 
     def __init__(self, name: str, patience: float, stack: str) -> None:
         self.name = name
         self.patience = patience
         self.stack = stack
-        # The text alone: OSError takes several arguments for an errno and its message.
+        # Only the text: OSError takes several arguments for an errno and its message.
         super().__init__(str(self))
 
     def __reduce__(self) -> tuple[type[NotEnded], tuple[str, float, str]]:
@@ -71,10 +70,10 @@ class NotEnded(TimeoutError):
 
 def check_seconds(name: str, field: str, given: object) -> None:
     """
-    Refuse *given* as the *field* of what is called *name* if it is no number of seconds above 0.
+    Refuse *given* as the value of *field* of the component *name* unless it is a number of seconds above 0.
 
     Raises:
-        PeriodError: It is not.
+        PeriodError: It is not a number above 0.
     """
     if isinstance(given, bool) or not isinstance(given, (int, float)) or not 0 < given < math.inf:
         raise PeriodError(name, field, given)
@@ -82,10 +81,10 @@ def check_seconds(name: str, field: str, given: object) -> None:
 
 def join(thread: threading.Thread, patience: float) -> None:
     """
-    Wait for the end of *thread*, unless it is the caller's own.
+    Wait for the end of *thread*, unless it is the calling thread.
 
     Raises:
-        NotEnded: It runs after *patience* seconds.
+        NotEnded: It still runs after *patience* seconds.
     """
     if thread is threading.current_thread():
         return
@@ -95,7 +94,7 @@ def join(thread: threading.Thread, patience: float) -> None:
     import traceback  # only needed to tell of what should not happen
 
     frame = sys._current_frames().get(thread.ident or 0)
-    # It may have ended since we looked.
+    # The thread may have ended since the check above.
     if frame is not None:
         raise NotEnded(thread.name, patience, "".join(traceback.format_stack(frame)))
 
@@ -103,25 +102,25 @@ def join(thread: threading.Thread, patience: float) -> None:
 @attrs.define(eq=False, kw_only=True)
 class Repeat:
     """
-    Calls something every so many seconds between `start` and `stop`, for the first time that long after the start.
+    Calls a function periodically between `start` and `stop`, for the first time one period after the start.
 
-    A call that takes longer than the period makes those fall out that it covers.
-    One that raises is handed to *failed*, and after n in a row only every 2ⁿ-th
-    beat is taken, until one returns. Anything but an `Exception` is handed over
-    as well, and ends the thread: it was meant to. Both methods may be called from
-    any thread, from the call itself too.
+    Calls that become due during a longer call are skipped. If a call raises, *failed*
+    receives the exception; after n consecutive failures the next call comes 2ⁿ
+    periods later (exponential back-off), until a call returns. An exception that is
+    not an `Exception`, such as `SystemExit`, is passed to *failed* as well, and ends
+    the thread. Both methods may be called from any thread, and from the call itself.
 
     Args:
-        name: That of the thread.
-        call: What is called.
-        every: Seconds.
-        failed: Told what a call raised, in the thread; does not raise itself.
-        own: Told of each thread, before it begins.
-        longest: No pause between failing calls is longer, in seconds, unless *every* is.
-        clock: Where the time comes from.
+        name: The name of the thread.
+        call: The function to call.
+        every: The period in seconds.
+        failed: Receives the exception of a call, in the thread; must not raise.
+        own: Receives each thread before it is started.
+        longest: The longest pause between failing calls, in seconds, unless *every* is longer.
+        clock: The source of the time.
 
     Raises:
-        PeriodError: *every* or *longest* is no number above 0.
+        PeriodError: *every* or *longest* is not a number above 0.
     """
 
     name: str
@@ -135,7 +134,7 @@ class Repeat:
     _bell: SimpleQueue[None] = attrs.field(init=False, factory=simple_queue)
     _thread: threading.Thread | None = attrs.field(init=False, default=None)
     _is_wanted: bool = attrs.field(init=False, default=False)
-    #: When the next call is due; None for a grid that is to begin now.
+    #: When the next call is due; None if the first period begins now.
     _due: float | None = attrs.field(init=False, default=None)
 
     def __attrs_post_init__(self) -> None:
@@ -143,7 +142,7 @@ class Repeat:
         check_seconds(self.name, "longest", self.longest)
 
     def start(self) -> None:
-        """Begin; nothing happens if it has begun. The grid begins anew after a stop."""
+        """Begin the calls; does nothing if they have begun. After a stop the first period begins again."""
         with self._lock:
             if self._is_wanted:
                 return
@@ -158,12 +157,12 @@ class Repeat:
 
     def stop(self, patience: float) -> None:
         """
-        End, after the call that is under way, and wait for that; nothing happens if it does not run.
+        End after the current call, and wait for that; does nothing if the thread does not run.
 
         From the call itself it returns at once, and the thread ends when the call returns.
 
         Raises:
-            NotEnded: The call takes longer than *patience* seconds. No other begins after it.
+            NotEnded: The call takes longer than *patience* seconds. No other call begins after it.
         """
         with self._lock:
             self._is_wanted = False
@@ -193,7 +192,7 @@ class Repeat:
                     self.stop(0)
                 failures += 1
             most = max(1.0, self.longest // self.every)
-            # No float is as large as the power that an endless row of failures would lead to.
+            # Limit the exponent: after many failures the power would overflow a float.
             beats = min(2.0 ** min(failures, 64), most)
             with self._lock:
                 if self._due == due:

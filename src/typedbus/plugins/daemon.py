@@ -1,19 +1,19 @@
 """
-A process that goes on without a terminal, and a command that says whether it could.
+A process that continues without a terminal, and a command that reports whether it started.
 
-It forks twice (daemon(7), setsid(2)). The first child leads a session of its own, so
-that no terminal's signals reach it; the second leads none, so that no terminal
-that it opens can become its own. The threads of a process do not come along, and
-what they had locked stays locked: so the fork comes before any thread is started,
-or not at all.
+It forks twice (daemon(7), setsid(2)). The first child leads a new session, so
+that no signals of the terminal reach it; the second is not a session leader, so
+that no terminal that it opens can become its controlling terminal. A fork does not
+copy threads, and their locks stay locked in the child: so the fork must come
+before any thread is started, or it is refused.
 
-Whoever gave the command wants to know more than that there was a fork. So the
-first process stays until the bus has started, or has not, and ends with the status
-that says so. The one in between stays as well: it alone is told how its child
-ended, if that dies before it could say anything.
+The invoking shell needs the result of the start, not only of the fork. So the
+first process stays until the start of the bus has succeeded or failed, and ends
+with the matching exit status. The intermediate process stays as well: only it
+receives the exit status of the daemon, if that dies before it reports anything.
 
-A daemon that is replaced by its own program, as a restart does, is one already. It
-keeps its session, its streams and its pid.
+When a restart replaces a daemon by a new run of its program, the process already
+is a daemon. It keeps its session, its streams and its pid.
 """
 
 from __future__ import annotations
@@ -51,26 +51,27 @@ __all__ = ("Daemon", "NoDaemons", "StreamError", "ThreadsRunning")
 OK: Final = 0
 NOT_STARTED: Final = 1
 _PASSED_ON: Final = (signal.SIGINT, signal.SIGTERM)
-#: Ends what a daemon tells of its start.
+#: Ends the report of a daemon about its start.
 _END: Final = b"\0"
 _LENGTH: Final = 32
 _CHUNK: Final = 65536
 _LOOKING: Final = 0.05
 _TASKS: Final = Path("/proc/self/task")
-#: What a service manager means for the process that it began is the daemon's from then on (sd_listen_fds(3)).
+#: Environment variables in which a service manager names the process it started; updated to the daemon's pid
+#: (sd_listen_fds(3)).
 _MEANT_FOR: Final = ("LISTEN_PID", "WATCHDOG_PID")
-#: How long threads that have ended may take to be gone, and a daemon that did not start, to end.
+#: Seconds until threads that have ended must have disappeared, and until a daemon that did not start must have ended.
 _SETTLING: Final = 1.0
 _ENDING: Final = 5.0
 
 
 class ThreadsRunning(RuntimeError):
     """
-    Raised by the start of a `Daemon` while other threads run, which would not come along.
+    Raised by the start of a `Daemon` while other threads run, which a fork would not copy.
 
     Attributes:
-        threads: The names of those that Python knows.
-        total: How many the system counts in all, this one included.
+        threads: The names of the threads that Python knows.
+        total: The number of threads that the system counts, including the current one.
     """
 
     def __init__(self, threads: Sequence[str], total: int) -> None:
@@ -90,11 +91,11 @@ class ThreadsRunning(RuntimeError):
 
 class StreamError(OSError, OperatorError):
     """
-    Raised by the start of a `Daemon` for a file that it cannot take as a standard stream.
+    Raised by the start of a `Daemon` for a file that cannot become a standard stream.
 
     Attributes:
         path: The file.
-        stream: Which stream it was to be.
+        stream: The name of the stream.
     """
 
     def __init__(self, number: int, path: Path, stream: str) -> None:
@@ -114,7 +115,7 @@ class StreamError(OSError, OperatorError):
 
 class NoDaemons(NotImplementedError, OperatorError):
     """
-    Raised for a `Daemon` on a system where a process cannot become one.
+    Raised for a `Daemon` on a system where a process cannot become a daemon.
 
     Attributes:
         platform: The system, as `sys.platform` names it.
@@ -138,20 +139,20 @@ if sys.platform == "win32":
         raise NoDaemons(sys.platform)
 
 else:
-    # What macOS's own libraries do in a forked process is not defined, and its launchd wants programs that stay.
+    # The behaviour of macOS's libraries in a forked process is undefined, and its launchd expects programs not to fork.
     _fork: Callable[[], int] | None = None if sys.platform == "darwin" else os.fork
 
     def _fork_twice(fork: Callable[[], int]) -> int:
-        """Return in the daemon alone: where to tell how its start went."""
+        """Return only in the daemon, with the pipe to which it reports the outcome of its start."""
         begun = str(os.getpid())
         with going_on(), contextlib.ExitStack() as opened:
             known, know, outcome, tell = (
                 opened.enter_context(io.FileIO(end, mode))
                 for end, mode in zip((*os.pipe(), *os.pipe()), "rwrw", strict=True)
             )
-            # Until each of the three knows what to do with them.
+            # Block these signals until all three processes handle them.
             mask = signal.pthread_sigmask(signal.SIG_BLOCK, _PASSED_ON)
-            # Where children are ignored the system tells nobody how they ended.
+            # If SIGCHLD is ignored, waitpid(2) returns no exit status.
             of_children = signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             try:
                 if child := fork():
@@ -164,24 +165,24 @@ else:
                         know.write(b"%d" % grandchild)
                         _look_on(grandchild, outcome)
                 except BaseException as error:
-                    # Whatever it is, and even if nobody listens any more: no second process is to go on with the program.
+                    # For any error, even if the pipe is broken: a second process must not continue the program.
                     try:
                         know.write(b"-%d" % (getattr(error, "errno", None) or errno.EIO))
                     finally:
                         os._exit(NOT_STARTED)
-                # Before a signal may come: handlers ask whether this is a daemon, or a child that is not meant.
+                # Before signals are unblocked: handlers take no action in a forked process that is not a daemon.
                 mark_daemon()
                 for name in _MEANT_FOR:
                     if os.environ.get(name) == begun:
                         os.environ[name] = str(os.getpid())
                 return os.dup(tell.fileno())
             finally:
-                # None stands for one that was not set from Python and cannot be put back.
+                # None is a handler that was not set from Python, and cannot be restored.
                 signal.signal(signal.SIGCHLD, signal.SIG_DFL if of_children is None else of_children)
                 signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
     def _wait_for(child: int, known: io.FileIO, mask: set[int | signal.Signals]) -> NoReturn:
-        """In the first process: pass signals on to the daemon, and end with the status of *child*, which looks on."""
+        """In the first process: pass signals on to the daemon, and end with the status of *child*, which watches it."""
         said = int(known.read(_LENGTH) or -errno.ECHILD)
         if said < 0:
             os.waitpid(child, 0)
@@ -200,16 +201,16 @@ else:
         os._exit(NOT_STARTED if status else OK)
 
     def _look_on(daemon: int, outcome: io.FileIO) -> NoReturn:
-        """In the child: wait for what *daemon* says of its start, or for its end, and tell it."""
+        """In the child: wait for the report of *daemon* about its start, or for its end, and report the result."""
         said, ended, status = b"", 0, 0
         os.set_blocking(outcome.fileno(), False)
         with selectors.DefaultSelector() as selector:
             selector.register(outcome, selectors.EVENT_READ)
             while not ended and not said.endswith(_END):
-                # Whoever the daemon has forked holds the pipe as well, so that its end is not told by it.
+                # Children of the daemon hold the pipe as well, so it may stay open after the daemon has ended.
                 selector.select(_LOOKING)
                 ended, status = os.waitpid(daemon, os.WNOHANG)
-                # After the look at the process, which says what it says before it ends.
+                # Read after waitpid: a daemon that has ended wrote its report before that.
                 while part := outcome.read(_CHUNK):
                     said += part
         if said == _END:
@@ -218,19 +219,19 @@ else:
         _say(f"the daemon (pid {daemon}) did not start: {reason}")
         until = time.monotonic() + _ENDING
         while not ended and time.monotonic() < until:
-            # So that whoever tries again finds nothing of it.
+            # So that another attempt does not find this daemon still running.
             time.sleep(0.01)
             ended, _ = os.waitpid(daemon, os.WNOHANG)
         os._exit(NOT_STARTED)
 
     def _say(text: str) -> None:
-        """Write on the standard error of the command, from a process that ends without flushing what Python buffers."""
+        """Write to the standard error of the command, from a process that ends without flushing Python's buffers."""
         if is_standard(2):
             with contextlib.suppress(OSError), os.fdopen(2, "wb") as stderr:
                 stderr.write(text.encode(errors="backslashreplace"))
 
     def _end_of(status: int) -> str:
-        """Say how a process ended that waitpid tells *status* of."""
+        """Describe how a process ended, from the *status* that waitpid returned."""
         code = os.waitstatus_to_exitcode(status)
         return (
             f"it ended with status {code}"
@@ -248,21 +249,21 @@ class Daemon:
     """
     Makes the process a daemon when it starts.
 
-    The bus goes on in another process, whose pid is another. The first one waits
-    until that has started, and never returns from the start: it ends without the
+    The bus continues in another process, with another pid. The first process waits
+    for its start, and never returns from `start`: it ends without calling the
     functions of `atexit`, with 0 if the bus has STARTED, and with 1 if it has not,
-    after it has told on its standard error what failed. Meanwhile SIGINT and
-    SIGTERM go on to the daemon.
+    after it has written the failure to its standard error. Until then SIGINT and
+    SIGTERM are passed on to the daemon.
 
-    It has to start before any other thread; whoever starts the bus is to be the
-    main thread. In a process that is a daemon already it does nothing.
+    It must start before any other thread, and the main thread must start the bus.
+    In a process that is a daemon already it does nothing.
 
     Args:
-        bus: Whose start is waited for.
-        stdin: Where the daemon reads its standard input from.
-        stdout: Where its standard output goes to; it is appended.
-        stderr: Where its standard error goes to; it is appended.
-        fork: What makes a child; None where there is nothing.
+        bus: The bus whose start the first process waits for.
+        stdin: The file from which the daemon reads its standard input.
+        stdout: The file to which its standard output is appended.
+        stderr: The file to which its standard error is appended.
+        fork: The function that forks; None where the system does not support it.
 
     Raises:
         NoDaemons: The system is Windows or macOS.
@@ -273,7 +274,7 @@ class Daemon:
     stdout: Path = attrs.field(kw_only=True, default=Path(os.devnull), converter=_absolute)
     stderr: Path = attrs.field(kw_only=True, default=Path(os.devnull), converter=_absolute)
     fork: Callable[[], int] | None = attrs.field(kw_only=True, default=_fork)
-    #: In the daemon: the pipe to those who wait, and what is to be told them.
+    #: In the daemon: the pipe to the waiting processes, and the failures to report.
     _outcome: int = attrs.field(init=False, default=-1)
     _reasons: list[str] = attrs.field(init=False, factory=list)
 
@@ -289,7 +290,7 @@ class Daemon:
         Raises:
             ThreadsRunning: There are other threads.
             StreamError: A file cannot be opened.
-            OSError: The system has no room for another process.
+            OSError: The system cannot create another process.
         """
         if is_daemon():
             return
@@ -300,7 +301,7 @@ class Daemon:
 
     def _become_daemon(self) -> None:
         with contextlib.ExitStack() as opened:
-            # Closed standard streams: no file of the daemon's own may get the number of one.
+            # If standard streams are closed, no other file of the daemon may get their descriptors.
             open_missing()
             streams = [
                 opened.enter_context(_opened(path, flags, stream))
@@ -311,7 +312,7 @@ class Daemon:
                 )
             ]
             for stream in (sys.stdout, sys.stderr):
-                # What is buffered would be written by each of the three.
+                # Otherwise each of the three processes would write what is buffered.
                 with contextlib.suppress(OSError, ValueError, AttributeError):
                     stream.flush()
             # A PID file from before a restart names this process, and the daemon will be another one.
@@ -339,11 +340,11 @@ class Daemon:
         self._tell("".join(self._reasons) or "its start was broken off\n")
 
     def _tell(self, reason: str) -> None:
-        """Tell those who wait that the start is over, and why it failed if it did."""
+        """Report the end of the start to the waiting processes, with the reason if it failed."""
         self.bus[MOVED].unsubscribe(self._hear_of_a_state)
         self.bus[FAILED].unsubscribe(self._hear_of_a_failure)
         self.bus[ROLLED_BACK].unsubscribe(self._hear_of_a_rollback)
-        # Those who wait may have been ended meanwhile, and nobody else wants to know.
+        # The waiting processes may be gone; a broken pipe is ignored.
         with contextlib.suppress(BrokenPipeError), os.fdopen(self._outcome, "wb") as outcome:
             outcome.write(reason.encode(errors="backslashreplace").replace(_END, b"") + _END)
 
@@ -352,7 +353,7 @@ def _refuse_threads() -> None:
     others = [thread.name for thread in threading.enumerate() if thread is not threading.current_thread()]
     known = total = 1 + len(others)
     until = time.monotonic() + _SETTLING
-    # A thread that Python has joined takes a moment to be gone, and there is nothing to wait for.
+    # A thread that Python has joined stays in /proc for a moment, and nothing signals its end; so poll.
     while _TASKS.exists() and (total := sum(1 for _ in _TASKS.iterdir())) > known and time.monotonic() < until:
         time.sleep(0.001)
     if others or total > 1:

@@ -1,19 +1,19 @@
 """
-Whether the process is alive and ready, as its components and its bus say.
+Liveness and readiness of the process, from the checks of its components and the state of its bus.
 
-Who asks is a balancer or an orchestrator, several times a minute and from
-outside, and acts on no answer as on a bad one. So an answer has to come in
-time, whatever a check does, and has to name who keeps it from being a good one.
+The caller is a load balancer or an orchestrator. It probes several times a minute
+from outside, and treats a missing answer as a failure. So an answer must come in
+time, whatever a check does, and must name each check that fails.
 
-A thread cannot be interrupted, but it can be left behind. Each check runs in a
-thread of its own and is waited for as long as it may take; one that hangs is
-named, and is not called again while it does, so that a process has at the most
-one thread for each of its checks. A pool would be smaller and could be filled by
-those that hang: then all would fail for one.
+A thread cannot be interrupted, but it can be abandoned. Each check runs in its own
+thread, and a probe waits for it up to its limit. A check that hangs is reported by
+name and is not called again until it returns, so a process has at most one thread
+for each check. A thread pool would be smaller, but hanging checks could fill it:
+then every check would fail.
 
-The bus is never asked to wait for a check, nor a check for the bus. Checks are
-called while the bus is STARTED and at no other time: before and after that a
-component has not got what it would look at.
+The bus never waits for a check, nor a check for the bus. Checks are called only
+while the bus is STARTED: before and after that, components do not have the
+resources that their checks inspect.
 """
 
 from __future__ import annotations
@@ -45,22 +45,22 @@ __all__ = ("ALIVE", "READY", "Check", "CheckLimitError", "Checked", "Health", "P
 
 @attrs.frozen
 class Check:
-    """What a check answers: whether all is well, and what people should know of it."""
+    """The result of a check: whether it passed, and a detail for people to read."""
 
     is_ok: bool
     detail: str = ""
 
 
 ALIVE = Channel[[], Check]("alive")
-"""Asked whether the process should go on; where a check fails, it had better be started anew."""
+"""Published to ask whether the process should continue; if a check fails, it should be started again."""
 
 READY = Channel[[], Check]("ready")
-"""Asked whether the process can serve; where a check fails, requests should go elsewhere for a while."""
+"""Published to ask whether the process can serve; if a check fails, requests should go elsewhere for a while."""
 
 
 @attrs.frozen
 class Checked:
-    """What became of one check in a probe: of which listener, what it answered, and after how many seconds."""
+    """The outcome of one check in a probe: the name of the listener, its answer, and the seconds that it took."""
 
     name: str
     is_ok: bool
@@ -74,9 +74,9 @@ class Probe:
     The outcome of one probe.
 
     Attributes:
-        is_ok: Whether the bus and every check are well.
-        state: Where the bus was.
-        reason: Why the bus itself is not ready, as after a stop; else empty. No check is called then.
+        is_ok: Whether the bus and every check passed.
+        state: The state of the bus.
+        reason: Why the bus itself is not ready, for example after a stop; else empty. No check is called then.
         checks: In running order.
     """
 
@@ -87,7 +87,7 @@ class Probe:
 
 
 class CheckLimitError(LimitError):
-    """Raised by `Health` for a time limit that no check could keep, or none at all."""
+    """Raised by `Health` for a time limit that is not a number, or that no check could keep."""
 
     def __str__(self) -> str:
         return f"a check cannot be given {self.given!r} seconds: give Health(limit=...) a number above 0"
@@ -108,29 +108,29 @@ Send: TypeAlias = Callable[[dict[str, object]], Awaitable[None]]
 @attrs.define(eq=False)
 class Health:
     """
-    Asks the listeners of `ALIVE` and `READY`, and tells what they say: to Python, over WSGI and over ASGI.
+    Calls the listeners of `ALIVE` and `READY`, and reports their results: to Python, over WSGI and over ASGI.
 
-    A component takes part with a marked method: ``@on(READY) def check(self) -> Check``.
-    The checks of a probe run side by side. One that raises, answers with something
-    else than a `Check` or does not return within its limit has failed, alone; so
-    has one for which the system starts no thread. One
-    that runs already, for another probe, is not called twice but shared; one that
-    hangs fails each further probe at once, until it ends.
+    A component contributes a check with a marked method: ``@on(READY) def check(self) -> Check``.
+    The checks of a probe run concurrently. A check fails, without affecting other
+    checks, if it raises, returns anything but a `Check` or does not return within
+    its limit, or if the system cannot start a thread for it. If a check still runs
+    for another probe, both probes share that call; a check that hangs fails each
+    further probe at once, until it ends.
 
-    A process is ready from STARTED on, until a stop or an exit begins or is asked
-    for, as long as every check is well. It is alive unless a check says otherwise
-    or the bus has EXITED.
+    A process is ready from STARTED on, until a stop or an exit begins or is
+    requested, as long as every check passes. It is alive unless a check fails or
+    the bus has EXITED.
 
-    It lives as long as somebody refers to it, has no part in the life cycle, and
-    may be asked from any thread and any event loop.
+    An instance lives as long as it is referenced, and takes no part in the life
+    cycle. It may be called from any thread and any event loop.
 
     Args:
-        bus: Whose state, and whose listeners.
+        bus: The bus whose state and listeners are probed.
         limit: How long a check may take, in seconds, if its mark gives no limit.
-        clock: Where seconds are taken from.
+        clock: Returns the time in seconds.
 
     Raises:
-        CheckLimitError: *limit* is no number above 0.
+        CheckLimitError: *limit* is not a number above 0.
     """
 
     bus: Bus
@@ -141,23 +141,23 @@ class Health:
     _running: dict[Subscription, _Run] = attrs.field(init=False, factory=dict)
 
     def alive(self) -> Probe:
-        """Probe `ALIVE`, in the time that the slowest check may take."""
+        """Probe `ALIVE`; this takes at most the limit of the slowest check."""
         return self._probe(ALIVE)
 
     def ready(self) -> Probe:
-        """Probe `READY`, in the time that the slowest check may take."""
+        """Probe `READY`; this takes at most the limit of the slowest check."""
         return self._probe(READY)
 
     async def alive_async(self) -> Probe:
-        """Same as `alive`, without holding up the event loop."""
+        """Same as `alive`, without blocking the event loop."""
         return await self._probe_async(ALIVE)
 
     async def ready_async(self) -> Probe:
-        """Same as `ready`, without holding up the event loop."""
+        """Same as `ready`, without blocking the event loop."""
         return await self._probe_async(READY)
 
     def wsgi(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        """Answer ``/livez`` and ``/readyz``, as a WSGI application of its own or mounted in another one."""
+        """Answer ``/livez`` and ``/readyz``, as a separate WSGI application or mounted in another application."""
         channel, method = _PATHS.get(environ.get("PATH_INFO", "")), environ["REQUEST_METHOD"]
         probe = None if channel is None or method not in _METHODS else self._probe(channel)
         status, headers, body = _response(channel, method, probe)
@@ -166,9 +166,9 @@ class Health:
 
     @property
     def asgi(self) -> Callable[[Scope, Receive, Send], Coroutine[object, object, None]]:
-        """What answers ``/livez`` and ``/readyz``, as an ASGI application of its own or mounted in another one."""
+        """An ASGI application for ``/livez`` and ``/readyz``, served separately or mounted in another application."""
 
-        # A function, since servers tell the versions of ASGI apart by that and take a method for the old one.
+        # A function: servers guess the version of ASGI from the type, and take a bound method for ASGI 2.
         async def answer(scope: Scope, receive: Receive, send: Send) -> None:
             while scope["type"] == "lifespan":
                 stage = (await receive())["type"]
@@ -178,7 +178,7 @@ class Health:
             if scope["type"] != "http":
                 await send({"type": "websocket.close", "code": 1000})
                 return
-            # Where it is mounted, servers differ in whether the path begins with that.
+            # Servers differ in whether the path includes the mount point.
             path = str(scope["path"]).removeprefix(str(scope.get("root_path", "")))
             channel, method = _PATHS.get(path), str(scope["method"])
             probe = None if channel is None or method not in _METHODS else await self._probe_async(channel)
@@ -202,13 +202,13 @@ class Health:
         return self._outcome(channel, reason, runs)
 
     def _reason(self) -> str:
-        """Return why the bus is not ready, or nothing."""
+        """Return why the bus is not ready; empty if it is."""
         if self.bus.state is not State.STARTED:
             return f"the bus is {self.bus.state.name}"
         return "the bus was asked to exit" if self.bus._exit_requested else ""
 
     def _begin(self, channel: Channel[[], Check]) -> tuple[str, list[_Run]]:
-        """Return why no check is to be called, or call those that do not run yet and return all that do."""
+        """Return why no check may be called; otherwise start the checks that do not run yet, and return all calls."""
         runs: list[_Run] = []
         reason = self._reason()
         for subscription in () if reason else self.bus[channel].subscriptions:
@@ -217,7 +217,7 @@ class Health:
                 if run is None:
                     limit = self.limit if subscription.limit is None else subscription.limit
                     run = _Run(subscription.name, limit, self.clock())
-                    # It waits for the lock before it takes the run out again.
+                    # `_call` needs the lock to remove the run, so it cannot do so before the run is added below.
                     call, name = functools.partial(self._call, subscription, run), f"check {run.name}"
                     try:
                         start_thread(threading.Thread(target=call, name=name, daemon=True))
@@ -237,7 +237,7 @@ class Health:
             else:
                 detail = f"it answered {answer!r}, which is no Check"
         except BaseException as error:
-            # One that calls sys.exit() has failed as well. Not every error can be made a text.
+            # A check that calls sys.exit() has failed as well. `str` may fail for an error; this function does not.
             detail = "".join(traceback.format_exception_only(error)).rstrip()
         seconds = self.clock() - run.began
         if seconds > run.limit:
@@ -247,13 +247,13 @@ class Health:
         run.answer.set_result(Checked(run.name, is_ok, detail, seconds))
 
     def _awaited(self, runs: Sequence[_Run]) -> tuple[list[futures.Future[Checked]], float]:
-        """Return the answers that may still come in time, and how many seconds the first of them has left."""
+        """Return the answers that may still come in time, and the seconds until the first of them is overdue."""
         now = self.clock()
         awaited = [run for run in runs if not run.answer.done() and run.began + run.limit > now]
         return [run.answer for run in awaited], min((run.began + run.limit - now for run in awaited), default=0.0)
 
     def _outcome(self, channel: Channel[[], Check], reason: str, runs: Sequence[_Run]) -> Probe:
-        # A stop may have begun meanwhile; that a start has come to its end meanwhile, nobody has asked the checks.
+        # A stop may have begun meanwhile. If a start has ended meanwhile, the first reason stays: no check was called.
         state, reason, now = self.bus.state, reason or self._reason(), self.clock()
         checks = tuple(run.answer.result() if run.answer.done() else run.overrun(now) for run in runs)
         is_well = not reason if channel is READY else state is not State.EXITED
@@ -262,7 +262,7 @@ class Health:
 
 @attrs.define(eq=False)
 class _Run:
-    """One call of a check, for all the probes that come before it returns."""
+    """One call of a check, shared by all probes that begin before it returns."""
 
     name: str
     limit: float

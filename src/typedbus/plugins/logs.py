@@ -1,18 +1,17 @@
 """
-What a bus tells, as records of the `logging` of the standard library.
+The events and messages of a bus, as records of the `logging` of the standard library.
 
-A program has one place where it says what is to be seen of its logs, and that is
-`logging`'s. So this component decides nothing: life-cycle events and messages
-become records of one logger, at levels that make sense beside those of others,
-with what is known as keys of the record. Files and streams are for programs that
-configure no logging of their own.
+A program configures the output of its logs in one place, the `logging` module. So
+this component only creates records: life-cycle events and messages become records
+of one logger, at levels that are comparable to those of other loggers, with the
+fields of the event as keys of the record. The options for a file and the console
+are for programs that do not configure logging themselves.
 
-It listens from its construction on and not from its start: the building and the
-starting of others, a start that fails and the exit are what one looks for in a
-log. For the same reason it goes on until the bus has EXITED, and ends by itself
-then. A file is another matter. It is opened at the start, when the process is
-the one that will write it, a daemon, and what is said before that is kept until
-then.
+It listens from its construction on and not only from its start, since a log should
+show how other components are constructed and started, a failed start, and the exit.
+For the same reason it continues until the bus has EXITED, and then ends by itself.
+A file is opened only at the start, when the process is the one that will write it,
+for example the daemon; earlier records are kept until then.
 """
 
 from __future__ import annotations
@@ -60,9 +59,9 @@ from typedbus.plugins._json_lines import JSONFormatter
 
 __all__ = ("JSONFormatter", "LogFileError", "Logging")
 
-#: What `run` shows events and messages on stderr with. It stands above this module, which knows it by name alone.
+#: The listener with which `run` shows events and messages on stderr; by name, since this module may not import it.
 _SHOWN_BY_RUN: Final = "typedbus.process._console.Console.tell"
-#: The kind of a record about a thread that an exception ended.
+#: The `kind` of a record about a thread that died of an exception.
 _THREAD_DIED: Final = "thread_died"
 
 
@@ -72,7 +71,7 @@ class LogFileError(OSError, OperatorError):
 
     Attributes:
         filename: The file, as an absolute path.
-        errno, strerror: What the system said.
+        errno, strerror: The error of the operating system.
     """
 
     def __str__(self) -> str:
@@ -85,35 +84,36 @@ class LogFileError(OSError, OperatorError):
 @attrs.define(eq=False)
 class Logging:
     """
-    Hands what a bus tells to one logger of the standard library, from its construction until the bus has EXITED.
+    Logs the events and messages of a bus to one standard logger, from its construction until the bus has EXITED.
 
-    A failure is an ERROR with its traceback, a start that was undone a WARNING;
-    the states of the bus, who started or stopped, and who takes no part are INFO;
-    the rest is DEBUG. Messages on `LOG` keep their level. Each record has the key
-    `kind`, the name of the event's channel without ``component_``, and the fields of that event.
+    A failure is logged as an ERROR with its traceback, a start that was rolled back
+    as a WARNING; the states of the bus and the components that started, stopped or
+    are disabled as INFO; everything else as DEBUG. Messages on `LOG` keep their
+    level. Each record has the key `kind`, the name of the event's channel without
+    ``component_``, and the fields of that event.
 
-    In a container it hears what happens from the moment when it is built, in
-    whatever thread that happens. On a bus without one, subscribe `start` and
-    `graceful` where there is a file. A record that cannot be written is told on
-    stderr and changes nothing.
+    In a container it receives all events from its construction on, from any
+    thread. On a bus without a container, subscribe `start` and `graceful` if there
+    is a file. A record that cannot be written is reported on stderr and has no
+    other effect.
 
-    An exception that ends a thread of the process is logged as an ERROR with its
-    traceback, of the kind `thread_died`, whichever thread it is; those that the
-    bus owns are on `LOG` already. For this `threading.excepthook` is replaced
-    from the construction until the bus has EXITED. The hook that was there
-    before is called as well, and is put back.
+    An exception that ends any thread of the process is logged as an ERROR with its
+    traceback, of the kind `thread_died`; exceptions of threads that the bus owns
+    are on `LOG` already. For this `threading.excepthook` is replaced from the
+    construction until the bus has EXITED. The previous hook is called as well, and
+    is restored.
 
     Args:
-        bus: Whose events and messages.
-        logger: The name of the logger. The file and the console belong to it, and
-            so have the records of those below it as well; "" is the root.
-        console: Whether to write to stderr, whichever that is at the time. What
-            `run` shows there already is left out.
-        file: Appended to, in UTF-8. It is opened at the start and, for programs
-            that move it away, anew on `graceful`; it is closed after the exit.
-        level: What the console and the file get, and the logger lets through as
-            long as it has one of them. Without them no level is touched.
-        formatter: Of the console and the file, such as `JSONFormatter()`.
+        bus: The bus whose events and messages are logged.
+        logger: The name of the logger. The file and the console are its handlers, and
+            so receive the records of its child loggers as well; "" is the root.
+        console: Whether to write to `sys.stderr`, as it is at the time of each record.
+            Records that `run` already shows there are left out.
+        file: A file to append to, in UTF-8. It is opened at the start and reopened on
+            `graceful`, for programs that rotate it; it is closed after the exit.
+        level: The level of the console and the file. The logger passes it on as
+            long as it has one of them. Without them no level is changed.
+        formatter: The formatter of the console and the file, such as `JSONFormatter()`.
     """
 
     bus: Bus
@@ -150,7 +150,7 @@ class Logging:
         self._thread_hook = _ThreadHook(self._log_death)
 
     def hear(self, event: LifecycleEvent, /) -> None:
-        """Log *event*; after that of the exit, let go of the bus, the logger and the file."""
+        """Log *event*; after the event of the exit, detach from the bus and the logger, and close the file."""
         level, text, args, keys = _record_of(event)
         error = event.error if isinstance(event, (Failed, ListenerFailed)) else None
         try:
@@ -161,34 +161,34 @@ class Logging:
                 self._end()
 
     def say(self, message: str, level: int, /) -> None:
-        """Log *message*, of `LOG`."""
+        """Log *message*, which was published on `LOG`."""
         if not self._is_repeated():
             self._log.log(level, "%s", message, extra={"kind": "log"})
 
     @on(START, priority=15)
     def start(self) -> None:
         """
-        Open the file, if it is not, and write what was said before.
+        Open the file, unless it is open, and write the records that were kept.
 
         Raises:
-            LogFileError: It cannot be opened or written.
+            LogFileError: The file cannot be opened or written.
         """
         if self._file is not None and self._file.stream is None:
             self._file.open_anew()
 
     def graceful(self) -> None:
         """
-        Open the file anew, by its name; nothing is lost between the old and the new one.
+        Reopen the file by its name; no record is lost between the old and the new file.
 
         Raises:
-            LogFileError: It cannot be opened; then the old one stays in use.
+            LogFileError: The file cannot be opened; then the old one stays in use.
         """
         if self._file is not None:
             self._file.open_anew()
 
     @on(DROPPING)
     def hand_over(self, uid: int, gid: int) -> None:
-        """Give the file to the user that the process becomes, who opens it again; one that must not be given away stays."""
+        """Give the file, if that is safe, to the user that the process becomes, so that it can be reopened."""
         stream = None if self._file is None else self._file.stream
         if self._file is None or stream is None or sys.platform == "win32":
             return
@@ -213,7 +213,7 @@ class Logging:
             subscription.cancel()
         self._thread_hook.end()
         try:
-            # A start may have failed before it was our turn: then the file has only the records about that.
+            # If the start failed before `start` was called, the file is opened now, for the records about the failure.
             if self._file is not None and not self._file.is_refused:
                 self.start()
         except LogFileError as error:
@@ -221,13 +221,13 @@ class Logging:
         finally:
             for handler in self._handlers:
                 self._log.removeHandler(handler)
-                # Closing writes what is buffered. A disk that is full has been reported for each record.
+                # Closing flushes the buffer. A full disk has already been reported for each record.
                 with contextlib.suppress(OSError):
                     handler.close()
             self._log.setLevel(self._level_before)
 
     def reaches(self, stream: object, level: int) -> bool:
-        """Whether a handler that the program has set up writes records of *level* to where *stream* leads."""
+        """Whether a handler that the program has configured writes records of *level* to the target of *stream*."""
         return self._log.isEnabledFor(level) and any(
             handler.level <= level and leads_to(stream_of(handler), stream)
             for handler in handlers_of(self._log.name)
@@ -235,7 +235,7 @@ class Logging:
         )
 
     def _is_repeated(self) -> bool:
-        """Whether `run` shows the record already and no handler is set up, so that `logging` would print it on stderr."""
+        """Whether `run` shows the record already, and `logging`, without any handler, would print it on stderr."""
         return not self._log.hasHandlers() and self._is_shown_by_run()
 
     def _is_shown_by_run(self) -> bool:
@@ -253,7 +253,7 @@ class Logging:
 
 
 def _record_of(event: LifecycleEvent) -> tuple[int, str, tuple[object, ...], Mapping[str, object]]:
-    """Return level, text, arguments and keys; none of the keys is one of a record's own, or of structlog's."""
+    """Return level, text, arguments and keys; no key is an attribute of every record, or a key of structlog."""
     kind = type(event).__name__.removeprefix("Component").lower()
     match event:
         case Moved(before, after):
@@ -273,7 +273,7 @@ def _record_of(event: LifecycleEvent) -> tuple[int, str, tuple[object, ...], Map
             keys = {"kind": kind, "component": path, "reason": reason}
             return logging.INFO, "disabled %s: %s", (path, reason), keys
         case Failed(path, hook, seconds, error):
-            # What is to be said of a hook that was given up has many lines, and comes with the traceback.
+            # The text of a hook that timed out has many lines, and is part of the traceback.
             what = "given up" if isinstance(error, HookTimeout) else repr(error)
             keys = {"kind": kind, "component": path, "hook": hook, "seconds": seconds}
             return logging.ERROR, "failed %s in %s (%.1f ms): %s", (path, hook, seconds * 1000, what), keys
@@ -287,7 +287,7 @@ def _record_of(event: LifecycleEvent) -> tuple[int, str, tuple[object, ...], Map
 
 class _ThreadHook:
     """
-    Passes the exceptions that end threads to *log* and then to the hook before, until `end`.
+    Passes the exceptions that end threads to *log* and then to the previous hook, until `end`.
 
     *log* is held weakly: a `Logging` whose bus never exits can be freed.
     """
@@ -309,25 +309,25 @@ class _ThreadHook:
 
     @property
     def is_printed(self) -> bool:
-        """Whether the interpreter prints each such exception on stderr, after this hook or another of its kind."""
+        """Whether the chain of `_ThreadHook` ends in the interpreter's hook, which prints the exception on stderr."""
         before = self._before
         while isinstance(before, _ThreadHook):
             before = before._before
         return before is threading.__excepthook__
 
     def end(self) -> None:
-        """Take the hook away, or have it do nothing for as long as others stand above it."""
+        """Remove the hook; while other hooks are installed above it, it stays there and only passes exceptions on."""
         self._is_over = True
         while isinstance(hook := threading.excepthook, _ThreadHook) and hook._is_over:
             threading.excepthook = hook._before
 
 
 class _Console(logging.Handler):
-    """Writes to whatever stderr is: a display of `run`, a test or a daemon may have put another in its place."""
+    """Writes to the current `sys.stderr`, which a display of `run`, a test or a daemon may have replaced."""
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
-            # In one piece: threads and processes may share the stream.
+            # In one call: threads and processes may share the stream.
             sys.stderr.write(f"{self.format(record)}\n")
             sys.stderr.flush()
         except Exception:
@@ -335,13 +335,13 @@ class _Console(logging.Handler):
 
 
 class _LogFile(logging.FileHandler):
-    """A file that keeps what it is given until it is opened, and may be opened anew."""
+    """A log file that keeps its records in memory until it is opened, and may be reopened."""
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        # Its absolute path is taken now: a daemon goes to another directory.
+        # The absolute path is computed now: a daemon changes its working directory.
         super().__init__(path, encoding="utf-8", errors="backslashreplace", delay=True)
         self._kept: list[str] = []
-        #: Whether the last attempt to open it failed.
+        #: Whether the last attempt to open the file failed.
         self.is_refused = False
         #: Whether this process has created the file that is open.
         self.is_new = False
@@ -351,13 +351,13 @@ class _LogFile(logging.FileHandler):
             super().emit(record)
             return
         try:
-            # As it is now: what it names may change until the file is open.
+            # Formatted now: objects that the record refers to may change until the file is open.
             self._kept.append(self.format(record))
         except Exception:
             self.handleError(record)
 
     def _create(self) -> bool:
-        """Create the file, and return whether there was none."""
+        """Create the file, and return whether it did not exist."""
         try:
             os.close(os.open(self.baseFilename, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
         except FileExistsError:

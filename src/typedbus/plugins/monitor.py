@@ -1,15 +1,14 @@
 """
-Work beside the site: `Monitor` again and again, `BackgroundTask` once.
+Work in the background: `Monitor` calls a function periodically, `BackgroundTask` once.
 
-The two treat a failure in opposite ways, since it means opposite things. What is
-done again and again, as clearing a cache, is tried again as well: a failure is
-reported, and the next call comes later and later until one succeeds. What was to
-run as long as the site does, as reading a queue, is missing from then on, and
-nobody would notice: a failure takes the bus through its exit in order, and is the
-cause.
+The two treat a failure in opposite ways. Periodic work, for example clearing a
+cache, is tried again: a failure is reported, and the following calls are delayed
+more and more until one succeeds. Work that should run as long as the site, for
+example reading a queue, would be missing unnoticed after a failure: so a failure
+exits the bus in order, and is the cause of the exit.
 
 Both threads belong to the bus and keep the process alive, so that no work is cut
-off in the middle; each ends in its stop.
+off in the middle; each ends at the component's stop.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ __all__ = ("BackgroundTask", "CallError", "Monitor", "NotEnded", "OutOfThreads",
 
 
 class CallError(TypeError):
-    """Raised by `Monitor` and `BackgroundTask` for something that they cannot call in a thread."""
+    """Raised by `Monitor` and `BackgroundTask` for an object that they cannot call in a thread."""
 
     def __init__(self, given: object, reason: str) -> None:
         super().__init__(given, reason)
@@ -58,32 +57,32 @@ def _name_of(task: Monitor | BackgroundTask) -> str:
 @attrs.define(eq=False)
 class Monitor:
     """
-    Calls a function every so many seconds, from its start to its stop, in a thread of its own.
+    Calls a function periodically, from its start to its stop, in a separate thread.
 
-    The first call comes *every* seconds after the start. Calls are due on a grid:
-    how long one takes does not move the next, and those that a long one has missed
-    are not made up for. A call that raises is reported on `LOG`, with its
-    traceback; after the n-th in a row the next comes 2ⁿ periods later, up to
-    *longest* seconds. `SystemExit` and its like exit the bus, and are the cause.
-    A stop waits for the call that is under way; no other begins. A graceful
-    reload changes nothing.
+    The first call comes *every* seconds after the start. Calls are due at fixed
+    intervals from the start: the duration of a call does not shift the next one,
+    and calls missed during a long call are skipped. A call that raises is reported
+    on `LOG`, with its traceback; after the n-th failure in a row the next call
+    comes 2ⁿ periods later, but at most *longest* seconds. Exceptions that are not
+    an `Exception`, such as `SystemExit`, exit the bus, and are the cause. A stop
+    waits for the current call; no other begins. A graceful reload changes nothing.
 
     Args:
-        bus: Which it reports to.
-        call: What is called; its result is of no interest.
-        every: Seconds.
-        name: In reports, and that of the thread; that of *call* unless given.
-        longest: No pause after failures is longer, in seconds, unless *every* is.
+        bus: The bus on which failures are reported.
+        call: The function to call; its result is ignored.
+        every: The period in seconds.
+        name: The name in reports and of the thread; the name of *call* unless given.
+        longest: The longest pause after failures, in seconds, unless *every* is longer.
         patience: How long a stop waits for a call, in seconds.
-        clock: Where the time comes from.
+        clock: The source of the time.
 
     Raises:
-        PeriodError: *every*, *longest* or *patience* is no number above 0.
+        PeriodError: *every*, *longest* or *patience* is not a number above 0.
         CallError: *call* cannot be called, or is async.
 
     Attributes:
-        failures: How many calls have failed in a row; 0 is well.
-        last_error: What the last call raised; None if it returned.
+        failures: How many calls have failed in a row; 0 after a success.
+        last_error: The exception of the last call; None if it returned.
     """
 
     bus: Bus
@@ -112,7 +111,7 @@ class Monitor:
 
     def start(self) -> None:
         """
-        Begin; nothing happens if it has begun.
+        Begin the calls; does nothing if they have begun.
 
         Raises:
             OutOfThreads: The system starts no further thread.
@@ -121,10 +120,10 @@ class Monitor:
 
     def stop(self) -> None:
         """
-        End, and wait for the call that is under way, unless it is that which stops.
+        End the calls, and wait for the current call, unless that call itself stops the component.
 
         Raises:
-            NotEnded: It takes longer than the patience.
+            NotEnded: The call takes longer than *patience*.
         """
         self._repeat.stop(self.patience)
 
@@ -144,27 +143,27 @@ class Monitor:
 @attrs.define(eq=False)
 class BackgroundTask:
     """
-    Calls a function once, in a thread of its own, from its start on.
+    Calls a function once, in a separate thread, at its start.
 
     The function receives a `threading.Event` that is set when it must end; it
     waits on it instead of sleeping. If it returns earlier, the bus goes on, and a
     warning on `LOG` names it, unless the exit of the bus has been requested: work
     that is meant to end calls `Bus.request_exit` when it is done. An exception
     that it raises exits the bus in order, and `Bus.block` raises it as the cause;
-    so does `SystemExit`, with its status. A start after a stop calls it anew.
+    so does `SystemExit`, with its status. A start after a stop calls it again.
 
     Args:
-        bus: Which it exits if it fails.
-        call: What is called; its result is of no interest.
-        name: In reports, and that of the thread; that of *call* unless given.
-        patience: How long a stop waits for it, in seconds.
+        bus: The bus that exits if the function fails.
+        call: The function to call; its result is ignored.
+        name: The name in reports and of the thread; the name of *call* unless given.
+        patience: How long a stop waits for the function, in seconds.
 
     Raises:
-        PeriodError: *patience* is no number above 0.
+        PeriodError: *patience* is not a number above 0.
         CallError: *call* cannot be called, or is async.
 
     Attributes:
-        last_error: What the function raised; None if it did not, or runs.
+        last_error: The exception of the function; None if it returned or still runs.
     """
 
     bus: Bus
@@ -187,10 +186,10 @@ class BackgroundTask:
 
     def start(self) -> None:
         """
-        Call it; nothing happens if it has been called since the last stop.
+        Call the function; does nothing if it has been called since the last stop.
 
         Raises:
-            NotEnded: The call before the last stop has not returned, or it is the caller.
+            NotEnded: The call before the last stop has not returned, or makes this start itself.
             OutOfThreads: The system starts no further thread.
         """
         if self._thread is not None:
@@ -212,10 +211,10 @@ class BackgroundTask:
 
     def stop(self) -> None:
         """
-        Tell it to end, and wait for that, unless it is the function itself which stops.
+        Set the event, and wait until the function ends, unless the function itself stops the component.
 
         Raises:
-            NotEnded: It takes longer than the patience.
+            NotEnded: The function takes longer than *patience*.
         """
         self._stopping.set()
         if self._thread is not None:

@@ -1,15 +1,15 @@
 """
-What a process that began as root may do once it has what only root can get.
+Drops the privileges of a process that began as root, once it has opened what only root may open.
 
-Ports and files are opened first, so this starts late. The order of the calls is
-what makes it safe: supplementary groups while they may still be set, then the
-group, and the user last, since that takes away the right to the others. A user
-alone would keep root's groups, so the groups of the user always come with it.
+Ports and files are opened first, so this starts late. The order of the calls makes
+it safe: first the supplementary groups, then the group, and the user last, since
+setuid removes the right to change the groups. Changing only the user would keep
+root's groups, so the groups of the user are always set with it.
 
-What was given up is tried to be had back, and must not be: a process that has
-kept a capability, or runs where ids are not what they seem, is told of at the
-start and not by whoever breaks in. glibc carries such calls out for every
-thread (nptl(7)), so other threads may run already.
+Afterwards the component tries to regain what it gave up, and the attempt must
+fail: so a process that has kept a capability, or a system where ids do not mean
+what they seem, is detected at the start and not by an attacker. glibc makes such
+calls for every thread (nptl(7)), so other threads may run already.
 """
 
 from __future__ import annotations
@@ -38,17 +38,17 @@ __all__ = ("DROPPING", "CannotDrop", "Identity", "NoAccounts", "Privileges", "St
 #: The bits of CAP_SETGID and CAP_SETUID, and their names (linux/capability.h).
 _SET_IDS: Final = {1 << 6: "CAP_SETGID", 1 << 7: "CAP_SETUID"}
 _TASKS: Final = Path("/proc/self/task")
-#: The id that stands for none, -1 as the system writes it.
+#: The id that means "unchanged" in system calls: -1 as an unsigned number.
 _NOBODY: Final = 2**32 - 1
 
 
 class UnknownAccount(LookupError, OperatorError):
     """
-    Raised for a user or group that this system does not have, or of which too little is known.
+    Raised for a user or group that this system does not have, or about which too little is known.
 
     Attributes:
         kind: "user" or "group".
-        given: What was asked for.
+        given: The name or id that was given.
         reason: What is missing.
     """
 
@@ -64,11 +64,11 @@ class UnknownAccount(LookupError, OperatorError):
 
 class CannotDrop(PermissionError, OperatorError):
     """
-    Raised by the start of `Privileges` in a process that may not become what was asked for.
+    Raised by the start of `Privileges` in a process that may not change to the requested user or groups.
 
     Attributes:
-        call: What the system refused.
-        wanted: The user and the groups that were asked for.
+        call: The system call that was refused.
+        wanted: The user and the groups that were requested.
         uid: The user that the process runs as.
     """
 
@@ -90,10 +90,10 @@ class CannotDrop(PermissionError, OperatorError):
 
 class StillPrivileged(RuntimeError, OperatorError):
     """
-    Raised by the start of `Privileges` if what was given up is not gone.
+    Raised by the start of `Privileges` if the process could still regain its privileges.
 
     Attributes:
-        reason: What is still there.
+        reason: The privilege that is left.
     """
 
     def __init__(self, reason: str) -> None:
@@ -115,7 +115,7 @@ class NoAccounts(NotImplementedError, OperatorError):
 
 @attrs.frozen
 class Identity:
-    """Who a process is to the system: its real, effective and saved ids, and its groups in order."""
+    """The identity of a process: its real, effective and saved ids, and its sorted supplementary groups."""
 
     uids: frozenset[int]
     gids: frozenset[int]
@@ -158,11 +158,11 @@ else:
         return Identity(frozenset(uids), frozenset(gids), tuple(sorted(os.getgroups())))
 
     def _entry_of(user: str | int) -> tuple[str | None, int, int | None]:
-        """Return name, uid and own group of *user*; a number needs no entry."""
+        """Return name, uid and primary group of *user*; a number needs no entry in the user database."""
         try:
             entry = pwd.getpwnam(user) if isinstance(user, str) else pwd.getpwuid(user)
         except (KeyError, ValueError) as error:
-            # A name with a null character, or one that is not UTF-8, is none of the system's either.
+            # ValueError: a name with a null character, or one that is not UTF-8, does not exist either.
             if isinstance(user, int):
                 return None, user, None
             raise UnknownAccount("user", user, "is not known to this system; create it, or correct it") from error
@@ -181,7 +181,7 @@ else:
 
 
 def _set_id_capabilities(thread: Path) -> int:
-    """Return which of `_SET_IDS` *thread*, a folder of /proc, has in any of its sets."""
+    """Return the capabilities of `_SET_IDS` that *thread*, a folder in /proc, has in any of its sets."""
     held = 0
     # A thread may end meanwhile, and a system may have no /proc.
     with contextlib.suppress(OSError):
@@ -214,27 +214,27 @@ def _drop_capabilities(capabilities: int) -> None:
 @attrs.define(eq=False)
 class Privileges:
     """
-    Lets the process be another user, from its start to its end.
+    Changes the user of the process, from the start of this component to the end of the process.
 
-    Whatever is to be opened by root is opened by what starts before it, and what
-    runs later, a stop, an exit and a restart too, runs as that user. A process
-    that is this user already keeps what it is. Any thread may start it; all
-    threads change.
+    Components that start before it open what only root may open. Everything later,
+    including a stop, an exit and a restart, runs as the new user. A process that
+    already runs as this user is not changed. Any thread may start it; the change
+    applies to all threads.
 
     Args:
-        bus: Where what is worth knowing is logged.
-        user: Name or uid; None changes none.
-        group: Name or gid; None is the user's own.
-        groups: Supplementary groups, by name or gid; None is those that the user is in,
-            or where another group was given without a user, none.
-        umask: What new files are not to allow, as in 0o027; None changes nothing.
-        identity: What says who the process is.
-        setgroups: What sets the supplementary groups, setgroups(2).
-        setgid: What sets the group, setgid(2).
-        setuid: What sets the user, setuid(2).
+        bus: Messages are logged on its `LOG`.
+        user: Name or uid; None keeps the user.
+        group: Name or gid; None is the primary group of *user*.
+        groups: Supplementary groups, by name or gid; None is the groups of *user*,
+            or no further groups if *group* is given without *user*.
+        umask: The file-creation mask, for example 0o027; None keeps it.
+        identity: Returns the identity of the process.
+        setgroups: Sets the supplementary groups, as setgroups(2).
+        setgid: Sets the group, as setgid(2).
+        setuid: Sets the user, as setuid(2).
 
     Raises:
-        UnknownAccount: There is no such user or group, or the user has no group and none is given.
+        UnknownAccount: There is no such user or group, or the user has no known group and *group* is not given.
         NoAccounts: The system has no setuid(2).
     """
 
@@ -269,11 +269,11 @@ class Privileges:
             self._groups = [_gid_of(group) for group in self.groups]
         elif self._gid is not None:
             self._groups = [self._gid] if name is None else _groups_of(name, self._gid)
-        # Here, since capabilities belong to a thread and to those that it starts: later there are more threads.
+        # At construction, since capabilities belong to a thread and are inherited by the threads that it starts later.
         self._drop_capabilities()
 
     def _drop_capabilities(self) -> None:
-        """Drop CAP_SETUID and CAP_SETGID if the process already runs as the user that was asked for."""
+        """Drop CAP_SETUID and CAP_SETGID if the process already runs as the requested user."""
         if sys.platform != "linux" or os.geteuid() == 0 or not self._is_reached(self.identity()):
             return
         held = _set_id_capabilities(_TASKS / str(threading.get_native_id()))
@@ -286,11 +286,11 @@ class Privileges:
     @on(START, priority=80)
     def start(self) -> None:
         """
-        Become who was asked for, for good.
+        Change to the requested user and groups, permanently.
 
         Raises:
-            CannotDrop: The system refuses it, as it does to whoever is not root.
-            StillPrivileged: It could be undone.
+            CannotDrop: The system refuses it, as it does for a process that does not run as root.
+            StillPrivileged: The process could undo the change.
         """
         if self.umask is not None:
             os.umask(self.umask)
@@ -315,7 +315,7 @@ class Privileges:
         if 0 in now.uids:
             self.bus.log("the process stays root; give Privileges a user that may do less", WARNING)
             return
-        # One by one, since a capability for one of them is enough. Whoever is as it was before has given nothing up.
+        # Each call is tried, since one capability is enough for one of them. Ids that did not change are not tried.
         gids, uids = before.gids - now.gids, before.uids - now.uids
         for call, change in self._calls(before.groups, min(gids, default=None), min(uids, default=None)):
             try:
@@ -335,14 +335,14 @@ class Privileges:
         gids = now.gids if self._gid is None else frozenset({self._gid})
         return (
             (now.uids, now.gids) == (uids, gids)
-            # One's own group may be among them or not, and a group less is no privilege.
+            # The system may or may not list the primary group here, and missing groups are not a privilege.
             and (self._groups is None or {*now.groups} <= {*self._groups, *gids})
         )
 
     def _calls(
         self, groups: Sequence[int] | None, gid: int | None, uid: int | None
     ) -> Generator[tuple[str, Callable[[], None]]]:
-        """Give the calls that bring this about, in the order in which they are allowed."""
+        """Yield the name and the function of each call to make, in the order in which they are permitted."""
         if groups is not None:
             yield "setgroups", functools.partial(self.setgroups, groups)
         if gid is not None:

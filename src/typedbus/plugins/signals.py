@@ -1,24 +1,23 @@
 """
-Signals of the operating system: each asks the bus for something.
+Signals of the operating system, handled as requests to the bus.
 
 A handler interrupts the main thread anywhere: in the middle of a print, inside
-a lock, half-way through a start. So it does no work. It leaves a request, which
-the thread in `Bus.block` carries out between two ticks, and what it has to say
-at once it writes past every buffer. An exit and a restart are the exception:
-they are requests to the bus already, and break off a start that nobody else
-could reach.
+a lock, half-way through a start. So it does no work. It queues a request, which
+the thread in `Bus.block` carries out between two ticks; a message that must
+appear at once is written unbuffered. An exit and a restart are requested
+directly on the bus, so that they can also interrupt a start.
 
-A second signal that asks for the exit forces it: where the first hangs, nothing
-that this process could wait for is to be trusted. The stacks of all threads are
-what is left to tell.
+A second signal that asks for the exit ends the process at once: if the orderly
+exit hangs, waiting for anything in this process is unsafe. Before that, the
+stacks of all threads are written to stderr.
 
 Handlers belong to the process. They are in force from the start of this
 component, which is the first, to its exit, which is the last: in between the bus
-may stop and start as often as it likes, and a second signal in the middle of a
-stop still finds them. What was there before is put back once. A process that is
-forked off, a worker of `multiprocessing` for example, inherits handlers whose
-bus nobody serves any more: there they stand aside, and a signal does what it did
-before.
+may stop and start any number of times, and a second signal in the middle of a
+stop is still caught. The previous handlers are restored once. A forked process,
+a worker of `multiprocessing` for example, inherits the handlers, but its copy of
+the bus does not run. There they do nothing themselves: a signal has its previous
+effect.
 """
 
 from __future__ import annotations
@@ -57,7 +56,7 @@ Handler: TypeAlias = Callable[[int, FrameType | None], object] | int | signal.Ha
 
 
 class SignalError(ValueError):
-    """Raised by `Signals` and `channel_of` for what is no signal that can be caught, or no action for one."""
+    """Raised by `Signals` and `channel_of` for a signal that cannot be caught, or an invalid action."""
 
     def __init__(self, given: object, reason: str) -> None:
         super().__init__(given, reason)
@@ -69,7 +68,7 @@ class SignalError(ValueError):
 
 
 class OffMainThread(RuntimeError):
-    """Raised by the start of `Signals` in another thread than the main one, the only one that may set handlers."""
+    """Raised by the start of `Signals` outside the main thread, the only thread that may set handlers."""
 
     def __init__(self, thread: str) -> None:
         super().__init__(thread)
@@ -83,12 +82,12 @@ class OffMainThread(RuntimeError):
 
 
 class Action(enum.Enum):
-    """What is done about a signal."""
+    """The reaction to a signal."""
 
     EXIT = "exiting in order"
     """The bus exits in order; a second signal of this kind ends the process at once."""
     RESTART = "restarting in order"
-    """The bus exits in order, and the process is replaced by its program anew."""
+    """The bus exits in order, and a new run of the program replaces the process."""
     HANG_UP = "hanging up"
     """A daemon restarts; any other process has lost its terminal and exits, unless `nohup` said that it should not."""
     GRACEFUL = "graceful"
@@ -97,14 +96,14 @@ class Action(enum.Enum):
 
 DEFAULTS: Final[dict[signal.Signals, Action]] = {signal.SIGTERM: Action.EXIT, signal.SIGINT: Action.EXIT}
 if sys.platform == "win32":
-    # Ctrl-Break, and what the C library makes of a console that is closed.
+    # Ctrl-Break, and the signal that the C library raises when the console is closed.
     DEFAULTS[signal.SIGBREAK] = Action.EXIT
 else:
     DEFAULTS[signal.SIGHUP] = Action.HANG_UP
     DEFAULTS[signal.SIGUSR1] = Action.GRACEFUL
 
-# No process may catch the first two. The others tell of a fault in the very
-# instruction that a handler would go back to.
+# No process may catch the first two. The others report a fault in the instruction
+# to which a handler would return.
 _UNCATCHABLE: Final = frozenset({"SIGKILL", "SIGSTOP", "SIGSEGV", "SIGFPE", "SIGBUS", "SIGILL"})
 _CHANNELS: Final = {
     number: Channel[[], None](number.name) for number in signal.Signals if number.name not in _UNCATCHABLE
@@ -115,10 +114,10 @@ def channel_of(number: signal.Signals, /) -> Channel[[], None]:
     """
     Return the channel that is published when *number* was caught; the same object each time.
 
-    `Signals` has it published by the thread in `Bus.block`, before what is done about the signal.
+    For `Signals`, the thread in `Bus.block` publishes it before it performs the action of the signal.
 
     Raises:
-        SignalError: It is no signal that can be caught.
+        SignalError: *number* is not a signal that can be caught.
     """
     channel = _CHANNELS.get(number)
     if channel is None:
@@ -131,15 +130,15 @@ class _Record:
     """The state that all `Signals` of a bus in this process share."""
 
     restoring: Callable[[], bytes]
-    #: Returns what is written for a message about a signal.
+    #: Returns the bytes to write for a message about a signal.
     render: Callable[[str], bytes] = str.encode
-    #: Returns what is written when a second signal ends the process; None for the text and the stacks of all threads.
+    #: Returns the bytes to write when a second signal ends the process; None for the text and all threads' stacks.
     render_end: Callable[[str], bytes] | None = None
     has_asked: bool = False
     inbox: _Inbox | None = None
-    #: How many signals that ask for the exit were handled, but for those that came while the main thread slept there.
+    #: The number of handled signals that ask for the exit, except those during the main thread's sleep on *inbox*.
     handled: int = 0
-    #: Whether a restart of the bus replaces this process, so that signals are held meanwhile.
+    #: Whether a restart of the bus replaces this process, so that signals are held until the new program runs.
     is_replaced: bool = False
 
     @property
@@ -154,25 +153,25 @@ class Signals:
 
     SIGTERM and SIGINT exit it, SIGHUP restarts a daemon and exits any other
     process, SIGUSR1 is graceful; on Windows SIGTERM, SIGINT and SIGBREAK exit it.
-    Any other signal is caught if an action is given for it, or if somebody
-    listens to its channel when this starts. Under `run` a declared one takes
-    the place of that which `run` has itself, and gives it back at its exit.
+    Any other signal is caught if an action is given for it, or if its channel has
+    a listener when this component starts. Under `run` a declared `Signals` replaces
+    the built-in one of `run` until its exit.
 
-    Start and exit are called in the thread of the transition. The start has to be
-    in the main thread; after an exit in another thread a signal that comes does
-    what it did before, and the handlers are put back with the next chance.
+    Start and exit are called in the thread of the transition. The start must be
+    in the main thread. After an exit in another thread, signals have their previous
+    effect at once, and the handlers are restored at the next opportunity.
 
     Args:
-        bus: What is asked.
-        actions: What is done about which signal, on top of `DEFAULTS`: an `Action`,
-            or what the thread in `Bus.block` is to call. None leaves a signal as it was.
-        restoring: What puts the terminal in order before something is written to it.
-        set_handler: Sets a handler, and returns the one before.
+        bus: The bus that receives the requests.
+        actions: The action for each signal, in addition to `DEFAULTS`: an `Action`,
+            or a callable that the thread in `Bus.block` calls. None leaves a signal unchanged.
+        restoring: Returns the bytes that restore the terminal before a message is written to it.
+        set_handler: Sets a handler, and returns the previous one.
         get_handler: Returns the handler of a signal.
         end: Ends the process at once with a status.
 
     Raises:
-        SignalError: Something in *actions* is no signal that can be caught, or no action.
+        SignalError: *actions* has a signal that cannot be caught, or an invalid action.
     """
 
     bus: Bus
@@ -181,12 +180,12 @@ class Signals:
     set_handler: Callable[[int, Handler], Handler] = attrs.field(default=signal.signal, kw_only=True)
     get_handler: Callable[[int], Handler] = attrs.field(default=signal.getsignal, kw_only=True)
     end: Callable[[int], object] = attrs.field(default=os._exit, kw_only=True)
-    #: From `install` on.
+    #: Set by `install`.
     _record: _Record = attrs.field(init=False)
     _pid: int = attrs.field(init=False, default=0)
-    #: For each signal: what it was set to, and what was there before.
+    #: For each signal: our handler, and the previous one.
     _handlers: dict[int, tuple[Handler, Handler]] = attrs.field(init=False, factory=dict)
-    #: Made by the first of those of one bus.
+    #: Created by the first `Signals` of a bus.
     _inbox: _Inbox | None = attrs.field(init=False, default=None)
     _is_over: bool = attrs.field(init=False, default=False)
     _untold: deque[str] = attrs.field(init=False, factory=deque)
@@ -200,30 +199,30 @@ class Signals:
     @on(START, priority=5, inline=True)
     def start(self) -> None:
         """
-        Install the handlers, unless they are.
+        Install the handlers, unless they are already installed.
 
         Raises:
             OffMainThread: The bus is started in another thread.
-            SignalError: The system refuses one of the handlers; those before it are put back.
+            SignalError: The system refuses one of the handlers; the handlers set before it are restored.
         """
         self.install()
         self.bus[MOVED].subscribe(self._moved)
 
     @on(EXIT, inline=True)
     def exit(self) -> None:
-        """Put back what was there before."""
+        """Restore the previous handlers."""
         self.bus[MOVED].unsubscribe(self._moved)
         self.restore()
 
     def install(self) -> None:
-        """Same as `start`, but for a program that has no use for what is caught in its log, as `run` has none."""
+        """Install the handlers without logging caught signals; used by `run`."""
         if threading.current_thread() is not threading.main_thread():
             raise OffMainThread(threading.current_thread().name)
         _put_back()
         self._is_over = False
         if self in _installed:
             return
-        # An exit may be asked for by way of the one and forced by way of the other.
+        # One instance may receive the request for the exit, and another instance the signal that forces it.
         below = next((one for one in reversed(_installed) if one.bus is self.bus), None)
         self._record = _Record(self.restoring) if below is None else below._record
         self._pid = os.getpid()
@@ -254,7 +253,7 @@ class Signals:
             raise SignalError(number, f"cannot be caught here ({error}); give None as its action") from error
 
     def restore(self) -> None:
-        """Same as `exit`, for who called `install`."""
+        """Undo `install`, as `exit` does."""
         self._is_over = True
         if threading.current_thread() is threading.main_thread():
             _put_back()
@@ -264,7 +263,7 @@ class Signals:
         return {**DEFAULTS, **self.actions}
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
-        # A daemon was forked on purpose, and its bus is served.
+        # A daemon has another pid than the process that installed the handlers, but its bus runs.
         if self._is_over or (os.getpid() != self._pid and not is_daemon()):
             self._pass_on(number, frame)
             return
@@ -277,10 +276,10 @@ class Signals:
             self._record.handled += not self._record.is_asleep
             if self._record.has_asked:
                 self._force(caught)
-            # A terminal may well hang up twice: that forces nothing.
+            # A terminal may hang up twice: a SIGHUP never forces the exit.
             self._record.has_asked = True
         if action is not Action.RESTART and self._is_needed_next(number, self._handle):
-            # The bus may come to its exit before it comes to a request.
+            # The bus may exit before it carries out a request.
             carry_over(number, before)
             return
         if action is Action.EXIT or action is Action.RESTART:
@@ -296,7 +295,7 @@ class Signals:
                 report(f"REFUSED={error}")
         is_done = action is None or (isinstance(action, Action) and action is not Action.GRACEFUL)
         if refused is not None or not is_done or self.bus[_CHANNELS[caught]].subscriptions:
-            # A bus that has exited discards it; to log that is no work for a handler.
+            # A bus that has exited discards the request; a handler must not log that.
             self.bus._request(_Caught(self, caught, None if is_done else action, refused))
         if action is Action.EXIT:
             self.bus.request_exit()
@@ -312,7 +311,7 @@ class Signals:
         self.end(128 + caught)
 
     def _write(self, text: bytes) -> None:
-        # In a process that began without stderr the descriptor may be a file of a component.
+        # In a process that began without stderr, descriptor 2 may be a file that a component opened.
         if is_standard(_STDERR):
             write(_STDERR, self._record.restoring() + text)
 
@@ -324,7 +323,7 @@ class Signals:
         return action is not Action.EXIT and (action is not Action.HANG_UP or is_daemon())
 
     def _pass_on(self, number: int, frame: FrameType | None) -> None:
-        """Let a signal do what it did before."""
+        """Give a signal its previous effect."""
         before = _or_default(self._handlers[number][1])
         if callable(before):
             before(number, frame)
@@ -333,14 +332,14 @@ class Signals:
             signal.raise_signal(number)
 
     def _moved(self, event: Moved, /) -> None:
-        """Tell the log why the bus stops, before anybody who keeps it has stopped."""
+        """Log the reason for the stop before the logging component itself stops."""
         while event.after is State.STOPPING and self._untold:
             self.bus.log(self._untold.popleft())
 
 
 @attrs.frozen(eq=False)
 class _Caught:
-    """What the thread in `Bus.block` is asked to do about a signal."""
+    """The request that a handler makes to the thread in `Bus.block`: publish the signal, and perform its action."""
 
     signals: Signals
     caught: signal.Signals
@@ -354,7 +353,7 @@ class _Caught:
         try:
             bus[_CHANNELS[self.caught]].publish()
         finally:
-            # Whatever listeners make of it; what they raise is in the context of what comes now.
+            # Even if listeners fail; their exception is the context of one that is raised here.
             if self.refused is not None:
                 raise self.refused
             if callable(action):
@@ -368,21 +367,21 @@ class _Caught:
 
 class _Inbox:
     """
-    What the main thread sleeps on while handlers are in force: a signal wakes it whenever it comes.
+    The inbox on which the main thread sleeps while handlers are in force; any signal wakes it.
 
-    A handler runs when the main thread next executes something. A signal that
-    comes as that thread is about to sleep on a lock has been and gone: the sleep
-    is not broken off, and nobody would notice. A byte that the system's own
-    handler leaves in a socket stays there, and is found (signal.set_wakeup_fd).
+    A Python handler runs when the main thread next executes bytecode. A signal that
+    comes just before that thread sleeps on a lock does not interrupt the sleep, so
+    its handler would not run. Here the C-level handler writes a byte to a socket,
+    and the byte stays there until it is read (signal.set_wakeup_fd).
     """
 
     def __init__(self) -> None:
         self._receiving, self._sending = _socket_pair()
-        #: Whether a thread sleeps on it, so that each signal wakes it. Signals at the edges count as before and after.
+        #: Whether a thread sleeps on it, so that each signal wakes it. Signals right before or after count as outside.
         self.is_asleep = False
 
     def put(self, item: None, /) -> None:
-        # What is full wakes whoever looks at it already, and nobody sleeps on what is closed.
+        # A full buffer already wakes the reader, and a closed socket has no reader, so errors are ignored.
         with contextlib.suppress(OSError):
             self._sending.send(b"\0")
 
@@ -404,8 +403,8 @@ class _Inbox:
 
 
 def _socket_pair() -> tuple[socket.socket, socket.socket]:
-    """Return two sockets for the numbers of signals: to receive from, and to send to without waiting."""
-    # Where the process began without a standard stream, no socket must get its number.
+    """Return two sockets for the numbers of signals: a receiving one, and a sending one that does not block."""
+    # If the process began without a standard stream, no socket may get its descriptor.
     pairs = [socket.socketpair()]
     while min(end.fileno() for end in pairs[-1]) < _STREAMS:
         pairs.append(socket.socketpair())
@@ -417,7 +416,7 @@ def _socket_pair() -> tuple[socket.socket, socket.socket]:
 
 
 def _asks_for_exit(bus: Bus, number: int) -> bool:  # pyright: ignore[reportUnusedFunction]  # `run` uses it
-    """Whether signal *number* is handled here, by `Action.EXIT`."""
+    """Whether a `Signals` of *bus* handles signal *number* with `Action.EXIT`."""
     for one in reversed(_installed):
         if one.bus is bus and number in one._handlers and not one._is_over:
             return one._actions.get(signal.Signals(number)) is Action.EXIT
@@ -425,16 +424,16 @@ def _asks_for_exit(bus: Bus, number: int) -> bool:  # pyright: ignore[reportUnus
 
 
 _STREAMS: Final = 3
-#: How long a reader of stderr may take before the stacks of the threads are cut off, in seconds.
+#: How long writing the stacks to stderr may block before they are cut off, in seconds.
 _SLOWEST: Final = 1.0
-#: What a socket may wait for, in seconds; who waits for longer looks again.
+#: The longest time-out of a socket, in seconds; longer waits are repeated.
 _LONGEST: Final = 86400.0
-#: Those whose handlers are in force, the last one on top; handlers are the process's, and so is this.
+#: The instances whose handlers are in force, the newest last; global, since handlers belong to the process.
 _installed: Final[list[Signals]] = []
 
 
 def _put_back() -> None:
-    """Put back what was there before those that are over, from the top down."""
+    """Restore the handlers that preceded the instances that are over, the newest first."""
     while _installed and _installed[-1]._is_over:
         over = _installed.pop()
         for number, (ours, before) in over._handlers.items():
@@ -453,5 +452,5 @@ def _put_back() -> None:
 
 
 def _or_default(handler: Handler) -> Handler:
-    """Return *handler*, or the system's own for None: one that was not set from Python and cannot be put back."""
+    """Return *handler*, or SIG_DFL for None: a handler that was not set from Python and cannot be restored."""
     return signal.SIG_DFL if handler is None else handler

@@ -1,24 +1,23 @@
 """
-What a service manager wants to know, and the sockets that it hands over.
+Notifications to systemd or another service manager, and the sockets that it passes to the process.
 
 The protocol is that of sd_notify(3): lines of the form ``NAME=value``, sent as
-one datagram to the socket that ``NOTIFY_SOCKET`` names. That is the whole of it,
-so nothing but the standard library is needed. A socket is made for each datagram
-and closed again: a fork, a change of user or of root directory, and the
-replacement of the process leave nothing behind that could be stale. Whoever
-cannot be told is no reason to stop; that he was not is logged.
+one datagram to the socket that ``NOTIFY_SOCKET`` names. For this the standard
+library is sufficient. A socket is created for each datagram and closed again, so
+that none becomes stale by a fork, a change of user or of root directory, or the
+replacement of the process. A notification that cannot be sent is logged and does
+not stop the service.
 
-What is told follows the states of the bus. The sign of life comes from the main
-loop and from nowhere else: sent by a thread of its own it would say no more than
-that this thread lives. A restart is told as a reload, since a service that says
-it is stopping is expected to go, and is killed if it does not.
+Notifications follow the states of the bus. The watchdog notification is sent only
+by the main loop: sent by a separate thread it would only show that this thread
+runs. A restart is reported as a reload, since the service manager expects a service
+that reports STOPPING to end, and kills it if it does not.
 
-Sockets are handed over as in sd_listen_fds(3), as descriptors from 3 on. The
-process gets duplicates of them, and the descriptors themselves are left open, to
-be inherited and as they were: whatever is closed at a stop, the process that
-takes this one's place finds them again. The environment is left as it is for the
-same reason, so that a child process sees it as well; it has another pid, by
-which it knows that nothing of this is meant for it.
+Sockets are passed as in sd_listen_fds(3), as descriptors from 3 on. `activated`
+returns duplicates. The descriptors themselves stay open, unchanged and inheritable:
+whatever is closed at a stop, the program that replaces this process finds them
+again. The environment is left unchanged for the same reason. A child process sees
+it as well, and recognizes by its own pid that it is not meant for it.
 """
 
 from __future__ import annotations
@@ -43,22 +42,22 @@ from typedbus._channels.bound import Subscription
 __all__ = ("Systemd", "SystemdError", "activated")
 
 _FIRST_DESCRIPTOR: Final = 3  # SD_LISTEN_FDS_START of sd-daemon.h
-_UNNAMED: Final = "unknown"  # what sd_listen_fds_with_names(3) calls a socket without a name
+_UNNAMED: Final = "unknown"  # the name of a socket without one, in sd_listen_fds_with_names(3)
 _PATIENCE: Final = 1.0
 #: Times are 64 bit numbers.
 _LARGEST: Final = 2**63 - 1
 _HAS_UNIX_SOCKETS: Final = sys.platform != "win32"
-#: Before and after every listener that a program may have.
+#: Priorities before and after those of all listeners of a program.
 _FIRST, _LAST = -(2**31), 2**31
 
 
 class SystemdError(ValueError, OperatorError):
     """
-    Raised by `Systemd` and `activated` for what a service manager never puts into the environment.
+    Raised by `Systemd` and `activated` for a value of an environment variable that no service manager sets.
 
     Attributes:
         variable: Its name.
-        value: What it is.
+        value: Its value.
         reason: What is wrong with it.
     """
 
@@ -78,31 +77,31 @@ class SystemdError(ValueError, OperatorError):
 @attrs.define(eq=False)
 class Systemd:
     """
-    Tells the service manager how its service fares, for ``Type=notify`` and ``Type=notify-reload``.
+    Notifies the service manager of the state of the service, for ``Type=notify`` and ``Type=notify-reload``.
 
-    READY when the bus has STARTED, with the pid; RELOADING while `GRACEFUL` is
-    published and from a restart on, until READY again; STOPPING when the bus goes
-    to its exit; a STATUS line for each state, for each component while it starts
-    or stops, and for the first failure until the next start. If a watchdog was
-    asked for, a sign of life from each half of its time to the next, sent by the
-    thread in `Bus.block`.
+    It sends READY when the bus has STARTED, with the pid; RELOADING while `GRACEFUL`
+    is published and from a restart on, until READY again; STOPPING when the bus
+    begins to exit; a STATUS line for each state, for each component while it starts
+    or stops, and for the first failure until the next start. If a watchdog is
+    configured, the thread in `Bus.block` sends WATCHDOG every half of its interval.
 
-    It listens from its construction on until the bus has EXITED, and needs no
-    place among the components. Without ``NOTIFY_SOCKET`` it does nothing. What
-    cannot be sent within a second is told on `LOG`, once until something can, and
-    changes nothing; a mere STATUS for which the manager has no room is left out.
+    It listens from its construction on until the bus has EXITED, at any position
+    among the components. Without ``NOTIFY_SOCKET`` it does nothing. If a
+    notification cannot be sent within a second, that is reported on `LOG`, once
+    until one succeeds, and has no other effect; a notification that is only a STATUS
+    is dropped if the manager's buffer is full.
 
     Args:
-        bus: Whose states.
-        environ: Where ``NOTIFY_SOCKET``, ``WATCHDOG_USEC`` and ``WATCHDOG_PID`` are.
-        clock: The monotonic time in nanoseconds, as the manager's.
-        pid: The process that runs when it is called; a daemon is another one than it was.
+        bus: The bus whose states are notified.
+        environ: The mapping with ``NOTIFY_SOCKET``, ``WATCHDOG_USEC`` and ``WATCHDOG_PID``.
+        clock: Returns the monotonic time in nanoseconds, on the clock that the manager uses.
+        pid: Returns the current pid; a daemon has another pid than before its fork.
 
-    An address that is neither a path nor abstract, as ``vsock:2:1234``, is
-    logged as a warning, and nothing is notified.
+    An address that is neither a path nor abstract, for example ``vsock:2:1234``, is
+    logged as a warning, and no notifications are sent.
 
     Raises:
-        SystemdError: ``WATCHDOG_USEC`` or ``WATCHDOG_PID`` is no number.
+        SystemdError: ``WATCHDOG_USEC`` or ``WATCHDOG_PID`` is not a number.
     """
 
     bus: Bus
@@ -110,7 +109,7 @@ class Systemd:
     clock: Callable[[], int] = attrs.field(default=time.monotonic_ns, kw_only=True)
     pid: Callable[[], int] = attrs.field(default=os.getpid, kw_only=True)
     _address: str | None = attrs.field(init=False)
-    #: Nanoseconds from one sign of life to the next, and when the last one was due; None is no watchdog.
+    #: Nanoseconds between watchdog notifications, None without a watchdog; and the time of the last notification.
     _interval: int | None = attrs.field(init=False)
     _last_sign: int = attrs.field(init=False, default=0)
     _told: str = attrs.field(init=False, default="")
@@ -134,7 +133,7 @@ class Systemd:
             ]
 
     def _known_address(self) -> str | None:
-        """Return the address to notify; log one of a kind that this system or this module lacks."""
+        """Return the address to notify; log an address of a kind that this system or module does not support."""
         address = self.environ.get("NOTIFY_SOCKET") or None
         if address is None or (address[0] in "/@" and _HAS_UNIX_SOCKETS):
             return address
@@ -163,7 +162,7 @@ class Systemd:
                 if current is None or current.goal is not State.EXITED:
                     self._notify(status)
                 elif self.bus.is_restarting:
-                    # The process will be replaced, unless somebody asks for the exit meanwhile.
+                    # The process will be replaced, unless an exit is requested meanwhile.
                     self._stage("RELOADING=1", self._now(), "STATUS=restarting")
                 else:
                     self._stage("STOPPING=1", status)
@@ -203,7 +202,7 @@ class Systemd:
         return f"MONOTONIC_USEC={self.clock() // 1000}"
 
     def _stage(self, stage: str, *others: str) -> None:
-        """Tell of a stage of the service's life, and once of each."""
+        """Notify a stage of the service, with *others*; if it is the current stage already, only the status."""
         if stage == self._told:
             self._notify(others[-1])
         else:
@@ -212,12 +211,12 @@ class Systemd:
 
     def _notify(self, *assignments: str) -> None:
         assert self._address is not None
-        # A line is an assignment: what a component has to say is not to become one.
+        # Each line is an assignment: line breaks in the text of a component must not add another.
         lines = [" ".join(assignment.split()) for assignment in assignments if assignment]
         if not lines:
             return
         message = "\n".join(lines).encode("utf-8", "backslashreplace")
-        # A manager that is slow to read holds up the bus for no mere status: the next one takes its place.
+        # A slow manager must not block the bus for a STATUS, which the next one replaces anyway.
         is_status = message.startswith(b"STATUS=")
         try:
             _send(self._address, message, 0.0 if is_status else _PATIENCE)
@@ -238,20 +237,20 @@ def activated(
     pid: Callable[[], int] = os.getpid,
 ) -> list[socket.socket]:
     """
-    Return the sockets that the service manager has opened for this process, in its order, or none.
+    Return the sockets that the service manager has opened for this process, in its order; an empty list if none.
 
-    They are duplicates, which whoever calls closes. What was inherited stays open
-    and inheritable, also when the process is replaced. To be called before a
-    process becomes a daemon, whose pid is another one.
+    They are duplicates, which the caller must close. The inherited descriptors stay
+    open and inheritable, also when the process is replaced. Call this before the
+    process becomes a daemon, which has another pid.
 
     Args:
-        name: Only those of this ``FileDescriptorName=``; all of them unless given.
-        environ: Where ``LISTEN_FDS``, ``LISTEN_PID`` and ``LISTEN_FDNAMES`` are.
-        pid: The process, which ``LISTEN_PID`` must be; otherwise they are meant for another one.
+        name: The ``FileDescriptorName=`` of the sockets to return; all sockets unless given.
+        environ: The mapping with ``LISTEN_FDS``, ``LISTEN_PID`` and ``LISTEN_FDNAMES``.
+        pid: Returns the current pid; if ``LISTEN_PID`` differs, the sockets are meant for another process.
 
     Raises:
-        SystemdError: The environment tells of what is not there, or of a
-            descriptor that is no socket; or sockets are there and none is called *name*.
+        SystemdError: The environment names a descriptor that is not open or is not
+            a socket; or there are sockets, but none is called *name*.
     """
     if _number_in(environ, "LISTEN_PID", 1) != pid():
         return []
@@ -263,7 +262,7 @@ def activated(
         if len(names) != count:
             raise SystemdError("LISTEN_FDNAMES", told, f"it has {len(names)} names for the {count} of LISTEN_FDS")
     else:
-        # The count may be absurd: no list of that length is made, and the first descriptor that is not open ends the loop.
+        # The count may be absurdly high: no list of that length is created, and a closed descriptor ends the loop.
         names = itertools.repeat(_UNNAMED, count if name in (None, _UNNAMED) else 0)
     sockets: list[socket.socket] = []
     for number, called in enumerate(names, _FIRST_DESCRIPTOR):
@@ -294,7 +293,7 @@ def _number_in(environ: Mapping[str, str], variable: str, least: int) -> int | N
         return None
     if not (value.isascii() and value.isdigit()):
         raise SystemdError(variable, value, f"it is no whole number from {least} up")
-    # The length first: Python converts no text of thousands of digits.
+    # The length first: Python does not convert texts of thousands of digits.
     if len(value) > len(str(_LARGEST)) or int(value) > _LARGEST:
         raise SystemdError(variable, f"{value[:20]}...", f"it is larger than {_LARGEST}")
     if int(value) < least:

@@ -1,16 +1,15 @@
 """
-Tell of threads that somebody else makes: those of a server, as each comes and goes.
+Announce the start and the end of threads that other code creates, such as those of a server.
 
-Whatever a listener keeps for each thread, as a connection to a database, it makes
-and closes in that thread. So both channels are published in the thread that they
-tell of: there is no other place to say it from than what the thread itself calls,
-`acquire` and `release`.
+A listener creates and closes a resource of a thread, for example a database
+connection, in that thread. So both channels are published in the thread that they
+announce, which itself must call `acquire` and `release`.
 
-A thread that ends without a word cannot say so any more. It is told of by the next
-that is seen for the first time, or by the stop, in the thread of that one: late
-and elsewhere, but once, and with the number that it had. For this a thread is
-known by itself, weakly, and not by its ident, which the system gives to the next
-one as soon as it is free.
+A thread that ends without calling `release` can no longer publish its end. That is
+done when the next new thread calls `acquire`, or by the stop, in the thread of that
+call: late and in another thread, but once, and with the same number. For this a
+thread is identified by a weak reference, and not by its ident, which the system
+reuses as soon as it is free.
 """
 
 from __future__ import annotations
@@ -30,23 +29,23 @@ from typedbus._channels.channel import Channel
 __all__ = ("THREAD_ENDED", "THREAD_STARTED", "Threads")
 
 THREAD_STARTED = Channel[[int], None]("thread_started")
-"""Published in a thread when it is first seen, with its number."""
+"""Published in a thread at its first `acquire`, with its number."""
 
 THREAD_ENDED = Channel[[int], None]("thread_ended")
-"""Published once for each number: in the thread when it is released, else in another's when it is found ended."""
+"""Published once for each number: in the thread at its `release`, else in another when it is found to have ended."""
 
 
 @attrs.define(eq=False)
 class Threads:
     """
-    Numbers the threads that call `acquire`, and tells of them on `THREAD_STARTED` and `THREAD_ENDED`.
+    Numbers the threads that call `acquire`, and announces them on `THREAD_STARTED` and `THREAD_ENDED`.
 
-    Numbers go up from 1 and are never given again. Every method may be called
-    from any thread; no listener is called under a lock. A thread that Python did
-    not make, and that ends without `release`, is found ended only at the stop.
+    Numbers increase from 1 and are never reused. Every method may be called from
+    any thread; no listener is called under a lock. If a thread that Python did not
+    create ends without `release`, this is noticed only at the stop.
 
     Args:
-        bus: Where it is told.
+        bus: The bus on which the channels are published.
     """
 
     bus: Bus
@@ -56,10 +55,10 @@ class Threads:
 
     def acquire(self) -> int:
         """
-        Return the number of the calling thread; if it is seen for the first time, tell of it before.
+        Return the number of the calling thread; at its first call, publish `THREAD_STARTED` before.
 
         Raises:
-            ChannelFailures: A listener raised. The thread has its number all the same.
+            ChannelFailures: A listener raised. The thread has its number nevertheless.
         """
         own = weakref.ref(threading.current_thread())
         number = self._known.get(own)
@@ -69,7 +68,7 @@ class Threads:
             ended = [ref for ref in self._known if (thread := ref()) is None or not thread.is_alive()]
             gone = [self._known.pop(ref) for ref in ended]
             number = self._known[own] = next(self._numbers)
-        # Its own listeners first: they are what this thread came for.
+        # Its own start first: the thread needs the resources that these listeners create.
         try:
             self.bus[THREAD_STARTED].publish(number)
         finally:
@@ -78,10 +77,10 @@ class Threads:
 
     def release(self) -> None:
         """
-        Tell that the calling thread needs its number no more; nothing happens if it has none.
+        Drop the number of the calling thread, and publish `THREAD_ENDED`; does nothing if it has no number.
 
         Raises:
-            ChannelFailures: A listener raised. The thread has no number any more all the same.
+            ChannelFailures: A listener raised. The number is dropped nevertheless.
         """
         with self._lock:
             number = self._known.pop(weakref.ref(threading.current_thread()), None)
@@ -90,14 +89,14 @@ class Threads:
 
     def stop(self) -> None:
         """
-        Tell of all that are left as ended, in the thread that stops.
+        Publish `THREAD_ENDED` for all remaining threads, in the calling thread.
 
-        A server stops before, so that these are threads that have ended, or that
-        wait in somebody's pool. One that calls `acquire` later gets a new number.
+        A server stops before, so these threads have ended or are idle in a pool. A
+        thread that calls `acquire` later gets a new number.
 
         Raises:
             ChannelFailures: A listener raised.
-            ExceptionGroup: Several of these, for several threads.
+            ExceptionGroup: Several `ChannelFailures`, for several threads.
         """
         with self._lock:
             left = list(self._known.values())
@@ -106,7 +105,7 @@ class Threads:
 
     @property
     def numbers(self) -> tuple[int, ...]:
-        """Of the threads that are known at present, in the order in which they were seen."""
+        """The numbers of the threads that are known at present, in the order of their first `acquire`."""
         with self._lock:
             return tuple(self._known.values())
 

@@ -1,19 +1,19 @@
 """
 Restart the process when a file of its program changes.
 
-The process is replaced and not patched. A module that is imported anew leaves the
-old one in whatever had imported names from it; only a new process is sure to run
-what the files say.
+The process is replaced, not patched. When a module is reloaded, other modules keep
+the names that they imported from the old one; only a new process is certain to run
+the code in the files.
 
-What has changed is compiled before anything is restarted. As long as a file has a
-syntax error the site goes on with what it has, and says where the error is.
+Changed files are compiled before the restart. As long as a file has a syntax
+error, the site continues with the old code, and the position of the error is logged.
 
-What compiles and fails nevertheless, in an import, in the wiring, in a start,
-fails in the new process. That one knows that it is a restarted one, by its
-environment. If it ends before it has come to the start of `Autoreload`, it does not
-leave: when the interpreter is done it waits for the next change, and is replaced
-again. An interrupt, or a signal that breaks off the start, ends it as ever. So
-does a failure before this module is imported: import it among the first.
+Code that compiles but fails, in an import, in the wiring or in a start, fails in
+the new process. An environment variable marks that process as restarted. If it ends
+before the start of `Autoreload`, it does not exit: at the end of the interpreter it
+waits for the next change, and is replaced again. An interrupt, or a signal that
+breaks off the start, ends it as usual. So does a failure before this module is
+imported: import it early.
 """
 
 from __future__ import annotations
@@ -50,15 +50,15 @@ WATCHED = Channel[[], Iterable[str | os.PathLike[str]]]("watched")
 """
 Asks components which files and folders `Autoreload` must watch in addition to its own.
 
-A listener returns what it has read so far: templates, for example. Of a folder
-all files below it are watched, whatever their names, except for those that
-`Autoreload.ignore` names. Relative paths are relative to the working directory.
+A listener returns the paths that it has read so far, for example templates. In a
+folder all files below it are watched, whatever their names, except the names in
+`Autoreload.ignore`. Relative paths are relative to the working directory.
 A path that does not exist is watched as well, and its file is new when it appears.
-A path stays watched when a later answer leaves it out.
+A path stays watched when a later answer omits it.
 
-`Autoreload` asks in its own thread, so that an answer must be quick: when it has
-started, whenever it looks at the files, and once a second. Listeners outside of
-containers are asked when it is constructed as well.
+`Autoreload` publishes this channel in its own thread, so a listener must return
+quickly: after its start, at each look at the files, and once a second. Listeners
+outside of containers are also called when it is constructed.
 """
 
 _RESTARTED: Final = "TYPEDBUS_AUTORELOAD"
@@ -68,10 +68,10 @@ _PATIENCE: Final = 5.0
 
 class NothingToWatch(FileNotFoundError):
     """
-    Raised by `Autoreload` if what it is to watch is not there.
+    Raised by `Autoreload` if there are no files to watch.
 
     Attributes:
-        paths: What was given and does not exist; empty if nothing was given and no project was found.
+        paths: The given paths that do not exist; empty if none were given and no project was found.
     """
 
     def __init__(self, paths: Sequence[str]) -> None:
@@ -88,7 +88,7 @@ class NothingToWatch(FileNotFoundError):
 
 
 def _problem(path: str) -> str | None:
-    """Return where and why the text of a Python file cannot be compiled; None for a file that can be, or another file."""
+    """Return where and why a Python file cannot be compiled; None if it can, or if it is not a Python file."""
     if not path.endswith(".py"):
         return None
     try:
@@ -104,13 +104,13 @@ def _problem(path: str) -> str | None:
 
 @attrs.define(eq=False)
 class _Edits:
-    """What has been edited since the process began, and whether it can be run."""
+    """The files that were edited since the process began, and whether they compile."""
 
     say: Callable[[str, int], object]
     edited: dict[str, str] = attrs.field(init=False, factory=dict)
 
     def are_complete(self, changed: dict[str, str]) -> bool:
-        """Take in what has *changed*, say what of all that cannot be run, and return whether nothing is left of it."""
+        """Add the *changed* files, log all problems of edited files, and return whether there are no problems."""
         self.edited.update(changed)
         problems = [problem for path in self.edited if (problem := _problem(path)) is not None]
         for problem in problems:
@@ -118,7 +118,7 @@ class _Edits:
         if problems:
             return False
         for path in self.edited:
-            # A compiled file is told by size and second, and may be taken for that of two edits in one second.
+            # A .pyc file records the size and the second of its source, and does not notice two edits in one second.
             with contextlib.suppress(OSError, NotImplementedError):
                 Path(importlib.util.cache_from_source(path)).unlink()
         named = [f"{path} {what}" for path, what in list(self.edited.items())[:_NAMED]]
@@ -140,32 +140,32 @@ def _names(given: str | Iterable[str]) -> tuple[str, ...]:
 @attrs.define(eq=False)
 class Autoreload:
     """
-    Restarts the process when a file of its program changes, is new or is gone.
+    Restarts the process when a file of its program changes, is created or is removed.
 
-    Built with the others, it takes note of the files as they are then, and begins
-    to watch them when it starts, in a thread of its own, which ends with its stop.
-    Changes are logged on `LOG`. Python files are compiled first; as long as
-    one has a syntax error, that is logged, and the site goes on. `Bus.restart` does
-    the rest: everything is stopped in order before.
+    It records the state of the files at its construction, and watches them from its
+    start to its stop in a separate thread. Changes are logged on `LOG`. Python files
+    are compiled first; as long as one has a syntax error, that is logged, and the
+    site continues. Then `Bus.restart` stops everything in order and replaces the
+    process.
 
     Components add files with a method that listens to `WATCHED`. An error of such a
     method is logged once; its earlier answers stay watched.
 
-    A restarted process that ends before it has come here again waits for the next
-    change, and is restarted then: see above.
+    A restarted process that ends before the start of this component waits for the
+    next change, and is then restarted, as the module describes.
 
     Args:
-        bus: Which it restarts.
-        paths: Files, and folders with all that is below them; the packages of
-            the program and the folders of its other modules unless given, those
-            that are imported later as well.
-        patterns: Names of the files, as in a shell. A file among *paths* may have any.
-        ignore: Names of files and folders that are left alone. So is an environment, whatever its name.
-        debounce: How long nothing must happen before it looks at what has, in seconds. A stop waits as long.
+        bus: The bus to restart.
+        paths: Files, and folders with everything below them. Default: the packages of
+            the program and the folders of its other modules, including modules that
+            are imported later.
+        patterns: Shell-style patterns of file names. A file in *paths* may have any name.
+        ignore: Patterns of files and folders to ignore. Virtual environments are always ignored.
+        debounce: How long the files must be quiet before changes are examined, in seconds. A stop waits as long.
 
     Raises:
-        NothingToWatch: One of *paths* does not exist, or there are none.
-        PeriodError: *debounce* is no number above 0.
+        NothingToWatch: One of *paths* does not exist, or there are no files to watch.
+        PeriodError: *debounce* is not a number above 0.
     """
 
     bus: Bus
@@ -186,7 +186,7 @@ class Autoreload:
             gone = [path for path in self.paths if not Path(path).exists()]
             if gone or not self.paths:
                 raise NothingToWatch(gone)
-            # As they are named: a symbolic link may lead elsewhere later.
+            # Links are not resolved: a symbolic link may lead elsewhere later.
             places = [Place(named_directory() / path, is_deep=True) for path in self.paths]
         self._files = Files(places, self.patterns, self.ignore, more=lambda: self._ask(is_started=False))
         if not self._files.folders:
@@ -195,7 +195,7 @@ class Autoreload:
     @on(START, priority=90)
     def start(self) -> None:
         """
-        Begin to watch; nothing happens if it does.
+        Begin to watch, unless it already does.
 
         Raises:
             RestartError: This process cannot be restarted.
@@ -218,10 +218,10 @@ class Autoreload:
 
     def stop(self) -> None:
         """
-        End watching.
+        Stop watching.
 
         Raises:
-            NotEnded: It did not end within 5 s.
+            NotEnded: The thread did not end within 5 s.
         """
         self._stopping.set()
         thread, self._thread = self._thread, None
@@ -230,7 +230,7 @@ class Autoreload:
 
     @on(ROLLED_BACK)
     def rolled_back(self, event: RolledBack) -> None:
-        """Let a restarted process end whose start was broken off and did not fail."""
+        """Let a restarted process end if its start was broken off without an error."""
         if event.error is None:
             atexit.unregister(_wait_for_mending)
 
@@ -256,9 +256,9 @@ class Autoreload:
 
     def _ask(self, *, is_started: bool) -> list[Place]:
         """
-        Return the places that listeners of `WATCHED` name, and log what is wrong with their answers.
+        Return the places that listeners of `WATCHED` name, and log the errors in their answers.
 
-        Listeners that belong to components are left out unless the start has come to this one.
+        Listeners that belong to components are skipped until this component has started.
         """
         places: list[Place] = []
         for subscription in self.bus[WATCHED].subscriptions:
@@ -286,7 +286,7 @@ class Autoreload:
         return places
 
     def _leave_word(self) -> None:
-        """Let the process that comes know that it is a restarted one, and what to watch."""
+        """Record in the environment, for the new process, that it was restarted and which files to watch."""
         files = self._files
         os.environ[_RESTARTED] = json.dumps(
             {
@@ -300,8 +300,8 @@ class Autoreload:
 
 
 def _wait_for_mending() -> None:
-    """Wait for a change, when a restarted process has ended before it had started, and restart it."""
-    # A child that was forked has inherited this as well.
+    """Wait for a change when a restarted process ends before its start, and then restart it."""
+    # A forked child has inherited this function as well.
     if not _is_restarted() or isinstance(getattr(sys, "last_value", None), KeyboardInterrupt):
         return
     word = json.loads(os.environ[_RESTARTED])
@@ -324,7 +324,7 @@ def _is_restarted() -> bool:
     try:
         return bool(json.loads(os.environ[_RESTARTED])["pid"] == os.getpid())
     except (KeyError, ValueError, TypeError):
-        # It is not set, or not by us.
+        # The variable is not set, or has another format.
         return False
 
 

@@ -2,16 +2,16 @@
 The files that a program consists of, and which of them have changed.
 
 Events of the operating system are only hints: they name temporary files of
-editors, and miss what was written into a new folder before it was watched, or
-before anything was watched. An event therefore starts a look at all files, and
-the look compares device, inode, size and time of each with those of the look
-before. A file that was put back to an older state has changed as well; one whose
-permissions were changed has not.
+editors, and miss files that were written into a new folder before it was watched,
+or before the watching began. Therefore an event starts a scan of all files, and
+the scan compares device, inode, size and time of each with the previous scan. A
+file that was restored to an older state counts as changed; a file whose permissions
+changed does not.
 
-The system reports events by real paths, and a program names its files by way of
-symbolic links. Files keep the names that the program has for them. The folders
-that are watched are real ones, among them the folder of each link on the way to
-a file, so that an edit of its target and a link to another target are both seen.
+The system reports events by real paths, while a program may name its files through
+symbolic links. Files keep the names that the program uses. The watched folders are
+real folders, including the folder of each link on the way to a file, so that both
+an edit of its target and a link to another target are noticed.
 """
 
 from __future__ import annotations
@@ -39,15 +39,15 @@ except ImportError as missing:
 
 __all__ = ("Files", "Place", "named_directory", "project")
 
-#: How many symbolic links may lead to a file; the limit of Linux.
+#: The maximum number of symbolic links on the way to a file; the limit of Linux.
 _LINKS: Final = 40
-#: How often to ask for further places, in seconds.
+#: Seconds between two calls of `Files.more` while files are watched.
 _PERIOD: Final = 1.0
 
 
 def route(path: str) -> Iterator[tuple[str, str]]:
     """
-    Yield where the file at the absolute *path* may be exchanged, as pairs of a real folder and a name in it.
+    Yield where the file at the absolute *path* may be replaced, as pairs of a real folder and a name in it.
 
     These are the symbolic links on the way and, unless it is a folder, the file
     itself, or the first folder above it that does not exist.
@@ -79,20 +79,20 @@ def route(path: str) -> Iterator[tuple[str, str]]:
 
 @attrs.define(eq=False)
 class Files:
-    """The files in some places whose names match, and the state of each when it was last looked at."""
+    """The files in some places whose names match, and the state of each at the last scan."""
 
-    #: None for those of the project, which grows as modules are imported.
+    #: None for the places of the project, which grows as modules are imported.
     places: Sequence[Place] | None
     patterns: Sequence[str]
     ignore: Sequence[str]
-    #: Returns further places; called for each look, and once a second while the files are watched.
+    #: Returns further places; called for each scan, and once a second while the files are watched.
     more: Callable[[], Iterable[Place]] = attrs.field(default=tuple, kw_only=True)
     known: dict[Place, None] = attrs.field(init=False, factory=dict)
     #: The real folders to watch.
     folders: list[str] = attrs.field(init=False, factory=list)
     #: The real paths of single files and of links, whose names need not match.
     _points: set[str] = attrs.field(init=False, factory=set)
-    #: The real folders whose files are looked for, and whether all names count there.
+    #: The real folders that are scanned, and whether all file names count there.
     _walked: dict[str, bool] = attrs.field(init=False, factory=dict)
     _seen: dict[str, tuple[int, int, int, int]] = attrs.field(init=False, factory=dict)
     _modules: int = attrs.field(init=False, default=0)
@@ -101,14 +101,14 @@ class Files:
         self.changes()
 
     def changes(self) -> dict[str, str]:
-        """Return the files that are not as they were at the last call, each with what happened to it."""
+        """Return the files that have changed since the last call, each with the kind of change."""
         self._modules = len(sys.modules)
         self._points, self._walked = set(), {}
         paths: set[str] = set()
-        # A file in a place that is looked at for the first time is not new: the program has read it before.
+        # A file in a place that is scanned for the first time is not new: the program has read it before.
         first_seen: set[str] = set()
         places = [*(project() if self.places is None else self.places), *self.more()]
-        # A place stays one, whatever becomes of the module that led there.
+        # A known place stays watched, even if the module that led there is removed.
         for place in {**self.known, **dict.fromkeys(places)}:
             files = set(self._files_in(place))
             if place not in self.known:
@@ -122,7 +122,7 @@ class Files:
                 seen[path] = (stat.st_mtime_ns, stat.st_size, stat.st_ino, stat.st_dev)
         self._seen = seen
         folders = sorted(self._walked.keys() | {os.path.dirname(point) for point in self._points})  # noqa: PTH120  # of many
-        # A folder that may be entered and not be read cannot be watched.
+        # A folder with search permission but without read permission cannot be watched.
         self.folders = [folder for folder in folders if os.path.isdir(folder) and os.access(folder, os.R_OK)]  # noqa: PTH112  # of many
         return {
             path: "is new" if path not in before else "changed" if path in seen else "is gone"
@@ -131,14 +131,14 @@ class Files:
         }
 
     def _files_in(self, place: Place) -> Iterator[str]:
-        """Yield the paths of the files in *place*, whether they exist or not, and note what has to be watched for them."""
+        """Yield the paths of the files in *place*, existing or not, and record the paths to watch for them."""
         top = str(place.path)
         self._points.update(map(_joined, route(top)))
         if not os.path.isdir(top):  # noqa: PTH112  # no path is too long for it
             yield top
             return
         above = os.path.realpath(top)
-        # Real folders come before links to them, so that a file has the same name in each look.
+        # Real folders come before links to them, so that a file has the same name in each scan.
         pending, linked, entered = [(top, above)], list[tuple[str, str]](), set[str]()
         while pending or linked:
             if not pending:
@@ -157,7 +157,7 @@ class Files:
                 if self._ignores(name):
                     continue
                 if os.path.isdir(entry.path) if is_link else entry.is_dir(follow_symlinks=False):  # noqa: PTH112  # of many
-                    # An environment is no part of the project, wherever it lies.
+                    # A virtual environment is not a part of the project, wherever it is.
                     if not place.is_deep or os.path.exists(os.path.join(entry.path, "pyvenv.cfg")):  # noqa: PTH110, PTH118  # of many
                         continue
                     if not is_link:
@@ -165,7 +165,7 @@ class Files:
                         continue
                     self._points.update(map(_joined, route(entry.path)))
                     target = os.path.realpath(entry.path)
-                    # A link to a folder above would lead here again, by way of all that is beside it.
+                    # A link to a parent folder would lead here again, and to all of its other folders.
                     if not Path(above).is_relative_to(target):
                         linked.append((entry.path, target))
                 elif place.all_names or self._takes(name):
@@ -174,14 +174,14 @@ class Files:
                     yield entry.path
 
     def batches(self, debounce: float, stopping: threading.Event | None) -> Iterator[dict[str, str]]:
-        """Yield what has changed, each time that something has, until *stopping* is set; None lets interrupts through."""
-        # Taken at once, since listeners have named files by now; given with the first look, when the start is over.
+        """Yield each set of changes until *stopping* is set; with None, `KeyboardInterrupt` is raised."""
+        # Scanned at once, since listeners have named files by now; yielded with the first scan below, after the start.
         changed, asked = self.changes(), time.monotonic()
         while stopping is None or not stopping.is_set():
             watched = self.folders
             hints = watch(
                 *watched,
-                # A filter would keep events from being given, and with them the chance to look for more.
+                # A filter would suppress events, and each event is a reason to scan.
                 watch_filter=None,
                 recursive=False,
                 step=max(1, round(debounce * 1000)),
@@ -197,8 +197,8 @@ class Files:
                     now = time.monotonic()
                     must_ask = now - asked >= _PERIOD
                     asked = now if must_ask else asked
-                    # Nothing reports what happened before the folders were watched, where a new module came from,
-                    # or which files a listener has begun to read.
+                    # No event reports changes before the folders were watched, the folder of a new module,
+                    # or files that a listener has begun to read.
                     must_look = (
                         not number
                         or not watched
@@ -209,11 +209,11 @@ class Files:
                     if must_look and (changed := {**changed, **self.changes()}):
                         yield changed
                         changed = {}
-                    # A folder that was exchanged for another of its name is watched no longer.
+                    # If another folder of the same name replaced a folder, the new one is not watched yet.
                     if self.folders != watched or any(path in watched for _, path in hint):
                         break
             except FileNotFoundError:
-                # A folder was gone before it was watched.
+                # A folder was removed before it was watched.
                 if changed := {**changed, **self.changes()}:
                     yield changed
                     changed = {}

@@ -1,4 +1,4 @@
-"""The places where the modules of a program come from, by the names that the program has for them."""
+"""The places from which a program imports its modules, by the names that the program uses for them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _INSTALLED: Final = frozenset({"site-packages", "dist-packages"})
 @attrs.frozen
 class Place:
     """
-    Something to look into: a file, a folder's own files, or, if deep, all files below it.
+    A path to scan: a file, the files directly in a folder, or, if deep, all files below the folder.
 
     The names of the files in a folder must match the patterns, unless all names count.
     """
@@ -30,8 +30,8 @@ def named_directory() -> Path:
     """
     Return the working directory, by the name in ``PWD`` if that leads to it.
 
-    The shell keeps the symbolic links of the name there. The system resolves
-    them, and does not notice when one leads to another folder.
+    The shell keeps symbolic links in that name. The name from the system is resolved,
+    so it does not show when a link is changed to another folder.
     """
     named = os.environ.get("PWD", "")
     try:
@@ -44,7 +44,7 @@ def named_directory() -> Path:
 
 def project() -> list[Place]:
     """
-    Return where the modules of the program come from: its packages, and the folders of modules outside of packages.
+    Return the places of the program's modules: its packages, and the folders of modules outside of packages.
 
     These are modules below the working directory or beside the main module that
     belong neither to the standard library nor to an environment. A symbolic link
@@ -57,7 +57,7 @@ def project() -> list[Place]:
         roots |= {os.path.dirname(os.path.join(working, main)), os.path.dirname(os.path.realpath(main))}  # noqa: PTH118, PTH120  # as texts
     foreign = {sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "scripts")}
     foreign |= set(map(os.path.realpath, foreign))
-    # Texts, since paths are slow and there are hundreds of modules.
+    # Strings, since `Path` is slow and there are hundreds of modules.
     within = tuple(os.path.join(root, "") for root in roots)  # noqa: PTH118  # as texts
     without = tuple(os.path.join(root, "") for root in foreign)  # noqa: PTH118  # as texts
 
@@ -81,7 +81,7 @@ def project() -> list[Place]:
             continue
         path = Path(named)
         if is_link and not is_named_so:
-            # Beside it lies what is installed.
+            # The other files in its folder are installed packages.
             places[Place(path, is_deep=False)] = None
             continue
         if working != resolved and path.is_relative_to(resolved):
