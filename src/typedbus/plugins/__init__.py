@@ -1,1 +1,1 @@
-"""What a process needs around its application, a component each; import the module that you need."""
+"""Components that a process needs besides its application; import the module that you need."""

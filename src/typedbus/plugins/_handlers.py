@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 
 def stream_of(handler: logging.Handler) -> object:
-    """Return the stream that *handler* writes to, also that of rich's handler; None if there is none."""
+    """Return the stream that *handler* writes to, also for rich's handler; None if it has no stream."""
     stream: object = getattr(handler, "stream", None)
     if stream is None:
         stream = getattr(getattr(handler, "console", None), "file", None)
@@ -16,7 +16,7 @@ def stream_of(handler: logging.Handler) -> object:
 
 
 def leads_to(stream: object, other: object) -> bool:
-    """Whether what is written to *stream* appears where what is written to *other* does."""
+    """Whether *stream* and *other* write to the same place."""
     if stream is None or other is None:
         return False
     if stream is getattr(other, "rich_proxied_file", other):
@@ -30,7 +30,7 @@ def leads_to(stream: object, other: object) -> bool:
 
 
 def handlers_of(name: str) -> Iterator[logging.Handler]:
-    """Yield the handlers that a record of the logger *name* comes to."""
+    """Yield the handlers that receive a record of the logger *name*."""
     logger: logging.Logger | None = logging.getLogger(name)
     while logger is not None:
         yield from logger.handlers

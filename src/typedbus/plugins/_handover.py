@@ -1,10 +1,10 @@
 """
-What a process that drops its privileges hands over to the user that it becomes.
+Gives files to the user that a process becomes when it drops its privileges.
 
-A file that root has opened stays open, but the user cannot open it again, as a
-reload or a restart does. So its owner is changed before the user is. Root must
-not change the owner of a file that an unprivileged user could have put there:
-by a link, or by moving a file of root's into a folder of the user's.
+A file that root has opened stays open, but the user could not open it again at a
+reload or a restart. So the owner of the file is changed before the user of the
+process. Root must not change the owner of a file that an unprivileged user could
+have put there: by a link, or by moving a file of root into a folder of that user.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ DROPPING = Channel[[int, int], None]("dropping_privileges")
 
 def hand_over(descriptor: int, path: Path, uid: int, gid: int, *, is_new: bool) -> str | None:
     """
-    Make *uid* and *gid* the owners of the open file *descriptor* at *path*; return why not, or None if they are.
+    Make *uid* and *gid* the owners of the open file *descriptor* at *path*; return why not, or None on success.
 
     Args:
         descriptor: The open file.
         path: Its absolute path.
         uid: The user.
         gid: The group.
-        is_new: Whether this process has created it. Then the folder may be writable
-            for others, if no symbolic link leads there.
+        is_new: Whether this process has created it. Then other users may have write
+            access to the folder, if no symbolic link leads there.
     """
     found = os.fstat(descriptor)
     own = os.geteuid()
@@ -58,13 +58,13 @@ def hand_over(descriptor: int, path: Path, uid: int, gid: int, *, is_new: bool) 
 
 
 def _is_safe(folder: os.stat_result, own: int) -> bool:
-    """Return whether only root and the user *own* can replace what is in *folder*."""
+    """Return whether only root and the user *own* can replace files in *folder*."""
     is_shared = folder.st_mode & (stat.S_IWGRP | stat.S_IWOTH) and not folder.st_mode & stat.S_ISVTX
     return folder.st_uid in (0, own) and not is_shared
 
 
 def _real_path(descriptor: int) -> str | None:
-    """Return the path of an open file without symbolic links, where the system knows it."""
+    """Return the path of an open file without symbolic links; None if the system does not provide it."""
     try:
         return os.readlink(f"/proc/self/fd/{descriptor}")  # noqa: PTH115  # a text
     except OSError:

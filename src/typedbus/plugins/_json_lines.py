@@ -10,7 +10,7 @@ import traceback
 from collections.abc import Mapping
 from typing import Final
 
-#: Attributes that every record has; the others were given as `extra`.
+#: Attributes of every record; further attributes were given as `extra`.
 _STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 #: The fields of a line that no other key of a record replaces.
 _FIELDS: Final = ("time", "level", "logger", "kind", "message", "exception", "stack")
@@ -23,14 +23,14 @@ class JSONFormatter(logging.Formatter):
 
     The fields are ``time`` (ISO 8601 in UTC), ``level``, ``logger``, ``kind``,
     ``message``, and where a record has them ``exception``, the traceback as one
-    string, and ``stack``. ``kind`` is that of an event of the bus, and ``record``
-    for records of other code. Whatever else the record was given, the data of an
-    event or the `extra` of other code, is a field of its own; a name that is one
-    of those above gets a ``_`` at its end.
+    string, and ``stack``. ``kind`` is the kind of an event of the bus, and ``record``
+    for records of other code. The data of an event and the `extra` of other code
+    become additional fields; a name that equals one of the fields above gets a
+    ``_`` at its end.
 
-    A line is ASCII and valid JSON, whatever the record holds: a number that is
-    not finite is null, an object that JSON does not have is its repr, and a
-    message whose arguments do not fit is written with them. Any thread may format.
+    A line is ASCII and valid JSON, whatever the record holds: a number that is not
+    finite becomes null, an object of a type that JSON does not have becomes its repr,
+    and a message whose arguments do not fit is written with them. Any thread may format.
     """
 
     def format(self, record: logging.LogRecord) -> str:
@@ -69,14 +69,14 @@ def _text_of(error: BaseException) -> str:
 
 
 def _plain(value: object, depth: int) -> object:
-    """Return *value* as JSON has it; an object inside more than *depth* others is its repr."""
+    """Return *value* as plain JSON types; an object nested deeper than *depth* becomes its repr."""
     if value is None or isinstance(value, bool):
         return value
-    # Of subclasses, such as enumerations, the plain value: their own methods may fail.
+    # Subclasses, such as enumerations, become their plain value: their own methods may fail.
     if isinstance(value, str):
         return str.encode(value, "utf-8", "backslashreplace").decode("utf-8")
     if isinstance(value, int):
-        # Python writes no text of a number that is longer.
+        # Python refuses to convert longer integers to decimal text.
         return int.__int__(value) if int.bit_length(value) < 2**12 else _shown(hex(value))
     if isinstance(value, float):
         return float.__float__(value) if math.isfinite(value) else None

@@ -2,8 +2,8 @@
 What a daemon reports to the `typedbus restart` commands that wait for its restart.
 
 A command connects to the socket beside the PID file and then sends SIGHUP. The connection waits, through the replacement
-of the process, until there is something to report. A line is a packet of its own: ``STATUS=...``, ``REFUSED=...``,
-or ``READY=1``. Nothing here blocks for longer than a second, and a report that has no reader is dropped.
+of the process, until there is something to report. Each line is a separate packet: ``STATUS=...``, ``REFUSED=...``,
+or ``READY=1``. No function here blocks for longer than a second, and a report without a reader is dropped.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from typedbus._os.pidfiles import held
 
 #: The maximum size of one report in bytes.
 SIZE: Final = 4096
-#: Process, user and group of the other end, as SO_PEERCRED has them.
+#: Process, user and group of the peer, in the format of SO_PEERCRED.
 CREDENTIALS: Final = struct.Struct("3i")
-#: Seconds to wait for a command that is slow to read a report that it needs.
+#: Seconds to wait for a slow command to read a report that it needs.
 _PATIENCE: Final = 1.0
-#: After the other listeners: the start is over when they have run.
+#: A priority after the other listeners: the start is over when they have run.
 _LAST: Final = 100
 
 _connections: Final[list[socket.socket]] = []
@@ -36,7 +36,7 @@ _connections: Final[list[socket.socket]] = []
 
 def report(line: str, patience: float = 0.0) -> bool:
     """
-    Send *line* to each command that waits, and return whether there is one.
+    Send *line* to each waiting command, and return whether there is any.
 
     A command that does not read within *patience* seconds misses the line. May be called in a signal handler.
     """
@@ -54,7 +54,7 @@ def report(line: str, patience: float = 0.0) -> bool:
 
 
 def report_start(bus: Bus) -> None:
-    """Report how the start of *bus* goes to the commands that wait for it, if there are any."""
+    """Report the progress of the start of *bus* to the commands that wait for it, if there are any."""
     if not report("STATUS=about to start"):
         return
     has_failed = False
@@ -86,7 +86,7 @@ def report_start(bus: Bus) -> None:
 
 
 def _accept() -> None:
-    """Accept the connections of root and of this process's user; the mode of the socket admits no others anyway."""
+    """Accept connections only of root and of this process's user; the socket's mode admits no other users anyway."""
     if sys.platform != "linux":
         return
     for file in held:

@@ -1,4 +1,4 @@
-"""Threads that watch a transition, and how they make room for what only a single thread can do."""
+"""Ends the threads that watch a transition, for calls that are only possible in a process with a single thread."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typedbus._os.forks import WATCHING
 
 @runtime_checkable
 class _Watches(Protocol):
-    """A listener of `LIFECYCLE` that watches a transition in a thread of its own, as the console of `run` does."""
+    """A listener of `LIFECYCLE` that watches a transition in a separate thread, as the console of `run` does."""
 
     def rest(self) -> None: ...
     def set_out(self, state: State, /) -> None: ...
@@ -22,7 +22,7 @@ class _Watches(Protocol):
 
 @contextlib.contextmanager
 def aside(bus: Bus) -> Generator[None]:
-    """End the threads that watch a transition of *bus*, or the process, for the length of the block, and begin them again."""
+    """End the threads that watch a transition of *bus*, or the process, and start them again after the block."""
     owners = [getattr(one.listener, "__self__", None) for one in bus[LIFECYCLE].subscriptions]
     watching = [owner for owner in owners if isinstance(owner, _Watches)]
     threads = [*WATCHING]

@@ -1,12 +1,13 @@
 """
 A file that names the process in which a site runs.
 
-A number in a file proves nothing. So the process locks the file for as long as it holds it, in a way that shows
-which process that is, and that no mere reader of the file can imitate: see `typedbus._os.file_locks`. The system
-releases the locks however the process ends, so a file that a crash left behind is known to be stale, and is replaced.
+A number in a file proves nothing. So the process locks the file as long as it uses it, in a way that shows the pid of
+the owner, and that a process with only read access cannot imitate: see `typedbus._os.file_locks`. The system releases
+the locks however the process ends, so a file that a crash left behind is recognized as stale, and is replaced.
 
-The new file is written beside its place, locked, and renamed: a reader finds a whole number, whose process holds the
-locks already. Of several processes that start at once one at a time looks and writes, by a lock file that its owner alone can open.
+The new file is written under another name, locked, and renamed: a reader finds a complete number, whose process holds
+the locks already. If several processes start at once, a lock file, which only its owner can open, lets one at a time
+check and write.
 
 A restart in place keeps the file: the locks survive the replacement of the process, see `typedbus._os.pidfiles`.
 """
@@ -37,11 +38,11 @@ from typedbus._os.reexec import is_daemon
 
 __all__ = ("AlreadyRunning", "NoFileLocks", "NotPIDFile", "PIDFile", "PIDFileError", "UnknownHolder", "read")
 
-#: No pid is longer; a file with more in it is no PID file.
+#: No pid is longer; a file with more text is not a PID file.
 _LENGTH: Final = 64
-#: No system gives a process a higher number (PID_MAX_LIMIT of Linux).
+#: The highest pid of any system (PID_MAX_LIMIT of Linux).
 _HIGHEST: Final = 2**22
-#: How often a look is repeated that contradicts itself, since the file changed hands meanwhile.
+#: How often a check is repeated if its result is contradictory, since the owner of the file changed meanwhile.
 _LOOKS: Final = 5
 
 
@@ -51,7 +52,7 @@ class AlreadyRunning(RuntimeError, OperatorError):
 
     Attributes:
         path: The file.
-        pid: That process; None if it cannot be identified from here, see `UnknownHolder`.
+        pid: The pid of that process; None if it cannot be identified from here, see `UnknownHolder`.
     """
 
     def __init__(self, path: Path, pid: int | None) -> None:
@@ -70,11 +71,11 @@ class AlreadyRunning(RuntimeError, OperatorError):
 
 class NotPIDFile(ValueError, OperatorError):
     """
-    Raised where a path leads to something that has no process id in it, which is left as it is.
+    Raised where a path leads to a file without a process id, which is left unchanged.
 
     Attributes:
-        path: Where.
-        reason: What is there.
+        path: The path.
+        reason: A description of the file.
     """
 
     def __init__(self, path: Path, reason: str) -> None:
@@ -91,12 +92,12 @@ class UnknownHolder(RuntimeError, OperatorError):
     Raised by `read` for a PID file that is held, but not by the process that it names.
 
     The process may run in another PID namespace, such as a container, or on another host that shares the folder;
-    or some other program wrote into the file. No process may be signalled by such a file.
+    or another program wrote into the file. Do not signal a process on the basis of such a file.
 
     Attributes:
         path: The file.
         pid: The number in it; None if it is empty.
-        reason: Why that number is not taken for the holder's.
+        reason: Why that number is not accepted as the holder's pid.
     """
 
     def __init__(self, path: Path, pid: int | None, reason: str) -> None:
@@ -114,7 +115,7 @@ class UnknownHolder(RuntimeError, OperatorError):
 
 class PIDFileError(OSError, OperatorError):
     """
-    Raised by the start of a `PIDFile` where the system does not let it be written.
+    Raised by the start of a `PIDFile` if the system does not allow writing it.
 
     Attributes:
         path: The file.
@@ -149,7 +150,7 @@ class NoFileLocks(NotImplementedError, OperatorError):
 
 
 def _absolute(path: str | os.PathLike[str]) -> Path:
-    # Daemons change their directory, and the file is removed at the very end.
+    # A daemon changes its directory before the file is removed.
     return Path(os.path.abspath(path))  # noqa: PTH100  # unlike `resolve` it leaves links alone
 
 
@@ -196,9 +197,9 @@ class PIDFile:
         A daemon gets a socket beside the file as well, for `typedbus restart`.
 
         Raises:
-            AlreadyRunning: Another process holds it, or another component of this one.
-            NotPIDFile: Something else is at the path.
-            PIDFileError: It cannot be written there.
+            AlreadyRunning: Another process holds the file, or another component of this process.
+            NotPIDFile: The path leads to something else.
+            PIDFileError: The file cannot be written there.
         """
         if self._held is not None:
             if self._held.is_intact():
@@ -241,14 +242,14 @@ class PIDFile:
             )
 
     def leave(self) -> None:
-        """Release the locks, and leave the file as it is."""
+        """Release the locks, and leave the file unchanged."""
         if self._held is not None:
             self._held.release()
         self._file = None
 
     @property
     def _held(self) -> HeldFile | None:
-        """The file, unless it was released; in a forked child it was."""
+        """The file, or None if it was released; a forked child releases it."""
         notice()
         return None if self._file is None or self._file.descriptor is None else self._file
 
@@ -292,16 +293,16 @@ class PIDFile:
 
 def read(path: str | os.PathLike[str]) -> int | None:
     """
-    Return the pid of the process that holds the PID file *path*, or None if none does.
+    Return the pid of the process that holds the PID file *path*, or None if no process holds it.
 
-    The process is one in the PID namespace of the caller, and has locked the file
-    itself. The file may be absent, or have been left behind; it is not changed.
+    The process is in the PID namespace of the caller, and has itself locked the
+    file. The file may be absent, or have been left behind; it is not changed.
 
     Raises:
-        NotPIDFile: Something else is there.
-        UnknownHolder: It is held, but not by the process that it names, as seen from here.
+        NotPIDFile: The path leads to something else.
+        UnknownHolder: The file is held, but not by the process that it names, as seen from here.
         NoFileLocks: The system has no flock(2).
-        OSError: It cannot be read.
+        OSError: The file cannot be read.
     """
     if sys.platform == "win32":
         raise NoFileLocks
@@ -318,14 +319,14 @@ def read(path: str | os.PathLike[str]) -> int | None:
             problem = problem_with(descriptor, pid)
         if problem is None:
             return pid
-        # Its holder may have ended between the two looks, and the list of all locks is not read in one piece.
+        # The holder may have ended between the two checks, and the list of all locks is not read atomically.
         if looks == _LOOKS:
             raise UnknownHolder(place, pid, problem)
 
 
 @contextlib.contextmanager
 def _opened(path: Path) -> Generator[int | None]:
-    """Open the regular file *path* for reading, and give None if there is none."""
+    """Open the regular file *path* for reading, and yield its descriptor, or None if it does not exist."""
     try:
         descriptor = os.open(path, LOOKING)
     except FileNotFoundError:
@@ -357,39 +358,39 @@ def _number_in(descriptor: int, path: Path) -> int | None:
 @contextlib.contextmanager
 def _turn(path: Path, patience: float) -> Generator[None]:
     """
-    Be the only process that looks at the PID file *path* to replace it, for the length of the block.
+    Hold the lock for replacing the PID file *path* during the block.
 
     Raises:
-        OSError: The lock file cannot be made, or another process has it for longer than *patience* seconds.
+        OSError: The lock file cannot be created, or another process holds it for longer than *patience* seconds.
     """
     place = _turn_of(path)
     deadline = time.monotonic() + patience
     while (descriptor := _locked(place)) is None:
         if time.monotonic() > deadline:
             raise BlockingIOError(errno.EWOULDBLOCK, os.strerror(errno.EWOULDBLOCK))
-        # There is no lock with a time-out, and others hold this one for some microseconds.
+        # There is no lock with a time-out, and other processes hold this lock for some microseconds.
         time.sleep(0.005)
     try:
         yield
     finally:
-        # Before it is unlocked: a process that opened it meanwhile finds that the path leads to another file.
+        # Before the unlock: a process that opened it meanwhile detects that the path leads to another file.
         with contextlib.suppress(OSError):
             place.unlink()
         os.close(descriptor)
 
 
 def _locked(place: Path) -> int | None:
-    """Return the lock file *place*, open and locked, or None if that must wait. Its owner alone can open it."""
+    """Return the lock file *place*, open and locked, or None to try again later. Only its owner can open it."""
     try:
         descriptor = os.open(place, TURNING, 0o600)
     except OSError:
-        # It belongs to another user, or is no file at all. It may just have gone, and the folder be writable.
+        # It belongs to another user, or is not a file. Or it was just removed, and can be created now.
         if os.path.lexists(place):
             return None
         descriptor = os.open(place, TURNING, 0o600)
     with contextlib.suppress(BlockingIOError, FileNotFoundError):
         there = os.fstat(descriptor)
-        # A file of another user could be kept locked by that user.
+        # The owner of the file, if another user, could keep it locked.
         if stat.S_ISREG(there.st_mode) and there.st_uid == os.geteuid():
             lock(descriptor)
             if os.path.samestat(place.lstat(), there):

@@ -1,17 +1,16 @@
 """
 The socket that a server listens on: its name, how it is bound, and how it is closed without losing a client.
 
-A name is bound in the thread that starts the bus, and listens from then on, so
-that a port that is taken is an error before anything is started for nothing. No
-port is probed before or afterwards: the answer of bind(2) is the only one that
-cannot be out of date.
+The address is bound in the thread that starts the bus, and listens from then on,
+so a port that is in use is an error before further components are started. No
+port is probed before or afterwards: only the result of bind(2) cannot be out of
+date.
 
-To a client a connection exists as soon as the kernel has taken it, long before
-the server accepts it. A server that stops accepting and closes its socket
-resets the connections in between. So a stop first refuses new clients, and only
-then accepts those that wait. A Unix socket refuses when it is shut down, and
-`_refusal` has the way for TCP on Linux. Elsewhere a gap of some microseconds is
-left.
+To a client a connection exists as soon as the kernel has accepted it, long before
+the server does. A server that stops accepting and closes its socket resets the
+connections in between. So a stop first refuses new clients, and only then accepts
+the clients that wait. A Unix socket refuses clients when it is shut down; for TCP
+on Linux, `_refusal` does it. On other systems a gap of some microseconds is left.
 
 A process that has dropped its privileges may be unable to bind the same name again.
 At a restart such a socket stays open, and the restarted program claims it.
@@ -45,12 +44,12 @@ _AF_UNIX: Final[int | None] = getattr(socket, "AF_UNIX", None)  # Python has non
 
 class SettingError(ValueError, OperatorError):
     """
-    Raised where a server is declared with what it can never work with.
+    Raised where a server is declared with an argument that can never work.
 
     Attributes:
-        name: The field.
-        given: What it was given.
-        expected: What it takes.
+        name: The name of the argument.
+        given: The value that was given.
+        expected: A description of the values that it accepts.
     """
 
     def __init__(self, name: str, given: object, expected: str) -> None:
@@ -64,16 +63,16 @@ class SettingError(ValueError, OperatorError):
 
 
 def check_threads(instance: object, attribute: attrs.Attribute[int], threads: int) -> None:
-    """Refuse a number of threads that is not a whole number from 1 up."""
+    """Refuse *threads* unless it is a whole number from 1 up."""
     if not isinstance(threads, int) or isinstance(threads, bool) or threads < 1:
         raise SettingError("threads", threads, "a whole number from 1 up")
 
 
 class BindError(OSError, OperatorError):
     """
-    Raised by the start of a server that cannot listen where it is told to.
+    Raised by the start of a server that cannot listen on its address.
 
-    *errno* and *strerror* are those of the operating system, *filename* is where.
+    *errno* and *strerror* are the error of the operating system, *filename* is the address.
     """
 
     def __str__(self) -> str:
@@ -103,7 +102,7 @@ def parsed(bind: str) -> tuple[str, int] | str:
     Return host and port of *bind*, the host empty for every interface, or the path of a socket.
 
     Raises:
-        SettingError: It names neither.
+        SettingError: *bind* is neither an address nor a path.
     """
     if bind.startswith(_UNIX):
         path = bind.removeprefix(_UNIX)
@@ -133,10 +132,10 @@ class Listening:
     A socket that listens, from `listen` to `close`.
 
     Attributes:
-        socket: It does not block.
-        where: As in *bind*, with the port that it really is.
-        is_own: Whether it was bound here, and nobody else has it.
-        file: The socket's file, if it was made here, until it has been removed.
+        socket: The socket, which does not block.
+        where: The address in the form of *bind*, with the actual port.
+        is_own: Whether it was bound here, and is not shared.
+        file: The socket's file, if it was created here, until it has been removed.
     """
 
     socket: socket.socket
@@ -146,9 +145,9 @@ class Listening:
 
     def refuse(self) -> OSError | None:
         """
-        Let no new client connect; those that are connected can still be accepted.
+        Refuse new clients; clients that are connected can still be accepted.
 
-        Does nothing to a socket that was given: other processes may accept from it.
+        Does nothing to a socket that was passed in: other processes may accept from it.
 
         Returns:
             The reason, if the system does not allow it.
@@ -169,27 +168,27 @@ class Listening:
 
     def keep(self) -> bool:
         """
-        Keep the socket open for the restarted program if this process could not bind it again, and return whether it is.
+        Keep the socket open for the restarted program if this process could not bind it again; return whether it did.
 
-        New clients are not refused then: those that are not accepted here wait for the restarted program. `close`
-        closes the socket for this program alone. The file of a socket that is not kept has been removed.
+        New clients are not refused then: clients that are not accepted here wait for the restarted program. `close`
+        closes the socket only for this program. If the socket is not kept, its file has been removed.
         """
         if not self.is_own or self._can_be_bound_again():
             return False
         try:
             keep(self.socket, None if self.file is None else self.file.identity)
         except OSError:
-            return False  # a server that has died has closed it, or there is no room for another descriptor
+            return False  # a server that has died has closed it, or no descriptor is free
         self.file = None
         return True
 
     def _can_be_bound_again(self) -> bool:
         try:
             if self.file is not None:
-                # The right to remove a file is the right to make it again.
+                # A process that may remove a file may also create it again.
                 self.file.remove()
             elif isinstance(self.socket, ListeningSocket):
-                # The system checks the right to a port first, and refuses the port because it is taken only then.
+                # The system checks the permission for a port first, and only then whether the port is in use.
                 with socket.socket(self.socket.family, self.socket.type) as probe:
                     probe.bind(self.socket.getsockname())
         except OSError as error:
@@ -198,7 +197,7 @@ class Listening:
 
     def close(self) -> None:
         """
-        Close the socket, and remove its file if it is still the one that was made here.
+        Close the socket, and remove its file if it is still the file that was created here.
 
         Raises:
             OSError: The file cannot be removed.
@@ -217,20 +216,20 @@ class Listening:
 
 def listen(bind: str | socket.socket, mode: int | None = None) -> Listening:
     """
-    Bind and listen, or claim the socket that the program before a restart has kept for the same name.
+    Bind and listen, or claim the socket that the program before a restart has kept for the same address.
 
-    Of a host with several addresses it is the first that this machine has.
-    ``:port`` takes IPv4 and IPv6 where there are both; ``[::]:port`` takes IPv6
-    alone, ``0.0.0.0:port`` IPv4 alone. The file of a socket on which nobody
-    listens any more is replaced. A socket that is given is duplicated, and stays
-    open when the duplicate is closed.
+    If a host has several addresses, the first address of this machine is used.
+    ``:port`` accepts IPv4 and IPv6 where the system has both; ``[::]:port`` accepts
+    only IPv6, ``0.0.0.0:port`` only IPv4. The file of a socket on which no process
+    listens is replaced. A given socket is duplicated, and stays open when the
+    duplicate is closed.
 
     Args:
         bind: As in `parsed`, or a stream socket that is bound.
-        mode: Access to a socket's file.
+        mode: The permissions of a socket's file.
 
     Raises:
-        SettingError: *bind* names nothing.
+        SettingError: *bind* is neither an address nor a path.
         BindError: The operating system refuses.
     """
     if isinstance(bind, socket.socket):
@@ -254,7 +253,7 @@ def _bind_error(error: OSError, where: str) -> BindError:
     exhausted = named(error)
     if isinstance(exhausted, OutOfDescriptors):
         return BindError(error.errno, str(exhausted), where)
-    # "AF_UNIX path too long" and unknown hosts have no errno of the system.
+    # "AF_UNIX path too long" and unknown hosts have no errno of the operating system.
     return BindError(error.errno, error.strerror or str(error), where)
 
 
@@ -262,7 +261,7 @@ def _listen_on_port(host: str, port: int) -> Listening:
     every = "::" if socket.has_dualstack_ipv6() else "0.0.0.0"  # noqa: S104  # what ':port' asks for
     found = socket.getaddrinfo(host or every, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     names = [(family, address) for family, *_, address in found]
-    # Before any is bound: without the right to a port, the first address fails, whether this machine has it or not.
+    # Before any bind: without the permission for the port, the first address fails even if this machine lacks it.
     kept = claim(
         lambda kept: (
             (kept.socket.family, kept.socket.getsockname()) in names
@@ -277,7 +276,7 @@ def _listen_on_port(host: str, port: int) -> Listening:
         listening = ListeningSocket(family, kind, protocol)
         try:
             if sys.platform == "win32":
-                # There SO_REUSEADDR would take a port away from whoever has it.
+                # On Windows, SO_REUSEADDR would take a port away from the process that uses it.
                 listening.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
             else:
                 listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

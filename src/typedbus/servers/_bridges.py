@@ -1,5 +1,5 @@
 """
-WSGI applications under ASGI and ASGI applications under WSGI, by way of a2wsgi.
+WSGI applications under ASGI and ASGI applications under WSGI, with a2wsgi.
 
 The library translates requests and responses. The threads and the event loop are created here, since they must end
 at the stop of the bus. Some details are corrected: a response ends when its client disconnects; a body without a
@@ -35,7 +35,7 @@ T = TypeVar("T")
 
 _REQUEST: Final = "typedbus.request"
 _EXCHANGE: Final = "typedbus.exchange"
-#: How many bytes of a body without a length are kept in memory; more go into a temporary file.
+#: How many bytes of a body without a length are kept in memory; larger bodies go into a temporary file.
 _IN_MEMORY: Final = 1 << 20
 #: How long a stop waits for threads to end, in seconds.
 _ENDING: Final = 1.0
@@ -46,8 +46,8 @@ class Workers(futures.Executor):
     """
     A fixed number of threads that call WSGI applications.
 
-    Unlike those of a `concurrent.futures.ThreadPoolExecutor` they are daemon threads, which the bus owns: an
-    application that hangs is named by the bus, and does not keep the interpreter from ending.
+    Unlike the threads of a `concurrent.futures.ThreadPoolExecutor` they are daemon threads, which the bus owns: the
+    bus reports an application that hangs, and the hanging thread does not keep the interpreter from ending.
     """
 
     def __init__(self, bus: Bus, count: int) -> None:
@@ -67,7 +67,7 @@ class Workers(futures.Executor):
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> futures.Future[T]:
         """
-        Call *fn* in the next thread that is free.
+        Call *fn* in the next free thread.
 
         Raises:
             RuntimeError: The threads are ending.
@@ -92,7 +92,7 @@ class Workers(futures.Executor):
         return future
 
     def end(self) -> None:
-        """End the threads, and wait for that up to a second; one that is still in an application ends after it."""
+        """End the threads, waiting up to a second; a thread that still runs an application ends after the call."""
         self._is_ending = True
         for _ in self._threads:
             self._work.put(None)
@@ -105,7 +105,7 @@ class Workers(futures.Executor):
 
 
 def asgi_from_wsgi(app: WSGIApplication, workers: Workers) -> ASGIApp:
-    """Return *app* as an ASGI application for HTTP requests, each of which has one of *workers* to itself."""
+    """Return *app* as an ASGI application for HTTP requests, each of which occupies one thread of *workers*."""
 
     def respond(environ: WSGIEnvironment, start_response: StartResponse) -> Iterator[bytes]:
         scope = environ["asgi.scope"]
@@ -126,7 +126,7 @@ def asgi_from_wsgi(app: WSGIApplication, workers: Workers) -> ASGIApp:
             if hasattr(pieces, "close"):
                 pieces.close()
 
-    # Its types are a2wsgi's own, and differ from those of the standard library.
+    # a2wsgi has its own types, which differ from those of the standard library.
     typed: Any = respond
     bridge: Any = a2wsgi.WSGIMiddleware(typed)
     bridge.executor = workers
@@ -139,8 +139,8 @@ def asgi_from_wsgi(app: WSGIApplication, workers: Workers) -> ASGIApp:
         request = _Request(asyncio.get_running_loop())
         reading = asyncio.ensure_future(request.read_ahead(receive))
         query = quote_from_bytes(scope.get("query_string", b""), safe=_QUERY).encode("ascii")
-        # A name with an underscore would be taken for one with a hyphen, which a proxy may have vouched for; and
-        # HTTP/2 may split cookies, which are joined by semicolons, not by commas (RFC 9113, section 8.2.3).
+        # In WSGI a name with an underscore equals the name with a hyphen, so a client could forge a header that a proxy
+        # sets. HTTP/2 may split cookies, which are joined by semicolons, not by commas (RFC 9113, section 8.2.3).
         headers = [(name, value) for name, value in scope["headers"] if b"_" not in name and name != b"cookie"]
         cookies = [value for name, value in scope["headers"] if name == b"cookie"]
         if cookies:
@@ -211,7 +211,7 @@ class _Input(io.RawIOBase):
 
 
 class _Whole:
-    """The body of a request, of a known length; a2wsgi would read on for ever where it ends before."""
+    """The body of a request, of a known length; a2wsgi alone would read for ever if the body ends early."""
 
     def __init__(self, body: Any, length: int) -> None:
         self._body = body
@@ -226,7 +226,7 @@ class _Whole:
 
 
 class LoopThread:
-    """A thread with an event loop, for ASGI applications under WSGI, from its construction to `end`."""
+    """A thread with an event loop, for ASGI applications under WSGI; it runs from its construction to `end`."""
 
     _over: asyncio.Event
 
@@ -243,7 +243,7 @@ class LoopThread:
         return asyncio.run_coroutine_threadsafe(coroutine, self.loop)
 
     def end(self) -> None:
-        """Cancel the tasks in the loop, and wait for the end of the thread up to a second."""
+        """Cancel the tasks in the loop, and wait up to a second for the end of the thread."""
         try:
             self.loop.call_soon_threadsafe(self._over.set)
         except RuntimeError:
@@ -268,14 +268,14 @@ class LoopThread:
 
 @attrs.define(eq=False)
 class _Exchange:
-    """One request under way in an event loop: the task that answers it, and whether the whole response was sent."""
+    """One current request in an event loop: the task that answers it, and whether the whole response was sent."""
 
     task: asyncio.Task[Any] | None = None
     is_complete: bool = False
 
 
 def wsgi_from_asgi(app: ASGIApp, loop: asyncio.AbstractEventLoop, state: Mapping[str, Any]) -> WSGIApplication:
-    """Return *app* as a WSGI application for HTTP requests, which are answered in *loop*."""
+    """Return *app* as a WSGI application for HTTP requests; it answers them in *loop*."""
 
     async def answer(scope: MutableMapping[str, Any], receive: object, send: Callable[[Any], Awaitable[None]]) -> None:
         exchange: _Exchange = scope["wsgi_environ"][_EXCHANGE]
@@ -300,7 +300,7 @@ def wsgi_from_asgi(app: ASGIApp, loop: asyncio.AbstractEventLoop, state: Mapping
 
     def respond(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Callable[[bytes], object]:
-            # The server logs what an application raises, and answers with 500.
+            # The server logs the exception of an application, and answers with 500.
             if exc_info is not None:
                 raise exc_info[1].with_traceback(exc_info[2])
             return start_response(status, headers)
@@ -338,5 +338,5 @@ def wsgi_from_asgi(app: ASGIApp, loop: asyncio.AbstractEventLoop, state: Mapping
 
 
 def _to_wsgi(text: str) -> str:
-    """Return *text* as WSGI has it: each character is a byte of its UTF-8 (PEP 3333, "Unicode Issues")."""
+    """Return *text* as a WSGI string: each character is a byte of its UTF-8 (PEP 3333, "Unicode Issues")."""
     return text.encode("utf-8").decode("latin-1")

@@ -1,15 +1,15 @@
 """
 A server of WSGI applications, on cheroot.
 
-HTTP and WSGI are cheroot's: it parses requests and writes responses. Who
-connects, waits, is given to a thread and is let go is decided here, since
-cheroot's own loop notices a stop after half a second, closes connections whose
-request has arrived but was not read, resets those that wait to be accepted, and
-joins a thread that hangs for ever.
+cheroot parses requests and writes responses. This module accepts connections, waits
+for requests, assigns threads and closes connections, since cheroot's own loop
+notices a stop only after half a second, closes connections whose request has
+arrived but was not read, resets connections that wait to be accepted, and waits for
+ever for a thread that hangs.
 
-One thread looks after every connection on which nothing happens; one on which
-something has arrived is given to one of *threads*, which gives it back after
-the response. The loop sleeps until a connection, a thread or `drain` wakes it.
+The thread of `serve` watches all idle connections; a connection on which data has
+arrived is passed to one of *threads*, which returns it after the response. The loop
+sleeps until a connection, a thread or `drain` wakes it.
 """
 
 from __future__ import annotations
@@ -35,22 +35,22 @@ from typedbus.servers._binding import BACKLOG
 from typedbus.servers._contract import FIRST, FULL, NEXT, PAUSE
 from typedbus.servers._http import HTTP, Connection
 
-#: How long a client may take to end a connection that we have ended, in seconds; closed at once, what it still sends
-#: would be answered with a reset, and a reset makes its system drop the response (RFC 9112, section 9.6).
+#: How long a client may take to end a connection that the server has ended, in seconds. If the server closed it at
+#: once, further data of the client would cause a reset, and its system would drop the response (RFC 9112, section 9.6).
 LINGERING: Final = 1.0
 _PIECE: Final = 1 << 16
 
 
 @attrs.define(eq=False)
 class _Waiting:
-    """Since when a connection has been silent, and whether it has never been anything else."""
+    """Since when a connection has been silent, and whether no data has ever arrived on it."""
 
     since: float
     is_new: bool
 
 
 class Loop:
-    """One run of a WSGI server; keeps the contract `Serves`."""
+    """One run of a WSGI server; fulfils the contract `Serves`."""
 
     _selector: selectors.BaseSelector
     _woken: socket.socket
@@ -60,19 +60,19 @@ class Loop:
         self._http = HTTP(app, bus.log, timeout)
         self._threads = [threading.Thread(target=self._respond, name=f"wsgi {i}", daemon=True) for i in range(threads)]
         self._timeout = timeout
-        #: None until `serve` is about to look for the first time whether it must drain.
+        #: None until `serve` is about to check for the first time whether it must drain.
         self._waker: socket.socket | None = None
         self._work: queue.SimpleQueue[Connection | None] = queue.SimpleQueue()
         #: Connections after a response, and whether they stay open: from the threads to the loop.
         self._back: collections.deque[tuple[Connection, bool]] = collections.deque()
-        # The loop's alone, as all below. Both dicts are in order of time, as dicts are that are only added to.
+        # Only the loop uses this and all below. Both dicts are in order of time, since entries are added at the end.
         self._given: set[Connection] = set()
         self._waiting: dict[Connection, _Waiting] = {}
         self._lingering: dict[Connection, float] = {}
-        #: When to accept again, if there was no room for another connection.
+        #: When to accept again, if there were no resources for another connection.
         self._resume: float | None = None
         self._seconds: float | None = None
-        #: From when to when a drain goes, once it has begun.
+        #: Begin and end of the drain, once it has begun.
         self._draining: tuple[float, float] | None = None
         self._has_ended = False
 
@@ -83,7 +83,7 @@ class Loop:
     def serve(self, listening: socket.socket, ready: Callable[[], None]) -> int:
         name = listening.getsockname()
         self._http.bind_addr = name[:2] if isinstance(name, tuple) else os.fsdecode(name)
-        # Opened here and not before: a start may end before it comes to this thread.
+        # Opened only here: a start may end before this thread runs.
         with contextlib.ExitStack() as opened:
             self._selector = opened.enter_context(selectors.DefaultSelector())
             self._woken, waker = map(opened.enter_context, socket.socketpair())
@@ -106,19 +106,19 @@ class Loop:
         for connection in [*self._waiting, *self._lingering, *(back for back, _ in self._back)]:
             _close(connection)
         for connection in self._given:
-            # Its thread is at work, and closes it as soon as the application returns.
+            # Its thread is busy, and closes it as soon as the application returns.
             with contextlib.suppress(OSError):
                 connection.socket.shutdown(socket.SHUT_RDWR)
         for _ in self._threads:
             self._work.put(None)
         if not self._given:
             for thread in self._threads:
-                # Where the system starts no more threads, the last ones were not started.
+                # If the system refused to start further threads, the last threads were not started.
                 if thread.ident is not None:
                     thread.join()
 
     def _go_round(self, listening: socket.socket, *, over_network: bool) -> int:
-        """Serve until a drain is over, and return how many requests were in the middle then."""
+        """Serve until a drain is over, and return how many requests were not answered by then."""
         is_listening = True
         while True:
             now = time.monotonic()
@@ -134,7 +134,7 @@ class Loop:
             if self._draining is not None:
                 began, end = self._draining
                 is_quiet = not (self._given or self._waiting or self._lingering)
-                # The last packet of a handshake may still be on the wire. On one machine there is no such between.
+                # The last packet of a handshake may still be on the wire, except for a client on the same machine.
                 if is_listening and (is_quiet or not over_network or now >= min(began + NEXT, end)):
                     # Clients for which there is no descriptor wait for one of the connections here to end.
                     if self._accept(listening) or is_quiet or now >= end:
@@ -166,7 +166,7 @@ class Loop:
                     self._give(key.data)
 
     def _accept(self, listening: socket.socket) -> bool:
-        """Accept the connections that wait, and return whether that were all; a thread gets one when it has a request."""
+        """Accept the waiting connections, and return whether none is left; a thread gets each when it has a request."""
         for _ in range(BACKLOG):
             try:
                 accepted, peer = listening.accept()
@@ -214,7 +214,7 @@ class Loop:
                 self._selector.register(connection.socket, selectors.EVENT_READ, connection)
 
     def _close_silent(self, now: float) -> list[float]:
-        """Close what has been silent for too long, and return when it is time for the next."""
+        """Close connections that were silent for too long, and return when the next connections must be closed."""
         due, over = [], []
         for connection, waiting in self._waiting.items():
             until = waiting.since + self._timeout
@@ -243,7 +243,7 @@ class Loop:
         _close(connection)
 
     def _respond(self) -> None:
-        """Answer what the loop gives, in one of the threads."""
+        """Answer the connections from the loop, in one of the threads."""
         while (connection := self._work.get()) is not None:
             stays_open = False
             try:
@@ -251,7 +251,7 @@ class Loop:
             except Exception as error:
                 self._http.error_log(repr(error), logging.ERROR, traceback=True)
             except BaseException as leaving:
-                # The application calls sys.exit(): whoever blocks on the bus ends with it, after the other requests.
+                # The application calls sys.exit(): `Bus.block` raises it, after the other requests are answered.
                 self._bus.request_exit(leaving)
             self._back.append((connection, stays_open))
             self._wake()
@@ -266,9 +266,9 @@ class Loop:
 
 
 def _close(connection: Connection) -> None:
-    # The other end may have closed it first, in ways of its own.
+    # The client may have closed or reset it first.
     with contextlib.suppress(OSError):
         connection.close()
-    # cheroot leaves this one, with what could not be sent, to the garbage collector, which complains of that.
+    # cheroot leaves this file, with unsent data, to the garbage collector, which would report an error.
     with contextlib.suppress(OSError):
         connection.wfile.close()

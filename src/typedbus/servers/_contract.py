@@ -1,4 +1,4 @@
-"""What a server does for its component, whichever it is."""
+"""The contract between a server and its component."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from typing import Final, Protocol
 FIRST: Final = 1.0
 #: How long a stop lets a client with an open connection send its next one, in seconds.
 NEXT: Final = 0.1
-#: What accept(2) says when there is no room for another connection at present, and after how many seconds to ask again.
+#: Errors of accept(2) that mean that resources are exhausted for now, and the seconds until the next attempt.
 FULL: Final = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 PAUSE: Final = 1.0
 
 
 class Serves(Protocol):
-    """What a server has to do to be a component by way of `Server`."""
+    """The methods that `Server` requires to make a server a component."""
 
     def serve(self, listening: socket.socket, ready: Callable[[], None], /) -> int:
         """
-        Serve who connects to *listening*, until `drain` is called; then accept who waits there, close it, and finish.
+        Serve clients of *listening* until `drain` is called; then accept the waiting clients, close it, and finish.
 
-        Called in a thread of its own, again at each start of the bus.
+        Called in a separate thread at each start of the bus.
 
         Args:
-            listening: It is bound, listens, and does not block.
-            ready: To be called when the server is about to accept; the start of the bus goes on then.
+            listening: The socket; it is bound, listens, and does not block.
+            ready: Must be called when the server is about to accept; then the start of the bus continues.
 
         Returns:
             How many requests had to be cut off in the middle.
@@ -36,12 +36,12 @@ class Serves(Protocol):
 
     def drain(self, seconds: float, /) -> None:
         """
-        Let `serve` finish and return, and do not wait for that.
+        Let `serve` finish and return, without waiting for that.
 
-        Called in another thread than `serve`, perhaps before *ready* was, or after `serve` has ended.
+        Called in another thread than `serve`, perhaps before *ready* was called, or after `serve` has ended.
 
         Args:
-            seconds: How long requests that have begun may take; who is not answered by then is cut off.
+            seconds: How long requests that have begun may take; requests that take longer are cut off.
         """
         ...
 
@@ -59,5 +59,5 @@ class NoServer(ImportError):
         return f'{self.module} serves with {self.library}, which is not installed: pip install "typedbus[{self.extra}]"'
 
 
-# Tracebacks and pickles name the place from which users import.
+# Tracebacks and pickles name the module from which users import.
 NoServer.__module__ = Serves.__module__ = "typedbus.servers.serving"

@@ -1,4 +1,4 @@
-"""What is cheroot's of a server of WSGI applications: its requests and responses, and what these ask of a server."""
+"""The part of the WSGI server that uses cheroot: requests, responses, and the server attributes that these need."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _LARGEST_HEADER: Final = 1 << 16
 
 
 class Connection(Protocol):
-    """What is used of `cheroot.server.HTTPConnection`, which is untyped."""
+    """The used part of `cheroot.server.HTTPConnection`, which is untyped."""
 
     socket: socket.socket
     rfile: Any
@@ -38,7 +38,7 @@ class Connection(Protocol):
 
 
 class HTTP(cheroot.wsgi.Server):
-    """What cheroot's connections ask their server for."""
+    """The server object that cheroot's connections refer to."""
 
     def __init__(self, app: WSGIApplication, log: Callable[[str, int], None], timeout: float) -> None:
         super().__init__(("0.0.0.0", 0), functools.partial(_Answer, app))  # noqa: S104  # neither is bound, and `serve` says the real one
@@ -57,11 +57,11 @@ class HTTP(cheroot.wsgi.Server):
         self.log(f"{msg}\n{format_exc().rstrip()}" if traceback else msg, level)
 
     def clear_stats(self) -> None:
-        # cheroot's would keep this server for ever, in a table of its own in `logging`.
+        # cheroot's method would keep a reference to this server for ever, in a table that it adds to `logging`.
         self.stats = {"Enabled": False, "Worker Threads": {}}
 
     def connection(self, accepted: socket.socket, peer: object) -> Connection:
-        """Return a connection over *accepted*, with whoever is at its other end."""
+        """Return a connection over *accepted*, with the address of its *peer*."""
         made: Connection = self.ConnectionClass(self, accepted, cheroot.makefile.MakeFile)
         if isinstance(peer, tuple):
             made.remote_addr, made.remote_port = peer[:2]
@@ -69,15 +69,15 @@ class HTTP(cheroot.wsgi.Server):
 
 
 class AppFailed(Exception):
-    """Raised for an `OSError` that an application raises of itself, which cheroot would take for a client that left."""
+    """Raised for an `OSError` of the application, which cheroot would mistake for a client that has disconnected."""
 
 
 class _Answer:
     """
-    What an application answers, begun up to its first piece.
+    The response of an application, begun up to its first piece.
 
-    It fails so early as a rule, and cheroot can answer with 500 only as long as
-    it has not been given an answer.
+    Most failures occur by then, and cheroot can answer with 500 only as long as it
+    has not received a response.
     """
 
     def __init__(self, app: WSGIApplication, environ: WSGIEnvironment, start_response: StartResponse) -> None:
@@ -97,7 +97,7 @@ class _Answer:
             yield from self._rest
 
     def close(self) -> None:
-        """Let the application know that its answer is not needed any more."""
+        """Call `close` of the application's response, if it has one (PEP 3333)."""
         close = getattr(self._response, "close", None)
         if close is not None:
             close()
@@ -105,7 +105,7 @@ class _Answer:
 
 @contextlib.contextmanager
 def _telling() -> Generator[None, None, None]:
-    """Tell errors of what an application works with, its database for instance, from those of the client's connection."""
+    """Distinguish an application's own errors, for example of its database, from errors of the client's connection."""
     try:
         yield
     except OSError as error:

@@ -1,4 +1,4 @@
-"""What an ASGI application is, and what becomes of its lifespan."""
+"""The type of ASGI applications, and their lifespan under uvicorn."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ class ASGIApp(Protocol):
     """
     An ASGI application.
 
-    Its parameters are anything, since frameworks give the same three different
-    types: mappings, dicts of known keys, classes of their own.
+    Its parameters are `Any`, since frameworks annotate them with different types:
+    mappings, dicts of known keys, or their own classes.
     """
 
     def __call__(self, scope: Any, receive: Any, send: Any, /) -> Awaitable[None]:
@@ -24,11 +24,11 @@ class ASGIApp(Protocol):
 
 class LifespanError(RuntimeError):
     """
-    Raised by start, or by stop, where the application says that it could not start, or not stop.
+    Raised by start, or by stop, if the application reports that its startup, or its shutdown, failed.
 
     Attributes:
         phase: ``startup`` or ``shutdown``.
-        message: What the application said.
+        message: The message of the application.
     """
 
     def __init__(self, phase: str, message: str) -> None:
@@ -42,7 +42,7 @@ class LifespanError(RuntimeError):
 
 
 class Lifespan:
-    """An application that remembers what it said, or raised, of its lifespan; uvicorn logs it and forgets."""
+    """Wraps an application, and keeps the messages and the exception of its lifespan; uvicorn only logs them."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -64,7 +64,7 @@ class Lifespan:
             self.message = message.get("message", "")
             await send(message)
 
-        import asyncio  # a WSGI site does without
+        import asyncio  # a WSGI site does not need it
 
         self.task = asyncio.current_task()
         try:
@@ -75,7 +75,7 @@ class Lifespan:
 
     async def end(self, shutdown: Awaitable[None], seconds: float, unwinding: float) -> None:
         """
-        Wait for *shutdown*, in which the server lets the application shut down, for *seconds* at the most.
+        Wait at most *seconds* for *shutdown*, in which the server lets the application shut down.
 
         Then the application is cancelled, and has *unwinding* seconds to clean up.
 
@@ -95,11 +95,11 @@ class Lifespan:
         raise LifespanError("shutdown", f"it did not end within {seconds:.1f} s, and was cancelled")
 
     def failure(self, phase: str) -> LifespanError:
-        """Return what to raise, with what the application raised as its cause."""
+        """Return the error to raise, with the exception of the application as its cause."""
         error = LifespanError(phase, self.message or ("" if self.error is None else repr(self.error)))
         error.__cause__ = self.error
         return error
 
 
-# Tracebacks and pickles name the place from which users import.
+# Tracebacks and pickles name the module from which users import.
 ASGIApp.__module__ = LifespanError.__module__ = "typedbus.servers.asgi"

@@ -1,4 +1,4 @@
-"""Mounts: an application and its path, the channel that collects them, and the choice of one for a request."""
+"""Mounts: an application with its path, the channel that collects mounts, and the choice of a mount for a request."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _QUOTED: Final = re.compile("%[0-9A-Fa-f]{2}")
 
 
 def _stripped(path: str) -> str:
-    # Anything but text is left to `_check_path`.
+    # `_check_path` refuses values that are not text.
     given: object = path
     ends_in_slash = isinstance(given, str) and len(path) > 1 and path.endswith("/")
     return path[:-1] if ends_in_slash and not path.endswith("//") else path
@@ -55,7 +55,7 @@ def _check_asgi(instance: object, attribute: attrs.Attribute[ASGIApp], app: obje
 
 
 def _takes(app: object, count: int) -> bool:
-    """Return whether *app* can be called with *count* arguments, as far as that is known."""
+    """Return whether *app* can be called with *count* arguments; True if its signature is unknown."""
     if not callable(app):
         return False
     signature = call_of(app).signature
@@ -103,7 +103,7 @@ class ASGIMount:
 
 
 Mount: TypeAlias = WSGIMount | ASGIMount
-"""The type of mounts of both kinds; listeners of `MOUNT` return one."""
+"""The type of mounts of both kinds; each listener of `MOUNT` returns a mount."""
 
 MOUNT = Channel[[], Mount]("mount")
 """Published by a dispatcher in each start of the bus; each listener returns a mount."""
@@ -150,5 +150,5 @@ def by_length(routes: Iterable[Route]) -> list[Route]:
     return sorted(routes, key=lambda route: len(route.prefix), reverse=True)
 
 
-# Tracebacks and pickles name the place from which users import.
+# Tracebacks and pickles name the module from which users import.
 WSGIMount.__module__ = ASGIMount.__module__ = "typedbus.servers.mounts"

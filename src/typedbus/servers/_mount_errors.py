@@ -31,8 +31,8 @@ class MountConflict(ValueError, OperatorError):
 
     Attributes:
         path: Their path.
-        first: The component that mounts the one, with file and line.
-        second: The component that mounts the other, with file and line.
+        first: The component that mounts the first application, with file and line.
+        second: The component that mounts the second application, with file and line.
     """
 
     def __init__(self, path: str, first: str, second: str) -> None:

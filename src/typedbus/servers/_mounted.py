@@ -1,5 +1,5 @@
 """
-The lifespans of several ASGI applications, inside the one lifespan that a server has.
+The lifespans of several ASGI applications, inside the single lifespan of the server.
 
 Each application has its own task, message queue and state. If one fails to start, the site does not start, and the
 applications before it are shut down.
@@ -37,7 +37,7 @@ class _Lifespan:
         Start the application; one that does not take part in the lifespan counts as started.
 
         Raises:
-            MountFailed: It reports a failure, or raises after it has asked for the message.
+            MountFailed: It reports a failure, or raises after it has called *receive*.
         """
         try:
             self._is_up = await self._ask("startup")
@@ -47,7 +47,7 @@ class _Lifespan:
 
     async def shutdown(self) -> None:
         """
-        Shut the application down, unless its lifespan did not get as far as that.
+        Shut the application down, unless its startup did not complete.
 
         Raises:
             MountFailed: It reports a failure, has raised since its startup, or did not end in time and was cancelled.
@@ -65,7 +65,7 @@ class _Lifespan:
                 await self.cancel()
 
     async def cancel(self) -> None:
-        """Cancel the task, and wait a little for its end."""
+        """Cancel the task, and wait up to a second for its end."""
         if not self._task.done():
             self._task.cancel()
             await asyncio.wait([self._task], timeout=_UNWINDING)
@@ -82,7 +82,7 @@ class _Lifespan:
             return True
         if message is not None:
             raise MountFailed(self._path, phase, message.get("message", "")) from error
-        # An application that raises at the sight of the scope, or answers it like a request, has no lifespan.
+        # An application that raises because of the type of the scope, or answers it like a request, has no lifespan.
         takes_part = phase == "shutdown" or (self._has_asked and not self._is_foreign)
         if takes_part and cancelled:
             raise MountFailed(self._path, phase, "its task was cancelled")
@@ -133,7 +133,7 @@ class Lifespans:
         try:
             for path, app in self._apps:
                 self.starting = path
-                # Where the server has no state, requests could not find one.
+                # If the server does not support state, requests would not receive it.
                 state = {"state": self.states[path]} if "state" in self._scope else {}
                 lifespan = _Lifespan(path, app, {**self._scope, "type": "lifespan", **state})
                 await lifespan.startup()
@@ -143,16 +143,16 @@ class Lifespans:
 
     async def shutdown(self) -> None:
         """
-        Shut the applications down, in reverse order, all of them.
+        Shut all applications down, in reverse order.
 
         Raises:
             MountFailed: An application failed.
-            ExceptionGroup: Several did.
+            ExceptionGroup: Several applications failed.
         """
         _raise(await self._shut_down())
 
     async def cancel(self) -> None:
-        """Cancel what has not been shut down."""
+        """Cancel the lifespans that have not been shut down."""
         while self._started:
             await self._started.pop().cancel()
 
@@ -174,5 +174,5 @@ def _raise(failures: Sequence[MountFailed]) -> None:
 
 
 def text_of(failure: Exception) -> str:
-    """Return the text of what `Lifespans` raises, one line for each application."""
+    """Return the text of an exception of `Lifespans`, one line for each application."""
     return "\n".join(map(str, failure.exceptions)) if isinstance(failure, ExceptionGroup) else str(failure)

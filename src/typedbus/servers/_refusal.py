@@ -1,16 +1,16 @@
 """
-A TCP socket that refuses new clients while it still accepts those that are connected already.
+A TCP socket that refuses new clients while it still accepts clients that are already connected.
 
-No option of Linux says so, and closing the socket resets the connections that
-wait to be accepted. There are two ways around that, both for packets that arrive
-at the listening socket itself:
+Linux has no option for this, and closing the socket resets the connections that
+wait to be accepted. There are two workarounds, both for packets that arrive at the
+listening socket itself:
 
 - A filter drops the packets that ask for a connection. It is exact, but some
   kernels let only root attach one.
 - A minimum for the remaining hops (RFC 5082) drops all packets that have passed a
   router, or that were sent with fewer hops than 255, as nearly every system does.
-  It needs no right. A connection whose handshake ends after that inherits the
-  minimum, so `accept` takes it away again.
+  It needs no privilege. A connection whose handshake ends after that inherits the
+  minimum, so `accept` removes it again.
 
 In both cases the client asks again after a second. By then the socket is closed,
 or belongs to the next process.
@@ -30,8 +30,8 @@ _SO_ATTACH_FILTER: Final = 26
 _IP_MINTTL: Final = 21
 _IPV6_MINHOPCOUNT: Final = 73
 _MOST_HOPS: Final = 255
-# The classic filters of Documentation/networking/filter.rst in the Linux sources: load the flags of the TCP header, and
-# take no packet whose SYN stands without an ACK. The last packet of a handshake has no SYN.
+# A classic filter, see Documentation/networking/filter.rst in the Linux sources: load the flags of the TCP header, and
+# drop packets with SYN but without ACK. The last packet of a handshake has no SYN.
 _DROP_SYN: Final = b"".join(
     struct.pack("=HBBI", *instruction)
     for instruction in [(0x30, 0, 0, 13), (0x54, 0, 0, 0x12), (0x15, 0, 1, 2), (6, 0, 0, 0), (6, 0, 0, 0xFFFFFFFF)]
@@ -45,7 +45,7 @@ class ListeningSocket(socket.socket):
 
     def refuse(self) -> OSError | None:
         """
-        Drop requests for new connections from now on, until the socket is closed; only Linux can.
+        Drop requests for new connections from now on, until the socket is closed; only on Linux.
 
         Returns:
             The reason, if the system does not allow it; None on other systems than Linux.
@@ -62,7 +62,7 @@ class ListeningSocket(socket.socket):
             try:
                 _set_hops(self, _MOST_HOPS)
             except OSError as error:
-                # A server that has died has closed it.
+                # A server that has died has closed the socket.
                 return None if error.errno == errno.EBADF else error
         return None
 
@@ -75,7 +75,7 @@ class ListeningSocket(socket.socket):
 
 
 def _set_hops(connection: socket.socket, least: int) -> None:
-    # A socket of IPv6 may take IPv4 as well, which has a minimum of its own.
+    # An IPv6 socket may accept IPv4 as well, which has a separate minimum.
     if connection.family == socket.AF_INET6:
         connection.setsockopt(socket.IPPROTO_IPV6, _IPV6_MINHOPCOUNT, least)
     connection.setsockopt(socket.IPPROTO_IP, _IP_MINTTL, least)

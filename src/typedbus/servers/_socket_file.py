@@ -1,16 +1,16 @@
 """
-The file of a Unix socket, which exactly one of several processes gets.
+The file of a Unix socket; of several processes that start at once, exactly one gets it.
 
-bind(2) creates the file, and fails where there is one. A process that was killed
-leaves its file behind, so a file that refuses connections is replaced. But so
-does one that another process has bound and does not listen on yet, and two
+bind(2) creates the file, and fails if it exists. A process that was killed leaves
+its file behind, so a file that refuses connections is replaced. But a file also
+refuses connections between bind(2) and listen(2) of another process, and two
 processes may find the same stale file. Therefore a process holds a lock from
 before bind(2) until after listen(2).
 
-The lock is on a file of its own beside the socket, which only its owner can open:
-a lock on the folder, or on any file that others can read, could be held by
-others, too. Where another user has put something in the place of that file, the
-start goes on without the lock: nobody can block it.
+The lock is on a separate file beside the socket, which only its owner can open:
+other users could hold a lock on the folder, or on any file that they can read. If
+another user has put something in the place of that file, the start continues
+without the lock, so that no other user can block it.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ class SocketFile:
     The file of a socket that was bound here.
 
     Attributes:
-        path: Where it is.
-        identity: Device, inode and time of creation; a file system gives the number of a removed inode to the next one.
+        path: Its path.
+        identity: Device, inode and time of creation; the time is needed since file systems reuse inode numbers.
     """
 
     path: Path
@@ -74,20 +74,20 @@ def bind_file(listening: socket.socket, path: Path, mode: int | None, backlog: i
     """
     Bind *listening* to *path*, and listen.
 
-    A socket file that refuses connections is replaced. Nothing else is: neither a
-    socket in use nor any other kind of file, a symbolic link included.
+    Only a socket file that refuses connections is replaced, never a socket in use
+    or any other kind of file, including a symbolic link.
 
     Args:
         listening: A new stream socket. The caller closes it if this raises.
         path: An absolute path.
-        mode: Access to the file; the umask decides if None. On Linux the file never gives more than this.
+        mode: The permissions of the file; the umask decides if None. On Linux the file never has more than these.
         backlog: As of listen(2).
 
     Raises:
         OSError: The operating system refuses; EADDRINUSE if another process serves there, or is starting to.
     """
     if mode is not None:
-        # On Linux the file takes these rights from its creation on; other systems do not allow the call.
+        # On Linux the file gets these permissions at its creation; other systems do not allow the call.
         with contextlib.suppress(OSError):
             os.fchmod(listening.fileno(), mode)
     with _lock(path):
@@ -134,7 +134,7 @@ def _remove_stale(path: Path) -> None:
 
 
 def set_mode(path: Path, mode: int | None) -> None:
-    """Give the file of a socket the access *mode*, unless it has that already or *mode* is None."""
+    """Set the permissions of a socket's file to *mode*, unless they equal it already or *mode* is None."""
     if mode is None or stat.S_IMODE(path.lstat().st_mode) == mode:
         return
     # A user with write access to the folder may have put a symbolic link in the place of the socket.
@@ -159,7 +159,7 @@ else:
 
     @contextlib.contextmanager
     def _lock(path: Path) -> Generator[None, None, None]:
-        """Hold the lock of *path*, or none where that is impossible; raise EADDRINUSE if another process holds it."""
+        """Hold the lock of *path*, if a lock is possible; raise EADDRINUSE if another process holds it."""
         file = path.parent / f".{path.name}.lock"
         descriptor = _locked(file)
         try:
@@ -168,7 +168,7 @@ else:
             if descriptor is not None:
                 with contextlib.suppress(OSError):
                     file.unlink()
-                # A process that was forked meanwhile has the same descriptor: closing alone would not end the lock.
+                # A process that was forked meanwhile has the same descriptor: closing it here does not release the lock.
                 fcntl.flock(descriptor, fcntl.LOCK_UN)
                 os.close(descriptor)
 

@@ -1,12 +1,12 @@
 """
 A server of ASGI applications, on uvicorn.
 
-HTTP, WebSockets and the event loop are uvicorn's, in a thread of the server's
-own. Its `startup`, `main_loop` and `shutdown` are wrapped or replaced, since it
-looks ten times a second whether it should stop, ends the process where the
-application does not start, and closes connections whose request has not been
-read, as well as those that wait to be accepted. It touches no signal, as it
-does not in any thread but the main one.
+uvicorn provides HTTP, WebSockets and the event loop, in the server's thread. Its
+`startup`, `main_loop` and `shutdown` are wrapped or replaced here, since it checks
+ten times a second whether it should stop, ends the process if the application does
+not start, and closes connections whose request has not been read, or that wait to
+be accepted. It installs no signal handlers, since it does so only in the main
+thread.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from typedbus.servers._lifespan import Lifespan
 
 try:
     import uvicorn
-    from uvicorn import Config as Config  # noqa: PLC0414  # as `asgi` has it from here, after the error above
+    from uvicorn import Config as Config  # noqa: PLC0414  # `asgi` imports it from here, so that `NoServer` is raised
 except ModuleNotFoundError as missing:
     raise NoServer("typedbus.servers.asgi", "uvicorn", "asgi") from missing
 
@@ -36,17 +36,17 @@ _SECOND: Final = 1.0
 _CLOSE: Final = (b"connection", b"close")
 #: How long a request that is cut off may take to end, in seconds.
 _UNWINDING: Final = 1.0
-#: How long the application may take to shut down after the drain, in seconds; the thread must end within
-#: `serving.CUTTING`, with `_UNWINDING` for requests and once more for the application.
+#: How long the application may take to shut down after the drain, in seconds; together with `_UNWINDING` for the
+#: requests and again for the application, the thread must end within `serving.CUTTING`.
 _CLOSING: Final = 2.5
 
 
 class _Connections(set[Any]):
     """
-    The open connections, each with when it was opened, which tell of each that ends.
+    The open connections, with the time at which each was opened; sets an event when a connection ends.
 
-    They are uvicorn's protocols, as it has several, of which those of HTTP have a
-    `cycle`, the request under way or the last one, and all a `transport` and `shutdown`.
+    They are instances of uvicorn's protocol classes. All have a `transport` and
+    `shutdown`; those of HTTP also have a `cycle`, the current or the last request.
     """
 
     def __init__(self, changed: asyncio.Event, now: Callable[[], float]) -> None:
@@ -66,7 +66,7 @@ class _Connections(set[Any]):
 
 
 class _Uvicorn(uvicorn.Server):
-    """One run of uvicorn; it takes a look, when told to, whether it is to drain."""
+    """One run of uvicorn, which drains after `look` was called."""
 
     def __init__(
         self,
@@ -83,25 +83,25 @@ class _Uvicorn(uvicorn.Server):
         super().__init__(config)
         self._listening = listening
         self._ready = ready
-        #: Connections that are being made: handed over to uvicorn, or in a handshake of TLS.
+        #: Connections that are being created: handed over to uvicorn, or in a TLS handshake.
         self._accepting: set[asyncio.Task[Any]] = set()
-        #: What keeps it from accepting for good.
+        #: The error that permanently prevents accepting.
         self._broken: OSError | None = None
-        #: The seconds that a stop was given, if it was asked for.
+        #: Returns the seconds that the requested stop has; None if no stop was requested.
         self._asked = asked
         self._stopping = asyncio.Event()
-        #: Whether a connection or a response has ended, which only a drain waits for.
+        #: Set when a connection has ended; only a drain waits for it.
         self._changed = asyncio.Event()
         #: How many requests were cut off.
         self.cut = 0
-        #: The loop, from when it runs.
+        #: The loop, once it runs.
         self.loop: asyncio.AbstractEventLoop | None = None
         self._starting: asyncio.Task[Any] | None = None
-        # One list for good: responses that have not begun see what is added at a stop.
+        # Always the same list, so that responses that have not begun include a header that a stop adds.
         self._headers: list[tuple[bytes, bytes]] = []
 
     def look(self) -> None:
-        """See that a stop has been asked for; called in the loop's thread."""
+        """Begin the stop that was requested; called in the loop's thread."""
         self._stopping.set()
         if self._starting is not None:
             self._starting.cancel()
@@ -111,14 +111,14 @@ class _Uvicorn(uvicorn.Server):
         connections = _Connections(self._changed, self.loop.time)
         self.server_state.connections = self._connections = connections
         self._starting = asyncio.current_task()
-        # Whoever asked before there was a loop could not call `look`.
+        # A stop that was requested before the loop existed could not call `look`.
         if self._asked() is not None:
             self.look()
         try:
-            # Without a socket, since an asyncio server that is closed loses those that it has just accepted.
+            # Without a socket, since an asyncio server loses connections that it accepts right before it is closed.
             await super().startup(sockets=[])
         except SystemExit:
-            # An application that does not start is told so, or by a flag alone.
+            # uvicorn reports an application that does not start by this exception, or only by a flag.
             self.started = False
         finally:
             self._starting = None
@@ -127,7 +127,7 @@ class _Uvicorn(uvicorn.Server):
         try:
             self._begin_to_accept()
         except NotImplementedError:
-            # The loop of Windows only does so by itself.
+            # The event loop of Windows does not support that, and must accept itself.
             self.servers = [
                 await self.loop.create_server(self._protocol, sock=self._listening.dup(), ssl=self.config.ssl)
             ]
@@ -147,7 +147,7 @@ class _Uvicorn(uvicorn.Server):
         return is_over
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Accept who waits, let every request that has begun end in time, and cut off the rest."""
+        """Accept waiting clients, let requests that have begun end in time, and cut off the rest."""
         assert self.loop is not None
         with contextlib.suppress(NotImplementedError):
             self.loop.remove_reader(self._listening)
@@ -173,11 +173,11 @@ class _Uvicorn(uvicorn.Server):
             raise lifespan.failure("shutdown")
 
     async def _drain(self, seconds: float) -> None:
-        """Return when nothing is open any more, or *seconds* are over."""
+        """Return when no connection is open, or *seconds* are over."""
         assert self.loop is not None
         began = self.loop.time()
         end = began + seconds
-        #: Since when connections that have had a request have none.
+        #: Since when connections that have had a request have been idle.
         idle: dict[object, float] = {}
         told: set[object] = set()
         is_listening = self._broken is None
@@ -190,7 +190,7 @@ class _Uvicorn(uvicorn.Server):
                 if _is_busy(connection):
                     idle.pop(connection, None)
                     if not hasattr(connection, "cycle") and connection not in told:
-                        # A WebSocket, which is told that the server goes away, and answers to that.
+                        # A WebSocket: uvicorn sends its client a close frame, which the client answers.
                         told.add(connection)
                         connection.shutdown()
                     continue
@@ -230,7 +230,7 @@ class _Uvicorn(uvicorn.Server):
             self.loop.add_reader(self._listening, self._accept)
 
     def _accept(self) -> bool:
-        """Accept the connections that wait, and return whether that were all."""
+        """Accept the waiting connections, and return whether none is left."""
         assert self.loop is not None
         for _ in range(BACKLOG):
             try:
@@ -261,7 +261,7 @@ class _Uvicorn(uvicorn.Server):
 
     def _accepted(self, task: asyncio.Task[Any]) -> None:
         self._accepting.discard(task)
-        # One that fails in its handshake of TLS is no more than a client that went away.
+        # A failed TLS handshake is treated like a client that has disconnected.
         if not task.cancelled():
             task.exception()
 
@@ -274,7 +274,7 @@ class _Uvicorn(uvicorn.Server):
 
 
 def _is_busy(connection: Any) -> bool:
-    """Whether something on *connection* is not answered, or not sent, to the end."""
+    """Whether a request on *connection* is not completely answered, or data is not completely sent."""
     if not hasattr(connection, "cycle"):
         return True
     cycle = connection.cycle
@@ -282,7 +282,7 @@ def _is_busy(connection: Any) -> bool:
 
 
 class Loop:
-    """One run of an ASGI server; keeps the contract `Serves`."""
+    """One run of an ASGI server; fulfils the contract `Serves`."""
 
     def __init__(self, config: Config) -> None:
         self._config = config
@@ -298,7 +298,7 @@ class Loop:
                 running.loop.call_soon_threadsafe(running.look)
 
     def serve(self, listening: socket.socket, ready: Callable[[], None]) -> int:
-        # A loop that cannot open all that it needs leaves open what it has opened, and its coroutine never runs.
+        # Checked here: a loop that lacks descriptors does not close those it opened, and never runs its coroutine.
         with selectors.DefaultSelector():
             for end in socket.socketpair():
                 end.close()

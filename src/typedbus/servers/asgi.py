@@ -1,7 +1,7 @@
 """
 An ASGI application as a component, on uvicorn.
 
-`_uvicorn` has the server; here are what one declares, and what of that could never work.
+`_uvicorn` has the server; this module has the component, and validates its arguments.
 """
 
 from __future__ import annotations
@@ -27,27 +27,27 @@ class ASGIServer(Serving):
     """
     Serves an ASGI application over HTTP/1.1, and WebSockets where a library for them is installed.
 
-    It runs an event loop of its own in the server's thread; the bus does not wait
-    in it. The application's lifespan is a part of the start and of the stop: what
-    it fails with is raised there. One that raises instead of taking part in the
-    lifespan has none, as the specification says. An application that raises is
-    answered for with 500, and its traceback goes to the logger ``uvicorn.error``.
-    While the server drains, every response that begins says
-    ``Connection: close``. A request that is cut off after the drain gets a
-    `asyncio.CancelledError` where it waits.
+    It runs its own event loop in the server's thread; the bus does not wait in that
+    loop. The application's lifespan is a part of the start and of the stop, which
+    raise its failures. An application that raises instead of taking part in the
+    lifespan has no lifespan, as the specification allows. If the application raises
+    during a request, the response is a 500, and the traceback goes to the logger
+    ``uvicorn.error``. While the server drains, every response that begins has the
+    header ``Connection: close``. When a request is cut off after the drain, its
+    task receives an `asyncio.CancelledError`.
 
     Args:
         bus: See `Serving`, as for *bind*, *drain* and *mode*.
-        app: The application; or a `uvicorn.Config`, to say more than that: TLS, a root path,
-            trusted proxies. Its host, port, workers and timeouts of stopping are not looked at.
+        app: The application; or a `uvicorn.Config`, for further options such as TLS, a root path,
+            trusted proxies. Its host, port, workers and timeouts of stopping are ignored.
 
     Raises:
-        SettingError: One of these could never work.
+        SettingError: One of the arguments could never work.
     """
 
     app: ASGIApp | Config = attrs.field(validator=_check_app)
 
     def server(self) -> Serves:
         """Return a server with a new event loop."""
-        # Which ASGI it is uvicorn would guess, and take a bound method for one of version 2.
+        # Otherwise uvicorn guesses the ASGI version, and takes a bound method for version 2.
         return Loop(self.app if isinstance(self.app, Config) else Config(self.app, interface="asgi3", log_config=None))

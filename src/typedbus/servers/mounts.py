@@ -1,5 +1,5 @@
 """
-One site of several applications, each mounted at a path, whatever its framework.
+A site of several applications, each mounted at a path, of any framework.
 
 Components contribute by listening to `MOUNT`: a listener returns an application and its path. A dispatcher, which
 depends on no framework, publishes `MOUNT` once in each start of the bus, and then passes each request to the
@@ -49,7 +49,7 @@ __all__ = (
     "WSGIMount",
 )
 
-#: After the components at the default priority, which have an application by then, and before servers.
+#: After the components at the default priority, which have their applications by then, and before servers.
 PRIORITY: Final = 70
 _STATES: Final = "typedbus.servers.mounts"
 _BODY: Final = b"Not Found\n"
@@ -69,12 +69,12 @@ class WSGIDispatcher(_Dispatcher):
     A WSGI application that passes each request to the application that is mounted at its path.
 
     Its start, at priority 70, collects the mounts, and its stop drops them. Of the mounts that match a request, the
-    one with the longest path gets it; that path moves from ``PATH_INFO`` to the end of ``SCRIPT_NAME`` (PEP 3333).
-    A request that no mount matches is answered with 404.
+    mount with the longest path gets it; that path moves from ``PATH_INFO`` to the end of ``SCRIPT_NAME`` (PEP 3333).
+    A request that matches no mount is answered with 404.
 
-    ASGI applications need a2wsgi: ``pip install "typedbus[mounts]"``. They serve HTTP only, in an event loop in a
+    ASGI applications need a2wsgi: ``pip install "typedbus[mounts]"``. They serve only HTTP, in an event loop in a
     thread of the dispatcher. Their lifespans are a part of its start, in the order of the mounts, and of its stop, in
-    reverse. It may be called from any thread.
+    reverse order. The dispatcher may be called from any thread.
 
     Args:
         bus: Owns the thread of the event loop.
@@ -135,12 +135,12 @@ class WSGIDispatcher(_Dispatcher):
             self._thread, self._lifespans = thread, lifespans
             for mount in asgi:
                 apps[mount.path] = wsgi_from_asgi(mount.app, thread.loop, lifespans.states[mount.path])
-        # A path in WSGI is text whose characters are bytes.
+        # In WSGI each character of a path represents a byte.
         self._table = by_length(Route(path.rstrip("/").encode().decode("latin-1"), apps[path]) for path in apps)
 
     @on(MOVED)
     def give_up(self, moved: Moved) -> None:
-        """Break off a start that still waits for a lifespan although the bus has given it up."""
+        """Break off a start that still waits for a lifespan after the bus has abandoned it."""
         starting = self._starting
         if moved.after is State.STOPPING and starting is not None:
             starting.cancel()
@@ -151,7 +151,7 @@ class WSGIDispatcher(_Dispatcher):
 
         Raises:
             MountFailed: An ASGI application failed in its shutdown; the rest were shut down.
-            ExceptionGroup: Several did.
+            ExceptionGroup: Several applications failed.
         """
         self._table = None
         thread, self._thread = self._thread, None
@@ -189,8 +189,8 @@ class ASGIDispatcher(_Dispatcher):
     An ASGI application that passes each connection to the application that is mounted at its path.
 
     Its start, at priority 70, collects the mounts, and its stop drops them. Of the mounts that match an HTTP request
-    or a WebSocket, the one with the longest path gets it; that path is appended to ``root_path``, and ``path`` stays
-    whole, as ASGI specifies. A connection that no mount matches is answered with 404.
+    or a WebSocket, the mount with the longest path gets it; that path is appended to ``root_path``, and ``path`` stays
+    whole, as ASGI specifies. A connection that matches no mount is answered with 404.
 
     Each ASGI application has its own lifespan, with its own state, inside the lifespan of the server. Applications
     start in the order of the mounts and shut down in reverse; support of the lifespan is optional.
@@ -201,7 +201,7 @@ class ASGIDispatcher(_Dispatcher):
     Args:
         bus: Owns the threads.
         mounts: The channel on *bus* whose listeners return the mounts: `MOUNT`, or another one for a second site.
-        threads: How many requests to WSGI applications are answered side by side.
+        threads: How many requests to WSGI applications are answered concurrently.
 
     Raises:
         SettingError: *threads* is not a whole number from 1 up.
@@ -244,7 +244,7 @@ class ASGIDispatcher(_Dispatcher):
         self._table = by_length(routes)
 
     def stop(self) -> None:
-        """Drop the mounts, and end the threads; one that is still in an application ends after it."""
+        """Drop the mounts, and end the threads; a thread that still runs an application ends after the call."""
         self._table = None
         workers, self._workers = self._workers, None
         if workers is not None:
@@ -262,7 +262,7 @@ class ASGIDispatcher(_Dispatcher):
         Raises:
             NotMounted: The bus has not started the dispatcher, or has stopped it.
             MountFailed: An application failed in its lifespan; the server has received its message.
-            ExceptionGroup: Several did.
+            ExceptionGroup: Several applications failed.
         """
         kind: str = scope["type"]
         if kind == "lifespan":
@@ -273,7 +273,7 @@ class ASGIDispatcher(_Dispatcher):
             raise NotMounted
         root: str = scope.get("root_path", "").rstrip("/")
         path: str = scope["path"]
-        # Servers differ in whether the path begins with the root path. It should, and so it does from here on.
+        # Servers differ in whether the path begins with the root path. ASGI requires it, and it does from here on.
         inner = path.removeprefix(root) if path == root or path.startswith(f"{root}/") else path
         for route in table:
             if route.takes(inner) and (kind == "http" or not route.is_wsgi):

@@ -1,15 +1,15 @@
 """
-Servers as components: one contract, and the component that drives whatever keeps it.
+Servers as components: a contract for servers, and the component that runs any server that fulfils it.
 
-A server takes a thread to serve in, says when it accepts, and is told to stop.
-Everything that servers have in common is here, once: the socket is bound by the
-thread that starts the bus; the start returns when the server accepts, or raises
-what kept it from that; a server that ends without having been asked takes the
-bus down in order, with its error as the cause; and a stop drains. Nothing is
-polled: readiness, death and the end are told by the server's own thread.
+A server runs in a thread, reports when it accepts, and is asked to stop. This
+module has everything that servers have in common: the thread that starts the bus
+binds the socket; the start returns when the server accepts, or raises the error
+that prevented it; a server that ends without being asked exits the bus in order,
+with its error as the cause; and a stop drains. Nothing is polled: the server's own
+thread reports its readiness, its failure and its end.
 
-The thread is a daemon. The bus owns it and `block` waits for it, but a process
-whose main thread died of something else is not kept alive by its server.
+The thread is a daemon thread. The bus owns it and `block` waits for it, but if the
+main thread dies of another error, the server does not keep the process alive.
 """
 
 from __future__ import annotations
@@ -52,12 +52,12 @@ __all__ = (
 
 PRIORITY: Final = 75
 _ALL: Final = 0o777
-#: How long a server may take to cut off what its time to drain was too short for, in seconds.
+#: How long a server may take to cut off the requests that did not end during the drain, in seconds.
 CUTTING: Final = 5.0
 
 
 class NotServing(RuntimeError):
-    """Raised by `address` of a server that has not started, or has stopped."""
+    """Raised by the `address` of a server that has not started, or has stopped."""
 
     def __str__(self) -> str:
         return "the server has no address now: it has one from the start of its bus to the stop"
@@ -65,7 +65,7 @@ class NotServing(RuntimeError):
 
 class ServerEnded(RuntimeError):
     """
-    The cause of an exit: a server returned although nobody had asked it to stop.
+    The cause of an exit: a server returned without being asked to stop.
 
     Attributes:
         where: The address that it served.
@@ -81,17 +81,17 @@ class ServerEnded(RuntimeError):
 
 class NotStopped(TimeoutError):
     """
-    Raised by the stop of a server that does not end, even without its requests.
+    Raised by the stop of a server that does not end, even after its requests were cut off.
 
     Attributes:
         where: The address that it served.
-        seconds: How long it was waited for.
+        seconds: How long the stop waited.
     """
 
     def __init__(self, where: str, seconds: float) -> None:
         self.where = where
         self.seconds = seconds
-        # The text alone: OSError takes several arguments for an errno and its message.
+        # Only the text: OSError takes several arguments for an errno and its message.
         super().__init__(str(self))
 
     def __reduce__(self) -> tuple[type[NotStopped], tuple[str, float]]:
@@ -106,10 +106,10 @@ class NotStopped(TimeoutError):
 
 class _Outcome:
     """
-    Where a start waits for what another thread reports.
+    The result of a start, for which the starting thread waits and which another thread reports.
 
-    A signal wakes the main thread here whenever it comes; one that came as the thread went to sleep on a queue
-    would be noticed only after that.
+    Any signal wakes the main thread here; if it waited on a plain queue, a signal that came just before the wait would
+    be noticed only after it.
     """
 
     def __init__(self, waking: Waking) -> None:
@@ -131,7 +131,7 @@ class _Outcome:
 
 @attrs.define(eq=False)
 class _Run:
-    """One run of a server, from a start to the stop; its thread and the one that starts or stops share it."""
+    """One run of a server, from a start to the stop; shared by its thread and the thread that starts or stops it."""
 
     server: Serves
     listening: Listening
@@ -160,7 +160,7 @@ def _check_mode(instance: object, attribute: attrs.Attribute[int | None], mode: 
 
 
 def _check_seconds(instance: object, attribute: attrs.Attribute[float], given: float) -> None:
-    """Refuse what is no finite number of seconds from 0 up."""
+    """Refuse *given* unless it is a finite number of seconds, 0 or more."""
     is_number = isinstance(given, int | float) and not isinstance(given, bool)
     if not is_number or not 0 <= given <= threading.TIMEOUT_MAX / 2:
         raise SettingError(attribute.name, given, "a number of seconds, 0 or more")
@@ -169,20 +169,20 @@ def _check_seconds(instance: object, attribute: attrs.Attribute[float], given: f
 @attrs.define(eq=False)
 class Serving(ABC):
     """
-    The life of a server as a component; `Server`, `WSGIServer` and `ASGIServer` say which server it is.
+    Base class of server components; `Server`, `WSGIServer` and `ASGIServer` define which server runs.
 
-    It starts at priority 75, after all that is at the default, and stops before it.
-    A bus may start and stop it again and again. Its methods may be called from any thread.
+    It starts at priority 75, after the components at the default priority, and stops before them.
+    A bus may start and stop it any number of times. Its methods may be called from any thread.
 
     Args:
-        bus: What it tells, and whom it asks for the exit if the server dies.
+        bus: The bus for log messages, and for the exit if the server dies.
         bind: Where to listen: ``host:port``, ``:port`` for every interface, ``[::1]:port``,
-            ``unix:/path``, or a stream socket that is bound. Port 0 is any that is free.
+            ``unix:/path``, or a stream socket that is bound. Port 0 means any free port.
         drain: How long a stop waits for requests that have begun, in seconds.
-        mode: Access to the file of a socket, as 0o660; what the umask leaves, unless given.
+        mode: The permissions of a socket's file, for example 0o660; the umask decides if None.
 
     Raises:
-        SettingError: One of these could never work.
+        SettingError: One of the arguments could never work.
     """
 
     bus: Bus
@@ -190,20 +190,20 @@ class Serving(ABC):
     drain: float = attrs.field(default=10.0, validator=_check_seconds, kw_only=True)
     mode: int | None = attrs.field(default=None, validator=_check_mode, kw_only=True)
     _run: _Run | None = attrs.field(default=None, init=False, repr=False)
-    #: What a start under way waits for: None when the server accepts, or what keeps it from that.
+    #: The result for which the current start waits: None when the server accepts, or the error that prevents it.
     _outcome: _Outcome | None = attrs.field(default=None, init=False, repr=False)
 
     @abstractmethod
     def server(self) -> Serves:
-        """Return what serves from the next start to the stop."""
+        """Return the server to run from the next start to the stop."""
 
     @property
     def address(self) -> str:
         """
-        Where it listens, as in *bind*, with the real port; `http.client.HTTPConnection` takes it as it is.
+        The address in the form of *bind*, with the actual port; `http.client.HTTPConnection` accepts this form.
 
         Raises:
-            NotServing: It does not.
+            NotServing: The server does not run.
         """
         run = self._run
         if run is None:
@@ -213,21 +213,21 @@ class Serving(ABC):
     @on(START, priority=PRIORITY)
     def start(self) -> None:
         """
-        Bind, and return when the server accepts; nothing happens if it does already.
+        Bind, and return when the server accepts; does nothing if it already does.
 
-        Where the start of the bus is broken off, by a stop, an exit or a signal, it waits no longer: the server is
-        told to end, which cancels a lifespan that has not started up, and has 5 s for that.
+        If the start of the bus is broken off, by a stop, an exit or a signal, it stops waiting: the server is asked
+        to end within 5 s, which cancels a lifespan that has not started up.
 
         Raises:
             BindError: The operating system does not let it listen there.
             OutOfThreads: The system starts no further thread; those that were started have ended.
             OutOfDescriptors: The system opens no further socket.
             StartCancelled: The start of the bus was broken off before the server was ready.
-            BaseException: What the server raised before it was ready; `ServerEnded` if it just returned.
+            BaseException: The exception of the server before it was ready; `ServerEnded` if it only returned.
         """
         if self._run is not None:
             return
-        # Before anything that takes time, so that a start may be given up from here on.
+        # Before any call that takes time, so that the start can be broken off from here on.
         outcome = self._outcome = _Outcome(self.bus._doorbell.waking)
         listening = listen(self.bind, self.mode)
         try:
@@ -261,25 +261,24 @@ class Serving(ABC):
 
     @on(MOVED)
     def give_up(self, moved: Moved) -> None:
-        """End a start that is still waiting for the server although the bus has given it up."""
+        """End a start that still waits for the server after the bus has abandoned it."""
         outcome = self._outcome
         if moved.after is State.STOPPING and outcome is not None:
             outcome.put(NotServing())
 
     def stop(self) -> None:
         """
-        Drain, and return when the server has ended; nothing happens if it does not serve.
+        Drain, and return when the server has ended; does nothing if it does not serve.
 
-        New clients are refused; a warning on `LOG` says so if the system does not
-        allow that. Where the process restarts and could not bind the same address
-        again, the socket stays open instead, and new clients wait for the restarted
-        program. Requests that have begun, or whose connections wait to be
-        accepted, are answered until *drain* is over. How many are cut off then is
-        logged.
+        New clients are refused; if the system does not allow that, a warning is logged
+        on `LOG`. If the process restarts and could not bind the same address again,
+        the socket stays open instead, and new clients wait for the restarted program.
+        Requests that have begun, or whose connections wait to be accepted, are answered
+        until *drain* is over. The number of requests that are cut off then is logged.
 
         Raises:
             NotStopped: The server's thread has not ended 5 s later.
-            BaseException: What the server raised meanwhile.
+            BaseException: The exception of the server during the stop.
         """
         run, self._run = self._run, None
         if run is None:
@@ -340,7 +339,7 @@ class Serving(ABC):
                 self.bus.request_exit(error)
         finally:
             if not run.is_ready:
-                # Stopped before it was: the start is to wait no longer.
+                # It was stopped before it was ready: the start must stop waiting.
                 run.outcome.put(NotServing())
             try:
                 run.listening.close()
@@ -351,17 +350,17 @@ class Serving(ABC):
 @attrs.define(eq=False)
 class Server(Serving):
     """
-    Any object that keeps the contract `Serves`, as a component.
+    Any object that fulfils the contract `Serves`, as a component.
 
     Args:
-        bus: See `Serving`, as for the rest.
-        serves: The server; one object for every start.
+        bus: See `Serving`, as for the other arguments.
+        serves: The server; the same object for every start.
     """
 
     serves: Serves
 
     def server(self) -> Serves:
-        """Return what was given."""
+        """Return the given server."""
         return self.serves
 
 

@@ -1,7 +1,7 @@
 """
 A WSGI application as a component, on cheroot.
 
-`_cheroot` has the server; here are what one declares, and what of that could never work.
+`_cheroot` has the server; this module has the component, and validates its arguments.
 """
 
 from __future__ import annotations
@@ -28,21 +28,21 @@ class WSGIServer(Serving):
     """
     Serves a WSGI application over HTTP/1.1, without TLS.
 
-    A request has one of *threads* to itself from its first byte to the end of
-    its response. While the server drains, every response says
-    ``Connection: close``. An application that raises is answered for with 500,
-    and its traceback is told on `LOG`; one that calls `sys.exit` exits the bus.
-    A thread that is still in the application after the drain cannot be ended:
-    its connection is closed, and the bus, which owns it, names it with its stack.
+    A request occupies one of *threads* from its first byte to the end of its
+    response. While the server drains, every response has the header
+    ``Connection: close``. If the application raises, the response is a 500, and the
+    traceback is reported on `LOG`; an application that calls `sys.exit` exits the bus.
+    A thread that still runs the application after the drain cannot be ended: its
+    connection is closed, and the bus, which owns the thread, reports it with its stack.
 
     Args:
         bus: See `Serving`, as for *bind*, *drain* and *mode*.
         app: The application.
-        threads: How many requests are answered side by side.
-        timeout: After how many seconds a client that sends nothing is let go.
+        threads: How many requests are answered concurrently.
+        timeout: After how many seconds without data from the client its connection is closed.
 
     Raises:
-        SettingError: One of these could never work.
+        SettingError: One of the arguments could never work.
     """
 
     app: WSGIApplication = attrs.field(validator=_check_app)
