@@ -22,7 +22,7 @@ F = TypeVar("F", bound=Callable[..., object])
 
 
 def of_instances(method: F, /) -> F:
-    """Make *method* raise an error with the remedy if it is called on the class, as dependency-injector's decorators do."""
+    """Make *method* raise an error with the remedy if called on the class, as dependency-injector's decorators do."""
     found: Any = _OfInstances(method)
     return found  # type: ignore[no-any-return]  # on an instance it is the method
 
