@@ -237,3 +237,7 @@ def attached(containers: Sequence[Container], workers: int | None, limits: Limit
         if limits is not None:
             bus.limits = limits
     return bus
+
+
+# `typedbus.testing` offers it as well, and may be imported before `typedbus.running` is used for the first time.
+running.__module__ = "typedbus"
