@@ -1,8 +1,8 @@
 """
-Help for the tests of applications: a container for a block, a recorder, a clock.
+Helpers for the tests of applications: a container for a block, a recorder, a clock.
 
-Nothing here is global: a recorder listens to one bus while its block lasts, and
-a clock is the clock of the buses that it was given to.
+There is no global state: a recorder listens to one bus while its block lasts, and
+a clock belongs to the buses that it was passed to.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Args = ParamSpec("Args")
 Result = TypeVar("Result")
 Silent = TypeVar("Silent", bound="Recorder[..., None]")
 
-# Annotations of a result for which None is an answer; a string is one that could not be evaluated.
+# Result annotations for which None is a valid answer; a string is an annotation that could not be evaluated.
 _NO_RESULT: Final = (None, NoneType, "None", Any, inspect.Signature.empty)
 
 
@@ -54,7 +54,7 @@ class NoAnswer(TypeError):
 
 @attrs.frozen
 class Call:
-    """One publish, as a listener saw it."""
+    """One publish, as a listener received it."""
 
     args: tuple[object, ...]
     kwargs: dict[str, object]
@@ -87,9 +87,9 @@ class Recorder(Generic[Args, Result]):
 
     def times(self, /, *args: Args.args, **kwargs: Args.kwargs) -> int:
         """
-        Return how many publishes had exactly these arguments; checkers hold them against the channel.
+        Return how many publishes had exactly these arguments; type checkers compare them with the channel.
 
-        What is left out is filled in as `publish` does.
+        Defaults are filled in for missing arguments, as `publish` does.
         """
         return self.calls.count(self._call(args, kwargs))
 
@@ -110,7 +110,7 @@ class Recorder(Generic[Args, Result]):
         self.results.append(result)
         return result
 
-    def __enter__(self: Silent) -> Silent:  # noqa: PYI019  # only of a channel without results
+    def __enter__(self: Silent) -> Silent:  # noqa: PYI019  # only for a channel without results
         """
         Listen to the channel.
 
@@ -136,17 +136,17 @@ class Recorder(Generic[Args, Result]):
 if TYPE_CHECKING:
 
     class _Answering(Recorder[Args, Result]):
-        """A recorder with an answer: checkers accept it in a ``with``, whatever the results of its channel."""
+        """A recorder with an answer: type checkers accept it in a ``with``, whatever the result type of its channel."""
 
-        # The base class restricts its `self`, and this class lifts the restriction.
+        # The base class restricts the type of `self`; this class lifts the restriction.
         def __enter__(self) -> Self: ...  # pyright: ignore[reportIncompatibleMethodOverride]
 
 
 class FakeClock(Clock):
     """
-    A clock that goes on when it is told to: ``Bus(clock=FakeClock())``.
+    A clock that moves only by `advance`: ``Bus(clock=FakeClock())``.
 
-    A bus that has it takes durations and ticks from it. May be used from any thread.
+    Its bus takes durations and ticks from it. May be used from any thread.
     """
 
     def __init__(self, now: float = 0.0) -> None:
@@ -155,11 +155,11 @@ class FakeClock(Clock):
         self._sleepers: list[tuple[float, Inbox]] = []
 
     def now(self) -> float:
-        """Return the time that it was brought to."""
+        """Return the current time of the clock."""
         return self._now
 
     def wait(self, inbox: Inbox, seconds: float) -> None:
-        """Sleep until the clock was brought *seconds* further, or something comes into *inbox*."""
+        """Sleep until the clock has advanced by *seconds*, or *inbox* receives something."""
         sleeper = (self._now + seconds, inbox)
         with self._changed:
             self._sleepers.append(sleeper)
@@ -171,10 +171,10 @@ class FakeClock(Clock):
 
     def advance(self, seconds: float, *, sleepers: int = 1, patience: float = 10.0) -> None:
         """
-        Wait until *sleepers* threads sleep on the clock, bring it *seconds* further, and wake who is due.
+        Wait until *sleepers* threads sleep on the clock, advance it by *seconds*, and wake the threads that are due.
 
         Raises:
-            TimeoutError: Fewer sleep on it after *patience* real seconds.
+            TimeoutError: Fewer threads sleep on it after *patience* real seconds.
         """
         with self._changed:
             if not self._changed.wait_for(lambda: len(self._sleepers) >= sleepers, patience):

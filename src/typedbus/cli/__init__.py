@@ -1,8 +1,8 @@
 """
 The command line `typedbus`, on click.
 
-Each command imports what it needs when it is called, so that `--help` and the
-shell's completion wait for neither the container library nor the user's code.
+Each command does its imports when it is called, so that `--help` and shell
+completion wait for neither the container library nor the user's code.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ from typedbus.cli._steering import reload, restart, status, stop
 from typedbus.cli._writing import by_suffix, settled, write
 
 UNWRITABLE: Final = 2
-INTERRUPTED: Final = 130  # 128 + SIGINT, as shells have it
+INTERRUPTED: Final = 130  # 128 + SIGINT, the convention of shells
 
 
 def main() -> int:
     """
-    Carry out the command line and return the exit status.
+    Run the command line and return the exit status.
 
-    It is that of the command, 2 if the command line is wrong or the output
+    This is the status of the command, 2 if the command line is wrong or the output
     cannot be written, and 130 after Ctrl-C.
     """
     if "TYPEDBUS_AUTORELOAD" in os.environ:
-        # A process that a change has restarted waits for the next change if it fails, whatever it fails with.
+        # A process that was restarted by a file change waits for the next change if it fails, whatever the error.
         with contextlib.suppress(ImportError):
             import typedbus.plugins.autoreload  # noqa: F401  # pyright: ignore[reportUnusedImport]
     try:
@@ -42,7 +42,7 @@ def main() -> int:
     except click.ClickException as wrong:
         wrong.show()
         status = wrong.exit_code
-        from typedbus.plugins._restart_report import report  # what follows a success need not wait for it
+        from typedbus.plugins._restart_report import report  # imported only after a failure
 
         report(f"STATUS={wrong.format_message()}")
     except click.Abort:

@@ -1,11 +1,10 @@
 """
-What a folder says of the commands that are given in it.
+Defaults for the options of commands, from a file in the working directory.
 
-Two files may say it: typedbus.toml, or else the table [tool.typedbus] of
-pyproject.toml, in the working directory. There are not more places, since who
-reads a command in a script should not have to look for them. The keys are the
-options of `typedbus run`, by their names, and `target`; the command line goes
-before them.
+The file is typedbus.toml, or else pyproject.toml with its table [tool.typedbus].
+No other place is searched, so that a reader of a command in a script knows where
+to look. The keys are the names of the options of `typedbus run`, and `target`;
+the command line overrides them.
 """
 
 from __future__ import annotations
@@ -27,10 +26,10 @@ _PROJECT: Final = Path("pyproject.toml")
 
 class InvalidDefaults(click.ClickException):
     """
-    Told of a typedbus.toml or a [tool.typedbus] that cannot be taken; the exit status is 2.
+    Raised for an invalid typedbus.toml or [tool.typedbus]; the exit status is 2.
 
     Attributes:
-        faults: One line for each, with file, line and key.
+        faults: One line for each fault, with file, line and key.
     """
 
     exit_code = 2
@@ -42,10 +41,10 @@ class InvalidDefaults(click.ClickException):
 
 def defaults(ctx: click.Context) -> dict[str, object]:
     """
-    Return what the working directory says of the parameters of the command of *ctx*, by their names in Python.
+    Return the defaults from the working directory for the parameters of the command of *ctx*, by Python name.
 
     Raises:
-        InvalidDefaults: With everything that is wrong, also for other commands.
+        InvalidDefaults: The file is invalid; this reports all faults, including those for other commands.
     """
     file, text, table, above = _read()
     run = _run_of(ctx)
@@ -63,19 +62,19 @@ def defaults(ctx: click.Context) -> dict[str, object]:
             faults.append((key, f"{key} is no option of `typedbus run`; {meant}"))
             continue
         if (problem := _misfit(param, value)) is not None:
-            # A value in there may be a secret.
+            # A value of `set` may be a secret.
             shown = f" and is {value!r}" if not isinstance(value, (dict, list)) and key != "set" else ""
             faults.append((key, f"{key} {problem}{shown}".rstrip(",")))
             continue
         if getattr(param, "multiple", False) or key == TARGET:
-            value = value if isinstance(value, list) else [value]  # noqa: PLW2901  # the same, as click has it
+            value = value if isinstance(value, list) else [value]  # noqa: PLW2901  # a list, as click takes it
         try:
             param.type_cast_value(ctx, value)
         except click.BadParameter as wrong:
             faults.append((key, f"{key}: {wrong.message}"))
         said[str(param.name)] = value
     if faults:
-        from typedbus.settings._lines import lines_of  # no part of what is quick: it is the settings'
+        from typedbus.settings._lines import lines_of  # only needed for faults, and not cheap to import
 
         lines = lines_of(text)
         places = sorted((lines.get((*above, key), 0), problem) for key, problem in faults)
@@ -85,7 +84,7 @@ def defaults(ctx: click.Context) -> dict[str, object]:
 
 def source_of_defaults() -> Path | None:
     """
-    Return the file that `defaults` reads; None if neither of the two has anything for typedbus.
+    Return the file that `defaults` reads; None if neither file has defaults for typedbus.
 
     Raises:
         InvalidDefaults: The file cannot be read.
@@ -95,10 +94,10 @@ def source_of_defaults() -> Path | None:
 
 
 def _read() -> tuple[Path, str, Mapping[str, object], tuple[str, ...]]:
-    """Return the file that says something, its text, the table with the defaults, and the keys that lead there."""
+    """Return the file with defaults, its text, the table of defaults, and the keys of the tables around it."""
     for file, above in ((_OWN, ()), (_PROJECT, ("tool", "typedbus"))):
         try:
-            # Editors put a mark in front that TOML does not know.
+            # Some editors write a byte order mark, which TOML does not allow.
             text = read_input(file).decode("utf-8-sig").replace("\r\n", "\n")
             table: object = tomllib.loads(text)
         except (FileNotFoundError, NotADirectoryError):
@@ -126,7 +125,7 @@ def _key(param: click.Parameter) -> str:
 
 
 def _misfit(param: click.Parameter, value: object) -> str | None:
-    """Return what *value* must be, as a key of TOML, for *param*; None if it is."""
+    """Return which type the TOML value of *param* must have, as text; None if *value* has it."""
     if any(isinstance(text, str) and "\0" in text for text in (value if isinstance(value, list) else [value])):
         return "must not contain a null character"
     if isinstance(param, click.Option) and param.is_flag:

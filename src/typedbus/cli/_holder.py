@@ -1,11 +1,11 @@
 """
 The process that holds a PID file: commands identify it, signal it and wait for it.
 
-A process may end at any time, and its number be given to another one. On
-Linux a descriptor of the process, pidfd_open(2), is opened before the
-last look at the file, so that a signal reaches that very process or none; the
-same descriptor shows its end. Elsewhere the end shows in its lock on the file,
-which the process loses a moment before it ends.
+A process may end at any time, and its pid may be reused. On Linux a descriptor of
+the process, pidfd_open(2), is opened before the file is read for the last time, so
+that a signal reaches exactly that process or none; the same descriptor shows when
+the process has ended. On other systems the lock on the file shows this: the process
+loses it a moment before it ends.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ from typedbus.cli._options import UNKNOWN, Wrong
 from typedbus.plugins._restart_report import CREDENTIALS, SIZE
 from typedbus.plugins.pidfile import NoFileLocks, NotPIDFile, UnknownHolder, read
 
-#: How often a look is repeated because the file changed hands meanwhile.
+#: How often the file is read again because another process has taken it meanwhile.
 _LOOKS: Final = 5
-#: Seconds for a daemon that many commands are connected to already.
+#: Seconds to wait for a connection to a daemon that is busy with many other commands.
 _CONNECTING: Final = 5.0
 
 
@@ -49,30 +49,30 @@ class CannotTell(click.ClickException):
 
 @attrs.frozen
 class Holder:
-    """A process that holds a PID file; in messages with its command line, where that is known."""
+    """A process that holds a PID file; its text includes its command line, where that is known."""
 
     pid: int
     path: Path
-    #: A descriptor of the process, or None where there are none.
+    #: A descriptor of the process, or None where the system has no such descriptors.
     handle: int | None
 
     def __str__(self) -> str:
         with contextlib.suppress(OSError):
             parts = Path(f"/proc/{self.pid}/cmdline").read_bytes().decode(errors="backslashreplace").split("\0")
             for number, part in enumerate(parts):
-                # What it says may be a secret.
+                # The value of the setting may be a secret.
                 if part == "--set" or part.startswith("--set="):
-                    number += part == "--set"  # noqa: PLW2901  # then it is the next one
+                    number += part == "--set"  # noqa: PLW2901  # the setting is the next argument
                     parts[number] = f"{parts[number].removeprefix('--set=').partition('=')[0]}=..."
             return f"process {self.pid} ({' '.join(parts).strip()})"
         return f"process {self.pid}"
 
     def send(self, number: signal.Signals) -> None:
         """
-        Send it a signal; one that has ended gets none.
+        Send a signal to the process, unless it has ended.
 
         Raises:
-            NotDone: It is another user's.
+            NotDone: The process belongs to another user.
         """
         try:
             if sys.platform == "linux" and self.handle is not None:
@@ -85,7 +85,7 @@ class Holder:
             raise NotDone(f"{self} is another user's; do it as that user, or as root") from None
 
     def ends_within(self, seconds: float) -> bool:
-        """Wait until the process has ended, and return whether it has, in time."""
+        """Wait up to *seconds* for the end of the process, and return whether it has ended."""
         if self.handle is not None:
             return bool(_readable([self.handle], seconds))
         waiting = threading.Thread(target=_wait_for_lock, args=(self.path,), daemon=True)
@@ -98,11 +98,11 @@ class Holder:
         Refuse to send a signal that would end the process.
 
         Raises:
-            NotDone: It has no handler for the signal and does not block it. Where that cannot be looked up, it passes.
+            NotDone: It has no handler for the signal and does not block it. Not raised where that cannot be looked up.
         """
         with contextlib.suppress(OSError):
             lines = Path(f"/proc/{self.pid}/status").read_text().splitlines()
-            # A process that restarts blocks signals until it has its handlers again.
+            # A process that restarts blocks signals until it has installed its handlers again.
             masks = [int(line[8:], 16) for line in lines if line.startswith(("SigCgt:", "SigBlk:"))]
             if not any(mask >> (number - 1) & 1 for mask in masks):
                 raise NotDone(
@@ -114,11 +114,11 @@ class Holder:
 @contextlib.contextmanager
 def holder_of(path: Path) -> Generator[Holder | None]:
     """
-    Give the process that holds the PID file *path*, or None if none does.
+    Yield the process that holds the PID file *path*, or None if no process does.
 
     Raises:
-        Wrong: It is no PID file, or cannot be read.
-        CannotTell: It is held, and its process cannot be identified from here.
+        Wrong: The file is not a PID file, or cannot be read.
+        CannotTell: The file is held, and its process cannot be identified from here.
     """
     for _ in range(_LOOKS):
         pid = _read(path)
@@ -129,7 +129,7 @@ def holder_of(path: Path) -> Generator[Holder | None]:
         except ProcessLookupError:
             continue
         try:
-            # The first look may have been at a process that ended before the descriptor was opened.
+            # The process that was read first may have ended before the descriptor was opened.
             if _read(path) == pid and (handle is None or not _readable([handle], 0)):
                 yield Holder(pid, path, handle)
                 return
@@ -154,10 +154,10 @@ if sys.platform == "linux":
 
     def restarted(holder: Holder, seconds: float) -> str:
         """
-        Restart *holder*, and return the text that says so when it has started again.
+        Restart *holder*, wait until it has started again, and return the message that reports this.
 
         Raises:
-            NotDone: It is no daemon, and was sent no signal; it refused; or it ended or did not start again in time.
+            NotDone: It is not a daemon, and no signal was sent; it refused; or it ended or did not start again in time.
         """
         _refuse_unless_daemon(holder)
         deadline, last = time.monotonic() + seconds, "nothing"
@@ -185,10 +185,10 @@ if sys.platform == "linux":
                 if not report:
                     waiting.remove(reports.fileno())
                     with contextlib.suppress(NotDone):
-                        # Another restart has replaced the process in the middle of its start.
+                        # Another restart has replaced the process during its start.
                         reports = connections.enter_context(_connected(holder))
                         waiting.append(reports.fileno())
-                    # Otherwise it ends, or the program that replaced it reports nothing.
+                    # Otherwise the process ends, or the program that replaced it reports nothing.
                     if not waiting:
                         raise NotDone(f"process {holder.pid} reports nothing more; the last that it reported: {last}")
         late = f"process {holder.pid} has not reported within {seconds:g} s that it has started again"
@@ -223,7 +223,7 @@ if sys.platform == "linux":
 
     def _refuse_unless_daemon(holder: Holder) -> None:
         is_orphan = False
-        # A daemon leads no session, and who led it ended when the daemon had started.
+        # A daemon is not a session leader, and the leader of its session ended when the daemon had started.
         with contextlib.suppress(PermissionError):
             try:
                 session = os.getsid(holder.pid)
@@ -239,7 +239,7 @@ if sys.platform == "linux":
         try:
             return os.pidfd_open(pid)
         except OSError as error:
-            # An old system, or one that keeps it from a container.
+            # An old kernel, or a sandbox that forbids the call.
             if error.errno in (errno.ENOSYS, errno.EPERM):
                 return None
             raise
@@ -266,7 +266,7 @@ else:
     import fcntl
 
     def _readable(descriptors: list[int], seconds: float) -> list[int]:
-        """Return which of *descriptors* can be read, as soon as one can."""
+        """Wait up to *seconds* for a readable descriptor, and return all that are readable."""
         poll = select.poll()
         for descriptor in descriptors:
             poll.register(descriptor, select.POLLIN)

@@ -1,4 +1,4 @@
-"""Commands that group their options, and that take what is not given from the defaults of the folder."""
+"""Commands that group their options in the help, and take missing ones from the defaults of the working directory."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ import click
 
 OK: Final = 0
 FAULTS: Final = 1
-#: What the Linux Standard Base has for a service of which the state is not known.
+#: Exit status of the Linux Standard Base for a service whose state is unknown.
 UNKNOWN: Final = 4
 STDOUT: Final = Path("-")
-#: What the defaults say to every command.
+#: The defaults that apply to every command.
 _COMMON: Final = ("targets", "pidfile")
 F = TypeVar("F", bound=Callable[..., object])
 FILE: Final = click.Path(dir_okay=False, writable=True, allow_dash=True, path_type=Path)
 
 
 class Wrong(click.ClickException):
-    """Told where what was said to the command cannot be carried out, and nothing was; the exit status is 2."""
+    """Raised if a command cannot do what its arguments ask for, and has done nothing; the exit status is 2."""
 
     exit_code = 2
 
 
 class Option(click.Option):
-    """An option with a section of the help that it belongs to."""
+    """An option that belongs to a section of the help."""
 
     def __init__(self, names: Sequence[str], section: str = "", **attributes: Any) -> None:
         super().__init__(names, **attributes)
@@ -37,12 +37,12 @@ class Command(click.Command):
     """
     A command whose options are grouped in its help.
 
-    What the command line does not say comes from typedbus.toml, or from
-    [tool.typedbus] of pyproject.toml, as `_defaults` has it.
+    Parameters that the command line does not give come from typedbus.toml, or from
+    [tool.typedbus] of pyproject.toml; see `_defaults`.
     """
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        # Whoever asks for help gets it, whatever the defaults are like.
+        # --help works even if the defaults are invalid.
         if not ctx.resilient_parsing and not {*ctx.help_option_names} & {*args}:
             from typedbus.cli._defaults import defaults
 
@@ -56,7 +56,7 @@ class Command(click.Command):
         sections: dict[str, list[tuple[str, str]]] = {}
         for param in self.get_params(ctx):
             record = param.get_help_record(ctx)
-            # There are versions of click that have a record for arguments as well.
+            # Some versions of click have a record for arguments as well.
             if record is not None and not isinstance(param, click.Argument):
                 sections.setdefault(getattr(param, "section", "") or "Options", []).append(record)
         for section, records in sections.items():
@@ -66,12 +66,12 @@ class Command(click.Command):
 
 def said_or_default(targets: Sequence[str]) -> Sequence[str]:
     """
-    Return *targets*, or if there are none those that the folder has.
+    Return *targets*, or if it is empty the targets of the defaults.
 
     Raises:
-        UsageError: There are none either.
+        UsageError: The defaults have no targets either.
     """
-    # Not every click looks into the defaults for an argument that may be there any number of times.
+    # Some versions of click ignore the default map for an argument with nargs=-1.
     targets = targets or (click.get_current_context().default_map or {}).get("targets", ())
     if not targets:
         raise click.UsageError("say which container: MODULE:NAME here, or target in typedbus.toml")
@@ -79,26 +79,26 @@ def said_or_default(targets: Sequence[str]) -> Sequence[str]:
 
 
 def umask(said: str | int) -> int:
-    """Return what new files are not to allow, which is said in octal."""
+    """Return the file-creation mask (umask), which is given in octal."""
     try:
         mask = said if isinstance(said, int) else int(said, 8)
     except ValueError:
         mask = -1
-    if not 0 <= mask <= 0o777:  # noqa: PLR2004  # what permissions there are
+    if not 0 <= mask <= 0o777:  # noqa: PLR2004  # all permission bits
         raise click.BadParameter(f"{said!r} is no umask: give three octal digits, as in 027")
     return mask
 
 
 def account(said: str | int) -> str | int:
-    """Return the name of a user or group, or the id, which has digits alone."""
+    """Return the name of a user or group, or the id if *said* consists of digits."""
     return int(said) if isinstance(said, str) and said.isascii() and said.isdigit() else said
 
 
 def assignment(said: str) -> tuple[str, str]:
-    """Return the setting and what it is to be, of KEY=VALUE."""
+    """Return the setting and its value from KEY=VALUE."""
     key, sign, value = said.partition("=")
     if not sign or not all(key.split(".")):
-        # Not the value: it may be a secret.
+        # The message leaves out the value, which may be a secret.
         raise click.BadParameter("a setting is written as section.key=value")
     return key, value
 

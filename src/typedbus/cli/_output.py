@@ -1,4 +1,4 @@
-"""Faults as the command line tells them: to people, to programs, and to GitHub."""
+"""The output formats for faults: for people, for programs, and for GitHub."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from typing import Final
 
 from typedbus._container.faults import Fault
 
-# What GitHub's workflow commands take for their own in a message, and what in a property besides.
+# Characters that are special in a message of GitHub's workflow commands, and those special in a property.
 _IN_MESSAGE: Final = str.maketrans({"%": "%25", "\r": "%0D", "\n": "%0A"})
 _IN_PROPERTY: Final = {**_IN_MESSAGE, **str.maketrans({":": "%3A", ",": "%2C"})}
 
 
 def _place(fault: Fault) -> tuple[str | None, int | None]:
-    """Return file and line of *fault*; None for what has none."""
+    """Return file and line of *fault*, each None if unknown."""
     file, _, line = fault.place.rpartition(":")
     return (file, int(line)) if file and line.isdigit() else (None, None)
 
 
 def _here() -> Path:
-    """Return the working directory, or the root where it does not exist any more."""
+    """Return the working directory, or the root directory if it no longer exists."""
     try:
         return Path.cwd()
     except FileNotFoundError:
@@ -29,7 +29,7 @@ def _here() -> Path:
 
 
 def _seen_from(folder: Path, file: str) -> str:
-    """Return *file* relative to *folder* if it is in there, with forward slashes."""
+    """Return *file*, relative to *folder* if it is inside, with forward slashes."""
     path = Path(file)
     return (path.relative_to(folder) if path.is_relative_to(folder) else path).as_posix()
 
@@ -40,7 +40,7 @@ def _shown(fault: Fault) -> str:
 
 
 def lines(fault: Fault) -> str:
-    """Return *fault* as compilers tell theirs, for editors to find the place in."""
+    """Return *fault* in the format of compiler messages, from which editors can open the place."""
     return f"{_shown(fault)}: {fault.path}: {fault.problem}\n    {fault.remedy}\n"
 
 
@@ -60,7 +60,7 @@ def record(fault: Fault) -> dict[str, str | int | None]:
 def annotation(fault: Fault) -> str:
     """Return *fault* as a workflow command of GitHub."""
     file, line = _place(fault)
-    # Annotations find a file from the root of the repository, wherever the job runs.
+    # Paths in annotations are relative to the root of the repository, wherever the job runs.
     root = Path(os.environ.get("GITHUB_WORKSPACE") or _here())
     properties = {"title": type(fault).__name__}
     if file is not None:
@@ -71,7 +71,7 @@ def annotation(fault: Fault) -> str:
 
 
 def show(verdict: str, faults: Sequence[Fault]) -> None:
-    """Write to a terminal: *verdict*, and each of *faults* with a link to its place."""
+    """Write *verdict* to the terminal, and each of *faults* with a link to its place."""
     from rich.console import Console
     from rich.padding import Padding
     from rich.style import Style
@@ -84,7 +84,7 @@ def show(verdict: str, faults: Sequence[Fault]) -> None:
         file, _ = _place(fault)
         link = Style(color="cyan", link=None if file is None else Path(file).absolute().as_uri())
         console.print()
-        # A place that is broken at the end of a line can no longer be clicked.
+        # A place that is wrapped at the end of a line cannot be clicked.
         console.print(Text.assemble((_shown(fault), link), "  ", (fault.path, "bold")), soft_wrap=True)
         console.print(Padding(Text(fault.problem), (0, 0, 0, 4)))
         console.print(Padding(Text(fault.remedy, "green"), (0, 0, 0, 4)))

@@ -1,4 +1,4 @@
-"""The command `run`: its options, and what becomes of them. What is heavy is imported when it is called."""
+"""The command `run` and its options. Expensive imports are done when it is called."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from typedbus._container.container import Container
 
 _LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40}
-#: Before whoever tells those who wait for the start that it is over.
+#: Runs before the listener that reports the end of the start to a waiting parent process.
 _FIRST: Final = -1
 
 start = functools.partial(click.option, cls=Option, section="How it starts and stops")
@@ -243,7 +243,7 @@ def run(
 
 
 def _refuse_relative(paths: Sequence[Path | None]) -> None:
-    """Refuse relative paths if the working directory does not exist any more."""
+    """Refuse relative paths if the working directory no longer exists."""
     try:
         Path.cwd()
     except FileNotFoundError:
@@ -275,9 +275,9 @@ def configure(containers: Sequence[Container], files: Sequence[Path], options: d
     Load the settings of *containers*.
 
     Raises:
-        ClickException: With everything that is wrong with them, or where no container has settings.
+        ClickException: The settings are invalid, reported with all faults; or no container has settings.
     """
-    # Who declares settings has imported what loads them; who has none need not have it.
+    # A program that declares settings has imported this package; without settings its dependencies may be missing.
     if "typedbus.settings" in sys.modules:
         from typedbus.settings._configured import _configured_in
 
@@ -305,10 +305,10 @@ def _watch(
     beside: Container, containers: Sequence[Container], bus: Bus, watch: Sequence[Path], config: Sequence[Path]
 ) -> None:
     """
-    Let `Autoreload` watch what the command line names: the paths of --watch, and the files of defaults and settings.
+    Let `Autoreload` watch the paths of --watch, and the files of defaults and settings.
 
     Raises:
-        UsageError: --watch is given on the command line, and nothing would watch the paths.
+        UsageError: --watch is given on the command line, and there is no `Autoreload`.
     """
     from typedbus.cli import _site
 
@@ -342,7 +342,7 @@ def _watch(
 
 
 def _report(bus: Bus, file: Path, shape: str) -> None:
-    """Write what the start took to *file*, when it is over."""
+    """Write the report on the start to *file* when the start is over."""
     from typedbus.report import Report
 
     heard = Report()
@@ -361,6 +361,6 @@ def _report(bus: Bus, file: Path, shape: str) -> None:
             write(render(), file)
 
     bus[LIFECYCLE].subscribe(hear)
-    # Whoever waits for a daemon to have started finds the report.
+    # The report exists when a process that waits for the start of a daemon is notified.
     bus[MOVED].subscribe(tell, priority=_FIRST)
     bus[ROLLED_BACK].subscribe(tell, priority=_FIRST)

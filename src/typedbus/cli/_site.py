@@ -1,11 +1,11 @@
 """
-What the options of `typedbus run` declare beside the containers of a site.
+The components that the options of `typedbus run` add to the containers of a site.
 
-They are components like any others, in a container of their own on the bus of
-the site, so that an option does just what the same component does in a program.
-Two of a kind would hold one file, or fork twice: where the site declares one
-itself, the option for it is refused. Signals and word to systemd need no option,
-and there the site's own one takes their place.
+They are ordinary components, in a separate container on the bus of the site, so
+that an option does exactly what the same component does in a program. Two
+components of one class would hold the same file, or fork twice: if the site
+declares such a component itself, the option is refused. `Signals` and `Systemd`
+are added without an option, and left out if the site declares its own.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from typedbus.plugins.systemd import Systemd
 
 @attrs.frozen(kw_only=True)
 class Options:
-    """What was said of the process; None, and False, is nothing."""
+    """Process options from the command line; None or False means not given."""
 
     pidfile: Path | None = None
     is_daemon: bool = False
@@ -49,15 +49,15 @@ class Options:
     is_json: bool = False
 
     def declared(self) -> dict[type, tuple[str, dict[str, Any]]]:
-        """Return which components they declare: for each class the option, and the arguments."""
+        """Return the components that the options add: for each class the option, and the arguments."""
         found: dict[type, tuple[str, dict[str, Any]]] = {}
         if self.is_daemon:
             streams = {} if self.output is None else {"stdout": self.output, "stderr": self.output}
             found[Daemon] = "--daemon", streams
-        # With JSON on stderr, `JSONMessages` writes there.
+        # With JSON on stderr, `JSONMessages` writes the log.
         if self.log_file is not None or (self.log_level is not None and not self.is_json):
             option = "--log-file" if self.log_file is not None else "--log-level"
-            # The root, since a log is of the whole program.
+            # The root logger, for the log of the whole program.
             log: dict[str, Any] = {"logger": "", "file": self.log_file, "console": self.log_file is None}
             if self.is_json:
                 log["formatter"] = JSONFormatter()
@@ -69,7 +69,7 @@ class Options:
         if given:
             found[Privileges] = f"--{next(iter(given))}", given
         if self.is_autoreload:
-            from typedbus.plugins.autoreload import Autoreload  # it needs a library of its own
+            from typedbus.plugins.autoreload import Autoreload  # it needs an optional library
 
             found[Autoreload] = "--autoreload", {}
         return found
@@ -77,10 +77,10 @@ class Options:
 
 def check(options: Options) -> None:
     """
-    Refuse what can be known to be wrong before a module is imported.
+    Refuse wrong options that can be detected before a module is imported.
 
     Raises:
-        UsageError: Options that do not go together, an account that nobody knows, or what this system has not.
+        UsageError: The options contradict each other, or need an unknown account or something this system lacks.
     """
     if options.is_daemon and options.is_autoreload:
         raise click.UsageError(
@@ -99,10 +99,10 @@ def check(options: Options) -> None:
 
 def beside(containers: Sequence[Container], options: Options) -> Container:
     """
-    Return a container of what *options* declare, for the bus of *containers*, which are valid.
+    Return a container with the components of *options*, for the bus of *containers*, which are valid.
 
     Raises:
-        UsageError: One of *containers* declares the same itself.
+        UsageError: One of *containers* already declares such a component.
     """
     theirs: dict[type, Component[object]] = {}
     for container in containers:
@@ -128,7 +128,7 @@ def beside(containers: Sequence[Container], options: Options) -> Container:
 
 
 def has_autoreload(containers: Sequence[Container]) -> bool:
-    """Whether an `Autoreload` takes part in *containers*."""
+    """Whether *containers* have an enabled `Autoreload`."""
     loaded = sys.modules.get("typedbus.plugins.autoreload")
     cls: type = getattr(loaded, "Autoreload", NoneType)
     return any(
@@ -138,9 +138,9 @@ def has_autoreload(containers: Sequence[Container]) -> bool:
 
 def attach_first(beside: Container, containers: Sequence[Container], bus: Bus) -> None:
     """
-    Attach *beside* to *bus* before *containers*, which the bus has already and `run` attaches again.
+    Attach *beside* to *bus* before *containers*, which are attached already and which `run` attaches again.
 
-    What is built first hears of the building of all others, and of what fails there.
+    Its components (logging, for example) are then already subscribed while the others are constructed or fail.
     """
     for container in containers:
         bus[ASSEMBLE].unsubscribe(container._assemble)

@@ -1,4 +1,4 @@
-"""The commands for a process that runs: `stop`, `restart`, `reload` and `status`, by its PID file."""
+"""The commands for a running process, found by its PID file: `stop`, `restart`, `reload` and `status`."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ import click
 from typedbus.cli._options import FAULTS, OK, UNKNOWN, Command, Option, Wrong, pidfile
 from typedbus.cli._writing import settled
 
-#: What scripts of init are to say of a service, in the Linux Standard Base.
+#: Exit statuses of init scripts for a service, from the Linux Standard Base.
 DEAD: Final = 1
 NOT_RUNNING: Final = 3
-#: Seconds for a process that was told to end at once.
+#: Seconds to wait for a process that must end at once.
 _AT_ONCE: Final = 5.0
 
 timeout = functools.partial(
@@ -170,7 +170,7 @@ def status(*, pidfile: Path) -> int:
             if holder is not None:
                 since = datetime.fromtimestamp(pidfile.stat().st_mtime).astimezone()
                 click.echo(f"running: {holder}, since {since:%Y-%m-%d %H:%M:%S %z}")
-                # The exit status answers the question even if the text is lost.
+                # The exit status is the answer even if the text cannot be written.
                 return settled(OK, OK)
             left = pidfile.read_text().strip() if pidfile.exists() else ""
     except CannotTell as unknown:
@@ -187,5 +187,5 @@ def status(*, pidfile: Path) -> int:
 
 
 def _nobody(pidfile: Path) -> str:
-    """Say that no process holds *pidfile*, and whether it is a path that leads nowhere."""
+    """Return the message that no process holds *pidfile*, and whether its path is a dangling link."""
     return f"no process holds {pidfile}{'' if pidfile.exists() else ', which is not there'}"

@@ -1,4 +1,4 @@
-"""A container by the name that the command line has for it: ``package.module:Shop``."""
+"""Loads a container by its name on the command line: ``package.module:Shop``."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from typedbus._container.container import Container
 from typedbus._container.faults import Fault, InvalidContainer
 from typedbus._container.running import container_of
 
-# What stands in a traceback between the command and the user's code.
+# Files whose frames stand in a traceback between the command and the user's code.
 _MACHINERY: Final = (str(Path(__file__).parent.parent), importlib.__file__, "<frozen importlib")
 
 
 class CannotLoad(click.ClickException):
     """
-    Told of a target that leads to no container; the exit status is 2.
+    Raised for a target that does not name a container; the exit status is 2.
 
     Attributes:
-        target: As it was given.
-        reason: What is wrong, and the way out.
+        target: The target as given.
+        reason: What is wrong, and how to correct it.
     """
 
     exit_code = 2
@@ -44,12 +44,12 @@ def load(target: str, report: Callable[[BaseException], object] = traceback.prin
     """
     Import what *target* names, and return the container or an instance of it.
 
-    An error of the code that is imported is handed to *report*.
+    An error of the imported code is passed to *report*.
 
     Raises:
-        CannotLoad: There is no such module, no such name in it or no container under that name, or one of them raised.
+        CannotLoad: The module or the name in it does not exist, the name is not a container, or the import raised.
     """
-    # In the locale C, Python has not decoded the bytes beyond ASCII of an argument. Source code is UTF-8.
+    # In the locale C, Python does not decode non-ASCII bytes of arguments. Source code is UTF-8.
     with contextlib.suppress(UnicodeError):
         target = os.fsencode(target).decode()
     module, _, path = target.partition(":")
@@ -58,9 +58,9 @@ def load(target: str, report: Callable[[BaseException], object] = traceback.prin
         raise CannotLoad(
             target, f"write the module as Python imports it, and the name in it: {imported}:{path or 'Shop'}"
         )
-    # Where `python -m` has it; a command has the folder of its own file there.
+    # The first place, as with `python -m`; for a command, that is the folder of its own file.
     with contextlib.suppress(FileNotFoundError):
-        # Without a working directory, modules that are installed can still be imported.
+        # Without a working directory, installed modules can still be imported.
         sys.path.insert(0, str(Path.cwd()))
     with _told(target, report):
         found: object = importlib.import_module(module)
@@ -94,9 +94,9 @@ def _told(
     target: str, report: Callable[[BaseException], object] = traceback.print_exception
 ) -> Generator[None, None, None]:
     """
-    Tell what the user's code raises by a traceback that begins there, and raise `CannotLoad`.
+    Report an error of the user's code with a traceback that begins in that code, and raise `CannotLoad`.
 
-    Also SystemExit, which would pass for an answer of the command.
+    This includes SystemExit, which would look like the exit status of the command.
     """
     try:
         yield
@@ -119,10 +119,10 @@ def _told(
 
 def faults_of(container: Container, target: str) -> list[Fault]:
     """
-    Return what `validate()` tells of *container*.
+    Return the faults that `validate()` finds in *container*.
 
     Raises:
-        CannotLoad: It raised something else, from code of the user's.
+        CannotLoad: The user's code raised another exception.
     """
     with _told(target):
         try:

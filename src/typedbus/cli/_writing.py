@@ -1,4 +1,4 @@
-"""Files and stdout, as commands write them."""
+"""How commands write to files and stdout."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from typedbus.cli._options import STDOUT
 
 
 def by_suffix(file: Path, formats: dict[str, str]) -> str | None:
-    """Return the format that goes with the name of *file*."""
+    """Return the format for the suffix of *file*, or None."""
     return next((shape for suffix, shape in formats.items() if file.name.endswith(suffix)), None)
 
 
 def refuse_unwritable(file: Path) -> None:
-    """Raise what would be raised by a write when it is too late, as far as that can be known."""
+    """Raise in advance the error that writing *file* would raise later, as far as it can be detected."""
     try:
         if file != STDOUT and (file.is_file() or not file.exists()):
             tempfile.TemporaryFile(dir=file.resolve().parent).close()
@@ -29,19 +29,19 @@ def refuse_unwritable(file: Path) -> None:
 
 def write(text: str, file: Path = STDOUT) -> None:
     """
-    Write *text* to *file*, which others see as it was or whole, or to stdout, in UTF-8.
+    Write *text* in UTF-8 to *file*, which is replaced atomically, or to stdout.
 
-    A reader of stdout that has left is no failure.
+    A closed pipe on stdout is not a failure.
 
     Raises:
-        OSError: The file cannot be written; it is as it was.
+        OSError: The file cannot be written; it is unchanged.
     """
     if file == STDOUT:
         with contextlib.suppress(BrokenPipeError):
             click.echo(text.encode(), nl=False)
         return
     if file.exists() and not file.is_file():
-        file.write_text(text, encoding="utf-8")  # a device or a pipe takes what comes, and cannot be replaced
+        file.write_text(text, encoding="utf-8")  # a device or a pipe cannot be replaced
         return
     target = file.resolve()
     draft = target.with_name(f".{target.name}.{os.getpid()}")
@@ -56,8 +56,8 @@ def settled(status: int, unwritten: int) -> int:
     """
     Report output that could not be written to stdout, and return the exit status of the command.
 
-    It is *unwritten* if there is such output and *status* is 0, and else
-    *status*. A reader that has left is no failure.
+    It is *unwritten* if there is such output and *status* is 0, otherwise *status*.
+    A closed pipe is not a failure.
     """
     error = stdio.lost()
     if error is None:

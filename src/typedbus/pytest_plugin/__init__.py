@@ -1,13 +1,13 @@
 """
-What pytest gets of typedbus: containers that run for a test, and what a test left behind.
+The pytest plugin of typedbus: runs containers for a test, and finds leaks of a test.
 
 pytest loads this module at the beginning of every run wherever typedbus is
-installed, for suites too that never start a container. So it imports what
-`import typedbus` does and no more, and the container library comes with the
-first test that starts one.
+installed, even for suites that never start a container. So it imports no more
+than `import typedbus` does; the container library is imported by the first test
+that starts a container.
 
-`_leaks` looks at what a test left. Whatever it finds is an error of the
-teardown, told without the frames of this package.
+`_leaks` looks for leaks after a test. It reports each as an error of the
+teardown, without the frames of this package.
 """
 
 from __future__ import annotations
@@ -61,11 +61,11 @@ PATIENCE: Final = 5.0
 
 class LimitsMarkError(ValueError):
     """
-    Raised where tests are collected, for a mark `typedbus_limits` that sets no limits.
+    Raised during test collection for an invalid mark `typedbus_limits`.
 
     Attributes:
-        test: The test that is marked, as pytest calls it.
-        reason: What is wrong with the mark, and what to do.
+        test: The pytest node id of the marked test.
+        reason: What is wrong with the mark, and how to correct it.
     """
 
     def __init__(self, test: str, reason: str) -> None:
@@ -79,13 +79,13 @@ class LimitsMarkError(ValueError):
 
 class RunningFixture:
     """
-    Starts containers for one test, which has it of the fixture `typedbus_running`.
+    Starts containers for one test: the value of the fixture `typedbus_running`.
 
-    ``shop = typedbus_running(Shop())``. What it has started is exited after the
-    test, the last first, whatever failed; a bus that the test has stopped or
-    exited itself is fine. If a component requested the exit with a cause, as a
-    `BackgroundTask` does whose function failed, the cause is an error of the
-    teardown. For the thread of the test alone.
+    ``shop = typedbus_running(Shop())``. The buses that it has started exit after the
+    test, in reverse order, whatever failed; the test may also stop or exit a bus
+    itself. If a component requested the exit with a cause, as a `BackgroundTask`
+    does whose function failed, the cause is an error of the teardown. Only for the
+    thread of the test.
     """
 
     def __init__(self, limits: Limits | None, lasting: Lasting) -> None:
@@ -124,21 +124,21 @@ class RunningFixture:
         """
         Start *container* and *others*, or instances of them, as `running` does, and return the first.
 
-        A bus that there was before has its own workers and limits again after the test.
+        A bus that already existed gets its own workers and limits back after the test.
 
         Args:
-            container: The one that declares the bus, or its class.
-            others: Containers that listen and publish on it as well, or their classes.
-            workers: How many components may start, or stop, side by side; unless given, what the bus says.
-            limits: How long hooks, a start and a stop may take; unless given, what the mark `typedbus_limits` says,
-                and without one what the bus says.
+            container: The container that declares the bus, or its class.
+            others: Containers that share this bus, or their classes.
+            workers: How many components may start, or stop, concurrently; by default the setting of the bus.
+            limits: How long hooks, a start and a stop may take; by default those of the mark `typedbus_limits`,
+                and without a mark those of the bus.
 
         Raises:
-            NoContainer: One of them is neither a container nor the class of one.
-            InvalidContainer: Before anything is built, with the faults of all of them.
-            LimitError: *workers* is no whole number from 1 up.
-            TransitionError: The bus is running already, which is then left alone.
-            TransitionFailures: The container did not start; what had started was stopped and has exited.
+            NoContainer: An argument is neither a container nor a container class.
+            InvalidContainer: A container has faults; raised with all of them, before any component is constructed.
+            LimitError: *workers* is not a whole number from 1 up.
+            TransitionError: The bus is already running; it is left unchanged.
+            TransitionFailures: The start failed; the components that had started were stopped and have exited.
         """
         from typedbus._container.running import container_of
 
@@ -151,9 +151,9 @@ class RunningFixture:
 
     def enter(self, context: contextlib.AbstractContextManager[T]) -> T:
         """
-        Enter *context*, and leave it after the test, when what was entered and started later has been left and exited.
+        Enter *context*, and leave it after the test, once everything entered or started later has been left or exited.
 
-        For an override, which has to last until its container has exited:
+        Use it for an override, which must last until its container has exited:
         ``typedbus_running.enter(shop.override(Shop.bank).by(fake))``.
         """
         held = contextlib.ExitStack()
@@ -162,7 +162,7 @@ class RunningFixture:
         return entered
 
     def _end(self) -> None:
-        """Leave and exit everything, the last first; then raise what failed."""
+        """Leave all contexts and exit all buses, in reverse order; then raise the failures."""
         __tracebackhide__ = True
         problems: list[BaseException] = []
         while self._entered:
@@ -177,7 +177,7 @@ class RunningFixture:
 def _started(
     container: Container, others: Sequence[Container], workers: int | None, limits: Limits | None
 ) -> Generator[None, None, None]:
-    """Let containers run for a block, wait for the threads of their bus, and leave it as it was."""
+    """Run containers for a block, wait for the threads of their bus, and restore its workers and limits."""
     from typedbus._container.running import running
 
     __tracebackhide__ = True
@@ -195,16 +195,16 @@ def _started(
         before.workers, before.limits = own
     bus = container._bus
     if bus is not None:
-        # Threads that still run after that are named by `typedbus_leaks`.
+        # `typedbus_leaks` reports the threads that still run after that.
         outlived([*bus._owned, *([] if attendant is None else [attendant])], PATIENCE)
-        # A thread of the bus may have failed after the exit, while it ended.
+        # A thread of the bus may have failed after the exit.
         problems.extend(bus._take_causes(problems))
     raise_all("the bus has exited, with problems", problems)
 
 
 @pytest.fixture
 def typedbus_running(request: pytest.FixtureRequest, typedbus_leaks: None) -> Iterator[RunningFixture]:
-    """Start the containers that the test gives it, exit them after the test, the last first, and look for leaks."""
+    """Start containers for the test, exit them after it in reverse order, and look for leaks."""
     runs = RunningFixture(_limits_of(request.node), request.config.stash[LASTING])
     yield runs
     __tracebackhide__ = True
@@ -213,10 +213,10 @@ def typedbus_running(request: pytest.FixtureRequest, typedbus_leaks: None) -> It
 
 def _limits_of(node: pytest.Item) -> Limits | None:
     """
-    Return what the nearest mark `typedbus_limits` of *node* says, if there is one.
+    Return the limits of the nearest mark `typedbus_limits` of *node*, or None.
 
     Raises:
-        LimitsMarkError: It does not say what can be a limit.
+        LimitsMarkError: The arguments of the mark are not valid limits.
     """
     __tracebackhide__ = True
     mark = node.get_closest_marker(MARK)
@@ -234,12 +234,12 @@ def _limits_of(node: pytest.Item) -> Limits | None:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Tell pytest of the option."""
+    """Register the option with pytest."""
     parser.addini("typedbus_leaks", "look after every test for what it left behind", type="bool", default=False)
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Tell pytest of the mark, and look after every test if that is asked for."""
+    """Register the mark with pytest, and the leak check of every test if the option is set."""
     config.addinivalue_line(
         "markers",
         f"{MARK}(hook=None, start=None, stop=None, rollback=None, exit=None): "
@@ -252,7 +252,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_pycollect_makeitem() -> Generator[None, object, object]:
-    """Refuse tests with a mark that is wrong."""
+    """Refuse tests with an invalid mark."""
     __tracebackhide__ = True
     made = yield
     for item in made if isinstance(made, list) else ():
@@ -265,10 +265,10 @@ def pytest_pycollect_makeitem() -> Generator[None, object, object]:
 def pytest_fixture_setup(
     fixturedef: pytest.FixtureDef[object], request: pytest.FixtureRequest
 ) -> Generator[None, Any, Any]:
-    """Keep in mind the buses and containers that outlive a test."""
+    """Record the buses and containers that outlive a test."""
     value = yield
     if fixturedef.scope != "function":
-        # What a mock or a proxy says of its class is not asked for: that may import, connect or fail.
+        # Not `__class__`, which a mock or a proxy may define: reading it may import, connect or fail.
         kind = type(value)
         loaded = sys.modules.get("typedbus._container.container")
         if issubclass(kind, Bus) or (loaded is not None and issubclass(kind, loaded.Container)):

@@ -1,10 +1,10 @@
 """
-What a test left behind: threads, listeners on a bus that outlives it, signals.
+Finds leaks of a test: threads, listeners on a bus that outlives it, signal handlers.
 
-It is looked for between the fixtures of the test and the wider ones: those of a
-class, a module or a session are set up before and torn down after, and what
-they began is theirs. Nobody is given time to end: one that is about to end is
-one that the test did not wait for, and whether it is seen is a matter of luck.
+The check runs between the fixtures of the test and the wider fixtures: those of a
+class, a module or a session are set up before and torn down after it, and may
+keep threads and listeners. There is no grace period: a thread that is about to
+end is one that the test did not wait for, and whether it is found is a matter of luck.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ if TYPE_CHECKING:
 
 Lasting: TypeAlias = "weakref.WeakKeyDictionary[Bus | Container, None]"
 
-#: What may outlive the next test: what wider fixtures gave, and what earlier tests started.
+#: The buses and containers that may outlive the next test: from wider fixtures, or started by earlier tests.
 LASTING: Final = pytest.StashKey[Lasting]()
 
 
 class ThreadsLeft(AssertionError):
     """
-    Raised after a test that began threads which still run.
+    Raised after a test that started threads which still run.
 
     Attributes:
-        threads: The name of each, with its stack as text.
+        threads: The name of each thread, with its stack as text.
     """
 
     def __init__(self, threads: Sequence[tuple[str, str]]) -> None:
@@ -57,7 +57,7 @@ class ListenersLeft(AssertionError):
     Raised after a test whose listeners are still subscribed to a bus that outlives it.
 
     Attributes:
-        listeners: The name, the channel and the place of each.
+        listeners: The name, the channel and the place of each listener.
     """
 
     def __init__(self, listeners: Sequence[tuple[str, str, str]]) -> None:
@@ -74,10 +74,10 @@ class ListenersLeft(AssertionError):
 
 class SignalsLeft(AssertionError):
     """
-    Raised after a test that left signals to somebody else than it found there.
+    Raised after a test that changed signal handlers and did not restore them.
 
     Attributes:
-        signals: The name of each, who had it before, and who has it now.
+        signals: The name of each signal, its handler before the test, and its handler now.
     """
 
     def __init__(self, signals: Sequence[tuple[str, str, str]]) -> None:
@@ -94,7 +94,7 @@ class SignalsLeft(AssertionError):
 
 @pytest.fixture
 def typedbus_leaks(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Fail the test if it leaves threads, listeners on a bus that outlives it, or signals to somebody else."""
+    """Fail the test if it leaves threads, listeners on a bus that outlives it, or other signal handlers."""
     known = request.config.stash[LASTING]
     lasting = list(known)
     listeners = set(_listening(lasting))
@@ -103,12 +103,12 @@ def typedbus_leaks(request: pytest.FixtureRequest) -> Iterator[None]:
     yield
     __tracebackhide__ = True
     problems: list[BaseException] = []
-    # A bus that goes on has threads that go on; one that has exited was waited for, or not, as all others.
+    # The threads of a running bus may go on; those of a bus that has exited should have ended.
     buses = [bus for one in lasting if (bus := _bus_of(one)) is not None and bus.state is not State.EXITED]
     kept = threads.union(*(bus._owned for bus in buses))
     new = [thread for thread in threading.enumerate() if thread not in kept]
     frames = sys._current_frames()
-    # A thread that was not begun by `threading` stays in its list after its end.
+    # A thread that was not started by `threading` stays in its list after its end.
     running = [
         (thread.name, "".join(traceback.format_stack(frames[thread.ident]))) for thread in new if thread.ident in frames
     ]
@@ -129,11 +129,11 @@ def typedbus_leaks(request: pytest.FixtureRequest) -> Iterator[None]:
 
 
 class Everywhere:
-    """Looks for leaks after every test, where the option `typedbus_leaks` says so."""
+    """Looks for leaks after every test, if the option `typedbus_leaks` is set."""
 
     @pytest.fixture(autouse=True)
     def _typedbus_leaks(self, typedbus_leaks: None) -> None:
-        """Have every test use the fixture."""
+        """Make every test use the fixture."""
 
 
 def _bus_of(one: Bus | Container) -> Bus | None:
@@ -141,7 +141,7 @@ def _bus_of(one: Bus | Container) -> Bus | None:
 
 
 def _listening(lasting: list[Bus | Container]) -> list[Subscription]:
-    """Return who listens on the buses of *lasting*, but for what comes and goes with a container: itself, its components."""
+    """Return the subscriptions on the buses of *lasting*, except those of containers and their components."""
     buses = dict.fromkeys(bus for one in lasting if (bus := _bus_of(one)) is not None)
     owners = {id(one) for one in lasting}
     return [
@@ -154,7 +154,7 @@ def _listening(lasting: list[Bus | Container]) -> list[Subscription]:
 
 
 def _handlers() -> dict[str, object]:
-    """Return who has each signal but SIGALRM: pytest-timeout takes that, and lets go of it when a test has failed."""
+    """Return all signal handlers but that of SIGALRM, which pytest-timeout sets and removes after a failed test."""
     numbers = signal.valid_signals() - {getattr(signal, "SIGALRM", None)}
     return {getattr(number, "name", f"signal {number}"): signal.getsignal(number) for number in numbers}
 
@@ -164,7 +164,7 @@ def _named(handler: object) -> str:
 
 
 def raise_all(what: str, problems: list[BaseException]) -> None:
-    """Raise *problems*, if there are any: one as it is, several in a group."""
+    """Raise *problems*, if there are any: a single one as it is, several in a group."""
     __tracebackhide__ = True
     if len(problems) > 1:
         raise BaseExceptionGroup(what, problems)

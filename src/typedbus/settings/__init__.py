@@ -1,12 +1,12 @@
 """
-Settings of a site, from files, the environment and options, checked before anything is built.
+Settings of a site, from files, the environment and options, checked before any component is constructed.
 
-A site that stops at its first wrong setting is put right one start at a time.
-So all sources are read before anything is built, everything that is wrong is told
-at once, and each fault has the file and the line in which to mend it.
-tomllib knows no lines, and a converter stops where the first value does not fit:
-so documents are gone through here, field by field and table by table, and
-typed-settings converts single values.
+A site that stops at its first invalid setting needs one start for each mistake.
+So all sources are read before any component is constructed, all faults are reported
+together, and each fault names the file and the line to correct.
+tomllib does not report line numbers, and a converter stops at the first invalid value:
+so this package walks through documents itself, field by field and table by table,
+and typed-settings converts only single values.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The fields of settings classes: what they take, hide and refuse."""
+"""The fields of settings classes: their types, which are secret, and which values they reject."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ def fields_of(cls: type[attrs.AttrsInstance]) -> list[attrs.Attribute[Any]]:
     Return the fields of *cls* that can be set, with their types evaluated.
 
     Raises:
-        DeclarationError: A type names what is not there.
+        DeclarationError: A type refers to an undefined name.
     """
     try:
         resolved = attrs.resolve_types(cls)
     except Exception as error:
-        # Annotations are evaluated, and raise whatever that raises.
+        # Evaluating annotations may raise any exception.
         reason = f"the types of its fields cannot be read: {error}"
         raise DeclarationError(describe(cls), cls.__module__, reason) from None
     return [field for field in attrs.fields(resolved) if field.init]
 
 
 def name_of(field: attrs.Attribute[Any]) -> str:
-    """Return what *field* is called in `__init__`, and so by whoever sets it."""
+    """Return the name of *field* in `__init__`, which is its key in files and options."""
     return field.alias or field.name
 
 
 def wanted_by(field: attrs.Attribute[Any]) -> object:
-    """Return the type of what *field* takes: what its converter takes, where it has one that says so."""
+    """Return the type that *field* accepts: the annotated argument type of its converter, if any."""
     converter: Any = field.converter
     if converter is None or isinstance(converter, type):
         return Any if field.type is None else field.type
@@ -47,12 +47,12 @@ def wanted_by(field: attrs.Attribute[Any]) -> object:
 
 
 def hides(field: attrs.Attribute[Any], within: tuple[object, ...] = ()) -> bool:
-    """Whether what *field* has is not to be shown: whoever keeps it out of the repr does not want it elsewhere."""
+    """Whether the value of *field* must not be shown, which holds for every field that is left out of the repr."""
     return field.repr is not True or is_secret(field.type, within)
 
 
 def is_secret(wanted: Any, within: tuple[object, ...] = ()) -> bool:
-    """Whether a value of that type has something in it that is not to be shown."""
+    """Whether a value of that type contains a secret."""
     wanted = plain(wanted)
     origin = typing.get_origin(wanted) or wanted
     if isinstance(origin, type) and issubclass(origin, (Secret, SecretStr)):
@@ -64,7 +64,7 @@ def is_secret(wanted: Any, within: tuple[object, ...] = ()) -> bool:
 
 
 def default_of(field: attrs.Attribute[Any]) -> object:
-    """Return the default of *field*, made if need be; None if there is none, or the whole instance is needed for it."""
+    """Return the default of *field*, from its factory if need be; None without one, or if the factory takes self."""
     default: Any = field.default
     if hasattr(default, "takes_self"):
         return None if default.takes_self else default.factory()
@@ -75,15 +75,15 @@ def refusals(
     cls: type[attrs.AttrsInstance], values: Mapping[str, object], *, is_whole: bool
 ) -> Iterator[tuple[str, Exception]]:
     """
-    Give what converters and validators of *cls* have against *values*, each by the name of its field.
+    Yield the errors that converters and validators of *cls* raise for *values*, each with the name of its field.
 
-    `__init__` would stop at the first. So this does as attrs has it, on a draft:
-    all converters, then all validators.
+    `__init__` would stop at the first error. So this runs them on a draft instance,
+    in the order of attrs: all converters, then all validators.
 
     Args:
         cls: A settings class.
-        values: By the names of the arguments of `__init__`.
-        is_whole: Whether nothing is left out. If anything is, a validator may miss it.
+        values: Values by argument name of `__init__`.
+        is_whole: Whether *values* is complete. If not, a validator may fail because another value is missing.
     """
     draft = object.__new__(cls)
     fields = [field for field in attrs.fields(cls) if field.converter is not None or field.validator is not None]

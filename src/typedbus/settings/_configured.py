@@ -1,4 +1,4 @@
-"""Components that are settings, and what loads them."""
+"""Components that hold settings, and the function that loads them."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from typedbus.settings._sources import Sources
 
 S = TypeVar("S", bound=attrs.AttrsInstance)
 
-#: What `load` has put in the place of a component; others may have put something there as well.
+#: The override that `load` has set for each component; other code may have set an override as well.
 _loaded: Final[weakref.WeakKeyDictionary[Component[Any], object]] = weakref.WeakKeyDictionary()
 
 
 class Section(Generic[S]):
-    """Builds a component of settings that `load` has not made."""
+    """Builds a component of settings that `load` has not loaded."""
 
-    #: Tells the container that the component holds settings: their attributes can be read before the start.
+    #: Marks the component as holding settings for the container: their attributes can be read before the start.
     holds_settings: ClassVar[bool] = True
 
     def __init__(self, cls: type[S], name: str) -> None:
@@ -51,19 +51,19 @@ def configured(cls: type[S], /, *, section: str) -> Component[S]:
     """
     Declare settings, ``configured(ShopSettings, section="shop")``, in the body of a container.
 
-    The component is an instance of *cls*, and others are given it, or parts of
-    it, as they are given any: ``Component(Database, settings.provided.database)``.
-    `load` makes it, before anything is built. Without `load` it makes itself
-    when it is built, from the environment and the files that TYPEDBUS_CONFIG
-    names there.
+    The component is an instance of *cls*. It, or a part of it, is passed to other
+    components like any dependency: ``Component(Database, settings.provided.database)``.
+    `load` creates it before any component is constructed. Without `load` it is created
+    when it is first needed, from the environment and the files that the variable
+    TYPEDBUS_CONFIG lists.
 
     Args:
-        cls: A class of attrs. Its fields are the settings, their defaults what nobody says,
-            and those that are classes of attrs again are tables.
-        section: The name of the table of *cls* in files, and what its variables begin with in the environment.
+        cls: An attrs class. Its fields are the settings, and their defaults apply where no source sets a value.
+            A field whose type is an attrs class is a table.
+        section: The name of the table of *cls* in files, and the prefix of its environment variables.
 
     Raises:
-        DeclarationError: *cls* is no class of attrs, or *section* no name.
+        DeclarationError: *cls* is not an attrs class, or *section* is not a valid name.
     """
     caller = sys._getframe(1)
     place = f"{caller.f_code.co_filename}:{caller.f_lineno}"
@@ -73,7 +73,7 @@ def configured(cls: type[S], /, *, section: str) -> Component[S]:
     if not (isinstance(section, str) and re.fullmatch("[A-Za-z0-9_-]+", section)):
         problem = f"{section!r} is no section: a name has letters, digits, _ and - alone"
         raise DeclarationError(describe(cls), place, problem)
-    # With its type argument, from which the container knows the class of the settings.
+    # The container takes the class of the settings from the type argument.
     parametrised: Any = Section
     build: Section[S] = parametrised[cls](cls, section)
     component = Component(build)
@@ -83,20 +83,20 @@ def configured(cls: type[S], /, *, section: str) -> Component[S]:
 
 def load(container: Container, /, *others: Container, sources: Sources) -> None:
     """
-    Make the settings of *container* and *others*, and put them in the place of their components, for good.
+    Load the settings of *container* and *others*, and override their components permanently.
 
-    Every component that `configured` has declared, in containers inside them
-    and in what is contributed to them as well, except for those that something
-    stands in for, and those that only such a one would need. It is
-    built anew neither after an exit nor by a restart of the bus. Called again
-    before anything is built, it begins anew.
+    This covers every component that `configured` has declared, including those in
+    nested containers and in contributions, but excluding overridden components and
+    dependencies used only by them. The loaded settings survive an exit and a restart
+    of the bus. A second call, before any component is constructed, loads everything
+    again.
 
     Call it before the containers are started, in one thread.
 
     Raises:
-        InvalidSettings: With everything that is wrong. No component has been touched.
-        OverrideError: A component, or one that needs it, is built already.
-        DeclarationError: Two classes have one section, or a class a field that no setting can be.
+        InvalidSettings: A setting is invalid; it holds all faults. No component has been changed.
+        OverrideError: A component, or one that depends on it, is already constructed.
+        DeclarationError: Two classes share a section, or a class has a field of a type that no setting can have.
     """
     sections = sections_of(container, *others)
     declared = [one for each in (container, *others) for one in _configured_in(each)]
@@ -113,7 +113,7 @@ def load(container: Container, /, *others: Container, sources: Sources) -> None:
         if late is not None:
             raise OverrideError(component.path, component.place, f"{late.path} is built already; load before that")
     for component in wanted:
-        # Not by `override`, whose replacement goes when nobody holds it any more.
+        # Not `Container.override`, whose override ends when its context manager is garbage-collected.
         injector: Any = component
         injector.override(made[_section_of(component).name])
         _loaded[component] = component.overriding
@@ -124,7 +124,7 @@ def sections_of(container: Container, *others: Container) -> dict[str, Section[A
     Return the sections of *container* and *others*, in order of declaration.
 
     Raises:
-        DeclarationError: Two classes have one section.
+        DeclarationError: Two classes share a section.
     """
     firsts: dict[str, Component[Any]] = {}
     for component in (one for each in (container, *others) for one in _configured_in(each)):

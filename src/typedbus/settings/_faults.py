@@ -1,4 +1,4 @@
-"""What may be wrong with the settings of a site, for whoever deploys it."""
+"""The faults in the settings of a site, as reported to its deployer."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from typedbus._base.errors import OperatorError
 
 class SettingsFault(ValueError):
     """
-    One thing wrong with the settings of a site, told by `load`.
+    One fault in the settings of a site, reported by `load`.
 
     Attributes:
-        source: The file; or the environment variable or the option, as people call it, as in
-            ``environment variable SHOP_PORT``; None for what is missing where there is no file.
-        line: In the file, from 1; None where that is not known, or there is none.
-        key: The setting, with dots, as in ``shop.products[2].sku``; "" if it is the whole file.
-        problem: What is wrong. Of a secret it has no more than the name.
+        source: The file; or the environment variable or option, in words, as in
+            ``environment variable SHOP_PORT``; None for a missing setting if there are no files.
+        line: The line in the file, from 1; None if it is unknown or there is no file.
+        key: The dotted name of the setting, as in ``shop.products[2].sku``; "" if the fault concerns the whole file.
+        problem: The description of the fault. It contains the name of a secret, but never its value.
     """
 
     def __init__(self, source: Path | str | None, line: int | None, key: str, problem: str) -> None:
@@ -37,14 +37,14 @@ class SettingsFault(ValueError):
 
 class InvalidSettings(ExceptionGroup[SettingsFault], OperatorError):
     """
-    Raised by `load`, and where a component of settings is built without it, for everything wrong with them.
+    Raised with all faults in the settings, by `load`, or by the construction of a settings component without `load`.
 
     Attributes:
-        exceptions: Every `SettingsFault`, by file and line; then those of environment and options.
+        exceptions: Every `SettingsFault`, sorted by file and line; then the faults of environment and options.
     """
 
     def __new__(cls, faults: Sequence[SettingsFault]) -> Self:
-        """Make the group of *faults*."""
+        """Create the group of *faults*."""
         return super().__new__(cls, "the settings are wrong", faults)
 
     def __init__(self, faults: Sequence[SettingsFault]) -> None:
@@ -58,9 +58,9 @@ class InvalidSettings(ExceptionGroup[SettingsFault], OperatorError):
         return f"{self.message}: {len(self.exceptions)} fault(s){lines}"
 
     def derive(self, excs: Sequence[SettingsFault], /) -> InvalidSettings:  # type: ignore[override]  # a group of SettingsFaults has no other members
-        """Stay what it is, for `except*` and `split`."""
+        """Return an `InvalidSettings`, so that `except*` and `split` keep the type."""
         return InvalidSettings(excs)
 
 
-# Tracebacks and pickles name the place from which users import.
+# Tracebacks and pickles show the module from which users import.
 SettingsFault.__module__ = InvalidSettings.__module__ = "typedbus.settings"

@@ -1,9 +1,9 @@
 """
-On which line of a TOML document each key stands.
+The line numbers of the keys of a TOML document.
 
-tomllib says what a document says, and not where. This finds the keys of a
-document that tomllib has read already, so that nothing here has to be refused:
-values are only stepped over, with as much of the grammar as that takes.
+tomllib does not report line numbers. This module finds the keys of a document
+that tomllib has already accepted, so it needs no error handling: it skips values,
+and implements only as much of the grammar as that takes.
 """
 
 from __future__ import annotations
@@ -15,21 +15,21 @@ from typing import Final, TypeAlias
 Key: TypeAlias = tuple[str | int, ...]
 
 _PART: Final = re.compile(r"""[A-Za-z0-9_-]+|"(?:[^"\\]|\\.)*"|'[^']*'""")
-#: Up to five quotes end a text of several lines: the last three are its end.
+#: A multi-line string may end in up to five quotes, of which the last three are the delimiter.
 _TEXT: Final = re.compile(r'''"""(?:[^\\]|\\.)*?"""(?!")|\'\'\'.*?\'\'\'(?!\')|"(?:[^"\\]|\\.)*"|'[^']*\'''', re.DOTALL)
 _PLAIN: Final = re.compile(r"[^,\]}#\n]*")
 _BLANK: Final = re.compile(r"[ \t]*")
-#: What may stand between lines, and between the members of an array.
+#: Whitespace, commas and comments between lines, and between the members of an array.
 _GAP: Final = re.compile(r"(?:[ \t\r\n,]|#[^\n]*)*")
 
 
 def lines_of(text: str) -> dict[Key, int]:
-    """Return the line, from 1, of each table, key and member of an array in *text*, which is valid TOML."""
+    """Return the line number, from 1, of each table, key and array member in *text*, which is valid TOML."""
     return _Document(text).lines
 
 
 def dotted(key: Key) -> str:
-    """Return *key* as people write it: ``shop.products[2].sku``."""
+    """Return *key* in dotted notation: ``shop.products[2].sku``."""
     said = "".join(f"[{part}]" if isinstance(part, int) else f".{_bare(part)}" for part in key)
     return said.removeprefix(".")
 
@@ -39,13 +39,13 @@ def _bare(part: str) -> str:
 
 
 class _Document:
-    """A document, and how far it has been gone through."""
+    """A document, and the position of the scan."""
 
     def __init__(self, text: str) -> None:
         self.text = text
         self.at = 0
         self.lines: dict[Key, int] = {}
-        #: How many tables each array of tables has by now.
+        #: The number of tables found so far in each array of tables.
         self.sizes: dict[Key, int] = {}
         table: Key = ()
         while self.step(_GAP) < len(text):
@@ -57,7 +57,7 @@ class _Document:
                 self.pair(table)
 
     def step(self, pattern: re.Pattern[str]) -> int:
-        """Step over what *pattern* matches, and return the place behind it."""
+        """Skip the text that *pattern* matches, and return the position after it."""
         matched = pattern.match(self.text, self.at)
         assert matched is not None, f"no {pattern.pattern} at {self.at}"
         self.at = matched.end()
@@ -67,7 +67,7 @@ class _Document:
         return self.text.count("\n", 0, self.at) + 1
 
     def parts(self) -> list[str]:
-        """Step over a key with its dots, and return the parts of it."""
+        """Skip a dotted key, and return its parts."""
         parts: list[str] = []
         while True:
             began = self.step(_BLANK)
@@ -97,12 +97,12 @@ class _Document:
         return key
 
     def pair(self, table: Key) -> None:
-        """Step over a key and its value."""
+        """Skip a key and its value."""
         line, key = self.line(), table
         for part in self.parts():
             key = (*key, part)
             self.lines.setdefault(key, line)
-        self.at += 1  # the sign of equality
+        self.at += 1  # the equals sign
         self.step(_BLANK)
         self.value(key)
 

@@ -1,4 +1,4 @@
-"""Instances of settings classes out of what sources say, and everything that is wrong with it."""
+"""Builds instances of settings classes from sources, and collects the faults."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ from typedbus.settings._types import (
     table_of,
 )
 
-#: In the place of what is wrong, and was told.
+#: Stands for an invalid value whose fault has been recorded.
 _WRONG: Final = object()
 _HIDDEN: Final = "*******"
 _SHORTEST: Final = 4
 
 
 class Reader:
-    """One look at all sources, and the faults that were found so far."""
+    """A single pass over all sources, with the faults found so far."""
 
     def __init__(self, sources: Sources) -> None:
         self.sources = sources
@@ -48,25 +48,25 @@ class Reader:
                 self.files.append(read)
             else:
                 self.faults.append(read)
-        #: Whether there is a file of which nobody knows what it would say.
+        #: True if a file could not be read, so that missing keys cannot be reported.
         self.is_incomplete = bool(self.faults)
         self.options: dict[Key, tuple[str, str]] = {
             tuple(name.split(".")): (name, text) for name, text in sources.options.items()
         }
         self.unused = dict(self.options)
-        #: Which setting each variable of the environment is.
+        #: The setting that each environment variable sets.
         self.variables: dict[str, Key] = {}
         self.keys: list[str] = []
-        #: What is to be shown nowhere.
+        #: Texts that no message may contain.
         self.secrets: set[str] = set()
 
     def section(self, cls: type[attrs.AttrsInstance], name: str) -> object:
-        """Return the instance of *cls* that the section *name* says; what it is if there are faults nobody knows."""
+        """Return the instance of *cls* for the section *name*; the result is meaningless if faults were found."""
         said = [Said((name,), file.table[name], file) for file in reversed(self.files) if name in file.table]
         return self.table(cls, (name,), said, is_lost=self.is_incomplete)
 
     def check(self, sections: Collection[str], skipped: Collection[str]) -> None:
-        """Find what is in no section: all of them are *sections*, and *skipped* those that nobody has read."""
+        """Record entries outside all *sections*, and unused options except for sections not read, *skipped*."""
         listed = ", ".join(f"[{section}]" for section in sections)
         for file in self.files:
             for name, value in file.table.items():
@@ -84,10 +84,10 @@ class Reader:
 
     def finish(self) -> None:
         """
-        Raise what is wrong, if anything is.
+        Raise the recorded faults, if there are any.
 
         Raises:
-            InvalidSettings: With every fault, by file and line.
+            InvalidSettings: There are faults; it holds all of them, sorted by file and line.
         """
         files: list[object] = list(self.sources.files)
 
@@ -115,12 +115,12 @@ class Reader:
 
         Args:
             cls: A settings class.
-            key: Of the table.
-            tables: What is said of it; what goes before others first.
-            near: What is said of the next table around it.
-            default: An instance that has what nobody says.
-            is_open: Whether options and the environment may say a single setting in it.
-            is_lost: Whether more may be said of it where nobody could read it, so that nothing is missing.
+            key: The key of the table.
+            tables: The values given for the table, highest precedence first.
+            near: The value given for the nearest enclosing table.
+            default: An instance that supplies values for settings that are not given.
+            is_open: Whether options and the environment may set single settings in the table.
+            is_lost: Whether an unreadable source may contain more of the table, so that no setting is reported missing.
         """
         fields = fields_of(cls)
         names = [name_of(field) for field in fields]
@@ -177,7 +177,7 @@ class Reader:
             return self._tell(self._refusal(error, "", found), key, near)
 
     def value(self, wanted: Any, said: Said, *, is_hidden: bool) -> object:
-        """Return what is *said* as a *wanted*, or `_WRONG`."""
+        """Return *said* converted to *wanted*, or `_WRONG`."""
         wanted, *others = choices_of(wanted)
         is_hidden = is_hidden or is_secret(wanted)
         if others:
@@ -229,7 +229,7 @@ class Reader:
             ]
             return _WRONG if any(one is _WRONG for pair in pairs for one in pair) else make_table(dict(pairs))
         if is_hidden:
-            # What is shorter is in any message.
+            # Shorter texts occur in messages by chance.
             self.secrets.update(one for one in (str(said.value), repr(said.value)[1:-1]) if len(one) >= _SHORTEST)
         try:
             return scalar(wanted, said.value, said.folder, is_text=said.is_text)
@@ -240,7 +240,7 @@ class Reader:
             raise DeclarationError(dotted(said.key), describe(wanted), reason) from None
 
     def _texts(self, key: Key) -> list[Said]:
-        """Return what an option and the environment say of *key*."""
+        """Return the values that an option and the environment give for *key*."""
         self.keys.append(dotted(key))
         found: list[Said] = []
         if key in self.options:
@@ -257,7 +257,7 @@ class Reader:
         return found
 
     def _has_texts(self, cls: type[attrs.AttrsInstance], key: Key) -> bool:
-        """Whether an option, or the environment, says something in the table *key*."""
+        """Whether an option or the environment sets anything in the table *key*."""
         if any(option[: len(key)] == key and option != key for option in self.options):
             return True
         prefix = f"{variable_of(key)}_"
@@ -278,7 +278,7 @@ class Reader:
         return self._tell(f"must be {wanted}{is_what}", said.key, said)
 
     def _refusal(self, error: Exception, name: str, value: object) -> str:
-        """Return what *error* says against *value*, without what is secret elsewhere."""
+        """Return the message of *error* about *value*, with the secrets of other settings masked."""
         message = " ".join(str(error.args[0] if error.args else type(error).__name__).split())
         for secret in sorted(self.secrets, key=len, reverse=True):
             message = message.replace(secret, _HIDDEN)
@@ -296,5 +296,5 @@ class Reader:
 
 
 def variable_of(key: Key) -> str:
-    """Return the variable of the environment that is *key*: ``SHOP_PORT`` is ``shop.port``."""
+    """Return the environment variable that sets *key*: ``SHOP_PORT`` for ``shop.port``."""
     return "_".join(map(str, key)).replace("-", "_").upper()

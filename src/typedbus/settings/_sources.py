@@ -1,4 +1,4 @@
-"""Where settings come from, and what is said there."""
+"""The sources of settings, and the values they give."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from typedbus._os.input import read_input
 from typedbus.settings._faults import SettingsFault
 from typedbus.settings._lines import Key, dotted, lines_of
 
-#: Names files for those who cannot hand them over: the components that load themselves.
+#: Lists the files for settings components that are constructed without `load`.
 CONFIG: Final = "TYPEDBUS_CONFIG"
 _PLACE: Final = re.compile(r" \(at line (\d+), column (\d+)\)$")
 
@@ -29,16 +29,15 @@ def _paths(files: tuple[Path | str, ...]) -> tuple[Path, ...]:
 @attrs.frozen(kw_only=True)
 class Sources:
     """
-    Where the settings of a site come from; what they say may be secret, so that its repr has the files alone.
+    The sources of the settings of a site. Their values may be secret, so the repr shows only the files.
 
-    What an option says goes before what the environment says, that before the
-    files, and each file before those ahead of it in the tuple. What nobody says
-    is the default of the class.
+    Precedence, highest first: options, environment, files (later files first). The
+    default of the class applies where no source sets a value.
 
     Args:
-        files: TOML files, each of which has to be there. Relative paths in one are relative to its folder.
-        environ: The environment; relative paths there are relative to the working directory.
-        options: Texts by key, as in ``{"shop.port": "8081"}``; paths as in the environment.
+        files: TOML files, each of which must exist. Relative paths in a file are relative to its folder.
+        environ: The environment; relative paths in it are relative to the working directory.
+        options: Texts by key, as in ``{"shop.port": "8081"}``; relative paths are resolved as in the environment.
     """
 
     files: tuple[Path, ...] = attrs.field(default=(), converter=_paths)
@@ -47,7 +46,7 @@ class Sources:
 
     @classmethod
     def of_environment(cls) -> Sources:
-        """Return the environment of the process, and the files that ``TYPEDBUS_CONFIG`` names there, as ``PATH`` names folders."""
+        """Return the process environment and the files that ``TYPEDBUS_CONFIG`` lists, separated as in ``PATH``."""
         named = os.environ.get(CONFIG, "")
         return cls(files=tuple(Path(name) for name in named.split(os.pathsep) if name))
 
@@ -62,19 +61,19 @@ class File:
 
     @functools.cached_property
     def lines(self) -> Mapping[Key, int]:
-        """The line of each key; looked for when there is something to tell."""
+        """The line of each key, computed only when a fault is reported."""
         return lines_of(self.text)
 
     @classmethod
     def read(cls, path: Path) -> File | SettingsFault:
-        """Return what is in the file at *path*, or why nobody knows."""
+        """Return the content of the file at *path*, or the fault if it cannot be read."""
         try:
             raw = read_input(path)
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or error
             return SettingsFault(path, None, "", f"cannot be read: {reason}")
         try:
-            # Editors put a mark in front that TOML does not know.
+            # Some editors write a byte order mark, which TOML does not allow.
             text = raw.decode("utf-8-sig").replace("\r\n", "\n")
             return cls(path, text, tomllib.loads(text))
         except UnicodeDecodeError as error:
@@ -92,27 +91,27 @@ class File:
 
 @attrs.frozen
 class Said:
-    """What a source says of one key."""
+    """The value that a source gives for one key."""
 
     key: Key
     value: object = attrs.field(repr=False)
-    #: None is an option or a variable of the environment, by its *name*.
+    #: None for an option or an environment variable, which has a *name* instead.
     file: File | None
     name: str = ""
-    #: Whether it is text, whatever is meant.
+    #: Whether the source has only text, whatever the type of the setting.
     is_text: bool = False
 
     @property
     def folder(self) -> Path:
-        """What a relative path is relative to."""
+        """The folder that relative paths are resolved against."""
         path = Path() if self.file is None else self.file.path.parent
-        # There may be no working directory any more; a relative path stays relative then.
+        # If the working directory no longer exists, a relative path stays relative.
         with contextlib.suppress(FileNotFoundError):
             return path.absolute()
         return path
 
     def part(self, name: str | int, value: object) -> Said:
-        """Return a part of what it says."""
+        """Return one part of this value, with its key."""
         return attrs.evolve(self, key=(*self.key, name), value=value)
 
     def parts(self) -> dict[str, Said]:
@@ -121,7 +120,7 @@ class Said:
         return {name: self.part(name, value) for name, value in self.value.items()}
 
     def fault(self, problem: str, key: Key | None = None) -> SettingsFault:
-        """Tell of *problem*, and where it stands: at *key* if that is another one."""
+        """Return a fault for *problem* at this value's place; *key*, if given, replaces its key."""
         if self.file is None:
             return SettingsFault(self.name, None, dotted(key or self.key), problem)
         return SettingsFault(self.file.path, self.file.lines.get(self.key), dotted(key or self.key), problem)

@@ -1,4 +1,4 @@
-"""A file of settings to begin with."""
+"""Generates a template for a settings file."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ def template(container: Container, /, *others: Container) -> str:
     """
     Return a TOML file with every setting of *container* and *others*, for a deployer to fill in.
 
-    All of them are comments: with its type, its default if it can be written, and
-    whether it has to be given. Of secrets no default is told.
+    Every setting is a comment with its type, its default if that can be written as
+    TOML, and whether it is required. The defaults of secrets are not shown.
 
     Raises:
-        DeclarationError: Two classes have one section, or a class has a field that cannot be read.
+        DeclarationError: Two classes share a section, or a class has a field that cannot be read.
     """
     tables = (_table(section.cls, name, "", (), None) for name, section in sections_of(container, *others).items())
     return "\n".join(line for lines in tables for line in lines)
@@ -33,7 +33,7 @@ def template(container: Container, /, *others: Container) -> str:
 def _table(
     cls: type[attrs.AttrsInstance], name: str, mark: str, within: tuple[type, ...], given: object
 ) -> Iterator[str]:
-    """Give the lines of a table: *mark*, its header, and the settings in it as *given*, or as *cls* has them."""
+    """Yield the lines of a table: *mark*, its header, and its settings with the values of *given* or *cls*."""
     yield f"{mark}[{name}]"
     inner: list[Iterator[str]] = []
     for field in fields_of(cls):
@@ -57,7 +57,7 @@ def _table(
 
 
 def _written(value: object) -> str | None:
-    """Return *value* as TOML, or None where there is no way to write it."""
+    """Return *value* as TOML, or None if TOML cannot express it."""
     match value:
         case enum.IntEnum() | enum.StrEnum():
             return _written(value.value)

@@ -1,10 +1,9 @@
 """
-What a setting may be: the types of fields, what they are called to people, and how a plain value becomes one.
+The types that settings may have: how messages describe them, and how plain values are converted.
 
-A file has types of its own, and is held to them: ``port = "80"`` is text and no
-number. What the environment and options say is text, and read as what is wanted.
-Whatever is more than plain, durations and dates and what else it knows, is
-typed-settings' to convert.
+TOML values are typed, and must match: ``port = "80"`` is text, not a number.
+Values from the environment and options are text, and are parsed as the wanted type.
+typed-settings converts all types beyond the plain ones, such as durations and dates.
 """
 
 from __future__ import annotations
@@ -60,11 +59,11 @@ _PHRASES: Final[Mapping[type, str]] = {
 
 
 class Misfit(Exception):
-    """Raised for a value that is none of what was wanted; it says no more, since the value may be secret."""
+    """Raised for a value that does not fit the wanted type; it has no details, since the value may be secret."""
 
 
 def plain(wanted: Any) -> Any:
-    """Take off what says nothing about the value."""
+    """Return *wanted* without `NewType`, `Annotated` and type aliases."""
     while True:
         if isinstance(wanted, typing.NewType):
             wanted = wanted.__supertype__
@@ -77,7 +76,7 @@ def plain(wanted: Any) -> Any:
 
 
 def choices_of(wanted: Any) -> list[object]:
-    """Return the types of which a value may be any, without None, which nobody can write."""
+    """Return the members of a union, or the type itself, without None, which TOML cannot express."""
     wanted = plain(wanted)
     if typing.get_origin(wanted) in (Union, types.UnionType):
         return [choice for one in typing.get_args(wanted) if one is not types.NoneType for choice in choices_of(one)]
@@ -85,18 +84,18 @@ def choices_of(wanted: Any) -> list[object]:
 
 
 def nested(wanted: Any) -> type[attrs.AttrsInstance] | None:
-    """Return the class of a table of settings, which may be absent; None for whatever is no such table."""
+    """Return the settings class if *wanted* is such a class, optional or not; None for other types."""
     (wanted, *others) = choices_of(wanted) or [None]
     return wanted if isinstance(wanted, type) and attrs.has(wanted) and not others else None
 
 
 def is_optional(wanted: Any) -> bool:
-    """Whether None will do."""
+    """Whether None is accepted."""
     return types.NoneType in typing.get_args(plain(wanted))
 
 
 def list_of(wanted: Any) -> tuple[Callable[[list[object]], object], tuple[object, ...], bool] | None:
-    """Return what makes such a list, the types of its members, and whether there are as many of them as there are."""
+    """Return the constructor for a list type, its member types, and whether their number fixes its length."""
     origin = typing.get_origin(wanted) or wanted
     make, args = _LISTS.get(origin) if isinstance(origin, collections.abc.Hashable) else None, typing.get_args(wanted)
     if make is None:
@@ -107,7 +106,7 @@ def list_of(wanted: Any) -> tuple[Callable[[list[object]], object], tuple[object
 
 
 def table_of(wanted: Any) -> tuple[Callable[[dict[object, object]], object], object, object] | None:
-    """Return what makes such a table of any keys, and the types of keys and values."""
+    """Return the constructor for a mapping type with arbitrary keys, and the types of its keys and values."""
     origin = typing.get_origin(wanted) or wanted
     make = _TABLES.get(origin) if isinstance(origin, collections.abc.Hashable) else None
     if make is None:
@@ -117,7 +116,7 @@ def table_of(wanted: Any) -> tuple[Callable[[dict[object, object]], object], obj
 
 
 def secret_of(wanted: Any) -> tuple[type, object] | None:
-    """Return the class that hides a value, and the type of what it hides."""
+    """Return the secret class of *wanted*, and the type of the value in it; None for other types."""
     origin = typing.get_origin(wanted) or wanted
     if isinstance(origin, type) and issubclass(origin, Secret):
         return origin, (typing.get_args(wanted) or (str,))[0]
@@ -125,7 +124,7 @@ def secret_of(wanted: Any) -> tuple[type, object] | None:
 
 
 def phrase(wanted: Any) -> str:
-    """Return what people call a value of that type."""
+    """Return the description of a value of that type, for messages."""
     options = [one for one in choices_of(wanted) if one is not wanted]
     if options:
         return " or ".join(dict.fromkeys(map(phrase, options)))
@@ -146,7 +145,7 @@ def phrase(wanted: Any) -> str:
 
 
 def shown(value: object) -> str:
-    """Return a plain value as a deployer would write it, on one line; of lists and tables what they are."""
+    """Return a plain value as a deployer would write it, on one line; only the kind of a list or table."""
     match value:
         case bool():
             said = str(value).lower()
@@ -165,17 +164,17 @@ def shown(value: object) -> str:
 
 def scalar(wanted: Any, value: Any, folder: Path, *, is_text: bool) -> object:
     """
-    Return *value* as a *wanted*; a relative path is put under *folder*.
+    Return *value* converted to *wanted*; a relative path is joined to *folder*.
 
     Args:
         wanted: A type that is neither a list nor a table.
-        value: A plain value, as TOML has them.
-        folder: Where relative paths begin.
-        is_text: It is text whatever is wanted, as from the environment.
+        value: A plain value of a TOML type.
+        folder: The folder that relative paths are resolved against.
+        is_text: The source has only text, whatever the wanted type, as the environment does.
 
     Raises:
-        Misfit: It is none.
-        TypeError: No value could ever be one.
+        Misfit: The value does not fit.
+        TypeError: The type is not supported for settings.
     """
     if wanted is Any or wanted is object:
         return value
@@ -208,7 +207,7 @@ def scalar(wanted: Any, value: Any, folder: Path, *, is_text: bool) -> object:
 
 
 def _named(wanted: Any) -> dict[object, object] | None:
-    """Return what a value of that type may be called, and what each is; None where there is no end to them."""
+    """Return the members of a `Literal` or enum by the name to write; None for types without a fixed set of values."""
     if typing.get_origin(wanted) is typing.Literal:
         return {one: one for one in typing.get_args(wanted)}
     if isinstance(wanted, type) and issubclass(wanted, enum.Enum):
