@@ -1,10 +1,10 @@
 """
-The picture of a container: what is declared in it, what needs what, who listens to what.
+The graph of a container: its components, their dependencies, and the listeners of its channels.
 
-`Graph.of` looks at a container and builds nothing. What it found can be had as
-JSON, as text that Mermaid or Graphviz draws, and as an SVG. The same container
-gives the same text in every process. Places are in the JSON alone, so that the
-picture of a valid container is the same on every machine, too.
+`Graph.of` inspects a container without constructing a component. The result is
+available as JSON, as text for Mermaid or Graphviz, and as an SVG. The same
+container gives the same text in every process. Source places are only in the
+JSON, so the drawing of a valid container is the same on every machine.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ T = TypeVar("T")
 
 
 class NoDrawing(ImportError):
-    """Raised by `Graph.svg` where the library is not installed that finds a place for each box."""
+    """Raised by `Graph.svg` if the layout library is not installed."""
 
     def __str__(self) -> str:
         return (
@@ -53,32 +53,32 @@ class NoDrawing(ImportError):
 @attrs.frozen
 class Graph(Picture):
     """
-    What a container consists of, in order of declaration.
+    The contents of a container, in order of declaration.
 
     Attributes:
         container: Its name.
-        nodes: Its components, and those of the containers in it.
-        edges: Which component needs which.
-        channels: What its components listen to or hold. A life-cycle channel is
-            among them if somebody holds it; nodes have the others as `hooks`.
-        containers: Itself, and the containers in it, each after the one around it. Last come the other containers
-            that run together with it and have components that it needs; of those, only these components are shown.
-        faults: What `validate()` says that is about no component.
+        nodes: The components of the container and of its nested containers.
+        edges: The dependencies between components.
+        channels: The channels that components listen to or hold. Life-cycle channels are
+            included only if a component holds them; otherwise they are in the `hooks` of nodes.
+        containers: The container and its nested containers, each after its parent. Then follow the other containers
+            that run together with it and have components that it needs; only these components of them are shown.
+        faults: The faults from `validate()` that do not concern a component.
     """
 
     @classmethod
     def of(cls, container: Container) -> Graph:
         """
-        Look at *container* as it is now, overrides included.
+        Inspect *container* in its current state, overrides included.
 
-        Nothing is built and no constructor runs. A container with faults has a
-        picture as well, with the faults in it.
+        No constructor runs. A container with faults has a graph as well, which
+        includes the faults.
         """
         containers, home = _declared(container, container._home.name, "")
         declared, circles_met = container._live()
         live = set(declared)
         components = list(home)
-        # What stands in for a component is shown at the component's own place.
+        # An override is shown at the place of the overridden component.
         acting: dict[Component[object], Component[object]] = {}
         stand_ins: set[object] = set()
         needs: dict[Component[object], list[tuple[Component[object], bool, object]]] = {}
@@ -99,7 +99,7 @@ class Graph(Picture):
                 needs[component].append((need, is_lazy, item))
                 if need not in home:
                     components.append(need)
-                    # Otherwise it is declared where it is handed over, and has no name of its own.
+                    # Otherwise it is declared inline, as an argument, and has no name of its own.
                     home[need] = home[component]
                     if need.home is not None and need.home not in (container._home, container._around):
                         others[need] = need.home
@@ -118,7 +118,7 @@ class Graph(Picture):
             actor = acting[component]
             hooks: list[Hook[object]] = []
             enabled, reason = component.participation(is_foreseen=True)
-            # Where another declared component stands in, it is shown with what is its own.
+            # If the override is a declared component, its hooks are shown at its own node.
             if component not in others and not isinstance(actor.overriding, Component):
                 hooks = hooks_of(actor, class_of(actor) or object)
                 if enabled and actor not in live:
@@ -176,22 +176,22 @@ class Graph(Picture):
         )
 
     def json(self) -> str:
-        """Return everything that is known, as JSON; its keys are the attributes of the records."""
+        """Return all data as JSON; its keys are the attributes of the records."""
         return json.dumps(attrs.asdict(self), indent=2, ensure_ascii=False) + "\n"
 
     def mermaid(self) -> str:
-        """Return a flowchart that Mermaid draws, which GitHub does where Markdown has a ``mermaid`` block."""
+        """Return a flowchart for Mermaid, which GitHub renders in a ``mermaid`` block of Markdown."""
         return _formats.mermaid(self)
 
     def dot(self) -> str:
-        """Return a digraph in the language of Graphviz."""
+        """Return a digraph in the DOT language of Graphviz."""
         return _formats.dot(self)
 
     def svg(self) -> str:
         """
         Return a drawing as SVG.
 
-        Every box and line has an id, and says what it is when it is pointed at.
+        Every box and line has an id and a tooltip.
 
         Raises:
             NoDrawing: igraph is not installed.
@@ -208,7 +208,7 @@ class Graph(Picture):
 def _channel_order(
     live: Sequence[Component[object]],
 ) -> dict[AnyChannel, list[tuple[Component[object], Component[object]]]]:
-    """Return of each channel the publishers that start after a listener, each with that listener."""
+    """Return for each channel the publishers that start after a listener, each paired with that listener."""
     needed, given, _ = graph_of(live)
     hooks = [hooks_of(component, class_of(component) or object) for component in live]
     channels = channels_between(given, hooks, [component.foreseen() for component in live])
@@ -221,7 +221,7 @@ def _channel_order(
 
 
 def _declared(container: object, path: str, around: str) -> tuple[list[ContainerNode], dict[Component[object], str]]:
-    """Return *container* and those in it, and the components of all, each with the path of its container."""
+    """Return *container* and its nested containers, and all their components with the path of their container."""
     containers = [ContainerNode(path, around)]
     home: dict[Component[object], str] = {}
     for name, member in members_of(container).items():
@@ -236,7 +236,7 @@ def _declared(container: object, path: str, around: str) -> tuple[list[Container
 
 
 def _numbered(things: Iterable[T], text_of: Callable[[T], str]) -> dict[T, str]:
-    """Return the text of each of *things*, with a number where several have the same."""
+    """Return the text of each of *things*, with a number if several have the same text."""
     same = Counter[str]()
     texts: dict[T, str] = {}
     for thing in things:
@@ -247,7 +247,7 @@ def _numbered(things: Iterable[T], text_of: Callable[[T], str]) -> dict[T, str]:
 
 
 def _faults(container: Container) -> tuple[dict[str, list[str]], set[tuple[str, str]]]:
-    """Return what `validate()` says of each path, and who needs whom in a circle."""
+    """Return the faults from `validate()` by path, and the edges of dependency cycles."""
     told: dict[str, list[str]] = defaultdict(list)
     circles: set[tuple[str, str]] = set()
     try:
@@ -264,7 +264,7 @@ def _faults(container: Container) -> tuple[dict[str, list[str]], set[tuple[str, 
 
 
 def _stand_in(provider: object) -> str:
-    """Return the name of what *provider* puts in the place of a component."""
+    """Return the name of the class or function with which *provider* overrides a component."""
     if provider is None:
         return ""
     if isinstance(provider, Component):
@@ -275,7 +275,7 @@ def _stand_in(provider: object) -> str:
 
 
 def _name(builds: object) -> str:
-    """Return the name of a class or function, without the addresses that a repr would have."""
+    """Return the name of a class or function, without the memory address that a repr would have."""
     builds = unparametrised(called_by(builds))
     return full_name_of(builds if has_name(builds) else type(builds))
 

@@ -1,4 +1,4 @@
-"""Pictures as text that others draw: Mermaid, and Graphviz."""
+"""Graphs as text for other drawing tools: Mermaid and Graphviz."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def mermaid(picture: Picture) -> str:
     for kind, (fill, stroke) in COLOURS.items():
         dashes = ",stroke-dasharray:4 3" if kind in _ABSENT else ""
         lines.append(f"  classDef {kind} fill:{fill},stroke:{stroke},color:#0f172a{dashes}")
-    # Mermaid knows lines by number alone.
+    # Mermaid identifies lines only by number.
     circles = [str(number) for number, edge in enumerate(picture.edges) if edge.circle]
     if circles:
         lines.append(f"  linkStyle {','.join(circles)} stroke:{_WRONG}")
@@ -85,7 +85,7 @@ def dot(picture: Picture) -> str:
 
 
 def _quoted_for_mermaid(*lines: str) -> str:
-    # It has no escapes but the numbers of letters.
+    # Mermaid has no escapes except character codes.
     told = ["".join(f"#{ord(one)};" if one in '"#&<>`\\' else one for one in printable(line)) for line in lines]
     return f'"{"<br/>".join(told)}"'
 

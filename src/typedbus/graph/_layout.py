@@ -1,9 +1,9 @@
 """
-Where the boxes of a picture go, and the lines between them: geometry, without text.
+The layout of a graph: the places of boxes, and the routes of the lines between them.
 
-Boxes stand in columns, users to the left of what they need, and in lanes, one
-below the other, one for each container. igraph breaks circles and puts the
-boxes of a column into an order in which few lines cross.
+Boxes are arranged in columns, each to the left of its dependencies, and in lanes,
+one below the other, one for each container. igraph breaks cycles and orders the
+boxes of a column so that few lines cross.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _SWEEPS: Final = 30
 
 @attrs.frozen
 class Box:
-    """Something to be placed: its size, and the number of its lane."""
+    """A box to place: its size, and the number of its lane."""
 
     width: float
     height: float
@@ -41,7 +41,7 @@ class Arc:
     """
     A line from one box to another, both by number.
 
-    Lines of one *kind* that meet at the box *hub* run together on their way.
+    Lines of the same *kind* that meet at the box *hub* share a route.
     """
 
     source: int
@@ -60,7 +60,7 @@ class Lane:
 
 @attrs.frozen
 class Rect:
-    """Where something lies: its upper left corner, and its size."""
+    """A rectangle: its upper left corner, and its size."""
 
     x: float
     y: float
@@ -69,22 +69,22 @@ class Rect:
 
     @property
     def right(self) -> float:
-        """Where it ends."""
+        """The x coordinate of its right border."""
         return self.x + self.width
 
     @property
     def middle(self) -> float:
-        """Half way down."""
+        """The y coordinate of its middle."""
         return self.y + self.height / 2
 
 
 @attrs.frozen
 class Layout:
     """
-    Places for everything.
+    The places of boxes, routes of lines and frames of lanes.
 
     A route begins and ends at the borders of boxes. It is straight from each
-    point at an even number to the next, and a curve goes on from there.
+    point with an even index to the next point, and curved from there to the one after.
     """
 
     boxes: tuple[Rect, ...]
@@ -94,10 +94,10 @@ class Layout:
 
 def arrange(boxes: Sequence[Box], arcs: Sequence[Arc], lanes: Sequence[Lane]) -> Layout:
     """
-    Find places for *boxes*, routes for *arcs* and frames for *lanes*, each of which those in it follow.
+    Compute places for *boxes*, routes for *arcs* and frames for *lanes*, in which nested lanes follow their parent.
 
     The same input gives the same layout. Boxes do not overlap, no line crosses a
-    box, and a frame has the boxes of its lane and of those in it inside, no others.
+    box, and a frame contains exactly the boxes of its lane and of its nested lanes.
     """
     across = [(arc.source, arc.target) for arc in arcs if arc.source != arc.target]
     feedback = igraph.Graph(len(boxes), across, directed=True).feedback_arc_set(method="eades")
@@ -107,8 +107,8 @@ def arrange(boxes: Sequence[Box], arcs: Sequence[Arc], lanes: Sequence[Lane]) ->
     ]
     columns = _columns(boxes, [(left, right) for left, right in ends if left != right])
 
-    # A line that passes columns has a knot in each, which takes its place
-    # between the boxes; lines that run together share it.
+    # A line that passes columns has a knot in each of them, which takes up space
+    # between the boxes; lines with a shared route share the knot.
     items = list(boxes)
     knots: dict[tuple[str, int, bool, int], int] = {}
     paths: list[list[int]] = []
@@ -149,7 +149,7 @@ def arrange(boxes: Sequence[Box], arcs: Sequence[Arc], lanes: Sequence[Lane]) ->
 
 
 def _columns(boxes: Sequence[Box], links: Sequence[tuple[int, int]]) -> list[int]:
-    """Return a column for each box, so that each of *links* leads to the right, and not far."""
+    """Return a column for each box, so that each of *links* leads to the right and is short."""
     lefts: list[set[int]] = [set() for _ in boxes]
     rights: list[set[int]] = [set() for _ in boxes]
     for left, right in links:
@@ -160,10 +160,10 @@ def _columns(boxes: Sequence[Box], links: Sequence[tuple[int, int]]) -> list[int
     for box in order:
         columns[box] = max((columns[left] + 1 for left in lefts[box]), default=0)
     for box in reversed(order):
-        # Where more lines leave than arrive, going right makes them shorter.
+        # If more lines leave a box than arrive, moving it to the right makes the lines shorter.
         if len(rights[box]) > len(lefts[box]):
             columns[box] = min(columns[right] for right in rights[box]) - 1
-    # What has no line fills up its lane; where nothing has one it is a square, roughly.
+    # Boxes without lines fill up their lane; if no box has a line, the lane becomes roughly a square.
     loose = [box for box in range(len(boxes)) if not lefts[box] and not rights[box]]
     for lane in {boxes[box].lane: None for box in loose}:
         own = [box for box, at in enumerate(boxes) if at.lane == lane]
@@ -178,7 +178,7 @@ def _columns(boxes: Sequence[Box], links: Sequence[tuple[int, int]]) -> list[int
 
 
 def _middles(items: Sequence[Box], columns: Sequence[int], links: Sequence[tuple[int, int]]) -> list[float]:
-    """Return the height at which each item stands in its lane, so that few lines cross and most are nearly straight."""
+    """Return the vertical position of each item in its lane, so that few lines cross and most are nearly straight."""
     coords = igraph.Graph(len(items), links, directed=True).layout_sugiyama(layers=columns).coords
     stacks: dict[tuple[int, int], list[int]] = defaultdict(list)
     for item in sorted(range(len(items)), key=lambda item: coords[item][0]):
@@ -191,7 +191,7 @@ def _middles(items: Sequence[Box], columns: Sequence[int], links: Sequence[tuple
     middles = [0.0] * len(items)
     keys = sorted(stacks)
     for sweep in range(_SWEEPS):
-        # Looking left on the way to the right, and back; at last to both sides.
+        # Align with the left neighbours from left to right, then with the right ones backwards; at last with both.
         sides = beside if sweep >= _SWEEPS - 4 else beside[sweep % 2 : sweep % 2 + 1]
         centres = {
             lane: fmean(middles[item] for at in keys if at[0] == lane for item in stacks[at])
@@ -206,7 +206,7 @@ def _middles(items: Sequence[Box], columns: Sequence[int], links: Sequence[tuple
                 if others:
                     wishes.append((fmean(middles[other] for other in others), float(len(others))))
                 else:
-                    # It has no wish but to be near, and gives way to all that have.
+                    # An item without neighbours only tends to the centre, with a small weight.
                     wishes.append((centre, 0.01))
             for item, middle in zip(stack, _settle(wishes, [items[item].height for item in stack]), strict=True):
                 middles[item] = middle
@@ -215,10 +215,10 @@ def _middles(items: Sequence[Box], columns: Sequence[int], links: Sequence[tuple
 
 def _settle(wishes: Sequence[tuple[float, float]], heights: Sequence[float]) -> list[float]:
     """
-    Return middles as near as can be to the *wishes*, each with its weight, and far enough from each other.
+    Return middles as near as possible to the weighted *wishes*, with enough space between them.
 
-    In squares, and in that order: neighbours that would collide become one block,
-    which stands at the mean of what its members wish.
+    This minimises the squares of the distances and keeps the order: neighbours that
+    would collide become one block, at the mean of the wishes of its members.
     """
     offsets = [0.0]
     for above, below in pairwise(heights):
@@ -236,7 +236,7 @@ def _settle(wishes: Sequence[tuple[float, float]], heights: Sequence[float]) -> 
 
 
 def _stack(items: Sequence[Box], middles: list[float], lanes: Sequence[Lane]) -> list[tuple[float, float]]:
-    """Move the lanes apart, one below the other, and return where the frame of each begins and ends."""
+    """Move the lanes apart, one below the other, and return the top and bottom of the frame of each."""
     bands: list[tuple[float, float]] = []
     bottom = 0.0
     begun: list[int] = []
@@ -265,7 +265,7 @@ def _stack(items: Sequence[Box], middles: list[float], lanes: Sequence[Lane]) ->
 def _spread(
     items: Sequence[Box], columns: Sequence[int], links: Sequence[tuple[int, int]], middles: Sequence[float]
 ) -> list[tuple[float, float]]:
-    """Return where each column begins, and its width; steep lines get more room between two."""
+    """Return the left border and the width of each column, with more space between columns for steep lines."""
     count = max(columns, default=-1) + 1
     widths = [0.0] * count
     for item, column in zip(items, columns, strict=True):
@@ -282,7 +282,7 @@ def _spread(
 
 
 def _ports(places: Sequence[Rect], arcs: Sequence[Arc], paths: Sequence[Sequence[int]]) -> list[tuple[float, float]]:
-    """Return the heights at which each arc meets the box at its left and its right end; one for each kind of line."""
+    """Return the heights at which each arc meets its left and its right box; each kind of line has its own."""
     met: dict[tuple[int, bool, str, bool], list[float]] = defaultdict(list)
     keys: list[tuple[tuple[int, bool, str, bool], tuple[int, bool, str, bool]]] = []
     for arc, path in zip(arcs, paths, strict=True):
@@ -305,7 +305,7 @@ def _ports(places: Sequence[Rect], arcs: Sequence[Arc], paths: Sequence[Sequence
 def _frames(
     boxes: Sequence[Box], places: Sequence[Rect], lanes: Sequence[Lane], bands: Sequence[tuple[float, float]]
 ) -> list[Rect]:
-    """Return the frame of each lane, around its boxes and the frames in it."""
+    """Return the frame of each lane, around its boxes and its nested frames."""
     sides: list[list[float]] = [[] for _ in lanes]
     for box, place in zip(boxes, places, strict=False):
         sides[box.lane].extend([place.x - _FRAME, place.right + _FRAME])

@@ -1,4 +1,4 @@
-"""What a picture of a container shows, in order of declaration: pure data."""
+"""The data of a graph of a container, in order of declaration."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ import attrs
 @attrs.frozen
 class Node:
     """
-    A component, at its place among the others.
+    A component in the graph.
 
     Attributes:
-        path: Its dotted path; no two nodes share one.
-        cls: What it will be an instance of, or the function that builds it.
+        path: Its dotted path, unique among the nodes.
+        cls: Its class, or the function that builds it.
         place: File and line of its declaration.
         container: The path of the container that it is declared in.
         hooks: The names of the life-cycle channels that it listens to.
-        enabled: Whether it takes part in a run, or None if that turns out later.
-        reason: Why it does not, or may not.
-        overridden_by: What stands in for it, or nothing.
-        faults: What `validate()` says of it, each with the remedy.
+        enabled: Whether it is enabled, or None if that is only known at the start.
+        reason: Why it is disabled, or may be.
+        overridden_by: The name of its override, or "".
+        faults: The faults that `validate()` finds in it, each with the remedy.
     """
 
     path: str
@@ -37,12 +37,12 @@ class Node:
 
     @property
     def name(self) -> str:
-        """Its path from its container on."""
+        """Its path relative to its container."""
         return _inside(self.path, self.container)
 
     @property
     def remarks(self) -> tuple[str, ...]:
-        """What a picture says of it below its name, a line each; the first is its class, without the module."""
+        """The lines below its name in a drawing; the first is its class, without the module."""
         found = [self.cls.rpartition(".")[2]]
         if self.overridden_by:
             found.append(f"overridden by {self.overridden_by.rpartition('.')[2]}")
@@ -54,7 +54,7 @@ class Node:
 
     @property
     def kind(self) -> str:
-        """What it is to be coloured as: the gravest of what can be said of it."""
+        """The key of its colour, from the most severe of its conditions."""
         if self.faults:
             return "fault"
         if self.enabled is not True:
@@ -65,13 +65,13 @@ class Node:
 @attrs.frozen
 class Edge:
     """
-    That one component needs another, whatever of the container library stands between them.
+    A dependency between two components, direct or through providers of the container library.
 
     Attributes:
-        source: The path of the one that needs.
-        target: The path of the one that is needed.
-        lazy: Whether it is handed over unbuilt, so that it may close a circle.
-        circle: Whether it is part of a circle that `validate()` refuses.
+        source: The path of the dependent component.
+        target: The path of the dependency.
+        lazy: Whether the dependency is passed unbuilt, so that it may close a cycle.
+        circle: Whether the edge is part of a cycle that `validate()` refuses.
     """
 
     source: str
@@ -102,9 +102,9 @@ class ChannelNode:
     """
     A channel, with its *listeners* in the order in which they are called.
 
-    *holders* are the paths of the components that are given the bound channel,
-    most often to publish on it. *order* names the pairs of them whose start the
-    channel orders: not those that would start in a circle.
+    *holders* are the paths of the components that get the bound channel as an
+    argument, usually to publish on it. *order* lists the pairs of components whose
+    start the channel orders, except pairs that would form a cycle.
     """
 
     name: str
@@ -119,26 +119,26 @@ class ChannelNode:
 
     @property
     def earlier(self) -> frozenset[str]:
-        """The components that listen and start before a holder."""
+        """The listening components that start before a holder."""
         return frozenset(pair.listener for pair in self.order)
 
 
 @attrs.frozen
 class ContainerNode:
-    """A container, and the path of the one around it, or nothing."""
+    """A container, and the path of its parent, or ""."""
 
     path: str
     around: str = ""
 
     @property
     def name(self) -> str:
-        """Its path from the container around it on."""
+        """Its path relative to its parent."""
         return _inside(self.path, self.around)
 
 
 @attrs.frozen
 class Picture:
-    """What `Graph` found; it has the meaning of each."""
+    """The data of a `Graph`, whose docstring describes the attributes."""
 
     container: str
     nodes: tuple[Node, ...] = ()
@@ -149,15 +149,15 @@ class Picture:
 
     @property
     def ids(self) -> dict[str, str]:
-        """A name for the node of each path that every language takes."""
+        """An id for the node of each path that is valid in every output format."""
         return {node.path: f"n{number}" for number, node in enumerate(self.nodes)}
 
     def outline(self) -> Iterator[tuple[int, str, ContainerNode | Node | None]]:
         """
-        Give the nodes between the beginnings and the ends, None, of their containers.
+        Yield the nodes, between the beginnings of their containers and the ends, which are None.
 
-        With each goes how deep it lies, and its id. The outermost container is
-        the picture itself, and neither begins nor ends.
+        Each comes with its depth and its id. The outermost container is the picture
+        itself, and has no beginning or end.
         """
         ids = self.ids
         inside: dict[str, list[Node]] = {container.path: [] for container in self.containers}
@@ -178,13 +178,13 @@ class Picture:
 
 
 def _inside(path: str, around: str) -> str:
-    """Return *path* from the container *around* on, in which it may be declared without a name of its own."""
+    """Return *path* relative to the container *around*, even if its component has no name of its own there."""
     rest = path.removeprefix(around)
     return printable(rest.removeprefix(".") if around and rest[:1] in (".", "[") else path)
 
 
 def printable(text: str) -> str:
-    """Return *text* as one line that every format can hold."""
+    """Return *text* as one line that is valid in every format."""
     return " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
 
 

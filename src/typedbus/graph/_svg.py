@@ -1,4 +1,4 @@
-"""Pictures as SVG: the boxes by what is in them, and what the colours mean below."""
+"""Graphs as SVG, with boxes sized by their text and a legend of the colours."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typedbus.graph._layout import Arc, Box, Lane, Point, Rect, arrange
 from typedbus.graph._model import COLOURS, ChannelNode, Node, Picture, printable
 
 _FONT: Final = "ui-monospace, SFMono-Regular, Menlo, Consolas, 'DejaVu Sans Mono', monospace"
-# Letters of these fonts are about this wide, in parts of their size.
+# The approximate width of a letter in these fonts, relative to the font size.
 _LETTER: Final = 0.605
 _NAME: Final = 12
 _SMALL: Final = 10
@@ -150,7 +150,7 @@ def draw(picture: Picture) -> str:
 
 
 def _lines(picture: Picture) -> tuple[list[str], list[Arc], list[tuple[str, str, str]]]:
-    """Return the container of each box, the lines between the boxes, and of each line its id, its kind and what it says."""
+    """Return the container of each box, the lines between boxes, and the id, kind and text of each line."""
     numbers = {node.path: number for number, node in enumerate(picture.nodes)}
     homes = [node.container for node in picture.nodes]
     arcs: list[Arc] = []
@@ -162,7 +162,7 @@ def _lines(picture: Picture) -> tuple[list[str], list[Arc], list[tuple[str, str,
     for number, channel in enumerate(picture.channels):
         hub = len(homes)
         users = [*channel.holders, *(listener.path for listener in channel.listeners)]
-        # It stands where its users are, if they are all in one container.
+        # A channel is placed in the container of its users if they are all in one.
         inside = {homes[numbers[user]] for user in users}
         homes.append(inside.pop() if len(inside) == 1 else picture.containers[0].path)
         later, earlier = channel.later, channel.earlier
@@ -181,7 +181,7 @@ def _lines(picture: Picture) -> tuple[list[str], list[Arc], list[tuple[str, str,
 
 
 def _legend(svg: ET.Element, picture: Picture, kinds: Sequence[str], place: Rect) -> float:
-    """Say below the picture what the boxes and lines in it mean, and return where that ends."""
+    """Draw a legend of boxes and lines below the graph, and return where it ends."""
     seen = {*kinds, *(node.kind for node in picture.nodes), *(["channel"] if picture.channels else [])}
     legend = ET.SubElement(svg, "g", {"class": "legend"})
     x, y = place.x + _PADDING, place.y + 16
@@ -202,9 +202,9 @@ def _legend(svg: ET.Element, picture: Picture, kinds: Sequence[str], place: Rect
 
 
 def _size(shown: Node | ChannelNode) -> tuple[float, float]:
-    """Return how much room *shown* takes."""
+    """Return the width and height of *shown*."""
     remarks = shown.remarks if isinstance(shown, Node) else ()
-    # The numbers of faults stand in a corner, and the name in the middle.
+    # The numbers of faults are in a corner, and the name is in the middle.
     badge = 2 * _width("00 ", _SMALL) * len(shown.faults) if isinstance(shown, Node) else 0
     name = _width(shown.name if isinstance(shown, Node) else printable(shown.name), _NAME)
     width = max([name + badge, *(_width(remark, _SMALL) for remark in remarks)])
@@ -217,14 +217,14 @@ def _width(text: str, size: float) -> float:
 
 
 def _curve(route: Sequence[Point]) -> str:
-    """Return *route* as a path: straight through the columns, and bent between them."""
+    """Return *route* as a path: straight through the columns, and curved between them."""
     said = f"M{_point(route[0])}"
     for number, (before, after) in enumerate(pairwise(route)):
         if number % 2:
             bend = (before[0] + after[0]) / 2
             said += f"C{_point((bend, before[1]))} {_point((bend, after[1]))} {_point(after)}"
         elif before != after:
-            # A line of no length would have no direction for an arrow to point to.
+            # A line of zero length would give an arrow no direction.
             said += f"L{_point(after)}"
     return said
 

@@ -1,13 +1,13 @@
 """
-A bus in a process that belongs to somebody else; import the module for what serves it.
+A bus in the process of a server; import the module for its protocol.
 
-The process, its signals, its forks and its end are the server's. What is left to
-a container is a life inside of that: it starts before the first request and
-exits after the last. `asgi` has that from the lifespan of the server, `wsgi`
-from the first request or an explicit start, and from the end of the
-interpreter; `gunicorn` has the two hooks with which gunicorn says both.
+The server controls the process, its signals, its forks and its end. A container
+lives inside: it starts before the first request and exits after the last. `asgi`
+uses the lifespan of the server for that; `wsgi` uses the first request or an
+explicit start, and the end of the interpreter; `gunicorn` has the two hooks that
+gunicorn calls at the beginning and the end of a worker.
 
-Nobody can be asked to end such a process, and so nothing here does. Where the
-bus exits by itself, since a component failed, every request from there on is
-answered with 503, and whoever made the `Hosted` may say what else is to happen.
+Nothing here ends such a process. If the bus exits by itself, because a component
+failed, every later request is answered with 503, and the argument *ended* of
+`Hosted` can do more.
 """

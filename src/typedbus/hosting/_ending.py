@@ -1,5 +1,5 @@
 """
-The ends of an interpreter: functions that are called there, once each.
+Functions that are called at the end of an interpreter, once each.
 
 An interpreter ends in more than one way, and none of the hooks for it runs in all of them:
 
@@ -24,7 +24,7 @@ import time
 from collections.abc import Callable
 from typing import Any, Final
 
-#: Before `multiprocessing` ends children, pools (15) and queues (10), which components may use in their hooks.
+#: Runs before `multiprocessing` ends children, pools (15) and queues (10), which components may use in their hooks.
 _PRIORITY: Final = 100
 
 #: Seconds between two looks at the requests that a daemon process of mod_wsgi still answers.
@@ -36,7 +36,7 @@ _at_shutdown: Final[list[Callable[[], object]]] = []
 
 def at_end(function: Callable[[], object]) -> contextlib.ExitStack:
     """
-    Register *function* for every end of this interpreter; closing what is returned cancels that.
+    Register *function* for every kind of end of this interpreter; closing the returned stack cancels that.
 
     *function* may be called more than once, and in a thread that Python did not start.
     """
@@ -48,7 +48,7 @@ def at_end(function: Callable[[], object]) -> contextlib.ExitStack:
         from multiprocessing import util
 
         registered.callback(util.Finalize(None, function, exitpriority=_PRIORITY).cancel)
-    # Only Apache has it, as a module that is there from the beginning.
+    # The module exists only under Apache, which has loaded it from the beginning.
     subscribe = getattr(sys.modules.get("mod_wsgi"), "subscribe_shutdown", None)
     if subscribe is not None:
         _at_shutdown.append(function)
@@ -59,7 +59,7 @@ def at_end(function: Callable[[], object]) -> contextlib.ExitStack:
 
 @functools.cache
 def _subscribe(subscribe: Callable[[Callable[..., None]], object]) -> None:
-    """Have mod_wsgi call the functions in `_at_shutdown` after the last request of the process."""
+    """Make mod_wsgi call the functions in `_at_shutdown` after the last request of the process."""
     mod_wsgi: Any = sys.modules["mod_wsgi"]
 
     def call() -> None:
@@ -67,8 +67,8 @@ def _subscribe(subscribe: Callable[[Callable[..., None]], object]) -> None:
             function()
 
     def call_after_requests() -> None:
-        # The threads of a daemon process accept requests until the function that mod_wsgi calls has returned, and there
-        # is nothing to wait for but the dict of the requests under way.
+        # The threads of a daemon process accept requests until the function that mod_wsgi calls has returned. The only
+        # thing to wait for is the dict of the active requests, which has to be polled.
         time.sleep(_PAUSE)
         while getattr(mod_wsgi, "active_requests", None):
             time.sleep(_PAUSE)
@@ -85,7 +85,7 @@ def _subscribe(subscribe: Callable[[Callable[..., None]], object]) -> None:
 
 
 def doubt_about_end() -> str | None:
-    """Return why the functions that `at_end` registered may not be called, and what to do about it; None if they are."""
+    """Return why the functions of `at_end` may not be called, and what to do about it; None if they are called."""
     if _at_shutdown or is_main_interpreter():
         return None
     return (
@@ -95,7 +95,7 @@ def doubt_about_end() -> str | None:
 
 
 def is_main_interpreter() -> bool:
-    """Return whether the calling thread runs in the main interpreter; True where Python does not say."""
+    """Return whether the calling thread runs in the main interpreter; True if that cannot be found out."""
     for name in ("_interpreters", "_xxsubinterpreters"):  # since 3.13, and before
         with contextlib.suppress(ImportError):
             interpreters: Any = importlib.import_module(name)

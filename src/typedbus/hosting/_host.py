@@ -2,17 +2,17 @@
 The bus of a `Hosted`: what starts it, which thread serves it, and when it exits.
 
 `Bus.block` carries out requests and ticks, and no thread of the server can be
-used for it. So a thread of our own blocks, from the start to the exit. It is a
-daemon thread: an interpreter that ends joins all others before it calls the
-functions of `atexit`, and ours asks for the exit there.
+used for it. So a separate thread blocks, from the start to the exit. It is a
+daemon thread: at its end the interpreter joins all other threads before it calls
+the functions of `atexit`, one of which requests the exit here.
 
-The start is carried out in the thread that asks for it, and not in that one: a
-server may ask while it imports the application, and would then wait, with the
-lock of that import, for a thread whose components import it.
+The start runs in the thread that requests it, not in the blocking thread: a
+server may request it while it imports the application, and would then wait, with
+the lock of that import, for a thread whose components import the application.
 
-Several of them may be over one bus, and other code may run that bus as well. The
-one that began the start owns the bus: it blocks, and ends it. All others share it.
-`Machine._started_by` decides which one that is.
+Several `Hosted` may use one bus, and other code may run that bus as well. The
+`Hosted` that began the start owns the bus: it blocks, and exits the bus. All
+others share it. `Machine._started_by` names the owner.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ from typedbus._os.exhausted import start_thread
 from typedbus._os.forks import after_fork, notice
 from typedbus.hosting._ending import at_end, doubt_about_end
 
-#: What a process has once, and its owner alone. Known by name: who declares none imports none.
+#: Classes that only the owner of a process may use, once. By name, so that they need not be imported here.
 _OWNERS: Final = {
     "typedbus.plugins.autoreload.Autoreload": "replaces the process",
     "typedbus.plugins.daemon.Daemon": "forks the process",
@@ -53,7 +53,7 @@ _OWNERS: Final = {
 
 
 class HostFault(Fault):
-    """A hosted container declares what only the owner of a process may have."""
+    """A hosted container declares a component that only the owner of a process may have."""
 
     def __init__(self, path: str, place: str, cls: str, does: str) -> None:
         super().__init__(
@@ -67,10 +67,10 @@ class HostFault(Fault):
 
 class NotHosted(RuntimeError):
     """
-    Raised for a request that comes when nobody has started the bus.
+    Raised for a request that comes before the bus is started.
 
     Attributes:
-        containers: Their names.
+        containers: The names of the containers of the `Hosted`.
     """
 
     def __init__(self, containers: str) -> None:
@@ -86,7 +86,7 @@ class NotHosted(RuntimeError):
 
 class NotShared(RuntimeError):
     """
-    Raised for a `Hosted` that cannot share the bus of its containers, which other code has started.
+    Raised if a `Hosted` cannot share the bus of its containers, which other code has started.
 
     Attributes:
         containers: The names of the containers of the `Hosted`.
@@ -112,9 +112,9 @@ class Host:
     The containers of one `Hosted` and its part in their bus; every method may be called from any thread.
 
     Args:
-        containers: Or their classes; the first of them has the bus.
-        workers: As of `running`.
-        limits: As of `running`.
+        containers: The containers or their classes; the first declares the bus.
+        workers: As in `running`.
+        limits: As in `running`.
         ended: Called when the bus that this host started has exited, unless `exit` or `leave` of this host asked for it.
     """
 
@@ -126,8 +126,8 @@ class Host:
     #: Whether the last start succeeded: then a request must not start the bus again after its exit.
     has_started: bool = attrs.field(init=False, default=False)
     _lock: threading.Lock = attrs.field(init=False, factory=new_lock)
-    #: The start under way, or the one from which this host owns the bus; otherwise None. Its result is the thread
-    #: that serves the bus, or None where other code does.
+    #: The current start, or the start by which this host owns the bus; otherwise None. Its result is the thread
+    #: that serves the bus, or None if other code does.
     _start: futures.Future[threading.Thread | None] | None = attrs.field(init=False, default=None)
     _is_leaving: bool = attrs.field(init=False, default=False)
     _problem: BaseException | None = attrs.field(init=False, default=None)
@@ -155,11 +155,11 @@ class Host:
         Start the bus, in the calling thread, unless it is started; a call during the start waits for its end.
 
         Raises:
-            InvalidContainer: With every fault, `HostFault` among them; nothing was started.
-            TransitionFailures: The bus did not start; what had started was stopped, and has exited.
+            InvalidContainer: A container has faults, which include `HostFault`; nothing was started.
+            TransitionFailures: The start failed; the components that had started were stopped and have exited.
             StartCancelled: `exit` was called meanwhile, or a component requested the exit; raised from the cause.
             NotShared: Other code runs the bus, and it cannot be shared.
-            WaitError: The caller is a component in the middle of the start that it would wait for.
+            WaitError: The caller is a component that takes part in the start that it would wait for.
             ExceptionGroup: The start failed, and so did the exit after it, or a component had requested the exit.
         """
         notice()
@@ -189,7 +189,7 @@ class Host:
 
     def share(self) -> bool:
         """
-        Return whether other code runs the bus, which this host shares from now on; nothing is started.
+        Return whether other code runs the bus, and share it if so; this starts nothing.
 
         Raises:
             NotShared: Other code runs the bus without one of the containers.
@@ -203,7 +203,7 @@ class Host:
         return self.is_serving
 
     def _bring_up(self) -> threading.Thread | None:
-        """Start the bus and return the thread that serves it; None if the bus is shared with the code that has started it."""
+        """Start the bus and return the thread that serves it; None if other code has started it, and it is shared."""
         with _claiming():
             bus = self.containers[0]._bus
             owner = None if bus is None else bus._started_by
@@ -245,7 +245,7 @@ class Host:
             undo.callback(self._detach)
             bus = self.bus = attached(self.containers, self.workers, self.limits)
             if not was_attached and not _is_free(bus):
-                # The container declares a bus that runs already, and was not on it at its start.
+                # The container declares a bus that is already running, and was not attached at its start.
                 first._leave(None, was_guest=first._is_guest)
                 raise NotShared(self.name, _late([type(container).__name__ for container in self.containers]))
             refused = [fault for container in self.containers for fault in _refused(container)]
@@ -278,7 +278,7 @@ class Host:
         self.bus = bus
 
     def _await(self, start: futures.Future[threading.Thread | None]) -> None:
-        """Return when *start*, of this host or of another one over the same bus, has succeeded, or raise as it does."""
+        """Wait for *start*, of this host or of another host on the same bus, and raise its exception if it fails."""
         bus = self.containers[0]._bus
         if bus is not None and not start.done():
             _check_waiting(bus)
@@ -297,7 +297,7 @@ class Host:
         Exit the bus if this host has started it, and wait for that; nothing happens if it has exited.
 
         Raises:
-            BaseException: What `Bus.block` raises: how the exit failed, and what was wrong before.
+            BaseException: The exception of `Bus.block`: the failure of the exit, and earlier failures.
         """
         notice()
         start = self._start
@@ -316,7 +316,7 @@ class Host:
         """Same as `exit`, at the end of the interpreter, where stderr is the only place left to report a failure."""
         notice()
         if self._start is not None and self.bus is not None and not _can_start_threads():
-            # Then hooks must be called one by one, without time limits, rather than not at all.
+            # Without threads, hooks can still be called one by one and without time limits.
             self.bus.workers, self.bus.limits = 1, Limits()
         try:
             self.exit()
@@ -346,7 +346,7 @@ class Host:
             self.ended()
 
     def forget(self) -> None:
-        """Begin anew, in a child process: the bus that was started is the parent's."""
+        """Reset this host in a child process: the started bus belongs to the parent."""
         self._lock = threading.Lock()
         self._start = self._problem = None
         self.has_started = self._is_leaving = False
@@ -355,7 +355,7 @@ class Host:
 
 def _is_free(bus: Bus) -> bool:
     """Return whether no other code has started *bus*, as far as that is known."""
-    # Code that calls Bus.start() and Bus.stop() by itself leaves no name.
+    # Code that calls Bus.start() and Bus.stop() directly is not recorded.
     is_down = bus.state is State.EXITED or (bus.state is State.STOPPED and bus._started_by is None)
     return is_down and bus._current is None
 
@@ -376,7 +376,7 @@ def _check_waiting(bus: Bus) -> None:
 
 
 def _refused(container: Container) -> list[Fault]:
-    """Return a fault for each component of *container* that takes part and is not for a process of somebody else's."""
+    """Return a fault for each enabled component of *container* that only the owner of a process may have."""
     return [
         HostFault(component.path, component.place, name, does)
         for component in container._live()[0]
@@ -386,13 +386,13 @@ def _refused(container: Container) -> list[Fault]:
 
 
 def _owners(cls: type) -> list[tuple[str, str]]:
-    """Return what of the owners *cls* is, or inherits from."""
+    """Return the entries of `_OWNERS` that *cls* is or inherits from."""
     known = ((base.__name__, _OWNERS.get(f"{base.__module__}.{base.__qualname__}")) for base in cls.__mro__)
     return [(name, does) for name, does in known if does is not None]
 
 
 def _can_start_threads() -> bool:
-    """Whether the interpreter still does; at its end Python 3.12.0 and 3.12.1 do not."""
+    """Whether the interpreter can start threads; Python 3.12.0 and 3.12.1 cannot at their end."""
     try:
         threading.Thread(target=bool).start()
     except RuntimeError:
@@ -401,14 +401,14 @@ def _can_start_threads() -> bool:
 
 
 def reason(error: BaseException) -> str:
-    """Return what to tell of *error*: every fault of a container, or where it was raised."""
+    """Return the text to report for *error*: all faults of a container, or the traceback."""
     if isinstance(error, InvalidContainer):
         return f"error: {error}"
     return "".join(traceback.format_exception(error)).rstrip()
 
 
 def tell(error: BaseException) -> None:
-    """Write *error* to the standard error of the host, which keeps that with its own log."""
+    """Write *error* to the standard error of the server, which is usually part of its log."""
     print(reason(error), file=sys.stderr, flush=True)
 
 
@@ -418,7 +418,7 @@ _locks: Final[dict[str, threading.Lock]] = {}
 
 def _claiming() -> threading.Lock:
     """Return the lock under which a host decides whether it starts a bus or shares it."""
-    # It is made at the first use: by then gevent, for example, has replaced the class.
+    # Created at the first use: by then gevent, for example, has replaced the class.
     return _locks.setdefault("claim", threading.Lock())
 
 

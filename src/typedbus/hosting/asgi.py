@@ -1,11 +1,11 @@
 """
 A container under an ASGI server: uvicorn, hypercorn, or gunicorn with workers of these.
 
-Such a server says when it begins and when it ends, in what ASGI calls the
-lifespan. The bus goes around that of the application: it starts before, and
-exits after. Both happen in a thread, since they may take as long as they like,
-and the event loop has others to serve. A start that fails is what the server is
-told, and it ends with a status of its own.
+Such a server announces its start and its shutdown through the ASGI lifespan
+protocol. The bus encloses the lifespan of the application: it starts before, and
+exits after. Both run in a thread, since they may take long, and must not block the
+event loop. A failed start is reported to the server, which ends with its own
+status.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Hosted:
     The application's own lifespan, if it has one, begins when the bus has STARTED
     and ends before it stops; requests find what it puts into the state of the
     lifespan. If the bus does not start, the server gets the reason and the
-    application is not called. If the bus exits before the server ends, because a
+    application is not called. If the bus exits before the server ends because a
     component requested it, the reason goes to stderr, and every later request is
     answered with 503. `Bus.restart` is a `RestartError`. No signal is touched.
     If a server ends without the end of the lifespan, the bus exits at the end of
@@ -52,12 +52,12 @@ class Hosted:
     belong to the owner of a process are not refused.
 
     Args:
-        app: What answers the requests.
-        container: The one that declares the bus, or its class; of a class each `Hosted` makes an instance of its own.
-        others: Containers that listen and publish on it as well.
-        workers: How many components may start, or stop, side by side; unless given, what the bus says.
-        limits: How long hooks, a start and a stop may take; unless given, what the bus says.
-        ended: Called in a thread of its own when the bus that this `Hosted` started has exited by itself.
+        app: The application that answers the requests.
+        container: The container that declares the bus, or its class, of which each `Hosted` creates its own instance.
+        others: Containers that share this bus, or their classes.
+        workers: How many components may start, or stop, concurrently; by default the setting of the bus.
+        limits: How long hooks, a start and a stop may take; by default the setting of the bus.
+        ended: Called in a separate thread when the bus that this `Hosted` started has exited by itself.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class Hosted:
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """
-        Go through the lifespan of the server, or answer one connection.
+        Handle the lifespan of the server, or one connection.
 
         Raises:
             NotHosted: There was no lifespan, and no other code has started the bus.
@@ -87,7 +87,7 @@ class Hosted:
             try:
                 await self._live(lifespan, scope)
             finally:
-                # If the server has given up in between; otherwise there is nothing left to exit.
+                # For a server that has cancelled this; otherwise the bus has already exited.
                 host.leave()
         elif host.is_serving or host.share():
             await self._app(scope, receive, send)
@@ -102,7 +102,7 @@ class Hosted:
             await send({"type": "websocket.close", "code": _TRY_AGAIN_LATER})
 
     async def _live(self, lifespan: _Lifespan, scope: Message) -> None:
-        """Start the bus, let the application have its lifespan, and exit the bus after it."""
+        """Start the bus, run the lifespan of the application, and exit the bus after it."""
         try:
             await _in_thread(self._host.start)
         except asyncio.CancelledError:
@@ -116,7 +116,7 @@ class Hosted:
         except Exception as error:
             if lifespan.is_over:
                 raise
-            # One that does not know what a lifespan is raises before it has asked what the server wants.
+            # An application without lifespan support raises before it receives a message.
             raised = error if lifespan.is_asked_for else None
         if lifespan.is_over:
             return
@@ -126,20 +126,20 @@ class Hosted:
                 return
             await lifespan.send({"type": "lifespan.startup.complete"})
         elif raised is not None and not lifespan.is_ending:
-            # Its requests may still be answered; the server is told at the end.
+            # The application may still answer requests; the server gets the error at the end.
             tell(raised)
         await lifespan.until_shutdown()
         await lifespan.end("shutdown", raised)
 
 
 class _Lifespan:
-    """What the server and the application tell each other, with the exit of the bus before the last word."""
+    """Passes lifespan messages between server and application, and exits the bus before the last message."""
 
     def __init__(self, exiting: Callable[[], None], first: Message, receive: Receive, send: Send) -> None:
         self._exit = exiting
         self._receive = receive
         self._send = send
-        #: The startup that the server has asked for, until the application asks what it wants.
+        #: The startup message of the server, until the application receives it.
         self._first: Message | None = first
         self.is_asked_for = False
         self.is_up = False
@@ -147,7 +147,7 @@ class _Lifespan:
         self.is_over = False
 
     async def receive(self) -> Message:
-        """Return what the server asks for; the startup again the first time."""
+        """Return the next message of the server; the first time, the startup message again."""
         self.is_asked_for = True
         first, self._first = self._first, None
         if first is not None:
@@ -157,7 +157,7 @@ class _Lifespan:
         return message
 
     async def send(self, message: Message) -> None:
-        """Tell the server what the application says; but first, if that is its last word, exit the bus."""
+        """Send a message of the application to the server; before its last message, exit the bus."""
         if message["type"] == "lifespan.startup.complete":
             self.is_up = True
         else:
@@ -173,12 +173,12 @@ class _Lifespan:
         await self._send(message)
 
     async def until_shutdown(self) -> None:
-        """Return when the server has asked for the shutdown."""
+        """Wait until the server has requested the shutdown."""
         if not self.is_ending:
             await self._receive()
 
     async def end(self, phase: str, raised: BaseException | None) -> None:
-        """Say the last word in the application's place."""
+        """Send the last message in place of the application."""
         if raised is None:
             await self.send({"type": f"lifespan.{phase}.complete"})
         else:
@@ -186,9 +186,9 @@ class _Lifespan:
 
 
 async def _in_thread(call: Callable[[], None]) -> None:
-    """Let *call* run in a thread that keeps neither the loop nor the interpreter from ending."""
+    """Run *call* in a thread that prevents neither the loop nor the interpreter from ending."""
     done: futures.Future[None] = futures.Future()
-    # What runs cannot be cancelled, not even by a server that no longer waits for it.
+    # A running call cannot be cancelled, even if the server no longer waits for it.
     done.set_running_or_notify_cancel()
 
     def run() -> None:
@@ -203,5 +203,5 @@ async def _in_thread(call: Callable[[], None]) -> None:
     await asyncio.wrap_future(done)
 
 
-# Tracebacks and pickles name the place from which users import.
+# Tracebacks and pickles show the module from which users import.
 NotHosted.__module__ = "typedbus.hosting.asgi"

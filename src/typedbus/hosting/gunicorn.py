@@ -1,9 +1,9 @@
 """
-The hooks with which gunicorn says that a worker begins, and that it ends.
+The hooks that gunicorn calls when a worker begins and when it ends.
 
 In ``gunicorn.conf.py``: ``from typedbus.hosting.gunicorn import post_worker_init, worker_exit``.
-Nothing of gunicorn is imported, and nothing of the application: without
-``preload_app`` the master, which reads that file, is not to have it.
+This module imports neither gunicorn nor the application: without ``preload_app``
+the master, which reads that file, must not import the application.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ __all__ = ("LeftStart", "NotOutermost", "post_worker_init", "worker_exit")
 
 class LeftStart(RuntimeError):
     """
-    Raised by `post_worker_init` where a component left the start by `sys.exit`.
+    Raised by `post_worker_init` if a component left the start by `sys.exit`.
 
-    gunicorn would take that for a worker that has done its work, and begin another one, again and again.
+    gunicorn would treat that as a normal end of the worker, and start another worker, again and again.
 
     Attributes:
-        code: What was given to `sys.exit`.
+        code: The argument of `sys.exit`.
     """
 
     def __init__(self, code: object) -> None:
@@ -36,10 +36,10 @@ class LeftStart(RuntimeError):
 
 class NotOutermost(TypeError):
     """
-    Raised by `post_worker_init` where what gunicorn was given is no `Hosted`.
+    Raised by `post_worker_init` if the application of gunicorn is not a `Hosted`.
 
     Attributes:
-        app: What it was given.
+        app: The application.
     """
 
     def __init__(self, app: object) -> None:
@@ -55,14 +55,14 @@ class NotOutermost(TypeError):
 
 def post_worker_init(worker: object) -> None:
     """
-    Start the bus of a worker, before its first request; one that speaks ASGI goes through the lifespan for that.
+    Start the bus of a worker before its first request; an ASGI worker does that in its lifespan instead.
 
     Raises:
-        NotOutermost: The application is something else.
+        NotOutermost: The application is not a `Hosted`.
         LeftStart: A component left the start by `sys.exit`.
-        BaseException: As `typedbus.hosting.wsgi.Hosted.start`. gunicorn ends then, with status 3.
+        BaseException: As in `typedbus.hosting.wsgi.Hosted.start`. gunicorn then ends with status 3.
     """
-    # Workers of ASGI have it there as well, or nothing.
+    # ASGI workers have the application there as well, or no such attribute.
     app = getattr(worker, "wsgi", None)
     if isinstance(app, wsgi.Hosted):
         try:
@@ -75,9 +75,9 @@ def post_worker_init(worker: object) -> None:
 
 def worker_exit(server: object, worker: object) -> None:
     """
-    Exit the bus of a worker, and tell on stderr what failed; nothing happens if it was not started.
+    Exit the bus of a worker, and report failures on stderr; nothing happens if it was not started.
 
-    gunicorn calls it after the last request, and in the master, which has no bus, for a worker that is gone.
+    gunicorn calls it after the last request, and also in the master, which has no bus, for a worker that has ended.
     """
     app = getattr(worker, "wsgi", None)
     if isinstance(app, wsgi.Hosted):

@@ -1,11 +1,10 @@
 """
 A container under a WSGI server: gunicorn, mod_wsgi, uWSGI.
 
-WSGI knows requests alone. So the bus starts with the first one, unless the
-server has a place to say it before, and exits at the end of the interpreter,
-after the threads in which requests are answered, unless the server has a place
-for that, too. One `Hosted` may be made before the server forks: each process
-starts a bus of its own.
+WSGI has requests and no lifespan. So the bus starts with the first request, unless
+the server has a hook for an earlier start. It exits at the end of the interpreter,
+after the threads that answer requests, unless the server has a hook for that, too.
+A `Hosted` may be created before the server forks: each process starts its own bus.
 """
 
 from __future__ import annotations
@@ -42,12 +41,12 @@ class Hosted:
     are not refused.
 
     Args:
-        app: What answers the requests.
-        container: The one that declares the bus, or its class; of a class each `Hosted` makes an instance of its own.
-        others: Containers that listen and publish on it as well.
-        workers: How many components may start, or stop, side by side; unless given, what the bus says.
-        limits: How long hooks, a start and a stop may take; unless given, what the bus says.
-        ended: Called in a thread of its own when the bus that this `Hosted` started has exited by itself.
+        app: The application that answers the requests.
+        container: The container that declares the bus, or its class, of which each `Hosted` creates its own instance.
+        others: Containers that share this bus, or their classes.
+        workers: How many components may start, or stop, concurrently; by default the setting of the bus.
+        limits: How long hooks, a start and a stop may take; by default the setting of the bus.
+        ended: Called in a separate thread when the bus that this `Hosted` started has exited by itself.
     """
 
     def __init__(
@@ -67,17 +66,17 @@ class Hosted:
         """
         Start the bus now, in the calling thread; nothing happens if it is started.
 
-        For a server with a hook for the begin of a process: the first request
-        finds the bus started, and a process that cannot start answers none.
+        Use it with a server that has a hook for the beginning of a process: the bus is
+        then started before the first request, and a process whose start fails answers none.
 
         Raises:
-            InvalidContainer: With every fault, `HostFault` among them; nothing was started.
-            TransitionFailures: The bus did not start; what had started was stopped, and has exited.
+            InvalidContainer: A container has faults, which include `HostFault`; nothing was started.
+            TransitionFailures: The start failed; the components that had started were stopped and have exited.
             StartCancelled: `exit` was called meanwhile.
-            NotShared: Other code has started the bus, without one of the containers, or stops it at present.
-            WaitError: It is called by a component in the middle of the start.
+            NotShared: Other code has started the bus without one of the containers, or is stopping it.
+            WaitError: The caller is a component that takes part in the start.
             ExceptionGroup: The start failed, and so did the exit after it.
-            LimitError: *workers* is no whole number from 1 up.
+            LimitError: *workers* is not a whole number from 1 up.
         """
         self._host.start()
 
@@ -86,7 +85,7 @@ class Hosted:
         Exit the bus and wait for that; nothing happens if this `Hosted` has not started it, or if it has exited.
 
         Raises:
-            BaseException: What the exit failed with, as `Bus.block` raises it.
+            BaseException: The failure of the exit, as `Bus.block` raises it.
         """
         self._host.exit()
 
@@ -106,5 +105,5 @@ class Hosted:
         return self._app(environ, start_response)
 
 
-# Tracebacks and pickles name the place from which users import.
+# Tracebacks and pickles show the module from which users import.
 HostFault.__module__ = NotShared.__module__ = "typedbus.hosting.wsgi"

@@ -1,8 +1,8 @@
 """
-What a start took: the whole, and each component in it.
+The duration of a start: in total, and of each component in it.
 
-A `Report` listens to the life cycle and notes what it hears, and when. What
-that means is worked out when somebody asks, since a start is no time for it.
+A `Report` listens to the life cycle and records each event with its time. The
+events are evaluated only when a result is requested, so as not to slow the start.
 """
 
 from __future__ import annotations
@@ -39,32 +39,32 @@ FORMAT: Final = 1
 @attrs.define(eq=False)
 class Report:
     """
-    Hears a bus start, and tells what took how long.
+    Records the start of a bus, and reports how long each step took.
 
-    It holds the last start, from its beginning on; a new one begins anew. It is
-    to hear every event of `LIFECYCLE`, as they come. What it tells may be asked
-    for at any time and from any thread.
+    It holds the last start, from its beginning; a new start replaces it. It must
+    receive every event of `LIFECYCLE`, in order. Results may be requested at any
+    time and from any thread.
 
     Attributes:
-        clock: Where the beginnings are taken from, in seconds; durations are the bus's.
+        clock: Gives the times of the beginnings, in seconds; durations come from the bus.
     """
 
     clock: Callable[[], float] = time.monotonic
     _noted: list[Noted] = attrs.field(factory=list, init=False)
-    #: What earlier starts told of components that are not built anew.
+    #: Events from earlier starts of components that are not constructed again.
     _known: dict[str, Subscribed | Disabled] = attrs.field(factory=dict, init=False)
     _listens: bool = attrs.field(default=False, init=False)
 
     @classmethod
     @contextlib.contextmanager
     def of(cls, bus: Bus) -> Generator[Self, None, None]:
-        """Give a report that hears *bus* for the length of a ``with``, and has its clock."""
+        """Return a context manager for a report that listens to *bus* and uses its clock."""
         report = cls(bus._clock.now)
         with bus[LIFECYCLE].subscribe(report.hear):
             yield report
 
     def hear(self, event: LifecycleEvent, /) -> None:
-        """Note *event*; the listener of `LIFECYCLE`."""
+        """Record *event*; the listener of `LIFECYCLE`."""
         noted: LifecycleEvent | FailureRecord = event
         match event:
             case Moved(before, State.STARTING):
@@ -74,13 +74,13 @@ class Report:
                 self._noted = []
                 self._listens = True
             case Failed(path, hook, seconds, error):
-                # As text: its traceback holds on to what should go away.
+                # As text: its traceback would keep objects alive.
                 noted = FailureRecord(path, hook, seconds, _text_of(error))
             case _:
                 pass
         if self._listens:
             self._noted.append((self.clock(), noted))
-        # After a stop something may still be told of the rollback.
+        # The events of a rollback may come after the stop.
         if isinstance(event, Moved) and event.after in (State.STARTED, State.EXITING):
             self._listens = False
 
@@ -103,13 +103,13 @@ class Report:
         """
         Return the last start in the Chrome trace event format, for Perfetto or chrome://tracing.
 
-        Spans that overlap are in lanes of their own.
+        Overlapping spans are in separate lanes.
         """
         return _trace(self.record())
 
 
 def _text_of(error: BaseException) -> str:
-    import traceback  # only needed to tell of what should not happen
+    import traceback  # only needed for failures
 
     return "".join(traceback.format_exception_only(error)).strip()
 
@@ -119,7 +119,7 @@ def _ms(seconds: float | None) -> str:
 
 
 def _table(record: StartRecord) -> str:
-    """Numbers come first and paths last, so that a path of whatever length pushes nothing out of line."""
+    """Numbers come first and paths last, so that long paths do not break the alignment."""
     enabled = [component for component in record.components if component.outcome is not Outcome.DISABLED]
     had_started = [component for component in enabled if component.outcome in (Outcome.STARTED, Outcome.ROLLED_BACK)]
     head = f"{record.outcome.value} in {record.seconds * 1000:.1f} ms: {len(had_started)} of {len(enabled)} had started"
@@ -202,7 +202,7 @@ def _trace(record: StartRecord) -> str:
         }
     ]
     for span, name, component in sorted(spans, key=lambda one: one[0].began):
-        # Two numbers that were added up in another order may differ in the last digit.
+        # Sums of the same numbers in another order may differ in the last digit.
         lane = next((index for index, ended in enumerate(lanes) if ended <= span.began + 1e-9), len(lanes))
         lanes[lane : lane + 1] = [span.ended]
         told = {"outcome": component.outcome.value, "needs": component.needs, "after": component.after}

@@ -1,7 +1,7 @@
 """
-What a start was: records of its components, worked out of the events that told of it.
+Records of a start and its components, computed from life-cycle events.
 
-`report` is where they are had from.
+The package `report` exports them.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ class Outcome(enum.Enum):
     How a start ended, as a whole or for one component.
 
     A component without a start hook has STARTED when the bus has. One that had
-    started and was stopped again, since the start failed or was broken off, is
-    ROLLED_BACK, and so is a start that was broken off.
+    started and was stopped again, because the start failed or was cancelled, is
+    ROLLED_BACK, and so is a start that was cancelled.
     """
 
     STARTED = "started"
@@ -48,14 +48,14 @@ class Outcome(enum.Enum):
 
 @attrs.frozen
 class Span:
-    """A stretch of a start, in seconds: when it *began*, counted from the beginning of the start, and its length."""
+    """A part of a start: when it *began*, in seconds from the beginning of the start, and its length in *seconds*."""
 
     began: float
     seconds: float
 
     @property
     def ended(self) -> float:
-        """When it ended, counted as *began* is."""
+        """When it ended, in seconds from the beginning of the start."""
         return self.began + self.seconds
 
 
@@ -66,12 +66,12 @@ class ComponentRecord:
 
     Attributes:
         path: Its path.
-        outcome: How it ended.
-        reason: Why it is disabled, or what it failed with; else empty.
+        outcome: How its start ended.
+        reason: Why it is disabled, or the error it failed with; otherwise empty.
         needs: The paths of the components that it depends on, which start before it.
         after: The paths of the listeners of its channels that start before it.
-        construct: Its constructor; None if it had been built before.
-        subscribe: What of it listens was subscribed; None if it had been before.
+        construct: The call of its constructor; None if it was constructed before.
+        subscribe: The subscription of its listeners; None if they were subscribed before.
         starts: Its start hooks, in the order in which they were called.
     """
 
@@ -86,24 +86,24 @@ class ComponentRecord:
 
     @property
     def spans(self) -> tuple[tuple[str, Span], ...]:
-        """All of them, each with what was done in it."""
+        """All spans, each with the name of its step."""
         built = (("construct", self.construct), ("subscribe", self.subscribe))
         return (*((name, span) for name, span in built if span is not None), *(("start", span) for span in self.starts))
 
     @property
     def start_seconds(self) -> float:
-        """What its start hooks took."""
+        """How long its start hooks took."""
         return sum(span.seconds for span in self.starts)
 
     @property
     def seconds(self) -> float:
-        """What it took in all."""
+        """How long it took in total."""
         return sum(span.seconds for _, span in self.spans)
 
 
 @attrs.frozen
 class FailureRecord:
-    """A listener that failed in a start or in its rollback: on which life-cycle channel, after how long, and with what."""
+    """A listener that failed in a start or in its rollback: the life-cycle channel, the duration and the error."""
 
     path: str
     hook: str
@@ -114,31 +114,31 @@ class FailureRecord:
 @attrs.frozen
 class CriticalPath:
     """
-    The chain of components, each of which the next starts after, whose start hooks took longest.
+    The chain of components, each starting after the one before, whose start hooks took longest in total.
 
-    No number of workers makes a start any shorter.
+    No number of workers makes a start shorter than this.
     """
 
     links: tuple[ComponentRecord, ...]
 
     @property
     def seconds(self) -> float:
-        """What the start hooks along it took."""
+        """How long the start hooks along it took."""
         return sum(link.start_seconds for link in self.links)
 
 
 @attrs.frozen
 class StartRecord:
     """
-    One start, from the first step to the last; of one under way, what has happened so far.
+    One start, from the first step to the last, or up to now if it is still running.
 
     Attributes:
-        outcome: How it ended; NOT_STARTED while it has not.
+        outcome: How it ended; NOT_STARTED while it is running.
         seconds: How long it took, without the rollback.
-        components: Each of them, in the order in which they start.
-        failures: What failed, in the order of events.
-        undone: The paths that the rollback stopped, in that order.
-        rollback: What the rollback took, in seconds; None if there was none.
+        components: All components, in the order in which they start.
+        failures: The failures, in the order of events.
+        undone: The paths that the rollback stopped, in the order in which they were stopped.
+        rollback: The duration of the rollback in seconds; None if there was no rollback.
     """
 
     outcome: Outcome
@@ -150,19 +150,19 @@ class StartRecord:
 
     @property
     def slowest(self) -> tuple[ComponentRecord, ...]:
-        """The ten that took longest in all, the longest first."""
+        """The ten components that took longest in total, the longest first."""
         return tuple(heapq.nlargest(_SLOWEST, self.components, key=lambda component: component.seconds))
 
     @property
     def critical_path(self) -> CriticalPath:
-        """The chain that a faster start has to make shorter."""
+        """The chain that must become shorter for a faster start."""
         by_path = {component.path: component for component in self.components}
         needs = {
             component.path: [by_path[need] for need in (*component.needs, *component.after) if need in by_path]
             for component in self.components
         }
         order, _ = dependencies_first(self.components, lambda component: needs[component.path])
-        # For each the longest chain that ends with it, as its length and the last but one.
+        # For each component the longest chain that ends with it: its length, and the component before.
         longest: dict[str, tuple[float, ComponentRecord | None]] = {}
         for component in order:
             before = max(needs[component.path], key=lambda need: longest[need.path][0], default=None)
@@ -182,7 +182,7 @@ Noted: TypeAlias = tuple[float, LifecycleEvent | FailureRecord]
 
 @attrs.define(eq=False)
 class _Part:
-    """A component as far as it has been told."""
+    """The state of a component after the events so far."""
 
     path: str
     outcome: Outcome = Outcome.NOT_STARTED
@@ -195,17 +195,17 @@ class _Part:
     since: float | None = None
 
     def span(self, now: float, seconds: float) -> Span:
-        """Return the span that was told at *now* to be over."""
-        # The listeners before us may have taken their time with the beginning,
-        # or with the end: nothing ends before it was told, or it would seem
-        # to overlap with what came next.
+        """Return the span whose end was reported at *now*."""
+        # Earlier listeners may have delayed the event of the beginning, or that
+        # of the end. A span ends no later than it was reported: otherwise it
+        # would seem to overlap the next one.
         began = now - seconds if self.since is None else min(self.since, now - seconds)
         self.since = None
         return Span(began, seconds)
 
 
 def record_of(noted: Sequence[Noted], known: Iterable[Subscribed | Disabled], now: float) -> StartRecord:
-    """Work out what *noted* means, the events of a start that began with the first of them."""
+    """Return the record of a start from its events, *noted*, of which the first is its beginning."""
     parts: dict[str, _Part] = {}
     failures: list[FailureRecord] = []
     undone: tuple[str, ...] = ()
@@ -243,7 +243,7 @@ def record_of(noted: Sequence[Noted], known: Iterable[Subscribed | Disabled], no
                     part(path).starts.append(part(path).span(offset, took))
                     part(path).outcome, part(path).reason = Outcome.FAILED, error
                 elif hook == "assemble":
-                    # It may be told of who builds; what was being built is then the last that was begun.
+                    # The path may be that of the container; then the component that was begun last has failed.
                     begun = [one for one in parts.values() if one.path == path or one.since is not None]
                     for failed in begun[-1:]:
                         failed.construct = failed.span(offset, 0.0 if failed.since is None else offset - failed.since)
