@@ -12,7 +12,7 @@ from typing import Final
 
 #: Attributes of every record; further attributes were given as `extra`.
 _STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
-#: The fields of a line that no other key of a record replaces.
+#: The standard fields of a line; other keys of a record do not replace them.
 _FIELDS: Final = ("time", "level", "logger", "kind", "message", "exception", "stack")
 _DEPTH: Final = 8
 

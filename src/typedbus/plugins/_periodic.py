@@ -91,7 +91,7 @@ def join(thread: threading.Thread, patience: float) -> None:
     thread.join(min(patience, threading.TIMEOUT_MAX))
     if not thread.is_alive():
         return
-    import traceback  # only needed to tell of what should not happen
+    import traceback  # only needed for an error that is not expected
 
     frame = sys._current_frames().get(thread.ident or 0)
     # The thread may have ended since the check above.

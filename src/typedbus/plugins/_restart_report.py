@@ -1,8 +1,8 @@
 """
-What a daemon reports to the `typedbus restart` commands that wait for its restart.
+Reports of a daemon to the `typedbus restart` commands that wait for its restart.
 
-A command connects to the socket beside the PID file and then sends SIGHUP. The connection waits, through the replacement
-of the process, until there is something to report. Each line is a separate packet: ``STATUS=...``, ``REFUSED=...``,
+A command connects to the socket beside the PID file and then sends SIGHUP. The connection stays open, through the
+replacement of the process, until there is a report. Each line is a separate packet: ``STATUS=...``, ``REFUSED=...``,
 or ``READY=1``. No function here blocks for longer than a second, and a report without a reader is dropped.
 """
 

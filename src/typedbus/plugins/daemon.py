@@ -315,7 +315,7 @@ class Daemon:
                 # Otherwise each of the three processes would write what is buffered.
                 with contextlib.suppress(OSError, ValueError, AttributeError):
                     stream.flush()
-            # A PID file from before a restart names this process, and the daemon will be another one.
+            # A PID file from before a restart names this process, and the daemon will have another pid.
             drop_kept()
             assert self.fork is not None
             self._outcome = _fork_twice(self.fork)

@@ -137,7 +137,7 @@ class Health:
     limit: float = attrs.field(default=1.0, kw_only=True, validator=_limit)
     clock: Callable[[], float] = attrs.field(default=time.monotonic, kw_only=True)
     _lock: threading.Lock = attrs.field(init=False, factory=new_lock)
-    #: The checks that have not returned yet, hung ones among them.
+    #: The checks that have not returned yet, including checks that hang.
     _running: dict[Subscription, _Run] = attrs.field(init=False, factory=dict)
 
     def alive(self) -> Probe:

@@ -108,11 +108,11 @@ class Logging:
         logger: The name of the logger. The file and the console are its handlers, and
             so receive the records of its child loggers as well; "" is the root.
         console: Whether to write to `sys.stderr`, as it is at the time of each record.
-            Records that `run` already shows there are left out.
+            Records that `run` already shows there are omitted.
         file: A file to append to, in UTF-8. It is opened at the start and reopened on
             `graceful`, for programs that rotate it; it is closed after the exit.
-        level: The level of the console and the file. The logger passes it on as
-            long as it has one of them. Without them no level is changed.
+        level: The lowest level that the console and the file write. The logger is set to
+            pass it on while it has one of these handlers; otherwise its level stays.
         formatter: The formatter of the console and the file, such as `JSONFormatter()`.
     """
 

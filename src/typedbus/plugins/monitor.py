@@ -146,7 +146,7 @@ class BackgroundTask:
     Calls a function once, in a separate thread, at its start.
 
     The function receives a `threading.Event` that is set when it must end; it
-    waits on it instead of sleeping. If it returns earlier, the bus goes on, and a
+    waits on it instead of sleeping. If it returns earlier, the bus continues, and a
     warning on `LOG` names it, unless the exit of the bus has been requested: work
     that is meant to end calls `Bus.request_exit` when it is done. An exception
     that it raises exits the bus in order, and `Bus.block` raises it as the cause;

@@ -1,1 +1,1 @@
-"""Servers as components, on one contract; import the module that you need."""
+"""Servers as components, with a common contract; import the module that you need."""

@@ -153,7 +153,7 @@ class Listening:
             The reason, if the system does not allow it.
 
         Raises:
-            OSError: The file of the socket cannot be removed. New clients are refused all the same.
+            OSError: The file of the socket cannot be removed. New clients are refused nevertheless.
         """
         if not self.is_own:
             return None

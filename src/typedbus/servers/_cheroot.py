@@ -101,7 +101,7 @@ class Loop:
                 self._end()
 
     def _end(self) -> None:
-        """Close every connection, and let every thread end."""
+        """Close every connection, and end the threads."""
         self._has_ended = True
         for connection in [*self._waiting, *self._lingering, *(back for back, _ in self._back)]:
             _close(connection)
@@ -134,9 +134,9 @@ class Loop:
             if self._draining is not None:
                 began, end = self._draining
                 is_quiet = not (self._given or self._waiting or self._lingering)
-                # The last packet of a handshake may still be on the wire, except for a client on the same machine.
+                # The last packet of a handshake may still be on the wire; a Unix socket has no such delay.
                 if is_listening and (is_quiet or not over_network or now >= min(began + NEXT, end)):
-                    # Clients for which there is no descriptor wait for one of the connections here to end.
+                    # If descriptors are exhausted, waiting clients are accepted when another connection ends.
                     if self._accept(listening) or is_quiet or now >= end:
                         if self._resume is None:
                             self._selector.unregister(listening)
@@ -178,7 +178,7 @@ class Loop:
                 if error.errno not in FULL:
                     raise
                 if self._resume is None:
-                    # A drain accepts whether a client waits or not, and accept(2) asks for a descriptor first.
+                    # A drain calls accept(2) even if no client waits, and that allocates a descriptor first.
                     if self._draining is None:
                         self._bus.log(f"no room for another connection: {named(error)}", logging.ERROR)
                     self._selector.unregister(listening)

@@ -116,7 +116,7 @@ def collected(channel: BoundChannel[[], Mount]) -> list[Mount]:
     Raises:
         ChannelFailures: Listeners failed.
         MountConflict: Two mounts have the same path.
-        MountError: A listener returned something else than a mount.
+        MountError: A listener returned an object that is not a mount.
     """
     subscriptions = channel.subscriptions
     mounts: dict[str, Mount] = {}

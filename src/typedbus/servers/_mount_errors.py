@@ -13,7 +13,7 @@ class MountError(ValueError):
 
     Attributes:
         given: The path, the application, or the result of the listener.
-        problem: The reason why it cannot be mounted, and the way out.
+        problem: The reason why it cannot be mounted, and the remedy.
     """
 
     def __init__(self, given: object, problem: str) -> None:

@@ -29,7 +29,7 @@ import attrs
 
 from typedbus._os.kept_sockets import Identity
 
-#: How often the lock file may be replaced while it is being locked, before the start goes on without it.
+#: How often the lock file may be replaced while it is being locked, before the start continues without it.
 _ATTEMPTS: Final = 100
 _OTHERS: Final = 0o077
 
@@ -48,7 +48,7 @@ class SocketFile:
     identity: Identity
 
     def is_intact(self) -> bool:
-        """Return whether the file is still at its path; a folder that this process may not enter counts as unchanged."""
+        """Return whether the file is still at its path; True if this process may not enter the folder."""
         try:
             return _identity(self.path) == self.identity
         except PermissionError:
@@ -58,7 +58,7 @@ class SocketFile:
 
     def remove(self) -> None:
         """
-        Remove the file, unless another one has taken its place.
+        Remove the file, unless another file has replaced it.
 
         Called while the socket still listens, when no other start replaces the file.
 
@@ -168,7 +168,7 @@ else:
             if descriptor is not None:
                 with contextlib.suppress(OSError):
                     file.unlink()
-                # A process that was forked meanwhile has the same descriptor: closing it here does not release the lock.
+                # A process that was forked meanwhile has the same descriptor: closing it here leaves the lock held.
                 fcntl.flock(descriptor, fcntl.LOCK_UN)
                 os.close(descriptor)
 

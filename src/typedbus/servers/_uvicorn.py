@@ -205,7 +205,7 @@ class _Uvicorn(uvicorn.Server):
             is_quiet = not (self._connections or self.server_state.tasks or self._accepting)
             # The last packet of a handshake may still be on the wire.
             if is_listening and (is_quiet or now >= min(began + NEXT, end)):
-                # Clients for which there is no descriptor wait for one of the connections here to end.
+                # If descriptors are exhausted, waiting clients are accepted when another connection ends.
                 if self._accept() or is_quiet or now >= end:
                     is_listening = False
                     self._listening.close()
@@ -246,7 +246,7 @@ class _Uvicorn(uvicorn.Server):
                     self._broken = error
                     self._stopping.set()
                     return True
-                # A drain accepts whether a client waits or not, and accept(2) asks for a descriptor first.
+                # A drain calls accept(2) even if no client waits, and that allocates a descriptor first.
                 if not self._stopping.is_set():
                     logging.getLogger("uvicorn.error").error("no room for another connection: %s", named(error))  # noqa: TRY400  # where it comes from says nothing
                     self.loop.call_later(PAUSE, self._begin_to_accept)

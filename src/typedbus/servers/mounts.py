@@ -3,8 +3,8 @@ A site of several applications, each mounted at a path, of any framework.
 
 Components contribute by listening to `MOUNT`: a listener returns an application and its path. A dispatcher, which
 depends on no framework, publishes `MOUNT` once in each start of the bus, and then passes each request to the
-application with the longest path that matches. `WSGIDispatcher` and `ASGIDispatcher` are applications themselves: a server component
-serves them, and so does a server that hosts the bus.
+application with the longest path that matches. `WSGIDispatcher` and `ASGIDispatcher` are applications themselves: a
+server component serves them, and so does a server that hosts the bus.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ class WSGIDispatcher(_Dispatcher):
         Raises:
             ChannelFailures: A component failed to return its mount.
             MountConflict: Two applications have the same path.
-            MountError: A component returned something else than a mount.
+            MountError: A component returned an object that is not a mount.
             MountFailed: An ASGI application did not start; those before it were shut down.
             NoBridge: There is an ASGI application, and a2wsgi is not installed.
             OutOfThreads: The system starts no further thread.
@@ -220,7 +220,7 @@ class ASGIDispatcher(_Dispatcher):
         Raises:
             ChannelFailures: A component failed to return its mount.
             MountConflict: Two applications have the same path.
-            MountError: A component returned something else than a mount.
+            MountError: A component returned an object that is not a mount.
             NoBridge: There is a WSGI application, and a2wsgi is not installed.
             OutOfThreads: The system starts no further thread; those that were started have ended.
         """
