@@ -1,8 +1,8 @@
 """
-`run`: a container as the program of a process.
+`run`: runs a container as the program of a process.
 
-Beside the components that a site declares, here alone does typedbus touch the
-process: its signals, its standard error, its exit status, and what takes its place.
+Apart from components that a site declares, only this package changes the process:
+its signals, its standard error, its exit status, and its replacement at a restart.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ from typedbus.process._messages import Messages
 OK: Final = 0
 NOT_STARTED: Final = 1
 SOFTWARE: Final = 70  # EX_SOFTWARE of sysexits.h
-# A program that declares no `Signals` keeps those that ask for anything else than the exit as they are.
+# In a program that declares no `Signals`, only the signals that request the exit get handlers.
 _NO_OTHERS: Final = {number: None for number, action in DEFAULTS.items() if action is not Action.EXIT}
 
 
@@ -63,36 +63,36 @@ def run(
     """
     Start *container* and *others*, or instances of them, serve until their bus exits, and return the exit status.
 
-    ``raise SystemExit(run(Shop))`` is the whole of a program. Several containers
-    share the bus of the first, and leave it at the end. The life cycle and
-    what is published on `LOG` are told on stderr as they happen. SIGINT and
-    SIGTERM ask for the exit, which also breaks off a start; a second one forces
-    it: the process ends at once with 128 + the signal's number, and tells where
-    every thread was. So does a thread that the bus owns and that does not end,
-    with 70. The signal handlers that were there before are put back. A declared
+    ``raise SystemExit(run(Shop))`` is a complete program. Several containers
+    share the bus of the first, and are detached at the end. Life-cycle events and
+    messages on `LOG` are written to stderr as they happen. SIGINT and SIGTERM
+    request the exit, which also cancels a start; a second signal forces it: the
+    process ends at once with 128 + the signal's number, and prints the stack of
+    every thread. A thread that the bus owns and that does not end has the same
+    effect, with status 70. The previous signal handlers are restored. A declared
     `typedbus.plugins.signals.Signals` takes over in between. `Bus.restart`
-    replaces the process by the same command line, in the directory in which it
-    began, once the bus has exited. Standard streams that are closed become the
-    null device, before anything is built.
+    replaces the process by the same command line, in the original working
+    directory, once the bus has exited. Closed standard streams are opened on the
+    null device before any component is constructed.
 
-    Errors are printed on stderr with their tracebacks; of an `OperatorError`,
-    such as a port that is taken, only the text.
+    Errors are printed on stderr with their tracebacks; for an `OperatorError`,
+    such as a port in use, only the text is printed.
 
     Args:
-        container: The one that declares the bus.
-        others: Containers that listen and publish on it as well.
-        workers: How many components may start, or stop, side by side; unless given, what the bus says.
-        limits: How long hooks, a start and a stop may take; unless given, what the bus says.
+        container: The container that declares the bus.
+        others: Containers that share this bus.
+        workers: How many components may start, or stop, concurrently; by default the setting of the bus.
+        limits: How long hooks, a start and a stop may take; by default the setting of the bus.
         tracebacks: Print the tracebacks of operator errors as well.
 
     Returns:
         0 after an orderly run; 1 if the container is invalid or did not start;
-        70 if anything failed later; what a listener gave to `sys.exit`.
+        70 if anything failed later; or the status that a listener passed to `sys.exit`.
 
     Raises:
-        NotMainThread: It is called in another thread.
-        NoContainer: One of them is neither a container nor the class of one.
-        LimitError: *workers* is no whole number from 1 up.
+        NotMainThread: The caller is not the main thread.
+        NoContainer: An argument is neither a container nor a container class.
+        LimitError: *workers* is not a whole number from 1 up.
     """
     return serve((container, *others), messages=Messages(), workers=workers, limits=limits, tracebacks=tracebacks)
 
@@ -105,7 +105,7 @@ def serve(
     limits: Limits | None = None,
     tracebacks: bool = False,
 ) -> int:
-    """Do what `run` does, and write what it writes by way of *messages*."""
+    """Same as `run`, with its output written through *messages*."""
     if threading.current_thread() is not threading.main_thread():
         raise NotMainThread
     # Before a component opens a file, which would get the number of a closed stream.
@@ -113,7 +113,7 @@ def serve(
     instances = [container_of(one) for one in containers]
     with contextlib.ExitStack() as shared:
         shared.callback(deliver)
-        # A restart that was refused at the last moment, or that an exit overtook, has kept PID files and sockets.
+        # A restart that was refused at the last moment, or replaced by an exit, has kept PID files and sockets.
         shared.callback(drop_kept)
         try:
             bus = shared.enter_context(sharing(instances, workers, limits))
@@ -146,7 +146,7 @@ def _served(bus: Bus, messages: Messages, *, tracebacks: bool) -> int:
         try:
             bus.start()
         except TransitionError as error:
-            # Other code runs the bus, and will end it.
+            # Other code runs the bus, and will exit it.
             return _report(error, NOT_STARTED, messages, tracebacks=tracebacks)
         except StartCancelled:
             bus._ask_for_exit()
@@ -172,7 +172,7 @@ def _served(bus: Bus, messages: Messages, *, tracebacks: bool) -> int:
 
 
 def _take_stock(event: Moved, /) -> None:
-    """After a start, drop the PID files and sockets that the program before a restart declared and this one does not."""
+    """After a start, drop PID files and sockets from before a restart that this program does not declare."""
     if event.after is State.STARTED:
         drop_kept()
         for file in pidfiles.held:
@@ -182,7 +182,7 @@ def _take_stock(event: Moved, /) -> None:
 
 @attrs.frozen(eq=False)
 class _Anew:
-    """Replaces the process of `run` by the same program when its bus restarts, after everything is let go."""
+    """Replaces the process of `run` by the same program when its bus restarts, after everything is released."""
 
     bus: Bus
     image: Image
@@ -191,7 +191,7 @@ class _Anew:
     tracebacks: bool
 
     def problem(self) -> str | None:
-        """Return why the process cannot be replaced at present."""
+        """Return why the process cannot be replaced now, or None."""
         return self.image.problem()
 
     def replace(self, failed: BaseException | None, /) -> None:
@@ -209,7 +209,7 @@ class _Anew:
             )
         with _ending_blocked():
             self.let_go()
-            # From here on a signal ends the process by its default action. One that was caught before must end it, too.
+            # From here on a signal ends the process by its default action; a signal caught earlier must end it, too.
             is_wanted = self.bus._exits_in >= 0
         if not is_wanted:
             try:
@@ -223,7 +223,7 @@ class _Anew:
 
 @contextlib.contextmanager
 def _ending_blocked() -> Generator[None]:
-    """Let SIGTERM and SIGINT wait while their handlers change; for good in the first process of a PID namespace."""
+    """Block SIGTERM and SIGINT while their handlers change; permanently in the first process of a PID namespace."""
     if sys.platform == "win32":
         yield
         return
@@ -238,12 +238,12 @@ def _ending_blocked() -> Generator[None]:
 
 
 def _members(error: BaseException) -> tuple[BaseException, ...]:
-    """Return what `Bus.block` put into a group, or *error* itself."""
+    """Return the members of a group that `Bus.block` raised, or *error* itself."""
     return error.exceptions if type(error) in (BaseExceptionGroup, ExceptionGroup) else (error,)  # type: ignore[attr-defined]  # groups have exceptions
 
 
 def _report(error: BaseException, status: int, messages: Messages, *, tracebacks: bool) -> int:
-    """Print *error* on stderr, and return the exit status that goes with it, *status* unless it brings its own."""
+    """Print *error* on stderr, and return the exit status: *status*, unless the error is a `SystemExit`."""
     for member in reversed(_members(error)):
         if not isinstance(member, SystemExit):
             texts = None if tracebacks else _texts_of(member)
@@ -266,7 +266,7 @@ def _report(error: BaseException, status: int, messages: Messages, *, tracebacks
 
 
 def _texts_of(error: BaseException) -> list[str] | None:
-    """Return the texts of the operator errors that *error* consists of, or None if there is another error in it."""
+    """Return the texts of the operator errors in *error*, or None if it contains any other error."""
     if isinstance(error, OperatorError):
         return [str(error)]
     if not isinstance(error, BaseExceptionGroup):

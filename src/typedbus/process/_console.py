@@ -1,4 +1,4 @@
-"""What `run` shows of the life cycle: a line for each event, and who keeps it waiting."""
+"""The output of `run` about the life cycle: a line for each event, and the components that delay it."""
 
 from __future__ import annotations
 
@@ -67,24 +67,24 @@ _STYLES: Final = {
 
 def console(stream: TextIO | None, bus: Bus, *, is_quiet: bool = False) -> Console:
     """
-    Return what shows the life of *bus* on *stream*, for the length of a ``with``.
+    Return a context manager that writes the life cycle of *bus* to *stream*.
 
-    On a terminal, and if rich is installed, that is with colours and with a display
-    of who is awaited, once a start or a stop takes longer than a second; elsewhere
-    lines alone. None for a stream shows nothing. If it must be quiet, it writes
-    lines about failures, and messages from WARNING up, and nothing else.
+    On a terminal, if rich is installed, the output has colours, and a status line
+    with the awaited components once a start or a stop takes longer than a second;
+    elsewhere it has only plain lines. With None as the stream nothing is written.
+    With *is_quiet*, it writes only failures, and messages from WARNING up.
     """
     if is_quiet:
         return Console(stream, bus, is_quiet=True)
     try:
         is_terminal = stream is not None and stream.isatty()
     except (AttributeError, ValueError):
-        # It is somebody's own, or closed.
+        # The stream is of another type, or closed.
         is_terminal = False
     if stream is None or not is_terminal:
         return Console(stream, bus)
     try:
-        from typedbus.process._display import Display  # rich costs more than the rest, and only terminals need it
+        from typedbus.process._display import Display  # rich is slow to import, and only needed on terminals
     except ImportError:
         return Console(stream, bus)
     display = Display(stream)
@@ -92,9 +92,9 @@ def console(stream: TextIO | None, bus: Bus, *, is_quiet: bool = False) -> Conso
 
 
 def _kind_of(error: BaseException) -> str:
-    """Return what the line about a failed hook says of *error*."""
+    """Return the text about *error* for the line on a failed hook."""
     if isinstance(error, HookTimeout):
-        # Its text has many lines; `run` prints it with the traceback.
+        # The text of a timeout is long; `run` prints it with the traceback.
         return "given up"
     if isinstance(error, StartCancelled):
         return "broken off"
@@ -111,7 +111,7 @@ def _level_of(event: LifecycleEvent) -> int:
 
 @attrs.define(eq=False)
 class _Awaited:
-    """A component that is being built, or whose hook is being called; since when."""
+    """A component that is being constructed, or whose hook is being called, since a point in time."""
 
     verb: str
     path: str
@@ -123,9 +123,9 @@ class Console:
     """
     Writes a line for each event, and for each message on `LOG`.
 
-    Whoever keeps a transition waiting for longer than a second is named as well,
-    so that a log shows what hung. A thread looks after that for as long as the
-    bus is on its way, and has ended when the transition has.
+    It also names each component that delays a transition for more than a second,
+    so that a log shows what hung. A watchdog thread does that; it runs during a
+    transition, and has ended when the transition ends.
     """
 
     def __init__(self, stream: TextIO | None, bus: Bus, *, is_quiet: bool = False) -> None:
@@ -162,7 +162,7 @@ class Console:
 
     @property
     def restoring(self) -> bytes:
-        """What puts the terminal in order, for a signal handler, which may only write."""
+        """The bytes that restore the terminal, for a signal handler, which can only write."""
         return b""
 
     def tell(self, event: LifecycleEvent, /) -> None:
@@ -204,7 +204,7 @@ class Console:
                 return
 
     def log(self, message: str, level: int, /) -> None:
-        """Write *message*, unless `run` prints it at its end; levels are those of the `logging` module."""
+        """Write *message*, unless `run` prints it at the end; levels are those of the `logging` module."""
         if self._is_quiet and level < WARNING:
             return
         if not isinstance(message, CauseReport):
@@ -215,8 +215,8 @@ class Console:
             self._line("log", message)
 
     def _is_logged(self, level_of: Callable[[], int]) -> bool:
-        """Whether a `Logging` of the bus hands what has this level to a handler that writes to the same place."""
-        # Whatever logs has imported what it logs with.
+        """Whether a `Logging` of the bus passes records of this level to a handler that writes to the same place."""
+        # A program that uses `Logging` has imported this module.
         logs = sys.modules.get("typedbus.plugins.logs")
         if logs is None or self._stream is None:
             return False
@@ -224,7 +224,7 @@ class Console:
         return any(isinstance(one, logs.Logging) and one.reaches(self._stream, level_of()) for one in owners)
 
     def _line(self, word: str, said: str, ended: str | None = None, *, event: LifecycleEvent | None = None) -> None:
-        """Write a line, unless *event* is logged to the same place; *ended* is the path of a component that is awaited no longer."""
+        """Write a line, unless *event* is logged to the same place; the component *ended* is no longer awaited."""
         is_logged = event is not None and self._is_logged(lambda: _level_of(event))
         with self._lock:
             if ended is not None:
@@ -238,20 +238,20 @@ class Console:
             self._stream.flush()
 
     def _is_blocked(self) -> bool:
-        """Whether a line would keep the process from its exit: nothing reads the pipe, or the terminal is stopped."""
+        """Whether writing would block the exit, because nothing reads the pipe or the terminal is stopped."""
         self._is_leaving = self._is_leaving or self._bus._exit_requested
         if not self._is_leaving:
             return False
         try:
             descriptor = -1 if self._stream is None else self._stream.fileno()
         except (OSError, ValueError, AttributeError):
-            # It is no file of the system, or is closed.
+            # The stream has no file descriptor, or is closed.
             return False
         self._patience = _PAUSE if can_write(descriptor, self._patience) else 0.0
         return not self._patience
 
     def set_out(self, state: State) -> None:
-        """Begin to watch a leg of a transition, if *state* is one."""
+        """Start the watchdog thread if *state* is a transitional state."""
         self._state, self._done = state, 0
         self._awaited.clear()
         if state is State.STARTING:
@@ -259,15 +259,15 @@ class Console:
             self._is_leaving = False
         if state in _CHANNELS:
             self._over = threading.Event()
-            # An interpreter that ends in the middle of a transition does not wait for it.
+            # A daemon thread, so that an interpreter that ends during a transition does not wait for it.
             watch = threading.Thread(target=self._look_after, name="console", daemon=True)
-            # Without it only the line about hooks that take long is missing.
+            # Without the thread, only the lines about slow hooks are missing.
             with contextlib.suppress(RuntimeError):
                 watch.start()
                 self._watch = watch
 
     def rest(self) -> None:
-        """Watch no longer."""
+        """Stop the watchdog thread."""
         self._over.set()
         if self._watch is not None:
             self._watch.join()
@@ -275,15 +275,15 @@ class Console:
 
     def _look_after(self) -> None:
         over, pause = self._over, PATIENCE
-        # A stream that is gone is no reason for a traceback on it.
+        # Errors of a closed stream are ignored.
         with contextlib.suppress(OSError, ValueError):
             while not over.wait(pause):
                 pause = self._look(time.monotonic())
 
     def _look(self, now: float) -> float:
-        """Show who is awaited, and return after how many seconds to look again."""
+        """Show the awaited components, and return the seconds until the next check."""
         pause = PATIENCE
-        # Under the lock, so that nobody is named who has just come to an end.
+        # Under the lock, so that no component is named that has just finished.
         with self._lock:
             for awaited in self._awaited.values():
                 if awaited.is_told:
@@ -299,10 +299,10 @@ class Console:
 
 class _Live(Console):
     """
-    Writes in colours, and shows below the lines who is awaited, for how long, and how many are done.
+    Writes in colours, with a status line below: the awaited components, for how long, and how many are done.
 
-    It is begun when a leg of a transition takes longer than a second, and goes away
-    with the leg. What may break that line for a moment, `Display` tells.
+    The status line appears when a leg of a transition takes longer than a second, and
+    disappears at the end of the leg. `Display` describes what can break the line.
     """
 
     def __init__(self, stream: TextIO, bus: Bus, display: Display) -> None:
@@ -321,7 +321,7 @@ class _Live(Console):
 
     @property
     def _leads_elsewhere(self) -> bool:
-        # A process that has become a daemon writes into a file by the same stream.
+        # After a process has become a daemon, the same stream writes to a file.
         return self._stream is not None and not self._stream.isatty()
 
     def _look(self, now: float) -> float:
@@ -333,7 +333,7 @@ class _Live(Console):
             awaited = list(self._awaited.values())
         verb = awaited[0].verb if awaited else self._state.name.lower()
         listed = ", ".join(f"{now - one.since:.1f} s {one.path}" for one in awaited)
-        # How many there are to be built nobody says before the last one is.
+        # The number of components to construct is not known until construction is finished.
         count = "" if verb == "building" else f" {self._done} of {self._expected(len(awaited))}"
         self._display.show(f"{verb}{count}: {listed}")
         return _TICK
@@ -342,7 +342,7 @@ class _Live(Console):
         """Return how many hooks the leg calls, of which *awaited* are being called."""
         subscriptions = self._bus[_CHANNELS[self._state]].subscriptions
         if self._state is State.STOPPING:
-            # Of a start that failed only those that had started are stopped.
+            # After a failed start, only the components that had started are stopped.
             subscriptions = tuple(one for one in subscriptions if one.path in self._has_started)
         return max(len(subscriptions), self._done + awaited)
 

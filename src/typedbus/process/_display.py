@@ -1,8 +1,8 @@
 """
-Lines on a terminal, and a last one that changes.
+Lines on a terminal, with a status line below that changes.
 
-rich styles them, and is imported here. The rest keeps the last line apart from
-what other code writes to the same terminal.
+rich styles the lines, and is imported here. The rest of this module keeps the
+status line intact while other code writes to the same terminal.
 """
 
 from __future__ import annotations
@@ -27,44 +27,45 @@ _SHOW: Final = b"\x1b[?25h"
 
 class Display:
     """
-    Writes lines to the terminal *stream*, and below them a line that changes.
+    Writes lines to the terminal *stream*, with a status line below.
 
-    While that line is shown, a write to the terminal by way of a Python stream erases
-    it first and draws it again below: a write of `sys.stdout` and `sys.stderr`, of the
-    streams of log handlers, and of other code that holds one of these streams or a
-    method of it. Half a line stays as it is. Code that writes past them, such as a
-    child process or `os.write`, breaks the line: its text stays joined to it.
+    While the status line is shown, each write to the terminal through a Python stream
+    erases it first and draws it again below. This covers `sys.stdout` and `sys.stderr`,
+    the streams of log handlers, and other code that holds one of these streams or one
+    of its methods. An incomplete line stays as it is. Code that bypasses the streams,
+    such as a child process or `os.write`, breaks the status line: its text is appended
+    to it.
 
-    Any thread may write lines; one at a time may show and end.
+    Any thread may write lines; only one thread at a time may call `show` and `end`.
     """
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
-        # Texts are written as they are, though they have brackets or are longer than a line.
+        # Texts are written unchanged, even with brackets or if longer than a line.
         self._rich = Console(file=stream, markup=False, emoji=False, highlight=False, soft_wrap=True)
-        # Reentrant, since a signal handler may write in the middle of a write. It is taken inside the lock of a
-        # stream, so that with it held nothing is written by way of a stream.
+        # Reentrant, since a signal handler may write during a write. It is acquired inside the lock of a stream,
+        # so code that holds it must not write through a stream.
         self._lock = threading.RLock()
         self._is_begun = False
-        #: The text of the last line.
+        #: The text of the status line.
         self._shown = b""
-        #: Whether other code has written half a line, after which the line was broken.
+        #: Whether other code has written an incomplete line, after which a line break was added.
         self._is_broken = False
         #: The raw streams whose writes are guarded, by identity.
         self._guarded: dict[int, Any] = {}
 
     @property
     def can_show(self) -> bool:
-        """Whether the terminal is able to, and the environment does not forbid it."""
+        """Whether the terminal supports a status line, and the environment does not forbid it."""
         return self._rich.is_interactive and not self._rich.legacy_windows
 
     @property
     def restoring(self) -> bytes:
-        """What clears the last line and shows the cursor, for a signal handler, which may only write."""
+        """The bytes that clear the status line and show the cursor, for a signal handler, which can only write."""
         return _ERASE + _SHOW if self._is_begun else b""
 
     def line(self, word: str, style: str, said: str) -> None:
-        """Write a line, of which *word* has a *style*."""
+        """Write a line that begins with *word* in *style*."""
         text = self._rendered(Text.assemble((word, style), said))
         if not self._is_begun:
             self._stream.write(text)
@@ -75,23 +76,23 @@ class Display:
             self._write(_ERASE + self._encoded(text) + self._shown)
 
     def show(self, text: str) -> None:
-        """Let *text*, cut to the width of the terminal, be the last line."""
+        """Show *text*, cut to the width of the terminal, as the status line."""
         shown = Text(text, "bold")
-        # There is room for the ^C that a terminal adds: a line that breaks is not cleared as a whole.
+        # Leave room for the ^C that a terminal echoes: a wrapped line would not be cleared completely.
         shown.truncate(self._rich.width - len("^C"), overflow="ellipsis")
         rendered = self._encoded(self._rendered(shown).rstrip("\n"))
         self._guard()
         with self._lock:
             begin = b""
             if not self._is_begun:
-                # Breaks half a line that is there, and leaves an empty line as it is.
+                # Ends an incomplete line, and leaves an empty line as it is.
                 begin = _HIDE + b" " * self._rich.width + b"\r"
                 self._is_begun = True
             self._shown = rendered
             self._write(begin + _ERASE + rendered)
 
     def end(self) -> None:
-        """Take the last line away, if there is one, and let other code write as before."""
+        """Remove the status line, if there is one, and let other code write as before."""
         with self._lock:
             if not self._is_begun:
                 return
@@ -102,11 +103,11 @@ class Display:
             try:
                 self._write(_ERASE + _SHOW)
             except (OSError, ValueError):
-                # A terminal that is gone is no reason for a traceback on it.
+                # Errors of a closed terminal are ignored.
                 return
 
     def _guard(self) -> None:
-        """Let writes to the terminal erase the last line first, also by way of streams that are new since the last call."""
+        """Make writes to the terminal erase the status line first, including streams new since the last call."""
         for stream in _streams():
             buffer: Any = getattr(stream, "buffer", None)
             raw = getattr(buffer, "raw", buffer)
@@ -122,12 +123,12 @@ class Display:
                 if not self._is_begun:
                     return write(data)
                 text = bytes(data)
-                # The line break of half a line that was broken already.
+                # The line break of an incomplete line that has been ended already.
                 ended = 1 if self._is_broken and text.startswith(b"\n") else 0
                 self._is_broken = not text.endswith(b"\n")
                 if ended == len(text):
                     return ended
-                # In one piece, so that the terminal never shows one without the other.
+                # A single write, so that the terminal always shows the text and the status line together.
                 whole = _ERASE + text[ended:] + (b"\n" if self._is_broken else b"") + self._shown
                 written = write(whole)
                 if written is None or written == len(whole):

@@ -1,20 +1,20 @@
 """
-A second SIGTERM for a main thread that cannot run its handlers.
+Handles a second SIGTERM if the main thread cannot run its signal handlers.
 
-Python runs signal handlers in the main thread, between two instructions of it. A main
-thread that is in a library written in C, or waits for the lock of a stream whose
-writer never returns, runs none. So a thread gets the number of each signal
-as well (signal.set_wakeup_fd), and forces the end if a second one asks for it and the
-main thread does not run its handlers.
+Python runs signal handlers in the main thread, between two instructions. A main
+thread that is inside a C library, or waits for the lock of a stream whose writer
+never returns, runs no handlers. So a separate thread receives the number of each
+signal as well (signal.set_wakeup_fd), and forces the end if a second signal
+requests it and the main thread does not run its handlers.
 
-The number alone does not say whether the handler has run. So the signals that ask for the
-end are counted on both sides: here when they arrive, and in `Signals` when they are
-handled. While the main thread sleeps in its inbox, it has handled all of them, and gets
-further ones there.
+The number alone does not show whether the handler has run. So the signals that
+request the end are counted twice: here when they arrive, and in `Signals` when they
+are handled. While the main thread sleeps in its inbox, it has handled all signals,
+and receives further ones there.
 
-The thread also reaps the children that were left running at a restart, when they end.
-It stands aside while the process is forked: a process with several threads is
-warned of deadlocks, and refused as a daemon.
+The thread also reaps the children that were left running at a restart, when they
+end. It is stopped while the process forks: Python warns of deadlocks if a process
+with several threads forks, and `Daemon` refuses such a process.
 """
 
 from __future__ import annotations
@@ -43,23 +43,23 @@ _guards: Final[weakref.WeakSet[Guard]] = weakref.WeakSet()
 
 
 class Guard:
-    """Watches the signals that ask for the exit of the bus of *signals*, from `start` to `stop`."""
+    """Watches the signals that request the exit of the bus of *signals*, from `start` to `stop`."""
 
     def __init__(self, signals: Signals) -> None:
         self._signals = signals
         self._record = signals._record
         self._lock = threading.Lock()
-        #: How many reasons there are for the thread to stand aside.
+        #: The number of current reasons to keep the thread stopped.
         self._aside = 1
         self._ends: tuple[socket.socket, socket.socket] | None = None
         self._thread: threading.Thread | None = None
-        #: How many signals that ask for the exit have arrived, but for those that came while the main thread slept.
+        #: The number of exit signals that have arrived, without those that came while the main thread slept.
         self._arrived = 0
-        #: Children that the program before a restart has left, which no other code waits for.
+        #: Children from before a restart, which no other code waits for.
         self._inherited = inherited()
 
     def start(self) -> None:
-        """Begin, unless the program has use of its own for the numbers of signals; for the main thread."""
+        """Start watching, unless the program has its own wakeup descriptor; only in the main thread."""
         before = signal.set_wakeup_fd(-1)
         if before != -1:
             signal.set_wakeup_fd(before)
@@ -70,7 +70,7 @@ class Guard:
         self.set_out()
 
     def stop(self) -> None:
-        """End; for the main thread."""
+        """Stop watching; only in the main thread."""
         if self not in _guards:
             return
         _guards.discard(self)
@@ -81,11 +81,11 @@ class Guard:
             end.close()
 
     def rest(self) -> None:
-        """End the thread until `set_out`: a `Daemon` calls this before it forks."""
+        """Stop the thread until `set_out`: a `Daemon` calls this before it forks."""
         self.stand_aside()
 
     def set_out(self) -> None:
-        """Begin the thread, the first time or again, in the same process or in one that was forked off from it."""
+        """Start the thread, for the first time or again, in the same process or in a forked child."""
         if self._ends is None:
             self._ends = _socket_pair()
             signal.set_wakeup_fd(self._ends[1].fileno(), warn_on_full_buffer=False)
@@ -93,7 +93,7 @@ class Guard:
         self.go_on()
 
     def stand_aside(self) -> None:
-        """End the thread, and wait for that; as often as this was called, so often must `go_on` be."""
+        """Stop the thread and wait for its end; each call needs a matching call of `go_on`."""
         with self._lock:
             self._aside += 1
             thread, self._thread = self._thread, None
@@ -102,7 +102,7 @@ class Guard:
                 thread.join()
 
     def go_on(self) -> None:
-        """Begin the thread, unless there is another reason to stand aside."""
+        """Start the thread, unless there is another reason to keep it stopped."""
         with self._lock:
             self._aside -= 1
             if not self._aside and self._ends is not None:
@@ -110,7 +110,7 @@ class Guard:
                 self._thread.start()
 
     def forget(self) -> None:
-        """In a process that was forked off: leave the sockets to the parent."""
+        """In a forked child: close the sockets, which belong to the parent."""
         self._lock = threading.Lock()
         self._aside -= 1
         for end in self._ends or ():
@@ -152,7 +152,7 @@ def _stand_aside_at_forks() -> None:
         os.register_at_fork(before=_before, after_in_parent=_in_parent, after_in_child=_in_child)
 
 
-#: For each thread that is about to fork: the guards that stand aside.
+#: The stopped guards, by the thread that is about to fork.
 _forking: Final[dict[int, list[Guard]]] = {}
 
 

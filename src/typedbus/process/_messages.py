@@ -1,7 +1,7 @@
 """
-What a program run by `run` writes to stderr: lines for people, or one JSON object a line.
+The output of `run` on stderr: lines of text, or one JSON object per line.
 
-Both kinds write the life of a bus, errors, and messages about signals.
+Both kinds cover the life cycle of the bus, errors, and messages about signals.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ _LOGGER = "typedbus"
 
 
 class Messages:
-    """Lines of text; if they must be quiet, only those about failures and messages from WARNING up."""
+    """Lines of text; with *is_quiet*, only failures and messages from WARNING up."""
 
     def __init__(self, *, is_quiet: bool = False) -> None:
         self.is_quiet = is_quiet
 
     def console(self, bus: Bus) -> Console:
-        """Return what writes the life of *bus*, for the length of a ``with``."""
+        """Return a context manager that writes the life cycle of *bus*."""
         return console(sys.stderr, bus, is_quiet=self.is_quiet)
 
     def error(self, text: str) -> None:
-        """Write the text of an error of the operator's."""
+        """Write the text of an operator error."""
         print(f"error: {text}", file=sys.stderr)
 
     def failure(self, error: BaseException) -> None:
@@ -43,11 +43,11 @@ class Messages:
         traceback.print_exception(error)
 
     def farewell(self, text: str) -> None:
-        """Write the text that a component gave to `sys.exit`."""
+        """Write the text that a component passed to `sys.exit`."""
         print(text, file=sys.stderr)
 
     def signal(self, text: str) -> bytes:
-        """Return what a signal handler writes about the signal that it has caught."""
+        """Return the bytes that a signal handler writes about the signal that it has caught."""
         return b"" if self.is_quiet else text.encode()
 
     @property
@@ -56,16 +56,16 @@ class Messages:
         return False
 
     def end(self, text: str) -> bytes:
-        """Return what a signal handler writes when it ends the process at once."""
+        """Return the bytes that a signal handler writes when it ends the process at once."""
         return text.encode()
 
 
 class JSONMessages(Messages):
     """
-    Lines of JSON; within `running` for the records of other code as well.
+    Lines of JSON; within `running` also for the log records of other code.
 
     Args:
-        level: What records need to be written.
+        level: The lowest level of records that are written.
     """
 
     def __init__(self, level: int) -> None:
@@ -73,7 +73,7 @@ class JSONMessages(Messages):
         self.level = level
         self.formatter = JSONFormatter()
         self._handler = _Handler(self)
-        #: Handlers of other code that write to stderr, and the formatters that they had.
+        #: Handlers of other code that write to stderr, with their original formatters.
         self._changed: dict[logging.Handler, logging.Formatter | None] = {}
 
     def console(self, bus: Bus) -> Console:
@@ -116,9 +116,9 @@ class JSONMessages(Messages):
     @contextlib.contextmanager
     def running(self) -> Generator[None]:
         """
-        Write the records of `logging`, warnings, and exceptions that end threads as lines within the block.
+        Within the block, write `logging` records, warnings and uncaught exceptions of threads as JSON lines.
 
-        A `StreamHandler` of the program that writes to stderr is given the formatter,
+        A `StreamHandler` of the program that writes to stderr gets the JSON formatter,
         and writes its records itself.
         """
         root = logging.getLogger()
@@ -130,7 +130,7 @@ class JSONMessages(Messages):
         )
 
         def make_record(name: str, *args: Any, **kwargs: Any) -> logging.LogRecord:
-            # Before a handler has the record: handlers may have been added at any time.
+            # Checked before a handler gets the record, since handlers may be added at any time.
             for handler in handlers_of(name):
                 self.take_over(handler)
             return factory(name, *args, **kwargs)
@@ -154,12 +154,12 @@ class JSONMessages(Messages):
                 handler.setFormatter(formatter)
 
     def ensure(self) -> None:
-        """Put the handler back if the program has removed it, as a configuration of `logging` does."""
+        """Add the handler again if the program has removed it, as configuring `logging` does."""
         if self._handler not in logging.getLogger().handlers:
             logging.getLogger().addHandler(self._handler)
 
     def take_over(self, handler: logging.Handler) -> bool:
-        """Give the formatter to *handler* if it writes texts to stderr, and return whether it does."""
+        """Set the JSON formatter on *handler* if it writes to stderr, and return whether it does."""
         if handler is self._handler or not hasattr(handler, "stream"):
             return False
         if not leads_to(stream_of(handler), sys.stderr):
@@ -194,7 +194,7 @@ class _Lines(Console):
         if level >= self._messages.level:
             self._messages.write(level, kind, text % args, {**keys}, error)
         if isinstance(event, Moved):
-            # Components configure logging when they are built or started.
+            # Components may configure logging when they are constructed or started.
             self._messages.ensure()
 
     def _show_message(self, message: str, level: int) -> None:
@@ -209,7 +209,7 @@ class _Handler(logging.Handler):
         self._messages = messages
 
     def emit(self, record: logging.LogRecord) -> None:
-        # What `Logging` reports of the bus is written as events already.
+        # `Logging` records about the bus are already written as events.
         if record.pathname == logs.__file__:
             return
         if any(self._messages.take_over(one) and one.level <= record.levelno for one in handlers_of(record.name)):
@@ -217,7 +217,7 @@ class _Handler(logging.Handler):
         self.write(self._messages.formatter.format(record))
 
     def write(self, line: str) -> None:
-        """Write *line* in one piece; a stream that is gone is no error."""
+        """Write *line* in a single write; errors of a closed stream are ignored."""
         with self.lock or contextlib.nullcontext(), contextlib.suppress(OSError, ValueError, AttributeError):
             sys.stderr.write(f"{line}\n")
             sys.stderr.flush()

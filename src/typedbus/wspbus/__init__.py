@@ -1,11 +1,11 @@
 """
 The names of CherryPy's process bus, strings as channels and all, over a typed bus.
 
-Large codebases that live on ``cherrypy.process.wspbus`` move in steps. Here they
-find the old names and the old contract, and behind these a typed bus, so that
-one bus serves both: a listener that was subscribed by a name hears what typed
-code publishes on the channel of that name, and the other way round. What the
-contract demands and a typed bus does otherwise is in `_policy`, and nowhere else.
+Large codebases that use ``cherrypy.process.wspbus`` migrate in steps. This package
+keeps the old names and the old contract on top of a typed bus, so that one bus
+serves both: a listener subscribed by name receives what typed code publishes on the
+channel of that name, and vice versa. All differences between the contract and a
+typed bus are in `_policy`.
 """
 
 from typedbus._base.exports import export

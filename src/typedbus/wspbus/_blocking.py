@@ -1,4 +1,4 @@
-"""What becomes of a thread in `Bus.block`: how it waits, and what it raises in the end."""
+"""How a thread in `Bus.block` waits, and what it raises at the end."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _SHORTEST: Final = 0.001
 
 
 def attend(bus: Bus, interval: float, *, by_wait: bool) -> list[BaseException]:
-    """Stay with *bus* until it has exited, by its `wait` or by the typed one's block; return what this thread met."""
+    """Block until *bus* has exited, in its `wait` or in the block of the typed bus; return the exceptions met."""
     attendant = threading.get_ident()
 
     def interrupted(error: BaseException) -> None:
@@ -47,7 +47,7 @@ def attend(bus: Bus, interval: float, *, by_wait: bool) -> list[BaseException]:
 
 
 def join_all(bus: Bus) -> None:
-    """Wait for every thread that is no daemon, as long as it takes, and name it."""
+    """Wait without a time limit for every non-daemon thread, and log its name."""
     bus.log("Waiting for child threads to terminate...")
     for thread in threading.enumerate():
         if thread in (threading.current_thread(), threading.main_thread()) or thread.daemon:
@@ -57,7 +57,7 @@ def join_all(bus: Bus) -> None:
 
 
 def raise_all(met: list[BaseException]) -> None:
-    """Raise what `block` has met, as one; Ctrl-C has done what it was for."""
+    """Raise the exceptions of `block` as one; KeyboardInterrupt is dropped, since it has caused the exit."""
     errors = [error for error in met if not isinstance(error, (KeyboardInterrupt, SystemExit))]
     failed: BaseException | None = errors[0] if errors else None
     if len(errors) > 1:
@@ -76,17 +76,17 @@ def raise_all(met: list[BaseException]) -> None:
 
 
 class Anew:
-    """Takes the place of the process when typed code restarts the bus: `Bus.block` does it, when it has waited."""
+    """Replaces the process when typed code restarts the bus: `Bus.block` does so at its end."""
 
     def __init__(self, bus: Bus) -> None:
         self._bus = weakref.ref(bus)
 
     def problem(self) -> str | None:
-        """Return nothing: what does not work is told when it is tried, as it always was."""
+        """Return None: as in the original, a problem is reported only by the attempt."""
         return None
 
     def replace(self, failed: BaseException | None, /) -> None:
-        """Ask for it."""
+        """Request the replacement from `Bus.block`."""
         bus = self._bus()
         if bus is not None:
             bus.execv = True

@@ -1,4 +1,4 @@
-"""The bus of the old names: what is said to it is passed on to a typed bus, and what that raises is told in the old words."""
+"""The bus of the old names: passes calls on to a typed bus, and translates its exceptions."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ class Bus(Speaking, Respawning):
     """
     Process state machine and messenger, by the names of CherryPy's, over a typed bus.
 
-    Channels are names, of whatever can be hashed, and there is one as soon as
-    somebody speaks of it. Every method may be called from any thread. Attributes
-    may be added at will.
+    Channels are names, which may be any hashable object, and are created at their
+    first use. Every method may be called from any thread. Attributes may be added
+    freely.
 
     Attributes:
         typed: The typed bus underneath; containers are attached to it.
         execv: Whether `block` replaces the process when the bus has exited.
-        max_cloexec_files: 0 lets files that are open, and inheritable, outlive the replacement.
-        hard_exit: A status to end the process with, at once, when a start, a stop within an exit, or an exit
-            failed, or `exit` came in the middle of a start; the original's way, with 70. None, as it is here,
-            raises.
+        max_cloexec_files: With 0, open inheritable files survive the replacement.
+        hard_exit: A status with which the process ends at once after a failure of a start, of a stop within
+            an exit, or of an exit, or if `exit` is called during a start, as in the original with 70. With
+            None, the default, an exception is raised instead.
     """
 
     states: ClassVar[_StateEnum] = states
@@ -57,10 +57,10 @@ class Bus(Speaking, Respawning):
     @property
     def state(self) -> _StateEnum.State:
         """
-        The state now; it may be assigned, and wakes who waits for it.
+        The current state; it may be assigned, which wakes the threads that wait for it.
 
         Raises:
-            StateError: It is assigned what is no state.
+            StateError: The assigned value is not a state.
         """
         return OLD[self.typed.state]
 
@@ -71,10 +71,10 @@ class Bus(Speaking, Respawning):
             self.typed.assign(min(new, key=list(OLD).index))
 
     def _log_old(self, message: str, level: int) -> None:
-        self.log(message, level)  # which may have been replaced
+        self.log(message, level)  # looked up here, since it may have been replaced
 
     def _seen(self, state: State) -> None:
-        # A subclass may have put a property of its own there, and keep the state itself.
+        # A subclass may override the property, and store the state itself.
         if state is not State.EXITED and type(self).state is not Bus.state:
             self.state = OLD[state]
 
@@ -82,14 +82,14 @@ class Bus(Speaking, Respawning):
         """
         Publish ``start``, from whatever state, and be STARTED.
 
-        Where a listener fails the others are called all the same, then all
-        listeners of ``stop`` and of ``exit``, and the bus is EXITING.
+        If a listener fails, the others are still called, then all listeners of
+        ``stop`` and of ``exit``, and the bus is EXITING.
 
         Raises:
             ChannelFailures: A listener raised.
             TransitionError: Another thread is stopping the bus.
             StartCancelled: stop() or exit() was called meanwhile.
-            BaseException: `SystemExit` or its like from a listener, when all that has been undone.
+            BaseException: `SystemExit` or `KeyboardInterrupt` from a listener, after the rollback.
         """
         if self._at_exit is None:
             self._at_exit = _cleaner(weakref.ref(self))
@@ -103,7 +103,7 @@ class Bus(Speaking, Respawning):
         except StartCancelled:
             self._die()
             raise
-        # A daemon has become another process meanwhile.
+        # The pid has changed if the process has become a daemon.
         self._pid = os.getpid()
 
     def stop(self) -> None:
@@ -123,10 +123,10 @@ class Bus(Speaking, Respawning):
         """
         Publish ``stop`` and then ``exit``, from whatever state, and be EXITING.
 
-        A call while another thread exits the bus waits for that exit. A call after
-        it publishes both again, since a server may have been started meanwhile
-        without the bus. From a listener of a transition it is a request, carried
-        out when that listener has returned.
+        A call while another thread exits the bus waits for that exit. A later call
+        publishes both again, since a server may have been started meanwhile without
+        the bus. A call from a listener of a transition is a request, carried out when
+        that listener has returned.
 
         Raises:
             ChannelFailures: After the last listener, if any raised.
@@ -153,7 +153,7 @@ class Bus(Speaking, Respawning):
             os._exit(self.hard_exit)
 
     def _clean_exit(self) -> None:
-        # A child that was forked off has no part in what its parent runs.
+        # A forked child must not exit the bus of its parent.
         if self.state is not states.EXITING and os.getpid() == self._pid:
             warnings.warn(
                 f"The main thread is exiting, but the Bus is in the {self.state!r} state; "
@@ -166,13 +166,13 @@ class Bus(Speaking, Respawning):
 
     def restart(self) -> None:
         """
-        Exit, and have the thread in `block` replace the process by the same program anew.
+        Exit, and let the thread in `block` replace the process by a new run of the same program.
 
         Raises:
-            ChannelFailures: As `exit`; the process is replaced all the same.
+            ChannelFailures: As in `exit`; the process is still replaced.
         """
         self.execv = True
-        is_attended = self._blocking > 0  # it may be through with everything when the exit is
+        is_attended = self._blocking > 0  # checked now, since `block` may have returned when the exit has ended
         try:
             self.exit()
         finally:
@@ -184,7 +184,7 @@ class Bus(Speaking, Respawning):
         Publish ``graceful``.
 
         Raises:
-            ChannelFailures: As `publish`.
+            ChannelFailures: As in `publish`.
         """
         self.log("Bus graceful")
         self.publish("graceful")
@@ -196,17 +196,17 @@ class Bus(Speaking, Respawning):
         channel: Hashable = None,
     ) -> None:
         """
-        Return as soon as the bus is in *state*, one or several, or passes through it.
+        Return as soon as the bus is in *state*, or in one of several states, or passes through it.
 
         Args:
-            state: What to wait for.
+            state: The state, or states, to wait for.
             interval: Seconds between two publishes on *channel*.
-            channel: Published on while it waits.
+            channel: Channel to publish on while waiting.
 
         Raises:
-            StateError: One of them is no state.
-            WaitError: They are none, or the caller is a listener of the very transition that it would wait for.
-            ChannelFailures: As `publish`.
+            StateError: A value in *state* is not a state.
+            WaitError: *state* is empty, or the caller is a listener of the transition that it would wait for.
+            ChannelFailures: As in `publish`.
         """
         several = (state,) if isinstance(state, _StateEnum.State) else state
         wanted = frozenset[State]().union(*(typed(one) for one in several))
@@ -220,18 +220,18 @@ class Bus(Speaking, Respawning):
 
     def block(self, interval: float = 0.1) -> None:
         """
-        Wait until the bus has exited, and for all threads that are not daemons; then replace the process if asked to.
+        Wait until the bus has exited and all non-daemon threads have ended; then replace the process if requested.
 
         While ``main`` has listeners it is published every *interval* seconds.
-        Ctrl-C exits the bus. So do `SystemExit` and a failing listener of
-        ``main``, which are raised afterwards.
+        Ctrl-C exits the bus. `SystemExit` and a failing listener of ``main`` also
+        exit it, and are raised afterwards.
 
         Raises:
-            ChannelFailures: A listener of ``main``, ``stop`` or ``exit`` raised, in whatever thread.
+            ChannelFailures: A listener of ``main``, ``stop`` or ``exit`` raised, in any thread.
             RestartError: The process cannot be replaced.
-            BaseException: `SystemExit`, the cause of a `request_exit` of the typed bus, what it says of its threads.
+            BaseException: `SystemExit`, the cause of a `request_exit` of the typed bus, or an error about its threads.
         """
-        # A subclass that has its own way to wait, as that for Windows, blocks by it.
+        # A subclass that overrides `wait`, such as the one for Windows, blocks in it.
         self._blocking += 1
         try:
             met = attend(self, interval, by_wait=type(self).wait is not Bus.wait)
@@ -239,7 +239,7 @@ class Bus(Speaking, Respawning):
             self._blocking -= 1
         exiting = self.typed.exiting
         if exiting is not None:
-            # Whoever carried it out may have been another thread.
+            # Another thread may carry out the exit.
             exiting.done.wait()
             if isinstance(exiting.outcome, TransitionFailures):
                 self._die()
@@ -261,12 +261,12 @@ class Bus(Speaking, Respawning):
         kwargs: Mapping[str, Any] | None = None,
     ) -> threading.Thread:
         """
-        Start, and call *func* in a thread of its own when all has started; return the thread.
+        Start the bus, call *func* in a separate thread after the start, and return that thread.
 
-        Where the start fails *func* is not called, and the thread ends.
+        If the start fails, *func* is not called, and the thread ends.
 
         Raises:
-            BaseException: As `start`.
+            BaseException: As in `start`.
         """
         outcome: SimpleQueue[State] = SimpleQueue()
         positional = tuple(args or ())

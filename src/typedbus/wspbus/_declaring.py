@@ -1,9 +1,9 @@
 """
-What the typed declaration of a name would be, as far as its listeners and publishers say.
+Derives the typed declaration of a channel name from its listeners and publishers.
 
-A guess, for a person to read: annotations may be missing, or contradict each
-other. What is not known is `object`, with a comment that says why, and not Any:
-a checker is to ask about it.
+The result is a guess to be reviewed: annotations may be missing, or contradict
+each other. An unknown type becomes `object`, with a comment that gives the reason,
+and not Any, so that type checkers report its uses.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _POSITIONAL: Final = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSIT
 
 
 class _Shown:
-    """Stands for an annotation or a default in a signature, and is printed as it is to be read."""
+    """Stands for an annotation or a default in a signature; its repr is the given text."""
 
     def __init__(self, text: str) -> None:
         self._text = text
@@ -45,14 +45,14 @@ def _is_said(annotation: object) -> bool:
 
 
 class _Types:
-    """The annotations of a declaration, and what has to be imported for them."""
+    """The annotations of a declaration, and the imports that they need."""
 
     def __init__(self) -> None:
         self.imports: set[str] = set()
         self.comments: list[str] = []
 
     def text(self, annotation: object) -> str:
-        """Return *annotation* as code that has the imports would write it."""
+        """Return *annotation* as source code that relies on the imports."""
         if isinstance(annotation, str):
             return annotation
         text = f"{annotation.__module__}.{annotation.__qualname__}" if _is_class(annotation) else repr(annotation)
@@ -66,7 +66,7 @@ class _Types:
         return text
 
     def one_of(self, annotations: Iterable[object], what: str) -> str:
-        """Return the type of the parameter *what*, which all listeners have to agree about."""
+        """Return the type of the parameter *what*; `object` if it is unknown or listeners differ."""
         said = list(dict.fromkeys(self.text(one) for one in annotations if _is_said(one)))
         if len(said) == 1:
             return said[0]
@@ -75,7 +75,7 @@ class _Types:
         return "object"
 
     def any_of(self, annotations: Iterable[object]) -> str:
-        """Return the type of what listeners answer, each as it likes."""
+        """Return the union of the result types of the listeners."""
         said = [one for one in annotations if _is_said(one)]
         if not said:
             self.comments.append("# the result: nobody says what it is")
@@ -88,7 +88,7 @@ def _is_class(annotation: object) -> TypeGuard[type]:
 
 
 def _home_of(part: type) -> str:
-    """Return the module to import *part* from, a public one where there is one above it."""
+    """Return the module to import *part* from, preferably a public parent package."""
     home, top = part.__module__, part.__qualname__.partition(".")[0]
     above, _, last = home.rpartition(".")
     while above and last.startswith("_"):
@@ -109,7 +109,7 @@ def _classes_in(annotation: object) -> Iterable[type]:
 
 
 def known_signature(listener: Callable[..., object]) -> inspect.Signature | None:
-    """Return the signature of *listener*, or None where it has none to read."""
+    """Return the signature of *listener*, or None if it is not available."""
     try:
         return signature_of(listener)
     except (TypeError, ValueError):
@@ -117,7 +117,7 @@ def known_signature(listener: Callable[..., object]) -> inspect.Signature | None
 
 
 def _is_closed(signature: inspect.Signature) -> bool:
-    """Return whether a listener of *signature* cannot be published just anything."""
+    """Return whether *signature* restricts the arguments of a publish."""
     return not any(one.kind is inspect.Parameter.VAR_POSITIONAL for one in signature.parameters.values())
 
 
@@ -134,9 +134,9 @@ def declaration_of(
     Return the code that declares the channel *name*.
 
     Args:
-        name: Of the channel.
-        listeners: Who hears it.
-        calls: How it is published: positional arguments, and the names of the others.
+        name: The name of the channel.
+        listeners: The listeners of the channel.
+        calls: The publishes: each as the number of positional arguments, and the names of the others.
     """
     types = _Types()
     signatures = [one for one in map(known_signature, listeners) if one is not None]
@@ -144,10 +144,10 @@ def declaration_of(
     widest = max(fixed, key=len, default=[])
     positional = max((count for count, _ in calls), default=None)
     named = {word for _, words in calls for word in words}
-    # Nothing is known of the arguments where all listeners take anything, or there are none.
+    # Without listeners, or if all of them accept any arguments, the arguments are unknown.
     is_open = not any(_is_closed(signature) for signature in signatures)
     if is_open and calls and not widest:
-        # In the order in which most calls give them: the first ones by position.
+        # The arguments that all calls give, positional ones first.
         widest = [
             *[inspect.Parameter(f"arg{at}", inspect.Parameter.POSITIONAL_ONLY) for at in range(_least(calls))],
             *[
@@ -159,7 +159,7 @@ def declaration_of(
     parameters = []
     for at, one in enumerate(widest):
         by_position = one.kind in _POSITIONAL and (positional is None or at < positional)
-        # What calls give by name alone is passed on by name: to some listeners it may be one of **kwargs.
+        # Arguments that calls give only by name are passed on by name: some listeners may take them in **kwargs.
         by_name = one.kind is inspect.Parameter.KEYWORD_ONLY or (one.name in named and not by_position)
         others = [
             other
@@ -170,15 +170,15 @@ def declaration_of(
         is_shared = len(others) == len(fixed) and all(other.name == one.name for other in others)
         defaults = [other.default for other in others if other.default is not _EMPTY]
         if defaults and not by_position and one.name not in named:
-            # No publisher gives it: each listener keeps its own default.
+            # No publisher gives this argument: each listener keeps its own default.
             continue
         is_omitted = any((by_name or at >= count) and one.name not in words for count, words in calls)
         is_sure = (
             is_shared and len(defaults) == len(others) and all(_is_same_text(other, defaults[0]) for other in defaults)
         )
         if (is_omitted and not is_sure) or (by_position and one.name in named and not is_shared):
-            # To each listener it is something else. It is left to the variadic parameters, which pass on
-            # what a call gives and leave out what it leaves out.
+            # Listeners differ about this parameter. It is left to the variadic parameters, which pass on
+            # exactly the arguments of a call.
             if by_name:
                 continue
             break
@@ -220,9 +220,9 @@ def _rest(
     calls: Sequence[tuple[int, tuple[str, ...]]],
 ) -> list[inspect.Parameter]:
     """
-    Return the variadic parameters that a declaration needs beside *parameters*.
+    Return the variadic parameters that a declaration needs in addition to *parameters*.
 
-    These are the ones that some call needs, or, where no call is known, the ones that every listener has.
+    These are the ones that some call needs, or, if no call is known, the ones that every listener has.
     """
     places = sum(one.kind in _POSITIONAL for one in parameters)
     names = {one.name for one in parameters}
@@ -249,12 +249,12 @@ def _rest(
 
 
 def _is_same_text(one: object, other: object) -> bool:
-    """Whether two defaults are the same, and can be written as code."""
+    """Whether two defaults are equal and can be written as source code."""
     return _default(one) is not ... and type(one) is type(other) and repr(one) == repr(other)
 
 
 def _header(parameters: Sequence[inspect.Parameter], named: set[str]) -> str:
-    """Return the parameters, those before the first that is published by name by position alone."""
+    """Return the parameter list; parameters before the first that is published by name are positional-only."""
     made: list[inspect.Parameter] = []
     is_open = False
     for one in parameters:

@@ -1,8 +1,8 @@
 """
 Servers of flup for a `ServerAdapter`: CGI, FastCGI, SCGI.
 
-flup is imported where one is started, by whoever has it. Each is made in the
-start, after a daemon was forked: what they start threads in is their making.
+flup is imported when a server is started. Each server is created in the start, after
+a daemon has forked, since the constructors of flup's servers start threads.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 
 
 class FlupCGIServer:
-    """Runs flup's server for CGI, for a `ServerAdapter`; it is made in the start, since it may start threads."""
+    """Runs flup's server for CGI, for a `ServerAdapter`; it is created in the start, since it may start threads."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self.args = args
@@ -35,10 +35,10 @@ class FlupCGIServer:
 
 class FlupFCGIServer:
     """
-    Runs flup's server for FastCGI, for a `ServerAdapter`; it is made in the start, since it starts threads.
+    Runs flup's server for FastCGI, for a `ServerAdapter`; it is created in the start, since it starts threads.
 
     Raises:
-        ValueError: No ``bindAddress`` is given, on a system that hands on no sockets.
+        ValueError: No ``bindAddress`` is given, on a system that cannot pass on sockets.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -56,7 +56,7 @@ class FlupFCGIServer:
         server = importlib.import_module("flup.server.fcgi").WSGIServer
 
         self.fcgiserver: Any = server(*self.args, **self.kwargs)
-        # Signals are the bus's, and only the main thread may set handlers.
+        # The bus handles signals, and only the main thread may set handlers.
         self.fcgiserver._installSignalHandlers = lambda: None
         self.fcgiserver._oldSIGs = []
         self.ready = True
@@ -66,12 +66,12 @@ class FlupFCGIServer:
         """End."""
         self.ready = False
         self.fcgiserver._keepGoing = False
-        # So that no idle thread is kept.
+        # Keep no idle threads.
         self.fcgiserver._threadPool.maxSpare = self.fcgiserver._threadPool._idleCount
 
 
 class FlupSCGIServer:
-    """Runs flup's server for SCGI, for a `ServerAdapter`; it is made in the start, since it starts threads."""
+    """Runs flup's server for SCGI, for a `ServerAdapter`; it is created in the start, since it starts threads."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self.args = args

@@ -1,11 +1,11 @@
 """
-Who listens, by the names of channels: a mapping of sets that is the typed bus itself.
+The listeners by channel name: a mapping of sets that is a live view of the typed bus.
 
-Old code writes to ``bus.listeners`` as it likes, puts plain sets into it, and
-subscribes while it goes over it. So nothing is held here: each set looks at, and
-changes, the bound channel of its name, under the lock of the typed bus, and
-iteration goes over what there was when it began. What typed code subscribes is
-in the sets as well.
+Old code writes to ``bus.listeners`` freely, puts plain sets into it, and subscribes
+while it iterates over it. So no state is stored here: each set reads and changes
+the bound channel of its name, under the lock of the typed bus, and iteration covers
+the content at its beginning. Listeners that typed code subscribes are in the sets
+as well.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ Listener = Callable[..., Any]
 
 
 class Told(BoundChannel[..., Any]):
-    """A bound channel that tells of each listener that raises, before the next one is called."""
+    """A bound channel that reports each listener that raises, before the next listener is called."""
 
-    # With a __dict__ and without slots of its own: it is mixed into classes that have some.
+    # With a __dict__ and without slots: it is mixed into classes that have slots.
     tell: Callable[[str, object, BaseException], None]
 
     def _blame(self, listener: Listener, error: Exception, errors: list[Exception], blamed: list[Blame]) -> None:
@@ -37,12 +37,12 @@ class Told(BoundChannel[..., Any]):
         self.tell(self.channel.name, listener, error)
 
 
-# By the identity of the class of bound channels, which the class that is made of it keeps alive.
+# By the id of the class of bound channels, which the class derived from it keeps alive.
 _made: Final[weakref.WeakValueDictionary[int, type[Told]]] = weakref.WeakValueDictionary()
 
 
 def told(kind: type[BoundChannel[..., Any]]) -> type[Told]:
-    """Return the class that is *kind* and `Told`."""
+    """Return the class that combines *kind* and `Told`."""
     made = _made.get(id(kind))
     if made is None:
         _made[id(kind)] = made = type("BoundChannel", (Told, kind), {})
@@ -50,7 +50,7 @@ def told(kind: type[BoundChannel[..., Any]]) -> type[Told]:
 
 
 def priority_of(listener: object) -> Any:
-    """Return the priority that *listener* brings along; an attribute that is no number, as a mock has, is none."""
+    """Return the ``priority`` of *listener*; the default if it is missing or not a number, as in a mock."""
     priority = getattr(listener, "priority", DEFAULT_PRIORITY)
     return priority if isinstance(priority, (int, float)) else DEFAULT_PRIORITY
 
@@ -59,7 +59,7 @@ _HERE: Final = str(Path(__file__).parent)
 
 
 def speaker() -> tuple[str, int]:
-    """Return file and line of the code that speaks to a bus: the first, from here outwards, that is not of the old names."""
+    """Return file and line of the code that calls the bus: the innermost frame outside this package."""
     frame: types.FrameType = sys._getframe(1)
     while frame.f_back is not None and frame.f_code.co_filename.startswith(_HERE):
         frame = frame.f_back
@@ -68,10 +68,10 @@ def speaker() -> tuple[str, int]:
 
 class ByName(Subscription):
     """
-    The subscription of who said a name, and had no channel.
+    A subscription that was made by a channel name, without a channel object.
 
     Attributes:
-        said: File and line of that.
+        said: File and line of the call.
     """
 
     __slots__ = ("said",)
@@ -83,11 +83,11 @@ class ByName(Subscription):
 
 class Listening(MutableSet[Listener]):
     """
-    The listeners of one channel, as a set that follows every change; in running order.
+    The listeners of one channel in running order, as a live set.
 
     Attributes:
         bound: The channel on the typed bus.
-        say: What publishes on it, whatever the arguments.
+        say: The function that publishes on it with any arguments.
     """
 
     __slots__ = ("bound", "say")
@@ -99,21 +99,21 @@ class Listening(MutableSet[Listener]):
         self.hear(bound, anything=anything)
 
     def hear(self, bound: BoundChannel[Any, Any], *, anything: bool) -> None:
-        """Be the set of *bound*; with *anything*, whatever is published goes to the listeners, the signature aside."""
+        """Become the set of *bound*; with *anything*, the arguments of a publish are not checked by its signature."""
         self.bound = bound
         self.say = types.MethodType(BoundChannel.publish, bound) if anything else bound.publish
 
     def put(self, listener: Listener, priority: Any, *, by_name: bool = True) -> None:
         """
-        Subscribe *listener*; one that is subscribed gets the new priority.
+        Subscribe *listener*; if it is subscribed already, it gets the new priority.
 
         Args:
-            listener: Called with what is published.
-            priority: Lower runs first; 49.5 sorts as well.
+            listener: Called with the published arguments.
+            priority: Lower runs first; floats such as 49.5 are allowed.
             by_name: Whether the channel was given by its name.
 
         Raises:
-            ListenerError: It cannot be called, or *priority* is no number.
+            ListenerError: *listener* is not callable, or *priority* is not a number.
         """
         name = self.bound.channel.name
         if not callable(listener):
@@ -125,7 +125,7 @@ class Listening(MutableSet[Listener]):
             self.bound._add(kind(self.bound, listener, priority))  # type: ignore[arg-type]  # as it says above
 
     def add(self, value: Listener) -> None:
-        """Subscribe *value* with its own priority, unless it is here."""
+        """Subscribe *value* with its own priority, unless it is subscribed."""
         if value not in self:
             self.put(value, priority_of(value))
 
@@ -144,19 +144,19 @@ class Listening(MutableSet[Listener]):
 
     @classmethod
     def _from_iterable(cls, it: Iterable[Any]) -> set[Any]:
-        # What operators give is nobody's channel.
+        # The results of set operators are plain sets, without a channel.
         return set(it)
 
     def copy(self) -> set[Listener]:
-        """Return them in a set that follows nothing."""
+        """Return the listeners as a plain set."""
         return set(self)
 
     def union(self, *others: Iterable[Listener]) -> set[Listener]:
-        """Return them and *others*."""
+        """Return the listeners and *others* as a plain set."""
         return set(self).union(*others)
 
     def difference(self, *others: Iterable[Listener]) -> set[Listener]:
-        """Return them without *others*."""
+        """Return the listeners without *others* as a plain set."""
         return set(self).difference(*others)
 
     def update(self, *others: Iterable[Listener]) -> None:
@@ -176,10 +176,10 @@ class Listening(MutableSet[Listener]):
 
 
 class Names(Protocol):
-    """What knows the channel that a name stands for."""
+    """Maps names to channels."""
 
     def enter(self, name: Hashable) -> Listening:
-        """Return the set of the channel *name*, which is made where there is none."""
+        """Return the set of the channel *name*, which is created if it is missing."""
         ...
 
 
@@ -188,10 +188,10 @@ _NOTHING: Final = object()
 
 class Listeners(dict[Any, Listening]):
     """
-    From the names of the channels to the sets of their listeners.
+    Maps channel names to the sets of their listeners.
 
-    A set that is assigned is taken over: its members are subscribed, those that
-    were there are not any more, and what is read back follows the bus.
+    Assigning a set subscribes its members and unsubscribes all others; reading it
+    back returns a live set.
     """
 
     def __init__(self, names: Names) -> None:
@@ -199,7 +199,7 @@ class Listeners(dict[Any, Listening]):
         self._names = names
 
     def known(self, name: Hashable, listening: Listening) -> None:
-        """Let *listening* be the set of *name*."""
+        """Store *listening* as the set of *name*."""
         super().__setitem__(name, listening)
 
     def __setitem__(self, name: Hashable, listeners: AbstractSet[Listener] | Iterable[Listener]) -> None:
@@ -211,7 +211,7 @@ class Listeners(dict[Any, Listening]):
         listening.update(wanted)
 
     def setdefault(self, name: Hashable, listeners: Iterable[Listener] = (), /) -> Listening:
-        """Return the set of *name*; where there is none, one of *listeners*, that follows the bus."""
+        """Return the live set of *name*, which is created with *listeners* if it is missing."""
         found = self.get(name)
         if found is None:
             found = self._names.enter(name)
@@ -227,7 +227,7 @@ class Listeners(dict[Any, Listening]):
         self.pop(name)
 
     def pop(self, name: Hashable, default: Any = _NOTHING, /) -> Any:
-        """Forget *name* and end the subscriptions of its channel; return who they were."""
+        """Remove *name* and end the subscriptions of its channel; return the former listeners."""
         found = self.get(name)
         if found is None:
             if default is _NOTHING:
@@ -239,38 +239,38 @@ class Listeners(dict[Any, Listening]):
         return were
 
     def popitem(self) -> Any:
-        """Forget one name."""
+        """Remove the last name, and return it with its former listeners."""
         name = list(self)[-1]
         return name, self.pop(name)
 
     def clear(self) -> None:
-        """Forget every name, and end every subscription."""
+        """Remove every name, and end every subscription."""
         for name in self:
             self.pop(name, None)
 
-    # Others may subscribe to new names meanwhile: all of these go over what there was.
+    # Other threads may subscribe to new names meanwhile, so these iterate over a copy.
     def __iter__(self) -> Iterator[Any]:
         return iter([name for name, _ in super().items()])
 
     def keys(self) -> Any:
-        """Return the names that there are now."""
+        """Return the current names."""
         return dict(list(super().items())).keys()
 
     def values(self) -> Any:
-        """Return the sets that there are now."""
+        """Return the current sets."""
         return dict(list(super().items())).values()
 
     def items(self) -> Any:
-        """Return the names that there are now, with their sets."""
+        """Return the current names with their sets."""
         return dict(list(super().items())).items()
 
 
 class Priorities(MutableMapping[tuple[Hashable, Listener], Any]):
     """
-    The priority of each listener, by the name of its channel and itself; the mapping follows the bus.
+    The priority of each listener, by channel name and listener, as a live mapping.
 
-    An item may be assigned for a listener that is subscribed. Deleting one, or
-    all of them, changes nothing: a listener has a priority for as long as it is
+    An item may be assigned for a subscribed listener. Deleting one item, or all
+    of them, has no effect: a listener has a priority for as long as it is
     subscribed.
     """
 
@@ -296,7 +296,7 @@ class Priorities(MutableMapping[tuple[Hashable, Listener], Any]):
             raise KeyError(key)
 
     def clear(self) -> None:
-        """Change nothing."""
+        """Do nothing."""
 
     def __iter__(self) -> Iterator[tuple[Hashable, Listener]]:
         return iter([(name, listener) for name, listeners in self._listeners.items() for listener in listeners])

@@ -1,22 +1,22 @@
 """
-What the old contract demands, and the typed bus does otherwise; all of it is here.
+All differences between the old contract and the typed bus.
 
-Transitions, publishing, order, waiting and time limits are the typed bus's. It
-is told apart from it by these points alone:
+Transitions, publishing, order, waiting and time limits come from the typed bus. The
+old bus differs from it only in these points:
 
-- every listener of ``start`` is called, also after one that failed, as every
-  other channel promises; then the start is rolled back, and the bus exits;
-- on ``stop`` and ``exit`` listeners run in ascending priority, all of them,
-  whatever had started. Components of a container keep the order of the typed
-  bus, the reverse of their start, and have their turn where priority 50 begins;
+- every listener of ``start`` is called, even after another has failed, as on every
+  other channel; then the start is rolled back, and the bus exits;
+- on ``stop`` and ``exit`` all listeners run in ascending priority, whatever had
+  started. Components of a container keep the order of the typed bus, the reverse
+  of their start, and run before the other listeners of priority 50;
 - each failure is logged before the next listener is called, and each state when
   it is reached;
-- a start is possible from every state, a stop and an exit as well, and the state
-  may be assigned;
-- a name stands for one channel of a bus. The first typed channel of that name
-  that the bus sees is what the name means, and a name that old code has used
-  already becomes the typed channel, listeners and all. A second typed channel
-  of the same name is refused: old code could reach only one of them.
+- a start, a stop and an exit are possible from every state, and the state may be
+  assigned;
+- a name stands for one channel of a bus. It is bound to the first typed channel of
+  that name on the bus; if old code has used the name already, its listeners move to
+  the typed channel. A second typed channel of the same name is refused: old code
+  could reach only one of them.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from typedbus.wspbus._listeners import Listeners, Listening, told
 
 
 class OldLeg(Leg):
-    """One leg of a transition, whose failures are logged as they come and never keep a listener from being called."""
+    """One leg of a transition; its failures are logged at once and never prevent other listeners from being called."""
 
     __slots__ = ()
 
@@ -50,7 +50,7 @@ class OldLeg(Leg):
             assert isinstance(bus, OldBus)
             bus.tell(subscription.channel.name, subscription.listener, error)
         was_up = self.is_up
-        # The start is rolled back after the last listener; an error that leaves rolls it back at once.
+        # The start is rolled back after the last listener; SystemExit and the like roll it back at once.
         self.is_up = was_up and (error is None or leaves(error))
         super().ended(subscription, seconds, error)
         self.is_up = was_up
@@ -61,16 +61,16 @@ class OldBus(Bus):
     The typed bus under the old names.
 
     Args:
-        log: Takes what is told of states and failures, with its level.
-        seen: Hears of each state as it is reached, for whom overrides ``state``; the lock is held.
+        log: Receives messages about states and failures, with their level.
+        seen: Called with each state as it is reached, for subclasses that override ``state``; the lock is held.
 
     Attributes:
-        listeners: Who listens, by name.
+        listeners: The listeners by channel name.
         exiting: The transition by which the bus exits, or has exited.
     """
 
     def __init__(self, log: Callable[[str, int], None], seen: Callable[[State], None]) -> None:
-        # Before anybody asks for a channel.
+        # Before the first channel is used.
         self.listeners: Listeners = Listeners(self)
         self._meant: dict[Hashable, Channel[Any, Any]] = {}
         self._made: set[Channel[Any, Any]] = set()
@@ -90,10 +90,10 @@ class OldBus(Bus):
 
     def __getitem__(self, channel: Binds[AnyBound]) -> AnyBound:
         """
-        Return *channel* on this bus; from the first time on it is what its name means.
+        Return *channel* bound to this bus; from the first call on, its name stands for it.
 
         Raises:
-            ChannelError: It is none, or its name means another one.
+            ChannelError: *channel* is not a channel, or its name stands for another channel.
         """
         bound: AnyBound | None = self._bound.get(channel)
         if bound is not None:
@@ -122,7 +122,7 @@ class OldBus(Bus):
             return made
 
     def known(self, name: Hashable) -> Listening | None:
-        """Return the set of the channel *name*, a typed one included; None if nobody has spoken of it."""
+        """Return the set of the channel *name*, which may be a typed channel; None if the name is unused."""
         found = self.listeners.get(name)
         if found is not None:
             return found
@@ -130,7 +130,7 @@ class OldBus(Bus):
         return None if meant is None else Listening(self[meant], anything=meant in _BUILT_IN)
 
     def enter(self, name: Hashable) -> Listening:
-        """Return the set of the channel *name*, which is made where there is none."""
+        """Return the set of the channel *name*, which is created if it is missing."""
         if isinstance(name, Channel):
             return Listening(self[name], anything=False)
         with self._lock:
@@ -143,7 +143,7 @@ class OldBus(Bus):
                     self._meant[name] = meant
                     self._made.add(meant)
                     self._bound[meant] = self._bring_in(meant)
-                # The built-in ones took whatever was published before they had a signature.
+                # The original's built-in channels accept any arguments.
                 found = Listening(self._bound[meant], anything=meant in _BUILT_IN)
                 self.listeners.known(name, found)
             return found
@@ -166,14 +166,14 @@ class OldBus(Bus):
         self._log_old(f"Error in {channel!r} listener {listener!r}\n{_told(error)}", ERROR)
 
     def assign(self, state: State) -> None:
-        """Be in *state*, as somebody says who knows."""
+        """Force the state to *state* (for legacy code that assigns `bus.state`)."""
         with self._lock:
-            # Nobody carries out an exit: it is over.
+            # No exit is carried out, so EXITING means that it is over.
             self._set(State.EXITED if state is State.EXITING else state)
         self._doorbell.ring()
 
     def be_ready(self, goal: State) -> None:
-        """Let a way lead to *goal* from whatever state it is; a transition under way goes on."""
+        """Make *goal* reachable from the current state, unless a transition is already running."""
         with self._lock:
             if self._current is not None:
                 return
@@ -183,7 +183,7 @@ class OldBus(Bus):
             else:
                 # Not STARTED, which would wake the threads that wait for it. A bus that
                 # has exited stops and exits again: a server may have been started
-                # since, without the bus.
+                # since then without the bus.
                 self._state = State.STOPPING
 
     def _set(self, state: State) -> None:
@@ -218,7 +218,7 @@ class OldBus(Bus):
         whole: tuple[str, float | None, float],
     ) -> None:
         if leg.is_up and subscriptions and subscriptions[0].channel is not START:
-            # Containers that are built: without them there is nothing to start.
+            # The leg that constructs containers: without them there is nothing to start.
             super()._visit(leg, subscriptions, workers, hook, whole)
             return
         old = OldLeg(leg.registry, leg.transition, leg.begin, leg.end, leg.is_up, leg.well)
@@ -228,7 +228,7 @@ class OldBus(Bus):
                 with self._lock:
                     leg.transition.call_off()
             return
-        # Those that the typed bus leaves out, since their start has not returned, are called as well.
+        # The typed bus skips listeners whose start has not returned; here they are called as well.
         everybody = self[EXIT if self._state is State.EXITING else STOP].subscriptions
         singles = [subscription for subscription in everybody if subscription.turn is None]
         before = [subscription for subscription in singles if subscription.priority < DEFAULT_PRIORITY]
@@ -241,7 +241,7 @@ class OldBus(Bus):
 
     @_exits_in.setter
     def _exits_in(self, life: int) -> None:
-        # What happens to the thread in `block` comes by here before anything is stopped for it.
+        # An exception in the thread in `block` reaches this setter before any listener is stopped.
         met = sys.exc_info()[1]
         if self.interrupted is not None and met is not None:
             self.interrupted(met)
@@ -252,7 +252,7 @@ _BUILT_IN: Final[tuple[Channel[..., Any], ...]] = (START, STOP, EXIT, GRACEFUL, 
 
 
 def _anything(*args: Any, **kwargs: Any) -> Any:
-    """Whatever old code publishes."""
+    """Takes any arguments, as the channels of old code do."""
 
 
 def _told(error: BaseException) -> str:

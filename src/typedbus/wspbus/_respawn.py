@@ -1,9 +1,9 @@
 """
-How a bus of the old names replaces its process by the same program anew.
+How a bus of the old names replaces its process by a new run of the same program.
 
-`typedbus._os.reexec` does it, with the command line that the interpreter was given,
-wherever it would. Windows and frozen programs, which it refuses, have been
-replaced by this module since there was one, and are.
+`typedbus._os.reexec` does that, with the original command line of the interpreter,
+where it can. It refuses Windows and frozen programs; as in the original, this module
+replaces those itself.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ else:
 
 
 class Respawning:
-    """The half of a bus of the old names that replaces the process; see `Bus`."""
+    """The part of a bus of the old names that replaces the process; see `Bus`."""
 
     max_cloexec_files: int = max_files
 
@@ -39,10 +39,10 @@ class Respawning:
 
     def _do_execv(self) -> None:
         """
-        Replace the process by what it was started with, in the directory in which it was. It does not return.
+        Replace the process by its original command line, in its original directory. This does not return.
 
         Raises:
-            RestartError: It cannot be done, as `Image.problem` says or the system does.
+            RestartError: `Image.problem` or the system refuses the replacement.
         """
         args = self._get_true_argv()
         self.log(f"Re-spawning {' '.join(args)}")
@@ -65,7 +65,7 @@ class Respawning:
 
     @staticmethod
     def _get_true_argv() -> list[str]:
-        """Return what this process was started with, the interpreter first."""
+        """Return the command line of this process, beginning with the interpreter."""
         if getattr(sys, "frozen", False):
             return [sys.executable, *sys.argv[1:]]
         return list(sys.orig_argv)
@@ -82,7 +82,7 @@ class Respawning:
 
     @staticmethod
     def _extend_pythonpath(env: MutableMapping[str, str]) -> None:
-        """Put the working directory into ``PYTHONPATH`` of *env*, if modules were looked for there without it."""
+        """Add the working directory to ``PYTHONPATH`` of *env*, if `sys.path` contains it without this variable."""
         prefix = f".{os.pathsep}"
         existing = env.get("PYTHONPATH", "")
         if sys.path[:1] == [""] and not existing.startswith(prefix):
@@ -90,9 +90,9 @@ class Respawning:
 
     def _set_cloexec(self) -> None:
         """
-        Let no open file outlive the replacement but the standard streams and sockets from a service manager.
+        Make all open files close at the replacement, except standard streams and sockets from a service manager.
 
-        Those that are open are looked up: there may be a thousand million that could be.
+        It lists the open descriptors, since the limit may be a thousand million.
         """
         inherited = 0
         with contextlib.suppress(ValueError):
@@ -104,5 +104,5 @@ class Respawning:
         for name in os.listdir(listing):  # noqa: PTH208  # names, not paths
             descriptor = int(name)
             if descriptor >= _STREAMS + inherited:
-                with contextlib.suppress(OSError):  # that of the listing itself is closed by now
+                with contextlib.suppress(OSError):  # the descriptor of the listing itself is closed by now
                     os.set_inheritable(descriptor, False)  # noqa: FBT003  # by position alone

@@ -1,4 +1,4 @@
-"""Names as channels: the half of a bus of the old names that knows no state."""
+"""Names as channels: the part of a bus of the old names that does not depend on its state."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ AnyListener = TypeVar("AnyListener", bound=Callable[..., Any])
 
 
 class Speaking:
-    """Who listens to what, by name; see `Bus`."""
+    """Subscribing and publishing by name; see `Bus`."""
 
     typed: OldBus
 
@@ -38,7 +38,7 @@ class Speaking:
 
     @property
     def _priorities(self) -> Priorities:
-        # Private in the original as well; test suites that empty a bus between two tests reach for it.
+        # Private in the original as well; test suites use it to empty a bus between two tests.
         return Priorities(self.typed.listeners)
 
     @_priorities.setter
@@ -50,10 +50,10 @@ class Speaking:
 
     def __getitem__(self, channel: Channel[Args, Result]) -> BoundChannel[Args, Result]:
         """
-        Return *channel* on the typed bus; its name means it from then on.
+        Return *channel* bound to the typed bus; its name stands for it from then on.
 
         Raises:
-            ChannelError: It is no channel, or its name means another one.
+            ChannelError: *channel* is not a channel, or its name stands for another channel.
         """
         return self.typed[channel]
 
@@ -71,17 +71,17 @@ class Speaking:
         """
         Call *callback* at each later publish on *channel*.
 
-        Subscribed again it keeps its place, and gets the new priority. Without a
-        callback it is a decorator, and gives the function back.
+        A callback that is subscribed again keeps its place, and gets the new priority.
+        Without a callback this is a decorator, which returns the function.
 
         Args:
             channel: A name, or a typed channel; with ``bus[channel].subscribe(callback)`` checkers see the callback.
-            callback: Called with what is published.
-            priority: Lower runs first, equal ones in the order in which they came;
-                unless given the callback's attribute of that name, or 50.
+            callback: Called with the published arguments.
+            priority: Lower runs first, equal priorities in the order of subscription;
+                by default the callback's attribute of that name, or 50.
 
         Raises:
-            ListenerError: The callback cannot be called, or *priority* is no number.
+            ListenerError: The callback is not callable, or *priority* is not a number.
         """
         if callback is None:
 
@@ -107,14 +107,14 @@ class Speaking:
         """
         Call every listener of *channel*, in order of priority, and return their results.
 
-        One that raises is logged and keeps none of the others from being called.
-        A channel that nobody has spoken of has no listeners.
+        A listener that raises is logged, and the others are still called. An unused
+        name has no listeners.
 
         Raises:
             ChannelFailures: After the last listener, if any raised an `Exception`.
-            TypeError: *channel* is a typed one, and what is published is not what it declares.
-            BaseException: `SystemExit`, `KeyboardInterrupt` and their like leave at once; after a failure a
-                status of success becomes 1.
+            TypeError: *channel* is a typed channel, and the arguments do not fit its declaration.
+            BaseException: `SystemExit`, `KeyboardInterrupt` and similar exceptions propagate at once; after a
+                failure a status of success becomes 1.
         """
         listening: Listening | None = self.typed.listeners.get(channel)
         if listening is None:
@@ -127,7 +127,7 @@ class Speaking:
             raise ChannelFailures.of(failed.exceptions) from failed
 
     def log(self, msg: str = "", level: int = 20, traceback: bool = False) -> None:  # noqa: FBT002  # as old code calls it
-        """Publish *msg* and *level* on ``log``, with the exception that is handled; a listener that fails is told on stderr."""
+        """Publish *msg* and *level* on ``log``, with the handled exception; stderr reports a failing listener."""
         if traceback:
             msg += "\n" + "".join(tracebacks.format_exception(*sys.exc_info()))
         self.typed.log(msg, level)

@@ -1,4 +1,4 @@
-"""The report's own facts, for people and for programs."""
+"""The data of a report, as text and as JSON."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ class Heard:
     One listener.
 
     Attributes:
-        name: Of the function, or of the component and its method.
+        name: The name of the function, or of the component and its method.
         place: File and line of its definition.
-        signature: What it takes and answers.
+        signature: Its parameters and result.
         priority: Lower runs first.
-        subscribed: File and line of the call that subscribed it by the name of the channel; None if typed code did.
-        is_read: Whether the call was read in the source, and the listener is not subscribed now.
+        subscribed: File and line of the call that subscribed it by name; None if typed code subscribed it.
+        is_read: Whether the call was found in the source, and the listener is not subscribed now.
     """
 
     name: str
@@ -41,9 +41,9 @@ class Said:
 
     Attributes:
         place: File and line.
-        positional: How many arguments by position.
-        named: The names of the others.
-        is_read: Whether it was read in the source, and not seen.
+        positional: The number of positional arguments.
+        named: The names of the keyword arguments.
+        is_read: Whether it was found in the source, and not recorded at run time.
     """
 
     place: str
@@ -55,14 +55,14 @@ class Said:
 @attrs.frozen
 class Spoken:
     """
-    A channel that is spoken to by name.
+    A channel that is used by name.
 
     Attributes:
-        name: Its name; the repr of one that is no string.
-        is_typed: Whether a typed channel of that name is known to the bus.
-        declaration: The code that imports the typed channel, or else would declare it.
-        listeners: Who hears it, in running order, those of typed code included.
-        publishers: Who says it.
+        name: Its name, or the repr of a name that is not a string.
+        is_typed: Whether the bus has a typed channel of that name.
+        declaration: The code that imports the typed channel, or would declare it.
+        listeners: Its listeners in running order, including those of typed code.
+        publishers: The places that publish on it.
     """
 
     name: str
@@ -75,16 +75,16 @@ class Spoken:
 @attrs.frozen
 class Report:
     """
-    The channels of a bus that are spoken to by name.
+    The channels of a bus that are used by name.
 
     Attributes:
-        channels: In the order in which the bus came to know them.
+        channels: In the order of their first use on the bus.
     """
 
     channels: tuple[Spoken, ...]
 
     def text(self) -> str:
-        """Return it for people, with places below the working directory as from there."""
+        """Return the report as text, with places relative to the working directory if they are below it."""
         count = len(self.channels)
         lines = [f"{count or 'no'} channel{'' if count == 1 else 's'} spoken to by name"]
         for channel in self.channels:
@@ -101,7 +101,7 @@ class Report:
         return "\n".join(lines)
 
     def json(self) -> str:
-        """Return it as JSON: `format`, and `channels` with the attributes of `Spoken`, `Heard` and `Said`."""
+        """Return the report as JSON: `format`, and `channels` with the attributes of `Spoken`, `Heard` and `Said`."""
         return json.dumps({"format": FORMAT, **attrs.asdict(self)}, indent=2)
 
     def __str__(self) -> str:

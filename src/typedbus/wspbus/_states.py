@@ -1,4 +1,4 @@
-"""The states as the old names have them, what they are to the typed bus, and the failures of a publish."""
+"""The states of the old bus, their mapping to the typed bus, and the failures of a publish."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typedbus._base.states import State as Typed
 
 
 class _StateEnum:
-    """The states, as attributes; a `State` that is assigned here gets the name of its attribute."""
+    """The states as attributes; an assigned `State` gets the name of its attribute."""
 
     class State:
-        """One state, told apart by identity."""
+        """One state, compared by identity."""
 
         name: str | None = None
 
@@ -51,7 +51,7 @@ OLD: Final[dict[Typed, _StateEnum.State]] = {
 
 
 class StateError(ValueError):
-    """Raised where a bus is given, or is to wait for, what is none of its states."""
+    """Raised if a value that is assigned to the state of a bus, or waited for, is not a state."""
 
     def __init__(self, given: object) -> None:
         super().__init__(given)
@@ -63,10 +63,10 @@ class StateError(ValueError):
 
 def typed(state: object) -> frozenset[Typed]:
     """
-    Return what *state* is to the typed bus.
+    Return the states of the typed bus that correspond to *state*.
 
     Raises:
-        StateError: It is none.
+        StateError: *state* is not a state.
     """
     found = frozenset(new for new, old in OLD.items() if old is state)
     if not found:
@@ -79,10 +79,10 @@ class ChannelFailures(Exception):
     Raised by `publish` after the last listener, and by start, stop and exit, if any listener raised.
 
     Its cause is the failure of the typed bus, which names the listeners and has
-    the results of those that worked. It is false while it is empty.
+    the results of the listeners that succeeded. It is false while it is empty.
 
     Attributes:
-        delimiter: Between two exceptions when it is printed.
+        delimiter: The text between two exceptions when it is printed.
     """
 
     delimiter: ClassVar[str] = "\n"
@@ -93,7 +93,7 @@ class ChannelFailures(Exception):
 
     @classmethod
     def of(cls, errors: Sequence[BaseException]) -> ChannelFailures:
-        """Return one of *errors*."""
+        """Return a `ChannelFailures` with *errors*."""
         made = cls()
         made._exceptions.extend(errors)
         return made
@@ -103,7 +103,7 @@ class ChannelFailures(Exception):
         self._exceptions.append(sys.exc_info()[1])
 
     def get_instances(self) -> list[BaseException | None]:
-        """Return the exceptions, in a list of the caller's own."""
+        """Return the exceptions in a new list."""
         return self._exceptions[:]
 
     def __str__(self) -> str:

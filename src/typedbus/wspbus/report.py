@@ -1,14 +1,14 @@
 """
-Which channels of a bus are still spoken to by name, from where, and what their typed declaration would be.
+Reports which channels of a bus are still used by name, from where, and their possible typed declarations.
 
-``python -m typedbus.wspbus.report MODULE[:BUS]`` imports what subscribes and
-prints it; `report` tells of a bus that runs. Who subscribed is known of every
-bus, for a subscription by name keeps its place. Who publishes costs something
-each time, so it is known of a bus that `watch` was called for, and otherwise as
-far as it stands in source: the command reads the modules that it has imported,
-where calls such as ``bus.publish("order-placed", order)`` give the name as it is.
-Listeners that are subscribed later, in the ``start`` of a plugin for example,
-are found in the source in the same way.
+``python -m typedbus.wspbus.report MODULE[:BUS]`` imports the module that subscribes
+and prints the report; `report` covers a bus that runs. Subscriptions are known for
+every bus, since a subscription by name records its place. Recording publishers
+costs time at each publish, so they are known only for a bus that `watch` was called
+for, and otherwise as far as they can be found in the source: the command reads the
+modules that it has imported, where calls such as ``bus.publish("order-placed",
+order)`` contain the name literally. Listeners that are subscribed later, for
+example in the ``start`` of a plugin, are found in the source in the same way.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _FOLDER: Final = str(Path(__file__).parent)
 
 
 class _Overheard:
-    """Publishes for a bus, and notes who asked for it; once each place."""
+    """Publishes for a bus, and records each calling place once."""
 
     def __init__(self, bus: Bus) -> None:
         self._publish: Callable[..., list[Any]] = bus.publish
@@ -52,7 +52,7 @@ class _Overheard:
 
     def __call__(self, channel: Hashable, *args: Any, **kwargs: Any) -> list[Any]:
         by_bus = sys._getframe(1).f_code.co_filename.startswith(_FOLDER)
-        # What the bus says of itself nobody said by name.
+        # Publishes of the bus itself on its own channels are not counted.
         if not (isinstance(channel, AnyChannel) or (by_bus and channel in _OWN)):
             self.said[channel, Said(_place(speaker()), len(args), tuple(sorted(kwargs)), is_read=False)] = None
         return self._publish(channel, *args, **kwargs)
@@ -60,10 +60,10 @@ class _Overheard:
 
 def watch(bus: Bus) -> None:
     """
-    Let reports on *bus* know who publishes by name from now on, for as long as it lives.
+    Record all later publishes by name on *bus* for its reports, for as long as it lives.
 
-    A publish by name takes a few microseconds more then. It is overheard where
-    it is asked for as ``bus.publish``; who took that method before is not.
+    A publish by name then takes a few microseconds more. Only calls that look up
+    ``bus.publish`` are recorded, not those of a reference taken earlier.
     """
     if not isinstance(vars(bus).get("publish"), _Overheard):
         vars(bus)["publish"] = _Overheard(bus)
@@ -71,18 +71,18 @@ def watch(bus: Bus) -> None:
 
 def report(bus: Bus, sources: Iterable[ModuleType] = ()) -> Report:
     """
-    Return which channels *bus* knows by name and somebody speaks to so, now.
+    Return the channels of *bus* that are currently used by name.
 
     Args:
-        bus: May run.
-        sources: Modules whose source is read for who publishes by a name that stands there.
+        bus: The bus, which may be running.
+        sources: Modules whose source is searched for publishes by a literal name.
     """
     overheard = vars(bus).get("publish")
     known = list(overheard.said) if isinstance(overheard, _Overheard) else []
     publishers: dict[Hashable, dict[object, Said]] = {}
     modules = list(sources)
     for name, said in [*known, *_written(modules)]:
-        # One place may publish in several ways, as a loop over calls does.
+        # One place may publish with different arguments, as a loop over calls does.
         publishers.setdefault(name, {}).setdefault((said.place, said.positional, said.named), said)
     later: dict[Hashable, list[tuple[Heard, Callable[..., Any] | None]]] = {}
     for name, heard, listener in _subscribed_in(modules):
@@ -126,7 +126,7 @@ def _place(said: tuple[str, int]) -> str:
 
 
 def _variable_of(channel: AnyChannel | None) -> str:
-    """Return what imports *channel*, from where most people would."""
+    """Return the statement that imports *channel*, from the shortest public module."""
     found = [
         (module, name)
         for module, loaded in list(sys.modules.items())
@@ -140,7 +140,7 @@ def _variable_of(channel: AnyChannel | None) -> str:
 
 
 def _trees(sources: Iterable[ModuleType]) -> Iterable[tuple[ModuleType, str, ast.Module]]:
-    """Give the syntax tree of each module that has a source file, with the path of that."""
+    """Yield the syntax tree of each module that has a source file, with the path of the file."""
     for module in sources:
         file = getattr(module, "__file__", None) or ""
         if not file.endswith(".py") or file.startswith(_FOLDER):
@@ -148,12 +148,12 @@ def _trees(sources: Iterable[ModuleType]) -> Iterable[tuple[ModuleType, str, ast
         try:
             yield module, file, ast.parse(Path(file).read_bytes(), file)
         except (OSError, SyntaxError):
-            # It was imported from somewhere else, or has changed since.
+            # The module was imported from elsewhere, or the file has changed since.
             continue
 
 
 def _written(sources: Iterable[ModuleType]) -> Iterable[tuple[str, Said]]:
-    """Give the names that stand in calls of ``publish``, with their places."""
+    """Yield the literal names in calls of ``publish``, with their places."""
     for _, file, tree in _trees(sources):
         for node in ast.walk(tree):
             match node:
@@ -166,17 +166,18 @@ def _written(sources: Iterable[ModuleType]) -> Iterable[tuple[str, Said]]:
 
 def _subscribed_in(sources: Iterable[ModuleType]) -> Iterable[tuple[str, Heard, Callable[..., Any] | None]]:
     """
-    Give the names that stand in calls of ``subscribe`` in functions, each with its listener.
+    Yield the literal names in calls of ``subscribe`` inside functions, each with its listener.
 
-    A call outside a function has been made by the import, on this bus or on another one. The listener itself is known where it is a function of the module, or a
-    method of the class around the call: ``self.broadcast``.
+    A call outside a function was made during the import, on this bus or on another one. The
+    listener is known if it is a function of the module, or a method of the class around the
+    call, such as ``self.broadcast``.
     """
     for module, file, tree in _trees(sources):
         pending: deque[tuple[ast.AST, object, bool]] = deque([(tree, module, False)])
         while pending:
             node, scope, is_inside = pending.popleft()
             if isinstance(node, ast.ClassDef):
-                # A class in a function has no name to be found by.
+                # A class inside a function cannot be found by its name.
                 scope = vars(scope).get(node.name) if isinstance(scope, (ModuleType, type)) else None
             is_inside = is_inside or isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
             pending.extend((child, scope, is_inside) for child in ast.iter_child_nodes(node))
@@ -196,7 +197,7 @@ def _subscribed_in(sources: Iterable[ModuleType]) -> Iterable[tuple[str, Heard, 
 
 
 def _listener_in(given: ast.expr, scope: object, module: ModuleType) -> Callable[..., Any] | None:
-    """Return the function that *given* names, as a method is called: without its first argument."""
+    """Return the function that *given* names; a method is bound, so that it lacks its first argument."""
     match given:
         case ast.Name(id=name):
             found = vars(module).get(name)
@@ -210,11 +211,11 @@ def _listener_in(given: ast.expr, scope: object, module: ModuleType) -> Callable
 
 class CannotReport(Exception):
     """
-    Raised where the command is given what leads to no bus; its exit status is 2 then.
+    Raised if the argument of the command does not name a bus; the exit status is 2.
 
     Attributes:
-        target: As it was given.
-        reason: What is wrong, and the way out.
+        target: The argument as given.
+        reason: What is wrong, and how to correct it.
     """
 
     def __init__(self, target: str, reason: str) -> None:
@@ -227,7 +228,7 @@ class CannotReport(Exception):
 
 
 def _load(target: str) -> tuple[Bus, list[ModuleType]]:
-    """Import what *target* names; return its bus, and the modules of the application that came with it."""
+    """Import the module of *target*; return its bus, and the modules of the application that it imported."""
     name, colon, path = target.partition(":")
     if name.endswith(".py") or not all(part.isidentifier() for part in f"{name}.{path if colon else 'bus'}".split(".")):
         raise CannotReport(target, "give a module as Python imports it, and the bus in it if it has one: shop.main:bus")
@@ -235,7 +236,7 @@ def _load(target: str) -> tuple[Bus, list[ModuleType]]:
         watch(typedbus.wspbus.bus)
     before = set(sys.modules)
     try:
-        # What it prints is not the report.
+        # Its output must not mix with the report.
         with contextlib.redirect_stdout(sys.stderr):
             module = importlib.import_module(name)
     except KeyboardInterrupt:
@@ -261,7 +262,7 @@ def _load(target: str) -> tuple[Bus, list[ModuleType]]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Print the report on the bus that the command line names; return 2 if there is none."""
+    """Print the report on the bus that the command line names; return 2 if there is no such bus."""
     parser = argparse.ArgumentParser(
         "python -m typedbus.wspbus.report",
         description="List the channels that are spoken to by name, and what their typed declaration would be.",
@@ -284,7 +285,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    # By its own name: what the application calls is the same watch as ours then.
+    # Imported by its own name, so that the application calls the same `watch`.
     raise SystemExit(importlib.import_module("typedbus.wspbus.report").main())
 
 

@@ -1,9 +1,9 @@
 """
-The old names of the servers: an adapter that runs whatever has ``start``, ``stop`` and ``ready`` in a thread.
+The old names of the servers: an adapter that runs an object with ``start``, ``stop`` and ``ready`` in a thread.
 
-Such a server says when it is ready and nothing else, so the adapter has to ask
-the port, before and after, as it always has. `typedbus.servers` binds the socket
-itself and knows; servers that are new belong there.
+Such a server only reports when it is ready, so the adapter probes the port before
+and after, as the original does. `typedbus.servers` binds the socket itself and
+needs no probes; use it for new servers.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ _LONGEST: Final = 0.25  # seconds
 
 class PortError(OSError):
     """
-    Raised where a port does not become free, or is not bound, in time.
+    Raised if a port does not become free, or is not bound, in time.
 
     Attributes:
-        host: The host that was asked for.
-        port: The port that was asked for.
+        host: The requested host.
+        port: The requested port.
         reason: ``not free`` or ``not bound``.
     """
 
@@ -45,7 +45,7 @@ class PortError(OSError):
         self.host = host
         self.port = port
         self.reason = reason
-        # The text alone: OSError takes several arguments for an errno and its message, and drops the rest from its repr.
+        # Only the text: OSError treats several arguments as errno and message, and leaves the rest out of its repr.
         super().__init__(str(self))
 
     def __reduce__(self) -> tuple[type[PortError], tuple[str, int, str]]:
@@ -63,7 +63,7 @@ class Timeouts:
 
 
 def _client_host(host: str) -> str:
-    """Return where a client reaches what listens on *host*."""
+    """Return the host at which a client reaches a server that listens on *host*."""
     if host == "0.0.0.0":  # noqa: S104  # compared
         return "127.0.0.1"
     return "::1" if host in ("::", "::0", "::0.0.0.0") else host
@@ -89,7 +89,7 @@ def _wait_for_port(host: str, port: int, timeout: float, *, is_bound: bool) -> N
 
 
 class portend:  # noqa: N801  # the original imports a package of this name, and code replaces its functions here
-    """The functions by which a `ServerAdapter` asks for a port."""
+    """The functions with which a `ServerAdapter` probes a port."""
 
     Timeout: Final = PortError
 
@@ -104,7 +104,7 @@ class portend:  # noqa: N801  # the original imports a package of this name, and
         Return when no server accepts connections on the port.
 
         Raises:
-            PortError: One still does after *timeout* seconds.
+            PortError: A server still does after *timeout* seconds.
         """
         _wait_for_port(host, port, timeout, is_bound=False)
 
@@ -114,7 +114,7 @@ class portend:  # noqa: N801  # the original imports a package of this name, and
         Return when a server accepts connections on the port.
 
         Raises:
-            PortError: None does after *timeout* seconds.
+            PortError: No server does after *timeout* seconds.
         """
         _wait_for_port(host, port, timeout, is_bound=True)
 
@@ -124,13 +124,13 @@ class ServerAdapter:
     Starts and stops an HTTP server with the bus.
 
     Args:
-        bus: Which it starts and stops with.
-        httpserver: What has ``start()``, which serves until ``stop()``, which returns when it has ended, and
-            ``ready``, which is true once it serves.
+        bus: The bus that starts and stops the server.
+        httpserver: An object with ``start()``, which serves until ``stop()`` is called; ``stop()``, which returns
+            when the server has ended; and ``ready``, which is true once it serves.
         bind_addr: Host and port, the path of a socket, or None.
 
     Attributes:
-        interrupt: What ended the server, if it was not a stop.
+        interrupt: The exception that ended the server, if it was not stopped.
         running: Whether it has started.
     """
 
@@ -142,12 +142,12 @@ class ServerAdapter:
         self.running: bool = False
 
     def subscribe(self) -> None:
-        """Start and stop with the bus."""
+        """Subscribe to the start and the stop of the bus."""
         self.bus.subscribe("start", self.start)
         self.bus.subscribe("stop", self.stop)
 
     def unsubscribe(self) -> None:
-        """Do so no more."""
+        """End these subscriptions."""
         self.bus.unsubscribe("start", self.start)
         self.bus.unsubscribe("stop", self.stop)
 
@@ -158,7 +158,7 @@ class ServerAdapter:
         Raises:
             ValueError: There is no server.
             PortError: The port is not free, or is not bound.
-            BaseException: What the server failed with.
+            BaseException: The failure of the server.
         """
         if self.running:
             self.bus.log(f"Already serving on {self.description}")
@@ -180,7 +180,7 @@ class ServerAdapter:
 
     @property
     def description(self) -> str:
-        """Where it serves, for people."""
+        """The address of the server, for messages."""
         if self.bind_addr is None:
             return "unknown interface (dynamic?)"
         if isinstance(self.bind_addr, tuple):
@@ -195,7 +195,7 @@ class ServerAdapter:
         return f"{scheme}://{host}" if port == usual else f"{scheme}://{host}:{port}"
 
     def _start_http_thread(self) -> None:
-        """Serve; whatever ends that but a stop exits the bus."""
+        """Serve; if the server ends without a stop, exit the bus."""
         try:
             self.httpserver.start()
         except KeyboardInterrupt as interrupt:
@@ -213,7 +213,7 @@ class ServerAdapter:
             if not self.running:
                 self.bus.exit()
                 raise
-            # block() raises it when the bus has exited, so that the process does not claim success.
+            # block() raises the error when the bus has exited, so that the process does not end with success.
             self.bus.typed.request_exit(error)
             if self.bus.typed._doorbell.attendant is None:
                 self.bus.exit()
@@ -223,13 +223,13 @@ class ServerAdapter:
         Return when the server is ready.
 
         Raises:
-            PortError: It says so, and its port is not bound.
-            BaseException: What it failed with.
+            PortError: The server reports that it is ready, but its port is not bound.
+            BaseException: The failure of the server.
         """
         while not getattr(self.httpserver, "ready", False):
             if self.interrupt is not None:
                 raise self.interrupt
-            # It has nothing but an attribute to look at.
+            # The server offers only an attribute, which must be polled.
             time.sleep(_LOOKING)
         if isinstance(self.bind_addr, tuple) and not os.environ.get("LISTEN_PID"):
             host, port = self.bound_addr
@@ -238,7 +238,7 @@ class ServerAdapter:
 
     @property
     def bound_addr(self) -> tuple[str, int]:
-        """Host and port; the real one where the system has chosen it."""
+        """Host and port; the actual port if the system has chosen it."""
         host, port = self.bind_addr
         if port == 0 and self.httpserver.socket:
             port = self.httpserver.socket.getsockname()[1]
@@ -249,12 +249,12 @@ class ServerAdapter:
         Stop the server, and return when its port is free.
 
         Raises:
-            PortError: It is not.
+            PortError: The port does not become free in time.
         """
         if not self.running:
             self.bus.log(f"HTTP Server {self.httpserver} already shut down")
             return
-        # Asked now: a socket that is closed has no port.
+        # Read now: a closed socket has no port.
         address = self.bound_addr if isinstance(self.bind_addr, tuple) else None
         self.httpserver.stop()
         if address is not None:
@@ -265,14 +265,14 @@ class ServerAdapter:
     stop.priority = 25  # type: ignore[attr-defined]  # as above
 
     def restart(self) -> None:
-        """Stop it and start it."""
+        """Stop and start the server."""
         self.stop()
         self.start()
 
 
 @contextlib.contextmanager
 def _safe_wait(host: str, port: int) -> Generator[None]:
-    """Only warn where a server on all interfaces cannot be reached: the system may have no loopback."""
+    """Only warn if a server on all interfaces cannot be reached: the system may have no loopback interface."""
     try:
         yield
     except OSError:

@@ -1,8 +1,8 @@
 """
-The old names of the plugins: what they do is done by `typedbus.plugins` wherever its way is not another one.
+The old names of the plugins, implemented by `typedbus.plugins` except where its behaviour differs.
 
-Their attributes, priorities and log lines are those of the original. The bus
-that they are given is one of `typedbus.wspbus`.
+Their attributes, priorities and log lines are those of the original. Their bus
+is a bus of `typedbus.wspbus`.
 """
 
 from typedbus._base.exports import export

@@ -1,4 +1,4 @@
-"""What a process is to its system: a daemon, another user, a number in a file."""
+"""Plugins for the process in the operating system: daemon, user and group, PID file."""
 
 from __future__ import annotations
 
@@ -42,19 +42,19 @@ else:
 
 class DropPrivileges(SimplePlugin):
     """
-    Lets the process be another user from its first ``start`` on.
+    Changes the user of the process at its first ``start``.
 
-    `typedbus.plugins.privileges` does it: with a user come the groups of that
-    user, and what was given up is tried to be had back, and must not be.
+    `typedbus.plugins.privileges` does this: a user also gets the groups of that
+    user, and an attempt to regain the privileges must fail.
 
     Args:
-        bus: Where it is logged.
-        umask: What new files are not to allow.
-        uid: Name or number; None changes none.
-        gid: Name or number; None is the user's own.
+        bus: The bus to log to.
+        umask: The file-creation mask.
+        uid: Name or number of the user; None leaves the user unchanged.
+        gid: Name or number of the group; None means the user's own group.
 
     Attributes:
-        finalized: Whether it has been done, which it is once.
+        finalized: Whether it has been done; it is done once.
 
     Raises:
         KeyError: The system knows no such user or group.
@@ -99,11 +99,11 @@ class DropPrivileges(SimplePlugin):
 
     def start(self) -> None:
         """
-        Become who was asked for, for good; done once.
+        Change the user permanently; this is done once.
 
         Raises:
-            CannotDrop: The system refuses it.
-            StillPrivileged: It could be undone.
+            CannotDrop: The system refuses the change.
+            StillPrivileged: The change could be undone.
             UnknownAccount: The user has no group, and none is given.
         """
         changes = not (self.uid is None and self.gid is None)
@@ -133,17 +133,17 @@ class Daemonizer(SimplePlugin):
     """
     Makes the process a daemon at the first ``start``.
 
-    `typedbus.plugins.daemon` does it: the command ends when the bus has STARTED,
-    with 0, or with 1 and the reason if it did not. A restart makes a new daemon.
+    `typedbus.plugins.daemon` does this: the command ends with 0 when the bus has
+    STARTED, or with 1 and the reason if the start failed. A restart makes a new daemon.
 
     Args:
-        bus: Whose start the command waits for.
-        stdin: Where the daemon reads its standard input from.
-        stdout: Where its standard output goes to.
-        stderr: Where its standard error goes to.
+        bus: The bus whose start the command waits for.
+        stdin: The file for the daemon's standard input.
+        stdout: The file for its standard output.
+        stderr: The file for its standard error.
 
     Attributes:
-        finalized: Whether it has been done, which it is once.
+        finalized: Whether it has been done; it is done once.
     """
 
     def __init__(
@@ -157,12 +157,12 @@ class Daemonizer(SimplePlugin):
 
     def start(self) -> None:
         """
-        Fork, and return in the daemon. That other threads do not come along is logged.
+        Fork, and return in the daemon. Other threads do not survive the fork, which is logged.
 
         Raises:
             NoDaemons: The system cannot fork.
             StreamError: A file cannot be opened.
-            OSError: The system has no room for another process.
+            OSError: The system cannot create another process.
         """
         if self.finalized:
             self.bus.log("Already deamonized.")
@@ -184,10 +184,10 @@ class Daemonizer(SimplePlugin):
         stderr: str = "/dev/null",
         logger: Callable[[str], object] = lambda msg: None,
     ) -> None:
-        """Make this process a daemon here and now; the command ends with 0."""
+        """Make this process a daemon at once; the command ends with 0."""
         from typedbus.wspbus._bus import (
             Bus,
-        )  # which imports nothing of this; for the readers of this module the other way
+        )  # local: this module otherwise needs the bus only for annotations
 
         bus = Bus()
         bus.subscribe("start", lambda: Daemonizer._go(bus, stdin, stdout, stderr, logger))
@@ -209,16 +209,16 @@ class PIDFile(SimplePlugin):
     """
     Writes the pid of the process into a file at ``start``, and removes it at ``exit``.
 
-    `typedbus.plugins.pidfile` does it, and refuses a file that another process
-    holds. Where that cannot be, since the system has no locks or the folder may
-    not be written into, the file is written as it is, and removed.
+    `typedbus.plugins.pidfile` does this, and refuses a file that another process
+    holds. If the system has no locks, or the folder is not writable, the file is
+    written in place without a lock, and removed.
 
     Args:
-        bus: Where it is logged.
-        pidfile: The path.
+        bus: The bus to log to.
+        pidfile: The path of the file.
 
     Attributes:
-        finalized: Whether the file is there.
+        finalized: Whether the file has been written.
     """
 
     def __init__(self, bus: Bus, pidfile: str) -> None:
@@ -229,12 +229,12 @@ class PIDFile(SimplePlugin):
 
     def start(self) -> None:
         """
-        Write the file, unless it is there.
+        Write the file, unless this has been done.
 
         Raises:
-            AlreadyRunning: Another process holds it.
-            NotPIDFile: Something else is at the path.
-            OSError: It cannot be written.
+            AlreadyRunning: Another process holds the file.
+            NotPIDFile: The path is not a PID file.
+            OSError: The file cannot be written.
         """
         pid = os.getpid()
         if self.finalized:

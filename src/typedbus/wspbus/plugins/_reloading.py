@@ -1,4 +1,4 @@
-"""A restart of the process when a file of it has changed, by looking at all of them."""
+"""Restarts the process when one of its files has changed, by polling all files."""
 
 from __future__ import annotations
 
@@ -14,25 +14,26 @@ from typedbus.wspbus.plugins._tasks import Monitor
 if TYPE_CHECKING:
     from typedbus.wspbus._bus import Bus
 
-_BASE: Final = os.getcwd()  # noqa: PTH109  # a text, to be joined with
+_BASE: Final = os.getcwd()  # noqa: PTH109  # a string, for os.path.join
 
 
 class Autoreloader(Monitor):
     """
     Restarts the process when a file of an imported module, or one of `files`, has changed.
 
-    Changed is every other time, size or inode, and a file that has come or gone.
-    `typedbus.plugins.autoreload` waits for the system to tell, and looks at the
-    files of the project alone; this one looks at all of them, as it always has.
+    A change is a different time, size or inode, or a file that has appeared or
+    disappeared. `typedbus.plugins.autoreload` uses notifications of the system, and
+    watches only the files of the project; this plugin polls all files, as the
+    original does.
 
     Args:
-        bus: Which is restarted.
-        frequency: Seconds between two looks.
-        match: A regular expression by which the names of modules begin.
+        bus: The bus to restart.
+        frequency: Seconds between two checks.
+        match: A regular expression that matches the beginning of the names of modules.
 
     Attributes:
-        files: More files.
-        mtimes: When each file was changed that has been looked at; None for one that is not there.
+        files: Additional files.
+        mtimes: The modification time of each checked file; None for a missing file.
     """
 
     frequency: float = 1
@@ -47,7 +48,7 @@ class Autoreloader(Monitor):
         super().__init__(bus, self.run, frequency)
 
     def start(self) -> None:
-        """Begin anew, with the files as they are."""
+        """Start with the current state of the files."""
         if self.thread is None:
             self.mtimes = {}
             self._seen = {}
@@ -77,11 +78,11 @@ class Autoreloader(Monitor):
 
     @staticmethod
     def _make_absolute(filename: str) -> str:
-        """Return *filename* from where the process began, so that a change of its directory changes nothing."""
-        return os.path.normpath(os.path.join(_BASE, filename))  # noqa: PTH118  # as texts
+        """Return *filename* relative to the original working directory, which a later change does not affect."""
+        return os.path.normpath(os.path.join(_BASE, filename))  # noqa: PTH118  # as strings
 
     def run(self) -> None:
-        """Look at the files once, and restart the process if one has changed since the last time."""
+        """Check the files once, and restart the process if a file has changed since the last check."""
         for name in sorted(self.sysfiles() | {os.fspath(file) for file in self.files if file}):
             filename = name.removesuffix("c") if name.endswith(".pyc") else name
             try:

@@ -1,11 +1,11 @@
 """
 Signals as channels of a bus.
 
-A handler interrupts the main thread anywhere. While that is in `Bus.block` the
-handler does no work, then: the signal's channel is published by the block itself,
-as soon as it has nothing else to do. Old code need not block, though, and a start
-that hangs is to be broken off: outside of it the channel is published where the
-signal came, as ever.
+A handler may interrupt the main thread anywhere. While the main thread is in
+`Bus.block`, the handler does no work itself: `block` publishes the signal's channel
+as soon as it is idle. But old code need not block, and a start that hangs must be
+cancellable: outside of `block` the handler publishes the channel itself, as in the
+original.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ if TYPE_CHECKING:
 
 class SignalHandler:
     """
-    Publishes the channel of each signal, ``SIGTERM`` for one, and subscribes what is done about it.
+    Publishes the channel of each signal, for example ``SIGTERM``, and subscribes a listener to it.
 
     Args:
-        bus: Where they are published.
+        bus: The bus to publish on.
 
     Attributes:
-        handlers: From names of signals to what is done: SIGTERM exits the bus, SIGHUP restarts a daemon and exits
-            others, SIGUSR1 is graceful. It may be changed before `subscribe`; names that the system does not know
-            are passed over.
-        signals: From numbers to names.
+        handlers: Maps names of signals to listeners: SIGTERM exits the bus, SIGHUP restarts a daemon and exits
+            other processes, SIGUSR1 publishes ``graceful``. It may be changed before `subscribe`; names that the
+            system lacks are skipped.
+        signals: Maps signal numbers to names.
     """
 
     signals: ClassVar[dict[int, str]] = {
@@ -54,7 +54,7 @@ class SignalHandler:
         }
         self._previous_handlers: dict[int, Any] = {}
         self._original_pid = os.getpid()
-        # Catches nothing itself: it lets a signal wake a main thread that is about to go to sleep.
+        # Handles no signals itself: it lets a signal wake a main thread that is about to sleep.
         self._waking = Signals(bus.typed, actions=dict.fromkeys(DEFAULTS))
 
     def _is_daemonized(self) -> bool:
@@ -66,9 +66,9 @@ class SignalHandler:
 
     def subscribe(self) -> None:
         """
-        Handle what is in `handlers`.
+        Handle the signals in `handlers`.
 
-        Only the main thread may: in another nothing is handled, which is logged.
+        This works only in the main thread; in another thread no signals are handled, which is logged.
         """
         if threading.current_thread() is not threading.main_thread():
             self.bus.log(
@@ -79,11 +79,11 @@ class SignalHandler:
             try:
                 self.set_handler(signal, listener)
             except (ValueError, OSError):
-                # Not of this system, or not to be caught.
+                # The system lacks the signal, or it cannot be caught.
                 continue
 
     def unsubscribe(self) -> None:
-        """Put back the handlers that were there before `subscribe`, once, and end the subscriptions of `handlers`."""
+        """Restore the signal handlers from before `subscribe`, once, and end the subscriptions of `handlers`."""
         for number, handler in list(self._previous_handlers.items()):
             name = self.signals[number]
             if handler is None:
@@ -116,7 +116,7 @@ class SignalHandler:
             raise ValueError(f"No such signal: {signal!r}")
         previous = _signal.signal(number, self._handle_signal)
         self._waking.install()
-        # Subscribed twice, it is not what is to be put back.
+        # After a second subscription, the previous handler is our own and must not be restored.
         if previous != self._handle_signal:
             self._previous_handlers[int(number)] = previous
         if listener is not None:
@@ -130,8 +130,8 @@ class SignalHandler:
         else:
             _Caught(self.bus, name)()
 
-    def handle_SIGHUP(self) -> None:  # noqa: N802  # the name that it has
-        """Restart if this is a daemon, else exit."""
+    def handle_SIGHUP(self) -> None:  # noqa: N802  # the original name
+        """Restart if this is a daemon, otherwise exit."""
         if self._is_daemonized():
             self.bus.log("SIGHUP caught while daemonized. Restarting.")
             self.bus.restart()
@@ -141,7 +141,7 @@ class SignalHandler:
 
 
 class _Caught:
-    """What is done about one signal."""
+    """The action for one signal."""
 
     def __init__(self, bus: Bus, name: str) -> None:
         self._bus = bus

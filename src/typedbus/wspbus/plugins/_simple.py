@@ -1,4 +1,4 @@
-"""What listens by the names of its methods."""
+"""A plugin whose methods listen to the channels of the same names."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ class SimplePlugin:
     """
     Subscribes its methods to the channels of the same names.
 
-    `subscribe` sees the channels that exist when it is called. A plugin with a
-    channel of its own makes that channel first, by
+    `subscribe` covers the channels that exist when it is called. A plugin with its
+    own channel creates that channel first, by
     ``bus.listeners.setdefault(name, set())``.
 
     Attributes:
@@ -28,10 +28,10 @@ class SimplePlugin:
 
     def subscribe(self) -> None:
         """
-        Subscribe each method that bears the name of a channel.
+        Subscribe each method that has the name of a channel.
 
         Raises:
-            ListenerError: An attribute of such a name cannot be called.
+            ListenerError: An attribute of such a name is not callable.
         """
         for channel in self.bus.listeners:
             method = getattr(self, channel, None) if isinstance(channel, str) else None

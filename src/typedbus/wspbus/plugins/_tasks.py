@@ -1,4 +1,4 @@
-"""Functions that are called again and again, each in a thread of its own that sleeps until the next is due or it is cancelled."""
+"""Periodic function calls, each in a separate thread that sleeps until the next call is due or it is cancelled."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 class PerpetualTimer(threading.Timer):
     """
-    A timer that goes off again and again, until it is cancelled or its function raises, which is logged.
+    A timer that repeats until it is cancelled or its function raises, which is logged.
 
     Keyword Args:
-        bus: Where a failure is logged.
+        bus: The bus to log a failure to.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -40,20 +40,20 @@ class PerpetualTimer(threading.Timer):
 
 class BackgroundTask(threading.Thread):
     """
-    A thread that calls a function every *interval* seconds, for the first time that long after its start.
+    A thread that calls a function every *interval* seconds, for the first time one interval after its start.
 
-    It is a daemon. How long a call takes does not move the next. A failure is
-    logged, and the next call comes in its time.
+    It is a daemon thread. The duration of a call does not delay the next call. A
+    failure is logged, and the next call is made on schedule.
 
     Args:
-        interval: Seconds.
-        function: What is called.
-        args: With what.
-        kwargs: And with what by name.
-        bus: Where a failure is logged; without one it ends the thread, as in any other.
+        interval: Seconds between two calls.
+        function: The function to call.
+        args: Its positional arguments.
+        kwargs: Its keyword arguments.
+        bus: The bus to log a failure to; without a bus a failure ends the thread, as in any other thread.
 
     Attributes:
-        running: Whether it has been started and not been cancelled.
+        running: Whether it has been started and not cancelled.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class BackgroundTask(threading.Thread):
         self._cancelled = threading.Event()
 
     def cancel(self) -> None:
-        """Call it no more, and wake the thread; a call that is under way ends first."""
+        """Stop the calls, and wake the thread; a running call ends first."""
         self.running = False
         self._cancelled.set()
 
@@ -90,22 +90,22 @@ class BackgroundTask(threading.Thread):
                     raise
                 told = f"Error in background task thread function {self.function!r}."
                 self.bus.log(told, level=ERROR, traceback=True)
-            # Those that a long call has missed are not made up for.
+            # Calls missed during a long call are not made up for.
             due = max(due + self.interval, time.monotonic())
 
 
 class Monitor(SimplePlugin):
     """
-    Calls a function every so many seconds between ``start`` and ``stop``, in a thread of its own.
+    Calls a function periodically between ``start`` and ``stop``, in a separate thread.
 
     Args:
         bus: The bus of these channels.
-        callback: The function.
+        callback: The function to call.
         frequency: Seconds between two calls; with 0 or less the function is never called.
         name: Name of the thread; the name of the class by default.
 
     Attributes:
-        thread: The `BackgroundTask` while it runs, else None.
+        thread: The `BackgroundTask` while it runs, otherwise None.
     """
 
     # Subclasses may declare a callback as an attribute of the class.
@@ -123,7 +123,7 @@ class Monitor(SimplePlugin):
         self.name = name
 
     def start(self) -> None:
-        """Begin; if it has begun that is only logged."""
+        """Start the thread; if it is already running, that is only logged."""
         if self.frequency <= 0:
             return
         name = self.name or type(self).__name__
@@ -138,8 +138,8 @@ class Monitor(SimplePlugin):
     start.priority = 70  # type: ignore[attr-defined]  # read when it is subscribed
 
     def stop(self) -> None:
-        """End, from whatever thread; a thread that is no daemon is waited for, unless it is this one."""
-        # Others may stop it at the same time.
+        """Stop the thread, from any thread; wait for it if it is not a daemon and not the current thread."""
+        # Other threads may stop it at the same time.
         thread, self.thread = self.thread, None
         if thread is None:
             self.bus.log(f"No thread running for {self.name or type(self).__name__}.")
@@ -153,6 +153,6 @@ class Monitor(SimplePlugin):
         self.bus.log(f"Stopped thread {thread.name!r}.")
 
     def graceful(self) -> None:
-        """Stop, and start in a new thread."""
+        """Stop, and start again in a new thread."""
         self.stop()
         self.start()

@@ -1,4 +1,4 @@
-"""Numbers for the threads of a server, and channels that tell of them."""
+"""Numbers for the threads of a server, and channels for their start and end."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ class ThreadManager(SimplePlugin):
     """
     Publishes ``start_thread`` and ``stop_thread``, with a number, for threads that publish ``acquire_thread``.
 
-    A server publishes ``acquire_thread`` in the thread that a request comes in,
-    and ``release_thread`` when that ends, if it knows. Numbers are never given
-    again. A thread that ended without a word is told of by the next one, or by
-    the stop.
+    A server publishes ``acquire_thread`` in the thread that handles a request, and
+    ``release_thread`` when that thread ends, if the server can detect it. Numbers
+    are never reused. The end of a thread without ``release_thread`` is published
+    when the next thread is acquired, or at the stop.
 
     Args:
-        bus: Where it is told; `THREAD_STARTED` and `THREAD_ENDED` of its typed bus tell the same.
+        bus: The bus to publish on; `THREAD_STARTED` and `THREAD_ENDED` of its typed bus are published as well.
     """
 
     def __init__(self, bus: Bus) -> None:
@@ -38,7 +38,7 @@ class ThreadManager(SimplePlugin):
 
     @property
     def threads(self) -> dict[int | None, int]:
-        """From the idents of the threads that are known to their numbers."""
+        """Maps the idents of the known threads to their numbers."""
         known = [(reference(), number) for reference, number in list(self._threads._known.items())]
         return {thread.ident: number for thread, number in known if thread is not None}
 
@@ -58,7 +58,7 @@ class ThreadManager(SimplePlugin):
 
 
 class _Both:
-    """What `Threads` publishes on: the channel of the old name, and then its own."""
+    """Publishes for `Threads` on the channel of the old name, and then on its own channel."""
 
     def __init__(self, bus: Bus) -> None:
         self._bus = bus
@@ -76,7 +76,7 @@ class _Twice:
         try:
             self._bus.publish(_NAMES[self._channel], number)
         except ChannelFailures as failed:
-            # `Threads` goes on after those that it knows.
+            # `Threads` continues after the failures that it expects.
             raise cast("TypedFailures", failed.__cause__) from None
         finally:
             self._bus.typed[self._channel].publish(number)
