@@ -96,7 +96,13 @@ def run(program: str, *arguments: int) -> str:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("backwards", [0, 1], ids=["as needed", "each before what it needs"])
+@pytest.mark.parametrize(
+    "backwards",
+    [
+        pytest.param(0, id="as needed"),
+        pytest.param(1, id="each before what it needs", marks=pytest.mark.exhaustive),
+    ],
+)
 def test_a_chain_of_20000_lives_twice_and_leaves_nothing(backwards: int) -> None:
     """It is validated, started, stopped, exited, built anew and dropped, whichever way it is declared."""
     assert run(WHOLE_LIFE, backwards, 0) == "lived\n"
@@ -143,6 +149,7 @@ def test_a_start_that_fails_at_the_end_of_a_chain_of_20000_is_rolled_back() -> N
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_a_replacement_reaches_all_of_a_chain_of_20000() -> None:
     """By an override, and by a subclass that declares the first anew."""
     program = """

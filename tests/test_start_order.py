@@ -135,6 +135,7 @@ def test_every_provider_between_two_components_is_seen() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_the_order_of_everything_is_the_same_in_fifty_processes() -> None:
     """Neither hashes nor addresses have a say, whatever stands between components."""
     with ThreadPoolExecutor(2) as pool:
