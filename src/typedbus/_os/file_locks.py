@@ -25,7 +25,6 @@ from typing import Final
 
 if sys.platform == "win32":
     LOOKING: Final = os.O_RDONLY
-    TURNING: Final = os.O_RDWR | os.O_CREAT
 
     def lock(descriptor: int) -> None:
         raise NotImplementedError
@@ -36,10 +35,9 @@ if sys.platform == "win32":
 else:
     import fcntl
 
-    #: The flags to open a file for reading, and for locking: without waiting for the other end of a pipe, and without
-    #: following a symbolic link that another user may have planted.
+    #: The flags to open a file for reading, without waiting for the other end of a pipe, and without following a
+    #: symbolic link that another user may have planted.
     LOOKING: Final = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW
-    TURNING: Final = os.O_RDWR | os.O_CREAT | os.O_NONBLOCK | os.O_NOFOLLOW
     #: The struct flock of fcntl(2) with offsets of 64 bits: type, whence, start, length, pid; padded to its alignment.
     _RANGE: Final = struct.Struct("hhqqi0q")
 

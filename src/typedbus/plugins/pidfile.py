@@ -31,7 +31,8 @@ from typedbus._base.errors import OperatorError
 from typedbus._bus.bus import Bus
 from typedbus._bus.registry import START, WARNING
 from typedbus._channels.channel import on
-from typedbus._os.file_locks import LOOKING, TURNING, is_locked, lock, problem_with
+from typedbus._os import lock_files
+from typedbus._os.file_locks import LOOKING, is_locked, lock, problem_with
 from typedbus._os.forks import notice
 from typedbus._os.pidfiles import HeldFile, claim, held
 from typedbus._os.reexec import is_daemon
@@ -134,7 +135,7 @@ class PIDFileError(OSError, OperatorError):
             errno.ENOENT: f"make the folder {folder} first",
             errno.ENOTDIR: f"{folder} has to be a folder",
             errno.EWOULDBLOCK: (
-                f"another start has locked {_turn_of(self.path)}; wait for it, or remove that file if no process starts"
+                f"another start has locked {lock_files.beside(self.path)}; wait for it, or remove that file if no process starts"
             ),
         }.get(self.errno or 0, f"let the user that starts this process write into {folder}, or give another path")
         return f"cannot write the PID file {self.path}: {self.strerror}; {remedy}"
@@ -152,11 +153,6 @@ class NoFileLocks(NotImplementedError, OperatorError):
 def _absolute(path: str | os.PathLike[str]) -> Path:
     # A daemon changes its directory before the file is removed.
     return Path(os.path.abspath(path))  # noqa: PTH100  # unlike `resolve` it leaves links alone
-
-
-def _turn_of(path: Path) -> Path:
-    """Return the path of the lock file for starts with the PID file *path*."""
-    return path.with_name(f".{path.name}.lock")
 
 
 @attrs.define(eq=False)
@@ -363,7 +359,7 @@ def _turn(path: Path, patience: float) -> Generator[None]:
     Raises:
         OSError: The lock file cannot be created, or another process holds it for longer than *patience* seconds.
     """
-    place = _turn_of(path)
+    place = lock_files.beside(path)
     deadline = time.monotonic() + patience
     while (descriptor := _locked(place)) is None:
         if time.monotonic() > deadline:
@@ -373,27 +369,16 @@ def _turn(path: Path, patience: float) -> Generator[None]:
     try:
         yield
     finally:
-        # Before the unlock: a process that opened it meanwhile detects that the path leads to another file.
-        with contextlib.suppress(OSError):
-            place.unlink()
-        os.close(descriptor)
+        lock_files.release(place, descriptor)
 
 
 def _locked(place: Path) -> int | None:
-    """Return the lock file *place*, open and locked, or None to try again later. Only its owner can open it."""
-    try:
-        descriptor = os.open(place, TURNING, 0o600)
-    except OSError:
-        # It belongs to another user, or is not a file. Or it was just removed, and can be created now.
-        if os.path.lexists(place):
-            return None
-        descriptor = os.open(place, TURNING, 0o600)
-    with contextlib.suppress(BlockingIOError, FileNotFoundError):
-        there = os.fstat(descriptor)
-        # The owner of the file, if another user, could keep it locked.
-        if stat.S_ISREG(there.st_mode) and there.st_uid == os.geteuid():
-            lock(descriptor)
-            if os.path.samestat(place.lstat(), there):
-                return descriptor
-    os.close(descriptor)
+    """Return the descriptor of the lock file *place*, or None to try again later."""
+    with contextlib.suppress(BlockingIOError):
+        try:
+            return lock_files.acquire(place)
+        except OSError:
+            # Another process holds it, it belongs to another user, or it is not a file. Or it was just removed.
+            if not os.path.lexists(place):
+                return lock_files.acquire(place)
     return None

@@ -7,9 +7,7 @@ refuses connections between bind(2) and listen(2) of another process, and two
 processes may find the same stale file. Therefore a process holds a lock from
 before bind(2) until after listen(2).
 
-The lock is on a separate file beside the socket, which only its owner can open:
-other users could hold a lock on the folder, or on any file that they can read. If
-another user has put something in the place of that file, the start continues
+If another user has put something in the place of the lock file, the start continues
 without the lock, so that no other user can block it.
 """
 
@@ -20,18 +18,17 @@ import errno
 import os
 import socket
 import stat
-import sys
 from collections.abc import Generator
 from pathlib import Path
 from typing import Final
 
 import attrs
 
+from typedbus._os import lock_files
 from typedbus._os.kept_sockets import Identity
 
 #: How often the lock file may be replaced while it is being locked, before the start continues without it.
 _ATTEMPTS: Final = 100
-_OTHERS: Final = 0o077
 
 
 @attrs.frozen
@@ -146,56 +143,29 @@ def set_mode(path: Path, mode: int | None) -> None:
         path.chmod(mode)
 
 
-if sys.platform == "win32":  # where Python has no Unix sockets
-
-    @contextlib.contextmanager
-    def _lock(path: Path) -> Generator[None, None, None]:
+@contextlib.contextmanager
+def _lock(path: Path) -> Generator[None, None, None]:
+    """Hold the lock of *path*, if a lock is possible; raise EADDRINUSE if another process holds it."""
+    place = lock_files.beside(path)
+    descriptor = _locked(place)
+    try:
         yield
+    finally:
+        if descriptor is not None:
+            lock_files.release(place, descriptor)
 
-else:
-    import fcntl
 
-    _FLAGS: Final = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK
-
-    @contextlib.contextmanager
-    def _lock(path: Path) -> Generator[None, None, None]:
-        """Hold the lock of *path*, if a lock is possible; raise EADDRINUSE if another process holds it."""
-        file = path.parent / f".{path.name}.lock"
-        descriptor = _locked(file)
+def _locked(place: Path) -> int | None:
+    for _ in range(_ATTEMPTS):
         try:
-            yield
-        finally:
-            if descriptor is not None:
-                with contextlib.suppress(OSError):
-                    file.unlink()
-                # A process that was forked meanwhile has the same descriptor: closing it here leaves the lock held.
-                fcntl.flock(descriptor, fcntl.LOCK_UN)
-                os.close(descriptor)
-
-    def _locked(file: Path) -> int | None:
-        for _ in range(_ATTEMPTS):
-            try:
-                descriptor = os.open(file, _FLAGS, 0o600)
-            except OSError as error:
-                if error.errno in {errno.EMFILE, errno.ENFILE}:
-                    raise
-                return None  # it belongs to another user, or no file can be created here: bind(2) gives the reason
-            try:
-                opened = os.fstat(descriptor)
-                is_own = stat.S_ISREG(opened.st_mode) and opened.st_uid == os.geteuid()
-                if not is_own or opened.st_mode & _OTHERS or opened.st_size:
-                    os.close(descriptor)
-                    return None
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                os.close(descriptor)
-                raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE)) from None
-            except OSError:
-                os.close(descriptor)
-                return None  # a file system without locks
-            # The process that held the lock before has removed the file, perhaps after it was opened here.
-            with contextlib.suppress(FileNotFoundError):
-                if os.path.samestat(opened, file.lstat()):
-                    return descriptor
-            os.close(descriptor)
-        return None
+            descriptor = lock_files.acquire(place)
+        except BlockingIOError:
+            raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE)) from None
+        except OSError as error:
+            if error.errno in {errno.EMFILE, errno.ENFILE}:
+                raise
+            # It is not ours, no file can be created here, or the file system has no locks: bind(2) gives the reason.
+            return None
+        if descriptor is not None:
+            return descriptor
+    return None
