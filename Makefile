@@ -52,7 +52,7 @@ types: .venv/check
 
 # Checkers beside the two that we promise, on what users copy.
 types-more: .venv/checkers
-	$(BIN)/python tests/checkers.py
+	$(BIN)/python -m tests.typing.checkers
 
 suites: $(foreach python,$(PYTHONS),suite-$(notdir $(python)))
 

@@ -93,7 +93,7 @@ def test_running_takes_classes_and_instances() -> None:
 
 GIVEN: list[tuple[object, str]] = [
     (Plain, "is a class that does not inherit typedbus.Container"),
-    (Plain(), "an instance of tests.test_container_of.Plain is not a container"),
+    (Plain(), "an instance of tests.container.test_container_of.Plain is not a container"),
     (None, "a function that makes a container has to return it"),
     (types, "types is a module, not a container; give the container in it, as in types.Shop"),
     ([Shop], "a list is not a container; give each container as an argument of its own"),

@@ -17,7 +17,7 @@ import pytest
 if sys.platform == "win32":
     pytest.skip("CherryPy's tests start processes that are signalled and become daemons", allow_module_level=True)
 
-HERE = Path(__file__).parent / "cherrypy"
+HERE = Path(__file__).parents[1] / "cherrypy"
 
 
 def compare(*files: str) -> str:

@@ -142,7 +142,7 @@ Beside: TypeAlias = Callable[..., tuple[str, str]]
 def copies(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """Return CherryPy's process package as it is, and with ours in its place."""
     folder = tmp_path_factory.mktemp("cherrypy")
-    subprocess.run([sys.executable, Path(__file__).parent / "cherrypy" / "copies.py", folder], check=True)
+    subprocess.run([sys.executable, Path(__file__).parents[1] / "cherrypy" / "copies.py", folder], check=True)
     made = folder / "originals", folder / "ours"
     for copy in made:
         # The rest of CherryPy is not what runs here, and takes long to import.

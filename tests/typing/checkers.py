@@ -1,10 +1,10 @@
 """
 Five type checkers on the examples, and on the lines that checkers must refuse.
 
-`python tests/checkers.py` runs ty, pyrefly and basedpyright on the Python blocks of README and tutorial and on the
+`python -m tests.typing.checkers` runs ty, pyrefly and basedpyright on the Python blocks of README and tutorial and on the
 shop; a line that ends in ``# type: ignore[...]`` must be refused, any other must not. It exits with 1 unless all is so.
 
-`python tests/checkers.py --table` counts which lines of `typing/` each checker refuses, and writes the table into
+`python -m tests.typing.checkers --table` counts which lines of `typing/` each checker refuses, and writes the table into
 docs/explanation/type-checkers.md.
 """
 
@@ -21,10 +21,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Final, TypeAlias
 
-import test_docs
-import test_typing
+from tests.docs import test_pages
+from tests.typing import test_typing
 
-ROOT: Final = Path(__file__).parent.parent
+ROOT: Final = Path(__file__).parents[2]
 PAGE: Final = ROOT / "docs" / "explanation" / "type-checkers.md"
 EXPECTED: Final = "# type: ignore["
 BIN: Final = Path(sys.executable).parent
@@ -82,7 +82,7 @@ ALL: Final[dict[str, Callable[[Path], Reports]]] = {"mypy": test_typing.mypy, "p
 def examples(folder: Path) -> None:
     """Write the Python blocks of README and tutorial, and the shop, into *folder*."""
     for page in (ROOT / "README.md", ROOT / "docs" / "tutorial.md"):
-        test_docs.write_blocks(page, folder / page.stem.lower())
+        test_pages.write_blocks(page, folder / page.stem.lower())
     shutil.copytree(ROOT / "examples", folder / "shop" / "examples", ignore=shutil.ignore_patterns("__pycache__"))
 
 

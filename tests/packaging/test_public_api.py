@@ -45,7 +45,7 @@ MODULES = [
     *BESIDE,
 ]
 SOURCE = Path(typedbus.__file__)
-DOCS = Path(__file__).parent.parent / "docs"
+DOCS = Path(__file__).parents[2] / "docs"
 # A process that prints what *program* imports beyond what *baseline* does.
 IMPORTS = """
 import sys

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-TESTS = Path(__file__).parent
-ROOT = TESTS.parent
+TYPING = Path(__file__).parents[1] / "typing"
+ROOT = Path(__file__).parents[2]
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -71,8 +71,8 @@ def test_the_links_of_the_readme_work_on_the_package_index(wheel: Path) -> None:
 
 def test_the_checkers_say_the_same_of_the_wheel(installed: Path, tmp_path: Path) -> None:
     """What is promised of types holds for what is installed."""
-    shutil.copy(TESTS / "test_typing.py", tmp_path)
-    shutil.copytree(TESTS / "typing", tmp_path / "typing")
+    shutil.copy(TYPING / "test_typing.py", tmp_path)
+    shutil.copytree(TYPING / "uses", tmp_path / "uses")
     (tmp_path / "pytest.ini").write_text("[pytest]\nmarkers = slow\n", encoding="utf-8")
 
     python(installed, tmp_path, "-m", "pytest", "--quiet", "--strict-markers", "--import-mode=importlib")

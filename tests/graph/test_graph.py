@@ -597,7 +597,7 @@ def test_the_picture_in_the_docs_is_that_of_the_example() -> None:
     """Where the boxes stand is igraph's to say; what they are is not."""
     from examples.shop.container import Shop as Example
 
-    shown = ET.parse(GOLDEN.parent.parent / "docs" / "how-to" / "shop.svg").getroot()
+    shown = ET.parse(GOLDEN.parents[2] / "docs" / "how-to" / "shop.svg").getroot()
 
     drawn = ET.fromstring(Graph.of(Example()).svg())
     assert [part.text for part in shown.iter() if part.tag != f"{SVG}style"] == [

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 from examples.shop.settings import SHOP_TOML
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform == "win32", reason="signals are sent")]
 
 BY_ITSELF = [

@@ -27,7 +27,7 @@ from typedbus import ChannelFailures, Component, State, TransitionFailures, on, 
 from typedbus.settings import InvalidSettings, SettingsFault, Sources, load
 from typedbus.testing import Recorder
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 GOOD_LINES = LINES - BAD_LINES
 POSIX = pytest.mark.skipif(os.name == "nt", reason="SIGINT cannot be sent to another process there")
 

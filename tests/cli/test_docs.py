@@ -17,7 +17,7 @@ import pytest
 if sys.platform != "linux":
     pytest.skip("the page is about what Linux has", allow_module_level=True)
 
-PAGE = Path(__file__).parent.parent / "docs" / "how-to" / "deploy-a-site.md"
+PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "deploy-a-site.md"
 
 
 @pytest.fixture

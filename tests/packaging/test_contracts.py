@@ -10,7 +10,7 @@ def test_the_import_contracts_are_kept() -> None:
     command = Path(sys.executable).with_name("lint-imports")
 
     ended = subprocess.run(
-        [command, "--no-cache"], cwd=Path(__file__).parent.parent, capture_output=True, text=True, check=False
+        [command, "--no-cache"], cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False
     )
 
     assert ended.returncode == 0, ended.stdout + ended.stderr

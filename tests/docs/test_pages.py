@@ -26,7 +26,7 @@ import typedbus.graph
 import typedbus.report
 import typedbus.testing
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 PROSE = [*PAGES, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"]
 PROGRAM = "raise SystemExit(run("

@@ -16,7 +16,7 @@ from typing import TypeAlias
 
 import pytest
 
-FILES = Path(__file__).parent / "typing"
+FILES = Path(__file__).parent / "uses"
 MARK = "  # E"
 
 Line: TypeAlias = tuple[str, int]

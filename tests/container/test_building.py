@@ -228,7 +228,7 @@ UNBUILDABLE: list[tuple[Any, str]] = [
     (functools.partial(declared_class(Store[int])), "Store is abstract: it does not define load"),
     (Repo, "Repo is a protocol, which has no instances"),
     (Extended, "Extended is a protocol, which has no instances"),
-    (Awaiting, "the constructor of tests.test_building.Awaiting is async"),
+    (Awaiting, "the constructor of tests.container.test_building.Awaiting is async"),
     (connect, "connect is async: the component would be a coroutine"),
     (functools.partial(connect), "is async: the component would be a coroutine"),
     (functools.cache(connect), "is async: the component would be a coroutine"),

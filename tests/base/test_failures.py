@@ -79,7 +79,7 @@ from typedbus.servers.serving import NotStopped
 from typedbus.testing import FakeClock, NoAnswer, Recorder
 from typedbus.wspbus.servers import PortError
 
-ERRORS: Final = Path(__file__).parents[1] / "docs" / "errors.md"
+ERRORS: Final = Path(__file__).parents[2] / "docs" / "errors.md"
 square = Channel[[int], int]("square")
 
 

@@ -24,7 +24,7 @@ from typedbus import Component, running
 from typedbus.servers.wsgi import WSGIServer
 from typedbus.settings import Sources, load
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 SITE_TOML = ROOT / "examples" / "site" / "site.toml"
 
 

@@ -583,7 +583,7 @@ class TestLife:
         bus.subscribe("stop", fail)
         with pytest.raises(ChannelFailures):
             bus.exit()
-        assert [(event.path, event.hook) for event in told] == [("tests.test_wspbus.fail", "stop")]
+        assert [(event.path, event.hook) for event in told] == [("tests.wspbus.test_bus.fail", "stop")]
 
     def test_an_exit_from_a_start_listener_breaks_the_start_off(self, bus: Bus) -> None:
         """The original ended the process with 70."""
