@@ -171,7 +171,7 @@ def test_each_event_is_a_record_with_its_kind_and_what_it_knows(
     bus = Bus()
     Logging(bus, logger=log.name)
 
-    bus._tell(event)
+    bus._publish_event(event)
 
     (record,) = records.all
     assert (record.levelname, record.getMessage(), record.exc_info) == (level, text, None)
@@ -189,7 +189,7 @@ def test_a_failure_is_an_error_with_its_traceback(
     bus = Bus()
     Logging(bus, logger=log.name)
 
-    bus._tell(event)
+    bus._publish_event(event)
 
     (record,) = records.all
     assert (record.levelname, record.getMessage()) == ("ERROR", text)
@@ -217,7 +217,7 @@ def test_what_is_not_shown_is_not_put_into_words(log: logging.Logger, records: R
     bus = Bus()
     Logging(bus, logger=log.name)
 
-    bus._tell(ComponentStarted("A.b", 0.5))
+    bus._publish_event(ComponentStarted("A.b", 0.5))
 
     assert (records.all[0].msg, records.all[0].args) == ("started %s (%.1f ms)", ("A.b", 500.0))
 

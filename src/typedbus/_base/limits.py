@@ -1,4 +1,4 @@
-"""Time limits of hooks, and the turns that order the components of a bus."""
+"""Time limits of hooks, and the nodes of the graph that orders the components of a bus."""
 
 from __future__ import annotations
 
@@ -59,11 +59,11 @@ class Limits(Record):
 
 
 @attrs.frozen(eq=False, repr=False)
-class Turn:
-    """The turn of a component: its path, the turns before it, and the limit for all its hooks together."""
+class StartNode:
+    """A component in the start graph: its path, the nodes that must start before it, and the limit for all its hooks together."""
 
     path: str
-    needs: tuple[Turn, ...]
+    needs: tuple[StartNode, ...]
     limit: float | None = None
 
 

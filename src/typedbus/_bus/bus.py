@@ -18,7 +18,7 @@ from typedbus._base.limits import Limits
 from typedbus._base.states import State
 from typedbus._bus.machine import Machine
 from typedbus._bus.registry import GRACEFUL, MAIN
-from typedbus._bus.wakeup import Doorbell, Replacement, outlived, report_death, report_discarded
+from typedbus._bus.wakeup import MainLoopWakeup, Replacement, outlived, report_death, report_discarded
 from typedbus._os.forks import after_fork, goes_on, notice
 
 
@@ -41,7 +41,7 @@ class Bus(Machine):
         LimitError: *workers* is not a whole number from 1 up.
 
     Attributes:
-        limits: A transition reads them at the beginning of each of its legs.
+        limits: A transition reads them at the beginning of each of its phases.
         replacement: The object that replaces the process after `restart`. `run` sets it while it runs, unless it
             is set already.
     """
@@ -152,8 +152,8 @@ class Bus(Machine):
         self._exit_requested = True
         current = self._current
         if current is not None:
-            current.turn(State.EXITED)
-        self._doorbell.ring()
+            current.change_goal(State.EXITED)
+        self._wakeup.wake()
 
     def request(self, action: Callable[[], object], /) -> None:
         """
@@ -179,10 +179,10 @@ class Bus(Machine):
     def _request(self, action: Callable[[], object]) -> list[Callable[[], object]]:
         """Do the same as `request` without logging, and return the discarded actions."""
         with self._lock:
-            self._doorbell.actions.append(action)
+            self._wakeup.actions.append(action)
             has_exited = self._state is State.EXITED and self._current is None
             late = self._unserved() if has_exited else []
-        self._doorbell.ring()
+        self._wakeup.wake()
         return late
 
     def restart(self) -> None:
@@ -205,7 +205,7 @@ class Bus(Machine):
             raise RestartError(
                 "nobody who owns the process runs this bus; run the container with run(), or set bus.replacement"
             )
-        attendant = self._doorbell.attendant
+        attendant = self._wakeup.attendant
         if attendant is not None and attendant is not threading.main_thread():
             raise RestartError(f"the bus blocks in thread {attendant.name!r}; call block() in the main thread")
         reason = self.replacement.problem()
@@ -244,7 +244,7 @@ class Bus(Machine):
         """
         self._renew_lock()
         self._waiters, self._abandoned = [], []
-        self._doorbell = self._bound[MAIN]._doorbell = Doorbell()
+        self._wakeup = self._bound[MAIN]._wakeup = MainLoopWakeup()
         self._owned = weakref.WeakSet()
         self._exit_requested, self._causes = False, []
         self._restarts_in = self._exits_in = -1
@@ -297,9 +297,9 @@ class Bus(Machine):
             raise ValueError(f"the interval of ticks is {interval!r} s; give more than nothing")
         notice()
         with self._lock:
-            serving = self._doorbell.attendant is None
+            serving = self._wakeup.attendant is None
             if serving:
-                self._doorbell.attend()
+                self._wakeup.attend()
         if not serving:
             self.wait(State.EXITED)
             return
@@ -315,8 +315,8 @@ class Bus(Machine):
                     self._exit_requested = True
         finally:
             with self._lock:
-                self._doorbell.attendant = None
-                late = self._doorbell.take()
+                self._wakeup.attendant = None
+                late = self._wakeup.take()
         report_discarded(late, self.log)
         try:
             self._conclude(problems, patience)
@@ -334,14 +334,14 @@ class Bus(Machine):
         due: float | None = None
         while self._state is not State.EXITED:
             if self._exit_requested:
-                for _ in range(len(self._doorbell.actions)):
-                    self._doorbell.act(self.log)
+                for _ in range(len(self._wakeup.actions)):
+                    self._wakeup.act(self.log)
                 self._bring_to(State.EXITED)
                 continue
-            if self._doorbell.actions:
-                self._doorbell.act(self.log)
+            if self._wakeup.actions:
+                self._wakeup.act(self.log)
                 continue
-            inbox = self._doorbell.waking.inbox(self._doorbell.queue)
+            inbox = self._wakeup.waking.inbox(self._wakeup.queue)
             if not self[MAIN].subscriptions:
                 due = None
                 inbox.get()

@@ -1,8 +1,8 @@
 """
 The state machine of a bus.
 
-Transitions are implemented by `Machine._bring_to` and the three legs below it;
-`_bus.scheduler` calls the hooks of a leg. A transition is carried out by the thread
+Transitions are implemented by `Machine._bring_to` and the three phases below it;
+`_bus.scheduler` calls the hooks of a phase. A transition is carried out by the thread
 that began it; every other caller joins it, or moves its goal forward.
 """
 
@@ -30,14 +30,14 @@ from typedbus._base.failures import CauseReport, carries, traceback_of, unique
 from typedbus._base.limits import Limits
 from typedbus._base.states import State
 from typedbus._bus.registry import ASSEMBLE, ERROR, EXIT, MAIN, START, STOP, WARNING, Registry
-from typedbus._bus.wakeup import Doorbell, MainChannel, Waiter, report_discarded
+from typedbus._bus.wakeup import MainChannel, MainLoopWakeup, Waiter, report_discarded
 from typedbus._channels.bound import Subscription
 from typedbus._channels.channel import Channel
 from typedbus._os.forks import notice
 
 if TYPE_CHECKING:
     from typedbus._bus.scheduler import Abandoned
-    from typedbus._bus.transition import Leg, Transition
+    from typedbus._bus.transition import Transition, TransitionPhase
 
 
 class Machine(Registry):
@@ -63,8 +63,8 @@ class Machine(Registry):
         self._exit_requested = False
         #: The causes given to `request_exit` since the last exit, until `block` or `running` raises them.
         self._causes: list[BaseException] = []
-        self._doorbell = Doorbell()
-        self._bound[MAIN] = MainChannel(self._lock, self._observers.of_failures, self._doorbell)
+        self._wakeup = MainLoopWakeup()
+        self._bound[MAIN] = MainChannel(self._lock, self._observers.of_failures, self._wakeup)
         #: Whether the bus has left STOPPED since it was created or last exited.
         self._is_used = False
         #: The object that started the bus, if it passed itself to `_bring_to`: only that object exits the bus.
@@ -194,7 +194,7 @@ class Machine(Registry):
                 if goal is State.STARTED and current.goal is not State.STARTED:
                     raise TransitionError(self._state, State.STARTING)
                 if goal is State.EXITED or current.goal is State.STARTED:
-                    current.turn(goal)
+                    current.change_goal(goal)
                 if threading.get_ident() in current.threads:
                     return
                 joining = True
@@ -211,7 +211,7 @@ class Machine(Registry):
             del current
 
     def _carry_out(self, current: Transition) -> None:
-        """Run legs until the goal is reached; other callers may change the goal meanwhile."""
+        """Run phases until the goal is reached; other callers may change the goal meanwhile."""
         try:
             while (reached := self._arrival(current)) is None:
                 # The state is STOPPING here after an interrupt between two listeners.
@@ -249,19 +249,19 @@ class Machine(Registry):
         self._is_used = True
         self._move(State.STARTING)
         began = self._clock.now()
-        assembly = current.leg(self, None, None, is_up=True)
-        starting = current.leg(self, ComponentStarting, ComponentStarted, is_up=True)
+        assembly = current.phase(self, None, None, is_up=True)
+        starting = current.phase(self, ComponentStarting, ComponentStarted, is_up=True)
         self._started = starting.well
         whole = ("start", self.limits.start, began)
         # Components are constructed in a single thread: this one, unless there is a time limit.
-        self._visit(assembly, self[ASSEMBLE].subscriptions, 1, None, whole)
-        self._visit(starting, self[START].subscriptions, self._workers, self.limits.hook, whole)
+        self._call_hooks(assembly, self[ASSEMBLE].subscriptions, 1, None, whole)
+        self._call_hooks(starting, self[START].subscriptions, self._workers, self.limits.hook, whole)
         with self._lock:
             if current.goal is not State.STARTED:
                 return
             self._set(State.STARTED)
             current.has_started = True
-        self._tell(Moved(State.STARTING, State.STARTED))
+        self._publish_event(Moved(State.STARTING, State.STARTED))
 
     def _lead_down(self, current: Transition) -> None:
         from typedbus._bus.transition import owner_of  # as for transitions
@@ -277,12 +277,12 @@ class Machine(Registry):
             for subscription in reversed(self[STOP].subscriptions)
             if (owner := id(owner_of(subscription))) in has_started or owner not in can_start
         ]
-        leg = current.leg(self, ComponentStopping, ComponentStopped, is_up=False)
+        phase = current.phase(self, ComponentStopping, ComponentStopped, is_up=False)
         seconds = self.limits.stop
         if is_rollback and self.limits.rollback is not None:
             seconds = self.limits.rollback
-        self._visit(
-            leg,
+        self._call_hooks(
+            phase,
             self._ready(stopping),
             self._workers,
             self.limits.hook,
@@ -290,15 +290,15 @@ class Machine(Registry):
         )
         self._started = []
         if is_rollback:
-            paths = tuple(dict.fromkeys(subscription.path for subscription in leg.well))
-            self._tell(RolledBack(self._clock.now() - began, failed, paths))
+            paths = tuple(dict.fromkeys(subscription.path for subscription in phase.well))
+            self._publish_event(RolledBack(self._clock.now() - began, failed, paths))
         self._move(State.STOPPED)
 
     def _lead_out(self, current: Transition) -> None:
         self._move(State.EXITING)
-        leg = current.leg(self, ComponentExiting, ComponentExited, is_up=False)
+        phase = current.phase(self, ComponentExiting, ComponentExited, is_up=False)
         exiting = self._ready(reversed(self[EXIT].subscriptions))
-        self._visit(leg, exiting, self._workers, self.limits.hook, ("exit", self.limits.exit, self._clock.now()))
+        self._call_hooks(phase, exiting, self._workers, self.limits.hook, ("exit", self.limits.exit, self._clock.now()))
         for cause in unique(self._causes):
             if isinstance(cause, Exception):  # SystemExit is a request, not an error
                 self.log(CauseReport(f"the bus exits because of an error:\n{traceback_of(cause)}"), ERROR)
@@ -310,9 +310,9 @@ class Machine(Registry):
             self._exits += 1
             self._is_used = False
             late = self._unserved()
-        self._tell(Moved(State.EXITING, State.EXITED))
+        self._publish_event(Moved(State.EXITING, State.EXITED))
         report_discarded(late, self.log)
-        self._doorbell.ring()
+        self._wakeup.wake()
 
     def _ready(self, hooks: Iterable[Subscription]) -> list[Subscription]:
         """
@@ -343,33 +343,33 @@ class Machine(Registry):
     def _unserved(self) -> list[Callable[[], object]]:
         """Take the requested actions, unless a thread is in `block`: that thread calls or discards them."""
         with self._lock:
-            return [] if self._doorbell.attendant is not None else self._doorbell.take()
+            return [] if self._wakeup.attendant is not None else self._wakeup.take()
 
-    def _visit(
+    def _call_hooks(
         self,
-        leg: Leg,
+        phase: TransitionPhase,
         subscriptions: Sequence[Subscription],
         workers: int,
         hook: float | None,
         whole: tuple[str, float | None, float],
     ) -> None:
-        """Call the hooks of one leg. Hooks are called nowhere else."""
-        from typedbus._bus.scheduler import Visit  # as for transitions
+        """Call the hooks of one phase. Hooks are called nowhere else."""
+        from typedbus._bus.scheduler import HookScheduler  # as for transitions
 
         scope, seconds, began = whole
-        visit = Visit(
+        scheduler = HookScheduler(
             subscriptions,
-            leg,
-            backwards=not leg.is_up,
+            phase,
+            backwards=not phase.is_up,
             clock=self._clock,
-            waking=self._doorbell.waking,
+            waking=self._wakeup.waking,
             workers=workers,
             hook=hook,
             whole=None if seconds is None else (scope, seconds, began),
-            spares=not leg.is_up,
+            spares=not phase.is_up,
         )
-        with self._waking(visit.wake) if leg.is_up else contextlib.nullcontext():
-            visit.carry_out()
+        with self._waking(scheduler.wake) if phase.is_up else contextlib.nullcontext():
+            scheduler.carry_out()
 
     def _goes_up(self, transition: Transition) -> bool:
         """Whether *transition* is still under way, and a start."""
@@ -379,7 +379,7 @@ class Machine(Registry):
         before = self._state
         with self._lock:
             self._set(state)
-        self._tell(Moved(before, state))
+        self._publish_event(Moved(before, state))
 
     def _set(self, state: State) -> None:
         self._state = state
@@ -389,8 +389,8 @@ class Machine(Registry):
                 waiter.reached = state
                 waiter.woken.release()
 
-    def _tell(self, event: LifecycleEvent) -> None:
-        self._observers.tell(event)
+    def _publish_event(self, event: LifecycleEvent) -> None:
+        self._observers.publish(event)
 
 
 def _checked(given: object) -> frozenset[State]:

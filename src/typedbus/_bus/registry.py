@@ -188,7 +188,7 @@ class Observers:
         """All these channels."""
         return [self._lifecycle, *self._by_kind.values()]
 
-    def tell(self, event: LifecycleEvent) -> None:
+    def publish(self, event: LifecycleEvent) -> None:
         """Publish *event* on the channel of its kind, and then on `LIFECYCLE`."""
         self._by_kind[type(event)].publish(event)
         self._lifecycle.publish(event)

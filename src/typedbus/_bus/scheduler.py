@@ -25,7 +25,7 @@ import attrs
 
 from typedbus._base.clock import Clock, Waking
 from typedbus._base.errors import HookTimeout, StartPending
-from typedbus._base.limits import Turn, within
+from typedbus._base.limits import StartNode, within
 from typedbus._base.sync import simple_queue
 from typedbus._channels.bound import Subscription
 
@@ -33,8 +33,8 @@ from typedbus._channels.bound import Subscription
 _LOOKING: Final = 0.1
 
 
-class Tells(Protocol):
-    """Callbacks of a visit; all except `late` are called in the thread of the transition."""
+class PhaseCallbacks(Protocol):
+    """Callbacks of a scheduler; all except `late` are called in the thread of the transition."""
 
     def begins(self, subscription: Subscription, /) -> None:
         """Called before a listener is called."""
@@ -115,19 +115,19 @@ class _Job:
 class _Worker(threading.Thread):
     """A thread that calls hooks, one after the other, until one of them is given up."""
 
-    def __init__(self, visit: Visit) -> None:
+    def __init__(self, scheduler: HookScheduler) -> None:
         # The interpreter does not wait for daemon threads: a hook that hangs must not keep the process alive.
         super().__init__(daemon=True)
-        self._visit = visit
+        self._call_hooks = scheduler
         self.jobs: SimpleQueue[_Job | None] = simple_queue()
 
     def run(self) -> None:
-        visit = self._visit
+        scheduler = self._call_hooks
         while (job := self.jobs.get()) is not None:
             self.name = job.subscription.name
             if job.predecessor is not None:
                 job.predecessor.is_over.wait()
-            with visit.lock:
+            with scheduler.lock:
                 job.predecessor = None
                 is_too_late = job.is_given_up
             if is_too_late:
@@ -137,28 +137,28 @@ class _Worker(threading.Thread):
                 return
             assert job.context is not None
             error = _raised_by(functools.partial(job.context.run, job.subscription.listener))
-            seconds = visit.clock.now() - job.began
-            with visit.lock:
+            seconds = scheduler.clock.now() - job.began
+            with scheduler.lock:
                 if not job.is_given_up:
                     job.is_over, job.seconds, job.error = True, seconds, error
-                    visit.over.append(job)
+                    scheduler.over.append(job)
             if job.abandoned is not None:
                 try:
-                    job.context.run(visit.tells.late, job.abandoned, seconds, error)
+                    job.context.run(scheduler.callbacks.late, job.abandoned, seconds, error)
                 finally:
                     job.abandoned.is_over.set()
                 return
-            visit.waking.wake(visit.bell)
+            scheduler.waking.wake(scheduler.bell)
 
 
-class Visit:
+class HookScheduler:
     """
     One pass over *subscriptions*, in the order in which they are called.
 
     Args:
-        subscriptions: The listeners of each turn follow those of the turns that come before it.
-        tells: Receives the callbacks.
-        backwards: Whether the dependencies of a turn come after it, as in a stop, and not before it.
+        subscriptions: The listeners of each node follow those of the nodes that come before it.
+        callbacks: Receives the callbacks.
+        backwards: Whether the dependencies of a node come after it, as in a stop, and not before it.
         clock: For time limits.
         waking: Wakes the thread of the transition while hooks run in worker threads.
         workers: How many listeners may run in parallel. Listeners of one component
@@ -172,7 +172,7 @@ class Visit:
     def __init__(
         self,
         subscriptions: Sequence[Subscription],
-        tells: Tells,
+        callbacks: PhaseCallbacks,
         *,
         backwards: bool,
         clock: Clock,
@@ -182,7 +182,7 @@ class Visit:
         whole: tuple[str, float, float] | None,
         spares: bool,
     ) -> None:
-        self.tells = tells
+        self.callbacks = callbacks
         self.clock = clock
         self.lock = threading.Lock()
         self.waking = waking
@@ -201,9 +201,9 @@ class Visit:
         self._stage = 0
         self._left = len(self._jobs)
         self._left_of = Counter(
-            turn for job in self._jobs if (turn := job.subscription.turn) is not None and turn.limit is not None
+            node for job in self._jobs if (node := job.subscription.node) is not None and node.limit is not None
         )
-        self._spent: dict[Turn, float] = {}
+        self._spent: dict[StartNode, float] = {}
         self._running: list[_Job] = []
         self._idle: list[_Worker] = []
         self._interrupts = 0
@@ -216,7 +216,7 @@ class Visit:
         """
         try:
             while True:
-                while self._ready and len(self._running) < self._workers and self.tells.goes_on():
+                while self._ready and len(self._running) < self._workers and self.callbacks.goes_on():
                     # The heap is ordered by place, and so by stage: if the first job must wait, all others must too.
                     if self._jobs[self._ready[0]].stage > self._stage:
                         break
@@ -240,7 +240,7 @@ class Visit:
             worker.jobs.put(None)
             worker.join()
             assert worker.ident is not None
-            self.tells.left(worker.ident)
+            self.callbacks.left(worker.ident)
 
     def _begin(self, job: _Job) -> None:
         job.began = self.clock.now()
@@ -250,19 +250,19 @@ class Visit:
             job.error = self._overrun(job, "nowhere: those before it had used up the time, and it was not called")
             self._end(job)
             return
-        self.tells.begins(job.subscription)
+        self.callbacks.begins(job.subscription)
         is_inline = job.subscription.is_inline
         if is_inline:
             # The hook may fork, for which no other thread should exist, not even an idle one.
             self._dismiss()
-        job.predecessor = self.tells.predecessor(job.subscription)
+        job.predecessor = self.callbacks.predecessor(job.subscription)
         stays = is_inline or (job.allowed is None and self._workers == 1) or job.subscription.is_idle
         job.worker = None if stays else self._worker()
         if job.worker is None:
             if job.predecessor is not None:
                 job.error = _raised_by(functools.partial(self._wait_for, job.predecessor, job.allowed))
                 if job.error is None and not job.predecessor.is_over.is_set():
-                    if not self.tells.goes_on():
+                    if not self.callbacks.goes_on():
                         job.limit, job.scope = None, "interrupt"
                     job.error = self._pending(job, job.predecessor)
             if job.error is None:
@@ -275,13 +275,13 @@ class Visit:
         job.worker.jobs.put(job)
 
     def wake(self) -> None:
-        """Make the visit check again whether to continue; may be called in any thread and in a signal handler."""
+        """Make the scheduler check again whether to continue; may be called in any thread and in a signal handler."""
         self.waking.wake(self.bell)
 
     def _wait_for(self, predecessor: Abandoned, seconds: float | None) -> None:
-        """Wait in this thread until *predecessor* is over, at most *seconds*, or until the visit is cancelled."""
+        """Wait in this thread until *predecessor* is over, at most *seconds*, or until the scheduler is cancelled."""
         until = None if seconds is None else time.monotonic() + seconds
-        while self.tells.goes_on():
+        while self.callbacks.goes_on():
             left = _LOOKING if until is None else min(_LOOKING, until - time.monotonic())
             if predecessor.is_over.wait(max(0.0, left)) or (until is not None and time.monotonic() >= until):
                 return
@@ -296,35 +296,35 @@ class Visit:
         except RuntimeError:
             return None
         assert worker.ident is not None
-        self.tells.joined(worker.ident)
+        self.callbacks.joined(worker.ident)
         return worker
 
     def _end(self, job: _Job) -> None:
-        turn = job.subscription.turn
+        node = job.subscription.node
         self._left -= 1
         self._unfinished[job.stage] -= 1
         while not self._unfinished[self._stage] and self._stage < self._jobs[-1].stage:
             self._stage += 1
-        if turn is not None and turn.limit is not None:
-            self._left_of[turn] -= 1
-            self._spent[turn] = self._spent.get(turn, 0.0) + job.seconds
+        if node is not None and node.limit is not None:
+            self._left_of[node] -= 1
+            self._spent[node] = self._spent.get(node, 0.0) + job.seconds
         if self._graph is not None:
             for place in self._graph.after(job):
                 heapq.heappush(self._ready, place)
         elif job.place + 1 < len(self._jobs):
             self._ready.append(job.place + 1)
-        self.tells.ended(job.subscription, job.seconds, job.error)
+        self.callbacks.ended(job.subscription, job.seconds, job.error)
 
     def _allow(self, job: _Job) -> None:
         """Set how long *job* may run: the least time left by its own limit, its component's and that of the whole."""
-        turn, own = job.subscription.turn, job.subscription.limit
+        node, own = job.subscription.node, job.subscription.limit
         limits: list[tuple[float, float, str]] = []
         hook = self._hook if own is None else own
         if hook is not None:
             limits.append((hook, hook, "hook"))
-        if turn is not None and turn.limit is not None:
+        if node is not None and node.limit is not None:
             limits.append(
-                (within(turn.limit, self._spent.get(turn, 0.0), self._left_of[turn]), turn.limit, "component")
+                (within(node.limit, self._spent.get(node, 0.0), self._left_of[node]), node.limit, "component")
             )
         if self._whole is not None:
             scope, seconds, began = self._whole
@@ -337,7 +337,7 @@ class Visit:
         """Wait until a listener has ended or overrun its limit; a listener that has overrun is given up."""
         while not self.over:
             try:
-                if not self.tells.goes_on():
+                if not self.callbacks.goes_on():
                     # The hooks of these jobs have not been called yet, and their predecessors may never return.
                     pending = [job for job in self._running if job.predecessor is not None]
                     for job in pending:
@@ -355,7 +355,7 @@ class Visit:
                 else:
                     self._give_up([job for left, job in timed if left <= 0])
             except BaseException as error:
-                self.tells.interrupted(error)
+                self.callbacks.interrupted(error)
                 self._interrupts += 1
                 if self._interrupts > 1:
                     for job in self._running:
@@ -373,7 +373,7 @@ class Visit:
             else:
                 assert job.worker is not None
                 error = self._overrun(job, _stack_of(job.worker), seconds)
-                abandoned = self.tells.abandons(job.subscription, job.began, job.worker)
+                abandoned = self.callbacks.abandons(job.subscription, job.began, job.worker)
             with self.lock:
                 if job.is_over or job.predecessor is not predecessor:
                     # The hook has ended meanwhile, or its call has just begun; then the next round gives it up.
@@ -412,7 +412,7 @@ class Visit:
         """Return the paths of the components that cannot be called before *job* is over."""
         graph = self._graph or _Graph(self._jobs, backwards=self._backwards)
         behind = graph.behind(job)
-        waiting = {other.subscription.path: None for other in self._jobs if other.subscription.turn in behind}
+        waiting = {other.subscription.path: None for other in self._jobs if other.subscription.node in behind}
         return list(waiting)
 
 
@@ -420,71 +420,71 @@ class _Graph:
     """The dependencies between listeners: which of them can be called once others have ended."""
 
     def __init__(self, jobs: Sequence[_Job], *, backwards: bool) -> None:
-        self._places: dict[Turn, deque[int]] = {}
+        self._places: dict[StartNode, deque[int]] = {}
         self._free: list[int] = []
         for job in jobs:
-            turn = job.subscription.turn
-            if turn is None:
+            node = job.subscription.node
+            if node is None:
                 self._free.append(job.place)
             else:
-                self._places.setdefault(turn, deque()).append(job.place)
+                self._places.setdefault(node, deque()).append(job.place)
         # Turns without a listener are included, because dependencies lead through them.
-        self._missing: dict[Turn, int] = {}
-        self._after: dict[Turn, list[Turn]] = {}
+        self._missing: dict[StartNode, int] = {}
+        self._after: dict[StartNode, list[StartNode]] = {}
         unseen = list(self._places)
         while unseen:
-            turn = unseen.pop()
-            if turn in self._after:
+            node = unseen.pop()
+            if node in self._after:
                 continue
-            self._after[turn] = []
-            self._missing[turn] = 0
-            unseen.extend(turn.needs)
-        for turn in self._after:
-            for need in turn.needs:
-                first, second = (turn, need) if backwards else (need, turn)
+            self._after[node] = []
+            self._missing[node] = 0
+            unseen.extend(node.needs)
+        for node in self._after:
+            for need in node.needs:
+                first, second = (node, need) if backwards else (need, node)
                 self._after[first].append(second)
                 self._missing[second] += 1
 
     def first(self) -> list[int]:
         """Return the places of the jobs that wait for no other job."""
-        return self._free + self._open([turn for turn, missing in self._missing.items() if not missing])
+        return self._free + self._open([node for node, missing in self._missing.items() if not missing])
 
     def after(self, job: _Job) -> list[int]:
         """Return the places of the jobs that can start now that *job* has ended."""
-        turn = job.subscription.turn
-        if turn is None:
+        node = job.subscription.node
+        if node is None:
             return []
-        if self._places[turn]:
-            return [self._places[turn].popleft()]
-        return self._open(self._close(turn))
+        if self._places[node]:
+            return [self._places[node].popleft()]
+        return self._open(self._close(node))
 
-    def behind(self, job: _Job) -> set[Turn | None]:
-        """Return the turns that come after the turn of *job*, directly or indirectly."""
-        turn = job.subscription.turn
-        found: set[Turn | None] = set()
-        unseen = [] if turn is None else list(self._after[turn])
+    def behind(self, job: _Job) -> set[StartNode | None]:
+        """Return the nodes that come after the node of *job*, directly or indirectly."""
+        node = job.subscription.node
+        found: set[StartNode | None] = set()
+        unseen = [] if node is None else list(self._after[node])
         while unseen:
-            turn = unseen.pop()
-            if turn not in found:
-                found.add(turn)
-                unseen.extend(self._after[turn])
+            node = unseen.pop()
+            if node not in found:
+                found.add(node)
+                unseen.extend(self._after[node])
         return found
 
-    def _open(self, turns: list[Turn]) -> list[int]:
-        """Return the first place of each of *turns*; a turn without a place is closed and its successors opened."""
+    def _open(self, nodes: list[StartNode]) -> list[int]:
+        """Return the first place of each of *nodes*; a node without a place is closed and its successors opened."""
         places = []
-        while turns:
-            turn = turns.pop()
-            if self._places.get(turn):
-                places.append(self._places[turn].popleft())
+        while nodes:
+            node = nodes.pop()
+            if self._places.get(node):
+                places.append(self._places[node].popleft())
             else:
-                turns.extend(self._close(turn))
+                nodes.extend(self._close(node))
         return places
 
-    def _close(self, turn: Turn) -> list[Turn]:
-        """Return the turns for which *turn* was the last missing dependency."""
+    def _close(self, node: StartNode) -> list[StartNode]:
+        """Return the nodes for which *node* was the last missing dependency."""
         opened = []
-        for other in self._after[turn]:
+        for other in self._after[node]:
             self._missing[other] -= 1
             if not self._missing[other]:
                 opened.append(other)
@@ -508,7 +508,7 @@ def _staged(subscriptions: Sequence[Subscription]) -> Iterator[_Job]:
     stage, last = 0, None
     for place, subscription in enumerate(subscriptions):
         # A listener outside all components has a stage to itself.
-        current = (subscription.priority, None if subscription.turn is not None else place)
+        current = (subscription.priority, None if subscription.node is not None else place)
         if place and current != last:
             stage += 1
         last = current

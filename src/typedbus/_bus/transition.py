@@ -1,4 +1,4 @@
-"""A transition of a bus, and its legs."""
+"""A transition of a bus, and its phases."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from typedbus._base.failures import (
 )
 from typedbus._base.states import State
 from typedbus._bus.registry import ERROR, START, STOP, WARNING, Registry
-from typedbus._bus.scheduler import Abandoned, Tells
+from typedbus._bus.scheduler import Abandoned, PhaseCallbacks
 from typedbus._channels.bound import Subscription
 from typedbus._os.forks import notice
 
@@ -44,7 +44,7 @@ class Transition:
     #: Functions to call when the goal is no longer STARTED; see `Machine._waking`.
     wakers: list[Callable[[], object]] = attrs.field(factory=list)
 
-    def turn(self, goal: State) -> None:
+    def change_goal(self, goal: State) -> None:
         """Change the goal, and wake the waiting hooks of a start; may be called in a signal handler."""
         was_start, self.goal = self.goal is State.STARTED, goal
         if was_start and goal is not State.STARTED:
@@ -72,27 +72,27 @@ class Transition:
             outcome = leaving
         return outcome
 
-    def leg(
+    def phase(
         self,
         registry: Registry,
         begin: Callable[[str], LifecycleEvent] | None,
         end: Callable[[str, float], LifecycleEvent] | None,
         *,
         is_up: bool,
-    ) -> Leg:
-        """Return a leg of this transition, on the bus whose channels are in *registry*."""
-        return Leg(registry, self, begin, end, is_up)
+    ) -> TransitionPhase:
+        """Return a phase of this transition, on the bus whose channels are in *registry*."""
+        return TransitionPhase(registry, self, begin, end, is_up)
 
     def call_off(self) -> None:
         """Change the goal of a start to STOPPED; the caller holds the lock of the bus."""
         if self.goal is State.STARTED:
-            self.turn(State.STOPPED)
+            self.change_goal(State.STOPPED)
 
 
 @attrs.define(eq=False, repr=False)
-class Leg(Tells):
+class TransitionPhase(PhaseCallbacks):
     """
-    The callbacks of a visit on behalf of a transition.
+    The callbacks of a scheduler on behalf of a transition.
 
     They collect the exceptions of hooks, publish events, and cancel a start.
     """
@@ -108,18 +108,18 @@ class Leg(Tells):
 
     def begins(self, subscription: Subscription, /) -> None:
         if self.begin is not None:
-            self.registry._observers.tell(self.begin(subscription.path))
+            self.registry._observers.publish(self.begin(subscription.path))
 
     def ended(self, subscription: Subscription, seconds: float, error: BaseException | None, /) -> None:
         if error is None:
             self.well.append(subscription)
             if self.end is not None:
-                self.registry._observers.tell(self.end(subscription.path, seconds))
+                self.registry._observers.publish(self.end(subscription.path, seconds))
             return
         hook, current = subscription.channel.name, self.transition
         if self.is_up and isinstance(error, StartCancelled) and current.goal is not State.STARTED:
             # The hook was waiting when the start was cancelled: this is not a failure.
-            self.registry._observers.tell(Failed(subscription.path, hook, seconds, error))
+            self.registry._observers.publish(Failed(subscription.path, hook, seconds, error))
             return
         if isinstance(error, Exception) and not leaves(error):
             current.failures.append(Failure(subscription.name, hook, error, subscription.listener))
@@ -127,7 +127,7 @@ class Leg(Tells):
             if isinstance(error, Exception):
                 put_note(error, note_of(subscription.name, hook))
             current.leaving.append(error)
-        self.registry._observers.tell(Failed(subscription.path, hook, seconds, error))
+        self.registry._observers.publish(Failed(subscription.path, hook, seconds, error))
         if self.is_up:
             with self.registry._lock:
                 current.call_off()
@@ -195,7 +195,7 @@ class Leg(Tells):
             for abandoned in pending:
                 earlier = abandoned.subscription
                 # After an exit the component is a new object with the same path.
-                is_same_component = earlier.turn is not None and subscription.turn is not None
+                is_same_component = earlier.node is not None and subscription.node is not None
                 is_same_component = is_same_component and earlier.path == subscription.path
                 if is_same_component or owner_of(earlier) is owner_of(subscription):
                     return abandoned

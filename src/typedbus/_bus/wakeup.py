@@ -54,7 +54,7 @@ class Waiter:
         self.woken.acquire()
 
 
-class Doorbell:
+class MainLoopWakeup:
     """Wakes the thread in `Bus.block`; may be rung from any thread and from signal handlers."""
 
     __slots__ = ("actions", "attendant", "queue", "waking")
@@ -68,12 +68,12 @@ class Doorbell:
         self.waking = Waking()
 
     def attend(self) -> None:
-        """Make `ring` wake the calling thread; the caller holds the lock of the bus."""
+        """Make `wake` wake the calling thread; the caller holds the lock of the bus."""
         # A new queue: threads may have been replaced by greenlets since the last one was created.
         self.queue = simple_queue()
         self.attendant = threading.current_thread()
 
-    def ring(self) -> None:
+    def wake(self) -> None:
         if self.attendant is not None:
             self.waking.wake(self.queue)
 
@@ -148,18 +148,18 @@ def outlived(threads: Iterable[threading.Thread], patience: float) -> list[Still
 class MainChannel(BoundChannel[[], None]):
     """`MAIN`, which wakes `Bus.block` at each subscription: without listeners it sleeps without a time limit."""
 
-    __slots__ = ("_doorbell",)
+    __slots__ = ("_wakeup",)
 
     def __init__(
         self,
         lock: threading.RLock,
         witnesses: tuple[BoundChannel[..., None], ...],
-        doorbell: Doorbell,
+        wakeup: MainLoopWakeup,
     ) -> None:
         super().__init__(MAIN, lock, witnesses)
-        self._doorbell = doorbell
+        self._wakeup = wakeup
 
     def _add(self, subscription: Subscription) -> Subscription:
         added = super()._add(subscription)
-        self._doorbell.ring()
+        self._wakeup.wake()
         return added

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, Self, overload
 from typedbus._base.errors import ListenerError
 from typedbus._base.events import ListenerFailed
 from typedbus._base.failures import Blame, ChannelFailures, describe, leave, note_of, place_of, put_note
-from typedbus._base.limits import Turn
+from typedbus._base.limits import StartNode
 from typedbus._channels.channel import (
     DEFAULT_PRIORITY,
     AnyChannel,
@@ -58,8 +58,8 @@ class Subscription:
         return self.name
 
     @property
-    def turn(self) -> Turn | None:
-        """The turn of the listener's component; outside a container None."""
+    def node(self) -> StartNode | None:
+        """The start node of the listener's component; outside a container None."""
         return None
 
     @property

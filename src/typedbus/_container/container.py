@@ -171,9 +171,11 @@ class Container(LibraryMethods):
         )
         faults.extend(self._flaws())
         faults.extend([*replacement_faults(self, self._home.name), *assigned_faults(self, self._home.name)])
-        turns = {component.path: turn for turn, component in enumerate(declared)}
+        positions = {component.path: position for position, component in enumerate(declared)}
         # Cycles come first: they have no single place.
-        faults.sort(key=lambda fault: -1 if isinstance(fault, CycleFault) else turns.get(fault.path, len(turns)))
+        faults.sort(
+            key=lambda fault: -1 if isinstance(fault, CycleFault) else positions.get(fault.path, len(positions))
+        )
         buses = buses_of(live)
         # An unresolved reference to a bus has been reported as a fault already.
         missing = buses_of(one.declaration for one in unresolved)
@@ -384,14 +386,14 @@ class Container(LibraryMethods):
 
     def _constructing(self, component: Component[object]) -> None:
         if self._bus is not None:
-            self._bus._tell(Constructing(component.path))
+            self._bus._publish_event(Constructing(component.path))
 
     def _constructed(self, component: Component[object], seconds: float) -> None:
         instance = component()
         if isinstance(instance, Bus):
             self._attach(instance)
         if self._bus is not None:
-            self._bus._tell(Constructed(component.path, seconds))
+            self._bus._publish_event(Constructed(component.path, seconds))
 
     def _users(self, component: Component[Any]) -> list[Component[object]]:
         """Return *component* and the components that need it, directly or indirectly."""

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 import attrs
 
-from typedbus._base.limits import Turn
+from typedbus._base.limits import StartNode
 from typedbus._base.methods import held_by, layers, name_of
 from typedbus._base.signatures import function_of
 from typedbus._base.static import (
@@ -369,17 +369,17 @@ class _ComponentSubscription(Subscription):
     @property
     def name(self) -> str:
         """The component's path and the method's name."""
-        return f"{self._subscriber.turn.path}.{self._method}"
+        return f"{self._subscriber.node.path}.{self._method}"
 
     @property
     def path(self) -> str:
         """The component's path."""
-        return self._subscriber.turn.path
+        return self._subscriber.node.path
 
     @property
-    def turn(self) -> Turn:
-        """The component's turn."""
-        return self._subscriber.turn
+    def node(self) -> StartNode:
+        """The component's node."""
+        return self._subscriber.node
 
     @property
     def limit(self) -> float | None:
@@ -398,7 +398,7 @@ class _ComponentSubscription(Subscription):
 
     def added(self) -> Subscription | None:
         """
-        Subscribe the listener, or update its turn and limit from an earlier start, and return its subscription.
+        Subscribe the listener, or update its node and limit from an earlier start, and return its subscription.
 
         Return None and change nothing if it is subscribed for another component.
         """
@@ -412,7 +412,7 @@ class _ComponentSubscription(Subscription):
 
 
 class _Place:
-    """A placeholder listener of `START` for a component with a stop hook only, so that its turn is known."""
+    """A placeholder listener of `START` for a component with a stop hook only, so that its node is known."""
 
     def __init__(self, owner: object) -> None:
         self.__self__ = owner
@@ -440,7 +440,7 @@ class Subscriber:
     bus: Bus
     component: Component[object]
     instance: object
-    turn: Turn
+    node: StartNode
     _subscriptions: list[Subscription] = attrs.field(factory=list, init=False)
 
     @classmethod

@@ -10,7 +10,7 @@ import attrs
 from dependency_injector import providers
 
 from typedbus._base.errors import DeclarationError
-from typedbus._base.limits import Turn
+from typedbus._base.limits import StartNode
 from typedbus._bus.bus import Bus
 from typedbus._bus.registry import EXIT
 from typedbus._channels.channel import DEFAULT_PRIORITY, AnyChannel, Hook
@@ -37,7 +37,7 @@ class Shutdowns:
     """
     The shutdowns of the open resources of a container, subscribed on `EXIT` while its components are built.
 
-    Each resource has a turn right before the first component that needs it. It is
+    Each resource has a node right before the first component that needs it. It is
     therefore shut down after all components that need it have exited, and before
     the components and resources that it needs itself.
 
@@ -60,40 +60,40 @@ class Shutdowns:
         self._name_of = name_of
         self._subscribers = subscribers
         self._phase = DEFAULT_PRIORITY
-        #: The turns of resources, and of the components that have been built.
-        self._turns: dict[int, Turn] = {}
+        #: The nodes of resources, and of the components that have been built.
+        self._nodes: dict[int, StartNode] = {}
 
-    def before(self, component: Component[object], phase: int) -> list[Turn]:
-        """Return the turns of resources that *component*, about to be built, needs other than through components."""
+    def before(self, component: Component[object], phase: int) -> list[StartNode]:
+        """Return the nodes of resources that *component*, about to be built, needs other than through components."""
         self._phase = phase
-        return [self._turn_of(need) for need in _near(component) if is_resource(need)] if self._resources else []
+        return [self._node_of(need) for need in _near(component) if is_resource(need)] if self._resources else []
 
-    def after(self, component: Component[object], turn: Turn) -> None:
-        """Store the turn of a component that has been built."""
+    def after(self, component: Component[object], node: StartNode) -> None:
+        """Store the node of a component that has been built."""
         if self._resources:
-            self._turns[id(component)] = turn
+            self._nodes[id(component)] = node
 
     def rest(self) -> None:
         """Subscribe the shutdown of the resources that no component needed."""
         for resource in self._resources:
-            self._turn_of(resource)
+            self._node_of(resource)
 
-    def _turn_of(self, resource: object) -> Turn:
-        if id(resource) in self._turns:
-            return self._turns[id(resource)]
+    def _node_of(self, resource: object) -> StartNode:
+        if id(resource) in self._nodes:
+            return self._nodes[id(resource)]
         below = [
-            turn
+            node
             for need in _near(resource)
-            if (turn := self._turn_of(need) if is_resource(need) else self._turns.get(id(need))) is not None
+            if (node := self._node_of(need) if is_resource(need) else self._nodes.get(id(need))) is not None
         ]
         path, place = self._name_of(resource)
         known = self._subscribers.get(id(resource))
         # Use the same object in each start, so that the bus recognizes the listener.
         shutdown: Any = known.instance if known is not None else Shutdown(resource, path, place)
-        turn = self._turns[id(resource)] = Turn(path, tuple(below))
-        subscriber = self._subscribers[id(resource)] = Subscriber(self._bus, shutdown, shutdown, turn)
+        node = self._nodes[id(resource)] = StartNode(path, tuple(below))
+        subscriber = self._subscribers[id(resource)] = Subscriber(self._bus, shutdown, shutdown, node)
         subscriber.subscribe([Hook(EXIT, Shutdown.shutdown)], self._phase)
-        return turn
+        return node
 
 
 def _near(node: object) -> list[object]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from typedbus._base.events import Disabled, Subscribed
-from typedbus._base.limits import Turn
+from typedbus._base.limits import StartNode
 from typedbus._base.ordering import listeners_first, start_order
 from typedbus._bus.bus import Bus
 from typedbus._channels.channel import Hook
@@ -30,7 +30,7 @@ def build_all(container: Any, bus: Bus, look: Look, shutdowns: Shutdowns) -> Non
         container: The container whose `ASSEMBLE` listener was called, or the first of several connected by references.
         bus: The bus of these containers.
         look: The components of these containers, disabled ones included.
-        shutdowns: The resources of these containers; each receives its turn before its first user.
+        shutdowns: The resources of these containers; each receives its node before its first user.
 
     Raises:
         InvalidContainer: A component needs one that is not enabled, a choice has
@@ -51,7 +51,7 @@ def build_all(container: Any, bus: Bus, look: Look, shutdowns: Shutdowns) -> Non
     enabled = [takes_part for takes_part, _ in participations]
     for component, (takes_part, reason) in zip(declared, participations, strict=True):
         if not takes_part:
-            bus._tell(Disabled(component.path, reason))
+            bus._publish_event(Disabled(component.path, reason))
     classes: list[type | None] = []
     hooks: list[list[Hook[object]]] = []
     for component in declared:
@@ -59,7 +59,7 @@ def build_all(container: Any, bus: Bus, look: Look, shutdowns: Shutdowns) -> Non
         classes.append(cls)
         hooks.append(hooks_of(component, cls or object) if found is None else found)
     edges = listeners_first(needed, channels_between(given, hooks, enabled).values())
-    turns: dict[int, Turn] = {}
+    nodes: dict[int, StartNode] = {}
     #: For each gate, the paths of the listeners that it represents.
     behind: dict[int, tuple[str, ...]] = {}
     for number, phase in start_order(len(declared), edges, [phase_of(listening) for listening in hooks]):
@@ -67,31 +67,31 @@ def build_all(container: Any, bus: Bus, look: Look, shutdowns: Shutdowns) -> Non
             # A stop or an exit was requested, or the listener that builds has timed out: skip the rest.
             return
         if number >= len(declared):
-            turns[number] = Turn("", tuple(turns[other] for other in sorted(edges[number])))
+            nodes[number] = StartNode("", tuple(nodes[other] for other in sorted(edges[number])))
             behind[number] = tuple(
-                path for other in sorted(edges[number]) for path in behind.get(other, (turns[other].path,))
+                path for other in sorted(edges[number]) for path in behind.get(other, (nodes[other].path,))
             )
             continue
         component, listening = declared[number], hooks[number]
         if not enabled[number]:
             continue
-        before = [turns[other] for other in sorted(needed[number]) if enabled[other]]
+        before = [nodes[other] for other in sorted(needed[number]) if enabled[other]]
         gates = [gate for gate in sorted(edges[number]) if gate >= len(declared)]
         opened = shutdowns.before(component, phase)
         instance = component()
         first = Subscriber.of(bus, instance)
-        if first is not None and first.component is not component and first.turn not in before:
-            before.append(first.turn)
-        turns[number] = Turn(component.path, (*before, *opened, *(turns[gate] for gate in gates)), component.limit)
-        shutdowns.after(component, turns[number])
+        if first is not None and first.component is not component and first.node not in before:
+            before.append(first.node)
+        nodes[number] = StartNode(component.path, (*before, *opened, *(nodes[gate] for gate in gates)), component.limit)
+        shutdowns.after(component, nodes[number])
         if isinstance(instance, Declarations):
             continue
         began = time.monotonic()
         holder = holders.get(id(component.home), container)
-        _subscribe(holder, Subscriber(bus, component, instance, turns[number]), classes[number], listening, phase)
-        paths = tuple([turn.path for turn in before])
+        _subscribe(holder, Subscriber(bus, component, instance, nodes[number]), classes[number], listening, phase)
+        paths = tuple([node.path for node in before])
         after = tuple(dict.fromkeys([path for gate in gates for path in behind[gate] if path not in paths]))
-        bus._tell(Subscribed(component.path, time.monotonic() - began, paths, after))
+        bus._publish_event(Subscribed(component.path, time.monotonic() - began, paths, after))
 
 
 def _subscribe(

@@ -327,7 +327,7 @@ class Daemon:
 
     def _hear_of_a_state(self, event: Moved, /) -> None:
         if event.after is State.STARTED:
-            self._tell("")
+            self._report("")
 
     def _hear_of_a_failure(self, event: Failed, /) -> None:
         if isinstance(event.error, OperatorError):
@@ -337,9 +337,9 @@ class Daemon:
         self._reasons.append(f"{event.path} in {event.hook}:\n{raised}")
 
     def _hear_of_a_rollback(self, event: RolledBack, /) -> None:
-        self._tell("".join(self._reasons) or "its start was broken off\n")
+        self._report("".join(self._reasons) or "its start was broken off\n")
 
-    def _tell(self, reason: str) -> None:
+    def _report(self, reason: str) -> None:
         """Report the end of the start to the waiting processes, with the reason if it failed."""
         self.bus[MOVED].unsubscribe(self._hear_of_a_state)
         self.bus[FAILED].unsubscribe(self._hear_of_a_failure)

@@ -232,8 +232,8 @@ class Signals:
             for number, channel in _CHANNELS.items()
             if channel in known and self.bus[channel].subscriptions
         }
-        if self.bus._doorbell.waking.signalled is None:
-            self.bus._doorbell.waking.signalled = self._record.inbox = self._inbox = _Inbox()
+        if self.bus._wakeup.waking.signalled is None:
+            self.bus._wakeup.waking.signalled = self._record.inbox = self._inbox = _Inbox()
         _installed.append(self)
         try:
             for number, action in {**listened, **self._actions}.items():
@@ -446,7 +446,7 @@ def _put_back() -> None:
                 over.set_handler(number, _or_default(before))
         over._handlers.clear()
         if over._inbox is not None:
-            over.bus._doorbell.waking.signalled = None
+            over.bus._wakeup.waking.signalled = None
             over._inbox.close()
             over._inbox = None
 

@@ -145,7 +145,7 @@ class Console:
         self._watch: threading.Thread | None = None
 
     def __enter__(self) -> Self:
-        self._bus[LIFECYCLE].subscribe(self.tell)
+        self._bus[LIFECYCLE].subscribe(self.show)
         self._bus[LOG].subscribe(self.log)
         return self
 
@@ -156,7 +156,7 @@ class Console:
         trace: TracebackType | None,
         /,
     ) -> None:
-        self._bus[LIFECYCLE].unsubscribe(self.tell)
+        self._bus[LIFECYCLE].unsubscribe(self.show)
         self._bus[LOG].unsubscribe(self.log)
         self.rest()
 
@@ -165,7 +165,7 @@ class Console:
         """The bytes that restore the terminal, for a signal handler, which can only write."""
         return b""
 
-    def tell(self, event: LifecycleEvent, /) -> None:
+    def show(self, event: LifecycleEvent, /) -> None:
         """Write *event*, unless a handler of `logging` writes it to the same place."""
         if self._is_quiet and not isinstance(event, (Failed, ListenerFailed, RolledBack)):
             return
@@ -301,8 +301,8 @@ class _Live(Console):
     """
     Writes in colours, with a status line below: the awaited components, for how long, and how many are done.
 
-    The status line appears when a leg of a transition takes longer than a second, and
-    disappears at the end of the leg. `Display` describes what can break the line.
+    The status line appears when a phase of a transition takes longer than a second, and
+    disappears at the end of the phase. `Display` describes what can break the line.
     """
 
     def __init__(self, stream: TextIO, bus: Bus, display: Display) -> None:
@@ -339,7 +339,7 @@ class _Live(Console):
         return _TICK
 
     def _expected(self, awaited: int) -> int:
-        """Return how many hooks the leg calls, of which *awaited* are being called."""
+        """Return how many hooks the phase calls, of which *awaited* are being called."""
         subscriptions = self._bus[_CHANNELS[self._state]].subscriptions
         if self._state is State.STOPPING:
             # After a failed start, only the components that had started are stopped.

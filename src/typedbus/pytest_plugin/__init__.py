@@ -188,7 +188,7 @@ def _started(
     try:
         with running(container, *others, workers=workers, limits=limits):
             yield
-            attendant = container.attach()._doorbell.attendant
+            attendant = container.attach()._wakeup.attendant
     except BaseException as failed:
         problems.append(failed)
     if before is not None and own is not None:

@@ -149,7 +149,7 @@ def _listening(lasting: list[Bus | Container]) -> list[Subscription]:
         for bus in buses
         for bound in list(bus._bound.values())
         for each in bound.subscriptions
-        if each.turn is None and id(getattr(each.listener, "__self__", None)) not in owners
+        if each.node is None and id(getattr(each.listener, "__self__", None)) not in owners
     ]
 
 

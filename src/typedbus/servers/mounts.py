@@ -119,7 +119,7 @@ class WSGIDispatcher(_Dispatcher):
             thread = LoopThread(self.bus)
             starting = self._starting = thread.submit(lifespans.startup())
             try:
-                outcome = _Outcome(self.bus._doorbell.waking)
+                outcome = _Outcome(self.bus._wakeup.waking)
                 starting.add_done_callback(lambda future: outcome.put(None))
                 with self.bus._waking(starting.cancel):
                     outcome.get()

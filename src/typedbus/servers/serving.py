@@ -228,7 +228,7 @@ class Serving(ABC):
         if self._run is not None:
             return
         # Before any call that takes time, so that the start can be broken off from here on.
-        outcome = self._outcome = _Outcome(self.bus._doorbell.waking)
+        outcome = self._outcome = _Outcome(self.bus._wakeup.waking)
         listening = listen(self.bind, self.mode)
         try:
             run = self._run = _Run(self.server(), listening, outcome)

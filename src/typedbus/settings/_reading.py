@@ -168,13 +168,13 @@ class Reader:
             problem = "is refused; it is secret, so that the reason is not shown"
             if name not in hidden:
                 problem = self._refusal(error, name, found.get(name))
-            self._tell(problem, (*key, name), origins.get(name, near))
+            self._report(problem, (*key, name), origins.get(name, near))
         if len(self.faults) > before or len(found) < len(values):
             return _WRONG
         try:
             return cls(**found)
         except Exception as error:
-            return self._tell(self._refusal(error, "", found), key, near)
+            return self._report(self._refusal(error, "", found), key, near)
 
     def value(self, wanted: Any, said: Said, *, is_hidden: bool) -> object:
         """Return *said* converted to *wanted*, or `_WRONG`."""
@@ -209,7 +209,7 @@ class Reader:
                 return self._misfit("a list", said, is_hidden=is_hidden)
             if is_fixed and len(said.value) != len(types):
                 problem = f"must have {len(types)} members and has {len(said.value)}"
-                return self._tell(problem, said.key, said)
+                return self._report(problem, said.key, said)
             each = types if is_fixed else types * len(said.value)
             members = [
                 self.value(one, said.part(index, member), is_hidden=is_hidden)
@@ -252,7 +252,7 @@ class Reader:
             said = Said(key, self.sources.environ[variable], None, f"environment variable {variable}", is_text=True)
             other = self.variables.setdefault(variable, key)
             if other != key:
-                self._tell(f"goes by the same name as {dotted(other)}; give both in a file", key, said)
+                self._report(f"goes by the same name as {dotted(other)}; give both in a file", key, said)
             found.append(said)
         return found
 
@@ -271,11 +271,11 @@ class Reader:
     def _missing(self, key: Key, near: Said | None, *, is_open: bool) -> object:
         where = "here" if near or self.files else "in a file"
         otherwise = f", or as {variable_of(key)} in the environment" if is_open else ""
-        return self._tell(f"is missing; give it {where}{otherwise}", key, near)
+        return self._report(f"is missing; give it {where}{otherwise}", key, near)
 
     def _misfit(self, wanted: str, said: Said, *, is_hidden: bool) -> object:
         is_what = "; its value is not shown" if is_hidden else f" and is {shown(said.value)}"
-        return self._tell(f"must be {wanted}{is_what}", said.key, said)
+        return self._report(f"must be {wanted}{is_what}", said.key, said)
 
     def _refusal(self, error: Exception, name: str, value: object) -> str:
         """Return the message of *error* about *value*, with the secrets of other settings masked."""
@@ -287,7 +287,7 @@ class Reader:
         problem = message if message.startswith(("must ", "is ", "has ")) else f"is refused: {message}"
         return problem if is_told else f"{problem} and is {shown(value)}"
 
-    def _tell(self, problem: str, key: Key, said: Said | None) -> object:
+    def _report(self, problem: str, key: Key, said: Said | None) -> object:
         if said is not None:
             self.faults.append(said.fault(problem, key))
         else:

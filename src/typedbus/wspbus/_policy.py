@@ -32,15 +32,15 @@ from typedbus._base.failures import leaves
 from typedbus._base.states import State
 from typedbus._bus.bus import Bus
 from typedbus._bus.registry import ASSEMBLE, ERROR, EXIT, GRACEFUL, LOG, MAIN, START, STOP, AnyBound
-from typedbus._bus.transition import Leg, Transition
+from typedbus._bus.transition import Transition, TransitionPhase
 from typedbus._bus.wakeup import MainChannel
 from typedbus._channels.bound import BoundChannel, Subscription, bind
 from typedbus._channels.channel import DEFAULT_PRIORITY, Binds, Channel
 from typedbus.wspbus._listeners import Listeners, Listening, told
 
 
-class OldLeg(Leg):
-    """One leg of a transition; its failures are logged at once and never prevent other listeners from being called."""
+class OldPhase(TransitionPhase):
+    """One phase of a transition; its failures are logged at once and never prevent other listeners from being called."""
 
     __slots__ = ()
 
@@ -79,7 +79,7 @@ class OldBus(Bus):
         self.interrupted: Callable[[BaseException], None] | None = None
         self.exiting: Transition | None = None
         super().__init__()
-        main = told(MainChannel)(self._lock, self._observers.of_failures, self._doorbell)  # type: ignore[arg-type]
+        main = told(MainChannel)(self._lock, self._observers.of_failures, self._wakeup)  # type: ignore[arg-type]
         main.tell = self.tell
         self._bound[MAIN] = main
         self._bring_in(ASSEMBLE)
@@ -170,7 +170,7 @@ class OldBus(Bus):
         with self._lock:
             # No exit is carried out, so EXITING means that it is over.
             self._set(State.EXITED if state is State.EXITING else state)
-        self._doorbell.ring()
+        self._wakeup.wake()
 
     def be_ready(self, goal: State) -> None:
         """Make *goal* reachable from the current state, unless a transition is already running."""
@@ -190,8 +190,8 @@ class OldBus(Bus):
         super()._set(state)
         self._seen(state)
 
-    def _tell(self, event: LifecycleEvent) -> None:
-        super()._tell(event)
+    def _publish_event(self, event: LifecycleEvent) -> None:
+        super()._publish_event(event)
         if type(event) is Moved:
             self._log_old(f"Bus {event.after.name}", 20)
 
@@ -209,31 +209,31 @@ class OldBus(Bus):
         self.exiting = current
         super()._lead_out(current)
 
-    def _visit(
+    def _call_hooks(
         self,
-        leg: Leg,
+        phase: TransitionPhase,
         subscriptions: Sequence[Subscription],
         workers: int,
         hook: float | None,
         whole: tuple[str, float | None, float],
     ) -> None:
-        if leg.is_up and subscriptions and subscriptions[0].channel is not START:
-            # The leg that constructs containers: without them there is nothing to start.
-            super()._visit(leg, subscriptions, workers, hook, whole)
+        if phase.is_up and subscriptions and subscriptions[0].channel is not START:
+            # The phase that constructs containers: without them there is nothing to start.
+            super()._call_hooks(phase, subscriptions, workers, hook, whole)
             return
-        old = OldLeg(leg.registry, leg.transition, leg.begin, leg.end, leg.is_up, leg.well)
-        if leg.is_up:
-            super()._visit(old, subscriptions, workers, hook, whole)
-            if leg.transition.failures:
+        old = OldPhase(phase.registry, phase.transition, phase.begin, phase.end, phase.is_up, phase.well)
+        if phase.is_up:
+            super()._call_hooks(old, subscriptions, workers, hook, whole)
+            if phase.transition.failures:
                 with self._lock:
-                    leg.transition.call_off()
+                    phase.transition.call_off()
             return
         # The typed bus skips listeners whose start has not returned; here they are called as well.
         everybody = self[EXIT if self._state is State.EXITING else STOP].subscriptions
-        singles = [subscription for subscription in everybody if subscription.turn is None]
+        singles = [subscription for subscription in everybody if subscription.node is None]
         before = [subscription for subscription in singles if subscription.priority < DEFAULT_PRIORITY]
-        components = [subscription for subscription in subscriptions if subscription.turn is not None]
-        super()._visit(old, [*before, *components, *singles[len(before) :]], workers, hook, whole)
+        components = [subscription for subscription in subscriptions if subscription.node is not None]
+        super()._call_hooks(old, [*before, *components, *singles[len(before) :]], workers, hook, whole)
 
     @property
     def _exits_in(self) -> int:

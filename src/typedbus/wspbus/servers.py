@@ -215,7 +215,7 @@ class ServerAdapter:
                 raise
             # block() raises the error when the bus has exited, so that the process does not end with success.
             self.bus.typed.request_exit(error)
-            if self.bus.typed._doorbell.attendant is None:
+            if self.bus.typed._wakeup.attendant is None:
                 self.bus.exit()
 
     def wait(self) -> None:

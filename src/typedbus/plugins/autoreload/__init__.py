@@ -263,7 +263,7 @@ class Autoreload:
         places: list[Place] = []
         for subscription in self.bus[WATCHED].subscriptions:
             problem = ""
-            if subscription.turn is not None and not is_started:
+            if subscription.node is not None and not is_started:
                 continue
             try:
                 answer: object = subscription.listener()

@@ -125,7 +125,7 @@ class SignalHandler:
 
     def _handle_signal(self, signum: int, frame: FrameType | None = None) -> None:
         name = self.signals[signum]
-        if self.bus.typed._doorbell.attendant is threading.main_thread() and self.bus.typed._current is None:
+        if self.bus.typed._wakeup.attendant is threading.main_thread() and self.bus.typed._current is None:
             self.bus.typed.request(_Caught(self.bus, name))
         else:
             _Caught(self.bus, name)()
