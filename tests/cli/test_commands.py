@@ -344,13 +344,13 @@ def test_a_container_is_drawn_in_the_format_of_the_file(
 
 @pytest.mark.slow
 def test_a_container_with_faults_is_drawn_too(typedbus: Command) -> None:
-    """Stdout has the picture, stderr says that there are faults and who tells them, and the status is 1."""
+    """Stdout has the picture, stderr the number of faults and the command that lists them, and the status is 1."""
     done = typedbus("graph", "app.shop:Bad", "--format", "json")
 
     assert json.loads(done.stdout)["container"] == "Bad"
     assert (done.returncode, done.stderr) == (
         1,
-        "imported\nBad has 2 faults: `typedbus check app.shop:Bad` tells them\n",
+        "imported\nBad has 2 faults: run `typedbus check app.shop:Bad` to list them\n",
     )
 
 

@@ -286,7 +286,7 @@ def test_the_help_of_run_has_its_options_in_groups() -> None:
 
     groups = shown.split("\n\n")[-5:]
     assert [group.splitlines()[0] for group in groups] == [
-        "How it starts and stops:",
+        "Start and stop:",
         "Settings:",
         "Process:",
         "Observation:",

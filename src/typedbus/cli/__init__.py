@@ -54,12 +54,12 @@ def main() -> int:
 @click.version_option(package_name="typedbus", prog_name="typedbus", message="%(prog)s %(version)s")
 def commands() -> None:
     """
-    Check, draw and run what is declared in containers of typedbus.
+    Check, draw and run containers, and control running processes.
 
-    A container is given as MODULE:NAME: the module as Python imports it, and
-    the class, or an instance of it, as the module has it. Modules are looked
-    for in the working directory first. What is the same each time may stand in
-    typedbus.toml, or in [tool.typedbus] of pyproject.toml.
+    Name a container as MODULE:NAME: the module as Python imports it, and a
+    container class, or an instance, in that module. Modules are searched for in
+    the working directory first. Default options can be set in typedbus.toml, or
+    in [tool.typedbus] of pyproject.toml.
 
     \b
     For a class Shop in the file app/container.py:
@@ -70,11 +70,11 @@ def commands() -> None:
       typedbus stop --pidfile shop.pid
 
     \b
-    Exit status; each command has more of it in its --help:
-      0    all is well
-      1    it has faults, did not start, or was not done
+    Exit status; the --help of each command has the details:
+      0    success
+      1    the container has faults or did not start, or the request failed
       2    the command line or the settings are wrong; nothing was done
-      70   something failed after the start
+      70   a failure after the start
       130  ended by Ctrl-C
     """  # noqa: D301  # click leaves the lines of such a paragraph as they are
 
@@ -87,14 +87,15 @@ def commands() -> None:
     type=click.Choice(["text", "json", "github"]),
     default="text",
     show_default=True,
-    help="For people, for programs, or for the annotations of GitHub.",
+    help="text for people, json for programs, github for annotations in a GitHub workflow.",
 )
 @click.option(
     "--config",
     multiple=True,
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Decide conditions and choices by the settings in this TOML file; repeatable, later files override earlier ones.",
+    help="Read settings from this TOML file, and apply conditions and choices by them; "
+    "repeatable, later files override earlier ones.",
 )
 @click.option(
     "--set",
@@ -102,20 +103,20 @@ def commands() -> None:
     multiple=True,
     type=assignment,
     metavar="KEY=VALUE",
-    help="Give one setting, as in --set shop.port=8081; it overrides the environment and files.",
+    help="Set one setting, for example --set shop.port=8081; overrides the environment and files; repeatable.",
 )
 def check(targets: Sequence[str], *, shape: str, config: Sequence[Path], assignments: Sequence[tuple[str, str]]) -> int:
     """
-    Tell every fault of a container, before anything is built.
+    Validate a container, and report all of its faults.
 
-    Several are looked at as `run` starts them, on the bus of the first.
-    The module is imported and the wiring is looked at; no constructor of a
-    component runs. Each fault has the component, its file and line, what is
-    wrong and what to do.
+    The module is imported and its declarations are checked; no component is
+    constructed. Each fault names the component, its file and line, what is wrong and what to do. Several
+    containers are validated together, on the bus of the first, as `run` starts
+    them.
 
-    With --config or --set the settings are loaded as by `run`. Components that
-    they disable, and branches of a choice that they do not take, are not looked
-    at; without them every component is.
+    With --config or --set, settings are loaded as `run` loads them. Components
+    that they disable, and branches of a choice that they do not select, are
+    then not checked. Without these options, every component is checked.
 
     \b
     Examples:
@@ -166,15 +167,15 @@ def check(targets: Sequence[str], *, shape: str, config: Sequence[Path], assignm
     "--format",
     "shape",
     type=click.Choice(["mermaid", "dot", "svg", "json"]),
-    help="Unless given, by the suffix of FILE: .dot, .svg, .json, else mermaid.",
+    help="Default: by the suffix of FILE: .dot, .svg or .json; otherwise mermaid.",
 )
-@click.option("--output", type=FILE, default=STDOUT, metavar="FILE", help="Where to; stdout unless given.")
+@click.option("--output", type=FILE, default=STDOUT, metavar="FILE", help="Write the drawing to FILE; default: stdout.")
 def graph(target: str | None, *, shape: str | None, output: Path) -> int:
     """
-    Draw a container: its components, what they need, and who listens to what.
+    Draw a container: components, dependencies and channels.
 
-    Nothing is built. A container that has faults is drawn, too, with the faults
-    in colour; svg needs the extra typedbus[graph].
+    No component is constructed. A container with faults is drawn as well, with
+    the faults in colour. The format svg needs the extra typedbus[graph].
 
     \b
     Examples:
@@ -212,8 +213,8 @@ def graph(target: str | None, *, shape: str | None, output: Path) -> int:
     except OSError as error:
         raise click.UsageError(f"cannot write {output}: {error.strerror}") from None
     if faults:
-        told = f"`typedbus check {target}` tells them"
-        click.echo(f"{type(container).__name__} has {_count(len(faults), 'fault')}: {told}", err=True)
+        hint = f"run `typedbus check {target}` to list them"
+        click.echo(f"{type(container).__name__} has {_count(len(faults), 'fault')}: {hint}", err=True)
     return FAULTS if faults else OK
 
 

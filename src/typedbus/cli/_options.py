@@ -105,7 +105,11 @@ def assignment(said: str) -> tuple[str, str]:
 
 def pidfile(*, is_needed: bool) -> Callable[[F], F]:
     """Return the option that names a PID file."""
-    needed = "The PID file of the process." if is_needed else "Hold a PID file, so that one process at a time runs."
+    needed = (
+        "The PID file of the process."
+        if is_needed
+        else "Hold this PID file, so that only one such process runs at a time."
+    )
     return click.option(
         "--pidfile",
         cls=Option,

@@ -41,7 +41,7 @@ _LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 #: Runs before the listener that reports the end of the start to a waiting parent process.
 _FIRST: Final = -1
 
-start = functools.partial(click.option, cls=Option, section="How it starts and stops")
+start = functools.partial(click.option, cls=Option, section="Start and stop")
 settings = functools.partial(click.option, cls=Option, section="Settings")
 process = functools.partial(click.option, cls=Option, section="Process")
 observation = functools.partial(click.option, cls=Option, section="Observation")
@@ -49,25 +49,25 @@ observation = functools.partial(click.option, cls=Option, section="Observation")
 
 @click.command(cls=Command)
 @click.argument("targets", metavar="MODULE:NAME...", nargs=-1)
-@start("--workers", type=click.IntRange(min=1), metavar="N", help="Start up to N components side by side.")
-@start("--start-limit", type=float, metavar="S", help="Seconds that a start may take.")
-@start("--stop-limit", type=float, metavar="S", help="Seconds that a stop may take.")
-@start("--hook-limit", type=float, metavar="S", help="Seconds that each start, stop and exit hook may take.")
-@start("--exit-after-start", is_flag=True, help="Exit as soon as everything has started, to try whether it does.")
-@start("--autoreload", is_flag=True, help="Restart when a file of the program changes, while one works on it.")
+@start("--workers", type=click.IntRange(min=1), metavar="N", help="Start and stop up to N components concurrently.")
+@start("--start-limit", type=float, metavar="S", help="Time limit for a start, in seconds.")
+@start("--stop-limit", type=float, metavar="S", help="Time limit for a stop, in seconds.")
+@start("--hook-limit", type=float, metavar="S", help="Time limit for each start, stop and exit hook, in seconds.")
+@start("--exit-after-start", is_flag=True, help="Exit when the start is complete; for a trial run.")
+@start("--autoreload", is_flag=True, help="Restart when a file of the program changes; for development.")
 @start(
     "--watch",
     multiple=True,
     type=click.Path(path_type=Path),
     metavar="PATH",
-    help="With --autoreload, restart when this file changes as well, or any file below this folder; repeatable.",
+    help="With --autoreload: also restart when this file, or a file in this folder, changes; repeatable.",
 )
 @settings(
     "--config",
     multiple=True,
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Read settings from this TOML file; again for more, of which later ones go before earlier ones.",
+    help="Read settings from this TOML file; repeatable, later files override earlier ones.",
 )
 @settings(
     "--set",
@@ -75,45 +75,55 @@ observation = functools.partial(click.option, cls=Option, section="Observation")
     multiple=True,
     type=assignment,
     metavar="KEY=VALUE",
-    help="Say one setting, as in --set shop.port=8081; it goes before the environment, and that before files.",
+    help="Set one setting, for example --set shop.port=8081; overrides the environment and files; repeatable.",
 )
 @pidfile(is_needed=False)
-@process("--daemon", is_flag=True, help="Go on without the terminal, once everything has started or has not.")
+@process(
+    "--daemon", is_flag=True, help="Run in the background; the command returns when the start has succeeded or failed."
+)
 @process(
     "--output",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Where a daemon's stdout and stderr go; else nowhere.",
+    help="With --daemon: append stdout and stderr to FILE; default: discard them.",
 )
-@process("--user", type=account, metavar="U", help="Go on as this user, once ports are open: a name or an id.")
-@process("--group", type=account, metavar="G", help="Go on as this group; the user's own unless given.")
-@process("--umask", type=umask, metavar="M", help="What new files are not to allow, in octal, as in 027.")
-@observation("--traceback", is_flag=True, help="Show the tracebacks of operator errors, such as a port that is taken.")
-@observation("--report", type=FILE, metavar="FILE", help="Write there what the start took; - is stdout.")
+@process(
+    "--user", type=account, metavar="U", help="Switch to this user, a name or an id, when ports and files are open."
+)
+@process(
+    "--group", type=account, metavar="G", help="Switch to this group as well; default: the primary group of the user."
+)
+@process("--umask", type=umask, metavar="M", help="Set the file-creation mask (umask), in octal, for example 027.")
+@observation(
+    "--traceback", is_flag=True, help="Print the tracebacks of operator errors as well, such as a port in use."
+)
+@observation(
+    "--report", type=FILE, metavar="FILE", help="Write a report on the duration of the start to FILE; - is stdout."
+)
 @observation(
     "--report-format",
     type=click.Choice(["table", "json", "trace"]),
-    help="Unless given, by the suffix of FILE: .trace.json, .json, else table.",
+    help="Default: by the suffix of FILE: .trace.json or .json; otherwise table.",
 )
 @observation(
     "--log-file",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Append what happens, and what is logged, to FILE.",
+    help="Append the life cycle and all log records to FILE.",
 )
 @observation(
     "--log-level",
     type=click.Choice([*_LEVELS], case_sensitive=False),
-    help="What is logged; info unless given. Without --log-file to stderr.",
+    help="Lowest level that is logged; default: info. Without --log-file, the log goes to stderr.",
 )
 @observation(
-    "--quiet", is_flag=True, help="Write nothing to stderr but warnings and errors; no life cycle, no progress."
+    "--quiet", is_flag=True, help="Write only warnings and errors to stderr, not the life cycle or the progress."
 )
 @observation(
     "--log-format",
     type=click.Choice(["text", "json"]),
     default="text",
-    help="json writes one JSON object a line, to stderr and to --log-file; text unless given.",
+    help="json: one JSON object per line, on stderr and in --log-file; default: text.",
 )
 def run(
     targets: Sequence[str],
@@ -144,21 +154,21 @@ def run(
     """
     Run containers as a program, until their bus exits.
 
-    Several share the bus of the first. What happens is told on stderr. Ctrl-C,
-    or SIGTERM, exits in order; a second one ends the process at once. SIGUSR1
-    asks components to take up what is new, SIGHUP restarts a daemon. What is
-    not given here stays as the containers have it.
+    Several containers share the bus of the first. The life cycle is printed on
+    stderr. Ctrl-C or SIGTERM exits in order; a second one ends the process at
+    once. SIGUSR1 calls the `graceful` methods of components, and SIGHUP restarts
+    a daemon. Options that are not given keep the values of the containers.
 
-    Settings are read before anything is built, and everything that is wrong
-    with them is told at once, with file and line.
+    Settings are read before any component is constructed, and all errors in
+    them are reported at once, with file and line.
 
-    With --daemon the command ends when everything has started, or has not, with
-    the status that says so. `typedbus stop`, `restart`, `reload` and `status`
-    find the process by its --pidfile.
+    With --daemon the command returns when the start has succeeded or failed,
+    with the matching exit status. `typedbus stop`, `restart`, `reload` and
+    `status` find the process by its --pidfile.
 
-    The report tells what the start took, component by component. It is written
-    when the start is over, also after one that failed. The format trace is for
-    Perfetto or chrome://tracing.
+    The report shows how long each component took to start. It is written when
+    the start is complete, or has failed. The format trace is for Perfetto or
+    chrome://tracing.
 
     \b
     Examples:
@@ -169,11 +179,11 @@ def run(
     \b
     Exit status:
       0    an orderly run, or a daemon that has started
-      1    a container has faults, or something did not start
-      2    the command line or the settings are wrong; nothing was built
-      70   something failed after the start, or stdout could not be written
-      130  Ctrl-C before the start, or a second one
-      A component may end the process with another, by sys.exit.
+      1    a container has faults, or a component did not start
+      2    the command line or the settings are wrong; nothing was started
+      70   a failure after the start, or stdout could not be written
+      130  Ctrl-C before the start, or a second Ctrl-C
+      A component may end the process with another status, by sys.exit.
     """  # noqa: D301  # click leaves the lines of such a paragraph as they are
     limits = _limits({"start": start_limit, "stop": stop_limit, "hook": hook_limit})
     targets = said_or_default(targets)

@@ -32,17 +32,17 @@ timeout = functools.partial(
 
 @click.command(cls=Command)
 @pidfile(is_needed=True)
-@timeout(help="How many seconds it may take.")
-@click.option("--kill", cls=Option, is_flag=True, help="If it takes longer, end the process at once.")
+@timeout(help="How long to wait for the end, in seconds.")
+@click.option("--kill", cls=Option, is_flag=True, help="If the process has not ended in time, end it at once.")
 def stop(*, pidfile: Path, timeout: float, kill: bool) -> int:
     """
-    End a process in order, and wait until it has ended.
+    Stop a process in order, and wait until it has ended.
 
-    The process that holds the PID file is sent SIGTERM. With --kill, and if it
-    does not end in time, it is sent a second one, which ends a program of
-    typedbus at once and writes where every thread was. So does another stop
-    meanwhile. If no process holds the file there is nothing to do, which is a
-    success. A process that is being restarted is stopped for good.
+    This sends SIGTERM to the process that holds the PID file. With --kill, a
+    process that has not ended in time gets a second SIGTERM, which ends a
+    typedbus program at once and writes the stack of every thread. A second
+    `stop` has the same effect. A restart in progress is replaced by the stop.
+    If no process holds the file, there is nothing to do, and the status is 0.
 
     \b
     Example:
@@ -51,8 +51,8 @@ def stop(*, pidfile: Path, timeout: float, kill: bool) -> int:
     \b
     Exit status:
       0  no process holds the file any more
-      1  it still runs, or may not be signalled by this user
-      2  the command line is wrong, or FILE is no PID file
+      1  the process still runs, or belongs to another user
+      2  the command line is wrong, or FILE is not a PID file
       4  FILE is held, but its process cannot be identified; nothing was sent
     """  # noqa: D301  # click leaves the lines of such a paragraph as they are
     from typedbus.cli._holder import holder_of
@@ -77,16 +77,17 @@ def stop(*, pidfile: Path, timeout: float, kill: bool) -> int:
 
 @click.command(cls=Command)
 @pidfile(is_needed=True)
-@timeout(help="How many seconds the stop and the start may take together.")
+@timeout(help="How long to wait for the stop and the start together, in seconds.")
 def restart(*, pidfile: Path, timeout: float) -> int:
     """
     Restart a daemon, and wait until it has started again.
 
-    The process that holds the PID file is sent SIGHUP: everything is stopped in
-    order, and the process is replaced by the same command line, under the same
-    pid. It must be a daemon, as `typedbus run --daemon` starts one, on Linux.
-    SIGHUP would end any other process, which is left alone: restart it by the
-    program that started it. A restart that the site refuses is reported at once.
+    This sends SIGHUP to the process that holds the PID file. The process stops
+    in order, and runs the same command line again under the same pid. Only for
+    daemons on Linux, started for example by `typedbus run --daemon`. SIGHUP
+    would end any other process, so it is not sent: restart such a process by
+    the program that started it. If the process refuses to restart, the reason
+    is reported at once.
 
     \b
     Example:
@@ -94,9 +95,9 @@ def restart(*, pidfile: Path, timeout: float) -> int:
 
     \b
     Exit status:
-      0  it has started again
-      1  it has not, in time or at all; or no process holds the file, or it is no daemon
-      2  the command line is wrong, or FILE is no PID file
+      0  the process has started again
+      1  it has not started again in time, or is not a daemon, or no process holds the file
+      2  the command line is wrong, or FILE is not a PID file
       4  FILE is held, but its process cannot be identified; nothing was sent
     """  # noqa: D301  # click leaves the lines of such a paragraph as they are
     from typedbus.cli._holder import holder_of, restarted
@@ -112,11 +113,11 @@ def restart(*, pidfile: Path, timeout: float) -> int:
 @pidfile(is_needed=True)
 def reload(*, pidfile: Path) -> int:
     """
-    Ask a process to take up what is new.
+    Ask a process to reload, for example to reopen its log file.
 
-    The process that holds the PID file is sent SIGUSR1: components handle
-    `graceful`, and a log file that was moved away is opened anew. The command
-    does not wait; failures are in the log of the process.
+    This sends SIGUSR1 to the process that holds the PID file. The process calls
+    the `graceful` methods of its components, and reopens a log file that was
+    moved away. The command does not wait; the process logs failures.
 
     \b
     Example:
@@ -124,9 +125,9 @@ def reload(*, pidfile: Path) -> int:
 
     \b
     Exit status:
-      0  it was asked
-      1  no process holds the file, or it has no handler for SIGUSR1
-      2  the command line is wrong, or FILE is no PID file
+      0  the signal was sent
+      1  no process holds the file, or the process has no handler for SIGUSR1
+      2  the command line is wrong, or FILE is not a PID file
       4  FILE is held, but its process cannot be identified; nothing was sent
     """  # noqa: D301  # click leaves the lines of such a paragraph as they are
     from typedbus.cli._holder import holder_of
@@ -146,10 +147,10 @@ def reload(*, pidfile: Path) -> int:
 @pidfile(is_needed=True)
 def status(*, pidfile: Path) -> int:
     """
-    Tell whether a process runs, which one, and since when.
+    Report whether a process runs, its pid, and since when.
 
-    The process is the one that holds the PID file, also while it restarts. The
-    exit status is that of an init script (Linux Standard Base).
+    The process is the holder of the PID file, also while it restarts. The exit
+    statuses are those of init scripts (Linux Standard Base).
 
     \b
     Example:
@@ -157,11 +158,11 @@ def status(*, pidfile: Path) -> int:
 
     \b
     Exit status:
-      0  it runs
-      1  it does not, and has left the file behind
+      0  the process runs
+      1  no process runs, and the last one has left the file behind
       2  the command line is wrong
-      3  it does not run
-      4  cannot tell: FILE is no PID file, cannot be read, or its process cannot be identified
+      3  no process runs
+      4  unknown: FILE is not a PID file, cannot be read, or its process cannot be identified
     """  # noqa: D301  # click leaves the lines of such a paragraph as they are
     from typedbus.cli._holder import CannotTell, holder_of
 
