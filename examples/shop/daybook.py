@@ -7,7 +7,8 @@ from logging import INFO
 
 from examples.shop.channels import order_refused, order_taken
 from examples.shop.orders import Order, Receipt, Refused
-from typedbus import LOG, MOVED, Moved, on
+from typedbus import LOG, on
+from typedbus.events import MOVED, Moved
 
 _LINES = 12
 

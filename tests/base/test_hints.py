@@ -15,8 +15,9 @@ from typing import Any
 
 import pytest
 
-from typedbus import Bus, InvalidContainer, TypeFault
+from typedbus import Bus, InvalidContainer
 from typedbus._base.hints import annotations_of, signature_of
+from typedbus.faults import TypeFault
 
 SOURCE = """\
 import types

@@ -10,7 +10,8 @@ import pytest
 
 import typedbus
 import typedbus._base.events
-from typedbus import (
+from typedbus import State
+from typedbus.events import (
     ComponentExited,
     ComponentExiting,
     ComponentStarted,
@@ -25,7 +26,6 @@ from typedbus import (
     ListenerFailed,
     Moved,
     RolledBack,
-    State,
     Subscribed,
 )
 

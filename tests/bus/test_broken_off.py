@@ -16,20 +16,8 @@ from typing import Any
 import attrs
 import pytest
 
-from typedbus import (
-    FAILED,
-    START,
-    STOP,
-    Bus,
-    Component,
-    Container,
-    Failed,
-    Limits,
-    StartCancelled,
-    State,
-    TransitionFailures,
-    on,
-)
+from typedbus import START, STOP, Bus, Component, Container, Limits, StartCancelled, State, TransitionFailures, on
+from typedbus.events import FAILED, Failed
 from typedbus.plugins.signals import Signals
 from typedbus.servers._mount_errors import MountFailed
 from typedbus.servers.asgi import ASGIServer, LifespanError

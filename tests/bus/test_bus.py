@@ -23,10 +23,8 @@ from typing import IO, Any, Self
 import pytest
 
 from typedbus import (
-    COMPONENT_STARTED,
     EXIT,
     GRACEFUL,
-    LIFECYCLE,
     LOG,
     MAIN,
     START,
@@ -35,16 +33,14 @@ from typedbus import (
     Channel,
     ChannelError,
     ChannelFailures,
-    ComponentStarted,
-    Inbox,
-    LifecycleEvent,
-    Moved,
     StartCancelled,
     State,
     StillRunning,
     TransitionFailures,
     WaitError,
 )
+from typedbus.events import COMPONENT_STARTED, LIFECYCLE, ComponentStarted, LifecycleEvent, Moved
+from typedbus.types import Inbox
 
 sold = Channel[[str, int], str]("sold")
 

@@ -10,14 +10,11 @@ import pytest
 
 import typedbus
 import typedbus._base.events
-from typedbus import (
+from typedbus import Bus, Channel, ChannelFailures, Component, Container, State, TransitionFailures, running
+from typedbus.events import (
     FAILED,
     LIFECYCLE,
     LISTENER_FAILED,
-    Bus,
-    Channel,
-    ChannelFailures,
-    Component,
     ComponentExited,
     ComponentExiting,
     ComponentStarted,
@@ -26,17 +23,13 @@ from typedbus import (
     ComponentStopping,
     Constructed,
     Constructing,
-    Container,
     Disabled,
     Failed,
     LifecycleEvent,
     ListenerFailed,
     Moved,
     RolledBack,
-    State,
     Subscribed,
-    TransitionFailures,
-    running,
 )
 from typedbus.testing import FakeClock
 

@@ -7,20 +7,8 @@ from collections.abc import Callable
 
 import pytest
 
-from typedbus import (
-    EXIT,
-    START,
-    STOP,
-    Bus,
-    Component,
-    Container,
-    HookFault,
-    HookTimeout,
-    Limits,
-    TransitionFailures,
-    on,
-    running,
-)
+from typedbus import EXIT, START, STOP, Bus, Component, Container, HookTimeout, Limits, TransitionFailures, on, running
+from typedbus.faults import HookFault
 from typedbus.testing import FakeClock
 
 PATIENCE = 10

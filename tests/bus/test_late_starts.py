@@ -9,13 +9,11 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from typedbus import (
-    COMPONENT_STARTING,
     LOG,
     START,
     STOP,
     Bus,
     Component,
-    ComponentStarting,
     Container,
     HookTimeout,
     Limits,
@@ -24,6 +22,7 @@ from typedbus import (
     TransitionFailures,
     on,
 )
+from typedbus.events import COMPONENT_STARTING, ComponentStarting
 from typedbus.plugins.monitor import BackgroundTask, Monitor
 from typedbus.testing import FakeClock
 

@@ -20,13 +20,20 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, precon
 
 from typedbus import (
     EXIT,
-    LIFECYCLE,
     MAIN,
     START,
     STOP,
     Bus,
     Channel,
     ChannelFailures,
+    Limits,
+    StartCancelled,
+    State,
+    TransitionError,
+    TransitionFailures,
+)
+from typedbus.events import (
+    LIFECYCLE,
     ComponentExited,
     ComponentExiting,
     ComponentStarted,
@@ -35,14 +42,9 @@ from typedbus import (
     ComponentStopping,
     Failed,
     LifecycleEvent,
-    Limits,
     ListenerFailed,
     Moved,
     RolledBack,
-    StartCancelled,
-    State,
-    TransitionError,
-    TransitionFailures,
 )
 
 HOOKS: Final = {"start": START, "stop": STOP, "exit": EXIT}

@@ -13,18 +13,17 @@ from typedbus import (
     EXIT,
     GRACEFUL,
     LOG,
-    MOVED,
     START,
     STOP,
     Bus,
     ChannelFailures,
     Component,
     Container,
-    Moved,
     StartCancelled,
     State,
     running,
 )
+from typedbus.events import MOVED, Moved
 
 PATIENCE = 10
 

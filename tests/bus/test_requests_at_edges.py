@@ -7,7 +7,8 @@ import threading
 
 import pytest
 
-from typedbus import LIFECYCLE, MAIN, Bus, LifecycleEvent, Moved, State
+from typedbus import MAIN, Bus, State
+from typedbus.events import LIFECYCLE, LifecycleEvent, Moved
 
 
 def test_a_request_that_comes_when_the_bus_has_started_does_not_undo_the_start() -> None:

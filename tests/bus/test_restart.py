@@ -7,19 +7,8 @@ import threading
 import attrs
 import pytest
 
-from typedbus import (
-    EXIT,
-    MAIN,
-    MOVED,
-    START,
-    STOP,
-    Bus,
-    RestartError,
-    StartCancelled,
-    State,
-    StillRunning,
-    TransitionFailures,
-)
+from typedbus import EXIT, MAIN, START, STOP, Bus, RestartError, StartCancelled, State, StillRunning, TransitionFailures
+from typedbus.events import MOVED
 
 
 @attrs.define(eq=False)

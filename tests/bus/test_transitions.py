@@ -17,13 +17,10 @@ from typing import Self
 
 import pytest
 
-from typedbus import (
-    EXIT,
+from typedbus import EXIT, START, STOP, Bus, Channel, StartCancelled, State, TransitionError, TransitionFailures
+from typedbus._bus.registry import ASSEMBLE
+from typedbus.events import (
     LIFECYCLE,
-    START,
-    STOP,
-    Bus,
-    Channel,
     ComponentExited,
     ComponentExiting,
     ComponentStarted,
@@ -31,16 +28,11 @@ from typedbus import (
     ComponentStopped,
     ComponentStopping,
     Failed,
-    Inbox,
     LifecycleEvent,
     Moved,
     RolledBack,
-    StartCancelled,
-    State,
-    TransitionError,
-    TransitionFailures,
 )
-from typedbus._bus.registry import ASSEMBLE
+from typedbus.types import Inbox
 
 TO_STARTED = [(State.STOPPED, State.STARTING), (State.STARTING, State.STARTED)]
 TO_STOPPED = [(State.STARTED, State.STOPPING), (State.STOPPING, State.STOPPED)]

@@ -11,25 +11,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from typedbus import (
+from typedbus import START, STOP, Bus, Component, Container, State, TransitionFailures, running
+from typedbus._base.clock import SystemClock
+from typedbus.events import (
     COMPONENT_STARTED,
     COMPONENT_STARTING,
     LIFECYCLE,
     MOVED,
-    START,
-    STOP,
-    Bus,
-    Component,
     ComponentStarted,
     ComponentStarting,
-    Container,
     LifecycleEvent,
     RolledBack,
-    State,
-    TransitionFailures,
-    running,
 )
-from typedbus._base.clock import SystemClock
 
 PATIENCE = 10
 

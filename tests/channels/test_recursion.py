@@ -9,8 +9,6 @@ from typing import Any
 import pytest
 
 from typedbus import (
-    LIFECYCLE,
-    LISTENER_FAILED,
     LOG,
     MAIN,
     START,
@@ -25,6 +23,7 @@ from typedbus import (
     running,
 )
 from typedbus._channels.codegen import HEAT
+from typedbus.events import LIFECYCLE, LISTENER_FAILED
 from typedbus.wspbus import Bus as OldBus
 
 changed = Channel[[int], None]("changed")

@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from typedbus import ArgumentFault, BusFault, Fault
 from typedbus.cli import commands
 from typedbus.cli._output import annotation, lines, record
+from typedbus.faults import ArgumentFault, BusFault, Fault
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 

@@ -14,7 +14,6 @@ from typedbus import (
     EXIT,
     START,
     STOP,
-    SUBSCRIBED,
     Bus,
     Channel,
     Component,
@@ -26,6 +25,7 @@ from typedbus import (
     provided,
     running,
 )
+from typedbus.events import SUBSCRIBED
 
 order_placed = Channel[[int], None]("order_placed")
 

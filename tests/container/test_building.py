@@ -13,22 +13,8 @@ from unittest import mock
 import pytest
 import typing_extensions
 
-from typedbus import (
-    STOP,
-    ArgumentFault,
-    BuildFault,
-    Bus,
-    Component,
-    Container,
-    CycleFault,
-    Fault,
-    HookFault,
-    InvalidContainer,
-    OverrideFault,
-    ReplacementFault,
-    on,
-    running,
-)
+from typedbus import STOP, Bus, Component, Container, InvalidContainer, on, running
+from typedbus.faults import ArgumentFault, BuildFault, CycleFault, Fault, HookFault, OverrideFault, ReplacementFault
 
 T = TypeVar("T")
 # As for callers that do without a type checker.

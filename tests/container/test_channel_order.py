@@ -14,18 +14,9 @@ from dependency_injector import providers
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from typedbus import (
-    START,
-    SUBSCRIBED,
-    BoundChannel,
-    Bus,
-    Channel,
-    Component,
-    Container,
-    provided,
-    running,
-)
+from typedbus import START, BoundChannel, Bus, Channel, Component, Container, provided, running
 from typedbus._base.ordering import channel_ranks, listeners_first, start_order
+from typedbus.events import SUBSCRIBED
 from typedbus.graph import Graph, StartsAfter
 from typedbus.report import Report
 

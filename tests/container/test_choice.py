@@ -12,24 +12,21 @@ import pytest
 from dependency_injector import providers
 
 from typedbus import (
-    DISABLED,
     Bus,
     Choice,
-    ChoiceFault,
     Component,
     ComponentDisabled,
     ConstructionCycle,
     Container,
     DeclarationError,
-    DisabledFault,
-    Fault,
     InvalidContainer,
     TransitionFailures,
-    TypeFault,
     every,
     provided,
     running,
 )
+from typedbus.events import DISABLED
+from typedbus.faults import ChoiceFault, DisabledFault, Fault, TypeFault
 from typedbus.graph import Graph
 
 

@@ -16,15 +16,12 @@ import pytest
 from dependency_injector import providers
 
 from typedbus import (
-    LIFECYCLE,
     START,
     STOP,
     Bus,
     Channel,
     Component,
-    Constructed,
     Container,
-    CycleFault,
     DeclarationError,
     InvalidContainer,
     OutsideContainer,
@@ -32,6 +29,8 @@ from typedbus import (
     provided,
     running,
 )
+from typedbus.events import LIFECYCLE, Constructed
+from typedbus.faults import CycleFault
 
 T = TypeVar("T")
 ring = Channel[[], None]("ring")

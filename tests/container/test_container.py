@@ -16,14 +16,11 @@ import pytest
 
 from typedbus import (
     EXIT,
-    LIFECYCLE,
     START,
     STOP,
     Bus,
     Channel,
     Component,
-    ComponentStarted,
-    Constructed,
     Container,
     DeclarationError,
     InvalidContainer,
@@ -33,6 +30,7 @@ from typedbus import (
     on,
     running,
 )
+from typedbus.events import LIFECYCLE, ComponentStarted, Constructed
 
 ring = Channel[[], None]("ring")
 

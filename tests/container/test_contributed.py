@@ -12,18 +12,9 @@ from typing import Any, TypeAlias
 
 import pytest
 
-from typedbus import (
-    LIFECYCLE,
-    Bus,
-    Component,
-    ComponentStarted,
-    Constructed,
-    ContributionFault,
-    Failed,
-    InvalidContainer,
-    TransitionFailures,
-    running,
-)
+from typedbus import Bus, Component, InvalidContainer, TransitionFailures, running
+from typedbus.events import LIFECYCLE, ComponentStarted, Constructed, Failed
+from typedbus.faults import ContributionFault
 
 HOST = """
 from typedbus import Bus, Channel, Component, Container, Contributed, on

@@ -9,19 +9,9 @@ from unittest.mock import Mock
 
 import pytest
 
-from typedbus import (
-    START,
-    Bus,
-    Channel,
-    ChannelFailures,
-    Component,
-    Container,
-    Hook,
-    InvalidContainer,
-    on,
-    running,
-)
+from typedbus import START, Bus, Channel, ChannelFailures, Component, Container, InvalidContainer, on, running
 from typedbus.graph import Graph
+from typedbus.types import Hook
 
 ping = Channel[[str], str]("ping")
 other = Channel[[str], str]("other")

@@ -7,24 +7,18 @@ from typing import Any
 import pytest
 
 from typedbus import (
-    DISABLED,
-    LIFECYCLE,
     Bus,
     Component,
     ComponentDisabled,
-    ComponentStarted,
-    Constructed,
-    Constructing,
     Container,
-    CycleFault,
     DeclarationError,
-    Disabled,
-    DisabledFault,
     InvalidContainer,
     OverrideError,
     TransitionFailures,
     running,
 )
+from typedbus.events import DISABLED, LIFECYCLE, ComponentStarted, Constructed, Constructing, Disabled
+from typedbus.faults import CycleFault, DisabledFault
 
 
 class Settings:

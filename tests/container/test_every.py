@@ -9,17 +9,8 @@ from typing import Any, Generic, Protocol
 import pytest
 from typing_extensions import TypeVar
 
-from typedbus import (
-    Bus,
-    Component,
-    Container,
-    CycleFault,
-    DeclarationError,
-    InvalidContainer,
-    TypeFault,
-    every,
-    running,
-)
+from typedbus import Bus, Component, Container, DeclarationError, InvalidContainer, every, running
+from typedbus.faults import CycleFault, TypeFault
 from typedbus.graph import Graph
 
 T = TypeVar("T")

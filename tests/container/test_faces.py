@@ -19,9 +19,9 @@ from typedbus import (
     InvalidContainer,
     Publishes,
     Subscribes,
-    TypeFault,
     running,
 )
+from typedbus.faults import TypeFault
 
 Item_contra = TypeVar("Item_contra", contravariant=True)
 

@@ -9,17 +9,8 @@ from typing import Any
 import pytest
 from dependency_injector import containers, providers
 
-from typedbus import (
-    Bus,
-    Component,
-    Container,
-    CycleFault,
-    DependencyFault,
-    InvalidContainer,
-    OutsideContainer,
-    provided,
-    running,
-)
+from typedbus import Bus, Component, Container, InvalidContainer, OutsideContainer, provided, running
+from typedbus.faults import CycleFault, DependencyFault
 
 # The library's types know less than it does.
 library: Any = providers

@@ -15,14 +15,12 @@ from typedbus import (
     ComponentDisabled,
     Container,
     DeclarationError,
-    HiddenFault,
     InvalidContainer,
-    LifetimeFault,
-    TypeFault,
     lazy,
     provided,
     running,
 )
+from typedbus.faults import HiddenFault, LifetimeFault, TypeFault
 from typedbus.graph import Edge, Graph
 
 

@@ -12,19 +12,17 @@ import pytest
 from dependency_injector import containers, providers
 
 from typedbus import (
-    ArgumentFault,
     Bus,
     Component,
     Container,
     DeclarationError,
-    HookFault,
     InvalidContainer,
     OverrideError,
-    OverrideFault,
     ResetError,
     provided,
     running,
 )
+from typedbus.faults import ArgumentFault, HookFault, OverrideFault
 from typedbus.graph import Graph
 
 # The library's types know less than it does.

@@ -10,22 +10,8 @@ from typing import Any
 import pytest
 from dependency_injector import providers, resources
 
-from typedbus import (
-    GRACEFUL,
-    START,
-    STOP,
-    Bus,
-    Component,
-    Container,
-    DependencyFault,
-    Fault,
-    InvalidContainer,
-    LibraryFault,
-    OverrideFault,
-    on,
-    provided,
-    running,
-)
+from typedbus import GRACEFUL, START, STOP, Bus, Component, Container, InvalidContainer, on, provided, running
+from typedbus.faults import DependencyFault, Fault, LibraryFault, OverrideFault
 
 # The library's types know less than it does.
 library: Any = providers

@@ -20,19 +20,14 @@ from typedbus import (
     Channel,
     Component,
     Container,
-    Exits,
-    HookFault,
     InvalidContainer,
-    Logs,
-    Reloads,
-    Starts,
-    Stops,
-    Ticks,
     TransitionFailures,
     on,
     running,
 )
 from typedbus._container.faults import Fault
+from typedbus.faults import HookFault
+from typedbus.types import Exits, Logs, Reloads, Starts, Stops, Ticks
 
 placed = Channel[[int, str], None]("placed")
 ring = Channel[[], None]("ring")

@@ -5,7 +5,9 @@ from __future__ import annotations
 import attrs
 import pytest
 
-from typedbus import SUBSCRIBED, Bus, Component, Container, DisabledFault, InvalidContainer, TypeFault, running
+from typedbus import Bus, Component, Container, InvalidContainer, running
+from typedbus.events import SUBSCRIBED
+from typedbus.faults import DisabledFault, TypeFault
 from typedbus.graph import Edge, Graph
 
 

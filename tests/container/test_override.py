@@ -14,12 +14,12 @@ from typedbus import (
     Bus,
     Component,
     Container,
-    CycleFault,
     InvalidContainer,
     OverrideError,
     TransitionFailures,
     running,
 )
+from typedbus.faults import CycleFault
 
 
 class Database:

@@ -14,23 +14,19 @@ from dependency_injector import providers
 
 from typedbus import (
     START,
-    SUBSCRIBED,
     BoundChannel,
     Bus,
     Channel,
     Component,
     Container,
-    CycleFault,
-    DisabledFault,
-    Fault,
     InvalidContainer,
     OverrideError,
-    ReferenceFault,
-    Subscribed,
     on,
     provided,
     running,
 )
+from typedbus.events import SUBSCRIBED, Subscribed
+from typedbus.faults import CycleFault, DisabledFault, Fault, ReferenceFault
 from typedbus.graph import Graph
 
 # Of the library as it is: its stubs hold what typedbus needs of it.

@@ -11,7 +11,8 @@ from typing import Any
 import attrs
 import pytest
 
-from typedbus import Bus, Choice, Component, Container, Fault, InvalidContainer
+from typedbus import Bus, Choice, Component, Container, InvalidContainer
+from typedbus.faults import Fault
 from typedbus.settings import Sources, configured, load
 
 

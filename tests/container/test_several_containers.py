@@ -14,16 +14,12 @@ from collections.abc import Iterator
 import pytest
 
 from typedbus import (
-    MOVED,
     START,
     Bus,
-    BusFault,
     Channel,
     Component,
     Container,
-    Fault,
     InvalidContainer,
-    Moved,
     OverrideError,
     State,
     TransitionError,
@@ -31,6 +27,8 @@ from typedbus import (
     on,
     running,
 )
+from typedbus.events import MOVED, Moved
+from typedbus.faults import BusFault, Fault
 
 order_placed = Channel[[str], None]("order_placed")
 

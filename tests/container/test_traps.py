@@ -22,20 +22,22 @@ from typedbus import (
     STOP,
     Bus,
     Channel,
-    ChannelFault,
     Component,
     Container,
+    InvalidContainer,
+    on,
+    provided,
+    running,
+)
+from typedbus.faults import (
+    ChannelFault,
     CycleFault,
     Fault,
     HiddenFault,
-    InvalidContainer,
     LifetimeFault,
     MisspeltFault,
     ReplacementFault,
     TypeFault,
-    on,
-    provided,
-    running,
 )
 
 # Of the library as it is: its stubs hold what typedbus needs of it.

@@ -8,22 +8,10 @@ from typing import Any
 import pytest
 from dependency_injector import providers
 
-from typedbus import (
-    START,
-    ArgumentFault,
-    Bus,
-    BusFault,
-    Component,
-    Container,
-    CycleFault,
-    DependencyFault,
-    HookFault,
-    InvalidContainer,
-    provided,
-    running,
-)
+from typedbus import START, Bus, Component, Container, InvalidContainer, provided, running
 from typedbus._container.faults import Fault
 from typedbus._container.validation.arguments import class_of
+from typedbus.faults import ArgumentFault, BusFault, CycleFault, DependencyFault, HookFault
 
 
 class Recording:

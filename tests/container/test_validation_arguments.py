@@ -18,24 +18,10 @@ import attrs
 import pytest
 from dependency_injector import providers
 
-from typedbus import (
-    START,
-    ArgumentFault,
-    BoundChannel,
-    Bus,
-    Channel,
-    ChannelFault,
-    Component,
-    Container,
-    Fault,
-    InvalidContainer,
-    OverrideFault,
-    TypeFault,
-    provided,
-    running,
-)
+from typedbus import START, BoundChannel, Bus, Channel, Component, Container, InvalidContainer, provided, running
 from typedbus._container.annotations import read
 from typedbus._container.validation.arguments import class_of
+from typedbus.faults import ArgumentFault, ChannelFault, Fault, OverrideFault, TypeFault
 
 T = TypeVar("T")
 Chosen = TypeVar("Chosen", int, bytes)

@@ -13,7 +13,8 @@ import attrs
 import pytest
 from dependency_injector import providers
 
-from typedbus import START, Bus, Channel, Component, Container, InvalidContainer, TypeFault, provided, running
+from typedbus import START, Bus, Channel, Component, Container, InvalidContainer, provided, running
+from typedbus.faults import TypeFault
 from typedbus.graph import Graph
 
 # Of the library as it is: its stubs hold what typedbus needs of it.

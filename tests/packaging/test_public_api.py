@@ -19,12 +19,15 @@ import pytest
 
 import typedbus
 import typedbus._base.events
+import typedbus.events
+import typedbus.faults
 import typedbus.graph
 import typedbus.process
 import typedbus.pytest_plugin
 import typedbus.report
 import typedbus.settings
 import typedbus.testing
+import typedbus.types
 
 PACKAGES = ("plugins", "servers", "hosting")
 BESIDE = [
@@ -35,8 +38,9 @@ BESIDE = [
 ]
 """What is imported by the name of its module."""
 
+CORE = [typedbus, typedbus.events, typedbus.faults, typedbus.types]
 MODULES = [
-    typedbus,
+    *CORE,
     typedbus.graph,
     typedbus.pytest_plugin,
     typedbus.report,
@@ -44,6 +48,17 @@ MODULES = [
     typedbus.testing,
     *BESIDE,
 ]
+LATER = {
+    (module, name): defined
+    for module, later in [
+        (typedbus, typedbus._LATER),
+        (typedbus.faults, dict.fromkeys(typedbus.faults.__all__, "typedbus._container.faults")),
+        (typedbus.types, typedbus.types._LATER),
+    ]
+    for name, defined in later.items()
+}
+"""The module that defines each name that is imported with its first use."""
+
 SOURCE = Path(typedbus.__file__)
 DOCS = Path(__file__).parents[2] / "docs"
 # A process that prints what *program* imports beyond what *baseline* does.
@@ -63,9 +78,9 @@ def imported_by(program: str) -> set[str]:
     return {name.partition(".")[0] for name in found.stdout.split()}
 
 
-def imported_for_checkers() -> dict[str, str]:
-    """Return the names under ``if TYPE_CHECKING`` in the package, with the module of each."""
-    body = ast.parse(SOURCE.read_text(encoding="utf-8")).body
+def imported_for_checkers(module: ModuleType) -> dict[str, str]:
+    """Return the names under ``if TYPE_CHECKING`` in *module*, with the module of each."""
+    body = ast.parse(inspect.getsource(module)).body
     (block,) = [node for node in body if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"]
     return {
         alias.name: node.module or "" for node in block.body if isinstance(node, ast.ImportFrom) for alias in node.names
@@ -104,10 +119,21 @@ def test_a_method_of_a_public_class_names_a_public_module() -> None:
     assert typedbus.Component.on.__module__ == "typedbus"
 
 
-@pytest.mark.parametrize("name", ["AnyChannel", "Failure", "Limits", "Constructed", "Fault", "ChannelFailures", "Bus"])
-def test_the_annotations_of_a_public_class_can_be_evaluated(name: str) -> None:
+@pytest.mark.parametrize(
+    "cls",
+    [
+        typedbus.types.AnyChannel,
+        typedbus.Failure,
+        typedbus.Limits,
+        typedbus.events.Constructed,
+        typedbus.faults.Fault,
+        typedbus.ChannelFailures,
+        typedbus.Bus,
+    ],
+)
+def test_the_annotations_of_a_public_class_can_be_evaluated(cls: type) -> None:
     """Although their names are those of the private module that defines the class."""
-    assert isinstance(typing.get_type_hints(getattr(typedbus, name)), dict)
+    assert isinstance(typing.get_type_hints(cls), dict)
 
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda module: module.__name__)
@@ -120,10 +146,12 @@ def test_public_names_are_listed_once_and_sorted(module: ModuleType) -> None:
     assert list(module.__all__) == sorted(set(module.__all__), key=rank)
 
 
-@pytest.mark.parametrize("name", [name for name in typedbus.__all__ if not name.isupper()])
-def test_every_public_name_has_a_docstring(name: str) -> None:
+@pytest.mark.parametrize(
+    ("module", "name"), [(module, name) for module in CORE for name in module.__all__ if not name.isupper()]
+)
+def test_every_public_name_has_a_docstring(module: ModuleType, name: str) -> None:
     """A class or a function has one of its own, and an alias has one below it in its module."""
-    value = getattr(typedbus, name)
+    value = getattr(module, name)
 
     if isinstance(value, type):
         assert vars(value)["__doc__"]
@@ -131,6 +159,48 @@ def test_every_public_name_has_a_docstring(name: str) -> None:
         assert value.__doc__
     else:
         assert re.search(rf'^{name}: [^"]*\n"""', inspect.getsource(typedbus._base.events), re.MULTILINE)
+
+
+@pytest.mark.parametrize("module", CORE, ids=lambda module: module.__name__)
+def test_a_public_class_or_function_names_the_module_that_it_is_imported_from(module: ModuleType) -> None:
+    """Each name has one home."""
+    values = {name: getattr(module, name) for name in module.__all__}
+    homes = {name: value.__module__ for name, value in values.items() if isinstance(value, type) or callable(value)}
+    homes.pop("run", None)  # it is imported from typedbus.process as well
+
+    assert set(homes.values()) == {module.__name__}
+    assert sum(name in other.__all__ for name in values for other in CORE) == len(values)
+
+
+@pytest.mark.slow
+def test_a_class_names_its_public_module_before_that_is_imported() -> None:
+    """Errors and log lines show the name that a program can import."""
+    program = """
+import typedbus
+from typedbus._base.events import Moved
+from typedbus._channels.channel import Hook
+print(Moved.__module__, Hook.__module__)
+typedbus.Container
+from typedbus._container.faults import TypeFault
+from typedbus._container.hooks import Starts
+print(TypeFault.__module__, Starts.__module__)
+"""
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+
+    assert ended.stdout == "typedbus.events typedbus.types\ntypedbus.faults typedbus.types\n"
+
+
+@pytest.mark.parametrize(
+    ("module", "name"), [(module, name) for module in CORE[1:] for name in module.__all__], ids=str
+)
+def test_a_name_of_another_public_module_is_an_error_that_gives_its_module(module: ModuleType, name: str) -> None:
+    """`from typedbus import Moved` worked once; the message is the line to write instead."""
+    home = module.__name__
+
+    for use in (f"from typedbus import {name}", f"typedbus.{name}"):
+        with pytest.raises(ImportError) as raised:
+            exec(use, {"typedbus": typedbus})
+        assert str(raised.value) == f"typedbus.{name} is in {home}: from {home} import {name}"
 
 
 @pytest.mark.parametrize("module", BESIDE, ids=lambda module: module.__name__)
@@ -181,43 +251,50 @@ def test_every_public_name_beside_the_core_is_on_the_page_of_its_module() -> Non
     assert missing == []
 
 
-def test_what_checkers_see_is_what_is_loaded_later() -> None:
+@pytest.mark.parametrize("module", [typedbus, typedbus.faults, typedbus.types], ids=lambda module: module.__name__)
+def test_what_checkers_see_is_what_is_loaded_later(module: ModuleType) -> None:
     """Each name under TYPE_CHECKING is loaded with its first use, from the module that checkers know it of."""
-    later = {name: f"typedbus.{module}" for name, module in typedbus._LATER.items()}
+    later = {name: defined for (public, name), defined in LATER.items() if public is module}
 
-    assert imported_for_checkers() == later
+    assert imported_for_checkers(module) == later
 
 
-def test_what_is_public_is_imported_or_loaded_later() -> None:
-    """No public name is left out of `__all__`, and none is in it that the package does not say where it is from."""
-    body = ast.parse(SOURCE.read_text(encoding="utf-8")).body
+@pytest.mark.parametrize("module", CORE, ids=lambda module: module.__name__)
+def test_what_is_public_is_imported_or_loaded_later(module: ModuleType) -> None:
+    """No public name is left out of `__all__`, and none is in it that the module does not say where it is from."""
+    body = ast.parse(inspect.getsource(module)).body
     at_once = {alias.name for node in body if isinstance(node, ast.ImportFrom) for alias in node.names}
+    later = {name for public, name in LATER if public is module}
 
-    assert set(typedbus.__all__) == (at_once | set(typedbus._LATER)) - {"TYPE_CHECKING", "export"}
-
-
-@pytest.mark.parametrize("name", sorted(typedbus._LATER))
-def test_what_is_loaded_later_is_the_object_of_its_module(name: str) -> None:
-    """The name in the package and the one in the module are one object, found again at once."""
-    module = importlib.import_module(f"typedbus.{typedbus._LATER[name]}")
-
-    assert getattr(typedbus, name) is getattr(module, name)
-    assert vars(typedbus)[name] is getattr(module, name)
+    assert set(module.__all__) == (at_once | later) - {"TYPE_CHECKING", "export", "later"}
 
 
-def test_an_unknown_name_is_an_attribute_error() -> None:
-    """It is told as of any module."""
-    with pytest.raises(AttributeError, match="^module 'typedbus' has no attribute 'Topic'$"):
-        getattr(typedbus, "Topic")
+@pytest.mark.parametrize(("module", "name"), LATER, ids=str)
+def test_what_is_loaded_later_is_the_object_of_its_module(module: ModuleType, name: str) -> None:
+    """The name in the public module and the one in the defining module are one object, found again at once."""
+    defined = importlib.import_module(LATER[module, name])
+
+    assert getattr(module, name) is getattr(defined, name)
+    assert vars(module)[name] is getattr(defined, name)
+
+
+@pytest.mark.parametrize("module", CORE, ids=lambda module: module.__name__)
+def test_an_unknown_name_is_an_attribute_error(module: ModuleType) -> None:
+    """As of any module."""
+    with pytest.raises(AttributeError, match=f"^module '{module.__name__}' has no attribute 'Topic'$"):
+        getattr(module, "Topic")
 
     with pytest.raises(ImportError, match="cannot import name 'Topic'"):
-        exec("from typedbus import Topic")
+        exec(f"from {module.__name__} import Topic")
 
 
 @pytest.mark.slow
 def test_channels_and_buses_import_nothing_heavy() -> None:
     """The container library and what is slow to import wait for their first use."""
-    found = imported_by("import typedbus; typedbus.Bus()[typedbus.Channel[[int], int]('x')].publish(3)")
+    found = imported_by(
+        "import typedbus, typedbus.events, typedbus.faults, typedbus.types; "
+        "typedbus.Bus()[typedbus.Channel[[int], int]('x')].publish(3)"
+    )
 
     assert "typedbus" in found
     assert found.isdisjoint(

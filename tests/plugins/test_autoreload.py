@@ -503,7 +503,8 @@ SITE = """
     # Whoever began this may have it ignored.
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-    from typedbus import Bus, Component, Container, Moved, MOVED, State, on, run
+    from typedbus import Bus, Component, Container, State, on, run
+    from typedbus.events import MOVED, Moved
     from typedbus.plugins.autoreload import Autoreload
     import desk
 

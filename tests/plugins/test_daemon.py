@@ -26,6 +26,7 @@ from typedbus.plugins.daemon import Daemon, NoDaemons, StreamError, ThreadsRunni
 PRELUDE = """
 import os, signal, sys, threading
 from typedbus import *
+from typedbus.events import MOVED
 from typedbus.plugins.daemon import Daemon
 from typedbus.plugins.pidfile import PIDFile
 

@@ -688,6 +688,7 @@ def test_a_process_with_a_check_that_hangs_ends_in_order(tmp_path: Path) -> None
             import threading
             from wsgiref.simple_server import make_server
             from typedbus import *
+            from typedbus.events import MOVED, Moved
             from typedbus.plugins.health import *
 
             class Database:

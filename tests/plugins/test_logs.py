@@ -21,8 +21,6 @@ import structlog
 
 from typedbus import (
     GRACEFUL,
-    LIFECYCLE,
-    LISTENER_FAILED,
     LOG,
     START,
     STOP,
@@ -30,6 +28,16 @@ from typedbus import (
     Channel,
     ChannelFailures,
     Component,
+    Container,
+    HookTimeout,
+    State,
+    TransitionFailures,
+    running,
+)
+from typedbus._bus.registry import _EVENTS
+from typedbus.events import (
+    LIFECYCLE,
+    LISTENER_FAILED,
     ComponentExited,
     ComponentExiting,
     ComponentStarted,
@@ -38,20 +46,14 @@ from typedbus import (
     ComponentStopping,
     Constructed,
     Constructing,
-    Container,
     Disabled,
     Failed,
-    HookTimeout,
     LifecycleEvent,
     ListenerFailed,
     Moved,
     RolledBack,
-    State,
     Subscribed,
-    TransitionFailures,
-    running,
 )
-from typedbus._bus.registry import _EVENTS
 from typedbus.plugins.logs import LogFileError, Logging
 
 #: What every record has, and what structlog calls what is in every one of its own.

@@ -15,8 +15,9 @@ import pytest
 if sys.platform != "linux":
     pytest.skip("daemons that restart are Linux's", allow_module_level=True)
 
-from typedbus import COMPONENT_STARTING, FAILED, MOVED, START, Bus
+from typedbus import START, Bus
 from typedbus._os.pidfiles import HeldFile, held, short_path, socket_beside
+from typedbus.events import COMPONENT_STARTING, FAILED, MOVED
 from typedbus.plugins._restart_report import SIZE, report, report_start
 
 

@@ -17,7 +17,6 @@ from typedbus import (
     GRACEFUL,
     LOG,
     MAIN,
-    MOVED,
     START,
     STOP,
     Bus,
@@ -30,6 +29,7 @@ from typedbus import (
     running,
 )
 from typedbus._os.reexec import is_daemon
+from typedbus.events import MOVED
 from typedbus.plugins.signals import Action, Handler, OffMainThread, SignalError, Signals, channel_of
 
 COMMON = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)

@@ -20,10 +20,9 @@ import pytest
 import rich.console
 from rich.logging import RichHandler
 
-from typedbus import (
+from typedbus import Bus, Component, Container, HookTimeout, State, TransitionFailures
+from typedbus.events import (
     LIFECYCLE,
-    Bus,
-    Component,
     ComponentExited,
     ComponentExiting,
     ComponentStarted,
@@ -32,17 +31,13 @@ from typedbus import (
     ComponentStopping,
     Constructed,
     Constructing,
-    Container,
     Disabled,
     Failed,
-    HookTimeout,
     LifecycleEvent,
     ListenerFailed,
     Moved,
     RolledBack,
-    State,
     Subscribed,
-    TransitionFailures,
 )
 from typedbus.process._console import Console, console
 from typedbus.testing import running

@@ -14,24 +14,20 @@ from typing import TypeAlias
 
 import pytest
 
-from typedbus import (
+from typedbus import Bus, Component, Container, State, TransitionFailures
+from typedbus.events import (
     LIFECYCLE,
-    Bus,
-    Component,
     ComponentStarted,
     ComponentStarting,
     ComponentStopped,
     Constructed,
     Constructing,
-    Container,
     Disabled,
     Failed,
     LifecycleEvent,
     Moved,
     RolledBack,
-    State,
     Subscribed,
-    TransitionFailures,
 )
 from typedbus.report import Outcome, Report, Span
 from typedbus.testing import FakeClock, running

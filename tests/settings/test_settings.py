@@ -34,8 +34,8 @@ from typedbus import (
     OverrideError,
     State,
     TransitionFailures,
-    TypeFault,
 )
+from typedbus.faults import TypeFault
 from typedbus.settings import InvalidSettings, SettingsFault, Sources, configured, load, template
 from typedbus.settings._configured import _configured_in
 from typedbus.settings._lines import dotted, lines_of

@@ -12,21 +12,20 @@ import pytest
 
 from typedbus import (
     EXIT,
-    LIFECYCLE,
     MAIN,
     START,
     Bus,
-    BusFault,
     Channel,
     ChannelFailures,
     Component,
-    ComponentStarted,
     Container,
     InvalidContainer,
     State,
     TransitionError,
     TransitionFailures,
 )
+from typedbus.events import LIFECYCLE, ComponentStarted
+from typedbus.faults import BusFault
 from typedbus.testing import Call, FakeClock, NoAnswer, Recorder, running
 
 ring = Channel[[], None]("ring")

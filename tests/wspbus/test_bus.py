@@ -12,23 +12,11 @@ from unittest import mock
 
 import pytest
 
-from typedbus import (
-    FAILED,
-    MOVED,
-    Channel,
-    ChannelError,
-    Component,
-    Container,
-    Failed,
-    HookTimeout,
-    Limits,
-    ListenerError,
-    State,
-    WaitError,
-)
+from typedbus import Channel, ChannelError, Component, Container, HookTimeout, Limits, ListenerError, State, WaitError
 from typedbus._base.errors import StartCancelled
 from typedbus._base.failures import ChannelFailures as TypedFailures
 from typedbus._base.failures import TransitionFailures
+from typedbus.events import FAILED, MOVED, Failed
 from typedbus.wspbus import Bus, ChannelFailures, StateError, states
 
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import sys
 import types
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+#: Names that are imported on first use, by the module that defines them: the globals of the public module, and the name.
+_LATER: Final[dict[str, list[tuple[dict[str, Any], str]]]] = {}
 
 
-def export(namespace: Mapping[str, Any], later: Iterable[object] = ()) -> None:
+def export(namespace: Mapping[str, Any]) -> None:
     """
     Set the `__module__` of the classes and functions that a module lists in `__all__` and a private module defines.
 
@@ -16,14 +19,46 @@ def export(namespace: Mapping[str, Any], later: Iterable[object] = ()) -> None:
 
     Args:
         namespace: The globals of the public module.
-        later: Objects in `__all__` that the module imports on first use, as far as they are loaded.
     """
-    module: str = namespace["__name__"]
-    for value in [*(namespace[name] for name in namespace["__all__"] if name in namespace), *later]:
-        if isinstance(value, (type, types.FunctionType)) and "._" in value.__module__:
-            if isinstance(value, type):
-                _export_members(module, value)
-            value.__module__ = module
+    for name in namespace["__all__"]:
+        if name in namespace:
+            _name(namespace[name], namespace["__name__"])
+
+
+def later(namespace: dict[str, Any], modules: Mapping[str, str]) -> Callable[[str], Any]:
+    """
+    Return the `__getattr__` of a public module that imports some of its names on first use.
+
+    An import may load other such names as well, and messages may show them before
+    they are accessed, so every loaded name of every public module is exported.
+
+    Args:
+        namespace: The globals of the public module.
+        modules: The module that defines each name.
+    """
+    for name, module in modules.items():
+        _LATER.setdefault(module, []).append((namespace, name))
+
+    def __getattr__(name: str) -> Any:  # noqa: N807  # it is assigned to this name
+        if name not in modules:
+            raise AttributeError(f"module {namespace['__name__']!r} has no attribute {name!r}")
+        from importlib import import_module
+
+        value = namespace[name] = getattr(import_module(modules[name]), name)
+        for module, names in _LATER.items():
+            for public, loaded in names:
+                if hasattr(sys.modules.get(module), loaded):
+                    _name(getattr(sys.modules[module], loaded), public["__name__"])
+        return value
+
+    return __getattr__
+
+
+def _name(value: object, module: str) -> None:
+    if isinstance(value, (type, types.FunctionType)) and "._" in value.__module__:
+        if isinstance(value, type):
+            _export_members(module, value)
+        value.__module__ = module
 
 
 def _export_members(module: str, cls: type) -> None:

@@ -18,7 +18,8 @@ from declared import (
 )
 
 from listeners import Clerk
-from typedbus import START, Bus, Component, Container, Contributed, Limits, Override, run, running
+from typedbus import START, Bus, Component, Container, Contributed, Limits, run, running
+from typedbus.types import Override
 
 
 class Service:

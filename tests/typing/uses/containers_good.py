@@ -5,7 +5,8 @@ from typing import assert_type
 
 from declared import Database, FakeDatabase, Infra, Metrics, Orders, Pump, Report, Rows, Settings, Shop, Switches
 
-from typedbus import START, Bus, Component, Container, Contributed, Limits, Override, State, provided, run, running
+from typedbus import START, Bus, Component, Container, Contributed, Limits, State, provided, run, running
+from typedbus.types import Override
 
 
 class Service:

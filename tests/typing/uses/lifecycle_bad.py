@@ -4,13 +4,11 @@ import threading
 import time
 from typing import assert_never
 
-from typedbus import (
+from typedbus import START, Bus, Limits, State
+from typedbus.events import (
     COMPONENT_STARTED,
     FAILED,
     LIFECYCLE,
-    START,
-    Bus,
-    Clock,
     ComponentExited,
     ComponentExiting,
     ComponentStarted,
@@ -22,13 +20,12 @@ from typedbus import (
     Disabled,
     Failed,
     LifecycleEvent,
-    Limits,
     ListenerFailed,
     Moved,
     RolledBack,
-    State,
     Subscribed,
 )
+from typedbus.types import Clock
 
 
 def what_is_no_state(bus: Bus) -> None:

@@ -4,20 +4,26 @@ import threading
 from typing import assert_never, assert_type
 
 from typedbus import (
-    COMPONENT_STARTED,
     EXIT,
-    FAILED,
     GRACEFUL,
-    LIFECYCLE,
-    LISTENER_FAILED,
     MAIN,
-    MOVED,
     START,
     STOP,
     Bus,
     Channel,
     ChannelFailures,
-    Clock,
+    Failure,
+    HookTimeout,
+    Limits,
+    State,
+    TransitionFailures,
+)
+from typedbus.events import (
+    COMPONENT_STARTED,
+    FAILED,
+    LIFECYCLE,
+    LISTENER_FAILED,
+    MOVED,
     ComponentExited,
     ComponentExiting,
     ComponentStarted,
@@ -28,18 +34,13 @@ from typedbus import (
     Constructing,
     Disabled,
     Failed,
-    Failure,
-    HookTimeout,
-    Inbox,
     LifecycleEvent,
-    Limits,
     ListenerFailed,
     Moved,
     RolledBack,
-    State,
     Subscribed,
-    TransitionFailures,
 )
+from typedbus.types import Clock, Inbox
 
 
 def a_bus_is_brought_through_its_states(bus: Bus) -> None:

@@ -3,22 +3,9 @@
 from declared import Order, Receipt, RushOrder, audited, closed, order_cancelled, order_placed, quoted, stock_low
 
 from listeners import bill
-from typedbus import (
-    LIFECYCLE,
-    LOG,
-    START,
-    STOP,
-    Component,
-    Exits,
-    Hook,
-    Logs,
-    Reloads,
-    Starts,
-    State,
-    Stops,
-    Ticks,
-    on,
-)
+from typedbus import LOG, START, STOP, Component, State, on
+from typedbus.events import LIFECYCLE
+from typedbus.types import Exits, Hook, Logs, Reloads, Starts, Stops, Ticks
 
 
 class Clerk:

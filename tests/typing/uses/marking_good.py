@@ -15,23 +15,9 @@ from declared import (
 )
 
 from listeners import bill
-from typedbus import (
-    EXIT,
-    LIFECYCLE,
-    LOG,
-    START,
-    STOP,
-    Component,
-    Exits,
-    Hook,
-    LifecycleEvent,
-    Logs,
-    Reloads,
-    Starts,
-    Stops,
-    Ticks,
-    on,
-)
+from typedbus import EXIT, LOG, START, STOP, Component, on
+from typedbus.events import LIFECYCLE, LifecycleEvent
+from typedbus.types import Exits, Hook, Logs, Reloads, Starts, Stops, Ticks
 
 
 class Clerk:

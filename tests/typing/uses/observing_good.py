@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any, assert_type
 from wsgiref.types import WSGIApplication
 
-from typedbus import LIFECYCLE, LOG, START, Bus, Component, Container, on
+from typedbus import LOG, START, Bus, Component, Container, on
+from typedbus.events import LIFECYCLE
 from typedbus.plugins.health import ALIVE, READY, Check, Checked, Health, Probe
 from typedbus.plugins.logs import LogFileError, Logging
 from typedbus.plugins.systemd import Systemd, SystemdError, activated

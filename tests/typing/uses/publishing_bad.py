@@ -18,7 +18,9 @@ from declared import (
     stocked,
 )
 
-from typedbus import LIFECYCLE, LOG, START, AnyChannel, BoundChannel, Bus, Channel, State
+from typedbus import LOG, START, BoundChannel, Bus, Channel, State
+from typedbus.events import LIFECYCLE
+from typedbus.types import AnyChannel
 
 Args = ParamSpec("Args")
 Result = TypeVar("Result")

@@ -17,7 +17,8 @@ from declared import (
     stocked,
 )
 
-from typedbus import LOG, START, AnyChannel, BoundChannel, Bus, Channel, Hook, Subscription, on
+from typedbus import LOG, START, BoundChannel, Bus, Channel, Subscription, on
+from typedbus.types import AnyChannel, Hook
 
 Args = ParamSpec("Args")
 Result = TypeVar("Result")

@@ -2,8 +2,9 @@
 
 import signal
 
-from typedbus import EXIT, START, Bus, Channel, Component, Container, Replacement, on
+from typedbus import EXIT, START, Bus, Channel, Component, Container, on
 from typedbus.plugins.signals import Action, Signals, channel_of
+from typedbus.types import Replacement
 
 
 def dump() -> int:

@@ -41,7 +41,9 @@ from listeners import (
     refill_renamed,
     same,
 )
-from typedbus import LIFECYCLE, LOG, START, AnyChannel, BoundChannel, Bus, State
+from typedbus import LOG, START, BoundChannel, Bus, State
+from typedbus.events import LIFECYCLE
+from typedbus.types import AnyChannel
 
 
 def takes_less(bus: Bus) -> None:

@@ -39,7 +39,8 @@ from listeners import (
     refill_anyhow,
     refill_wider,
 )
-from typedbus import LIFECYCLE, LOG, START, BoundChannel, Bus, LifecycleEvent, Subscription
+from typedbus import LOG, START, BoundChannel, Bus, Subscription
+from typedbus.events import LIFECYCLE, LifecycleEvent
 
 
 def a_function_of_the_same_signature(bus: Bus) -> None:

@@ -16,7 +16,8 @@ from listeners import (
     refill_dropping,
     refill_further,
 )
-from typedbus import LIFECYCLE, BoundChannel, Bus, State
+from typedbus import BoundChannel, Bus, State
+from typedbus.events import LIFECYCLE
 from typedbus.testing import FakeClock, Recorder, running
 
 

@@ -6,7 +6,8 @@ from typing import ParamSpec, assert_type
 from declared import Order, Receipt, Shop, audited, closed, order_cancelled, order_placed, quoted, stock_low
 
 from listeners import ask, bill, bill_anything, either, note_and_bill
-from typedbus import LIFECYCLE, LOG, BoundChannel, Bus, LifecycleEvent, Moved, State
+from typedbus import LOG, BoundChannel, Bus, State
+from typedbus.events import LIFECYCLE, LifecycleEvent, Moved
 from typedbus.testing import Call, FakeClock, Recorder, running
 
 Args = ParamSpec("Args")

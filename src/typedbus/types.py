@@ -1,0 +1,50 @@
+"""
+Types for annotations: protocols to implement, and classes of objects that typedbus returns.
+
+Names from the container are imported with their first use, as in `typedbus`.
+"""
+
+from typing import TYPE_CHECKING
+
+from typedbus._base.clock import Clock, Inbox
+from typedbus._base.exports import export as _export
+from typedbus._base.exports import later as _later
+from typedbus._bus.wakeup import Replacement
+from typedbus._channels.channel import AnyChannel, Binds, Hook, Listens, Takes
+
+if TYPE_CHECKING:
+    from typedbus._container.hooks import Exits, Logs, Reloads, Starts, Stops, Ticks
+    from typedbus._container.override import Override
+
+__all__ = (
+    "AnyChannel",
+    "Binds",
+    "Clock",
+    "Exits",
+    "Hook",
+    "Inbox",
+    "Listens",
+    "Logs",
+    "Override",
+    "Reloads",
+    "Replacement",
+    "Starts",
+    "Stops",
+    "Takes",
+    "Ticks",
+)
+
+_LATER = {
+    "Exits": "typedbus._container.hooks",
+    "Logs": "typedbus._container.hooks",
+    "Override": "typedbus._container.override",
+    "Reloads": "typedbus._container.hooks",
+    "Starts": "typedbus._container.hooks",
+    "Stops": "typedbus._container.hooks",
+    "Ticks": "typedbus._container.hooks",
+}
+
+if not TYPE_CHECKING:  # with __getattr__, checkers would accept every name
+    __getattr__ = _later(globals(), _LATER)
+
+_export(globals())
