@@ -14,6 +14,7 @@ import pytest
 from dependency_injector import providers
 
 import typedbus
+import typedbus.faults
 import typedbus.testing
 from typedbus import (
     EXIT,
@@ -870,7 +871,7 @@ WITH_ATTRIBUTES: Final = [one for one in SITUATIONS if not issubclass(one.kind, 
 PUBLIC: Final = sorted(
     {
         one.__name__
-        for module in (typedbus, typedbus.testing)
+        for module in (typedbus, typedbus.faults, typedbus.testing)
         for one in (getattr(module, name) for name in module.__all__)
         if isinstance(one, type) and issubclass(one, BaseException)
     }

@@ -8,8 +8,8 @@ from typing import Any, assert_never
 import attrs
 import pytest
 
-import typedbus
 import typedbus._base.events
+import typedbus.events
 from typedbus import Bus, Channel, ChannelFailures, Component, Container, State, TransitionFailures, running
 from typedbus.events import (
     FAILED,
@@ -141,12 +141,14 @@ def test_each_kind_has_a_channel_of_its_own() -> None:
     events = vars(typedbus._base.events)
     names = [
         name
-        for name, kind in vars(typedbus).items()
+        for name, kind in vars(typedbus.events).items()
         if events.get(name) is kind and isinstance(kind, type) and attrs.has(kind)
     ]
-    kinds: list[type[Any]] = [getattr(typedbus, name) for name in names]
+    kinds: list[type[Any]] = [getattr(typedbus.events, name) for name in names]
     for kind in kinds:
-        channel: Channel[[Any], None] = getattr(typedbus, re.sub(r"(?<!^)([A-Z])", r"_\1", kind.__name__).upper())
+        channel: Channel[[Any], None] = getattr(
+            typedbus.events, re.sub(r"(?<!^)([A-Z])", r"_\1", kind.__name__).upper()
+        )
         shop.bus()[channel].subscribe(heard.setdefault(kind.__name__, []).append)
 
     with running(shop):
