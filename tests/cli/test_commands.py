@@ -191,11 +191,11 @@ def test_a_fault_without_a_place_is_told_without_one(place: str) -> None:
     [
         (
             "nowhere:Shop",
-            "No module named 'nowhere'; it was looked for in the working directory, {folder}, and then in sys.path",
+            "No module named 'nowhere'; searched in the working directory, {folder}, and in sys.path",
         ),
         (
             "app.nowhere:Shop",
-            "No module named 'app.nowhere'; it was looked for in the working directory, {folder}, and then in sys.path",
+            "No module named 'app.nowhere'; searched in the working directory, {folder}, and in sys.path",
         ),
         (
             "app.shop:Shpo",
@@ -209,10 +209,10 @@ def test_a_fault_without_a_place_is_told_without_one(place: str) -> None:
             "app.shop:Database",
             "app.shop.Database is a class that does not inherit typedbus.Container; {wanted}; {others}",
         ),
-        ("app.shop", "write the module as Python imports it, and the name in it: app.shop:Shop"),
-        ("app.shop:", "write the module as Python imports it, and the name in it: app.shop:Shop"),
-        ("shop.py:Bad", "write the module as Python imports it, and the name in it: shop:Bad"),
-        ("./app/shop.py:Bad", "write the module as Python imports it, and the name in it: app.shop:Bad"),
+        ("app.shop", "give MODULE:NAME, with the module as Python imports it: app.shop:Shop"),
+        ("app.shop:", "give MODULE:NAME, with the module as Python imports it: app.shop:Shop"),
+        ("shop.py:Bad", "give MODULE:NAME, with the module as Python imports it: shop:Bad"),
+        ("./app/shop.py:Bad", "give MODULE:NAME, with the module as Python imports it: app.shop:Bad"),
     ],
 )
 def test_a_target_that_leads_nowhere_is_told_with_the_way_out(
@@ -237,7 +237,7 @@ def test_a_target_that_leads_nowhere_is_told_with_the_way_out(
         ("raise OSError('no disk')", "its code raised OSError"),
         (
             "raise SystemExit(0)",
-            'its code ended the process; put what runs it under `if __name__ == "__main__":`',
+            'importing it ended the process; put the code that runs the program under `if __name__ == "__main__":`',
         ),
     ],
 )

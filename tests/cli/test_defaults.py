@@ -76,20 +76,20 @@ pidfile = "shop.pid"
     *faults, last = done.stderr.splitlines()[1:]
     assert done.stderr.splitlines()[0] == "Error: the defaults are wrong; nothing was done"
     assert faults == [
-        "- typedbus.toml:3: targt is no option of `typedbus run`; did you mean target?",
-        "- typedbus.toml:4: config must be a text, or a list of texts, and is 5",
+        "- typedbus.toml:3: targt is not an option of `typedbus run`; did you mean target?",
+        "- typedbus.toml:4: config must be a string or a list of strings and is 5",
         "- typedbus.toml:5: workers: 0 is not in the range x>=1.",
         "- typedbus.toml:6: start-limit must be a number and is 'long'",
         "- typedbus.toml:7: log-level: 'loud' is not one of 'debug', 'info', 'warning', 'error'.",
-        "- typedbus.toml:8: umask: '099' is no umask: give three octal digits, as in 027",
+        "- typedbus.toml:8: umask: '099' is not a umask: give three octal digits, for example 027",
         "- typedbus.toml:9: daemon must be true or false and is 'yes'",
         "- typedbus.toml:10: user must be a name or an id and is True",
         "- typedbus.toml:11: set: a setting is written as section.key=value",
-        "- typedbus.toml:14: target must be a text, or a list of texts",
-        "- typedbus.toml:15: pidfile must be a text in quotes and is 3",
+        "- typedbus.toml:14: target must be a string or a list of strings",
+        "- typedbus.toml:15: pidfile must be a string in quotes and is 3",
     ]
     assert last.startswith(
-        "- typedbus.toml:17: elsewhere is no option of `typedbus run`; there are autoreload, config, "
+        "- typedbus.toml:17: elsewhere is not an option of `typedbus run`; the options are autoreload, config, "
     )
     assert (done.exit_code, done.stdout) == (2, "")
 
@@ -100,11 +100,11 @@ pidfile = "shop.pid"
         ("workers", "true", "must be a whole number and is True"),
         ("workers", "2.5", "must be a whole number and is 2.5"),
         ("stop-limit", "false", "must be a number and is False"),
-        ("target", "['shop:Shop', 1]", "must be a text, or a list of texts"),
-        ("set", "7", "must be a text, or a list of texts"),
-        ("report", "{ x = 1 }", "must be a text in quotes"),
+        ("target", "['shop:Shop', 1]", "must be a string or a list of strings"),
+        ("set", "7", "must be a string or a list of strings"),
+        ("report", "{ x = 1 }", "must be a string in quotes"),
         ("group", "1.5", "must be a name or an id and is 1.5"),
-        ("umask", "0o027", "must be a text in quotes and is 23"),
+        ("umask", "0o027", "must be a string in quotes and is 23"),
     ],
 )
 def test_a_value_of_another_kind_is_told(invoke: Invoke, key: str, value: str, problem: str) -> None:
@@ -158,7 +158,7 @@ def test_pyproject_is_not_asked_where_there_is_a_file_of_its_own(invoke: Invoke,
 
     done = invoke("daemon = true\nautoreload = true\ntarget = 'shop:Shop'", "run")
 
-    assert "--autoreload is for work in a terminal" in done.stderr
+    assert "--autoreload does not work with --daemon" in done.stderr
 
 
 @pytest.mark.parametrize("command", sorted(commands.commands))
@@ -172,9 +172,9 @@ def test_help_needs_no_sensible_defaults(invoke: Invoke, command: str) -> None:
 @pytest.mark.parametrize(
     ("command", "missing"),
     [
-        ("run", "say which container: MODULE:NAME here, or target in typedbus.toml"),
-        ("check", "say which container: MODULE:NAME here, or target in typedbus.toml"),
-        ("graph", "say which container: MODULE:NAME here, or target in typedbus.toml"),
+        ("run", "no container is given: name it as MODULE:NAME, or set target in typedbus.toml"),
+        ("check", "no container is given: name it as MODULE:NAME, or set target in typedbus.toml"),
+        ("graph", "no container is given: name it as MODULE:NAME, or set target in typedbus.toml"),
         ("stop", "Missing option '--pidfile'"),
     ],
 )

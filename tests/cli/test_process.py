@@ -237,7 +237,7 @@ def test_a_restart_waits_until_the_daemon_has_started_again(site: Site) -> None:
     assert done == (0, f"process {pid} has started again\n")
     assert [site.reach(text) for text in ("stopped", "built", "shop at")]
     assert site.pid == pid
-    assert site.do("reload", "--pidfile", "site.pid") == (0, f"process {pid} was asked to take up what is new\n")
+    assert site.do("reload", "--pidfile", "site.pid") == (0, f"process {pid} was asked to reload\n")
     assert site.reach("graceful")
     assert site.do("stop", "--pidfile", "site.pid") == (0, f"process {pid} has ended\n")
     assert "was not told" not in site.told("site.log")
@@ -273,7 +273,7 @@ def test_a_restart_that_does_not_come_to_its_start_says_why(site: Site, broken: 
     status, told = site.do("restart", "--pidfile", "site.pid")
 
     assert status == 1
-    assert told.startswith(f"Error: process {pid} has ended instead; the last that it reported: {why}")
+    assert told.startswith(f"Error: process {pid} has ended instead; its last report: {why}")
     assert site.do("status", "--pidfile", "site.pid")[0] == 3
 
 
@@ -303,7 +303,7 @@ def test_a_restart_that_takes_too_long_is_waited_for_no_longer(site: Site) -> No
     _, told = first.communicate(timeout=30)
 
     late = f"Error: process {site.pid} has not reported within {{}} s that it has started again; "
-    last = "the last that it reported: nothing; its log may have more\n"
+    last = "its last report: nothing; its log may have details\n"
     assert (second, first.returncode) == ((1, late.format(1) + last), 1)
     assert told == late.format(8) + last
 
@@ -415,7 +415,7 @@ def test_a_process_that_cannot_be_identified_is_left_alone(site: Site, command: 
     path.unlink()
 
     assert status == 4
-    assert "cannot tell which process runs: " in told
+    assert "the process is unknown: " in told
     assert told.count("\n") == 1
 
 
@@ -488,7 +488,7 @@ def test_what_still_runs_is_left_alone_without_being_asked_for(site: Site) -> No
     status, told = site.do("stop", "--pidfile", "site.pid", "--timeout", "0.5")
 
     assert status == 1
-    assert told.endswith(" still runs, 0.5 s after SIGTERM\n--kill ends it at once, by a second one\n")
+    assert told.endswith(" still runs, 0.5 s after SIGTERM\nuse --kill to end it at once, with a second SIGTERM\n")
     assert site.do("status", "--pidfile", "site.pid")[0] == 0
 
 
@@ -501,7 +501,7 @@ def test_what_no_sigterm_ends_is_named(site: Site) -> None:
     status, told = site.do("stop", "--pidfile", "site.pid", "--timeout", "0.1", "--kill")
 
     assert status == 1
-    assert told.endswith(f"not even a second SIGTERM ended it: kill -KILL {site.pid}\n")
+    assert told.endswith(f"a second SIGTERM did not end it either: use kill -KILL {site.pid}\n")
 
 
 def test_a_process_in_the_foreground_hears_the_same_signals(site: Site) -> None:
@@ -515,7 +515,10 @@ def test_a_process_in_the_foreground_hears_the_same_signals(site: Site) -> None:
     stopped = site.do("stop", "--pidfile", "site.pid")
 
     assert refused[0] == 1
-    assert " is no daemon, or has not started yet, and SIGHUP would end it; nothing was sent\n" in refused[1]
+    assert (
+        " is not a daemon, or has not started yet, and SIGHUP would end it; nothing was sent; restart it with "
+        in refused[1]
+    )
     assert stopped == (0, f"process {process.pid} has ended\n")
     assert (process.wait(30), site.reach("stopped")) == (0, "stopped")
 
@@ -553,7 +556,7 @@ def test_the_process_of_another_user_is_named(site: Site, command: str) -> None:
     )
 
     assert done.returncode == 1
-    assert done.stderr.endswith(" is another user's; do it as that user, or as root\n")
+    assert done.stderr.endswith(" belongs to another user; run this command as that user, or as root\n")
     assert site.pid == pid
     assert site.do("stop", "--pidfile", "site.pid")[0] == 0
 
@@ -621,7 +624,7 @@ def test_settings_that_nobody_reads_are_refused(site: Site, option: tuple[str, s
     for targets, names in ((["shop:Audit", "shop:Hanging"], "Audit, Hanging"), (["bare:Bare"], "Bare")):
         status, told = site.do("run", *targets, *option)
         assert status == 2
-        assert f"Error: {option[0]}: {names} has no settings that it could be for; declare some" in told
+        assert f"Error: {option[0]}: {names} declares no settings; declare some" in told
 
 
 def test_a_service_manager_is_told(site: Site, tmp_path: Path) -> None:
@@ -681,7 +684,10 @@ def test_files_that_the_command_line_names_restart_a_site_that_is_worked_on(site
     process = site.begin("run", "shop:Shop", "--autoreload")
     assert process.stderr is not None
     site.reach("shop at 8081")
-    assert any("--watch later: it does not exist yet; a restart" in line for line in iter(process.stderr.readline, ""))
+    assert any(
+        "--watch later: it does not exist yet; the program restarts" in line
+        for line in iter(process.stderr.readline, "")
+    )
     (site.folder / "later").mkdir()
     (site.folder / "later" / "page.html").touch()
     site.reach("shop at 8081")
@@ -702,7 +708,7 @@ def test_a_path_to_watch_needs_something_that_watches(site: Site) -> None:
     (site.folder / "typedbus.toml").write_text('watch = "shop.py"\n')
 
     assert status == 2
-    assert "--watch names files for --autoreload; add --autoreload" in told
+    assert "--watch has no effect without --autoreload; add --autoreload" in told
     assert site.do("run", "shop:Shop", "--exit-after-start")[0] == 0
 
 

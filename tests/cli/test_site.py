@@ -123,8 +123,7 @@ def test_what_the_site_declares_itself_cannot_be_an_option(option: str, options:
         beside([Shop(), site()], options)
 
     assert refused.value.message == (
-        f"{option}: Site.own ({own.place}) is a {cls.__name__} already; "
-        "leave the option out, or take the component away"
+        f"{option}: Site.own ({own.place}) is already a {cls.__name__}; leave out the option, or remove the component"
     )
 
 
@@ -171,11 +170,11 @@ def test_what_options_declare_is_built_first() -> None:
     [
         (
             Options(is_daemon=True, is_autoreload=True),
-            "--autoreload is for work in a terminal, and a daemon has none; `typedbus restart` restarts a daemon",
+            "--autoreload does not work with --daemon; restart a daemon with `typedbus restart`",
         ),
         (
             Options(output=Path("out")),
-            "--output is where a daemon writes; without --daemon redirect stdout and stderr",
+            "--output needs --daemon; without it, redirect stdout and stderr",
         ),
         (Options(user="nobody-at-all"), "user 'nobody-at-all' is not known to this system; create it, or correct it"),
         (Options(group="nobody-at-all"), "group 'nobody-at-all' is not known to this system; create it, or correct it"),
@@ -202,12 +201,12 @@ def test_what_goes_together_is_let_through() -> None:
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [
-        (["run", "a:B", "--daemon", "--autoreload"], "--autoreload is for work in a terminal"),
-        (["run", "a:B", "--output", "out"], "--output is where a daemon writes"),
+        (["run", "a:B", "--daemon", "--autoreload"], "--autoreload does not work with --daemon"),
+        (["run", "a:B", "--output", "out"], "--output needs --daemon"),
         (["run", "a:B", "--user", "nobody-at-all"], "user 'nobody-at-all' is not known to this system"),
-        (["run", "a:B", "--daemon", "--report", "-"], "a daemon has no stdout for --report -; give it a file"),
-        (["run", "a:B", "--umask", "8"], "'8' is no umask: give three octal digits, as in 027"),
-        (["run", "a:B", "--umask", "1777"], "'1777' is no umask"),
+        (["run", "a:B", "--daemon", "--report", "-"], "--report -: a daemon has no stdout; name a file"),
+        (["run", "a:B", "--umask", "8"], "'8' is not a umask: give three octal digits, for example 027"),
+        (["run", "a:B", "--umask", "1777"], "'1777' is not a umask"),
         (["run", "a:B", "--set", "port"], "'--set': a setting is written as section.key=value"),
         (["run", "a:B", "--set", ".port=3"], "'--set': a setting is written as section.key=value"),
         (["run", "a:B", "--log-level", "loud"], "'loud' is not one of"),
@@ -228,10 +227,10 @@ def test_an_option_that_is_wrong_is_an_error_of_usage(tmp_path: Path, arguments:
 @pytest.mark.parametrize(
     ("said", "told", "status"),
     [
-        (None, "not running: no process holds {file}, which is not there\n", 3),
+        (None, "not running: no process holds {file}, which does not exist\n", 3),
         ("", "not running: no process holds {file}\n", 3),
         ("1\n", "not running: process 1 has left {file} behind\n", 1),
-        ("[shop]", "cannot tell: {file} is no PID file: it begins with b'[shop]'; correct the path, or remove what is there\n", 4),
+        ("[shop]", "unknown: {file} is no PID file: it begins with b'[shop]'; correct the path, or remove what is there\n", 4),
     ],
 )  # fmt: skip
 def test_a_status_is_that_of_an_init_script(tmp_path: Path, said: str | None, told: str, status: int) -> None:
@@ -264,7 +263,7 @@ def test_without_a_process_there_is_nothing_to_do(
 
     done = CliRunner().invoke(commands, [command, "--pidfile", str(file)])
 
-    suffix = "" if is_there else ", which is not there"
+    suffix = "" if is_there else ", which does not exist"
     assert (done.exit_code, done.stderr) == (status, f"{told.format(file=file)}{suffix}\n")
     assert file.exists() == is_there
 

@@ -203,7 +203,7 @@ class Plain(Container):
         ("shop:Shop --set shop.metrics=false", 0, "Shop is valid"),
         ("shop:Shop --config wrong.toml", 2, "wrong.toml:2: shop.metrics"),
         ("shop:Shop --config gone.toml", 2, "gone.toml: cannot be read"),
-        ("shop:Plain --config off.toml", 2, "--config: Plain has no settings that it could be for"),
+        ("shop:Plain --config off.toml", 2, "--config: Plain declares no settings"),
     ],
 )
 def test_a_check_with_settings_decides_conditions(tmp_path: Path, arguments: str, status: int, text: str) -> None:

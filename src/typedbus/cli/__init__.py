@@ -110,9 +110,9 @@ def check(targets: Sequence[str], *, shape: str, config: Sequence[Path], assignm
     Validate a container, and report all of its faults.
 
     The module is imported and its declarations are checked; no component is
-    constructed. Each fault names the component, its file and line, what is wrong and what to do. Several
-    containers are validated together, on the bus of the first, as `run` starts
-    them.
+    constructed. Each fault names the component, its file and line, what is wrong
+    and what to do. Several containers are validated together, on the bus of the
+    first, as `run` starts them.
 
     With --config or --set, settings are loaded as `run` loads them. Components
     that they disable, and branches of a choice that they do not select, are

@@ -58,13 +58,13 @@ def defaults(ctx: click.Context) -> dict[str, object]:
         param = known.get(key)
         if param is None:
             near = difflib.get_close_matches(key, known, 1)
-            meant = f"did you mean {near[0]}?" if near else f"there are {', '.join(sorted(known))}"
-            faults.append((key, f"{key} is no option of `typedbus run`; {meant}"))
+            meant = f"did you mean {near[0]}?" if near else f"the options are {', '.join(sorted(known))}"
+            faults.append((key, f"{key} is not an option of `typedbus run`; {meant}"))
             continue
         if (problem := _misfit(param, value)) is not None:
             # A value of `set` may be a secret.
             shown = f" and is {value!r}" if not isinstance(value, (dict, list)) and key != "set" else ""
-            faults.append((key, f"{key} {problem}{shown}".rstrip(",")))
+            faults.append((key, f"{key} {problem}{shown}"))
             continue
         if getattr(param, "multiple", False) or key == TARGET:
             value = value if isinstance(value, list) else [value]  # noqa: PLW2901  # a list, as click takes it
@@ -132,11 +132,13 @@ def _misfit(param: click.Parameter, value: object) -> str | None:
         return None if isinstance(value, bool) else "must be true or false"
     if isinstance(param, click.Argument) or (isinstance(param, click.Option) and param.multiple):
         texts = value if isinstance(value, list) else [value]
-        return None if texts and all(isinstance(text, str) for text in texts) else "must be a text, or a list of texts,"
+        return (
+            None if texts and all(isinstance(text, str) for text in texts) else "must be a string or a list of strings"
+        )
     if isinstance(param.type, click.IntRange):
         return None if isinstance(value, int) and not isinstance(value, bool) else "must be a whole number"
     if param.type is click.FLOAT:
         return None if isinstance(value, (int, float)) and not isinstance(value, bool) else "must be a number"
     if param.type.name == "account":
         return None if isinstance(value, (str, int)) and not isinstance(value, bool) else "must be a name or an id"
-    return None if isinstance(value, str) else "must be a text in quotes"
+    return None if isinstance(value, str) else "must be a string in quotes"

@@ -82,7 +82,7 @@ class Holder:
         except ProcessLookupError:
             return
         except PermissionError:
-            raise NotDone(f"{self} is another user's; do it as that user, or as root") from None
+            raise NotDone(f"{self} belongs to another user; run this command as that user, or as root") from None
 
     def ends_within(self, seconds: float) -> bool:
         """Wait up to *seconds* for the end of the process, and return whether it has ended."""
@@ -145,7 +145,7 @@ def _read(path: Path) -> int | None:
     except (NotPIDFile, NoFileLocks) as wrong:
         raise Wrong(str(wrong)) from None
     except UnknownHolder as unknown:
-        raise CannotTell(f"cannot tell which process runs: {unknown}") from None
+        raise CannotTell(f"the process is unknown: {unknown}") from None
     except OSError as error:
         raise Wrong(f"cannot read {path}: {error.strerror}") from None
 
@@ -168,8 +168,8 @@ if sys.platform == "linux":
             while ready := _readable(waiting, deadline - time.monotonic()):
                 if reports.fileno() not in ready:
                     raise NotDone(
-                        f"process {holder.pid} has ended instead; the last that it reported: {last}; "
-                        "its log or output may have more"
+                        f"process {holder.pid} has ended instead; its last report: {last}; "
+                        "its log or output may have details"
                     )
                 try:
                     report = reports.recv(SIZE).decode(errors="replace")
@@ -190,9 +190,9 @@ if sys.platform == "linux":
                         waiting.append(reports.fileno())
                     # Otherwise the process ends, or the program that replaced it reports nothing.
                     if not waiting:
-                        raise NotDone(f"process {holder.pid} reports nothing more; the last that it reported: {last}")
+                        raise NotDone(f"process {holder.pid} has stopped reporting; its last report: {last}")
         late = f"process {holder.pid} has not reported within {seconds:g} s that it has started again"
-        raise NotDone(f"{late}; the last that it reported: {last}; its log may have more")
+        raise NotDone(f"{late}; its last report: {last}; its log may have details")
 
     def _connected(holder: Holder) -> socket.socket:
         """
@@ -209,7 +209,7 @@ if sys.platform == "linux":
                 with short_path(place) as address:
                     reports.connect(address)
             except PermissionError:
-                raise NotDone(f"{holder} is another user's; do it as that user, or as root") from None
+                raise NotDone(f"{holder} belongs to another user; run this command as that user, or as root") from None
             except OSError as error:
                 raise NotDone(
                     f"{holder} cannot report its restart on {place} ({error.strerror or error}), so nothing was sent; "
@@ -232,7 +232,10 @@ if sys.platform == "linux":
             except ProcessLookupError:
                 is_orphan = True
         if not is_orphan:
-            raise NotDone(f"{holder} is no daemon, or has not started yet, and SIGHUP would end it; nothing was sent")
+            raise NotDone(
+                f"{holder} is not a daemon, or has not started yet, and SIGHUP would end it; nothing was sent; "
+                "restart it with the program that started it"
+            )
         holder.refuse_unless_caught(signal.SIGHUP)
 
     def _pidfd_of(pid: int) -> int | None:
@@ -248,7 +251,7 @@ else:
 
     def restarted(holder: Holder, seconds: float) -> str:
         """Refuse."""
-        raise NotDone("there are no daemons on this system; restart the process by what started it")
+        raise NotDone("this system has no daemons; restart the process with the program that started it")
 
     def _pidfd_of(pid: int) -> int | None:
         return None

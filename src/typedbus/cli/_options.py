@@ -74,7 +74,7 @@ def said_or_default(targets: Sequence[str]) -> Sequence[str]:
     # Some versions of click ignore the default map for an argument with nargs=-1.
     targets = targets or (click.get_current_context().default_map or {}).get("targets", ())
     if not targets:
-        raise click.UsageError("say which container: MODULE:NAME here, or target in typedbus.toml")
+        raise click.UsageError("no container is given: name it as MODULE:NAME, or set target in typedbus.toml")
     return targets
 
 
@@ -85,7 +85,7 @@ def umask(said: str | int) -> int:
     except ValueError:
         mask = -1
     if not 0 <= mask <= 0o777:  # noqa: PLR2004  # all permission bits
-        raise click.BadParameter(f"{said!r} is no umask: give three octal digits, as in 027")
+        raise click.BadParameter(f"{said!r} is not a umask: give three octal digits, for example 027")
     return mask
 
 

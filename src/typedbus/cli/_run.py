@@ -188,7 +188,7 @@ def run(
     limits = _limits({"start": start_limit, "stop": stop_limit, "hook": hook_limit})
     targets = said_or_default(targets)
     if report == STDOUT and daemon:
-        raise click.UsageError("a daemon has no stdout for --report -; give it a file")
+        raise click.UsageError("--report -: a daemon has no stdout; name a file")
     from typedbus.cli import _site
 
     options = _site.Options(
@@ -298,8 +298,8 @@ def configure(containers: Sequence[Container], files: Sequence[Path], options: d
         if files or options:
             names = ", ".join(type(container).__name__ for container in containers)
             raise click.UsageError(
-                f"{'--config' if files else '--set'}: {names} has no settings that it could be for; "
-                'declare some, as in settings = configured(ShopSettings, section="shop"), or leave it out'
+                f"{'--config' if files else '--set'}: {names} declares no settings; "
+                'declare some, for example settings = configured(ShopSettings, section="shop"), or leave out the option'
             )
         return
     from typedbus.settings import InvalidSettings, Sources, load
@@ -325,7 +325,7 @@ def _watch(
     if not _site.has_autoreload([beside, *containers]):
         source = click.get_current_context().get_parameter_source("watch")
         if source is click.core.ParameterSource.COMMANDLINE:
-            raise click.UsageError("--watch names files for --autoreload; add --autoreload")
+            raise click.UsageError("--watch has no effect without --autoreload; add --autoreload")
         return
     from typedbus.cli._defaults import source_of_defaults
     from typedbus.plugins.autoreload import WATCHED
@@ -345,7 +345,7 @@ def _watch(
     def watched() -> Sequence[Path]:
         while missing:
             bus.log(
-                f"--watch {missing.pop(0)}: it does not exist yet; a restart follows when it appears",
+                f"--watch {missing.pop(0)}: it does not exist yet; the program restarts when it appears",
                 _LEVELS["warning"],
             )
         return paths

@@ -83,11 +83,9 @@ def check(options: Options) -> None:
         UsageError: The options contradict each other, or need an unknown account or something this system lacks.
     """
     if options.is_daemon and options.is_autoreload:
-        raise click.UsageError(
-            "--autoreload is for work in a terminal, and a daemon has none; `typedbus restart` restarts a daemon"
-        )
+        raise click.UsageError("--autoreload does not work with --daemon; restart a daemon with `typedbus restart`")
     if options.output is not None and not options.is_daemon:
-        raise click.UsageError("--output is where a daemon writes; without --daemon redirect stdout and stderr")
+        raise click.UsageError("--output needs --daemon; without it, redirect stdout and stderr")
     try:
         declared = options.declared()
         for cls in (Daemon, PIDFile, Privileges):
@@ -119,8 +117,8 @@ def beside(containers: Sequence[Container], options: Options) -> Container:
         if cls in theirs:
             own = theirs[cls]
             raise click.UsageError(
-                f"{option}: {own.path} ({own.place}) is a {cls.__name__} already; "
-                "leave the option out, or take the component away"
+                f"{option}: {own.path} ({own.place}) is already a {cls.__name__}; "
+                "leave out the option, or remove the component"
             )
         members[cls.__name__.lower()] = Component(cls, bus.provided, **arguments)
     declared: type[Container] = type("CommandLine", (Container,), {"__module__": __name__, **members})

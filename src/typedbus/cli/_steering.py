@@ -65,11 +65,11 @@ def stop(*, pidfile: Path, timeout: float, kill: bool) -> int:
         if not holder.ends_within(timeout):
             click.echo(f"{holder} still runs, {timeout:g} s after SIGTERM", err=True)
             if not kill:
-                click.echo("--kill ends it at once, by a second one", err=True)
+                click.echo("use --kill to end it at once, with a second SIGTERM", err=True)
                 return FAULTS
             holder.send(signal.SIGTERM)
             if not holder.ends_within(_AT_ONCE):
-                click.echo(f"not even a second SIGTERM ended it: kill -KILL {holder.pid}", err=True)
+                click.echo(f"a second SIGTERM did not end it either: use kill -KILL {holder.pid}", err=True)
                 return FAULTS
         click.echo(f"process {holder.pid} has ended", err=True)
     return OK
@@ -139,7 +139,7 @@ def reload(*, pidfile: Path) -> int:
             raise click.ClickException(f"nothing to reload: {_nobody(pidfile)}")
         holder.refuse_unless_caught(signal.SIGUSR1)
         holder.send(signal.SIGUSR1)
-        click.echo(f"process {holder.pid} was asked to take up what is new", err=True)
+        click.echo(f"process {holder.pid} was asked to reload", err=True)
     return OK
 
 
@@ -178,7 +178,7 @@ def status(*, pidfile: Path) -> int:
         click.echo(unknown.message)
         return UNKNOWN
     except (Wrong, OSError) as wrong:
-        click.echo(f"cannot tell: {wrong}")
+        click.echo(f"unknown: {wrong}")
         return UNKNOWN
     if left:
         click.echo(f"not running: process {left} has left {pidfile} behind")
@@ -189,4 +189,4 @@ def status(*, pidfile: Path) -> int:
 
 def _nobody(pidfile: Path) -> str:
     """Return the message that no process holds *pidfile*, and whether its path is a dangling link."""
-    return f"no process holds {pidfile}{'' if pidfile.exists() else ', which is not there'}"
+    return f"no process holds {pidfile}{'' if pidfile.exists() else ', which does not exist'}"

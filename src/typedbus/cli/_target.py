@@ -55,9 +55,7 @@ def load(target: str, report: Callable[[BaseException], object] = traceback.prin
     module, _, path = target.partition(":")
     if module.endswith(".py") or not all(part.isidentifier() for part in f"{module}.{path}".split(".")):
         imported = module.removesuffix(".py").strip("./").replace("/", ".")
-        raise CannotLoad(
-            target, f"write the module as Python imports it, and the name in it: {imported}:{path or 'Shop'}"
-        )
+        raise CannotLoad(target, f"give MODULE:NAME, with the module as Python imports it: {imported}:{path or 'Shop'}")
     # The first place, as with `python -m`; for a command, that is the folder of its own file.
     with contextlib.suppress(FileNotFoundError):
         # Without a working directory, installed modules can still be imported.
@@ -107,13 +105,13 @@ def _told(
         while trace is not None and trace.tb_frame.f_code.co_filename.startswith(_MACHINERY):
             trace = trace.tb_next
         if trace is None and isinstance(error, ModuleNotFoundError):
-            raise CannotLoad(
-                target, f"{error}; it was looked for in {_working_directory()}, and then in sys.path"
-            ) from None
+            raise CannotLoad(target, f"{error}; searched in {_working_directory()}, and in sys.path") from None
         report(error.with_traceback(trace))
         reason = f"its code raised {type(error).__name__}"
         if isinstance(error, SystemExit):
-            reason = 'its code ended the process; put what runs it under `if __name__ == "__main__":`'
+            reason = (
+                'importing it ended the process; put the code that runs the program under `if __name__ == "__main__":`'
+            )
         raise CannotLoad(target, reason) from None
 
 
