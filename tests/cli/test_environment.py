@@ -247,7 +247,7 @@ def test_a_status_with_names_that_the_encoding_lacks(tmp_path: Path) -> None:
     status, said = typedbus(tmp_path, "status", "--pidfile", name, environ=environ)
 
     assert status == 4
-    assert re.search(r"gr\S+e\.pid is no PID file", said), said
+    assert re.search(r"gr\S+e\.pid is not a PID file", said), said
 
 
 @pytest.mark.parametrize(
@@ -273,7 +273,7 @@ def test_absurd_numbers_of_a_service_manager_are_one_line(tmp_path: Path, name: 
     )
 
     assert status == 1
-    assert len([line for line in said.splitlines() if line.startswith("error: the environment has")]) == 1
+    assert len([line for line in said.splitlines() if line.startswith("error: the environment variable")]) == 1
 
 
 @pytest.mark.parametrize("address", ["vsock:2:1234", "@" + "x" * 300])

@@ -176,8 +176,14 @@ def test_what_options_declare_is_built_first() -> None:
             Options(output=Path("out")),
             "--output needs --daemon; without it, redirect stdout and stderr",
         ),
-        (Options(user="nobody-at-all"), "user 'nobody-at-all' is not known to this system; create it, or correct it"),
-        (Options(group="nobody-at-all"), "group 'nobody-at-all' is not known to this system; create it, or correct it"),
+        (
+            Options(user="nobody-at-all"),
+            "user 'nobody-at-all' does not exist on this system; create it, or correct the name",
+        ),
+        (
+            Options(group="nobody-at-all"),
+            "group 'nobody-at-all' does not exist on this system; create it, or correct the name",
+        ),
     ],
 )
 def test_what_does_not_go_together_is_refused(options: Options, problem: str) -> None:
@@ -203,7 +209,7 @@ def test_what_goes_together_is_let_through() -> None:
     [
         (["run", "a:B", "--daemon", "--autoreload"], "--autoreload does not work with --daemon"),
         (["run", "a:B", "--output", "out"], "--output needs --daemon"),
-        (["run", "a:B", "--user", "nobody-at-all"], "user 'nobody-at-all' is not known to this system"),
+        (["run", "a:B", "--user", "nobody-at-all"], "user 'nobody-at-all' does not exist on this system"),
         (["run", "a:B", "--daemon", "--report", "-"], "--report -: a daemon has no stdout; name a file"),
         (["run", "a:B", "--umask", "8"], "'8' is not a umask: give three octal digits, for example 027"),
         (["run", "a:B", "--umask", "1777"], "'1777' is not a umask"),
@@ -230,7 +236,7 @@ def test_an_option_that_is_wrong_is_an_error_of_usage(tmp_path: Path, arguments:
         (None, "not running: no process holds {file}, which does not exist\n", 3),
         ("", "not running: no process holds {file}\n", 3),
         ("1\n", "not running: process 1 has left {file} behind\n", 1),
-        ("[shop]", "unknown: {file} is no PID file: it begins with b'[shop]'; correct the path, or remove what is there\n", 4),
+        ("[shop]", "unknown: {file} is not a PID file: it begins with b'[shop]'; correct the path, or remove what is there\n", 4),
     ],
 )  # fmt: skip
 def test_a_status_is_that_of_an_init_script(tmp_path: Path, said: str | None, told: str, status: int) -> None:
@@ -275,7 +281,7 @@ def test_what_is_no_pid_file_is_an_error_of_usage(tmp_path: Path, command: str) 
 
     done = CliRunner().invoke(commands, [command, "--pidfile", str(tmp_path / "site.pid")])
 
-    assert f"{tmp_path / 'site.pid'} is no PID file: it begins with" in done.stderr
+    assert f"{tmp_path / 'site.pid'} is not a PID file: it begins with" in done.stderr
     assert done.exit_code == 2
 
 

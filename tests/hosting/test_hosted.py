@@ -394,7 +394,7 @@ def test_a_bus_that_exits_by_itself_is_told(shop: Shop, notes: list[str], capfd:
     assert (reply.status, reply.errors) == ("503 Service Unavailable", "")
     said = capfd.readouterr().err
     assert "OSError: the disk is full" in said
-    assert "Shop: the bus has exited by itself, and every request from here on is answered with 503\n" in said
+    assert "Shop: the bus has exited by itself; from now on every request is answered with 503\n" in said
     app.exit()
     assert notes == ["start", "stop", "exit"]
 
@@ -508,8 +508,8 @@ def test_what_the_owner_of_a_process_has_is_refused(notes: list[str]) -> None:
 
     assert [str(fault).replace(__file__, "FILE").partition("): ")[2] for fault in raised.value.exceptions] == [
         (
-            "it is a Signals, which catches the signals of the process, and the process is that of the server; "
-            "leave it to the server; declare it in a container that run() runs, or enable it for that alone"
+            "it is a Signals, which catches the signals of the process, but the process belongs to the server; "
+            "leave that to the server: declare the component in a container that run() runs, or enable it only there"
         )
     ] * 2
     assert all(isinstance(fault, wsgi.HostFault) for fault in raised.value.exceptions)
@@ -627,7 +627,7 @@ def test_the_hooks_of_gunicorn_leave_an_application_with_a_lifespan_alone(shop: 
 
 def test_the_hook_of_gunicorn_refuses_what_is_not_hosted(shop: Shop) -> None:
     """A bus inside of something else would start with the first request, and nobody would know."""
-    with pytest.raises(gunicorn.NotOutermost, match="put the Hosted around everything else") as raised:
+    with pytest.raises(gunicorn.NotOutermost, match="make the Hosted the outermost application") as raised:
         gunicorn.post_worker_init(Worker(page))
 
     assert raised.value.app is page
@@ -1022,7 +1022,7 @@ def test_a_request_without_a_lifespan_is_an_error_of_the_set_up(shop: Shop) -> N
     """It says how to mend it."""
 
     async def scenario() -> None:
-        with pytest.raises(asgi.NotHosted, match="Shop was never started: .* --lifespan on"):
+        with pytest.raises(asgi.NotHosted, match="before Shop was started, .* --lifespan on"):
             await ask(asgi.Hosted(App([]), shop))
 
     drive(scenario)

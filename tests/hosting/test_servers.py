@@ -514,7 +514,7 @@ def test_a_server_without_a_lifespan_is_told_what_it_misses(begin: Callable[...,
     assert host.get()[0] == 500
     host.end()
 
-    assert "NotHosted: a request came and Shop was never started" in host.output
+    assert "NotHosted: a request arrived before Shop was started" in host.output
     assert host.lives == {}
 
 

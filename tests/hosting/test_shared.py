@@ -395,7 +395,7 @@ def test_a_container_that_was_not_on_the_bus_at_its_start_is_named(shop: Shop) -
     first, second = wsgi.Hosted(page, shop), wsgi.Hosted(page, shop, Blog())
     get(first)
 
-    assert "Blog was not attached to it at the start; give it to the Hosted, running() or run()" in get(second)
+    assert "Blog was not attached to it at the start; give it also to the Hosted, running() or run()" in get(second)
 
     assert get(first) == "200 OK"
     first.exit()

@@ -301,7 +301,7 @@ def test_what_cannot_be_compiled_is_waited_for(tmp_path: Path, source: bytes, to
     ((text, level),) = said
     assert text.startswith(str(path))
     assert re.search(told, text)
-    assert text.endswith("; not restarting until it is mended")
+    assert text.endswith("; not restarting until it is fixed")
     assert level == 40
 
 
@@ -360,7 +360,7 @@ def test_one_path_or_pattern_needs_no_list(tmp_path: Path) -> None:
 
 def test_no_time_to_wait_is_refused() -> None:
     """It would look at files that are being written."""
-    with pytest.raises(PeriodError, match="autoreload: debounce=0 is no time"):
+    with pytest.raises(PeriodError, match="autoreload: debounce=0 is not a duration"):
         Autoreload(Bus(), debounce=0)
 
 
@@ -614,7 +614,7 @@ def test_a_syntax_error_is_told_and_the_site_goes_on(program: Program) -> None:
     """With file and line; mended, it restarts."""
     program.edit("two", "1 +")
     told = program.reach("SyntaxError")
-    assert f"{program.folder / 'desk.py'}:6: SyntaxError: invalid syntax; not restarting until it is mended" in told
+    assert f"{program.folder / 'desk.py'}:6: SyntaxError: invalid syntax; not restarting until it is fixed" in told
     assert program.child.poll() is None
     assert "bus      STOPPING" not in program.lines
     program.edit("three")
@@ -651,7 +651,7 @@ def test_a_restart_that_fails_waits_for_the_next_change(program: Program, start:
     """The process is there, is told what is wrong, also with a syntax error in between, and serves when it is mended."""
     program.edit("two", start, head)
     program.reach(told)
-    program.reach("it is restarted when a file changes, Ctrl-C ends it")
+    program.reach("it is restarted when a file changes; Ctrl-C ends it")
     program.edit("three", "1 +")
     program.reach("SyntaxError")
     program.edit("four")

@@ -182,8 +182,8 @@ def leave() -> list[str]:
     [
         (raise_error, "OSError: no templates"),
         (leave, "SystemExit: 3"),
-        (lambda: None, "it returned None, which is no iterable of paths"),
-        (lambda: 7, "it returned 7, which is no iterable of paths"),
+        (lambda: None, "it returned None, which is not an iterable of paths"),
+        (lambda: 7, "it returned 7, which is not an iterable of paths"),
         (lambda: [7], "TypeError: expected str, bytes or os.PathLike object, not int"),
         (lambda: [b"page.html"], "it returned the path b'page.html'; a path is a str that is not empty, or an os.PathLike"),
         (lambda: [""], "it returned the path ''; a path is a str that is not empty"),

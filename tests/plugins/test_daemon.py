@@ -261,9 +261,9 @@ def test_a_daemon_names_who_keeps_its_start_waiting(begin: Begin, tmp_path: Path
 FAILURES = {
     "raises": ("fail", "Site.part in start:", "OSError: port taken"),
     "leaves": ("lambda self: sys.exit(3)", "Site.part in start:", "SystemExit: 3"),
-    "stops": ("lambda self: self.bus.stop()", "its start was broken off"),
+    "stops": ("lambda self: self.bus.stop()", "its start was cancelled"),
     "killed": ("lambda self: os.kill(os.getpid(), signal.SIGKILL)", "it was killed by signal 9 (Killed) before"),
-    "gone": ("lambda self: os._exit(7)", "it ended with status 7 before its start was over"),
+    "gone": ("lambda self: os._exit(7)", "it ended with status 7 before its start had finished"),
     "crashed": ("lambda self: __import__('ctypes').string_at(0)", "it was killed by signal 11 (Segmentation fault)"),
     "children": ("fork_and_end", "it ended with status 7 before"),
 }
@@ -353,7 +353,7 @@ def test_signals_to_a_command_that_waits_go_on_to_the_daemon(begin: Begin, numbe
     command.child.send_signal(number)
     status, said = command.end()
 
-    assert (status, said.splitlines()[-1][-25:]) == (1, " its start was broken off")
+    assert (status, said.splitlines()[-1][-24:]) == (1, " its start was cancelled")
     assert command.rest() == "stopped\n"
     assert f"{number.name}: exiting in order" in command.told("err")
 
@@ -388,7 +388,10 @@ def test_a_command_that_cannot_know_says_so(begin: Begin) -> None:
     os.kill(pid, signal.SIGTERM)
 
     assert status == 1
-    assert f"nobody knows whether the daemon (pid {pid}) started: the process that looked on was killed" in said
+    assert (
+        f"it is unknown whether the daemon (pid {pid}) started: the process that waited for its report was killed"
+        in said
+    )
 
 
 @pytest.mark.slow
@@ -420,7 +423,7 @@ def test_a_second_daemon_names_the_first(begin: Begin) -> None:
     status, said = begin(source).end()
 
     assert status == 1
-    assert f"is held by process {pid}, which still runs" in said
+    assert f"is held by process {pid}, which is still running" in said
     assert first.pid == pid
     os.kill(pid, signal.SIGTERM)
 
@@ -474,7 +477,7 @@ def test_a_daemon_that_is_restarted_stays_what_it_is(begin: Begin, signals: bool
     os.write(command.going_on, b"!")
     assert command.rest() == ""
     assert not (command.folder / "site.pid").exists()
-    assert command.told("err").count("goes on as daemon") == 1
+    assert command.told("err").count("continues as daemon") == 1
     assert command.told("err").count("bus      STARTED") == 2
 
 
@@ -531,7 +534,7 @@ def test_a_program_with_threads_is_refused(begin: Begin) -> None:
     status, said = command.end()
 
     assert status == 1
-    assert "they would not come along: 'reader'; begin each in the start()" in said
+    assert "a fork does not copy threads: 'reader'; start each in the start()" in said
     assert command.rest() == ""
 
 
@@ -583,8 +586,8 @@ def test_a_stream_that_cannot_be_opened_is_an_error_of_the_start(bus: Bus, tmp_p
 
     assert (refused.value.path, refused.value.errno) == (path, errno.ENOENT)
     assert str(refused.value) == (
-        f"{path} cannot be the standard {refused.value.stream.split()[1]} of the daemon: No such file or directory; "
-        "make its folder, let this user open it, or give another path"
+        f"{path} cannot become the standard {refused.value.stream.split()[1]} of the daemon: No such file or directory; "
+        "create its folder, give this user access to it, or set another path"
     )
     assert refused.value.stream == {"stdin": "standard input", "stdout": "standard output"}.get(
         stream, "standard error"
@@ -633,16 +636,12 @@ def test_other_threads_are_named(bus: Bus) -> None:
 
     assert set(refused.value.threads) >= {"reader", "writer"}
     assert refused.value.total >= 3
-    assert str(refused.value).endswith(
-        "begin each in the start() of a component that starts later, which is after priority 10"
-    )
+    assert str(refused.value).endswith("start each in the start() of a component with a priority above 10")
 
 
 def test_threads_that_python_does_not_know_are_counted() -> None:
     """A library may have begun some: nobody can name them."""
-    assert "come along: 'reader', 2 of a library's that Python does not know; begin" in str(
-        ThreadsRunning(["reader"], 4)
-    )
+    assert "copy threads: 'reader', 2 not created by Python; start" in str(ThreadsRunning(["reader"], 4))
 
 
 def test_a_process_that_is_a_daemon_does_nothing(bus: Bus, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -662,6 +661,6 @@ def test_a_system_without_daemons_is_told(bus: Bus, platform: str) -> None:
         Daemon(bus, fork=None)
 
     assert str(NoDaemons(platform)) == (
-        f"no process can become a daemon on {platform}; "
-        "leave the component out, and let the service manager of the system run the program"
+        f"a process cannot become a daemon on {platform}; "
+        "leave out the Daemon component, and let the service manager of the system run the program"
     )

@@ -175,7 +175,7 @@ def test_a_check_that_answers_something_else_has_failed(bus: Bus, answer: object
 
     (checked,) = Health(bus, limit=LONG).ready().checks
 
-    assert (checked.is_ok, checked.detail) == (False, f"it answered {answer!r}, which is no Check")
+    assert (checked.is_ok, checked.detail) == (False, f"it returned {answer!r}, which is not a Check")
 
 
 def test_a_check_that_hangs_fails_alone_and_is_named(bus: Bus, hanging: Hanging) -> None:
@@ -412,7 +412,7 @@ def test_a_process_that_was_asked_to_exit_is_not_ready(bus: Bus) -> None:
     bus.request_exit()
     health = Health(bus)
 
-    assert health.ready() == Probe(False, State.STARTED, "the bus was asked to exit", ())
+    assert health.ready() == Probe(False, State.STARTED, "an exit of the bus was requested", ())
     assert health.alive().is_ok
 
 
@@ -464,7 +464,10 @@ def test_a_limit_that_is_none_is_refused(limit: object) -> None:
         Health(Bus(), limit=limit)  # type: ignore[arg-type]  # it is wrong
 
     assert isinstance(refused.value, LimitError)
-    assert str(refused.value) == f"a check cannot be given {limit!r} seconds: give Health(limit=...) a number above 0"
+    assert (
+        str(refused.value)
+        == f"{limit!r} is not a time limit for checks; give Health(limit=...) a number of seconds above 0"
+    )
 
 
 def test_the_channels_are_like_any_other(bus: Bus) -> None:
@@ -572,7 +575,7 @@ def test_what_is_not_there_is_not_found(bus: Bus, ask: Callable[[Health, str, st
 
     status, _, body = ask(Health(bus), "GET", "/")
 
-    assert (status, json.loads(body)) == (404, {"error": "there are /livez and /readyz"})
+    assert (status, json.loads(body)) == (404, {"error": "the paths are /livez and /readyz"})
 
 
 @ways
@@ -583,7 +586,7 @@ def test_what_changes_something_is_not_allowed(bus: Bus, ask: Callable[[Health, 
     status, headers, body = ask(Health(bus), "POST", "/readyz")
 
     assert (status, headers["allow"]) == (405, "GET, HEAD")
-    assert json.loads(body) == {"error": "POST asks for nothing here; use GET"}
+    assert json.loads(body) == {"error": "the method POST is not supported; use GET"}
 
 
 @pytest.mark.parametrize("path", ["/health/readyz", "/readyz"])

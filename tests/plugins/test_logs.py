@@ -137,7 +137,7 @@ EVENTS = [
     (
         RolledBack(0.5, None, ("A.b", "A.c")),
         "WARNING",
-        "undone the start: 2 stopped (500.0 ms)",
+        "rolled back the start: 2 stopped (500.0 ms)",
         {"seconds": 0.5, "stopped": ("A.b", "A.c")},
     ),
 ]

@@ -369,7 +369,7 @@ def test_there_is_never_a_second_thread_of_a_task(bus: Bus) -> None:
             again()
 
     returning.set()
-    assert "the very thread that starts it again" in str(told.get(timeout=10))
+    assert "the thread that calls start()" in str(told.get(timeout=10))
     task.patience = 10
     task.stop()
 
@@ -392,7 +392,8 @@ async def forgotten(*args: object) -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "text"), [(None, "None cannot be called: give the function"), (forgotten, "is async, and nobody would")]
+    ("given", "text"),
+    [(None, "None is not callable; give the function"), (forgotten, "is async, and would not be awaited")],
 )
 def test_what_cannot_be_called_is_refused(bus: Bus, given: Callable[..., object], text: str) -> None:
     """When it is made, and not in a thread later."""

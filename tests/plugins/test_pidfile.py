@@ -161,7 +161,7 @@ def test_a_second_start_writes_anew_what_was_spoilt(
 
     assert path.read_text() == MINE
     assert read(path) == os.getpid()
-    assert logged.calls[0].args == (f"{path} was removed or changed by another program, and is written anew", 30)
+    assert logged.calls[0].args == (f"{path} was removed or changed by another program, and is written again", 30)
 
 
 @pytest.mark.parametrize("other", ["1\n", "another\n", f"{MINE}0\n"], ids=["pid", "text", "more"])
@@ -266,7 +266,7 @@ def test_a_file_with_something_else_in_it_is_refused(
         use(pidfile)
 
     assert (refused.value.path, refused.value.reason) == (path, reason)
-    assert str(refused.value) == f"{path} is no PID file: it {reason}; correct the path, or remove what is there"
+    assert str(refused.value) == f"{path} is not a PID file: it {reason}; correct the path, or remove the file"
     assert path.read_text(encoding="utf-8") == content
     assert list(path.parent.iterdir()) == [path]
 
@@ -274,8 +274,8 @@ def test_a_file_with_something_else_in_it_is_refused(
 @pytest.mark.parametrize(
     ("make", "reason"),
     [
-        (Path.mkdir, "is not even a file"),
-        (os.mkfifo, "is not even a file"),
+        (Path.mkdir, "is not a regular file"),
+        (os.mkfifo, "is not a regular file"),
         (lambda path: path.symlink_to("/etc/passwd"), "is a symbolic link"),
         (lambda path: path.symlink_to("nowhere"), "is a symbolic link"),
     ],
@@ -295,8 +295,8 @@ def test_what_is_no_file_is_refused(pidfile: PIDFile, path: Path, make: Callable
 @pytest.mark.parametrize(
     ("place", "number", "remedy"),
     [
-        ("none/site.pid", errno.ENOENT, "make the folder {} first"),
-        ("file/site.pid", errno.ENOTDIR, "{} has to be a folder"),
+        ("none/site.pid", errno.ENOENT, "create the folder {} first"),
+        ("file/site.pid", errno.ENOTDIR, "{} must be a folder"),
     ],
 )
 def test_a_place_that_cannot_be_written_is_told(bus: Bus, tmp_path: Path, place: str, number: int, remedy: str) -> None:
@@ -318,7 +318,7 @@ def test_a_place_that_cannot_be_written_is_told(bus: Bus, tmp_path: Path, place:
 @pytest.mark.skipif(not Path("/sys/kernel").exists(), reason="a folder into which not even root may write is Linux's")
 def test_a_folder_that_may_not_be_written_is_told(bus: Bus) -> None:
     """The remedy is the right to write there, or another path."""
-    with pytest.raises(PIDFileError, match="let the user that starts this process write into /sys/kernel") as refused:
+    with pytest.raises(PIDFileError, match="give the user of this process write access to /sys/kernel") as refused:
         PIDFile(bus, path="/sys/kernel/site.pid").start()
 
     assert refused.value.errno in (errno.EACCES, errno.EPERM, errno.EROFS)
@@ -351,7 +351,7 @@ def test_a_file_that_cannot_be_written_to_its_end_leaves_nothing(bus: Bus, path:
 def test_a_system_without_locks_is_told() -> None:
     """The text says why, and what to do instead."""
     assert str(NoFileLocks()) == (
-        "this system has no flock, which a PID file needs; leave it out: here a service manager knows the process"
+        "this system has no flock(2), which a PID file needs; leave out the PIDFile component, and let a service manager keep track of the process"
     )
 
 
@@ -384,7 +384,9 @@ def test_nobody_else_takes_a_file_that_is_held(bus: Bus, pidfile: PIDFile, path:
     """A second component of the same process is refused as well, and the first goes on holding it."""
     pidfile.start()
 
-    with pytest.raises(AlreadyRunning, match=f"{path} is held by process {os.getpid()}, which still runs") as refused:
+    with pytest.raises(
+        AlreadyRunning, match=f"{path} is held by process {os.getpid()}, which is still running"
+    ) as refused:
         PIDFile(bus, path=path).start()
 
     assert (refused.value.path, refused.value.pid) == (path, os.getpid())
@@ -395,8 +397,8 @@ def test_nobody_else_takes_a_file_that_is_held(bus: Bus, pidfile: PIDFile, path:
 def test_a_holder_that_cannot_be_identified_is_not_named(path: Path) -> None:
     """The number in the file would mislead."""
     assert str(AlreadyRunning(path, None)) == (
-        f"{path} is held by another process, perhaps in another PID namespace or on another host, which still runs; "
-        "end that one first, or give this one another path"
+        f"{path} is held by another process, perhaps in another PID namespace or on another host, which is still running; "
+        "end that process first, or give this one another path"
     )
 
 
@@ -551,7 +553,7 @@ def test_a_process_names_the_one_that_runs_already(begin: Begin, path: Path) -> 
 
     second, _ = begin("bus.start()").communicate(timeout=30)
 
-    assert f"AlreadyRunning: {path} is held by process {first.pid}, which still runs" in second
+    assert f"AlreadyRunning: {path} is held by process {first.pid}, which is still running" in second
     assert read(path) == first.pid
 
 

@@ -147,9 +147,7 @@ def test_who_stays_root_is_warned(
         system.privileges(bus, **asked).start()
 
     assert system.calls == calls
-    assert [call.args for call in logged.calls] == [
-        ("the process stays root; give Privileges a user that may do less", 30)
-    ]
+    assert [call.args for call in logged.calls] == [("the process stays root; give Privileges another user", 30)]
 
 
 @pytest.mark.parametrize("groups", [(100, 5), (5,), ()])
@@ -190,7 +188,7 @@ def test_who_is_not_root_cannot_become_somebody_else(
     assert str(refused.value) == (
         f"the process runs as uid {max(uids)} and cannot become user 1000, group 100, groups [5]: "
         "setgroups: Operation not permitted; "
-        "start it as root, or as just this user with these groups, or leave Privileges out"
+        "start it as root, or as that user with those groups, or leave out the Privileges component"
     )
     assert str(pickle.loads(pickle.dumps(refused.value))) == str(refused.value)
 
@@ -238,21 +236,21 @@ def test_a_way_back_is_told(bus: Bus, call: str) -> None:
         setuid=setuid,
     )
 
-    with pytest.raises(StillPrivileged, match=f"yet {call} with what was before was not refused; take the cap"):
+    with pytest.raises(StillPrivileged, match=f"but {call} with the previous ids succeeded; take CAP_SETUID"):
         privileges.start()
 
 
 @pytest.mark.parametrize(
     ("asked", "text"),
     [
-        ({"user": "no such user"}, "user 'no such user' is not known to this system; create it, or correct it"),
-        ({"group": "no such"}, "group 'no such' is not known to this system; create it, or correct it"),
-        ({"groups": ["no such"]}, "group 'no such' is not known to this system; create it, or correct it"),
-        ({"user": 3999999999}, "user 3999999999 has no entry that says its group; give a group as well"),
-        ({"user": -1}, "user -1 is neither a name nor an id; give one of these"),
-        ({"group": 2**32 - 1}, "group 4294967295 is neither a name nor an id; give one of these"),
-        ({"groups": [True]}, "group True is neither a name nor an id; give one of these"),
-        ({"groups": "nogroup"}, "group 'nogroup' is one; give a list of them"),
+        ({"user": "no such user"}, "user 'no such user' does not exist on this system; create it, or correct the name"),
+        ({"group": "no such"}, "group 'no such' does not exist on this system; create it, or correct the name"),
+        ({"groups": ["no such"]}, "group 'no such' does not exist on this system; create it, or correct the name"),
+        ({"user": 3999999999}, "user 3999999999 has no entry with its primary group; give a group as well"),
+        ({"user": -1}, "user -1 is neither a name nor an id; give a name or an id"),
+        ({"group": 2**32 - 1}, "group 4294967295 is neither a name nor an id; give a name or an id"),
+        ({"groups": [True]}, "group True is neither a name nor an id; give a name or an id"),
+        ({"groups": "nogroup"}, "group 'nogroup' is a single name; give a list of groups"),
     ],
 )
 def test_an_account_that_is_none_is_told_at_construction(
@@ -311,7 +309,7 @@ def test_a_container_drops_after_what_has_no_priority() -> None:
 def test_a_system_without_setuid_is_told() -> None:
     """The text says why, and what to do instead."""
     assert str(NoAccounts()) == (
-        "this system has no setuid; leave the component out, and let the service manager run it as another user"
+        "this system has no setuid(2); leave out the Privileges component, and let a service manager run the program as another user"
     )
 
 
@@ -380,10 +378,7 @@ def test_a_process_that_keeps_its_capabilities_is_told() -> None:
     """It has the ids that were asked for, and could be root again at any time."""
     ended = run_python("user=65534, group=65534", "setpriv", "--securebits", "+no_setuid_fixup")
 
-    assert (
-        "StillPrivileged: privileges were dropped, and yet setgroups with what was before was not refused"
-        in ended.stderr
-    )
+    assert "StillPrivileged: privileges were dropped, but setgroups with the previous ids succeeded" in ended.stderr
 
 
 @pytest.mark.slow

@@ -256,7 +256,7 @@ def test_a_stop_waits_for_the_call_under_way_no_longer_than_its_patience(repeat:
     slow.start()
     calling.wait(10)
 
-    with pytest.raises(NotEnded, match=r"slow still runs 0\.01 s after it was told to stop") as raised:
+    with pytest.raises(NotEnded, match=r"slow still runs 0\.01 s after it was asked to stop") as raised:
         slow.stop(0.01)
 
     assert "in hang\n" in str(raised.value)
@@ -310,7 +310,7 @@ def test_what_is_no_time_is_refused(field: str, given: object) -> None:
     with pytest.raises(PeriodError) as raised:
         Repeat(name="work", call=print, failed=print, **fields)  # type: ignore[arg-type]  # as a caller without a checker
 
-    assert str(raised.value) == f"work: {field}={given!r} is no time: give a number of seconds above 0"
+    assert str(raised.value) == f"work: {field}={given!r} is not a duration; give a number of seconds above 0"
     assert isinstance(raised.value, ValueError)
 
 

@@ -92,7 +92,7 @@ def test_a_signal_exits_the_bus(number: signal.Signals, capfd: pytest.CaptureFix
 
     lines = serving(bus, Signals(bus), number)
 
-    once_more = "" if number is signal.SIGHUP else "; once more to end at once"
+    once_more = "" if number is signal.SIGHUP else "; send it again to end at once"
     assert capfd.readouterr().err == f"{number.name}: exiting in order{once_more}\n"
     assert lines == [f"{number.name}: exiting in order"]
     assert heard == ["stop"]
@@ -348,7 +348,7 @@ def test_the_channel_of_a_signal_is_one_object() -> None:
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP, signal.SIGSEGV, 4711, "SIGTERM"])
 def test_what_cannot_be_caught_is_refused(number: object) -> None:
     """When it is declared, and with what may be given."""
-    refused = "is no signal that can be caught: give one of signal.Signals, as signal.SIGUSR2"
+    refused = "is not a signal that can be caught; give a member of signal.Signals, such as signal.SIGUSR2"
     with pytest.raises(SignalError, match=refused) as told:
         channel_of(number)  # type: ignore[arg-type]  # the mistake
     with pytest.raises(SignalError, match=refused):
@@ -359,7 +359,7 @@ def test_what_cannot_be_caught_is_refused(number: object) -> None:
 
 def test_what_is_no_action_is_refused() -> None:
     """When it is declared."""
-    with pytest.raises(SignalError, match="'exit' is no action for SIGUSR2: give an Action, a callable, or None"):
+    with pytest.raises(SignalError, match="'exit' is not an action for SIGUSR2; give an Action, a callable, or None"):
         Signals(Bus(), actions={signal.SIGUSR2: "exit"})  # type: ignore[dict-item]  # the mistake
 
 
@@ -398,8 +398,8 @@ def test_a_start_in_another_thread_fails() -> None:
     (error,) = raised
     assert isinstance(error, OffMainThread)
     assert str(error) == (
-        "signals are had in the main thread alone, and the bus is started in thread 'elsewhere'; "
-        "start it in the main thread, or declare no Signals"
+        "signal handlers can be set only in the main thread, but the bus is started in thread 'elsewhere'; "
+        "start it in the main thread, or leave out the Signals component"
     )
 
 
@@ -513,7 +513,7 @@ def test_a_second_signal_forces(number: signal.Signals, status: int, capfd: pyte
 
     assert ended == [status]
     said = capfd.readouterr().err
-    assert f"(restored){number.name} again: ending at once; every thread was here:\n" in said
+    assert f"(restored){number.name} again: ending at once; the stacks of all threads:\n" in said
     assert "test_a_second_signal_forces" in said
     signals.exit()
 
@@ -528,7 +528,7 @@ def test_a_second_hang_up_forces_nothing(capfd: pytest.CaptureFixture[str]) -> N
         signal.raise_signal(number)
 
     assert ended == []
-    assert capfd.readouterr().err.count("once more to end at once") == 1
+    assert capfd.readouterr().err.count("send it again to end at once") == 1
     signals.exit()
 
 

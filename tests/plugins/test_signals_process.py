@@ -225,7 +225,7 @@ def test_each_signal_in_each_phase(begin: Callable[..., Program], number: signal
         program.send(TERM)
 
         assert program.end() == 128 + TERM, program.output
-        assert "SIGTERM again: ending at once; every thread was here:" in program.lines
+        assert "SIGTERM again: ending at once; the stacks of all threads:" in program.lines
         assert "in hang_here" in program.output
         assert "restored" not in program.output
         assert (program.pidfile.exists(), read(program.pidfile)) == (True, None)
@@ -267,7 +267,7 @@ def test_a_second_signal_forces_when_the_component_is_gone(begin: Callable[..., 
     program.send(TERM)
 
     assert program.end() == 128 + TERM
-    assert "SIGTERM again: ending at once; every thread was here:" in program.lines
+    assert "SIGTERM again: ending at once; the stacks of all threads:" in program.lines
 
 
 def test_a_forked_child_dies_of_a_signal_as_ever(begin: Callable[..., Program]) -> None:
@@ -323,7 +323,7 @@ def test_a_bare_bus_needs_no_container(begin: Callable[..., Program]) -> None:
     program.send(TERM)
 
     assert program.end() == 0
-    assert program.lines[-2:] == ["SIGTERM: exiting in order; once more to end at once", "restored"]
+    assert program.lines[-2:] == ["SIGTERM: exiting in order; send it again to end at once", "restored"]
 
 
 AGAIN = """
@@ -387,7 +387,7 @@ def test_an_exit_in_the_middle_of_a_restart_wins(begin: Callable[..., Program]) 
 
     assert program.end() == 0
     assert program.output.count("serves") == 1
-    assert "SIGTERM: exiting in order; once more to end at once" in program.lines
+    assert "SIGTERM: exiting in order; send it again to end at once" in program.lines
 
 
 def test_a_restart_that_cannot_be_is_told_and_the_process_goes_on(

@@ -376,10 +376,10 @@ def test_a_manager_that_is_gone_changes_nothing() -> None:
         bus.exit()
 
     assert once == [
-        (f"systemd was not told 'STATUS=starting' at {address}: [Errno 2] No such file or directory", 30),
+        (f"cannot send 'STATUS=starting' to systemd at {address}: [Errno 2] No such file or directory", 30),
     ]
-    assert [message.partition(" at ")[0] for message, _ in said[1:]] == [
-        "systemd was not told 'STOPPING=1\\nSTATUS=stopping'"
+    assert [message.partition(" to systemd at ")[0] for message, _ in said[1:]] == [
+        "cannot send 'STOPPING=1\\nSTATUS=stopping'"
     ]
 
 
@@ -400,8 +400,8 @@ def test_a_manager_that_does_not_read_holds_nothing_up() -> None:
 
         bus.start()
 
-    told = "systemd was not told 'READY=1\\nMAINPID=123\\nSTATUS=started'"
-    assert said == [f"{told} at {folder}/notify: timed out"]
+    told = "cannot send 'READY=1\\nMAINPID=123\\nSTATUS=started'"
+    assert said == [f"{told} to systemd at {folder}/notify: timed out"]
 
 
 @one_address
@@ -433,11 +433,11 @@ def test_an_exit_wins_over_a_restart(manager: Manager) -> None:
 @pytest.mark.parametrize(
     ("variable", "value", "reason"),
     [
-        ("WATCHDOG_USEC", "soon", "it is no whole number from 1 up"),
-        ("WATCHDOG_USEC", "0", "it is no whole number from 1 up"),
-        ("WATCHDOG_USEC", "-5", "it is no whole number from 1 up"),
-        ("WATCHDOG_USEC", "²", "it is no whole number from 1 up"),
-        ("WATCHDOG_PID", "me", "it is no whole number from 1 up"),
+        ("WATCHDOG_USEC", "soon", "it is not a whole number from 1 up"),
+        ("WATCHDOG_USEC", "0", "it is not a whole number from 1 up"),
+        ("WATCHDOG_USEC", "-5", "it is not a whole number from 1 up"),
+        ("WATCHDOG_USEC", "²", "it is not a whole number from 1 up"),
+        ("WATCHDOG_PID", "me", "it is not a whole number from 1 up"),
     ],
 )
 def test_an_environment_that_cannot_be_is_refused(variable: str, value: str, reason: str) -> None:
@@ -449,8 +449,8 @@ def test_an_environment_that_cannot_be_is_refused(variable: str, value: str, rea
 
     assert (refused.value.variable, refused.value.value, refused.value.reason) == (variable, value, reason)
     assert str(refused.value) == (
-        f"the environment has {variable}={value!r}: {reason}; "
-        f"correct it where the process is started from, or unset {variable}"
+        f"the environment variable {variable}={value!r} is invalid: {reason}; "
+        f"correct it where the process is started, or unset {variable}"
     )
     assert str(pickle.loads(pickle.dumps(refused.value))) == str(refused.value)
     assert listeners(bus) == 0
@@ -504,11 +504,11 @@ def test_sockets_of_nobody_or_of_another_process_are_none(environ: dict[str, str
 @pytest.mark.parametrize(
     ("environ", "variable", "reason"),
     [
-        ({"LISTEN_PID": "x"}, "LISTEN_PID", "it is no whole number from 1 up"),
-        ({"LISTEN_FDS": "x"}, "LISTEN_FDS", "it is no whole number from 0 up"),
-        ({"LISTEN_FDS": "2", "LISTEN_FDNAMES": "http"}, "LISTEN_FDNAMES", "it has 1 names for the 2 of LISTEN_FDS"),
-        ({"LISTEN_FDS": "2", "LISTEN_FDNAMES": "a:b"}, "LISTEN_FDNAMES", "none is called 'http'"),
-        ({"LISTEN_FDS": "1"}, "LISTEN_FDNAMES", "none is called 'http'"),
+        ({"LISTEN_PID": "x"}, "LISTEN_PID", "it is not a whole number from 1 up"),
+        ({"LISTEN_FDS": "x"}, "LISTEN_FDS", "it is not a whole number from 0 up"),
+        ({"LISTEN_FDS": "2", "LISTEN_FDNAMES": "http"}, "LISTEN_FDNAMES", "it has 1 names for 2 sockets (LISTEN_FDS)"),
+        ({"LISTEN_FDS": "2", "LISTEN_FDNAMES": "a:b"}, "LISTEN_FDNAMES", "no socket has the name 'http'"),
+        ({"LISTEN_FDS": "1"}, "LISTEN_FDNAMES", "no socket has the name 'http'"),
     ],
 )
 def test_sockets_that_cannot_be_are_refused(environ: dict[str, str], variable: str, reason: str) -> None:
@@ -661,9 +661,9 @@ def test_a_descriptor_that_is_no_socket_is_refused(
         os.close(reading)
         os.close(writing)
 
-    reason = "file descriptor 4, 'unknown', is no socket to be had: Socket operation on non-socket"
+    reason = "file descriptor 4, 'unknown', is not a usable socket: Socket operation on non-socket"
     assert out.splitlines() == [
-        f"the environment has LISTEN_FDS='2': {reason}; correct it where the process is started from, or unset LISTEN_FDS",
+        f"the environment variable LISTEN_FDS='2' is invalid: {reason}; correct it where the process is started, or unset LISTEN_FDS",
         "True",
     ], err
     assert err == ""

@@ -228,7 +228,7 @@ def test_the_second_sigterm_ends_a_main_thread_that_runs_no_handlers(
         assert program.terminate(1 if hook == "stop" else 2) == 128 + signal.SIGTERM
 
     text = log.read_text()
-    assert "SIGTERM again: ending at once; every thread was here:" in text
+    assert "SIGTERM again: ending at once; the stacks of all threads:" in text
     assert "in hang_in_c" in text
 
 

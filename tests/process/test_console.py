@@ -743,8 +743,8 @@ def test_a_program_that_is_ended_at_once_leaves_the_terminal_in_order(begin: Cal
     screen = Screen(terminal.written.split("most recent call first")[0], 24, 120)
 
     assert status == 128 + signal.SIGINT
-    assert "SIGINT: exiting in order; once more to end at once" in screen.said
-    assert "SIGINT again: ending at once; every thread was here:" in screen.said
+    assert "SIGINT: exiting in order; send it again to end at once" in screen.said
+    assert "SIGINT again: ending at once; the stacks of all threads:" in screen.said
     assert screen.has_cursor
 
 

@@ -279,7 +279,7 @@ def test_sigterm_while_a_failure_is_printed_before_the_replacement_ends_the_proc
     program.send(signal.SIGUSR2)
 
     assert program.end() == 70
-    assert "SIGTERM: exiting in order; once more to end at once" in program.lines
+    assert "SIGTERM: exiting in order; send it again to end at once" in program.lines
 
 
 def test_a_child_that_outlives_a_restart_is_named_and_reaped_when_it_ends(begin: Callable[..., Program]) -> None:

@@ -106,8 +106,8 @@ CASES = {
     "Log": "cannot write the log file",
     "Pid": "cannot write the PID file",
     "Port": "cannot listen on 127.0.0.1:",
-    "User": "user 'nosuchuser' is not known to this system",
-    "Streams": "cannot be the standard output of the daemon",
+    "User": "user 'nosuchuser' does not exist on this system",
+    "Streams": "cannot become the standard output of the daemon",
     "Tank": "the tank is empty; fill it",
 }
 

@@ -354,7 +354,7 @@ def test_a_signal_ends_a_program_in_order(begin: Callable[[str], Program], numbe
     program.child.send_signal(number)
 
     assert program.end() == 0
-    assert program.said[-9:] == [f"{number.name}: exiting in order; once more to end at once", *STOPPED, *EXITED]
+    assert program.said[-9:] == [f"{number.name}: exiting in order; send it again to end at once", *STOPPED, *EXITED]
     assert "Traceback" not in program.output
 
 
@@ -379,7 +379,7 @@ def test_a_signal_breaks_a_start_off(begin: Callable[[str], Program]) -> None:
 
     assert program.end() == 0
     assert program.said[-11:] == [
-        "SIGTERM: exiting in order; once more to end at once",
+        "SIGTERM: exiting in order; send it again to end at once",
         "part goes on to its end",
         "started Shop.told",
         *STOPPED,
@@ -413,7 +413,7 @@ def test_a_second_signal_ends_a_program_at_once(begin: Callable[[str], Program],
     program.child.send_signal(number)
 
     assert program.end() == 128 + number
-    assert f"{number.name} again: ending at once; every thread was here:" in program.lines
+    assert f"{number.name} again: ending at once; the stacks of all threads:" in program.lines
     assert "in hang_here" in program.output
     assert program.said[-1].startswith(number.name)
 

@@ -530,7 +530,7 @@ def test_a_server_whose_socket_breaks_takes_the_bus_down(serve: Serve, kind: Kin
 @pytest.mark.parametrize("value", [-1, "1", None, True])
 def test_wsgi_fields_of_another_kind_are_told(field: str, value: object) -> None:
     """When the server is declared."""
-    with pytest.raises(SettingError, match=f"^{field}={value!r} is nothing to serve with: give a"):
+    with pytest.raises(SettingError, match=f"^{field}={value!r} is not valid; give a"):
         WSGIServer(Bus(), Site().wsgi, **{field: value})  # type: ignore[arg-type]
 
 
@@ -543,7 +543,7 @@ def test_no_threads_serve_nothing() -> None:
 @pytest.mark.parametrize("server", [WSGIServer, ASGIServer])
 def test_an_application_can_be_called(server: Any) -> None:
     """Its name, for instance, cannot."""
-    with pytest.raises(SettingError, match="app='site:app' is nothing to serve with: give an? [AW]SGI application"):
+    with pytest.raises(SettingError, match="app='site:app' is not valid; give an? [AW]SGI application"):
         server(Bus(), "site:app")
 
 
@@ -693,7 +693,7 @@ def test_a_server_whose_library_is_missing_says_what_to_install(
         importlib.import_module(f"typedbus.servers.{module}")
 
     assert str(told.value) == (
-        f'typedbus.servers.{module} serves with {library}, which is not installed: pip install "typedbus[{extra}]"'
+        f'typedbus.servers.{module} needs {library}, which is not installed: pip install "typedbus[{extra}]"'
     )
 
 

@@ -244,9 +244,9 @@ def test_a_wsgi_application_under_asgi_keeps_to_wsgi() -> None:
 BAD_PATHS = {
     "shop": "cannot mount 'shop': a path begins with '/', as in '/shop'",
     "": "cannot mount '': a path begins with '/', as in '/'",
-    "//": "cannot mount '//': a path has no empty segment, and none that is '.' or '..'",
-    "/shop//tea": "cannot mount '/shop//tea': a path has no empty segment, and none that is '.' or '..'",
-    "/shop/../tea": "cannot mount '/shop/../tea': a path has no empty segment, and none that is '.' or '..'",
+    "//": "cannot mount '//': a path has no empty segments and no segments '.' or '..'",
+    "/shop//tea": "cannot mount '/shop//tea': a path has no empty segments and no segments '.' or '..'",
+    "/shop/../tea": "cannot mount '/shop/../tea': a path has no empty segments and no segments '.' or '..'",
     "/shop?x": "cannot mount '/shop?x': a path has neither a query nor a fragment nor control characters",
     "/shop\n": "cannot mount '/shop\\n': a path has neither a query nor a fragment nor control characters",
     "/caf%C3%A9": (
@@ -283,14 +283,16 @@ async def two(environ: object, start_response: object) -> None: ...
 @pytest.mark.parametrize("app", [Named("shop").asgi, Callable3(), two, "shop:app", None])
 def test_only_a_wsgi_application_is_accepted_as_a_wsgi_mount(app: Any) -> None:
     """The error describes a valid one, and names the other kind of mount."""
-    with pytest.raises(MountError, match="called with environ and start_response; mount an ASGI application by ASGI"):
+    with pytest.raises(MountError, match="called with environ and start_response; mount an ASGI application with ASGI"):
         WSGIMount("/", app)
 
 
 @pytest.mark.parametrize("app", [Named("shop").wsgi, WSGIDispatcher(Bus(), Bus()[MOUNT]), two, "shop:app", None])
 def test_only_an_asgi_application_is_accepted_as_an_asgi_mount(app: Any) -> None:
     """The error describes a valid one, and names the other kind of mount."""
-    with pytest.raises(MountError, match="called with scope, receive and send; mount a WSGI application by WSGIMount"):
+    with pytest.raises(
+        MountError, match="called with scope, receive and send; mount a WSGI application with WSGIMount"
+    ):
         ASGIMount("/", app)
 
 
@@ -872,7 +874,7 @@ def test_a_body_that_ends_too_early_is_an_error_to_a_wsgi_application_under_asgi
         connection.endheaders()
         connection.send(b"4\r\ntea\n\r\n")
         connection.close()
-        assert "the client has gone before the end of its body" in str(errors.get(timeout=30))
+        assert "the client disconnected before the end of the request body" in str(errors.get(timeout=30))
 
 
 def test_headers_that_wsgi_cannot_tell_apart_do_not_reach_it_from_asgi() -> None:
@@ -997,7 +999,7 @@ def test_a_body_that_ends_too_early_ends_an_asgi_application_under_wsgi() -> Non
     environ: WSGIEnvironment = {"CONTENT_LENGTH": "100", "wsgi.input": io.BytesIO(b"tea")}
     setup_testing_defaults(environ)
     front.start()
-    with pytest.raises(ConnectionError, match="97 bytes before the end of its body"):
+    with pytest.raises(ConnectionError, match="97 bytes before the end of the request body"):
         list(front(environ, lambda *given: lambda body: None))
     assert cancelled.wait(30)
     front.stop()
@@ -1115,7 +1117,7 @@ def test_a_missing_bridge_is_named_with_what_to_install() -> None:
     """Only for an application of the other kind; without one neither a2wsgi nor asyncio is imported."""
     ended = subprocess.run([sys.executable, "-c", BLOCKED], capture_output=True, text=True, check=False)
 
-    install = 'which takes a2wsgi, and that is not installed: pip install "typedbus[mounts]"'
+    install = 'which needs a2wsgi, and that is not installed: pip install "typedbus[mounts]"'
     assert ended.stdout.splitlines() == [
         f"the application mounted at /b is an ASGI application under a WSGIDispatcher, {install}",
         f"the application mounted at /b is a WSGI application under an ASGIDispatcher, {install}",

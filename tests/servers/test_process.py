@@ -241,7 +241,7 @@ def test_a_port_that_is_taken_is_named_without_a_server(begin: Begin, kind: str)
         status = program.end()
 
     assert status == 1
-    assert f"cannot listen on {where}: another process has this port; stop it" in program.output
+    assert f"cannot listen on {where}: another process uses this port; stop it" in program.output
     assert "database stops after 0" in program.output
 
 
@@ -312,7 +312,7 @@ def test_a_program_that_was_killed_is_begun_anew_on_its_socket(begin: Begin, kin
     second.address()
     third = begin(source)
     assert third.end() == 1
-    assert "another process serves there" in third.output
+    assert "another process serves on this path" in third.output
     second.child.send_signal(signal.SIGTERM)
 
     assert second.end() == 0
@@ -343,7 +343,7 @@ def test_a_server_without_room_for_more_connections_goes_on(begin: Begin, kind: 
     address = program.address()
     host, port = address.split(":")
     held = [socket.create_connection((host, int(port))) for _ in range(60)]
-    program.reach("no room for another connection")
+    program.reach("cannot accept another connection")
     for client in held[:-1]:
         client.close()
 
@@ -355,4 +355,4 @@ def test_a_server_without_room_for_more_connections_goes_on(begin: Begin, kind: 
 
     assert program.end() == 0
     assert answer.endswith(b"every byte of it")
-    assert program.output.count("no room for another connection") < 20
+    assert program.output.count("cannot accept another connection") < 20

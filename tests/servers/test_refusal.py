@@ -155,7 +155,7 @@ def test_a_system_that_allows_no_refusal_is_reported_once_at_the_stop() -> None:
     """)
 
     assert told == (
-        "30 the system lets new clients connect to ADDRESS while it drains, and the last of them may be reset: "
+        "30 the system lets new clients connect to ADDRESS during the drain, and the last of them may be reset: "
         "[Errno 1] Operation not permitted\n"
     )
 

@@ -186,7 +186,7 @@ def test_what_names_no_place_is_told_when_a_server_is_declared(bus: Bus, echo: E
     with pytest.raises(SettingError) as told:
         Server(bus, echo, bind=bind)
 
-    assert str(told.value).startswith(f"bind={bind!r} is nothing to serve with: give ")
+    assert str(told.value).startswith(f"bind={bind!r} is not valid; give ")
     assert "'[::1]:port'" in str(told.value)
     assert (told.value.name, told.value.given) == ("bind", bind)
 
@@ -200,7 +200,7 @@ def test_a_field_of_another_kind_is_told_when_a_server_is_declared(
     bus: Bus, echo: Echo, field: str, value: object
 ) -> None:
     """The error names it."""
-    with pytest.raises(SettingError, match=f"^{field}={value!r} is nothing to serve with: give "):
+    with pytest.raises(SettingError, match=f"^{field}={value!r} is not valid; give "):
         serving(bus, echo, **{field: value})
 
 
@@ -235,7 +235,7 @@ def test_there_is_an_address_between_start_and_stop_alone(bus: Bus, echo: Echo) 
     """Before and afterwards there is an error that says when."""
     server = serving(bus, echo)
 
-    with pytest.raises(NotServing, match="from the start of its bus to the stop"):
+    with pytest.raises(NotServing, match="between the start and the stop of its bus"):
         server.address  # noqa: B018
     bus.start()
     assert server.address
@@ -284,7 +284,7 @@ def test_a_port_that_is_taken_is_named(bus: Bus, echo: Echo) -> None:
 
     told = cause_of(failures.value)
     assert str(told) == (
-        f"cannot listen on {where}: another process has this port; stop it, or give another port as bind="
+        f"cannot listen on {where}: another process uses this port; stop it, or give another port as bind="
     )
     assert isinstance(told, BindError)
     assert told.errno == errno.EADDRINUSE
@@ -318,17 +318,17 @@ def test_a_port_for_root_alone_is_told() -> None:
     done = subprocess.run([sys.executable, "-c", textwrap.dedent(source)], capture_output=True, text=True, check=False)
 
     assert done.stdout == (
-        "cannot listen on 127.0.0.1:1: Permission denied; a port below 1024 takes root or CAP_NET_BIND_SERVICE: "
-        "give one from 1024 up as bind=, or a socket that systemd has bound\n"
+        "cannot listen on 127.0.0.1:1: Permission denied; a port below 1024 requires root or CAP_NET_BIND_SERVICE: "
+        "give a port from 1024 up as bind=, or a socket that systemd has bound\n"
     )
 
 
 @pytest.mark.parametrize(
     ("error", "bind", "text"),
     [
-        (errno.EACCES, "127.0.0.1:80", "a port below 1024 takes root or CAP_NET_BIND_SERVICE"),
-        (errno.EACCES, "unix:/run/x", "it takes the right to write into the directory"),
-        (errno.EADDRINUSE, "unix:/run/x", "another process serves there"),
+        (errno.EACCES, "127.0.0.1:80", "a port below 1024 requires root or CAP_NET_BIND_SERVICE"),
+        (errno.EACCES, "unix:/run/x", "the process needs write access to the directory"),
+        (errno.EADDRINUSE, "unix:/run/x", "another process serves on this path"),
         (errno.ENOBUFS, "127.0.0.1:80", "as the system says"),
         (None, "127.0.0.1:80", "as the system says"),
     ],
@@ -452,7 +452,7 @@ def test_a_file_that_somebody_serves_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "site.sock"
     first = listen(f"unix:{path}")
 
-    with pytest.raises(BindError, match="another process serves there; stop it"):
+    with pytest.raises(BindError, match="another process serves on this path; stop it"):
         listen(f"unix:{path}")
 
     client_of(first.where).close()
@@ -467,7 +467,7 @@ def test_a_file_that_somebody_serves_without_room_is_refused(tmp_path: Path) -> 
         busy.listen(0)
         waiting.connect(str(path))
 
-        with pytest.raises(BindError, match="another process serves there"):
+        with pytest.raises(BindError, match="another process serves on this path"):
             listen(f"unix:{path}")
 
 
@@ -476,7 +476,7 @@ def test_a_file_that_is_no_socket_is_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "notes.txt"
     path.write_text("mine")
 
-    with pytest.raises(BindError, match="there is a file that is no socket"):
+    with pytest.raises(BindError, match="the path is a file that is not a socket"):
         listen(f"unix:{path}")
 
     assert path.read_text() == "mine"
@@ -689,7 +689,10 @@ def test_a_server_that_returns_unasked_takes_the_bus_down(bus: Bus, echo: Echo) 
     with pytest.raises(ServerEnded) as raised:
         bus.block()
 
-    assert str(raised.value) == f"the server on {address} has ended by itself; it is to serve until stop() is called"
+    assert (
+        str(raised.value)
+        == f"the server on {address} has ended by itself; its serve() must not return before drain() is called"
+    )
 
 
 def test_an_error_of_a_server_that_stops_is_one_of_the_stop(bus: Bus, echo: Echo) -> None:
@@ -873,5 +876,5 @@ def test_a_file_that_cannot_be_removed_is_told(bus: Bus, echo: Echo, tmp_path: P
     bus.stop()
 
     ((message, level),) = told[1:]
-    assert message.startswith(f"the file of unix:{folder}/site.sock stays behind: [Errno 20] Not a directory")
+    assert message.startswith(f"cannot remove the socket file of unix:{folder}/site.sock: [Errno 20] Not a directory")
     assert level == 30

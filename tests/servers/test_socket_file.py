@@ -90,7 +90,7 @@ def test_a_start_is_refused_while_another_is_between_bind_and_listen(path: Path)
         starter.start()
         try:
             assert bound.wait(30)
-            with pytest.raises(BindError, match="another process serves there"):
+            with pytest.raises(BindError, match="another process serves on this path"):
                 listen(f"unix:{path}")
         finally:
             go_on.set()
@@ -212,7 +212,7 @@ def test_a_symbolic_link_is_never_replaced(path: Path, leads_to: str) -> None:
         target.write_text("mine")
     path.symlink_to(target)
 
-    with pytest.raises(BindError, match="there is a file that is no socket"):
+    with pytest.raises(BindError, match="the path is a file that is not a socket"):
         listen(f"unix:{path}")
 
     assert path.is_symlink()

@@ -89,7 +89,7 @@ def doubt_about_end() -> str | None:
     if _at_shutdown or is_main_interpreter():
         return None
     return (
-        "this is a sub-interpreter, and the functions for its end may not be called, so STOP and EXIT may be left out; "
+        "this is a sub-interpreter, whose exit functions may not be called, so STOP and EXIT may be skipped; "
         "run the application in the main interpreter of its process"
     )
 

@@ -46,8 +46,8 @@ from typedbus.hosting._ending import at_end, doubt_about_end
 _OWNERS: Final = {
     "typedbus.plugins.autoreload.Autoreload": "replaces the process",
     "typedbus.plugins.daemon.Daemon": "forks the process",
-    "typedbus.plugins.pidfile.PIDFile": "names the process",
-    "typedbus.plugins.privileges.Privileges": "changes whose the process is",
+    "typedbus.plugins.pidfile.PIDFile": "records the pid of the process",
+    "typedbus.plugins.privileges.Privileges": "changes the user of the process",
     "typedbus.plugins.signals.Signals": "catches the signals of the process",
 }
 
@@ -59,8 +59,8 @@ class HostFault(Fault):
         super().__init__(
             path,
             place,
-            f"it is a {cls}, which {does}, and the process is that of the server",
-            "leave it to the server; declare it in a container that run() runs, or enable it for that alone",
+            f"it is a {cls}, which {does}, but the process belongs to the server",
+            "leave that to the server: declare the component in a container that run() runs, or enable it only there",
         )
         self.args: tuple[object, ...] = (path, place, cls, does)
 
@@ -79,8 +79,8 @@ class NotHosted(RuntimeError):
 
     def __str__(self) -> str:
         return (
-            f"a request came and {self.containers} was never started: the server has not gone through the lifespan; "
-            "have it do so, as uvicorn does with --lifespan on, and mount the Hosted nowhere but at the top"
+            f"a request arrived before {self.containers} was started, since the server did not run the ASGI lifespan; "
+            "enable it, as with uvicorn --lifespan on, and make the Hosted the outermost application"
         )
 
 
@@ -274,7 +274,7 @@ class Host:
             _check_waiting(bus)
             current.done.wait()
         if bus.state is not State.STARTED:
-            raise NotShared(self.name, f"it is {bus.state.name}; ask again when it is STARTED, or has EXITED")
+            raise NotShared(self.name, f"it is {bus.state.name}; try again when it is STARTED or EXITED")
         self.bus = bus
 
     def _await(self, start: futures.Future[threading.Thread | None]) -> None:
@@ -338,7 +338,7 @@ class Host:
         else:
             if problem is not None:
                 tell(problem)
-            message = f"{self.name}: the bus has exited by itself, and every request from here on is answered with 503"
+            message = f"{self.name}: the bus has exited by itself; from now on every request is answered with 503"
             print(message, file=sys.stderr, flush=True)
         with self._lock:
             self._start = None
@@ -363,7 +363,7 @@ def _is_free(bus: Bus) -> bool:
 def _late(names: Sequence[str]) -> str:
     return (
         f"{', '.join(names)} was not attached to it at the start; "
-        f"give {'it' if len(names) == 1 else 'them'} to the Hosted, running() or run() that starts the bus, too"
+        f"give {'it' if len(names) == 1 else 'them'} also to the Hosted, running() or run() that starts the bus"
     )
 
 
@@ -371,7 +371,9 @@ def _check_waiting(bus: Bus) -> None:
     """Raise a `WaitError` if the calling thread belongs to the transition of *bus* that it is about to wait for."""
     current = bus._current
     if current is not None and threading.get_ident() in current.threads:
-        reason = f"the bus is {bus.state.name} and goes on only when this listener returns; ask when it is STARTED"
+        reason = (
+            f"the bus is {bus.state.name} and goes on only when this listener returns; call this when it is STARTED"
+        )
         raise WaitError(frozenset({State.STARTED}), reason)
 
 

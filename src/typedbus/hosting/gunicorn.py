@@ -29,8 +29,8 @@ class LeftStart(RuntimeError):
 
     def __str__(self) -> str:
         return (
-            f"a component left the start of this worker with sys.exit({self.code!r}); "
-            "mend what it told before that, or have it raise what it met"
+            f"a component called sys.exit({self.code!r}) in the start of this worker; "
+            "correct the problem that it reported before, or make it raise an exception instead"
         )
 
 
@@ -49,7 +49,7 @@ class NotOutermost(TypeError):
     def __str__(self) -> str:
         return (
             f"the application of this worker is {self.app!r}, which starts no bus; "
-            "put the Hosted around everything else: Hosted(middleware(app), Shop)"
+            "make the Hosted the outermost application: Hosted(middleware(app), Shop)"
         )
 
 

@@ -38,16 +38,16 @@ def hand_over(descriptor: int, path: Path, uid: int, gid: int, *, is_new: bool) 
     if found.st_uid != own:
         return f"it belongs to user {found.st_uid}"
     if not stat.S_ISREG(found.st_mode):
-        return "it is no regular file"
+        return "it is not a regular file"
     if found.st_nlink != 1:
-        return "it has other names"
+        return "it has other hard links"
     try:
         if not os.path.samestat(path.lstat(), found):
             return "a symbolic link or another file is at its path"
         folders = {*path.parents, *path.resolve().parents}
         unsafe = [folder for folder in folders if not _is_safe(folder.stat(), own)]
         if unsafe and not (is_new and _real_path(descriptor) == str(path)):
-            return f"another user may have put it there, who can write into {max(unsafe)}"
+            return f"another user, with write access to {max(unsafe)}, may have put it there"
     except OSError as error:
         return f"{error.strerror}"
     try:

@@ -36,7 +36,7 @@ class PeriodError(ValueError):
         self.given = given
 
     def __str__(self) -> str:
-        return f"{self.name}: {self.field}={self.given!r} is no time: give a number of seconds above 0"
+        return f"{self.name}: {self.field}={self.given!r} is not a duration; give a number of seconds above 0"
 
 
 class NotEnded(TimeoutError):
@@ -63,8 +63,8 @@ class NotEnded(TimeoutError):
 
     def __str__(self) -> str:
         return (
-            f"{self.name} still runs {self.patience:g} s after it was told to stop; "
-            f"have it return sooner, or give it more patience; it is at:\n{self.stack.rstrip()}"
+            f"{self.name} still runs {self.patience:g} s after it was asked to stop; "
+            f"make it return sooner, or set a longer patience; its thread is at:\n{self.stack.rstrip()}"
         )
 
 

@@ -82,10 +82,10 @@ class ThreadsRunning(RuntimeError):
     def __str__(self) -> str:
         names = [f"{name!r}" for name in self.threads]
         if unknown := self.total - 1 - len(self.threads):
-            names.append(f"{unknown} of a library's that Python does not know")
+            names.append(f"{unknown} not created by Python")
         return (
-            f"a process with other threads cannot become a daemon, since they would not come along: {', '.join(names)}; "
-            "begin each in the start() of a component that starts later, which is after priority 10"
+            f"a process with other threads cannot become a daemon, because a fork does not copy threads: {', '.join(names)}; "
+            "start each in the start() of a component with a priority above 10"
         )
 
 
@@ -108,8 +108,8 @@ class StreamError(OSError, OperatorError):
 
     def __str__(self) -> str:
         return (
-            f"{self.path} cannot be the {self.stream} of the daemon: {self.strerror}; "
-            "make its folder, let this user open it, or give another path"
+            f"{self.path} cannot become the {self.stream} of the daemon: {self.strerror}; "
+            "create its folder, give this user access to it, or set another path"
         )
 
 
@@ -127,8 +127,8 @@ class NoDaemons(NotImplementedError, OperatorError):
 
     def __str__(self) -> str:
         return (
-            f"no process can become a daemon on {self.platform}; "
-            "leave the component out, and let the service manager of the system run the program"
+            f"a process cannot become a daemon on {self.platform}; "
+            "leave out the Daemon component, and let the service manager of the system run the program"
         )
 
 
@@ -197,7 +197,9 @@ else:
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         _, status = os.waitpid(child, 0)
         if os.WIFSIGNALED(status):
-            _say(f"nobody knows whether the daemon (pid {said}) started: the process that looked on was killed\n")
+            _say(
+                f"it is unknown whether the daemon (pid {said}) started: the process that waited for its report was killed\n"
+            )
         os._exit(NOT_STARTED if status else OK)
 
     def _look_on(daemon: int, outcome: io.FileIO) -> NoReturn:
@@ -215,7 +217,9 @@ else:
                     said += part
         if said == _END:
             os._exit(OK)
-        reason = said.removesuffix(_END).decode(errors="replace") or f"{_end_of(status)} before its start was over\n"
+        reason = (
+            said.removesuffix(_END).decode(errors="replace") or f"{_end_of(status)} before its start had finished\n"
+        )
         _say(f"the daemon (pid {daemon}) did not start: {reason}")
         until = time.monotonic() + _ENDING
         while not ended and time.monotonic() < until:
@@ -297,7 +301,7 @@ class Daemon:
         with aside(self.bus):
             _refuse_threads()
             self._become_daemon()
-        self.bus.log(f"goes on as daemon {os.getpid()}")
+        self.bus.log(f"continues as daemon {os.getpid()}")
 
     def _become_daemon(self) -> None:
         with contextlib.ExitStack() as opened:
@@ -337,7 +341,7 @@ class Daemon:
         self._reasons.append(f"{event.path} in {event.hook}:\n{raised}")
 
     def _hear_of_a_rollback(self, event: RolledBack, /) -> None:
-        self._report("".join(self._reasons) or "its start was broken off\n")
+        self._report("".join(self._reasons) or "its start was cancelled\n")
 
     def _report(self, reason: str) -> None:
         """Report the end of the start to the waiting processes, with the reason if it failed."""

@@ -90,7 +90,7 @@ class CheckLimitError(LimitError):
     """Raised by `Health` for a time limit that is not a number, or that no check could keep."""
 
     def __str__(self) -> str:
-        return f"a check cannot be given {self.given!r} seconds: give Health(limit=...) a number above 0"
+        return f"{self.given!r} is not a time limit for checks; give Health(limit=...) a number of seconds above 0"
 
 
 def _limit(health: Health, field: attrs.Attribute[float], value: float) -> None:
@@ -205,7 +205,7 @@ class Health:
         """Return why the bus is not ready; empty if it is."""
         if self.bus.state is not State.STARTED:
             return f"the bus is {self.bus.state.name}"
-        return "the bus was asked to exit" if self.bus._exit_requested else ""
+        return "an exit of the bus was requested" if self.bus._exit_requested else ""
 
     def _begin(self, channel: Channel[[], Check]) -> tuple[str, list[_Run]]:
         """Return why no check may be called; otherwise start the checks that do not run yet, and return all calls."""
@@ -235,7 +235,7 @@ class Health:
             if isinstance(answer, Check):
                 is_ok, detail = answer.is_ok, answer.detail
             else:
-                detail = f"it answered {answer!r}, which is no Check"
+                detail = f"it returned {answer!r}, which is not a Check"
         except BaseException as error:
             # A check that calls sys.exit() has failed as well. `str` may fail for an error; this function does not.
             detail = "".join(traceback.format_exception_only(error)).rstrip()
@@ -283,9 +283,9 @@ def _response(
     channel: Channel[[], Check] | None, method: str, probe: Probe | None
 ) -> tuple[int, list[tuple[str, str]], bytes]:
     headers = [("Content-Type", "application/json"), ("Cache-Control", "no-store")]
-    status, told = 404, dict[str, object](error=f"there are {' and '.join(_PATHS)}")
+    status, told = 404, dict[str, object](error=f"the paths are {' and '.join(_PATHS)}")
     if channel is not None and probe is None:
-        status, told = 405, {"error": f"{method} asks for nothing here; use GET"}
+        status, told = 405, {"error": f"the method {method} is not supported; use GET"}
         headers.append(("Allow", ", ".join(_METHODS)))
     elif probe is not None:
         checks = [

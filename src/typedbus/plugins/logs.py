@@ -77,7 +77,7 @@ class LogFileError(OSError, OperatorError):
     def __str__(self) -> str:
         return (
             f"cannot write the log file {self.filename}: {self.strerror}; "
-            "give the user of the process the right to write there, or Logging(file=...) another file"
+            "give the user of the process write access to it, or set Logging(file=...) to another file"
         )
 
 
@@ -279,7 +279,7 @@ def _record_of(event: LifecycleEvent) -> tuple[int, str, tuple[object, ...], Map
             return logging.ERROR, "failed %s in %s (%.1f ms): %s", (path, hook, seconds * 1000, what), keys
         case RolledBack(seconds, _, paths):
             keys = {"kind": "rolled_back", "seconds": seconds, "stopped": paths}
-            return logging.WARNING, "undone the start: %d stopped (%.1f ms)", (len(paths), seconds * 1000), keys
+            return logging.WARNING, "rolled back the start: %d stopped (%.1f ms)", (len(paths), seconds * 1000), keys
         case ListenerFailed(name, channel, error):
             keys = {"kind": "listener_failed", "listener": name, "channel": channel}
             return logging.ERROR, "failed %s on %s: %r", (name, channel, error), keys

@@ -45,9 +45,9 @@ class CallError(TypeError):
 
 def _checked(call: object) -> None:
     if not callable(call):
-        raise CallError(call, "cannot be called: give the function itself, without parentheses")
+        raise CallError(call, "is not callable; give the function itself, without parentheses")
     if inspect.iscoroutinefunction(call):
-        raise CallError(call, "is async, and nobody would await it: give a function that runs a loop of its own")
+        raise CallError(call, "is async, and would not be awaited; give a function that runs an event loop of its own")
 
 
 def _name_of(task: Monitor | BackgroundTask) -> str:
@@ -197,7 +197,7 @@ class BackgroundTask:
                 return
             join(self._thread, self.patience)
             if self._thread is threading.current_thread():
-                raise NotEnded(self.name, 0, "the very thread that starts it again")
+                raise NotEnded(self.name, 0, "the thread that calls start()")
         self.last_error = None
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._go, args=(self._stopping,), name=self.name)
@@ -232,7 +232,7 @@ class BackgroundTask:
             if not stopping.is_set() and not self.bus._exit_requested:
                 self.bus.log(
                     f"background task {self.name} returned before its event was set, and is not called again; "
-                    "have it wait for the event, or call bus.request_exit() when its work is done",
+                    "make it wait for the event, or call bus.request_exit() when its work is done",
                     WARNING,
                 )
 

@@ -67,7 +67,10 @@ class AlreadyRunning(RuntimeError, OperatorError):
             if self.pid is None
             else f"process {self.pid},"
         )
-        return f"{self.path} is held by {who} which still runs; end that one first, or give this one another path"
+        return (
+            f"{self.path} is held by {who} which is still running; "
+            "end that process first, or give this one another path"
+        )
 
 
 class NotPIDFile(ValueError, OperatorError):
@@ -85,7 +88,7 @@ class NotPIDFile(ValueError, OperatorError):
         self.reason = reason
 
     def __str__(self) -> str:
-        return f"{self.path} is no PID file: it {self.reason}; correct the path, or remove what is there"
+        return f"{self.path} is not a PID file: it {self.reason}; correct the path, or remove the file"
 
 
 class UnknownHolder(RuntimeError, OperatorError):
@@ -132,12 +135,13 @@ class PIDFileError(OSError, OperatorError):
     def __str__(self) -> str:
         folder = self.path.parent
         remedy = {
-            errno.ENOENT: f"make the folder {folder} first",
-            errno.ENOTDIR: f"{folder} has to be a folder",
+            errno.ENOENT: f"create the folder {folder} first",
+            errno.ENOTDIR: f"{folder} must be a folder",
             errno.EWOULDBLOCK: (
-                f"another start has locked {lock_files.beside(self.path)}; wait for it, or remove that file if no process starts"
+                f"another start has locked {lock_files.beside(self.path)}; "
+                "wait for it, or remove that file if no process is starting"
             ),
-        }.get(self.errno or 0, f"let the user that starts this process write into {folder}, or give another path")
+        }.get(self.errno or 0, f"give the user of this process write access to {folder}, or set another path")
         return f"cannot write the PID file {self.path}: {self.strerror}; {remedy}"
 
 
@@ -146,7 +150,8 @@ class NoFileLocks(NotImplementedError, OperatorError):
 
     def __str__(self) -> str:
         return (
-            "this system has no flock, which a PID file needs; leave it out: here a service manager knows the process"
+            "this system has no flock(2), which a PID file needs; "
+            "leave out the PIDFile component, and let a service manager keep track of the process"
         )
 
 
@@ -200,7 +205,7 @@ class PIDFile:
         if self._held is not None:
             if self._held.is_intact():
                 return
-            self.bus.log(f"{self.path} was removed or changed by another program, and is written anew", WARNING)
+            self.bus.log(f"{self.path} was removed or changed by another program, and is written again", WARNING)
             self.leave()
         self._file = claim(self.path)
         if self._file is not None:
@@ -334,7 +339,7 @@ def _opened(path: Path) -> Generator[int | None]:
         raise
     try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise NotPIDFile(path, "is not even a file")
+            raise NotPIDFile(path, "is not a regular file")
         yield descriptor
     finally:
         os.close(descriptor)

@@ -84,7 +84,7 @@ class CannotDrop(PermissionError, OperatorError):
     def __str__(self) -> str:
         return (
             f"the process runs as uid {self.uid} and cannot become {self.wanted}: {self.call}: {self.strerror}; "
-            "start it as root, or as just this user with these groups, or leave Privileges out"
+            "start it as root, or as that user with those groups, or leave out the Privileges component"
         )
 
 
@@ -101,16 +101,17 @@ class StillPrivileged(RuntimeError, OperatorError):
         self.reason = reason
 
     def __str__(self) -> str:
-        return (
-            f"privileges were dropped, and yet {self.reason}; take the capabilities CAP_SETUID and CAP_SETGID from it"
-        )
+        return f"privileges were dropped, but {self.reason}; take CAP_SETUID and CAP_SETGID from the process"
 
 
 class NoAccounts(NotImplementedError, OperatorError):
     """Raised for `Privileges` on a system without setuid(2)."""
 
     def __str__(self) -> str:
-        return "this system has no setuid; leave the component out, and let the service manager run it as another user"
+        return (
+            "this system has no setuid(2); "
+            "leave out the Privileges component, and let a service manager run the program as another user"
+        )
 
 
 @attrs.frozen
@@ -165,7 +166,9 @@ else:
             # ValueError: a name with a null character, or one that is not UTF-8, does not exist either.
             if isinstance(user, int):
                 return None, user, None
-            raise UnknownAccount("user", user, "is not known to this system; create it, or correct it") from error
+            raise UnknownAccount(
+                "user", user, "does not exist on this system; create it, or correct the name"
+            ) from error
         return entry.pw_name, entry.pw_uid, entry.pw_gid
 
     def _gid_of(group: str | int) -> int:
@@ -174,7 +177,9 @@ else:
         try:
             return grp.getgrnam(group).gr_gid
         except (KeyError, ValueError) as error:
-            raise UnknownAccount("group", group, "is not known to this system; create it, or correct it") from error
+            raise UnknownAccount(
+                "group", group, "does not exist on this system; create it, or correct the name"
+            ) from error
 
     def _groups_of(user: str, gid: int) -> list[int]:
         return os.getgrouplist(user, gid)
@@ -253,18 +258,18 @@ class Privileges:
 
     def __attrs_post_init__(self) -> None:
         if isinstance(self.groups, str):
-            raise UnknownAccount("group", self.groups, "is one; give a list of them")
+            raise UnknownAccount("group", self.groups, "is a single name; give a list of groups")
         given = [("user", self.user), ("group", self.group), *(("group", group) for group in self.groups or ())]
         for kind, account in given:
             if isinstance(account, bool) or (isinstance(account, int) and not 0 <= account < _NOBODY):
-                raise UnknownAccount(kind, account, "is neither a name nor an id; give one of these")
+                raise UnknownAccount(kind, account, "is neither a name nor an id; give a name or an id")
         name = None
         if self.user is not None:
             name, self._uid, self._gid = _entry_of(self.user)
         if self.group is not None:
             self._gid = _gid_of(self.group)
         if self._uid is not None and self._gid is None:
-            raise UnknownAccount("user", self.user, "has no entry that says its group; give a group as well")
+            raise UnknownAccount("user", self.user, "has no entry with its primary group; give a group as well")
         if self.groups is not None:
             self._groups = [_gid_of(group) for group in self.groups]
         elif self._gid is not None:
@@ -313,7 +318,7 @@ class Privileges:
         if not self._is_reached(now):
             raise StillPrivileged(f"the process is {now}, and not {self._wanted}")
         if 0 in now.uids:
-            self.bus.log("the process stays root; give Privileges a user that may do less", WARNING)
+            self.bus.log("the process stays root; give Privileges another user", WARNING)
             return
         # Each call is tried, since one capability is enough for one of them. Ids that did not change are not tried.
         gids, uids = before.gids - now.gids, before.uids - now.uids
@@ -322,13 +327,13 @@ class Privileges:
                 change()
             except OSError:
                 continue
-            raise StillPrivileged(f"{call} with what was before was not refused")
+            raise StillPrivileged(f"{call} with the previous ids succeeded")
         self.bus.log(f"runs as {self._wanted}")
 
     @property
     def _wanted(self) -> str:
         asked = (("user", self._uid), ("group", self._gid), ("groups", self._groups))
-        return ", ".join(f"{what} {given}" for what, given in asked if given is not None) or "whoever it is"
+        return ", ".join(f"{what} {given}" for what, given in asked if given is not None) or "its present user"
 
     def _is_reached(self, now: Identity) -> bool:
         uids = now.uids if self._uid is None else frozenset({self._uid})

@@ -76,8 +76,8 @@ class OffMainThread(RuntimeError):
 
     def __str__(self) -> str:
         return (
-            f"signals are had in the main thread alone, and the bus is started in thread {self.thread!r}; "
-            "start it in the main thread, or declare no Signals"
+            f"signal handlers can be set only in the main thread, but the bus is started in thread {self.thread!r}; "
+            "start it in the main thread, or leave out the Signals component"
         )
 
 
@@ -121,7 +121,9 @@ def channel_of(number: signal.Signals, /) -> Channel[[], None]:
     """
     channel = _CHANNELS.get(number)
     if channel is None:
-        raise SignalError(number, "is no signal that can be caught: give one of signal.Signals, as signal.SIGUSR2")
+        raise SignalError(
+            number, "is not a signal that can be caught; give a member of signal.Signals, such as signal.SIGUSR2"
+        )
     return channel
 
 
@@ -194,7 +196,7 @@ class Signals:
         for number, action in self.actions.items():
             channel_of(number)
             if not (action is None or isinstance(action, Action) or callable(action)):
-                raise SignalError(action, f"is no action for {number.name}: give an Action, a callable, or None")
+                raise SignalError(action, f"is not an action for {number.name}; give an Action, a callable, or None")
 
     @on(START, priority=5, inline=True)
     def start(self) -> None:
@@ -283,7 +285,7 @@ class Signals:
             carry_over(number, before)
             return
         if action is Action.EXIT or action is Action.RESTART:
-            once_more = "" if action is Action.RESTART or is_hang_up else "; once more to end at once"
+            once_more = "" if action is Action.RESTART or is_hang_up else "; send it again to end at once"
             self._write(self._record.render(f"{caught.name}: {action.value}{once_more}\n"))
             self._untold.append(f"{caught.name}: {action.value}")
         refused: RestartError | None = None
@@ -301,7 +303,7 @@ class Signals:
             self.bus.request_exit()
 
     def _force(self, caught: signal.Signals) -> None:
-        text = f"{caught.name} again: ending at once; every thread was here:\n"
+        text = f"{caught.name} again: ending at once; the stacks of all threads:\n"
         if self._record.render_end is not None:
             self._write(self._record.render_end(text))
         else:

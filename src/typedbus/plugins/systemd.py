@@ -69,8 +69,8 @@ class SystemdError(ValueError, OperatorError):
 
     def __str__(self) -> str:
         return (
-            f"the environment has {self.variable}={self.value!r}: {self.reason}; "
-            f"correct it where the process is started from, or unset {self.variable}"
+            f"the environment variable {self.variable}={self.value!r} is invalid: {self.reason}; "
+            f"correct it where the process is started, or unset {self.variable}"
         )
 
 
@@ -225,7 +225,7 @@ class Systemd:
                 return
             if not self._is_unheard:
                 self._is_unheard = True
-                self.bus.log(f"systemd was not told {message.decode()!r} at {self._address}: {error}", WARNING)
+                self.bus.log(f"cannot send {message.decode()!r} to systemd at {self._address}: {error}", WARNING)
         else:
             self._is_unheard = False
 
@@ -260,7 +260,7 @@ def activated(
     if told is not None:
         names = told.split(":")
         if len(names) != count:
-            raise SystemdError("LISTEN_FDNAMES", told, f"it has {len(names)} names for the {count} of LISTEN_FDS")
+            raise SystemdError("LISTEN_FDNAMES", told, f"it has {len(names)} names for {count} sockets (LISTEN_FDS)")
     else:
         # The count may be absurdly high: no list of that length is created, and a closed descriptor ends the loop.
         names = itertools.repeat(_UNNAMED, count if name in (None, _UNNAMED) else 0)
@@ -279,11 +279,11 @@ def activated(
             for opened in sockets:
                 opened.close()
             reason = (
-                f"file descriptor {number}, {called!r}, is no socket to be had: {getattr(error, 'strerror', error)}"
+                f"file descriptor {number}, {called!r}, is not a usable socket: {getattr(error, 'strerror', error)}"
             )
             raise SystemdError("LISTEN_FDS", str(count), reason) from error
     if name is not None and count and not sockets:
-        raise SystemdError("LISTEN_FDNAMES", told or _UNNAMED, f"none is called {name!r}")
+        raise SystemdError("LISTEN_FDNAMES", told or _UNNAMED, f"no socket has the name {name!r}")
     return sockets
 
 
@@ -292,12 +292,12 @@ def _number_in(environ: Mapping[str, str], variable: str, least: int) -> int | N
     if not value:
         return None
     if not (value.isascii() and value.isdigit()):
-        raise SystemdError(variable, value, f"it is no whole number from {least} up")
+        raise SystemdError(variable, value, f"it is not a whole number from {least} up")
     # The length first: Python does not convert texts of thousands of digits.
     if len(value) > len(str(_LARGEST)) or int(value) > _LARGEST:
         raise SystemdError(variable, f"{value[:20]}...", f"it is larger than {_LARGEST}")
     if int(value) < least:
-        raise SystemdError(variable, value, f"it is no whole number from {least} up")
+        raise SystemdError(variable, value, f"it is not a whole number from {least} up")
     return int(value)
 
 

@@ -59,7 +59,7 @@ class SettingError(ValueError, OperatorError):
         self.expected = expected
 
     def __str__(self) -> str:
-        return f"{self.name}={self.given!r} is nothing to serve with: give {self.expected}"
+        return f"{self.name}={self.given!r} is not valid; give {self.expected}"
 
 
 def check_threads(instance: object, attribute: attrs.Attribute[int], threads: int) -> None:
@@ -82,18 +82,18 @@ class BindError(OSError, OperatorError):
 
 
 _OF_PORTS: Final = {
-    errno.EADDRINUSE: "another process has this port; stop it, or give another port as bind=",
+    errno.EADDRINUSE: "another process uses this port; stop it, or give another port as bind=",
     errno.EACCES: (
-        "Permission denied; a port below 1024 takes root or CAP_NET_BIND_SERVICE: "
-        "give one from 1024 up as bind=, or a socket that systemd has bound"
+        "Permission denied; a port below 1024 requires root or CAP_NET_BIND_SERVICE: "
+        "give a port from 1024 up as bind=, or a socket that systemd has bound"
     ),
     errno.EADDRNOTAVAIL: "no interface of this machine has this address",
 }
 _OF_PATHS: Final = {
-    errno.EADDRINUSE: "another process serves there; stop it, or give another path as bind=",
-    errno.EEXIST: "there is a file that is no socket; give another path as bind=",
-    errno.ENOENT: "the directory does not exist; make it, or give another path as bind=",
-    errno.EACCES: "Permission denied; it takes the right to write into the directory",
+    errno.EADDRINUSE: "another process serves on this path; stop it, or give another path as bind=",
+    errno.EEXIST: "the path is a file that is not a socket; give another path as bind=",
+    errno.ENOENT: "the directory does not exist; create it, or give another path as bind=",
+    errno.EACCES: "Permission denied; the process needs write access to the directory",
 }
 
 
@@ -109,7 +109,7 @@ def parsed(bind: str) -> tuple[str, int] | str:
         if not path or "\0" in path:
             raise SettingError("bind", bind, EXPECTED)
         if _AF_UNIX is None:
-            raise SettingError("bind", bind, "'host:port', since Python has no sockets of the file system here")
+            raise SettingError("bind", bind, "'host:port', since Python has no Unix sockets on this system")
         return path
     host, colon, digits = bind.rpartition(":")
     is_bracketed = host.startswith("[") and host.endswith("]")
@@ -122,7 +122,7 @@ def parsed(bind: str) -> tuple[str, int] | str:
     ):
         raise SettingError("bind", bind, EXPECTED)
     if not (digits.isascii() and digits.isdigit() and int(digits) < 1 << 16):
-        raise SettingError("bind", bind, f"a port from 0, for any that is free, to 65535: {EXPECTED}")
+        raise SettingError("bind", bind, f"a port from 0, for any free port, to 65535: {EXPECTED}")
     return host, int(digits)
 
 

@@ -202,7 +202,7 @@ class _Input(io.RawIOBase):
         while not self._piece and self._has_more:
             message = self._request.message()
             if message["type"] == "http.disconnect":
-                raise ConnectionResetError("the client has gone before the end of its body")
+                raise ConnectionResetError("the client disconnected before the end of the request body")
             self._piece = memoryview(message.get("body", b""))
             self._has_more = message.get("more_body", False)
         size = min(len(buffer), len(self._piece))
@@ -220,7 +220,7 @@ class _Whole:
     def read(self, size: int) -> bytes:
         piece: bytes = self._body.read(size)
         if size and not piece:
-            raise ConnectionResetError(f"the client has gone {self._left} bytes before the end of its body")
+            raise ConnectionResetError(f"the client disconnected {self._left} bytes before the end of the request body")
         self._left -= len(piece)
         return piece
 

@@ -180,7 +180,7 @@ class Loop:
                 if self._resume is None:
                     # A drain calls accept(2) even if no client waits, and that allocates a descriptor first.
                     if self._draining is None:
-                        self._bus.log(f"no room for another connection: {named(error)}", logging.ERROR)
+                        self._bus.log(f"cannot accept another connection: {named(error)}", logging.ERROR)
                     self._selector.unregister(listening)
                     self._resume = time.monotonic() + PAUSE
                 return False

@@ -56,7 +56,7 @@ class NoServer(ImportError):
         self.extra = extra
 
     def __str__(self) -> str:
-        return f'{self.module} serves with {self.library}, which is not installed: pip install "typedbus[{self.extra}]"'
+        return f'{self.module} needs {self.library}, which is not installed: pip install "typedbus[{self.extra}]"'
 
 
 # Tracebacks and pickles name the module from which users import.

@@ -31,7 +31,7 @@ def _check_path(instance: object, attribute: attrs.Attribute[str], path: object)
     if not isinstance(path, str) or not path.startswith("/"):
         problem = f"a path begins with '/', as in {'/' + path if isinstance(path, str) else '/shop'!r}"
     elif "//" in path or {".", ".."}.intersection(path.split("/")):
-        problem = "a path has no empty segment, and none that is '.' or '..'"
+        problem = "a path has no empty segments and no segments '.' or '..'"
     elif "?" in path or "#" in path or not path.isprintable():
         problem = "a path has neither a query nor a fragment nor control characters"
     elif _QUOTED.search(path):
@@ -43,14 +43,15 @@ def _check_path(instance: object, attribute: attrs.Attribute[str], path: object)
 def _check_wsgi(instance: object, attribute: attrs.Attribute[WSGIApplication], app: object) -> None:
     if not _takes(app, 2) or inspect.iscoroutinefunction(call_of(app).function):
         raise MountError(
-            app, "a WSGI application is called with environ and start_response; mount an ASGI application by ASGIMount"
+            app,
+            "a WSGI application is called with environ and start_response; mount an ASGI application with ASGIMount",
         )
 
 
 def _check_asgi(instance: object, attribute: attrs.Attribute[ASGIApp], app: object) -> None:
     if not _takes(app, 3):
         raise MountError(
-            app, "an ASGI application is called with scope, receive and send; mount a WSGI application by WSGIMount"
+            app, "an ASGI application is called with scope, receive and send; mount a WSGI application with WSGIMount"
         )
 
 

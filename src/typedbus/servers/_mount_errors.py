@@ -101,6 +101,6 @@ class NoBridge(ImportError, OperatorError):
 
     def __str__(self) -> str:
         return (
-            f"the application mounted at {self.mount} is {_BRIDGED[self.kind]}, which takes a2wsgi, "
+            f"the application mounted at {self.mount} is {_BRIDGED[self.kind]}, which needs a2wsgi, "
             'and that is not installed: pip install "typedbus[mounts]"'
         )

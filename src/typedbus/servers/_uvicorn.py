@@ -248,7 +248,7 @@ class _Uvicorn(uvicorn.Server):
                     return True
                 # A drain calls accept(2) even if no client waits, and that allocates a descriptor first.
                 if not self._stopping.is_set():
-                    logging.getLogger("uvicorn.error").error("no room for another connection: %s", named(error))  # noqa: TRY400  # where it comes from says nothing
+                    logging.getLogger("uvicorn.error").error("cannot accept another connection: %s", named(error))  # noqa: TRY400  # where it comes from says nothing
                     self.loop.call_later(PAUSE, self._begin_to_accept)
                 return False
             accepted.settimeout(0.0)

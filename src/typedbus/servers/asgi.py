@@ -19,7 +19,7 @@ __all__ = ("ASGIApp", "ASGIServer", "LifespanError")
 
 def _check_app(instance: object, attribute: attrs.Attribute[ASGIApp | Config], app: object) -> None:
     if not callable(app) and not isinstance(app, Config):
-        raise SettingError("app", app, "an ASGI application, or the uvicorn.Config of one")
+        raise SettingError("app", app, "an ASGI application, or a uvicorn.Config with one")
 
 
 @attrs.define(eq=False)

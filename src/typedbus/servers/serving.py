@@ -60,7 +60,7 @@ class NotServing(RuntimeError):
     """Raised by the `address` of a server that has not started, or has stopped."""
 
     def __str__(self) -> str:
-        return "the server has no address now: it has one from the start of its bus to the stop"
+        return "the server has no address while it does not run; read it between the start and the stop of its bus"
 
 
 class ServerEnded(RuntimeError):
@@ -76,7 +76,7 @@ class ServerEnded(RuntimeError):
         self.where = where
 
     def __str__(self) -> str:
-        return f"the server on {self.where} has ended by itself; it is to serve until stop() is called"
+        return f"the server on {self.where} has ended by itself; its serve() must not return before drain() is called"
 
 
 class NotStopped(TimeoutError):
@@ -99,8 +99,8 @@ class NotStopped(TimeoutError):
 
     def __str__(self) -> str:
         return (
-            f"the server on {self.where} has not ended {self.seconds:g} s after it was stopped, and is left behind; "
-            "look for what blocks its thread"
+            f"the server on {self.where} has not ended {self.seconds:g} s after it was stopped, "
+            "and its thread is left running; check what blocks that thread"
         )
 
 
@@ -156,7 +156,7 @@ def _check_bind(instance: object, attribute: attrs.Attribute[str], bind: str | s
 
 def _check_mode(instance: object, attribute: attrs.Attribute[int | None], mode: int | None) -> None:
     if mode is not None and (not isinstance(mode, int) or isinstance(mode, bool) or not 0 <= mode <= _ALL):
-        raise SettingError("mode", mode, "permissions such as 0o660, or None for what the umask leaves")
+        raise SettingError("mode", mode, "permissions such as 0o660, or None to let the umask decide")
 
 
 def _check_seconds(instance: object, attribute: attrs.Attribute[float], given: float) -> None:
@@ -314,11 +314,11 @@ class Serving(ABC):
         try:
             obstacle = run.listening.refuse()
         except OSError as error:
-            self.bus.log(f"the file of {run.listening.where} stays behind: {error}", logging.WARNING)
+            self.bus.log(f"cannot remove the socket file of {run.listening.where}: {error}", logging.WARNING)
         else:
             if obstacle is not None:
                 self.bus.log(
-                    f"the system lets new clients connect to {run.listening.where} while it drains, and the last of "
+                    f"the system lets new clients connect to {run.listening.where} during the drain, and the last of "
                     f"them may be reset: {obstacle}",
                     logging.WARNING,
                 )
@@ -344,7 +344,7 @@ class Serving(ABC):
             try:
                 run.listening.close()
             except OSError as error:
-                self.bus.log(f"the file of {run.listening.where} stays behind: {error}", logging.WARNING)
+                self.bus.log(f"cannot remove the socket file of {run.listening.where}: {error}", logging.WARNING)
 
 
 @attrs.define(eq=False)

@@ -20,7 +20,7 @@ __all__ = ("WSGIServer",)
 
 def _check_app(instance: object, attribute: attrs.Attribute[WSGIApplication], app: object) -> None:
     if not callable(app):
-        raise SettingError("app", app, "a WSGI application, which is called with an environment and start_response")
+        raise SettingError("app", app, "a WSGI application, which is called with environ and start_response")
 
 
 @attrs.define(eq=False)

@@ -114,7 +114,7 @@ class _Edits:
         self.edited.update(changed)
         problems = [problem for path in self.edited if (problem := _problem(path)) is not None]
         for problem in problems:
-            self.say(f"{problem}; not restarting until it is mended", ERROR)
+            self.say(f"{problem}; not restarting until it is fixed", ERROR)
         if problems:
             return False
         for path in self.edited:
@@ -203,7 +203,9 @@ class Autoreload:
         """
         replacement = self.bus.replacement
         if replacement is None:
-            raise RestartError("nobody who owns it runs the bus of Autoreload; run the container with run()")
+            raise RestartError(
+                "the bus of Autoreload was not started by run(), which alone can restart a process; run the container with run()"
+            )
         reason = replacement.problem()
         if reason is not None:
             raise RestartError(reason)
@@ -269,7 +271,7 @@ class Autoreload:
                 answer: object = subscription.listener()
                 paths = _paths(answer) if isinstance(answer, (str, os.PathLike, Iterable)) else None
                 if paths is None:
-                    problem = f"it returned {answer!r}, which is no iterable of paths"
+                    problem = f"it returned {answer!r}, which is not an iterable of paths"
                 elif wrong := [path for path in paths if not isinstance(path, str) or not path]:
                     problem = (
                         f"it returned the path {wrong[0]!r}; a path is a str that is not empty, or an os.PathLike[str]"
@@ -311,7 +313,7 @@ def _wait_for_mending() -> None:
 
     places = [Place(Path(path), is_deep, all_names) for path, is_deep, all_names in word["places"]]
     files, edits = Files(places, word["patterns"], word["ignore"]), _Edits(say)
-    say("the program ended before it had started; it is restarted when a file changes, Ctrl-C ends it")
+    say("the program ended before it had started; it is restarted when a file changes; Ctrl-C ends it")
     try:
         for changed in files.batches(word["debounce"], None):
             if edits.are_complete(changed):
