@@ -60,7 +60,7 @@ from typedbus.plugins._json_lines import JSONFormatter
 __all__ = ("JSONFormatter", "LogFileError", "Logging")
 
 #: The listener with which `run` shows events and messages on stderr; by name, since this module may not import it.
-_SHOWN_BY_RUN: Final = "typedbus.process._console.Console.tell"
+_SHOWN_BY_RUN: Final = "typedbus.process._console.Console.show"
 #: The `kind` of a record about a thread that died of an exception.
 _THREAD_DIED: Final = "thread_died"
 
