@@ -236,7 +236,7 @@ def test_an_option_that_is_wrong_is_an_error_of_usage(tmp_path: Path, arguments:
         (None, "not running: no process holds {file}, which does not exist\n", 3),
         ("", "not running: no process holds {file}\n", 3),
         ("1\n", "not running: process 1 has left {file} behind\n", 1),
-        ("[shop]", "unknown: {file} is not a PID file: it begins with b'[shop]'; correct the path, or remove what is there\n", 4),
+        ("[shop]", "unknown: {file} is not a PID file: it begins with b'[shop]'; correct the path, or remove the file\n", 4),
     ],
 )  # fmt: skip
 def test_a_status_is_that_of_an_init_script(tmp_path: Path, said: str | None, told: str, status: int) -> None:
