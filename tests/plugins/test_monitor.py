@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 import subprocess
 import sys
-import textwrap
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from queue import SimpleQueue
 
 import pytest
+from tests.processes import Begin, programs
 
 from typedbus import (
     GRACEFUL,
@@ -406,27 +406,16 @@ def test_what_cannot_be_called_is_refused(bus: Bus, given: Callable[..., object]
 
 
 @pytest.fixture
-def program(tmp_path: Path) -> Iterator[Callable[[str], subprocess.Popen[str]]]:
-    """Run a program of this source; none outlives the test."""
-    programs: list[subprocess.Popen[str]] = []
-
-    def begin(source: str) -> subprocess.Popen[str]:
-        path = tmp_path / "site.py"
-        path.write_text(textwrap.dedent(source), encoding="utf-8")
-        command = [sys.executable, str(path)]
-        programs.append(subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True))
-        return programs[-1]
-
-    yield begin
-    for one in programs:
-        one.kill()
-        one.communicate()
+def begin(tmp_path: Path) -> Iterator[Begin]:
+    """Start programs whose stderr is a stream of its own."""
+    with programs(tmp_path, stderr=subprocess.PIPE) as begin:
+        yield begin
 
 
 @pytest.mark.slow
-def test_a_process_ends_in_order_when_its_task_fails(program: Callable[[str], subprocess.Popen[str]]) -> None:
+def test_a_process_ends_in_order_when_its_task_fails(begin: Begin) -> None:
     """Whatever a monitor is doing is done first; the status is 70, and the cause is on stderr."""
-    child = program("""
+    program = begin("""
         import threading
         from typedbus import Bus, Component, Container, run
         from typedbus.plugins.monitor import BackgroundTask, Monitor
@@ -453,9 +442,9 @@ def test_a_process_ends_in_order_when_its_task_fails(program: Callable[[str], su
         raise SystemExit(run(Site))
     """)
 
-    out, err = child.communicate(timeout=30)
+    status = program.end()
 
-    assert child.returncode == 70
-    assert set(out.split()) == {"counted"}
-    assert "background task __main__.work failed, the bus exits: ValueError('no more orders')" in err
-    assert "ValueError: no more orders" in err
+    assert status == 70
+    assert set(program.lines) == {"counted"}
+    assert "background task __main__.work failed, the bus exits: ValueError('no more orders')" in program.errors
+    assert "ValueError: no more orders" in program.errors

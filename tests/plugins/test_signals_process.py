@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
-import subprocess
-import sys
-import textwrap
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.processes import Begin, programs
 
 from typedbus.plugins.pidfile import read
 
@@ -77,7 +74,7 @@ class Phased(Part):
 class Site(Container):
     bus = Component(Bus)
     signals = Component(Signals, bus.provided)
-    pidfile = Component(PIDFile, bus.provided, path=__file__ + ".pid")
+    pidfile = Component(PIDFile, bus.provided, path=os.path.join(os.path.dirname(__file__), "site.pid"))
     part = Component(Phased, bus.provided)
 
 status = run(Site)
@@ -86,69 +83,11 @@ raise SystemExit(status)
 """
 
 
-class Program:
-    """A program in a process of its own, with its lines."""
-
-    def __init__(self, path: Path, source: str, *options: str, cwd: Path | None = None) -> None:
-        path.write_text(PRELUDE + textwrap.dedent(source), encoding="utf-8")
-        self.child = subprocess.Popen(
-            [sys.executable, *options, str(path)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            cwd=cwd,
-            start_new_session=True,
-        )
-        self.pidfile = path.with_name(f"{path.name}.pid")
-        self.lines: list[str] = []
-
-    def reach(self, text: str) -> None:
-        """Read until a line has *text* in it."""
-        assert self.child.stdout is not None
-        for line in self.child.stdout:
-            self.lines.append(line.rstrip())
-            if text in line:
-                return
-        raise AssertionError(f"{text!r} never came:\n{self.output}")
-
-    def send(self, number: signal.Signals) -> None:
-        """Send it a signal."""
-        self.child.send_signal(number)
-
-    def go_on(self) -> None:
-        """Let it go on from a pause."""
-        assert self.child.stdin is not None
-        self.child.stdin.write("\n")
-        self.child.stdin.flush()
-
-    def end(self) -> int:
-        """Read to the end and return the exit status."""
-        assert self.child.stdout is not None
-        self.lines.extend(line.rstrip() for line in self.child.stdout)
-        return self.child.wait(60)
-
-    @property
-    def output(self) -> str:
-        """Everything that was read."""
-        return "\n".join(self.lines)
-
-
 @pytest.fixture
-def begin(tmp_path: Path) -> Iterator[Callable[..., Program]]:
-    """Begin programs of this source; none of them outlives the test."""
-    programs: list[Program] = []
-
-    def begin_program(source: str, *options: str, cwd: Path | None = None) -> Program:
-        programs.append(Program(tmp_path / f"program{len(programs)}.py", source, *options, cwd=cwd))
-        return programs[-1]
-
-    yield begin_program
-    for program in programs:
-        # With what it has forked: each program has a session of its own.
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(program.child.pid, signal.SIGKILL)
-        program.child.communicate()
+def begin(tmp_path: Path) -> Iterator[Begin]:
+    """Start programs of this source."""
+    with programs(tmp_path, PRELUDE) as begin:
+        yield begin
 
 
 def site(**hooks: str) -> str:
@@ -181,18 +120,19 @@ MATRIX = [
 
 
 @pytest.mark.parametrize(("number", "phase"), MATRIX)
-def test_each_signal_in_each_phase(begin: Callable[..., Program], number: signal.Signals, phase: str) -> None:
+def test_each_signal_in_each_phase(begin: Begin, tmp_path: Path, number: signal.Signals, phase: str) -> None:
     """
     It exits in order with 0, puts the handlers back and leaves no PID file.
 
     Where a hook hangs, a second one forces with 128 + n; the file that stays is a stale one.
     """
     asks = number is not USR1
+    pidfile = tmp_path / "site.pid"
     if phase == "starting":
         program = begin(site(start="pause('start')"))
         program.reach("in start")
         program.send(number)
-        program.go_on()
+        program.write()
         if not asks:
             program.reach("graceful")
             program.send(TERM)
@@ -207,7 +147,7 @@ def test_each_signal_in_each_phase(begin: Callable[..., Program], number: signal
         program = begin(site(start="self.bus.request_exit()", stop="pause('stop')"))
         program.reach("in stop")
         program.send(number)
-        program.go_on()
+        program.write()
     else:
         hook = phase.split()[-1]
         program = begin(site(**{hook: f"hang_here('{hook}')"}))
@@ -228,12 +168,12 @@ def test_each_signal_in_each_phase(begin: Callable[..., Program], number: signal
         assert "SIGTERM again: ending at once; the stacks of all threads:" in program.lines
         assert "in hang_here" in program.output
         assert "restored" not in program.output
-        assert (program.pidfile.exists(), read(program.pidfile)) == (True, None)
+        assert (pidfile.exists(), read(pidfile)) == (True, None)
         return
 
     assert program.end() == 0, program.output
     assert program.lines[-1] == "restored"
-    assert not program.pidfile.exists()
+    assert not pidfile.exists()
     assert "bus      EXITED" in program.lines
     assert ("graceful" in program.lines) == (number is USR1 and phase != "stopping")
     assert (f"log      {number.name}: exiting in order" in program.lines) == (asks and phase != "stopping")
@@ -241,7 +181,7 @@ def test_each_signal_in_each_phase(begin: Callable[..., Program], number: signal
     assert "Traceback" not in program.output
 
 
-def test_a_second_signal_forces_when_the_component_is_gone(begin: Callable[..., Program]) -> None:
+def test_a_second_signal_forces_when_the_component_is_gone(begin: Begin) -> None:
     """run() knows of what its component caught: while owned threads are waited for a second one forces."""
     program = begin("""
         class Owning(Part):
@@ -270,7 +210,7 @@ def test_a_second_signal_forces_when_the_component_is_gone(begin: Callable[..., 
     assert "SIGTERM again: ending at once; the stacks of all threads:" in program.lines
 
 
-def test_a_forked_child_dies_of_a_signal_as_ever(begin: Callable[..., Program]) -> None:
+def test_a_forked_child_dies_of_a_signal_as_ever(begin: Begin) -> None:
     """A child inherits handlers whose bus nobody serves: they stand aside, and the parent goes on."""
     program = begin("""
         class Forking(Part):
@@ -301,7 +241,7 @@ def test_a_forked_child_dies_of_a_signal_as_ever(begin: Callable[..., Program]) 
     assert f"died of {TERM:d}" in program.lines
 
 
-def test_a_bare_bus_needs_no_container(begin: Callable[..., Program]) -> None:
+def test_a_bare_bus_needs_no_container(begin: Begin) -> None:
     """Its hooks are subscribed by hand; the process ends in order, with the handlers put back."""
     program = begin("""
         bus = Bus()
@@ -348,13 +288,13 @@ raise SystemExit(run(Site))
 """
 
 
-def test_a_daemon_is_restarted_again_and_again(begin: Callable[..., Program]) -> None:
+def test_a_daemon_is_restarted_again_and_again(begin: Begin) -> None:
     """SIGHUP replaces it by the same command line under the same pid; its successor catches signals as it did."""
-    program = begin(AGAIN.format(stop="None"), "-X", "dev", "-W", "ignore")
+    program = begin(AGAIN.format(stop="None"), flags=("-X", "dev", "-W", "ignore"))
     for _ in range(3):
-        program.reach(f"{program.child.pid} serves")
+        program.reach(f"{program.pid} serves")
         program.send(HUP)
-    program.reach(f"{program.child.pid} serves")
+    program.reach(f"{program.pid} serves")
 
     program.send(TERM)
 
@@ -363,7 +303,7 @@ def test_a_daemon_is_restarted_again_and_again(begin: Callable[..., Program]) ->
     assert program.lines.count("bus      EXITED") == 4
 
 
-def test_what_failed_before_a_restart_is_told(begin: Callable[..., Program]) -> None:
+def test_what_failed_before_a_restart_is_told(begin: Begin) -> None:
     """A stop that fails keeps nobody from the restart, and its traceback is on stderr before it."""
     program = begin(AGAIN.format(stop="1 / 0"))
     program.reach("serves")
@@ -375,7 +315,7 @@ def test_what_failed_before_a_restart_is_told(begin: Callable[..., Program]) -> 
     assert program.end() == 70
 
 
-def test_an_exit_in_the_middle_of_a_restart_wins(begin: Callable[..., Program]) -> None:
+def test_an_exit_in_the_middle_of_a_restart_wins(begin: Begin) -> None:
     """SIGTERM while it stops for a restart ends the process, in order and without force."""
     program = begin(AGAIN.format(stop="pause('stop')"))
     program.reach("serves")
@@ -383,16 +323,14 @@ def test_an_exit_in_the_middle_of_a_restart_wins(begin: Callable[..., Program]) 
     program.reach("in stop")
 
     program.send(TERM)
-    program.go_on()
+    program.write()
 
     assert program.end() == 0
     assert program.output.count("serves") == 1
     assert "SIGTERM: exiting in order; send it again to end at once" in program.lines
 
 
-def test_a_restart_that_cannot_be_is_told_and_the_process_goes_on(
-    begin: Callable[..., Program], tmp_path: Path
-) -> None:
+def test_a_restart_that_cannot_be_is_told_and_the_process_goes_on(begin: Begin, tmp_path: Path) -> None:
     """The directory in which it began is gone: nothing is stopped for that."""
     gone = tmp_path / "gone"
     gone.mkdir()
@@ -415,7 +353,7 @@ def test_a_restart_that_cannot_be_is_told_and_the_process_goes_on(
     assert f"its directory {gone} is gone; put it back, or start the program anew elsewhere" in program.output
 
 
-def test_a_restart_during_a_start_breaks_it_off(begin: Callable[..., Program]) -> None:
+def test_a_restart_during_a_start_breaks_it_off(begin: Begin) -> None:
     """What had started is stopped, and the program begins anew."""
     program = begin("""
         class Once(Part):
@@ -440,4 +378,4 @@ def test_a_restart_during_a_start_breaks_it_off(begin: Callable[..., Program]) -
 
     assert program.end() == 0
     assert program.output.count("broken off") == 1
-    assert program.lines.count(f"{program.child.pid} starts to the end") == 1
+    assert program.lines.count(f"{program.pid} starts to the end") == 1

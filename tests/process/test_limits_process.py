@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import signal
 import subprocess
-import sys
-import textwrap
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.processes import Begin, programs
 
 pytestmark = pytest.mark.slow
 
@@ -53,30 +52,13 @@ class HangsInStop:
 
 
 @pytest.fixture
-def begin(tmp_path: Path) -> Iterator[Callable[[str], subprocess.Popen[str]]]:
-    """Begin programs of this source; none of them outlives the test."""
-    programs: list[subprocess.Popen[str]] = []
-
-    def begin_program(source: str) -> subprocess.Popen[str]:
-        path = tmp_path / f"program{len(programs)}.py"
-        path.write_text(PRELUDE + textwrap.dedent(source), encoding="utf-8")
-        command = [sys.executable, str(path)]
-        programs.append(subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True))
-        return programs[-1]
-
-    yield begin_program
-    for program in programs:
-        program.kill()
-        program.communicate()
+def begin(tmp_path: Path) -> Iterator[Begin]:
+    """Start programs whose stderr is a stream of its own."""
+    with programs(tmp_path, PRELUDE, stderr=subprocess.PIPE) as begin:
+        yield begin
 
 
-def read_until(program: subprocess.Popen[str], text: str) -> None:
-    """Read what *program* says on stdout, up to a line that is *text*."""
-    assert program.stdout is not None
-    assert text in (line.strip() for line in iter(program.stdout.readline, ""))
-
-
-def test_a_start_that_hangs_ends_the_process_with_1(begin: Callable[[str], subprocess.Popen[str]]) -> None:
+def test_a_start_that_hangs_ends_the_process_with_1(begin: Begin) -> None:
     """What had started is stopped, and the stack of what hung is on stderr."""
     program = begin("""
         class Shop(Container):
@@ -87,15 +69,15 @@ def test_a_start_that_hangs_ends_the_process_with_1(begin: Callable[[str], subpr
         raise SystemExit(run(Shop, limits=Limits(hook=0.2)))
     """)
 
-    out, err = program.communicate(timeout=30)
+    status = program.end()
 
-    assert program.returncode == 1
-    assert out.split("\n") == ["part starts", "hangs", "part stops", ""]
-    assert "typedbus.HookTimeout: Shop.broken has not returned from start" in err
-    assert "in hang\n" in err
+    assert status == 1
+    assert program.lines == ["part starts", "hangs", "part stops"]
+    assert "typedbus.HookTimeout: Shop.broken has not returned from start" in program.errors
+    assert "in hang\n" in program.errors
 
 
-def test_a_stop_that_hangs_ends_the_process_with_70(begin: Callable[[str], subprocess.Popen[str]]) -> None:
+def test_a_stop_that_hangs_ends_the_process_with_70(begin: Begin) -> None:
     """Everybody else is stopped, and what is asked of the interpreter at its end is done."""
     program = begin("""
         import atexit
@@ -110,14 +92,14 @@ def test_a_stop_that_hangs_ends_the_process_with_70(begin: Callable[[str], subpr
         raise SystemExit(run(Shop, limits=Limits(stop=0.2)))
     """)
 
-    out, err = program.communicate(timeout=30)
+    status = program.end()
 
-    assert program.returncode == 70
-    assert out.split("\n") == ["part starts", "hangs", "part stops", "interpreter ends", ""]
-    assert "Shop.broken has not returned from stop" in err
+    assert status == 70
+    assert program.lines == ["part starts", "hangs", "part stops", "interpreter ends"]
+    assert "Shop.broken has not returned from stop" in program.errors
 
 
-def test_an_interrupt_while_hooks_run_in_threads_rolls_back(begin: Callable[[str], subprocess.Popen[str]]) -> None:
+def test_an_interrupt_while_hooks_run_in_threads_rolls_back(begin: Begin) -> None:
     """The first waits for those that run; the second gives them up, and names them."""
     program = begin("""
         from typedbus._base.clock import SystemClock
@@ -147,19 +129,18 @@ def test_an_interrupt_while_hooks_run_in_threads_rolls_back(begin: Callable[[str
             say(shop.bus().state)
     """)
 
-    read_until(program, "waits")
-    program.send_signal(signal.SIGINT)
-    read_until(program, "waits")
-    program.send_signal(signal.SIGINT)
-    out, _ = program.communicate(timeout=30)
+    for _ in range(2):
+        program.reach_line("waits")
+        program.send(signal.SIGINT)
+    status = program.end()
 
-    assert program.returncode == 0
-    assert [line for line in out.split("\n") if line != "hangs"] == [
+    assert status == 0
+    assert [line for line in program.lines if line not in {"waits", "hangs"}] == [
+        "part starts",
         "part stops",
         "KeyboardInterrupt",
         "KeyboardInterrupt",
         "TransitionFailures",
         "interrupt",
         "State.EXITED",
-        "",
     ]

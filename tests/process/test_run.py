@@ -8,10 +8,11 @@ import subprocess
 import sys
 import textwrap
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.processes import Begin, Program, programs
 
 from typedbus import Bus, Component, Container, NotMainThread, run
 
@@ -48,56 +49,18 @@ class Ticking:
 """
 
 
-class Program:
-    """A program in a process of its own, which may be talked to with signals."""
-
-    def __init__(self, path: Path, source: str) -> None:
-        path.write_text(PRELUDE + textwrap.dedent(source) + "\n\nraise SystemExit(run(Shop))\n", encoding="utf-8")
-        command = [sys.executable, str(path)]
-        self.child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-        self.lines: list[str] = []
-
-    def reach(self, text: str) -> None:
-        """Read until a line has *text* in it."""
-        assert self.child.stdout is not None
-        for line in self.child.stdout:
-            self.lines.append(line.rstrip())
-            if text in line:
-                return
-        raise AssertionError(f"{text!r} never came:\n" + "\n".join(self.lines))
-
-    def end(self) -> int:
-        """Read to the end and return the exit status."""
-        assert self.child.stdout is not None
-        self.lines.extend(line.rstrip() for line in self.child.stdout)
-        return self.child.wait(30)
-
-    @property
-    def said(self) -> list[str]:
-        """What the program and its bus told, without times, tracebacks and ticks."""
-        lines = [re.sub(r" \(\d+\.\d ms\)", "", line) for line in self.lines]
-        told = r"(bus|built|started|stopped|exited|failed|log)  +\S|part |SIG"
-        return [re.sub(r"  +", " ", line) for line in lines if re.match(told, line)]
-
-    @property
-    def output(self) -> str:
-        """Everything that was read."""
-        return "\n".join(self.lines)
+def reported(program: Program) -> list[str]:
+    """Return the lines that the program and its bus wrote, without times, tracebacks and ticks."""
+    lines = [re.sub(r" \(\d+\.\d ms\)", "", line) for line in program.lines]
+    kept = r"(bus|built|started|stopped|exited|failed|log)  +\S|part |SIG"
+    return [re.sub(r"  +", " ", line) for line in lines if re.match(kept, line)]
 
 
 @pytest.fixture
-def begin(tmp_path: Path) -> Iterator[Callable[[str], Program]]:
-    """Begin programs of this source; none of them outlives the test."""
-    programs: list[Program] = []
-
-    def begin_program(source: str) -> Program:
-        programs.append(Program(tmp_path / f"program{len(programs)}.py", source))
-        return programs[-1]
-
-    yield begin_program
-    for program in programs:
-        program.child.kill()
-        program.child.communicate()
+def begin(tmp_path: Path) -> Iterator[Begin]:
+    """Start programs that run the container of their source."""
+    with programs(tmp_path, PRELUDE) as begin_program:
+        yield lambda source: begin_program(textwrap.dedent(source) + "\n\nraise SystemExit(run(Shop))\n")
 
 
 STARTED = ["bus STARTING", "built Shop.part", "part starts", "started Shop.part", "bus STARTED"]
@@ -107,7 +70,7 @@ EXITED = ["bus EXITING", "part exits", "exited Shop.part", "bus EXITED"]
 pytestmark = pytest.mark.slow
 
 
-def test_a_program_whose_bus_exits_ends_with_success(begin: Callable[[str], Program]) -> None:
+def test_a_program_whose_bus_exits_ends_with_success(begin: Begin) -> None:
     """request_exit ends a program in order and with status 0; what happens is told line by line."""
     program = begin("""
         class Shop(Container):
@@ -116,10 +79,10 @@ def test_a_program_whose_bus_exits_ends_with_success(begin: Callable[[str], Prog
     """)
 
     assert program.end() == 0
-    assert program.said == STARTED + STOPPED + EXITED
+    assert reported(program) == STARTED + STOPPED + EXITED
 
 
-def test_what_is_logged_is_told(begin: Callable[[str], Program]) -> None:
+def test_what_is_logged_is_told(begin: Begin) -> None:
     """Messages on LOG stand among the lines of the life cycle."""
     program = begin("""
         def speak(part: Part) -> None:
@@ -132,7 +95,7 @@ def test_what_is_logged_is_told(begin: Callable[[str], Program]) -> None:
     """)
 
     assert program.end() == 0
-    assert program.said == [*STARTED, "log hello", *STOPPED, *EXITED]
+    assert reported(program) == [*STARTED, "log hello", *STOPPED, *EXITED]
 
 
 def test_an_invalid_container_is_told_without_a_traceback(tmp_path: Path) -> None:
@@ -157,7 +120,7 @@ def test_an_invalid_container_is_told_without_a_traceback(tmp_path: Path) -> Non
     assert "Traceback" not in done.stderr
 
 
-def test_a_container_without_a_bus_is_told_without_a_traceback(begin: Callable[[str], Program]) -> None:
+def test_a_container_without_a_bus_is_told_without_a_traceback(begin: Begin) -> None:
     """run needs a bus to start, and says how to declare one."""
     program = begin("class Shop(Container): pass")
 
@@ -166,7 +129,7 @@ def test_a_container_without_a_bus_is_told_without_a_traceback(begin: Callable[[
     assert "Traceback" not in program.output
 
 
-def test_a_failing_constructor_ends_a_program_in_order(begin: Callable[[str], Program]) -> None:
+def test_a_failing_constructor_ends_a_program_in_order(begin: Begin) -> None:
     """The status is 1, the traceback names the component, and what was built before has exited."""
     program = begin("""
         def fail(part: Part) -> None:
@@ -181,10 +144,10 @@ def test_a_failing_constructor_ends_a_program_in_order(begin: Callable[[str], Pr
     assert program.end() == 1
     assert "OSError: no database" in program.output
     assert "raised while Shop.broken was built" in program.output
-    assert program.said[-6:] == [STOPPED[0], STOPPED[-1], *EXITED]
+    assert reported(program)[-6:] == [STOPPED[0], STOPPED[-1], *EXITED]
 
 
-def test_a_failing_start_ends_a_program_in_order(begin: Callable[[str], Program]) -> None:
+def test_a_failing_start_ends_a_program_in_order(begin: Begin) -> None:
     """The status is 1; what had started is stopped, and the listeners of EXIT are called."""
     program = begin("""
         class Broken(Part):
@@ -199,7 +162,7 @@ def test_a_failing_start_ends_a_program_in_order(begin: Callable[[str], Program]
     """)
 
     assert program.end() == 1
-    assert program.said == [
+    assert reported(program) == [
         *STARTED[:2],
         "built Shop.broken",
         *STARTED[2:4],
@@ -210,7 +173,7 @@ def test_a_failing_start_ends_a_program_in_order(begin: Callable[[str], Program]
     assert "could not be started" in program.output
 
 
-def test_a_start_that_is_broken_off_by_its_listener_is_no_failure(begin: Callable[[str], Program]) -> None:
+def test_a_start_that_is_broken_off_by_its_listener_is_no_failure(begin: Begin) -> None:
     """A listener of START that stops the bus ends the program with status 0, and without a traceback."""
     program = begin("""
         class Shop(Container):
@@ -220,11 +183,11 @@ def test_a_start_that_is_broken_off_by_its_listener_is_no_failure(begin: Callabl
     """)
 
     assert program.end() == 0
-    assert program.said[-8:] == STOPPED + EXITED
+    assert reported(program)[-8:] == STOPPED + EXITED
     assert "Traceback" not in program.output
 
 
-def test_a_failing_stop_is_a_failure_of_the_program(begin: Callable[[str], Program]) -> None:
+def test_a_failing_stop_is_a_failure_of_the_program(begin: Begin) -> None:
     """The status is 70, and everything else has stopped and exited."""
     program = begin("""
         class Broken(Part):
@@ -241,12 +204,12 @@ def test_a_failing_stop_is_a_failure_of_the_program(begin: Callable[[str], Progr
     """)
 
     assert program.end() == 70
-    assert "failed Shop.broken in stop: OSError('disk full')" in program.said
-    assert program.said[-7:] == STOPPED[1:] + EXITED
+    assert "failed Shop.broken in stop: OSError('disk full')" in reported(program)
+    assert reported(program)[-7:] == STOPPED[1:] + EXITED
     assert "Traceback" in program.output
 
 
-def test_the_cause_of_an_exit_is_a_failure_of_the_program(begin: Callable[[str], Program]) -> None:
+def test_the_cause_of_an_exit_is_a_failure_of_the_program(begin: Begin) -> None:
     """request_exit with a cause ends a program in order, tells the cause, and the status is 70."""
     program = begin("""
         class Shop(Container):
@@ -255,11 +218,11 @@ def test_the_cause_of_an_exit_is_a_failure_of_the_program(begin: Callable[[str],
     """)
 
     assert program.end() == 70
-    assert program.said == STARTED + STOPPED + EXITED
+    assert reported(program) == STARTED + STOPPED + EXITED
     assert "OSError: no heat" in program.output
 
 
-def test_several_problems_are_all_told(begin: Callable[[str], Program]) -> None:
+def test_several_problems_are_all_told(begin: Begin) -> None:
     """Each cause has its own traceback, the first at the end, where one looks first."""
     program = begin("""
         def fail(part: Part) -> None:
@@ -275,7 +238,7 @@ def test_several_problems_are_all_told(begin: Callable[[str], Program]) -> None:
     assert [line for line in program.lines if line.startswith("OSError")] == ["OSError: two", "OSError: one"]
 
 
-def test_a_thread_that_hangs_does_not_hang_the_program(begin: Callable[[str], Program]) -> None:
+def test_a_thread_that_hangs_does_not_hang_the_program(begin: Begin) -> None:
     """After the patience of 5 s a program that owns such a thread ends with 70, and tells where it hangs."""
     program = begin("""
         def hang_here(bus: Bus):
@@ -297,15 +260,13 @@ def test_a_thread_that_hangs_does_not_hang_the_program(begin: Callable[[str], Pr
     assert program.end() == 70
     assert "thread 'reader' is at" in program.output
     assert "in hang_here" in program.output
-    assert "bus EXITED" in program.said
+    assert "bus EXITED" in reported(program)
     assert "what was still to be written" in program.lines
 
 
 @pytest.mark.parametrize("hook", ["start", "main"])
 @pytest.mark.parametrize(("code", "status"), [("3", 3), ("0", 0), ("", 0), ("'text'", 1)])
-def test_a_listener_may_end_the_program_with_its_own_status(
-    begin: Callable[[str], Program], hook: str, code: str, status: int
-) -> None:
+def test_a_listener_may_end_the_program_with_its_own_status(begin: Begin, hook: str, code: str, status: int) -> None:
     """sys.exit in a listener gives its status, or its text and 1, after everything has ended in order."""
     program = begin(f"""
         class Shop(Container):
@@ -317,12 +278,12 @@ def test_a_listener_may_end_the_program_with_its_own_status(
     """)
 
     assert program.end() == status
-    assert program.said[-8:] == STOPPED + EXITED
+    assert reported(program)[-8:] == STOPPED + EXITED
     assert ("text" in program.lines) == (code == "'text'")
     assert "Traceback" not in program.output
 
 
-def test_what_failed_before_a_program_was_left_is_told(begin: Callable[[str], Program]) -> None:
+def test_what_failed_before_a_program_was_left_is_told(begin: Begin) -> None:
     """sys.exit keeps its status, and the failures of the roll-back are told with it."""
     program = begin("""
         class Broken(Part):
@@ -341,7 +302,7 @@ def test_what_failed_before_a_program_was_left_is_told(begin: Callable[[str], Pr
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
-def test_a_signal_ends_a_program_in_order(begin: Callable[[str], Program], number: signal.Signals) -> None:
+def test_a_signal_ends_a_program_in_order(begin: Begin, number: signal.Signals) -> None:
     """SIGINT and SIGTERM stop and exit what runs, in order, and the status is 0."""
     program = begin("""
         class Shop(Container):
@@ -351,14 +312,14 @@ def test_a_signal_ends_a_program_in_order(begin: Callable[[str], Program], numbe
     """)
     program.reach("serving")
 
-    program.child.send_signal(number)
+    program.send(number)
 
     assert program.end() == 0
-    assert program.said[-9:] == [f"{number.name}: exiting in order; send it again to end at once", *STOPPED, *EXITED]
+    assert reported(program)[-9:] == [f"{number.name}: exiting in order; send it again to end at once", *STOPPED, *EXITED]
     assert "Traceback" not in program.output
 
 
-def test_a_signal_breaks_a_start_off(begin: Callable[[str], Program]) -> None:
+def test_a_signal_breaks_a_start_off(begin: Begin) -> None:
     """SIGTERM during a start lets the listener end, stops what had started and starts nothing more."""
     program = begin("""
         def be_told(self) -> None:
@@ -378,7 +339,7 @@ def test_a_signal_breaks_a_start_off(begin: Callable[[str], Program]) -> None:
     """)
 
     assert program.end() == 0
-    assert program.said[-11:] == [
+    assert reported(program)[-11:] == [
         "SIGTERM: exiting in order; send it again to end at once",
         "part goes on to its end",
         "started Shop.told",
@@ -389,7 +350,7 @@ def test_a_signal_breaks_a_start_off(begin: Callable[[str], Program]) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
-def test_a_second_signal_ends_a_program_at_once(begin: Callable[[str], Program], number: signal.Signals) -> None:
+def test_a_second_signal_ends_a_program_at_once(begin: Begin, number: signal.Signals) -> None:
     """Where the exit hangs a second signal forces it, with 128 + its number and the stack of every thread."""
     program = begin("""
         class Hanging(Ticking):
@@ -407,15 +368,15 @@ def test_a_second_signal_ends_a_program_at_once(begin: Callable[[str], Program],
             part = Component(Hanging, bus.provided)
     """)
     program.reach("serving")
-    program.child.send_signal(signal.SIGTERM)
+    program.send(signal.SIGTERM)
     program.reach("hanging")
 
-    program.child.send_signal(number)
+    program.send(number)
 
     assert program.end() == 128 + number
     assert f"{number.name} again: ending at once; the stacks of all threads:" in program.lines
     assert "in hang_here" in program.output
-    assert program.said[-1].startswith(number.name)
+    assert reported(program)[-1].startswith(number.name)
 
 
 class Quiet:

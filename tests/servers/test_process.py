@@ -6,15 +6,14 @@ import http.client
 import re
 import signal
 import socket
-import subprocess
 import sys
 import textwrap
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TypeAlias
 
 import pytest
+from tests.processes import Begin, Program, programs
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform == "win32", reason="signals are sent")]
 
@@ -71,60 +70,23 @@ class Database:
 ONE_AND_ALL = ["wsgi", pytest.param("asgi", marks=pytest.mark.exhaustive)]
 
 
-class Program:
-    """A program in a process of its own, which serves somewhere and may be talked to with signals."""
-
-    def __init__(self, path: Path, source: str, *inherited: int) -> None:
-        path.write_text(PRELUDE + textwrap.dedent(source) + "\n\nraise SystemExit(run(Site))\n", encoding="utf-8")
-        command = [sys.executable, str(path), *map(str, inherited)]
-        self.child = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, pass_fds=inherited
-        )
-        self.lines: list[str] = []
-
-    def reach(self, text: str) -> str:
-        """Read until a line has *text* in it, and return the line."""
-        assert self.child.stdout is not None
-        for line in self.child.stdout:
-            self.lines.append(line.rstrip())
-            if text in line:
-                return line.rstrip()
-        raise AssertionError(f"{text!r} never came:\n{self.output}")
-
-    def address(self) -> str:
-        """Return where it serves, once the whole bus has started."""
-        address = self.reach("serving on ").rpartition(" ")[2]
-        self.reach("STARTED")
-        return address
-
-    def end(self) -> int:
-        """Read to the end and return the exit status."""
-        assert self.child.stdout is not None
-        self.lines.extend(line.rstrip() for line in self.child.stdout)
-        return self.child.wait(30)
-
-    @property
-    def output(self) -> str:
-        """Everything that was read."""
-        return "\n".join(self.lines)
-
-
-Begin: TypeAlias = Callable[..., Program]
+def address_of(program: Program) -> str:
+    """Return where *program* serves, once the whole bus has started."""
+    address = program.reach("serving on ").rpartition(" ")[2]
+    program.reach("STARTED")
+    return address
 
 
 @pytest.fixture
 def begin(tmp_path: Path) -> Iterator[Begin]:
-    """Begin programs of this source; none of them outlives the test."""
-    programs: list[Program] = []
+    """Start programs that run the container of their source; they inherit these descriptors."""
+    with programs(tmp_path, PRELUDE) as begin_program:
 
-    def begin_program(source: str, *inherited: int) -> Program:
-        programs.append(Program(tmp_path / f"program{len(programs)}.py", source, *inherited))
-        return programs[-1]
+        def begin(source: str, *inherited: int) -> Program:
+            source = textwrap.dedent(source) + "\n\nraise SystemExit(run(Site))\n"
+            return begin_program(source, *inherited, pass_fds=inherited)
 
-    yield begin_program
-    for program in programs:
-        program.child.kill()
-        program.child.communicate()
+        yield begin
 
 
 def site(kind: str, fields: str = 'bind="127.0.0.1:0"') -> str:
@@ -171,7 +133,7 @@ def ask(address: str, answers: list[bytes], lost: list[str], going: threading.Se
 def test_a_signal_under_load_loses_no_request(begin: Begin, kind: str, number: signal.Signals) -> None:
     """Whoever connected is answered in full, before anything else stops, and the status is 0."""
     program = begin(site(kind))
-    address = program.address()
+    address = address_of(program)
     answers: list[bytes] = []
     lost: list[str] = []
     going = threading.Semaphore(0)
@@ -181,7 +143,7 @@ def test_a_signal_under_load_loses_no_request(begin: Begin, kind: str, number: s
     for _ in range(300):
         assert going.acquire(timeout=30)
 
-    program.child.send_signal(number)
+    program.send(number)
     status = program.end()
     for client in clients:
         client.join(60)
@@ -205,7 +167,7 @@ def test_a_restart_under_load_loses_no_client_of_a_given_socket(begin: Begin, ki
             + "\n    again = Component(Again, bus.provided)",
             given.fileno(),
         )
-        address = program.address()
+        address = address_of(program)
         answers: list[bytes] = []
         lost: list[str] = []
         going = threading.Semaphore(0)
@@ -215,10 +177,10 @@ def test_a_restart_under_load_loses_no_client_of_a_given_socket(begin: Begin, ki
         for _ in range(2):
             for _ in range(50):
                 assert going.acquire(timeout=30)
-            program.child.send_signal(signal.SIGUSR1)
-            assert program.address() == address
+            program.send(signal.SIGUSR1)
+            assert address_of(program) == address
         assert lost == []
-        program.child.send_signal(signal.SIGTERM)
+        program.send(signal.SIGTERM)
         status = program.end()
         # The last ones wait for a process that never comes, until nobody has the socket any more.
         given.close()
@@ -249,12 +211,12 @@ def test_a_port_that_is_taken_is_named_without_a_server(begin: Begin, kind: str)
 def test_a_request_over_the_time_to_drain_does_not_keep_a_program(begin: Begin, kind: str) -> None:
     """It is cut off and told; an ASGI request is cancelled, and a thread that hangs is named, with status 70."""
     program = begin(site(kind, 'bind="127.0.0.1:0", drain=0.2'))
-    address = program.address()
+    address = address_of(program)
     connection = http.client.HTTPConnection(address, timeout=30)
     connection.request("GET", "/slow")
     program.reach("slow begins")
 
-    program.child.send_signal(signal.SIGTERM)
+    program.send(signal.SIGTERM)
     status = program.end()
 
     assert f"1 request(s) on {address} cut off after 0.2 s of draining" in program.output
@@ -289,7 +251,7 @@ def test_a_server_that_dies_ends_a_program_in_order(begin: Begin) -> None:
             dying = Component(Dying)
             server = Component(Server, bus.provided, dying.provided, bind="127.0.0.1:0")
     """)
-    address = program.address()
+    address = address_of(program)
 
     assert program.end() == 70
     assert f"the server on {address} has died: OSError('no more memory')" in program.output
@@ -303,17 +265,17 @@ def test_a_program_that_was_killed_is_begun_anew_on_its_socket(begin: Begin, kin
     path = tmp_path / "site.sock"
     source = site(kind, f'bind="unix:{path}"')
     program = begin(source)
-    program.address()
+    address_of(program)
     program.child.kill()
     program.child.wait(30)
     assert path.is_socket()
 
     second = begin(source)
-    second.address()
+    address_of(second)
     third = begin(source)
     assert third.end() == 1
     assert "another process serves on this path" in third.output
-    second.child.send_signal(signal.SIGTERM)
+    second.send(signal.SIGTERM)
 
     assert second.end() == 0
     assert not path.exists()
@@ -340,7 +302,7 @@ def test_a_server_without_room_for_more_connections_goes_on(begin: Begin, kind: 
     program = begin(
         "import resource\nresource.setrlimit(resource.RLIMIT_NOFILE, (40, 40))\n" + textwrap.dedent(site(kind))
     )
-    address = program.address()
+    address = address_of(program)
     host, port = address.split(":")
     held = [socket.create_connection((host, int(port))) for _ in range(60)]
     program.reach("cannot accept another connection")
@@ -351,7 +313,7 @@ def test_a_server_without_room_for_more_connections_goes_on(begin: Begin, kind: 
     held[-1].sendall(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
     answer = b"".join(iter(lambda: held[-1].recv(1 << 16), b""))
     held[-1].close()
-    program.child.send_signal(signal.SIGTERM)
+    program.send(signal.SIGTERM)
 
     assert program.end() == 0
     assert answer.endswith(b"every byte of it")

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.processes import Begin, programs
 
 pytestmark = [
     pytest.mark.slow,
@@ -47,39 +48,10 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def children() -> Iterator[list[subprocess.Popen[str]]]:
-    """Programs that are ended at last."""
-    children: list[subprocess.Popen[str]] = []
-    yield children
-    for child in children:
-        child.kill()
-        child.communicate()
-
-
-def begin(program: str, folder: Path, children: list[subprocess.Popen[str]]) -> subprocess.Popen[str]:
-    """Begin *program*."""
-    (folder / "program.py").write_text(PRELUDE + textwrap.dedent(program))
-    child = subprocess.Popen(
-        [sys.executable, "program.py"],
-        cwd=folder,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    children.append(child)
-    return child
-
-
-def until(child: subprocess.Popen[str], line: str) -> list[str]:
-    """Return what *child* prints up to *line*."""
-    assert child.stdout is not None
-    read: list[str] = []
-    while not read or read[-1] != line:
-        got = child.stdout.readline()
-        assert got, (read, child.stderr and child.stderr.read())
-        read.append(got.rstrip("\n"))
-    return read
+def begin(folder: Path) -> Iterator[Begin]:
+    """Start programs whose stderr is a stream of its own."""
+    with programs(folder, PRELUDE, stderr=subprocess.PIPE) as begin:
+        yield begin
 
 
 class TestStatus:
@@ -179,33 +151,28 @@ class TestSignals:
     @pytest.mark.parametrize(("number", "first"), [(signal.SIGTERM, "20 Caught signal SIGTERM."),
                                                    (signal.SIGHUP, "20 Caught signal SIGHUP."),
                                                    (signal.SIGINT, "20 Keyboard Interrupt: shutting down bus")])  # fmt: skip
-    def test_it_exits_in_order_with_0(
-        self, folder: Path, children: list[subprocess.Popen[str]], number: signal.Signals, first: str
-    ) -> None:
+    def test_it_exits_in_order_with_0(self, begin: Begin, number: signal.Signals, first: str) -> None:
         """The log says why."""
-        child = begin(self.PROGRAM, folder, children)
-        until(child, "ready")
-        child.send_signal(number)
-        printed, told = child.communicate(timeout=60)
-        assert (child.returncode, told) == (0, "")
-        lines = printed.splitlines()
-        assert lines[0] == first
-        assert lines[-2:] == ["20 Bus EXITED", "20 Waiting for child threads to terminate..."]
+        program = begin(self.PROGRAM)
+        program.reach_line("ready")
+        assert program.end(number) == 0
+        assert program.errors == ""
+        after = program.lines[program.lines.index("ready") + 1 :]
+        assert after[0] == first
+        assert after[-2:] == ["20 Bus EXITED", "20 Waiting for child threads to terminate..."]
 
-    def test_a_graceful_reload_goes_on(self, folder: Path, children: list[subprocess.Popen[str]]) -> None:
+    def test_a_graceful_reload_goes_on(self, begin: Begin) -> None:
         """A failing listener of it ends nothing."""
-        child = begin(self.PROGRAM.replace('say("reloads")', "fail()"), folder, children)
-        until(child, "ready")
-        child.send_signal(signal.SIGUSR1)
-        until(child, "20 Bus graceful")
-        child.terminate()
-        assert "20 Bus EXITED" in child.communicate(timeout=60)[0]
-        assert child.returncode == 0
+        program = begin(self.PROGRAM.replace('say("reloads")', "fail()"))
+        program.reach_line("ready")
+        program.send(signal.SIGUSR1)
+        program.reach_line("20 Bus graceful")
+        assert program.end(signal.SIGTERM) == 0
+        assert "20 Bus EXITED" in program.lines
 
-    def test_sigterm_breaks_off_a_start_that_hangs(self, folder: Path, children: list[subprocess.Popen[str]]) -> None:
+    def test_sigterm_breaks_off_a_start_that_hangs(self, begin: Begin) -> None:
         """As soon as the listener returns, and the status is none of success."""
-        child = begin(
-            """
+        program = begin("""
             plugins.SignalHandler(bus).subscribe()
             go = threading.Event()
             bus.subscribe("SIGTERM", go.set)
@@ -216,16 +183,11 @@ class TestSignals:
             bus.subscribe("start", hang)
             bus.subscribe("start", lambda: say("not reached"), 90)
             bus.start()
-            """,
-            folder,
-            children,
-        )
-        until(child, "hangs")
-        child.terminate()
-        printed, told = child.communicate(timeout=60)
-        assert child.returncode == 1
-        assert "not reached" not in printed
-        assert "StartCancelled" in told
+        """)
+        program.reach_line("hangs")
+        assert program.end(signal.SIGTERM) == 1
+        assert "not reached" not in program.lines
+        assert "StartCancelled" in program.errors
 
 
 class TestRestart:
