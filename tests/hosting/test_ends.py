@@ -287,7 +287,7 @@ def test_a_sub_interpreter_warns_that_its_end_may_leave_the_exit_out(tmp_path: P
     """
 
     assert lines_of_interpreter(tmp_path, program, isolated=False) == [
-        *["start", "(30, 'Shop: this is a sub-interpreter, and the functions fo')", "stop", "exit"],
+        *["start", "(30, 'Shop: this is a sub-interpreter, whose exit functions')", "stop", "exit"],
         *["start", "stop", "exit"],
     ]
 
