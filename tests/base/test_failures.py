@@ -557,7 +557,7 @@ def two_constructors_that_wait_for_each_other() -> BaseException:
     return ConstructionCycle("Shop.left", "shop.py:3", "Shop.right", "worker")
 
 
-@said_by(OverrideError, RuntimeError, "cannot override Shop.bus (HERE): it is no component of Infra")
+@said_by(OverrideError, RuntimeError, "cannot override Shop.bus (HERE): it is not a component of Infra")
 def an_override_of_a_stranger() -> BaseException:
     class Infra(Container):
         bus = Component(Bus)

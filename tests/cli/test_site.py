@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from typedbus import Bus, Component, Container
+from typedbus._container.core import components_of
 from typedbus._container.running import attached
 from typedbus._container.validation.arguments import class_of
 from typedbus.cli import commands
@@ -68,7 +69,7 @@ class Audit(Container):
 
 def classes(container: Container) -> list[type | None]:
     """Return what *container* declares, but for its bus."""
-    return [cls for component in container._live()[0] if (cls := class_of(component)) is not Bus]
+    return [cls for component in components_of(container) if (cls := class_of(component)) is not Bus]
 
 
 def test_no_option_declares_signals_alone() -> None:

@@ -30,6 +30,7 @@ from typedbus import (
     on,
     running,
 )
+from typedbus._container.core import components_of
 from typedbus.events import LIFECYCLE, ComponentStarted, Constructed
 
 ring = Channel[[], None]("ring")
@@ -344,7 +345,7 @@ def test_bases_that_know_nothing_of_each_other_share_what_they_declare_alike() -
 
     assert both.orders().database is both.shelves().database is both.database()
     assert both.database().url == "sales"
-    assert [one.path for one in both._live()[0]] == ["Both.database", "Both.orders", "Both.shelves"]
+    assert [component.path for component in components_of(both)] == ["Both.database", "Both.orders", "Both.shelves"]
 
 
 def test_nested_containers_of_several_bases_merge_as_well() -> None:
@@ -470,7 +471,18 @@ def test_a_declaration_in_the_base_s_base_can_be_replaced() -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["override", "validate", "attach", "wire", "unwire", "providers", "parent", "reset_singletons", "_bus", "_members"]
+    [
+        "override",
+        "validate",
+        "attach",
+        "wire",
+        "unwire",
+        "providers",
+        "parent",
+        "reset_singletons",
+        "_body",
+        "_blueprint",
+    ]
     + ["__self__", "traverse", "wiring_config", "declarative_parent"],
 )
 def test_a_name_that_containers_use_themselves_is_refused(name: str) -> None:

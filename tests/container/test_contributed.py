@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 import pytest
 
 from typedbus import Bus, Component, InvalidContainer, TransitionFailures, running
+from typedbus._container.core import components_of
 from typedbus.events import LIFECYCLE, ComponentStarted, Constructed, Failed
 from typedbus.faults import ContributionFault
 
@@ -97,7 +98,7 @@ def host() -> Any:
 
 def component(shop: Any, path: str) -> Any:
     """Return the component of the *shop* that is called *path*."""
-    return next(one for one in shop._live()[0] if one.path == path)
+    return next(component for component in components_of(shop) if component.path == path)
 
 
 def faults(shop: Any) -> list[Any]:

@@ -283,7 +283,7 @@ def test_what_was_built_without_it_outlives_the_block() -> None:
 
 def test_the_component_of_another_container_is_refused() -> None:
     """A stand-in for it would change nothing here."""
-    with pytest.raises(OverrideError, match="is no component of Shop") as refused:
+    with pytest.raises(OverrideError, match="is not a component of Shop") as refused:
         Shop().override(Infra.database)
 
     assert refused.value.path == "Infra.database"

@@ -25,6 +25,7 @@ from typedbus import (
     provided,
     running,
 )
+from typedbus._container.body import blueprint_of
 from typedbus.events import SUBSCRIBED, Subscribed
 from typedbus.faults import CycleFault, DisabledFault, Fault, ReferenceFault
 from typedbus.graph import Graph
@@ -419,7 +420,7 @@ def test_a_fault_names_a_provider_of_the_library_too() -> None:
 
     assert isinstance(fault, ReferenceFault)
     assert fault.target == "Infra.factory"
-    assert fault.target_place == Infra._place
+    assert fault.target_place == blueprint_of(Infra).place
 
 
 def test_a_package_can_be_tested_alone_with_an_override_of_all_that_it_refers_to() -> None:

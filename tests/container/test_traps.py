@@ -29,6 +29,7 @@ from typedbus import (
     provided,
     running,
 )
+from typedbus._container.body import blueprint_of
 from typedbus.faults import (
     ChannelFault,
     CycleFault,
@@ -269,7 +270,7 @@ def test_a_name_that_is_taken_by_something_else_is_a_fault(value: Any) -> None:
     (fault,) = with_faults(replaced())
 
     assert kinds([fault]) == [(ReplacementFault, "Replaced.part")]
-    assert fault.place == replaced._place
+    assert fault.place == blueprint_of(replaced).place
     assert "the declaration of the base class stays in force" in fault.problem
 
 
@@ -445,9 +446,9 @@ def test_one_name_for_two_things_in_unrelated_bases_is_a_fault(first: Any, secon
     (fault,) = with_faults(type("Both", (one, other), {})())
 
     assert kinds([fault]) == [(ReplacementFault, "Both.part")]
-    assert fault.place == getattr(first, "place", one._place)
+    assert fault.place == getattr(first, "place", blueprint_of(one).place)
     assert "One and again in" in fault.problem
-    assert f"Other ({getattr(second, 'place', other._place)})" in fault.problem
+    assert f"Other ({getattr(second, 'place', blueprint_of(other).place)})" in fault.problem
 
 
 def test_a_class_below_such_a_class_has_the_fault_as_well() -> None:

@@ -315,7 +315,11 @@ def test_a_signal_ends_a_program_in_order(begin: Begin, number: signal.Signals) 
     program.send(number)
 
     assert program.end() == 0
-    assert reported(program)[-9:] == [f"{number.name}: exiting in order; send it again to end at once", *STOPPED, *EXITED]
+    assert reported(program)[-9:] == [
+        f"{number.name}: exiting in order; send it again to end at once",
+        *STOPPED,
+        *EXITED,
+    ]
     assert "Traceback" not in program.output
 
 

@@ -18,7 +18,6 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Final, Generic, ParamSpec, Self
 
-import attrs
 from dependency_injector import providers
 from typing_extensions import TypeVar
 
@@ -44,7 +43,7 @@ from typedbus._container.providers import (
     reached,
 )
 from typedbus._container.references import Every, Reference
-from typedbus._container.replaceable import Replaceable
+from typedbus._container.replaceable import Home, Replaceable
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -54,19 +53,6 @@ Owner = TypeVar("Owner")
 _UNBUILT: Final = object()
 #: The attributes of a declaration that its copies share unchanged.
 _DECLARED: Final = frozenset({"place", "path", "hooks", "unheard", "limit", "reason"})
-
-
-@attrs.define(eq=False)
-class Home:
-    """The container that owns components: its name, and the functions to call before and after each construction."""
-
-    container: Any  # typed as Any because its module imports this one
-    name: str
-    constructing: Callable[[Component[Any]], None]
-    constructed: Callable[[Component[Any], float], None]
-    #: The thread in which a start builds the components, and the component that it is building.
-    assembling: int | None = None
-    building: Component[Any] | None = None
 
 
 class Component(Replaceable, Generic[T_co]):
@@ -136,6 +122,7 @@ class Component(Replaceable, Generic[T_co]):
             The component itself.
         """
         self.hooks += hooks
+        self._invalidate()
         return self
 
     def without(self, *channels: AnyChannel) -> Self:
@@ -146,6 +133,7 @@ class Component(Replaceable, Generic[T_co]):
             The component itself.
         """
         self.unheard += channels
+        self._invalidate()
         return self
 
     def within(self, seconds: float) -> Self:
@@ -183,6 +171,7 @@ class Component(Replaceable, Generic[T_co]):
             The component itself.
         """
         self.condition, self.reason = argument(condition), reason
+        self._invalidate()
         return self
 
     @property
@@ -349,10 +338,10 @@ class Component(Replaceable, Generic[T_co]):
                 elif self.home is None:
                     allowed = foreseen(condition)
                 else:
-                    allowed = self.home.container._foreseen(condition)
+                    allowed = self.home.foreseen(condition)
         if allowed is False or self.home is None:
             return allowed, "" if allowed else self.reason
-        chosen, reason = self.home.container._chosen(self, is_foreseen=is_foreseen)
+        chosen, reason = self.home.choice_of(self, is_foreseen=is_foreseen)
         return (chosen, reason) if allowed or chosen is False else (None, self.reason)
 
     @property
@@ -391,8 +380,11 @@ class Component(Replaceable, Generic[T_co]):
     def _change(self) -> None:
         if self._instance is not _UNBUILT:
             raise DeclarationError(self.path, self.place, "it is built already; change its declaration before that")
+        self._invalidate()
+
+    def _invalidate(self) -> None:
         if self.home is not None:
-            self.home.container._is_valid = False
+            self.home.invalidate()
 
     # The container library copies every provider into each container, but not
     # the attributes that this class adds.

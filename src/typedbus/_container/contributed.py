@@ -6,7 +6,8 @@ import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Self
 
-from typedbus._container.declarations import OWN, Declarations
+from typedbus._container.body import Declarations, body_of, inner_of, path_of
+from typedbus._container.declarations import OWN, DeclaredContainer, copy_class, copy_members
 from typedbus._container.faults import ContributionFault, Fault
 from typedbus._container.references import Reference, is_declared
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
 
-class Contributed(Declarations):
+class Contributed(DeclaredContainer):
     """
     A place in a container for containers that installed distributions contribute.
 
@@ -39,23 +40,21 @@ class Contributed(Declarations):
         caller = sys._getframe(1)
         self._group = group
         self.place: str = f"{caller.f_code.co_filename}:{caller.f_lineno}"
+        #: The name, the problem and the remedy of each entry point that contributes nothing.
         self._problems: list[tuple[str, str, str]] = []
-        self._references = []
-        self._path = group
-        self._adopt({}, {})
+        copy_members(self, {}, {})
 
     def __iter__(self) -> Iterator[str]:
         """Yield ``distribution:name`` for each contributed container."""
-        return (name[1:-1] for name in self._members)
+        return (name[1:-1] for name in self._body.members)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
-        known: Self | None = memo.get(id(self))
-        if known is not None:
-            return known
-        copied = type(self).__new__(type(self))
-        memo[id(self)] = copied
-        copied._group, copied.place, copied._path = self._group, self.place, self._path
-        copied._problems, copied._references = [], []
+        copied: Self | None = memo.get(id(self))
+        if copied is not None:
+            return copied
+        copied = memo[id(self)] = type(self).__new__(type(self))
+        copied._group, copied.place = self._group, self.place
+        problems = copied._problems = []
         members: dict[str, Declarations] = {}
         names: dict[type, str] = {}
         # Another `Contributed` may load the same classes; it has components of its own.
@@ -64,59 +63,60 @@ class Contributed(Declarations):
             distribution = entry.dist.name if entry.dist is not None else "?"
             name = f"[{distribution}:{entry.name}]"
             try:
-                found = entry.load()
+                cls = entry.load()
             except Exception as error:
                 # Not the repr of the exception, which differs between versions of Python.
                 reason = f"{type(error).__name__}: {error}"
-                copied._problems.append(
+                problems.append(
                     (name, f"{entry.value} of distribution {distribution} cannot be loaded: {reason}", "mend it")
                 )
                 continue
-            if not (isinstance(found, type) and issubclass(found, Declarations) and found is not Contributed):
-                copied._problems.append(
-                    (name, f"{entry.value} of distribution {distribution} is {found!r}", "name a container class")
+            if not (isinstance(cls, type) and issubclass(cls, Declarations) and cls is not Contributed):
+                problems.append(
+                    (name, f"{entry.value} of distribution {distribution} is {cls!r}", "name a container class")
                 )
                 continue
-            if found in names:
-                problem = f"{entry.value} of distribution {distribution} is contributed as {names[found][1:-1]} already"
-                copied._problems.append((name, problem, "name it once"))
+            if cls in names:
+                problem = f"{entry.value} of distribution {distribution} is contributed as {names[cls][1:-1]} already"
+                problems.append((name, problem, "name it once"))
                 continue
-            names[found] = name
-            part = found.__new__(found)
+            names[cls] = name
+            part = cls.__new__(cls)
             # Anonymous providers may be shared; named declarations are found through references.
             shared = {
                 key: copy
                 for key, copy in memo.items()
                 if key != OWN and not is_declared(key) and not isinstance(copy, Reference)
             }
-            part._take(shared)
+            copy_class(part, shared)
             del shared[OWN]
             memo.update(shared)
             memo[id(part)] = part
-            memo.update((id(own), own) for own in (*part._copies.values(), *part._references))
+            memo.update((id(own), own) for own in (*body_of(part).copies.values(), *body_of(part).references))
             members[name] = part
-        copied._adopt(members, memo)
+        copy_members(copied, members, memo)
         for part in members.values():
-            copied._lent.update(part._copies)
+            body_of(copied).contributed.update(body_of(part).copies)
         return copied
 
-    def _settle(self, home: Any, path: str) -> None:
-        self._path = path
-        super()._settle(home, path)
 
-    def _path_of(self, path: str, name: str) -> str:
-        return f"{path}{name}"
-
-    def _flaws(self) -> list[Fault]:
-        own = [
-            ContributionFault(f"{self._path}{name}", self.place, problem, f"{remedy}, or uninstall the distribution")
-            for name, problem, remedy in self._problems
-        ]
-        return [*own, *super()._flaws()]
+def contribution_faults(container: Declarations, path: str) -> list[Fault]:
+    """Return a fault for each entry point that contributes nothing to *container*, which has the path *path*."""
+    faults: list[Fault] = []
+    if isinstance(container, Contributed):
+        faults.extend(
+            ContributionFault(f"{path}{name}", container.place, problem, f"{remedy}, or uninstall the distribution")
+            for name, problem, remedy in container._problems  # of this module's own class
+        )
+    for name, member in body_of(container).members.items():
+        if isinstance(inner := inner_of(member), Declarations):
+            faults.extend(contribution_faults(inner, path_of(path, name)))
+    return faults
 
 
 def _entry_points(group: str) -> list[EntryPoint]:
     from importlib.metadata import entry_points  # slow to import, and needed only if there are plugins
 
-    found = entry_points(group=group)
-    return sorted(found, key=lambda entry: ("" if entry.dist is None else entry.dist.name, entry.name))
+    return sorted(
+        entry_points(group=group), key=lambda entry: ("" if entry.dist is None else entry.dist.name, entry.name)
+    )

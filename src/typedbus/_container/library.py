@@ -13,7 +13,9 @@ from typing_extensions import TypeVar
 
 from typedbus._base.errors import DeclarationError, OverrideError, ResetError
 from typedbus._base.ordering import dependencies_first
-from typedbus._container.declarations import INHERIT, Declarations, providers_of
+from typedbus._container.body import Declarations, blueprint_of, body_of, path_of, providers_of
+from typedbus._container.core import core_of
+from typedbus._container.declarations import INHERIT, DeclaredContainer
 from typedbus._container.providers import RESOURCE, is_provider
 from typedbus._container.resources import drop, raise_together
 
@@ -40,7 +42,7 @@ class _OfInstances:
         def on_class(*args: object) -> object:
             if args and isinstance(args[0], owner):
                 return self._method(*args)
-            raise DeclarationError(owner.__name__, owner._place, INHERIT)
+            raise DeclarationError(owner.__name__, blueprint_of(owner).place, INHERIT)
 
         return on_class
 
@@ -60,7 +62,7 @@ def way_to_override(given: object) -> str:
     return f"it takes a component, as in shop.override(Shop.database).by(fake), and was given {given!r}"
 
 
-class LibraryMethods(Declarations):
+class LibraryMethods(DeclaredContainer):
     """Methods on all providers of a container and its nested containers; they refuse to change a running container."""
 
     if TYPE_CHECKING:
@@ -86,19 +88,19 @@ class LibraryMethods(Declarations):
                 component, or one that needs it, is already built. Then nothing is overridden.
         """
         for name in overriding:
-            member = self._members.get(name)
-            path = self._path_of(type(self).__name__, name)
+            member = body_of(self).members.get(name)
+            path = path_of(type(self).__name__, name)
             if member is None:
-                names = ", ".join(self._members)
-                raise OverrideError(path, type(self)._place, f"it is not declared; declared are {names}")
+                names = ", ".join(body_of(self).members)
+                raise OverrideError(path, blueprint_of(type(self)).place, f"it is not declared; declared are {names}")
             if isinstance(member, Declarations):
                 reason = f"it is a container; override what it declares: {name}.override_providers(...)"
-                raise OverrideError(path, type(member)._place, reason)
+                raise OverrideError(path, blueprint_of(type(member)).place, reason)
         overridden: list[Any] = []
         try:
             for name, given in overriding.items():
-                self._members[name].override(given)
-                overridden.append(self._members[name])
+                body_of(self).members[name].override(given)
+                overridden.append(body_of(self).members[name])
         except BaseException:
             for provider in reversed(overridden):
                 provider.reset_last_overriding()
@@ -112,8 +114,8 @@ class LibraryMethods(Declarations):
         Raises:
             ResetError: The container runs.
         """
-        self._refuse_in_use()
-        for provider in providers_of(self._members):
+        _refuse_in_use(self)
+        for provider in providers_of(body_of(self).members):
             if provider.overridden:
                 provider.reset_override()
 
@@ -124,8 +126,8 @@ class LibraryMethods(Declarations):
         Raises:
             ResetError: The container runs.
         """
-        self._refuse_in_use()
-        for provider in providers_of(self._members):
+        _refuse_in_use(self)
+        for provider in providers_of(body_of(self).members):
             if provider.overridden:
                 provider.reset_last_overriding()
 
@@ -138,8 +140,8 @@ class LibraryMethods(Declarations):
         Raises:
             ResetError: The container runs.
         """
-        self._refuse_in_use()
-        self._forget_all()
+        _refuse_in_use(self)
+        core_of(self).forget_all()
         return containers.SingletonResetContext(self)
 
     def shutdown_resources(self, resource_type: type[Any] | None = None) -> object:
@@ -158,24 +160,19 @@ class LibraryMethods(Declarations):
             Exception: The exception of a shutdown; a group if several failed.
         """
         wanted = RESOURCE if resource_type is None else resource_type
-        order, _ = dependencies_first(providers_of(self._members), lambda node: list(node.related))
+        order, _ = dependencies_first(providers_of(body_of(self).members), lambda node: list(node.related))
         opened = [node for node in order if isinstance(node, wanted)]
         if any(node.is_async_mode_enabled() for node in opened):
             injector: Any = super()
             return injector.shutdown_resources(wanted)
-        raise_together(drop(opened, lambda node: (str(node), type(self)._place)))
+        raise_together(drop(opened, lambda node: (str(node), blueprint_of(type(self)).place)))
         return None
 
     def traverse(self, types: Iterable[type[T]] | None = None) -> Iterator[T]:
         """Yield every provider of the container and its nested containers, named or not, in no particular order."""
-        return providers.traverse(*providers_of(self._members), types=types)
+        return providers.traverse(*providers_of(body_of(self).members), types=types)
 
-    def _forget_all(self) -> None:
-        raise NotImplementedError
 
-    def _is_in_use(self) -> bool:
-        raise NotImplementedError
-
-    def _refuse_in_use(self) -> None:
-        if self._is_in_use():
-            raise ResetError(type(self).__name__)
+def _refuse_in_use(container: Declarations) -> None:
+    if core_of(container).is_in_use:
+        raise ResetError(type(container).__name__)

@@ -17,8 +17,8 @@ import typing_extensions
 from typing_extensions import TypeVar
 
 from typedbus._base.ordering import dependencies_first
+from typedbus._container.body import Declarations, body_of, inner_of, path_of, providers_of
 from typedbus._container.component import Component
-from typedbus._container.declarations import Declarations, inner_of, providers_of
 from typedbus._container.providers import needs, reached
 from typedbus._container.references import Every, Reference
 from typedbus._container.validation.arguments import class_of
@@ -45,15 +45,15 @@ def link(containers: Sequence[D]) -> list[list[D]]:
         The containers, in groups such that no reference crosses from one group to another.
     """
     levels = [level for container in containers for level in _levels(container)]
-    wanted = {id(one.declaration) for level in levels for one in level.container._references}
-    if any(level.container._has_lists for level in levels):
+    wanted = {id(one.declaration) for level in levels for one in body_of(level.container).references}
+    if any(body_of(level.container).has_lists for level in levels):
         _fill_lists(containers)
     elif not wanted:
         return [[container] for container in containers]
     together: dict[int, list[object]] = {}
     # Inner containers come after the containers around them.
     for level in reversed(levels):
-        own = level.container._copies
+        own = body_of(level.container).copies
         for key in own.keys() & wanted:
             _add(level.counterparts, key, own[key])
         # Beyond the outermost container are the containers that run together with it.
@@ -64,7 +64,7 @@ def link(containers: Sequence[D]) -> list[list[D]]:
     outermost = [level for level in levels if level.around is None]
     groups = {id(container): [container] for container in containers}
     for level in levels:
-        for reference in level.container._references:
+        for reference in body_of(level.container).references:
             key, around = id(reference.declaration), level
             while key not in around.counterparts and around.around is not None:
                 around = around.around
@@ -79,14 +79,14 @@ def link(containers: Sequence[D]) -> list[list[D]]:
                 if groups[id(held)] is not joined:
                     joined.extend(groups[id(held)])
                     groups.update((id(one), joined) for one in groups[id(held)])
-    if any(level.container._has_lists for level in levels):
+    if any(body_of(level.container).has_lists for level in levels):
         return [list(containers)]
     return [[one for one in containers if one in group] for group in {id(one): one for one in groups.values()}.values()]
 
 
 def _fill_lists(containers: Sequence[Declarations]) -> None:
     """Set the targets of each `Every` in *containers*, which run together."""
-    nodes = {id(node): node for container in containers for node in providers_of(container._members)}
+    nodes = {id(node): node for container in containers for node in providers_of(body_of(container).members)}
     components = [node for node in nodes.values() if isinstance(node, Component)]
     classes = {id(component): class_of(component) for component in components}
     users: dict[int, set[int]] = {}
@@ -110,37 +110,22 @@ def _is_of(cls: type | None, kind: type) -> bool:
     return not typing_extensions.is_protocol(cls) and names >= typing_extensions.get_protocol_members(kind)
 
 
-def run_together(containers: Sequence[Any]) -> None:
-    """Link *containers*, which will share a bus, and undo links to containers with which they shared a bus before."""
-    former = {id(one): one for container in containers for one in container._companions if one not in containers}
-    # Former companions that still share a bus stay linked; each of the others is linked only to itself.
-    sharing: dict[int, list[Any]] = {}
-    for one in former.values():
-        sharing.setdefault(id(one if one._bus is None else one._bus), []).append(one)
-    for companions in (*sharing.values(), list(containers)):
-        for group in link(companions):
-            for container in group:
-                container._companions = companions
-                if len(group) > 1 or len(container._together) > 1:
-                    container._together, container._is_valid = group, False
-
-
 def references_in(container: Declarations) -> Iterator[Reference]:
     """Yield the references of *container* and of the containers nested in it."""
-    return (reference for level in _levels(container) for reference in level.container._references)
+    return (reference for level in _levels(container) for reference in body_of(level.container).references)
 
 
 def container_of(whole: Declarations, provider: object) -> Declarations:
     """Return the container in *whole* that declares *provider*, or *whole* itself."""
     holders = (level.container for level in _levels(whole))
-    return next((one for one in holders if any(member is provider for member in one._members.values())), whole)
+    return next((one for one in holders if any(member is provider for member in body_of(one).members.values())), whole)
 
 
 def counterparts(container: Declarations, declaration: object) -> list[Any]:
     """Return the counterparts of *declaration* in *container* and the containers nested in it."""
     found: dict[int, list[object]] = {}
     for level in _levels(container):
-        own = level.container._copies
+        own = body_of(level.container).copies
         if id(declaration) in own:
             _add(found, 0, own[id(declaration)])
     return found.get(0, [])
@@ -155,10 +140,10 @@ def _levels(container: Declarations, around: _Level | None = None, path: str = "
     """Yield a level for *container* and each container nested in it, outer containers first."""
     level = _Level(container, path or type(container).__name__, around)
     yield level
-    for name, member in container._members.items():
+    for name, member in body_of(container).members.items():
         inner = inner_of(member)
         if isinstance(inner, Declarations):
-            yield from _levels(inner, level, container._path_of(level.path, name))
+            yield from _levels(inner, level, path_of(level.path, name))
 
 
 def _add(counterparts: dict[int, list[object]], key: int, counterpart: object) -> None:
@@ -171,6 +156,6 @@ def _add(counterparts: dict[int, list[object]], key: int, counterpart: object) -
 def _paths(level: _Level, found: Sequence[object]) -> Iterator[str]:
     """Yield the path of each provider in *found* within the container of *level*, in order of declaration."""
     for inner in _levels(level.container, None, level.path):
-        for name, member in inner.container._members.items():
+        for name, member in body_of(inner.container).members.items():
             if any(member is one for one in found):
-                yield inner.container._path_of(inner.path, name)
+                yield path_of(inner.path, name)

@@ -10,8 +10,10 @@ from dependency_injector import providers
 from typing_extensions import TypeVar
 
 from typedbus._base.ordering import dependencies_first
+from typedbus._container.body import Declarations, blueprint_of, body_of
 from typedbus._container.component import Component
-from typedbus._container.linking import container_of, run_together
+from typedbus._container.core import Core, run_together
+from typedbus._container.linking import container_of
 from typedbus._container.providers import Selected, copied_before, needs
 from typedbus._container.references import Every, Reference, foreign
 
@@ -22,9 +24,9 @@ class Override(Generic[T]):
     """A pending override of one component of one container; created by `Container.override`."""
 
     def __init__(
-        self, container: Any, component: Component[T], copies: dict[int, Any], references: Sequence[Any] = ()
+        self, core: Core, component: Component[T], copies: dict[int, Any], references: Sequence[Any] = ()
     ) -> None:
-        self._container = container
+        self._core = core
         self._component = component
         self._copies = copies
         #: The references to override if the component's own container is not present.
@@ -45,28 +47,29 @@ class Override(Generic[T]):
         Raises:
             OverrideError: The component, or one that needs it, is already built.
         """
-        component, container = self._component, self._container
+        component, core = self._component, self._core
         standing_in: Any = providers.Object(replacement)
-        holder, references = container_of(container, component), []
+        holder = body_of(container_of(core.container, component))
+        references: list[Reference] = []
         if isinstance(replacement, Component):
             # Declarations of the container's class have copies in this instance; others become references.
             memo = dict(self._copies)
             references = references_of(replacement, memo)
-            holder._references.extend(references)
-            run_together(container._companions)
+            holder.references.extend(references)
+            run_together(core.companions)
             standing_in = providers.deepcopy(replacement, memo)
             if id(replacement) not in self._copies:
                 standing_in.path = component.path
             for node in dependencies_first([standing_in], needs)[0]:
                 if isinstance(node, Component) and node.home is None:
-                    node.home = component.home or container._home
+                    node.home = component.home or core
         try:
-            container._cover(component, standing_in, self._references)
+            core.cover(component, standing_in, self._references)
             needed = dependencies_first([standing_in], needs)[0]
-            holder._has_choices = holder._has_choices or any(isinstance(node, Selected) for node in needed)
+            holder.has_choices = holder.has_choices or any(isinstance(node, Selected) for node in needed)
             if any(isinstance(node, Every) for node in needed):
-                holder._has_lists = True
-                run_together(container._companions)
+                holder.has_lists = True
+                run_together(core.companions)
             try:
                 yield
             finally:
@@ -74,9 +77,9 @@ class Override(Generic[T]):
                     [standing_in], lambda node: [] if isinstance(node, Reference) else needs(node)
                 )
                 own = [node for node in nodes if id(node) not in self._copies]
-                container._uncover(self._references or [component], [standing_in], own)
+                core.uncover(self._references or [component], [standing_in], own)
         finally:
-            holder._references = [one for one in holder._references if one not in references]
+            holder.references = [reference for reference in holder.references if reference not in references]
 
 
 def references_of(replacement: Component[Any], memo: dict[int, Any]) -> list[Reference]:
@@ -86,7 +89,8 @@ def references_of(replacement: Component[Any], memo: dict[int, Any]) -> list[Ref
     They are added to *memo*. Declarations of the container class that declares
     *replacement* itself are copied with it.
     """
-    own: frozenset[int] = getattr(replacement.owner, "_own", frozenset())
+    owner = replacement.owner
+    own = blueprint_of(owner).own if owner is not None and issubclass(owner, Declarations) else frozenset()
     nodes: list[object] = [replacement]
     references: list[Reference] = []
     for node in dependencies_first(

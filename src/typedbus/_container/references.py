@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Container as Membership
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from dependency_injector import providers
@@ -34,8 +34,10 @@ else:
 class _Owner(weakref.ref[Any]):
     """The container class or instance that declares some providers, and their identities."""
 
-    __slots__ = ("keys",)
+    __slots__ = ("keys", "names", "place")
     keys: list[int]
+    names: Mapping[int, str]
+    place: str
 
 
 #: The owner of each provider that is declared in a container, by the identity of the provider.
@@ -43,9 +45,18 @@ class _Owner(weakref.ref[Any]):
 _owners: Final[dict[int, _Owner]] = {}
 
 
-def declare(owner: object, declarations: Iterable[object]) -> None:
-    """Record *owner*, a container class or instance, as the owner of *declarations* that have no owner yet."""
+def declare(owner: object, declarations: Iterable[object], place: str, names: Mapping[int, str]) -> None:
+    """
+    Record *owner*, a container class or instance, as the owner of *declarations* that have no owner yet.
+
+    Args:
+        owner: The owner.
+        declarations: The providers.
+        place: File and line of the container class.
+        names: The names of those that have one, by identity.
+    """
     reference = _Owner(owner, _undeclare)
+    reference.place, reference.names = place, names
     reference.keys = [id(one) for one in declarations]
     for key in reference.keys:
         _owners.setdefault(key, reference)
@@ -194,17 +205,18 @@ class Every(_Provider):
 def described(declaration: Any) -> str:
     """Return the path of *declaration* in the class that owns it."""
     path: str | None = _attributes(declaration).get("path")
-    owner: Any = owner_of(declaration)
+    owner = owner_of(declaration)
     if path is not None or owner is None:
         return path or f"a {type(declaration).__name__}"
-    names = {id(value): name for name, value in owner._declared.items()}
-    return f"{owner.__name__}.{names.get(id(declaration), f'a {type(declaration).__name__}')}"
+    name = _owners[id(declaration)].names.get(id(declaration), f"a {type(declaration).__name__}")
+    return f"{owner.__name__}.{name}"
 
 
 def place_of(declaration: object) -> str:
     """Return the file and line of *declaration*, or of the class that owns it."""
     place: str | None = _attributes(declaration).get("place")
-    return place or str(getattr(owner_of(declaration), "_place", "?"))
+    owner = _owners.get(id(declaration))
+    return place or ("?" if owner is None else owner.place)
 
 
 def _attributes(provider: object) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import Any, Protocol
 
 from dependency_injector import providers
 
@@ -13,11 +13,57 @@ from typedbus._container.injection import Arguments, overriding
 from typedbus._container.providers import cover, uncover
 
 
+class Home(Protocol):
+    """The container that owns components, as they see it."""
+
+    #: The name of the container.
+    name: str
+    #: The thread in which a start builds the components, or None.
+    assembling: int | None
+    #: The component that this start is building.
+    building: Any
+    #: The subscriptions of its components and resources, by their identity; each is a `hooks.Subscriber`.
+    subscribers: dict[int, Any]
+
+    @property
+    def is_in_use(self) -> bool:
+        """Whether its bus has been started and has not exited."""
+
+    def dependents(self, *nodes: object) -> list[object]:
+        """Return the providers *nodes* and their users, direct and indirect, each after the providers it needs."""
+
+    def constructing(self, component: Any, /) -> None:
+        """Called before the constructor of *component*."""
+
+    def constructed(self, component: Any, seconds: float, /) -> None:
+        """Called after the constructor of *component*, which took *seconds*."""
+
+    def choice_of(self, component: Any, /, *, is_foreseen: bool) -> tuple[bool | None, str]:
+        """Return whether choices let *component* take part, and the reason, like `Component.participation`."""
+
+    def foreseen(self, condition: object, /) -> bool | None:
+        """Return the value that *condition* will have, or None if a component must be built to find out."""
+
+    def invalidate(self) -> None:
+        """Discard the analysis of the container: a declaration has changed."""
+
+    def cover(self, component: Any, replacement: object, /) -> None:
+        """
+        Override *component* by *replacement*.
+
+        Raises:
+            OverrideError: The component, or one that needs it, is already built.
+        """
+
+    def uncover(self, places: Sequence[Any], replacements: Sequence[object], /) -> None:
+        """Remove the overrides *replacements* from *places*, and forget what was built with them."""
+
+
 class Replaceable(Arguments):
     """A component that can be overridden before it is built, and reset while its container is not running."""
 
-    #: The `Home` of the container, or None for a declaration in a container class.
-    home: Any
+    #: The container, or None for a declaration in a container class.
+    home: Home | None
 
     def forget(self) -> None:
         """Drop the instance; the next call builds a new one."""
@@ -44,7 +90,7 @@ class Replaceable(Arguments):
             # In a container class, the override is a part of the declaration.
             cover(self, standing_in)
         else:
-            self.home.container._cover(self, standing_in)
+            self.home.cover(self, standing_in)
         return providers.OverridingContext(self._provider, standing_in)
 
     def reset_last_overriding(self) -> None:
@@ -69,10 +115,10 @@ class Replaceable(Arguments):
         if self.home is None:
             for replacement in replacements:
                 uncover(self, replacement)
-        elif self.home.container._is_in_use():
+        elif self.home.is_in_use:
             raise ResetError(self.path)
         else:
-            self.home.container._uncover([self], replacements)
+            self.home.uncover([self], replacements)
 
     def reset(self) -> object:
         """
@@ -81,7 +127,7 @@ class Replaceable(Arguments):
         Raises:
             ResetError: The container runs.
         """
-        if self.home is not None and self.home.container._is_in_use():
+        if self.home is not None and self.home.is_in_use:
             raise ResetError(self.path)
         self.forget()
         return super().reset()

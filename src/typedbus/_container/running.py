@@ -15,11 +15,10 @@ from typedbus._base.failures import describe, leave
 from typedbus._base.limits import Limits
 from typedbus._base.states import State
 from typedbus._bus.bus import Bus, detach_children
-from typedbus._container.assembly import looking_once
 from typedbus._container.component import Component
 from typedbus._container.container import Container
+from typedbus._container.core import core_of, run_together
 from typedbus._container.faults import Fault, InvalidContainer
-from typedbus._container.linking import run_together
 
 C = TypeVar("C", bound=Container)
 
@@ -145,7 +144,7 @@ def container_of(given: object, /) -> Container:
         return given()
     if issubclass(cls, Container):
         assert isinstance(given, Container)
-        if given._around is given._home:
+        if core_of(given).is_outermost:
             return given
         reason = f"{given!r} is a part of the container that declares it; give that one"
     elif given is None:
@@ -188,16 +187,15 @@ def sharing(containers: Sequence[Container], workers: int | None, limits: Limits
 
 def detaching(containers: Sequence[Container]) -> Callable[[], None]:
     """Return a function to undo `attached`: all but the first of *containers* leave a bus they are not on now."""
-    before = [(container, container._bus, container._is_guest) for container in containers[1:]]
+    first = core_of(containers[0])
+    others = [core for container in containers[1:] if (core := core_of(container)) is not first]
+    before = [(core, core.bus, core.is_guest) for core in others]
 
     def detach() -> None:
-        for container, bus, was_guest in before:
-            if container is not containers[0]:
-                container._leave(bus, was_guest=was_guest)
+        for core, bus, was_guest in before:
+            core.leave(bus, was_guest=was_guest)
         if len(containers) > 1:
-            first = containers[0]
-            guests = [one for one in containers[1:] if one is not first and one._bus is not None]
-            run_together([first, *(one for one in guests if one._bus is first._bus)])
+            run_together([first, *(core for core in others if core.bus is not None and core.bus is first.bus)])
 
     return detach
 
@@ -213,23 +211,24 @@ def attached(containers: Sequence[Container], workers: int | None, limits: Limit
         LimitError: *workers* is not a whole number from 1 up.
     """
     detach_children()
-    first = containers[0]
-    others = [container for container in containers if container is not first]
+    first, *others = dict.fromkeys(map(core_of, containers))
     faults: list[Fault] = []
-    for container in others:
-        container._is_guest = True
-    run_together(containers)
-    with looking_once(containers):
-        for container in containers:
-            try:
-                container.validate()
-            except InvalidContainer as invalid:
-                faults.extend(fault for fault in invalid.exceptions if isinstance(fault, Fault))
-        if faults:
-            raise InvalidContainer(", ".join(type(container).__name__ for container in containers), faults)
-        bus = first.attach()
-        for container in others:
-            container.attach(bus)
+    for core in others:
+        core.is_guest = True
+    run_together([first, *others])
+    for core in (first, *others):
+        # The program may have changed a class since an earlier `validate`.
+        core.analysis.forget_hooks()
+    for container in containers:
+        try:
+            container.validate()
+        except InvalidContainer as invalid:
+            faults.extend(fault for fault in invalid.exceptions if isinstance(fault, Fault))
+    if faults:
+        raise InvalidContainer(", ".join(type(container).__name__ for container in containers), faults)
+    bus = first.attach()
+    for core in others:
+        core.attach(bus)
     if bus.state in (State.STOPPED, State.EXITED):
         # Do not change the settings of a running bus, which will refuse this start.
         if workers is not None:

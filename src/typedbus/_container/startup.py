@@ -4,65 +4,58 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import Any
 
 from typedbus._base.events import Disabled, Subscribed
 from typedbus._base.limits import StartNode
 from typedbus._base.ordering import listeners_first, start_order
 from typedbus._bus.bus import Bus
 from typedbus._channels.channel import Hook
-from typedbus._container.assembly import Look, disabled_faults, graph_of
-from typedbus._container.choosing import Choices, choice_faults, current_key
-from typedbus._container.declarations import Declarations
+from typedbus._container.analysis import Analysis, disabled_faults
+from typedbus._container.body import Declarations
+from typedbus._container.choosing import choice_faults, current_key
 from typedbus._container.faults import InvalidContainer
 from typedbus._container.hooks import Subscriber, channels_between, hook_faults, hooks_of, phase_of
+from typedbus._container.replaceable import Home
 from typedbus._container.resources import Shutdowns
-from typedbus._container.validation.arguments import class_of
 
 
-def build_all(container: Any, bus: Bus, look: Look, shutdowns: Shutdowns) -> None:
+def build_all(home: Home, bus: Bus, analysis: Analysis, shutdowns: Shutdowns) -> None:
     """
-    Build the components of *look* that take part and subscribe their hooks, in start order.
+    Build the components of *analysis* that take part and subscribe their hooks, in start order.
 
     Returns early, with some components not built, if the start is cancelled meanwhile.
 
     Args:
-        container: The container whose `ASSEMBLE` listener was called, or the first of several connected by references.
+        home: The container that was asked to build, the first of those that references connect.
         bus: The bus of these containers.
-        look: The components of these containers, disabled ones included.
+        analysis: The components of these containers, disabled ones included.
         shutdowns: The resources of these containers; each receives its node before its first user.
 
     Raises:
         InvalidContainer: A component needs one that is not enabled, a choice has
-                no component for its key, or a method does not fit its channel.
-            Exception: The exception of a constructor or a condition.
+            no component for its key, or a method does not fit its channel.
+        Exception: The exception of a constructor or a condition.
     """
-    holders = {id(one._home): one for one in container._together}
+    holders = {id(holder): holder for holder in analysis.homes}
     transition = bus._current
-    declared = look.live
-    needed, given, required = graph_of(declared, look.needed)
-    for one in container._together:
-        one._choices = Choices(declared, required)
+    declared, graph = analysis.components, analysis.graph
+    needed = graph.needed
     participations = [component.participation() for component in declared]
     faults = choice_faults(declared, participations, current_key)
-    faults += disabled_faults(declared, required, participations)
+    faults += disabled_faults(declared, graph.required, participations)
     if faults:
-        raise InvalidContainer(container._home.name, faults)
+        raise InvalidContainer(home.name, faults)
     enabled = [takes_part for takes_part, _ in participations]
     for component, (takes_part, reason) in zip(declared, participations, strict=True):
         if not takes_part:
             bus._publish_event(Disabled(component.path, reason))
-    classes: list[type | None] = []
-    hooks: list[list[Hook[object]]] = []
-    for component in declared:
-        cls, found = look.hooks.get(id(component)) or (class_of(component), None)
-        classes.append(cls)
-        hooks.append(hooks_of(component, cls or object) if found is None else found)
-    edges = listeners_first(needed, channels_between(given, hooks, enabled).values())
+    listening = [analysis.listening(component) for component in declared]
+    hooks = [row for _, row in listening]
+    edges = listeners_first(needed, channels_between(graph.channels, hooks, enabled).values())
     nodes: dict[int, StartNode] = {}
     #: For each gate, the paths of the listeners that it represents.
     behind: dict[int, tuple[str, ...]] = {}
-    for number, phase in start_order(len(declared), edges, [phase_of(listening) for listening in hooks]):
+    for number, phase in start_order(len(declared), edges, [phase_of(row) for row in hooks]):
         if transition is not None and not bus._goes_up(transition):
             # A stop or an exit was requested, or the listener that builds has timed out: skip the rest.
             return
@@ -72,7 +65,7 @@ def build_all(container: Any, bus: Bus, look: Look, shutdowns: Shutdowns) -> Non
                 path for other in sorted(edges[number]) for path in behind.get(other, (nodes[other].path,))
             )
             continue
-        component, listening = declared[number], hooks[number]
+        component = declared[number]
         if not enabled[number]:
             continue
         before = [nodes[other] for other in sorted(needed[number]) if enabled[other]]
@@ -87,15 +80,15 @@ def build_all(container: Any, bus: Bus, look: Look, shutdowns: Shutdowns) -> Non
         if isinstance(instance, Declarations):
             continue
         began = time.monotonic()
-        holder = holders.get(id(component.home), container)
-        _subscribe(holder, Subscriber(bus, component, instance, nodes[number]), classes[number], listening, phase)
+        holder = holders.get(id(component.home), home)
+        _subscribe(holder, Subscriber(bus, component, instance, nodes[number]), *listening[number], phase)
         paths = tuple([node.path for node in before])
         after = tuple(dict.fromkeys([path for gate in gates for path in behind[gate] if path not in paths]))
         bus._publish_event(Subscribed(component.path, time.monotonic() - began, paths, after))
 
 
 def _subscribe(
-    container: Any, subscriber: Subscriber, expected: type | None, foreseen: Sequence[Hook[object]], phase: int
+    home: Home, subscriber: Subscriber, expected: type | None, foreseen: Sequence[Hook[object]], phase: int
 ) -> None:
     """Subscribe the methods of a built component; *foreseen* are the hooks of the *expected* class."""
     component, cls = subscriber.component, type(subscriber.instance)
@@ -111,6 +104,6 @@ def _subscribe(
     if is_alias or cls is not expected:
         misfits = hook_faults(component, cls, hooks)
         if misfits:
-            raise InvalidContainer(container._home.name, misfits)
-    container._subscribers[id(component)] = subscriber
+            raise InvalidContainer(home.name, misfits)
+    home.subscribers[id(component)] = subscriber
     subscriber.subscribe(hooks, phase)

@@ -129,7 +129,7 @@ def check(targets: Sequence[str], *, shape: str, config: Sequence[Path], assignm
       1  it has faults
       2  it cannot be loaded, the settings are wrong, or stdout cannot be written
     """  # noqa: D301  # click leaves the lines of such a paragraph as they are
-    from typedbus._container.linking import run_together
+    from typedbus._container.core import components_of, core_of, run_together
     from typedbus.cli._output import annotation, lines, record, show
     from typedbus.cli._target import faults_of, load
 
@@ -137,8 +137,8 @@ def check(targets: Sequence[str], *, shape: str, config: Sequence[Path], assignm
         targets = said_or_default(targets)
         containers = [load(target) for target in targets]
         for other in containers[1:]:
-            other._is_guest = True
-        run_together(containers)
+            core_of(other).is_guest = True
+        run_together([core_of(container) for container in containers])
         if config or assignments:
             configure(containers, config, dict(assignments))
         faults = [fault for one, target in zip(containers, targets, strict=True) for fault in faults_of(one, target)]
@@ -146,7 +146,7 @@ def check(targets: Sequence[str], *, shape: str, config: Sequence[Path], assignm
     if faults:
         verdict = f"{name} cannot be wired: {_count(len(faults), 'fault')}, nothing was built"
     else:
-        live = [component for container in containers for component in container._live()[0]]
+        live = [component for container in containers for component in components_of(container)]
         verdict = f"{name} is valid: {_count(len(live), 'component')}"
     match shape:
         case "json":

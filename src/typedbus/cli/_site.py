@@ -21,9 +21,9 @@ import attrs
 import click
 
 from typedbus._bus.bus import Bus
-from typedbus._bus.registry import ASSEMBLE
 from typedbus._container.component import Component
 from typedbus._container.container import Container
+from typedbus._container.core import components_of, core_of
 from typedbus._container.validation.arguments import class_of
 from typedbus.plugins.daemon import Daemon
 from typedbus.plugins.logs import JSONFormatter, Logging
@@ -104,7 +104,7 @@ def beside(containers: Sequence[Container], options: Options) -> Container:
     """
     theirs: dict[type, Component[object]] = {}
     for container in containers:
-        for component in container._live()[0]:
+        for component in components_of(container):
             for cls in (class_of(component) or object).__mro__:
                 theirs.setdefault(cls, component)
     bus = Component(Bus)
@@ -130,7 +130,9 @@ def has_autoreload(containers: Sequence[Container]) -> bool:
     loaded = sys.modules.get("typedbus.plugins.autoreload")
     cls: type = getattr(loaded, "Autoreload", NoneType)
     return any(
-        cls in (class_of(component) or object).__mro__ for container in containers for component in container._live()[0]
+        cls in (class_of(component) or object).__mro__
+        for container in containers
+        for component in components_of(container)
     )
 
 
@@ -141,5 +143,5 @@ def attach_first(beside: Container, containers: Sequence[Container], bus: Bus) -
     Its components (logging, for example) are then already subscribed while the others are constructed or fail.
     """
     for container in containers:
-        bus[ASSEMBLE].unsubscribe(container._assemble)
+        core_of(container).withdraw()
     beside.attach(bus)

@@ -24,13 +24,15 @@ from typedbus._base.static import full_name_of, has_name, is_a
 from typedbus._bus.bus import Bus
 from typedbus._bus.registry import LIFECYCLE_CHANNELS
 from typedbus._channels.channel import DEFAULT_PRIORITY, AnyChannel, Hook
-from typedbus._container.assembly import graph_of
-from typedbus._container.component import Component, Home
+from typedbus._container.analysis import Analysis, graph_of
+from typedbus._container.body import inner_of, members_of, path_of
+from typedbus._container.component import Component
 from typedbus._container.container import Container
-from typedbus._container.declarations import Declarations, inner_of, members_of
+from typedbus._container.core import analysis_of, core_of
 from typedbus._container.faults import CycleFault, Fault, InvalidContainer
-from typedbus._container.hooks import channels_between, hooks_of
+from typedbus._container.hooks import channels_between
 from typedbus._container.providers import reached
+from typedbus._container.replaceable import Home
 from typedbus._container.validation.arguments import class_of
 from typedbus.graph import _formats
 from typedbus.graph._model import ChannelNode, ContainerNode, Edge, Listener, Node, Picture, StartsAfter
@@ -74,9 +76,9 @@ class Graph(Picture):
         No constructor runs. A container with faults has a graph as well, which
         includes the faults.
         """
-        containers, home = _declared(container, container._home.name, "")
-        declared, circles_met = container._live()
-        live = set(declared)
+        core, analysis = core_of(container), analysis_of(container)
+        containers, home = _declared(container, core.name, "")
+        live = set(analysis.components_in(core))
         components = list(home)
         # An override is shown at the place of the overridden component.
         acting: dict[Component[object], Component[object]] = {}
@@ -101,11 +103,11 @@ class Graph(Picture):
                     components.append(need)
                     # Otherwise it is declared inline, as an argument, and has no name of its own.
                     home[need] = home[component]
-                    if need.home is not None and need.home not in (container._home, container._around):
+                    if need.home is not None and need.home not in (core, core.whole):
                         others[need] = need.home
-        outside = _numbered([container._home, *dict.fromkeys(others.values())], lambda one: one.name)
+        outside = _numbered([core, *dict.fromkeys(others.values())], lambda one: one.name)
         home |= {component: outside[other] for component, other in others.items()}
-        containers.extend(ContainerNode(path, container._home.name) for path in list(outside.values())[1:])
+        containers.extend(ContainerNode(path, core.name) for path in list(outside.values())[1:])
 
         paths = _numbered(components, lambda one: one.path)
         same = {component.path for component in components}
@@ -120,7 +122,7 @@ class Graph(Picture):
             enabled, reason = component.participation(is_foreseen=True)
             # If the override is a declared component, its hooks are shown at its own node.
             if component not in others and not isinstance(actor.overriding, Component):
-                hooks = hooks_of(actor, class_of(actor) or object)
+                _, hooks = analysis.listening(actor)
                 if enabled and actor not in live:
                     enabled, reason = False, "only what is overridden needs it"
             nodes.append(
@@ -151,9 +153,9 @@ class Graph(Picture):
                 for need, is_lazy in lazy.items()
             )
         path_of = {actor: paths[component] for component, actor in acting.items()} | paths
-        order = {} if circles_met else _channel_order(declared)
+        order = {} if analysis.cycles_in(core) else _channel_order(analysis, analysis.components_in(core))
         return cls(
-            container._home.name,
+            core.name,
             tuple(nodes),
             tuple(edges),
             tuple(
@@ -168,7 +170,7 @@ class Graph(Picture):
             ),
             tuple(containers),
             tuple(
-                text if path == container._home.name else f"{path}: {text}"
+                text if path == core.name else f"{path}: {text}"
                 for path, texts in faults.items()
                 if path not in same
                 for text in texts
@@ -206,13 +208,13 @@ class Graph(Picture):
 
 
 def _channel_order(
-    live: Sequence[Component[object]],
+    analysis: Analysis, live: Sequence[Component[object]]
 ) -> dict[AnyChannel, list[tuple[Component[object], Component[object]]]]:
     """Return for each channel the publishers that start after a listener, each paired with that listener."""
-    needed, given, _ = graph_of(live)
-    hooks = [hooks_of(component, class_of(component) or object) for component in live]
-    channels = channels_between(given, hooks, [component.foreseen() for component in live])
-    ranks = channel_ranks(needed, list(channels.values()))
+    graph = graph_of(live, analysis.needs)
+    hooks = [analysis.listening(component)[1] for component in live]
+    channels = channels_between(graph.channels, hooks, [component.foreseen() for component in live])
+    ranks = channel_ranks(graph.needed, list(channels.values()))
     return {
         channel: [(live[one], live[other]) for one in publishers for other in listeners if ranks[other] < ranks[one]]
         for channel, (publishers, listeners) in channels.items()
@@ -228,8 +230,7 @@ def _declared(container: object, path: str, around: str) -> tuple[list[Container
         if isinstance(member, Component):
             home[member] = path
         elif (nested := inner_of(member)) is not None:
-            where = container._path_of(path, name) if isinstance(container, Declarations) else f"{path}.{name}"
-            inner, theirs = _declared(nested, where, path)
+            inner, theirs = _declared(nested, path_of(path, name), path)
             containers.extend(inner)
             home.update(theirs)
     return containers, home

@@ -35,6 +35,7 @@ from typedbus._base.sync import new_lock
 from typedbus._bus.bus import Bus
 from typedbus._bus.registry import WARNING
 from typedbus._container.container import Container
+from typedbus._container.core import components_of, core_of
 from typedbus._container.faults import Fault, InvalidContainer
 from typedbus._container.running import attached, container_of, detaching, exit_after
 from typedbus._container.validation.arguments import class_of
@@ -195,7 +196,7 @@ class Host:
             NotShared: Other code runs the bus without one of the containers.
         """
         notice()
-        bus = self.containers[0]._bus
+        bus = core_of(self.containers[0]).bus
         if bus is None or bus.state is not State.STARTED:
             return False
         self._share(bus)
@@ -205,7 +206,7 @@ class Host:
     def _bring_up(self) -> threading.Thread | None:
         """Start the bus and return the thread that serves it; None if other code has started it, and it is shared."""
         with _claiming():
-            bus = self.containers[0]._bus
+            bus = core_of(self.containers[0]).bus
             owner = None if bus is None else bus._started_by
             start = owner._start if isinstance(owner, Host) and owner is not self else None
             is_claimed = bus is None or (_is_free(bus) and (start is None or start.done()))
@@ -240,13 +241,13 @@ class Host:
     def _claim(self) -> Bus:
         """Attach the containers to their bus, which this host will start; the caller holds the lock of `_claiming`."""
         first = self.containers[0]
-        was_attached, self._detach = first._bus is not None, detaching(self.containers)
+        was_attached, self._detach = core_of(first).bus is not None, detaching(self.containers)
         with contextlib.ExitStack() as undo:
             undo.callback(self._detach)
             bus = self.bus = attached(self.containers, self.workers, self.limits)
             if not was_attached and not _is_free(bus):
                 # The container declares a bus that is already running, and was not attached at its start.
-                first._leave(None, was_guest=first._is_guest)
+                core_of(first).leave(None, was_guest=core_of(first).is_guest)
                 raise NotShared(self.name, _late([type(container).__name__ for container in self.containers]))
             refused = [fault for container in self.containers for fault in _refused(container)]
             if refused:
@@ -266,7 +267,7 @@ class Host:
 
     def _share(self, bus: Bus) -> None:
         """Return when *bus*, which other code starts or has started, is STARTED."""
-        late = [type(container).__name__ for container in self.containers if container._bus is not bus]
+        late = [type(container).__name__ for container in self.containers if core_of(container).bus is not bus]
         if late:
             raise NotShared(self.name, _late(late))
         current = bus._current
@@ -279,7 +280,7 @@ class Host:
 
     def _await(self, start: futures.Future[threading.Thread | None]) -> None:
         """Wait for *start*, of this host or of another host on the same bus, and raise its exception if it fails."""
-        bus = self.containers[0]._bus
+        bus = core_of(self.containers[0]).bus
         if bus is not None and not start.done():
             _check_waiting(bus)
         start.result()
@@ -381,7 +382,7 @@ def _refused(container: Container) -> list[Fault]:
     """Return a fault for each enabled component of *container* that only the owner of a process may have."""
     return [
         HostFault(component.path, component.place, name, does)
-        for component in container._live()[0]
+        for component in components_of(container)
         for name, does in _owners(class_of(component) or object)
         if component.is_enabled()
     ]

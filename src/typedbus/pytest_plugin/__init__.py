@@ -178,10 +178,12 @@ def _started(
     container: Container, others: Sequence[Container], workers: int | None, limits: Limits | None
 ) -> Generator[None, None, None]:
     """Run containers for a block, wait for the threads of their bus, and restore its workers and limits."""
+    from typedbus._container.core import core_of
     from typedbus._container.running import running
 
     __tracebackhide__ = True
-    before = container._bus
+    core = core_of(container)
+    before = core.bus
     own = None if before is None else (before.workers, before.limits)
     attendant = None
     problems: list[BaseException] = []
@@ -193,7 +195,7 @@ def _started(
         problems.append(failed)
     if before is not None and own is not None:
         before.workers, before.limits = own
-    bus = container._bus
+    bus = core.bus
     if bus is not None:
         # `typedbus_leaks` reports the threads that still run after that.
         outlived([*bus._owned, *([] if attendant is None else [attendant])], PATIENCE)

@@ -21,6 +21,7 @@ import pytest
 
 from typedbus._base.states import State
 from typedbus._bus.bus import Bus
+from typedbus._bus.registry import ASSEMBLE
 from typedbus._channels.bound import Subscription
 
 if TYPE_CHECKING:
@@ -137,7 +138,11 @@ class Everywhere:
 
 
 def _bus_of(one: Bus | Container) -> Bus | None:
-    return one if isinstance(one, Bus) else one._bus
+    if isinstance(one, Bus):
+        return one
+    from typedbus._container.core import core_of  # loaded only where a container was created
+
+    return core_of(one).bus
 
 
 def _listening(lasting: list[Bus | Container]) -> list[Subscription]:
@@ -148,6 +153,7 @@ def _listening(lasting: list[Bus | Container]) -> list[Subscription]:
         each
         for bus in buses
         for bound in list(bus._bound.values())
+        if bound.channel is not ASSEMBLE
         for each in bound.subscriptions
         if each.node is None and id(getattr(each.listener, "__self__", None)) not in owners
     ]

@@ -14,9 +14,10 @@ from typing_extensions import TypeVar
 from typedbus._base.errors import DeclarationError, OverrideError
 from typedbus._base.failures import describe
 from typedbus._base.ordering import dependencies_first
+from typedbus._container.body import body_of, providers_of
 from typedbus._container.component import Component
 from typedbus._container.container import Container
-from typedbus._container.declarations import providers_of
+from typedbus._container.core import components_of, core_of
 from typedbus._container.providers import declared_needs
 from typedbus.settings._reading import Reader
 from typedbus.settings._sources import Sources
@@ -100,7 +101,7 @@ def load(container: Container, /, *others: Container, sources: Sources) -> None:
     """
     sections = sections_of(container, *others)
     declared = [one for each in (container, *others) for one in _configured_in(each)]
-    live = {id(component) for each in (container, *others) for component in each._live()[0]}
+    live = {id(component) for each in (container, *others) for component in components_of(each)}
     wanted = [one for one in declared if id(one) in live and one.overriding is _loaded.get(one)]
     reader = Reader(sources)
     read = {_section_of(one).name: _section_of(one).cls for one in wanted}
@@ -108,8 +109,8 @@ def load(container: Container, /, *others: Container, sources: Sources) -> None:
     reader.check(sections, sections.keys() - made.keys())
     reader.finish()
     for component in wanted:
-        whole = component.home.container if component.home is not None else container
-        late = next((user for user in whole._users(component) if user.is_built), None)
+        users = (component.home or core_of(container)).dependents(component)
+        late = next((user for user in users if isinstance(user, Component) and user.is_built), None)
         if late is not None:
             raise OverrideError(component.path, component.place, f"{late.path} is built already; load before that")
     for component in wanted:
@@ -137,7 +138,7 @@ def sections_of(container: Container, *others: Container) -> dict[str, Section[A
 
 
 def _configured_in(container: Container) -> Iterator[Component[Any]]:
-    for node in dependencies_first(providers_of(container._members), declared_needs)[0]:
+    for node in dependencies_first(providers_of(body_of(container).members), declared_needs)[0]:
         if isinstance(node, Component) and isinstance(node.builds, Section):
             yield node
 

@@ -21,9 +21,9 @@ from typedbus._base.static import MISSING, bases_of, full_name_of, inherits, is_
 from typedbus._bus.bus import Bus
 from typedbus._channels.channel import AnyChannel, Hook
 from typedbus._container.annotations import evaluated
+from typedbus._container.body import Declarations, blueprint_of, body_of, is_declaration
 from typedbus._container.compatibility import plain
 from typedbus._container.component import Component
-from typedbus._container.declarations import Declarations, is_declaration
 from typedbus._container.faults import HiddenFault, LifetimeFault, MisspeltFault, ReplacementFault
 from typedbus._container.given import Itself, Made, Members, Uncalled, gives
 from typedbus._container.hooks import NAMED_HOOKS, NamedHook, is_foreign, misfit
@@ -208,11 +208,11 @@ def replacement_faults(container: Declarations, path: str) -> list[ReplacementFa
     cls = type(container)
     for name in dict.fromkeys(name for base in cls.__mro__ for name in vars(base)):
         nearest, *replaced = (vars(base)[name] for base in cls.__mro__ if name in vars(base))
-        in_force = cls._declared.get(name)
+        in_force = blueprint_of(cls).members.get(name)
         if nearest is in_force and not replaced:
             continue
         declaration = nearest if in_force is None else in_force
-        place = declaration.place if is_a(declaration, Component) else cls._place
+        place = declaration.place if is_a(declaration, Component) else blueprint_of(cls).place
         if in_force is None:
             if is_provider(nearest):
                 faults.append(
@@ -228,7 +228,7 @@ def replacement_faults(container: Declarations, path: str) -> list[ReplacementFa
             faults.append(
                 ReplacementFault(
                     f"{path}.{name}",
-                    cls._place,
+                    blueprint_of(cls).place,
                     f"{'a Component' if is_a(nearest, Component) else full_name_of(nearest)} has the same name but does not replace it: the declaration of the base class stays in force",
                     f"declare {name} = Component(...) in the body of the class, or take another name; "
                     f"for a test, override it: with container.override({cls.__name__}.{name}).by(...)"
@@ -246,10 +246,10 @@ def replacement_faults(container: Declarations, path: str) -> list[ReplacementFa
                     "declare it there, too",
                 )
                 for missing in _missing(replaced, in_force)
-                if id(missing) in container._copies
+                if id(missing) in body_of(container).copies
             )
             faults.extend(_name_clashes(cls, name, f"{path}.{name}"))
-    for name, member in cls._declared.items():
+    for name, member in blueprint_of(cls).members.items():
         if isinstance(member, Declarations):
             faults.extend(replacement_faults(member, f"{path}.{name}"))
     return faults
@@ -258,7 +258,7 @@ def replacement_faults(container: Declarations, path: str) -> list[ReplacementFa
 def assigned(container: Declarations) -> list[tuple[Declarations, str, object]]:
     """Return the values that were assigned over declarations of *container* or of its nested containers."""
     found: list[tuple[Declarations, str, object]] = []
-    members = container._members
+    members = body_of(container).members
     for name, value in vars(container).items():
         declared = members.get(name)
         is_new = declared is None and is_a(value, Component) and value.home is None
@@ -272,14 +272,14 @@ def assigned(container: Declarations) -> list[tuple[Declarations, str, object]]:
 def assigned_faults(container: Declarations, path: str) -> Iterator[ReplacementFault]:
     """Yield a fault for each assigned attribute: other declarations still refer to the original declaration."""
     for owner, name, value in assigned(container):
-        declared = owner._members.get(name)
+        declared = body_of(owner).members.get(name)
         cls = type(owner).__name__
         remedy = f"declare {name} = Component(...) in the body of {cls}"
         if declared is not None:
             remedy = f"override it: with container.override({cls}.{name}).by(...)"
         yield ReplacementFault(
             f"{path}.{name}" if owner is container else getattr(declared, "path", f"{cls}.{name}"),
-            value.place if is_a(value, Component) else getattr(declared, "place", type(owner)._place),
+            value.place if is_a(value, Component) else getattr(declared, "place", blueprint_of(type(owner)).place),
             "it was assigned to an instance of the container, which keeps using its declarations",
             remedy,
         )
@@ -292,7 +292,7 @@ def declared_types(container: Declarations) -> dict[int, object]:
     ``repo: Component[Repo] = Component(SqlRepo)`` declares a Repo. The type is Any if it cannot be evaluated.
     """
     types_of: dict[int, object] = {}
-    for name, member in container._members.items():
+    for name, member in body_of(container).members.items():
         if is_a(member, Declarations):
             types_of.update(declared_types(member))
         elif is_a(member, Component) and member.overriding is not None:
@@ -328,9 +328,9 @@ def _name_clashes(cls: type[Declarations], name: str, path: str) -> Iterator[Rep
             continue
         yield ReplacementFault(
             path,
-            getattr(winner, "place", first._place),
+            getattr(winner, "place", blueprint_of(first).place),
             f"it is declared in {describe(first)} and again in {describe(other)} "
-            f"({getattr(loser, 'place', other._place)}); the first takes the place of the second, "
+            f"({getattr(loser, 'place', blueprint_of(other).place)}); the first takes the place of the second, "
             "although neither class inherits the other",
             f"rename one of them; or, if both are meant to be the same, declare {name} again in {describe(cls)}, "
             "or once in a base class of both",
@@ -349,8 +349,8 @@ def _missing(replaced: Sequence[Any], new: Any) -> Iterator[object]:
     """Yield the providers of *replaced* declarations that have no counterpart in *new*."""
     for old in replaced:
         if is_a(old, Declarations):
-            theirs = new._members if is_a(new, Declarations) else {}
-            for name, member in old._members.items():
+            theirs = body_of(new).members if is_a(new, Declarations) else {}
+            for name, member in body_of(old).members.items():
                 yield from _missing([member], theirs.get(name))
         elif is_provider(old) and not is_provider(new):
             yield old

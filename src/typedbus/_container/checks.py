@@ -1,0 +1,128 @@
+"""The faults of a container: every check of `validate()`, in one place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from typedbus._base.ordering import dependencies_first
+from typedbus._container.analysis import Analysis, is_bus
+from typedbus._container.body import Declarations, blueprint_of, body_of, paths_in, providers_of
+from typedbus._container.component import Component, cycle_fault, reference_faults
+from typedbus._container.contributed import contribution_faults
+from typedbus._container.faults import BusFault, CycleFault, Fault
+from typedbus._container.hooks import hook_faults
+from typedbus._container.providers import needs
+from typedbus._container.references import Reference
+from typedbus._container.replaceable import Home
+from typedbus._container.validation.arguments import argument_faults, override_fault
+from typedbus._container.validation.building import build_faults
+from typedbus._container.validation.library import library_faults
+from typedbus._container.validation.pitfalls import (
+    assigned_faults,
+    declared_types,
+    hidden_faults,
+    inline_faults,
+    lifetime_faults,
+    misspelt_faults,
+    replacement_faults,
+)
+
+
+def container_faults(
+    container: Declarations,
+    home: Home,
+    analysis: Analysis,
+    *,
+    unresolved: Sequence[Reference],
+    has_bus: bool,
+    dependents: Callable[..., list[object]],
+) -> list[Fault]:
+    """
+    Return the faults that keep *container* from being built and started, in order of declaration.
+
+    Args:
+        container: The container.
+        home: The same container, as its components see it.
+        analysis: The analysis of it and of the containers that references connect with it.
+        unresolved: The references in these containers that have no target.
+        has_bus: Whether the container shares the bus of another one.
+        dependents: Returns the users of a provider, direct and indirect.
+    """
+    faults: list[Fault] = []
+    cycles = analysis.cycles_in(home)
+    components = analysis.components_in(home)
+    participations = analysis.participations() if not cycles else []
+    if not cycles:
+        paths = {component.path for component in components}
+        faults.extend(fault for fault in analysis.foreseen_faults(participations) if fault.path in paths)
+    declared = [node for node in providers_of(body_of(container).members) if isinstance(node, Component)]
+    # Overrides have no dependents, so cycles among them are looked for separately.
+    overridden = [component for component in declared if component.overriding is not None]
+    roots: list[object] = list(overridden)
+    reported = {frozenset(map(id, cycle)) for cycle in cycles}
+    further = [cycle for cycle in dependencies_first(roots, needs)[1] if frozenset(map(id, cycle)) not in reported]
+    cycles = [*cycles, *analysis.of_home(home, further)]
+    faults.extend(map(cycle_fault, cycles))
+    if not analysis.cycles:
+        # A component that takes no part, and that no component requires, keeps nothing from starting.
+        absent = {
+            id(component)
+            for component, (takes_part, _) in zip(analysis.components, participations, strict=True)
+            if takes_part is False
+        }
+        components = [component for component in components if id(component) not in absent]
+    in_force = set(map(id, analysis.order))
+    listening: list[Component[object]] = []
+    for component in components:
+        faults.extend(reference_faults(component) if unresolved else ())
+        faults.extend(argument_faults(component))
+        faults.extend(hidden_faults(component))
+        faults.extend(inline_faults(component, in_force))
+        faults.extend(lifetime_faults(component, analysis.needs))
+        cls, hooks = analysis.listening(component)
+        if cls is not None:
+            faults.extend(hook_faults(component, cls, hooks))
+            faults.extend(misspelt_faults(component, cls, hooks))
+            if hooks:
+                listening.append(component)
+    faults.extend(build_faults(components))
+    types = declared_types(container)
+    for component in overridden:
+        fault = override_fault(component, types.get(id(component)))
+        faults.extend([] if fault is None else [fault])
+    place = blueprint_of(type(container)).place
+    providers = analysis.within(home, analysis.order)
+    faults.extend(library_faults(providers, paths_in(container, home.name), place, dependents, analysis.needs))
+    faults.extend(contribution_faults(container, home.name))
+    faults.extend(replacement_faults(container, home.name))
+    faults.extend(assigned_faults(container, home.name))
+    positions = {component.path: position for position, component in enumerate(declared)}
+    # Cycles come first: they have no single place.
+    faults.sort(key=lambda fault: -1 if isinstance(fault, CycleFault) else positions.get(fault.path, len(positions)))
+    buses = [component for component in components if is_bus(component)]
+    # An unresolved reference to a bus has been reported as a fault already.
+    is_reported = any(is_bus(reference.declaration) for reference in unresolved)
+    if listening and not buses and not has_bus and not is_reported:
+        faults.append(no_bus(home.name, place, listening[0]))
+    if len(buses) > 1:
+        faults.append(several_buses(home.name, buses))
+    return faults
+
+
+def no_bus(container: str, place: str, needing: Component[object] | None) -> BusFault:
+    """Return the fault of a container without a bus; *needing* is a component that listens to channels, or None."""
+    reason = f"{needing.path} listens to channels" if needing else "a start needs one"
+    return BusFault(
+        container,
+        needing.place if needing else place,
+        f"it has no bus, and {reason}",
+        "declare one: bus = Component(Bus)",
+    )
+
+
+def several_buses(container: str, buses: list[Component[object]]) -> BusFault:
+    """Return the fault of a container with more than one bus."""
+    names = ", ".join(f"{bus.path} ({bus.place})" for bus in buses)
+    return BusFault(
+        container, buses[1].place, f"it has several buses: {names}", "keep one, and hand it on as bus.provided"
+    )
