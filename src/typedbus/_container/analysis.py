@@ -174,9 +174,22 @@ class Analysis:
         """Read the hooks of the classes again at their next use."""
         self._listening.clear()
 
+    @cached_property
+    def _conditional(self) -> list[int]:
+        """The numbers of the components that may take no part; all of them if there are choices."""
+        has_choices = any(isinstance(component, Choice) for component in self.components)
+        return [
+            number
+            for number, component in enumerate(self.components)
+            if has_choices or component.condition is not None or component.overriding is not None
+        ]
+
     def participations(self) -> list[tuple[bool | None, str]]:
         """Return for each component whether it takes part, and why not, as far as that is known before the start."""
-        return [component.participation(is_foreseen=True) for component in self.components]
+        results: list[tuple[bool | None, str]] = [(True, "")] * len(self.components)
+        for number in self._conditional:
+            results[number] = self.components[number].participation(is_foreseen=True)
+        return results
 
     def foreseen_faults(self, participations: Sequence[tuple[bool | None, str]]) -> list[Fault]:
         """Return the faults of choices, and of components that require a component which takes no part."""

@@ -122,14 +122,14 @@ class Core:
 
     def choice_of(self, component: Component[object], *, is_foreseen: bool) -> tuple[bool | None, str]:
         """Return whether choices let *component* take part, and the reason, like `Component.participation`."""
-        if not any(body_of(core.container).has_choices for core in self.together):
-            return True, ""
-        if self._choices is None:
-            choices = self.analysis.choices
+        choices = self._choices
+        if choices is None:
+            # Without choices this is asked while the containers are analysed, too.
+            has_choices = any(body_of(core.container).has_choices for core in self.together)
+            choices = self.analysis.choices if has_choices else Choices([], [])
             for core in self.together:
                 core._choices = choices
-            return choices.participation(component, is_foreseen=is_foreseen)
-        return self._choices.participation(component, is_foreseen=is_foreseen)
+        return choices.participation(component, is_foreseen=is_foreseen)
 
     def _roots(self) -> list[Any]:
         """Return the providers declared in this container and in the containers that references connect with it."""
@@ -402,7 +402,7 @@ def run_together(cores: Sequence[Core]) -> None:
             for core in together:
                 core.companions = companions
                 if len(together) > 1 or len(core.together) > 1:
-                    core.together, core.is_valid = together, False
+                    core.together, core.is_valid, core._choices = together, False, None
 
 
 def core_of(container: Declarations) -> Core:
