@@ -85,7 +85,7 @@ class Declarations(DynamicContainer):
     _blueprint: ClassVar[Blueprint] = Blueprint()
     _body: Body
 
-    def __new__(cls, *args: object, **kwargs: object) -> Self:
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         container = super().__new__(cls)
         container._body = Body()
         return container

@@ -38,7 +38,7 @@ class Container(LibraryMethods):
             use themselves.
     """
 
-    def __new__(cls, *args: object, **kwargs: object) -> Self:
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         container = super().__new__(cls, *args, **kwargs)
         container._body.core = Core(container, cls.__name__)
         return container

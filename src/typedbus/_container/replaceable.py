@@ -28,9 +28,11 @@ class Home(Protocol):
     @property
     def is_in_use(self) -> bool:
         """Whether its bus has been started and has not exited."""
+        ...
 
     def dependents(self, *nodes: object) -> list[object]:
         """Return the providers *nodes* and their users, direct and indirect, each after the providers it needs."""
+        ...
 
     def constructing(self, component: Any, /) -> None:
         """Called before the constructor of *component*."""
@@ -40,9 +42,11 @@ class Home(Protocol):
 
     def choice_of(self, component: Any, /, *, is_foreseen: bool) -> tuple[bool | None, str]:
         """Return whether choices let *component* take part, and the reason, like `Component.participation`."""
+        ...
 
     def foreseen(self, condition: object, /) -> bool | None:
         """Return the value that *condition* will have, or None if a component must be built to find out."""
+        ...
 
     def invalidate(self) -> None:
         """Discard the analysis of the container: a declaration has changed."""
