@@ -175,13 +175,17 @@ class Analysis:
         self._listening.clear()
 
     @cached_property
+    def has_choices(self) -> bool:
+        """Whether a component is a choice."""
+        return any(isinstance(component, Choice) for component in self.components)
+
+    @cached_property
     def _conditional(self) -> list[int]:
         """The numbers of the components that may take no part; all of them if there are choices."""
-        has_choices = any(isinstance(component, Choice) for component in self.components)
         return [
             number
             for number, component in enumerate(self.components)
-            if has_choices or component.condition is not None or component.overriding is not None
+            if self.has_choices or component.condition is not None or component.overriding is not None
         ]
 
     def participations(self) -> list[tuple[bool | None, str]]:
@@ -193,9 +197,7 @@ class Analysis:
 
     def foreseen_faults(self, participations: Sequence[tuple[bool | None, str]]) -> list[Fault]:
         """Return the faults of choices, and of components that require a component which takes no part."""
-        if all(takes_part is not False for takes_part, _ in participations) and not any(
-            isinstance(component, Choice) for component in self.components
-        ):
+        if not self.has_choices and all(takes_part is not False for takes_part, _ in participations):
             return []
         return [
             *choice_faults(self.components, participations, foreseen_key),

@@ -61,7 +61,6 @@ class Body:
         references: The references that its own components hold, without the references in nested containers.
         loaded: The values read from files, each with the configuration that read it.
         has_lists: Whether a component receives all components of a kind.
-        has_choices: Whether a component is a choice.
         core: The state of the container; None for a `Contributed`, which has no life of its own.
         around: The state of the outermost container around this one, or its own; None in the body of a class.
         view: The container as the library wires it.
@@ -73,7 +72,6 @@ class Body:
     references: list[Reference] = attrs.field(factory=list)
     loaded: list[tuple[Any, object]] = attrs.field(factory=list)
     has_lists: bool = False
-    has_choices: bool = False
     core: Any = None  # typed as Any because its module imports this one
     around: Home | None = None
     view: Any = None  # as above

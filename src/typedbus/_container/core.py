@@ -124,9 +124,9 @@ class Core:
         """Return whether choices let *component* take part, and the reason, like `Component.participation`."""
         choices = self._choices
         if choices is None:
-            # Without choices this is asked while the containers are analysed, too.
-            has_choices = any(body_of(core.container).has_choices for core in self.together)
-            choices = self.analysis.choices if has_choices else Choices([], [])
+            analysis = self.analysis
+            # Only choices need the graph, which is costly and may have cycles.
+            choices = analysis.choices if analysis.has_choices else Choices([], [])
             for core in self.together:
                 core._choices = choices
         return choices.participation(component, is_foreseen=is_foreseen)

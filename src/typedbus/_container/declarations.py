@@ -35,7 +35,7 @@ from typedbus._container.body import (
 from typedbus._container.component import Component
 from typedbus._container.inheritance import replacements_in
 from typedbus._container.injection import replace_stand_ins
-from typedbus._container.providers import Selected, copied_before, declared_needs, is_provider, uncover
+from typedbus._container.providers import copied_before, declared_needs, is_provider, uncover
 from typedbus._container.references import Every, Reference, declare, foreign
 from typedbus._container.replaceable import Home
 from typedbus._container.wiring import View
@@ -248,7 +248,6 @@ def _copy(container: Declarations, roots: Sequence[Any], memo: dict[int, Any], u
             providers.deepcopy(original, memo)
             originals.append(original)
             body.has_lists = body.has_lists or isinstance(original, Every)
-            body.has_choices = body.has_choices or isinstance(original, Selected)
         elif id(original) not in memo:
             memo[id(original)] = Reference(original, declaration)
             body.references.append(memo[id(original)])

@@ -14,7 +14,7 @@ from typedbus._container.body import Declarations, blueprint_of, body_of
 from typedbus._container.component import Component
 from typedbus._container.core import Core, run_together
 from typedbus._container.linking import container_of
-from typedbus._container.providers import Selected, copied_before, needs
+from typedbus._container.providers import copied_before, needs
 from typedbus._container.references import Every, Reference, foreign
 
 T = TypeVar("T")
@@ -65,9 +65,7 @@ class Override(Generic[T]):
                     node.home = component.home or core
         try:
             core.cover(component, standing_in, self._references)
-            needed = dependencies_first([standing_in], needs)[0]
-            holder.has_choices = holder.has_choices or any(isinstance(node, Selected) for node in needed)
-            if any(isinstance(node, Every) for node in needed):
+            if any(isinstance(node, Every) for node in dependencies_first([standing_in], needs)[0]):
                 holder.has_lists = True
                 run_together(core.companions)
             try:
