@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import gc
+import io
 import itertools
 import json
 import logging
@@ -54,7 +55,8 @@ from typedbus.events import (
     RolledBack,
     Subscribed,
 )
-from typedbus.plugins.logs import LogFileError, Logging
+from typedbus.plugins.logs import _SHOWN_BY_RUN, LogFileError, Logging
+from typedbus.process._console import Console
 
 #: What every record has, and what structlog calls what is in every one of its own.
 TAKEN = {*vars(logging.makeLogRecord({})), "message", "asctime", "taskName"} | {
@@ -837,3 +839,10 @@ def test_a_program_whose_log_cannot_be_opened_does_not_start(
     assert ended.returncode == 1
     assert "cannot write the log file" in ended.stderr
     assert "no/such/folder/site.log: No such file or directory" in ended.stderr
+
+
+def test_the_console_of_run_is_found_by_the_name_of_its_listener() -> None:
+    """Otherwise a program under `run` would print each record twice."""
+    bus = Bus()
+    with Console(io.StringIO(), bus):
+        assert _SHOWN_BY_RUN in [subscription.name for subscription in bus[LIFECYCLE].subscriptions]
