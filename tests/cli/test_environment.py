@@ -154,8 +154,8 @@ def test_a_path_that_cannot_be_used_is_one_line(tmp_path: Path, option: str, pat
     ("contents", "status", "text"),
     [
         (b"\xef\xbb\xbf[shop]\nport = 1\n", 0, ""),
-        (b"[shop]\n\xff = 1\n", 2, ":2: is not TOML: it is not written in UTF-8"),
-        (b"\0", 2, "is not TOML"),
+        (b"[shop]\n\xff = 1\n", 2, ":2: is not valid TOML: it is not encoded in UTF-8; save it in that encoding"),
+        (b"\0", 2, "is not valid TOML"),
         (b"", 0, ""),
     ],
     ids=["mark", "latin", "null", "empty"],
@@ -203,7 +203,7 @@ def test_settings_may_come_through_a_pipe(tmp_path: Path) -> None:
     writer.join()
 
     assert status == 2
-    assert "site.toml:2: shop.port must be a whole number and is 'eighty'" in said
+    assert "site.toml:2: shop.port must be a whole number, not 'eighty'" in said
 
 
 @pytest.mark.parametrize("kind", ["folder", "pipe"])

@@ -247,7 +247,7 @@ def test_a_restart_waits_until_the_daemon_has_started_again(site: Site) -> None:
     ("broken", "said", "why"),
     [
         ("taken", "", "failed Shop.server in start: OSError('the port is taken')"),
-        ("site.toml", "[shop]\nprt = 1", "the settings are wrong: 1 fault"),
+        ("site.toml", "[shop]\nprt = 1", "invalid settings: 1 fault"),
         pytest.param(
             "shop.py",
             "nonsense",
@@ -585,7 +585,7 @@ def test_all_that_is_wrong_with_the_settings_is_told_and_nothing_is_built(site: 
 
     lines = told.splitlines()
     assert status == 2
-    assert lines[0].startswith("Error: the settings are wrong: 6 fault(s)")
+    assert lines[0].startswith("Error: invalid settings: 6 fault(s)")
     assert [line.split(": ")[0] for line in sorted(lines[1:])] == [
         "- gone.toml",
         "- option shop.pasword",

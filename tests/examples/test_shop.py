@@ -371,23 +371,28 @@ def faults_in(*files: Path, **options: str) -> list[SettingsFault]:
 @pytest.mark.parametrize(
     ("old", "new", "key", "problem"),
     [
-        ("orders = ", "ordres = ", "shop.ordres", "is no setting; did you mean orders?"),
-        ("price = 890", 'price = "8.90"', "shop.products[0].price", "must be a whole number and is '8.90'"),
+        ("orders = ", "ordres = ", "shop.ordres", "is not a setting; did you mean orders?"),
+        ("price = 890", 'price = "8.90"', "shop.products[0].price", "must be a whole number, not '8.90'"),
         (
             "price = 890",
             "price = -1",
             "shop.products[0].price",
-            "must be a whole number from 0 to 1000000000 and is -1",
+            "must be a whole number from 0 to 1000000000 (the value is -1)",
         ),
         ("price = 890", "", "shop.products[0].price", "is missing"),
-        ("price = 890\n", "price = 890\nprize = 890\n", "shop.products[0].prize", "is no setting; did you mean price?"),
-        ('"Sieve"', '" "', "shop.products[9].name", "must be printable text that is not empty and is ' '"),
+        (
+            "price = 890\n",
+            "price = 890\nprize = 890\n",
+            "shop.products[0].prize",
+            "is not a setting; did you mean price?",
+        ),
+        ('"Sieve"', '" "', "shop.products[9].name", "must be printable text that is not empty (the value is ' ')"),
         ('sku = "SIEVE"', 'sku = "HONEY"', "shop.products", "has HONEY more than once"),
-        ("second = 400", "second = true", "shop.orders_per_second", "must be a whole number and is true"),
-        ('database = "shop.sqlite3"', "database = 3", "shop.database", "must be a path and is 3"),
+        ("second = 400", "second = true", "shop.orders_per_second", "must be a whole number, not true"),
+        ('database = "shop.sqlite3"', "database = 3", "shop.database", "must be a path, not 3"),
         ('database = "shop.sqlite3"', 'database = "no/books"', "shop.database", "no folder to write to"),
-        ("[shop]", "[shpo]\nx = 1\n[shop]", "shpo", "is no section; did you mean [shop]?"),
-        ("[[shop.products]]", "[[ products", "", "is not TOML"),
+        ("[shop]", "[shpo]\nx = 1\n[shop]", "shpo", "is not a section; did you mean [shop]?"),
+        ("[[shop.products]]", "[[ products", "", "is not valid TOML"),
     ],
 )
 def test_wrong_settings_name_file_and_key(tmp_path: Path, old: str, new: str, key: str, problem: str) -> None:
@@ -613,7 +618,7 @@ class TestProcess:
         ended = run_shop(tmp_path, "--settings", str(wrong))
 
         assert ended.returncode == 2
-        assert ended.stderr.endswith(f"\n- {wrong}:2: shop.ordres is no setting; did you mean orders?\n")
+        assert ended.stderr.endswith(f"\n- {wrong}:2: shop.ordres is not a setting; did you mean orders?\n")
         assert "bus" not in ended.stderr
         assert "Traceback" not in ended.stderr
 

@@ -37,7 +37,7 @@ from typedbus import (
 )
 from typedbus.faults import TypeFault
 from typedbus.settings import InvalidSettings, SettingsFault, Sources, configured, load, template
-from typedbus.settings._configured import _configured_in
+from typedbus.settings._configured import configured_in
 from typedbus.settings._lines import dotted, lines_of
 from typedbus.testing import running
 
@@ -266,7 +266,9 @@ class TestSources:
         """A mark of the byte order, and the ends of lines of Windows, are none of the content."""
         Path("site.toml").write_bytes(b"\xef\xbb\xbf[it]\r\nx = '''\r\na'''\r\ny = 1\r\n")
 
-        assert faults(one_field(str), files=[Path("site.toml")]) == ["site.toml:4: it.y is no setting; there are: x"]
+        assert faults(one_field(str), files=[Path("site.toml")]) == [
+            "site.toml:4: it.y is not a setting; this table has: x"
+        ]
 
     def test_what_sources_say_is_not_in_their_repr(self) -> None:
         """The environment has secrets of others, too."""
@@ -352,35 +354,35 @@ class TestTypes:
     @pytest.mark.parametrize(
         ("wanted", "said", "problem"),
         [
-            (int, '"eighty"', "must be a whole number and is 'eighty'"),
-            (int, '"80"', "must be a whole number and is '80'"),
-            (int, "1.0", "must be a whole number and is 1.0"),
-            (int, "true", "must be a whole number and is true"),
-            (float, '"1"', "must be a number and is '1'"),
-            (bool, "1", "must be true or false and is 1"),
-            (str, "1", "must be text and is 1"),
-            (str, "[1]", "must be text and is a list"),
-            (str, "{}", "must be text and is a table"),
-            (Path, "1", "must be a path and is 1"),
-            (Path, '""', "must be a path and is ''"),
-            (int | None, '"a"', "must be a whole number and is 'a'"),
-            (int | bool, '"a"', "must be a whole number or true or false and is 'a'"),
-            (Colour, '"GREEN"', "must be one of 'RED', 'BLUE' and is 'GREEN'"),
-            (Size, "3", "must be one of 1, 2 and is 3"),
-            (Size, '"2"', "must be one of 1, 2 and is '2'"),
-            (Literal["a", "b"], "1", "must be one of 'a', 'b' and is 1"),
-            (dt.date, "2024-05-31T09:30:00", "must be a date (2024-05-31) and is 2024-05-31T09:30:00"),
-            (dt.date, '"May"', "must be a date (2024-05-31) and is 'May'"),
-            (dt.datetime, "2024-05-31", "must be a date with a time (2024-05-31T09:30:00Z) and is 2024-05-31"),
-            (dt.time, "9", "must be a time (09:30:00) and is 9"),
-            (dt.timedelta, "true", "must be a duration (90, in seconds, or 1h30m) and is true"),
-            (re.Pattern[str], '"("', "must be a regular expression and is '('"),
-            (list[int], '"1"', "must be a list and is '1'"),
-            (tuple[int, str], "[1]", "must have 2 members and has 1"),
-            (dict[str, int], "[1]", "must be a table and is a list"),
-            (Product, '"TEA"', "must be a table and is 'TEA'"),
-            (str, "5" * 200, f"must be text and is {'5' * 60}..."),
-            (int, r'"a\nb"', r"must be a whole number and is 'a\nb'"),
+            (int, '"eighty"', "must be a whole number, not 'eighty'"),
+            (int, '"80"', "must be a whole number, not '80'"),
+            (int, "1.0", "must be a whole number, not 1.0"),
+            (int, "true", "must be a whole number, not true"),
+            (float, '"1"', "must be a number, not '1'"),
+            (bool, "1", "must be true or false, not 1"),
+            (str, "1", "must be text, not 1"),
+            (str, "[1]", "must be text, not a list"),
+            (str, "{}", "must be text, not a table"),
+            (Path, "1", "must be a path, not 1"),
+            (Path, '""', "must be a path, not ''"),
+            (int | None, '"a"', "must be a whole number, not 'a'"),
+            (int | bool, '"a"', "must be a whole number or true or false, not 'a'"),
+            (Colour, '"GREEN"', "must be one of 'RED', 'BLUE', not 'GREEN'"),
+            (Size, "3", "must be one of 1, 2, not 3"),
+            (Size, '"2"', "must be one of 1, 2, not '2'"),
+            (Literal["a", "b"], "1", "must be one of 'a', 'b', not 1"),
+            (dt.date, "2024-05-31T09:30:00", "must be a date (2024-05-31), not 2024-05-31T09:30:00"),
+            (dt.date, '"May"', "must be a date (2024-05-31), not 'May'"),
+            (dt.datetime, "2024-05-31", "must be a date with a time (2024-05-31T09:30:00Z), not 2024-05-31"),
+            (dt.time, "9", "must be a time (09:30:00), not 9"),
+            (dt.timedelta, "true", "must be a duration (90, in seconds, or 1h30m), not true"),
+            (re.Pattern[str], '"("', "must be a regular expression, not '('"),
+            (list[int], '"1"', "must be a list, not '1'"),
+            (tuple[int, str], "[1]", "must have 2 members, not 1"),
+            (dict[str, int], "[1]", "must be a table, not a list"),
+            (Product, '"TEA"', "must be a table, not 'TEA'"),
+            (str, "5" * 200, f"must be text, not {'5' * 60}..."),
+            (int, r'"a\nb"', r"must be a whole number, not 'a\nb'"),
         ],
     )
     def test_a_fault_says_what_is_wanted_and_what_is_there(self, wanted: Any, said: str, problem: str) -> None:
@@ -411,32 +413,34 @@ class TestTypes:
             two = 2
             """,
         ) == [
-            "site.toml:3: it.hosts[1] must be text and is 1",
-            "site.toml:4: it.hosts[3] must be text and is 2",
-            "site.toml:5: it.pairs[1][1] must be text and is 3",
-            "site.toml:7: it.limits.1 must be a whole number and is 'one'",
-            "site.toml:8: it.limits.two must be a whole number and is 'two'",
+            "site.toml:3: it.hosts[1] must be text, not 1",
+            "site.toml:4: it.hosts[3] must be text, not 2",
+            "site.toml:5: it.pairs[1][1] must be text, not 3",
+            "site.toml:7: it.limits.1 must be a whole number, not 'one'",
+            "site.toml:8: it.limits.two must be a whole number, not 'two'",
         ]
 
     def test_a_list_in_the_environment_that_is_no_toml_is_a_fault(self) -> None:
         """Also where there is more than a value in it."""
-        problem = "environment variable IT_X: it.x must be a list, as TOML has it, and is"
+        problem = "environment variable IT_X: it.x must be a list in TOML syntax, not"
 
         assert faults(one_field(list[str]), environ={"IT_X": "a:b"}) == [f"{problem} 'a:b'"]
         assert faults(one_field(list[str]), environ={"IT_X": "[]\ny = 1"}) == [rf"{problem} '[]\ny = 1'"]
         assert faults(one_field(list[str]), environ={"IT_X": '["a", 1]'}) == [
-            "environment variable IT_X: it.x[1] must be text and is 1"
+            "environment variable IT_X: it.x[1] must be text, not 1"
         ]
 
     def test_a_type_that_no_setting_can_have_is_an_error_of_the_declaration(self) -> None:
         """It is the developer's to mend, and told as such."""
         for wanted, said in (Database, '"a"'), (Database, "{a = 1}"), (type(Path), "1"):
-            with pytest.raises(DeclarationError, match=r"it\.x .*: no setting can be of that type"):
+            with pytest.raises(DeclarationError, match=r"it\.x .*: a setting cannot have this type"):
                 read(one_field(wanted), f"[it]\nx = {said}")
 
     def test_a_type_that_names_nothing_is_an_error_of_the_declaration(self) -> None:
         """The class is named, and what is not there."""
-        with pytest.raises(DeclarationError, match="Settings .*cannot be read: name 'Nothing' is not defined"):
+        with pytest.raises(
+            DeclarationError, match="Settings .*cannot be evaluated: name 'Nothing' is not defined; correct"
+        ):
             read(one_field("Nothing"))
 
     def test_converters_of_fields_are_applied(self) -> None:
@@ -450,14 +454,14 @@ class TestTypes:
         assert read(one_field(int, converter=int), "[it]\nx = 5").x == 5
         assert read(one_field(int, converter=lambda said: said * 2), "[it]\nx = 5").x == 10
         for converter in (level, attrs.Converter(level)):
-            problem = "site.toml:2: it.x must be text and is 3"
+            problem = "site.toml:2: it.x must be text, not 3"
             assert faults(one_field(int, converter=converter), "[it]\nx = 3") == [problem]
         assert faults(one_field(int, converter=level), "[it]\nx = 'mid'") == [
-            "site.toml:2: it.x is refused: mid and is 'mid'"
+            "site.toml:2: it.x was rejected: mid (the value is 'mid')"
         ]
 
     def test_a_private_field_goes_by_the_name_of_its_argument(self) -> None:
-        """As in `__init__`; what cannot be given there is no setting."""
+        """As in `__init__`; what cannot be given there is not a setting."""
 
         @attrs.frozen
         class Settings:
@@ -469,7 +473,7 @@ class TestTypes:
         settings = read(cls, "[it]\nx = 5")
 
         assert (settings._x, settings.y) == (5, 3)
-        assert faults(cls, "[it]\nx = 5\ny = 4") == ["site.toml:3: it.y is no setting; there are: x"]
+        assert faults(cls, "[it]\nx = 5\ny = 4") == ["site.toml:3: it.y is not a setting; this table has: x"]
 
 
 class TestFaults:
@@ -496,13 +500,13 @@ class TestFaults:
 
         assert str(raised.value) == textwrap.dedent(
             """\
-            the settings are wrong: 6 fault(s)
-            - site.toml:1: shop.database is missing; give it here, or as SHOP_DATABASE in the environment
-            - site.toml:2: shop.port must be a whole number and is 'eighty'
+            invalid settings: 6 fault(s)
+            - site.toml:1: shop.database is missing; set it here or with the environment variable SHOP_DATABASE
+            - site.toml:2: shop.port must be a whole number, not 'eighty'
             - site.toml:4: shop.products[0].price must be >= 0: -5
-            - site.toml:5: shop.products[1].prize is no setting; did you mean price?
+            - site.toml:5: shop.products[1].prize is not a setting; did you mean price?
             - site.toml:7: shop.web.login must be a table; its value is not shown
-            - site.toml:9: shpo is no section; did you mean [shop]?"""
+            - site.toml:9: shpo is not a section; did you mean [shop]?"""
         )
         assert shop.settings.overriding is None
 
@@ -517,7 +521,7 @@ class TestFaults:
         assert isinstance(first, SettingsFault)
         assert isinstance(second, SettingsFault)
         assert (first.source, first.line, first.key) == (path, 2, "it.x")
-        assert first.problem == "must be a whole number and is 'a'"
+        assert first.problem == "must be a whole number, not 'a'"
         assert (second.source, second.line, second.key) == ("option it.y", None, "it.y")
 
     def test_faults_outlive_pickling_and_splitting(self) -> None:
@@ -539,49 +543,49 @@ class TestFaults:
         write("[it]\n\n\n\nc = 'x'", "a.toml")
 
         assert faults(cls, files=[Path("b.toml"), Path("a.toml")], environ={"IT_B": "x"}, options={"it.a": "x"}) == [
-            "b.toml:2: it.d must be a whole number and is 'x'",
-            "a.toml:5: it.c must be a whole number and is 'x'",
-            "option it.a: it.a must be a whole number and is 'x'",
-            "environment variable IT_B: it.b must be a whole number and is 'x'",
+            "b.toml:2: it.d must be a whole number, not 'x'",
+            "a.toml:5: it.c must be a whole number, not 'x'",
+            "option it.a: it.a must be a whole number, not 'x'",
+            "environment variable IT_B: it.b must be a whole number, not 'x'",
         ]
 
     def test_what_is_missing_is_missing_where_it_could_stand(self) -> None:
         """In the table that is there, in the file, or nowhere."""
-        hint = "or as IT_X in the environment"
-        assert faults(one_field(int), "\n[it]") == [f"site.toml:2: it.x is missing; give it here, {hint}"]
-        assert faults(one_field(int), "") == [f"site.toml: it.x is missing; give it here, {hint}"]
+        hint = "or with the environment variable IT_X"
+        assert faults(one_field(int), "\n[it]") == [f"site.toml:2: it.x is missing; set it here {hint}"]
+        assert faults(one_field(int), "") == [f"site.toml: it.x is missing; set it here {hint}"]
         assert faults(one_field(list[Product]), "[it]\nx = [\n{}]") == [
-            "site.toml:3: it.x[0].sku is missing; give it here"
+            "site.toml:3: it.x[0].sku is missing; set it here"
         ]
-        assert faults(one_field(Web | None), "[it]") == ["site.toml:1: it.x is missing; give it here"]
+        assert faults(one_field(Web | None), "[it]") == ["site.toml:1: it.x is missing; set it here"]
         shop = Shop()
         with pytest.raises(InvalidSettings) as raised:
             load(shop, sources=Sources(environ={}))
         assert str(raised.value.exceptions[0]) == (
-            "shop.database is missing; give it in a file, or as SHOP_DATABASE in the environment"
+            "shop.database is missing; set it in a file or with the environment variable SHOP_DATABASE"
         )
         assert faults(one_field(Product), "[it]") == [
-            "site.toml:1: it.x.sku is missing; give it here, or as IT_X_SKU in the environment"
+            "site.toml:1: it.x.sku is missing; set it here or with the environment variable IT_X_SKU"
         ]
 
     def test_a_key_or_an_option_that_is_no_setting_is_a_fault_with_the_nearest(self) -> None:
-        """A slip of the pen is no setting that nobody has."""
+        """A slip of the pen is not a setting that nobody has."""
         assert faults(
             Web, "[it]\nprot = 1\nxyz = 2\nlogin.usr = ''", options={"it.potr": "1", "port": "1", "q": ""}
         ) == [
-            "site.toml:2: it.prot is no setting; did you mean port?",
-            "site.toml:3: it.xyz is no setting; there are: host, port, login",
-            "site.toml:4: it.login.usr is no setting; did you mean user?",
-            "option it.potr: it.potr is no setting; did you mean it.port?",
-            "option port: port is no setting; did you mean it.port?",
-            "option q: q is no setting",
+            "site.toml:2: it.prot is not a setting; did you mean port?",
+            "site.toml:3: it.xyz is not a setting; this table has: host, port, login",
+            "site.toml:4: it.login.usr is not a setting; did you mean user?",
+            "option it.potr: it.potr is not a setting; did you mean it.port?",
+            "option port: port is not a setting; did you mean it.port?",
+            "option q: q is not a setting",
         ]
 
     def test_what_stands_in_no_section_is_a_fault(self) -> None:
         """Tables and single keys alike."""
         assert faults(Web, "x = 1\n[other]\ny = 2") == [
-            "site.toml:1: x is no section; there are: [it]",
-            "site.toml:2: other is no section; there are: [it]",
+            "site.toml:1: x is not a section; the sections are: [it]",
+            "site.toml:2: other is not a section; the sections are: [it]",
         ]
 
     def test_a_file_for_containers_without_settings_is_a_fault(self) -> None:
@@ -593,14 +597,14 @@ class TestFaults:
         with pytest.raises(InvalidSettings) as raised:
             load(Site(), sources=Sources(files=(write("[shop]"),), environ={}))
 
-        assert str(raised.value.exceptions[0]) == "site.toml:1: shop is no section; there are none"
+        assert str(raised.value.exceptions[0]) == "site.toml:1: shop is not a section; no container declares settings"
 
     def test_a_section_that_is_no_table_is_a_fault_and_nothing_is_missing_besides(self) -> None:
         """What could have been in it nobody knows; what options say is looked at."""
-        assert faults(Product, "it = 5") == ["site.toml:1: it must be a table and is 5"]
+        assert faults(Product, "it = 5") == ["site.toml:1: it must be a table, not 5"]
         assert faults(Product, "[[it]]", options={"it.price": "x"}) == [
-            "site.toml:1: it must be a table and is a list",
-            "option it.price: it.price must be a whole number and is 'x'",
+            "site.toml:1: it must be a table, not a list",
+            "option it.price: it.price must be a whole number, not 'x'",
         ]
 
     def test_one_variable_that_means_two_settings_is_a_fault(self) -> None:
@@ -616,16 +620,19 @@ class TestFaults:
         attrs.resolve_types(Inner, localns={"int": int})
 
         assert faults(cls, environ={"IT_WEB_PORT": "3"}) == [
-            "environment variable IT_WEB_PORT: it.web_port goes by the same name as it.web.port; give both in a file"
+            "environment variable IT_WEB_PORT: it.web_port shares this variable with it.web.port; set both in a file"
         ]
 
     @pytest.mark.parametrize(
         ("content", "told"),
         [
-            (b"[it", "site.toml: is not TOML: Expected ']' at the end of a table declaration (at end of document)"),
-            (b"[it]\nx = \n", "site.toml:2: is not TOML: Invalid value in column 5"),
-            (b"[it]\n# \xff\n", "site.toml:2: is not TOML: it is not written in UTF-8"),
-            (b"x = " + b"[" * 20_000, "site.toml: is not TOML that anybody could read: it is nested too deeply"),
+            (
+                b"[it",
+                "site.toml: is not valid TOML: Expected ']' at the end of a table declaration (at end of document)",
+            ),
+            (b"[it]\nx = \n", "site.toml:2: is not valid TOML: Invalid value in column 5"),
+            (b"[it]\n# \xff\n", "site.toml:2: is not valid TOML: it is not encoded in UTF-8; save it in that encoding"),
+            (b"x = " + b"[" * 20_000, "site.toml: cannot be read: its lists or tables are nested too deeply"),
         ],
     )
     def test_a_file_that_is_no_toml_is_one_fault_with_line_and_column(self, content: bytes, told: str) -> None:
@@ -666,10 +673,10 @@ class TestValidators:
         )
 
         assert faults(settings, "[it]\na = 0\nb = 'z'\nd = 'x'") == [
-            "site.toml:1: it.c is refused: Length of 'c' must be <= 2: 4",
+            "site.toml:1: it.c was rejected: Length of 'c' must be <= 2: 4",
             "site.toml:2: it.a must be >= 1: 0",
             "site.toml:3: it.b must be in ['x', 'y'] (got 'z')",
-            "site.toml:4: it.d must be a whole number and is 'x'",
+            "site.toml:4: it.d must be a whole number, not 'x'",
         ]
 
     def test_a_validator_may_look_at_other_settings(self) -> None:
@@ -686,9 +693,9 @@ class TestValidators:
                     raise ValueError(f"must be {self.low} or more")
 
         assert read(Range, "[it]\nlow = 1\nhigh = 2") == Range(1, 2)
-        assert faults(Range, "[it]\nlow = 3\nhigh = 2") == ["site.toml:3: it.high must be 3 or more and is 2"]
+        assert faults(Range, "[it]\nlow = 3\nhigh = 2") == ["site.toml:3: it.high must be 3 or more (the value is 2)"]
         assert faults(Range, "[it]\nlow = 'x'\nhigh = 2") == [
-            "site.toml:2: it.low is refused: invalid literal for int() with base 10: 'x'"
+            "site.toml:2: it.low was rejected: invalid literal for int() with base 10: 'x'"
         ]
 
     def test_a_validator_sees_what_attrs_would_show_it(self) -> None:
@@ -715,7 +722,7 @@ class TestValidators:
 
         assert read(cls, "[it]\nd = 2\ne = 2").e == 4
         assert seen == [([], [1], 3, 4)] * 2
-        assert faults(cls, "[it]\nd = 1\ne = 1") == ["site.toml:3: it.e must be >= 4: 2 and is 1"]
+        assert faults(cls, "[it]\nd = 1\ne = 1") == ["site.toml:3: it.e must be >= 4: 2 (the value is 1)"]
 
     def test_what_the_class_itself_refuses_is_a_fault_of_its_table(self) -> None:
         """Whatever it raises."""
@@ -730,10 +737,10 @@ class TestValidators:
                 if self.x == 3:
                     raise ValueError("give\n  another")
 
-        assert faults(Settings, "\n[it]\nx = 2") == ["site.toml:2: it is refused: RuntimeError"]
-        assert faults(Settings, "\n[it]\nx = 3") == ["site.toml:2: it is refused: give another"]
+        assert faults(Settings, "\n[it]\nx = 2") == ["site.toml:2: it was rejected: RuntimeError"]
+        assert faults(Settings, "\n[it]\nx = 3") == ["site.toml:2: it was rejected: give another"]
         assert faults(one_field(Settings), "[it]", environ={"IT_X_X": "1"}, options={"it.x.y": "1"}) == [
-            "option it.x.y: it.x.y is no setting; did you mean it.x.x?"
+            "option it.x.y: it.x.y is not a setting; did you mean it.x.x?"
         ]
 
 
@@ -775,12 +782,12 @@ class TestSecrets:
         assert not [word for word in self.WORDS if word in told]
         assert [str(fault) for fault in raised.value.exceptions] == [
             "site.toml:2: it.a must be a whole number; its value is not shown",
-            "site.toml:3: it.b is refused; it is secret, so that the reason is not shown",
-            "site.toml:4: it.c is refused; it is secret, so that the reason is not shown",
+            "site.toml:3: it.b was rejected; the reason is not shown because the value is secret",
+            "site.toml:4: it.c was rejected; the reason is not shown because the value is secret",
             "site.toml:5: it.d must be a list; its value is not shown",
             "site.toml:6: it.e must be a table or a whole number; its value is not shown",
             "site.toml:7: it.f must be a table; its value is not shown",
-            "option it.f.pasword: it.f.pasword is no setting; did you mean it.f.password?",
+            "option it.f.pasword: it.f.pasword is not a setting; did you mean it.f.password?",
         ]
 
     def test_a_secret_that_a_converter_takes_is_one(self) -> None:
@@ -817,10 +824,10 @@ class TestSecrets:
         )
 
         assert faults(login, "[it]\npassword = 'hunter2'\nuser = 'me'") == [
-            "site.toml:3: it.user must not end like ******* and is 'me'"
+            "site.toml:3: it.user must not end like ******* (the value is 'me')"
         ]
         assert faults(checked, "[it]\npassword = 'hunter\"2'\npin = 1") == [
-            "site.toml:1: it is refused: ******* has no 1: '*******'"
+            "site.toml:1: it was rejected: ******* has no 1: '*******'"
         ]
 
     def test_a_loaded_secret_is_in_no_repr(self) -> None:
@@ -897,7 +904,7 @@ class TestContainers:
         load(site, sources=Sources(environ={"LOGIN_USER": "them"}))
 
         assert list(site.plugins) == ["metrics:gauges"]
-        assert [one() for one in _configured_in(site)] == [Web(), Login("them")]
+        assert [one() for one in configured_in(site)] == [Web(), Login("them")]
 
     def test_a_container_knows_the_types_of_its_settings_before_they_are_loaded(self) -> None:
         """What does not fit is a fault of the wiring, with nothing read and nothing built."""
@@ -967,7 +974,10 @@ class TestContainers:
         load(site, sources=sources)
         site.database()
 
-        with pytest.raises(OverrideError, match=r"Site\.settings .*Site\.database is built already; load before that"):
+        with pytest.raises(
+            OverrideError,
+            match=r"Site\.settings .*Site\.database has already been constructed; call load\(\) before that",
+        ):
             load(site, sources=sources)
         assert site.other.overriding is None or site.other() == Login()
 
@@ -1011,7 +1021,8 @@ class TestContainers:
             b = configured(Web, section="it")
 
         with pytest.raises(
-            DeclarationError, match=r"Site\.b .*: its section, \[it\], is that of Site\.a .*take another"
+            DeclarationError,
+            match=r"Site\.b .*: Site\.a .* has another class in its section, \[it\]; choose another name",
         ):
             load(Site(), sources=Sources(environ={}))
 
@@ -1019,7 +1030,7 @@ class TestContainers:
     def test_a_section_is_one_name(self, section: Any) -> None:
         """It has to do as a key without quotes, and in the environment."""
         with pytest.raises(
-            DeclarationError, match=rf"test_settings\.py:\d+\): {re.escape(repr(section))} is no section"
+            DeclarationError, match=rf"test_settings\.py:\d+\): {re.escape(repr(section))} is not the name of a section"
         ):
             configured(Web, section=section)
 
@@ -1027,13 +1038,15 @@ class TestContainers:
         """Anything else has no fields to look at."""
         wrong: Any
         for wrong in (Database, Web(), "Web", None):
-            with pytest.raises(DeclarationError, match="it has no settings: give a class of attrs"):
+            with pytest.raises(
+                DeclarationError, match="it is not an attrs class; pass the class whose fields are the settings"
+            ):
                 configured(wrong, section="it")
 
 
 class TestTemplate:
     def test_it_has_every_setting_with_type_and_default(self) -> None:
-        """What has to be given is blank, and so is what is secret."""
+        """What required is blank, and so is what is secret."""
 
         class Site(Container):
             web = configured(one_field(Colour), section="web")
@@ -1043,15 +1056,15 @@ class TestTemplate:
         assert template(Site()) == textwrap.dedent(
             """\
             [web]
-            # x =  # one of 'RED', 'BLUE'; has to be given
+            # x =  # one of 'RED', 'BLUE'; required
 
             [shop]
-            # database =  # a path; has to be given
+            # database =  # a path; required
             # port = 8080  # a whole number
             # password =  # text; secret
 
             # [[shop.products]]
-            # sku =  # text; has to be given
+            # sku =  # text; required
             # price = 0  # a whole number
 
             # [shop.web]
@@ -1168,8 +1181,8 @@ class TestWithoutLoad:
         (invalid,) = raised.value.exceptions
         assert isinstance(invalid, InvalidSettings)
         assert [str(fault) for fault in invalid.exceptions] == [
-            "site.toml:1: shop.database is missing; give it here, or as SHOP_DATABASE in the environment",
-            "site.toml:2: shop.port must be a whole number and is 'x'",
+            "site.toml:1: shop.database is missing; set it here or with the environment variable SHOP_DATABASE",
+            "site.toml:2: shop.port must be a whole number, not 'x'",
             "site.toml:3: shop.web.port must be > 0: 0",
         ]
 

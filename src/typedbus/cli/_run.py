@@ -289,9 +289,9 @@ def configure(containers: Sequence[Container], files: Sequence[Path], options: d
     """
     # A program that declares settings has imported this package; without settings its dependencies may be missing.
     if "typedbus.settings" in sys.modules:
-        from typedbus.settings._configured import _configured_in
+        from typedbus.settings._configured import configured_in
 
-        configured = [component for container in containers for component in _configured_in(container)]
+        configured = [component for container in containers for component in configured_in(container)]
     else:
         configured = []
     if not configured:

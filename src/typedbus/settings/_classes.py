@@ -26,7 +26,7 @@ def fields_of(cls: type[attrs.AttrsInstance]) -> list[attrs.Attribute[Any]]:
         resolved = attrs.resolve_types(cls)
     except Exception as error:
         # Evaluating annotations may raise any exception.
-        reason = f"the types of its fields cannot be read: {error}"
+        reason = f"the types of its fields cannot be evaluated: {error}; correct their annotations"
         raise DeclarationError(describe(cls), cls.__module__, reason) from None
     return [field for field in attrs.fields(resolved) if field.init]
 
@@ -36,7 +36,7 @@ def name_of(field: attrs.Attribute[Any]) -> str:
     return field.alias or field.name
 
 
-def wanted_by(field: attrs.Attribute[Any]) -> object:
+def type_of(field: attrs.Attribute[Any]) -> object:
     """Return the type that *field* accepts: the annotated argument type of its converter, if any."""
     converter: Any = field.converter
     if converter is None or isinstance(converter, type):
@@ -46,21 +46,21 @@ def wanted_by(field: attrs.Attribute[Any]) -> object:
     return hints.get(next(iter(signature.parameters), ""), Any) if signature is not None else Any
 
 
-def hides(field: attrs.Attribute[Any], within: tuple[object, ...] = ()) -> bool:
+def is_hidden(field: attrs.Attribute[Any], within: tuple[object, ...] = ()) -> bool:
     """Whether the value of *field* must not be shown, which holds for every field that is left out of the repr."""
     return field.repr is not True or is_secret(field.type, within)
 
 
-def is_secret(wanted: Any, within: tuple[object, ...] = ()) -> bool:
+def is_secret(hint: Any, within: tuple[object, ...] = ()) -> bool:
     """Whether a value of that type contains a secret."""
-    wanted = plain(wanted)
-    origin = typing.get_origin(wanted) or wanted
+    hint = plain(hint)
+    origin = typing.get_origin(hint) or hint
     if isinstance(origin, type) and issubclass(origin, (Secret, SecretStr)):
         return True
-    cls = nested(wanted)
+    cls = nested(hint)
     if cls is not None:
-        return cls not in within and any(hides(field, (*within, cls)) for field in fields_of(cls))
-    return any(is_secret(one, within) for one in typing.get_args(wanted))
+        return cls not in within and any(is_hidden(field, (*within, cls)) for field in fields_of(cls))
+    return any(is_secret(argument, within) for argument in typing.get_args(hint))
 
 
 def default_of(field: attrs.Attribute[Any]) -> object:

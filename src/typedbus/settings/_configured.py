@@ -40,9 +40,9 @@ class Section(Generic[S]):
 
     def __call__(self) -> S:
         reader = Reader(Sources.of_environment())
-        loaded: Any = reader.section(self.cls, self.name)
+        settings: Any = reader.section(self.cls, self.name)
         reader.finish()
-        return loaded  # type: ignore[no-any-return]  # without a fault it is one
+        return settings  # type: ignore[no-any-return]  # without a fault it is one
 
     def __repr__(self) -> str:
         return f"{describe(self.cls)} from [{self.name}]"
@@ -66,13 +66,15 @@ def configured(cls: type[S], /, *, section: str) -> Component[S]:
     Raises:
         DeclarationError: *cls* is not an attrs class, or *section* is not a valid name.
     """
-    caller = sys._getframe(1)
+    caller = sys._getframe(1)  # the place of the declaration
     place = f"{caller.f_code.co_filename}:{caller.f_lineno}"
-    given: Any = cls
-    if not (isinstance(given, type) and attrs.has(given)):
-        raise DeclarationError(repr(cls), place, "it has no settings: give a class of attrs")
+    argument: Any = cls
+    if not (isinstance(argument, type) and attrs.has(argument)):
+        raise DeclarationError(
+            repr(cls), place, "it is not an attrs class; pass the class whose fields are the settings"
+        )
     if not (isinstance(section, str) and re.fullmatch("[A-Za-z0-9_-]+", section)):
-        problem = f"{section!r} is no section: a name has letters, digits, _ and - alone"
+        problem = f"{section!r} is not the name of a section; use only letters, digits, _ and -"
         raise DeclarationError(describe(cls), place, problem)
     # The container takes the class of the settings from the type argument.
     parametrised: Any = Section
@@ -100,23 +102,27 @@ def load(container: Container, /, *others: Container, sources: Sources) -> None:
         DeclarationError: Two classes share a section, or a class has a field of a type that no setting can have.
     """
     sections = sections_of(container, *others)
-    declared = [one for each in (container, *others) for one in _configured_in(each)]
     live = {id(component) for each in (container, *others) for component in components_of(each)}
-    wanted = [one for one in declared if id(one) in live and one.overriding is _loaded.get(one)]
+    components = [
+        component
+        for each in (container, *others)
+        for component in configured_in(each)
+        if id(component) in live and component.overriding is _loaded.get(component)
+    ]
     reader = Reader(sources)
-    read = {_section_of(one).name: _section_of(one).cls for one in wanted}
-    made = {name: reader.section(cls, name) for name, cls in read.items()}
-    reader.check(sections, sections.keys() - made.keys())
+    classes = {section_of(component).name: section_of(component).cls for component in components}
+    settings = {name: reader.section(cls, name) for name, cls in classes.items()}
+    reader.check(sections, sections.keys() - settings.keys())
     reader.finish()
-    for component in wanted:
-        users = (component.home or core_of(container)).dependents(component)
-        late = next((user for user in users if isinstance(user, Component) and user.is_built), None)
-        if late is not None:
-            raise OverrideError(component.path, component.place, f"{late.path} is built already; load before that")
-    for component in wanted:
+    for component in components:
+        for user in (component.home or core_of(container)).dependents(component):
+            if isinstance(user, Component) and user.is_built:
+                reason = f"{user.path} has already been constructed; call load() before that"
+                raise OverrideError(component.path, component.place, reason)
+    for component in components:
         # Not `Container.override`, whose override ends when its context manager is garbage-collected.
         injector: Any = component
-        injector.override(made[_section_of(component).name])
+        injector.override(settings[section_of(component).name])
         _loaded[component] = component.overriding
 
 
@@ -127,22 +133,26 @@ def sections_of(container: Container, *others: Container) -> dict[str, Section[A
     Raises:
         DeclarationError: Two classes share a section.
     """
-    firsts: dict[str, Component[Any]] = {}
-    for component in (one for each in (container, *others) for one in _configured_in(each)):
-        section = _section_of(component)
-        first = firsts.setdefault(section.name, component)
-        if _section_of(first).cls is not section.cls:
-            problem = f"its section, [{section.name}], is that of {first.path} ({first.place}); take another name"
+    owners: dict[str, Component[Any]] = {}
+    for component in (component for each in (container, *others) for component in configured_in(each)):
+        section = section_of(component)
+        owner = owners.setdefault(section.name, component)
+        if section_of(owner).cls is not section.cls:
+            problem = (
+                f"{owner.path} ({owner.place}) has another class in its section, [{section.name}]; choose another name"
+            )
             raise DeclarationError(component.path, component.place, problem)
-    return {name: _section_of(first) for name, first in firsts.items()}
+    return {name: section_of(owner) for name, owner in owners.items()}
 
 
-def _configured_in(container: Container) -> Iterator[Component[Any]]:
+def configured_in(container: Container) -> Iterator[Component[Any]]:
+    """Yield the components that `configured` has declared in *container*, in order of declaration."""
     for node in dependencies_first(providers_of(body_of(container).members), declared_needs)[0]:
         if isinstance(node, Component) and isinstance(node.builds, Section):
             yield node
 
 
-def _section_of(component: Component[Any]) -> Section[Any]:
+def section_of(component: Component[Any]) -> Section[Any]:
+    """Return the section of a component that `configured` has declared."""
     builds: Any = component.builds
     return builds  # type: ignore[no-any-return]  # `configured` made it

@@ -29,10 +29,10 @@ class SettingsFault(ValueError):
         self.problem = problem
 
     def __str__(self) -> str:
-        place = (
-            "" if self.source is None else f"{self.source}: " if self.line is None else f"{self.source}:{self.line}: "
-        )
-        return f"{place}{self.key} {self.problem}" if self.key else f"{place}{self.problem}"
+        text = f"{self.key} {self.problem}" if self.key else self.problem
+        if self.source is None:
+            return text
+        return f"{self.source}: {text}" if self.line is None else f"{self.source}:{self.line}: {text}"
 
 
 class InvalidSettings(ExceptionGroup[SettingsFault], OperatorError):
@@ -45,7 +45,7 @@ class InvalidSettings(ExceptionGroup[SettingsFault], OperatorError):
 
     def __new__(cls, faults: Sequence[SettingsFault]) -> Self:
         """Create the group of *faults*."""
-        return super().__new__(cls, "the settings are wrong", faults)
+        return super().__new__(cls, "invalid settings", faults)
 
     def __init__(self, faults: Sequence[SettingsFault]) -> None:
         """See `__new__`."""

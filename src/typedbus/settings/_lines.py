@@ -30,8 +30,8 @@ def lines_of(text: str) -> dict[Key, int]:
 
 def dotted(key: Key) -> str:
     """Return *key* in dotted notation: ``shop.products[2].sku``."""
-    said = "".join(f"[{part}]" if isinstance(part, int) else f".{_bare(part)}" for part in key)
-    return said.removeprefix(".")
+    text = "".join(f"[{part}]" if isinstance(part, int) else f".{_bare(part)}" for part in key)
+    return text.removeprefix(".")
 
 
 def _bare(part: str) -> str:
@@ -43,46 +43,46 @@ class _Document:
 
     def __init__(self, text: str) -> None:
         self.text = text
-        self.at = 0
+        self.position = 0
         self.lines: dict[Key, int] = {}
         #: The number of tables found so far in each array of tables.
         self.sizes: dict[Key, int] = {}
         table: Key = ()
         while self.step(_GAP) < len(text):
-            if text.startswith("[[", self.at):
+            if text.startswith("[[", self.position):
                 table = self.header(2, is_member=True)
-            elif text.startswith("[", self.at):
+            elif text.startswith("[", self.position):
                 table = self.header(1, is_member=False)
             else:
                 self.pair(table)
 
     def step(self, pattern: re.Pattern[str]) -> int:
         """Skip the text that *pattern* matches, and return the position after it."""
-        matched = pattern.match(self.text, self.at)
-        assert matched is not None, f"no {pattern.pattern} at {self.at}"
-        self.at = matched.end()
-        return self.at
+        match = pattern.match(self.text, self.position)
+        assert match is not None, f"{pattern.pattern} does not match at {self.position}"
+        self.position = match.end()
+        return self.position
 
     def line(self) -> int:
-        return self.text.count("\n", 0, self.at) + 1
+        return self.text.count("\n", 0, self.position) + 1
 
     def parts(self) -> list[str]:
         """Skip a dotted key, and return its parts."""
         parts: list[str] = []
         while True:
-            began = self.step(_BLANK)
-            part = self.text[began : self.step(_PART)]
+            start = self.step(_BLANK)
+            part = self.text[start : self.step(_PART)]
             parts.append(part if part[0] not in "\"'" else tomllib.loads(f"part = {part}")["part"])
             if self.text[self.step(_BLANK)] != ".":
                 return parts
-            self.at += 1
+            self.position += 1
 
     def header(self, brackets: int, *, is_member: bool) -> Key:
         line = self.line()
-        self.at += brackets
+        self.position += brackets
         key: Key = ()
         *above, last = self.parts()
-        self.at += brackets
+        self.position += brackets
         for part in above:
             key = (*key, part)
             self.lines.setdefault(key, line)
@@ -102,18 +102,18 @@ class _Document:
         for part in self.parts():
             key = (*key, part)
             self.lines.setdefault(key, line)
-        self.at += 1  # the equals sign
+        self.position += 1  # the equals sign
         self.step(_BLANK)
         self.value(key)
 
     def value(self, key: Key) -> None:
-        opening = self.text[self.at]
+        opening = self.text[self.position]
         if opening in "\"'":
             self.step(_TEXT)
         elif opening not in "[{":
             self.step(_PLAIN)
         else:
-            self.at += 1
+            self.position += 1
             member = 0
             while self.text[self.step(_GAP)] not in "]}":
                 if opening == "{":
@@ -122,4 +122,4 @@ class _Document:
                     self.lines[(*key, member)] = self.line()
                     self.value((*key, member))
                     member += 1
-            self.at += 1
+            self.position += 1

@@ -1,86 +1,87 @@
-"""Builds instances of settings classes from sources, and collects the faults."""
+"""Builds instances of settings classes from all sources, and collects the faults."""
 
 from __future__ import annotations
 
 import difflib
 import re
-import tomllib
 from collections.abc import Collection, Sequence
 from typing import Any, Final
 
 import attrs
 
-from typedbus._base.errors import DeclarationError
-from typedbus._base.failures import describe
-from typedbus.settings._classes import default_of, fields_of, hides, is_secret, name_of, refusals, wanted_by
+from typedbus.settings._classes import default_of, fields_of, is_hidden, is_secret, name_of, refusals, type_of
 from typedbus.settings._faults import InvalidSettings, SettingsFault
 from typedbus.settings._lines import Key, dotted
-from typedbus.settings._sources import File, Said, Sources
-from typedbus.settings._types import (
-    Misfit,
-    choices_of,
-    is_optional,
-    list_of,
-    nested,
-    phrase,
-    scalar,
-    secret_of,
-    shown,
-    table_of,
-)
+from typedbus.settings._sources import Entry, File, Sources
+from typedbus.settings._texts import Texts, variable_of
+from typedbus.settings._types import is_optional, nested, text_of
+from typedbus.settings._values import INVALID, Values
 
-#: Stands for an invalid value whose fault has been recorded.
-_WRONG: Final = object()
-_HIDDEN: Final = "*******"
-_SHORTEST: Final = 4
+#: Stands for a value that the settings class supplies itself.
+_DEFAULT: Final = object()
+
+
+@attrs.frozen(kw_only=True)
+class _Table:
+    """
+    A table that is being read.
+
+    Attributes:
+        cls: The settings class of which it becomes an instance.
+        key: Its key.
+        entries: The values of the sources for it, highest precedence first.
+        nearest: The entry of the table, or else of the nearest table around it, as the place of faults.
+        defaults: An instance that supplies the settings that no source has; None if *cls* does.
+        is_open: Whether options and the environment may set single settings in it, as they may outside lists.
+        is_incomplete: Whether an unreadable source may have more of it, so that no setting is reported as missing.
+    """
+
+    cls: type[attrs.AttrsInstance]
+    key: Key
+    entries: Sequence[Entry]
+    nearest: Entry | None = None
+    defaults: object = None
+    is_open: bool = True
+    is_incomplete: bool = False
 
 
 class Reader:
-    """A single pass over all sources, with the faults found so far."""
+    """Reads the settings of a site from its sources, in a single pass."""
 
     def __init__(self, sources: Sources) -> None:
-        self.sources = sources
-        self.faults: list[SettingsFault] = []
-        self.files: list[File] = []
+        self._paths = sources.files
+        self._faults: list[SettingsFault] = []
+        self._files: list[File] = []
         for path in sources.files:
-            read = File.read(path)
-            if isinstance(read, File):
-                self.files.append(read)
+            file = File.read(path)
+            if isinstance(file, File):
+                self._files.append(file)
             else:
-                self.faults.append(read)
-        #: True if a file could not be read, so that missing keys cannot be reported.
-        self.is_incomplete = bool(self.faults)
-        self.options: dict[Key, tuple[str, str]] = {
-            tuple(name.split(".")): (name, text) for name, text in sources.options.items()
-        }
-        self.unused = dict(self.options)
-        #: The setting that each environment variable sets.
-        self.variables: dict[str, Key] = {}
-        self.keys: list[str] = []
-        #: Texts that no message may contain.
-        self.secrets: set[str] = set()
+                self._faults.append(file)
+        self._has_unreadable_files = bool(self._faults)
+        self._texts = Texts(sources, self._faults)
+        self._values = Values(self._faults, self._inner_table)
 
     def section(self, cls: type[attrs.AttrsInstance], name: str) -> object:
         """Return the instance of *cls* for the section *name*; the result is meaningless if faults were found."""
-        said = [Said((name,), file.table[name], file) for file in reversed(self.files) if name in file.table]
-        return self.table(cls, (name,), said, is_lost=self.is_incomplete)
+        entries = [Entry((name,), file.table[name], file) for file in reversed(self._files) if name in file.table]
+        return self._table(_Table(cls=cls, key=(name,), entries=entries, is_incomplete=self._has_unreadable_files))
 
     def check(self, sections: Collection[str], skipped: Collection[str]) -> None:
         """Record entries outside all *sections*, and unused options except for sections not read, *skipped*."""
-        listed = ", ".join(f"[{section}]" for section in sections)
-        for file in self.files:
+        for file in self._files:
             for name, value in file.table.items():
                 if name not in sections:
-                    near = difflib.get_close_matches(name, sections, n=1)
-                    hint = (
-                        f"did you mean [{near[0]}]?" if near else f"there are: {listed}" if listed else "there are none"
-                    )
-                    self.faults.append(Said((name,), value, file).fault(f"is no section; {hint}"))
-        for key, (name, text) in self.unused.items():
+                    names = ", ".join(f"[{section}]" for section in sections)
+                    listing = f"the sections are: {names}" if sections else "no container declares settings"
+                    similar = _similar(name, sections)
+                    hint = f"did you mean [{similar}]?" if similar else listing
+                    self._faults.append(Entry((name,), value, file).fault(f"is not a section; {hint}"))
+        for key, entry in self._texts.unused.items():
             if key[0] not in skipped:
-                near = difflib.get_close_matches(name, self.keys, n=1)
-                hint = f"; did you mean {near[0]}?" if near else ""
-                self.faults.append(Said(key, text, None, f"option {name}").fault(f"is no setting{hint}"))
+                similar = _similar(".".join(map(str, key)), self._texts.settings)
+                hint = f"; did you mean {similar}?" if similar else ""
+                self._faults.append(entry.fault(f"is not a setting{hint}"))
 
     def finish(self) -> None:
         """
@@ -89,212 +90,129 @@ class Reader:
         Raises:
             InvalidSettings: There are faults; it holds all of them, sorted by file and line.
         """
-        files: list[object] = list(self.sources.files)
+        files: list[object] = list(self._paths)
 
         def rank(fault: SettingsFault) -> tuple[int, int]:
             is_in_file = fault.source in files
             place = files.index(fault.source) if is_in_file else len(files) + (fault.source is None)
             return place, fault.line or 0
 
-        if self.faults:
-            raise InvalidSettings(sorted(self.faults, key=rank))
+        if self._faults:
+            raise InvalidSettings(sorted(self._faults, key=rank))
 
-    def table(
-        self,
-        cls: type[attrs.AttrsInstance],
-        key: Key,
-        tables: Sequence[Said],
-        *,
-        near: Said | None = None,
-        default: object = None,
-        is_open: bool = True,
-        is_lost: bool = False,
-    ) -> object:
-        """
-        Return an instance of *cls*, or `_WRONG`.
+    def _inner_table(self, cls: type[attrs.AttrsInstance], entry: Entry) -> object:
+        """Return the instance of *cls* for a table inside a list, or for one of several types."""
+        return self._table(_Table(cls=cls, key=entry.key, entries=[entry], is_open=False))
 
-        Args:
-            cls: A settings class.
-            key: The key of the table.
-            tables: The values given for the table, highest precedence first.
-            near: The value given for the nearest enclosing table.
-            default: An instance that supplies values for settings that are not given.
-            is_open: Whether options and the environment may set single settings in the table.
-            is_lost: Whether an unreadable source may contain more of the table, so that no setting is reported missing.
-        """
-        fields = fields_of(cls)
-        names = [name_of(field) for field in fields]
-        hidden = {name_of(field) for field in fields if hides(field)}
-        before = len(self.faults)
-        for said in tables:
-            if not isinstance(said.value, dict):
-                self._misfit("a table", said, is_hidden=is_secret(cls))
-        is_lost = is_lost or len(self.faults) > before
-        tables = [said for said in tables if isinstance(said.value, dict)]
-        near = tables[0] if tables else near
-        parts = [said.parts() for said in tables]
-        for name, said in (item for one in parts for item in one.items() if item[0] not in names):
-            close = difflib.get_close_matches(name, names, n=1)
-            hint = f"did you mean {close[0]}?" if close else f"there are: {', '.join(names)}"
-            self.faults.append(said.fault(f"is no setting; {hint}"))
+    def _table(self, table: _Table) -> object:
+        """Return the instance for *table*, or `INVALID`."""
+        count = len(self._faults)
+        table = self._without_misfits(table)
+        fields = {name_of(field): field for field in fields_of(table.cls)}
+        self._report_unknown_keys(table, fields)
         values: dict[str, object] = {}
-        origins: dict[str, Said] = {}
-        for field in fields:
-            name, wanted = name_of(field), wanted_by(field)
-            own = (*key, name)
-            said_of = [one[name] for one in parts if name in one]
-            inner = nested(wanted)
-            if inner is not None and (
-                said_of
-                or (is_open and self._has_texts(inner, own))
-                or (default is None and field.default is attrs.NOTHING and not is_optional(wanted))
-            ):
-                given = default_of(field) if default is None else getattr(default, field.name)
-                values[name] = self.table(
-                    inner, own, said_of, near=near, default=given, is_open=is_open, is_lost=is_lost
-                )
-                continue
-            if inner is None and is_open:
-                said_of = [*self._texts(own), *said_of]
-            if said_of:
-                origins[name] = said_of[0]
-                values[name] = self.value(wanted, said_of[0], is_hidden=name in hidden)
-            elif default is not None:
-                values[name] = getattr(default, field.name)
-            elif field.default is attrs.NOTHING:
-                values[name] = _WRONG if is_lost else self._missing(own, near, is_open=is_open and inner is None)
-        found = {name: value for name, value in values.items() if value is not _WRONG}
-        for name, error in refusals(cls, found, is_whole=len(found) == len(values)):
-            problem = "is refused; it is secret, so that the reason is not shown"
-            if name not in hidden:
-                problem = self._refusal(error, name, found.get(name))
-            self._report(problem, (*key, name), origins.get(name, near))
-        if len(self.faults) > before or len(found) < len(values):
-            return _WRONG
+        places: dict[str, Entry] = {}
+        for name, field in fields.items():
+            entry = self._entry(table, field)
+            value = self._value(table, field, entry)
+            if value is not _DEFAULT:
+                values[name] = value
+            if entry is not None:
+                places[name] = entry
+        valid = {name: value for name, value in values.items() if value is not INVALID}
+        for name, error in refusals(table.cls, valid, is_whole=len(valid) == len(values)):
+            problem = self._rejection(error, name, valid.get(name))
+            if name in fields and is_hidden(fields[name]):
+                # The message may quote the value.
+                problem = "was rejected; the reason is not shown because the value is secret"
+            self._report(problem, (*table.key, name), places.get(name, table.nearest))
+        if len(self._faults) > count or len(valid) < len(values):
+            return INVALID
         try:
-            return cls(**found)
+            return table.cls(**valid)
         except Exception as error:
-            return self._report(self._refusal(error, "", found), key, near)
+            return self._report(self._rejection(error, "", valid), table.key, table.nearest)
 
-    def value(self, wanted: Any, said: Said, *, is_hidden: bool) -> object:
-        """Return *said* converted to *wanted*, or `_WRONG`."""
-        wanted, *others = choices_of(wanted)
-        is_hidden = is_hidden or is_secret(wanted)
-        if others:
-            before = len(self.faults)
-            for choice in (wanted, *others):
-                found = self.value(choice, said, is_hidden=is_hidden)
-                del self.faults[before:]
-                if found is not _WRONG:
-                    return found
-            named = " or ".join(dict.fromkeys(map(phrase, (wanted, *others))))
-            return self._misfit(named, said, is_hidden=is_hidden or any(map(is_secret, others)))
-        secret, inner, listed, tabled = secret_of(wanted), nested(wanted), list_of(wanted), table_of(wanted)
-        if secret is not None:
-            found = self.value(secret[1], said, is_hidden=True)
-            return found if found is _WRONG else secret[0](found)
-        if said.is_text and (inner or listed or tabled):
-            try:
-                read = tomllib.loads(f"value = {said.value}")
-            except (ValueError, RecursionError):
-                read = {}
-            if read.keys() != {"value"}:
-                return self._misfit(f"{phrase(wanted)}, as TOML has it,", said, is_hidden=is_hidden)
-            said = attrs.evolve(said, value=read["value"], is_text=False)
-        if inner is not None:
-            return self.table(inner, said.key, [said], is_open=False)
-        if listed is not None:
-            make, types, is_fixed = listed
-            if not isinstance(said.value, list):
-                return self._misfit("a list", said, is_hidden=is_hidden)
-            if is_fixed and len(said.value) != len(types):
-                problem = f"must have {len(types)} members and has {len(said.value)}"
-                return self._report(problem, said.key, said)
-            each = types if is_fixed else types * len(said.value)
-            members = [
-                self.value(one, said.part(index, member), is_hidden=is_hidden)
-                for index, (one, member) in enumerate(zip(each, said.value, strict=True))
-            ]
-            return _WRONG if any(member is _WRONG for member in members) else make(members)
-        if tabled is not None:
-            make_table, of_key, of_value = tabled
-            if not isinstance(said.value, dict):
-                return self._misfit("a table", said, is_hidden=is_hidden)
-            pairs = [
-                (
-                    self.value(of_key, attrs.evolve(part, value=name, is_text=True), is_hidden=False),
-                    self.value(of_value, part, is_hidden=is_hidden),
-                )
-                for name, part in said.parts().items()
-            ]
-            return _WRONG if any(one is _WRONG for pair in pairs for one in pair) else make_table(dict(pairs))
-        if is_hidden:
-            # Shorter texts occur in messages by chance.
-            self.secrets.update(one for one in (str(said.value), repr(said.value)[1:-1]) if len(one) >= _SHORTEST)
-        try:
-            return scalar(wanted, said.value, said.folder, is_text=said.is_text)
-        except Misfit:
-            return self._misfit(phrase(wanted), said, is_hidden=is_hidden)
-        except TypeError:
-            reason = "no setting can be of that type; take a class of attrs, or one of the plain types"
-            raise DeclarationError(dotted(said.key), describe(wanted), reason) from None
-
-    def _texts(self, key: Key) -> list[Said]:
-        """Return the values that an option and the environment give for *key*."""
-        self.keys.append(dotted(key))
-        found: list[Said] = []
-        if key in self.options:
-            name, text = self.options[key]
-            self.unused.pop(key, None)
-            found.append(Said(key, text, None, f"option {name}", is_text=True))
-        variable = variable_of(key)
-        if variable in self.sources.environ:
-            said = Said(key, self.sources.environ[variable], None, f"environment variable {variable}", is_text=True)
-            other = self.variables.setdefault(variable, key)
-            if other != key:
-                self._report(f"goes by the same name as {dotted(other)}; give both in a file", key, said)
-            found.append(said)
-        return found
-
-    def _has_texts(self, cls: type[attrs.AttrsInstance], key: Key) -> bool:
-        """Whether an option or the environment sets anything in the table *key*."""
-        if any(option[: len(key)] == key and option != key for option in self.options):
-            return True
-        prefix = f"{variable_of(key)}_"
-        return any(variable.startswith(prefix) for variable in self.sources.environ) and any(
-            variable_of((*key, name_of(field))) in self.sources.environ
-            if (inner := nested(wanted_by(field))) is None
-            else self._has_texts(inner, (*key, name_of(field)))
-            for field in fields_of(cls)
+    def _without_misfits(self, table: _Table) -> _Table:
+        """Return *table* with only the entries that are tables; the others are reported."""
+        entries: list[Entry] = []
+        for entry in table.entries:
+            if isinstance(entry.value, dict):
+                entries.append(entry)
+            else:
+                self._values.misfit("a table", entry, is_hidden=is_secret(table.cls))
+        return attrs.evolve(
+            table,
+            entries=entries,
+            nearest=entries[0] if entries else table.nearest,
+            is_incomplete=table.is_incomplete or len(entries) < len(table.entries),
         )
 
-    def _missing(self, key: Key, near: Said | None, *, is_open: bool) -> object:
-        where = "here" if near or self.files else "in a file"
-        otherwise = f", or as {variable_of(key)} in the environment" if is_open else ""
-        return self._report(f"is missing; give it {where}{otherwise}", key, near)
+    def _report_unknown_keys(self, table: _Table, names: Collection[str]) -> None:
+        for entry in table.entries:
+            for name, part in entry.parts().items():
+                if name not in names:
+                    similar = _similar(name, names)
+                    hint = f"did you mean {similar}?" if similar else f"this table has: {', '.join(names)}"
+                    self._faults.append(part.fault(f"is not a setting; {hint}"))
 
-    def _misfit(self, wanted: str, said: Said, *, is_hidden: bool) -> object:
-        is_what = "; its value is not shown" if is_hidden else f" and is {shown(said.value)}"
-        return self._report(f"must be {wanted}{is_what}", said.key, said)
+    def _entry(self, table: _Table, field: attrs.Attribute[Any]) -> Entry | None:
+        """Return the entry that decides on a single setting; None for a table, and if no source sets it."""
+        if nested(type_of(field)) is not None:
+            return None
+        entries = self._texts.entries((*table.key, name_of(field))) if table.is_open else []
+        return next(iter([*entries, *_parts(table, field)]), None)
 
-    def _refusal(self, error: Exception, name: str, value: object) -> str:
+    def _value(self, table: _Table, field: attrs.Attribute[Any], entry: Entry | None) -> object:
+        """Return the value of *field*, which *entry* sets; or `_DEFAULT`, or `INVALID`."""
+        hint, key = type_of(field), (*table.key, name_of(field))
+        if entry is not None:
+            return self._values.read(hint, entry, is_hidden=is_hidden(field))
+        cls = nested(hint)
+        if cls is not None:
+            entries = _parts(table, field)
+            has_default = table.defaults is not None or field.default is not attrs.NOTHING or is_optional(hint)
+            if entries or not has_default or (table.is_open and self._texts.has_entries(cls, key)):
+                defaults = default_of(field) if table.defaults is None else getattr(table.defaults, field.name)
+                return self._table(attrs.evolve(table, cls=cls, key=key, entries=entries, defaults=defaults))
+        if table.defaults is not None:
+            return getattr(table.defaults, field.name)
+        if field.default is not attrs.NOTHING:
+            return _DEFAULT
+        if table.is_incomplete:
+            return INVALID
+        place = "here" if table.nearest or self._files else "in a file"
+        variable = f" or with the environment variable {variable_of(key)}" if table.is_open and cls is None else ""
+        return self._report(f"is missing; set it {place}{variable}", key, table.nearest)
+
+    def _rejection(self, error: Exception, name: str, value: object) -> str:
         """Return the message of *error* about *value*, with the secrets of other settings masked."""
-        message = " ".join(str(error.args[0] if error.args else type(error).__name__).split())
-        for secret in sorted(self.secrets, key=len, reverse=True):
-            message = message.replace(secret, _HIDDEN)
-        message = re.sub(rf"""^['"`]?{re.escape(name)}['"`]? (?=\w)""", "", message) if name else message
-        is_told = repr(value) in message or not isinstance(value, (str, int, float))
-        problem = message if message.startswith(("must ", "is ", "has ")) else f"is refused: {message}"
-        return problem if is_told else f"{problem} and is {shown(value)}"
+        text = " ".join(str(error.args[0] if error.args else type(error).__name__).split())
+        message = self._values.masked(text)
+        if name:
+            # The name of the setting is in front of the message anyway.
+            message = re.sub(rf"""^['"`]?{re.escape(name)}['"`]? (?=\w)""", "", message)
+        problem = message if message.startswith(("must ", "is ", "has ")) else f"was rejected: {message}"
+        is_complete = repr(value) in message or not isinstance(value, (str, int, float))
+        return problem if is_complete else f"{problem} (the value is {text_of(value)})"
 
-    def _report(self, problem: str, key: Key, said: Said | None) -> object:
-        if said is not None:
-            self.faults.append(said.fault(problem, key))
+    def _report(self, problem: str, key: Key, entry: Entry | None) -> object:
+        """Record *problem* with the setting *key*, at the place of *entry* if there is one, and return `INVALID`."""
+        if entry is not None:
+            self._faults.append(entry.fault(problem, key))
         else:
-            self.faults.append(SettingsFault(self.files[-1].path if self.files else None, None, dotted(key), problem))
-        return _WRONG
+            file = self._files[-1].path if self._files else None
+            self._faults.append(SettingsFault(file, None, dotted(key), problem))
+        return INVALID
 
 
-def variable_of(key: Key) -> str:
-    """Return the environment variable that sets *key*: ``SHOP_PORT`` for ``shop.port``."""
-    return "_".join(map(str, key)).replace("-", "_").upper()
+def _parts(table: _Table, field: attrs.Attribute[Any]) -> list[Entry]:
+    """Return the values for *field* in the entries of *table*."""
+    name = name_of(field)
+    tables = [(entry, entry.value) for entry in table.entries]
+    return [entry.part(name, value[name]) for entry, value in tables if isinstance(value, dict) and name in value]
+
+
+def _similar(name: str, names: Collection[str]) -> str | None:
+    """Return which of *names* the misspelt *name* may stand for, or None."""
+    return next(iter(difflib.get_close_matches(name, names, n=1)), None)

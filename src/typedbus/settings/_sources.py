@@ -47,8 +47,8 @@ class Sources:
     @classmethod
     def of_environment(cls) -> Sources:
         """Return the process environment and the files that ``TYPEDBUS_CONFIG`` lists, separated as in ``PATH``."""
-        named = os.environ.get(CONFIG, "")
-        return cls(files=tuple(Path(name) for name in named.split(os.pathsep) if name))
+        names = os.environ.get(CONFIG, "").split(os.pathsep)
+        return cls(files=tuple(Path(name) for name in names if name))
 
 
 @attrs.frozen(slots=False)
@@ -78,19 +78,21 @@ class File:
             return cls(path, text, tomllib.loads(text))
         except UnicodeDecodeError as error:
             line = raw.count(b"\n", 0, error.start) + 1
-            return SettingsFault(path, line, "", "is not TOML: it is not written in UTF-8")
+            return SettingsFault(
+                path, line, "", "is not valid TOML: it is not encoded in UTF-8; save it in that encoding"
+            )
         except RecursionError:
-            return SettingsFault(path, None, "", "is not TOML that anybody could read: it is nested too deeply")
+            return SettingsFault(path, None, "", "cannot be read: its lists or tables are nested too deeply")
         except ValueError as error:
             place = _PLACE.search(str(error))
             if place is None:
-                return SettingsFault(path, None, "", f"is not TOML: {error}")
-            told = str(error)[: place.start()]
-            return SettingsFault(path, int(place[1]), "", f"is not TOML: {told} in column {place[2]}")
+                return SettingsFault(path, None, "", f"is not valid TOML: {error}")
+            reason = str(error)[: place.start()]
+            return SettingsFault(path, int(place[1]), "", f"is not valid TOML: {reason} in column {place[2]}")
 
 
 @attrs.frozen
-class Said:
+class Entry:
     """The value that a source gives for one key."""
 
     key: Key
@@ -110,11 +112,11 @@ class Said:
             return path.absolute()
         return path
 
-    def part(self, name: str | int, value: object) -> Said:
+    def part(self, name: str | int, value: object) -> Entry:
         """Return one part of this value, with its key."""
         return attrs.evolve(self, key=(*self.key, name), value=value)
 
-    def parts(self) -> dict[str, Said]:
+    def parts(self) -> dict[str, Entry]:
         """Return the parts of a table."""
         assert isinstance(self.value, dict)
         return {name: self.part(name, value) for name, value in self.value.items()}

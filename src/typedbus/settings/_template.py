@@ -11,7 +11,7 @@ from pathlib import PurePath
 import attrs
 
 from typedbus._container.container import Container
-from typedbus.settings._classes import default_of, fields_of, hides, name_of, wanted_by
+from typedbus.settings._classes import default_of, fields_of, is_hidden, name_of, type_of
 from typedbus.settings._configured import sections_of
 from typedbus.settings._types import choices_of, list_of, nested, phrase
 
@@ -26,58 +26,59 @@ def template(container: Container, /, *others: Container) -> str:
     Raises:
         DeclarationError: Two classes share a section, or a class has a field that cannot be read.
     """
-    tables = (_table(section.cls, name, "", (), None) for name, section in sections_of(container, *others).items())
+    sections = sections_of(container, *others)
+    tables = (_table(section.cls, name, "", (), None) for name, section in sections.items())
     return "\n".join(line for lines in tables for line in lines)
 
 
 def _table(
-    cls: type[attrs.AttrsInstance], name: str, mark: str, within: tuple[type, ...], given: object
+    cls: type[attrs.AttrsInstance], name: str, mark: str, within: tuple[type, ...], defaults: object
 ) -> Iterator[str]:
-    """Yield the lines of a table: *mark*, its header, and its settings with the values of *given* or *cls*."""
+    """Yield the lines of a table: *mark*, its header, and its settings with the values of *defaults* or of *cls*."""
     yield f"{mark}[{name}]"
     inner: list[Iterator[str]] = []
     for field in fields_of(cls):
-        wanted, key = wanted_by(field), f"{name.strip('[]')}.{name_of(field)}"
-        below = nested(wanted)
-        members = list_of(wanted)
-        of_members = nested(members[1][0]) if members is not None and len(choices_of(wanted)) == 1 else None
-        default = default_of(field) if given is None else getattr(given, field.name)
-        if below is not None and below not in (cls, *within):
-            inner.append(_table(below, key, "# ", (cls, *within), default))
-        elif of_members is not None and of_members not in (cls, *within):
-            inner.append(_table(of_members, f"[{key}]", "# ", (cls, *within), None))
+        hint, key = type_of(field), f"{name.strip('[]')}.{name_of(field)}"
+        default = default_of(field) if defaults is None else getattr(defaults, field.name)
+        inner_cls = nested(hint)
+        list_type = list_of(hint)
+        member_cls = nested(list_type.members[0]) if list_type is not None and len(choices_of(hint)) == 1 else None
+        if inner_cls is not None and inner_cls not in (cls, *within):
+            inner.append(_table(inner_cls, key, "# ", (cls, *within), default))
+        elif member_cls is not None and member_cls not in (cls, *within):
+            inner.append(_table(member_cls, f"[{key}]", "# ", (cls, *within), None))
         else:
-            written = "" if hides(field) else _written(default) or ""
-            needed = "; has to be given" if field.default is attrs.NOTHING else ""
-            hidden = "; secret" if hides(field) else ""
-            yield f"# {name_of(field)} = {written}".rstrip() + f"  # {phrase(wanted)}{needed}{hidden}"
+            value = "" if is_hidden(field) else _toml_of(default) or ""
+            requirement = "; required" if field.default is attrs.NOTHING else ""
+            secrecy = "; secret" if is_hidden(field) else ""
+            yield f"# {name_of(field)} = {value}".rstrip() + f"  # {phrase(hint)}{requirement}{secrecy}"
     yield ""
     for lines in inner:
         yield from lines
 
 
-def _written(value: object) -> str | None:
+def _toml_of(value: object) -> str | None:
     """Return *value* as TOML, or None if TOML cannot express it."""
     match value:
         case enum.IntEnum() | enum.StrEnum():
-            return _written(value.value)
+            return _toml_of(value.value)
         case enum.Enum():
-            return _written(value.name)
+            return _toml_of(value.name)
         case bool() | int() | float():
             return json.dumps(value).replace("NaN", "nan").replace("Infinity", "inf")
         case str() | PurePath():
             return json.dumps(str(value)).replace("\x7f", "\\u007f") if str(value).isprintable() else None
         case dt.timedelta():
-            return _written(value.total_seconds())
+            return _toml_of(value.total_seconds())
         case dt.datetime() | dt.date() | dt.time():
             return value.isoformat()
         case list() | tuple() | frozenset() | set():
-            members = [_written(member) for member in value]
+            members = [_toml_of(member) for member in value]
             return None if None in members else f"[{', '.join(filter(None, members))}]"
         case Mapping():
-            pairs = [(_written(str(key)), _written(one)) for key, one in value.items()]
-            if any(one is None for pair in pairs for one in pair):
+            pairs = [(_toml_of(str(key)), _toml_of(member)) for key, member in value.items()]
+            if any(text is None for pair in pairs for text in pair):
                 return None
-            return "{" + ", ".join(f"{key} = {one}" for key, one in pairs) + "}"
+            return "{" + ", ".join(f"{key} = {member}" for key, member in pairs) + "}"
         case _:
             return None

@@ -2,7 +2,7 @@
 The types that settings may have: how messages describe them, and how plain values are converted.
 
 TOML values are typed, and must match: ``port = "80"`` is text, not a number.
-Values from the environment and options are text, and are parsed as the wanted type.
+Values from the environment and options are text, and are parsed as the type of the field.
 typed-settings converts all types beyond the plain ones, such as durations and dates.
 """
 
@@ -59,115 +59,145 @@ _PHRASES: Final[Mapping[type, str]] = {
 
 
 class Misfit(Exception):
-    """Raised for a value that does not fit the wanted type; it has no details, since the value may be secret."""
+    """Raised for a value that does not fit the type of its field; it has no details, since the value may be secret."""
 
 
-def plain(wanted: Any) -> Any:
-    """Return *wanted* without `NewType`, `Annotated` and type aliases."""
+def plain(hint: Any) -> Any:
+    """Return *hint* without `NewType`, `Annotated` and type aliases."""
     while True:
-        if isinstance(wanted, typing.NewType):
-            wanted = wanted.__supertype__
-        elif typing.get_origin(wanted) is typing.Annotated:
-            wanted = typing.get_args(wanted)[0]
-        elif hasattr(wanted, "__value__"):
-            wanted = wanted.__value__  # a `type` statement
+        if isinstance(hint, typing.NewType):
+            hint = hint.__supertype__
+        elif typing.get_origin(hint) is typing.Annotated:
+            hint = typing.get_args(hint)[0]
+        elif hasattr(hint, "__value__"):
+            hint = hint.__value__  # a `type` statement
         else:
-            return wanted
+            return hint
 
 
-def choices_of(wanted: Any) -> list[object]:
+def choices_of(hint: Any) -> list[object]:
     """Return the members of a union, or the type itself, without None, which TOML cannot express."""
-    wanted = plain(wanted)
-    if typing.get_origin(wanted) in (Union, types.UnionType):
-        return [choice for one in typing.get_args(wanted) if one is not types.NoneType for choice in choices_of(one)]
-    return [wanted]
+    hint = plain(hint)
+    if typing.get_origin(hint) in (Union, types.UnionType):
+        members = [member for member in typing.get_args(hint) if member is not types.NoneType]
+        return [choice for member in members for choice in choices_of(member)]
+    return [hint]
 
 
-def nested(wanted: Any) -> type[attrs.AttrsInstance] | None:
-    """Return the settings class if *wanted* is such a class, optional or not; None for other types."""
-    (wanted, *others) = choices_of(wanted) or [None]
-    return wanted if isinstance(wanted, type) and attrs.has(wanted) and not others else None
+def nested(hint: Any) -> type[attrs.AttrsInstance] | None:
+    """Return the settings class if *hint* is such a class, optional or not; None for other types."""
+    cls, *others = choices_of(hint) or [None]
+    return cls if isinstance(cls, type) and attrs.has(cls) and not others else None
 
 
-def is_optional(wanted: Any) -> bool:
+def is_optional(hint: Any) -> bool:
     """Whether None is accepted."""
-    return types.NoneType in typing.get_args(plain(wanted))
+    return types.NoneType in typing.get_args(plain(hint))
 
 
-def list_of(wanted: Any) -> tuple[Callable[[list[object]], object], tuple[object, ...], bool] | None:
-    """Return the constructor for a list type, its member types, and whether their number fixes its length."""
-    origin = typing.get_origin(wanted) or wanted
-    make, args = _LISTS.get(origin) if isinstance(origin, collections.abc.Hashable) else None, typing.get_args(wanted)
+@attrs.frozen
+class ListType:
+    """
+    The type of a list.
+
+    Attributes:
+        make: Its constructor, which takes a list.
+        members: The types of its members, in order if it has a fixed length; otherwise the type of all of them.
+        has_fixed_length: Whether it has as many members as types.
+    """
+
+    make: Callable[[list[object]], object]
+    members: tuple[object, ...]
+    has_fixed_length: bool
+
+    def members_of(self, length: int) -> tuple[object, ...]:
+        """Return the types of the members of a list of *length*; another number of them if that length is wrong."""
+        return self.members if self.has_fixed_length else self.members * length
+
+
+def list_of(hint: Any) -> ListType | None:
+    """Return *hint* as a list type; None for other types."""
+    origin = typing.get_origin(hint) or hint
+    make = _LISTS.get(origin) if isinstance(origin, collections.abc.Hashable) else None
     if make is None:
         return None
-    if origin is tuple and args and args[-1] is not Ellipsis:
-        return make, args, True
-    return make, (args or (Any,))[:1], False
+    members = typing.get_args(hint)
+    if origin is tuple and members and members[-1] is not Ellipsis:
+        return ListType(make, members, has_fixed_length=True)
+    return ListType(make, (members or (Any,))[:1], has_fixed_length=False)
 
 
-def table_of(wanted: Any) -> tuple[Callable[[dict[object, object]], object], object, object] | None:
-    """Return the constructor for a mapping type with arbitrary keys, and the types of its keys and values."""
-    origin = typing.get_origin(wanted) or wanted
+@attrs.frozen
+class TableType:
+    """The type of a table with arbitrary keys: its constructor, which takes a dict, and the types of keys and values."""
+
+    make: Callable[[dict[object, object]], object]
+    key: object
+    value: object
+
+
+def table_of(hint: Any) -> TableType | None:
+    """Return *hint* as the type of a table with arbitrary keys; None for other types."""
+    origin = typing.get_origin(hint) or hint
     make = _TABLES.get(origin) if isinstance(origin, collections.abc.Hashable) else None
     if make is None:
         return None
-    of_key, of_value = typing.get_args(wanted) or (str, Any)
-    return make, of_key, of_value
+    key, value = typing.get_args(hint) or (str, Any)
+    return TableType(make, key, value)
 
 
-def secret_of(wanted: Any) -> tuple[type, object] | None:
-    """Return the secret class of *wanted*, and the type of the value in it; None for other types."""
-    origin = typing.get_origin(wanted) or wanted
+def secret_of(hint: Any) -> tuple[type, object] | None:
+    """Return the secret class of *hint*, and the type of the value in it; None for other types."""
+    origin = typing.get_origin(hint) or hint
     if isinstance(origin, type) and issubclass(origin, Secret):
-        return origin, (typing.get_args(wanted) or (str,))[0]
+        return origin, (typing.get_args(hint) or (str,))[0]
     return None
 
 
-def phrase(wanted: Any) -> str:
+def phrase(hint: Any) -> str:
     """Return the description of a value of that type, for messages."""
-    options = [one for one in choices_of(wanted) if one is not wanted]
-    if options:
-        return " or ".join(dict.fromkeys(map(phrase, options)))
-    named = _named(wanted)
-    if named is not None:
-        return f"one of {', '.join(map(shown, named))}"
-    secret = secret_of(wanted)
-    if secret is not None:
-        return phrase(secret[1])
-    of_list = list_of(wanted)
-    if of_list is not None:
+    choices = [choice for choice in choices_of(hint) if choice is not hint]
+    if choices:
+        return " or ".join(dict.fromkeys(map(phrase, choices)))
+    members = _members_by_name(hint)
+    if members is not None:
+        return f"one of {', '.join(map(text_of, members))}"
+    secret_type = secret_of(hint)
+    if secret_type is not None:
+        return phrase(secret_type[1])
+    if list_of(hint) is not None:
         return "a list"
-    if table_of(wanted) is not None or nested(wanted) is not None:
+    if table_of(hint) is not None or nested(hint) is not None:
         return "a table"
-    origin = typing.get_origin(wanted) or wanted
-    known = (_PHRASES[base] for base in getattr(origin, "__mro__", ()) if base in _PHRASES)
-    return next(known, f"a {inspect.formatannotation(wanted)}")
+    origin = typing.get_origin(hint) or hint
+    phrases = (_PHRASES[base] for base in getattr(origin, "__mro__", ()) if base in _PHRASES)
+    return next(phrases, f"a {inspect.formatannotation(hint)}")
 
 
-def shown(value: object) -> str:
+def text_of(value: object) -> str:
     """Return a plain value as a deployer would write it, on one line; only the kind of a list or table."""
     match value:
         case bool():
-            said = str(value).lower()
+            text = str(value).lower()
         case dict():
             return "a table"
         case list():
             return "a list"
         case str():
-            said = repr(str(value))
+            text = repr(str(value))
         case dt.datetime() | dt.date() | dt.time():
-            said = value.isoformat()
+            text = value.isoformat()
         case _:
-            said = str(value)
-    return said if len(said) <= _LONGEST else f"{said[:_LONGEST]}..."
+            text = str(value)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
 
 
-def scalar(wanted: Any, value: Any, folder: Path, *, is_text: bool) -> object:
+def scalar(hint: Any, value: Any, folder: Path, *, is_text: bool) -> object:
     """
-    Return *value* converted to *wanted*; a relative path is joined to *folder*.
+    Return *value* converted to *hint*; a relative path is joined to *folder*.
 
     Args:
-        wanted: A type that is neither a list nor a table.
+        hint: A type that is neither a list nor a table.
         value: A plain value of a TOML type.
         folder: The folder that relative paths are resolved against.
         is_text: The source has only text, whatever the wanted type, as the environment does.
@@ -176,15 +206,15 @@ def scalar(wanted: Any, value: Any, folder: Path, *, is_text: bool) -> object:
         Misfit: The value does not fit.
         TypeError: The type is not supported for settings.
     """
-    if wanted is Any or wanted is object:
+    if hint is Any or hint is object:
         return value
-    named = _named(wanted)
-    if named is not None:
-        for name, member in named.items():
+    members = _members_by_name(hint)
+    if members is not None:
+        for name, member in members.items():
             if (type(name) is type(value) and name == value) or (is_text and str(name) == value):
                 return member
         raise Misfit
-    origin = typing.get_origin(wanted) or wanted
+    origin = typing.get_origin(hint) or hint
     kind = type(value)
     if not is_text and origin in (int, float, bool):
         if kind is origin or (origin is float and kind is int):
@@ -197,20 +227,20 @@ def scalar(wanted: Any, value: Any, folder: Path, *, is_text: bool) -> object:
     if isinstance(origin, type) and issubclass(origin, str) and kind is not str:
         raise Misfit
     if isinstance(value, (list, dict)) or (kind in (bool, dt.datetime) and kind is not origin):
-        raise (TypeError if phrase(wanted) == f"a {inspect.formatannotation(wanted)}" else Misfit)
+        raise (TypeError if phrase(hint) == f"a {inspect.formatannotation(hint)}" else Misfit)
     try:
-        return _CONVERTER.structure(value, origin if origin is re.Pattern else wanted)
+        return _CONVERTER.structure(value, origin if origin is re.Pattern else hint)
     except StructureHandlerNotFoundError:
         raise TypeError from None
     except Exception:
         raise Misfit from None
 
 
-def _named(wanted: Any) -> dict[object, object] | None:
+def _members_by_name(hint: Any) -> dict[object, object] | None:
     """Return the members of a `Literal` or enum by the name to write; None for types without a fixed set of values."""
-    if typing.get_origin(wanted) is typing.Literal:
-        return {one: one for one in typing.get_args(wanted)}
-    if isinstance(wanted, type) and issubclass(wanted, enum.Enum):
-        by_value = issubclass(wanted, (enum.IntEnum, enum.StrEnum))
-        return {member.value if by_value else name: member for name, member in wanted.__members__.items()}
+    if typing.get_origin(hint) is typing.Literal:
+        return {value: value for value in typing.get_args(hint)}
+    if isinstance(hint, type) and issubclass(hint, enum.Enum):
+        by_value = issubclass(hint, (enum.IntEnum, enum.StrEnum))
+        return {member.value if by_value else name: member for name, member in hint.__members__.items()}
     return None
