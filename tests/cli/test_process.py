@@ -350,7 +350,7 @@ def test_a_restart_that_is_refused_is_reported_at_once(tmp_path: Path) -> None:
         assert status == 1
         assert told == (
             f"Error: process {site.pid} was not restarted: this process cannot be restarted: its directory "
-            f"{tmp_path / 'release'} is gone; put it back, or start the program anew elsewhere\n"
+            f"{tmp_path / 'release'} no longer exists; restore it, or start the program from another place\n"
         )
         assert site.do("stop", "--pidfile", "site.pid")[0] == 0
     finally:

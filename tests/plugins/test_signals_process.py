@@ -350,7 +350,9 @@ def test_a_restart_that_cannot_be_is_told_and_the_process_goes_on(begin: Begin, 
     )
 
     assert program.end() == 0
-    assert f"its directory {gone} is gone; put it back, or start the program anew elsewhere" in program.output
+    assert (
+        f"its directory {gone} no longer exists; restore it, or start the program from another place" in program.output
+    )
 
 
 def test_a_restart_during_a_start_breaks_it_off(begin: Begin) -> None:

@@ -182,7 +182,7 @@ def test_a_process_that_was_started_nowhere_cannot_be_replaced(tmp_path: Path) -
     done = ran(path, cwd=gone)
 
     assert done.stdout.splitlines()[1:] == [
-        "this process cannot be restarted: the directory in which it was started was gone; start it in one that lasts"
+        "this process cannot be restarted: its working directory did not exist when it was started; start it in an existing directory"
     ]
 
 
@@ -210,7 +210,7 @@ def test_a_child_of_multiprocessing_is_not_replaced(tmp_path: Path, method: str)
     done = ran("program.py", cwd=tmp_path)
 
     assert done.stdout.splitlines() == [
-        "it is a child of multiprocessing, and its command line is another's; restart the parent",
+        "it is a child process of multiprocessing, without a command line of its own; restart the parent process",
         "None",
     ]
 
@@ -223,19 +223,27 @@ def test_a_program_from_a_pipe_cannot_be_replaced(how: list[str]) -> None:
 
     done = subprocess.run([sys.executable, *how], input=source, capture_output=True, text=True, timeout=60, check=False)
 
-    assert done.stdout == ("its program came from a terminal or a pipe and cannot be read again; put it into a file\n")
+    assert done.stdout == (
+        "its program was read from a terminal or a pipe and cannot be read again; run it from a file\n"
+    )
 
 
 @pytest.mark.parametrize(
     ("given", "reason"),
     [
-        ({"platform": "win32"}, "Windows replaces no process; exit, and let a service manager start it anew"),
-        ({"command": ()}, "an interpreter inside another program has no command line; "),
-        ({"executable": ""}, "an interpreter inside another program has no command line; "),
-        ({"directory": "/no/such"}, "its directory /no/such is gone; put it back, or start the program anew elsewhere"),
-        ({"executable": "/no/python"}, "its interpreter /no/python is gone; put it back"),
-        ({"source": "x.py", "command": ("python", "x.py")}, "its program x.py is gone; put it back"),
-        ({"executable": __file__}, f"its interpreter {__file__} cannot be entered any more"),
+        (
+            {"platform": "win32"},
+            "Windows cannot replace a running process; exit, and let a service manager start the program again",
+        ),
+        ({"command": ()}, "its interpreter is part of another program and has no command line; "),
+        ({"executable": ""}, "its interpreter is part of another program and has no command line; "),
+        (
+            {"directory": "/no/such"},
+            "its directory /no/such no longer exists; restore it, or start the program from another place",
+        ),
+        ({"executable": "/no/python"}, "its interpreter /no/python no longer exists; restore it"),
+        ({"source": "x.py", "command": ("python", "x.py")}, "its program x.py no longer exists; restore it"),
+        ({"executable": __file__}, f"its interpreter {__file__} can no longer be executed"),
     ],
 )
 def test_what_cannot_be_replaced_says_why(tmp_path: Path, given: dict[str, object], reason: str) -> None:
@@ -256,7 +264,7 @@ def test_a_frozen_program_is_not_replaced(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(sys, "frozen", True, raising=False)
 
     assert Image().problem() == (
-        "it is a frozen program, whose command line is its own business; exit, and start it anew from outside"
+        "it is a frozen program, whose command line is unknown; exit, and start the program again from outside"
     )
 
 
@@ -267,7 +275,9 @@ def test_what_the_system_refuses_is_told(tmp_path: Path) -> None:
     none.chmod(0o755)
     image = Image(executable=str(none), source="program.py", directory=str(Path.cwd()))
 
-    with pytest.raises(RestartError, match=r"the system refused: .*Exec format error.*start it anew from outside"):
+    with pytest.raises(
+        RestartError, match=r"the system refused: .*Exec format error.*start the program again from outside"
+    ):
         image.replace()
 
 
@@ -408,7 +418,7 @@ def test_a_link_that_leads_nowhere_is_refused_by_its_name(releases: Releases) ->
 
     error, *_ = releases.ran(sys.executable, "program.py", flip=flip)
 
-    assert f"RestartError: this process cannot be restarted: its directory {releases.current} is gone" in error
+    assert f"RestartError: this process cannot be restarted: its directory {releases.current} no longer exists" in error
 
 
 @pytest.mark.slow

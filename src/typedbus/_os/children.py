@@ -46,14 +46,14 @@ def settle() -> dict[int, str]:
         setattr(helper, child, None)
         with contextlib.suppress(OSError):
             os.close(descriptor)
-        until = time.monotonic() + _ENDING
-        while not has_ended(pid) and time.monotonic() < until:
+        deadline = time.monotonic() + _ENDING
+        while not has_ended(pid) and time.monotonic() < deadline:
             # Polling is the only way: SIGCHLD belongs to the program.
             time.sleep(0.005)
     with contextlib.suppress(ChildProcessError):
         while os.waitpid(-1, os.WNOHANG)[0]:
             pass
-    return _running()
+    return _commands()
 
 
 def has_ended(pid: int) -> bool:
@@ -81,13 +81,14 @@ def inherited() -> list[int]:
     return [int(pid) for pid in pids.split(",") if pid.isdecimal()]
 
 
-def _running() -> dict[int, str]:
-    running: dict[int, str] = {}
+def _commands() -> dict[int, str]:
+    """Return the command lines of the children of this process, by pid."""
+    commands: dict[int, str] = {}
     for process in _PROC.glob("[0-9]*"):
         # The process may end meanwhile.
         with contextlib.suppress(OSError, ValueError, IndexError):
             _, _, fields = (process / "stat").read_text(errors="replace").rpartition(")")
             if int(fields.split()[1]) == os.getpid():
                 words = (process / "cmdline").read_bytes().split(b"\0")
-                running[int(process.name)] = b" ".join(words).decode(errors="replace").strip() or "?"
-    return running
+                commands[int(process.name)] = b" ".join(words).decode(errors="replace").strip() or "?"
+    return commands

@@ -40,7 +40,7 @@ class OutOfThreads(RuntimeError, OperatorError):
         self.limit = limit
 
     def __str__(self) -> str:
-        return f"the system starts no further thread, {self.thread!r} was one too many: {self.limit}"
+        return f"cannot start thread {self.thread!r}: {self.limit}"
 
 
 class OutOfDescriptors(OSError, OperatorError):
@@ -88,14 +88,14 @@ def named(error: BaseException) -> BaseException:
 
 def _limit_of_descriptors(number: int) -> str:
     if number == errno.ENFILE:
-        return "all processes of this system together have as many open as it allows; raise fs.file-max with sysctl"
+        return "all processes of this system together have reached its limit; raise fs.file-max with sysctl"
     if sys.platform == "win32":
-        return "this process has as many open as it may"
+        return "this process has reached its limit; close files or sockets that it does not need"
     import resource
 
-    allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return (
-        f"this process may have {allowed} files and sockets open (RLIMIT_NOFILE); raise that with ulimit -n, "
+        f"this process may open at most {limit} files and sockets (RLIMIT_NOFILE); raise the limit with ulimit -n, "
         "LimitNOFILE= of systemd or --ulimit nofile= of Docker"
     )
 
@@ -103,44 +103,44 @@ def _limit_of_descriptors(number: int) -> str:
 def _limit_of_threads() -> str:
     # Without descriptors, or without /proc, none of this can be read.
     with contextlib.suppress(OSError, ValueError):
-        group = _full_group()
-        if group is not None:
+        limit = _limit_of_full_group()
+        if limit is not None:
             return (
-                f"the control group of this process may have {group} processes and threads (pids.max); raise that with "
-                "TasksMax= of systemd or --pids-limit of Docker, or start fewer threads"
+                f"the control group of this process may have at most {limit} processes and threads (pids.max); "
+                "raise the limit with TasksMax= of systemd or --pids-limit of Docker, or start fewer threads"
             )
     if sys.platform != "win32":
         import resource
 
         with contextlib.suppress(OSError, ValueError):
-            size, _ = resource.getrlimit(resource.RLIMIT_AS)
+            space, _ = resource.getrlimit(resource.RLIMIT_AS)
             stack, _ = resource.getrlimit(resource.RLIMIT_STACK)
             # stack_size() without an argument also resets the size to the default, so set it again.
-            own = threading.stack_size()
-            threading.stack_size(own)
-            stack = own or (_STACK if stack == resource.RLIM_INFINITY else stack)
-            used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-            if size != resource.RLIM_INFINITY and used + stack > size:
+            stack_of_process = threading.stack_size()
+            threading.stack_size(stack_of_process)
+            stack = stack_of_process or (_STACK if stack == resource.RLIM_INFINITY else stack)
+            usage = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+            if space != resource.RLIM_INFINITY and usage + stack > space:
                 return (
-                    f"this process may use {size // _MEBIBYTE} MiB of address space (RLIMIT_AS), of which each thread "
-                    f"takes {stack // _MEBIBYTE} MiB for its stack; raise that with ulimit -v or LimitAS= of systemd, "
-                    "or start fewer threads"
+                    f"this process may use at most {space // _MEBIBYTE} MiB of address space (RLIMIT_AS), and each "
+                    f"thread needs {stack // _MEBIBYTE} MiB for its stack; raise the limit with ulimit -v or LimitAS= "
+                    "of systemd, or start fewer threads"
                 )
         with contextlib.suppress(OSError, ValueError):
             tasks, _ = resource.getrlimit(resource.RLIMIT_NPROC)
             if os.geteuid() != 0 and tasks != resource.RLIM_INFINITY and _tasks_of_user() >= tasks:
                 return (
-                    f"user {os.getuid()} may have {tasks} processes and threads (RLIMIT_NPROC); raise that with "
-                    "ulimit -u or LimitNPROC= of systemd, or start fewer threads"
+                    f"user {os.getuid()} may have at most {tasks} processes and threads (RLIMIT_NPROC); raise the "
+                    "limit with ulimit -u or LimitNPROC= of systemd, or start fewer threads"
                 )
     return (
-        "look at the limits of the user (ulimit -u, LimitNPROC= of systemd), of memory (ulimit -v, LimitAS=), of the "
+        "the system has reached a limit; check those of the user (ulimit -u, LimitNPROC= of systemd), of memory (ulimit -v, LimitAS=), of the "
         "control group (TasksMax= of systemd, --pids-limit of Docker) and of the system (kernel.threads-max), "
         "or start fewer threads"
     )
 
 
-def _full_group() -> int | None:
+def _limit_of_full_group() -> int | None:
     """Return the limit of tasks of this process's control group, or of a group around it, if the limit is reached."""
     for line in Path("/proc/self/cgroup").read_text().splitlines():
         _, controllers, path = line.split(":", 2)

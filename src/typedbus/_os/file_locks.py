@@ -74,8 +74,8 @@ else:
             if error.errno in (errno.EINVAL, errno.EOPNOTSUPP):
                 return None
             raise
-        answered: int = _RANGE.unpack(answer)[0]
-        return answered
+        lock_type: int = _RANGE.unpack(answer)[0]
+        return lock_type
 
 
 def problem_with(descriptor: int, pid: int | None) -> str | None:

@@ -30,34 +30,34 @@ _MARK: Final = "TYPEDBUS_SIGNALS"
 ENDING: Final = frozenset({signal.SIGTERM, signal.SIGINT})
 #: The signals whose default action does not end a process.
 _HARMLESS: Final = frozenset({"SIGCHLD", "SIGCONT", "SIGURG", "SIGWINCH", "SIGTSTP", "SIGTTIN", "SIGTTOU"})
-#: In the old program: the blocked signals, with the handlers to restore if the process is not replaced.
-_blocked: Final[dict[int, Handler]] = {}
-#: In the new program: the caught signals with their previous handlers, and the signals that have arrived.
-_caught: Final[dict[int, Handler]] = {}
-_arrived: Final[deque[int]] = deque()
+#: In the old program: the handlers of the blocked signals, to restore if the process is not replaced.
+_handlers_of_blocked: Final[dict[int, Handler]] = {}
+#: In the new program: the previous handlers of the signals that are caught, and the signals that have arrived.
+_handlers_of_caught: Final[dict[int, Handler]] = {}
+_arrivals: Final[deque[int]] = deque()
 _PID: Final = os.getpid()
 
 
-def hold(number: int, before: Handler) -> None:
-    """Block signal *number* until the process is replaced or `release` is called, which installs handler *before*."""
+def hold(number: int, handler: Handler) -> None:
+    """Block signal *number* until the process is replaced or `release` is called, which installs *handler* again."""
     if sys.platform == "win32":
         return
     signal.pthread_sigmask(signal.SIG_BLOCK, [number])
-    _blocked[number] = before
+    _handlers_of_blocked[number] = handler
     # An ignored signal must stay ignored, as under nohup; a caught signal has its default action in the new program.
-    signal.signal(number, signal.SIG_IGN if before == signal.SIG_IGN else _to_main_thread)
-    os.environ[_MARK] = f"{os.getpid()}:{','.join(str(int(blocked)) for blocked in _blocked)}"
+    signal.signal(number, signal.SIG_IGN if handler == signal.SIG_IGN else _to_main_thread)
+    os.environ[_MARK] = f"{os.getpid()}:{','.join(str(int(number)) for number in _handlers_of_blocked)}"
 
 
-def carry_over(number: int, before: Handler) -> None:
+def carry_over(number: int, handler: Handler) -> None:
     """Hold signal *number*, which has arrived, so that it arrives again in the program that replaces this one."""
-    hold(number, before)
+    hold(number, handler)
     _to_main_thread(number, None)
 
 
 def hold_caught() -> None:
     """Hold each signal that has a handler written in Python, except SIGTERM, SIGINT and harmless signals."""
-    for number in signal.valid_signals() - ENDING - _blocked.keys():
+    for number in signal.valid_signals() - ENDING - _handlers_of_blocked.keys():
         handler = signal.getsignal(number)
         if callable(handler) and signal.Signals(number).name not in _HARMLESS:
             hold(number, handler)
@@ -73,11 +73,11 @@ def release() -> None:
     """Stop holding signals if the process is not replaced; signals that have arrived are discarded."""
     if sys.platform == "win32":
         return
-    while _blocked:
-        number, before = _blocked.popitem()
+    while _handlers_of_blocked:
+        number, handler = _handlers_of_blocked.popitem()
         signal.signal(number, signal.SIG_IGN)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, [number])
-        signal.signal(number, signal.SIG_DFL if before is None else before)
+        signal.signal(number, signal.SIG_DFL if handler is None else handler)
     os.environ.pop(_MARK, None)
 
 
@@ -96,17 +96,17 @@ def take_over() -> None:
     if threading.current_thread() is not threading.main_thread():
         return
     del os.environ[_MARK]
-    held = {int(number) for number in numbers.split(",") if number.isdecimal()} & signal.valid_signals()
-    for number in held:
+    signals = {int(number) for number in numbers.split(",") if number.isdecimal()} & signal.valid_signals()
+    for number in signals:
         # An ignored signal stays ignored.
         if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
-            _caught[number] = signal.signal(number, _end if number in ENDING else _keep)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, held)
+            _handlers_of_caught[number] = signal.signal(number, _end if number in ENDING else _keep)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, signals)
 
 
 def _keep(number: int, frame: FrameType | None) -> None:
     if os.getpid() == _PID:
-        _arrived.append(number)
+        _arrivals.append(number)
     else:
         signal.signal(number, signal.SIG_DFL)
         signal.raise_signal(number)
@@ -118,7 +118,7 @@ def _end(number: int, frame: FrameType | None) -> None:
 
 def behind(number: int, handler: Handler) -> Handler:
     """Return *handler*, or the previous handler of signal *number* if *handler* is a handler of this module."""
-    return _caught[number] if handler in (_keep, _end) else handler
+    return _handlers_of_caught[number] if handler in (_keep, _end) else handler
 
 
 def deliver() -> None:
@@ -128,15 +128,15 @@ def deliver() -> None:
     Call it in the main thread, after the start: requests of the handlers are not carried out earlier anyway.
     """
     take_over()
-    while _arrived:
-        number = _arrived.popleft()
+    while _arrivals:
+        number = _arrivals.popleft()
         handler = signal.getsignal(number)
         if callable(handler) and handler is not _keep:
             signal.raise_signal(number)
-    while _caught:
-        number, before = _caught.popitem()
+    while _handlers_of_caught:
+        number, handler = _handlers_of_caught.popitem()
         if signal.getsignal(number) in (_keep, _end):
-            signal.signal(number, before)
+            signal.signal(number, handler)
 
 
 take_over()

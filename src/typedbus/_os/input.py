@@ -27,12 +27,12 @@ def read_input(path: Path) -> bytes:
     """
     is_pipe = stat.S_ISFIFO(path.stat().st_mode)
 
-    def opened(name: str, flags: int) -> int:
+    def opener(name: str, flags: int) -> int:
         # A blocking open would wait for a writer, without limit.
         return os.open(name, flags | (os.O_NONBLOCK if is_pipe and sys.platform != "win32" else 0))
 
     parts: list[bytes] = []
-    with open(path, "rb", buffering=0, opener=opened) as file:
+    with open(path, "rb", buffering=0, opener=opener) as file:
         if is_pipe:
             _wait_for_writer(file.fileno())
         while part := file.read(_CHUNK):

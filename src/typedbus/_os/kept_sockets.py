@@ -36,7 +36,7 @@ class KeptSocket:
     file: Identity | None = None
 
 
-_kept: Final[list[KeptSocket]] = []
+_sockets: Final[list[KeptSocket]] = []
 
 
 def keep(listening: socket.socket, file: Identity | None = None) -> None:
@@ -47,20 +47,20 @@ def keep(listening: socket.socket, file: Identity | None = None) -> None:
         OSError: The socket is closed, or the system has no descriptor left.
     """
     # A plain socket: the server that claims it restores any subclass of *listening*.
-    _kept.append(KeptSocket(socket.socket(fileno=os.dup(listening.fileno())), file))
+    _sockets.append(KeptSocket(socket.socket(fileno=os.dup(listening.fileno())), file))
 
 
 def claim(fits: Callable[[KeptSocket], bool]) -> KeptSocket | None:
     """Return a kept socket for which *fits* is true, or None; the caller is responsible for it from here on."""
-    for kept in _kept:
+    for kept in _sockets:
         if fits(kept):
-            _kept.remove(kept)
+            _sockets.remove(kept)
             return kept
     return None
 
 
 def _entries() -> list[Entry]:
-    return [([kept.socket.fileno(), kept.file], [kept.socket.fileno()]) for kept in _kept]
+    return [([kept.socket.fileno(), kept.file], [kept.socket.fileno()]) for kept in _sockets]
 
 
 def _adopt(descriptor: int, file: list[int] | None) -> None:
@@ -69,13 +69,13 @@ def _adopt(descriptor: int, file: list[int] | None) -> None:
         listening.detach()  # the descriptor belongs to other code
         return
     listening.set_inheritable(False)
-    _kept.append(KeptSocket(listening, None if file is None else (file[0], file[1], file[2])))
+    _sockets.append(KeptSocket(listening, None if file is None else (file[0], file[1], file[2])))
 
 
 def _drop() -> None:
     # The socket files are not removed: a process that could remove them would not have kept the socket.
-    while _kept:
-        _kept.pop().socket.close()
+    while _sockets:
+        _sockets.pop().socket.close()
 
 
 register(Keeper("TYPEDBUS_SOCKETS", _entries, _adopt, _drop))

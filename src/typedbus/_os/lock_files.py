@@ -52,13 +52,13 @@ else:
         with contextlib.ExitStack() as undoing:
             descriptor = os.open(place, _FLAGS, 0o600)
             undoing.callback(os.close, descriptor)
-            opened = os.fstat(descriptor)
-            is_own = stat.S_ISREG(opened.st_mode) and opened.st_uid == os.geteuid()
-            if not is_own or opened.st_mode & _OTHERS or opened.st_size:
+            status = os.fstat(descriptor)
+            is_own = stat.S_ISREG(status.st_mode) and status.st_uid == os.geteuid()
+            if not is_own or status.st_mode & _OTHERS or status.st_size:
                 raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             with contextlib.suppress(FileNotFoundError):
-                if os.path.samestat(opened, place.lstat()):
+                if os.path.samestat(status, place.lstat()):
                     undoing.pop_all()
                     return descriptor
         return None

@@ -70,22 +70,13 @@ class HeldFile:
 
         If this process may no longer read the folder, a file that still has a name counts as intact.
         """
-        if self.descriptor is None or not self._has_own_number(self.descriptor):
+        if self.descriptor is None or not _has_pid_of_this_process(self.descriptor):
             return False
-        own = os.fstat(self.descriptor)
+        status = os.fstat(self.descriptor)
         try:
-            return os.path.samestat(self.path.lstat(), own)
+            return os.path.samestat(self.path.lstat(), status)
         except PermissionError:
-            return own.st_nlink > 0
-        except OSError:
-            return False
-
-    @staticmethod
-    def _has_own_number(descriptor: int) -> bool:
-        # Another program may have written into the file, and a process that was forked in C has another pid.
-        try:
-            os.lseek(descriptor, 0, os.SEEK_SET)
-            return os.read(descriptor, _LENGTH) == b"%d\n" % os.getpid()
+            return status.st_nlink > 0
         except OSError:
             return False
 
@@ -168,6 +159,15 @@ def claim(path: Path) -> HeldFile | None:
     return None
 
 
+def _has_pid_of_this_process(descriptor: int) -> bool:
+    # Another program may have written into the file, and a process that was forked in C has another pid.
+    try:
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        return os.read(descriptor, _LENGTH) == b"%d\n" % os.getpid()
+    except OSError:
+        return False
+
+
 def _is_at(path: Path, file: HeldFile) -> bool:
     assert file.descriptor is not None
     try:
@@ -197,9 +197,9 @@ def _entries() -> list[Entry]:
 
 
 def _adopt(path: str, descriptor: int, listening: int | None) -> None:
-    file = HeldFile(Path(path), descriptor, is_kept=True)
-    if not file._has_own_number(descriptor):
+    if not _has_pid_of_this_process(descriptor):
         return
+    file = HeldFile(Path(path), descriptor, is_kept=True)
     os.set_inheritable(descriptor, False)  # noqa: FBT003  # by position alone
     if listening is not None and stat.S_ISSOCK(os.fstat(listening).st_mode):
         os.set_inheritable(listening, False)  # noqa: FBT003  # as above

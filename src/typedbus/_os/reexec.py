@@ -55,11 +55,11 @@ def named_directory() -> str | None:
         directory = os.getcwd()  # noqa: PTH109  # a text, for os.chdir
     except OSError:
         return None
-    named = os.environ.get("PWD", "")
+    shell_directory = os.environ.get("PWD", "")
     # $PWD is wrong after a chdir, and if the process was started by a program that does not update it.
     with contextlib.suppress(OSError, ValueError):
-        if os.path.isabs(named) and os.path.samefile(named, os.curdir):  # noqa: PTH117, PTH121  # as above
-            return named
+        if os.path.isabs(shell_directory) and os.path.samefile(shell_directory, os.curdir):  # noqa: PTH117, PTH121  # as above
+            return shell_directory
     return directory
 
 
@@ -142,39 +142,38 @@ class Image:
         """Return why the process cannot be replaced at present, and what to do about it, or None if it can."""
         if self.platform == "win32":
             # os.execv exists, but starts a second process and ends this one, which its parent notices.
-            return "Windows replaces no process; exit, and let a service manager start it anew"
+            return "Windows cannot replace a running process; exit, and let a service manager start the program again"
         if getattr(sys, "frozen", False):
             return (
-                "it is a frozen program, whose command line is its own business; exit, and start it anew from outside"
+                "it is a frozen program, whose command line is unknown; exit, and start the program again from outside"
             )
         if not self.command or not self.executable:
-            return "an interpreter inside another program has no command line; exit, and let that program start it anew"
+            return "its interpreter is part of another program and has no command line; exit, and restart that program"
         if self.source in ("", "-"):
-            return "its program came from a terminal or a pipe and cannot be read again; put it into a file"
+            return "its program was read from a terminal or a pipe and cannot be read again; run it from a file"
         multiprocessing = sys.modules.get("multiprocessing.process")
         if multiprocessing is not None and multiprocessing.parent_process() is not None:
-            return "it is a child of multiprocessing, and its command line is another's; restart the parent"
+            return "it is a child process of multiprocessing, without a command line of its own; restart the parent process"
         if self.directory is None:
-            return "the directory in which it was started was gone; start it in one that lasts"
+            return "its working directory did not exist when it was started; start it in an existing directory"
         # With -m or -c, or in a program that changed sys.argv, the source is not on the command line.
         source = self.source if self.source in self.command[1:] and self.source not in ("-c", "-m") else ""
-        needed = [("directory", self.directory, os.X_OK), ("program", source, os.R_OK)]
+        files = [("directory", self.directory, os.X_OK, "entered"), ("program", source, os.R_OK, "read")]
         if self.script:
             script = self.program[0]
             # Read the current file, which may be that of a new release.
             first, _ = _first_lines(os.path.join(self.directory, script))  # noqa: PTH118  # a text
-            needed += [
-                ("program", script, os.X_OK),
-                *(("interpreter", word, os.X_OK) for word in first[2:].split()[:1]),
+            files += [
+                ("program", script, os.X_OK, "executed"),
+                *(("interpreter", word, os.X_OK, "executed") for word in first[2:].split()[:1]),
             ]
         else:
-            needed += [("interpreter", self.executable, os.X_OK)]
-        for what, name, access in needed:
+            files += [("interpreter", self.executable, os.X_OK, "executed")]
+        for kind, name, access, verb in files:
             path = os.path.join(self.directory, name)  # noqa: PTH118  # a text
             if not os.access(path, access):
-                verb = "read" if access == os.R_OK else "entered"
-                why = f"cannot be {verb} any more" if os.path.exists(path) else "is gone"  # noqa: PTH110  # as above
-                return f"its {what} {name} {why}; put it back, or start the program anew elsewhere"
+                state = f"can no longer be {verb}" if os.path.exists(path) else "no longer exists"  # noqa: PTH110  # as above
+                return f"its {kind} {name} {state}; restore it, or start the program from another place"
         return None
 
     @property
@@ -218,4 +217,6 @@ class Image:
                 os.execv(path, [path, *arguments])  # noqa: S606  # without a shell on purpose
         except OSError as error:
             bequeath([])
-            raise RestartError(f"the system refused: {error}; exit, and start it anew from outside") from error
+            raise RestartError(
+                f"the system refused: {error}; exit, and start the program again from outside"
+            ) from error

@@ -64,7 +64,7 @@ def protect() -> None:
         stream.flush()
         output = Output(raw.fileno(), "w", closefd=False)
         output.name = f"<{name}>"
-        protected = io.TextIOWrapper(
+        wrapper = io.TextIOWrapper(
             # Under -u there is no buffer.
             output if raw is buffer else io.BufferedWriter(output),
             encoding=stream.encoding,
@@ -74,7 +74,7 @@ def protect() -> None:
             write_through=stream.write_through,
         )
         output.errors = stream.errors
-        setattr(sys, name, protected)
+        setattr(sys, name, wrapper)
 
 
 @contextlib.contextmanager
@@ -85,13 +85,13 @@ def strict() -> Generator[None]:
         yield
         return
     output.is_strict = True
-    before, lenient = output.errors, stream.errors
-    _set_errors(stream, before)
+    lenient_errors = stream.errors
+    _set_errors(stream, output.errors)
     try:
         yield
     finally:
         output.is_strict = False
-        _set_errors(stream, lenient)
+        _set_errors(stream, lenient_errors)
 
 
 def _set_errors(stream: io.TextIOWrapper, errors: str | None) -> None:

@@ -63,14 +63,14 @@ def register(keeper: Keeper) -> None:
 @contextlib.contextmanager
 def inheritable() -> Generator[None]:
     """Make the kept descriptors survive an execv(2) in the block; undo this if execv fails."""
-    kept = {keeper.variable: entries for keeper in _keepers if (entries := keeper.entries())}
-    if not kept:
+    entries_by_variable = {keeper.variable: entries for keeper in _keepers if (entries := keeper.entries())}
+    if not entries_by_variable:
         yield
         return
     import json  # as above
 
-    descriptors = [number for entries in kept.values() for _, numbers in entries for number in numbers]
-    for variable, entries in kept.items():
+    descriptors = [number for entries in entries_by_variable.values() for _, numbers in entries for number in numbers]
+    for variable, entries in entries_by_variable.items():
         os.environ[variable] = json.dumps([os.getpid(), [description for description, _ in entries]])
     try:
         for descriptor in descriptors:
@@ -79,7 +79,7 @@ def inheritable() -> Generator[None]:
     finally:
         for descriptor in descriptors:
             os.set_inheritable(descriptor, False)  # noqa: FBT003  # as above
-        for variable in kept:
+        for variable in entries_by_variable:
             del os.environ[variable]
 
 

@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-_OWN: Final = "/proc/self/fd"
+_DESCRIPTORS: Final = "/proc/self/fd"
 
 
 def write(descriptor: int, data: bytes, patience: float = 0.0) -> None:
@@ -33,17 +33,17 @@ def write(descriptor: int, data: bytes, patience: float = 0.0) -> None:
         data: The bytes to write.
         patience: Seconds to wait for a slow reader, in total.
     """
-    until = time.monotonic() + patience
-    with contextlib.ExitStack() as opened, contextlib.suppress(OSError, ValueError):
-        send = _sender(descriptor, opened)
+    deadline = time.monotonic() + patience
+    with contextlib.ExitStack() as resources, contextlib.suppress(OSError, ValueError):
+        send = _sender(descriptor, resources)
         while data:
             try:
                 data = data[send(data) :]
             except BlockingIOError:
-                left = until - time.monotonic()
-                if left <= 0:
+                remaining = deadline - time.monotonic()
+                if remaining <= 0:
                     return
-                select.select([], [descriptor], [], left)
+                select.select([], [descriptor], [], remaining)
 
 
 def can_write(descriptor: int, patience: float) -> bool:
@@ -57,19 +57,19 @@ def can_write(descriptor: int, patience: float) -> bool:
         return True
 
 
-def _sender(descriptor: int, opened: contextlib.ExitStack) -> Callable[[bytes], int]:
+def _sender(descriptor: int, resources: contextlib.ExitStack) -> Callable[[bytes], int]:
     """Return a function that writes as much as *descriptor* accepts, and raises BlockingIOError instead of blocking."""
     mode = os.fstat(descriptor).st_mode
     if stat.S_ISREG(mode) or sys.platform == "win32":
         return lambda data: os.write(descriptor, data)
     if stat.S_ISSOCK(mode):
-        duplicate = opened.enter_context(socket.socket(fileno=os.dup(descriptor)))
+        duplicate = resources.enter_context(socket.socket(fileno=os.dup(descriptor)))
         return lambda data: duplicate.send(data, socket.MSG_DONTWAIT)
     with contextlib.suppress(OSError):
         flags = os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
-        own = os.open(f"{_OWN}/{descriptor}", flags)
-        opened.callback(os.close, own)
-        return lambda data: os.write(own, data)
+        second = os.open(f"{_DESCRIPTORS}/{descriptor}", flags)
+        resources.callback(os.close, second)
+        return lambda data: os.write(second, data)
 
     def write_if_ready(data: bytes) -> int:
         # A pipe that is ready accepts this many bytes at once.
