@@ -1,4 +1,4 @@
-"""The shop on the web, as its deployers run it: under load, through reloads and ends, in one process and in several."""
+"""The shop as a web site in production: under load, through reloads and stops, in one process and in several."""
 
 import contextlib
 import http.client
@@ -20,7 +20,7 @@ from examples.shop.settings import SHOP_TOML
 ROOT = Path(__file__).parents[2]
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform == "win32", reason="signals are sent")]
 
-BY_ITSELF = [
+STANDALONE = [
     "typedbus",
     "run",
     "examples.shop.site:Site",
@@ -41,17 +41,17 @@ SELECT sku FROM products WHERE level <> initial -
 
 
 class Server:
-    """A shop in processes of its own, with its books in a folder of the test."""
+    """A shop in separate processes, with its database in the folder of the test."""
 
-    def __init__(self, folder: Path, *command: str, cwd: Path = ROOT, wrong: str = "") -> None:
+    def __init__(self, folder: Path, *command: str, cwd: Path = ROOT, omitted: str = "") -> None:
         self.folder = folder
-        with socket.socket() as found:
-            found.bind(("127.0.0.1", 0))
-            self.port = found.getsockname()[1]
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
         settings = folder / "shop.toml"
-        # Enough for any machine.
+        # More than any machine sells in this test.
         text = SHOP_TOML.read_text(encoding="utf-8").replace("stock = 1650", "stock = 900000000")
-        settings.write_text(text.replace(wrong, "") if wrong else text, encoding="utf-8")
+        settings.write_text(text.replace(omitted, "") if omitted else text, encoding="utf-8")
         environment = {**os.environ, "TYPEDBUS_CONFIG": str(settings), "PYTHONPATH": str(cwd)}
         self.process = subprocess.Popen(
             [sys.executable, "-m", *(part.format(port=self.port) for part in command)],
@@ -64,11 +64,12 @@ class Server:
         )
         self.lines: list[str] = []
         self.changed = threading.Condition()
+        self.customers: list[Customers] = []
         self.reader = threading.Thread(target=self.read)
         self.reader.start()
 
     def read(self) -> None:
-        """Keep what it says."""
+        """Collect the lines of the output."""
         assert self.process.stdout is not None
         for line in self.process.stdout:
             with self.changed:
@@ -78,36 +79,52 @@ class Server:
             self.changed.notify_all()
 
     def reach(self, text: str, times: int = 1) -> None:
-        """Return when *text* was said so many times."""
+        """Return when *text* is in at least *times* lines of the output."""
 
-        def is_said() -> bool:
+        def is_reached() -> bool:
             return sum(text in line for line in self.lines) >= times
 
         with self.changed:
-            assert self.changed.wait_for(lambda: is_said() or self.process.poll() is not None, 60), self.output
-            assert is_said(), self.output
+            assert self.changed.wait_for(lambda: is_reached() or self.process.poll() is not None, 60), self.output
+            assert is_reached(), self.output
+
+    def begin_customers(self) -> "Customers":
+        """Return customers that order from now on; `close` ends them as well."""
+        self.customers.append(Customers(self))
+        return self.customers[-1]
 
     def end(self, number: signal.Signals = signal.SIGTERM) -> int:
-        """Send the signal, and return the status when nobody holds the output any more: no process is left."""
+        """Send the signal, and return the status when the output is closed: then no process is left."""
         self.process.send_signal(number)
         status = self.process.wait(60)
         self.reader.join(60)
         assert not self.reader.is_alive(), f"a process is left:\n{self.output}"
         return status
 
+    def close(self) -> None:
+        """Kill the processes that are left, and end the customers."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+        for customers in self.customers:
+            customers.end()
+        self.reader.join()
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+
     def rows(self, query: str) -> list[tuple[object, ...]]:
-        """Return what *query* finds in the books."""
+        """Return the rows of *query* from the database."""
         with contextlib.closing(sqlite3.connect(self.folder / "shop.sqlite3")) as books:
             return books.execute(query).fetchall()
 
     @property
     def output(self) -> str:
-        """All that it said so far."""
+        """The output so far."""
         return "\n".join(self.lines)
 
 
 class Customers:
-    """Who order one piece after the other, each under a number of its own, and ask again where no answer came."""
+    """Threads that each order one piece after the other, under different numbers, and repeat orders without an answer."""
 
     def __init__(self, server: Server) -> None:
         self.server = server
@@ -120,41 +137,41 @@ class Customers:
             thread.start()
 
     def buy(self, number: int) -> None:
-        """Order until it is over."""
+        """Order until `end`."""
         while not self.over.is_set():
-            said = {"number": number, "customer": "Ada", "email": "ada@example.org", "date": "2025-03-31"}
-            answer = self.ask(json.dumps({**said, "lines": [{"sku": "TEA-ASSAM", "quantity": 1}]}))
-            if answer is None:
+            order = {"number": number, "customer": "Ada", "email": "ada@example.org", "date": "2025-03-31"}
+            receipt = self.order(json.dumps({**order, "lines": [{"sku": "TEA-ASSAM", "quantity": 1}]}))
+            if receipt is None:
                 continue
             with self.changed:
-                self.receipts[number] = answer
+                self.receipts[number] = receipt
                 self.changed.notify_all()
             number += 3
 
-    def ask(self, body: str) -> object:
-        """Return the receipt, or nothing if no answer came, or one that says to come again."""
+    def order(self, body: str) -> object:
+        """Return the receipt, or None if there was no answer, or a status that asks to repeat the order."""
         connection = http.client.HTTPConnection("127.0.0.1", self.server.port, timeout=60)
         try:
             connection.request("POST", "/orders", body, {"Content-Type": "application/json"})
             response = connection.getresponse()
-            said = response.read()
+            receipt = response.read()
         except (OSError, http.client.HTTPException):
-            # Nobody is there for the moment, or whoever was had no time left: it may be in the books, or not.
+            # No server listens at the moment, or it was killed before its answer: the order may be in the books, or not.
             self.over.wait(0.01)
             return None
         finally:
             connection.close()
         self.statuses.add(response.status)
-        return json.loads(said) if response.status in (200, 201) else None
+        return json.loads(receipt) if response.status in (200, 201) else None
 
     def reach(self, more: int) -> None:
-        """Return when so many more orders were taken."""
+        """Return when *more* further orders have been answered."""
         with self.changed:
             enough = len(self.receipts) + more
             assert self.changed.wait_for(lambda: len(self.receipts) >= enough, 60), self.server.output
 
     def end(self) -> None:
-        """Let the last answers come."""
+        """Order no more, and wait for the last answers."""
         self.over.set()
         for thread in self.threads:
             thread.join(60)
@@ -165,41 +182,35 @@ Begin = Callable[..., Server]
 
 @pytest.fixture
 def begin(tmp_path: Path) -> Iterator[Begin]:
-    """Begin servers; none of their processes outlives the test."""
-    servers: list[Server] = []
+    """Begin servers; neither their processes nor their customers outlive the test, even if it fails."""
+    with contextlib.ExitStack() as servers:
 
-    def begin_server(*command: str, cwd: Path = ROOT, wrong: str = "") -> Server:
-        servers.append(Server(tmp_path, *command, cwd=cwd, wrong=wrong))
-        return servers[-1]
+        def begin_server(*command: str, cwd: Path = ROOT, omitted: str = "") -> Server:
+            server = Server(tmp_path, *command, cwd=cwd, omitted=omitted)
+            servers.callback(server.close)
+            return server
 
-    yield begin_server
-    for server in servers:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(server.process.pid, signal.SIGKILL)
-        server.process.wait()
-        server.reader.join()
-        assert server.process.stdout is not None
-        server.process.stdout.close()
+        yield begin_server
 
 
 def check_books(server: Server, customers: Customers) -> None:
-    """Hold the books against the receipts: every one is in them, and they agree with themselves."""
+    """Check that every receipt is in the books, and that the tables agree with each other."""
     books = {
         order: {"order": order, "invoice": invoice, "total": total}
         for invoice, order, total in server.rows("SELECT number, order_number, total FROM invoices")
     }
     assert {number: books.get(number) for number in customers.receipts} == customers.receipts
-    # Each of the customers may have lost one answer at the end.
+    # Each customer may have lost one answer at the end.
     assert len(books) - len(customers.receipts) <= len(customers.threads)
-    assert [found for query in DISAGREEMENTS.split(";") for found in server.rows(query)] == []
+    assert [row for query in DISAGREEMENTS.split(";") for row in server.rows(query)] == []
     assert len(list((server.folder / "shop.sqlite3.letters" / "new").iterdir())) == len(books)
 
 
-def test_a_site_by_itself_loses_no_order_when_it_ends(begin: Begin) -> None:
+def test_a_standalone_site_loses_no_order_when_it_ends(begin: Begin) -> None:
     """Every order that was answered is in the books, and process and PID file are gone."""
-    server = begin(*BY_ITSELF)
+    server = begin(*STANDALONE)
     server.reach("STARTED")
-    customers = Customers(server)
+    customers = server.begin_customers()
     customers.reach(30)
 
     status = server.end()
@@ -212,36 +223,36 @@ def test_a_site_by_itself_loses_no_order_when_it_ends(begin: Begin) -> None:
 
 
 def test_a_site_that_is_killed_loses_no_order(begin: Begin) -> None:
-    """The next one goes on with the same books, and whoever heard no answer has one receipt."""
-    server = begin(*BY_ITSELF)
+    """The next process continues with the same books, and a repeated order has one receipt."""
+    server = begin(*STANDALONE)
     server.reach("STARTED")
-    customers = Customers(server)
+    customers = server.begin_customers()
     customers.reach(30)
     assert server.end(signal.SIGKILL) == -signal.SIGKILL
-    next_one = begin(*[part.replace("{port}", str(server.port)) for part in BY_ITSELF])
+    successor = begin(*[part.replace("{port}", str(server.port)) for part in STANDALONE])
     customers.reach(30)
 
-    status = next_one.end()
+    status = successor.end()
     customers.end()
 
-    assert status == 0, next_one.output
+    assert status == 0, successor.output
     assert customers.statuses <= {200, 201}
     books = {number for (number,) in server.rows("SELECT number FROM orders")}
     assert customers.receipts.keys() <= books
-    assert [found for query in DISAGREEMENTS.split(";") for found in server.rows(query)] == []
+    assert [row for query in DISAGREEMENTS.split(";") for row in server.rows(query)] == []
 
 
 def test_a_site_that_reloads_itself_loses_no_order(begin: Begin, tmp_path: Path) -> None:
-    """Whoever edits the shop has it started anew, in the same process, while customers go on."""
+    """An edit of the shop restarts it, in the same process, while customers order."""
     copied = tmp_path / "copy"
     shutil.copytree(ROOT / "examples", copied / "examples", ignore=shutil.ignore_patterns("__pycache__", "*.sqlite3*"))
-    server = begin(*BY_ITSELF, "--autoreload", cwd=copied)
+    server = begin(*STANDALONE, "--autoreload", cwd=copied)
     server.reach("STARTED")
-    customers = Customers(server)
+    customers = server.begin_customers()
     customers.reach(30)
 
-    with (copied / "examples" / "shop" / "front.py").open("a") as edited:
-        edited.write("\n# edited\n")
+    with (copied / "examples" / "shop" / "front.py").open("a") as source:
+        source.write("\n# edited\n")
     server.reach("STARTED", 2)
     customers.reach(30)
     status = server.end()
@@ -262,10 +273,10 @@ def test_a_site_that_reloads_itself_loses_no_order(begin: Begin, tmp_path: Path)
     ],
 )
 def test_two_workers_keep_one_set_of_books(begin: Begin, command: list[str]) -> None:
-    """Through a reload under load and an end under load: every order that was answered is there once, and nobody is left."""
+    """After a reload and an end under load, every answered order is in the books once, and no process is left."""
     server = begin(*command)
     server.reach("INFO shop: bus STARTED", 2)
-    customers = Customers(server)
+    customers = server.begin_customers()
     customers.reach(30)
 
     server.process.send_signal(signal.SIGHUP)
@@ -283,13 +294,13 @@ def test_two_workers_keep_one_set_of_books(begin: Begin, command: list[str]) -> 
 @pytest.mark.parametrize(
     "command",
     [
-        pytest.param(BY_ITSELF, id="typedbus"),
-        *(pytest.param(one, id=one[0], marks=pytest.mark.exhaustive) for one in (GUNICORN, UVICORN)),
+        pytest.param(STANDALONE, id="typedbus"),
+        *(pytest.param(command, id=command[0], marks=pytest.mark.exhaustive) for command in (GUNICORN, UVICORN)),
     ],
 )
-def test_wrong_settings_are_told_by_every_server(begin: Begin, tmp_path: Path, command: list[str]) -> None:
-    """With file, line and key, and none of them serves."""
-    server = begin(*command, wrong="price = 890")
+def test_every_server_reports_wrong_settings(begin: Begin, tmp_path: Path, command: list[str]) -> None:
+    """The report has file, line and key, and the server does not start."""
+    server = begin(*command, omitted="price = 890")
     server.process.wait(60)
     server.reader.join(60)
 
