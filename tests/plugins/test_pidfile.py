@@ -203,7 +203,8 @@ def test_a_file_that_cannot_be_removed_is_emptied(bus: Bus, path: Path) -> None:
     def refuse(path: Path) -> None:
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
 
-    pidfile = PIDFile(bus, path=path, unlink=refuse)
+    pidfile = PIDFile(bus, path=path)
+    pidfile._unlink = refuse
     pidfile.start()
     with Recorder(bus[LOG]) as logged:
         pidfile.exit()

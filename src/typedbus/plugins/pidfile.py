@@ -174,7 +174,6 @@ class PIDFile:
         bus: Log messages go to its `LOG`.
         path: The file, in a folder that exists; relative to the working directory at construction.
         patience: Seconds to wait for other starts with the same file.
-        unlink: The function that removes the file.
 
     Raises:
         NoFileLocks: The system has no flock(2).
@@ -183,8 +182,9 @@ class PIDFile:
     bus: Bus
     path: Path = attrs.field(kw_only=True, converter=_absolute)
     patience: float = attrs.field(kw_only=True, default=5.0)
-    unlink: Callable[[Path], None] = attrs.field(kw_only=True, default=os.unlink)
     _file: HeldFile | None = attrs.field(init=False, default=None)
+    #: The function that removes the file; tests replace it.
+    _unlink: Callable[[Path], None] = attrs.field(init=False, default=os.unlink)
 
     def __attrs_post_init__(self) -> None:
         if sys.platform == "win32":
@@ -236,7 +236,7 @@ class PIDFile:
             file.release()
         elif self.bus.is_restarting:
             file.is_kept = True
-        elif (error := file.remove(self.unlink)) is not None:
+        elif (error := file.remove(self._unlink)) is not None:
             self.bus.log(
                 f"cannot remove {self.path}: {error.strerror}; it was emptied, and the next start replaces it",
                 WARNING,
