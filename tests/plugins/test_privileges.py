@@ -23,7 +23,8 @@ import grp
 import pwd
 
 from typedbus import LOG, Bus, Component, Container
-from typedbus.plugins.privileges import CannotDrop, Identity, NoAccounts, Privileges, StillPrivileged, UnknownAccount
+from typedbus.plugins._process_ids import Identity, ProcessIds
+from typedbus.plugins.privileges import CannotDrop, NoAccounts, Privileges, StillPrivileged, UnknownAccount
 from typedbus.testing import Recorder, running
 
 ROOT = Identity(frozenset({0}), frozenset({0}), (0, 4))
@@ -43,14 +44,9 @@ class System:
 
     def privileges(self, bus: Bus, **asked: object) -> Privileges:
         """Return a component that calls this system."""
-        return Privileges(
-            bus,
-            identity=lambda: self.now,
-            setgroups=self.setgroups,
-            setgid=self.setgid,
-            setuid=self.setuid,
-            **asked,  # type: ignore[arg-type]  # each test gives what fits
-        )
+        privileges = Privileges(bus, **asked)  # type: ignore[arg-type]  # each test gives what fits
+        privileges._ids = ProcessIds(lambda: self.now, self.setgroups, self.setgid, self.setuid)
+        return privileges
 
     def setgroups(self, groups: Sequence[int]) -> None:
         """Set the groups."""
@@ -226,15 +222,8 @@ def test_a_way_back_is_told(bus: Bus, call: str) -> None:
         change(uid)
         system.refused = dict.fromkeys(others, errno.EPERM)
 
-    privileges = Privileges(
-        bus,
-        user=1000,
-        group=100,
-        identity=lambda: system.now,
-        setgroups=system.setgroups,
-        setgid=system.setgid,
-        setuid=setuid,
-    )
+    privileges = Privileges(bus, user=1000, group=100)
+    privileges._ids = ProcessIds(lambda: system.now, system.setgroups, system.setgid, setuid)
 
     with pytest.raises(StillPrivileged, match=f"but {call} with the previous ids succeeded; take CAP_SETUID"):
         privileges.start()

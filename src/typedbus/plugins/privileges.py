@@ -14,14 +14,12 @@ calls for every thread (nptl(7)), so other threads may run already.
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import functools
 import os
 import sys
 import threading
 from collections.abc import Callable, Generator, Sequence
-from pathlib import Path
 from typing import Final
 
 import attrs
@@ -31,15 +29,21 @@ from typedbus._bus.bus import Bus
 from typedbus._bus.registry import START, WARNING
 from typedbus._channels.channel import on
 from typedbus.plugins._handover import DROPPING
+from typedbus.plugins._process_ids import (
+    SET_IDS,
+    SYSTEM,
+    TASKS,
+    Identity,
+    ProcessIds,
+    drop_capabilities,
+    set_id_capabilities,
+)
 from typedbus.plugins._watching import aside
 
-__all__ = ("DROPPING", "CannotDrop", "Identity", "NoAccounts", "Privileges", "StillPrivileged", "UnknownAccount")
+__all__ = ("DROPPING", "CannotDrop", "NoAccounts", "Privileges", "StillPrivileged", "UnknownAccount")
 
-#: The bits of CAP_SETGID and CAP_SETUID, and their names (linux/capability.h).
-_SET_IDS: Final = {1 << 6: "CAP_SETGID", 1 << 7: "CAP_SETUID"}
-_TASKS: Final = Path("/proc/self/task")
 #: The id that means "unchanged" in system calls: -1 as an unsigned number.
-_NOBODY: Final = 2**32 - 1
+_UNCHANGED: Final = 2**32 - 1
 
 
 class UnknownAccount(LookupError, OperatorError):
@@ -114,106 +118,33 @@ class NoAccounts(NotImplementedError, OperatorError):
         )
 
 
-@attrs.frozen
-class Identity:
-    """The identity of a process: its real, effective and saved ids, and its sorted supplementary groups."""
-
-    uids: frozenset[int]
-    gids: frozenset[int]
-    groups: tuple[int, ...]
-
-
-if sys.platform == "win32":
-
-    def _missing(*args: object) -> None:
+def _entry_of(user: str | int) -> tuple[str | None, int, int | None]:
+    """Return name, uid and primary group of *user*; a number needs no entry in the user database."""
+    if sys.platform == "win32":
         raise NoAccounts
+    import pwd  # Unix only
 
-    def _identity() -> Identity:
+    try:
+        entry = pwd.getpwnam(user) if isinstance(user, str) else pwd.getpwuid(user)
+    except (KeyError, ValueError) as error:
+        # ValueError: a name with a null character, or one that is not UTF-8, does not exist either.
+        if isinstance(user, int):
+            return None, user, None
+        raise UnknownAccount("user", user, "does not exist on this system; create it, or correct the name") from error
+    return entry.pw_name, entry.pw_uid, entry.pw_gid
+
+
+def _gid_of(group: str | int) -> int:
+    if sys.platform == "win32":
         raise NoAccounts
+    import grp  # Unix only
 
-    def _entry_of(user: str | int) -> tuple[str | None, int, int | None]:
-        raise NoAccounts
-
-    def _gid_of(group: str | int) -> int:
-        raise NoAccounts
-
-    def _groups_of(user: str, gid: int) -> list[int]:
-        raise NoAccounts
-
-    _setgroups: Callable[[Sequence[int]], None] = _missing
-    _setgid: Callable[[int], None] = _missing
-    _setuid: Callable[[int], None] = _missing
-else:
-    import grp
-    import pwd
-
-    _setgroups: Callable[[Sequence[int]], None] = os.setgroups
-    _setgid: Callable[[int], None] = os.setgid
-    _setuid: Callable[[int], None] = os.setuid
-
-    def _identity() -> Identity:
-        if sys.platform == "darwin":
-            uids, gids = {os.getuid(), os.geteuid()}, {os.getgid(), os.getegid()}
-        else:
-            uids, gids = {*os.getresuid()}, {*os.getresgid()}
-        return Identity(frozenset(uids), frozenset(gids), tuple(sorted(os.getgroups())))
-
-    def _entry_of(user: str | int) -> tuple[str | None, int, int | None]:
-        """Return name, uid and primary group of *user*; a number needs no entry in the user database."""
-        try:
-            entry = pwd.getpwnam(user) if isinstance(user, str) else pwd.getpwuid(user)
-        except (KeyError, ValueError) as error:
-            # ValueError: a name with a null character, or one that is not UTF-8, does not exist either.
-            if isinstance(user, int):
-                return None, user, None
-            raise UnknownAccount(
-                "user", user, "does not exist on this system; create it, or correct the name"
-            ) from error
-        return entry.pw_name, entry.pw_uid, entry.pw_gid
-
-    def _gid_of(group: str | int) -> int:
-        if not isinstance(group, str):
-            return group
-        try:
-            return grp.getgrnam(group).gr_gid
-        except (KeyError, ValueError) as error:
-            raise UnknownAccount(
-                "group", group, "does not exist on this system; create it, or correct the name"
-            ) from error
-
-    def _groups_of(user: str, gid: int) -> list[int]:
-        return os.getgrouplist(user, gid)
-
-
-def _set_id_capabilities(thread: Path) -> int:
-    """Return the capabilities of `_SET_IDS` that *thread*, a folder in /proc, has in any of its sets."""
-    held = 0
-    # A thread may end meanwhile, and a system may have no /proc.
-    with contextlib.suppress(OSError):
-        for line in (thread / "status").read_text().splitlines():
-            name, _, bits = line.partition(":")
-            if name in ("CapInh", "CapPrm", "CapEff", "CapAmb"):
-                held |= int(bits, 16)
-    return held & sum(_SET_IDS)
-
-
-def _drop_capabilities(capabilities: int) -> None:
-    """
-    Take *capabilities* from all sets of the calling thread, the ambient one included.
-
-    Raises:
-        OSError: The system refuses it.
-    """
-    import ctypes  # only a process with such capabilities needs it
-
-    libc = ctypes.CDLL(None, use_errno=True)
-    header = (ctypes.c_uint32 * 2)(0x20080522, 0)  # _LINUX_CAPABILITY_VERSION_3, the calling thread
-    sets = (ctypes.c_uint32 * 6)()  # effective, permitted and inheritable: the lower 32, then the upper 32
-    for call in (libc.capget, libc.capset):
-        if call(header, sets):
-            number = ctypes.get_errno()
-            raise OSError(number, os.strerror(number))
-        sets[:3] = [bits & ~capabilities for bits in sets[:3]]
+    if not isinstance(group, str):
+        return group
+    try:
+        return grp.getgrnam(group).gr_gid
+    except (KeyError, ValueError) as error:
+        raise UnknownAccount("group", group, "does not exist on this system; create it, or correct the name") from error
 
 
 @attrs.define(eq=False)
@@ -233,10 +164,6 @@ class Privileges:
         groups: Supplementary groups, by name or gid; None is the groups of *user*,
             or no further groups if *group* is given without *user*.
         umask: The file-creation mask, for example 0o027; None keeps it.
-        identity: Returns the identity of the process.
-        setgroups: Sets the supplementary groups, as setgroups(2).
-        setgid: Sets the group, as setgid(2).
-        setuid: Sets the user, as setuid(2).
 
     Raises:
         UnknownAccount: There is no such user or group, or the user has no known group and *group* is not given.
@@ -248,20 +175,21 @@ class Privileges:
     group: str | int | None = attrs.field(kw_only=True, default=None)
     groups: Sequence[str | int] | None = attrs.field(kw_only=True, default=None)
     umask: int | None = attrs.field(kw_only=True, default=None)
-    identity: Callable[[], Identity] = attrs.field(kw_only=True, default=_identity)
-    setgroups: Callable[[Sequence[int]], None] = attrs.field(kw_only=True, default=_setgroups)
-    setgid: Callable[[int], None] = attrs.field(kw_only=True, default=_setgid)
-    setuid: Callable[[int], None] = attrs.field(kw_only=True, default=_setuid)
+    #: The calls that change the process; tests replace them.
+    _ids: ProcessIds = attrs.field(init=False, repr=False)
     _uid: int | None = attrs.field(init=False, default=None)
     _gid: int | None = attrs.field(init=False, default=None)
     _groups: list[int] | None = attrs.field(init=False, default=None)
 
     def __attrs_post_init__(self) -> None:
+        if sys.platform == "win32" or SYSTEM is None:
+            raise NoAccounts
+        self._ids = SYSTEM
         if isinstance(self.groups, str):
             raise UnknownAccount("group", self.groups, "is a single name; give a list of groups")
-        given = [("user", self.user), ("group", self.group), *(("group", group) for group in self.groups or ())]
-        for kind, account in given:
-            if isinstance(account, bool) or (isinstance(account, int) and not 0 <= account < _NOBODY):
+        accounts = [("user", self.user), ("group", self.group), *(("group", group) for group in self.groups or ())]
+        for kind, account in accounts:
+            if isinstance(account, bool) or (isinstance(account, int) and not 0 <= account < _UNCHANGED):
                 raise UnknownAccount(kind, account, "is neither a name nor an id; give a name or an id")
         name = None
         if self.user is not None:
@@ -273,19 +201,19 @@ class Privileges:
         if self.groups is not None:
             self._groups = [_gid_of(group) for group in self.groups]
         elif self._gid is not None:
-            self._groups = [self._gid] if name is None else _groups_of(name, self._gid)
+            self._groups = [self._gid] if name is None else os.getgrouplist(name, self._gid)
         # At construction, since capabilities belong to a thread and are inherited by the threads that it starts later.
         self._drop_capabilities()
 
     def _drop_capabilities(self) -> None:
         """Drop CAP_SETUID and CAP_SETGID if the process already runs as the requested user."""
-        if sys.platform != "linux" or os.geteuid() == 0 or not self._is_reached(self.identity()):
+        if sys.platform != "linux" or os.geteuid() == 0 or not self._is_reached(self._ids.identity()):
             return
-        held = _set_id_capabilities(_TASKS / str(threading.get_native_id()))
-        if held:
+        capabilities = set_id_capabilities(TASKS / str(threading.get_native_id()))
+        if capabilities:
             with aside(self.bus):
-                _drop_capabilities(held)
-            names = ", ".join(name for bit, name in _SET_IDS.items() if held & bit)
+                drop_capabilities(capabilities)
+            names = ", ".join(name for bit, name in SET_IDS.items() if capabilities & bit)
             self.bus.log(f"dropped {names}, with which the process began")
 
     @on(START, priority=80)
@@ -299,11 +227,11 @@ class Privileges:
         """
         if self.umask is not None:
             os.umask(self.umask)
-        before = self.identity()
+        before = self._ids.identity()
         if 0 not in before.uids and self._is_reached(before):
             if sys.platform == "linux" and os.geteuid() != 0:
-                for thread in _TASKS.iterdir() if _TASKS.exists() else ():
-                    if _set_id_capabilities(thread):
+                for thread in TASKS.iterdir() if TASKS.exists() else ():
+                    if set_id_capabilities(thread):
                         raise StillPrivileged(f"thread {thread.name} may still change its user or its groups")
             self.bus.log(f"runs as {self._wanted} already")
             return
@@ -314,7 +242,7 @@ class Privileges:
                 change()
             except OSError as error:
                 raise CannotDrop(error.errno or errno.EPERM, call, self._wanted, max(before.uids)) from error
-        now = self.identity()
+        now = self._ids.identity()
         if not self._is_reached(now):
             raise StillPrivileged(f"the process is {now}, and not {self._wanted}")
         if 0 in now.uids:
@@ -332,8 +260,8 @@ class Privileges:
 
     @property
     def _wanted(self) -> str:
-        asked = (("user", self._uid), ("group", self._gid), ("groups", self._groups))
-        return ", ".join(f"{what} {given}" for what, given in asked if given is not None) or "its present user"
+        ids = (("user", self._uid), ("group", self._gid), ("groups", self._groups))
+        return ", ".join(f"{kind} {value}" for kind, value in ids if value is not None) or "its present user"
 
     def _is_reached(self, now: Identity) -> bool:
         uids = now.uids if self._uid is None else frozenset({self._uid})
@@ -349,8 +277,8 @@ class Privileges:
     ) -> Generator[tuple[str, Callable[[], None]]]:
         """Yield the name and the function of each call to make, in the order in which they are permitted."""
         if groups is not None:
-            yield "setgroups", functools.partial(self.setgroups, groups)
+            yield "setgroups", functools.partial(self._ids.setgroups, groups)
         if gid is not None:
-            yield "setgid", functools.partial(self.setgid, gid)
+            yield "setgid", functools.partial(self._ids.setgid, gid)
         if uid is not None:
-            yield "setuid", functools.partial(self.setuid, uid)
+            yield "setuid", functools.partial(self._ids.setuid, uid)
