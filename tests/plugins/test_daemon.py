@@ -21,7 +21,7 @@ if sys.platform in ("win32", "darwin"):
 
 from typedbus import Bus
 from typedbus._os.reexec import is_daemon, mark_daemon
-from typedbus.plugins.daemon import Daemon, NoDaemons, StreamError, ThreadsRunning
+from typedbus.plugins.daemon import Daemon, NoDaemons, StreamError, ThreadsRunning, become_daemon
 
 PRELUDE = """
 import os, signal, sys, threading
@@ -579,10 +579,10 @@ def bus() -> Bus:
 def test_a_stream_that_cannot_be_opened_is_an_error_of_the_start(bus: Bus, tmp_path: Path, stream: str) -> None:
     """It comes before the fork, and names the file, the stream and what to do."""
     path = tmp_path / "none" / "log"
-    daemon = Daemon(bus, fork=pytest.fail, **{stream: path})
+    streams = {name: Path(os.devnull) for name in ("stdin", "stdout", "stderr")} | {stream: path}
 
     with pytest.raises(StreamError) as refused:
-        daemon._become_daemon()
+        become_daemon(bus, **streams, fork=pytest.fail)
 
     assert (refused.value.path, refused.value.errno) == (path, errno.ENOENT)
     assert str(refused.value) == (
@@ -608,10 +608,10 @@ def test_a_fork_that_fails_is_an_error_of_the_start(bus: Bus, nth: int) -> None:
         raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
 
     before = len(list(Path("/dev/fd").iterdir())), signal.pthread_sigmask(signal.SIG_BLOCK, [])
-    daemon = Daemon(bus, fork=fork)
+    null = Path(os.devnull)
 
     with pytest.raises(BlockingIOError):
-        daemon._become_daemon()
+        become_daemon(bus, null, null, null, fork)
 
     assert (len(list(Path("/dev/fd").iterdir())), signal.pthread_sigmask(signal.SIG_BLOCK, [])) == before
     with pytest.raises(ChildProcessError):
@@ -622,13 +622,15 @@ def test_a_fork_that_fails_is_an_error_of_the_start(bus: Bus, nth: int) -> None:
 @pytest.mark.slow
 def test_other_threads_are_named(bus: Bus) -> None:
     """Each that Python knows by its name."""
+    daemon = Daemon(bus)
+    daemon._fork = pytest.fail
     over = threading.Event()
     threads = [threading.Thread(target=over.wait, name=name) for name in ("reader", "writer")]
     for thread in threads:
         thread.start()
     try:
         with pytest.raises(ThreadsRunning) as refused:
-            Daemon(bus, fork=pytest.fail).start()
+            daemon.start()
     finally:
         over.set()
         for thread in threads:
@@ -648,19 +650,30 @@ def test_a_process_that_is_a_daemon_does_nothing(bus: Bus, monkeypatch: pytest.M
     """Neither at a second start nor after it was replaced by its own program."""
     monkeypatch.setenv("TYPEDBUS_DAEMON", "")
     mark_daemon()
+    daemon = Daemon(bus)
+    daemon._fork = pytest.fail
 
-    Daemon(bus, fork=pytest.fail).start()
+    daemon.start()
 
     assert bus.channels == Bus().channels
 
 
-@pytest.mark.parametrize("platform", ["win32", "darwin"])
-def test_a_system_without_daemons_is_told(bus: Bus, platform: str) -> None:
-    """The construction fails, and says what to do instead."""
-    with pytest.raises(NoDaemons):
-        Daemon(bus, fork=None)
+def test_macos_refuses_a_daemon_at_construction(bus: Bus, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Though it can fork; the error names the system and the alternative."""
+    monkeypatch.setattr(sys, "platform", "darwin")
 
-    assert str(NoDaemons(platform)) == (
-        f"a process cannot become a daemon on {platform}; "
+    with pytest.raises(NoDaemons) as refused:
+        Daemon(bus)
+
+    assert str(refused.value) == (
+        "a process cannot become a daemon on darwin; "
         "leave out the Daemon component, and let the service manager of the system run the program"
     )
+
+
+def test_a_system_that_cannot_fork_has_no_daemons(bus: Bus) -> None:
+    """As on Windows: the error comes before any stream is opened."""
+    missing = Path("missing", "log")
+
+    with pytest.raises(NoDaemons):
+        become_daemon(bus, missing, missing, missing, fork=None)

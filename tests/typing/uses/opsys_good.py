@@ -1,13 +1,12 @@
 """How a site says in which process it runs, and as whom; every line is right for both checkers."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import assert_type
 
 from typedbus import START, Bus, Component, Container
 from typedbus.plugins.daemon import Daemon
 from typedbus.plugins.pidfile import AlreadyRunning, PIDFile, PIDFileError, read
-from typedbus.plugins.privileges import Identity, Privileges
+from typedbus.plugins.privileges import Privileges
 
 
 class Site(Container):
@@ -32,10 +31,3 @@ def what_is_told(path: Path) -> None:
     assert_type(read("site.pid"), int | None)
     assert_type(AlreadyRunning(path, None).pid, int | None)
     assert_type(PIDFileError(2, path).path, Path)
-
-
-def another_system(bus: Bus, fork: type[int], set_groups: list[Sequence[int]]) -> None:
-    Daemon(bus, fork=fork)
-    Daemon(bus, fork=None)
-    nobody = Identity(frozenset({1}), frozenset({1}), ())
-    Privileges(bus, user=1, identity=lambda: nobody, setgroups=set_groups.append, setgid=print, setuid=print)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from typedbus._bus.registry import WARNING
-from typedbus.plugins.daemon import Daemon
+from typedbus.plugins.daemon import become_daemon
 from typedbus.plugins.pidfile import NoFileLocks, PIDFileError
 from typedbus.plugins.pidfile import PIDFile as TypedPIDFile
 from typedbus.plugins.privileges import Privileges
@@ -196,11 +196,9 @@ class Daemonizer(SimplePlugin):
 
     @staticmethod
     def _go(bus: Bus, stdin: str, stdout: str, stderr: str, logger: Callable[[str], object]) -> None:
-        fork: Callable[[], int] | None = getattr(os, "fork", None)
-        daemon = Daemon(bus.typed, stdin=Path(stdin), stdout=Path(stdout), stderr=Path(stderr), fork=fork)
         logger("Forking once.")
         logger("Forking twice.")
-        daemon._become_daemon()
+        become_daemon(bus.typed, Path(stdin), Path(stdout), Path(stderr))
         os.umask(0)
         logger(f"Daemonized to PID: {os.getpid()}")
 
