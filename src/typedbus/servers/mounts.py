@@ -29,7 +29,7 @@ from typedbus.servers._binding import check_threads
 from typedbus.servers._lifespan import ASGIApp
 from typedbus.servers._mount import MOUNT, ASGIMount, Mount, Route, WSGIMount, by_length, collected
 from typedbus.servers._mount_errors import MountConflict, MountError, MountFailed, NoBridge, NotMounted
-from typedbus.servers.serving import _Outcome
+from typedbus.servers._start_outcome import StartOutcome
 
 if TYPE_CHECKING:
     from typedbus.servers._bridges import LoopThread, Workers
@@ -119,10 +119,9 @@ class WSGIDispatcher(_Dispatcher):
             thread = LoopThread(self.bus)
             starting = self._starting = thread.submit(lifespans.startup())
             try:
-                outcome = _Outcome(self.bus._wakeup.waking)
+                outcome = StartOutcome(self.bus)
                 starting.add_done_callback(lambda future: outcome.put(None))
-                with self.bus._waking(starting.cancel):
-                    outcome.get()
+                outcome.get(cancel=starting.cancel)
                 starting.result()
             except BaseException as error:
                 starting.cancel()

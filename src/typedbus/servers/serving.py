@@ -14,9 +14,7 @@ main thread dies of another error, the server does not keep the process alive.
 
 from __future__ import annotations
 
-import collections
 import logging
-import queue
 import socket
 import threading
 from abc import ABC, abstractmethod
@@ -24,7 +22,6 @@ from typing import Final
 
 import attrs
 
-from typedbus._base.clock import Waking
 from typedbus._base.errors import StartCancelled
 from typedbus._base.events import Moved
 from typedbus._base.exports import export
@@ -35,6 +32,7 @@ from typedbus._channels.channel import on
 from typedbus._os.exhausted import OutOfDescriptors, OutOfThreads, named, start_thread
 from typedbus.servers._binding import EXPECTED, BindError, Listening, SettingError, listen, parsed
 from typedbus.servers._contract import NoServer, Serves
+from typedbus.servers._start_outcome import StartOutcome
 
 __all__ = (
     "BindError",
@@ -104,38 +102,13 @@ class NotStopped(TimeoutError):
         )
 
 
-class _Outcome:
-    """
-    The result of a start, for which the starting thread waits and which another thread reports.
-
-    Any signal wakes the main thread here; if it waited on a plain queue, a signal that came just before the wait would
-    be noticed only after it.
-    """
-
-    def __init__(self, waking: Waking) -> None:
-        self._waking = waking
-        self._bell: queue.SimpleQueue[None] = queue.SimpleQueue()
-        self._reported: collections.deque[BaseException | None] = collections.deque()
-
-    def put(self, problem: BaseException | None) -> None:
-        """Report *problem*, or None for success; safe from a signal handler."""
-        self._reported.append(problem)
-        self._waking.wake(self._bell)
-
-    def get(self) -> BaseException | None:
-        """Wait for the first report, and return it."""
-        while not self._reported:
-            self._waking.inbox(self._bell).get()
-        return self._reported.popleft()
-
-
 @attrs.define(eq=False)
 class _Run:
     """One run of a server, from a start to the stop; shared by its thread and the thread that starts or stops it."""
 
     server: Serves
     listening: Listening
-    outcome: _Outcome
+    outcome: StartOutcome
     thread: threading.Thread | None = None
     is_ready: bool = False
     is_stopping: bool = False
@@ -191,7 +164,7 @@ class Serving(ABC):
     mode: int | None = attrs.field(default=None, validator=_check_mode, kw_only=True)
     _run: _Run | None = attrs.field(default=None, init=False, repr=False)
     #: The result for which the current start waits: None when the server accepts, or the error that prevents it.
-    _outcome: _Outcome | None = attrs.field(default=None, init=False, repr=False)
+    _outcome: StartOutcome | None = attrs.field(default=None, init=False, repr=False)
 
     @abstractmethod
     def server(self) -> Serves:
@@ -228,7 +201,7 @@ class Serving(ABC):
         if self._run is not None:
             return
         # Before any call that takes time, so that the start can be broken off from here on.
-        outcome = self._outcome = _Outcome(self.bus._wakeup.waking)
+        outcome = self._outcome = StartOutcome(self.bus)
         listening = listen(self.bind, self.mode)
         try:
             run = self._run = _Run(self.server(), listening, outcome)
@@ -239,8 +212,7 @@ class Serving(ABC):
         self.bus.own(run.thread)
         try:
             start_thread(run.thread)
-            with self.bus._waking(lambda: outcome.put(StartCancelled(State.STOPPED))):
-                problem = outcome.get()
+            problem = outcome.get(cancel=lambda: outcome.put(StartCancelled(State.STOPPED)))
         except BaseException as interrupt:
             problem = interrupt
         self._outcome = None

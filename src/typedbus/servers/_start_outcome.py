@@ -1,0 +1,42 @@
+"""The result of a start that another thread carries out."""
+
+from __future__ import annotations
+
+import collections
+import queue
+from collections.abc import Callable
+
+from typedbus._bus.bus import Bus
+
+
+class StartOutcome:
+    """
+    The result of a start, for which a hook of `START` waits and which another thread reports.
+
+    Any signal wakes the main thread here; if it waited on a plain queue, a signal that came just before the wait would
+    be noticed only after it.
+    """
+
+    def __init__(self, bus: Bus) -> None:
+        self._bus = bus
+        self._waking = bus._wakeup.waking
+        self._inbox: queue.SimpleQueue[None] = queue.SimpleQueue()
+        self._results: collections.deque[BaseException | None] = collections.deque()
+
+    def put(self, error: BaseException | None) -> None:
+        """Report *error*, or None for success; safe from a signal handler."""
+        self._results.append(error)
+        self._waking.wake(self._inbox)
+
+    def get(self, cancel: Callable[[], object]) -> BaseException | None:
+        """
+        Wait for the first result, and return it.
+
+        Args:
+            cancel: Called if the start of the bus is broken off meanwhile, or was before the call, possibly in a
+                signal handler. It must not block, and must lead to a `put`.
+        """
+        with self._bus._waking(cancel):
+            while not self._results:
+                self._waking.inbox(self._inbox).get()
+            return self._results.popleft()
