@@ -19,7 +19,8 @@ import pytest
 
 from typedbus import Bus, Component, Container, Limits, State, TransitionFailures
 from typedbus._bus.registry import EXIT, LOG, MOVED, START, STOP
-from typedbus.servers._binding import listen, parsed
+from typedbus.servers._arguments import parse_bind
+from typedbus.servers._binding import listen
 from typedbus.servers.serving import (
     BindError,
     NotServing,
@@ -173,7 +174,7 @@ def cause_of(failures: BaseException) -> BaseException:
 )
 def test_a_place_is_a_host_and_a_port_or_a_path(bind: str, place: object) -> None:
     """Every form of the field is understood."""
-    assert parsed(bind) == place
+    assert parse_bind(bind) == place
 
 
 @pytest.mark.parametrize(

@@ -31,41 +31,11 @@ import attrs
 from typedbus._base.errors import OperatorError
 from typedbus._os.exhausted import OutOfDescriptors, named
 from typedbus._os.kept_sockets import claim, keep
+from typedbus.servers._arguments import AF_UNIX, UNIX, parse_bind
 from typedbus.servers._refusal import ListeningSocket
 from typedbus.servers._socket_file import SocketFile, bind_file, set_mode
 
 BACKLOG: Final = 1024
-EXPECTED: Final = (
-    "'host:port', ':port' for every interface, '[::1]:port', 'unix:/path', or a stream socket that is bound"
-)
-_UNIX: Final = "unix:"
-_AF_UNIX: Final[int | None] = getattr(socket, "AF_UNIX", None)  # Python has none on Windows
-
-
-class SettingError(ValueError, OperatorError):
-    """
-    Raised where a server is declared with an argument that can never work.
-
-    Attributes:
-        name: The name of the argument.
-        given: The value that was given.
-        expected: A description of the values that it accepts.
-    """
-
-    def __init__(self, name: str, given: object, expected: str) -> None:
-        super().__init__(name, given, expected)
-        self.name = name
-        self.given = given
-        self.expected = expected
-
-    def __str__(self) -> str:
-        return f"{self.name}={self.given!r} is not valid; give {self.expected}"
-
-
-def check_threads(instance: object, attribute: attrs.Attribute[int], threads: int) -> None:
-    """Refuse *threads* unless it is a whole number from 1 up."""
-    if not isinstance(threads, int) or isinstance(threads, bool) or threads < 1:
-        raise SettingError("threads", threads, "a whole number from 1 up")
 
 
 class BindError(OSError, OperatorError):
@@ -76,7 +46,7 @@ class BindError(OSError, OperatorError):
     """
 
     def __str__(self) -> str:
-        is_path = str(self.filename).startswith(_UNIX)
+        is_path = str(self.filename).startswith(UNIX)
         advice = (_OF_PATHS if is_path else _OF_PORTS).get(self.errno or 0, self.strerror)
         return f"cannot listen on {self.filename}: {advice}"
 
@@ -95,35 +65,6 @@ _OF_PATHS: Final = {
     errno.ENOENT: "the directory does not exist; create it, or give another path as bind=",
     errno.EACCES: "Permission denied; the process needs write access to the directory",
 }
-
-
-def parsed(bind: str) -> tuple[str, int] | str:
-    """
-    Return host and port of *bind*, the host empty for every interface, or the path of a socket.
-
-    Raises:
-        SettingError: *bind* is neither an address nor a path.
-    """
-    if bind.startswith(_UNIX):
-        path = bind.removeprefix(_UNIX)
-        if not path or "\0" in path:
-            raise SettingError("bind", bind, EXPECTED)
-        if _AF_UNIX is None:
-            raise SettingError("bind", bind, "'host:port', since Python has no Unix sockets on this system")
-        return path
-    host, colon, digits = bind.rpartition(":")
-    is_bracketed = host.startswith("[") and host.endswith("]")
-    if is_bracketed:
-        host = host[1:-1]
-    if (
-        not colon
-        or (":" in host) != is_bracketed
-        or any(character.isspace() or character in "[]/\0" for character in host)
-    ):
-        raise SettingError("bind", bind, EXPECTED)
-    if not (digits.isascii() and digits.isdigit() and int(digits) < 1 << 16):
-        raise SettingError("bind", bind, f"a port from 0, for any free port, to 65535: {EXPECTED}")
-    return host, int(digits)
 
 
 @attrs.define(eq=False)
@@ -225,7 +166,7 @@ def listen(bind: str | socket.socket, mode: int | None = None) -> Listening:
     duplicate is closed.
 
     Args:
-        bind: As in `parsed`, or a stream socket that is bound.
+        bind: As in `parse_bind`, or a stream socket that is bound.
         mode: The permissions of a socket's file.
 
     Raises:
@@ -240,11 +181,11 @@ def listen(bind: str | socket.socket, mode: int | None = None) -> Listening:
             raise _bind_error(error, f"the socket {bind!r}") from error
         duplicate.settimeout(0.0)
         return Listening(duplicate, _where(duplicate), is_own=False)
-    place = parsed(bind)
+    target = parse_bind(bind)
     try:
-        if isinstance(place, str):
-            return _listen_on_path(Path(place).absolute(), mode)
-        return _listen_on_port(*place)
+        if isinstance(target, str):
+            return _listen_on_path(Path(target).absolute(), mode)
+        return _listen_on_port(*target)
     except OSError as error:
         raise _bind_error(error, bind) from error
 
@@ -258,9 +199,9 @@ def _bind_error(error: OSError, where: str) -> BindError:
 
 
 def _listen_on_port(host: str, port: int) -> Listening:
-    every = "::" if socket.has_dualstack_ipv6() else "0.0.0.0"  # noqa: S104  # what ':port' asks for
-    found = socket.getaddrinfo(host or every, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    names = [(family, address) for family, *_, address in found]
+    every_interface = "::" if socket.has_dualstack_ipv6() else "0.0.0.0"  # noqa: S104  # the meaning of ':port'
+    candidates = socket.getaddrinfo(host or every_interface, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    names = [(family, address) for family, *_, address in candidates]
     # Before any bind: without the permission for the port, the first address fails even if this machine lacks it.
     kept = claim(
         lambda kept: (
@@ -272,7 +213,7 @@ def _listen_on_port(host: str, port: int) -> Listening:
         claimed = ListeningSocket(fileno=kept.socket.detach())
         claimed.settimeout(0.0)
         return Listening(claimed, _where(claimed), is_own=True)
-    for left, (family, kind, protocol, _, address) in enumerate(found, 1 - len(found)):
+    for remaining, (family, kind, protocol, _, address) in enumerate(candidates, 1 - len(candidates)):
         listening = ListeningSocket(family, kind, protocol)
         try:
             if sys.platform == "win32":
@@ -287,12 +228,12 @@ def _listen_on_port(host: str, port: int) -> Listening:
             listening.listen(BACKLOG)
         except OSError as error:
             listening.close()
-            if left == 0 or error.errno not in {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}:
+            if remaining == 0 or error.errno not in {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}:
                 raise
             continue
         listening.settimeout(0.0)
         return Listening(listening, _where(listening), is_own=True)
-    raise AssertionError  # getaddrinfo raises where it finds nothing
+    raise AssertionError  # getaddrinfo raises if there is no address
 
 
 def _is_ipv6_alone(listening: socket.socket) -> bool:
@@ -300,13 +241,13 @@ def _is_ipv6_alone(listening: socket.socket) -> bool:
 
 
 def _listen_on_path(path: Path, mode: int | None) -> Listening:
-    assert _AF_UNIX is not None  # `parsed` has refused a path otherwise
+    assert AF_UNIX is not None  # `parse_bind` has refused a path otherwise
     kept = claim(
         lambda kept: (
             kept.file is not None and kept.socket.getsockname() == str(path) and SocketFile(path, kept.file).is_intact()
         )
     )
-    listening = socket.socket(_AF_UNIX, socket.SOCK_STREAM) if kept is None else kept.socket
+    listening = socket.socket(AF_UNIX, socket.SOCK_STREAM) if kept is None else kept.socket
     try:
         if kept is None or kept.file is None:
             file = bind_file(listening, path, mode, BACKLOG)
@@ -317,7 +258,7 @@ def _listen_on_path(path: Path, mode: int | None) -> Listening:
         listening.close()
         raise
     listening.settimeout(0.0)
-    return Listening(listening, f"{_UNIX}{path}", is_own=True, file=file)
+    return Listening(listening, f"{UNIX}{path}", is_own=True, file=file)
 
 
 def _where(listening: socket.socket) -> str:
@@ -325,6 +266,6 @@ def _where(listening: socket.socket) -> str:
     if not isinstance(name, tuple):
         # The name of an abstract socket begins with a NUL, which is written as @.
         path = os.fsdecode(name)
-        return f"{_UNIX}@{path[1:]}" if path.startswith("\0") else _UNIX + path
+        return f"{UNIX}@{path[1:]}" if path.startswith("\0") else UNIX + path
     host, port = name[:2]
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

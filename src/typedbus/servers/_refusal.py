@@ -74,8 +74,8 @@ class ListeningSocket(socket.socket):
         return accepted, peer
 
 
-def _set_hops(connection: socket.socket, least: int) -> None:
+def _set_hops(connection: socket.socket, minimum: int) -> None:
     # An IPv6 socket may accept IPv4 as well, which has a separate minimum.
     if connection.family == socket.AF_INET6:
-        connection.setsockopt(socket.IPPROTO_IPV6, _IPV6_MINHOPCOUNT, least)
-    connection.setsockopt(socket.IPPROTO_IP, _IP_MINTTL, least)
+        connection.setsockopt(socket.IPPROTO_IPV6, _IPV6_MINHOPCOUNT, minimum)
+    connection.setsockopt(socket.IPPROTO_IP, _IP_MINTTL, minimum)

@@ -95,20 +95,20 @@ def bind_file(listening: socket.socket, path: Path, mode: int | None, backlog: i
                 raise
             _remove_stale(path)
             listening.bind(str(path))
-        bound = SocketFile(path, _identity(path))
+        file = SocketFile(path, _identity(path))
         try:
             set_mode(path, mode)
             listening.listen(backlog)
         except OSError:
             with contextlib.suppress(OSError):
-                bound.remove()
+                file.remove()
             raise
-    return bound
+    return file
 
 
 def _identity(path: Path) -> Identity:
-    found = path.lstat()
-    return found.st_dev, found.st_ino, found.st_mtime_ns
+    status = path.lstat()
+    return status.st_dev, status.st_ino, status.st_mtime_ns
 
 
 def _remove_stale(path: Path) -> None:
@@ -122,12 +122,12 @@ def _remove_stale(path: Path) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
         client.settimeout(0.0)
         # 0: a process listens. EAGAIN: its backlog is full.
-        answer = client.connect_ex(str(path))
-    if answer == errno.ECONNREFUSED:
+        result = client.connect_ex(str(path))
+    if result == errno.ECONNREFUSED:
         path.unlink(missing_ok=True)
-    elif answer != errno.ENOENT:
-        denied = answer if answer == errno.EACCES else errno.EADDRINUSE
-        raise OSError(denied, os.strerror(denied))
+    elif result != errno.ENOENT:
+        reason = result if result == errno.EACCES else errno.EADDRINUSE
+        raise OSError(reason, os.strerror(reason))
 
 
 def set_mode(path: Path, mode: int | None) -> None:
@@ -146,25 +146,27 @@ def set_mode(path: Path, mode: int | None) -> None:
 @contextlib.contextmanager
 def _lock(path: Path) -> Generator[None, None, None]:
     """Hold the lock of *path*, if a lock is possible; raise EADDRINUSE if another process holds it."""
-    place = lock_files.beside(path)
-    descriptor = _locked(place)
+    lock_file = lock_files.beside(path)
+    descriptor = _acquire(lock_file)
     try:
         yield
     finally:
         if descriptor is not None:
-            lock_files.release(place, descriptor)
+            lock_files.release(lock_file, descriptor)
 
 
-def _locked(place: Path) -> int | None:
+def _acquire(lock_file: Path) -> int | None:
+    """Return the descriptor of the locked *lock_file*; None if the start must continue without a lock."""
     for _ in range(_ATTEMPTS):
         try:
-            descriptor = lock_files.acquire(place)
+            descriptor = lock_files.acquire(lock_file)
         except BlockingIOError:
             raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE)) from None
         except OSError as error:
             if error.errno in {errno.EMFILE, errno.ENFILE}:
                 raise
-            # It is not ours, no file can be created here, or the file system has no locks: bind(2) gives the reason.
+            # Another user owns the lock file, no file can be created here, or the file system has no locks. If the socket
+            # cannot be created either, bind(2) gives the reason.
             return None
         if descriptor is not None:
             return descriptor

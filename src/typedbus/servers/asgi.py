@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import attrs
 
-from typedbus.servers._binding import SettingError
+from typedbus.servers._arguments import SettingError
 from typedbus.servers._contract import Serves
 from typedbus.servers._lifespan import ASGIApp, LifespanError
 from typedbus.servers._uvicorn import Config, Loop

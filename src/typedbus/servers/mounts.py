@@ -25,7 +25,7 @@ from typedbus._bus.bus import Bus
 from typedbus._bus.registry import MOVED, START
 from typedbus._channels.bound import BoundChannel
 from typedbus._channels.channel import on
-from typedbus.servers._binding import check_threads
+from typedbus.servers._arguments import check_threads
 from typedbus.servers._lifespan import ASGIApp
 from typedbus.servers._mount import MOUNT, ASGIMount, Mount, Route, WSGIMount, by_length, collected
 from typedbus.servers._mount_errors import MountConflict, MountError, MountFailed, NoBridge, NotMounted

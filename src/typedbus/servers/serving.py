@@ -30,7 +30,8 @@ from typedbus._bus.bus import Bus
 from typedbus._bus.registry import MOVED, START
 from typedbus._channels.channel import on
 from typedbus._os.exhausted import OutOfDescriptors, OutOfThreads, named, start_thread
-from typedbus.servers._binding import EXPECTED, BindError, Listening, SettingError, listen, parsed
+from typedbus.servers._arguments import SettingError, check_bind, check_mode, check_seconds
+from typedbus.servers._binding import BindError, Listening, listen
 from typedbus.servers._contract import NoServer, Serves
 from typedbus.servers._start_outcome import StartOutcome
 
@@ -49,7 +50,6 @@ __all__ = (
 )
 
 PRIORITY: Final = 75
-_ALL: Final = 0o777
 #: How long a server may take to cut off the requests that did not end during the drain, in seconds.
 CUTTING: Final = 5.0
 
@@ -112,31 +112,14 @@ class _Run:
     thread: threading.Thread | None = None
     is_ready: bool = False
     is_stopping: bool = False
-    cut: int = 0
+    #: How many requests were cut off at the end of the drain.
+    cut_off: int = 0
     error: BaseException | None = None
 
-    def tell_ready(self) -> None:
+    def report_ready(self) -> None:
+        """Let the start return; the server calls this in its thread."""
         self.is_ready = True
         self.outcome.put(None)
-
-
-def _check_bind(instance: object, attribute: attrs.Attribute[str], bind: str | socket.socket) -> None:
-    if isinstance(bind, str):
-        parsed(bind)
-    elif not isinstance(bind, socket.socket) or bind.type != socket.SOCK_STREAM:
-        raise SettingError("bind", bind, EXPECTED)
-
-
-def _check_mode(instance: object, attribute: attrs.Attribute[int | None], mode: int | None) -> None:
-    if mode is not None and (not isinstance(mode, int) or isinstance(mode, bool) or not 0 <= mode <= _ALL):
-        raise SettingError("mode", mode, "permissions such as 0o660, or None to let the umask decide")
-
-
-def _check_seconds(instance: object, attribute: attrs.Attribute[float], given: float) -> None:
-    """Refuse *given* unless it is a finite number of seconds, 0 or more."""
-    is_number = isinstance(given, int | float) and not isinstance(given, bool)
-    if not is_number or not 0 <= given <= threading.TIMEOUT_MAX / 2:
-        raise SettingError(attribute.name, given, "a number of seconds, 0 or more")
 
 
 @attrs.define(eq=False)
@@ -159,9 +142,9 @@ class Serving(ABC):
     """
 
     bus: Bus
-    bind: str | socket.socket = attrs.field(default="127.0.0.1:8080", validator=_check_bind, kw_only=True)
-    drain: float = attrs.field(default=10.0, validator=_check_seconds, kw_only=True)
-    mode: int | None = attrs.field(default=None, validator=_check_mode, kw_only=True)
+    bind: str | socket.socket = attrs.field(default="127.0.0.1:8080", validator=check_bind, kw_only=True)
+    drain: float = attrs.field(default=10.0, validator=check_seconds, kw_only=True)
+    mode: int | None = attrs.field(default=None, validator=check_mode, kw_only=True)
     _run: _Run | None = attrs.field(default=None, init=False, repr=False)
     #: The result for which the current start waits: None when the server accepts, or the error that prevents it.
     _outcome: StartOutcome | None = attrs.field(default=None, init=False, repr=False)
@@ -263,9 +246,9 @@ class Serving(ABC):
         run.thread.join(self.drain + CUTTING)
         if run.thread.is_alive():
             raise NotStopped(run.listening.where, self.drain + CUTTING)
-        if run.cut:
+        if run.cut_off:
             self.bus.log(
-                f"{run.cut} request(s) on {run.listening.where} cut off after {self.drain:g} s of draining",
+                f"{run.cut_off} request(s) on {run.listening.where} cut off after {self.drain:g} s of draining",
                 logging.WARNING,
             )
         if run.error is not None:
@@ -297,11 +280,11 @@ class Serving(ABC):
 
     def _serve(self, run: _Run) -> None:
         try:
-            run.cut = run.server.serve(run.listening.socket, run.tell_ready)
+            run.cut_off = run.server.serve(run.listening.socket, run.report_ready)
             if not run.is_stopping:
-                raise ServerEnded(run.listening.where)  # noqa: TRY301  # as good as an error of its own
-        except BaseException as raised:
-            error = named(raised)
+                raise ServerEnded(run.listening.where)  # noqa: TRY301  # treated like an exception of the server
+        except BaseException as failure:
+            error = named(failure)
             if not run.is_ready:
                 run.outcome.put(error)
             elif run.is_stopping:

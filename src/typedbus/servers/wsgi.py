@@ -10,10 +10,10 @@ from wsgiref.types import WSGIApplication
 
 import attrs
 
-from typedbus.servers._binding import SettingError, check_threads
+from typedbus.servers._arguments import SettingError, check_seconds, check_threads
 from typedbus.servers._cheroot import Loop
 from typedbus.servers._contract import Serves
-from typedbus.servers.serving import Serving, _check_seconds
+from typedbus.servers.serving import Serving
 
 __all__ = ("WSGIServer",)
 
@@ -47,7 +47,7 @@ class WSGIServer(Serving):
 
     app: WSGIApplication = attrs.field(validator=_check_app)
     threads: int = attrs.field(default=10, validator=check_threads, kw_only=True)
-    timeout: float = attrs.field(default=10.0, validator=_check_seconds, kw_only=True)
+    timeout: float = attrs.field(default=10.0, validator=check_seconds, kw_only=True)
 
     def server(self) -> Serves:
         """Return a server with new threads."""
