@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from typedbus import Channel, State, wspbus
 from typedbus.wspbus import Bus
 from typedbus.wspbus.plugins import SimplePlugin
-from typedbus.wspbus.report import CannotReport, Said, Spoken, main, report, watch
+from typedbus.wspbus.report import CannotReport, ReportedChannel, ReportedPublisher, main, report, watch
 
 invoiced = Channel[["Order"], None]("invoiced")
 
@@ -43,7 +43,7 @@ def line_of(text: str) -> str:
     return f"{__file__}:{next(at for at, line in enumerate(lines, 1) if line.endswith(f'  # {text}'))}"
 
 
-def only(bus: Bus, *sources: ModuleType) -> Spoken:
+def only(bus: Bus, *sources: ModuleType) -> ReportedChannel:
     """Return the one channel of which the report on *bus* tells."""
     (spoken,) = report(bus, sources).channels
     return spoken
@@ -150,7 +150,7 @@ class TestWhoPublishes:
         for number in range(3):
             bus.publish("order-placed", number, urgent=True)  # by publish
 
-        assert only(bus).publishers == (Said(line_of("by publish"), 1, ("urgent",), is_read=False),)
+        assert only(bus).publishers == (ReportedPublisher(line_of("by publish"), 1, ("urgent",), is_read=False),)
 
     def test_a_bus_that_is_watched_answers_as_before(self) -> None:
         """Its listeners are called, and their results returned."""
@@ -191,7 +191,7 @@ class TestWhoPublishes:
         spoken = only(Bus(), module, broken, built_in)
 
         assert spoken.name == "order"
-        assert spoken.publishers == (Said(f"{file}:2", 1, ("a",), is_read=True),)
+        assert spoken.publishers == (ReportedPublisher(f"{file}:2", 1, ("a",), is_read=True),)
         assert f"  published in the source at {file}:2" in report(Bus(), [module]).text().splitlines()
 
 

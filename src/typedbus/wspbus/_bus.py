@@ -17,14 +17,14 @@ from typedbus._base.errors import StartCancelled
 from typedbus._base.failures import TransitionFailures
 from typedbus._base.states import State
 from typedbus._bus.registry import ERROR, WARNING
-from typedbus.wspbus._blocking import Anew, attend, join_all, raise_all
+from typedbus.wspbus._main_loop import ReplacementInBlock, block_until_exit, join_all, raise_all
+from typedbus.wspbus._messenger import Messenger
 from typedbus.wspbus._policy import OldBus
-from typedbus.wspbus._respawn import Respawning
-from typedbus.wspbus._speaking import Speaking
+from typedbus.wspbus._respawn import Respawner
 from typedbus.wspbus._states import OLD, ChannelFailures, _StateEnum, states, typed
 
 
-class Bus(Speaking, Respawning):
+class Bus(Messenger, Respawner):
     """
     Process state machine and messenger, by the names of CherryPy's, over a typed bus.
 
@@ -47,7 +47,7 @@ class Bus(Speaking, Respawning):
 
     def __init__(self) -> None:
         self.typed: OldBus = OldBus(self._log_old, self._seen)
-        self.typed.replacement = Anew(self)
+        self.typed.replacement = ReplacementInBlock(self)
         self.execv = False
         self._at_exit: Callable[[], None] | None = None
         self._pid = 0
@@ -234,7 +234,7 @@ class Bus(Speaking, Respawning):
         # A subclass that overrides `wait`, such as the one for Windows, blocks in it.
         self._blocking += 1
         try:
-            met = attend(self, interval, by_wait=type(self).wait is not Bus.wait)
+            met = block_until_exit(self, interval, by_wait=type(self).wait is not Bus.wait)
         finally:
             self._blocking -= 1
         exiting = self.typed.exiting

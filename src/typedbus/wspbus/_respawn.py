@@ -28,7 +28,7 @@ else:
     max_files: int = os.sysconf("SC_OPEN_MAX")
 
 
-class Respawning:
+class Respawner:
     """The part of a bus of the old names that replaces the process; see `Bus`."""
 
     max_cloexec_files: int = max_files

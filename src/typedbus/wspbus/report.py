@@ -33,11 +33,11 @@ from typedbus._base.exports import export
 from typedbus._base.failures import describe, place_of
 from typedbus._channels.channel import DEFAULT_PRIORITY, AnyChannel
 from typedbus.wspbus._bus import Bus
-from typedbus.wspbus._declaring import declaration_of, known_signature
+from typedbus.wspbus._declarations import declaration_of, known_signature
 from typedbus.wspbus._listeners import ByName, speaker
-from typedbus.wspbus._spoken import Heard, Report, Said, Spoken
+from typedbus.wspbus._report_data import Report, ReportedChannel, ReportedListener, ReportedPublisher
 
-__all__ = ["CannotReport", "Heard", "Report", "Said", "Spoken", "report", "watch"]
+__all__ = ["CannotReport", "Report", "ReportedChannel", "ReportedListener", "ReportedPublisher", "report", "watch"]
 
 _OWN: Final = ("start", "stop", "exit", "graceful", "log", "main")
 _FOLDER: Final = str(Path(__file__).parent)
@@ -48,13 +48,15 @@ class _Overheard:
 
     def __init__(self, bus: Bus) -> None:
         self._publish: Callable[..., list[Any]] = bus.publish
-        self.said: dict[tuple[Hashable, Said], None] = {}
+        self.said: dict[tuple[Hashable, ReportedPublisher], None] = {}
 
     def __call__(self, channel: Hashable, *args: Any, **kwargs: Any) -> list[Any]:
         by_bus = sys._getframe(1).f_code.co_filename.startswith(_FOLDER)
         # Publishes of the bus itself on its own channels are not counted.
         if not (isinstance(channel, AnyChannel) or (by_bus and channel in _OWN)):
-            self.said[channel, Said(_place(speaker()), len(args), tuple(sorted(kwargs)), is_read=False)] = None
+            self.said[
+                channel, ReportedPublisher(_place(speaker()), len(args), tuple(sorted(kwargs)), is_read=False)
+            ] = None
         return self._publish(channel, *args, **kwargs)
 
 
@@ -79,12 +81,12 @@ def report(bus: Bus, sources: Iterable[ModuleType] = ()) -> Report:
     """
     overheard = vars(bus).get("publish")
     known = list(overheard.said) if isinstance(overheard, _Overheard) else []
-    publishers: dict[Hashable, dict[object, Said]] = {}
+    publishers: dict[Hashable, dict[object, ReportedPublisher]] = {}
     modules = list(sources)
     for name, said in [*known, *_written(modules)]:
         # One place may publish with different arguments, as a loop over calls does.
         publishers.setdefault(name, {}).setdefault((said.place, said.positional, said.named), said)
-    later: dict[Hashable, list[tuple[Heard, Callable[..., Any] | None]]] = {}
+    later: dict[Hashable, list[tuple[ReportedListener, Callable[..., Any] | None]]] = {}
     for name, heard, listener in _subscribed_in(modules):
         later.setdefault(name, []).append((heard, listener))
     typed = bus.typed
@@ -107,7 +109,7 @@ def report(bus: Bus, sources: Iterable[ModuleType] = ()) -> Report:
         listeners = [one.listener for one in subscriptions] + [listener for _, listener in read if listener is not None]
         code = _variable_of(channel) if is_typed else declaration_of(name, listeners, calls)
         heard_now = tuple(
-            Heard(
+            ReportedListener(
                 one.name,
                 one.place,
                 str(known_signature(one.listener) or "(...)"),
@@ -117,7 +119,9 @@ def report(bus: Bus, sources: Iterable[ModuleType] = ()) -> Report:
             for one in subscriptions
         )
         heard_in_all = (*heard_now, *(one for one, _ in read))
-        channels.append(Spoken(name if isinstance(name, str) else repr(name), is_typed, code, heard_in_all, told))
+        channels.append(
+            ReportedChannel(name if isinstance(name, str) else repr(name), is_typed, code, heard_in_all, told)
+        )
     return Report(tuple(channels))
 
 
@@ -152,19 +156,19 @@ def _trees(sources: Iterable[ModuleType]) -> Iterable[tuple[ModuleType, str, ast
             continue
 
 
-def _written(sources: Iterable[ModuleType]) -> Iterable[tuple[str, Said]]:
+def _written(sources: Iterable[ModuleType]) -> Iterable[tuple[str, ReportedPublisher]]:
     """Yield the literal names in calls of ``publish``, with their places."""
     for _, file, tree in _trees(sources):
         for node in ast.walk(tree):
             match node:
                 case ast.Call(func=ast.Attribute(attr="publish"), args=[ast.Constant(value=str(name)), *args]):
                     named = tuple(sorted(word.arg for word in node.keywords if word.arg is not None))
-                    yield name, Said(f"{file}:{node.lineno}", len(args), named, is_read=True)
+                    yield name, ReportedPublisher(f"{file}:{node.lineno}", len(args), named, is_read=True)
                 case _:
                     pass
 
 
-def _subscribed_in(sources: Iterable[ModuleType]) -> Iterable[tuple[str, Heard, Callable[..., Any] | None]]:
+def _subscribed_in(sources: Iterable[ModuleType]) -> Iterable[tuple[str, ReportedListener, Callable[..., Any] | None]]:
     """
     Yield the literal names in calls of ``subscribe`` inside functions, each with its listener.
 
@@ -190,7 +194,9 @@ def _subscribed_in(sources: Iterable[ModuleType]) -> Iterable[tuple[str, Heard, 
                     shown = ast.unparse(given) if listener is None else describe(listener)
                     signature = None if listener is None else known_signature(listener)
                     where = place if listener is None else place_of(listener)
-                    heard = Heard(shown, where, str(signature or "(...)"), DEFAULT_PRIORITY, place, is_read=True)
+                    heard = ReportedListener(
+                        shown, where, str(signature or "(...)"), DEFAULT_PRIORITY, place, is_read=True
+                    )
                     yield name, heard, listener
                 case _:
                     pass

@@ -13,7 +13,7 @@ FORMAT: Final = 1
 
 
 @attrs.frozen
-class Heard:
+class ReportedListener:
     """
     One listener.
 
@@ -35,7 +35,7 @@ class Heard:
 
 
 @attrs.frozen
-class Said:
+class ReportedPublisher:
     """
     One place that publishes by name.
 
@@ -53,7 +53,7 @@ class Said:
 
 
 @attrs.frozen
-class Spoken:
+class ReportedChannel:
     """
     A channel that is used by name.
 
@@ -68,8 +68,8 @@ class Spoken:
     name: str
     is_typed: bool
     declaration: str
-    listeners: tuple[Heard, ...]
-    publishers: tuple[Said, ...]
+    listeners: tuple[ReportedListener, ...]
+    publishers: tuple[ReportedPublisher, ...]
 
 
 @attrs.frozen
@@ -81,7 +81,7 @@ class Report:
         channels: In the order of their first use on the bus.
     """
 
-    channels: tuple[Spoken, ...]
+    channels: tuple[ReportedChannel, ...]
 
     def text(self) -> str:
         """Return the report as text, with places relative to the working directory if they are below it."""
@@ -101,7 +101,11 @@ class Report:
         return "\n".join(lines)
 
     def json(self) -> str:
-        """Return the report as JSON: `format`, and `channels` with the attributes of `Spoken`, `Heard` and `Said`."""
+        """
+        Return the report as JSON: `format`, and `channels`.
+
+        Its objects have the attributes of `ReportedChannel`, `ReportedListener` and `ReportedPublisher`.
+        """
         return json.dumps({"format": FORMAT, **attrs.asdict(self)}, indent=2)
 
     def __str__(self) -> str:

@@ -19,7 +19,7 @@ Result = TypeVar("Result")
 AnyListener = TypeVar("AnyListener", bound=Callable[..., Any])
 
 
-class Speaking:
+class Messenger:
     """Subscribing and publishing by name; see `Bus`."""
 
     typed: OldBus

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 _SHORTEST: Final = 0.001
 
 
-def attend(bus: Bus, interval: float, *, by_wait: bool) -> list[BaseException]:
+def block_until_exit(bus: Bus, interval: float, *, by_wait: bool) -> list[BaseException]:
     """Block until *bus* has exited, in its `wait` or in the block of the typed bus; return the exceptions met."""
     attendant = threading.get_ident()
 
@@ -75,7 +75,7 @@ def raise_all(met: list[BaseException]) -> None:
         raise failed
 
 
-class Anew:
+class ReplacementInBlock:
     """Replaces the process when typed code restarts the bus: `Bus.block` does so at its end."""
 
     def __init__(self, bus: Bus) -> None:
