@@ -91,12 +91,12 @@ class Declarations(DynamicContainer):
 
 def blueprint_of(cls: type[Declarations]) -> Blueprint:
     """Return the declarations of the container class *cls*."""
-    return cls._blueprint  # the accessor for all other modules
+    return cls._blueprint  # pyright: ignore[reportPrivateUsage]  # the accessor for all other modules
 
 
 def body_of(container: Declarations) -> Body:
     """Return the declarations of the instance *container*."""
-    return container._body  # the accessor for all other modules
+    return container._body  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # the accessor for all other modules
 
 
 def is_declaration(value: object) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Hashable, Mapping
 from typing import Any
 
@@ -10,6 +9,7 @@ from dependency_injector import providers
 from typing_extensions import TypeVar
 
 from typedbus._base.errors import DeclarationError
+from typedbus._base.places import calling_place
 from typedbus._container.component import Component
 from typedbus._container.faults import ChoiceFault, InvalidContainer
 from typedbus._container.providers import Provided, Selected, injection, same
@@ -39,8 +39,7 @@ class Choice(Component[T_co]):
 
     def __init__(self, key: K, branches: Mapping[K, Component[T_co]]) -> None:
         wrong = next((branch for branch in branches.values() if not isinstance(branch, Component)), None)
-        caller = sys._getframe(1)
-        place = f"{caller.f_code.co_filename}:{caller.f_lineno}"
+        place = calling_place()
         if wrong is not None:
             raise DeclarationError("Choice", place, f"{wrong!r} is not a component: give one for each key")
         names: Any = providers.Object(tuple(branches))

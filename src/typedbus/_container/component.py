@@ -10,7 +10,6 @@ own whose constructor takes the arguments of the component's class.
 from __future__ import annotations
 
 import contextlib
-import sys
 import threading
 import time
 import types
@@ -25,6 +24,7 @@ from typedbus._base.errors import ComponentDisabled, DeclarationError, OutsideCo
 from typedbus._base.failures import describe
 from typedbus._base.limits import checked
 from typedbus._base.ordering import dependencies_first
+from typedbus._base.places import calling_place
 from typedbus._channels.channel import AnyChannel, Hook
 from typedbus._container.construction import Construction, Entered, await_end
 from typedbus._container.faults import CycleFault, InvalidContainer, ReferenceFault
@@ -99,8 +99,7 @@ class Component(Replaceable, Generic[T_co]):
     _construction: Construction
 
     def __init__(self, cls: Callable[P, T_co], /, *args: P.args, **kwargs: P.kwargs) -> None:
-        caller = sys._getframe(1)
-        self.place = f"{caller.f_code.co_filename}:{caller.f_lineno}"
+        self.place = calling_place()
         self.path = describe(cls)
         if not callable(cls):
             raise DeclarationError(repr(cls), self.place, "it builds nothing: give a class or a function")
@@ -256,7 +255,7 @@ class Component(Replaceable, Generic[T_co]):
                 if not takes_part:
                     raise ComponentDisabled(needed.path, needed.place, reason)
                 needed.before_construction()
-                needed._construct(needed.home, self.path)
+                needed._construct(needed.home, self.path)  # noqa: SLF001  # another component of this class
 
     def _construct(self, home: Home, asked: str) -> None:
         """
@@ -394,14 +393,14 @@ class Component(Replaceable, Generic[T_co]):
             return known
         copied = type(self).__new__(type(self))
         memo[id(self)] = copied
-        providers.Singleton.__init__(copied._provider)
+        theirs, ours = self._provider, copied._provider  # noqa: SLF001  # another component of this class
+        providers.Singleton.__init__(ours)
         # Most attributes have the class's default.
         declared = vars(self)
         for name in _DECLARED & declared.keys():
             setattr(copied, name, declared[name])
         if self.condition is not None:
             copied.condition = providers.deepcopy(self.condition, memo)
-        theirs, ours = self._provider, copied._provider
         # Call the library's methods: the methods of this class have already checked these arguments.
         base = providers.Singleton
         provides = theirs.provides

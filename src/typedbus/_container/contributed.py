@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Self
 
+from typedbus._base.places import calling_place
 from typedbus._container.body import Declarations, body_of, inner_of, path_of
 from typedbus._container.declarations import OWN, DeclaredContainer, copy_class, copy_members
 from typedbus._container.faults import ContributionFault, Fault
@@ -37,9 +37,8 @@ class Contributed(DeclaredContainer):
     """
 
     def __init__(self, group: str) -> None:
-        caller = sys._getframe(1)
         self._group = group
-        self.place: str = f"{caller.f_code.co_filename}:{caller.f_lineno}"
+        self.place: str = calling_place()
         #: The name, the problem and the remedy of each entry point that contributes nothing.
         self._problems: list[tuple[str, str, str]] = []
         copy_members(self, {}, {})
@@ -53,8 +52,8 @@ class Contributed(DeclaredContainer):
         if copied is not None:
             return copied
         copied = memo[id(self)] = type(self).__new__(type(self))
-        copied._group, copied.place = self._group, self.place
-        problems = copied._problems = []
+        copied._group, copied.place = self._group, self.place  # noqa: SLF001  # a copy, of this class
+        problems = copied._problems = []  # noqa: SLF001
         members: dict[str, Declarations] = {}
         names: dict[type, str] = {}
         # Another `Contributed` may load the same classes; it has components of its own.
@@ -100,13 +99,19 @@ class Contributed(DeclaredContainer):
         return copied
 
 
+def problems_of(container: Contributed) -> list[tuple[str, str, str]]:
+    """Return the name, the problem and the remedy of each entry point that contributes nothing to *container*."""
+    # A public attribute would take a name that a contributed container may use.
+    return container._problems  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+
+
 def contribution_faults(container: Declarations, path: str) -> list[Fault]:
     """Return a fault for each entry point that contributes nothing to *container*, which has the path *path*."""
     faults: list[Fault] = []
     if isinstance(container, Contributed):
         faults.extend(
             ContributionFault(f"{path}{name}", container.place, problem, f"{remedy}, or uninstall the distribution")
-            for name, problem, remedy in container._problems  # of this module's own class
+            for name, problem, remedy in problems_of(container)
         )
     for name, member in body_of(container).members.items():
         if isinstance(inner := inner_of(member), Declarations):

@@ -47,6 +47,8 @@ class Core:
         is_valid: Whether the last analysis has no faults.
         assembling: The thread in which a start builds the components.
         building: The component that this start is building.
+        latest: The last analysis, which may be out of date; `analysis` returns the current one.
+        choices: The choices of the last analysis, or of the start that is building.
     """
 
     container: Declarations
@@ -59,9 +61,8 @@ class Core:
     is_valid: bool = attrs.field(default=False, init=False)
     assembling: int | None = attrs.field(default=None, init=False)
     building: Component[Any] | None = attrs.field(default=None, init=False)
-    _analysis: Analysis | None = attrs.field(default=None, init=False)
-    #: The choices of the last analysis, or of the start that is building.
-    _choices: Choices | None = attrs.field(default=None, init=False)
+    latest: Analysis | None = attrs.field(default=None, init=False)
+    choices: Choices | None = attrs.field(default=None, init=False)
     #: The provider that replaces the declared bus, and the components that it replaces.
     _lent_bus: object = attrs.field(default=None, init=False)
     _covered: list[Component[object]] = attrs.field(factory=list, init=False)
@@ -94,7 +95,7 @@ class Core:
     @property
     def analysis(self) -> Analysis:
         """The current analysis of this container and of the containers that references connect with it."""
-        analysis = self._analysis
+        analysis = self.latest
         if analysis is None or analysis.homes != tuple(self.together) or not analysis.is_current:
             # An override without a name belongs to the container that uses it.
             for core in self.together if len(self.together) > 1 else ():
@@ -103,7 +104,7 @@ class Core:
                         node.home = core
             analysis = Analysis.of(self.together, self._roots())
             for core in self.together:
-                core._analysis, core._choices = analysis, None
+                core.latest, core.choices = analysis, None
         return analysis
 
     @property
@@ -114,7 +115,7 @@ class Core:
     def invalidate(self) -> None:
         """Make the next use analyse again, here and in the containers that references connect with this one."""
         for core in self.together:
-            core.is_valid, core._analysis, core._choices = False, None, None
+            core.is_valid, core.latest, core.choices = False, None, None
 
     def foreseen(self, condition: object) -> bool | None:
         """Return the value that *condition* will have, or None if a component must be built to find out."""
@@ -122,13 +123,13 @@ class Core:
 
     def choice_of(self, component: Component[object], *, is_foreseen: bool) -> tuple[bool | None, str]:
         """Return whether choices let *component* take part, and the reason, like `Component.participation`."""
-        choices = self._choices
+        choices = self.choices
         if choices is None:
             analysis = self.analysis
             # Only choices need the graph, which is costly and may have cycles.
             choices = analysis.choices if analysis.has_choices else Choices([], [])
             for core in self.together:
-                core._choices = choices
+                core.choices = choices
         return choices.participation(component, is_foreseen=is_foreseen)
 
     def _roots(self) -> list[Any]:
@@ -146,7 +147,7 @@ class Core:
     def validate(self) -> None:
         """Raise `InvalidContainer` with the faults of the container; see `Container.validate`."""
         # `invalidate` resets `is_valid`; the library's overrides, and assignments, are checked here.
-        if self.is_valid and self._analysis is self.analysis and not assigned(self.container):
+        if self.is_valid and self.latest is self.analysis and not assigned(self.container):
             return
         analysis = self.analysis
         faults = container_faults(
@@ -255,7 +256,7 @@ class Core:
             self._drop_instances(analysis.components, kept=bus)
         for core in group:
             core._exits = bus._exits
-            core._choices = analysis.choices
+            core.choices = analysis.choices
         shutdowns = Shutdowns(bus, list(filter(is_resource, analysis.lasting)), self._name_of, self.subscribers)
         try:
             build_all(self, bus, analysis, shutdowns)
@@ -291,7 +292,7 @@ class Core:
         # Users first: dropping a long chain from its far end would deallocate it recursively.
         for component in reversed(components):
             if component.is_built and (kept is None or component() is not kept):
-                self._forget(component)
+                self.forget(component)
         self._drop(outlived(self.analysis.lasting))
 
     def _drop(self, nodes: Sequence[object]) -> None:
@@ -306,12 +307,12 @@ class Core:
         users = whole.dependents(*dependencies_first(providers_of(body_of(self.container).members), declared_needs)[0])
         for user in reversed(_built(users)):
             if not isinstance(user(), Bus):
-                whole._forget(user)
+                whole.forget(user)
         for node in users:
             if not isinstance(node, Component) and not is_resource(node):
                 forget(node)
 
-    def _forget(self, component: Component[object]) -> None:
+    def forget(self, component: Component[object]) -> None:
         """Drop the instance of *component*, and end its subscriptions."""
         self._cancel(component)
         component.forget()
@@ -352,7 +353,7 @@ class Core:
         users = [*own, *self.dependents(*places)]
         for user in reversed(users):
             if isinstance(user, Component):
-                self._forget(user)
+                self.forget(user)
         for place in places:
             for replacement in replacements:
                 if replacement is not self._lent_bus:
@@ -402,7 +403,7 @@ def run_together(cores: Sequence[Core]) -> None:
             for core in together:
                 core.companions = companions
                 if len(together) > 1 or len(core.together) > 1:
-                    core.together, core.is_valid, core._choices = together, False, None
+                    core.together, core.is_valid, core.choices = together, False, None
 
 
 def core_of(container: Declarations) -> Core:

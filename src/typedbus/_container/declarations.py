@@ -19,6 +19,7 @@ from dependency_injector import containers, providers
 from typedbus._base.errors import DeclarationError
 from typedbus._base.failures import describe
 from typedbus._base.ordering import dependencies_first
+from typedbus._base.places import calling_place
 from typedbus._base.static import is_a
 from typedbus._container.body import (
     RESERVED_NAMES,
@@ -67,8 +68,7 @@ class DeclaredContainer(Declarations):
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
-        caller = sys._getframe(1)
-        place = f"{caller.f_code.co_filename}:{caller.f_lineno}"
+        place = calling_place()
         inherited = [base for base in cls.__mro__[1:] if issubclass(base, Declarations)]
         # Resolved as attributes are, with each base's declarations in their own order.
         members: dict[str, Any] = {}
@@ -166,7 +166,7 @@ class DeclaredContainer(Declarations):
         config = injector.wiring_config
         if not (from_package or config.from_package or config.modules or config.packages):
             # Otherwise the library would take this module for the caller.
-            from_package = sys._getframe(1).f_globals.get("__package__")
+            from_package = sys._getframe(1).f_globals.get("__package__")  # noqa: SLF001  # documented
         view.wire(modules, packages, from_package, keep_cache=keep_cache, warn_unresolved=warn_unresolved)
 
     def unwire(self) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import typing
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from collections.abc import Container as Membership
@@ -12,6 +11,7 @@ from typing import Any, Final, TypeVar
 from dependency_injector import providers
 
 from typedbus._base.errors import DeclarationError
+from typedbus._base.places import calling_place
 from typedbus._base.static import is_simple
 from typedbus._container.references import Every
 
@@ -56,10 +56,9 @@ class Provided:
         return Provided(providers.ItemGetter(self.__provider__, item), f"{self.__text__}[{item!r}]")
 
     def __refuse(self, *args: object, **kwargs: object) -> Any:
-        caller = sys._getframe(1)
         raise DeclarationError(
             self.__text__,
-            f"{caller.f_code.co_filename}:{caller.f_lineno}",
+            calling_place(),
             "there is no instance yet where a container is declared; "
             "hand it to a component, or to a function that Component(function, ...) calls",
         )
@@ -110,8 +109,7 @@ def every(kind: Callable[..., T], /) -> Sequence[T]:
         DeclarationError: *kind* is not a class.
     """
     if not isinstance(typing.get_origin(kind) or kind, type):
-        caller = sys._getframe(1)
-        place = f"{caller.f_code.co_filename}:{caller.f_lineno}"
+        place = calling_place()
         raise DeclarationError("every(...)", place, f"it takes a class, as in every(Handler), and was given {kind!r}")
     argument: Any = Provided(Every(kind), f"every({getattr(kind, '__name__', kind)})")
     return argument  # type: ignore[no-any-return]  # it stands in for the list
@@ -131,8 +129,7 @@ def lazy(provider: Callable[[], T], /) -> Callable[[], T]:
         DeclarationError: *provider* is not a provider.
     """
     if not is_provider(provider):
-        caller = sys._getframe(1)
-        place = f"{caller.f_code.co_filename}:{caller.f_lineno}"
+        place = calling_place()
         raise DeclarationError(
             "lazy(...)", place, "it takes a provider, as in lazy(session); of a component write x.lazy"
         )

@@ -93,8 +93,8 @@ def foreign(node: object, own: Membership[int]) -> object:
         return None
     declaration: object = node
     if isinstance(node, providers.ConfigurationOption):
-        # Any public attribute would create another option.
-        declaration = node._get_root()
+        # A public attribute, whatever its name, would create another option.
+        declaration = node._get_root()  # noqa: SLF001
     elif isinstance(node, providers.Delegate):
         declaration = node.provides
     return declaration if id(declaration) in _owners and id(declaration) not in own else None
