@@ -70,7 +70,7 @@ class TestWhoListens:
 
     def test_a_new_bus_is_spoken_to_by_nobody(self) -> None:
         """Its own channels are typed."""
-        assert report(Bus()).text() == str(report(Bus())) == "no channels spoken to by name"
+        assert report(Bus()).text() == str(report(Bus())) == "no channels used by name"
 
     def test_a_listener_is_told_with_where_it_was_subscribed_and_where_it_is(self) -> None:
         """By the place of the call, and by that of the definition."""
@@ -117,7 +117,7 @@ class TestWhoListens:
         bus.unsubscribe("order-placed", mail)
 
         assert only(bus).listeners == ()
-        assert "  nobody listens" in report(bus).text().splitlines()
+        assert "  no listeners" in report(bus).text().splitlines()
 
     def test_typed_code_is_told_beside_those_that_say_the_name(self) -> None:
         """In running order."""
@@ -303,8 +303,8 @@ class TestDeclaration:
     def test_what_nobody_says_is_object_with_a_comment(self) -> None:
         """And not Any, of which a checker would ask nothing."""
         assert declared(lambda number: None) == [
-            "# number: nobody says what it is",
-            "# the result: nobody says what it is",
+            "# number: no listener annotates it",
+            "# the result: no listener annotates it",
             'order_placed = Channel[[object], object]("order-placed")',
         ]
 
@@ -316,7 +316,7 @@ class TestDeclaration:
 
         assert declared(mail, by_number) == [
             f"from {__name__} import Order",
-            "# order: listeners differ about it: Order, int",
+            "# order: listeners have different annotations: Order, int",
             'order_placed = Channel[[object], str]("order-placed")',
         ]
 
@@ -507,7 +507,7 @@ class TestDeclaration:
         def hear() -> None: ...
 
         assert declared(hear, name=("order", 7)) == [
-            "# the name is no string, as a typed channel's is: who says it cannot meet the channel",
+            "# a typed channel needs a string as its name: code that uses this name does not reach it",
             "order_7 = Channel[[], None](\"('order', 7)\")",
         ]
 
@@ -524,7 +524,10 @@ class TestDeclaration:
         bus[Channel[[], None]("hidden")].subscribe(lambda: None)
         bus.subscribe("hidden", lambda: None)
 
-        assert only(bus).declaration == "# it is declared, but is in no module; give it a place to be imported from"
+        assert (
+            only(bus).declaration
+            == "# declared, but not a global of any module: assign it to one, to import it from there"
+        )
 
 
 APPLICATION = """\
@@ -539,7 +542,7 @@ def place() -> None:
 bus.publish("early", 1)
 """
 TEXT = """\
-2 channels spoken to by name
+2 channels used by name
 
 order
   50 {module}.hear(order: int) -> None subscribed at {module}.py:5
@@ -547,10 +550,10 @@ order
     order = Channel[[int], None]("order")
 
 early
-  nobody listens
+  no listeners
   published at {module}.py:9
-    # arg0: nobody says what it is
-    # the result: nobody says what it is
+    # arg0: no listener annotates it
+    # the result: no listener annotates it
     early = Channel[[object], object]("early")
 """
 
@@ -596,15 +599,24 @@ class TestCommand:
     @pytest.mark.parametrize(
         ("target", "reason"),
         [
-            ("no_such_module", "No module named 'no_such_module'; it was looked for in {folder} and in sys.path"),
+            ("no_such_module", "No module named 'no_such_module' in {folder} and in sys.path"),
             ("broken", "its code raised ZeroDivisionError when it was imported"),
             ("lacking", "its code raised ModuleNotFoundError when it was imported"),
-            ("ending", 'its code ended the process; put what runs it under `if __name__ == "__main__":`'),
-            ("lacking.py", "give a module as Python imports it, and the bus in it if it has one: shop.main:bus"),
-            ("json:", "give a module as Python imports it, and the bus in it if it has one: shop.main:bus"),
-            ("json:bus", "there is no 'bus' in it"),
-            ("json:dumps.x", "there is no 'x' in it"),
-            ("typedbus:START", "<Channel 'start'> is no bus of typedbus.wspbus"),
+            (
+                "ending",
+                (
+                    "its code ended the process when it was imported; "
+                    'put the call that runs the application under `if __name__ == "__main__":`'
+                ),
+            ),
+            (
+                "lacking.py",
+                "give the name of a module, without .py, and the bus in it if it has one, as in shop.main:bus",
+            ),
+            ("json:", "give the name of a module, without .py, and the bus in it if it has one, as in shop.main:bus"),
+            ("json:bus", "json has no attribute 'bus'"),
+            ("json:dumps.x", "json.dumps has no attribute 'x'"),
+            ("typedbus:START", "<Channel 'start'> is not a bus of typedbus.wspbus"),
         ],
     )
     def test_what_leads_to_no_bus_is_told_and_ends_with_2(
@@ -652,7 +664,7 @@ class TestCommand:
         monkeypatch.syspath_prepend(tmp_path)
 
         assert main(["quiet:bus"]) == 0
-        assert capsys.readouterr().out == "no channels spoken to by name\n"
+        assert capsys.readouterr().out == "no channels used by name\n"
 
     def test_a_refusal_can_be_sent_to_another_process(self) -> None:
         """As exceptions can."""

@@ -16,7 +16,7 @@ import re
 import sys
 import typing
 from collections.abc import Callable, Hashable, Iterable, Sequence
-from typing import Any, Final, TypeGuard
+from typing import Any, Final, TypeAlias, TypeGuard
 
 from typedbus._base.hints import signature_of
 
@@ -29,9 +29,12 @@ _FIXED: Final = (
 
 _POSITIONAL: Final = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
+#: A call that publishes: the number of its positional arguments, and the names of its keyword arguments.
+Call: TypeAlias = tuple[int, tuple[str, ...]]
 
-class _Shown:
-    """Stands for an annotation or a default in a signature; its repr is the given text."""
+
+class _SourceText:
+    """Stands for an annotation or a default in a signature; its repr is the given source code."""
 
     def __init__(self, text: str) -> None:
         self._text = text
@@ -40,7 +43,8 @@ class _Shown:
         return self._text
 
 
-def _is_said(annotation: object) -> bool:
+def _is_specific(annotation: object) -> bool:
+    """Return whether *annotation* is present, and is not Any."""
     return annotation is not _EMPTY and annotation is not Any
 
 
@@ -56,46 +60,47 @@ class _Types:
         if isinstance(annotation, str):
             return annotation
         text = f"{annotation.__module__}.{annotation.__qualname__}" if _is_class(annotation) else repr(annotation)
-        for part in sorted(_classes_in(annotation), key=lambda one: -len(one.__module__)):
+        # Longer module names first: a shorter one may be the beginning of a longer one.
+        for part in sorted(_classes_in(annotation), key=lambda part: -len(part.__module__)):
             module, name = part.__module__, part.__qualname__
-            text, times = re.subn(rf"(?<![\w.]){re.escape(module)}\.(?={re.escape(name)}\b)", "", text)
-            if times and module not in ("builtins", "__main__") and "<locals>" not in name:
-                self.imports.add(f"from {_home_of(part)} import {name.partition('.')[0]}")
+            text, count = re.subn(rf"(?<![\w.]){re.escape(module)}\.(?={re.escape(name)}\b)", "", text)
+            if count and module not in ("builtins", "__main__") and "<locals>" not in name:
+                self.imports.add(f"from {_public_module_of(part)} import {name.partition('.')[0]}")
         if "typing." in text:
             self.imports.add("import typing")
         return text
 
-    def one_of(self, annotations: Iterable[object], what: str) -> str:
-        """Return the type of the parameter *what*; `object` if it is unknown or listeners differ."""
-        said = list(dict.fromkeys(self.text(one) for one in annotations if _is_said(one)))
-        if len(said) == 1:
-            return said[0]
-        told = f"listeners differ about it: {', '.join(said)}" if said else "nobody says what it is"
-        self.comments.append(f"# {what}: {told}")
+    def of_parameter(self, annotations: Iterable[object], name: str) -> str:
+        """Return the type of the parameter *name*; `object` if no listener annotates it, or they differ."""
+        texts = list(dict.fromkeys(self.text(annotation) for annotation in annotations if _is_specific(annotation)))
+        if len(texts) == 1:
+            return texts[0]
+        reason = f"listeners have different annotations: {', '.join(texts)}" if texts else "no listener annotates it"
+        self.comments.append(f"# {name}: {reason}")
         return "object"
 
-    def any_of(self, annotations: Iterable[object]) -> str:
-        """Return the union of the result types of the listeners."""
-        said = [one for one in annotations if _is_said(one)]
-        if not said:
-            self.comments.append("# the result: nobody says what it is")
+    def of_result(self, annotations: Iterable[object]) -> str:
+        """Return the union of the result types of the listeners; `object` if no listener annotates it."""
+        texts = dict.fromkeys(self.text(annotation) for annotation in annotations if _is_specific(annotation))
+        if not texts:
+            self.comments.append("# the result: no listener annotates it")
             return "object"
-        return " | ".join(dict.fromkeys(self.text(one) for one in said))
+        return " | ".join(texts)
 
 
 def _is_class(annotation: object) -> TypeGuard[type]:
     return isinstance(annotation, type) and typing.get_origin(annotation) is None
 
 
-def _home_of(part: type) -> str:
+def _public_module_of(part: type) -> str:
     """Return the module to import *part* from, preferably a public parent package."""
-    home, top = part.__module__, part.__qualname__.partition(".")[0]
-    above, _, last = home.rpartition(".")
-    while above and last.startswith("_"):
-        if hasattr(sys.modules.get(above), top):
-            home = above
-        above, _, last = above.rpartition(".")
-    return home
+    module, top = part.__module__, part.__qualname__.partition(".")[0]
+    parent, _, last = module.rpartition(".")
+    while parent and last.startswith("_"):
+        if hasattr(sys.modules.get(parent), top):
+            module = parent
+        parent, _, last = parent.rpartition(".")
+    return module
 
 
 def _classes_in(annotation: object) -> Iterable[type]:
@@ -103,12 +108,12 @@ def _classes_in(annotation: object) -> Iterable[type]:
         if _is_class(part):
             yield part
     for argument in typing.get_args(annotation):
-        inner = argument if isinstance(argument, list) else [argument]
-        for one in inner:
-            yield from _classes_in(one)
+        # The parameters of a Callable are a list.
+        for part in argument if isinstance(argument, list) else [argument]:
+            yield from _classes_in(part)
 
 
-def known_signature(listener: Callable[..., object]) -> inspect.Signature | None:
+def _signature_of(listener: Callable[..., object]) -> inspect.Signature | None:
     """Return the signature of *listener*, or None if it is not available."""
     try:
         return signature_of(listener)
@@ -116,154 +121,164 @@ def known_signature(listener: Callable[..., object]) -> inspect.Signature | None
         return None
 
 
+def signature_text(listener: Callable[..., object]) -> str:
+    """Return the signature of *listener* as text; ``(...)`` if it is not available."""
+    return str(_signature_of(listener) or "(...)")
+
+
 def _is_closed(signature: inspect.Signature) -> bool:
-    """Return whether *signature* restricts the arguments of a publish."""
-    return not any(one.kind is inspect.Parameter.VAR_POSITIONAL for one in signature.parameters.values())
+    """Return whether *signature* limits the number of positional arguments of a publish."""
+    return not any(parameter.kind is inspect.Parameter.VAR_POSITIONAL for parameter in signature.parameters.values())
 
 
-def variable_for(name: Hashable) -> str:
+def _variable_for(name: Hashable) -> str:
     """Return a name for the variable of the channel *name*."""
-    made = re.sub(r"\W+", "_", name if isinstance(name, str) else repr(name)).strip("_") or "channel"
-    return f"_{made}" if made[0].isdigit() else f"{made}_" if keyword.iskeyword(made) else made
+    variable = re.sub(r"\W+", "_", name if isinstance(name, str) else repr(name)).strip("_") or "channel"
+    if variable[0].isdigit():
+        return f"_{variable}"
+    return f"{variable}_" if keyword.iskeyword(variable) else variable
 
 
-def declaration_of(
-    name: Hashable, listeners: Sequence[Callable[..., object]], calls: Sequence[tuple[int, tuple[str, ...]]]
-) -> str:
+def declaration_of(name: Hashable, listeners: Sequence[Callable[..., object]], calls: Sequence[Call]) -> str:
     """
     Return the code that declares the channel *name*.
 
     Args:
         name: The name of the channel.
         listeners: The listeners of the channel.
-        calls: The publishes: each as the number of positional arguments, and the names of the others.
+        calls: The calls that publish on it.
     """
     types = _Types()
-    signatures = [one for one in map(known_signature, listeners) if one is not None]
-    fixed = [[one for one in signature.parameters.values() if one.kind in _FIXED] for signature in signatures]
+    signatures = [signature for signature in map(_signature_of, listeners) if signature is not None]
+    parameters = _parameters(types, signatures, calls)
+    result = types.of_result(signature.return_annotation for signature in signatures)
+    variable = _variable_for(name)
+    channel_name = name if isinstance(name, str) else repr(name)
+    if channel_name is not name:
+        types.comments.append(
+            "# a typed channel needs a string as its name: code that uses this name does not reach it"
+        )
+    keywords = {word for _, words in calls for word in words}
+    is_plain = all(
+        parameter.default is _EMPTY and parameter.kind in _POSITIONAL and parameter.name not in keywords
+        for parameter in parameters
+    )
+    if is_plain:
+        is_known = parameters or calls or any(map(_is_closed, signatures))
+        takes = f"[{', '.join(repr(parameter.annotation) for parameter in parameters)}]" if is_known else "..."
+        code = [f"{variable} = Channel[{takes}, {result}]({_quoted(channel_name)})"]
+    else:
+        code = ["@Channel.declare", f"def {variable}{_header(parameters, keywords)} -> {result}: ..."]
+        if variable != channel_name:
+            code += ["", f"{variable}.name = {_quoted(channel_name)}"]
+    return "\n".join([*sorted(types.imports), *types.comments, *code])
+
+
+def _parameters(
+    types: _Types, signatures: Sequence[inspect.Signature], calls: Sequence[Call]
+) -> list[inspect.Parameter]:
+    """Return parameters with which each of *calls* passes the same arguments to the listeners as before."""
+    fixed = [
+        [parameter for parameter in signature.parameters.values() if parameter.kind in _FIXED]
+        for signature in signatures
+    ]
     widest = max(fixed, key=len, default=[])
-    positional = max((count for count, _ in calls), default=None)
-    named = {word for _, words in calls for word in words}
-    # Without listeners, or if all of them accept any arguments, the arguments are unknown.
-    is_open = not any(_is_closed(signature) for signature in signatures)
-    if is_open and calls and not widest:
-        # The arguments that all calls give, positional ones first.
+    most_positional = max((count for count, _ in calls), default=None)
+    keywords = {word for _, words in calls for word in words}
+    if not widest and calls and not any(map(_is_closed, signatures)):
+        # No listener restricts the arguments, so they are those that all calls give.
+        fewest_positional = min(count for count, _ in calls)
+        common = [word for word in sorted(keywords) if all(word in words for _, words in calls)]
         widest = [
-            *[inspect.Parameter(f"arg{at}", inspect.Parameter.POSITIONAL_ONLY) for at in range(_least(calls))],
-            *[
-                inspect.Parameter(word, inspect.Parameter.KEYWORD_ONLY)
-                for word in sorted(named)
-                if all(word in words for _, words in calls)
-            ],
+            *[inspect.Parameter(f"arg{at}", inspect.Parameter.POSITIONAL_ONLY) for at in range(fewest_positional)],
+            *[inspect.Parameter(word, inspect.Parameter.KEYWORD_ONLY) for word in common],
         ]
-    parameters = []
-    for at, one in enumerate(widest):
-        by_position = one.kind in _POSITIONAL and (positional is None or at < positional)
+    parameters: list[inspect.Parameter] = []
+    for at, parameter in enumerate(widest):
+        name = parameter.name
+        by_position = parameter.kind in _POSITIONAL and (most_positional is None or at < most_positional)
         # Arguments that calls give only by name are passed on by name: some listeners may take them in **kwargs.
-        by_name = one.kind is inspect.Parameter.KEYWORD_ONLY or (one.name in named and not by_position)
-        others = [
-            other
-            for those in fixed
-            for other in ([other for other in those if other.name == one.name] if by_name else those[at : at + 1])
-            if by_name or other.kind in _POSITIONAL
-        ]
-        is_shared = len(others) == len(fixed) and all(other.name == one.name for other in others)
-        defaults = [other.default for other in others if other.default is not _EMPTY]
-        if defaults and not by_position and one.name not in named:
+        by_name = parameter.kind is inspect.Parameter.KEYWORD_ONLY or (name in keywords and not by_position)
+        if by_name:
+            counterparts = [other for row in fixed for other in row if other.name == name]
+        else:
+            counterparts = [other for row in fixed for other in row[at : at + 1] if other.kind in _POSITIONAL]
+        is_shared = len(counterparts) == len(fixed) and all(other.name == name for other in counterparts)
+        defaults = [other.default for other in counterparts if other.default is not _EMPTY]
+        if defaults and not by_position and name not in keywords:
             # No publisher gives this argument: each listener keeps its own default.
             continue
-        is_omitted = any((by_name or at >= count) and one.name not in words for count, words in calls)
-        is_sure = (
-            is_shared and len(defaults) == len(others) and all(_is_same_text(other, defaults[0]) for other in defaults)
+        is_omitted = any((by_name or at >= count) and name not in words for count, words in calls)
+        has_one_default = (
+            is_shared
+            and len(defaults) == len(counterparts)
+            and all(_is_same_text(default, defaults[0]) for default in defaults)
         )
-        if (is_omitted and not is_sure) or (by_position and one.name in named and not is_shared):
-            # Listeners differ about this parameter. It is left to the variadic parameters, which pass on
+        if (is_omitted and not has_one_default) or (by_position and name in keywords and not is_shared):
+            # Listeners differ in this parameter. It is left to the variadic parameters, which pass on
             # exactly the arguments of a call.
             if by_name:
                 continue
             break
-        annotation = types.one_of((other.annotation for other in others), one.name)
-        default = _default(defaults[0]) if defaults and (is_omitted or one.default is not _EMPTY) else _EMPTY
-        kind = inspect.Parameter.KEYWORD_ONLY if by_name and calls else one.kind
-        parameters.append(one.replace(kind=kind, annotation=_Shown(annotation), default=default))
-    parameters.extend(_rest(types, signatures, parameters, calls))
+        annotation = types.of_parameter((other.annotation for other in counterparts), name)
+        default = _default(defaults[0]) if defaults and (is_omitted or parameter.default is not _EMPTY) else _EMPTY
+        kind = inspect.Parameter.KEYWORD_ONLY if by_name and calls else parameter.kind
+        parameters.append(parameter.replace(kind=kind, annotation=_SourceText(annotation), default=default))
+    parameters.extend(_variadic(types, signatures, parameters, calls))
     parameters.sort(key=operator.attrgetter("kind"))
-    result = types.any_of(signature.return_annotation for signature in signatures)
-    variable = variable_for(name)
-    told = name if isinstance(name, str) else repr(name)
-    if told is not name:
-        types.comments.append("# the name is no string, as a typed channel's is: who says it cannot meet the channel")
-    is_plain = all(one.default is _EMPTY and one.kind in _POSITIONAL and one.name not in named for one in parameters)
-    if is_plain:
-        takes = (
-            f"[{', '.join(repr(one.annotation) for one in parameters)}]"
-            if parameters or calls or not is_open
-            else "..."
-        )
-        code = [f"{variable} = Channel[{takes}, {result}]({_quoted(told)})"]
-    else:
-        code = ["@Channel.declare", f"def {variable}{_header(parameters, named)} -> {result}: ..."]
-        if variable != told:
-            code += ["", f"{variable}.name = {_quoted(told)}"]
-    return "\n".join([*sorted(types.imports), *types.comments, *code])
+    return parameters
 
 
-def _least(calls: Sequence[tuple[int, tuple[str, ...]]]) -> int:
-    """Return the number of arguments that every call gives by position."""
-    return min((count for count, _ in calls), default=0)
-
-
-def _rest(
+def _variadic(
     types: _Types,
     signatures: Sequence[inspect.Signature],
     parameters: Sequence[inspect.Parameter],
-    calls: Sequence[tuple[int, tuple[str, ...]]],
+    calls: Sequence[Call],
 ) -> list[inspect.Parameter]:
     """
     Return the variadic parameters that a declaration needs in addition to *parameters*.
 
     These are the ones that some call needs, or, if no call is known, the ones that every listener has.
     """
-    places = sum(one.kind in _POSITIONAL for one in parameters)
-    names = {one.name for one in parameters}
-    rest: list[inspect.Parameter] = []
+    positional = sum(parameter.kind in _POSITIONAL for parameter in parameters)
+    names = {parameter.name for parameter in parameters}
+    all_parameters = [parameter for signature in signatures for parameter in signature.parameters.values()]
+    has_fixed = any(parameter.kind in _FIXED for parameter in all_parameters)
+    variadic: list[inspect.Parameter] = []
     for kind, usual, is_needed in (
-        (inspect.Parameter.VAR_POSITIONAL, "args", any(count > places for count, _ in calls)),
+        (inspect.Parameter.VAR_POSITIONAL, "args", any(count > positional for count, _ in calls)),
         (inspect.Parameter.VAR_KEYWORD, "kwargs", any(not names.issuperset(words) for _, words in calls)),
     ):
-        own = [one for signature in signatures for one in signature.parameters.values() if one.kind is kind]
-        has_fixed = any(one.kind in _FIXED for signature in signatures for one in signature.parameters.values())
-        if is_needed or (not calls and has_fixed and own and len(own) == len(signatures)):
-            said = [one.annotation for one in own if _is_said(one.annotation)]
-            text = (
-                types.text(said[0])
-                if said and len(set(map(repr, said))) == 1 and len(own) == len(signatures)
-                else "object"
-            )
-            taken = names | {one.name for one in rest}
-            free = [
-                name for name in (*(one.name for one in own), usual, f"{usual}_", f"_{usual}_") if name not in taken
-            ]
-            rest.append(inspect.Parameter(free[0], kind, annotation=_Shown(text)))
-    return rest
+        own = [parameter for parameter in all_parameters if parameter.kind is kind]
+        is_in_each = len(own) == len(signatures)
+        if is_needed or (not calls and has_fixed and own and is_in_each):
+            annotations = [parameter.annotation for parameter in own if _is_specific(parameter.annotation)]
+            is_agreed = is_in_each and len(set(map(repr, annotations))) == 1
+            text = types.text(annotations[0]) if is_agreed else "object"
+            taken = names | {parameter.name for parameter in variadic}
+            candidates = (*(parameter.name for parameter in own), usual, f"{usual}_", f"_{usual}_")
+            name = next(candidate for candidate in candidates if candidate not in taken)
+            variadic.append(inspect.Parameter(name, kind, annotation=_SourceText(text)))
+    return variadic
 
 
-def _is_same_text(one: object, other: object) -> bool:
-    """Whether two defaults are equal and can be written as source code."""
-    return _default(one) is not ... and type(one) is type(other) and repr(one) == repr(other)
+def _is_same_text(first: object, second: object) -> bool:
+    """Return whether two defaults are equal and can be written as source code."""
+    return _default(first) is not ... and type(first) is type(second) and repr(first) == repr(second)
 
 
-def _header(parameters: Sequence[inspect.Parameter], named: set[str]) -> str:
+def _header(parameters: Sequence[inspect.Parameter], keywords: set[str]) -> str:
     """Return the parameter list; parameters before the first that is published by name are positional-only."""
-    made: list[inspect.Parameter] = []
-    is_open = False
-    for one in parameters:
-        is_open = is_open or one.name in named or one.kind not in _POSITIONAL
-        made.append(one if is_open else one.replace(kind=inspect.Parameter.POSITIONAL_ONLY))
-    return str(inspect.Signature(made))
+    listed: list[inspect.Parameter] = []
+    has_name = False
+    for parameter in parameters:
+        has_name = has_name or parameter.name in keywords or parameter.kind not in _POSITIONAL
+        listed.append(parameter if has_name else parameter.replace(kind=inspect.Parameter.POSITIONAL_ONLY))
+    return str(inspect.Signature(listed))
 
 
 def _default(value: object) -> object:
+    """Return *value*, or Ellipsis if it cannot be written as source code."""
     if value is _EMPTY:
         return _EMPTY
     try:

@@ -86,17 +86,18 @@ class Report:
     def text(self) -> str:
         """Return the report as text, with places relative to the working directory if they are below it."""
         count = len(self.channels)
-        lines = [f"{count or 'no'} channel{'' if count == 1 else 's'} spoken to by name"]
+        lines = [f"{count or 'no'} channel{'' if count == 1 else 's'} used by name"]
         for channel in self.channels:
-            lines += ["", channel.name + (", typed already" if channel.is_typed else "")]
-            for heard in channel.listeners:
-                how = "by typed code" if heard.subscribed is None else f"at {_short(heard.subscribed)}"
-                if heard.is_read:
-                    how = f"in the source {how}"
-                lines.append(f"  {heard.priority:g} {heard.name}{heard.signature} subscribed {how}")
-            lines += [] if channel.listeners else ["  nobody listens"]
-            for said in channel.publishers:
-                lines.append(f"  published {'in the source ' if said.is_read else ''}at {_short(said.place)}")
+            lines += ["", f"{channel.name}, already typed" if channel.is_typed else channel.name]
+            for listener in channel.listeners:
+                origin = "by typed code" if listener.subscribed is None else f"at {_short(listener.subscribed)}"
+                if listener.is_read:
+                    origin = f"in the source {origin}"
+                lines.append(f"  {listener.priority:g} {listener.name}{listener.signature} subscribed {origin}")
+            if not channel.listeners:
+                lines.append("  no listeners")
+            for publisher in channel.publishers:
+                lines.append(f"  published {'in the source ' if publisher.is_read else ''}at {_short(publisher.place)}")
             lines += [f"    {line}".rstrip() for line in channel.declaration.splitlines()]
         return "\n".join(lines)
 
