@@ -601,7 +601,7 @@ def test_what_is_no_number_of_workers_is_refused(workers: Any) -> None:
 
 def test_a_time_out_survives_pickling() -> None:
     """As an error that comes from a worker process."""
-    error = HookTimeout("Shop.a", "stop", "shop.py:3", 5.0, None, "interrupt", "  File x", ["Shop.b"])
+    error = HookTimeout("Shop.a", "stop", "shop.py:3", 5.0, None, "interrupt", "  File x", ("Shop.b",))
 
     copied = pickle.loads(pickle.dumps(error))
 
@@ -612,7 +612,7 @@ def test_a_time_out_survives_pickling() -> None:
 
 def test_a_time_out_names_no_more_than_a_few_who_wait() -> None:
     """A hundred names would hide the stack."""
-    waiting = [f"Shop.p{number}" for number in range(8)]
+    waiting = tuple(f"Shop.p{number}" for number in range(8))
 
     text = str(HookTimeout("Shop.a", "stop", "shop.py:3", 5.0, 5.0, "hook", "", waiting))
 

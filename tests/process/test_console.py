@@ -44,7 +44,7 @@ from typedbus.testing import running
 
 termios = pytest.importorskip("termios", reason="there are no pseudo-terminals here")
 
-OVERRUN = HookTimeout("Shop.web", "start", "shop.py:3", 2.0, 2.0, "hook", "  in start", [])
+OVERRUN = HookTimeout("Shop.web", "start", "shop.py:3", 2.0, 2.0, "hook", "  in start", ())
 CONTROLS = re.compile(r"\x1b\[([?\d;]*)([A-Za-z])|([\r\n])|([^\x1b\r\n]+)")
 
 

@@ -8,22 +8,20 @@ docs/errors.md has a section for each.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Final
 
 from typedbus._base.states import State
+from typedbus._base.structured import StructuredError
 
 #: How many of the components that wait for a hook `HookTimeout` names.
 _NAMED: Final = 5
 
 
-class TransitionError(RuntimeError):
+class TransitionError(StructuredError, RuntimeError):
     """Raised by `start` of a bus that is neither STOPPED nor EXITED."""
 
-    def __init__(self, state: State, target: State) -> None:
-        super().__init__(state, target)
-        self.state = state
-        self.target = target
+    state: State
+    target: State
 
     def __str__(self) -> str:
         return (
@@ -32,7 +30,7 @@ class TransitionError(RuntimeError):
         )
 
 
-class StartCancelled(RuntimeError):
+class StartCancelled(StructuredError, RuntimeError):
     """
     Raised by `start` when a stop or an exit was requested before the start was complete.
 
@@ -40,9 +38,7 @@ class StartCancelled(RuntimeError):
     from an exception group if several were given.
     """
 
-    def __init__(self, goal: State) -> None:
-        super().__init__(goal)
-        self.goal = goal
+    goal: State
 
     def __str__(self) -> str:
         asked = "exit" if self.goal is State.EXITED else "stop"
@@ -52,7 +48,7 @@ class StartCancelled(RuntimeError):
         )
 
 
-class WaitError(RuntimeError):
+class WaitError(StructuredError, RuntimeError):
     """
     Raised by `wait` where waiting could never end.
 
@@ -62,11 +58,9 @@ class WaitError(RuntimeError):
         given: The argument that is not a state; None if only states were given.
     """
 
-    def __init__(self, states: frozenset[State], reason: str, given: object = None) -> None:
-        super().__init__(states, reason, given)
-        self.states = states
-        self.reason = reason
-        self.given = given
+    states: frozenset[State]
+    reason: str
+    given: object = None
 
     def __str__(self) -> str:
         if self.given is not None:
@@ -75,7 +69,7 @@ class WaitError(RuntimeError):
         return f"cannot wait for {names}: {self.reason}"
 
 
-class StillRunning(RuntimeError):
+class StillRunning(StructuredError, RuntimeError):
     """
     Raised by `block` when threads that the bus owns still run after its *patience*.
 
@@ -84,10 +78,8 @@ class StillRunning(RuntimeError):
         patience: How long `block` waited for them, in seconds.
     """
 
-    def __init__(self, threads: Sequence[tuple[str, str]], patience: float) -> None:
-        super().__init__(threads, patience)
-        self.threads: tuple[tuple[str, str], ...] = tuple(threads)
-        self.patience = patience
+    threads: tuple[tuple[str, str], ...]
+    patience: float
 
     def __str__(self) -> str:
         stacks = "\n".join(f"thread {name!r} is at:\n{stack.rstrip()}" for name, stack in self.threads)
@@ -97,7 +89,7 @@ class StillRunning(RuntimeError):
         )
 
 
-class HookTimeout(TimeoutError):
+class HookTimeout(StructuredError, TimeoutError):
     """
     Reported by a transition for a hook that did not return within its limit, and was given up.
 
@@ -115,26 +107,14 @@ class HookTimeout(TimeoutError):
         waiting: The paths of the components that wait for it.
     """
 
-    def __init__(  # noqa: PLR0917  # by position, as pickles give them
-        self,
-        path: str,
-        hook: str,
-        place: str,
-        seconds: float,
-        limit: float | None,
-        scope: str,
-        stack: str,
-        waiting: Sequence[str],
-    ) -> None:
-        super().__init__(path, hook, place, seconds, limit, scope, stack, waiting)
-        self.path = path
-        self.hook = hook
-        self.place = place
-        self.seconds = seconds
-        self.limit = limit
-        self.scope = scope
-        self.stack = stack
-        self.waiting: tuple[str, ...] = tuple(waiting)
+    path: str
+    hook: str
+    place: str
+    seconds: float
+    limit: float | None
+    scope: str
+    stack: str
+    waiting: tuple[str, ...]
 
     def __str__(self) -> str:
         whose = {"hook": "its limit is", "component": "the limit of its component is"}.get(
@@ -152,7 +132,7 @@ class HookTimeout(TimeoutError):
         )
 
 
-class StartPending(TimeoutError):
+class StartPending(StructuredError, TimeoutError):
     """
     Raised by the start of a component whose start in an earlier transition was given up and has not been undone.
 
@@ -168,16 +148,12 @@ class StartPending(TimeoutError):
         stack: The stack of the thread of the earlier call, as text.
     """
 
-    def __init__(  # noqa: PLR0917  # by position, as pickles give them
-        self, path: str, place: str, seconds: float, limit: float | None, scope: str, stack: str
-    ) -> None:
-        super().__init__(path, place, seconds, limit, scope, stack)
-        self.path = path
-        self.place = place
-        self.seconds = seconds
-        self.limit = limit
-        self.scope = scope
-        self.stack = stack
+    path: str
+    place: str
+    seconds: float
+    limit: float | None
+    scope: str
+    stack: str
 
     def __str__(self) -> str:
         within = (
@@ -192,13 +168,11 @@ class StartPending(TimeoutError):
         )
 
 
-class LimitError(ValueError):
+class LimitError(StructuredError, ValueError):
     """Raised for a value that is not a number of workers or a time limit in seconds."""
 
-    def __init__(self, name: str, given: object) -> None:
-        super().__init__(name, given)
-        self.name = name
-        self.given = given
+    name: str
+    given: object
 
     def __str__(self) -> str:
         if self.name == "workers":
@@ -206,32 +180,28 @@ class LimitError(ValueError):
         return f"{self.given!r} is not a time limit for {self.name}: give a number of seconds above 0, or None for no limit"
 
 
-class ChannelError(TypeError):
+class ChannelError(StructuredError, TypeError):
     """Raised for an object that cannot be used as a channel, or as the name or the signature of a channel."""
 
-    def __init__(self, given: object, reason: str) -> None:
-        super().__init__(given, reason)
-        self.given = given
-        self.reason = reason
+    given: object
+    reason: str
 
     def __str__(self) -> str:
         return f"{self.given!r} {self.reason}"
 
 
-class ListenerError(TypeError):
+class ListenerError(StructuredError, TypeError):
     """Raised by `subscribe` for a listener that cannot be called, or an invalid priority."""
 
-    def __init__(self, channel: str, listener: object, reason: str) -> None:
-        super().__init__(channel, listener, reason)
-        self.channel = channel
-        self.listener = listener
-        self.reason = reason
+    channel: str
+    listener: object
+    reason: str
 
     def __str__(self) -> str:
         return f"cannot subscribe {self.listener!r} to channel {self.channel!r}: {self.reason}"
 
 
-class NoContainer(TypeError):
+class NoContainer(StructuredError, TypeError):
     """
     Raised for an argument that is neither a container nor a container class.
 
@@ -240,35 +210,29 @@ class NoContainer(TypeError):
         reason: What the argument is, and what to pass instead.
     """
 
-    def __init__(self, given: object, reason: str) -> None:
-        super().__init__(given, reason)
-        self.given = given
-        self.reason = reason
+    given: object
+    reason: str
 
     def __str__(self) -> str:
         return self.reason
 
 
-class DeclarationError(TypeError):
+class DeclarationError(StructuredError, TypeError):
     """Raised in the body of a container class for an invalid declaration."""
 
-    def __init__(self, path: str, place: str, reason: str) -> None:
-        super().__init__(path, place, reason)
-        self.path = path
-        self.place = place
-        self.reason = reason
+    path: str
+    place: str
+    reason: str
 
     def __str__(self) -> str:
         return f"{self.path} ({self.place}): {self.reason}"
 
 
-class OutsideContainer(RuntimeError):
+class OutsideContainer(StructuredError, RuntimeError):
     """Raised by a call of a component on a container class: only container instances construct components."""
 
-    def __init__(self, path: str, place: str) -> None:
-        super().__init__(path, place)
-        self.path = path
-        self.place = place
+    path: str
+    place: str
 
     def __str__(self) -> str:
         container, _, name = self.path.partition(".")
@@ -279,7 +243,7 @@ class OutsideContainer(RuntimeError):
         )
 
 
-class ConstructionCycle(RuntimeError):
+class ConstructionCycle(StructuredError, RuntimeError):
     """
     Raised when a component is requested while it is being constructed, and the request cannot wait for the end of it.
 
@@ -290,12 +254,10 @@ class ConstructionCycle(RuntimeError):
         thread: The name of the thread that constructs it, or None if that is the requesting thread.
     """
 
-    def __init__(self, path: str, place: str, asked: str, thread: str | None = None) -> None:
-        super().__init__(path, place, asked, thread)
-        self.path = path
-        self.place = place
-        self.asked = asked
-        self.thread = thread
+    path: str
+    place: str
+    asked: str
+    thread: str | None = None
 
     def __str__(self) -> str:
         needing = "it again" if self.asked == self.path else f"{self.asked}, which needs it"
@@ -311,33 +273,29 @@ class ConstructionCycle(RuntimeError):
         )
 
 
-class ComponentDisabled(LookupError):
+class ComponentDisabled(StructuredError, LookupError):
     """Raised by a call of a component that is not enabled, or that depends on a component that is not enabled."""
 
-    def __init__(self, path: str, place: str, reason: str) -> None:
-        super().__init__(path, place, reason)
-        self.path = path
-        self.place = place
-        self.reason = reason
+    path: str
+    place: str
+    reason: str
 
     def __str__(self) -> str:
         return f"{self.path} ({self.place}) is not enabled: {self.reason}"
 
 
-class OverrideError(RuntimeError):
+class OverrideError(StructuredError, RuntimeError):
     """Raised by `override` if it is called too late or if the container has no such component."""
 
-    def __init__(self, path: str, place: str, reason: str) -> None:
-        super().__init__(path, place, reason)
-        self.path = path
-        self.place = place
-        self.reason = reason
+    path: str
+    place: str
+    reason: str
 
     def __str__(self) -> str:
         return f"cannot override {self.path} ({self.place}): {self.reason}"
 
 
-class ResetError(RuntimeError):
+class ResetError(StructuredError, RuntimeError):
     """
     Raised by a method that would drop instances or end overrides while the container runs.
 
@@ -345,9 +303,7 @@ class ResetError(RuntimeError):
         path: The container or the component.
     """
 
-    def __init__(self, path: str) -> None:
-        super().__init__(path)
-        self.path = path
+    path: str
 
     def __str__(self) -> str:
         return (
@@ -377,7 +333,7 @@ class OperatorError(Exception):
     """
 
 
-class RestartError(RuntimeError):
+class RestartError(StructuredError, RuntimeError):
     """
     Raised by `restart` if the process cannot be replaced, and by `block` if the replacement failed.
 
@@ -385,9 +341,7 @@ class RestartError(RuntimeError):
         reason: Why, and what to do.
     """
 
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
+    reason: str
 
     def __str__(self) -> str:
         return f"this process cannot be restarted: {self.reason}"

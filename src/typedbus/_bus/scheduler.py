@@ -408,12 +408,12 @@ class HookScheduler:
             self._waiting_for(job),
         )
 
-    def _waiting_for(self, job: _Job) -> list[str]:
+    def _waiting_for(self, job: _Job) -> tuple[str, ...]:
         """Return the paths of the components that cannot be called before *job* is over."""
         graph = self._graph or _Graph(self._jobs, backwards=self._backwards)
         behind = graph.behind(job)
         waiting = {other.subscription.path: None for other in self._jobs if other.subscription.node in behind}
-        return list(waiting)
+        return tuple(waiting)
 
 
 class _Graph:

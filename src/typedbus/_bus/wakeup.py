@@ -142,7 +142,7 @@ def outlived(threads: Iterable[threading.Thread], patience: float) -> list[Still
         for thread in running
         if thread.ident in frames
     ]
-    return [StillRunning(stacks, patience)]
+    return [StillRunning(tuple(stacks), patience)]
 
 
 class MainChannel(BoundChannel[[], None]):
