@@ -8,12 +8,12 @@ from collections.abc import Callable
 from typing import Final, Protocol
 
 #: How long a stop lets a client that has just connected send its request, in seconds from when it connected.
-FIRST: Final = 1.0
+FIRST_REQUEST: Final = 1.0
 #: How long a stop lets a client with an open connection send its next one, in seconds.
-NEXT: Final = 0.1
-#: Errors of accept(2) that mean that resources are exhausted for now, and the seconds until the next attempt.
-FULL: Final = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
-PAUSE: Final = 1.0
+NEXT_REQUEST: Final = 0.1
+#: Errors of accept(2) that mean that resources are exhausted at present, and the seconds until the next attempt.
+EXHAUSTED: Final = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
+ACCEPT_RETRY: Final = 1.0
 
 
 class Serves(Protocol):

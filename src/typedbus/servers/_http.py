@@ -41,7 +41,7 @@ class HTTP(cheroot.wsgi.Server):
     """The server object that cheroot's connections refer to."""
 
     def __init__(self, app: WSGIApplication, log: Callable[[str, int], None], timeout: float) -> None:
-        super().__init__(("0.0.0.0", 0), functools.partial(_Answer, app))  # noqa: S104  # neither is bound, and `serve` says the real one
+        super().__init__(("0.0.0.0", 0), functools.partial(_Response, app))  # noqa: S104  # not bound; `serve` sets the real address
         self.timeout = int(timeout)  # for headers alone; sockets have their own
         self.software = self.version
         self.max_request_header_size = _LARGEST_HEADER
@@ -62,17 +62,17 @@ class HTTP(cheroot.wsgi.Server):
 
     def connection(self, accepted: socket.socket, peer: object) -> Connection:
         """Return a connection over *accepted*, with the address of its *peer*."""
-        made: Connection = self.ConnectionClass(self, accepted, cheroot.makefile.MakeFile)
+        connection: Connection = self.ConnectionClass(self, accepted, cheroot.makefile.MakeFile)
         if isinstance(peer, tuple):
-            made.remote_addr, made.remote_port = peer[:2]
-        return made
+            connection.remote_addr, connection.remote_port = peer[:2]
+        return connection
 
 
 class AppFailed(Exception):
     """Raised for an `OSError` of the application, which cheroot would mistake for a client that has disconnected."""
 
 
-class _Answer:
+class _Response:
     """
     The response of an application, begun up to its first piece.
 
@@ -81,10 +81,10 @@ class _Answer:
     """
 
     def __init__(self, app: WSGIApplication, environ: WSGIEnvironment, start_response: StartResponse) -> None:
-        with _telling():
+        with _app_errors():
             self._response = app(environ, start_response)
         try:
-            with _telling():
+            with _app_errors():
                 self._rest = iter(self._response)
                 self._first = next(self._rest, b"")
         except BaseException:
@@ -93,7 +93,7 @@ class _Answer:
 
     def __iter__(self) -> Iterator[bytes]:
         yield self._first
-        with _telling():
+        with _app_errors():
             yield from self._rest
 
     def close(self) -> None:
@@ -104,7 +104,7 @@ class _Answer:
 
 
 @contextlib.contextmanager
-def _telling() -> Generator[None, None, None]:
+def _app_errors() -> Generator[None, None, None]:
     """Distinguish an application's own errors, for example of its database, from errors of the client's connection."""
     try:
         yield

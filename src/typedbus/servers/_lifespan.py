@@ -59,7 +59,7 @@ class Lifespan:
             await self.app(scope, receive, send)
             return
 
-        async def sent(message: MutableMapping[str, Any]) -> None:
+        async def record(message: MutableMapping[str, Any]) -> None:
             self.is_up = self.is_up or message["type"] == "lifespan.startup.complete"
             self.message = message.get("message", "")
             await send(message)
@@ -68,7 +68,7 @@ class Lifespan:
 
         self.task = asyncio.current_task()
         try:
-            await self.app(scope, receive, sent)
+            await self.app(scope, receive, record)
         except BaseException as error:
             self.error = error
             raise

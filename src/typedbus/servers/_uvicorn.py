@@ -22,8 +22,9 @@ from typing import Any, Final
 
 from typedbus._os.exhausted import named
 from typedbus.servers._binding import BACKLOG
-from typedbus.servers._contract import FIRST, FULL, NEXT, PAUSE, NoServer
+from typedbus.servers._contract import ACCEPT_RETRY, EXHAUSTED, FIRST_REQUEST, NEXT_REQUEST, NoServer
 from typedbus.servers._lifespan import Lifespan
+from typedbus.servers._uvicorn_connections import Connections, is_busy
 
 try:
     import uvicorn
@@ -41,39 +42,15 @@ _UNWINDING: Final = 1.0
 _CLOSING: Final = 2.5
 
 
-class _Connections(set[Any]):
-    """
-    The open connections, with the time at which each was opened; sets an event when a connection ends.
-
-    They are instances of uvicorn's protocol classes. All have a `transport` and
-    `shutdown`; those of HTTP also have a `cycle`, the current or the last request.
-    """
-
-    def __init__(self, changed: asyncio.Event, now: Callable[[], float]) -> None:
-        super().__init__()
-        self.since: dict[object, float] = {}
-        self._changed = changed
-        self._now = now
-
-    def add(self, connection: object, /) -> None:
-        super().add(connection)
-        self.since[connection] = self._now()
-
-    def discard(self, connection: object, /) -> None:
-        super().discard(connection)
-        self.since.pop(connection, None)
-        self._changed.set()
-
-
 class _Uvicorn(uvicorn.Server):
-    """One run of uvicorn, which drains after `look` was called."""
+    """One run of uvicorn, which drains after `begin_stop` was called."""
 
     def __init__(
         self,
         config: Config,
         listening: socket.socket,
         ready: Callable[[], None],
-        asked: Callable[[], float | None],
+        stop_seconds: Callable[[], float | None],
     ) -> None:
         config = copy.copy(config)
         if not config.loaded:
@@ -82,38 +59,38 @@ class _Uvicorn(uvicorn.Server):
         config.loaded_app = self._lifespan
         super().__init__(config)
         self._listening = listening
-        self._ready = ready
+        self._report_ready = ready
         #: Connections that are being created: handed over to uvicorn, or in a TLS handshake.
-        self._accepting: set[asyncio.Task[Any]] = set()
+        self._handshakes: set[asyncio.Task[Any]] = set()
         #: The error that permanently prevents accepting.
-        self._broken: OSError | None = None
-        #: Returns the seconds that the requested stop has; None if no stop was requested.
-        self._asked = asked
+        self._accept_error: OSError | None = None
+        #: Returns how long the requested stop may take, in seconds; None if no stop was requested.
+        self._stop_seconds = stop_seconds
         self._stopping = asyncio.Event()
         #: Set when a connection has ended; only a drain waits for it.
-        self._changed = asyncio.Event()
+        self._connection_ended = asyncio.Event()
         #: How many requests were cut off.
-        self.cut = 0
+        self.cut_off = 0
         #: The loop, once it runs.
         self.loop: asyncio.AbstractEventLoop | None = None
-        self._starting: asyncio.Task[Any] | None = None
+        self._startup: asyncio.Task[Any] | None = None
         # Always the same list, so that responses that have not begun include a header that a stop adds.
         self._headers: list[tuple[bytes, bytes]] = []
 
-    def look(self) -> None:
+    def begin_stop(self) -> None:
         """Begin the stop that was requested; called in the loop's thread."""
         self._stopping.set()
-        if self._starting is not None:
-            self._starting.cancel()
+        if self._startup is not None:
+            self._startup.cancel()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         self.loop = asyncio.get_running_loop()
-        connections = _Connections(self._changed, self.loop.time)
+        connections = Connections(self._connection_ended, self.loop.time)
         self.server_state.connections = self._connections = connections
-        self._starting = asyncio.current_task()
-        # A stop that was requested before the loop existed could not call `look`.
-        if self._asked() is not None:
-            self.look()
+        self._startup = asyncio.current_task()
+        # A stop that was requested before the loop existed could not call `begin_stop`.
+        if self._stop_seconds() is not None:
+            self.begin_stop()
         try:
             # Without a socket, since an asyncio server loses connections that it accepts right before it is closed.
             await super().startup(sockets=[])
@@ -121,7 +98,7 @@ class _Uvicorn(uvicorn.Server):
             # uvicorn reports an application that does not start by this exception, or only by a flag.
             self.started = False
         finally:
-            self._starting = None
+            self._startup = None
         if not self.started:
             raise self._lifespan.failure("startup")
         try:
@@ -131,7 +108,7 @@ class _Uvicorn(uvicorn.Server):
             self.servers = [
                 await self.loop.create_server(self._protocol, sock=self._listening.dup(), ssl=self.config.ssl)
             ]
-        self._ready()
+        self._report_ready()
 
     async def main_loop(self) -> None:
         while not await self.on_tick(0):
@@ -155,19 +132,19 @@ class _Uvicorn(uvicorn.Server):
             server.close()
         if _CLOSE not in self._headers:
             self._headers.append(_CLOSE)
-        end = self.loop.time() + (self._asked() or 0.0)
-        await self._drain(self._asked() or 0.0)
-        self.cut = len([one for one in self._connections if _is_busy(one)])
+        end = self.loop.time() + (self._stop_seconds() or 0.0)
+        await self._drain(self._stop_seconds() or 0.0)
+        self.cut_off = sum(is_busy(connection) for connection in self._connections)
         for connection in list(self._connections):
             connection.transport.abort()
-        tasks = [*self.server_state.tasks, *self._accepting]
+        tasks = [*self.server_state.tasks, *self._handshakes]
         for task in tasks:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks, timeout=_UNWINDING)
         await self._lifespan.end(self.lifespan.shutdown(), max(_CLOSING, end - self.loop.time()), _UNWINDING)
-        if self._broken is not None:
-            raise self._broken
+        if self._accept_error is not None:
+            raise self._accept_error
         lifespan = self._lifespan
         if getattr(self.lifespan, "shutdown_failed", False) or (lifespan.is_up and lifespan.error is not None):
             raise lifespan.failure("shutdown")
@@ -179,50 +156,52 @@ class _Uvicorn(uvicorn.Server):
         end = began + seconds
         #: Since when connections that have had a request have been idle.
         idle: dict[object, float] = {}
-        told: set[object] = set()
-        is_listening = self._broken is None
+        closed_websockets: set[object] = set()
+        is_listening = self._accept_error is None
         while True:
             if is_listening:
                 self._accept()
             now = self.loop.time()
-            due = [end]
+            deadlines = [end]
             for connection in list(self._connections):
-                if _is_busy(connection):
+                if is_busy(connection):
                     idle.pop(connection, None)
-                    if not hasattr(connection, "cycle") and connection not in told:
+                    if not hasattr(connection, "cycle") and connection not in closed_websockets:
                         # A WebSocket: uvicorn sends its client a close frame, which the client answers.
-                        told.add(connection)
+                        closed_websockets.add(connection)
                         connection.shutdown()
                     continue
                 is_new = connection.cycle is None
-                until = (
-                    self._connections.since[connection] + FIRST if is_new else idle.setdefault(connection, now) + NEXT
+                deadline = (
+                    self._connections.since[connection] + FIRST_REQUEST
+                    if is_new
+                    else idle.setdefault(connection, now) + NEXT_REQUEST
                 )
-                if until > now:
-                    due.append(until)
+                if deadline > now:
+                    deadlines.append(deadline)
                 else:
                     connection.shutdown()
-            is_quiet = not (self._connections or self.server_state.tasks or self._accepting)
+            is_quiet = not (self._connections or self.server_state.tasks or self._handshakes)
             # The last packet of a handshake may still be on the wire.
-            if is_listening and (is_quiet or now >= min(began + NEXT, end)):
+            if is_listening and (is_quiet or now >= min(began + NEXT_REQUEST, end)):
                 # If descriptors are exhausted, waiting clients are accepted when another connection ends.
                 if self._accept() or is_quiet or now >= end:
                     is_listening = False
                     self._listening.close()
                     continue
-                due.append(now + PAUSE)
+                deadlines.append(now + ACCEPT_RETRY)
             elif is_quiet or now >= end:
                 return
             elif is_listening:
-                due.append(began + NEXT)
-            self._changed.clear()
-            changed = asyncio.ensure_future(self._changed.wait())
+                deadlines.append(began + NEXT_REQUEST)
+            self._connection_ended.clear()
+            ended = asyncio.ensure_future(self._connection_ended.wait())
             await asyncio.wait(
-                [changed, *self.server_state.tasks, *self._accepting],
-                timeout=max(0.0, min(due) - now),
+                [ended, *self.server_state.tasks, *self._handshakes],
+                timeout=max(0.0, min(deadlines) - now),
                 return_when=asyncio.FIRST_COMPLETED,
             )
-            changed.cancel()
+            ended.cancel()
 
     def _begin_to_accept(self) -> None:
         if not self._stopping.is_set():
@@ -242,43 +221,35 @@ class _Uvicorn(uvicorn.Server):
             except OSError as error:
                 with contextlib.suppress(NotImplementedError):
                     self.loop.remove_reader(self._listening)
-                if error.errno not in FULL:
-                    self._broken = error
+                if error.errno not in EXHAUSTED:
+                    self._accept_error = error
                     self._stopping.set()
                     return True
                 # A drain calls accept(2) even if no client waits, and that allocates a descriptor first.
                 if not self._stopping.is_set():
-                    logging.getLogger("uvicorn.error").error("cannot accept another connection: %s", named(error))  # noqa: TRY400  # where it comes from says nothing
-                    self.loop.call_later(PAUSE, self._begin_to_accept)
+                    logging.getLogger("uvicorn.error").error("cannot accept another connection: %s", named(error))  # noqa: TRY400  # its traceback adds nothing
+                    self.loop.call_later(ACCEPT_RETRY, self._begin_to_accept)
                 return False
             accepted.settimeout(0.0)
             task = self.loop.create_task(
                 self.loop.connect_accepted_socket(self._protocol, accepted, ssl=self.config.ssl)
             )
-            self._accepting.add(task)
-            task.add_done_callback(self._accepted)
+            self._handshakes.add(task)
+            task.add_done_callback(self._end_handshake)
         return False
 
-    def _accepted(self, task: asyncio.Task[Any]) -> None:
-        self._accepting.discard(task)
+    def _end_handshake(self, task: asyncio.Task[Any]) -> None:
+        self._handshakes.discard(task)
         # A failed TLS handshake is treated like a client that has disconnected.
         if not task.cancelled():
             task.exception()
 
     def _protocol(self) -> asyncio.Protocol:
         protocol: Any = self.config.http_protocol_class
-        made: asyncio.Protocol = protocol(
+        connection: asyncio.Protocol = protocol(
             config=self.config, server_state=self.server_state, app_state=self.lifespan.state, _loop=self.loop
         )
-        return made
-
-
-def _is_busy(connection: Any) -> bool:
-    """Whether a request on *connection* is not completely answered, or data is not completely sent."""
-    if not hasattr(connection, "cycle"):
-        return True
-    cycle = connection.cycle
-    return cycle is not None and bool(not cycle.response_complete or connection.transport.get_write_buffer_size())
+        return connection
 
 
 class Loop:
@@ -286,22 +257,22 @@ class Loop:
 
     def __init__(self, config: Config) -> None:
         self._config = config
-        self._running: _Uvicorn | None = None
+        self._server: _Uvicorn | None = None
         self._seconds: float | None = None
 
     def drain(self, seconds: float) -> None:
         self._seconds = seconds
-        running = self._running
-        if running is not None and running.loop is not None:
+        server = self._server
+        if server is not None and server.loop is not None:
             # A loop that has ended by itself is closed.
             with contextlib.suppress(RuntimeError):
-                running.loop.call_soon_threadsafe(running.look)
+                server.loop.call_soon_threadsafe(server.begin_stop)
 
     def serve(self, listening: socket.socket, ready: Callable[[], None]) -> int:
-        # Checked here: a loop that lacks descriptors does not close those it opened, and never runs its coroutine.
+        # Checked here: a loop that lacks descriptors does not close its other descriptors, and never runs its coroutine.
         with selectors.DefaultSelector():
-            for end in socket.socketpair():
-                end.close()
-        self._running = _Uvicorn(self._config, listening, ready, lambda: self._seconds)
-        self._running.run()
-        return self._running.cut
+            for side in socket.socketpair():
+                side.close()
+        self._server = _Uvicorn(self._config, listening, ready, lambda: self._seconds)
+        self._server.run()
+        return self._server.cut_off
