@@ -32,8 +32,9 @@ from typedbus.servers._mount_errors import MountConflict, MountError, MountFaile
 from typedbus.servers._start_outcome import StartOutcome
 
 if TYPE_CHECKING:
-    from typedbus.servers._bridges import LoopThread, Workers
+    from typedbus.servers._asgi_under_wsgi import LoopThread
     from typedbus.servers._mounted import Lifespans
+    from typedbus.servers._wsgi_under_asgi import Workers
 
 __all__ = (
     "MOUNT",
@@ -106,7 +107,7 @@ class WSGIDispatcher(_Dispatcher):
         apps: dict[str, WSGIApplication] = {mount.path: mount.app for mount in mounts if isinstance(mount, WSGIMount)}
         if asgi:
             try:
-                from typedbus.servers._bridges import LoopThread, wsgi_from_asgi
+                from typedbus.servers._asgi_under_wsgi import LoopThread, wsgi_from_asgi
             except ModuleNotFoundError as missing:
                 if missing.name != "a2wsgi":
                     raise
@@ -231,7 +232,7 @@ class ASGIDispatcher(_Dispatcher):
                 routes.append(Route(prefix, mount.app))
                 continue
             try:
-                from typedbus.servers._bridges import Workers, asgi_from_wsgi
+                from typedbus.servers._wsgi_under_asgi import Workers, asgi_from_wsgi
             except ModuleNotFoundError as missing:
                 if missing.name != "a2wsgi":
                     raise
