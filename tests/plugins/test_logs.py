@@ -56,7 +56,7 @@ from typedbus.events import (
     Subscribed,
 )
 from typedbus.plugins.logs import _SHOWN_BY_RUN, LogFileError, Logging
-from typedbus.process._console import Console
+from typedbus.process._console import console
 
 #: What every record has, and what structlog calls what is in every one of its own.
 TAKEN = {*vars(logging.makeLogRecord({})), "message", "asctime", "taskName"} | {
@@ -844,5 +844,5 @@ def test_a_program_whose_log_cannot_be_opened_does_not_start(
 def test_the_console_of_run_is_found_by_the_name_of_its_listener() -> None:
     """Otherwise a program under `run` would print each record twice."""
     bus = Bus()
-    with Console(io.StringIO(), bus):
+    with console(io.StringIO(), bus):
         assert _SHOWN_BY_RUN in [subscription.name for subscription in bus[LIFECYCLE].subscriptions]

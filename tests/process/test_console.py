@@ -211,7 +211,7 @@ def shop_of(*parts: Component[Part], workers: int = 1) -> Container:
         (ComponentExited("Shop.web", 0.0125), "exited   Shop.web (12.5 ms)\n"),
         (Failed("Shop.web", "start", 0.5, OSError("no")), "failed   Shop.web in start (500.0 ms): OSError('no')\n"),
         (Failed("Shop.web", "start", 2.0, OVERRUN), "failed   Shop.web in start (2000.0 ms): given up\n"),
-        (RolledBack(0.5, None, ("a", "b")), "undone   the start: 2 stopped (500.0 ms)\n"),
+        (RolledBack(0.5, None, ("a", "b")), "rolled back the start: 2 stopped (500.0 ms)\n"),
         (ListenerFailed("tell", "placed", OSError("no")), "failed   tell on placed: OSError('no')\n"),
     ],
     ids=lambda given: type(given).__name__ if not isinstance(given, str) else "",
@@ -608,7 +608,7 @@ def test_a_failing_start_leaves_the_terminal_as_it_was(plug: Callable[..., Termi
         "bus      STOPPING",
         "stopped  Shop.part1",
         "stopped  Shop.part0",
-        "undone   the start: 2 stopped",
+        "rolled back the start: 2 stopped",
         "bus      STOPPED",
     ]
     assert screen.has_cursor

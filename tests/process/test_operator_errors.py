@@ -130,7 +130,7 @@ def run_program(folder: Path, *arguments: str, command: tuple[str, ...] = ("prog
 
 def others(said: str) -> list[str]:
     """Return the lines of *said* that are none about the life of the bus."""
-    words = ("bus ", "built ", "started ", "failed ", "undone ", "exited ", "stopped ")
+    words = ("bus ", "built ", "started ", "failed ", "rolled back ", "exited ", "stopped ")
     return [line for line in said.splitlines() if not line.startswith(words)]
 
 

@@ -17,18 +17,18 @@ from collections.abc import Callable, Generator
 from typing import Final, Protocol
 
 
-class Watches(Protocol):
-    """A background thread of the process that is stopped before a daemon is forked, and started again after that."""
+class BackgroundThread(Protocol):
+    """A thread that can be ended for a while, since some calls need a process with a single thread."""
 
-    def rest(self) -> None:
-        """Stop the thread."""
+    def pause(self) -> None:
+        """End the thread, and wait for its end."""
 
-    def set_out(self) -> None:
-        """Start the thread again."""
+    def resume(self) -> None:
+        """Start the thread again, in this process or in a forked child."""
 
 
-#: The threads of `run`.
-WATCHING: Final[list[Watches]] = []
+#: The threads of `run` that run at present.
+BACKGROUND_THREADS: Final[list[BackgroundThread]] = []
 _functions: Final[list[Callable[[], object]]] = []
 _going_on: Final[list[None]] = []
 #: The pid of the process in which the functions were called last, or that imported this module.
@@ -67,6 +67,19 @@ def going_on() -> Generator[None]:
 def goes_on() -> bool:
     """Return whether this process continues to use the buses of its parent."""
     return bool(_going_on)
+
+
+@contextlib.contextmanager
+def threads_paused() -> Generator[None]:
+    """End the background threads of the process for a block whose calls need a process with a single thread."""
+    threads = [*BACKGROUND_THREADS]
+    for thread in threads:
+        thread.pause()
+    try:
+        yield
+    finally:
+        for thread in threads:
+            thread.resume()
 
 
 if sys.platform != "win32":

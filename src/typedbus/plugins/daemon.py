@@ -37,11 +37,11 @@ from typedbus._base.states import State
 from typedbus._bus.bus import Bus
 from typedbus._bus.registry import FAILED, MOVED, ROLLED_BACK, START
 from typedbus._channels.channel import on
+from typedbus._os.forks import threads_paused
 from typedbus._os.reexec import is_daemon
 from typedbus._os.streams import open_missing, redirect
 from typedbus._os.successor import drop_kept
 from typedbus.plugins._double_fork import END, fork_twice
-from typedbus.plugins._watching import aside
 
 __all__ = ("Daemon", "NoDaemons", "StreamError", "ThreadsRunning")
 
@@ -171,7 +171,7 @@ class Daemon:
         """
         if is_daemon():
             return
-        with aside(self.bus):
+        with threads_paused():
             _refuse_threads()
             become_daemon(self.bus, self.stdin, self.stdout, self.stderr, self._fork)
         self.bus.log(f"continues as daemon {os.getpid()}")

@@ -28,6 +28,7 @@ from typedbus._base.errors import OperatorError
 from typedbus._bus.bus import Bus
 from typedbus._bus.registry import START, WARNING
 from typedbus._channels.channel import on
+from typedbus._os.forks import threads_paused
 from typedbus.plugins._handover import DROPPING
 from typedbus.plugins._process_ids import (
     SET_IDS,
@@ -38,7 +39,6 @@ from typedbus.plugins._process_ids import (
     drop_capabilities,
     set_id_capabilities,
 )
-from typedbus.plugins._watching import aside
 
 __all__ = ("DROPPING", "CannotDrop", "NoAccounts", "Privileges", "StillPrivileged", "UnknownAccount")
 
@@ -211,7 +211,7 @@ class Privileges:
             return
         capabilities = set_id_capabilities(TASKS / str(threading.get_native_id()))
         if capabilities:
-            with aside(self.bus):
+            with threads_paused():
                 drop_capabilities(capabilities)
             names = ", ".join(name for bit, name in SET_IDS.items() if capabilities & bit)
             self.bus.log(f"dropped {names}, with which the process began")

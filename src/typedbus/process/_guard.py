@@ -30,7 +30,7 @@ import weakref
 from typing import Final
 
 from typedbus._os.children import has_ended, inherited
-from typedbus._os.forks import WATCHING, goes_on
+from typedbus._os.forks import BACKGROUND_THREADS, goes_on
 from typedbus.plugins.signals import Signals, _asks_for_exit, _socket_pair
 
 #: How long the main thread may take to run its handlers, in seconds.
@@ -50,72 +50,65 @@ class Guard:
         self._record = signals._record
         self._lock = threading.Lock()
         #: The number of current reasons to keep the thread stopped.
-        self._aside = 1
-        self._ends: tuple[socket.socket, socket.socket] | None = None
+        self._pauses = 1
+        self._sockets: tuple[socket.socket, socket.socket] | None = None
         self._thread: threading.Thread | None = None
         #: The number of exit signals that have arrived, without those that came while the main thread slept.
-        self._arrived = 0
+        self._arrivals = 0
         #: Children from before a restart, which no other code waits for.
         self._inherited = inherited()
 
     def start(self) -> None:
         """Start watching, unless the program has its own wakeup descriptor; only in the main thread."""
-        before = signal.set_wakeup_fd(-1)
-        if before != -1:
-            signal.set_wakeup_fd(before)
+        descriptor = signal.set_wakeup_fd(-1)
+        if descriptor != -1:
+            signal.set_wakeup_fd(descriptor)
             return
-        _stand_aside_at_forks()
+        _pause_at_forks()
         _guards.add(self)
-        WATCHING.append(self)
-        self.set_out()
+        BACKGROUND_THREADS.append(self)
+        self.resume()
 
     def stop(self) -> None:
         """Stop watching; only in the main thread."""
         if self not in _guards:
             return
         _guards.discard(self)
-        WATCHING.remove(self)
-        self.stand_aside()
+        BACKGROUND_THREADS.remove(self)
+        self.pause()
         signal.set_wakeup_fd(-1)
-        for end in self._ends or ():
+        for end in self._sockets or ():
             end.close()
 
-    def rest(self) -> None:
-        """Stop the thread until `set_out`: a `Daemon` calls this before it forks."""
-        self.stand_aside()
-
-    def set_out(self) -> None:
-        """Start the thread, for the first time or again, in the same process or in a forked child."""
-        if self._ends is None:
-            self._ends = _socket_pair()
-            signal.set_wakeup_fd(self._ends[1].fileno(), warn_on_full_buffer=False)
-            self._arrived = self._record.handled
-        self.go_on()
-
-    def stand_aside(self) -> None:
-        """Stop the thread and wait for its end; each call needs a matching call of `go_on`."""
+    def pause(self) -> None:
+        """Stop the thread and wait for its end; each call needs a matching call of `resume`."""
         with self._lock:
-            self._aside += 1
+            self._pauses += 1
             thread, self._thread = self._thread, None
-            if thread is not None and self._ends is not None:
-                self._ends[1].send(_STOP)
+            if thread is not None and self._sockets is not None:
+                self._sockets[1].send(_STOP)
                 thread.join()
 
-    def go_on(self) -> None:
-        """Start the thread, unless there is another reason to keep it stopped."""
+    def resume(self) -> None:
+        """Start the thread, for the first time or again, unless there is another reason to keep it stopped."""
         with self._lock:
-            self._aside -= 1
-            if not self._aside and self._ends is not None:
-                self._thread = threading.Thread(target=self._watch, args=[self._ends[0]], name="signals", daemon=True)
-                self._thread.start()
+            self._pauses -= 1
+            if self._pauses:
+                return
+            if self._sockets is None:
+                self._sockets = _socket_pair()
+                signal.set_wakeup_fd(self._sockets[1].fileno(), warn_on_full_buffer=False)
+                self._arrivals = self._record.handled
+            self._thread = threading.Thread(target=self._watch, args=[self._sockets[0]], name="signals", daemon=True)
+            self._thread.start()
 
     def forget(self) -> None:
         """In a forked child: close the sockets, which belong to the parent."""
         self._lock = threading.Lock()
-        self._aside -= 1
-        for end in self._ends or ():
+        self._pauses -= 1
+        for end in self._sockets or ():
             end.close()
-        self._ends = None
+        self._sockets = None
         with contextlib.suppress(ValueError):
             signal.set_wakeup_fd(-1)
 
@@ -130,15 +123,15 @@ class Guard:
             receiving.settimeout(min(timeouts, default=None))
             with contextlib.suppress(TimeoutError):
                 numbers = receiving.recv(4096)
-                asking = [one for one in numbers if _asks_for_exit(self._signals.bus, one)]
-                self._arrived += len(asking)
-                number = asking[-1] if asking else number
+                exit_signals = [item for item in numbers if _asks_for_exit(self._signals.bus, item)]
+                self._arrivals += len(exit_signals)
+                number = exit_signals[-1] if exit_signals else number
                 if _STOP in numbers:
                     return
             if record.is_asleep:
-                self._arrived = record.handled
-            unhandled = self._arrived - record.handled
-            if unhandled <= 0 or (unhandled == 1 and not record.has_asked):
+                self._arrivals = record.handled
+            backlog = self._arrivals - record.handled
+            if backlog <= 0 or (backlog == 1 and not record.has_asked):
                 due = None
             elif due is None:
                 due = time.monotonic() + _PATIENCE
@@ -147,30 +140,32 @@ class Guard:
 
 
 @functools.cache
-def _stand_aside_at_forks() -> None:
+def _pause_at_forks() -> None:
     if hasattr(os, "register_at_fork"):
-        os.register_at_fork(before=_before, after_in_parent=_in_parent, after_in_child=_in_child)
+        os.register_at_fork(
+            before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child
+        )
 
 
 #: The stopped guards, by the thread that is about to fork.
 _forking: Final[dict[int, list[Guard]]] = {}
 
 
-def _before() -> None:
+def _before_fork() -> None:
     guards = _forking[threading.get_ident()] = list(_guards)
     for guard in guards:
-        guard.stand_aside()
+        guard.pause()
 
 
-def _in_parent() -> None:
+def _after_fork_in_parent() -> None:
     for guard in _forking.pop(threading.get_ident(), []):
-        guard.go_on()
+        guard.resume()
 
 
-def _in_child() -> None:
+def _after_fork_in_child() -> None:
     for guard in _forking.pop(threading.get_ident(), []):
         guard.forget()
         if not goes_on():
             _guards.discard(guard)
-            WATCHING.remove(guard)
+            BACKGROUND_THREADS.remove(guard)
     _forking.clear()

@@ -74,10 +74,10 @@ class JSONMessages(Messages):
         self.formatter = JSONFormatter()
         self._handler = _Handler(self)
         #: Handlers of other code that write to stderr, with their original formatters.
-        self._changed: dict[logging.Handler, logging.Formatter | None] = {}
+        self._formatters: dict[logging.Handler, logging.Formatter | None] = {}
 
     def console(self, bus: Bus) -> Console:
-        return _Lines(bus, self)
+        return Console(bus, _JSONLines(self))
 
     def error(self, text: str) -> None:
         self.write(logging.ERROR, "error", text)
@@ -89,7 +89,7 @@ class JSONMessages(Messages):
         self.write(logging.ERROR, "exit", text)
 
     def signal(self, text: str) -> bytes:
-        return self._rendered(logging.INFO, "signal", text.strip()) if self.level <= logging.INFO else b""
+        return self._bytes_of(logging.INFO, "signal", text.strip()) if self.level <= logging.INFO else b""
 
     @property
     def has_stacks(self) -> bool:
@@ -99,9 +99,9 @@ class JSONMessages(Messages):
         names = {thread.ident: thread.name for thread in threading.enumerate()}
         stacks = {
             f"{names.get(ident, 'unknown')} ({ident})": "".join(traceback.format_stack(frame)).rstrip()
-            for ident, frame in sys._current_frames().items()
+            for ident, frame in sys._current_frames().items()  # a function of the standard library without a public name
         }
-        return self._rendered(logging.CRITICAL, "signal", text.strip(), {"stacks": stacks})
+        return self._bytes_of(logging.CRITICAL, "signal", text.strip(), {"stacks": stacks})
 
     def write(
         self, level: int, kind: str, text: str, keys: dict[str, Any] | None = None, error: BaseException | None = None
@@ -110,7 +110,7 @@ class JSONMessages(Messages):
         if level >= self.level:
             self._handler.write(self.formatter.format(_record(level, kind, text, keys or {}, error)))
 
-    def _rendered(self, level: int, kind: str, text: str, keys: dict[str, Any] | None = None) -> bytes:
+    def _bytes_of(self, level: int, kind: str, text: str, keys: dict[str, Any] | None = None) -> bytes:
         return f"{self.formatter.format(_record(level, kind, text, keys or {}, None))}\n".encode()
 
     @contextlib.contextmanager
@@ -122,12 +122,8 @@ class JSONMessages(Messages):
         and writes its records itself.
         """
         root = logging.getLogger()
-        level, hook, unraisable, factory = (
-            root.level,
-            threading.excepthook,
-            sys.unraisablehook,
-            logging.getLogRecordFactory(),
-        )
+        level, factory = root.level, logging.getLogRecordFactory()
+        thread_hook, unraisable_hook = threading.excepthook, sys.unraisablehook
 
         def make_record(name: str, *args: Any, **kwargs: Any) -> logging.LogRecord:
             # Checked before a handler gets the record, since handlers may be added at any time.
@@ -139,18 +135,18 @@ class JSONMessages(Messages):
         self.ensure()
         logging.captureWarnings(capture=True)
         logging.setLogRecordFactory(make_record)
-        threading.excepthook = self._thread_died
-        sys.unraisablehook = self._not_raised
+        threading.excepthook = self._report_dead_thread
+        sys.unraisablehook = self._report_unraisable
         try:
             yield
         finally:
-            threading.excepthook, sys.unraisablehook = hook, unraisable
+            threading.excepthook, sys.unraisablehook = thread_hook, unraisable_hook
             if logging.getLogRecordFactory() is make_record:
                 logging.setLogRecordFactory(factory)
             logging.captureWarnings(capture=False)
             root.removeHandler(self._handler)
             root.setLevel(level)
-            for handler, formatter in self._changed.items():
+            for handler, formatter in self._formatters.items():
                 handler.setFormatter(formatter)
 
     def ensure(self) -> None:
@@ -165,29 +161,30 @@ class JSONMessages(Messages):
         if not leads_to(stream_of(handler), sys.stderr):
             return False
         if handler.formatter is not self.formatter:
-            self._changed.setdefault(handler, handler.formatter)
+            self._formatters.setdefault(handler, handler.formatter)
             handler.setFormatter(self.formatter)
         return True
 
-    def _thread_died(self, died: threading.ExceptHookArgs) -> None:
-        if died.exc_value is not None and not issubclass(died.exc_type, SystemExit):
-            name = "unknown" if died.thread is None else died.thread.name
+    def _report_dead_thread(self, args: threading.ExceptHookArgs) -> None:
+        if args.exc_value is not None and not issubclass(args.exc_type, SystemExit):
+            name = "unknown" if args.thread is None else args.thread.name
             text = f"thread {name!r} died of an exception"
-            self.write(logging.ERROR, "thread_died", text, {"thread": name}, died.exc_value)
+            self.write(logging.ERROR, "thread_died", text, {"thread": name}, args.exc_value)
 
-    def _not_raised(self, args: Any) -> None:
+    def _report_unraisable(self, args: Any) -> None:
         text = f"{args.err_msg or 'exception ignored in'}: {args.object!r}"
         self.write(logging.ERROR, "unraisable", text, error=args.exc_value)
 
 
-class _Lines(Console):
-    """Writes each event, and each message on `LOG`, as a line of JSON."""
+class _JSONLines:
+    """The output of a `Console` as JSON, one line for each event and message."""
 
-    def __init__(self, bus: Bus, messages: JSONMessages) -> None:
-        super().__init__(None, bus)
+    restoring = b""
+
+    def __init__(self, messages: JSONMessages) -> None:
         self._messages = messages
 
-    def _show(self, event: LifecycleEvent) -> None:
+    def show(self, event: LifecycleEvent) -> None:
         level, text, args, keys = logs._record_of(event)
         kind = str(keys["kind"])
         error = event.error if isinstance(event, (Failed, ListenerFailed)) else None
@@ -197,8 +194,11 @@ class _Lines(Console):
             # Components may configure logging when they are constructed or started.
             self._messages.ensure()
 
-    def _show_message(self, message: str, level: int) -> None:
+    def log(self, message: str, level: int) -> None:
         self._messages.write(level, "log", message)
+
+    def close(self) -> None:
+        pass
 
 
 class _Handler(logging.Handler):
@@ -212,7 +212,8 @@ class _Handler(logging.Handler):
         # `Logging` records about the bus are already written as events.
         if record.pathname == logs.__file__:
             return
-        if any(self._messages.take_over(one) and one.level <= record.levelno for one in handlers_of(record.name)):
+        others = handlers_of(record.name)
+        if any(self._messages.take_over(other) and other.level <= record.levelno for other in others):
             return
         self.write(self._messages.formatter.format(record))
 
@@ -224,8 +225,8 @@ class _Handler(logging.Handler):
 
 
 def _record(level: int, kind: str, text: str, keys: dict[str, Any], error: BaseException | None) -> logging.LogRecord:
-    given = None if error is None else (type(error), error, error.__traceback__)
-    record = logging.LogRecord(_LOGGER, level, "", 0, "%s", (text,), given)
+    exc_info = None if error is None else (type(error), error, error.__traceback__)
+    record = logging.LogRecord(_LOGGER, level, "", 0, "%s", (text,), exc_info)
     vars(record).update({**keys, "kind": kind})
     return record
 

@@ -1,0 +1,116 @@
+"""The components that a transition waits for, as its life-cycle events report them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Final
+
+import attrs
+
+from typedbus._base.events import (
+    ComponentExited,
+    ComponentExiting,
+    ComponentStarted,
+    ComponentStarting,
+    ComponentStopped,
+    ComponentStopping,
+    Constructed,
+    Constructing,
+    Failed,
+    LifecycleEvent,
+    Moved,
+)
+from typedbus._base.states import State
+from typedbus._bus.bus import Bus
+from typedbus._bus.registry import EXIT, START, STOP
+
+#: A step that takes longer than this is shown, in seconds.
+PATIENCE: Final = 1.0
+_BUILDING: Final = "building"
+_VERBS: Final[dict[type[LifecycleEvent], str]] = {
+    Constructing: _BUILDING,
+    ComponentStarting: "starting",
+    ComponentStopping: "stopping",
+    ComponentExiting: "exiting",
+}
+_CHANNELS: Final = {State.STARTING: START, State.STOPPING: STOP, State.EXITING: EXIT}
+
+
+@attrs.define(eq=False)
+class Step:
+    """The construction of a component, or the call of one of its hooks, which has not ended."""
+
+    verb: str
+    path: str
+    since: float
+    is_reported: bool = False
+
+
+class Progress:
+    """The steps of the current phase of a transition. It has no lock: only one thread at a time may use it."""
+
+    def __init__(self, bus: Bus) -> None:
+        self._bus = bus
+        self._state = bus.state
+        self._steps: dict[str, Step] = {}
+        #: How many hooks of the phase have ended.
+        self._count = 0
+        #: The components that have started since the bus was last stopped.
+        self._started_paths: set[str] = set()
+
+    def update(self, event: LifecycleEvent) -> None:
+        """Follow *event*."""
+        match event:
+            case Moved(_, after):
+                self._state = after
+                self._count = 0
+                self._steps.clear()
+                if after is State.STARTING:
+                    self._started_paths.clear()
+            case Constructing(path) | ComponentStarting(path) | ComponentStopping(path) | ComponentExiting(path):
+                self._steps[path] = Step(_VERBS[type(event)], path, time.monotonic())
+            case Constructed(path):
+                self._steps.pop(path, None)
+            case ComponentStarted(path) | ComponentStopped(path) | ComponentExited(path) | Failed(path):
+                self._steps.pop(path, None)
+                self._count += 1
+                if isinstance(event, ComponentStarted):
+                    self._started_paths.add(path)
+            case _:
+                pass
+
+    def steps(self) -> list[Step]:
+        """Return the steps that have not ended, in the order in which they began."""
+        return list(self._steps.values())
+
+    def overdue(self, now: float) -> tuple[list[Step], float]:
+        """Return each step once, when it takes longer than `PATIENCE`; and the seconds until the next one may."""
+        steps: list[Step] = []
+        pause = PATIENCE
+        for step in self._steps.values():
+            remaining = step.since + PATIENCE - now
+            if step.is_reported:
+                continue
+            if remaining > 0:
+                pause = min(pause, remaining)
+            else:
+                step.is_reported = True
+                steps.append(step)
+        return steps, pause
+
+    def summary(self, steps: Sequence[Step], now: float) -> str:
+        """Return one line about *steps*: each with its duration, and how many of the hooks of the phase have ended."""
+        verb = steps[0].verb if steps else self._state.name.lower()
+        durations = ", ".join(f"{now - step.since:.1f} s {step.path}" for step in steps)
+        # The number of components to construct is not known until construction is finished.
+        count = "" if verb == _BUILDING else f" {self._count} of {self._total(len(steps))}"
+        return f"{verb}{count}: {durations}"
+
+    def _total(self, steps: int) -> int:
+        """Return how many hooks the phase calls, of which *steps* are being called."""
+        subscriptions = self._bus[_CHANNELS[self._state]].subscriptions
+        if self._state is State.STOPPING:
+            # After a failed start, only the components that had started are stopped.
+            subscriptions = tuple(hook for hook in subscriptions if hook.path in self._started_paths)
+        return max(len(subscriptions), self._count + steps)
