@@ -65,6 +65,7 @@ def test_a_thread_is_told_of_when_it_is_first_seen(threads: Threads, notes: Note
     assert numbers == [1, 1, 1]
     assert notes.started == [(1, own)]
     assert threads.numbers == (1,)
+    assert threads.by_thread == {own: 1}
 
 
 def test_a_thread_that_is_released_is_told_of_in_itself(
@@ -126,6 +127,7 @@ def test_threads_are_not_kept_alive(threads: Threads, bus: Bus) -> None:
 
     assert ended() is None
     assert quiet.numbers == (1,)
+    assert quiet.by_thread == {}
 
 
 def test_a_stop_tells_of_those_that_are_left(threads: Threads, notes: Notes, pool: ThreadPoolExecutor) -> None:

@@ -109,6 +109,13 @@ class Threads:
         with self._lock:
             return tuple(self._known.values())
 
+    @property
+    def by_thread(self) -> dict[threading.Thread, int]:
+        """The numbers of these threads by their thread object, without threads whose object no longer exists."""
+        with self._lock:
+            numbers = list(self._known.items())
+        return {thread: number for reference, number in numbers if (thread := reference()) is not None}
+
     def _tell_ended(self, numbers: Iterable[int]) -> None:
         failures: list[ChannelFailures] = []
         for number in numbers:

@@ -14,7 +14,7 @@ from typedbus.wspbus.plugins._simple import SimplePlugin
 if TYPE_CHECKING:
     from typedbus.wspbus._bus import Bus
 
-_NAMES: Final = {THREAD_STARTED: "start_thread", THREAD_ENDED: "stop_thread"}
+_OLD_NAMES: Final = {THREAD_STARTED: "start_thread", THREAD_ENDED: "stop_thread"}
 
 
 class ThreadManager(SimplePlugin):
@@ -34,47 +34,48 @@ class ThreadManager(SimplePlugin):
         super().__init__(bus)
         for name in ("acquire_thread", "start_thread", "release_thread", "stop_thread"):
             bus.listeners.setdefault(name, set())
-        self._threads = Threads(cast("TypedBus", _Both(bus)))
+        self._threads = Threads(cast("TypedBus", _BothBuses(bus)))
 
     @property
     def threads(self) -> dict[int | None, int]:
-        """Maps the idents of the known threads to their numbers."""
-        known = [(reference(), number) for reference, number in list(self._threads._known.items())]
-        return {thread.ident: number for thread, number in known if thread is not None}
+        """Maps the idents of the threads that have a number to these numbers."""
+        return {thread.ident: number for thread, number in self._threads.by_thread.items()}
 
     def acquire_thread(self) -> None:
-        """Publish ``start_thread`` for this thread, unless it is known."""
+        """Publish ``start_thread`` for this thread, unless it has a number."""
         self._threads.acquire()
 
     def release_thread(self) -> None:
-        """Publish ``stop_thread`` for this thread, if it is known."""
+        """Publish ``stop_thread`` for this thread, if it has a number."""
         self._threads.release()
 
     def stop(self) -> None:
-        """Publish ``stop_thread`` for each thread that is known."""
+        """Publish ``stop_thread`` for each thread that has a number."""
         self._threads.stop()
 
     graceful = stop
 
 
-class _Both:
-    """Publishes for `Threads` on the channel of the old name, and then on its own channel."""
+class _BothBuses:
+    """The bus for `Threads`: each of its channels publishes under the old name, and then on the typed bus."""
 
     def __init__(self, bus: Bus) -> None:
         self._bus = bus
 
-    def __getitem__(self, channel: Channel[[int], None]) -> _Twice:
-        return _Twice(self._bus, channel)
+    def __getitem__(self, channel: Channel[[int], None]) -> _BothChannels:
+        return _BothChannels(self._bus, channel)
 
 
-class _Twice:
+class _BothChannels:
+    """A channel of `_BothBuses`."""
+
     def __init__(self, bus: Bus, channel: Channel[[int], None]) -> None:
         self._bus = bus
         self._channel = channel
 
     def publish(self, number: int) -> None:
         try:
-            self._bus.publish(_NAMES[self._channel], number)
+            self._bus.publish(_OLD_NAMES[self._channel], number)
         except ChannelFailures as failed:
             # `Threads` continues after the failures that it expects.
             raise cast("TypedFailures", failed.__cause__) from None
