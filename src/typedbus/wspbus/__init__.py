@@ -10,8 +10,15 @@ typed bus are in `_policy`.
 
 from typedbus._base.exports import export
 from typedbus.wspbus._bus import Bus, bus
-from typedbus.wspbus._respawn import _startup_cwd, max_files
-from typedbus.wspbus._states import ChannelFailures, StateError, _StateEnum, states
+
+# The names with an underscore are those of the original, which old code may use.
+from typedbus.wspbus._respawn import _startup_cwd, max_files  # pyright: ignore[reportPrivateUsage]
+from typedbus.wspbus._states import (
+    ChannelFailures,
+    StateError,
+    _StateEnum,  # pyright: ignore[reportPrivateUsage]
+    states,
+)
 
 __all__ = ["Bus", "ChannelFailures", "StateError", "_StateEnum", "_startup_cwd", "bus", "max_files", "states"]
 

@@ -56,18 +56,17 @@ class FlupFCGIServer:
         server = importlib.import_module("flup.server.fcgi").WSGIServer
 
         self.fcgiserver: Any = server(*self.args, **self.kwargs)
-        # The bus handles signals, and only the main thread may set handlers.
-        self.fcgiserver._installSignalHandlers = lambda: None
-        self.fcgiserver._oldSIGs = []
+        _disable_signal_handlers(self.fcgiserver)
         self.ready = True
         self.fcgiserver.run()
 
     def stop(self) -> None:
         """End."""
         self.ready = False
-        self.fcgiserver._keepGoing = False
+        self.fcgiserver._keepGoing = False  # noqa: SLF001  # flup's servers have no method for this
         # Keep no idle threads.
-        self.fcgiserver._threadPool.maxSpare = self.fcgiserver._threadPool._idleCount
+        pool = self.fcgiserver._threadPool  # noqa: SLF001
+        pool.maxSpare = pool._idleCount  # noqa: SLF001
 
 
 class FlupSCGIServer:
@@ -83,13 +82,18 @@ class FlupSCGIServer:
         server = importlib.import_module("flup.server.scgi").WSGIServer
 
         self.scgiserver: Any = server(*self.args, **self.kwargs)
-        self.scgiserver._installSignalHandlers = lambda: None
-        self.scgiserver._oldSIGs = []
+        _disable_signal_handlers(self.scgiserver)
         self.ready = True
         self.scgiserver.run()
 
     def stop(self) -> None:
         """End."""
         self.ready = False
-        self.scgiserver._keepGoing = False
-        self.scgiserver._threadPool.maxSpare = 0
+        self.scgiserver._keepGoing = False  # noqa: SLF001  # as above
+        self.scgiserver._threadPool.maxSpare = 0  # noqa: SLF001
+
+
+def _disable_signal_handlers(server: Any) -> None:
+    """Keep *server* from setting signal handlers: the bus has them, and only the main thread may set them."""
+    server._installSignalHandlers = lambda: None  # noqa: SLF001  # flup's servers have no option for this
+    server._oldSIGs = []  # noqa: SLF001

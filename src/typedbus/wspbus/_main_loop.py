@@ -1,4 +1,4 @@
-"""How a thread in `Bus.block` waits, and what it raises at the end."""
+"""The steps of `Bus.block`: wait for the exit, join the threads, and raise the failures or replace the process."""
 
 from __future__ import annotations
 
@@ -13,15 +13,22 @@ from typedbus.wspbus._states import ChannelFailures, states
 if TYPE_CHECKING:
     from typedbus.wspbus._bus import Bus
 
-_SHORTEST: Final = 0.001
+_SHORTEST_INTERVAL: Final = 0.001  # seconds
 
 
 def block_until_exit(bus: Bus, interval: float, *, by_wait: bool) -> list[BaseException]:
-    """Block until *bus* has exited, in its `wait` or in the block of the typed bus; return the exceptions met."""
-    attendant = threading.get_ident()
+    """
+    Block until *bus* has exited, and return the exceptions that were raised meanwhile.
 
-    def interrupted(error: BaseException) -> None:
-        if threading.get_ident() == attendant:
+    Args:
+        bus: The bus.
+        interval: Seconds between two publishes on ``main``.
+        by_wait: Whether to block in the bus's own `wait`, and not in the typed bus.
+    """
+    blocking_thread = threading.get_ident()
+
+    def log_interrupt(error: BaseException) -> None:
+        if threading.get_ident() == blocking_thread:
             if isinstance(error, KeyboardInterrupt):
                 bus.log("Keyboard Interrupt: shutting down bus")
             elif isinstance(error, SystemExit):
@@ -31,16 +38,16 @@ def block_until_exit(bus: Bus, interval: float, *, by_wait: bool) -> list[BaseEx
         try:
             bus.wait(states.EXITING, interval=interval, channel="main")
         except BaseException as error:
-            interrupted(error)
+            log_interrupt(error)
             bus.exit()
             return [error]
         return []
-    bus.typed.interrupted = interrupted
+    bus.typed.interrupted = log_interrupt
     try:
-        bus.typed.block(interval=max(interval, _SHORTEST))
+        bus.typed.block(interval=max(interval, _SHORTEST_INTERVAL))
     except BaseException as error:
-        several = type(error) in (BaseExceptionGroup, ExceptionGroup)
-        return list(error.exceptions) if several else [error]  # type: ignore[attr-defined]  # groups have exceptions
+        is_group = type(error) in (BaseExceptionGroup, ExceptionGroup)
+        return list(error.exceptions) if is_group else [error]  # type: ignore[attr-defined]  # groups have exceptions
     finally:
         bus.typed.interrupted = None
     return []
@@ -56,23 +63,23 @@ def join_all(bus: Bus) -> None:
         thread.join()
 
 
-def raise_all(met: list[BaseException]) -> None:
-    """Raise the exceptions of `block` as one; KeyboardInterrupt is dropped, since it has caused the exit."""
-    errors = [error for error in met if not isinstance(error, (KeyboardInterrupt, SystemExit))]
-    failed: BaseException | None = errors[0] if errors else None
+def raise_all(exceptions: list[BaseException]) -> None:
+    """Raise *exceptions* as one; KeyboardInterrupt is dropped, since it has caused the exit."""
+    errors = [error for error in exceptions if not isinstance(error, (KeyboardInterrupt, SystemExit))]
+    failure: BaseException | None = errors[0] if errors else None
     if len(errors) > 1:
-        failed = BaseExceptionGroup("the bus has exited, with problems", errors)
+        failure = BaseExceptionGroup("the bus has exited, with problems", errors)
     if errors and all(isinstance(error, (TransitionFailures, TypedFailures)) for error in errors):
-        told = ChannelFailures.of([member for error in errors for member in error.exceptions])  # type: ignore[attr-defined]
-        told.__cause__ = failed
-        failed = told
-    for leaving in met:
-        if isinstance(leaving, SystemExit):
-            if failed is not None:
-                leave(leaving, failed)
-            raise leaving
-    if failed is not None:
-        raise failed
+        failures = ChannelFailures.of([member for error in errors for member in error.exceptions])  # type: ignore[attr-defined]
+        failures.__cause__ = failure
+        failure = failures
+    for exception in exceptions:
+        if isinstance(exception, SystemExit):
+            if failure is not None:
+                leave(exception, failure)
+            raise exception
+    if failure is not None:
+        raise failure
 
 
 class ReplacementInBlock:

@@ -1,4 +1,4 @@
-"""Names as channels: the part of a bus of the old names that does not depend on its state."""
+"""Channels by name: the part of a bus of the old names that does not depend on its state."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ AnyListener = TypeVar("AnyListener", bound=Callable[..., Any])
 
 
 class Messenger:
-    """Subscribing and publishing by name; see `Bus`."""
+    """Subscribes and publishes by name, and logs; see `Bus`."""
 
     typed: OldBus
 
@@ -99,9 +99,9 @@ class Messenger:
 
     def unsubscribe(self, channel: Hashable, callback: Callable[..., Any] | None) -> None:
         """End the subscription of *callback* to *channel*, if there is one."""
-        known = self.typed.known(channel)
-        if known is not None and callback is not None:
-            known.discard(callback)
+        listeners = self.typed.known(channel)
+        if listeners is not None and callback is not None:
+            listeners.discard(callback)
 
     def publish(self, channel: Hashable, *args: Any, **kwargs: Any) -> list[Any]:
         """
@@ -116,13 +116,13 @@ class Messenger:
             BaseException: `SystemExit`, `KeyboardInterrupt` and similar exceptions propagate at once; after a
                 failure a status of success becomes 1.
         """
-        listening: Listening | None = self.typed.listeners.get(channel)
-        if listening is None:
-            listening = self.typed.known(channel)
-            if listening is None:
+        listeners: Listening | None = self.typed.listeners.get(channel)
+        if listeners is None:
+            listeners = self.typed.known(channel)
+            if listeners is None:
                 return []
         try:
-            return listening.say(*args, **kwargs)
+            return listeners.say(*args, **kwargs)
         except TypedFailures as failed:
             raise ChannelFailures.of(failed.exceptions) from failed
 

@@ -18,7 +18,7 @@ from typing import Final
 from typedbus._base.errors import RestartError
 from typedbus._os.reexec import Image, named_directory
 
-_STREAMS: Final = 3
+_STANDARD_STREAMS: Final = 3
 # A text, as in the old module, but with the symbolic links of $PWD, so that a restart enters the new target of a link.
 _startup_cwd: Final = named_directory() or os.getcwd()  # noqa: PTH109  # raises if the directory is gone, as the old module does
 
@@ -61,7 +61,9 @@ class Respawner:
             os.chdir(_startup_cwd)
             os.execv(sys.executable, args)  # noqa: S606  # without a shell on purpose
         except OSError as error:
-            raise RestartError(f"the system refused: {error}; exit, and start it anew from outside") from error
+            raise RestartError(
+                f"the system refused: {error}; stop the process, and start it again from outside"
+            ) from error
 
     @staticmethod
     def _get_true_argv() -> list[str]:
@@ -77,7 +79,7 @@ class Respawner:
             return []
         import subprocess  # only code that calls this method needs it
 
-        flags: list[str] = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]  # multiprocessing has no other way
+        flags: list[str] = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]  # noqa: SLF001  # used by multiprocessing as well
         return flags
 
     @staticmethod
@@ -92,7 +94,7 @@ class Respawner:
         """
         Make all open files close at the replacement, except standard streams and sockets from a service manager.
 
-        It lists the open descriptors, since the limit may be a thousand million.
+        It lists the open descriptors, since their number may be limited only to a thousand million.
         """
         inherited = 0
         with contextlib.suppress(ValueError):
@@ -103,6 +105,6 @@ class Respawner:
             return
         for name in os.listdir(listing):  # noqa: PTH208  # names, not paths
             descriptor = int(name)
-            if descriptor >= _STREAMS + inherited:
+            if descriptor >= _STANDARD_STREAMS + inherited:
                 with contextlib.suppress(OSError):  # the descriptor of the listing itself is closed by now
                     os.set_inheritable(descriptor, False)  # noqa: FBT003  # by position alone

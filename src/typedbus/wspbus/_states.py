@@ -68,10 +68,10 @@ def typed(state: object) -> frozenset[Typed]:
     Raises:
         StateError: *state* is not a state.
     """
-    found = frozenset(new for new, old in OLD.items() if old is state)
-    if not found:
+    typed_states = frozenset(new for new, old in OLD.items() if old is state)
+    if not typed_states:
         raise StateError(state)
-    return found
+    return typed_states
 
 
 class ChannelFailures(Exception):
@@ -94,9 +94,9 @@ class ChannelFailures(Exception):
     @classmethod
     def of(cls, errors: Sequence[BaseException]) -> ChannelFailures:
         """Return a `ChannelFailures` with *errors*."""
-        made = cls()
-        made._exceptions.extend(errors)
-        return made
+        failures = cls()
+        failures._exceptions.extend(errors)
+        return failures
 
     def handle_exception(self) -> None:
         """Append the exception that is being handled."""

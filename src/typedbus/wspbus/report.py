@@ -48,7 +48,7 @@ class _RecordingPublish:
         self.publishers: dict[tuple[Hashable, ReportedPublisher], None] = {}
 
     def __call__(self, channel: Hashable, *args: Any, **kwargs: Any) -> list[Any]:
-        by_bus = sys._getframe(1).f_code.co_filename.startswith(_PACKAGE)  # noqa: SLF001  # documented
+        by_bus = sys._getframe(1).f_code.co_filename.startswith(_PACKAGE)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # documented
         # Publishes of the bus itself on its own channels are not counted.
         if not (isinstance(channel, AnyChannel) or (by_bus and channel in _BUILT_IN)):
             publisher = ReportedPublisher(_place(speaker()), len(args), tuple(sorted(kwargs)), is_read=False)

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 __all__ = ["FlupCGIServer", "FlupFCGIServer", "FlupSCGIServer", "PortError", "ServerAdapter", "Timeouts", "portend"]
 
-_LOOKING: Final = 0.01  # seconds
-_LONGEST: Final = 0.25  # seconds
+_POLL_INTERVAL: Final = 0.01  # seconds
+_LONGEST_PAUSE: Final = 0.25  # seconds
 
 
 class PortError(OSError):
@@ -70,22 +70,22 @@ def _client_host(host: str) -> str:
 
 
 def _wait_for_port(host: str, port: int, timeout: float, *, is_bound: bool) -> None:
-    until = time.monotonic() + timeout
-    pause = _LOOKING
+    deadline = time.monotonic() + timeout
+    pause = _POLL_INTERVAL
     while True:
         try:
             socket.create_connection((_client_host(host), port), timeout=0.5 if is_bound else 0.1).close()
-            found = True
+            accepts = True
         except OSError:
-            found = False
-        if found is is_bound:
+            accepts = False
+        if accepts is is_bound:
             return
-        if time.monotonic() > until:
+        if time.monotonic() > deadline:
             raise PortError(host, port, "not bound" if is_bound else "not free")
         # The system does not report when a port changes hands. Each probe is a connection,
         # which the server that has the port may log: so the pauses grow.
         time.sleep(pause)
-        pause = min(2 * pause, _LONGEST)
+        pause = min(2 * pause, _LONGEST_PAUSE)
 
 
 class portend:  # noqa: N801  # the original imports a package of this name, and code replaces its functions here
@@ -191,20 +191,20 @@ class ServerAdapter:
         if not self.httpserver:
             return ""
         host, port = self.bound_addr
-        scheme, usual = ("https", 443) if getattr(self.httpserver, "ssl_adapter", None) else ("http", 80)
-        return f"{scheme}://{host}" if port == usual else f"{scheme}://{host}:{port}"
+        scheme, default_port = ("https", 443) if getattr(self.httpserver, "ssl_adapter", None) else ("http", 80)
+        return f"{scheme}://{host}" if port == default_port else f"{scheme}://{host}:{port}"
 
     def _start_http_thread(self) -> None:
         """Serve; if the server ends without a stop, exit the bus."""
         try:
             self.httpserver.start()
-        except KeyboardInterrupt as interrupt:
+        except KeyboardInterrupt as error:
             self.bus.log("<Ctrl-C> hit: shutting down HTTP server")
-            self.interrupt = interrupt
+            self.interrupt = error
             self.bus.exit()
-        except SystemExit as leaving:
+        except SystemExit as error:
             self.bus.log("SystemExit raised: shutting down HTTP server")
-            self.interrupt = leaving
+            self.interrupt = error
             self.bus.exit()
             raise
         except Exception as error:
@@ -230,7 +230,7 @@ class ServerAdapter:
             if self.interrupt is not None:
                 raise self.interrupt
             # The server offers only an attribute, which must be polled.
-            time.sleep(_LOOKING)
+            time.sleep(_POLL_INTERVAL)
         if isinstance(self.bind_addr, tuple) and not os.environ.get("LISTEN_PID"):
             host, port = self.bound_addr
             with _safe_wait(host, port):

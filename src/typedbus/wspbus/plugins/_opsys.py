@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 
 if sys.platform == "win32":
 
-    def _ids() -> tuple[Any, Any]:
+    def _user_and_group() -> tuple[Any, Any]:
         return None, None
 else:
     import grp
     import pwd
 
-    def _ids() -> tuple[Any, Any]:
+    def _user_and_group() -> tuple[Any, Any]:
         """Return the names of the user and the group that the process runs as, or their numbers."""
         user: str | int = os.getuid()
         group: str | int = os.getgid()
@@ -106,17 +106,17 @@ class DropPrivileges(SimplePlugin):
             StillPrivileged: The change could be undone.
             UnknownAccount: The user has no group, and none is given.
         """
-        changes = not (self.uid is None and self.gid is None)
+        has_account = not (self.uid is None and self.gid is None)
         if self.finalized:
-            if changes:
-                self.bus.log("Already running as uid: {!r} gid: {!r}".format(*_ids()))
+            if has_account:
+                self.bus.log("Already running as uid: {!r} gid: {!r}".format(*_user_and_group()))
             if self.umask is not None:
                 self.bus.log(f"umask already set to: {self.umask:03o}")
             return
-        if changes:
-            self.bus.log("Started as uid: {!r} gid: {!r}".format(*_ids()))
+        if has_account:
+            self.bus.log("Started as uid: {!r} gid: {!r}".format(*_user_and_group()))
             Privileges(self.bus.typed, user=self.uid, group=self.gid).start()
-            self.bus.log("Running as uid: {!r} gid: {!r}".format(*_ids()))
+            self.bus.log("Running as uid: {!r} gid: {!r}".format(*_user_and_group()))
         elif sys.platform != "win32":
             self.bus.log("uid/gid not set", level=WARNING)
         if self.umask is None:
@@ -172,7 +172,7 @@ class Daemonizer(SimplePlugin):
                 f"There are {threading.enumerate()!r} active threads. Daemonizing now may cause strange failures.",
                 level=WARNING,
             )
-        self._go(self.bus, self.stdin, self.stdout, self.stderr, self.bus.log)
+        _become_daemon(self.bus, self.stdin, self.stdout, self.stderr, self.bus.log)
         self.finalized = True
 
     start.priority = 65  # type: ignore[attr-defined]  # read when it is subscribed
@@ -185,22 +185,20 @@ class Daemonizer(SimplePlugin):
         logger: Callable[[str], object] = lambda msg: None,
     ) -> None:
         """Make this process a daemon at once; the command ends with 0."""
-        from typedbus.wspbus._bus import (
-            Bus,
-        )  # local: this module otherwise needs the bus only for annotations
+        from typedbus.wspbus._bus import Bus  # local: this module otherwise needs the bus only for annotations
 
         bus = Bus()
-        bus.subscribe("start", lambda: Daemonizer._go(bus, stdin, stdout, stderr, logger))
+        bus.subscribe("start", lambda: _become_daemon(bus, stdin, stdout, stderr, logger))
         bus.start()
         bus.exit()
 
-    @staticmethod
-    def _go(bus: Bus, stdin: str, stdout: str, stderr: str, logger: Callable[[str], object]) -> None:
-        logger("Forking once.")
-        logger("Forking twice.")
-        become_daemon(bus.typed, Path(stdin), Path(stdout), Path(stderr))
-        os.umask(0)
-        logger(f"Daemonized to PID: {os.getpid()}")
+
+def _become_daemon(bus: Bus, stdin: str, stdout: str, stderr: str, logger: Callable[[str], object]) -> None:
+    logger("Forking once.")
+    logger("Forking twice.")
+    become_daemon(bus.typed, Path(stdin), Path(stdout), Path(stderr))
+    os.umask(0)
+    logger(f"Daemonized to PID: {os.getpid()}")
 
 
 class PIDFile(SimplePlugin):

@@ -42,7 +42,7 @@ class Autoreloader(Monitor):
 
     def __init__(self, bus: Bus, frequency: float = 1, match: str = ".*") -> None:
         self.mtimes: dict[str, float | None] = {}
-        self._seen: dict[str, tuple[int, int, int] | None] = {}
+        self._stats: dict[str, tuple[int, int, int] | None] = {}
         self.files = set[str]()
         self.match = match
         super().__init__(bus, self.run, frequency)
@@ -51,7 +51,7 @@ class Autoreloader(Monitor):
         """Start with the current state of the files."""
         if self.thread is None:
             self.mtimes = {}
-            self._seen = {}
+            self._stats = {}
         super().start()
 
     start.priority = 70  # type: ignore[attr-defined]  # read when it is subscribed
@@ -59,8 +59,8 @@ class Autoreloader(Monitor):
     def sysfiles(self) -> set[str]:
         """Return the files of the modules whose names match."""
         matches = re.compile(self.match).match
-        found = (self._file_for_module(module) for name, module in list(sys.modules.items()) if matches(name))
-        return {file for file in found if file}
+        files = (self._file_for_module(module) for name, module in list(sys.modules.items()) if matches(name))
+        return {file for file in files if file}
 
     @classmethod
     def _file_for_module(cls, module: Any) -> str | None:
@@ -88,12 +88,12 @@ class Autoreloader(Monitor):
             try:
                 stat = Path(filename).stat()
             except (OSError, ValueError):
-                now, mtime = None, None
+                current, mtime = None, None
             else:
-                now, mtime = (stat.st_mtime_ns, stat.st_size, stat.st_ino), stat.st_mtime
-            before = self._seen.setdefault(filename, now)
+                current, mtime = (stat.st_mtime_ns, stat.st_size, stat.st_ino), stat.st_mtime
+            previous = self._stats.setdefault(filename, current)
             self.mtimes[filename] = mtime
-            if before == now:
+            if previous == current:
                 continue
             self.bus.log(f"Restarting because {filename} changed.")
             thread = self.thread

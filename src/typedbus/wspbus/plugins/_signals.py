@@ -55,7 +55,7 @@ class SignalHandler:
         self._previous_handlers: dict[int, Any] = {}
         self._original_pid = os.getpid()
         # Handles no signals itself: it lets a signal wake a main thread that is about to sleep.
-        self._waking = Signals(bus.typed, actions=dict.fromkeys(DEFAULTS))
+        self._wakeup = Signals(bus.typed, actions=dict.fromkeys(DEFAULTS))
 
     def _is_daemonized(self) -> bool:
         try:
@@ -91,15 +91,15 @@ class SignalHandler:
             else:
                 self.bus.log(f"Restoring {name} handler {handler!r}.")
             try:
-                ours = _signal.signal(number, _signal.SIG_DFL if handler is None else handler)
+                replaced = _signal.signal(number, _signal.SIG_DFL if handler is None else handler)
             except ValueError:
                 self.bus.log(f"Unable to restore {name} handler {handler!r}.", level=40, traceback=True)
                 continue
             del self._previous_handlers[number]
             self.bus.unsubscribe(name, self.handlers.get(name, self.handlers.get(number)))
-            if ours is None:
+            if replaced is None:
                 self.bus.log(f"Restored old {name} handler {handler!r}, but our handler was not registered.", level=30)
-        self._waking.restore()
+        self._wakeup.restore()
 
     def set_handler(self, signal: str | int, listener: Callable[[], object] | None = None) -> None:
         """
@@ -115,7 +115,7 @@ class SignalHandler:
         if number is None or not name:
             raise ValueError(f"No such signal: {signal!r}")
         previous = _signal.signal(number, self._handle_signal)
-        self._waking.install()
+        self._wakeup.install()
         # After a second subscription, the previous handler is our own and must not be restored.
         if previous != self._handle_signal:
             self._previous_handlers[int(number)] = previous
@@ -126,9 +126,9 @@ class SignalHandler:
     def _handle_signal(self, signum: int, frame: FrameType | None = None) -> None:
         name = self.signals[signum]
         if self.bus.typed._wakeup.attendant is threading.main_thread() and self.bus.typed._current is None:
-            self.bus.typed.request(_Caught(self.bus, name))
+            self.bus.typed.request(_SignalAction(self.bus, name))
         else:
-            _Caught(self.bus, name)()
+            _SignalAction(self.bus, name)()
 
     def handle_SIGHUP(self) -> None:  # noqa: N802  # the original name
         """Restart if this is a daemon, otherwise exit."""
@@ -140,8 +140,8 @@ class SignalHandler:
             self.bus.exit()
 
 
-class _Caught:
-    """The action for one signal."""
+class _SignalAction:
+    """Logs one signal and publishes its channel; the repr, which names the action in messages, is the name of the signal."""
 
     def __init__(self, bus: Bus, name: str) -> None:
         self._bus = bus

@@ -33,8 +33,8 @@ class PerpetualTimer(threading.Timer):
                 self.function(*self.args, **self.kwargs)
             except Exception:
                 if self.bus is not None:
-                    told = f"Error in perpetual timer thread function {self.function!r}."
-                    self.bus.log(told, level=ERROR, traceback=True)
+                    message = f"Error in perpetual timer thread function {self.function!r}."
+                    self.bus.log(message, level=ERROR, traceback=True)
                 raise
 
 
@@ -88,8 +88,8 @@ class BackgroundTask(threading.Thread):
             except Exception:
                 if self.bus is None:
                     raise
-                told = f"Error in background task thread function {self.function!r}."
-                self.bus.log(told, level=ERROR, traceback=True)
+                message = f"Error in background task thread function {self.function!r}."
+                self.bus.log(message, level=ERROR, traceback=True)
             # Calls missed during a long call are not made up for.
             due = max(due + self.interval, time.monotonic())
 
