@@ -28,9 +28,18 @@ _KNOWN_BY_TEXT: Final = (
 )
 _PLACEHOLDER: Final[object] = getattr(functools, "Placeholder", MISSING)
 _CACHED: Final = type(functools.cache(lambda: None))
-_POSITIONAL: Final = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 _ALIAS: Final = bases_of(type(typing.List[int]))[1]  # noqa: UP006  # the base class of all of typing's aliases
 _DEPTH: Final = 50  # partials around methods around partials
+
+#: The kinds of parameters that take an argument by its position, by its name, and any number of arguments.
+BY_POSITION: Final = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+BY_NAME: Final = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+VARIADIC: Final = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+
+
+def is_required(parameter: inspect.Parameter) -> bool:
+    """Whether every call must have an argument for *parameter*."""
+    return parameter.default is parameter.empty and parameter.kind not in VARIADIC
 
 
 @attrs.frozen(eq=False)
@@ -170,7 +179,7 @@ def _bound(inner: Call) -> Call:
     if inner.signature is None:
         return inner
     parameters = list(inner.signature.parameters.values())
-    if parameters and parameters[0].kind in _POSITIONAL:
+    if parameters and parameters[0].kind in BY_POSITION:
         del parameters[0]
     elif not parameters or parameters[0].kind is not inspect.Parameter.VAR_POSITIONAL:
         return Call(None, problem="it has no parameter for the instance")

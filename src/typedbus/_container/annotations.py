@@ -67,7 +67,7 @@ class OneOf:
 class OrNone:
     """The description of an argument that may be None instead; which of the two applies is not known yet."""
 
-    given: object
+    argument: object
 
 
 @attrs.frozen
@@ -97,17 +97,21 @@ def read(builds: Callable[..., object]) -> Reading:
     kind: Any = type(builds)
     is_compared_by_identity = lookup(kind, "__hash__") is object.__hash__ and lookup(kind, "__eq__") is object.__eq__
     is_kept = is_compared_by_identity and kind.__weakrefoffset__ != 0
-    known = _readings.get(builds) if is_kept else None
-    if known is not None:
-        return known
+    reading = _readings.get(builds) if is_kept else None
+    if reading is not None:
+        return reading
     call = call_of(builds)
     signature = call.signature
     if signature is None:
         return None, {}
-    said = {name: one.annotation for name, one in signature.parameters.items() if one.annotation is not one.empty}
+    annotations = {
+        name: parameter.annotation
+        for name, parameter in signature.parameters.items()
+        if parameter.annotation is not parameter.empty
+    }
     if signature.return_annotation is not signature.empty:
-        said["return"] = signature.return_annotation
-    hints = _evaluated(said, getattr(call.function, "__globals__", {}), _names_around(call.home))
+        annotations["return"] = signature.return_annotation
+    hints = _evaluated(annotations, getattr(call.function, "__globals__", {}), _names_around(call.home))
     # Keep complete readings only: a name that cannot be evaluated now may be defined later.
     if is_kept and all(hint is not Any for hint in hints.values()):
         return _readings.setdefault(builds, (signature, hints))
@@ -136,14 +140,14 @@ def returned_by(builds: Callable[..., object]) -> object:
         # An instance of a parametrised class, such as `Maker[Database]()`, stores the type arguments.
         args = typing.get_args(stored(builds, "__orig_class__"))
         parameters = lookup(type(builds), "__parameters__")
-        known = zip(parameters, args, strict=False) if type(parameters) is tuple else ()
-        return next((arg for parameter, arg in known if parameter is result), result)
+        bindings = zip(parameters, args, strict=False) if type(parameters) is tuple else ()
+        return next((arg for parameter, arg in bindings if parameter is result), result)
     return result
 
 
-def class_in(given: object) -> type | None:
-    """Return the class of the argument that *given* describes, or None if it is not known."""
-    match given:
+def class_in(argument: object) -> type | None:
+    """Return the class of *argument*, in any of these descriptions, or None if it is not known."""
+    match argument:
         case This(value):
             return type(value)
         case Exactly(cls):
@@ -153,30 +157,30 @@ def class_in(given: object) -> type | None:
         case OnBus():
             return BoundChannel
         case _:
-            origin = typing.get_origin(given) or given
-            return origin if is_a(origin, type) and not any(origin is one for one in _NO_CLASSES) else None
+            origin = typing.get_origin(argument) or argument
+            return origin if is_a(origin, type) and not any(origin is excluded for excluded in _NO_CLASSES) else None
 
 
-def attribute_of(given: object, name: str) -> object:
-    """Return the description of the attribute *name* of the argument that *given* describes."""
-    if isinstance(given, This) and type(lookup(type(given.value), "__getattribute__")) is not types.FunctionType:
-        value = stored(given.value, name)
+def attribute_of(argument: object, name: str) -> object:
+    """Return the description of the attribute *name* of *argument*."""
+    if isinstance(argument, This) and type(lookup(type(argument.value), "__getattribute__")) is not types.FunctionType:
+        value = stored(argument.value, name)
         if value is not MISSING and lookup(type(value), "__get__") is MISSING:
             return This(value)
-    cls = class_in(given)
+    cls = class_in(argument)
     for base in () if cls is None else bases_of(cls):
         annotations = annotations_of(base)
         if name in annotations:
             return evaluated(annotations[name], base)
-        found = namespace_of(base).get(name, MISSING)
-        if is_a(found, property) and found.fget is not None:
-            return returned_by(found.fget)
-        if is_a(found, functools.cached_property):
-            return returned_by(found.func)
-        if type(found) in (types.FunctionType, classmethod, staticmethod):
+        member = namespace_of(base).get(name, MISSING)
+        if is_a(member, property) and member.fget is not None:
+            return returned_by(member.fget)
+        if is_a(member, functools.cached_property):
+            return returned_by(member.func)
+        if type(member) in (types.FunctionType, classmethod, staticmethod):
             return Callable[..., Any]
-        if found is not MISSING:
-            return Any if found is None or lookup(type(found), "__get__") is not MISSING else type(found)
+        if member is not MISSING:
+            return Any if member is None or lookup(type(member), "__get__") is not MISSING else type(member)
     return Any
 
 
@@ -186,21 +190,23 @@ def evaluated(annotation: object, cls: type) -> object:
     return _evaluated({"it": annotation}, vars(module), dict(namespace_of(cls)))["it"]
 
 
-def item_of(given: object, key: object) -> object:
-    """Return the description of the item *key* of the argument that *given* describes."""
-    if isinstance(given, This):
-        value: Any = given.value
+def item_of(argument: object, key: object) -> object:
+    """Return the description of the item *key* of *argument*."""
+    if isinstance(argument, This):
+        value: Any = argument.value
         if type(value) in (list, tuple) and type(key) is int:
             return This(value[key]) if -len(value) <= key < len(value) else Any
         if type(value) is dict:
-            return next((This(one) for known, one in value.items() if _is_same(known, key)), Any)
-    if isinstance(given, Several):
-        members, keys = given.members, given.keys
+            return next((This(item) for own_key, item in value.items() if _is_same(own_key, key)), Any)
+    if isinstance(argument, Several):
+        members, keys = argument.members, argument.keys
         if keys:
             pairs = zip(keys, members, strict=True)
-            return next((one for known, one in pairs if isinstance(known, This) and _is_same(known.value, key)), Any)
+            return next(
+                (item for own_key, item in pairs if isinstance(own_key, This) and _is_same(own_key.value, key)), Any
+            )
         return members[key] if type(key) is int and -len(members) <= key < len(members) else Any
-    cls, args = class_in(given), typing.get_args(given)
+    cls, args = class_in(argument), typing.get_args(argument)
     if cls is None or type(key) is slice:
         return Any
     if is_a(key, AnyChannel):
@@ -216,9 +222,9 @@ def item_of(given: object, key: object) -> object:
     return Any
 
 
-def _is_same(one: object, other: object) -> bool:
+def _is_same(key: object, other: object) -> bool:
     """Whether two keys are the same; objects with a comparison of their own are not compared."""
-    return one is other or (is_simple(one) and is_simple(other) and one == other)
+    return key is other or (is_simple(key) and is_simple(other) and key == other)
 
 
 def named_type(name: str, function: types.FunctionType, home: type) -> object:
@@ -236,18 +242,18 @@ def _lookup(name: str, names: dict[str, Any], inner: dict[str, Any]) -> object:
     return inner.get(name, names.get(name, vars(builtins).get(name, MISSING)))
 
 
-def _evaluated(said: Mapping[str, object], names: dict[str, Any], inner: dict[str, Any]) -> dict[str, object]:
+def _evaluated(annotations: Mapping[str, object], names: dict[str, Any], inner: dict[str, Any]) -> dict[str, object]:
     hints: dict[str, object] = {}
     rest: dict[str, object] = {}
-    for name, annotation in said.items():
-        found = annotation
+    for name, annotation in annotations.items():
+        hint = annotation
         if is_a(annotation, str):
             # Most annotations are a single name, and evaluation is slow.
-            found = _lookup(annotation, names, inner)
+            hint = _lookup(annotation, names, inner)
         if annotation is None or annotation == "None":
-            found = types.NoneType
-        if is_a(found, type):
-            hints[name] = found
+            hint = types.NoneType
+        if is_a(hint, type):
+            hints[name] = hint
         else:
             rest[name] = annotation
     if not rest:
@@ -258,4 +264,4 @@ def _evaluated(said: Mapping[str, object], names: dict[str, Any], inner: dict[st
         # A string may hold any expression, so its evaluation may raise any exception.
         if len(rest) == 1:
             return hints | dict.fromkeys(rest, Any)
-    return hints | {name: _evaluated({name: one}, names, inner)[name] for name, one in rest.items()}
+    return hints | {name: _evaluated({name: annotation}, names, inner)[name] for name, annotation in rest.items()}

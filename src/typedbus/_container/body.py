@@ -116,7 +116,7 @@ def members_of(container: object) -> Mapping[str, Any]:
     if isinstance(container, Declarations):
         return body_of(container).members
     injector: Any = container
-    return {name: one for name, one in injector.providers.items() if not isinstance(one, providers.Self)}
+    return {name: member for name, member in injector.providers.items() if not isinstance(member, providers.Self)}
 
 
 def path_of(path: str, name: str) -> str:
@@ -131,7 +131,7 @@ def paths_in(container: object, path: str) -> dict[int, str]:
         own = path_of(path, name)
         paths[id(member)] = own
         if isinstance(member, providers.DependenciesContainer):
-            paths.update((id(one), f"{own}.{inner}") for inner, one in member.providers.items())
+            paths.update((id(provider), f"{own}.{inner}") for inner, provider in member.providers.items())
         if (nested := inner_of(member)) is not None:
             paths.update(paths_in(nested, own))
     return paths
@@ -139,11 +139,11 @@ def paths_in(container: object, path: str) -> dict[int, str]:
 
 def providers_of(members: Mapping[str, Any]) -> list[Any]:
     """Return the providers among *members* and in nested containers, in order of declaration."""
-    found: list[Any] = []
+    nodes: list[Any] = []
     for member in members.values():
         inner = inner_of(member)
         if inner is not None:
-            found.extend(providers_of(members_of(inner)))
+            nodes.extend(providers_of(members_of(inner)))
         if inner is not member:
-            found.append(member)
-    return found
+            nodes.append(member)
+    return nodes

@@ -17,8 +17,8 @@ from typedbus._container.choice import Choice
 from typedbus._container.component import Component
 from typedbus._container.construction import Entered
 from typedbus._container.faults import DisabledFault, Fault
-from typedbus._container.given import Attribute, Item, Other, gives
-from typedbus._container.validation.arguments import given_by
+from typedbus._container.results import Attribute, Item, Other, result_of
+from typedbus._container.validation.arguments import description_of
 
 
 class Choices:
@@ -75,8 +75,8 @@ def _decision(choice: Choice[object], keys: Sequence[object], *, is_foreseen: bo
     key = foreseen_key(choice) if is_foreseen else current_key(choice)
     if key is MISSING:
         return None, f"a branch of {choice.path}"
-    taken = choice.selected.branch_of(key)
-    is_taken = any(choice.selected.branch_of(one) is taken for one in keys)
+    selected = choice.selected.branch_of(key)
+    is_taken = any(choice.selected.branch_of(own_key) is selected for own_key in keys)
     if is_taken and takes_part:
         return True, ""
     return (None if is_taken else False), f"{choice.path} is {key!r}"
@@ -141,19 +141,19 @@ def foreseen_value(node: object) -> object:
     Settings that are already loaded are read, including properties of their class,
     since loading them has already run code of that class.
     """
-    known = given_by(node)
-    if isinstance(known, This):
-        return known.value
+    description = description_of(node)
+    if isinstance(description, This):
+        return description.value
     provider: Any = node
     source: Any = node
-    while isinstance(given := gives(source), (Attribute, Item, Other)):
+    while isinstance(result := result_of(source), (Attribute, Item, Other)):
         overriding = getattr(source, "last_overriding", None)
         if isinstance(source, Component) and lookup(type(source.builds), "holds_settings") is True:
             if isinstance(overriding, providers.Object):
                 with contextlib.suppress(Exception):
                     return provider()
             return MISSING
-        source = given.node if isinstance(given, Other) else given.of
+        source = result.node if isinstance(result, Other) else result.of
     return MISSING
 
 
@@ -164,12 +164,12 @@ def _is_plain(key: object) -> bool:
     if not is_a(key, enum.Enum):
         return is_simple(key)
     methods = [lookup(type(key), name) for name in ("__eq__", "__hash__", "__repr__")]
-    return all(type(one) is not types.FunctionType or one.__module__ == "enum" for one in methods)
+    return all(type(method) is not types.FunctionType or method.__module__ == "enum" for method in methods)
 
 
 def acting(component: Any) -> object:
     """Return the component that overrides *component*, or *component* itself."""
-    found = getattr(component, "target", None) or component
-    while isinstance(found, Component) and isinstance(found.overriding, Component):
-        found = found.overriding
-    return found
+    actor = getattr(component, "target", None) or component
+    while isinstance(actor, Component) and isinstance(actor.overriding, Component):
+        actor = actor.overriding
+    return actor

@@ -18,6 +18,7 @@ from typing import Any, Final, Union
 import typing_extensions
 
 from typedbus._base.hints import annotations_of
+from typedbus._base.signatures import BY_NAME, BY_POSITION, VARIADIC, is_required
 from typedbus._base.static import (
     MISSING,
     annotated_name,
@@ -50,7 +51,6 @@ _PROMOTED: Final[dict[type, tuple[type, ...]]] = {
     bytes: (bytearray, memoryview),
 }
 _FACES: Final = (BoundChannel, Publishes, Subscribes)
-_VARIADIC: Final = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 # Metaclasses from these modules check instances and subclasses with code of the standard library.
 _PLAIN_METACLASSES: Final = ("abc", "typing", "typing_extensions")
 _MANY: Final = 4  # limit for the arguments and members shown of one type
@@ -58,50 +58,50 @@ _PARAMETERS: Final = 12  # limit for the parameters shown of one signature
 _WIDE: Final = 160  # limit for the characters shown of one type
 
 
-def fits(wanted: object, given: object) -> bool:
-    """Whether a parameter annotated *wanted* takes *given*; True if only a type checker could decide."""
-    if wanted is Any or wanted is object:
+def fits(annotation: object, argument: object) -> bool:
+    """Whether a parameter with *annotation* takes *argument*; True if only a type checker could decide."""
+    if annotation is Any or annotation is object:
         return True
-    wanted, given = plain(wanted), plain(given)
-    if any(one is Any or one is object for one in (wanted, given)):
+    annotation, argument = plain(annotation), plain(argument)
+    if any(side is Any or side is object for side in (annotation, argument)):
         return True
-    if isinstance(given, OneOf):
-        return any(fits(wanted, one) for one in given.members)
-    if isinstance(given, OrNone):
-        return fits(wanted, This(None)) and fits(wanted, given.given)
-    if isinstance(given, This) and type(given.value) in _LITERALS:
-        given = _members_of(given.value)
-    origin, args = typing.get_origin(given), typing.get_args(given)
+    if isinstance(argument, OneOf):
+        return any(fits(annotation, member) for member in argument.members)
+    if isinstance(argument, OrNone):
+        return fits(annotation, This(None)) and fits(annotation, argument.argument)
+    if isinstance(argument, This) and type(argument.value) in _LITERALS:
+        argument = _members_of(argument.value)
+    origin, args = typing.get_origin(argument), typing.get_args(argument)
     if origin in (Union, types.UnionType):
-        return any(fits(wanted, one) for one in args)
+        return any(fits(annotation, arg) for arg in args)
     if origin is typing.Literal:
-        return any(fits(wanted, This(one)) for one in args)
-    cls, is_exact = class_in(given), isinstance(given, (This, Exactly, Several, OnBus))
-    origin, args = typing.get_origin(wanted), typing.get_args(wanted)
+        return any(fits(annotation, This(arg)) for arg in args)
+    cls, is_exact = class_in(argument), isinstance(argument, (This, Exactly, Several, OnBus))
+    origin, args = typing.get_origin(annotation), typing.get_args(annotation)
     if origin in (Union, types.UnionType):
-        return any(fits(one, given) for one in args)
+        return any(fits(arg, argument) for arg in args)
     if origin is typing.Literal:
-        if isinstance(given, This):
-            return any(_is_equal(one, given.value) for one in args)
-        return cls is None or any(is_a(one, cls) for one in args)
+        if isinstance(argument, This):
+            return any(_is_equal(arg, argument.value) for arg in args)
+        return cls is None or any(is_a(arg, cls) for arg in args)
     if origin is type and args:
-        if isinstance(given, This):
-            return fits(args[0], Exactly(given.value)) if is_a(given.value, type) else _is_dynamic(cls)
-        if typing.get_origin(given) is type and typing.get_args(given):
-            return fits(args[0], typing.get_args(given)[0])
+        if isinstance(argument, This):
+            return fits(args[0], Exactly(argument.value)) if is_a(argument.value, type) else _is_dynamic(cls)
+        if typing.get_origin(argument) is type and typing.get_args(argument):
+            return fits(args[0], typing.get_args(argument)[0])
         return cls is None or inherits(cls, type) or (not is_exact and inherits(type, cls))
-    target = origin or wanted
-    if target is Callable and isinstance(given, Later):
-        return not args or fits(args[-1], given.result)
+    target = origin or annotation
+    if target is Callable and isinstance(argument, Later):
+        return not args or fits(args[-1], argument.result)
     if target is Callable:
         return cls is None or _has(cls, "__call__") or cls is type or _is_dynamic(cls)
     if not is_a(target, type) or cls is None:
         return True
-    if isinstance(given, OnBus) and target in _FACES:
-        return not args or _channel_fits(target, _listener_in(wanted), given.channel)
-    if not _is_kind(target, cls, is_exact=is_exact, value=given.value if isinstance(given, This) else MISSING):
+    if isinstance(argument, OnBus) and target in _FACES:
+        return not args or _channel_fits(target, _listener_in(annotation), argument.channel)
+    if not _is_kind(target, cls, is_exact=is_exact, value=argument.value if isinstance(argument, This) else MISSING):
         return False
-    return not isinstance(given, Several) or not args or _members_fit(target, args, given)
+    return not isinstance(argument, Several) or not args or _members_fit(target, args, argument)
 
 
 def shown(annotation: object) -> str:
@@ -113,11 +113,11 @@ def _shown(annotation: Any, depth: int) -> str:
     if annotation is None or annotation is types.NoneType:
         return "None"
     if isinstance(annotation, OneOf):
-        return " | ".join(dict.fromkeys(_shown(one, depth) for one in annotation.members))
+        return " | ".join(dict.fromkeys(_shown(member, depth) for member in annotation.members))
     if isinstance(annotation, Later):
         return f"Callable[[], {_shown(annotation.result, depth - 1) if depth else '...'}]"
     if isinstance(annotation, OrNone):
-        return f"{_shown(annotation.given, depth)} | None"
+        return f"{_shown(annotation.argument, depth)} | None"
     if isinstance(annotation, This):
         value = annotation.value
         if value is None:
@@ -128,12 +128,14 @@ def _shown(annotation: Any, depth: int) -> str:
             return _shown(_members_of(value), depth)
         return annotated_name(type(value))
     if isinstance(annotation, Several):
-        names = list(dict.fromkeys(_shown(one, depth - 1) for one in annotation.members)) if depth else ["..."]
+        names = list(dict.fromkeys(_shown(member, depth - 1) for member in annotation.members)) if depth else ["..."]
         kind = annotated_name(annotation.kind)
         return f"{kind}[{_listed(names)}]" if names else f"an empty {kind}"
     if isinstance(annotation, OnBus):
-        said = annotation.channel.signature()
-        called = "" if said is None else f", which is called with {shown_signature(said, {}, has_result=True)}"
+        signature = annotation.channel.signature()
+        called = (
+            "" if signature is None else f", which is called with {shown_signature(signature, {}, has_result=True)}"
+        )
         return f"channel {annotation.channel.name!r}{called}"
     if isinstance(annotation, Exactly):
         return annotated_name(annotation.cls)
@@ -141,20 +143,20 @@ def _shown(annotation: Any, depth: int) -> str:
     if origin in _WRAPPERS:
         return _shown(args[0], depth)
     if origin is BoundChannel:
-        return f"BoundChannel[{_listed([_shown(one, depth - 1) for one in args[:2]] if depth else ['...'])}]"
+        return f"BoundChannel[{_listed([_shown(arg, depth - 1) for arg in args[:2]] if depth else ['...'])}]"
     if origin is Publishes or origin is Subscribes:
         listener = _listener_in(annotation)
         called = "" if listener is None else f", which is called with {shown_signature(listener, {}, has_result=True)},"
         return f"{origin.__name__}[{_shown(args[0], depth - 1)}]{called}"
     if origin in (Union, types.UnionType):
-        return _listed([_shown(one, depth - 1) for one in args] if depth else ["..."], " | ")
+        return _listed([_shown(arg, depth - 1) for arg in args] if depth else ["..."], " | ")
     if origin is typing.Literal:
-        return f"Literal[{_listed([repr(one) if is_simple(one) else annotated_name(type(one)) for one in args])}]"
+        return f"Literal[{_listed([repr(arg) if is_simple(arg) else annotated_name(type(arg)) for arg in args])}]"
     if is_a(origin, type) and args:
-        inner = [_shown(one, depth - 1) for one in args] if depth else ["..."]
+        inner = [_shown(arg, depth - 1) for arg in args] if depth else ["..."]
         return f"{annotated_name(origin)}[{_listed(inner)}]"
     if type(annotation) in (list, tuple):  # the parameters of a callable or a channel
-        return f"[{_listed([_shown(one, depth - 1) for one in annotation] if depth else ['...'])}]"
+        return f"[{_listed([_shown(arg, depth - 1) for arg in annotation] if depth else ['...'])}]"
     if is_a(annotation, type):
         return annotated_name(annotation)
     if is_a(annotation, typing.TypeVar):
@@ -169,22 +171,24 @@ def shown_signature(signature: inspect.Signature, hints: Mapping[str, object], *
     A default is shown if its repr runs no user code. Long text is cut short.
     """
     words: list[str] = []
-    kinds = [one.kind for one in signature.parameters.values()]
-    for index, one in enumerate(signature.parameters.values()):
-        if one.kind is one.KEYWORD_ONLY and not {one.KEYWORD_ONLY, one.VAR_POSITIONAL}.intersection(kinds[:index]):
+    kind = inspect.Parameter
+    kinds = [parameter.kind for parameter in signature.parameters.values()]
+    for index, parameter in enumerate(signature.parameters.values()):
+        earlier = kinds[:index]
+        if parameter.kind is kind.KEYWORD_ONLY and not {kind.KEYWORD_ONLY, kind.VAR_POSITIONAL}.intersection(earlier):
             words.append("*")
-        stars = "*" if one.kind is one.VAR_POSITIONAL else "**" if one.kind is one.VAR_KEYWORD else ""
-        is_annotated = one.annotation is not one.empty
-        hint = hints.get(one.name, Any)
-        written = one.annotation if is_a(one.annotation, str) else _shown(one.annotation, _MANY)
-        word = f"{stars}{one.name}"
+        stars = "*" if parameter.kind is kind.VAR_POSITIONAL else "**" if parameter.kind is kind.VAR_KEYWORD else ""
+        is_annotated = parameter.annotation is not parameter.empty
+        hint = hints.get(parameter.name, Any)
+        text = parameter.annotation if is_a(parameter.annotation, str) else _shown(parameter.annotation, _MANY)
+        word = f"{stars}{parameter.name}"
         if is_annotated:
-            word += f": {written if hint is Any else _shown(hint, _MANY)}"
-        if one.default is not one.empty:
-            default = _cut(repr(one.default)) if is_simple(one.default) else "..."
+            word += f": {text if hint is Any else _shown(hint, _MANY)}"
+        if parameter.default is not parameter.empty:
+            default = _cut(repr(parameter.default)) if is_simple(parameter.default) else "..."
             word += f" = {default}" if is_annotated else f"={default}"
         words.append(word)
-        if one.kind is one.POSITIONAL_ONLY and kinds[index + 1 : index + 2] != [one.POSITIONAL_ONLY]:
+        if parameter.kind is kind.POSITIONAL_ONLY and kinds[index + 1 : index + 2] != [kind.POSITIONAL_ONLY]:
             words.append("/")
     result = f" -> {_shown(signature.return_annotation, _MANY)}" if has_result else ""
     return f"({_listed(words, many=_PARAMETERS)}){result}"
@@ -238,16 +242,16 @@ def _members_of(value: Any) -> Several:
     return Several(kind, tuple(map(This, islice(value.values(), _SHALLOW))), tuple(map(This, islice(value, _SHALLOW))))
 
 
-def _members_fit(target: type, args: tuple[object, ...], given: Several) -> bool:
-    """Whether the members of *given* fit the type arguments of the generic class *target*."""
+def _members_fit(target: type, args: tuple[object, ...], argument: Several) -> bool:
+    """Whether the members of *argument* fit the type arguments of the generic class *target*."""
     if issubclass(target, Mapping):
-        return all(len(args) != len(("key", "value")) or fits(args[1], one) for one in given.members) and all(
-            fits(args[0], key) for key in given.keys
+        return all(len(args) != len(("key", "value")) or fits(args[1], member) for member in argument.members) and all(
+            fits(args[0], key) for key in argument.keys
         )
     if inherits(target, tuple) and args[-1] is not Ellipsis:
-        return len(args) == len(given.members) and all(map(fits, args, given.members))
-    members = given.keys if given.kind is dict else given.members
-    return all(fits(args[0], one) for one in members)
+        return len(args) == len(argument.members) and all(map(fits, args, argument.members))
+    members = argument.keys if argument.kind is dict else argument.members
+    return all(fits(args[0], member) for member in members)
 
 
 def _listener_in(face: object) -> inspect.Signature | None:
@@ -261,8 +265,8 @@ def _listener_in(face: object) -> inspect.Signature | None:
         if not listener or not isinstance(listener[0], (list, tuple)):
             return None
         parameters = [
-            inspect.Parameter(f"arg{index}", inspect.Parameter.POSITIONAL_ONLY, annotation=one)
-            for index, one in enumerate(listener[0])
+            inspect.Parameter(f"arg{index}", inspect.Parameter.POSITIONAL_ONLY, annotation=annotation)
+            for index, annotation in enumerate(listener[0])
         ]
         result = listener[-1]
     else:
@@ -272,8 +276,10 @@ def _listener_in(face: object) -> inspect.Signature | None:
         signature, hints = read(call)
         if signature is None:
             return None
-        parameters = [one.replace(annotation=hints.get(one.name, Any)) for one in signature.parameters.values()]
-        if parameters and parameters[0].kind not in _VARIADIC:
+        parameters = [
+            parameter.replace(annotation=hints.get(parameter.name, Any)) for parameter in signature.parameters.values()
+        ]
+        if parameters and parameters[0].kind not in VARIADIC:
             del parameters[0]  # self
         result = hints.get("return", Any)
     return inspect.Signature(parameters, return_annotation=None if result is types.NoneType else result)
@@ -293,43 +299,40 @@ def _channel_fits(face: type, listener: inspect.Signature | None, channel: AnyCh
         return False
     # A publish fills in the defaults of the channel, so its listeners always receive every parameter.
     caller, taker, is_full = (declared, listener, True) if face is Subscribes else (listener, declared, False)
-    for index, one in enumerate(caller.parameters.values()):
-        takers = _counterparts(index, one, taker)
-        if takers and not any(_related(one.annotation, other.annotation) for other in takers):
+    for index, parameter in enumerate(caller.parameters.values()):
+        takers = _counterparts(index, parameter, taker)
+        if takers and not any(_related(parameter.annotation, counterpart.annotation) for counterpart in takers):
             return False
-        if not takers and (_is_required(one) or (is_full and one.kind not in _VARIADIC)):
+        if not takers and (is_required(parameter) or (is_full and parameter.kind not in VARIADIC)):
             return False
     return all(
-        _counterparts(index, one, caller) for index, one in enumerate(taker.parameters.values()) if _is_required(one)
+        _counterparts(index, parameter, caller)
+        for index, parameter in enumerate(taker.parameters.values())
+        if is_required(parameter)
     )
 
 
-def _is_required(one: inspect.Parameter) -> bool:
-    return one.default is one.empty and one.kind not in _VARIADIC
-
-
-def _counterparts(index: int, one: inspect.Parameter, signature: inspect.Signature) -> list[inspect.Parameter]:
-    """Return the parameters of *signature* that a call may pair with *one*, the parameter at *index* in its own."""
-    by_position = one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD)
-    by_name = one.kind in (one.POSITIONAL_OR_KEYWORD, one.KEYWORD_ONLY)
-    found = []
-    for place, other in enumerate(signature.parameters.values()):
+def _counterparts(index: int, parameter: inspect.Parameter, signature: inspect.Signature) -> list[inspect.Parameter]:
+    """Return the parameters of *signature* that a call may pair with *parameter*, the parameter at *index* in its own."""
+    by_position, by_name = parameter.kind in BY_POSITION, parameter.kind in BY_NAME
+    counterparts = []
+    for position, other in enumerate(signature.parameters.values()):
         if other.kind is other.VAR_POSITIONAL:
             is_paired = by_position
         elif other.kind is other.VAR_KEYWORD:
             is_paired = by_name
         else:
-            is_paired = (by_position and place == index and other.kind is not other.KEYWORD_ONLY) or (
-                by_name and other.name == one.name and other.kind is not other.POSITIONAL_ONLY
+            is_paired = (by_position and position == index and other.kind in BY_POSITION) or (
+                by_name and other.name == parameter.name and other.kind in BY_NAME
             )
         if is_paired:
-            found.append(other)
-    return found
+            counterparts.append(other)
+    return counterparts
 
 
-def _related(one: object, other: object) -> bool:
+def _related(annotation: object, other: object) -> bool:
     """Whether an object may be of both types."""
-    return one is other or fits(one, other) or fits(other, one)
+    return annotation is other or fits(annotation, other) or fits(other, annotation)
 
 
 def _is_equal(literal: object, value: object) -> bool:
@@ -339,9 +342,9 @@ def _is_equal(literal: object, value: object) -> bool:
 
 def _is_kind(target: type, cls: type, *, is_exact: bool, value: object) -> bool:
     """Whether an instance of *cls*, or of a subclass unless *is_exact*, may be used where *target* is wanted."""
-    if inherits(cls, target) or _is_dynamic(cls) or any(inherits(cls, one) for one in _promoted_to(target)):
+    if inherits(cls, target) or _is_dynamic(cls) or any(inherits(cls, promoted) for promoted in _promoted_to(target)):
         return True
-    if any(one is target or one is cls for one in _FILES):
+    if any(kind is target or kind is cls for kind in _FILES):
         return True
     if typing_extensions.is_protocol(target):
         return all(_may_have(cls, name, value) for name in _wanted_of(target, value))
@@ -358,7 +361,7 @@ def _is_kind(target: type, cls: type, *, is_exact: bool, value: object) -> bool:
 
 
 def _promoted_to(target: type) -> tuple[type, ...]:
-    return next((kinds for one, kinds in _PROMOTED.items() if one is target), ())
+    return next((kinds for kind, kinds in _PROMOTED.items() if kind is target), ())
 
 
 def _decides_itself(target: type) -> bool:
@@ -390,13 +393,13 @@ def _may_have(cls: type, name: str, value: object) -> bool:
     if any(name in annotations_of(base) for base in bases_of(cls)):
         return True
     # Methods may set instance attributes that the class does not declare.
-    members = (one for base in bases_of(cls) for one in namespace_of(base).values())
-    return any(name in one.__code__.co_names for one in members if type(one) is types.FunctionType)
+    members = (member for base in bases_of(cls) for member in namespace_of(base).values())
+    return any(name in member.__code__.co_names for member in members if type(member) is types.FunctionType)
 
 
 def _has(cls: type, name: str) -> bool:
-    found = lookup(cls, name)
-    return found is not MISSING and found is not None
+    attribute = lookup(cls, name)
+    return attribute is not MISSING and attribute is not None
 
 
 def _is_dynamic(cls: type | None) -> bool:

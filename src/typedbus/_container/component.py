@@ -224,8 +224,8 @@ class Component(Replaceable, Generic[T_co]):
         if self.home is None:
             raise OutsideContainer(self.path, self.place)
         ours: Any = self
-        if isinstance(standing_in := ours.last_overriding, Component) and standing_in.home is None:
-            standing_in.home = self.home
+        if isinstance(override := ours.last_overriding, Component) and override.home is None:
+            override.home = self.home
         instance: T_co = providers.Singleton.__call__(ours)
         return instance
 
@@ -322,10 +322,10 @@ class Component(Replaceable, Generic[T_co]):
         Args:
             is_foreseen: Build nothing; the first result is None if a component must be built to find out.
         """
-        standing_in = self.overriding
-        if isinstance(standing_in, Component):
-            return standing_in.participation(is_foreseen=is_foreseen)
-        if standing_in is not None or (self.is_built and not is_foreseen):
+        override = self.overriding
+        if isinstance(override, Component):
+            return override.participation(is_foreseen=is_foreseen)
+        if override is not None or (self.is_built and not is_foreseen):
             return True, ""
         allowed: bool | None = True
         if self.condition is not None:
@@ -348,8 +348,8 @@ class Component(Replaceable, Generic[T_co]):
         """The providers that it refers to; the container library reads this property."""
         ours: Any = self
         # The library's own `related` would access the declared callable to check whether it is a provider.
-        given = (self.condition, ours.provides, *ours.args, *ours.kwargs.values(), *ours.attributes.values())
-        return chain(providers_among(given), ours.overridden)
+        values = (self.condition, ours.provides, *ours.args, *ours.kwargs.values(), *ours.attributes.values())
+        return chain(providers_among(values), ours.overridden)
 
     @property
     def is_built(self) -> bool:
@@ -388,9 +388,9 @@ class Component(Replaceable, Generic[T_co]):
     # The container library copies every provider into each container, but not
     # the attributes that this class adds.
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
-        known: Self | None = memo.get(id(self))
-        if known is not None:
-            return known
+        copy: Self | None = memo.get(id(self))
+        if copy is not None:
+            return copy
         copied = type(self).__new__(type(self))
         memo[id(self)] = copied
         theirs, ours = self._provider, copied._provider  # noqa: SLF001  # another component of this class
@@ -405,13 +405,13 @@ class Component(Replaceable, Generic[T_co]):
         base = providers.Singleton
         provides = theirs.provides
         base.set_provides(ours, providers.deepcopy(provides, memo) if is_provider(provides) else provides)
-        base.set_args(ours, *[_copied(one, memo) for one in theirs.args])
+        base.set_args(ours, *[_copied(argument, memo) for argument in theirs.args])
         if named := theirs.kwargs:
-            base.set_kwargs(ours, **{name: _copied(one, memo) for name, one in named.items()})
+            base.set_kwargs(ours, **{name: _copied(argument, memo) for name, argument in named.items()})
         if attributes := theirs.attributes:
-            base.set_attributes(ours, **{name: _copied(one, memo) for name, one in attributes.items()})
-        for standing_in in theirs.overridden:
-            cover(ours, providers.deepcopy(standing_in, memo))
+            base.set_attributes(ours, **{name: _copied(argument, memo) for name, argument in attributes.items()})
+        for override in theirs.overridden:
+            cover(ours, providers.deepcopy(override, memo))
         return copied
 
     def __repr__(self) -> str:

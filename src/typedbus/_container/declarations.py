@@ -74,7 +74,7 @@ class DeclaredContainer(Declarations):
         members: dict[str, Any] = {}
         for base in inherited:
             for name, value in blueprint_of(base).members.items():
-                nearest = next((vars(one)[name] for one in inherited if name in vars(one)), value)
+                nearest = next((vars(base)[name] for base in inherited if name in vars(base)), value)
                 members.setdefault(name, nearest if is_declaration(nearest) else value)
         new = {name: value for name, value in vars(cls).items() if is_declaration(value)}
         for name, value in new.items():

@@ -182,12 +182,12 @@ def is_foreign(base: type) -> bool:
 
 def phase_of(hooks: Iterable[Hook[object]]) -> int:
     """Return the priority at which a component starts: its start hook's, else its stop hook's, else 50."""
-    given = {hook.channel: hook.priority for hook in hooks if hook.priority is not None}
-    return given.get(START, given.get(STOP, DEFAULT_PRIORITY))
+    priorities = {hook.channel: hook.priority for hook in hooks if hook.priority is not None}
+    return priorities.get(START, priorities.get(STOP, DEFAULT_PRIORITY))
 
 
 def channels_between(
-    given: Sequence[Iterable[AnyChannel]],
+    received: Sequence[Iterable[AnyChannel]],
     hooks: Sequence[Iterable[Hook[object]]],
     enabled: Sequence[bool | None],
 ) -> dict[AnyChannel, tuple[list[int], list[int]]]:
@@ -197,7 +197,7 @@ def channels_between(
     Life-cycle channels, which every bus has, and components that are certainly disabled do not count.
 
     Args:
-        given: For each component, the channels that it receives as arguments.
+        received: For each component, the channels that it receives as arguments.
         hooks: For each component, its hooks.
         enabled: For each component, whether it takes part; None if that is not known.
     """
@@ -206,8 +206,8 @@ def channels_between(
         for channel in {hook.channel: None for hook in listening} if enabled[number] is not False else ():
             if channel not in LIFECYCLE_CHANNELS:
                 channels.setdefault(channel, ([], []))[1].append(number)
-    for number, some in enumerate(given):
-        for channel in some if enabled[number] is not False else ():
+    for number, own in enumerate(received):
+        for channel in own if enabled[number] is not False else ():
             if channel in channels:
                 channels[channel][0].append(number)
     return channels
@@ -280,36 +280,37 @@ def namesake_faults(component: Component[object], channels: Iterable[AnyChannel]
 
 def misfit(hook: Hook[object], cls: type) -> str | None:
     """Return why a method cannot be called with the published arguments, or None if it can."""
-    said = hook.channel.signature()
+    call = hook.channel.signature()
     method: Any = hook.method
     if type(method) is types.MethodType:
         method = method.__func__
     deferred = _deferred(function_of(method))
-    if deferred is not None and said is not None and not fits(said.return_annotation, Exactly(deferred[0])):
+    if deferred is not None and call is not None and not fits(call.return_annotation, Exactly(deferred[0])):
         return deferred[1]
-    if said is None:
+    if call is None:
         return None
-    takes, hints = read(method)
-    if takes is None:
+    signature, hints = read(method)
+    if signature is None:
         return None  # its signature is unknown, as for most methods written in C
     name = hook.attribute or (method.__name__ if is_a(method, types.FunctionType) else "")
     owner = [] if type(lookup(cls, name)) is staticmethod else [None]
-    for args, kwargs in _calls(said):
+    for args, kwargs in _calls(call):
         try:
-            bound = takes.bind(*owner, *args, **kwargs)
+            bound = signature.bind(*owner, *args, **kwargs)
         except TypeError as error:
-            return f"is called with {shown_signature(said, {})} and takes {shown_signature(takes, hints)}: {error}"
-        for name, given in bound.arguments.items():
-            for parameter in given if isinstance(given, tuple) else (given,):
+            return f"is called with {shown_signature(call, {})} and takes {shown_signature(signature, hints)}: {error}"
+        for name, values in bound.arguments.items():
+            for parameter in values if isinstance(values, tuple) else (values,):
                 if not isinstance(parameter, inspect.Parameter):
                     continue
                 if name not in hints and isinstance(hook, NamedHook):
                     return f"does not say what {name!r} is, so that only its name speaks for it"
-                said_of = parameter.annotation
-                cls_said = class_in(said_of)
+                annotation = parameter.annotation
+                kind = class_in(annotation)
                 # A publisher may publish an instance of exactly this class, not of a subclass.
-                if not fits(hints.get(name, Any), Exactly(cls_said) if cls_said is said_of and cls_said else said_of):
-                    return f"takes {name!r} as {shown(hints[name])} and is given {shown(said_of)}"
+                argument = Exactly(kind) if kind is not None and kind is annotation else annotation
+                if not fits(hints.get(name, Any), argument):
+                    return f"takes {name!r} as {shown(hints[name])} and is given {shown(annotation)}"
     return None
 
 
@@ -323,13 +324,16 @@ def _deferred(function: types.FunctionType | None) -> tuple[type, str] | None:
     return (types.GeneratorType, "is a generator, and its body would not run") if flags else None
 
 
-def _calls(said: inspect.Signature) -> Iterator[tuple[list[inspect.Parameter], dict[str, inspect.Parameter]]]:
+def _calls(signature: inspect.Signature) -> Iterator[tuple[list[inspect.Parameter], dict[str, inspect.Parameter]]]:
     """Yield the calls a publisher may make: with the fewest arguments, the most, and as many by name as possible."""
-    parameters = said.parameters.values()
+    parameters = signature.parameters.values()
     if not parameters:
         yield [], {}
         return
-    by_kind = {kind: [one for one in parameters if one.kind is kind] for kind in {one.kind for one in parameters}}
+    by_kind = {
+        kind: [parameter for parameter in parameters if parameter.kind is kind]
+        for kind in {parameter.kind for parameter in parameters}
+    }
     unnamed = by_kind.get(inspect.Parameter.POSITIONAL_ONLY, [])
     either = by_kind.get(inspect.Parameter.POSITIONAL_OR_KEYWORD, [])
     named = by_kind.get(inspect.Parameter.KEYWORD_ONLY, [])
@@ -337,11 +341,11 @@ def _calls(said: inspect.Signature) -> Iterator[tuple[list[inspect.Parameter], d
     others = dict(zip(["any_other_name"], by_kind.get(inspect.Parameter.VAR_KEYWORD, []), strict=False))
     empty = inspect.Parameter.empty
     yield (
-        [one for one in unnamed + either if one.default is empty],
-        {one.name: one for one in named if one.default is empty},
+        [parameter for parameter in unnamed + either if parameter.default is empty],
+        {parameter.name: parameter for parameter in named if parameter.default is empty},
     )
-    yield unnamed + either + rest, {**{one.name: one for one in named}, **others}
-    yield unnamed, {**{one.name: one for one in either + named}, **others}
+    yield unnamed + either + rest, {**{parameter.name: parameter for parameter in named}, **others}
+    yield unnamed, {**{parameter.name: parameter for parameter in either + named}, **others}
 
 
 class _ComponentSubscription(Subscription):

@@ -27,9 +27,11 @@ def replacements_in(cls: type[Declarations]) -> list[tuple[Any, Any]]:
     names: dict[int, str] = {}
     # From the base classes up, so that *cls* takes precedence.
     for base in reversed(cls.__mro__):
-        above = [one for one in base.__mro__[1:] if issubclass(one, Declarations)]
+        above = [ancestor for ancestor in base.__mro__[1:] if issubclass(ancestor, Declarations)]
         for name, value in blueprint_of(base).members.items() if issubclass(base, Declarations) else ():
-            for old, new in (pair for one in above for pair in _pairs(blueprint_of(one).members.get(name), value)):
+            for old, new in (
+                pair for ancestor in above for pair in _pairs(blueprint_of(ancestor).members.get(name), value)
+            ):
                 pairs.setdefault((id(old), id(new)), (old, new))
                 names[id(new)] = name
     in_force = {id(old): new for old, new in pairs.values()}
@@ -53,7 +55,7 @@ def replacements_in(cls: type[Declarations]) -> list[tuple[Any, Any]]:
     declared = {id(node) for node in providers_of(blueprint_of(cls).members)}
     wrapping = set()
     for new in winners:
-        lost = {id(old) for old in places[id(new)]}
+        old_ids = {id(old) for old in places[id(new)]}
         # Anonymous providers have a single user; following named ones could close a cycle.
         own, _ = dependencies_first(
             declared_needs(new),
@@ -63,7 +65,7 @@ def replacements_in(cls: type[Declarations]) -> list[tuple[Any, Any]]:
                 else declared_needs(node)
             ),
         )
-        if any(id(node) in lost for node in own):
+        if any(id(node) in old_ids for node in own):
             wrapping.add(id(new))
 
     def needed(node: object) -> list[object]:

@@ -135,7 +135,7 @@ def replace_stand_ins(node: object) -> None:
             at.set_provides(at.provides.__provider__)
         if issubclass(kind, providers.Dependency) and type(getattr(at.default, "provides", None)) is Provided:
             at.set_default(at.default.provides.__provider__)
-        pending.extend(one for one in at.related if not isinstance(one, Arguments))
+        pending.extend(related for related in at.related if not isinstance(related, Arguments))
 
 
 _WITH_ATTRIBUTES = (providers.Factory, providers.BaseSingleton)

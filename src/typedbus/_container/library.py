@@ -25,8 +25,8 @@ F = TypeVar("F", bound=Callable[..., object])
 
 def of_instances(method: F, /) -> F:
     """Make *method* raise an error with the remedy if called on the class, as dependency-injector's decorators do."""
-    found: Any = _OfInstances(method)
-    return found  # type: ignore[no-any-return]  # on an instance it is the method
+    descriptor: Any = _OfInstances(method)
+    return descriptor  # type: ignore[no-any-return]  # on an instance it is the method
 
 
 class _OfInstances:
@@ -47,19 +47,19 @@ class _OfInstances:
         return on_class
 
 
-def way_to_override(given: object) -> str:
-    """Return why *given*, which is not a component, cannot be passed to `Container.override`, and what to write."""
-    if is_provider(given):
+def way_to_override(value: object) -> str:
+    """Return why *value*, which is not a component, cannot be passed to `Container.override`, and what to write."""
+    if is_provider(value):
         return (
-            f"{type(given).__name__} is a provider of dependency-injector; use its own method, "
+            f"{type(value).__name__} is a provider of dependency-injector; use its own method, "
             "as in `with shop.repo.override(fake):`, or `with shop.override_providers(repo=fake):`"
         )
-    if isinstance(given, (Declarations, containers.DynamicContainer, type)):
+    if isinstance(value, (Declarations, containers.DynamicContainer, type)):
         return (
             "it takes one component, not a container; name the components to override, "
             "as in `with shop.override_providers(database=other.database):`"
         )
-    return f"it takes a component, as in shop.override(Shop.database).by(fake), and was given {given!r}"
+    return f"it takes a component, as in shop.override(Shop.database).by(fake), and was given {value!r}"
 
 
 class LibraryMethods(DeclaredContainer):
@@ -98,8 +98,8 @@ class LibraryMethods(DeclaredContainer):
                 raise OverrideError(path, blueprint_of(type(member)).place, reason)
         overridden: list[Any] = []
         try:
-            for name, given in overriding.items():
-                body_of(self).members[name].override(given)
+            for name, replacement in overriding.items():
+                body_of(self).members[name].override(replacement)
                 overridden.append(body_of(self).members[name])
         except BaseException:
             for provider in reversed(overridden):

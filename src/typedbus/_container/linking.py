@@ -45,21 +45,21 @@ def link(containers: Sequence[D]) -> list[list[D]]:
         The containers, in groups such that no reference crosses from one group to another.
     """
     levels = [level for container in containers for level in _levels(container)]
-    wanted = {id(one.declaration) for level in levels for one in body_of(level.container).references}
+    referenced = {id(ref.declaration) for level in levels for ref in body_of(level.container).references}
     if any(body_of(level.container).has_lists for level in levels):
         _fill_lists(containers)
-    elif not wanted:
+    elif not referenced:
         return [[container] for container in containers]
     together: dict[int, list[object]] = {}
     # Inner containers come after the containers around them.
     for level in reversed(levels):
         own = body_of(level.container).copies
-        for key in own.keys() & wanted:
+        for key in own.keys() & referenced:
             _add(level.counterparts, key, own[key])
         # Beyond the outermost container are the containers that run together with it.
         outside = together if level.around is None else level.around.counterparts
-        for key, found in level.counterparts.items():
-            for counterpart in found:
+        for key, copies in level.counterparts.items():
+            for counterpart in copies:
                 _add(outside, key, counterpart)
     outermost = [level for level in levels if level.around is None]
     groups = {id(container): [container] for container in containers}
@@ -68,20 +68,21 @@ def link(containers: Sequence[D]) -> list[list[D]]:
             key, around = id(reference.declaration), level
             while key not in around.counterparts and around.around is not None:
                 around = around.around
-            found = around.counterparts.get(key, together.get(key, []))
-            if len(found) != 1:
-                reference.reject([path for one in outermost for path in _paths(one, found)])
+            candidates = around.counterparts.get(key, together.get(key, []))
+            if len(candidates) != 1:
+                reference.reject([path for top in outermost for path in _paths(top, candidates)])
                 continue
-            reference.resolve(found[0])
+            reference.resolve(candidates[0])
             if key not in around.counterparts:
-                held = next(one.container for one in outermost if key in one.counterparts)
-                joined = groups[id(around.container)]
-                if groups[id(held)] is not joined:
-                    joined.extend(groups[id(held)])
-                    groups.update((id(one), joined) for one in groups[id(held)])
+                holder = next(top.container for top in outermost if key in top.counterparts)
+                group, other = groups[id(around.container)], groups[id(holder)]
+                if other is not group:
+                    group.extend(other)
+                    groups.update((id(container), group) for container in other)
     if any(body_of(level.container).has_lists for level in levels):
         return [list(containers)]
-    return [[one for one in containers if one in group] for group in {id(one): one for one in groups.values()}.values()]
+    distinct = {id(group): group for group in groups.values()}.values()
+    return [[container for container in containers if container in group] for group in distinct]
 
 
 def _fill_lists(containers: Sequence[Declarations]) -> None:
@@ -93,13 +94,17 @@ def _fill_lists(containers: Sequence[Declarations]) -> None:
     lists: dict[int, Every] = {}
     replaced = {id(node.last_overriding): id(node) for node in nodes.values()}
     for node in dependencies_first(nodes.values(), needs)[0]:
-        for found, _, _ in reached(node, lambda other: isinstance(other, (Component, Reference, Every))):
-            if isinstance(found, Every):
-                lists[id(found)] = found
-                users.setdefault(id(found), set()).update((id(node), replaced.get(id(node), 0)))
-    for key, found in lists.items():
-        kind = typing.get_origin(found.kind) or found.kind
-        found.targets = tuple(one for one in components if id(one) not in users[key] and _is_of(classes[id(one)], kind))
+        for end, _, _ in reached(node, lambda other: isinstance(other, (Component, Reference, Every))):
+            if isinstance(end, Every):
+                lists[id(end)] = end
+                users.setdefault(id(end), set()).update((id(node), replaced.get(id(node), 0)))
+    for key, every in lists.items():
+        kind = typing.get_origin(every.kind) or every.kind
+        every.targets = tuple(
+            component
+            for component in components
+            if id(component) not in users[key] and _is_of(classes[id(component)], kind)
+        )
 
 
 def _is_of(cls: type | None, kind: type) -> bool:
@@ -118,17 +123,19 @@ def references_in(container: Declarations) -> Iterator[Reference]:
 def container_of(whole: Declarations, provider: object) -> Declarations:
     """Return the container in *whole* that declares *provider*, or *whole* itself."""
     holders = (level.container for level in _levels(whole))
-    return next((one for one in holders if any(member is provider for member in body_of(one).members.values())), whole)
+    return next(
+        (holder for holder in holders if any(member is provider for member in body_of(holder).members.values())), whole
+    )
 
 
 def counterparts(container: Declarations, declaration: object) -> list[Any]:
     """Return the counterparts of *declaration* in *container* and the containers nested in it."""
-    found: dict[int, list[object]] = {}
+    copies: dict[int, Any] = {}
     for level in _levels(container):
-        own = body_of(level.container).copies
-        if id(declaration) in own:
-            _add(found, 0, own[id(declaration)])
-    return found.get(0, [])
+        copy = body_of(level.container).copies.get(id(declaration))
+        if copy is not None:
+            copies.setdefault(id(copy), copy)
+    return list(copies.values())
 
 
 def paths_of(container: Declarations, declarations: Sequence[object]) -> list[str]:
@@ -148,14 +155,14 @@ def _levels(container: Declarations, around: _Level | None = None, path: str = "
 
 def _add(counterparts: dict[int, list[object]], key: int, counterpart: object) -> None:
     """Add *counterpart* under *key*, unless it is already there."""
-    known = counterparts.setdefault(key, [])
-    if not any(one is counterpart for one in known):
-        known.append(counterpart)
+    copies = counterparts.setdefault(key, [])
+    if not any(copy is counterpart for copy in copies):
+        copies.append(counterpart)
 
 
-def _paths(level: _Level, found: Sequence[object]) -> Iterator[str]:
-    """Yield the path of each provider in *found* within the container of *level*, in order of declaration."""
+def _paths(level: _Level, nodes: Sequence[object]) -> Iterator[str]:
+    """Yield the path of each of *nodes* within the container of *level*, in order of declaration."""
     for inner in _levels(level.container, None, level.path):
         for name, member in body_of(inner.container).members.items():
-            if any(member is one for one in found):
+            if any(member is node for node in nodes):
                 yield path_of(inner.path, name)

@@ -239,13 +239,13 @@ def _related(provider: Any) -> Iterable[object]:
     """Same as the library's `related`, but does not access the arguments to check whether they are providers."""
     kind = type(provider)
     if kind in (providers.List, providers.Dict):
-        given = [*provider.args] if kind is providers.List else [*provider.kwargs, *provider.kwargs.values()]
+        values = [*provider.args] if kind is providers.List else [*provider.kwargs, *provider.kwargs.values()]
     elif kind in _WITH_ARGUMENTS:
-        given = [provider.provides, *provider.args, *provider.kwargs.values(), *_attributes_of(provider)]
+        values = [provider.provides, *provider.args, *provider.kwargs.values(), *_attributes_of(provider)]
     else:
         related: Iterable[object] = provider.related
         return related
-    return [*providers_among(given), *provider.overridden]
+    return [*providers_among(values), *provider.overridden]
 
 
 def _attributes_of(provider: Any) -> Iterable[object]:
@@ -339,13 +339,13 @@ def cover(node: object, standing_in: object) -> None:
 def uncover(node: object, standing_in: object) -> None:
     """Remove the override *standing_in* of the provider *node*, and keep its other overrides."""
     provider: Any = node
-    others = [one for one in provider.overridden if one is not standing_in]
+    others = [override for override in provider.overridden if override is not standing_in]
     if len(others) < len(provider.overridden):
         # A configuration's own methods empty its cache; for a component, the library's methods bypass its checks.
         kind = type(provider) if isinstance(provider, providers.Configuration) else providers.Provider
         kind.reset_override(provider)
-        for one in others:
-            kind.override(provider, one)
+        for override in others:
+            kind.override(provider, override)
 
 
 RESOURCE: Any = getattr(providers, "BaseResource", providers.Resource)  # since 4.49

@@ -57,7 +57,7 @@ def declare(owner: object, declarations: Iterable[object], place: str, names: Ma
     """
     reference = _Owner(owner, _undeclare)
     reference.place, reference.names = place, names
-    reference.keys = [id(one) for one in declarations]
+    reference.keys = [id(declaration) for declaration in declarations]
     for key in reference.keys:
         _owners.setdefault(key, reference)
 
@@ -154,14 +154,14 @@ class Reference(_Provider):
         yield from super().related
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Reference:
-        known: Reference | None = memo.get(id(self))
-        if known is None:
-            known = memo[id(self)] = Reference(self.original, self.declaration)
+        copy: Reference | None = memo.get(id(self))
+        if copy is None:
+            copy = memo[id(self)] = Reference(self.original, self.declaration)
             provider: Any = self
-            copied: Any = known
+            copied_provider: Any = copy
             for overriding in provider.overridden:
-                copied.override(providers.deepcopy(overriding, memo))
-        return known
+                copied_provider.override(providers.deepcopy(overriding, memo))
+        return copy
 
     def __repr__(self) -> str:
         return f"<Reference to {described(self.declaration)}>"
@@ -196,10 +196,10 @@ class Every(_Provider):
         yield from super().related
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Every:
-        known: Every | None = memo.get(id(self))
-        if known is None:
-            known = memo[id(self)] = Every(self.kind)
-        return known
+        copy: Every | None = memo.get(id(self))
+        if copy is None:
+            copy = memo[id(self)] = Every(self.kind)
+        return copy
 
 
 def described(declaration: Any) -> str:

@@ -87,9 +87,9 @@ class Shutdowns:
             if (node := self._node_of(need) if is_resource(need) else self._nodes.get(id(need))) is not None
         ]
         path, place = self._name_of(resource)
-        known = self._subscribers.get(id(resource))
+        former = self._subscribers.get(id(resource))
         # Use the same object in each start, so that the bus recognizes the listener.
-        shutdown: Any = known.instance if known is not None else Shutdown(resource, path, place)
+        shutdown: Any = former.instance if former is not None else Shutdown(resource, path, place)
         node = self._nodes[id(resource)] = StartNode(path, tuple(below))
         subscriber = self._subscribers[id(resource)] = Subscriber(self._bus, shutdown, shutdown, node)
         subscriber.subscribe([Hook(EXIT, Shutdown.shutdown)], self._phase)
@@ -98,17 +98,17 @@ class Shutdowns:
 
 def _near(node: object) -> list[object]:
     """Return the components and resources that *node* needs, also through other providers, in order."""
-    found: dict[int, object] = {}
+    ends: dict[int, object] = {}
     pending = needs(node)[::-1]
     seen: set[int] = set()
     while pending:
         need = pending.pop()
         if isinstance(need, Component) or is_resource(need):
-            found[id(need)] = need
+            ends[id(need)] = need
         elif id(need) not in seen:
             seen.add(id(need))
             pending.extend(needs(need)[::-1])
-    return list(found.values())
+    return list(ends.values())
 
 
 def shut_down(resource: Any, path: str, place: str) -> None:

@@ -78,7 +78,7 @@ def running(
         BaseExceptionGroup: Several of these, in this order: the exception of the start or the block, the causes, and
             the failure of the exit. An exception that another one carries, for example as its cause, is not repeated.
     """
-    instances = [container_of(one) for one in (container, *others)]
+    instances = [container_of(argument) for argument in (container, *others)]
     first: Any = instances[0]
     with sharing(instances, workers, limits) as bus:
         if bus.state not in (State.STOPPED, State.EXITED):
@@ -132,43 +132,45 @@ def exit_after(bus: Bus, raised: BaseException | None = None) -> None:
         raise problems[0]
 
 
-def container_of(given: object, /) -> Container:
+def container_of(container: object, /) -> Container:
     """
-    Return *given*, a container, or an instance of *given*, a class of containers.
+    Return *container*, or an instance of it if it is a container class.
 
     Raises:
-        NoContainer: *given* is neither, or is a container that is declared inside another container.
+        NoContainer: It is neither, or is a container that is declared inside another container.
     """
-    cls = type(given)
-    if isinstance(given, type) and issubclass(given, Container):
-        return given()
+    cls = type(container)
+    if isinstance(container, type) and issubclass(container, Container):
+        return container()
     if issubclass(cls, Container):
-        assert isinstance(given, Container)
-        if core_of(given).is_outermost:
-            return given
-        reason = f"{given!r} is a part of the container that declares it; give that one"
-    elif given is None:
+        assert isinstance(container, Container)
+        if core_of(container).is_outermost:
+            return container
+        reason = f"{container!r} is a part of the container that declares it; give that one"
+    elif container is None:
         reason = "None is not a container; a function that makes a container has to return it"
-    elif isinstance(given, type):
+    elif isinstance(container, type):
         reason = (
-            f"{describe(given)} is a class that does not inherit typedbus.Container; inherit it, "
-            f"or declare it in a container: name = Component({given.__name__})"
+            f"{describe(container)} is a class that does not inherit typedbus.Container; inherit it, "
+            f"or declare it in a container: name = Component({container.__name__})"
         )
     elif issubclass(cls, types.ModuleType):
-        name = getattr(given, "__name__", "module")
+        name = getattr(container, "__name__", "module")
         reason = f"{name} is a module, not a container; give the container in it, as in {name}.Shop"
     elif issubclass(cls, (list, tuple, set, frozenset, dict)):
         reason = f"a {cls.__name__} is not a container; give each container as an argument of its own"
     elif issubclass(cls, (types.FunctionType, types.MethodType, functools.partial)):
-        reason = f"{describe(given)} is a function, not a container; call it, and give the container that it returns"
+        reason = (
+            f"{describe(container)} is a function, not a container; call it, and give the container that it returns"
+        )
     elif issubclass(cls, Component):
-        reason = f"{given!r} is a component, not a container; give the container that declares it"
+        reason = f"{container!r} is a component, not a container; give the container that declares it"
     else:
         reason = (
             f"an instance of {describe(cls).removeprefix('builtins.')} is not a container; "
             "give a class that inherits typedbus.Container, or an instance of one"
         )
-    raise NoContainer(given, reason)
+    raise NoContainer(container, reason)
 
 
 @contextlib.contextmanager

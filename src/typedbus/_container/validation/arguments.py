@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from typedbus._base.hints import annotations_of
-from typedbus._base.signatures import call_of, unparametrised
+from typedbus._base.signatures import BY_NAME, BY_POSITION, call_of, is_required, unparametrised
 from typedbus._base.static import MISSING, bases_of, full_name_of, is_a, is_simple, lookup, namespace_of
 from typedbus._channels.channel import AnyChannel
 from typedbus._container.annotations import (
@@ -30,21 +30,21 @@ from typedbus._container.annotations import (
 from typedbus._container.compatibility import fits, shown, shown_signature
 from typedbus._container.component import Component
 from typedbus._container.faults import ArgumentFault, Fault, OverrideFault, TypeFault
-from typedbus._container.given import (
+from typedbus._container.hooks import namesake_faults
+from typedbus._container.providers import arguments_of
+from typedbus._container.results import (
     Attribute,
     Either,
-    Given,
     Item,
     Itself,
     Made,
     Maybe,
     Members,
     Other,
+    Result,
     Uncalled,
-    gives,
+    result_of,
 )
-from typedbus._container.hooks import namesake_faults
-from typedbus._container.providers import arguments_of
 
 # Overrides may form a cycle, so the search needs a limit.
 _DEPTH: Final = 50
@@ -60,40 +60,40 @@ def class_of(component: Component[object]) -> type | None:
     builds: object = component.builds
     if is_a(builds, type) and component.overriding is None:
         return builds
-    return class_in(given_by(component))
+    return class_in(description_of(component))
 
 
-def given_by(node: object, depth: int = _DEPTH) -> object:
+def description_of(node: object, depth: int = _DEPTH) -> object:
     """
     Describe the result of the provider *node*, as an annotation or one of the classes of `_container.annotations`.
 
     For an overridden provider, the override is described. Nothing is called.
     """
-    return _known(gives(node), depth)
+    return _described(result_of(node), depth)
 
 
-def _known(given: Given, depth: int) -> object:
+def _described(result: Result, depth: int) -> object:
     if not depth:
         return Any
-    match given:
+    match result:
         case Itself(value):
             return This(value)
         case Either(nodes):
-            return OneOf(tuple(given_by(one, depth - 1) for one in nodes))
-        case Maybe(one):
-            return OrNone(given_by(one, depth - 1))
+            return OneOf(tuple(description_of(node, depth - 1) for node in nodes))
+        case Maybe(node):
+            return OrNone(description_of(node, depth - 1))
         case Uncalled(provider, called):
-            return Later(provider, _known(called, depth - 1))
+            return Later(provider, _described(called, depth - 1))
         case Made(by):
             return returned_by(by)
-        case Other(other):
-            return given_by(other, depth - 1)
+        case Other(node):
+            return description_of(node, depth - 1)
         case Attribute(of, name):
-            return attribute_of(given_by(of, depth - 1), name)
+            return attribute_of(description_of(of, depth - 1), name)
         case Item(of, key):
-            return item_of(given_by(of, depth - 1), key)
+            return item_of(description_of(of, depth - 1), key)
         case Members(kind, nodes, keys):
-            return Several(kind, tuple(given_by(one, depth - 1) for one in nodes), tuple(map(This, keys)))
+            return Several(kind, tuple(description_of(node, depth - 1) for node in nodes), tuple(map(This, keys)))
         case None:
             return Any
 
@@ -107,25 +107,25 @@ def argument_faults(component: Component[object]) -> list[Fault]:
         problem = call_of(component.builds).problem
         remedy = "correct the declaration"
         return [ArgumentFault(component.path, component.place, problem, remedy)] if problem else []
-    given, names = component.arguments
+    count, names = component.arguments
     parameters = list(signature.parameters.values())
     kinds = {parameter.kind for parameter in parameters}
-    positional = [one for one in parameters if one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD)]
-    none_by_default = {one.name for one in parameters if one.default is None}
-    by_name = {one.name for one in parameters if one.kind in (one.KEYWORD_ONLY, one.POSITIONAL_OR_KEYWORD)}
-    taken = {one.name for one in positional[:given]}
+    positional = [parameter for parameter in parameters if parameter.kind in BY_POSITION]
+    none_by_default = {parameter.name for parameter in parameters if parameter.default is None}
+    by_name = {parameter.name for parameter in parameters if parameter.kind in BY_NAME}
+    filled = {parameter.name for parameter in positional[:count]}
     problems = []
-    if given > len(positional) and inspect.Parameter.VAR_POSITIONAL not in kinds:
-        problems.append(f"takes {len(positional)} positional argument(s) and is given {given}")
+    if count > len(positional) and inspect.Parameter.VAR_POSITIONAL not in kinds:
+        problems.append(f"takes {len(positional)} positional argument(s) and is given {count}")
     for name in names:
-        if name in taken & by_name:
+        if name in filled & by_name:
             problems.append(f"is given {name!r} twice")
         elif name not in by_name and inspect.Parameter.VAR_KEYWORD not in kinds:
             problems.append(f"has no parameter {name!r}")
-    for one in parameters:
-        required = one.default is one.empty and one.kind not in (one.VAR_POSITIONAL, one.VAR_KEYWORD)
-        if required and one.name not in taken and (one.name not in names or one.kind is one.POSITIONAL_ONLY):
-            problems.append(f"misses {one.name!r}")
+    for parameter in parameters:
+        is_named = parameter.name in names and parameter.kind in BY_NAME
+        if is_required(parameter) and parameter.name not in filled and not is_named:
+            problems.append(f"misses {parameter.name!r}")
     faults: list[Fault] = []
     if problems:
         built_by = f"{full_name_of(unparametrised(component.builds))}{shown_signature(signature, hints)}"
@@ -133,15 +133,15 @@ def argument_faults(component: Component[object]) -> list[Fault]:
             ArgumentFault(component.path, component.place, f"{built_by} {problem}", "correct the declaration")
             for problem in problems
         )
-    if given > len(positional) and inspect.Parameter.VAR_POSITIONAL not in kinds:
+    if count > len(positional) and inspect.Parameter.VAR_POSITIONAL not in kinds:
         return faults  # it is unclear which argument is meant for which parameter
     for name, node in _by_parameter(component, positional, parameters, by_name):
-        handed = given_by(node)
-        faults.extend(namesake_faults(component, _channels_in(handed), "is given"))
-        if name not in hints or fits(hints[name], handed):
+        argument = description_of(node)
+        faults.extend(namesake_faults(component, _channels_in(argument), "is given"))
+        if name not in hints or fits(hints[name], argument):
             continue
         remedy = "hand over what it takes, or correct the annotation"
-        if isinstance(handed, OrNone) and fits(hints[name], handed.given):
+        if isinstance(argument, OrNone) and fits(hints[name], argument.argument):
             if name in none_by_default:
                 continue
             remedy = f"annotate it as {shown(hints[name])} | None, since that component may be disabled"
@@ -154,7 +154,7 @@ def argument_faults(component: Component[object]) -> list[Fault]:
                 component.path,
                 component.place,
                 f"{full_name_of(unparametrised(component.builds))} takes {name!r} as {shown(hints[name])} "
-                f"and is given {shown(handed)}{origin}",
+                f"and is given {shown(argument)}{origin}",
                 remedy,
             )
         )
@@ -188,19 +188,19 @@ def _plainly_fit(component: Component[object]) -> bool:
         return False
     annotations = annotations_of(function) if names else {}
     for name, node in (*zip(names, unnamed, strict=False), *named.items()):
-        wanted = annotations.get(name, MISSING)
-        if type(wanted) is str:
+        annotation = annotations.get(name, MISSING)
+        if type(annotation) is str:
             home = next(base for base in bases_of(cls) if "__init__" in namespace_of(base))
-            wanted = named_type(wanted, function, home)
+            annotation = named_type(annotation, function, home)
         if type(node) is Component:
-            given: Any = node.builds
-            if node.overriding is not None or type(given) is not type or lookup(given, "__new__") is not object.__new__:
+            built: Any = node.builds
+            if node.overriding is not None or type(built) is not type or lookup(built, "__new__") is not object.__new__:
                 return False
         elif is_simple(node):
-            given = type(node)
+            built = type(node)
         else:
             return False
-        if type(wanted) is not type or wanted not in bases_of(given):
+        if type(annotation) is not type or annotation not in bases_of(built):
             return False
     return True
 
@@ -215,15 +215,15 @@ def override_fault(component: Component[object], annotated: object = None) -> Ov
     if standing_in is None:
         return None
     declared = returned_by(component.builds) if annotated is None else annotated
-    given = given_by(standing_in)
+    replacement = description_of(standing_in)
     # An instance of a subclass, or of any class that fits a protocol, may be the override.
     declared = declared.cls if isinstance(declared, Exactly) else declared
-    if fits(declared, given):
+    if fits(declared, replacement):
         return None
     return OverrideFault(
         component.path,
         component.place,
-        f"it is overridden by {shown(given)} and was declared as {shown(declared)}",
+        f"it is overridden by {shown(replacement)} and was declared as {shown(declared)}",
         "override it with one of these, or with a Component that builds one",
     )
 
@@ -236,7 +236,7 @@ def _by_parameter(
 ) -> Iterator[tuple[str, object]]:
     """Yield the provider of each argument of *component*, with the name of the parameter that receives it."""
     unnamed, named = arguments_of(component)
-    rest = {one.kind: one.name for one in parameters}
+    rest = {parameter.kind: parameter.name for parameter in parameters}
     for index, node in enumerate(unnamed):
         if index < len(positional):
             yield positional[index].name, node
@@ -249,13 +249,13 @@ def _by_parameter(
             yield rest[inspect.Parameter.VAR_KEYWORD], node
 
 
-def _channels_in(handed: object) -> Iterator[AnyChannel]:
+def _channels_in(argument: object) -> Iterator[AnyChannel]:
     """Yield the channels on a bus that are passed, also inside a literal."""
-    if isinstance(handed, Several):
-        for member in handed.members:
+    if isinstance(argument, Several):
+        for member in argument.members:
             yield from _channels_in(member)
-    elif isinstance(handed, OnBus):
-        yield handed.channel
+    elif isinstance(argument, OnBus):
+        yield argument.channel
 
 
 def _key(key: object) -> str:
@@ -268,7 +268,7 @@ def _source(node: object) -> tuple[Component[Any] | None, str]:
     for _ in range(_DEPTH):
         if isinstance(node, Component):
             return node, steps
-        match gives(node):
+        match result_of(node):
             case Attribute(of, name):
                 node, steps = of, f".{name}{steps}"
             case Item(of, key):

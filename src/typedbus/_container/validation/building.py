@@ -19,8 +19,8 @@ from typedbus._container.annotations import Exactly, read
 from typedbus._container.compatibility import fits
 from typedbus._container.component import Component
 from typedbus._container.faults import BuildFault
-from typedbus._container.given import Other, gives
 from typedbus._container.providers import arguments_of
+from typedbus._container.results import Other, result_of
 
 _MANY: Final = 5  # limit for the abstract methods that are named
 _DEPTH: Final = 50  # limit for nested partials, and for providers that forward to others
@@ -41,7 +41,7 @@ class _Stranger:
 
 
 @attrs.frozen(eq=False)
-class _Result:
+class _Substitute:
     """The object that a call returns in place of the component: its type, a description, and what to declare instead."""
 
     cls: type
@@ -50,7 +50,7 @@ class _Result:
 
 
 _READY: Final = "give a function that returns the component itself"
-_COROUTINE: Final = _Result(
+_COROUTINE: Final = _Substitute(
     types.CoroutineType,
     "is async: the component would be a coroutine that has not run",
     f"{_READY}, or a class that connects in its start()",
@@ -58,13 +58,13 @@ _COROUTINE: Final = _Result(
 _ANNOTATED: Final = attrs.evolve(
     _COROUTINE, words="returns an awaitable: the component would be one that is not awaited"
 )
-_GENERATOR: Final = _Result(
+_GENERATOR: Final = _Substitute(
     types.GeneratorType,
     "is a generator function: the component would be an iterator, and its body would not have run",
     f"{_READY}, or a class that closes in its stop() or exit()",
 )
 _ASYNC_GENERATOR: Final = attrs.evolve(_GENERATOR, cls=types.AsyncGeneratorType)
-_MANAGER: Final = _Result(
+_MANAGER: Final = _Substitute(
     type(_manager()),
     "makes a context manager: the component would be one that has not been entered",
     "give a class that opens in its constructor or start(), and closes in its stop() or exit()",
@@ -97,14 +97,14 @@ _AWAITABLES: Final = (Awaitable, Coroutine)
 def build_faults(live: Sequence[Component[object]]) -> list[BuildFault]:
     """Return a fault for each component among *live* whose class or function cannot return it."""
     faults = []
-    results: dict[int, _Result] = {}
+    results: dict[int, _Substitute] = {}
     for component in live:
         if component.overriding is not None:
             continue
         problem, remedy = _problem_of(component.builds)
         if problem:
             faults.append(BuildFault(component.path, component.place, problem, remedy))
-        result = _result_of(component.builds)
+        result = _substitute_of(component.builds)
         if result is not None:
             results[id(component)] = result
     takers = _takers_of(live, results) if results else {}
@@ -153,14 +153,14 @@ def _problem_of_class(cls: type) -> tuple[str, str]:
     return "", ""
 
 
-def _result_of(builds: object) -> _Result | None:
+def _substitute_of(builds: object) -> _Substitute | None:
     """Describe the result of a call of *builds* if it is not the component yet, such as a coroutine; else None."""
     function = function_of(builds)
     if function is None:
         return None
-    made = _MADE_BY_CONTEXTLIB.get(function.__code__)
-    if made is not None:
-        return made
+    manager = _MADE_BY_CONTEXTLIB.get(function.__code__)
+    if manager is not None:
+        return manager
     for flag, result in _BY_FLAG.items():
         if function.__code__.co_flags & flag:
             return result
@@ -179,7 +179,7 @@ def _takers_of(live: Sequence[Component[object]], results: typing.Container[int]
         unnamed, named = arguments_of(component)
         arguments: list[tuple[int | str, object]] = [*enumerate(unnamed), *named.items()]
         for key, node in arguments:
-            source = _given(node)
+            source = _passed_component(node)
             if source is not None and id(source) in results:
                 signature, hints = read(component.builds)
                 parameters = [] if signature is None else list(signature.parameters.values())
@@ -187,32 +187,34 @@ def _takers_of(live: Sequence[Component[object]], results: typing.Container[int]
     return takers
 
 
-def _given(node: object) -> Component[object] | None:
+def _passed_component(node: object) -> Component[object] | None:
     """Return the component whose instance the provider *node* returns unchanged, or None."""
     for _ in range(_DEPTH):
         if isinstance(node, Component) and node.overriding is None:
             return node
-        made = gives(node)
-        if not isinstance(made, Other):
+        result = result_of(node)
+        if not isinstance(result, Other):
             return None
-        node = made.node
+        node = result.node
     return None
 
 
 def _annotation(parameters: Sequence[inspect.Parameter], key: int | str, hints: typing.Mapping[str, object]) -> object:
     """Return the annotation of the parameter that receives the argument *key*, an index or a name."""
-    for index, one in enumerate(parameters):
-        is_it = one.name == key or (index == key and one.kind is not one.KEYWORD_ONLY)
-        if is_it or one.kind is (one.VAR_POSITIONAL if isinstance(key, int) else one.VAR_KEYWORD):
-            if one.annotation is one.empty:
+    for index, parameter in enumerate(parameters):
+        is_it = parameter.name == key or (index == key and parameter.kind is not parameter.KEYWORD_ONLY)
+        if is_it or parameter.kind is (parameter.VAR_POSITIONAL if isinstance(key, int) else parameter.VAR_KEYWORD):
+            if parameter.annotation is parameter.empty:
                 return MISSING
-            hint = hints.get(one.name, MISSING)
-            is_unknown = is_a(one.annotation, str) and hint is Any and one.annotation.rpartition(".")[2] != "Any"
+            hint = hints.get(parameter.name, MISSING)
+            is_unknown = (
+                is_a(parameter.annotation, str) and hint is Any and parameter.annotation.rpartition(".")[2] != "Any"
+            )
             return _UNKNOWN if is_unknown else hint
     return MISSING
 
 
-def _takes(hint: object, result: _Result) -> bool:
+def _takes(hint: object, result: _Substitute) -> bool:
     """Whether a parameter annotated *hint* is meant for *result*; True if the annotation cannot be evaluated."""
     if hint is _UNKNOWN:
         return True

@@ -11,6 +11,7 @@ from typing import Any, Final
 from dependency_injector import providers, resources
 
 from typedbus._base.failures import describe
+from typedbus._base.signatures import BY_POSITION
 from typedbus._bus.registry import EXIT, START, STOP
 from typedbus._channels.channel import AnyChannel, Hook
 from typedbus._container.annotations import read
@@ -113,9 +114,9 @@ def _positional(provides: object) -> list[str]:
     """Return the names of the positional parameters of *provides*, as far as they are known."""
     signature = read(provides)[0] if callable(provides) and not is_provider(provides) else None
     return [
-        one.name
-        for one in (() if signature is None else signature.parameters.values())
-        if one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD)
+        parameter.name
+        for parameter in (() if signature is None else signature.parameters.values())
+        if parameter.kind in BY_POSITION
     ]
 
 
@@ -172,7 +173,7 @@ def _is_meant(hook: NamedHook, cls: type) -> bool:
     """Whether a method with the name of a channel is meant as a hook: it fits, and its class belongs to the program."""
     if hook.channel not in (START, STOP, EXIT):
         return False
-    base = next((one for one in cls.__mro__ if hook.channel.name in vars(one)), cls)
+    base = next((base for base in cls.__mro__ if hook.channel.name in vars(base)), cls)
     return not is_foreign(base) and isinstance(hook.method, types.FunctionType) and misfit(hook, cls) is None
 
 
@@ -182,4 +183,6 @@ def _calls(user: Any, names: set[str]) -> bool:
     functions = [provides]
     if isinstance(provides, type):
         functions = [value for base in provides.__mro__ if base is not object for value in vars(base).values()]
-    return any(names & set(one.__code__.co_names) for one in functions if isinstance(one, types.FunctionType))
+    return any(
+        names & set(function.__code__.co_names) for function in functions if isinstance(function, types.FunctionType)
+    )

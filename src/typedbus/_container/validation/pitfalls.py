@@ -25,9 +25,9 @@ from typedbus._container.body import Declarations, blueprint_of, body_of, is_dec
 from typedbus._container.compatibility import plain
 from typedbus._container.component import Component
 from typedbus._container.faults import HiddenFault, LifetimeFault, MisspeltFault, ReplacementFault
-from typedbus._container.given import Itself, Made, Members, Uncalled, gives
 from typedbus._container.hooks import NAMED_HOOKS, NamedHook, is_foreign, misfit
 from typedbus._container.providers import Provided, arguments_of, is_provider, lifetime, needs
+from typedbus._container.results import Itself, Made, Members, Uncalled, result_of
 
 _LONG_ENOUGH: Final = 4
 _LONG: Final = 6
@@ -54,17 +54,17 @@ def lifetime_faults(
         if isinstance(node, Component) or id(node) in seen:
             continue
         seen.add(id(node))
-        one_for = lifetime(node)
-        if one_for is None:
+        scope = lifetime(node)
+        if scope is None:
             pending.extend(needed(node)[::-1])
             continue
-        made = gives(node)
-        what = full_name_of(made.by) if isinstance(made, Made) else full_name_of(node)
+        result = result_of(node)
+        name = full_name_of(result.by) if isinstance(result, Made) else full_name_of(node)
         faults.append(
             LifetimeFault(
                 component.path,
                 component.place,
-                f"it would keep for all of its life {what}, of which each {one_for} has its own ({type(node).__name__})",
+                f"it would keep for all of its life {name}, of which each {scope} has its own ({type(node).__name__})",
                 "hand over lazy(x), and call it where it is used; or declare x as a Component",
             )
         )
@@ -77,17 +77,17 @@ def hidden_faults(component: Component[object]) -> list[HiddenFault]:
     places: list[tuple[str, object]] = []
     if type(component.builds) is not type and not is_provider(component.builds):
         places.append(("", component.builds))
-    for name, node in [*((f"argument {index + 1}", one) for index, one in enumerate(unnamed)), *named.items()]:
+    for name, node in [*((f"argument {index + 1}", node) for index, node in enumerate(unnamed)), *named.items()]:
         if isinstance(node, Component):
             continue
-        made = gives(node)
+        result = result_of(node)
         # A provider that is the argument itself, or is passed as a delegate, is intended.
-        if isinstance(made, Itself) and not is_provider(made.value):
-            places.append((f"its {name}" if name.startswith("argument ") else f"its argument {name!r}", made.value))
+        if isinstance(result, Itself) and not is_provider(result.value):
+            places.append((f"its {name}" if name.startswith("argument ") else f"its argument {name!r}", result.value))
     faults = []
     for where, value in places:
-        for found in _hidden_in(value):
-            provider = found.__provider__ if type(found) is Provided else found
+        for hidden in _hidden_in(value):
+            provider = hidden.__provider__ if type(hidden) is Provided else hidden
             name, now, later = f"a {type(provider).__name__}", "provided(x)", "lazy(x)"
             if isinstance(provider, Component):
                 name = provider.path
@@ -120,10 +120,10 @@ def inline_faults(component: Component[object], in_force: typing.Container[int])
     for node in pending:
         if isinstance(node, Component) or not is_provider(node):
             continue
-        made = gives(node)
-        if isinstance(made, Members):
-            pending.extend(made.nodes)
-        inline = made.node if isinstance(made, Uncalled) else None
+        result = result_of(node)
+        if isinstance(result, Members):
+            pending.extend(result.nodes)
+        inline = result.node if isinstance(result, Uncalled) else None
         if isinstance(inline, Component) and inline.home is None and id(inline) not in in_force:
             cls = full_name_of(inline.builds).rpartition(".")[2]
             faults.append(
@@ -191,8 +191,8 @@ def _cells_of(function: types.FunctionType) -> Iterator[object]:
 
 def _globals_of(code: types.CodeType, names: Mapping[str, object]) -> Iterator[object]:
     """Yield the providers and stand-ins among the globals that *code* and its nested functions read."""
-    found = {name: names[name] for name in code.co_names if name in names}
-    hidden = {name: value for name, value in found.items() if type(value) is Provided or is_provider(value)}
+    values = {name: names[name] for name in code.co_names if name in names}
+    hidden = {name: value for name, value in values.items() if type(value) is Provided or is_provider(value)}
     if hidden:
         # `co_names` also has the names of attributes.
         read = {step.argval for step in dis.get_instructions(code) if step.opname in ("LOAD_GLOBAL", "LOAD_NAME")}
@@ -257,16 +257,16 @@ def replacement_faults(container: Declarations, path: str) -> list[ReplacementFa
 
 def assigned(container: Declarations) -> list[tuple[Declarations, str, object]]:
     """Return the values that were assigned over declarations of *container* or of its nested containers."""
-    found: list[tuple[Declarations, str, object]] = []
+    assignments: list[tuple[Declarations, str, object]] = []
     members = body_of(container).members
     for name, value in vars(container).items():
         declared = members.get(name)
         is_new = declared is None and is_a(value, Component) and value.home is None
         if is_new or (declared is not None and value is not declared):
-            found.append((container, name, value))
+            assignments.append((container, name, value))
         elif is_a(declared, Declarations):
-            found.extend(assigned(declared))
-    return found
+            assignments.extend(assigned(declared))
+    return assignments
 
 
 def assigned_faults(container: Declarations, path: str) -> Iterator[ReplacementFault]:
@@ -299,11 +299,11 @@ def declared_types(container: Declarations) -> dict[int, object]:
             for base in bases_of(type(container)):
                 annotations = annotations_of(base) if name in namespace_of(base) else {}
                 if name in annotations:
-                    written = annotations[name]
-                    annotation = plain(evaluated(written, base))
-                    if typing.get_origin(annotation) is Component:
-                        types_of[id(member)] = typing.get_args(annotation)[0]
-                    elif annotation is Any and is_a(written, str) and not written.endswith("Any"):
+                    annotation = annotations[name]
+                    evaluated_type = plain(evaluated(annotation, base))
+                    if typing.get_origin(evaluated_type) is Component:
+                        types_of[id(member)] = typing.get_args(evaluated_type)[0]
+                    elif evaluated_type is Any and is_a(annotation, str) and not annotation.endswith("Any"):
                         types_of[id(member)] = Any
                     break
     return types_of
@@ -322,7 +322,7 @@ def _name_clashes(cls: type[Declarations], name: str, path: str) -> Iterator[Rep
     for other in others:
         loser: Any = vars(other)[name]
         is_related = issubclass(first, other) or any(
-            issubclass(first, one) and issubclass(other, one) for one in others if one is not other
+            issubclass(first, base) and issubclass(other, base) for base in others if base is not other
         )
         if is_related or loser is winner or _is_variant(winner, loser):
             continue
@@ -341,7 +341,9 @@ def _name_clashes(cls: type[Declarations], name: str, path: str) -> Iterator[Rep
 def _is_variant(winner: object, loser: object) -> bool:
     """Whether both are buses (there can be only one), or containers, the first an instance of the second's class."""
     if isinstance(winner, Component) and isinstance(loser, Component):
-        return all(isinstance(one.builds, type) and issubclass(one.builds, Bus) for one in (winner, loser))
+        return all(
+            isinstance(component.builds, type) and issubclass(component.builds, Bus) for component in (winner, loser)
+        )
     return isinstance(winner, Declarations) and isinstance(loser, Declarations) and isinstance(winner, type(loser))
 
 
@@ -364,15 +366,15 @@ def misspelt_faults(component: Component[object], cls: type, hooks: Sequence[Hoo
     that the class itself calls, or whose name comes from a library's class.
     """
     # The last base, `object`, has no such method.
-    found = {
+    candidates = {
         name: channel for base in bases_of(cls)[:-1] for name in namespace_of(base) if (channel := _misspelt(name))
     }
-    if inherits(cls, Bus) or not found:
+    if inherits(cls, Bus) or not candidates:
         return []
     faults = []
     own = [base for base in bases_of(cls) if not is_foreign(base)]
     foreign = [base for base in bases_of(cls) if is_foreign(base)]
-    for name, channel in found.items():
+    for name, channel in candidates.items():
         own_hook = lookup(cls, channel.name)
         if channel in component.unheard or not (own_hook is MISSING or own_hook is None):
             continue
@@ -401,14 +403,14 @@ def misspelt_faults(component: Component[object], cls: type, hooks: Sequence[Hoo
 
 def _calls_by_name(base: type, name: str) -> bool:
     """Whether another method of *base* uses the name."""
-    others = [one for own, one in namespace_of(base).items() if own != name and type(one) is types.FunctionType]
+    others = [value for own, value in namespace_of(base).items() if own != name and type(value) is types.FunctionType]
     return any(name in other.__code__.co_names for other in others)
 
 
 @functools.cache
 def _spellings() -> dict[str, AnyChannel]:
     """Return likely misspellings of the names of the life-cycle channels, in lower case, and the names themselves."""
-    found: dict[str, AnyChannel] = {}
+    spellings: dict[str, AnyChannel] = {}
     for name, channel in NAMED_HOOKS.items():
         ways = [f"{name}_", f"on_{name}", f"on{name}"]
         # Typos of short names, and doubled vowels, are ordinary words too often: `min`, `mail`, `stat`, `stoop`.
@@ -418,9 +420,9 @@ def _spellings() -> dict[str, AnyChannel]:
                 ways.append(name[:index] + name[index] + name[index:])
             if len(name) > _LONG:
                 ways.append(name[:index] + name[index + 1 :])
-        found.update(dict.fromkeys(ways, channel))
-        found[name] = channel
-    return found
+        spellings.update(dict.fromkeys(ways, channel))
+        spellings[name] = channel
+    return spellings
 
 
 def _misspelt(name: str) -> AnyChannel | None:

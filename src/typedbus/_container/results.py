@@ -52,7 +52,7 @@ class Uncalled:
     """The provider returns a provider uncalled; also describes the result of calling that."""
 
     node: object
-    called: Given
+    called: Result
 
 
 @attrs.frozen(eq=False)
@@ -80,10 +80,10 @@ class Members:
     keys: tuple[object, ...] = ()
 
 
-Given: TypeAlias = "Itself | Made | Other | Either | Maybe | Uncalled | Attribute | Item | Members | None"
+Result: TypeAlias = "Itself | Made | Other | Either | Maybe | Uncalled | Attribute | Item | Members | None"
 
 
-def gives(node: object) -> Given:
+def result_of(node: object) -> Result:
     """Describe the result of a call of the provider *node*, without calling anything; None if it is unknown."""
     provider: Any = node
     if not is_provider(node):
@@ -93,7 +93,7 @@ def gives(node: object) -> Given:
     return _called(node)
 
 
-def _called(node: object) -> Given:
+def _called(node: object) -> Result:
     """Same as `gives`, for a call of a provider that would be passed uncalled."""
     provider: Any = node
     if provider.last_overriding is not None:
