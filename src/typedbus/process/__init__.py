@@ -110,38 +110,37 @@ def serve(
         raise NotMainThread
     # Before a component opens a file, which would get the number of a closed stream.
     open_missing()
-    instances = [container_of(one) for one in containers]
-    with contextlib.ExitStack() as shared:
-        shared.callback(deliver)
+    instances = [container_of(container) for container in containers]
+    with contextlib.ExitStack() as resources:
+        resources.callback(deliver)
         # A restart that was refused at the last moment, or replaced by an exit, has kept PID files and sockets.
-        shared.callback(drop_kept)
+        resources.callback(drop_kept)
         try:
-            bus = shared.enter_context(sharing(instances, workers, limits))
+            bus = resources.enter_context(sharing(instances, workers, limits))
         except InvalidContainer as invalid:
             messages.error(str(invalid))
             return NOT_STARTED
-        return _served(bus, messages, tracebacks=tracebacks)
+        return _serve(bus, messages, tracebacks=tracebacks)
 
 
-def _served(bus: Bus, messages: Messages, *, tracebacks: bool) -> int:
+def _serve(bus: Bus, messages: Messages, *, tracebacks: bool) -> int:
     """Start *bus*, serve until it exits, and return the exit status."""
     status = OK
-    with contextlib.ExitStack() as held:
-        shown = held.enter_context(messages.console(bus))
-        signals = Signals(bus, actions=_NO_OTHERS, restoring=lambda: shown.restoring)
+    with contextlib.ExitStack() as resources:
+        console = resources.enter_context(messages.console(bus))
+        signals = Signals(bus, actions=_NO_OTHERS, restoring=lambda: console.restoring)
         signals.install()
         signals._record.render = messages.signal
         signals._record.render_end = messages.end if messages.has_stacks else None
-        held.callback(signals.restore)
+        resources.callback(signals.restore)
         guard = Guard(signals)
         guard.start()
-        held.callback(guard.stop)
+        resources.callback(guard.stop)
         if bus.replacement is None:
-            bus.replacement = _Anew(bus, Image(), held.close, messages, tracebacks)
-            held.callback(setattr, bus, "replacement", None)
+            bus.replacement = _Replacement(bus, Image(), resources.close, messages, tracebacks)
+            resources.callback(setattr, bus, "replacement", None)
             signals._record.is_replaced = True
-        settling = bus[MOVED].subscribe(_take_stock)
-        held.callback(settling.cancel)
+        resources.callback(bus[MOVED].subscribe(_drop_unclaimed).cancel)
         _restart_report.report_start(bus)
         try:
             bus.start()
@@ -171,7 +170,7 @@ def _served(bus: Bus, messages: Messages, *, tracebacks: bool) -> int:
     return status
 
 
-def _take_stock(event: Moved, /) -> None:
+def _drop_unclaimed(event: Moved, /) -> None:
     """After a start, drop PID files and sockets from before a restart that this program does not declare."""
     if event.after is State.STARTED:
         drop_kept()
@@ -181,12 +180,12 @@ def _take_stock(event: Moved, /) -> None:
 
 
 @attrs.frozen(eq=False)
-class _Anew:
+class _Replacement:
     """Replaces the process of `run` by the same program when its bus restarts, after everything is released."""
 
     bus: Bus
     image: Image
-    let_go: Callable[[], None]
+    release_resources: Callable[[], None]
     messages: Messages
     tracebacks: bool
 
@@ -194,30 +193,30 @@ class _Anew:
         """Return why the process cannot be replaced now, or None."""
         return self.image.problem()
 
-    def replace(self, failed: BaseException | None, /) -> None:
+    def replace(self, failure: BaseException | None, /) -> None:
         """
-        Print what failed, restore the terminal and the signal handlers, and replace the process.
+        Print *failure*, restore the terminal and the signal handlers, and replace the process.
 
         It returns if an exit was requested meanwhile, and raises `SystemExit` if there was a failure as well.
         """
         hold_caught()
-        if failed is not None:
-            _report(failed, SOFTWARE, self.messages, tracebacks=self.tracebacks)
+        if failure is not None:
+            _report(failure, SOFTWARE, self.messages, tracebacks=self.tracebacks)
         for pid, command in settle().items():
             self.bus.log(
                 f"child process {pid} still runs and stays a child of the restarted program: {command}", WARNING
             )
         with _ending_blocked():
-            self.let_go()
+            self.release_resources()
             # From here on a signal ends the process by its default action; a signal caught earlier must end it, too.
-            is_wanted = self.bus._exits_in >= 0
-        if not is_wanted:
+            is_exit_requested = self.bus._exits_in >= 0
+        if not is_exit_requested:
             try:
                 self.image.replace()
             except RestartError as error:
                 _restart_report.report(f"REFUSED={error}")
                 raise
-        elif failed is not None:
+        elif failure is not None:
             raise SystemExit(SOFTWARE)
 
 
@@ -273,10 +272,10 @@ def _texts_of(error: BaseException) -> list[str] | None:
         return None
     texts: list[str] = []
     for member in error.exceptions:
-        contained = _texts_of(member)
-        if contained is None:
+        texts_of_member = _texts_of(member)
+        if texts_of_member is None:
             return None
-        texts += contained
+        texts += texts_of_member
     return texts
 
 

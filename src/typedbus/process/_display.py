@@ -46,13 +46,13 @@ class Display:
         # Reentrant, since a signal handler may write during a write. It is acquired inside the lock of a stream,
         # so code that holds it must not write through a stream.
         self._lock = threading.RLock()
-        self._is_begun = False
-        #: The text of the status line.
-        self._shown = b""
+        #: Whether the status line is shown.
+        self._is_active = False
+        self._status_line = b""
         #: Whether other code has written an incomplete line, after which a line break was added.
         self._is_broken = False
-        #: The raw streams whose writes are guarded, by identity.
-        self._guarded: dict[int, Any] = {}
+        #: The raw streams whose writes redraw the status line, by identity.
+        self._raw_streams: dict[int, Any] = {}
 
     @property
     def can_show(self) -> bool:
@@ -62,87 +62,88 @@ class Display:
     @property
     def restoring(self) -> bytes:
         """The bytes that clear the status line and show the cursor, for a signal handler, which can only write."""
-        return _ERASE + _SHOW if self._is_begun else b""
+        return _ERASE + _SHOW if self._is_active else b""
 
-    def line(self, word: str, style: str, said: str) -> None:
-        """Write a line that begins with *word* in *style*."""
-        text = self._rendered(Text.assemble((word, style), said))
-        if not self._is_begun:
+    def line(self, word: str, style: str, rest: str) -> None:
+        """Write a line: *word* in *style*, and the *rest*."""
+        text = self._ansi(Text.assemble((word, style), rest))
+        if not self._is_active:
             self._stream.write(text)
             self._stream.flush()
             return
         with self._lock:
             self._is_broken = False
-            self._write(_ERASE + self._encoded(text) + self._shown)
+            self._write(_ERASE + self._bytes_of(text) + self._status_line)
 
     def show(self, text: str) -> None:
         """Show *text*, cut to the width of the terminal, as the status line."""
-        shown = Text(text, "bold")
+        line = Text(text, "bold")
         # Leave room for the ^C that a terminal echoes: a wrapped line would not be cleared completely.
-        shown.truncate(self._rich.width - len("^C"), overflow="ellipsis")
-        rendered = self._encoded(self._rendered(shown).rstrip("\n"))
-        self._guard()
+        line.truncate(self._rich.width - len("^C"), overflow="ellipsis")
+        status_line = self._bytes_of(self._ansi(line).rstrip("\n"))
+        self._wrap_streams()
         with self._lock:
             begin = b""
-            if not self._is_begun:
+            if not self._is_active:
                 # Ends an incomplete line, and leaves an empty line as it is.
                 begin = _HIDE + b" " * self._rich.width + b"\r"
-                self._is_begun = True
-            self._shown = rendered
-            self._write(begin + _ERASE + rendered)
+                self._is_active = True
+            self._status_line = status_line
+            self._write(begin + _ERASE + status_line)
 
     def end(self) -> None:
         """Remove the status line, if there is one, and let other code write as before."""
         with self._lock:
-            if not self._is_begun:
+            if not self._is_active:
                 return
-            self._is_begun, self._is_broken, self._shown = False, False, b""
-            for raw in self._guarded.values():
+            self._is_active, self._is_broken, self._status_line = False, False, b""
+            for raw in self._raw_streams.values():
                 del raw.write
-            self._guarded.clear()
+            self._raw_streams.clear()
             try:
                 self._write(_ERASE + _SHOW)
             except (OSError, ValueError):
                 # Errors of a closed terminal are ignored.
                 return
 
-    def _guard(self) -> None:
+    def _wrap_streams(self) -> None:
         """Make writes to the terminal erase the status line first, including streams new since the last call."""
         for stream in _streams():
             buffer: Any = getattr(stream, "buffer", None)
             raw = getattr(buffer, "raw", buffer)
-            if not isinstance(raw, io.RawIOBase) or id(raw) in self._guarded or not leads_to(stream, self._stream):
+            if not isinstance(raw, io.RawIOBase) or id(raw) in self._raw_streams or not leads_to(stream, self._stream):
                 continue
-            guarded: Any = raw
-            guarded.write = self._guarding(guarded.write)
-            self._guarded[id(raw)] = raw
+            target: Any = raw
+            target.write = self._wrapper_of(target.write)
+            self._raw_streams[id(raw)] = raw
 
-    def _guarding(self, write: Callable[[Any], int | None]) -> Callable[[Any], int | None]:
-        def guarded(data: Any, /) -> int | None:
+    def _wrapper_of(self, write: Callable[[Any], int | None]) -> Callable[[Any], int | None]:
+        def write_above(data: Any, /) -> int | None:
             with self._lock:
-                if not self._is_begun:
+                if not self._is_active:
                     return write(data)
                 text = bytes(data)
-                # The line break of an incomplete line that has been ended already.
-                ended = 1 if self._is_broken and text.startswith(b"\n") else 0
+                # Without the line break of an incomplete line, after which one was added.
+                start = 1 if self._is_broken and text.startswith(b"\n") else 0
                 self._is_broken = not text.endswith(b"\n")
-                if ended == len(text):
-                    return ended
+                if start == len(text):
+                    return start
                 # A single write, so that the terminal always shows the text and the status line together.
-                whole = _ERASE + text[ended:] + (b"\n" if self._is_broken else b"") + self._shown
-                written = write(whole)
-                if written is None or written == len(whole):
-                    return None if written is None else len(text)
-                return ended + max(0, min(len(text) - ended, written - len(_ERASE)))
+                screen = _ERASE + text[start:] + (b"\n" if self._is_broken else b"") + self._status_line
+                count = write(screen)
+                if count is None or count == len(screen):
+                    return None if count is None else len(text)
+                return start + max(0, min(len(text) - start, count - len(_ERASE)))
 
-        return guarded
+        return write_above
 
-    def _rendered(self, text: Text) -> str:
-        with self._rich.capture() as captured:
+    def _ansi(self, text: Text) -> str:
+        """Return *text* with the escape sequences of its styles."""
+        with self._rich.capture() as capture:
             self._rich.print(text)
-        return captured.get()
+        return capture.get()
 
-    def _encoded(self, text: str) -> bytes:
+    def _bytes_of(self, text: str) -> bytes:
         return text.encode(self._stream.encoding or "utf-8", "replace")
 
     def _write(self, data: bytes) -> None:
