@@ -16,13 +16,18 @@ from typedbus._channels.channel import Channel
 from typedbus.servers._lifespan import ASGIApp
 from typedbus.servers._mount_errors import MountConflict, MountError
 
+#: The priority of dispatchers: after the components at the default priority, which have their applications by then, and
+#: before servers.
+PRIORITY: Final = 70
+#: The body of the response to a request that matches no mount.
+NOT_FOUND: Final = b"Not Found\n"
 _QUOTED: Final = re.compile("%[0-9A-Fa-f]{2}")
 
 
-def _stripped(path: str) -> str:
+def _without_slash(path: str) -> str:
     # `_check_path` refuses values that are not text.
-    given: object = path
-    ends_in_slash = isinstance(given, str) and len(path) > 1 and path.endswith("/")
+    value: object = path
+    ends_in_slash = isinstance(value, str) and len(path) > 1 and path.endswith("/")
     return path[:-1] if ends_in_slash and not path.endswith("//") else path
 
 
@@ -41,7 +46,7 @@ def _check_path(instance: object, attribute: attrs.Attribute[str], path: object)
 
 
 def _check_wsgi(instance: object, attribute: attrs.Attribute[WSGIApplication], app: object) -> None:
-    if not _takes(app, 2) or inspect.iscoroutinefunction(call_of(app).function):
+    if not _accepts(app, 2) or inspect.iscoroutinefunction(call_of(app).function):
         raise MountError(
             app,
             "a WSGI application is called with environ and start_response; mount an ASGI application with ASGIMount",
@@ -49,13 +54,13 @@ def _check_wsgi(instance: object, attribute: attrs.Attribute[WSGIApplication], a
 
 
 def _check_asgi(instance: object, attribute: attrs.Attribute[ASGIApp], app: object) -> None:
-    if not _takes(app, 3):
+    if not _accepts(app, 3):
         raise MountError(
             app, "an ASGI application is called with scope, receive and send; mount a WSGI application with WSGIMount"
         )
 
 
-def _takes(app: object, count: int) -> bool:
+def _accepts(app: object, count: int) -> bool:
     """Return whether *app* can be called with *count* arguments; True if its signature is unknown."""
     if not callable(app):
         return False
@@ -82,7 +87,7 @@ class WSGIMount:
         MountError: *path* could never match a request, or *app* cannot be called as a WSGI application.
     """
 
-    path: str = attrs.field(converter=_stripped, validator=_check_path)
+    path: str = attrs.field(converter=_without_slash, validator=_check_path)
     app: WSGIApplication = attrs.field(validator=_check_wsgi)
 
 
@@ -99,7 +104,7 @@ class ASGIMount:
         MountError: *path* could never match a request, or *app* cannot be called as an ASGI application.
     """
 
-    path: str = attrs.field(converter=_stripped, validator=_check_path)
+    path: str = attrs.field(converter=_without_slash, validator=_check_path)
     app: ASGIApp = attrs.field(validator=_check_asgi)
 
 
@@ -110,7 +115,7 @@ MOUNT = Channel[[], Mount]("mount")
 """Published by a dispatcher in each start of the bus; each listener returns a mount."""
 
 
-def collected(channel: BoundChannel[[], Mount]) -> list[Mount]:
+def collect_mounts(channel: BoundChannel[[], Mount]) -> list[Mount]:
     """
     Publish *channel*, and return the mounts in the order of its listeners.
 
@@ -124,9 +129,9 @@ def collected(channel: BoundChannel[[], Mount]) -> list[Mount]:
     owners: dict[str, str] = {}
     for subscription, mount in zip(subscriptions, channel.publish(), strict=False):
         owner = f"{subscription.path} ({subscription.place})"
-        answer: object = mount
-        if not isinstance(answer, WSGIMount | ASGIMount):
-            raise MountError(answer, f"{owner} must return a WSGIMount or an ASGIMount")
+        result: object = mount
+        if not isinstance(result, WSGIMount | ASGIMount):
+            raise MountError(result, f"{owner} must return a WSGIMount or an ASGIMount")
         if mount.path in mounts:
             raise MountConflict(mount.path, owners[mount.path], owner)
         mounts[mount.path], owners[mount.path] = mount, owner
@@ -146,7 +151,7 @@ class Route:
         return not self.prefix or path == self.prefix or path.startswith(f"{self.prefix}/")
 
 
-def by_length(routes: Iterable[Route]) -> list[Route]:
+def longest_first(routes: Iterable[Route]) -> list[Route]:
     """Return *routes*, longer prefixes first."""
     return sorted(routes, key=lambda route: len(route.prefix), reverse=True)
 

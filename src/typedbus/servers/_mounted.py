@@ -27,7 +27,7 @@ class _Lifespan:
         self._path = path
         self._inbox: asyncio.Queue[dict[str, str]] = asyncio.Queue()
         self._reply: asyncio.Future[MutableMapping[str, Any]] | None = None
-        self._has_asked = False
+        self._has_received = False
         self._is_foreign = False
         self._is_up = False
         self._task = asyncio.ensure_future(self._run(app, scope))
@@ -40,7 +40,7 @@ class _Lifespan:
             MountFailed: It reports a failure, or raises after it has called *receive*.
         """
         try:
-            self._is_up = await self._ask("startup")
+            self._is_up = await self._request("startup")
         except BaseException:
             await self.cancel()
             raise
@@ -56,7 +56,7 @@ class _Lifespan:
             self._is_up = False
             try:
                 try:
-                    await asyncio.wait_for(self._ask("shutdown"), _SHUTDOWN)
+                    await asyncio.wait_for(self._request("shutdown"), _SHUTDOWN)
                 except TimeoutError:
                     message = f"it did not end within {_SHUTDOWN:g} s, and was cancelled"
                     raise MountFailed(self._path, "shutdown", message) from None
@@ -70,7 +70,7 @@ class _Lifespan:
             self._task.cancel()
             await asyncio.wait([self._task], timeout=_UNWINDING)
 
-    async def _ask(self, phase: str) -> bool:
+    async def _request(self, phase: str) -> bool:
         """Send the message of *phase*, and return whether the application has confirmed it."""
         reply = self._reply = asyncio.get_running_loop().create_future()
         self._inbox.put_nowait({"type": f"lifespan.{phase}"})
@@ -83,7 +83,7 @@ class _Lifespan:
         if message is not None:
             raise MountFailed(self._path, phase, message.get("message", "")) from error
         # An application that raises because of the type of the scope, or answers it like a request, has no lifespan.
-        takes_part = phase == "shutdown" or (self._has_asked and not self._is_foreign)
+        takes_part = phase == "shutdown" or (self._has_received and not self._is_foreign)
         if takes_part and cancelled:
             raise MountFailed(self._path, phase, "its task was cancelled")
         if takes_part and error is not None:
@@ -94,7 +94,7 @@ class _Lifespan:
         await app(scope, self._receive, self._send)
 
     async def _receive(self) -> dict[str, str]:
-        self._has_asked = True
+        self._has_received = True
         return await self._inbox.get()
 
     async def _send(self, message: MutableMapping[str, Any]) -> None:
@@ -138,8 +138,8 @@ class Lifespans:
                 lifespan = _Lifespan(path, app, {**self._scope, "type": "lifespan", **state})
                 await lifespan.startup()
                 self._started.append(lifespan)
-        except MountFailed as failed:
-            _raise([failed, *await self._shut_down()])
+        except MountFailed as failure:
+            _raise([failure, *await self._shut_down()])
 
     async def shutdown(self) -> None:
         """
@@ -161,8 +161,8 @@ class Lifespans:
         while self._started:
             try:
                 await self._started.pop().shutdown()
-            except MountFailed as failed:
-                failures.append(failed)
+            except MountFailed as failure:
+                failures.append(failure)
         return failures
 
 
