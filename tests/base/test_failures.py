@@ -916,9 +916,10 @@ def test_an_exception_comes_out_of_another_process_as_it_was(situation: Situatio
 def test_an_exception_that_was_made_by_keyword_can_be_pickled(situation: Situation) -> None:
     """It is no matter how its attributes were given."""
     error = situation.meet()
-    parameters = getattr(situation.kind, "__match_args__", ()) or inspect.signature(situation.kind).parameters
+    kind: Any = situation.kind
+    parameters = inspect.signature(kind).parameters if "__init__" in vars(kind) else kind.__match_args__
 
-    made = situation.kind(**{name: getattr(error, name) for name in parameters})
+    made = kind(**{name: getattr(error, name) for name in parameters})
 
     assert str(pickle.loads(pickle.dumps(made))) == str(error)
 

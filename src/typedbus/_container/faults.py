@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final, Self
 
+from typedbus._base.structured import StructuredError, computed
+
 _MANY: Final = 12  # limit for the components named of one cycle
 _AROUND: Final = 4  # components named at each end of a longer cycle
 
 
-class Fault(Exception):
+class Fault(StructuredError):
     """
     One fault of a container, reported by `validate()`.
 
@@ -24,12 +26,10 @@ class Fault(Exception):
         remedy: What to do about it.
     """
 
-    def __init__(self, path: str, place: str, problem: str, remedy: str) -> None:
-        super().__init__(path, place, problem, remedy)
-        self.path = path
-        self.place = place
-        self.problem = problem
-        self.remedy = remedy
+    path: str
+    place: str
+    problem: str
+    remedy: str
 
     def __str__(self) -> str:
         return f"{self.path} ({self.place}): {self.problem}; {self.remedy}"
@@ -46,6 +46,8 @@ class BuildFault(Fault):
 class CycleFault(Fault):
     """Components need each other in a cycle."""
 
+    cycle: tuple[str, ...]
+
     def __init__(self, cycle: Sequence[str], place: str) -> None:
         middle = [f"... ({len(cycle) - 2 * _AROUND} more)"] if len(cycle) > _MANY else []
         shown = " -> ".join(
@@ -57,8 +59,8 @@ class CycleFault(Fault):
             f"components need each other in a circle: {shown}",
             "take one of these arguments away, or hand it over later, on a channel or in start()",
         )
-        self.args: tuple[object, ...] = (tuple(cycle), place)
-        self.cycle: tuple[str, ...] = tuple(cycle)
+        self.cycle = tuple(cycle)
+        self.args: tuple[object, ...] = (self.cycle, place)
 
 
 class DependencyFault(Fault):
@@ -70,18 +72,17 @@ class DependencyFault(Fault):
         argument: The argument that needs it, such as ``argument 'url'``.
     """
 
-    def __init__(self, path: str, place: str, dependency: str = "", argument: str = "declaration") -> None:
-        container, _, name = dependency.partition(".")
-        super().__init__(
-            path,
-            place,
-            f"its {argument} needs {dependency or 'a dependency without a name'}, a Dependency() that has no provider",
-            "give it a default"
-            + (f", or a provider: {container.lower()}.{name}.override(providers.Object(...))" if name else ""),
-        )
-        self.args: tuple[object, ...] = (path, place, dependency, argument)
-        self.dependency = dependency
-        self.argument = argument
+    problem: str = computed()
+    remedy: str = computed()
+    dependency: str = ""
+    argument: str = "declaration"
+
+    def __post_init__(self) -> None:
+        needed = self.dependency or "a dependency without a name"
+        self.problem = f"its {self.argument} needs {needed}, a Dependency() that has no provider"
+        container, _, name = self.dependency.partition(".")
+        provider = f", or a provider: {container.lower()}.{name}.override(providers.Object(...))" if name else ""
+        self.remedy = f"give it a default{provider}"
 
 
 class LibraryFault(Fault):
@@ -131,20 +132,22 @@ class ReferenceFault(Fault):
             and in the containers that run with them; empty, or several.
     """
 
-    def __init__(self, path: str, place: str, target: str, target_place: str, candidates: Sequence[str] = ()) -> None:
-        owner, _, name = target.partition(".")
-        if candidates:
-            nested = ".".join(candidates[0].split(".")[1:]) or name
-            problem = f"of which there are several: {', '.join(candidates)}"
-            remedy = f"name one of them in the container that holds it, as in {nested}.provided"
+    problem: str = computed()
+    remedy: str = computed()
+    target: str
+    target_place: str
+    candidates: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        owner, _, name = self.target.partition(".")
+        if self.candidates:
+            reason = f"of which there are several: {', '.join(self.candidates)}"
+            nested = self.candidates[0].partition(".")[2] or name
+            self.remedy = f"name one of them in the container that holds it, as in {nested}.provided"
         else:
-            problem = f"and no instance of {owner} is in a container around it, or runs together with it"
-            remedy = f"nest one, as in {owner.lower()} = {owner}(), or pass one to run(...) or running(...)"
-        super().__init__(path, place, f"it refers to {target} ({target_place}), {problem}", remedy)
-        self.args: tuple[object, ...] = (path, place, target, target_place, tuple(candidates))
-        self.target = target
-        self.target_place = target_place
-        self.candidates: tuple[str, ...] = tuple(candidates)
+            reason = f"and no instance of {owner} is in a container around it, or runs together with it"
+            self.remedy = f"nest one, as in {owner.lower()} = {owner}(), or pass one to run(...) or running(...)"
+        self.problem = f"it refers to {self.target} ({self.target_place}), {reason}"
 
 
 class TypeFault(Fault):
@@ -154,16 +157,15 @@ class TypeFault(Fault):
 class DisabledFault(Fault):
     """A component needs another that is not enabled."""
 
-    def __init__(self, path: str, place: str, disabled: str, reason: str) -> None:
-        super().__init__(
-            path,
-            place,
-            f"it needs {disabled}, which is not enabled: {reason}",
-            f"enable it on the same condition, or hand over {disabled.rpartition('.')[2]}.optional to a parameter that takes None",
-        )
-        self.args: tuple[object, ...] = (path, place, disabled, reason)
-        self.disabled = disabled
-        self.reason = reason
+    problem: str = computed()
+    remedy: str = computed()
+    disabled: str
+    reason: str
+
+    def __post_init__(self) -> None:
+        self.problem = f"it needs {self.disabled}, which is not enabled: {self.reason}"
+        name = self.disabled.rpartition(".")[2]
+        self.remedy = f"enable it on the same condition, or hand over {name}.optional to a parameter that takes None"
 
 
 class ChoiceFault(Fault):
@@ -175,14 +177,15 @@ class ChoiceFault(Fault):
         choices: The keys that have a branch.
     """
 
-    def __init__(self, path: str, place: str, key: object, choices: Sequence[object]) -> None:
-        known = ", ".join(map(repr, choices)) or "none"
-        super().__init__(
-            path, place, f"it has no branch for {key!r}; its branches are: {known}", "correct the key, or add a branch"
-        )
-        self.args: tuple[object, ...] = (path, place, key, tuple(choices))
-        self.key = key
-        self.choices: tuple[object, ...] = tuple(choices)
+    problem: str = computed()
+    remedy: str = computed()
+    key: object
+    choices: tuple[object, ...]
+
+    def __post_init__(self) -> None:
+        branches = ", ".join(map(repr, self.choices)) or "none"
+        self.problem = f"it has no branch for {self.key!r}; its branches are: {branches}"
+        self.remedy = "correct the key, or add a branch"
 
 
 class ContributionFault(Fault):

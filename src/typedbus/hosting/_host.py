@@ -31,6 +31,7 @@ import attrs
 from typedbus._base.errors import StartCancelled, TransitionError, WaitError
 from typedbus._base.limits import Limits
 from typedbus._base.states import State
+from typedbus._base.structured import StructuredError, computed
 from typedbus._base.sync import new_lock
 from typedbus._bus.bus import Bus
 from typedbus._bus.registry import WARNING
@@ -56,17 +57,19 @@ _OWNERS: Final = {
 class HostFault(Fault):
     """A hosted container declares a component that only the owner of a process may have."""
 
-    def __init__(self, path: str, place: str, cls: str, does: str) -> None:
-        super().__init__(
-            path,
-            place,
-            f"it is a {cls}, which {does}, but the process belongs to the server",
-            "leave that to the server: declare the component in a container that run() runs, or enable it only there",
+    problem: str = computed()
+    remedy: str = computed()
+    cls: str
+    does: str
+
+    def __post_init__(self) -> None:
+        self.problem = f"it is a {self.cls}, which {self.does}, but the process belongs to the server"
+        self.remedy = (
+            "leave that to the server: declare the component in a container that run() runs, or enable it only there"
         )
-        self.args: tuple[object, ...] = (path, place, cls, does)
 
 
-class NotHosted(RuntimeError):
+class NotHosted(StructuredError, RuntimeError):
     """
     Raised for a request that comes before the bus is started.
 
@@ -74,9 +77,7 @@ class NotHosted(RuntimeError):
         containers: The names of the containers of the `Hosted`.
     """
 
-    def __init__(self, containers: str) -> None:
-        super().__init__(containers)
-        self.containers = containers
+    containers: str
 
     def __str__(self) -> str:
         return (
@@ -85,7 +86,7 @@ class NotHosted(RuntimeError):
         )
 
 
-class NotShared(RuntimeError):
+class NotShared(StructuredError, RuntimeError):
     """
     Raised if a `Hosted` cannot share the bus of its containers, which other code has started.
 
@@ -94,10 +95,8 @@ class NotShared(RuntimeError):
         reason: Why, and what to do about it.
     """
 
-    def __init__(self, containers: str, reason: str) -> None:
-        super().__init__(containers, reason)
-        self.containers = containers
-        self.reason = reason
+    containers: str
+    reason: str
 
     def __str__(self) -> str:
         return f"the Hosted over {self.containers} cannot share the bus, which other code has started: {self.reason}"
