@@ -643,7 +643,7 @@ def test_other_threads_are_named(bus: Bus) -> None:
 
 def test_threads_that_python_does_not_know_are_counted() -> None:
     """A library may have begun some: nobody can name them."""
-    assert "copy threads: 'reader', 2 not created by Python; start" in str(ThreadsRunning(["reader"], 4))
+    assert "copy threads: 'reader', 2 not created by Python; start" in str(ThreadsRunning(("reader",), 4))
 
 
 def test_a_process_that_is_a_daemon_does_nothing(bus: Bus, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,6 +18,8 @@ from pathlib import Path
 from typing import Final
 
 from typedbus._base.errors import OperatorError
+from typedbus._base.structured import StructuredError
+from typedbus._os.system_call_error import SystemCallError
 
 _GROUPS: Final = Path("/sys/fs/cgroup")
 _MEBIBYTE: Final = 1 << 20
@@ -25,7 +27,7 @@ _MEBIBYTE: Final = 1 << 20
 _STACK: Final = 8 * _MEBIBYTE
 
 
-class OutOfThreads(RuntimeError, OperatorError):
+class OutOfThreads(StructuredError, RuntimeError, OperatorError):
     """
     Raised when the system cannot start another thread.
 
@@ -34,16 +36,14 @@ class OutOfThreads(RuntimeError, OperatorError):
         limit: The limit that was reached, and how to raise it.
     """
 
-    def __init__(self, thread: str, limit: str) -> None:
-        super().__init__(thread, limit)
-        self.thread = thread
-        self.limit = limit
+    thread: str
+    limit: str
 
     def __str__(self) -> str:
         return f"cannot start thread {self.thread!r}: {self.limit}"
 
 
-class OutOfDescriptors(OSError, OperatorError):
+class OutOfDescriptors(SystemCallError):
     """
     Raised when the system cannot open another file or socket; *errno* is EMFILE or ENFILE.
 
@@ -51,12 +51,7 @@ class OutOfDescriptors(OSError, OperatorError):
         limit: The limit that was reached, and how to raise it.
     """
 
-    def __init__(self, number: int, limit: str) -> None:
-        super().__init__(number, os.strerror(number))
-        self.limit = limit
-
-    def __reduce__(self) -> tuple[type[OutOfDescriptors], tuple[int | None, str]]:
-        return type(self), (self.errno, self.limit)
+    limit: str
 
     def __str__(self) -> str:
         return f"{self.strerror}: {self.limit}"

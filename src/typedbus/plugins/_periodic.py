@@ -22,24 +22,23 @@ from queue import SimpleQueue
 import attrs
 
 from typedbus._base.clock import Clock, SystemClock
+from typedbus._base.structured import StructuredError
 from typedbus._base.sync import new_lock, simple_queue
 from typedbus._os.exhausted import start_thread
 
 
-class PeriodError(ValueError):
+class PeriodError(StructuredError, ValueError):
     """Raised by components with a period or a time limit, for a number of seconds that could never work."""
 
-    def __init__(self, name: str, field: str, given: object) -> None:
-        super().__init__(name, field, given)
-        self.name = name
-        self.field = field
-        self.given = given
+    name: str
+    field: str
+    given: object
 
     def __str__(self) -> str:
         return f"{self.name}: {self.field}={self.given!r} is not a duration; give a number of seconds above 0"
 
 
-class NotEnded(TimeoutError):
+class NotEnded(StructuredError, TimeoutError):
     """
     Raised by the stop of a component whose thread did not end within its patience.
 
@@ -51,21 +50,18 @@ class NotEnded(TimeoutError):
         stack: The stack of the thread, as text.
     """
 
-    def __init__(self, name: str, patience: float, stack: str) -> None:
-        self.name = name
-        self.patience = patience
-        self.stack = stack
-        # Only the text: OSError takes several arguments for an errno and its message.
-        super().__init__(str(self))
-
-    def __reduce__(self) -> tuple[type[NotEnded], tuple[str, float, str]]:
-        return type(self), (self.name, self.patience, self.stack)
+    name: str
+    patience: float
+    stack: str
 
     def __str__(self) -> str:
         return (
             f"{self.name} still runs {self.patience:g} s after it was asked to stop; "
             f"make it return sooner, or set a longer patience; its thread is at:\n{self.stack.rstrip()}"
         )
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({str(self)!r})"
 
 
 def check_seconds(name: str, field: str, given: object) -> None:

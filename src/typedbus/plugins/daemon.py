@@ -25,7 +25,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -34,6 +34,7 @@ import attrs
 from typedbus._base.errors import OperatorError
 from typedbus._base.events import Failed, Moved, RolledBack
 from typedbus._base.states import State
+from typedbus._base.structured import StructuredError
 from typedbus._bus.bus import Bus
 from typedbus._bus.registry import FAILED, MOVED, ROLLED_BACK, START
 from typedbus._channels.channel import on
@@ -41,6 +42,7 @@ from typedbus._os.forks import threads_paused
 from typedbus._os.reexec import is_daemon
 from typedbus._os.streams import open_missing, redirect
 from typedbus._os.successor import drop_kept
+from typedbus._os.system_call_error import SystemCallError
 from typedbus.plugins._double_fork import END, fork_twice
 
 __all__ = ("Daemon", "NoDaemons", "StreamError", "ThreadsRunning")
@@ -52,7 +54,7 @@ _SETTLING: Final = 1.0
 _FORK: Final[Callable[[], int] | None] = getattr(os, "fork", None)
 
 
-class ThreadsRunning(RuntimeError):
+class ThreadsRunning(StructuredError, RuntimeError):
     """
     Raised by the start of a `Daemon` while other threads run, which a fork would not copy.
 
@@ -61,10 +63,8 @@ class ThreadsRunning(RuntimeError):
         total: The number of threads that the system counts, including the current one.
     """
 
-    def __init__(self, threads: Sequence[str], total: int) -> None:
-        super().__init__(threads, total)
-        self.threads: tuple[str, ...] = tuple(threads)
-        self.total = total
+    threads: tuple[str, ...]
+    total: int
 
     def __str__(self) -> str:
         names = [f"{name!r}" for name in self.threads]
@@ -76,7 +76,7 @@ class ThreadsRunning(RuntimeError):
         )
 
 
-class StreamError(OSError, OperatorError):
+class StreamError(SystemCallError):
     """
     Raised by the start of a `Daemon` for a file that cannot become a standard stream.
 
@@ -85,13 +85,8 @@ class StreamError(OSError, OperatorError):
         stream: The name of the stream.
     """
 
-    def __init__(self, number: int, path: Path, stream: str) -> None:
-        super().__init__(number, os.strerror(number))
-        self.path = path
-        self.stream = stream
-
-    def __reduce__(self) -> tuple[type[StreamError], tuple[int | None, Path, str]]:
-        return type(self), (self.errno, self.path, self.stream)
+    path: Path
+    stream: str
 
     def __str__(self) -> str:
         return (
@@ -100,7 +95,7 @@ class StreamError(OSError, OperatorError):
         )
 
 
-class NoDaemons(NotImplementedError, OperatorError):
+class NoDaemons(StructuredError, NotImplementedError, OperatorError):
     """
     Raised for a `Daemon` on a system where a process cannot become a daemon.
 
@@ -108,9 +103,7 @@ class NoDaemons(NotImplementedError, OperatorError):
         platform: The system, as `sys.platform` names it.
     """
 
-    def __init__(self, platform: str) -> None:
-        super().__init__(platform)
-        self.platform = platform
+    platform: str
 
     def __str__(self) -> str:
         return (
@@ -262,7 +255,7 @@ def _refuse_threads() -> None:
     while _TASKS.exists() and (total := sum(1 for _ in _TASKS.iterdir())) > in_python and time.monotonic() < deadline:
         time.sleep(0.001)
     if others or total > 1:
-        raise ThreadsRunning(others, max(total, in_python))
+        raise ThreadsRunning(tuple(others), max(total, in_python))
 
 
 def _opened(path: Path, flags: int, stream: str) -> io.FileIO:

@@ -23,6 +23,7 @@ import attrs
 from typedbus._base.clock import Clock, SystemClock
 from typedbus._base.exports import export
 from typedbus._base.failures import describe
+from typedbus._base.structured import StructuredError
 from typedbus._bus.bus import Bus
 from typedbus._bus.registry import ERROR, WARNING
 from typedbus._os.exhausted import OutOfThreads, start_thread
@@ -31,13 +32,11 @@ from typedbus.plugins._periodic import NotEnded, PeriodError, Repeat, check_seco
 __all__ = ("BackgroundTask", "CallError", "Monitor", "NotEnded", "OutOfThreads", "PeriodError")
 
 
-class CallError(TypeError):
+class CallError(StructuredError, TypeError):
     """Raised by `Monitor` and `BackgroundTask` for an object that they cannot call in a thread."""
 
-    def __init__(self, given: object, reason: str) -> None:
-        super().__init__(given, reason)
-        self.given = given
-        self.reason = reason
+    given: object
+    reason: str
 
     def __str__(self) -> str:
         return f"{self.given!r} {self.reason}"

@@ -28,6 +28,7 @@ from typing import Final
 import attrs
 
 from typedbus._base.errors import OperatorError
+from typedbus._base.structured import StructuredError
 from typedbus._bus.bus import Bus
 from typedbus._bus.registry import START, WARNING
 from typedbus._channels.channel import on
@@ -36,6 +37,7 @@ from typedbus._os.file_locks import LOOKING, is_locked, lock, problem_with
 from typedbus._os.forks import notice
 from typedbus._os.pidfiles import HeldFile, claim, held
 from typedbus._os.reexec import is_daemon
+from typedbus._os.system_call_error import SystemCallError
 
 __all__ = ("AlreadyRunning", "NoFileLocks", "NotPIDFile", "PIDFile", "PIDFileError", "UnknownHolder", "read")
 
@@ -47,7 +49,7 @@ _HIGHEST: Final = 2**22
 _LOOKS: Final = 5
 
 
-class AlreadyRunning(RuntimeError, OperatorError):
+class AlreadyRunning(StructuredError, RuntimeError, OperatorError):
     """
     Raised by the start of a `PIDFile` that another process holds.
 
@@ -56,10 +58,8 @@ class AlreadyRunning(RuntimeError, OperatorError):
         pid: The pid of that process; None if it cannot be identified from here, see `UnknownHolder`.
     """
 
-    def __init__(self, path: Path, pid: int | None) -> None:
-        super().__init__(path, pid)
-        self.path = path
-        self.pid = pid
+    path: Path
+    pid: int | None
 
     def __str__(self) -> str:
         who = (
@@ -73,7 +73,7 @@ class AlreadyRunning(RuntimeError, OperatorError):
         )
 
 
-class NotPIDFile(ValueError, OperatorError):
+class NotPIDFile(StructuredError, ValueError, OperatorError):
     """
     Raised where a path leads to a file without a process id, which is left unchanged.
 
@@ -82,16 +82,14 @@ class NotPIDFile(ValueError, OperatorError):
         reason: A description of the file.
     """
 
-    def __init__(self, path: Path, reason: str) -> None:
-        super().__init__(path, reason)
-        self.path = path
-        self.reason = reason
+    path: Path
+    reason: str
 
     def __str__(self) -> str:
         return f"{self.path} is not a PID file: it {self.reason}; correct the path, or remove the file"
 
 
-class UnknownHolder(RuntimeError, OperatorError):
+class UnknownHolder(StructuredError, RuntimeError, OperatorError):
     """
     Raised by `read` for a PID file that is held, but not by the process that it names.
 
@@ -104,11 +102,9 @@ class UnknownHolder(RuntimeError, OperatorError):
         reason: Why that number is not accepted as the holder's pid.
     """
 
-    def __init__(self, path: Path, pid: int | None, reason: str) -> None:
-        super().__init__(path, pid, reason)
-        self.path = path
-        self.pid = pid
-        self.reason = reason
+    path: Path
+    pid: int | None
+    reason: str
 
     def __str__(self) -> str:
         return (
@@ -117,7 +113,7 @@ class UnknownHolder(RuntimeError, OperatorError):
         )
 
 
-class PIDFileError(OSError, OperatorError):
+class PIDFileError(SystemCallError):
     """
     Raised by the start of a `PIDFile` if the system does not allow writing it.
 
@@ -125,12 +121,7 @@ class PIDFileError(OSError, OperatorError):
         path: The file.
     """
 
-    def __init__(self, number: int, path: Path) -> None:
-        super().__init__(number, os.strerror(number))
-        self.path = path
-
-    def __reduce__(self) -> tuple[type[PIDFileError], tuple[int | None, Path]]:
-        return type(self), (self.errno, self.path)
+    path: Path
 
     def __str__(self) -> str:
         folder = self.path.parent
@@ -141,7 +132,7 @@ class PIDFileError(OSError, OperatorError):
                 f"another start has locked {lock_files.beside(self.path)}; "
                 "wait for it, or remove that file if no process is starting"
             ),
-        }.get(self.errno or 0, f"give the user of this process write access to {folder}, or set another path")
+        }.get(self.errno, f"give the user of this process write access to {folder}, or set another path")
         return f"cannot write the PID file {self.path}: {self.strerror}; {remedy}"
 
 

@@ -25,10 +25,12 @@ from typing import Final
 import attrs
 
 from typedbus._base.errors import OperatorError
+from typedbus._base.structured import StructuredError
 from typedbus._bus.bus import Bus
 from typedbus._bus.registry import START, WARNING
 from typedbus._channels.channel import on
 from typedbus._os.forks import threads_paused
+from typedbus._os.system_call_error import SystemCallError
 from typedbus.plugins._handover import DROPPING
 from typedbus.plugins._process_ids import (
     SET_IDS,
@@ -46,7 +48,7 @@ __all__ = ("DROPPING", "CannotDrop", "NoAccounts", "Privileges", "StillPrivilege
 _UNCHANGED: Final = 2**32 - 1
 
 
-class UnknownAccount(LookupError, OperatorError):
+class UnknownAccount(StructuredError, LookupError, OperatorError):
     """
     Raised for a user or group that this system does not have, or about which too little is known.
 
@@ -56,17 +58,15 @@ class UnknownAccount(LookupError, OperatorError):
         reason: What is missing.
     """
 
-    def __init__(self, kind: str, given: object, reason: str) -> None:
-        super().__init__(kind, given, reason)
-        self.kind = kind
-        self.given = given
-        self.reason = reason
+    kind: str
+    given: object
+    reason: str
 
     def __str__(self) -> str:
         return f"{self.kind} {self.given!r} {self.reason}"
 
 
-class CannotDrop(PermissionError, OperatorError):
+class CannotDrop(SystemCallError, PermissionError):  # pyright: ignore[reportIncompatibleVariableOverride]  # its errno is never None
     """
     Raised by the start of `Privileges` in a process that may not change to the requested user or groups.
 
@@ -76,14 +76,9 @@ class CannotDrop(PermissionError, OperatorError):
         uid: The user that the process runs as.
     """
 
-    def __init__(self, number: int, call: str, wanted: str, uid: int) -> None:
-        super().__init__(number, os.strerror(number))
-        self.call = call
-        self.wanted = wanted
-        self.uid = uid
-
-    def __reduce__(self) -> tuple[type[CannotDrop], tuple[int | None, str, str, int]]:
-        return type(self), (self.errno, self.call, self.wanted, self.uid)
+    call: str
+    wanted: str
+    uid: int
 
     def __str__(self) -> str:
         return (
@@ -92,7 +87,7 @@ class CannotDrop(PermissionError, OperatorError):
         )
 
 
-class StillPrivileged(RuntimeError, OperatorError):
+class StillPrivileged(StructuredError, RuntimeError, OperatorError):
     """
     Raised by the start of `Privileges` if the process could still regain its privileges.
 
@@ -100,9 +95,7 @@ class StillPrivileged(RuntimeError, OperatorError):
         reason: The privilege that is left.
     """
 
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
+    reason: str
 
     def __str__(self) -> str:
         return f"privileges were dropped, but {self.reason}; take CAP_SETUID and CAP_SETGID from the process"

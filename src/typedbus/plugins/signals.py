@@ -40,6 +40,7 @@ import attrs
 from typedbus._base.errors import RestartError
 from typedbus._base.events import Moved
 from typedbus._base.states import State
+from typedbus._base.structured import StructuredError
 from typedbus._bus.bus import Bus
 from typedbus._bus.registry import EXIT, MOVED, START
 from typedbus._channels.channel import Channel, on
@@ -55,24 +56,20 @@ _STDERR: Final = 2
 Handler: TypeAlias = Callable[[int, FrameType | None], object] | int | signal.Handlers | None
 
 
-class SignalError(ValueError):
+class SignalError(StructuredError, ValueError):
     """Raised by `Signals` and `channel_of` for a signal that cannot be caught, or an invalid action."""
 
-    def __init__(self, given: object, reason: str) -> None:
-        super().__init__(given, reason)
-        self.given = given
-        self.reason = reason
+    given: object
+    reason: str
 
     def __str__(self) -> str:
         return f"{self.given!r} {self.reason}"
 
 
-class OffMainThread(RuntimeError):
+class OffMainThread(StructuredError, RuntimeError):
     """Raised by the start of `Signals` outside the main thread, the only thread that may set handlers."""
 
-    def __init__(self, thread: str) -> None:
-        super().__init__(thread)
-        self.thread = thread
+    thread: str
 
     def __str__(self) -> str:
         return (

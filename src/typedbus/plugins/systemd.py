@@ -35,6 +35,7 @@ import attrs
 from typedbus._base.errors import OperatorError
 from typedbus._base.events import ComponentStarting, ComponentStopping, Failed, Moved
 from typedbus._base.states import State
+from typedbus._base.structured import StructuredError
 from typedbus._bus.bus import Bus
 from typedbus._bus.registry import COMPONENT_STARTING, COMPONENT_STOPPING, FAILED, GRACEFUL, MAIN, MOVED, WARNING
 from typedbus._channels.bound import Subscription
@@ -51,7 +52,7 @@ _HAS_UNIX_SOCKETS: Final = sys.platform != "win32"
 _FIRST, _LAST = -(2**31), 2**31
 
 
-class SystemdError(ValueError, OperatorError):
+class SystemdError(StructuredError, ValueError, OperatorError):
     """
     Raised by `Systemd` and `activated` for a value of an environment variable that no service manager sets.
 
@@ -61,11 +62,9 @@ class SystemdError(ValueError, OperatorError):
         reason: What is wrong with it.
     """
 
-    def __init__(self, variable: str, value: str, reason: str) -> None:
-        super().__init__(variable, value, reason)
-        self.variable = variable
-        self.value = value
-        self.reason = reason
+    variable: str
+    value: str
+    reason: str
 
     def __str__(self) -> str:
         return (

@@ -35,6 +35,7 @@ import attrs
 from typedbus._base.errors import RestartError
 from typedbus._base.events import RolledBack
 from typedbus._base.exports import export
+from typedbus._base.structured import StructuredError
 from typedbus._bus.bus import Bus
 from typedbus._bus.registry import ERROR, INFO, ROLLED_BACK, START
 from typedbus._channels.bound import Subscription
@@ -66,7 +67,7 @@ _NAMED: Final = 5
 _PATIENCE: Final = 5.0
 
 
-class NothingToWatch(FileNotFoundError):
+class NothingToWatch(StructuredError, FileNotFoundError):
     """
     Raised by `Autoreload` if there are no files to watch.
 
@@ -74,9 +75,7 @@ class NothingToWatch(FileNotFoundError):
         paths: The given paths that do not exist; empty if none were given and no project was found.
     """
 
-    def __init__(self, paths: Sequence[str]) -> None:
-        super().__init__(paths)
-        self.paths: tuple[str, ...] = tuple(paths)
+    paths: tuple[str, ...]
 
     def __str__(self) -> str:
         if not self.paths:
@@ -185,7 +184,7 @@ class Autoreload:
         if self.paths is not None:
             gone = [path for path in self.paths if not Path(path).exists()]
             if gone or not self.paths:
-                raise NothingToWatch(gone)
+                raise NothingToWatch(tuple(gone))
             # Links are not resolved: a symbolic link may lead elsewhere later.
             places = [Place(named_directory() / path, is_deep=True) for path in self.paths]
         self._files = Files(places, self.patterns, self.ignore, more=lambda: self._ask(is_started=False))
