@@ -17,6 +17,7 @@ import attrs
 from typing_extensions import TypeVar
 
 from typedbus._base.clock import Clock, Inbox
+from typedbus._base.structured import StructuredError
 from typedbus._channels.bound import BoundChannel
 from typedbus._container.running import running
 
@@ -30,7 +31,7 @@ Silent = TypeVar("Silent", bound="Recorder[..., None]")
 _NO_RESULT: Final = (None, NoneType, "None", Any, inspect.Signature.empty)
 
 
-class NoAnswer(TypeError):
+class NoAnswer(StructuredError, TypeError):
     """
     Raised by ``with Recorder(bound)`` on a channel with results: the recorder has no answer to return.
 
@@ -39,10 +40,8 @@ class NoAnswer(TypeError):
         result: The annotation of its results.
     """
 
-    def __init__(self, channel: str, result: object) -> None:
-        super().__init__(channel, result)
-        self.channel = channel
-        self.result = result
+    channel: str
+    result: object
 
     def __str__(self) -> str:
         wanted = self.result if isinstance(self.result, str) else inspect.formatannotation(self.result)

@@ -60,7 +60,7 @@ def sample(annotation: Any) -> Any:
 def samples_for(cls: type[StructuredError]) -> dict[str, object]:
     """Return a value for each parameter of the constructor of *cls*."""
     annotations = typing.get_type_hints(cls)
-    return {name: sample(annotations[name]) for name in cls.__match_args__}
+    return {name: "WSGI" if name == "kind" else sample(annotations[name]) for name in cls.__match_args__}
 
 
 def by_position(cls: type[StructuredError]) -> StructuredError:

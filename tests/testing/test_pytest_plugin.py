@@ -1130,9 +1130,9 @@ def test_typedbus_does_without_pytest() -> None:
 @pytest.mark.parametrize(
     "error",
     [
-        ThreadsLeft([("import", "at work")]),
-        ListenersLeft([("audit", "order_placed", "shop.py:5")]),
-        SignalsLeft([("SIGTERM", "SIG_DFL", "reload")]),
+        ThreadsLeft((("import", "at work"),)),
+        ListenersLeft((("audit", "order_placed", "shop.py:5"),)),
+        SignalsLeft((("SIGTERM", "SIG_DFL", "reload"),)),
         NoContainer(5, "an int is not a container"),
         LimitsMarkError("test_shop.py::test_it", "there is no limit 'begin'"),
     ],

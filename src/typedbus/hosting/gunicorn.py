@@ -8,12 +8,13 @@ the master, which reads that file, must not import the application.
 
 from __future__ import annotations
 
+from typedbus._base.structured import StructuredError
 from typedbus.hosting import asgi, wsgi
 
 __all__ = ("LeftStart", "NotOutermost", "post_worker_init", "worker_exit")
 
 
-class LeftStart(RuntimeError):
+class LeftStart(StructuredError, RuntimeError):
     """
     Raised by `post_worker_init` if a component left the start by `sys.exit`.
 
@@ -23,9 +24,7 @@ class LeftStart(RuntimeError):
         code: The argument of `sys.exit`.
     """
 
-    def __init__(self, code: object) -> None:
-        super().__init__(code)
-        self.code = code
+    code: object
 
     def __str__(self) -> str:
         return (
@@ -34,7 +33,7 @@ class LeftStart(RuntimeError):
         )
 
 
-class NotOutermost(TypeError):
+class NotOutermost(StructuredError, TypeError):
     """
     Raised by `post_worker_init` if the application of gunicorn is not a `Hosted`.
 
@@ -42,9 +41,7 @@ class NotOutermost(TypeError):
         app: The application.
     """
 
-    def __init__(self, app: object) -> None:
-        super().__init__(app)
-        self.app = app
+    app: object
 
     def __str__(self) -> str:
         return (

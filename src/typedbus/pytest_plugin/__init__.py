@@ -24,6 +24,7 @@ import pytest
 from typedbus._base.errors import LimitError, NoContainer
 from typedbus._base.exports import export
 from typedbus._base.limits import Limits
+from typedbus._base.structured import StructuredError
 from typedbus._bus.bus import Bus
 from typedbus._bus.wakeup import outlived
 from typedbus.pytest_plugin._leaks import (
@@ -59,7 +60,7 @@ MARK: Final = "typedbus_limits"
 PATIENCE: Final = 5.0
 
 
-class LimitsMarkError(ValueError):
+class LimitsMarkError(StructuredError, ValueError):
     """
     Raised during test collection for an invalid mark `typedbus_limits`.
 
@@ -68,10 +69,8 @@ class LimitsMarkError(ValueError):
         reason: What is wrong with the mark, and how to correct it.
     """
 
-    def __init__(self, test: str, reason: str) -> None:
-        super().__init__(test, reason)
-        self.test = test
-        self.reason = reason
+    test: str
+    reason: str
 
     def __str__(self) -> str:
         return f"{self.test} is marked {MARK}, but {self.reason}"

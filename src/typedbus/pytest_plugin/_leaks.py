@@ -14,12 +14,13 @@ import sys
 import threading
 import traceback
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 import pytest
 
 from typedbus._base.states import State
+from typedbus._base.structured import StructuredError
 from typedbus._bus.bus import Bus
 from typedbus._bus.registry import ASSEMBLE
 from typedbus._channels.bound import Subscription
@@ -33,7 +34,7 @@ Lasting: TypeAlias = "weakref.WeakKeyDictionary[Bus | Container, None]"
 LASTING: Final = pytest.StashKey[Lasting]()
 
 
-class ThreadsLeft(AssertionError):
+class ThreadsLeft(StructuredError, AssertionError):
     """
     Raised after a test that started threads which still run.
 
@@ -41,9 +42,7 @@ class ThreadsLeft(AssertionError):
         threads: The name of each thread, with its stack as text.
     """
 
-    def __init__(self, threads: Sequence[tuple[str, str]]) -> None:
-        super().__init__(threads)
-        self.threads: tuple[tuple[str, str], ...] = tuple(threads)
+    threads: tuple[tuple[str, str], ...]
 
     def __str__(self) -> str:
         stacks = "\n".join(f"thread {name!r} is at:\n{stack.rstrip()}" for name, stack in self.threads)
@@ -53,7 +52,7 @@ class ThreadsLeft(AssertionError):
         )
 
 
-class ListenersLeft(AssertionError):
+class ListenersLeft(StructuredError, AssertionError):
     """
     Raised after a test whose listeners are still subscribed to a bus that outlives it.
 
@@ -61,9 +60,7 @@ class ListenersLeft(AssertionError):
         listeners: The name, the channel and the place of each listener.
     """
 
-    def __init__(self, listeners: Sequence[tuple[str, str, str]]) -> None:
-        super().__init__(listeners)
-        self.listeners: tuple[tuple[str, str, str], ...] = tuple(listeners)
+    listeners: tuple[tuple[str, str, str], ...]
 
     def __str__(self) -> str:
         lines = "\n".join(f"{name} on {channel!r} ({place})" for name, channel, place in self.listeners)
@@ -73,7 +70,7 @@ class ListenersLeft(AssertionError):
         )
 
 
-class SignalsLeft(AssertionError):
+class SignalsLeft(StructuredError, AssertionError):
     """
     Raised after a test that changed signal handlers and did not restore them.
 
@@ -81,9 +78,7 @@ class SignalsLeft(AssertionError):
         signals: The name of each signal, its handler before the test, and its handler now.
     """
 
-    def __init__(self, signals: Sequence[tuple[str, str, str]]) -> None:
-        super().__init__(signals)
-        self.signals: tuple[tuple[str, str, str], ...] = tuple(signals)
+    signals: tuple[tuple[str, str, str], ...]
 
     def __str__(self) -> str:
         lines = "\n".join(f"{name} was {before}, and is {after}" for name, before, after in self.signals)
@@ -114,18 +109,18 @@ def typedbus_leaks(request: pytest.FixtureRequest) -> Iterator[None]:
         (thread.name, "".join(traceback.format_stack(frames[thread.ident]))) for thread in new if thread.ident in frames
     ]
     if running:
-        problems.append(ThreadsLeft(running))
+        problems.append(ThreadsLeft(tuple(running)))
     left = [
         (subscription.name, subscription.channel.name, subscription.place)
         for subscription in _listening(lasting)
         if subscription not in listeners
     ]
     if left:
-        problems.append(ListenersLeft(left))
+        problems.append(ListenersLeft(tuple(left)))
     now = _handlers()
     changed = [(name, _named(had), _named(now[name])) for name, had in handlers.items() if now[name] != had]
     if changed:
-        problems.append(SignalsLeft(changed))
+        problems.append(SignalsLeft(tuple(changed)))
     raise_all("the test left several things behind", problems)
 
 

@@ -9,6 +9,7 @@ from typing import Final
 import attrs
 
 from typedbus._base.errors import OperatorError
+from typedbus._base.structured import StructuredError
 
 EXPECTED: Final = (
     "'host:port', ':port' for every interface, '[::1]:port', 'unix:/path', or a stream socket that is bound"
@@ -18,7 +19,7 @@ AF_UNIX: Final[int | None] = getattr(socket, "AF_UNIX", None)  # Python has none
 _ALL_PERMISSIONS: Final = 0o777
 
 
-class SettingError(ValueError, OperatorError):
+class SettingError(StructuredError, ValueError, OperatorError):
     """
     Raised where a server is declared with an argument that can never work.
 
@@ -28,11 +29,9 @@ class SettingError(ValueError, OperatorError):
         expected: A description of the values that it accepts.
     """
 
-    def __init__(self, name: str, given: object, expected: str) -> None:
-        super().__init__(name, given, expected)
-        self.name = name
-        self.given = given
-        self.expected = expected
+    name: str
+    given: object
+    expected: str
 
     def __str__(self) -> str:
         return f"{self.name}={self.given!r} is not valid; give {self.expected}"

@@ -7,6 +7,8 @@ import socket
 from collections.abc import Callable
 from typing import Final, Protocol
 
+from typedbus._base.structured import StructuredError
+
 #: How long a stop lets a client that has just connected send its request, in seconds from when it connected.
 FIRST_REQUEST: Final = 1.0
 #: How long a stop lets a client with an open connection send its next one, in seconds.
@@ -46,14 +48,12 @@ class Serves(Protocol):
         ...
 
 
-class NoServer(ImportError):
+class NoServer(StructuredError, ImportError):
     """Raised by the import of a server whose library is not installed."""
 
-    def __init__(self, module: str, library: str, extra: str) -> None:
-        super().__init__(module, library, extra)
-        self.module = module
-        self.library = library
-        self.extra = extra
+    module: str
+    library: str
+    extra: str
 
     def __str__(self) -> str:
         return f'{self.module} needs {self.library}, which is not installed: pip install "typedbus[{self.extra}]"'

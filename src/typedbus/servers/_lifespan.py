@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import TYPE_CHECKING, Any, Protocol
 
+from typedbus._base.structured import StructuredError
+
 if TYPE_CHECKING:
     import asyncio
 
@@ -22,7 +24,7 @@ class ASGIApp(Protocol):
         ...
 
 
-class LifespanError(RuntimeError):
+class LifespanError(StructuredError, RuntimeError):
     """
     Raised by start, or by stop, if the application reports that its startup, or its shutdown, failed.
 
@@ -31,10 +33,8 @@ class LifespanError(RuntimeError):
         message: The message of the application.
     """
 
-    def __init__(self, phase: str, message: str) -> None:
-        super().__init__(phase, message)
-        self.phase = phase
-        self.message = message
+    phase: str
+    message: str
 
     def __str__(self) -> str:
         said = self.message.strip() or "it gave no message"

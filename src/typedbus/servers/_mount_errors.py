@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Final
 
 from typedbus._base.errors import OperatorError
+from typedbus._base.structured import StructuredError
 
 
-class MountError(ValueError):
+class MountError(StructuredError, ValueError):
     """
     Raised for a mount that could never receive a request, or never answer one.
 
@@ -16,16 +17,14 @@ class MountError(ValueError):
         problem: The reason why it cannot be mounted, and the remedy.
     """
 
-    def __init__(self, given: object, problem: str) -> None:
-        super().__init__(given, problem)
-        self.given = given
-        self.problem = problem
+    given: object
+    problem: str
 
     def __str__(self) -> str:
         return f"cannot mount {self.given!r}: {self.problem}"
 
 
-class MountConflict(ValueError, OperatorError):
+class MountConflict(StructuredError, ValueError, OperatorError):
     """
     Raised by the start of a dispatcher if two applications have the same path.
 
@@ -35,11 +34,9 @@ class MountConflict(ValueError, OperatorError):
         second: The component that mounts the second application, with file and line.
     """
 
-    def __init__(self, path: str, first: str, second: str) -> None:
-        super().__init__(path, first, second)
-        self.path = path
-        self.first = first
-        self.second = second
+    path: str
+    first: str
+    second: str
 
     def __str__(self) -> str:
         return (
@@ -48,7 +45,7 @@ class MountConflict(ValueError, OperatorError):
         )
 
 
-class MountFailed(RuntimeError):
+class MountFailed(StructuredError, RuntimeError):
     """
     Raised when a mounted ASGI application fails in its lifespan; raised from the application's exception.
 
@@ -58,11 +55,9 @@ class MountFailed(RuntimeError):
         message: The reason that the application gave.
     """
 
-    def __init__(self, path: str, phase: str, message: str) -> None:
-        super().__init__(path, phase, message)
-        self.path = path
-        self.phase = phase
-        self.message = message
+    path: str
+    phase: str
+    message: str
 
     def __str__(self) -> str:
         reason = self.message.strip() or "it gave no reason"
@@ -85,7 +80,7 @@ _BRIDGED: Final = {
 }
 
 
-class NoBridge(ImportError, OperatorError):
+class NoBridge(StructuredError, ImportError, OperatorError):
     """
     Raised by the start of a dispatcher that has a mount of the other kind, if a2wsgi is not installed.
 
@@ -94,10 +89,8 @@ class NoBridge(ImportError, OperatorError):
         kind: ``WSGI`` or ``ASGI``.
     """
 
-    def __init__(self, mount: str, kind: str) -> None:
-        super().__init__(mount, kind)
-        self.mount = mount
-        self.kind = kind
+    mount: str
+    kind: str
 
     def __str__(self) -> str:
         return (

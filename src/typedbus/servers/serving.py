@@ -26,6 +26,7 @@ from typedbus._base.errors import StartCancelled
 from typedbus._base.events import Moved
 from typedbus._base.exports import export
 from typedbus._base.states import State
+from typedbus._base.structured import StructuredError
 from typedbus._bus.bus import Bus
 from typedbus._bus.registry import MOVED, START
 from typedbus._channels.channel import on
@@ -61,7 +62,7 @@ class NotServing(RuntimeError):
         return "the server has no address while it does not run; read it between the start and the stop of its bus"
 
 
-class ServerEnded(RuntimeError):
+class ServerEnded(StructuredError, RuntimeError):
     """
     The cause of an exit: a server returned without being asked to stop.
 
@@ -69,15 +70,13 @@ class ServerEnded(RuntimeError):
         where: The address that it served.
     """
 
-    def __init__(self, where: str) -> None:
-        super().__init__(where)
-        self.where = where
+    where: str
 
     def __str__(self) -> str:
         return f"the server on {self.where} has ended by itself; its serve() must not return before drain() is called"
 
 
-class NotStopped(TimeoutError):
+class NotStopped(StructuredError, TimeoutError):
     """
     Raised by the stop of a server that does not end, even after its requests were cut off.
 
@@ -86,20 +85,17 @@ class NotStopped(TimeoutError):
         seconds: How long the stop waited.
     """
 
-    def __init__(self, where: str, seconds: float) -> None:
-        self.where = where
-        self.seconds = seconds
-        # Only the text: OSError takes several arguments for an errno and its message.
-        super().__init__(str(self))
-
-    def __reduce__(self) -> tuple[type[NotStopped], tuple[str, float]]:
-        return type(self), (self.where, self.seconds)
+    where: str
+    seconds: float
 
     def __str__(self) -> str:
         return (
             f"the server on {self.where} has not ended {self.seconds:g} s after it was stopped, "
             "and its thread is left running; check what blocks that thread"
         )
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({str(self)!r})"
 
 
 @attrs.define(eq=False)

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Self
 
 from typedbus._base.errors import OperatorError
+from typedbus._base.structured import StructuredError
 
 
-class SettingsFault(ValueError):
+class SettingsFault(StructuredError, ValueError):
     """
     One fault in the settings of a site, reported by `load`.
 
@@ -21,12 +22,10 @@ class SettingsFault(ValueError):
         problem: The description of the fault. It contains the name of a secret, but never its value.
     """
 
-    def __init__(self, source: Path | str | None, line: int | None, key: str, problem: str) -> None:
-        super().__init__(source, line, key, problem)
-        self.source = source
-        self.line = line
-        self.key = key
-        self.problem = problem
+    source: Path | str | None
+    line: int | None
+    key: str
+    problem: str
 
     def __str__(self) -> str:
         text = f"{self.key} {self.problem}" if self.key else self.problem
@@ -60,7 +59,3 @@ class InvalidSettings(ExceptionGroup[SettingsFault], OperatorError):
     def derive(self, excs: Sequence[SettingsFault], /) -> InvalidSettings:  # type: ignore[override]  # a group of SettingsFaults has no other members
         """Return an `InvalidSettings`, so that `except*` and `split` keep the type."""
         return InvalidSettings(excs)
-
-
-# Tracebacks and pickles show the module from which users import.
-SettingsFault.__module__ = InvalidSettings.__module__ = "typedbus.settings"

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import ClassVar, Final
 
 from typedbus._base.states import State as Typed
+from typedbus._base.structured import StructuredError
 
 
 class _StateEnum:
@@ -50,12 +51,10 @@ OLD: Final[dict[Typed, _StateEnum.State]] = {
 }
 
 
-class StateError(ValueError):
+class StateError(StructuredError, ValueError):
     """Raised if a value that is assigned to the state of a bus, or waited for, is not a state."""
 
-    def __init__(self, given: object) -> None:
-        super().__init__(given)
-        self.given = given
+    given: object
 
     def __str__(self) -> str:
         return f"{self.given!r} is no state of a bus; give one of states.STOPPED, STARTING, STARTED, STOPPING, EXITING"

@@ -27,6 +27,7 @@ from typing import Any, Final
 
 import typedbus.wspbus
 from typedbus._base.exports import export
+from typedbus._base.structured import StructuredError
 from typedbus._channels.channel import AnyChannel
 from typedbus.wspbus._bus import Bus
 from typedbus.wspbus._declarations import declaration_of, signature_text
@@ -143,7 +144,7 @@ def _import_of(channel: AnyChannel | None) -> str:
     return f"from {module} import {name}"
 
 
-class CannotReport(Exception):
+class CannotReport(StructuredError):
     """
     Raised if the argument of the command does not name a bus; the exit status is 2.
 
@@ -152,10 +153,8 @@ class CannotReport(Exception):
         reason: What is wrong, and how to correct it.
     """
 
-    def __init__(self, target: str, reason: str) -> None:
-        super().__init__(target, reason)
-        self.target = target
-        self.reason = reason
+    target: str
+    reason: str
 
     def __str__(self) -> str:
         return f"cannot report on {self.target}: {self.reason}"
