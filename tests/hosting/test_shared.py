@@ -208,7 +208,7 @@ def test_an_application_that_waits_for_the_start_of_another_gets_its_failure(
     with ThreadPoolExecutor(2) as pool:
         starting = pool.submit(get, first)
         within.wait()
-        start = first._host._start
+        start = first._host.current_start
         assert start is not None
         waiting = pool.submit(get, second)
         while not getattr(start, "_condition")._waiters:  # noqa: B009  # not a public attribute

@@ -40,21 +40,21 @@ def at_end(function: Callable[[], object]) -> contextlib.ExitStack:
 
     *function* may be called more than once, and in a thread that Python did not start.
     """
-    registered = contextlib.ExitStack()
+    registrations = contextlib.ExitStack()
     atexit.register(function)
-    registered.callback(atexit.unregister, function)
+    registrations.callback(atexit.unregister, function)
     processes = sys.modules.get("multiprocessing.process")
     if processes is not None and processes.parent_process() is not None:
         from multiprocessing import util
 
-        registered.callback(util.Finalize(None, function, exitpriority=_PRIORITY).cancel)
+        registrations.callback(util.Finalize(None, function, exitpriority=_PRIORITY).cancel)
     # The module exists only under Apache, which has loaded it from the beginning.
     subscribe = getattr(sys.modules.get("mod_wsgi"), "subscribe_shutdown", None)
     if subscribe is not None:
         _at_shutdown.append(function)
-        registered.callback(_at_shutdown.remove, function)
+        registrations.callback(_at_shutdown.remove, function)
         _subscribe(subscribe)
-    return registered
+    return registrations
 
 
 @functools.cache

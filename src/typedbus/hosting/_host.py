@@ -20,7 +20,6 @@ from __future__ import annotations
 import contextlib
 import sys
 import threading
-import traceback
 import weakref
 from collections.abc import Callable, Sequence
 from concurrent import futures
@@ -28,7 +27,7 @@ from typing import Final
 
 import attrs
 
-from typedbus._base.errors import StartCancelled, TransitionError, WaitError
+from typedbus._base.errors import StartCancelled, TransitionError
 from typedbus._base.limits import Limits
 from typedbus._base.states import State
 from typedbus._base.structured import StructuredError, computed
@@ -42,7 +41,9 @@ from typedbus._container.running import attached, container_of, detaching, exit_
 from typedbus._container.validation.arguments import class_of
 from typedbus._os.exhausted import start_thread
 from typedbus._os.forks import after_fork, notice
+from typedbus.hosting._claims import check_waiting, claim_lock, is_free
 from typedbus.hosting._ending import at_end, doubt_about_end
+from typedbus.hosting._report import report
 
 #: Classes that only the owner of a process may use, once. By name, so that they need not be imported here.
 _OWNERS: Final = {
@@ -103,7 +104,7 @@ class NotShared(StructuredError, RuntimeError):
 
 
 def _instances(containers: Sequence[Container | type[Container]]) -> list[Container]:
-    return [container_of(one) for one in containers]
+    return [container_of(container) for container in containers]
 
 
 @attrs.define(eq=False)
@@ -128,11 +129,11 @@ class Host:
     _lock: threading.Lock = attrs.field(init=False, factory=new_lock)
     #: The current start, or the start by which this host owns the bus; otherwise None. Its result is the thread
     #: that serves the bus, or None if other code does.
-    _start: futures.Future[threading.Thread | None] | None = attrs.field(init=False, default=None)
+    current_start: futures.Future[threading.Thread | None] | None = attrs.field(init=False, default=None)
     _is_leaving: bool = attrs.field(init=False, default=False)
-    _problem: BaseException | None = attrs.field(init=False, default=None)
+    _error: BaseException | None = attrs.field(init=False, default=None)
     #: The registrations of `end`, and the function that detaches the other containers from the bus of the first.
-    _ends: contextlib.ExitStack = attrs.field(init=False, factory=contextlib.ExitStack)
+    _end_hooks: contextlib.ExitStack = attrs.field(init=False, factory=contextlib.ExitStack)
     _detach: Callable[[], object] = attrs.field(init=False, default=bool)
 
     def __attrs_post_init__(self) -> None:
@@ -164,18 +165,18 @@ class Host:
         """
         notice()
         with self._lock:
-            start = self._start
+            start = self.current_start
             is_first = start is None
             if start is None:
-                start = self._start = futures.Future()
+                start = self.current_start = futures.Future()
                 self.has_started = self._is_leaving = False
         if not is_first:
-            self._await(start)
+            self._wait_for(start)
             return
         try:
-            thread = self._bring_up()
+            thread = self._start_or_share()
         except BaseException as error:
-            self._start = None
+            self.current_start = None
             # `SystemExit` must end only the thread that started the bus, not those that wait for it.
             outcome = error if isinstance(error, Exception) else StartCancelled(State.EXITED)
             if outcome is not error:
@@ -184,7 +185,7 @@ class Host:
             raise
         self.has_started = True
         if thread is None:
-            self._start = None
+            self.current_start = None
         start.set_result(thread)
 
     def share(self) -> bool:
@@ -202,18 +203,18 @@ class Host:
         self.has_started = True
         return self.is_serving
 
-    def _bring_up(self) -> threading.Thread | None:
+    def _start_or_share(self) -> threading.Thread | None:
         """Start the bus and return the thread that serves it; None if other code has started it, and it is shared."""
-        with _claiming():
+        with claim_lock():
             bus = core_of(self.containers[0]).bus
             owner = None if bus is None else bus._started_by
-            start = owner._start if isinstance(owner, Host) and owner is not self else None
-            is_claimed = bus is None or (_is_free(bus) and (start is None or start.done()))
+            start = owner.current_start if isinstance(owner, Host) and owner is not self else None
+            is_claimed = bus is None or (is_free(bus) and (start is None or start.done()))
             if is_claimed:
                 bus, start = self._claim(), None
         assert bus is not None
         if start is not None:
-            self._await(start)
+            self._wait_for(start)
         if is_claimed:
             try:
                 bus._bring_to(State.STARTED, by=self)
@@ -233,61 +234,61 @@ class Host:
                 finally:
                     self._release(bus)
                 raise
-            self._ends.close()
+            self._end_hooks.close()
         self._share(bus)
         return None
 
     def _claim(self) -> Bus:
-        """Attach the containers to their bus, which this host will start; the caller holds the lock of `_claiming`."""
+        """Attach the containers to their bus, which this host will start; the caller holds the lock of `claim_lock`."""
         first = self.containers[0]
         was_attached, self._detach = core_of(first).bus is not None, detaching(self.containers)
         with contextlib.ExitStack() as undo:
             undo.callback(self._detach)
             bus = self.bus = attached(self.containers, self.workers, self.limits)
-            if not was_attached and not _is_free(bus):
+            if not was_attached and not is_free(bus):
                 # The container declares a bus that is already running, and was not attached at its start.
                 core_of(first).leave(None, was_guest=core_of(first).is_guest)
-                raise NotShared(self.name, _late([type(container).__name__ for container in self.containers]))
+                raise NotShared(self.name, _unattached([type(container).__name__ for container in self.containers]))
             refused = [fault for container in self.containers for fault in _refused(container)]
             if refused:
                 raise InvalidContainer(self.name, refused)
             undo.pop_all()
         bus._started_by = self
-        self._ends = at_end(self.end)
+        self._end_hooks = at_end(self.end)
         return bus
 
     def _release(self, bus: Bus) -> None:
         """Undo `_claim`, unless other code has started *bus* since it exited."""
-        with _claiming():
-            self._ends.close()
+        with claim_lock():
+            self._end_hooks.close()
             if bus._started_by is self:
                 bus._started_by = None
                 self._detach()
 
     def _share(self, bus: Bus) -> None:
         """Return when *bus*, which other code starts or has started, is STARTED."""
-        late = [type(container).__name__ for container in self.containers if core_of(container).bus is not bus]
-        if late:
-            raise NotShared(self.name, _late(late))
+        unattached = [type(container).__name__ for container in self.containers if core_of(container).bus is not bus]
+        if unattached:
+            raise NotShared(self.name, _unattached(unattached))
         current = bus._current
         if current is not None and current.goal is State.STARTED:
-            _check_waiting(bus)
+            check_waiting(bus)
             current.done.wait()
         if bus.state is not State.STARTED:
             raise NotShared(self.name, f"it is {bus.state.name}; try again when it is STARTED or EXITED")
         self.bus = bus
 
-    def _await(self, start: futures.Future[threading.Thread | None]) -> None:
+    def _wait_for(self, start: futures.Future[threading.Thread | None]) -> None:
         """Wait for *start*, of this host or of another host on the same bus, and raise its exception if it fails."""
         bus = core_of(self.containers[0]).bus
         if bus is not None and not start.done():
-            _check_waiting(bus)
+            check_waiting(bus)
         start.result()
 
     def leave(self) -> None:
         """Request the exit of the bus if this host has started it, and do not wait; a start under way is cancelled."""
         notice()
-        if self._start is not None:
+        if self.current_start is not None:
             self._is_leaving = True
             if self.bus is not None and self.bus._started_by is self:
                 self.bus.request_exit()
@@ -300,7 +301,7 @@ class Host:
             BaseException: The exception of `Bus.block`: the failure of the exit, and earlier failures.
         """
         notice()
-        start = self._start
+        start = self.current_start
         if start is None:
             return
         self.leave()
@@ -308,20 +309,20 @@ class Host:
         thread = start.result() if start.exception() is None else None
         if thread is not None:
             thread.join()
-        problem, self._problem = self._problem, None
+        problem, self._error = self._error, None
         if problem is not None:
             raise problem
 
     def end(self) -> None:
         """Same as `exit`, at the end of the interpreter, where stderr is the only place left to report a failure."""
         notice()
-        if self._start is not None and self.bus is not None and not _can_start_threads():
+        if self.current_start is not None and self.bus is not None and not _can_start_threads():
             # Without threads, hooks can still be called one by one and without time limits.
             self.bus.workers, self.bus.limits = 1, Limits()
         try:
             self.exit()
         except BaseException as error:
-            tell(error)
+            report(error)
 
     def _serve(self) -> None:
         bus = self.bus
@@ -332,65 +333,48 @@ class Host:
         except BaseException as error:
             problem = error
         self._release(bus)
-        was_asked = self._is_leaving
-        if was_asked:
-            self._problem = problem
+        was_requested = self._is_leaving
+        if was_requested:
+            self._error = problem
         else:
             if problem is not None:
-                tell(problem)
+                report(problem)
             message = f"{self.name}: the bus has exited by itself; from now on every request is answered with 503"
             print(message, file=sys.stderr, flush=True)
         with self._lock:
-            self._start = None
-        if not was_asked and self.ended is not None:
+            self.current_start = None
+        if not was_requested and self.ended is not None:
             self.ended()
 
-    def forget(self) -> None:
+    def reset_in_child(self) -> None:
         """Reset this host in a child process: the started bus belongs to the parent."""
         self._lock = threading.Lock()
-        self._start = self._problem = None
+        self.current_start = self._error = None
         self.has_started = self._is_leaving = False
-        self._ends, self._detach = contextlib.ExitStack(), bool
+        self._end_hooks, self._detach = contextlib.ExitStack(), bool
 
 
-def _is_free(bus: Bus) -> bool:
-    """Return whether no other code has started *bus*, as far as that is known."""
-    # Code that calls Bus.start() and Bus.stop() directly is not recorded.
-    is_down = bus.state is State.EXITED or (bus.state is State.STOPPED and bus._started_by is None)
-    return is_down and bus._current is None
-
-
-def _late(names: Sequence[str]) -> str:
+def _unattached(names: Sequence[str]) -> str:
     return (
         f"{', '.join(names)} was not attached to it at the start; "
         f"give {'it' if len(names) == 1 else 'them'} also to the Hosted, running() or run() that starts the bus"
     )
 
 
-def _check_waiting(bus: Bus) -> None:
-    """Raise a `WaitError` if the calling thread belongs to the transition of *bus* that it is about to wait for."""
-    current = bus._current
-    if current is not None and threading.get_ident() in current.threads:
-        reason = (
-            f"the bus is {bus.state.name} and goes on only when this listener returns; call this when it is STARTED"
-        )
-        raise WaitError(frozenset({State.STARTED}), reason)
-
-
 def _refused(container: Container) -> list[Fault]:
     """Return a fault for each enabled component of *container* that only the owner of a process may have."""
     return [
-        HostFault(component.path, component.place, name, does)
+        HostFault(component.path, component.place, name, action)
         for component in components_of(container)
-        for name, does in _owners(class_of(component) or object)
+        for name, action in _owners(class_of(component) or object)
         if component.is_enabled()
     ]
 
 
 def _owners(cls: type) -> list[tuple[str, str]]:
     """Return the entries of `_OWNERS` that *cls* is or inherits from."""
-    known = ((base.__name__, _OWNERS.get(f"{base.__module__}.{base.__qualname__}")) for base in cls.__mro__)
-    return [(name, does) for name, does in known if does is not None]
+    entries = ((base.__name__, _OWNERS.get(f"{base.__module__}.{base.__qualname__}")) for base in cls.__mro__)
+    return [(name, action) for name, action in entries if action is not None]
 
 
 def _can_start_threads() -> bool:
@@ -402,32 +386,12 @@ def _can_start_threads() -> bool:
     return True
 
 
-def reason(error: BaseException) -> str:
-    """Return the text to report for *error*: all faults of a container, or the traceback."""
-    if isinstance(error, InvalidContainer):
-        return f"error: {error}"
-    return "".join(traceback.format_exception(error)).rstrip()
-
-
-def tell(error: BaseException) -> None:
-    """Write *error* to the standard error of the server, which is usually part of its log."""
-    print(reason(error), file=sys.stderr, flush=True)
-
-
 _hosts: Final[weakref.WeakSet[Host]] = weakref.WeakSet()
-_locks: Final[dict[str, threading.Lock]] = {}
 
 
-def _claiming() -> threading.Lock:
-    """Return the lock under which a host decides whether it starts a bus or shares it."""
-    # Created at the first use: by then gevent, for example, has replaced the class.
-    return _locks.setdefault("claim", threading.Lock())
-
-
-def _forget() -> None:
-    _locks.clear()
+def _reset_in_child() -> None:
     for host in list(_hosts):
-        host.forget()
+        host.reset_in_child()
 
 
-after_fork(_forget)
+after_fork(_reset_in_child)

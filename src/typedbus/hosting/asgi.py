@@ -19,7 +19,8 @@ from typing import Any, TypeAlias
 from typedbus._base.limits import Limits
 from typedbus._container.container import Container
 from typedbus._os.exhausted import start_thread
-from typedbus.hosting._host import Host, HostFault, NotHosted, NotShared, reason, tell
+from typedbus.hosting._host import Host, HostFault, NotHosted, NotShared
+from typedbus.hosting._report import report, text_of
 from typedbus.servers._lifespan import ASGIApp
 
 __all__ = ("HostFault", "Hosted", "NotHosted", "NotShared")
@@ -85,7 +86,7 @@ class Hosted:
         if scope["type"] == "lifespan":
             lifespan = _Lifespan(host.exit, await receive(), receive, send)
             try:
-                await self._live(lifespan, scope)
+                await self._run_lifespan(lifespan, scope)
             finally:
                 # For a server that has cancelled this; otherwise the bus has already exited.
                 host.leave()
@@ -101,7 +102,7 @@ class Hosted:
             await receive()
             await send({"type": "websocket.close", "code": _TRY_AGAIN_LATER})
 
-    async def _live(self, lifespan: _Lifespan, scope: Message) -> None:
+    async def _run_lifespan(self, lifespan: _Lifespan, scope: Message) -> None:
         """Start the bus, run the lifespan of the application, and exit the bus after it."""
         try:
             await _in_thread(self._host.start)
@@ -110,48 +111,49 @@ class Hosted:
         except BaseException as error:
             await lifespan.end("startup", error)
             return
-        raised: Exception | None = None
+        app_error: Exception | None = None
         try:
             await self._app(scope, lifespan.receive, lifespan.send)
         except Exception as error:
             if lifespan.is_over:
                 raise
             # An application without lifespan support raises before it receives a message.
-            raised = error if lifespan.is_asked_for else None
+            app_error = error if lifespan.has_received else None
         if lifespan.is_over:
             return
         if not lifespan.is_up:
-            if raised is not None:
-                await lifespan.end("startup", raised)
+            if app_error is not None:
+                await lifespan.end("startup", app_error)
                 return
             await lifespan.send({"type": "lifespan.startup.complete"})
-        elif raised is not None and not lifespan.is_ending:
+        elif app_error is not None and not lifespan.is_ending:
             # The application may still answer requests; the server gets the error at the end.
-            tell(raised)
+            report(app_error)
         await lifespan.until_shutdown()
-        await lifespan.end("shutdown", raised)
+        await lifespan.end("shutdown", app_error)
 
 
 class _Lifespan:
     """Passes lifespan messages between server and application, and exits the bus before the last message."""
 
-    def __init__(self, exiting: Callable[[], None], first: Message, receive: Receive, send: Send) -> None:
-        self._exit = exiting
+    def __init__(self, exit_bus: Callable[[], None], startup: Message, receive: Receive, send: Send) -> None:
+        self._exit_bus = exit_bus
         self._receive = receive
         self._send = send
         #: The startup message of the server, until the application receives it.
-        self._first: Message | None = first
-        self.is_asked_for = False
+        self._startup: Message | None = startup
+        #: Whether the application has called *receive*.
+        self.has_received = False
         self.is_up = False
         self.is_ending = False
         self.is_over = False
 
     async def receive(self) -> Message:
         """Return the next message of the server; the first time, the startup message again."""
-        self.is_asked_for = True
-        first, self._first = self._first, None
-        if first is not None:
-            return first
+        self.has_received = True
+        startup, self._startup = self._startup, None
+        if startup is not None:
+            return startup
         message = await self._receive()
         self.is_ending = True
         return message
@@ -163,13 +165,13 @@ class _Lifespan:
         else:
             self.is_over = True
             try:
-                await _in_thread(self._exit)
+                await _in_thread(self._exit_bus)
             except asyncio.CancelledError:
                 raise
             except BaseException as error:
                 kind = message["type"].replace("complete", "failed")
-                said = filter(None, [message.get("message", ""), reason(error)])
-                message = {"type": kind, "message": "\n".join(said)}
+                reasons = filter(None, [message.get("message", ""), text_of(error)])
+                message = {"type": kind, "message": "\n".join(reasons)}
         await self._send(message)
 
     async def until_shutdown(self) -> None:
@@ -177,12 +179,12 @@ class _Lifespan:
         if not self.is_ending:
             await self._receive()
 
-    async def end(self, phase: str, raised: BaseException | None) -> None:
+    async def end(self, phase: str, error: BaseException | None) -> None:
         """Send the last message in place of the application."""
-        if raised is None:
+        if error is None:
             await self.send({"type": f"lifespan.{phase}.complete"})
         else:
-            await self.send({"type": f"lifespan.{phase}.failed", "message": reason(raised)})
+            await self.send({"type": f"lifespan.{phase}.failed", "message": text_of(error)})
 
 
 async def _in_thread(call: Callable[[], None]) -> None:

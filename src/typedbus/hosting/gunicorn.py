@@ -64,8 +64,8 @@ def post_worker_init(worker: object) -> None:
     if isinstance(app, wsgi.Hosted):
         try:
             app.start()
-        except SystemExit as leaving:
-            raise LeftStart(leaving.code) from leaving
+        except SystemExit as exit_request:
+            raise LeftStart(exit_request.code) from exit_request
     elif app is not None and not isinstance(app, asgi.Hosted):
         raise NotOutermost(app)
 
@@ -78,4 +78,4 @@ def worker_exit(server: object, worker: object) -> None:
     """
     app = getattr(worker, "wsgi", None)
     if isinstance(app, wsgi.Hosted):
-        app._host.end()
+        wsgi.host_of(app).end()

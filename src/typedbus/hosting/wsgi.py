@@ -14,7 +14,8 @@ from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from typedbus._base.limits import Limits
 from typedbus._container.container import Container
-from typedbus.hosting._host import Host, HostFault, NotShared, reason
+from typedbus.hosting._host import Host, HostFault, NotShared
+from typedbus.hosting._report import text_of
 
 __all__ = ("HostFault", "Hosted", "NotShared")
 
@@ -96,13 +97,18 @@ class Hosted:
             try:
                 host.start()
             except Exception as error:
-                environ["wsgi.errors"].write(f"{reason(error)}\n")
+                environ["wsgi.errors"].write(f"{text_of(error)}\n")
                 environ["wsgi.errors"].flush()
         if not host.is_serving:
             headers = [("Content-Type", "text/plain"), ("Content-Length", str(len(_BODY)))]
             start_response("503 Service Unavailable", headers)
             return [_BODY]
         return self._app(environ, start_response)
+
+
+def host_of(hosted: Hosted) -> Host:
+    """Return the host of *hosted*, for the hooks of servers in this package."""
+    return hosted._host  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # the class above
 
 
 # Tracebacks and pickles show the module from which users import.
