@@ -230,7 +230,7 @@ def a_bus_fault() -> BaseException:
     BusFault,
     Exception,
     "Wrong (HERE): it has several buses: Wrong.bus (HERE), Wrong.other (HERE); "
-    "keep one, and hand it on as bus.provided",
+    "keep one, and pass it to the others as bus.provided",
 )
 def a_bus_fault_of_several() -> BaseException:
     class Wrong(Container):
@@ -273,7 +273,7 @@ def a_dependency_fault() -> BaseException:
 @said_by(
     LibraryFault,
     Exception,
-    "Wrong.index (HERE): the bus calls methods of components alone, and a_library_fault.<locals>.Index.start would never be called; "
+    "Wrong.index (HERE): the bus calls only methods of components, and a_library_fault.<locals>.Index.start would never be called; "
     "declare a Component(Index, ...); if the program calls the method itself, exclude it: Component(...).without(START)",
 )
 def a_library_fault() -> BaseException:
@@ -306,7 +306,7 @@ def a_hook_fault() -> BaseException:
     HookFault,
     Exception,
     "Wrong.late (HERE): Late.hear does not fit channel 'square': it takes 'number' as str and "
-    "is given int; change it, or take away what makes it a listener",
+    "is given int; correct the method, or remove the mark or declaration that makes it a listener",
 )
 def a_hook_fault_of_a_mark() -> BaseException:
     class Wrong(Container):
@@ -335,8 +335,8 @@ def a_channel_fault() -> BaseException:
 @said_by(
     HiddenFault,
     Exception,
-    "Wrong.orders (HERE): its argument 1 holds Wrong.database where the container does not look for it, "
-    "so that the provider itself would be handed over, not its object; hand over database.provided, as an argument or in a list, tuple or dict; "
+    "Wrong.orders (HERE): its argument 1 holds Wrong.database where the container does not search, "
+    "so that the provider itself would be passed, not its instance; pass database.provided, as an argument or in a list, tuple or dict; "
     "or database.lazy to a parameter that takes a function, to be called later",
 )
 def a_hidden_fault() -> BaseException:
@@ -350,8 +350,8 @@ def a_hidden_fault() -> BaseException:
 @said_by(
     LifetimeFault,
     Exception,
-    "Wrong.orders (HERE): it would keep for all of its life Database, of which each thread has its own "
-    "(ThreadLocalSingleton); hand over lazy(x), and call it where it is used; "
+    "Wrong.orders (HERE): it would keep one instance of Database, although each thread has its own "
+    "(ThreadLocalSingleton); pass lazy(x), and call it where it is used; "
     "or declare x as a Component",
 )
 def a_lifetime_fault() -> BaseException:
@@ -431,7 +431,7 @@ def a_replacement_fault() -> BaseException:
     TypeFault,
     Exception,
     "Wrong.orders (HERE): Orders takes 'database' as Database | None and is given Early (Wrong.early); "
-    "hand over what it takes, or correct the annotation",
+    "pass a matching argument, or correct the annotation",
 )
 def a_type_fault() -> BaseException:
     class Wrong(Container):
@@ -495,8 +495,8 @@ def a_declaration_error() -> BaseException:
 @said_by(
     DeclarationError,
     TypeError,
-    "Database.provided.url (HERE): there is no instance yet where a container is declared; "
-    "hand it to a component, or to a function that Component(function, ...) calls",
+    "Database.provided.url (HERE): no instance exists while a container is declared; "
+    "pass it to a component, or to a function that Component(function, ...) calls",
 )
 def a_declaration_error_of_an_argument() -> BaseException:
     def declare() -> None:

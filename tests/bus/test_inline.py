@@ -244,6 +244,7 @@ def test_a_limit_of_an_inline_hook_is_a_fault(declare: Callable[[], Component[In
 
     (fault,) = invalid.value.exceptions
     assert isinstance(fault, HookFault)
-    assert "it is inline, where no limit can interrupt it, and has one of 3 s; take away the one or the other" in str(
-        fault
+    assert (
+        "it is inline, where a limit cannot interrupt it, and has a limit of 3 s; remove inline=True or the limit"
+        in str(fault)
     )

@@ -395,7 +395,7 @@ def test_a_mark_that_a_property_hides_is_a_fault() -> None:
 
     assert [type(fault) for fault in faults] == [HookFault, HookFault]
     assert "Hidden.last is marked to listen to channel 'stop' and is a property" in faults[0].problem
-    assert faults[1].remedy == "take away @cached_property, or the mark"
+    assert faults[1].remedy == "remove @cached_property, or the mark"
     assert with_faults(shop_with(part=Component(Hidden).without(STOP))) == []
     assert with_faults(shop_with(part=Component(Shown))) == []
 

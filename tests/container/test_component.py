@@ -309,7 +309,7 @@ def test_a_slip_is_refused_at_its_line_by_name(slip: Callable[[Any], object]) ->
 
     assert refused.value.path == f"{__name__}.Settings.provided.url"
     assert refused.value.place == f"{__file__}:{inspect.getsourcelines(slip)[1]}"
-    assert "hand it to a component" in str(refused.value)
+    assert "pass it to a component" in str(refused.value)
 
 
 def test_a_slip_in_a_container_s_body_names_its_line() -> None:
@@ -327,7 +327,7 @@ def test_what_cannot_be_called_is_no_component() -> None:
     """It is told where it is declared."""
     nothing: Any = 5
 
-    with pytest.raises(DeclarationError, match="it builds nothing") as refused:
+    with pytest.raises(DeclarationError, match="it is not callable") as refused:
         Component(nothing)
 
     assert refused.value.path == "5"

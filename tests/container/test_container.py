@@ -189,7 +189,8 @@ def test_a_replacement_may_wrap_what_it_replaces() -> None:
 def test_a_replacement_that_needs_a_user_of_what_it_replaces_is_refused() -> None:
     """They would go in a circle: the class says so itself, with the component in between."""
     with pytest.raises(
-        DeclarationError, match=r"^Odd\.database \(.*\): it needs Base\.orders, which needs what this takes"
+        DeclarationError,
+        match=r"^Odd\.database \(.*\): it needs Base\.orders, which needs the declaration that it replaces",
     ):
 
         class Odd(Base):
@@ -379,7 +380,7 @@ def test_bases_whose_replacements_need_each_other_cannot_be_merged(turned: bool)
 
     bases = (YofX, OtherX) if turned else (OtherX, YofX)
     with pytest.raises(
-        DeclarationError, match=r"^Both\.[xy] \(.*\): it needs .*, which needs what this takes the place"
+        DeclarationError, match=r"^Both\.[xy] \(.*\): it needs .*, which needs the declaration that it replaces"
     ):
         type("Both", bases, {})
 
@@ -434,7 +435,7 @@ def test_a_name_may_be_given_to_what_is_replaced_under_another() -> None:
 
 def test_two_declarations_cannot_take_the_place_of_each_other() -> None:
     """Nobody could say which of them is meant."""
-    with pytest.raises(DeclarationError, match=r"^Turned\.[xy] \(.*\): it takes the place of what takes its own"):
+    with pytest.raises(DeclarationError, match=r"^Turned\.[xy] \(.*\): it replaces a declaration that replaces it"):
 
         class Turned(Pair):
             x = Pair.y

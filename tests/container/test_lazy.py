@@ -190,9 +190,7 @@ def test_a_lazy_component_that_is_declared_inline_is_a_fault() -> None:
     faults = list(raised.value.exceptions)
     assert all(isinstance(fault, HiddenFault) for fault in faults)
     assert [getattr(fault, "path", "") for fault in faults] == ["App.report", "App.listed", "App.handed"]
-    assert "declare it in the body of the container, as in x = Component(Database), and hand over x.lazy" in str(
-        faults[0]
-    )
+    assert "declare it in the body of the container, as in x = Component(Database), and pass x.lazy" in str(faults[0])
 
     class Over(Container):
         bus = Component(Bus)
@@ -224,7 +222,7 @@ def test_a_lazy_component_that_is_disabled_raises_when_it_is_called() -> None:
 def test_a_slip_in_the_body_of_a_container_is_refused_there() -> None:
     """It cannot be called yet, and `lazy` takes providers alone."""
     database = Component(Database)
-    with pytest.raises(DeclarationError, match="there is no instance yet"):
+    with pytest.raises(DeclarationError, match="no instance exists while"):
         database.lazy()
     for wrong in (Database, database.provided, database.lazy):
         with pytest.raises(DeclarationError, match=r"it takes a provider, as in lazy\(session\)"):
@@ -247,10 +245,8 @@ def test_faults_recommend_what_checkers_accept() -> None:
     by_path = {getattr(fault, "path", ""): fault for fault in raised.value.exceptions}
     assert isinstance(by_path["App.hidden"], HiddenFault)
     assert isinstance(by_path["App.kept"], LifetimeFault)
-    assert "hand over database.provided, as an argument or in a list, tuple or dict; or database.lazy to" in str(
+    assert "pass database.provided, as an argument or in a list, tuple or dict; or database.lazy to" in str(
         by_path["App.hidden"]
     )
-    assert "hand over provided(x), as an argument or in a list, tuple or dict; or lazy(x) to" in str(
-        by_path["App.other"]
-    )
-    assert "hand over lazy(x), and call it where it is used" in str(by_path["App.kept"])
+    assert "pass provided(x), as an argument or in a list, tuple or dict; or lazy(x) to" in str(by_path["App.other"])
+    assert "pass lazy(x), and call it where it is used" in str(by_path["App.kept"])

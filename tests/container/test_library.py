@@ -332,7 +332,7 @@ class TestArguments:
 
         shop = Shop()
         wrong: Any = 42
-        with pytest.raises(DeclarationError, match="it builds nothing"):
+        with pytest.raises(DeclarationError, match="it is not callable"):
             shop.database.set_provides(wrong)
         shop.database.set_provides(Other)
 

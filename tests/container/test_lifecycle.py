@@ -417,9 +417,9 @@ def test_an_end_of_another_priority_than_the_start_s_is_refused() -> None:
 
     stop, last = faults_of(Component(Part))
 
-    assert "Part.halt does not fit channel 'stop': it is to be called at priority 4" in stop
-    assert "Part.leave does not fit channel 'exit': it is to be called at priority 5" in last
-    assert "the component starts at 7, and all of its life goes in that order" in stop
+    assert "Part.halt does not fit channel 'stop': it has priority 4" in stop
+    assert "Part.leave does not fit channel 'exit': it has priority 5" in last
+    assert "the component starts at 7, and its other life-cycle hooks are called at the same priority" in stop
 
 
 @pytest.mark.parametrize("priority", [None, 7], ids=["unsaid", "the same"])
@@ -463,7 +463,7 @@ def log_vaguely(self: object, level, message) -> None:  # type: ignore[no-untype
         (misfit(start=lambda: None), "too many positional arguments"),
         (misfit(stop=asynchronous), "is async, and its result would not be awaited"),
         (misfit(log=log_backwards), "takes 'level' as int and is given str"),
-        (misfit(log=log_vaguely), "does not say what 'level' is, so that only its name speaks for it"),
+        (misfit(log=log_vaguely), "has no annotation for 'level', and may have this name by chance"),
     ],
     ids=["demands more", "takes nothing", "async", "wrong annotation", "no annotation"],
 )
@@ -499,7 +499,7 @@ def test_a_marked_misfit_is_told_with_its_own_way_out() -> None:
         with_part(Component(Part)).validate()
 
     assert "Part.hear does not fit channel 'ring'" in str(invalid.value)
-    assert "change it, or take away what makes it a listener" in str(invalid.value)
+    assert "correct the method, or remove the mark or declaration that makes it a listener" in str(invalid.value)
 
 
 def test_a_method_of_a_foreign_class_that_does_not_fit_is_a_fault() -> None:

@@ -199,11 +199,11 @@ def test_a_hidden_provider_is_told_with_what_to_hand_over() -> None:
     first, named, foreign = with_faults(Shop())
 
     assert first.problem == (
-        "its argument 2 holds Shop.part where the container does not look for it, "
-        "so that the provider itself would be handed over, not its object"
+        "its argument 2 holds Shop.part where the container does not search, "
+        "so that the provider itself would be passed, not its instance"
     )
     assert first.remedy == (
-        "hand over part.provided, as an argument or in a list, tuple or dict; "
+        "pass part.provided, as an argument or in a list, tuple or dict; "
         "or part.lazy to a parameter that takes a function, to be called later"
     )
     assert named.problem.startswith("its argument 'parts' holds Shop.part where ")
@@ -248,8 +248,7 @@ def test_what_is_made_for_a_thread_or_a_context_is_kept_by_no_component() -> Non
     names = ["direct", "listed", "keyed", "attribute", "called", "made"]
     assert kinds(faults) == [(LifetimeFault, f"Sessions.{name}") for name in names]
     assert faults[0].problem == (
-        f"it would keep for all of its life {__name__}.Connection, "
-        "of which each thread has its own (ThreadLocalSingleton)"
+        f"it would keep one instance of {__name__}.Connection, although each thread has its own (ThreadLocalSingleton)"
     )
     assert "each context has its own" in faults[1].problem
 
@@ -356,7 +355,7 @@ def test_a_container_that_takes_the_place_of_another_has_what_is_used_of_it() ->
 
     assert fine == []
     assert kinds(wrong) == [(ReplacementFault, "Wrong.infra")]
-    assert wrong[0].problem.startswith("it has nothing in the place of Outer.infra.used, ")
+    assert wrong[0].problem.startswith("it does not declare Outer.infra.used, which it replaces, ")
     assert (ReplacementFault, "Nesting.outer.infra") in kinds(with_faults(Nesting()))
 
 

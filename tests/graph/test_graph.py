@@ -292,7 +292,7 @@ def test_what_only_an_overridden_component_needed_is_off() -> None:
     with shop.override(Shop.desk).by(Desk()):
         node = node_of(Graph.of(shop), "Shop.cache")
 
-    assert (node.enabled, node.reason, node.kind) == (False, "only what is overridden needs it", "off")
+    assert (node.enabled, node.reason, node.kind) == (False, "only an overridden component needs it", "off")
 
 
 @pytest.mark.parametrize(

@@ -124,5 +124,8 @@ def several_buses(container: str, buses: list[Component[object]]) -> BusFault:
     """Return the fault of a container with more than one bus."""
     names = ", ".join(f"{bus.path} ({bus.place})" for bus in buses)
     return BusFault(
-        container, buses[1].place, f"it has several buses: {names}", "keep one, and hand it on as bus.provided"
+        container,
+        buses[1].place,
+        f"it has several buses: {names}",
+        "keep one, and pass it to the others as bus.provided",
     )

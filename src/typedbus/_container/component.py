@@ -102,7 +102,7 @@ class Component(Replaceable, Generic[T_co]):
         self.place = calling_place()
         self.path = describe(cls)
         if not callable(cls):
-            raise DeclarationError(repr(cls), self.place, "it builds nothing: give a class or a function")
+            raise DeclarationError(repr(cls), self.place, "it is not callable: give a class or a function")
         # This calls `set_provides` and `set_args` of `Arguments`, which replace stand-ins.
         providers.Singleton.__init__(self._provider, cls, *args)
         if kwargs:

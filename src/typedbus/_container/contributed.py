@@ -67,7 +67,7 @@ class Contributed(DeclaredContainer):
                 # Not the repr of the exception, which differs between versions of Python.
                 reason = f"{type(error).__name__}: {error}"
                 problems.append(
-                    (name, f"{entry.value} of distribution {distribution} cannot be loaded: {reason}", "mend it")
+                    (name, f"{entry.value} of distribution {distribution} cannot be loaded: {reason}", "correct it")
                 )
                 continue
             if not (isinstance(cls, type) and issubclass(cls, Declarations) and cls is not Contributed):

@@ -48,8 +48,8 @@ OWN: Final = id(_NOTHING)
 
 
 INHERIT: Final = (
-    "@containers.override and @containers.copy do not work with a Container; inherit from it instead, and declare "
-    "anew what is different: class Other(Shop): database = Component(...)"
+    "@containers.override and @containers.copy do not work with a Container; inherit from it instead, and "
+    "redeclare what differs: class Other(Shop): database = Component(...)"
 )
 
 

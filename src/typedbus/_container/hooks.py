@@ -221,13 +221,13 @@ def hook_faults(component: Component[object], cls: type, hooks: Sequence[Hook[ob
         problem = misfit(hook, cls)
         if hook.channel in _PHASED and hook.priority not in (None, phase_of(hooks)):
             problem = (
-                f"is to be called at priority {hook.priority}, but the component starts at {phase_of(hooks)}, "
-                "and all of its life goes in that order or its exact reverse"
+                f"has priority {hook.priority}, but the component starts at {phase_of(hooks)}, "
+                "and its other life-cycle hooks are called at the same priority"
             )
-        remedy = "change it, or take away what makes it a listener"
+        remedy = "correct the method, or remove the mark or declaration that makes it a listener"
         if hook.inline and hook.limit is not None:
-            problem = f"is inline, where no limit can interrupt it, and has one of {hook.limit:g} s"
-            remedy = "take away the one or the other"
+            problem = f"is inline, where a limit cannot interrupt it, and has a limit of {hook.limit:g} s"
+            remedy = "remove inline=True or the limit"
         if problem is not None:
             if isinstance(hook, NamedHook):
                 remedy = f"rename it, or declare that it does not listen: Component(...).without({hook.channel.name.upper()})"
@@ -262,7 +262,7 @@ def _hidden_marks(component: Component[object], cls: type) -> Iterator[HookFault
                     component.place,
                     f"{full_name_of(getter)} is marked to listen to channel {mark.channel.name!r} and is a property, "
                     "so that there is no method to call",
-                    f"take away @{type(value).__name__}, or the mark",
+                    f"remove @{type(value).__name__}, or the mark",
                 )
 
 
@@ -304,7 +304,7 @@ def misfit(hook: Hook[object], cls: type) -> str | None:
                 if not isinstance(parameter, inspect.Parameter):
                     continue
                 if name not in hints and isinstance(hook, NamedHook):
-                    return f"does not say what {name!r} is, so that only its name speaks for it"
+                    return f"has no annotation for {name!r}, and may have this name by chance"
                 annotation = parameter.annotation
                 kind = class_in(annotation)
                 # A publisher may publish an instance of exactly this class, not of a subclass.

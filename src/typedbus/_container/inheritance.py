@@ -47,7 +47,7 @@ def replacements_in(cls: type[Declarations]) -> list[tuple[Any, Any]]:
                 raise DeclarationError(
                     f"{cls.__name__}.{names[id(new)]}",
                     getattr(new, "place", repr(new)),
-                    "it takes the place of what takes its own; declare a new one",
+                    "it replaces a declaration that replaces it; declare a new component",
                 )
         in_force[id(old)] = new
         winners.append(new)
@@ -82,8 +82,8 @@ def replacements_in(cls: type[Declarations]) -> list[tuple[Any, Any]]:
             raise DeclarationError(
                 f"{cls.__name__}.{names[id(new)]}",
                 getattr(new, "place", repr(new)),
-                f"it needs {getattr(between, 'path', repr(between))}, which needs what this takes the place of; "
-                "they would go in a circle",
+                f"it needs {getattr(between, 'path', repr(between))}, which needs the declaration that it replaces; "
+                "this would close a cycle",
             )
     chains: dict[int, list[tuple[Any, Any]]] = {}
     for old, new in pairs.values():

@@ -39,7 +39,7 @@ class Arguments(_Singleton):
         """Set the class or function that builds the component."""
         self._change()
         if provides is not None and not callable(provides):
-            raise DeclarationError(self.path, self.place, "it builds nothing: give a class or a function")
+            raise DeclarationError(self.path, self.place, "it is not callable: give a class or a function")
         super().set_provides(provides)
         return self
 

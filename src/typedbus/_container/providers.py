@@ -59,8 +59,8 @@ class Provided:
         raise DeclarationError(
             self.__text__,
             calling_place(),
-            "there is no instance yet where a container is declared; "
-            "hand it to a component, or to a function that Component(function, ...) calls",
+            "no instance exists while a container is declared; "
+            "pass it to a component, or to a function that Component(function, ...) calls",
         )
 
     __call__ = __str__ = __format__ = __bool__ = __iter__ = __len__ = __contains__ = __refuse

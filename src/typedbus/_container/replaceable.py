@@ -89,7 +89,7 @@ class Replaceable(Arguments):
         """
         standing_in: Any = overriding(provider)
         if standing_in is self:
-            raise OverrideError(self.path, self.place, "it would take its own place")
+            raise OverrideError(self.path, self.place, "it cannot override itself")
         if self.home is None:
             # In a container class, the override is a part of the declaration.
             cover(self, standing_in)

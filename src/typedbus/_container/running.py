@@ -146,7 +146,7 @@ def container_of(container: object, /) -> Container:
         assert isinstance(container, Container)
         if core_of(container).is_outermost:
             return container
-        reason = f"{container!r} is a part of the container that declares it; give that one"
+        reason = f"{container!r} is nested in another container; give the outer container"
     elif container is None:
         reason = "None is not a container; a function that makes a container has to return it"
     elif isinstance(container, type):

@@ -47,8 +47,8 @@ class NoDrawing(ImportError):
 
     def __str__(self) -> str:
         return (
-            'an SVG is laid out by igraph, which is not installed: pip install "typedbus[graph]"; '
-            "json(), mermaid() and dot() need nothing"
+            'svg() needs igraph, which is not installed: pip install "typedbus[graph]"; '
+            "json(), mermaid() and dot() work without it"
         )
 
 
@@ -124,7 +124,7 @@ class Graph(Picture):
             if component not in others and not isinstance(actor.overriding, Component):
                 _, hooks = analysis.listening(actor)
                 if enabled and actor not in live:
-                    enabled, reason = False, "only what is overridden needs it"
+                    enabled, reason = False, "only an overridden component needs it"
             nodes.append(
                 Node(
                     path,

@@ -140,7 +140,7 @@ def argument_faults(component: Component[object]) -> list[Fault]:
         faults.extend(namesake_faults(component, _channels_in(argument), "is given"))
         if name not in hints or fits(hints[name], argument):
             continue
-        remedy = "hand over what it takes, or correct the annotation"
+        remedy = "pass a matching argument, or correct the annotation"
         if isinstance(argument, OrNone) and fits(hints[name], argument.argument):
             if name in none_by_default:
                 continue

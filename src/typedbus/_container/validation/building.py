@@ -143,7 +143,10 @@ def _problem_of_class(cls: type) -> tuple[str, str]:
     if cls.__flags__ & inspect.TPFLAGS_IS_ABSTRACT:
         missing = sorted(lookup(cls, "__abstractmethods__"))
         names = ", ".join([*missing[:_MANY], *(["..."] if len(missing) > _MANY else [])])
-        return f"{name} is abstract: it does not define {names}", "define what is missing, or give a class that has it"
+        return (
+            f"{name} is abstract: it does not define {names}",
+            "define its abstract methods, or give a subclass that does",
+        )
     is_refused = type(init) is types.FunctionType and init.__module__ in ("typing", "typing_extensions")
     if is_refused and typing_extensions.is_protocol(cls):
         return (

@@ -61,7 +61,7 @@ def library_faults(
                     LibraryFault(
                         path,
                         place,
-                        f"{describe(provider.provides)} is asynchronous, and the bus opens and closes without an event loop",
+                        f"{describe(provider.provides)} is asynchronous, but the bus opens and closes resources without an event loop",
                         "open it with a synchronous function; or declare a Component that opens it in start() "
                         "and closes it in stop(), in an event loop of its own",
                     )
@@ -163,7 +163,7 @@ def _uncalled(
         yield LibraryFault(
             path,
             place,
-            f"the bus calls methods of components alone, and {shown} would never be called",
+            f"the bus calls only methods of components, and {shown} would never be called",
             f"declare a Component({cls.__name__}, ...); if the program calls the method itself, "
             "exclude it: Component(...).without(START)",
         )

@@ -64,8 +64,8 @@ def lifetime_faults(
             LifetimeFault(
                 component.path,
                 component.place,
-                f"it would keep for all of its life {name}, of which each {scope} has its own ({type(node).__name__})",
-                "hand over lazy(x), and call it where it is used; or declare x as a Component",
+                f"it would keep one instance of {name}, although each {scope} has its own ({type(node).__name__})",
+                "pass lazy(x), and call it where it is used; or declare x as a Component",
             )
         )
     return faults
@@ -98,8 +98,8 @@ def hidden_faults(component: Component[object]) -> list[HiddenFault]:
                     component.path,
                     component.place,
                     f"{where or f'{full_name_of(component.builds)}, which builds it,'} holds {name} where the container "
-                    "does not look for it, so that the provider itself would be handed over, not its object",
-                    f"hand over {now}, as an argument or in a list, tuple or dict; "
+                    "does not search, so that the provider itself would be passed, not its instance",
+                    f"pass {now}, as an argument or in a list, tuple or dict; "
                     f"or {later} to a parameter that takes a function, to be called later",
                 )
             )
@@ -132,7 +132,7 @@ def inline_faults(component: Component[object], in_force: typing.Container[int])
                     component.place,
                     f"it receives Component({cls}).lazy, which is declared inline: that component belongs to no "
                     "container, and a call of it would raise OutsideContainer",
-                    f"declare it in the body of the container, as in x = Component({cls}), and hand over x.lazy",
+                    f"declare it in the body of the container, as in x = Component({cls}), and pass x.lazy",
                 )
             )
     return faults
@@ -219,7 +219,7 @@ def replacement_faults(container: Declarations, path: str) -> list[ReplacementFa
                     ReplacementFault(
                         f"{path}.{name}",
                         place,
-                        "it is declared in a class that is no container, or after the class was made, "
+                        "it is declared in a class that is not a container, or was added after the class was created, "
                         "and belongs to no container",
                         "declare it in the body of a class that inherits Container",
                     )
@@ -241,9 +241,9 @@ def replacement_faults(container: Declarations, path: str) -> list[ReplacementFa
                 ReplacementFault(
                     f"{path}.{name}",
                     place,
-                    f"it has nothing in the place of {getattr(missing, 'path', 'a provider')}, "
+                    f"it does not declare {getattr(missing, 'path', 'a provider')}, which it replaces, "
                     "and components that refer to it keep using the old one",
-                    "declare it there, too",
+                    "declare it here as well",
                 )
                 for missing in _missing(replaced, in_force)
                 if id(missing) in body_of(container).copies
@@ -330,8 +330,8 @@ def _name_clashes(cls: type[Declarations], name: str, path: str) -> Iterator[Rep
             path,
             getattr(winner, "place", blueprint_of(first).place),
             f"it is declared in {describe(first)} and again in {describe(other)} "
-            f"({getattr(loser, 'place', blueprint_of(other).place)}); the first takes the place of the second, "
-            "although neither class inherits the other",
+            f"({getattr(loser, 'place', blueprint_of(other).place)}); the first replaces the second, "
+            "although neither class inherits from the other",
             f"rename one of them; or, if both are meant to be the same, declare {name} again in {describe(cls)}, "
             "or once in a base class of both",
         )
