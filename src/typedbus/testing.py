@@ -44,10 +44,10 @@ class NoAnswer(StructuredError, TypeError):
     result: object
 
     def __str__(self) -> str:
-        wanted = self.result if isinstance(self.result, str) else inspect.formatannotation(self.result)
+        result = self.result if isinstance(self.result, str) else inspect.formatannotation(self.result)
         return (
-            f"this recorder has no answer, and listeners of channel {self.channel!r} return {wanted}: "
-            "give it a function that returns one, with Recorder(bound).answering(function)"
+            f"this recorder has no answer, but listeners of channel {self.channel!r} return {result}; "
+            "pass a function that returns the answer: Recorder(bound).answering(function)"
         )
 
 
@@ -96,9 +96,9 @@ class Recorder(Generic[Args, Result]):
         signature = self._bound.channel.signature()
         if signature is None:
             return Call(args, kwargs)
-        given = signature.bind(*args, **kwargs)
-        given.apply_defaults()
-        return Call(given.args, given.kwargs)
+        arguments = signature.bind(*args, **kwargs)
+        arguments.apply_defaults()
+        return Call(arguments.args, arguments.kwargs)
 
     def _listen(self, /, *args: Args.args, **kwargs: Args.kwargs) -> Result:
         self.calls.append(self._call(args, kwargs))

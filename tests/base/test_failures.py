@@ -722,8 +722,8 @@ def a_restart_of_a_bus_alone() -> BaseException:
 @said_by(
     NoAnswer,
     TypeError,
-    "this recorder has no answer, and listeners of channel 'square' return int: "
-    "give it a function that returns one, with Recorder(bound).answering(function)",
+    "this recorder has no answer, but listeners of channel 'square' return int; "
+    "pass a function that returns the answer: Recorder(bound).answering(function)",
 )
 def a_recorder_without_an_answer() -> BaseException:
     return met_in(lambda: Recorder(Bus()[square]).__enter__())  # type: ignore[misc]  # the checkers refuse it, too

@@ -210,8 +210,8 @@ def test_no_answer_names_the_channel_and_its_result(result: Any, shown: str) -> 
         raise AssertionError
 
     assert str(caught.value) == (
-        f"this recorder has no answer, and listeners of channel 'asked' return {shown}: "
-        "give it a function that returns one, with Recorder(bound).answering(function)"
+        f"this recorder has no answer, but listeners of channel 'asked' return {shown}; "
+        "pass a function that returns the answer: Recorder(bound).answering(function)"
     )
 
 

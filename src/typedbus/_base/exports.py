@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 #: Names that are imported on first use, by the module that defines them: the globals of the public module, and the name.
-_LATER: Final[dict[str, list[tuple[dict[str, Any], str]]]] = {}
+_LATE_NAMES: Final[dict[str, list[tuple[dict[str, Any], str]]]] = {}
 
 
 def export(namespace: Mapping[str, Any]) -> None:
@@ -23,7 +23,7 @@ def export(namespace: Mapping[str, Any]) -> None:
     """
     for name in namespace["__all__"]:
         if name in namespace:
-            _name(namespace[name], namespace["__name__"])
+            _rename(namespace[name], namespace["__name__"])
 
 
 def later(namespace: dict[str, Any], modules: Mapping[str, str]) -> Callable[[str], Any]:
@@ -38,7 +38,7 @@ def later(namespace: dict[str, Any], modules: Mapping[str, str]) -> Callable[[st
         modules: The module that defines each name.
     """
     for name, module in modules.items():
-        _LATER.setdefault(module, []).append((namespace, name))
+        _LATE_NAMES.setdefault(module, []).append((namespace, name))
 
     def __getattr__(name: str) -> Any:  # noqa: N807  # it is assigned to this name
         if name not in modules:
@@ -46,16 +46,17 @@ def later(namespace: dict[str, Any], modules: Mapping[str, str]) -> Callable[[st
         from importlib import import_module
 
         value = namespace[name] = getattr(import_module(modules[name]), name)
-        for module, names in _LATER.items():
-            for public, loaded in names:
-                if hasattr(sys.modules.get(module), loaded):
-                    _name(getattr(sys.modules[module], loaded), public["__name__"])
+        for module, names in _LATE_NAMES.items():
+            for public, attribute in names:
+                if hasattr(sys.modules.get(module), attribute):
+                    _rename(getattr(sys.modules[module], attribute), public["__name__"])
         return value
 
     return __getattr__
 
 
-def _name(value: object, module: str) -> None:
+def _rename(value: object, module: str) -> None:
+    """Set the `__module__` of *value* to *module*, if a private module defines it."""
     if isinstance(value, (type, types.FunctionType)) and "._" in value.__module__:
         if isinstance(value, type):
             _export_members(module, value)
@@ -63,12 +64,13 @@ def _name(value: object, module: str) -> None:
 
 
 def _export_members(module: str, cls: type) -> None:
+    """Set the `__module__` of the methods of *cls*, and evaluate its annotations."""
     annotations: Any = vars(cls).get("__annotations__")
     if annotations:
         # From now on annotations would be looked up in the public module, which lacks most of the names.
         names = vars(sys.modules[cls.__module__])
         for name, annotation in annotations.items():
-            annotations[name] = _evaluated(annotation, names)
+            annotations[name] = _evaluate(annotation, names)
     for member in vars(cls).values():
         function = getattr(member, "__func__", member) if isinstance(member, (classmethod, staticmethod)) else member
         # A class may hold functions of other modules, as protocols do.
@@ -76,7 +78,7 @@ def _export_members(module: str, cls: type) -> None:
             function.__module__ = module
 
 
-def _evaluated(annotation: object, names: dict[str, Any]) -> object:
+def _evaluate(annotation: object, names: dict[str, Any]) -> object:
     if not isinstance(annotation, str):
         return annotation
     try:

@@ -29,8 +29,8 @@ def describe(listener: object) -> str:
 
 def place_of(listener: object) -> str:
     """Return file and line of a callable's definition, or "no file" if that is unknown."""
-    called: object = vars(type(listener)).get("__call__")
-    for function in (getattr(listener, "__func__", listener), called):
+    call: object = vars(type(listener)).get("__call__")
+    for function in (getattr(listener, "__func__", listener), call):
         code = getattr(getattr(function, "__wrapped__", function), "__code__", None)
         if isinstance(code, types.CodeType):
             return f"{code.co_filename}:{code.co_firstlineno}"
@@ -46,10 +46,10 @@ def put_note(error: Exception, note: str) -> None:
     """Add *note* to *error*; an exception object that is raised repeatedly gets the note once."""
     try:
         # An exception, such as a frozen class, may refuse to set attributes. PEP 678 defines where notes are stored.
-        known = error.__dict__
-        if "__notes__" not in known:
-            known["__notes__"] = [note]
-        elif note not in known["__notes__"]:
+        attributes = error.__dict__
+        if "__notes__" not in attributes:
+            attributes["__notes__"] = [note]
+        elif note not in attributes["__notes__"]:
             error.add_note(note)
     except Exception:
         # A note that cannot be added must not hide the failure of the listener.
@@ -196,19 +196,19 @@ def _failures_of(failures: Sequence[Failure], errors: Sequence[Exception]) -> li
     """
     containing: dict[int, list[int]] = {}
     for place, failure in enumerate(failures):
-        for contained in _contents(failure.error):
-            containing.setdefault(id(contained), []).append(place)
+        for content in _contents(failure.error):
+            containing.setdefault(id(content), []).append(place)
     parts = []
     following = 0
     for error in errors:
         if following < len(failures) and failures[following].error is error:
             place = following
         else:
-            shared = Counter(place for contained in _contents(error) for place in containing.get(id(contained), ()))
-            most = max(shared.values(), default=0)
-            equals = sorted(place for place, count in shared.items() if count == most)
-            equals = equals or [min(following, len(failures) - 1)]
-            place = next((place for place in equals if place >= following), equals[0])
+            counts = Counter(place for content in _contents(error) for place in containing.get(id(content), ()))
+            most = max(counts.values(), default=0)
+            candidates = sorted(place for place, count in counts.items() if count == most)
+            candidates = candidates or [min(following, len(failures) - 1)]
+            place = next((place for place in candidates if place >= following), candidates[0])
         following = place + 1
         parts.append(attrs.evolve(failures[place], error=error))
     return parts
@@ -232,35 +232,35 @@ def leaves(error: BaseException) -> bool:
     return not isinstance(error, Exception) or isinstance(error, RecursionError)
 
 
-def leave(leaving: BaseException, failed: BaseException) -> None:
+def leave(leaving: BaseException, failure: BaseException) -> None:
     """
-    Make *failed* the cause of *leaving* (`SystemExit`, `KeyboardInterrupt` or similar), so that it is not lost.
+    Make *failure* the cause of *leaving* (`SystemExit`, `KeyboardInterrupt` or similar), so that it is not lost.
 
     An exit status of success becomes 1.
     """
     if isinstance(leaving, SystemExit) and leaving.code in (None, 0):
         leaving.code = 1
-    chain = [failed]
+    chain = [failure]
     # The same exception object may be raised repeatedly: the chain of causes must not become circular.
     while (cause := chain[-1].__cause__) is not None and all(cause is not link for link in (leaving, *chain)):
         chain.append(cause)
-    before = leaving.__cause__
-    chain[-1].__cause__ = None if any(before is link for link in chain) else before
-    leaving.__cause__ = failed
+    cause_before = leaving.__cause__
+    chain[-1].__cause__ = None if any(cause_before is link for link in chain) else cause_before
+    leaving.__cause__ = failure
 
 
 def carries(error: BaseException, cause: BaseException) -> bool:
     """Whether *cause* is *error*, or part of its traceback: as a cause, a context or a member of a group."""
-    seen: set[int] = set()
+    visited: set[int] = set()
     links: list[BaseException | None] = [error]
     while links:
         link = links.pop()
         if link is cause:
             return True
         # Chains of exceptions may be circular.
-        if link is None or id(link) in seen:
+        if link is None or id(link) in visited:
             continue
-        seen.add(id(link))
+        visited.add(id(link))
         links.append(link.__cause__)
         if not link.__suppress_context__:
             links.append(link.__context__)

@@ -31,16 +31,16 @@ def annotations_of(owner: Any) -> dict[str, Any]:
             import annotationlib  # slower to import than the rest of the package, and seldom needed
 
             try:
-                resolved = annotationlib.get_annotations(owner, format=annotationlib.Format.FORWARDREF)
+                annotations = annotationlib.get_annotations(owner, format=annotationlib.Format.FORWARDREF)
                 texts = annotationlib.get_annotations(owner, format=annotationlib.Format.STRING)
             except Exception:
                 return {}
-            return {name: texts[name] if _has_reference(one) else one for name, one in resolved.items()}
-    written = vars(owner).get("__annotations__") if isinstance(owner, type) else owner.__annotations__
-    return dict(written or {})
+            return {name: texts[name] if _has_reference(value) else value for name, value in annotations.items()}
+    annotations = vars(owner).get("__annotations__") if isinstance(owner, type) else owner.__annotations__
+    return dict(annotations or {})
 
 
-def signature_of(called: Callable[..., object]) -> inspect.Signature:
+def signature_of(function: Callable[..., object]) -> inspect.Signature:
     """
     Return the signature of a callable, with evaluated annotations; annotations that cannot be evaluated are texts.
 
@@ -51,34 +51,38 @@ def signature_of(called: Callable[..., object]) -> inspect.Signature:
     import inspect  # as above
 
     try:
-        return inspect.signature(called, eval_str=True)
+        return inspect.signature(function, eval_str=True)
     except Exception:
         # An annotation that is a text may contain any expression.
         if sys.version_info >= (3, 14):
-            return _with_texts(called)
-        return inspect.signature(called)
+            return _with_texts(function)
+        return inspect.signature(function)
 
 
 if sys.version_info >= (3, 14):
 
-    def _with_texts(called: Callable[..., object]) -> inspect.Signature:
+    def _with_texts(function: Callable[..., object]) -> inspect.Signature:
         """Return the signature of a callable whose annotations are evaluated late and cannot be evaluated."""
         import inspect
 
         import annotationlib
 
         try:
-            signature = inspect.signature(called, annotation_format=annotationlib.Format.FORWARDREF)
-            texts = inspect.signature(called, annotation_format=annotationlib.Format.STRING)
+            signature = inspect.signature(function, annotation_format=annotationlib.Format.FORWARDREF)
+            texts = inspect.signature(function, annotation_format=annotationlib.Format.STRING)
         except Exception:
-            if not isinstance(called, types.FunctionType):
+            if not isinstance(function, types.FunctionType):
                 raise
-            bare = types.FunctionType(called.__code__, {}, called.__name__, called.__defaults__, called.__closure__)
-            bare.__kwdefaults__ = called.__kwdefaults__
+            bare = types.FunctionType(
+                function.__code__, {}, function.__name__, function.__defaults__, function.__closure__
+            )
+            bare.__kwdefaults__ = function.__kwdefaults__
             return inspect.signature(bare)
         parameters = [
-            one.replace(annotation=texts.parameters[name].annotation) if _has_reference(one.annotation) else one
-            for name, one in signature.parameters.items()
+            parameter.replace(annotation=texts.parameters[name].annotation)
+            if _has_reference(parameter.annotation)
+            else parameter
+            for name, parameter in signature.parameters.items()
         ]
         result = signature.return_annotation
         if _has_reference(result):

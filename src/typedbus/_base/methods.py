@@ -29,9 +29,9 @@ _PARTIALS: Final = (functools.partialmethod, functools.singledispatchmethod, fun
 def held_by(cls: type, name: str) -> object:
     """Return the attribute *name* as stored in *cls* or the first base that has it; None if there is none."""
     for base in cls.__mro__:
-        held = base.__dict__
-        if name in held:
-            return held[name]
+        attributes = base.__dict__
+        if name in attributes:
+            return attributes[name]
     return None
 
 
@@ -42,7 +42,7 @@ def name_of(method: Any, cls: type) -> str:
     The last base in the method resolution order that stores it decides. Of several names there, the function's own
     name is returned, or else the first.
     """
-    own = getattr(method, "__name__", "")
+    own_name = getattr(method, "__name__", "")
     function = getattr(method, "__func__", method)
     # A partialmethod creates a new function on each access, with a reference that newer Pythons name differently.
     partial = getattr(method, "__partialmethod__", getattr(method, "_partialmethod", _MISSING))
@@ -55,7 +55,7 @@ def name_of(method: Any, cls: type) -> str:
             or (issubclass(type(value), _WRAPPERS) and value.__func__ is function)
         ]
         if names:
-            return own if own in names else names[0]
+            return own_name if own_name in names else names[0]
     return ""
 
 
@@ -76,29 +76,29 @@ def layers(value: Any, scope: str) -> Iterable[Any]:
         return (value,)
     if kind in _OTHERS or not (callable(value) or hasattr(kind, "__get__")):
         return ()
-    seen = {id(value)}
-    unseen: list[Any] = [value]
-    found: list[Any] = []
-    while unseen:
-        layer: Any = unseen.pop()
-        found.append(layer)
+    visited = {id(value)}
+    pending: list[Any] = [value]
+    result: list[Any] = []
+    while pending:
+        layer: Any = pending.pop()
+        result.append(layer)
         # Checked by type, because the __class__ of a lazy object is computed.
         kind = type(layer)
-        below: list[Any] = []
+        inner: list[Any] = []
         if issubclass(kind, _WRAPPERS):
-            below = [layer.__func__]
+            inner = [layer.__func__]
         elif kind is types.FunctionType:
             if hasattr(layer, "__wrapped__"):
-                below = [layer.__wrapped__]
+                inner = [layer.__wrapped__]
             elif layer.__closure__ and _scope_of(layer) != scope:
-                below = list(_wrapped(_contents(layer.__closure__), kind, scope))
+                inner = list(_candidates(_contents(layer.__closure__), kind, scope))
         elif issubclass(kind, _PARTIALS):
-            below = [layer.func]
+            inner = [layer.func]
         elif not issubclass(kind, _NO_DECORATORS) and kind.__getattribute__ is _PLAIN:
-            below = list(_wrapped(getattr(layer, "__dict__", {}).values(), kind, scope))
-        unseen += [one for one in below if id(one) not in seen]
-        seen.update(map(id, below))
-    return found
+            inner = list(_candidates(getattr(layer, "__dict__", {}).values(), kind, scope))
+        pending += [candidate for candidate in inner if id(candidate) not in visited]
+        visited.update(map(id, inner))
+    return result
 
 
 def _contents(cells: Iterable[types.CellType]) -> Iterator[Any]:
@@ -109,7 +109,7 @@ def _contents(cells: Iterable[types.CellType]) -> Iterator[Any]:
             continue  # the variable has no value yet
 
 
-def _wrapped(values: Iterable[Any], decorator: type, scope: str) -> Iterator[Any]:
+def _candidates(values: Iterable[Any], decorator: type, scope: str) -> Iterator[Any]:
     """Yield the *values*, found in a *decorator*, that may be the method or another decorator around it."""
     for value in values:
         kind = type(value)

@@ -40,14 +40,14 @@ def dependencies_first(
                 if id(need) in places:
                     circles.append([member for member, _ in path[places[id(need)] :]])
                     continue
-                below = needs(need)
-                if not below:
+                needs_below = needs(need)
+                if not needs_below:
                     # Most nodes in a start are constructed already, and have no needs.
                     done.add(id(need))
                     order.append(need)
                     continue
                 places[id(need)] = len(path)
-                path.append((need, iter(below)))
+                path.append((need, iter(needs_below)))
                 break
             else:
                 path.pop()
@@ -71,22 +71,22 @@ def listeners_first(
         needs: For each number from 0 on, without gaps, the numbers that must come before it; without circles.
         channels: The publishers and the listeners of each channel.
     """
-    edges = {number: set(needed) for number, needed in needs.items()}
-    both = [(frozenset(publishers), frozenset(listeners)) for publishers, listeners in channels]
-    ranks = channel_ranks(edges, both)
+    edges = {number: set(others) for number, others in needs.items()}
+    sets = [(frozenset(publishers), frozenset(listeners)) for publishers, listeners in channels]
+    ranks = channel_ranks(edges, sets)
     gate = len(edges)
-    for publishers, listeners in both if ranks else ():
-        behind: set[int] = set()
+    for publishers, listeners in sets if ranks else ():
+        pending: set[int] = set()
         is_gated = False
         for number in sorted(publishers | listeners, key=ranks.__getitem__):
             if number in publishers:
-                if behind:
-                    edges[gate] = behind | ({gate - 1} if is_gated else set())
-                    behind, is_gated, gate = set(), True, gate + 1
+                if pending:
+                    edges[gate] = pending | ({gate - 1} if is_gated else set())
+                    pending, is_gated, gate = set(), True, gate + 1
                 if is_gated:
                     edges[number].add(gate - 1)
             if number in listeners:
-                behind.add(number)
+                pending.add(number)
     return edges
 
 
@@ -108,20 +108,20 @@ def channel_ranks(
     Returns:
         The ranks by number; empty if no channel has both publishers and listeners.
     """
-    both = [(frozenset(publishers), frozenset(listeners)) for publishers, listeners in channels]
-    both = [(publishers, listeners) for publishers, listeners in both if publishers and listeners]
-    if not both:
+    sets = [(frozenset(publishers), frozenset(listeners)) for publishers, listeners in channels]
+    sets = [(publishers, listeners) for publishers, listeners in sets if publishers and listeners]
+    if not sets:
         return {}
     count = len(needs)
     # A channel is a node between its publishers and its listeners.
     edges = [sorted(needs[number]) for number in range(count)]
-    edges.extend(sorted(listeners) for _, listeners in both)
-    for channel, (publishers, _) in enumerate(both, count):
+    edges.extend(sorted(listeners) for _, listeners in sets)
+    for channel, (publishers, _) in enumerate(sets, count):
         for publisher in publishers:
             edges[publisher].append(channel)
     order: list[int] = []
     for members in _strongly_connected(edges):
-        order.extend(members if len(members) == 1 else _unrolled(members, needs, both))
+        order.extend(members if len(members) == 1 else _search_order(members, needs, sets))
     return {number: rank for rank, number in enumerate(order) if number < count}
 
 
@@ -130,7 +130,7 @@ def _strongly_connected(edges: Sequence[Sequence[int]]) -> Iterator[list[int]]:
     indices: list[int | None] = [None] * len(edges)
     lows = [0] * len(edges)
     is_open = [False] * len(edges)
-    opened: list[int] = []
+    stack: list[int] = []
     count = 0
     for root in range(len(edges)):
         path = [] if indices[root] is not None else [(root, iter(edges[root]))]
@@ -139,7 +139,7 @@ def _strongly_connected(edges: Sequence[Sequence[int]]) -> Iterator[list[int]]:
             if indices[node] is None:
                 indices[node] = lows[node] = count
                 count += 1
-                opened.append(node)
+                stack.append(node)
                 is_open[node] = True
             for other in unseen:
                 index = indices[other]
@@ -155,12 +155,12 @@ def _strongly_connected(edges: Sequence[Sequence[int]]) -> Iterator[list[int]]:
                 if lows[node] == indices[node]:
                     members = []
                     while is_open[node]:
-                        members.append(opened.pop())
+                        members.append(stack.pop())
                         is_open[members[-1]] = False
                     yield members
 
 
-def _unrolled(
+def _search_order(
     members: Sequence[int],
     needs: Mapping[int, Iterable[int]],
     channels: Sequence[tuple[frozenset[int], frozenset[int]]],
@@ -174,16 +174,16 @@ def _unrolled(
     """
     numbers = sorted((member for member in members if member in needs), reverse=True)
     inside = set(numbers)
-    needed = {number: sorted(inside.intersection(needs[number]), reverse=True) for number in numbers}
+    inner_needs = {number: sorted(inside.intersection(needs[number]), reverse=True) for number in numbers}
     users: dict[int, list[int]] = {number: [] for number in numbers}
-    heard: dict[int, list[list[int]]] = {number: [] for number in numbers}
+    listener_lists: dict[int, list[list[int]]] = {number: [] for number in numbers}
     for number in numbers:
-        for need in needed[number]:
+        for need in inner_needs[number]:
             users[need].append(number)
     for publishers, listeners in channels:
         inner = sorted(listeners & inside, reverse=True)
         for publisher in publishers & inside:
-            heard[publisher].append(inner)
+            listener_lists[publisher].append(inner)
     order: list[int] = []
     done: set[int] = set()
     # Each number on the path blocks itself and its direct and indirect users, until the search leaves it.
@@ -200,7 +200,7 @@ def _unrolled(
                         blocked.add(user)
                         blocking.append(user)
                         pending.extend(users[user])
-                path.append((entering, chain(needed[entering], *heard[entering]), blocking))
+                path.append((entering, chain(inner_needs[entering], *listener_lists[entering]), blocking))
             number, unseen, blocking = path[-1]
             entering = next((other for other in unseen if other not in done and other not in blocked), None)
             if entering is None:
@@ -230,11 +230,11 @@ def start_order(count: int, needs: Mapping[int, Iterable[int]], priorities: Sequ
     phase = min(priorities, default=0)
     ranks = [*priorities, *[phase - 1] * (total - count)]
     missing = [0] * total
-    wanted_by: list[list[int]] = [[] for _ in range(total)]
-    for number, needed in needs.items():
-        for other in set(needed):
+    users: list[list[int]] = [[] for _ in range(total)]
+    for number, others in needs.items():
+        for other in set(others):
             missing[number] += 1
-            wanted_by[other].append(number)
+            users[other].append(number)
     ready = [(ranks[number], number) for number in range(total) if not missing[number]]
     heapq.heapify(ready)
     order: list[tuple[int, int]] = []
@@ -242,7 +242,7 @@ def start_order(count: int, needs: Mapping[int, Iterable[int]], priorities: Sequ
         rank, number = heapq.heappop(ready)
         phase = max(phase, rank)
         order.append((number, phase))
-        for other in wanted_by[number]:
+        for other in users[number]:
             missing[other] -= 1
             if not missing[other]:
                 heapq.heappush(ready, (ranks[other], other))

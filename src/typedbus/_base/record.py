@@ -24,8 +24,8 @@ class Record:
         return hash((type(self), self._values()))
 
     def __repr__(self) -> str:
-        shown = (f"{field.name}={getattr(self, field.name)!r}" for field in self._fields() if field.repr)
-        return f"{type(self).__qualname__}({', '.join(shown)})"
+        fields = (f"{field.name}={getattr(self, field.name)!r}" for field in self._fields() if field.repr)
+        return f"{type(self).__qualname__}({', '.join(fields)})"
 
     def _values(self) -> tuple[object, ...]:
         return tuple(getattr(self, field.name) for field in self._fields())

@@ -75,19 +75,19 @@ def call_of(builds: object, depth: int = _DEPTH) -> Call:
     kind = type(builds)
     if kind is types.MethodType:
         method: Any = builds
-        return _bound(call_of(method.__func__, depth - 1))
+        return _without_instance(call_of(method.__func__, depth - 1))
     if kind is functools.partial:
         partial: Any = builds
         return _partial(partial, depth)
     if kind is _CACHED:
-        cached: Any = builds
-        return call_of(cached.__wrapped__, depth - 1)
+        wrapper: Any = builds
+        return call_of(wrapper.__wrapped__, depth - 1)
     if kind in _KNOWN_BY_TEXT:
         return Call(_signature(builds))
     function = lookup(kind, "__call__")
     if type(function) is not types.FunctionType:
         return _UNKNOWN
-    return attrs.evolve(_bound(call_of(function, depth - 1)), home=kind)
+    return attrs.evolve(_without_instance(call_of(function, depth - 1)), home=kind)
 
 
 def function_of(builds: object) -> types.FunctionType | None:
@@ -146,7 +146,7 @@ def _construction(cls: type, depth: int) -> Call:
         function = constructor.__func__ if type(constructor) is staticmethod else constructor
         if type(function) is types.FunctionType:
             home = next(base for base in bases_of(cls) if name in namespace_of(base))
-            return attrs.evolve(_bound(call_of(function, depth - 1)), home=home)
+            return attrs.evolve(_without_instance(call_of(function, depth - 1)), home=home)
         if type(function) not in (types.BuiltinFunctionType, types.WrapperDescriptorType):
             return _UNKNOWN
     home = next(base for base in bases_of(cls) if not {"__init__", "__new__"}.isdisjoint(namespace_of(base)))
@@ -166,7 +166,7 @@ def _partial(builds: functools.partial[object], depth: int) -> Call:
 
     vars(stand_in)["__signature__"] = inner.signature
     # `inspect` needs the number of arguments, and would show their values in its errors.
-    args = [one if one is _PLACEHOLDER else MISSING for one in builds.args]
+    args = [argument if argument is _PLACEHOLDER else MISSING for argument in builds.args]
     try:
         signature = inspect.signature(functools.partial(stand_in, *args, **dict.fromkeys(builds.keywords, MISSING)))
     except (ValueError, TypeError):
@@ -174,7 +174,7 @@ def _partial(builds: functools.partial[object], depth: int) -> Call:
     return attrs.evolve(inner, signature=signature)
 
 
-def _bound(inner: Call) -> Call:
+def _without_instance(inner: Call) -> Call:
     """Return *inner* without the first parameter, which receives the instance or the class."""
     if inner.signature is None:
         return inner

@@ -51,9 +51,9 @@ def is_simple(value: object) -> bool:
 def lookup(cls: type, name: str) -> Any:
     """Return the attribute *name* as stored in *cls* or the nearest base, or `MISSING`; descriptors are not called."""
     for base in bases_of(cls):
-        found = namespace_of(base).get(name, MISSING)
-        if found is not MISSING:
-            return found
+        value = namespace_of(base).get(name, MISSING)
+        if value is not MISSING:
+            return value
     return MISSING
 
 
@@ -61,11 +61,11 @@ def stored(value: object, name: str) -> Any:
     """Return the attribute *name* of an object as stored, or `MISSING` if it is computed or not set."""
     if is_a(value, types.FunctionType):
         return value.__dict__.get(name, MISSING)
-    found = inspect.getattr_static(value, name, MISSING)
-    if type(found) is not types.MemberDescriptorType:
-        return found
+    attribute = inspect.getattr_static(value, name, MISSING)
+    if type(attribute) is not types.MemberDescriptorType:
+        return attribute
     try:
-        return found.__get__(value)  # the attribute has a slot
+        return attribute.__get__(value)  # the attribute has a slot
     except AttributeError:
         return MISSING
 

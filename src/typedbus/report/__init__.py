@@ -24,10 +24,10 @@ from typedbus.report._records import (
     ComponentRecord,
     CriticalPath,
     FailureRecord,
-    Noted,
     Outcome,
     Span,
     StartRecord,
+    TimedEvent,
     record_of,
 )
 
@@ -50,10 +50,10 @@ class Report:
     """
 
     clock: Callable[[], float] = time.monotonic
-    _noted: list[Noted] = attrs.field(factory=list, init=False)
-    #: Events from earlier starts of components that are not constructed again.
-    _known: dict[str, Subscribed | Disabled] = attrs.field(factory=dict, init=False)
-    _listens: bool = attrs.field(default=False, init=False)
+    _events: list[TimedEvent] = attrs.field(factory=list, init=False)
+    #: Events from earlier starts, by path, of components that are not constructed again.
+    _earlier_events: dict[str, Subscribed | Disabled] = attrs.field(factory=dict, init=False)
+    _is_recording: bool = attrs.field(default=False, init=False)
 
     @classmethod
     @contextlib.contextmanager
@@ -65,34 +65,40 @@ class Report:
 
     def hear(self, event: LifecycleEvent, /) -> None:
         """Record *event*; the listener of `LIFECYCLE`."""
-        noted: LifecycleEvent | FailureRecord = event
+        record: LifecycleEvent | FailureRecord = event
         match event:
-            case Moved(before, State.STARTING):
-                earlier = [*self._known.values(), *(told for _, told in self._noted)]
-                kept = [told for told in earlier if isinstance(told, (Subscribed, Disabled))]
-                self._known = {} if before is State.EXITED else {told.path: told for told in kept}
-                self._noted = []
-                self._listens = True
+            case Moved(State.EXITED, State.STARTING):
+                self._earlier_events = {}
+                self._begin()
+            case Moved(_, State.STARTING):
+                for _, earlier in self._events:
+                    if isinstance(earlier, (Subscribed, Disabled)):
+                        self._earlier_events[earlier.path] = earlier
+                self._begin()
             case Failed(path, hook, seconds, error):
                 # As text: its traceback would keep objects alive.
-                noted = FailureRecord(path, hook, seconds, _text_of(error))
+                record = FailureRecord(path, hook, seconds, _text_of(error))
             case _:
                 pass
-        if self._listens:
-            self._noted.append((self.clock(), noted))
+        if self._is_recording:
+            self._events.append((self.clock(), record))
         # The events of a rollback may come after the stop.
         if isinstance(event, Moved) and event.after in (State.STARTED, State.EXITING):
-            self._listens = False
+            self._is_recording = False
+
+    def _begin(self) -> None:
+        self._events = []
+        self._is_recording = True
 
     def record(self) -> StartRecord:
         """Return the last start as it stands now."""
-        noted, known = list(self._noted), self._known
-        if not noted:
+        events, earlier_events = list(self._events), self._earlier_events
+        if not events:
             return StartRecord(Outcome.NOT_STARTED, 0.0, (), (), (), None)
-        return record_of(noted, known.values(), self.clock())
+        return record_of(events, earlier_events.values(), self.clock())
 
     def table(self) -> str:
-        """Return the last start as plain text, for people: the components, the critical path and the slowest ten."""
+        """Return the last start as plain text, for a reader: the components, the critical path and the slowest ten."""
         return _table(self.record())
 
     def json(self) -> str:
@@ -120,9 +126,9 @@ def _ms(seconds: float | None) -> str:
 
 def _table(record: StartRecord) -> str:
     """Numbers come first and paths last, so that long paths do not break the alignment."""
-    enabled = [component for component in record.components if component.outcome is not Outcome.DISABLED]
-    had_started = [component for component in enabled if component.outcome in (Outcome.STARTED, Outcome.ROLLED_BACK)]
-    head = f"{record.outcome.value} in {record.seconds * 1000:.1f} ms: {len(had_started)} of {len(enabled)} had started"
+    outcomes = [component.outcome for component in record.components if component.outcome is not Outcome.DISABLED]
+    count = outcomes.count(Outcome.STARTED) + outcomes.count(Outcome.ROLLED_BACK)
+    head = f"{record.outcome.value} in {record.seconds * 1000:.1f} ms: {count} of {len(outcomes)} had started"
     if record.rollback is not None:
         head += f", {len(record.undone)} stopped again in {record.rollback * 1000:.1f} ms"
     lines = [head]
@@ -140,9 +146,9 @@ def _table(record: StartRecord) -> str:
             + f"  {component.outcome.value:<12} {component.path}"
             + (f": {component.reason}" if component.outcome is Outcome.DISABLED else "")
         )
-    ordered = [component for component in record.components if component.after]
-    lines += ["", "after the listeners of their channels"] if ordered else []
-    lines += [f"  {component.path} after {', '.join(component.after)}" for component in ordered]
+    publishers = [component for component in record.components if component.after]
+    lines += ["", "after the listeners of their channels"] if publishers else []
+    lines += [f"  {component.path} after {', '.join(component.after)}" for component in publishers]
     path = record.critical_path
     lines += ["", f"critical path: {path.seconds * 1000:.1f} ms", "  began ms     start  component"]
     lines += [f"{_ms(link.starts[0].began)}{_ms(link.start_seconds)}  {link.path}" for link in path.links]
@@ -152,8 +158,8 @@ def _table(record: StartRecord) -> str:
 
 
 def _json(record: StartRecord) -> str:
-    def span(one: Span) -> dict[str, float]:
-        return {"began": float(one.began), "seconds": float(one.seconds)}
+    def values(span: Span) -> dict[str, float]:
+        return {"began": float(span.began), "seconds": float(span.seconds)}
 
     return json.dumps(
         {
@@ -167,9 +173,9 @@ def _json(record: StartRecord) -> str:
                     "reason": component.reason,
                     "needs": component.needs,
                     "after": component.after,
-                    "construct": None if component.construct is None else span(component.construct),
-                    "subscribe": None if component.subscribe is None else span(component.subscribe),
-                    "starts": [span(one) for one in component.starts],
+                    "construct": None if component.construct is None else values(component.construct),
+                    "subscribe": None if component.subscribe is None else values(component.subscribe),
+                    "starts": [values(span) for span in component.starts],
                     "seconds": float(component.seconds),
                 }
                 for component in record.components
@@ -190,7 +196,7 @@ def _json(record: StartRecord) -> str:
 
 def _trace(record: StartRecord) -> str:
     spans = [(span, name, component) for component in record.components for name, span in component.spans]
-    lanes: list[float] = []
+    ends: list[float] = []  # of each lane
     events: list[dict[str, object]] = [
         {
             "name": record.outcome.value,
@@ -201,15 +207,15 @@ def _trace(record: StartRecord) -> str:
             **_micros(Span(0.0, record.seconds)),
         }
     ]
-    for span, name, component in sorted(spans, key=lambda one: one[0].began):
+    for span, name, component in sorted(spans, key=lambda item: item[0].began):
         # Sums of the same numbers in another order may differ in the last digit.
-        lane = next((index for index, ended in enumerate(lanes) if ended <= span.began + 1e-9), len(lanes))
-        lanes[lane : lane + 1] = [span.ended]
-        told = {"outcome": component.outcome.value, "needs": component.needs, "after": component.after}
+        lane = next((index for index, end in enumerate(ends) if end <= span.began + 1e-9), len(ends))
+        ends[lane : lane + 1] = [span.ended]
+        args = {"outcome": component.outcome.value, "needs": component.needs, "after": component.after}
         events.append(
-            {"name": component.path, "cat": name, "ph": "X", "pid": 1, "tid": lane + 1, **_micros(span), "args": told}
+            {"name": component.path, "cat": name, "ph": "X", "pid": 1, "tid": lane + 1, **_micros(span), "args": args}
         )
-    names = ["bus", *(f"lane {number}" for number in range(1, len(lanes) + 1))]
+    names = ["bus", *(f"lane {number}" for number in range(1, len(ends) + 1))]
     events.extend(
         {"name": "thread_name", "ph": "M", "pid": 1, "tid": number, "args": {"name": name}}
         for number, name in enumerate(names)

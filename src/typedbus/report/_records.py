@@ -87,8 +87,8 @@ class ComponentRecord:
     @property
     def spans(self) -> tuple[tuple[str, Span], ...]:
         """All spans, each with the name of its step."""
-        built = (("construct", self.construct), ("subscribe", self.subscribe))
-        return (*((name, span) for name, span in built if span is not None), *(("start", span) for span in self.starts))
+        steps = (("construct", self.construct), ("subscribe", self.subscribe))
+        return (*((name, span) for name, span in steps if span is not None), *(("start", span) for span in self.starts))
 
     @property
     def start_seconds(self) -> float:
@@ -165,9 +165,9 @@ class StartRecord:
         # For each component the longest chain that ends with it: its length, and the component before.
         longest: dict[str, tuple[float, ComponentRecord | None]] = {}
         for component in order:
-            before = max(needs[component.path], key=lambda need: longest[need.path][0], default=None)
-            so_far = 0.0 if before is None else longest[before.path][0]
-            longest[component.path] = (so_far + component.start_seconds, before)
+            previous = max(needs[component.path], key=lambda need: longest[need.path][0], default=None)
+            start = 0.0 if previous is None else longest[previous.path][0]
+            longest[component.path] = (start + component.start_seconds, previous)
         links: list[ComponentRecord] = []
         link = max(order, key=lambda component: longest[component.path][0], default=None)
         while link is not None:
@@ -177,7 +177,8 @@ class StartRecord:
         return CriticalPath(tuple(reversed(links)))
 
 
-Noted: TypeAlias = tuple[float, LifecycleEvent | FailureRecord]
+TimedEvent: TypeAlias = tuple[float, LifecycleEvent | FailureRecord]
+"""An event, or the record of a failure, with the time at which it was published."""
 
 
 @attrs.define(eq=False)
@@ -203,69 +204,92 @@ class _Part:
         self.since = None
         return Span(began, seconds)
 
+    def add_start(self, now: float, seconds: float, outcome: Outcome, reason: str = "") -> None:
+        self.starts.append(self.span(now, seconds))
+        self.outcome, self.reason = outcome, reason or self.reason
 
-def record_of(noted: Sequence[Noted], known: Iterable[Subscribed | Disabled], now: float) -> StartRecord:
-    """Return the record of a start from its events, *noted*, of which the first is its beginning."""
+    def roll_back(self) -> None:
+        if self.outcome is Outcome.STARTED:
+            self.outcome = Outcome.ROLLED_BACK
+
+    def record(self) -> ComponentRecord:
+        return ComponentRecord(
+            self.path,
+            self.outcome,
+            self.reason,
+            self.needs,
+            self.after,
+            self.construct,
+            self.subscribe,
+            tuple(self.starts),
+        )
+
+
+def record_of(events: Sequence[TimedEvent], earlier_events: Iterable[Subscribed | Disabled], now: float) -> StartRecord:
+    """
+    Return the record of a start.
+
+    Args:
+        events: The events of the start, the first of which is its beginning.
+        earlier_events: Events of components that were constructed, or found disabled, in an earlier start.
+        now: The current time.
+    """
     parts: dict[str, _Part] = {}
     failures: list[FailureRecord] = []
-    undone: tuple[str, ...] = ()
+    stopped_paths: tuple[str, ...] = ()
     rollback: float | None = None
-    outcome, seconds = Outcome.NOT_STARTED, now - noted[0][0]
+    beginning = events[0][0]
+    outcome, total = Outcome.NOT_STARTED, now - beginning
 
-    def part(path: str) -> _Part:
+    def part_of(path: str) -> _Part:
         return parts.setdefault(path, _Part(path))
 
-    for told in known:
-        if isinstance(told, Subscribed):
-            part(told.path).needs, part(told.path).after = told.needs, told.after
+    for earlier in earlier_events:
+        part = part_of(earlier.path)
+        if isinstance(earlier, Subscribed):
+            part.needs, part.after = earlier.needs, earlier.after
         else:
-            part(told.path).outcome, part(told.path).reason = Outcome.DISABLED, told.reason
-    for at, event in noted:
-        offset = at - noted[0][0]
+            part.outcome, part.reason = Outcome.DISABLED, earlier.reason
+    for time, event in events:
+        offset = time - beginning
         match event:
             case Constructing(path):
                 parts[path] = _Part(path, since=offset)
-            case Constructed(path, took):
-                part(path).construct = part(path).span(offset, took)
-            case Subscribed(path, took, needs, after):
-                part(path).subscribe = part(path).span(offset, took)
-                part(path).needs, part(path).after = needs, after
+            case Constructed(path, seconds):
+                part = part_of(path)
+                part.construct = part.span(offset, seconds)
+            case Subscribed(path, seconds, needs, after):
+                part = part_of(path)
+                part.subscribe = part.span(offset, seconds)
+                part.needs, part.after = needs, after
             case Disabled(path, reason):
                 parts[path] = _Part(path, Outcome.DISABLED, reason)
             case ComponentStarting(path):
-                part(path).since = offset
-            case ComponentStarted(path, took):
-                part(path).starts.append(part(path).span(offset, took))
-                part(path).outcome = Outcome.STARTED
-            case FailureRecord(path, hook, took, error):
+                part_of(path).since = offset
+            case ComponentStarted(path, seconds):
+                part_of(path).add_start(offset, seconds, Outcome.STARTED)
+            case FailureRecord(path, hook, seconds, error):
                 failures.append(event)
                 if hook == "start":
-                    part(path).starts.append(part(path).span(offset, took))
-                    part(path).outcome, part(path).reason = Outcome.FAILED, error
+                    part_of(path).add_start(offset, seconds, Outcome.FAILED, error)
                 elif hook == "assemble":
                     # The path may be that of the container; then the component that was begun last has failed.
-                    begun = [one for one in parts.values() if one.path == path or one.since is not None]
-                    for failed in begun[-1:]:
-                        failed.construct = failed.span(offset, 0.0 if failed.since is None else offset - failed.since)
-                        failed.outcome, failed.reason = Outcome.FAILED, error
+                    candidates = [part for part in parts.values() if part.path == path or part.since is not None]
+                    for part in candidates[-1:]:
+                        part.construct = part.span(offset, 0.0 if part.since is None else offset - part.since)
+                        part.outcome, part.reason = Outcome.FAILED, error
             case Moved(State.STARTING, after):
-                seconds = offset
+                total = offset
                 outcome = Outcome.FAILED if failures else Outcome.ROLLED_BACK
                 if after is State.STARTED:
                     outcome = Outcome.STARTED
-                    for other in parts.values():
-                        if other.outcome is Outcome.NOT_STARTED:
-                            other.outcome = Outcome.STARTED
-            case RolledBack(rollback, _, undone):
-                for path in undone:
-                    if part(path).outcome is Outcome.STARTED:
-                        part(path).outcome = Outcome.ROLLED_BACK
+                    for part in parts.values():
+                        if part.outcome is Outcome.NOT_STARTED:
+                            part.outcome = Outcome.STARTED
+            case RolledBack(rollback, _, stopped_paths):
+                for path in stopped_paths:
+                    part_of(path).roll_back()
             case _:
                 continue
-    components = tuple(
-        ComponentRecord(
-            one.path, one.outcome, one.reason, one.needs, one.after, one.construct, one.subscribe, tuple(one.starts)
-        )
-        for one in parts.values()
-    )
-    return StartRecord(outcome, seconds, components, tuple(failures), undone, rollback)
+    components = tuple(part.record() for part in parts.values())
+    return StartRecord(outcome, total, components, tuple(failures), stopped_paths, rollback)
