@@ -7,7 +7,6 @@ import contextlib
 import functools
 import gc
 import io
-import linecache
 import re
 import signal
 import subprocess
@@ -15,12 +14,12 @@ import sys
 import textwrap
 import threading
 import time
-import traceback
 import weakref
 from collections.abc import Callable, Iterable, Iterator
-from typing import IO, Any, Self
+from typing import IO, Any
 
 import pytest
+from tests.doubles import ThreadCall, TickingClock, raising, until_waiting
 
 from typedbus import (
     EXIT,
@@ -40,74 +39,8 @@ from typedbus import (
     WaitError,
 )
 from typedbus.events import COMPONENT_STARTED, LIFECYCLE, ComponentStarted, LifecycleEvent, Moved
-from typedbus.types import Inbox
 
 sold = Channel[[str, int], str]("sold")
-
-
-def asleep(thread: threading.Thread) -> None:
-    """Return when *thread* stands still at a line that waits for something."""
-    moment, deadline = threading.Event(), time.monotonic() + 10
-    before, here = None, (0, 0, "")
-    while before != here or not re.search(r"(inbox|queue|waiter|woken)\.(acquire|get)\(", here[2]):
-        assert time.monotonic() < deadline, f"the thread does not wait; it is at {here[2]!r}"
-        moment.wait(0.0005)
-        frame, before = sys._current_frames().get(thread.ident or 0), here
-        if frame is not None:
-            here = (id(frame), frame.f_lasti, linecache.getline(frame.f_code.co_filename, frame.f_lineno))
-
-
-class Calling(threading.Thread):
-    """A call in a thread of its own, with what it returned or raised."""
-
-    def __init__(self, call: Callable[[], object]) -> None:
-        super().__init__(daemon=True)
-        self._call = call
-        self.result: object = None
-        self.error: BaseException | None = None
-        self.start()
-
-    def run(self) -> None:
-        try:
-            self.result = self._call()
-        except BaseException as error:
-            self.error = error
-
-    def ended(self) -> Self:
-        """Return when the call has ended; one that hangs is told with its stack."""
-        self.join(10)
-        frame = sys._current_frames().get(self.ident or 0)
-        assert frame is None or not self.is_alive(), "".join(traceback.format_stack(frame))
-        return self
-
-    def asleep(self) -> Self:
-        """Return when the thread stands at a line that waits for something."""
-        asleep(self)
-        return self
-
-
-class TickingClock:
-    """Goes on by itself, and only where somebody waits on it; writes down who waited how long."""
-
-    def __init__(self) -> None:
-        self.seconds = 0.0
-        self.waits: list[float] = []
-
-    def now(self) -> float:
-        return self.seconds
-
-    def wait(self, inbox: Inbox, seconds: float) -> None:
-        self.waits.append(seconds)
-        self.seconds += seconds
-
-
-def raising(error: BaseException) -> Callable[[], None]:
-    """Return a listener that raises *error*."""
-
-    def raises() -> None:
-        raise error
-
-    return raises
 
 
 def output(program: str, *, status: int = 0) -> str:
@@ -153,9 +86,9 @@ def test_a_bus_gives_the_same_bound_channel_to_every_thread() -> None:
     bus = Bus()
     together = threading.Barrier(8)
 
-    callers = [Calling(lambda: (together.wait(), bus[sold])[1]) for _ in range(8)]
+    callers = [ThreadCall(lambda: (together.wait(), bus[sold])[1]) for _ in range(8)]
 
-    assert {caller.ended().result for caller in callers} == {bus[sold]}
+    assert {caller.finished().result for caller in callers} == {bus[sold]}
 
 
 def test_the_verbs_of_a_bus_are_those_of_its_bound_channels() -> None:
@@ -380,25 +313,25 @@ def test_waiting_for_the_state_that_is_returns_at_once() -> None:
 def test_waiting_ends_when_the_state_is_reached(states: State | Iterable[State]) -> None:
     """wait takes one state or any iterable of them, and wakes at the first that comes."""
     bus = Bus()
-    waiting = Calling(lambda: bus.wait(states)).asleep()
+    waiting = ThreadCall(lambda: bus.wait(states)).waiting()
 
     bus.start()
 
-    assert waiting.ended().result is State.STARTED
+    assert waiting.finished().result is State.STARTED
 
 
 def test_waiting_goes_on_through_other_states() -> None:
     """States that nobody asked for wake nobody."""
     bus = Bus()
-    waiting = Calling(lambda: bus.wait(State.EXITED)).asleep()
+    waiting = ThreadCall(lambda: bus.wait(State.EXITED)).waiting()
 
     bus.start()
     bus.stop()
 
-    waiting.asleep()
+    waiting.waiting()
     bus.exit()
 
-    assert waiting.ended().result is State.EXITED
+    assert waiting.finished().result is State.EXITED
 
 
 @pytest.mark.parametrize("timeout", [0.01, 0, -1])
@@ -411,38 +344,38 @@ def test_waiting_ends_with_its_time(timeout: float) -> None:
 def test_a_state_that_passes_is_not_missed(state: State) -> None:
     """Who waits for a state that lasts a moment is told, however late it comes to run."""
     bus = Bus()
-    waiting = Calling(lambda: bus.wait(state, timeout=10)).asleep()
+    waiting = ThreadCall(lambda: bus.wait(state, timeout=10)).waiting()
 
     bus.start()
     bus.exit()
 
-    assert waiting.ended().result is state
+    assert waiting.finished().result is state
     assert bus.state is State.EXITED
 
 
 def test_several_states_of_one_wait_may_pass() -> None:
     """A waiter that sees several of its states go by is woken by the first and disturbed by no other."""
     bus = Bus()
-    waiting = Calling(lambda: bus.wait(set(State) - {State.STOPPED})).asleep()
+    waiting = ThreadCall(lambda: bus.wait(set(State) - {State.STOPPED})).waiting()
 
     bus.start()
     bus.exit()
 
-    assert waiting.ended().result is State.STARTING
+    assert waiting.finished().result is State.STARTING
 
 
 def test_all_who_wait_are_woken() -> None:
     """A state wakes everybody who waits for it, and those who wait for another sleep on."""
     bus = Bus()
-    started = [Calling(lambda: bus.wait(State.STARTED)).asleep() for _ in range(10)]
-    exited = Calling(lambda: bus.wait(State.EXITED)).asleep()
+    started = [ThreadCall(lambda: bus.wait(State.STARTED)).waiting() for _ in range(10)]
+    exited = ThreadCall(lambda: bus.wait(State.EXITED)).waiting()
 
     bus.start()
 
-    assert [waiting.ended().result for waiting in started] == [State.STARTED] * 10
+    assert [waiting.finished().result for waiting in started] == [State.STARTED] * 10
     assert exited.is_alive()
     bus.exit()
-    exited.ended()
+    exited.finished()
 
 
 def test_waiting_for_nothing_is_an_error() -> None:
@@ -524,12 +457,12 @@ def test_a_listener_may_wait_for_the_state_that_is() -> None:
 def test_a_thread_that_a_listener_began_may_wait() -> None:
     """Only the thread that carries the transition out must not wait for it."""
     bus = Bus()
-    waiting: list[Calling] = []
-    bus[START].subscribe(lambda: waiting.append(Calling(lambda: bus.wait(State.STARTED)).asleep()))
+    waiting: list[ThreadCall] = []
+    bus[START].subscribe(lambda: waiting.append(ThreadCall(lambda: bus.wait(State.STARTED)).waiting()))
 
     bus.start()
 
-    assert waiting[0].ended().result is State.STARTED
+    assert waiting[0].finished().result is State.STARTED
 
 
 def test_a_listener_may_wait_for_another_bus() -> None:
@@ -546,7 +479,7 @@ def test_a_listener_may_wait_for_another_bus() -> None:
 def test_a_wait_that_is_over_leaves_nothing_behind() -> None:
     """The bus keeps nothing of those who waited: in time, in vain, at once or in error."""
     bus = Bus()
-    waiting = Calling(lambda: bus.wait(State.STARTED)).asleep()
+    waiting = ThreadCall(lambda: bus.wait(State.STARTED)).waiting()
     bus.wait(State.STOPPED)
     bus.wait(State.EXITED, timeout=0)
 
@@ -556,7 +489,7 @@ def test_a_wait_that_is_over_leaves_nothing_behind() -> None:
             bus.wait(State.STARTED)
 
     bus.start()
-    waiting.ended()
+    waiting.finished()
 
     assert bus._waiters == []
 
@@ -573,17 +506,17 @@ def test_an_interrupted_wait_leaves_nothing_behind() -> None:
 
     def interrupting() -> None:
         begun.wait()  # the main thread also sleeps while it starts this one
-        asleep(waiting)
+        until_waiting(waiting)
         # Again and again, since a signal that comes just before a thread falls asleep does not wake it.
         while not over.wait(0.01):
             signal.pthread_kill(waiting.ident or 0, signal.SIGUSR1)
 
     before = signal.signal(signal.SIGUSR1, interrupt)
-    other = Calling(interrupting)
+    other = ThreadCall(interrupting)
     with pytest.raises(KeyboardInterrupt):
         begun.set()
         bus.wait(State.STARTED, timeout=10)
-    other.ended()
+    other.finished()
     signal.signal(signal.SIGUSR1, before)
 
     assert bus._waiters == []
@@ -592,15 +525,15 @@ def test_an_interrupted_wait_leaves_nothing_behind() -> None:
 def test_block_returns_when_the_bus_has_exited() -> None:
     """Neither a start nor a stop ends the block, and the exit of another thread does."""
     bus = Bus()
-    blocking = Calling(bus.block).asleep()
+    blocking = ThreadCall(bus.block).waiting()
 
     bus.start()
     bus.stop()
     bus.start()
-    blocking.asleep()
+    blocking.waiting()
     bus.exit()
 
-    assert blocking.ended().error is None
+    assert blocking.finished().error is None
 
 
 def test_blocking_on_a_bus_that_has_exited_returns_at_once() -> None:
@@ -608,7 +541,7 @@ def test_blocking_on_a_bus_that_has_exited_returns_at_once() -> None:
     bus = Bus()
     bus.exit()
 
-    assert Calling(bus.block).ended().error is None
+    assert ThreadCall(bus.block).finished().error is None
 
 
 def test_who_blocks_carries_the_requested_exit_out() -> None:
@@ -618,11 +551,11 @@ def test_who_blocks_carries_the_requested_exit_out() -> None:
     bus[STOP].subscribe(lambda: seen.append(threading.current_thread()))
     bus[EXIT].subscribe(lambda: seen.append(threading.current_thread()))
     bus.start()
-    blocking = Calling(bus.block).asleep()
+    blocking = ThreadCall(bus.block).waiting()
 
     bus.request_exit()
 
-    assert blocking.ended().error is None
+    assert blocking.finished().error is None
     assert seen == [blocking, blocking]
     assert bus.state is State.EXITED
 
@@ -647,7 +580,7 @@ def test_a_request_after_the_exit_holds_nobody_up() -> None:
 
     bus.request_exit()
 
-    assert Calling(bus.block).ended().error is None
+    assert ThreadCall(bus.block).finished().error is None
 
 
 def test_a_request_is_forgotten_when_the_bus_has_exited() -> None:
@@ -719,7 +652,7 @@ def test_the_cause_of_a_request_is_raised_after_the_exit() -> None:
 
     raised_by: list[BaseException | None] = []
     bus.request_exit(cause)
-    raised_by.append(Calling(bus.block).ended().error)
+    raised_by.append(ThreadCall(bus.block).finished().error)
 
     assert raised_by == [cause]
     assert bus.state is State.EXITED
@@ -791,8 +724,8 @@ def test_a_second_thread_that_blocks_merely_waits() -> None:
     """Ticks, causes and owned threads are the business of the first; the second returns after the exit."""
     bus = Bus()
     seen: set[threading.Thread] = set()
-    first = Calling(lambda: bus.block(interval=0.001, patience=0)).asleep()
-    second = Calling(lambda: bus.block(interval=0.001, patience=0)).asleep()
+    first = ThreadCall(lambda: bus.block(interval=0.001, patience=0)).waiting()
+    second = ThreadCall(lambda: bus.block(interval=0.001, patience=0)).waiting()
     ticked = threading.Event()
     bus[MAIN].subscribe(lambda: seen.add(threading.current_thread()))
     bus[MAIN].subscribe(ticked.set)
@@ -800,8 +733,8 @@ def test_a_second_thread_that_blocks_merely_waits() -> None:
 
     with hanging(bus, "reader"):
         bus.request_exit()
-        assert isinstance(first.ended().error, StillRunning)
-        assert second.ended().error is None
+        assert isinstance(first.finished().error, StillRunning)
+        assert second.finished().error is None
 
     assert seen == {first}
 
@@ -813,7 +746,7 @@ def test_a_cause_is_raised_once() -> None:
     with contextlib.suppress(ValueError):
         bus.block()
 
-    assert Calling(bus.block).ended().error is None
+    assert ThreadCall(bus.block).finished().error is None
 
 
 def test_a_bus_can_be_blocked_on_again() -> None:
@@ -823,11 +756,11 @@ def test_a_bus_can_be_blocked_on_again() -> None:
     with contextlib.suppress(ValueError):
         bus.block()
     bus.start()
-    blocking = Calling(bus.block).asleep()
+    blocking = ThreadCall(bus.block).waiting()
 
     bus.request_exit()
 
-    assert blocking.ended().error is None
+    assert blocking.finished().error is None
     assert bus.state is State.EXITED
 
 
@@ -836,11 +769,11 @@ def test_nothing_wakes_who_blocks_without_need() -> None:
     clock = TickingClock()
     bus = Bus(clock=clock)
     bus.start()
-    blocking = Calling(bus.block).asleep()
+    blocking = ThreadCall(bus.block).waiting()
 
     bus.request_exit()
 
-    blocking.ended()
+    blocking.finished()
     assert clock.waits == []
 
 
@@ -896,13 +829,13 @@ def test_subscribing_to_main_wakes_who_blocks() -> None:
     """Ticks begin with the first listener of MAIN, though the bus had nothing to wake up for."""
     bus = Bus()
     ticked = threading.Event()
-    blocking = Calling(lambda: bus.block(interval=0.001)).asleep()
+    blocking = ThreadCall(lambda: bus.block(interval=0.001)).waiting()
 
     bus[MAIN].subscribe(ticked.set)
 
     assert ticked.wait(10)
     bus.request_exit()
-    blocking.ended()
+    blocking.finished()
 
 
 def test_ticks_end_with_the_last_listener_and_begin_anew_with_the_next() -> None:
@@ -914,13 +847,13 @@ def test_ticks_end_with_the_last_listener_and_begin_anew_with_the_next() -> None
     def once() -> None:
         bus[MAIN].unsubscribe(once)
 
-    blocking = Calling(lambda: bus.block(interval=1.0)).asleep()
+    blocking = ThreadCall(lambda: bus.block(interval=1.0)).waiting()
     waits = [*clock.waits]
     clock.seconds = 50.0
 
     bus[MAIN].subscribe(bus.request_exit)
 
-    blocking.ended()
+    blocking.finished()
     assert waits == [1.0]
     assert clock.waits == [1.0, 1.0]
 
@@ -930,11 +863,11 @@ def test_a_request_cuts_the_interval_short(interval: float) -> None:
     """Who blocks between two ticks is woken by a request, however long the interval is."""
     bus = Bus()
     bus[MAIN].subscribe(lambda: None)
-    blocking = Calling(lambda: bus.block(interval=interval)).asleep()
+    blocking = ThreadCall(lambda: bus.block(interval=interval)).waiting()
 
     bus.request_exit()
 
-    assert blocking.ended().error is None
+    assert blocking.finished().error is None
 
 
 def test_block_joins_the_threads_that_the_bus_owns() -> None:

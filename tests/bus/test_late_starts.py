@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 
 import pytest
+from tests.doubles import ThreadCall
 
 from typedbus import (
     LOG,
@@ -88,20 +89,10 @@ class Scene:
             return self._overrun(bus.start, begun.acquire)
 
     def _overrun(self, call: Callable[[], None], begun: Callable[..., bool]) -> TransitionFailures:
-        raised: list[BaseException] = []
-
-        def guarded() -> None:
-            try:
-                call()
-            except BaseException as error:
-                raised.append(error)
-
-        thread = threading.Thread(target=guarded)
-        thread.start()
+        caller = ThreadCall(call)
         assert begun(timeout=PATIENCE)
         self.clock.advance(1)
-        thread.join(PATIENCE)
-        [error] = raised
+        error = caller.finished().error
         assert isinstance(error, TransitionFailures)
         return error
 

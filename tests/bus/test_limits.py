@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from tests.doubles import ThreadCall
 
 from typedbus import (
     EXIT,
@@ -87,33 +88,13 @@ class Parts:
         made: Callable[[], Container] = type("Shop", (Container,), {"bus": bus, **members})
         return made()
 
-    def in_thread(self, call: Callable[[], None]) -> Callable[[], BaseException | None]:
-        """Call it in a thread, and return what waits for the end and gives what it raised."""
-        raised: list[BaseException] = []
-
-        def guarded() -> None:
-            try:
-                call()
-            except BaseException as error:
-                raised.append(error)
-
-        thread = threading.Thread(target=guarded)
-        thread.start()
-
-        def outcome() -> BaseException | None:
-            thread.join(10)
-            assert not thread.is_alive()
-            return raised[0] if raised else None
-
-        return outcome
-
     def overrun(self, call: Callable[[], None], *seconds: float) -> TransitionFailures:
         """Call it, let *seconds* pass one after the other, each when a hook hangs, and return the failures."""
-        outcome = self.in_thread(call)
+        caller = ThreadCall(call)
         for each in seconds:
             assert self.hang.hanging.acquire(timeout=10)
             self.clock.advance(each)
-        failed = outcome()
+        failed = caller.finished().error
         assert isinstance(failed, TransitionFailures)
         return failed
 
@@ -237,11 +218,11 @@ def test_time_that_one_leaves_over_is_there_for_the_next(parts: Parts) -> None:
     bus = shop.attach()
     bus.start()
 
-    outcome = parts.in_thread(bus.stop)
+    caller = ThreadCall(bus.stop)
     for hung, seconds in ((True, 8), (True, 4), (False, 4)):
         assert not hung or parts.hang.hanging.acquire(timeout=10)
         parts.clock.advance(seconds)
-    failed = outcome()
+    failed = caller.finished().error
 
     assert isinstance(failed, TransitionFailures)
     assert [error.seconds for error in timeouts(failed)] == [8, 8]
@@ -262,11 +243,11 @@ def test_the_hooks_of_a_component_share_as_much_again_when_its_time_is_spent(par
     bus = shop.attach()
     bus.start()
 
-    outcome = parts.in_thread(bus.stop)
+    caller = ThreadCall(bus.stop)
     for hung, seconds in ((True, 8), (True, 3), (False, 1)):
         assert not hung or parts.hang.hanging.acquire(timeout=10)
         parts.clock.advance(seconds)
-    failed = outcome()
+    failed = caller.finished().error
 
     assert isinstance(failed, TransitionFailures)
     assert [error.seconds for error in timeouts(failed)] == [8, 4]

@@ -5,17 +5,12 @@ from __future__ import annotations
 import contextlib
 import functools
 import gc
-import linecache
-import re
-import sys
 import threading
-import time
-import traceback
 import weakref
 from collections.abc import Callable
-from typing import Self
 
 import pytest
+from tests.doubles import Recorder, ThreadCall, raising
 
 from typedbus import EXIT, START, STOP, Bus, Channel, StartCancelled, State, TransitionError, TransitionFailures
 from typedbus._bus.registry import ASSEMBLE
@@ -44,65 +39,6 @@ ROLLED_BACK = [
 ]
 
 
-class Part:
-    """Writes down what happens to it, and raises what it is told to."""
-
-    def __init__(self, name: str, said: list[str], **errors: BaseException) -> None:
-        self.name = name
-        self.said = said
-        self.errors = errors
-
-    def start(self) -> None:
-        self._do("start")
-
-    def stop(self) -> None:
-        self._do("stop")
-
-    def exit(self) -> None:
-        self._do("exit")
-
-    def _do(self, what: str) -> None:
-        self.said.append(f"{what} {self.name}")
-        if what in self.errors:
-            raise self.errors[what]
-
-
-class Calling(threading.Thread):
-    """A call in a thread of its own, with what it returned or raised."""
-
-    def __init__(self, call: Callable[[], object]) -> None:
-        super().__init__(daemon=True)
-        self._call = call
-        self.result: object = None
-        self.error: BaseException | None = None
-        self.start()
-
-    def run(self) -> None:
-        try:
-            self.result = self._call()
-        except BaseException as error:
-            self.error = error
-
-    def ended(self) -> Self:
-        """Return when the call has ended; one that hangs is told with its stack."""
-        self.join(10)
-        frame = sys._current_frames().get(self.ident or 0)
-        assert frame is None or not self.is_alive(), "".join(traceback.format_stack(frame))
-        return self
-
-    def asleep(self) -> Self:
-        """Return when the thread stands still at a line that waits for something."""
-        moment, deadline = threading.Event(), time.monotonic() + 10
-        before, here = None, (0, 0, "")
-        while before != here or not re.search(r"(inbox|waiter|woken)\.(acquire|get)\(", here[2]):
-            assert time.monotonic() < deadline, f"the thread does not wait; it is at {here[2]!r}"
-            moment.wait(0.0005)
-            frame, before = sys._current_frames().get(self.ident or 0), here
-            if frame is not None:
-                here = (id(frame), frame.f_lasti, linecache.getline(frame.f_code.co_filename, frame.f_lineno))
-        return self
-
-
 class Gate:
     """A listener in which a transition stands still until it is opened."""
 
@@ -117,9 +53,9 @@ class Gate:
         if self.error is not None:
             raise self.error
 
-    def hold(self, call: Callable[[], object]) -> Calling:
+    def hold(self, call: Callable[[], object]) -> ThreadCall:
         """Begin *call* in a thread, and return when it stands here."""
-        caller = Calling(call)
+        caller = ThreadCall(call)
         assert self.entered.wait(10)
         return caller
 
@@ -138,21 +74,12 @@ class CountingClock:
         raise AssertionError("nothing ticks here")
 
 
-def subscribe(bus: Bus, *parts: Part) -> None:
+def subscribe(bus: Bus, *parts: Recorder) -> None:
     """Let *parts* start, stop and exit with *bus*."""
     for part in parts:
         bus[START].subscribe(part.start)
         bus[STOP].subscribe(part.stop)
         bus[EXIT].subscribe(part.exit)
-
-
-def raising(error: BaseException) -> Callable[[], None]:
-    """Return a listener that raises *error*."""
-
-    def raises() -> None:
-        raise error
-
-    return raises
 
 
 def state_after(ask: Callable[[Bus], None], bus: Bus) -> State:
@@ -273,7 +200,7 @@ def test_what_is_done_already_is_not_done_again(bring: Callable[[Bus], None], st
     """stop and exit of a bus that has stopped or exited call nobody a second time."""
     bus = Bus()
     said: list[str] = []
-    subscribe(bus, Part("a", said))
+    subscribe(bus, Recorder(said, "a"))
     bus.start()
     (bus.exit if state is State.EXITED else bus.stop)()
     said.clear()
@@ -315,7 +242,7 @@ def test_a_bus_that_has_exited_can_be_started_again() -> None:
     """The second life of a bus is like its first."""
     bus = Bus()
     said: list[str] = []
-    subscribe(bus, Part("a", said))
+    subscribe(bus, Recorder(said, "a"))
     bus.start()
     bus.exit()
     seen = moves(bus)
@@ -332,7 +259,7 @@ def test_stop_is_the_exact_reverse_of_start() -> None:
     bus = Bus()
     said: list[str] = []
     for name, priority in (("late", 70), ("first", 50), ("second", 50), ("early", 10)):
-        part = Part(name, said)
+        part = Recorder(said, name)
         bus[START].subscribe(part.start, priority=priority)
         bus[STOP].subscribe(part.stop, priority=priority)
 
@@ -348,9 +275,9 @@ def test_exit_calls_its_listeners_in_reverse_too() -> None:
     """What came first lets go last."""
     bus = Bus()
     said: list[str] = []
-    bus[EXIT].subscribe(Part("late", said).exit, priority=70)
-    bus[EXIT].subscribe(Part("a", said).exit)
-    bus[EXIT].subscribe(Part("b", said).exit)
+    bus[EXIT].subscribe(Recorder(said, "late").exit, priority=70)
+    bus[EXIT].subscribe(Recorder(said, "a").exit)
+    bus[EXIT].subscribe(Recorder(said, "b").exit)
 
     bus.exit()
 
@@ -361,7 +288,7 @@ def test_exit_of_a_started_bus_stops_it_first() -> None:
     """Every listener of STOP has been called before the first of EXIT."""
     bus = Bus()
     said: list[str] = []
-    subscribe(bus, Part("a", said), Part("b", said))
+    subscribe(bus, Recorder(said, "a"), Recorder(said, "b"))
     bus.start()
     said.clear()
 
@@ -374,7 +301,7 @@ def test_what_is_subscribed_while_assembling_starts() -> None:
     """The listeners of START are looked up when all is assembled."""
     bus = Bus()
     said: list[str] = []
-    bus[ASSEMBLE].subscribe(lambda: subscribe(bus, Part("a", said)))
+    bus[ASSEMBLE].subscribe(lambda: subscribe(bus, Recorder(said, "a")))
 
     bus.start()
     bus.stop()
@@ -386,8 +313,8 @@ def test_a_failed_start_stops_what_had_started() -> None:
     """Objects whose start had returned are stopped, in reverse; those after the failure are never started."""
     bus = Bus()
     said: list[str] = []
-    broken = Part("broken", said, start=OSError("port taken"))
-    subscribe(bus, Part("a", said), Part("b", said), broken, Part("never", said))
+    broken = Recorder(said, "broken", start=OSError("port taken"))
+    subscribe(bus, Recorder(said, "a"), Recorder(said, "b"), broken, Recorder(said, "never"))
     seen = moves(bus)
 
     with pytest.raises(TransitionFailures):
@@ -402,7 +329,7 @@ def test_a_failed_start_tells_what_failed() -> None:
     """The caller gets each failure of start and roll-back, in order, with what was asked for and what is."""
     bus = Bus()
     unable, unwilling = OSError("port taken"), ValueError("no lock file")
-    a, b = Part("a", [], stop=unwilling), Part("b", [], start=unable)
+    a, b = Recorder([], "a", stop=unwilling), Recorder([], "b", start=unable)
     subscribe(bus, a, b)
 
     with pytest.raises(TransitionFailures, match="could not be started") as raised:
@@ -433,7 +360,7 @@ def test_a_start_may_succeed_after_one_that_failed() -> None:
     """A roll-back leaves a bus that can be started again, and stopped as if nothing had been."""
     bus = Bus()
     said: list[str] = []
-    a, b = Part("a", said), Part("b", said, start=OSError("port taken"))
+    a, b = Recorder(said, "a"), Recorder(said, "b", start=OSError("port taken"))
     subscribe(bus, a, b)
     with contextlib.suppress(TransitionFailures):
         bus.start()
@@ -450,7 +377,7 @@ def test_a_start_that_cannot_be_assembled_starts_nothing() -> None:
     """A failure in ASSEMBLE is a failed start, before anything has started."""
     bus = Bus()
     said: list[str] = []
-    subscribe(bus, Part("a", said))
+    subscribe(bus, Recorder(said, "a"))
     bus[ASSEMBLE].subscribe(raising(ValueError("no settings")))
 
     with pytest.raises(TransitionFailures) as raised:
@@ -466,7 +393,7 @@ def test_who_only_stops_is_always_stopped() -> None:
     bus = Bus()
     said: list[str] = []
     bus[STOP].subscribe(lambda: said.append("stop plain"))
-    bus[STOP].subscribe(Part("idle", said).stop)
+    bus[STOP].subscribe(Recorder(said, "idle").stop)
     bus[START].subscribe(raising(ValueError()))
 
     with pytest.raises(TransitionFailures):
@@ -479,7 +406,7 @@ def test_who_came_after_the_start_is_not_stopped() -> None:
     """An object that is subscribed to START while the others start has nothing to stop."""
     bus = Bus()
     said: list[str] = []
-    bus[START].subscribe(lambda: subscribe(bus, Part("latecomer", said)))
+    bus[START].subscribe(lambda: subscribe(bus, Recorder(said, "latecomer")))
     bus.start()
 
     bus.stop()
@@ -491,7 +418,7 @@ def test_who_started_is_stopped_though_it_starts_no_more() -> None:
     """What had started is known from the start, not from who listens to START at the end."""
     bus = Bus()
     said: list[str] = []
-    a, b = Part("a", said), Part("b", said)
+    a, b = Recorder(said, "a"), Recorder(said, "b")
     subscribe(bus, a, b)
     bus.start()
     bus[START].unsubscribe(a.start)
@@ -504,7 +431,7 @@ def test_who_started_is_stopped_though_it_starts_no_more() -> None:
 def test_what_has_stopped_is_let_go() -> None:
     """A stopped bus does not keep objects alive that listen no more."""
     bus = Bus()
-    part = Part("a", [])
+    part = Recorder([], "a")
     ending = weakref.ref(part)
     subscriptions = [bus[START].subscribe(part.start), bus[STOP].subscribe(part.stop)]
     bus.start()
@@ -522,7 +449,7 @@ def test_stop_visits_everybody_whatever_fails() -> None:
     bus = Bus()
     said: list[str] = []
     first, last = ValueError("a"), KeyError("c")
-    subscribe(bus, Part("a", said, stop=first), Part("b", said), Part("c", said, stop=last))
+    subscribe(bus, Recorder(said, "a", stop=first), Recorder(said, "b"), Recorder(said, "c", stop=last))
     bus.start()
     said.clear()
 
@@ -540,7 +467,7 @@ def test_exit_visits_everybody_whatever_fails() -> None:
     bus = Bus()
     said: list[str] = []
     stop, exit_ = ValueError("a"), KeyError("b")
-    subscribe(bus, Part("a", said, stop=stop), Part("b", said, exit=exit_))
+    subscribe(bus, Recorder(said, "a", stop=stop), Recorder(said, "b", exit=exit_))
     bus.start()
     said.clear()
 
@@ -555,7 +482,7 @@ def test_exit_visits_everybody_whatever_fails() -> None:
 def test_a_failure_is_told_once() -> None:
     """What failed to stop is forgotten by the exit that comes later."""
     bus = Bus()
-    subscribe(bus, Part("a", [], stop=ValueError()))
+    subscribe(bus, Recorder([], "a", stop=ValueError()))
     bus.start()
     with contextlib.suppress(TransitionFailures):
         bus.stop()
@@ -570,7 +497,7 @@ def test_a_start_that_is_left_is_rolled_back_first(error: BaseException) -> None
     """SystemExit and KeyboardInterrupt in a listener of START stop what had started, and are raised as they are."""
     bus = Bus()
     said: list[str] = []
-    subscribe(bus, Part("a", said), Part("b", said, start=error), Part("never", said))
+    subscribe(bus, Recorder(said, "a"), Recorder(said, "b", start=error), Recorder(said, "never"))
 
     with pytest.raises(type(error)) as raised:
         bus.start()
@@ -586,7 +513,7 @@ def test_a_roll_back_that_fails_is_the_cause_of_the_exit(code: int | str | None,
     """Failures on the way out become the cause of SystemExit, and a status of success becomes 1."""
     bus = Bus()
     failed = ValueError()
-    subscribe(bus, Part("a", [], stop=failed), Part("b", [], start=SystemExit(code)))
+    subscribe(bus, Recorder([], "a", stop=failed), Recorder([], "b", start=SystemExit(code)))
 
     with pytest.raises(SystemExit) as raised:
         bus.start()
@@ -612,7 +539,7 @@ def test_a_stop_that_is_left_visits_everybody_first() -> None:
     """SystemExit in a listener of STOP is raised when all have been called."""
     bus = Bus()
     said: list[str] = []
-    subscribe(bus, Part("a", said), Part("b", said, stop=SystemExit(4)))
+    subscribe(bus, Recorder(said, "a"), Recorder(said, "b", stop=SystemExit(4)))
     bus.start()
     said.clear()
 
@@ -627,7 +554,7 @@ def test_the_first_to_leave_is_raised_and_the_next_is_its_cause() -> None:
     """Of several that would leave none is lost."""
     bus = Bus()
     first, second = SystemExit(3), KeyboardInterrupt()
-    subscribe(bus, Part("a", [], stop=second), Part("b", [], start=first))
+    subscribe(bus, Recorder([], "a", stop=second), Recorder([], "b", start=first))
 
     with pytest.raises(SystemExit) as raised:
         bus.start()
@@ -662,14 +589,14 @@ def test_a_listener_may_break_its_start_off(ask: Callable[[Bus], None], end: Sta
     """stop and exit in a listener of START return; then what had started is stopped, the rest never starts."""
     bus = Bus()
     said: list[str] = []
-    subscribe(bus, Part("a", said))
+    subscribe(bus, Recorder(said, "a"))
 
     @bus[START].subscribe()
     def give_up() -> None:
         ask(bus)
         said.append(f"still {bus.state.name}")
 
-    subscribe(bus, Part("never", said))
+    subscribe(bus, Recorder(said, "never"))
     with pytest.raises(StartCancelled, match=end.name) as raised:
         bus.start()
 
@@ -719,7 +646,7 @@ def test_the_last_listener_may_break_its_start_off() -> None:
 def test_a_start_that_was_broken_off_and_failed_tells_the_failure() -> None:
     """A failure of the roll-back comes before the news that the start was cancelled."""
     bus = Bus()
-    subscribe(bus, Part("a", [], stop=ValueError()))
+    subscribe(bus, Recorder([], "a", stop=ValueError()))
     bus[START].subscribe(bus.exit)
 
     with pytest.raises(TransitionFailures) as raised:
@@ -761,7 +688,7 @@ def test_a_listener_of_stop_may_ask_for_the_exit() -> None:
     """exit in a listener of STOP returns, and takes effect when everybody has been visited."""
     bus = Bus()
     said: list[str] = []
-    subscribe(bus, Part("a", said))
+    subscribe(bus, Recorder(said, "a"))
     bus[STOP].subscribe(bus.exit)
     bus.start()
     said.clear()
@@ -777,7 +704,7 @@ def test_start_in_a_listener_of_start_returns() -> None:
     bus = Bus()
     said: list[str] = []
     bus[START].subscribe(bus.start)
-    subscribe(bus, Part("a", said))
+    subscribe(bus, Recorder(said, "a"))
 
     bus.start()
 
@@ -804,7 +731,7 @@ def test_eight_threads_exit_at_once() -> None:
     bus = Bus()
     said: list[str] = []
     together = threading.Barrier(8)
-    subscribe(bus, *(Part(name, said) for name in "abc"))
+    subscribe(bus, *(Recorder(said, name) for name in "abc"))
     bus.start()
     said.clear()
 
@@ -812,9 +739,9 @@ def test_eight_threads_exit_at_once() -> None:
         together.wait()
         return state_after(Bus.exit, bus)
 
-    callers = [Calling(leave) for _ in range(8)]
+    callers = [ThreadCall(leave) for _ in range(8)]
 
-    assert [caller.ended().result for caller in callers] == [State.EXITED] * 8
+    assert [caller.finished().result for caller in callers] == [State.EXITED] * 8
     assert said == [f"{what} {name}" for what in ("stop", "exit") for name in "cba"]
 
 
@@ -824,11 +751,11 @@ def test_those_that_join_an_exit_get_its_failure() -> None:
     gate = Gate(ValueError())
     bus[EXIT].subscribe(gate)
     first = gate.hold(bus.exit)
-    others = [Calling(bus.exit).asleep() for _ in range(7)]
+    others = [ThreadCall(bus.exit).waiting() for _ in range(7)]
 
     gate.opened.set()
 
-    (error,) = {caller.ended().error for caller in (first, *others)}
+    (error,) = {caller.finished().error for caller in (first, *others)}
     assert isinstance(error, TransitionFailures)
 
 
@@ -838,14 +765,14 @@ def test_those_that_join_a_start_get_its_outcome(error: BaseException | None) ->
     bus = Bus()
     said: list[str] = []
     gate = Gate(error)
-    subscribe(bus, Part("a", said))
+    subscribe(bus, Recorder(said, "a"))
     bus[START].subscribe(gate)
     first = gate.hold(bus.start)
-    second = Calling(bus.start).asleep()
+    second = ThreadCall(bus.start).waiting()
 
     gate.opened.set()
 
-    assert first.ended().error is second.ended().error
+    assert first.finished().error is second.finished().error
     assert isinstance(first.error, TransitionFailures if isinstance(error, ValueError) else type(error))
     assert said.count("start a") == 1
 
@@ -856,16 +783,16 @@ def test_another_thread_may_break_a_start_off(ask: Callable[[Bus], None], end: S
     bus = Bus()
     said: list[str] = []
     gate = Gate()
-    subscribe(bus, Part("a", said))
+    subscribe(bus, Recorder(said, "a"))
     bus[START].subscribe(gate)
-    subscribe(bus, Part("never", said))
+    subscribe(bus, Recorder(said, "never"))
     starting = gate.hold(bus.start)
-    asking = Calling(lambda: state_after(ask, bus)).asleep()
+    asking = ThreadCall(lambda: state_after(ask, bus)).waiting()
 
     gate.opened.set()
 
-    assert asking.ended().result is end
-    assert isinstance(starting.ended().error, StartCancelled)
+    assert asking.finished().result is end
+    assert isinstance(starting.finished().error, StartCancelled)
     assert said[:2] == ["start a", "stop a"]
     assert "start never" not in said
 
@@ -876,12 +803,12 @@ def test_a_stop_that_joins_a_failing_start_is_told() -> None:
     gate = Gate(ValueError())
     bus[START].subscribe(gate)
     starting = gate.hold(bus.start)
-    stopping = Calling(bus.stop).asleep()
+    stopping = ThreadCall(bus.stop).waiting()
 
     gate.opened.set()
 
-    assert isinstance(stopping.ended().error, TransitionFailures)
-    assert starting.ended().error is stopping.error
+    assert isinstance(stopping.finished().error, TransitionFailures)
+    assert starting.finished().error is stopping.error
 
 
 def test_a_second_stop_joins_the_first() -> None:
@@ -891,12 +818,12 @@ def test_a_second_stop_joins_the_first() -> None:
     bus[STOP].subscribe(gate)
     bus.start()
     first = gate.hold(bus.stop)
-    second = Calling(lambda: state_after(Bus.stop, bus)).asleep()
+    second = ThreadCall(lambda: state_after(Bus.stop, bus)).waiting()
 
     gate.opened.set()
 
-    assert second.ended().result is State.STOPPED
-    assert first.ended().error is None
+    assert second.finished().result is State.STOPPED
+    assert first.finished().error is None
 
 
 def test_exit_from_another_thread_takes_a_stop_further() -> None:
@@ -906,11 +833,11 @@ def test_exit_from_another_thread_takes_a_stop_further() -> None:
     bus[STOP].subscribe(gate)
     bus.start()
     stopping = gate.hold(bus.stop)
-    exiting = Calling(bus.exit).asleep()
+    exiting = ThreadCall(bus.exit).waiting()
 
     gate.opened.set()
 
-    assert stopping.ended().error is exiting.ended().error is None
+    assert stopping.finished().error is exiting.finished().error is None
     assert bus.state is State.EXITED
 
 
@@ -921,11 +848,11 @@ def test_stop_from_another_thread_holds_no_exit_up() -> None:
     bus[STOP].subscribe(gate)
     bus.start()
     exiting = gate.hold(bus.exit)
-    stopping = Calling(bus.stop).asleep()
+    stopping = ThreadCall(bus.stop).waiting()
 
     gate.opened.set()
 
-    assert stopping.ended().error is exiting.ended().error is None
+    assert stopping.finished().error is exiting.finished().error is None
     assert bus.state is State.EXITED
 
 
@@ -942,7 +869,7 @@ def test_another_thread_cannot_start_a_bus_on_its_way_down(channel: Channel[[], 
         bus.start()
     gate.opened.set()
 
-    assert exiting.ended().error is None
+    assert exiting.finished().error is None
     assert bus.state is State.EXITED
 
 

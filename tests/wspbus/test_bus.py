@@ -26,14 +26,6 @@ def bus() -> Bus:
     return Bus()
 
 
-@pytest.fixture
-def lines(bus: Bus) -> list[str]:
-    """The first lines of what the bus logs."""
-    lines: list[str] = []
-    bus.subscribe("log", lambda message, level: lines.append(f"{level} {message.splitlines()[0]}"))
-    return lines
-
-
 def fail(*args: object) -> None:
     """Raise."""
     raise ValueError(*args)

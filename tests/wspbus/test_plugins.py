@@ -8,12 +8,13 @@ import signal
 import sys
 import threading
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
 import pytest
+from tests.doubles import ThreadCall
 
 from typedbus import Channel
 from typedbus.plugins.pidfile import AlreadyRunning
@@ -21,30 +22,6 @@ from typedbus.plugins.threads import THREAD_STARTED
 from typedbus.wspbus import Bus, ChannelFailures, plugins, states
 
 only_unix = pytest.mark.skipif(sys.platform == "win32", reason="needs signals and locks of Unix")
-
-
-@pytest.fixture
-def bus() -> Iterator[Bus]:
-    """A bus that exits at the end."""
-    bus = Bus()
-    yield bus
-    bus.exit()
-
-
-@pytest.fixture
-def lines(bus: Bus) -> list[str]:
-    """The first lines of what the bus logs."""
-    lines: list[str] = []
-    bus.subscribe("log", lambda message, level: lines.append(f"{level} {message.splitlines()[0]}"))
-    return lines
-
-
-def called_from(work: Callable[[], object]) -> threading.Thread:
-    """Return a thread that has called *work*."""
-    thread = threading.Thread(target=work)
-    thread.start()
-    thread.join()
-    return thread
 
 
 class TestSimplePlugin:
@@ -360,7 +337,7 @@ class TestThreadManager:
 
         bus.publish("acquire_thread")
         for _ in range(2):
-            called_from(come_and_go)
+            ThreadCall(come_and_go).finished()
         assert told == [("start", 1), ("start", 2), ("stop", 2), ("start", 3), ("stop", 3)]
 
     def test_a_stop_tells_of_all_that_are_left(self, bus: Bus, told: list[tuple[str, int]]) -> None:
@@ -473,7 +450,7 @@ class TestSignalHandler:
         self, lines: list[str], handler: plugins.SignalHandler
     ) -> None:
         """The original said nothing."""
-        called_from(handler.subscribe)
+        ThreadCall(handler.subscribe).finished()
         assert len(lines) == 1
         assert lines[0].startswith("30 No signals are handled: thread")
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Iterator
 from types import SimpleNamespace
 
 import pytest
+from tests.processes import free_port
 
 from typedbus.wspbus import Bus, ChannelFailures, servers, states
 
@@ -45,29 +45,6 @@ class Listening:
 
     def __repr__(self) -> str:
         return "<Listening>"
-
-
-@pytest.fixture
-def bus() -> Iterator[Bus]:
-    """A bus that exits at the end."""
-    bus = Bus()
-    yield bus
-    bus.exit()
-
-
-@pytest.fixture
-def lines(bus: Bus) -> list[str]:
-    """The first lines of what the bus logs."""
-    lines: list[str] = []
-    bus.subscribe("log", lambda message, level: lines.append(f"{level} {message.splitlines()[0]}"))
-    return lines
-
-
-def free_port() -> int:
-    """Return a port that was free."""
-    with socket.create_server(("127.0.0.1", 0)) as made:
-        port: int = made.getsockname()[1]
-    return port
 
 
 def test_it_serves_between_start_and_stop(bus: Bus, lines: list[str]) -> None:
