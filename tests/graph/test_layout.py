@@ -55,8 +55,9 @@ def around(lanes: list[Lane], lane: int) -> set[int]:
     return found
 
 
+@pytest.mark.slow
 @given(drawings())
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 def test_boxes_keep_their_size_and_do_not_overlap(drawing: tuple[list[Box], list[Arc], list[Lane]]) -> None:
     """Each can be read."""
     boxes, arcs, lanes = drawing
@@ -67,8 +68,9 @@ def test_boxes_keep_their_size_and_do_not_overlap(drawing: tuple[list[Box], list
     assert not any(overlap(one, other) for one, other in combinations(layout.boxes, 2))
 
 
+@pytest.mark.slow
 @given(drawings())
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 def test_a_frame_has_what_is_declared_in_it_inside_and_nothing_else(
     drawing: tuple[list[Box], list[Arc], list[Lane]],
 ) -> None:
@@ -88,8 +90,9 @@ def test_a_frame_has_what_is_declared_in_it_inside_and_nothing_else(
                 assert not overlap(frame, inner)
 
 
+@pytest.mark.slow
 @given(drawings())
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 def test_a_line_goes_from_border_to_border_and_crosses_no_box(
     drawing: tuple[list[Box], list[Arc], list[Lane]],
 ) -> None:

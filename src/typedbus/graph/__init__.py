@@ -77,51 +77,51 @@ class Graph(Picture):
         includes the faults.
         """
         core, analysis = core_of(container), analysis_of(container)
-        containers, home = _declared(container, core.name, "")
+        containers, parents = _declared(container, core.name, "")
         live = set(analysis.components_in(core))
-        components = list(home)
+        components = list(parents)
         # An override is shown at the place of the overridden component.
-        acting: dict[Component[object], Component[object]] = {}
+        actors: dict[Component[object], Component[object]] = {}
         stand_ins: set[object] = set()
         needs: dict[Component[object], list[tuple[Component[object], bool, object]]] = {}
         #: The components of other containers that components of this one need.
-        others: dict[Component[object], Home] = {}
+        outsiders: dict[Component[object], Home] = {}
         for component in components:
             actor = component
-            while isinstance(actor.overriding, Component) and actor.overriding not in home:
+            while isinstance(actor.overriding, Component) and actor.overriding not in parents:
                 actor = actor.overriding
                 stand_ins.add(actor)
-            acting[component], needs[component] = actor, []
-            if component in others:
+            actors[component], needs[component] = actor, []
+            if component in outsiders:
                 continue
             for need, is_lazy, item in reached(
-                component, lambda other: isinstance(other, Component) and other not in stand_ins
+                component, lambda node: isinstance(node, Component) and node not in stand_ins
             ):
                 assert isinstance(need, Component)
                 needs[component].append((need, is_lazy, item))
-                if need not in home:
+                if need not in parents:
                     components.append(need)
                     # Otherwise it is declared inline, as an argument, and has no name of its own.
-                    home[need] = home[component]
+                    parents[need] = parents[component]
                     if need.home is not None and need.home not in (core, core.whole):
-                        others[need] = need.home
-        outside = _numbered([core, *dict.fromkeys(others.values())], lambda one: one.name)
-        home |= {component: outside[other] for component, other in others.items()}
+                        outsiders[need] = need.home
+        outside = _numbered([core, *dict.fromkeys(outsiders.values())], lambda home: home.name)
+        parents |= {component: outside[home] for component, home in outsiders.items()}
         containers.extend(ContainerNode(path, core.name) for path in list(outside.values())[1:])
 
-        paths = _numbered(components, lambda one: one.path)
-        same = {component.path for component in components}
+        paths = _numbered(components, lambda component: component.path)
+        shown_paths = {component.path for component in components}
         faults, circles = _faults(container)
         nodes: list[Node] = []
         edges: list[Edge] = []
-        heard: dict[AnyChannel, list[Listener]] = defaultdict(list)
-        held: dict[AnyChannel, dict[str, None]] = defaultdict(dict)
+        listeners: dict[AnyChannel, list[Listener]] = defaultdict(list)
+        holders: dict[AnyChannel, dict[str, None]] = defaultdict(dict)
         for component, path in paths.items():
-            actor = acting[component]
+            actor = actors[component]
             hooks: list[Hook[object]] = []
             enabled, reason = component.participation(is_foreseen=True)
             # If the override is a declared component, its hooks are shown at its own node.
-            if component not in others and not isinstance(actor.overriding, Component):
+            if component not in outsiders and not isinstance(actor.overriding, Component):
                 _, hooks = analysis.listening(actor)
                 if enabled and actor not in live:
                     enabled, reason = False, "only an overridden component needs it"
@@ -130,7 +130,7 @@ class Graph(Picture):
                     path,
                     _name(component.builds if component.overriding else class_of(component) or component.builds),
                     component.place,
-                    home[component],
+                    parents[component],
                     tuple({hook.channel.name: None for hook in hooks if hook.channel in LIFECYCLE_CHANNELS}),
                     enabled,
                     reason,
@@ -140,19 +140,19 @@ class Graph(Picture):
             )
             for hook in hooks:
                 priority = DEFAULT_PRIORITY if hook.priority is None else hook.priority
-                heard[hook.channel].append(
+                listeners[hook.channel].append(
                     Listener(path, hook.attribute or _name(hook.method).rpartition(".")[2], priority)
                 )
             lazy: dict[Component[object], bool] = {}
             for need, is_lazy, item in needs[component]:
                 lazy[need] = is_lazy and lazy.get(need, True)
                 if is_a(item, AnyChannel) and issubclass(class_of(need) or object, Bus):
-                    held[item][path] = None
+                    holders[item][path] = None
             edges.extend(
                 Edge(path, paths[need], is_lazy, (component.path, need.path) in circles)
                 for need, is_lazy in lazy.items()
             )
-        path_of = {actor: paths[component] for component, actor in acting.items()} | paths
+        node_of = {actor: paths[component] for component, actor in actors.items()} | paths
         order = {} if analysis.cycles_in(core) else _channel_order(analysis, analysis.components_in(core))
         return cls(
             core.name,
@@ -161,18 +161,21 @@ class Graph(Picture):
             tuple(
                 ChannelNode(
                     channel.name,
-                    tuple(sorted(heard[channel], key=lambda listener: listener.priority)),
-                    tuple(held[channel]),
-                    tuple(StartsAfter(path_of[one], path_of[other]) for one, other in order.get(channel, ())),
+                    tuple(sorted(listeners[channel], key=lambda listener: listener.priority)),
+                    tuple(holders[channel]),
+                    tuple(
+                        StartsAfter(node_of[publisher], node_of[listener])
+                        for publisher, listener in order.get(channel, ())
+                    ),
                 )
-                for channel in dict.fromkeys([*heard, *held])
-                if channel not in LIFECYCLE_CHANNELS or channel in held
+                for channel in dict.fromkeys([*listeners, *holders])
+                if channel not in LIFECYCLE_CHANNELS or channel in holders
             ),
             tuple(containers),
             tuple(
                 text if path == core.name else f"{path}: {text}"
                 for path, texts in faults.items()
-                if path not in same
+                if path not in shown_paths
                 for text in texts
             ),
         )
@@ -208,15 +211,20 @@ class Graph(Picture):
 
 
 def _channel_order(
-    analysis: Analysis, live: Sequence[Component[object]]
+    analysis: Analysis, components: Sequence[Component[object]]
 ) -> dict[AnyChannel, list[tuple[Component[object], Component[object]]]]:
     """Return for each channel the publishers that start after a listener, each paired with that listener."""
-    graph = graph_of(live, analysis.needs)
-    hooks = [analysis.listening(component)[1] for component in live]
-    channels = channels_between(graph.channels, hooks, [component.foreseen() for component in live])
+    graph = graph_of(components, analysis.needs)
+    hooks = [analysis.listening(component)[1] for component in components]
+    channels = channels_between(graph.channels, hooks, [component.foreseen() for component in components])
     ranks = channel_ranks(graph.needed, list(channels.values()))
     return {
-        channel: [(live[one], live[other]) for one in publishers for other in listeners if ranks[other] < ranks[one]]
+        channel: [
+            (components[publisher], components[listener])
+            for publisher in publishers
+            for listener in listeners
+            if ranks[listener] < ranks[publisher]
+        ]
         for channel, (publishers, listeners) in channels.items()
         if publishers
     }
@@ -225,43 +233,43 @@ def _channel_order(
 def _declared(container: object, path: str, around: str) -> tuple[list[ContainerNode], dict[Component[object], str]]:
     """Return *container* and its nested containers, and all their components with the path of their container."""
     containers = [ContainerNode(path, around)]
-    home: dict[Component[object], str] = {}
+    parents: dict[Component[object], str] = {}
     for name, member in members_of(container).items():
         if isinstance(member, Component):
-            home[member] = path
+            parents[member] = path
         elif (nested := inner_of(member)) is not None:
-            inner, theirs = _declared(nested, path_of(path, name), path)
-            containers.extend(inner)
-            home.update(theirs)
-    return containers, home
+            nested_containers, nested_parents = _declared(nested, path_of(path, name), path)
+            containers.extend(nested_containers)
+            parents.update(nested_parents)
+    return containers, parents
 
 
-def _numbered(things: Iterable[T], text_of: Callable[[T], str]) -> dict[T, str]:
-    """Return the text of each of *things*, with a number if several have the same text."""
-    same = Counter[str]()
+def _numbered(items: Iterable[T], text_of: Callable[[T], str]) -> dict[T, str]:
+    """Return the text of each of *items*, with a number if several have the same text."""
+    counts = Counter[str]()
     texts: dict[T, str] = {}
-    for thing in things:
-        text = text_of(thing)
-        same[text] += 1
-        texts[thing] = text if same[text] == 1 else f"{text} ({same[text]})"
+    for item in items:
+        text = text_of(item)
+        counts[text] += 1
+        texts[item] = text if counts[text] == 1 else f"{text} ({counts[text]})"
     return texts
 
 
 def _faults(container: Container) -> tuple[dict[str, list[str]], set[tuple[str, str]]]:
     """Return the faults from `validate()` by path, and the edges of dependency cycles."""
-    told: dict[str, list[str]] = defaultdict(list)
-    circles: set[tuple[str, str]] = set()
+    texts: dict[str, list[str]] = defaultdict(list)
+    cycle_edges: set[tuple[str, str]] = set()
     try:
         container.validate()
     except InvalidContainer as invalid:
         for fault in invalid.exceptions:
             assert isinstance(fault, Fault)
-            along = fault.cycle if isinstance(fault, CycleFault) else (fault.path,)
-            for path in along:
-                told[path].append(f"{fault.problem}; {fault.remedy}")
+            paths = fault.cycle if isinstance(fault, CycleFault) else (fault.path,)
+            for path in paths:
+                texts[path].append(f"{fault.problem}; {fault.remedy}")
             if isinstance(fault, CycleFault):
-                circles.update(zip(along, (*along[1:], along[0]), strict=True))
-    return told, circles
+                cycle_edges.update(zip(paths, (*paths[1:], paths[0]), strict=True))
+    return texts, cycle_edges
 
 
 def _stand_in(provider: object) -> str:

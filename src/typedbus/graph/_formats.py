@@ -7,8 +7,8 @@ import json
 from typedbus.graph._model import COLOURS, ContainerNode, Node, Picture, printable
 
 _LINE = COLOURS["component"][1]
-_HEARD = COLOURS["channel"][1]
-_WRONG = COLOURS["fault"][1]
+_CHANNEL = COLOURS["channel"][1]
+_FAULT = COLOURS["fault"][1]
 _ABSENT = ("off", "conditional")
 
 
@@ -24,7 +24,7 @@ def mermaid(picture: Picture) -> str:
         else:
             line = "end"
         lines.append("  " * depth + line)
-    lines.extend(f"  c{number}([{quoted(one.name)}]):::channel" for number, one in enumerate(picture.channels))
+    lines.extend(f"  c{number}([{quoted(channel.name)}]):::channel" for number, channel in enumerate(picture.channels))
     lines.extend(f"  f{number}[{quoted(fault)}]:::fault" for number, fault in enumerate(picture.faults))
     lines.extend(f"  {ids[edge.source]} {'-.->' if edge.lazy else '-->'} {ids[edge.target]}" for edge in picture.edges)
     for number, channel in enumerate(picture.channels):
@@ -40,7 +40,7 @@ def mermaid(picture: Picture) -> str:
     # Mermaid identifies lines only by number.
     circles = [str(number) for number, edge in enumerate(picture.edges) if edge.circle]
     if circles:
-        lines.append(f"  linkStyle {','.join(circles)} stroke:{_WRONG}")
+        lines.append(f"  linkStyle {','.join(circles)} stroke:{_FAULT}")
     return "\n".join(lines) + "\n"
 
 
@@ -66,14 +66,14 @@ def dot(picture: Picture) -> str:
         else:
             lines.append(f"{indent}}}")
     for number, channel in enumerate(picture.channels):
-        look = f'shape=ellipse, style=filled, fillcolor="{COLOURS["channel"][0]}", color="{_HEARD}"'
+        look = f'shape=ellipse, style=filled, fillcolor="{COLOURS["channel"][0]}", color="{_CHANNEL}"'
         lines.append(f"  c{number} [label={quoted(channel.name)}, {look}];")
     for edge in picture.edges:
-        look = f'style={"dashed" if edge.lazy else "solid"}, color="{_WRONG if edge.circle else _LINE}"'
+        look = f'style={"dashed" if edge.lazy else "solid"}, color="{_FAULT if edge.circle else _LINE}"'
         lines.append(f"  {ids[edge.source]} -> {ids[edge.target]} [{look}];")
     for number, channel in enumerate(picture.channels):
         later, earlier = channel.later, channel.earlier
-        looks = {False: f'color="{_HEARD}"', True: f'color="{_HEARD}", style=dotted'}
+        looks = {False: f'color="{_CHANNEL}"', True: f'color="{_CHANNEL}", style=dotted'}
         lines.extend(
             f"  {ids[holder]} -> c{number} [arrowhead=dot, {looks[holder in later]}];" for holder in channel.holders
         )
@@ -86,10 +86,10 @@ def dot(picture: Picture) -> str:
 
 def _quoted_for_mermaid(*lines: str) -> str:
     # Mermaid has no escapes except character codes.
-    told = ["".join(f"#{ord(one)};" if one in '"#&<>`\\' else one for one in printable(line)) for line in lines]
-    return f'"{"<br/>".join(told)}"'
+    escaped = ["".join(f"#{ord(char)};" if char in '"#&<>`\\' else char for char in printable(line)) for line in lines]
+    return f'"{"<br/>".join(escaped)}"'
 
 
 def _quoted_for_dot(*lines: str) -> str:
-    told = "\\n".join(printable(line).replace("\\", "\\\\").replace('"', '\\"') for line in lines)
-    return f'"{told}"'
+    escaped = "\\n".join(printable(line).replace("\\", "\\\\").replace('"', '\\"') for line in lines)
+    return f'"{escaped}"'

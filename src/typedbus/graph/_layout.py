@@ -283,16 +283,16 @@ def _spread(
 
 def _ports(places: Sequence[Rect], arcs: Sequence[Arc], paths: Sequence[Sequence[int]]) -> list[tuple[float, float]]:
     """Return the heights at which each arc meets its left and its right box; each kind of line has its own."""
-    met: dict[tuple[int, bool, str, bool], list[float]] = defaultdict(list)
+    neighbours: dict[tuple[int, bool, str, bool], list[float]] = defaultdict(list)
     keys: list[tuple[tuple[int, bool, str, bool], tuple[int, bool, str, bool]]] = []
     for arc, path in zip(arcs, paths, strict=True):
         is_loop, leaves = arc.source == arc.target, path[0] == arc.source
         ends = (path[0], True, arc.kind, leaves), (path[-1], is_loop, arc.kind, leaves != is_loop)
         for key, other in zip(ends, (path[1], path[-2]), strict=True):
-            met[key].append(places[other].middle)
+            neighbours[key].append(places[other].middle)
         keys.append(ends)
     sides: dict[tuple[int, bool], list[tuple[int, bool, str, bool]]] = defaultdict(list)
-    for key in sorted(met, key=lambda key: (sum(met[key]) / len(met[key]), key)):
+    for key in sorted(neighbours, key=lambda key: (sum(neighbours[key]) / len(neighbours[key]), key)):
         sides[key[:2]].append(key)
     heights: dict[tuple[int, bool, str, bool], float] = {}
     for (box, _), kinds in sides.items():

@@ -43,14 +43,14 @@ class Node:
     @property
     def remarks(self) -> tuple[str, ...]:
         """The lines below its name in a drawing; the first is its class, without the module."""
-        found = [self.cls.rpartition(".")[2]]
+        lines = [self.cls.rpartition(".")[2]]
         if self.overridden_by:
-            found.append(f"overridden by {self.overridden_by.rpartition('.')[2]}")
+            lines.append(f"overridden by {self.overridden_by.rpartition('.')[2]}")
         if self.hooks:
-            found.append(" · ".join(self.hooks))
+            lines.append(" · ".join(self.hooks))
         if self.enabled is not True:
-            found.append(f"{'conditional' if self.enabled is None else 'off'}: {self.reason}".removesuffix(": "))
-        return tuple(map(printable, found))
+            lines.append(f"{'conditional' if self.enabled is None else 'off'}: {self.reason}".removesuffix(": "))
+        return tuple(map(printable, lines))
 
     @property
     def kind(self) -> str:

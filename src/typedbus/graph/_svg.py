@@ -21,8 +21,8 @@ _PADDING: Final = 10.0
 _STEP: Final = 13.0
 _MARGIN: Final = 16.0
 _LINE: Final = COLOURS["component"][1]
-_SAID: Final = COLOURS["channel"][1]
-_WRONG: Final = COLOURS["fault"][1]
+_CHANNEL: Final = COLOURS["channel"][1]
+_FAULT: Final = COLOURS["fault"][1]
 _ARROW: Final = "M0,0L8,4L0,8z"
 _ENDS: Final = {
     "arrow": _ARROW,
@@ -43,12 +43,12 @@ _MEANINGS: Final = {
     "component": "component",
     "overridden": "overridden",
     "conditional": "conditional",
-    "off": "takes no part",
+    "off": "disabled",
     "fault": "has a fault",
     "channel": "channel",
     "needs": "needs",
     "lazy": "needs later",
-    "circle": "in a circle",
+    "circle": "in a cycle",
     "holds": "holds",
     "listens": "listens",
     "ordered": "starts after the listener",
@@ -62,12 +62,12 @@ _STYLE: Final = "".join(
         ".off rect,.conditional rect{stroke-dasharray:4 3}.off text{fill:#64748b}",
         ".middle{text-anchor:middle}.end{text-anchor:end}.ground{fill:#fbfcfe}.frame rect{fill:#f1f5f9;fill-opacity:.7;stroke:#cbd5e1}",
         f"path{{fill:none;stroke-width:1.2;stroke:{_LINE};marker-end:url(#arrow)}}.lazy{{stroke-dasharray:5 4}}",
-        f".circle{{stroke:{_WRONG};stroke-width:1.8;marker-end:url(#arrow-circle)}}",
-        f".listens{{stroke:{_SAID};marker-end:url(#arrow-listens)}}.holds{{stroke:{_SAID};marker-end:url(#dot)}}",
-        f".ordered{{stroke:{_SAID};stroke-dasharray:1 4;stroke-linecap:round}}",
-        f".told{{fill:{_WRONG}}}marker path{{stroke:none;marker-end:none}}",
-        f"#arrow path{{fill:{_LINE}}}#arrow-circle path{{fill:{_WRONG}}}",
-        f"#arrow-listens path,#dot path{{fill:{_SAID}}}",
+        f".circle{{stroke:{_FAULT};stroke-width:1.8;marker-end:url(#arrow-circle)}}",
+        f".listens{{stroke:{_CHANNEL};marker-end:url(#arrow-listens)}}.holds{{stroke:{_CHANNEL};marker-end:url(#dot)}}",
+        f".ordered{{stroke:{_CHANNEL};stroke-dasharray:1 4;stroke-linecap:round}}",
+        f".note{{fill:{_FAULT}}}marker path{{stroke:none;marker-end:none}}",
+        f"#arrow path{{fill:{_LINE}}}#arrow-circle path{{fill:{_FAULT}}}",
+        f"#arrow-listens path,#dot path{{fill:{_CHANNEL}}}",
     )
 )
 
@@ -85,7 +85,10 @@ def draw(picture: Picture) -> str:
     layout = arrange(
         [Box(*size, lanes[home]) for size, home in zip(sizes, homes, strict=True)],
         arcs,
-        [Lane(lanes.get(one.around, -1), _width(one.name, _NAME) + 2 * _PADDING) for one in picture.containers],
+        [
+            Lane(lanes.get(container.around, -1), _width(container.name, _NAME) + 2 * _PADDING)
+            for container in picture.containers
+        ],
     )
     svg = ET.Element("svg", {"xmlns": "http://www.w3.org/2000/svg", "role": "img"})
     _add(svg, "title", f"The container {picture.container}")
@@ -104,8 +107,8 @@ def draw(picture: Picture) -> str:
             )
             _rect(group, frame, 8)
             _add(group, "text", container.name, "name", (frame.x + _PADDING, frame.y + 17))
-    for (name, kind, said), route in zip(lines, layout.routes, strict=True):
-        _add(ET.SubElement(svg, "path", {"id": name, "class": kind, "d": _curve(route)}), "title", said)
+    for (name, kind, title), route in zip(lines, layout.routes, strict=True):
+        _add(ET.SubElement(svg, "path", {"id": name, "class": kind, "d": _curve(route)}), "title", title)
 
     notes: dict[str, list[str]] = {text: [picture.container] for text in picture.faults}
     for node in picture.nodes:
@@ -121,8 +124,8 @@ def draw(picture: Picture) -> str:
         for count, remark in enumerate(node.remarks):
             _add(group, "text", remark, "middle", (middle, place.y + 33 + _STEP * count))
         if node.faults:
-            told = " ".join(numbers_of[text] for text in node.faults)
-            _add(group, "text", told, "told end", (place.right - 4, place.y + 11))
+            numbers = " ".join(numbers_of[text] for text in node.faults)
+            _add(group, "text", numbers, "note end", (place.right - 4, place.y + 11))
     for number, channel in enumerate(picture.channels):
         place = layout.boxes[len(picture.nodes) + number]
         group = ET.SubElement(svg, "g", {"id": f"c{number}", "class": "channel", "data-name": printable(channel.name)})
@@ -136,11 +139,11 @@ def draw(picture: Picture) -> str:
         [kind for _, kinds, _ in lines for kind in kinds.split()],
         Rect(whole.x, whole.y + whole.height + 6, width, 0),
     )
-    for text, told_of in notes.items():
-        paragraph = f"{numbers_of[text]}  {', '.join(told_of)}: {text}"
+    for text, paths in notes.items():
+        paragraph = f"{numbers_of[text]}  {', '.join(paths)}: {text}"
         for line in textwrap.wrap(printable(paragraph), max(40, int(width / (_SMALL * _LETTER)))):
             bottom += _STEP + 1
-            _add(svg, "text", line, "told", (whole.x + _PADDING, bottom))
+            _add(svg, "text", line, "note", (whole.x + _PADDING, bottom))
     picture_at = (whole.x - _MARGIN, whole.y - _MARGIN, width + 2 * _MARGIN, bottom - whole.y + 2 * _MARGIN)
     ground.attrib.update(zip(("x", "y", "width", "height"), map(_number, picture_at), strict=True))
     svg.set("viewBox", " ".join(map(_number, picture_at)))
@@ -218,15 +221,15 @@ def _width(text: str, size: float) -> float:
 
 def _curve(route: Sequence[Point]) -> str:
     """Return *route* as a path: straight through the columns, and curved between them."""
-    said = f"M{_point(route[0])}"
+    path = f"M{_point(route[0])}"
     for number, (before, after) in enumerate(pairwise(route)):
         if number % 2:
             bend = (before[0] + after[0]) / 2
-            said += f"C{_point((bend, before[1]))} {_point((bend, after[1]))} {_point(after)}"
+            path += f"C{_point((bend, before[1]))} {_point((bend, after[1]))} {_point(after)}"
         elif before != after:
             # A line of zero length would give an arrow no direction.
-            said += f"L{_point(after)}"
-    return said
+            path += f"L{_point(after)}"
+    return path
 
 
 def _point(point: Point) -> str:
@@ -238,8 +241,8 @@ def _number(value: float) -> str:
 
 
 def _rect(parent: ET.Element, place: Rect, radius: float) -> None:
-    given = {"x": place.x, "y": place.y, "width": place.width, "height": place.height, "rx": radius}
-    ET.SubElement(parent, "rect", {name: _number(value) for name, value in given.items()})
+    attributes = {"x": place.x, "y": place.y, "width": place.width, "height": place.height, "rx": radius}
+    ET.SubElement(parent, "rect", {name: _number(value) for name, value in attributes.items()})
 
 
 def _add(parent: ET.Element, tag: str, text: str, look: str = "", at: Point | None = None) -> None:
