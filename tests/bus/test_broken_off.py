@@ -156,14 +156,14 @@ def test_a_signal_breaks_a_hanging_start_off(kind: Callable[[Bus], Any]) -> None
     app, component = kind(bus)
     subscribe(bus, component)
     signals = Signals(bus)
-    signals.install()
+    signals.start()
     try:
         thread = breaking_off(bus, app, lambda: os.kill(os.getpid(), signal.SIGINT))
         with pytest.raises(StartCancelled):
             bus.start()
         thread.join(20)
     finally:
-        signals.restore()
+        signals.exit()
     assert app.was_cancelled.is_set()
     bus.exit()
 

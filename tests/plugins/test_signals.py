@@ -28,9 +28,11 @@ from typedbus import (
     on,
     running,
 )
+from typedbus._os.held import Handler
 from typedbus._os.reexec import is_daemon
 from typedbus.events import MOVED
-from typedbus.plugins.signals import Action, Handler, OffMainThread, SignalError, Signals, channel_of
+from typedbus.plugins._signal_handlers import SignalHandlers, SignalOutput
+from typedbus.plugins.signals import DEFAULTS, Action, OffMainThread, SignalError, Signals, channel_of
 
 COMMON = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
 
@@ -371,10 +373,10 @@ def test_what_the_system_refuses_fails_the_start() -> None:
             raise OSError("Invalid argument")
         return signal.signal(number, handler)
 
-    signals = Signals(Bus(), actions={signal.SIGUSR2: Action.EXIT}, set_handler=refuse)
+    handlers = SignalHandlers(Bus(), {**DEFAULTS, signal.SIGUSR2: Action.EXIT}, set_handler=refuse)
 
     with pytest.raises(SignalError, match=r"SIGUSR2.* cannot be caught here \(Invalid argument\); give None"):
-        signals.start()
+        handlers.install()
 
     assert signal.getsignal(signal.SIGTERM) is mine
 
@@ -458,9 +460,9 @@ def test_a_handler_that_was_not_set_from_python_becomes_the_default() -> None:
         handlers[number] = handler
         return before
 
-    signals = Signals(Bus(), set_handler=set_handler, get_handler=handlers.__getitem__)
-    signals.start()
-    signals.exit()
+    signals = SignalHandlers(Bus(), DEFAULTS, set_handler=set_handler, get_handler=handlers.__getitem__)
+    signals.install()
+    signals.restore()
 
     assert set(handlers.values()) == {signal.SIG_DFL}
 
@@ -504,8 +506,9 @@ def test_a_second_signal_forces(number: signal.Signals, status: int, capfd: pyte
     """It ends the process with 128 + its number, and tells where every thread was."""
     ended: list[int] = []
     bus = Bus()
-    signals = Signals(bus, end=ended.append, restoring=lambda: b"(restored)")
-    signals.start()
+    output = SignalOutput(restoring=lambda: b"(restored)")
+    signals = SignalHandlers(bus, DEFAULTS, output=output, end=ended.append)
+    signals.install()
 
     signal.raise_signal(signal.SIGTERM)
     assert ended == []
@@ -515,13 +518,14 @@ def test_a_second_signal_forces(number: signal.Signals, status: int, capfd: pyte
     said = capfd.readouterr().err
     assert f"(restored){number.name} again: ending at once; the stacks of all threads:\n" in said
     assert "test_a_second_signal_forces" in said
-    signals.exit()
+    signals.restore()
 
 
 def test_a_second_hang_up_forces_nothing(capfd: pytest.CaptureFixture[str]) -> None:
     """A terminal that goes away may well say so twice, and a manager may add a SIGTERM."""
     ended: list[int] = []
-    signals = Signals(Bus(), end=ended.append)
+    signals = Signals(Bus())
+    signals._handlers.end = ended.append
     signals.start()
 
     for number in (signal.SIGHUP, signal.SIGHUP, signal.SIGTERM):
@@ -536,7 +540,8 @@ def test_what_was_caught_is_known_to_those_of_one_bus() -> None:
     """A second signal forces also when that which caught the first is gone; what it disabled is as it was before both."""
     ended: list[int] = []
     bus = Bus()
-    outer = Signals(bus, end=ended.append)
+    outer = Signals(bus)
+    outer._handlers.end = ended.append
     inner = Signals(bus, actions={signal.SIGUSR1: None})
     other = Signals(Bus())
     outer.start()
@@ -559,7 +564,8 @@ def test_what_was_caught_is_known_to_those_of_one_bus() -> None:
 def test_a_new_life_knows_nothing_of_the_signals_of_the_last() -> None:
     """The first signal of each life asks, and does not force."""
     ended: list[int] = []
-    signals = Signals(Bus(), end=ended.append)
+    signals = Signals(Bus())
+    signals._handlers.end = ended.append
     for _ in range(2):
         signals.start()
         signal.raise_signal(signal.SIGTERM)
@@ -624,7 +630,8 @@ def test_nothing_of_one_life_is_put_back_in_the_next() -> None:
 def test_a_start_after_an_exit_in_another_thread_begins_anew() -> None:
     """What that exit had left is put back first: the handler that is kept is the one of before."""
     ended: list[int] = []
-    signals = Signals(Bus(), end=ended.append)
+    signals = Signals(Bus())
+    signals._handlers.end = ended.append
     signals.start()
     signal.raise_signal(signal.SIGTERM)
     thread = threading.Thread(target=signals.exit)

@@ -41,7 +41,8 @@ from typedbus._os.reexec import Image
 from typedbus._os.streams import open_missing
 from typedbus._os.successor import drop_kept
 from typedbus.plugins import _restart_report
-from typedbus.plugins.signals import DEFAULTS, Action, Signals
+from typedbus.plugins._signal_actions import DEFAULTS, Action
+from typedbus.plugins._signal_handlers import SignalHandlers, SignalOutput
 from typedbus.process._guard import Guard
 from typedbus.process._messages import Messages
 
@@ -49,7 +50,7 @@ OK: Final = 0
 NOT_STARTED: Final = 1
 SOFTWARE: Final = 70  # EX_SOFTWARE of sysexits.h
 # In a program that declares no `Signals`, only the signals that request the exit get handlers.
-_NO_OTHERS: Final = {number: None for number, action in DEFAULTS.items() if action is not Action.EXIT}
+_ACTIONS: Final = {number: action if action is Action.EXIT else None for number, action in DEFAULTS.items()}
 
 
 def run(
@@ -128,18 +129,17 @@ def _serve(bus: Bus, messages: Messages, *, tracebacks: bool) -> int:
     status = OK
     with contextlib.ExitStack() as resources:
         console = resources.enter_context(messages.console(bus))
-        signals = Signals(bus, actions=_NO_OTHERS, restoring=lambda: console.restoring)
-        signals.install()
-        signals._record.render = messages.signal
-        signals._record.render_end = messages.end if messages.has_stacks else None
-        resources.callback(signals.restore)
-        guard = Guard(signals)
+        is_replaced = bus.replacement is None
+        output = SignalOutput(lambda: console.restoring, messages.signal, messages.end if messages.has_stacks else None)
+        handlers = SignalHandlers(bus, _ACTIONS, output=output, is_replaced=is_replaced)
+        handlers.install()
+        resources.callback(handlers.restore)
+        guard = Guard(handlers)
         guard.start()
         resources.callback(guard.stop)
-        if bus.replacement is None:
+        if is_replaced:
             bus.replacement = _Replacement(bus, Image(), resources.close, messages, tracebacks)
             resources.callback(setattr, bus, "replacement", None)
-            signals._record.is_replaced = True
         resources.callback(bus[MOVED].subscribe(_drop_unclaimed).cancel)
         _restart_report.report_start(bus)
         try:

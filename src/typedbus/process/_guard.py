@@ -8,7 +8,7 @@ signal as well (signal.set_wakeup_fd), and forces the end if a second signal
 requests it and the main thread does not run its handlers.
 
 The number alone does not show whether the handler has run. So the signals that
-request the end are counted twice: here when they arrive, and in `Signals` when they
+request the end are counted twice: here when they arrive, and in `SignalState` when they
 are handled. While the main thread sleeps in its inbox, it has handled all signals,
 and receives further ones there.
 
@@ -31,7 +31,8 @@ from typing import Final
 
 from typedbus._os.children import has_ended, inherited
 from typedbus._os.forks import BACKGROUND_THREADS, goes_on
-from typedbus.plugins.signals import Signals, _asks_for_exit, _socket_pair
+from typedbus._os.signal_inbox import socket_pair
+from typedbus.plugins._signal_handlers import SignalHandlers, asks_for_exit
 
 #: How long the main thread may take to run its handlers, in seconds.
 _PATIENCE: Final = 1.0
@@ -43,11 +44,11 @@ _guards: Final[weakref.WeakSet[Guard]] = weakref.WeakSet()
 
 
 class Guard:
-    """Watches the signals that request the exit of the bus of *signals*, from `start` to `stop`."""
+    """Watches the signals that request the exit of the bus of *handlers*, from `start` to `stop`."""
 
-    def __init__(self, signals: Signals) -> None:
-        self._signals = signals
-        self._record = signals._record
+    def __init__(self, handlers: SignalHandlers) -> None:
+        self._handlers = handlers
+        self._state = handlers.state
         self._lock = threading.Lock()
         #: The number of current reasons to keep the thread stopped.
         self._pauses = 1
@@ -96,9 +97,9 @@ class Guard:
             if self._pauses:
                 return
             if self._sockets is None:
-                self._sockets = _socket_pair()
+                self._sockets = socket_pair()
                 signal.set_wakeup_fd(self._sockets[1].fileno(), warn_on_full_buffer=False)
-                self._arrivals = self._record.handled
+                self._arrivals = self._state.handled
             self._thread = threading.Thread(target=self._watch, args=[self._sockets[0]], name="signals", daemon=True)
             self._thread.start()
 
@@ -113,7 +114,7 @@ class Guard:
             signal.set_wakeup_fd(-1)
 
     def _watch(self, receiving: socket.socket) -> None:
-        record = self._record
+        state = self._state
         due: float | None = None
         number = 0
         while True:
@@ -123,20 +124,20 @@ class Guard:
             receiving.settimeout(min(timeouts, default=None))
             with contextlib.suppress(TimeoutError):
                 numbers = receiving.recv(4096)
-                exit_signals = [item for item in numbers if _asks_for_exit(self._signals.bus, item)]
+                exit_signals = [item for item in numbers if asks_for_exit(self._handlers.bus, item)]
                 self._arrivals += len(exit_signals)
                 number = exit_signals[-1] if exit_signals else number
                 if _STOP in numbers:
                     return
-            if record.is_asleep:
-                self._arrivals = record.handled
-            backlog = self._arrivals - record.handled
-            if backlog <= 0 or (backlog == 1 and not record.has_asked):
+            if state.is_asleep:
+                self._arrivals = state.handled
+            backlog = self._arrivals - state.handled
+            if backlog <= 0 or (backlog == 1 and not state.has_asked):
                 due = None
             elif due is None:
                 due = time.monotonic() + _PATIENCE
             elif time.monotonic() >= due:
-                self._signals._force(signal.Signals(number))
+                self._handlers.force(signal.Signals(number))
 
 
 @functools.cache

@@ -19,7 +19,8 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from typedbus._bus.registry import WARNING
-from typedbus.plugins.signals import DEFAULTS, Signals
+from typedbus.plugins._signal_actions import DEFAULTS
+from typedbus.plugins._signal_handlers import SignalHandlers
 
 if TYPE_CHECKING:
     from typedbus.wspbus._bus import Bus
@@ -55,7 +56,7 @@ class SignalHandler:
         self._previous_handlers: dict[int, Any] = {}
         self._original_pid = os.getpid()
         # Handles no signals itself: it lets a signal wake a main thread that is about to sleep.
-        self._wakeup = Signals(bus.typed, actions=dict.fromkeys(DEFAULTS))
+        self._wakeup = SignalHandlers(bus.typed, dict.fromkeys(DEFAULTS))
 
     def _is_daemonized(self) -> bool:
         try:
