@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import doctest
 import os
 import re
 import signal
@@ -13,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.docs.shown import is_shown
 
 if sys.platform != "linux":
     pytest.skip("the page is about what Linux has", allow_module_level=True)
@@ -31,11 +31,6 @@ def folder(tmp_path: Path) -> Iterator[Path]:
         pid = int((tmp_path / "shop.pid").read_text())
         if Path(f"/proc/{pid}/cwd").readlink() == tmp_path.resolve():
             os.kill(pid, signal.SIGKILL)
-
-
-def comparable(said: str) -> str:
-    """Take out of *said* what differs from run to run."""
-    return re.sub(r"\(\d+\.\d ms\)", "(TIME)", said)
 
 
 @pytest.mark.slow
@@ -62,7 +57,5 @@ def test_the_commands_of_the_page_say_what_it_shows(folder: Path) -> None:
             )
             given += 1
             said = done.stdout + (f"[exit status {done.returncode}]\n" if done.returncode else "")
-            assert doctest.OutputChecker().check_output(comparable(shown), comparable(said), doctest.ELLIPSIS), (
-                f"{command}\n{said}"
-            )
+            assert is_shown(shown, said), f"{command}\n{said}"
     assert given == 16
