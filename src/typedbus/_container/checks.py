@@ -10,12 +10,12 @@ from typedbus._container.body import Declarations, blueprint_of, body_of, paths_
 from typedbus._container.component import Component, cycle_fault, reference_faults
 from typedbus._container.contributed import contribution_faults
 from typedbus._container.faults import BusFault, CycleFault, Fault
-from typedbus._container.hooks import hook_faults
 from typedbus._container.providers import needs
 from typedbus._container.references import Reference
 from typedbus._container.replaceable import Home
 from typedbus._container.validation.arguments import argument_faults, override_fault
 from typedbus._container.validation.building import build_faults
+from typedbus._container.validation.hooks import hook_faults
 from typedbus._container.validation.library import library_faults
 from typedbus._container.validation.pitfalls import (
     assigned_faults,

@@ -1,5 +1,5 @@
 """
-Which methods of a component listen to which channels, and whether they fit.
+Which methods of a component listen to which channels, and their subscriptions.
 
 A method listens by its name, if it is the name of a life-cycle channel; by a
 mark, the decorator `@on`; or by declaration, as an argument of `Component.on`.
@@ -8,9 +8,7 @@ mark, the decorator `@on`; or by declaration, as an argument of `Component.on`.
 from __future__ import annotations
 
 import functools
-import inspect
 import sys
-import types
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Protocol
 
@@ -18,11 +16,9 @@ import attrs
 
 from typedbus._base.limits import StartNode
 from typedbus._base.methods import held_by, layers, name_of
-from typedbus._base.signatures import function_of
 from typedbus._base.static import (
     MISSING,
     bases_of,
-    full_name_of,
     inherits,
     is_a,
     lookup,
@@ -34,13 +30,13 @@ from typedbus._bus.bus import Bus
 from typedbus._bus.registry import EXIT, GRACEFUL, LIFECYCLE_CHANNELS, LOG, MAIN, START, STOP
 from typedbus._channels.bound import BoundChannel, Subscription
 from typedbus._channels.channel import DEFAULT_PRIORITY, MARK, AnyChannel, Channel, Hook
-from typedbus._container.annotations import DEFERRED, Exactly, class_in, read
-from typedbus._container.compatibility import fits, shown, shown_signature
 from typedbus._container.component import Component
-from typedbus._container.faults import ChannelFault, Fault, HookFault
+from typedbus._container.misfits import NamedHook, misfit
 
+#: The channels to which a method listens if it has their name.
 NAMED_HOOKS = {channel.name: channel for channel in (START, STOP, EXIT, GRACEFUL, MAIN, LOG)}
-_PHASED = (START, STOP, EXIT, GRACEFUL)
+#: The channels whose hooks are called in the order of the dependency graph.
+PHASED = (START, STOP, EXIT, GRACEFUL)
 
 
 class Starts(Protocol):
@@ -83,12 +79,6 @@ class Logs(Protocol):
 
     def log(self, message: str, level: int, /) -> None:
         """Called with each message that is published on the log channel."""
-
-
-class NamedHook(Hook[object]):
-    """An undeclared hook: its method has the name of a life-cycle channel."""
-
-    __slots__ = ()
 
 
 def hooks_of(component: Component[object], cls: type) -> list[Hook[object]]:
@@ -211,141 +201,6 @@ def channels_between(
             if channel in channels:
                 channels[channel][0].append(number)
     return channels
-
-
-def hook_faults(component: Component[object], cls: type, hooks: Sequence[Hook[object]]) -> list[Fault]:
-    """Return the faults that keep *hooks* from listening, as far as signatures show them at run time."""
-    faults: list[Fault] = [*namesake_faults(component, (hook.channel for hook in hooks), "listens to")]
-    faults.extend(_hidden_marks(component, cls))
-    for hook in hooks:
-        problem = misfit(hook, cls)
-        if hook.channel in _PHASED and hook.priority not in (None, phase_of(hooks)):
-            problem = (
-                f"has priority {hook.priority}, but the component starts at {phase_of(hooks)}, "
-                "and its other life-cycle hooks are called at the same priority"
-            )
-        remedy = "correct the method, or remove the mark or declaration that makes it a listener"
-        if hook.inline and hook.limit is not None:
-            problem = f"is inline, where a limit cannot interrupt it, and has a limit of {hook.limit:g} s"
-            remedy = "remove inline=True or the limit"
-        if problem is not None:
-            if isinstance(hook, NamedHook):
-                remedy = f"rename it, or declare that it does not listen: Component(...).without({hook.channel.name.upper()})"
-            faults.append(
-                HookFault(
-                    component.path,
-                    component.place,
-                    f"{full_name_of(hook.method)} does not fit channel {hook.channel.name!r}: it {problem}",
-                    remedy,
-                )
-            )
-    return faults
-
-
-def _hidden_marks(component: Component[object], cls: type) -> Iterator[HookFault]:
-    """Yield a fault for each mark on the function of a property: reading that attribute returns no method."""
-    for base in bases_of(cls):
-        for name, value in namespace_of(base).items():
-            getter: Any = value
-            if type(value) is property:
-                getter = getter.fget
-            elif type(value) is functools.cached_property:
-                getter = getter.func
-            else:
-                continue
-            marks = stored(getter, MARK)
-            for mark in marks if is_a(marks, tuple) and lookup(cls, name) is value else ():
-                if mark.channel in component.unheard:
-                    continue
-                yield HookFault(
-                    component.path,
-                    component.place,
-                    f"{full_name_of(getter)} is marked to listen to channel {mark.channel.name!r} and is a property, "
-                    "so that there is no method to call",
-                    f"remove @{type(value).__name__}, or the mark",
-                )
-
-
-def namesake_faults(component: Component[object], channels: Iterable[AnyChannel], verb: str) -> Iterator[ChannelFault]:
-    """Yield a fault for each of *channels* that has the name of a life-cycle channel but is a different channel."""
-    for channel in channels:
-        if NAMED_HOOKS.get(channel.name, channel) is not channel:
-            yield ChannelFault(
-                component.path,
-                component.place,
-                f"it {verb} a channel {channel.name!r} that is not the life-cycle channel of this name",
-                f"use typedbus.{channel.name.upper()}, or give your channel another name",
-            )
-
-
-def misfit(hook: Hook[object], cls: type) -> str | None:
-    """Return why a method cannot be called with the published arguments, or None if it can."""
-    call = hook.channel.signature()
-    method: Any = hook.method
-    if type(method) is types.MethodType:
-        method = method.__func__
-    deferred = _deferred(function_of(method))
-    if deferred is not None and call is not None and not fits(call.return_annotation, Exactly(deferred[0])):
-        return deferred[1]
-    if call is None:
-        return None
-    signature, hints = read(method)
-    if signature is None:
-        return None  # its signature is unknown, as for most methods written in C
-    name = hook.attribute or (method.__name__ if is_a(method, types.FunctionType) else "")
-    owner = [] if type(lookup(cls, name)) is staticmethod else [None]
-    for args, kwargs in _calls(call):
-        try:
-            bound = signature.bind(*owner, *args, **kwargs)
-        except TypeError as error:
-            return f"is called with {shown_signature(call, {})} and takes {shown_signature(signature, hints)}: {error}"
-        for name, values in bound.arguments.items():
-            for parameter in values if isinstance(values, tuple) else (values,):
-                if not isinstance(parameter, inspect.Parameter):
-                    continue
-                if name not in hints and isinstance(hook, NamedHook):
-                    return f"has no annotation for {name!r}, and may have this name by chance"
-                annotation = parameter.annotation
-                kind = class_in(annotation)
-                # A publisher may publish an instance of exactly this class, not of a subclass.
-                argument = Exactly(kind) if kind is not None and kind is annotation else annotation
-                if not fits(hints.get(name, Any), argument):
-                    return f"takes {name!r} as {shown(hints[name])} and is given {shown(annotation)}"
-    return None
-
-
-def _deferred(function: types.FunctionType | None) -> tuple[type, str] | None:
-    """Return the type of the object that *function* returns before its body runs, and why that is a fault."""
-    flags = 0 if function is None else function.__code__.co_flags & DEFERRED
-    if flags & inspect.CO_COROUTINE:
-        return types.CoroutineType, "is async, and its result would not be awaited"
-    if flags & inspect.CO_ASYNC_GENERATOR:
-        return types.AsyncGeneratorType, "is an async generator, and its body would not run"
-    return (types.GeneratorType, "is a generator, and its body would not run") if flags else None
-
-
-def _calls(signature: inspect.Signature) -> Iterator[tuple[list[inspect.Parameter], dict[str, inspect.Parameter]]]:
-    """Yield the calls a publisher may make: with the fewest arguments, the most, and as many by name as possible."""
-    parameters = signature.parameters.values()
-    if not parameters:
-        yield [], {}
-        return
-    by_kind = {
-        kind: [parameter for parameter in parameters if parameter.kind is kind]
-        for kind in {parameter.kind for parameter in parameters}
-    }
-    unnamed = by_kind.get(inspect.Parameter.POSITIONAL_ONLY, [])
-    either = by_kind.get(inspect.Parameter.POSITIONAL_OR_KEYWORD, [])
-    named = by_kind.get(inspect.Parameter.KEYWORD_ONLY, [])
-    rest = by_kind.get(inspect.Parameter.VAR_POSITIONAL, [])
-    others = dict(zip(["any_other_name"], by_kind.get(inspect.Parameter.VAR_KEYWORD, []), strict=False))
-    empty = inspect.Parameter.empty
-    yield (
-        [parameter for parameter in unnamed + either if parameter.default is empty],
-        {parameter.name: parameter for parameter in named if parameter.default is empty},
-    )
-    yield unnamed + either + rest, {**{parameter.name: parameter for parameter in named}, **others}
-    yield unnamed, {**{parameter.name: parameter for parameter in either + named}, **others}
 
 
 class _ComponentSubscription(Subscription):
@@ -472,7 +327,7 @@ class Subscriber:
         for hook in hooks:
             assert isinstance(hook.channel, Channel)
             bound: BoundChannel[..., None] = self.bus[hook.channel]
-            priority = phase if hook.channel in _PHASED else hook.priority
+            priority = phase if hook.channel in PHASED else hook.priority
             if priority is None:
                 priority = DEFAULT_PRIORITY
             listener = hook.bind(self.instance)

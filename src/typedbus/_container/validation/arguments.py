@@ -30,7 +30,6 @@ from typedbus._container.annotations import (
 from typedbus._container.compatibility import fits, shown, shown_signature
 from typedbus._container.component import Component
 from typedbus._container.faults import ArgumentFault, Fault, OverrideFault, TypeFault
-from typedbus._container.hooks import namesake_faults
 from typedbus._container.providers import arguments_of
 from typedbus._container.results import (
     Attribute,
@@ -45,6 +44,7 @@ from typedbus._container.results import (
     Uncalled,
     result_of,
 )
+from typedbus._container.validation.hooks import namesake_faults
 
 # Overrides may form a cycle, so the search needs a limit.
 _DEPTH: Final = 50

@@ -17,7 +17,8 @@ from typedbus._channels.channel import AnyChannel, Hook
 from typedbus._container.annotations import read
 from typedbus._container.component import Component
 from typedbus._container.faults import DependencyFault, Fault, LibraryFault
-from typedbus._container.hooks import NamedHook, hooks_of, is_foreign, misfit
+from typedbus._container.hooks import hooks_of, is_foreign
+from typedbus._container.misfits import NamedHook, misfit
 from typedbus._container.providers import RESOURCE, is_provider, is_resource, needs
 
 _CALLED: Final = (

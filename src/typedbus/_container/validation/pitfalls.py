@@ -25,7 +25,8 @@ from typedbus._container.body import Declarations, blueprint_of, body_of, is_dec
 from typedbus._container.compatibility import plain
 from typedbus._container.component import Component
 from typedbus._container.faults import HiddenFault, LifetimeFault, MisspeltFault, ReplacementFault
-from typedbus._container.hooks import NAMED_HOOKS, NamedHook, is_foreign, misfit
+from typedbus._container.hooks import NAMED_HOOKS, is_foreign
+from typedbus._container.misfits import NamedHook, misfit
 from typedbus._container.providers import Provided, arguments_of, is_provider, lifetime, needs
 from typedbus._container.results import Itself, Made, Members, Uncalled, result_of
 
