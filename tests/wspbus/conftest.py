@@ -1,4 +1,4 @@
-"""A bus of the old interface, and what it logs."""
+"""A bus of the old names, and the lines that it logs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typedbus.wspbus import Bus
 
 @pytest.fixture
 def bus() -> Iterator[Bus]:
-    """A bus that exits at the end."""
+    """Return a bus that exits at the end of the test."""
     bus = Bus()
     yield bus
     bus.exit()
@@ -19,7 +19,7 @@ def bus() -> Iterator[Bus]:
 
 @pytest.fixture
 def lines(bus: Bus) -> list[str]:
-    """The first lines of what the bus logs."""
+    """Return the level and the first line of each message that the bus logs."""
     lines: list[str] = []
     bus.subscribe("log", lambda message, level: lines.append(f"{level} {message.splitlines()[0]}"))
     return lines

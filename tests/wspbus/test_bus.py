@@ -22,7 +22,7 @@ from typedbus.wspbus import Bus, ChannelFailures, StateError, states
 
 @pytest.fixture
 def bus() -> Bus:
-    """A bus of the old names."""
+    """Return a bus that does not exit at the end: some of its listeners fail."""
     return Bus()
 
 

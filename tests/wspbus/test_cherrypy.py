@@ -1,7 +1,7 @@
 """
-CherryPy's tests of its bus, its plugins and its states pass with ours.
+CherryPy's tests of its bus, its plugins and its states pass with typedbus.wspbus.
 
-The rest of them, and what differs from the originals, is for `make test-cherrypy`.
+`make test-cherrypy` runs the others, and lists all differences from the originals.
 """
 
 from __future__ import annotations
@@ -17,38 +17,38 @@ import pytest
 if sys.platform == "win32":
     pytest.skip("CherryPy's tests start processes that are signalled and become daemons", allow_module_level=True)
 
-HERE = Path(__file__).parents[1] / "cherrypy"
+SCRIPTS = Path(__file__).parents[1] / "cherrypy"
 
 
 def compare(*files: str) -> str:
-    """Return what comparing *files* told, which must have been that nothing differs."""
-    command = [sys.executable, str(HERE / "compare.py"), "--verbose", *files]
+    """Return the output of a comparison of *files*, which must not find a difference."""
+    command = [sys.executable, str(SCRIPTS / "compare.py"), "--verbose", *files]
     ended = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
     assert ended.returncode == 0, ended.stdout
     return ended.stdout
 
 
 @pytest.mark.slow
-def test_cherrypys_tests_of_the_bus_and_the_plugins_end_alike() -> None:
-    """All of them pass with the originals, and with ours."""
-    told = compare("test_bus.py", "test_plugins.py")
+def test_cherrypys_tests_of_the_bus_and_the_plugins_have_the_same_outcomes() -> None:
+    """All of them pass with the originals and with ours."""
+    output = compare("test_bus.py", "test_plugins.py")
 
-    assert re.search(r"(?m)^all +13 passed +13 passed$", told), told
+    assert re.search(r"(?m)^all +13 passed +13 passed$", output), output
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_cherrypys_tests_of_the_states_end_alike() -> None:
-    """Its server, its daemons, its signals and its reloading: in children, and in what they become."""
-    told = compare("test_states.py")
+def test_cherrypys_tests_of_the_states_have_the_same_outcomes() -> None:
+    """They start a server, daemons, signals and reloads in child processes."""
+    output = compare("test_states.py")
 
-    assert re.search(r"(?m)^all +14 passed +14 passed$", told), told
+    assert re.search(r"(?m)^all +14 passed +14 passed$", output), output
 
 
 @pytest.mark.slow
-def test_ours_is_what_a_process_has_that_a_process_with_ours_begins(tmp_path: Path) -> None:
-    """The path is inherited, so that children of children have it, and executed ones."""
-    subprocess.run([sys.executable, HERE / "copies.py", tmp_path], check=True)
+def test_child_processes_and_replaced_processes_use_the_same_copy(tmp_path: Path) -> None:
+    """The path is inherited."""
+    subprocess.run([sys.executable, SCRIPTS / "copies.py", tmp_path], check=True)
     program = """if True:
         import os, subprocess, sys
         from cherrypy.process import bus, plugins, servers, wspbus
@@ -59,7 +59,7 @@ def test_ours_is_what_a_process_has_that_a_process_with_ours_begins(tmp_path: Pa
             os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:-1], "end"])
     """
 
-    told = {
+    outputs = {
         name: subprocess.run(
             [sys.executable, "-c", program, "begin"],
             env={**os.environ, "PYTHONPATH": str(tmp_path / name)},
@@ -70,7 +70,7 @@ def test_ours_is_what_a_process_has_that_a_process_with_ours_begins(tmp_path: Pa
         for name in ("originals", "ours")
     }
 
-    assert told == {
+    assert outputs == {
         "originals": "True cherrypy.process.wspbus cherrypy.process.plugins cherrypy.process.servers\n" * 3,
         "ours": "True typedbus.wspbus typedbus.wspbus.plugins typedbus.wspbus.servers\n" * 3,
     }
@@ -78,8 +78,8 @@ def test_ours_is_what_a_process_has_that_a_process_with_ours_begins(tmp_path: Pa
 
 @pytest.mark.slow
 @pytest.mark.exhaustive
-def test_what_differs_is_named_and_ends_with_1(tmp_path: Path) -> None:
-    """It is run again, both ways, before it is called a difference; what differs once only is named, and is none."""
+def test_differences_are_listed_and_the_status_is_1(tmp_path: Path) -> None:
+    """A difference is confirmed by further runs; a test that differs in one run alone is listed as unsteady."""
     (tmp_path / "cherrypy" / "test").mkdir(parents=True)
     (tmp_path / "cherrypy" / "process").mkdir()
     (tmp_path / "cherrypy" / "__init__.py").touch()
@@ -101,7 +101,7 @@ def test_what_differs_is_named_and_ends_with_1(tmp_path: Path) -> None:
         """,
         encoding="utf-8",
     )
-    command = [sys.executable, str(HERE / "compare.py"), "--verbose"]
+    command = [sys.executable, str(SCRIPTS / "compare.py"), "--verbose"]
     environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
 
     ended = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
@@ -125,8 +125,8 @@ def test_what_differs_is_named_and_ends_with_1(tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.exhaustive
 @pytest.mark.parametrize("source", ["def test_failing(): assert False", "import nothing_like_it"])
-def test_nothing_to_compare_with_ends_with_1(tmp_path: Path, source: str) -> None:
-    """What does not pass with the originals says nothing of ours."""
+def test_the_status_is_1_if_no_test_passes_with_the_originals(tmp_path: Path, source: str) -> None:
+    """There is nothing to compare with."""
     (tmp_path / "cherrypy" / "test").mkdir(parents=True)
     (tmp_path / "cherrypy" / "process").mkdir()
     (tmp_path / "cherrypy" / "__init__.py").touch()
@@ -134,7 +134,7 @@ def test_nothing_to_compare_with_ends_with_1(tmp_path: Path, source: str) -> Non
     environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
 
     ended = subprocess.run(
-        [sys.executable, HERE / "compare.py"], env=environment, capture_output=True, text=True, check=False
+        [sys.executable, SCRIPTS / "compare.py"], env=environment, capture_output=True, text=True, check=False
     )
 
     assert ended.returncode == 1

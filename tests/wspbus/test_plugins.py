@@ -1,4 +1,4 @@
-"""The plugins of the old names."""
+"""The plugins of `typedbus.wspbus.plugins`."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ only_unix = pytest.mark.skipif(sys.platform == "win32", reason="needs signals an
 
 
 class TestSimplePlugin:
-    """Methods that bear the names of channels."""
+    """Methods with the names of channels."""
 
     def test_methods_listen_to_the_channels_of_their_names(self, bus: Bus) -> None:
-        """Typed ones that the bus knows included; unsubscribed they do not."""
+        """Typed channels that the bus has used are included; `unsubscribe` ends the subscriptions."""
         order = Channel[[int], None]("order")
-        heard: list[object] = []
+        calls: list[object] = []
 
         class Plugin(plugins.SimplePlugin):
             def start(self) -> None:
-                heard.append("start")
+                calls.append("start")
 
             def order(self, number: int) -> None:
-                heard.append(number)
+                calls.append(number)
 
         bus[order].publish(0)
         plugin = Plugin(bus)
@@ -47,18 +47,18 @@ class TestSimplePlugin:
         plugin.unsubscribe()
         bus.start()
         bus[order].publish(8)
-        assert heard == ["start", 7]
+        assert calls == ["start", 7]
 
     def test_the_attributes_of_an_instance_exist_on_its_class(self) -> None:
-        """Code of the field reads them before, or without, `__init__`, and declares them in subclasses."""
+        """Old code reads them before, or without, `__init__`, and declares them in subclasses."""
         for plugin in (plugins.SimplePlugin, plugins.Monitor, plugins.Autoreloader, plugins.PIDFile):
             assert plugin.bus is None
         assert plugins.Monitor.callback is None
         assert plugins.Monitor.thread is None
         assert plugins.Autoreloader.files is None
 
-    def test_each_one_has_its_priority(self) -> None:
-        """As others have built upon."""
+    def test_each_plugin_has_the_priority_of_the_original(self) -> None:
+        """Old code depends on the order."""
         starts: list[Any] = [
             plugins.Daemonizer.start,
             plugins.PIDFile.start,
@@ -70,25 +70,25 @@ class TestSimplePlugin:
 
 
 class TestMonitor:
-    """Something that is done again and again."""
+    """Periodic function calls."""
 
-    def test_it_calls_between_start_and_stop(self, bus: Bus, lines: list[str]) -> None:
-        """In a daemon thread that bears its name, and that has ended at once after the stop."""
+    def test_a_monitor_calls_its_function_between_start_and_stop(self, bus: Bus, lines: list[str]) -> None:
+        """In a named daemon thread, which ends at the stop."""
         calls: SimpleQueue[threading.Thread] = SimpleQueue()
-        monitor = plugins.Monitor(bus, lambda: calls.put(threading.current_thread()), 0.001, "look")
+        monitor = plugins.Monitor(bus, lambda: calls.put(threading.current_thread()), 0.001, "check")
         monitor.subscribe()
         bus.start()
         thread = calls.get()
         monitor.start()
         bus.stop()
         thread.join()
-        assert (thread.name, thread.daemon) == ("look", True)
-        assert "20 Started monitor thread 'look'." in lines
-        assert "20 Monitor thread 'look' already started." in lines
-        assert "20 Stopped thread 'look'." in lines
+        assert (thread.name, thread.daemon) == ("check", True)
+        assert "20 Started monitor thread 'check'." in lines
+        assert "20 Monitor thread 'check' already started." in lines
+        assert "20 Stopped thread 'check'." in lines
 
-    def test_a_stop_wakes_a_thread_that_sleeps_for_long(self, bus: Bus) -> None:
-        """The original kept it for all that time."""
+    def test_a_stop_wakes_a_sleeping_thread(self, bus: Bus) -> None:
+        """The original kept the thread until its interval had passed."""
         monitor = plugins.Monitor(bus, bus.graceful, 3600)
         monitor.start()
         thread = monitor.thread
@@ -97,30 +97,30 @@ class TestMonitor:
         thread.join()
         assert monitor.thread is None
 
-    def test_a_failure_is_logged_and_the_next_call_comes(self, bus: Bus, lines: list[str]) -> None:
-        """The original ended for good."""
+    def test_a_failure_is_logged_and_the_calls_continue(self, bus: Bus, lines: list[str]) -> None:
+        """The original ended the thread."""
         calls: SimpleQueue[None] = SimpleQueue()
 
-        def look() -> None:
+        def check() -> None:
             calls.put(None)
             raise ValueError
 
-        monitor = plugins.Monitor(bus, look, 0.001)
+        monitor = plugins.Monitor(bus, check, 0.001)
         monitor.start()
         for _ in range(3):
             calls.get()
         monitor.stop()
-        assert lines.count(f"40 Error in background task thread function {look!r}.") >= 2
+        assert lines.count(f"40 Error in background task thread function {check!r}.") >= 2
 
-    def test_a_graceful_from_its_own_thread_leaves_one_thread(self, bus: Bus) -> None:
-        """The original left two, for ever."""
+    def test_graceful_from_the_thread_of_the_monitor_leaves_one_thread(self, bus: Bus) -> None:
+        """The original left two."""
         threads: SimpleQueue[threading.Thread] = SimpleQueue()
 
-        def look() -> None:
+        def check() -> None:
             threads.put(threading.current_thread())
             monitor.graceful()
 
-        monitor = plugins.Monitor(bus, look, 0.001)
+        monitor = plugins.Monitor(bus, check, 0.001)
         monitor.start()
         first, second = threads.get(), threads.get()
         first.join()
@@ -128,15 +128,15 @@ class TestMonitor:
         second.join()
         assert first is not second
 
-    def test_without_a_thread_a_stop_says_so(self, bus: Bus, lines: list[str]) -> None:
-        """A frequency of 0 makes none."""
+    def test_a_stop_without_a_thread_is_logged(self, bus: Bus, lines: list[str]) -> None:
+        """A frequency of 0 starts no thread."""
         monitor = plugins.Monitor(bus, bus.graceful, 0)
         monitor.start()
         monitor.stop()
         assert lines == ["20 No thread running for Monitor."]
 
-    def test_a_thread_that_is_no_daemon_is_joined(self, bus: Bus, lines: list[str]) -> None:
-        """Whoever made it one wants that."""
+    def test_a_stop_joins_a_thread_that_is_not_a_daemon(self, bus: Bus, lines: list[str]) -> None:
+        """The wait is logged."""
         monitor = plugins.Monitor(bus, bus.graceful, 3600)
         task = monitor.thread = plugins.BackgroundTask(3600, bus.graceful)
         task.daemon = False
@@ -146,8 +146,8 @@ class TestMonitor:
         assert not task.is_alive()
         assert lines == ["20 Joining 'mine'", "20 Stopped thread 'mine'."]
 
-    def test_a_task_that_is_cancelled_before_it_begins_calls_nothing(self) -> None:
-        """The original overlooked that."""
+    def test_a_task_cancelled_before_its_start_calls_nothing(self) -> None:
+        """The original called its function."""
         calls: list[int] = []
         task = plugins.BackgroundTask(0, calls.append, [1])
         task.cancel()
@@ -155,48 +155,48 @@ class TestMonitor:
         task.join()
         assert (calls, task.running) == ([], False)
 
-    def test_a_task_says_whether_it_runs(self) -> None:
-        """From its start until it is cancelled."""
-        said: SimpleQueue[bool] = SimpleQueue()
-        task = plugins.BackgroundTask(0.001, lambda: said.put(task.running))
+    def test_running_is_true_from_the_start_of_a_task_until_it_is_cancelled(self) -> None:
+        """It is false before."""
+        running: SimpleQueue[bool] = SimpleQueue()
+        task = plugins.BackgroundTask(0.001, lambda: running.put(task.running))
         assert not task.running
         task.start()
-        assert said.get()
+        assert running.get()
         task.cancel()
         assert not task.running
         task.join()
 
-    def test_a_timer_ends_with_its_first_failure(self, bus: Bus, lines: list[str]) -> None:
-        """It is logged and raised, in the thread."""
+    def test_a_timer_ends_at_its_first_failure(self, bus: Bus, lines: list[str]) -> None:
+        """The failure is logged, and raised in the thread."""
         raised: list[object] = []
 
-        def look() -> None:
+        def check() -> None:
             raise ValueError
 
-        timer = plugins.PerpetualTimer(0.001, look, bus=bus)
-        before, threading.excepthook = threading.excepthook, lambda told: raised.append(told.exc_type)
+        timer = plugins.PerpetualTimer(0.001, check, bus=bus)
+        before, threading.excepthook = threading.excepthook, lambda details: raised.append(details.exc_type)
         try:
             timer.start()
             timer.join()
         finally:
             threading.excepthook = before
         assert raised == [ValueError]
-        assert lines == [f"40 Error in perpetual timer thread function {look!r}."]
+        assert lines == [f"40 Error in perpetual timer thread function {check!r}."]
 
 
 class TestAutoreloader:
-    """A restart when a file has changed."""
+    """Restarts when a file has changed."""
 
     @pytest.fixture
     def file(self, tmp_path: Path) -> Path:
-        """A file."""
+        """Return a file to watch."""
         file = tmp_path / "site.conf"
         file.write_text("a = 1\n")
         return file
 
     @pytest.fixture
     def restarts(self, bus: Bus) -> list[str]:
-        """What was logged of restarts, which are exits here."""
+        """Return the log messages about restarts, which are exits here."""
         restarts: list[str] = []
 
         def log(message: str, level: int) -> None:
@@ -208,20 +208,20 @@ class TestAutoreloader:
 
     @pytest.fixture
     def reloader(self, bus: Bus, file: Path) -> plugins.Autoreloader:
-        """One that has looked once, at the file alone."""
+        """Return a reloader that has checked the file once."""
         reloader = plugins.Autoreloader(bus, match="^$")
         reloader.files.add(str(file))
         reloader.run()
         return reloader
 
-    def test_what_is_as_it_was_restarts_nothing(self, bus: Bus, reloader: plugins.Autoreloader, file: Path) -> None:
-        """However often it is looked at."""
+    def test_unchanged_files_cause_no_restart(self, bus: Bus, reloader: plugins.Autoreloader, file: Path) -> None:
+        """Their modification times are recorded."""
         reloader.run()
         assert not bus.execv
         assert reloader.mtimes == {str(file): file.stat().st_mtime}
 
     @pytest.mark.parametrize("change", ["later", "earlier", "size", "inode", "gone"])
-    def test_any_change_restarts(
+    def test_any_change_of_a_file_causes_a_restart(
         self, bus: Bus, reloader: plugins.Autoreloader, file: Path, restarts: list[str], change: str
     ) -> None:
         """An older time, another size, and another file of the same time and size count as well."""
@@ -245,7 +245,7 @@ class TestAutoreloader:
         assert restarts == [f"Restarting because {file} changed."]
         bus.execv = False
 
-    def test_of_several_changes_one_restarts_and_nobody_looks_any_more(
+    def test_several_changes_cause_one_restart_and_end_the_thread(
         self, bus: Bus, reloader: plugins.Autoreloader, restarts: list[str], lines: list[str], tmp_path: Path
     ) -> None:
         """The thread has ended when the process is replaced."""
@@ -264,8 +264,8 @@ class TestAutoreloader:
         assert lines[2] == "20 Stopped thread 'Autoreloader'."
         bus.execv = False
 
-    def test_a_file_that_comes_restarts(self, bus: Bus, reloader: plugins.Autoreloader, tmp_path: Path) -> None:
-        """The original never looked at it again."""
+    def test_a_new_file_causes_a_restart(self, bus: Bus, reloader: plugins.Autoreloader, tmp_path: Path) -> None:
+        """The original did not check a missing file again."""
         late = tmp_path / "late.conf"
         reloader.files.add(str(late))
         reloader.run()
@@ -274,15 +274,15 @@ class TestAutoreloader:
         reloader.run()
         assert bus.execv
 
-    def test_match_says_which_modules_count(self, bus: Bus) -> None:
-        """By their names, from the beginning."""
+    def test_match_selects_modules_by_the_beginning_of_their_names(self, bus: Bus) -> None:
+        """Files of other modules are not checked."""
         reloader = plugins.Autoreloader(bus, match="typedbus.wspbus.plugins")
         names = {Path(file).name for file in reloader.sysfiles()}
         assert {"_reloading.py", "_tasks.py"} <= names
-        assert "_machine.py" not in names
+        assert "_bus.py" not in names
 
-    def test_a_module_without_a_file_has_none(self) -> None:
-        """Nor has one whose file is None."""
+    def test_a_module_without_a_file_is_not_checked(self) -> None:
+        """The attribute may be missing, or None."""
 
         class Module:
             __file__ = None
@@ -290,8 +290,8 @@ class TestAutoreloader:
         assert plugins.Autoreloader._file_for_module(Module) is None
         assert plugins.Autoreloader._file_for_module(sys) is None
 
-    def test_a_start_begins_anew(self, bus: Bus, reloader: plugins.Autoreloader, file: Path) -> None:
-        """What has changed before does not count."""
+    def test_a_start_forgets_earlier_changes(self, bus: Bus, reloader: plugins.Autoreloader, file: Path) -> None:
+        """Only changes after the start cause a restart."""
         os.utime(file, (1, 1))
         reloader.frequency = 3600
         reloader.start()
@@ -301,8 +301,8 @@ class TestAutoreloader:
         reloader.stop()
         assert not bus.execv
 
-    def test_a_module_of_an_archive_is_that_archive(self, bus: Bus, tmp_path: Path) -> None:
-        """It is what changes."""
+    def test_the_file_of_a_module_in_an_archive_is_the_archive(self, bus: Bus, tmp_path: Path) -> None:
+        """A new release replaces the archive."""
         with zipfile.ZipFile(tmp_path / "packed.zip", "w") as packed:
             packed.writestr("packed_module_of_a_test.py", "")
         sys.path.insert(0, str(tmp_path / "packed.zip"))
@@ -319,64 +319,64 @@ class TestThreadManager:
     """Numbers for threads."""
 
     @pytest.fixture
-    def told(self, bus: Bus) -> list[tuple[str, int]]:
-        """What is told of threads."""
-        told: list[tuple[str, int]] = []
+    def events(self, bus: Bus) -> list[tuple[str, int]]:
+        """Return the publishes about threads, with their numbers."""
+        events: list[tuple[str, int]] = []
         plugins.ThreadManager(bus).subscribe()
-        bus.subscribe("start_thread", lambda number: told.append(("start", number)))
-        bus.subscribe("stop_thread", lambda number: told.append(("stop", number)))
-        return told
+        bus.subscribe("start_thread", lambda number: events.append(("start", number)))
+        bus.subscribe("stop_thread", lambda number: events.append(("stop", number)))
+        return events
 
-    def test_numbers_are_never_given_again(self, bus: Bus, told: list[tuple[str, int]]) -> None:
-        """The original gave 2 twice."""
+    def test_numbers_are_never_reused(self, bus: Bus, events: list[tuple[str, int]]) -> None:
+        """The original reused 2."""
 
-        def come_and_go() -> None:
+        def acquire_and_release() -> None:
             bus.publish("acquire_thread")
             bus.publish("acquire_thread")
             bus.publish("release_thread")
 
         bus.publish("acquire_thread")
         for _ in range(2):
-            ThreadCall(come_and_go).finished()
-        assert told == [("start", 1), ("start", 2), ("stop", 2), ("start", 3), ("stop", 3)]
+            ThreadCall(acquire_and_release).finished()
+        assert events == [("start", 1), ("start", 2), ("stop", 2), ("start", 3), ("stop", 3)]
 
-    def test_a_stop_tells_of_all_that_are_left(self, bus: Bus, told: list[tuple[str, int]]) -> None:
-        """Once."""
+    def test_a_stop_publishes_the_end_of_all_remaining_threads(self, bus: Bus, events: list[tuple[str, int]]) -> None:
+        """Once for each thread."""
         bus.publish("acquire_thread")
         bus.stop()
         bus.stop()
-        assert told == [("start", 1), ("stop", 1)]
+        assert events == [("start", 1), ("stop", 1)]
 
-    def test_typed_channels_tell_the_same(self, bus: Bus, told: list[tuple[str, int]]) -> None:
-        """Old names first."""
-        bus[THREAD_STARTED].subscribe(lambda number: told.append(("typed", number)))
+    def test_typed_channels_are_published_after_the_old_names(self, bus: Bus, events: list[tuple[str, int]]) -> None:
+        """With the same numbers."""
+        bus[THREAD_STARTED].subscribe(lambda number: events.append(("typed", number)))
         bus.publish("acquire_thread")
-        assert told == [("start", 1), ("typed", 1)]
+        assert events == [("start", 1), ("typed", 1)]
 
-    def test_known_threads_have_their_numbers_by_their_idents(self, bus: Bus) -> None:
+    def test_threads_maps_idents_to_numbers(self, bus: Bus) -> None:
         """As long as they live."""
         manager = plugins.ThreadManager(bus)
         manager.acquire_thread()
         assert manager.threads == {threading.get_ident(): 1}
 
-    def test_a_listener_that_fails_keeps_no_thread_from_being_told_of(self, bus: Bus) -> None:
-        """Each failure is raised at the end."""
+    def test_a_failing_listener_does_not_prevent_the_other_publishes(self, bus: Bus) -> None:
+        """The failures are raised together at the end."""
         manager = plugins.ThreadManager(bus)
-        told: list[int] = []
+        numbers: list[int] = []
 
         def fail(number: int) -> None:
-            told.append(number)
+            numbers.append(number)
             raise ValueError
 
         bus.subscribe("stop_thread", fail)
         release, ready = threading.Event(), threading.Barrier(3)
 
-        def work() -> None:
+        def acquire_and_wait() -> None:
             manager.acquire_thread()
             ready.wait()
             release.wait()
 
-        threads = [threading.Thread(target=work) for _ in range(2)]
+        threads = [threading.Thread(target=acquire_and_wait) for _ in range(2)]
         for thread in threads:
             thread.start()
         ready.wait()
@@ -385,7 +385,7 @@ class TestThreadManager:
         release.set()
         for thread in threads:
             thread.join()
-        assert told == [1, 2]
+        assert numbers == [1, 2]
 
 
 @only_unix
@@ -394,27 +394,29 @@ class TestSignalHandler:
 
     @pytest.fixture
     def handler(self, bus: Bus) -> Iterator[plugins.SignalHandler]:
-        """One that handles SIGUSR1 and SIGUSR2."""
+        """Return a handler of SIGUSR1 and SIGUSR2."""
         handler = plugins.SignalHandler(bus)
         handler.handlers = {"SIGUSR1": bus.graceful, "SIGUSR2": None, "SIGNONE": bus.exit}
         yield handler
         handler.unsubscribe()
 
-    def test_outside_of_block_a_signal_is_published_where_it_comes(
+    def test_outside_of_block_a_signal_is_published_by_the_handler(
         self, bus: Bus, lines: list[str], handler: plugins.SignalHandler
     ) -> None:
-        """Old code need not block."""
+        """Old code need not call block."""
         handler.subscribe()
         signal.raise_signal(signal.SIGUSR1)
         assert lines == ["20 Listening for SIGUSR1.", "20 Caught signal SIGUSR1.", "20 Bus graceful"]
 
-    def test_in_block_it_is_published_by_the_block(self, bus: Bus, handler: plugins.SignalHandler) -> None:
-        """A listener that fails is logged, and the bus goes on."""
+    def test_in_block_a_signal_is_published_by_the_thread_in_block(
+        self, bus: Bus, handler: plugins.SignalHandler
+    ) -> None:
+        """A failing listener is logged, and the bus continues."""
         inside = threading.local()
-        heard: list[object] = []
+        during_tick: list[object] = []
 
-        def caught() -> None:
-            heard.append(getattr(inside, "tick", False))
+        def handle() -> None:
+            during_tick.append(getattr(inside, "tick", False))
             bus.subscribe("main", bus.exit)
             raise ValueError
 
@@ -425,14 +427,14 @@ class TestSignalHandler:
             inside.tick = False
 
         handler.subscribe()
-        bus.subscribe("SIGUSR2", caught)
+        bus.subscribe("SIGUSR2", handle)
         bus.subscribe("main", tick)
         bus.start()
         bus.block(0.001)
-        assert heard == [False]
+        assert during_tick == [False]
 
-    def test_handlers_are_put_back_once(self, bus: Bus, lines: list[str], handler: plugins.SignalHandler) -> None:
-        """Subscribed twice, it is not itself what is put back; its listeners are gone."""
+    def test_handlers_are_restored_once(self, bus: Bus, lines: list[str], handler: plugins.SignalHandler) -> None:
+        """After two subscriptions the original handlers are restored, and the listeners are unsubscribed."""
         before = signal.getsignal(signal.SIGUSR1)
         handler.subscribe()
         handler.subscribe()
@@ -446,10 +448,10 @@ class TestSignalHandler:
         ]
         assert len(bus.listeners["SIGUSR1"]) == 0
 
-    def test_another_thread_than_the_main_one_handles_nothing_and_says_so(
+    def test_subscribing_in_another_thread_logs_a_warning(
         self, lines: list[str], handler: plugins.SignalHandler
     ) -> None:
-        """The original said nothing."""
+        """The original logged nothing."""
         ThreadCall(handler.subscribe).finished()
         assert len(lines) == 1
         assert lines[0].startswith("30 No signals are handled: thread")
@@ -460,7 +462,7 @@ class TestSignalHandler:
             with pytest.raises(ValueError, match="No such signal"):
                 handler.set_handler(unknown)
 
-    def test_a_hang_up_exits_what_is_no_daemon(
+    def test_sighup_exits_a_process_that_is_not_a_daemon(
         self, bus: Bus, lines: list[str], handler: plugins.SignalHandler
     ) -> None:
         """A daemon restarts."""
@@ -471,10 +473,10 @@ class TestSignalHandler:
 
 @only_unix
 class TestPIDFile:
-    """The pid in a file."""
+    """A PID file."""
 
-    def test_it_is_there_from_start_to_exit_and_again(self, bus: Bus, lines: list[str], tmp_path: Path) -> None:
-        """The original wrote no second one."""
+    def test_a_pid_file_exists_from_each_start_to_the_exit(self, bus: Bus, lines: list[str], tmp_path: Path) -> None:
+        """The original did not write it again."""
         path = tmp_path / "site.pid"
         plugins.PIDFile(bus, str(path)).subscribe()
         for _ in range(2):
@@ -487,8 +489,8 @@ class TestPIDFile:
         assert f"20 PID {os.getpid()} already written to {str(path)!r}." in lines
         assert f"20 PID file removed: {str(path)!r}." in lines
 
-    def test_one_that_is_held_is_refused_and_left(self, bus: Bus, tmp_path: Path) -> None:
-        """The original wrote over it, and removed it."""
+    def test_a_pid_file_of_a_running_process_is_refused_and_kept(self, bus: Bus, tmp_path: Path) -> None:
+        """The original overwrote and removed it."""
         path = tmp_path / "site.pid"
         other = Bus()
         plugins.PIDFile(other, str(path)).subscribe()
@@ -503,9 +505,9 @@ class TestPIDFile:
 
 @only_unix
 class TestDropPrivileges:
-    """Another user."""
+    """A change of the user."""
 
-    def test_without_anything_to_do_it_says_so_once(self, bus: Bus, lines: list[str]) -> None:
+    def test_missing_settings_are_logged_once(self, bus: Bus, lines: list[str]) -> None:
         """As warnings."""
         drop = plugins.DropPrivileges(bus)
         drop.start()
@@ -513,7 +515,7 @@ class TestDropPrivileges:
         assert lines == ["30 uid/gid not set", "30 umask not set"]
 
     def test_the_umask_is_set_once(self, bus: Bus, lines: list[str]) -> None:
-        """And told."""
+        """The change is logged."""
         before = os.umask(0o022)
         try:
             drop = plugins.DropPrivileges(bus, umask=0o027)
@@ -524,18 +526,18 @@ class TestDropPrivileges:
             os.umask(before)
         assert lines[1:] == ["20 umask old: 022, new: 027", "20 umask already set to: 027"]
 
-    def test_names_are_numbers(self, bus: Bus) -> None:
-        """And unknown ones are refused at once."""
+    def test_names_of_users_become_numbers(self, bus: Bus) -> None:
+        """Unknown names are refused at once."""
         drop = plugins.DropPrivileges(bus, uid="root", gid=0)
         assert (drop.uid, drop.gid) == (0, 0)
         with pytest.raises(KeyError):
-            drop.uid = "nobody-of-that-name"
+            drop.uid = "no-such-user"
 
 
 class TestDaemonizer:
-    """What can be said of it without becoming one."""
+    """The part that does not fork."""
 
-    def test_a_second_start_does_nothing(self, bus: Bus, lines: list[str]) -> None:
+    def test_a_second_start_does_not_fork(self, bus: Bus, lines: list[str]) -> None:
         """The original forked again."""
         daemonizer = plugins.Daemonizer(bus)
         daemonizer.finalized = True

@@ -1,4 +1,4 @@
-"""Programs that use the bus of the old names: how they end, and how they are replaced."""
+"""Programs that use the bus of the old names: their status, signals, restarts and daemons."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ PRELUDE = """
 import os, signal, sys, threading
 signal.signal(signal.SIGINT, signal.default_int_handler)
 from typedbus.wspbus import Bus, bus, plugins
-def say(text, *more):
+def show(text, *more):
     os.write(1, f"{text}\\n".encode())
 def fail():
     raise ValueError("no")
 def leave(status=3):
     raise SystemExit(status)
-bus.subscribe("log", lambda message, level: say(f"{level} {message.splitlines()[0]}"))
-bus.subscribe("exit", lambda: say("exit is heard"))
+bus.subscribe("log", lambda message, level: show(f"{level} {message.splitlines()[0]}"))
+bus.subscribe("exit", lambda: show("exit published"))
 """
 
 
@@ -43,7 +43,7 @@ def run(program: str, *args: str, folder: Path) -> subprocess.CompletedProcess[s
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A folder of its own."""
+    """Return an empty folder."""
     return tmp_path
 
 
@@ -55,10 +55,10 @@ def begin(folder: Path) -> Iterator[Begin]:
 
 
 class TestStatus:
-    """What a program ends with."""
+    """The status of a program."""
 
     @pytest.mark.parametrize(
-        ("program", "status", "is_heard"),
+        ("program", "status", "is_published"),
         [
             ("bus.start(); bus.exit()", 0, True),
             ("bus.subscribe('main', bus.exit); bus.start(); bus.block(0.001)", 0, True),
@@ -75,16 +75,16 @@ class TestStatus:
             ("bus.subscribe('start', bus.exit); bus.hard_exit = 70; bus.start()", 70, True),
         ],
     )
-    def test_it_says_what_happened_and_everybody_has_heard_of_the_exit(
-        self, folder: Path, program: str, status: int, is_heard: bool
+    def test_the_status_reports_failures_and_exit_is_published(
+        self, folder: Path, program: str, status: int, is_published: bool
     ) -> None:
-        """No process is killed unless it asks for that."""
+        """Only `hard_exit` ends the process at once."""
         ended = run(program, folder=folder)
         assert ended.returncode == status, ended.stderr
-        assert ("exit is heard" in ended.stdout) is is_heard
+        assert ("exit published" in ended.stdout) is is_published
 
-    def test_a_failed_exit_in_another_thread_is_no_success(self, folder: Path) -> None:
-        """The thread in block() raises it."""
+    def test_a_failed_exit_in_another_thread_ends_the_process_with_1(self, folder: Path) -> None:
+        """The thread in block raises the failure."""
         ended = run(
             """
             bus.subscribe("stop", fail)
@@ -97,19 +97,19 @@ class TestStatus:
         assert ended.returncode == 1
         assert "ValueError('no')" in ended.stderr.splitlines()[-1]
 
-    def test_a_program_that_ends_without_an_exit_is_warned_and_exits(self, folder: Path) -> None:
-        """However often it has started."""
+    def test_a_program_that_ends_without_an_exit_issues_a_warning_and_exits(self, folder: Path) -> None:
+        """Once, even if the bus was started twice."""
         ended = run("bus.start(); bus.start()", folder=folder)
         assert ended.returncode == 0
-        assert ended.stdout.count("exit is heard") == 1
+        assert ended.stdout.count("exit published") == 1
         assert "RuntimeWarning: The main thread is exiting, but the Bus is in the states.STARTED state" in ended.stderr
 
-    def test_a_bus_that_has_exited_is_not_looked_at_again(self, folder: Path) -> None:
-        """Nor is one that nobody knows any more."""
+    def test_an_exited_or_deleted_bus_does_not_exit_at_the_end_of_the_program(self, folder: Path) -> None:
+        """No warning is issued."""
         ended = run(
             """
             bus.start(); bus.exit()
-            other = Bus(); other.subscribe("exit", lambda: say("other")); other.start(); del other
+            other = Bus(); other.subscribe("exit", lambda: show("other")); other.start(); del other
             import gc; gc.collect()
             """,
             folder=folder,
@@ -117,7 +117,7 @@ class TestStatus:
         assert ended.stderr == ""
         assert "other" not in ended.stdout
 
-    def test_a_child_that_is_forked_off_leaves_the_bus_to_its_parent(self, folder: Path) -> None:
+    def test_a_forked_child_does_not_exit_the_bus_of_its_parent(self, folder: Path) -> None:
         """When it ends."""
         ended = run(
             """
@@ -125,13 +125,13 @@ class TestStatus:
             if not os.fork():
                 sys.exit(0)
             os.wait()
-            say("child is gone")
+            show("child has ended")
             bus.exit()
             """,
             folder=folder,
         )
-        assert ended.stdout.index("child is gone") < ended.stdout.index("exit is heard")
-        assert ended.stdout.count("exit is heard") == 1
+        assert ended.stdout.index("child has ended") < ended.stdout.index("exit published")
+        assert ended.stdout.count("exit published") == 1
 
 
 class TestSignals:
@@ -139,10 +139,10 @@ class TestSignals:
 
     PROGRAM = """
         plugins.SignalHandler(bus).subscribe()
-        bus.subscribe("graceful", lambda: say("reloads"))
+        bus.subscribe("graceful", lambda: show("reloads"))
         def tick():
             bus.unsubscribe("main", tick)
-            say("ready")
+            show("ready")
         bus.subscribe("main", tick)
         bus.start()
         bus.block(0.001)
@@ -151,8 +151,8 @@ class TestSignals:
     @pytest.mark.parametrize(("number", "first"), [(signal.SIGTERM, "20 Caught signal SIGTERM."),
                                                    (signal.SIGHUP, "20 Caught signal SIGHUP."),
                                                    (signal.SIGINT, "20 Keyboard Interrupt: shutting down bus")])  # fmt: skip
-    def test_it_exits_in_order_with_0(self, begin: Begin, number: signal.Signals, first: str) -> None:
-        """The log says why."""
+    def test_a_signal_exits_the_bus_with_status_0(self, begin: Begin, number: signal.Signals, first: str) -> None:
+        """The log has the signal."""
         program = begin(self.PROGRAM)
         program.reach_line("ready")
         assert program.end(number) == 0
@@ -161,40 +161,40 @@ class TestSignals:
         assert after[0] == first
         assert after[-2:] == ["20 Bus EXITED", "20 Waiting for child threads to terminate..."]
 
-    def test_a_graceful_reload_goes_on(self, begin: Begin) -> None:
-        """A failing listener of it ends nothing."""
-        program = begin(self.PROGRAM.replace('say("reloads")', "fail()"))
+    def test_a_failing_graceful_listener_does_not_end_the_process(self, begin: Begin) -> None:
+        """The bus runs until SIGTERM."""
+        program = begin(self.PROGRAM.replace('show("reloads")', "fail()"))
         program.reach_line("ready")
         program.send(signal.SIGUSR1)
         program.reach_line("20 Bus graceful")
         assert program.end(signal.SIGTERM) == 0
         assert "20 Bus EXITED" in program.lines
 
-    def test_sigterm_breaks_off_a_start_that_hangs(self, begin: Begin) -> None:
-        """As soon as the listener returns, and the status is none of success."""
+    def test_sigterm_cancels_a_start_that_hangs(self, begin: Begin) -> None:
+        """As soon as the listener returns; the status reports the failure."""
         program = begin("""
             plugins.SignalHandler(bus).subscribe()
             go = threading.Event()
             bus.subscribe("SIGTERM", go.set)
             def hang():
-                say("hangs")
+                show("start hangs")
                 while not go.wait(0.05):
                     pass
             bus.subscribe("start", hang)
-            bus.subscribe("start", lambda: say("not reached"), 90)
+            bus.subscribe("start", lambda: show("not reached"), 90)
             bus.start()
         """)
-        program.reach_line("hangs")
+        program.reach_line("start hangs")
         assert program.end(signal.SIGTERM) == 1
         assert "not reached" not in program.lines
         assert "StartCancelled" in program.errors
 
 
 class TestRestart:
-    """A program that is replaced by itself."""
+    """A program that restarts."""
 
     PROGRAM = """
-        say(f"pid {os.getpid()} argv {sys.argv} flags {sys.flags.optimize} in {os.getcwd()}")
+        show(f"pid {os.getpid()} argv {sys.argv} flags {sys.flags.optimize} in {os.getcwd()}")
         print("buffered", end="")
         if os.environ.get("ROUND") == "2":
             sys.exit(5)
@@ -205,8 +205,8 @@ class TestRestart:
         bus.block()
     """
 
-    def test_the_process_runs_the_same_command_where_it_was_started(self, folder: Path) -> None:
-        """What is buffered is written, and the pid stays."""
+    def test_a_restart_runs_the_same_command_in_the_original_directory(self, folder: Path) -> None:
+        """Buffered output is written, and the pid stays."""
         ended = run(self.PROGRAM, "-O", folder=folder)
         assert ended.returncode == 5, ended.stderr
         first, second = [line for line in ended.stdout.splitlines() if "argv" in line]
@@ -215,32 +215,32 @@ class TestRestart:
         assert "20 Re-spawning" in ended.stdout
         assert ended.stdout.count("buffered") == 2
 
-    @pytest.mark.parametrize(("keeps", "is_open"), [("", "False"), ("bus.max_cloexec_files = 0", "True")])
-    def test_files_that_are_inheritable_are_closed_unless_asked(self, folder: Path, keeps: str, is_open: str) -> None:
-        """Without looking at every number that there could be."""
+    @pytest.mark.parametrize(("setting", "is_open"), [("", "False"), ("bus.max_cloexec_files = 0", "True")])
+    def test_inheritable_files_are_closed_by_a_restart(self, folder: Path, setting: str, is_open: str) -> None:
+        """Unless `max_cloexec_files` is 0."""
         ended = run(
             f"""
             if "FD" in os.environ:
                 try:
-                    os.fstat(int(os.environ["FD"])); say("open True")
+                    os.fstat(int(os.environ["FD"])); show("open True")
                 except OSError:
-                    say("open False")
+                    show("open False")
                 sys.exit()
-            there = os.open("/dev/null", os.O_RDONLY); os.set_inheritable(there, True)
-            os.environ["FD"] = str(there)
-            {keeps}
+            opened = os.open("/dev/null", os.O_RDONLY); os.set_inheritable(opened, True)
+            os.environ["FD"] = str(opened)
+            {setting}
             bus.start(); bus.restart(); bus.block()
             """,
             folder=folder,
         )
         assert f"open {is_open}" in ended.stdout.splitlines(), ended.stderr
 
-    def test_sockets_of_a_service_manager_stay_open(self, folder: Path) -> None:
-        """They are meant for this very pid."""
+    def test_sockets_of_a_service_manager_stay_open_in_a_restart(self, folder: Path) -> None:
+        """They are meant for this pid."""
         ended = run(
             """
             if "ROUND" in os.environ:
-                os.fstat(3); say("open")
+                os.fstat(3); show("open")
                 sys.exit()
             os.environ.update(ROUND="2", LISTEN_PID=str(os.getpid()), LISTEN_FDS="1")
             while os.open("/dev/null", os.O_RDONLY) < 3:
@@ -252,13 +252,13 @@ class TestRestart:
         )
         assert "open" in ended.stdout.splitlines(), ended.stderr
 
-    def test_nobody_in_block_is_told(self, folder: Path) -> None:
-        """The process is replaced when somebody comes."""
-        ended = run("bus.start(); bus.restart(); say(bus.execv)", folder=folder)
+    def test_a_restart_without_a_thread_in_block_logs_a_warning(self, folder: Path) -> None:
+        """The process is replaced by the next call of block."""
+        ended = run("bus.start(); bus.restart(); show(bus.execv)", folder=folder)
         assert "30 Nobody is in block() to replace the process; that is done when it is called." in ended.stdout
         assert "True" in ended.stdout.splitlines()
 
-    def test_typed_code_restarts_it(self, folder: Path) -> None:
+    def test_a_restart_of_the_typed_bus_is_carried_out_in_block(self, folder: Path) -> None:
         """By the thread in block() as well."""
         ended = run(self.PROGRAM.replace("target=bus.restart", "target=bus.typed.restart"), folder=folder)
         assert ended.returncode == 5, ended.stderr
@@ -267,16 +267,16 @@ class TestRestart:
 class TestDaemon:
     """A program that becomes a daemon."""
 
-    def test_the_command_ends_when_the_bus_has_started(self, folder: Path) -> None:
-        """In another session, with another pid, which the PID file says."""
+    def test_the_command_of_a_daemon_ends_when_the_bus_has_started(self, folder: Path) -> None:
+        """The daemon has another session, and the pid in the PID file."""
         ended = run(
             """
             plugins.Daemonizer(bus, stdout="out").subscribe()
             plugins.PIDFile(bus, "site.pid").subscribe()
             plugins.SignalHandler(bus).subscribe()
-            say(f"command {os.getpid()}")
+            show(f"command {os.getpid()}")
             bus.start()
-            say(f"daemon {os.getpid()} session {os.getsid(0) != os.getpid()} umask {os.umask(0)}")
+            show(f"daemon {os.getpid()} session {os.getsid(0) != os.getpid()} umask {os.umask(0)}")
             bus.block()
             """,
             folder=folder,
@@ -294,7 +294,7 @@ class TestDaemon:
         assert f"20 Daemonized to PID: {pid}" in read
         assert not (folder / "site.pid").exists()
 
-    def test_the_command_says_why_the_bus_did_not_start(self, folder: Path) -> None:
+    def test_the_command_of_a_daemon_reports_a_failed_start(self, folder: Path) -> None:
         """The original ended with 0."""
         ended = run(
             """
@@ -307,11 +307,11 @@ class TestDaemon:
         assert ended.returncode == 1
         assert "ValueError: no" in ended.stderr
 
-    def test_it_can_be_called_without_a_bus(self, folder: Path) -> None:
-        """As ever."""
+    def test_daemonize_works_without_a_bus(self, folder: Path) -> None:
+        """It reports to a function."""
         ended = run(
             """
-            plugins.Daemonizer.daemonize(stdout="out", logger=say)
+            plugins.Daemonizer.daemonize(stdout="out", logger=show)
             print("still here")
             """,
             folder=folder,
@@ -331,10 +331,8 @@ class TestDaemon:
         ("pty.openpty()[1]", "SIGHUP caught but not daemonized. Exiting."),
     ],
 )
-def test_a_hang_up_restarts_a_forked_process_without_a_terminal(
-    folder: Path, standard_input: str, message: str
-) -> None:
-    """A forked process that has a terminal is not a daemon, and exits."""
+def test_sighup_restarts_a_forked_process_without_a_terminal(folder: Path, standard_input: str, message: str) -> None:
+    """A forked process with a terminal is not a daemon, and exits."""
     ended = run(
         f"""
         import pty
@@ -346,7 +344,7 @@ def test_a_hang_up_restarts_a_forked_process_without_a_terminal(
             os._exit(0)
         bus.start()
         handler.handle_SIGHUP()
-        say(f"restarts: {{bus.execv}}")
+        show(f"restarts: {{bus.execv}}")
         os._exit(0)
         """,
         folder=folder,
@@ -355,8 +353,8 @@ def test_a_hang_up_restarts_a_forked_process_without_a_terminal(
     assert f"restarts: {'Restarting' in message}" in ended.stdout.splitlines()
 
 
-def test_a_refused_drop_of_privileges_is_tried_again_by_the_next_start(folder: Path) -> None:
-    """A refusal does not count as done, so no later start runs with the privileges."""
+def test_a_refused_change_of_user_is_tried_again_by_the_next_start(folder: Path) -> None:
+    """Otherwise a later start would run with the privileges."""
     ended = run(
         """
         if os.getuid() == 0:
@@ -368,7 +366,7 @@ def test_a_refused_drop_of_privileges_is_tried_again_by_the_next_start(folder: P
             try:
                 drop.start()
             except Exception as error:
-                say(f"{type(error).__name__} {drop.finalized}")
+                show(f"{type(error).__name__} {drop.finalized}")
         """,
         folder=folder,
     )
@@ -377,13 +375,13 @@ def test_a_refused_drop_of_privileges_is_tried_again_by_the_next_start(folder: P
 
 
 @pytest.mark.skipif(sys.platform == "win32" or os.getuid() != 0, reason="only root can become another user")
-def test_a_user_alone_brings_its_groups(folder: Path) -> None:
-    """The original kept root's."""
+def test_a_user_without_a_group_gets_the_groups_of_the_user(folder: Path) -> None:
+    """The original kept the groups of root."""
     ended = run(
         """
         plugins.DropPrivileges(bus, uid="nobody").subscribe()
         bus.start()
-        say(f"now {os.getuid()} {os.getgid()} {os.getgroups()}")
+        show(f"now {os.getuid()} {os.getgid()} {os.getgroups()}")
         bus.exit()
         """,
         folder=folder,

@@ -1,4 +1,4 @@
-"""The servers of the old names."""
+"""The server adapter of `typedbus.wspbus.servers`."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ from tests.processes import free_port
 from typedbus.wspbus import Bus, ChannelFailures, servers, states
 
 
-class Listening:
-    """A server that accepts and closes."""
+class AcceptingServer:
+    """A server that closes each connection, and raises *error*, if given, at its start or at a connection."""
 
     def __init__(self, error: BaseException | None = None) -> None:
         self.error = error
         self.ready = False
         self.socket = socket.create_server(("127.0.0.1", 0))
-        self.is_to_fail = threading.Event()
+        self.fails_later = threading.Event()
 
     def start(self) -> None:
         """Serve, or fail."""
         with self.socket:
-            if self.error is not None and not self.is_to_fail.is_set():
+            if self.error is not None and not self.fails_later.is_set():
                 raise self.error
             self.ready = True
             while True:
                 try:
-                    accepted, _ = self.socket.accept()
+                    connection, _ = self.socket.accept()
                 except OSError:
                     return
-                accepted.close()
+                connection.close()
                 if self.error is not None:
                     raise self.error
 
@@ -44,12 +44,12 @@ class Listening:
             self.socket.close()
 
     def __repr__(self) -> str:
-        return "<Listening>"
+        return "<AcceptingServer>"
 
 
-def test_it_serves_between_start_and_stop(bus: Bus, lines: list[str]) -> None:
-    """With the real port where the system has chosen it."""
-    server = Listening()
+def test_a_server_serves_between_start_and_stop(bus: Bus, lines: list[str]) -> None:
+    """Its address has the actual port if the system has chosen it."""
+    server = AcceptingServer()
     port = server.socket.getsockname()[1]
     adapter = servers.ServerAdapter(bus, server, ("127.0.0.1", 0))
     adapter.subscribe()
@@ -61,8 +61,8 @@ def test_it_serves_between_start_and_stop(bus: Bus, lines: list[str]) -> None:
     assert lines == [
         "20 Bus STARTING", f"20 Serving on http://127.0.0.1:{port}", "20 Bus STARTED",
         f"20 Already serving on http://127.0.0.1:{port}",
-        "20 Bus STOPPING", "20 HTTP Server <Listening> shut down", "20 Bus STOPPED",
-        "20 HTTP Server <Listening> already shut down",
+        "20 Bus STOPPING", "20 HTTP Server <AcceptingServer> shut down", "20 Bus STOPPED",
+        "20 HTTP Server <AcceptingServer> already shut down",
     ]  # fmt: skip
     adapter.unsubscribe()
 
@@ -76,7 +76,7 @@ def test_it_serves_between_start_and_stop(bus: Bus, lines: list[str]) -> None:
         (443, None, "http://shop.test:443"),
     ],
 )
-def test_the_description_leaves_out_the_default_port_of_its_scheme(
+def test_the_description_omits_the_default_port_of_the_scheme(
     bus: Bus, port: int, ssl_adapter: object, description: str
 ) -> None:
     """443 is the default port of https, and 80 of http."""
@@ -84,17 +84,17 @@ def test_the_description_leaves_out_the_default_port_of_its_scheme(
     assert servers.ServerAdapter(bus, server, ("shop.test", port)).description == description
 
 
-def test_it_starts_late_and_stops_early() -> None:
-    """By the priorities that others have built upon."""
+def test_start_and_stop_have_the_priorities_of_the_original() -> None:
+    """Old code depends on them."""
     assert vars(servers.ServerAdapter.start)["priority"] == 75
     assert vars(servers.ServerAdapter.stop)["priority"] == 25
 
 
-def test_a_server_that_does_not_start_fails_the_start(bus: Bus) -> None:
-    """With what it failed with."""
-    servers.ServerAdapter(bus, Listening(PermissionError(13, "no"))).subscribe()
+def test_a_server_that_cannot_start_fails_the_start(bus: Bus) -> None:
+    """The failure has the error of the server."""
+    servers.ServerAdapter(bus, AcceptingServer(PermissionError(13, "no"))).subscribe()
     before = threading.excepthook
-    threading.excepthook = lambda told: None
+    threading.excepthook = lambda details: None
     try:
         with pytest.raises(ChannelFailures, match="PermissionError"):
             bus.start()
@@ -106,28 +106,28 @@ def test_a_server_that_does_not_start_fails_the_start(bus: Bus) -> None:
     assert bus.state is states.EXITING
 
 
-def test_no_server_is_refused(bus: Bus) -> None:
-    """When it is to start."""
+def test_an_adapter_without_a_server_is_refused(bus: Bus) -> None:
+    """At its start."""
     with pytest.raises(ValueError, match="No HTTP server has been created"):
         servers.ServerAdapter(bus).start()
 
 
 def test_a_port_that_is_not_free_is_refused(bus: Bus, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With its number."""
+    """The error has the number of the port."""
     monkeypatch.setattr(servers.Timeouts, "free", 0)
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
-        adapter = servers.ServerAdapter(bus, Listening(), ("127.0.0.1", port))
+        adapter = servers.ServerAdapter(bus, AcceptingServer(), ("127.0.0.1", port))
         with pytest.raises(servers.PortError, match=f"Port {port} not free on 127.0.0.1"):
             adapter.start()
     adapter.httpserver.stop()
 
 
 @pytest.mark.parametrize("blocks", [True, False])
-def test_a_server_that_fails_while_it_serves_exits_the_bus_and_is_raised(bus: Bus, *, blocks: bool) -> None:
-    """By block(), also if that comes later, so that the process does not claim success."""
-    server = Listening(ConnectionError("lost"))
-    server.is_to_fail.set()
+def test_a_server_that_fails_while_it_serves_exits_the_bus_and_block_raises(bus: Bus, *, blocks: bool) -> None:
+    """Also if block is called later, so that the process does not end with success."""
+    server = AcceptingServer(ConnectionError("lost"))
+    server.fails_later.set()
     servers.ServerAdapter(bus, server).subscribe()
     bus.start()
 
@@ -145,8 +145,8 @@ def test_a_server_that_fails_while_it_serves_exits_the_bus_and_is_raised(bus: Bu
     assert bus.state is states.EXITING
 
 
-def test_a_port_on_all_interfaces_that_cannot_be_reached_is_only_warned_of() -> None:
-    """There may be no loopback; on any other it is an error."""
+def test_an_unreachable_port_on_all_interfaces_is_only_a_warning() -> None:
+    """The system may have no loopback interface; on another host it is an error."""
     port = free_port()
     with pytest.warns(UserWarning, match=f"Unable to verify that the server is bound on {port}"):
         with servers._safe_wait("0.0.0.0", port):  # noqa: S104
@@ -164,14 +164,14 @@ def test_a_port_on_all_interfaces_that_cannot_be_reached_is_only_warned_of() -> 
         (("site", 8080), "http://site:8080"),
     ],
 )
-def test_the_description_says_where_it_serves(bus: Bus, address: object, description: str) -> None:
-    """For people."""
+def test_the_description_has_the_address(bus: Bus, address: object, description: str) -> None:
+    """It is used in log messages."""
     assert servers.ServerAdapter(bus, object(), address).description == description
 
 
-def test_a_restart_is_a_stop_and_a_start(bus: Bus, lines: list[str]) -> None:
-    """In the thread that asks for it."""
-    server = Listening()
+def test_a_restart_stops_and_starts_the_server(bus: Bus, lines: list[str]) -> None:
+    """In the calling thread."""
+    server = AcceptingServer()
     adapter = servers.ServerAdapter(bus, server)
     adapter.start()
     server.socket, before = server.socket.dup(), server.socket
@@ -181,34 +181,34 @@ def test_a_restart_is_a_stop_and_a_start(bus: Bus, lines: list[str]) -> None:
     assert [line.split()[1] for line in lines] == ["Serving", "HTTP", "Serving", "HTTP"]
 
 
-def test_servers_of_flup_are_made_when_they_start() -> None:
-    """flup need not be there before."""
+def test_servers_of_flup_are_imported_at_their_start() -> None:
+    """flup may be missing before."""
     for kind in (servers.FlupCGIServer, servers.FlupFCGIServer, servers.FlupSCGIServer):
-        made = kind(object(), bindAddress=None)
-        assert not made.ready
+        server = kind(object(), bindAddress=None)
+        assert not server.ready
         with pytest.raises(ModuleNotFoundError, match="flup"):
-            made.start()
+            server.start()
 
 
-def test_the_functions_that_ask_for_a_port_may_be_replaced(bus: Bus) -> None:
-    """Code of the field takes the probes away; the adapter goes by what stands there."""
-    taken = socket.create_server(("127.0.0.1", 0))
+def test_the_functions_that_probe_a_port_can_be_replaced(bus: Bus) -> None:
+    """Old code replaces them to skip the probes."""
+    occupied = socket.create_server(("127.0.0.1", 0))
     free = servers.portend.free
     servers.portend.free = lambda host, port, timeout=0: None  # type: ignore[method-assign]  # what the test is about
     try:
-        adapter = servers.ServerAdapter(bus, Listening(), taken.getsockname())
+        adapter = servers.ServerAdapter(bus, AcceptingServer(), occupied.getsockname())
         adapter.start()
         adapter.stop()
     finally:
         servers.portend.free = free  # type: ignore[method-assign]
-        taken.close()
+        occupied.close()
 
     with socket.create_server(("127.0.0.1", 0)) as listening, pytest.raises(servers.portend.Timeout, match="not free"):
         servers.portend.free("127.0.0.1", listening.getsockname()[1], timeout=0)
     assert servers.portend.client_host("0.0.0.0") == "127.0.0.1"
 
 
-def test_a_taken_port_is_probed_a_few_times_a_second(bus: Bus) -> None:
+def test_an_occupied_port_is_probed_a_few_times_a_second(bus: Bus) -> None:
     """Each probe is a connection, which a TLS server logs."""
     connections: list[socket.socket] = []
     with socket.create_server(("127.0.0.1", 0), backlog=200) as listening:
