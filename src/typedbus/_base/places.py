@@ -12,5 +12,5 @@ def calling_place(depth: int = 1) -> str:
     Args:
         depth: 2 for the caller of that caller, and so on.
     """
-    frame = sys._getframe(depth + 1)  # noqa: SLF001  # much faster than `inspect`, and each declaration needs it
+    frame = sys._getframe(depth + 1)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # faster than `inspect`
     return f"{frame.f_code.co_filename}:{frame.f_lineno}"

@@ -151,7 +151,7 @@ class Logging:
 
     def hear(self, event: LifecycleEvent, /) -> None:
         """Log *event*; after the event of the exit, detach from the bus and the logger, and close the file."""
-        level, text, args, keys = _record_of(event)
+        level, text, args, keys = record_of(event)
         error = event.error if isinstance(event, (Failed, ListenerFailed)) else None
         try:
             if not self._is_repeated():
@@ -252,7 +252,7 @@ class Logging:
         return not (is_ours and self._is_shown_by_run())
 
 
-def _record_of(event: LifecycleEvent) -> tuple[int, str, tuple[object, ...], Mapping[str, object]]:
+def record_of(event: LifecycleEvent) -> tuple[int, str, tuple[object, ...], Mapping[str, object]]:
     """Return level, text, arguments and keys; no key is an attribute of every record, or a key of structlog."""
     kind = type(event).__name__.removeprefix("Component").lower()
     match event:

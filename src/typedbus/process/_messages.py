@@ -97,9 +97,10 @@ class JSONMessages(Messages):
 
     def end(self, text: str) -> bytes:
         names = {thread.ident: thread.name for thread in threading.enumerate()}
+        frames = sys._current_frames()  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # documented
         stacks = {
             f"{names.get(ident, 'unknown')} ({ident})": "".join(traceback.format_stack(frame)).rstrip()
-            for ident, frame in sys._current_frames().items()  # a function of the standard library without a public name
+            for ident, frame in frames.items()
         }
         return self._bytes_of(logging.CRITICAL, "signal", text.strip(), {"stacks": stacks})
 
@@ -185,7 +186,7 @@ class _JSONLines:
         self._messages = messages
 
     def show(self, event: LifecycleEvent) -> None:
-        level, text, args, keys = logs._record_of(event)
+        level, text, args, keys = logs.record_of(event)
         kind = str(keys["kind"])
         error = event.error if isinstance(event, (Failed, ListenerFailed)) else None
         if level >= self._messages.level:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 import weakref
 from collections.abc import Iterator
 from typing import Any, ClassVar, Final, Generic
@@ -14,6 +13,7 @@ from typing_extensions import TypeVar
 from typedbus._base.errors import DeclarationError, OverrideError
 from typedbus._base.failures import describe
 from typedbus._base.ordering import dependencies_first
+from typedbus._base.places import calling_place
 from typedbus._container.body import body_of, providers_of
 from typedbus._container.component import Component
 from typedbus._container.container import Container
@@ -66,8 +66,7 @@ def configured(cls: type[S], /, *, section: str) -> Component[S]:
     Raises:
         DeclarationError: *cls* is not an attrs class, or *section* is not a valid name.
     """
-    caller = sys._getframe(1)  # the place of the declaration
-    place = f"{caller.f_code.co_filename}:{caller.f_lineno}"
+    place = calling_place()
     argument: Any = cls
     if not (isinstance(argument, type) and attrs.has(argument)):
         raise DeclarationError(
