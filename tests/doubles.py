@@ -28,13 +28,13 @@ class Recorder:
         notes: Receives a note for each call: ``"start a"`` for a component named ``a``, ``"start"`` for one without
             a name.
         name: The name in the notes.
-        failing: The notes after which an `OSError` is raised; read at each call.
         needs: Other components, which are not used.
+        failing: The notes after which an `OSError` is raised; read at each call.
         errors: What a hook raises, by its name.
     """
 
     def __init__(
-        self, notes: list[str], name: str = "", failing: Collection[str] = (), *needs: object, **errors: BaseException
+        self, notes: list[str], name: str = "", *needs: object, failing: Collection[str] = (), **errors: BaseException
     ) -> None:
         self.notes = notes
         self.name = name
@@ -58,6 +58,16 @@ class Recorder:
             raise OSError(f"no {note}")
         if hook in self.errors:
             raise self.errors[hook]
+
+
+class ConstructionRecorder(Recorder):
+    """A `Recorder` that records its construction as well: ``"build a"``."""
+
+    def __init__(
+        self, notes: list[str], name: str = "", *needs: object, failing: Collection[str] = (), **errors: BaseException
+    ) -> None:
+        super().__init__(notes, name, *needs, failing=failing, **errors)
+        self.record("build")
 
 
 class ThreadCall(threading.Thread):

@@ -12,6 +12,7 @@ import sys
 import textwrap
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any, TypeAlias
@@ -32,6 +33,29 @@ def free_port() -> int:
     """Return a port that was free a moment ago, for programs that take no listening socket."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         return int(server.getsockname()[1])
+
+
+def fork() -> int:
+    """Fork without the warning that other threads run."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return os.fork()
+
+
+def in_child(check: Callable[[], None], fork: Callable[[], int] = fork) -> None:
+    """Call *check* in a child made by *fork*, and fail unless it returns there."""
+    child = fork()
+    if not child:
+        status = 1
+        try:
+            check()
+            status = 0
+        except BaseException as error:
+            os.write(2, f"in the child: {error!r}\n".encode())
+        finally:
+            os._exit(status)
+    _, status = os.waitpid(child, 0)
+    assert os.waitstatus_to_exitcode(status) == 0
 
 
 class Program:

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from tests.doubles import ConstructionRecorder
 
 from typedbus import (
     EXIT,
@@ -72,29 +73,11 @@ class Infra(Container):
     database = Component(Database, "infra")
 
 
-class Noted:
-    """Writes down what happens to it."""
-
-    def __init__(self, notes: list[str], name: str, *needed: object) -> None:
-        self.notes = notes
-        self.name = name
-        notes.append(f"build {name}")
-
-    def start(self) -> None:
-        """Note it."""
-        self.notes.append(f"start {self.name}")
-
-    def stop(self) -> None:
-        """Note it."""
-        self.notes.append(f"stop {self.name}")
-
-    def exit(self) -> None:
-        """Note it."""
-        self.notes.append(f"exit {self.name}")
+class Noted(ConstructionRecorder):
+    """Records its graceful restarts as well."""
 
     def graceful(self) -> None:
-        """Note it."""
-        self.notes.append(f"graceful {self.name}")
+        self.record("graceful")
 
 
 class Early(Noted):

@@ -8,11 +8,11 @@ import subprocess
 import sys
 import textwrap
 import threading
-import warnings
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tests.doubles import ConstructionRecorder
+from tests.processes import fork, in_child
 
 from typedbus import LOG, MAIN, START, STOP, Bus, Component, Container, RestartError, State, running
 from typedbus._bus.bus import detach_children
@@ -21,29 +21,12 @@ from typedbus.hosting import wsgi
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows forks nothing")
 
 
-class Noted:
-    """Writes down its life; what it notes in a child the parent does not see."""
-
-    def __init__(self, notes: list[str]) -> None:
-        self.notes = notes
-        notes.append("build")
-
-    def start(self) -> None:
-        self.notes.append("start")
-
-    def stop(self) -> None:
-        self.notes.append("stop")
-
-    def exit(self) -> None:
-        self.notes.append("exit")
-
-
 NOTES: list[str] = []
 
 
 class Shop(Container):
     bus = Component(Bus)
-    noted = Component(Noted, NOTES)
+    noted = Component(ConstructionRecorder, NOTES)
 
 
 @pytest.fixture(autouse=True)
@@ -53,32 +36,9 @@ def notes() -> None:
     NOTES.clear()
 
 
-def fork() -> int:
-    """Fork with other threads around, which is what it is about."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
-        return os.fork()
-
-
 def say(end: int, text: bytes) -> None:
     """Write *text* to a pipe."""
     os.write(end, text)
-
-
-def in_child(check: Callable[[], None]) -> None:
-    """Fork, let *check* look around in the child, and raise if it has not returned."""
-    child = fork()
-    if not child:
-        status = 1
-        try:
-            check()
-            status = 0
-        except BaseException as error:
-            os.write(2, f"in the child: {error!r}\n".encode())
-        finally:
-            os._exit(status)
-    _, status = os.waitpid(child, 0)
-    assert os.waitstatus_to_exitcode(status) == 0
 
 
 def test_a_child_has_a_bus_that_has_exited_and_nobody_is_called() -> None:

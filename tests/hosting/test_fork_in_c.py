@@ -13,6 +13,8 @@ from typing import Any
 from wsgiref.util import setup_testing_defaults
 
 import pytest
+from tests.doubles import Recorder
+from tests.processes import in_child
 
 from typedbus import START, Bus, Component, Container, RestartError, StartCancelled, State, running
 from typedbus.hosting import wsgi
@@ -23,22 +25,9 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows forks n
 NOTES: list[str] = []
 
 
-class Noted:
-    """A component that writes down its life."""
-
-    def start(self) -> None:
-        NOTES.append("start")
-
-    def stop(self) -> None:
-        NOTES.append("stop")
-
-    def exit(self) -> None:
-        NOTES.append("exit")
-
-
 class Shop(Container):
     bus = Component(Bus)
-    noted = Component(Noted)
+    noted = Component(Recorder, NOTES)
 
 
 LIFE = ["start", "stop", "exit"]
@@ -54,22 +43,6 @@ def fork_in_c() -> int:
     """Fork as a C library does, with the lock of the interpreter held."""
     child: int = ctypes.PyDLL(None).fork()
     return child
-
-
-def in_child(check: Callable[[], None]) -> None:
-    """Fork, call *check* in the child, and raise if it has not returned there."""
-    child = fork_in_c()
-    if not child:
-        status = 1
-        try:
-            check()
-            status = 0
-        except BaseException as error:
-            os.write(2, f"in the child: {error!r}\n".encode())
-        finally:
-            os._exit(status)
-    _, status = os.waitpid(child, 0)
-    assert os.waitstatus_to_exitcode(status) == 0
 
 
 def page(environ: dict[str, Any], start_response: Any) -> list[bytes]:
@@ -103,7 +76,7 @@ def test_the_bus_has_exited_in_the_child_and_no_hook_is_called() -> None:
         assert NOTES == ["start"]
 
     with running(shop):
-        in_child(check)
+        in_child(check, fork_in_c)
         assert shop.bus().state is State.STARTED
     assert NOTES == LIFE
 
@@ -139,7 +112,7 @@ def test_a_child_may_use_its_bus_by_any_method_first(use: Callable[[Bus], object
         holder = threading.Thread(target=hold)
         holder.start()
         held.wait()
-        in_child(check)
+        in_child(check, fork_in_c)
         let_go.set()
         holder.join()
 
@@ -157,10 +130,10 @@ def test_a_child_may_start_the_container_anew() -> None:
     def check() -> None:
         live()
         with running(shop):
-            in_child(live)
+            in_child(live, fork_in_c)
 
     with running(shop):
-        in_child(check)
+        in_child(check, fork_in_c)
 
 
 def test_a_child_does_not_replace_its_process() -> None:
@@ -181,7 +154,7 @@ def test_a_child_does_not_replace_its_process() -> None:
 
     with running(shop):
         shop.bus().replacement = Never()
-        in_child(check)
+        in_child(check, fork_in_c)
 
 
 def test_a_child_that_returns_from_a_start_goes_no_further() -> None:
@@ -223,7 +196,7 @@ def test_a_hosted_application_starts_anew_in_the_child() -> None:
         second.exit()
         assert NOTES == LIFE
 
-    in_child(check)
+    in_child(check, fork_in_c)
     assert get(first) == "200 OK"
     first.exit()
     assert NOTES == LIFE
@@ -247,6 +220,6 @@ def test_the_pid_file_is_left_to_the_parent(tmp_path: Path) -> None:
         assert file.exists()
 
     with running(site):
-        in_child(check)
+        in_child(check, fork_in_c)
         assert read(file) == os.getpid()
     assert not file.exists()

@@ -19,6 +19,7 @@ from typing import Any
 from wsgiref.util import setup_testing_defaults
 
 import pytest
+from tests.doubles import Recorder
 
 from typedbus import (
     LOG,
@@ -42,33 +43,11 @@ from typedbus.plugins.signals import Signals
 Message = MutableMapping[str, Any]
 
 
-class Noted:
-    """Writes down its life, and fails where it is told to."""
-
-    def __init__(self, notes: list[str], failing: set[str], *needed: object) -> None:
-        self.notes = notes
-        self.failing = failing
-
-    def note(self, what: str) -> None:
-        self.notes.append(what)
-        if what in self.failing:
-            raise OSError(f"no {what}")
-
-    def start(self) -> None:
-        self.note("start")
-
-    def stop(self) -> None:
-        self.note("stop")
-
-    def exit(self) -> None:
-        self.note("exit")
-
-
 class Shop(Container):
     bus = Component(Bus)
     notes = Component(list[str])
     failing = Component(set[str])
-    noted = Component(Noted, notes.provided, failing.provided)
+    noted = Component(Recorder, notes.provided, failing=failing.provided)
 
 
 class Told:
@@ -186,7 +165,7 @@ def test_a_class_is_made_an_instance_of() -> None:
 
     class Other(Container):
         notes = Component(list[str])
-        noted = Component(Noted, notes.provided, set[str]())
+        noted = Component(Recorder, notes.provided)
 
     other = Other()
     app = wsgi.Hosted(page, Shop, other)
@@ -346,7 +325,7 @@ def test_nothing_keeps_what_has_exited(failure: str) -> None:
 
     class Site(Container):
         bus = Component(Bus)
-        noted = Component(Noted, list[str](), {failure})
+        noted = Component(Recorder, list[str](), failing={failure})
 
     app = wsgi.Hosted(page, Site)
     with contextlib.suppress(TransitionFailures):
@@ -499,7 +478,7 @@ def test_what_the_owner_of_a_process_has_is_refused(notes: list[str]) -> None:
         bus = Component(Bus)
         signals = Component(Signals, bus.provided)
         own = Component(OwnSignals, bus.provided)
-        noted = Component(Noted, notes, set[str]())
+        noted = Component(Recorder, notes)
 
     app = wsgi.Hosted(page, Site)
 
@@ -533,7 +512,7 @@ def test_an_invalid_container_is_told_without_a_traceback() -> None:
     """Every fault is in the server's errors, and nothing is built."""
 
     class Site(Container):
-        noted = Component(Noted, list[str](), set[str]())
+        noted = Component(Recorder, list[str]())
 
     reply = Reply(wsgi.Hosted(page, Site))
 
