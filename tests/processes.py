@@ -29,6 +29,26 @@ def until(condition: Callable[[], object], describe: Callable[[], str] = str, *,
         time.sleep(0.01)
 
 
+@contextlib.contextmanager
+def without_frameworks(folder: Path) -> Iterator[None]:
+    """
+    Hide web frameworks from the Python programs that start within the block; *folder* must be empty.
+
+    dependency-injector imports those that are installed. A program that needs none of them
+    starts in less than half of the time without.
+    """
+    for name in ("fastapi", "pydantic", "starlette", "werkzeug"):
+        (folder / f"{name}.py").write_text("raise ImportError\n", encoding="utf-8")
+    before = os.environ.get("PYTHONPATH")
+    os.environ["PYTHONPATH"] = os.pathsep.join([str(folder), *([before] if before else [])])
+    try:
+        yield
+    finally:
+        del os.environ["PYTHONPATH"]
+        if before is not None:
+            os.environ["PYTHONPATH"] = before
+
+
 def free_port() -> int:
     """Return a port that was free a moment ago, for programs that take no listening socket."""
     with socket.create_server(("127.0.0.1", 0)) as server:

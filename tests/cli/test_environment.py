@@ -68,7 +68,7 @@ def typedbus(folder: Path, *arguments: str, before: str = "", environ: dict[str,
     done = subprocess.run(
         ["sh", "-c", f'{before}\nexec "$@"', "sh", sys.executable, "-m", "typedbus", *arguments],
         cwd=folder,
-        env={**kept, "PYTHONPATH": str(folder), **(environ or {})},
+        env={**kept, "PYTHONPATH": f"{folder}{os.pathsep}{os.environ['PYTHONPATH']}", **(environ or {})},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         timeout=60,

@@ -5,6 +5,7 @@ import json
 import mailbox
 import os
 import re
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -22,6 +23,7 @@ from examples.shop.intake import Intake
 from examples.shop.make_orders import BAD_LINES, LINES, ORDERS_JSONL, make_orders
 from examples.shop.orders import Order, OrderLine, Receipt, Refused, parse_order
 from examples.shop.settings import SHOP_TOML, Product, Settings
+from tests.processes import without_frameworks
 
 from typedbus import ChannelFailures, Component, State, TransitionFailures, on, running
 from typedbus.settings import InvalidSettings, SettingsFault, Sources, load
@@ -440,6 +442,13 @@ def test_paths_in_the_settings_are_relative_to_their_file(tmp_path: Path) -> Non
     assert (chosen.orders, chosen.database) == (Path.cwd() / "here", Path.cwd() / "there")
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _quick_programs(tmp_path_factory: pytest.TempPathFactory) -> Generator[None, None, None]:
+    """Hide web frameworks from the programs of these tests, which use none."""
+    with without_frameworks(tmp_path_factory.mktemp("hidden")):
+        yield
+
+
 @pytest.fixture(scope="module")
 def full(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, "subprocess.CompletedProcess[str]"]:
     """The folder of a shop that ran to its end, and how it ended."""
@@ -553,14 +562,16 @@ class TestProcess:
         assert faults_of(tmp_path) == []
         assert rows(tmp_path / "books", "SELECT * FROM invoices") == rows(full[0] / "books", "SELECT * FROM invoices")
 
-    def test_a_second_run_takes_nothing_twice(self, tmp_path: Path) -> None:
+    def test_a_second_run_takes_nothing_twice(
+        self, tmp_path: Path, full: tuple[Path, "subprocess.CompletedProcess[str]"]
+    ) -> None:
         """Orders that are in the books are passed over, and told as such."""
-        first = run_shop(tmp_path)
+        shutil.copytree(full[0], tmp_path, dirs_exist_ok=True)
         before = books_of(tmp_path)
 
         second = run_shop(tmp_path)
 
-        assert (first.returncode, second.returncode) == (0, 0)
+        assert second.returncode == 0
         assert re.search(rf"^taken in earlier runs +{GOOD_LINES:,}$", second.stdout, re.MULTILINE)
         assert books_of(tmp_path) == before
 
