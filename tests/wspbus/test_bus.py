@@ -587,7 +587,7 @@ class TestTransitions:
 
     def test_values_that_are_not_a_state_are_refused(self, bus: Bus) -> None:
         """In an assignment and in a wait."""
-        with pytest.raises(StateError, match="'STARTED' is no state of a bus"):
+        with pytest.raises(StateError, match="'STARTED' is not a state of a bus"):
             bus.state = "STARTED"  # type: ignore[assignment]
         with pytest.raises(StateError):
             bus.wait(["STARTED"])  # type: ignore[list-item]

@@ -118,7 +118,9 @@ def test_a_port_that_is_not_free_is_refused(bus: Bus, monkeypatch: pytest.Monkey
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         adapter = servers.ServerAdapter(bus, AcceptingServer(), ("127.0.0.1", port))
-        with pytest.raises(servers.PortError, match=f"Port {port} not free on 127.0.0.1"):
+        with pytest.raises(
+            servers.PortError, match=f"Port {port} not free on 127.0.0.1; stop the program that listens on it"
+        ):
             adapter.start()
     adapter.httpserver.stop()
 
@@ -151,7 +153,10 @@ def test_an_unreachable_port_on_all_interfaces_is_only_a_warning() -> None:
     with pytest.warns(UserWarning, match=f"Unable to verify that the server is bound on {port}"):
         with servers._safe_wait("0.0.0.0", port):  # noqa: S104
             servers._wait_for_port("0.0.0.0", port, 0, is_bound=True)  # noqa: S104
-    with pytest.raises(servers.PortError, match="not bound"), servers._safe_wait("127.0.0.1", port):
+    with (
+        pytest.raises(servers.PortError, match="not bound on 127.0.0.1; the server is ready"),
+        servers._safe_wait("127.0.0.1", port),
+    ):
         servers._wait_for_port("127.0.0.1", port, 0, is_bound=True)
 
 

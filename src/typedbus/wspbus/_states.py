@@ -57,7 +57,7 @@ class StateError(StructuredError, ValueError):
     given: object
 
     def __str__(self) -> str:
-        return f"{self.given!r} is no state of a bus; give one of states.STOPPED, STARTING, STARTED, STOPPING, EXITING"
+        return f"{self.given!r} is not a state of a bus; use states.STOPPED, STARTING, STARTED, STOPPING or EXITING"
 
 
 def typed(state: object) -> frozenset[Typed]:

@@ -52,7 +52,11 @@ class PortError(OSError):
         return type(self), (self.host, self.port, self.reason)
 
     def __str__(self) -> str:
-        return f"Port {self.port} {self.reason} on {self.host}; see who has it, or give another one"
+        if self.reason == "not free":
+            remedy = "stop the program that listens on it, or use another port"
+        else:
+            remedy = "the server is ready, but does not listen there: check that it has the same address as the adapter"
+        return f"Port {self.port} {self.reason} on {self.host}; {remedy}"
 
 
 class Timeouts:
