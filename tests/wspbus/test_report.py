@@ -1,4 +1,4 @@
-"""What the report says of a bus that is still spoken to by name."""
+"""The report on the channels of a bus that are used by name."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ invoiced = Channel[["Order"], None]("invoiced")
 
 @attrs.frozen
 class Order:
-    """What is ordered."""
+    """An order."""
 
     number: int
 
 
 def mail(order: Order) -> str:
-    """Answer."""
+    """Return a text."""
     return f"mail for {order.number}"
 
 
@@ -44,55 +44,55 @@ def line_of(text: str) -> str:
 
 
 def only(bus: Bus, *sources: ModuleType) -> ReportedChannel:
-    """Return the one channel of which the report on *bus* tells."""
-    (spoken,) = report(bus, sources).channels
-    return spoken
+    """Return the only channel of the report on *bus*."""
+    (channel,) = report(bus, sources).channels
+    return channel
 
 
-def declared(*listeners: Callable[..., Any], name: Any = "order-placed") -> list[str]:
-    """Return the lines that would declare a channel with *listeners*."""
+def declaration_lines(*listeners: Callable[..., Any], name: Any = "order-placed") -> list[str]:
+    """Return the lines of the declaration of a channel with *listeners*."""
     bus = Bus()
     for listener in listeners:
         bus.subscribe(name, listener)
     return only(bus).declaration.splitlines()
 
 
-def called(*args: object, **kwargs: object) -> list[str]:
-    """Return the lines that would declare a channel that is published like this, and that nobody hears."""
+def declaration_of_call(*args: object, **kwargs: object) -> list[str]:
+    """Return the lines of the declaration, without comments, of a channel with one publish and no listener."""
     bus = Bus()
     watch(bus)
     bus.publish("order", *args, **kwargs)
     return [line for line in only(bus).declaration.splitlines() if not line.startswith("#")]
 
 
-class TestWhoListens:
-    """The subscriptions."""
+class TestListeners:
+    """The listeners of a channel."""
 
-    def test_a_new_bus_is_spoken_to_by_nobody(self) -> None:
+    def test_a_new_bus_has_no_channels_used_by_name(self) -> None:
         """Its own channels are typed."""
         assert report(Bus()).text() == str(report(Bus())) == "no channels used by name"
 
-    def test_a_listener_is_told_with_where_it_was_subscribed_and_where_it_is(self) -> None:
-        """By the place of the call, and by that of the definition."""
+    def test_a_listener_has_the_places_of_its_subscription_and_its_definition(self) -> None:
+        """With its name, its priority and its signature."""
         bus = Bus()
         bus.subscribe("order-placed", mail, 20)  # by call
-        (heard,) = only(bus).listeners
+        (listener,) = only(bus).listeners
 
-        assert heard.subscribed == line_of("by call")
-        assert heard.name == f"{__name__}.mail"
-        assert heard.place.startswith(f"{__file__}:")
-        assert heard.priority == 20
-        assert heard.signature == f"(order: {__name__}.Order) -> str"
+        assert listener.subscribed == line_of("by call")
+        assert listener.name == f"{__name__}.mail"
+        assert listener.place.startswith(f"{__file__}:")
+        assert listener.priority == 20
+        assert listener.signature == f"(order: {__name__}.Order) -> str"
 
-    def test_a_decorator_is_the_place_of_its_line(self) -> None:
-        """And not of the code that it runs through."""
+    def test_a_subscription_by_decorator_has_the_place_of_the_decorator(self) -> None:
+        """Not a place inside the package."""
         bus = Bus()
         bus.subscribe("order-placed")(mail)  # by decorator
 
         assert only(bus).listeners[0].subscribed == line_of("by decorator")
 
-    def test_what_a_plugin_subscribes_is_told_by_who_let_it(self) -> None:
-        """The base class looks for the names; who calls it says them."""
+    def test_a_subscription_by_a_plugin_has_the_place_that_subscribed_the_plugin(self) -> None:
+        """The plugin itself calls `subscribe` inside the package."""
         bus = Bus()
 
         class Plugin(SimplePlugin):
@@ -103,15 +103,15 @@ class TestWhoListens:
         assert only(bus).name == "graceful"
         assert only(bus).listeners[0].subscribed == line_of("by plugin")
 
-    def test_what_is_put_into_a_set_is_told_by_its_line(self) -> None:
+    def test_a_subscription_through_the_mapping_has_the_place_of_the_call(self) -> None:
         """The mapping has names as well."""
         bus = Bus()
         bus.listeners.setdefault("order-placed", set()).add(mail)  # by set
 
         assert only(bus).listeners[0].subscribed == line_of("by set")
 
-    def test_a_subscription_that_ended_is_not_told(self) -> None:
-        """The name is known to nobody but the bus, which made a channel for it."""
+    def test_an_ended_subscription_is_not_reported(self) -> None:
+        """The name stays, without listeners."""
         bus = Bus()
         bus.subscribe("order-placed", mail)
         bus.unsubscribe("order-placed", mail)
@@ -119,17 +119,17 @@ class TestWhoListens:
         assert only(bus).listeners == ()
         assert "  no listeners" in report(bus).text().splitlines()
 
-    def test_typed_code_is_told_beside_those_that_say_the_name(self) -> None:
+    def test_listeners_of_typed_code_are_reported_with_those_by_name(self) -> None:
         """In running order."""
         bus = Bus()
         bus[invoiced].subscribe(lambda order: None, priority=70)
         bus.subscribe("invoiced", mail)
 
-        assert [heard.subscribed is None for heard in only(bus).listeners] == [False, True]
+        assert [listener.subscribed is None for listener in only(bus).listeners] == [False, True]
         assert only(bus).is_typed
 
-    def test_a_channel_that_only_typed_code_speaks_to_is_not_told(self) -> None:
-        """Neither is one that is handed to the old subscribe and publish as a channel."""
+    def test_a_channel_that_only_typed_code_uses_is_not_reported(self) -> None:
+        """Also if it is given to `subscribe` and `publish` of the old bus as a channel."""
         bus = Bus()
         watch(bus)
         bus[invoiced].subscribe(lambda order: None)
@@ -139,11 +139,11 @@ class TestWhoListens:
         assert report(bus).channels == ()
 
 
-class TestWhoPublishes:
+class TestPublishers:
     """The places that publish."""
 
-    def test_a_bus_that_is_watched_tells_each_place_once(self) -> None:
-        """However often it publishes."""
+    def test_a_watched_bus_reports_each_publishing_place_once(self) -> None:
+        """Also if it publishes several times."""
         bus = Bus()
         watch(bus)
         watch(bus)
@@ -152,24 +152,24 @@ class TestWhoPublishes:
 
         assert only(bus).publishers == (ReportedPublisher(line_of("by publish"), 1, ("urgent",), is_read=False),)
 
-    def test_a_bus_that_is_watched_answers_as_before(self) -> None:
-        """Its listeners are called, and their results returned."""
+    def test_a_publish_on_a_watched_bus_returns_the_results(self) -> None:
+        """The listeners are called."""
         bus = Bus()
         bus.subscribe("order-placed", mail)
         watch(bus)
 
         assert bus.publish("order-placed", Order(7)) == ["mail for 7"]
 
-    def test_what_the_bus_publishes_of_itself_is_said_by_nobody(self) -> None:
-        """Only `graceful` is called, and not its name said."""
+    def test_publishes_of_the_bus_itself_are_not_reported(self) -> None:
+        """`graceful` publishes its channel by name."""
         bus = Bus()
         watch(bus)
         bus.graceful()
 
         assert report(bus).channels == ()
 
-    def test_what_is_published_by_the_name_of_a_typed_channel_is_told(self) -> None:
-        """Though everybody who hears it is typed."""
+    def test_a_publish_by_the_name_of_a_typed_channel_is_reported(self) -> None:
+        """Also if all listeners are typed."""
         bus = Bus()
         watch(bus)
         bus[invoiced].subscribe(lambda order: None)
@@ -177,8 +177,8 @@ class TestWhoPublishes:
 
         assert only(bus).declaration == f"from {__name__} import invoiced"
 
-    def test_source_tells_the_names_that_stand_in_it(self, tmp_path: Path) -> None:
-        """With places and the shape of the call; what is no name, and what is no source, tells nothing."""
+    def test_literal_names_are_found_in_the_source(self, tmp_path: Path) -> None:
+        """With the place and the arguments of the call; modules without source are skipped."""
         file = tmp_path / "old.py"
         file.write_text(
             "def f(bus, name):\n    bus.publish('order', 1, a=2)\n    bus.publish(name)\n    bus.log('x')\n"
@@ -188,10 +188,10 @@ class TestWhoPublishes:
         (tmp_path / "broken.py").write_text("def")
         broken.__file__ = str(tmp_path / "broken.py")
 
-        spoken = only(Bus(), module, broken, built_in)
+        channel = only(Bus(), module, broken, built_in)
 
-        assert spoken.name == "order"
-        assert spoken.publishers == (ReportedPublisher(f"{file}:2", 1, ("a",), is_read=True),)
+        assert channel.name == "order"
+        assert channel.publishers == (ReportedPublisher(f"{file}:2", 1, ("a",), is_read=True),)
         assert f"  published in the source at {file}:2" in report(Bus(), [module]).text().splitlines()
 
 
@@ -201,7 +201,7 @@ from typedbus.wspbus.plugins import SimplePlugin
 
 bus = Bus()
 
-def hear(text: str) -> None: ...
+def listener(text: str) -> None: ...
 
 class Base(SimplePlugin):
     def send(self, message: str, binary: bool = False) -> None: ...
@@ -209,7 +209,7 @@ class Base(SimplePlugin):
 class WebSockets(Base):
     def start(self):
         self.bus.subscribe("broadcast", self.send)
-        self.bus.subscribe("plain", hear)
+        self.bus.subscribe("plain", listener)
         self.bus.subscribe("unknown", self.missing)
 
 WebSockets(bus).subscribe()
@@ -220,144 +220,144 @@ def hello():
 
 
 class TestListenersInTheSource:
-    """Subscriptions that a plugin makes when it starts."""
+    """Subscriptions in functions, such as the start of a plugin."""
 
     @pytest.fixture
     def module(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
-        """A module of a plugin that has not been started."""
+        """Return a module with a plugin that has not been started."""
         (tmp_path / "starting.py").write_text(STARTING, encoding="utf-8")
         monkeypatch.syspath_prepend(tmp_path)
         yield importlib.import_module("starting")
         del sys.modules["starting"]
 
-    def test_they_are_found_with_their_parameters(self, module: ModuleType) -> None:
-        """A method of the class, one that it inherits included, and a function of the module."""
-        channels = {one.name: one for one in report(module.bus, [module]).channels}
-        (sending,) = channels["broadcast"].listeners
+    def test_listeners_are_found_with_their_parameters(self, module: ModuleType) -> None:
+        """Methods of the class, inherited ones included, and functions of the module."""
+        channels = {channel.name: channel for channel in report(module.bus, [module]).channels}
+        (listener,) = channels["broadcast"].listeners
 
-        assert sending.name == "starting.Base.send"
-        assert (sending.signature, sending.is_read) == ("(message: str, binary: bool = False) -> None", True)
-        assert sending.subscribed == f"{module.__file__}:14"
+        assert listener.name == "starting.Base.send"
+        assert (listener.signature, listener.is_read) == ("(message: str, binary: bool = False) -> None", True)
+        assert listener.subscribed == f"{module.__file__}:14"
         assert channels["broadcast"].declaration == (
             "@Channel.declare\ndef broadcast(message: str, /, *, binary: bool = False) -> None: ..."
         )
         assert channels["plain"].declaration == 'plain = Channel[[str], None]("plain")'
         assert "subscribed in the source at" in report(module.bus, [module]).text()
 
-    def test_a_listener_that_is_no_function_of_the_module_is_named_by_its_source(self, module: ModuleType) -> None:
+    def test_an_unknown_listener_is_named_by_its_source(self, module: ModuleType) -> None:
         """Its parameters are not known."""
-        channels = {one.name: one for one in report(module.bus, [module]).channels}
-        (unknown,) = channels["unknown"].listeners
+        channels = {channel.name: channel for channel in report(module.bus, [module]).channels}
+        (listener,) = channels["unknown"].listeners
 
-        assert (unknown.name, unknown.signature) == ("self.missing", "(...)")
+        assert (listener.name, listener.signature) == ("self.missing", "(...)")
 
-    def test_a_listener_that_is_subscribed_by_now_is_reported_once(self, module: ModuleType) -> None:
-        """As what it is: subscribed, at the same line."""
+    def test_a_listener_that_is_subscribed_is_reported_once(self, module: ModuleType) -> None:
+        """As subscribed, at the same line."""
         module.WebSockets.missing = lambda self: None
         module.bus.start()
         try:
-            channels = {one.name: one for one in report(module.bus, [module]).channels}
+            channels = {channel.name: channel for channel in report(module.bus, [module]).channels}
         finally:
             module.bus.exit()
-        (sending,) = channels["broadcast"].listeners
+        (listener,) = channels["broadcast"].listeners
 
-        assert (sending.subscribed, sending.is_read) == (f"{module.__file__}:14", False)
+        assert (listener.subscribed, listener.is_read) == (f"{module.__file__}:14", False)
 
 
 class TestDeclaration:
-    """What the typed declaration would be."""
+    """The typed declaration of a channel."""
 
     def test_annotations_give_the_types_and_their_imports(self) -> None:
         """Of parameters and of the result."""
-        assert declared(mail) == [
+        assert declaration_lines(mail) == [
             f"from {__name__} import Order",
             'order_placed = Channel[[Order], str]("order-placed")',
         ]
 
-    def test_types_within_types_are_imported(self) -> None:
-        """Their module is not said again."""
+    def test_types_inside_types_are_imported(self) -> None:
+        """They are written without their module."""
 
-        def hear(orders: dict[str, list[Order]], path: Path | None) -> None: ...
+        def listener(orders: dict[str, list[Order]], path: Path | None) -> None: ...
 
-        assert declared(hear) == [
+        assert declaration_lines(listener) == [
             "from pathlib import Path",
             f"from {__name__} import Order",
             'order_placed = Channel[[dict[str, list[Order]], Path | None], None]("order-placed")',
         ]
 
-    def test_special_forms_are_said_with_their_module(self) -> None:
-        """They are no classes that could be imported by name."""
+    def test_special_forms_are_written_with_their_module(self) -> None:
+        """They are not classes that can be imported by name."""
 
-        def hear(kind: Literal["a", "b"], state: State) -> None: ...
+        def listener(kind: Literal["a", "b"], state: State) -> None: ...
 
-        assert declared(hear, name="order") == [
+        assert declaration_lines(listener, name="order") == [
             "from typedbus import State",
             "import typing",
             "order = Channel[[typing.Literal['a', 'b'], State], None](\"order\")",
         ]
 
-    def test_what_one_listener_says_holds_for_those_that_say_nothing(self) -> None:
-        """Old code is annotated here and there."""
-        assert declared(mail, lambda order: "")[-1] == 'order_placed = Channel[[Order], str]("order-placed")'
+    def test_the_annotation_of_one_listener_applies_to_listeners_without_one(self) -> None:
+        """Old code is annotated only in part."""
+        assert declaration_lines(mail, lambda order: "")[-1] == 'order_placed = Channel[[Order], str]("order-placed")'
 
-    def test_what_nobody_says_is_object_with_a_comment(self) -> None:
-        """And not Any, of which a checker would ask nothing."""
-        assert declared(lambda number: None) == [
+    def test_a_parameter_without_an_annotation_is_object_with_a_comment(self) -> None:
+        """Not Any, whose uses checkers do not report."""
+        assert declaration_lines(lambda number: None) == [
             "# number: no listener annotates it",
             "# the result: no listener annotates it",
             'order_placed = Channel[[object], object]("order-placed")',
         ]
 
-    def test_listeners_that_differ_about_a_parameter_are_told(self) -> None:
-        """No type suits them both, unless a person finds one."""
+    def test_different_annotations_of_a_parameter_give_object_with_a_comment(self) -> None:
+        """The comment lists them."""
 
         def by_number(order: int) -> str:
             return ""
 
-        assert declared(mail, by_number) == [
+        assert declaration_lines(mail, by_number) == [
             f"from {__name__} import Order",
             "# order: listeners have different annotations: Order, int",
             'order_placed = Channel[[object], str]("order-placed")',
         ]
 
-    def test_listeners_may_answer_differently(self) -> None:
+    def test_different_results_give_a_union(self) -> None:
         """The result is any of theirs."""
 
         def count(order: Order) -> int:
             return 0
 
-        assert declared(mail, count)[-1] == 'order_placed = Channel[[Order], str | int]("order-placed")'
+        assert declaration_lines(mail, count)[-1] == 'order_placed = Channel[[Order], str | int]("order-placed")'
 
-    def test_an_annotation_that_cannot_be_evaluated_stands_as_it_is(self) -> None:
-        """Whoever declares the channel knows where it is."""
+    def test_an_annotation_that_cannot_be_evaluated_is_kept(self) -> None:
+        """Without an import."""
         scope: dict[str, Any] = {}
-        exec("def hear(order: Elsewhere) -> None: ...", scope)
+        exec("def listener(order: Elsewhere) -> None: ...", scope)
 
-        assert declared(scope["hear"]) == ['order_placed = Channel[[Elsewhere], None]("order-placed")']
+        assert declaration_lines(scope["listener"]) == ['order_placed = Channel[[Elsewhere], None]("order-placed")']
 
-    def test_defaults_and_keywords_need_a_function(self) -> None:
-        """The name is put right where a function cannot have it."""
+    def test_defaults_and_keywords_give_a_function(self) -> None:
+        """The name of the channel is assigned if a function cannot have it."""
 
-        def hear(order: int, copies: int = 1, *, urgent: bool) -> None: ...
+        def listener(order: int, copies: int = 1, *, urgent: bool) -> None: ...
 
-        assert declared(hear) == [
+        assert declaration_lines(listener) == [
             "@Channel.declare",
             "def order_placed(order: int, copies: int = 1, /, *, urgent: bool) -> None: ...",
             "",
             'order_placed.name = "order-placed"',
         ]
-        assert declared(hear, name="order")[-1].startswith("def order(")
+        assert declaration_lines(listener, name="order")[-1].startswith("def order(")
 
-    def test_a_default_that_cannot_be_written_is_left_open(self) -> None:
-        """Its repr would be no code."""
+    def test_a_default_that_cannot_be_written_is_an_ellipsis(self) -> None:
+        """Its repr is not code."""
         nothing = object()
 
-        def hear(order: object = nothing) -> None: ...
+        def listener(order: object = nothing) -> None: ...
 
-        assert declared(hear, name="order")[-1] == "def order(order: object = Ellipsis, /) -> None: ..."
+        assert declaration_lines(listener, name="order")[-1] == "def order(order: object = Ellipsis, /) -> None: ..."
 
-    def test_a_variadic_listener_keeps_what_its_publishers_give(self) -> None:
-        """Arguments beyond the fixed ones, and names that no parameter has."""
+    def test_a_variadic_listener_receives_all_arguments_of_its_publishers(self) -> None:
+        """Positional arguments after the fixed ones, and names without a parameter."""
         bus = Bus()
         watch(bus)
 
@@ -378,19 +378,19 @@ class TestDeclaration:
             == "def add_job(job: str, /, *args: int, **options: str) -> None: ..."
         )
 
-    def test_a_default_that_listeners_do_not_share_stays_theirs(self) -> None:
-        """A typed channel fills in one default for all of them, so the declaration leaves the parameter open."""
+    def test_different_defaults_of_a_parameter_stay_with_the_listeners(self) -> None:
+        """A typed channel has one default for all of them, so the declaration has a variadic parameter instead."""
         bus = Bus()
         watch(bus)
 
-        def one(order: int, copies: int = 1) -> int:
+        def first(order: int, copies: int = 1) -> int:
             return copies
 
-        def other(order: int, copies: int = 2) -> int:
+        def second(order: int, copies: int = 2) -> int:
             return copies
 
-        bus.subscribe("order", one)
-        bus.subscribe("order", other)
+        bus.subscribe("order", first)
+        bus.subscribe("order", second)
         before = bus.publish("order", 7), bus.publish("order", 7, 3)
         declaration = only(bus).declaration
         assert declaration.splitlines()[-1] == "def order(order: int, /, *args: object) -> int: ..."
@@ -401,8 +401,8 @@ class TestDeclaration:
 
     @settings(deadline=None, max_examples=200)
     @given(st.data())
-    def test_a_declaration_takes_every_call_that_it_was_made_from(self, data: st.DataObject) -> None:
-        """And the listeners answer as before, whatever is optional, variadic, or given by name."""
+    def test_a_declaration_accepts_every_call_that_it_was_derived_from(self, data: st.DataObject) -> None:
+        """The listeners return the same results, whatever is optional, variadic, or given by name."""
         bus = Bus()
         watch(bus)
         parameters = st.sampled_from(
@@ -435,26 +435,26 @@ class TestDeclaration:
         for args, kwargs, answer in answers:
             assert bus.publish("order", *args, **kwargs) == answer, declaration
 
-    def test_what_no_publisher_says_is_left_out(self) -> None:
-        """A default that nobody has a use for is the listener's own business."""
+    def test_an_optional_parameter_that_no_publisher_gives_is_left_out(self) -> None:
+        """Each listener keeps its default."""
         bus = Bus()
         watch(bus)
 
-        def hear(order: int, copies: int = 1, *, urgent: bool = False) -> None: ...
+        def listener(order: int, copies: int = 1, *, urgent: bool = False) -> None: ...
 
-        bus.subscribe("order", hear)
+        bus.subscribe("order", listener)
         bus.publish("order", 1)
 
         assert only(bus).declaration == 'order = Channel[[int], None]("order")'
 
-    def test_what_publishers_name_keeps_its_name(self) -> None:
+    def test_a_parameter_that_publishers_give_by_name_is_not_positional_only(self) -> None:
         """A parameter that is positional alone could not be given by it."""
         bus = Bus()
         watch(bus)
 
-        def hear(order: int, copies: int, paper: str) -> None: ...
+        def listener(order: int, copies: int, paper: str) -> None: ...
 
-        bus.subscribe("order", hear)
+        bus.subscribe("order", listener)
         bus.publish("order", 1, copies=2, paper="")
 
         assert (
@@ -462,27 +462,30 @@ class TestDeclaration:
             == "def order(order: int, /, *, copies: int, paper: str) -> None: ..."
         )
 
-    def test_where_nobody_listens_the_publishers_tell(self) -> None:
-        """By the number of their arguments and by names."""
-        assert called() == ['order = Channel[[], object]("order")']
-        assert called(1, 2) == ['order = Channel[[object, object], object]("order")']
-        assert called(1, b=2) == ["@Channel.declare", "def order(arg0: object, /, *, b: object) -> object: ..."]
+    def test_without_listeners_the_declaration_follows_the_publishers(self) -> None:
+        """By the number of their arguments, and their names."""
+        assert declaration_of_call() == ['order = Channel[[], object]("order")']
+        assert declaration_of_call(1, 2) == ['order = Channel[[object, object], object]("order")']
+        assert declaration_of_call(1, b=2) == [
+            "@Channel.declare",
+            "def order(arg0: object, /, *, b: object) -> object: ...",
+        ]
 
-    def test_where_nobody_is_known_to_speak_anything_goes(self) -> None:
-        """Also where all who listen take anything, or cannot be asked."""
+    def test_without_publishers_and_fixed_parameters_any_arguments_are_accepted(self) -> None:
+        """Also if the signatures of the listeners are not available."""
 
-        def hear(*args: object) -> None: ...
+        def listener(*args: object) -> None: ...
 
-        assert declared(hear, name="order") == ['order = Channel[..., None]("order")']
-        assert declared(dict, name="order")[-1] == 'order = Channel[..., object]("order")'
+        assert declaration_lines(listener, name="order") == ['order = Channel[..., None]("order")']
+        assert declaration_lines(dict, name="order")[-1] == 'order = Channel[..., object]("order")'
 
-    def test_a_listener_that_takes_anything_leaves_it_to_the_others(self) -> None:
-        """It restricts nothing."""
+    def test_a_listener_that_accepts_any_arguments_does_not_change_the_declaration(self) -> None:
+        """The other listeners determine it."""
 
-        def hear(*args: object) -> str:
+        def listener(*args: object) -> str:
             return ""
 
-        assert declared(hear, mail)[-1] == 'order_placed = Channel[[Order], str]("order-placed")'
+        assert declaration_lines(listener, mail)[-1] == 'order_placed = Channel[[Order], str]("order-placed")'
 
     @pytest.mark.parametrize(
         ("name", "line"),
@@ -494,32 +497,32 @@ class TestDeclaration:
             ("!", 'channel = Channel[[], None]("!")'),
         ],
     )
-    def test_the_variable_is_made_of_the_name(self, name: str, line: str) -> None:
-        """And the name stays as it is."""
+    def test_the_variable_is_derived_from_the_name(self, name: str, line: str) -> None:
+        """The name of the channel stays."""
 
-        def hear() -> None: ...
+        def listener() -> None: ...
 
-        assert declared(hear, name=name) == [line]
+        assert declaration_lines(listener, name=name) == [line]
 
-    def test_a_name_that_is_no_string_is_told(self) -> None:
-        """No typed channel can have it."""
+    def test_a_name_that_is_not_a_string_gets_a_comment(self) -> None:
+        """A typed channel cannot have it."""
 
-        def hear() -> None: ...
+        def listener() -> None: ...
 
-        assert declared(hear, name=("order", 7)) == [
+        assert declaration_lines(listener, name=("order", 7)) == [
             "# a typed channel needs a string as its name: code that uses this name does not reach it",
             "order_7 = Channel[[], None](\"('order', 7)\")",
         ]
 
-    def test_a_typed_channel_is_imported_from_where_most_people_would(self) -> None:
-        """And not from a module that is private."""
+    def test_a_typed_channel_is_imported_from_its_public_module(self) -> None:
+        """Not from a private one."""
         bus = Bus()
         bus.subscribe("start", print)
 
         assert only(bus).declaration == "from typedbus import START"
 
-    def test_a_typed_channel_that_is_in_no_module_is_told(self) -> None:
-        """Nobody can import it."""
+    def test_a_typed_channel_that_is_not_a_global_gets_a_comment(self) -> None:
+        """It cannot be imported."""
         bus = Bus()
         bus[Channel[[], None]("hidden")].subscribe(lambda: None)
         bus.subscribe("hidden", lambda: None)
@@ -536,7 +539,7 @@ print("imported")
 own = Bus()
 own.subscribe("own", print)
 @bus.subscribe("order")
-def hear(order: int) -> None: ...
+def listener(order: int) -> None: ...
 def place() -> None:
     bus.publish("order", 7)
 bus.publish("early", 1)
@@ -545,7 +548,7 @@ TEXT = """\
 2 channels used by name
 
 order
-  50 {module}.hear(order: int) -> None subscribed at {module}.py:5
+  50 {module}.listener(order: int) -> None subscribed at {module}.py:5
   published in the source at {module}.py:8
     order = Channel[[int], None]("order")
 
@@ -559,7 +562,7 @@ early
 
 
 def command(folder: Path, *arguments: str) -> tuple[int, str, str]:
-    """Return the status of the command in *folder*, and what it printed."""
+    """Return the status of the command in *folder*, its output and its errors."""
     ended = subprocess.run(
         [sys.executable, "-m", "typedbus.wspbus.report", *arguments],
         cwd=folder,
@@ -572,29 +575,29 @@ def command(folder: Path, *arguments: str) -> tuple[int, str, str]:
 
 
 @pytest.fixture
-def as_before() -> Iterator[None]:
-    """Let the command import and watch in this process, and leave nothing of that."""
+def restored() -> Iterator[None]:
+    """Undo what the command imports and watches in this process."""
     yield
     sys.modules.pop("quiet", None)
     vars(wspbus.bus).pop("publish", None)
 
 
-@pytest.mark.usefixtures("as_before")
+@pytest.mark.usefixtures("restored")
 class TestCommand:
     """`python -m typedbus.wspbus.report`."""
 
     @pytest.mark.slow
-    def test_it_tells_of_the_shared_bus_and_of_a_module_s_own(self, tmp_path: Path) -> None:
-        """What the module prints goes to stderr."""
+    def test_the_command_reports_on_the_shared_bus_and_on_a_bus_of_the_module(self, tmp_path: Path) -> None:
+        """Output of the module goes to stderr."""
         (tmp_path / "shop.py").write_text(APPLICATION, encoding="utf-8")
 
         assert command(tmp_path, "shop") == (0, TEXT.format(module="shop"), "imported\n")
         status, printed, _ = command(tmp_path, "shop:own", "--format", "json")
-        told = json.loads(printed)
+        data = json.loads(printed)
         assert status == 0
-        assert told["format"] == 1
-        assert [channel["name"] for channel in told["channels"]] == ["own", "early", "order"]
-        assert told["channels"][0]["listeners"][0]["subscribed"] == f"{tmp_path / 'shop.py'}:4"
+        assert data["format"] == 1
+        assert [channel["name"] for channel in data["channels"]] == ["own", "early", "order"]
+        assert data["channels"][0]["listeners"][0]["subscribed"] == f"{tmp_path / 'shop.py'}:4"
 
     @pytest.mark.parametrize(
         ("target", "reason"),
@@ -619,7 +622,7 @@ class TestCommand:
             ("typedbus:START", "<Channel 'start'> is not a bus of typedbus.wspbus"),
         ],
     )
-    def test_what_leads_to_no_bus_is_told_and_ends_with_2(
+    def test_a_target_that_does_not_lead_to_a_bus_ends_with_2(
         self,
         tmp_path: Path,
         monkeypatch: pytest.MonkeyPatch,
@@ -627,7 +630,7 @@ class TestCommand:
         target: str,
         reason: str,
     ) -> None:
-        """With what is wrong in the last line, and nothing on stdout."""
+        """The last line on stderr has the reason, and stdout is empty."""
         for name, code in [("broken", "1 / 0"), ("lacking", "import not_there"), ("ending", "raise SystemExit(0)")]:
             (tmp_path / f"{name}.py").write_text(code, encoding="utf-8")
         monkeypatch.syspath_prepend(tmp_path)
@@ -638,18 +641,18 @@ class TestCommand:
         assert printed.out == ""
         assert printed.err.splitlines()[-1] == f"cannot report on {target}: {reason.format(folder=tmp_path)}"
 
-    def test_the_traceback_of_the_application_is_told(
+    def test_the_traceback_of_the_application_is_printed(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        """Whoever wrote it finds the line."""
+        """It has the line that failed."""
         (tmp_path / "dividing.py").write_text("1 / 0", encoding="utf-8")
         monkeypatch.syspath_prepend(tmp_path)
 
         assert main(["dividing"]) == 2
         assert f'File "{tmp_path / "dividing.py"}", line 1' in capsys.readouterr().err
 
-    def test_ctrl_c_is_no_mistake_of_the_application(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        """It ends the command."""
+    def test_ctrl_c_ends_the_command(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """It is not reported as an error of the application."""
         (tmp_path / "interrupted.py").write_text("raise KeyboardInterrupt", encoding="utf-8")
         monkeypatch.syspath_prepend(tmp_path)
 
@@ -659,19 +662,19 @@ class TestCommand:
     def test_a_report_ends_with_0(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        """Also if there is nothing to tell."""
+        """Also if it is empty."""
         (tmp_path / "quiet.py").write_text("from typedbus.wspbus import Bus\nbus = Bus()\n", encoding="utf-8")
         monkeypatch.syspath_prepend(tmp_path)
 
         assert main(["quiet:bus"]) == 0
         assert capsys.readouterr().out == "no channels used by name\n"
 
-    def test_a_refusal_can_be_sent_to_another_process(self) -> None:
-        """As exceptions can."""
+    def test_the_error_can_be_pickled(self) -> None:
+        """It keeps its text."""
         assert str(pickle.loads(pickle.dumps(CannotReport("shop", "no")))) == "cannot report on shop: no"
 
-    def test_without_a_module_it_ends_with_2(self, capsys: pytest.CaptureFixture[str]) -> None:
-        """And says how it is used."""
+    def test_without_a_target_the_command_ends_with_2(self, capsys: pytest.CaptureFixture[str]) -> None:
+        """It prints its usage."""
         with pytest.raises(SystemExit) as ended:
             main([])
 
