@@ -12,8 +12,8 @@ from click.testing import CliRunner
 
 from typedbus import Bus, Component, Container
 from typedbus._container.core import components_of
+from typedbus._container.descriptions import class_of
 from typedbus._container.running import attached
-from typedbus._container.validation.arguments import class_of
 from typedbus.cli import commands
 
 if sys.platform in ("win32", "darwin"):

@@ -9,8 +9,8 @@ import pytest
 from dependency_injector import providers
 
 from typedbus import START, Bus, Component, Container, InvalidContainer, provided, running
+from typedbus._container.descriptions import class_of
 from typedbus._container.faults import Fault
-from typedbus._container.validation.arguments import class_of
 from typedbus.faults import ArgumentFault, BusFault, CycleFault, DependencyFault, HookFault
 
 

@@ -20,7 +20,7 @@ from dependency_injector import providers
 
 from typedbus import START, BoundChannel, Bus, Channel, Component, Container, InvalidContainer, provided, running
 from typedbus._container.annotations import read
-from typedbus._container.validation.arguments import class_of
+from typedbus._container.descriptions import class_of
 from typedbus.faults import ArgumentFault, ChannelFault, Fault, OverrideFault, TypeFault
 
 T = TypeVar("T")

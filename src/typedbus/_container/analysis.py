@@ -16,13 +16,13 @@ from typedbus._channels.channel import AnyChannel, Hook
 from typedbus._container.choice import Choice
 from typedbus._container.choosing import Choices, choice_faults, foreseen_key
 from typedbus._container.component import Component
+from typedbus._container.descriptions import class_of
 from typedbus._container.faults import DisabledFault, Fault
 from typedbus._container.hooks import hooks_of
 from typedbus._container.providers import IfEnabled, Selected, declared_needs, needs
 from typedbus._container.references import Every
 from typedbus._container.replaceable import Home
 from typedbus._container.resources import keeps_instance
-from typedbus._container.validation.arguments import class_of
 
 #: Providers whose needs are fixed when they are created.
 _FIXED: Final = (Component, providers.Object, providers.AttributeGetter, providers.ItemGetter)

@@ -13,19 +13,13 @@ from typedbus._container.faults import BusFault, CycleFault, Fault
 from typedbus._container.providers import needs
 from typedbus._container.references import Reference
 from typedbus._container.replaceable import Home
-from typedbus._container.validation.arguments import argument_faults, override_fault
+from typedbus._container.validation.arguments import argument_faults
 from typedbus._container.validation.building import build_faults
-from typedbus._container.validation.hooks import hook_faults
-from typedbus._container.validation.library import library_faults
-from typedbus._container.validation.pitfalls import (
-    assigned_faults,
-    declared_types,
-    hidden_faults,
-    inline_faults,
-    lifetime_faults,
-    misspelt_faults,
-    replacement_faults,
-)
+from typedbus._container.validation.hidden import hidden_faults, inline_faults
+from typedbus._container.validation.hooks import hook_faults, misspelt_faults
+from typedbus._container.validation.library import library_faults, lifetime_faults
+from typedbus._container.validation.overrides import declared_types, override_fault
+from typedbus._container.validation.replacements import assigned_faults, replacement_faults
 
 
 def container_faults(

@@ -16,9 +16,9 @@ from typedbus._container.annotations import This
 from typedbus._container.choice import Choice
 from typedbus._container.component import Component
 from typedbus._container.construction import Entered
+from typedbus._container.descriptions import description_of
 from typedbus._container.faults import DisabledFault, Fault
 from typedbus._container.results import Attribute, Item, Other, result_of
-from typedbus._container.validation.arguments import description_of
 
 
 class Choices:

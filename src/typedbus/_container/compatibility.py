@@ -11,8 +11,7 @@ import inspect
 import sys
 import types
 import typing
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import islice
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final, Union
 
 import typing_extensions
@@ -21,7 +20,6 @@ from typedbus._base.hints import annotations_of
 from typedbus._base.signatures import BY_NAME, BY_POSITION, VARIADIC, is_required
 from typedbus._base.static import (
     MISSING,
-    annotated_name,
     bases_of,
     inherits,
     is_a,
@@ -31,18 +29,11 @@ from typedbus._base.static import (
     namespace_of,
 )
 from typedbus._channels.bound import BoundChannel
-from typedbus._channels.channel import AnyChannel, Listens
+from typedbus._channels.channel import AnyChannel
 from typedbus._channels.faces import Publishes, Subscribes
-from typedbus._container.annotations import Exactly, Later, OnBus, OneOf, OrNone, Several, This, class_in, read
+from typedbus._container.annotation_parts import LITERALS, listener_in, members_of, plain
+from typedbus._container.annotations import Exactly, Later, OnBus, OneOf, OrNone, Several, This, class_in
 
-_LITERALS: Final = (list, tuple, set, frozenset, dict)
-_SHALLOW: Final = 100  # limit for members of a literal and for layers of an annotation
-_WRAPPERS: Final = [
-    getattr(module, name)
-    for module in (typing, typing_extensions)
-    for name in ("Annotated", "ClassVar", "Final", "Required", "NotRequired", "ReadOnly")
-    if hasattr(module, name)
-]
 # File objects are not instances of these classes, which exist only for annotations.
 _FILES: Final = (typing.IO, typing.TextIO, typing.BinaryIO)
 _PROMOTED: Final[dict[type, tuple[type, ...]]] = {
@@ -53,9 +44,6 @@ _PROMOTED: Final[dict[type, tuple[type, ...]]] = {
 _FACES: Final = (BoundChannel, Publishes, Subscribes)
 # Metaclasses from these modules check instances and subclasses with code of the standard library.
 _PLAIN_METACLASSES: Final = ("abc", "typing", "typing_extensions")
-_MANY: Final = 4  # limit for the arguments and members shown of one type
-_PARAMETERS: Final = 12  # limit for the parameters shown of one signature
-_WIDE: Final = 160  # limit for the characters shown of one type
 
 
 def fits(annotation: object, argument: object) -> bool:
@@ -69,8 +57,8 @@ def fits(annotation: object, argument: object) -> bool:
         return any(fits(annotation, member) for member in argument.members)
     if isinstance(argument, OrNone):
         return fits(annotation, This(None)) and fits(annotation, argument.argument)
-    if isinstance(argument, This) and type(argument.value) in _LITERALS:
-        argument = _members_of(argument.value)
+    if isinstance(argument, This) and type(argument.value) in LITERALS:
+        argument = members_of(argument.value)
     origin, args = typing.get_origin(argument), typing.get_args(argument)
     if origin in (Union, types.UnionType):
         return any(fits(annotation, arg) for arg in args)
@@ -98,148 +86,10 @@ def fits(annotation: object, argument: object) -> bool:
     if not is_a(target, type) or cls is None:
         return True
     if isinstance(argument, OnBus) and target in _FACES:
-        return not args or _channel_fits(target, _listener_in(annotation), argument.channel)
+        return not args or _channel_fits(target, listener_in(annotation), argument.channel)
     if not _is_kind(target, cls, is_exact=is_exact, value=argument.value if isinstance(argument, This) else MISSING):
         return False
     return not isinstance(argument, Several) or not args or _members_fit(target, args, argument)
-
-
-def shown(annotation: object) -> str:
-    """Return an annotation, or the type of an argument, as it is written in source; long text is cut short."""
-    return _cut(_shown(annotation, _MANY))
-
-
-def _shown(annotation: Any, depth: int) -> str:
-    if annotation is None or annotation is types.NoneType:
-        return "None"
-    if isinstance(annotation, OneOf):
-        return " | ".join(dict.fromkeys(_shown(member, depth) for member in annotation.members))
-    if isinstance(annotation, Later):
-        return f"Callable[[], {_shown(annotation.result, depth - 1) if depth else '...'}]"
-    if isinstance(annotation, OrNone):
-        return f"{_shown(annotation.argument, depth)} | None"
-    if isinstance(annotation, This):
-        value = annotation.value
-        if value is None:
-            return "None"
-        if is_a(value, type):
-            return f"type[{annotated_name(value)}]"
-        if type(value) in _LITERALS:
-            return _shown(_members_of(value), depth)
-        return annotated_name(type(value))
-    if isinstance(annotation, Several):
-        names = list(dict.fromkeys(_shown(member, depth - 1) for member in annotation.members)) if depth else ["..."]
-        kind = annotated_name(annotation.kind)
-        return f"{kind}[{_listed(names)}]" if names else f"an empty {kind}"
-    if isinstance(annotation, OnBus):
-        signature = annotation.channel.signature()
-        called = (
-            "" if signature is None else f", which is called with {shown_signature(signature, {}, has_result=True)}"
-        )
-        return f"channel {annotation.channel.name!r}{called}"
-    if isinstance(annotation, Exactly):
-        return annotated_name(annotation.cls)
-    origin, args = typing.get_origin(annotation), typing.get_args(annotation)
-    if origin in _WRAPPERS:
-        return _shown(args[0], depth)
-    if origin is BoundChannel:
-        return f"BoundChannel[{_listed([_shown(arg, depth - 1) for arg in args[:2]] if depth else ['...'])}]"
-    if origin is Publishes or origin is Subscribes:
-        listener = _listener_in(annotation)
-        called = "" if listener is None else f", which is called with {shown_signature(listener, {}, has_result=True)},"
-        return f"{origin.__name__}[{_shown(args[0], depth - 1)}]{called}"
-    if origin in (Union, types.UnionType):
-        return _listed([_shown(arg, depth - 1) for arg in args] if depth else ["..."], " | ")
-    if origin is typing.Literal:
-        return f"Literal[{_listed([repr(arg) if is_simple(arg) else annotated_name(type(arg)) for arg in args])}]"
-    if is_a(origin, type) and args:
-        inner = [_shown(arg, depth - 1) for arg in args] if depth else ["..."]
-        return f"{annotated_name(origin)}[{_listed(inner)}]"
-    if type(annotation) in (list, tuple):  # the parameters of a callable or a channel
-        return f"[{_listed([_shown(arg, depth - 1) for arg in annotation] if depth else ['...'])}]"
-    if is_a(annotation, type):
-        return annotated_name(annotation)
-    if is_a(annotation, typing.TypeVar):
-        return annotation.__name__
-    return inspect.formatannotation(annotation)
-
-
-def shown_signature(signature: inspect.Signature, hints: Mapping[str, object], *, has_result: bool = False) -> str:
-    """
-    Return the parameters of a signature as written in source, with the annotations *hints* and optionally the result.
-
-    A default is shown if its repr runs no user code. Long text is cut short.
-    """
-    words: list[str] = []
-    kind = inspect.Parameter
-    kinds = [parameter.kind for parameter in signature.parameters.values()]
-    for index, parameter in enumerate(signature.parameters.values()):
-        earlier = kinds[:index]
-        if parameter.kind is kind.KEYWORD_ONLY and not {kind.KEYWORD_ONLY, kind.VAR_POSITIONAL}.intersection(earlier):
-            words.append("*")
-        stars = "*" if parameter.kind is kind.VAR_POSITIONAL else "**" if parameter.kind is kind.VAR_KEYWORD else ""
-        is_annotated = parameter.annotation is not parameter.empty
-        hint = hints.get(parameter.name, Any)
-        text = parameter.annotation if is_a(parameter.annotation, str) else _shown(parameter.annotation, _MANY)
-        word = f"{stars}{parameter.name}"
-        if is_annotated:
-            word += f": {text if hint is Any else _shown(hint, _MANY)}"
-        if parameter.default is not parameter.empty:
-            default = _cut(repr(parameter.default)) if is_simple(parameter.default) else "..."
-            word += f" = {default}" if is_annotated else f"={default}"
-        words.append(word)
-        if parameter.kind is kind.POSITIONAL_ONLY and kinds[index + 1 : index + 2] != [kind.POSITIONAL_ONLY]:
-            words.append("/")
-    result = f" -> {_shown(signature.return_annotation, _MANY)}" if has_result else ""
-    return f"({_listed(words, many=_PARAMETERS)}){result}"
-
-
-def _listed(words: Sequence[str], between: str = ", ", many: int = _MANY) -> str:
-    """Return the first *many* of *words* with *between* them."""
-    return between.join([*words[:many], "..."] if len(words) > many else words)
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= _WIDE else f"{text[: _WIDE - 3]}..."
-
-
-def plain(annotation: Any) -> Any:
-    """Remove the wrappers of an annotation that do not matter for the type at run time."""
-    for _ in range(_SHALLOW):
-        if type(annotation) in (type, This, Exactly):
-            return annotation  # the most frequent case
-        if annotation is None:
-            return types.NoneType
-        if annotation is inspect.Parameter.empty or is_a(annotation, str) or is_a(annotation, typing.ForwardRef):
-            return Any
-        if annotation is typing_extensions.LiteralString:
-            return str
-        if is_a(annotation, typing.NewType):
-            annotation = annotation.__supertype__
-        elif typing.get_origin(annotation) in _WRAPPERS:
-            annotation = typing.get_args(annotation)[0]
-        elif is_a(annotation, type):
-            return annotation
-        else:
-            try:
-                if is_a(annotation, typing.TypeVar):
-                    choices = annotation.__constraints__
-                    annotation = annotation.__bound__ or (Union[choices] if choices else Any)  # noqa: UP007  # of a tuple
-                else:
-                    annotation = annotation.__value__  # a `type` statement, possibly with arguments
-            except AttributeError:
-                return annotation
-            except Exception:
-                break  # it is evaluated only now, and may use an undefined name
-    return Any
-
-
-def _members_of(value: Any) -> Several:
-    """Describe a literal by its first members."""
-    kind = type(value)
-    if kind is not dict:
-        return Several(kind, tuple(map(This, islice(value, _SHALLOW))))
-    return Several(kind, tuple(map(This, islice(value.values(), _SHALLOW))), tuple(map(This, islice(value, _SHALLOW))))
 
 
 def _members_fit(target: type, args: tuple[object, ...], argument: Several) -> bool:
@@ -252,37 +102,6 @@ def _members_fit(target: type, args: tuple[object, ...], argument: Several) -> b
         return len(args) == len(argument.members) and all(map(fits, args, argument.members))
     members = argument.keys if argument.kind is dict else argument.members
     return all(fits(args[0], member) for member in members)
-
-
-def _listener_in(face: object) -> inspect.Signature | None:
-    """Return the signature of the listeners that the annotation *face* names, or None if it is not known."""
-    args = typing.get_args(face)
-    listener = args if typing.get_origin(face) is BoundChannel else plain(args[0])
-    cls = typing.get_origin(listener) or listener
-    if cls in (Callable, Listens):
-        listener = typing.get_args(listener)
-    if isinstance(listener, tuple):
-        if not listener or not isinstance(listener[0], (list, tuple)):
-            return None
-        parameters = [
-            inspect.Parameter(f"arg{index}", inspect.Parameter.POSITIONAL_ONLY, annotation=annotation)
-            for index, annotation in enumerate(listener[0])
-        ]
-        result = listener[-1]
-    else:
-        call = inspect.getattr_static(cls, "__call__", None) if isinstance(cls, type) else None
-        if not isinstance(call, types.FunctionType) or hasattr(call, "__wrapped__"):
-            return None
-        signature, hints = read(call)
-        if signature is None:
-            return None
-        parameters = [
-            parameter.replace(annotation=hints.get(parameter.name, Any)) for parameter in signature.parameters.values()
-        ]
-        if parameters and parameters[0].kind not in VARIADIC:
-            del parameters[0]  # self
-        result = hints.get("return", Any)
-    return inspect.Signature(parameters, return_annotation=None if result is types.NoneType else result)
 
 
 def _channel_fits(face: type, listener: inspect.Signature | None, channel: AnyChannel) -> bool:

@@ -28,7 +28,7 @@ from typedbus._container.linking import link, references_in
 from typedbus._container.providers import cover, declared_needs, forget, is_resource, needs, uncover
 from typedbus._container.resources import Shutdowns, drop, keeps_instance, outlived, raise_together
 from typedbus._container.startup import build_all
-from typedbus._container.validation.pitfalls import assigned
+from typedbus._container.validation.replacements import assigned
 
 
 @attrs.define(eq=False)

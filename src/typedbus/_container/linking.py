@@ -19,9 +19,9 @@ from typing_extensions import TypeVar
 from typedbus._base.ordering import dependencies_first
 from typedbus._container.body import Declarations, body_of, inner_of, path_of, providers_of
 from typedbus._container.component import Component
+from typedbus._container.descriptions import class_of
 from typedbus._container.providers import needs, reached
 from typedbus._container.references import Every, Reference
-from typedbus._container.validation.arguments import class_of
 
 D = TypeVar("D", bound=Declarations)
 

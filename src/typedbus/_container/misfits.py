@@ -10,8 +10,9 @@ from typing import Any
 from typedbus._base.signatures import function_of
 from typedbus._base.static import is_a, lookup
 from typedbus._channels.channel import Hook
+from typedbus._container.annotation_text import shown, shown_signature
 from typedbus._container.annotations import DEFERRED, Exactly, class_in, read
-from typedbus._container.compatibility import fits, shown, shown_signature
+from typedbus._container.compatibility import fits
 
 
 class NamedHook(Hook[object]):

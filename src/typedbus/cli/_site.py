@@ -24,7 +24,7 @@ from typedbus._bus.bus import Bus
 from typedbus._container.component import Component
 from typedbus._container.container import Container
 from typedbus._container.core import components_of, core_of
-from typedbus._container.validation.arguments import class_of
+from typedbus._container.descriptions import class_of
 from typedbus.plugins.daemon import Daemon
 from typedbus.plugins.logs import JSONFormatter, Logging
 from typedbus.plugins.pidfile import PIDFile

@@ -29,11 +29,11 @@ from typedbus._container.body import inner_of, members_of, path_of
 from typedbus._container.component import Component
 from typedbus._container.container import Container
 from typedbus._container.core import analysis_of, core_of
+from typedbus._container.descriptions import class_of
 from typedbus._container.faults import CycleFault, Fault, InvalidContainer
 from typedbus._container.hooks import channels_between
 from typedbus._container.providers import reached
 from typedbus._container.replaceable import Home
-from typedbus._container.validation.arguments import class_of
 from typedbus.graph import _formats
 from typedbus.graph._model import ChannelNode, ContainerNode, Edge, Listener, Node, Picture, StartsAfter
 

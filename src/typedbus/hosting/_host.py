@@ -36,9 +36,9 @@ from typedbus._bus.bus import Bus
 from typedbus._bus.registry import WARNING
 from typedbus._container.container import Container
 from typedbus._container.core import components_of, core_of
+from typedbus._container.descriptions import class_of
 from typedbus._container.faults import Fault, InvalidContainer
 from typedbus._container.running import attached, container_of, detaching, exit_after
-from typedbus._container.validation.arguments import class_of
 from typedbus._os.exhausted import start_thread
 from typedbus._os.forks import after_fork, notice
 from typedbus.hosting._claims import check_waiting, claim_lock, is_free

@@ -1,1 +1,1 @@
-"""Faults of a container that can be found before anything is built."""
+"""The faults of a container: each module has the checks of one subject, and `checks` calls all of them."""

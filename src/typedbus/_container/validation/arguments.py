@@ -1,4 +1,4 @@
-"""Checks of a component before it is built: its class, and whether its arguments fit."""
+"""Faults in the arguments of a component: too many, missing, unknown, or of the wrong type."""
 
 from __future__ import annotations
 
@@ -11,91 +11,32 @@ from typedbus._base.hints import annotations_of
 from typedbus._base.signatures import BY_NAME, BY_POSITION, call_of, is_required, unparametrised
 from typedbus._base.static import MISSING, bases_of, full_name_of, is_a, is_simple, lookup, namespace_of
 from typedbus._channels.channel import AnyChannel
+from typedbus._container.annotation_text import shown, shown_signature
 from typedbus._container.annotations import (
     DEFERRED,
-    Exactly,
-    Later,
     OnBus,
-    OneOf,
     OrNone,
     Several,
-    This,
-    attribute_of,
-    class_in,
-    item_of,
     named_type,
     read,
-    returned_by,
 )
-from typedbus._container.compatibility import fits, shown, shown_signature
+from typedbus._container.compatibility import fits
 from typedbus._container.component import Component
-from typedbus._container.faults import ArgumentFault, Fault, OverrideFault, TypeFault
+from typedbus._container.descriptions import DEPTH, description_of
+from typedbus._container.faults import ArgumentFault, Fault, TypeFault
 from typedbus._container.providers import arguments_of
 from typedbus._container.results import (
     Attribute,
-    Either,
     Item,
-    Itself,
-    Made,
     Maybe,
-    Members,
     Other,
-    Result,
     Uncalled,
     result_of,
 )
 from typedbus._container.validation.hooks import namesake_faults
+from typedbus._container.validation.overrides import override_fault
 
-# Overrides may form a cycle, so the search needs a limit.
-_DEPTH: Final = 50
 _NOT_OBVIOUS: Final = inspect.CO_VARARGS | inspect.CO_VARKEYWORDS | DEFERRED
-
-
-def class_of(component: Component[object]) -> type | None:
-    """
-    Return the class of the instance of *component*, or None if it is not known.
-
-    If a function builds the component, its return annotation gives the class.
-    """
-    builds: object = component.builds
-    if is_a(builds, type) and component.overriding is None:
-        return builds
-    return class_in(description_of(component))
-
-
-def description_of(node: object, depth: int = _DEPTH) -> object:
-    """
-    Describe the result of the provider *node*, as an annotation or one of the classes of `_container.annotations`.
-
-    For an overridden provider, the override is described. Nothing is called.
-    """
-    return _described(result_of(node), depth)
-
-
-def _described(result: Result, depth: int) -> object:
-    if not depth:
-        return Any
-    match result:
-        case Itself(value):
-            return This(value)
-        case Either(nodes):
-            return OneOf(tuple(description_of(node, depth - 1) for node in nodes))
-        case Maybe(node):
-            return OrNone(description_of(node, depth - 1))
-        case Uncalled(provider, called):
-            return Later(provider, _described(called, depth - 1))
-        case Made(by):
-            return returned_by(by)
-        case Other(node):
-            return description_of(node, depth - 1)
-        case Attribute(of, name):
-            return attribute_of(description_of(of, depth - 1), name)
-        case Item(of, key):
-            return item_of(description_of(of, depth - 1), key)
-        case Members(kind, nodes, keys):
-            return Several(kind, tuple(description_of(node, depth - 1) for node in nodes), tuple(map(This, keys)))
-        case None:
-            return Any
 
 
 def argument_faults(component: Component[object]) -> list[Fault]:
@@ -205,29 +146,6 @@ def _plainly_fit(component: Component[object]) -> bool:
     return True
 
 
-def override_fault(component: Component[object], annotated: object = None) -> OverrideFault | None:
-    """
-    Return how the override of *component* differs from its declaration, or None.
-
-    *annotated* is the type in the container's body, if annotated: ``repo: Component[Repo] = Component(SqlRepo)``.
-    """
-    standing_in = component.overriding
-    if standing_in is None:
-        return None
-    declared = returned_by(component.builds) if annotated is None else annotated
-    replacement = description_of(standing_in)
-    # An instance of a subclass, or of any class that fits a protocol, may be the override.
-    declared = declared.cls if isinstance(declared, Exactly) else declared
-    if fits(declared, replacement):
-        return None
-    return OverrideFault(
-        component.path,
-        component.place,
-        f"it is overridden by {shown(replacement)} and was declared as {shown(declared)}",
-        "override it with one of these, or with a Component that builds one",
-    )
-
-
 def _by_parameter(
     component: Component[object],
     positional: list[inspect.Parameter],
@@ -265,7 +183,7 @@ def _key(key: object) -> str:
 def _source(node: object) -> tuple[Component[Any] | None, str]:
     """Return the component whose value or part *node* provides, or None, and the part."""
     steps = ""
-    for _ in range(_DEPTH):
+    for _ in range(DEPTH):
         if isinstance(node, Component):
             return node, steps
         match result_of(node):

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import functools
+import types
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, Final
 
-from typedbus._base.static import bases_of, full_name_of, is_a, lookup, namespace_of, stored
+from typedbus._base.static import MISSING, bases_of, full_name_of, inherits, is_a, lookup, namespace_of, stored
+from typedbus._bus.bus import Bus
 from typedbus._channels.channel import MARK, AnyChannel, Hook
 from typedbus._container.component import Component
-from typedbus._container.faults import ChannelFault, Fault, HookFault
-from typedbus._container.hooks import NAMED_HOOKS, PHASED, phase_of
+from typedbus._container.faults import ChannelFault, Fault, HookFault, MisspeltFault
+from typedbus._container.hooks import NAMED_HOOKS, PHASED, is_foreign, phase_of
 from typedbus._container.misfits import NamedHook, misfit
+
+#: Names of channels with fewer letters have no typos, and those with at most `_LONG` lose no letter.
+_LONG_ENOUGH: Final = 4
+_LONG: Final = 6
 
 
 def hook_faults(component: Component[object], cls: type, hooks: Sequence[Hook[object]]) -> list[Fault]:
@@ -77,3 +83,76 @@ def namesake_faults(component: Component[object], channels: Iterable[AnyChannel]
                 f"it {verb} a channel {channel.name!r} that is not the life-cycle channel of this name",
                 f"use typedbus.{channel.name.upper()}, or give your channel another name",
             )
+
+
+def misspelt_faults(component: Component[object], cls: type, hooks: Sequence[Hook[object]]) -> list[MisspeltFault]:
+    """
+    Return a fault for each method of *cls* with nearly the name of a life-cycle channel that could have been called.
+
+    A class that also has the correctly named hook is not reported, nor is a method
+    that the class itself calls, or whose name comes from a library's class.
+    """
+    # The last base, `object`, has no such method.
+    candidates = {
+        name: channel for base in bases_of(cls)[:-1] for name in namespace_of(base) if (channel := _misspelt(name))
+    }
+    if inherits(cls, Bus) or not candidates:
+        return []
+    faults = []
+    own = [base for base in bases_of(cls) if not is_foreign(base)]
+    foreign = [base for base in bases_of(cls) if is_foreign(base)]
+    for name, channel in candidates.items():
+        own_hook = lookup(cls, channel.name)
+        if channel in component.unheard or not (own_hook is MISSING or own_hook is None):
+            continue
+        method = lookup(cls, name)
+        if not is_a(method, types.FunctionType):
+            continue
+        names = [(hook.attribute, full_name_of(hook.method).rpartition(".")[2]) for hook in hooks]
+        if any(hook.method is method for hook in hooks) or any(name in pair for pair in names):
+            continue
+        if any(lookup(base, name) is not MISSING for base in foreign) or any(
+            _calls_by_name(base, name) for base in own
+        ):
+            continue
+        if misfit(NamedHook(channel, method), cls) is None:
+            faults.append(
+                MisspeltFault(
+                    component.path,
+                    component.place,
+                    f"{full_name_of(method)} will not be called: a component listens to channel {channel.name!r} "
+                    f"by a method named {channel.name!r}",
+                    f"rename it, or declare that it does not listen: Component(...).without({channel.name.upper()})",
+                )
+            )
+    return faults
+
+
+def _calls_by_name(base: type, name: str) -> bool:
+    """Whether another method of *base* uses the name."""
+    others = [value for own, value in namespace_of(base).items() if own != name and type(value) is types.FunctionType]
+    return any(name in other.__code__.co_names for other in others)
+
+
+@functools.cache
+def _spellings() -> dict[str, AnyChannel]:
+    """Return likely misspellings of the names of the life-cycle channels, in lower case, and the names themselves."""
+    spellings: dict[str, AnyChannel] = {}
+    for name, channel in NAMED_HOOKS.items():
+        ways = [f"{name}_", f"on_{name}", f"on{name}"]
+        # Typos of short names, and doubled vowels, are ordinary words too often: `min`, `mail`, `stat`, `stoop`.
+        for index in range(1, len(name)) if len(name) >= _LONG_ENOUGH else ():
+            ways.append(name[:index] + name[index + 1 : index + 2] + name[index] + name[index + 2 :])
+            if name[index] not in "aeiou":
+                ways.append(name[:index] + name[index] + name[index:])
+            if len(name) > _LONG:
+                ways.append(name[:index] + name[index + 1 :])
+        spellings.update(dict.fromkeys(ways, channel))
+        spellings[name] = channel
+    return spellings
+
+
+def _misspelt(name: str) -> AnyChannel | None:
+    """Return the life-cycle channel of which *name* is a misspelling, or None."""
+    channel = _spellings().get(name.lower())
+    return None if channel is None or name in NAMED_HOOKS else channel

@@ -12,14 +12,16 @@ from dependency_injector import providers, resources
 
 from typedbus._base.failures import describe
 from typedbus._base.signatures import BY_POSITION
+from typedbus._base.static import full_name_of
 from typedbus._bus.registry import EXIT, START, STOP
 from typedbus._channels.channel import AnyChannel, Hook
 from typedbus._container.annotations import read
 from typedbus._container.component import Component
-from typedbus._container.faults import DependencyFault, Fault, LibraryFault
+from typedbus._container.faults import DependencyFault, Fault, LibraryFault, LifetimeFault
 from typedbus._container.hooks import hooks_of, is_foreign
 from typedbus._container.misfits import NamedHook, misfit
-from typedbus._container.providers import RESOURCE, is_provider, is_resource, needs
+from typedbus._container.providers import RESOURCE, is_provider, is_resource, lifetime, needs
+from typedbus._container.results import Made, result_of
 
 _CALLED: Final = (
     providers.Factory,
@@ -119,6 +121,41 @@ def _positional(provides: object) -> list[str]:
         for parameter in (() if signature is None else signature.parameters.values())
         if parameter.kind in BY_POSITION
     ]
+
+
+def lifetime_faults(
+    component: Component[object], needed: Callable[[object], Sequence[object]] = needs
+) -> list[LifetimeFault]:
+    """
+    Return a fault for each object that *component* would keep for life although it is made for one thread or context.
+
+    Args:
+        component: The component whose needs are searched.
+        needed: Returns the providers that a provider needs, as `needs` does.
+    """
+    faults = []
+    pending = [*needed(component)[::-1]]
+    seen: set[int] = set()
+    while pending:
+        node = pending.pop()
+        if isinstance(node, Component) or id(node) in seen:
+            continue
+        seen.add(id(node))
+        scope = lifetime(node)
+        if scope is None:
+            pending.extend(needed(node)[::-1])
+            continue
+        result = result_of(node)
+        name = full_name_of(result.by) if isinstance(result, Made) else full_name_of(node)
+        faults.append(
+            LifetimeFault(
+                component.path,
+                component.place,
+                f"it would keep one instance of {name}, although each {scope} has its own ({type(node).__name__})",
+                "pass lazy(x), and call it where it is used; or declare x as a Component",
+            )
+        )
+    return faults
 
 
 @asynccontextmanager

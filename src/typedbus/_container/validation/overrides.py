@@ -1,0 +1,64 @@
+"""Faults of overrides: the override of a component is not of the declared type."""
+
+from __future__ import annotations
+
+import typing
+from typing import Any
+
+from typedbus._base.hints import annotations_of
+from typedbus._base.static import bases_of, is_a, namespace_of
+from typedbus._container.annotation_parts import plain
+from typedbus._container.annotation_text import shown
+from typedbus._container.annotations import Exactly, evaluated, returned_by
+from typedbus._container.body import Declarations, body_of
+from typedbus._container.compatibility import fits
+from typedbus._container.component import Component
+from typedbus._container.descriptions import description_of
+from typedbus._container.faults import OverrideFault
+
+
+def override_fault(component: Component[object], annotated: object = None) -> OverrideFault | None:
+    """
+    Return how the override of *component* differs from its declaration, or None.
+
+    *annotated* is the type in the container's body, if annotated: ``repo: Component[Repo] = Component(SqlRepo)``.
+    """
+    standing_in = component.overriding
+    if standing_in is None:
+        return None
+    declared = returned_by(component.builds) if annotated is None else annotated
+    replacement = description_of(standing_in)
+    # An instance of a subclass, or of any class that fits a protocol, may be the override.
+    declared = declared.cls if isinstance(declared, Exactly) else declared
+    if fits(declared, replacement):
+        return None
+    return OverrideFault(
+        component.path,
+        component.place,
+        f"it is overridden by {shown(replacement)} and was declared as {shown(declared)}",
+        "override it with one of these, or with a Component that builds one",
+    )
+
+
+def declared_types(container: Declarations) -> dict[int, object]:
+    """
+    Return the annotated types of overridden components in *container* and its nested containers, by identity.
+
+    ``repo: Component[Repo] = Component(SqlRepo)`` declares a Repo. The type is Any if it cannot be evaluated.
+    """
+    types_of: dict[int, object] = {}
+    for name, member in body_of(container).members.items():
+        if is_a(member, Declarations):
+            types_of.update(declared_types(member))
+        elif is_a(member, Component) and member.overriding is not None:
+            for base in bases_of(type(container)):
+                annotations = annotations_of(base) if name in namespace_of(base) else {}
+                if name in annotations:
+                    annotation = annotations[name]
+                    evaluated_type = plain(evaluated(annotation, base))
+                    if typing.get_origin(evaluated_type) is Component:
+                        types_of[id(member)] = typing.get_args(evaluated_type)[0]
+                    elif evaluated_type is Any and is_a(annotation, str) and not annotation.endswith("Any"):
+                        types_of[id(member)] = Any
+                    break
+    return types_of
