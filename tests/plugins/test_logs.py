@@ -326,7 +326,8 @@ def test_a_log_handler_that_fails_changes_nothing(
     assert bus.state is State.EXITED
     assert records.texts[-1] == "bus EXITED"
     assert (
-        "hello 20\n(typedbus.plugins.logs.Logging.say on 'log' failed: OSError('disk full'))" in capsys.readouterr().err
+        "hello 20\n(typedbus.plugins.logs.Logging.log_message on 'log' failed: OSError('disk full'))"
+        in capsys.readouterr().err
     )
     assert bus[LIFECYCLE].subscriptions == ()
 

@@ -18,7 +18,7 @@ from typing import Any, Final, TextIO
 from rich.console import Console
 from rich.text import Text
 
-from typedbus.plugins._handlers import leads_to, stream_of
+from typedbus.plugins._log_streams import leads_to, stream_of
 
 _ERASE: Final = b"\r\x1b[2K"
 _HIDE: Final = b"\x1b[?25l"

@@ -237,6 +237,6 @@ class Lines:
 
 def _level_of(event: LifecycleEvent) -> int:
     """Return the level of the record of *event*."""
-    from typedbus.plugins.logs import record_of
+    from typedbus.plugins.logs._records import record_of
 
     return record_of(event)[0]

@@ -17,8 +17,9 @@ from typing import Any
 from typedbus._base.events import Failed, LifecycleEvent, ListenerFailed, Moved
 from typedbus._bus.bus import Bus
 from typedbus.plugins import logs
-from typedbus.plugins._handlers import handlers_of, leads_to, stream_of
-from typedbus.plugins._json_lines import JSONFormatter
+from typedbus.plugins._log_streams import handlers_of, leads_to, stream_of
+from typedbus.plugins.logs._json_lines import JSONFormatter
+from typedbus.plugins.logs._records import record_of
 from typedbus.process._console import Console, console
 
 _LOGGER = "typedbus"
@@ -186,7 +187,7 @@ class _JSONLines:
         self._messages = messages
 
     def show(self, event: LifecycleEvent) -> None:
-        level, text, args, keys = logs.record_of(event)
+        level, text, args, keys = record_of(event)
         kind = str(keys["kind"])
         error = event.error if isinstance(event, (Failed, ListenerFailed)) else None
         if level >= self._messages.level:

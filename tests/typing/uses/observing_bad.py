@@ -43,4 +43,4 @@ def use(bus: Bus, health: Health) -> None:
     health.ready().checks[0].is_ok = True  # E
     health.ready()["is_ok"]  # E
     activated(1)  # E
-    Logging(bus).say("hello")  # E
+    Logging(bus).log_message("hello")  # E

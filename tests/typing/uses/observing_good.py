@@ -63,8 +63,8 @@ class Site(Container):
 def by_hand(bus: Bus) -> None:
     logs = Logging(bus, file="site.log")
     bus[START].subscribe(logs.start, priority=15)
-    bus[LIFECYCLE].subscribe(logs.hear)
-    bus[LOG].subscribe(logs.say)
+    bus[LIFECYCLE].subscribe(logs.log_event)
+    bus[LOG].subscribe(logs.log_message)
     bus[READY].subscribe(lambda: Check(True))
     assert_type(bus[READY].publish(), list[Check])
     assert_type(activated(), list[socket.socket])

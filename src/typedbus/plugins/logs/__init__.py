@@ -17,45 +17,28 @@ for example the daemon; earlier records are kept until then.
 from __future__ import annotations
 
 import contextlib
-import errno
 import logging
 import os
 import sys
 import threading
-import weakref
-from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
 import attrs
 
-from typedbus._base.errors import HookTimeout, OperatorError
-from typedbus._base.events import (
-    ComponentExited,
-    ComponentExiting,
-    ComponentStarted,
-    ComponentStarting,
-    ComponentStopped,
-    ComponentStopping,
-    Constructed,
-    Constructing,
-    Disabled,
-    Failed,
-    LifecycleEvent,
-    ListenerFailed,
-    Moved,
-    RolledBack,
-    Subscribed,
-)
+from typedbus._base.events import Failed, LifecycleEvent, ListenerFailed, Moved
 from typedbus._base.exports import export
 from typedbus._base.states import State
 from typedbus._bus.bus import Bus
 from typedbus._bus.registry import LIFECYCLE, LOG, START
 from typedbus._channels.bound import Subscription
 from typedbus._channels.channel import on
-from typedbus.plugins._handlers import handlers_of, leads_to, stream_of
 from typedbus.plugins._handover import DROPPING, hand_over
-from typedbus.plugins._json_lines import JSONFormatter
+from typedbus.plugins._log_streams import handlers_of, leads_to, stream_of
+from typedbus.plugins.logs._handlers import ConsoleHandler, LogFile, LogFileError
+from typedbus.plugins.logs._json_lines import JSONFormatter
+from typedbus.plugins.logs._records import record_of
+from typedbus.plugins.logs._thread_hook import ThreadHook
 
 __all__ = ("JSONFormatter", "LogFileError", "Logging")
 
@@ -63,22 +46,6 @@ __all__ = ("JSONFormatter", "LogFileError", "Logging")
 _SHOWN_BY_RUN: Final = "typedbus.process._console.Console.show"
 #: The `kind` of a record about a thread that died of an exception.
 _THREAD_DIED: Final = "thread_died"
-
-
-class LogFileError(OSError, OperatorError):
-    """
-    Raised by `Logging.start` and `Logging.graceful` for a file that cannot be opened or written.
-
-    Attributes:
-        filename: The file, as an absolute path.
-        errno, strerror: The error of the operating system.
-    """
-
-    def __str__(self) -> str:
-        return (
-            f"cannot write the log file {self.filename}: {self.strerror}; "
-            "give the user of the process write access to it, or set Logging(file=...) to another file"
-        )
 
 
 @attrs.define(eq=False)
@@ -125,31 +92,31 @@ class Logging:
         factory=lambda: logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"), kw_only=True
     )
     _log: logging.Logger = attrs.field(init=False)
-    _file: _LogFile | None = attrs.field(init=False)
+    _file: LogFile | None = attrs.field(init=False)
     _handlers: list[logging.Handler] = attrs.field(init=False, factory=list)
     _level_before: int = attrs.field(init=False)
     _subscriptions: list[Subscription] = attrs.field(init=False)
-    _thread_hook: _ThreadHook = attrs.field(init=False)
+    _thread_hook: ThreadHook = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self._log = logging.getLogger(self.logger)
         self._level_before = self._log.level
-        self._file = None if self.file is None else _LogFile(self.file)
+        self._file = None if self.file is None else LogFile(self.file)
         if self._file is not None:
             self._handlers.append(self._file)
         if self.console:
-            self._handlers.append(_Console())
-            self._handlers[-1].addFilter(self._is_news)
+            self._handlers.append(ConsoleHandler())
+            self._handlers[-1].addFilter(self._is_unwritten)
         for handler in self._handlers:
             handler.setLevel(self.level)
             handler.setFormatter(self.formatter)
             self._log.addHandler(handler)
         if self._handlers and not self._log.isEnabledFor(self.level):
             self._log.setLevel(self.level)
-        self._subscriptions = [self.bus[LIFECYCLE].subscribe(self.hear), self.bus[LOG].subscribe(self.say)]
-        self._thread_hook = _ThreadHook(self._log_death)
+        self._subscriptions = [self.bus[LIFECYCLE].subscribe(self.log_event), self.bus[LOG].subscribe(self.log_message)]
+        self._thread_hook = ThreadHook(self._log_death)
 
-    def hear(self, event: LifecycleEvent, /) -> None:
+    def log_event(self, event: LifecycleEvent, /) -> None:
         """Log *event*; after the event of the exit, detach from the bus and the logger, and close the file."""
         level, text, args, keys = record_of(event)
         error = event.error if isinstance(event, (Failed, ListenerFailed)) else None
@@ -160,7 +127,7 @@ class Logging:
             if isinstance(event, Moved) and event.after is State.EXITED:
                 self._end()
 
-    def say(self, message: str, level: int, /) -> None:
+    def log_message(self, message: str, level: int, /) -> None:
         """Log *message*, which was published on `LOG`."""
         if not self._is_repeated():
             self._log.log(level, "%s", message, extra={"kind": "log"})
@@ -174,7 +141,7 @@ class Logging:
             LogFileError: The file cannot be opened or written.
         """
         if self._file is not None and self._file.stream is None:
-            self._file.open_anew()
+            self._file.reopen()
 
     def graceful(self) -> None:
         """
@@ -184,7 +151,7 @@ class Logging:
             LogFileError: The file cannot be opened; then the old one stays in use.
         """
         if self._file is not None:
-            self._file.open_anew()
+            self._file.reopen()
 
     @on(DROPPING)
     def hand_over(self, uid: int, gid: int) -> None:
@@ -201,12 +168,12 @@ class Logging:
                 logging.WARNING,
             )
 
-    def _log_death(self, died: threading.ExceptHookArgs) -> None:
+    def _log_death(self, death: threading.ExceptHookArgs) -> None:
         """Log the exception that ended a thread, unless the bus has logged it."""
-        if died.exc_value is None or died.thread in self.bus._owned:
+        if death.exc_value is None or death.thread in self.bus._owned:
             return
-        name = "unknown" if died.thread is None else died.thread.name
-        self._log.error("thread %r died of an exception", name, exc_info=died.exc_value, extra={"kind": _THREAD_DIED})
+        name = "unknown" if death.thread is None else death.thread.name
+        self._log.error("thread %r died of an exception", name, exc_info=death.exc_value, extra={"kind": _THREAD_DIED})
 
     def _end(self) -> None:
         for subscription in self._subscriptions:
@@ -231,7 +198,7 @@ class Logging:
         return self._log.isEnabledFor(level) and any(
             handler.level <= level and leads_to(stream_of(handler), stream)
             for handler in handlers_of(self._log.name)
-            if not isinstance(handler, _Console)
+            if not isinstance(handler, ConsoleHandler)
         )
 
     def _is_repeated(self) -> bool:
@@ -239,150 +206,17 @@ class Logging:
         return not self._log.hasHandlers() and self._is_shown_by_run()
 
     def _is_shown_by_run(self) -> bool:
-        return any(one.name == _SHOWN_BY_RUN for one in self.bus[LIFECYCLE].subscriptions)
+        return any(subscription.name == _SHOWN_BY_RUN for subscription in self.bus[LIFECYCLE].subscriptions)
 
-    def _is_news(self, record: logging.LogRecord) -> bool:
+    def _is_unwritten(self, record: logging.LogRecord) -> bool:
         """Whether neither `run`, the interpreter nor another handler writes *record* to the same stream."""
-        others = (one for one in handlers_of(record.name) if not isinstance(one, _Console))
-        if any(one.level <= record.levelno and leads_to(stream_of(one), sys.stderr) for one in others):
+        others = (handler for handler in handlers_of(record.name) if not isinstance(handler, ConsoleHandler))
+        if any(other.level <= record.levelno and leads_to(stream_of(other), sys.stderr) for other in others):
             return False
         is_ours = record.name == self._log.name and hasattr(record, "kind")
         if is_ours and getattr(record, "kind", None) == _THREAD_DIED:
             return not self._thread_hook.is_printed
         return not (is_ours and self._is_shown_by_run())
-
-
-def record_of(event: LifecycleEvent) -> tuple[int, str, tuple[object, ...], Mapping[str, object]]:
-    """Return level, text, arguments and keys; no key is an attribute of every record, or a key of structlog."""
-    kind = type(event).__name__.removeprefix("Component").lower()
-    match event:
-        case Moved(before, after):
-            return logging.INFO, "bus %s", (after.name,), {"kind": kind, "before": before.name, "after": after.name}
-        case Constructing(path) | ComponentStarting(path) | ComponentStopping(path) | ComponentExiting(path):
-            return logging.DEBUG, f"{kind} %s", (path,), {"kind": kind, "component": path}
-        case ComponentStarted(path, seconds) | ComponentStopped(path, seconds):
-            keys = {"kind": kind, "component": path, "seconds": seconds}
-            return logging.INFO, f"{kind} %s (%.1f ms)", (path, seconds * 1000), keys
-        case Constructed(path, seconds) | ComponentExited(path, seconds):
-            keys = {"kind": kind, "component": path, "seconds": seconds}
-            return logging.DEBUG, f"{kind} %s (%.1f ms)", (path, seconds * 1000), keys
-        case Subscribed(path, seconds, needs):
-            keys = {"kind": kind, "component": path, "seconds": seconds, "needs": needs}
-            return logging.DEBUG, "subscribed %s (%.1f ms)", (path, seconds * 1000), keys
-        case Disabled(path, reason):
-            keys = {"kind": kind, "component": path, "reason": reason}
-            return logging.INFO, "disabled %s: %s", (path, reason), keys
-        case Failed(path, hook, seconds, error):
-            # The text of a hook that timed out has many lines, and is part of the traceback.
-            what = "given up" if isinstance(error, HookTimeout) else repr(error)
-            keys = {"kind": kind, "component": path, "hook": hook, "seconds": seconds}
-            return logging.ERROR, "failed %s in %s (%.1f ms): %s", (path, hook, seconds * 1000, what), keys
-        case RolledBack(seconds, _, paths):
-            keys = {"kind": "rolled_back", "seconds": seconds, "stopped": paths}
-            return logging.WARNING, "rolled back the start: %d stopped (%.1f ms)", (len(paths), seconds * 1000), keys
-        case ListenerFailed(name, channel, error):
-            keys = {"kind": "listener_failed", "listener": name, "channel": channel}
-            return logging.ERROR, "failed %s on %s: %r", (name, channel, error), keys
-
-
-class _ThreadHook:
-    """
-    Passes the exceptions that end threads to *log* and then to the previous hook, until `end`.
-
-    *log* is held weakly: a `Logging` whose bus never exits can be freed.
-    """
-
-    def __init__(self, log: Callable[[threading.ExceptHookArgs], None]) -> None:
-        self._log = weakref.WeakMethod(log)
-        self._is_over = False
-        self._before = threading.excepthook
-        threading.excepthook = self
-
-    def __call__(self, died: threading.ExceptHookArgs, /) -> None:
-        log = None if self._is_over or issubclass(died.exc_type, SystemExit) else self._log()
-        try:
-            if log is not None:
-                log(died)
-        finally:
-            del log
-            self._before(died)
-
-    @property
-    def is_printed(self) -> bool:
-        """Whether the chain of `_ThreadHook` ends in the interpreter's hook, which prints the exception on stderr."""
-        before = self._before
-        while isinstance(before, _ThreadHook):
-            before = before._before
-        return before is threading.__excepthook__
-
-    def end(self) -> None:
-        """Remove the hook; while other hooks are installed above it, it stays there and only passes exceptions on."""
-        self._is_over = True
-        while isinstance(hook := threading.excepthook, _ThreadHook) and hook._is_over:
-            threading.excepthook = hook._before
-
-
-class _Console(logging.Handler):
-    """Writes to the current `sys.stderr`, which a display of `run`, a test or a daemon may have replaced."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        try:
-            # In one call: threads and processes may share the stream.
-            sys.stderr.write(f"{self.format(record)}\n")
-            sys.stderr.flush()
-        except Exception:
-            self.handleError(record)
-
-
-class _LogFile(logging.FileHandler):
-    """A log file that keeps its records in memory until it is opened, and may be reopened."""
-
-    def __init__(self, path: str | os.PathLike[str]) -> None:
-        # The absolute path is computed now: a daemon changes its working directory.
-        super().__init__(path, encoding="utf-8", errors="backslashreplace", delay=True)
-        self._kept: list[str] = []
-        #: Whether the last attempt to open the file failed.
-        self.is_refused = False
-        #: Whether this process has created the file that is open.
-        self.is_new = False
-
-    def emit(self, record: logging.LogRecord) -> None:
-        if self.stream is not None:
-            super().emit(record)
-            return
-        try:
-            # Formatted now: objects that the record refers to may change until the file is open.
-            self._kept.append(self.format(record))
-        except Exception:
-            self.handleError(record)
-
-    def _create(self) -> bool:
-        """Create the file, and return whether it did not exist."""
-        try:
-            os.close(os.open(self.baseFilename, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
-        except FileExistsError:
-            return False
-        return True
-
-    def open_anew(self) -> None:
-        self.acquire()
-        self.is_refused = True
-        try:
-            is_new = self._create()
-            before, self.stream = self.stream, self._open()
-            self.is_new = is_new
-            if before is not None:
-                before.close()
-            self.stream.writelines(f"{line}{self.terminator}" for line in self._kept)
-            self.stream.flush()
-            self._kept.clear()
-            self.is_refused = False
-        except OSError as error:
-            raise LogFileError(error.errno, error.strerror, self.baseFilename) from error
-        except ValueError as error:
-            raise LogFileError(errno.EINVAL, str(error), self.baseFilename) from error
-        finally:
-            self.release()
 
 
 export(globals())
