@@ -150,7 +150,7 @@ class FakeClock(Clock):
 
     def __init__(self, now: float = 0.0) -> None:
         self._now = now
-        self._changed = threading.Condition()
+        self._condition = threading.Condition()
         self._sleepers: list[tuple[float, Inbox]] = []
 
     def now(self) -> float:
@@ -160,11 +160,11 @@ class FakeClock(Clock):
     def wait(self, inbox: Inbox, seconds: float) -> None:
         """Sleep until the clock has advanced by *seconds*, or *inbox* receives something."""
         sleeper = (self._now + seconds, inbox)
-        with self._changed:
+        with self._condition:
             self._sleepers.append(sleeper)
-            self._changed.notify_all()
+            self._condition.notify_all()
         inbox.get()
-        with self._changed:
+        with self._condition:
             if sleeper in self._sleepers:
                 self._sleepers.remove(sleeper)
 
@@ -175,8 +175,8 @@ class FakeClock(Clock):
         Raises:
             TimeoutError: Fewer threads sleep on it after *patience* real seconds.
         """
-        with self._changed:
-            if not self._changed.wait_for(lambda: len(self._sleepers) >= sleepers, patience):
+        with self._condition:
+            if not self._condition.wait_for(lambda: len(self._sleepers) >= sleepers, patience):
                 raise TimeoutError(f"{len(self._sleepers)} of {sleepers} threads sleep on the clock")
             self._now += seconds
             due = [sleeper for sleeper in self._sleepers if sleeper[0] <= self._now]

@@ -87,9 +87,9 @@ class ChannelFailures(ExceptionGroup[Exception]):
 
     def __new__(cls, channel: str, failures: Sequence[Failure], results: Iterable[object]) -> Self:
         """Make the group; the members are the errors of *failures*."""
-        blamed = [(failure.name, failure.listener, note_of(failure.name, failure.channel)) for failure in failures]
+        blames = [(failure.name, failure.listener, note_of(failure.name, failure.channel)) for failure in failures]
         group = super().__new__(cls, "", [failure.error for failure in failures])
-        group._known = channel, blamed, list(results)
+        group._known = channel, blames, list(results)
         return group
 
     # ExceptionGroup.__init__ does not accept the arguments of __new__.
@@ -102,10 +102,10 @@ class ChannelFailures(ExceptionGroup[Exception]):
 
     @property
     def failures(self) -> tuple[Failure, ...]:
-        channel, blamed, _ = self._known
+        channel, blames, _ = self._known
         return tuple(
             Failure(name, channel, error, listener)
-            for (name, listener, _), error in zip(blamed, self.exceptions, strict=True)
+            for (name, listener, _), error in zip(blames, self.exceptions, strict=True)
         )
 
     @property
@@ -114,9 +114,9 @@ class ChannelFailures(ExceptionGroup[Exception]):
 
     @property
     def message(self) -> str:
-        channel, blamed, results = self._known
-        names = ", ".join(name for name, _, _ in blamed)
-        return f"{len(blamed)} of {len(blamed) + len(results)} listeners of channel {channel!r} failed: {names}"
+        channel, blames, results = self._known
+        names = ", ".join(name for name, _, _ in blames)
+        return f"{len(blames)} of {len(blames) + len(results)} listeners of channel {channel!r} failed: {names}"
 
     def __str__(self) -> str:
         count = len(self.exceptions)

@@ -57,7 +57,7 @@ class Guard:
         #: The number of exit signals that have arrived, without those that came while the main thread slept.
         self._arrivals = 0
         #: Children from before a restart, which no other code waits for.
-        self._inherited = inherited()
+        self._children = inherited()
 
     def start(self) -> None:
         """Start watching, unless the program has its own wakeup descriptor; only in the main thread."""
@@ -118,8 +118,8 @@ class Guard:
         due: float | None = None
         number = 0
         while True:
-            self._inherited[:] = [pid for pid in self._inherited if not has_ended(pid)]
-            timeouts = [_LOOKING] if self._inherited else []
+            self._children[:] = [pid for pid in self._children if not has_ended(pid)]
+            timeouts = [_LOOKING] if self._children else []
             timeouts += [] if due is None else [max(0.001, due - time.monotonic())]
             receiving.settimeout(min(timeouts, default=None))
             with contextlib.suppress(TimeoutError):

@@ -23,12 +23,12 @@ def fields_of(cls: type[attrs.AttrsInstance]) -> list[attrs.Attribute[Any]]:
         DeclarationError: A type refers to an undefined name.
     """
     try:
-        resolved = attrs.resolve_types(cls)
+        cls = attrs.resolve_types(cls)
     except Exception as error:
         # Evaluating annotations may raise any exception.
         reason = f"the types of its fields cannot be evaluated: {error}; correct their annotations"
         raise DeclarationError(describe(cls), cls.__module__, reason) from None
-    return [field for field in attrs.fields(resolved) if field.init]
+    return [field for field in attrs.fields(cls) if field.init]
 
 
 def name_of(field: attrs.Attribute[Any]) -> str:

@@ -25,7 +25,7 @@ from typedbus.settings._sources import Sources
 S = TypeVar("S", bound=attrs.AttrsInstance)
 
 #: The override that `load` has set for each component; other code may have set an override as well.
-_loaded: Final[weakref.WeakKeyDictionary[Component[Any], object]] = weakref.WeakKeyDictionary()
+_overrides: Final[weakref.WeakKeyDictionary[Component[Any], object]] = weakref.WeakKeyDictionary()
 
 
 class Section(Generic[S]):
@@ -106,7 +106,7 @@ def load(container: Container, /, *others: Container, sources: Sources) -> None:
         component
         for each in (container, *others)
         for component in configured_in(each)
-        if id(component) in live and component.overriding is _loaded.get(component)
+        if id(component) in live and component.overriding is _overrides.get(component)
     ]
     reader = Reader(sources)
     classes = {section_of(component).name: section_of(component).cls for component in components}
@@ -122,7 +122,7 @@ def load(container: Container, /, *others: Container, sources: Sources) -> None:
         # Not `Container.override`, whose override ends when its context manager is garbage-collected.
         injector: Any = component
         injector.override(settings[section_of(component).name])
-        _loaded[component] = component.overriding
+        _overrides[component] = component.overriding
 
 
 def sections_of(container: Container, *others: Container) -> dict[str, Section[Any]]:

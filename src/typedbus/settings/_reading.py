@@ -67,8 +67,8 @@ class Reader:
         entries = [Entry((name,), file.table[name], file) for file in reversed(self._files) if name in file.table]
         return self._table(_Table(cls=cls, key=(name,), entries=entries, is_incomplete=self._has_unreadable_files))
 
-    def check(self, sections: Collection[str], skipped: Collection[str]) -> None:
-        """Record entries outside all *sections*, and unused options except for sections not read, *skipped*."""
+    def check(self, sections: Collection[str], unread_sections: Collection[str]) -> None:
+        """Record entries outside all *sections*, and unused options except for those of *unread_sections*."""
         for file in self._files:
             for name, value in file.table.items():
                 if name not in sections:
@@ -78,7 +78,7 @@ class Reader:
                     hint = f"did you mean [{similar}]?" if similar else listing
                     self._faults.append(Entry((name,), value, file).fault(f"is not a section; {hint}"))
         for key, entry in self._texts.unused.items():
-            if key[0] not in skipped:
+            if key[0] not in unread_sections:
                 similar = _similar(".".join(map(str, key)), self._texts.settings)
                 hint = f"; did you mean {similar}?" if similar else ""
                 self._faults.append(entry.fault(f"is not a setting{hint}"))
