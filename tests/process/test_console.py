@@ -1,4 +1,4 @@
-"""What `run` shows of the life cycle, in lines and on real pseudo-terminals."""
+"""The output of `run` about the life cycle, as plain lines and on real pseudo-terminals."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ CONTROLS = re.compile(r"\x1b\[([?\d;]*)([A-Za-z])|([\r\n])|([^\x1b\r\n]+)")
 
 
 class Screen:
-    """As much of a terminal as is needed to see what somebody in front of it would see."""
+    """The part of a terminal that is needed to determine what it displays."""
 
     def __init__(self, written: str, lines: int, columns: int) -> None:
         self.rows = [""] * lines
@@ -83,7 +83,7 @@ class Screen:
                     raise AssertionError(unknown)
 
     def feed(self) -> None:
-        """Go down by a line."""
+        """Move down by one line."""
         if self.row == len(self.rows) - 1:
             self.scrolled_off.append(self.rows.pop(0))
             self.rows.append("")
@@ -98,7 +98,7 @@ class Screen:
 
 
 class Terminal:
-    """A pseudo-terminal, and somebody who reads what is written to it."""
+    """A pseudo-terminal, and a thread that reads its output."""
 
     def __init__(self, lines: int = 12, columns: int = 80) -> None:
         self.size = (lines, columns)
@@ -111,7 +111,7 @@ class Terminal:
         self._reading.start()
 
     def resize(self, lines: int, columns: int) -> None:
-        """Make it larger or smaller."""
+        """Change the size."""
         termios.tcsetwinsize(self.slave, (lines, columns))
 
     def _read(self) -> None:
@@ -128,20 +128,20 @@ class Terminal:
                 self._changed.notify_all()
 
     def reach(self, text: str, times: int = 1) -> None:
-        """Return when *text* has come up, so many *times*."""
+        """Return when *text* has been written so many *times*."""
         with self._changed:
             assert self._changed.wait_for(lambda: self.written.count(text) >= times, 20), self.written
 
     def write(self, text: str) -> None:
-        """Write past everybody, as a child process would."""
+        """Write to the terminal as a child process would."""
         os.write(self.slave, text.encode())
 
     def screen(self) -> Screen:
-        """Return what is to be seen now."""
+        """Return the current screen."""
         return Screen(self.written, *self.size)
 
     def close(self) -> None:
-        """Read what is left, and hang up."""
+        """Read the remaining output, and hang up."""
         self.stream.close()
         os.close(self.slave)
         self._reading.join()
@@ -150,7 +150,7 @@ class Terminal:
 
 @pytest.fixture
 def plug(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Terminal]]:
-    """Make terminals that have colours."""
+    """Make terminals with colours."""
     for name in ("NO_COLOR", "FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE", "COLUMNS", "LINES"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("TERM", "xterm-256color")
@@ -169,7 +169,7 @@ def plug(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Terminal]]:
 
 @attrs.define(eq=False)
 class Part:
-    """Does on its way what it is told to."""
+    """Calls functions when it starts and stops."""
 
     starting: Callable[[], object] = lambda: None
     stopping: Callable[[], object] = lambda: None
@@ -216,8 +216,8 @@ def shop_of(*parts: Component[Part], workers: int = 1) -> Container:
     ],
     ids=lambda given: type(given).__name__ if not isinstance(given, str) else "",
 )
-def test_each_event_has_a_line_or_none(event: LifecycleEvent, line: str) -> None:
-    """What begins is told when it is over."""
+def test_each_event_has_at_most_one_line(event: LifecycleEvent, line: str) -> None:
+    """A step has its line when it has ended."""
     stream, bus = io.StringIO(), Bus()
 
     with console(stream, bus):
@@ -227,7 +227,7 @@ def test_each_event_has_a_line_or_none(event: LifecycleEvent, line: str) -> None
 
 
 def test_a_message_has_a_line() -> None:
-    """What is published on LOG stands among the events."""
+    """Messages on LOG are written among the events."""
     stream, bus = io.StringIO(), Bus()
 
     with console(stream, bus):
@@ -237,7 +237,7 @@ def test_a_message_has_a_line() -> None:
 
 
 def test_a_console_listens_for_the_length_of_its_block() -> None:
-    """A container that is run again is told once."""
+    """After it, nothing is written."""
     stream, bus = io.StringIO(), Bus()
 
     with console(stream, bus):
@@ -249,10 +249,10 @@ def test_a_console_listens_for_the_length_of_its_block() -> None:
 
 
 @pytest.mark.parametrize("is_closed", [True, False])
-def test_a_stream_that_is_not_there_keeps_nothing_from_starting(
+def test_a_closed_or_missing_stream_does_not_keep_a_container_from_starting(
     is_closed: bool, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Neither a closed one, which is told elsewhere, nor none."""
+    """The error of a closed stream is reported elsewhere."""
     stream = io.StringIO() if is_closed else None
     if stream is not None:
         stream.close()
@@ -266,7 +266,7 @@ def test_a_stream_that_is_not_there_keeps_nothing_from_starting(
 
 
 def test_the_thread_of_a_console_ends_with_each_transition() -> None:
-    """It is there on the way alone, so that nothing of it is left in a process that forks or ends."""
+    """A process that forks or ends between transitions does not have it."""
     seen: list[int] = []
 
     def count(*event: object) -> None:
@@ -281,7 +281,7 @@ def test_the_thread_of_a_console_ends_with_each_transition() -> None:
 
 
 def test_a_console_that_is_left_in_the_middle_of_a_start_ends_its_thread() -> None:
-    """Nobody writes to a stream that its owner may close."""
+    """It must not write to a stream that its owner may close."""
     bus = Bus()
 
     with console(io.StringIO(), bus):
@@ -291,8 +291,8 @@ def test_a_console_that_is_left_in_the_middle_of_a_start_ends_its_thread() -> No
 
 
 @pytest.mark.slow
-def test_what_hangs_is_named_once_where_there_are_only_lines() -> None:
-    """A log shows who keeps a start waiting for longer than a second, while it does."""
+def test_a_slow_component_is_named_once_in_plain_lines() -> None:
+    """The line appears while the component delays the start, after a second."""
     reading, writing = os.pipe()
     with os.fdopen(reading) as log, os.fdopen(writing, "w") as stream:
 
@@ -313,8 +313,8 @@ def test_what_hangs_is_named_once_where_there_are_only_lines() -> None:
 
 
 @pytest.mark.slow
-def test_who_is_awaited_no_longer_is_not_named() -> None:
-    """Neither again, nor in the next leg after a constructor that failed."""
+def test_a_component_that_has_ended_is_not_named() -> None:
+    """Nor one whose constructor failed, in the next phase."""
     bus = Bus()
     reading, writing = os.pipe()
     with os.fdopen(reading) as log, os.fdopen(writing, "w") as stream, console(stream, bus):
@@ -333,8 +333,8 @@ def test_who_is_awaited_no_longer_is_not_named() -> None:
 
 
 @pytest.mark.slow
-def test_a_slow_start_is_shown_below_the_lines(plug: Callable[..., Terminal]) -> None:
-    """Who is starting, for how long, and how many of how many are done; the line goes away with the start."""
+def test_a_slow_start_has_a_status_line(plug: Callable[..., Terminal]) -> None:
+    """It has the components, their durations, and how many have started; it disappears with the start."""
     terminal = plug()
     shown: list[Screen] = []
 
@@ -360,7 +360,7 @@ def test_a_slow_start_is_shown_below_the_lines(plug: Callable[..., Terminal]) ->
 
 
 def seen_around(terminal: Terminal, start: Callable[[], object]) -> list[str]:
-    """Return what there is to be seen but for lines of the console, when *start* was a start with *terminal* as stderr."""
+    """Return what the terminal shows besides lines of the console, if *start* is a start hook and stderr is the terminal."""
     shop = shop_of(Component(Part, start))
     with contextlib.redirect_stderr(terminal.stream), looking_at(terminal, shop), running(shop):
         terminal.reach("STARTED")
@@ -372,8 +372,8 @@ def seen_around(terminal: Terminal, start: Callable[[], object]) -> list[str]:
 
 
 @pytest.mark.slow
-def test_what_is_printed_meanwhile_stands_above(plug: Callable[..., Terminal]) -> None:
-    """It stays as it is, however much and whatever it is, and the last line stays below."""
+def test_text_that_is_printed_meanwhile_is_above_the_status_line(plug: Callable[..., Terminal]) -> None:
+    """It is unchanged, whatever its length and content."""
     terminal = plug(6, 40)
     lines = [f"part is at [{number}] of [/all] :smile:" for number in range(9)]
 
@@ -397,8 +397,8 @@ def test_what_is_printed_meanwhile_stands_above(plug: Callable[..., Terminal]) -
 
 
 @pytest.mark.slow
-def test_half_a_line_is_not_lost(plug: Callable[..., Terminal]) -> None:
-    """Neither one that is there when the last line comes, nor one that is there when it goes."""
+def test_an_incomplete_line_is_not_lost(plug: Callable[..., Terminal]) -> None:
+    """Neither before the status line appears, nor when it disappears."""
     terminal = plug()
 
     def start() -> None:
@@ -413,8 +413,8 @@ def test_half_a_line_is_not_lost(plug: Callable[..., Terminal]) -> None:
 
 
 @pytest.mark.slow
-def test_handlers_of_the_root_logger_write_above(plug: Callable[..., Terminal]) -> None:
-    """Whether they were made before or meanwhile."""
+def test_handlers_of_the_root_logger_write_above_the_status_line(plug: Callable[..., Terminal]) -> None:
+    """Whether they were added before it appeared or later."""
     terminal = plug()
     handlers: list[logging.StreamHandler[TextIO]] = [logging.StreamHandler(terminal.stream)]
 
@@ -439,8 +439,8 @@ def test_handlers_of_the_root_logger_write_above(plug: Callable[..., Terminal]) 
 
 
 @pytest.mark.slow
-def test_no_writer_of_a_stream_is_joined_to_the_last_line(plug: Callable[..., Terminal]) -> None:
-    """Neither a handler of any logger, nor code that has kept a stream, its bytes or its method, nor rich's handler."""
+def test_no_writer_of_a_stream_breaks_the_status_line(plug: Callable[..., Terminal]) -> None:
+    """Handlers of any logger, code that holds a stream, its buffer or its method, and rich's handler."""
     terminal = plug(30, 80)
     stream, method = terminal.stream, terminal.stream.write
     log = logging.getLogger("shop.joined")
@@ -483,8 +483,8 @@ def test_no_writer_of_a_stream_is_joined_to_the_last_line(plug: Callable[..., Te
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("plug")
-def test_a_terminal_that_hangs_up_keeps_nothing_from_starting() -> None:
-    """Nor do streams and handlers lead to rich for ever."""
+def test_a_terminal_that_hangs_up_does_not_keep_a_container_from_starting() -> None:
+    """Streams and handlers are restored."""
     master, slave = os.openpty()
 
     def start() -> None:
@@ -508,8 +508,8 @@ def test_a_terminal_that_hangs_up_keeps_nothing_from_starting() -> None:
 
 
 @pytest.mark.usefixtures("plug")
-def test_a_terminal_that_becomes_a_file_gets_plain_lines(tmp_path: Path) -> None:
-    """A process that goes on as a daemon writes no colours into its log."""
+def test_a_terminal_that_is_redirected_to_a_file_gets_plain_lines(tmp_path: Path) -> None:
+    """A process that continues as a daemon writes no colours into its log."""
     log = tmp_path / "log"
     master, slave = os.openpty()
 
@@ -525,8 +525,8 @@ def test_a_terminal_that_becomes_a_file_gets_plain_lines(tmp_path: Path) -> None
 
 
 @pytest.mark.slow
-def test_who_writes_past_python_breaks_the_last_line_for_a_moment(plug: Callable[..., Terminal]) -> None:
-    """What was shown stays in front of a line that a child process writes; the next is whole again."""
+def test_a_child_process_breaks_the_status_line_until_the_next_update(plug: Callable[..., Terminal]) -> None:
+    """Its text is appended to the status line; the next status line is complete."""
     terminal = plug()
 
     def start() -> None:
@@ -543,8 +543,8 @@ def test_who_writes_past_python_breaks_the_last_line_for_a_moment(plug: Callable
 
 
 @pytest.mark.slow
-def test_what_is_printed_into_a_file_meanwhile_gets_there(plug: Callable[..., Terminal]) -> None:
-    """Only what would come to the terminal is led around the last line."""
+def test_text_that_is_printed_into_a_file_is_unchanged(plug: Callable[..., Terminal]) -> None:
+    """Only writes to the terminal redraw the status line."""
     terminal, file = plug(), io.StringIO()
 
     def start() -> None:
@@ -559,8 +559,8 @@ def test_what_is_printed_into_a_file_meanwhile_gets_there(plug: Callable[..., Te
 
 
 @pytest.mark.slow
-def test_those_that_start_side_by_side_are_all_shown_as_far_as_they_fit(plug: Callable[..., Terminal]) -> None:
-    """What has been awaited longest comes first; a line that is too long is cut off, with room for a ^C."""
+def test_components_that_start_concurrently_share_the_status_line(plug: Callable[..., Terminal]) -> None:
+    """The longest comes first; the line is cut to the width, with room for a ^C."""
     terminal = plug(12, 40)
     shown: list[str] = []
 
@@ -576,8 +576,8 @@ def test_those_that_start_side_by_side_are_all_shown_as_far_as_they_fit(plug: Ca
 
 
 @pytest.mark.slow
-def test_a_failing_start_leaves_the_terminal_as_it_was(plug: Callable[..., Terminal]) -> None:
-    """The line is gone when the rollback begins; that of a slow rollback counts who started this time."""
+def test_a_failed_start_restores_the_terminal(plug: Callable[..., Terminal]) -> None:
+    """The status line of a slow rollback counts the components that had started."""
     terminal = plug()
     fails = threading.Event()
 
@@ -616,7 +616,7 @@ def test_a_failing_start_leaves_the_terminal_as_it_was(plug: Callable[..., Termi
 
 @pytest.mark.slow
 def test_a_slow_constructor_is_shown(plug: Callable[..., Terminal]) -> None:
-    """How many there are to be built is not known before."""
+    """Without the number of components, which is not known yet."""
     terminal = plug()
 
     def build() -> Part:
@@ -631,10 +631,10 @@ def test_a_slow_constructor_is_shown(plug: Callable[..., Terminal]) -> None:
 
 
 @pytest.mark.slow
-def test_a_terminal_without_colours_still_shows_who_is_awaited(
+def test_a_terminal_without_colours_has_a_status_line(
     plug: Callable[..., Terminal], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """NO_COLOR takes away the colours and nothing else."""
+    """NO_COLOR disables only the colours."""
     terminal = plug()
     monkeypatch.setenv("NO_COLOR", "1")
     shop = shop_of(Component(Part, lambda: terminal.reach("starting 0 of 1: 1.")))
@@ -646,27 +646,27 @@ def test_a_terminal_without_colours_still_shows_who_is_awaited(
 
 
 def put_no_rich(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let rich not be installed."""
+    """Make rich unavailable."""
     monkeypatch.delitem(sys.modules, "typedbus.process._display", raising=False)
     monkeypatch.setitem(sys.modules, "rich.console", None)
 
 
 def put_a_dumb_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the terminal be one that can only write lines."""
+    """Make the terminal one that can only write lines."""
     monkeypatch.setenv("TERM", "dumb")
 
 
 def put_up_with_lines(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let somebody want nothing that changes."""
+    """Disable interactive output by the environment."""
     monkeypatch.setenv("TTY_INTERACTIVE", "0")
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("put", [put_no_rich, put_a_dumb_terminal, put_up_with_lines], ids=["no rich", "dumb", "lines"])
-def test_a_terminal_that_can_do_no_more_gets_plain_lines(
+def test_a_terminal_without_rich_or_cursor_control_gets_plain_lines(
     put: Callable[[pytest.MonkeyPatch], None], plug: Callable[..., Terminal], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where rich is not installed or the terminal is dumb, who is awaited is named in a line."""
+    """Slow components are named in lines."""
     terminal = plug()
     put(monkeypatch)
     shop = shop_of(Component(Part, lambda: terminal.reach("starting Shop.part0 ...")))
@@ -677,8 +677,8 @@ def test_a_terminal_that_can_do_no_more_gets_plain_lines(
     assert "\x1b" not in terminal.written
 
 
-def test_a_fast_start_leaves_the_terminal_alone(plug: Callable[..., Terminal]) -> None:
-    """There are colours, and nothing moves the cursor."""
+def test_a_fast_start_has_no_status_line(plug: Callable[..., Terminal]) -> None:
+    """The output has colours, and nothing moves the cursor."""
     terminal = plug()
     shop = shop_of(Component(Part))
 
@@ -712,7 +712,7 @@ raise SystemExit(run(Shop))
 
 @pytest.fixture
 def begin(plug: Callable[..., Terminal], monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Begun]]:
-    """Begin a program that hangs when it starts, on a terminal of its own; its last line is there."""
+    """Start a program that hangs in its start, on its own terminal, and wait for its status line."""
     children: list[subprocess.Popen[bytes]] = []
 
     def begin(*size: int) -> Begun:
@@ -730,8 +730,8 @@ def begin(plug: Callable[..., Terminal], monkeypatch: pytest.MonkeyPatch) -> Ite
 
 
 @pytest.mark.slow
-def test_a_program_that_is_ended_at_once_leaves_the_terminal_in_order(begin: Callable[..., Begun]) -> None:
-    """Each signal clears the last line and shows the cursor, before anything is written there."""
+def test_a_program_that_is_ended_at_once_restores_the_terminal(begin: Callable[..., Begun]) -> None:
+    """Each signal clears the status line and shows the cursor before its message."""
     terminal, child = begin(24, 120)
 
     child.send_signal(signal.SIGINT)
@@ -749,8 +749,8 @@ def test_a_program_that_is_ended_at_once_leaves_the_terminal_in_order(begin: Cal
 
 
 @pytest.mark.slow
-def test_a_terminal_that_changes_its_size_is_followed(begin: Callable[..., Begun]) -> None:
-    """The last line is cut to the width that there is now."""
+def test_the_status_line_follows_the_size_of_the_terminal(begin: Callable[..., Begun]) -> None:
+    """It is cut to the current width."""
     terminal, _ = begin(12, 80)
 
     terminal.resize(12, 20)
@@ -759,8 +759,8 @@ def test_a_terminal_that_changes_its_size_is_followed(begin: Callable[..., Begun
 
 
 @pytest.mark.slow
-def test_rich_is_imported_for_terminals_alone() -> None:
-    """A program whose output goes into a file does not pay for what it cannot use."""
+def test_rich_is_imported_only_for_terminals() -> None:
+    """A program whose output is a file does not pay for the import."""
     program = PROGRAM.split("class Hanging")[0] + (
         "class Shop(Container):\n    bus = Component(Bus)\n"
         "shop = Shop()\nshop.attach()[START].subscribe(shop.attach().request_exit)\nrun(shop)\n"

@@ -1,4 +1,4 @@
-"""Settings out of files, the environment and options, and everything that is wrong with them, in one go."""
+"""Settings from files, the environment and options, and all of their faults in one report."""
 
 from __future__ import annotations
 
@@ -100,14 +100,14 @@ class Shop(Container):
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The working directory, in which relative names of files are found."""
+    """The working directory, which relative paths of files are resolved against."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("TYPEDBUS_CONFIG", raising=False)
     return tmp_path
 
 
 def write(text: str, name: str = "site.toml") -> Path:
-    """Write a file of settings, and return its relative path."""
+    """Write a settings file, and return its relative path."""
     path = Path(name)
     path.parent.mkdir(exist_ok=True)
     path.write_text(textwrap.dedent(text), encoding="utf-8")
@@ -132,25 +132,25 @@ def read(
 
 
 def faults(*args: Any, **kwargs: Any) -> list[str]:
-    """Return the texts of what is wrong with the settings that `read` would return."""
+    """Return the texts of the faults in the settings that `read` would return."""
     with pytest.raises(InvalidSettings) as raised:
         read(*args, **kwargs)
     return [str(fault) for fault in raised.value.exceptions]
 
 
-def as_type(wanted: Any) -> Any:
-    """Return *wanted*, of which checkers say that it is no class."""
-    return wanted
+def as_type(hint: Any) -> Any:
+    """Return *hint*, which checkers do not accept as a class."""
+    return hint
 
 
-def one_field(wanted: Any, **options: Any) -> type[Any]:
+def one_field(hint: Any, **options: Any) -> type[Any]:
     """Return a class with one setting, ``x``."""
-    return attrs.make_class("Settings", {"x": attrs.field(type=wanted, **options)}, frozen=True)
+    return attrs.make_class("Settings", {"x": attrs.field(type=hint, **options)}, frozen=True)
 
 
 class TestSources:
-    def test_a_site_is_loaded_before_anything_is_built(self, folder: Path) -> None:
-        """Settings are instances of their class, from which other components are built."""
+    def test_settings_are_loaded_before_any_component_is_constructed(self, folder: Path) -> None:
+        """Settings are instances of their class, which are passed to other components."""
         path = write(
             """
             [shop]
@@ -178,8 +178,8 @@ class TestSources:
         with running(shop):
             assert shop.database().path == folder / "shop.db"
 
-    def test_options_go_before_the_environment_before_later_files_before_earlier_ones_before_defaults(self) -> None:
-        """Each source is asked in turn, for each key by itself."""
+    def test_precedence_is_options_environment_later_files_earlier_files_defaults(self) -> None:
+        """Each key is looked up in the sources separately."""
         cls = attrs.make_class(
             "Settings", {name: attrs.field(type=str, default="default") for name in "abcde"}, frozen=True
         )
@@ -193,7 +193,7 @@ class TestSources:
         assert attrs.astuple(settings) == ("option", "variable", "second", "first", "default")
 
     def test_tables_are_merged_and_lists_replaced(self) -> None:
-        """A later file changes a setting in a table, and says a list as a whole."""
+        """A later file changes single settings of a table, and replaces a list as a whole."""
         first = write(
             '[it]\ndatabase = "a"\nweb = {host = "a", port = 1}\nproducts = [{sku = "A"}, {sku = "B"}]', "1.toml"
         )
@@ -204,16 +204,16 @@ class TestSources:
         assert settings.web == Web("a", 2)
         assert settings.products == (Product(Sku("C")),)
 
-    def test_the_environment_says_single_settings_also_in_tables(self) -> None:
-        """A variable is the key in capitals, with a line where there is a dot."""
+    def test_the_environment_sets_single_settings_also_in_tables(self) -> None:
+        """The name of a variable is the key in capitals, with an underscore in place of each dot."""
         environ = {"IT_DATABASE": "/a", "IT_WEB_PORT": "81", "IT_WEB_LOGIN_USER": "me", "IT_WEB": "?", "WEB_PORT": "?"}
 
         settings = read(ShopSettings, environ=environ)
 
         assert settings == ShopSettings(Path("/a"), web=Web(port=81, login=Login("me")))
 
-    def test_a_dash_of_a_section_is_a_line_in_the_environment(self) -> None:
-        """No shell has a variable with a dash."""
+    def test_a_dash_in_a_section_is_an_underscore_in_the_environment(self) -> None:
+        """Shells do not allow a dash in the name of a variable."""
 
         class Site(Container):
             settings = configured(one_field(int), section="web-site")
@@ -223,8 +223,8 @@ class TestSources:
 
         assert site.settings() == type(site.settings())(5)
 
-    def test_an_absent_table_is_there_as_soon_as_something_is_said_of_it(self) -> None:
-        """A table that may be None is not None when any source has a setting of it."""
+    def test_an_optional_table_is_created_if_any_source_sets_one_of_its_settings(self) -> None:
+        """Otherwise it is None."""
         cls = one_field(Web | None, default=None)
 
         assert read(cls).x is None
@@ -233,17 +233,17 @@ class TestSources:
         assert read(cls, options={"it.x.port": "5"}).x == Web(port=5)
         assert read(cls, environ={"IT_X_OTHER": "me"}).x is None
 
-    def test_a_table_without_default_is_made_of_the_defaults_of_its_class(self) -> None:
-        """Nobody has to write an empty table."""
+    def test_a_table_without_default_has_the_defaults_of_its_class(self) -> None:
+        """An empty table need not be written."""
         assert read(one_field(Web)).x == Web()
 
-    def test_a_default_that_is_made_is_one_as_well(self) -> None:
-        """What a factory gives is what nobody says."""
+    def test_the_default_of_a_factory_applies_as_well(self) -> None:
+        """Settings that no source sets have the values of the factory's instance."""
         assert read(one_field(Web, factory=lambda: Web(port=7)), "[it]\nx.host = 'a'").x == Web("a", 7)
         assert read(one_field(Web, default=attrs.Factory(lambda self: Web(port=7), takes_self=True))).x == Web(port=7)
 
     def test_a_list_in_the_environment_is_written_as_in_a_file(self) -> None:
-        """There is one way to write a list or a table, whoever says it."""
+        """Lists and tables have the same syntax in every source."""
         text = '[{sku = "A", price = 5}, {sku = "B"}]'
 
         from_environment = read(ShopSettings, environ={"IT_DATABASE": "/a", "IT_PRODUCTS": text})
@@ -252,7 +252,7 @@ class TestSources:
         assert from_environment.products == from_option.products == (Product(Sku("A"), 5), Product(Sku("B")))
 
     def test_paths_in_a_file_are_relative_to_it_and_others_to_the_working_directory(self, folder: Path) -> None:
-        """A file may be moved with what it names; links stay as they are."""
+        """A file can be moved together with the files that it names; symbolic links are not resolved."""
         (folder / "current").symlink_to(folder / "etc")
         write('[it]\nx = "shop.db"', "etc/site.toml")
         cls = one_field(Path, default=Path("as-it-is"))
@@ -262,16 +262,16 @@ class TestSources:
         assert read(cls, options={"it.x": "/a.db"}).x == Path("/a.db")
         assert read(cls).x == Path("as-it-is")
 
-    def test_a_file_may_be_written_by_any_editor(self) -> None:
-        """A mark of the byte order, and the ends of lines of Windows, are none of the content."""
+    def test_a_byte_order_mark_and_windows_line_ends_are_accepted(self) -> None:
+        """They are not part of the content, and do not change line numbers."""
         Path("site.toml").write_bytes(b"\xef\xbb\xbf[it]\r\nx = '''\r\na'''\r\ny = 1\r\n")
 
         assert faults(one_field(str), files=[Path("site.toml")]) == [
             "site.toml:4: it.y is not a setting; this table has: x"
         ]
 
-    def test_what_sources_say_is_not_in_their_repr(self) -> None:
-        """The environment has secrets of others, too."""
+    def test_the_repr_of_sources_shows_only_the_files(self) -> None:
+        """The environment may contain secrets of other programs."""
         sources = Sources(files=("a.toml",), environ={"PASSWORD": "hunter2"}, options={"shop.password": "hunter3"})
 
         assert repr(sources) == f"Sources(files=({Path('a.toml')!r},))"
@@ -279,7 +279,7 @@ class TestSources:
 
 class TestTypes:
     @pytest.mark.parametrize(
-        ("wanted", "said", "expected"),
+        ("hint", "text", "expected"),
         [
             (bool, "true", True),
             (int, "0x10", 16),
@@ -319,15 +319,17 @@ class TestTypes:
             (Web | str, "{port = 1}", Web(port=1)),
         ],
     )
-    def test_a_value_of_a_file_becomes_what_its_field_wants(self, wanted: Any, said: str, expected: object) -> None:
-        """The plain types, those of the standard library that people configure, and lists and tables of them."""
-        found = read(one_field(wanted), f"[it]\nx = {said}").x
+    def test_a_value_in_a_file_is_converted_to_the_type_of_its_field(
+        self, hint: Any, text: str, expected: object
+    ) -> None:
+        """The plain types, common types of the standard library, and lists and tables of these."""
+        value = read(one_field(hint), f"[it]\nx = {text}").x
 
-        assert found == expected
-        assert type(found) is type(expected) or isinstance(expected, dict)
+        assert value == expected
+        assert type(value) is type(expected) or isinstance(expected, dict)
 
     @pytest.mark.parametrize(
-        ("wanted", "said", "expected"),
+        ("hint", "text", "expected"),
         [
             (bool, "yes", True),
             (bool, "0", False),
@@ -343,16 +345,16 @@ class TestTypes:
             (str | list[str], '["1"]', '["1"]'),
         ],
     )
-    def test_text_of_the_environment_becomes_what_its_field_wants(
-        self, wanted: Any, said: str, expected: object
+    def test_text_in_the_environment_is_parsed_as_the_type_of_its_field(
+        self, hint: Any, text: str, expected: object
     ) -> None:
-        """Where everything is text, text is read as what is wanted."""
-        found = read(one_field(wanted), environ={"IT_X": said}).x
+        """The environment has no types of its own."""
+        value = read(one_field(hint), environ={"IT_X": text}).x
 
-        assert (found, type(found)) == (expected, type(expected))
+        assert (value, type(value)) == (expected, type(expected))
 
     @pytest.mark.parametrize(
-        ("wanted", "said", "problem"),
+        ("hint", "text", "problem"),
         [
             (int, '"eighty"', "must be a whole number, not 'eighty'"),
             (int, '"80"', "must be a whole number, not '80'"),
@@ -385,12 +387,12 @@ class TestTypes:
             (int, r'"a\nb"', r"must be a whole number, not 'a\nb'"),
         ],
     )
-    def test_a_fault_says_what_is_wanted_and_what_is_there(self, wanted: Any, said: str, problem: str) -> None:
+    def test_a_fault_describes_the_expected_type_and_the_value(self, hint: Any, text: str, problem: str) -> None:
         """In words for a deployer, on one line."""
-        assert faults(one_field(wanted), f"[it]\nx = {said}") == [f"site.toml:2: it.x {problem}"]
+        assert faults(one_field(hint), f"[it]\nx = {text}") == [f"site.toml:2: it.x {problem}"]
 
-    def test_each_member_of_a_list_and_each_key_of_a_table_has_its_fault(self) -> None:
-        """Each is named, with its own line."""
+    def test_each_invalid_member_of_a_list_or_table_is_a_fault(self) -> None:
+        """Each with its key and its line."""
         cls = attrs.make_class(
             "Settings",
             {
@@ -420,8 +422,8 @@ class TestTypes:
             "site.toml:8: it.limits.two must be a whole number, not 'two'",
         ]
 
-    def test_a_list_in_the_environment_that_is_no_toml_is_a_fault(self) -> None:
-        """Also where there is more than a value in it."""
+    def test_a_list_in_the_environment_that_is_not_a_toml_value_is_a_fault(self) -> None:
+        """So is a text with more than one value."""
         problem = "environment variable IT_X: it.x must be a list in TOML syntax, not"
 
         assert faults(one_field(list[str]), environ={"IT_X": "a:b"}) == [f"{problem} 'a:b'"]
@@ -430,21 +432,21 @@ class TestTypes:
             "environment variable IT_X: it.x[1] must be text, not 1"
         ]
 
-    def test_a_type_that_no_setting_can_have_is_an_error_of_the_declaration(self) -> None:
-        """It is the developer's to mend, and told as such."""
-        for wanted, said in (Database, '"a"'), (Database, "{a = 1}"), (type(Path), "1"):
+    def test_a_type_that_settings_cannot_have_is_a_declaration_error(self) -> None:
+        """The developer must correct it, not the deployer."""
+        for hint, text in (Database, '"a"'), (Database, "{a = 1}"), (type(Path), "1"):
             with pytest.raises(DeclarationError, match=r"it\.x .*: a setting cannot have this type"):
-                read(one_field(wanted), f"[it]\nx = {said}")
+                read(one_field(hint), f"[it]\nx = {text}")
 
-    def test_a_type_that_names_nothing_is_an_error_of_the_declaration(self) -> None:
-        """The class is named, and what is not there."""
+    def test_an_annotation_with_an_undefined_name_is_a_declaration_error(self) -> None:
+        """The error names the class and the undefined name."""
         with pytest.raises(
             DeclarationError, match="Settings .*cannot be evaluated: name 'Nothing' is not defined; correct"
         ):
             read(one_field("Nothing"))
 
     def test_converters_of_fields_are_applied(self) -> None:
-        """What a converter takes is what is wanted."""
+        """The type of a converter's parameter is the type of the setting."""
 
         def level(name: str) -> int:
             return {"low": 1, "high": 2}[name]
@@ -452,7 +454,7 @@ class TestTypes:
         assert read(one_field(int, converter=level), "[it]\nx = 'high'").x == 2
         assert read(one_field(int, converter=attrs.Converter(level)), "[it]\nx = 'high'").x == 2
         assert read(one_field(int, converter=int), "[it]\nx = 5").x == 5
-        assert read(one_field(int, converter=lambda said: said * 2), "[it]\nx = 5").x == 10
+        assert read(one_field(int, converter=lambda number: number * 2), "[it]\nx = 5").x == 10
         for converter in (level, attrs.Converter(level)):
             problem = "site.toml:2: it.x must be text, not 3"
             assert faults(one_field(int, converter=converter), "[it]\nx = 3") == [problem]
@@ -460,8 +462,8 @@ class TestTypes:
             "site.toml:2: it.x was rejected: mid (the value is 'mid')"
         ]
 
-    def test_a_private_field_goes_by_the_name_of_its_argument(self) -> None:
-        """As in `__init__`; what cannot be given there is not a setting."""
+    def test_the_key_of_a_private_field_is_the_name_of_its_argument(self) -> None:
+        """A field that is not an argument of `__init__` is not a setting."""
 
         @attrs.frozen
         class Settings:
@@ -478,7 +480,7 @@ class TestTypes:
 
 class TestFaults:
     def test_six_faults_are_six_lines(self) -> None:
-        """Each with file, line and key, in their order, and nothing is built."""
+        """Each with file, line and key, in the order of the file; nothing is constructed."""
         path = write(
             """\
             [shop]
@@ -510,8 +512,8 @@ class TestFaults:
         )
         assert shop.settings.overriding is None
 
-    def test_a_fault_has_what_it_knows_as_attributes(self) -> None:
-        """For whoever tells them in another way."""
+    def test_a_fault_has_source_line_key_and_problem_as_attributes(self) -> None:
+        """A program can report them in another form."""
         path = write("[it]\nx = 'a'")
         with pytest.raises(InvalidSettings) as raised:
             read(one_field(int), files=[path], options={"it.y": "1"})
@@ -524,7 +526,7 @@ class TestFaults:
         assert first.problem == "must be a whole number, not 'a'"
         assert (second.source, second.line, second.key) == ("option it.y", None, "it.y")
 
-    def test_faults_outlive_pickling_and_splitting(self) -> None:
+    def test_faults_survive_pickling_and_splitting(self) -> None:
         """They can be sent to another process, and caught in parts."""
         group = InvalidSettings([SettingsFault(Path("a"), 1, "b", "is c"), SettingsFault(None, None, "d", "is e")])
 
@@ -536,8 +538,8 @@ class TestFaults:
         assert [str(fault) for fault in part.exceptions] == ["d is e"]
         assert isinstance(rest, InvalidSettings)
 
-    def test_they_are_told_in_the_order_of_the_files_then_environment_and_options(self) -> None:
-        """As somebody goes through them who mends them."""
+    def test_faults_are_sorted_by_file_and_line_and_then_those_of_environment_and_options(self) -> None:
+        """This is the order in which a deployer corrects them."""
         cls = attrs.make_class("Settings", {name: attrs.field(type=int) for name in ("a", "b", "c", "d")}, frozen=True)
         write("[it]\nd = 'x'", "b.toml")
         write("[it]\n\n\n\nc = 'x'", "a.toml")
@@ -549,8 +551,8 @@ class TestFaults:
             "environment variable IT_B: it.b must be a whole number, not 'x'",
         ]
 
-    def test_what_is_missing_is_missing_where_it_could_stand(self) -> None:
-        """In the table that is there, in the file, or nowhere."""
+    def test_a_missing_setting_is_reported_at_the_place_where_it_belongs(self) -> None:
+        """The line of its table, or else the file, or else no place."""
         hint = "or with the environment variable IT_X"
         assert faults(one_field(int), "\n[it]") == [f"site.toml:2: it.x is missing; set it here {hint}"]
         assert faults(one_field(int), "") == [f"site.toml: it.x is missing; set it here {hint}"]
@@ -568,8 +570,8 @@ class TestFaults:
             "site.toml:1: it.x.sku is missing; set it here or with the environment variable IT_X_SKU"
         ]
 
-    def test_a_key_or_an_option_that_is_no_setting_is_a_fault_with_the_nearest(self) -> None:
-        """A slip of the pen is not a setting that nobody has."""
+    def test_an_unknown_key_or_option_is_a_fault_that_suggests_a_similar_one(self) -> None:
+        """Without a similar one, the settings of the table are listed."""
         assert faults(
             Web, "[it]\nprot = 1\nxyz = 2\nlogin.usr = ''", options={"it.potr": "1", "port": "1", "q": ""}
         ) == [
@@ -581,7 +583,7 @@ class TestFaults:
             "option q: q is not a setting",
         ]
 
-    def test_what_stands_in_no_section_is_a_fault(self) -> None:
+    def test_an_entry_outside_of_all_sections_is_a_fault(self) -> None:
         """Tables and single keys alike."""
         assert faults(Web, "x = 1\n[other]\ny = 2") == [
             "site.toml:1: x is not a section; the sections are: [it]",
@@ -589,7 +591,7 @@ class TestFaults:
         ]
 
     def test_a_file_for_containers_without_settings_is_a_fault(self) -> None:
-        """Nobody would read it."""
+        """No component would read it."""
 
         class Site(Container):
             bus = Component(Bus)
@@ -599,16 +601,16 @@ class TestFaults:
 
         assert str(raised.value.exceptions[0]) == "site.toml:1: shop is not a section; no container declares settings"
 
-    def test_a_section_that_is_no_table_is_a_fault_and_nothing_is_missing_besides(self) -> None:
-        """What could have been in it nobody knows; what options say is looked at."""
+    def test_a_section_that_is_not_a_table_is_a_fault_without_faults_of_missing_settings(self) -> None:
+        """Options for the section are still checked."""
         assert faults(Product, "it = 5") == ["site.toml:1: it must be a table, not 5"]
         assert faults(Product, "[[it]]", options={"it.price": "x"}) == [
             "site.toml:1: it must be a table, not a list",
             "option it.price: it.price must be a whole number, not 'x'",
         ]
 
-    def test_one_variable_that_means_two_settings_is_a_fault(self) -> None:
-        """Nobody could say which."""
+    def test_a_variable_that_two_settings_share_is_a_fault(self) -> None:
+        """Which of them it sets would be undefined."""
 
         @attrs.frozen
         class Inner:
@@ -624,7 +626,7 @@ class TestFaults:
         ]
 
     @pytest.mark.parametrize(
-        ("content", "told"),
+        ("content", "problem"),
         [
             (
                 b"[it",
@@ -635,14 +637,14 @@ class TestFaults:
             (b"x = " + b"[" * 20_000, "site.toml: cannot be read: its lists or tables are nested too deeply"),
         ],
     )
-    def test_a_file_that_is_no_toml_is_one_fault_with_line_and_column(self, content: bytes, told: str) -> None:
-        """What it would say is not missing."""
+    def test_a_file_that_is_not_toml_is_one_fault_with_line_and_column(self, content: bytes, problem: str) -> None:
+        """No settings are reported as missing in addition."""
         Path("site.toml").write_bytes(content)
 
-        assert faults(Product, files=[Path("site.toml")]) == [told]
+        assert faults(Product, files=[Path("site.toml")]) == [problem]
 
     def test_a_file_that_cannot_be_read_is_a_fault_beside_the_others(self) -> None:
-        """Each file that is named has to be there."""
+        """Every file that is named must exist."""
         Path("folder").mkdir()
 
         assert faults(Web, files=[Path("nowhere.toml"), Path("folder"), write("[it]\nport = 0")]) == [
@@ -653,15 +655,15 @@ class TestFaults:
 
     @pytest.mark.skipif(getattr(os, "geteuid", lambda: 0)() == 0, reason="root may read everything")
     def test_a_file_that_this_user_may_not_read_is_a_fault(self) -> None:
-        """The system's reason is told."""
+        """It has the reason of the system."""
         write("[it]").chmod(0)
 
         assert faults(Web, files=[Path("site.toml")]) == ["site.toml: cannot be read: Permission denied"]
 
 
 class TestValidators:
-    def test_all_validators_are_asked(self) -> None:
-        """Those of attrs would stop at the first."""
+    def test_all_validators_are_called(self) -> None:
+        """attrs itself would stop at the first failure."""
         settings = attrs.make_class(
             "Settings",
             {
@@ -679,8 +681,8 @@ class TestValidators:
             "site.toml:4: it.d must be a whole number, not 'x'",
         ]
 
-    def test_a_validator_may_look_at_other_settings(self) -> None:
-        """Unless one of them is wrong, which is then the fault."""
+    def test_a_validator_may_read_other_settings(self) -> None:
+        """It is not called if one of these is invalid: only that is a fault."""
 
         @attrs.frozen
         class Range:
@@ -698,12 +700,12 @@ class TestValidators:
             "site.toml:2: it.low was rejected: invalid literal for int() with base 10: 'x'"
         ]
 
-    def test_a_validator_sees_what_attrs_would_show_it(self) -> None:
-        """What was converted, and the defaults that are made."""
+    def test_a_validator_gets_converted_values_and_defaults(self) -> None:
+        """As in `__init__` of attrs."""
         seen: list[object] = []
 
-        def double(said: int) -> int:
-            return said * 2
+        def double(number: int) -> int:
+            return number * 2
 
         def look(instance: Any, attribute: object, value: object) -> None:
             seen.append((instance.a, instance.b, instance.c, value))
@@ -724,8 +726,8 @@ class TestValidators:
         assert seen == [([], [1], 3, 4)] * 2
         assert faults(cls, "[it]\nd = 1\ne = 1") == ["site.toml:3: it.e must be >= 4: 2 (the value is 1)"]
 
-    def test_what_the_class_itself_refuses_is_a_fault_of_its_table(self) -> None:
-        """Whatever it raises."""
+    def test_an_exception_of_the_class_is_a_fault_of_its_table(self) -> None:
+        """Of any type."""
 
         @attrs.frozen
         class Settings:
@@ -748,7 +750,7 @@ class TestSecrets:
     WORDS = ("hunter2", "hunter3", "hunter4", "hunter5", "hunter6", "hunter7")
 
     def test_secrets_are_in_no_fault_and_no_traceback(self) -> None:
-        """Whatever is wrong with them, and whoever says them."""
+        """Whatever is invalid about them, and from every source."""
 
         def refuse(instance: object, attribute: object, value: object) -> None:
             raise ValueError(f"must not be {value}, {value!r}")
@@ -778,8 +780,8 @@ class TestSecrets:
         with pytest.raises(InvalidSettings) as raised:
             read(settings, text, options={"it.f.pasword": self.WORDS[0]})
 
-        told = "".join(traceback.format_exception(raised.value)) + repr(raised.value)
-        assert not [word for word in self.WORDS if word in told]
+        output = "".join(traceback.format_exception(raised.value)) + repr(raised.value)
+        assert not [word for word in self.WORDS if word in output]
         assert [str(fault) for fault in raised.value.exceptions] == [
             "site.toml:2: it.a must be a whole number; its value is not shown",
             "site.toml:3: it.b was rejected; the reason is not shown because the value is secret",
@@ -790,19 +792,19 @@ class TestSecrets:
             "option it.f.pasword: it.f.pasword is not a setting; did you mean it.f.password?",
         ]
 
-    def test_a_secret_that_a_converter_takes_is_one(self) -> None:
-        """Whatever the field has in the end."""
+    def test_the_argument_of_a_converter_may_be_secret(self) -> None:
+        """Even if the field has another type."""
 
-        def shout(said: SecretStr) -> str:
-            return said.upper()
+        def shout(text: SecretStr) -> str:
+            return text.upper()
 
         assert read(one_field(str, converter=shout), "[it]\nx = 'a'").x == "A"
         problem = "site.toml:2: it.x must be text; its value is not shown"
         assert faults(one_field(str, converter=shout), "[it]\nx = 12345") == [problem]
         assert faults(one_field(Annotated[SecretStr, "of the database"]), "[it]\nx = 12345") == [problem]
 
-    def test_what_others_say_of_a_secret_is_told_without_it(self) -> None:
-        """A class, or a validator of another setting, may look at it; what is too short to be one stays readable."""
+    def test_messages_of_classes_and_other_validators_are_shown_without_secrets(self) -> None:
+        """Texts shorter than a secret of four characters stay readable."""
 
         def differs(instance: Any, attribute: object, value: str) -> None:
             raise ValueError(f"must not end like {instance.password}")
@@ -831,7 +833,7 @@ class TestSecrets:
         ]
 
     def test_a_loaded_secret_is_in_no_repr(self) -> None:
-        """It is there for who asks for it."""
+        """Only code that requests it gets the value."""
         cls = attrs.make_class("Settings", {"a": attrs.field(type=Secret[int]), "b": attrs.field(type=SecretStr)})
 
         settings = read(cls, "[it]\na = 12345\nb = 'hunter2'")
@@ -842,7 +844,7 @@ class TestSecrets:
         assert "12345" not in repr(settings)
 
     def test_classes_that_contain_themselves_are_read(self) -> None:
-        """Looking for secrets in them ends."""
+        """The search for secrets in them ends."""
         assert read(Tree, "[it]\nnext.next.name = 'c'\nmore = [{name = 'd'}]") == Tree(
             next=Tree(next=Tree("c")), more=(Tree("d"),)
         )
@@ -860,8 +862,8 @@ class Gauges(Container):
 
 
 class TestContainers:
-    def test_settings_of_containers_inside_and_beside_are_loaded_at_once(self) -> None:
-        """All faults of all of them are told."""
+    def test_settings_of_nested_and_other_containers_are_loaded_together(self) -> None:
+        """All faults of all of them are reported."""
 
         class Infra(Container):
             settings = configured(Login, section="login")
@@ -885,7 +887,7 @@ class TestContainers:
         with pytest.raises(InvalidSettings, check=lambda invalid: len(invalid.exceptions) == 3):
             load(Site(), Other(), sources=Sources(files=(write(text.replace("= '", "= 1 # '").replace("5", "0")),)))
 
-    def test_settings_of_what_is_contributed_are_loaded_as_well(
+    def test_settings_of_contributed_containers_are_loaded_as_well(
         self, folder: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """A distribution has a section of its own in the file of the site."""
@@ -906,8 +908,8 @@ class TestContainers:
         assert list(site.plugins) == ["metrics:gauges"]
         assert [one() for one in configured_in(site)] == [Web(), Login("them")]
 
-    def test_a_container_knows_the_types_of_its_settings_before_they_are_loaded(self) -> None:
-        """What does not fit is a fault of the wiring, with nothing read and nothing built."""
+    def test_validation_checks_the_types_of_settings_before_they_are_loaded(self) -> None:
+        """A misfit is a fault of the container; nothing is read or constructed."""
 
         class Site(Container):
             settings = configured(ShopSettings, section="shop")
@@ -923,7 +925,7 @@ class TestContainers:
         )
 
     def test_fields_may_have_the_names_of_life_cycle_channels(self) -> None:
-        """Settings listen to nothing."""
+        """Settings have no hooks."""
         cls: type[Any] = attrs.make_class(
             "Settings", {name: attrs.field(type=str, default="") for name in ("start", "stop", "log", "main", "sotp")}
         )
@@ -936,13 +938,13 @@ class TestContainers:
             assert site.settings().start == ""
 
     def test_a_declaration_has_its_path_and_place(self) -> None:
-        """As any component has."""
+        """Like any component."""
         assert Shop.settings.path == "Shop.settings"
         assert re.search(r"test_settings\.py:\d+$", Shop.settings.place)
         assert repr(Shop.settings.builds).endswith("ShopSettings from [shop]")
 
     def test_loaded_settings_stay_for_the_life_of_the_container(self) -> None:
-        """Over stops and exits of its bus, whether or not anybody holds anything."""
+        """Over stops and exits of its bus, without a reference to anything that `load` made."""
         shop = Shop()
         load(shop, sources=Sources(environ={"SHOP_DATABASE": "/first"}))
         gc.collect()
@@ -954,7 +956,7 @@ class TestContainers:
                 assert shop.database().path == Path("/first")
             assert shop.bus().state is State.EXITED
 
-    def test_loading_again_before_anything_is_built_begins_anew(self) -> None:
+    def test_a_second_load_before_any_construction_replaces_the_first(self) -> None:
         """The last sources are in force."""
         shop = Shop()
         load(shop, sources=Sources(environ={"SHOP_DATABASE": "/first"}))
@@ -963,8 +965,8 @@ class TestContainers:
 
         assert shop.database().path == Path("/second")
 
-    def test_loading_after_something_is_built_is_refused(self) -> None:
-        """It would not reach who has the old ones; nobody gets new ones then."""
+    def test_loading_after_a_construction_raises(self) -> None:
+        """Components that exist would keep the old settings; no component gets new ones."""
 
         class Site(Shop):
             other = configured(Login, section="login")
@@ -981,8 +983,8 @@ class TestContainers:
             load(site, sources=sources)
         assert site.other.overriding is None or site.other() == Login()
 
-    def test_what_a_test_puts_in_the_place_of_settings_is_not_loaded(self) -> None:
-        """Nor is its section looked at."""
+    def test_overridden_settings_are_not_loaded(self) -> None:
+        """Their section is not checked either."""
         shop = Shop()
         mine = ShopSettings(Path("/mine"))
 
@@ -991,8 +993,8 @@ class TestContainers:
 
             assert shop.settings() is mine
 
-    def test_an_override_after_loading_stands_in_until_its_end(self) -> None:
-        """Then the loaded ones are there again."""
+    def test_an_override_after_loading_holds_until_its_end(self) -> None:
+        """After it the loaded settings are in force again."""
         shop = Shop()
         load(shop, sources=Sources(environ={"SHOP_DATABASE": "/a"}))
 
@@ -1002,7 +1004,7 @@ class TestContainers:
         assert shop.database().path == Path("/a")
 
     def test_settings_that_only_an_overridden_component_needs_are_not_loaded(self) -> None:
-        """A fake needs none."""
+        """The replacement does not need them."""
 
         class Hidden(Container):
             database = Component(
@@ -1013,8 +1015,8 @@ class TestContainers:
         with hidden.override(Hidden.database).by(Database(Path("/fake"))):
             load(hidden, sources=Sources(environ={}))
 
-    def test_two_classes_in_one_section_are_refused(self) -> None:
-        """Each would take the keys of the other for mistakes."""
+    def test_two_classes_cannot_share_a_section(self) -> None:
+        """Each would report the keys of the other as unknown."""
 
         class Site(Container):
             a = configured(Login, section="it")
@@ -1027,15 +1029,15 @@ class TestContainers:
             load(Site(), sources=Sources(environ={}))
 
     @pytest.mark.parametrize("section", ["", "a.b", "a b", None, 5])
-    def test_a_section_is_one_name(self, section: Any) -> None:
-        """It has to do as a key without quotes, and in the environment."""
+    def test_the_name_of_a_section_is_a_bare_key(self, section: Any) -> None:
+        """It must be valid without quotes, and in the environment."""
         with pytest.raises(
             DeclarationError, match=rf"test_settings\.py:\d+\): {re.escape(repr(section))} is not the name of a section"
         ):
             configured(Web, section=section)
 
-    def test_settings_are_a_class_of_attrs(self) -> None:
-        """Anything else has no fields to look at."""
+    def test_settings_must_be_an_attrs_class(self) -> None:
+        """Other objects have no fields."""
         wrong: Any
         for wrong in (Database, Web(), "Web", None):
             with pytest.raises(
@@ -1046,7 +1048,7 @@ class TestContainers:
 
 class TestTemplate:
     def test_it_has_every_setting_with_type_and_default(self) -> None:
-        """What required is blank, and so is what is secret."""
+        """Required and secret settings have no value."""
 
         class Site(Container):
             web = configured(one_field(Colour), section="web")
@@ -1080,8 +1082,8 @@ class TestTemplate:
             """
         )
 
-    def test_its_defaults_can_be_taken_over_as_they_stand(self) -> None:
-        """Each is written as a file has it."""
+    def test_its_defaults_are_valid_toml_values(self) -> None:
+        """A deployer only removes the comment sign."""
         defaults: dict[Any, object] = {
             bool: False,
             int: 5,
@@ -1115,8 +1117,8 @@ class TestTemplate:
         assert "=  #" not in text.replace("password =  #", "")
         assert read(cls, text) == cls()
 
-    def test_a_default_that_cannot_be_written_is_blank(self) -> None:
-        """There is no way to write None, or what is made for each instance."""
+    def test_a_default_that_toml_cannot_express_is_left_out(self) -> None:
+        """Such as None, or a default that is made for each instance."""
         fields = {
             "a": attrs.field(type=as_type(int | None), default=None),
             "b": attrs.field(type=int, default=attrs.Factory(lambda self: 5, takes_self=True)),
@@ -1151,8 +1153,8 @@ class TestTemplate:
 
 
 class TestWithoutLoad:
-    def test_settings_that_nobody_loads_come_from_the_environment(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """When they are built."""
+    def test_settings_without_load_come_from_the_environment(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """They are read when they are constructed."""
         shop = Shop()
         monkeypatch.setenv("SHOP_DATABASE", "/a")
 
@@ -1161,7 +1163,7 @@ class TestWithoutLoad:
     def test_they_come_from_the_files_that_the_environment_names(
         self, monkeypatch: pytest.MonkeyPatch, folder: Path
     ) -> None:
-        """The later goes before the earlier; sections of others are theirs."""
+        """Later files take precedence; sections of other components are not checked."""
         write("[shop]\ndatabase = 'a.db'\nport = 1\n[other]", "a.toml")
         write("[shop]\nport = 2", "b.toml")
         monkeypatch.setenv("TYPEDBUS_CONFIG", os.pathsep.join(["a.toml", "", "b.toml"]))
@@ -1171,7 +1173,7 @@ class TestWithoutLoad:
         assert (settings.database, settings.port) == (folder / "a.db", 2)
 
     def test_their_faults_are_those_of_load(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """The start fails with them, and nothing that needs them is built."""
+        """The start fails with them, and no component that needs them is constructed."""
         write("[shop]\nport = 'x'\nweb.port = 0")
         monkeypatch.setenv("TYPEDBUS_CONFIG", "site.toml")
 
@@ -1188,8 +1190,8 @@ class TestWithoutLoad:
 
 
 @pytest.mark.parametrize("library", ["typed_settings", "cattrs"])
-def test_without_its_libraries_the_import_says_what_to_install(library: str) -> None:
-    """The extra is named."""
+def test_the_import_without_its_libraries_names_the_extra_to_install(library: str) -> None:
+    """The error has the command that installs the extra."""
     code = f"import sys; sys.modules[{library!r}] = None; import typedbus.settings"
 
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
@@ -1198,8 +1200,8 @@ def test_without_its_libraries_the_import_says_what_to_install(library: str) -> 
 
 
 class TestLines:
-    def test_what_looks_like_a_key_in_a_text_is_none(self) -> None:
-        """Texts of several lines, comments and arrays are stepped over as TOML has them."""
+    def test_text_that_looks_like_a_key_is_skipped(self) -> None:
+        """Multi-line strings, comments and arrays are skipped by the rules of TOML."""
         text = textwrap.dedent(
             """\
             # [no]
@@ -1257,33 +1259,33 @@ class TestLines:
     @settings(deadline=None, database=None)
     @given(st.data())
     def test_every_key_of_a_document_is_found_on_its_line(self, data: st.DataObject) -> None:
-        """Whatever stands around it; tomllib says which keys there are."""
+        """With any text around it; tomllib determines which keys exist."""
         text = data.draw(documents())
 
-        found = lines_of(text)
+        numbers = lines_of(text)
 
-        assert set(found) == paths(tomllib.loads(text))
+        assert set(numbers) == paths(tomllib.loads(text))
         lines = text.split("\n")
-        for key, line in found.items():
+        for key, line in numbers.items():
             if isinstance(key[-1], str):
                 name = re.match(r"key\d+", key[-1])
                 assert name is not None
                 assert re.search(rf"{name[0]}\b", lines[line - 1])
 
 
-def paths(said: object, key: tuple[str | int, ...] = ()) -> set[tuple[str | int, ...]]:
-    """Return the path of everything in a document."""
-    match said:
+def paths(document: object, key: tuple[str | int, ...] = ()) -> set[tuple[str | int, ...]]:
+    """Return the path of every value in a document."""
+    match document:
         case dict():
-            parts: list[tuple[str | int, object]] = list(said.items())
+            parts: list[tuple[str | int, object]] = list(document.items())
         case list():
-            parts = list(enumerate(said))
+            parts = list(enumerate(document))
         case _:
             parts = []
     return {(*key, part) for part, _ in parts}.union(*(paths(value, (*key, part)) for part, value in parts))
 
 
-#: What may stand in a text; the names of keys have digits, and so stand where the key is.
+#: Texts without digits, so that they cannot contain the name of a key.
 LOOKALIKE = st.text("ab =[]{},.#'\"\\ \t", max_size=12)
 SPACE = st.sampled_from(["", " ", "\t", "  "])
 GAP = st.sampled_from(["", " ", "\n", "\n\n  ", " # a = [ ' \"\n", "#\n\t"])
@@ -1291,7 +1293,7 @@ GAP = st.sampled_from(["", " ", "\n", "\n\n  ", " # a = [ ' \"\n", "#\n\t"])
 
 @st.composite
 def documents(draw: st.DrawFn) -> str:
-    """Give valid documents in which each key has a name of its own."""
+    """Draw valid documents in which each key has a unique name."""
     names = iter(range(10_000))
 
     def name() -> str:
