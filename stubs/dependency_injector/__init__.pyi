@@ -1,8 +1,8 @@
-# Strict stubs for dependency-injector 4.49.1, for this project's own checks alone.
+# Strict stubs for dependency-injector 4.49.1, only for the checks of this project.
 #
-# The library ships types, which are loose or wrong where we use it; each file
-# says where. Only what the sources and the tests use is declared here. Nobody
-# who installs typedbus sees these stubs, and none of its public types needs them.
-# `make check` holds them against the installed library.
+# The types of the library are too loose or wrong in some places that we use; each
+# file lists them. Only names that the sources and the tests use are declared. The
+# stubs are not installed with typedbus, and its public types do not need them.
+# `make check` compares them with the installed library.
 
 __version__: str

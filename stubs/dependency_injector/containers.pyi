@@ -1,7 +1,7 @@
-# For dependency-injector 4.49.1. What upstream's own types miss:
+# For dependency-injector 4.49.1. Differences from the types of the library:
 #
-# - Container has a `__getattr__` that lets every typo pass as a provider.
-# - `declarative_parent` is not declared; `providers` holds Provider[Any].
+# - There, Container has a `__getattr__`, so that every typo is a provider.
+# - There, `declarative_parent` is not declared, and `providers` has values of Provider[Any].
 
 from collections.abc import Iterable, Iterator
 from typing import Any, Generic, TypeVar

@@ -1,14 +1,14 @@
-# For dependency-injector 4.49.1. What upstream's own types miss:
+# For dependency-injector 4.49.1. Differences from the types of the library:
 #
-# - Provider is invariant, though it only ever gives; here it is covariant.
-# - Its call has two overloads of one signature, of which the second is never
-#   reached, and takes arguments that it passes on unchecked.
-# - `related`, `args`, `overridden`, `provides`, `deepcopy`, List, Dict, Selector
-#   and Configuration are typed with Any, or as tuples of one; here they are
-#   object, or the type that goes in.
-# - `provider` gives its provider, uncalled: upstream types it as the provider itself.
-# - `override` gives a context of Never.
-# - Dependency's `default` is typed as if it were always there.
+# - There, Provider is invariant, although it only returns values; here it is covariant.
+# - There, its call has two overloads with the same signature, the second of which is
+#   never reached; its arguments are not checked.
+# - There, `related`, `args`, `overridden`, `provides`, `deepcopy`, List, Dict, Selector
+#   and Configuration are typed with Any, or as tuples of one item; here with object, or
+#   with the type of the argument.
+# - `provider` returns the provider uncalled: there, it has the type of the provider itself.
+# - There, `override` returns a context of Never.
+# - There, `default` of Dependency is never None.
 
 from collections.abc import Callable as _Callable
 from collections.abc import Iterable, Iterator, Mapping

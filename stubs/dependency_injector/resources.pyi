@@ -1,5 +1,5 @@
-# For dependency-injector 4.49.1: the public methods of the two classes, as upstream types them.
-# pyright looks for submodules of a stubbed package among the stubs alone.
+# For dependency-injector 4.49.1: the public methods of the two classes, typed as in the library.
+# pyright looks for submodules of a package with stubs only in the stubs.
 
 from abc import ABCMeta, abstractmethod
 from typing import Any, Generic, TypeVar

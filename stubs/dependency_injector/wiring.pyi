@@ -1,7 +1,7 @@
-# For dependency-injector 4.49.1. What upstream's own types miss:
+# For dependency-injector 4.49.1. Differences from the types of the library:
 #
-# - Markers are typed as one protocol, and what they hold is not declared.
-# - The two lists of functions that take part in the search for markers are typed with Any.
+# - There, markers have the type of one protocol, without their attributes.
+# - There, the two lists of functions for the search of markers are typed with Any.
 
 from collections.abc import Callable as _Callable
 from typing import Any, TypeVar
@@ -27,7 +27,7 @@ class ProvidedInstance(Modifier):
 
 def provided() -> ProvidedInstance: ...
 
-# What is written as a marker stands for what a function is given.
+# A marker is the default of a parameter, and stands for the injected object.
 class _Indexed(type):
     def __getitem__(cls, item: object, /) -> Any: ...
 

@@ -1,4 +1,4 @@
-# For igraph 1.0, of which the layout of pictures uses this much.
+# For igraph 1.0: the part that the layout of pictures uses.
 
 from collections.abc import Iterable, Sequence
 
