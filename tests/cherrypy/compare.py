@@ -1,17 +1,17 @@
 """
-CherryPy's own tests, run with its own bus and with ours, side by side.
+Runs CherryPy's own tests with its own bus and with typedbus.wspbus, and compares the outcomes.
 
-Each file is run twice, in processes of its own, on copies of the installed
-CherryPy (see copies.py), and every test is compared by its outcome. Some of
+Each file runs twice, in processes of its own, with copies of the installed
+CherryPy (see copies.py), and the outcomes of each test are compared. Some of
 these tests depend on time, and some fail with the originals as well. So a file
-in which something differs is run again, both ways: what differs each time is a
-difference, what agrees once is named as unsteady. The status is 1 where there
-is a difference, or where nothing was run.
+with a difference runs again, both ways: a test that differs in each run is a
+difference, a test that agrees once is listed as unsteady. The status is 1 if there
+is a difference, or if no test has run.
 
 The tests bind ports of fixed numbers, and leave daemons behind when they fail.
-Where the system allows it, each run has a network and a table of processes of
-its own, which end with it; elsewhere one run waits for the other, and nothing else
-may use these ports.
+If the system allows it, each run has a network and a table of processes of
+its own, which end with it; otherwise one run waits for the other, and no other
+program may use these ports.
 """
 
 import argparse
@@ -29,16 +29,16 @@ from xml.etree import ElementTree as ET
 
 from copies import copy_into
 
-#: Runs of a file that does not agree, the first included.
+#: The maximum number of runs of a file with a difference.
 ROUNDS = 3
 #: Seconds for a test, and for a file.
-FOR_A_TEST, FOR_A_FILE = 120, 900
-#: What these tests use; to load all that are installed takes longer than most of the tests.
+TEST_LIMIT, FILE_LIMIT = 120, 900
+#: The pytest plugins of these tests; to load all installed ones takes longer than most of the tests.
 PLUGINS = ("pytest_timeout", "pytest_services.plugin")
-#: What they bind, whatever else does.
+#: The ports that these tests bind.
 PORTS = (54583, 8081)
-#: Lets 127.0.0.1 answer in a network of one's own, and waits there for orphans, as the first of its processes has to.
-ALONE = """
+#: Brings up 127.0.0.1 in a new network, and waits for orphans, as the first process of a process table must.
+FIRST_PROCESS = """
 import fcntl, os, socket, struct, sys
 fcntl.ioctl(socket.socket(), 0x8914, struct.pack("16sh14x", b"lo", 0x49))
 child = os.posix_spawn(sys.argv[1], sys.argv[1:], os.environ)
@@ -51,16 +51,16 @@ while True:
 Outcomes = dict[str, str]
 
 
-def alone() -> list[str]:
-    """Return what to put before a command so that it has a network and processes of its own; nothing if that cannot be."""
+def isolation() -> list[str]:
+    """Return the command prefix that isolates the network and the processes of a command; empty if it is not possible."""
     unshare = shutil.which("unshare")
-    rest = ["--net", "--pid", "--fork", "--kill-child", "--mount-proc", sys.executable, "-c", ALONE]
-    # Who is not root may have it in a name space of users, too.
+    rest = ["--net", "--pid", "--fork", "--kill-child", "--mount-proc", sys.executable, "-c", FIRST_PROCESS]
+    # A user other than root may be allowed to do this in a name space of users.
     for users in ([], ["--user", "--map-current-user", "--keep-caps"]):
         if unshare is not None:
             command = [unshare, *users, *rest]
-            tried = subprocess.run([*command, sys.executable, "-c", ""], capture_output=True, check=False)
-            if tried.returncode == 0:
+            attempt = subprocess.run([*command, sys.executable, "-c", ""], capture_output=True, check=False)
+            if attempt.returncode == 0:
                 return command
     for port in PORTS:
         with socket.socket() as probe:
@@ -68,16 +68,18 @@ def alone() -> list[str]:
             try:
                 probe.bind(("127.0.0.1", port))
             except OSError as error:
-                raise SystemExit(f"CherryPy's tests need port {port}: {error}; end what uses it") from error
+                raise SystemExit(
+                    f"CherryPy's tests need port {port}: {error}; stop the program that uses it"
+                ) from error
     return []
 
 
-def run(file: str, folder: Path, before: list[str]) -> tuple[Outcomes, str]:
-    """Run one *file* of tests on the copy in *folder*; return the outcome of each test, and all that was said."""
+def run(file: str, folder: Path, prefix: list[str]) -> tuple[Outcomes, str]:
+    """Run one *file* of tests with the copy in *folder*; return the outcome of each test, and the output."""
     result = folder / "result.xml"
     result.unlink(missing_ok=True)
     plugins = [f"-p{name}" for name in PLUGINS if importlib.util.find_spec(name.partition(".")[0])]
-    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *plugins, "-q", f"--timeout={FOR_A_TEST}"]
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *plugins, "-q", f"--timeout={TEST_LIMIT}"]
     environment = {
         **os.environ,
         "PYTHONPATH": str(folder),
@@ -87,7 +89,7 @@ def run(file: str, folder: Path, before: list[str]) -> tuple[Outcomes, str]:
     }
     try:
         ended = subprocess.run(
-            [*before, *command, f"--junitxml={result}", f"cherrypy/test/{file}"],
+            [*prefix, *command, f"--junitxml={result}", f"cherrypy/test/{file}"],
             cwd=folder,
             env=environment,
             stdin=subprocess.DEVNULL,
@@ -95,70 +97,70 @@ def run(file: str, folder: Path, before: list[str]) -> tuple[Outcomes, str]:
             stderr=subprocess.STDOUT,
             encoding="utf-8",
             errors="replace",
-            timeout=FOR_A_FILE,
+            timeout=FILE_LIMIT,
             check=False,
         )
-        said, status = ended.stdout, f"status {ended.returncode}"
-    except subprocess.TimeoutExpired as hung:
-        said, status = str(hung.stdout), f"{FOR_A_FILE} seconds were not enough"
+        output, status = ended.stdout, f"status {ended.returncode}"
+    except subprocess.TimeoutExpired as timeout:
+        output, status = str(timeout.stdout), f"{FILE_LIMIT} seconds were not enough"
     if not result.exists():
-        return {f"{file}: the run as a whole": "died"}, f"{said}\n{status}"
+        return {f"{file}: the run as a whole": "died"}, f"{output}\n{status}"
     outcomes: Outcomes = {}
     for test in ET.parse(result).iter("testcase"):
-        told = [child.tag for child in test if child.tag in ("failure", "error", "skipped")]
+        tags = [child.tag for child in test if child.tag in ("failure", "error", "skipped")]
         name = f"{file}::{test.get('classname', '').rpartition('.')[2]}.{test.get('name')}"
-        outcomes[name] = {"failure": "failed", "error": "failed"}.get(told[0], told[0]) if told else "passed"
-    return outcomes, said
+        outcomes[name] = {"failure": "failed", "error": "failed"}.get(tags[0], tags[0]) if tags else "passed"
+    return outcomes, output
 
 
 def differing(originals: Outcomes, ours: Outcomes) -> dict[str, tuple[str, str]]:
-    """Return the tests that do not have the same outcome, with both."""
+    """Return the tests with different outcomes, and both outcomes."""
     names = [*originals, *(name for name in ours if name not in originals)]
     pairs = {name: (originals.get(name, "not run"), ours.get(name, "not run")) for name in names}
     return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
 
 
-def told(counts: Counter[str]) -> str:
-    """Return how many had which outcome."""
+def summary(counts: Counter[str]) -> str:
+    """Return the number of tests with each outcome, as text."""
     return ", ".join(f"{count} {outcome}" for outcome, count in sorted(counts.items())) or "none"
 
 
 def compare(files: list[str], folders: list[Path], *, verbose: bool) -> int:
     """Run *files* on both *folders*, print the table, and return the status."""
-    before = alone()
+    prefix = isolation()
     differences: dict[str, tuple[str, str]] = {}
     unsteady: dict[str, tuple[str, str]] = {}
-    everything: tuple[Counter[str], Counter[str]] = (Counter(), Counter())
+    totals: tuple[Counter[str], Counter[str]] = (Counter(), Counter())
     failing: list[str] = []
     print(f"{'':32}{'with the originals':36}with ours", flush=True)
-    # Without a network of its own each run has to wait for the other.
-    with ThreadPoolExecutor(len(folders) if before else 1) as runs:
+    # Without a network of its own each run must wait for the other.
+    with ThreadPoolExecutor(len(folders) if prefix else 1) as runs:
         for file in files:
-            (originals, _), (ours, said) = runs.map(run, [file] * 2, folders, [before] * 2)
-            left = differing(originals, ours)
+            (originals, _), (ours, output) = runs.map(run, [file] * 2, folders, [prefix] * 2)
+            different = differing(originals, ours)
             for _ in range(ROUNDS - 1):
-                if left:
-                    (originals, _), (ours, said) = runs.map(run, [file] * 2, folders, [before] * 2)
-                    still = differing(originals, ours).keys() & left.keys()
-                    unsteady |= {test: pair for test, pair in left.items() if test not in still}
-                    left = {test: pair for test, pair in left.items() if test in still}
-            print(f"{file:32}{told(Counter(originals.values())):36}{told(Counter(ours.values()))}", flush=True)
-            if left and verbose:
-                print(said)
-            differences |= left
-            everything[0].update(originals.values())
-            everything[1].update(ours.values())
+                if different:
+                    (originals, _), (ours, output) = runs.map(run, [file] * 2, folders, [prefix] * 2)
+                    confirmed = differing(originals, ours).keys() & different.keys()
+                    unsteady |= {test: pair for test, pair in different.items() if test not in confirmed}
+                    different = {test: pair for test, pair in different.items() if test in confirmed}
+            print(f"{file:32}{summary(Counter(originals.values())):36}{summary(Counter(ours.values()))}", flush=True)
+            if different and verbose:
+                print(output)
+            differences |= different
+            totals[0].update(originals.values())
+            totals[1].update(ours.values())
             failing += [test for test, outcome in originals.items() if outcome not in ("passed", "skipped")]
-    print(f"{'all':32}{told(everything[0]):36}{told(everything[1])}")
+    print(f"{'all':32}{summary(totals[0]):36}{summary(totals[1])}")
     if failing:
-        print("\nThese fail with the originals, and are compared all the same:", *failing, sep="\n  ")
-    for title, tests in (("differed once, and not when they were run again", unsteady), ("differ", differences)):
+        print("\nThese fail with the originals, and are compared nevertheless:", *failing, sep="\n  ")
+    for title, tests in (("differed in one run, and not in another", unsteady), ("differ", differences)):
         if tests:
             print(f"\nThese {title}:")
             for test, (with_originals, with_ours) in tests.items():
                 print(f"  {test}: {with_originals} with the originals, {with_ours} with ours")
-    if not everything[0]["passed"]:
-        print("\nNothing passed with the originals, so that there was nothing to compare with.")
+    if not totals[0]["passed"]:
+        print("\nNo test passed with the originals, so there is nothing to compare with.")
         return 1
     return 1 if differences else 0
 
@@ -166,15 +168,17 @@ def compare(files: list[str], folders: list[Path], *, verbose: bool) -> int:
 def main() -> int:
     """Copy CherryPy, compare, and return the status."""
     parser = argparse.ArgumentParser(description="Run CherryPy's tests with its own bus and with typedbus.wspbus.")
-    parser.add_argument("files", nargs="*", help="test_bus.py and the like; all unless given")
-    parser.add_argument("-v", "--verbose", action="store_true", help="print what was said with ours where they differ")
-    given = parser.parse_args()
+    parser.add_argument("files", nargs="*", help="files such as test_bus.py (default: all)")
+    parser.add_argument(
+        "-v", "--verbose", action="store_true", help="print the output with typedbus for files with differences"
+    )
+    options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="cherrypy-") as name:
         folders = [Path(name, "originals"), Path(name, "ours")]
         for folder in folders:
             copy_into(folder, ours=folder.name == "ours")
-        files = given.files or sorted(path.name for path in Path(folders[0], "cherrypy", "test").glob("test_*.py"))
-        return compare(files, folders, verbose=given.verbose)
+        files = options.files or sorted(path.name for path in Path(folders[0], "cherrypy", "test").glob("test_*.py"))
+        return compare(files, folders, verbose=options.verbose)
 
 
 if __name__ == "__main__":

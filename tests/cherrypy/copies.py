@@ -1,12 +1,11 @@
 """
-Copies of the installed CherryPy: as it was released, and with typedbus in the place of its bus.
+Makes copies of the installed CherryPy: unchanged, and with typedbus in place of its bus.
 
-A copy is a folder to put first on PYTHONPATH. Three files differ in the second
-one, each of which gives the name of its module to one of ours. As they are files
-of the package, and the path is inherited, they hold in every process that comes
-of one that had them: children, daemons, and what is executed anew; no hook has to
-be in place in time. CherryPy's tests write beside themselves, so that each run
-wants copies of its own.
+A copy is a folder to put first on PYTHONPATH. Three files of the second copy differ:
+each replaces its module by a module of typedbus. As they are files of the package, and
+the path is inherited, they apply in every process that the first one starts: children,
+daemons and replaced processes. CherryPy's tests write files beside themselves, so
+each run needs copies of its own.
 """
 
 import argparse
@@ -20,7 +19,7 @@ REPLACED = {
     "servers": "typedbus.wspbus.servers",
 }
 REPLACEMENT = '''\
-"""{name} is what this module is."""
+"""This module is {name}."""
 
 import importlib
 import sys
@@ -30,10 +29,10 @@ sys.modules[__name__] = importlib.import_module("{name}")
 
 
 def copy_into(folder: Path, *, ours: bool) -> None:
-    """Copy CherryPy into *folder*, which must not have one; with typedbus in the place of its bus if it is *ours*."""
+    """Copy CherryPy into *folder*, which must not have a copy; with *ours*, put typedbus in place of its bus."""
     spec = importlib.util.find_spec("cherrypy")
     if spec is None or spec.origin is None:
-        raise SystemExit(f"there is no CherryPy to copy; install {Path(__file__).with_name('requirements.txt')}")
+        raise SystemExit(f"CherryPy is not installed; install {Path(__file__).with_name('requirements.txt')}")
     package = folder / "cherrypy"
     shutil.copytree(Path(spec.origin).parent, package, ignore=shutil.ignore_patterns("__pycache__"))
     if ours:
@@ -42,14 +41,14 @@ def copy_into(folder: Path, *, ours: bool) -> None:
 
 
 def main() -> None:
-    """Put both copies into a folder."""
+    """Make both copies in a folder."""
     parser = argparse.ArgumentParser(
-        description="Copy CherryPy into FOLDER/originals, and with typedbus's bus into FOLDER/ours."
+        description="Copy CherryPy into FOLDER/originals, and with typedbus in place of its bus into FOLDER/ours."
     )
     parser.add_argument("folder", type=Path)
-    given = parser.parse_args()
+    options = parser.parse_args()
     for name in ("originals", "ours"):
-        copy_into(given.folder / name, ours=name == "ours")
+        copy_into(options.folder / name, ours=name == "ours")
 
 
 if __name__ == "__main__":

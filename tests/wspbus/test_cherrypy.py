@@ -111,10 +111,10 @@ def test_differences_are_listed_and_the_status_is_1(tmp_path: Path) -> None:
     assert re.search(r"(?m)^test_some.py +1 failed, 3 passed, 1 skipped +2 failed, 2 passed, 1 skipped$", table)
     assert "seen with ours" in table
     assert lists.splitlines() == [
-        " with the originals, and are compared all the same:",
+        " with the originals, and are compared nevertheless:",
         "  test_some.py::test_some.test_failing",
         "",
-        "These differed once, and not when they were run again:",
+        "These differed in one run, and not in another:",
         "  test_some.py::test_some.test_unsteady: passed with the originals, failed with ours",
         "",
         "These differ:",
@@ -138,4 +138,4 @@ def test_the_status_is_1_if_no_test_passes_with_the_originals(tmp_path: Path, so
     )
 
     assert ended.returncode == 1
-    assert "Nothing passed with the originals" in ended.stdout
+    assert "No test passed with the originals" in ended.stdout
