@@ -28,7 +28,8 @@ class StructuredError(Exception):
     from `__str__`. The constructor takes the attributes in order, those of the base
     class first, by position or by name; type checkers know its signature. The values are
     also the `args` of the exception, so it can be copied and pickled. A list is stored as
-    a tuple. A subclass with an `__init__` adds no attributes to the inherited constructor.
+    a tuple where the annotation is a tuple. A subclass with an `__init__` adds no attributes
+    to the inherited constructor.
 
     Among the bases it comes before a built-in exception:
     ``class LimitError(StructuredError, ValueError)``.
@@ -37,13 +38,15 @@ class StructuredError(Exception):
     #: The attributes that the constructor takes, in order; also the positions of a class pattern.
     __match_args__: ClassVar[tuple[str, ...]] = ()
     _defaults: ClassVar[dict[str, object]] = {}
+    _tuples: ClassVar[frozenset[str]] = frozenset()
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
         if "__init__" in vars(cls):
             return
         fields = dict.fromkeys(cls.__match_args__)
-        own = [name for name, annotation in annotations_of(cls).items() if "ClassVar" not in str(annotation)]
+        annotations = annotations_of(cls)
+        own = [name for name, annotation in annotations.items() if "ClassVar" not in str(annotation)]
         for name in own:
             if vars(cls).get(name) is _COMPUTED:
                 delattr(cls, name)
@@ -51,6 +54,7 @@ class StructuredError(Exception):
             else:
                 fields[name] = None
         cls.__match_args__ = tuple(fields)  # type: ignore[misc]  # mypy derives it from the annotations
+        cls._tuples = cls._tuples.union(name for name in own if str(annotations[name]).startswith("tuple["))
         cls._defaults = cls._defaults | {name: vars(cls)[name] for name in own if name in vars(cls)}
 
     def __init__(self, *args: object, **kwargs: object) -> None:
@@ -61,7 +65,7 @@ class StructuredError(Exception):
         for name in fields:
             value = values[name]
             # The data of an error must not change when the caller changes its list.
-            setattr(self, name, tuple(value) if isinstance(value, list) else value)
+            setattr(self, name, tuple(value) if name in self._tuples and isinstance(value, list) else value)
         # Not super(): OSError would parse its arguments as errno, message and file names.
         BaseException.__init__(self, *(getattr(self, name) for name in fields))
         self.__post_init__()
