@@ -30,77 +30,20 @@ import attrs
 from typedbus._base.errors import StartCancelled, TransitionError
 from typedbus._base.limits import Limits
 from typedbus._base.states import State
-from typedbus._base.structured import StructuredError, computed
 from typedbus._base.sync import new_lock
 from typedbus._bus.bus import Bus
 from typedbus._bus.registry import WARNING
 from typedbus._container.container import Container
-from typedbus._container.core import components_of, core_of
-from typedbus._container.descriptions import class_of
-from typedbus._container.faults import Fault, InvalidContainer
+from typedbus._container.core import core_of
+from typedbus._container.faults import InvalidContainer
 from typedbus._container.running import attached, container_of, detaching, exit_after
 from typedbus._os.exhausted import start_thread
 from typedbus._os.forks import after_fork, notice
 from typedbus.hosting._claims import check_waiting, claim_lock, is_free
 from typedbus.hosting._ending import at_end, doubt_about_end
+from typedbus.hosting._errors import NotShared, not_attached
+from typedbus.hosting._process_owners import owner_faults
 from typedbus.hosting._report import report
-
-#: Classes that only the owner of a process may use, once. By name, so that they need not be imported here.
-_OWNERS: Final = {
-    "typedbus.plugins.autoreload.Autoreload": "replaces the process",
-    "typedbus.plugins.daemon.Daemon": "forks the process",
-    "typedbus.plugins.pidfile.PIDFile": "records the pid of the process",
-    "typedbus.plugins.privileges.Privileges": "changes the user of the process",
-    "typedbus.plugins.signals.Signals": "catches the signals of the process",
-}
-
-
-class HostFault(Fault):
-    """A hosted container declares a component that only the owner of a process may have."""
-
-    problem: str = computed()
-    remedy: str = computed()
-    cls: str
-    does: str
-
-    def __post_init__(self) -> None:
-        self.problem = f"it is a {self.cls}, which {self.does}, but the process belongs to the server"
-        self.remedy = (
-            "leave that to the server: declare the component in a container that run() runs, or enable it only there"
-        )
-
-
-class NotHosted(StructuredError, RuntimeError):
-    """
-    Raised for a request that comes before the bus is started.
-
-    Attributes:
-        containers: The names of the containers of the `Hosted`.
-    """
-
-    containers: str
-
-    def __str__(self) -> str:
-        return (
-            f"a request arrived before {self.containers} was started, since the server did not run the ASGI lifespan; "
-            "enable it, as with uvicorn --lifespan on, and make the Hosted the outermost application"
-        )
-
-
-class NotShared(StructuredError, RuntimeError):
-    """
-    Raised if a `Hosted` cannot share the bus of its containers, which other code has started.
-
-    Attributes:
-        containers: The names of the containers of the `Hosted`.
-        reason: Why, and what to do about it.
-    """
-
-    containers: str
-    reason: str
-
-    def __str__(self) -> str:
-        return f"the Hosted over {self.containers} cannot share the bus, which other code has started: {self.reason}"
 
 
 def _instances(containers: Sequence[Container | type[Container]]) -> list[Container]:
@@ -248,10 +191,10 @@ class Host:
             if not was_attached and not is_free(bus):
                 # The container declares a bus that is already running, and was not attached at its start.
                 core_of(first).leave(None, was_guest=core_of(first).is_guest)
-                raise NotShared(self.name, _unattached([type(container).__name__ for container in self.containers]))
-            refused = [fault for container in self.containers for fault in _refused(container)]
-            if refused:
-                raise InvalidContainer(self.name, refused)
+                raise NotShared(self.name, not_attached(self.containers))
+            faults = [fault for container in self.containers for fault in owner_faults(container)]
+            if faults:
+                raise InvalidContainer(self.name, faults)
             undo.pop_all()
         bus._started_by = self
         self._end_hooks = at_end(self.end)
@@ -267,9 +210,9 @@ class Host:
 
     def _share(self, bus: Bus) -> None:
         """Return when *bus*, which other code starts or has started, is STARTED."""
-        unattached = [type(container).__name__ for container in self.containers if core_of(container).bus is not bus]
+        unattached = [container for container in self.containers if core_of(container).bus is not bus]
         if unattached:
-            raise NotShared(self.name, _unattached(unattached))
+            raise NotShared(self.name, not_attached(unattached))
         current = bus._current
         if current is not None and current.goal is State.STARTED:
             check_waiting(bus)
@@ -352,29 +295,6 @@ class Host:
         self.current_start = self._error = None
         self.has_started = self._is_leaving = False
         self._end_hooks, self._detach = contextlib.ExitStack(), bool
-
-
-def _unattached(names: Sequence[str]) -> str:
-    return (
-        f"{', '.join(names)} was not attached to it at the start; "
-        f"give {'it' if len(names) == 1 else 'them'} also to the Hosted, running() or run() that starts the bus"
-    )
-
-
-def _refused(container: Container) -> list[Fault]:
-    """Return a fault for each enabled component of *container* that only the owner of a process may have."""
-    return [
-        HostFault(component.path, component.place, name, action)
-        for component in components_of(container)
-        for name, action in _owners(class_of(component) or object)
-        if component.is_enabled()
-    ]
-
-
-def _owners(cls: type) -> list[tuple[str, str]]:
-    """Return the entries of `_OWNERS` that *cls* is or inherits from."""
-    entries = ((base.__name__, _OWNERS.get(f"{base.__module__}.{base.__qualname__}")) for base in cls.__mro__)
-    return [(name, action) for name, action in entries if action is not None]
 
 
 def _can_start_threads() -> bool:

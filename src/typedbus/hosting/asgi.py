@@ -19,7 +19,9 @@ from typing import Any, TypeAlias
 from typedbus._base.limits import Limits
 from typedbus._container.container import Container
 from typedbus._os.exhausted import start_thread
-from typedbus.hosting._host import Host, HostFault, NotHosted, NotShared
+from typedbus.hosting._errors import NotHosted, NotShared
+from typedbus.hosting._host import Host
+from typedbus.hosting._process_owners import HostFault
 from typedbus.hosting._report import report, text_of
 from typedbus.servers._lifespan import ASGIApp
 

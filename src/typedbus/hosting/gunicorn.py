@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typedbus._base.structured import StructuredError
 from typedbus.hosting import asgi, wsgi
+from typedbus.hosting._wsgi import host_of
 
 __all__ = ("LeftStart", "NotOutermost", "post_worker_init", "worker_exit")
 
@@ -78,4 +79,4 @@ def worker_exit(server: object, worker: object) -> None:
     """
     app = getattr(worker, "wsgi", None)
     if isinstance(app, wsgi.Hosted):
-        wsgi.host_of(app).end()
+        host_of(app).end()

@@ -37,8 +37,8 @@ class LifespanError(StructuredError, RuntimeError):
     message: str
 
     def __str__(self) -> str:
-        said = self.message.strip() or "it gave no message"
-        return f"the application failed in its lifespan {self.phase}: {said}"
+        reason = self.message.strip() or "it gave no message"
+        return f"the application failed in its lifespan {self.phase}: {reason}"
 
 
 class Lifespan:

@@ -26,7 +26,6 @@ from typedbus._base.errors import StartCancelled
 from typedbus._base.events import Moved
 from typedbus._base.exports import export
 from typedbus._base.states import State
-from typedbus._base.structured import StructuredError
 from typedbus._bus.bus import Bus
 from typedbus._bus.registry import MOVED, START
 from typedbus._channels.channel import on
@@ -34,6 +33,7 @@ from typedbus._os.exhausted import OutOfDescriptors, OutOfThreads, named, start_
 from typedbus.servers._arguments import SettingError, check_bind, check_mode, check_seconds
 from typedbus.servers._binding import BindError, Listening, listen
 from typedbus.servers._contract import NoServer, Serves
+from typedbus.servers._serving_errors import NotServing, NotStopped, ServerEnded
 from typedbus.servers._start_outcome import StartOutcome
 
 __all__ = (
@@ -53,49 +53,6 @@ __all__ = (
 PRIORITY: Final = 75
 #: How long a server may take to cut off the requests that did not end during the drain, in seconds.
 CUTTING: Final = 5.0
-
-
-class NotServing(RuntimeError):
-    """Raised by the `address` of a server that has not started, or has stopped."""
-
-    def __str__(self) -> str:
-        return "the server has no address while it does not run; read it between the start and the stop of its bus"
-
-
-class ServerEnded(StructuredError, RuntimeError):
-    """
-    The cause of an exit: a server returned without being asked to stop.
-
-    Attributes:
-        where: The address that it served.
-    """
-
-    where: str
-
-    def __str__(self) -> str:
-        return f"the server on {self.where} has ended by itself; its serve() must not return before drain() is called"
-
-
-class NotStopped(StructuredError, TimeoutError):
-    """
-    Raised by the stop of a server that does not end, even after its requests were cut off.
-
-    Attributes:
-        where: The address that it served.
-        seconds: How long the stop waited.
-    """
-
-    where: str
-    seconds: float
-
-    def __str__(self) -> str:
-        return (
-            f"the server on {self.where} has not ended {self.seconds:g} s after it was stopped, "
-            "and its thread is left running; check what blocks that thread"
-        )
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({str(self)!r})"
 
 
 @attrs.define(eq=False)

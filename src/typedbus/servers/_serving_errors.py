@@ -1,0 +1,48 @@
+"""The exceptions of server components, with their texts."""
+
+from __future__ import annotations
+
+from typedbus._base.structured import StructuredError
+
+
+class NotServing(RuntimeError):
+    """Raised by the `address` of a server that has not started, or has stopped."""
+
+    def __str__(self) -> str:
+        return "the server has no address while it does not run; read it between the start and the stop of its bus"
+
+
+class ServerEnded(StructuredError, RuntimeError):
+    """
+    The cause of an exit: a server returned without being asked to stop.
+
+    Attributes:
+        where: The address that it served.
+    """
+
+    where: str
+
+    def __str__(self) -> str:
+        return f"the server on {self.where} has ended by itself; its serve() must not return before drain() is called"
+
+
+class NotStopped(StructuredError, TimeoutError):
+    """
+    Raised by the stop of a server that does not end, even after its requests were cut off.
+
+    Attributes:
+        where: The address that it served.
+        seconds: How long the stop waited.
+    """
+
+    where: str
+    seconds: float
+
+    def __str__(self) -> str:
+        return (
+            f"the server on {self.where} has not ended {self.seconds:g} s after it was stopped, "
+            "and its thread is left running; check what blocks that thread"
+        )
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({str(self)!r})"
