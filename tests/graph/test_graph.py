@@ -1,4 +1,4 @@
-"""The picture of a container: what it shows, in each of its formats, and that it builds nothing."""
+"""The picture of a container, in each of its formats."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ GOLDEN = Path(__file__).parent / "golden"
 SVG = "{http://www.w3.org/2000/svg}"
 FORMATS = [Graph.json, Graph.mermaid, Graph.dot, Graph.svg]
 
-lazily: Any = providers  # what of the library hands others over uncalled, which no checker is told of
+lazily: Any = providers  # providers that pass others on uncalled, which the stubs do not declare
 order_placed = Channel[[str], None]("order_placed")
 order_refused = Channel[[str], None]('order "refused" <&>')
 
 
 class Anything:
-    """Takes anything, and remembers on its class that it was built."""
+    """Accepts any arguments, and records on its class that it was built."""
 
     built: list[object] = []
     name: str
@@ -40,7 +40,7 @@ class Anything:
 
 
 class Database(Anything):
-    """Has a life."""
+    """A component with a start and a stop."""
 
     def start(self) -> None:
         """Open."""
@@ -50,43 +50,43 @@ class Database(Anything):
 
 
 class Memory(Database):
-    """Stands in for a database."""
+    """The override of a database."""
 
 
 class Desk(Anything):
-    """Listens twice, and to the log."""
+    """Listens to one channel twice, and to the log."""
 
     @on(order_placed, priority=20)
     def note(self, order: str) -> None:
-        """Write it down."""
+        """Receive an order."""
 
     @on(order_placed)
     def greet(self, order: str) -> None:
-        """Say hello."""
+        """Receive an order as well."""
 
     def log(self, message: str, level: int, /) -> None:
-        """Write it down, too."""
+        """Receive a log message."""
 
 
 class Infra(Container):
-    """Something to nest."""
+    """A container that others nest."""
 
     bus = Component(Bus)
     database = Component(Database)
 
 
 def load_settings() -> Anything:
-    """Build by a function."""
+    """Construct a component by a function."""
     return Anything()
 
 
-def close(circle: Any, /, **needed: object) -> None:
-    """Let the component *circle* need what is declared after it, as the library's verbs allow."""
-    circle.add_kwargs(**needed)
+def close_cycle(component: Any, /, **needed: object) -> None:
+    """Let *component* need components that are declared after it, with a method of the library."""
+    component.add_kwargs(**needed)
 
 
 class Shop(Container):
-    """One of each thing."""
+    """A container with a component of each kind."""
 
     infra = Infra()
     settings = Component(load_settings)
@@ -100,11 +100,11 @@ class Shop(Container):
     misfit = Component(load_settings, extra=1)  # type: ignore[call-arg]  # this is the fault
     chicken = Component(Anything)
     egg = Component(Anything, chicken.provided)
-    close(chicken, egg=egg)
+    close_cycle(chicken, egg=egg)
 
 
-def one_of_each() -> Graph:
-    """Return the picture of a shop in which something stands in for the database."""
+def shop_graph() -> Graph:
+    """Return the picture of a shop whose database is overridden."""
     shop = Shop()
     with shop.override(Shop.infra.database).by(Component(Memory, Shop.settings.provided)):
         return Graph.of(shop)
@@ -116,28 +116,28 @@ def node_of(graph: Graph, path: str) -> Node:
 
 
 def needs_of(graph: Graph, path: str) -> list[str]:
-    """Return what the component *path* needs, a star at what it needs later."""
+    """Return the dependencies of the component *path*, with a star at lazy ones."""
     return [f"{edge.target}{'*' if edge.lazy else ''}" for edge in graph.edges if edge.source == path]
 
 
 @pytest.mark.parametrize(
     ("write", "file"), [(Graph.mermaid, "graph.mmd"), (Graph.dot, "graph.dot"), (Graph.json, "graph.json")]
 )
-def test_a_container_with_one_of_each_thing_is_told_word_for_word(write: Callable[[Graph], str], file: str) -> None:
-    """Whoever keeps a picture under version control sees a difference only where there is one."""
+def test_the_text_of_a_picture_is_exactly_the_expected_one(write: Callable[[Graph], str], file: str) -> None:
+    """So a picture under version control changes only with the container."""
     expected = (GOLDEN / file).read_text(encoding="utf-8")
 
-    told = re.sub(r'"[^"]*(test_graph\.py):\d+"', r'"\1"', write(one_of_each()))
+    text = re.sub(r'"[^"]*(test_graph\.py):\d+"', r'"\1"', write(shop_graph()))
 
-    assert told == expected
+    assert text == expected
 
 
 @pytest.mark.slow
 def test_the_text_is_the_same_in_every_process() -> None:
-    """No hash and no address has a say in it."""
-    program = f"import runpy; [print(f(g)) for m in [runpy.run_path({__file__!r})] for g in [m['one_of_each']()] for f in m['FORMATS']]"
+    """It does not depend on hashes or addresses."""
+    program = f"import runpy; [print(f(g)) for m in [runpy.run_path({__file__!r})] for g in [m['shop_graph']()] for f in m['FORMATS']]"
 
-    told = {
+    outputs = {
         subprocess.run(
             [sys.executable, "-c", program],
             env={**os.environ, "PYTHONHASHSEED": seed},
@@ -148,22 +148,22 @@ def test_the_text_is_the_same_in_every_process() -> None:
         for seed in ("0", "1")
     }
 
-    assert len(told) == 1
-    assert "</svg>" in told.pop()
+    assert len(outputs) == 1
+    assert "</svg>" in outputs.pop()
 
 
 @pytest.mark.parametrize("write", FORMATS)
-def test_nothing_is_built(write: Callable[[Graph], str]) -> None:
-    """A picture can be had of what must not be built here."""
+def test_drawing_builds_no_component(write: Callable[[Graph], str]) -> None:
+    """So a picture is possible where the components must not be built."""
     Anything.built.clear()
 
-    write(one_of_each())
+    write(shop_graph())
 
     assert Anything.built == []
 
 
-def test_what_stands_between_two_components_is_left_out() -> None:
-    """Lists, factories, attributes and dicts are ways to hand a component over, not members of the picture."""
+def test_providers_between_two_components_are_left_out() -> None:
+    """Lists, factories, attributes and dicts only pass a component on."""
 
     class App(Container):
         one, two, three, four = (Component(Anything) for _ in range(4))
@@ -181,15 +181,15 @@ def test_what_stands_between_two_components_is_left_out() -> None:
 @pytest.mark.parametrize(
     "delegate",
     [
-        lambda one: one.provider,
-        lambda one: lazily.DelegatedFactory(dict, one=one),
-        lambda one: providers.List(lazily.Delegate(one)),
-        lambda one: lazily.Aggregate(one=one),
+        lambda component: component.provider,
+        lambda component: lazily.DelegatedFactory(dict, component=component),
+        lambda component: providers.List(lazily.Delegate(component)),
+        lambda component: lazily.Aggregate(component=component),
     ],
-    ids=["delegate", "what calls it", "further away", "aggregate"],
+    ids=["delegate", "delegated factory", "list of a delegate", "aggregate"],
 )
-def test_what_is_handed_over_unbuilt_is_needed_later(delegate: Callable[[Any], Any]) -> None:
-    """A line that may close a circle looks unlike one that may not."""
+def test_a_provider_that_is_passed_uncalled_gives_a_lazy_line(delegate: Callable[[Any], Any]) -> None:
+    """A lazy line may close a cycle."""
 
     class App(Container):
         one = Component(Anything)
@@ -198,8 +198,8 @@ def test_what_is_handed_over_unbuilt_is_needed_later(delegate: Callable[[Any], A
     assert needs_of(Graph.of(App()), "App.user") == ["App.one*"]
 
 
-def test_what_is_needed_at_once_as_well_is_not_needed_later() -> None:
-    """Of two ways to the same component the one that orders the start counts."""
+def test_a_component_that_is_needed_lazily_and_directly_has_a_direct_line() -> None:
+    """The direct line orders the start."""
 
     class App(Container):
         one = Component(Anything)
@@ -209,8 +209,8 @@ def test_what_is_needed_at_once_as_well_is_not_needed_later() -> None:
 
 
 def test_a_channel_has_its_listeners_by_priority_and_its_holders() -> None:
-    """Who hears a publish can be read off, and who may make one."""
-    graph = one_of_each()
+    """The holders are the components that can publish on it."""
+    graph = shop_graph()
 
     assert graph.channels == (
         ChannelNode(
@@ -222,8 +222,8 @@ def test_a_channel_has_its_listeners_by_priority_and_its_holders() -> None:
     )
 
 
-def test_only_a_bus_gives_a_channel_to_hold() -> None:
-    """An item of anything else is no bound channel, whatever its key."""
+def test_only_items_of_a_bus_are_channels() -> None:
+    """Even if its key is a channel."""
 
     class App(Container):
         names = Component(dict[Any, str])
@@ -232,8 +232,8 @@ def test_only_a_bus_gives_a_channel_to_hold() -> None:
     assert Graph.of(App()).channels == ()
 
 
-def test_a_life_cycle_channel_stands_in_the_boxes_unless_somebody_holds_it() -> None:
-    """Most components start and stop; lines for that would hide all others."""
+def test_a_life_cycle_channel_is_drawn_only_if_a_component_holds_it() -> None:
+    """Otherwise it is listed in the boxes of its listeners: most components start and stop."""
 
     class App(Container):
         bus = Component(Bus)
@@ -247,9 +247,9 @@ def test_a_life_cycle_channel_stands_in_the_boxes_unless_somebody_holds_it() -> 
     assert graph.channels[0] == ChannelNode("log", (Listener("App.desk", "log", 50),), ("App.user",))
 
 
-def test_what_stands_in_is_shown_at_the_place_of_the_original() -> None:
-    """It brings its own needs and hooks, and the original keeps its name."""
-    graph = one_of_each()
+def test_an_override_is_shown_in_place_of_the_overridden_component() -> None:
+    """With its own dependencies and hooks, and the path of the overridden component."""
+    graph = shop_graph()
 
     node = node_of(graph, "Shop.infra.database")
     assert (node.cls.rpartition(".")[2], node.overridden_by.rpartition(".")[2]) == ("Database", "Memory")
@@ -258,8 +258,8 @@ def test_what_stands_in_is_shown_at_the_place_of_the_original() -> None:
     assert "Memory" not in {path.rpartition(".")[2] for path in (node.path for node in graph.nodes)}
 
 
-def test_an_object_stands_in_under_the_name_of_its_class() -> None:
-    """The text has no repr in it, which might have an address."""
+def test_an_overriding_object_is_shown_by_the_name_of_its_class() -> None:
+    """Its repr might have an address."""
     shop = Shop()
 
     with shop.override(Shop.cache).by(Anything()):
@@ -268,8 +268,8 @@ def test_an_object_stands_in_under_the_name_of_its_class() -> None:
     assert node.overridden_by == f"{__name__}.Anything"
 
 
-def test_another_component_of_the_container_that_stands_in_keeps_its_own_place() -> None:
-    """It is drawn once, with what it listens to, and the one that it stands in for points to it."""
+def test_an_override_by_another_component_of_the_container_is_drawn_once() -> None:
+    """With its listeners, and a line from the overridden component."""
 
     class App(Container):
         bus = Component(Bus)
@@ -285,8 +285,8 @@ def test_another_component_of_the_container_that_stands_in_keeps_its_own_place()
     assert len({node.path for node in graph.nodes}) == 3
 
 
-def test_what_only_an_overridden_component_needed_is_off() -> None:
-    """It is neither built nor started, and the picture says so."""
+def test_a_component_that_only_an_overridden_one_needs_is_off() -> None:
+    """It is neither built nor started."""
     shop = Shop()
 
     with shop.override(Shop.desk).by(Desk()):
@@ -303,16 +303,16 @@ def test_what_only_an_overridden_component_needed_is_off() -> None:
         ("Shop.settings", True, "Anything"),
     ],
 )
-def test_a_component_that_takes_no_part_says_why(path: str, enabled: bool | None, remark: str) -> None:
-    """What is known to be off looks unlike what a component decides when it is built."""
-    node = node_of(one_of_each(), path)
+def test_a_disabled_component_shows_the_reason(path: str, enabled: bool | None, remark: str) -> None:
+    """A component that is certainly disabled differs from one with a condition."""
+    node = node_of(shop_graph(), path)
 
     assert node.enabled is enabled
     assert node.remarks[-1] == remark
 
 
-def test_what_is_enabled_for_certain_or_overridden_takes_part() -> None:
-    """A condition that says yes is none, and nobody asks it where something stands in."""
+def test_a_component_that_is_certainly_enabled_or_overridden_is_enabled() -> None:
+    """The condition of an overridden component is not used."""
 
     class App(Container):
         one = Component(Anything).enabled(True, reason="it is not")
@@ -325,24 +325,24 @@ def test_what_is_enabled_for_certain_or_overridden_takes_part() -> None:
     assert [(node.enabled, node.reason) for node in graph.nodes] == [(True, ""), (True, "")]
 
 
-def test_a_fault_is_at_its_component() -> None:
-    """The picture shows where, and says what to do."""
-    node = node_of(one_of_each(), "Shop.misfit")
+def test_a_fault_is_shown_at_its_component() -> None:
+    """With the remedy."""
+    node = node_of(shop_graph(), "Shop.misfit")
 
     assert node.kind == "fault"
     assert [fault.partition("; ")[2] for fault in node.faults] == ["correct the declaration"]
 
 
-def test_a_circle_colours_all_along_it() -> None:
-    """Each component of it has the fault, and each line, also of a component that needs itself."""
+def test_a_cycle_marks_its_components_and_lines() -> None:
+    """Also a component that needs itself."""
 
     class App(Container):
         one = Component(Anything)
         two = Component(Anything, one.provided)
         user = Component(Anything, two.provided)
         self_made = Component(Anything)
-        close(one, two=two)
-        close(self_made, me=self_made)
+        close_cycle(one, two=two)
+        close_cycle(self_made, me=self_made)
 
     graph = Graph.of(App())
 
@@ -355,8 +355,8 @@ def test_a_circle_colours_all_along_it() -> None:
 
 
 @pytest.mark.parametrize("write", FORMATS)
-def test_a_fault_of_the_container_itself_is_told(write: Callable[[Graph], str]) -> None:
-    """That there is no bus is about no component."""
+def test_a_fault_of_the_container_is_shown(write: Callable[[Graph], str]) -> None:
+    """A missing bus belongs to no component."""
 
     class App(Container):
         desk = Component(Desk)
@@ -368,8 +368,8 @@ def test_a_fault_of_the_container_itself_is_told(write: Callable[[Graph], str]) 
     assert node_of(graph, "App.desk").faults == ()
 
 
-def test_components_without_a_name_of_their_own_are_told_apart() -> None:
-    """One that is declared where it is handed over is called after its class, and counted."""
+def test_components_without_a_name_have_numbered_names() -> None:
+    """The name is that of the class."""
 
     class App(Container):
         user = Component(Anything, Component(Database).provided, Component(Database).provided)
@@ -381,8 +381,8 @@ def test_components_without_a_name_of_their_own_are_told_apart() -> None:
     assert [node.container for node in graph.nodes] == ["App", "App", "App"]
 
 
-def test_containers_lie_in_each_other() -> None:
-    """Each knows the one around it, and each component the one that it is declared in."""
+def test_nested_containers_have_nested_frames() -> None:
+    """Each component is in the frame of the container that declares it."""
 
     class Middle(Container):
         infra = Infra()
@@ -415,16 +415,14 @@ def test_containers_lie_in_each_other() -> None:
         ("Shopping.Cart", "Shop", "Shopping.Cart"),
     ],
 )
-def test_a_name_is_what_the_container_around_does_not_say(path: str, container: str, name: str) -> None:
-    """Paths are long; a box stands in its container already."""
+def test_a_name_is_the_path_without_the_container(path: str, container: str, name: str) -> None:
+    """A box is inside the frame of its container."""
     assert Node(path, "Gauge", "shop.py:1", container).name == name
     assert ContainerNode(path, container).name == name
 
 
-def test_what_a_distribution_contributes_has_a_frame_of_its_own(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Its components stand in it, and what is wrong with a contribution is told of its path."""
+def test_the_contributions_of_a_distribution_have_a_frame(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its components are inside, and a fault of a contribution has its path."""
     info = tmp_path / "metrics-1.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: metrics\nVersion: 1\n", encoding="utf-8")
@@ -437,7 +435,7 @@ def test_what_a_distribution_contributes_has_a_frame_of_its_own(
 
     graph = Graph.of(App())
 
-    assert [(one.path, one.name) for one in graph.containers[1:]] == [
+    assert [(container.path, container.name) for container in graph.containers[1:]] == [
         ("App.plugins", "plugins"),
         ("App.plugins[metrics:gauges]", "[metrics:gauges]"),
     ]
@@ -452,8 +450,8 @@ AWKWARD = 'say "hi" <b>&amp; \\n [x] {y} | `z` #35; ]\x00\n--> end'
 
 
 @pytest.mark.parametrize("write", FORMATS)
-def test_any_name_is_kept_from_being_taken_for_syntax(write: Callable[[Graph], str]) -> None:
-    """What people write in names and reasons neither ends a label nor begins anything."""
+def test_syntax_in_names_and_reasons_is_escaped(write: Callable[[Graph], str]) -> None:
+    """It neither ends a label nor begins an element."""
     plain, awkward = (
         Graph(
             name,
@@ -477,16 +475,16 @@ def test_any_name_is_kept_from_being_taken_for_syntax(write: Callable[[Graph], s
         assert without_text == re.sub(r'"[^"]*"', "TEXT", write(plain))
 
 
-def test_labels_of_mermaid_have_letters_by_number_where_it_would_read_more_into_them() -> None:
-    """It has no other escape."""
+def test_special_characters_in_labels_of_mermaid_are_written_by_number() -> None:
+    """Mermaid has no other escape."""
     graph = Graph("App", (Node("App.a", '"<#`', "", "App"),), containers=(ContainerNode("App"),))
 
     assert 'n0["a<br/>#34;#60;#35;#96;"]' in graph.mermaid()
 
 
-def test_an_svg_has_an_element_for_each_thing() -> None:
-    """Boxes, lines and frames have ids by order of declaration, and say what they are when pointed at."""
-    graph = one_of_each()
+def test_an_svg_has_an_element_with_an_id_for_each_part() -> None:
+    """Boxes, lines and frames are numbered by declaration, and have titles."""
+    graph = shop_graph()
 
     drawn = ET.fromstring(graph.svg())
 
@@ -505,9 +503,9 @@ def test_an_svg_has_an_element_for_each_thing() -> None:
     assert len([name for name in by_id if re.fullmatch(r"[ne]\d+", name)]) == len(graph.nodes) + len(graph.edges)
 
 
-def test_an_svg_colours_what_is_wrong_or_takes_no_part() -> None:
-    """The class of an element says what it is to be drawn as, and the faults are listed below."""
-    drawn = ET.fromstring(one_of_each().svg())
+def test_an_svg_marks_faulty_and_disabled_components() -> None:
+    """The class of an element is its kind, and the faults are listed below the picture."""
+    drawn = ET.fromstring(shop_graph().svg())
 
     classes = {element.get("data-path"): element.get("class") for element in drawn.iter(f"{SVG}g")}
     lines = [element.get("class") for element in drawn.iter(f"{SVG}path") if element.get("id")]
@@ -521,8 +519,8 @@ def test_an_svg_colours_what_is_wrong_or_takes_no_part() -> None:
     assert texts.count("2") == 2
 
 
-def test_the_legend_has_what_occurs_and_no_more() -> None:
-    """A picture without a fault does not explain how one would look."""
+def test_the_legend_has_only_kinds_that_occur() -> None:
+    """A picture without a fault has no entry for faults."""
 
     class App(Container):
         bus = Component(Bus)
@@ -536,36 +534,36 @@ def test_the_legend_has_what_occurs_and_no_more() -> None:
 
 @pytest.mark.parametrize("write", FORMATS)
 def test_an_empty_container_has_a_picture(write: Callable[[Graph], str]) -> None:
-    """There is nothing in it but its name."""
+    """It has only the name."""
 
     class Empty(Container):
         pass
 
-    told = write(Graph.of(Empty()))
+    text = write(Graph.of(Empty()))
 
-    assert "Empty" in told
-    assert "linkStyle" not in told, "there is no line to colour"
+    assert "Empty" in text
+    assert "linkStyle" not in text, "there is no line to colour"
 
 
 @pytest.mark.slow
-def test_without_igraph_all_but_the_svg_can_be_had() -> None:
+def test_without_igraph_only_the_svg_is_unavailable() -> None:
     """The error names the extra to install."""
     program = (
-        f"import sys, runpy; sys.modules['igraph'] = None; graph = runpy.run_path({__file__!r})['one_of_each']()\n"
+        f"import sys, runpy; sys.modules['igraph'] = None; graph = runpy.run_path({__file__!r})['shop_graph']()\n"
         "from typedbus.graph import NoDrawing\n"
         "graph.json(), graph.mermaid(), graph.dot()\n"
         "try: graph.svg()\n"
         "except NoDrawing as error: print(error)"
     )
 
-    told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+    output = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
 
-    assert 'pip install "typedbus[graph]"' in told
+    assert 'pip install "typedbus[graph]"' in output
 
 
 @pytest.mark.slow
-def test_three_hundred_components_are_drawn_in_a_moment() -> None:
-    """What takes a tenth of a second here is not to take more than some anywhere."""
+def test_three_hundred_components_are_drawn_in_a_few_seconds() -> None:
+    """It takes a tenth of a second here."""
     import time
 
     body: dict[str, Any] = {"bus": Component(Bus)}
@@ -583,7 +581,7 @@ def test_three_hundred_components_are_drawn_in_a_moment() -> None:
 
 @pytest.mark.slow
 def test_a_chain_of_any_length_has_a_picture() -> None:
-    """Nothing goes down it by calling itself."""
+    """It is followed without recursion."""
     body: dict[str, Any] = {"part0": Component(Anything)}
     for number in range(1, 3000):
         body[f"part{number}"] = Component(Anything, body[f"part{number - 1}"].provided)
@@ -593,8 +591,8 @@ def test_a_chain_of_any_length_has_a_picture() -> None:
     assert len(graph.edges) == 2999
 
 
-def test_the_picture_in_the_docs_is_that_of_the_example() -> None:
-    """Where the boxes stand is igraph's to say; what they are is not."""
+def test_the_picture_in_the_docs_has_the_content_of_the_example() -> None:
+    """The positions depend on igraph; the texts do not."""
     from examples.shop.container import Shop as Example
 
     shown = ET.parse(GOLDEN.parents[2] / "docs" / "how-to" / "shop.svg").getroot()
@@ -605,16 +603,16 @@ def test_the_picture_in_the_docs_is_that_of_the_example() -> None:
     ]
 
 
-def test_json_has_everything_that_is_known() -> None:
-    """Its keys are the attributes of the records."""
-    graph = one_of_each()
+def test_json_has_all_attributes_of_the_records() -> None:
+    """Its keys are the names of the attributes."""
+    graph = shop_graph()
 
-    told = json.loads(graph.json())
+    data = json.loads(graph.json())
 
     assert [
-        Node(**{**node, "hooks": tuple(node["hooks"]), "faults": tuple(node["faults"])}) for node in told["nodes"]
+        Node(**{**node, "hooks": tuple(node["hooks"]), "faults": tuple(node["faults"])}) for node in data["nodes"]
     ] == [*graph.nodes]
-    assert told["edges"][0] == {
+    assert data["edges"][0] == {
         "source": "Shop.infra.database",
         "target": "Shop.settings",
         "lazy": False,
@@ -644,10 +642,10 @@ class Listing(Container):
     listed = Component(Reader, every(Users))
 
 
-def test_a_picture_shows_components_of_other_containers_as_theirs() -> None:
-    """During a shared run those that it needs, without their own needs; after it none."""
+def test_a_picture_during_a_shared_run_has_components_of_other_containers() -> None:
+    """Only those that its components need, without their own dependencies; none after the run."""
     outer, inner, listing = Outer(), Inner(), Listing()
-    alone = [Graph.of(one) for one in (outer, listing)]
+    separate = [Graph.of(container) for container in (outer, listing)]
     with running(outer, inner, listing):
         for container, name, own in ((inner, "Inner", "Inner.reader"), (listing, "Listing", "Listing.listed")):
             graph = Graph.of(container)
@@ -656,16 +654,16 @@ def test_a_picture_shows_components_of_other_containers_as_theirs() -> None:
                 "Outer.users": ("Outer", True),
             }
             assert graph.edges == (Edge(own, "Outer.users"),)
-            assert [one.path for one in graph.containers] == [name, "Outer"]
+            assert [container.path for container in graph.containers] == [name, "Outer"]
             assert "Outer" in graph.mermaid()
             assert graph.svg()
-        assert Graph.of(outer) == alone[0]
-    assert [Graph.of(one) for one in (outer, listing)] == alone
+        assert Graph.of(outer) == separate[0]
+    assert [Graph.of(container) for container in (outer, listing)] == separate
     assert [node.path for node in Graph.of(inner).nodes] == ["Inner.reader"]
 
 
-def test_containers_that_ran_together_do_not_list_each_other_s_components_afterwards() -> None:
-    """Each is alone again, also where both were guests."""
+def test_a_picture_after_a_shared_run_has_no_components_of_other_containers() -> None:
+    """Also if both containers were guests."""
 
     class Guest(Container):
         users = Component(Users, [])
@@ -676,8 +674,8 @@ def test_containers_that_ran_together_do_not_list_each_other_s_components_afterw
     assert Graph.of(listing).edges == ()
 
 
-def test_a_picture_shows_components_of_another_instance_of_the_same_class_as_theirs() -> None:
-    """Each container has a path of its own."""
+def test_two_instances_of_one_container_class_have_different_paths() -> None:
+    """Each has a frame of its own."""
 
     class Part(Container):
         bus = Component(Bus)
@@ -687,7 +685,7 @@ def test_a_picture_shows_components_of_another_instance_of_the_same_class_as_the
     first, second = Part(), Part()
     with running(first, second):
         graph = Graph.of(first)
-    assert [one.path for one in graph.containers] == ["Part", "Part (2)"]
+    assert [container.path for container in graph.containers] == ["Part", "Part (2)"]
     assert [(node.path, node.container) for node in graph.nodes if "thing" in node.path] == [
         ("Part.thing", "Part"),
         ("Part.thing (2)", "Part (2)"),

@@ -1,4 +1,4 @@
-"""Where boxes and lines of a picture go: what can be relied on whatever is to be drawn."""
+"""The positions of boxes and lines in a picture."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ KINDS = ("needs", "lazy", "listens")
 
 @st.composite
 def drawings(draw: st.DrawFn) -> tuple[list[Box], list[Arc], list[Lane]]:
-    """Give boxes in nested lanes, with arcs between them, circles and loops included."""
+    """Return boxes in nested lanes, with arcs between them, cycles and loops included."""
     lanes = [Lane(-1, 40)]
     for number in range(1, draw(st.integers(1, 5))):
-        # Each after the one around it, and after all that is in the one before it.
-        begun = [number - 1]
-        while lanes[begun[-1]].around >= 0:
-            begun.append(lanes[begun[-1]].around)
-        lanes.append(Lane(draw(st.sampled_from(begun)), draw(st.floats(10, 300))))
+        # Each lane follows the lane around it, and all lanes inside the lane before it.
+        candidates = [number - 1]
+        while lanes[candidates[-1]].around >= 0:
+            candidates.append(lanes[candidates[-1]].around)
+        lanes.append(Lane(draw(st.sampled_from(candidates)), draw(st.floats(10, 300))))
     sizes = st.floats(20, 200)
     boxes = draw(st.lists(st.builds(Box, sizes, sizes, st.integers(0, len(lanes) - 1)), min_size=1, max_size=14))
     ends = st.integers(0, len(boxes) - 1)
@@ -30,15 +30,15 @@ def drawings(draw: st.DrawFn) -> tuple[list[Box], list[Arc], list[Lane]]:
     return boxes, [Arc(a, b, kind, a if first else b) for a, b, kind, first in arcs], lanes
 
 
-def overlap(one: Rect, other: Rect) -> bool:
-    """Tell whether two rectangles share more than a border."""
-    across = min(one.right, other.right) - max(one.x, other.x)
-    down = min(one.y + one.height, other.y + other.height) - max(one.y, other.y)
+def overlap(first: Rect, second: Rect) -> bool:
+    """Return whether two rectangles share more than a border."""
+    across = min(first.right, second.right) - max(first.x, second.x)
+    down = min(first.y + first.height, second.y + second.height) - max(first.y, second.y)
     return across > 1e-6 and down > 1e-6
 
 
 def contains(outer: Rect, inner: Rect) -> bool:
-    """Tell whether one rectangle lies in another, with some room around it."""
+    """Return whether *inner* lies in *outer*, with some room around it."""
     return (
         outer.x < inner.x - 5
         and outer.y < inner.y - 5
@@ -48,33 +48,33 @@ def contains(outer: Rect, inner: Rect) -> bool:
 
 
 def around(lanes: list[Lane], lane: int) -> set[int]:
-    """Return *lane* and the lanes that it lies in."""
-    found = {lane}
+    """Return *lane* and the lanes around it."""
+    enclosing = {lane}
     while (lane := lanes[lane].around) >= 0:
-        found.add(lane)
-    return found
+        enclosing.add(lane)
+    return enclosing
 
 
 @pytest.mark.slow
 @given(drawings())
 @settings(deadline=None, max_examples=40)
 def test_boxes_keep_their_size_and_do_not_overlap(drawing: tuple[list[Box], list[Arc], list[Lane]]) -> None:
-    """Each can be read."""
+    """For any boxes, arcs and lanes."""
     boxes, arcs, lanes = drawing
 
     layout = arrange(boxes, arcs, lanes)
 
     assert [(place.width, place.height) for place in layout.boxes] == [(box.width, box.height) for box in boxes]
-    assert not any(overlap(one, other) for one, other in combinations(layout.boxes, 2))
+    assert not any(overlap(first, second) for first, second in combinations(layout.boxes, 2))
 
 
 @pytest.mark.slow
 @given(drawings())
 @settings(deadline=None, max_examples=40)
-def test_a_frame_has_what_is_declared_in_it_inside_and_nothing_else(
+def test_a_frame_contains_the_boxes_of_its_lane_and_no_others(
     drawing: tuple[list[Box], list[Arc], list[Lane]],
 ) -> None:
-    """Frames tell the truth, and have room for their titles."""
+    """It has room for its title."""
     boxes, arcs, lanes = drawing
 
     layout = arrange(boxes, arcs, lanes)
@@ -96,7 +96,7 @@ def test_a_frame_has_what_is_declared_in_it_inside_and_nothing_else(
 def test_a_line_goes_from_border_to_border_and_crosses_no_box(
     drawing: tuple[list[Box], list[Arc], list[Lane]],
 ) -> None:
-    """It bends between the columns alone, and passes them between the boxes."""
+    """It bends only between columns, and passes a column between its boxes."""
     boxes, arcs, lanes = drawing
 
     layout = arrange(boxes, arcs, lanes)
@@ -109,9 +109,9 @@ def test_a_line_goes_from_border_to_border_and_crosses_no_box(
         for number, ((x, y), (to_x, to_y)) in enumerate(pairwise(route)):
             is_straight = number % 2 == 0
             assert not is_straight or y == to_y
-            # What bends may go anywhere between the heights of two columns, so that no box may be there at all.
-            passed = Rect(min(x, to_x), y - 0.5 if is_straight else -1e9, abs(x - to_x), 1.0 if is_straight else 2e9)
-            assert arc.source == arc.target or not any(overlap(passed, place) for place in layout.boxes)
+            # A bent part may be at any height between two columns, so no box may be there at all.
+            area = Rect(min(x, to_x), y - 0.5 if is_straight else -1e9, abs(x - to_x), 1.0 if is_straight else 2e9)
+            assert arc.source == arc.target or not any(overlap(area, place) for place in layout.boxes)
 
 
 def laid_out(*pairs: tuple[int, int], count: int) -> Layout:
@@ -119,23 +119,23 @@ def laid_out(*pairs: tuple[int, int], count: int) -> Layout:
     return arrange([Box(80, 40, 0)] * count, [Arc(a, b, "needs", b) for a, b in pairs], [Lane(-1, 0)])
 
 
-def test_users_stand_to_the_left_of_what_they_need() -> None:
-    """One reads from what is started last to what is started first."""
-    one, two, three = laid_out((0, 1), (1, 2), (0, 2), count=3).boxes
+def test_users_stand_to_the_left_of_their_dependencies() -> None:
+    """The start order runs from right to left."""
+    first, second, third = laid_out((0, 1), (1, 2), (0, 2), count=3).boxes
 
-    assert one.right < two.x
-    assert two.right < three.x
+    assert first.right < second.x
+    assert second.right < third.x
 
 
-def test_a_user_stands_next_to_what_it_needs() -> None:
-    """A line is as short as can be: what is needed by nobody need not begin at the left."""
+def test_a_user_stands_next_to_its_dependency() -> None:
+    """Even if no other component needs it, so that its line is short."""
     boxes = laid_out((0, 1), (1, 2), (3, 2), count=4).boxes
 
     assert boxes[3].x == boxes[1].x
 
 
-def test_a_line_against_the_others_comes_in_from_the_right() -> None:
-    """Where there is a circle one line goes back, without crossing the one that goes forth."""
+def test_a_line_that_closes_a_cycle_arrives_from_the_right() -> None:
+    """It does not cross the line in the other direction."""
     layout = laid_out((0, 1), (1, 0), count=2)
 
     forth, back = sorted(layout.routes, key=lambda route: route[-1][0], reverse=True)
@@ -145,30 +145,30 @@ def test_a_line_against_the_others_comes_in_from_the_right() -> None:
 
 
 def test_lines_to_the_same_box_run_together() -> None:
-    """What all need does not fill the picture with lines."""
+    """A dependency of all components does not fill the picture with lines."""
     routes = laid_out((0, 1), (1, 2), (2, 3), (0, 3), (1, 3), count=4).routes
 
     assert routes[3][-4:] == routes[4][-4:]
     assert routes[3][0] != routes[4][0]
 
 
-def test_boxes_without_lines_make_a_block() -> None:
+def test_boxes_without_lines_form_a_block() -> None:
     """Not one tall column."""
     boxes = laid_out(count=36).boxes
 
     assert len({box.x for box in boxes}) in range(3, 7)
 
 
-def test_a_box_stands_level_with_what_it_needs() -> None:
-    """A line that can be straight is."""
+def test_a_box_stands_level_with_its_dependency() -> None:
+    """Their line is straight if possible."""
     boxes = laid_out((0, 1), (1, 2), (3, 4), count=5).boxes
 
     assert [box.middle for box in boxes[1:3]] == pytest.approx([boxes[0].middle] * 2, abs=0.5)
     assert boxes[3].middle == pytest.approx(boxes[4].middle, abs=0.5)
 
 
-def test_what_several_need_stands_half_way_between_them() -> None:
-    """Boxes that would stand in the same place make room, as much to one side as to the other."""
+def test_a_dependency_of_several_boxes_stands_half_way_between_them() -> None:
+    """Boxes at the same height move apart by the same distance."""
     boxes = laid_out((0, 2), (1, 2), (2, 3), count=4).boxes
 
     assert abs(boxes[0].middle - boxes[1].middle) > 40
@@ -176,7 +176,7 @@ def test_what_several_need_stands_half_way_between_them() -> None:
 
 
 def test_steep_lines_have_more_room() -> None:
-    """A line that goes far up or down between two columns bends gently."""
+    """A line that rises or falls steeply between two columns bends gently."""
     low, high = (laid_out(*((number, count) for number in range(count)), count=count + 1).boxes for count in (2, 20))
 
     assert high[-1].x - high[0].right > low[-1].x - low[0].right

@@ -1,4 +1,4 @@
-"""What a `Report` makes of the life-cycle events that it hears."""
+"""The report of a start, derived from its life-cycle events."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ from typedbus.testing import FakeClock, running
 
 Step: TypeAlias = LifecycleEvent | float
 
-BEGINS = Moved(State.STOPPED, State.STARTING)
-SUCCEEDS = Moved(State.STARTING, State.STARTED)
-TURNS_ROUND = Moved(State.STARTING, State.STOPPING)
-ENDS_DOWN = Moved(State.STOPPING, State.STOPPED)
+START_BEGINS = Moved(State.STOPPED, State.STARTING)
+START_SUCCEEDS = Moved(State.STARTING, State.STARTED)
+ROLLBACK_BEGINS = Moved(State.STARTING, State.STOPPING)
+ROLLBACK_ENDS = Moved(State.STOPPING, State.STOPPED)
 
 
-def told(*script: Step) -> Report:
-    """Return a report that has heard the events of *script*, on a clock that its numbers bring further."""
+def report_of(*script: Step) -> Report:
+    """Return a report of the events of *script*, on a clock that its numbers advance."""
     bus, clock = Bus(), FakeClock(now=1000.0)
     report = Report(clock.now)
     bus[LIFECYCLE].subscribe(report.hear)
@@ -54,41 +54,36 @@ def told(*script: Step) -> Report:
 
 
 def subscribed(path: str, *needs: str) -> Subscribed:
-    """Return what is told of a component that is ready to be started."""
+    """Return the event of a component that is ready to start."""
     return Subscribed(path, 0.0, needs)
 
 
 def started(path: str, seconds: float) -> tuple[Step, ...]:
-    """Return a start hook that takes *seconds*."""
+    """Return the events of a start hook that takes *seconds*."""
     return ComponentStarting(path), seconds, ComponentStarted(path, seconds)
 
 
-def rows_of(table: str, path: str) -> list[str]:
-    """Return the lines of *table* that are about the component *path*."""
-    return [line for line in table.splitlines() if line.endswith(f" {path}")]
-
-
 FAILED_START: tuple[Step, ...] = (
-    BEGINS,
+    START_BEGINS,
     Disabled("Shop.mail", "no host is set"),
     *(subscribed(path) for path in ("Shop.database", "Shop.web", "Shop.jobs")),
     *started("Shop.database", 2.0),
     ComponentStarting("Shop.web"),
     0.5,
     Failed("Shop.web", "start", 0.5, OSError("port taken")),
-    TURNS_ROUND,
+    ROLLBACK_BEGINS,
     0.25,
     ComponentStopped("Shop.database", 0.25),
     RolledBack(0.25, None, ("Shop.database",)),
-    ENDS_DOWN,
+    ROLLBACK_ENDS,
 )
 
 
-def test_each_part_of_a_start_has_its_begin_and_its_length() -> None:
+def test_each_part_of_a_start_has_its_begin_and_duration() -> None:
     """Constructor, subscribing and start hooks of a component are spans, counted from the beginning of the start."""
-    report = told(
+    report = report_of(
         7.0,
-        BEGINS,
+        START_BEGINS,
         1.0,
         Constructing("Shop.database"),
         2.0,
@@ -97,7 +92,7 @@ def test_each_part_of_a_start_has_its_begin_and_its_length() -> None:
         Subscribed("Shop.database", 0.5, ("Shop.settings",)),
         *started("Shop.database", 3.0),
         *started("Shop.database", 4.0),
-        SUCCEEDS,
+        START_SUCCEEDS,
         9.0,
     )
 
@@ -111,10 +106,10 @@ def test_each_part_of_a_start_has_its_begin_and_its_length() -> None:
     assert database.needs == ("Shop.settings",)
 
 
-def test_hooks_side_by_side_each_have_their_own_begin() -> None:
-    """What is told in between does not belong to the one that began before."""
-    report = told(
-        BEGINS,
+def test_concurrent_hooks_have_their_own_begins() -> None:
+    """Events in between do not belong to the hook that began first."""
+    report = report_of(
+        START_BEGINS,
         ComponentStarting("a"),
         1.0,
         ComponentStarting("b"),
@@ -122,15 +117,17 @@ def test_hooks_side_by_side_each_have_their_own_begin() -> None:
         ComponentStarted("a", 3.0),
         1.0,
         ComponentStarted("b", 3.0),
-        SUCCEEDS,
+        START_SUCCEEDS,
     )
 
     assert [component.starts for component in report.record().components] == [(Span(0.0, 3.0),), (Span(1.0, 3.0),)]
 
 
-def test_nothing_ends_after_it_was_told_to_be_over() -> None:
-    """A begin that was told late is put back, so that no two hooks of one thread seem to overlap."""
-    report = told(BEGINS, 1.0, ComponentStarting("a"), 2.0, ComponentStarted("a", 3.0), *started("b", 1.0), SUCCEEDS)
+def test_a_span_ends_no_later_than_its_event() -> None:
+    """A begin that is published late is moved back, so that two hooks of one thread do not seem to overlap."""
+    report = report_of(
+        START_BEGINS, 1.0, ComponentStarting("a"), 2.0, ComponentStarted("a", 3.0), *started("b", 1.0), START_SUCCEEDS
+    )
 
     first, second = report.record().components
 
@@ -148,60 +145,60 @@ def test_nothing_ends_after_it_was_told_to_be_over() -> None:
     ],
 )
 def test_each_component_of_a_failed_start_has_its_outcome(path: str, outcome: Outcome, reason: str) -> None:
-    """Who failed, who was stopped again, who never started and who was not to, are told apart."""
-    record = told(*FAILED_START).record()
-    (component,) = (one for one in record.components if one.path == path)
+    """Failed, rolled back, never started and disabled components are distinguished."""
+    record = report_of(*FAILED_START).record()
+    (component,) = (component for component in record.components if component.path == path)
 
     assert (component.outcome, component.reason) == (outcome, reason)
 
 
-def test_a_failed_start_tells_what_failed_and_what_was_undone() -> None:
-    """The time of the rollback is not that of the start."""
-    record = told(*FAILED_START).record()
+def test_a_failed_start_has_its_failures_and_its_rollback() -> None:
+    """The time of the rollback is not part of the start."""
+    record = report_of(*FAILED_START).record()
 
     assert (record.outcome, record.seconds) == (Outcome.FAILED, 2.5)
-    assert [(one.path, one.hook, one.seconds, one.error) for one in record.failures] == [
+    assert [(failure.path, failure.hook, failure.seconds, failure.error) for failure in record.failures] == [
         ("Shop.web", "start", 0.5, "OSError: port taken")
     ]
     assert (record.undone, record.rollback) == (("Shop.database",), 0.25)
 
 
-def test_a_rollback_told_after_the_stop_counts_as_well() -> None:
-    """The events of the start end with the next transition, not with the state."""
+def test_a_rollback_published_after_the_stop_is_part_of_the_start() -> None:
+    """The events of a start end with the next transition, not with the state."""
     *before, rolled_back, down = FAILED_START
 
-    assert told(*before, down, rolled_back).record() == told(*before, rolled_back, down).record()
+    assert report_of(*before, down, rolled_back).record() == report_of(*before, rolled_back, down).record()
 
 
-def test_a_start_that_was_broken_off_is_no_failure() -> None:
-    """Its outcome is that it was rolled back, and what had not begun has not started."""
-    broken_off: tuple[Step, ...] = (
-        BEGINS,
+def test_a_cancelled_start_is_rolled_back_and_not_failed() -> None:
+    """Components that had not begun have not started."""
+    cancelled: tuple[Step, ...] = (
+        START_BEGINS,
         subscribed("a"),
         subscribed("b"),
         *started("a", 1.0),
-        TURNS_ROUND,
+        ROLLBACK_BEGINS,
         RolledBack(0.0, None, ("a",)),
     )
 
-    record = told(*broken_off).record()
+    record = report_of(*cancelled).record()
 
     assert record.outcome is Outcome.ROLLED_BACK
     assert [component.outcome for component in record.components] == [Outcome.ROLLED_BACK, Outcome.NOT_STARTED]
 
 
 @pytest.mark.parametrize("path", ["Shop.broken", "Shop"])
-def test_a_failing_constructor_is_told_of_its_component(path: str) -> None:
-    """Whether the failure names the component or who builds it."""
-    report = told(
-        BEGINS,
+def test_a_failing_constructor_is_a_failure_of_its_component(path: str) -> None:
+    """Whether the event names the component or its container."""
+    report = report_of(
+        START_BEGINS,
         Constructing("Shop.a"),
         Constructed("Shop.a", 0.0),
         1.0,
         Constructing("Shop.broken"),
         2.0,
         Failed(path, "assemble", 3.0, OSError("no database")),
-        TURNS_ROUND,
+        ROLLBACK_BEGINS,
     )
 
     built, broken = report.record().components
@@ -211,79 +208,93 @@ def test_a_failing_constructor_is_told_of_its_component(path: str) -> None:
 
 
 def test_a_component_without_a_start_hook_has_started_with_the_bus() -> None:
-    """Nothing of it was called, and nothing is missing; what is disabled has not."""
-    record = told(BEGINS, Disabled("Shop.mail", "off"), subscribed("Shop.settings"), SUCCEEDS).record()
+    """A disabled component has not."""
+    record = report_of(START_BEGINS, Disabled("Shop.mail", "off"), subscribed("Shop.settings"), START_SUCCEEDS).record()
 
     assert [component.outcome for component in record.components] == [Outcome.DISABLED, Outcome.STARTED]
 
 
-def test_a_start_under_way_is_told_as_far_as_it_has_come() -> None:
-    """A start that hangs can be looked at from another thread."""
-    record = told(BEGINS, subscribed("a"), subscribed("b"), *started("a", 1.0), ComponentStarting("b"), 4.0).record()
+def test_a_running_start_is_reported_up_to_the_present() -> None:
+    """Another thread can look at a start that hangs."""
+    record = report_of(
+        START_BEGINS, subscribed("a"), subscribed("b"), *started("a", 1.0), ComponentStarting("b"), 4.0
+    ).record()
 
     assert (record.outcome, record.seconds) == (Outcome.NOT_STARTED, 5.0)
     assert [component.outcome for component in record.components] == [Outcome.STARTED, Outcome.NOT_STARTED]
 
 
-def test_what_happens_after_the_start_is_no_part_of_it() -> None:
-    """Neither a stop that fails nor what is built later changes the report."""
-    start: tuple[Step, ...] = (BEGINS, *started("a", 1.0), SUCCEEDS)
+def test_events_after_the_start_are_not_part_of_it() -> None:
+    """Neither a failing stop nor a later construction changes the report."""
+    start: tuple[Step, ...] = (START_BEGINS, *started("a", 1.0), START_SUCCEEDS)
     later: tuple[Step, ...] = (
         Constructing("late"),
         Moved(State.STARTED, State.STOPPING),
         Failed("a", "stop", 1.0, OSError("disk full")),
-        ENDS_DOWN,
+        ROLLBACK_ENDS,
     )
 
-    assert told(*start, *later).record() == told(*start).record()
+    assert report_of(*start, *later).record() == report_of(*start).record()
 
 
-def test_a_new_start_begins_anew() -> None:
-    """Nothing of the times and failures of the one before is left."""
-    again = told(*FAILED_START, 5.0, BEGINS, *started("Shop.database", 1.0), *started("Shop.web", 1.0), SUCCEEDS)
+def test_a_new_start_replaces_the_one_before() -> None:
+    """Its times and failures are dropped."""
+    report = report_of(
+        *FAILED_START, 5.0, START_BEGINS, *started("Shop.database", 1.0), *started("Shop.web", 1.0), START_SUCCEEDS
+    )
 
-    record = again.record()
+    record = report.record()
 
     assert (record.outcome, record.seconds, record.failures, record.rollback) == (Outcome.STARTED, 2.0, (), None)
     assert sum(component.seconds for component in record.components) == 2.0
 
 
-def test_a_start_after_a_stop_remembers_who_needs_whom() -> None:
-    """Components that are still there are not subscribed again, and what they need holds; those disabled stay so."""
-    first: tuple[Step, ...] = (BEGINS, Disabled("c", "off"), subscribed("a"), subscribed("b", "a"), SUCCEEDS)
-    then: tuple[Step, ...] = (
+def test_a_start_after_a_stop_keeps_the_dependencies() -> None:
+    """Existing components are not subscribed again; disabled components stay disabled."""
+    first: tuple[Step, ...] = (
+        START_BEGINS,
+        Disabled("c", "off"),
+        subscribed("a"),
+        subscribed("b", "a"),
+        START_SUCCEEDS,
+    )
+    following: tuple[Step, ...] = (
         Moved(State.STARTED, State.STOPPING),
-        ENDS_DOWN,
-        BEGINS,
+        ROLLBACK_ENDS,
+        START_BEGINS,
         *started("a", 1.0),
         *started("b", 1.0),
-        SUCCEEDS,
+        START_SUCCEEDS,
     )
 
-    record = told(*first, *then, *then).record()
+    record = report_of(*first, *following, *following).record()
 
     assert [link.path for link in record.critical_path.links] == ["a", "b"]
-    assert {one.path: one.reason for one in record.components} == {"a": "", "b": "", "c": "off"}
+    assert {component.path: component.reason for component in record.components} == {"a": "", "b": "", "c": "off"}
 
 
-def test_a_start_after_an_exit_remembers_nothing() -> None:
-    """What is built anew tells anew, and what is gone is gone."""
-    first: tuple[Step, ...] = (BEGINS, subscribed("a"), subscribed("gone"), SUCCEEDS)
-    then: tuple[Step, ...] = (Moved(State.STARTED, State.STOPPING), ENDS_DOWN, Moved(State.STOPPED, State.EXITING))
+def test_a_start_after_an_exit_keeps_no_components() -> None:
+    """All components are constructed and subscribed again."""
+    first: tuple[Step, ...] = (START_BEGINS, subscribed("a"), subscribed("gone"), START_SUCCEEDS)
+    following: tuple[Step, ...] = (
+        Moved(State.STARTED, State.STOPPING),
+        ROLLBACK_ENDS,
+        Moved(State.STOPPED, State.EXITING),
+    )
     again: tuple[Step, ...] = (
         Moved(State.EXITING, State.EXITED),
         Moved(State.EXITED, State.STARTING),
         subscribed("a"),
-        SUCCEEDS,
+        START_SUCCEEDS,
     )
 
-    assert [one.path for one in told(*first, *then, *again).record().components] == ["a"]
+    assert [component.path for component in report_of(*first, *following, *again).record().components] == ["a"]
 
 
-def test_the_critical_path_is_the_longest_chain_of_needs() -> None:
-    """Not what finished last, which in a start one after the other is chance; hookless components carry it on."""
-    report = told(
-        BEGINS,
+def test_the_critical_path_is_the_longest_chain_of_dependencies() -> None:
+    """Not the chain of the last component, which is arbitrary in a sequential start; it passes through components without hooks."""
+    report = report_of(
+        START_BEGINS,
         subscribed("database"),
         subscribed("cache"),
         subscribed("models", "database", "cache"),
@@ -293,7 +304,7 @@ def test_the_critical_path_is_the_longest_chain_of_needs() -> None:
         *started("cache", 1.0),
         *started("web", 2.0),
         *started("alone", 4.0),
-        SUCCEEDS,
+        START_SUCCEEDS,
     )
 
     path = report.record().critical_path
@@ -306,49 +317,51 @@ def test_a_chain_of_any_length_has_a_critical_path() -> None:
     paths = [f"part{number}" for number in range(5000)]
     needs = [subscribed(path, *before) for path, before in zip(paths, [(), *((path,) for path in paths)])]
 
-    record = told(BEGINS, *needs, *itertools.chain(*(started(path, 1.0) for path in paths)), SUCCEEDS).record()
+    record = report_of(
+        START_BEGINS, *needs, *itertools.chain(*(started(path, 1.0) for path in paths)), START_SUCCEEDS
+    ).record()
 
     assert record.critical_path.seconds == 5000.0
 
 
-def test_the_slowest_ten_are_sorted_by_all_that_they_took() -> None:
+def test_the_slowest_ten_components_are_sorted_by_their_total_time() -> None:
     """Construction counts as well as start; the eleventh is left out."""
-    built: tuple[Step, ...] = (Constructing("built"), 50.0, Constructed("built", 50.0))
+    construction: tuple[Step, ...] = (Constructing("built"), 50.0, Constructed("built", 50.0))
     hooks = itertools.chain(*(started(f"part{number}", float(number)) for number in range(11)))
 
-    slowest = told(BEGINS, *built, *hooks, SUCCEEDS).record().slowest
+    slowest = report_of(START_BEGINS, *construction, *hooks, START_SUCCEEDS).record().slowest
 
-    assert [one.path for one in slowest] == ["built", *(f"part{number}" for number in range(10, 1, -1))]
+    assert [component.path for component in slowest] == ["built", *(f"part{number}" for number in range(10, 1, -1))]
 
 
-def test_a_report_holds_no_error() -> None:
-    """An error holds the frames that it came through, which are to go away with it."""
+def test_a_report_does_not_keep_exceptions_alive() -> None:
+    """An exception keeps the frames of its traceback alive."""
 
-    class Held(Exception):
+    class StartError(Exception):
         pass
 
-    error = Held("text")
-    report = told(BEGINS, Failed("a", "start", 0.0, error), TURNS_ROUND)
-    alive = weakref.ref(error)
+    error = StartError("text")
+    report = report_of(START_BEGINS, Failed("a", "start", 0.0, error), ROLLBACK_BEGINS)
+    reference = weakref.ref(error)
 
     del error
     gc.collect()
 
-    assert alive() is None
-    assert report.record().failures[0].error.endswith("Held: text")
+    assert reference() is None
+    assert report.record().failures[0].error.endswith("StartError: text")
 
 
 def test_a_table_has_a_row_for_each_component() -> None:
-    """Milliseconds stand below each other, and what did not take place is a dash."""
-    report = told(
-        BEGINS,
+    """Milliseconds are aligned, and a part that did not take place is a dash."""
+    report = report_of(
+        START_BEGINS,
         0.001,
         Constructing("Shop.a"),
         1.5,
         Constructed("Shop.a", 1.5),
         Subscribed("Shop.plugins[tea:gauge].gauge", 0.002, ()),
         *started("Shop.a", 0.25),
-        SUCCEEDS,
+        START_SUCCEEDS,
     )
 
     head, _, titles, first, second, *_ = report.table().splitlines()
@@ -359,9 +372,11 @@ def test_a_table_has_a_row_for_each_component() -> None:
     assert second == "    1499.0         -       2.0         -  started      Shop.plugins[tea:gauge].gauge"
 
 
-def test_a_table_ends_with_the_critical_path_and_the_slowest() -> None:
+def test_a_table_ends_with_the_critical_path_and_the_slowest_components() -> None:
     """Each with its own times."""
-    report = told(BEGINS, subscribed("a"), subscribed("b", "a"), *started("a", 2.0), *started("b", 1.0), SUCCEEDS)
+    report = report_of(
+        START_BEGINS, subscribed("a"), subscribed("b", "a"), *started("a", 2.0), *started("b", 1.0), START_SUCCEEDS
+    )
 
     assert report.table().splitlines()[-9:] == [
         "critical path: 3000.0 ms",
@@ -376,9 +391,9 @@ def test_a_table_ends_with_the_critical_path_and_the_slowest() -> None:
     ]
 
 
-def test_the_table_of_a_failed_start_begins_with_what_failed() -> None:
-    """With hook and error, and how many had started and were stopped again."""
-    table = told(*FAILED_START).table()
+def test_the_table_of_a_failed_start_begins_with_the_failure() -> None:
+    """With its hook and error, and the numbers of components that had started and were stopped."""
+    table = report_of(*FAILED_START).table()
 
     assert table.splitlines()[:3] == [
         "failed in 2500.0 ms: 1 of 3 had started, 1 stopped again in 250.0 ms",
@@ -389,16 +404,16 @@ def test_the_table_of_a_failed_start_begins_with_what_failed() -> None:
 
 
 def test_a_table_fits_into_eighty_columns() -> None:
-    """Where paths are no longer than they usually are."""
-    assert max(map(len, told(*FAILED_START).table().splitlines())) <= 80
+    """If paths have their usual length."""
+    assert max(map(len, report_of(*FAILED_START).table().splitlines())) <= 80
 
 
-def test_json_says_everything_in_a_stable_order() -> None:
-    """Programs find the schema by its number, and seconds as floats."""
-    said = json.loads(told(*FAILED_START).json())
-    database = next(one for one in said["components"] if one["path"] == "Shop.database")
+def test_json_has_all_data_in_a_stable_order() -> None:
+    """The format has a number, and seconds are floats."""
+    data = json.loads(report_of(*FAILED_START).json())
+    database = next(component for component in data["components"] if component["path"] == "Shop.database")
 
-    assert list(said) == [
+    assert list(data) == [
         "format",
         "outcome",
         "seconds",
@@ -408,7 +423,7 @@ def test_json_says_everything_in_a_stable_order() -> None:
         "critical_path",
         "slowest",
     ]
-    assert (said["format"], said["outcome"], said["seconds"]) == (1, "failed", 2.5)
+    assert (data["format"], data["outcome"], data["seconds"]) == (1, "failed", 2.5)
     assert list(database.items()) == [
         ("path", "Shop.database"),
         ("outcome", "rolled back"),
@@ -420,17 +435,17 @@ def test_json_says_everything_in_a_stable_order() -> None:
         ("starts", [{"began": 0.0, "seconds": 2.0}]),
         ("seconds", 2.0),
     ]
-    assert said["failures"] == [{"path": "Shop.web", "hook": "start", "seconds": 0.5, "error": "OSError: port taken"}]
-    assert said["rollback"] == {"seconds": 0.25, "paths": ["Shop.database"]}
-    assert said["critical_path"] == {"seconds": 2.0, "paths": ["Shop.database"]}
-    assert said["slowest"][:2] == ["Shop.database", "Shop.web"]
+    assert data["failures"] == [{"path": "Shop.web", "hook": "start", "seconds": 0.5, "error": "OSError: port taken"}]
+    assert data["rollback"] == {"seconds": 0.25, "paths": ["Shop.database"]}
+    assert data["critical_path"] == {"seconds": 2.0, "paths": ["Shop.database"]}
+    assert data["slowest"][:2] == ["Shop.database", "Shop.web"]
 
 
-def test_a_trace_has_a_lane_for_each_of_those_that_overlap() -> None:
-    """A lane is used again as soon as it is free, and never by two at once."""
+def test_overlapping_hooks_have_different_lanes_in_a_trace() -> None:
+    """A lane is reused as soon as it is free."""
     trace = json.loads(
-        told(
-            BEGINS,
+        report_of(
+            START_BEGINS,
             ComponentStarting("a"),
             1.0,
             ComponentStarting("b"),
@@ -440,26 +455,26 @@ def test_a_trace_has_a_lane_for_each_of_those_that_overlap() -> None:
             1.0,
             ComponentStarted("b", 2.0),
             ComponentStarted("c", 1.0),
-            SUCCEEDS,
+            START_SUCCEEDS,
         ).trace()
     )
 
     spans = {event["name"]: event for event in trace["traceEvents"] if event["ph"] == "X"}
-    named = {event["tid"]: event["args"]["name"] for event in trace["traceEvents"] if event["ph"] == "M"}
+    lane_names = {event["tid"]: event["args"]["name"] for event in trace["traceEvents"] if event["ph"] == "M"}
 
     assert {name: span["tid"] for name, span in spans.items()} == {"started": 0, "a": 1, "b": 2, "c": 1}
     assert (spans["b"]["ts"], spans["b"]["dur"], spans["b"]["cat"]) == (1e6, 2e6, "start")
-    assert named == {0: "bus", 1: "lane 1", 2: "lane 2"}
+    assert lane_names == {0: "bus", 1: "lane 1", 2: "lane 2"}
 
 
-@pytest.mark.parametrize("shown", [Report.table, Report.json, Report.trace], ids=lambda shown: shown.__name__)
-def test_a_report_that_has_heard_nothing_can_be_asked(shown: Callable[[Report], str]) -> None:
-    """It says that nothing has started."""
-    assert "not started" in shown(Report())
+@pytest.mark.parametrize("render", [Report.table, Report.json, Report.trace], ids=lambda render: render.__name__)
+def test_a_report_without_events_can_be_render(render: Callable[[Report], str]) -> None:
+    """It reports that the start has not begun."""
+    assert "not started" in render(Report())
 
 
 class Part:
-    """Counts on the bus's clock, and fails if it is told to."""
+    """A component whose start takes time on a fake clock, and raises *error* if it is given."""
 
     def __init__(self, clock: FakeClock, seconds: float, *needed: object, error: Exception | None = None) -> None:
         self.clock = clock
@@ -475,8 +490,8 @@ class Part:
         self.clock.advance(0.5, sleepers=0)
 
 
-def test_a_container_is_reported_with_the_clock_of_its_bus() -> None:
-    """`Report.of` hears a start for the length of its block, and what components need is known from the graph."""
+def test_a_report_of_a_container_uses_the_clock_of_its_bus() -> None:
+    """`Report.of` listens during its block, and takes the dependencies from the container."""
 
     class Shop(Container):
         clock = Component(FakeClock)
@@ -490,15 +505,15 @@ def test_a_container_is_reported_with_the_clock_of_its_bus() -> None:
             pass
 
     record = report.record()
-    starts = {one.path: one.starts for one in record.components if one.starts}
+    starts = {component.path: component.starts for component in record.components if component.starts}
 
     assert starts == {"Shop.web": (Span(0.0, 2.0),), "Shop.jobs": (Span(2.0, 1.0),)}
     assert [link.path for link in record.critical_path.links] == ["Shop.web", "Shop.jobs"]
     assert not shop.bus()[LIFECYCLE].subscriptions
 
 
-def test_a_container_that_does_not_start_is_reported() -> None:
-    """Who failed, what was undone, and what never came to its turn."""
+def test_a_failed_start_of_a_container_is_reported() -> None:
+    """With the failed component, the rollback, and the components that were not reached."""
 
     class Shop(Container):
         clock = Component(FakeClock)
@@ -512,7 +527,7 @@ def test_a_container_that_does_not_start_is_reported() -> None:
         shop.bus().start()
 
     record = report.record()
-    outcomes = {one.path: one.outcome for one in record.components}
+    outcomes = {component.path: component.outcome for component in record.components}
 
     assert (record.outcome, record.seconds, record.rollback) == (Outcome.FAILED, 3.0, 0.5)
     assert outcomes["Shop.web"] is Outcome.ROLLED_BACK
@@ -520,18 +535,18 @@ def test_a_container_that_does_not_start_is_reported() -> None:
     assert outcomes["Shop.late"] is Outcome.NOT_STARTED
 
 
-def test_components_that_start_side_by_side_have_lanes_of_their_own() -> None:
-    """The trace of a start with workers shows what overlapped."""
+def test_components_that_start_concurrently_have_different_lanes() -> None:
+    """The trace of a start with workers shows the overlap."""
     both = threading.Barrier(2, timeout=10)
 
-    class Meeting:
+    class Concurrent:
         def start(self) -> None:
             both.wait()
 
     class Shop(Container):
         bus = Component(Bus, workers=2)
-        one = Component(Meeting)
-        other = Component(Meeting)
+        first = Component(Concurrent)
+        second = Component(Concurrent)
 
     shop = Shop()
     with Report.of(shop.attach()) as report, running(shop):
@@ -542,11 +557,11 @@ def test_components_that_start_side_by_side_have_lanes_of_their_own() -> None:
     assert len(set(lanes)) == 2
 
 
-def test_a_report_costs_a_start_a_few_calls_for_each_event() -> None:
-    """It works out the record when it is asked for it."""
+def test_a_report_makes_a_few_calls_for_each_event_of_a_start() -> None:
+    """The record is computed when it is requested."""
     bus = Bus()
     report = Report()
-    events: list[LifecycleEvent] = [BEGINS]
+    events: list[LifecycleEvent] = [START_BEGINS]
     for number in range(1000):
         path = f"Shop.part{number}"
         events += [
@@ -556,7 +571,7 @@ def test_a_report_costs_a_start_a_few_calls_for_each_event() -> None:
             ComponentStarting(path),
             ComponentStarted(path, 0.0),
         ]
-    events.append(SUCCEEDS)
+    events.append(START_SUCCEEDS)
     calls = 0
 
     def count(frame: FrameType, event: str, argument: object) -> None:
