@@ -425,7 +425,7 @@ def test_all_were_stopped():
     result.assert_outcomes(passed=2, errors=1)
     result.stdout.fnmatch_lines(
         [
-            "*ExceptionGroup: what the test had started did not end well (2 sub-exceptions)",
+            "*ExceptionGroup: the containers and contexts of the test failed at their end (2 sub-exceptions)",
             "*OSError: no stop of mulish",
             "*OSError: no stop of stubborn",
         ]
@@ -700,7 +700,7 @@ def test_a_listener_on_a_bus_that_outlives_the_test_is_named(run: Run, scope: st
     result = run(WIDER.format(scope=scope, given=given))
 
     result.assert_outcomes(passed=1, errors=1)
-    assert "ListenersLeft: the test left 1 listener(s) on a bus that outlives it; end each with the test, " in told(
+    assert "ListenersLeft: the test left 1 listener(s) on a bus that outlives it; subscribe each in a block, " in told(
         result
     )
     result.stdout.re_match_lines([r".*shop\.note on 'order_placed' \(.*shop\.py:\d+\)"])
@@ -857,7 +857,7 @@ def test_it_puts_back():
 """)
 
     result.assert_outcomes(passed=3, errors=1)
-    assert "SignalsLeft: the test left 1 signal(s) to another handler than before; " in told(result)
+    assert "SignalsLeft: the test left 1 signal handler(s) changed; " in told(result)
     result.stdout.fnmatch_lines(["*SIGTERM was SIG_DFL, and is <function handle at *>"])
 
 
@@ -888,7 +888,7 @@ def test_it_cleans_up():
     result.assert_outcomes(passed=2, errors=1)
     result.stdout.fnmatch_lines(
         [
-            "*ExceptionGroup: the test left several things behind (3 sub-exceptions)",
+            "*ExceptionGroup: the test left several leaks (3 sub-exceptions)",
             "*ThreadsLeft: *",
             "*ListenersLeft: *",
             "*SignalsLeft: *",

@@ -87,10 +87,10 @@ class RunningFixture:
     thread of the test.
     """
 
-    def __init__(self, limits: Limits | None, lasting: Lasting) -> None:
+    def __init__(self, limits: Limits | None, lasting: Lasting, stacks: list[contextlib.ExitStack]) -> None:
         self._limits = limits
         self._lasting = lasting
-        self._entered: list[contextlib.ExitStack] = []
+        self._stacks = stacks
 
     @overload
     def __call__(
@@ -141,12 +141,11 @@ class RunningFixture:
         """
         from typedbus._container.running import container_of
 
-        first, *guests = [container_of(one) for one in (container, *others)]
-        for one in (first, *guests):
-            self._lasting[one] = None
+        first, *guests = containers = [container_of(argument) for argument in (container, *others)]
+        self._lasting.update(dict.fromkeys(containers))
         self.enter(_started(first, guests, workers, self._limits if limits is None else limits))
-        shown: Any = first
-        return shown  # type: ignore[no-any-return]  # it is *container*, or an instance of it
+        result: Any = first
+        return result  # type: ignore[no-any-return]  # it is *container*, or an instance of it
 
     def enter(self, context: contextlib.AbstractContextManager[T]) -> T:
         """
@@ -155,21 +154,22 @@ class RunningFixture:
         Use it for an override, which must last until its container has exited:
         ``typedbus_running.enter(shop.override(Shop.bank).by(fake))``.
         """
-        held = contextlib.ExitStack()
-        entered = held.enter_context(context)
-        self._entered.append(held)
-        return entered
+        stack = contextlib.ExitStack()
+        value = stack.enter_context(context)
+        self._stacks.append(stack)
+        return value
 
-    def _end(self) -> None:
-        """Leave all contexts and exit all buses, in reverse order; then raise the failures."""
-        __tracebackhide__ = True
-        problems: list[BaseException] = []
-        while self._entered:
-            try:
-                self._entered.pop().close()
-            except BaseException as failed:
-                problems.append(failed)
-        raise_all("what the test had started did not end well", problems)
+
+def _close_all(stacks: list[contextlib.ExitStack]) -> None:
+    """Close *stacks*, the last one first, including those that are added meanwhile; then raise the failures."""
+    __tracebackhide__ = True
+    failures: list[BaseException] = []
+    while stacks:
+        try:
+            stacks.pop().close()
+        except BaseException as error:
+            failures.append(error)
+    raise_all("the containers and contexts of the test failed at their end", failures)
 
 
 @contextlib.contextmanager
@@ -182,34 +182,34 @@ def _started(
 
     __tracebackhide__ = True
     core = core_of(container)
-    before = core.bus
-    own = None if before is None else (before.workers, before.limits)
+    existing_bus = core.bus
+    options = None if existing_bus is None else (existing_bus.workers, existing_bus.limits)
     attendant = None
-    problems: list[BaseException] = []
+    failures: list[BaseException] = []
     try:
         with running(container, *others, workers=workers, limits=limits):
             yield
             attendant = container.attach()._wakeup.attendant
-    except BaseException as failed:
-        problems.append(failed)
-    if before is not None and own is not None:
-        before.workers, before.limits = own
+    except BaseException as error:
+        failures.append(error)
+    if existing_bus is not None and options is not None:
+        existing_bus.workers, existing_bus.limits = options
     bus = core.bus
     if bus is not None:
         # `typedbus_leaks` reports the threads that still run after that.
         outlived([*bus._owned, *([] if attendant is None else [attendant])], PATIENCE)
         # A thread of the bus may have failed after the exit.
-        problems.extend(bus._take_causes(problems))
-    raise_all("the bus has exited, with problems", problems)
+        failures.extend(bus._take_causes(failures))
+    raise_all("the bus has exited, with problems", failures)
 
 
 @pytest.fixture
 def typedbus_running(request: pytest.FixtureRequest, typedbus_leaks: None) -> Iterator[RunningFixture]:
     """Start containers for the test, exit them after it in reverse order, and look for leaks."""
-    runs = RunningFixture(_limits_of(request.node), request.config.stash[LASTING])
-    yield runs
+    stacks: list[contextlib.ExitStack] = []
+    yield RunningFixture(_limits_of(request.node), request.config.stash[LASTING], stacks)
     __tracebackhide__ = True
-    runs._end()
+    _close_all(stacks)
 
 
 def _limits_of(node: pytest.Item) -> Limits | None:
@@ -226,17 +226,22 @@ def _limits_of(node: pytest.Item) -> Limits | None:
     names = [field.name for field in attrs.fields(Limits)]
     unknown = [name for name in mark.kwargs if name not in names]
     if mark.args or unknown:
-        what = f"{mark.args[0]!r} has no name" if mark.args else f"there is no limit {unknown[0]!r}"
-        raise LimitsMarkError(node.nodeid, f"{what}: give seconds for {', '.join(names)}, by name")
+        problem = f"{mark.args[0]!r} has no name" if mark.args else f"there is no limit {unknown[0]!r}"
+        raise LimitsMarkError(node.nodeid, f"{problem}: give seconds for {', '.join(names)}, by name")
     try:
         return Limits(**mark.kwargs)
-    except LimitError as wrong:
-        raise LimitsMarkError(node.nodeid, str(wrong)) from None
+    except LimitError as error:
+        raise LimitsMarkError(node.nodeid, str(error)) from None
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Register the option with pytest."""
-    parser.addini("typedbus_leaks", "look after every test for what it left behind", type="bool", default=False)
+    parser.addini(
+        "typedbus_leaks",
+        "look for leaks after every test: threads, listeners and signal handlers",
+        type="bool",
+        default=False,
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -244,7 +249,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers",
         f"{MARK}(hook=None, start=None, stop=None, rollback=None, exit=None): "
-        "seconds that parts of a life may take, for what typedbus_running starts",
+        "time limits, in seconds, for the containers that typedbus_running starts in this test",
     )
     config.stash[LASTING] = weakref.WeakKeyDictionary()
     if config.getini("typedbus_leaks"):
@@ -255,11 +260,11 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_pycollect_makeitem() -> Generator[None, object, object]:
     """Refuse tests with an invalid mark."""
     __tracebackhide__ = True
-    made = yield
-    for item in made if isinstance(made, list) else ():
+    items = yield
+    for item in items if isinstance(items, list) else ():
         if isinstance(item, pytest.Item):
             _limits_of(item)
-    return made
+    return items
 
 
 @pytest.hookimpl(wrapper=True)
@@ -270,9 +275,9 @@ def pytest_fixture_setup(
     value = yield
     if fixturedef.scope != "function":
         # Not `__class__`, which a mock or a proxy may define: reading it may import, connect or fail.
-        kind = type(value)
-        loaded = sys.modules.get("typedbus._container.container")
-        if issubclass(kind, Bus) or (loaded is not None and issubclass(kind, loaded.Container)):
+        cls = type(value)
+        module = sys.modules.get("typedbus._container.container")
+        if issubclass(cls, Bus) or (module is not None and issubclass(cls, module.Container)):
             request.config.stash[LASTING][value] = None
     return value
 

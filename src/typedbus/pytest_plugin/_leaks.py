@@ -3,8 +3,8 @@ Finds leaks of a test: threads, listeners on a bus that outlives it, signal hand
 
 The check runs between the fixtures of the test and the wider fixtures: those of a
 class, a module or a session are set up before and torn down after it, and may
-keep threads and listeners. There is no grace period: a thread that is about to
-end is one that the test did not wait for, and whether it is found is a matter of luck.
+keep threads and listeners. There is no grace period: if the test did not wait for
+a thread, it is chance whether the thread still runs when the check looks.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class ThreadsLeft(StructuredError, AssertionError):
         stacks = "\n".join(f"thread {name!r} is at:\n{stack.rstrip()}" for name, stack in self.threads)
         return (
             f"the test left {len(self.threads)} thread(s) running; join each in the test, or in the stop() or exit() "
-            f"of the component that began it, or give it to bus.own(), whose threads are waited for\n{stacks}"
+            f"of the component that started it, or pass it to bus.own(), so that the exit waits for it\n{stacks}"
         )
 
 
@@ -65,8 +65,8 @@ class ListenersLeft(StructuredError, AssertionError):
     def __str__(self) -> str:
         lines = "\n".join(f"{name} on {channel!r} ({place})" for name, channel, place in self.listeners)
         return (
-            f"the test left {len(self.listeners)} listener(s) on a bus that outlives it; end each with the test, "
-            f"`with bus[channel].subscribe(listener):`, or give the test a container of its own\n{lines}"
+            f"the test left {len(self.listeners)} listener(s) on a bus that outlives it; subscribe each in a block, "
+            f"`with bus[channel].subscribe(listener):`, or start a separate container in the test\n{lines}"
         )
 
 
@@ -83,45 +83,49 @@ class SignalsLeft(StructuredError, AssertionError):
     def __str__(self) -> str:
         lines = "\n".join(f"{name} was {before}, and is {after}" for name, before, after in self.signals)
         return (
-            f"the test left {len(self.signals)} signal(s) to another handler than before; keep what signal.signal() "
-            f"returns and put it back, or stop the component that took it\n{lines}"
+            f"the test left {len(self.signals)} signal handler(s) changed; restore the handler that signal.signal() "
+            f"returned, or stop the component that changed it\n{lines}"
         )
 
 
 @pytest.fixture
 def typedbus_leaks(request: pytest.FixtureRequest) -> Iterator[None]:
     """Fail the test if it leaves threads, listeners on a bus that outlives it, or other signal handlers."""
-    known = request.config.stash[LASTING]
-    lasting = list(known)
+    outliving = request.config.stash[LASTING]
+    lasting = list(outliving)
     listeners = set(_listening(lasting))
     threads = set(threading.enumerate())
     handlers = _handlers()
     yield
     __tracebackhide__ = True
-    problems: list[BaseException] = []
-    # The threads of a running bus may go on; those of a bus that has exited should have ended.
-    buses = [bus for one in lasting if (bus := _bus_of(one)) is not None and bus.state is not State.EXITED]
-    kept = threads.union(*(bus._owned for bus in buses))
-    new = [thread for thread in threading.enumerate() if thread not in kept]
-    frames = sys._current_frames()
+    leaks: list[BaseException] = []
+    # The threads of a running bus may continue; those of a bus that has exited should have ended.
+    running_buses = [bus for bus in _buses_of(lasting) if bus.state is not State.EXITED]
+    allowed = threads.union(*(bus._owned for bus in running_buses))
+    new = [thread for thread in threading.enumerate() if thread not in allowed]
+    frames = sys._current_frames()  # noqa: SLF001  # documented, and the only way to another thread's stack
     # A thread that was not started by `threading` stays in its list after its end.
     running = [
         (thread.name, "".join(traceback.format_stack(frames[thread.ident]))) for thread in new if thread.ident in frames
     ]
     if running:
-        problems.append(ThreadsLeft(tuple(running)))
-    left = [
+        leaks.append(ThreadsLeft(tuple(running)))
+    subscribed = [
         (subscription.name, subscription.channel.name, subscription.place)
         for subscription in _listening(lasting)
         if subscription not in listeners
     ]
-    if left:
-        problems.append(ListenersLeft(tuple(left)))
-    now = _handlers()
-    changed = [(name, _named(had), _named(now[name])) for name, had in handlers.items() if now[name] != had]
+    if subscribed:
+        leaks.append(ListenersLeft(tuple(subscribed)))
+    handlers_now = _handlers()
+    changed = [
+        (name, _handler_name(handler), _handler_name(handlers_now[name]))
+        for name, handler in handlers.items()
+        if handlers_now[name] != handler
+    ]
     if changed:
-        problems.append(SignalsLeft(tuple(changed)))
-    raise_all("the test left several things behind", problems)
+        leaks.append(SignalsLeft(tuple(changed)))
+    raise_all("the test left several leaks", leaks)
 
 
 class Everywhere:
@@ -132,46 +136,51 @@ class Everywhere:
         """Make every test use the fixture."""
 
 
-def _bus_of(one: Bus | Container) -> Bus | None:
-    if isinstance(one, Bus):
-        return one
-    from typedbus._container.core import core_of  # loaded only where a container was created
+def _buses_of(lasting: list[Bus | Container]) -> list[Bus]:
+    """Return the buses in *lasting*, and those of its containers, without repetition."""
+    buses: dict[Bus, None] = {}
+    for value in lasting:
+        if isinstance(value, Bus):
+            buses[value] = None
+            continue
+        from typedbus._container.core import core_of  # loaded only where a container was created
 
-    return core_of(one).bus
+        if (bus := core_of(value).bus) is not None:
+            buses[bus] = None
+    return list(buses)
 
 
 def _listening(lasting: list[Bus | Container]) -> list[Subscription]:
     """Return the subscriptions on the buses of *lasting*, except those of containers and their components."""
-    buses = dict.fromkeys(bus for one in lasting if (bus := _bus_of(one)) is not None)
-    owners = {id(one) for one in lasting}
+    owners = {id(value) for value in lasting}
     return [
-        each
-        for bus in buses
+        subscription
+        for bus in _buses_of(lasting)
         for bound in list(bus._bound.values())
         if bound.channel is not ASSEMBLE
-        for each in bound.subscriptions
-        if each.node is None and id(getattr(each.listener, "__self__", None)) not in owners
+        for subscription in bound.subscriptions
+        if subscription.node is None and id(getattr(subscription.listener, "__self__", None)) not in owners
     ]
 
 
 def _handlers() -> dict[str, object]:
-    """Return all signal handlers but that of SIGALRM, which pytest-timeout sets and removes after a failed test."""
+    """Return all signal handlers except that of SIGALRM, which pytest-timeout sets and removes after a failed test."""
     numbers = signal.valid_signals() - {getattr(signal, "SIGALRM", None)}
     return {getattr(number, "name", f"signal {number}"): signal.getsignal(number) for number in numbers}
 
 
-def _named(handler: object) -> str:
+def _handler_name(handler: object) -> str:
     return handler.name if isinstance(handler, signal.Handlers) else repr(handler)
 
 
-def raise_all(what: str, problems: list[BaseException]) -> None:
-    """Raise *problems*, if there are any: a single one as it is, several in a group."""
+def raise_all(message: str, errors: list[BaseException]) -> None:
+    """Raise *errors*, if there are any: a single error unchanged, several in a group with *message*."""
     __tracebackhide__ = True
-    if len(problems) > 1:
-        raise BaseExceptionGroup(what, problems)
-    if problems:
-        raise problems[0]
+    if len(errors) > 1:
+        raise BaseExceptionGroup(message, errors)
+    if errors:
+        raise errors[0]
 
 
-for _raised in (ThreadsLeft, ListenersLeft, SignalsLeft):
-    _raised.__module__ = "typedbus.pytest_plugin"
+for _error in (ThreadsLeft, ListenersLeft, SignalsLeft):
+    _error.__module__ = "typedbus.pytest_plugin"
