@@ -15,7 +15,7 @@ import pytest
 from click.testing import CliRunner
 
 from typedbus.cli import commands
-from typedbus.cli._output import annotation, lines, record
+from typedbus.cli._fault_formats import annotation, lines, record
 from typedbus.faults import ArgumentFault, BusFault, Fault
 
 Command = Callable[..., subprocess.CompletedProcess[str]]

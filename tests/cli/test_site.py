@@ -22,7 +22,7 @@ if sys.platform in ("win32", "darwin"):
 import click
 
 from typedbus.cli._options import assignment, umask
-from typedbus.cli._site import Options, attach_first, beside, check
+from typedbus.cli._process_options import ProcessOptions, attach_first, container_of_options, refuse_invalid
 from typedbus.plugins.autoreload import Autoreload
 from typedbus.plugins.daemon import Daemon
 from typedbus.plugins.logs import Logging
@@ -31,7 +31,7 @@ from typedbus.plugins.privileges import Privileges
 from typedbus.plugins.signals import Signals
 from typedbus.plugins.systemd import Systemd
 
-EVERYTHING = Options(
+EVERYTHING = ProcessOptions(
     pidfile=Path("site.pid"),
     is_daemon=True,
     output=Path("site.out"),
@@ -74,7 +74,7 @@ def classes(container: Container) -> list[type | None]:
 
 def test_no_option_declares_signals_alone() -> None:
     """A site is told to be graceful and to restart without asking for it."""
-    container = beside([Shop()], Options())
+    container = container_of_options(ProcessOptions(), [Shop()])
 
     assert classes(container) == [Signals]
     container.validate()
@@ -82,11 +82,11 @@ def test_no_option_declares_signals_alone() -> None:
 
 def test_options_declare_components_with_their_arguments() -> None:
     """Each is the component that a program would declare, and all of them fit."""
-    container = beside([Shop()], EVERYTHING)
+    container = container_of_options(EVERYTHING, [Shop()])
 
     assert classes(container) == [Signals, Daemon, Logging, PIDFile, Privileges, Autoreload]
     container.validate()
-    declared = EVERYTHING.declared()
+    declared = EVERYTHING.components()
     assert declared[Daemon] == ("--daemon", {"stdout": Path("site.out"), "stderr": Path("site.out")})
     log = {"logger": "", "file": Path("site.log"), "console": False, "level": 30}
     assert declared[Logging] == ("--log-file", log)
@@ -96,7 +96,10 @@ def test_options_declare_components_with_their_arguments() -> None:
 
 def test_a_level_without_a_file_logs_to_stderr() -> None:
     """And a file without a level has that of the component."""
-    level, file = Options(log_level=10).declared()[Logging], Options(log_file=Path("log")).declared()[Logging]
+    level, file = (
+        ProcessOptions(log_level=10).components()[Logging],
+        ProcessOptions(log_file=Path("log")).components()[Logging],
+    )
 
     assert level == ("--log-level", {"logger": "", "file": None, "console": True, "level": 10})
     assert file == ("--log-file", {"logger": "", "file": Path("log"), "console": False})
@@ -105,23 +108,23 @@ def test_a_level_without_a_file_logs_to_stderr() -> None:
 @pytest.mark.parametrize(
     ("option", "options"),
     [
-        ("--user", Options(user="nobody", umask=0o77)),
-        ("--group", Options(group="nogroup")),
-        ("--umask", Options(umask=0)),
-        ("--log-level", Options(log_level=10)),
-        ("--daemon", Options(is_daemon=True)),
-        ("--autoreload", Options(is_autoreload=True)),
-        ("--pidfile", Options(pidfile=Path("other.pid"))),
+        ("--user", ProcessOptions(user="nobody", umask=0o77)),
+        ("--group", ProcessOptions(group="nogroup")),
+        ("--umask", ProcessOptions(umask=0)),
+        ("--log-level", ProcessOptions(log_level=10)),
+        ("--daemon", ProcessOptions(is_daemon=True)),
+        ("--autoreload", ProcessOptions(is_autoreload=True)),
+        ("--pidfile", ProcessOptions(pidfile=Path("other.pid"))),
     ],
 )
-def test_what_the_site_declares_itself_cannot_be_an_option(option: str, options: Options) -> None:
+def test_what_the_site_declares_itself_cannot_be_an_option(option: str, options: ProcessOptions) -> None:
     """The error names the option, the component and its place: two would hold one file, or fork twice."""
-    cls = next(iter(options.declared()))
+    cls = next(iter(options.components()))
     own: Component[object] = Component(cls, Bus())
     site = type("Site", (Container,), {"own": own})
 
     with pytest.raises(click.UsageError) as refused:
-        beside([Shop(), site()], options)
+        container_of_options(options, [Shop(), site()])
 
     assert refused.value.message == (
         f"{option}: Site.own ({own.place}) is already a {cls.__name__}; leave out the option, or remove the component"
@@ -141,8 +144,8 @@ def test_signals_and_word_to_systemd_are_left_to_a_site_that_has_its_own(monkeyp
         signals = Component(Mine, Shop.bus.provided)
         systemd = Component(Systemd, Shop.bus.provided)
 
-    assert classes(beside([Site()], Options())) == []
-    assert classes(beside([Shop()], Options())) == [Signals, Systemd]
+    assert classes(container_of_options(ProcessOptions(), [Site()])) == []
+    assert classes(container_of_options(ProcessOptions(), [Shop()])) == [Signals, Systemd]
 
 
 def test_what_options_declare_is_built_first() -> None:
@@ -170,27 +173,27 @@ def test_what_options_declare_is_built_first() -> None:
     ("options", "problem"),
     [
         (
-            Options(is_daemon=True, is_autoreload=True),
+            ProcessOptions(is_daemon=True, is_autoreload=True),
             "--autoreload does not work with --daemon; restart a daemon with `typedbus restart`",
         ),
         (
-            Options(output=Path("out")),
+            ProcessOptions(output=Path("out")),
             "--output needs --daemon; without it, redirect stdout and stderr",
         ),
         (
-            Options(user="nobody-at-all"),
+            ProcessOptions(user="nobody-at-all"),
             "user 'nobody-at-all' does not exist on this system; create it, or correct the name",
         ),
         (
-            Options(group="nobody-at-all"),
+            ProcessOptions(group="nobody-at-all"),
             "group 'nobody-at-all' does not exist on this system; create it, or correct the name",
         ),
     ],
 )
-def test_what_does_not_go_together_is_refused(options: Options, problem: str) -> None:
+def test_what_does_not_go_together_is_refused(options: ProcessOptions, problem: str) -> None:
     """Before a module is imported, as far as it can be known by then."""
     with pytest.raises(click.UsageError) as refused:
-        check(options)
+        refuse_invalid(options)
 
     assert refused.value.message == problem
 
@@ -199,8 +202,12 @@ def test_what_goes_together_is_let_through() -> None:
     """To look opens no file, and starts nothing."""
     there = set(Path.cwd().iterdir())
 
-    check(Options(is_daemon=True, output=Path("site.out"), pidfile=Path("site.pid"), user=0, log_file=Path("site.log")))
-    check(Options(is_autoreload=True))
+    refuse_invalid(
+        ProcessOptions(
+            is_daemon=True, output=Path("site.out"), pidfile=Path("site.pid"), user=0, log_file=Path("site.log")
+        )
+    )
+    refuse_invalid(ProcessOptions(is_autoreload=True))
 
     assert set(Path.cwd().iterdir()) == there
 

@@ -17,10 +17,10 @@ from typing import Final
 
 import click
 
-from typedbus.cli._options import FAULTS, FILE, OK, STDOUT, Command, assignment, said_or_default
-from typedbus.cli._run import configure, run
-from typedbus.cli._steering import reload, restart, status, stop
-from typedbus.cli._writing import by_suffix, settled, write
+from typedbus.cli._control import reload, restart, status, stop
+from typedbus.cli._options import FAULTS, FILE, OK, STDOUT, Command, assignment, targets_or_default
+from typedbus.cli._run import run
+from typedbus.cli._writing import by_suffix, status_after_output, write
 
 UNWRITABLE: Final = 2
 INTERRUPTED: Final = 130  # 128 + SIGINT, the convention of shells
@@ -39,15 +39,15 @@ def main() -> int:
             import typedbus.plugins.autoreload  # noqa: F401  # pyright: ignore[reportUnusedImport]
     try:
         status: int = commands.main(standalone_mode=False)
-    except click.ClickException as wrong:
-        wrong.show()
-        status = wrong.exit_code
+    except click.ClickException as error:
+        error.show()
+        status = error.exit_code
         from typedbus.plugins._restart_report import report  # imported only after a failure
 
-        report(f"STATUS={wrong.format_message()}")
+        report(f"STATUS={error.format_message()}")
     except click.Abort:
         status = INTERRUPTED
-    return settled(status, UNWRITABLE)
+    return status_after_output(status, UNWRITABLE)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -130,24 +130,29 @@ def check(targets: Sequence[str], *, shape: str, config: Sequence[Path], assignm
       2  it cannot be loaded, the settings are wrong, or stdout cannot be written
     """  # noqa: D301  # click leaves the lines of such a paragraph as they are
     from typedbus._container.core import components_of, core_of, run_together
-    from typedbus.cli._output import annotation, lines, record, show
+    from typedbus.cli._fault_formats import annotation, lines, record, show
+    from typedbus.cli._settings import load_settings
     from typedbus.cli._target import faults_of, load
 
     with contextlib.redirect_stdout(sys.stderr):
-        targets = said_or_default(targets)
+        targets = targets_or_default(targets)
         containers = [load(target) for target in targets]
-        for other in containers[1:]:
-            core_of(other).is_guest = True
+        for guest in containers[1:]:
+            core_of(guest).is_guest = True
         run_together([core_of(container) for container in containers])
         if config or assignments:
-            configure(containers, config, dict(assignments))
-        faults = [fault for one, target in zip(containers, targets, strict=True) for fault in faults_of(one, target)]
+            load_settings(containers, config, dict(assignments))
+        faults = [
+            fault
+            for container, target in zip(containers, targets, strict=True)
+            for fault in faults_of(container, target)
+        ]
     name = ", ".join(type(container).__name__ for container in containers)
     if faults:
         verdict = f"{name} cannot be wired: {_count(len(faults), 'fault')}, nothing was built"
     else:
-        live = [component for container in containers for component in components_of(container)]
-        verdict = f"{name} is valid: {_count(len(live), 'component')}"
+        number = sum(len(list(components_of(container))) for container in containers)
+        verdict = f"{name} is valid: {_count(number, 'component')}"
     match shape:
         case "json":
             write(json.dumps({"container": name, "faults": [record(fault) for fault in faults]}, indent=2) + "\n")
@@ -192,22 +197,22 @@ def graph(target: str | None, *, shape: str | None, output: Path) -> int:
     from typedbus.graph import Graph, NoDrawing
 
     with contextlib.redirect_stdout(sys.stderr):
-        target, *_ = said_or_default(() if target is None else (target,))
+        target, *_ = targets_or_default(() if target is None else (target,))
         container = load(target)
         faults = faults_of(container, target)
-        drawn = Graph.of(container)
+        picture = Graph.of(container)
         try:
             match shape or by_suffix(output, {".dot": "dot", ".gv": "dot", ".svg": "svg", ".json": "json"}):
                 case "dot":
-                    text = drawn.dot()
+                    text = picture.dot()
                 case "svg":
-                    text = drawn.svg()
+                    text = picture.svg()
                 case "json":
-                    text = drawn.json()
+                    text = picture.json()
                 case _:
-                    text = drawn.mermaid()
-        except NoDrawing as unavailable:
-            raise click.UsageError(str(unavailable)) from None
+                    text = picture.mermaid()
+        except NoDrawing as error:
+            raise click.UsageError(str(error)) from None
     try:
         write(text, output)
     except OSError as error:

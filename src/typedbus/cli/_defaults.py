@@ -48,38 +48,38 @@ def defaults(ctx: click.Context) -> dict[str, object]:
     """
     file, text, table, above = _read()
     run = _run_of(ctx)
-    known: dict[str, click.Parameter] = {
+    params: dict[str, click.Parameter] = {
         _key(param): param for param in run.params if isinstance(param, click.Option) and param.expose_value
     }
-    known[TARGET] = next(param for param in run.params if isinstance(param, click.Argument))
-    said: dict[str, object] = {}
+    params[TARGET] = next(param for param in run.params if isinstance(param, click.Argument))
+    values: dict[str, object] = {}
     faults: list[tuple[str, str]] = []
     for key, value in table.items():
-        param = known.get(key)
+        param = params.get(key)
         if param is None:
-            near = difflib.get_close_matches(key, known, 1)
-            meant = f"did you mean {near[0]}?" if near else f"the options are {', '.join(sorted(known))}"
-            faults.append((key, f"{key} is not an option of `typedbus run`; {meant}"))
+            similar = difflib.get_close_matches(key, params, 1)
+            hint = f"did you mean {similar[0]}?" if similar else f"the options are {', '.join(sorted(params))}"
+            faults.append((key, f"{key} is not an option of `typedbus run`; {hint}"))
             continue
-        if (problem := _misfit(param, value)) is not None:
+        if (problem := _type_problem(param, value)) is not None:
             # A value of `set` may be a secret.
-            shown = f" and is {value!r}" if not isinstance(value, (dict, list)) and key != "set" else ""
-            faults.append((key, f"{key} {problem}{shown}"))
+            actual = f" and is {value!r}" if not isinstance(value, (dict, list)) and key != "set" else ""
+            faults.append((key, f"{key} {problem}{actual}"))
             continue
         if getattr(param, "multiple", False) or key == TARGET:
             value = value if isinstance(value, list) else [value]  # noqa: PLW2901  # a list, as click takes it
         try:
             param.type_cast_value(ctx, value)
-        except click.BadParameter as wrong:
-            faults.append((key, f"{key}: {wrong.message}"))
-        said[str(param.name)] = value
+        except click.BadParameter as error:
+            faults.append((key, f"{key}: {error.message}"))
+        values[str(param.name)] = value
     if faults:
         from typedbus.settings._lines import lines_of  # only needed for faults, and not cheap to import
 
         lines = lines_of(text)
         places = sorted((lines.get((*above, key), 0), problem) for key, problem in faults)
         raise InvalidDefaults([f"{file}:{line}: {problem}" for line, problem in places])
-    return said
+    return values
 
 
 def source_of_defaults() -> Path | None:
@@ -124,7 +124,7 @@ def _key(param: click.Parameter) -> str:
     return max(param.opts, key=len).removeprefix("--")
 
 
-def _misfit(param: click.Parameter, value: object) -> str | None:
+def _type_problem(param: click.Parameter, value: object) -> str | None:
     """Return which type the TOML value of *param* must have, as text; None if *value* has it."""
     if any(isinstance(text, str) and "\0" in text for text in (value if isinstance(value, list) else [value])):
         return "must not contain a null character"

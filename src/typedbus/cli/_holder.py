@@ -27,21 +27,21 @@ import attrs
 import click
 
 from typedbus._os.pidfiles import short_path, socket_beside
-from typedbus.cli._options import UNKNOWN, Wrong
+from typedbus.cli._options import UNKNOWN, InvalidInput
 from typedbus.plugins._restart_report import CREDENTIALS, SIZE
 from typedbus.plugins.pidfile import NoFileLocks, NotPIDFile, UnknownHolder, read
 
 #: How often the file is read again because another process has taken it meanwhile.
-_LOOKS: Final = 5
+_READS: Final = 5
 #: Seconds to wait for a connection to a daemon that is busy with many other commands.
 _CONNECTING: Final = 5.0
 
 
-class NotDone(click.ClickException):
+class RequestFailed(click.ClickException):
     """Raised if a process is not in the state that a command needs, or did not do what was asked; exit status 1."""
 
 
-class CannotTell(click.ClickException):
+class UnknownProcess(click.ClickException):
     """Raised if a PID file is held and its process cannot be identified; the exit status is 4, and nothing was sent."""
 
     exit_code = UNKNOWN
@@ -72,7 +72,7 @@ class Holder:
         Send a signal to the process, unless it has ended.
 
         Raises:
-            NotDone: The process belongs to another user.
+            RequestFailed: The process belongs to another user.
         """
         try:
             if sys.platform == "linux" and self.handle is not None:
@@ -82,30 +82,30 @@ class Holder:
         except ProcessLookupError:
             return
         except PermissionError:
-            raise NotDone(f"{self} belongs to another user; run this command as that user, or as root") from None
+            raise RequestFailed(f"{self} belongs to another user; run this command as that user, or as root") from None
 
     def ends_within(self, seconds: float) -> bool:
         """Wait up to *seconds* for the end of the process, and return whether it has ended."""
         if self.handle is not None:
             return bool(_readable([self.handle], seconds))
-        waiting = threading.Thread(target=_wait_for_lock, args=(self.path,), daemon=True)
-        waiting.start()
-        waiting.join(seconds)
-        return not waiting.is_alive()
+        waiter = threading.Thread(target=_wait_for_lock, args=(self.path,), daemon=True)
+        waiter.start()
+        waiter.join(seconds)
+        return not waiter.is_alive()
 
     def refuse_unless_caught(self, number: signal.Signals) -> None:
         """
         Refuse to send a signal that would end the process.
 
         Raises:
-            NotDone: It has no handler for the signal and does not block it. Not raised where that cannot be looked up.
+            RequestFailed: It has no handler for the signal and does not block it. Not raised where that cannot be looked up.
         """
         with contextlib.suppress(OSError):
             lines = Path(f"/proc/{self.pid}/status").read_text().splitlines()
             # A process that restarts blocks signals until it has installed its handlers again.
             masks = [int(line[8:], 16) for line in lines if line.startswith(("SigCgt:", "SigBlk:"))]
             if not any(mask >> (number - 1) & 1 for mask in masks):
-                raise NotDone(
+                raise RequestFailed(
                     f"{self} has no handler for {number.name}, which would end it; nothing was sent; "
                     "if it is being started or restarted at present, try again when it has started"
                 )
@@ -117,10 +117,10 @@ def holder_of(path: Path) -> Generator[Holder | None]:
     Yield the process that holds the PID file *path*, or None if no process does.
 
     Raises:
-        Wrong: The file is not a PID file, or cannot be read.
-        CannotTell: The file is held, and its process cannot be identified from here.
+        InvalidInput: The file is not a PID file, or cannot be read.
+        UnknownProcess: The file is held, and its process cannot be identified from here.
     """
-    for _ in range(_LOOKS):
+    for _ in range(_READS):
         pid = _read(path)
         if pid is None:
             break
@@ -142,12 +142,12 @@ def holder_of(path: Path) -> Generator[Holder | None]:
 def _read(path: Path) -> int | None:
     try:
         return read(path)
-    except (NotPIDFile, NoFileLocks) as wrong:
-        raise Wrong(str(wrong)) from None
-    except UnknownHolder as unknown:
-        raise CannotTell(f"the process is unknown: {unknown}") from None
+    except (NotPIDFile, NoFileLocks) as error:
+        raise InvalidInput(str(error)) from None
+    except UnknownHolder as error:
+        raise UnknownProcess(f"the process is unknown: {error}") from None
     except OSError as error:
-        raise Wrong(f"cannot read {path}: {error.strerror}") from None
+        raise InvalidInput(f"cannot read {path}: {error.strerror}") from None
 
 
 if sys.platform == "linux":
@@ -157,18 +157,18 @@ if sys.platform == "linux":
         Restart *holder*, wait until it has started again, and return the message that reports this.
 
         Raises:
-            NotDone: It is not a daemon, and no signal was sent; it refused; or it ended or did not start again in time.
+            RequestFailed: It is not a daemon, and no signal was sent; it refused; or it ended or did not start again in time.
         """
         _refuse_unless_daemon(holder)
-        deadline, last = time.monotonic() + seconds, "nothing"
+        deadline, last_report = time.monotonic() + seconds, "nothing"
         with contextlib.ExitStack() as connections:
             reports = connections.enter_context(_connected(holder))
             holder.send(signal.SIGHUP)
-            waiting = [reports.fileno()] if holder.handle is None else [reports.fileno(), holder.handle]
-            while ready := _readable(waiting, deadline - time.monotonic()):
+            descriptors = [reports.fileno()] if holder.handle is None else [reports.fileno(), holder.handle]
+            while ready := _readable(descriptors, deadline - time.monotonic()):
                 if reports.fileno() not in ready:
-                    raise NotDone(
-                        f"process {holder.pid} has ended instead; its last report: {last}; "
+                    raise RequestFailed(
+                        f"process {holder.pid} has ended instead; its last report: {last_report}; "
                         "its log or output may have details"
                     )
                 try:
@@ -179,46 +179,52 @@ if sys.platform == "linux":
                 if kind == "READY":
                     return f"process {holder.pid} has started again"
                 if kind == "REFUSED":
-                    raise NotDone(f"process {holder.pid} was not restarted: {text}")
+                    raise RequestFailed(f"process {holder.pid} was not restarted: {text}")
                 if kind == "STATUS":
-                    last = text
+                    last_report = text
                 if not report:
-                    waiting.remove(reports.fileno())
-                    with contextlib.suppress(NotDone):
+                    descriptors.remove(reports.fileno())
+                    with contextlib.suppress(RequestFailed):
                         # Another restart has replaced the process during its start.
                         reports = connections.enter_context(_connected(holder))
-                        waiting.append(reports.fileno())
+                        descriptors.append(reports.fileno())
                     # Otherwise the process ends, or the program that replaced it reports nothing.
-                    if not waiting:
-                        raise NotDone(f"process {holder.pid} has stopped reporting; its last report: {last}")
-        late = f"process {holder.pid} has not reported within {seconds:g} s that it has started again"
-        raise NotDone(f"{late}; its last report: {last}; its log may have details")
+                    if not descriptors:
+                        raise RequestFailed(
+                            f"process {holder.pid} has stopped reporting; its last report: {last_report}"
+                        )
+        overdue = f"process {holder.pid} has not reported within {seconds:g} s that it has started again"
+        raise RequestFailed(f"{overdue}; its last report: {last_report}; its log may have details")
 
     def _connected(holder: Holder) -> socket.socket:
         """
         Return a connection to the socket on which *holder* reports its restart.
 
         Raises:
-            NotDone: There is no such socket, or it belongs to another user or process.
+            RequestFailed: There is no such socket, or it belongs to another user or process.
         """
         place = socket_beside(holder.path.absolute())
-        with contextlib.ExitStack() as undoing:
-            reports = undoing.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET))
+        with contextlib.ExitStack() as stack:
+            reports = stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET))
             reports.settimeout(_CONNECTING)
             try:
                 with short_path(place) as address:
                     reports.connect(address)
             except PermissionError:
-                raise NotDone(f"{holder} belongs to another user; run this command as that user, or as root") from None
+                raise RequestFailed(
+                    f"{holder} belongs to another user; run this command as that user, or as root"
+                ) from None
             except OSError as error:
-                raise NotDone(
+                raise RequestFailed(
                     f"{holder} cannot report its restart on {place} ({error.strerror or error}), so nothing was sent; "
                     "stop it, and start it again"
                 ) from None
             pid, _, _ = CREDENTIALS.unpack(reports.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, CREDENTIALS.size))
             if pid != holder.pid:
-                raise NotDone(f"{place} belongs to another process than {holder}; nothing was sent; remove that file")
-            undoing.pop_all()
+                raise RequestFailed(
+                    f"{place} belongs to another process than {holder}; nothing was sent; remove that file"
+                )
+            stack.pop_all()
         return reports
 
     def _refuse_unless_daemon(holder: Holder) -> None:
@@ -232,7 +238,7 @@ if sys.platform == "linux":
             except ProcessLookupError:
                 is_orphan = True
         if not is_orphan:
-            raise NotDone(
+            raise RequestFailed(
                 f"{holder} is not a daemon, or has not started yet, and SIGHUP would end it; nothing was sent; "
                 "restart it with the program that started it"
             )
@@ -251,7 +257,7 @@ else:
 
     def restarted(holder: Holder, seconds: float) -> str:
         """Refuse."""
-        raise NotDone("this system has no daemons; restart the process with the program that started it")
+        raise RequestFailed("this system has no daemons; restart the process with the program that started it")
 
     def _pidfd_of(pid: int) -> int | None:
         return None
@@ -276,5 +282,5 @@ else:
         return [descriptor for descriptor, _ in poll.poll(max(0.0, seconds) * 1000)]
 
     def _wait_for_lock(path: Path) -> None:
-        with contextlib.suppress(FileNotFoundError), path.open("rb") as there:
-            fcntl.flock(there, fcntl.LOCK_SH)
+        with contextlib.suppress(FileNotFoundError), path.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH)

@@ -19,8 +19,8 @@ F = TypeVar("F", bound=Callable[..., object])
 FILE: Final = click.Path(dir_okay=False, writable=True, allow_dash=True, path_type=Path)
 
 
-class Wrong(click.ClickException):
-    """Raised if a command cannot do what its arguments ask for, and has done nothing; the exit status is 2."""
+class InvalidInput(click.ClickException):
+    """Raised for arguments, settings or files that a command cannot use; nothing was done, and the exit status is 2."""
 
     exit_code = 2
 
@@ -46,9 +46,11 @@ class Command(click.Command):
         if not ctx.resilient_parsing and not {*ctx.help_option_names} & {*args}:
             from typedbus.cli._defaults import defaults
 
-            said = defaults(ctx)
+            values = defaults(ctx)
             # An option of the same name may mean something else in another command.
-            ctx.default_map = said if self.name == "run" else {name: said[name] for name in _COMMON if name in said}
+            ctx.default_map = (
+                values if self.name == "run" else {name: values[name] for name in _COMMON if name in values}
+            )
         return super().parse_args(ctx, args)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -64,7 +66,7 @@ class Command(click.Command):
                 formatter.write_dl(records)
 
 
-def said_or_default(targets: Sequence[str]) -> Sequence[str]:
+def targets_or_default(targets: Sequence[str]) -> Sequence[str]:
     """
     Return *targets*, or if it is empty the targets of the defaults.
 
@@ -78,25 +80,25 @@ def said_or_default(targets: Sequence[str]) -> Sequence[str]:
     return targets
 
 
-def umask(said: str | int) -> int:
+def umask(value: str | int) -> int:
     """Return the file-creation mask (umask), which is given in octal."""
     try:
-        mask = said if isinstance(said, int) else int(said, 8)
+        mask = value if isinstance(value, int) else int(value, 8)
     except ValueError:
         mask = -1
     if not 0 <= mask <= 0o777:  # noqa: PLR2004  # all permission bits
-        raise click.BadParameter(f"{said!r} is not a umask: give three octal digits, for example 027")
+        raise click.BadParameter(f"{value!r} is not a umask: give three octal digits, for example 027")
     return mask
 
 
-def account(said: str | int) -> str | int:
-    """Return the name of a user or group, or the id if *said* consists of digits."""
-    return int(said) if isinstance(said, str) and said.isascii() and said.isdigit() else said
+def account(value: str | int) -> str | int:
+    """Return the name of a user or group, or the id if *value* consists of digits."""
+    return int(value) if isinstance(value, str) and value.isascii() and value.isdigit() else value
 
 
-def assignment(said: str) -> tuple[str, str]:
+def assignment(text: str) -> tuple[str, str]:
     """Return the setting and its value from KEY=VALUE."""
-    key, sign, value = said.partition("=")
+    key, sign, value = text.partition("=")
     if not sign or not all(key.split(".")):
         # The message leaves out the value, which may be a secret.
         raise click.BadParameter("a setting is written as section.key=value")
@@ -105,7 +107,7 @@ def assignment(said: str) -> tuple[str, str]:
 
 def pidfile(*, is_needed: bool) -> Callable[[F], F]:
     """Return the option that names a PID file."""
-    needed = (
+    help_text = (
         "The PID file of the process."
         if is_needed
         else "Hold this PID file, so that only one such process runs at a time."
@@ -117,5 +119,5 @@ def pidfile(*, is_needed: bool) -> Callable[[F], F]:
         required=is_needed,
         metavar="FILE",
         section="" if is_needed else "Process",
-        help=needed,
+        help=help_text,
     )

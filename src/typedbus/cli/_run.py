@@ -7,16 +7,13 @@ import functools
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import attrs
 import click
 
 from typedbus._base.errors import LimitError
-from typedbus._base.events import LifecycleEvent, Moved, RolledBack
 from typedbus._base.limits import Limits
-from typedbus._base.states import State
-from typedbus._bus.registry import LIFECYCLE, MOVED, ROLLED_BACK
 from typedbus._os.stdio import strict
 from typedbus.cli._options import (
     FAULTS,
@@ -24,22 +21,15 @@ from typedbus.cli._options import (
     STDOUT,
     Command,
     Option,
-    Wrong,
     account,
     assignment,
     pidfile,
-    said_or_default,
+    targets_or_default,
     umask,
 )
-from typedbus.cli._writing import by_suffix, refuse_unwritable, settled, write
-
-if TYPE_CHECKING:
-    from typedbus._bus.bus import Bus
-    from typedbus._container.container import Container
+from typedbus.cli._writing import by_suffix, refuse_unwritable, status_after_output
 
 _LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40}
-#: Runs before the listener that reports the end of the start to a waiting parent process.
-_FIRST: Final = -1
 
 start = functools.partial(click.option, cls=Option, section="Start and stop")
 settings = functools.partial(click.option, cls=Option, section="Settings")
@@ -186,12 +176,12 @@ def run(
       A component may end the process with another status, by sys.exit.
     """  # noqa: D301  # click leaves the lines of such a paragraph as they are
     limits = _limits({"start": start_limit, "stop": stop_limit, "hook": hook_limit})
-    targets = said_or_default(targets)
+    targets = targets_or_default(targets)
     if report == STDOUT and daemon:
         raise click.UsageError("--report -: a daemon has no stdout; name a file")
-    from typedbus.cli import _site
+    from typedbus.cli._process_options import ProcessOptions, attach_first, container_of_options, refuse_invalid
 
-    options = _site.Options(
+    options = ProcessOptions(
         pidfile=pidfile,
         is_daemon=daemon,
         output=output,
@@ -204,7 +194,7 @@ def run(
         is_json=log_format == "json",
     )
     _refuse_relative([pidfile, output, log_file, report, *config])
-    _site.check(options)
+    refuse_invalid(options)
     if report is not None:
         refuse_unwritable(report)
         # The program may change its working directory.
@@ -212,44 +202,44 @@ def run(
     from typedbus import process
     from typedbus._container.faults import InvalidContainer
     from typedbus._container.running import attached
+    from typedbus.cli._listeners import request_exit_after_start, restart_on_changes, write_report
+    from typedbus.cli._settings import load_settings
     from typedbus.cli._target import load
     from typedbus.plugins import _restart_report
     from typedbus.process._messages import JSONMessages, Messages
 
-    messages, writing = Messages(is_quiet=quiet), contextlib.ExitStack()
+    messages, writer = Messages(is_quiet=quiet), contextlib.ExitStack()
     if options.is_json:
         messages = JSONMessages(options.log_level or _LEVELS["warning" if quiet else "info"])
-        writing.enter_context(messages.running())
-    with writing:
+        writer.enter_context(messages.running())
+    with writer:
         try:
             containers = [load(target, messages.failure) for target in targets]
-            configure(containers, config, dict(assignments))
-            first, *others = containers
+            load_settings(containers, config, dict(assignments))
             bus = attached(containers, workers, None)
-            beside = _site.beside(containers, options)
+            added = container_of_options(options, containers)
             if watch or "typedbus.plugins.autoreload" in sys.modules:
-                _watch(beside, containers, bus, watch, config)
-        except InvalidContainer as invalid:
-            _restart_report.report(f"STATUS={invalid}")
-            messages.error(str(invalid))
+                restart_on_changes([added, *containers], bus, watch, config)
+        except InvalidContainer as error:
+            _restart_report.report(f"STATUS={error}")
+            messages.error(str(error))
             return FAULTS
-        except click.ClickException as wrong:
+        except click.ClickException as error:
             if not options.is_json:
                 raise
-            _restart_report.report(f"STATUS={wrong.format_message()}")
-            messages.error(wrong.format_message())
-            return wrong.exit_code
-        _site.attach_first(beside, containers, bus)
-        if limits:
-            bus.limits = attrs.evolve(bus.limits, **limits)
+            _restart_report.report(f"STATUS={error.format_message()}")
+            messages.error(error.format_message())
+            return error.exit_code
+        attach_first(added, containers, bus)
+        bus.limits = attrs.evolve(bus.limits, **limits)
         if report is not None:
             shape = report_format or by_suffix(report, {".trace.json": "trace", ".json": "json"}) or "table"
-            _report(bus, report, shape)
+            write_report(bus, report, shape)
         if exit_after_start:
-            _leave_after_start(bus)
+            request_exit_after_start(bus)
         with strict():
-            status = process.serve((first, *others, beside), messages=messages, tracebacks=traceback)
-        return settled(status, process.SOFTWARE)
+            status = process.serve((*containers, added), messages=messages, tracebacks=traceback)
+        return status_after_output(status, process.SOFTWARE)
 
 
 def _refuse_relative(paths: Sequence[Path | None]) -> None:
@@ -264,113 +254,10 @@ def _refuse_relative(paths: Sequence[Path | None]) -> None:
                 ) from None
 
 
-def _leave_after_start(bus: Bus) -> None:
-    @bus[MOVED].subscribe()
-    def leave(event: Moved, /) -> None:
-        if event.after is State.STARTED:
-            bus.request_exit()
-
-
-def _limits(given: dict[str, float | None]) -> dict[str, float]:
-    limits = {name: seconds for name, seconds in given.items() if seconds is not None}
+def _limits(values: dict[str, float | None]) -> dict[str, float]:
+    limits = {name: seconds for name, seconds in values.items() if seconds is not None}
     try:
         Limits(**limits)
-    except LimitError as wrong:
-        raise click.UsageError(str(wrong)) from None
+    except LimitError as error:
+        raise click.UsageError(str(error)) from None
     return limits
-
-
-def configure(containers: Sequence[Container], files: Sequence[Path], options: dict[str, str]) -> None:
-    """
-    Load the settings of *containers*.
-
-    Raises:
-        ClickException: The settings are invalid, reported with all faults; or no container has settings.
-    """
-    # A program that declares settings has imported this package; without settings its dependencies may be missing.
-    if "typedbus.settings" in sys.modules:
-        from typedbus.settings._configured import configured_in
-
-        configured = [component for container in containers for component in configured_in(container)]
-    else:
-        configured = []
-    if not configured:
-        if files or options:
-            names = ", ".join(type(container).__name__ for container in containers)
-            raise click.UsageError(
-                f"{'--config' if files else '--set'}: {names} declares no settings; "
-                'declare some, for example settings = configured(ShopSettings, section="shop"), or leave out the option'
-            )
-        return
-    from typedbus.settings import InvalidSettings, Sources, load
-
-    sources = Sources.of_environment()
-    try:
-        load(*containers, sources=Sources(files=tuple(files) or sources.files, options=options))
-    except InvalidSettings as invalid:
-        raise Wrong(str(invalid)) from None
-
-
-def _watch(
-    beside: Container, containers: Sequence[Container], bus: Bus, watch: Sequence[Path], config: Sequence[Path]
-) -> None:
-    """
-    Let `Autoreload` watch the paths of --watch, and the files of defaults and settings.
-
-    Raises:
-        UsageError: --watch is given on the command line, and there is no `Autoreload`.
-    """
-    from typedbus.cli import _site
-
-    if not _site.has_autoreload([beside, *containers]):
-        source = click.get_current_context().get_parameter_source("watch")
-        if source is click.core.ParameterSource.COMMANDLINE:
-            raise click.UsageError("--watch has no effect without --autoreload; add --autoreload")
-        return
-    from typedbus.cli._defaults import source_of_defaults
-    from typedbus.plugins.autoreload import WATCHED
-    from typedbus.plugins.autoreload._project import named_directory
-
-    named = source_of_defaults()
-    files = [*([] if named is None else [named]), *config]
-    if not config and "typedbus.settings" in sys.modules:
-        from typedbus.settings import Sources
-
-        files += Sources.of_environment().files
-    # The program may change its working directory.
-    paths = [named_directory() / path for path in (*watch, *files)]
-    missing = [path for path in watch if not path.exists()]
-
-    @bus[WATCHED].subscribe()
-    def watched() -> Sequence[Path]:
-        while missing:
-            bus.log(
-                f"--watch {missing.pop(0)}: it does not exist yet; the program restarts when it appears",
-                _LEVELS["warning"],
-            )
-        return paths
-
-
-def _report(bus: Bus, file: Path, shape: str) -> None:
-    """Write the report on the start to *file* when the start is over."""
-    from typedbus.report import Report
-
-    heard = Report()
-    render = {"json": heard.json, "trace": heard.trace, "table": heard.table}[shape]
-
-    def is_over(event: LifecycleEvent) -> bool:
-        return isinstance(event, RolledBack) or event == Moved(State.STARTING, State.STARTED)
-
-    def hear(event: LifecycleEvent, /) -> None:
-        if not is_over(event):
-            heard.hear(event)
-
-    def tell(event: LifecycleEvent, /) -> None:
-        if is_over(event):
-            heard.hear(event)
-            write(render(), file)
-
-    bus[LIFECYCLE].subscribe(hear)
-    # The report exists when a process that waits for the start of a daemon is notified.
-    bus[MOVED].subscribe(tell, priority=_FIRST)
-    bus[ROLLED_BACK].subscribe(tell, priority=_FIRST)

@@ -19,7 +19,7 @@ from typedbus._container.container import Container
 from typedbus._container.faults import Fault, InvalidContainer
 from typedbus._container.running import container_of
 
-# Files whose frames stand in a traceback between the command and the user's code.
+# A traceback that reaches the user's code begins with frames of these files.
 _MACHINERY: Final = (str(Path(__file__).parent.parent), importlib.__file__, "<frozen importlib")
 
 
@@ -60,24 +60,24 @@ def load(target: str, report: Callable[[BaseException], object] = traceback.prin
     with contextlib.suppress(FileNotFoundError):
         # Without a working directory, installed modules can still be imported.
         sys.path.insert(0, str(Path.cwd()))
-    with _told(target, report):
-        found: object = importlib.import_module(module)
-        declared = [
+    with _reporting(target, report):
+        value: object = importlib.import_module(module)
+        names = [
             name
-            for name, value in vars(found).items()
-            if value is not Container and isinstance(value, type) and issubclass(value, Container)
+            for name, member in vars(value).items()
+            if member is not Container and isinstance(member, type) and issubclass(member, Container)
         ]
-        others = f"containers in {module}: {', '.join(declared) or 'none'}"
+        others = f"containers in {module}: {', '.join(names) or 'none'}"
         for name in path.split("."):
-            if not hasattr(found, name):
-                raise CannotLoad(target, f"{describe(found)} has no attribute {name!r}; {others}")
-            found = getattr(found, name)
+            if not hasattr(value, name):
+                raise CannotLoad(target, f"{describe(value)} has no attribute {name!r}; {others}")
+            value = getattr(value, name)
         try:
-            return container_of(found)
-        except NoContainer as refused:
-            if refused.given is not found:
+            return container_of(value)
+        except NoContainer as error:
+            if error.given is not value:
                 raise
-            raise CannotLoad(target, f"{refused}; {others}") from None
+            raise CannotLoad(target, f"{error}; {others}") from None
 
 
 def _working_directory() -> str:
@@ -88,7 +88,7 @@ def _working_directory() -> str:
 
 
 @contextlib.contextmanager
-def _told(
+def _reporting(
     target: str, report: Callable[[BaseException], object] = traceback.print_exception
 ) -> Generator[None, None, None]:
     """
@@ -122,9 +122,9 @@ def faults_of(container: Container, target: str) -> list[Fault]:
     Raises:
         CannotLoad: The user's code raised another exception.
     """
-    with _told(target):
+    with _reporting(target):
         try:
             container.validate()
-        except InvalidContainer as invalid:
-            return [fault for fault in invalid.exceptions if isinstance(fault, Fault)]
+        except InvalidContainer as error:
+            return [fault for fault in error.exceptions if isinstance(fault, Fault)]
     return []

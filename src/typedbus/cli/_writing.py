@@ -52,15 +52,15 @@ def write(text: str, file: Path = STDOUT) -> None:
         draft.unlink(missing_ok=True)
 
 
-def settled(status: int, unwritten: int) -> int:
+def status_after_output(status: int, failure: int) -> int:
     """
     Report output that could not be written to stdout, and return the exit status of the command.
 
-    It is *unwritten* if there is such output and *status* is 0, otherwise *status*.
+    It is *failure* if there is such output and *status* is 0, otherwise *status*.
     A closed pipe is not a failure.
     """
     error = stdio.lost()
     if error is None:
         return status
     click.echo(f"Error: cannot write stdout: {error.strerror}", err=True)
-    return status or unwritten
+    return status or failure

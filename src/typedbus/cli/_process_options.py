@@ -34,7 +34,7 @@ from typedbus.plugins.systemd import Systemd
 
 
 @attrs.frozen(kw_only=True)
-class Options:
+class ProcessOptions:
     """Process options from the command line; None or False means not given."""
 
     pidfile: Path | None = None
@@ -48,12 +48,12 @@ class Options:
     log_level: int | None = None
     is_json: bool = False
 
-    def declared(self) -> dict[type, tuple[str, dict[str, Any]]]:
+    def components(self) -> dict[type, tuple[str, dict[str, Any]]]:
         """Return the components that the options add: for each class the option, and the arguments."""
-        found: dict[type, tuple[str, dict[str, Any]]] = {}
+        components: dict[type, tuple[str, dict[str, Any]]] = {}
         if self.is_daemon:
             streams = {} if self.output is None else {"stdout": self.output, "stderr": self.output}
-            found[Daemon] = "--daemon", streams
+            components[Daemon] = "--daemon", streams
         # With JSON on stderr, `JSONMessages` writes the log.
         if self.log_file is not None or (self.log_level is not None and not self.is_json):
             option = "--log-file" if self.log_file is not None else "--log-level"
@@ -61,21 +61,21 @@ class Options:
             log: dict[str, Any] = {"logger": "", "file": self.log_file, "console": self.log_file is None}
             if self.is_json:
                 log["formatter"] = JSONFormatter()
-            found[Logging] = option, log if self.log_level is None else {**log, "level": self.log_level}
+            components[Logging] = option, log if self.log_level is None else {**log, "level": self.log_level}
         if self.pidfile is not None:
-            found[PIDFile] = "--pidfile", {"path": self.pidfile}
+            components[PIDFile] = "--pidfile", {"path": self.pidfile}
         account = {"user": self.user, "group": self.group, "umask": self.umask}
-        given = {name: value for name, value in account.items() if value is not None}
-        if given:
-            found[Privileges] = f"--{next(iter(given))}", given
+        privileges = {name: value for name, value in account.items() if value is not None}
+        if privileges:
+            components[Privileges] = f"--{next(iter(privileges))}", privileges
         if self.is_autoreload:
             from typedbus.plugins.autoreload import Autoreload  # it needs an optional library
 
-            found[Autoreload] = "--autoreload", {}
-        return found
+            components[Autoreload] = "--autoreload", {}
+        return components
 
 
-def check(options: Options) -> None:
+def refuse_invalid(options: ProcessOptions) -> None:
     """
     Refuse wrong options that can be detected before a module is imported.
 
@@ -87,48 +87,48 @@ def check(options: Options) -> None:
     if options.output is not None and not options.is_daemon:
         raise click.UsageError("--output needs --daemon; without it, redirect stdout and stderr")
     try:
-        declared = options.declared()
+        components = options.components()
         for cls in (Daemon, PIDFile, Privileges):
-            if cls in declared:
-                cls(Bus(), **declared[cls][1])
-    except (ImportError, LookupError, NotImplementedError) as wrong:
-        raise click.UsageError(str(wrong)) from None
+            if cls in components:
+                cls(Bus(), **components[cls][1])
+    except (ImportError, LookupError, NotImplementedError) as error:
+        raise click.UsageError(str(error)) from None
 
 
-def beside(containers: Sequence[Container], options: Options) -> Container:
+def container_of_options(options: ProcessOptions, containers: Sequence[Container]) -> Container:
     """
     Return a container with the components of *options*, for the bus of *containers*, which are valid.
 
     Raises:
         UsageError: One of *containers* already declares such a component.
     """
-    theirs: dict[type, Component[object]] = {}
+    declared: dict[type, Component[object]] = {}
     for container in containers:
         for component in components_of(container):
             for cls in (class_of(component) or object).__mro__:
-                theirs.setdefault(cls, component)
+                declared.setdefault(cls, component)
     bus = Component(Bus)
     members: dict[str, Any] = {"bus": bus}
-    if Signals not in theirs:
+    if Signals not in declared:
         members["signals"] = Component(Signals, bus.provided)
-    if Systemd not in theirs and os.environ.get("NOTIFY_SOCKET"):
+    if Systemd not in declared and os.environ.get("NOTIFY_SOCKET"):
         members["systemd"] = Component(Systemd, bus.provided)
-    for cls, (option, arguments) in options.declared().items():
-        if cls in theirs:
-            own = theirs[cls]
+    for cls, (option, arguments) in options.components().items():
+        if cls in declared:
+            component = declared[cls]
             raise click.UsageError(
-                f"{option}: {own.path} ({own.place}) is already a {cls.__name__}; "
+                f"{option}: {component.path} ({component.place}) is already a {cls.__name__}; "
                 "leave out the option, or remove the component"
             )
         members[cls.__name__.lower()] = Component(cls, bus.provided, **arguments)
-    declared: type[Container] = type("CommandLine", (Container,), {"__module__": __name__, **members})
-    return declared()
+    container_class: type[Container] = type("CommandLine", (Container,), {"__module__": __name__, **members})
+    return container_class()
 
 
 def has_autoreload(containers: Sequence[Container]) -> bool:
     """Whether *containers* have an enabled `Autoreload`."""
-    loaded = sys.modules.get("typedbus.plugins.autoreload")
-    cls: type = getattr(loaded, "Autoreload", NoneType)
+    module = sys.modules.get("typedbus.plugins.autoreload")
+    cls: type = getattr(module, "Autoreload", NoneType)
     return any(
         cls in (class_of(component) or object).__mro__
         for container in containers
@@ -136,12 +136,12 @@ def has_autoreload(containers: Sequence[Container]) -> bool:
     )
 
 
-def attach_first(beside: Container, containers: Sequence[Container], bus: Bus) -> None:
+def attach_first(added: Container, containers: Sequence[Container], bus: Bus) -> None:
     """
-    Attach *beside* to *bus* before *containers*, which are attached already and which `run` attaches again.
+    Attach *added* to *bus* before *containers*, which are attached already and which `run` attaches again.
 
     Its components (logging, for example) are then already subscribed while the others are constructed or fail.
     """
     for container in containers:
         core_of(container).withdraw()
-    beside.attach(bus)
+    added.attach(bus)

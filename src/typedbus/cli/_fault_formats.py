@@ -20,7 +20,7 @@ def _place(fault: Fault) -> tuple[str | None, int | None]:
     return (file, int(line)) if file and line.isdigit() else (None, None)
 
 
-def _here() -> Path:
+def _working_directory() -> Path:
     """Return the working directory, or the root directory if it no longer exists."""
     try:
         return Path.cwd()
@@ -28,20 +28,20 @@ def _here() -> Path:
         return Path("/")
 
 
-def _seen_from(folder: Path, file: str) -> str:
+def _relative_to(folder: Path, file: str) -> str:
     """Return *file*, relative to *folder* if it is inside, with forward slashes."""
     path = Path(file)
     return (path.relative_to(folder) if path.is_relative_to(folder) else path).as_posix()
 
 
-def _shown(fault: Fault) -> str:
+def _location(fault: Fault) -> str:
     file, line = _place(fault)
-    return fault.place if file is None else f"{_seen_from(_here(), file)}:{line}"
+    return fault.place if file is None else f"{_relative_to(_working_directory(), file)}:{line}"
 
 
 def lines(fault: Fault) -> str:
     """Return *fault* in the format of compiler messages, from which editors can open the place."""
-    return f"{_shown(fault)}: {fault.path}: {fault.problem}\n    {fault.remedy}\n"
+    return f"{_location(fault)}: {fault.path}: {fault.problem}\n    {fault.remedy}\n"
 
 
 def record(fault: Fault) -> dict[str, str | int | None]:
@@ -61,13 +61,13 @@ def annotation(fault: Fault) -> str:
     """Return *fault* as a workflow command of GitHub."""
     file, line = _place(fault)
     # Paths in annotations are relative to the root of the repository, wherever the job runs.
-    root = Path(os.environ.get("GITHUB_WORKSPACE") or _here())
+    root = Path(os.environ.get("GITHUB_WORKSPACE") or _working_directory())
     properties = {"title": type(fault).__name__}
     if file is not None:
-        properties = {"file": _seen_from(root, file), "line": str(line), **properties}
-    said = ",".join(f"{name}={value.translate(_IN_PROPERTY)}" for name, value in properties.items())
+        properties = {"file": _relative_to(root, file), "line": str(line), **properties}
+    fields = ",".join(f"{name}={value.translate(_IN_PROPERTY)}" for name, value in properties.items())
     message = f"{fault.path}: {fault.problem}; {fault.remedy}".translate(_IN_MESSAGE)
-    return f"::error {said}::{message}\n"
+    return f"::error {fields}::{message}\n"
 
 
 def show(verdict: str, faults: Sequence[Fault]) -> None:
@@ -85,6 +85,6 @@ def show(verdict: str, faults: Sequence[Fault]) -> None:
         link = Style(color="cyan", link=None if file is None else Path(file).absolute().as_uri())
         console.print()
         # A place that is wrapped at the end of a line cannot be clicked.
-        console.print(Text.assemble((_shown(fault), link), "  ", (fault.path, "bold")), soft_wrap=True)
+        console.print(Text.assemble((_location(fault), link), "  ", (fault.path, "bold")), soft_wrap=True)
         console.print(Padding(Text(fault.problem), (0, 0, 0, 4)))
         console.print(Padding(Text(fault.remedy, "green"), (0, 0, 0, 4)))

@@ -10,8 +10,8 @@ from typing import Final
 
 import click
 
-from typedbus.cli._options import FAULTS, OK, UNKNOWN, Command, Option, Wrong, pidfile
-from typedbus.cli._writing import settled
+from typedbus.cli._options import FAULTS, OK, UNKNOWN, Command, InvalidInput, Option, pidfile
+from typedbus.cli._writing import status_after_output
 
 #: Exit statuses of init scripts for a service, from the Linux Standard Base.
 DEAD: Final = 1
@@ -59,7 +59,7 @@ def stop(*, pidfile: Path, timeout: float, kill: bool) -> int:
 
     with holder_of(pidfile) as holder:
         if holder is None:
-            click.echo(f"nothing to stop: {_nobody(pidfile)}", err=True)
+            click.echo(f"nothing to stop: {_no_holder(pidfile)}", err=True)
             return OK
         holder.send(signal.SIGTERM)
         if not holder.ends_within(timeout):
@@ -104,7 +104,7 @@ def restart(*, pidfile: Path, timeout: float) -> int:
 
     with holder_of(pidfile) as holder:
         if holder is None:
-            raise click.ClickException(f"nothing to restart: {_nobody(pidfile)}")
+            raise click.ClickException(f"nothing to restart: {_no_holder(pidfile)}")
         click.echo(restarted(holder, timeout), err=True)
     return OK
 
@@ -136,7 +136,7 @@ def reload(*, pidfile: Path) -> int:
         raise click.UsageError("this system has no SIGUSR1")
     with holder_of(pidfile) as holder:
         if holder is None:
-            raise click.ClickException(f"nothing to reload: {_nobody(pidfile)}")
+            raise click.ClickException(f"nothing to reload: {_no_holder(pidfile)}")
         holder.refuse_unless_caught(signal.SIGUSR1)
         holder.send(signal.SIGUSR1)
         click.echo(f"process {holder.pid} was asked to reload", err=True)
@@ -164,7 +164,7 @@ def status(*, pidfile: Path) -> int:
       3  no process runs
       4  unknown: FILE is not a PID file, cannot be read, or its process cannot be identified
     """  # noqa: D301  # click leaves the lines of such a paragraph as they are
-    from typedbus.cli._holder import CannotTell, holder_of
+    from typedbus.cli._holder import UnknownProcess, holder_of
 
     try:
         with holder_of(pidfile) as holder:
@@ -172,21 +172,21 @@ def status(*, pidfile: Path) -> int:
                 since = datetime.fromtimestamp(pidfile.stat().st_mtime).astimezone()
                 click.echo(f"running: {holder}, since {since:%Y-%m-%d %H:%M:%S %z}")
                 # The exit status is the answer even if the text cannot be written.
-                return settled(OK, OK)
-            left = pidfile.read_text().strip() if pidfile.exists() else ""
-    except CannotTell as unknown:
-        click.echo(unknown.message)
+                return status_after_output(OK, OK)
+            stale_pid = pidfile.read_text().strip() if pidfile.exists() else ""
+    except UnknownProcess as error:
+        click.echo(error.message)
         return UNKNOWN
-    except (Wrong, OSError) as wrong:
-        click.echo(f"unknown: {wrong}")
+    except (InvalidInput, OSError) as error:
+        click.echo(f"unknown: {error}")
         return UNKNOWN
-    if left:
-        click.echo(f"not running: process {left} has left {pidfile} behind")
+    if stale_pid:
+        click.echo(f"not running: process {stale_pid} has left {pidfile} behind")
         return DEAD
-    click.echo(f"not running: {_nobody(pidfile)}")
+    click.echo(f"not running: {_no_holder(pidfile)}")
     return NOT_RUNNING
 
 
-def _nobody(pidfile: Path) -> str:
+def _no_holder(pidfile: Path) -> str:
     """Return the message that no process holds *pidfile*, and whether its path is a dangling link."""
     return f"no process holds {pidfile}{'' if pidfile.exists() else ', which does not exist'}"

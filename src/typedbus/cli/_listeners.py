@@ -1,0 +1,95 @@
+"""The listeners that options of `typedbus run` subscribe to the bus."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import click
+
+from typedbus._base.events import LifecycleEvent, Moved, RolledBack
+from typedbus._base.states import State
+from typedbus._bus.bus import Bus
+from typedbus._bus.registry import LIFECYCLE, MOVED, ROLLED_BACK, WARNING
+from typedbus._container.container import Container
+from typedbus.cli._process_options import has_autoreload
+from typedbus.cli._writing import write
+
+#: Runs before the listener that reports the end of the start to a waiting parent process.
+_FIRST: Final = -1
+
+
+def request_exit_after_start(bus: Bus) -> None:
+    """Request the exit of *bus* as soon as it has started."""
+
+    @bus[MOVED].subscribe()
+    def request_exit(event: Moved, /) -> None:
+        if event.after is State.STARTED:
+            bus.request_exit()
+
+
+def restart_on_changes(
+    containers: Sequence[Container], bus: Bus, watch: Sequence[Path], config: Sequence[Path]
+) -> None:
+    """
+    Let the `Autoreload` of *containers* watch the paths of --watch, and the files of defaults and settings.
+
+    Without an `Autoreload`, this does nothing.
+
+    Raises:
+        UsageError: --watch is given on the command line, and there is no `Autoreload`.
+    """
+    if not has_autoreload(containers):
+        source = click.get_current_context().get_parameter_source("watch")
+        if source is click.core.ParameterSource.COMMANDLINE:
+            raise click.UsageError("--watch has no effect without --autoreload; add --autoreload")
+        return
+    from typedbus.cli._defaults import source_of_defaults
+    from typedbus.plugins.autoreload import WATCHED
+    from typedbus.plugins.autoreload._project import named_directory
+
+    defaults = source_of_defaults()
+    files = [*([] if defaults is None else [defaults]), *config]
+    if not config and "typedbus.settings" in sys.modules:
+        from typedbus.settings import Sources
+
+        files += Sources.of_environment().files
+    # The program may change its working directory.
+    paths = [named_directory() / path for path in (*watch, *files)]
+    missing = [path for path in watch if not path.exists()]
+
+    @bus[WATCHED].subscribe()
+    def watched_paths() -> Sequence[Path]:
+        while missing:
+            bus.log(
+                f"--watch {missing.pop(0)}: it does not exist yet; the program restarts when it appears",
+                WARNING,
+            )
+        return paths
+
+
+def write_report(bus: Bus, file: Path, shape: str) -> None:
+    """Write a report on the start of *bus* to *file* as soon as the start has succeeded or failed."""
+    from typedbus.report import Report
+
+    report = Report()
+    render = {"json": report.json, "trace": report.trace, "table": report.table}[shape]
+
+    def is_end_of_start(event: LifecycleEvent) -> bool:
+        return isinstance(event, RolledBack) or event == Moved(State.STARTING, State.STARTED)
+
+    def add(event: LifecycleEvent, /) -> None:
+        if not is_end_of_start(event):
+            report.hear(event)
+
+    def finish(event: LifecycleEvent, /) -> None:
+        if is_end_of_start(event):
+            report.hear(event)
+            write(render(), file)
+
+    bus[LIFECYCLE].subscribe(add)
+    # The report exists when a process that waits for the start of a daemon is notified.
+    bus[MOVED].subscribe(finish, priority=_FIRST)
+    bus[ROLLED_BACK].subscribe(finish, priority=_FIRST)
