@@ -28,7 +28,7 @@ from typedbus import (
     on,
     running,
 )
-from typedbus._os.held import Handler
+from typedbus._os.held_signals import Handler
 from typedbus._os.reexec import is_daemon
 from typedbus.events import MOVED
 from typedbus.plugins._signal_handlers import SignalHandlers, SignalOutput

@@ -32,7 +32,7 @@ import attrs
 
 from typedbus._base.errors import RestartError
 from typedbus._bus.bus import Bus
-from typedbus._os.held import Handler, behind, carry_over, hold
+from typedbus._os.held_signals import Handler, carry_over, handler_behind, hold
 from typedbus._os.reexec import is_daemon
 from typedbus._os.signal_inbox import SignalInbox
 from typedbus._os.streams import is_standard
@@ -159,7 +159,7 @@ class SignalHandlers:
     def _set(self, number: signal.Signals, handler: Handler) -> None:
         handler = _or_default(handler)
         try:
-            self.handlers[number] = handler, behind(number, self.set_handler(number, handler))
+            self.handlers[number] = handler, handler_behind(number, self.set_handler(number, handler))
         except (OSError, ValueError) as error:
             raise SignalError(number, f"cannot be caught here ({error}); give None as its action") from error
 

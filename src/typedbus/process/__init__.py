@@ -36,7 +36,7 @@ from typedbus._container.running import container_of, sharing
 from typedbus._os import kept_sockets as kept_sockets  # adopts sockets, also those no server claims
 from typedbus._os import pidfiles
 from typedbus._os.children import settle
-from typedbus._os.held import ENDING, deliver, hold_caught, hold_ending, release
+from typedbus._os.held_signals import ENDING, deliver, hold_caught, hold_ending, release
 from typedbus._os.reexec import Image
 from typedbus._os.streams import open_missing
 from typedbus._os.successor import drop_kept

@@ -116,7 +116,7 @@ def _end(number: int, frame: FrameType | None) -> None:
     os._exit(128 + number)
 
 
-def behind(number: int, handler: Handler) -> Handler:
+def handler_behind(number: int, handler: Handler) -> Handler:
     """Return *handler*, or the previous handler of signal *number* if *handler* is a handler of this module."""
     return _handlers_of_caught[number] if handler in (_keep, _end) else handler
 
