@@ -56,8 +56,8 @@ if TYPE_CHECKING:
     from typedbus._container.faults import (
         InvalidContainer,
     )
-    from typedbus._container.providers import every, lazy, provided
     from typedbus._container.running import running
+    from typedbus._container.stand_ins import every, lazy, provided
     from typedbus.process import run
 
 _LATER = {
@@ -66,9 +66,9 @@ _LATER = {
     "Container": "typedbus._container.container",
     "Contributed": "typedbus._container.contributed",
     "InvalidContainer": "typedbus._container.faults",
-    "every": "typedbus._container.providers",
-    "lazy": "typedbus._container.providers",
-    "provided": "typedbus._container.providers",
+    "every": "typedbus._container.stand_ins",
+    "lazy": "typedbus._container.stand_ins",
+    "provided": "typedbus._container.stand_ins",
     "run": "typedbus.process",
     "running": "typedbus._container.running",
 }

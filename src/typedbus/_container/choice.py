@@ -12,7 +12,8 @@ from typedbus._base.errors import DeclarationError
 from typedbus._base.places import calling_place
 from typedbus._container.component import Component
 from typedbus._container.faults import ChoiceFault, InvalidContainer
-from typedbus._container.providers import Provided, Selected, injection, same
+from typedbus._container.providers import Selected, same
+from typedbus._container.stand_ins import Provided, injection
 
 T_co = TypeVar("T_co", covariant=True)
 K = TypeVar("K", bound=Hashable)

@@ -31,19 +31,18 @@ from typedbus._container.faults import CycleFault, InvalidContainer, ReferenceFa
 from typedbus._container.injection import argument
 from typedbus._container.providers import (
     IfEnabled,
-    Provided,
     Selected,
     cover,
     foreseen,
     is_delegated,
     is_provider,
-    lazy,
     needs,
     providers_among,
     reached,
 )
 from typedbus._container.references import Every, Reference
 from typedbus._container.replaceable import Home, Replaceable
+from typedbus._container.stand_ins import Provided, lazy
 
 P = ParamSpec("P")
 T = TypeVar("T")

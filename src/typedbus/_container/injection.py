@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Self
 from dependency_injector import providers
 
 from typedbus._base.errors import DeclarationError
-from typedbus._container.providers import RESOURCE, Provided, injection, is_lazy, is_provider
+from typedbus._container.providers import RESOURCE, is_provider
+from typedbus._container.stand_ins import Provided, has_stand_in, injection
 
 if TYPE_CHECKING:
     # A provider of `Any`, so that the library's signatures accept components. A component's
@@ -124,13 +125,15 @@ def replace_stand_ins(node: object) -> None:
         if id(at) in seen or kind is providers.Object or issubclass(kind, _WITH_OWN_NAMES):
             continue
         seen.add(id(at))
-        if issubclass(kind, (*_WITH_ARGUMENTS, providers.List)) and any(map(is_lazy, at.args)):
-            at.set_args(*(injection(value) if is_lazy(value) else value for value in at.args))
-        if issubclass(kind, (*_WITH_ARGUMENTS, providers.Dict)) and any(map(is_lazy, at.kwargs.values())):
-            kwargs = {name: injection(value) if is_lazy(value) else value for name, value in at.kwargs.items()}
+        if issubclass(kind, (*_WITH_ARGUMENTS, providers.List)) and any(map(has_stand_in, at.args)):
+            at.set_args(*(injection(value) if has_stand_in(value) else value for value in at.args))
+        if issubclass(kind, (*_WITH_ARGUMENTS, providers.Dict)) and any(map(has_stand_in, at.kwargs.values())):
+            kwargs = {name: injection(value) if has_stand_in(value) else value for name, value in at.kwargs.items()}
             at.set_kwargs(kwargs) if issubclass(kind, providers.Dict) else at.set_kwargs(**kwargs)
-        if issubclass(kind, _WITH_ATTRIBUTES) and any(map(is_lazy, at.attributes.values())):
-            at.add_attributes(**{name: injection(value) for name, value in at.attributes.items() if is_lazy(value)})
+        if issubclass(kind, _WITH_ATTRIBUTES) and any(map(has_stand_in, at.attributes.values())):
+            at.add_attributes(
+                **{name: injection(value) for name, value in at.attributes.items() if has_stand_in(value)}
+            )
         if issubclass(kind, _WITH_ARGUMENTS) and type(at.provides) is Provided:
             at.set_provides(at.provides.__provider__)
         if issubclass(kind, providers.Dependency) and type(getattr(at.default, "provides", None)) is Provided:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from dependency_injector import containers, providers, wiring
 
-from typedbus._container.providers import Provided
+from typedbus._container.stand_ins import Provided
 
 if TYPE_CHECKING:
     _Object = providers.Object[object]

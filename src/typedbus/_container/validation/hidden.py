@@ -15,8 +15,9 @@ from typedbus._base.failures import describe
 from typedbus._base.static import MISSING, full_name_of, is_a, lookup, stored
 from typedbus._container.component import Component
 from typedbus._container.faults import HiddenFault
-from typedbus._container.providers import Provided, arguments_of, is_provider
+from typedbus._container.providers import arguments_of, is_provider
 from typedbus._container.results import Itself, Members, Uncalled, result_of
+from typedbus._container.stand_ins import Provided
 
 _SEQUENCES: Final = (list, tuple, set, frozenset, deque)
 _MAPPINGS: Final = (dict, types.MappingProxyType, defaultdict, OrderedDict)
