@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from typedbus.graph._layout import Arc, Box, Lane, Layout, Rect, arrange
+from typedbus.graph._geometry import Arc, Box, Lane, Layout, Rect
+from typedbus.graph._layout import arrange
 
 KINDS = ("needs", "lazy", "listens")
 

@@ -12,12 +12,11 @@ from collections import defaultdict
 from collections.abc import Sequence
 from itertools import pairwise
 from statistics import fmean
-from typing import Final, TypeAlias
+from typing import Final
 
-import attrs
 import igraph
 
-Point: TypeAlias = tuple[float, float]
+from typedbus.graph._geometry import Arc, Box, Lane, Layout, Point, Rect
 
 _GAP: Final = 14.0
 _BETWEEN: Final = 64.0
@@ -25,71 +24,6 @@ _FRAME: Final = 14.0
 _TITLE: Final = 26.0
 _LOOP: Final = 20.0
 _SWEEPS: Final = 30
-
-
-@attrs.frozen
-class Box:
-    """A box to place: its size, and the number of its lane."""
-
-    width: float
-    height: float
-    lane: int
-
-
-@attrs.frozen
-class Arc:
-    """
-    A line from one box to another, both by number.
-
-    Lines of the same *kind* that meet at the box *hub* share a route.
-    """
-
-    source: int
-    target: int
-    kind: str
-    hub: int
-
-
-@attrs.frozen
-class Lane:
-    """A container: the number of the lane around it, -1 for the outermost, and the width of its title."""
-
-    around: int
-    title: float
-
-
-@attrs.frozen
-class Rect:
-    """A rectangle: its upper left corner, and its size."""
-
-    x: float
-    y: float
-    width: float
-    height: float
-
-    @property
-    def right(self) -> float:
-        """The x coordinate of its right border."""
-        return self.x + self.width
-
-    @property
-    def middle(self) -> float:
-        """The y coordinate of its middle."""
-        return self.y + self.height / 2
-
-
-@attrs.frozen
-class Layout:
-    """
-    The places of boxes, routes of lines and frames of lanes.
-
-    A route begins and ends at the borders of boxes. It is straight from each
-    point with an even index to the next point, and curved from there to the one after.
-    """
-
-    boxes: tuple[Rect, ...]
-    routes: tuple[tuple[Point, ...], ...]
-    frames: tuple[Rect, ...]
 
 
 def arrange(boxes: Sequence[Box], arcs: Sequence[Arc], lanes: Sequence[Lane]) -> Layout:

@@ -9,7 +9,8 @@ from itertools import pairwise
 from typing import Final
 from xml.etree import ElementTree as ET
 
-from typedbus.graph._layout import Arc, Box, Lane, Point, Rect, arrange
+from typedbus.graph._geometry import Arc, Box, Lane, Point, Rect
+from typedbus.graph._layout import arrange
 from typedbus.graph._model import COLOURS, ChannelNode, Node, Picture, printable
 
 _FONT: Final = "ui-monospace, SFMono-Regular, Menlo, Consolas, 'DejaVu Sans Mono', monospace"
