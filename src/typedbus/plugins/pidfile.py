@@ -17,36 +17,29 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import stat
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Generator
 from pathlib import Path
-from typing import Final
 
 import attrs
 
 from typedbus._base.errors import OperatorError
+from typedbus._base.exports import export
 from typedbus._base.structured import StructuredError
 from typedbus._bus.bus import Bus
 from typedbus._bus.registry import START, WARNING
 from typedbus._channels.channel import on
 from typedbus._os import lock_files
-from typedbus._os.file_locks import LOOKING, is_locked, lock, problem_with
+from typedbus._os.file_locks import lock
 from typedbus._os.forks import notice
 from typedbus._os.pidfiles import HeldFile, claim, held
 from typedbus._os.reexec import is_daemon
 from typedbus._os.system_call_error import SystemCallError
+from typedbus.plugins._pidfile_reader import NoFileLocks, NotPIDFile, UnknownHolder, absolute, opened, pid_in, read
 
 __all__ = ("AlreadyRunning", "NoFileLocks", "NotPIDFile", "PIDFile", "PIDFileError", "UnknownHolder", "read")
-
-#: No pid is longer; a file with more text is not a PID file.
-_LENGTH: Final = 64
-#: The highest pid of any system (PID_MAX_LIMIT of Linux).
-_HIGHEST: Final = 2**22
-#: How often a check is repeated if its result is contradictory, since the owner of the file changed meanwhile.
-_LOOKS: Final = 5
 
 
 class AlreadyRunning(StructuredError, RuntimeError, OperatorError):
@@ -62,54 +55,14 @@ class AlreadyRunning(StructuredError, RuntimeError, OperatorError):
     pid: int | None
 
     def __str__(self) -> str:
-        who = (
+        holder = (
             "another process, perhaps in another PID namespace or on another host,"
             if self.pid is None
             else f"process {self.pid},"
         )
         return (
-            f"{self.path} is held by {who} which is still running; "
+            f"{self.path} is held by {holder} which is still running; "
             "end that process first, or give this one another path"
-        )
-
-
-class NotPIDFile(StructuredError, ValueError, OperatorError):
-    """
-    Raised where a path leads to a file without a process id, which is left unchanged.
-
-    Attributes:
-        path: The path.
-        reason: A description of the file.
-    """
-
-    path: Path
-    reason: str
-
-    def __str__(self) -> str:
-        return f"{self.path} is not a PID file: it {self.reason}; correct the path, or remove the file"
-
-
-class UnknownHolder(StructuredError, RuntimeError, OperatorError):
-    """
-    Raised by `read` for a PID file that is held, but not by the process that it names.
-
-    The process may run in another PID namespace, such as a container, or on another host that shares the folder;
-    or another program wrote into the file. Do not signal a process on the basis of such a file.
-
-    Attributes:
-        path: The file.
-        pid: The number in it; None if it is empty.
-        reason: Why that number is not accepted as the holder's pid.
-    """
-
-    path: Path
-    pid: int | None
-    reason: str
-
-    def __str__(self) -> str:
-        return (
-            f"{self.path} is held by a process that cannot be identified from here: {self.reason}; "
-            "look in the PID namespace (container) and on the host where that process runs"
         )
 
 
@@ -136,21 +89,6 @@ class PIDFileError(SystemCallError):
         return f"cannot write the PID file {self.path}: {self.strerror}; {remedy}"
 
 
-class NoFileLocks(NotImplementedError, OperatorError):
-    """Raised for a `PIDFile` on a system without flock(2)."""
-
-    def __str__(self) -> str:
-        return (
-            "this system has no flock(2), which a PID file needs; "
-            "leave out the PIDFile component, and let a service manager keep track of the process"
-        )
-
-
-def _absolute(path: str | os.PathLike[str]) -> Path:
-    # A daemon changes its directory before the file is removed.
-    return Path(os.path.abspath(path))  # noqa: PTH100  # unlike `resolve` it leaves links alone
-
-
 @attrs.define(eq=False)
 class PIDFile:
     """
@@ -171,7 +109,8 @@ class PIDFile:
     """
 
     bus: Bus
-    path: Path = attrs.field(kw_only=True, converter=_absolute)
+    # A daemon changes its directory before the file is removed.
+    path: Path = attrs.field(kw_only=True, converter=absolute)
     patience: float = attrs.field(kw_only=True, default=5.0)
     _file: HeldFile | None = attrs.field(init=False, default=None)
     #: The function that removes the file; tests replace it.
@@ -202,11 +141,11 @@ class PIDFile:
         if self._file is not None:
             return
         try:
-            left_behind = self._take()
+            stale_pid = self._take()
         except OSError as error:
             raise PIDFileError(error.errno or errno.EIO, self.path) from error
-        if left_behind is not None:
-            self.bus.log(f"replaced {self.path}, which process {left_behind} had left behind")
+        if stale_pid is not None:
+            self.bus.log(f"replaced {self.path}, which process {stale_pid} had left behind")
 
     def exit(self) -> None:
         """
@@ -216,7 +155,7 @@ class PIDFile:
         program claims the file, or removes it.
 
         A file that cannot be removed, for instance because privileges were dropped,
-        is emptied, so that its number misleads no command; that is logged.
+        is emptied, so that no command reads its number; that is logged.
         """
         file = self._held
         self._file = None
@@ -254,16 +193,16 @@ class PIDFile:
                 raise AlreadyRunning(self.path, None) from unknown
             if holder is not None:
                 raise AlreadyRunning(self.path, holder)
-            with _opened(self.path) as descriptor:
-                left_behind = None if descriptor is None else _number_in(descriptor, self.path)
-            fresh, name = tempfile.mkstemp(prefix=f".{self.path.name}.", dir=self.path.parent)
-            file = HeldFile(self.path, fresh)
+            with opened(self.path) as stale:
+                stale_pid = None if stale is None else pid_in(stale, self.path)
+            descriptor, name = tempfile.mkstemp(prefix=f".{self.path.name}.", dir=self.path.parent)
+            file = HeldFile(self.path, descriptor)
             held.append(file)
             try:
-                lock(fresh)
+                lock(descriptor)
                 # Every user may read it, whatever the umask is; `mkstemp` lets only its owner do so.
-                os.chmod(fresh, 0o644)  # noqa: PTH101  # a descriptor
-                os.write(fresh, b"%d\n" % os.getpid())
+                os.chmod(descriptor, 0o644)  # noqa: PTH101  # a descriptor
+                os.write(descriptor, b"%d\n" % os.getpid())
                 os.replace(name, self.path)  # noqa: PTH105  # a text, as `mkstemp` gives it
             except BaseException:
                 file.release()
@@ -272,7 +211,7 @@ class PIDFile:
             if is_daemon():
                 self._listen(file)
         self._file = file
-        return left_behind
+        return stale_pid
 
     def _listen(self, file: HeldFile) -> None:
         try:
@@ -281,70 +220,6 @@ class PIDFile:
             self.bus.log(
                 f"`typedbus restart` cannot reach this process: no socket beside {self.path}: {error}", WARNING
             )
-
-
-def read(path: str | os.PathLike[str]) -> int | None:
-    """
-    Return the pid of the process that holds the PID file *path*, or None if no process holds it.
-
-    The process is in the PID namespace of the caller, and has itself locked the
-    file. The file may be absent, or have been left behind; it is not changed.
-
-    Raises:
-        NotPIDFile: The path leads to something else.
-        UnknownHolder: The file is held, but not by the process that it names, as seen from here.
-        NoFileLocks: The system has no flock(2).
-        OSError: The file cannot be read.
-    """
-    if sys.platform == "win32":
-        raise NoFileLocks
-    place = _absolute(path)
-    looks = 0
-    while True:
-        looks += 1
-        with _opened(place) as descriptor:
-            if descriptor is None:
-                return None
-            pid = _number_in(descriptor, place)
-            if not is_locked(descriptor):
-                return None
-            problem = problem_with(descriptor, pid)
-        if problem is None:
-            return pid
-        # The holder may have ended between the two checks, and the list of all locks is not read atomically.
-        if looks == _LOOKS:
-            raise UnknownHolder(place, pid, problem)
-
-
-@contextlib.contextmanager
-def _opened(path: Path) -> Generator[int | None]:
-    """Open the regular file *path* for reading, and yield its descriptor, or None if it does not exist."""
-    try:
-        descriptor = os.open(path, LOOKING)
-    except FileNotFoundError:
-        yield None
-        return
-    except OSError as error:
-        if path.is_symlink():
-            raise NotPIDFile(path, "is a symbolic link") from error
-        raise
-    try:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise NotPIDFile(path, "is not a regular file")
-        yield descriptor
-    finally:
-        os.close(descriptor)
-
-
-def _number_in(descriptor: int, path: Path) -> int | None:
-    text = os.read(descriptor, _LENGTH).strip()
-    if not text:
-        return None
-    if not (text.isdigit() and len(text) < _LENGTH and int(text)):
-        raise NotPIDFile(path, f"begins with {text[:20]!r}")
-    if int(text) > _HIGHEST:
-        raise NotPIDFile(path, f"has the number {text[:20].decode()}, which no process can have")
-    return int(text)
 
 
 @contextlib.contextmanager
@@ -357,7 +232,7 @@ def _turn(path: Path, patience: float) -> Generator[None]:
     """
     place = lock_files.beside(path)
     deadline = time.monotonic() + patience
-    while (descriptor := _locked(place)) is None:
+    while (descriptor := _acquired(place)) is None:
         if time.monotonic() > deadline:
             raise BlockingIOError(errno.EWOULDBLOCK, os.strerror(errno.EWOULDBLOCK))
         # There is no lock with a time-out, and other processes hold this lock for some microseconds.
@@ -368,7 +243,7 @@ def _turn(path: Path, patience: float) -> Generator[None]:
         lock_files.release(place, descriptor)
 
 
-def _locked(place: Path) -> int | None:
+def _acquired(place: Path) -> int | None:
     """Return the descriptor of the lock file *place*, or None to try again later."""
     with contextlib.suppress(BlockingIOError):
         try:
@@ -378,3 +253,6 @@ def _locked(place: Path) -> int | None:
             if not os.path.lexists(place):
                 return lock_files.acquire(place)
     return None
+
+
+export(globals())
