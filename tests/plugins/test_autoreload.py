@@ -17,7 +17,8 @@ from queue import SimpleQueue
 import pytest
 
 from typedbus import LOG, START, STOP, Bus, Component, Container, RestartError, State, TransitionFailures, running
-from typedbus.plugins.autoreload import Autoreload, NothingToWatch, PeriodError, _Edits
+from typedbus.plugins.autoreload import Autoreload, NothingToWatch, PeriodError
+from typedbus.plugins.autoreload._edits import Edits
 from typedbus.plugins.autoreload._files import Files, Place
 from typedbus.testing import Recorder
 
@@ -269,7 +270,7 @@ def test_a_place_stays_one_when_its_module_has_gone(files: Files, tmp_path: Path
 def edits(changed: dict[str, str]) -> tuple[bool, list[tuple[str, int]]]:
     """Return whether *changed* is complete, and what was said of it."""
     said: list[tuple[str, int]] = []
-    return _Edits(lambda text, level: said.append((text, level))).are_complete(changed), said
+    return Edits(lambda text, level: said.append((text, level))).are_complete(changed), said
 
 
 def test_what_changed_is_named(tmp_path: Path) -> None:
@@ -309,7 +310,7 @@ def test_a_broken_file_holds_up_those_that_are_well(tmp_path: Path) -> None:
     """Until it is mended, or gone."""
     broken, well = write(tmp_path / "a.py", "def"), write(tmp_path / "b.py")
     said: list[str] = []
-    edited = _Edits(lambda text, level: said.append(text))
+    edited = Edits(lambda text, level: said.append(text))
     assert not edited.are_complete({str(broken): "changed"})
     assert not edited.are_complete({str(well): "is new"})
     broken.unlink()

@@ -164,7 +164,7 @@ def test_one_path_needs_no_list_and_a_generator_is_as_good(site: Site) -> None:
     """A string is one path, and not its letters."""
     page, mail = write(site.folder / "page.html"), write(site.folder / "mail.html")
     site.begin(lambda: str(page), lambda: (path for path in [mail]))
-    assert {str(place.path) for place in site.autoreload._files.known} == {str(site.own), str(page), str(mail)}
+    assert {str(place.path) for place in site.autoreload._files.known_places} == {str(site.own), str(page), str(mail)}
 
 
 def raise_error() -> list[str]:

@@ -87,14 +87,16 @@ class Files:
     ignore: Sequence[str]
     #: Returns further places; called for each scan, and once a second while the files are watched.
     more: Callable[[], Iterable[Place]] = attrs.field(default=tuple, kw_only=True)
-    known: dict[Place, None] = attrs.field(init=False, factory=dict)
+    #: The places of all scans so far.
+    known_places: dict[Place, None] = attrs.field(init=False, factory=dict)
     #: The real folders to watch.
     folders: list[str] = attrs.field(init=False, factory=list)
     #: The real paths of single files and of links, whose names need not match.
     _points: set[str] = attrs.field(init=False, factory=set)
     #: The real folders that are scanned, and whether all file names count there.
     _walked: dict[str, bool] = attrs.field(init=False, factory=dict)
-    _seen: dict[str, tuple[int, int, int, int]] = attrs.field(init=False, factory=dict)
+    #: Time, size, inode and device of each file at the last scan.
+    _stats: dict[str, tuple[int, int, int, int]] = attrs.field(init=False, factory=dict)
     _modules: int = attrs.field(init=False, default=0)
 
     def __attrs_post_init__(self) -> None:
@@ -106,28 +108,28 @@ class Files:
         self._points, self._walked = set(), {}
         paths: set[str] = set()
         # A file in a place that is scanned for the first time is not new: the program has read it before.
-        first_seen: set[str] = set()
+        first_scanned: set[str] = set()
         places = [*(project() if self.places is None else self.places), *self.more()]
         # A known place stays watched, even if the module that led there is removed.
-        for place in {**self.known, **dict.fromkeys(places)}:
+        for place in {**self.known_places, **dict.fromkeys(places)}:
             files = set(self._files_in(place))
-            if place not in self.known:
-                first_seen |= files - paths
+            if place not in self.known_places:
+                first_scanned |= files - paths
             paths |= files
-        self.known.update(dict.fromkeys(places))
-        before, seen = self._seen, {}
+        self.known_places.update(dict.fromkeys(places))
+        before, stats = self._stats, {}
         for path in paths:
             with contextlib.suppress(OSError, ValueError):
                 stat = os.stat(path)  # noqa: PTH116  # of many
-                seen[path] = (stat.st_mtime_ns, stat.st_size, stat.st_ino, stat.st_dev)
-        self._seen = seen
+                stats[path] = (stat.st_mtime_ns, stat.st_size, stat.st_ino, stat.st_dev)
+        self._stats = stats
         folders = sorted(self._walked.keys() | {os.path.dirname(point) for point in self._points})  # noqa: PTH120  # of many
         # A folder with search permission but without read permission cannot be watched.
         self.folders = [folder for folder in folders if os.path.isdir(folder) and os.access(folder, os.R_OK)]  # noqa: PTH112  # of many
         return {
-            path: "is new" if path not in before else "changed" if path in seen else "is gone"
-            for path in sorted({*before, *seen})
-            if before.get(path) != seen.get(path) and not (path in first_seen and path not in before)
+            path: "is new" if path not in before else "changed" if path in stats else "is gone"
+            for path in sorted({*before, *stats})
+            if before.get(path) != stats.get(path) and not (path in first_scanned and path not in before)
         }
 
     def _files_in(self, place: Place) -> Iterator[str]:
@@ -139,11 +141,11 @@ class Files:
             return
         above = os.path.realpath(top)
         # Real folders come before links to them, so that a file has the same name in each scan.
-        pending, linked, entered = [(top, above)], list[tuple[str, str]](), set[str]()
-        while pending or linked:
+        pending, links, entered = [(top, above)], list[tuple[str, str]](), set[str]()
+        while pending or links:
             if not pending:
-                linked.sort()
-            folder, real = pending.pop() if pending else linked.pop(0)
+                links.sort()
+            folder, real = pending.pop() if pending else links.pop(0)
             if real in entered:
                 continue
             entered.add(real)
@@ -167,7 +169,7 @@ class Files:
                     target = os.path.realpath(entry.path)
                     # A link to a parent folder would lead here again, and to all of its other folders.
                     if not Path(above).is_relative_to(target):
-                        linked.append((entry.path, target))
+                        links.append((entry.path, target))
                 elif place.all_names or self._takes(name):
                     if is_link:
                         self._points.update(map(_joined, route(entry.path)))
@@ -176,7 +178,7 @@ class Files:
     def batches(self, debounce: float, stopping: threading.Event | None) -> Iterator[dict[str, str]]:
         """Yield each set of changes until *stopping* is set; with None, `KeyboardInterrupt` is raised."""
         # Scanned at once, since listeners have named files by now; yielded with the first scan below, after the start.
-        changed, asked = self.changes(), time.monotonic()
+        changes, last_ask = self.changes(), time.monotonic()
         while stopping is None or not stopping.is_set():
             watched = self.folders
             hints = watch(
@@ -195,8 +197,8 @@ class Files:
             try:
                 for number, hint in enumerate(hints):
                     now = time.monotonic()
-                    must_ask = now - asked >= _PERIOD
-                    asked = now if must_ask else asked
+                    must_ask = now - last_ask >= _PERIOD
+                    last_ask = now if must_ask else last_ask
                     # No event reports changes before the folders were watched, the folder of a new module,
                     # or files that a listener has begun to read.
                     must_look = (
@@ -204,19 +206,19 @@ class Files:
                         or not watched
                         or any(self._concerns(change, path) for change, path in hint)
                         or self._modules != len(sys.modules)
-                        or (must_ask and not self.known.keys() >= set(self.more()))
+                        or (must_ask and not self.known_places.keys() >= set(self.more()))
                     )
-                    if must_look and (changed := {**changed, **self.changes()}):
-                        yield changed
-                        changed = {}
+                    if must_look and (changes := {**changes, **self.changes()}):
+                        yield changes
+                        changes = {}
                     # If another folder of the same name replaced a folder, the new one is not watched yet.
                     if self.folders != watched or any(path in watched for _, path in hint):
                         break
             except FileNotFoundError:
                 # A folder was removed before it was watched.
-                if changed := {**changed, **self.changes()}:
-                    yield changed
-                    changed = {}
+                if changes := {**changes, **self.changes()}:
+                    yield changes
+                    changes = {}
 
     def _concerns(self, change: Change, path: str) -> bool:
         folder, name = os.path.split(path)
