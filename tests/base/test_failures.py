@@ -467,7 +467,7 @@ def a_channel_error() -> BaseException:
 @said_by(
     ListenerError,
     TypeError,
-    "cannot subscribe None to channel 'square': it cannot be called; give a function or a method",
+    "cannot subscribe None to channel 'square': it is not callable; pass a function or a method",
 )
 def a_listener_error() -> BaseException:
     return met_in(lambda: Bus()[square].subscribe(None))  # type: ignore[call-overload]  # the error
@@ -699,8 +699,8 @@ def a_thread_that_does_not_end() -> BaseException:
 @said_by(
     NotMainThread,
     RuntimeError,
-    "run() looks after the signals of the process and works in the main thread alone; "
-    "elsewhere use `with running(container):`, which touches no signal",
+    "run() handles the signals of the process, and Python allows that only in the main thread; "
+    "in another thread use `with running(container):`, which handles no signals",
 )
 def a_run_beside_the_main_thread() -> BaseException:
     with ThreadPoolExecutor() as threads:

@@ -114,7 +114,7 @@ def module(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.M
 
 def test_a_name_for_checkers_alone_is_its_text(module: Any) -> None:
     """Other annotations of the same function are not affected by it."""
-    written = annotations_of(module.paid._declared)
+    written = annotations_of(module.paid.declaration)
 
     assert (written["amount"], written["return"], written["notes"]) == ("Decimal", "Decimal", "list[Decimal] | None")
     assert written["count"] in (int, "int")

@@ -152,6 +152,16 @@ def test_a_list_is_stored_as_a_tuple() -> None:
     assert error.threads == error.args[0] == (("poller", "in poll"),)
 
 
+def test_an_argument_that_was_refused_is_stored_as_it_was_passed() -> None:
+    """Only attributes that are annotated as tuples take a list as a tuple."""
+    refused: list[int] = []
+
+    error = LimitError("stop", refused)
+
+    assert error.given is refused
+    assert error.args[1] is refused
+
+
 def test_a_class_pattern_takes_the_attributes_by_position() -> None:
     """In the order of the constructor."""
     error: Exception = LimitError("stop", -1)

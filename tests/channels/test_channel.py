@@ -697,8 +697,8 @@ def test_subscriptions_and_bound_channels_show_what_they_are() -> None:
 @pytest.mark.parametrize(
     ("listener", "reason"),
     [
-        (None, "cannot subscribe None to channel 'square': it cannot be called; give a function or a method"),
-        (3, "cannot subscribe 3 to channel 'square': it cannot be called; give a function or a method"),
+        (None, "cannot subscribe None to channel 'square': it is not callable; pass a function or a method"),
+        (3, "cannot subscribe 3 to channel 'square': it is not callable; pass a function or a method"),
     ],
 )
 def test_what_cannot_be_called_is_no_listener(listener: Callable[[int], int], reason: str) -> None:
@@ -716,7 +716,7 @@ def test_a_priority_is_an_int(priority: int) -> None:
     """Everything else is refused before it is in the way of the sorting."""
     bound = Bus()[square]
 
-    with pytest.raises(ListenerError, match=f"its priority {priority!r} is no int$"):
+    with pytest.raises(ListenerError, match=f"its priority {priority!r} is not an int$"):
         bound.subscribe(multiply, priority=priority)
 
     assert bound.subscriptions == ()
@@ -738,7 +738,7 @@ def test_channels_of_one_name_are_two_channels() -> None:
 @pytest.mark.parametrize("name", ["", "  ", None, 3])
 def test_a_channel_has_a_name_that_people_can_read(name: str) -> None:
     """Nothing, blanks and what is no string are refused."""
-    with pytest.raises(ChannelError, match="is no name for a channel: give a string such as 'order_placed'"):
+    with pytest.raises(ChannelError, match="is not a channel name: pass a string such as 'order_placed'"):
         Channel[[], None](name)
 
 
@@ -789,7 +789,9 @@ def test_a_declared_channel_may_take_anything() -> None:
 )
 def test_what_has_no_name_declares_no_channel(nameless: Callable[[], None]) -> None:
     """A channel is named after its function."""
-    with pytest.raises(ChannelError, match=r"declares no channel: decorate a function, `def order_placed\(\.\.\.\)`"):
+    with pytest.raises(
+        ChannelError, match=r"has no name for the channel: decorate a function, `def order_placed\(\.\.\.\)`"
+    ):
         Channel.declare(nameless)
 
 
@@ -909,7 +911,7 @@ def test_a_mark_may_carry_a_priority() -> None:
 @pytest.mark.parametrize("channel", ["ring", None, multiply], ids=["name", "None", "method"])
 def test_a_method_is_marked_with_a_channel_alone(channel: Channel[[], None]) -> None:
     """A name, or a mark whose channel was forgotten, is told where it stands."""
-    with pytest.raises(ChannelError, match=r"is not a channel: @on takes one, as in @on\(order_placed\)"):
+    with pytest.raises(ChannelError, match=r"is not a channel: pass one to @on, as in @on\(order_placed\)"):
         on(channel)
 
 

@@ -41,9 +41,9 @@ class StartCancelled(StructuredError, RuntimeError):
     goal: State
 
     def __str__(self) -> str:
-        asked = "exit" if self.goal is State.EXITED else "stop"
+        request = "exit" if self.goal is State.EXITED else "stop"
         return (
-            f"the start was cancelled because {asked}() was requested meanwhile; "
+            f"the start was cancelled because {request}() was requested meanwhile; "
             f"what had started was stopped again and the bus is {self.goal.name}"
         )
 
@@ -317,8 +317,8 @@ class NotMainThread(RuntimeError):
 
     def __str__(self) -> str:
         return (
-            "run() looks after the signals of the process and works in the main thread alone; "
-            "elsewhere use `with running(container):`, which touches no signal"
+            "run() handles the signals of the process, and Python allows that only in the main thread; "
+            "in another thread use `with running(container):`, which handles no signals"
         )
 
 

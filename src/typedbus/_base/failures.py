@@ -83,13 +83,14 @@ class ChannelFailures(ExceptionGroup[Exception]):
         results: The results of the listeners that returned, in running order.
     """
 
-    _known: tuple[str, Sequence[Blame], Sequence[object]]
+    # The channel, the blame for each member, and the results of the other listeners.
+    _data: tuple[str, Sequence[Blame], Sequence[object]]
 
     def __new__(cls, channel: str, failures: Sequence[Failure], results: Iterable[object]) -> Self:
         """Make the group; the members are the errors of *failures*."""
         blames = [(failure.name, failure.listener, note_of(failure.name, failure.channel)) for failure in failures]
         group = super().__new__(cls, "", [failure.error for failure in failures])
-        group._known = channel, blames, list(results)
+        group._data = channel, blames, list(results)
         return group
 
     # ExceptionGroup.__init__ does not accept the arguments of __new__.
@@ -98,11 +99,11 @@ class ChannelFailures(ExceptionGroup[Exception]):
 
     @property
     def channel(self) -> str:
-        return self._known[0]
+        return self._data[0]
 
     @property
     def failures(self) -> tuple[Failure, ...]:
-        channel, blames, _ = self._known
+        channel, blames, _ = self._data
         return tuple(
             Failure(name, channel, error, listener)
             for (name, listener, _), error in zip(blames, self.exceptions, strict=True)
@@ -110,11 +111,11 @@ class ChannelFailures(ExceptionGroup[Exception]):
 
     @property
     def results(self) -> tuple[object, ...]:
-        return tuple(self._known[2])
+        return tuple(self._data[2])
 
     @property
     def message(self) -> str:
-        channel, blames, results = self._known
+        channel, blames, results = self._data
         names = ", ".join(name for name, _, _ in blames)
         return f"{len(blames)} of {len(blames) + len(results)} listeners of channel {channel!r} failed: {names}"
 
@@ -194,22 +195,22 @@ def _failures_of(failures: Sequence[Failure], errors: Sequence[Exception]) -> li
     listeners raise the same exception object, it belongs to the next in order. An exception
     that no member contains, which a caller may pass to `derive`, takes the next place.
     """
-    containing: dict[int, list[int]] = {}
+    places_by_id: dict[int, list[int]] = {}
     for place, failure in enumerate(failures):
         for content in _contents(failure.error):
-            containing.setdefault(id(content), []).append(place)
+            places_by_id.setdefault(id(content), []).append(place)
     parts = []
-    following = 0
+    next_place = 0
     for error in errors:
-        if following < len(failures) and failures[following].error is error:
-            place = following
+        if next_place < len(failures) and failures[next_place].error is error:
+            place = next_place
         else:
-            counts = Counter(place for content in _contents(error) for place in containing.get(id(content), ()))
+            counts = Counter(place for content in _contents(error) for place in places_by_id.get(id(content), ()))
             most = max(counts.values(), default=0)
             candidates = sorted(place for place, count in counts.items() if count == most)
-            candidates = candidates or [min(following, len(failures) - 1)]
-            place = next((place for place in candidates if place >= following), candidates[0])
-        following = place + 1
+            candidates = candidates or [min(next_place, len(failures) - 1)]
+            place = next((place for place in candidates if place >= next_place), candidates[0])
+        next_place = place + 1
         parts.append(attrs.evolve(failures[place], error=error))
     return parts
 

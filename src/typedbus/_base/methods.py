@@ -27,7 +27,7 @@ _PARTIALS: Final = (functools.partialmethod, functools.singledispatchmethod, fun
 
 
 def held_by(cls: type, name: str) -> object:
-    """Return the attribute *name* as stored in *cls* or the first base that has it; None if there is none."""
+    """Return the attribute *name* as stored in *cls* or the first base that has it; None if no class has it."""
     for base in cls.__mro__:
         attributes = base.__dict__
         if name in attributes:

@@ -19,7 +19,7 @@ import attrs
 
 from typedbus._base.static import MISSING, bases_of, full_name_of, is_a, lookup, namespace_of
 
-_KNOWN_BY_TEXT: Final = (
+_BUILTIN_CALLABLES: Final = (
     types.BuiltinFunctionType,
     types.MethodDescriptorType,
     types.MethodWrapperType,
@@ -63,73 +63,73 @@ class Call:
 _UNKNOWN: Final = Call()
 
 
-def call_of(builds: object, depth: int = _DEPTH) -> Call:
-    """Return the function and the signature of a call of *builds*."""
-    builds = unparametrised(builds)
+def call_of(target: object, depth: int = _DEPTH) -> Call:
+    """Return the function and the signature of a call of *target*."""
+    target = unparametrised(target)
     if not depth:
         return _UNKNOWN
-    if is_a(builds, types.FunctionType):
-        return Call(_own_signature(builds), builds)
-    if is_a(builds, type):
-        return _construction(builds, depth)
-    kind = type(builds)
+    if is_a(target, types.FunctionType):
+        return Call(_own_signature(target), target)
+    if is_a(target, type):
+        return _construction(target, depth)
+    kind = type(target)
     if kind is types.MethodType:
-        method: Any = builds
+        method: Any = target
         return _without_instance(call_of(method.__func__, depth - 1))
     if kind is functools.partial:
-        partial: Any = builds
+        partial: Any = target
         return _partial(partial, depth)
     if kind is _CACHED:
-        wrapper: Any = builds
+        wrapper: Any = target
         return call_of(wrapper.__wrapped__, depth - 1)
-    if kind in _KNOWN_BY_TEXT:
-        return Call(_signature(builds))
+    if kind in _BUILTIN_CALLABLES:
+        return Call(_signature(target))
     function = lookup(kind, "__call__")
     if type(function) is not types.FunctionType:
         return _UNKNOWN
     return attrs.evolve(_without_instance(call_of(function, depth - 1)), home=kind)
 
 
-def function_of(builds: object) -> types.FunctionType | None:
-    """Return the function that a call of *builds* runs; None for a class, and if it is unknown."""
+def function_of(target: object) -> types.FunctionType | None:
+    """Return the function that a call of *target* runs; None for a class, and if it is unknown."""
     for _ in range(_DEPTH):
-        builds = unparametrised(builds)
-        if is_a(builds, types.FunctionType):
-            return builds
-        if is_a(builds, type) or type(builds) in _KNOWN_BY_TEXT:
+        target = unparametrised(target)
+        if is_a(target, types.FunctionType):
+            return target
+        if is_a(target, type) or type(target) in _BUILTIN_CALLABLES:
             return None
-        inner: Any = builds
-        if type(builds) is functools.partial:
-            builds = inner.func
-        elif type(builds) is types.MethodType:
-            builds = inner.__func__
-        elif type(builds) is _CACHED:
-            builds = inner.__wrapped__
+        inner: Any = target
+        if type(target) is functools.partial:
+            target = inner.func
+        elif type(target) is types.MethodType:
+            target = inner.__func__
+        elif type(target) is _CACHED:
+            target = inner.__wrapped__
         else:
-            builds = lookup(type(builds), "__call__")
-            if type(builds) is not types.FunctionType:
+            target = lookup(type(target), "__call__")
+            if type(target) is not types.FunctionType:
                 return None
     return None
 
 
-def called_by(builds: Any) -> Any:
+def called_by(target: Any) -> Any:
     """Return the innermost callable of nested `functools.partial` objects; any other object unchanged."""
-    while type(builds) is functools.partial:
-        builds = builds.func
-    return builds
+    while type(target) is functools.partial:
+        target = target.func
+    return target
 
 
-def is_parametrised(builds: object) -> bool:
-    """Whether *builds* is a class, or a type alias, with type arguments."""
-    return is_a(builds, types.GenericAlias) or is_a(builds, _ALIAS)
+def is_parametrised(target: object) -> bool:
+    """Whether *target* is a class, or a type alias, with type arguments."""
+    return is_a(target, types.GenericAlias) or is_a(target, _ALIAS)
 
 
-def unparametrised(builds: object) -> object:
+def unparametrised(target: object) -> object:
     """Return the class without its type arguments, `Repo` for ``Repo[User]``; any other object unchanged."""
-    if is_parametrised(builds):
-        origin: object = typing.get_origin(builds)
-        return origin if is_a(origin, type) else builds
-    return builds
+    if is_parametrised(target):
+        origin: object = typing.get_origin(target)
+        return origin if is_a(origin, type) else target
+    return target
 
 
 def is_plainly_made(cls: type) -> bool:
@@ -157,8 +157,8 @@ def _is_called_as_type(cls: type) -> bool:
     return lookup(type(cls), "__call__") is namespace_of(type)["__call__"]
 
 
-def _partial(builds: functools.partial[object], depth: int) -> Call:
-    inner = call_of(builds.func, depth - 1)
+def _partial(target: functools.partial[object], depth: int) -> Call:
+    inner = call_of(target.func, depth - 1)
     if inner.signature is None:
         return inner
 
@@ -166,11 +166,11 @@ def _partial(builds: functools.partial[object], depth: int) -> Call:
 
     vars(stand_in)["__signature__"] = inner.signature
     # `inspect` needs the number of arguments, and would show their values in its errors.
-    args = [argument if argument is _PLACEHOLDER else MISSING for argument in builds.args]
+    args = [argument if argument is _PLACEHOLDER else MISSING for argument in target.args]
     try:
-        signature = inspect.signature(functools.partial(stand_in, *args, **dict.fromkeys(builds.keywords, MISSING)))
+        signature = inspect.signature(functools.partial(stand_in, *args, **dict.fromkeys(target.keywords, MISSING)))
     except (ValueError, TypeError):
-        return Call(None, problem=f"it gives {full_name_of(builds.func)} arguments that it does not take")
+        return Call(None, problem=f"it gives {full_name_of(target.func)} arguments that it does not take")
     return attrs.evolve(inner, signature=signature)
 
 
@@ -199,13 +199,13 @@ def _own_signature(function: types.FunctionType) -> inspect.Signature | None:
     return _signature(bare)
 
 
-def _signature(builds: Any) -> inspect.Signature | None:
+def _signature(target: Any) -> inspect.Signature | None:
     try:
         if sys.version_info >= (3, 14):
             import annotationlib
 
-            return inspect.signature(builds, annotation_format=annotationlib.Format.FORWARDREF)
-        return inspect.signature(builds)
+            return inspect.signature(target, annotation_format=annotationlib.Format.FORWARDREF)
+        return inspect.signature(target)
     except Exception:
         # C code has no signature to read; annotations that are evaluated late may raise anything.
         return None

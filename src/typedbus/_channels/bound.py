@@ -90,7 +90,7 @@ class Subscription:
 
     def cancel(self) -> None:
         """End the subscription; a publish that is under way still calls the listener."""
-        self._bound._end(self)
+        self._bound._end(self)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # not for users
 
     def __enter__(self) -> Self:
         return self
@@ -233,17 +233,17 @@ class BoundChannel(
         self, listener: Callable[Args, Result], error: Exception, errors: list[Exception], blamed: list[Blame]
     ) -> None:
         """Add *error* to *errors* and its listener to *blamed*, named after its component if it has one."""
-        known = self._blames
-        blame = None if known is None else known.get(id(listener))
+        cache = self._blames
+        blame = None if cache is None else cache.get(id(listener))
         if blame is None:
             subscription = self._subscription_of(listener)
             name = self._name_of(listener)
             blame = name, listener, note_of(name, self.channel.name)
             # id() is a safe key only while the subscription keeps the listener alive.
             if subscription is not None and subscription.listener is listener:
-                if known is None:
-                    known = self._blames = {}
-                known[id(listener)] = blame
+                if cache is None:
+                    cache = self._blames = {}
+                cache[id(listener)] = blame
         put_note(error, blame[2])
         errors.append(error)
         blamed.append(blame)
@@ -265,19 +265,19 @@ class BoundChannel(
 
     def _failed(self, errors: list[Exception], blamed: list[Blame], results: list[Result]) -> ChannelFailures:
         failed = _new_group(ChannelFailures, "", errors)
-        failed._known = self.channel.name, blamed, results
+        failed._data = self.channel.name, blamed, results
         return failed
 
     def _arrange(self) -> tuple[Callable[Args, Result], ...]:
         """Sort the listeners into running order, and return them."""
         with self._lock:
             while (listeners := self._listeners) is None:
-                seen = self._changes
+                changes = self._changes
                 listeners = tuple(subscription.listener for subscription in self.subscriptions)
                 only = listeners[0] if len(listeners) == 1 else None
                 # The lock does not exclude a signal handler or a finaliser in
                 # this thread, which may have subscribed a listener meanwhile.
-                if seen == self._changes:
+                if changes == self._changes:
                     self._heat = HEAT
                     self._listeners = listeners
                     self._only = only
@@ -297,12 +297,12 @@ class BoundChannel(
     def _unroll(self) -> None:
         """Compile a function for exactly these listeners, which later publishes call."""
         with self._lock:
-            seen, listeners = self._changes, self._listeners
+            changes, listeners = self._changes, self._listeners
             if self._shape is None or not listeners or len(listeners) > UNROLLED:
                 return
-            made = unrolled(self._shape, listeners)
-            if seen == self._changes:
-                self._unrolled = made
+            function = unrolled(self._shape, listeners)
+            if changes == self._changes:
+                self._unrolled = function
 
     @overload
     def subscribe(self, listener: Callable[Args, Result], /, *, priority: int = ...) -> Subscription: ...
@@ -332,9 +332,9 @@ class BoundChannel(
         if listener is _MISSING:
             return _Decorator(self, priority)
         if not callable(listener):
-            raise ListenerError(self.channel.name, listener, "it cannot be called; give a function or a method")
+            raise ListenerError(self.channel.name, listener, "it is not callable; pass a function or a method")
         if not isinstance(priority, int):
-            raise ListenerError(self.channel.name, listener, f"its priority {priority!r} is no int")
+            raise ListenerError(self.channel.name, listener, f"its priority {priority!r} is not an int")
         return self._add(Subscription(self, listener, priority))
 
     def unsubscribe(self, listener: Callable[Args, Result], /) -> None:
@@ -362,16 +362,16 @@ class BoundChannel(
         try:
             self._lock.acquire()
             try:
-                known = self._subscriptions.setdefault(subscription.listener, subscription)
+                current = self._subscriptions.setdefault(subscription.listener, subscription)
             except TypeError:
                 # The listener is unhashable. Its id is an int, which no listener equals.
-                known = self._subscriptions.setdefault(id(subscription.listener), subscription)
-            known.priority = subscription.priority
+                current = self._subscriptions.setdefault(id(subscription.listener), subscription)
+            current.priority = subscription.priority
             self._changes += 1
             self._listeners = self._unrolled = self._only = self._blames = None
         finally:
             self._lock.release()
-        return known
+        return current
 
     def _end(self, subscription: Subscription) -> None:
         with self._lock:
@@ -418,7 +418,7 @@ def bind(
     Bound channels of the same signature share a class, because a class takes more memory
     than many bound channels; it lives as long as any of them.
     """
-    declared, known = channel._declared, getattr(channel, "__orig_class__", None)
+    declared, parametrised = channel.declaration, getattr(channel, "__orig_class__", None)
     names = _NO_NAMES
     annotations: dict[str, object]
     defaults: tuple[object, ...] | None = None
@@ -431,17 +431,17 @@ def bind(
         result = annotations.get("return")
         annotations["return"] = f"list[{result}]" if isinstance(result, str) else types.GenericAlias(list, (result,))
         defaults, named_defaults = declared.__defaults__, declared.__kwdefaults__
-    elif known is not None and isinstance(known.__args__[0], tuple):
-        given = known.__args__[0]
-        shape = Shape(unnamed=tuple(f"arg{index}" for index in range(len(given))))
-        annotations = dict(zip(shape.unnamed, given, strict=True))
-        annotations["return"] = types.GenericAlias(list, (known.__args__[-1],))
+    elif parametrised is not None and isinstance(parametrised.__args__[0], tuple):
+        parameters = parametrised.__args__[0]
+        shape = Shape(unnamed=tuple(f"arg{index}" for index in range(len(parameters))))
+        annotations = dict(zip(shape.unnamed, parameters, strict=True))
+        annotations["return"] = types.GenericAlias(list, (parametrised.__args__[-1],))
     else:
         return BoundChannel(channel, lock, witnesses)
     # Equal defaults may be different objects, such as 1 and True. Their ids are
     # safe keys, since the class keeps the defaults and the namespace alive.
-    given_defaults = (*(defaults or ()), *(named_defaults or {}).values())
-    key = (shape, id(names), repr(annotations), tuple(map(id, given_defaults)))
+    default_values = (*(defaults or ()), *(named_defaults or {}).values())
+    key = (shape, id(names), repr(annotations), tuple(map(id, default_values)))
     made = _classes.get(key)
     if made is None:
         generated = methods(shape, names)

@@ -43,13 +43,14 @@ class AnyChannel:
     Attributes:
         name: Its name in messages.
         doc: The docstring of its declaration.
+        declaration: The function that was passed to `Channel.declare`; None for any other channel.
     """
 
-    __slots__ = ("__orig_class__", "__weakref__", "_declared", "doc", "name")
+    __slots__ = ("__orig_class__", "__weakref__", "declaration", "doc", "name")
 
     name: str
     doc: str
-    _declared: Callable[..., object] | None
+    declaration: Callable[..., object] | None
 
     def signature(self) -> inspect.Signature | None:
         """
@@ -62,12 +63,12 @@ class AnyChannel:
 
         from typedbus._base.hints import signature_of
 
-        if self._declared is not None:
-            return signature_of(self._declared)
-        known = getattr(self, "__orig_class__", None)
-        if known is None or not isinstance(known.__args__[0], tuple):
+        if self.declaration is not None:
+            return signature_of(self.declaration)
+        parametrised = getattr(self, "__orig_class__", None)
+        if parametrised is None or not isinstance(parametrised.__args__[0], tuple):
             return None
-        positional, result = known.__args__[0], known.__args__[-1]
+        positional, result = parametrised.__args__[0], parametrised.__args__[-1]
         return inspect.Signature(
             [
                 inspect.Parameter(f"arg{index}", inspect.Parameter.POSITIONAL_ONLY, annotation=annotation)
@@ -142,10 +143,10 @@ class Channel(Takes[Listens[Args, Result]], Binds["BoundChannel[Args, Result]"],
 
     def __init__(self, name: str) -> None:
         if not (isinstance(name, str) and name.strip()):
-            raise ChannelError(name, "is no name for a channel: give a string such as 'order_placed'")
+            raise ChannelError(name, "is not a channel name: pass a string such as 'order_placed'")
         self.name = name
         self.doc = ""
-        self._declared = None
+        self.declaration = None
 
     @staticmethod
     def declare(signature: Callable[P, R]) -> Channel[P, R]:
@@ -161,9 +162,9 @@ class Channel(Takes[Listens[Args, Result]], Binds["BoundChannel[Args, Result]"],
         """
         name = getattr(signature, "__name__", "<lambda>")
         if name == "<lambda>":
-            raise ChannelError(signature, "declares no channel: decorate a function, `def order_placed(...)`")
+            raise ChannelError(signature, "has no name for the channel: decorate a function, `def order_placed(...)`")
         channel: Channel[P, R] = Channel(name)
-        channel._declared = signature
+        channel.declaration = signature
         channel.doc = signature.__doc__ or ""
         return channel
 
@@ -299,7 +300,7 @@ def on(
             already running continue. No limit interrupts it; its time counts towards the limit of the whole.
     """
     if not isinstance(channel, Channel):
-        raise ChannelError(channel, "is not a channel: @on takes one, as in @on(order_placed)")
+        raise ChannelError(channel, "is not a channel: pass one to @on, as in @on(order_placed)")
 
     def mark(method: Callable[Concatenate[Owner, P], R]) -> Callable[Concatenate[Owner, P], R]:
         marks: tuple[Hook[Owner], ...] = getattr(method, MARK, ())
