@@ -6,9 +6,7 @@ import json
 import os
 import shutil
 import signal
-import socket
 import sqlite3
-import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -16,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from examples.shop.settings import SHOP_TOML
+from tests.processes import Program, free_port
 
 ROOT = Path(__file__).parents[2]
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform == "win32", reason="signals are sent")]
@@ -31,7 +30,9 @@ STANDALONE = [
 ]
 GUNICORN = ["gunicorn", "-c", "python:typedbus.hosting.gunicorn", "--no-control-socket", "--workers", "2"]
 GUNICORN += ["--bind", "127.0.0.1:{port}", "examples.shop.hosted:application"]
-UVICORN = ["uvicorn", "--workers", "2", "--port", "{port}", "examples.shop.hosted:app"]
+# A new worker that is not ready within 5 seconds, the default, would end the reload.
+UVICORN = ["uvicorn", "--workers", "2", "--timeout-worker-healthcheck", "60"]
+UVICORN += ["--port", "{port}", "examples.shop.hosted:app"]
 DISAGREEMENTS = """
 SELECT number FROM orders WHERE number NOT IN (SELECT order_number FROM invoices);
 SELECT number FROM invoices WHERE number > (SELECT count(*) FROM invoices);
@@ -40,87 +41,40 @@ SELECT sku FROM products WHERE level <> initial -
 """
 
 
-class Server:
+class Server(Program):
     """A shop in separate processes, with its database in the folder of the test."""
 
     def __init__(self, folder: Path, *command: str, cwd: Path = ROOT, omitted: str = "") -> None:
         self.folder = folder
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
+        self.port = free_port()
+        self.customers: list[Customers] = []
         settings = folder / "shop.toml"
         # More than any machine sells in this test.
         text = SHOP_TOML.read_text(encoding="utf-8").replace("stock = 1650", "stock = 900000000")
         settings.write_text(text.replace(omitted, "") if omitted else text, encoding="utf-8")
-        environment = {**os.environ, "TYPEDBUS_CONFIG": str(settings), "PYTHONPATH": str(cwd)}
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", *(part.format(port=self.port) for part in command)],
+        super().__init__(
+            sys.executable,
+            "-m",
+            *(part.format(port=self.port) for part in command),
             cwd=folder if cwd is ROOT else cwd,
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            start_new_session=True,
+            env={**os.environ, "TYPEDBUS_CONFIG": str(settings), "PYTHONPATH": str(cwd)},
         )
-        self.lines: list[str] = []
-        self.changed = threading.Condition()
-        self.customers: list[Customers] = []
-        self.reader = threading.Thread(target=self.read)
-        self.reader.start()
-
-    def read(self) -> None:
-        """Collect the lines of the output."""
-        assert self.process.stdout is not None
-        for line in self.process.stdout:
-            with self.changed:
-                self.lines.append(line.rstrip())
-                self.changed.notify_all()
-        with self.changed:
-            self.changed.notify_all()
-
-    def reach(self, text: str, times: int = 1) -> None:
-        """Return when *text* is in at least *times* lines of the output."""
-
-        def is_reached() -> bool:
-            return sum(text in line for line in self.lines) >= times
-
-        with self.changed:
-            assert self.changed.wait_for(lambda: is_reached() or self.process.poll() is not None, 60), self.output
-            assert is_reached(), self.output
 
     def begin_customers(self) -> "Customers":
-        """Return customers that order from now on; `close` ends them as well."""
+        """Return customers that order from now on; `kill` ends them as well."""
         self.customers.append(Customers(self))
         return self.customers[-1]
 
-    def end(self, number: signal.Signals = signal.SIGTERM) -> int:
-        """Send the signal, and return the status when the output is closed: then no process is left."""
-        self.process.send_signal(number)
-        status = self.process.wait(60)
-        self.reader.join(60)
-        assert not self.reader.is_alive(), f"a process is left:\n{self.output}"
-        return status
-
-    def close(self) -> None:
+    def kill(self) -> None:
         """Kill the processes that are left, and end the customers."""
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait()
+        super().kill()
         for customers in self.customers:
             customers.end()
-        self.reader.join()
-        assert self.process.stdout is not None
-        self.process.stdout.close()
 
     def rows(self, query: str) -> list[tuple[object, ...]]:
         """Return the rows of *query* from the database."""
         with contextlib.closing(sqlite3.connect(self.folder / "shop.sqlite3")) as books:
             return books.execute(query).fetchall()
-
-    @property
-    def output(self) -> str:
-        """The output so far."""
-        return "\n".join(self.lines)
 
 
 class Customers:
@@ -187,7 +141,7 @@ def begin(tmp_path: Path) -> Iterator[Begin]:
 
         def begin_server(*command: str, cwd: Path = ROOT, omitted: str = "") -> Server:
             server = Server(tmp_path, *command, cwd=cwd, omitted=omitted)
-            servers.callback(server.close)
+            servers.callback(server.kill)
             return server
 
         yield begin_server
@@ -209,11 +163,11 @@ def check_books(server: Server, customers: Customers) -> None:
 def test_a_standalone_site_loses_no_order_when_it_ends(begin: Begin) -> None:
     """Every order that was answered is in the books, and process and PID file are gone."""
     server = begin(*STANDALONE)
-    server.reach("STARTED")
+    server.reach_all("STARTED")
     customers = server.begin_customers()
     customers.reach(30)
 
-    status = server.end()
+    status = server.end(signal.SIGTERM)
     customers.end()
 
     assert status == 0, server.output
@@ -225,14 +179,14 @@ def test_a_standalone_site_loses_no_order_when_it_ends(begin: Begin) -> None:
 def test_a_site_that_is_killed_loses_no_order(begin: Begin) -> None:
     """The next process continues with the same books, and a repeated order has one receipt."""
     server = begin(*STANDALONE)
-    server.reach("STARTED")
+    server.reach_all("STARTED")
     customers = server.begin_customers()
     customers.reach(30)
     assert server.end(signal.SIGKILL) == -signal.SIGKILL
     successor = begin(*[part.replace("{port}", str(server.port)) for part in STANDALONE])
     customers.reach(30)
 
-    status = successor.end()
+    status = successor.end(signal.SIGTERM)
     customers.end()
 
     assert status == 0, successor.output
@@ -247,15 +201,15 @@ def test_a_site_that_reloads_itself_loses_no_order(begin: Begin, tmp_path: Path)
     copied = tmp_path / "copy"
     shutil.copytree(ROOT / "examples", copied / "examples", ignore=shutil.ignore_patterns("__pycache__", "*.sqlite3*"))
     server = begin(*STANDALONE, "--autoreload", cwd=copied)
-    server.reach("STARTED")
+    server.reach_all("STARTED")
     customers = server.begin_customers()
     customers.reach(30)
 
     with (copied / "examples" / "shop" / "front.py").open("a") as source:
         source.write("\n# edited\n")
-    server.reach("STARTED", 2)
+    server.reach_all("STARTED", 2)
     customers.reach(30)
-    status = server.end()
+    status = server.end(signal.SIGTERM)
     customers.end()
 
     assert status == 0, server.output
@@ -275,14 +229,14 @@ def test_a_site_that_reloads_itself_loses_no_order(begin: Begin, tmp_path: Path)
 def test_two_workers_keep_one_set_of_books(begin: Begin, command: list[str]) -> None:
     """After a reload and an end under load, every answered order is in the books once, and no process is left."""
     server = begin(*command)
-    server.reach("INFO shop: bus STARTED", 2)
+    server.reach_all("INFO shop: bus STARTED", 2)
     customers = server.begin_customers()
     customers.reach(30)
 
-    server.process.send_signal(signal.SIGHUP)
-    server.reach("INFO shop: bus STARTED", 4)
+    server.child.send_signal(signal.SIGHUP)
+    server.reach_all("INFO shop: bus STARTED", 4)
     customers.reach(30)
-    status = server.end()
+    status = server.end(signal.SIGTERM)
     customers.end()
 
     assert status == 0, server.output
@@ -301,8 +255,7 @@ def test_two_workers_keep_one_set_of_books(begin: Begin, command: list[str]) -> 
 def test_every_server_reports_wrong_settings(begin: Begin, tmp_path: Path, command: list[str]) -> None:
     """The report has file, line and key, and the server does not start."""
     server = begin(*command, omitted="price = 890")
-    server.process.wait(60)
-    server.reader.join(60)
+    server.end()
 
     assert f"{tmp_path / 'shop.toml'}:16: shop.products[0].price is missing" in server.output
     assert "bus STARTED" not in server.output

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import importlib
 import json
 import os
 import signal
 import socket
-import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from wsgiref.util import setup_testing_defaults
 
 import pytest
 from examples.site.container import Site, WSGISite
+from tests.processes import LIMIT, Program, free_port, until
 
 from typedbus import Component, running
 from typedbus.servers.wsgi import WSGIServer
@@ -109,46 +109,34 @@ def test_a_hosted_site_can_be_started_again(monkeypatch: pytest.MonkeyPatch) -> 
     assert answers == [b'{"left":1}'] * 2
 
 
-Served = Callable[..., tuple[subprocess.Popen[str], str]]
+Served = Callable[..., tuple[Program, str]]
 
 
 @pytest.fixture
 def served(tmp_path: Path) -> Iterator[Served]:
-    """Start commands, wait until they serve, and return each with its address; none outlives the test."""
-    processes = []
+    """Start commands, wait until they serve, and return each with its address; kill them at the end."""
+    servers = []
 
-    def serve(*command: str) -> tuple[subprocess.Popen[str], str]:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            address = f"127.0.0.1:{free.getsockname()[1]}"
-        port = address.partition(":")[2]
-        process = subprocess.Popen(
-            [sys.executable, "-m", *(part.format(port=port) for part in command)],
-            cwd=tmp_path,
-            env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            start_new_session=True,
-        )
-        processes.append(process)
-        deadline = time.monotonic() + 60
-        while True:
-            try:
-                socket.create_connection(("127.0.0.1", int(port)), timeout=60).close()
-            except OSError:
-                assert process.poll() is None, process.stdout.read() if process.stdout else ""
-                assert time.monotonic() < deadline
-                time.sleep(0.05)  # between two looks
-            else:
-                return process, address
+    def serve(*command: str) -> tuple[Program, str]:
+        port = free_port()
+        module = (part.format(port=port) for part in command)
+        environ = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
+        server = Program(sys.executable, "-m", *module, cwd=tmp_path, env=environ)
+        servers.append(server)
+
+        def accepts() -> bool:
+            assert server.child.poll() is None, (server.end(), server.output)
+            with contextlib.suppress(OSError):
+                socket.create_connection(("127.0.0.1", port), timeout=LIMIT).close()
+                return True
+            return False
+
+        until(accepts)
+        return server, f"127.0.0.1:{port}"
 
     yield serve
-    for process in processes:
-        process.kill()
-        process.wait()
-        if process.stdout is not None:
-            process.stdout.close()
+    for server in servers:
+        server.kill()
 
 
 @pytest.mark.slow
@@ -171,13 +159,13 @@ def served(tmp_path: Path) -> Iterator[Served]:
 )
 def test_the_site_runs_by_itself_and_under_servers(served: Served, command: list[str]) -> None:
     """The same answers everywhere, and an orderly end at SIGTERM."""
-    process, address = served(*command)
+    server, address = served(*command)
     check_sales(address)
 
-    process.send_signal(signal.SIGTERM)
-    output, _ = process.communicate(timeout=60)
+    status = server.end(signal.SIGTERM)
 
-    assert process.returncode in (0, -signal.SIGTERM), output  # uvicorn ends by the signal that it was sent
+    output = server.output
+    assert status in (0, -signal.SIGTERM), output  # uvicorn ends by the signal that it was sent
     assert "Traceback" not in output
     if command[0] == "typedbus":
         assert "the API is up" in output

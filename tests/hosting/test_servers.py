@@ -8,13 +8,13 @@ import importlib.util
 import os
 import signal
 import socket
-import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from tests.processes import LIMIT, Program
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform == "win32", reason="signals are sent")]
 
@@ -128,51 +128,29 @@ CONF = "from typedbus.hosting.gunicorn import post_worker_init, worker_exit\n"
 LIFETIME = ["database starts", "orders start", "orders stop", "database stops", "database exits"]
 
 
-class Host:
-    """A server in a process of its own, and the life that its workers wrote down."""
+class Host(Program):
+    """A server in a process of its own, and the hooks that its workers recorded."""
 
     def __init__(self, folder: Path, *command: str, **environment: str) -> None:
         (folder / "site_of_test.py").write_text(SITE, encoding="utf-8")
         self.life_file = folder / "life.txt"
         self.life_file.touch()
-        # It listens before there is a server, so that nobody has to wait for that.
+        # It listens before there is a server: a client need not wait for one.
         self.listening = socket.create_server(("127.0.0.1", 0))
         self.port = self.listening.getsockname()[1]
         number = self.listening.fileno()
-        self.child = subprocess.Popen(
-            [sys.executable, "-m", *(part.format(fd=number) for part in command)],
+        super().__init__(
+            sys.executable,
+            "-m",
+            *(part.format(fd=number) for part in command),
             cwd=folder,
             env={**os.environ, "LIFE": str(self.life_file), **environment},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
             pass_fds=[number],
-            start_new_session=True,
         )
-        self.lines: list[str] = []
-        self.changed = threading.Condition()
-        self.reader = threading.Thread(target=self.read)
-        self.reader.start()
-
-    def read(self) -> None:
-        assert self.child.stdout is not None
-        for line in self.child.stdout:
-            with self.changed:
-                self.lines.append(line.rstrip())
-                self.changed.notify_all()
-
-    def reach(self, text: str, times: int = 1) -> None:
-        """Return when *text* has been said so many times."""
-
-        def is_said() -> bool:
-            return sum(text in line for line in self.lines) >= times
-
-        with self.changed:
-            assert self.changed.wait_for(is_said, 60), self.output
 
     def get(self, path: str = "/") -> tuple[int, str]:
-        """Return status and body of one request."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        """Return status and body of a request."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=LIMIT)
         try:
             connection.request("GET", path)
             response = connection.getresponse()
@@ -180,35 +158,24 @@ class Host:
         finally:
             connection.close()
 
-    def send(self, number: signal.Signals) -> None:
-        self.child.send_signal(number)
-
-    def end(self, number: signal.Signals | None = signal.SIGTERM) -> int:
-        """Send the signal, and return the status when nobody holds the output any more: no process is left."""
-        if number is not None:
-            self.send(number)
-        status = self.child.wait(60)
-        self.reader.join(60)
-        assert not self.reader.is_alive(), f"a process is left:\n{self.output}"
-        return status
+    def kill(self) -> None:
+        """Kill the server and its workers, and close the listening socket."""
+        self.listening.close()
+        super().kill()
 
     @property
     def lives(self) -> dict[int, list[str]]:
-        """What each process has written down."""
+        """The hooks that each process recorded."""
         lives: dict[int, list[str]] = {}
         for line in self.life_file.read_text(encoding="utf-8").splitlines():
-            pid, _, what = line.partition(" ")
-            lives.setdefault(int(pid), []).append(what)
+            pid, _, hook = line.partition(" ")
+            lives.setdefault(int(pid), []).append(hook)
         return lives
-
-    @property
-    def output(self) -> str:
-        return "\n".join(self.lines)
 
 
 @pytest.fixture
 def begin(tmp_path: Path) -> Iterator[Callable[..., Host]]:
-    """Begin servers; none of them, nor a worker, outlives the test."""
+    """Start servers, and kill them and their workers at the end."""
     hosts: list[Host] = []
 
     def begin_host(*command: str, **environment: str) -> Host:
@@ -217,13 +184,7 @@ def begin(tmp_path: Path) -> Iterator[Callable[..., Host]]:
 
     yield begin_host
     for host in hosts:
-        host.listening.close()
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(host.child.pid, signal.SIGKILL)
-        host.child.wait()
-        host.reader.join()
-        assert host.child.stdout is not None
-        host.child.stdout.close()
+        host.kill()
 
 
 def gunicorn_of(folder: Path, *options: str, conf: str = CONF) -> list[str]:
@@ -294,15 +255,15 @@ def test_each_worker_of_gunicorn_has_a_life_of_its_own(
     """A reload begins new ones and ends the old ones in order, no request is lost, and nothing is left at the end."""
     preloading = ["--preload"] if preload else []
     host = begin(*gunicorn_of(tmp_path, "--workers", "2", *kind, *preloading))
-    host.reach("Booting worker", 2)
+    host.reach_all("Booting worker", 2)
     load = Load(host)
     load.reach(lambda pids: len(pids) == 2)
 
     host.send(signal.SIGHUP)
     load.reach(lambda pids: len(pids) == 4)
-    host.reach("Worker exiting", 2)
+    host.reach_all("Worker exiting", 2)
     load.end()
-    status = host.end()
+    status = host.end(signal.SIGTERM)
 
     assert status == 0
     assert load.failed == []
@@ -318,12 +279,12 @@ def test_a_worker_of_gunicorn_that_speaks_asgi_goes_through_the_lifespan(
     """The hooks are there and leave it alone."""
     command = gunicorn_of(tmp_path, "--workers", "2", "--worker-class", "asgi", "--asgi-lifespan", "on")
     host = begin(*command[:-1], "site_of_test:asgi_application")
-    host.reach("ASGI server listening", 2)
+    host.reach_all("ASGI server listening", 2)
     load = Load(host)
     load.reach(lambda pids: len(pids) == 2)
     load.end()
 
-    assert host.end() == 0
+    assert host.end(signal.SIGTERM) == 0
     assert load.failed == []
     assert list(host.lives.values()) == [LIFETIME] * 2
 
@@ -338,14 +299,14 @@ def test_without_hooks_the_first_request_starts_and_the_interpreter_ends_it(
 ) -> None:
     """A request that has begun is answered before the exit."""
     host = begin(*gunicorn_of(tmp_path, "--workers", "1", *options, conf=""))
-    host.reach("Booting worker")
+    host.reach_all("Booting worker")
     assert host.lives == {}
     answers: list[tuple[int, str]] = []
     client = threading.Thread(target=lambda: answers.append(host.get("/slow")))
     client.start()
-    host.reach("slow begins")
+    host.reach_all("slow begins")
 
-    status = host.end()
+    status = host.end(signal.SIGTERM)
     client.join()
 
     assert status == 0
@@ -358,13 +319,13 @@ def test_a_worker_that_is_killed_is_followed_by_one_with_its_own_bus(
 ) -> None:
     """What the dead one had it has not given back; the new one starts as the first did."""
     host = begin(*gunicorn_of(tmp_path, "--workers", "1"))
-    host.reach("Booting worker")
+    host.reach_all("Booting worker")
     _, first = host.get()
 
     os.kill(int(first), signal.SIGKILL)
-    host.reach("Booting worker", 2)
+    host.reach_all("Booting worker", 2)
     _, second = host.get()
-    host.end()
+    host.end(signal.SIGTERM)
 
     assert host.lives == {int(first): LIFETIME[:2], int(second): LIFETIME}
 
@@ -373,10 +334,10 @@ def test_a_worker_that_is_killed_is_followed_by_one_with_its_own_bus(
 def test_workers_that_have_had_their_requests_end_in_order(begin: Callable[..., Host], tmp_path: Path) -> None:
     """max_requests ends a worker like a signal does."""
     host = begin(*gunicorn_of(tmp_path, "--workers", "1", "--max-requests", "3"))
-    host.reach("Booting worker")
+    host.reach_all("Booting worker")
 
     answers = [host.get()[0] for _ in range(6)]
-    host.end()
+    host.end(signal.SIGTERM)
 
     assert answers == [200] * 6
     assert all(life == LIFETIME for life in host.lives.values())
@@ -387,7 +348,7 @@ def test_gunicorn_ends_where_a_worker_cannot_start(begin: Callable[..., Host], t
     """With its own status, and the reason."""
     host = begin(*gunicorn_of(tmp_path, "--workers", "1"), FAILING="start")
 
-    assert host.end(None) == 3
+    assert host.end() == 3
     assert "OSError: no database" in host.output
     assert "Worker failed to boot" in host.output
 
@@ -397,10 +358,10 @@ def test_gunicorn_without_hooks_answers_503_where_a_worker_cannot_start(
 ) -> None:
     """Each request tries, and the client is told nothing else."""
     host = begin(*gunicorn_of(tmp_path, "--workers", "1", conf=""), FAILING="start")
-    host.reach("Booting worker")
+    host.reach_all("Booting worker")
 
     assert [host.get(), host.get()] == [(503, "Service Unavailable\n")] * 2
-    assert host.end() == 0
+    assert host.end(signal.SIGTERM) == 0
     assert host.output.count("OSError: no database") == 2
 
 
@@ -408,10 +369,10 @@ def test_gunicorn_without_hooks_answers_503_where_a_worker_cannot_start(
 def test_an_exit_that_fails_is_told_by_gunicorn(begin: Callable[..., Host], tmp_path: Path, conf: str) -> None:
     """On stderr, and the rest of the life goes on to its end."""
     host = begin(*gunicorn_of(tmp_path, "--workers", "1", conf=conf), FAILING="stop")
-    host.reach("Booting worker")
+    host.reach_all("Booting worker")
     host.get()
 
-    host.end()
+    host.end(signal.SIGTERM)
 
     assert list(host.lives.values()) == [LIFETIME]
     assert "OSError: not saved" in host.output
@@ -420,12 +381,12 @@ def test_an_exit_that_fails_is_told_by_gunicorn(begin: Callable[..., Host], tmp_
 def test_a_bus_that_was_started_before_the_fork_is_not_the_worker_s(begin: Callable[..., Host], tmp_path: Path) -> None:
     """Preloading an application that starts at its import: the master has a bus, and each worker its own."""
     host = begin(*gunicorn_of(tmp_path, "--workers", "2", "--preload"), EAGER="import")
-    host.reach("Booting worker", 2)
+    host.reach_all("Booting worker", 2)
     load = Load(host)
     load.reach(lambda pids: len(pids) == 2)
     load.end()
 
-    assert host.end() == 0
+    assert host.end(signal.SIGTERM) == 0
     assert list(host.lives.values()) == [LIFETIME] * 3
     assert host.child.pid in host.lives
 
@@ -437,12 +398,12 @@ def test_a_bus_that_fails_ends_its_worker_if_it_is_told_to(
     """The host begins another one, which serves."""
     preloading = ["--preload"] if preload else []
     host = begin(*gunicorn_of(tmp_path, "--workers", "1", *preloading), ENDS="1")
-    host.reach("Booting worker")
+    host.reach_all("Booting worker")
 
     assert host.get("/fail") == (200, "failed")
-    host.reach("Booting worker", 2)
+    host.reach_all("Booting worker", 2)
     assert host.get()[0] == 200
-    assert host.end() == 0
+    assert host.end(signal.SIGTERM) == 0
 
     assert list(host.lives.values()) == [LIFETIME] * 2
     assert "OSError: the disk is full" in host.output
@@ -452,16 +413,16 @@ def test_a_bus_that_fails_ends_its_worker_if_it_is_told_to(
 def test_each_worker_of_uvicorn_has_a_life_of_its_own(begin: Callable[..., Host], workers: int) -> None:
     """Requests that were accepted are answered at the end, and nothing is left."""
     host = begin(*uvicorn_of("--workers", str(workers)))
-    host.reach("Application startup complete", workers)
+    host.reach_all("Application startup complete", workers)
     load = Load(host)
     load.reach(lambda pids: len(pids) == workers)
     load.end()
     answers: list[tuple[int, str]] = []
     client = threading.Thread(target=lambda: answers.append(host.get("/slow")))
     client.start()
-    host.reach("slow begins")
+    host.reach_all("slow begins")
 
-    status = host.end()
+    status = host.end(signal.SIGTERM)
     client.join()
 
     assert status in (0, -signal.SIGTERM)
@@ -475,7 +436,7 @@ def test_uvicorn_ends_where_the_bus_does_not_start(begin: Callable[..., Host]) -
     """With its own status, and the reason."""
     host = begin(*uvicorn_of(), FAILING="start")
 
-    assert host.end(None) == 3
+    assert host.end() == 3
     assert "OSError: no database" in host.output
     assert "Application startup failed" in host.output
 
@@ -483,9 +444,9 @@ def test_uvicorn_ends_where_the_bus_does_not_start(begin: Callable[..., Host]) -
 def test_an_exit_that_fails_is_told_by_uvicorn(begin: Callable[..., Host]) -> None:
     """As a lifespan that failed."""
     host = begin(*uvicorn_of(), FAILING="stop")
-    host.reach("Application startup complete")
+    host.reach_all("Application startup complete")
 
-    host.end()
+    host.end(signal.SIGTERM)
 
     assert "OSError: not saved" in host.output
     assert "Application shutdown failed" in host.output
@@ -495,12 +456,12 @@ def test_an_exit_that_fails_is_told_by_uvicorn(begin: Callable[..., Host]) -> No
 def test_a_bus_that_fails_in_uvicorn_is_answered_for_with_503(begin: Callable[..., Host]) -> None:
     """The process goes on, since nobody asked for more."""
     host = begin(*uvicorn_of())
-    host.reach("Application startup complete")
+    host.reach_all("Application startup complete")
 
     assert host.get("/fail") == (200, "failed")
-    host.reach("the bus has exited by itself")
+    host.reach_all("the bus has exited by itself")
     assert host.get() == (503, "Service Unavailable\n")
-    host.end()
+    host.end(signal.SIGTERM)
 
     assert list(host.lives.values()) == [LIFETIME]
     assert "OSError: the disk is full" in host.output
@@ -509,10 +470,10 @@ def test_a_bus_that_fails_in_uvicorn_is_answered_for_with_503(begin: Callable[..
 def test_a_server_without_a_lifespan_is_told_what_it_misses(begin: Callable[..., Host]) -> None:
     """The client gets 500, and the log says how to mend it."""
     host = begin(*uvicorn_of("--lifespan", "off"))
-    host.reach("Started server process")
+    host.reach_all("Started server process")
 
     assert host.get()[0] == 500
-    host.end()
+    host.end(signal.SIGTERM)
 
     assert "NotHosted: a request arrived before Shop was started" in host.output
     assert host.lives == {}
@@ -521,13 +482,13 @@ def test_a_server_without_a_lifespan_is_told_what_it_misses(begin: Callable[...,
 def test_a_uvicorn_that_is_forced_leaves_the_exit_to_the_interpreter(begin: Callable[..., Host]) -> None:
     """It ends no lifespan then, and the bus exits all the same."""
     host = begin(*uvicorn_of())
-    host.reach("Application startup complete")
+    host.reach_all("Application startup complete")
     client = threading.Thread(target=_get_anyway, args=[host])
     client.start()
-    host.reach("slow begins")
+    host.reach_all("slow begins")
 
     host.send(signal.SIGINT)
-    host.reach("Waiting for")
+    host.reach_all("Waiting for")
     host.end(signal.SIGINT)
     client.join()
 
