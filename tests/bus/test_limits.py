@@ -285,7 +285,7 @@ def test_a_hook_that_comes_when_the_time_is_spent_is_not_called(parts: Parts) ->
 
     (error,) = timeouts(failed.value)
     assert (error.path, error.seconds) == ("Shop.b", 0)
-    assert error.stack == "nowhere: those before it had used up the time, and it was not called"
+    assert error.stack == "nowhere: the hooks before it had used up the time, and it was not called"
     assert parts.notes == []
 
 

@@ -30,7 +30,7 @@ from typedbus._base.sync import simple_queue
 from typedbus._channels.bound import Subscription
 
 #: Interval, in seconds, at which an inline hook that waits for an earlier call checks whether its start was cancelled.
-_LOOKING: Final = 0.1
+_CHECK_INTERVAL: Final = 0.1
 
 
 class PhaseCallbacks(Protocol):
@@ -141,14 +141,14 @@ class _Worker(threading.Thread):
             with scheduler.lock:
                 if not job.is_given_up:
                     job.is_over, job.seconds, job.error = True, seconds, error
-                    scheduler.over.append(job)
+                    scheduler.ended_jobs.append(job)
             if job.abandoned is not None:
                 try:
                     job.context.run(scheduler.callbacks.late, job.abandoned, seconds, error)
                 finally:
                     job.abandoned.is_over.set()
                 return
-            scheduler.waking.wake(scheduler.bell)
+            scheduler.waking.wake(scheduler.inbox)
 
 
 class HookScheduler:
@@ -186,8 +186,8 @@ class HookScheduler:
         self.clock = clock
         self.lock = threading.Lock()
         self.waking = waking
-        self.bell: SimpleQueue[None] = simple_queue()
-        self.over: deque[_Job] = deque()
+        self.inbox: SimpleQueue[None] = simple_queue()
+        self.ended_jobs: deque[_Job] = deque()
         self._backwards = backwards
         self._workers = workers
         self._hook = hook
@@ -224,8 +224,8 @@ class HookScheduler:
                 if not self._running:
                     return
                 self._await()
-                while self.over:
-                    job = self.over.popleft()
+                while self.ended_jobs:
+                    job = self.ended_jobs.popleft()
                     self._running.remove(job)
                     if job.worker is not None and not job.is_given_up:
                         self._idle.append(job.worker)
@@ -247,7 +247,7 @@ class HookScheduler:
         self._allow(job)
         if job.allowed is not None and job.allowed <= 0:
             # No time is left: calling it would only create an abandoned thread.
-            job.error = self._overrun(job, "nowhere: those before it had used up the time, and it was not called")
+            job.error = self._overrun(job, "nowhere: the hooks before it had used up the time, and it was not called")
             self._end(job)
             return
         self.callbacks.begins(job.subscription)
@@ -256,8 +256,8 @@ class HookScheduler:
             # The hook may fork, for which no other thread should exist, not even an idle one.
             self._dismiss()
         job.predecessor = self.callbacks.predecessor(job.subscription)
-        stays = is_inline or (job.allowed is None and self._workers == 1) or job.subscription.is_idle
-        job.worker = None if stays else self._worker()
+        runs_here = is_inline or (job.allowed is None and self._workers == 1) or job.subscription.is_idle
+        job.worker = None if runs_here else self._worker()
         if job.worker is None:
             if job.predecessor is not None:
                 job.error = _raised_by(functools.partial(self._wait_for, job.predecessor, job.allowed))
@@ -276,13 +276,13 @@ class HookScheduler:
 
     def wake(self) -> None:
         """Make the scheduler check again whether to continue; may be called in any thread and in a signal handler."""
-        self.waking.wake(self.bell)
+        self.waking.wake(self.inbox)
 
     def _wait_for(self, predecessor: Abandoned, seconds: float | None) -> None:
         """Wait in this thread until *predecessor* is over, at most *seconds*, or until the scheduler is cancelled."""
         until = None if seconds is None else time.monotonic() + seconds
         while self.callbacks.goes_on():
-            left = _LOOKING if until is None else min(_LOOKING, until - time.monotonic())
+            left = _CHECK_INTERVAL if until is None else min(_CHECK_INTERVAL, until - time.monotonic())
             if predecessor.is_over.wait(max(0.0, left)) or (until is not None and time.monotonic() >= until):
                 return
 
@@ -335,7 +335,7 @@ class HookScheduler:
 
     def _await(self) -> None:
         """Wait until a listener has ended or overrun its limit; a listener that has overrun is given up."""
-        while not self.over:
+        while not self.ended_jobs:
             try:
                 if not self.callbacks.goes_on():
                     # The hooks of these jobs have not been called yet, and their predecessors may never return.
@@ -343,15 +343,15 @@ class HookScheduler:
                     for job in pending:
                         job.limit, job.scope = None, "interrupt"
                     self._give_up(pending)
-                    if self.over:
+                    if self.ended_jobs:
                         return
                 now = self.clock.now()
                 timed = [(job.began + job.allowed - now, job) for job in self._running if job.allowed is not None]
                 left = min((left for left, _ in timed), default=None)
                 if left is None:
-                    self.waking.inbox(self.bell).get()
+                    self.waking.inbox(self.inbox).get()
                 elif left > 0:
-                    self.clock.wait(self.waking.inbox(self.bell), left)
+                    self.clock.wait(self.waking.inbox(self.inbox), left)
                 else:
                     self._give_up([job for left, job in timed if left <= 0])
             except BaseException as error:
@@ -382,7 +382,7 @@ class HookScheduler:
                     continue
                 job.abandoned, job.is_over, job.is_given_up = abandoned, True, True
                 job.seconds, job.error = seconds, error
-                self.over.append(job)
+                self.ended_jobs.append(job)
 
     def _pending(self, job: _Job, predecessor: Abandoned) -> StartPending:
         subscription = predecessor.subscription
@@ -461,14 +461,14 @@ class _Graph:
     def behind(self, job: _Job) -> set[StartNode | None]:
         """Return the nodes that come after the node of *job*, directly or indirectly."""
         node = job.subscription.node
-        found: set[StartNode | None] = set()
+        nodes: set[StartNode | None] = set()
         unseen = [] if node is None else list(self._after[node])
         while unseen:
             node = unseen.pop()
-            if node not in found:
-                found.add(node)
+            if node not in nodes:
+                nodes.add(node)
                 unseen.extend(self._after[node])
-        return found
+        return nodes
 
     def _open(self, nodes: list[StartNode]) -> list[int]:
         """Return the first place of each of *nodes*; a node without a place is closed and its successors opened."""

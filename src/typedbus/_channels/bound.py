@@ -265,7 +265,7 @@ class BoundChannel(
 
     def _failed(self, errors: list[Exception], blamed: list[Blame], results: list[Result]) -> ChannelFailures:
         failed = _new_group(ChannelFailures, "", errors)
-        failed._data = self.channel.name, blamed, results
+        failed._data = self.channel.name, blamed, results  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # as in __new__
         return failed
 
     def _arrange(self) -> tuple[Callable[Args, Result], ...]:
