@@ -115,7 +115,7 @@ def now() -> int:
 
 
 def systemd(bus: Bus, manager: Manager, **environ: str) -> Systemd:
-    return Systemd(bus, environ={**manager.environ, **environ}, clock=now, pid=lambda: 123)
+    return Systemd(bus, environ={**manager.environ, **environ}, clock=now)
 
 
 def listeners(bus: Bus) -> int:
@@ -136,7 +136,7 @@ def test_the_manager_hears_of_each_state(manager: Manager) -> None:
     up = manager.told
     bus.exit()
 
-    assert up == ["STATUS=starting", "READY=1; MAINPID=123; STATUS=started"]
+    assert up == ["STATUS=starting", f"READY=1; MAINPID={os.getpid()}; STATUS=started"]
     assert manager.told == ["STOPPING=1; STATUS=stopping", "STATUS=stopped", "STATUS=exiting"]
 
 
@@ -207,7 +207,7 @@ def test_the_first_failure_is_the_status_until_the_next_start(manager: Manager) 
         f"STATUS=starting {name}",
         f"STATUS=failed {name} in start: OSError('no heat\\nREADY=1')",
     ]
-    assert manager.told[:2] == ["STATUS=starting", "READY=1; MAINPID=123; STATUS=started"]
+    assert manager.told[:2] == ["STATUS=starting", f"READY=1; MAINPID={os.getpid()}; STATUS=started"]
 
 
 class Rude(Exception):
@@ -282,7 +282,7 @@ def test_the_time_of_a_reload_is_the_monotonic_clock_of_the_system(manager: Mana
 
 
 @one_address
-@pytest.mark.parametrize("watched", [{}, {"WATCHDOG_PID": "123"}], ids=["anybody", "this"])
+@pytest.mark.parametrize("watched", [{}, {"WATCHDOG_PID": str(os.getpid())}], ids=["anybody", "this"])
 def test_the_main_loop_gives_a_sign_of_life_at_half_of_the_time(manager: Manager, watched: dict[str, str]) -> None:
     """Each comes from a tick, when half of the time has passed since the last one, while the bus is STARTED."""
     bus = Bus()
@@ -292,7 +292,6 @@ def test_the_main_loop_gives_a_sign_of_life_at_half_of_the_time(manager: Manager
         bus,
         environ={**manager.environ, "WATCHDOG_USEC": "1000000", **watched},
         clock=clock.__next__,
-        pid=lambda: 123,
     )
     assert bus[MAIN].subscriptions == ()
     bus.start()
@@ -366,7 +365,7 @@ def test_a_manager_that_is_gone_changes_nothing() -> None:
         bus = Bus()
         said: list[tuple[str, int]] = []
         bus[LOG].subscribe(lambda message, level: said.append((message, level)))
-        Systemd(bus, environ={"NOTIFY_SOCKET": address}, pid=lambda: 123)
+        Systemd(bus, environ={"NOTIFY_SOCKET": address})
         bus.start()
         once = list(said)
         manager = Manager(address)
@@ -396,11 +395,11 @@ def test_a_manager_that_does_not_read_holds_nothing_up() -> None:
         bus = Bus()
         said: list[str] = []
         bus[LOG].subscribe(lambda message, level: said.append(message))
-        Systemd(bus, environ={"NOTIFY_SOCKET": f"{folder}/notify"}, pid=lambda: 123)
+        Systemd(bus, environ={"NOTIFY_SOCKET": f"{folder}/notify"})
 
         bus.start()
 
-    told = "cannot send 'READY=1\\nMAINPID=123\\nSTATUS=started'"
+    told = f"cannot send 'READY=1\\nMAINPID={os.getpid()}\\nSTATUS=started'"
     assert said == [f"{told} to systemd at {folder}/notify: timed out"]
 
 
@@ -487,18 +486,18 @@ def test_an_address_of_an_unknown_kind_is_logged_and_not_notified(address: str) 
 def test_an_absurd_number_of_sockets_is_refused_at_once(count: str, name: str | None) -> None:
     """Nothing of that size is made."""
     with pytest.raises(SystemdError):
-        activated(name, environ={"LISTEN_PID": "123", "LISTEN_FDS": count}, pid=lambda: 123)
+        activated(name, environ={"LISTEN_PID": str(os.getpid()), "LISTEN_FDS": count})
 
 
 @pytest.mark.parametrize(
     "environ",
-    [{}, {"LISTEN_FDS": "1"}, {"LISTEN_FDS": "1", "LISTEN_PID": "124"}, {"LISTEN_PID": "123"}],
+    [{}, {"LISTEN_FDS": "1"}, {"LISTEN_FDS": "1", "LISTEN_PID": str(os.getppid())}, {"LISTEN_PID": str(os.getpid())}],
     ids=["none", "no pid", "other pid", "no sockets"],
 )
 @pytest.mark.parametrize("name", [None, "http"])
 def test_sockets_of_nobody_or_of_another_process_are_none(environ: dict[str, str], name: str | None) -> None:
     """A child that inherits the environment is not activated."""
-    assert activated(name, environ=environ, pid=lambda: 123) == []
+    assert activated(name, environ=environ) == []
 
 
 @pytest.mark.parametrize(
@@ -514,7 +513,7 @@ def test_sockets_of_nobody_or_of_another_process_are_none(environ: dict[str, str
 def test_sockets_that_cannot_be_are_refused(environ: dict[str, str], variable: str, reason: str) -> None:
     """A typing error in the unit or in the program is not taken for a start by hand."""
     with pytest.raises(SystemdError) as refused:
-        activated("http", environ={"LISTEN_PID": "123", **environ}, pid=lambda: 123)
+        activated("http", environ={"LISTEN_PID": str(os.getpid()), **environ})
 
     assert (refused.value.variable, refused.value.reason) == (variable, reason)
 

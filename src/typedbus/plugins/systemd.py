@@ -1,5 +1,5 @@
 """
-Notifications to systemd or another service manager, and the sockets that it passes to the process.
+Notifications to systemd or another service manager.
 
 The protocol is that of sd_notify(3): lines of the form ``NAME=value``, sent as
 one datagram to the socket that ``NOTIFY_SOCKET`` names. For this the standard
@@ -12,65 +12,33 @@ Notifications follow the states of the bus. The watchdog notification is sent on
 by the main loop: sent by a separate thread it would only show that this thread
 runs. A restart is reported as a reload, since the service manager expects a service
 that reports STOPPING to end, and kills it if it does not.
-
-Sockets are passed as in sd_listen_fds(3), as descriptors from 3 on. `activated`
-returns duplicates. The descriptors themselves stay open, unchanged and inheritable:
-whatever is closed at a stop, the program that replaces this process finds them
-again. The environment is left unchanged for the same reason. A child process sees
-it as well, and recognizes by its own pid that it is not meant for it.
 """
 
 from __future__ import annotations
 
-import itertools
 import os
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 import attrs
 
-from typedbus._base.errors import OperatorError
 from typedbus._base.events import ComponentStarting, ComponentStopping, Failed, Moved
+from typedbus._base.exports import export
 from typedbus._base.states import State
-from typedbus._base.structured import StructuredError
 from typedbus._bus.bus import Bus
 from typedbus._bus.registry import COMPONENT_STARTING, COMPONENT_STOPPING, FAILED, GRACEFUL, MAIN, MOVED, WARNING
 from typedbus._channels.bound import Subscription
+from typedbus.plugins._activation import SystemdError, activated, number_in
 
 __all__ = ("Systemd", "SystemdError", "activated")
 
-_FIRST_DESCRIPTOR: Final = 3  # SD_LISTEN_FDS_START of sd-daemon.h
-_UNNAMED: Final = "unknown"  # the name of a socket without one, in sd_listen_fds_with_names(3)
 _PATIENCE: Final = 1.0
-#: Times are 64 bit numbers.
-_LARGEST: Final = 2**63 - 1
 _HAS_UNIX_SOCKETS: Final = sys.platform != "win32"
 #: Priorities before and after those of all listeners of a program.
 _FIRST, _LAST = -(2**31), 2**31
-
-
-class SystemdError(StructuredError, ValueError, OperatorError):
-    """
-    Raised by `Systemd` and `activated` for a value of an environment variable that no service manager sets.
-
-    Attributes:
-        variable: Its name.
-        value: Its value.
-        reason: What is wrong with it.
-    """
-
-    variable: str
-    value: str
-    reason: str
-
-    def __str__(self) -> str:
-        return (
-            f"the environment variable {self.variable}={self.value!r} is invalid: {self.reason}; "
-            f"correct it where the process is started, or unset {self.variable}"
-        )
 
 
 @attrs.define(eq=False)
@@ -94,7 +62,6 @@ class Systemd:
         bus: The bus whose states are notified.
         environ: The mapping with ``NOTIFY_SOCKET``, ``WATCHDOG_USEC`` and ``WATCHDOG_PID``.
         clock: Returns the monotonic time in nanoseconds, on the clock that the manager uses.
-        pid: Returns the current pid; a daemon has another pid than before its fork.
 
     An address that is neither a path nor abstract, for example ``vsock:2:1234``, is
     logged as a warning, and no notifications are sent.
@@ -106,21 +73,20 @@ class Systemd:
     bus: Bus
     environ: Mapping[str, str] = attrs.field(default=os.environ, kw_only=True)
     clock: Callable[[], int] = attrs.field(default=time.monotonic_ns, kw_only=True)
-    pid: Callable[[], int] = attrs.field(default=os.getpid, kw_only=True)
     _address: str | None = attrs.field(init=False)
     #: Nanoseconds between watchdog notifications, None without a watchdog; and the time of the last notification.
     _interval: int | None = attrs.field(init=False)
-    _last_sign: int = attrs.field(init=False, default=0)
-    _told: str = attrs.field(init=False, default="")
+    _last_watchdog: int = attrs.field(init=False, default=0)
+    _last_stage: str = attrs.field(init=False, default="")
     _has_failed: bool = attrs.field(init=False, default=False)
-    _is_unheard: bool = attrs.field(init=False, default=False)
+    _is_unreachable: bool = attrs.field(init=False, default=False)
     _subscriptions: list[Subscription] = attrs.field(init=False, factory=list)
 
     def __attrs_post_init__(self) -> None:
-        self._address = self._known_address()
-        watchdog = _number_in(self.environ, "WATCHDOG_USEC", 1)
+        self._address = self._supported_address()
+        watchdog = number_in(self.environ, "WATCHDOG_USEC", 1)
         self._interval = None if watchdog is None else watchdog * 1000 // 2
-        _number_in(self.environ, "WATCHDOG_PID", 1)
+        number_in(self.environ, "WATCHDOG_PID", 1)
         if self._address is not None:
             self._subscriptions = [
                 self.bus[MOVED].subscribe(self._moved),
@@ -131,7 +97,7 @@ class Systemd:
                 self.bus[GRACEFUL].subscribe(self._reloaded, priority=_LAST),
             ]
 
-    def _known_address(self) -> str | None:
+    def _supported_address(self) -> str | None:
         """Return the address to notify; log an address of a kind that this system or module does not support."""
         address = self.environ.get("NOTIFY_SOCKET") or None
         if address is None or (address[0] in "/@" and _HAS_UNIX_SOCKETS):
@@ -144,19 +110,19 @@ class Systemd:
         self.bus.log(f"the service manager is not notified: NOTIFY_SOCKET={address!r}: {reason}", WARNING)
         return None
 
-    def _moved(self, moved: Moved, /) -> None:
-        if moved.after is State.STARTING:
+    def _moved(self, event: Moved, /) -> None:
+        if event.after is State.STARTING:
             self._has_failed = False
-        status = "" if self._has_failed else f"STATUS={moved.after.name.lower()}"
-        match moved.after:
+        status = "" if self._has_failed else f"STATUS={event.after.name.lower()}"
+        match event.after:
             case State.STARTED:
-                watchdog = _number_in(self.environ, "WATCHDOG_PID", 1)
-                if self._interval is not None and watchdog in (None, self.pid()):
-                    self._last_sign = self.clock()
-                    self.bus[MAIN].subscribe(self._sign)
-                self._stage("READY=1", f"MAINPID={self.pid()}", status)
+                watchdog = number_in(self.environ, "WATCHDOG_PID", 1)
+                if self._interval is not None and watchdog in (None, os.getpid()):
+                    self._last_watchdog = self.clock()
+                    self.bus[MAIN].subscribe(self._send_watchdog)
+                self._stage("READY=1", f"MAINPID={os.getpid()}", status)
             case State.STOPPING | State.EXITING:
-                self.bus[MAIN].unsubscribe(self._sign)
+                self.bus[MAIN].unsubscribe(self._send_watchdog)
                 current = self.bus._current
                 if current is None or current.goal is not State.EXITED:
                     self._notify(status)
@@ -171,17 +137,17 @@ class Systemd:
             case State.STARTING | State.STOPPED:
                 self._notify(status)
 
-    def _starting(self, starting: ComponentStarting, /) -> None:
-        self._notify(f"STATUS=starting {starting.path}")
+    def _starting(self, event: ComponentStarting, /) -> None:
+        self._notify(f"STATUS=starting {event.path}")
 
-    def _stopping(self, stopping: ComponentStopping, /) -> None:
+    def _stopping(self, event: ComponentStopping, /) -> None:
         if not self._has_failed:
-            self._notify(f"STATUS=stopping {stopping.path}")
+            self._notify(f"STATUS=stopping {event.path}")
 
-    def _failed(self, failed: Failed, /) -> None:
+    def _failed(self, event: Failed, /) -> None:
         if not self._has_failed:
             self._has_failed = True
-            self._notify(f"STATUS=failed {failed.path} in {failed.hook}: {failed.error!r}")
+            self._notify(f"STATUS=failed {event.path} in {event.hook}: {event.error!r}")
 
     def _reloading(self) -> None:
         if self.bus.state is State.STARTED:
@@ -191,10 +157,10 @@ class Systemd:
         if self.bus.state is State.STARTED:
             self._stage("READY=1", "STATUS=started")
 
-    def _sign(self) -> None:
+    def _send_watchdog(self) -> None:
         now = self.clock()
-        if self._interval is not None and now - self._last_sign >= self._interval:
-            self._last_sign = now
+        if self._interval is not None and now - self._last_watchdog >= self._interval:
+            self._last_watchdog = now
             self._notify("WATCHDOG=1")
 
     def _now(self) -> str:
@@ -202,10 +168,10 @@ class Systemd:
 
     def _stage(self, stage: str, *others: str) -> None:
         """Notify a stage of the service, with *others*; if it is the current stage already, only the status."""
-        if stage == self._told:
+        if stage == self._last_stage:
             self._notify(others[-1])
         else:
-            self._told = stage
+            self._last_stage = stage
             self._notify(stage, *others)
 
     def _notify(self, *assignments: str) -> None:
@@ -222,82 +188,11 @@ class Systemd:
         except OSError as error:
             if is_status and isinstance(error, BlockingIOError):
                 return
-            if not self._is_unheard:
-                self._is_unheard = True
+            if not self._is_unreachable:
+                self._is_unreachable = True
                 self.bus.log(f"cannot send {message.decode()!r} to systemd at {self._address}: {error}", WARNING)
         else:
-            self._is_unheard = False
-
-
-def activated(
-    name: str | None = None,
-    *,
-    environ: Mapping[str, str] = os.environ,
-    pid: Callable[[], int] = os.getpid,
-) -> list[socket.socket]:
-    """
-    Return the sockets that the service manager has opened for this process, in its order; an empty list if none.
-
-    They are duplicates, which the caller must close. The inherited descriptors stay
-    open and inheritable, also when the process is replaced. Call this before the
-    process becomes a daemon, which has another pid.
-
-    Args:
-        name: The ``FileDescriptorName=`` of the sockets to return; all sockets unless given.
-        environ: The mapping with ``LISTEN_FDS``, ``LISTEN_PID`` and ``LISTEN_FDNAMES``.
-        pid: Returns the current pid; if ``LISTEN_PID`` differs, the sockets are meant for another process.
-
-    Raises:
-        SystemdError: The environment names a descriptor that is not open or is not
-            a socket; or there are sockets, but none is called *name*.
-    """
-    if _number_in(environ, "LISTEN_PID", 1) != pid():
-        return []
-    count = _number_in(environ, "LISTEN_FDS", 0) or 0
-    told = environ.get("LISTEN_FDNAMES") or None
-    names: Iterable[str]
-    if told is not None:
-        names = told.split(":")
-        if len(names) != count:
-            raise SystemdError("LISTEN_FDNAMES", told, f"it has {len(names)} names for {count} sockets (LISTEN_FDS)")
-    else:
-        # The count may be absurdly high: no list of that length is created, and a closed descriptor ends the loop.
-        names = itertools.repeat(_UNNAMED, count if name in (None, _UNNAMED) else 0)
-    sockets: list[socket.socket] = []
-    for number, called in enumerate(names, _FIRST_DESCRIPTOR):
-        if name not in (None, called):
-            continue
-        try:
-            duplicate = os.dup(number)
-            try:
-                sockets.append(socket.socket(fileno=duplicate))
-            except OSError:
-                os.close(duplicate)
-                raise
-        except (OSError, OverflowError) as error:
-            for opened in sockets:
-                opened.close()
-            reason = (
-                f"file descriptor {number}, {called!r}, is not a usable socket: {getattr(error, 'strerror', error)}"
-            )
-            raise SystemdError("LISTEN_FDS", str(count), reason) from error
-    if name is not None and count and not sockets:
-        raise SystemdError("LISTEN_FDNAMES", told or _UNNAMED, f"no socket has the name {name!r}")
-    return sockets
-
-
-def _number_in(environ: Mapping[str, str], variable: str, least: int) -> int | None:
-    value = environ.get(variable)
-    if not value:
-        return None
-    if not (value.isascii() and value.isdigit()):
-        raise SystemdError(variable, value, f"it is not a whole number from {least} up")
-    # The length first: Python does not convert texts of thousands of digits.
-    if len(value) > len(str(_LARGEST)) or int(value) > _LARGEST:
-        raise SystemdError(variable, f"{value[:20]}...", f"it is larger than {_LARGEST}")
-    if int(value) < least:
-        raise SystemdError(variable, value, f"it is not a whole number from {least} up")
-    return int(value)
+            self._is_unreachable = False
 
 
 def _send(address: str, message: bytes, patience: float) -> None:
@@ -305,3 +200,6 @@ def _send(address: str, message: bytes, patience: float) -> None:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
             sender.settimeout(patience)
             sender.sendto(message, f"\0{address[1:]}" if address[0] == "@" else address)
+
+
+export(globals())

@@ -53,7 +53,7 @@ class Site(Container):
     )
     bare = Component(Logging, bus.provided)
     systemd = Component(Systemd, bus.provided)
-    strange = Component(Systemd, bus.provided, environ=os.environ, clock=lambda: 1, pid=os.getpid)
+    strange = Component(Systemd, bus.provided, environ=os.environ, clock=lambda: 1)
     database = Component(Database)
     plain = Component(Plain).on(READY.calls(Plain.check, limit=2.0))
     health = Component(Health, bus.provided, limit=2)
@@ -68,7 +68,7 @@ def by_hand(bus: Bus) -> None:
     bus[READY].subscribe(lambda: Check(True))
     assert_type(bus[READY].publish(), list[Check])
     assert_type(activated(), list[socket.socket])
-    assert_type(activated("web", environ={}, pid=lambda: 1), list[socket.socket])
+    assert_type(activated("web", environ={}), list[socket.socket])
 
 
 async def ask(health: Health) -> None:
