@@ -31,18 +31,18 @@ def hand_over(descriptor: int, path: Path, uid: int, gid: int, *, is_new: bool) 
         is_new: Whether this process has created it. Then other users may have write
             access to the folder, if no symbolic link leads there.
     """
-    found = os.fstat(descriptor)
+    status = os.fstat(descriptor)
     own = os.geteuid()
-    if found.st_uid == uid:
+    if status.st_uid == uid:
         return None
-    if found.st_uid != own:
-        return f"it belongs to user {found.st_uid}"
-    if not stat.S_ISREG(found.st_mode):
+    if status.st_uid != own:
+        return f"it belongs to user {status.st_uid}"
+    if not stat.S_ISREG(status.st_mode):
         return "it is not a regular file"
-    if found.st_nlink != 1:
+    if status.st_nlink != 1:
         return "it has other hard links"
     try:
-        if not os.path.samestat(path.lstat(), found):
+        if not os.path.samestat(path.lstat(), status):
             return "a symbolic link or another file is at its path"
         folders = {*path.parents, *path.resolve().parents}
         unsafe = [folder for folder in folders if not _is_safe(folder.stat(), own)]

@@ -64,15 +64,15 @@ class NotEnded(StructuredError, TimeoutError):
         return f"{type(self).__name__}({str(self)!r})"
 
 
-def check_seconds(name: str, field: str, given: object) -> None:
+def check_seconds(name: str, field: str, value: object) -> None:
     """
-    Refuse *given* as the value of *field* of the component *name* unless it is a number of seconds above 0.
+    Refuse *value* for *field* of the component *name* unless it is a number of seconds above 0.
 
     Raises:
         PeriodError: It is not a number above 0.
     """
-    if isinstance(given, bool) or not isinstance(given, (int, float)) or not 0 < given < math.inf:
-        raise PeriodError(name, field, given)
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < math.inf:
+        raise PeriodError(name, field, value)
 
 
 def join(thread: threading.Thread, patience: float) -> None:
@@ -89,7 +89,8 @@ def join(thread: threading.Thread, patience: float) -> None:
         return
     import traceback  # only needed for an error that is not expected
 
-    frame = sys._current_frames().get(thread.ident or 0)
+    frames = sys._current_frames()  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # documented
+    frame = frames.get(thread.ident or 0)
     # The thread may have ended since the check above.
     if frame is not None:
         raise NotEnded(thread.name, patience, "".join(traceback.format_stack(frame)))
@@ -143,7 +144,7 @@ class Repeat:
             if self._is_wanted:
                 return
             if self._thread is None:
-                thread = threading.Thread(target=self._go, name=self.name)
+                thread = threading.Thread(target=self._run, name=self.name)
                 self.own(thread)
                 start_thread(thread)
                 self._thread = thread
@@ -167,7 +168,7 @@ class Repeat:
             self._bell.put(None)
             join(thread, patience)
 
-    def _go(self) -> None:
+    def _run(self) -> None:
         failures = 0
         while True:
             with self._lock:
@@ -187,9 +188,9 @@ class Repeat:
                 if not isinstance(error, Exception):
                     self.stop(0)
                 failures += 1
-            most = max(1.0, self.longest // self.every)
+            limit = max(1.0, self.longest // self.every)
             # Limit the exponent: after many failures the power would overflow a float.
-            beats = min(2.0 ** min(failures, 64), most)
+            periods = min(2.0 ** min(failures, 64), limit)
             with self._lock:
                 if self._due == due:
-                    self._due = due + self.every * ((self.clock.now() - due) // self.every + beats)
+                    self._due = due + self.every * ((self.clock.now() - due) // self.every + periods)

@@ -257,7 +257,7 @@ class Health:
         state, reason, now = self.bus.state, reason or self._reason(), self.clock()
         checks = tuple(run.answer.result() if run.answer.done() else run.overrun(now) for run in runs)
         is_well = not reason if channel is READY else state is not State.EXITED
-        return Probe(is_well and all(one.is_ok for one in checks), state, reason, checks)
+        return Probe(is_well and all(check.is_ok for check in checks), state, reason, checks)
 
 
 @attrs.define(eq=False)
@@ -283,17 +283,17 @@ def _response(
     channel: Channel[[], Check] | None, method: str, probe: Probe | None
 ) -> tuple[int, list[tuple[str, str]], bytes]:
     headers = [("Content-Type", "application/json"), ("Cache-Control", "no-store")]
-    status, told = 404, dict[str, object](error=f"the paths are {' and '.join(_PATHS)}")
+    status, answer = 404, dict[str, object](error=f"the paths are {' and '.join(_PATHS)}")
     if channel is not None and probe is None:
-        status, told = 405, {"error": f"the method {method} is not supported; use GET"}
+        status, answer = 405, {"error": f"the method {method} is not supported; use GET"}
         headers.append(("Allow", ", ".join(_METHODS)))
     elif probe is not None:
         checks = [
-            {"name": one.name, "ok": one.is_ok, "detail": one.detail, "seconds": round(one.seconds, 6)}
-            for one in probe.checks
+            {"name": check.name, "ok": check.is_ok, "detail": check.detail, "seconds": round(check.seconds, 6)}
+            for check in probe.checks
         ]
         status = 200 if probe.is_ok else 503
-        told = {"ok": probe.is_ok, "state": probe.state.name, "reason": probe.reason, "checks": checks}
-    body = json.dumps(told, indent=2, default=str).encode("ascii") + b"\n"
+        answer = {"ok": probe.is_ok, "state": probe.state.name, "reason": probe.reason, "checks": checks}
+    body = json.dumps(answer, indent=2, default=str).encode("ascii") + b"\n"
     headers.append(("Content-Length", str(len(body))))
     return status, headers, b"" if method == "HEAD" else body

@@ -135,8 +135,8 @@ class Monitor:
         if not isinstance(error, Exception):
             self.bus.request_exit(error)
             return
-        told = "".join(traceback.format_exception(error)).rstrip()
-        self.bus.log(f"monitor {self.name} failed, {self.failures} in a row:\n{told}", ERROR)
+        trace = "".join(traceback.format_exception(error)).rstrip()
+        self.bus.log(f"monitor {self.name} failed, {self.failures} in a row:\n{trace}", ERROR)
 
 
 @attrs.define(eq=False)
@@ -199,7 +199,7 @@ class BackgroundTask:
                 raise NotEnded(self.name, 0, "the thread that calls start()")
         self.last_error = None
         self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._go, args=(self._stopping,), name=self.name)
+        self._thread = threading.Thread(target=self._run, args=(self._stopping,), name=self.name)
         self.bus.own(self._thread)
         self._is_called = True
         try:
@@ -219,7 +219,7 @@ class BackgroundTask:
         if self._thread is not None:
             join(self._thread, self.patience)
 
-    def _go(self, stopping: threading.Event) -> None:
+    def _run(self, stopping: threading.Event) -> None:
         try:
             self.call(stopping)
         except BaseException as error:

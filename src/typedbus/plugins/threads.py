@@ -49,8 +49,8 @@ class Threads:
     """
 
     bus: Bus
-    _numbers: Iterator[int] = attrs.field(init=False, repr=False, factory=lambda: itertools.count(1))
-    _known: dict[weakref.ref[threading.Thread], int] = attrs.field(init=False, repr=False, factory=dict)
+    _counter: Iterator[int] = attrs.field(init=False, repr=False, factory=lambda: itertools.count(1))
+    _numbers: dict[weakref.ref[threading.Thread], int] = attrs.field(init=False, repr=False, factory=dict)
     _lock: threading.Lock = attrs.field(init=False, repr=False, factory=new_lock)
 
     def acquire(self) -> int:
@@ -61,18 +61,18 @@ class Threads:
             ChannelFailures: A listener raised. The thread has its number nevertheless.
         """
         own = weakref.ref(threading.current_thread())
-        number = self._known.get(own)
+        number = self._numbers.get(own)
         if number is not None:
             return number
         with self._lock:
-            ended = [ref for ref in self._known if (thread := ref()) is None or not thread.is_alive()]
-            gone = [self._known.pop(ref) for ref in ended]
-            number = self._known[own] = next(self._numbers)
+            ended = [ref for ref in self._numbers if (thread := ref()) is None or not thread.is_alive()]
+            ended_numbers = [self._numbers.pop(ref) for ref in ended]
+            number = self._numbers[own] = next(self._counter)
         # Its own start first: the thread needs the resources that these listeners create.
         try:
             self.bus[THREAD_STARTED].publish(number)
         finally:
-            self._tell_ended(gone)
+            self._publish_ends(ended_numbers)
         return number
 
     def release(self) -> None:
@@ -83,7 +83,7 @@ class Threads:
             ChannelFailures: A listener raised. The number is dropped nevertheless.
         """
         with self._lock:
-            number = self._known.pop(weakref.ref(threading.current_thread()), None)
+            number = self._numbers.pop(weakref.ref(threading.current_thread()), None)
         if number is not None:
             self.bus[THREAD_ENDED].publish(number)
 
@@ -99,30 +99,30 @@ class Threads:
             ExceptionGroup: Several `ChannelFailures`, for several threads.
         """
         with self._lock:
-            left = list(self._known.values())
-            self._known.clear()
-        self._tell_ended(left)
+            numbers = list(self._numbers.values())
+            self._numbers.clear()
+        self._publish_ends(numbers)
 
     @property
     def numbers(self) -> tuple[int, ...]:
-        """The numbers of the threads that are known at present, in the order of their first `acquire`."""
+        """The numbers of the threads that have one at present, in the order of their first `acquire`."""
         with self._lock:
-            return tuple(self._known.values())
+            return tuple(self._numbers.values())
 
     @property
     def by_thread(self) -> dict[threading.Thread, int]:
         """The numbers of these threads by their thread object, without threads whose object no longer exists."""
         with self._lock:
-            numbers = list(self._known.items())
+            numbers = list(self._numbers.items())
         return {thread: number for reference, number in numbers if (thread := reference()) is not None}
 
-    def _tell_ended(self, numbers: Iterable[int]) -> None:
+    def _publish_ends(self, numbers: Iterable[int]) -> None:
         failures: list[ChannelFailures] = []
         for number in numbers:
             try:
                 self.bus[THREAD_ENDED].publish(number)
-            except ChannelFailures as failed:
-                failures.append(failed)
+            except ChannelFailures as error:
+                failures.append(error)
         if len(failures) == 1:
             raise failures[0]
         if failures:

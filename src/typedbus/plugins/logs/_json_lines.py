@@ -83,9 +83,9 @@ def _plain(value: object, depth: int) -> object:
     if depth:
         try:
             if isinstance(value, Mapping):
-                return {_key_of(key): _plain(one, depth - 1) for key, one in value.items()}
+                return {_key_of(key): _plain(item, depth - 1) for key, item in value.items()}
             if isinstance(value, (list, tuple, set, frozenset)):
-                return [_plain(one, depth - 1) for one in value]
+                return [_plain(item, depth - 1) for item in value]
         except Exception:
             return _shown(value)
     return _shown(value)
