@@ -43,9 +43,9 @@ def lines_of(folder: Path, program: str, options: str = "{}") -> list[str]:
     (folder / "site_of_test.py").write_text(SITE.replace("OPTIONS", options), encoding="utf-8")
     file = folder / "program.py"
     file.write_text("from site_of_test import *\n" + textwrap.dedent(program), encoding="utf-8")
-    ended = subprocess.run([sys.executable, str(file)], capture_output=True, text=True, timeout=120, check=False)
-    assert ended.stderr == ""
-    return ended.stdout.splitlines()
+    process = subprocess.run([sys.executable, str(file)], capture_output=True, text=True, timeout=120, check=False)
+    assert process.stderr == ""
+    return process.stdout.splitlines()
 
 
 METHODS = ["spawn"] if sys.platform == "win32" else ["fork", "spawn", "forkserver"]
@@ -74,7 +74,7 @@ def test_a_child_of_multiprocessing_stops_and_exits_its_bus(tmp_path: Path, meth
 
 @pytest.mark.parametrize("ending", ["sys.exit(3)", "raise OSError"])
 def test_a_child_of_multiprocessing_that_leaves_by_an_exception_exits_its_bus(tmp_path: Path, ending: str) -> None:
-    """Its status is its own."""
+    """The status of the child is that of the exception."""
     program = f"""
         import multiprocessing
 
@@ -96,7 +96,7 @@ def test_a_child_of_multiprocessing_that_leaves_by_an_exception_exits_its_bus(tm
 
 @pytest.mark.parametrize("method", METHODS)
 def test_the_workers_of_a_process_pool_exit_their_buses(tmp_path: Path, method: str) -> None:
-    """The pool of `concurrent.futures` ends them by a return."""
+    """A pool of `concurrent.futures` ends its workers by a return from their function."""
     program = f"""
         import multiprocessing
         from concurrent.futures import ProcessPoolExecutor
@@ -111,7 +111,7 @@ def test_the_workers_of_a_process_pool_exit_their_buses(tmp_path: Path, method: 
 
 
 def test_the_workers_of_a_multiprocessing_pool_exit_their_buses_when_it_is_closed(tmp_path: Path) -> None:
-    """At `close` and `join`; `terminate` kills them."""
+    """They exit at `close` and `join`; `terminate` kills them."""
     program = """
         import multiprocessing
 
@@ -127,7 +127,7 @@ def test_the_workers_of_a_multiprocessing_pool_exit_their_buses_when_it_is_close
 
 
 def test_a_bus_of_a_child_exits_before_the_children_of_the_child_are_ended(tmp_path: Path) -> None:
-    """`multiprocessing` terminates those that are daemons, and a component may still need its own."""
+    """`multiprocessing` terminates daemon children, which a component may still need."""
     program = """
         import multiprocessing
 
@@ -185,7 +185,7 @@ def test_a_child_that_turns_sigterm_into_an_exit_exits_its_bus(tmp_path: Path) -
 
 
 def test_an_exit_before_the_end_is_not_repeated_at_the_end(tmp_path: Path) -> None:
-    """Nor does a start after it lose its end."""
+    """A bus that is started again after it exits at the end as well."""
     program = """
         import multiprocessing
 
@@ -203,8 +203,8 @@ def test_an_exit_before_the_end_is_not_repeated_at_the_end(tmp_path: Path) -> No
     assert lines_of(tmp_path, program) == ["start", "stop", "exit"] * 2
 
 
-def test_mod_wsgi_s_end_of_a_process_exits_the_bus(tmp_path: Path) -> None:
-    """Inside Apache there is a module of that name, whose functions are called before those of `atexit`, if these are."""
+def test_the_end_of_a_process_of_mod_wsgi_exits_the_bus(tmp_path: Path) -> None:
+    """Apache provides the module `mod_wsgi`; its functions are called before those of `atexit`, which may not be called."""
     program = """
         import types
 
@@ -258,11 +258,11 @@ def lines_of_interpreter(folder: Path, program: str, *, isolated: bool) -> list[
         _xxsubinterpreters.run_string(_xxsubinterpreters.create(isolated={isolated}), {inner!r})
         os._exit(0)
     """
-    ended = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(outer)], capture_output=True, text=True, timeout=120, check=False
     )
-    assert ended.stderr == ""
-    return ended.stdout.splitlines()
+    assert process.stderr == ""
+    return process.stdout.splitlines()
 
 
 needs_interpreters = pytest.mark.skipif(
@@ -271,8 +271,8 @@ needs_interpreters = pytest.mark.skipif(
 
 
 @needs_interpreters
-def test_a_sub_interpreter_warns_that_its_end_may_leave_the_exit_out(tmp_path: Path) -> None:
-    """Unless it is one of mod_wsgi, which says when the process ends."""
+def test_a_sub_interpreter_warns_that_its_end_may_skip_the_exit(tmp_path: Path) -> None:
+    """A sub-interpreter of mod_wsgi does not warn, since mod_wsgi reports the end of the process."""
     program = """
         import types
 
@@ -293,8 +293,8 @@ def test_a_sub_interpreter_warns_that_its_end_may_leave_the_exit_out(tmp_path: P
 
 
 @needs_interpreters
-def test_a_start_for_which_no_thread_can_be_had_fails_and_is_undone(tmp_path: Path) -> None:
-    """As where a process has run out of threads; here it is an interpreter that starts none."""
+def test_a_start_that_cannot_start_a_thread_fails_and_is_undone(tmp_path: Path) -> None:
+    """The interpreter of this test starts no threads, like a process that has reached its limit."""
     program = """
         for attempt in range(2):
             try:

@@ -1,4 +1,4 @@
-"""What becomes of a bus in a process that is forked off from the one that it runs in."""
+"""A bus in a forked child of its process."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ def notes() -> None:
     NOTES.clear()
 
 
-def say(end: int, text: bytes) -> None:
+def write(end: int, text: bytes) -> None:
     """Write *text* to a pipe."""
     os.write(end, text)
 
 
-def test_a_child_has_a_bus_that_has_exited_and_nobody_is_called() -> None:
-    """Stop and exit there touch nothing of the parent's, which goes on."""
+def test_the_bus_has_exited_in_a_child_and_no_hook_is_called() -> None:
+    """A stop and an exit in the child do nothing, and the bus of the parent continues."""
     shop = Shop()
 
     def check() -> None:
@@ -59,7 +59,7 @@ def test_a_child_has_a_bus_that_has_exited_and_nobody_is_called() -> None:
 
 
 def test_a_stopped_bus_has_exited_in_a_child_as_well() -> None:
-    """Its components hold what their constructors took, and only the parent may give that back."""
+    """Only the parent may release the resources that its components acquired in their constructors."""
     shop = Shop()
 
     def check() -> None:
@@ -72,8 +72,8 @@ def test_a_stopped_bus_has_exited_in_a_child_as_well() -> None:
         in_child(check)
 
 
-def test_a_child_may_start_the_container_anew() -> None:
-    """It builds components of its own, and stops and exits those."""
+def test_a_child_may_start_the_container_again() -> None:
+    """It builds new components, and stops and exits them."""
     shop = Shop()
 
     def check() -> None:
@@ -87,8 +87,8 @@ def test_a_child_may_start_the_container_anew() -> None:
         in_child(check)
 
 
-def test_a_bus_that_was_never_started_is_as_it_was() -> None:
-    """What was subscribed and attached before the fork is there, and the child starts it."""
+def test_a_bus_that_was_never_started_is_unchanged_in_a_child() -> None:
+    """Subscriptions and attached containers from before the fork are kept, and the child can start the bus."""
     shop = Shop()
     bus = shop.attach()
 
@@ -101,8 +101,8 @@ def test_a_bus_that_was_never_started_is_as_it_was() -> None:
     assert bus.state is State.STOPPED
 
 
-def test_a_bus_that_has_exited_may_be_forked_again_and_again() -> None:
-    """A child of a child finds the same."""
+def test_a_bus_that_has_exited_may_be_forked_repeatedly() -> None:
+    """The bus has exited in a child of a child as well."""
     shop = Shop()
     with running(shop):
         pass
@@ -115,36 +115,36 @@ def test_a_bus_that_has_exited_may_be_forked_again_and_again() -> None:
 
 
 def test_a_lock_that_another_thread_held_is_free_in_a_child() -> None:
-    """Subscribing, starting and channels that are new do not wait for a thread that is not there."""
+    """Subscriptions, a start and new channels do not wait for a thread that the child does not have."""
     bus = Bus()
     bus[LOG].subscribe(lambda message, level: None)
-    held, let_go = threading.Event(), threading.Event()
+    is_held, release = threading.Event(), threading.Event()
 
     def hold() -> None:
         with bus._lock:
-            held.set()
-            let_go.wait()
+            is_held.set()
+            release.wait()
 
     holder = threading.Thread(target=hold)
     holder.start()
-    held.wait()
+    is_held.wait()
 
     def check() -> None:
-        heard: list[str] = []
-        bus[LOG].subscribe(lambda message, level: heard.append(message))
+        messages: list[str] = []
+        bus[LOG].subscribe(lambda message, level: messages.append(message))
         bus[MAIN].subscribe(bus.request_exit)
         bus.start()
         bus.log("free")
         bus.block()
-        assert heard == ["free"]
+        assert messages == ["free"]
 
     in_child(check)
-    let_go.set()
+    release.set()
     holder.join()
 
 
 def test_requests_and_owned_threads_stay_with_the_parent() -> None:
-    """Nobody in the child carries out what was asked for in the parent, or waits for its threads."""
+    """The child does not carry out requests that were made in the parent, and does not wait for its threads."""
     bus = Bus()
     over = threading.Event()
     thread = threading.Thread(target=over.wait)
@@ -168,19 +168,19 @@ def test_requests_and_owned_threads_stay_with_the_parent() -> None:
     assert called == ["called"]
 
 
-def test_a_transition_of_the_parent_is_none_of_the_child() -> None:
-    """Where another thread was starting the bus the child waits for nobody."""
+def test_a_transition_of_the_parent_does_not_continue_in_a_child() -> None:
+    """The child does not wait for the thread that was starting the bus."""
     bus = Bus()
-    within, go_on = threading.Event(), threading.Event()
+    entered, release = threading.Event(), threading.Event()
 
     def start() -> None:
-        within.set()
-        go_on.wait()
+        entered.set()
+        release.wait()
 
     subscription = bus[START].subscribe(start)
     starting = threading.Thread(target=bus.start)
     starting.start()
-    within.wait()
+    entered.wait()
 
     def check() -> None:
         subscription.cancel()
@@ -188,49 +188,49 @@ def test_a_transition_of_the_parent_is_none_of_the_child() -> None:
         assert bus.state is State.STARTED
 
     in_child(check)
-    go_on.set()
+    release.set()
     starting.join()
 
 
-def test_a_child_that_returns_from_a_start_goes_no_further() -> None:
-    """Only the parent starts the rest, and the child is told that its start was broken off."""
-    told, tell = os.pipe()
+def test_a_child_that_returns_from_a_start_starts_nothing_else() -> None:
+    """The parent starts the other components; the start is cancelled in the child."""
+    reading, writing = os.pipe()
     bus = Bus()
     parent = os.getpid()
     children: list[int] = []
     bus[START].subscribe(lambda: children.append(fork()))
-    for channel, said in ((START, b"start "), (STOP, b"stop ")):
-        bus[channel].subscribe(functools.partial(say, tell, said))
+    for channel, text in ((START, b"start "), (STOP, b"stop ")):
+        bus[channel].subscribe(functools.partial(write, writing, text))
 
     try:
         bus.start()
     except BaseException as error:
-        os.write(tell, type(error).__name__.encode() + b" ")
+        os.write(writing, type(error).__name__.encode() + b" ")
     finally:
         if os.getpid() != parent:
             os._exit(0)
     os.waitpid(children[0], 0)
-    os.close(tell)
+    os.close(writing)
 
-    with os.fdopen(told) as pipe:
+    with os.fdopen(reading) as pipe:
         assert sorted(pipe.read().split()) == ["StartCancelled", "start"]
 
 
-def test_what_is_hosted_starts_anew_in_a_child() -> None:
-    """Whatever the parent's threads were in the middle of; the parent's goes on."""
+def test_a_hosted_application_starts_again_in_a_child() -> None:
+    """It does so whatever locks the threads of the parent is_held; the bus of the parent continues."""
     shop = Shop()
     app = wsgi.Hosted(lambda environ, start_response: [], shop)
     app.start()
-    held, let_go = threading.Event(), threading.Event()
+    is_held, release = threading.Event(), threading.Event()
 
     def hold() -> None:
         with app._host._lock:
-            held.set()
-            let_go.wait()
+            is_held.set()
+            release.wait()
 
     holder = threading.Thread(target=hold)
     holder.start()
-    held.wait()
+    is_held.wait()
 
     def check() -> None:
         NOTES.clear()
@@ -242,7 +242,7 @@ def test_what_is_hosted_starts_anew_in_a_child() -> None:
         assert NOTES == ["build", "start", "stop", "exit"]
 
     in_child(check)
-    let_go.set()
+    release.set()
     holder.join()
     assert shop.bus().state is State.STARTED
     app.exit()
@@ -251,7 +251,7 @@ def test_what_is_hosted_starts_anew_in_a_child() -> None:
 
 @pytest.mark.slow
 def test_a_child_cannot_restart_the_program_of_its_parent(tmp_path: Path) -> None:
-    """Under `run` the replacement is the parent's; the child's block returns and its run ends with 0."""
+    """Under `run`, only the parent has a replacement; in the child `block` returns, and `run` returns 0."""
     program = tmp_path / "program.py"
     program.write_text(
         textwrap.dedent("""
@@ -291,9 +291,9 @@ def test_a_child_cannot_restart_the_program_of_its_parent(tmp_path: Path) -> Non
         encoding="utf-8",
     )
 
-    ended = subprocess.run([sys.executable, str(program)], capture_output=True, text=True, timeout=60, check=False)
+    process = subprocess.run([sys.executable, str(program)], capture_output=True, text=True, timeout=60, check=False)
 
-    assert ended.stdout.splitlines() == [
+    assert process.stdout.splitlines() == [
         str(
             RestartError(
                 "nobody who owns the process runs this bus; run the container with run(), or set bus.replacement"
@@ -303,4 +303,4 @@ def test_a_child_cannot_restart_the_program_of_its_parent(tmp_path: Path) -> Non
         "stop",
         "exit",
         "run returned 0",
-    ], ended.stderr
+    ], process.stderr

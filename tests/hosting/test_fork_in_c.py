@@ -1,19 +1,18 @@
-"""What becomes of a bus in a process that was forked in C, where Python calls no function of ours in the child."""
+"""A bus in a child that was forked in C, in which Python calls no functions."""
 
 from __future__ import annotations
 
 import ctypes
-import io
 import os
 import sys
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
-from wsgiref.util import setup_testing_defaults
 
 import pytest
 from tests.doubles import Recorder
+from tests.hosting.wsgi_client import Reply, page
 from tests.processes import in_child
 
 from typedbus import START, Bus, Component, Container, RestartError, StartCancelled, State, running
@@ -40,33 +39,21 @@ def notes() -> None:
 
 
 def fork_in_c() -> int:
-    """Fork as a C library does, with the lock of the interpreter held."""
-    child: int = ctypes.PyDLL(None).fork()
+    """Fork as a C library does, with the lock of the interpreter is_held."""
+    # Had another thread asked for that lock before the fork, the child would pass it on, to a thread that it does not
+    # have. With this interval no thread asks; those that have asked already get the lock during the pause.
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(60)
+    try:
+        time.sleep(2 * interval)
+        child: int = ctypes.PyDLL(None).fork()
+    finally:
+        sys.setswitchinterval(interval)
     return child
 
 
-def page(environ: dict[str, Any], start_response: Any) -> list[bytes]:
-    """The application that is hosted."""
-    start_response("200 OK", [])
-    return [b"mugs"]
-
-
-def get(app: wsgi.Hosted) -> str:
-    """Send a request to *app* and return the status."""
-    environ: dict[str, Any] = {}
-    setup_testing_defaults(environ)
-    statuses: list[str] = []
-
-    def start_response(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Callable[[bytes], object]:
-        statuses.append(status)
-        return io.BytesIO().write
-
-    b"".join(app(environ, start_response))
-    return statuses[0]
-
-
 def test_the_bus_has_exited_in_the_child_and_no_hook_is_called() -> None:
-    """Stop and exit there do nothing, and the parent's bus goes on."""
+    """A stop and an exit in the child do nothing, and the bus of the parent continues."""
     shop = Shop()
 
     def check() -> None:
@@ -93,15 +80,15 @@ def test_the_bus_has_exited_in_the_child_and_no_hook_is_called() -> None:
     ids=["exit", "stop", "block", "wait", "request_exit"],
 )
 def test_a_child_may_use_its_bus_by_any_method_first(use: Callable[[Bus], object]) -> None:
-    """Each recognises the child, also where a thread of the parent held the lock of the bus."""
+    """Each recognises the child, also where a thread of the parent is_held the lock of the bus."""
     shop = Shop()
     bus = shop.attach()
-    held, let_go = threading.Event(), threading.Event()
+    is_held, release = threading.Event(), threading.Event()
 
     def hold() -> None:
         with bus._lock:
-            held.set()
-            let_go.wait()
+            is_held.set()
+            release.wait()
 
     def check() -> None:
         use(bus)
@@ -111,14 +98,14 @@ def test_a_child_may_use_its_bus_by_any_method_first(use: Callable[[Bus], object
     with running(shop):
         holder = threading.Thread(target=hold)
         holder.start()
-        held.wait()
+        is_held.wait()
         in_child(check, fork_in_c)
-        let_go.set()
+        release.set()
         holder.join()
 
 
-def test_a_child_may_start_the_container_anew() -> None:
-    """With components of its own; a child of the child as well."""
+def test_a_child_may_start_the_container_again() -> None:
+    """It builds new components, and so does a child of the child."""
     shop = Shop()
 
     def live() -> None:
@@ -137,7 +124,7 @@ def test_a_child_may_start_the_container_anew() -> None:
 
 
 def test_a_child_does_not_replace_its_process() -> None:
-    """The replacement is the parent's."""
+    """Only the parent has a replacement."""
 
     class Never:
         def problem(self) -> None:
@@ -157,8 +144,8 @@ def test_a_child_does_not_replace_its_process() -> None:
         in_child(check, fork_in_c)
 
 
-def test_a_child_that_returns_from_a_start_goes_no_further() -> None:
-    """Only the parent starts the other components."""
+def test_a_child_that_returns_from_a_start_starts_nothing_else() -> None:
+    """The parent starts the other components."""
     shop = Shop()
     bus = shop.attach()
     parent, children = os.getpid(), list[int]()
@@ -178,8 +165,8 @@ def test_a_child_that_returns_from_a_start_goes_no_further() -> None:
     assert NOTES == ["start", "started", "stop", "exit"]
 
 
-def test_a_hosted_application_starts_anew_in_the_child() -> None:
-    """As a worker of uWSGI does whose application was imported, and started, in the master."""
+def test_a_hosted_application_starts_again_in_the_child() -> None:
+    """A worker of uWSGI is such a child if the master has imported and started the application."""
     shop = Shop()
     first, second = wsgi.Hosted(page, shop), wsgi.Hosted(page, shop)
     first.start()
@@ -189,7 +176,7 @@ def test_a_hosted_application_starts_anew_in_the_child() -> None:
         first._host.end()
         first.exit()
         assert NOTES == []
-        assert [get(second), get(first)] == ["200 OK"] * 2
+        assert [Reply(second).status, Reply(first).status] == ["200 OK"] * 2
         assert NOTES == ["start"]
         first.exit()
         assert NOTES == ["start"]
@@ -197,7 +184,7 @@ def test_a_hosted_application_starts_anew_in_the_child() -> None:
         assert NOTES == LIFE
 
     in_child(check, fork_in_c)
-    assert get(first) == "200 OK"
+    assert Reply(first).status == "200 OK"
     first.exit()
     assert NOTES == LIFE
 

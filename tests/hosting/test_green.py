@@ -80,7 +80,7 @@ def output_of(folder: Path, library: str, program: str) -> list[str]:
         pytest.skip(f"{library} is not installed")
     (folder / "site_of_test.py").write_text(SITE, encoding="utf-8")
     text = textwrap.dedent(program).replace("PATCH", PATCHES[library])
-    ended = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", text],
         cwd=folder,
         capture_output=True,
@@ -88,8 +88,8 @@ def output_of(folder: Path, library: str, program: str) -> list[str]:
         timeout=90,
         check=False,
     )
-    assert ended.returncode == 0, ended.stderr
-    return ended.stdout.splitlines()
+    assert process.returncode == 0, process.stderr
+    return process.stdout.splitlines()
 
 
 libraries = pytest.mark.parametrize("library", ["gevent", "eventlet"])
@@ -99,7 +99,7 @@ options = pytest.mark.parametrize("options", ["", ", workers=2, limits=Limits(ho
 @libraries
 @options
 def test_requests_are_answered_if_the_threads_were_replaced_first(tmp_path: Path, library: str, options: str) -> None:
-    """As a program does that patches in its first line."""
+    """The program replaces them in its first line."""
     program = f"""
         PATCH
         from site_of_test import *
@@ -114,7 +114,7 @@ def test_requests_are_answered_if_the_threads_were_replaced_first(tmp_path: Path
 def test_requests_are_answered_if_the_threads_were_replaced_after_the_import(
     tmp_path: Path, library: str, options: str
 ) -> None:
-    """As a worker of gunicorn does, whose master has read a configuration with the hooks of typedbus."""
+    """A worker of gunicorn does that if its master has read a configuration with the hooks of typedbus."""
     program = f"""
         import queue, typedbus.hosting.wsgi, typedbus.hosting.gunicorn
         from site_of_test import *
@@ -126,10 +126,10 @@ def test_requests_are_answered_if_the_threads_were_replaced_after_the_import(
 
 
 @libraries
-def test_requests_are_answered_if_the_threads_were_replaced_after_the_bus_was_made(
+def test_requests_are_answered_if_the_threads_were_replaced_after_the_bus_was_created(
     tmp_path: Path, library: str
 ) -> None:
-    """As with gunicorn's --preload."""
+    """gunicorn with --preload does that."""
     program = """
         from site_of_test import *
         shop = Shop()
@@ -142,7 +142,7 @@ def test_requests_are_answered_if_the_threads_were_replaced_after_the_bus_was_ma
 
 
 def test_requests_are_answered_if_gevent_replaced_the_queues_and_left_the_threads(tmp_path: Path) -> None:
-    """Its queues wake no thread."""
+    """The queues of gevent do not wake threads."""
     program = """
         from gevent import monkey
         monkey.patch_all(thread=False)
@@ -155,7 +155,7 @@ def test_requests_are_answered_if_gevent_replaced_the_queues_and_left_the_thread
 
 @libraries
 def test_the_bus_exits_at_the_end_of_the_interpreter(tmp_path: Path, library: str) -> None:
-    """Without any call of the program."""
+    """The program does not request the exit."""
     program = """
         import atexit
         from site_of_test import *
@@ -169,7 +169,7 @@ def test_the_bus_exits_at_the_end_of_the_interpreter(tmp_path: Path, library: st
 
 @libraries
 def test_a_hook_that_waits_too_long_is_given_up(tmp_path: Path, library: str) -> None:
-    """As long as it waits by what the library has replaced."""
+    """This holds for waits by functions that the library has replaced."""
     program = """
         PATCH
         from site_of_test import *

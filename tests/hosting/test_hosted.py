@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
-import io
 import pickle
 import subprocess
 import sys
@@ -16,10 +15,10 @@ from collections.abc import Awaitable, Callable, Iterator, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
-from wsgiref.util import setup_testing_defaults
 
 import pytest
 from tests.doubles import Recorder
+from tests.hosting.wsgi_client import Reply, page
 
 from typedbus import (
     LOG,
@@ -50,8 +49,8 @@ class Shop(Container):
     noted = Component(Recorder, notes.provided, failing=failing.provided)
 
 
-class Told:
-    """What the host is told when the bus has ended by itself."""
+class EndedCallback:
+    """The argument *ended* of a host, which sets an event."""
 
     def __init__(self) -> None:
         self.event = threading.Event()
@@ -62,13 +61,13 @@ class Told:
 
 @pytest.fixture
 def notes() -> list[str]:
-    """What the container of the test writes down, over all its lives."""
+    """The hooks that the container of the test has called."""
     return []
 
 
 @pytest.fixture
 def failing() -> set[str]:
-    """What fails in it."""
+    """The hooks that fail in it."""
     return set()
 
 
@@ -83,42 +82,8 @@ def shop(notes: list[str], failing: set[str]) -> Iterator[Shop]:
 # WSGI
 
 
-def page(environ: dict[str, Any], start_response: Any) -> list[bytes]:
-    """The application that is hosted."""
-    start_response("200 OK", [("Content-Type", "text/plain")])
-    return [b"mugs"]
-
-
-class Buffer(io.StringIO):
-    """The errors of a server, which keeps them back until they are flushed."""
-
-    flushed = ""
-
-    def flush(self) -> None:
-        self.flushed = self.getvalue()
-
-
-class Reply:
-    """What a WSGI application answered, and wrote to its errors."""
-
-    def __init__(self, app: wsgi.Hosted) -> None:
-        environ: dict[str, Any] = {}
-        setup_testing_defaults(environ)
-        errors = environ["wsgi.errors"] = Buffer()
-        self.status, self.headers = "", [("", "")]
-
-        def start_response(
-            status: str, headers: list[tuple[str, str]], exc_info: Any = None
-        ) -> Callable[[bytes], object]:
-            self.status, self.headers = status, headers
-            return io.BytesIO().write
-
-        self.body = b"".join(app(environ, start_response))
-        self.errors = errors.flushed
-
-
 def test_the_first_request_starts_the_bus(shop: Shop, notes: list[str]) -> None:
-    """It is answered by the application, and the next finds the bus started."""
+    """The application answers it, and the next request finds the bus STARTED."""
     app = wsgi.Hosted(page, shop)
     assert notes == []
 
@@ -130,7 +95,7 @@ def test_the_first_request_starts_the_bus(shop: Shop, notes: list[str]) -> None:
 
 
 def test_an_explicit_start_comes_before_the_first_request(shop: Shop, notes: list[str]) -> None:
-    """It may be said twice, and so may the exit."""
+    """A second start and a second exit do nothing."""
     app = wsgi.Hosted(page, shop)
 
     app.start()
@@ -143,8 +108,8 @@ def test_an_explicit_start_comes_before_the_first_request(shop: Shop, notes: lis
     assert notes == ["start", "stop", "exit"]
 
 
-def test_requests_that_come_at_once_start_it_once(shop: Shop, notes: list[str]) -> None:
-    """Each waits for the one start, and is answered then."""
+def test_concurrent_first_requests_start_the_bus_once(shop: Shop, notes: list[str]) -> None:
+    """Each waiting for that start, and is then answered."""
     app = wsgi.Hosted(page, shop)
     together = threading.Barrier(8)
 
@@ -160,8 +125,8 @@ def test_requests_that_come_at_once_start_it_once(shop: Shop, notes: list[str]) 
     assert notes == ["start", "stop", "exit"]
 
 
-def test_a_class_is_made_an_instance_of() -> None:
-    """As `run` does; several containers share the bus of the first."""
+def test_a_container_class_is_instantiated() -> None:
+    """`run` does the same; several containers share the bus of the first."""
 
     class Other(Container):
         notes = Component(list[str])
@@ -176,8 +141,10 @@ def test_a_class_is_made_an_instance_of() -> None:
     assert other.notes() == ["start", "stop", "exit"]
 
 
-def test_a_request_that_cannot_start_it_gets_503_and_no_reason(shop: Shop, notes: list[str], failing: set[str]) -> None:
-    """The reason is the server's: it goes to its errors, with the traceback."""
+def test_a_request_that_cannot_start_the_bus_gets_503_and_no_reason(
+    shop: Shop, notes: list[str], failing: set[str]
+) -> None:
+    """The reason goes to the errors of the server, with the traceback."""
     failing.add("start")
     app = wsgi.Hosted(page, shop)
 
@@ -190,8 +157,8 @@ def test_a_request_that_cannot_start_it_gets_503_and_no_reason(shop: Shop, notes
     assert notes == ["start", "exit"]
 
 
-def test_the_next_request_tries_again(shop: Shop, notes: list[str], failing: set[str]) -> None:
-    """What was down may be up again."""
+def test_the_request_after_a_failed_start_tries_again(shop: Shop, notes: list[str], failing: set[str]) -> None:
+    """It is answered if the start succeeds."""
     failing.add("start")
     app = wsgi.Hosted(page, shop)
     Reply(app)
@@ -203,36 +170,36 @@ def test_the_next_request_tries_again(shop: Shop, notes: list[str], failing: set
     assert notes == ["start", "exit", "start", "stop", "exit"]
 
 
-def test_who_waited_for_a_start_that_failed_is_told_the_same(shop: Shop, failing: set[str]) -> None:
-    """A start that takes long is not made anew for each of the requests that have come meanwhile."""
+def test_a_request_that_waits_for_a_failing_start_gets_its_failure(shop: Shop, failing: set[str]) -> None:
+    """The start is not repeated for requests that came meanwhile."""
     failing.add("start")
-    within, go_on, waits = threading.Event(), threading.Event(), threading.Event()
+    entered, release, waiting = threading.Event(), threading.Event(), threading.Event()
     bus = shop.attach()
 
     @bus[START].subscribe(priority=1)
     def hold() -> None:
-        within.set()
-        go_on.wait()
+        entered.set()
+        release.wait()
 
     app = wsgi.Hosted(page, shop)
 
     def ask() -> str:
-        waits.set()
+        waiting.set()
         return Reply(app).errors
 
     with ThreadPoolExecutor(2) as pool:
         first = pool.submit(lambda: Reply(app).errors)
-        within.wait()
+        entered.wait()
         second = pool.submit(ask)
-        waits.wait()
-        go_on.set()
+        waiting.wait()
+        release.set()
 
         assert "OSError: no start" in first.result()
         assert "OSError: no start" in second.result()
 
 
-def test_a_failed_start_is_raised_to_who_asked_for_it(shop: Shop, failing: set[str]) -> None:
-    """A server that starts a process with it may end the process."""
+def test_an_explicit_start_raises_its_failure(shop: Shop, failing: set[str]) -> None:
+    """A server that calls it at the start of a process may end the process."""
     failing.add("start")
     app = wsgi.Hosted(page, shop)
 
@@ -240,7 +207,7 @@ def test_a_failed_start_is_raised_to_who_asked_for_it(shop: Shop, failing: set[s
         app.start()
 
 
-def test_a_failed_start_whose_exit_fails_as_well_is_told_with_both(shop: Shop, failing: set[str]) -> None:
+def test_a_failed_start_and_the_failure_of_its_exit_are_raised_together(shop: Shop, failing: set[str]) -> None:
     """Neither hides the other."""
     failing |= {"start", "exit"}
     app = wsgi.Hosted(page, shop)
@@ -253,7 +220,7 @@ def test_a_failed_start_whose_exit_fails_as_well_is_told_with_both(shop: Shop, f
 
 
 def test_a_failed_exit_is_raised(shop: Shop, failing: set[str]) -> None:
-    """Who asked for the exit is told."""
+    """The caller of `exit` gets the failure."""
     failing.add("stop")
     app = wsgi.Hosted(page, shop)
     app.start()
@@ -263,7 +230,7 @@ def test_a_failed_exit_is_raised(shop: Shop, failing: set[str]) -> None:
 
 
 def test_a_start_after_an_exit_works(shop: Shop, notes: list[str]) -> None:
-    """Requests between the two are not answered."""
+    """Requests between the two get 503."""
     app = wsgi.Hosted(page, shop)
     app.start()
     app.exit()
@@ -275,8 +242,8 @@ def test_a_start_after_an_exit_works(shop: Shop, notes: list[str]) -> None:
     assert notes == ["start", "stop", "exit"] * 2
 
 
-def test_a_start_that_fails_after_an_exit_leaves_the_next_try_to_a_request(shop: Shop, failing: set[str]) -> None:
-    """Whoever starts it again says that it is to run."""
+def test_a_request_retries_a_start_that_failed_after_an_exit(shop: Shop, failing: set[str]) -> None:
+    """The explicit start after the exit declares that the bus must run again."""
     app = wsgi.Hosted(page, shop)
     app.start()
     app.exit()
@@ -290,15 +257,15 @@ def test_a_start_that_fails_after_an_exit_leaves_the_next_try_to_a_request(shop:
     app.exit()
 
 
-def test_an_exit_waits_for_a_start_that_is_under_way(shop: Shop, notes: list[str]) -> None:
-    """It breaks that off, and returns when the bus has exited; who started it is told."""
-    within, go_on = threading.Event(), threading.Event()
+def test_an_exit_cancels_a_start_under_way_and_waits_for_it(shop: Shop, notes: list[str]) -> None:
+    """It returns when the bus has exited, and the caller of the start gets a `StartCancelled`."""
+    entered, release = threading.Event(), threading.Event()
     bus = shop.attach()
 
     @bus[START].subscribe(priority=1)
     def hold() -> None:
-        within.set()
-        go_on.wait()
+        entered.set()
+        release.wait()
 
     app = wsgi.Hosted(page, shop)
 
@@ -308,11 +275,11 @@ def test_an_exit_waits_for_a_start_that_is_under_way(shop: Shop, notes: list[str
 
     with ThreadPoolExecutor(2) as pool:
         starting = pool.submit(app.start)
-        within.wait()
+        entered.wait()
         leaving = pool.submit(leave)
         while not bus._exit_requested:
             assert not leaving.done()
-        go_on.set()
+        release.set()
 
         assert leaving.result() is State.EXITED
         assert isinstance(starting.exception(), StartCancelled)
@@ -320,8 +287,8 @@ def test_an_exit_waits_for_a_start_that_is_under_way(shop: Shop, notes: list[str
 
 
 @pytest.mark.parametrize("failure", ["", "start", "stop"])
-def test_nothing_keeps_what_has_exited(failure: str) -> None:
-    """The interpreter's end has no use for it any more, however it ended."""
+def test_a_host_that_has_exited_is_garbage(failure: str) -> None:
+    """The functions for the end of the interpreter do not keep it, however it ended."""
 
     class Site(Container):
         bus = Component(Bus)
@@ -332,12 +299,12 @@ def test_nothing_keeps_what_has_exited(failure: str) -> None:
         app.start()
     with contextlib.suppress(TransitionFailures):
         app.exit()
-    left = weakref.ref(app._host)
+    host = weakref.ref(app._host)
 
     del app
     gc.collect()
 
-    assert left() is None
+    assert host() is None
 
 
 @pytest.mark.parametrize(
@@ -349,45 +316,47 @@ def test_nothing_keeps_what_has_exited(failure: str) -> None:
     ],
     ids=lambda error: type(error).__name__,
 )
-def test_an_error_survives_its_pickle(error: Exception) -> None:
-    """With its text and what it knows."""
+def test_an_error_survives_pickling(error: Exception) -> None:
+    """Its text and its attributes are kept."""
     copied = pickle.loads(pickle.dumps(error))
 
     assert (type(copied), str(copied), vars(copied)) == (type(error), str(error), vars(error))
 
 
-def test_a_bus_that_exits_by_itself_is_told(shop: Shop, notes: list[str], capfd: pytest.CaptureFixture[str]) -> None:
-    """The reason is on stderr, later requests get 503 and start nothing, and who asked to be told is."""
-    ended = Told()
-    app = wsgi.Hosted(page, shop, ended=ended)
+def test_an_exit_that_a_component_requests_is_reported(
+    shop: Shop, notes: list[str], capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The reason goes to stderr, later requests get 503 and start nothing, and *ended* is called."""
+    callback = EndedCallback()
+    app = wsgi.Hosted(page, shop, ended=callback)
     app.start()
     app.exit()
     notes.clear()
     app.start()
 
     shop.bus().request_exit(OSError("the disk is full"))
-    ended.event.wait()
+    callback.event.wait()
     reply = Reply(app)
 
     assert notes == ["start", "stop", "exit"]
     assert (reply.status, reply.errors) == ("503 Service Unavailable", "")
-    said = capfd.readouterr().err
-    assert "OSError: the disk is full" in said
-    assert "Shop: the bus has exited by itself; from now on every request is answered with 503\n" in said
+    stderr = capfd.readouterr().err
+    assert "OSError: the disk is full" in stderr
+    assert "Shop: the bus has exited by itself; from now on every request is answered with 503\n" in stderr
     app.exit()
     assert notes == ["start", "stop", "exit"]
 
 
 def test_the_cause_of_an_exit_is_logged(shop: Shop) -> None:
-    """While the components that keep the log still listen."""
-    ended, lines = Told(), []
-    app = wsgi.Hosted(page, shop, ended=ended)
+    """It is logged while the logging components still listen."""
+    callback, lines = EndedCallback(), []
+    app = wsgi.Hosted(page, shop, ended=callback)
     app.start()
     bus = shop.bus()
     bus[LOG].subscribe(lambda text, level, /: lines.append((bus.state, level, text)))
 
     bus.request_exit(OSError("the disk is full"))
-    ended.event.wait()
+    callback.event.wait()
 
     [(state, level, text)] = lines
     assert (state, level) == (State.EXITING, 40)
@@ -395,7 +364,7 @@ def test_the_cause_of_an_exit_is_logged(shop: Shop) -> None:
 
 
 def test_a_start_that_a_component_cancels_is_raised_from_the_cause(shop: Shop) -> None:
-    """It reaches the caller, and nothing of it the next start."""
+    """The caller gets the cause, and the next start does not."""
     cause = OSError("the disk is full")
     app = wsgi.Hosted(page, shop)
     asking = shop.attach()[START].subscribe(lambda: shop.bus().request_exit(cause), priority=1)
@@ -410,54 +379,54 @@ def test_a_start_that_a_component_cancels_is_raised_from_the_cause(shop: Shop) -
     app.exit()
 
 
-def test_a_wanted_exit_tells_nobody(shop: Shop, capfd: pytest.CaptureFixture[str]) -> None:
-    """Neither stderr nor who asked to be told when the bus ends by itself."""
-    ended = Told()
-    app = wsgi.Hosted(page, shop, ended=ended)
+def test_a_requested_exit_is_not_reported(shop: Shop, capfd: pytest.CaptureFixture[str]) -> None:
+    """Nothing is written to stderr, and *ended* is not called."""
+    callback = EndedCallback()
+    app = wsgi.Hosted(page, shop, ended=callback)
     app.start()
 
     app.exit()
 
-    assert not ended.event.is_set()
+    assert not callback.event.is_set()
     assert capfd.readouterr().err == ""
 
 
-def test_a_request_that_comes_when_the_exit_was_asked_for_is_refused(shop: Shop) -> None:
-    """Whatever the bus does about that, it is not ready from then on."""
+def test_a_request_after_the_request_for_the_exit_is_refused(shop: Shop) -> None:
+    """It gets 503 although the bus is still STARTED."""
     app = wsgi.Hosted(page, shop)
     app.start()
-    stopping, go_on = threading.Event(), threading.Event()
+    stopping, release = threading.Event(), threading.Event()
 
     @shop.bus()[MAIN].subscribe
     def hold() -> None:
         stopping.set()
-        go_on.wait()
+        release.wait()
 
     stopping.wait()
 
     shop.bus().request_exit()
 
     assert Reply(app).status == "503 Service Unavailable"
-    go_on.set()
+    release.set()
     app.exit()
 
 
 def test_requests_to_the_bus_are_carried_out(shop: Shop) -> None:
-    """Somebody blocks on it, and MAIN ticks."""
+    """A thread of the host is in `block`, and MAIN ticks."""
     app = wsgi.Hosted(page, shop)
     app.start()
-    asked, ticked = threading.Event(), threading.Event()
+    requested, ticked = threading.Event(), threading.Event()
 
-    shop.bus().request(asked.set)
+    shop.bus().request(requested.set)
     shop.bus()[MAIN].subscribe(ticked.set)
 
-    assert asked.wait(30)
+    assert requested.wait(30)
     assert ticked.wait(30)
     app.exit()
 
 
-def test_a_hosted_bus_restarts_nothing(shop: Shop) -> None:
-    """The process is the server's, and the error says so."""
+def test_a_hosted_bus_refuses_a_restart(shop: Shop) -> None:
+    """The process belongs to the server, and the error states that."""
     app = wsgi.Hosted(page, shop)
     app.start()
 
@@ -468,11 +437,11 @@ def test_a_hosted_bus_restarts_nothing(shop: Shop) -> None:
     app.exit()
 
 
-def test_what_the_owner_of_a_process_has_is_refused(notes: list[str]) -> None:
-    """Every one is named, with where it is declared and what to do, and nothing is started."""
+def test_components_of_the_owner_of_a_process_are_refused(notes: list[str]) -> None:
+    """Each is named, with the place of its declaration and the remedy, and nothing is started."""
 
     class OwnSignals(Signals):
-        """A class of one's own."""
+        """A subclass."""
 
     class Site(Container):
         bus = Component(Bus)
@@ -495,8 +464,8 @@ def test_what_the_owner_of_a_process_has_is_refused(notes: list[str]) -> None:
     assert notes == []
 
 
-def test_what_is_not_enabled_is_not_refused() -> None:
-    """One container may be for both: it has signals where it owns the process."""
+def test_a_disabled_component_is_not_refused() -> None:
+    """One container may serve both purposes: its signals are enabled only where it owns the process."""
 
     class Site(Container):
         bus = Component(Bus)
@@ -508,8 +477,8 @@ def test_what_is_not_enabled_is_not_refused() -> None:
     app.exit()
 
 
-def test_an_invalid_container_is_told_without_a_traceback() -> None:
-    """Every fault is in the server's errors, and nothing is built."""
+def test_an_invalid_container_is_reported_without_a_traceback() -> None:
+    """Every fault is in the errors of the server, and nothing is built."""
 
     class Site(Container):
         noted = Component(Recorder, list[str]())
@@ -521,8 +490,8 @@ def test_an_invalid_container_is_told_without_a_traceback() -> None:
     assert "Traceback" not in reply.errors
 
 
-def test_workers_and_limits_are_the_bus_s(shop: Shop) -> None:
-    """As `run` takes them."""
+def test_workers_and_limits_are_set_on_the_bus(shop: Shop) -> None:
+    """`run` sets them in the same way."""
     limits = Limits(stop=30)
     app = wsgi.Hosted(page, shop, workers=2, limits=limits)
 
@@ -537,7 +506,7 @@ def test_workers_and_limits_are_the_bus_s(shop: Shop) -> None:
 
 @pytest.mark.slow
 def test_the_bus_exits_at_the_end_of_the_interpreter(tmp_path: Path) -> None:
-    """Also side by side and within limits, for which threads are started."""
+    """This holds also with workers and limits, which need threads."""
     program = tmp_path / "program.py"
     program.write_text(
         textwrap.dedent("""
@@ -568,21 +537,21 @@ def test_the_bus_exits_at_the_end_of_the_interpreter(tmp_path: Path) -> None:
         encoding="utf-8",
     )
 
-    ended = subprocess.run([sys.executable, str(program)], capture_output=True, text=True, timeout=60, check=False)
+    process = subprocess.run([sys.executable, str(program)], capture_output=True, text=True, timeout=60, check=False)
 
-    assert ended.stdout.splitlines() == ["a thread of the server ends", "stop", "stop", "exit", "exit"]
-    assert (ended.stderr, ended.returncode) == ("", 0)
+    assert process.stdout.splitlines() == ["a thread of the server ends", "stop", "stop", "exit", "exit"]
+    assert (process.stderr, process.returncode) == ("", 0)
 
 
 class Worker:
-    """What gunicorn gives its hooks; in the master it has no application."""
+    """The worker that gunicorn passes to its hooks; in the master it has no application."""
 
     def __init__(self, app: object) -> None:
         self.wsgi = app
 
 
-def test_the_hooks_of_gunicorn_start_and_exit_what_is_hosted(shop: Shop, notes: list[str]) -> None:
-    """It is found in the worker; in the master there is nothing to exit."""
+def test_the_hooks_of_gunicorn_start_and_exit_the_bus(shop: Shop, notes: list[str]) -> None:
+    """They get the application from the worker; the master has no bus to exit."""
     app = wsgi.Hosted(page, shop)
 
     gunicorn.post_worker_init(Worker(app))
@@ -596,7 +565,7 @@ def test_the_hooks_of_gunicorn_start_and_exit_what_is_hosted(shop: Shop, notes: 
 
 
 def test_the_hooks_of_gunicorn_leave_an_application_with_a_lifespan_alone(shop: Shop, notes: list[str]) -> None:
-    """A worker that speaks ASGI starts it."""
+    """An ASGI worker starts it in the lifespan."""
     for worker in (Worker(asgi.Hosted(App([]), shop)), Worker(None)):
         gunicorn.post_worker_init(worker)
         gunicorn.worker_exit(object(), worker)
@@ -604,16 +573,16 @@ def test_the_hooks_of_gunicorn_leave_an_application_with_a_lifespan_alone(shop: 
     assert notes == []
 
 
-def test_the_hook_of_gunicorn_refuses_what_is_not_hosted(shop: Shop) -> None:
-    """A bus inside of something else would start with the first request, and nobody would know."""
+def test_the_hook_of_gunicorn_refuses_an_application_that_is_not_hosted(shop: Shop) -> None:
+    """A `Hosted` inside another application would start only with the first request."""
     with pytest.raises(gunicorn.NotOutermost, match="make the Hosted the outermost application") as raised:
         gunicorn.post_worker_init(Worker(page))
 
     assert raised.value.app is page
 
 
-def test_a_component_that_leaves_its_start_ends_gunicorn_and_not_the_worker_alone() -> None:
-    """A `SystemExit` would be a worker that has ended, and gunicorn would begin another, again and again."""
+def test_sys_exit_in_a_start_is_an_error_for_gunicorn() -> None:
+    """gunicorn would treat a `SystemExit` as the normal end of a worker, and start another worker, again and again."""
 
     class Leaving:
         def start(self) -> None:
@@ -629,10 +598,10 @@ def test_a_component_that_leaves_its_start_ends_gunicorn_and_not_the_worker_alon
     assert raised.value.code == 4
 
 
-def test_the_hook_of_gunicorn_tells_what_the_exit_failed_with(
+def test_the_hook_of_gunicorn_reports_the_failure_of_the_exit(
     shop: Shop, failing: set[str], capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """The server would make a warning of it."""
+    """gunicorn would only log a warning for an exception."""
     failing.add("stop")
     app = wsgi.Hosted(page, shop)
     app.start()
@@ -646,32 +615,32 @@ def test_the_hook_of_gunicorn_tells_what_the_exit_failed_with(
 
 
 class Server:
-    """A server's side of a lifespan; what it is told is in `said`."""
+    """A server in a lifespan, and the `messages` that it gets."""
 
     def __init__(self, app: asgi.Hosted) -> None:
-        self.said: list[Message] = []
+        self.messages: list[Message] = []
         self.state: dict[str, object] = {}
         self.shutting_down = asyncio.Event()
-        self.told = asyncio.Event()
-        self.asked = 0
+        self.has_message = asyncio.Event()
+        self.receive_calls = 0
         scope = {"type": "lifespan", "asgi": {"version": "3.0"}, "state": self.state}
         self.task = asyncio.ensure_future(app(scope, self.receive, self.send))
-        self.task.add_done_callback(lambda task: self.told.set())
+        self.task.add_done_callback(lambda task: self.has_message.set())
 
     async def receive(self) -> Message:
-        self.asked += 1
-        if self.asked == 1:
+        self.receive_calls += 1
+        if self.receive_calls == 1:
             return {"type": "lifespan.startup"}
         await self.shutting_down.wait()
-        assert self.asked == 2
+        assert self.receive_calls == 2
         return {"type": "lifespan.shutdown"}
 
     async def send(self, message: Message) -> None:
-        self.said.append(message)
-        self.told.set()
+        self.messages.append(message)
+        self.has_message.set()
 
     async def startup(self) -> None:
-        await self.told.wait()
+        await self.has_message.wait()
 
     async def shutdown(self) -> None:
         self.shutting_down.set()
@@ -679,15 +648,15 @@ class Server:
 
     @property
     def kinds(self) -> list[str]:
-        return [message["type"].removeprefix("lifespan.") for message in self.said]
+        return [message["type"].removeprefix("lifespan.") for message in self.messages]
 
 
 WELL = ["startup.complete", "shutdown.complete"]
 
 
 async def ask(app: asgi.Hosted, kind: str = "http") -> list[Message]:
-    """Return what *app* answers to one connection."""
-    said: list[Message] = []
+    """Return the messages of *app* for one connection."""
+    messages: list[Message] = []
 
     is_open = kind == "http"
 
@@ -698,14 +667,14 @@ async def ask(app: asgi.Hosted, kind: str = "http") -> list[Message]:
 
     async def send(message: Message) -> None:
         assert is_open
-        said.append(message)
+        messages.append(message)
 
     await app({"type": kind}, receive, send)
-    return said
+    return messages
 
 
 class App:
-    """An application with a lifespan, or without one, that fails where it is told to."""
+    """An application with or without a lifespan, which fails in the given phase."""
 
     def __init__(self, notes: list[str], *, lifespan: str = "speaks", failing: str = "") -> None:
         self.notes = notes
@@ -751,8 +720,8 @@ def drive(scenario: Callable[[], Awaitable[None]]) -> None:
     asyncio.run(bounded())
 
 
-def test_the_bus_goes_around_the_lifespan_of_the_application(shop: Shop, notes: list[str]) -> None:
-    """It starts before and exits after, and the state is the server's."""
+def test_the_bus_encloses_the_lifespan_of_the_application(shop: Shop, notes: list[str]) -> None:
+    """It starts before and exits after it, and the application fills the state of the server."""
 
     async def scenario() -> None:
         app = asgi.Hosted(App(notes), shop)
@@ -768,8 +737,8 @@ def test_the_bus_goes_around_the_lifespan_of_the_application(shop: Shop, notes: 
 
 
 @pytest.mark.parametrize("lifespan", ["raises", "returns", "startup"])
-def test_an_application_need_not_speak_of_the_lifespan(shop: Shop, notes: list[str], lifespan: str) -> None:
-    """The bus has one all the same; one that leaves after the startup does not end it."""
+def test_an_application_without_lifespan_support_is_hosted(shop: Shop, notes: list[str], lifespan: str) -> None:
+    """The bus starts and exits with the lifespan of the server; an application that returns after the startup does not end it."""
 
     async def scenario() -> None:
         app = asgi.Hosted(App(notes, lifespan=lifespan), shop)
@@ -783,22 +752,22 @@ def test_an_application_need_not_speak_of_the_lifespan(shop: Shop, notes: list[s
     assert [note for note in notes if "app" not in note] == ["start", "request", "stop", "exit"]
 
 
-def test_a_start_that_fails_is_told_to_the_server(shop: Shop, notes: list[str], failing: set[str]) -> None:
-    """With its traceback, and the application is not called."""
+def test_the_server_gets_the_failure_of_a_start(shop: Shop, notes: list[str], failing: set[str]) -> None:
+    """It gets the traceback, and the application is not called."""
     failing.add("start")
 
     async def scenario() -> None:
         lifespan = Server(asgi.Hosted(App(notes), shop))
         await lifespan.task
         assert lifespan.kinds == ["startup.failed"]
-        assert "OSError: no start" in lifespan.said[0]["message"]
+        assert "OSError: no start" in lifespan.messages[0]["message"]
 
     drive(scenario)
     assert notes == ["start", "exit"]
 
 
-def test_an_invalid_container_is_told_to_the_server() -> None:
-    """Fault by fault, without a traceback."""
+def test_the_server_gets_the_faults_of_an_invalid_container() -> None:
+    """It gets each fault, without a traceback."""
 
     class Site(Container):
         bus = Component(Bus)
@@ -807,62 +776,62 @@ def test_an_invalid_container_is_told_to_the_server() -> None:
     async def scenario() -> None:
         lifespan = Server(asgi.Hosted(App([]), Site))
         await lifespan.task
-        assert lifespan.said[0]["message"].startswith("error: Site cannot be wired: 1 fault(s), nothing was built\n")
+        assert lifespan.messages[0]["message"].startswith(
+            "error: Site cannot be wired: 1 fault(s), nothing was built\n"
+        )
 
     drive(scenario)
 
 
-def test_a_listener_that_leaves_does_not_leave_the_loop(shop: Shop) -> None:
-    """sys.exit() in a start hook is a failed start to the server."""
+def test_sys_exit_in_a_start_does_not_end_the_loop(shop: Shop) -> None:
+    """The server gets a failed start."""
     shop.attach()[START].subscribe(lambda: sys.exit(3))
 
     async def scenario() -> None:
         lifespan = Server(asgi.Hosted(App([]), shop))
         await lifespan.task
         assert lifespan.kinds == ["startup.failed"]
-        assert "SystemExit: 3" in lifespan.said[0]["message"]
+        assert "SystemExit: 3" in lifespan.messages[0]["message"]
 
     drive(scenario)
 
 
 @pytest.mark.parametrize("failure", ["startup raises", "startup fails", "startup fails and raises"])
-def test_an_application_that_does_not_start_ends_the_bus(shop: Shop, notes: list[str], failure: str) -> None:
-    """The server is told what the application said, or raised, after the exit."""
+def test_the_bus_exits_if_the_application_does_not_start(shop: Shop, notes: list[str], failure: str) -> None:
+    """After the exit, the server gets the message or the exception of the application."""
 
     async def scenario() -> None:
         lifespan = Server(asgi.Hosted(App(notes, failing=failure), shop))
-        (ended,) = await asyncio.gather(lifespan.task, return_exceptions=True)
+        (result,) = await asyncio.gather(lifespan.task, return_exceptions=True)
         assert lifespan.kinds == ["startup.failed"]
-        assert "no startup" in lifespan.said[0]["message"]
-        assert isinstance(ended, OSError) == (failure == "startup fails and raises")
+        assert "no startup" in lifespan.messages[0]["message"]
+        assert isinstance(result, OSError) == (failure == "startup fails and raises")
 
     drive(scenario)
     assert notes == ["start", "app startup", "stop", "exit"]
 
 
 @pytest.mark.parametrize("failure", ["shutdown raises", "shutdown fails", "shutdown fails and raises"])
-def test_an_application_that_does_not_stop_keeps_the_bus_from_nothing(
-    shop: Shop, notes: list[str], failure: str
-) -> None:
-    """The bus exits, and the server is told."""
+def test_the_bus_exits_if_the_shutdown_of_the_application_fails(shop: Shop, notes: list[str], failure: str) -> None:
+    """The server gets the failure."""
 
     async def scenario() -> None:
         lifespan = Server(asgi.Hosted(App(notes, failing=failure), shop))
         await lifespan.startup()
         lifespan.shutting_down.set()
-        (ended,) = await asyncio.gather(lifespan.task, return_exceptions=True)
+        (result,) = await asyncio.gather(lifespan.task, return_exceptions=True)
         assert lifespan.kinds == ["startup.complete", "shutdown.failed"]
-        assert "no shutdown" in lifespan.said[1]["message"]
-        assert isinstance(ended, OSError) == (failure == "shutdown fails and raises")
+        assert "no shutdown" in lifespan.messages[1]["message"]
+        assert isinstance(result, OSError) == (failure == "shutdown fails and raises")
 
     drive(scenario)
     assert notes == ["start", "app startup", "app shutdown", "stop", "exit"]
 
 
-def test_an_application_whose_lifespan_breaks_off_is_told_at_once_and_at_the_end(
+def test_an_exception_that_ends_a_lifespan_is_reported_at_once_and_at_the_end(
     shop: Shop, notes: list[str], capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """Its requests are answered until the server ends."""
+    """Requests are answered until the server ends."""
 
     async def scenario() -> None:
         app = asgi.Hosted(App(notes, failing="after startup"), shop)
@@ -871,16 +840,18 @@ def test_an_application_whose_lifespan_breaks_off_is_told_at_once_and_at_the_end
         assert (await ask(app))[0]["status"] == 200
         await lifespan.shutdown()
         assert lifespan.kinds == ["startup.complete", "shutdown.failed"]
-        assert "ends after startup" in lifespan.said[1]["message"]
+        assert "ends after startup" in lifespan.messages[1]["message"]
 
     drive(scenario)
     assert "OSError: ends after startup" in capfd.readouterr().err
     assert notes == ["start", "app startup", "request", "stop", "exit"]
 
 
-@pytest.mark.parametrize(("failure", "said"), [("", ["no exit"]), ("shutdown fails", ["no shutdown", "no exit"])])
-def test_an_exit_that_fails_is_told_to_the_server(shop: Shop, failing: set[str], failure: str, said: list[str]) -> None:
-    """Beside what the application says."""
+@pytest.mark.parametrize(("failure", "messages"), [("", ["no exit"]), ("shutdown fails", ["no shutdown", "no exit"])])
+def test_the_server_gets_the_failure_of_an_exit(
+    shop: Shop, failing: set[str], failure: str, messages: list[str]
+) -> None:
+    """It gets the message of the application as well."""
     failing.add("exit")
 
     async def scenario() -> None:
@@ -888,19 +859,19 @@ def test_an_exit_that_fails_is_told_to_the_server(shop: Shop, failing: set[str],
         await lifespan.startup()
         await lifespan.shutdown()
         assert lifespan.kinds == ["startup.complete", "shutdown.failed"]
-        assert [text for text in ("no shutdown", "no exit") if text in lifespan.said[1]["message"]] == said
+        assert [text for text in ("no shutdown", "no exit") if text in lifespan.messages[1]["message"]] == messages
 
     drive(scenario)
 
 
-def test_a_start_does_not_hold_up_the_loop(shop: Shop) -> None:
-    """What else the loop does goes on, here what the start waits for."""
-    go_on = threading.Event()
-    shop.attach()[START].subscribe(lambda: bool(go_on.wait(30)) or sys.exit("the loop was held up"))  # type: ignore[arg-type]  # what it returns nobody looks at
+def test_a_start_does_not_block_the_loop(shop: Shop) -> None:
+    """The start of this test waiting for a task in the loop."""
+    release = threading.Event()
+    shop.attach()[START].subscribe(lambda: bool(release.wait(30)) or sys.exit("the loop was held up"))  # type: ignore[arg-type]  # what it returns nobody looks at
 
     async def scenario() -> None:
         lifespan = Server(asgi.Hosted(App([]), shop))
-        asyncio.get_running_loop().call_soon(go_on.set)
+        asyncio.get_running_loop().call_soon(release.set)
         await lifespan.startup()
         await lifespan.shutdown()
         assert lifespan.kinds == WELL
@@ -908,31 +879,31 @@ def test_a_start_does_not_hold_up_the_loop(shop: Shop) -> None:
     drive(scenario)
 
 
-def test_a_server_that_gives_up_a_start_leaves_nothing_running(shop: Shop, notes: list[str]) -> None:
-    """A lifespan that is cancelled breaks the start off, and the bus exits."""
-    within, go_on = threading.Event(), threading.Event()
+def test_a_start_that_the_server_cancels_is_undone(shop: Shop, notes: list[str]) -> None:
+    """Cancelling the lifespan cancels the start, and the bus exits."""
+    entered, release = threading.Event(), threading.Event()
     bus = shop.attach()
 
     @bus[START].subscribe(priority=1)
     def hold() -> None:
-        within.set()
-        go_on.wait()
+        entered.set()
+        release.wait()
 
     async def scenario() -> None:
         lifespan = Server(asgi.Hosted(App(notes), shop))
-        await asyncio.to_thread(within.wait)
+        await asyncio.to_thread(entered.wait)
         lifespan.task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await lifespan.task
-        go_on.set()
+        release.set()
         assert await asyncio.to_thread(bus.wait, State.EXITED, 30) is State.EXITED
 
     drive(scenario)
     assert notes == ["exit"]
 
 
-def test_a_server_that_gives_up_a_lifespan_leaves_nothing_running(shop: Shop, notes: list[str]) -> None:
-    """One that is cancelled while the bus runs asks for the exit."""
+def test_the_bus_exits_if_the_server_cancels_the_lifespan(shop: Shop, notes: list[str]) -> None:
+    """The exit is requested while the bus runs."""
 
     async def scenario() -> None:
         lifespan = Server(asgi.Hosted(App(notes), shop))
@@ -946,26 +917,26 @@ def test_a_server_that_gives_up_a_lifespan_leaves_nothing_running(shop: Shop, no
     assert notes == ["start", "app startup", "stop", "exit"]
 
 
-def test_a_server_that_gives_up_an_exit_is_told_nothing_more(shop: Shop, notes: list[str]) -> None:
-    """The bus exits all the same."""
-    within, go_on = threading.Event(), threading.Event()
+def test_a_server_that_cancels_during_the_exit_gets_no_message(shop: Shop, notes: list[str]) -> None:
+    """The bus exits nevertheless."""
+    entered, release = threading.Event(), threading.Event()
     bus = shop.attach()
 
     @bus[STOP].subscribe(priority=99)
     def hold() -> None:
-        within.set()
-        go_on.wait()
+        entered.set()
+        release.wait()
 
     async def scenario() -> None:
         server = Server(asgi.Hosted(App(notes), shop))
         await server.startup()
         server.shutting_down.set()
-        await asyncio.to_thread(within.wait)
+        await asyncio.to_thread(entered.wait)
         server.task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await server.task
         assert server.kinds == ["startup.complete"]
-        go_on.set()
+        release.set()
         assert await asyncio.to_thread(bus.wait, State.EXITED, 30) is State.EXITED
 
     drive(scenario)
@@ -974,22 +945,22 @@ def test_a_server_that_gives_up_an_exit_is_told_nothing_more(shop: Shop, notes: 
 
 @pytest.mark.parametrize("kind", ["http", "websocket"])
 def test_connections_are_refused_when_the_bus_has_exited(shop: Shop, notes: list[str], kind: str) -> None:
-    """With 503, or a close before the handshake; the lifespan goes on to its end."""
-    ended = Told()
+    """They get 503, or a close before the handshake; the lifespan continues to its end."""
+    callback = EndedCallback()
 
     async def scenario() -> None:
-        app = asgi.Hosted(App(notes), shop, ended=ended)
+        app = asgi.Hosted(App(notes), shop, ended=callback)
         lifespan = Server(app)
         await lifespan.startup()
         shop.bus().request_exit()
-        await asyncio.to_thread(ended.event.wait)
-        said = await ask(app, kind)
+        await asyncio.to_thread(callback.event.wait)
+        messages = await ask(app, kind)
         if kind == "http":
-            assert said[0]["status"] == 503
-            assert dict(said[0]["headers"])[b"content-length"] == b"20"
-            assert said[1]["body"] == b"Service Unavailable\n"
+            assert messages[0]["status"] == 503
+            assert dict(messages[0]["headers"])[b"content-length"] == b"20"
+            assert messages[1]["body"] == b"Service Unavailable\n"
         else:
-            assert said == [{"type": "websocket.close", "code": 1013}]
+            assert messages == [{"type": "websocket.close", "code": 1013}]
         await lifespan.shutdown()
         assert lifespan.kinds == WELL
 
@@ -997,8 +968,8 @@ def test_connections_are_refused_when_the_bus_has_exited(shop: Shop, notes: list
     assert notes == ["start", "app startup", "stop", "exit", "app shutdown"]
 
 
-def test_a_request_without_a_lifespan_is_an_error_of_the_set_up(shop: Shop) -> None:
-    """It says how to mend it."""
+def test_a_request_without_a_lifespan_is_an_error(shop: Shop) -> None:
+    """Its text has the remedy."""
 
     async def scenario() -> None:
         with pytest.raises(asgi.NotHosted, match="before Shop was started, .* --lifespan on"):
@@ -1007,8 +978,8 @@ def test_a_request_without_a_lifespan_is_an_error_of_the_set_up(shop: Shop) -> N
     drive(scenario)
 
 
-def test_a_lifespan_may_come_after_another(shop: Shop, notes: list[str]) -> None:
-    """As in the tests of an application."""
+def test_a_second_lifespan_starts_the_bus_again(shop: Shop, notes: list[str]) -> None:
+    """The tests of an application do that."""
     app = asgi.Hosted(App([]), shop)
 
     async def scenario() -> None:
@@ -1023,8 +994,8 @@ def test_a_lifespan_may_come_after_another(shop: Shop, notes: list[str]) -> None
     assert notes == ["start", "stop", "exit"] * 2
 
 
-def test_nothing_of_it_is_imported_with_the_servers_own_modules() -> None:
-    """Hosting imports no server: which one hosts is not its business."""
+def test_hosting_imports_no_server() -> None:
+    """It does not depend on the server that hosts."""
     folder = Path(asgi.__file__).parent
 
     texts = "".join(file.read_text(encoding="utf-8") for file in folder.glob("*.py"))

@@ -199,12 +199,12 @@ def uvicorn_of(*options: str) -> list[str]:
 
 
 class Load:
-    """Clients that ask again and again, and what they were answered."""
+    """Clients that send one request after the other, and the responses."""
 
     def __init__(self, host: Host, clients: int = 3) -> None:
         self.host = host
         self.over = threading.Event()
-        self.answered: list[tuple[int, str]] = []
+        self.responses: list[tuple[int, str]] = []
         self.failed: list[str] = []
         self.changed = threading.Condition()
         self.threads = [threading.Thread(target=self.ask) for _ in range(clients)]
@@ -219,19 +219,19 @@ class Load:
                 self.failed.append(repr(error))
                 continue
             with self.changed:
-                self.answered.append(answer)
+                self.responses.append(answer)
                 self.changed.notify_all()
 
     def reach(self, condition: Callable[[set[str]], bool]) -> None:
         """Return when *condition* holds for the processes that have answered."""
         with self.changed:
-            assert self.changed.wait_for(lambda: condition({body for _, body in self.answered}), 60), self.host.output
+            assert self.changed.wait_for(lambda: condition({body for _, body in self.responses}), 60), self.host.output
 
     def end(self) -> None:
         self.over.set()
         for thread in self.threads:
             thread.join(60)
-        assert {status for status, _ in self.answered} == {200}
+        assert {status for status, _ in self.responses} == {200}
 
 
 needs_gevent = pytest.mark.skipif(importlib.util.find_spec("gevent") is None, reason="gevent is not installed")
@@ -249,10 +249,10 @@ GUNICORNS = [
 
 
 @pytest.mark.parametrize(("kind", "preload"), GUNICORNS)
-def test_each_worker_of_gunicorn_has_a_life_of_its_own(
+def test_each_worker_of_gunicorn_has_its_own_bus(
     begin: Callable[..., Host], tmp_path: Path, kind: tuple[str, ...], preload: bool
 ) -> None:
-    """A reload begins new ones and ends the old ones in order, no request is lost, and nothing is left at the end."""
+    """A reload starts new workers and ends the old workers in order, no request is lost, and no process is left at the end."""
     preloading = ["--preload"] if preload else []
     host = begin(*gunicorn_of(tmp_path, "--workers", "2", *kind, *preloading))
     host.reach_all("Booting worker", 2)
@@ -273,10 +273,8 @@ def test_each_worker_of_gunicorn_has_a_life_of_its_own(
 
 
 @pytest.mark.exhaustive
-def test_a_worker_of_gunicorn_that_speaks_asgi_goes_through_the_lifespan(
-    begin: Callable[..., Host], tmp_path: Path
-) -> None:
-    """The hooks are there and leave it alone."""
+def test_an_asgi_worker_of_gunicorn_starts_the_bus_in_the_lifespan(begin: Callable[..., Host], tmp_path: Path) -> None:
+    """The hooks of gunicorn are installed, and do nothing."""
     command = gunicorn_of(tmp_path, "--workers", "2", "--worker-class", "asgi", "--asgi-lifespan", "on")
     host = begin(*command[:-1], "site_of_test:asgi_application")
     host.reach_all("ASGI server listening", 2)
@@ -294,7 +292,7 @@ def test_a_worker_of_gunicorn_that_speaks_asgi_goes_through_the_lifespan(
     [(), ("--threads", "4"), pytest.param(("--worker-class", "gevent"), marks=needs_gevent)],
     ids=["sync", "gthread", "gevent"],
 )
-def test_without_hooks_the_first_request_starts_and_the_interpreter_ends_it(
+def test_without_hooks_the_first_request_starts_the_bus_and_the_interpreter_ends_it(
     begin: Callable[..., Host], tmp_path: Path, options: tuple[str, ...]
 ) -> None:
     """A request that has begun is answered before the exit."""
@@ -310,14 +308,12 @@ def test_without_hooks_the_first_request_starts_and_the_interpreter_ends_it(
     client.join()
 
     assert status == 0
-    assert [answered for answered, _ in answers] == [200]
+    assert [status for status, _ in answers] == [200]
     assert list(host.lives.values()) == [LIFETIME]
 
 
-def test_a_worker_that_is_killed_is_followed_by_one_with_its_own_bus(
-    begin: Callable[..., Host], tmp_path: Path
-) -> None:
-    """What the dead one had it has not given back; the new one starts as the first did."""
+def test_the_successor_of_a_killed_worker_has_its_own_bus(begin: Callable[..., Host], tmp_path: Path) -> None:
+    """The killed worker released nothing; its successor starts normally."""
     host = begin(*gunicorn_of(tmp_path, "--workers", "1"))
     host.reach_all("Booting worker")
     _, first = host.get()
@@ -331,8 +327,8 @@ def test_a_worker_that_is_killed_is_followed_by_one_with_its_own_bus(
 
 
 @pytest.mark.exhaustive
-def test_workers_that_have_had_their_requests_end_in_order(begin: Callable[..., Host], tmp_path: Path) -> None:
-    """max_requests ends a worker like a signal does."""
+def test_workers_that_have_reached_max_requests_end_in_order(begin: Callable[..., Host], tmp_path: Path) -> None:
+    """They exit their buses as after a signal."""
     host = begin(*gunicorn_of(tmp_path, "--workers", "1", "--max-requests", "3"))
     host.reach_all("Booting worker")
 
@@ -344,8 +340,8 @@ def test_workers_that_have_had_their_requests_end_in_order(begin: Callable[..., 
     assert len(host.lives) >= 2
 
 
-def test_gunicorn_ends_where_a_worker_cannot_start(begin: Callable[..., Host], tmp_path: Path) -> None:
-    """With its own status, and the reason."""
+def test_gunicorn_ends_if_a_worker_cannot_start(begin: Callable[..., Host], tmp_path: Path) -> None:
+    """It reports the reason, and ends with its own status."""
     host = begin(*gunicorn_of(tmp_path, "--workers", "1"), FAILING="start")
 
     assert host.end() == 3
@@ -353,10 +349,10 @@ def test_gunicorn_ends_where_a_worker_cannot_start(begin: Callable[..., Host], t
     assert "Worker failed to boot" in host.output
 
 
-def test_gunicorn_without_hooks_answers_503_where_a_worker_cannot_start(
+def test_gunicorn_without_hooks_answers_503_if_a_worker_cannot_start(
     begin: Callable[..., Host], tmp_path: Path
 ) -> None:
-    """Each request tries, and the client is told nothing else."""
+    """Each request tries the start again, and the response has no reason."""
     host = begin(*gunicorn_of(tmp_path, "--workers", "1", conf=""), FAILING="start")
     host.reach_all("Booting worker")
 
@@ -366,8 +362,8 @@ def test_gunicorn_without_hooks_answers_503_where_a_worker_cannot_start(
 
 
 @pytest.mark.parametrize("conf", [CONF, ""], ids=["hooks", "atexit"])
-def test_an_exit_that_fails_is_told_by_gunicorn(begin: Callable[..., Host], tmp_path: Path, conf: str) -> None:
-    """On stderr, and the rest of the life goes on to its end."""
+def test_a_failed_exit_is_reported_under_gunicorn(begin: Callable[..., Host], tmp_path: Path, conf: str) -> None:
+    """It is reported on stderr, and the rest of the exit is carried out."""
     host = begin(*gunicorn_of(tmp_path, "--workers", "1", conf=conf), FAILING="stop")
     host.reach_all("Booting worker")
     host.get()
@@ -378,8 +374,10 @@ def test_an_exit_that_fails_is_told_by_gunicorn(begin: Callable[..., Host], tmp_
     assert "OSError: not saved" in host.output
 
 
-def test_a_bus_that_was_started_before_the_fork_is_not_the_worker_s(begin: Callable[..., Host], tmp_path: Path) -> None:
-    """Preloading an application that starts at its import: the master has a bus, and each worker its own."""
+def test_a_bus_that_was_started_before_the_fork_stays_with_the_master(
+    begin: Callable[..., Host], tmp_path: Path
+) -> None:
+    """The application is preloaded and starts at its import: the master and each worker have a bus of their own."""
     host = begin(*gunicorn_of(tmp_path, "--workers", "2", "--preload"), EAGER="import")
     host.reach_all("Booting worker", 2)
     load = Load(host)
@@ -392,10 +390,10 @@ def test_a_bus_that_was_started_before_the_fork_is_not_the_worker_s(begin: Calla
 
 
 @pytest.mark.parametrize("preload", [False, pytest.param(True, marks=pytest.mark.exhaustive)])
-def test_a_bus_that_fails_ends_its_worker_if_it_is_told_to(
+def test_a_failed_bus_ends_its_worker_if_ended_does_so(
     begin: Callable[..., Host], tmp_path: Path, preload: bool
 ) -> None:
-    """The host begins another one, which serves."""
+    """gunicorn starts another worker, which serves."""
     preloading = ["--preload"] if preload else []
     host = begin(*gunicorn_of(tmp_path, "--workers", "1", *preloading), ENDS="1")
     host.reach_all("Booting worker")
@@ -410,8 +408,8 @@ def test_a_bus_that_fails_ends_its_worker_if_it_is_told_to(
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_each_worker_of_uvicorn_has_a_life_of_its_own(begin: Callable[..., Host], workers: int) -> None:
-    """Requests that were accepted are answered at the end, and nothing is left."""
+def test_each_worker_of_uvicorn_has_its_own_bus(begin: Callable[..., Host], workers: int) -> None:
+    """Accepted requests are answered at the end, and no process is left."""
     host = begin(*uvicorn_of("--workers", str(workers)))
     host.reach_all("Application startup complete", workers)
     load = Load(host)
@@ -426,14 +424,14 @@ def test_each_worker_of_uvicorn_has_a_life_of_its_own(begin: Callable[..., Host]
     client.join()
 
     assert status in (0, -signal.SIGTERM)
-    assert [answered for answered, _ in answers] == [200]
+    assert [status for status, _ in answers] == [200]
     assert load.failed == []
     assert list(host.lives.values()) == [LIFETIME] * workers
     assert "Traceback" not in host.output
 
 
-def test_uvicorn_ends_where_the_bus_does_not_start(begin: Callable[..., Host]) -> None:
-    """With its own status, and the reason."""
+def test_uvicorn_ends_if_the_bus_does_not_start(begin: Callable[..., Host]) -> None:
+    """It reports the reason, and ends with its own status."""
     host = begin(*uvicorn_of(), FAILING="start")
 
     assert host.end() == 3
@@ -441,8 +439,8 @@ def test_uvicorn_ends_where_the_bus_does_not_start(begin: Callable[..., Host]) -
     assert "Application startup failed" in host.output
 
 
-def test_an_exit_that_fails_is_told_by_uvicorn(begin: Callable[..., Host]) -> None:
-    """As a lifespan that failed."""
+def test_a_failed_exit_is_reported_under_uvicorn(begin: Callable[..., Host]) -> None:
+    """It is a failure of the lifespan."""
     host = begin(*uvicorn_of(), FAILING="stop")
     host.reach_all("Application startup complete")
 
@@ -453,8 +451,8 @@ def test_an_exit_that_fails_is_told_by_uvicorn(begin: Callable[..., Host]) -> No
     assert list(host.lives.values()) == [LIFETIME]
 
 
-def test_a_bus_that_fails_in_uvicorn_is_answered_for_with_503(begin: Callable[..., Host]) -> None:
-    """The process goes on, since nobody asked for more."""
+def test_a_failed_bus_under_uvicorn_answers_503(begin: Callable[..., Host]) -> None:
+    """The process continues, since no *ended* ends it."""
     host = begin(*uvicorn_of())
     host.reach_all("Application startup complete")
 
@@ -467,8 +465,8 @@ def test_a_bus_that_fails_in_uvicorn_is_answered_for_with_503(begin: Callable[..
     assert "OSError: the disk is full" in host.output
 
 
-def test_a_server_without_a_lifespan_is_told_what_it_misses(begin: Callable[..., Host]) -> None:
-    """The client gets 500, and the log says how to mend it."""
+def test_a_server_without_a_lifespan_gets_an_error_with_the_remedy(begin: Callable[..., Host]) -> None:
+    """The client gets 500, and the log has the remedy."""
     host = begin(*uvicorn_of("--lifespan", "off"))
     host.reach_all("Started server process")
 
@@ -479,8 +477,8 @@ def test_a_server_without_a_lifespan_is_told_what_it_misses(begin: Callable[...,
     assert host.lives == {}
 
 
-def test_a_uvicorn_that_is_forced_leaves_the_exit_to_the_interpreter(begin: Callable[..., Host]) -> None:
-    """It ends no lifespan then, and the bus exits all the same."""
+def test_the_interpreter_exits_the_bus_of_a_uvicorn_that_is_forced_to_end(begin: Callable[..., Host]) -> None:
+    """uvicorn does not end the lifespan then."""
     host = begin(*uvicorn_of())
     host.reach_all("Application startup complete")
     client = threading.Thread(target=_get_anyway, args=[host])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import io
 import os
 import sys
 import threading
@@ -11,44 +10,26 @@ import warnings
 from collections.abc import Callable, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
-from wsgiref.util import setup_testing_defaults
 
 import pytest
+from tests.doubles import Recorder
+from tests.hosting.wsgi_client import Reply, page
 
 from typedbus import START, Bus, Component, Container, State, TransitionError, TransitionFailures, run, running
 from typedbus.hosting import asgi, wsgi
 from typedbus.plugins.signals import Signals
 
 
-class Stock:
-    """A component that writes down its life and fails where the set says so."""
-
-    def __init__(self, notes: list[str], failing: set[str]) -> None:
-        self.notes = notes
-        self.failing = failing
-
-    def start(self) -> None:
-        self.notes.append("start")
-        if "start" in self.failing:
-            raise OSError("no stock")
-
-    def stop(self) -> None:
-        self.notes.append("stop")
-
-    def exit(self) -> None:
-        self.notes.append("exit")
-
-
 class Shop(Container):
     bus = Component(Bus)
     notes = Component(list[str])
     failing = Component(set[str])
-    stock = Component(Stock, notes.provided, failing.provided)
+    stock = Component(Recorder, notes.provided, failing=failing.provided)
 
 
 class Blog(Container):
     notes = Component(list[str])
-    stock = Component(Stock, notes.provided, set[str]())
+    stock = Component(Recorder, notes.provided)
 
 
 LIFE = ["start", "stop", "exit"]
@@ -74,25 +55,10 @@ def shop(notes: list[str], failing: set[str]) -> Any:
         yield shop
 
 
-def page(environ: dict[str, Any], start_response: Any) -> list[bytes]:
-    """The application that is hosted."""
-    start_response("200 OK", [])
-    return [b"mugs"]
-
-
 def get(app: wsgi.Hosted) -> str:
     """Send a request to a WSGI application; return the status, or the errors that it wrote."""
-    environ: dict[str, Any] = {}
-    setup_testing_defaults(environ)
-    errors = environ["wsgi.errors"] = io.StringIO()
-    statuses: list[str] = []
-
-    def start_response(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Callable[[bytes], object]:
-        statuses.append(status)
-        return io.BytesIO().write
-
-    b"".join(app(environ, start_response))
-    return errors.getvalue() or statuses[0]
+    reply = Reply(app)
+    return reply.errors or reply.status
 
 
 async def asgi_page(scope: MutableMapping[str, Any], receive: Any, send: Any) -> None:
@@ -119,10 +85,10 @@ async def asgi_get(app: asgi.Hosted) -> int:
 async def lifespan(app: asgi.Hosted, between: Callable[[], object]) -> list[str]:
     """Take an ASGI application through its lifespan, call *between* while it is up, and return its messages."""
     messages: list[str] = []
-    asked = iter(["lifespan.startup", "lifespan.shutdown"])
+    phases = iter(["lifespan.startup", "lifespan.shutdown"])
 
     async def receive() -> MutableMapping[str, Any]:
-        return {"type": next(asked)}
+        return {"type": next(phases)}
 
     async def send(message: MutableMapping[str, Any]) -> None:
         messages.append(message["type"])
@@ -158,7 +124,7 @@ def test_the_exit_of_an_application_that_shares_the_bus_leaves_it_running(shop: 
     assert [get(first), get(second)] == ["503 Service Unavailable"] * 2
 
 
-def test_an_application_that_shared_the_bus_owns_it_if_it_starts_it_anew(shop: Shop, notes: list[str]) -> None:
+def test_an_application_that_shared_the_bus_owns_it_if_it_starts_it_again(shop: Shop, notes: list[str]) -> None:
     """Then the other one shares, and its exit changes nothing."""
     first, second = wsgi.Hosted(page, shop), wsgi.Hosted(page, shop)
     get(first)
@@ -198,24 +164,24 @@ def test_an_application_that_waits_for_the_start_of_another_gets_its_failure(
     """The start is not repeated for it; the next request tries again."""
     failing.add("start")
     first, second = wsgi.Hosted(page, shop), wsgi.Hosted(page, shop)
-    within, go_on = threading.Event(), threading.Event()
+    entered, release = threading.Event(), threading.Event()
 
     @shop.attach()[START].subscribe(priority=1)
     def hold() -> None:
-        within.set()
-        go_on.wait()
+        entered.set()
+        release.wait()
 
     with ThreadPoolExecutor(2) as pool:
         starting = pool.submit(get, first)
-        within.wait()
+        entered.wait()
         start = first._host.current_start
         assert start is not None
         waiting = pool.submit(get, second)
         while not getattr(start, "_condition")._waiters:  # noqa: B009  # not a public attribute
             assert not waiting.done()
-        go_on.set()
-        assert "OSError: no stock" in starting.result()
-        assert "OSError: no stock" in waiting.result()
+        release.set()
+        assert "OSError: no start" in starting.result()
+        assert "OSError: no start" in waiting.result()
     assert notes == ["start", "exit"]
     failing.clear()
     assert get(second) == "200 OK"
@@ -223,7 +189,7 @@ def test_an_application_that_waits_for_the_start_of_another_gets_its_failure(
 
 
 def test_an_application_shares_the_bus_of_a_test(shop: Shop, notes: list[str]) -> None:
-    """`running` goes on, whatever the application is asked, and ends the bus alone."""
+    """`running` continues whatever requests the application gets, and ends the bus alone."""
     app = wsgi.Hosted(page, shop)
 
     with running(shop):
@@ -329,15 +295,15 @@ def test_running_is_refused_for_a_hosted_bus_and_changes_nothing(shop: Shop, not
 
 
 def test_a_running_that_joins_the_start_of_a_host_does_not_end_it(shop: Shop, notes: list[str]) -> None:
-    """It is refused as if the bus had been STARTED before."""
+    """It is refused as if the bus had already been STARTED."""
     app = wsgi.Hosted(page, shop)
     bus = shop.attach()
-    begins, go_on = threading.Event(), threading.Event()
+    entered, release = threading.Event(), threading.Event()
 
     @bus[START].subscribe(priority=1)
     def hold() -> None:
-        begins.set()
-        go_on.wait()
+        entered.set()
+        release.wait()
 
     def enter() -> None:
         with running(shop):
@@ -345,10 +311,10 @@ def test_a_running_that_joins_the_start_of_a_host_does_not_end_it(shop: Shop, no
 
     with ThreadPoolExecutor(2) as pool:
         starting = pool.submit(app.start)
-        begins.wait()
+        entered.wait()
         refused = pool.submit(enter)
         assert isinstance(refused.exception(timeout=60), TransitionError)
-        go_on.set()
+        release.set()
         starting.result()
 
     assert get(app) == "200 OK"
@@ -382,7 +348,7 @@ def test_a_wsgi_application_shares_the_bus_of_a_lifespan(shop: Shop, notes: list
 
 
 def test_an_asgi_application_without_a_lifespan_answers_while_other_code_runs_the_bus(shop: Shop) -> None:
-    """As a test does that asks it directly."""
+    """A test that calls the application directly does that."""
     app = asgi.Hosted(asgi_page, shop)
 
     with running(shop):
@@ -391,7 +357,7 @@ def test_an_asgi_application_without_a_lifespan_answers_while_other_code_runs_th
 
 
 def test_a_container_that_was_not_on_the_bus_at_its_start_is_named(shop: Shop) -> None:
-    """Its application gets no request, and the others go on."""
+    """Its application gets no request, and the other applications continue."""
     first, second = wsgi.Hosted(page, shop), wsgi.Hosted(page, shop, Blog())
     get(first)
 
@@ -402,7 +368,7 @@ def test_a_container_that_was_not_on_the_bus_at_its_start_is_named(shop: Shop) -
 
 
 def test_an_application_over_one_of_the_containers_shares_their_bus(shop: Shop) -> None:
-    """The second has a guest of the bus alone, and not the container that declares it."""
+    """The second application has only a container that uses the bus, not the container that declares it."""
     blog = Blog()
     first, second = wsgi.Hosted(page, shop, blog), wsgi.Hosted(page, blog)
     get(first)
@@ -415,7 +381,7 @@ def test_an_application_over_one_of_the_containers_shares_their_bus(shop: Shop) 
 
 
 def test_a_container_whose_bus_other_code_runs_without_it_is_refused_each_time() -> None:
-    """A component may return a bus that lives already."""
+    """A component may return a bus that is already running."""
     bus = Bus()
     bus.start()
 
@@ -424,7 +390,7 @@ def test_a_container_whose_bus_other_code_runs_without_it_is_refused_each_time()
 
     class Late(Container):
         bus = Component(shared)
-        stock = Component(Stock, list[str](), set[str]())
+        stock = Component(Recorder, list[str]())
 
     app = wsgi.Hosted(page, Late)
 
@@ -437,8 +403,8 @@ def test_a_container_whose_bus_other_code_runs_without_it_is_refused_each_time()
     assert get(app) == "503 Service Unavailable"
 
 
-def test_classes_make_a_bus_for_each_application() -> None:
-    """An instance is shared, and a class is not."""
+def test_each_application_of_a_container_class_has_its_own_bus() -> None:
+    """Only an instance is shared."""
     first, second = wsgi.Hosted(page, Shop), wsgi.Hosted(page, Shop)
     get(first)
     get(second)
@@ -449,8 +415,8 @@ def test_classes_make_a_bus_for_each_application() -> None:
     second.exit()
 
 
-def test_a_component_that_asks_the_application_in_the_middle_of_the_start_gets_an_error(shop: Shop) -> None:
-    """It would wait for itself; the start goes on."""
+def test_a_component_that_calls_the_application_during_the_start_gets_an_error(shop: Shop) -> None:
+    """It would wait for itself; the start continues."""
     apps = [wsgi.Hosted(page, shop), wsgi.Hosted(page, shop)]
     answers: list[str] = []
 
@@ -466,36 +432,36 @@ def test_a_component_that_asks_the_application_in_the_middle_of_the_start_gets_a
     apps[0].exit()
 
 
-def test_a_start_that_other_code_has_begun_is_waited_for(shop: Shop, notes: list[str]) -> None:
-    """If it fails, the request is told that there is no bus to share."""
+def test_a_request_waits_for_a_start_that_other_code_has_begun(shop: Shop, notes: list[str]) -> None:
+    """If that start fails, there is no bus to share, and the errors of the server have the reason."""
     bus = shop.attach()
     app = wsgi.Hosted(page, shop)
-    within, go_on = threading.Event(), threading.Event()
+    entered, release = threading.Event(), threading.Event()
 
     @bus[START].subscribe(priority=1)
     def hold() -> None:
-        within.set()
-        go_on.wait()
+        entered.set()
+        release.wait()
 
     def start() -> None:
         with running(shop):
-            answered.wait()
+            is_answered.wait()
 
-    answered = threading.Event()
+    is_answered = threading.Event()
     with ThreadPoolExecutor(2) as pool:
         starting = pool.submit(start)
-        within.wait()
+        entered.wait()
         asking = pool.submit(get, app)
-        go_on.set()
+        release.set()
         assert asking.result() == "200 OK"
-        answered.set()
+        is_answered.set()
         starting.result()
     assert notes == LIFE
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows forks nothing")
 def test_a_child_process_starts_a_bus_of_its_own_for_each_of_two_applications(shop: Shop, notes: list[str]) -> None:
-    """The owner there is the one that is asked first, whichever it was in the parent."""
+    """In the child, the application that gets the first request is the owner, whichever it was in the parent."""
     first, second = wsgi.Hosted(page, shop), wsgi.Hosted(page, shop)
     get(first)
     get(second)
@@ -522,7 +488,7 @@ def test_a_child_process_starts_a_bus_of_its_own_for_each_of_two_applications(sh
 
 
 def test_a_failed_start_leaves_the_bus_to_the_next_application(shop: Shop, notes: list[str], failing: set[str]) -> None:
-    """No claim of the first is left."""
+    """The first application no longer claims the bus."""
     failing.add("start")
     first, second = wsgi.Hosted(page, shop), wsgi.Hosted(page, shop)
     with pytest.raises(TransitionFailures):
