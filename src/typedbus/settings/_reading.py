@@ -150,11 +150,11 @@ class Reader:
 
     def _report_unknown_keys(self, table: _Table, names: Collection[str]) -> None:
         for entry in table.entries:
-            for name, part in entry.parts().items():
+            for name, value in entry.table.items():
                 if name not in names:
                     similar = _similar(name, names)
                     hint = f"did you mean {similar}?" if similar else f"this table has: {', '.join(names)}"
-                    self._faults.append(part.fault(f"is not a setting; {hint}"))
+                    self._faults.append(entry.part(name, value).fault(f"is not a setting; {hint}"))
 
     def _entry(self, table: _Table, field: attrs.Attribute[Any]) -> Entry | None:
         """Return the entry that decides on a single setting; None for a table, and if no source sets it."""
@@ -209,8 +209,7 @@ class Reader:
 def _parts(table: _Table, field: attrs.Attribute[Any]) -> list[Entry]:
     """Return the values for *field* in the entries of *table*."""
     name = name_of(field)
-    tables = [(entry, entry.value) for entry in table.entries]
-    return [entry.part(name, value[name]) for entry, value in tables if isinstance(value, dict) and name in value]
+    return [entry.part(name, entry.table[name]) for entry in table.entries if name in entry.table]
 
 
 def _similar(name: str, names: Collection[str]) -> str | None:

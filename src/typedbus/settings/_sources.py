@@ -116,10 +116,11 @@ class Entry:
         """Return one part of this value, with its key."""
         return attrs.evolve(self, key=(*self.key, name), value=value)
 
-    def parts(self) -> dict[str, Entry]:
-        """Return the parts of a table."""
+    @property
+    def table(self) -> dict[str, object]:
+        """The value of an entry that is a table."""
         assert isinstance(self.value, dict)
-        return {name: self.part(name, value) for name, value in self.value.items()}
+        return self.value
 
     def fault(self, problem: str, key: Key | None = None) -> SettingsFault:
         """Return a fault for *problem* at this value's place; *key*, if given, replaces its key."""

@@ -129,7 +129,8 @@ class Values:
         if not isinstance(entry.value, dict):
             return self.misfit("a table", entry, is_hidden=is_hidden)
         table: dict[object, object] = {}
-        for name, part in entry.parts().items():
+        for name, value in entry.table.items():
+            part = entry.part(name, value)
             key = self.read(table_type.key, attrs.evolve(part, value=name, is_text=True), is_hidden=False)
             table[key] = self.read(table_type.value, part, is_hidden=is_hidden)
         is_invalid = INVALID in table or any(value is INVALID for value in table.values())
