@@ -178,7 +178,7 @@ def test_a_subclass_adds_its_attributes_to_those_of_its_base() -> None:
 
     class Full(StructuredError, OSError):
         path: str
-        remedy: str
+        remedy: str = "delete files"
 
     class Quota(Full):
         remedy: str = computed()

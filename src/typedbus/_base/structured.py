@@ -7,9 +7,8 @@ take longer; here a single constructor reads the annotations of the class.
 
 from __future__ import annotations
 
+import sys
 from typing import Any, ClassVar, Final, Literal, dataclass_transform
-
-from typedbus._base.hints import annotations_of
 
 _COMPUTED: Final = object()
 
@@ -44,8 +43,12 @@ class StructuredError(Exception):
         super().__init_subclass__()
         if "__init__" in vars(cls):
             return
+        annotations: dict[str, object] = vars(cls).get("__annotations__", {})
+        if not annotations and sys.version_info >= (3, 14):
+            from typedbus._base.hints import annotations_of  # only for classes whose annotations are evaluated late
+
+            annotations = annotations_of(cls)
         fields = dict.fromkeys(cls.__match_args__)
-        annotations = annotations_of(cls)
         own = [name for name, annotation in annotations.items() if "ClassVar" not in str(annotation)]
         for name in own:
             if vars(cls).get(name) is _COMPUTED:
@@ -55,7 +58,8 @@ class StructuredError(Exception):
                 fields[name] = None
         cls.__match_args__ = tuple(fields)  # type: ignore[misc]  # mypy derives it from the annotations
         cls._tuples = cls._tuples.union(name for name in own if str(annotations[name]).startswith("tuple["))
-        cls._defaults = cls._defaults | {name: vars(cls)[name] for name in own if name in vars(cls)}
+        defaults = cls._defaults | {name: vars(cls)[name] for name in own if name in vars(cls)}
+        cls._defaults = {name: value for name, value in defaults.items() if name in fields}
 
     def __init__(self, *args: object, **kwargs: object) -> None:
         fields = self.__match_args__
