@@ -1,4 +1,4 @@
-"""Containers of thousands: that they work, each in a process of its own; figures are for the benchmark."""
+"""Containers with thousands of components, each in a process of its own; the benchmarks measure them."""
 
 import subprocess
 import sys
@@ -6,8 +6,11 @@ import textwrap
 
 import pytest
 
-#: What each process begins with: a component that notes its turns, and chains of it.
-HEAD = textwrap.dedent("""
+#: Several times the depth at which Python refuses to recurse.
+COUNT = 3_000
+
+#: The beginning of each program: a component that records its hooks, and a chain of such components.
+HEAD = f"COUNT = {COUNT}\n" + textwrap.dedent("""
     import gc, sys, threading, weakref
     from typedbus import Bus, Component, Container, InvalidContainer, TransitionFailures, running
 
@@ -23,16 +26,16 @@ HEAD = textwrap.dedent("""
 
     def chain(backwards=False, first=Link, last=Link):
         links = {"c0": Component(first, 0)}
-        for number in range(1, 20_000):
-            cls = last if number == 19_999 else Link
+        for number in range(1, COUNT):
+            cls = last if number == COUNT - 1 else Link
             links[f"c{number}"] = Component(cls, number, links[f"c{number - 1}"].provided)
         members = reversed(links.items()) if backwards else links.items()
         return type("Chain", (Container,), {"bus": Component(Bus), **dict(members)})
 """)
 
-#: One that is started again after a stop and after an exit, and of which nothing is left.
+#: Starts a chain again after a stop and after an exit, and then drops it.
 WHOLE_LIFE = HEAD + textwrap.dedent("""
-    up, down = list(range(20_000)), list(range(20_000))[::-1]
+    up, down = list(range(COUNT)), list(range(COUNT))[::-1]
 
     def live(backwards):
         declared = chain(backwards)
@@ -43,14 +46,15 @@ WHOLE_LIFE = HEAD + textwrap.dedent("""
         bus.stop()
         assert turns == {"start": up, "stop": down, "exit": []}
         bus.start()
-        built = weakref.ref(shop.c19999())
+        built = weakref.ref(getattr(shop, f"c{COUNT - 1}")())
         bus.exit()
         assert turns == {"start": up * 2, "stop": down * 2, "exit": down}
         bus.start()
+        gc.collect()
         assert built() is None
         bus.exit()
         assert turns == {"start": up * 3, "stop": down * 3, "exit": down * 2}
-        kept = weakref.ref(shop), weakref.ref(declared), weakref.ref(shop.c19999())
+        kept = weakref.ref(shop), weakref.ref(declared), weakref.ref(getattr(shop, f"c{COUNT - 1}")())
         del shop, bus, declared
         gc.collect()
         assert [one() for one in kept] == [None] * 3
@@ -66,14 +70,14 @@ WHOLE_LIFE = HEAD + textwrap.dedent("""
         live(backwards)
 """)
 
-#: Nothing of ours: whether the interpreter itself can drop so long a chain on so little stack.
+#: Whether the interpreter itself can free such a chain of plain objects on so small a stack.
 PLAIN = textwrap.dedent("""
     import sys, threading
     class Link:
         def __init__(self, *needed): self.needed = needed
     def live():
         link = Link()
-        for _ in range(20_000):
+        for _ in range(int(sys.argv[2])):
             link = Link(link)
     threading.stack_size(int(sys.argv[1]))
     thread = threading.Thread(target=live)
@@ -83,7 +87,7 @@ PLAIN = textwrap.dedent("""
 
 
 def run(program: str, *arguments: int) -> str:
-    """Run *program* in a Python of its own, which must end well, and return what it prints."""
+    """Run *program* in a new interpreter, which must exit with status 0, and return its output."""
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", program, *map(str, arguments)],
         capture_output=True,
@@ -99,41 +103,41 @@ def run(program: str, *arguments: int) -> str:
 @pytest.mark.parametrize(
     "backwards",
     [
-        pytest.param(0, id="as needed"),
-        pytest.param(1, id="each before what it needs", marks=pytest.mark.exhaustive),
+        pytest.param(0, id="dependencies first"),
+        pytest.param(1, id="dependencies last", marks=pytest.mark.exhaustive),
     ],
 )
-def test_a_chain_of_20000_lives_twice_and_leaves_nothing(backwards: int) -> None:
-    """It is validated, started, stopped, exited, built anew and dropped, whichever way it is declared."""
+def test_a_chain_of_thousands_runs_twice_and_is_freed(backwards: int) -> None:
+    """It is validated, started, stopped, exited, built again and freed, in both orders of declaration."""
     assert run(WHOLE_LIFE, backwards, 0) == "lived\n"
 
 
 @pytest.mark.slow
-def test_a_chain_of_20000_needs_no_stack_of_its_own() -> None:
-    """A thread with 256 KB will do, where the interpreter can drop as many plain objects there."""
+def test_a_chain_of_thousands_runs_in_a_thread_with_a_small_stack() -> None:
+    """256 KB suffice, if the interpreter can free a chain of as many plain objects there."""
     small = 256 * 1024
-    plain = subprocess.run([sys.executable, "-c", PLAIN, str(small)], capture_output=True, check=False)
+    plain = subprocess.run([sys.executable, "-c", PLAIN, str(small), str(COUNT)], capture_output=True, check=False)
     if plain.returncode != 0:
-        pytest.skip(f"this Python ends with {plain.returncode} where a chain of plain objects is dropped")
+        pytest.skip(f"this Python exits with {plain.returncode} when it frees a chain of plain objects")
 
     assert run(WHOLE_LIFE, 0, small) == "lived\n"
 
 
 @pytest.mark.slow
-def test_a_chain_of_20000_that_runs_is_left_to_the_interpreter_s_end() -> None:
-    """Which takes it apart without a crash and without a word."""
+def test_the_interpreter_ends_without_a_crash_while_a_chain_of_thousands_runs() -> None:
+    """It frees the chain without an error message."""
     program = """
         bus = chain()().attach()
         bus.start()
         print(len(turns["start"]))
     """
 
-    assert run(HEAD + textwrap.dedent(program)) == "20000\n"
+    assert run(HEAD + textwrap.dedent(program)) == f"{COUNT}\n"
 
 
 @pytest.mark.slow
-def test_a_start_that_fails_at_the_end_of_a_chain_of_20000_is_rolled_back() -> None:
-    """All the way, in reverse, with one failure told."""
+def test_a_start_that_fails_at_the_end_of_a_chain_of_thousands_is_rolled_back() -> None:
+    """Every started component is stopped, in reverse order, and one failure is reported."""
     program = """
         class Broken(Link):
             def start(self): raise OSError("no")
@@ -142,16 +146,16 @@ def test_a_start_that_fails_at_the_end_of_a_chain_of_20000_is_rolled_back() -> N
             bus.start()
         except TransitionFailures as failed:
             print([failure.name for failure in failed.failures], bus.state.name)
-        print(turns["stop"] == list(range(19_999))[::-1] and turns["stop"][::-1] == turns["start"])
+        print(turns["stop"] == list(range(COUNT - 1))[::-1] and turns["stop"][::-1] == turns["start"])
     """
 
-    assert run(HEAD + textwrap.dedent(program)) == "['Chain.c19999.start'] STOPPED\nTrue\n"
+    assert run(HEAD + textwrap.dedent(program)) == f"['Chain.c{COUNT - 1}.start'] STOPPED\nTrue\n"
 
 
 @pytest.mark.slow
 @pytest.mark.exhaustive
-def test_a_replacement_reaches_all_of_a_chain_of_20000() -> None:
-    """By an override, and by a subclass that declares the first anew."""
+def test_a_replacement_of_the_first_component_of_a_chain_is_used_by_the_next() -> None:
+    """Both by an override and by a declaration in a subclass."""
     program = """
         Chain = chain()
         class Sub(Chain):
@@ -164,12 +168,12 @@ def test_a_replacement_reaches_all_of_a_chain_of_20000() -> None:
             print(turns["start"][:2], len(turns["start"]))
     """
 
-    assert run(HEAD + textwrap.dedent(program)) == "[-1, 1] 20000\n[-2, 1] 20000\n"
+    assert run(HEAD + textwrap.dedent(program)) == f"[-1, 1] {COUNT}\n[-2, 1] {COUNT}\n"
 
 
 @pytest.mark.slow
-def test_one_that_5000_need_starts_first_and_one_that_needs_5000_last() -> None:
-    """Between them those tie, in order of declaration; all of it stops in reverse."""
+def test_a_component_that_5000_others_need_starts_first_and_a_component_that_needs_5000_starts_last() -> None:
+    """The components between them start in order of declaration, and all stop in reverse order."""
     program = """
         members = {"bus": Component(Bus), "root": Component(Link, -1)}
         for number in range(5_000):
