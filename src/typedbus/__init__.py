@@ -35,8 +35,7 @@ from typedbus._base.exports import later as _later
 from typedbus._base.failures import ChannelFailures, Failure, TransitionFailures
 from typedbus._base.limits import Limits
 from typedbus._base.states import State
-from typedbus._bus.bus import Bus
-from typedbus._bus.registry import (
+from typedbus._bus.builtin import (
     EXIT,
     GRACEFUL,
     LOG,
@@ -44,6 +43,7 @@ from typedbus._bus.registry import (
     START,
     STOP,
 )
+from typedbus._bus.bus import Bus
 from typedbus._channels.bound import BoundChannel, Subscription
 from typedbus._channels.channel import Channel, on
 from typedbus._channels.faces import Publishes, Subscribes

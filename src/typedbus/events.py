@@ -23,7 +23,7 @@ from typedbus._base.events import (
     Subscribed,
 )
 from typedbus._base.exports import export as _export
-from typedbus._bus.registry import (
+from typedbus._bus.builtin import (
     COMPONENT_EXITED,
     COMPONENT_EXITING,
     COMPONENT_STARTED,

@@ -712,8 +712,7 @@ def a_run_beside_the_main_thread() -> BaseException:
 @said_by(
     RestartError,
     RuntimeError,
-    "this process cannot be restarted: nobody who owns the process runs this bus; "
-    "run the container with run(), or set bus.replacement",
+    "this process cannot be restarted: bus.replacement is not set; run the container with run(), which sets it",
 )
 def a_restart_of_a_bus_alone() -> BaseException:
     return met_in(Bus().restart)

@@ -38,6 +38,7 @@ from typedbus import (
     TransitionFailures,
     WaitError,
 )
+from typedbus._bus.bus import parts_of
 from typedbus.events import COMPONENT_STARTED, LIFECYCLE, ComponentStarted, LifecycleEvent, Moved
 
 sold = Channel[[str, int], str]("sold")
@@ -491,7 +492,7 @@ def test_a_wait_that_is_over_leaves_nothing_behind() -> None:
     bus.start()
     waiting.finished()
 
-    assert bus._waiters == []
+    assert parts_of(bus).machine.waiters == []
 
 
 def test_an_interrupted_wait_leaves_nothing_behind() -> None:
@@ -519,7 +520,7 @@ def test_an_interrupted_wait_leaves_nothing_behind() -> None:
     other.finished()
     signal.signal(signal.SIGUSR1, before)
 
-    assert bus._waiters == []
+    assert parts_of(bus).machine.waiters == []
 
 
 def test_block_returns_when_the_bus_has_exited() -> None:

@@ -23,6 +23,7 @@ from typedbus import (
     TransitionFailures,
     on,
 )
+from typedbus._bus.bus import parts_of
 from typedbus.events import COMPONENT_STARTING, ComponentStarting
 from typedbus.plugins.monitor import BackgroundTask, Monitor
 from typedbus.testing import FakeClock
@@ -70,7 +71,7 @@ class Scene:
 
     def await_end(self, bus: Bus) -> None:
         """Return when each start of *bus* that was given up is over."""
-        for late in list(bus._abandoned):
+        for late in list(parts_of(bus).machine.abandoned):
             assert late.is_over.wait(PATIENCE)
 
     def overrun(self, bus: Bus) -> TransitionFailures:
@@ -444,7 +445,7 @@ def test_a_monitor_and_a_task_that_start_late_are_stopped(scene: Scene, kind: st
     scene.await_end(bus)
 
     assert scene.notes == ["started"]
-    for thread in list(bus._owned):
+    for thread in list(parts_of(bus).loop.threads):
         thread.join(PATIENCE)
         assert not thread.is_alive()
 
@@ -455,7 +456,7 @@ def test_a_listener_of_the_log_that_leaves_keeps_no_start_waiting(scene: Scene) 
     bus = shop(scene).attach()
     scene.overrun(bus)
 
-    [late] = bus._abandoned
+    [late] = parts_of(bus).machine.abandoned
 
     def leave(text: str, level: int, /) -> None:
         raise SystemExit
@@ -473,7 +474,7 @@ def test_a_start_that_never_returns_keeps_no_exit_waiting(scene: Scene) -> None:
     """It is in a daemon thread, and the bus exits without it."""
     bus = shop(scene).attach()
     scene.overrun(bus)
-    [late] = bus._abandoned
+    [late] = parts_of(bus).machine.abandoned
 
     bus.exit()
 
@@ -489,7 +490,7 @@ def test_a_fork_forgets_late_starts(scene: Scene) -> None:
 
     bus.detach()
 
-    assert bus._abandoned == []
+    assert parts_of(bus).machine.abandoned == []
 
 
 def test_a_pending_start_survives_pickling() -> None:

@@ -29,6 +29,7 @@ from typedbus import (
     on,
     running,
 )
+from typedbus._bus.bus import parts_of
 from typedbus.testing import FakeClock
 
 
@@ -152,7 +153,7 @@ def test_a_start_that_overran_is_rolled_back_and_a_second_one_works(parts: Parts
 
     shop.p5().hangs = ""
     parts.hang.is_over.set()
-    for late in list(bus._abandoned):
+    for late in list(parts_of(bus).machine.abandoned):
         assert late.is_over.wait(10)
     bus.start()
 

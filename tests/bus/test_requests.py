@@ -224,7 +224,7 @@ def test_an_action_waits_for_the_first_start() -> None:
 
 def test_what_is_no_action_is_refused() -> None:
     """A mistake is told to whoever makes it, not to the thread in block."""
-    with pytest.raises(TypeError, match="3 is no action: give what can be called without arguments"):
+    with pytest.raises(TypeError, match="3 is not callable; pass a function that can be called without arguments"):
         Bus().request(3)  # type: ignore[arg-type]  # the mistake
 
 

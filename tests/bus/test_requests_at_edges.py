@@ -69,7 +69,7 @@ def test_ticks_need_an_interval(interval: float) -> None:
     """None at all would be a loop that never rests: block refuses it and leaves the bus alone."""
     bus = Bus()
 
-    with pytest.raises(ValueError, match=r"the interval of ticks is (0|-1\.0) s; give more than nothing"):
+    with pytest.raises(ValueError, match=r"the interval of ticks is (0|-1\.0) s; pass a number greater than 0"):
         bus.block(interval=interval)
 
     assert bus.state is State.STOPPED

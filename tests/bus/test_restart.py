@@ -310,11 +310,10 @@ def test_a_bus_that_nobody_can_replace_refuses_at_once() -> None:
         bus.restart()
 
     assert str(refused.value) == (
-        "this process cannot be restarted: nobody who owns the process runs this bus; "
-        "run the container with run(), or set bus.replacement"
+        "this process cannot be restarted: bus.replacement is not set; run the container with run(), which sets it"
     )
     assert bus.state is State.STARTED
-    assert not bus._exit_requested
+    assert not bus.is_exit_requested
 
 
 def test_what_cannot_be_replaced_now_refuses_at_once(bus: Bus) -> None:
@@ -327,7 +326,7 @@ def test_what_cannot_be_replaced_now_refuses_at_once(bus: Bus) -> None:
         bus.restart()
 
     assert refused.value.reason == "its directory is gone; put it back"
-    assert not bus._exit_requested
+    assert not bus.is_exit_requested
 
 
 def test_a_bus_that_has_exited_is_not_restarted(bus: Bus) -> None:

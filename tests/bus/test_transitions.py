@@ -9,11 +9,13 @@ import threading
 import weakref
 from collections.abc import Callable
 
+import attrs
 import pytest
 from tests.doubles import Recorder, ThreadCall, raising
 
 from typedbus import EXIT, START, STOP, Bus, Channel, StartCancelled, State, TransitionError, TransitionFailures
-from typedbus._bus.registry import ASSEMBLE
+from typedbus._bus.bus import parts_of
+from typedbus._bus.participants import StartContext
 from typedbus.events import (
     LIFECYCLE,
     ComponentExited,
@@ -183,10 +185,27 @@ def test_lifecycle_tells_a_failure_in_its_place() -> None:
     ]
 
 
-def test_what_assembles_is_not_told_as_started() -> None:
-    """The listeners of ASSEMBLE prepare a start and are no part of what starts."""
+@attrs.frozen
+class Preparing:
+    """A participant that calls *function* before each start."""
+
+    function: Callable[[], object]
+    name = "preparing"
+    place = "here.py:1"
+
+    def prepare(self, start: StartContext, /) -> None:
+        assert start.is_wanted
+        self.function()
+
+
+def before_each_start(bus: Bus, function: Callable[[], object]) -> None:
+    parts_of(bus).participants.add(Preparing(function))
+
+
+def test_no_event_reports_the_call_of_a_participant() -> None:
+    """Participants prepare a start and are no part of it."""
     bus = Bus()
-    bus[ASSEMBLE].subscribe(lambda: None)
+    before_each_start(bus, lambda: None)
     seen = events(bus)
 
     bus.start()
@@ -297,11 +316,11 @@ def test_exit_of_a_started_bus_stops_it_first() -> None:
     assert said == ["stop b", "stop a", "exit b", "exit a"]
 
 
-def test_what_is_subscribed_while_assembling_starts() -> None:
-    """The listeners of START are looked up when all is assembled."""
+def test_a_hook_that_a_participant_subscribes_is_called_in_the_same_start() -> None:
+    """The listeners of START are looked up after the participants have returned."""
     bus = Bus()
     said: list[str] = []
-    bus[ASSEMBLE].subscribe(lambda: subscribe(bus, Recorder(said, "a")))
+    before_each_start(bus, lambda: subscribe(bus, Recorder(said, "a")))
 
     bus.start()
     bus.stop()
@@ -373,17 +392,18 @@ def test_a_start_may_succeed_after_one_that_failed() -> None:
     assert said == ["start a", "start b", "stop b", "stop a"]
 
 
-def test_a_start_that_cannot_be_assembled_starts_nothing() -> None:
-    """A failure in ASSEMBLE is a failed start, before anything has started."""
+def test_a_start_that_cannot_be_prepared_calls_no_hook() -> None:
+    """A failure of a participant is a failed start, before any hook has been called."""
     bus = Bus()
     said: list[str] = []
     subscribe(bus, Recorder(said, "a"))
-    bus[ASSEMBLE].subscribe(raising(ValueError("no settings")))
+    before_each_start(bus, raising(ValueError("no settings")))
 
     with pytest.raises(TransitionFailures) as raised:
         bus.start()
 
-    assert raised.value.failures[0].channel == "assemble"
+    [failure] = raised.value.failures
+    assert (failure.name, failure.channel) == ("preparing", "assemble")
     assert said == []
     assert bus.state is State.STOPPED
 

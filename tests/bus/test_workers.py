@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from typedbus import START, STOP, Bus, Component, Container, State, TransitionFailures, running
 from typedbus._base.clock import SystemClock
+from typedbus._bus.bus import parts_of
 from typedbus.events import (
     COMPONENT_STARTED,
     COMPONENT_STARTING,
@@ -356,7 +357,7 @@ def test_a_stop_that_was_asked_for_meanwhile_is_carried_out_when_those_that_run_
     stopping = threading.Thread(target=bus.stop)
     stopping.start()
     # The goal has moved as soon as the bus has taken the request.
-    while (current := bus._current) is not None and current.goal is State.STARTED:
+    while (current := parts_of(bus).machine.current) is not None and current.goal is State.STARTED:
         pass
     barrier.wait(PATIENCE)
     meeting = threading.Thread(target=barrier.wait)
@@ -403,7 +404,8 @@ def test_a_thread_belongs_to_the_transition_no_longer_than_its_leg() -> None:
     seen: list[set[int]] = []
     shop = made(a=Component(Meeting, barrier), b=Component(Meeting, barrier))
     bus: Bus = shop.attach()
-    bus[MOVED].subscribe(lambda moved: seen.append(set(bus._current.threads) if bus._current else set()))
+    machine = parts_of(bus).machine
+    bus[MOVED].subscribe(lambda moved: seen.append(set(machine.current.threads) if machine.current else set()))
 
     with running(shop, workers=2):
         assert seen[-1] == {threading.get_ident()}

@@ -360,7 +360,7 @@ def test_a_cause_of_one_life_is_not_raised_in_the_next() -> None:
     site.bus().request_exit(OSError("too late"))
 
     with running(site):
-        is_asked = site.bus()._exit_requested
+        is_asked = site.bus().is_exit_requested
 
     assert not is_asked
 

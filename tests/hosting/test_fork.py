@@ -15,7 +15,7 @@ from tests.doubles import ConstructionRecorder
 from tests.processes import fork, in_child
 
 from typedbus import LOG, MAIN, START, STOP, Bus, Component, Container, RestartError, State, running
-from typedbus._bus.bus import detach_children
+from typedbus._bus.bus import detach_children, parts_of
 from typedbus.hosting import wsgi
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows forks nothing")
@@ -121,7 +121,7 @@ def test_a_lock_that_another_thread_held_is_free_in_a_child() -> None:
     is_held, release = threading.Event(), threading.Event()
 
     def hold() -> None:
-        with bus._lock:
+        with parts_of(bus).registry.lock:
             is_held.set()
             release.wait()
 
@@ -294,11 +294,7 @@ def test_a_child_cannot_restart_the_program_of_its_parent(tmp_path: Path) -> Non
     process = subprocess.run([sys.executable, str(program)], capture_output=True, text=True, timeout=60, check=False)
 
     assert process.stdout.splitlines() == [
-        str(
-            RestartError(
-                "nobody who owns the process runs this bus; run the container with run(), or set bus.replacement"
-            )
-        ),
+        str(RestartError("bus.replacement is not set; run the container with run(), which sets it")),
         "run returned 0",
         "stop",
         "exit",

@@ -16,6 +16,7 @@ from tests.hosting.wsgi_client import Reply, page
 from tests.processes import in_child
 
 from typedbus import START, Bus, Component, Container, RestartError, StartCancelled, State, running
+from typedbus._bus.bus import parts_of
 from typedbus.hosting import wsgi
 from typedbus.plugins.pidfile import PIDFile, read
 
@@ -86,7 +87,7 @@ def test_a_child_may_use_its_bus_by_any_method_first(use: Callable[[Bus], object
     is_held, release = threading.Event(), threading.Event()
 
     def hold() -> None:
-        with bus._lock:
+        with parts_of(bus).registry.lock:
             is_held.set()
             release.wait()
 

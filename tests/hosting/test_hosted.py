@@ -277,7 +277,7 @@ def test_an_exit_cancels_a_start_under_way_and_waits_for_it(shop: Shop, notes: l
         starting = pool.submit(app.start)
         entered.wait()
         leaving = pool.submit(leave)
-        while not bus._exit_requested:
+        while not bus.is_exit_requested:
             assert not leaving.done()
         release.set()
 
@@ -430,7 +430,7 @@ def test_a_hosted_bus_refuses_a_restart(shop: Shop) -> None:
     app = wsgi.Hosted(page, shop)
     app.start()
 
-    with pytest.raises(RestartError, match="nobody who owns the process runs this bus"):
+    with pytest.raises(RestartError, match=r"bus\.replacement is not set"):
         shop.bus().restart()
 
     assert shop.bus().state is State.STARTED

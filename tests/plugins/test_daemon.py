@@ -336,7 +336,7 @@ def test_signals_to_a_command_that_waits_go_on_to_the_daemon(begin: Begin, numbe
             def start(self):
                 say("waiting")
                 # In turns, since a signal that comes just before a thread falls asleep does not wake it.
-                while not self.bus._exit_requested:
+                while not self.bus.is_exit_requested:
                     threading.Event().wait(0.05)
 
             def stop(self):

@@ -35,7 +35,8 @@ from typedbus import (
     TransitionFailures,
     running,
 )
-from typedbus._bus.registry import _EVENTS
+from typedbus._bus.builtin import EVENT_CHANNELS
+from typedbus._bus.bus import parts_of
 from typedbus.events import (
     LIFECYCLE,
     LISTENER_FAILED,
@@ -164,7 +165,7 @@ FAILURES = [
 
 def kind_of(event: LifecycleEvent) -> str:
     """Return the name of the event's channel, without ``component_``."""
-    return _EVENTS[type(event)].name.removeprefix("component_")
+    return EVENT_CHANNELS[type(event)].name.removeprefix("component_")
 
 
 @pytest.mark.parametrize(("event", "level", "text", "keys"), EVENTS, ids=lambda value: type(value).__name__)
@@ -175,7 +176,7 @@ def test_each_event_is_a_record_with_its_kind_and_what_it_knows(
     bus = Bus()
     Logging(bus, logger=log.name)
 
-    bus._publish_event(event)
+    parts_of(bus).registry.observers.publish(event)
 
     (record,) = records.all
     assert (record.levelname, record.getMessage(), record.exc_info) == (level, text, None)
@@ -193,7 +194,7 @@ def test_a_failure_is_an_error_with_its_traceback(
     bus = Bus()
     Logging(bus, logger=log.name)
 
-    bus._publish_event(event)
+    parts_of(bus).registry.observers.publish(event)
 
     (record,) = records.all
     assert (record.levelname, record.getMessage()) == ("ERROR", text)
@@ -221,7 +222,7 @@ def test_what_is_not_shown_is_not_put_into_words(log: logging.Logger, records: R
     bus = Bus()
     Logging(bus, logger=log.name)
 
-    bus._publish_event(ComponentStarted("A.b", 0.5))
+    parts_of(bus).registry.observers.publish(ComponentStarted("A.b", 0.5))
 
     assert (records.all[0].msg, records.all[0].args) == ("started %s (%.1f ms)", ("A.b", 500.0))
 

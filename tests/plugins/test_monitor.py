@@ -27,6 +27,7 @@ from typedbus import (
     TransitionFailures,
     running,
 )
+from typedbus._bus.bus import parts_of
 from typedbus.plugins.monitor import BackgroundTask, CallError, Monitor, NotEnded, PeriodError
 from typedbus.testing import FakeClock, Recorder
 
@@ -241,7 +242,7 @@ def test_a_task_that_returns_early_is_named_in_a_warning(bus: Bus) -> None:
     bus[LOG].subscribe(lambda text, level, /: seen.append((text, level, task.is_running)))
     listen(bus, task)
     bus.start()
-    for thread in list(bus._owned):
+    for thread in list(parts_of(bus).loop.threads):
         thread.join(10)
 
     [(text, level, is_running)] = seen

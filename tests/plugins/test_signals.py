@@ -156,9 +156,9 @@ def test_a_signal_is_noticed_while_hooks_run_in_threads_of_their_own() -> None:
     def start() -> None:
         signal.raise_signal(signal.SIGTERM)
         until = time.monotonic() + 5
-        while not bus._exit_requested and time.monotonic() < until:
+        while not bus.is_exit_requested and time.monotonic() < until:
             pass
-        noticed.append(bus._exit_requested)
+        noticed.append(bus.is_exit_requested)
 
     bus[START].subscribe(signals.start, priority=5)
     bus[START].subscribe(start)
@@ -496,7 +496,7 @@ def test_an_exit_in_another_thread_stands_aside() -> None:
     signal.raise_signal(signal.SIGTERM)
 
     assert heard == [signal.SIGTERM]
-    assert not bus._exit_requested
+    assert not bus.is_exit_requested
     signals.exit()
     signal.signal(signal.SIGTERM, mine)
 
@@ -600,7 +600,7 @@ def test_a_terminal_that_is_gone_raises_nothing() -> None:
         os.dup2(kept, 2)
         os.close(kept)
 
-    assert bus._exit_requested
+    assert bus.is_exit_requested
     signals.exit()
 
 

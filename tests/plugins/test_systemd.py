@@ -32,6 +32,7 @@ from typedbus import (
     TransitionFailures,
     running,
 )
+from typedbus._bus.bus import parts_of
 from typedbus.plugins.systemd import Systemd, SystemdError, activated
 from typedbus.testing import Recorder
 
@@ -120,7 +121,7 @@ def systemd(bus: Bus, manager: Manager, **environ: str) -> Systemd:
 
 def listeners(bus: Bus) -> int:
     """Return how many there are, of all channels."""
-    return sum(len(bound.subscriptions) for bound in bus._bound.values())
+    return sum(len(bound.subscriptions) for bound in parts_of(bus).registry.bound.values())
 
 
 def fail() -> None:

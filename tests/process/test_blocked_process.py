@@ -69,7 +69,7 @@ raise SystemExit(run(Site))
 
 
 def fill(descriptor: int) -> None:
-    """Write to *descriptor* until it accepts no more."""
+    """Write to *descriptor* until it takes no more."""
     os.set_blocking(descriptor, False)
     for size in (4096, 1):
         with contextlib.suppress(BlockingIOError):
@@ -102,7 +102,7 @@ def stopped_terminal() -> tuple[int, int]:
 
 
 class Program:
-    """The site in a child process, which reports its progress on a separate pipe."""
+    """The site in a process of its own, with what it says on a pipe of its own."""
 
     def __init__(self, path: Path, out: int, err: int, **hooks: str) -> None:
         source = SITE
@@ -131,7 +131,7 @@ class Program:
             self.said += part
 
     def terminate(self, times: int) -> int:
-        """Send SIGTERM until the process ends, at most so many times, and return its status."""
+        """Send SIGTERM until the process ends, at most so often, and return its status."""
         for left in reversed(range(times)):
             self.child.send_signal(signal.SIGTERM)
             with contextlib.suppress(subprocess.TimeoutExpired):
@@ -141,7 +141,7 @@ class Program:
 
 @pytest.fixture
 def begin(tmp_path: Path) -> Iterator[Callable[..., Program]]:
-    """Start programs; they are killed at the end of the test."""
+    """Begin programs; none of them outlives the test."""
     with contextlib.ExitStack() as ending:
 
         def begun(out: int = subprocess.DEVNULL, err: int = subprocess.DEVNULL, **hooks: str) -> Program:
@@ -159,7 +159,7 @@ def begin(tmp_path: Path) -> Iterator[Callable[..., Program]]:
 def test_the_second_sigterm_ends_a_process_whose_stderr_blocks(
     begin: Callable[..., Program], kind: Callable[[], tuple[int, int]]
 ) -> None:
-    """Already the first line of the start blocks; neither the message nor the stacks wait for a reader."""
+    """Already the first line of the start is not written; neither the message nor the stacks wait for a reader."""
     reading, writing = kind()
     try:
         program = begin(err=writing, before='say("beginning")')
@@ -177,7 +177,7 @@ def test_the_second_sigterm_ends_a_process_whose_stderr_blocks(
 def test_the_second_sigterm_ends_a_main_thread_that_waits_for_a_stream(
     begin: Callable[..., Program], stream: str
 ) -> None:
-    """Another thread blocks in a write to a pipe; no signal interrupts the wait for the lock of the stream."""
+    """Another thread is in the middle of a write to a pipe; no signal ends the wait for the lock of the stream."""
     reading, writing = os.pipe()
     try:
         given = {"out" if stream == "stdout" else "err": writing}
@@ -196,8 +196,8 @@ def test_the_second_sigterm_ends_a_main_thread_that_waits_for_a_stream(
 
 
 @pytest.mark.slow
-def test_the_first_sigterm_is_enough_if_only_the_lines_of_run_block(begin: Callable[..., Program]) -> None:
-    """During an exit these lines are left out, and components are stopped in order."""
+def test_the_first_sigterm_is_enough_where_only_lines_of_run_are_not_read(begin: Callable[..., Program]) -> None:
+    """During an exit they are left out, and components are stopped in order."""
     reading, writing = os.pipe()
     try:
         program = begin(err=writing)
@@ -216,7 +216,7 @@ def test_the_first_sigterm_is_enough_if_only_the_lines_of_run_block(begin: Calla
 def test_the_second_sigterm_ends_a_main_thread_that_runs_no_handlers(
     begin: Callable[..., Program], hook: str, tmp_path: Path
 ) -> None:
-    """It is inside a C library; the stacks show the place."""
+    """It is in a library written in C; the stacks name the place."""
     log = tmp_path / "stderr"
     with log.open("wb") as stderr:
         program = begin(err=stderr.fileno(), **{hook: "hang_in_c()"})
@@ -233,8 +233,8 @@ def test_the_second_sigterm_ends_a_main_thread_that_runs_no_handlers(
 
 
 @pytest.mark.slow
-def test_a_single_sigterm_never_forces_the_exit(begin: Callable[..., Program]) -> None:
-    """However long the exit takes, also if it arrives while the main thread works, and after forked children got one each."""
+def test_a_single_sigterm_forces_nothing_however_long_the_exit_takes(begin: Callable[..., Program]) -> None:
+    """Also where it comes in the middle of the main thread's work, and after children that were forked got one each."""
     stop = """
         import multiprocessing, time
         children = [multiprocessing.get_context("fork").Process(target=signal.pause) for _ in range(3)]
@@ -257,7 +257,7 @@ def test_a_single_sigterm_never_forces_the_exit(begin: Callable[..., Program]) -
 def test_a_forked_process_has_no_other_thread_and_leaves_the_signals_to_its_parent(
     begin: Callable[..., Program],
 ) -> None:
-    """The thread that watches for signals is paused during the fork, and resumes in the parent."""
+    """The thread that watches for signals stands aside before the fork, and goes on in the parent."""
     before = 'os.register_at_fork(before=lambda: say("threads " + " ".join(t.name for t in threading.enumerate())))'
     main = (
         "child = os.fork(); child or os._exit(signal.set_wakeup_fd(-1) + 2); "
@@ -274,7 +274,7 @@ def test_a_forked_process_has_no_other_thread_and_leaves_the_signals_to_its_pare
 
 
 def test_writing_to_a_full_pipe_returns() -> None:
-    """The text is discarded, and the pipe remains blocking."""
+    """The text is discarded, and the pipe stays one that waits."""
     reading, writing = full_pipe()
     try:
         write(writing, b"lost", patience=0.01)
@@ -286,7 +286,7 @@ def test_writing_to_a_full_pipe_returns() -> None:
 
 
 def test_a_slow_reader_gets_everything() -> None:
-    """Data larger than the pipe is written piece by piece, within the patience."""
+    """More than the pipe holds is written piece by piece, as long as patience lasts."""
     reading, writing = os.pipe()
     text = b"0123456789" * 100_000
     pieces: list[bytes] = []
@@ -305,8 +305,8 @@ def test_a_slow_reader_gets_everything() -> None:
     assert b"".join(pieces) == text
 
 
-def test_stacks_are_written_without_a_free_descriptor(tmp_path: Path) -> None:
-    """A process that has run out of descriptors still shows its stacks."""
+def test_stacks_are_written_where_there_is_no_further_descriptor(tmp_path: Path) -> None:
+    """A process that has run out of them still shows where it was."""
     import resource
 
     with (tmp_path / "stacks").open("w+b") as file:

@@ -1,4 +1,4 @@
-"""Processes that have run out of threads or file descriptors, under real limits in child processes."""
+"""Processes without threads or file descriptors, held with the real limits of child processes."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ import warnings
 warnings.simplefilter("error")
 
 from typedbus import Bus, TransitionFailures
-from typedbus._bus.registry import EXIT, LOG, MAIN, START, STOP
+from typedbus._bus.builtin import EXIT, LOG, MAIN, START, STOP
 from typedbus.plugins.autoreload import Autoreload
 from typedbus.plugins.health import READY, Check, Health
 from typedbus.plugins.monitor import BackgroundTask, Monitor
@@ -102,7 +102,7 @@ def error_of(start):
 
 
 def lines_of(source: str, **environment: str) -> list[str]:
-    """Run *source* after the prelude in a child process, and return the lines that it printed."""
+    """Run *source* after the prelude in a process of its own, and return the lines that it printed."""
     done = subprocess.run(
         [sys.executable, "-c", PRELUDE + textwrap.dedent(source)],
         capture_output=True,
@@ -124,7 +124,7 @@ def lines_of(source: str, **environment: str) -> list[str]:
 def test_a_start_without_descriptors_names_the_limit_and_leaves_none_open(
     kind: str, place: str, tmp_path: Path
 ) -> None:
-    """Whatever their number; the first start with enough of them succeeds."""
+    """However few are left; the first start with enough of them succeeds."""
     bind = "127.0.0.1:0" if place == "port" else f"unix:{tmp_path / 'x'}"
 
     lines = lines_of(f"""
@@ -160,8 +160,8 @@ def test_a_start_without_descriptors_names_the_limit_and_leaves_none_open(
 
 @needs_linux
 @pytest.mark.slow
-def test_a_wsgi_server_that_gets_too_few_threads_ends_the_started_ones() -> None:
-    """The error names the limit; no thread and no descriptor remains, and the stack size is unchanged."""
+def test_a_wsgi_server_that_gets_too_few_threads_ends_those_it_has() -> None:
+    """The error names the limit; no thread and no descriptor is left, and the size of stacks stays as it was set."""
     lines = lines_of(
         """
         warm_up("wsgi")
@@ -211,8 +211,8 @@ def let_go():
 @needs_linux
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["wsgi", "asgi"])
-def test_a_server_that_gets_no_thread_removes_its_socket(kind: str, tmp_path: Path) -> None:
-    """And the socket's file; it starts when threads are available again."""
+def test_a_server_that_gets_no_thread_leaves_nothing_behind(kind: str, tmp_path: Path) -> None:
+    """Neither its socket nor the file of it; it starts as soon as there are threads again."""
     lines = lines_of(
         f"warm_up({kind!r})\n"
         + NO_THREADS
@@ -306,8 +306,8 @@ def test_a_dispatcher_that_gets_no_thread_can_be_started_again(dispatcher: str, 
 
 @needs_linux
 @pytest.mark.slow
-def test_a_check_that_gets_no_thread_fails() -> None:
-    """The probe is answered, and the next probe calls the check."""
+def test_a_check_that_gets_no_thread_fails_alone() -> None:
+    """The probe has an answer, and the next one asks the check."""
     lines = lines_of(
         NO_THREADS
         + textwrap.dedent("""
@@ -355,7 +355,7 @@ def test_a_host_that_gets_no_thread_exits_its_bus_and_can_start_it_again() -> No
 @pytest.mark.slow
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become a user without other processes")
 def test_the_limit_of_a_user_is_named() -> None:
-    """With its value and the ways to raise it."""
+    """With its value and how it is raised."""
     lines = lines_of("""
         warm_up("wsgi")
         os.setgroups([])
@@ -376,7 +376,7 @@ def test_the_limit_of_a_user_is_named() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["wsgi", "asgi"])
 def test_an_idle_server_without_descriptors_stops_at_once(kind: str) -> None:
-    """accept(2) fails then although no client waits; this is neither waited for nor logged."""
+    """accept(2) fails then although no client waits; that is no reason to wait until the drain is over, or to log it."""
     lines = lines_of(f"""
         import logging
 
@@ -405,7 +405,7 @@ def test_an_idle_server_without_descriptors_stops_at_once(kind: str) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["wsgi", "asgi"])
 def test_a_client_without_a_descriptor_is_served_during_a_drain(kind: str, tmp_path: Path) -> None:
-    """When an earlier connection has ended, although that takes longer than a drain waits for late clients."""
+    """As soon as a connection before it has ended, although that takes longer than a drain waits for late clients."""
     lines = lines_of(f"""
         import logging
         import socket
@@ -444,7 +444,7 @@ def test_a_client_without_a_descriptor_is_served_during_a_drain(kind: str, tmp_p
 
 @pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE])
 def test_an_error_for_want_of_descriptors_keeps_its_number_and_cause(number: int) -> None:
-    """It is still an OSError, and survives a pickle."""
+    """It is an OSError still, and survives a pickle."""
     cause = OSError(number, os.strerror(number))
 
     error = named(cause)
@@ -456,13 +456,13 @@ def test_an_error_for_want_of_descriptors_keeps_its_number_and_cause(number: int
 
 
 @pytest.mark.parametrize("error", [OSError(errno.ENOENT, "no file"), ValueError(errno.EMFILE), KeyboardInterrupt()])
-def test_other_errors_are_unchanged(error: BaseException) -> None:
-    """They are returned as the same object."""
+def test_another_error_stays_as_it_is(error: BaseException) -> None:
+    """Nothing is made of it."""
     assert named(error) is error
 
 
-def test_starting_a_thread_twice_raises_the_error_of_python() -> None:
-    """It is not mistaken for a limit."""
+def test_a_thread_that_is_started_twice_is_no_matter_of_limits() -> None:
+    """Python's own error is raised."""
     thread = threading.Thread(target=int)
     start_thread(thread)
     thread.join()

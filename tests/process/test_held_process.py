@@ -69,7 +69,7 @@ raise SystemExit(status)
 
 @pytest.fixture
 def begin(tmp_path: Path) -> Iterator[Begin]:
-    """Start sites; they are killed at the end of the test."""
+    """Start sites."""
     environ = {name: value for name, value in os.environ.items() if name != "AGAIN"}
     with programs(tmp_path, env=environ) as begin_program:
 
@@ -90,8 +90,8 @@ PHASES = ["before the import", "after the import"]
 
 
 @pytest.mark.parametrize("phase", PHASES)
-def test_a_signal_between_the_replacement_and_the_start_is_handled_after_the_start(begin: Begin, phase: str) -> None:
-    """It neither ends the process nor is lost, at every restart."""
+def test_a_signal_between_the_replacement_and_the_start_is_acted_on_after_the_start(begin: Begin, phase: str) -> None:
+    """It neither ends the process, nor is it lost: as often as the process is restarted."""
     program = begin()
     program.reach_line("ready")
     for _ in range(3):
@@ -107,8 +107,8 @@ def test_a_signal_between_the_replacement_and_the_start_is_handled_after_the_sta
     assert program.end() == 0
 
 
-def test_a_restart_requested_during_the_import_happens_after_the_start(begin: Begin) -> None:
-    """The code may have changed during the import."""
+def test_a_second_restart_is_carried_out_after_the_start(begin: Begin) -> None:
+    """The code may have changed while it was imported."""
     program = begin()
     program.reach_line("ready")
     program.send(signal.SIGUSR2)
@@ -129,7 +129,7 @@ def test_a_restart_requested_during_the_import_happens_after_the_start(begin: Be
 
 
 def test_a_signal_in_the_exit_before_the_replacement_reaches_the_new_program(begin: Begin) -> None:
-    """The old program carries out no more requests once its exit has begun."""
+    """When the old program has turned to its exit, it carries out no request any more."""
     raising = '"AGAIN" in os.environ and signal.raise_signal(signal.SIGUSR1)'
     program = begin(at_exit=raising)
     program.reach_line("ready")
@@ -145,7 +145,7 @@ def test_a_signal_in_the_exit_before_the_replacement_reaches_the_new_program(beg
 
 @pytest.mark.parametrize("phase", PHASES)
 def test_sigterm_during_the_import_ends_the_new_program_at_once(begin: Begin, phase: str) -> None:
-    """No component has started, so none has to be stopped."""
+    """Nothing has been started, so there is nothing to stop."""
     program = begin()
     program.reach_line("ready")
     program.send(signal.SIGUSR2)
@@ -159,7 +159,7 @@ def test_sigterm_during_the_import_ends_the_new_program_at_once(begin: Begin, ph
 
 
 def test_a_handler_that_the_program_installs_itself_gets_the_signal(begin: Begin) -> None:
-    """A signal with a handler that `Signals` did not install is held for the new program as well."""
+    """A handler that was installed without `Signals` makes the signal one that the new program needs."""
     program = begin(before="signal.signal(signal.SIGVTALRM, lambda *ignored: say('own handler'))")
     program.reach_line("ready")
     program.send(signal.SIGUSR2)
@@ -175,7 +175,7 @@ def test_a_handler_that_the_program_installs_itself_gets_the_signal(begin: Begin
 
 
 def test_a_program_without_a_handler_has_the_default_action_again(begin: Begin) -> None:
-    """After its start no signal is held; a signal that had arrived is discarded."""
+    """After its start nothing is held any more; a signal that had arrived is discarded."""
     before = "'AGAIN' in os.environ or signal.signal(signal.SIGVTALRM, lambda *ignored: None)"
     program = begin(before=before)
     program.reach_line("ready")
@@ -191,7 +191,7 @@ def test_a_program_without_a_handler_has_the_default_action_again(begin: Begin) 
     assert program.end() == -signal.SIGVTALRM
 
 
-def test_child_processes_started_by_the_import_have_no_signal_blocked(begin: Begin) -> None:
+def test_children_of_the_import_have_no_signal_blocked(begin: Begin) -> None:
     """They inherit neither the mask nor the handlers."""
     asking = (
         "import signal; print(sorted(signal.pthread_sigmask(signal.SIG_BLOCK, [])), signal.getsignal(10), flush=True)"
@@ -212,7 +212,7 @@ def test_child_processes_started_by_the_import_have_no_signal_blocked(begin: Beg
 def test_sigterm_while_a_failure_is_printed_before_the_replacement_ends_the_process(
     begin: Begin,
 ) -> None:
-    """A handler may catch it until the last moment before the replacement."""
+    """The last moment in which a handler may catch it counts as well."""
     program = begin(
         before="""
         class Failure(Exception):
@@ -233,8 +233,8 @@ def test_sigterm_while_a_failure_is_printed_before_the_replacement_ends_the_proc
     assert "SIGTERM: exiting in order; send it again to end at once" in program.lines
 
 
-def test_a_child_that_outlives_a_restart_is_logged_and_reaped_when_it_ends(begin: Begin) -> None:
-    """The new program has no record of it, and still leaves no zombie."""
+def test_a_child_that_outlives_a_restart_is_named_and_reaped_when_it_ends(begin: Begin) -> None:
+    """The new program does not know it, and leaves no zombie all the same."""
     before = """
     if "AGAIN" not in os.environ:
         child = subprocess.Popen(["sleep", "1000"])
@@ -268,7 +268,7 @@ NAMESPACE = ("unshare", "--pid", "--fork", "--kill-child", "--")
 
 @AS_PID_1
 def test_the_first_process_of_a_namespace_exits_in_order_also_after_a_restart(begin: Begin) -> None:
-    """SIGTERM and a restart work as in any other process."""
+    """SIGTERM and a restart mean the same there."""
     program = begin(within=NAMESPACE)
     program.reach_line("ready")
     program.pid = child_of(program.pid)
@@ -286,7 +286,7 @@ def test_the_first_process_of_a_namespace_exits_in_order_also_after_a_restart(be
 @AS_PID_1
 @pytest.mark.parametrize("phase", PHASES)
 def test_sigterm_during_the_import_ends_the_first_process_of_a_namespace(begin: Begin, phase: str) -> None:
-    """For that process the system has no default action, so SIGTERM would otherwise be lost."""
+    """The system has no default action for it, so that SIGTERM would be lost there."""
     program = begin(within=NAMESPACE)
     program.reach_line("ready")
     program.pid = child_of(program.pid)

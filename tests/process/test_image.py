@@ -1,4 +1,4 @@
-"""The command of a process, the mark of a daemon, and the replacement of a process by its own program."""
+"""What a process runs, whether it was daemonised, and how it is replaced by the same program anew."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def again():
 
 
 def program(folder: Path, source: str, name: str = "program.py") -> Path:
-    """Write a program, and return its path."""
+    """Write a program, and return where."""
     path = folder / name
     path.write_text(AGAIN + textwrap.dedent(source), encoding="utf-8")
     return path
@@ -53,8 +53,8 @@ def ran(*command: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
     [["program.py"], ["-m", "program"], ["-mprogram"], ["-c", "import program"]],
     ids=["script", "module", "module in one", "code"],
 )
-def test_the_program_is_executed_with_the_same_command(tmp_path: Path, how: list[str]) -> None:
-    """Interpreter, its options, the way to find the program, arguments, working directory and pid are the same."""
+def test_the_program_is_called_as_before(tmp_path: Path, how: list[str]) -> None:
+    """Interpreter, its options, how it finds the program, arguments, working directory and pid are the same."""
     program(tmp_path, "again()")
 
     done = ran("-O", "-X", "dev", *how, "-m", "-c", "x y", cwd=tmp_path)
@@ -67,7 +67,7 @@ def test_the_program_is_executed_with_the_same_command(tmp_path: Path, how: list
 
 @pytest.mark.slow
 def test_the_program_is_found_after_the_directory_was_changed(tmp_path: Path) -> None:
-    """A relative script is resolved against the original directory; buffered output is not lost."""
+    """A relative script is named from where the process began; what is buffered is not lost."""
     program(tmp_path, "'AGAIN' in os.environ or os.chdir('/'); print('buffered ', end=''); again()")
 
     done = ran("program.py", cwd=tmp_path)
@@ -77,8 +77,8 @@ def test_the_program_is_found_after_the_directory_was_changed(tmp_path: Path) ->
 
 
 @pytest.mark.slow
-def test_buffered_log_records_are_written_before_the_replacement(tmp_path: Path) -> None:
-    """A memory handler is flushed."""
+def test_what_a_logging_handler_holds_is_written(tmp_path: Path) -> None:
+    """A buffer in front of a handler is flushed before the process is replaced."""
     program(
         tmp_path,
         """
@@ -98,8 +98,8 @@ def test_buffered_log_records_are_written_before_the_replacement(tmp_path: Path)
 
 
 @pytest.mark.slow
-def test_a_daemon_stays_a_daemon_after_a_restart_and_its_children_are_not(tmp_path: Path) -> None:
-    """The mark survives with the pid; a child that inherits the mark has another pid."""
+def test_a_process_stays_a_daemon_and_its_children_are_none(tmp_path: Path) -> None:
+    """The mark survives the replacement, since the pid does, and is not believed by a child that inherits it."""
     program(
         tmp_path,
         """
@@ -124,7 +124,7 @@ def test_a_daemon_stays_a_daemon_after_a_restart_and_its_children_are_not(tmp_pa
 
 @pytest.mark.slow
 def test_an_inheritable_socket_is_kept_and_others_are_closed(tmp_path: Path) -> None:
-    """Activated sockets survive the replacement; LISTEN_FDS and LISTEN_PID remain valid."""
+    """Activated sockets outlive the replacement, with LISTEN_FDS and a LISTEN_PID that is still true."""
     program(
         tmp_path,
         """
@@ -163,8 +163,8 @@ def test_an_inheritable_socket_is_kept_and_others_are_closed(tmp_path: Path) -> 
 
 
 @pytest.mark.slow
-def test_a_process_started_in_a_removed_directory_cannot_be_replaced(tmp_path: Path) -> None:
-    """The reason names the working directory."""
+def test_a_process_that_was_started_nowhere_cannot_be_replaced(tmp_path: Path) -> None:
+    """Where the working directory was gone at the import, the reason says so."""
     gone = tmp_path / "gone"
     gone.mkdir()
     path = program(
@@ -189,7 +189,7 @@ def test_a_process_started_in_a_removed_directory_cannot_be_replaced(tmp_path: P
 @pytest.mark.slow
 @pytest.mark.parametrize("method", ["fork", "spawn"])
 def test_a_child_of_multiprocessing_is_not_replaced(tmp_path: Path, method: str) -> None:
-    """It has no command line of its own."""
+    """Its command line is its parent's, or says nothing to anybody."""
     program(
         tmp_path,
         f"""
@@ -218,7 +218,7 @@ def test_a_child_of_multiprocessing_is_not_replaced(tmp_path: Path, method: str)
 @pytest.mark.slow
 @pytest.mark.parametrize("how", [[], ["-"]], ids=["nothing", "dash"])
 def test_a_program_from_a_pipe_cannot_be_replaced(how: list[str]) -> None:
-    """Standard input cannot be read again."""
+    """What came from standard input is gone."""
     source = "from typedbus._os.reexec import Image; print(Image().problem())"
 
     done = subprocess.run([sys.executable, *how], input=source, capture_output=True, text=True, timeout=60, check=False)
@@ -246,10 +246,8 @@ def test_a_program_from_a_pipe_cannot_be_replaced(how: list[str]) -> None:
         ({"executable": __file__}, f"its interpreter {__file__} can no longer be executed"),
     ],
 )
-def test_the_reason_against_a_replacement_is_returned_and_raised(
-    tmp_path: Path, given: dict[str, object], reason: str
-) -> None:
-    """It is determined before any change, and has the way out."""
+def test_what_cannot_be_replaced_says_why(tmp_path: Path, given: dict[str, object], reason: str) -> None:
+    """Every reason is known before anything is touched, and says what to do."""
     image = Image(**({"source": "program.py", "directory": str(tmp_path)} | given))  # type: ignore[arg-type]  # by name
 
     problem = image.problem()
@@ -262,7 +260,7 @@ def test_the_reason_against_a_replacement_is_returned_and_raised(
 
 
 def test_a_frozen_program_is_not_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its command line is unknown."""
+    """What made it from Python sources says how it is started, and nobody else."""
     monkeypatch.setattr(sys, "frozen", True, raising=False)
 
     assert Image().problem() == (
@@ -270,8 +268,8 @@ def test_a_frozen_program_is_not_replaced(monkeypatch: pytest.MonkeyPatch) -> No
     )
 
 
-def test_an_error_of_execv_is_a_restart_error(tmp_path: Path) -> None:
-    """It has the text of the system."""
+def test_what_the_system_refuses_is_told(tmp_path: Path) -> None:
+    """An interpreter that is none is a RestartError with the system's own words."""
     none = tmp_path / "python"
     none.write_text("this is no program")
     none.chmod(0o755)
@@ -284,7 +282,7 @@ def test_an_error_of_execv_is_a_restart_error(tmp_path: Path) -> None:
 
 
 class Releases:
-    """Two releases of a program, and a link to the current one, as in a deployment."""
+    """Two releases of a program, and a link to the current one, as a deployment has them."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -297,7 +295,7 @@ class Releases:
         self.current.symlink_to("releases/42")
 
     def python(self, release: str) -> Path:
-        """Create a virtual environment in *release*, and return the path of its interpreter."""
+        """Make an environment of *release*, and return its interpreter by its full name."""
         environment = self.folder / "releases" / release / "venv"
         venv.create(environment, symlinks=True)
         packages = Path(typedbus.__file__).parents[1], Path(attrs.__file__).parents[1]
@@ -306,7 +304,7 @@ class Releases:
         return environment / "bin" / "python"
 
     def ran(self, *command: str | Path, flip: str = "ln -sfn releases/43 ../../current", **environ: str) -> list[str]:
-        """Run a command to its end."""
+        """Run *command* in the current release, let *flip* make the other release current, and return its last lines."""
         for release in ("42", "43"):
             path = self.folder / "releases" / release / "program.py"
             first = "import os; " + f"'AGAIN' in os.environ or os.system('cd /proc/self/cwd; {flip}')\n"
@@ -327,14 +325,14 @@ class Releases:
 
 @pytest.fixture
 def releases(tmp_path: Path) -> Releases:
-    """Create two releases, of which 42 is the current one."""
+    """Return two releases, of which 42 is the current one."""
     return Releases(tmp_path)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("how", [["program.py"], ["-m", "program"], ["{current}/program.py"], ["-c", "import program"]])
 def test_a_restart_runs_the_release_that_the_link_leads_to(releases: Releases, how: list[str]) -> None:
-    """The working directory and the program are used by their names, however the program is found."""
+    """The working directory and the program are taken by their names, however the program is found."""
     how = [word.format(current=releases.current) for word in how]
 
     assert releases.ran(sys.executable, *how) == ["", "release 43"]
@@ -342,7 +340,7 @@ def test_a_restart_runs_the_release_that_the_link_leads_to(releases: Releases, h
 
 @pytest.mark.slow
 def test_a_restart_runs_the_new_release_after_the_old_one_was_deleted(releases: Releases) -> None:
-    """No file of the old release is needed."""
+    """Nothing of the release that was started needs to be there any more."""
     flip = "ln -sfn releases/43 ../../current; rm -r ../42"
 
     assert releases.ran(sys.executable, "-m", "program", flip=flip) == ["", "release 43"]
@@ -351,7 +349,7 @@ def test_a_restart_runs_the_new_release_after_the_old_one_was_deleted(releases: 
 @pytest.mark.slow
 @pytest.mark.parametrize("how", ["relative", "link", "path"])
 def test_a_restart_uses_the_interpreter_of_the_new_release(releases: Releases, how: str) -> None:
-    """A virtual environment inside the release is used through the link, too."""
+    """An environment inside of the release is named through the link, too."""
     for release in ("42", "43"):
         releases.python(release)
         where = releases.folder / "releases" / release / "where.py"
@@ -368,7 +366,7 @@ def test_a_restart_uses_the_interpreter_of_the_new_release(releases: Releases, h
     "shape", ["#!{python}\n", "#!{python} -I\n", "#!/bin/sh\n'''exec' {python} \"$0\" \"$@\"\n' '''\n"]
 )
 def test_a_console_script_is_run_by_its_own_first_line_again(releases: Releases, shape: str) -> None:
-    """The first line of the new script names the interpreter of the new release, which alone has its packages."""
+    """The line of the new release names the interpreter of the new release, which alone has its packages."""
     for release in ("42", "43"):
         python = releases.python(release)
         folder = releases.folder / "releases" / release
@@ -384,8 +382,8 @@ def test_a_console_script_is_run_by_its_own_first_line_again(releases: Releases,
 
 
 @pytest.mark.slow
-def test_a_script_run_by_an_explicit_interpreter_keeps_that_interpreter(tmp_path: Path) -> None:
-    """And the options of the interpreter."""
+def test_a_script_that_was_given_to_another_interpreter_is_not_run_by_its_first_line(tmp_path: Path) -> None:
+    """Options of the interpreter, and the interpreter itself, stay those of the command line."""
     path = program(tmp_path, "again()")
     path.write_text("#!/usr/bin/false\n" + path.read_text())
     path.chmod(0o755)
@@ -396,7 +394,7 @@ def test_a_script_run_by_an_explicit_interpreter_keeps_that_interpreter(tmp_path
 
 
 @pytest.mark.slow
-def test_a_wrong_pwd_variable_is_ignored(tmp_path: Path) -> None:
+def test_a_directory_that_is_not_the_one_of_the_environment_goes_by_its_own_name(tmp_path: Path) -> None:
     """$PWD may be left over from another directory."""
     program(tmp_path, "again()")
 
@@ -414,8 +412,8 @@ def test_a_wrong_pwd_variable_is_ignored(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_dangling_link_is_a_restart_error_before_the_stop(releases: Releases) -> None:
-    """The error names the link."""
+def test_a_link_that_leads_nowhere_is_refused_by_its_name(releases: Releases) -> None:
+    """The reason is known before anything is stopped, and names the link."""
     flip = "ln -sfn releases/44 ../../current"
 
     error, *_ = releases.ran(sys.executable, "program.py", flip=flip)
@@ -426,7 +424,7 @@ def test_a_dangling_link_is_a_restart_error_before_the_stop(releases: Releases) 
 @pytest.mark.slow
 @pytest.mark.parametrize("method", ["spawn", "forkserver", "fork"])
 def test_children_that_have_ended_are_no_zombies_after_a_restart(tmp_path: Path, method: str) -> None:
-    """Neither workers of a pool, nor helpers of multiprocessing, nor a process that the program never waits for."""
+    """Neither those of a pool, nor the helpers of multiprocessing, nor a process that the program never waits for."""
     path = tmp_path / "program.py"
     path.write_text(
         textwrap.dedent(f"""

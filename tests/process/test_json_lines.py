@@ -1,4 +1,4 @@
-"""The JSON that a site writes to stderr, and the output of a quiet run."""
+"""What a site writes to stderr as JSON, and what it writes when it is quiet."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from typedbus.plugins.logs import JSONFormatter, Logging
 
 
 class Bad:
-    """Its repr raises."""
+    """Has no repr."""
 
     def __repr__(self) -> str:
         raise OSError("no repr")
 
 
 class Level(enum.IntEnum):
-    """An int whose `str` raises."""
+    """An int with a text of its own."""
 
     HIGH = 3
 
@@ -38,7 +38,7 @@ class Level(enum.IntEnum):
 
 
 def line_of(message: object = "hello", *args: object, **keys: Any) -> dict[str, Any]:
-    """Return the line of a record, parsed."""
+    """Return the line of a record, read again."""
     record = logging.LogRecord("shop", logging.INFO, "shop.py", 3, message, args, keys.pop("exc_info", None))
     vars(record).update(keys)
     text = JSONFormatter().format(record)
@@ -48,7 +48,7 @@ def line_of(message: object = "hello", *args: object, **keys: Any) -> dict[str, 
     return line
 
 
-def test_a_line_has_the_documented_fields() -> None:
+def test_a_line_has_the_fields_that_the_page_names() -> None:
     """The time is that of the record, in UTC; other keys are fields of their own."""
     line = line_of("%d orders", 3, order=7)
     time = dt.datetime.fromisoformat(line.pop("time"))
@@ -76,13 +76,13 @@ def test_a_line_has_the_documented_fields() -> None:
     ],
     ids=lambda given: type(given).__name__,
 )  # fmt: skip
-def test_values_of_any_type_become_json(value: object, expected: object) -> None:
-    """JSON has neither NaN nor objects, and each record remains one line."""
+def test_a_value_of_any_kind_has_a_place_in_a_line(value: object, expected: object) -> None:
+    """JSON has neither NaN nor objects, and no line is broken."""
     assert line_of(value=value)["value"] == expected
 
 
-def test_recursive_and_very_long_values_become_json() -> None:
-    """Neither their depth nor their number of digits breaks a line."""
+def test_a_value_that_contains_itself_and_one_that_is_too_long_are_shown() -> None:
+    """No depth and no number of digits breaks a line."""
     circle: list[object] = []
     circle.append(circle)
 
@@ -91,7 +91,7 @@ def test_recursive_and_very_long_values_become_json() -> None:
 
 
 def test_a_key_that_is_a_field_of_every_line_gets_another_name() -> None:
-    """Data never replaces a documented field."""
+    """No data takes the place of what readers rely on."""
     line = line_of(time=1, level="high", logger=2, exception="e")
 
     assert (line["time_"], line["level_"], line["logger_"], line["exception_"]) == (1, "high", 2, "e")
@@ -99,13 +99,13 @@ def test_a_key_that_is_a_field_of_every_line_gets_another_name() -> None:
 
 
 @pytest.mark.parametrize(("message", "args"), [("%d", ("a",)), ("%s %s", ("a",)), ("%s", (Bad(),)), (Bad(), ())])
-def test_a_message_that_cannot_be_formatted_becomes_a_line(message: object, args: tuple[object, ...]) -> None:
-    """With the message, its arguments and the error."""
+def test_a_message_that_cannot_be_formatted_is_a_line(message: object, args: tuple[object, ...]) -> None:
+    """With the message, its arguments, and the reason."""
     assert "which do not fit" in line_of(message, *args)["message"]
 
 
-def test_an_exception_becomes_its_traceback() -> None:
-    """As a single string."""
+def test_an_exception_is_its_traceback() -> None:
+    """As one string."""
     try:
         raise OSError("disk full")
     except OSError as error:
@@ -115,8 +115,8 @@ def test_an_exception_becomes_its_traceback() -> None:
     assert line["exception"].endswith("OSError: disk full")
 
 
-def test_a_log_file_can_be_json(tmp_path: Path) -> None:
-    """Each event has its data as fields."""
+def test_the_file_of_a_log_may_be_json(tmp_path: Path) -> None:
+    """Each event with its data."""
     bus = Bus()
     logs = Logging(bus, logger="json_lines", file=tmp_path / "log", formatter=JSONFormatter())
     logs.start()
@@ -186,7 +186,7 @@ class Program:
         self.folder = folder
 
     def run(self, *arguments: str, shop: str = "", target: str = "shop:Shop") -> tuple[int, str]:
-        """Return the status and the content of stderr."""
+        """Return the status and what was written to stderr."""
         environ = {name: value for name, value in os.environ.items() if name != "PYTHONWARNINGS"}
         done = subprocess.run(
             [sys.executable, "-m", "typedbus", "run", target, *arguments],
@@ -218,7 +218,7 @@ def lines_of(text: str) -> list[dict[str, Any]]:
 @pytest.mark.slow
 @pytest.mark.parametrize("shop", ["", "basic", "force", "dict", "late"])
 def test_all_of_stderr_is_json(program: Program, shop: str) -> None:
-    """Events, messages, records, warnings and exceptions of threads; each once, whatever handlers the program has."""
+    """Events, messages, records, warnings and what ends a thread; each once, whatever handlers the program has."""
     status, text = program.run("--log-format", "json", shop=shop)
     lines = lines_of(text)
     messages = [line["message"] for line in lines]
@@ -247,7 +247,7 @@ def test_all_of_stderr_is_json(program: Program, shop: str) -> None:
     ],
 )
 def test_errors_and_signals_are_json(program: Program, arguments: tuple[str, str], status: int, kind: str) -> None:
-    """A failed start, faults, a module that raises, and the stacks of a forced exit."""
+    """A failed start, faults, a module that raises, and the stacks of a process that is ended at once."""
     target, shop = arguments
     done, text = program.run("--log-format", "json", target=target, shop=shop)
     lines = lines_of(text)
@@ -263,7 +263,7 @@ def test_errors_and_signals_are_json(program: Program, arguments: tuple[str, str
 
 @pytest.mark.slow
 def test_the_log_file_is_json_as_well(program: Program) -> None:
-    """It has the records of the bus, which are events on stderr, once each."""
+    """It has the records of the bus, which stderr has as events, once each."""
     status, text = program.run("--log-format", "json", "--log-file", "log", "--log-level", "warning")
 
     assert status == 0
@@ -273,8 +273,8 @@ def test_the_log_file_is_json_as_well(program: Program) -> None:
 
 
 @pytest.mark.slow
-def test_an_orderly_quiet_run_writes_nothing(program: Program) -> None:
-    """No life cycle, no message below WARNING, and no line about the signal that ends it."""
+def test_a_quiet_run_writes_nothing_without_a_reason(program: Program) -> None:
+    """No life cycle, no message below WARNING, and nothing about the signal that ends it."""
     (program.folder / "calm.py").write_text(
         "import os, signal\nfrom typedbus import *\n"
         "class Part:\n"

@@ -1,4 +1,4 @@
-"""Processes whose hooks hang: they end, with their status, and report the hook."""
+"""Processes whose hooks hang: they end, with their status, and say what hung."""
 
 from __future__ import annotations
 
@@ -53,13 +53,13 @@ class HangsInStop:
 
 @pytest.fixture
 def begin(tmp_path: Path) -> Iterator[Begin]:
-    """Start programs with a separate stderr."""
+    """Start programs whose stderr is a stream of its own."""
     with programs(tmp_path, PRELUDE, stderr=subprocess.PIPE) as begin:
         yield begin
 
 
-def test_a_start_that_hangs_ends_the_process_with_status_1(begin: Begin) -> None:
-    """Started components are stopped, and the stack of the hook is on stderr."""
+def test_a_start_that_hangs_ends_the_process_with_1(begin: Begin) -> None:
+    """What had started is stopped, and the stack of what hung is on stderr."""
     program = begin("""
         class Shop(Container):
             bus = Component(Bus)
@@ -77,8 +77,8 @@ def test_a_start_that_hangs_ends_the_process_with_status_1(begin: Begin) -> None
     assert "in hang\n" in program.errors
 
 
-def test_a_stop_that_hangs_ends_the_process_with_status_70(begin: Begin) -> None:
-    """Other components are stopped, and functions of atexit are called."""
+def test_a_stop_that_hangs_ends_the_process_with_70(begin: Begin) -> None:
+    """Everybody else is stopped, and what is asked of the interpreter at its end is done."""
     program = begin("""
         import atexit
 
@@ -100,7 +100,7 @@ def test_a_stop_that_hangs_ends_the_process_with_status_70(begin: Begin) -> None
 
 
 def test_an_interrupt_while_hooks_run_in_threads_rolls_back(begin: Begin) -> None:
-    """The first one waits for the running hooks; the second gives them up, and names them."""
+    """The first waits for those that run; the second gives them up, and names them."""
     program = begin("""
         from typedbus._base.clock import SystemClock
 

@@ -1,4 +1,4 @@
-"""Errors that the operator of a program can correct: `run` prints a line, and a traceback only on request."""
+"""Errors that whoever runs a program can correct: `run` prints a line, and a traceback only if asked."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ CASES = {
 
 @pytest.fixture
 def taken() -> Iterator[str]:
-    """Return a port on which another socket listens."""
+    """Give a port on which another socket listens."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         yield str(server.getsockname()[1])
 
@@ -129,7 +129,7 @@ def run_program(folder: Path, *arguments: str, command: tuple[str, ...] = ("prog
 
 
 def others(said: str) -> list[str]:
-    """Return the lines of *said* that are not about the life cycle of the bus."""
+    """Return the lines of *said* that are none about the life of the bus."""
     words = ("bus ", "built ", "started ", "failed ", "rolled back ", "exited ", "stopped ")
     return [line for line in said.splitlines() if not line.startswith(words)]
 
@@ -137,7 +137,7 @@ def others(said: str) -> list[str]:
 @pytest.mark.skipif(sys.platform in ("win32", "darwin"), reason="not every component exists on this system")
 @pytest.mark.parametrize("case", CASES)
 def test_an_operator_error_is_one_line(tmp_path: Path, taken: str, case: str) -> None:
-    """Without a traceback or a second report; the line about the hook has the name of the class."""
+    """Neither a traceback nor a second report follows; the line about the hook has the name of the class."""
     status, said = run_program(tmp_path, case, taken)
 
     assert status == 1
@@ -147,7 +147,7 @@ def test_an_operator_error_is_one_line(tmp_path: Path, taken: str, case: str) ->
 
 
 @pytest.mark.parametrize("case", ["Log", "Tank"])
-def test_tracebacks_of_operator_errors_are_shown_on_request(tmp_path: Path, case: str) -> None:
+def test_tracebacks_of_operator_errors_are_shown_if_asked_for(tmp_path: Path, case: str) -> None:
     """The text is the last line of the traceback."""
     status, said = run_program(tmp_path, case, "0", "--traceback")
 
@@ -166,7 +166,7 @@ def test_an_operator_error_after_the_start_is_one_line(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("case", "error"), [("Slip", "KeyError: 'a slip'"), ("Both", "KeyError: 'stuck'")])
 def test_any_other_error_has_its_traceback(tmp_path: Path, case: str, error: str) -> None:
-    """Also together with an operator error."""
+    """Also if it comes together with an operator error."""
     status, said = run_program(tmp_path, case, "0")
 
     assert status == 1
@@ -187,8 +187,8 @@ def test_any_other_error_has_its_traceback(tmp_path: Path, case: str, error: str
         ("--user nosuchuser", 2, "Error: user 'nosuchuser'"),
     ],
 )
-def test_an_error_about_an_option_is_one_line(tmp_path: Path, line: str, status: int, text: str) -> None:
-    """With ``--traceback`` an error in the start has its traceback as well."""
+def test_options_that_cannot_be_carried_out_are_one_line(tmp_path: Path, line: str, status: int, text: str) -> None:
+    """With ``--traceback`` there is more, of what failed during a start."""
     command = ("-m", "typedbus", "run", "program:Site", *line.split())
 
     ended, text_of_all = run_program(tmp_path, command=command)

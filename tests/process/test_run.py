@@ -1,4 +1,4 @@
-"""`run` as a whole program: real processes, real signals, and the exit status."""
+"""`run` as the whole of a program: real processes, real signals, and the exit status that the shell sees."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Ticking:
 
 
 def reported(program: Program) -> list[str]:
-    """Return the output of the program and its bus, without times, tracebacks and ticks."""
+    """Return the lines that the program and its bus wrote, without times, tracebacks and ticks."""
     lines = [re.sub(r" \(\d+\.\d ms\)", "", line) for line in program.lines]
     kept = r"(bus|built|started|stopped|exited|failed|log)  +\S|part |SIG"
     return [re.sub(r"  +", " ", line) for line in lines if re.match(kept, line)]
@@ -71,7 +71,7 @@ pytestmark = pytest.mark.slow
 
 
 def test_a_program_whose_bus_exits_ends_with_success(begin: Begin) -> None:
-    """request_exit ends a program in order and with status 0; each event has a line."""
+    """request_exit ends a program in order and with status 0; what happens is told line by line."""
     program = begin("""
         class Shop(Container):
             bus = Component(Bus)
@@ -82,8 +82,8 @@ def test_a_program_whose_bus_exits_ends_with_success(begin: Begin) -> None:
     assert reported(program) == STARTED + STOPPED + EXITED
 
 
-def test_messages_on_log_are_written_to_stderr(begin: Begin) -> None:
-    """Among the lines of the life cycle."""
+def test_what_is_logged_is_told(begin: Begin) -> None:
+    """Messages on LOG stand among the lines of the life cycle."""
     program = begin("""
         def speak(part: Part) -> None:
             part.bus.log("hello")
@@ -98,8 +98,8 @@ def test_messages_on_log_are_written_to_stderr(begin: Begin) -> None:
     assert reported(program) == [*STARTED, "log hello", *STOPPED, *EXITED]
 
 
-def test_an_invalid_container_is_reported_without_a_traceback(tmp_path: Path) -> None:
-    """Every fault is on stderr, stdout is empty, nothing is constructed, and the status is 1."""
+def test_an_invalid_container_is_told_without_a_traceback(tmp_path: Path) -> None:
+    """Every fault is on stderr, nothing on stdout, nothing is built, and the status is 1."""
     path = tmp_path / "program.py"
     path.write_text(
         PRELUDE
@@ -120,8 +120,8 @@ def test_an_invalid_container_is_reported_without_a_traceback(tmp_path: Path) ->
     assert "Traceback" not in done.stderr
 
 
-def test_a_container_without_a_bus_is_reported_without_a_traceback(begin: Begin) -> None:
-    """The text shows how to declare a bus."""
+def test_a_container_without_a_bus_is_told_without_a_traceback(begin: Begin) -> None:
+    """run needs a bus to start, and says how to declare one."""
     program = begin("class Shop(Container): pass")
 
     assert program.end() == 1
@@ -130,7 +130,7 @@ def test_a_container_without_a_bus_is_reported_without_a_traceback(begin: Begin)
 
 
 def test_a_failing_constructor_ends_a_program_in_order(begin: Begin) -> None:
-    """The status is 1, the traceback names the component, and constructed components have exited."""
+    """The status is 1, the traceback names the component, and what was built before has exited."""
     program = begin("""
         def fail(part: Part) -> None:
             raise OSError("no database")
@@ -148,7 +148,7 @@ def test_a_failing_constructor_ends_a_program_in_order(begin: Begin) -> None:
 
 
 def test_a_failing_start_ends_a_program_in_order(begin: Begin) -> None:
-    """The status is 1; started components are stopped, and the listeners of EXIT are called."""
+    """The status is 1; what had started is stopped, and the listeners of EXIT are called."""
     program = begin("""
         class Broken(Part):
             def start(self) -> None:
@@ -173,7 +173,7 @@ def test_a_failing_start_ends_a_program_in_order(begin: Begin) -> None:
     assert "could not be started" in program.output
 
 
-def test_a_start_that_its_own_listener_cancels_is_not_a_failure(begin: Begin) -> None:
+def test_a_start_that_is_broken_off_by_its_listener_is_no_failure(begin: Begin) -> None:
     """A listener of START that stops the bus ends the program with status 0, and without a traceback."""
     program = begin("""
         class Shop(Container):
@@ -188,7 +188,7 @@ def test_a_start_that_its_own_listener_cancels_is_not_a_failure(begin: Begin) ->
 
 
 def test_a_failing_stop_is_a_failure_of_the_program(begin: Begin) -> None:
-    """The status is 70, and all other components have stopped and exited."""
+    """The status is 70, and everything else has stopped and exited."""
     program = begin("""
         class Broken(Part):
             start = exit = None
@@ -210,7 +210,7 @@ def test_a_failing_stop_is_a_failure_of_the_program(begin: Begin) -> None:
 
 
 def test_the_cause_of_an_exit_is_a_failure_of_the_program(begin: Begin) -> None:
-    """request_exit with a cause ends a program in order, prints the cause, and the status is 70."""
+    """request_exit with a cause ends a program in order, tells the cause, and the status is 70."""
     program = begin("""
         class Shop(Container):
             bus = Component(Bus)
@@ -222,8 +222,8 @@ def test_the_cause_of_an_exit_is_a_failure_of_the_program(begin: Begin) -> None:
     assert "OSError: no heat" in program.output
 
 
-def test_several_causes_are_all_printed(begin: Begin) -> None:
-    """Each has its own traceback, the first one at the end, where a reader looks first."""
+def test_several_problems_are_all_told(begin: Begin) -> None:
+    """Each cause has its own traceback, the first at the end, where one looks first."""
     program = begin("""
         def fail(part: Part) -> None:
             part.bus.request_exit(OSError("one"))
@@ -239,7 +239,7 @@ def test_several_causes_are_all_printed(begin: Begin) -> None:
 
 
 def test_a_thread_that_hangs_does_not_hang_the_program(begin: Begin) -> None:
-    """After 5 s of patience a program that owns such a thread ends with 70, and prints its stack."""
+    """After the patience of 5 s a program that owns such a thread ends with 70, and tells where it hangs."""
     program = begin("""
         def hang_here(bus: Bus):
             bus.wait(State.EXITED)
@@ -267,7 +267,7 @@ def test_a_thread_that_hangs_does_not_hang_the_program(begin: Begin) -> None:
 @pytest.mark.parametrize("hook", ["start", "main"])
 @pytest.mark.parametrize(("code", "status"), [("3", 3), ("0", 0), ("", 0), ("'text'", 1)])
 def test_a_listener_may_end_the_program_with_its_own_status(begin: Begin, hook: str, code: str, status: int) -> None:
-    """sys.exit in a listener sets the status, or prints its text and sets 1, after an orderly exit."""
+    """sys.exit in a listener gives its status, or its text and 1, after everything has ended in order."""
     program = begin(f"""
         class Shop(Container):
             bus = Component(Bus)
@@ -283,8 +283,8 @@ def test_a_listener_may_end_the_program_with_its_own_status(begin: Begin, hook: 
     assert "Traceback" not in program.output
 
 
-def test_failures_of_the_rollback_are_printed_after_sys_exit(begin: Begin) -> None:
-    """sys.exit keeps its status."""
+def test_what_failed_before_a_program_was_left_is_told(begin: Begin) -> None:
+    """sys.exit keeps its status, and the failures of the roll-back are told with it."""
     program = begin("""
         class Broken(Part):
             start = exit = None
@@ -303,7 +303,7 @@ def test_failures_of_the_rollback_are_printed_after_sys_exit(begin: Begin) -> No
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
 def test_a_signal_ends_a_program_in_order(begin: Begin, number: signal.Signals) -> None:
-    """SIGINT and SIGTERM stop and exit all components, in order, and the status is 0."""
+    """SIGINT and SIGTERM stop and exit what runs, in order, and the status is 0."""
     program = begin("""
         class Shop(Container):
             bus = Component(Bus)
@@ -323,8 +323,8 @@ def test_a_signal_ends_a_program_in_order(begin: Begin, number: signal.Signals) 
     assert "Traceback" not in program.output
 
 
-def test_a_signal_cancels_a_start(begin: Begin) -> None:
-    """SIGTERM during a start lets the listener end, stops the started components, and starts no more."""
+def test_a_signal_breaks_a_start_off(begin: Begin) -> None:
+    """SIGTERM during a start lets the listener end, stops what had started and starts nothing more."""
     program = begin("""
         def be_told(self) -> None:
             signal.raise_signal(signal.SIGTERM)
@@ -355,7 +355,7 @@ def test_a_signal_cancels_a_start(begin: Begin) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
 def test_a_second_signal_ends_a_program_at_once(begin: Begin, number: signal.Signals) -> None:
-    """If the exit hangs, a second signal forces it, with 128 + its number and the stack of every thread."""
+    """Where the exit hangs a second signal forces it, with 128 + its number and the stack of every thread."""
     program = begin("""
         class Hanging(Ticking):
             def stop(self) -> None:
@@ -413,8 +413,8 @@ class Bad(Container):
 
 
 @pytest.mark.parametrize(("container", "status"), [(Good, 0), (Bad, 1)], ids=["good", "bad"])
-def test_run_restores_the_signal_handlers(container: type[Container], status: int) -> None:
-    """Whether the container ran or failed to start."""
+def test_signal_handlers_are_put_back(container: type[Container], status: int) -> None:
+    """run leaves the signals of the process as they were, whatever became of the container."""
 
     def mine(number: int, frame: object) -> None:
         raise AssertionError
@@ -428,12 +428,12 @@ def test_run_restores_the_signal_handlers(container: type[Container], status: in
 
 
 def test_a_process_may_run_one_program_after_the_other() -> None:
-    """A run leaves no state for the next one."""
+    """Nothing of one run is left in the next."""
     assert [run(Good), run(Bad), run(Good)] == [0, 1, 0]
 
 
-def test_run_raises_outside_the_main_thread() -> None:
-    """Python allows signal handlers only there; nothing is constructed, and the error names the alternative."""
+def test_run_refuses_every_thread_but_the_main_one() -> None:
+    """Signals cannot be had elsewhere; nothing is built, and the error names the way out."""
     raised: list[BaseException] = []
 
     def try_it() -> None:

@@ -1,4 +1,4 @@
-"""Processes that start with closed standard streams: none of their text ends up in another file."""
+"""Processes that begin with closed standard streams: no text of theirs ends up in another file."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def begin(folder: Path, closed: str, *arguments: str, **environ: str) -> subproc
 
 
 def text_of(path: Path, last: str = "") -> str:
-    """Return the content of a file, when it contains *last*."""
+    """Return what is in a file, as soon as *last* is there."""
     until = time.monotonic() + 30
     while time.monotonic() < until:
         text = path.read_text(encoding="utf-8") if path.exists() else ""
@@ -111,10 +111,10 @@ def text_of(path: Path, last: str = "") -> str:
 @pytest.mark.parametrize(
     "program", [pytest.param(COMMAND, marks=pytest.mark.exhaustive), ["program.py"]], ids=["command", "program"]
 )
-def test_a_file_of_a_component_contains_only_the_output_of_the_component(
+def test_a_file_of_a_component_has_only_what_the_component_writes(
     tmp_path: Path, program: list[str], closed: str, when: str
 ) -> None:
-    """Whenever it is opened, even if it could get the descriptor of stderr."""
+    """Whenever it is opened, and though its number may be that of stderr."""
     done = begin(tmp_path, closed, *program, WHEN=when)
 
     assert done.returncode == 0
@@ -139,10 +139,10 @@ def test_a_forced_end_writes_no_stacks_into_the_file_of_a_component(tmp_path: Pa
     [[*COMMAND, "--daemon", "--output", "out"], pytest.param(["program.py", "--daemon"], marks=pytest.mark.exhaustive)],
     ids=["command", "program"],
 )
-def test_a_daemon_started_without_streams_writes_all_of_its_output(
+def test_a_daemon_begun_without_streams_writes_all_of_its_output(
     tmp_path: Path, program: list[str], closed: str, when: str
 ) -> None:
-    """Printed text, exceptions of threads and reports of `run` are in the file of the daemon, and in no other."""
+    """What is printed, what ends a thread and what `run` reports are in the file of the daemon, and in no other."""
     done = begin(tmp_path, closed, *program, WHEN=when)
 
     assert done.returncode == 0
@@ -155,7 +155,7 @@ def test_a_daemon_started_without_streams_writes_all_of_its_output(
 
 
 def test_an_invalid_container_is_not_reported_on_stdout(tmp_path: Path) -> None:
-    """Python prints on stdout if sys.stderr is None."""
+    """Python prints on stdout what is meant for a stderr that is None."""
     (tmp_path / "bad.py").write_text(
         "from typedbus import Container, run\n\nclass Bad(Container): ...\n\nraise SystemExit(run(Bad))\n",
         encoding="utf-8",

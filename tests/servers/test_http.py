@@ -22,7 +22,8 @@ import pytest
 import uvicorn
 
 from typedbus import Bus, TransitionFailures
-from typedbus._bus.registry import EXIT, LOG, MOVED, START, STOP
+from typedbus._bus.builtin import EXIT, LOG, MOVED, START, STOP
+from typedbus._bus.bus import parts_of
 from typedbus.servers.asgi import ASGIServer, LifespanError
 from typedbus.servers.serving import NoServer, Serving, SettingError
 from typedbus.servers.wsgi import WSGIServer
@@ -364,7 +365,7 @@ def test_a_wsgi_thread_that_is_cut_off_is_owned_by_the_bus(serve: Serve) -> None
     served.site.arrived.acquire(timeout=30)
     served.bus.stop()
 
-    running = [thread for thread in served.bus._owned if thread.is_alive()]
+    running = [thread for thread in parts_of(served.bus).loop.threads if thread.is_alive()]
     served.site.let_go()
     for thread in running:
         thread.join(30)

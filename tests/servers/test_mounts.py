@@ -33,7 +33,7 @@ from typedbus import (
     on,
     running,
 )
-from typedbus._bus.registry import LOG
+from typedbus._bus.builtin import LOG
 from typedbus.servers.asgi import ASGIApp, ASGIServer
 from typedbus.servers.mounts import (
     MOUNT,

@@ -25,7 +25,7 @@ import sys
 
 from typedbus import Bus
 from typedbus.servers._binding import listen
-from typedbus._bus.registry import LOG, START, STOP
+from typedbus._bus.builtin import LOG, START, STOP
 
 FILTER = (socket.SOL_SOCKET, 26)
 HOPS = (socket.IPPROTO_IP, 21)

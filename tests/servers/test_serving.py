@@ -18,7 +18,8 @@ from typing import Any
 import pytest
 
 from typedbus import Bus, Component, Container, Limits, State, TransitionFailures
-from typedbus._bus.registry import EXIT, LOG, MOVED, START, STOP
+from typedbus._bus.builtin import EXIT, LOG, MOVED, START, STOP
+from typedbus._bus.bus import parts_of
 from typedbus.servers._arguments import parse_bind
 from typedbus.servers._binding import listen
 from typedbus.servers.serving import (
@@ -781,7 +782,7 @@ def test_the_bus_owns_the_thread(bus: Bus, echo: Echo) -> None:
     server = serving(bus, echo)
     bus.start()
 
-    (thread,) = [one for one in bus._owned if one.name == f"server {server.address}"]
+    (thread,) = [one for one in parts_of(bus).loop.threads if one.name == f"server {server.address}"]
 
     assert thread.is_alive()
     assert thread.daemon

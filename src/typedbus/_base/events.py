@@ -1,7 +1,7 @@
 """
 The events that a bus publishes: one frozen record class for each kind.
 
-Each kind has a channel of its own in `_bus.registry`, and `LIFECYCLE` carries all
+Each kind has a channel of its own in `_bus.builtin`, and `LIFECYCLE` carries all
 events. *path* is the dotted path of the component concerned, or the name of a listener
 outside all containers. Durations are in seconds.
 """

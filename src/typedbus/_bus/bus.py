@@ -1,7 +1,7 @@
 """
-The public interface of the bus: transitions, requests from any thread, and `block`, which serves them.
+The bus: the interface of its three parts.
 
-`_bus.registry` implements the channels, and `_bus.machine` the states.
+`_bus.registry` holds the channels, `_bus.machine` the state, and `_bus.main_loop` the thread in `block`.
 """
 
 from __future__ import annotations
@@ -9,20 +9,52 @@ from __future__ import annotations
 import functools
 import threading
 import weakref
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Iterable
+from typing import Final, ParamSpec
 
-from typedbus._base.clock import Clock
-from typedbus._base.errors import RestartError
+import attrs
+from typing_extensions import TypeVar
+
+from typedbus._base.clock import Clock, SystemClock
 from typedbus._base.limits import Limits
 from typedbus._base.states import State
-from typedbus._bus.machine import Machine
-from typedbus._bus.registry import GRACEFUL, MAIN
-from typedbus._bus.wakeup import MainLoopWakeup, Replacement, outlived, report_death, report_discarded
+from typedbus._bus.builtin import GRACEFUL, INFO, LOG
+from typedbus._bus.machine import StateMachine
+from typedbus._bus.main_loop import MainLoop
+from typedbus._bus.participants import Participants
+from typedbus._bus.policy import TransitionPolicy, TypedPolicy
+from typedbus._bus.registry import AnyBound, Registry, no_channel
+from typedbus._bus.requests import Requests
+from typedbus._bus.wakeup import Replacement, report_discarded
+from typedbus._channels.bound import BoundChannel, Subscription
+from typedbus._channels.channel import AnyChannel, AnyListener, Binds, Channel, Takes
 from typedbus._os.forks import after_fork, goes_on, notice
 
+Args = ParamSpec("Args")
+Result = TypeVar("Result")
 
-class Bus(Machine):
+
+@attrs.frozen(eq=False)
+class Parts:
+    """
+    The parts of a bus, for the packages of this library; `parts_of` returns them.
+
+    Attributes:
+        registry: The channels.
+        requests: The pending requests.
+        participants: The objects that prepare each start.
+        machine: The state and its transitions.
+        loop: The loop of the thread in `Bus.block`.
+    """
+
+    registry: Registry
+    requests: Requests
+    participants: Participants
+    machine: StateMachine
+    loop: MainLoop
+
+
+class Bus:
     """
     The channels of a process with their listeners, and its state.
 
@@ -39,21 +71,138 @@ class Bus(Machine):
 
     Raises:
         LimitError: *workers* is not a whole number from 1 up.
-
-    Attributes:
-        limits: A transition reads them at the beginning of each of its phases.
-        replacement: The object that replaces the process after `restart`. `run` sets it while it runs, unless it
-            is set already.
     """
 
     def __init__(self, *, clock: Clock | None = None, workers: int = 1, limits: Limits | None = None) -> None:
-        super().__init__(clock=clock, workers=workers, limits=limits)
-        #: The number of exits at the last request for a restart, and for a plain exit. Neither is taken back,
-        #: so that code that runs in between, such as a signal handler, finds a consistent state.
-        self._restarts_in = self._exits_in = -1
-        self.replacement: Replacement | None = None
-        self._owned: weakref.WeakSet[threading.Thread] = weakref.WeakSet()
+        self._compose(Registry(), TypedPolicy(), clock, workers, limits)
+
+    def _compose(
+        self, registry: Registry, policy: TransitionPolicy, clock: Clock | None, workers: int, limits: Limits | None
+    ) -> None:
+        requests, participants = Requests(), Participants()
+        machine = StateMachine(
+            registry,
+            participants,
+            requests,
+            policy,
+            clock or SystemClock(),
+            Limits() if limits is None else limits,
+            workers,
+        )
+        loop = MainLoop(registry, requests, machine)
+        self._parts = Parts(registry, requests, participants, machine, loop)
+        #: The channels of the registry, for `__getitem__`.
+        self._bound = registry.bound
         BUSES.add(self)
+
+    def __getitem__(self, channel: Binds[AnyBound]) -> AnyBound:
+        """
+        Return *channel* on this bus; the same object each time.
+
+        Raises:
+            ChannelError: *channel* is not a channel but, for instance, the name of one.
+        """
+        bound: AnyBound | None = self._bound.get(channel)
+        return self._parts.registry.look_up(channel) if bound is None else bound
+
+    def publish(self, channel: Channel[Args, Result], /, *args: Args.args, **kwargs: Args.kwargs) -> list[Result]:
+        """Same as ``bus[channel].publish(...)``."""
+        return self[channel].publish(*args, **kwargs)
+
+    def subscribe(self, channel: Takes[AnyListener], listener: AnyListener, /, *, priority: int = 50) -> Subscription:
+        """Same as ``bus[channel].subscribe(listener)``, but type checkers report errors less clearly."""
+        return self._look_up(channel).subscribe(listener, priority=priority)
+
+    def unsubscribe(self, channel: Takes[AnyListener], listener: AnyListener, /) -> None:
+        """Same as ``bus[channel].unsubscribe(listener)``."""
+        self._look_up(channel).unsubscribe(listener)
+
+    def _look_up(self, channel: Takes[AnyListener]) -> BoundChannel[..., object]:
+        if not isinstance(channel, Channel):
+            raise no_channel(channel, "give the channel object, as in bus.subscribe(START, listener)")
+        return self[channel]
+
+    @property
+    def channels(self) -> tuple[AnyChannel, ...]:
+        """The channels that the bus had from the beginning, then those that were looked up with ``bus[channel]``."""
+        return self._parts.registry.channels
+
+    def log(self, message: str, level: int = INFO) -> None:
+        """Publish *message* on `LOG`; a listener that fails is reported on stderr and changes nothing for the caller."""
+        self[LOG].publish(message, level)
+
+    @property
+    def clock(self) -> Clock:
+        """The source of time for durations, limits and ticks."""
+        return self._parts.machine.clock
+
+    @property
+    def limits(self) -> Limits:
+        """How long hooks, a start and a stop may take; a transition reads it at the beginning of each of its phases."""
+        return self._parts.machine.limits
+
+    @limits.setter
+    def limits(self, limits: Limits) -> None:
+        self._parts.machine.limits = limits
+
+    @property
+    def workers(self) -> int:
+        """
+        How many components may start, or stop, in parallel; 1 means one after the other.
+
+        With more, each component starts as soon as all its dependencies have started, in a
+        worker thread; a component of a higher priority waits for all components of lower
+        priorities, and a listener outside all components runs alone, in its place.
+
+        Raises:
+            LimitError: The value is not a whole number from 1 up.
+        """
+        return self._parts.machine.workers
+
+    @workers.setter
+    def workers(self, workers: int) -> None:
+        self._parts.machine.workers = workers
+
+    @property
+    def replacement(self) -> Replacement | None:
+        """The object that replaces the process after `restart`; `run` sets it while it runs, unless it is set already."""
+        return self._parts.loop.replacement
+
+    @replacement.setter
+    def replacement(self, replacement: Replacement | None) -> None:
+        self._parts.loop.replacement = replacement
+
+    @property
+    def state(self) -> State:
+        """The current state; another thread may change it before the caller uses the result."""
+        notice()
+        return self._parts.machine.state
+
+    @property
+    def is_exit_requested(self) -> bool:
+        """Whether an exit was requested that the thread in `block` has not carried out; False once it has EXITED."""
+        return self._parts.requests.is_exit_requested
+
+    def wait(self, states: State | Iterable[State], timeout: float | None = None) -> State | None:
+        """
+        Return when the bus is in one of *states*, or passes through it.
+
+        A thread that a component waits for when it stops should also name the states
+        in which it must give up, and check which state was returned: a start may
+        fail.
+
+        Args:
+            states: One state or several.
+            timeout: Seconds; None waits without limit.
+
+        Returns:
+            The state that was reached, or None if the timeout passed first.
+
+        Raises:
+            WaitError: *states* is empty or contains something that is not a state, or
+                the caller is a listener of the transition that it would wait for.
+        """
+        return self._parts.machine.wait(states, timeout)
 
     def start(self) -> None:
         """
@@ -73,7 +222,7 @@ class Bus(Machine):
                 the cause given to `request_exit`.
             BaseException: `SystemExit`, `KeyboardInterrupt` or similar from a listener, after the rollback.
         """
-        self._bring_to(State.STARTED)
+        self._parts.machine.bring_to(State.STARTED)
 
     def stop(self) -> None:
         """
@@ -88,7 +237,7 @@ class Bus(Machine):
         Raises:
             TransitionFailures: After the last listener, if any raised.
         """
-        self._bring_to(State.STOPPED)
+        self._parts.machine.bring_to(State.STOPPED)
 
     def exit(self) -> None:
         """
@@ -103,10 +252,7 @@ class Bus(Machine):
             TransitionFailures: At the end, if any listener of `STOP` or `EXIT` raised.
         """
         notice()
-        with self._lock:
-            if self._state is not State.EXITED:
-                self._exits_in = self._exits
-        self._bring_to(State.EXITED)
+        self._parts.loop.exit()
 
     def graceful(self) -> None:
         """
@@ -139,21 +285,7 @@ class Bus(Machine):
                 after the exit discards causes that have not been raised.
         """
         notice()
-        with self._lock:
-            if cause is not None:
-                self._causes.append(cause)
-            self._exits_in = self._exits
-            if cause is not None and self._state is State.EXITED and self._current is None:
-                # A thread that outlived the exit must not end the next run.
-                return
-            self._ask_for_exit()
-
-    def _ask_for_exit(self) -> None:
-        self._exit_requested = True
-        current = self._current
-        if current is not None:
-            current.change_goal(State.EXITED)
-        self._wakeup.wake()
+        self._parts.loop.request_exit(cause)
 
     def request(self, action: Callable[[], object], /) -> None:
         """
@@ -172,18 +304,9 @@ class Bus(Machine):
             TypeError: *action* cannot be called.
         """
         if not callable(action):
-            raise TypeError(f"{action!r} is no action: give what can be called without arguments")
+            raise TypeError(f"{action!r} is not callable; pass a function that can be called without arguments")
         notice()
-        report_discarded(self._request(action), self.log)
-
-    def _request(self, action: Callable[[], object]) -> list[Callable[[], object]]:
-        """Do the same as `request` without logging, and return the discarded actions."""
-        with self._lock:
-            self._wakeup.actions.append(action)
-            has_exited = self._state is State.EXITED and self._current is None
-            late = self._unserved() if has_exited else []
-        self._wakeup.wake()
-        return late
+        report_discarded(self._parts.loop.request(action), self.log)
 
     def restart(self) -> None:
         """
@@ -201,21 +324,7 @@ class Bus(Machine):
             RestartError: The process cannot be replaced; nothing has been changed.
         """
         notice()
-        if self.replacement is None:
-            raise RestartError(
-                "nobody who owns the process runs this bus; run the container with run(), or set bus.replacement"
-            )
-        attendant = self._wakeup.attendant
-        if attendant is not None and attendant is not threading.main_thread():
-            raise RestartError(f"the bus blocks in thread {attendant.name!r}; call block() in the main thread")
-        reason = self.replacement.problem()
-        if reason is not None:
-            raise RestartError(reason)
-        with self._lock:
-            if self._state is State.EXITED:
-                raise RestartError("the bus has exited already; start the program again")
-            self._restarts_in = self._exits
-        self._ask_for_exit()
+        self._parts.loop.restart()
 
     @property
     def is_restarting(self) -> bool:
@@ -226,8 +335,7 @@ class Bus(Machine):
         bus. An exit that is requested later makes it False again; a component
         that keeps something for the next program must be ready for that.
         """
-        has_exited = self._state is State.EXITED
-        return self._exits_in < self._restarts_in == self._exits - has_exited
+        return self._parts.loop.is_restarting
 
     def detach(self) -> None:
         """
@@ -242,19 +350,9 @@ class Bus(Machine):
         unchanged. Locks are released, and requests, owned threads and the replacement are
         discarded. A start during which the process was forked does not continue in the child.
         """
-        self._renew_lock()
-        self._waiters, self._abandoned = [], []
-        self._wakeup = self._bound[MAIN]._wakeup = MainLoopWakeup()
-        self._owned = weakref.WeakSet()
-        self._exit_requested, self._causes = False, []
-        self._restarts_in = self._exits_in = -1
-        self.replacement = self._started_by = None
-        current, self._current = self._current, None
-        if current is not None:
-            current.goal = State.EXITED
-        if self._is_used:
-            self._is_used, self._state, self._started = False, State.EXITED, []
-            self._exits += 1
+        self._parts.registry.renew_lock()
+        self._parts.machine.detach()
+        self._parts.loop.detach()
 
     def own(self, thread: threading.Thread) -> None:
         """
@@ -267,9 +365,7 @@ class Bus(Machine):
         been started.
         """
         notice()
-        if thread not in self._owned:
-            self._owned.add(thread)
-            report_death(thread, self.log)
+        self._parts.loop.own(thread)
 
     def block(self, *, interval: float = 0.1, patience: float = 5.0) -> None:
         """
@@ -294,89 +390,24 @@ class Bus(Machine):
                 receives the error instead.
         """
         if interval <= 0:
-            raise ValueError(f"the interval of ticks is {interval!r} s; give more than nothing")
+            raise ValueError(f"the interval of ticks is {interval!r} s; pass a number greater than 0")
         notice()
-        with self._lock:
-            serving = self._wakeup.attendant is None
-            if serving:
-                self._wakeup.attend()
-        if not serving:
-            self.wait(State.EXITED)
-            return
-        problems: list[BaseException] = []
-        try:
-            while self._state is not State.EXITED:
-                try:
-                    self._serve(interval)
-                except BaseException as met:
-                    problems.append(met)
-                    if not isinstance(met, Exception):
-                        self._exits_in = self._exits
-                    self._exit_requested = True
-        finally:
-            with self._lock:
-                self._wakeup.attendant = None
-                late = self._wakeup.take()
-        report_discarded(late, self.log)
-        try:
-            self._conclude(problems, patience)
-        finally:
-            del problems
-
-    def _serve(self, interval: float) -> None:
-        """
-        Carry out requests, and publish ticks, until the bus has EXITED.
-
-        A function of its own, so that all of it is inside the `try` of `block`:
-        the jump back to the top of a loop is not covered by a `try` inside the
-        loop, and an interrupt may arrive at that point.
-        """
-        due: float | None = None
-        while self._state is not State.EXITED:
-            if self._exit_requested:
-                for _ in range(len(self._wakeup.actions)):
-                    self._wakeup.act(self.log)
-                self._bring_to(State.EXITED)
-                continue
-            if self._wakeup.actions:
-                self._wakeup.act(self.log)
-                continue
-            inbox = self._wakeup.waking.inbox(self._wakeup.queue)
-            if not self[MAIN].subscriptions:
-                due = None
-                inbox.get()
-                continue
-            now = self._clock.now()
-            due = now + interval if due is None else due
-            if now < due:
-                self._clock.wait(inbox, due - now)
-                continue
-            # Counted from the last due time and not from now, so that ticks do not drift.
-            # Missed ticks are not made up for.
-            due += interval * ((now - due) // interval + 1)
-            self[MAIN].publish()
-
-    def _conclude(self, problems: list[BaseException], patience: float) -> None:
-        """End `block`: wait for the owned threads, and raise *problems* or pass them to the replacement."""
-        problems[:0] = self._take_causes(problems)
-        self._exit_requested = False
-        problems.extend(outlived(self._owned, patience))
-        failed: BaseException | None
-        failed = problems[0] if problems else None
-        if len(problems) > 1:
-            failed = BaseExceptionGroup("the bus has exited, with problems", problems)
-        restarts = self._exits_in < self._restarts_in == self._exits - 1
-        self._restarts_in = self._exits_in = -1
-        try:
-            if restarts and self.replacement is not None:
-                self.replacement.replace(failed)
-            elif failed is not None:
-                raise failed
-        finally:
-            del problems, failed
+        self._parts.loop.block(interval, patience)
 
     def __repr__(self) -> str:
-        return f"<Bus {self._state.name} with {len(self._bound)} channel(s)>"
+        return f"<Bus {self._parts.machine.state.name} with {len(self._bound)} channel(s)>"
+
+
+def parts_of(bus: Bus) -> Parts:
+    """Return the parts of *bus*, for the packages of this library."""
+    return bus._parts  # noqa: SLF001
+
+
+def bus_with(registry: Registry, policy: TransitionPolicy) -> Bus:
+    """Return a bus with the channels *registry* and another *policy* than the typed one, for the old API."""
+    bus = Bus.__new__(Bus)
+    bus._compose(registry, policy, None, 1, None)  # noqa: SLF001
+    return bus
 
 
 #: All buses of the process; a forked child must detach them.

@@ -1,9 +1,8 @@
 """
 The state machine of a bus.
 
-Transitions are implemented by `Machine._bring_to` and the three phases below it;
-`_bus.scheduler` calls the hooks of a phase. A transition is carried out by the thread
-that began it; every other caller joins it, or moves its goal forward.
+`StateMachine.bring_to` carries out transitions, in the phases below it; `_bus.scheduler` calls the hooks of a phase.
+A transition is carried out by the thread that began it; every other caller joins it, or moves its goal forward.
 """
 
 from __future__ import annotations
@@ -11,9 +10,11 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Callable, Generator, Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from typedbus._base.clock import Clock, SystemClock
+import attrs
+
+from typedbus._base.clock import Clock
 from typedbus._base.errors import LimitError, StartCancelled, TransitionError, WaitError
 from typedbus._base.events import (
     ComponentExited,
@@ -26,68 +27,70 @@ from typedbus._base.events import (
     Moved,
     RolledBack,
 )
-from typedbus._base.failures import CauseReport, carries, traceback_of, unique
+from typedbus._base.failures import CauseReport, traceback_of, unique
 from typedbus._base.limits import Limits
 from typedbus._base.states import State
-from typedbus._bus.registry import ASSEMBLE, ERROR, EXIT, MAIN, START, STOP, WARNING, Registry
-from typedbus._bus.wakeup import MainChannel, MainLoopWakeup, Waiter, report_discarded
+from typedbus._bus.builtin import ERROR, EXIT, START, STOP, WARNING
+from typedbus._bus.participants import Participants
+from typedbus._bus.policy import TransitionPolicy
+from typedbus._bus.registry import Registry
+from typedbus._bus.requests import Requests
+from typedbus._bus.wakeup import Waiter, report_discarded
 from typedbus._channels.bound import Subscription
 from typedbus._channels.channel import Channel
 from typedbus._os.forks import notice
 
 if TYPE_CHECKING:
-    from typedbus._bus.scheduler import Abandoned
+    from typedbus._bus.scheduler import Abandoned, ScheduledHook
     from typedbus._bus.transition import Transition, TransitionPhase
 
 
-class Machine(Registry):
-    """The half of a bus that implements its states and transitions; see `Bus`."""
+@attrs.define(eq=False)
+class StateMachine:
+    """
+    The state of one bus, and its transitions.
 
-    def __init__(self, *, clock: Clock | None = None, workers: int = 1, limits: Limits | None = None) -> None:
-        super().__init__()
-        self._clock: Clock = clock or SystemClock()
-        self._state = State.STOPPED
-        #: The transition under way.
-        self._current: Transition | None = None
-        self.workers = workers
-        self.limits: Limits = Limits() if limits is None else limits
-        #: The listeners of `START` that returned in this start.
-        self._started: list[Subscription] = []
-        #: How often the bus has exited; after each exit containers construct new components.
-        self._exits = 0
-        #: The `_lifecycle.Subscriber` of each object whose methods a container subscribed, by id.
-        self._subscribers: dict[int, Any] = {}
-        #: The starts that were given up, and have not been undone.
-        self._abandoned: list[Abandoned] = []
-        self._waiters: list[Waiter] = []
-        self._exit_requested = False
-        #: The causes given to `request_exit` since the last exit, until `block` or `running` raises them.
-        self._causes: list[BaseException] = []
-        self._wakeup = MainLoopWakeup()
-        self._bound[MAIN] = MainChannel(self._lock, self._observers.of_failures, self._wakeup)
-        #: Whether the bus has left STOPPED since it was created or last exited.
-        self._is_used = False
-        #: The object that started the bus, if it passed itself to `_bring_to`: only that object exits the bus.
-        self._started_by: object = None
+    Every method may be called from any thread. The lock is the one of the registry.
 
-    @property
-    def state(self) -> State:
-        """The current state; another thread may change it before the caller uses the result."""
-        notice()
-        return self._state
+    Attributes:
+        registry: The channels on which it calls hooks and publishes events.
+        participants: The objects that prepare a start.
+        requests: The pending requests for an exit; a transition discards them when the bus has exited.
+        policy: The decisions in which the typed bus and the bus of the old API differ.
+        clock: The source of time for durations and limits.
+        limits: How long hooks, a start and a stop may take; read at the beginning of each phase.
+        state: The current state.
+        current: The transition under way, if there is one.
+        exits: How often the bus has exited; after each exit containers construct new components.
+        started_by: The object that started the bus, if it passed itself to `bring_to`: only that object exits the bus.
+        abandoned: The starts that were given up, and have not been rolled back.
+        waiters: The threads in `wait`.
+    """
+
+    registry: Registry
+    participants: Participants
+    requests: Requests
+    policy: TransitionPolicy
+    clock: Clock
+    limits: Limits
+    _workers: int = attrs.field(alias="workers")
+    state: State = attrs.field(default=State.STOPPED, init=False)
+    current: Transition | None = attrs.field(default=None, init=False)
+    exits: int = attrs.field(default=0, init=False)
+    started_by: object = attrs.field(default=None, init=False)
+    abandoned: list[Abandoned] = attrs.field(factory=list, init=False)
+    #: The listeners of `START` that returned in this start.
+    _started: Sequence[ScheduledHook] = attrs.field(factory=list, init=False)
+    #: Whether the bus has left STOPPED since it was created or last exited.
+    _is_used: bool = attrs.field(default=False, init=False)
+    waiters: list[Waiter] = attrs.field(factory=list, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.workers = self._workers
 
     @property
     def workers(self) -> int:
-        """
-        How many components may start, or stop, in parallel; 1 means one after the other.
-
-        With more, each component starts as soon as all its dependencies have started, in a
-        worker thread; a component of a higher priority waits for all components of lower
-        priorities, and a listener outside all components runs alone, in its place.
-
-        Raises:
-            LimitError: The value is not a whole number from 1 up.
-        """
+        """How many components may start, or stop, in parallel; see `Bus.workers`."""
         return self._workers
 
     @workers.setter
@@ -97,35 +100,18 @@ class Machine(Registry):
         self._workers = workers
 
     def wait(self, states: State | Iterable[State], timeout: float | None = None) -> State | None:
-        """
-        Return when the bus is in one of *states*, or passes through it.
-
-        A thread that a component waits for when it stops should also name the states
-        in which it must give up, and check which state was returned: a start may
-        fail.
-
-        Args:
-            states: One state or several.
-            timeout: Seconds; None waits without limit.
-
-        Returns:
-            The state that was reached, or None if the timeout passed first.
-
-        Raises:
-            WaitError: *states* is empty or contains something that is not a state, or
-                the caller is a listener of the transition that it would wait for.
-        """
+        """Return when the bus is in one of *states*, or passes through it; see `Bus.wait`."""
         wanted = _checked(states)
         notice()
         waiter = Waiter(wanted)
         # Add the waiter before reading the state, so that no transition is missed
         # in between, not even one made by a signal handler in this thread.
-        self._waiters.append(waiter)
+        self.waiters.append(waiter)
         try:
-            state = self._state
+            state = self.state
             if state in wanted:
                 return state
-            current = self._current
+            current = self.current
             if current is not None and threading.get_ident() in current.threads:
                 raise WaitError(
                     wanted,
@@ -134,10 +120,10 @@ class Machine(Registry):
             waiter.woken.acquire(timeout=-1 if timeout is None else min(max(0.0, timeout), threading.TIMEOUT_MAX))
             return waiter.reached
         finally:
-            self._waiters.remove(waiter)
+            self.waiters.remove(waiter)
 
     @contextlib.contextmanager
-    def _waking(self, wake: Callable[[], object]) -> Generator[None]:
+    def waking(self, wake: Callable[[], object]) -> Generator[None]:
         """
         Call *wake* if the current start is cancelled while the block runs, or was cancelled before it.
 
@@ -146,7 +132,7 @@ class Machine(Registry):
         that cancels the start, possibly in a signal handler or under the lock of the bus, and must not block.
         Outside a start it is not called.
         """
-        current = self._current
+        current = self.current
         if current is None or current.asked is not State.STARTED:
             yield
             return
@@ -159,40 +145,34 @@ class Machine(Registry):
         finally:
             current.wakers.remove(wake)
 
-    def _take_causes(self, problems: Sequence[BaseException]) -> list[BaseException]:
-        """Return and clear the causes of the exit that the caller must raise, except those that *problems* carry."""
-        with self._lock:
-            causes, self._causes = self._causes, []
-        return [cause for cause in unique(causes) if not any(carries(problem, cause) for problem in problems)]
-
-    def _bring_to(self, goal: State, by: object = None) -> None:
+    def bring_to(self, goal: State, by: object = None) -> None:
         """
         Bring the bus to *goal*, or join the transition that is under way.
 
         Args:
             goal: STARTED, STOPPED or EXITED.
-            by: The object that starts the bus. If this call begins the start, `_started_by` is set to it.
+            by: The object that starts the bus. If this call begins the start, `started_by` is set to it.
         """
         from typedbus._bus.transition import Transition  # a program that only publishes does not need it
 
         notice()
-        with self._lock:
-            current = self._current
+        with self.registry.lock:
+            current = self.current
             if current is None:
-                if goal is State.STARTED and self._state not in (State.STOPPED, State.EXITED):
-                    raise TransitionError(self._state, State.STARTING)
-                if goal is not State.STARTED and self._state in (goal, State.EXITED):
+                if goal is State.STARTED and self.state not in (State.STOPPED, State.EXITED):
+                    raise TransitionError(self.state, State.STARTING)
+                if goal is not State.STARTED and self.state in (goal, State.EXITED):
                     return
-                if goal is State.STARTED and self._state is State.EXITED:
+                if goal is State.STARTED and self.state is State.EXITED:
                     # These causes belong to the run that ended with that exit.
-                    self._causes = []
+                    self.requests.causes = []
                 if goal is State.STARTED and (by is not None or not self._is_used):
-                    self._started_by = by
-                current = self._current = Transition(goal, goal, {threading.get_ident()}, self._abandoned)
+                    self.started_by = by
+                current = self.current = Transition(goal, goal, {threading.get_ident()}, self.abandoned)
                 joining = False
             else:
                 if goal is State.STARTED and current.goal is not State.STARTED:
-                    raise TransitionError(self._state, State.STARTING)
+                    raise TransitionError(self.state, State.STARTING)
                 if goal is State.EXITED or current.goal is State.STARTED:
                     current.change_goal(goal)
                 if threading.get_ident() in current.threads:
@@ -201,7 +181,7 @@ class Machine(Registry):
         if joining:
             current.done.wait()
         else:
-            self._carry_out(current)
+            self._run(current)
         try:
             if isinstance(current.outcome, StartCancelled) and goal is not State.STARTED:
                 return
@@ -210,109 +190,145 @@ class Machine(Registry):
         finally:
             del current
 
-    def _carry_out(self, current: Transition) -> None:
+    def assign(self, state: State) -> None:
+        """Set the state without a transition, and wake the threads that wait for it."""
+        with self.registry.lock:
+            self._enter(state)
+        self.requests.wakeup.wake()
+
+    def begin_from(self, state: State) -> None:
+        """Let the next transition begin in *state*, unless one is under way; no waiting thread is woken."""
+        with self.registry.lock:
+            if self.current is None:
+                self.state = state
+
+    def detach(self) -> None:
+        """Reset the state in a forked child process; see `Bus.detach`."""
+        self.waiters, self.abandoned = [], []
+        self.started_by = None
+        current, self.current = self.current, None
+        if current is not None:
+            current.goal = State.EXITED
+        if self._is_used:
+            self._is_used, self.state, self._started = False, State.EXITED, []
+            self.exits += 1
+
+    def _run(self, current: Transition) -> None:
         """Run phases until the goal is reached; other callers may change the goal meanwhile."""
         try:
-            while (reached := self._arrival(current)) is None:
+            while (reached := self._finish(current)) is None:
                 # The state is STOPPING here after an interrupt between two listeners.
-                if self._state in (State.STARTING, State.STARTED, State.STOPPING):
-                    self._lead_down(current)
+                if self.state in (State.STARTING, State.STARTED, State.STOPPING):
+                    self._stop(current)
                 elif current.goal is State.STARTED:
-                    self._lead_up(current)
-                elif self._state is not State.EXITED:
+                    self._start(current)
+                elif self.state is not State.EXITED:
                     # The state is already EXITED if another thread changed the goal since the check above.
-                    self._lead_out(current)
-            current.outcome = current.outcome_in(reached, self._causes)
+                    self._exit(current)
+            current.outcome = current.outcome_in(reached, self.requests.causes)
         except BaseException as interrupt:
             # The interrupt came between two listeners: the state stays as it is,
             # and the next call continues from there.
-            with self._lock:
-                if self._current is current:
-                    self._current = None
+            with self.registry.lock:
+                if self.current is current:
+                    self.current = None
             current.outcome = interrupt
         finally:
             current.done.set()
 
-    def _arrival(self, current: Transition) -> State | None:
+    def _finish(self, current: Transition) -> State | None:
         """End the transition and return the state if it is the goal, else return None; atomic under the lock."""
-        with self._lock:
+        with self.registry.lock:
             # A start of a bus that has exited may be stopped before it begins.
-            is_down = self._state is State.EXITED and current.goal is State.STOPPED
-            if self._state is not current.goal and not is_down:
+            is_down = self.state is State.EXITED and current.goal is State.STOPPED
+            if self.state is not current.goal and not is_down:
                 return None
             # From here on a caller finds no transition to join and begins its own,
             # and a late request changes a goal that is no longer read.
-            self._current = None
-            return self._state
+            self.current = None
+            return self.state
 
-    def _lead_up(self, current: Transition) -> None:
+    def _start(self, current: Transition) -> None:
+        """Let the participants prepare the start, and call the hooks of `START`."""
         self._is_used = True
         self._move(State.STARTING)
-        began = self._clock.now()
-        assembly = current.phase(self, None, None, is_up=True)
-        starting = current.phase(self, ComponentStarting, ComponentStarted, is_up=True)
+        limit = _PhaseLimit("start", self.limits.start, self.clock.now())
+        preparing = self._phase(current, None, None, is_up=True)
+        starting = self._phase(current, ComponentStarting, ComponentStarted, is_up=True)
         self._started = starting.well
-        whole = ("start", self.limits.start, began)
         # Components are constructed in a single thread: this one, unless there is a time limit.
-        self._call_hooks(assembly, self[ASSEMBLE].subscriptions, 1, None, whole)
-        self._call_hooks(starting, self[START].subscriptions, self._workers, self.limits.hook, whole)
-        with self._lock:
+        preparations = self.participants.preparations(_Start(self, current, self.exits))
+        self._call(preparing, preparations, limit, workers=1, hook=None)
+        self._call(starting, self._subscriptions(START), limit, workers=self.workers, hook=self.limits.hook)
+        with self.registry.lock:
+            if current.failures:
+                # A policy may call the remaining hooks after a failure.
+                current.call_off()
             if current.goal is not State.STARTED:
                 return
-            self._set(State.STARTED)
+            self._enter(State.STARTED)
             current.has_started = True
-        self._publish_event(Moved(State.STARTING, State.STARTED))
+        self._announce(State.STARTING, State.STARTED)
 
-    def _lead_down(self, current: Transition) -> None:
+    def _stop(self, current: Transition) -> None:
+        """Call the hooks of `STOP` for the components that have started; after a failed start this is the rollback."""
         from typedbus._bus.transition import owner_of  # as for transitions
 
-        is_rollback = self._state is State.STARTING
+        is_rollback = self.state is State.STARTING
         failed = next((failure.error for failure in current.failures), None) or next(iter(current.leaving), None)
+        if is_rollback and (current.failures or current.leaving):
+            end = self.policy.rolls_back(current)
+            with self.registry.lock:
+                if current.goal is State.STOPPED:
+                    current.goal = end
         self._move(State.STOPPING)
-        began = self._clock.now()
-        can_start = {id(owner_of(subscription)) for subscription in self[START].subscriptions}
+        limit = _PhaseLimit("stop", self.limits.stop, self.clock.now())
+        if is_rollback:
+            seconds = self.limits.stop if self.limits.rollback is None else self.limits.rollback
+            limit = _PhaseLimit("rollback", seconds, limit.began)
+        can_start = {id(owner_of(subscription)) for subscription in self._subscriptions(START)}
         has_started = {id(owner_of(subscription)) for subscription in self._started}
+        subscriptions = self._subscriptions(STOP)
         stopping = [
             subscription
-            for subscription in reversed(self[STOP].subscriptions)
+            for subscription in reversed(subscriptions)
             if (owner := id(owner_of(subscription))) in has_started or owner not in can_start
         ]
-        phase = current.phase(self, ComponentStopping, ComponentStopped, is_up=False)
-        seconds = self.limits.stop
-        if is_rollback and self.limits.rollback is not None:
-            seconds = self.limits.rollback
-        self._call_hooks(
-            phase,
-            self._ready(stopping),
-            self._workers,
-            self.limits.hook,
-            ("rollback" if is_rollback else "stop", seconds, began),
-        )
+        hooks = self.policy.to_call(self._ready(stopping), subscriptions)
+        phase = self._phase(current, ComponentStopping, ComponentStopped, is_up=False)
+        self._call(phase, hooks, limit, workers=self.workers, hook=self.limits.hook)
         self._started = []
         if is_rollback:
             paths = tuple(dict.fromkeys(subscription.path for subscription in phase.well))
-            self._publish_event(RolledBack(self._clock.now() - began, failed, paths))
+            self.registry.observers.publish(RolledBack(self.clock.now() - limit.began, failed, paths))
         self._move(State.STOPPED)
 
-    def _lead_out(self, current: Transition) -> None:
+    def _exit(self, current: Transition) -> None:
+        """Call the hooks of `EXIT`, log the causes of the exit, and discard the pending requests."""
+        self.policy.exits(current)
         self._move(State.EXITING)
-        phase = current.phase(self, ComponentExiting, ComponentExited, is_up=False)
-        exiting = self._ready(reversed(self[EXIT].subscriptions))
-        self._call_hooks(phase, exiting, self._workers, self.limits.hook, ("exit", self.limits.exit, self._clock.now()))
-        for cause in unique(self._causes):
+        limit = _PhaseLimit("exit", self.limits.exit, self.clock.now())
+        phase = self._phase(current, ComponentExiting, ComponentExited, is_up=False)
+        subscriptions = self._subscriptions(EXIT)
+        hooks = self.policy.to_call(self._ready(reversed(subscriptions)), subscriptions)
+        self._call(phase, hooks, limit, workers=self.workers, hook=self.limits.hook)
+        log, requests = self.registry.log, self.requests
+        for cause in unique(requests.causes):
             if isinstance(cause, Exception):  # SystemExit is a request, not an error
-                self.log(CauseReport(f"the bus exits because of an error:\n{traceback_of(cause)}"), ERROR)
-        report_discarded(self._unserved(), self.log)
-        self._exit_requested = False
-        with self._lock:
+                log(CauseReport(f"the bus exits because of an error:\n{traceback_of(cause)}"), ERROR)
+        with self.registry.lock:
+            discarded = requests.unserved()
+        report_discarded(discarded, log)
+        requests.is_exit_requested = False
+        with self.registry.lock:
             # In this order, so that a signal handler in between sees the exit and not the next run.
-            self._set(State.EXITED)
-            self._exits += 1
+            self._enter(State.EXITED)
+            self.exits += 1
             self._is_used = False
-            late = self._unserved()
-        self._publish_event(Moved(State.EXITING, State.EXITED))
-        report_discarded(late, self.log)
-        self._wakeup.wake()
+            discarded = requests.unserved()
+        self._announce(State.EXITING, State.EXITED)
+        report_discarded(discarded, log)
+        requests.wakeup.wake()
 
     def _ready(self, hooks: Iterable[Subscription]) -> list[Subscription]:
         """
@@ -325,8 +341,8 @@ class Machine(Registry):
 
         ready: list[Subscription] = []
         postponed: list[str] = []
-        with self._lock:
-            pending = {id(owner_of(late.subscription)): late for late in self._abandoned if not late.is_over.is_set()}
+        with self.registry.lock:
+            pending = {id(owner_of(late.subscription)): late for late in self.abandoned if not late.is_over.is_set()}
             for hook in hooks:
                 late = pending.get(id(owner_of(hook)))
                 if late is None:
@@ -337,60 +353,94 @@ class Machine(Registry):
                         f"{hook.name} is not called until {late.subscription.name}, which had been given up, has returned"
                     )
         for message in postponed:
-            self.log(message, WARNING)
+            self.registry.log(message, WARNING)
         return ready
 
-    def _unserved(self) -> list[Callable[[], object]]:
-        """Take the requested actions, unless a thread is in `block`: that thread calls or discards them."""
-        with self._lock:
-            return [] if self._wakeup.attendant is not None else self._wakeup.take()
+    def _subscriptions(self, channel: Channel[[], None]) -> tuple[Subscription, ...]:
+        return self.registry.look_up(channel).subscriptions
 
-    def _call_hooks(
+    def _phase(
+        self,
+        current: Transition,
+        begin: Callable[[str], LifecycleEvent] | None,
+        end: Callable[[str, float], LifecycleEvent] | None,
+        *,
+        is_up: bool,
+    ) -> TransitionPhase:
+        from typedbus._bus.transition import TransitionPhase  # as for transitions
+
+        return TransitionPhase(self.registry, self.policy, current, begin, end, is_up)
+
+    def _call(
         self,
         phase: TransitionPhase,
-        subscriptions: Sequence[Subscription],
+        hooks: Sequence[ScheduledHook],
+        limit: _PhaseLimit,
+        *,
         workers: int,
         hook: float | None,
-        whole: tuple[str, float | None, float],
     ) -> None:
         """Call the hooks of one phase. Hooks are called nowhere else."""
         from typedbus._bus.scheduler import HookScheduler  # as for transitions
 
-        scope, seconds, began = whole
         scheduler = HookScheduler(
-            subscriptions,
+            hooks,
             phase,
             backwards=not phase.is_up,
-            clock=self._clock,
-            waking=self._wakeup.waking,
+            clock=self.clock,
+            waking=self.requests.wakeup.waking,
             workers=workers,
             hook=hook,
-            whole=None if seconds is None else (scope, seconds, began),
+            whole=None if limit.seconds is None else (limit.scope, limit.seconds, limit.began),
             spares=not phase.is_up,
         )
-        with self._waking(scheduler.wake) if phase.is_up else contextlib.nullcontext():
+        with self.waking(scheduler.wake) if phase.is_up else contextlib.nullcontext():
             scheduler.carry_out()
 
-    def _goes_up(self, transition: Transition) -> bool:
-        """Whether *transition* is still under way, and a start."""
-        return self._current is transition and transition.goal is State.STARTED
-
     def _move(self, state: State) -> None:
-        before = self._state
-        with self._lock:
-            self._set(state)
-        self._publish_event(Moved(before, state))
+        before = self.state
+        with self.registry.lock:
+            self._enter(state)
+        self._announce(before, state)
 
-    def _set(self, state: State) -> None:
-        self._state = state
-        for waiter in tuple(self._waiters):
+    def _announce(self, before: State, after: State) -> None:
+        self.registry.observers.publish(Moved(before, after))
+        self.policy.announced(after)
+
+    def _enter(self, state: State) -> None:
+        """Set the state, and wake the threads that wait for it; the caller holds the lock."""
+        self.state = state
+        for waiter in tuple(self.waiters):
             # Several of a waiter's states may be reached before it wakes up; the first counts.
             if state in waiter.states and waiter.reached is None:
                 waiter.reached = state
                 waiter.woken.release()
+        self.policy.entered(state)
 
-    def _publish_event(self, event: LifecycleEvent) -> None:
-        self._observers.publish(event)
+
+@attrs.frozen
+class _PhaseLimit:
+    """The time limit of a phase: its name in messages, its length in seconds, and when it began."""
+
+    scope: str
+    seconds: float | None
+    began: float
+
+
+@attrs.frozen(eq=False)
+class _Start:
+    """A start, for the participants that prepare it; see `StartContext`."""
+
+    _machine: StateMachine
+    _transition: Transition
+    run: int
+
+    @property
+    def is_wanted(self) -> bool:
+        return self._machine.current is self._transition and self._transition.goal is State.STARTED
+
+    def publish(self, event: LifecycleEvent, /) -> None:
+        self._machine.registry.observers.publish(event)
 
 
 def _checked(given: object) -> frozenset[State]:

@@ -27,19 +27,73 @@ from typedbus._base.clock import Clock, Waking
 from typedbus._base.errors import HookTimeout, StartPending
 from typedbus._base.limits import StartNode, within
 from typedbus._base.sync import simple_queue
-from typedbus._channels.bound import Subscription
+from typedbus._channels.channel import AnyChannel
 
 #: Interval, in seconds, at which an inline hook that waits for an earlier call checks whether its start was cancelled.
 _CHECK_INTERVAL: Final = 0.1
 
 
+class ScheduledHook(Protocol):
+    """A call that the scheduler makes: a `Subscription` to a channel of the life cycle, or the call of a participant."""
+
+    @property
+    def listener(self) -> Callable[..., object]:
+        """The function to call, without arguments."""
+        ...
+
+    @property
+    def channel(self) -> AnyChannel:
+        """The channel of the hook."""
+        ...
+
+    @property
+    def priority(self) -> int:
+        """Hooks of a lower priority end before hooks of a higher priority begin."""
+        ...
+
+    @property
+    def node(self) -> StartNode | None:
+        """The start node of the hook's component; None for a hook that runs alone, in its place."""
+        ...
+
+    @property
+    def limit(self) -> float | None:
+        """The time limit of this hook in seconds, in place of the limit of all hooks."""
+        ...
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether the call does nothing."""
+        ...
+
+    @property
+    def is_inline(self) -> bool:
+        """Whether it is called in the thread of the transition, regardless of workers and limits."""
+        ...
+
+    @property
+    def name(self) -> str:
+        """Its name in failures."""
+        ...
+
+    @property
+    def path(self) -> str:
+        """Its name in events."""
+        ...
+
+    @property
+    def place(self) -> str:
+        """File and line of its definition."""
+        ...
+
+
 class PhaseCallbacks(Protocol):
     """Callbacks of a scheduler; all except `late` are called in the thread of the transition."""
 
-    def begins(self, subscription: Subscription, /) -> None:
+    def begins(self, subscription: ScheduledHook, /) -> None:
         """Called before a listener is called."""
 
-    def ended(self, subscription: Subscription, seconds: float, error: BaseException | None, /) -> None:
+    def ended(self, subscription: ScheduledHook, seconds: float, error: BaseException | None, /) -> None:
         """Called when a listener has returned or raised, or was given up."""
 
     def interrupted(self, error: BaseException, /) -> None:
@@ -55,14 +109,14 @@ class PhaseCallbacks(Protocol):
     def left(self, thread: int, /) -> None:
         """Called when a worker thread has ended; not called for a thread whose hook was given up."""
 
-    def abandons(self, subscription: Subscription, began: float, thread: threading.Thread, /) -> Abandoned:
+    def abandons(self, subscription: ScheduledHook, began: float, thread: threading.Thread, /) -> Abandoned:
         """Return the record of a hook that is about to be given up."""
         ...
 
     def late(self, abandoned: Abandoned, seconds: float, error: BaseException | None, /) -> None:
         """Called in the thread of a hook that had been given up, when the hook has ended."""
 
-    def predecessor(self, subscription: Subscription, /) -> Abandoned | None:
+    def predecessor(self, subscription: ScheduledHook, /) -> Abandoned | None:
         """Return an unfinished call from an earlier transition that must end before this hook is called, or None."""
         ...
 
@@ -82,11 +136,11 @@ class Abandoned:
         is_over: Set when the hook has ended and all hooks in *stops* and *left* have been called.
     """
 
-    subscription: Subscription
+    subscription: ScheduledHook
     began: float
     thread: threading.Thread
-    stops: list[Subscription]
-    left: list[Subscription] = attrs.field(factory=list)
+    stops: list[ScheduledHook]
+    left: list[ScheduledHook] = attrs.field(factory=list)
     is_over: threading.Event = attrs.field(factory=threading.Event)
 
 
@@ -94,7 +148,7 @@ class Abandoned:
 class _Job:
     """A listener and the state of its call: its *place* in the order, and its *stage*; stages run one by one."""
 
-    subscription: Subscription
+    subscription: ScheduledHook
     place: int
     stage: int
     context: contextvars.Context | None = None
@@ -118,11 +172,11 @@ class _Worker(threading.Thread):
     def __init__(self, scheduler: HookScheduler) -> None:
         # The interpreter does not wait for daemon threads: a hook that hangs must not keep the process alive.
         super().__init__(daemon=True)
-        self._call_hooks = scheduler
+        self._scheduler = scheduler
         self.jobs: SimpleQueue[_Job | None] = simple_queue()
 
     def run(self) -> None:
-        scheduler = self._call_hooks
+        scheduler = self._scheduler
         while (job := self.jobs.get()) is not None:
             self.name = job.subscription.name
             if job.predecessor is not None:
@@ -171,7 +225,7 @@ class HookScheduler:
 
     def __init__(
         self,
-        subscriptions: Sequence[Subscription],
+        subscriptions: Sequence[ScheduledHook],
         callbacks: PhaseCallbacks,
         *,
         backwards: bool,
@@ -428,7 +482,7 @@ class _Graph:
                 self._free.append(job.place)
             else:
                 self._places.setdefault(node, deque()).append(job.place)
-        # Turns without a listener are included, because dependencies lead through them.
+        # Nodes without a listener are included, because dependencies lead through them.
         self._missing: dict[StartNode, int] = {}
         self._after: dict[StartNode, list[StartNode]] = {}
         unseen = list(self._places)
@@ -504,7 +558,7 @@ def _raised_by(listener: Callable[[], object]) -> BaseException | None:
     return None
 
 
-def _staged(subscriptions: Sequence[Subscription]) -> Iterator[_Job]:
+def _staged(subscriptions: Sequence[ScheduledHook]) -> Iterator[_Job]:
     stage, last = 0, None
     for place, subscription in enumerate(subscriptions):
         # A listener outside all components has a stage to itself.

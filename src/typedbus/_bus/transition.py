@@ -20,9 +20,10 @@ from typedbus._base.failures import (
     traceback_of,
 )
 from typedbus._base.states import State
-from typedbus._bus.registry import ERROR, START, STOP, WARNING, Registry
-from typedbus._bus.scheduler import Abandoned, PhaseCallbacks
-from typedbus._channels.bound import Subscription
+from typedbus._bus.builtin import ERROR, START, STOP, WARNING
+from typedbus._bus.policy import TransitionPolicy
+from typedbus._bus.registry import Registry
+from typedbus._bus.scheduler import Abandoned, PhaseCallbacks, ScheduledHook
 from typedbus._os.forks import notice
 
 
@@ -41,7 +42,7 @@ class Transition:
     leaving: list[BaseException] = attrs.field(factory=list)
     has_started: bool = False
     outcome: BaseException | None = None
-    #: Functions to call when the goal is no longer STARTED; see `Machine._waking`.
+    #: Functions to call when the goal is no longer STARTED; see `StateMachine.waking`.
     wakers: list[Callable[[], object]] = attrs.field(factory=list)
 
     def change_goal(self, goal: State) -> None:
@@ -72,17 +73,6 @@ class Transition:
             outcome = leaving
         return outcome
 
-    def phase(
-        self,
-        registry: Registry,
-        begin: Callable[[str], LifecycleEvent] | None,
-        end: Callable[[str, float], LifecycleEvent] | None,
-        *,
-        is_up: bool,
-    ) -> TransitionPhase:
-        """Return a phase of this transition, on the bus whose channels are in *registry*."""
-        return TransitionPhase(registry, self, begin, end, is_up)
-
     def call_off(self) -> None:
         """Change the goal of a start to STOPPED; the caller holds the lock of the bus."""
         if self.goal is State.STARTED:
@@ -98,28 +88,30 @@ class TransitionPhase(PhaseCallbacks):
     """
 
     registry: Registry
+    policy: TransitionPolicy
     transition: Transition
     begin: Callable[[str], LifecycleEvent] | None
     end: Callable[[str, float], LifecycleEvent] | None
     #: Whether it ends at the first failure, and when the goal is no longer STARTED.
     is_up: bool
     #: The listeners that returned, in the order in which they did.
-    well: list[Subscription] = attrs.field(factory=list)
+    well: list[ScheduledHook] = attrs.field(factory=list)
 
-    def begins(self, subscription: Subscription, /) -> None:
+    def begins(self, subscription: ScheduledHook, /) -> None:
         if self.begin is not None:
-            self.registry._observers.publish(self.begin(subscription.path))
+            self.registry.observers.publish(self.begin(subscription.path))
 
-    def ended(self, subscription: Subscription, seconds: float, error: BaseException | None, /) -> None:
+    def ended(self, subscription: ScheduledHook, seconds: float, error: BaseException | None, /) -> None:
         if error is None:
             self.well.append(subscription)
             if self.end is not None:
-                self.registry._observers.publish(self.end(subscription.path, seconds))
+                self.registry.observers.publish(self.end(subscription.path, seconds))
             return
         hook, current = subscription.channel.name, self.transition
+        ends_start = self.policy.hook_failed(subscription, error) and self.is_up
         if self.is_up and isinstance(error, StartCancelled) and current.goal is not State.STARTED:
             # The hook was waiting when the start was cancelled: this is not a failure.
-            self.registry._observers.publish(Failed(subscription.path, hook, seconds, error))
+            self.registry.observers.publish(Failed(subscription.path, hook, seconds, error))
             return
         if isinstance(error, Exception) and not leaves(error):
             current.failures.append(Failure(subscription.name, hook, error, subscription.listener))
@@ -127,14 +119,14 @@ class TransitionPhase(PhaseCallbacks):
             if isinstance(error, Exception):
                 put_note(error, note_of(subscription.name, hook))
             current.leaving.append(error)
-        self.registry._observers.publish(Failed(subscription.path, hook, seconds, error))
-        if self.is_up:
-            with self.registry._lock:
+        self.registry.observers.publish(Failed(subscription.path, hook, seconds, error))
+        if ends_start:
+            with self.registry.lock:
                 current.call_off()
 
     def interrupted(self, error: BaseException, /) -> None:
         self.transition.leaving.append(error)
-        with self.registry._lock:
+        with self.registry.lock:
             self.transition.call_off()
 
     def goes_on(self) -> bool:
@@ -148,13 +140,15 @@ class TransitionPhase(PhaseCallbacks):
     def left(self, thread: int, /) -> None:
         self.transition.threads.discard(thread)
 
-    def abandons(self, subscription: Subscription, began: float, thread: threading.Thread, /) -> Abandoned:
+    def abandons(self, subscription: ScheduledHook, began: float, thread: threading.Thread, /) -> Abandoned:
         abandoned = Abandoned(subscription, began, thread, [])
         if subscription.channel is START:
             # Collected now: once the bus has exited, the component is no longer subscribed.
             owner = owner_of(subscription)
-            abandoned.stops = [stop for stop in reversed(self.registry[STOP].subscriptions) if owner_of(stop) is owner]
-            with self.registry._lock:
+            abandoned.stops = [
+                stop for stop in reversed(self.registry.look_up(STOP).subscriptions) if owner_of(stop) is owner
+            ]
+            with self.registry.lock:
                 self.transition.abandoned.append(abandoned)
         return abandoned
 
@@ -173,7 +167,7 @@ class TransitionPhase(PhaseCallbacks):
         self.registry.log(
             f"{abandoned.subscription.name} {how} after {seconds:.2f} s; it had been given up{undone}", WARNING
         )
-        called: list[Subscription] = []
+        called: list[ScheduledHook] = []
         while not abandoned.is_over.is_set():
             for hook in hooks:
                 called.append(hook)
@@ -181,15 +175,15 @@ class TransitionPhase(PhaseCallbacks):
                     hook.listener()
                 except BaseException as failed:
                     self.registry.log(f"{hook.name} failed after the late start:\n{traceback_of(failed)}", ERROR)
-            with self.registry._lock:
+            with self.registry.lock:
                 hooks = [hook for hook in abandoned.left if hook not in called]
                 if not hooks:
                     abandoned.is_over.set()
 
-    def predecessor(self, subscription: Subscription, /) -> Abandoned | None:
+    def predecessor(self, subscription: ScheduledHook, /) -> Abandoned | None:
         if subscription.channel is not START:
             return None
-        with self.registry._lock:
+        with self.registry.lock:
             pending = self.transition.abandoned
             pending[:] = [abandoned for abandoned in pending if not abandoned.is_over.is_set()]
             for abandoned in pending:
@@ -202,6 +196,6 @@ class TransitionPhase(PhaseCallbacks):
         return None
 
 
-def owner_of(subscription: Subscription) -> object:
+def owner_of(subscription: ScheduledHook) -> object:
     """Return the object whose method is the listener; the subscription itself if the listener is not a method."""
     return getattr(subscription.listener, "__self__", subscription)

@@ -15,8 +15,8 @@ from typedbus._base.errors import StillRunning
 from typedbus._base.failures import describe, traceback_of
 from typedbus._base.states import State
 from typedbus._base.sync import simple_queue
-from typedbus._bus.registry import ERROR, MAIN, WARNING
-from typedbus._channels.bound import BoundChannel, Subscription
+from typedbus._bus.builtin import ERROR, MAIN, WARNING
+from typedbus._channels.bound import BoundChannel, FailureSink, Subscription
 
 
 class Replacement(Protocol):
@@ -55,11 +55,15 @@ class Waiter:
 
 
 class MainLoopWakeup:
-    """Wakes the thread in `Bus.block`; may be rung from any thread and from signal handlers."""
+    """Wakes the thread in `Bus.block`; may be used from any thread and from signal handlers."""
 
     __slots__ = ("actions", "attendant", "queue", "waking")
 
     def __init__(self) -> None:
+        self.renew()
+
+    def renew(self) -> None:
+        """Discard the actions, and the thread that calls them: in a forked child, both belong to the parent."""
         self.attendant: threading.Thread | None = None
         #: The actions that this thread must call; a deque, because a signal handler may append at any point.
         self.actions: deque[Callable[[], object]] = deque()
@@ -74,6 +78,7 @@ class MainLoopWakeup:
         self.attendant = threading.current_thread()
 
     def wake(self) -> None:
+        """Wake the thread in `Bus.block`, if there is one."""
         if self.attendant is not None:
             self.waking.wake(self.queue)
 
@@ -150,13 +155,8 @@ class MainChannel(BoundChannel[[], None]):
 
     __slots__ = ("_wakeup",)
 
-    def __init__(
-        self,
-        lock: threading.RLock,
-        witnesses: tuple[BoundChannel[..., None], ...],
-        wakeup: MainLoopWakeup,
-    ) -> None:
-        super().__init__(MAIN, lock, witnesses)
+    def __init__(self, lock: threading.RLock, failures: FailureSink, wakeup: MainLoopWakeup) -> None:
+        super().__init__(MAIN, lock, failures)
         self._wakeup = wakeup
 
     def _add(self, subscription: Subscription) -> Subscription:

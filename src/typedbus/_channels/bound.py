@@ -6,12 +6,11 @@ import enum
 import threading
 import types
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, Self, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, Protocol, Self, overload
 
 from typedbus._base.errors import ListenerError
-from typedbus._base.events import ListenerFailed
 from typedbus._base.failures import Blame, ChannelFailures, describe, leave, note_of, place_of, put_note
 from typedbus._base.limits import StartNode
 from typedbus._channels.channel import (
@@ -122,6 +121,15 @@ class _Decorator(Generic[Args, Result]):
         return listener
 
 
+class FailureSink(Protocol):
+    """Receives the failures of listeners in a publish."""
+
+    def listener_failed(
+        self, channel: AnyChannel, name: str, listener: Callable[..., object], error: Exception, /
+    ) -> None:
+        """Called in the thread of the publish, after *listener* has raised *error* and before the next is called."""
+
+
 class _Missing(enum.Enum):
     """The default for the listener of `subscribe`; not None, because passing None is an error to report."""
 
@@ -145,13 +153,13 @@ class BoundChannel(
     __slots__ = (
         "_blames",
         "_changes",
+        "_failures",
         "_heat",
         "_listeners",
         "_lock",
         "_only",
         "_subscriptions",
         "_unrolled",
-        "_witnesses",
         "channel",
     )
 
@@ -162,12 +170,11 @@ class BoundChannel(
         self,
         channel: Channel[Args, Result],
         lock: threading.RLock,
-        witnesses: tuple[BoundChannel[..., None], ...] = (),
+        failures: FailureSink | None = None,
     ) -> None:
         self.channel: Final = channel
         self._lock = lock
-        # The channels on which failures of listeners are reported.
-        self._witnesses = witnesses
+        self._failures = failures
         # A cache by id(listener), cleared when the listeners change, of the blame for
         # each listener that failed: a listener that always fails stays cheap.
         self._blames: dict[int, Blame] | None = None
@@ -236,7 +243,7 @@ class BoundChannel(
         cache = self._blames
         blame = None if cache is None else cache.get(id(listener))
         if blame is None:
-            subscription = self._subscription_of(listener)
+            subscription = self.subscription_of(listener)
             name = self._name_of(listener)
             blame = name, listener, note_of(name, self.channel.name)
             # id() is a safe key only while the subscription keeps the listener alive.
@@ -247,13 +254,12 @@ class BoundChannel(
         put_note(error, blame[2])
         errors.append(error)
         blamed.append(blame)
-        for witness in self._witnesses:
-            if witness._subscriptions:
-                witness.publish(ListenerFailed(blame[0], self.channel.name, error))
+        if self._failures is not None:
+            self._failures.listener_failed(self.channel, blame[0], listener, error)
 
     def _name_of(self, listener: Callable[Args, Result]) -> str:
         """Return the name of *listener* for messages: that of its component if it has one."""
-        subscription = self._subscription_of(listener)
+        subscription = self.subscription_of(listener)
         return describe(listener) if subscription is None else subscription.name
 
     def _leave(
@@ -375,10 +381,11 @@ class BoundChannel(
 
     def _end(self, subscription: Subscription) -> None:
         with self._lock:
-            if self._subscription_of(subscription.listener) is subscription:
+            if self.subscription_of(subscription.listener) is subscription:
                 self.unsubscribe(subscription.listener)
 
-    def _subscription_of(self, listener: object) -> Subscription | None:
+    def subscription_of(self, listener: object) -> Subscription | None:
+        """Return the subscription of *listener*, or None if it is not subscribed."""
         try:
             return self._subscriptions.get(listener)
         except TypeError:
@@ -400,6 +407,32 @@ if not TYPE_CHECKING:
     # At run time BoundChannel[[int], str] keeps the two arguments that were written; validation reads them.
     BoundChannel.__parameters__ = (Args, Result)
 
+# For the bus, the container and the old API; methods would be offered to every user of a bound channel.
+
+
+def add(subscription: Subscription) -> Subscription:
+    """
+    Subscribe the listener of *subscription*, and return the subscription in force.
+
+    A listener that is subscribed already keeps its earlier subscription, which takes the new priority.
+    """
+    return subscription._bound._add(subscription)  # noqa: SLF001
+
+
+def move(subscriptions: Iterable[Subscription], bound: BoundChannel[Any, Any]) -> None:
+    """Subscribe each of *subscriptions* to *bound* instead of its own channel, which is no longer used."""
+    for subscription in subscriptions:
+        subscription._bound = bound  # noqa: SLF001
+        bound._add(subscription)  # noqa: SLF001
+
+
+def use_lock(bound: BoundChannel[Any, Any], lock: threading.RLock) -> None:
+    """Guard *bound* by *lock* in a forked child, where a change of its listeners may have been interrupted."""
+    bound._lock = lock  # noqa: SLF001
+    # The next publish must see all of that change.
+    bound._listeners = bound._unrolled = bound._only = bound._blames = None  # noqa: SLF001
+
+
 # Bypasses ChannelFailures.__new__, which makes the group from `Failure` records: these are
 # created only when they are asked for.
 _new_group: Final = ExceptionGroup.__new__
@@ -409,9 +442,7 @@ _NO_NAMES: Final[dict[str, object]] = {}
 _classes: Final[weakref.WeakValueDictionary[object, type[BoundChannel[Any, Any]]]] = weakref.WeakValueDictionary()
 
 
-def bind(
-    channel: Channel[Args, Result], lock: threading.RLock, witnesses: tuple[BoundChannel[..., None], ...]
-) -> BoundChannel[Args, Result]:
+def bind(channel: Channel[Args, Result], lock: threading.RLock, failures: FailureSink) -> BoundChannel[Args, Result]:
     """
     Return a bound channel for *channel*, of a class whose `publish` has the channel's parameters.
 
@@ -437,7 +468,7 @@ def bind(
         annotations = dict(zip(shape.unnamed, parameters, strict=True))
         annotations["return"] = types.GenericAlias(list, (parametrised.__args__[-1],))
     else:
-        return BoundChannel(channel, lock, witnesses)
+        return BoundChannel(channel, lock, failures)
     # Equal defaults may be different objects, such as 1 and True. Their ids are
     # safe keys, since the class keeps the defaults and the namespace alive.
     default_values = (*(defaults or ()), *(named_defaults or {}).values())
@@ -452,5 +483,5 @@ def bind(
         made = type("BoundChannel", (BoundChannel,), {"__slots__": (), "_shape": shape, "_sharing": [], **generated})
         _classes[key] = made
     made._share(channel.name)
-    bound: BoundChannel[Args, Result] = made(channel, lock, witnesses)
+    bound: BoundChannel[Args, Result] = made(channel, lock, failures)
     return bound

@@ -13,10 +13,8 @@ from typedbus._base.errors import OverrideError
 from typedbus._base.events import Constructed, Constructing
 from typedbus._base.ordering import dependencies_first
 from typedbus._base.states import State
-from typedbus._bus.bus import Bus
-from typedbus._bus.registry import ASSEMBLE
-from typedbus._channels.bound import BoundChannel, Subscription
-from typedbus._channels.channel import DEFAULT_PRIORITY
+from typedbus._bus.bus import Bus, parts_of
+from typedbus._bus.participants import StartContext
 from typedbus._container.analysis import Analysis
 from typedbus._container.body import Declarations, blueprint_of, body_of, paths_in, providers_of
 from typedbus._container.checks import container_faults, no_bus, several_buses
@@ -198,8 +196,8 @@ class Core:
 
     def _join(self, bus: Bus) -> Bus:
         if self.bus is not bus:
-            self.bus, self._exits = bus, bus._exits
-        bus[ASSEMBLE]._add(Assembly(bus[ASSEMBLE], self))
+            self.bus, self._exits = bus, parts_of(bus).machine.exits
+        parts_of(bus).participants.add(Assembly(self))
         cores = attached_to(bus)
         if any(core not in self.companions for core in cores):
             run_together(cores)
@@ -223,21 +221,21 @@ class Core:
         self.subscribers.clear()
         self._uncover_buses()
         self._lent_bus, self._covered = None, []
-        self._is_stale = self._exits != bus._exits
+        self._is_stale = self._exits != parts_of(bus).machine.exits
         self.bus, self.is_guest, self.is_valid = None, False, False
 
     def withdraw(self) -> None:
         """Leave the start of the bus to other containers, until the next `attach`."""
         if self.bus is not None:
-            self.bus[ASSEMBLE].unsubscribe(self.assemble)
+            parts_of(self.bus).participants.remove(Assembly(self))
 
     def _uncover_buses(self) -> None:
         for component in self._covered:
             uncover(component, self._lent_bus)
 
-    def assemble(self) -> None:
+    def prepare(self, start: StartContext) -> None:
         """
-        Build every component and subscribe its hooks, in start order.
+        Build every component and subscribe its hooks, in start order, for *start*.
 
         Of several containers that references connect, the first does this for all of them.
         """
@@ -252,14 +250,14 @@ class Core:
             core.assembling, core.building = threading.get_ident(), None
             core.validate()
         analysis = self.analysis
-        if any(core._exits != bus._exits for core in group):
+        if any(core._exits != start.run for core in group):
             self._drop_instances(analysis.components, kept=bus)
         for core in group:
-            core._exits = bus._exits
+            core._exits = start.run
             core.choices = analysis.choices
         shutdowns = Shutdowns(bus, list(filter(is_resource, analysis.lasting)), self._name_of, self.subscribers)
         try:
-            build_all(self, bus, analysis, shutdowns)
+            build_all(self, bus, start, analysis, shutdowns)
         finally:
             # Also after a failed start, since an exit follows it.
             shutdowns.rest()
@@ -277,7 +275,7 @@ class Core:
     def constructing(self, component: Component[object]) -> None:
         """Publish that the constructor of *component* is about to be called."""
         if self.bus is not None:
-            self.bus._publish_event(Constructing(component.path))
+            parts_of(self.bus).registry.observers.publish(Constructing(component.path))
 
     def constructed(self, component: Component[object], seconds: float) -> None:
         """Publish that *component* was built; a bus becomes the bus of the container."""
@@ -285,7 +283,7 @@ class Core:
         if isinstance(instance, Bus):
             self._join(instance)
         if self.bus is not None:
-            self.bus._publish_event(Constructed(component.path, seconds))
+            parts_of(self.bus).registry.observers.publish(Constructed(component.path, seconds))
 
     def _drop_instances(self, components: Sequence[Component[object]], kept: Bus | None = None) -> None:
         """Drop the instances of *components* except *kept*; their exit() released what their constructors acquired."""
@@ -362,22 +360,27 @@ class Core:
         self._drop([user for user in users if keeps_instance(user) and not isinstance(user, Component)])
 
 
-class Assembly(Subscription):
-    """A container's listener on `ASSEMBLE`, named after the component that is being built."""
+@attrs.frozen
+class Assembly:
+    """A container as a participant in the starts of its bus, named after the component that is under construction."""
 
-    __slots__ = ("core",)
+    core: Core
 
-    def __init__(self, bound: BoundChannel[[], None], core: Core) -> None:
-        super().__init__(bound, core.assemble, DEFAULT_PRIORITY)
-        self.core = core
+    def prepare(self, start: StartContext, /) -> None:
+        """Build the components of the container, and subscribe their hooks."""
+        self.core.prepare(start)
 
     @property
     def name(self) -> str:
-        return self.core.name if self._building is None else self._building.path
+        """The path of the component under construction, otherwise the name of the container."""
+        building = self._building
+        return self.core.name if building is None else building.path
 
     @property
     def place(self) -> str:
-        return super().place if self._building is None else self._building.place
+        """File and line of the declaration of the component under construction, otherwise of the container's class."""
+        building = self._building
+        return self.core.place if building is None else building.place
 
     @property
     def _building(self) -> Component[Any] | None:
@@ -386,8 +389,7 @@ class Assembly(Subscription):
 
 def attached_to(bus: Bus) -> list[Core]:
     """Return the containers that the next start of *bus* builds, in the order in which they were attached."""
-    subscriptions = list(bus[ASSEMBLE]._subscriptions.values())
-    return [subscription.core for subscription in subscriptions if isinstance(subscription, Assembly)]
+    return [participant.core for participant in parts_of(bus).participants if isinstance(participant, Assembly)]
 
 
 def run_together(cores: Sequence[Core]) -> None:

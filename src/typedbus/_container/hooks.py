@@ -26,9 +26,9 @@ from typedbus._base.static import (
     namespace_of,
     stored,
 )
-from typedbus._bus.bus import Bus
-from typedbus._bus.registry import EXIT, GRACEFUL, LIFECYCLE_CHANNELS, LOG, MAIN, START, STOP
-from typedbus._channels.bound import BoundChannel, Subscription
+from typedbus._bus.builtin import EXIT, GRACEFUL, LIFECYCLE_CHANNELS, LOG, MAIN, START, STOP
+from typedbus._bus.bus import Bus, parts_of
+from typedbus._channels.bound import BoundChannel, Subscription, add
 from typedbus._channels.channel import DEFAULT_PRIORITY, MARK, AnyChannel, Channel, Hook
 from typedbus._container.component import Component
 from typedbus._container.misfits import NamedHook, misfit
@@ -261,10 +261,10 @@ class _ComponentSubscription(Subscription):
 
         Return None and change nothing if it is subscribed for another component.
         """
-        known = self._bound._subscription_of(self.listener)
+        known = self._bound.subscription_of(self.listener)
         if isinstance(known, _ComponentSubscription) and known._subscriber.component is not self._subscriber.component:
             return None
-        known = self._bound._add(self)
+        known = add(self)
         if isinstance(known, _ComponentSubscription):
             known._subscriber, known._limit, known._inline = self._subscriber, self._limit, self._inline
         return known
@@ -293,7 +293,7 @@ class Subscriber:
     The subscriptions of one component's methods on a bus.
 
     Several components may return one object. The first of them subscribes its
-    methods and is recorded on the bus, in `Bus._subscribers`, until `cancel`.
+    methods and is recorded on the bus, in `Participants.owners`, until `cancel`.
     """
 
     bus: Bus
@@ -305,7 +305,7 @@ class Subscriber:
     @classmethod
     def of(cls, bus: Bus, instance: object) -> Subscriber | None:
         """Return the record of the component that subscribed the methods of *instance* on *bus*, or None."""
-        known: Subscriber | None = bus._subscribers.get(id(instance))
+        known: Subscriber | None = parts_of(bus).participants.owners.get(id(instance))
         return known
 
     def subscribe(self, hooks: Sequence[Hook[object]], phase: int) -> None:
@@ -319,7 +319,7 @@ class Subscriber:
         if hooks or self.component.unheard:
             known = self.of(self.bus, self.instance)
             if known is None or known.component is self.component:
-                self.bus._subscribers[id(self.instance)] = self
+                parts_of(self.bus).participants.owners[id(self.instance)] = self
         listened = [hook.channel for hook in hooks]
         subscriptions = []
         if STOP in listened and START not in listened:
@@ -345,5 +345,6 @@ class Subscriber:
         """End the subscriptions; another component that returns the object may then subscribe its methods."""
         for subscription in self._subscriptions:
             subscription.cancel()
-        if self.bus._subscribers.get(id(self.instance)) is self:
-            del self.bus._subscribers[id(self.instance)]
+        owners = parts_of(self.bus).participants.owners
+        if owners.get(id(self.instance)) is self:
+            del owners[id(self.instance)]

@@ -11,8 +11,8 @@ from dependency_injector import providers
 
 from typedbus._base.errors import DeclarationError
 from typedbus._base.limits import StartNode
+from typedbus._bus.builtin import EXIT
 from typedbus._bus.bus import Bus
-from typedbus._bus.registry import EXIT
 from typedbus._channels.channel import DEFAULT_PRIORITY, AnyChannel, Hook
 from typedbus._container.component import Component
 from typedbus._container.hooks import Subscriber

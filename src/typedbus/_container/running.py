@@ -14,7 +14,7 @@ from typedbus._base.errors import NoContainer, TransitionError
 from typedbus._base.failures import describe, leave
 from typedbus._base.limits import Limits
 from typedbus._base.states import State
-from typedbus._bus.bus import Bus, detach_children
+from typedbus._bus.bus import Bus, detach_children, parts_of
 from typedbus._container.component import Component
 from typedbus._container.container import Container
 from typedbus._container.core import core_of, run_together
@@ -86,9 +86,9 @@ def running(
         starter, is_ours = object(), False
         try:
             try:
-                bus._bring_to(State.STARTED, by=starter)
+                parts_of(bus).machine.bring_to(State.STARTED, by=starter)
             finally:
-                is_ours = bus._started_by is starter
+                is_ours = parts_of(bus).machine.started_by is starter
             if not is_ours:
                 # Other code began the start since the check above, and will end it.
                 raise TransitionError(bus.state, State.STARTING)  # noqa: TRY301  # passed on without an exit
@@ -120,7 +120,7 @@ def exit_after(bus: Bus, raised: BaseException | None = None) -> None:
     except BaseException as left:
         leaving = left
     first = 0 if raised is None else 1
-    problems[first:first] = bus._take_causes(problems if leaving is None else [*problems, leaving])
+    problems[first:first] = parts_of(bus).loop.take_causes(problems if leaving is None else [*problems, leaving])
     group = BaseExceptionGroup("the bus has exited, with problems", problems) if len(problems) > 1 else None
     if leaving is not None:
         for problem in [group] if group is not None else problems:

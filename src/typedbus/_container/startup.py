@@ -9,6 +9,7 @@ from typedbus._base.events import Disabled, Subscribed
 from typedbus._base.limits import StartNode
 from typedbus._base.ordering import listeners_first, start_order
 from typedbus._bus.bus import Bus
+from typedbus._bus.participants import StartContext
 from typedbus._channels.channel import Hook
 from typedbus._container.analysis import Analysis, disabled_faults
 from typedbus._container.body import Declarations
@@ -20,7 +21,7 @@ from typedbus._container.resources import Shutdowns
 from typedbus._container.validation.hooks import hook_faults
 
 
-def build_all(home: Home, bus: Bus, analysis: Analysis, shutdowns: Shutdowns) -> None:
+def build_all(home: Home, bus: Bus, start: StartContext, analysis: Analysis, shutdowns: Shutdowns) -> None:
     """
     Build the components of *analysis* that take part and subscribe their hooks, in start order.
 
@@ -29,6 +30,7 @@ def build_all(home: Home, bus: Bus, analysis: Analysis, shutdowns: Shutdowns) ->
     Args:
         home: The container that was asked to build, the first of those that references connect.
         bus: The bus of these containers.
+        start: The start of that bus.
         analysis: The components of these containers, disabled ones included.
         shutdowns: The resources of these containers; each receives its node before its first user.
 
@@ -38,7 +40,6 @@ def build_all(home: Home, bus: Bus, analysis: Analysis, shutdowns: Shutdowns) ->
         Exception: The exception of a constructor or a condition.
     """
     holders = {id(holder): holder for holder in analysis.homes}
-    transition = bus._current
     declared, graph = analysis.components, analysis.graph
     needed = graph.needed
     participations = [component.participation() for component in declared]
@@ -49,7 +50,7 @@ def build_all(home: Home, bus: Bus, analysis: Analysis, shutdowns: Shutdowns) ->
     enabled = [takes_part for takes_part, _ in participations]
     for component, (takes_part, reason) in zip(declared, participations, strict=True):
         if not takes_part:
-            bus._publish_event(Disabled(component.path, reason))
+            start.publish(Disabled(component.path, reason))
     listening = [analysis.listening(component) for component in declared]
     hooks = [row for _, row in listening]
     edges = listeners_first(needed, channels_between(graph.channels, hooks, enabled).values())
@@ -57,7 +58,7 @@ def build_all(home: Home, bus: Bus, analysis: Analysis, shutdowns: Shutdowns) ->
     #: For each gate, the paths of the listeners that it represents.
     behind: dict[int, tuple[str, ...]] = {}
     for number, phase in start_order(len(declared), edges, [phase_of(row) for row in hooks]):
-        if transition is not None and not bus._goes_up(transition):
+        if not start.is_wanted:
             # A stop or an exit was requested, or the listener that builds has timed out: skip the rest.
             return
         if number >= len(declared):
@@ -85,7 +86,7 @@ def build_all(home: Home, bus: Bus, analysis: Analysis, shutdowns: Shutdowns) ->
         _subscribe(holder, Subscriber(bus, component, instance, nodes[number]), *listening[number], phase)
         paths = tuple([node.path for node in before])
         after = tuple(dict.fromkeys([path for gate in gates for path in behind[gate] if path not in paths]))
-        bus._publish_event(Subscribed(component.path, time.monotonic() - began, paths, after))
+        start.publish(Subscribed(component.path, time.monotonic() - began, paths, after))
 
 
 def _subscribe(

@@ -11,8 +11,8 @@ import click
 
 from typedbus._base.events import LifecycleEvent, Moved, RolledBack
 from typedbus._base.states import State
+from typedbus._bus.builtin import LIFECYCLE, MOVED, ROLLED_BACK, WARNING
 from typedbus._bus.bus import Bus
-from typedbus._bus.registry import LIFECYCLE, MOVED, ROLLED_BACK, WARNING
 from typedbus._container.container import Container
 from typedbus.cli._process_options import has_autoreload
 from typedbus.cli._writing import write

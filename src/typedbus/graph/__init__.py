@@ -21,8 +21,8 @@ from typedbus._base.exports import export
 from typedbus._base.ordering import channel_ranks
 from typedbus._base.signatures import called_by, unparametrised
 from typedbus._base.static import full_name_of, has_name, is_a
+from typedbus._bus.builtin import LIFECYCLE_CHANNELS
 from typedbus._bus.bus import Bus
-from typedbus._bus.registry import LIFECYCLE_CHANNELS
 from typedbus._channels.channel import DEFAULT_PRIORITY, AnyChannel, Hook
 from typedbus._container.analysis import Analysis, graph_of
 from typedbus._container.body import inner_of, members_of, path_of

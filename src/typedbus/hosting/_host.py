@@ -31,8 +31,8 @@ from typedbus._base.errors import StartCancelled, TransitionError
 from typedbus._base.limits import Limits
 from typedbus._base.states import State
 from typedbus._base.sync import new_lock
-from typedbus._bus.bus import Bus
-from typedbus._bus.registry import WARNING
+from typedbus._bus.builtin import WARNING
+from typedbus._bus.bus import Bus, parts_of
 from typedbus._container.container import Container
 from typedbus._container.core import core_of
 from typedbus._container.faults import InvalidContainer
@@ -92,7 +92,7 @@ class Host:
         """Whether the application may answer requests."""
         notice()
         bus = self.bus
-        return self.has_started and bus is not None and bus.state is State.STARTED and not bus._exit_requested
+        return self.has_started and bus is not None and bus.state is State.STARTED and not bus.is_exit_requested
 
     def start(self) -> None:
         """
@@ -150,7 +150,7 @@ class Host:
         """Start the bus and return the thread that serves it; None if other code has started it, and it is shared."""
         with claim_lock():
             bus = core_of(self.containers[0]).bus
-            owner = None if bus is None else bus._started_by
+            owner = None if bus is None else parts_of(bus).machine.started_by
             start = owner.current_start if isinstance(owner, Host) and owner is not self else None
             is_claimed = bus is None or (is_free(bus) and (start is None or start.done()))
             if is_claimed:
@@ -160,8 +160,8 @@ class Host:
             self._wait_for(start)
         if is_claimed:
             try:
-                bus._bring_to(State.STARTED, by=self)
-                if bus._started_by is self:
+                parts_of(bus).machine.bring_to(State.STARTED, by=self)
+                if parts_of(bus).machine.started_by is self:
                     doubt = doubt_about_end()
                     if doubt is not None:
                         bus.log(f"{self.name}: {doubt}", WARNING)
@@ -172,7 +172,7 @@ class Host:
                 pass  # other code has started it since
             except BaseException as error:
                 try:
-                    if bus._started_by is self:
+                    if parts_of(bus).machine.started_by is self:
                         exit_after(bus, error)
                 finally:
                     self._release(bus)
@@ -196,7 +196,7 @@ class Host:
             if faults:
                 raise InvalidContainer(self.name, faults)
             undo.pop_all()
-        bus._started_by = self
+        parts_of(bus).machine.started_by = self
         self._end_hooks = at_end(self.end)
         return bus
 
@@ -204,8 +204,8 @@ class Host:
         """Undo `_claim`, unless other code has started *bus* since it exited."""
         with claim_lock():
             self._end_hooks.close()
-            if bus._started_by is self:
-                bus._started_by = None
+            if parts_of(bus).machine.started_by is self:
+                parts_of(bus).machine.started_by = None
                 self._detach()
 
     def _share(self, bus: Bus) -> None:
@@ -213,7 +213,7 @@ class Host:
         unattached = [container for container in self.containers if core_of(container).bus is not bus]
         if unattached:
             raise NotShared(self.name, not_attached(unattached))
-        current = bus._current
+        current = parts_of(bus).machine.current
         if current is not None and current.goal is State.STARTED:
             check_waiting(bus)
             current.done.wait()
@@ -233,7 +233,7 @@ class Host:
         notice()
         if self.current_start is not None:
             self._is_leaving = True
-            if self.bus is not None and self.bus._started_by is self:
+            if self.bus is not None and parts_of(self.bus).machine.started_by is self:
                 self.bus.request_exit()
 
     def exit(self) -> None:

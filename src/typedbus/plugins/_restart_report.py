@@ -17,8 +17,8 @@ from typing import Final
 
 from typedbus._base.events import ComponentStarting, Failed, Moved
 from typedbus._base.states import State
+from typedbus._bus.builtin import COMPONENT_STARTING, FAILED, MOVED
 from typedbus._bus.bus import Bus
-from typedbus._bus.registry import COMPONENT_STARTING, FAILED, MOVED
 from typedbus._os.forks import after_fork
 from typedbus._os.pidfiles import held
 

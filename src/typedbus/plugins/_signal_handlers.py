@@ -31,7 +31,7 @@ from typing import Final
 import attrs
 
 from typedbus._base.errors import RestartError
-from typedbus._bus.bus import Bus
+from typedbus._bus.bus import Bus, parts_of
 from typedbus._os.held_signals import Handler, carry_over, handler_behind, hold
 from typedbus._os.reexec import is_daemon
 from typedbus._os.signal_inbox import SignalInbox
@@ -136,7 +136,7 @@ class SignalHandlers:
         below = next((instance for instance in reversed(_installed) if instance.bus is self.bus), None)
         self.state = SignalState(self.output, self.is_replaced) if below is None else below.state
         self._pid = os.getpid()
-        waking = self.bus._wakeup.waking
+        waking = parts_of(self.bus).requests.wakeup.waking
         if waking.signalled is None:
             waking.signalled = self.state.inbox = self._inbox = SignalInbox()
         bound = set(self.bus.channels)
@@ -185,7 +185,7 @@ class SignalHandlers:
                 self.set_handler(number, _or_default(before))
         self.handlers.clear()
         if self._inbox is not None:
-            self.bus._wakeup.waking.signalled = None
+            parts_of(self.bus).requests.wakeup.waking.signalled = None
             self._inbox.close()
             self._inbox = None
 
@@ -224,7 +224,7 @@ class SignalHandlers:
         remaining = action if action is Action.GRACEFUL or not isinstance(action, Action) else None
         if refusal is not None or remaining is not None or self.bus[CHANNELS[caught]].subscriptions:
             # A bus that has exited discards the request; a handler must not log that.
-            self.bus._request(_CaughtSignal(self.bus, caught, remaining, refusal))
+            parts_of(self.bus).loop.request(_CaughtSignal(self.bus, caught, remaining, refusal))
         if action is Action.EXIT:
             self.bus.request_exit()
 

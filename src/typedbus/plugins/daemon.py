@@ -35,8 +35,8 @@ from typedbus._base.errors import OperatorError
 from typedbus._base.events import Failed, Moved, RolledBack
 from typedbus._base.states import State
 from typedbus._base.structured import StructuredError
+from typedbus._bus.builtin import FAILED, MOVED, ROLLED_BACK, START
 from typedbus._bus.bus import Bus
-from typedbus._bus.registry import FAILED, MOVED, ROLLED_BACK, START
 from typedbus._channels.channel import on
 from typedbus._os.forks import threads_paused
 from typedbus._os.reexec import is_daemon

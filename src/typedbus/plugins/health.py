@@ -205,7 +205,7 @@ class Health:
         """Return why the bus is not ready; empty if it is."""
         if self.bus.state is not State.STARTED:
             return f"the bus is {self.bus.state.name}"
-        return "an exit of the bus was requested" if self.bus._exit_requested else ""
+        return "an exit of the bus was requested" if self.bus.is_exit_requested else ""
 
     def _begin(self, channel: Channel[[], Check]) -> tuple[str, list[_Run]]:
         """Return why no check may be called; otherwise start the checks that do not run yet, and return all calls."""

@@ -24,8 +24,8 @@ from typedbus._base.clock import Clock, SystemClock
 from typedbus._base.exports import export
 from typedbus._base.failures import describe
 from typedbus._base.structured import StructuredError
+from typedbus._bus.builtin import ERROR, WARNING
 from typedbus._bus.bus import Bus
-from typedbus._bus.registry import ERROR, WARNING
 from typedbus._os.exhausted import OutOfThreads, start_thread
 from typedbus.plugins._periodic import NotEnded, PeriodError, Repeat, check_seconds, join
 
@@ -228,7 +228,7 @@ class BackgroundTask:
             self.bus.request_exit(error)
         else:
             self._is_called = False
-            if not stopping.is_set() and not self.bus._exit_requested:
+            if not stopping.is_set() and not self.bus.is_exit_requested:
                 self.bus.log(
                     f"background task {self.name} returned before its event was set, and is not called again; "
                     "make it wait for the event, or call bus.request_exit() when its work is done",

@@ -26,8 +26,8 @@ import attrs
 
 from typedbus._base.errors import OperatorError
 from typedbus._base.structured import StructuredError
+from typedbus._bus.builtin import START, WARNING
 from typedbus._bus.bus import Bus
-from typedbus._bus.registry import START, WARNING
 from typedbus._channels.channel import on
 from typedbus._os.forks import threads_paused
 from typedbus._os.system_call_error import SystemCallError

@@ -28,8 +28,8 @@ import attrs
 from typedbus._base.events import ComponentStarting, ComponentStopping, Failed, Moved
 from typedbus._base.exports import export
 from typedbus._base.states import State
-from typedbus._bus.bus import Bus
-from typedbus._bus.registry import COMPONENT_STARTING, COMPONENT_STOPPING, FAILED, GRACEFUL, MAIN, MOVED, WARNING
+from typedbus._bus.builtin import COMPONENT_STARTING, COMPONENT_STOPPING, FAILED, GRACEFUL, MAIN, MOVED, WARNING
+from typedbus._bus.bus import Bus, parts_of
 from typedbus._channels.bound import Subscription
 from typedbus.plugins._activation import SystemdError, activated, number_in
 
@@ -123,7 +123,7 @@ class Systemd:
                 self._stage("READY=1", f"MAINPID={os.getpid()}", status)
             case State.STOPPING | State.EXITING:
                 self.bus[MAIN].unsubscribe(self._send_watchdog)
-                current = self.bus._current
+                current = parts_of(self.bus).machine.current
                 if current is None or current.goal is not State.EXITED:
                     self._notify(status)
                 elif self.bus.is_restarting:

@@ -28,8 +28,8 @@ from typedbus._base.errors import (
 from typedbus._base.events import Moved
 from typedbus._base.limits import Limits
 from typedbus._base.states import State
-from typedbus._bus.bus import Bus
-from typedbus._bus.registry import MOVED, WARNING
+from typedbus._bus.builtin import MOVED, WARNING
+from typedbus._bus.bus import Bus, parts_of
 from typedbus._container.container import Container
 from typedbus._container.faults import InvalidContainer
 from typedbus._container.running import container_of, sharing
@@ -148,11 +148,11 @@ def _serve(bus: Bus, messages: Messages, *, tracebacks: bool) -> int:
             # Other code runs the bus, and will exit it.
             return _report(error, NOT_STARTED, messages, tracebacks=tracebacks)
         except StartCancelled:
-            bus._ask_for_exit()
+            parts_of(bus).loop.end()
         except Exception as error:
             status = _report(error, NOT_STARTED, messages, tracebacks=tracebacks)
             # A restart may have been requested, which this must not undo.
-            bus._ask_for_exit()
+            parts_of(bus).loop.end()
         except BaseException as error:
             status = _report(error, NOT_STARTED, messages, tracebacks=tracebacks)
             bus.request_exit()
@@ -209,7 +209,7 @@ class _Replacement:
         with _ending_blocked():
             self.release_resources()
             # From here on a signal ends the process by its default action; a signal caught earlier must end it, too.
-            is_exit_requested = self.bus._exits_in >= 0
+            is_exit_requested = parts_of(self.bus).requests.exit_in >= 0
         if not is_exit_requested:
             try:
                 self.image.replace()

@@ -7,8 +7,8 @@ from typing import Protocol, Self, TextIO
 
 from typedbus._base.events import Failed, LifecycleEvent, ListenerFailed, RolledBack
 from typedbus._base.failures import CauseReport
+from typedbus._bus.builtin import LIFECYCLE, LOG, WARNING
 from typedbus._bus.bus import Bus
-from typedbus._bus.registry import LIFECYCLE, LOG, WARNING
 from typedbus.process._lines import Lines
 
 

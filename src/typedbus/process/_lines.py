@@ -28,8 +28,8 @@ from typedbus._base.events import (
     Subscribed,
 )
 from typedbus._base.states import State
+from typedbus._bus.builtin import LIFECYCLE
 from typedbus._bus.bus import Bus
-from typedbus._bus.registry import LIFECYCLE
 from typedbus._os.forks import BACKGROUND_THREADS
 from typedbus._os.unblocked import can_write
 from typedbus.process._progress import PATIENCE, Progress
@@ -189,7 +189,7 @@ class Lines:
 
     def _is_blocked(self) -> bool:
         """Whether writing would block the exit, because nothing reads the pipe or the terminal is stopped."""
-        self._is_leaving = self._is_leaving or self._bus._exit_requested
+        self._is_leaving = self._is_leaving or self._bus.is_exit_requested
         if not self._is_leaving:
             return False
         try:

@@ -22,8 +22,8 @@ from typedbus._base.events import (
     Moved,
 )
 from typedbus._base.states import State
+from typedbus._bus.builtin import EXIT, START, STOP
 from typedbus._bus.bus import Bus
-from typedbus._bus.registry import EXIT, START, STOP
 
 #: A step that takes longer than this is shown, in seconds.
 PATIENCE: Final = 1.0

@@ -25,7 +25,7 @@ from typedbus._base.errors import LimitError, NoContainer
 from typedbus._base.exports import export
 from typedbus._base.limits import Limits
 from typedbus._base.structured import StructuredError
-from typedbus._bus.bus import Bus
+from typedbus._bus.bus import Bus, parts_of
 from typedbus._bus.wakeup import outlived
 from typedbus.pytest_plugin._leaks import (
     LASTING,
@@ -189,7 +189,7 @@ def _started(
     try:
         with running(container, *others, workers=workers, limits=limits):
             yield
-            attendant = container.attach()._wakeup.attendant
+            attendant = parts_of(container.attach()).requests.wakeup.attendant
     except BaseException as error:
         failures.append(error)
     if existing_bus is not None and options is not None:
@@ -197,9 +197,9 @@ def _started(
     bus = core.bus
     if bus is not None:
         # `typedbus_leaks` reports the threads that still run after that.
-        outlived([*bus._owned, *([] if attendant is None else [attendant])], PATIENCE)
+        outlived([*parts_of(bus).loop.threads, *([] if attendant is None else [attendant])], PATIENCE)
         # A thread of the bus may have failed after the exit.
-        failures.extend(bus._take_causes(failures))
+        failures.extend(parts_of(bus).loop.take_causes(failures))
     raise_all("the bus has exited, with problems", failures)
 
 

@@ -21,8 +21,7 @@ import pytest
 
 from typedbus._base.states import State
 from typedbus._base.structured import StructuredError
-from typedbus._bus.bus import Bus
-from typedbus._bus.registry import ASSEMBLE
+from typedbus._bus.bus import Bus, parts_of
 from typedbus._channels.bound import Subscription
 
 if TYPE_CHECKING:
@@ -101,7 +100,7 @@ def typedbus_leaks(request: pytest.FixtureRequest) -> Iterator[None]:
     leaks: list[BaseException] = []
     # The threads of a running bus may continue; those of a bus that has exited should have ended.
     running_buses = [bus for bus in _buses_of(lasting) if bus.state is not State.EXITED]
-    allowed = threads.union(*(bus._owned for bus in running_buses))
+    allowed = threads.union(*(parts_of(bus).loop.threads for bus in running_buses))
     new = [thread for thread in threading.enumerate() if thread not in allowed]
     frames = sys._current_frames()  # noqa: SLF001  # documented, and the only way to another thread's stack
     # A thread that was not started by `threading` stays in its list after its end.
@@ -156,8 +155,7 @@ def _listening(lasting: list[Bus | Container]) -> list[Subscription]:
     return [
         subscription
         for bus in _buses_of(lasting)
-        for bound in list(bus._bound.values())
-        if bound.channel is not ASSEMBLE
+        for bound in list(parts_of(bus).registry.bound.values())
         for subscription in bound.subscriptions
         if subscription.node is None and id(getattr(subscription.listener, "__self__", None)) not in owners
     ]

@@ -18,8 +18,8 @@ import attrs
 from typedbus._base.events import Disabled, Failed, LifecycleEvent, Moved, Subscribed
 from typedbus._base.exports import export
 from typedbus._base.states import State
+from typedbus._bus.builtin import LIFECYCLE
 from typedbus._bus.bus import Bus
-from typedbus._bus.registry import LIFECYCLE
 from typedbus.report._records import (
     ComponentRecord,
     CriticalPath,
@@ -59,7 +59,7 @@ class Report:
     @contextlib.contextmanager
     def of(cls, bus: Bus) -> Generator[Self, None, None]:
         """Return a context manager for a report that listens to *bus* and uses its clock."""
-        report = cls(bus._clock.now)
+        report = cls(bus.clock.now)
         with bus[LIFECYCLE].subscribe(report.hear):
             yield report
 

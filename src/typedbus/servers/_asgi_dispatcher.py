@@ -8,8 +8,8 @@ from urllib.parse import quote
 
 import attrs
 
+from typedbus._bus.builtin import START
 from typedbus._bus.bus import Bus
-from typedbus._bus.registry import START
 from typedbus._channels.bound import BoundChannel
 from typedbus._channels.channel import on
 from typedbus.servers._arguments import check_threads

@@ -6,7 +6,7 @@ import collections
 import queue
 from collections.abc import Callable
 
-from typedbus._bus.bus import Bus
+from typedbus._bus.bus import Bus, parts_of
 
 
 class StartOutcome:
@@ -19,7 +19,7 @@ class StartOutcome:
 
     def __init__(self, bus: Bus) -> None:
         self._bus = bus
-        self._waking = bus._wakeup.waking
+        self._waking = parts_of(bus).requests.wakeup.waking
         self._inbox: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._results: collections.deque[BaseException | None] = collections.deque()
 
@@ -36,7 +36,7 @@ class StartOutcome:
             cancel: Called if the start of the bus is broken off meanwhile, or was before the call, possibly in a
                 signal handler. It must not block, and must lead to a `put`.
         """
-        with self._bus._waking(cancel):
+        with parts_of(self._bus).machine.waking(cancel):
             while not self._results:
                 self._waking.inbox(self._inbox).get()
             return self._results.popleft()

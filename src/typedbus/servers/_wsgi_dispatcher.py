@@ -12,8 +12,8 @@ import attrs
 from typedbus._base.errors import StartCancelled
 from typedbus._base.events import Moved
 from typedbus._base.states import State
+from typedbus._bus.builtin import MOVED, START
 from typedbus._bus.bus import Bus
-from typedbus._bus.registry import MOVED, START
 from typedbus._channels.bound import BoundChannel
 from typedbus._channels.channel import on
 from typedbus.servers._mount import (

@@ -26,8 +26,8 @@ from typedbus._base.errors import StartCancelled
 from typedbus._base.events import Moved
 from typedbus._base.exports import export
 from typedbus._base.states import State
+from typedbus._bus.builtin import MOVED, START
 from typedbus._bus.bus import Bus
-from typedbus._bus.registry import MOVED, START
 from typedbus._channels.channel import on
 from typedbus._os.exhausted import OutOfDescriptors, OutOfThreads, named, start_thread
 from typedbus.servers._arguments import SettingError, check_bind, check_mode, check_seconds

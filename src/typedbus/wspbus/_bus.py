@@ -16,10 +16,13 @@ from typing import Any, ClassVar, Final, NoReturn
 from typedbus._base.errors import StartCancelled
 from typedbus._base.failures import TransitionFailures
 from typedbus._base.states import State
-from typedbus._bus.registry import ERROR, WARNING
+from typedbus._bus.builtin import ERROR, WARNING
+from typedbus._bus.bus import bus_with, parts_of
+from typedbus._bus.registry import Registry
 from typedbus.wspbus._main_loop import ReplacementInBlock, block_until_exit, join_all, raise_all
 from typedbus.wspbus._messenger import Messenger
-from typedbus.wspbus._policy import OldBus
+from typedbus.wspbus._names import ChannelNames
+from typedbus.wspbus._policy import FailureLog, OldPolicy, permit
 from typedbus.wspbus._respawn import Respawner
 from typedbus.wspbus._states import OLD, ChannelFailures, _StateEnum, states, typed
 
@@ -34,6 +37,8 @@ class Bus(Messenger, Respawner):
 
     Attributes:
         typed: The typed bus underneath; containers are attached to it.
+        names: The channels by name.
+        policy: The transition policy of the typed bus.
         execv: Whether `block` replaces the process when the bus has exited.
         max_cloexec_files: With 0, open inheritable files survive the replacement.
         hard_exit: A status with which the process ends at once after a failure of a start, of a stop within
@@ -46,7 +51,11 @@ class Bus(Messenger, Respawner):
     hard_exit: int | None = None
 
     def __init__(self) -> None:
-        self.typed: OldBus = OldBus(self._log_old, self._seen)
+        registry = Registry()
+        self.policy = OldPolicy(self._log_old, self._entered)
+        registry.failures = FailureLog(registry.observers, self.policy)
+        self.typed = bus_with(registry, self.policy)
+        self.names = ChannelNames(registry)
         self.typed.replacement = ReplacementInBlock(self)
         self.execv = False
         self._at_exit: Callable[[], None] | None = None
@@ -68,12 +77,14 @@ class Bus(Messenger, Respawner):
     def state(self, state: _StateEnum.State) -> None:
         new = typed(state)
         if self.typed.state not in new:
-            self.typed.assign(min(new, key=list(OLD).index))
+            # No exit is carried out, so EXITING means that it is over.
+            first = min(new, key=list(OLD).index)
+            parts_of(self.typed).machine.assign(State.EXITED if first is State.EXITING else first)
 
     def _log_old(self, message: str, level: int) -> None:
         self.log(message, level)  # looked up here, since it may have been replaced
 
-    def _seen(self, state: State) -> None:
+    def _entered(self, state: State) -> None:
         # A subclass may override the property, and store the state itself.
         if state is not State.EXITED and type(self).state is not Bus.state:
             self.state = OLD[state]
@@ -95,7 +106,7 @@ class Bus(Messenger, Respawner):
             self._at_exit = _cleaner(weakref.ref(self))
             self._pid = os.getpid()
             atexit.register(self._at_exit)
-        self.typed.be_ready(State.STARTED)
+        permit(parts_of(self.typed).machine, State.STARTED)
         try:
             self.typed.start()
         except TransitionFailures as failed:
@@ -113,7 +124,7 @@ class Bus(Messenger, Respawner):
         Raises:
             ChannelFailures: After the last listener, if any raised.
         """
-        self.typed.be_ready(State.STOPPED)
+        permit(parts_of(self.typed).machine, State.STOPPED)
         try:
             self.typed.stop()
         except TransitionFailures as failed:
@@ -132,7 +143,7 @@ class Bus(Messenger, Respawner):
             ChannelFailures: After the last listener, if any raised.
         """
         was = self.typed.state
-        self.typed.be_ready(State.EXITED)
+        permit(parts_of(self.typed).machine, State.EXITED)
         try:
             self.typed.exit()
         except TransitionFailures as failed:
@@ -237,7 +248,7 @@ class Bus(Messenger, Respawner):
             met = block_until_exit(self, interval, by_wait=type(self).wait is not Bus.wait)
         finally:
             self._blocking -= 1
-        exiting = self.typed.exiting
+        exiting = self.policy.exiting
         if exiting is not None:
             # Another thread may carry out the exit.
             exiting.done.wait()

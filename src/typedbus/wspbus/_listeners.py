@@ -12,41 +12,16 @@ from __future__ import annotations
 
 import sys
 import types
-import weakref
 from collections.abc import Callable, Hashable, Iterable, Iterator, MutableMapping, MutableSet
 from collections.abc import Set as AbstractSet
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from typedbus._base.errors import ListenerError
-from typedbus._base.failures import Blame
-from typedbus._channels.bound import BoundChannel, Subscription
+from typedbus._channels.bound import BoundChannel, Subscription, add
 from typedbus._channels.channel import DEFAULT_PRIORITY
 
 Listener = Callable[..., Any]
-
-
-class Told(BoundChannel[..., Any]):
-    """A bound channel that reports each listener that raises, before the next listener is called."""
-
-    # With a __dict__ and without slots: it is mixed into classes that have slots.
-    tell: Callable[[str, object, BaseException], None]
-
-    def _blame(self, listener: Listener, error: Exception, errors: list[Exception], blamed: list[Blame]) -> None:
-        super()._blame(listener, error, errors, blamed)
-        self.tell(self.channel.name, listener, error)
-
-
-# By the id of the class of bound channels, which the class derived from it keeps alive.
-_made: Final[weakref.WeakValueDictionary[int, type[Told]]] = weakref.WeakValueDictionary()
-
-
-def told(kind: type[BoundChannel[..., Any]]) -> type[Told]:
-    """Return the class that combines *kind* and `Told`."""
-    made = _made.get(id(kind))
-    if made is None:
-        _made[id(kind)] = made = type("BoundChannel", (Told, kind), {})
-    return made
 
 
 def priority_of(listener: object) -> Any:
@@ -58,7 +33,7 @@ def priority_of(listener: object) -> Any:
 _HERE: Final = str(Path(__file__).parent)
 
 
-def speaker() -> tuple[str, int]:
+def caller_place() -> tuple[str, int]:
     """Return file and line of the code that calls the bus: the innermost frame outside this package."""
     frame: types.FrameType = sys._getframe(1)
     while frame.f_back is not None and frame.f_code.co_filename.startswith(_HERE):
@@ -71,37 +46,37 @@ class ByName(Subscription):
     A subscription that was made by a channel name, without a channel object.
 
     Attributes:
-        said: File and line of the call.
+        subscribed_at: File and line of the call.
     """
 
-    __slots__ = ("said",)
+    __slots__ = ("subscribed_at",)
 
     def __init__(self, bound: BoundChannel[Any, Any], listener: Listener, priority: Any) -> None:
         super().__init__(bound, listener, priority)
-        self.said: Final = speaker()
+        self.subscribed_at: Final = caller_place()
 
 
-class Listening(MutableSet[Listener]):
+class ListenerSet(MutableSet[Listener]):
     """
     The listeners of one channel in running order, as a live set.
 
     Attributes:
         bound: The channel on the typed bus.
-        say: The function that publishes on it with any arguments.
+        publish: The function that publishes on it.
     """
 
-    __slots__ = ("bound", "say")
+    __slots__ = ("bound", "publish")
 
     bound: BoundChannel[Any, Any]
-    say: Callable[..., list[Any]]
+    publish: Callable[..., list[Any]]
 
-    def __init__(self, bound: BoundChannel[Any, Any], *, anything: bool) -> None:
-        self.hear(bound, anything=anything)
+    def __init__(self, bound: BoundChannel[Any, Any], *, accepts_anything: bool) -> None:
+        self.bind_to(bound, accepts_anything=accepts_anything)
 
-    def hear(self, bound: BoundChannel[Any, Any], *, anything: bool) -> None:
-        """Become the set of *bound*; with *anything*, the arguments of a publish are not checked by its signature."""
+    def bind_to(self, bound: BoundChannel[Any, Any], *, accepts_anything: bool) -> None:
+        """Become the set of *bound*; with *accepts_anything*, its signature does not limit the arguments of a publish."""
         self.bound = bound
-        self.say = types.MethodType(BoundChannel.publish, bound) if anything else bound.publish
+        self.publish = types.MethodType(BoundChannel.publish, bound) if accepts_anything else bound.publish
 
     def put(self, listener: Listener, priority: Any, *, by_name: bool = True) -> None:
         """
@@ -117,12 +92,11 @@ class Listening(MutableSet[Listener]):
         """
         name = self.bound.channel.name
         if not callable(listener):
-            raise ListenerError(name, listener, "it cannot be called; give a function or a method")
+            raise ListenerError(name, listener, "it is not callable; pass a function or a method")
         if not isinstance(priority, (int, float)):
-            raise ListenerError(name, listener, f"its priority {priority!r} is no number; give one, lower runs first")
+            raise ListenerError(name, listener, f"its priority {priority!r} is not a number; lower numbers run first")
         kind = ByName if by_name else Subscription
-        with self.bound._lock:
-            self.bound._add(kind(self.bound, listener, priority))  # type: ignore[arg-type]  # as it says above
+        add(kind(self.bound, listener, priority))  # type: ignore[arg-type]  # floats are allowed here
 
     def add(self, value: Listener) -> None:
         """Subscribe *value* with its own priority, unless it is subscribed."""
@@ -134,13 +108,13 @@ class Listening(MutableSet[Listener]):
         self.bound.unsubscribe(value)
 
     def __contains__(self, value: object) -> bool:
-        return self.bound._subscription_of(value) is not None
+        return self.bound.subscription_of(value) is not None
 
     def __iter__(self) -> Iterator[Listener]:
         return iter([subscription.listener for subscription in self.bound.subscriptions])
 
     def __len__(self) -> int:
-        return len(self.bound._subscriptions)
+        return len(self.bound.subscriptions)
 
     @classmethod
     def _from_iterable(cls, it: Iterable[Any]) -> set[Any]:
@@ -175,18 +149,10 @@ class Listening(MutableSet[Listener]):
         return repr(set(self))
 
 
-class Names(Protocol):
-    """Maps names to channels."""
-
-    def enter(self, name: Hashable) -> Listening:
-        """Return the set of the channel *name*, which is created if it is missing."""
-        ...
-
-
 _NOTHING: Final = object()
 
 
-class Listeners(dict[Any, Listening]):
+class Listeners(dict[Any, ListenerSet]):
     """
     Maps channel names to the sets of their listeners.
 
@@ -194,29 +160,29 @@ class Listeners(dict[Any, Listening]):
     back returns a live set.
     """
 
-    def __init__(self, names: Names) -> None:
+    def __init__(self, find_or_create: Callable[[Hashable], ListenerSet]) -> None:
         super().__init__()
-        self._names = names
+        self._find_or_create = find_or_create
 
-    def known(self, name: Hashable, listening: Listening) -> None:
-        """Store *listening* as the set of *name*."""
-        super().__setitem__(name, listening)
+    def put(self, name: Hashable, listeners: ListenerSet) -> None:
+        """Store *listeners* as the set of *name*."""
+        super().__setitem__(name, listeners)
 
     def __setitem__(self, name: Hashable, listeners: AbstractSet[Listener] | Iterable[Listener]) -> None:
         wanted = list(listeners)
-        listening = self._names.enter(name)
-        for listener in listening:
+        current = self._find_or_create(name)
+        for listener in current:
             if listener not in wanted:
-                listening.discard(listener)
-        listening.update(wanted)
+                current.discard(listener)
+        current.update(wanted)
 
-    def setdefault(self, name: Hashable, listeners: Iterable[Listener] = (), /) -> Listening:
+    def setdefault(self, name: Hashable, listeners: Iterable[Listener] = (), /) -> ListenerSet:
         """Return the live set of *name*, which is created with *listeners* if it is missing."""
-        found = self.get(name)
-        if found is None:
-            found = self._names.enter(name)
-            found.update(listeners)
-        return found
+        current = self.get(name)
+        if current is None:
+            current = self._find_or_create(name)
+            current.update(listeners)
+        return current
 
     def update(self, other: Any = (), /, **named: Iterable[Listener]) -> None:
         """Assign every set of *other*."""
@@ -228,15 +194,15 @@ class Listeners(dict[Any, Listening]):
 
     def pop(self, name: Hashable, default: Any = _NOTHING, /) -> Any:
         """Remove *name* and end the subscriptions of its channel; return the former listeners."""
-        found = self.get(name)
-        if found is None:
+        current = self.get(name)
+        if current is None:
             if default is _NOTHING:
                 raise KeyError(name)
             return default
         super().pop(name)
-        were = set(found)
-        found.clear()
-        return were
+        former = set(current)
+        current.clear()
+        return former
 
     def popitem(self) -> Any:
         """Remove the last name, and return it with its former listeners."""
@@ -279,8 +245,8 @@ class Priorities(MutableMapping[tuple[Hashable, Listener], Any]):
 
     def __getitem__(self, key: tuple[Hashable, Listener]) -> Any:
         name, listener = key
-        listening = self._listeners.get(name)
-        subscription = None if listening is None else listening.bound._subscription_of(listener)
+        current = self._listeners.get(name)
+        subscription = None if current is None else current.bound.subscription_of(listener)
         if subscription is None:
             raise KeyError(key)
         return subscription.priority

@@ -42,14 +42,14 @@ def block_until_exit(bus: Bus, interval: float, *, by_wait: bool) -> list[BaseEx
             bus.exit()
             return [error]
         return []
-    bus.typed.interrupted = log_interrupt
+    bus.policy.on_interrupt = log_interrupt
     try:
         bus.typed.block(interval=max(interval, _SHORTEST_INTERVAL))
     except BaseException as error:
         is_group = type(error) in (BaseExceptionGroup, ExceptionGroup)
         return list(error.exceptions) if is_group else [error]  # type: ignore[attr-defined]  # groups have exceptions
     finally:
-        bus.typed.interrupted = None
+        bus.policy.on_interrupt = None
     return []
 
 

@@ -8,10 +8,11 @@ from collections.abc import Callable, Hashable, Iterable, Mapping
 from typing import Any, ParamSpec, TypeVar, overload
 
 from typedbus._base.failures import ChannelFailures as TypedFailures
+from typedbus._bus.bus import Bus as TypedBus
 from typedbus._channels.bound import BoundChannel
 from typedbus._channels.channel import Channel
-from typedbus.wspbus._listeners import Listeners, Listening, Priorities, priority_of
-from typedbus.wspbus._policy import OldBus
+from typedbus.wspbus._listeners import Listeners, ListenerSet, Priorities, priority_of
+from typedbus.wspbus._names import ChannelNames
 from typedbus.wspbus._states import ChannelFailures
 
 Args = ParamSpec("Args")
@@ -22,24 +23,25 @@ AnyListener = TypeVar("AnyListener", bound=Callable[..., Any])
 class Messenger:
     """Subscribes and publishes by name, and logs; see `Bus`."""
 
-    typed: OldBus
+    typed: TypedBus
+    names: ChannelNames
 
     @property
     def listeners(self) -> Listeners:
         """A live mapping from the names of channels to the sets of their listeners."""
-        return self.typed.listeners
+        return self.names.listeners
 
     @listeners.setter
     def listeners(self, listeners: Mapping[Any, Iterable[Callable[..., Any]]]) -> None:
-        for name in self.typed.listeners:
+        for name in self.names.listeners:
             if name not in listeners:
-                self.typed.listeners.pop(name, None)
-        self.typed.listeners.update(listeners)
+                self.names.listeners.pop(name, None)
+        self.names.listeners.update(listeners)
 
     @property
     def _priorities(self) -> Priorities:
         # Private in the original as well; test suites use it to empty a bus between two tests.
-        return Priorities(self.typed.listeners)
+        return Priorities(self.names.listeners)
 
     @_priorities.setter
     def _priorities(self, priorities: Mapping[tuple[Hashable, Callable[..., Any]], float]) -> None:
@@ -90,7 +92,7 @@ class Messenger:
                 return listener
 
             return decorate
-        self.typed.enter(channel).put(
+        self.names.find_or_create(channel).put(
             callback,
             priority_of(callback) if priority is None else priority,
             by_name=not isinstance(channel, Channel),
@@ -99,7 +101,7 @@ class Messenger:
 
     def unsubscribe(self, channel: Hashable, callback: Callable[..., Any] | None) -> None:
         """End the subscription of *callback* to *channel*, if there is one."""
-        listeners = self.typed.known(channel)
+        listeners = self.names.find(channel)
         if listeners is not None and callback is not None:
             listeners.discard(callback)
 
@@ -116,13 +118,13 @@ class Messenger:
             BaseException: `SystemExit`, `KeyboardInterrupt` and similar exceptions propagate at once; after a
                 failure a status of success becomes 1.
         """
-        listeners: Listening | None = self.typed.listeners.get(channel)
+        listeners: ListenerSet | None = self.names.listeners.get(channel)
         if listeners is None:
-            listeners = self.typed.known(channel)
+            listeners = self.names.find(channel)
             if listeners is None:
                 return []
         try:
-            return listeners.say(*args, **kwargs)
+            return listeners.publish(*args, **kwargs)
         except TypedFailures as failed:
             raise ChannelFailures.of(failed.exceptions) from failed
 

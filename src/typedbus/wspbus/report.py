@@ -31,7 +31,7 @@ from typedbus._base.structured import StructuredError
 from typedbus._channels.channel import AnyChannel
 from typedbus.wspbus._bus import Bus
 from typedbus.wspbus._declarations import declaration_of, signature_text
-from typedbus.wspbus._listeners import ByName, speaker
+from typedbus.wspbus._listeners import ByName, caller_place
 from typedbus.wspbus._report_data import Report, ReportedChannel, ReportedListener, ReportedPublisher
 from typedbus.wspbus._source import SourceListener, source_listeners, source_publishers
 
@@ -52,7 +52,7 @@ class _RecordingPublish:
         by_bus = sys._getframe(1).f_code.co_filename.startswith(_PACKAGE)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # documented
         # Publishes of the bus itself on its own channels are not counted.
         if not (isinstance(channel, AnyChannel) or (by_bus and channel in _BUILT_IN)):
-            publisher = ReportedPublisher(_place(speaker()), len(args), tuple(sorted(kwargs)), is_read=False)
+            publisher = ReportedPublisher(_place(caller_place()), len(args), tuple(sorted(kwargs)), is_read=False)
             self.publishers[channel, publisher] = None
         return self._publish(channel, *args, **kwargs)
 
@@ -86,24 +86,21 @@ def report(bus: Bus, sources: Iterable[ModuleType] = ()) -> Report:
     in_source: dict[Hashable, list[SourceListener]] = {}
     for listener in source_listeners(modules):
         in_source.setdefault(listener.channel, []).append(listener)
-    typed = bus.typed
-    with typed._lock:
-        names: dict[Hashable, None] = dict.fromkeys([*typed._meant, *publishers, *in_source])
-        channels, undeclared = dict(typed._meant), set(typed._made)
-        subscriptions_of = {name: typed[channel].subscriptions for name, channel in channels.items()}
+    channels = bus.names.snapshot()
+    names: dict[Hashable, None] = dict.fromkeys([*channels, *publishers, *in_source])
     reported: list[ReportedChannel] = []
     for name in names:
         channel = channels.get(name)
-        is_typed = channel is not None and channel not in undeclared
+        is_typed = channel is not None and channel.is_declared
         own_publishers = tuple(publishers.get(name, {}).values())
-        subscriptions = subscriptions_of.get(name, ())
+        subscriptions = () if channel is None else channel.subscriptions
         by_name = [subscription for subscription in subscriptions if isinstance(subscription, ByName)]
-        subscribed_at = {_place(subscription.said) for subscription in by_name}
+        subscribed_at = {_place(subscription.subscribed_at) for subscription in by_name}
         later = [listener for listener in in_source.get(name, ()) if listener.entry.subscribed not in subscribed_at]
         if is_typed and not own_publishers and not by_name and not later:
             continue
-        if is_typed:
-            code = _import_of(channel)
+        if channel is not None and channel.is_declared:
+            code = _import_of(channel.channel)
         else:
             functions = [subscription.listener for subscription in subscriptions]
             functions += [listener.function for listener in later if listener.function is not None]
@@ -114,7 +111,7 @@ def report(bus: Bus, sources: Iterable[ModuleType] = ()) -> Report:
                 subscription.place,
                 signature_text(subscription.listener),
                 subscription.priority,
-                _place(subscription.said) if isinstance(subscription, ByName) else None,
+                _place(subscription.subscribed_at) if isinstance(subscription, ByName) else None,
             )
             for subscription in subscriptions
         ]
@@ -128,7 +125,7 @@ def _place(location: tuple[str, int]) -> str:
     return f"{location[0]}:{location[1]}"
 
 
-def _import_of(channel: AnyChannel | None) -> str:
+def _import_of(channel: AnyChannel) -> str:
     """Return the statement that imports *channel*, from the shortest public module."""
     variables = [
         (module, name)

@@ -19,7 +19,8 @@ from collections.abc import Generator
 from typing import TYPE_CHECKING, Any, Final
 
 from typedbus._base.exports import export
-from typedbus._bus.registry import ERROR
+from typedbus._bus.builtin import ERROR
+from typedbus._bus.bus import parts_of
 from typedbus.wspbus._flup import FlupCGIServer, FlupFCGIServer, FlupSCGIServer
 
 if TYPE_CHECKING:
@@ -219,7 +220,7 @@ class ServerAdapter:
                 raise
             # block() raises the error when the bus has exited, so that the process does not end with success.
             self.bus.typed.request_exit(error)
-            if self.bus.typed._wakeup.attendant is None:
+            if parts_of(self.bus.typed).requests.wakeup.attendant is None:
                 self.bus.exit()
 
     def wait(self) -> None:

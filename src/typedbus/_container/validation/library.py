@@ -13,7 +13,7 @@ from dependency_injector import providers, resources
 from typedbus._base.failures import describe
 from typedbus._base.signatures import BY_POSITION
 from typedbus._base.static import full_name_of
-from typedbus._bus.registry import EXIT, START, STOP
+from typedbus._bus.builtin import EXIT, START, STOP
 from typedbus._channels.channel import AnyChannel, Hook
 from typedbus._container.annotations import read
 from typedbus._container.component import Component

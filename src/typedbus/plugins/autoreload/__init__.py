@@ -32,8 +32,8 @@ from typedbus._base.errors import RestartError
 from typedbus._base.events import RolledBack
 from typedbus._base.exports import export
 from typedbus._base.structured import StructuredError
+from typedbus._bus.builtin import ERROR, ROLLED_BACK, START
 from typedbus._bus.bus import Bus
-from typedbus._bus.registry import ERROR, ROLLED_BACK, START
 from typedbus._channels.bound import Subscription
 from typedbus._channels.channel import Channel, on
 from typedbus._os.exhausted import OutOfThreads, start_thread

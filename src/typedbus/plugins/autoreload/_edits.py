@@ -10,7 +10,7 @@ from typing import Final
 
 import attrs
 
-from typedbus._bus.registry import ERROR, INFO
+from typedbus._bus.builtin import ERROR, INFO
 
 #: How many changed files the message about a restart names.
 _NAMED: Final = 5

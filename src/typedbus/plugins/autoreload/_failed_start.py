@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from typedbus._bus.registry import INFO
+from typedbus._bus.builtin import INFO
 from typedbus._os.reexec import Image
 from typedbus.plugins.autoreload._edits import Edits
 from typedbus.plugins.autoreload._files import Files, Place

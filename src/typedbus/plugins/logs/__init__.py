@@ -29,8 +29,8 @@ import attrs
 from typedbus._base.events import Failed, LifecycleEvent, ListenerFailed, Moved
 from typedbus._base.exports import export
 from typedbus._base.states import State
-from typedbus._bus.bus import Bus
-from typedbus._bus.registry import LIFECYCLE, LOG, START
+from typedbus._bus.builtin import LIFECYCLE, LOG, START
+from typedbus._bus.bus import Bus, parts_of
 from typedbus._channels.bound import Subscription
 from typedbus._channels.channel import on
 from typedbus.plugins._handover import DROPPING, hand_over
@@ -170,7 +170,7 @@ class Logging:
 
     def _log_death(self, death: threading.ExceptHookArgs) -> None:
         """Log the exception that ended a thread, unless the bus has logged it."""
-        if death.exc_value is None or death.thread in self.bus._owned:
+        if death.exc_value is None or death.thread in parts_of(self.bus).loop.threads:
             return
         name = "unknown" if death.thread is None else death.thread.name
         self._log.error("thread %r died of an exception", name, exc_info=death.exc_value, extra={"kind": _THREAD_DIED})

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from typedbus._bus.registry import WARNING
+from typedbus._bus.builtin import WARNING
 from typedbus.plugins.daemon import become_daemon
 from typedbus.plugins.pidfile import NoFileLocks, PIDFileError
 from typedbus.plugins.pidfile import PIDFile as TypedPIDFile

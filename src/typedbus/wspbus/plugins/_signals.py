@@ -18,7 +18,8 @@ from collections.abc import Callable
 from types import FrameType
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from typedbus._bus.registry import WARNING
+from typedbus._bus.builtin import WARNING
+from typedbus._bus.bus import parts_of
 from typedbus.plugins._signal_actions import DEFAULTS
 from typedbus.plugins._signal_handlers import SignalHandlers
 
@@ -126,7 +127,8 @@ class SignalHandler:
 
     def _handle_signal(self, signum: int, frame: FrameType | None = None) -> None:
         name = self.signals[signum]
-        if self.bus.typed._wakeup.attendant is threading.main_thread() and self.bus.typed._current is None:
+        parts = parts_of(self.bus.typed)
+        if parts.requests.wakeup.attendant is threading.main_thread() and parts.machine.current is None:
             self.bus.typed.request(_SignalAction(self.bus, name))
         else:
             _SignalAction(self.bus, name)()

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from typedbus._bus.registry import ERROR
+from typedbus._bus.builtin import ERROR
 from typedbus.wspbus.plugins._simple import SimplePlugin
 
 if TYPE_CHECKING:

@@ -1,0 +1,124 @@
+"""The seam between a bus and its containers: objects that prepare each start before its first hook is called."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, Final, Protocol
+
+import attrs
+
+from typedbus._base.events import LifecycleEvent
+from typedbus._channels.channel import DEFAULT_PRIORITY, AnyChannel, Channel
+
+
+class StartContext(Protocol):
+    """A start, for the participants that prepare it."""
+
+    @property
+    def run(self) -> int:
+        """The number of exits of the bus before this start: after each exit, new components are constructed."""
+        ...
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether the start is under way and has not been cancelled; a participant returns early once it is False."""
+        ...
+
+    def publish(self, event: LifecycleEvent, /) -> None:
+        """Publish *event* on the bus."""
+
+
+class Participant(Protocol):
+    """An object that prepares each start: a container constructs its components and subscribes their hooks."""
+
+    @property
+    def name(self) -> str:
+        """The path of the component that is under construction, otherwise the name of the participant."""
+        ...
+
+    @property
+    def place(self) -> str:
+        """File and line of the object that `name` names."""
+        ...
+
+    def prepare(self, start: StartContext, /) -> None:
+        """
+        Prepare *start*.
+
+        Called in the thread of the transition or, if the start has a time limit, in a worker thread. An exception is
+        a failure of the start, which is then rolled back.
+        """
+
+
+class Participants:
+    """
+    The participants of one bus, in the order in which they were added.
+
+    Attributes:
+        owners: By the id of an object, its owner's record of the subscriptions of the object's methods: of several
+            components that return one object, only the first subscribes the methods.
+    """
+
+    __slots__ = ("_participants", "owners")
+
+    def __init__(self) -> None:
+        # A dict of one atomic step per change, for threads that attach containers at the same time.
+        self._participants: dict[Participant, None] = {}
+        self.owners: dict[int, Any] = {}
+
+    def add(self, participant: Participant) -> None:
+        """Let *participant* prepare each later start; one that is equal to an earlier one keeps that one's place."""
+        self._participants.setdefault(participant)
+
+    def remove(self, participant: Participant) -> None:
+        """Leave later starts to the other participants."""
+        self._participants.pop(participant, None)
+
+    def __iter__(self) -> Iterator[Participant]:
+        return iter(list(self._participants))
+
+    def preparations(self, start: StartContext) -> list[Preparation]:
+        """Return the calls that prepare *start*, in order."""
+        return [Preparation(participant, start) for participant in self]
+
+
+PREPARE: Final[AnyChannel] = Channel[[], None]("assemble")
+"""Names the calls that prepare a start in failures and time-outs. No bus publishes on it."""
+
+
+@attrs.frozen(eq=False)
+class Preparation:
+    """The call by which a participant prepares a start, as the scheduler sees it."""
+
+    participant: Participant
+    start: StartContext
+
+    channel = PREPARE
+    priority = DEFAULT_PRIORITY
+    node = None
+    limit = None
+    is_idle = False
+    is_inline = False
+
+    @property
+    def listener(self) -> Callable[[], None]:
+        """The function that the scheduler calls."""
+        return self._prepare
+
+    def _prepare(self) -> None:
+        self.participant.prepare(self.start)
+
+    @property
+    def name(self) -> str:
+        """The name of the participant."""
+        return self.participant.name
+
+    @property
+    def path(self) -> str:
+        """The path of the component that is under construction, otherwise the name of the participant."""
+        return self.participant.name
+
+    @property
+    def place(self) -> str:
+        """File and line of the participant."""
+        return self.participant.place

@@ -1,0 +1,44 @@
+"""The requests to a bus that have not been carried out: its exit, a restart, and actions for the thread in `block`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from typedbus._base.failures import carries, unique
+from typedbus._bus.wakeup import MainLoopWakeup
+
+
+class Requests:
+    """
+    The pending requests of one bus.
+
+    Attributes:
+        wakeup: The thread in `Bus.block`, and the actions that it must call.
+        is_exit_requested: Whether that thread must exit the bus.
+        causes: The errors for which an exit was requested, until `block` or `running` raises them.
+        exit_in: The number of exits of the bus at the last request for an exit; -1 if there was no request.
+        restart_in: The same for the last request for a restart. Neither number is taken back, so that code that runs
+            in between, such as a signal handler, finds a consistent state.
+    """
+
+    __slots__ = ("causes", "exit_in", "is_exit_requested", "restart_in", "wakeup")
+
+    def __init__(self) -> None:
+        self.wakeup = MainLoopWakeup()
+        self.discard()
+
+    def discard(self) -> None:
+        """Forget every request, in a forked child."""
+        self.wakeup.renew()
+        self.is_exit_requested = False
+        self.causes: list[BaseException] = []
+        self.exit_in = self.restart_in = -1
+
+    def unserved(self) -> list[Callable[[], object]]:
+        """Take the actions, unless a thread is in `block`: that thread calls or discards them. Needs the lock."""
+        return [] if self.wakeup.attendant is not None else self.wakeup.take()
+
+    def take_causes(self, problems: Sequence[BaseException]) -> list[BaseException]:
+        """Take the causes that the caller must raise beside *problems*, except causes that *problems* carry. Needs the lock."""
+        causes, self.causes = self.causes, []
+        return [cause for cause in unique(causes) if not any(carries(problem, cause) for problem in problems)]
