@@ -1,4 +1,4 @@
-"""What the shop consists of."""
+"""The components of the shop."""
 
 from mailbox import mbox
 
@@ -15,13 +15,13 @@ from typedbus.settings import configured
 
 
 class Office(Container):
-    """What books an order, wherever it comes from."""
+    """The components that book an order, from the file or from the web."""
 
     bus = Component(Bus)
     settings = configured(Settings, section="shop")
     database = Component(Database, settings.provided.database)
-    # A class of the standard library that has never heard of us. It opens its
-    # file when it is made, so that it is closed on exit.
+    # A class of the standard library, without any code for typedbus. It opens
+    # its file in the constructor, so the file is closed on exit.
     outbox: Component[Outbox] = Component(mbox, settings.provided.outbox).on(
         STOP.calls(mbox.flush), EXIT.calls(mbox.close)
     )
@@ -39,11 +39,10 @@ class Office(Container):
 
 
 class Shop(Office):
-    """A shop that reads orders from a file; the exit is asked for at its end."""
+    """A shop that reads orders from a file, and requests the exit at its end."""
 
     report = Component(Report, Office.settings.provided.report)
-    # Last, so that whoever listens to what it brings about has started before
-    # it and stops after it.
+    # Declared last: the listeners of its messages start before it, and stop after it.
     intake = Component(
         Intake,
         Office.bus.provided,

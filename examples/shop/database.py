@@ -32,10 +32,10 @@ CREATE TABLE IF NOT EXISTS reorders (
 
 class Busy(TimeoutError):
     """
-    Raised by `Database` where others have kept it from the books for too long.
+    Raised by `Database` if other processes have locked the books for too long.
 
     Attributes:
-        seconds: How long it has waited.
+        seconds: How long the database has waited.
     """
 
     def __init__(self, seconds: float) -> None:
@@ -50,11 +50,10 @@ class Database:
     """
     The connection to the books, open from start to stop.
 
-    Any thread may use it, and any process may have one on the same file: what is
-    in stock stands in the books and nowhere else, and transactions come one after
-    the other. Those of other processes are waited for, *patience* seconds long.
-    What is committed outlives the process, however that ends; if the machine
-    loses its power the last of it may be lost.
+    Any thread may use it, and several processes may open the same file: the stock
+    is kept in the books alone, and transactions are serialized. A transaction waits
+    up to *patience* seconds for those of other processes. Committed data survives
+    the end of the process; a power failure may lose the last transactions.
     """
 
     _connection: sqlite3.Connection
@@ -66,14 +65,14 @@ class Database:
 
     def start(self) -> None:
         """
-        Open the file, and make it and its tables if need be.
+        Open the file, and create it and its tables if they do not exist.
 
         Raises:
-            SystemExit: The file is no database, or cannot be written.
+            SystemExit: The file is not a database, or cannot be written.
         """
         try:
-            # The lock sees to it that no two threads are in the connection;
-            # transactions begin where we say so, and not where the driver would.
+            # The lock keeps a second thread out of the connection. Transactions are
+            # begun explicitly, and not by the driver.
             self._connection = sqlite3.connect(
                 self._path, timeout=self._patience, check_same_thread=False, isolation_level=None
             )
@@ -94,12 +93,12 @@ class Database:
     @contextlib.contextmanager
     def transaction(self) -> Generator[sqlite3.Connection, None, None]:
         """
-        Do all of a block or nothing of it.
+        Run a block in a transaction, which an exception rolls back.
 
-        A transaction inside another of the same thread is a part of that one.
+        A transaction inside another of the same thread is part of the outer transaction.
 
         Raises:
-            Busy: Another process did not let go of the books.
+            Busy: Another process has locked the books for too long.
         """
         with self._lock:
             if self._connection.in_transaction:
@@ -115,7 +114,7 @@ class Database:
 
     @contextlib.contextmanager
     def reading(self) -> Generator[sqlite3.Connection, None, None]:
-        """Look at the books as they are at one moment, without keeping other processes from writing."""
+        """Read a consistent snapshot of the books, without blocking writers in other processes."""
         with self._lock:
             self._begin("BEGIN")
             try:
@@ -125,7 +124,7 @@ class Database:
 
     @on(READY)
     def check(self) -> Check:
-        """Say whether the books can be read."""
+        """Check that the books can be read."""
         with self.reading() as books:
             (orders,) = books.execute("SELECT count(*) FROM orders").fetchone()
         return Check(is_ok=True, detail=f"orders in the books: {orders}")

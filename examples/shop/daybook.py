@@ -1,4 +1,4 @@
-"""The daybook: what this process has seen, for the page that shows it."""
+"""The daybook: the orders and log lines of this process, for the page."""
 
 import threading
 from collections import deque
@@ -14,7 +14,7 @@ _LINES = 12
 
 
 class Daybook:
-    """Counts orders and remembers the last lines of the log, since it was made."""
+    """Counts orders, and keeps the last lines of the log, from its construction on."""
 
     def __init__(self) -> None:
         self.since = datetime.now().astimezone()
@@ -26,7 +26,7 @@ class Daybook:
 
     @property
     def lines(self) -> list[str]:
-        """What was told last, the newest first."""
+        """The last lines of the log, the newest first."""
         with self._lock:
             return [*reversed(self._lines)]
 
@@ -37,18 +37,18 @@ class Daybook:
             self.taken += 1
 
     @on(order_refused)
-    def refuse(self, line: int, why: Refused, /) -> None:
-        """Count what was no order, or could not be taken."""
+    def refuse(self, line: int, reason: Refused, /) -> None:
+        """Count a refused order."""
         with self._lock:
             self.refused += 1
 
     @on(LOG)
     def note(self, message: str, level: int) -> None:
-        """Remember *message*."""
+        """Keep *message*."""
         with self._lock:
             self._lines.append(f"{datetime.now().astimezone():%H:%M:%S}  {message}")
 
     @on(MOVED)
     def move(self, event: Moved, /) -> None:
-        """Remember where the bus stands."""
+        """Keep the new state of the bus."""
         self.note(f"the bus is {event.after.name}", INFO)

@@ -1,4 +1,4 @@
-"""The desk: where a few bytes of JSON become an order in the books."""
+"""The desk: turns a line of JSON into an order in the books."""
 
 import contextlib
 import hashlib
@@ -9,11 +9,11 @@ from examples.shop.stock import Stock
 from typedbus import BoundChannel
 
 WEB = 0
-"""The line number of orders that came over the web, where there are no lines."""
+"""The line number of orders from the web."""
 
 
 class Desk:
-    """Takes orders, each wholly or not at all and each once."""
+    """Books orders, each in one transaction and only once."""
 
     def __init__(
         self,
@@ -32,25 +32,25 @@ class Desk:
 
     def take(self, number: int, raw: bytes) -> None:
         """
-        Book the order that line *number* of the file says, or tell why not.
+        Book the order in line *number* of the file, or publish why it was refused.
 
-        Nothing happens for a line that was taken before, in another run.
+        A line that an earlier run has booked is skipped.
         """
-        # Who has to know of it listens to `order_refused`; the lines go on.
+        # The refusal was published on `order_refused`; the next line follows.
         with contextlib.suppress(Refused):
             self.sell(raw, line=number)
 
     def sell(self, raw: bytes, *, line: int = WEB) -> tuple[Receipt, bool]:
         """
-        Book the order that *raw* says, and return the receipt and whether the order is new.
+        Book the order in *raw*, and return the receipt and whether the order is new.
 
-        One that was taken before, in the very same words from the same place, is
-        not taken again: so whoever has not heard the answer may ask once more.
+        An identical order from the same source is booked only once, so a client
+        that did not get the answer may send it again.
 
         Raises:
-            Refused: It is none, or cannot be taken; that is told on `order_refused` as well.
-            Busy: Another process did not let go of the books.
-            ChannelFailures: A listener has failed, that of `order_placed` with the order undone.
+            Refused: It is not an order, or cannot be booked; this is published on `order_refused` as well.
+            Busy: Another process has locked the books for too long.
+            ChannelFailures: A listener failed. If it listens to `order_placed`, the order is rolled back.
         """
         try:
             order = parse_order(raw)
@@ -64,14 +64,16 @@ class Desk:
 
     def _book(self, order: Order, line: int, digest: str) -> tuple[Receipt, bool]:
         with self._database.transaction() as books:
-            known = books.execute("SELECT source_line, digest FROM orders WHERE number = ?", (order.number,)).fetchone()
-            if known == (line, digest):
+            booked = books.execute(
+                "SELECT source_line, digest FROM orders WHERE number = ?", (order.number,)
+            ).fetchone()
+            if booked == (line, digest):
                 invoice, total = books.execute(
                     "SELECT number, total FROM invoices WHERE order_number = ?", (order.number,)
                 ).fetchone()
                 return Receipt(order.number, invoice, total), False
-            if known is not None:
-                source = "the web" if known[0] == WEB else f"line {known[0]}"
+            if booked is not None:
+                source = "the web" if booked[0] == WEB else f"line {booked[0]}"
                 raise Refused("duplicate order number", f"{order.number} was taken from {source}")
             books.execute(
                 "INSERT INTO orders VALUES (?, ?, ?, ?, ?, ?)",

@@ -1,4 +1,4 @@
-"""The front: what the shop answers on the web, whichever server has the request."""
+"""The front: the answers of the shop to web requests, independent of the server."""
 
 import json
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from examples.shop.orders import Refused
 from examples.shop.page import Page
 
 LONGEST = 64 * 1024
-"""So many bytes may an order have."""
+"""The maximum size of an order, in bytes."""
 
 _REFUSED = {
     "broken JSON": HTTPStatus.BAD_REQUEST,
@@ -25,7 +25,7 @@ _REFUSED = {
 
 @attrs.frozen
 class Request:
-    """What of a request matters here; a body above `LONGEST` need not be whole."""
+    """The parts of a request that the shop uses; a body longer than `LONGEST` may be truncated."""
 
     method: str
     path: str
@@ -35,7 +35,7 @@ class Request:
 
 @attrs.frozen
 class Answer:
-    """What a server is to send."""
+    """The response that a server must send."""
 
     status: HTTPStatus
     body: bytes
@@ -44,7 +44,7 @@ class Answer:
 
     @property
     def headers(self) -> list[tuple[str, str]]:
-        """All that stands above the body."""
+        """The headers of the response."""
         length = str(len(self.body))
         return [
             ("Content-Type", self.content_type),
@@ -55,7 +55,7 @@ class Answer:
 
 
 class Front:
-    """Takes orders, and shows how the shop is doing; any number of threads may ask at once."""
+    """Takes orders, and shows the state of the shop; may be called from any thread."""
 
     def __init__(self, desk: Desk, page: Page) -> None:
         self._desk = desk
@@ -66,7 +66,7 @@ class Front:
         Answer *request*.
 
         Raises:
-            ChannelFailures: As of `Desk.sell`. The server answers with 500, and tells of it.
+            ChannelFailures: See `Desk.sell`. The server answers with 500, and logs it.
         """
         try:
             return self._answer(request)
@@ -101,10 +101,10 @@ class Front:
 
 
 def _problem(status: HTTPStatus, title: str, detail: str, *more: tuple[str, str]) -> Answer:
-    """Return an answer as RFC 9457 has it; *title* is one of a few wordings, for programs."""
-    said = {"status": int(status), "title": title, "detail": detail}
-    return Answer(status, _json(said), "application/problem+json", more)
+    """Return a problem document (RFC 9457); *title* is one of a few fixed texts, for programs."""
+    document = {"status": int(status), "title": title, "detail": detail}
+    return Answer(status, _json(document), "application/problem+json", more)
 
 
-def _json(said: Mapping[str, object]) -> bytes:
-    return json.dumps(said).encode() + b"\n"
+def _json(document: Mapping[str, object]) -> bytes:
+    return json.dumps(document).encode() + b"\n"

@@ -1,11 +1,11 @@
 """
-The shop in a process of somebody else's.
+The shop in the process of a server such as uvicorn or gunicorn.
 
 ``uvicorn examples.shop.hosted:app``, or
 ``gunicorn -c python:typedbus.hosting.gunicorn examples.shop.hosted:application``.
-Each process of such a server has a shop of its own, and all of them one set of
-books: orders, stock and invoices are the same whoever answers, and what the page
-calls "this process" is not.
+Each process of such a server has its own shop, and all of them share one set of
+books: orders, stock and invoices are the same in every process. The part of the
+page that is called "this process" differs.
 """
 
 import os
@@ -21,20 +21,20 @@ from typedbus.plugins.logs import Logging
 
 
 class Hosted(Hall):
-    """A hall that tells what happens to whoever keeps the log of the server."""
+    """A hall that logs to the stderr of the server."""
 
     logs = Component(Logging, Hall.bus.provided, logger="shop", console=True)
 
 
-# There is no command line that could name another file; the environment may. The
-# settings are read when the hall starts, and a server that hears of faults then
-# ends. Workers that cannot even be imported some servers begin again and again.
+# There is no command line that could name another file, but the environment can.
+# The settings are read when the hall starts, so that faults end the server. Some
+# servers restart a worker endlessly if its import fails.
 os.environ.setdefault("TYPEDBUS_CONFIG", str(SHOP_TOML))
 hall = Hosted()
 
 
 def answer(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-    """Answer a request in the hall, which is there by then."""
+    """Answer a request in the hall, which has started before the first request."""
     return hall.wsgi()(environ, start_response)
 
 

@@ -13,9 +13,9 @@ from typedbus import Bus, State
 
 class Intake:
     """
-    Hands the orders file to the desk, line by line, and ends the program with it.
+    Passes the orders file to the desk, line by line, and requests the exit at its end.
 
-    Begins when all of the shop has started; `stop` waits for the order in hand.
+    It begins when the whole shop has started; `stop` waits for the current order.
     """
 
     _file: BinaryIO
@@ -30,7 +30,7 @@ class Intake:
 
     def start(self) -> None:
         """
-        Open the file and begin the thread.
+        Open the file and start the thread.
 
         Raises:
             SystemExit: The file cannot be read.
@@ -45,7 +45,7 @@ class Intake:
         self._thread.start()
 
     def stop(self) -> None:
-        """Wait for the order in hand, and close the file."""
+        """Wait for the current order, and close the file."""
         self._stopping.set()
         self._thread.join()
         self._file.close()
@@ -56,11 +56,11 @@ class Intake:
             return
         try:
             self._read()
-        except Exception as error:  # an exit status tells of it; a thread that merely ended would not
+        except Exception as error:  # so that the exit status shows it
             self._bus.request_exit(error)
 
     def _read(self) -> None:
-        tell = self._bus[lines_read].publish
+        publish = self._bus[lines_read].publish
         size, done, number = os.fstat(self._file.fileno()).st_size, 0, 0
         began = time.monotonic()
         for number, raw in enumerate(self._file, 1):
@@ -73,6 +73,6 @@ class Intake:
                 error.add_note(f"while line {number} of {self._orders} was taken")
                 raise
             done += len(raw)
-            tell(number, share=done / size)
-        tell(number, share=1.0)
+            publish(number, share=done / size)
+        publish(number, share=1.0)
         self._bus.request_exit()

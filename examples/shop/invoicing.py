@@ -1,4 +1,4 @@
-"""What customers owe, and the letter that tells them."""
+"""Invoices, and the letters to customers."""
 
 import threading
 from email.message import EmailMessage
@@ -13,23 +13,23 @@ from typedbus import on
 
 
 def money(pence: int) -> str:
-    """Return *pence* as people write it."""
+    """Return *pence* as an amount in pounds, such as 1,234.50."""
     return f"{pence // 100:,}.{pence % 100:02}"
 
 
 class Outbox(Protocol):
-    """What letters are put into, as the standard library has several."""
+    """A mailbox for letters; the standard library has several."""
 
     def add(self, message: EmailMessage, /) -> str:
-        """Keep *message*, and return the key of it."""
+        """Store *message*, and return its key."""
         ...
 
 
 def letters_in(folder: Path) -> Maildir:
     """
-    Return the mailbox in *folder*, which several processes may write to, and may make at the same time.
+    Return the mailbox in *folder*, which several processes may create and write at the same time.
 
-    `Maildir` makes one as well, but for a single process.
+    `Maildir` fails if another process creates the folder at the same moment.
     """
     folder.mkdir(mode=0o700, exist_ok=True)
     for name in "tmp", "new", "cur":
@@ -38,12 +38,12 @@ def letters_in(folder: Path) -> Maildir:
 
 
 class Invoicing:
-    """Writes the invoices, numbered without a gap, and the letters."""
+    """Writes the invoices, numbered without gaps, and the letters."""
 
     def __init__(self, database: Database, outbox: Outbox) -> None:
         self._database = database
         self._outbox = outbox
-        # Orders from the web come in several threads, which no mailbox knows of.
+        # Orders from the web arrive in several threads, and a mailbox has no lock for threads.
         self._writing = threading.Lock()
 
     @on(order_placed)
@@ -52,7 +52,7 @@ class Invoicing:
         with self._database.transaction() as books:
             prices = dict[str, int](books.execute("SELECT sku, price FROM products").fetchall())
             total = sum(prices[line.sku] * line.quantity for line in order.lines)
-            # A number that was rolled back is given again: there are no gaps.
+            # A number that was rolled back is used again, so there are no gaps.
             (number,) = books.execute("SELECT coalesce(max(number), 0) + 1 FROM invoices").fetchone()
             books.execute("INSERT INTO invoices VALUES (?, ?, ?)", (number, order.number, total))
         return Receipt(order.number, number, total)
@@ -60,9 +60,9 @@ class Invoicing:
     @on(order_taken)
     def write(self, order: Order, receipt: Receipt, /) -> None:
         """
-        Put a letter into the outbox, now that nothing can undo the order.
+        Put a letter into the outbox, after the order was committed.
 
-        Should the process be killed right before, the letter is lost and the order is not.
+        If the process is killed between the two, the letter is lost and the order is kept.
         """
         letter = EmailMessage()
         letter["To"] = order.email

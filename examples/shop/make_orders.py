@@ -12,10 +12,10 @@ ORDERS_JSONL = Path(__file__).with_name("orders.jsonl")
 LINES = 1_200
 BAD_LINES = 42
 
-# As JSON has it: text, numbers, lists of the same.
-Said: TypeAlias = dict[str, Any]
+# A JSON object.
+Table: TypeAlias = dict[str, Any]
 
-# The further back, the better it sells.
+# Products later in the list sell better.
 _SKUS = (
     *("POT-LARGE", "POT-SMALL", "SIEVE", "TIN-SQUARE", "TIN-ROUND", "CUP-WHITE"),
     *("CUP-BLUE", "HONEY", "SUGAR-BROWN", "TEA-MINT", "TEA-GREEN", "TEA-ASSAM"),
@@ -25,12 +25,12 @@ _LAST_NAMES = ("Andersen", "Brown", "Çelik", "Dubois", "Eze", "Fernández", "Ko
 
 
 def make_orders() -> tuple[bytes, dict[int, str]]:
-    """Return the file, and the kind of what is wrong with each bad line by its number."""
-    rng = Random(20250301)  # from a fixed seed, so that everybody has the same file
+    """Return the file, and for each bad line its number and the kind of its error."""
+    rng = Random(20250301)  # a fixed seed, so that the file is always the same
     places = rng.sample(range(20, LINES + 1), BAD_LINES)
     bad = {place: _SPOILERS[index % len(_SPOILERS)] for index, place in enumerate(places)}
     lines: list[bytes] = []
-    good: list[Said] = []
+    good: list[Table] = []
     for number in range(1, LINES + 1):
         order = _order(rng, number)
         if number in bad:
@@ -41,7 +41,7 @@ def make_orders() -> tuple[bytes, dict[int, str]]:
     return b"".join(line + b"\n" for line in lines), {place: bad[place][0] for place in sorted(bad)}
 
 
-def _order(rng: Random, line: int) -> Said:
+def _order(rng: Random, line: int) -> Table:
     first, last = rng.choice(_FIRST_NAMES), rng.choice(_LAST_NAMES)
     return {
         "number": 41_000 + line,
@@ -55,21 +55,21 @@ def _order(rng: Random, line: int) -> Said:
     }
 
 
-def _json(said: object) -> bytes:
-    return json.dumps(said, ensure_ascii=False).encode()
+def _json(value: object) -> bytes:
+    return json.dumps(value, ensure_ascii=False).encode()
 
 
-def _with(order: Said, **changed: object) -> bytes:
+def _with(order: Table, **changed: object) -> bytes:
     return _json({**order, **changed})
 
 
-def _with_first(order: Said, **changed: object) -> bytes:
+def _with_first(order: Table, **changed: object) -> bytes:
     first, *others = order["lines"]
     return _with(order, lines=[{**first, **changed}, *others])
 
 
-# What people do to a line: each is given an order of its own, and one that came before.
-_SPOILERS: tuple[tuple[str, Callable[[Said, Said], bytes]], ...] = (
+# Functions that spoil a line; each takes the order of the line and an earlier order.
+_SPOILERS: tuple[tuple[str, Callable[[Table, Table], bytes]], ...] = (
     ("broken JSON", lambda order, earlier: _json(order)[:70]),
     ("missing field", lambda order, earlier: _json({key: order[key] for key in order if key != "customer"})),
     ("wrong type", lambda order, earlier: _with_first(order, quantity="two")),

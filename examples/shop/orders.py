@@ -1,4 +1,4 @@
-"""Orders as they come in: a few lines of JSON each, from people who make every mistake."""
+"""Orders and their parser, which reports every mistake in an order."""
 
 import json
 import re
@@ -17,7 +17,7 @@ _HIGHEST_QUANTITY = 9_999
 
 @attrs.frozen
 class OrderLine:
-    """So many of one product."""
+    """A quantity of one product."""
 
     sku: str
     quantity: int
@@ -25,7 +25,7 @@ class OrderLine:
 
 @attrs.frozen
 class Order:
-    """What a customer wants."""
+    """An order of a customer."""
 
     number: int
     customer: str
@@ -36,7 +36,7 @@ class Order:
 
 @attrs.frozen
 class Receipt:
-    """What a customer is told in return; money is in pence."""
+    """The answer to an order; *total* is in pence."""
 
     order: int
     invoice: int
@@ -45,11 +45,11 @@ class Receipt:
 
 class Refused(Exception):
     """
-    Raised for an order that cannot be taken.
+    Raised for an order that cannot be booked.
 
     Attributes:
-        kind: What is wrong, in one of a few wordings.
-        detail: What is wrong in this very order.
+        kind: The kind of problem, one of a few fixed texts.
+        detail: The problem in this order.
     """
 
     def __init__(self, kind: str, detail: str) -> None:
@@ -63,10 +63,10 @@ class Refused(Exception):
 
 def parse_order(raw: bytes) -> Order:
     """
-    Return the order that a line of the orders file says, or the body of a request.
+    Return the order in a line of the orders file, or in the body of a request.
 
     Raises:
-        Refused: It says none.
+        Refused: It is not a valid order.
     """
     table = _checked(_read(raw), dict, "an order")
     number = _field(table, "number", int)
@@ -91,19 +91,19 @@ def _read(raw: bytes) -> object:
     if not text:
         raise Refused("empty line", "nothing is ordered")
     try:
-        said: object = json.loads(text)
+        value: object = json.loads(text)
     except json.JSONDecodeError as error:
         raise Refused("broken JSON", f"{error.msg} in column {error.colno}") from None
     except (ValueError, RecursionError) as error:
         # A number of thousands of digits, or thousands of brackets.
         raise Refused("broken JSON", str(error)) from None
-    return said
+    return value
 
 
-def _checked(value: object, kind: type[T], what: str) -> T:
+def _checked(value: object, kind: type[T], name: str) -> T:
     # Not isinstance, for which true and false are numbers.
     if type(value) is not kind:
-        raise Refused("wrong type", f"{what} must be {_TYPES[kind]} and is {type(value).__name__}")
+        raise Refused("wrong type", f"{name} must be {_TYPES[kind]} and is {type(value).__name__}")
     assert isinstance(value, kind)
     return value
 
@@ -116,7 +116,7 @@ def _field(table: dict[str, object], name: str, kind: type[T]) -> T:
 
 def _text(table: dict[str, object], name: str) -> str:
     text = _field(table, name, str)
-    # Neither line ends nor lone surrogates, which no file could be written with.
+    # Not printable: line ends, and lone surrogates, which cannot be written to a file.
     if not text.strip() or not text.isprintable():
         raise Refused("wrong type", f"{name!r} is not printable text: {text!a}")
     return text
@@ -126,9 +126,9 @@ def _day(text: str) -> date:
     try:
         day = date.fromisoformat(text)
     except ValueError:
-        raise Refused("bad date", f"{text!a} is no day of the form 2025-03-31") from None
+        raise Refused("bad date", f"{text!a} is not a date of the form 2025-03-31") from None
     if day.isoformat() != text:
-        raise Refused("bad date", f"{text!a} is no day of the form 2025-03-31")
+        raise Refused("bad date", f"{text!a} is not a date of the form 2025-03-31")
     return day
 
 

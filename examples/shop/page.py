@@ -1,4 +1,4 @@
-"""The page that shows how the shop is doing; how it looks stands in ``page.html``."""
+"""The page that shows the state of the shop; its template is ``page.html``."""
 
 import json
 import os
@@ -30,10 +30,10 @@ _MOODS = {True: ("good", "well"), False: ("bad", "not well")}
 
 
 class Page:
-    """Draws the page anew for each who asks; who the customers are stands nowhere on it."""
+    """Renders the page for each request; it shows no personal data of customers."""
 
     HEADERS: Final = (("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'"),)
-    """For nothing on it comes from elsewhere."""
+    """The page loads nothing from other sites."""
 
     def __init__(self, bus: Bus, database: Database, health: Health, daybook: Daybook) -> None:
         self._bus = bus
@@ -43,7 +43,7 @@ class Page:
 
     def html(self) -> str:
         """
-        Return the page as it is now.
+        Return the page with the current figures.
 
         Raises:
             Busy: The books cannot be read.
@@ -58,7 +58,10 @@ class Page:
             "order_refused": self._bus[order_refused].subscriptions,
             "stock_low": self._bus[stock_low].subscriptions,
         }
-        listeners = {name: "\n".join(one.name for one in listening) for name, listening in channels.items()}
+        listeners = {
+            name: "\n".join(subscription.name for subscription in subscriptions)
+            for name, subscriptions in channels.items()
+        }
         return _HTML.substitute(
             health=_mark("good" if probe.is_ok else "bad", f"{probe.state.name}, {'' if probe.is_ok else 'not '}ready"),
             pid=os.getpid(),
@@ -72,7 +75,7 @@ class Page:
                 _row(str(order), escape(day), f"{pieces:,}", money(total)) for order, day, pieces, total in last
             ),
             checks="".join(
-                _row(escape(one.name), _mark(*_MOODS[one.is_ok]), escape(one.detail)) for one in probe.checks
+                _row(escape(check.name), _mark(*_MOODS[check.is_ok]), escape(check.detail)) for check in probe.checks
             ),
             listeners="".join(_row(name, escape(listening)) for name, listening in listeners.items()),
             lines=escape("\n".join(self._daybook.lines)),
@@ -80,10 +83,10 @@ class Page:
         )
 
 
-def _product(found: tuple[str, str, int, int, int, int, int]) -> str:
-    name, sku, price, left, initial, level, is_reordered = found
+def _product(row: tuple[str, str, int, int, int, int, int]) -> str:
+    name, sku, price, left, initial, level, is_reordered = row
     meter = f'<meter max="{max(initial, 1)}" low="{level}" value="{left}"></meter>'
-    note = "" if left >= level else _mark("low", "low, ordered anew" if is_reordered else "low")
+    note = "" if left >= level else _mark("low", "low, reordered" if is_reordered else "low")
     return _row(escape(name), escape(sku), money(price), f"{left:,}", meter, note)
 
 
@@ -97,11 +100,11 @@ def _mark(mood: str, text: str) -> str:
 
 def _example(number: int, stock: Sequence[tuple[str, ...]]) -> str:
     lines = [{"sku": sku, "quantity": 1} for _, sku, *_ in stock[:1]]
-    said = {
+    figures = {
         "number": number,
         "customer": "Ada",
         "email": "ada@example.org",
         "date": f"{datetime.now().astimezone():%Y-%m-%d}",
         "lines": lines,
     }
-    return json.dumps(said, indent=2)
+    return json.dumps(figures, indent=2)

@@ -1,4 +1,4 @@
-"""What the shop tells people: progress, the lines that were refused, and a table at the end."""
+"""The report of a run: progress, refused lines, and a table at the end."""
 
 import os
 import sys
@@ -18,7 +18,7 @@ _STEPS = 20
 
 @attrs.define
 class _Figures:
-    """What is counted in one run."""
+    """The counts of one run."""
 
     lines: int = 0
     share: float = 0.0
@@ -30,7 +30,7 @@ class _Figures:
 
 
 class Report:
-    """Listens to all that happens, prints it on stdout and writes each refused line to a file."""
+    """Prints progress and results on stdout, and writes each refused line to a file."""
 
     _file: TextIO
     _run: _Figures
@@ -39,7 +39,7 @@ class Report:
         self._path = path
 
     def start(self) -> None:
-        """Begin anew: each run looks at every line."""
+        """Reset the counts, since each run reads every line, and open the file."""
         self._file = self._path.open("w", encoding="utf-8")
         self._run = _Figures()
 
@@ -57,19 +57,19 @@ class Report:
 
     @on(order_refused)
     def refused(self, line: int, why: Refused, /) -> None:
-        """Write *line* down."""
+        """Write the refusal of *line* to the file."""
         self._run.refused[why.kind] += 1
         self._file.write(f"line {line}: {why}\n")
         self._file.flush()
 
     @on(stock_low)
     def low(self, sku: str, /, *, left: int = 0) -> None:
-        """Remember *sku*."""
+        """Add *sku* to the products that ran low."""
         self._run.low.add(sku)
 
     @on(lines_read)
     def read(self, lines: int, /, *, share: float) -> None:
-        """Print a line of progress for each step of the way."""
+        """Print a line of progress for each step."""
         run = self._run
         run.lines, run.share, step = lines, share, int(share * _STEPS)
         if step == run.step:

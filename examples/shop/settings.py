@@ -22,12 +22,12 @@ def _check_number(instance: object, field: "attrs.Attribute[int]", number: int) 
 
 def _check_folder(instance: object, field: "attrs.Attribute[Path]", path: Path) -> None:
     if not (path.parent.is_dir() and os.access(path.parent, os.W_OK)):
-        raise ValueError(f"is in {path.parent}, no folder to write to: make it one, or give another")
+        raise ValueError(f"is in {path.parent}, which is not a writable folder; create it, or give another path")
 
 
 @attrs.frozen
 class Product:
-    """One thing that the shop sells; the price is in pence."""
+    """A product of the shop; the price is in pence."""
 
     sku: str = attrs.field(validator=_check_text)
     name: str = attrs.field(validator=_check_text)
@@ -47,7 +47,7 @@ def _check_products(
 
 @attrs.frozen
 class Settings:
-    """What the shop is told before it opens, by a file or as a site on the web."""
+    """The settings of the shop, for orders from a file and from the web."""
 
     database: Path = attrs.field(validator=_check_folder)
     products: tuple[Product, ...] = attrs.field(validator=_check_products)
@@ -57,15 +57,15 @@ class Settings:
 
     @property
     def report(self) -> Path:
-        """Where the lines that were refused are told; beside the database."""
+        """The report on refused lines; beside the database."""
         return self.database.with_name(f"{self.database.name}.refused.txt")
 
     @property
     def outbox(self) -> Path:
-        """Where the letters to customers go, if one process writes them; beside the database."""
+        """The mailbox for letters to customers, written by one process; beside the database."""
         return self.database.with_name(f"{self.database.name}.mbox")
 
     @property
     def letters(self) -> Path:
-        """The folder for the letters of several processes; beside the database."""
+        """The mailbox for letters, written by several processes; beside the database."""
         return self.database.with_name(f"{self.database.name}.letters")

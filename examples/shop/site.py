@@ -1,4 +1,4 @@
-"""The shop on the web: what it consists of there, and the site that serves it by itself."""
+"""The shop on the web, and the site that serves it with its own server."""
 
 from examples.shop.container import Office
 from examples.shop.daybook import Daybook
@@ -12,9 +12,9 @@ from typedbus.servers.wsgi import WSGIServer
 
 
 class Hall(Office):
-    """Where customers come in, without a server: that is somebody else's, or `Site`'s."""
+    """The web application without a server; `Site` adds one, or another program has it."""
 
-    # Several processes may write letters into it, which a file for all of them would not stand.
+    # A folder, since several processes cannot safely append to one file.
     outbox: Component[Outbox] = Component(letters_in, Office.settings.provided.letters)
     health = Component(Health, Office.bus.provided)
     daybook = Component(Daybook)
@@ -25,6 +25,6 @@ class Hall(Office):
 
 
 class Site(Hall):
-    """The hall with a server of its own: ``typedbus run examples.shop.site:Site --config examples/shop/shop.toml``."""
+    """The hall with its own server: ``typedbus run examples.shop.site:Site --config examples/shop/shop.toml``."""
 
     server = Component(WSGIServer, Hall.bus.provided, Hall.wsgi.provided, bind=Hall.settings.provided.bind)

@@ -1,4 +1,4 @@
-"""What lies on the shelves, and what is ordered anew."""
+"""The stock of products, and reorders from suppliers."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -11,27 +11,30 @@ from typedbus import Bus, on
 
 
 class Stock:
-    """Knows how many are left of each product, and takes from them."""
+    """Keeps the stock of each product in the books."""
 
     def __init__(self, bus: Bus, database: Database, products: Iterable[Product]) -> None:
-        # Its signature has a name in it, which no annotation of a parameter could say.
+        # The signature of the channel has a keyword, which the type of a bound channel cannot express.
         self._low = bus[stock_low]
         self._database = database
         self._products = products
 
     def start(self) -> None:
-        """Put products on the shelves that are not there yet; prices may have changed."""
+        """Add new products to the books, and update prices."""
         with self._database.transaction() as books:
             books.executemany(
                 "INSERT INTO products (sku, name, price, initial, level, reorder_level) VALUES (?, ?, ?, ?, ?, ?)"
                 " ON CONFLICT (sku) DO UPDATE SET name = excluded.name, price = excluded.price,"
                 " reorder_level = excluded.reorder_level",
-                [(one.sku, one.name, one.price, one.stock, one.stock, one.reorder_level) for one in self._products],
+                [
+                    (product.sku, product.name, product.price, product.stock, product.stock, product.reorder_level)
+                    for product in self._products
+                ],
             )
 
     def take(self, order: Order) -> None:
         """
-        Take from the shelves what *order* asks for.
+        Take the products of *order* from the stock.
 
         A call and no listener of `order_placed`, since there a refusal would be a failure.
 
@@ -56,18 +59,18 @@ class Stock:
 
     @on(order_taken)
     def look(self, order: Order, receipt: Receipt, /) -> None:
-        """Tell of what is running low."""
+        """Publish the products of the order that have run low."""
         for sku in sorted({line.sku for line in order.lines}):
             with self._database.transaction() as books:
-                found = books.execute(
+                row = books.execute(
                     "SELECT level FROM products WHERE sku = ? AND level < reorder_level", (sku,)
                 ).fetchone()
-            if found is not None:
-                self._low.publish(sku, left=found[0])
+            if row is not None:
+                self._low.publish(sku, left=row[0])
 
 
 class Purchasing:
-    """Orders from the suppliers, each product once."""
+    """Reorders products from suppliers, each product once."""
 
     def __init__(self, bus: Bus, database: Database) -> None:
         self._bus = bus
@@ -75,8 +78,8 @@ class Purchasing:
 
     @on(stock_low)
     def reorder(self, sku: str, /, *, left: int = 0) -> None:
-        """Order *sku* anew, unless that was done."""
+        """Reorder *sku*, unless it has been reordered already."""
         with self._database.transaction() as books:
             done = books.execute("INSERT OR IGNORE INTO reorders (sku, remaining) VALUES (?, ?)", (sku, left))
         if done.rowcount:
-            self._bus.log(f"{left} of {sku} left; ordered anew")
+            self._bus.log(f"{left} of {sku} left; reordered")

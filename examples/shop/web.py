@@ -27,7 +27,7 @@ class WSGIFront:
         method, path = environ["REQUEST_METHOD"], environ.get("PATH_INFO", "")
         if path in _PROBES:
             return self._health.wsgi(environ, start_response)
-        # What has no length may have an end all the same: a body in chunks.
+        # A body without a length may be chunked.
         has_end = environ.get("wsgi.input_terminated", False)
         length = LONGEST + 1 if has_end else min(int(environ.get("CONTENT_LENGTH") or 0), LONGEST + 1)
         body = environ["wsgi.input"].read(length) if length else b""
@@ -44,7 +44,7 @@ class ASGIFront:
         self._health = health
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
-        """Answer a request; what is none is left to `Health`, which knows what else there is in ASGI."""
+        """Answer an HTTP request; other ASGI events are passed to `Health`."""
         if scope["type"] != "http" or scope["path"] in _PROBES:
             await self._health.asgi(scope, receive, send)
             return
@@ -57,7 +57,7 @@ class ASGIFront:
             is_whole = not message.get("more_body", False)
         content_type = dict(scope["headers"]).get(b"content-type", b"").decode("latin-1")
         request = Request(scope["method"], scope["path"], content_type, body)
-        # The books may keep a thread waiting; the loop has others to serve.
+        # A locked database blocks the thread, and must not block the event loop.
         answer = await asyncio.to_thread(self._front.answer, request)
         headers = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in answer.headers]
         await send({"type": "http.response.start", "status": answer.status.value, "headers": headers})

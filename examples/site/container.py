@@ -25,12 +25,12 @@ class ASGISite(Parts):
 
 
 class WSGISite(Parts):
-    """The site as a WSGI application; FastAPI is answered in an event loop in a thread of its own."""
+    """The site as a WSGI application; FastAPI is answered in an event loop in a separate thread."""
 
     front = Component(WSGIDispatcher, Infra.bus.provided, Infra.bus.provided[MOUNT])
 
 
 class Site(ASGISite):
-    """The site with a server of its own."""
+    """The site with its own server."""
 
     server = Component(ASGIServer, Infra.bus.provided, ASGISite.front.provided, bind=Infra.settings.provided.bind)

@@ -337,7 +337,7 @@ def test_the_page_shows_what_was_sold(page: Page) -> None:
 def test_the_page_shows_what_is_left(page: Page) -> None:
     """With what runs low, and names that are text whatever stands in them."""
     assert page.texts["stock"][5:] == [
-        *("<b>Cup</b>", "CUP", "11.50", "1", "low, ordered anew"),
+        *("<b>Cup</b>", "CUP", "11.50", "1", "low, reordered"),
         *("Tea & more", "TEA", "5.00", "88"),
     ]
     assert page.meters == [{"max": "3", "low": "2", "value": "1"}, {"max": "90", "low": "5", "value": "88"}]
@@ -356,7 +356,7 @@ def test_the_page_shows_the_bus(page: Page) -> None:
         *("stock_low", "purchasing.reorder"),
     ]
     told = [line[10:] for line in page.texts["lines"][0].split("\n")]
-    assert told[:2] == ["1 of CUP left; ordered anew", "the bus is STARTED"]
+    assert told[:2] == ["1 of CUP left; reordered", "the bus is STARTED"]
 
 
 def test_the_page_shows_who_is_not_well(shop: Shop) -> None:

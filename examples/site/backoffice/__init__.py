@@ -48,8 +48,8 @@ class Backoffice:
     """
     The Django application, which shows the sales.
 
-    Django has one set of settings in a process. So they are made once, and what belongs to this component, its
-    URLs, goes with each request.
+    Django has one set of settings in a process. So they are created once, and the URLs of this component are
+    passed with each request.
     """
 
     def __init__(self, settings: BackofficeSettings, stock: Stock, sales: Sales) -> None:
