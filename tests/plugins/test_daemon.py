@@ -1,4 +1,4 @@
-"""Processes that become daemons: what they are then, and what their command says of it."""
+"""Processes that become daemons, and the report of their command."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ raise SystemExit(run(Site))
 
 
 class Command:
-    """The command of a daemon: the process that was begun, and a line from all that come of it."""
+    """The command of a daemon, and a pipe from all processes that it creates."""
 
     def __init__(self, source: str, folder: Path, **streams: int) -> None:
         self.folder = folder
@@ -124,7 +124,7 @@ Begin = Callable[..., Command]
 
 @pytest.fixture
 def begin(tmp_path: Path) -> Iterator[Begin]:
-    """Begin daemons, and end all of them and of their commands."""
+    """Begin daemons, and end them and their commands."""
     begun: list[Command] = []
 
     def begin_one(source: str, **streams: int) -> Command:
@@ -160,8 +160,8 @@ linux = pytest.mark.skipif(sys.platform != "linux", reason="it looks into /proc"
 
 
 @pytest.mark.slow
-def test_what_a_service_manager_means_for_the_command_is_the_daemons(begin: Begin) -> None:
-    """Its sockets and its watchdog are; what is meant for another process stays so."""
+def test_the_daemon_inherits_the_sockets_and_the_watchdog_of_the_command(begin: Begin) -> None:
+    """A variable that names another process stays unchanged."""
     command = begin(
         'os.environ.update(LISTEN_PID=str(os.getpid()), WATCHDOG_PID="1")\n'
         + SITE.format(start="lambda self: say(os.environ['LISTEN_PID'] + ' ' + os.environ['WATCHDOG_PID'])")
@@ -175,7 +175,7 @@ def test_what_a_service_manager_means_for_the_command_is_the_daemons(begin: Begi
 
 @pytest.mark.slow
 def test_a_command_ends_with_0_when_its_daemon_has_started(begin: Begin) -> None:
-    """The pid file has the daemon's pid, which lives on and ends in order when it is told to."""
+    """The PID file has the pid of the daemon, which continues and exits in order on SIGTERM."""
     command = begin(SITE.format(start="lambda self: say('starting')"))
 
     assert command.end()[0] == 0
@@ -190,7 +190,7 @@ def test_a_command_ends_with_0_when_its_daemon_has_started(begin: Begin) -> None
 
 @pytest.mark.slow
 @linux
-def test_a_daemon_has_left_what_it_came_from(begin: Begin) -> None:
+def test_a_daemon_is_detached_from_its_command(begin: Begin) -> None:
     """It is an orphan in a session that it does not lead, without a terminal, and its streams are the files."""
     leader, follower = pty.openpty()
     command = begin(
@@ -243,8 +243,8 @@ def test_a_command_waits_until_its_daemon_has_started(begin: Begin) -> None:
 
 @pytest.mark.slow
 @pytest.mark.exhaustive
-def test_a_daemon_names_who_keeps_its_start_waiting(begin: Begin, tmp_path: Path) -> None:
-    """What `run` shows is watched in the daemon as it would be without one."""
+def test_a_daemon_names_the_component_that_delays_its_start(begin: Begin, tmp_path: Path) -> None:
+    """`run` watches the start in the daemon as in any other process."""
     os.mkfifo(tmp_path / "err")
     command = begin(SITE.format(start="wait"))
     with (tmp_path / "err").open(encoding="utf-8") as told:
@@ -286,8 +286,8 @@ def fork_and_end(part):
     "case",
     [case if case in ("raises", "killed") else pytest.param(case, marks=pytest.mark.exhaustive) for case in FAILURES],
 )
-def test_a_command_says_why_its_daemon_did_not_start(begin: Begin, case: str) -> None:
-    """It ends with 1, when the daemon has ended, and has the reason on its own standard error."""
+def test_a_command_reports_why_its_daemon_did_not_start(begin: Begin, case: str) -> None:
+    """It ends with status 1 after the daemon has ended, and writes the reason to its standard error."""
     start, *reasons = FAILURES[case]
     command = begin(FAILING + SITE.format(start=start))
 
@@ -301,8 +301,8 @@ def test_a_command_says_why_its_daemon_did_not_start(begin: Begin, case: str) ->
 
 
 @pytest.mark.slow
-def test_a_failing_rollback_is_told_as_well(begin: Begin) -> None:
-    """Everything that failed on the way is on the standard error of the command, in that order."""
+def test_a_command_reports_the_failures_of_a_rollback(begin: Begin) -> None:
+    """All failures are on the standard error of the command, in their order."""
     command = begin(
         """
         def fail(word):
@@ -328,8 +328,8 @@ def test_a_failing_rollback_is_told_as_well(begin: Begin) -> None:
     [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.exhaustive)],
     ids=lambda number: number.name,
 )
-def test_signals_to_a_command_that_waits_go_on_to_the_daemon(begin: Begin, number: signal.Signals) -> None:
-    """The start is broken off, as it would be without a daemon; what had started is stopped."""
+def test_a_waiting_command_forwards_signals_to_the_daemon(begin: Begin, number: signal.Signals) -> None:
+    """The start is cancelled, and the components that had started are stopped."""
     command = begin(
         """
         class Waits(Part):
@@ -360,7 +360,7 @@ def test_signals_to_a_command_that_waits_go_on_to_the_daemon(begin: Begin, numbe
 
 @pytest.mark.slow
 def test_a_daemon_outlives_a_command_that_is_killed(begin: Begin) -> None:
-    """It starts as if somebody were waiting for it."""
+    """It completes its start."""
     command = begin(SITE.format(start="wait"))
     command.reach("waiting")
     command.child.kill()
@@ -374,8 +374,8 @@ def test_a_daemon_outlives_a_command_that_is_killed(begin: Begin) -> None:
 
 
 @pytest.mark.slow
-def test_a_command_that_cannot_know_says_so(begin: Begin) -> None:
-    """Where the process that looks on is killed the status is 1, though the daemon may well start."""
+def test_a_command_whose_intermediate_process_was_killed_ends_with_1(begin: Begin) -> None:
+    """It reports that the outcome is unknown; the daemon may have started."""
     command = begin(
         SITE.format(start="lambda self: (say(f'looked after by {os.getppid()}'), os.read(GOING_ON, 1))[:0]")
     )
@@ -395,8 +395,8 @@ def test_a_command_that_cannot_know_says_so(begin: Begin) -> None:
 
 
 @pytest.mark.slow
-def test_a_process_that_ignores_its_children_is_told_of_a_daemon_all_the_same(begin: Begin) -> None:
-    """What was inherited from whoever began it is in force in the daemon again."""
+def test_a_command_that_ignores_sigchld_reports_the_start(begin: Begin) -> None:
+    """The inherited handler is in force in the daemon again."""
     command = begin(
         """
         signal.signal(signal.SIGCHLD, signal.SIG_IGN)
@@ -414,7 +414,7 @@ def test_a_process_that_ignores_its_children_is_told_of_a_daemon_all_the_same(be
 
 @pytest.mark.slow
 def test_a_second_daemon_names_the_first(begin: Begin) -> None:
-    """The command of the second ends with 1 and says whose the PID file is; the first goes on."""
+    """The command of the second ends with status 1 and names the holder of the PID file; the first continues."""
     source = SITE.format(start="lambda self: None")
     first = begin(source)
     assert first.end()[0] == 0
@@ -429,8 +429,8 @@ def test_a_second_daemon_names_the_first(begin: Begin) -> None:
 
 
 @pytest.mark.slow
-def test_a_daemon_that_was_killed_is_followed_by_the_next(begin: Begin) -> None:
-    """What it left behind does not keep its successor from starting."""
+def test_a_daemon_starts_after_another_was_killed(begin: Begin) -> None:
+    """The PID file that the other left behind does not prevent the start."""
     source = SITE.format(start="lambda self: None")
     first = begin(source)
     assert first.end()[0] == 0
@@ -448,8 +448,8 @@ def test_a_daemon_that_was_killed_is_followed_by_the_next(begin: Begin) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("signals", [False, True], ids=["asked", "signalled"])
-def test_a_daemon_that_is_restarted_stays_what_it_is(begin: Begin, signals: bool) -> None:
-    """The program starts anew in the same process, which neither forks again nor opens its streams again."""
+def test_a_restarted_daemon_keeps_its_process(begin: Begin, signals: bool) -> None:
+    """The program starts again in it, and neither forks nor opens its streams again."""
     command = begin(
         """
         from typedbus.plugins.signals import Signals
@@ -483,7 +483,7 @@ def test_a_daemon_that_is_restarted_stays_what_it_is(begin: Begin, signals: bool
 
 @pytest.mark.slow
 def test_a_process_without_streams_becomes_a_daemon(begin: Begin) -> None:
-    """Where it was begun with standard streams closed, no file and no pipe of its own is taken for one."""
+    """If the standard streams are closed, no file or pipe of the daemon takes their place."""
     command = begin(
         """
         if "again" not in sys.argv:
@@ -502,8 +502,8 @@ def test_a_process_without_streams_becomes_a_daemon(begin: Begin) -> None:
 
 
 @pytest.mark.slow
-def test_what_was_buffered_is_written_once_and_no_function_of_atexit_is_called_early(begin: Begin) -> None:
-    """The first process and the one in between leave without what the program does at its end."""
+def test_buffered_output_is_written_once_and_atexit_functions_are_called_once(begin: Begin) -> None:
+    """The first two processes end without the work of an interpreter's exit."""
     command = begin(
         """
         import atexit
@@ -523,7 +523,7 @@ def test_what_was_buffered_is_written_once_and_no_function_of_atexit_is_called_e
 
 @pytest.mark.slow
 def test_a_program_with_threads_is_refused(begin: Begin) -> None:
-    """The command itself ends with 1, and names them; no process is forked."""
+    """The command ends with status 1, and names the threads; no process is forked."""
     command = begin(
         """
         threading.Thread(target=threading.Event().wait, name="reader", daemon=True).start()
@@ -539,8 +539,8 @@ def test_a_program_with_threads_is_refused(begin: Begin) -> None:
 
 
 @pytest.mark.slow
-def test_workers_and_limits_are_no_threads_before_the_fork(begin: Begin) -> None:
-    """It is called in the main thread, when no other is there, however the others are."""
+def test_workers_and_limits_start_no_thread_before_the_fork(begin: Begin) -> None:
+    """The start is called in the main thread, whatever the settings of the others are."""
     command = begin(
         SITE.format(start="lambda self: say(threading.current_thread().name)").replace(
             "run(Site)", "run(Site, workers=4, limits=Limits(hook=20, start=20))"
@@ -554,8 +554,8 @@ def test_workers_and_limits_are_no_threads_before_the_fork(begin: Begin) -> None
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.version_info < (3, 12), reason="earlier versions do not warn")
-def test_no_warning_comes_with_a_fork(begin: Begin) -> None:
-    """What `run` shows has no thread meanwhile: python -W error has nothing to say."""
+def test_the_fork_causes_no_warning(begin: Begin) -> None:
+    """The threads of `run` are paused meanwhile, so python -W error raises nothing."""
     command = begin(
         """
         if "-Werror" not in sys.orig_argv:
@@ -577,7 +577,7 @@ def bus() -> Bus:
 
 @pytest.mark.parametrize("stream", ["stdin", "stdout", "stderr"])
 def test_a_stream_that_cannot_be_opened_is_an_error_of_the_start(bus: Bus, tmp_path: Path, stream: str) -> None:
-    """It comes before the fork, and names the file, the stream and what to do."""
+    """It comes before the fork, and names the file, the stream and the remedy."""
     path = tmp_path / "none" / "log"
     streams = {name: Path(os.devnull) for name in ("stdin", "stdout", "stderr")} | {stream: path}
 
@@ -599,7 +599,7 @@ def test_a_stream_that_cannot_be_opened_is_an_error_of_the_start(bus: Bus, tmp_p
 @pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
 @pytest.mark.parametrize("nth", [1, 2])
 def test_a_fork_that_fails_is_an_error_of_the_start(bus: Bus, nth: int) -> None:
-    """Whichever of the two it is: no process is left, nor any file open, nor a signal blocked."""
+    """For both forks: no process is left, no file is open and no signal is blocked."""
     forks = [os.fork] * (nth - 1)
 
     def fork() -> int:
@@ -621,7 +621,7 @@ def test_a_fork_that_fails_is_an_error_of_the_start(bus: Bus, nth: int) -> None:
 
 @pytest.mark.slow
 def test_other_threads_are_named(bus: Bus) -> None:
-    """Each that Python knows by its name."""
+    """Each thread of Python by its name."""
     daemon = Daemon(bus)
     daemon._fork = pytest.fail
     over = threading.Event()
@@ -641,13 +641,13 @@ def test_other_threads_are_named(bus: Bus) -> None:
     assert str(refused.value).endswith("start each in the start() of a component with a priority above 10")
 
 
-def test_threads_that_python_does_not_know_are_counted() -> None:
-    """A library may have begun some: nobody can name them."""
+def test_threads_that_python_did_not_create_are_counted() -> None:
+    """They have no name."""
     assert "copy threads: 'reader', 2 not created by Python; start" in str(ThreadsRunning(("reader",), 4))
 
 
 def test_a_process_that_is_a_daemon_does_nothing(bus: Bus, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Neither at a second start nor after it was replaced by its own program."""
+    """As at a second start, or after a restart."""
     monkeypatch.setenv("TYPEDBUS_DAEMON", "")
     mark_daemon()
     daemon = Daemon(bus)

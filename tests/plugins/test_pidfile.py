@@ -1,4 +1,4 @@
-"""The file that says in which process a site runs: whose it is, and what becomes of it."""
+"""The file that names the process in which a site runs."""
 
 from __future__ import annotations
 
@@ -62,14 +62,14 @@ def dead_pid() -> int:
 
 
 def lines_of(stream: IO[str] | None) -> Iterator[str]:
-    """Give what comes from a child, line by line."""
+    """Yield the output of a child, line by line."""
     assert stream is not None
     return (line.rstrip() for line in iter(stream.readline, ""))
 
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """Give the path of a PID file that is not there."""
+    """Give the path of a PID file that does not exist."""
     return tmp_path / "site.pid"
 
 
@@ -81,7 +81,7 @@ def bus() -> Bus:
 
 @pytest.fixture
 def pidfile(bus: Bus, path: Path) -> Iterator[PIDFile]:
-    """Give a component for *path*, which lets go of it at the end."""
+    """Give a component for *path*, which releases it at the end."""
     made = PIDFile(bus, path=path)
     yield made
     made.leave()
@@ -104,8 +104,8 @@ def begin(path: Path) -> Iterator[Begin]:
         one.communicate()
 
 
-def test_a_start_writes_the_pid_and_a_newline_for_everybody_to_read(pidfile: PIDFile, path: Path) -> None:
-    """Whatever the umask, the file is one line with the pid, and only its owner may write it."""
+def test_a_start_writes_one_line_with_the_pid_that_every_user_may_read(pidfile: PIDFile, path: Path) -> None:
+    """Whatever the umask is; only its owner may write it."""
     before = os.umask(0o077)
     try:
         pidfile.start()
@@ -117,14 +117,14 @@ def test_a_start_writes_the_pid_and_a_newline_for_everybody_to_read(pidfile: PID
 
 
 def test_a_start_leaves_nothing_else_in_the_folder(pidfile: PIDFile, path: Path) -> None:
-    """What the file was written to before it was renamed is gone."""
+    """The temporary file and the lock file are gone."""
     pidfile.start()
 
     assert list(path.parent.iterdir()) == [path]
 
 
 def test_an_exit_removes_the_file(pidfile: PIDFile, path: Path) -> None:
-    """What ended in order leaves nothing behind."""
+    """After an orderly exit nothing is left."""
     pidfile.start()
     pidfile.exit()
 
@@ -141,7 +141,7 @@ def test_a_start_after_an_exit_writes_the_file_again(pidfile: PIDFile, path: Pat
 
 
 def test_a_second_start_keeps_the_file(pidfile: PIDFile, path: Path) -> None:
-    """After a stop the file is still this process's, and stays what it is."""
+    """After a stop the file still belongs to this process, and is unchanged."""
     pidfile.start()
     before = path.stat()
     pidfile.start()
@@ -150,10 +150,10 @@ def test_a_second_start_keeps_the_file(pidfile: PIDFile, path: Path) -> None:
 
 
 @pytest.mark.parametrize("spoil", [Path.unlink, lambda path: path.write_text("1\n")], ids=["removed", "changed"])
-def test_a_second_start_writes_anew_what_was_spoilt(
+def test_a_second_start_writes_a_damaged_file_again(
     bus: Bus, pidfile: PIDFile, path: Path, spoil: Callable[[Path], object]
 ) -> None:
-    """A file that was removed or changed meanwhile is taken again, and that is logged."""
+    """A file that was removed or changed meanwhile is replaced, which is logged."""
     pidfile.start()
     spoil(path)
     with Recorder(bus[LOG]) as logged:
@@ -165,8 +165,8 @@ def test_a_second_start_writes_anew_what_was_spoilt(
 
 
 @pytest.mark.parametrize("other", ["1\n", "another\n", f"{MINE}0\n"], ids=["pid", "text", "more"])
-def test_an_exit_leaves_what_somebody_else_wrote(bus: Bus, pidfile: PIDFile, path: Path, other: str) -> None:
-    """A file with other content is not ours to remove, and that is logged."""
+def test_an_exit_leaves_a_file_that_another_program_changed(bus: Bus, pidfile: PIDFile, path: Path, other: str) -> None:
+    """It is not removed, which is logged."""
     pidfile.start()
     path.write_text(other)
     with Recorder(bus[LOG]) as logged:
@@ -177,7 +177,7 @@ def test_an_exit_leaves_what_somebody_else_wrote(bus: Bus, pidfile: PIDFile, pat
 
 
 def test_an_exit_leaves_another_file_of_the_same_content(pidfile: PIDFile, path: Path, tmp_path: Path) -> None:
-    """It is the file that counts, and not only what is in it."""
+    """The files are compared, not only their content."""
     pidfile.start()
     (tmp_path / "other").write_text(MINE)
     (tmp_path / "other").replace(path)
@@ -187,8 +187,8 @@ def test_an_exit_leaves_another_file_of_the_same_content(pidfile: PIDFile, path:
     assert path.read_text() == MINE
 
 
-def test_an_exit_of_what_never_started_does_nothing(bus: Bus, pidfile: PIDFile, path: Path) -> None:
-    """EXIT visits everybody; a file that was never taken is left alone, without a word."""
+def test_an_exit_without_a_start_does_nothing(bus: Bus, pidfile: PIDFile, path: Path) -> None:
+    """A file that was never locked is left unchanged, and nothing is logged."""
     path.write_text(MINE)
     with Recorder(bus[LOG]) as logged:
         pidfile.exit()
@@ -198,7 +198,7 @@ def test_an_exit_of_what_never_started_does_nothing(bus: Bus, pidfile: PIDFile, 
 
 
 def test_a_file_that_cannot_be_removed_is_emptied(bus: Bus, path: Path) -> None:
-    """Nobody is to signal a process by it; the reason is logged, and the next start replaces it."""
+    """So that no command signals a process by its number; the reason is logged, and the next start replaces it."""
 
     def refuse(path: Path) -> None:
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
@@ -221,7 +221,7 @@ def test_a_file_that_cannot_be_removed_is_emptied(bus: Bus, path: Path) -> None:
 
 @pytest.mark.parametrize("left", ["{dead}\n", "{dead}", " {dead} \n", "{alive}\n"])
 def test_a_stale_file_is_replaced(bus: Bus, pidfile: PIDFile, path: Path, left: str) -> None:
-    """What no process holds is stale, though its number be another process's by now; that is logged."""
+    """A file that no process holds is stale, even if another process has its number by now; this is logged."""
     path.write_text(left.format(dead=dead_pid(), alive=os.getppid()))
     pid = int(path.read_text())
     with Recorder(bus[LOG]) as logged:
@@ -232,7 +232,7 @@ def test_a_stale_file_is_replaced(bus: Bus, pidfile: PIDFile, path: Path, left: 
 
 
 def test_an_empty_file_is_replaced(bus: Bus, pidfile: PIDFile, path: Path) -> None:
-    """Nothing is lost with it, and nothing logged."""
+    """Nothing is lost, and nothing is logged."""
     path.touch()
     with Recorder(bus[LOG]) as logged:
         pidfile.start()
@@ -257,10 +257,10 @@ def test_an_empty_file_is_replaced(bus: Bus, pidfile: PIDFile, path: Path) -> No
     ],
 )
 @pytest.mark.parametrize("use", [lambda pidfile: pidfile.start(), lambda pidfile: read(pidfile.path)])
-def test_a_file_with_something_else_in_it_is_refused(
+def test_a_file_with_other_content_is_refused(
     pidfile: PIDFile, path: Path, content: str, reason: str, use: Callable[[PIDFile], object]
 ) -> None:
-    """A wrong path costs nobody a file: it stays as it is, and the error says what is in it."""
+    """It is unchanged, and the error shows its content: the path may be wrong."""
     path.write_text(content, encoding="utf-8")
 
     with pytest.raises(NotPIDFile) as refused:
@@ -282,8 +282,10 @@ def test_a_file_with_something_else_in_it_is_refused(
     ],
     ids=["folder", "pipe", "link", "broken"],
 )
-def test_what_is_no_file_is_refused(pidfile: PIDFile, path: Path, make: Callable[[Path], object], reason: str) -> None:
-    """Folders, pipes and links stay as they are; nobody waits for the other end of a pipe."""
+def test_a_path_to_anything_but_a_file_is_refused(
+    pidfile: PIDFile, path: Path, make: Callable[[Path], object], reason: str
+) -> None:
+    """Folders, pipes and links are unchanged, and a pipe does not block."""
     make(path)
 
     with pytest.raises(NotPIDFile) as refused:
@@ -300,8 +302,10 @@ def test_what_is_no_file_is_refused(pidfile: PIDFile, path: Path, make: Callable
         ("file/site.pid", errno.ENOTDIR, "{} must be a folder"),
     ],
 )
-def test_a_place_that_cannot_be_written_is_told(bus: Bus, tmp_path: Path, place: str, number: int, remedy: str) -> None:
-    """The error of the start names the file, the reason and what to do."""
+def test_the_error_of_a_start_names_a_folder_that_cannot_be_written(
+    bus: Bus, tmp_path: Path, place: str, number: int, remedy: str
+) -> None:
+    """It has the file, the reason and the remedy."""
     (tmp_path / "file").touch()
     path = tmp_path / place
 
@@ -317,16 +321,18 @@ def test_a_place_that_cannot_be_written_is_told(bus: Bus, tmp_path: Path, place:
 
 
 @pytest.mark.skipif(not Path("/sys/kernel").exists(), reason="a folder into which not even root may write is Linux's")
-def test_a_folder_that_may_not_be_written_is_told(bus: Bus) -> None:
-    """The remedy is the right to write there, or another path."""
+def test_the_remedy_for_a_folder_without_permission_is_access_or_another_path(bus: Bus) -> None:
+    """The text of the error has both."""
     with pytest.raises(PIDFileError, match="give the user of this process write access to /sys/kernel") as refused:
         PIDFile(bus, path="/sys/kernel/site.pid").start()
 
     assert refused.value.errno in (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
-def test_a_socket_in_the_place_of_the_file_is_told(bus: Bus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the system does not open is an error of the start, with its reason."""
+def test_a_socket_at_the_path_is_an_error_of_the_start(
+    bus: Bus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The system does not open it, and the error has its reason."""
     monkeypatch.chdir(tmp_path)  # the path of a socket has to be short
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind("site.pid")
@@ -334,8 +340,8 @@ def test_a_socket_in_the_place_of_the_file_is_told(bus: Bus, tmp_path: Path, mon
             PIDFile(bus, path="site.pid").start()
 
 
-def test_a_file_that_cannot_be_written_to_its_end_leaves_nothing(bus: Bus, path: Path) -> None:
-    """On a full disk there is neither half a file nor one that stays open."""
+def test_a_failed_write_leaves_no_file(bus: Bus, path: Path) -> None:
+    """On a full disk no incomplete file is left, and none stays open."""
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     before = len(list(Path("/dev/fd").iterdir()))
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, limits[1]))
@@ -349,15 +355,15 @@ def test_a_file_that_cannot_be_written_to_its_end_leaves_nothing(bus: Bus, path:
     assert len(list(Path("/dev/fd").iterdir())) == before
 
 
-def test_a_system_without_locks_is_told() -> None:
-    """The text says why, and what to do instead."""
+def test_the_error_on_a_system_without_locks_names_the_alternative() -> None:
+    """The text has the reason and the remedy."""
     assert str(NoFileLocks()) == (
         "this system has no flock(2), which a PID file needs; leave out the PIDFile component, and let a service manager keep track of the process"
     )
 
 
-def test_nothing_is_left_open(bus: Bus, path: Path) -> None:
-    """A site that starts and exits again and again does not run out of files."""
+def test_repeated_starts_and_exits_leave_no_descriptor_open(bus: Bus, path: Path) -> None:
+    """A site does not run out of descriptors."""
     pidfile = PIDFile(bus, path=path)
     path.write_text("1\n")
     before = len(list(Path("/dev/fd").iterdir()))
@@ -369,8 +375,8 @@ def test_nothing_is_left_open(bus: Bus, path: Path) -> None:
     assert len(list(Path("/dev/fd").iterdir())) == before
 
 
-def test_a_path_is_one_at_construction(bus: Bus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A process that changes its directory meanwhile removes what it wrote."""
+def test_a_relative_path_is_resolved_at_construction(bus: Bus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that changes its directory removes the file that it wrote."""
     monkeypatch.chdir(tmp_path)
     pidfile = PIDFile(bus, path="site.pid")
     monkeypatch.chdir("/")
@@ -381,8 +387,8 @@ def test_a_path_is_one_at_construction(bus: Bus, tmp_path: Path, monkeypatch: py
     assert list(tmp_path.iterdir()) == []
 
 
-def test_nobody_else_takes_a_file_that_is_held(bus: Bus, pidfile: PIDFile, path: Path) -> None:
-    """A second component of the same process is refused as well, and the first goes on holding it."""
+def test_a_second_component_of_the_process_is_refused(bus: Bus, pidfile: PIDFile, path: Path) -> None:
+    """The first still holds the file."""
     pidfile.start()
 
     with pytest.raises(
@@ -396,7 +402,7 @@ def test_nobody_else_takes_a_file_that_is_held(bus: Bus, pidfile: PIDFile, path:
 
 
 def test_a_holder_that_cannot_be_identified_is_not_named(path: Path) -> None:
-    """The number in the file would mislead."""
+    """The number in the file may be wrong."""
     assert str(AlreadyRunning(path, None)) == (
         f"{path} is held by another process, perhaps in another PID namespace or on another host, which is still running; "
         "end that process first, or give this one another path"
@@ -417,7 +423,7 @@ def test_a_lock_on_the_folder_keeps_no_process_from_starting(pidfile: PIDFile, p
 
 
 def lock_as_reader(descriptor: int, how: str) -> None:
-    """Take a lock that needs no right to write the file."""
+    """Take a lock that needs no permission to write the file."""
     if how == "read":
         fcntl.lockf(descriptor, fcntl.LOCK_SH)
     else:
@@ -428,7 +434,7 @@ def lock_as_reader(descriptor: int, how: str) -> None:
 @pytest.mark.parametrize("how", ["shared", "exclusive", "read"])
 @pytest.mark.parametrize("pid", [os.getpid(), os.getppid(), 1], ids=["own", "parent", "first"])
 def test_a_lock_of_a_reader_does_not_hold_a_file(pidfile: PIDFile, path: Path, how: str, pid: int) -> None:
-    """The file is stale, and is replaced, though the process of that number runs and the file is locked."""
+    """The file is stale, and is replaced, although a process with that number runs and the file is locked."""
     path.write_text(f"{pid}\n")
     descriptor = os.open(path, os.O_RDONLY)
     try:
@@ -481,7 +487,7 @@ def test_a_number_counts_only_if_that_process_has_locked_the_file(
 
 @pytest.mark.parametrize("make", [Path.mkdir, lambda path: path.symlink_to("nowhere")], ids=["folder", "link"])
 def test_a_lock_file_that_cannot_be_locked_is_named(bus: Bus, path: Path, make: Callable[[Path], object]) -> None:
-    """The start waits for its turn and no longer; nothing is written."""
+    """The start waits no longer than its patience; nothing is written."""
     turn = path.with_name(".site.pid.lock")
     make(turn)
 
@@ -503,7 +509,7 @@ def test_the_lock_file_of_another_user_is_not_trusted(bus: Bus, path: Path) -> N
 
 
 def test_a_start_waits_for_another_one(bus: Bus, path: Path) -> None:
-    """The lock file of a start that goes on is respected, and the one that a killed start left is not."""
+    """The lock file of a running start is respected; one that a killed start left behind is not."""
     turn = path.with_name(".site.pid.lock")
     descriptor = os.open(turn, os.O_RDWR | os.O_CREAT, 0o600)
     fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -517,14 +523,14 @@ def test_a_start_waits_for_another_one(bus: Bus, path: Path) -> None:
     pidfile.exit()
 
 
-def test_a_file_that_is_not_there_is_held_by_nobody(path: Path) -> None:
-    """Reading it says so, and makes none."""
+def test_no_process_holds_a_missing_file(path: Path) -> None:
+    """Reading returns None, and creates no file."""
     assert read(path) is None
     assert not path.exists()
 
 
-def test_reading_does_not_let_go_of_the_file(pidfile: PIDFile, path: Path) -> None:
-    """Whoever opens and closes the file in this very process changes nothing."""
+def test_reading_keeps_the_locks(pidfile: PIDFile, path: Path) -> None:
+    """Opening and closing the file in the same process releases nothing."""
     pidfile.start()
     for _ in range(2):
         path.read_text()
@@ -532,7 +538,7 @@ def test_reading_does_not_let_go_of_the_file(pidfile: PIDFile, path: Path) -> No
 
 
 def test_a_container_holds_the_file_from_start_to_exit(path: Path) -> None:
-    """The methods are hooks: no more than a declaration is needed."""
+    """The methods are hooks: a declaration is sufficient."""
 
     class Site(Container):
         bus = Component(Bus)
@@ -547,8 +553,8 @@ def test_a_container_holds_the_file_from_start_to_exit(path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_process_names_the_one_that_runs_already(begin: Begin, path: Path) -> None:
-    """A second one is refused with the pid of the first, which goes on undisturbed."""
+def test_a_second_process_is_refused_with_the_pid_of_the_first(begin: Begin, path: Path) -> None:
+    """The first continues."""
     first = begin(HOLDS)
     assert "holds" in lines_of(first.stdout)
 
@@ -559,8 +565,8 @@ def test_a_process_names_the_one_that_runs_already(begin: Begin, path: Path) -> 
 
 
 @pytest.mark.slow
-def test_what_a_killed_process_leaves_is_replaced(begin: Begin, bus: Bus, pidfile: PIDFile, path: Path) -> None:
-    """The lock goes with the process: the file is stale at once."""
+def test_the_file_of_a_killed_process_is_replaced(begin: Begin, bus: Bus, pidfile: PIDFile, path: Path) -> None:
+    """The lock ends with the process, so the file is stale at once."""
     first = begin(HOLDS)
     assert "holds" in lines_of(first.stdout)
     first.send_signal(signal.SIGKILL)
@@ -577,7 +583,7 @@ def test_what_a_killed_process_leaves_is_replaced(begin: Begin, bus: Bus, pidfil
 @pytest.mark.slow
 @pytest.mark.parametrize("does", ["bus.exit()", "pass"], ids=["exits", "stays"])
 def test_a_forked_child_has_no_part_in_the_file(begin: Begin, path: Path, does: str) -> None:
-    """Neither does its exit remove the file, nor does it keep it when its parent has been killed."""
+    """Its exit does not remove the file, and it does not hold the file after its parent was killed."""
     first = begin(f"""
         bus.start()
         if os.fork() == 0:
@@ -596,8 +602,8 @@ def test_a_forked_child_has_no_part_in_the_file(begin: Begin, path: Path, does: 
 
 
 @pytest.mark.slow
-def test_a_process_that_is_replaced_takes_the_file_again(begin: Begin, path: Path) -> None:
-    """A restart in place, in order or not, leaves no lock that would keep it from its own file."""
+def test_a_replaced_process_takes_its_file_again(begin: Begin, path: Path) -> None:
+    """A restart in place, orderly or not, leaves no lock that prevents this."""
     first = begin("""
         pidfile.start()
         if "again" not in sys.argv:
@@ -616,8 +622,8 @@ def test_a_process_that_is_replaced_takes_the_file_again(begin: Begin, path: Pat
     [True, pytest.param(False, marks=pytest.mark.exhaustive)],
     ids=["stale", "new"],
 )
-def test_of_many_that_start_at_once_one_wins(begin: Begin, path: Path, stale: bool) -> None:
-    """Each of the others is refused with the pid of the one, whatever there was before."""
+def test_one_of_many_simultaneous_starts_succeeds(begin: Begin, path: Path, stale: bool) -> None:
+    """The others are refused with its pid, whatever the file had before."""
     if stale:
         path.write_text(f"{dead_pid()}\n")
     racers = [
@@ -653,7 +659,7 @@ def test_of_many_that_start_at_once_one_wins(begin: Begin, path: Path, stale: bo
 @pytest.mark.slow
 @pytest.mark.parametrize("holding", [False, True], ids=["outside", "inside"])
 def test_a_number_of_another_pid_namespace_names_no_process(begin: Begin, path: Path, holding: bool) -> None:
-    """Neither a process inside nor one outside is taken for the holder, and none starts."""
+    """No process inside or outside is reported as the holder, and none starts."""
     if subprocess.run([*UNSHARE, "true"], capture_output=True, check=False).returncode:
         pytest.skip("this user may make no PID namespace")
     look = """
@@ -676,8 +682,8 @@ def test_a_number_of_another_pid_namespace_names_no_process(begin: Begin, path: 
 
 @linux
 @pytest.mark.slow
-def test_a_proc_of_another_pid_namespace_is_not_asked(begin: Begin, path: Path) -> None:
-    """It has other processes under the numbers of this namespace."""
+def test_proc_of_another_pid_namespace_is_not_read(begin: Begin, path: Path) -> None:
+    """Its numbers name other processes."""
     if subprocess.run([*UNSHARE[:-1], "true"], capture_output=True, check=False).returncode:
         pytest.skip("this user may make no PID namespace")
     first = begin(HOLDS)
@@ -725,8 +731,8 @@ def test_a_plain_user_identifies_the_process_of_another_user(begin: Begin) -> No
 
 @linux
 @pytest.mark.slow
-def test_a_child_forked_in_c_does_not_pass_for_its_parent(begin: Begin, path: Path) -> None:
-    """It has the descriptor and so the locks, but they are not its own; its parent, which they name, has ended."""
+def test_a_child_forked_in_c_is_not_reported_as_its_parent(begin: Begin, path: Path) -> None:
+    """It has inherited the locks, which name its parent, and that has ended."""
     first = begin("""
         import ctypes
         pidfile.start()

@@ -1,4 +1,4 @@
-"""Processes that begin as root and go on as somebody else: in which order, and that there is no way back."""
+"""Processes that begin as root and continue as another user: the order of the calls, and that they cannot be undone."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ ROOT = Identity(frozenset({0}), frozenset({0}), (0, 4))
 
 @attrs.define
 class System:
-    """A process to the system's calls: who it is, what was called, and what is refused."""
+    """A simulated system: the identity of the process, the calls that were made, and those that are refused."""
 
     now: Identity = ROOT
     calls: list[tuple[str, object]] = attrs.field(factory=list)
@@ -78,12 +78,12 @@ def bus() -> Bus:
 
 @pytest.fixture
 def system() -> System:
-    """Give a system on which this process is root's."""
+    """Give a system on which this process is root."""
     return System()
 
 
-def test_groups_come_before_the_group_and_the_user_last(bus: Bus, system: System) -> None:
-    """Then each is tried to be undone, and is refused."""
+def test_groups_are_set_before_the_group_and_the_user_last(bus: Bus, system: System) -> None:
+    """Then each call is tried with the previous ids, and is refused."""
     system.privileges(bus, user=1000, group=100, groups=[5, 6]).start()
 
     assert system.calls == [
@@ -97,8 +97,8 @@ def test_groups_come_before_the_group_and_the_user_last(bus: Bus, system: System
     assert system.now == Identity(frozenset({1000}), frozenset({100}), (5, 6))
 
 
-def test_a_user_alone_brings_its_own_groups(bus: Bus, system: System) -> None:
-    """Nothing of root's groups is left to it."""
+def test_a_user_alone_gets_its_own_groups(bus: Bus, system: System) -> None:
+    """None of root's groups is kept."""
     nobody = pwd.getpwnam("nobody")
     system.privileges(bus, user="nobody").start()
 
@@ -109,15 +109,15 @@ def test_a_user_alone_brings_its_own_groups(bus: Bus, system: System) -> None:
     ]
 
 
-def test_another_group_takes_the_place_of_the_users_own(bus: Bus, system: System) -> None:
-    """The groups that the user is in stay."""
+def test_a_group_replaces_the_primary_group_of_the_user(bus: Bus, system: System) -> None:
+    """The supplementary groups of the user stay."""
     system.privileges(bus, user="nobody", group=77).start()
 
     assert system.calls[:2] == [("setgroups", os.getgrouplist("nobody", 77)), ("setgid", 77)]
 
 
-def test_names_and_ids_are_the_same(bus: Bus, system: System) -> None:
-    """A name is looked up, and an id is taken as it is."""
+def test_names_and_ids_are_equivalent(bus: Bus, system: System) -> None:
+    """A name is looked up, and an id is used as it is."""
     group = grp.getgrall()[-1]
     other = System()
     system.privileges(bus, user=pwd.getpwnam("nobody").pw_uid, group=group.gr_gid, groups=[group.gr_gid, 5]).start()
@@ -135,10 +135,10 @@ def test_names_and_ids_are_the_same(bus: Bus, system: System) -> None:
         ({"user": 0, "group": 0, "groups": []}, [("setgroups", []), ("setgid", 0), ("setuid", 0)]),
     ],
 )
-def test_who_stays_root_is_warned(
+def test_a_process_that_stays_root_logs_a_warning(
     bus: Bus, system: System, asked: dict[str, object], calls: list[tuple[str, object]]
 ) -> None:
-    """What was asked for is done, and nothing is tried to be undone, since root may."""
+    """The calls are made, and not tried again, since root may undo them."""
     with Recorder(bus[LOG]) as logged:
         system.privileges(bus, **asked).start()
 
@@ -147,8 +147,8 @@ def test_who_stays_root_is_warned(
 
 
 @pytest.mark.parametrize("groups", [(100, 5), (5,), ()])
-def test_who_is_as_asked_already_is_left_alone(bus: Bus, groups: tuple[int, ...]) -> None:
-    """A restart runs as the user: nothing is called, nothing fails, and it is logged."""
+def test_a_process_that_already_is_the_user_is_not_changed(bus: Bus, groups: tuple[int, ...]) -> None:
+    """As after a restart: no call is made, and this is logged."""
     system = System(Identity(frozenset({1000}), frozenset({100}), groups))
     with Recorder(bus[LOG]) as logged:
         system.privileges(bus, user=1000, group=100, groups=[5]).start()
@@ -158,7 +158,7 @@ def test_who_is_as_asked_already_is_left_alone(bus: Bus, groups: tuple[int, ...]
 
 
 def test_a_second_start_changes_nothing(bus: Bus, system: System) -> None:
-    """A bus may be stopped and started again: the process is who it is."""
+    """After a stop the process is the user already, and no call is made."""
     privileges = system.privileges(bus, user=1000, group=100)
     privileges.start()
     first = list(system.calls)
@@ -171,10 +171,10 @@ def test_a_second_start_changes_nothing(bus: Bus, system: System) -> None:
     ("uids", "gids", "groups"),
     [({1000, 1}, {100}, ()), ({1000}, {100, 1}, ()), ({1000}, {100}, (5, 6)), ({1}, {100}, ()), ({1000}, {1}, ())],
 )
-def test_who_is_not_root_cannot_become_somebody_else(
+def test_a_process_that_is_not_root_cannot_become_another_user(
     bus: Bus, uids: set[int], gids: set[int], groups: tuple[int, ...]
 ) -> None:
-    """A saved id or a group more is somebody else: the error names the call, who was asked for and the way out."""
+    """A different saved id or an additional group counts: the error names the call, the requested ids and the remedy."""
     system = System(Identity(frozenset(uids), frozenset(gids), groups))
 
     with pytest.raises(CannotDrop) as refused:
@@ -190,8 +190,8 @@ def test_who_is_not_root_cannot_become_somebody_else(
 
 
 @pytest.mark.parametrize("call", ["setgroups", "setgid", "setuid"])
-def test_a_call_that_is_refused_is_named(bus: Bus, call: str) -> None:
-    """Nothing is called after it."""
+def test_the_error_names_the_refused_call(bus: Bus, call: str) -> None:
+    """No call is made after it."""
     system = System(refused={call: errno.EINVAL})
 
     with pytest.raises(CannotDrop, match=f"{call}: Invalid argument") as refused:
@@ -202,8 +202,8 @@ def test_a_call_that_is_refused_is_named(bus: Bus, call: str) -> None:
 
 
 @pytest.mark.parametrize("call", ["setgroups", "setgid", "setuid"])
-def test_a_call_that_did_nothing_is_told(bus: Bus, call: str) -> None:
-    """It is looked at who the process is, and not only at what the calls say."""
+def test_a_call_without_effect_is_an_error(bus: Bus, call: str) -> None:
+    """The identity of the process is checked after the calls."""
     system = System(deaf=frozenset({call}))
 
     with pytest.raises(StillPrivileged, match="the process is Identity.* and not user 1000, group 100"):
@@ -211,8 +211,8 @@ def test_a_call_that_did_nothing_is_told(bus: Bus, call: str) -> None:
 
 
 @pytest.mark.parametrize("call", ["setgroups", "setgid", "setuid"])
-def test_a_way_back_is_told(bus: Bus, call: str) -> None:
-    """Whoever kept the right to undo one of the calls does not start."""
+def test_a_change_that_can_be_undone_is_an_error(bus: Bus, call: str) -> None:
+    """The start fails if one of the calls succeeds with the previous ids."""
     others = {"setgroups", "setgid", "setuid"} - {call}
     system = System(keeps=True)
     # What is refused from the moment on that the user has changed.
@@ -242,10 +242,10 @@ def test_a_way_back_is_told(bus: Bus, call: str) -> None:
         ({"groups": "nogroup"}, "group 'nogroup' is a single name; give a list of groups"),
     ],
 )
-def test_an_account_that_is_none_is_told_at_construction(
+def test_an_unknown_account_is_an_error_at_construction(
     bus: Bus, system: System, asked: dict[str, object], text: str
 ) -> None:
-    """Nothing has been opened by then: the error names it and what to do."""
+    """No file is open by then; the error names the account and the remedy."""
     with pytest.raises(UnknownAccount) as refused:
         system.privileges(bus, **asked)
 
@@ -255,7 +255,7 @@ def test_an_account_that_is_none_is_told_at_construction(
 
 
 def test_a_umask_is_set_at_each_start(bus: Bus, system: System) -> None:
-    """It is one whoever the process is."""
+    """Whether or not the user changes."""
     before = os.umask(0o077)
     try:
         system.privileges(bus, umask=0o027).start()
@@ -266,7 +266,7 @@ def test_a_umask_is_set_at_each_start(bus: Bus, system: System) -> None:
 
 
 def test_no_umask_is_set_unless_asked_for(bus: Bus, system: System) -> None:
-    """What the process was begun with stays."""
+    """The mask of the process stays."""
     before = os.umask(0o077)
     try:
         system.privileges(bus).start()
@@ -276,8 +276,8 @@ def test_no_umask_is_set_unless_asked_for(bus: Bus, system: System) -> None:
     assert after == 0o077
 
 
-def test_a_container_drops_after_what_has_no_priority() -> None:
-    """Whatever opens a port starts before it, though it is declared later."""
+def test_components_without_a_priority_start_as_root() -> None:
+    """They start before it, even if they are declared later."""
     system = System()
     seen: list[Identity] = []
 
@@ -295,8 +295,8 @@ def test_a_container_drops_after_what_has_no_priority() -> None:
         assert system.now.uids == {1000}
 
 
-def test_a_system_without_setuid_is_told() -> None:
-    """The text says why, and what to do instead."""
+def test_the_error_on_a_system_without_setuid_names_the_alternative() -> None:
+    """The text has the reason and the remedy."""
     assert str(NoAccounts()) == (
         "this system has no setuid(2); leave out the Privileges component, and let a service manager run the program as another user"
     )
@@ -347,10 +347,10 @@ def run_python(asked: str, *before: str) -> subprocess.CompletedProcess[str]:
         ),
     ],
 )
-def test_a_process_of_roots_becomes_somebody_else_in_every_thread(
+def test_a_process_of_root_becomes_another_user_in_every_thread(
     asked: str, uid: int, gid: int, groups: list[int] | None
 ) -> None:
-    """Real, effective, saved and file system ids, the groups too; and a second start is none."""
+    """Real, effective, saved and file system ids, and the groups; a second start makes no call."""
     if groups is None:
         groups = sorted(os.getgrouplist(pwd.getpwuid(uid).pw_name, gid))
 
@@ -363,8 +363,8 @@ def test_a_process_of_roots_becomes_somebody_else_in_every_thread(
 @pytest.mark.slow
 @as_root
 @pytest.mark.skipif(shutil.which("setpriv") is None, reason="setpriv is what keeps the capabilities")
-def test_a_process_that_keeps_its_capabilities_is_told() -> None:
-    """It has the ids that were asked for, and could be root again at any time."""
+def test_a_process_that_keeps_its_capabilities_does_not_start() -> None:
+    """It has the requested ids, and could become root again at any time."""
     ended = run_python("user=65534, group=65534", "setpriv", "--securebits", "+no_setuid_fixup")
 
     assert "StillPrivileged: privileges were dropped, but setgroups with the previous ids succeeded" in ended.stderr
@@ -376,8 +376,8 @@ def test_a_process_that_keeps_its_capabilities_is_told() -> None:
     or subprocess.run(["unshare", "-r", "true"], capture_output=True, check=False).returncode != 0,
     reason="this user may make no user namespace",
 )
-def test_a_root_that_is_none_is_refused() -> None:
-    """In a namespace in which there is nobody else, the system refuses, and that is said."""
+def test_root_in_a_user_namespace_cannot_become_another_user() -> None:
+    """The namespace has no other user: the system refuses the call, and the error names it."""
     ended = run_python("user=65534, group=65534", "unshare", "-r")
 
     assert ended.returncode == 1
@@ -427,7 +427,7 @@ def begin_as_root(log: Path, *moved: Path) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture
 def shared() -> Iterator[Path]:
-    """Give a folder of root's that every user can read; those of pytest are private."""
+    """Give a folder of root that every user can read; the folders of pytest are private."""
     with tempfile.TemporaryDirectory() as folder:
         Path(folder).chmod(0o755)
         yield Path(folder)
@@ -436,7 +436,7 @@ def shared() -> Iterator[Path]:
 @AS_ROOT
 @pytest.mark.slow
 def test_a_log_file_that_root_has_opened_can_be_opened_again(shared: Path) -> None:
-    """It belongs to the user then; the folder stays root's."""
+    """It belongs to the user then; the folder still belongs to root."""
     done = begin_as_root(shared / "site.log")
 
     assert (done.returncode, done.stderr) == (0, "")
@@ -448,7 +448,7 @@ def test_a_log_file_that_root_has_opened_can_be_opened_again(shared: Path) -> No
 @AS_ROOT
 @pytest.mark.slow
 def test_a_log_file_in_a_folder_of_the_user_can_be_moved_away(shared: Path) -> None:
-    """The new file is the user's as well."""
+    """The new file belongs to the user as well."""
     folder = shared / "log"
     folder.mkdir()
     os.chown(folder, 65534, 65534)
@@ -462,8 +462,8 @@ def test_a_log_file_in_a_folder_of_the_user_can_be_moved_away(shared: Path) -> N
 @AS_ROOT
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["symbolic link", "hard link", "moved", "folder"])
-def test_a_file_that_a_user_has_planted_stays_roots(shared: Path, kind: str) -> None:
-    """Root would give away a file of its own by it."""
+def test_a_file_that_the_user_may_have_planted_is_not_handed_over(shared: Path, kind: str) -> None:
+    """Root would give away a file of its own with it."""
     secret, folder = shared / "secret", shared / "log"
     secret.write_text("secret\n", encoding="utf-8")
     folder.mkdir()
@@ -533,8 +533,8 @@ raise SystemExit(run(Site))
     ("given", "kept"),
     [("+setuid", 0), ("+setgid", 0), ("+setuid,+setgid,+net_bind_service", 1 << 10)],
 )
-def test_a_process_of_the_user_drops_capabilities_to_be_another(given: str, kept: int) -> None:
-    """In every thread, and no others: one for low ports was given on purpose."""
+def test_a_process_that_already_is_the_user_drops_its_set_id_capabilities(given: str, kept: int) -> None:
+    """In every thread; a capability for low ports stays."""
     nobody = pwd.getpwnam("nobody")
     ids = ["--reuid", str(nobody.pw_uid), "--regid", str(nobody.pw_gid), "--clear-groups"]
     done = subprocess.run(

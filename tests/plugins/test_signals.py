@@ -1,4 +1,4 @@
-"""Signals of the operating system as requests to a bus, in this process and in others."""
+"""Signals of the operating system, handled as requests to a bus."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ COMMON = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.S
 
 
 def mine(number: int, frame: object) -> None:
-    """Stand for a handler that the process had before."""
+    """Stands for the previous handler of the process."""
     raise AssertionError(number)
 
 
 @pytest.fixture(autouse=True)
 def _undisturbed() -> Iterator[None]:
-    """Let handlers of the test be in force, see that they are put back, and put back what was before them."""
+    """Set the handler of the test for the common signals, check that it is restored, and restore the original handlers."""
     before = {number: signal.signal(number, mine) for number in COMMON}
     yield
     after = {number: signal.signal(number, handler) for number, handler in before.items()}
@@ -53,7 +53,7 @@ def _undisturbed() -> Iterator[None]:
 
 @attrs.define(eq=False)
 class Noted:
-    """Takes the place of the process by noting it."""
+    """A replacement of the process that counts its calls."""
 
     reason: str | None = None
     count: int = 0
@@ -69,7 +69,7 @@ class Noted:
 
 
 def serving(bus: Bus, signals: Signals, *numbers: signal.Signals) -> list[str]:
-    """Start *bus* with *signals*, let *numbers* come, block to its end, and return what was logged."""
+    """Start *bus* with *signals*, raise *numbers*, block until the exit, and return the log messages."""
     lines: list[str] = []
     bus[LOG].subscribe(lambda message, level: lines.append(message))
     bus[START].subscribe(signals.start, priority=5)
@@ -87,7 +87,7 @@ def serving(bus: Bus, signals: Signals, *numbers: signal.Signals) -> list[str]:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_signal_exits_the_bus(number: signal.Signals, capfd: pytest.CaptureFixture[str]) -> None:
-    """TERM, INT, and HUP without a daemon, exit in order, and stderr and the log say why."""
+    """SIGTERM, SIGINT and, without a daemon, SIGHUP exit in order; stderr and the log have the reason."""
     bus = Bus()
     heard: list[str] = []
     bus[STOP].subscribe(lambda: heard.append("stop"))
@@ -102,7 +102,7 @@ def test_a_signal_exits_the_bus(number: signal.Signals, capfd: pytest.CaptureFix
 
 
 def test_usr1_is_graceful() -> None:
-    """SIGUSR1 publishes GRACEFUL, in the thread that blocks and never in the handler; the bus goes on."""
+    """SIGUSR1 publishes GRACEFUL each time, and the bus continues."""
     bus = Bus()
     heard: list[str] = []
     bus[GRACEFUL].subscribe(lambda: heard.append("graceful"))
@@ -114,14 +114,14 @@ def test_usr1_is_graceful() -> None:
 
 
 def asleep(thread: int) -> bool:
-    """Return whether the system says of a thread that it sleeps."""
+    """Return whether *thread* sleeps, according to /proc."""
     return Path(f"/proc/self/task/{thread}/stat").read_text().rpartition(")")[2].split()[0] == "S"
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="it looks into /proc")
 @pytest.mark.parametrize("is_ticking", [False, True], ids=["idle", "between ticks"])
 def test_a_signal_that_does_not_interrupt_the_main_thread_wakes_it(is_ticking: bool) -> None:
-    """One that comes as it goes to sleep, or in another thread, has been and gone: it is noticed all the same."""
+    """A signal that is raised in another thread while the main thread sleeps is handled at once."""
     bus = Bus()
     noticed: list[State | None] = []
     if is_ticking:
@@ -147,8 +147,8 @@ def test_a_signal_that_does_not_interrupt_the_main_thread_wakes_it(is_ticking: b
     assert noticed == [State.EXITED]
 
 
-def test_a_signal_is_noticed_while_hooks_run_in_threads_of_their_own() -> None:
-    """The main thread, which waits for them, is woken by it."""
+def test_a_signal_is_handled_while_the_main_thread_waits_for_hooks() -> None:
+    """The signal wakes the main thread, and cancels the start."""
     bus = Bus(workers=2)
     signals = Signals(bus)
     noticed: list[bool] = []
@@ -171,8 +171,8 @@ def test_a_signal_is_noticed_while_hooks_run_in_threads_of_their_own() -> None:
     assert noticed == [True]
 
 
-def test_nothing_is_done_in_the_handler() -> None:
-    """It returns before anybody has heard of the signal."""
+def test_the_handler_calls_no_listener() -> None:
+    """It returns before any listener is called; the thread in block calls them."""
     bus = Bus()
     heard: list[str] = []
     bus[GRACEFUL].subscribe(lambda: heard.append("graceful"))
@@ -189,8 +189,8 @@ def test_nothing_is_done_in_the_handler() -> None:
     signals.exit()
 
 
-def test_a_signal_breaks_a_start_off() -> None:
-    """An exit does not wait for a start to be over, and the log knows why."""
+def test_a_signal_cancels_a_start() -> None:
+    """The exit does not wait for the end of the start, and its reason is logged."""
     bus = Bus()
     signals = Signals(bus)
     lines: list[str] = []
@@ -206,8 +206,8 @@ def test_a_signal_breaks_a_start_off() -> None:
     signals.exit()
 
 
-def test_a_daemon_that_is_hung_up_restarts(monkeypatch: pytest.MonkeyPatch) -> None:
-    """SIGHUP asks for the restart of a daemon."""
+def test_sighup_restarts_a_daemon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The process is replaced once, after an orderly exit."""
     monkeypatch.setenv("TYPEDBUS_DAEMON", str(os.getpid()))
     assert is_daemon()
     bus = Bus()
@@ -219,8 +219,8 @@ def test_a_daemon_that_is_hung_up_restarts(monkeypatch: pytest.MonkeyPatch) -> N
     assert lines == ["SIGHUP: restarting in order"]
 
 
-def test_an_exit_after_a_restart_wins_and_is_not_forced(monkeypatch: pytest.MonkeyPatch) -> None:
-    """SIGTERM after SIGHUP is the first that asks for the exit."""
+def test_sigterm_after_sighup_exits_without_force(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It cancels the restart, and is the first signal that asks for the exit."""
     monkeypatch.setenv("TYPEDBUS_DAEMON", str(os.getpid()))
     bus = Bus()
     bus.replacement = noted = Noted()
@@ -230,8 +230,8 @@ def test_an_exit_after_a_restart_wins_and_is_not_forced(monkeypatch: pytest.Monk
     assert noted.count == 0
 
 
-def test_a_restart_that_is_refused_is_told() -> None:
-    """The reason is on LOG, and the bus goes on."""
+def test_a_refused_restart_is_logged() -> None:
+    """The reason is on LOG, and the bus continues."""
     bus = Bus()
     bus.replacement = Noted("no way; go another")
 
@@ -241,8 +241,8 @@ def test_a_restart_that_is_refused_is_told() -> None:
     assert lines[-1] == "SIGTERM: exiting in order"
 
 
-def test_a_process_that_is_to_survive_a_hang_up_does() -> None:
-    """Under nohup SIGHUP is ignored before, and stays so for the bus, but its channel is published."""
+def test_an_ignored_sighup_does_not_exit() -> None:
+    """As under nohup: only the channel of SIGHUP is published, and the signal stays ignored."""
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     bus = Bus()
     heard: list[State] = []
@@ -254,8 +254,8 @@ def test_a_process_that_is_to_survive_a_hang_up_does() -> None:
     assert signal.signal(signal.SIGHUP, mine) == signal.SIG_IGN
 
 
-def test_an_action_may_be_anything_that_can_be_called() -> None:
-    """It is called by the thread in block; what it raises is told, and the bus goes on."""
+def test_an_action_may_be_a_callable() -> None:
+    """The thread in block calls it; its exception is logged, and the bus continues."""
     bus = Bus()
     heard: list[threading.Thread] = []
 
@@ -271,8 +271,8 @@ def test_an_action_may_be_anything_that_can_be_called() -> None:
     assert lines[1].endswith("OSError: disk full")
 
 
-def test_a_listener_that_fails_does_not_keep_the_action_from_being_called() -> None:
-    """Both are told."""
+def test_an_action_is_called_after_a_listener_failed() -> None:
+    """The exceptions of both are logged."""
     bus = Bus()
 
     def fail() -> None:
@@ -289,8 +289,8 @@ def test_a_listener_that_fails_does_not_keep_the_action_from_being_called() -> N
     assert lines[1].endswith("OSError: action")
 
 
-def test_a_signal_that_somebody_listens_to_is_caught() -> None:
-    """No action is needed for it, and none is done; a component marks its method with the channel."""
+def test_a_signal_whose_channel_has_a_listener_is_caught() -> None:
+    """It needs no action; a component marks its method with the channel."""
     heard: list[str] = []
 
     class Journal:
@@ -312,8 +312,8 @@ def test_a_signal_that_somebody_listens_to_is_caught() -> None:
     assert heard == ["rotate"]
 
 
-def test_listeners_of_an_exit_hear_of_it_before_it() -> None:
-    """The channel of SIGTERM is published while the bus is still STARTED."""
+def test_the_channel_of_sigterm_is_published_before_the_exit() -> None:
+    """The bus is still STARTED then."""
     bus = Bus()
     heard: list[State] = []
     bus[channel_of(signal.SIGTERM)].subscribe(lambda: heard.append(bus.state))
@@ -323,8 +323,8 @@ def test_listeners_of_an_exit_hear_of_it_before_it() -> None:
     assert heard == [State.STARTED]
 
 
-def test_none_leaves_a_signal_alone() -> None:
-    """It has the handler that it had, though somebody listens to its channel."""
+def test_the_action_none_leaves_a_signal_unchanged() -> None:
+    """Its previous handler stays, even if its channel has a listener."""
     bus = Bus()
     bus[channel_of(signal.SIGHUP)].subscribe(lambda: None)
     signals = Signals(bus, actions={signal.SIGHUP: None, signal.SIGTERM: None})
@@ -341,15 +341,15 @@ def test_none_leaves_a_signal_alone() -> None:
 
 
 def test_the_channel_of_a_signal_is_one_object() -> None:
-    """It bears the signal's name, and is the same each time."""
+    """It has the name of the signal, and is the same each time."""
     assert channel_of(signal.SIGUSR2) is channel_of(signal.SIGUSR2)
     assert channel_of(signal.SIGUSR2) is not channel_of(signal.SIGUSR1)
     assert channel_of(signal.SIGUSR2).name == "SIGUSR2"
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP, signal.SIGSEGV, 4711, "SIGTERM"])
-def test_what_cannot_be_caught_is_refused(number: object) -> None:
-    """When it is declared, and with what may be given."""
+def test_a_signal_that_cannot_be_caught_is_refused(number: object) -> None:
+    """At construction; the error shows a valid value."""
     refused = "is not a signal that can be caught; give a member of signal.Signals, such as signal.SIGUSR2"
     with pytest.raises(SignalError, match=refused) as told:
         channel_of(number)  # type: ignore[arg-type]  # the mistake
@@ -359,14 +359,14 @@ def test_what_cannot_be_caught_is_refused(number: object) -> None:
     assert told.value.given == number
 
 
-def test_what_is_no_action_is_refused() -> None:
-    """When it is declared."""
+def test_an_invalid_action_is_refused() -> None:
+    """At construction; the error lists the valid values."""
     with pytest.raises(SignalError, match="'exit' is not an action for SIGUSR2; give an Action, a callable, or None"):
         Signals(Bus(), actions={signal.SIGUSR2: "exit"})  # type: ignore[dict-item]  # the mistake
 
 
-def test_what_the_system_refuses_fails_the_start() -> None:
-    """Those that were caught before it are put back."""
+def test_a_handler_that_the_system_refuses_is_an_error() -> None:
+    """The handlers that were set before it are restored."""
 
     def refuse(number: int, handler: Handler) -> Handler:
         if number == signal.SIGUSR2:
@@ -382,7 +382,7 @@ def test_what_the_system_refuses_fails_the_start() -> None:
 
 
 def test_a_start_in_another_thread_fails() -> None:
-    """Nothing is caught silently: the error names the thread and the way out."""
+    """The error names the thread and the remedy."""
     bus = Bus()
     signals = Signals(bus)
     bus[START].subscribe(signals.start)
@@ -407,7 +407,7 @@ def test_a_start_in_another_thread_fails() -> None:
 
 @pytest.mark.parametrize("workers", [1, 4])
 def test_workers_and_limits_change_nothing(workers: int) -> None:
-    """Start and exit are inline: they are in the thread of the transition."""
+    """Start and exit are inline: they are called in the thread of the transition."""
 
     class Site(Container):
         bus = Component(Bus, workers=workers)
@@ -419,8 +419,8 @@ def test_workers_and_limits_change_nothing(workers: int) -> None:
     assert signal.getsignal(signal.SIGTERM) is mine
 
 
-def test_handlers_are_put_back_once_after_any_number_of_starts() -> None:
-    """They are in force from the first start to the exit, in a stop and between stop and start as well."""
+def test_handlers_are_restored_once_after_several_starts() -> None:
+    """They are in force from the first start to the exit, also during and after a stop."""
     bus = Bus()
     signals = Signals(bus)
     bus[START].subscribe(signals.start)
@@ -439,8 +439,8 @@ def test_handlers_are_put_back_once_after_any_number_of_starts() -> None:
     assert signal.signal(signal.SIGTERM, mine) == signal.SIG_DFL
 
 
-def test_a_bus_may_live_again() -> None:
-    """After an exit a start installs the handlers anew, and an exit puts them back."""
+def test_a_start_after_an_exit_installs_the_handlers_again() -> None:
+    """The next exit restores them again."""
     signals = Signals(Bus())
 
     for _ in range(2):
@@ -452,7 +452,7 @@ def test_a_bus_may_live_again() -> None:
 
 
 def test_a_handler_that_was_not_set_from_python_becomes_the_default() -> None:
-    """None cannot be put back."""
+    """Python returns None for it, which cannot be restored."""
     handlers: dict[int, Handler] = {}
 
     def set_handler(number: int, handler: Handler) -> Handler:
@@ -467,8 +467,8 @@ def test_a_handler_that_was_not_set_from_python_becomes_the_default() -> None:
     assert set(handlers.values()) == {signal.SIG_DFL}
 
 
-def test_a_handler_that_came_later_is_left() -> None:
-    """What somebody else has put in the place of ours is not ours to take away."""
+def test_a_handler_that_other_code_set_later_stays() -> None:
+    """The exit restores only signals that still have the handler of the component."""
 
     def later(number: int, frame: object) -> None:
         raise AssertionError
@@ -482,8 +482,8 @@ def test_a_handler_that_came_later_is_left() -> None:
     assert signal.signal(signal.SIGTERM, mine) is later
 
 
-def test_an_exit_in_another_thread_stands_aside() -> None:
-    """A signal that comes after it does what it did before; the handlers are put back with the next chance."""
+def test_after_an_exit_in_another_thread_signals_have_their_previous_effect() -> None:
+    """The handlers are restored by the next exit in the main thread."""
     heard: list[int] = []
     signal.signal(signal.SIGTERM, lambda number, frame: heard.append(number))
     bus = Bus()
@@ -502,8 +502,10 @@ def test_an_exit_in_another_thread_stands_aside() -> None:
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
-def test_a_second_signal_forces(number: signal.Signals, status: int, capfd: pytest.CaptureFixture[str]) -> None:
-    """It ends the process with 128 + its number, and tells where every thread was."""
+def test_a_second_signal_ends_the_process(
+    number: signal.Signals, status: int, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """With status 128 + its number, after the stacks of all threads are written to stderr."""
     ended: list[int] = []
     bus = Bus()
     output = SignalOutput(restoring=lambda: b"(restored)")
@@ -517,12 +519,12 @@ def test_a_second_signal_forces(number: signal.Signals, status: int, capfd: pyte
     assert ended == [status]
     said = capfd.readouterr().err
     assert f"(restored){number.name} again: ending at once; the stacks of all threads:\n" in said
-    assert "test_a_second_signal_forces" in said
+    assert "test_a_second_signal_ends_the_process" in said
     signals.restore()
 
 
-def test_a_second_hang_up_forces_nothing(capfd: pytest.CaptureFixture[str]) -> None:
-    """A terminal that goes away may well say so twice, and a manager may add a SIGTERM."""
+def test_a_second_sighup_does_not_end_the_process(capfd: pytest.CaptureFixture[str]) -> None:
+    """A closed terminal may send it twice, and a service manager may add a SIGTERM."""
     ended: list[int] = []
     signals = Signals(Bus())
     signals._handlers.end = ended.append
@@ -536,8 +538,8 @@ def test_a_second_hang_up_forces_nothing(capfd: pytest.CaptureFixture[str]) -> N
     signals.exit()
 
 
-def test_what_was_caught_is_known_to_those_of_one_bus() -> None:
-    """A second signal forces also when that which caught the first is gone; what it disabled is as it was before both."""
+def test_the_components_of_one_bus_count_signals_together() -> None:
+    """A second signal ends the process even if another component, which has exited, caught the first."""
     ended: list[int] = []
     bus = Bus()
     outer = Signals(bus)
@@ -561,8 +563,8 @@ def test_what_was_caught_is_known_to_those_of_one_bus() -> None:
     outer.exit()
 
 
-def test_a_new_life_knows_nothing_of_the_signals_of_the_last() -> None:
-    """The first signal of each life asks, and does not force."""
+def test_the_count_of_signals_begins_again_after_an_exit() -> None:
+    """The first signal after each start asks for the exit, and does not force it."""
     ended: list[int] = []
     signals = Signals(Bus())
     signals._handlers.end = ended.append
@@ -574,8 +576,8 @@ def test_a_new_life_knows_nothing_of_the_signals_of_the_last() -> None:
     assert ended == []
 
 
-def test_those_of_two_buses_go_in_any_order() -> None:
-    """One that exits below another stands aside, until that one is gone as well."""
+def test_the_components_of_two_buses_may_exit_in_any_order() -> None:
+    """The handlers of the first are restored once the second, which was installed later, exits."""
     first, second = Signals(Bus()), Signals(Bus())
     first.start()
     second.start()
@@ -587,8 +589,8 @@ def test_those_of_two_buses_go_in_any_order() -> None:
     assert signal.getsignal(signal.SIGTERM) is mine
 
 
-def test_a_terminal_that_is_gone_raises_nothing() -> None:
-    """A handler that cannot write goes on with what it is there for."""
+def test_a_handler_works_without_stderr() -> None:
+    """It cannot write its message, and still requests the exit."""
     bus = Bus()
     signals = Signals(bus)
     signals.start()
@@ -604,8 +606,8 @@ def test_a_terminal_that_is_gone_raises_nothing() -> None:
     signals.exit()
 
 
-def test_nothing_of_one_life_is_put_back_in_the_next() -> None:
-    """What was caught once, and is no more, belongs to whoever has it now."""
+def test_a_handler_from_an_earlier_start_is_not_restored() -> None:
+    """A signal that is not caught any more has the handler that other code has set since."""
 
     def later(number: int, frame: object) -> None:
         raise AssertionError
@@ -627,8 +629,8 @@ def test_nothing_of_one_life_is_put_back_in_the_next() -> None:
     assert handler is later
 
 
-def test_a_start_after_an_exit_in_another_thread_begins_anew() -> None:
-    """What that exit had left is put back first: the handler that is kept is the one of before."""
+def test_a_start_restores_the_handlers_that_an_exit_in_another_thread_left() -> None:
+    """The original handler is recorded as the previous one, and the count of signals begins again."""
     ended: list[int] = []
     signals = Signals(Bus())
     signals._handlers.end = ended.append
