@@ -77,16 +77,16 @@ pidfile = "shop.pid"
     assert done.stderr.splitlines()[0] == "Error: the defaults are wrong; nothing was done"
     assert faults == [
         "- typedbus.toml:3: targt is not an option of `typedbus run`; did you mean target?",
-        "- typedbus.toml:4: config must be a string or a list of strings and is 5",
+        "- typedbus.toml:4: config must be a string or a list of strings, not 5",
         "- typedbus.toml:5: workers: 0 is not in the range x>=1.",
-        "- typedbus.toml:6: start-limit must be a number and is 'long'",
+        "- typedbus.toml:6: start-limit must be a number, not 'long'",
         "- typedbus.toml:7: log-level: 'loud' is not one of 'debug', 'info', 'warning', 'error'.",
         "- typedbus.toml:8: umask: '099' is not a umask: give three octal digits, for example 027",
-        "- typedbus.toml:9: daemon must be true or false and is 'yes'",
-        "- typedbus.toml:10: user must be a name or an id and is True",
+        "- typedbus.toml:9: daemon must be true or false, not 'yes'",
+        "- typedbus.toml:10: user must be a name or an id, not True",
         "- typedbus.toml:11: set: a setting is written as section.key=value",
         "- typedbus.toml:14: target must be a string or a list of strings",
-        "- typedbus.toml:15: pidfile must be a string in quotes and is 3",
+        "- typedbus.toml:15: pidfile must be a string in quotes, not 3",
     ]
     assert last.startswith(
         "- typedbus.toml:17: elsewhere is not an option of `typedbus run`; the options are autoreload, config, "
@@ -97,14 +97,14 @@ pidfile = "shop.pid"
 @pytest.mark.parametrize(
     ("key", "value", "problem"),
     [
-        ("workers", "true", "must be a whole number and is True"),
-        ("workers", "2.5", "must be a whole number and is 2.5"),
-        ("stop-limit", "false", "must be a number and is False"),
+        ("workers", "true", "must be a whole number, not True"),
+        ("workers", "2.5", "must be a whole number, not 2.5"),
+        ("stop-limit", "false", "must be a number, not False"),
         ("target", "['shop:Shop', 1]", "must be a string or a list of strings"),
         ("set", "7", "must be a string or a list of strings"),
         ("report", "{ x = 1 }", "must be a string in quotes"),
-        ("group", "1.5", "must be a name or an id and is 1.5"),
-        ("umask", "0o027", "must be a string in quotes and is 23"),
+        ("group", "1.5", "must be a name or an id, not 1.5"),
+        ("umask", "0o027", "must be a string in quotes, not 23"),
     ],
 )
 def test_a_value_of_another_kind_is_told(invoke: Invoke, key: str, value: str, problem: str) -> None:
@@ -117,19 +117,19 @@ def test_a_value_of_another_kind_is_told(invoke: Invoke, key: str, value: str, p
 @pytest.mark.parametrize(
     ("file", "said", "problem"),
     [
-        ("typedbus.toml", "= 3", "typedbus.toml: is not TOML: Invalid statement (at line 1, column 1)"),
-        ("pyproject.toml", "= 3", "pyproject.toml: is not TOML: Invalid statement (at line 1, column 1)"),
+        ("typedbus.toml", "= 3", "typedbus.toml: is not valid TOML: Invalid statement (at line 1, column 1)"),
+        ("pyproject.toml", "= 3", "pyproject.toml: is not valid TOML: Invalid statement (at line 1, column 1)"),
         ("pyproject.toml", "tool = 3", "pyproject.toml: tool.typedbus must be a table"),
         ("pyproject.toml", "[tool]\ntypedbus = 3", "pyproject.toml: tool.typedbus must be a table"),
         (
             "pyproject.toml",
             '[project]\nname = "shop"\n[tool.typedbus]\nworkers = "2"',
-            "pyproject.toml:4: workers must be a whole number and is '2'",
+            "pyproject.toml:4: workers must be a whole number, not '2'",
         ),
         (
             "pyproject.toml",
             'tool = { typedbus = { workers = "2" } }',
-            "pyproject.toml:1: workers must be a whole number and is '2'",
+            "pyproject.toml:1: workers must be a whole number, not '2'",
         ),
     ],
 )

@@ -101,7 +101,7 @@ def test_a_null_character_in_the_defaults_is_reported_with_its_line(tmp_path: Pa
     status, said = typedbus(tmp_path, "status")
 
     assert status == 2
-    assert f"typedbus.toml:2: {line.partition(' ')[0]} must not contain a null character" in said
+    assert f"typedbus.toml:2: {line.partition(' ')[0]} must be a string without a null character" in said
 
 
 GONE = "mkdir gone; cd gone; rmdir ../gone"

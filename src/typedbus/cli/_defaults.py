@@ -63,7 +63,7 @@ def defaults(ctx: click.Context) -> dict[str, object]:
             continue
         if (problem := _type_problem(param, value)) is not None:
             # A value of `set` may be a secret.
-            actual = f" and is {value!r}" if not isinstance(value, (dict, list)) and key != "set" else ""
+            actual = f", not {value!r}" if not isinstance(value, (dict, list)) and key != "set" else ""
             faults.append((key, f"{key} {problem}{actual}"))
             continue
         if getattr(param, "multiple", False) or key == TARGET:
@@ -105,7 +105,7 @@ def _read() -> tuple[Path, str, Mapping[str, object], tuple[str, ...]]:
         except OSError as error:
             raise InvalidDefaults([f"{file}: cannot be read: {error.strerror}"]) from None
         except (ValueError, RecursionError) as error:
-            raise InvalidDefaults([f"{file}: is not TOML: {error}"]) from None
+            raise InvalidDefaults([f"{file}: is not valid TOML: {error}"]) from None
         for key in above:
             table = table.get(key, {}) if isinstance(table, dict) else table
         if not isinstance(table, dict):
@@ -127,7 +127,7 @@ def _key(param: click.Parameter) -> str:
 def _type_problem(param: click.Parameter, value: object) -> str | None:
     """Return which type the TOML value of *param* must have, as text; None if *value* has it."""
     if any(isinstance(text, str) and "\0" in text for text in (value if isinstance(value, list) else [value])):
-        return "must not contain a null character"
+        return "must be a string without a null character"
     if isinstance(param, click.Option) and param.is_flag:
         return None if isinstance(value, bool) else "must be true or false"
     if isinstance(param, click.Argument) or (isinstance(param, click.Option) and param.multiple):
