@@ -123,7 +123,7 @@ class Analysis:
     def is_current(self) -> bool:
         """Whether no override has begun or ended, and no provider of the library has changed, since the analysis."""
         return all(node.last_overriding is override for node, override in self._overrides) and all(
-            [*map(id, declared_needs(node))] == known for node, known in self._library_needs
+            [*map(id, declared_needs(node))] == earlier_needs for node, earlier_needs in self._library_needs
         )
 
     @cached_property

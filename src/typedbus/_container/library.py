@@ -159,13 +159,13 @@ class LibraryMethods(DeclaredContainer):
         Raises:
             Exception: The exception of a shutdown; a group if several failed.
         """
-        wanted = RESOURCE if resource_type is None else resource_type
+        kind = RESOURCE if resource_type is None else resource_type
         order, _ = dependencies_first(providers_of(body_of(self).members), lambda node: list(node.related))
-        opened = [node for node in order if isinstance(node, wanted)]
-        if any(node.is_async_mode_enabled() for node in opened):
+        resources = [node for node in order if isinstance(node, kind)]
+        if any(node.is_async_mode_enabled() for node in resources):
             injector: Any = super()
-            return injector.shutdown_resources(wanted)
-        raise_together(drop(opened, lambda node: (str(node), blueprint_of(type(self)).place)))
+            return injector.shutdown_resources(kind)
+        raise_together(drop(resources, lambda node: (str(node), blueprint_of(type(self)).place)))
         return None
 
     def traverse(self, types: Iterable[type[T]] | None = None) -> Iterator[T]:

@@ -48,7 +48,7 @@ class Override(Generic[T]):
             OverrideError: The component, or one that needs it, is already built.
         """
         component, core = self._component, self._core
-        standing_in: Any = providers.Object(replacement)
+        override: Any = providers.Object(replacement)
         holder = body_of(container_of(core.container, component))
         references: list[Reference] = []
         if isinstance(replacement, Component):
@@ -57,25 +57,25 @@ class Override(Generic[T]):
             references = references_of(replacement, memo)
             holder.references.extend(references)
             run_together(core.companions)
-            standing_in = providers.deepcopy(replacement, memo)
+            override = providers.deepcopy(replacement, memo)
             if id(replacement) not in self._copies:
-                standing_in.path = component.path
-            for node in dependencies_first([standing_in], needs)[0]:
+                override.path = component.path
+            for node in dependencies_first([override], needs)[0]:
                 if isinstance(node, Component) and node.home is None:
                     node.home = component.home or core
         try:
-            core.cover(component, standing_in, self._references)
-            if any(isinstance(node, Every) for node in dependencies_first([standing_in], needs)[0]):
+            core.cover(component, override, self._references)
+            if any(isinstance(node, Every) for node in dependencies_first([override], needs)[0]):
                 holder.has_lists = True
                 run_together(core.companions)
             try:
                 yield
             finally:
                 nodes, _ = dependencies_first(
-                    [standing_in], lambda node: [] if isinstance(node, Reference) else needs(node)
+                    [override], lambda node: [] if isinstance(node, Reference) else needs(node)
                 )
                 own = [node for node in nodes if id(node) not in self._copies]
-                core.uncover(self._references or [component], [standing_in], own)
+                core.uncover(self._references or [component], [override], own)
         finally:
             holder.references = [reference for reference in holder.references if reference not in references]
 

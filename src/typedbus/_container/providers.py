@@ -188,16 +188,16 @@ def foreseen(condition: object) -> bool | None:
     return bool(provider.provides) if is_known else None
 
 
-def cover(node: object, standing_in: object) -> None:
-    """Override the provider *node* by *standing_in*, without the checks of `Component.override`."""
+def cover(node: object, replacement: object) -> None:
+    """Override the provider *node* by *replacement*, without the checks of `Component.override`."""
     provider: Any = node
-    providers.Provider.override(provider, standing_in)
+    providers.Provider.override(provider, replacement)
 
 
-def uncover(node: object, standing_in: object) -> None:
-    """Remove the override *standing_in* of the provider *node*, and keep its other overrides."""
+def uncover(node: object, replacement: object) -> None:
+    """Remove the override of the provider *node* by *replacement*, and keep its other overrides."""
     provider: Any = node
-    others = [override for override in provider.overridden if override is not standing_in]
+    others = [override for override in provider.overridden if override is not replacement]
     if len(others) < len(provider.overridden):
         # A configuration's own methods empty its cache; for a component, the library's methods bypass its checks.
         kind = type(provider) if isinstance(provider, providers.Configuration) else providers.Provider

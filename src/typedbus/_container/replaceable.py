@@ -87,15 +87,15 @@ class Replaceable(Arguments):
         Raises:
             OverrideError: The component, or one that needs it, is already built.
         """
-        standing_in: Any = overriding(provider)
-        if standing_in is self:
+        replacement: Any = overriding(provider)
+        if replacement is self:
             raise OverrideError(self.path, self.place, "it cannot override itself")
         if self.home is None:
             # In a container class, the override is a part of the declaration.
-            cover(self, standing_in)
+            cover(self, replacement)
         else:
-            self.home.cover(self, standing_in)
-        return providers.OverridingContext(self._provider, standing_in)
+            self.home.cover(self, replacement)
+        return providers.OverridingContext(self._provider, replacement)
 
     def reset_last_overriding(self) -> None:
         """

@@ -23,19 +23,19 @@ def override_fault(component: Component[object], annotated: object = None) -> Ov
 
     *annotated* is the type in the container's body, if annotated: ``repo: Component[Repo] = Component(SqlRepo)``.
     """
-    standing_in = component.overriding
-    if standing_in is None:
+    override = component.overriding
+    if override is None:
         return None
     declared = returned_by(component.builds) if annotated is None else annotated
-    replacement = description_of(standing_in)
+    argument = description_of(override)
     # An instance of a subclass, or of any class that fits a protocol, may be the override.
     declared = declared.cls if isinstance(declared, Exactly) else declared
-    if fits(declared, replacement):
+    if fits(declared, argument):
         return None
     return OverrideFault(
         component.path,
         component.place,
-        f"it is overridden by {shown(replacement)} and was declared as {shown(declared)}",
+        f"it is overridden by {shown(argument)} and was declared as {shown(declared)}",
         "override it with one of these, or with a Component that builds one",
     )
 
