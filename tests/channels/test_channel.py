@@ -1,4 +1,4 @@
-"""Channels, what a publish promises, and who listens."""
+"""Channels, the promises of a publish, and subscriptions."""
 
 from __future__ import annotations
 
@@ -146,8 +146,8 @@ def test_a_lower_priority_runs_first() -> None:
     assert ran == [-1, 0, 50, 70]
 
 
-def test_the_priority_is_50_unless_given() -> None:
-    """A listener of no priority runs between 49 and 51."""
+def test_the_default_priority_is_50() -> None:
+    """A listener without a priority runs between 49 and 51."""
     bound, ran = Bus()[ring], list[str]()
     bound.subscribe(lambda: ran.append("51"), priority=51)
     bound.subscribe(lambda: ran.append("none given"))
@@ -178,35 +178,35 @@ def test_results_come_in_running_order() -> None:
     assert bound.publish(3) == [9, 4]
 
 
-def test_a_publish_that_nobody_hears_gives_nothing() -> None:
-    """Without listeners there are no results and no failures."""
+def test_a_publish_without_listeners_returns_an_empty_list() -> None:
+    """There are no results and no failures."""
     assert Bus()[square].publish(3) == []
 
 
-def test_a_listener_is_called_with_what_is_published() -> None:
-    """Arguments arrive as they were given, and what is left out as the channel declares it."""
-    bound, heard = Bus()[stock_low], list[object]()
+def test_a_listener_receives_the_published_arguments() -> None:
+    """Arguments that are left out take the defaults of the channel."""
+    bound, calls = Bus()[stock_low], list[object]()
 
     def note(sku: str, /, *, left: int = -1) -> None:
-        heard.append((sku, left))
+        calls.append((sku, left))
 
     bound.subscribe(note)
     bound.publish("A-1", left=2)
     bound.publish("A-2")
 
-    assert heard == [("A-1", 2), ("A-2", 0)]
+    assert calls == [("A-1", 2), ("A-2", 0)]
 
 
 def test_buses_share_no_listeners() -> None:
-    """A channel on one bus knows nothing of the same channel on another."""
+    """A channel on one bus has none of the listeners of the same channel on another."""
     one, other = Bus(), Bus()
     one[square].subscribe(multiply)
 
     assert (one[square].publish(2), other[square].publish(2)) == ([4], [])
 
 
-def test_a_failing_listener_keeps_nobody_from_running() -> None:
-    """Those after one that raises are called as well."""
+def test_a_failing_listener_does_not_prevent_later_ones() -> None:
+    """The listeners after it are called as well."""
     bound, ran = Bus()[ring], list[str]()
 
     def fail() -> None:
@@ -222,7 +222,7 @@ def test_a_failing_listener_keeps_nobody_from_running() -> None:
 
 
 def test_failures_name_each_listener_that_raised() -> None:
-    """The group has a failure for each, in running order, with all that is known."""
+    """The group has a failure for each of them, in running order, with all its data."""
     failed = failing()
 
     assert [(one.name, one.channel, one.listener) for one in failed.failures] == [
@@ -232,30 +232,30 @@ def test_failures_name_each_listener_that_raised() -> None:
 
 
 def test_failures_are_the_members_of_the_group() -> None:
-    """The errors of the failures are what `except*` and tracebacks see."""
+    """`except*` and tracebacks see the exceptions of the listeners."""
     failed = failing()
 
     assert failed.exceptions == tuple(one.error for one in failed.failures)
     assert [type(member) for member in failed.exceptions] == [ValueError, LookupError]
 
 
-def test_failures_carry_the_results_of_those_that_worked() -> None:
-    """What a failing publish did achieve is not lost, nor is the channel's name."""
+def test_failures_have_the_results_of_the_other_listeners() -> None:
+    """And the name of the channel."""
     failed = failing()
 
     assert (failed.channel, failed.results) == ("square", (9,))
 
 
-def test_each_failure_is_noted_with_listener_and_channel() -> None:
-    """A traceback tells who raised, even of what is taken out of the group."""
+def test_each_failure_has_a_note_with_listener_and_channel() -> None:
+    """Also if it is taken out of the group."""
     first, second = failing().exceptions
 
     assert first.__notes__ == [f"raised by {__name__}.refuse on channel 'square'"]
     assert second.__notes__ == [f"raised by {__name__}.shut on channel 'square'"]
 
 
-def test_an_exception_that_is_raised_again_is_noted_once() -> None:
-    """An exception object of long life does not gather a note with each publish."""
+def test_an_exception_that_is_raised_again_gets_one_note() -> None:
+    """One exception object does not collect a note with each publish."""
     bound, error = Bus()[ring], ValueError()
 
     def fail() -> None:
@@ -269,8 +269,8 @@ def test_an_exception_that_is_raised_again_is_noted_once() -> None:
     assert len(error.__notes__) == 1
 
 
-def test_an_exception_that_two_listeners_raise_is_noted_for_both() -> None:
-    """A note is left out for being there already, not for there being one."""
+def test_an_exception_raised_by_two_listeners_gets_a_note_for_each() -> None:
+    """Only a note that exists already is left out."""
     bound, error = Bus()[ring], ValueError()
 
     def one() -> None:
@@ -288,7 +288,7 @@ def test_an_exception_that_two_listeners_raise_is_noted_for_both() -> None:
 
 
 def test_failures_of_a_nested_publish_fail_the_outer_one() -> None:
-    """What a listener publishes without care is that listener's failure."""
+    """They are the failure of the listener that publishes."""
     bus = Bus()
     bus[square].subscribe(refuse)
 
@@ -304,8 +304,8 @@ def test_failures_of_a_nested_publish_fail_the_outer_one() -> None:
     assert (inner.channel, caught.value.channel) == ("square", "ring")
 
 
-def test_split_keeps_what_the_group_knows() -> None:
-    """Each half has channel and results, and the failures of its own members."""
+def test_split_keeps_channel_results_and_failures() -> None:
+    """Each half has the failures of its own members."""
     matching, rest = failing().split(ValueError)
 
     assert isinstance(matching, ChannelFailures)
@@ -315,8 +315,8 @@ def test_split_keeps_what_the_group_knows() -> None:
     assert [one.listener for one in rest.failures] == [shut]
 
 
-def test_except_star_sees_the_failures_of_its_kind() -> None:
-    """What an `except*` leaves over goes on as `ChannelFailures`."""
+def test_except_star_receives_the_failures_of_its_type() -> None:
+    """The rest propagates as `ChannelFailures`."""
     seen: list[object] = []
 
     with pytest.raises(ChannelFailures) as rest:
@@ -331,8 +331,8 @@ def test_except_star_sees_the_failures_of_its_kind() -> None:
     assert [one.listener for one in rest.value.failures] == [shut]
 
 
-def test_a_part_of_a_group_keeps_the_name_of_its_listener() -> None:
-    """A listener that raised a group is named for the part that `split` takes out of it."""
+def test_a_part_of_a_nested_group_keeps_its_listener() -> None:
+    """A listener that raised a group is named for each part that `split` takes out of it."""
     bound, several = Bus()[ring], ExceptionGroup("several", [ValueError(), LookupError()])
 
     def fail() -> None:
@@ -349,7 +349,7 @@ def test_a_part_of_a_group_keeps_the_name_of_its_listener() -> None:
 
 
 def test_channel_failures_can_be_pickled() -> None:
-    """They come out of another process with members, notes and results."""
+    """Members, notes and results are kept in another process."""
     failed = failing()
 
     copied = pickle.loads(pickle.dumps(failed))
@@ -361,7 +361,7 @@ def test_channel_failures_can_be_pickled() -> None:
 
 
 def test_transition_failures_can_be_pickled() -> None:
-    """They come out of another process with goal, state and members."""
+    """Goal, state and members are kept in another process."""
     failed = TransitionFailures(State.STARTED, State.STOPPED, failing().failures)
 
     copied = pickle.loads(pickle.dumps(failed))
@@ -371,8 +371,8 @@ def test_transition_failures_can_be_pickled() -> None:
 
 
 @pytest.mark.parametrize("leaving", [SystemExit(3), KeyboardInterrupt(), GeneratorExit()], ids=repr)
-def test_what_is_no_exception_leaves_at_once(leaving: BaseException) -> None:
-    """After `SystemExit` and its like no listener is called, and nothing is wrapped."""
+def test_exceptions_that_are_not_an_exception_propagate_at_once(leaving: BaseException) -> None:
+    """After `SystemExit` and similar exceptions no listener is called, and nothing is wrapped."""
     bound, ran = Bus()[ring], list[str]()
 
     def leave() -> None:
@@ -387,8 +387,8 @@ def test_what_is_no_exception_leaves_at_once(leaving: BaseException) -> None:
     assert (ran, leaving.__cause__) == ([], None)
 
 
-def test_what_had_failed_before_is_the_cause_of_leaving() -> None:
-    """An exit in the middle of a publish does not hide the failures before it."""
+def test_earlier_failures_are_the_cause_of_a_system_exit() -> None:
+    """An exit during a publish does not hide them."""
     bound = Bus()[square]
 
     def interrupt(number: int, /) -> int:
@@ -405,8 +405,8 @@ def test_what_had_failed_before_is_the_cause_of_leaving() -> None:
 
 
 @pytest.mark.parametrize(("asked", "given"), [(None, 1), (0, 1), (3, 3), ("no disk", "no disk")])
-def test_an_exit_after_a_failure_claims_no_success(asked: object, given: object) -> None:
-    """A status of success becomes 1; any other is kept."""
+def test_a_system_exit_after_a_failure_has_status_1(asked: object, given: object) -> None:
+    """Only if its status was 0; any other status is kept."""
     bound = Bus()[ring]
 
     def fail() -> None:
@@ -424,8 +424,8 @@ def test_an_exit_after_a_failure_claims_no_success(asked: object, given: object)
 
 
 @pytest.mark.parametrize("asked", [None, 0])
-def test_an_exit_without_a_failure_keeps_its_status(asked: int | None) -> None:
-    """Where nothing had failed, success may be claimed."""
+def test_a_system_exit_without_a_failure_keeps_its_status(asked: int | None) -> None:
+    """Also a status of 0."""
     bound = Bus()[ring]
 
     def leave() -> None:
@@ -438,8 +438,8 @@ def test_an_exit_without_a_failure_keeps_its_status(asked: int | None) -> None:
     assert caught.value.code is asked
 
 
-def test_the_own_cause_of_an_exit_is_kept_down_the_chain() -> None:
-    """The listener's own ``raise ... from`` comes behind the failures, not instead of them."""
+def test_the_cause_of_a_system_exit_is_kept_behind_the_failures() -> None:
+    """A ``raise ... from`` of the listener is at the end of the chain."""
     bound, reason = Bus()[ring], OSError("no disk")
 
     def fail() -> None:
@@ -460,8 +460,8 @@ def test_the_own_cause_of_an_exit_is_kept_down_the_chain() -> None:
 
 @pytest.mark.usefixtures("no_collector")
 @pytest.mark.parametrize("leave", [False, True], ids=["failures", "an exit after failures"])
-def test_a_handled_failure_leaves_nothing_to_the_collector(leave: bool) -> None:
-    """What a failing listener held is freed with the exception, by reference count alone."""
+def test_a_handled_failure_is_freed_by_its_reference_count(leave: bool) -> None:
+    """Objects of a failing listener are freed with the exception."""
     bound, refs = Bus()[ring], list[weakref.ref[Thing]]()
 
     def fail() -> None:
@@ -484,8 +484,8 @@ def test_a_handled_failure_leaves_nothing_to_the_collector(leave: bool) -> None:
 # Who listens
 
 
-def test_a_listener_that_comes_during_a_publish_hears_the_next_one() -> None:
-    """A publish sees who was subscribed when it began, though its turn were still to come."""
+def test_a_listener_subscribed_during_a_publish_receives_the_next_one() -> None:
+    """Even if its place in the order is still to come."""
     bound, ran = Bus()[ring], list[str]()
 
     def late() -> None:
@@ -501,8 +501,8 @@ def test_a_listener_that_comes_during_a_publish_hears_the_next_one() -> None:
     assert ran == ["late"]
 
 
-def test_a_listener_that_goes_during_a_publish_still_hears_it() -> None:
-    """A publish sees who was subscribed when it began, though they have gone by their turn."""
+def test_a_listener_unsubscribed_during_a_publish_still_receives_it() -> None:
+    """Its place in the order was still to come."""
     bound, ran = Bus()[ring], list[str]()
 
     def going() -> None:
@@ -517,8 +517,8 @@ def test_a_listener_that_goes_during_a_publish_still_hears_it() -> None:
     assert ran == ["going"]
 
 
-def test_a_publish_from_inside_a_listener_sees_the_listeners_of_its_moment() -> None:
-    """The inner publish hears what the outer one is too old for."""
+def test_a_nested_publish_calls_the_present_listeners() -> None:
+    """Also the listeners that were subscribed after the outer publish began."""
     bus, ran = Bus(), list[str]()
 
     def outer() -> None:
@@ -533,8 +533,8 @@ def test_a_publish_from_inside_a_listener_sees_the_listeners_of_its_moment() -> 
     assert ran == ["outer", "inner"]
 
 
-def test_a_listener_that_comes_while_the_order_is_made_is_not_lost() -> None:
-    """A finaliser or a signal handler may subscribe in the middle of the sorting."""
+def test_a_listener_subscribed_during_the_sort_is_not_lost() -> None:
+    """A finaliser or a signal handler may subscribe during the sort."""
     bound, ran = Bus()[ring], list[str]()
     coming: list[Callable[[], None]] = [lambda: ran.append("late")]
 
@@ -553,7 +553,7 @@ def test_a_listener_that_comes_while_the_order_is_made_is_not_lost() -> None:
 
 
 def test_subscribing_twice_is_subscribing_once() -> None:
-    """The second time gives the subscription that there is."""
+    """The second call returns the existing subscription."""
     bound = Bus()[square]
 
     first, second = bound.subscribe(multiply), bound.subscribe(multiply)
@@ -563,7 +563,7 @@ def test_subscribing_twice_is_subscribing_once() -> None:
 
 
 def test_subscribing_again_takes_the_new_priority() -> None:
-    """The one subscription moves to the place that was asked for last."""
+    """The subscription moves to its new place."""
     bound = Bus()[square]
     subscription = bound.subscribe(multiply, priority=10)
     bound.subscribe(lambda number: number, priority=20)
@@ -573,8 +573,8 @@ def test_subscribing_again_takes_the_new_priority() -> None:
     assert (subscription.priority, bound.publish(3)) == (30, [3, 9])
 
 
-def test_bound_methods_are_told_apart_by_equality() -> None:
-    """Each access makes a new method object; all of one owner are one listener."""
+def test_bound_methods_are_compared_by_equality() -> None:
+    """Each access creates a new method object; all of one owner are the same listener."""
     bound, one, other = Bus()[ring], Clerk(), Clerk()
     bound.subscribe(one.note)
     bound.subscribe(one.note)
@@ -586,8 +586,8 @@ def test_bound_methods_are_told_apart_by_equality() -> None:
     assert (one.noted, other.noted) == (["note"], [])
 
 
-def test_listeners_without_a_hash_are_told_apart_by_identity() -> None:
-    """Two equal ones are two listeners, and each is itself however often it comes."""
+def test_listeners_without_a_hash_are_compared_by_identity() -> None:
+    """Two equal objects are two listeners."""
     bound, one, other = Bus()[square], Answer(1), Answer(2)
     for listener in (one, other, one):
         bound.subscribe(listener)
@@ -597,8 +597,8 @@ def test_listeners_without_a_hash_are_told_apart_by_identity() -> None:
     assert bound.publish(0) == [2]
 
 
-def test_unsubscribing_a_stranger_does_nothing() -> None:
-    """Who does not listen cannot stop; that is no error."""
+def test_unsubscribing_an_unknown_listener_does_nothing() -> None:
+    """It is not an error."""
     bound = Bus()[square]
     bound.subscribe(multiply)
 
@@ -607,8 +607,8 @@ def test_unsubscribing_a_stranger_does_nothing() -> None:
     assert bound.publish(3) == [9]
 
 
-def test_a_cancelled_subscription_is_over() -> None:
-    """Nothing is called any more, and cancelling again does nothing."""
+def test_a_cancelled_subscription_receives_nothing() -> None:
+    """Cancelling it again does nothing."""
     bound = Bus()[square]
     subscription = bound.subscribe(multiply)
 
@@ -619,7 +619,7 @@ def test_a_cancelled_subscription_is_over() -> None:
 
 
 def test_an_ended_subscription_does_not_end_a_later_one() -> None:
-    """A listener that came again stays, whatever is done with its first subscription."""
+    """A listener that is subscribed again stays if its first subscription is cancelled."""
     bound = Bus()[square]
     first = bound.subscribe(multiply)
     first.cancel()
@@ -632,7 +632,7 @@ def test_an_ended_subscription_does_not_end_a_later_one() -> None:
 
 
 def test_a_subscription_ends_with_its_block() -> None:
-    """As a context manager it gives itself, and is cancelled whatever happens."""
+    """As a context manager it returns itself, and is cancelled even if the block raises."""
     bound = Bus()[square]
 
     with contextlib.suppress(OSError), bound.subscribe(multiply) as subscription:
@@ -642,8 +642,8 @@ def test_a_subscription_ends_with_its_block() -> None:
     assert bound.subscriptions == ()
 
 
-def test_as_a_decorator_subscribe_gives_the_function_back() -> None:
-    """The decorated function stays what it was, and listens at its priority."""
+def test_subscribe_as_a_decorator_returns_the_function() -> None:
+    """The function listens at the given priority."""
     bound = Bus()[square]
     bound.subscribe(multiply)
 
@@ -654,8 +654,8 @@ def test_as_a_decorator_subscribe_gives_the_function_back() -> None:
     assert (double(4), bound.publish(4)) == (8, [8, 16])
 
 
-def test_subscriptions_are_told_in_running_order() -> None:
-    """Each tells its listener, its priority and its channel."""
+def test_subscriptions_are_listed_in_running_order() -> None:
+    """Each has its listener, its priority and its channel."""
     bound = Bus()[square]
     bound.subscribe(multiply)
     bound.subscribe(refuse, priority=7)
@@ -678,15 +678,15 @@ def test_subscriptions_are_told_in_running_order() -> None:
     ],
     ids=["function", "method", "class", "method of a built-in", "built-in", "partial"],
 )
-def test_a_subscription_is_named_as_people_know_its_listener(listener: Callable[..., object], name: str) -> None:
-    """By module and qualified name where there is one, else by what Python shows; the path is the same."""
+def test_a_subscription_has_the_qualified_name_of_its_listener(listener: Callable[..., object], name: str) -> None:
+    """With the module; without such a name it has the repr. The path is the same."""
     subscription = Bus()[Channel[..., object]("any")].subscribe(listener)
 
     assert (subscription.name, subscription.path) == (name, name)
 
 
-def test_subscriptions_and_bound_channels_show_what_they_are() -> None:
-    """The repr tells listener, channel, priority and number."""
+def test_the_reprs_of_subscriptions_and_bound_channels_have_their_data() -> None:
+    """Listener, channel, priority and number of listeners."""
     bound = Bus()[square]
     subscription = bound.subscribe(multiply, priority=7)
 
@@ -701,8 +701,8 @@ def test_subscriptions_and_bound_channels_show_what_they_are() -> None:
         (3, "cannot subscribe 3 to channel 'square': it is not callable; pass a function or a method"),
     ],
 )
-def test_what_cannot_be_called_is_no_listener(listener: Callable[[int], int], reason: str) -> None:
-    """It is refused where it is subscribed, and not at the first publish."""
+def test_a_listener_that_is_not_callable_is_refused(listener: Callable[[int], int], reason: str) -> None:
+    """When it is subscribed, and not at the first publish."""
     bound = Bus()[square]
 
     with pytest.raises(ListenerError) as caught:
@@ -712,8 +712,8 @@ def test_what_cannot_be_called_is_no_listener(listener: Callable[[int], int], re
 
 
 @pytest.mark.parametrize("priority", ["high", None, 1.5])
-def test_a_priority_is_an_int(priority: int) -> None:
-    """Everything else is refused before it is in the way of the sorting."""
+def test_a_priority_that_is_not_an_int_is_refused(priority: int) -> None:
+    """Before it can fail in the sort."""
     bound = Bus()[square]
 
     with pytest.raises(ListenerError, match=f"its priority {priority!r} is not an int$"):
@@ -725,8 +725,8 @@ def test_a_priority_is_an_int(priority: int) -> None:
 # Channels
 
 
-def test_channels_of_one_name_are_two_channels() -> None:
-    """A channel is equal to itself alone, and its name is for people."""
+def test_two_channels_of_the_same_name_are_different() -> None:
+    """A channel is equal only to itself; the name is for messages."""
     twin = Channel[[int], int]("square")
     bus = Bus()
     bus[square].subscribe(multiply)
@@ -736,32 +736,32 @@ def test_channels_of_one_name_are_two_channels() -> None:
 
 
 @pytest.mark.parametrize("name", ["", "  ", None, 3])
-def test_a_channel_has_a_name_that_people_can_read(name: str) -> None:
-    """Nothing, blanks and what is no string are refused."""
+def test_a_channel_without_a_readable_name_is_refused(name: str) -> None:
+    """Empty names, blanks and names that are not strings."""
     with pytest.raises(ChannelError, match="is not a channel name: pass a string such as 'order_placed'"):
         Channel[[], None](name)
 
 
 @pytest.mark.parametrize("copied", [copy.copy(square), copy.deepcopy(square), copy.deepcopy([square])[0]])
-def test_a_channel_is_never_copied(copied: object) -> None:
-    """Its identity is what it is told apart by, so a copy is itself."""
+def test_copying_a_channel_returns_the_channel(copied: object) -> None:
+    """It is compared by identity."""
     assert copied is square
 
 
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
 def test_a_channel_cannot_be_pickled(protocol: int) -> None:
-    """In another process it would be another channel, which is told at once."""
+    """In another process it would be another channel."""
     with pytest.raises(ChannelError, match="cannot be pickled: a copy would be another channel; import it by name"):
         pickle.dumps({"channel": square}, protocol)
 
 
-def test_a_declared_channel_takes_the_name_and_the_docstring() -> None:
-    """A function's name, docstring and signature make a channel."""
+def test_a_declared_channel_has_the_name_and_the_docstring_of_its_function() -> None:
+    """The signature is that of the function as well."""
     assert (stock_low.name, stock_low.doc) == ("stock_low", "Fewer than the reorder level are left of `sku`.")
     assert str(stock_low.signature()) == "(sku: str, /, *, left: int = 0) -> None"
 
 
-def test_a_channel_that_nobody_described_has_no_doc() -> None:
+def test_a_channel_without_a_docstring_has_an_empty_one() -> None:
     """A docstring that is not there is an empty one."""
 
     @Channel.declare
@@ -770,8 +770,8 @@ def test_a_channel_that_nobody_described_has_no_doc() -> None:
     assert (bare.doc, square.doc) == ("", "")
 
 
-def test_a_declared_channel_may_take_anything() -> None:
-    """Variadic parameters are declared and published as any others."""
+def test_a_declared_channel_can_have_variadic_parameters() -> None:
+    """They are published like any others."""
 
     @Channel.declare
     def anything(*args: int, **kwargs: str) -> int:
@@ -787,7 +787,7 @@ def test_a_declared_channel_may_take_anything() -> None:
 @pytest.mark.parametrize(
     "nameless", [lambda: None, functools.partial(refuse, 1), 3], ids=["lambda", "partial", "no function"]
 )
-def test_what_has_no_name_declares_no_channel(nameless: Callable[[], None]) -> None:
+def test_a_function_without_a_name_declares_no_channel(nameless: Callable[[], None]) -> None:
     """A channel is named after its function."""
     with pytest.raises(
         ChannelError, match=r"has no name for the channel: decorate a function, `def order_placed\(\.\.\.\)`"
@@ -795,8 +795,8 @@ def test_what_has_no_name_declares_no_channel(nameless: Callable[[], None]) -> N
         Channel.declare(nameless)
 
 
-def test_a_signature_is_told_as_far_as_its_names_are_known() -> None:
-    """What is imported for checkers alone stays the text that was written."""
+def test_annotations_that_cannot_be_evaluated_stay_text() -> None:
+    """For example names that are imported only for checkers."""
 
     @Channel.declare
     def priced(price: Decimal, /) -> None: ...
@@ -816,7 +816,7 @@ def test_a_signature_is_told_as_far_as_its_names_are_known() -> None:
     ],
     ids=str,
 )
-def test_a_subscripted_channel_knows_its_signature(
+def test_a_subscripted_channel_has_a_signature(
     channel: Channel[..., object], arguments: list[object], result: object
 ) -> None:
     """The type arguments are positional-only parameters."""
@@ -828,8 +828,8 @@ def test_a_subscripted_channel_knows_its_signature(
     assert signature.return_annotation == result
 
 
-def test_the_result_may_be_left_out() -> None:
-    """A channel without a result type is answered with None."""
+def test_the_result_type_can_be_left_out() -> None:
+    """The listeners of such a channel return None."""
     channel = Channel[[int]]("x")
 
     assert str(channel.signature()) == "(arg0: int, /) -> None"
@@ -837,7 +837,7 @@ def test_the_result_may_be_left_out() -> None:
 
 @pytest.mark.parametrize("channel", [Channel("x"), Channel[..., None]("x")], ids=["bare", "of any arguments"])
 def test_a_channel_without_type_arguments_has_no_signature(channel: Channel[..., None]) -> None:
-    """What stands in an annotation is for checkers and unknown at run time."""
+    """An annotation of the variable is not available at run time."""
     assert channel.signature() is None
 
 
@@ -857,8 +857,8 @@ def in_a_container(clerk: type[Clerk]) -> Clerk:
         return office.member()
 
 
-def test_a_marked_method_stays_what_it_was() -> None:
-    """The mark changes nothing for those who call the method."""
+def test_marking_a_method_does_not_change_it() -> None:
+    """It is called as before."""
 
     def note(self: Clerk) -> None:
         self.note()
@@ -866,35 +866,35 @@ def test_a_marked_method_stays_what_it_was() -> None:
     assert on(ring)(note) is note
 
 
-def test_marks_add_up() -> None:
-    """A method may listen to several channels."""
+def test_a_method_can_have_several_marks() -> None:
+    """It listens to each of these channels."""
 
     class Marked(Clerk):
         @on(ring)
         @on(toll)
-        def hear(self) -> None:
-            self.noted.append("heard")
+        def listen(self) -> None:
+            self.noted.append("called")
 
-    assert in_a_container(Marked).noted == ["heard", "heard"]
+    assert in_a_container(Marked).noted == ["called", "called"]
 
 
-def test_an_override_is_called_in_the_place_of_the_marked_method() -> None:
+def test_an_override_of_a_marked_method_is_called() -> None:
     """A subclass needs no mark of its own."""
 
     class Marked(Clerk):
         @on(toll)
-        def hear(self) -> None:
+        def listen(self) -> None:
             self.noted.append("base")
 
     class Overriding(Marked):
-        def hear(self) -> None:
+        def listen(self) -> None:
             self.noted.append("override")
 
     assert in_a_container(Overriding).noted == ["override"]
 
 
-def test_a_mark_may_carry_a_priority() -> None:
-    """It is the place of the method among the listeners of the channel."""
+def test_a_mark_can_have_a_priority() -> None:
+    """It determines the place of the method among the listeners of the channel."""
 
     class Marked(Clerk):
         @on(ring)
@@ -909,14 +909,14 @@ def test_a_mark_may_carry_a_priority() -> None:
 
 
 @pytest.mark.parametrize("channel", ["ring", None, multiply], ids=["name", "None", "method"])
-def test_a_method_is_marked_with_a_channel_alone(channel: Channel[[], None]) -> None:
-    """A name, or a mark whose channel was forgotten, is told where it stands."""
+def test_a_mark_without_a_channel_is_refused(channel: Channel[[], None]) -> None:
+    """A name, or a forgotten channel; the error has its place."""
     with pytest.raises(ChannelError, match=r"is not a channel: pass one to @on, as in @on\(order_placed\)"):
         on(channel)
 
 
 def test_a_hook_calls_the_override_of_a_subclass() -> None:
-    """A method of a class is looked up on the owner, as a call would."""
+    """The method is looked up on the owner, as in a call."""
     strict = Strict()
 
     ring.calls(Clerk.note).bind(strict)()
@@ -924,8 +924,8 @@ def test_a_hook_calls_the_override_of_a_subclass() -> None:
     assert strict.noted == ["strict"]
 
 
-def test_a_hook_calls_a_stand_in_by_the_name_of_the_method() -> None:
-    """A fake in a test need not inherit from what it replaces."""
+def test_a_hook_calls_a_method_of_a_fake_by_its_name() -> None:
+    """A fake need not inherit from the class that it replaces."""
     robot = Robot()
 
     ring.calls(Clerk.note).bind(robot)()  # type: ignore[arg-type]  # what checkers refuse, an override may bring about
@@ -933,8 +933,8 @@ def test_a_hook_calls_a_stand_in_by_the_name_of_the_method() -> None:
     assert robot.noted == ["robot"]
 
 
-def test_a_hook_hands_the_owner_to_a_plain_function() -> None:
-    """A function is called with the owner, wherever it was defined, though the owner has a method of its name."""
+def test_a_hook_passes_the_owner_to_a_plain_function() -> None:
+    """Even if the owner has a method of the same name."""
 
     def inner() -> Callable[[Clerk], None]:
         def note(clerk: Clerk) -> None:
@@ -949,8 +949,8 @@ def test_a_hook_hands_the_owner_to_a_plain_function() -> None:
     assert clerk.noted == ["function", "inner function"]
 
 
-def test_a_hook_calls_the_method_itself_where_the_owner_has_none_of_its_name() -> None:
-    """What is no attribute of the owner is called with the owner."""
+def test_a_hook_calls_the_method_with_an_owner_that_lacks_it() -> None:
+    """The owner has no attribute of that name."""
     thing = Robot()
 
     def hidden(self: Clerk) -> None:
@@ -962,8 +962,8 @@ def test_a_hook_calls_the_method_itself_where_the_owner_has_none_of_its_name() -
     assert thing.noted == ["hidden"]
 
 
-def test_a_hook_tells_channel_method_and_priority() -> None:
-    """It is a declaration, and can be read."""
+def test_a_hook_has_channel_method_and_priority() -> None:
+    """It is a declaration whose data can be read."""
     hook = ring.calls(Clerk.note, priority=7)
 
     assert (hook.channel, hook.method, hook.priority) == (ring, Clerk.note, 7)

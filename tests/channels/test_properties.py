@@ -44,7 +44,7 @@ class Entry:
 
 @attrs.define
 class Model:
-    """What a bound channel is to do, as plainly as it can be said."""
+    """The rules of a bound channel, written as simply as possible."""
 
     deeds: dict[int, Deed]
     entries: list[Entry] = attrs.field(factory=list)
@@ -60,19 +60,19 @@ class Model:
         return self.entries[-1]
 
     def unsubscribe(self, listener: int) -> None:
-        """Take the entry away."""
+        """Remove the entry."""
         self.entries = [entry for entry in self.entries if entry.listener != listener]
 
     def cancel(self, ended: Entry) -> None:
-        """Take this very entry away."""
+        """Remove this entry."""
         self.entries = [entry for entry in self.entries if entry is not ended]
 
     def in_order(self) -> list[int]:
-        """Return who listens, in running order."""
+        """Return the listeners in running order."""
         return [entry.listener for entry in sorted(self.entries, key=lambda entry: entry.priority)]
 
     def publish(self, depth: int) -> tuple[list[str], list[int]]:
-        """Return what the listeners answer, and which of them fail."""
+        """Return the results of the listeners, and the listeners that fail."""
         answers, failed = [], []
         for listener in self.in_order():
             self.called.append((listener, depth))
@@ -151,7 +151,7 @@ class BoundChannelMachine(RuleBasedStateMachine):
 
     @rule(listener=listeners, deed=deeds)
     def behave(self, listener: int, deed: Deed) -> None:
-        """Let a listener do something else from now on."""
+        """Change the behaviour of a listener."""
         self.deeds[listener] = deed
 
     @rule(depth=st.integers(0, 2))
@@ -167,15 +167,15 @@ class BoundChannelMachine(RuleBasedStateMachine):
 
     @invariant()
     def the_same_listen_in_the_same_order(self) -> None:
-        """Whatever was done, the subscriptions are those of the model."""
+        """The subscriptions are those of the model."""
         listening = [self.listeners.index(one.listener) for one in self.bound.subscriptions]
         assert listening == self.model.in_order()
         assert [one.priority for one in self.bound.subscriptions] == sorted(one.priority for one in self.model.entries)
 
 
 @pytest.mark.slow
-def test_a_bound_channel_does_what_its_model_does() -> None:
-    """Any sequence of subscribing, ending, failing and nested publishing has the outcome that the rules give."""
+def test_a_bound_channel_behaves_like_its_model() -> None:
+    """For any sequence of subscribing, ending, failing and nested publishing."""
     run_state_machine_as_test(
         BoundChannelMachine, settings=settings(max_examples=150, stateful_step_count=30, deadline=None)
     )
@@ -206,23 +206,23 @@ class Passing:
     ending: float = float("inf")
     ended: float = float("inf")
 
-    def __call__(self, heard: list[Passing], /) -> None:
+    def __call__(self, called: list[Passing], /) -> None:
         """Note that it was called."""
-        heard.append(self)
+        called.append(self)
 
 
 @attrs.frozen
 class Publish:
-    """What was heard between two moments."""
+    """The listeners that a publish called, and its begin and end."""
 
     began: float
     ended: float
-    heard: list[Passing]
+    called: list[Passing]
 
 
 @pytest.fixture
 def hasty_threads() -> Iterator[None]:
-    """Let the interpreter change threads as often as it can."""
+    """Let the interpreter switch threads as often as possible."""
     before = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
     try:
@@ -247,18 +247,18 @@ class Crowd:
 
     def publish(self) -> Publish:
         """Publish once."""
-        heard: list[Passing] = []
+        called: list[Passing] = []
         began = self.now()
-        self.bound.publish(heard)
-        return Publish(began, self.now(), heard)
+        self.bound.publish(called)
+        return Publish(began, self.now(), called)
 
     def publish_often(self) -> list[Publish]:
         """Publish, round after round."""
         self.together.wait()
         return [self.publish() for _ in range(ROUNDS)]
 
-    def come_and_go(self) -> tuple[list[Passing], list[Publish]]:
-        """Let listeners come, be heard, overlap and go, round after round; the last two stay."""
+    def subscribe_and_cancel(self) -> tuple[list[Passing], list[Publish]]:
+        """Subscribe and cancel listeners, overlapping, round after round; the last two stay."""
         self.together.wait()
         came: list[tuple[Passing, Subscription]] = []
         published = []
@@ -286,16 +286,16 @@ class Crowd:
 @pytest.mark.usefixtures("hasty_threads")
 def test_no_call_is_lost_or_doubled_under_threads() -> None:
     """
-    Each publish calls exactly those whose subscriptions it met.
+    Each publish calls exactly the listeners that are subscribed.
 
-    Once each and in order of priority those that were subscribed before it
-    began and until it had ended; none whose subscription was over before it
-    began; and of those that came or went meanwhile, none twice.
+    It calls each listener that was subscribed throughout once, in order of priority;
+    no listener that was cancelled before it began; and no listener twice that was
+    subscribed or cancelled meanwhile.
     """
     crowd = Crowd()
     with ThreadPoolExecutor(PUBLISHERS + SUBSCRIBERS) as threads:
         publishers = [threads.submit(crowd.publish_often) for _ in range(PUBLISHERS)]
-        subscribers = [threads.submit(crowd.come_and_go) for _ in range(SUBSCRIBERS)]
+        subscribers = [threads.submit(crowd.subscribe_and_cancel) for _ in range(SUBSCRIBERS)]
         published = [publish for publisher in publishers for publish in publisher.result()]
         came = crowd.permanent.copy()
         for subscriber in subscribers:
@@ -312,25 +312,30 @@ def test_no_call_is_lost_or_doubled_under_threads() -> None:
 
 
 def is_right(publish: Publish, permanent: list[Passing]) -> bool:
-    """Whether those that were heard are in order, once each, and none of them was over before."""
-    priorities = [one.priority for one in publish.heard]
+    """Return whether the listeners were called in order, once each, and none was cancelled before."""
+    priorities = [listener.priority for listener in publish.called]
     return (
         priorities == sorted(priorities)
-        and len(set(map(id, publish.heard))) == len(publish.heard)
-        and all(one.ended > publish.began for one in publish.heard)
-        and [one for one in publish.heard if one.ended == float("inf") and one.began == -1] == permanent
+        and len(set(map(id, publish.called))) == len(publish.called)
+        and all(listener.ended > publish.began for listener in publish.called)
+        and [listener for listener in publish.called if listener.ended == float("inf") and listener.began == -1]
+        == permanent
     )
 
 
 def missed(published: list[Publish], came: list[Passing]) -> list[tuple[Publish, Passing]]:
-    """Return each publish with a listener that was subscribed all the while and did not hear it."""
+    """Return each publish with a listener that was subscribed throughout and was not called."""
     begins = sorted(came, key=lambda one: one.began, reverse=True)
     listening: list[Passing] = []
-    found = []
+    pairs = []
     for publish in sorted(published, key=lambda one: one.began):
         while begins and begins[-1].began < publish.began:
             listening.append(begins.pop())
         listening = [one for one in listening if one.ending > publish.began]
-        heard = set(map(id, publish.heard))
-        found += [(publish, one) for one in listening if one.ending > publish.ended and id(one) not in heard]
-    return found
+        called = set(map(id, publish.called))
+        pairs += [
+            (publish, listener)
+            for listener in listening
+            if listener.ending > publish.ended and id(listener) not in called
+        ]
+    return pairs

@@ -1,4 +1,4 @@
-"""How publishing works inside: every promise holds on each of its paths."""
+"""Each path of a publish: the generated method, and the function that is compiled for frequent publishes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from typedbus.wspbus import Bus as OldBus
 Listener = Callable[[int], int]
 HOT = HEAT + 1
 PLAIN = -1
-"""In place of a number of publishes: a channel whose signature is known to checkers alone."""
+"""Given instead of a number of publishes: a channel with a signature only for checkers."""
 
 
 @Channel.declare
@@ -35,11 +35,11 @@ def bound_with(count: int, publishes: int) -> tuple[BoundChannel[[int], int], li
     calls: list[int] = []
 
     def listener(number: int) -> Listener:
-        def listen(said: int, /) -> int:
+        def listen(value: int, /) -> int:
             calls.append(number)
-            if said == number:
-                raise ValueError(said)
-            if said == -number:
+            if value == number:
+                raise ValueError(value)
+            if value == -number:
                 raise SystemExit
             return number
 
@@ -73,8 +73,8 @@ def test_the_results_come_in_running_order(count: int, publishes: int) -> None:
 
 
 @every_path
-def test_a_failure_keeps_nobody_from_running_and_no_result_from_the_caller(count: int, publishes: int) -> None:
-    """Every listener is called once, the failure names the one that raised, the others' results are with it."""
+def test_a_failing_listener_does_not_prevent_other_listeners_and_results(count: int, publishes: int) -> None:
+    """Every listener is called once; the failure names the listener that raised, and has the other results."""
     bound, calls = bound_with(count, publishes)
     everybody = list(range(1, count + 1))
     middle = (count + 1) // 2
@@ -89,8 +89,8 @@ def test_a_failure_keeps_nobody_from_running_and_no_result_from_the_caller(count
 
 
 @every_path
-def test_system_exit_leaves_at_once(count: int, publishes: int) -> None:
-    """Nobody is called after a listener that leaves, and its status stays as it was."""
+def test_system_exit_propagates_at_once(count: int, publishes: int) -> None:
+    """No later listener is called, and the status is kept."""
     bound, calls = bound_with(count, publishes)
     middle = (count + 1) // 2
 
@@ -102,13 +102,13 @@ def test_system_exit_leaves_at_once(count: int, publishes: int) -> None:
 
 
 @pytest.mark.parametrize("publishes", [0, HOT, PLAIN], ids=["cold", "hot", "plain"])
-def test_system_exit_after_a_failure_carries_it(publishes: int) -> None:
-    """What had failed before is the cause, and success becomes 1."""
+def test_system_exit_is_raised_from_earlier_failures(publishes: int) -> None:
+    """A status of 0 becomes 1."""
     bound, _ = bound_with(3, min(publishes, 0))
 
     @bound.subscribe(priority=60)
-    def leave(said: int, /) -> int:
-        raise SystemExit(0) if said else None  # type: ignore[misc]  # raise None is never reached
+    def leave(value: int, /) -> int:
+        raise SystemExit(0) if value else None  # type: ignore[misc]  # raise None is never reached
 
     bound.unsubscribe(leave)
     for _ in range(publishes):
@@ -125,7 +125,7 @@ def test_system_exit_after_a_failure_carries_it(publishes: int) -> None:
 
 @pytest.mark.parametrize(("others", "publishes"), [(0, 0), (1, 0), (1, HOT)], ids=["one", "cold", "hot"])
 def test_every_kind_of_parameter_reaches_the_listener(others: int, publishes: int) -> None:
-    """Positional, named, defaulted and variadic arguments arrive; the declaration fills in what is left out."""
+    """Positional, named, default and variadic arguments; the declaration has the defaults."""
     seen: list[object] = []
     bound = Bus()[everything]
 
@@ -151,37 +151,37 @@ def test_every_kind_of_parameter_reaches_the_listener(others: int, publishes: in
     ]
 
 
-def test_a_change_is_heard_by_the_next_publish_of_a_hot_channel() -> None:
-    """Subscribing and unsubscribing take effect at once, whatever had been made for the listeners before."""
+def test_a_change_of_the_listeners_applies_to_the_next_publish_of_a_hot_channel() -> None:
+    """The function that was compiled for the former listeners is not used."""
     bound, calls = bound_with(3, HOT)
 
-    with bound.subscribe(lambda said: said):
+    with bound.subscribe(lambda value: value):
         assert bound.publish(0) == [1, 2, 3, 0]
     assert bound.publish(0) == [1, 2, 3]
 
     assert calls == [1, 2, 3] * 2
 
 
-def test_a_publish_inside_a_listener_goes_its_own_way() -> None:
-    """A channel may be published on by its own listeners, hot or not."""
+def test_a_listener_can_publish_on_its_own_channel() -> None:
+    """Hot or not."""
     bound = Bus()[Channel[[int], int]("countdown")]
-    bound.subscribe(lambda said: sum(bound.publish(said - 1)) if said else 1)
-    bound.subscribe(lambda said: 1)
+    bound.subscribe(lambda value: sum(bound.publish(value - 1)) if value else 1)
+    bound.subscribe(lambda value: 1)
 
     totals = {sum(bound.publish(3)) for _ in range(HOT)}
 
     assert totals == {5}
 
 
-def test_a_listener_that_becomes_hot_while_it_changes_the_listeners_is_heard() -> None:
-    """A subscription made during the very publish that heats the channel is not lost."""
+def test_a_subscription_during_the_publish_that_compiles_is_not_lost() -> None:
+    """The new listener receives the next publish."""
     bound, _ = bound_with(2, HEAT - 1)
     late: list[int] = []
 
     @bound.subscribe
-    def subscribe_another(said: int, /) -> int:
+    def subscribe_another(value: int, /) -> int:
         bound.subscribe(late.append)  # type: ignore[arg-type]  # its result is of no matter here
-        return said
+        return value
 
     for _ in range(3):
         bound.publish(0)
@@ -195,7 +195,7 @@ def test_a_listener_that_becomes_hot_while_it_changes_the_listeners_is_heard() -
     ids=["cold", "hot"],
 )
 def test_a_traceback_shows_the_line_that_called_the_listener(publishes: int, line: str) -> None:
-    """The generated code has source lines; after many publishes each listener has one of its own."""
+    """The generated code has source lines; after many publishes there is a line for each listener."""
     bound, _ = bound_with(2, publishes)
 
     with pytest.raises(ChannelFailures) as caught:
@@ -207,9 +207,9 @@ def test_a_traceback_shows_the_line_that_called_the_listener(publishes: int, lin
 
 
 def test_a_channel_becomes_hot_again_after_a_change() -> None:
-    """The publishes are counted anew for the new listeners."""
+    """The publishes are counted from 0 for the new listeners."""
     bound, _ = bound_with(2, HOT)
-    bound.subscribe(lambda said: said)
+    bound.subscribe(lambda value: value)
     for _ in range(HOT):
         bound.publish(0)
 
@@ -221,7 +221,7 @@ def test_a_channel_becomes_hot_again_after_a_change() -> None:
 
 @pytest.mark.parametrize("publishes", [0, HOT], ids=["cold", "hot"])
 def test_a_debugger_steps_from_the_publish_into_each_listener(publishes: int) -> None:
-    """Every line on the way has a source, and the lines of the listeners are among them."""
+    """Every line on the way has a source."""
     bound, _ = bound_with(2, publishes)
     seen: list[tuple[str, str]] = []
 
@@ -243,8 +243,8 @@ def test_a_debugger_steps_from_the_publish_into_each_listener(publishes: int) ->
     assert stepped.count(("listen", "return number")) == 2
 
 
-def test_what_fails_between_the_listeners_of_a_hot_publish_is_raised_as_it_is() -> None:
-    """Memory for the list of results, say: no listener is blamed for it, and none is called again."""
+def test_an_error_between_two_listeners_of_a_hot_publish_is_raised_unchanged() -> None:
+    """For example a MemoryError; it names no listener, and no listener is called again."""
     bound, calls = bound_with(3, HOT)
 
     def trace(frame: types.FrameType, event: str, arg: object) -> Any:
@@ -276,7 +276,7 @@ def test_publish_has_the_signature_of_its_channel() -> None:
 
 
 def test_publish_of_a_subscripted_channel_has_its_types() -> None:
-    """What stands in the brackets is in the signature, and the contract is in the docstring."""
+    """The signature has the type arguments, and the docstring the contract."""
     publish = Bus()[Channel[[int, str], bytes]("typed")].publish
 
     assert str(inspect.signature(publish)) == "(arg0: int, arg1: str, /) -> list[bytes]"
@@ -293,34 +293,34 @@ def test_channels_of_one_signature_share_the_code_of_publish() -> None:
     assert named[0] is not another
 
 
-def test_equal_defaults_are_not_the_same() -> None:
-    """Two signatures that differ in a default alone keep each its own."""
+def test_channels_that_differ_in_a_default_keep_their_own() -> None:
+    """Even if the defaults are equal."""
 
     def declare(default: object) -> Channel[..., object]:
-        def said(what: object = default, /) -> object:
+        def item(what: object = default, /) -> object:
             """Never called."""
 
-        return Channel.declare(said)
+        return Channel.declare(item)
 
     bus = Bus()
-    heard: list[object] = []
+    values: list[object] = []
     for channel in (declare(1), declare(True)):
-        bus[channel].subscribe(heard.append)
+        bus[channel].subscribe(values.append)
         bus[channel].publish()
 
-    assert [type(what) for what in heard] == [int, bool]
+    assert [type(value) for value in values] == [int, bool]
 
 
 def test_a_wrong_call_is_a_type_error_that_names_the_channel() -> None:
-    """Where no checker looks, Python itself refuses the call, with listeners or without."""
+    """Python itself refuses the call, with listeners or without."""
     publish: Callable[..., object] = Bus()[everything].publish
 
     with pytest.raises(TypeError, match=r"^everything: publish\(\) missing 1 required positional argument: 'b'$"):
         publish(1, d=4)
 
 
-def test_channels_of_one_signature_are_told_apart_by_a_wrong_call() -> None:
-    """A signature is compiled once, and yet the error names the channel that was published on."""
+def test_a_wrong_call_names_the_channel_among_those_of_one_signature() -> None:
+    """A signature is compiled once."""
     bus = Bus()
     for name in ("first", "second"):
         publish: Callable[..., object] = bus[Channel[[int, str, bytes]](name)].publish
@@ -331,7 +331,7 @@ def test_channels_of_one_signature_are_told_apart_by_a_wrong_call() -> None:
 
 @pytest.mark.parametrize("publishes", [0, HOT, PLAIN], ids=["cold", "hot", "plain"])
 def test_a_handled_failure_is_freed_at_once(publishes: int) -> None:
-    """No frame of a publish keeps a failure alive: nothing waits for the garbage collector."""
+    """No frame of a publish keeps a failure alive until a garbage collection."""
 
     class Freed(Exception):
         pass
@@ -362,33 +362,33 @@ def test_a_handled_failure_is_freed_at_once(publishes: int) -> None:
 
 
 def test_a_listener_that_fails_and_ends_its_subscription_is_freed() -> None:
-    """What is kept to name one that fails again is not kept for one that cannot."""
+    """The cached description of a failing listener does not keep it alive."""
 
     class Once:
         def __init__(self, bound: BoundChannel[[], None]) -> None:
-            self.subscription = bound.subscribe(self.hear)
+            self.subscription = bound.subscribe(self.listen)
 
-        def hear(self) -> None:
+        def listen(self) -> None:
             self.subscription.cancel()
             raise ValueError
 
-    def heard(bound: BoundChannel[[], None]) -> weakref.ref[Once]:
+    def publish_once(bound: BoundChannel[[], None]) -> weakref.ref[Once]:
         once = Once(bound)
-        with pytest.raises(ChannelFailures, match=r"Once\.hear"):
+        with pytest.raises(ChannelFailures, match=r"Once\.listen"):
             bound.publish()
         return weakref.ref(once)
 
     bound = Bus()[Channel[[]]("once")]
     bound.subscribe(lambda: None)
 
-    gone = heard(bound)
+    gone = publish_once(bound)
 
     gc.collect()
     assert gone() is None
 
 
-def test_a_listener_that_fails_again_and_again_is_described_once() -> None:
-    """A channel on which somebody always fails is quick as well."""
+def test_a_listener_that_fails_repeatedly_is_described_once() -> None:
+    """So a channel with a failing listener stays fast."""
 
     class Described:
         times = 0
@@ -398,39 +398,39 @@ def test_a_listener_that_fails_again_and_again_is_described_once() -> None:
 
         def __repr__(self) -> str:
             self.times += 1
-            return "somebody"
+            return "described"
 
     listener = Described()
     bound = Bus()[Channel[[]]("always")]
     bound.subscribe(listener)
 
     for _ in range(3):
-        with pytest.raises(ChannelFailures, match="somebody"):
+        with pytest.raises(ChannelFailures, match="described"):
             bound.publish()
 
     assert listener.times == 1
 
 
-def test_a_listener_that_fails_again_under_another_name_is_told_by_that() -> None:
-    """What was said of a listener is forgotten with its subscription."""
+def test_a_failing_listener_that_is_subscribed_again_has_its_new_name() -> None:
+    """The cached description is dropped with the subscription."""
     bound = Bus()[Channel[[]]("renamed")]
 
     def listen() -> None:
         raise ValueError
 
-    def told() -> str:
+    def note() -> str:
         with bound.subscribe(listen), pytest.raises(ChannelFailures) as caught:
             bound.publish()
         return caught.value.failures[0].name
 
     listen.__qualname__ = "before"
-    assert told().endswith(".before")
+    assert note().endswith(".before")
     listen.__qualname__ = "after"
-    assert told().endswith(".after")
+    assert note().endswith(".after")
 
 
 def test_a_hot_channel_whose_listeners_hold_the_bus_can_be_collected() -> None:
-    """A cycle through what was made for a set of listeners is seen by the garbage collector."""
+    """The garbage collector sees a cycle through the compiled function."""
 
     class Component:
         def __init__(self, bus: Bus) -> None:
@@ -494,8 +494,8 @@ def load_and_publish(make: Callable[[], Any], publishes: int) -> list[weakref.re
 
 @pytest.mark.parametrize("publishes", [1, HOT], ids=["cold", "hot"])
 @pytest.mark.parametrize("make", [Bus, OldBus], ids=["typed", "old names"])
-def test_a_module_whose_channels_are_gone_can_be_collected(make: Callable[[], Any], publishes: int) -> None:
-    """With its namespace, the defaults, the annotations and the classes that were made for its channels."""
+def test_a_module_can_be_collected_with_its_channels(make: Callable[[], Any], publishes: int) -> None:
+    """With its namespace, and the defaults, annotations and classes of its channels."""
     references = load_and_publish(make, publishes)
 
     # `typing` keeps what stood in brackets last.
@@ -506,8 +506,8 @@ def test_a_module_whose_channels_are_gone_can_be_collected(make: Callable[[], An
     assert [reference() for reference in references] == [None] * len(references)
 
 
-def test_channels_share_a_class_as_long_as_one_of_them_lives() -> None:
-    """Whichever bus and whichever channel of the signature comes later, or goes."""
+def test_channels_of_one_signature_share_a_class_while_one_of_them_exists() -> None:
+    """On any bus, in any order."""
     first, second = Channel[[int, float], str]("first"), Channel[[int, float], str]("second")
     one, other = Bus(), Bus()
     kind: weakref.ref[Any] = weakref.ref(type(one[first]))
@@ -520,11 +520,11 @@ def test_channels_share_a_class_as_long_as_one_of_them_lives() -> None:
     assert type(Bus()[Channel[[int, float], str]("third")]) is kind()
 
 
-def test_a_channel_typed_for_checkers_alone_publishes_what_it_is_given() -> None:
-    """Without type arguments at run time there is no signature, and arguments go through as they are."""
+def test_a_channel_without_type_arguments_at_run_time_accepts_any_arguments() -> None:
+    """It has no signature to check them with."""
     plain: Channel[[int], int] = Channel("plain")
     bound = Bus()[plain]
-    bound.subscribe(lambda said: said + 1)
+    bound.subscribe(lambda value: value + 1)
 
     assert bound.publish(1) == [2]
     assert str(inspect.signature(bound.publish)).startswith("(*args")
@@ -533,7 +533,7 @@ def test_a_channel_typed_for_checkers_alone_publishes_what_it_is_given() -> None
 class Nameless:
     """Cannot even be shown."""
 
-    def __call__(self, said: int, /) -> int:
+    def __call__(self, value: int, /) -> int:
         raise Unnoted
 
     def __repr__(self) -> str:
@@ -550,11 +550,11 @@ class Unnoted(Exception):
         raise AttributeError(note)
 
 
-def test_a_failure_that_cannot_be_named_keeps_nobody_from_running() -> None:
-    """Neither a repr that raises nor an exception that takes no note ends a publish."""
+def test_a_failure_that_cannot_be_described_does_not_prevent_other_listeners() -> None:
+    """A repr that raises, or an exception that accepts no note."""
     bound = Bus()[Channel[[int], int]("odd")]
     bound.subscribe(Nameless())
-    bound.subscribe(lambda said: said)
+    bound.subscribe(lambda value: value)
 
     with pytest.raises(ChannelFailures) as caught:
         bound.publish(1)

@@ -98,7 +98,7 @@ def test_listeners_that_publish_again_end_with_one_recursion_error(
 def test_failures_before_a_recursion_error_are_its_cause(
     channel: Channel[..., None], publish: Publish, publishes: int, leaving: type[BaseException]
 ) -> None:
-    """As with SystemExit: listeners after it are not called, and failures before it are not lost."""
+    """Listeners after it are not called, and earlier failures are not lost."""
     bus = Bus()
     called: list[str] = []
     is_on = False
@@ -136,7 +136,7 @@ def test_failures_before_a_recursion_error_are_its_cause(
 
 @hot_and_cold
 def test_each_level_of_a_recursion_keeps_its_failure(publishes: int) -> None:
-    """A listener that fails at every level is in the chain of causes once for each level that had the stack for it."""
+    """The chain of causes has a failure for each level that had enough stack for it."""
     bus = Bus()
     is_on = False
 
@@ -177,8 +177,8 @@ def test_log_listeners_that_log_are_reported_in_one_line(listeners: int, capsys:
         echo.__qualname__ = f"echo{number}"
         bus[LOG].subscribe(echo)
         names.append(f"{__name__}.echo{number}")
-    heard: list[str] = []
-    bus[LOG].subscribe(lambda message, _: heard.append(message))
+    messages: list[str] = []
+    bus[LOG].subscribe(lambda message, _: messages.append(message))
 
     bus.log("hello")
 
@@ -186,18 +186,18 @@ def test_log_listeners_that_log_are_reported_in_one_line(listeners: int, capsys:
         f"{', '.join(names)} failed on 'log', called with 'hello 20': maximum recursion depth exceeded; "
         "a listener of 'log' must not publish on 'log' each time that it is called\n"
     )
-    assert heard == ["hello"]
+    assert messages == ["hello"]
     assert endless.calls < ENOUGH * listeners
 
 
 @pytest.mark.parametrize("raised", [None, ValueError], ids=["swallowed", "another error"])
-def test_log_listeners_that_catch_the_error_of_their_own_log_are_caught(
+def test_log_listeners_that_catch_the_recursion_error_still_end(
     raised: type[Exception] | None, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Whatever they make of it: the publishes by which they go on end at once, until the first one is over."""
+    """Their further publishes raise at once, until the first one has returned."""
     bus = Bus()
     calls = 0
-    heard: list[str] = []
+    messages: list[str] = []
 
     def echo(message: str, level: int, /) -> None:
         nonlocal calls
@@ -210,40 +210,38 @@ def test_log_listeners_that_catch_the_error_of_their_own_log_are_caught(
 
     bus[LOG].subscribe(echo)
     bus[LOG].subscribe(lambda message, level: echo(message, level))
-    bus[LOG].subscribe(lambda message, level: heard.append(message))
+    bus[LOG].subscribe(lambda message, level: messages.append(message))
 
     bus.log("hello")
 
     assert calls < 3 * ENOUGH
-    assert heard[-1] == "hello"
+    assert messages[-1] == "hello"
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 1
-    assert lines[0].startswith(
-        f"{__name__}.test_log_listeners_that_catch_the_error_of_their_own_log_are_caught.<locals>.echo"
-    )
+    assert lines[0].startswith(f"{__name__}.test_log_listeners_that_catch_the_recursion_error_still_end.<locals>.echo")
     bus.log("and on")
-    assert heard[-1] == "and on"
+    assert messages[-1] == "and on"
 
 
-def test_a_log_listener_may_log_now_and_then(capsys: pytest.CaptureFixture[str]) -> None:
-    """Only one that never stops is reported."""
+def test_a_log_listener_can_log_occasionally(capsys: pytest.CaptureFixture[str]) -> None:
+    """Only endless recursion is reported."""
     bus = Bus()
-    heard: list[str] = []
+    messages: list[str] = []
 
     @bus[LOG].subscribe()
     def open_late(message: str, level: int, /) -> None:
-        heard.append(message)
-        if len(heard) == 1:
+        messages.append(message)
+        if len(messages) == 1:
             bus.log("the log is open")
 
     bus.log("hello")
 
-    assert heard == ["hello", "the log is open"]
+    assert messages == ["hello", "the log is open"]
     assert capsys.readouterr().err == ""
 
 
-def test_log_listeners_that_log_by_way_of_another_channel_are_caught(capsys: pytest.CaptureFixture[str]) -> None:
-    """The log and an ordinary channel that call each other end once for each listener of the ordinary one."""
+def test_log_listeners_that_log_through_another_channel_end(capsys: pytest.CaptureFixture[str]) -> None:
+    """Once for each listener of the other channel."""
     bus = Bus()
     endless = Endless(lambda: bus[changed].publish(1))
     endless.is_on = True
@@ -259,10 +257,10 @@ def test_log_listeners_that_log_by_way_of_another_channel_are_caught(capsys: pyt
     assert endless.calls < 4 * ENOUGH
 
 
-def test_a_bridge_to_logging_that_logs_back_is_caught(capsys: pytest.CaptureFixture[str]) -> None:
-    """Two handlers of `logging` that publish on LOG what LOG gave to `logging`."""
+def test_a_bridge_to_logging_that_logs_back_ends(capsys: pytest.CaptureFixture[str]) -> None:
+    """Two handlers of `logging` publish on LOG the records that LOG passed to `logging`."""
     bus = Bus()
-    logger = logging.Logger("bridge")  # noqa: LOG001  # known to this test alone
+    logger = logging.Logger("bridge")  # noqa: LOG001  # only this test uses it
     calls = 0
 
     class Back(logging.Handler):
@@ -281,8 +279,8 @@ def test_a_bridge_to_logging_that_logs_back_is_caught(capsys: pytest.CaptureFixt
     assert calls < ENOUGH
 
 
-def test_life_cycle_listeners_that_go_round_are_reported_once(capsys: pytest.CaptureFixture[str]) -> None:
-    """A listener of LISTENER_FAILED that publishes what fails: the publisher gets its failure, and nothing else."""
+def test_recursive_life_cycle_listeners_are_reported_once(capsys: pytest.CaptureFixture[str]) -> None:
+    """A listener of LISTENER_FAILED publishes on a failing channel: the publisher gets its own failure, and nothing else."""
     bus = Bus()
 
     @bus[changed].subscribe()
@@ -302,8 +300,8 @@ def test_life_cycle_listeners_that_go_round_are_reported_once(capsys: pytest.Cap
     assert len(capsys.readouterr().err.splitlines()) == 1
 
 
-def test_a_life_cycle_listener_that_recurses_does_not_disturb_a_start(capsys: pytest.CaptureFixture[str]) -> None:
-    """The bus starts, and stderr has what the listener was called with."""
+def test_a_recursive_life_cycle_listener_does_not_affect_a_start(capsys: pytest.CaptureFixture[str]) -> None:
+    """The bus starts, and stderr has the argument of the listener."""
     bus = Bus()
 
     def recurse(event: object) -> None:
@@ -318,8 +316,8 @@ def test_a_life_cycle_listener_that_recurses_does_not_disturb_a_start(capsys: py
     bus.exit()
 
 
-def test_a_publisher_at_the_end_of_its_stack_may_log(capsys: pytest.CaptureFixture[str]) -> None:
-    """A log listener that has no stack left is reported where it can be, and the publisher goes on to its own end."""
+def test_a_publisher_at_the_end_of_its_stack_can_log(capsys: pytest.CaptureFixture[str]) -> None:
+    """A log listener without enough stack is reported later, and the publisher continues to its own end."""
     bus = Bus()
     depth = 0
 
@@ -378,7 +376,7 @@ class Steady:
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_recursion_error_of_a_start_is_raised_after_the_rollback(workers: int) -> None:
-    """It is raised as SystemExit is, with what the rollback failed with as its cause, and a note that names the hook."""
+    """Its cause is the failures of the rollback, and a note names the hook."""
     notes: list[str] = []
 
     class Site(Container):
@@ -397,7 +395,7 @@ def test_a_recursion_error_of_a_start_is_raised_after_the_rollback(workers: int)
 
 
 def test_a_recursion_error_of_a_stop_is_raised_after_all_have_stopped() -> None:
-    """The other components are stopped all the same."""
+    """The other components are stopped."""
     notes: list[str] = []
 
     class Site(Container):
@@ -412,7 +410,7 @@ def test_a_recursion_error_of_a_stop_is_raised_after_all_have_stopped() -> None:
     assert isinstance(caught.value.__cause__, TransitionFailures)
 
 
-def test_a_recursion_error_of_a_tick_is_what_block_raises() -> None:
+def test_block_raises_the_recursion_error_of_a_tick() -> None:
     """The bus exits in order first."""
     bus = Bus()
     endless = Endless(lambda: bus[MAIN].publish())
