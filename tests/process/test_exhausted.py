@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from typedbus._os.exhausted import OutOfDescriptors, OutOfThreads, named, start_thread
+from typedbus._os.exhausted import OutOfDescriptors, OutOfThreads, start_thread, with_limit
 
 WAYS = "ulimit -u or LimitNPROC= of systemd"
 
@@ -447,7 +447,7 @@ def test_an_error_for_want_of_descriptors_keeps_its_number_and_cause(number: int
     """It is an OSError still, and survives a pickle."""
     cause = OSError(number, os.strerror(number))
 
-    error = named(cause)
+    error = with_limit(cause)
 
     assert isinstance(error, OutOfDescriptors)
     assert (error.errno, error.__cause__) == (number, cause)
@@ -458,7 +458,7 @@ def test_an_error_for_want_of_descriptors_keeps_its_number_and_cause(number: int
 @pytest.mark.parametrize("error", [OSError(errno.ENOENT, "no file"), ValueError(errno.EMFILE), KeyboardInterrupt()])
 def test_another_error_stays_as_it_is(error: BaseException) -> None:
     """Nothing is made of it."""
-    assert named(error) is error
+    assert with_limit(error) is error
 
 
 def test_a_thread_that_is_started_twice_is_no_matter_of_limits() -> None:

@@ -72,7 +72,7 @@ def start_thread(thread: threading.Thread) -> None:
         raise OutOfThreads(thread.name, _limit_of_threads()) from error
 
 
-def named(error: BaseException) -> BaseException:
+def with_limit(error: BaseException) -> BaseException:
     """Return *error*, or an `OutOfDescriptors` with *error* as its cause if *error* is EMFILE or ENFILE."""
     if type(error) is not OSError or error.errno not in {errno.EMFILE, errno.ENFILE}:
         return error

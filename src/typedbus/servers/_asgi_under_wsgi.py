@@ -22,7 +22,7 @@ import a2wsgi
 import attrs
 
 from typedbus._bus.bus import Bus
-from typedbus._os.exhausted import named, start_thread
+from typedbus._os.exhausted import start_thread, with_limit
 from typedbus.servers._bridge_parts import ENDING, quoted, to_wsgi
 from typedbus.servers._lifespan import ASGIApp
 
@@ -71,7 +71,7 @@ class LoopThread:
                 # An application called sys.exit(), which ends the loop.
                 self._bus.request_exit(error)
             else:
-                ready.set_exception(named(error))
+                ready.set_exception(with_limit(error))
 
 
 @attrs.define(eq=False)

@@ -29,7 +29,7 @@ from typing import Final
 import attrs
 
 from typedbus._base.errors import OperatorError
-from typedbus._os.exhausted import OutOfDescriptors, named
+from typedbus._os.exhausted import OutOfDescriptors, with_limit
 from typedbus._os.kept_sockets import claim, keep
 from typedbus.servers._arguments import AF_UNIX, UNIX, parse_bind
 from typedbus.servers._refusal import ListeningSocket
@@ -191,7 +191,7 @@ def listen(bind: str | socket.socket, mode: int | None = None) -> Listening:
 
 
 def _bind_error(error: OSError, where: str) -> BindError:
-    exhausted = named(error)
+    exhausted = with_limit(error)
     if isinstance(exhausted, OutOfDescriptors):
         return BindError(error.errno, str(exhausted), where)
     # "AF_UNIX path too long" and unknown hosts have no errno of the operating system.

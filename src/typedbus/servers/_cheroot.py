@@ -30,7 +30,7 @@ from wsgiref.types import WSGIApplication
 import attrs
 
 from typedbus._bus.bus import Bus
-from typedbus._os.exhausted import named, start_thread
+from typedbus._os.exhausted import start_thread, with_limit
 from typedbus.servers._binding import BACKLOG
 from typedbus.servers._contract import ACCEPT_RETRY, EXHAUSTED, FIRST_REQUEST, NEXT_REQUEST
 from typedbus.servers._http import HTTP, Connection
@@ -180,7 +180,7 @@ class Loop:
                 if self._resume_at is None:
                     # A drain calls accept(2) even if no client waits, and that allocates a descriptor first.
                     if self._drain_period is None:
-                        self._bus.log(f"cannot accept another connection: {named(error)}", logging.ERROR)
+                        self._bus.log(f"cannot accept another connection: {with_limit(error)}", logging.ERROR)
                     self._selector.unregister(listening)
                     self._resume_at = time.monotonic() + ACCEPT_RETRY
                 return False

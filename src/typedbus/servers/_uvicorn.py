@@ -20,7 +20,7 @@ import socket
 from collections.abc import Callable
 from typing import Any, Final
 
-from typedbus._os.exhausted import named
+from typedbus._os.exhausted import with_limit
 from typedbus.servers._binding import BACKLOG
 from typedbus.servers._contract import ACCEPT_RETRY, EXHAUSTED, FIRST_REQUEST, NEXT_REQUEST, NoServer
 from typedbus.servers._lifespan import Lifespan
@@ -227,7 +227,7 @@ class _Uvicorn(uvicorn.Server):
                     return True
                 # A drain calls accept(2) even if no client waits, and that allocates a descriptor first.
                 if not self._stopping.is_set():
-                    logging.getLogger("uvicorn.error").error("cannot accept another connection: %s", named(error))  # noqa: TRY400  # its traceback adds nothing
+                    logging.getLogger("uvicorn.error").error("cannot accept another connection: %s", with_limit(error))  # noqa: TRY400  # its traceback adds nothing
                     self.loop.call_later(ACCEPT_RETRY, self._begin_to_accept)
                 return False
             accepted.settimeout(0.0)

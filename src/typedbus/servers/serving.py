@@ -29,7 +29,7 @@ from typedbus._base.states import State
 from typedbus._bus.builtin import MOVED, START
 from typedbus._bus.bus import Bus
 from typedbus._channels.channel import on
-from typedbus._os.exhausted import OutOfDescriptors, OutOfThreads, named, start_thread
+from typedbus._os.exhausted import OutOfDescriptors, OutOfThreads, start_thread, with_limit
 from typedbus.servers._arguments import SettingError, check_bind, check_mode, check_seconds
 from typedbus.servers._binding import BindError, Listening, listen
 from typedbus.servers._contract import NoServer, Serves
@@ -237,7 +237,7 @@ class Serving(ABC):
             if not run.is_stopping:
                 raise ServerEnded(run.listening.where)  # noqa: TRY301  # treated like an exception of the server
         except BaseException as failure:
-            error = named(failure)
+            error = with_limit(failure)
             if not run.is_ready:
                 run.outcome.put(error)
             elif run.is_stopping:
