@@ -1,4 +1,4 @@
-"""A process that follows the files of its program: what it notices, what it waits for, and what it survives."""
+"""Restarts of a process when a file of its program changes."""
 
 from __future__ import annotations
 
@@ -41,15 +41,15 @@ def files(tmp_path: Path) -> Files:
     return Files([Place(tmp_path, is_deep=True)], PATTERNS, IGNORE)
 
 
-def test_what_is_as_it_was_has_not_changed(files: Files, tmp_path: Path) -> None:
-    """Nor has what only has other rights."""
+def test_an_unchanged_file_is_not_reported(files: Files, tmp_path: Path) -> None:
+    """Nor is a file whose permissions changed."""
     (tmp_path / "a.py").chmod(0o600)
 
     assert files.changes() == {}
 
 
-def test_what_has_changed_is_named_once(files: Files, tmp_path: Path) -> None:
-    """A change, a new file and one that is gone, in whatever folder below."""
+def test_a_change_is_reported_once(files: Files, tmp_path: Path) -> None:
+    """A changed, a new and a removed file, in any folder below."""
     write(tmp_path / "a.py", "x = 1")
     write(tmp_path / "shop" / "new" / "c.py")
     (tmp_path / "shop" / "b.py").unlink()
@@ -80,8 +80,8 @@ def test_a_file_that_was_replaced_has_changed(files: Files, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("name", ["a.txt", ".#a.py", ".git/a.py", "__pycache__/a.py", "deep/.hidden/a.py"])
-def test_what_is_none_of_the_program_is_left_alone(files: Files, tmp_path: Path, name: str) -> None:
-    """By its own name or that of a folder above."""
+def test_ignored_files_are_not_reported(files: Files, tmp_path: Path, name: str) -> None:
+    """By their own name or that of a folder above."""
     write(tmp_path / name)
 
     assert files.changes() == {}
@@ -95,8 +95,8 @@ def test_an_environment_is_left_alone(files: Files, tmp_path: Path) -> None:
     assert files.changes() == {}
 
 
-def test_a_folder_that_is_not_deep_is_looked_at_alone(tmp_path: Path) -> None:
-    """Beside a script that lies in somebody's home there is a lot that is none of its business."""
+def test_the_folders_below_a_flat_place_are_not_scanned(tmp_path: Path) -> None:
+    """A script may be in a home directory."""
     files = Files([Place(tmp_path, is_deep=False)], PATTERNS, IGNORE)
     write(tmp_path / "a.py")
     write(tmp_path / "other" / "b.py")
@@ -106,7 +106,7 @@ def test_a_folder_that_is_not_deep_is_looked_at_alone(tmp_path: Path) -> None:
 
 
 def test_a_single_file_may_have_any_name(tmp_path: Path) -> None:
-    """It is looked at in its folder, so that it may go and come back."""
+    """It may also be removed and appear again."""
     path = write(tmp_path / ".settings")
     files = Files([Place(path, is_deep=False)], PATTERNS, IGNORE)
     write(tmp_path / "a.py")
@@ -119,7 +119,7 @@ def test_a_single_file_may_have_any_name(tmp_path: Path) -> None:
 
 
 def batch(files: Files, act: Callable[[], object]) -> dict[str, str]:
-    """Watch *files*, let *act* happen, and return what is told."""
+    """Watch *files*, call *act*, and return the reported changes."""
     stopping, told = threading.Event(), threading.Event()
     given: list[dict[str, str]] = []
 
@@ -140,16 +140,16 @@ def batch(files: Files, act: Callable[[], object]) -> dict[str, str]:
     return given[0]
 
 
-def test_a_change_is_told(files: Files, tmp_path: Path) -> None:
-    """Be it before the system watches, or later."""
+def test_a_change_is_reported_whenever_it_happens(files: Files, tmp_path: Path) -> None:
+    """Before the system watches the files, or later."""
     changed = batch(files, lambda: write(tmp_path / "a.py", "x = 1"))
 
     assert changed == {str(tmp_path / "a.py"): "changed"}
 
 
 @pytest.mark.slow
-def test_a_file_in_a_new_folder_is_told(files: Files, tmp_path: Path) -> None:
-    """The new folder is watched from then on, and what came into it before that is found."""
+def test_a_file_in_a_new_folder_is_reported(files: Files, tmp_path: Path) -> None:
+    """Also a file that was written before the new folder was watched."""
     stopping = threading.Event()
     batches = files.batches(0.02, stopping)
     write(tmp_path / "new" / "c.py")
@@ -166,8 +166,8 @@ def test_a_file_in_a_new_folder_is_told(files: Files, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_folder_that_goes_is_told(files: Files, tmp_path: Path) -> None:
-    """And the others are watched as before; a place that is gone altogether may come back."""
+def test_a_removed_folder_is_reported(files: Files, tmp_path: Path) -> None:
+    """The others are still watched, and a removed place may appear again."""
     stopping = threading.Event()
     batches = files.batches(0.02, stopping)
     (tmp_path / "shop" / "b.py").unlink()
@@ -179,8 +179,8 @@ def test_a_folder_that_goes_is_told(files: Files, tmp_path: Path) -> None:
     assert list(batches) == []
 
 
-def test_the_project_is_what_the_program_imported(tmp_path: Path) -> None:
-    """Packages with all that is in them, folders of other modules, and nothing that is installed."""
+def test_the_project_is_the_imported_modules(tmp_path: Path) -> None:
+    """Whole packages, the folders of other modules, and no installed packages."""
     write(tmp_path / "site.py")
     write(tmp_path / "shop" / "__init__.py")
     write(tmp_path / "shop" / "infra" / "database.py", "import desk")
@@ -207,8 +207,8 @@ def test_the_project_is_what_the_program_imported(tmp_path: Path) -> None:
     } == expected
 
 
-def test_the_project_is_also_what_lies_beside_the_main_module(tmp_path: Path) -> None:
-    """Wherever the program was started, and whatever lies there."""
+def test_modules_beside_the_main_module_belong_to_the_project(tmp_path: Path) -> None:
+    """Whatever the working directory is."""
     write(tmp_path / "elsewhere" / "other.py")
     program = write(
         tmp_path / "app" / "program.py",
@@ -223,8 +223,8 @@ def test_the_project_is_also_what_lies_beside_the_main_module(tmp_path: Path) ->
     assert told == f"{tmp_path / 'app'} False\n"
 
 
-def test_what_is_imported_later_belongs_to_the_project_and_is_not_new(tmp_path: Path) -> None:
-    """From then on it is looked at, even if the import failed; that it was imported is no change."""
+def test_a_module_that_is_imported_later_belongs_to_the_project(tmp_path: Path) -> None:
+    """It is watched from then on, even if the import failed; the import itself is not a change."""
     write(tmp_path / "libraries" / "late.py")
     write(tmp_path / "broken" / "fails.py", "import nowhere")
     write(
@@ -268,13 +268,13 @@ def test_a_place_stays_one_when_its_module_has_gone(files: Files, tmp_path: Path
 
 
 def edits(changed: dict[str, str]) -> tuple[bool, list[tuple[str, int]]]:
-    """Return whether *changed* is complete, and what was said of it."""
+    """Return whether *changed* is complete, and the messages."""
     said: list[tuple[str, int]] = []
     return Edits(lambda text, level: said.append((text, level))).are_complete(changed), said
 
 
-def test_what_changed_is_named(tmp_path: Path) -> None:
-    """Five of it, and the number of the others."""
+def test_the_message_of_a_restart_names_the_changed_files(tmp_path: Path) -> None:
+    """Five of them, and the number of the others."""
     paths = [str(write(tmp_path / f"{name}.py")) for name in "abcdefg"]
     is_complete, said = edits(dict.fromkeys(paths, "changed"))
 
@@ -292,8 +292,8 @@ def test_what_changed_is_named(tmp_path: Path) -> None:
         (b"x\0\n", r": (SyntaxError|ValueError): source code string cannot contain null bytes"),
     ],
 )
-def test_what_cannot_be_compiled_is_waited_for(tmp_path: Path, source: bytes, told: str) -> None:
-    """It is told with file and line."""
+def test_a_file_that_cannot_be_compiled_delays_the_restart(tmp_path: Path, source: bytes, told: str) -> None:
+    """The message has its path and line."""
     path = tmp_path / "a.py"
     path.write_bytes(source)
     is_complete, said = edits({str(path): "changed"})
@@ -306,8 +306,8 @@ def test_what_cannot_be_compiled_is_waited_for(tmp_path: Path, source: bytes, to
     assert level == 40
 
 
-def test_a_broken_file_holds_up_those_that_are_well(tmp_path: Path) -> None:
-    """Until it is mended, or gone."""
+def test_a_broken_file_delays_the_restart_for_other_files(tmp_path: Path) -> None:
+    """Until it is corrected or removed."""
     broken, well = write(tmp_path / "a.py", "def"), write(tmp_path / "b.py")
     said: list[str] = []
     edited = Edits(lambda text, level: said.append(text))
@@ -319,13 +319,13 @@ def test_a_broken_file_holds_up_those_that_are_well(tmp_path: Path) -> None:
     assert said[-1] == f"restarting: {broken} is gone, {well} is new"
 
 
-def test_what_is_no_python_is_not_compiled(tmp_path: Path) -> None:
-    """Its errors are its reader's business."""
+def test_only_python_files_are_compiled(tmp_path: Path) -> None:
+    """Errors in other files are found by the code that reads them."""
     assert edits({str(write(tmp_path / "a.toml", "def")): "changed"})[0]
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may read everything")
-def test_what_cannot_be_read_is_waited_for(tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_read_delays_the_restart(tmp_path: Path) -> None:
     """A restarted process could not read it either."""
     path = write(tmp_path / "a.py")
     path.chmod(0)
@@ -335,8 +335,8 @@ def test_what_cannot_be_read_is_waited_for(tmp_path: Path) -> None:
     assert "PermissionError" in said[0][0]
 
 
-def test_what_is_not_there_cannot_be_watched(tmp_path: Path) -> None:
-    """It is told with its name when the component is made."""
+def test_a_missing_path_is_an_error_at_construction(tmp_path: Path) -> None:
+    """The error names it."""
     gone = tmp_path / "gone"
     with pytest.raises(NothingToWatch) as raised:
         Autoreload(Bus(), paths=[tmp_path, gone])
@@ -420,7 +420,7 @@ def bus(anew: Anew, tmp_path: Path) -> Iterator[Bus]:
 
 
 def test_a_change_restarts_the_bus(bus: Bus, anew: Anew, tmp_path: Path) -> None:
-    """Whoever owns the process replaces it, after an exit in order; no thread is left."""
+    """The process is replaced after an orderly exit; no thread is left."""
     before = threading.active_count()
     bus.start()
     with Recorder(bus[LOG]) as said:
@@ -432,8 +432,8 @@ def test_a_change_restarts_the_bus(bus: Bus, anew: Anew, tmp_path: Path) -> None
     assert threading.active_count() == before
 
 
-def test_what_changed_while_the_bus_was_stopped_restarts_it_too(bus: Bus, anew: Anew, tmp_path: Path) -> None:
-    """What runs is older than the file, whenever that was written; a stop and a start end and begin a thread."""
+def test_a_change_during_a_stop_restarts_the_bus_after_the_next_start(bus: Bus, anew: Anew, tmp_path: Path) -> None:
+    """The running code is older than the file; the stop ended the thread, and the start begins another."""
     before = threading.active_count()
     for _ in range(2):
         bus.start()
@@ -455,8 +455,8 @@ def test_a_start_where_the_process_cannot_be_replaced_is_refused(bus: Bus, anew:
     assert str(raised.value.exceptions[0]) == "this process cannot be restarted: it is frozen"
 
 
-def test_a_restart_that_is_refused_is_told(bus: Bus, anew: Anew, tmp_path: Path) -> None:
-    """The site goes on, and so does the watching."""
+def test_a_refused_restart_is_logged(bus: Bus, anew: Anew, tmp_path: Path) -> None:
+    """The site continues, and the files are still watched."""
     told: SimpleQueue[tuple[str, int]] = SimpleQueue()
     bus[LOG].subscribe(lambda text, level: told.put((text, level)))
     anew.refuses_later = True
@@ -471,8 +471,8 @@ def test_a_restart_that_is_refused_is_told(bus: Bus, anew: Anew, tmp_path: Path)
     assert anew.replaced == [None]
 
 
-def test_watching_that_fails_is_told(bus: Bus, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With the way out; the site goes on."""
+def test_a_failure_of_the_watch_is_logged(bus: Bus, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the remedy; the site continues."""
     told: SimpleQueue[tuple[str, int]] = SimpleQueue()
     bus[LOG].subscribe(lambda text, level: told.put((text, level)))
     # An interval of polling beyond what the library's integers hold is the one failure of its own that can be had everywhere.
@@ -556,7 +556,7 @@ class Program:
         self.lines: list[str] = []
 
     def edit(self, name: str, start: str = "pass", head: str = "") -> None:
-        """Write the desk anew, as an editor does."""
+        """Write the desk again, as an editor does."""
         write(self.folder / "desk.tmp", DESK.format(name=name, start=start, head=head))
         (self.folder / "desk.tmp").replace(self.folder / "desk.py")
 
@@ -600,7 +600,7 @@ real = pytest.mark.skipif(sys.platform == "win32", reason="Windows replaces no p
 @real
 @pytest.mark.slow
 def test_an_edit_restarts_the_process(program: Program) -> None:
-    """It says why, stops in order, and is the same process with what the file says now."""
+    """It logs the reason, stops in order, and the same process runs the new code."""
     program.edit("two")
     program.serves("two")
 
@@ -611,8 +611,8 @@ def test_an_edit_restarts_the_process(program: Program) -> None:
 
 @real
 @pytest.mark.slow
-def test_a_syntax_error_is_told_and_the_site_goes_on(program: Program) -> None:
-    """With file and line; mended, it restarts."""
+def test_a_syntax_error_is_logged_and_the_site_continues(program: Program) -> None:
+    """With path and line; after the correction it restarts."""
     program.edit("two", "1 +")
     told = program.reach("SyntaxError")
     assert f"{program.folder / 'desk.py'}:6: SyntaxError: invalid syntax; not restarting until it is fixed" in told
@@ -649,7 +649,7 @@ def test_new_files_files_that_go_and_old_ones_restart_as_well(program: Program) 
     ids=["start", "import"],
 )
 def test_a_restart_that_fails_waits_for_the_next_change(program: Program, start: str, head: str, told: str) -> None:
-    """The process is there, is told what is wrong, also with a syntax error in between, and serves when it is mended."""
+    """The process waits, logs a syntax error in between, and serves after the correction."""
     program.edit("two", start, head)
     program.reach(told)
     program.reach("it is restarted when a file changes; Ctrl-C ends it")
@@ -676,8 +676,8 @@ def test_a_process_that_waits_for_mending_can_be_ended(program: Program, number:
 
 @real
 @pytest.mark.slow
-def test_a_restarted_process_whose_start_is_broken_off_ends(program: Program) -> None:
-    """A signal during the start ends the process, as it does for the first time."""
+def test_a_restarted_process_whose_start_is_cancelled_ends(program: Program) -> None:
+    """A signal during the start ends the process, as at the first start."""
     program.edit("two", "print('begins', flush=True); __import__('sys').stdin.readline()")
     program.reach("begins")
     program.child.send_signal(signal.SIGTERM)
@@ -693,7 +693,7 @@ def test_a_restarted_process_whose_start_is_broken_off_ends(program: Program) ->
 @real
 @pytest.mark.slow
 def test_a_first_start_that_fails_ends_the_process(tmp_path: Path) -> None:
-    """Only who had it running before is waited for."""
+    """Only a restarted process waits for a change."""
     write(tmp_path / "site.py", SITE)
     write(tmp_path / "desk.py", DESK.format(name="one", start="raise OSError('no desk')", head=""))
     ended = subprocess.run([sys.executable, "site.py"], cwd=tmp_path, capture_output=True, check=False, timeout=30)

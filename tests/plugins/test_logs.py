@@ -1,4 +1,4 @@
-"""The life of a bus as records of the standard library's logging."""
+"""The events and messages of a bus as records of the standard library's logging."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ class Records(logging.Handler):
 
 @pytest.fixture
 def log() -> Iterator[logging.Logger]:
-    """Give a logger of the test's own, which lets everything through and leads nowhere."""
+    """Give a logger for the test that passes all records on, and has no handler."""
     logger = logging.getLogger(f"typedbus-test-{next(numbers)}")
     logger.setLevel(logging.DEBUG)
     logger.propagate = False
@@ -169,7 +169,7 @@ def kind_of(event: LifecycleEvent) -> str:
 
 
 @pytest.mark.parametrize(("event", "level", "text", "keys"), EVENTS, ids=lambda value: type(value).__name__)
-def test_each_event_is_a_record_with_its_kind_and_what_it_knows(
+def test_each_event_is_a_record_with_its_kind_and_its_fields(
     log: logging.Logger, records: Records, event: LifecycleEvent, level: str, text: str, keys: dict[str, object]
 ) -> None:
     """Level, text and keys are as documented; the kind is the name of the event's channel without ``component_``."""
@@ -206,7 +206,7 @@ def test_a_failure_is_an_error_with_its_traceback(
 
 
 def test_a_message_keeps_its_level_and_its_percent_signs(log: logging.Logger, records: Records) -> None:
-    """What is published on LOG is said as it is, at its level."""
+    """A message on LOG is logged unchanged, at its level."""
     bus = Bus()
     Logging(bus, logger=log.name)
 
@@ -217,8 +217,8 @@ def test_a_message_keeps_its_level_and_its_percent_signs(log: logging.Logger, re
     assert record.__dict__["kind"] == "log"
 
 
-def test_what_is_not_shown_is_not_put_into_words(log: logging.Logger, records: Records) -> None:
-    """Records carry their arguments, so that handlers which show nothing cost no formatting."""
+def test_a_record_that_no_handler_writes_is_not_formatted(log: logging.Logger, records: Records) -> None:
+    """Records carry their arguments, so that no text is formatted in vain."""
     bus = Bus()
     Logging(bus, logger=log.name)
 
@@ -227,8 +227,8 @@ def test_what_is_not_shown_is_not_put_into_words(log: logging.Logger, records: R
     assert (records.all[0].msg, records.all[0].args) == ("started %s (%.1f ms)", ("A.b", 500.0))
 
 
-def test_a_component_is_heard_of_from_building_to_exit(log: logging.Logger, records: Records) -> None:
-    """In a container everything is logged from the building of the component on, up to EXITED."""
+def test_the_log_begins_at_the_construction_and_ends_at_the_exit(log: logging.Logger, records: Records) -> None:
+    """In a container every event from the construction of the component to EXITED is logged."""
 
     class Site(Container):
         bus = Component(Bus)
@@ -260,8 +260,8 @@ def test_a_component_is_heard_of_from_building_to_exit(log: logging.Logger, reco
     ]
 
 
-def test_a_start_that_failed_before_its_turn_is_logged(log: logging.Logger, records: Records) -> None:
-    """The failure of what starts before the component, and the rollback, are in the log."""
+def test_a_start_that_failed_before_the_component_is_logged(log: logging.Logger, records: Records) -> None:
+    """The failure of an earlier component, and the rollback, are in the log."""
 
     class Site(Container):
         bus = Component(Bus)
@@ -277,7 +277,7 @@ def test_a_start_that_failed_before_its_turn_is_logged(log: logging.Logger, reco
 
 
 def test_nothing_is_left_after_the_exit(log: logging.Logger, tmp_path: Path) -> None:
-    """The bus has no listener more, the logger no handler more, and its level is as it was."""
+    """The bus has no further listener, the logger no further handler, and its level is restored."""
     log.setLevel(logging.WARNING)
     before = list(log.handlers)
     bus = Bus()
@@ -292,8 +292,8 @@ def test_nothing_is_left_after_the_exit(log: logging.Logger, tmp_path: Path) -> 
     assert logs._file is not None and logs._file.stream is None
 
 
-def test_each_life_of_a_bus_is_logged_once(log: logging.Logger, records: Records) -> None:
-    """A container that is started again after its exit logs with a new component alone."""
+def test_each_run_of_a_bus_is_logged_once(log: logging.Logger, records: Records) -> None:
+    """A container that is started again after its exit logs with a new component only."""
 
     class Site(Container):
         bus = Component(Bus)
@@ -310,7 +310,7 @@ def test_each_life_of_a_bus_is_logged_once(log: logging.Logger, records: Records
 def test_a_log_handler_that_fails_changes_nothing(
     log: logging.Logger, records: Records, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Start, stop and exit go on without it, and what was to be logged is on stderr."""
+    """Start, stop and exit continue, and the messages are on stderr."""
 
     class Broken(logging.Handler):
         def handle(self, record: logging.LogRecord) -> bool:
@@ -333,8 +333,8 @@ def test_a_log_handler_that_fails_changes_nothing(
     assert bus[LIFECYCLE].subscriptions == ()
 
 
-def test_without_file_and_console_the_logger_is_left_alone(log: logging.Logger) -> None:
-    """What is shown is the program's own business: no handler is added and no level touched."""
+def test_without_file_and_console_the_logger_is_unchanged(log: logging.Logger) -> None:
+    """The program configures it: no handler is added and no level is set."""
     log.setLevel(logging.ERROR)
     before = list(log.handlers)
     bus = Bus()
@@ -360,8 +360,8 @@ def on_a_bus(bus: Bus, logs: Logging) -> Logging:
     return logs
 
 
-def test_a_file_is_opened_at_the_start_and_has_what_was_said_before(log: logging.Logger, tmp_path: Path) -> None:
-    """Nothing is opened before, since the process may be another one until then; nothing is lost either."""
+def test_a_file_is_opened_at_the_start_and_has_the_earlier_records(log: logging.Logger, tmp_path: Path) -> None:
+    """It is not opened earlier, since the process may become a daemon; no record is lost."""
     path = tmp_path / "site.log"
     bus = Bus()
     # What is no text comes by the format, since pytest cannot pass such a message on between processes.
@@ -397,8 +397,8 @@ def test_a_file_has_the_records_of_the_loggers_below(log: logging.Logger, tmp_pa
     assert line.endswith(f"WARNING {log.name}.orders: 2 left")
 
 
-def test_what_is_kept_is_put_into_words_at_once(log: logging.Logger, tmp_path: Path) -> None:
-    """A record of before the start says what was so when it was made."""
+def test_a_record_from_before_the_start_is_formatted_at_once(log: logging.Logger, tmp_path: Path) -> None:
+    """It shows the state of its arguments at that time."""
     path = tmp_path / "site.log"
     bus = Bus()
     logs = Logging(bus, logger=log.name, file=path, formatter=PLAIN)
@@ -413,7 +413,7 @@ def test_what_is_kept_is_put_into_words_at_once(log: logging.Logger, tmp_path: P
 
 
 def test_any_thread_may_write_to_the_file(log: logging.Logger, tmp_path: Path) -> None:
-    """Opening it keeps nobody else out."""
+    """Opening it does not exclude other threads."""
     path = tmp_path / "site.log"
     bus = Bus()
     on_a_bus(bus, Logging(bus, logger=log.name, file=path, formatter=PLAIN))
@@ -443,7 +443,7 @@ def die(error: BaseException, *, bus: Bus | None = None) -> None:
 
 @pytest.fixture
 def hooked() -> Iterator[list[BaseException | None]]:
-    """What the `threading.excepthook` of the test is given."""
+    """The arguments of the calls of the test's `threading.excepthook`."""
     given: list[BaseException | None] = []
     before = threading.excepthook
     threading.excepthook = lambda args: given.append(args.exc_value)
@@ -451,10 +451,10 @@ def hooked() -> Iterator[list[BaseException | None]]:
     threading.excepthook = before
 
 
-def test_what_a_thread_dies_of_is_in_the_file(
+def test_the_exception_that_ends_a_thread_is_in_the_file(
     log: logging.Logger, tmp_path: Path, hooked: list[BaseException | None]
 ) -> None:
-    """As an error with its traceback, from the construction to the exit; the hook before gets it as well."""
+    """As an error with its traceback, from the construction to the exit; the previous hook is called as well."""
     file = tmp_path / "site.log"
     hook = threading.excepthook
     bus, errors = Bus(), [OSError(text) for text in ("before the start", "started", "exited")]
@@ -476,10 +476,10 @@ def test_what_a_thread_dies_of_is_in_the_file(
     assert threading.excepthook is hook
 
 
-def test_what_a_thread_of_the_bus_dies_of_is_logged_once(
+def test_the_exception_that_ends_a_thread_of_the_bus_is_logged_once(
     log: logging.Logger, records: Records, hooked: list[BaseException | None]
 ) -> None:
-    """The bus reports it itself."""
+    """The bus itself reports it."""
     bus = Bus()
     Logging(bus, logger=log.name)
 
@@ -490,10 +490,10 @@ def test_what_a_thread_of_the_bus_dies_of_is_logged_once(
 
 
 @pytest.mark.parametrize("first_ends_first", [False, True])
-def test_the_hook_for_threads_is_put_back_whichever_ends_first(
+def test_the_thread_hook_is_restored_in_any_order_of_ends(
     log: logging.Logger, records: Records, hooked: list[BaseException | None], first_ends_first: bool
 ) -> None:
-    """One that goes on is called until it ends."""
+    """A hook that has not ended is still called."""
     hook, buses = threading.excepthook, [Bus(), Bus()]
     for bus in buses:
         Logging(bus, logger=log.name)
@@ -507,10 +507,10 @@ def test_the_hook_for_threads_is_put_back_whichever_ends_first(
     assert threading.excepthook is hook
 
 
-def test_a_log_that_is_dropped_hears_of_no_thread(
+def test_the_thread_hook_keeps_no_component_alive(
     log: logging.Logger, records: Records, hooked: list[BaseException | None]
 ) -> None:
-    """The hook keeps neither the component nor its bus."""
+    """Neither the component nor its bus."""
     bus = Bus()
     Logging(bus, logger=log.name)
     gone = weakref.ref(bus)
@@ -523,8 +523,8 @@ def test_a_log_that_is_dropped_hears_of_no_thread(
     assert len(hooked) == 1
 
 
-def test_a_second_start_goes_on_in_the_same_file(log: logging.Logger, tmp_path: Path) -> None:
-    """A stop closes nothing, and what was kept is written once."""
+def test_a_second_start_continues_the_same_file(log: logging.Logger, tmp_path: Path) -> None:
+    """A stop does not close it, and the earlier records are written once."""
     path = tmp_path / "site.log"
     bus = Bus()
     logs = on_a_bus(bus, Logging(bus, logger=log.name, file=path, formatter=PLAIN))
@@ -539,8 +539,8 @@ def test_a_second_start_goes_on_in_the_same_file(log: logging.Logger, tmp_path: 
     bus.exit()
 
 
-def test_graceful_opens_a_file_that_was_moved_away_anew(log: logging.Logger, tmp_path: Path) -> None:
-    """What is said before goes to the old file, what is said after to the new one, and the old one is closed."""
+def test_graceful_reopens_a_file_that_was_moved(log: logging.Logger, tmp_path: Path) -> None:
+    """Earlier records are in the old file, later records in the new one, and the old one is closed."""
     path, moved = tmp_path / "site.log", tmp_path / "site.log.1"
     bus = Bus()
     logs = on_a_bus(bus, Logging(bus, logger=log.name, file=path, formatter=PLAIN))
@@ -566,7 +566,7 @@ def test_graceful_opens_a_file_that_was_moved_away_anew(log: logging.Logger, tmp
 def test_a_file_that_cannot_be_opened_fails_the_start(
     log: logging.Logger, tmp_path: Path, name: str, number: int
 ) -> None:
-    """The start is rolled back with an error that names the file, what is wrong and what to do."""
+    """The start is rolled back with an error that names the file, the reason and the remedy."""
     bus = Bus()
     (tmp_path / "folder").mkdir()
     path = f"{tmp_path}/{name}"
@@ -583,8 +583,8 @@ def test_a_file_that_cannot_be_opened_fails_the_start(
     assert str(pickle.loads(pickle.dumps(error))) == str(error)
 
 
-def test_a_file_that_cannot_be_opened_anew_stays_in_use(log: logging.Logger, tmp_path: Path) -> None:
-    """graceful tells the error, and the records go to the file that is open."""
+def test_a_file_that_cannot_be_reopened_stays_in_use(log: logging.Logger, tmp_path: Path) -> None:
+    """graceful raises the error, and records are written to the open file."""
     folder = tmp_path / "logs"
     folder.mkdir()
     bus = Bus()
@@ -602,7 +602,7 @@ def test_a_file_that_cannot_be_opened_anew_stays_in_use(log: logging.Logger, tmp
 
 
 def test_a_start_that_fails_before_the_file_is_open_is_in_the_file(log: logging.Logger, tmp_path: Path) -> None:
-    """What was kept is written at the exit, since it tells why there was no start."""
+    """The earlier records are written at the exit, with the reason of the failure."""
     path = tmp_path / "site.log"
     bus = Bus()
     on_a_bus(bus, Logging(bus, logger=log.name, file=path, formatter=PLAIN))
@@ -616,10 +616,10 @@ def test_a_start_that_fails_before_the_file_is_open_is_in_the_file(log: logging.
     assert lines_of(path)[-1] == "bus EXITED"
 
 
-def test_a_record_that_cannot_be_put_into_words_is_told_on_stderr(
+def test_a_record_that_cannot_be_formatted_is_reported_on_stderr(
     log: logging.Logger, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Before the file is open and on the console as well, a format that asks for too much changes nothing."""
+    """Before the file is open and on the console as well, a wrong format has no other effect."""
     bus = Bus()
     Logging(bus, logger=log.name, console=True, file=tmp_path / "site.log", formatter=logging.Formatter("%(nobody)s"))
 
@@ -631,7 +631,7 @@ def test_a_record_that_cannot_be_put_into_words_is_told_on_stderr(
 
 
 def test_the_console_is_the_stderr_of_the_moment(log: logging.Logger, capsys: pytest.CaptureFixture[str]) -> None:
-    """It is looked up for each line, so that who puts another in its place gets the lines."""
+    """It is looked up for each line, so a replacement receives the lines."""
     bus = Bus()
     with capsys.disabled():
         Logging(bus, logger=log.name, console=True, formatter=PLAIN)
@@ -644,7 +644,7 @@ def test_the_console_is_the_stderr_of_the_moment(log: logging.Logger, capsys: py
 
 
 def test_structlog_has_the_keys_of_each_record(log: logging.Logger, tmp_path: Path) -> None:
-    """structlog's formatter renders the records as its own: nothing of them is in the way of its keys."""
+    """structlog's formatter renders the records as its own: no key replaces one of its keys."""
     path = tmp_path / "site.log"
     formatter = structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=[
@@ -680,8 +680,8 @@ def test_structlog_has_the_keys_of_each_record(log: logging.Logger, tmp_path: Pa
     assert "OSError: no heat" in failed["exception"]
 
 
-def test_what_fails_in_a_publish_is_logged_by_the_name_of_its_listener(log: logging.Logger, records: Records) -> None:
-    """A publish that fails is an ERROR with the listener and the channel, and whoever published gets it as well."""
+def test_a_failure_in_a_publish_is_logged_with_the_name_of_its_listener(log: logging.Logger, records: Records) -> None:
+    """It is an ERROR with the listener and the channel, and is raised in the publisher as well."""
     order_placed = Channel[[], None]("order_placed")
     bus = Bus()
     Logging(bus, logger=log.name)
@@ -724,8 +724,8 @@ def program(tmp_path: Path) -> Callable[[str], subprocess.CompletedProcess[str]]
 
 
 @pytest.mark.slow
-def test_a_program_says_nothing_twice(program: Callable[[str], subprocess.CompletedProcess[str]]) -> None:
-    """Under `run`, the console has what `run` does not show itself, and the file has everything."""
+def test_a_program_writes_no_record_twice(program: Callable[[str], subprocess.CompletedProcess[str]]) -> None:
+    """Under `run`, the console has only what `run` does not show, and the file has everything."""
     ended = program("""
         class Site(Container):
             bus = Component(Bus)
@@ -757,10 +757,10 @@ def test_a_program_says_nothing_twice(program: Callable[[str], subprocess.Comple
         "",
     ],
 )
-def test_a_handler_of_the_program_has_nothing_that_is_on_stderr_already(
+def test_records_of_a_handler_on_stderr_are_omitted_by_run_and_the_console(
     program: Callable[[str], subprocess.CompletedProcess[str]], handler: str, console: str
 ) -> None:
-    """What it writes is left out by `run` and by the console of `Logging`; without one `logging` prints nothing."""
+    """Without such a handler `logging` prints nothing."""
     ended = program(f"""
         {handler}
 
@@ -802,7 +802,7 @@ def test_a_failure_is_not_printed_by_a_logger_without_handlers(
 def test_a_program_without_run_has_it_all_on_the_console(
     program: Callable[[str], subprocess.CompletedProcess[str]],
 ) -> None:
-    """Where nobody else shows the life of the bus, the console does."""
+    """If `run` does not show the events of the bus, the console does."""
     ended = program("""
         bus = Bus()
         Logging(bus, logger="site", console=True)

@@ -1,4 +1,4 @@
-"""Signals to real programs: each of them in each phase, and what becomes of handlers, forks and restarts."""
+"""Signals to real programs in each phase, with handlers, forks and restarts."""
 
 from __future__ import annotations
 
@@ -181,8 +181,8 @@ def test_each_signal_in_each_phase(begin: Begin, tmp_path: Path, number: signal.
     assert "Traceback" not in program.output
 
 
-def test_a_second_signal_forces_when_the_component_is_gone(begin: Begin) -> None:
-    """run() knows of what its component caught: while owned threads are waited for a second one forces."""
+def test_a_second_signal_ends_the_process_after_the_exit_of_the_component(begin: Begin) -> None:
+    """run() counts the signals of the component: while it waits for owned threads, a second one ends the process."""
     program = begin("""
         class Owning(Part):
             def start(self) -> None:
@@ -210,8 +210,8 @@ def test_a_second_signal_forces_when_the_component_is_gone(begin: Begin) -> None
     assert "SIGTERM again: ending at once; the stacks of all threads:" in program.lines
 
 
-def test_a_forked_child_dies_of_a_signal_as_ever(begin: Begin) -> None:
-    """A child inherits handlers whose bus nobody serves: they stand aside, and the parent goes on."""
+def test_a_signal_ends_a_forked_child(begin: Begin) -> None:
+    """The inherited handlers take no action in the child, and the parent continues."""
     program = begin("""
         class Forking(Part):
             def start(self) -> None:
@@ -303,8 +303,8 @@ def test_a_daemon_is_restarted_again_and_again(begin: Begin) -> None:
     assert program.lines.count("bus      EXITED") == 4
 
 
-def test_what_failed_before_a_restart_is_told(begin: Begin) -> None:
-    """A stop that fails keeps nobody from the restart, and its traceback is on stderr before it."""
+def test_a_failure_before_a_restart_is_reported(begin: Begin) -> None:
+    """A failed stop does not prevent the restart, and its traceback is on stderr before it."""
     program = begin(AGAIN.format(stop="1 / 0"))
     program.reach("serves")
     program.send(HUP)
@@ -330,8 +330,8 @@ def test_an_exit_in_the_middle_of_a_restart_wins(begin: Begin) -> None:
     assert "SIGTERM: exiting in order; send it again to end at once" in program.lines
 
 
-def test_a_restart_that_cannot_be_is_told_and_the_process_goes_on(begin: Begin, tmp_path: Path) -> None:
-    """The directory in which it began is gone: nothing is stopped for that."""
+def test_an_impossible_restart_is_reported_and_the_process_continues(begin: Begin, tmp_path: Path) -> None:
+    """The original directory was removed: nothing is stopped."""
     gone = tmp_path / "gone"
     gone.mkdir()
     program = begin(
@@ -355,8 +355,8 @@ def test_a_restart_that_cannot_be_is_told_and_the_process_goes_on(begin: Begin, 
     )
 
 
-def test_a_restart_during_a_start_breaks_it_off(begin: Begin) -> None:
-    """What had started is stopped, and the program begins anew."""
+def test_a_restart_during_a_start_cancels_it(begin: Begin) -> None:
+    """The components that had started are stopped, and the program begins again."""
     program = begin("""
         class Once(Part):
             def start(self) -> None:

@@ -1,4 +1,4 @@
-"""Threads of somebody else: what is told of them, in which thread, and with which number."""
+"""Announcements of threads that other code creates: in which thread, and with which number."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typedbus.plugins.threads import THREAD_ENDED, THREAD_STARTED, Threads
 
 
 class Notes:
-    """Writes down what is told of threads, and in which."""
+    """Records the announcements of threads, and the thread of each."""
 
     def __init__(self, bus: Bus) -> None:
         self.started: list[tuple[int, threading.Thread]] = []
@@ -57,8 +57,8 @@ def in_thread(function: Callable[[], object]) -> threading.Thread:
     return thread
 
 
-def test_a_thread_is_told_of_when_it_is_first_seen(threads: Threads, notes: Notes, pool: ThreadPoolExecutor) -> None:
-    """In itself, and once, however often it comes."""
+def test_a_thread_is_announced_at_its_first_acquire(threads: Threads, notes: Notes, pool: ThreadPoolExecutor) -> None:
+    """In the thread itself, and once, however often it calls."""
     own = pool.submit(threading.current_thread).result(10)
     numbers = [pool.submit(threads.acquire).result(10) for _ in range(3)]
 
@@ -68,10 +68,10 @@ def test_a_thread_is_told_of_when_it_is_first_seen(threads: Threads, notes: Note
     assert threads.by_thread == {own: 1}
 
 
-def test_a_thread_that_is_released_is_told_of_in_itself(
+def test_the_end_of_a_thread_is_announced_at_its_release(
     threads: Threads, notes: Notes, pool: ThreadPoolExecutor
 ) -> None:
-    """Once; the release of one that was never seen is none."""
+    """In the thread itself, and once; a thread without a number announces nothing."""
     own = pool.submit(threading.current_thread).result(10)
     for act in (threads.release, threads.acquire, threads.release, threads.release):
         pool.submit(act).result(10)
@@ -93,8 +93,10 @@ def test_numbers_are_never_given_again(threads: Threads, notes: Notes) -> None:
     assert [number for number, _ in notes.started] == [1, 2, 3, 4]
 
 
-def test_a_thread_that_ended_without_a_word_is_told_of_by_the_next_that_is_new(threads: Threads, notes: Notes) -> None:
-    """With its own number and only once, even if the system gave the next one the same ident."""
+def test_the_end_of_a_thread_without_release_is_announced_by_the_next_new_thread(
+    threads: Threads, notes: Notes
+) -> None:
+    """With its own number and only once, even if the next thread has the same ident."""
     in_thread(threads.acquire)
     del notes.started[:]
     second = in_thread(lambda: (threads.acquire(), threads.acquire()))
@@ -104,8 +106,8 @@ def test_a_thread_that_ended_without_a_word_is_told_of_by_the_next_that_is_new(t
     assert threads.numbers == (2,)
 
 
-def test_a_thread_that_is_kept_is_found_ended_as_well(threads: Threads, notes: Notes) -> None:
-    """Whether anybody still refers to it makes no difference."""
+def test_the_end_of_a_thread_that_is_still_referenced_is_announced(threads: Threads, notes: Notes) -> None:
+    """A reference to the thread object makes no difference."""
     kept = in_thread(threads.acquire)
     threads.acquire()
 
@@ -114,7 +116,7 @@ def test_a_thread_that_is_kept_is_found_ended_as_well(threads: Threads, notes: N
 
 
 def test_threads_are_not_kept_alive(threads: Threads, bus: Bus) -> None:
-    """What a thread refers to goes with it, and not with the stop."""
+    """The objects of a thread are freed at its end, and not at the stop."""
     import gc
     import weakref
 
@@ -130,8 +132,10 @@ def test_threads_are_not_kept_alive(threads: Threads, bus: Bus) -> None:
     assert quiet.by_thread == {}
 
 
-def test_a_stop_tells_of_those_that_are_left(threads: Threads, notes: Notes, pool: ThreadPoolExecutor) -> None:
-    """Once each, in the thread that stops, in the order in which they were seen."""
+def test_a_stop_announces_the_end_of_the_remaining_threads(
+    threads: Threads, notes: Notes, pool: ThreadPoolExecutor
+) -> None:
+    """Once each, in the thread of the stop, in the order of their first acquire."""
     pool.submit(threads.acquire).result(10)
     threads.acquire()
     threads.stop()
@@ -143,8 +147,8 @@ def test_a_stop_tells_of_those_that_are_left(threads: Threads, notes: Notes, poo
     assert pool.submit(threads.acquire).result(10) == 3
 
 
-def test_a_listener_that_fails_is_told_to_who_acquires(threads: Threads, notes: Notes, bus: Bus) -> None:
-    """The thread has its number all the same, and those that ended are told of."""
+def test_acquire_raises_the_failure_of_a_listener(threads: Threads, notes: Notes, bus: Bus) -> None:
+    """The thread has its number nevertheless, and the ended threads are announced."""
 
     def fail(number: int) -> None:
         raise OSError("no connection")
@@ -158,10 +162,8 @@ def test_a_listener_that_fails_is_told_to_who_acquires(threads: Threads, notes: 
     assert [number for number, _ in notes.ended] == [1]
 
 
-def test_a_listener_that_fails_keeps_no_other_thread_from_being_told_of(
-    threads: Threads, notes: Notes, bus: Bus
-) -> None:
-    """Failures come together at the end; one alone comes as it is."""
+def test_all_threads_are_announced_if_a_listener_fails(threads: Threads, notes: Notes, bus: Bus) -> None:
+    """Several failures are raised together at the end; a single one is raised as it is."""
 
     def fail(number: int) -> None:
         raise OSError("no connection")
@@ -185,7 +187,7 @@ def test_a_listener_that_fails_keeps_no_other_thread_from_being_told_of(
 
 
 def test_many_threads_at_once_have_a_number_each(threads: Threads, notes: Notes) -> None:
-    """None is lost, none is told of twice, whoever acquires, releases and ends meanwhile."""
+    """No thread is lost or announced twice, whatever other threads do meanwhile."""
     barrier = threading.Barrier(8)
 
     def work() -> None:
@@ -207,8 +209,8 @@ def test_many_threads_at_once_have_a_number_each(threads: Threads, notes: Notes)
     assert sorted(number for number, _ in notes.ended) == expected
 
 
-def test_a_server_of_threads_is_told_of_thread_by_thread() -> None:
-    """Each request of a threading server is a thread, which releases itself or is found ended at the stop."""
+def test_each_thread_of_a_threading_server_is_announced() -> None:
+    """Each request has a thread, which calls release or is found to have ended at the stop."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
