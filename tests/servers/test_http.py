@@ -36,29 +36,29 @@ BODY = b"every byte of it" * 1000
 
 @attrs.define(eq=False)
 class Site:
-    """One application in both languages: it answers `/`, hangs in `/slow` until let go, and fails in `/fail`."""
+    """An application in WSGI and in ASGI: it answers `/`, hangs in `/slow` until `release`, and fails in `/fail`."""
 
     arrived: threading.Semaphore = attrs.field(factory=lambda: threading.Semaphore(0))
-    go_on: threading.Event = attrs.field(factory=threading.Event)
-    ended: threading.Event = attrs.field(factory=threading.Event)
-    answered: int = 0
+    is_released: threading.Event = attrs.field(factory=threading.Event)
+    has_ended: threading.Event = attrs.field(factory=threading.Event)
+    answer_count: int = 0
     lock: threading.Lock = attrs.field(factory=threading.Lock)
-    turns: list[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = attrs.field(factory=list)
+    wake_ups: list[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = attrs.field(factory=list)
 
-    def let_go(self) -> None:
-        """Let what is slow go on."""
-        self.go_on.set()
-        for loop, turned in self.turns:
+    def release(self) -> None:
+        """Let the requests to `/slow` continue."""
+        self.is_released.set()
+        for loop, wake_up in self.wake_ups:
             with contextlib.suppress(RuntimeError):  # the loop has ended
-                loop.call_soon_threadsafe(turned.set)
+                loop.call_soon_threadsafe(wake_up.set)
 
     def wsgi(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         with self.lock:
-            self.answered += 1
+            self.answer_count += 1
         if environ["PATH_INFO"] == "/slow":
             self.arrived.release()
-            self.go_on.wait()
-            self.ended.set()
+            self.is_released.wait()
+            self.has_ended.set()
         if environ["PATH_INFO"] == "/fail":
             raise LookupError("no such order")
         if environ["PATH_INFO"] == "/leave":
@@ -68,16 +68,16 @@ class Site:
 
     async def asgi(self, scope: Any, receive: Any, send: Any) -> None:
         assert scope["type"] == "http"
-        self.answered += 1
+        self.answer_count += 1
         if scope["path"] == "/slow":
             self.arrived.release()
             try:
-                while not self.go_on.is_set():
-                    turned = asyncio.Event()
-                    self.turns.append((asyncio.get_running_loop(), turned))
-                    await turned.wait()
+                while not self.is_released.is_set():
+                    wake_up = asyncio.Event()
+                    self.wake_ups.append((asyncio.get_running_loop(), wake_up))
+                    await wake_up.wait()
             finally:
-                self.ended.set()
+                self.has_ended.set()
         if scope["path"] == "/fail":
             raise LookupError("no such order")
         headers = [(b"content-length", str(len(BODY)).encode())]
@@ -87,12 +87,12 @@ class Site:
 
 @attrs.define(eq=False)
 class Served:
-    """A server of one kind on a bus, and what it told."""
+    """A server of one kind on a bus, and the log of the bus."""
 
     site: Site
     bus: Bus
     server: Serving
-    told: list[tuple[str, int]]
+    log: list[tuple[str, int]]
 
     def connect(self) -> http.client.HTTPConnection:
         connection = http.client.HTTPConnection(self.server.address, timeout=30)
@@ -106,10 +106,10 @@ Serve: TypeAlias = Callable[..., Served]
 @pytest.fixture
 def serve() -> Iterator[Serve]:
     """Start servers; all of them are stopped at the end."""
-    made: list[Served] = []
+    services: list[Served] = []
 
     def serve_site(kind: Kind, **fields: Any) -> Served:
-        site, bus, told = Site(), Bus(), []
+        site, bus, log = Site(), Bus(), []
         fields = {"bind": "127.0.0.1:0"} | fields
         server: Serving = (
             WSGIServer(bus, site.wsgi, **fields) if kind == "wsgi" else ASGIServer(bus, site.asgi, **fields)
@@ -118,16 +118,16 @@ def serve() -> Iterator[Serve]:
         bus.subscribe(STOP, server.stop, priority=75)
         bus.subscribe(EXIT, server.exit, priority=75)
         bus.subscribe(MOVED, server.give_up)
-        bus.subscribe(LOG, lambda message, level: told.append((message, level)))
-        made.append(Served(site, bus, server, told))
+        bus.subscribe(LOG, lambda message, level: log.append((message, level)))
+        services.append(Served(site, bus, server, log))
         bus.start()
-        return made[-1]
+        return services[-1]
 
     yield serve_site
-    for one in made:
-        one.site.let_go()
-        one.bus.exit()
-        one.bus.block()
+    for service in services:
+        service.site.release()
+        service.bus.exit()
+        service.bus.block()
 
 
 def get(connection: http.client.HTTPConnection, path: str = "/") -> tuple[int, bytes, bool]:
@@ -138,13 +138,13 @@ def get(connection: http.client.HTTPConnection, path: str = "/") -> tuple[int, b
 
 
 class Load:
-    """Clients that ask again and again until nobody lets them connect, and what became of each request."""
+    """Clients that send one request after the other until no server accepts them, and the outcomes."""
 
     def __init__(self, address: str, clients: int, *, stays_open: bool) -> None:
         self.address = address
         self.stays_open = stays_open
-        self.answered = 0
-        self.lost: list[str] = []
+        self.answer_count = 0
+        self.failures: list[str] = []
         self.lock = threading.Lock()
         #: Released with each answer.
         self.going = threading.Semaphore(0)
@@ -174,19 +174,19 @@ class Load:
                     status, body, closes = get(connection)
                     assert (status, body) == (200, BODY)
                     with self.lock:
-                        self.answered += 1
+                        self.answer_count += 1
                     self.going.release()
                     if closes or not self.stays_open or self.over.is_set():
                         break
             except Exception as error:
-                self.lost.append(repr(error))
+                self.failures.append(repr(error))
             finally:
                 connection.close()
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_request_at_once_after_the_start_is_answered(serve: Serve, kind: Kind) -> None:
-    """Ready means accepting."""
+def test_a_request_right_after_the_start_is_answered(serve: Serve, kind: Kind) -> None:
+    """A server is ready when it accepts."""
     served = serve(kind)
     connection = served.connect()
 
@@ -196,8 +196,8 @@ def test_a_request_at_once_after_the_start_is_answered(serve: Serve, kind: Kind)
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_http_is_served_over_the_file_system(serve: Serve, kind: Kind, tmp_path: Path) -> None:
-    """As a proxy on the same machine asks for it."""
+def test_http_is_served_over_a_unix_socket(serve: Serve, kind: Kind, tmp_path: Path) -> None:
+    """A proxy on the same machine connects to it."""
     path = tmp_path / "site.sock"
     serve(kind, bind=f"unix:{path}")
     connection = http.client.HTTPConnection("localhost")
@@ -209,11 +209,11 @@ def test_http_is_served_over_the_file_system(serve: Serve, kind: Kind, tmp_path:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_http_is_served_on_a_socket_that_is_given(serve: Serve, kind: Kind) -> None:
+def test_http_is_served_on_a_given_socket(serve: Serve, kind: Kind) -> None:
     """Its backlog outlives a stop."""
-    with socket.socket() as given:
-        given.bind(("127.0.0.1", 0))
-        served = serve(kind, bind=given)
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        served = serve(kind, bind=listening)
         address = served.server.address
         served.bus.stop()
         connection = http.client.HTTPConnection(address, timeout=30)
@@ -228,7 +228,7 @@ def test_http_is_served_on_a_socket_that_is_given(serve: Serve, kind: Kind) -> N
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_an_idle_server_stops_at_once(serve: Serve, kind: Kind) -> None:
-    """Nothing is waited for where nothing is under way; nobody polls."""
+    """A stop does not poll, and waits for nothing if no request is under way."""
     served = serve(kind)
     began = time.monotonic()
 
@@ -241,8 +241,8 @@ def test_an_idle_server_stops_at_once(serve: Serve, kind: Kind) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("stays_open", [False, True], ids=["closing", "keeping"])
-def test_a_stop_under_load_loses_nothing(serve: Serve, kind: Kind, stays_open: bool) -> None:
-    """Each client that connected is answered in full, and each request that the application began has its answer."""
+def test_a_stop_under_load_loses_no_request(serve: Serve, kind: Kind, stays_open: bool) -> None:
+    """Each client that connected gets a whole response, and so does each request that the application began."""
     served = serve(kind)
     load = Load(served.server.address, 16, stays_open=stays_open)
     load.wait_for(200)
@@ -250,32 +250,32 @@ def test_a_stop_under_load_loses_nothing(serve: Serve, kind: Kind, stays_open: b
     served.bus.stop()
     load.end()
 
-    assert load.lost == []
-    assert load.answered == served.site.answered
-    assert [message for message, _ in served.told[1:]] == []
+    assert load.failures == []
+    assert load.answer_count == served.site.answer_count
+    assert [message for message, _ in served.log[1:]] == []
 
 
 @pytest.mark.exhaustive
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("stays_open", [False, True], ids=["closing", "keeping"])
 @pytest.mark.parametrize("bind", ["127.0.0.1:0", "[::1]:0"])
-def test_no_stop_under_load_loses_anything(serve: Serve, kind: Kind, stays_open: bool, bind: str) -> None:
-    """Again and again, since what is lost is lost within microseconds."""
+def test_repeated_stops_under_load_lose_no_request(serve: Serve, kind: Kind, stays_open: bool, bind: str) -> None:
+    """A request can be lost only within microseconds, so one stop proves little."""
     served = serve(kind, bind=bind)
     for _ in range(25):
-        before = served.site.answered
+        before = served.site.answer_count
         load = Load(served.server.address, 16, stays_open=stays_open)
         load.wait_for(50)
         served.bus.stop()
         load.end()
-        assert load.lost == []
-        assert load.answered == served.site.answered - before
+        assert load.failures == []
+        assert load.answer_count == served.site.answer_count - before
         served.bus.start()
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_graceful_under_load_loses_nothing(serve: Serve, kind: Kind) -> None:
-    """A server serves on, over connections that stay open as well."""
+def test_a_graceful_restart_under_load_loses_no_request(serve: Serve, kind: Kind) -> None:
+    """The server continues to serve, also over connections that stay open."""
     served = serve(kind)
     load = Load(served.server.address, 4, stays_open=True)
 
@@ -285,13 +285,13 @@ def test_graceful_under_load_loses_nothing(serve: Serve, kind: Kind) -> None:
     load.wait_for(10)
     load.end()
 
-    assert load.lost == []
-    assert load.answered == served.site.answered
+    assert load.failures == []
+    assert load.answer_count == served.site.answer_count
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_request_under_way_is_finished(serve: Serve, kind: Kind) -> None:
-    """A stop waits for it, and its response says that the connection ends."""
+    """A stop waits for it, and its response announces the end of the connection."""
     served = serve(kind)
     connection = served.connect()
     connection.request("GET", "/slow")
@@ -302,18 +302,18 @@ def test_a_request_under_way_is_finished(serve: Serve, kind: Kind) -> None:
     # When nobody can connect any more, the drain has begun.
     refused_by(address)
 
-    served.site.let_go()
+    served.site.release()
     response = connection.getresponse()
     body = response.read()
     stopper.join(30)
 
     assert (response.status, body, response.getheader("connection")) == (200, BODY, "close")
-    assert [message for message, _ in served.told[1:]] == []
+    assert [message for message, _ in served.log[1:]] == []
     connection.close()
 
 
 def refused_by(address: str) -> None:
-    """Return when nobody can connect to *address* any more: they hear nothing, or that nobody listens."""
+    """Return when no client can connect to *address*: it gets no answer, or is refused."""
     while True:
         try:
             socket.create_connection(address.rsplit(":", 1), timeout=0.05).close()  # type: ignore[arg-type]
@@ -322,8 +322,8 @@ def refused_by(address: str) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_what_is_over_the_time_to_drain_is_cut_off_and_told(serve: Serve, kind: Kind) -> None:
-    """The client sees its connection end, and the bus says how many there were."""
+def test_requests_that_exceed_the_drain_are_cut_off_and_counted(serve: Serve, kind: Kind) -> None:
+    """The connection of the client ends, and the log has the number."""
     served = serve(kind, drain=0.05)
     connections = [served.connect() for _ in range(2)]
     for connection in connections:
@@ -338,11 +338,11 @@ def test_what_is_over_the_time_to_drain_is_cut_off_and_told(serve: Serve, kind: 
         with pytest.raises((ConnectionError, http.client.BadStatusLine)):
             connection.getresponse()
         connection.close()
-    assert served.told[1:] == [(f"2 request(s) on {address} cut off after 0.05 s of draining", logging.WARNING)]
+    assert served.log[1:] == [(f"2 request(s) on {address} cut off after 0.05 s of draining", logging.WARNING)]
 
 
 def test_an_asgi_request_that_is_cut_off_is_cancelled(serve: Serve) -> None:
-    """It can undo what it had begun."""
+    """It can undo the work that it has begun."""
     served = serve("asgi", drain=0.0)
     connection = served.connect()
     connection.request("GET", "/slow")
@@ -351,14 +351,14 @@ def test_an_asgi_request_that_is_cut_off_is_cancelled(serve: Serve) -> None:
     stopper = threading.Thread(target=served.bus.stop)
     stopper.start()
 
-    assert served.site.ended.wait(30)
-    served.site.let_go()
+    assert served.site.has_ended.wait(30)
+    served.site.release()
     stopper.join(30)
     connection.close()
 
 
 def test_a_wsgi_thread_that_is_cut_off_is_owned_by_the_bus(serve: Serve) -> None:
-    """It ends when the application returns; until then `block` names it."""
+    """It ends when the application returns; until then `block` reports it."""
     served = serve("wsgi", drain=0.0)
     connection = served.connect()
     connection.request("GET", "/slow")
@@ -366,7 +366,7 @@ def test_a_wsgi_thread_that_is_cut_off_is_owned_by_the_bus(serve: Serve) -> None
     served.bus.stop()
 
     running = [thread for thread in parts_of(served.bus).loop.threads if thread.is_alive()]
-    served.site.let_go()
+    served.site.release()
     for thread in running:
         thread.join(30)
 
@@ -376,8 +376,8 @@ def test_a_wsgi_thread_that_is_cut_off_is_owned_by_the_bus(serve: Serve) -> None
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_client_that_has_just_connected_may_still_ask(serve: Serve, kind: Kind) -> None:
-    """To it the connection is there, so it gets an answer; nobody else is let in."""
+def test_a_client_that_has_just_connected_may_send_its_request(serve: Serve, kind: Kind) -> None:
+    """It gets a response, and no further client can connect."""
     served = serve(kind)
     connection = served.connect()
     address = served.server.address
@@ -393,8 +393,8 @@ def test_a_client_that_has_just_connected_may_still_ask(serve: Serve, kind: Kind
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_connection_that_is_kept_open_ends_soon(serve: Serve, kind: Kind) -> None:
-    """A stop does not wait for the time that an idle connection may stay open."""
+def test_a_stop_ends_idle_connections_soon(serve: Serve, kind: Kind) -> None:
+    """It does not wait for the time that an idle connection may stay open."""
     served = serve(kind)
     connection = served.connect()
     get(connection)
@@ -409,8 +409,8 @@ def test_a_connection_that_is_kept_open_ends_soon(serve: Serve, kind: Kind) -> N
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_client_that_never_asks_is_let_go(serve: Serve, kind: Kind) -> None:
-    """A stop gives it a second from when it connected, not the whole time to drain."""
+def test_a_client_that_sends_no_request_is_disconnected(serve: Serve, kind: Kind) -> None:
+    """A stop gives it a second from when it connected, not the whole drain."""
     served = serve(kind, drain=60.0)
     connection = served.connect()
 
@@ -421,19 +421,19 @@ def test_a_client_that_never_asks_is_let_go(serve: Serve, kind: Kind) -> None:
 
 
 def test_a_silent_wsgi_client_costs_no_thread(serve: Serve) -> None:
-    """Others are served by the only one, and who is silent for too long is let go."""
+    """The only thread serves other clients, and a client that is silent for too long is disconnected."""
     served = serve("wsgi", threads=1, timeout=0.1)
     silent = [served.connect() for _ in range(3)]
     connection = served.connect()
 
     assert get(connection) == (200, BODY, False)
-    assert [one.sock.recv(1) for one in silent] == [b""] * 3
-    for one in [connection, *silent]:
-        one.close()
+    assert [client.sock.recv(1) for client in silent] == [b""] * 3
+    for client in [connection, *silent]:
+        client.close()
 
 
 def test_wsgi_requests_wait_for_a_thread(serve: Serve) -> None:
-    """As many as there are threads are answered side by side, and one more later."""
+    """As many requests as there are threads are answer_count concurrently, and one more later."""
     served = serve("wsgi", threads=2)
     connections = [served.connect() for _ in range(3)]
     for connection in connections:
@@ -441,7 +441,7 @@ def test_wsgi_requests_wait_for_a_thread(serve: Serve) -> None:
     served.site.arrived.acquire(timeout=30)
     served.site.arrived.acquire(timeout=30)
     third = served.site.arrived.acquire(blocking=False)
-    served.site.let_go()
+    served.site.release()
 
     assert not third
     assert [connection.getresponse().read() for connection in connections] == [BODY] * 3
@@ -449,8 +449,8 @@ def test_wsgi_requests_wait_for_a_thread(serve: Serve) -> None:
         connection.close()
 
 
-def test_requests_that_are_sent_at_once_are_answered_one_by_one(serve: Serve) -> None:
-    """What a thread has read beyond its request is the next one."""
+def test_pipelined_requests_are_answered_one_by_one(serve: Serve) -> None:
+    """The data that a thread has read beyond a request is the next request."""
     served = serve("wsgi")
     with socket.create_connection(served.server.address.rsplit(":", 1)) as client:  # type: ignore[arg-type]
         client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\nGET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
@@ -460,7 +460,7 @@ def test_requests_that_are_sent_at_once_are_answered_one_by_one(serve: Serve) ->
 
 
 def test_a_response_arrives_although_the_request_was_not_read(serve: Serve) -> None:
-    """What is left of a request does not reset the connection under its response."""
+    """The unread rest of a request does not reset the connection before the response has arrived."""
     served = serve("wsgi")
     with socket.create_connection(served.server.address.rsplit(":", 1)) as client:  # type: ignore[arg-type]
         client.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 1000000\r\n\r\n")
@@ -470,8 +470,8 @@ def test_a_response_arrives_although_the_request_was_not_read(serve: Serve) -> N
     assert answer.endswith(BODY)
 
 
-def test_a_wsgi_application_that_raises_is_answered_for_and_told(serve: Serve) -> None:
-    """The client gets 500, the bus the traceback, and the server serves on."""
+def test_an_exception_of_a_wsgi_application_is_a_500_and_is_logged(serve: Serve) -> None:
+    """The traceback is on LOG, and the server continues."""
     served = serve("wsgi")
     connection = served.connect()
 
@@ -480,16 +480,16 @@ def test_a_wsgi_application_that_raises_is_answered_for_and_told(serve: Serve) -
     connection = served.connect()
     assert get(connection) == (200, BODY, False)
     connection.close()
-    ((message, level),) = served.told[1:]
+    ((message, level),) = served.log[1:]
     assert level == logging.ERROR
     assert message.startswith("LookupError('no such order')\nTraceback")
     assert "in wsgi" in message
 
 
-def test_an_asgi_application_that_raises_is_answered_for_and_told(
+def test_an_exception_of_an_asgi_application_is_a_500_and_is_logged(
     serve: Serve, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The client gets 500, uvicorn's logger the traceback, and the server serves on."""
+    """The traceback goes to the logger of uvicorn, and the server continues."""
     served = serve("asgi")
     connection = served.connect()
 
@@ -502,22 +502,22 @@ def test_an_asgi_application_that_raises_is_answered_for_and_told(
 
 
 @pytest.mark.slow
-def test_a_wsgi_application_that_leaves_exits_the_bus(serve: Serve) -> None:
-    """sys.exit in a request is the cause of an exit, with its status."""
+def test_sys_exit_in_a_wsgi_application_exits_the_bus(serve: Serve) -> None:
+    """It is the cause of the exit, with its status."""
     served = serve("wsgi")
     connection = served.connect()
 
     connection.request("GET", "/leave")
-    with pytest.raises(SystemExit) as left:
+    with pytest.raises(SystemExit) as exiting:
         served.bus.block()
 
-    assert left.value.code == 3
+    assert exiting.value.code == 3
     connection.close()
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_server_whose_socket_breaks_takes_the_bus_down(serve: Serve, kind: Kind) -> None:
-    """As a thread that dies: in order, and with its error."""
+def test_a_server_whose_socket_breaks_exits_the_bus(serve: Serve, kind: Kind) -> None:
+    """The bus exits in order, with the error of the server as the cause."""
     served = serve(kind)
     run = served.server._run
     assert run is not None
@@ -529,21 +529,21 @@ def test_a_server_whose_socket_breaks_takes_the_bus_down(serve: Serve, kind: Kin
 
 @pytest.mark.parametrize("field", ["threads", "timeout"])
 @pytest.mark.parametrize("value", [-1, "1", None, True])
-def test_wsgi_fields_of_another_kind_are_told(field: str, value: object) -> None:
-    """When the server is declared."""
+def test_invalid_fields_of_a_wsgi_server_are_refused(field: str, value: object) -> None:
+    """The error is raised where the server is declared."""
     with pytest.raises(SettingError, match=f"^{field}={value!r} is not valid; give a"):
         WSGIServer(Bus(), Site().wsgi, **{field: value})  # type: ignore[arg-type]
 
 
-def test_no_threads_serve_nothing() -> None:
-    """There is at least one."""
+def test_a_wsgi_server_has_at_least_one_thread() -> None:
+    """Fewer are refused where the server is declared."""
     with pytest.raises(SettingError, match="whole number from 1 up"):
         WSGIServer(Bus(), Site().wsgi, threads=0)
 
 
 @pytest.mark.parametrize("server", [WSGIServer, ASGIServer])
-def test_an_application_can_be_called(server: Any) -> None:
-    """Its name, for instance, cannot."""
+def test_an_application_must_be_callable(server: Any) -> None:
+    """The name of an application, for example, is refused."""
     with pytest.raises(SettingError, match="app='site:app' is not valid; give an? [AW]SGI application"):
         server(Bus(), "site:app")
 
@@ -553,13 +553,13 @@ Lifespan: TypeAlias = Callable[[Any, Callable[[Any], Awaitable[None]]], Awaitabl
 
 def spanning(lifespan: Lifespan, mode: Literal["auto", "on"] = "auto") -> tuple[Bus, ASGIServer, threading.Event]:
     """Return a server of an application with this lifespan, its bus, and what is set by the first request."""
-    asked = threading.Event()
+    is_requested = threading.Event()
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "lifespan":
             await lifespan(receive, send)
             return
-        asked.set()
+        is_requested.set()
         await send({"type": "http.response.start", "status": 204, "headers": []})
         await send({"type": "http.response.body"})
 
@@ -569,7 +569,7 @@ def spanning(lifespan: Lifespan, mode: Literal["auto", "on"] = "auto") -> tuple[
     bus.subscribe(START, server.start, priority=75)
     bus.subscribe(STOP, server.stop, priority=75)
     bus.subscribe(MOVED, server.give_up)
-    return bus, server, asked
+    return bus, server, is_requested
 
 
 def raised_by(transition: Callable[[], None]) -> BaseException:
@@ -581,25 +581,25 @@ def raised_by(transition: Callable[[], None]) -> BaseException:
 
 
 def test_a_lifespan_is_a_part_of_start_and_stop() -> None:
-    """It is up before the start returns, and down when the stop does, at each of them."""
-    said: list[str] = []
+    """It has started up when the start returns, and has shut down when the stop returns, each time."""
+    phases: list[str] = []
 
     async def lifespan(receive: Any, send: Any) -> None:
         for phase in ("startup", "shutdown"):
             assert (await receive())["type"] == f"lifespan.{phase}"
-            said.append(phase)
+            phases.append(phase)
             await send({"type": f"lifespan.{phase}.complete"})
 
     bus, _, _ = spanning(lifespan)
     for _ in range(2):
         bus.start()
-        assert said.pop() == "startup"
+        assert phases.pop() == "startup"
         bus.stop()
-        assert said.pop() == "shutdown"
+        assert phases.pop() == "shutdown"
 
 
 def test_a_lifespan_that_fails_is_a_failure_of_the_start() -> None:
-    """With what the application says, and nothing listens afterwards."""
+    """The error has the message of the application, and no socket listens afterwards."""
 
     async def lifespan(receive: Any, send: Any) -> None:
         await receive()
@@ -613,19 +613,19 @@ def test_a_lifespan_that_fails_is_a_failure_of_the_start() -> None:
     assert server._run is None
 
 
-def test_a_lifespan_that_raises_is_no_lifespan() -> None:
-    """So the specification says; where one is required, it is a failure of the start with its cause."""
+def test_an_exception_in_the_lifespan_means_that_there_is_none() -> None:
+    """The specification allows that; if the lifespan is required, it is a failure of the start with its cause."""
 
     async def lifespan(receive: Any, send: Any) -> None:
         raise OSError("no database")
 
-    bus, server, asked = spanning(lifespan)
+    bus, server, is_requested = spanning(lifespan)
     bus.start()
     connection = http.client.HTTPConnection(server.address, timeout=30)
     assert get(connection)[0] == 204
     connection.close()
     bus.stop()
-    assert asked.is_set()
+    assert is_requested.is_set()
 
     bus, _, _ = spanning(lifespan, "on")
     failure = raised_by(bus.start)
@@ -653,8 +653,8 @@ def test_a_lifespan_that_fails_at_the_end_is_a_failure_of_the_stop(raises: bool)
     assert "not saved" in str(failure)
 
 
-def test_a_start_of_asgi_that_is_interrupted_leaves_nothing_behind() -> None:
-    """An application that is still starting is cancelled."""
+def test_an_interrupted_start_cancels_the_lifespan() -> None:
+    """Neither a task nor a thread is left."""
     starting, cancelled = threading.Event(), threading.Event()
 
     async def lifespan(receive: Any, send: Any) -> None:
@@ -680,26 +680,26 @@ def test_a_start_of_asgi_that_is_interrupted_leaves_nothing_behind() -> None:
 
 
 @pytest.mark.parametrize(("module", "library", "extra"), [("wsgi", "cheroot", "wsgi"), ("asgi", "uvicorn", "asgi")])
-def test_a_server_whose_library_is_missing_says_what_to_install(
+def test_a_missing_library_is_an_error_that_names_the_extra(
     module: str, library: str, extra: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The import fails with the name of the extra."""
+    """The import of the module raises it."""
     for name in [name for name in sys.modules if name.split(".")[0] == library]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, library, None)
     for name in (f"typedbus.servers.{module}", f"typedbus.servers._{library}", "typedbus.servers._http"):
         monkeypatch.delitem(sys.modules, name, raising=False)
 
-    with pytest.raises(NoServer) as told:
+    with pytest.raises(NoServer) as raised:
         importlib.import_module(f"typedbus.servers.{module}")
 
-    assert str(told.value) == (
+    assert str(raised.value) == (
         f'typedbus.servers.{module} needs {library}, which is not installed: pip install "typedbus[{extra}]"'
     )
 
 
-def test_an_error_of_what_an_application_works_with_is_told(serve: Serve) -> None:
-    """A database that hangs up is not taken for a client that does."""
+def test_an_oserror_of_the_application_is_logged(serve: Serve) -> None:
+    """A database that closes its connection is not mistaken for a client that disconnects."""
     served = serve("wsgi")
     closed: list[str] = []
 
@@ -723,11 +723,11 @@ def test_an_error_of_what_an_application_works_with_is_told(serve: Serve) -> Non
     connection.close()
 
     assert closed == ["closed"]
-    assert ["the database has gone" in message for message, level in served.told if level == logging.ERROR] == [True]
+    assert ["the database has gone" in message for message, level in served.log if level == logging.ERROR] == [True]
 
 
-def test_a_client_that_leaves_is_not_told(serve: Serve) -> None:
-    """Clients leave as they like, also in the middle of what they send."""
+def test_a_client_that_disconnects_is_not_logged(serve: Serve) -> None:
+    """Clients may disconnect at any time, also in the middle of a request."""
     served = serve("wsgi")
     read = threading.Event()
 
@@ -748,16 +748,16 @@ def test_a_client_that_leaves_is_not_told(serve: Serve) -> None:
     assert read.wait(30)
     served.bus.stop()
 
-    assert [message for message, level in served.told if level == logging.ERROR] == []
+    assert [message for message, level in served.log if level == logging.ERROR] == []
 
 
-def test_a_wsgi_application_hears_where_it_is_and_who_asks(serve: Serve, tmp_path: Path) -> None:
-    """Over the network with ports, and without over the file system."""
+def test_a_wsgi_application_gets_the_addresses_of_server_and_client(serve: Serve, tmp_path: Path) -> None:
+    """They have ports over the network, and none over a Unix socket."""
     served = serve("wsgi")
-    heard: list[WSGIEnvironment] = []
+    environs: list[WSGIEnvironment] = []
 
     def app(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        heard.append(environ)
+        environs.append(environ)
         start_response("204 No Content", [])
         return []
 
@@ -769,8 +769,8 @@ def test_a_wsgi_application_hears_where_it_is_and_who_asks(serve: Serve, tmp_pat
     get(connection)
     port = connection.sock.getsockname()[1]
     connection.close()
-    assert served.server.address == "127.0.0.1:" + heard[0]["SERVER_PORT"]
-    assert (heard[0]["REMOTE_ADDR"], heard[0]["REMOTE_PORT"]) == ("127.0.0.1", str(port))
+    assert served.server.address == "127.0.0.1:" + environs[0]["SERVER_PORT"]
+    assert (environs[0]["REMOTE_ADDR"], environs[0]["REMOTE_PORT"]) == ("127.0.0.1", str(port))
 
     served.bus.stop()
     served.server.bind = f"unix:{tmp_path / 'x'}"
@@ -779,27 +779,27 @@ def test_a_wsgi_application_hears_where_it_is_and_who_asks(serve: Serve, tmp_pat
         client.connect(str(tmp_path / "x"))
         client.sendall(b"GET / HTTP/1.0\r\n\r\n")
         assert client.recv(100).startswith(b"HTTP/1.1 204")
-    assert (heard[1]["SERVER_PORT"], heard[1]["REMOTE_ADDR"]) == ("", "")
+    assert (environs[1]["SERVER_PORT"], environs[1]["REMOTE_ADDR"]) == ("", "")
 
 
 @pytest.mark.slow
-def test_a_client_that_does_not_end_its_connection_is_let_go(serve: Serve) -> None:
-    """The end of the connection is said at once, and its own is waited for a second, not the whole time to drain."""
+def test_a_client_that_does_not_end_its_connection_is_disconnected(serve: Serve) -> None:
+    """The server ends its side at once, and waits a second for the client, not the whole drain."""
     served = serve("wsgi", drain=60.0)
     with socket.create_connection(served.server.address.rsplit(":", 1), timeout=30) as client:  # type: ignore[arg-type]
         client.sendall(b"GET / HTTP/1.0\r\n\r\n")
         began = time.monotonic()
         while client.recv(1 << 16):
             pass
-        heard = time.monotonic()
+        ended_at = time.monotonic()
         served.bus.stop()
 
-    assert heard - began < 0.9
-    assert time.monotonic() - heard < 20
+    assert ended_at - began < 0.9
+    assert time.monotonic() - ended_at < 20
 
 
-def test_a_client_that_stops_in_the_middle_is_let_go(serve: Serve) -> None:
-    """A thread waits for the rest of a request no longer than *timeout*."""
+def test_a_client_that_sends_half_a_request_is_disconnected(serve: Serve) -> None:
+    """A thread waits for the rest no longer than *timeout*."""
     served = serve("wsgi", threads=1, timeout=0.1)
     with socket.create_connection(served.server.address.rsplit(":", 1), timeout=30) as client:  # type: ignore[arg-type]
         client.sendall(b"GET / HT")

@@ -24,13 +24,13 @@ from typedbus.servers._binding import BindError, Listening, listen
 
 @pytest.fixture(autouse=True)
 def _nothing_kept() -> Iterator[None]:
-    """Close what a test has left."""
+    """Close the kept sockets of the test."""
     yield
     drop_kept()
 
 
 def number(listening: Listening) -> int:
-    """Return a number that tells one socket of the system from another."""
+    """Return the number that identifies a socket of the system."""
     return os.fstat(listening.socket.fileno()).st_ino
 
 
@@ -39,26 +39,26 @@ def leave(bind: str) -> tuple[str, int]:
     listening = listen(bind)
     file, listening.file = listening.file, None
     keep(listening.socket, None if file is None else file.identity)
-    left = listening.where.rpartition(":")[2], number(listening)
+    kept = listening.where.rpartition(":")[2], number(listening)
     listening.close()
-    return left
+    return kept
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]", "", "0.0.0.0", "[::]"])  # noqa: S104  # on purpose
 def test_a_server_with_the_same_address_claims_a_kept_socket(host: str) -> None:
-    """It is the same socket of the system, and the server can close it for good."""
+    """It is the same socket of the system, and the server closes it at its end."""
     try:
-        port, left = leave(f"{host}:0")
+        port, kept = leave(f"{host}:0")
     except BindError:
         pytest.skip("this machine has no such address")
 
     listening = listen(f"{host}:{port}")
     with contextlib.closing(listening):
-        assert number(listening) == left
+        assert number(listening) == kept
         assert listening.socket.gettimeout() == 0.0
         assert not listening.socket.get_inheritable()
-    with contextlib.closing(listen(f"{host}:{port}")) as anew:
-        assert number(anew) != left
+    with contextlib.closing(listen(f"{host}:{port}")) as successor:
+        assert number(successor) != kept
 
 
 @pytest.mark.parametrize(
@@ -66,10 +66,10 @@ def test_a_server_with_the_same_address_claims_a_kept_socket(host: str) -> None:
     [("127.0.0.1", ""), ("0.0.0.0", "127.0.0.1"), ("", "[::]"), ("[::]", "")],  # noqa: S104  # as above
 )
 def test_a_server_with_another_address_does_not_claim_it(host: str, other: str) -> None:
-    """The kept socket has the port until it is dropped."""
+    """The kept socket occupies the port until it is dropped."""
     if "" in (host, other) and not socket.has_dualstack_ipv6():
         pytest.skip("this machine has no IPv6")
-    port, left = leave(f"{host}:0")
+    port, kept = leave(f"{host}:0")
 
     with pytest.raises(BindError) as refused:
         listen(f"{other}:{port}")
@@ -77,49 +77,52 @@ def test_a_server_with_another_address_does_not_claim_it(host: str, other: str) 
     assert refused.value.errno == errno.EADDRINUSE
     drop_kept()
     with contextlib.closing(listen(f"{other}:{port}")) as listening:
-        assert number(listening) != left
+        assert number(listening) != kept
 
 
 def test_a_server_at_the_same_path_claims_a_kept_socket(tmp_path: Path) -> None:
-    """With its file, which gets the permissions that the server asks for, and is removed at the end."""
+    """The file of the socket gets the permissions of the server, and is removed at the end."""
     path = tmp_path / "s"
-    _, left = leave(f"unix:{path}")
+    _, kept = leave(f"unix:{path}")
 
     with contextlib.closing(listen(f"unix:{path}", 0o604)) as listening:
-        assert number(listening) == left
+        assert number(listening) == kept
         assert path.stat().st_mode & 0o777 == 0o604
     assert not path.exists()
 
 
 def test_a_socket_whose_file_was_replaced_is_not_claimed(tmp_path: Path) -> None:
-    """No client would reach it."""
+    """No client could connect to it."""
     path = tmp_path / "s"
-    _, left = leave(f"unix:{path}")
+    _, kept = leave(f"unix:{path}")
     path.unlink()
 
     with contextlib.closing(listen(f"unix:{path}")) as listening:
-        assert number(listening) != left
+        assert number(listening) != kept
 
 
 @pytest.mark.parametrize("bind", ["127.0.0.1:0", "[::1]:0", "unix:{}/s"])
 def test_a_socket_that_can_be_bound_again_is_not_kept(bind: str, tmp_path: Path) -> None:
-    """It serves on until it is closed, and then its place is free."""
+    """It serves until it is closed, and then its address is free."""
     try:
         listening = listen(bind.format(tmp_path))
     except BindError:
         pytest.skip("this machine has no such address")
-    left = number(listening)
+    kept = number(listening)
 
     assert not listening.keep()
 
     listening.close()
-    with contextlib.closing(listen(listening.where)) as anew:
-        assert number(anew) != left
+    with contextlib.closing(listen(listening.where)) as successor:
+        assert number(successor) != kept
 
 
 def test_a_given_socket_is_not_kept() -> None:
     """It belongs to the code that has opened it."""
-    with socket.create_server(("127.0.0.1", 0)) as given, contextlib.closing(listen(given)) as listening:
+    with (
+        socket.create_server(("127.0.0.1", 0)) as listening_socket,
+        contextlib.closing(listen(listening_socket)) as listening,
+    ):
         assert not listening.keep()
 
 

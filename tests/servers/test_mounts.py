@@ -158,7 +158,7 @@ REQUESTS = {
 @pytest.mark.parametrize("server", KINDS)
 @pytest.mark.parametrize("app", KINDS)
 def test_the_longest_path_wins_and_moves_from_the_path_to_the_root(server: Kind, app: Kind) -> None:
-    """PEP 3333 and ASGI: each application sees where it is mounted, and the rest of the path, whatever serves it."""
+    """Each application gets its mount path and the rest of the path, as PEP 3333 and ASGI specify, under every server."""
     paths = {"shop": "/shop", "root": "/", "admin": "/shop/admin/", "café": "/café"}
     site = site_of(server, *(Named(name).at(path, app) for name, path in paths.items()))
 
@@ -173,7 +173,7 @@ def test_the_longest_path_wins_and_moves_from_the_path_to_the_root(server: Kind,
 @pytest.mark.parametrize("server", KINDS)
 @pytest.mark.parametrize("method", ["GET", "POST", "OPTIONS", "HEAD"])
 def test_a_path_without_a_mount_is_not_found(server: Kind, method: str) -> None:
-    """Whatever the method, as plain text, without a body for HEAD."""
+    """The response is plain text, for every method, and has no body for HEAD."""
     site = site_of(server, Named("shop").at("/shop", server))
 
     with running(site):
@@ -184,7 +184,7 @@ def test_a_path_without_a_mount_is_not_found(server: Kind, method: str) -> None:
 @pytest.mark.parametrize("app", KINDS)
 @pytest.mark.parametrize("has_length", [True, False])
 def test_an_application_gets_the_whole_body(server: Kind, app: Kind, has_length: bool) -> None:
-    """With a length or in chunks, larger than one read."""
+    """It may have a length or come in chunks, and is larger than one read."""
     text = "mugs and tea " * 8_000
 
     def reading(environ: WSGIEnvironment, start_response: StartResponse) -> list[bytes]:
@@ -211,8 +211,8 @@ def test_an_application_gets_the_whole_body(server: Kind, app: Kind, has_length:
 
 
 @pytest.mark.parametrize("app", KINDS)
-def test_the_front_and_what_is_mounted_keep_to_wsgi(app: Kind) -> None:
-    """The validator of the standard library finds nothing, in front of the dispatcher and behind it."""
+def test_dispatcher_and_applications_conform_to_wsgi(app: Kind) -> None:
+    """The validator of the standard library accepts both sides of the dispatcher."""
 
     def plain(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         start_response("200 OK", [("Content-Type", "text/plain")])
@@ -228,8 +228,8 @@ def test_the_front_and_what_is_mounted_keep_to_wsgi(app: Kind) -> None:
     assert b"tea" in answers[0][1]
 
 
-def test_a_wsgi_application_under_asgi_keeps_to_wsgi() -> None:
-    """The validator of the standard library finds nothing in what the bridge gives to an application."""
+def test_a_wsgi_application_under_asgi_conforms_to_wsgi() -> None:
+    """The validator of the standard library accepts the environ and the streams of the bridge."""
 
     def plain(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         start_response("200 OK", [("Content-Type", "text/plain")])
@@ -267,8 +267,8 @@ def test_a_path_that_no_request_could_have_is_an_error(path: str, kind: Kind) ->
     assert raised.value.given == path
 
 
-def test_a_path_that_is_no_text_is_an_error() -> None:
-    """As from settings that no checker has seen."""
+def test_a_path_must_be_text() -> None:
+    """Settings may contain a value that no type checker has seen."""
     with pytest.raises(MountError, match=r"^cannot mount 3: a path begins with '/', as in '/shop'$"):
         WSGIMount(3, Named("shop").wsgi)  # type: ignore[arg-type]
 
@@ -297,12 +297,17 @@ def test_only_an_asgi_application_is_accepted_as_an_asgi_mount(app: Any) -> None
 
 
 @pytest.mark.parametrize(
-    "app", [lambda *given: [b""], validator(Named("shop").wsgi), type("Lazy", (), {"__call__": lambda *given: [b""]})()]
+    "app",
+    [
+        lambda *arguments: [b""],
+        validator(Named("shop").wsgi),
+        type("Lazy", (), {"__call__": lambda *arguments: [b""]})(),
+    ],
 )
 def test_an_application_of_unknown_parameters_is_mounted(app: Any) -> None:
-    """A mount is refused only where it cannot work."""
+    """A mount is refused only if it cannot work."""
     assert WSGIMount("/", app).app is app
-    assert ASGIMount("/", lambda *given: None).path == "/"  # type: ignore[arg-type]
+    assert ASGIMount("/", lambda *arguments: None).path == "/"  # type: ignore[arg-type]
 
 
 class Shop:
@@ -319,7 +324,7 @@ class Store:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_two_mounts_of_one_path_are_an_error_that_names_both(kind: Kind) -> None:
-    """Each by its component, and by the file and the line of its method."""
+    """Each is named by its component, and by file and line of its method."""
 
     class Site(Container):
         bus = Component(Bus)
@@ -343,7 +348,7 @@ def test_two_mounts_of_one_path_are_an_error_that_names_both(kind: Kind) -> None
 
 
 def test_a_listener_that_returns_no_mount_is_named() -> None:
-    """For a component that no checker has seen."""
+    """A type checker may not have seen the component."""
     bus = Bus()
     pair: Any = ("/", Named("shop").wsgi)
     bus[MOUNT].subscribe(lambda: pair)
@@ -352,8 +357,8 @@ def test_a_listener_that_returns_no_mount_is_named() -> None:
         WSGIDispatcher(bus, bus[MOUNT]).start()
 
 
-def test_a_listener_that_fails_fails_the_start() -> None:
-    """With the exception of the listener."""
+def test_a_failing_listener_fails_the_start() -> None:
+    """The failure has the exception of the listener."""
     bus = Bus()
     bus[MOUNT].subscribe(lambda: WSGIMount("shop", Named("shop").wsgi))
 
@@ -397,7 +402,7 @@ class Nested(Core):
 
 @pytest.mark.parametrize("is_nested", [True, False])
 def test_each_start_collects_the_mounts_after_their_components_have_started(is_nested: bool) -> None:
-    """In nested containers and in containers that run together; a disabled component contributes nothing."""
+    """This holds in nested containers and in containers that run together; a disabled component contributes nothing."""
     core: Core = Nested() if is_nested else Core()
     answers = []
 
@@ -416,7 +421,7 @@ def test_each_start_collects_the_mounts_after_their_components_have_started(is_n
 
 
 def test_two_sites_on_one_bus_have_a_channel_each() -> None:
-    """A dispatcher asks the channel that it is given."""
+    """A dispatcher publishes the channel that it is given."""
     admin = Channel[[], Mount]("admin")
 
     class Admin:
@@ -440,7 +445,7 @@ def test_two_sites_on_one_bus_have_a_channel_each() -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_dispatcher_below_another_extends_its_path(kind: Kind) -> None:
-    """The innermost application sees both paths."""
+    """The innermost application gets both paths."""
     inner = Channel[[], Mount]("inner")
 
     class Pages:
@@ -456,15 +461,15 @@ def test_a_dispatcher_below_another_extends_its_path(kind: Kind) -> None:
         def mount(self) -> Mount:
             return WSGIMount("/inner", self.front) if kind == "wsgi" else ASGIMount("/inner", self.front)
 
-    made: Any = WSGIDispatcher if kind == "wsgi" else ASGIDispatcher
+    dispatcher_class: Any = WSGIDispatcher if kind == "wsgi" else ASGIDispatcher
     served: Any = WSGIServer if kind == "wsgi" else ASGIServer
 
     class Site(Container):
         bus = Component(Bus)
         pages = Component(Pages)
-        below: Component[Any] = Component(made, bus.provided, bus.provided[inner])
+        below: Component[Any] = Component(dispatcher_class, bus.provided, bus.provided[inner])
         mounted = Component(Inner, below.provided)
-        front: Component[Any] = Component(made, bus.provided, bus.provided[MOUNT])
+        front: Component[Any] = Component(dispatcher_class, bus.provided, bus.provided[MOUNT])
         server: Component[Any] = Component(served, bus.provided, front.provided, bind="127.0.0.1:0")
 
     with running(site := Site()):
@@ -473,7 +478,7 @@ def test_a_dispatcher_below_another_extends_its_path(kind: Kind) -> None:
 
 
 def test_a_root_path_of_the_server_stays_in_front() -> None:
-    """As of uvicorn, which puts it in front of the path as well."""
+    """uvicorn puts it in front of the path as well."""
 
     def below(front: ASGIDispatcher) -> uvicorn.Config:
         return uvicorn.Config(front, root_path="/site", interface="asgi3", log_config=None)
@@ -511,10 +516,10 @@ async def called(app: ASGIApp, scope: dict[str, Any], *messages: dict[str, Any])
         ("/site", "/site/shop", None, ("/site/shop", "/site/shop", None)),
     ],
 )
-def test_the_path_begins_with_the_root_path_whether_the_server_has_it_so_or_not(
+def test_the_path_begins_with_the_root_path_under_every_server(
     root: str, path: str, raw: bytes | None, expected: tuple[str, str, bytes | None] | None
 ) -> None:
-    """Servers differ; applications find it as the frameworks expect it."""
+    """Servers differ in that, and frameworks expect the root path."""
     seen: list[tuple[str, str, bytes | None]] = []
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
@@ -532,7 +537,7 @@ def test_the_path_begins_with_the_root_path_whether_the_server_has_it_so_or_not(
 
 
 def test_a_websocket_reaches_the_application_that_is_mounted_at_its_path() -> None:
-    """And one for which there is none, or one of WSGI, is refused, in the way that the server has for it."""
+    """A WebSocket without an ASGI application at its path is refused, in the way that the server supports."""
     seen: list[tuple[str, str]] = []
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
@@ -591,7 +596,7 @@ class Living:
 
 
 async def without(scope: Any, receive: Any, send: Any) -> None:
-    """Answer requests, and know no lifespan."""
+    """Answer requests, without support of the lifespan."""
     assert scope["type"] == "http"
     await send({"type": "http.response.start", "status": 200, "headers": []})
     await send({"type": "http.response.body", "body": b"without"})
@@ -604,7 +609,7 @@ async def silent(scope: Any, receive: Any, send: Any) -> None:
 
 
 async def blind(scope: Any, receive: Any, send: Any) -> None:
-    """Take everything for a request."""
+    """Treat every scope as a request."""
     await receive()
     await send({"type": "http.response.start", "status": 200, "headers": []})
     await send({"type": "http.response.body", "body": b"without"})
@@ -621,7 +626,7 @@ async def hasty(scope: Any, receive: Any, send: Any) -> None:
 
 @pytest.mark.parametrize("server", KINDS)
 def test_each_asgi_application_has_a_lifespan_and_a_state_of_its_own(server: Kind) -> None:
-    """They start in the order of the mounts, end in reverse, and requests find copies of what they left there."""
+    """They start in the order of the mounts and end in reverse, and requests get copies of the state of their application."""
     notes: list[str] = []
     one, two = Living("one", notes), Living("two", notes)
     others = {"/without": without, "/silent": silent, "/blind": blind, "/hasty": hasty}
@@ -689,12 +694,12 @@ def test_every_application_is_shut_down_and_each_that_fails_is_named(server: Kin
         "the application mounted at /two failed in its lifespan shutdown: no two",
         "the application mounted at /one failed in its lifespan shutdown: LookupError('no one')",
     ]
-    assert server == "wsgi" or all(str(one) in str(failure) for one in group.exceptions)
+    assert server == "wsgi" or all(str(error) in str(failure) for error in group.exceptions)
     assert notes == ["three shutdown", "two shutdown", "one shutdown"]
 
 
 @pytest.mark.parametrize("server", KINDS)
-def test_an_application_whose_lifespan_dies_meanwhile_is_named_at_the_stop(server: Kind) -> None:
+def test_an_application_whose_lifespan_ended_early_is_named_at_the_stop(server: Kind) -> None:
     """Its requests are answered until then."""
     died = threading.Event()
 
@@ -720,7 +725,7 @@ def test_an_application_whose_lifespan_dies_meanwhile_is_named_at_the_stop(serve
 
 @pytest.mark.slow
 def test_a_start_that_is_given_up_cancels_the_lifespan_that_hangs() -> None:
-    """An application that never starts, under WSGI, leaves neither its task nor a thread behind."""
+    """An application under WSGI that never starts leaves neither its task nor a thread behind."""
     cancelled = threading.Event()
 
     async def hanging(scope: Any, receive: Any, send: Any) -> None:
@@ -747,17 +752,17 @@ def test_a_start_that_is_given_up_cancels_the_lifespan_that_hangs() -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_dispatcher_that_was_not_started_names_the_ways_to_start_it(kind: Kind) -> None:
-    """As where a server is given the dispatcher, and not the container around it."""
+    """This happens if a server gets the dispatcher, and not the container around it."""
     bus = Bus()
     with pytest.raises(NotMounted, match="collects them at the start of its bus and drops them at the stop"):
         if kind == "wsgi":
-            WSGIDispatcher(bus, bus[MOUNT])({}, lambda *given: lambda body: None)
+            WSGIDispatcher(bus, bus[MOUNT])({}, lambda *arguments: lambda body: None)
         else:
             asyncio.run(called(ASGIDispatcher(bus, bus[MOUNT]), {"type": "http"}))
 
 
-def test_a_server_learns_that_a_dispatcher_was_not_started() -> None:
-    """The lifespan fails, so that the server does not begin to serve."""
+def test_the_lifespan_of_a_dispatcher_that_was_not_started_fails() -> None:
+    """So the server does not begin to serve."""
     bus = Bus()
     sent: list[Any] = []
 
@@ -774,7 +779,7 @@ def test_a_server_learns_that_a_dispatcher_was_not_started() -> None:
 
 
 def test_the_threads_of_wsgi_applications_end_with_the_stop() -> None:
-    """There are as many as were asked for, the bus owns them, and none is there without a WSGI application."""
+    """Their number is the argument, the bus owns them, and there is none without a WSGI application."""
 
     def threads() -> list[str]:
         return [thread.name for thread in threading.enumerate() if thread.name.startswith("wsgi under asgi")]
@@ -795,29 +800,29 @@ def test_the_threads_of_wsgi_applications_end_with_the_stop() -> None:
 
 @pytest.mark.parametrize("threads", [0, 1.5, True, "3"])
 def test_a_number_of_threads_is_a_whole_number_from_1_up(threads: Any) -> None:
-    """Anything else is refused by the constructor."""
+    """The constructor refuses other values."""
     bus = Bus()
     with pytest.raises(SettingError, match="threads"):
         ASGIDispatcher(bus, bus[MOUNT], threads=threads)
 
 
 def test_sys_exit_in_a_wsgi_application_under_asgi_exits_the_bus() -> None:
-    """As it does under a WSGI server, with its status."""
+    """The status is kept, as under a WSGI server."""
 
     def leaving(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         sys.exit(3)
 
     site = site_of("asgi", WSGIMount("/", leaving))
 
-    with pytest.raises(SystemExit) as left, running(site):
+    with pytest.raises(SystemExit) as exiting, running(site):
         assert ask(site.server(), "/")[0] == 500
         site.bus().block()
 
-    assert left.value.code == 3
+    assert exiting.value.code == 3
 
 
 def test_errors_of_wsgi_applications_under_asgi_go_to_stderr(capfd: pytest.CaptureFixture[str]) -> None:
-    """Where those of every other server go."""
+    """Other servers write them there as well."""
 
     def complaining(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         environ["wsgi.errors"].write("no mugs\n")
@@ -831,8 +836,8 @@ def test_errors_of_wsgi_applications_under_asgi_go_to_stderr(capfd: pytest.Captu
     assert capfd.readouterr() == ("", "no mugs\n")
 
 
-def test_a_wsgi_application_under_asgi_reads_what_has_arrived() -> None:
-    """A line of the body is there before the next one is sent."""
+def test_a_wsgi_application_under_asgi_reads_the_body_as_it_arrives() -> None:
+    """It can read a line of the body before the next line is sent."""
 
     def echoing(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         start_response("200 OK", [])
@@ -854,7 +859,7 @@ def test_a_wsgi_application_under_asgi_reads_what_has_arrived() -> None:
 
 
 def test_a_body_that_ends_too_early_is_an_error_to_a_wsgi_application_under_asgi() -> None:
-    """It does not take half a body in chunks for the whole."""
+    """It does not mistake half a body in chunks for the whole."""
     errors: queue.SimpleQueue[object] = queue.SimpleQueue()
 
     def reading(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -877,8 +882,8 @@ def test_a_body_that_ends_too_early_is_an_error_to_a_wsgi_application_under_asgi
         assert "the client disconnected before the end of the request body" in str(errors.get(timeout=30))
 
 
-def test_headers_that_wsgi_cannot_tell_apart_do_not_reach_it_from_asgi() -> None:
-    """A client cannot send ``X_User`` for the ``X-User`` of a proxy; cookies that HTTP/2 has split are one again."""
+def test_headers_that_wsgi_cannot_distinguish_are_dropped() -> None:
+    """A client cannot send ``X_User`` for the ``X-User`` of a proxy; cookies that HTTP/2 has split are joined."""
     seen: list[WSGIEnvironment] = []
 
     def wsgi(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -898,7 +903,7 @@ def test_headers_that_wsgi_cannot_tell_apart_do_not_reach_it_from_asgi() -> None
 
 
 class Endless:
-    """A WSGI application whose answer goes on until it is closed."""
+    """A WSGI application with an endless response, until it is closed."""
 
     def __init__(self) -> None:
         self.closed = threading.Event()
@@ -934,8 +939,8 @@ class EndlessTask:
     [("asgi", Endless()), ("wsgi", EndlessTask()), ("wsgi", Endless())],
     ids=["wsgi under asgi", "asgi under wsgi", "wsgi under wsgi"],
 )
-def test_an_application_is_closed_when_its_client_has_gone(server: Kind, app: Any) -> None:
-    """An answer without an end takes its thread, or its task, no longer than the client listens."""
+def test_an_application_is_closed_when_its_client_disconnects(server: Kind, app: Any) -> None:
+    """An endless response occupies its thread, or its task, only while the client is connected."""
     site = site_of(server, WSGIMount("/", app) if isinstance(app, Endless) else ASGIMount("/", app))
 
     with running(site):
@@ -957,7 +962,7 @@ async def returning(scope: Any, receive: Any, send: Any) -> None:
     assert scope["type"] == "http"
 
 
-async def giving_up(scope: Any, receive: Any, send: Any) -> None:
+async def cancelled(scope: Any, receive: Any, send: Any) -> None:
     assert scope["type"] == "http"
     raise asyncio.CancelledError
 
@@ -967,11 +972,11 @@ async def giving_up(scope: Any, receive: Any, send: Any) -> None:
     [
         (raising, "LookupError: no mugs"),
         (returning, "RuntimeError: the application returned before it had sent its response"),
-        (giving_up, "RuntimeError: the application was cancelled before it had sent its response"),
+        (cancelled, "RuntimeError: the application was cancelled before it had sent its response"),
     ],
 )
-def test_an_asgi_application_under_wsgi_that_does_not_answer_is_answered_for(app: ASGIApp, error: str) -> None:
-    """With 500; the server logs the reason, and its thread goes on."""
+def test_an_asgi_application_under_wsgi_that_does_not_respond_is_a_500(app: ASGIApp, error: str) -> None:
+    """The server logs the reason, and its thread continues."""
     site = site_of("wsgi", ASGIMount("/", app), threads=1)
     lines = logged(site.bus())
 
@@ -982,7 +987,7 @@ def test_an_asgi_application_under_wsgi_that_does_not_answer_is_answered_for(app
 
 
 def test_a_body_that_ends_too_early_ends_an_asgi_application_under_wsgi() -> None:
-    """An application that reads to the end does not go on for ever when its client has gone."""
+    """An application that reads to the end stops when its client has disconnected."""
     cancelled = threading.Event()
 
     async def reading(scope: Any, receive: Any, send: Any) -> None:
@@ -1000,13 +1005,13 @@ def test_a_body_that_ends_too_early_ends_an_asgi_application_under_wsgi() -> Non
     setup_testing_defaults(environ)
     front.start()
     with pytest.raises(ConnectionError, match="97 bytes before the end of the request body"):
-        list(front(environ, lambda *given: lambda body: None))
+        list(front(environ, lambda *arguments: lambda body: None))
     assert cancelled.wait(30)
     front.stop()
 
 
 def test_an_asgi_application_under_wsgi_that_fails_in_the_middle_is_cut_off() -> None:
-    """The client does not take half a response for a whole one."""
+    """The client does not mistake half a response for a whole one."""
 
     async def halfway(scope: Any, receive: Any, send: Any) -> None:
         assert scope["type"] == "http"
@@ -1028,7 +1033,7 @@ def test_an_asgi_application_under_wsgi_that_fails_in_the_middle_is_cut_off() ->
 def test_an_exception_of_an_asgi_application_under_wsgi_after_its_response_is_reported(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    """The client has the whole response, and the server's stream of errors the traceback."""
+    """The client gets the whole response, and the error stream of the server the traceback."""
 
     async def background(scope: Any, receive: Any, send: Any) -> None:
         assert scope["type"] == "http"
@@ -1046,7 +1051,7 @@ def test_an_exception_of_an_asgi_application_under_wsgi_after_its_response_is_re
 @pytest.mark.parametrize("server", KINDS)
 @pytest.mark.parametrize("app", KINDS)
 def test_a_path_that_is_not_utf_8_reaches_the_application(server: Kind, app: Kind) -> None:
-    """No client can make a bridge fail."""
+    """A client cannot make a bridge fail."""
     site = site_of(server, WSGIMount("/", Answering()) if app == "wsgi" else ASGIMount("/", without))
 
     with running(site):
@@ -1060,7 +1065,7 @@ class Answering:
 
 
 def test_a_query_that_is_not_ascii_is_quoted_between_wsgi_and_asgi() -> None:
-    """Some servers pass on such bytes as they are; the query of the one kind is text, that of the other bytes."""
+    """Some servers pass such bytes on unchanged; the query is text in WSGI and bytes in ASGI."""
     seen: list[object] = []
 
     async def asgi(scope: Any, receive: Any, send: Any) -> None:
@@ -1078,7 +1083,7 @@ def test_a_query_that_is_not_ascii_is_quoted_between_wsgi_and_asgi() -> None:
     setup_testing_defaults(environ)
     with bus[MOUNT].subscribe(lambda: ASGIMount("/", asgi)):
         over_wsgi.start()
-        assert b"".join(over_wsgi(environ, lambda *given: lambda body: None)) == b"without"
+        assert b"".join(over_wsgi(environ, lambda *arguments: lambda body: None)) == b"without"
         over_wsgi.stop()
     with bus[MOUNT].subscribe(lambda: WSGIMount("/", wsgi)):
         over_asgi.start()
@@ -1097,31 +1102,31 @@ from typedbus import Bus
 from typedbus.servers.mounts import MOUNT, ASGIDispatcher, ASGIMount, WSGIDispatcher, WSGIMount
 def wsgi(environ, start_response): ...
 async def asgi(scope, receive, send): ...
-for made, own, other in (WSGIDispatcher, WSGIMount("/a", wsgi), ASGIMount("/b", asgi)), (
+for dispatcher_class, own, other in (WSGIDispatcher, WSGIMount("/a", wsgi), ASGIMount("/b", asgi)), (
     ASGIDispatcher, ASGIMount("/a", asgi), WSGIMount("/b", wsgi)
 ):
     bus = Bus()
     bus[MOUNT].subscribe(lambda: own)
-    made(bus, bus[MOUNT]).start()
-    assert made is ASGIDispatcher or "asyncio" not in sys.modules
+    dispatcher_class(bus, bus[MOUNT]).start()
+    assert dispatcher_class is ASGIDispatcher or "asyncio" not in sys.modules
     bus[MOUNT].subscribe(lambda: other)
     try:
-        made(bus, bus[MOUNT]).start()
+        dispatcher_class(bus, bus[MOUNT]).start()
     except ImportError as error:
         print(error)
 """
 
 
 @pytest.mark.slow
-def test_a_missing_bridge_is_named_with_what_to_install() -> None:
-    """Only for an application of the other kind; without one neither a2wsgi nor asyncio is imported."""
-    ended = subprocess.run([sys.executable, "-c", BLOCKED], capture_output=True, text=True, check=False)
+def test_a_missing_bridge_is_an_error_that_names_the_extra() -> None:
+    """Only an application of the other kind needs a2wsgi; without one neither a2wsgi nor asyncio is imported."""
+    process = subprocess.run([sys.executable, "-c", BLOCKED], capture_output=True, text=True, check=False)
 
     install = 'which needs a2wsgi, and that is not installed: pip install "typedbus[mounts]"'
-    assert ended.stdout.splitlines() == [
+    assert process.stdout.splitlines() == [
         f"the application mounted at /b is an ASGI application under a WSGIDispatcher, {install}",
         f"the application mounted at /b is a WSGI application under an ASGIDispatcher, {install}",
-    ], ended.stderr
+    ], process.stderr
 
 
 @pytest.mark.parametrize(
@@ -1136,7 +1141,7 @@ def test_a_missing_bridge_is_named_with_what_to_install() -> None:
     ids=lambda error: type(error).__name__,
 )
 def test_an_error_of_mounts_survives_pickling(error: Exception) -> None:
-    """With its attributes and its text, under its public name."""
+    """Its attributes, its text and its public name are kept."""
     copy = pickle.loads(pickle.dumps(error))
 
     assert (type(copy), str(copy), vars(copy)) == (type(error), str(error), vars(error))

@@ -71,7 +71,7 @@ ONE_AND_ALL = ["wsgi", pytest.param("asgi", marks=pytest.mark.exhaustive)]
 
 
 def address_of(program: Program) -> str:
-    """Return where *program* serves, once the whole bus has started."""
+    """Return the address of the server of *program*, after the bus has STARTED."""
     address = program.reach("serving on ").rpartition(" ")[2]
     program.reach("STARTED")
     return address
@@ -99,8 +99,8 @@ def site(kind: str, fields: str = 'bind="127.0.0.1:0"') -> str:
     """
 
 
-def ask(address: str, answers: list[bytes], lost: list[str], going: threading.Semaphore) -> None:
-    """Ask again and again until nobody lets us connect; half of the time over one connection."""
+def ask(address: str, answers: list[bytes], failures: list[str], going: threading.Semaphore) -> None:
+    """Send requests until no server accepts, half of them over a connection that stays open."""
     for number in range(1_000_000):
         connection = http.client.HTTPConnection(address, timeout=30)
         try:
@@ -116,7 +116,7 @@ def ask(address: str, answers: list[bytes], lost: list[str], going: threading.Se
                 if response.getheader("connection", "").lower() == "close":
                     break
         except Exception as error:
-            lost.append(repr(error))
+            failures.append(repr(error))
         finally:
             connection.close()
 
@@ -131,13 +131,13 @@ def ask(address: str, answers: list[bytes], lost: list[str], going: threading.Se
     ],
 )
 def test_a_signal_under_load_loses_no_request(begin: Begin, kind: str, number: signal.Signals) -> None:
-    """Whoever connected is answered in full, before anything else stops, and the status is 0."""
+    """Each client that connected gets a whole response before anything else stops, and the status is 0."""
     program = begin(site(kind))
     address = address_of(program)
     answers: list[bytes] = []
-    lost: list[str] = []
+    failures: list[str] = []
     going = threading.Semaphore(0)
-    clients = [threading.Thread(target=ask, args=[address, answers, lost, going]) for _ in range(16)]
+    clients = [threading.Thread(target=ask, args=[address, answers, failures, going]) for _ in range(16)]
     for client in clients:
         client.start()
     for _ in range(300):
@@ -148,7 +148,7 @@ def test_a_signal_under_load_loses_no_request(begin: Begin, kind: str, number: s
     for client in clients:
         client.join(60)
 
-    assert (status, lost) == (0, []), program.output
+    assert (status, failures) == (0, []), program.output
     assert set(answers) == {b"every byte of it" * 1000}
     assert f"database stops after {len(answers)}" in program.lines
     assert "cut off" not in program.output
@@ -157,21 +157,21 @@ def test_a_signal_under_load_loses_no_request(begin: Begin, kind: str, number: s
 
 @pytest.mark.parametrize("kind", ONE_AND_ALL)
 def test_a_restart_under_load_loses_no_client_of_a_given_socket(begin: Begin, kind: str) -> None:
-    """Who connects while one process has ended and the next has not begun is answered by the next, and none is refused."""
-    with socket.socket() as given:
-        given.bind(("127.0.0.1", 0))
-        given.listen(1000)
+    """A client that connects between two processes is served by the second, and no client is refused."""
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen(1000)
         program = begin(
             "import socket\nGIVEN = socket.socket(fileno=os.dup(int(sys.argv[1])))\n"
             + textwrap.dedent(site(kind, "bind=GIVEN")).rstrip()
             + "\n    again = Component(Again, bus.provided)",
-            given.fileno(),
+            listening.fileno(),
         )
         address = address_of(program)
         answers: list[bytes] = []
-        lost: list[str] = []
+        failures: list[str] = []
         going = threading.Semaphore(0)
-        clients = [threading.Thread(target=ask, args=[address, answers, lost, going]) for _ in range(4)]
+        clients = [threading.Thread(target=ask, args=[address, answers, failures, going]) for _ in range(4)]
         for client in clients:
             client.start()
         for _ in range(2):
@@ -179,22 +179,22 @@ def test_a_restart_under_load_loses_no_client_of_a_given_socket(begin: Begin, ki
                 assert going.acquire(timeout=30)
             program.send(signal.SIGUSR1)
             assert address_of(program) == address
-        assert lost == []
+        assert failures == []
         program.send(signal.SIGTERM)
         status = program.end()
         # The last ones wait for a process that never comes, until nobody has the socket any more.
-        given.close()
+        listening.close()
     for client in clients:
         client.join(60)
 
     assert status == 0
-    assert len(lost) <= len(clients)
+    assert len(failures) <= len(clients)
     assert set(answers) == {b"every byte of it" * 1000}
 
 
 @pytest.mark.parametrize("kind", ONE_AND_ALL)
-def test_a_port_that_is_taken_is_named_without_a_server(begin: Begin, kind: str) -> None:
-    """The program ends with 1, and says which port it was."""
+def test_a_port_in_use_is_named(begin: Begin, kind: str) -> None:
+    """The program ends with status 1 and names the port."""
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
@@ -208,8 +208,8 @@ def test_a_port_that_is_taken_is_named_without_a_server(begin: Begin, kind: str)
 
 
 @pytest.mark.parametrize("kind", ["wsgi", "asgi"])
-def test_a_request_over_the_time_to_drain_does_not_keep_a_program(begin: Begin, kind: str) -> None:
-    """It is cut off and told; an ASGI request is cancelled, and a thread that hangs is named, with status 70."""
+def test_a_request_that_exceeds_the_drain_does_not_keep_a_program(begin: Begin, kind: str) -> None:
+    """It is cut off and counted; an ASGI request is cancelled, and a thread that hangs is named, with status 70."""
     program = begin(site(kind, 'bind="127.0.0.1:0", drain=0.2'))
     address = address_of(program)
     connection = http.client.HTTPConnection(address, timeout=30)
@@ -228,22 +228,22 @@ def test_a_request_over_the_time_to_drain_does_not_keep_a_program(begin: Begin, 
 
 
 def test_a_server_that_dies_ends_a_program_in_order(begin: Begin) -> None:
-    """Everything stops, its error is told with its traceback, and the status is 70."""
+    """Everything stops, the error is reported with its traceback, and the status is 70."""
     program = begin("""
         class Dying:
             def __init__(self):
-                self.told = threading.Event()
+                self.may_end = threading.Event()
 
             def serve(self, listening, ready):
                 ready()
-                self.told.wait()
+                self.may_end.wait()
                 raise OSError("no more memory")
 
             def drain(self, seconds):
-                self.told.set()
+                self.may_end.set()
 
             def main(self):
-                self.told.set()
+                self.may_end.set()
 
         class Site(Container):
             bus = Component(Bus)
@@ -260,8 +260,8 @@ def test_a_server_that_dies_ends_a_program_in_order(begin: Begin) -> None:
 
 
 @pytest.mark.parametrize("kind", ONE_AND_ALL)
-def test_a_program_that_was_killed_is_begun_anew_on_its_socket(begin: Begin, kind: str, tmp_path: Path) -> None:
-    """What it has left in the file system is replaced, while one that runs is not."""
+def test_the_socket_file_of_a_killed_program_is_replaced(begin: Begin, kind: str, tmp_path: Path) -> None:
+    """The file of a program that runs is not."""
     path = tmp_path / "site.sock"
     source = site(kind, f'bind="unix:{path}"')
     program = begin(source)
@@ -282,8 +282,8 @@ def test_a_program_that_was_killed_is_begun_anew_on_its_socket(begin: Begin, kin
 
 
 @pytest.mark.parametrize("kind", ONE_AND_ALL)
-def test_a_daemon_thread_does_not_keep_a_process(begin: Begin, kind: str) -> None:
-    """A main thread that dies without a bus in `block` takes its server along."""
+def test_a_server_does_not_keep_a_process(begin: Begin, kind: str) -> None:
+    """If the main thread ends with an error outside of `block`, the server ends as well."""
     program = begin(f"""
         bus = Bus()
         server = {kind.upper()}Server(bus, {kind}, bind="127.0.0.1:0")
@@ -297,8 +297,8 @@ def test_a_daemon_thread_does_not_keep_a_process(begin: Begin, kind: str) -> Non
 
 
 @pytest.mark.parametrize("kind", ONE_AND_ALL)
-def test_a_server_without_room_for_more_connections_goes_on(begin: Begin, kind: str) -> None:
-    """Who finds no file descriptor waits until there is one; nothing spins, and nothing dies."""
+def test_a_server_without_file_descriptors_continues(begin: Begin, kind: str) -> None:
+    """Clients wait for a descriptor, and the server neither spins nor ends."""
     program = begin(
         "import resource\nresource.setrlimit(resource.RLIMIT_NOFILE, (40, 40))\n" + textwrap.dedent(site(kind))
     )

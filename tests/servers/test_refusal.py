@@ -38,7 +38,7 @@ def deny(*options):
     for level, option in options:
         code += [(load, 0, 0, 24), (equal, 0, 3, level), (load, 0, 0, 32), (equal, 0, 1, option), (answer, 0, 0, 0x50001)]
     code += [(answer, 0, 0, 0x7FFF0000)]
-    program = ctypes.create_string_buffer(b"".join(struct.pack("=HBBI", *one) for one in code))
+    program = ctypes.create_string_buffer(b"".join(struct.pack("=HBBI", *instruction) for instruction in code))
     libc = ctypes.CDLL(None, use_errno=True)
     assert libc.prctl(38, 1, 0, 0, 0) == 0  # PR_SET_NO_NEW_PRIVS
     fprog = ctypes.create_string_buffer(struct.pack("@HP", len(code), ctypes.addressof(program)))
@@ -62,7 +62,7 @@ def can_connect(listening):
 
 
 def output(source: str) -> str:
-    """Run *source* after the prelude, in a process of its own, and return what it printed."""
+    """Run *source* after the prelude in a new process, and return its output."""
     program = PRELUDE + textwrap.dedent(source)
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 0, done.stderr
@@ -78,7 +78,7 @@ def test_a_port_refuses_in_either_way(bind: str, denied: str) -> None:
     """A client that connected before is served; a process that may not attach a filter limits the hops."""
     if denied == "HOPS" and os.geteuid() != 0:
         pytest.skip("some kernels let only root attach a filter")
-    told = output(f"""
+    printed = output(f"""
         deny({denied})
         try:
             listening = listen({bind!r})
@@ -92,15 +92,15 @@ def test_a_port_refuses_in_either_way(bind: str, denied: str) -> None:
         print(accepted.recv(10))
     """)
 
-    if told == "no IPv6\n":
+    if printed == "no IPv6\n":
         pytest.skip("there is no IPv6")
-    assert told == "None False\nb'hello'\n"
+    assert printed == "None False\nb'hello'\n"
 
 
 @pytest.mark.slow
 def test_a_plain_user_refuses_new_clients() -> None:
-    """Without any right of root."""
-    told = output("""
+    """No privilege is needed."""
+    printed = output("""
         import encodings.idna  # which other users may not be allowed to read
 
         if os.geteuid() == 0:
@@ -111,13 +111,13 @@ def test_a_plain_user_refuses_new_clients() -> None:
         print(can_connect(listening), listening.refuse(), can_connect(listening))
     """)
 
-    assert told == "True None False\n"
+    assert printed == "True None False\n"
 
 
 @pytest.mark.slow
 def test_a_client_whose_handshake_ends_after_the_refusal_is_served() -> None:
-    """It inherits the limit of hops, which `accept` takes away."""
-    told = output("""
+    """It inherits the limit of hops, which `accept` removes."""
+    printed = output("""
         deny(FILTER)
         listening = listen("127.0.0.1:0")
         assert listening.refuse() is None
@@ -133,13 +133,13 @@ def test_a_client_whose_handshake_ends_after_the_refusal_is_served() -> None:
         print(accepted.recv(10))
     """)
 
-    assert told == "b'hello'\n"
+    assert printed == "b'hello'\n"
 
 
 @pytest.mark.slow
 def test_a_system_that_allows_no_refusal_is_reported_once_at_the_stop() -> None:
-    """The stop goes on; a client that connects at its end may be reset, and the log has the reason."""
-    told = output("""
+    """The stop continues; a client that connects at its end may be reset, and the log has the reason."""
+    printed = output("""
         from typedbus.servers.wsgi import WSGIServer
 
         bus = Bus()
@@ -154,14 +154,14 @@ def test_a_system_that_allows_no_refusal_is_reported_once_at_the_stop() -> None:
         bus.exit()
     """)
 
-    assert told == (
+    assert printed == (
         "30 the system lets new clients connect to ADDRESS during the drain, and the last of them may be reset: "
         "[Errno 1] Operation not permitted\n"
     )
 
 
-def test_a_closed_socket_has_nothing_to_refuse() -> None:
-    """A server that died has closed it before the stop."""
+def test_a_closed_socket_needs_no_refusal() -> None:
+    """A server that failed has closed it before the stop."""
     listening = ListeningSocket()
     listening.close()
 

@@ -37,7 +37,7 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="sockets of the 
 
 
 class Echo:
-    """Sends back one piece of what each client says, in order, and keeps the contract of servers."""
+    """A server that fulfils the contract, and sends the first data of each client back, in order of connection."""
 
     def __init__(self) -> None:
         self.calls: list[str] = []
@@ -48,7 +48,7 @@ class Echo:
         self.error: BaseException | None = None
         self.fails_at = ""
         self.ends = threading.Event()
-        self.cut = 0
+        self.cut_off = 0
         self.woken, self.waker = socket.socketpair()
 
     def fail(self, place: str) -> None:
@@ -78,7 +78,7 @@ class Echo:
             pass
         listening.close()
         self.fail("stop")
-        return self.cut
+        return self.cut_off
 
     def answer(self, listening: socket.socket) -> bool:
         try:
@@ -103,7 +103,7 @@ class Echo:
 
 @pytest.fixture
 def echo() -> Iterator[Echo]:
-    """A server that is let go of at the end."""
+    """A server that is closed at the end."""
     server = Echo()
     yield server
     server.close()
@@ -111,7 +111,7 @@ def echo() -> Iterator[Echo]:
 
 @pytest.fixture
 def bus(echo: Echo) -> Iterator[Bus]:
-    """A bus that has exited at the end, while the server can still be told."""
+    """A bus that exits at the end, before the server is closed."""
     bus = Bus()
     yield bus
     bus.exit()
@@ -148,8 +148,8 @@ def client_of(address: str) -> socket.socket:
     return client
 
 
-def heard(client: socket.socket) -> bytes:
-    """Return what *client* says as it comes back."""
+def echo_of(client: socket.socket) -> bytes:
+    """Send data over *client*, and return the data that comes back."""
     with client:
         client.sendall(b"hello")
         return client.recv(100)
@@ -173,8 +173,8 @@ def cause_of(failures: BaseException) -> BaseException:
         ("unix:site.sock", "site.sock"),
     ],
 )
-def test_a_place_is_a_host_and_a_port_or_a_path(bind: str, place: object) -> None:
-    """Every form of the field is understood."""
+def test_bind_is_a_host_and_a_port_or_a_path(bind: str, place: object) -> None:
+    """Every documented form is parsed."""
     assert parse_bind(bind) == place
 
 
@@ -183,14 +183,14 @@ def test_a_place_is_a_host_and_a_port_or_a_path(bind: str, place: object) -> Non
     ["", "8080", "localhost", "host:", "host:x", "host:-1", "host:65536", "host:\u0663", "::1:80", "[::1]", "[::1]80"]
     + ["[localhost]:80", "http://host:80", "a b:80", "[a]b]:80", "unix:", "unix:a\0b", "a\0b:80", ":+80", "host:8 0"],
 )
-def test_what_names_no_place_is_told_when_a_server_is_declared(bus: Bus, echo: Echo, bind: str) -> None:
-    """The error names the field, what it was given and what it takes."""
-    with pytest.raises(SettingError) as told:
+def test_an_invalid_bind_is_refused_where_the_server_is_declared(bus: Bus, echo: Echo, bind: str) -> None:
+    """The error names the field, the value and the valid forms."""
+    with pytest.raises(SettingError) as raised:
         Server(bus, echo, bind=bind)
 
-    assert str(told.value).startswith(f"bind={bind!r} is not valid; give ")
-    assert "'[::1]:port'" in str(told.value)
-    assert (told.value.name, told.value.given) == ("bind", bind)
+    assert str(raised.value).startswith(f"bind={bind!r} is not valid; give ")
+    assert "'[::1]:port'" in str(raised.value)
+    assert (raised.value.name, raised.value.given) == ("bind", bind)
 
 
 @pytest.mark.parametrize(
@@ -198,43 +198,43 @@ def test_what_names_no_place_is_told_when_a_server_is_declared(bus: Bus, echo: E
     [("drain", -1), ("drain", float("nan")), ("drain", float("inf")), ("drain", "1"), ("drain", True), ("drain", None)]
     + [("mode", -1), ("mode", 0o1777), ("mode", "0660"), ("mode", True), ("bind", 8080), ("bind", None)],
 )
-def test_a_field_of_another_kind_is_told_when_a_server_is_declared(
+def test_an_invalid_field_is_refused_where_the_server_is_declared(
     bus: Bus, echo: Echo, field: str, value: object
 ) -> None:
-    """The error names it."""
+    """The error names the field."""
     with pytest.raises(SettingError, match=f"^{field}={value!r} is not valid; give "):
         serving(bus, echo, **{field: value})
 
 
-def test_a_socket_of_another_kind_is_told_when_a_server_is_declared(bus: Bus, echo: Echo) -> None:
-    """Datagrams cannot be accepted from."""
+def test_a_datagram_socket_is_refused_where_the_server_is_declared(bus: Bus, echo: Echo) -> None:
+    """It cannot accept connections."""
     with socket.socket(type=socket.SOCK_DGRAM) as datagrams, pytest.raises(SettingError, match="a stream socket"):
         Server(bus, echo, bind=datagrams)
 
 
-def test_a_client_may_connect_at_once_after_a_start(bus: Bus, echo: Echo) -> None:
-    """A start returns when the server accepts, and the address has the port that was free."""
+def test_a_client_may_connect_right_after_a_start(bus: Bus, echo: Echo) -> None:
+    """A start returns when the server accepts, and the address has the actual port."""
     server = serving(bus, echo)
 
     bus.start()
 
     assert not server.address.endswith(":0")
-    assert heard(client_of(server.address)) == b"hello"
+    assert echo_of(client_of(server.address)) == b"hello"
 
 
-def test_the_address_is_told(bus: Bus, echo: Echo) -> None:
-    """What serves where is published on LOG."""
-    told: list[tuple[str, int]] = []
-    bus.subscribe(LOG, lambda message, level: told.append((message, level)))
+def test_the_address_is_logged(bus: Bus, echo: Echo) -> None:
+    """The message is published on LOG."""
+    log: list[tuple[str, int]] = []
+    bus.subscribe(LOG, lambda message, level: log.append((message, level)))
     server = serving(bus, echo)
 
     bus.start()
 
-    assert told == [(f"serving on {server.address}", 20)]
+    assert log == [(f"serving on {server.address}", 20)]
 
 
-def test_there_is_an_address_between_start_and_stop_alone(bus: Bus, echo: Echo) -> None:
-    """Before and afterwards there is an error that says when."""
+def test_the_address_exists_only_between_start_and_stop(bus: Bus, echo: Echo) -> None:
+    """Outside, reading it is an error whose text has the reason."""
     server = serving(bus, echo)
 
     with pytest.raises(NotServing, match="between the start and the stop of its bus"):
@@ -247,7 +247,7 @@ def test_there_is_an_address_between_start_and_stop_alone(bus: Bus, echo: Echo) 
 
 
 def test_a_start_waits_until_the_server_is_ready(bus: Bus, echo: Echo) -> None:
-    """Nothing that starts later starts before the server accepts."""
+    """Later components start only when the server accepts."""
     echo.ready_now.clear()
     serving(bus, echo)
     starter = threading.Thread(target=bus.start)
@@ -262,7 +262,7 @@ def test_a_start_waits_until_the_server_is_ready(bus: Bus, echo: Echo) -> None:
 
 
 def test_a_start_while_it_serves_changes_nothing(bus: Bus, echo: Echo) -> None:
-    """The address stays the same, and the server is not asked again."""
+    """The address stays the same, and `serve` is not called again."""
     server = serving(bus, echo)
     bus.start()
     before = server.address
@@ -273,8 +273,8 @@ def test_a_start_while_it_serves_changes_nothing(bus: Bus, echo: Echo) -> None:
     assert echo.calls == ["serve"]
 
 
-def test_a_port_that_is_taken_is_named(bus: Bus, echo: Echo) -> None:
-    """The start fails with it, in the thread that called, before the server is asked for anything."""
+def test_a_port_in_use_is_named(bus: Bus, echo: Echo) -> None:
+    """The start fails in the calling thread, before `serve` is called."""
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
@@ -284,14 +284,14 @@ def test_a_port_that_is_taken_is_named(bus: Bus, echo: Echo) -> None:
         with pytest.raises(TransitionFailures) as failures:
             bus.start()
 
-    told = cause_of(failures.value)
-    assert str(told) == (
+    error = cause_of(failures.value)
+    assert str(error) == (
         f"cannot listen on {where}: another process uses this port; stop it, or give another port as bind="
     )
-    assert isinstance(told, BindError)
-    assert told.errno == errno.EADDRINUSE
+    assert isinstance(error, BindError)
+    assert error.errno == errno.EADDRINUSE
     assert echo.calls == []
-    assert str(pickle.loads(pickle.dumps(told))) == str(told)
+    assert str(pickle.loads(pickle.dumps(error))) == str(error)
 
 
 def is_privileged(port: int) -> bool:
@@ -302,8 +302,8 @@ def is_privileged(port: int) -> bool:
 
 @pytest.mark.slow
 @pytest.mark.skipif(not is_privileged(1), reason="everybody may bind every port here")
-def test_a_port_for_root_alone_is_told() -> None:
-    """Whoever may not bind below 1024 hears what would be allowed to."""
+def test_a_port_below_1024_is_refused_with_the_remedy() -> None:
+    """The text names the privileges that would allow it."""
     source = """
         import encodings.idna  # which names of hosts need, and others may not be allowed to read
         import os
@@ -335,8 +335,8 @@ def test_a_port_for_root_alone_is_told() -> None:
         (None, "127.0.0.1:80", "as the system says"),
     ],
 )
-def test_a_refusal_is_told_with_what_to_do(error: int, bind: str, text: str) -> None:
-    """What is common has a text of its own; the rest is what the system says."""
+def test_a_refusal_of_the_system_has_a_remedy(error: int, bind: str, text: str) -> None:
+    """Common errors have texts of their own; the others have the text of the system."""
     assert text in str(BindError(error, "as the system says", bind))
 
 
@@ -349,18 +349,18 @@ def test_a_refusal_is_told_with_what_to_do(error: int, bind: str, text: str) -> 
         ("unix:/tmp/" + "x" * 200, "path too long"),
     ],
 )
-def test_a_place_that_is_not_there_is_told(bind: str, text: str) -> None:
-    """Unknown hosts, foreign addresses and bad paths are errors of binding as well."""
-    with pytest.raises(BindError) as told:
+def test_an_address_that_does_not_exist_is_an_error(bind: str, text: str) -> None:
+    """This includes unknown hosts, addresses of other machines, and invalid paths."""
+    with pytest.raises(BindError) as raised:
         listen(bind)
 
-    assert text in str(told.value)
-    assert told.value.filename == bind
+    assert text in str(raised.value)
+    assert raised.value.filename == bind
 
 
 @pytest.mark.skipif(not socket.has_ipv6, reason="there is no IPv6")
 def test_ipv6_is_bound_in_brackets(bus: Bus, echo: Echo) -> None:
-    """The address has the form in which it was given."""
+    """The address has the form of *bind*."""
     try:
         listen("[::1]:0").close()
     except BindError:
@@ -370,7 +370,7 @@ def test_ipv6_is_bound_in_brackets(bus: Bus, echo: Echo) -> None:
     bus.start()
 
     assert server.address.startswith("[::1]:")
-    assert heard(client_of(server.address)) == b"hello"
+    assert echo_of(client_of(server.address)) == b"hello"
 
 
 @pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="there is no IPv6 beside IPv4")
@@ -379,7 +379,7 @@ def test_ipv6_is_bound_in_brackets(bus: Bus, echo: Echo) -> None:
     [(":0", {"127.0.0.1", "::1"}), ("0.0.0.0:0", {"127.0.0.1"}), ("[::]:0", {"::1"}), ("127.0.0.1:0", {"127.0.0.1"})],
 )
 def test_no_host_is_both_families_and_each_wildcard_its_own(bind: str, hosts: set[str]) -> None:
-    """IPv6 takes no IPv4 along unless every interface was asked for."""
+    """An IPv6 address accepts IPv4 only for every interface."""
     listening = listen(bind)
     port = listening.socket.getsockname()[1]
     reached = set()
@@ -396,8 +396,8 @@ def test_no_host_is_both_families_and_each_wildcard_its_own(bind: str, hosts: se
     assert reached == hosts
 
 
-def test_a_port_may_be_bound_again_at_once() -> None:
-    """Connections of the run before that the kernel still remembers are not in the way."""
+def test_a_port_may_be_bound_again_immediately() -> None:
+    """Old connections that the kernel still remembers do not prevent that."""
     first = listen("127.0.0.1:0")
     client = client_of(first.where)
     accepted, _ = first.socket.accept()
@@ -408,21 +408,21 @@ def test_a_port_may_be_bound_again_at_once() -> None:
     listen(first.where).close()
 
 
-def test_a_socket_of_the_file_system_is_served_and_removed(bus: Bus, echo: Echo, tmp_path: Path) -> None:
-    """The file is there as long as the server is."""
+def test_a_unix_socket_is_served_and_removed(bus: Bus, echo: Echo, tmp_path: Path) -> None:
+    """The file exists while the server runs."""
     path = tmp_path / "site.sock"
     server = serving(bus, echo, bind=f"unix:{path}", mode=0o620)
 
     bus.start()
     mode = stat.S_IMODE(path.stat().st_mode)
-    answer = heard(client_of(server.address))
+    answer = echo_of(client_of(server.address))
     bus.stop()
 
     assert (server.bind, mode, answer) == (f"unix:{path}", 0o620, b"hello")
     assert not path.exists()
 
 
-def test_a_relative_path_is_meant_from_where_the_server_starts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_relative_path_is_resolved_at_the_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A process that changes its directory later still finds the file."""
     monkeypatch.chdir(tmp_path)
     listening = listen("unix:site.sock")
@@ -434,8 +434,8 @@ def test_a_relative_path_is_meant_from_where_the_server_starts(tmp_path: Path, m
     assert not (tmp_path / "site.sock").exists()
 
 
-def test_a_file_that_nobody_serves_is_replaced(tmp_path: Path) -> None:
-    """What a process that was killed has left does not keep the next one from starting."""
+def test_a_stale_socket_file_is_replaced(tmp_path: Path) -> None:
+    """The file of a killed process does not prevent a start."""
     path = tmp_path / "site.sock"
     with socket.socket(socket.AF_UNIX) as killed:
         killed.bind(str(path))
@@ -449,8 +449,8 @@ def test_a_file_that_nobody_serves_is_replaced(tmp_path: Path) -> None:
     assert not path.exists()
 
 
-def test_a_file_that_somebody_serves_is_refused(tmp_path: Path) -> None:
-    """Two servers on one path would hide each other; the one that is there stays."""
+def test_the_file_of_a_running_server_is_refused(tmp_path: Path) -> None:
+    """Two servers on one path would hide each other; the running server keeps it."""
     path = tmp_path / "site.sock"
     first = listen(f"unix:{path}")
 
@@ -461,8 +461,8 @@ def test_a_file_that_somebody_serves_is_refused(tmp_path: Path) -> None:
     first.close()
 
 
-def test_a_file_that_somebody_serves_without_room_is_refused(tmp_path: Path) -> None:
-    """A backlog that is full is a server that is alive."""
+def test_the_file_of_a_server_with_a_full_backlog_is_refused(tmp_path: Path) -> None:
+    """Such a server is running."""
     path = tmp_path / "site.sock"
     with socket.socket(socket.AF_UNIX) as busy, socket.socket(socket.AF_UNIX) as waiting:
         busy.bind(str(path))
@@ -473,8 +473,8 @@ def test_a_file_that_somebody_serves_without_room_is_refused(tmp_path: Path) -> 
             listen(f"unix:{path}")
 
 
-def test_a_file_that_is_no_socket_is_left_alone(tmp_path: Path) -> None:
-    """Somebody's data is not removed for a slip in a path."""
+def test_a_file_that_is_not_a_socket_is_not_replaced(tmp_path: Path) -> None:
+    """A mistake in a path deletes no data."""
     path = tmp_path / "notes.txt"
     path.write_text("mine")
 
@@ -485,7 +485,7 @@ def test_a_file_that_is_no_socket_is_left_alone(tmp_path: Path) -> None:
 
 
 def test_the_file_of_another_server_is_not_removed(tmp_path: Path) -> None:
-    """Who was put in its place meanwhile keeps it."""
+    """A file that has replaced the own file is kept."""
     path = tmp_path / "site.sock"
     first = listen(f"unix:{path}")
     path.unlink()
@@ -497,8 +497,8 @@ def test_the_file_of_another_server_is_not_removed(tmp_path: Path) -> None:
     second.close()
 
 
-def test_a_file_that_has_gone_is_no_error(tmp_path: Path) -> None:
-    """Closing twice is closing once, and somebody else may have tidied up."""
+def test_a_file_that_was_removed_is_not_an_error(tmp_path: Path) -> None:
+    """A second close does nothing, and other code may have removed the file."""
     path = tmp_path / "site.sock"
     listening = listen(f"unix:{path}")
     path.unlink()
@@ -509,29 +509,29 @@ def test_a_file_that_has_gone_is_no_error(tmp_path: Path) -> None:
     assert not path.exists()
 
 
-def test_a_socket_that_is_given_stays_open(bus: Bus, echo: Echo) -> None:
-    """Who connects after the stop waits for whoever accepts next: nothing is lost over a restart."""
-    with socket.socket() as given:
-        given.bind(("127.0.0.1", 0))
-        server = serving(bus, echo, bind=given)
+def test_a_given_socket_stays_open(bus: Bus, echo: Echo) -> None:
+    """A client that connects after the stop waits for the next server: no client is lost over a restart."""
+    with socket.socket() as socket_of_test:
+        socket_of_test.bind(("127.0.0.1", 0))
+        server = serving(bus, echo, bind=socket_of_test)
         bus.start()
         address = server.address
-        assert heard(client_of(address)) == b"hello"
+        assert echo_of(client_of(address)) == b"hello"
         bus.stop()
 
         client = client_of(address)
         bus.start()
 
-        assert heard(client) == b"hello"
+        assert echo_of(client) == b"hello"
         assert server.address == address
         bus.stop()
 
 
-def test_a_socket_that_is_given_and_closed_is_told(bus: Bus, echo: Echo) -> None:
-    """Its server cannot start."""
-    with socket.socket() as given:
-        given.bind(("127.0.0.1", 0))
-        serving(bus, echo, bind=given)
+def test_a_closed_socket_is_refused(bus: Bus, echo: Echo) -> None:
+    """The start of its server fails."""
+    with socket.socket() as socket_of_test:
+        socket_of_test.bind(("127.0.0.1", 0))
+        serving(bus, echo, bind=socket_of_test)
 
     with pytest.raises(TransitionFailures) as failures:
         bus.start()
@@ -540,8 +540,8 @@ def test_a_socket_that_is_given_and_closed_is_told(bus: Bus, echo: Echo) -> None
 
 
 @pytest.mark.parametrize("bind", ["127.0.0.1:0", "unix"])
-def test_nobody_who_has_connected_is_lost_to_a_stop(bus: Bus, echo: Echo, bind: str, tmp_path: Path) -> None:
-    """Who was in the backlog is answered, and who comes later is refused."""
+def test_a_stop_loses_no_client_that_has_connected(bus: Bus, echo: Echo, bind: str, tmp_path: Path) -> None:
+    """Clients in the backlog are answered, and later clients are refused."""
     server = serving(bus, echo, bind=f"unix:{tmp_path / 'x'}" if bind == "unix" else bind)
     bus.start()
     address = server.address
@@ -553,7 +553,7 @@ def test_nobody_who_has_connected_is_lost_to_a_stop(bus: Bus, echo: Echo, bind: 
     with pytest.raises(OSError, match="refused|No such file|timed out"):
         client_of(address)
 
-    answers = [heard(client) for client in [holding, *waiting]]
+    answers = [echo_of(client) for client in [holding, *waiting]]
     stopper.join(20)
 
     assert answers == [b"hello"] * 6
@@ -563,8 +563,8 @@ def test_nobody_who_has_connected_is_lost_to_a_stop(bus: Bus, echo: Echo, bind: 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="another system takes connections up to the end")
 @pytest.mark.parametrize("bind", ["127.0.0.1:0", "[::1]:0", "unix"])
-def test_nobody_can_connect_after_a_refusal(bind: str, tmp_path: Path) -> None:
-    """Whoever had connected can be accepted, and talked to; nobody new can be, so none is reset at the end."""
+def test_no_client_can_connect_after_a_refusal(bind: str, tmp_path: Path) -> None:
+    """Clients that had connected can be accepted; no later client connects, so no connection is reset at the end."""
     try:
         listening = listen(f"unix:{tmp_path / 'x'}" if bind == "unix" else bind)
     except BindError:
@@ -582,15 +582,15 @@ def test_nobody_can_connect_after_a_refusal(bind: str, tmp_path: Path) -> None:
     assert accepted.recv(100) == b"hello"
     with pytest.raises(BlockingIOError):
         listening.socket.accept()
-    for one in (late, before, accepted, listening.socket):
-        one.close()
+    for connection in (late, before, accepted, listening.socket):
+        connection.close()
 
 
 def test_a_refusal_of_a_given_socket_changes_nothing() -> None:
-    """It belongs to others as well, who accept from it."""
-    with socket.socket() as given:
-        given.bind(("127.0.0.1", 0))
-        listening = listen(given)
+    """Other processes may accept from it."""
+    with socket.socket() as socket_of_test:
+        socket_of_test.bind(("127.0.0.1", 0))
+        listening = listen(socket_of_test)
 
         listening.refuse()
         client_of(listening.where).close()
@@ -598,7 +598,7 @@ def test_a_refusal_of_a_given_socket_changes_nothing() -> None:
 
 
 def test_a_stop_is_idempotent(bus: Bus, echo: Echo) -> None:
-    """The second, and the one of an exit, find nothing to do."""
+    """A second stop, and the stop of an exit, do nothing."""
     server = serving(bus, echo)
     bus.start()
     bus.stop()
@@ -610,32 +610,32 @@ def test_a_stop_is_idempotent(bus: Bus, echo: Echo) -> None:
 
 
 def test_a_bus_may_start_a_server_again(bus: Bus, echo: Echo) -> None:
-    """Each start has a thread and a socket of its own."""
+    """Each start has a new thread and a new socket."""
     server = serving(bus, echo)
 
     for _ in range(3):
         bus.start()
-        assert heard(client_of(server.address)) == b"hello"
+        assert echo_of(client_of(server.address)) == b"hello"
         bus.stop()
 
     assert [thread.name for thread in threading.enumerate() if thread.name.startswith("server ")] == []
 
 
-def test_what_was_cut_off_is_told(bus: Bus, echo: Echo) -> None:
-    """How many, and after how long."""
-    told: list[tuple[str, int]] = []
-    bus.subscribe(LOG, lambda message, level: told.append((message, level)))
+def test_requests_that_were_cut_off_are_logged(bus: Bus, echo: Echo) -> None:
+    """The message has their number and the length of the drain."""
+    log: list[tuple[str, int]] = []
+    bus.subscribe(LOG, lambda message, level: log.append((message, level)))
     server = serving(bus, echo, drain=0.25)
     bus.start()
-    address, echo.cut = server.address, 3
+    address, echo.cut_off = server.address, 3
 
     bus.stop()
 
-    assert told[1:] == [(f"3 request(s) on {address} cut off after 0.25 s of draining", 30)]
+    assert log[1:] == [(f"3 request(s) on {address} cut off after 0.25 s of draining", 30)]
 
 
-def test_an_error_before_the_server_is_ready_is_one_of_the_start(bus: Bus, echo: Echo) -> None:
-    """It is raised where the bus is started, and nothing is left."""
+def test_an_error_before_the_server_is_ready_fails_the_start(bus: Bus, echo: Echo) -> None:
+    """The start of the bus raises it, and no socket is left."""
     echo.fails_at, echo.error = "start", OSError("no certificate")
     server = serving(bus, echo)
 
@@ -649,7 +649,7 @@ def test_an_error_before_the_server_is_ready_is_one_of_the_start(bus: Bus, echo:
 
 
 def test_a_server_that_returns_before_it_is_ready_has_not_started(bus: Bus, echo: Echo) -> None:
-    """Nobody had asked it to stop."""
+    """The start fails, since no stop was requested."""
     echo.fails_at = "return"
     serving(bus, echo)
 
@@ -659,10 +659,10 @@ def test_a_server_that_returns_before_it_is_ready_has_not_started(bus: Bus, echo
     assert isinstance(cause_of(failures.value), ServerEnded)
 
 
-def test_a_server_that_dies_takes_the_bus_down_in_order(bus: Bus, echo: Echo) -> None:
-    """Its error is the cause that `block` raises after the exit; it is logged at once, and with its traceback at the exit."""
-    told: list[tuple[str, int]] = []
-    bus.subscribe(LOG, lambda message, level: told.append((message, level)))
+def test_a_failing_server_exits_the_bus_in_order(bus: Bus, echo: Echo) -> None:
+    """Its error is the cause that `block` raises; it is logged at once, and with its traceback at the exit."""
+    log: list[tuple[str, int]] = []
+    bus.subscribe(LOG, lambda message, level: log.append((message, level)))
     stopped: list[str] = []
     bus.subscribe(STOP, lambda: stopped.append("in order"))
     echo.fails_at, echo.error = "serve", OSError("no more memory")
@@ -676,13 +676,13 @@ def test_a_server_that_dies_takes_the_bus_down_in_order(bus: Bus, echo: Echo) ->
 
     assert raised.value is echo.error
     assert stopped == ["in order"]
-    died, cause = told[1:]
+    died, cause = log[1:]
     assert died == (f"the server on {address} has died: OSError('no more memory')", 40)
     assert cause[0].startswith("the bus exits because of an error:\nTraceback")
 
 
-def test_a_server_that_returns_unasked_takes_the_bus_down(bus: Bus, echo: Echo) -> None:
-    """To end is to fail, as long as nobody has stopped it."""
+def test_a_server_that_returns_without_a_stop_exits_the_bus(bus: Bus, echo: Echo) -> None:
+    """It counts as a failure."""
     server = serving(bus, echo)
     bus.start()
     address = server.address
@@ -697,8 +697,8 @@ def test_a_server_that_returns_unasked_takes_the_bus_down(bus: Bus, echo: Echo) 
     )
 
 
-def test_an_error_of_a_server_that_stops_is_one_of_the_stop(bus: Bus, echo: Echo) -> None:
-    """The bus stops all the same."""
+def test_an_error_during_the_drain_fails_the_stop(bus: Bus, echo: Echo) -> None:
+    """The bus stops nevertheless."""
     echo.fails_at, echo.error = "stop", OSError("cannot say goodbye")
     serving(bus, echo)
     bus.start()
@@ -712,7 +712,7 @@ def test_an_error_of_a_server_that_stops_is_one_of_the_stop(bus: Bus, echo: Echo
 
 @pytest.mark.slow
 def test_a_start_that_is_given_up_leaves_nothing_behind(echo: Echo) -> None:
-    """A bus that waits no longer for a server stops it, although its start has never returned."""
+    """A bus that no longer waits for the start of a server stops it, although that start has not returned."""
     bus = Bus(limits=Limits(hook=0.5))
     echo.ready_now.clear()
     server = serving(bus, echo)
@@ -732,7 +732,7 @@ def test_a_start_that_is_given_up_leaves_nothing_behind(echo: Echo) -> None:
 
 
 def test_a_stop_during_a_start_ends_it(bus: Bus, echo: Echo) -> None:
-    """A server that is stopped by hand before it is ready lets nobody wait."""
+    """The thread that starts a server does not wait after another thread has stopped it."""
     echo.ready_now.clear()
     server = Server(bus, echo, bind="127.0.0.1:0")
     raised: list[BaseException] = []
@@ -754,7 +754,7 @@ def test_a_stop_during_a_start_ends_it(bus: Bus, echo: Echo) -> None:
 
 
 def test_a_server_that_does_not_end_is_named(bus: Bus, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The stop raises, after the drain and the time to cut off."""
+    """The stop raises after the drain and the time for cutting off."""
     going = threading.Event()
 
     class Deaf:
@@ -770,74 +770,74 @@ def test_a_server_that_does_not_end_is_named(bus: Bus, monkeypatch: pytest.Monke
     server.start()
     address = server.address
 
-    with pytest.raises(NotStopped) as told:
+    with pytest.raises(NotStopped) as raised:
         server.stop()
     going.set()
 
-    assert f"the server on {address} has not ended 0.01 s after it was stopped" in str(told.value)
+    assert f"the server on {address} has not ended 0.01 s after it was stopped" in str(raised.value)
 
 
 def test_the_bus_owns_the_thread(bus: Bus, echo: Echo) -> None:
-    """`block` waits for it, and it keeps no process alive."""
+    """`block` waits for it, and it does not keep the process alive."""
     server = serving(bus, echo)
     bus.start()
 
-    (thread,) = [one for one in parts_of(bus).loop.threads if one.name == f"server {server.address}"]
+    (thread,) = [thread for thread in parts_of(bus).loop.threads if thread.name == f"server {server.address}"]
 
     assert thread.is_alive()
     assert thread.daemon
 
 
 class Order:
-    """Writes down when it starts and stops."""
+    """Records when it starts and stops."""
 
-    def __init__(self, name: str, said: list[str]) -> None:
+    def __init__(self, name: str, notes: list[str]) -> None:
         self.name = name
-        self.said = said
+        self.notes = notes
 
     def start(self) -> None:
-        self.said.append(f"{self.name} starts")
+        self.notes.append(f"{self.name} starts")
 
     def stop(self) -> None:
-        self.said.append(f"{self.name} stops")
+        self.notes.append(f"{self.name} stops")
 
 
-class Telling(Echo):
-    """Says when it serves and when it drains."""
+class RecordingEcho(Echo):
+    """Records when it serves and when it drains."""
 
-    def __init__(self, said: list[str]) -> None:
+    def __init__(self, notes: list[str]) -> None:
         super().__init__()
-        self.said = said
+        self.notes = notes
 
     def serve(self, listening: socket.socket, ready: Callable[[], None]) -> int:
-        self.said.append("serves")
+        self.notes.append("serves")
         return super().serve(listening, ready)
 
     def drain(self, seconds: float) -> None:
-        self.said.append("drains")
+        self.notes.append("drains")
         super().drain(seconds)
 
 
 def test_a_server_starts_after_the_others_and_stops_before_them() -> None:
-    """In a container, wherever it is declared."""
-    said: list[str] = []
+    """This holds wherever the container declares it."""
+    notes: list[str] = []
 
     class Site(Container):
         bus = Component(Bus)
-        echo = Component(Telling, said)
+        echo = Component(RecordingEcho, notes)
         server = Component(Server, bus.provided, echo.provided, bind="127.0.0.1:0")
-        other = Component(Order, "other", said)
+        other = Component(Order, "other", notes)
 
     site = Site()
     site.bus().start()
     site.bus().exit()
     site.echo().close()
 
-    assert said == ["other starts", "serves", "drains", "other stops"]
+    assert notes == ["other starts", "serves", "drains", "other stops"]
 
 
 def test_an_exit_stops_a_server_that_was_started_by_hand(bus: Bus, echo: Echo) -> None:
-    """No bus had started it, so none stops it before."""
+    """The bus had not started it, so its stop does not stop it."""
     server = serving(bus, echo)
     server.start()
 
@@ -848,8 +848,8 @@ def test_an_exit_stops_a_server_that_was_started_by_hand(bus: Bus, echo: Echo) -
     assert echo.calls == ["serve", "drain"]
 
 
-def test_a_server_that_cannot_be_made_lets_go_of_its_socket(bus: Bus, tmp_path: Path) -> None:
-    """The start fails with it, and the place is free."""
+def test_a_server_that_cannot_be_created_releases_its_socket(bus: Bus, tmp_path: Path) -> None:
+    """The start fails with its error, and the address is free."""
 
     class Broken(Serving):
         def server(self) -> Serves:
@@ -864,10 +864,10 @@ def test_a_server_that_cannot_be_made_lets_go_of_its_socket(bus: Bus, tmp_path: 
     assert not path.exists()
 
 
-def test_a_file_that_cannot_be_removed_is_told(bus: Bus, echo: Echo, tmp_path: Path) -> None:
-    """The stop goes on without."""
-    told: list[tuple[str, int]] = []
-    bus.subscribe(LOG, lambda message, level: told.append((message, level)))
+def test_a_file_that_cannot_be_removed_is_logged(bus: Bus, echo: Echo, tmp_path: Path) -> None:
+    """The stop continues."""
+    log: list[tuple[str, int]] = []
+    bus.subscribe(LOG, lambda message, level: log.append((message, level)))
     folder = tmp_path / "run"
     folder.mkdir()
     serving(bus, echo, bind=f"unix:{folder / 'site.sock'}")
@@ -877,6 +877,6 @@ def test_a_file_that_cannot_be_removed_is_told(bus: Bus, echo: Echo, tmp_path: P
 
     bus.stop()
 
-    ((message, level),) = told[1:]
+    ((message, level),) = log[1:]
     assert message.startswith(f"cannot remove the socket file of unix:{folder}/site.sock: [Errno 20] Not a directory")
     assert level == 30

@@ -78,11 +78,11 @@ def is_served(path: Path) -> bool:
 
 def test_a_start_is_refused_while_another_is_between_bind_and_listen(path: Path) -> None:
     """The file of the first refuses connections then, and still is not stale."""
-    bound, go_on = threading.Event(), threading.Event()
+    bound, release = threading.Event(), threading.Event()
 
     def pause() -> None:
         bound.set()
-        assert go_on.wait(30)
+        assert release.wait(30)
 
     with Hooked() as first:
         first.before_listen = pause
@@ -93,7 +93,7 @@ def test_a_start_is_refused_while_another_is_between_bind_and_listen(path: Path)
             with pytest.raises(BindError, match="another process serves on this path"):
                 listen(f"unix:{path}")
         finally:
-            go_on.set()
+            release.set()
             starter.join(30)
 
         assert is_served(path)
@@ -115,7 +115,7 @@ def contend(path: str, barrier: Barrier, winners: Synchronized[int]) -> None:
 
 @pytest.mark.slow
 def test_exactly_one_of_several_processes_replaces_a_stale_file(path: Path) -> None:
-    """However often they start at once."""
+    """They start at the same time, many times."""
     leave_stale(path)
     processes = multiprocessing.get_context("spawn")
     barrier, winners = processes.Barrier(3), processes.Value("i", 0)
@@ -156,7 +156,7 @@ def test_a_lock_file_that_a_killed_process_left_is_used_again(path: Path) -> Non
 
 @pytest.mark.parametrize("kind", ["folder", "link", "dangling link", "readable file", "file with content", "fifo"])
 def test_an_object_in_the_place_of_the_lock_file_blocks_no_start(path: Path, kind: str) -> None:
-    """It proves nothing, so it is neither waited for nor removed."""
+    """It may not be a lock, so the start neither waits for it nor removes it."""
     squatter, other = path.with_name(".site.sock.lock"), path.with_name("other")
     leave_stale(path)
     if kind == "folder":
@@ -185,14 +185,14 @@ def test_an_object_in_the_place_of_the_lock_file_blocks_no_start(path: Path, kin
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a file of another user")
 def test_a_lock_that_another_user_holds_blocks_no_start(path: Path) -> None:
-    """Neither on a lock file of theirs nor on the folder."""
+    """The lock may be on a lock file of that user or on the folder."""
     leave_stale(path)
     squatter = path.with_name(".site.sock.lock")
     squatter.touch(0o600)
     os.chown(squatter, 65534, 65534)
     folder = os.open(path.parent, os.O_RDONLY)
-    with squatter.open() as held:
-        fcntl.flock(held, fcntl.LOCK_EX)
+    with squatter.open() as lock_file:
+        fcntl.flock(lock_file, fcntl.LOCK_EX)
         fcntl.flock(folder, fcntl.LOCK_EX)
 
         listening = listen(f"unix:{path}")
@@ -204,7 +204,7 @@ def test_a_lock_that_another_user_holds_blocks_no_start(path: Path) -> None:
 
 @pytest.mark.parametrize("leads_to", ["a stale socket", "nothing", "a file"])
 def test_a_symbolic_link_is_never_replaced(path: Path, leads_to: str) -> None:
-    """It is not a socket, whatever it leads to."""
+    """It is not a socket, whatever its target is."""
     target = path.with_name("target")
     if leads_to == "a stale socket":
         leave_stale(target)
@@ -221,7 +221,7 @@ def test_a_symbolic_link_is_never_replaced(path: Path, leads_to: str) -> None:
 
 @pytest.mark.parametrize("mode", [0o600, 0o660, 0o666, 0o000])
 def test_the_file_has_its_mode_before_a_client_can_connect(path: Path, mode: int) -> None:
-    """Whatever the umask; on Linux it never has rights beyond it."""
+    """This holds for any umask; on Linux the file never has more permissions."""
     modes: list[int] = []
 
     def look() -> None:
@@ -241,7 +241,7 @@ def test_the_file_has_its_mode_before_a_client_can_connect(path: Path, mode: int
 
 
 def test_a_mode_beyond_the_umask_is_set(path: Path) -> None:
-    """The umask is that of the process, the mode is meant for this file."""
+    """The umask applies to the process, the mode to this file."""
     previous = os.umask(0o077)
     try:
         listening = listen(f"unix:{path}", 0o660)
@@ -253,7 +253,7 @@ def test_a_mode_beyond_the_umask_is_set(path: Path) -> None:
 
 
 def test_a_start_that_fails_after_bind_leaves_no_file(path: Path) -> None:
-    """Neither the socket nor its lock file."""
+    """It leaves neither the socket nor its lock file."""
 
     def fail() -> None:
         raise OSError("no memory")
@@ -269,19 +269,19 @@ def test_a_start_that_fails_after_bind_leaves_no_file(path: Path) -> None:
 @pytest.mark.parametrize("ends", [Listening.close, Listening.refuse])
 def test_the_file_is_removed_while_the_socket_still_listens(path: Path, ends: Callable[[Listening], None]) -> None:
     """Otherwise another start could take it for stale and replace it just before it is removed."""
-    seen: list[bool] = []
+    existence: list[bool] = []
 
     class Watched(Hooked):
         def shutdown(self, how: int, /) -> None:
-            seen.append(path.exists())
+            existence.append(path.exists())
             super().shutdown(how)
 
     with Watched() as listening:
-        listening.before_close = lambda: seen.append(path.exists())
+        listening.before_close = lambda: existence.append(path.exists())
         ends(Listening(listening, f"unix:{path}", is_own=True, file=bind_file(listening, path, None, 5)))
 
-    assert seen
-    assert set(seen) == {False}
+    assert existence
+    assert set(existence) == {False}
 
 
 def test_a_file_with_the_same_inode_is_not_removed(path: Path) -> None:
@@ -296,8 +296,8 @@ def test_a_file_with_the_same_inode_is_not_removed(path: Path) -> None:
     second.close()
 
 
-def test_the_longest_path_that_the_system_takes_is_served(path: Path) -> None:
-    """No longer name is bound on the way."""
+def test_the_longest_path_that_the_system_allows_is_served(path: Path) -> None:
+    """No longer name is bound in between."""
     longest = path.with_name("x" * (107 - len(str(path.parent)) - 1))
 
     for _ in range(2):
@@ -308,10 +308,10 @@ def test_the_longest_path_that_the_system_takes_is_served(path: Path) -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux has abstract sockets")
 def test_an_abstract_socket_is_named_with_an_at_sign() -> None:
-    """As in the output of other programs; its name begins with a NUL."""
-    with socket.socket(socket.AF_UNIX) as given:
-        given.bind(f"\0typedbus-{os.getpid()}")
-        listening = listen(given)
+    """Other programs print it so; its name begins with a NUL."""
+    with socket.socket(socket.AF_UNIX) as abstract:
+        abstract.bind(f"\0typedbus-{os.getpid()}")
+        listening = listen(abstract)
 
     assert listening.where == f"unix:@typedbus-{os.getpid()}"
     listening.close()
