@@ -107,7 +107,7 @@ def page(measured: dict[str, dict[str, Measured]], rounds: int, *, pinned: bool)
     parts = [
         "# A publish by name\n",
         f"{where}. {cpus}. {versions}.\n",
-        f"In each of {rounds} rounds everybody has a turn of some milliseconds; {counts}.\n",
+        f"In each of {rounds} rounds each bus runs for some milliseconds; {counts}.\n",
         "## As many times as fast as the original\n",
         table(["", "promised", "fastest", "median", "kept"], held),
     ]
