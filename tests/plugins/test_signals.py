@@ -31,7 +31,8 @@ from typedbus import (
 from typedbus._os.held_signals import Handler
 from typedbus._os.reexec import is_daemon
 from typedbus.events import MOVED
-from typedbus.plugins._signal_handlers import SignalHandlers, SignalOutput
+from typedbus.plugins._signal_handlers import SignalHandlers
+from typedbus.plugins._signal_state import SignalOutput
 from typedbus.plugins.signals import DEFAULTS, Action, OffMainThread, SignalError, Signals, channel_of
 
 COMMON = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)

@@ -42,7 +42,8 @@ from typedbus._os.streams import open_missing
 from typedbus._os.successor import drop_kept
 from typedbus.plugins import _restart_report
 from typedbus.plugins._signal_actions import DEFAULTS, Action
-from typedbus.plugins._signal_handlers import SignalHandlers, SignalOutput
+from typedbus.plugins._signal_handlers import SignalHandlers
+from typedbus.plugins._signal_state import SignalOutput
 from typedbus.process._guard import Guard
 from typedbus.process._messages import Messages
 
