@@ -1,4 +1,4 @@
-"""Probes of a process: what its components and its bus say, in time, and over HTTP."""
+"""Probes of a process: the checks of its components, their limits, and the answers over HTTP."""
 
 from __future__ import annotations
 
@@ -79,8 +79,8 @@ def ill() -> Check:
     return Check(False, "no connection")
 
 
-def test_each_check_is_told_by_name_with_what_it_answers(bus: Bus) -> None:
-    """The outcome has each check, in running order, with detail and seconds."""
+def test_a_probe_has_the_name_and_the_answer_of_each_check(bus: Bus) -> None:
+    """In running order, with detail and seconds."""
     bus[READY].subscribe(well)
     bus[READY].subscribe(ill, priority=10)
 
@@ -98,8 +98,8 @@ def test_each_check_is_told_by_name_with_what_it_answers(bus: Bus) -> None:
 
 
 @pytest.mark.parametrize("ask", [Health.alive, Health.ready])
-def test_a_process_whose_checks_are_well_is_well(bus: Bus, ask: Callable[[Health], Probe]) -> None:
-    """One that has none is, too."""
+def test_a_process_whose_checks_pass_is_ready(bus: Bus, ask: Callable[[Health], Probe]) -> None:
+    """So is a process without checks."""
     health = Health(bus, limit=LONG)
     without = ask(health)
     bus[ALIVE].subscribe(well)
@@ -111,8 +111,8 @@ def test_a_process_whose_checks_are_well_is_well(bus: Bus, ask: Callable[[Health
     assert (probe.is_ok, [one.detail for one in probe.checks]) == (True, ["3 connections"])
 
 
-def test_alive_and_ready_are_two_questions(bus: Bus) -> None:
-    """A process that cannot serve for a while need not be started anew."""
+def test_alive_and_ready_have_different_checks(bus: Bus) -> None:
+    """A process that cannot serve for a while need not be restarted."""
     bus[READY].subscribe(ill)
     health = Health(bus, limit=LONG)
 
@@ -153,8 +153,8 @@ class Unspeakable(Exception):
         (Unspeakable(), f"{__name__}.Unspeakable: <exception str() failed>"),
     ],
 )
-def test_a_check_that_raises_has_failed_alone(bus: Bus, raised: BaseException, detail: str) -> None:
-    """What it raised is the detail; the others are asked, and nobody else hears of it."""
+def test_a_check_that_raises_does_not_affect_other_checks(bus: Bus, raised: BaseException, detail: str) -> None:
+    """The exception is the detail of its own answer; the bus stays STARTED."""
 
     def raises() -> Check:
         raise raised
@@ -169,8 +169,8 @@ def test_a_check_that_raises_has_failed_alone(bus: Bus, raised: BaseException, d
 
 
 @pytest.mark.parametrize("answer", [None, True, "well"])
-def test_a_check_that_answers_something_else_has_failed(bus: Bus, answer: object) -> None:
-    """Nothing is guessed from what no checker would let through."""
+def test_a_check_that_returns_no_check_object_has_failed(bus: Bus, answer: object) -> None:
+    """The detail shows the value."""
     bus[READY].subscribe(lambda: answer)  # type: ignore[arg-type, return-value]  # it is wrong
 
     (checked,) = Health(bus, limit=LONG).ready().checks
@@ -178,8 +178,8 @@ def test_a_check_that_answers_something_else_has_failed(bus: Bus, answer: object
     assert (checked.is_ok, checked.detail) == (False, f"it returned {answer!r}, which is not a Check")
 
 
-def test_a_check_that_hangs_fails_alone_and_is_named(bus: Bus, hanging: Hanging) -> None:
-    """The others have their say, and the probe takes no longer than the limit."""
+def test_a_check_that_hangs_does_not_affect_other_checks(bus: Bus, hanging: Hanging) -> None:
+    """It is named, and the probe takes no longer than the limit."""
     bus[READY].subscribe(hanging.check)
     bus[READY].subscribe(well)
 
@@ -295,8 +295,8 @@ def test_probes_at_the_same_time_share_a_check(bus: Bus, hanging: Hanging) -> No
     assert hanging.calls == 1
 
 
-def test_an_event_loop_goes_on_during_a_probe(bus: Bus, hanging: Hanging) -> None:
-    """A probe that is awaited takes what it has to, and others run meanwhile."""
+def test_a_probe_does_not_block_the_event_loop(bus: Bus, hanging: Hanging) -> None:
+    """Other tasks run while a probe is awaited."""
     bus[ALIVE].subscribe(hanging.check)
     health = Health(bus, limit=LONG)
 
@@ -311,10 +311,10 @@ def test_an_event_loop_goes_on_during_a_probe(bus: Bus, hanging: Hanging) -> Non
     assert probe.is_ok
 
 
-def test_what_comes_after_its_event_loop_is_told_to_nobody(
+def test_a_check_may_return_after_its_event_loop_was_closed(
     bus: Bus, hanging: Hanging, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A check that returns when the loop which asked is closed disturbs nothing."""
+    """The answer is dropped, and nothing is logged."""
     bus[READY].subscribe(hanging.check)
 
     probe = asyncio.run(Health(bus, limit=0.01).ready_async())
@@ -324,10 +324,8 @@ def test_what_comes_after_its_event_loop_is_told_to_nobody(
     assert caplog.records == []
 
 
-def test_a_probe_that_is_cancelled_cancels_no_check(
-    bus: Bus, hanging: Hanging, caplog: pytest.LogCaptureFixture
-) -> None:
-    """A client that goes away takes nothing from the others, and the check ends in peace."""
+def test_a_cancelled_probe_cancels_no_check(bus: Bus, hanging: Hanging, caplog: pytest.LogCaptureFixture) -> None:
+    """The check ends without a message, and a later probe passes."""
     bus[READY].subscribe(hanging.check)
     health = Health(bus, limit=LONG)
 
@@ -431,8 +429,8 @@ def test_a_stop_in_the_middle_of_a_probe_counts(bus: Bus) -> None:
     assert probe.checks[0].is_ok
 
 
-def test_a_start_in_the_middle_of_a_probe_does_not_count(bus: Bus) -> None:
-    """Nobody has been asked yet, and nobody's word is taken for granted."""
+def test_a_start_during_a_probe_does_not_make_it_ready(bus: Bus) -> None:
+    """No check was called."""
     bus.stop()
     bus[READY].subscribe(never)
 
@@ -447,7 +445,7 @@ def test_a_start_in_the_middle_of_a_probe_does_not_count(bus: Bus) -> None:
 
 
 def test_a_stop_waits_for_no_check(bus: Bus, hanging: Hanging) -> None:
-    """What hangs in a check holds up neither the stop nor the exit."""
+    """A check that hangs delays neither the stop nor the exit."""
     bus[READY].subscribe(hanging.check)
     Health(bus, limit=0.01).ready()
 
@@ -458,8 +456,8 @@ def test_a_stop_waits_for_no_check(bus: Bus, hanging: Hanging) -> None:
 
 
 @pytest.mark.parametrize("limit", [0, -1, None, True, "1"])
-def test_a_limit_that_is_none_is_refused(limit: object) -> None:
-    """The error says what was given and what to give."""
+def test_an_invalid_limit_is_refused(limit: object) -> None:
+    """The error shows the value and a valid one."""
     with pytest.raises(CheckLimitError) as refused:
         Health(Bus(), limit=limit)  # type: ignore[arg-type]  # it is wrong
 
@@ -470,8 +468,8 @@ def test_a_limit_that_is_none_is_refused(limit: object) -> None:
     )
 
 
-def test_the_channels_are_like_any_other(bus: Bus) -> None:
-    """Who wants to ask by himself publishes on them."""
+def test_the_channels_can_be_published_directly(bus: Bus) -> None:
+    """A program may call the checks itself."""
     bus[READY].subscribe(well)
     bus[READY].subscribe(never)
 
@@ -532,10 +530,10 @@ ways = pytest.mark.parametrize("ask", [over_wsgi, over_asgi])
 @pytest.mark.parametrize(
     ("path", "check", "status"), [("/livez", ill, 200), ("/readyz", ill, 503), ("/readyz", well, 200)]
 )
-def test_a_probe_over_http_has_its_status_and_its_json(
+def test_a_probe_over_http_has_a_status_and_json(
     bus: Bus, ask: Callable[[Health, str, str], Answer], path: str, check: Callable[[], Check], status: int
 ) -> None:
-    """200 or 503, and everything that is known, never to be stored on the way."""
+    """200 or 503 with all data of the probe, which must not be cached."""
     bus[READY].subscribe(check)
 
     got, headers, body = ask(Health(bus, limit=LONG, clock=lambda: 5.0), "GET", path)
@@ -568,8 +566,8 @@ def test_head_has_no_body(bus: Bus, ask: Callable[[Health, str, str], Answer]) -
 
 
 @ways
-def test_what_is_not_there_is_not_found(bus: Bus, ask: Callable[[Health, str, str], Answer]) -> None:
-    """Another path is 404, and names those that there are; no check is called for it."""
+def test_another_path_is_not_found(bus: Bus, ask: Callable[[Health, str, str], Answer]) -> None:
+    """The answer is 404, and names the paths; no check is called."""
     bus[READY].subscribe(never)
     bus[ALIVE].subscribe(never)
 
@@ -579,8 +577,8 @@ def test_what_is_not_there_is_not_found(bus: Bus, ask: Callable[[Health, str, st
 
 
 @ways
-def test_what_changes_something_is_not_allowed(bus: Bus, ask: Callable[[Health, str, str], Answer]) -> None:
-    """Another method is 405, and names those that there are; no check is called for it."""
+def test_another_method_is_not_allowed(bus: Bus, ask: Callable[[Health, str, str], Answer]) -> None:
+    """The answer is 405, and names the methods; no check is called."""
     bus[READY].subscribe(never)
 
     status, headers, body = ask(Health(bus), "POST", "/readyz")
@@ -591,7 +589,7 @@ def test_what_changes_something_is_not_allowed(bus: Bus, ask: Callable[[Health, 
 
 @pytest.mark.parametrize("path", ["/health/readyz", "/readyz"])
 def test_asgi_answers_where_it_is_mounted(bus: Bus, path: str) -> None:
-    """Whether the path begins with the mount, as the standard says, or not, as some servers have it."""
+    """Whether the path includes the mount point, as in the standard, or not, as in some servers."""
     assert over_asgi(Health(bus), "GET", path, root="/health")[0] == 200
 
 
@@ -683,8 +681,8 @@ def test_an_asgi_server_serves_it(bus: Bus) -> None:
 
 
 @pytest.mark.slow
-def test_a_process_with_a_check_that_hangs_ends_in_order(tmp_path: Path) -> None:
-    """It tells who hangs for as long as it runs, and a signal ends it at once and with success."""
+def test_a_process_with_a_check_that_hangs_exits_in_order(tmp_path: Path) -> None:
+    """It names the check while it runs, and a signal exits it at once with status 0."""
     program = tmp_path / "program.py"
     program.write_text(
         textwrap.dedent("""

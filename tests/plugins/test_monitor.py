@@ -1,4 +1,4 @@
-"""What is done beside the site, again and again or once: threads, failures, and the way out."""
+"""Periodic and single work in the background: threads, failures, and the exit."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def logged(said: Recorder[[str, int], None]) -> list[tuple[str, int]]:
 
 
 def test_a_monitor_calls_from_the_start_to_the_stop(bus: Bus, clock: FakeClock) -> None:
-    """In a thread that bears its name; none is left after the stop."""
+    """In a thread with its name; no thread is left after the stop."""
     cache = Cache()
     listen(bus, Monitor(bus, cache.clear, every=60, name="clearing", clock=clock))
 
@@ -89,14 +89,14 @@ def test_a_monitor_calls_from_the_start_to_the_stop(bus: Bus, clock: FakeClock) 
     assert not first.is_alive()
 
 
-def test_a_monitor_is_named_after_what_it_calls(bus: Bus) -> None:
-    """Unless it is given a name."""
+def test_a_monitor_has_the_name_of_its_function(bus: Bus) -> None:
+    """Unless a name is given."""
     assert Monitor(bus, Cache().clear, every=60).name.endswith("Cache.clear")
     assert BackgroundTask(bus, threading.Event.wait).name == "threading.Event.wait"
 
 
 def test_a_monitor_runs_in_a_container(clock: FakeClock) -> None:
-    """Wired to what it calls, which starts before it."""
+    """The component that it calls starts before it."""
 
     class Site(Container):
         bus = Component(Bus)
@@ -111,7 +111,7 @@ def test_a_monitor_runs_in_a_container(clock: FakeClock) -> None:
 
 
 def test_a_failing_call_is_reported_and_tried_again(bus: Bus, clock: FakeClock) -> None:
-    """The bus goes on; the traceback is on the log, and health checks see how it stands."""
+    """The bus continues; the traceback is logged, and health checks can read the failures."""
     cache, called = Cache(), threading.Event()
     monitor = Monitor(bus, cache.fail, every=60, name="clearing", clock=clock)
     listen(bus, monitor)
@@ -187,7 +187,7 @@ def test_a_call_may_stop_the_bus_that_it_is_called_for(bus: Bus, clock: FakeCloc
 
 
 def test_a_graceful_reload_leaves_a_monitor_alone(bus: Bus, clock: FakeClock) -> None:
-    """Its grid goes on."""
+    """The times of its calls do not change."""
     assert not hasattr(Monitor, GRACEFUL.name)
     assert not hasattr(BackgroundTask, GRACEFUL.name)
 
@@ -216,8 +216,8 @@ def test_a_stop_names_the_call_that_does_not_end(bus: Bus) -> None:
     returning.set()
 
 
-def test_a_task_is_called_once_and_told_to_end(bus: Bus) -> None:
-    """By an event that it can wait for; the stop waits for its end."""
+def test_a_task_is_called_once_and_ends_at_the_stop(bus: Bus) -> None:
+    """The stop sets its event, and waits for its end."""
     ended: list[bool] = []
 
     def work(stopping: threading.Event) -> None:
@@ -236,7 +236,7 @@ def test_a_task_is_called_once_and_told_to_end(bus: Bus) -> None:
 
 
 def test_a_task_that_returns_early_is_named_in_a_warning(bus: Bus) -> None:
-    """It is not running then, and the bus goes on."""
+    """It is not running then, and the bus continues."""
     seen: list[tuple[str, int, bool]] = []
     task = BackgroundTask(bus, lambda stopping: None, name="consuming")
     bus[LOG].subscribe(lambda text, level, /: seen.append((text, level, task.is_running)))
@@ -274,7 +274,7 @@ def test_a_task_that_returns_when_it_is_to_end_is_not_named(bus: Bus, asked: str
 
 
 def test_a_task_that_fails_exits_the_bus_and_is_the_cause(bus: Bus) -> None:
-    """In order, told on the log, and raised by block."""
+    """In order; the failure is logged, and raised by block."""
     error = ValueError("no more orders")
 
     def work(stopping: threading.Event) -> None:
@@ -308,8 +308,8 @@ def test_a_task_that_leaves_exits_the_bus_with_its_status(bus: Bus) -> None:
     assert left.value.code == 3
 
 
-def test_a_task_starts_anew_after_a_stop(bus: Bus) -> None:
-    """With another event, and without the error of the last time; a second start in between is none."""
+def test_a_task_starts_again_after_a_stop(bus: Bus) -> None:
+    """With another event, and without the last error; a second start in between does nothing."""
     events: list[threading.Event] = []
 
     def work(stopping: threading.Event) -> None:
@@ -350,7 +350,7 @@ def test_a_task_may_stop_the_bus(bus: Bus) -> None:
 
 
 def test_there_is_never_a_second_thread_of_a_task(bus: Bus) -> None:
-    """One that has not ended keeps the next from starting, and one cannot start itself anew."""
+    """A thread that has not ended prevents another start, and cannot start the task itself."""
     calling, returning = threading.Event(), threading.Event()
     told: SimpleQueue[NotEnded] = SimpleQueue()
 
@@ -376,8 +376,8 @@ def test_there_is_never_a_second_thread_of_a_task(bus: Bus) -> None:
 
 
 @pytest.mark.parametrize("given", [0, -1, float("nan"), "5"])
-def test_what_is_no_time_is_refused(bus: Bus, given: float) -> None:
-    """With the name of the task and of the field."""
+def test_an_invalid_time_is_refused(bus: Bus, given: float) -> None:
+    """The error has the name of the task and of the field."""
     with pytest.raises(PeriodError, match="clearing: every="):
         Monitor(bus, Cache().clear, name="clearing", every=given)
     with pytest.raises(PeriodError, match="clearing: longest="):
@@ -396,8 +396,8 @@ async def forgotten(*args: object) -> None:
     ("given", "text"),
     [(None, "None is not callable; give the function"), (forgotten, "is async, and would not be awaited")],
 )
-def test_what_cannot_be_called_is_refused(bus: Bus, given: Callable[..., object], text: str) -> None:
-    """When it is made, and not in a thread later."""
+def test_an_object_that_cannot_be_called_is_refused(bus: Bus, given: Callable[..., object], text: str) -> None:
+    """At construction, and not later in a thread."""
     with pytest.raises(CallError, match=text) as raised:
         Monitor(bus, given, every=1)
     with pytest.raises(CallError, match=text):

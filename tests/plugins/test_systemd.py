@@ -1,4 +1,4 @@
-"""What a service manager is told over a real socket, and the sockets that it hands over to real processes."""
+"""Notifications to a service manager over a real socket, and the sockets that it passes to real processes."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ numbers = itertools.count()
 
 
 class Manager:
-    """A service manager that is told, and remembers, in order."""
+    """A service manager that records its notifications, in order."""
 
     def __init__(self, address: str) -> None:
         self.address = address
@@ -128,8 +128,8 @@ def fail() -> None:
     raise OSError("no heat\nREADY=1")
 
 
-def test_the_manager_hears_of_each_state(manager: Manager) -> None:
-    """READY comes with the pid when all has started, STOPPING when the way leads to the exit."""
+def test_the_manager_is_notified_of_each_state(manager: Manager) -> None:
+    """READY comes with the pid when the bus has started, STOPPING when the bus begins to exit."""
     bus = Bus()
     systemd(bus, manager)
 
@@ -142,8 +142,8 @@ def test_the_manager_hears_of_each_state(manager: Manager) -> None:
 
 
 @one_address
-def test_the_manager_hears_who_starts_and_stops(manager: Manager) -> None:
-    """Whoever hangs there is what the status of the service says."""
+def test_the_manager_is_notified_of_each_component_that_starts_or_stops(manager: Manager) -> None:
+    """The status of the service names a component that hangs."""
 
     class Part:
         def start(self) -> None: ...
@@ -169,8 +169,8 @@ def test_the_manager_hears_who_starts_and_stops(manager: Manager) -> None:
 
 
 @one_address
-def test_a_stop_that_is_no_exit_does_not_end_the_service(manager: Manager) -> None:
-    """A bus may be stopped and started again; that the service is to end is told when it is, and once."""
+def test_a_stop_without_an_exit_does_not_end_the_service(manager: Manager) -> None:
+    """A bus may be started again; STOPPING is sent once, at the exit."""
     bus = Bus()
     systemd(bus, manager)
     bus.start()
@@ -188,7 +188,7 @@ def test_a_stop_that_is_no_exit_does_not_end_the_service(manager: Manager) -> No
 
 @one_address
 def test_the_first_failure_is_the_status_until_the_next_start(manager: Manager) -> None:
-    """It says what is wrong in one line, which cannot be taken for another assignment."""
+    """It is one line, so that it is not read as another assignment."""
     bus = Bus()
     systemd(bus, manager)
     bus[START].subscribe(fail)
@@ -217,8 +217,8 @@ class Rude(Exception):
 
 
 @one_address
-def test_what_fails_on_the_way_to_the_exit_stays_the_status(manager: Manager) -> None:
-    """A line break, or what is no text, in what a component says does no harm."""
+def test_a_failure_during_the_exit_stays_the_status(manager: Manager) -> None:
+    """Line breaks and characters that are not text in its message have no effect."""
 
     def rude() -> None:
         raise Rude
@@ -284,8 +284,8 @@ def test_the_time_of_a_reload_is_the_monotonic_clock_of_the_system(manager: Mana
 
 @one_address
 @pytest.mark.parametrize("watched", [{}, {"WATCHDOG_PID": str(os.getpid())}], ids=["anybody", "this"])
-def test_the_main_loop_gives_a_sign_of_life_at_half_of_the_time(manager: Manager, watched: dict[str, str]) -> None:
-    """Each comes from a tick, when half of the time has passed since the last one, while the bus is STARTED."""
+def test_the_main_loop_sends_watchdog_at_half_of_the_interval(manager: Manager, watched: dict[str, str]) -> None:
+    """Each comes from a tick, when half of the interval has passed since the last one, while the bus is STARTED."""
     bus = Bus()
     ticking = [0, 499_999_999, 500_000_000, 999_999_999, 1_000_000_000]
     clock = iter(ticking)
@@ -359,8 +359,8 @@ def test_nothing_is_left_after_the_exit(manager: Manager) -> None:
     assert listeners(bus) == 0
 
 
-def test_a_manager_that_is_gone_changes_nothing() -> None:
-    """That it was not told is logged once, and again only after it has been told something."""
+def test_a_missing_manager_has_no_effect() -> None:
+    """The failure is logged once, and again only after a notification has succeeded."""
     with tempfile.TemporaryDirectory() as folder:
         address = f"{folder}/notify"
         bus = Bus()
@@ -405,8 +405,8 @@ def test_a_manager_that_does_not_read_holds_nothing_up() -> None:
 
 
 @one_address
-def test_an_exit_wins_over_a_restart(manager: Manager) -> None:
-    """Where somebody asks for it on the way, the service is said to be stopping after all."""
+def test_an_exit_replaces_a_restart(manager: Manager) -> None:
+    """If the exit is requested meanwhile, STOPPING is sent after all."""
 
     class Never:
         def problem(self) -> None:
@@ -440,8 +440,8 @@ def test_an_exit_wins_over_a_restart(manager: Manager) -> None:
         ("WATCHDOG_PID", "me", "it is not a whole number from 1 up"),
     ],
 )
-def test_an_environment_that_cannot_be_is_refused(variable: str, value: str, reason: str) -> None:
-    """The error names the variable, what it is, what is wrong and what to do."""
+def test_an_invalid_environment_is_refused(variable: str, value: str, reason: str) -> None:
+    """The error names the variable, its value, the reason and the remedy."""
     bus = Bus()
 
     with pytest.raises(SystemdError) as refused:
@@ -496,7 +496,7 @@ def test_an_absurd_number_of_sockets_is_refused_at_once(count: str, name: str | 
     ids=["none", "no pid", "other pid", "no sockets"],
 )
 @pytest.mark.parametrize("name", [None, "http"])
-def test_sockets_of_nobody_or_of_another_process_are_none(environ: dict[str, str], name: str | None) -> None:
+def test_there_are_no_sockets_for_another_process(environ: dict[str, str], name: str | None) -> None:
     """A child that inherits the environment is not activated."""
     assert activated(name, environ=environ) == []
 
@@ -534,7 +534,7 @@ os.execv(sys.executable, [sys.executable, *program])
 
 @pytest.fixture
 def activate(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
-    """Begin programs of this source that are handed descriptors; none of them outlives the test."""
+    """Begin programs of this source that inherit descriptors; none of them outlives the test."""
     programs: list[subprocess.Popen[str]] = []
     (tmp_path / "activate.py").write_text(ACTIVATE)
 
@@ -573,7 +573,7 @@ def listening() -> Iterator[list[socket.socket]]:
 def test_the_sockets_are_there_again_when_the_process_is_replaced(
     activate: Callable[..., subprocess.Popen[str]], listening: list[socket.socket]
 ) -> None:
-    """What the program closes is a duplicate: the process that takes its place serves the same port."""
+    """The program closes a duplicate: the process that replaces it serves the same port."""
     program = activate(
         """
         import os, sys
@@ -605,7 +605,7 @@ def test_the_sockets_are_there_again_when_the_process_is_replaced(
 def test_all_sockets_come_in_order_and_of_their_kind(
     activate: Callable[..., subprocess.Popen[str]], listening: list[socket.socket]
 ) -> None:
-    """Without a name it is all of them, by name those that bear it; a child of the process gets none."""
+    """Without a name all sockets, otherwise those with this name; a child of the process gets none."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as datagrams:
         program = activate(
             """
@@ -634,10 +634,10 @@ def test_all_sockets_come_in_order_and_of_their_kind(
 
 
 @pytest.mark.slow
-def test_a_descriptor_that_is_no_socket_is_refused(
+def test_a_descriptor_that_is_not_a_socket_is_refused(
     activate: Callable[..., subprocess.Popen[str]], listening: list[socket.socket]
 ) -> None:
-    """The error names the descriptor, and what was duplicated before is closed again."""
+    """The error names the descriptor, and earlier duplicates are closed."""
     reading, writing = os.pipe()
     try:
         program = activate(
@@ -708,10 +708,10 @@ def begin(tmp_path: Path) -> Iterator[Callable[[str, Mapping[str, str]], subproc
 
 @pytest.mark.slow
 @one_address
-def test_a_service_tells_its_manager(
+def test_a_real_service_notifies_its_manager(
     manager: Manager, begin: Callable[[str, Mapping[str, str]], subprocess.Popen[bytes]]
 ) -> None:
-    """From READY over signs of life to STOPPING, by a real process."""
+    """From READY over WATCHDOG to STOPPING."""
     program = begin(PROGRAM, {**manager.environ, "WATCHDOG_USEC": "100000"})
 
     up = manager.await_("READY=1")
@@ -727,10 +727,10 @@ def test_a_service_tells_its_manager(
 
 @pytest.mark.slow
 @one_address
-def test_a_restart_is_a_reload(
+def test_a_restart_is_reported_as_a_reload(
     manager: Manager, begin: Callable[[str, Mapping[str, str]], subprocess.Popen[bytes]], tmp_path: Path
 ) -> None:
-    """A manager ends a service that says it is stopping; this one goes on, with the same pid, and says so."""
+    """A manager kills a service that reports STOPPING; this one continues, with the same pid."""
     again = """
 class Again:
     def __init__(self, bus: Bus) -> None:
