@@ -139,7 +139,7 @@ def test_except_star_receives_and_leaves_over_failures_with_their_listeners() ->
     assert listeners(rest.value.exceptions[0]) == [book]
 
 
-def test_what_a_clause_raises_again_keeps_its_listeners() -> None:
+def test_an_exception_raised_again_by_a_clause_keeps_its_listeners() -> None:
     """A bare `raise` in an `except*` merges the parts."""
     bus, pay, _ = shop()
 
@@ -190,8 +190,8 @@ def test_one_exception_in_two_groups_keeps_both_listeners() -> None:
     assert listeners(failed.subgroup(LookupError)) == made
 
 
-def test_a_group_is_told_from_another_with_the_same_exception() -> None:
-    """A condition may take the group and leave the bare exception, or another group of it."""
+def test_groups_with_the_same_exception_are_distinguished() -> None:
+    """A condition may match the group, and not the bare exception or another group of it."""
     error = ValueError()
     group = ExceptionGroup("second", [error])
     failed, (_, second, _) = failing_with(error, group, ExceptionGroup("third", [error]))
@@ -199,8 +199,8 @@ def test_a_group_is_told_from_another_with_the_same_exception() -> None:
     assert listeners(failed.subgroup(lambda one: one is group)) == [second]
 
 
-def test_an_inner_group_is_told_from_another_with_the_same_exception() -> None:
-    """The group that two errors share exceptions with, but only one of them the group in it."""
+def test_inner_groups_with_the_same_exception_are_distinguished() -> None:
+    """Two errors have the same exceptions, but only one of them has the group in it."""
     error = ValueError()
     inner = ExceptionGroup("inner", [error])
     failed, (_, second) = failing_with(
@@ -230,7 +230,7 @@ def test_derive_by_hand_keeps_listeners_in_any_order() -> None:
     assert listeners(derived) == [third, second, first]
 
 
-def test_errors_that_take_the_place_of_members_have_their_listeners() -> None:
+def test_errors_that_replace_members_have_their_listeners() -> None:
     """`derive` of as many new errors as there are members, as code that translates errors does."""
     failed, made = failing_with(KeyError(), OSError(), ValueError())
 
@@ -262,7 +262,7 @@ def test_a_copy_of_a_group_splits_as_the_group_does(copied: Callable[[ChannelFai
 
 
 def test_the_traceback_of_a_part_names_each_listener_on_the_way() -> None:
-    """The text that people read agrees with `failures`."""
+    """The printed text agrees with `failures`."""
     bus, _, _ = shop()
 
     part = publish(bus).subgroup(ConnectionError)
@@ -318,7 +318,7 @@ def leaves_of(error: BaseException) -> Sequence[object]:
 @pytest.mark.slow
 @pytest.mark.parametrize("is_shared", [False, True], ids=["exceptions of their own", "shared exceptions"])
 @given(trees, st.sets(st.integers(0, 5)))
-def test_each_part_has_what_matches_of_the_error_of_its_listener(
+def test_each_part_has_the_matching_part_of_the_error_of_its_listener(
     is_shared: bool, forest: list[object], wanted: set[int]
 ) -> None:
     """For every tree of groups, and every choice of exceptions from it."""

@@ -1,4 +1,4 @@
-"""Every exception: where it is met, what it says, and what it can be caught as."""
+"""Every exception: when it is raised, its text, and its base class."""
 
 import inspect
 import pickle
@@ -881,8 +881,8 @@ in_each_situation = pytest.mark.parametrize("situation", SITUATIONS, ids=lambda 
 
 
 @in_each_situation
-def test_an_exception_says_what_where_and_what_to_do(situation: Situation) -> None:
-    """Each is met through the public surface, with this text."""
+def test_an_exception_names_the_problem_its_place_and_the_remedy(situation: Situation) -> None:
+    """Each is raised through the public interface, with this text."""
     error = situation.meet()
 
     assert type(error) is situation.kind
@@ -890,7 +890,7 @@ def test_an_exception_says_what_where_and_what_to_do(situation: Situation) -> No
 
 
 @in_each_situation
-def test_an_exception_is_of_the_built_in_kind_that_one_would_catch(situation: Situation) -> None:
+def test_an_exception_is_a_subclass_of_the_fitting_built_in_exception(situation: Situation) -> None:
     """A wrong use is a TypeError, a wrong moment a RuntimeError, and several failures are a group."""
     assert isinstance(situation.meet(), situation.builtin)
 
@@ -901,8 +901,8 @@ def shown(error: BaseException) -> dict[str, object]:
 
 
 @in_each_situation
-def test_an_exception_comes_out_of_another_process_as_it_was(situation: Situation) -> None:
-    """Pickling keeps kind, text and attributes."""
+def test_an_exception_can_be_pickled(situation: Situation) -> None:
+    """Its class, text and attributes are kept."""
     error = situation.meet()
 
     copied = pickle.loads(pickle.dumps(error))
@@ -912,8 +912,8 @@ def test_an_exception_comes_out_of_another_process_as_it_was(situation: Situatio
 
 
 @pytest.mark.parametrize("situation", WITH_ATTRIBUTES, ids=lambda one: one.meet.__name__)
-def test_an_exception_that_was_made_by_keyword_can_be_pickled(situation: Situation) -> None:
-    """It is no matter how its attributes were given."""
+def test_an_exception_constructed_by_keyword_can_be_pickled(situation: Situation) -> None:
+    """Its attributes are the same as with positional arguments."""
     error = situation.meet()
     kind: Any = situation.kind
     parameters = inspect.signature(kind).parameters if "__init__" in vars(kind) else kind.__match_args__
@@ -923,15 +923,15 @@ def test_an_exception_that_was_made_by_keyword_can_be_pickled(situation: Situati
     assert str(pickle.loads(pickle.dumps(made))) == str(error)
 
 
-def test_a_thread_that_does_not_end_is_told_with_its_stack() -> None:
-    """The innermost line is the one that it waits in."""
+def test_a_thread_that_does_not_end_is_reported_with_its_stack() -> None:
+    """The innermost line is the line at which it waits."""
     *_, innermost = str(a_thread_that_does_not_end()).splitlines()
 
     assert innermost.strip() == "waiter.acquire()"
 
 
-def test_every_public_exception_is_met_here() -> None:
-    """All but the base classes `Fault` and `OperatorError`, which are only raised as one of their kinds."""
+def test_every_public_exception_is_tested_here() -> None:
+    """Except the base classes `Fault` and `OperatorError`, which are never raised themselves."""
     assert sorted({situation.kind.__name__ for situation in SITUATIONS} | {"Fault", "OperatorError"}) == PUBLIC
 
 
@@ -944,8 +944,8 @@ def test_every_public_exception_has_a_section_in_the_docs(name: str) -> None:
     assert re.search(rf"^#+ .*\b{name}\b", ERRORS.read_text(encoding="utf-8"), re.MULTILINE)
 
 
-def test_a_fault_knows_what_it_says() -> None:
-    """Path, place, problem and remedy can be read one by one."""
+def test_a_fault_has_the_parts_of_its_text() -> None:
+    """Path, place, problem and remedy are attributes."""
     fault = first_fault_of_a_missing_argument()
 
     assert (fault.path, fault.problem, fault.remedy) == (
@@ -965,21 +965,21 @@ def first_fault_of_a_missing_argument() -> Fault:
 
 
 def test_a_place_is_file_and_line_of_the_declaration() -> None:
-    """An editor can go there."""
+    """An editor can open it."""
     function = first_fault_of_a_missing_argument
 
     assert function().place == f"{__file__}:{function.__code__.co_firstlineno + 4}"
 
 
-def test_a_cycle_fault_knows_its_circle() -> None:
-    """The circle can be read, each component once."""
+def test_a_cycle_fault_has_its_cycle() -> None:
+    """Each component of it once."""
     fault = a_cycle_fault()
 
     assert isinstance(fault, CycleFault)
     assert fault.cycle == ("Wrong.orders", "Wrong.database")
 
 
-def test_a_group_of_faults_is_told_apart_by_kind() -> None:
+def test_a_group_of_faults_can_be_split_by_type() -> None:
     """`split` and `except*` keep the container's name and the text."""
     invalid = an_invalid_container()
     assert isinstance(invalid, InvalidContainer)
@@ -992,7 +992,7 @@ def test_a_group_of_faults_is_told_apart_by_kind() -> None:
     assert str(rest).startswith("Wrong cannot be wired: 1 fault(s), nothing was built\n- Wrong.database ")
 
 
-def test_transition_failures_are_told_apart_by_kind() -> None:
+def test_transition_failures_can_be_split_by_type() -> None:
     """`split` and `except*` keep goal and state, and the failures of the members."""
     bus = Bus()
     bus[START].subscribe(fail)
@@ -1008,7 +1008,7 @@ def test_transition_failures_are_told_apart_by_kind() -> None:
 
 
 def test_a_chain_of_causes_loses_no_link() -> None:
-    """Whoever leaves first carries who left next, and that one what had failed, with all that had caused it."""
+    """The first exception that propagates has the next one as its cause, and that one the earlier failures with their causes."""
     first, second, cause = SystemExit(2), KeyboardInterrupt(), OSError("disk")
     second.__cause__ = cause
     failed = ChannelFailures("ring", [Failure("a", "ring", ValueError(), print)], [])
@@ -1019,8 +1019,8 @@ def test_a_chain_of_causes_loses_no_link() -> None:
     assert [first.__cause__, second.__cause__, failed.__cause__, cause.__cause__] == [second, failed, cause, None]
 
 
-def test_a_chain_of_causes_never_leads_back() -> None:
-    """One exception object may be raised again and again."""
+def test_a_chain_of_causes_has_no_cycle() -> None:
+    """One exception object may be raised several times."""
     leaving, failed = SystemExit(2), ValueError()
 
     for _ in range(3):

@@ -112,8 +112,8 @@ def module(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.M
     del sys.modules["typed_shop"]
 
 
-def test_a_name_for_checkers_alone_is_its_text(module: Any) -> None:
-    """Other annotations of the same function are not affected by it."""
+def test_a_name_that_exists_only_for_checkers_stays_text(module: Any) -> None:
+    """Other annotations of the same function are not affected."""
     written = annotations_of(module.paid.declaration)
 
     assert (written["amount"], written["return"], written["notes"]) == ("Decimal", "Decimal", "list[Decimal] | None")
@@ -123,14 +123,14 @@ def test_a_name_for_checkers_alone_is_its_text(module: Any) -> None:
     assert annotations_of(int) == {}
 
 
-def test_an_annotation_that_raises_keeps_no_signature_from_being_read(module: Any) -> None:
-    """The parameters are there, whatever their annotations raise."""
+def test_a_signature_can_be_read_if_an_annotation_raises(module: Any) -> None:
+    """It has all parameters."""
     signature = signature_of(module.Failing.__init__)
 
     assert [*signature.parameters] == ["self", "number"]
 
 
-def test_a_channel_that_names_what_is_for_checkers_alone_is_published(module: Any) -> None:
+def test_a_channel_with_types_that_exist_only_for_checkers_can_be_published(module: Any) -> None:
     """Its signature has the text, and `publish` the parameters."""
     heard: list[object] = []
     bound: Any = Bus()[module.paid]
@@ -144,13 +144,13 @@ def test_a_channel_that_names_what_is_for_checkers_alone_is_published(module: An
     assert module.paid.signature().parameters["amount"].annotation == "Decimal"
 
 
-def test_a_container_that_names_what_is_for_checkers_alone_is_valid(module: Any) -> None:
+def test_a_container_with_types_that_exist_only_for_checkers_is_valid(module: Any) -> None:
     """An annotation that cannot be resolved is Any, in constructors, attrs classes, hooks, factories and attributes."""
     module.Shop().validate()
 
 
-def test_what_can_be_resolved_is_still_looked_at(module: Any) -> None:
-    """The parameters beside one that cannot be resolved have their faults."""
+def test_annotations_that_can_be_resolved_are_still_checked(module: Any) -> None:
+    """The other parameters have their faults."""
     with pytest.raises(InvalidContainer) as invalid:
         module.Wrong().validate()
 

@@ -1,4 +1,4 @@
-"""The states, and what is told of a life."""
+"""The states, and the events of a life cycle."""
 
 from __future__ import annotations
 
@@ -53,37 +53,37 @@ def test_there_are_six_states() -> None:
 
 
 @pytest.mark.parametrize("state", State)
-def test_a_state_shows_as_it_is_written(state: State) -> None:
-    """Its repr can be pasted into a program, and its value is its name."""
+def test_the_repr_of_a_state_is_code(state: State) -> None:
+    """It can be pasted into a program; the value is the name."""
     assert repr(state) == f"State.{state.name}"
     assert State[state.value] is state
 
 
 @pytest.mark.parametrize("state", State)
-def test_a_state_is_itself_in_every_process(state: State) -> None:
-    """Pickling gives the very member."""
+def test_a_pickled_state_is_the_same_member(state: State) -> None:
+    """In every process."""
     assert pickle.loads(pickle.dumps(state)) is state
 
 
 @pytest.mark.parametrize("event", EVENTS, ids=lambda event: type(event).__name__)
-def test_what_was_told_cannot_be_changed(event: LifecycleEvent) -> None:
-    """An event is a fact, and the same for everybody who hears it."""
+def test_an_event_cannot_be_changed(event: LifecycleEvent) -> None:
+    """It is the same for all listeners."""
     name = attrs.fields(type(event))[0].name
 
     with pytest.raises(attrs.exceptions.FrozenInstanceError):
         setattr(event, name, "another")
 
 
-def test_events_of_the_same_contents_are_equal() -> None:
-    """Tests compare them, and sets hold them."""
+def test_events_with_the_same_data_are_equal() -> None:
+    """Tests compare them, and they can be members of sets."""
     assert Moved(State.STOPPED, State.STARTING) == EVENTS[0]
     assert Moved(State.STARTING, State.STOPPED) != EVENTS[0]
     assert (EVENTS[0] == object()) is False
     assert len({*EVENTS, *EVENTS}) == len(EVENTS)
 
 
-def test_the_union_names_every_event() -> None:
-    """Who matches all of its members has missed none."""
+def test_the_union_has_every_event() -> None:
+    """A match of all its members covers all events."""
     module = vars(typedbus._base.events).items()
     kinds = {one for name, one in module if attrs.has(one) and not name.startswith("_")}
 
