@@ -255,7 +255,9 @@ class TestRestart:
     def test_a_restart_without_a_thread_in_block_logs_a_warning(self, folder: Path) -> None:
         """The process is replaced by the next call of block."""
         ended = run("bus.start(); bus.restart(); show(bus.execv)", folder=folder)
-        assert "30 Nobody is in block() to replace the process; that is done when it is called." in ended.stdout
+        assert (
+            "30 No thread is in block() to replace the process; the next call of block() replaces it." in ended.stdout
+        )
         assert "True" in ended.stdout.splitlines()
 
     def test_a_restart_of_the_typed_bus_is_carried_out_in_block(self, folder: Path) -> None:

@@ -24,7 +24,13 @@ from typedbus.wspbus._messenger import Messenger
 from typedbus.wspbus._names import ChannelNames
 from typedbus.wspbus._policy import FailureLog, OldPolicy, permit
 from typedbus.wspbus._respawn import Respawner
-from typedbus.wspbus._states import OLD, ChannelFailures, _StateEnum, states, typed
+from typedbus.wspbus._states import (
+    OLD,
+    ChannelFailures,
+    _StateEnum,  # pyright: ignore[reportPrivateUsage]  # the original's name, which old code may use
+    states,
+    typed,
+)
 
 
 class Bus(Messenger, Respawner):
@@ -188,7 +194,9 @@ class Bus(Messenger, Respawner):
             self.exit()
         finally:
             if not is_attended:
-                self.log("Nobody is in block() to replace the process; that is done when it is called.", WARNING)
+                self.log(
+                    "No thread is in block() to replace the process; the next call of block() replaces it.", WARNING
+                )
 
     def graceful(self) -> None:
         """
@@ -303,7 +311,7 @@ def _cleaner(reference: weakref.ref[Bus]) -> Callable[[], None]:
     def clean_exit() -> None:
         bus = reference()
         if bus is not None:
-            bus._clean_exit()
+            bus._clean_exit()  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # of the class above
 
     return clean_exit
 

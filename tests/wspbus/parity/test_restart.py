@@ -71,7 +71,7 @@ def test_a_restart_without_a_thread_in_block_exits_with_a_warning(run_both: RunB
 
     assert diff(original, ours) == lines(
         """
-        + 30 Nobody is in block() to replace the process; that is done when it is called.
+        + 30 No thread is in block() to replace the process; the next call of block() replaces it.
         """
     )
 
