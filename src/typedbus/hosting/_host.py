@@ -12,7 +12,7 @@ the lock of that import, for a thread whose components import the application.
 
 Several `Hosted` may use one bus, and other code may run that bus as well. The
 `Hosted` that began the start owns the bus: it blocks, and exits the bus. All
-others share it. `Machine._started_by` names the owner.
+others share it. `started_by` of the bus's state machine is the owner.
 """
 
 from __future__ import annotations

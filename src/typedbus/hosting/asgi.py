@@ -191,20 +191,20 @@ class _Lifespan:
 
 async def _in_thread(call: Callable[[], None]) -> None:
     """Run *call* in a thread that prevents neither the loop nor the interpreter from ending."""
-    done: futures.Future[None] = futures.Future()
+    outcome: futures.Future[None] = futures.Future()
     # A running call cannot be cancelled, even if the server no longer waits for it.
-    done.set_running_or_notify_cancel()
+    outcome.set_running_or_notify_cancel()
 
     def run() -> None:
         try:
             call()
         except BaseException as error:
-            done.set_exception(error)
+            outcome.set_exception(error)
         else:
-            done.set_result(None)
+            outcome.set_result(None)
 
     start_thread(threading.Thread(target=run, name=f"lifespan {call.__name__}", daemon=True))
-    await asyncio.wrap_future(done)
+    await asyncio.wrap_future(outcome)
 
 
 # Tracebacks and pickles show the module from which users import.

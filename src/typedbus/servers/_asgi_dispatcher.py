@@ -76,10 +76,10 @@ class ASGIDispatcher:
                 continue
             try:
                 from typedbus.servers._wsgi_under_asgi import Workers, asgi_from_wsgi
-            except ModuleNotFoundError as missing:
-                if missing.name != "a2wsgi":
+            except ModuleNotFoundError as error:
+                if error.name != "a2wsgi":
                     raise
-                raise NoBridge(mount.path, "WSGI") from missing
+                raise NoBridge(mount.path, "WSGI") from error
             if self._workers is None:
                 self._workers = Workers(self.bus, self.threads)
             routes.append(Route(prefix, asgi_from_wsgi(mount.app, self._workers), is_wsgi=True))

@@ -210,9 +210,9 @@ def _listen_on_port(host: str, port: int) -> Listening:
         )
     )
     if kept is not None:
-        claimed = ListeningSocket(fileno=kept.socket.detach())
-        claimed.settimeout(0.0)
-        return Listening(claimed, _where(claimed), is_own=True)
+        listening = ListeningSocket(fileno=kept.socket.detach())
+        listening.settimeout(0.0)
+        return Listening(listening, _where(listening), is_own=True)
     for remaining, (family, kind, protocol, _, address) in enumerate(candidates, 1 - len(candidates)):
         listening = ListeningSocket(family, kind, protocol)
         try:

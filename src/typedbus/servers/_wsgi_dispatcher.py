@@ -80,10 +80,10 @@ class WSGIDispatcher:
         if asgi:
             try:
                 from typedbus.servers._asgi_under_wsgi import LoopThread, wsgi_from_asgi
-            except ModuleNotFoundError as missing:
-                if missing.name != "a2wsgi":
+            except ModuleNotFoundError as error:
+                if error.name != "a2wsgi":
                     raise
-                raise NoBridge(asgi[0].path, "ASGI") from missing
+                raise NoBridge(asgi[0].path, "ASGI") from error
             from typedbus.servers._mounted import Lifespans
 
             lifespans = Lifespans(
