@@ -166,7 +166,7 @@ class DeclaredContainer(Declarations):
         config = injector.wiring_config
         if not (from_package or config.from_package or config.modules or config.packages):
             # Otherwise the library would take this module for the caller.
-            from_package = sys._getframe(1).f_globals.get("__package__")  # noqa: SLF001  # documented
+            from_package = sys._getframe(1).f_globals.get("__package__")  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # documented
         view.wire(modules, packages, from_package, keep_cache=keep_cache, warn_unresolved=warn_unresolved)
 
     def unwire(self) -> None:

@@ -98,7 +98,7 @@ def _adapt(member: object) -> None:
     """If *member* is a marker for a `Provided`, make it refer to a provider of the library instead."""
     marker: Any = member
     # Checked by type(): reading the `__class__` of an object may trigger a lazy load.
-    while issubclass(type(marker), wiring._Marker):  # noqa: SLF001  # the base class of markers has no public name
+    while issubclass(type(marker), wiring._Marker):  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # it has no public base class
         if type(marker.modifier) is wiring.ProvidedInstance:
             marker.modifier = _ProvidedInstance(marker.modifier.segments)
         if type(marker.provider) is Provided:
