@@ -108,7 +108,7 @@ def test_the_verbs_of_a_bus_are_those_of_its_bound_channels() -> None:
     assert bus.publish(sold, "A-1", 3) == []
 
 
-def test_a_listener_of_a_bus_has_priority_50_unless_told_otherwise() -> None:
+def test_a_listener_of_a_bus_has_priority_50_by_default() -> None:
     """bus.subscribe gives the priority that bus[channel].subscribe gives."""
     assert Bus().subscribe(sold, lambda sku, count: sku).priority == 50
 
@@ -152,7 +152,7 @@ def test_a_bus_shows_its_state_and_how_much_it_knows() -> None:
 
 
 def test_several_buses_share_nothing() -> None:
-    """What happens on one bus is neither seen nor heard on another."""
+    """The listeners of a bus are not called for what happens on another bus."""
     one, other = Bus(), Bus()
     heard: list[str] = []
     other[START].subscribe(lambda: heard.append("start"))
@@ -179,7 +179,7 @@ def test_graceful_is_published() -> None:
     assert heard == [State.STOPPED]
 
 
-def test_a_failing_listener_of_graceful_is_told_to_the_caller() -> None:
+def test_graceful_raises_the_failure_of_a_listener() -> None:
     """graceful raises what publishing raises."""
     bus = Bus()
     error = ValueError()
@@ -232,7 +232,7 @@ def test_publishing_on_log_answers_for_those_that_worked(capsys: pytest.CaptureF
     assert "hello" in capsys.readouterr().err
 
 
-def test_each_failing_log_listener_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+def test_each_failing_log_listener_is_reported(capsys: pytest.CaptureFixture[str]) -> None:
     """stderr gets a note for every log listener that failed."""
     bus = Bus()
 
@@ -264,7 +264,7 @@ class Broken(io.StringIO):
 
 @pytest.mark.parametrize("stderr", [None, closed, Broken, object], ids=["none", "closed", "broken pipe", "no stream"])
 def test_a_failing_log_listener_changes_nothing_without_stderr(stderr: Callable[[], Any] | None) -> None:
-    """A message that can be told to nobody is dropped, and the caller is none the wiser."""
+    """Without stderr the failure of a LOG listener is dropped, and the other listeners are called."""
     bus = Bus()
     heard: list[str] = []
     bus[LOG].subscribe(lambda message, level: raising(ValueError())())
@@ -292,7 +292,7 @@ def test_a_failing_lifecycle_listener_changes_nothing(capsys: pytest.CaptureFixt
     assert "ValueError('no room')" in told
 
 
-def test_who_looks_on_may_leave() -> None:
+def test_a_log_listener_may_raise_system_exit() -> None:
     """SystemExit and its like pass through log, as they do everywhere."""
     bus = Bus()
     bus[LOG].subscribe(lambda message, level: raising(SystemExit(3))())
@@ -322,7 +322,7 @@ def test_waiting_ends_when_the_state_is_reached(states: State | Iterable[State])
 
 
 def test_waiting_goes_on_through_other_states() -> None:
-    """States that nobody asked for wake nobody."""
+    """A state that no thread waits for wakes no thread."""
     bus = Bus()
     waiting = ThreadCall(lambda: bus.wait(State.EXITED)).waiting()
 
@@ -343,7 +343,7 @@ def test_waiting_ends_with_its_time(timeout: float) -> None:
 
 @pytest.mark.parametrize("state", [State.STARTING, State.STOPPING, State.EXITING], ids=lambda state: state.name)
 def test_a_state_that_passes_is_not_missed(state: State) -> None:
-    """Who waits for a state that lasts a moment is told, however late it comes to run."""
+    """A thread that waits for a short-lived state returns, even if it runs after the state has passed."""
     bus = Bus()
     waiting = ThreadCall(lambda: bus.wait(state, timeout=10)).waiting()
 
@@ -365,8 +365,8 @@ def test_several_states_of_one_wait_may_pass() -> None:
     assert waiting.finished().result is State.STARTING
 
 
-def test_all_who_wait_are_woken() -> None:
-    """A state wakes everybody who waits for it, and those who wait for another sleep on."""
+def test_all_waiting_threads_are_woken() -> None:
+    """A state wakes all threads that wait for it, and no thread that waits for another state."""
     bus = Bus()
     started = [ThreadCall(lambda: bus.wait(State.STARTED)).waiting() for _ in range(10)]
     exited = ThreadCall(lambda: bus.wait(State.EXITED)).waiting()
@@ -404,7 +404,7 @@ def test_waiting_for_nothing_is_an_error() -> None:
         ([None], "cannot wait for"),
     ],
 )
-def test_waiting_for_what_is_no_state_is_an_error(given: Any, text: str) -> None:
+def test_waiting_for_a_value_that_is_not_a_state_is_an_error(given: Any, text: str) -> None:
     """At once, with what to write."""
     with pytest.raises(WaitError, match=text):
         Bus().wait(given, timeout=0)
@@ -478,7 +478,7 @@ def test_a_listener_may_wait_for_another_bus() -> None:
 
 
 def test_a_wait_that_is_over_leaves_nothing_behind() -> None:
-    """The bus keeps nothing of those who waited: in time, in vain, at once or in error."""
+    """The bus keeps no reference to a wait that is over, whether it succeeded, timed out, returned at once or failed."""
     bus = Bus()
     waiting = ThreadCall(lambda: bus.wait(State.STARTED)).waiting()
     bus.wait(State.STOPPED)
@@ -496,7 +496,7 @@ def test_a_wait_that_is_over_leaves_nothing_behind() -> None:
 
 
 def test_an_interrupted_wait_leaves_nothing_behind() -> None:
-    """KeyboardInterrupt ends a wait, and the bus forgets who waited."""
+    """KeyboardInterrupt ends a wait, and the bus keeps no reference to it."""
     bus = Bus()
     waiting, over, begun = threading.current_thread(), threading.Event(), threading.Event()
 
@@ -545,7 +545,7 @@ def test_blocking_on_a_bus_that_has_exited_returns_at_once() -> None:
     assert ThreadCall(bus.block).finished().error is None
 
 
-def test_who_blocks_carries_the_requested_exit_out() -> None:
+def test_the_thread_in_block_carries_out_a_requested_exit() -> None:
     """request_exit returns at once; stop and exit happen in the thread that blocks."""
     bus = Bus()
     seen: list[threading.Thread] = []
@@ -561,7 +561,7 @@ def test_who_blocks_carries_the_requested_exit_out() -> None:
     assert bus.state is State.EXITED
 
 
-def test_a_request_waits_for_somebody_who_blocks() -> None:
+def test_a_request_waits_for_a_thread_in_block() -> None:
     """request_exit before block takes effect when block begins."""
     bus = Bus()
     bus.start()
@@ -574,7 +574,7 @@ def test_a_request_waits_for_somebody_who_blocks() -> None:
     assert bus.state is State.EXITED
 
 
-def test_a_request_after_the_exit_holds_nobody_up() -> None:
+def test_a_request_after_the_exit_returns_at_once() -> None:
     """request_exit of a bus that has exited leaves block as it is: it returns."""
     bus = Bus()
     bus.exit()
@@ -631,7 +631,7 @@ def test_a_request_breaks_a_start_off() -> None:
 
 
 def test_a_request_takes_a_stop_further() -> None:
-    """request_exit in a listener of STOP goes on to EXITED, with nobody blocking."""
+    """request_exit in a listener of STOP leads to EXITED, also when no thread is in block."""
     bus = Bus()
     bus[STOP].subscribe(bus.request_exit)
     bus.start()
@@ -660,7 +660,7 @@ def test_the_cause_of_a_request_is_raised_after_the_exit() -> None:
 
 
 def test_what_fails_in_the_exit_is_raised_by_block() -> None:
-    """A listener of STOP that fails when the exit was requested is told to who blocks."""
+    """block raises the failure of a STOP listener after a requested exit."""
     bus = Bus()
     error = ValueError()
     bus[STOP].subscribe(raising(error))
@@ -708,7 +708,7 @@ def test_a_failing_main_listener_ends_the_bus_in_order() -> None:
 
 
 @pytest.mark.parametrize("leave", [SystemExit(3), KeyboardInterrupt()], ids=repr)
-def test_who_leaves_from_main_ends_the_bus_in_order(leave: BaseException) -> None:
+def test_a_system_exit_in_main_ends_the_bus_in_order(leave: BaseException) -> None:
     """SystemExit and KeyboardInterrupt in a listener of MAIN are raised by block, after the exit."""
     bus = Bus(clock=TickingClock())
     bus[MAIN].subscribe(raising(leave))
@@ -765,8 +765,8 @@ def test_a_bus_can_be_blocked_on_again() -> None:
     assert bus.state is State.EXITED
 
 
-def test_nothing_wakes_who_blocks_without_need() -> None:
-    """While nobody listens to MAIN the clock is not asked, and the bus waits for what may come."""
+def test_block_does_not_tick_without_listeners_of_main() -> None:
+    """Without listeners of MAIN the bus does not read the clock, and waits for requests only."""
     clock = TickingClock()
     bus = Bus(clock=clock)
     bus.start()
@@ -797,7 +797,7 @@ def test_main_ticks_at_its_interval() -> None:
     assert clock.waits == [1.0, 0.75, 0.75]
 
 
-def test_main_ticks_ten_times_a_second_unless_told_otherwise() -> None:
+def test_main_ticks_ten_times_a_second_by_default() -> None:
     """The interval of block is a tenth of a second."""
     clock = TickingClock()
     bus = Bus(clock=clock)
@@ -826,7 +826,7 @@ def test_ticks_that_were_missed_are_not_made_up_for() -> None:
     assert ticks == [1.0, 3.5, 4.0, 5.0]
 
 
-def test_subscribing_to_main_wakes_who_blocks() -> None:
+def test_subscribing_to_main_wakes_the_thread_in_block() -> None:
     """Ticks begin with the first listener of MAIN, though the bus had nothing to wake up for."""
     bus = Bus()
     ticked = threading.Event()
@@ -839,8 +839,8 @@ def test_subscribing_to_main_wakes_who_blocks() -> None:
     blocking.finished()
 
 
-def test_ticks_end_with_the_last_listener_and_begin_anew_with_the_next() -> None:
-    """Without listeners the clock is let go; the next listener waits a whole interval for its first tick."""
+def test_ticks_end_with_the_last_listener_and_begin_with_the_next() -> None:
+    """Without listeners the ticks end; the first tick of the next listener comes after a whole interval."""
     clock = TickingClock()
     bus = Bus(clock=clock)
 
@@ -861,7 +861,7 @@ def test_ticks_end_with_the_last_listener_and_begin_anew_with_the_next() -> None
 
 @pytest.mark.parametrize("interval", [60.0, 1e30])
 def test_a_request_cuts_the_interval_short(interval: float) -> None:
-    """Who blocks between two ticks is woken by a request, however long the interval is."""
+    """A request wakes a thread that blocks between two ticks, however long the interval is."""
     bus = Bus()
     bus[MAIN].subscribe(lambda: None)
     blocking = ThreadCall(lambda: bus.block(interval=interval)).waiting()
@@ -903,7 +903,7 @@ def test_a_thread_that_does_not_end_is_named_with_its_stack() -> None:
 
 
 def test_threads_share_the_patience() -> None:
-    """block waits for all that it owns together no longer than it was told to."""
+    """block waits for all owned threads together no longer than its timeout."""
     bus = Bus()
     bus.request_exit()
 
@@ -991,7 +991,7 @@ def test_a_thread_of_the_bus_that_leaves_is_not_logged(hooked: list[BaseExceptio
     assert dying.lines == []
 
 
-def test_a_cause_is_logged_for_who_blocks_too() -> None:
+def test_block_logs_the_cause_of_an_exit() -> None:
     """While the components that keep the log listen, and once for each object."""
     bus = Bus()
     lines: list[tuple[State, int, str]] = []

@@ -92,8 +92,8 @@ def timeless(event: object) -> str:
     return re.sub(r"seconds=[\d.e-]+", "seconds", repr(event))
 
 
-def test_a_whole_life_is_told_in_order() -> None:
-    """What is off, building and subscribing in start order, then each hook before and after it was called."""
+def test_the_events_of_a_whole_life_come_in_order() -> None:
+    """The events are: disabled components, construction and subscription in start order, then each hook before and after its call."""
     shop = Shop()
     events = told(shop)
 
@@ -134,7 +134,7 @@ def test_a_whole_life_is_told_in_order() -> None:
 
 
 def test_each_kind_has_a_channel_of_its_own() -> None:
-    """Whoever wants to hear one kind hears that kind alone, and as often as who hears all."""
+    """A listener of one kind of event gets that kind alone, as often as a listener of all kinds does."""
     shop = Shop()
     everything = told(shop)
     heard: dict[str, list[LifecycleEvent]] = {}
@@ -159,7 +159,7 @@ def test_each_kind_has_a_channel_of_its_own() -> None:
         assert heard[kind.__name__] == [event for event in everything if type(event) is kind]
 
 
-def test_a_start_that_failed_is_told_with_what_was_undone() -> None:
+def test_the_event_of_a_failed_start_has_the_components_that_were_stopped() -> None:
     """The failure in its place, and at the end of the way back what has been stopped."""
 
     class Broken(Shop):
@@ -179,7 +179,7 @@ def test_a_start_that_failed_is_told_with_what_was_undone() -> None:
     assert (undone.error, undone.paths) == (failed.error, ("Broken.database",))
 
 
-def test_a_constructor_that_failed_is_told_by_its_component() -> None:
+def test_the_event_of_a_failed_constructor_names_the_component() -> None:
     """It is what the assembly of the container fails in."""
 
     def build() -> Database:
@@ -201,7 +201,7 @@ def test_a_constructor_that_failed_is_told_by_its_component() -> None:
     ]
 
 
-def test_a_listener_that_fails_in_a_publish_is_told() -> None:
+def test_a_listener_that_fails_in_a_publish_causes_an_event() -> None:
     """By its name, with the channel and the error, on a channel of its own; the publisher hears of it all the same."""
     bus = Bus()
     heard: list[ListenerFailed] = []
@@ -217,8 +217,8 @@ def test_a_listener_that_fails_in_a_publish_is_told() -> None:
     assert heard == [ListenerFailed(failed.value.failures[0].name, "ring", failed.value.exceptions[0])]
 
 
-def test_a_listener_of_failures_that_fails_is_told_to_nobody_but_stderr(capsys: pytest.CaptureFixture[str]) -> None:
-    """It would be told of itself without end."""
+def test_a_failing_listener_of_failures_is_reported_on_stderr_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    """An event for that failure would fail again, without end."""
     bus = Bus()
 
     def broken(event: ListenerFailed, /) -> None:

@@ -68,7 +68,7 @@ class Plain:
     ids=["neither", "workers", "limits", "both"],
 )
 def test_an_inline_hook_is_called_in_the_thread_of_the_transition(workers: int, limits: Limits | None) -> None:
-    """Whoever starts, stops and exits the bus calls it; others go where they would have gone."""
+    """The thread that starts, stops or exits the bus calls the hook; other hooks run in the threads that they would have had."""
 
     class Shop(Container):
         bus = Component(Bus)
@@ -99,7 +99,7 @@ def test_a_declaration_may_make_a_hook_inline() -> None:
 
 
 def test_a_priority_in_the_declaration_leaves_a_hook_inline() -> None:
-    """Its thread is a need of the method; who only says when it starts takes nothing away."""
+    """The thread is a property of the hook; an `on` that sets a priority only keeps it."""
 
     class Shop(Container):
         bus = Component(Bus)
@@ -141,8 +141,8 @@ def test_no_idle_thread_is_left_beside_an_inline_hook() -> None:
         assert shop.last().threads != [threading.current_thread()]
 
 
-def test_who_was_running_before_an_inline_hook_goes_on_beside_it() -> None:
-    """It waits for nobody but those it needs; nobody else begins until it has returned."""
+def test_a_hook_that_runs_before_an_inline_hook_goes_on_beside_it() -> None:
+    """The hook waits only for its dependencies; no other hook begins until it has returned."""
     entered, left = threading.Event(), threading.Event()
     began: list[str] = []
 
@@ -177,7 +177,7 @@ def test_who_was_running_before_an_inline_hook_goes_on_beside_it() -> None:
 
 
 def test_no_limit_interrupts_an_inline_hook() -> None:
-    """It returns whenever it does; what it took is missing from the time of the whole."""
+    """The hook runs to its end; its time counts towards the limit of the whole transition."""
     clock = FakeClock()
     after = Plain()
 
@@ -203,7 +203,7 @@ def test_no_limit_interrupts_an_inline_hook() -> None:
 
 
 def test_an_inline_hook_that_fails_is_a_failure_like_any_other() -> None:
-    """Nobody after it is started, and what had started is stopped."""
+    """No later component is started, and the components that had started are stopped."""
 
     class Broken(Inline):
         @on(START, inline=True)

@@ -116,7 +116,7 @@ def timeouts(failed: TransitionFailures) -> list[HookTimeout]:
 
 
 def test_a_hook_that_overruns_is_named_with_all_that_is_known(parts: Parts) -> None:
-    """Component, hook, place, how long, whose limit, where its thread is, and who waits for it."""
+    """The error has the component, hook, place, duration, the limit and its source, the stack, and the waiting dependents."""
     database = parts.part("database", "start")
     orders = parts.part("orders", "", database.provided)
     shop = parts.container(
@@ -160,8 +160,8 @@ def test_a_start_that_overran_is_rolled_back_and_a_second_one_works(parts: Parts
     assert bus.state is State.STARTED
 
 
-def test_what_hangs_keeps_nobody_from_being_stopped(parts: Parts) -> None:
-    """Each that hangs is told; the others are called in their turn."""
+def test_a_hook_that_hangs_does_not_keep_others_from_being_stopped(parts: Parts) -> None:
+    """Each hook that hangs is reported; the others are called in order."""
     shop = parts.container(
         Limits(hook=2),
         a=parts.part("a"),
@@ -180,7 +180,7 @@ def test_what_hangs_keeps_nobody_from_being_stopped(parts: Parts) -> None:
     assert bus.state is State.STOPPED
 
 
-def test_who_waits_for_a_stop_is_who_is_needed(parts: Parts) -> None:
+def test_the_dependencies_of_a_component_wait_for_its_stop(parts: Parts) -> None:
     """A component stops before what it needs, which waits for it."""
     a = parts.part("a")
     b = parts.part("b", "", a.provided)
@@ -195,7 +195,7 @@ def test_who_waits_for_a_stop_is_who_is_needed(parts: Parts) -> None:
 
 @pytest.mark.parametrize("workers", [1, 4])
 def test_when_the_time_of_a_stop_is_spent_the_rest_share_as_much_again(parts: Parts, workers: int) -> None:
-    """Everybody is called, each for an equal part, and the whole takes no more than twice the limit."""
+    """All hooks are called, each with an equal share, and the whole takes no more than twice the limit."""
     c = parts.part("c", "stop")
     b = parts.part("b", "stop", c.provided)
     shop = parts.container(Limits(stop=8), workers, c=c, b=b, a=parts.part("a", "stop", b.provided))
@@ -255,7 +255,7 @@ def test_the_hooks_of_a_component_share_as_much_again_when_its_time_is_spent(par
     assert parts.notes == ["start it", "stop it"]
 
 
-def test_a_start_whose_time_is_spent_calls_nobody_else(parts: Parts) -> None:
+def test_a_start_whose_time_is_spent_calls_no_other_hook(parts: Parts) -> None:
     """What had started is stopped, in the time of the rollback."""
     shop = parts.container(
         Limits(start=8, rollback=3, stop=100), a=parts.part("a", "stop"), b=parts.part("b", "start"), c=parts.part("c")
@@ -272,7 +272,7 @@ def test_a_start_whose_time_is_spent_calls_nobody_else(parts: Parts) -> None:
 
 
 def test_a_hook_that_comes_when_the_time_is_spent_is_not_called(parts: Parts) -> None:
-    """One that took all of the time and returned leaves none to the next, which is told so."""
+    """A hook that uses all of the time leaves none to the next, and the error says so."""
 
     class Slow:
         def start(self) -> None:
@@ -291,7 +291,7 @@ def test_a_hook_that_comes_when_the_time_is_spent_is_not_called(parts: Parts) ->
 
 
 def test_a_rollback_takes_the_time_of_a_stop_unless_it_has_its_own(parts: Parts) -> None:
-    """Whoever bounds a stop bounds the one that a failed start ends with."""
+    """The limit of a stop applies to the rollback of a failed start as well."""
     shop = parts.container(Limits(hook=7, stop=2), a=parts.part("a", "stop"), b=parts.part("b", "start"))
 
     failed = parts.overrun(shop.attach().start, 7, 2)
@@ -355,7 +355,7 @@ def test_the_second_hook_of_a_component_has_what_the_first_has_left(parts: Parts
 
 
 def test_the_least_of_the_limits_holds(parts: Parts) -> None:
-    """A hook's own takes the place of the general one, and the component's and the whole's bound it."""
+    """A hook's limit replaces the general one; the limits of the component and of the transition bound it."""
 
     class One:
         def start(self) -> None:
@@ -409,8 +409,8 @@ def test_a_hook_without_a_limit_runs_in_the_thread_of_the_caller(parts: Parts) -
     assert seen == {"start": (True, "7"), "stop": (False, "7")}
 
 
-def test_one_that_returns_after_it_was_given_up_is_told(parts: Parts) -> None:
-    """It may have been started when nobody waits for it any more; a person has to know."""
+def test_a_hook_that_returns_after_it_was_given_up_is_logged(parts: Parts) -> None:
+    """The component may be started after the wait for it has ended, so the log reports it."""
     shop = parts.container(Limits(hook=5), a=parts.part("a", "start"))
     bus = shop.attach()
     told: list[tuple[str, int]] = []
@@ -522,7 +522,7 @@ def test_a_hook_in_a_thread_of_its_own_is_inside_the_transition(parts: Parts) ->
 
 
 def test_a_constructor_that_hangs_is_named_and_nothing_is_built_after_it(parts: Parts) -> None:
-    """The limit of the whole start covers building; who gets there late builds no more."""
+    """The limit of the whole start covers construction; after it no component is constructed."""
     late = threading.Event()
 
     class Hanging:
@@ -550,7 +550,7 @@ def test_a_constructor_that_hangs_is_named_and_nothing_is_built_after_it(parts: 
 
 
 @pytest.mark.parametrize("seconds", [0, -1, float("nan"), "5", True])
-def test_what_is_no_time_limit_is_refused(seconds: Any) -> None:
+def test_a_value_that_is_not_a_time_limit_is_refused(seconds: Any) -> None:
     """Wherever it is given, with the name of what it is for."""
     with pytest.raises(LimitError, match=re.escape(f"{seconds!r} is not a time limit for stop")):
         Limits(stop=seconds)
@@ -571,8 +571,8 @@ def test_a_component_cannot_be_within_nothing() -> None:
 
 
 @pytest.mark.parametrize("workers", [0, -1, 1.5, "2", True])
-def test_what_is_no_number_of_workers_is_refused(workers: Any) -> None:
-    """When the bus is made, and when it is said later."""
+def test_a_value_that_is_not_a_number_of_workers_is_refused(workers: Any) -> None:
+    """Both in the constructor and when the limit is set later."""
     with pytest.raises(
         LimitError, match=re.escape(f"{workers!r} is not a number of workers: give a whole number from 1 up")
     ):
@@ -592,7 +592,7 @@ def test_a_time_out_survives_pickling() -> None:
     assert isinstance(error, TimeoutError)
 
 
-def test_a_time_out_names_no_more_than_a_few_who_wait() -> None:
+def test_a_timeout_names_no_more_than_a_few_dependents() -> None:
     """A hundred names would hide the stack."""
     waiting = tuple(f"Shop.p{number}" for number in range(8))
 

@@ -43,7 +43,7 @@ def logged(bus: Bus) -> list[tuple[str, int]]:
 
 
 def test_an_action_is_called_by_the_thread_that_blocks() -> None:
-    """Whoever requests goes on at once; the thread in block calls, one after the other, in their order."""
+    """A request returns at once; the thread in block publishes the requests one after the other, in order."""
     bus = Bus()
     bus.start()
     thread = serving(bus)
@@ -60,7 +60,7 @@ def test_an_action_is_called_by_the_thread_that_blocks() -> None:
     thread.join(PATIENCE)
 
 
-def test_an_action_waits_for_somebody_to_block() -> None:
+def test_an_action_waits_for_a_thread_in_block() -> None:
     """What was requested before block is called by it."""
     bus = Bus()
     called: list[State] = []
@@ -74,7 +74,7 @@ def test_an_action_waits_for_somebody_to_block() -> None:
     assert called == [State.STARTED]
 
 
-def test_what_an_action_raises_is_told_and_the_bus_goes_on() -> None:
+def test_an_action_that_raises_is_logged_and_the_bus_goes_on() -> None:
     """The log has the action's name, the level of an error and the traceback; the next action is called."""
     bus = Bus()
     lines = logged(bus)
@@ -222,8 +222,8 @@ def test_an_action_waits_for_the_first_start() -> None:
     assert called == [State.STARTED]
 
 
-def test_what_is_no_action_is_refused() -> None:
-    """A mistake is told to whoever makes it, not to the thread in block."""
+def test_an_action_that_is_not_callable_is_refused() -> None:
+    """A wrong request raises in the requesting thread, not in the thread in block."""
     with pytest.raises(TypeError, match="3 is not callable; pass a function that can be called without arguments"):
         Bus().request(3)  # type: ignore[arg-type]  # the mistake
 
@@ -306,8 +306,8 @@ def test_graceful_goes_as_the_start_went_whatever_priorities_say() -> None:
         assert began == ["free", "database", "orders"]
 
 
-def test_graceful_visits_everybody_and_tells_all_failures_together() -> None:
-    """One that fails keeps nobody behind it from being visited."""
+def test_graceful_calls_every_listener_and_raises_all_failures_together() -> None:
+    """A listener that fails does not keep later listeners from being called."""
     notes: list[str] = []
 
     class Shop(Container):
@@ -329,8 +329,8 @@ def test_graceful_visits_everybody_and_tells_all_failures_together() -> None:
 
 
 @pytest.mark.parametrize("ask", [Bus.graceful, lambda bus: bus.publish(GRACEFUL)], ids=["graceful", "publish"])
-def test_a_graceful_that_fails_on_request_is_told(ask: Callable[[Bus], object]) -> None:
-    """Requested from anywhere, its failures are told on LOG and end nothing."""
+def test_a_requested_graceful_that_fails_is_logged(ask: Callable[[Bus], object]) -> None:
+    """Failures of a requested graceful are logged, and do not end the bus."""
     bus = Bus()
     lines = logged(bus)
 
@@ -347,8 +347,8 @@ def test_a_graceful_that_fails_on_request_is_told(ask: Callable[[Bus], object]) 
     assert "OSError: no settings" in lines[0][0]
 
 
-def test_what_is_requested_while_a_start_is_broken_off_is_not_called_after_the_exit() -> None:
-    """Nobody's graceful is called once it has exited, also if the exit is asked for once more."""
+def test_a_request_during_a_cancelled_start_is_not_carried_out_after_the_exit() -> None:
+    """No graceful listener is called after the exit, even if another exit is requested."""
     bus = Bus()
     lines = logged(bus)
     called: list[str] = []

@@ -61,7 +61,7 @@ def test_a_restart_exits_in_order_and_then_replaces(bus: Bus) -> None:
 
 
 def test_an_exit_is_no_restart(bus: Bus) -> None:
-    """Nobody asked for one."""
+    """A restart must be requested."""
     bus.start()
     bus.request_exit()
 
@@ -97,7 +97,7 @@ def test_a_restart_breaks_a_start_off(bus: Bus) -> None:
 
 @pytest.mark.parametrize("when", [State.STOPPING, State.STOPPED, State.EXITING, State.EXITED])
 def test_an_exit_that_comes_later_wins(bus: Bus, when: State) -> None:
-    """Up to the end of the exit, whoever asks for it means it."""
+    """An exit overrides an earlier request for a restart until the exit has ended."""
     bus[MOVED].subscribe(lambda event: bus.request_exit() if event.after is when else None)
     bus.start()
     bus.restart()
@@ -108,7 +108,7 @@ def test_an_exit_that_comes_later_wins(bus: Bus, when: State) -> None:
 
 
 def test_an_exit_that_came_before_wins(bus: Bus) -> None:
-    """A restart in the middle of an exit that somebody asked for changes nothing."""
+    """A restart that is requested during a requested exit changes nothing."""
     bus[STOP].subscribe(bus.restart)
     bus.start()
     bus.request_exit()
@@ -148,7 +148,7 @@ def test_a_request_while_owned_threads_are_waited_for_wins(bus: Bus) -> None:
 
 
 @pytest.mark.parametrize("leaving", [SystemExit(3), KeyboardInterrupt()], ids=["sys.exit", "interrupt"])
-def test_who_leaves_the_program_on_the_way_wins(bus: Bus, leaving: BaseException) -> None:
+def test_a_system_exit_during_the_exit_overrides_the_restart(bus: Bus, leaving: BaseException) -> None:
     """sys.exit in a listener of STOP ends the process with its status."""
 
     def leave() -> None:
@@ -165,7 +165,7 @@ def test_who_leaves_the_program_on_the_way_wins(bus: Bus, leaving: BaseException
 
 
 def test_what_failed_on_the_way_is_handed_over(bus: Bus) -> None:
-    """A failing stop keeps nobody from restarting, and is not lost."""
+    """A failing stop does not prevent the restart, and its error is kept."""
 
     def fail() -> None:
         raise OSError("disk full")
@@ -181,7 +181,7 @@ def test_what_failed_on_the_way_is_handed_over(bus: Bus) -> None:
     assert isinstance(failed, TransitionFailures)
 
 
-def test_a_thread_that_does_not_end_is_told_and_left_behind(bus: Bus) -> None:
+def test_a_thread_that_does_not_end_is_reported_and_left_behind(bus: Bus) -> None:
     """After its patience block hands over StillRunning as well."""
     over = threading.Event()
     thread = threading.Thread(target=over.wait, daemon=True)
@@ -233,7 +233,7 @@ def test_a_failing_tick_after_a_restart_was_asked_for_does_not_undo_it(bus: Bus)
 
 
 def test_the_bus_says_whether_it_restarts(bus: Bus) -> None:
-    """From the request to the replacement, unless an exit is requested; each life begins anew."""
+    """True from the request to the replacement, unless an exit is requested."""
     noted: list[bool] = []
     bus.subscribe(EXIT, lambda: noted.append(bus.is_restarting))
     bus[MOVED].subscribe(lambda event: noted.append(bus.is_restarting) if event.after is State.EXITED else None)
@@ -275,7 +275,7 @@ def test_a_late_exit_of_one_life_does_not_reach_the_next(bus: Bus) -> None:
     assert len(calls(bus)) == 1
 
 
-def test_a_restart_with_nobody_in_block_is_off_when_somebody_else_exits_and_starts(bus: Bus) -> None:
+def test_a_restart_without_a_thread_in_block_is_cancelled_by_an_exit_and_a_start(bus: Bus) -> None:
     """It belonged to the life that is over."""
     bus.start()
     bus.restart()
@@ -301,7 +301,7 @@ def test_what_the_replacement_raises_is_raised_by_block(bus: Bus) -> None:
     assert len(calls(bus)) == 1
 
 
-def test_a_bus_that_nobody_can_replace_refuses_at_once() -> None:
+def test_a_bus_without_a_replacement_refuses_at_once() -> None:
     """Without run() and without another replacement restart raises, and the bus goes on."""
     bus = Bus()
     bus.start()
@@ -330,7 +330,7 @@ def test_what_cannot_be_replaced_now_refuses_at_once(bus: Bus) -> None:
 
 
 def test_a_bus_that_has_exited_is_not_restarted(bus: Bus) -> None:
-    """Nobody would carry it out any more."""
+    """A restart replaces the process at the end of the exit, which is over."""
     bus.start()
     bus.exit()
 

@@ -166,7 +166,7 @@ def test_lifecycle_tells_everything_in_order() -> None:
 
 
 def test_lifecycle_tells_a_failure_in_its_place() -> None:
-    """A listener that raised is told with channel, time and error, before the roll-back."""
+    """The event of a listener that raised has channel, time and error, and comes before the rollback."""
     bus = Bus(clock=CountingClock())
     error = ValueError("no database")
     path = bus[START].subscribe(raising(error)).path
@@ -215,8 +215,8 @@ def test_no_event_reports_the_call_of_a_participant() -> None:
 
 @pytest.mark.parametrize("bring", [Bus.stop, Bus.exit], ids=["stop", "exit"])
 @pytest.mark.parametrize("state", [State.STOPPED, State.EXITED], ids=lambda state: state.name)
-def test_what_is_done_already_is_not_done_again(bring: Callable[[Bus], None], state: State) -> None:
-    """stop and exit of a bus that has stopped or exited call nobody a second time."""
+def test_stop_and_exit_call_no_listener_a_second_time(bring: Callable[[Bus], None], state: State) -> None:
+    """stop and exit of a bus that has stopped or exited call no listener a second time."""
     bus = Bus()
     said: list[str] = []
     subscribe(bus, Recorder(said, "a"))
@@ -345,7 +345,7 @@ def test_a_failed_start_stops_what_had_started() -> None:
 
 
 def test_a_failed_start_tells_what_failed() -> None:
-    """The caller gets each failure of start and roll-back, in order, with what was asked for and what is."""
+    """The caller gets each failure of start and rollback, in order, with the requested and the reached state."""
     bus = Bus()
     unable, unwilling = OSError("port taken"), ValueError("no lock file")
     a, b = Recorder([], "a", stop=unwilling), Recorder([], "b", start=unable)
@@ -408,7 +408,7 @@ def test_a_start_that_cannot_be_prepared_calls_no_hook() -> None:
     assert bus.state is State.STOPPED
 
 
-def test_who_only_stops_is_always_stopped() -> None:
+def test_a_listener_of_stop_alone_is_called_in_every_rollback() -> None:
     """A listener of STOP whose object starts nothing is called in every roll-back, function or method."""
     bus = Bus()
     said: list[str] = []
@@ -422,7 +422,7 @@ def test_who_only_stops_is_always_stopped() -> None:
     assert said == ["stop idle", "stop plain"]
 
 
-def test_who_came_after_the_start_is_not_stopped() -> None:
+def test_an_object_that_was_subscribed_during_the_start_is_not_stopped() -> None:
     """An object that is subscribed to START while the others start has nothing to stop."""
     bus = Bus()
     said: list[str] = []
@@ -434,8 +434,8 @@ def test_who_came_after_the_start_is_not_stopped() -> None:
     assert said == []
 
 
-def test_who_started_is_stopped_though_it_starts_no_more() -> None:
-    """What had started is known from the start, not from who listens to START at the end."""
+def test_an_object_that_started_is_stopped_after_it_unsubscribed_from_start() -> None:
+    """The bus records which listeners started; later subscriptions to START do not change that."""
     bus = Bus()
     said: list[str] = []
     a, b = Recorder(said, "a"), Recorder(said, "b")
@@ -464,8 +464,8 @@ def test_what_has_stopped_is_let_go() -> None:
     assert ending() is None
 
 
-def test_stop_visits_everybody_whatever_fails() -> None:
-    """A listener that cannot stop keeps no other from stopping, and all failures are told at the end."""
+def test_stop_calls_every_listener_whatever_fails() -> None:
+    """A listener that fails to stop does not keep others from stopping; all failures are raised at the end."""
     bus = Bus()
     said: list[str] = []
     first, last = ValueError("a"), KeyError("c")
@@ -482,7 +482,7 @@ def test_stop_visits_everybody_whatever_fails() -> None:
     assert bus.state is State.STOPPED
 
 
-def test_exit_visits_everybody_whatever_fails() -> None:
+def test_exit_calls_every_listener_whatever_fails() -> None:
     """exit goes on past what fails to stop and past what fails to exit, and tells both."""
     bus = Bus()
     said: list[str] = []
@@ -499,7 +499,7 @@ def test_exit_visits_everybody_whatever_fails() -> None:
     assert (raised.value.goal, raised.value.state) == (State.EXITED, State.EXITED)
 
 
-def test_a_failure_is_told_once() -> None:
+def test_a_failure_is_reported_once() -> None:
     """What failed to stop is forgotten by the exit that comes later."""
     bus = Bus()
     subscribe(bus, Recorder([], "a", stop=ValueError()))
@@ -555,7 +555,7 @@ def test_an_exit_status_of_success_is_kept_where_nothing_failed() -> None:
     assert raised.value.code == 0
 
 
-def test_a_stop_that_is_left_visits_everybody_first() -> None:
+def test_a_system_exit_in_stop_is_raised_after_every_listener_was_called() -> None:
     """SystemExit in a listener of STOP is raised when all have been called."""
     bus = Bus()
     said: list[str] = []
@@ -585,7 +585,9 @@ def test_the_first_to_leave_is_raised_and_the_next_is_its_cause() -> None:
 
 @pytest.mark.parametrize("leave", [KeyboardInterrupt(), SystemExit(3)], ids=repr)
 @pytest.mark.parametrize("state", [State.STARTING, State.STARTED, State.STOPPING, State.STOPPED], ids=lambda s: s.name)
-def test_who_looks_on_may_leave_and_the_bus_can_still_be_used(leave: BaseException, state: State) -> None:
+def test_a_lifecycle_listener_may_raise_system_exit_and_the_bus_stays_usable(
+    leave: BaseException, state: State
+) -> None:
     """SystemExit and KeyboardInterrupt in a listener of LIFECYCLE reach the caller, and a later stop is carried out."""
     bus = Bus()
     leaving = [leave]
@@ -652,7 +654,7 @@ def test_a_start_that_is_broken_off_without_a_cause_has_none() -> None:
 
 
 def test_the_last_listener_may_break_its_start_off() -> None:
-    """A request in the last listener of START is heard before the bus is STARTED."""
+    """A request in the last listener of START takes effect before the bus is STARTED."""
     bus = Bus()
     bus[START].subscribe(bus.stop)
     seen = moves(bus)
@@ -705,7 +707,7 @@ def test_exit_outbids_stop() -> None:
 
 
 def test_a_listener_of_stop_may_ask_for_the_exit() -> None:
-    """exit in a listener of STOP returns, and takes effect when everybody has been visited."""
+    """exit in a listener of STOP returns, and takes effect when all listeners have been called."""
     bus = Bus()
     said: list[str] = []
     subscribe(bus, Recorder(said, "a"))
@@ -720,7 +722,7 @@ def test_a_listener_of_stop_may_ask_for_the_exit() -> None:
 
 
 def test_start_in_a_listener_of_start_returns() -> None:
-    """What is under way already need not be asked for."""
+    """A start during a start that is in progress changes nothing."""
     bus = Bus()
     said: list[str] = []
     bus[START].subscribe(bus.start)
@@ -781,7 +783,7 @@ def test_those_that_join_an_exit_get_its_failure() -> None:
 
 @pytest.mark.parametrize("error", [None, ValueError(), SystemExit(3)], ids=repr)
 def test_those_that_join_a_start_get_its_outcome(error: BaseException | None) -> None:
-    """A start from a second thread calls nobody again, and ends as the first does."""
+    """A start from a second thread calls no listener again, and ends as the first does."""
     bus = Bus()
     said: list[str] = []
     gate = Gate(error)
@@ -817,8 +819,8 @@ def test_another_thread_may_break_a_start_off(ask: Callable[[Bus], None], end: S
     assert "start never" not in said
 
 
-def test_a_stop_that_joins_a_failing_start_is_told() -> None:
-    """What failed in the start is told to everybody who waited for its end."""
+def test_a_stop_that_joins_a_failing_start_raises_its_failure() -> None:
+    """Each thread that waited for the end of the start gets its failures."""
     bus = Bus()
     gate = Gate(ValueError())
     bus[START].subscribe(gate)

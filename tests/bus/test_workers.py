@@ -269,7 +269,7 @@ def test_a_listener_that_is_no_components_runs_alone_in_its_place() -> None:
 
 
 def test_one_that_fails_lets_those_end_that_run_and_rolls_them_back() -> None:
-    """Nobody new is begun; what came to its end is stopped, and all failures are told."""
+    """No further hook is begun; components that had started are stopped, and all failures are raised."""
     stopped: list[str] = []
     failing = threading.Event()
 
@@ -306,8 +306,8 @@ def test_one_that_fails_lets_those_end_that_run_and_rolls_them_back() -> None:
     assert [event.paths for event in told if isinstance(event, RolledBack)] == [("Shop.lasts",)]
 
 
-def test_what_happens_is_told_in_the_thread_of_the_transition() -> None:
-    """One thing after the other, however many run at once: whoever looks on needs no lock."""
+def test_events_are_published_in_the_thread_of_the_transition() -> None:
+    """Events are published one after the other, however many hooks run at once, so their listeners need no lock."""
     threads: set[int] = set()
     told: list[LifecycleEvent] = []
 
@@ -399,7 +399,7 @@ def test_waiting_for_hooks_is_no_polling() -> None:
 
 
 def test_a_thread_belongs_to_the_transition_no_longer_than_its_leg() -> None:
-    """Its number may be another thread's soon, whose calls would be taken for those of a hook."""
+    """The identifier may be reused by another thread, whose calls would be taken for those of a hook."""
     barrier = threading.Barrier(2)
     seen: list[set[int]] = []
     shop = made(a=Component(Meeting, barrier), b=Component(Meeting, barrier))
@@ -426,7 +426,7 @@ def test_one_worker_is_the_default_and_the_order_is_that_of_the_graph() -> None:
     assert STOP.name == "stop"
 
 
-def test_who_only_stops_needs_no_thread_to_start() -> None:
+def test_a_component_without_a_start_hook_needs_no_thread_to_start() -> None:
     """Its place among those that start is kept where it costs nothing."""
     seen: list[int] = []
 
