@@ -20,7 +20,7 @@ LIMIT = 10.0
 _WAITING = re.compile(r"(inbox|queue|waiter|woken)\.(acquire|get)\(")
 
 
-class Recorder:
+class HookRecorder:
     """
     A component that records the calls of its hooks, and raises where a test asks for it.
 
@@ -60,8 +60,8 @@ class Recorder:
             raise self.errors[hook]
 
 
-class ConstructionRecorder(Recorder):
-    """A `Recorder` that records its construction as well: ``"build a"``."""
+class ConstructionRecorder(HookRecorder):
+    """A `HookRecorder` that records its construction as well: ``"build a"``."""
 
     def __init__(
         self, notes: list[str], name: str = "", *needs: object, failing: Collection[str] = (), **errors: BaseException

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import attrs
 import pytest
-from tests.doubles import Recorder, ThreadCall, raising
+from tests.doubles import HookRecorder, ThreadCall, raising
 
 from typedbus import EXIT, START, STOP, Bus, Channel, StartCancelled, State, TransitionError, TransitionFailures
 from typedbus._bus.bus import parts_of
@@ -76,7 +76,7 @@ class CountingClock:
         raise AssertionError("nothing ticks here")
 
 
-def subscribe(bus: Bus, *parts: Recorder) -> None:
+def subscribe(bus: Bus, *parts: HookRecorder) -> None:
     """Let *parts* start, stop and exit with *bus*."""
     for part in parts:
         bus[START].subscribe(part.start)
@@ -219,7 +219,7 @@ def test_stop_and_exit_call_no_listener_a_second_time(bring: Callable[[Bus], Non
     """stop and exit of a bus that has stopped or exited call no listener a second time."""
     bus = Bus()
     said: list[str] = []
-    subscribe(bus, Recorder(said, "a"))
+    subscribe(bus, HookRecorder(said, "a"))
     bus.start()
     (bus.exit if state is State.EXITED else bus.stop)()
     said.clear()
@@ -261,7 +261,7 @@ def test_a_bus_that_has_exited_can_be_started_again() -> None:
     """The second life of a bus is like its first."""
     bus = Bus()
     said: list[str] = []
-    subscribe(bus, Recorder(said, "a"))
+    subscribe(bus, HookRecorder(said, "a"))
     bus.start()
     bus.exit()
     seen = moves(bus)
@@ -278,7 +278,7 @@ def test_stop_is_the_exact_reverse_of_start() -> None:
     bus = Bus()
     said: list[str] = []
     for name, priority in (("late", 70), ("first", 50), ("second", 50), ("early", 10)):
-        part = Recorder(said, name)
+        part = HookRecorder(said, name)
         bus[START].subscribe(part.start, priority=priority)
         bus[STOP].subscribe(part.stop, priority=priority)
 
@@ -294,9 +294,9 @@ def test_exit_calls_its_listeners_in_reverse_too() -> None:
     """What came first lets go last."""
     bus = Bus()
     said: list[str] = []
-    bus[EXIT].subscribe(Recorder(said, "late").exit, priority=70)
-    bus[EXIT].subscribe(Recorder(said, "a").exit)
-    bus[EXIT].subscribe(Recorder(said, "b").exit)
+    bus[EXIT].subscribe(HookRecorder(said, "late").exit, priority=70)
+    bus[EXIT].subscribe(HookRecorder(said, "a").exit)
+    bus[EXIT].subscribe(HookRecorder(said, "b").exit)
 
     bus.exit()
 
@@ -307,7 +307,7 @@ def test_exit_of_a_started_bus_stops_it_first() -> None:
     """Every listener of STOP has been called before the first of EXIT."""
     bus = Bus()
     said: list[str] = []
-    subscribe(bus, Recorder(said, "a"), Recorder(said, "b"))
+    subscribe(bus, HookRecorder(said, "a"), HookRecorder(said, "b"))
     bus.start()
     said.clear()
 
@@ -320,7 +320,7 @@ def test_a_hook_that_a_participant_subscribes_is_called_in_the_same_start() -> N
     """The listeners of START are looked up after the participants have returned."""
     bus = Bus()
     said: list[str] = []
-    before_each_start(bus, lambda: subscribe(bus, Recorder(said, "a")))
+    before_each_start(bus, lambda: subscribe(bus, HookRecorder(said, "a")))
 
     bus.start()
     bus.stop()
@@ -332,8 +332,8 @@ def test_a_failed_start_stops_what_had_started() -> None:
     """Objects whose start had returned are stopped, in reverse; those after the failure are never started."""
     bus = Bus()
     said: list[str] = []
-    broken = Recorder(said, "broken", start=OSError("port taken"))
-    subscribe(bus, Recorder(said, "a"), Recorder(said, "b"), broken, Recorder(said, "never"))
+    broken = HookRecorder(said, "broken", start=OSError("port taken"))
+    subscribe(bus, HookRecorder(said, "a"), HookRecorder(said, "b"), broken, HookRecorder(said, "never"))
     seen = moves(bus)
 
     with pytest.raises(TransitionFailures):
@@ -348,7 +348,7 @@ def test_a_failed_start_tells_what_failed() -> None:
     """The caller gets each failure of start and rollback, in order, with the requested and the reached state."""
     bus = Bus()
     unable, unwilling = OSError("port taken"), ValueError("no lock file")
-    a, b = Recorder([], "a", stop=unwilling), Recorder([], "b", start=unable)
+    a, b = HookRecorder([], "a", stop=unwilling), HookRecorder([], "b", start=unable)
     subscribe(bus, a, b)
 
     with pytest.raises(TransitionFailures, match="could not be started") as raised:
@@ -379,7 +379,7 @@ def test_a_start_may_succeed_after_one_that_failed() -> None:
     """A roll-back leaves a bus that can be started again, and stopped as if nothing had been."""
     bus = Bus()
     said: list[str] = []
-    a, b = Recorder(said, "a"), Recorder(said, "b", start=OSError("port taken"))
+    a, b = HookRecorder(said, "a"), HookRecorder(said, "b", start=OSError("port taken"))
     subscribe(bus, a, b)
     with contextlib.suppress(TransitionFailures):
         bus.start()
@@ -396,7 +396,7 @@ def test_a_start_that_cannot_be_prepared_calls_no_hook() -> None:
     """A failure of a participant is a failed start, before any hook has been called."""
     bus = Bus()
     said: list[str] = []
-    subscribe(bus, Recorder(said, "a"))
+    subscribe(bus, HookRecorder(said, "a"))
     before_each_start(bus, raising(ValueError("no settings")))
 
     with pytest.raises(TransitionFailures) as raised:
@@ -413,7 +413,7 @@ def test_a_listener_of_stop_alone_is_called_in_every_rollback() -> None:
     bus = Bus()
     said: list[str] = []
     bus[STOP].subscribe(lambda: said.append("stop plain"))
-    bus[STOP].subscribe(Recorder(said, "idle").stop)
+    bus[STOP].subscribe(HookRecorder(said, "idle").stop)
     bus[START].subscribe(raising(ValueError()))
 
     with pytest.raises(TransitionFailures):
@@ -426,7 +426,7 @@ def test_an_object_that_was_subscribed_during_the_start_is_not_stopped() -> None
     """An object that is subscribed to START while the others start has nothing to stop."""
     bus = Bus()
     said: list[str] = []
-    bus[START].subscribe(lambda: subscribe(bus, Recorder(said, "latecomer")))
+    bus[START].subscribe(lambda: subscribe(bus, HookRecorder(said, "latecomer")))
     bus.start()
 
     bus.stop()
@@ -438,7 +438,7 @@ def test_an_object_that_started_is_stopped_after_it_unsubscribed_from_start() ->
     """The bus records which listeners started; later subscriptions to START do not change that."""
     bus = Bus()
     said: list[str] = []
-    a, b = Recorder(said, "a"), Recorder(said, "b")
+    a, b = HookRecorder(said, "a"), HookRecorder(said, "b")
     subscribe(bus, a, b)
     bus.start()
     bus[START].unsubscribe(a.start)
@@ -451,7 +451,7 @@ def test_an_object_that_started_is_stopped_after_it_unsubscribed_from_start() ->
 def test_what_has_stopped_is_let_go() -> None:
     """A stopped bus does not keep objects alive that listen no more."""
     bus = Bus()
-    part = Recorder([], "a")
+    part = HookRecorder([], "a")
     ending = weakref.ref(part)
     subscriptions = [bus[START].subscribe(part.start), bus[STOP].subscribe(part.stop)]
     bus.start()
@@ -469,7 +469,7 @@ def test_stop_calls_every_listener_whatever_fails() -> None:
     bus = Bus()
     said: list[str] = []
     first, last = ValueError("a"), KeyError("c")
-    subscribe(bus, Recorder(said, "a", stop=first), Recorder(said, "b"), Recorder(said, "c", stop=last))
+    subscribe(bus, HookRecorder(said, "a", stop=first), HookRecorder(said, "b"), HookRecorder(said, "c", stop=last))
     bus.start()
     said.clear()
 
@@ -487,7 +487,7 @@ def test_exit_calls_every_listener_whatever_fails() -> None:
     bus = Bus()
     said: list[str] = []
     stop, exit_ = ValueError("a"), KeyError("b")
-    subscribe(bus, Recorder(said, "a", stop=stop), Recorder(said, "b", exit=exit_))
+    subscribe(bus, HookRecorder(said, "a", stop=stop), HookRecorder(said, "b", exit=exit_))
     bus.start()
     said.clear()
 
@@ -502,7 +502,7 @@ def test_exit_calls_every_listener_whatever_fails() -> None:
 def test_a_failure_is_reported_once() -> None:
     """What failed to stop is forgotten by the exit that comes later."""
     bus = Bus()
-    subscribe(bus, Recorder([], "a", stop=ValueError()))
+    subscribe(bus, HookRecorder([], "a", stop=ValueError()))
     bus.start()
     with contextlib.suppress(TransitionFailures):
         bus.stop()
@@ -517,7 +517,7 @@ def test_a_start_that_is_left_is_rolled_back_first(error: BaseException) -> None
     """SystemExit and KeyboardInterrupt in a listener of START stop what had started, and are raised as they are."""
     bus = Bus()
     said: list[str] = []
-    subscribe(bus, Recorder(said, "a"), Recorder(said, "b", start=error), Recorder(said, "never"))
+    subscribe(bus, HookRecorder(said, "a"), HookRecorder(said, "b", start=error), HookRecorder(said, "never"))
 
     with pytest.raises(type(error)) as raised:
         bus.start()
@@ -533,7 +533,7 @@ def test_a_roll_back_that_fails_is_the_cause_of_the_exit(code: int | str | None,
     """Failures on the way out become the cause of SystemExit, and a status of success becomes 1."""
     bus = Bus()
     failed = ValueError()
-    subscribe(bus, Recorder([], "a", stop=failed), Recorder([], "b", start=SystemExit(code)))
+    subscribe(bus, HookRecorder([], "a", stop=failed), HookRecorder([], "b", start=SystemExit(code)))
 
     with pytest.raises(SystemExit) as raised:
         bus.start()
@@ -559,7 +559,7 @@ def test_a_system_exit_in_stop_is_raised_after_every_listener_was_called() -> No
     """SystemExit in a listener of STOP is raised when all have been called."""
     bus = Bus()
     said: list[str] = []
-    subscribe(bus, Recorder(said, "a"), Recorder(said, "b", stop=SystemExit(4)))
+    subscribe(bus, HookRecorder(said, "a"), HookRecorder(said, "b", stop=SystemExit(4)))
     bus.start()
     said.clear()
 
@@ -574,7 +574,7 @@ def test_the_first_to_leave_is_raised_and_the_next_is_its_cause() -> None:
     """Of several that would leave none is lost."""
     bus = Bus()
     first, second = SystemExit(3), KeyboardInterrupt()
-    subscribe(bus, Recorder([], "a", stop=second), Recorder([], "b", start=first))
+    subscribe(bus, HookRecorder([], "a", stop=second), HookRecorder([], "b", start=first))
 
     with pytest.raises(SystemExit) as raised:
         bus.start()
@@ -611,14 +611,14 @@ def test_a_listener_may_break_its_start_off(ask: Callable[[Bus], None], end: Sta
     """stop and exit in a listener of START return; then what had started is stopped, the rest never starts."""
     bus = Bus()
     said: list[str] = []
-    subscribe(bus, Recorder(said, "a"))
+    subscribe(bus, HookRecorder(said, "a"))
 
     @bus[START].subscribe()
     def give_up() -> None:
         ask(bus)
         said.append(f"still {bus.state.name}")
 
-    subscribe(bus, Recorder(said, "never"))
+    subscribe(bus, HookRecorder(said, "never"))
     with pytest.raises(StartCancelled, match=end.name) as raised:
         bus.start()
 
@@ -668,7 +668,7 @@ def test_the_last_listener_may_break_its_start_off() -> None:
 def test_a_start_that_was_broken_off_and_failed_tells_the_failure() -> None:
     """A failure of the roll-back comes before the news that the start was cancelled."""
     bus = Bus()
-    subscribe(bus, Recorder([], "a", stop=ValueError()))
+    subscribe(bus, HookRecorder([], "a", stop=ValueError()))
     bus[START].subscribe(bus.exit)
 
     with pytest.raises(TransitionFailures) as raised:
@@ -710,7 +710,7 @@ def test_a_listener_of_stop_may_ask_for_the_exit() -> None:
     """exit in a listener of STOP returns, and takes effect when all listeners have been called."""
     bus = Bus()
     said: list[str] = []
-    subscribe(bus, Recorder(said, "a"))
+    subscribe(bus, HookRecorder(said, "a"))
     bus[STOP].subscribe(bus.exit)
     bus.start()
     said.clear()
@@ -726,7 +726,7 @@ def test_start_in_a_listener_of_start_returns() -> None:
     bus = Bus()
     said: list[str] = []
     bus[START].subscribe(bus.start)
-    subscribe(bus, Recorder(said, "a"))
+    subscribe(bus, HookRecorder(said, "a"))
 
     bus.start()
 
@@ -753,7 +753,7 @@ def test_eight_threads_exit_at_once() -> None:
     bus = Bus()
     said: list[str] = []
     together = threading.Barrier(8)
-    subscribe(bus, *(Recorder(said, name) for name in "abc"))
+    subscribe(bus, *(HookRecorder(said, name) for name in "abc"))
     bus.start()
     said.clear()
 
@@ -787,7 +787,7 @@ def test_those_that_join_a_start_get_its_outcome(error: BaseException | None) ->
     bus = Bus()
     said: list[str] = []
     gate = Gate(error)
-    subscribe(bus, Recorder(said, "a"))
+    subscribe(bus, HookRecorder(said, "a"))
     bus[START].subscribe(gate)
     first = gate.hold(bus.start)
     second = ThreadCall(bus.start).waiting()
@@ -805,9 +805,9 @@ def test_another_thread_may_break_a_start_off(ask: Callable[[Bus], None], end: S
     bus = Bus()
     said: list[str] = []
     gate = Gate()
-    subscribe(bus, Recorder(said, "a"))
+    subscribe(bus, HookRecorder(said, "a"))
     bus[START].subscribe(gate)
-    subscribe(bus, Recorder(said, "never"))
+    subscribe(bus, HookRecorder(said, "never"))
     starting = gate.hold(bus.start)
     asking = ThreadCall(lambda: state_after(ask, bus)).waiting()
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.doubles import Recorder
+from tests.doubles import HookRecorder
 from tests.hosting.wsgi_client import Reply, page
 from tests.processes import in_child
 
@@ -27,7 +27,7 @@ NOTES: list[str] = []
 
 class Shop(Container):
     bus = Component(Bus)
-    noted = Component(Recorder, NOTES)
+    noted = Component(HookRecorder, NOTES)
 
 
 LIFE = ["start", "stop", "exit"]

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.doubles import Recorder
+from tests.doubles import HookRecorder
 from tests.hosting.wsgi_client import Reply, page
 
 from typedbus import (
@@ -46,7 +46,7 @@ class Shop(Container):
     bus = Component(Bus)
     notes = Component(list[str])
     failing = Component(set[str])
-    noted = Component(Recorder, notes.provided, failing=failing.provided)
+    noted = Component(HookRecorder, notes.provided, failing=failing.provided)
 
 
 class EndedCallback:
@@ -130,7 +130,7 @@ def test_a_container_class_is_instantiated() -> None:
 
     class Other(Container):
         notes = Component(list[str])
-        noted = Component(Recorder, notes.provided)
+        noted = Component(HookRecorder, notes.provided)
 
     other = Other()
     app = wsgi.Hosted(page, Shop, other)
@@ -292,7 +292,7 @@ def test_a_host_that_has_exited_is_garbage(failure: str) -> None:
 
     class Site(Container):
         bus = Component(Bus)
-        noted = Component(Recorder, list[str](), failing={failure})
+        noted = Component(HookRecorder, list[str](), failing={failure})
 
     app = wsgi.Hosted(page, Site)
     with contextlib.suppress(TransitionFailures):
@@ -447,7 +447,7 @@ def test_components_of_the_owner_of_a_process_are_refused(notes: list[str]) -> N
         bus = Component(Bus)
         signals = Component(Signals, bus.provided)
         own = Component(OwnSignals, bus.provided)
-        noted = Component(Recorder, notes)
+        noted = Component(HookRecorder, notes)
 
     app = wsgi.Hosted(page, Site)
 
@@ -481,7 +481,7 @@ def test_an_invalid_container_is_reported_without_a_traceback() -> None:
     """Every fault is in the errors of the server, and nothing is built."""
 
     class Site(Container):
-        noted = Component(Recorder, list[str]())
+        noted = Component(HookRecorder, list[str]())
 
     reply = Reply(wsgi.Hosted(page, Site))
 

@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from tests.doubles import Recorder
+from tests.doubles import HookRecorder
 from tests.hosting.wsgi_client import Reply, page
 
 from typedbus import START, Bus, Component, Container, State, TransitionError, TransitionFailures, run, running
@@ -24,12 +24,12 @@ class Shop(Container):
     bus = Component(Bus)
     notes = Component(list[str])
     failing = Component(set[str])
-    stock = Component(Recorder, notes.provided, failing=failing.provided)
+    stock = Component(HookRecorder, notes.provided, failing=failing.provided)
 
 
 class Blog(Container):
     notes = Component(list[str])
-    stock = Component(Recorder, notes.provided)
+    stock = Component(HookRecorder, notes.provided)
 
 
 LIFE = ["start", "stop", "exit"]
@@ -390,7 +390,7 @@ def test_a_container_whose_bus_other_code_runs_without_it_is_refused_each_time()
 
     class Late(Container):
         bus = Component(shared)
-        stock = Component(Recorder, list[str]())
+        stock = Component(HookRecorder, list[str]())
 
     app = wsgi.Hosted(page, Late)
 

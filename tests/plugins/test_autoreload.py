@@ -15,6 +15,7 @@ from pathlib import Path
 from queue import SimpleQueue
 
 import pytest
+from tests.processes import Program
 
 from typedbus import LOG, START, STOP, Bus, Component, Container, RestartError, State, TransitionFailures, running
 from typedbus.plugins.autoreload import Autoreload, NothingToWatch, PeriodError
@@ -538,60 +539,34 @@ DESK = """
 """
 
 
-class Program:
+class EditedSite(Program):
     """A site in a process of its own, whose files are edited."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         write(folder / "site.py", SITE)
         self.edit("one")
-        self.child = subprocess.Popen(
-            [sys.executable, "site.py"],
-            cwd=folder,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        self.lines: list[str] = []
+        super().__init__(sys.executable, "site.py", cwd=folder)
 
     def edit(self, name: str, start: str = "pass", head: str = "") -> None:
-        """Write the desk again, as an editor does."""
+        """Replace the desk, as an editor does."""
         write(self.folder / "desk.tmp", DESK.format(name=name, start=start, head=head))
         (self.folder / "desk.tmp").replace(self.folder / "desk.py")
 
-    def reach(self, text: str) -> str:
-        """Read until a line has *text* in it, and return it."""
-        assert self.child.stdout is not None
-        for line in self.child.stdout:
-            self.lines.append(line.rstrip())
-            if text in line:
-                return line.rstrip()
-        raise AssertionError(f"{text!r} never came:\n" + "\n".join(self.lines))
-
     def serves(self, name: str) -> None:
         """Read until the process, which is still the same, serves *name*."""
-        assert self.reach(f"serving {name}") == f"serving {name} {self.child.pid}"
-
-    def end(self, number: signal.Signals | None = None) -> int:
-        """Send the signal, read to the end and return the exit status."""
-        if number is not None:
-            self.child.send_signal(number)
-        assert self.child.stdout is not None
-        self.lines.extend(line.rstrip() for line in self.child.stdout)
-        return self.child.wait(30)
+        assert self.reach(f"serving {name}") == f"serving {name} {self.pid}"
 
 
 @pytest.fixture
-def program(tmp_path: Path) -> Iterator[Program]:
-    """Run a site that serves; it does not outlive the test."""
-    program = Program(tmp_path)
+def program(tmp_path: Path) -> Iterator[EditedSite]:
+    """Run a site that serves, and kill it at the end of the test."""
+    site = EditedSite(tmp_path)
     try:
-        program.serves("one")
-        yield program
+        site.serves("one")
+        yield site
     finally:
-        program.child.kill()
-        program.child.communicate()
+        site.kill()
 
 
 real = pytest.mark.skipif(sys.platform == "win32", reason="Windows replaces no process")
@@ -599,7 +574,7 @@ real = pytest.mark.skipif(sys.platform == "win32", reason="Windows replaces no p
 
 @real
 @pytest.mark.slow
-def test_an_edit_restarts_the_process(program: Program) -> None:
+def test_an_edit_restarts_the_process(program: EditedSite) -> None:
     """It logs the reason, stops in order, and the same process runs the new code."""
     program.edit("two")
     program.serves("two")
@@ -611,7 +586,7 @@ def test_an_edit_restarts_the_process(program: Program) -> None:
 
 @real
 @pytest.mark.slow
-def test_a_syntax_error_is_logged_and_the_site_continues(program: Program) -> None:
+def test_a_syntax_error_is_logged_and_the_site_continues(program: EditedSite) -> None:
     """With path and line; after the correction it restarts."""
     program.edit("two", "1 +")
     told = program.reach("SyntaxError")
@@ -626,7 +601,7 @@ def test_a_syntax_error_is_logged_and_the_site_continues(program: Program) -> No
 
 @real
 @pytest.mark.slow
-def test_new_files_files_that_go_and_old_ones_restart_as_well(program: Program) -> None:
+def test_new_files_files_that_go_and_old_ones_restart_as_well(program: EditedSite) -> None:
     """Whatever makes the next process another one."""
     new = write(program.folder / "till.py")
     program.reach(f"{new} is new")
@@ -648,7 +623,7 @@ def test_new_files_files_that_go_and_old_ones_restart_as_well(program: Program) 
     [("raise OSError('no desk')", "", "OSError: no desk"), ("pass", "import nowhere", "ModuleNotFoundError")],
     ids=["start", "import"],
 )
-def test_a_restart_that_fails_waits_for_the_next_change(program: Program, start: str, head: str, told: str) -> None:
+def test_a_restart_that_fails_waits_for_the_next_change(program: EditedSite, start: str, head: str, told: str) -> None:
     """The process waits, logs a syntax error in between, and serves after the correction."""
     program.edit("two", start, head)
     program.reach(told)
@@ -666,7 +641,9 @@ def test_a_restart_that_fails_waits_for_the_next_change(program: Program, start:
 @pytest.mark.parametrize(
     ("number", "status"), [(signal.SIGINT, 1), (signal.SIGTERM, -signal.SIGTERM)], ids=["INT", "TERM"]
 )
-def test_a_process_that_waits_for_mending_can_be_ended(program: Program, number: signal.Signals, status: int) -> None:
+def test_a_process_that_waits_for_mending_can_be_ended(
+    program: EditedSite, number: signal.Signals, status: int
+) -> None:
     """At once, and with the status of its failure, or by the signal."""
     program.edit("two", "raise OSError('no desk')")
     program.reach("Ctrl-C ends it")
@@ -676,15 +653,13 @@ def test_a_process_that_waits_for_mending_can_be_ended(program: Program, number:
 
 @real
 @pytest.mark.slow
-def test_a_restarted_process_whose_start_is_cancelled_ends(program: Program) -> None:
+def test_a_restarted_process_whose_start_is_cancelled_ends(program: EditedSite) -> None:
     """A signal during the start ends the process, as at the first start."""
     program.edit("two", "print('begins', flush=True); __import__('sys').stdin.readline()")
     program.reach("begins")
-    program.child.send_signal(signal.SIGTERM)
+    program.send(signal.SIGTERM)
     program.reach("SIGTERM")
-    assert program.child.stdin is not None
-    program.child.stdin.write("\n")
-    program.child.stdin.flush()
+    program.write()
 
     assert program.end() == 0
     assert not any("when a file changes" in line for line in program.lines)
