@@ -14,7 +14,7 @@ PYTHONS := $(shell for version in 3.11 3.12 3.13 3.14 3.15; do \
 CLEAN := tests/clean.sh $(CURDIR)/.venv/cache
 
 .PRECIOUS: .venv-%/test
-.PHONY: demo test test-slow check-minimum test-cherrypy test-hosts check lint types types-more suites suite-user docs bench clean
+.PHONY: demo test test-slow coverage check-minimum test-cherrypy test-hosts check lint types types-more suites suite-user docs bench clean
 
 demo: .venv/demo
 	$(BIN)/python -m examples.shop
@@ -25,6 +25,14 @@ test: .venv/test
 # What is too slow for every change: the rest of the matrices of real processes.
 test-slow: .venv/test
 	$(CLEAN) $(BIN)/python -m pytest -n auto -m exhaustive
+
+# The branches that the tests which are not slow take, in the processes that they start as well;
+# it fails below the floor in pyproject.toml.
+coverage: .venv/check
+	$(BIN)/coverage erase
+	$(CLEAN) $(BIN)/coverage run -m pytest -n auto -m 'not slow and not exhaustive'
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report --skip-covered
 
 # The tests with the lowest versions of the dependencies and extras that pyproject.toml allows.
 check-minimum: .venv-minimum/test
@@ -38,7 +46,7 @@ test-cherrypy: .venv-cherrypy/test
 test-hosts: .venv-hosts/test
 	$(CLEAN) .venv-hosts/bin/python -m pytest -n 2 tests/hosts
 
-check: lint types types-more docs suites suite-user test-slow check-minimum test-cherrypy test-hosts
+check: lint types types-more docs suites suite-user test-slow coverage check-minimum test-cherrypy test-hosts
 
 lint: .venv/check
 	$(BIN)/ruff format --check
