@@ -137,7 +137,7 @@ class Analysis:
         return Choices(self.components, self.graph.required)
 
     def components_in(self, home: Home) -> list[Component[object]]:
-        """Return the components without those of the other containers in `homes`."""
+        """Return the components, except the components of other containers in `homes`."""
         return self.within(home, self.components)
 
     def buses_in(self, home: Home) -> list[Component[object]]:
@@ -149,7 +149,7 @@ class Analysis:
         return self.of_home(home, self.cycles)
 
     def of_home(self, home: Home, cycles: list[list[object]]) -> list[list[object]]:
-        """Return those of *cycles* whose first component belongs to *home*."""
+        """Return the cycles among *cycles* whose first component belongs to *home*."""
         firsts = [next((node for node in cycle if isinstance(node, Component)), None) for cycle in cycles]
         return [
             cycle for cycle, first in zip(cycles, firsts, strict=True) if first is None or self.within(home, [first])

@@ -58,7 +58,7 @@ def container_faults(
     cycles = [*cycles, *analysis.of_home(home, further)]
     faults.extend(map(cycle_fault, cycles))
     if not analysis.cycles:
-        # A component that takes no part, and that no component requires, keeps nothing from starting.
+        # A disabled component that no other component requires does not prevent the start.
         absent = {
             id(component)
             for component, (takes_part, _) in zip(analysis.components, participations, strict=True)

@@ -53,7 +53,7 @@ def declare(owner: object, declarations: Iterable[object], place: str, names: Ma
         owner: The owner.
         declarations: The providers.
         place: File and line of the container class.
-        names: The names of those that have one, by identity.
+        names: The names of the named declarations, by identity.
     """
     reference = _Owner(owner, _undeclare)
     reference.place, reference.names = place, names

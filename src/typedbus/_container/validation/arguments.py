@@ -40,7 +40,7 @@ _NOT_OBVIOUS: Final = inspect.CO_VARARGS | inspect.CO_VARKEYWORDS | DEFERRED
 
 
 def argument_faults(component: Component[object]) -> list[Fault]:
-    """Return the faults of the declared arguments of *component*: those that do not fit the signature or its types."""
+    """Return the faults of the declared arguments of *component* that do not fit the signature or its types."""
     if component.overriding is not None or _plainly_fit(component):
         return []
     signature, hints = read(component.builds)
