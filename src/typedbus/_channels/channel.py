@@ -146,7 +146,7 @@ class Channel(Takes[Listens[Args, Result]], Binds["BoundChannel[Args, Result]"],
             raise ChannelError(name, "is not a channel name: pass a string such as 'order_placed'")
         self.name = name
         self.doc = ""
-        self.declaration = None
+        self.declaration: Callable[..., object] | None = None
 
     @staticmethod
     def declare(signature: Callable[P, R]) -> Channel[P, R]:

@@ -18,4 +18,4 @@ class SystemCallError(StructuredError, OSError, OperatorError):
     errno: int  # pyright: ignore[reportIncompatibleVariableOverride]  # it is never None
 
     def __post_init__(self) -> None:
-        self.strerror = os.strerror(self.errno)
+        self.strerror: str | None = os.strerror(self.errno)
