@@ -44,9 +44,10 @@ from typedbus._bus.builtin import (
     STOP,
 )
 from typedbus._bus.bus import Bus
-from typedbus._channels.bound import BoundChannel, Subscription
+from typedbus._channels.bound import BoundChannel
 from typedbus._channels.channel import Channel, on
 from typedbus._channels.faces import Publishes, Subscribes
+from typedbus._channels.subscriptions import Subscription
 
 if TYPE_CHECKING:
     from typedbus._container.choice import Choice

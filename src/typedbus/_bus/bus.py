@@ -26,8 +26,9 @@ from typedbus._bus.policy import TransitionPolicy, TypedPolicy
 from typedbus._bus.registry import AnyBound, Registry, no_channel
 from typedbus._bus.requests import Requests
 from typedbus._bus.wakeup import Replacement, report_discarded
-from typedbus._channels.bound import BoundChannel, Subscription
+from typedbus._channels.bound import BoundChannel
 from typedbus._channels.channel import AnyChannel, AnyListener, Binds, Channel, Takes
+from typedbus._channels.subscriptions import Subscription
 from typedbus._os.forks import after_fork, goes_on, notice
 
 Args = ParamSpec("Args")

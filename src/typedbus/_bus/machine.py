@@ -36,8 +36,8 @@ from typedbus._bus.policy import TransitionPolicy
 from typedbus._bus.registry import Registry
 from typedbus._bus.requests import Requests
 from typedbus._bus.wakeup import Waiter, report_discarded
-from typedbus._channels.bound import Subscription
 from typedbus._channels.channel import Channel
+from typedbus._channels.subscriptions import Subscription
 from typedbus._os.forks import notice
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from typedbus._base.states import State
-from typedbus._channels.bound import Subscription
+from typedbus._channels.subscriptions import Subscription
 
 if TYPE_CHECKING:
     from typedbus._bus.scheduler import ScheduledHook

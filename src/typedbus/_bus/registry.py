@@ -12,8 +12,10 @@ from typedbus._base.errors import ChannelError
 from typedbus._base.states import State
 from typedbus._bus.builtin import EVENT_CHANNELS, INFO, LOG
 from typedbus._bus.observers import ObserverChannel, Observers
-from typedbus._channels.bound import BoundChannel, FailureSink, bind, use_lock
+from typedbus._channels.binding import bind
+from typedbus._channels.bound import BoundChannel
 from typedbus._channels.channel import AnyChannel, Binds, Channel
+from typedbus._channels.subscriptions import FailureSink, use_lock
 
 AnyBound = TypeVar("AnyBound", bound=BoundChannel[Any, Any])
 

@@ -10,7 +10,7 @@ from typing_extensions import TypeVar
 from typedbus._channels.channel import DEFAULT_PRIORITY, P, R
 
 if TYPE_CHECKING:
-    from typedbus._channels.bound import Subscription
+    from typedbus._channels.subscriptions import Subscription
 
 Listener_co = TypeVar("Listener_co", bound=Callable[..., object], covariant=True)
 Listener_contra = TypeVar("Listener_contra", bound=Callable[..., object], contravariant=True)

@@ -28,8 +28,9 @@ from typedbus._base.static import (
 )
 from typedbus._bus.builtin import EXIT, GRACEFUL, LIFECYCLE_CHANNELS, LOG, MAIN, START, STOP
 from typedbus._bus.bus import Bus, parts_of
-from typedbus._channels.bound import BoundChannel, Subscription, add
+from typedbus._channels.bound import BoundChannel
 from typedbus._channels.channel import DEFAULT_PRIORITY, MARK, AnyChannel, Channel, Hook
+from typedbus._channels.subscriptions import Subscription, add
 from typedbus._container.component import Component
 from typedbus._container.misfits import NamedHook, misfit
 

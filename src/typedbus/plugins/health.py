@@ -36,8 +36,8 @@ from typedbus._base.limits import checked
 from typedbus._base.states import State
 from typedbus._base.sync import new_lock
 from typedbus._bus.bus import Bus
-from typedbus._channels.bound import Subscription
 from typedbus._channels.channel import Channel
+from typedbus._channels.subscriptions import Subscription
 from typedbus._os.exhausted import OutOfThreads, start_thread
 
 __all__ = ("ALIVE", "READY", "Check", "CheckLimitError", "Checked", "Health", "Probe")

@@ -30,7 +30,7 @@ from typedbus._base.exports import export
 from typedbus._base.states import State
 from typedbus._bus.builtin import COMPONENT_STARTING, COMPONENT_STOPPING, FAILED, GRACEFUL, MAIN, MOVED, WARNING
 from typedbus._bus.bus import Bus, parts_of
-from typedbus._channels.bound import Subscription
+from typedbus._channels.subscriptions import Subscription
 from typedbus.plugins._activation import SystemdError, activated, number_in
 
 __all__ = ("Systemd", "SystemdError", "activated")

@@ -22,7 +22,7 @@ import pytest
 from typedbus._base.states import State
 from typedbus._base.structured import StructuredError
 from typedbus._bus.bus import Bus, parts_of
-from typedbus._channels.bound import Subscription
+from typedbus._channels.subscriptions import Subscription
 
 if TYPE_CHECKING:
     from typedbus._container.container import Container

@@ -18,8 +18,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from typedbus._base.errors import ListenerError
-from typedbus._channels.bound import BoundChannel, Subscription, add
+from typedbus._channels.bound import BoundChannel
 from typedbus._channels.channel import DEFAULT_PRIORITY
+from typedbus._channels.subscriptions import Subscription, add
 
 Listener = Callable[..., Any]
 

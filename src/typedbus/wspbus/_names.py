@@ -16,8 +16,9 @@ import attrs
 from typedbus._base.errors import ChannelError
 from typedbus._bus.builtin import EXIT, GRACEFUL, LOG, MAIN, START, STOP
 from typedbus._bus.registry import Registry
-from typedbus._channels.bound import BoundChannel, Subscription, move
+from typedbus._channels.bound import BoundChannel
 from typedbus._channels.channel import AnyChannel, Channel
+from typedbus._channels.subscriptions import Subscription, move
 from typedbus.wspbus._listeners import Listeners, ListenerSet
 
 

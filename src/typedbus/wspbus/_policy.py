@@ -29,8 +29,8 @@ from typedbus._bus.builtin import ERROR, INFO
 from typedbus._bus.machine import StateMachine
 from typedbus._bus.observers import Observers
 from typedbus._bus.participants import PREPARE
-from typedbus._channels.bound import Subscription
 from typedbus._channels.channel import DEFAULT_PRIORITY, AnyChannel
+from typedbus._channels.subscriptions import Subscription
 
 if TYPE_CHECKING:
     from typedbus._bus.scheduler import ScheduledHook

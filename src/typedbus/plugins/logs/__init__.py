@@ -31,8 +31,8 @@ from typedbus._base.exports import export
 from typedbus._base.states import State
 from typedbus._bus.builtin import LIFECYCLE, LOG, START
 from typedbus._bus.bus import Bus, parts_of
-from typedbus._channels.bound import Subscription
 from typedbus._channels.channel import on
+from typedbus._channels.subscriptions import Subscription
 from typedbus.plugins._handover import DROPPING, hand_over
 from typedbus.plugins._log_streams import handlers_of, leads_to, stream_of
 from typedbus.plugins.logs._handlers import ConsoleHandler, LogFile, LogFileError

@@ -1,0 +1,324 @@
+"""
+The listeners of a channel on a bus, without publishing.
+
+`_channels.bound` publishes to them.
+"""
+
+from __future__ import annotations
+
+import threading
+import types
+from collections.abc import Callable, Iterable
+from operator import attrgetter
+from typing import Any, ClassVar, Final, Generic, Protocol, Self
+
+from typing_extensions import TypeVar
+
+from typedbus._base.errors import ListenerError
+from typedbus._base.failures import Blame, ChannelFailures, describe, leave, note_of, place_of, put_note
+from typedbus._base.limits import StartNode
+from typedbus._channels.channel import AnyChannel, marked_inline
+from typedbus._channels.codegen import HEAT, UNROLLED, Shape
+
+Declaration_co = TypeVar("Declaration_co", bound=AnyChannel, default=AnyChannel, covariant=True)
+
+
+class Subscription:
+    """
+    The subscription of a listener to a bound channel.
+
+    As a context manager it ends with the block. It may be cancelled from any thread
+    and any number of times; this never ends a later subscription of the same listener.
+    """
+
+    __slots__ = ("_bound", "listener", "priority")
+
+    # The channel may have any signature: the listener has been checked against it before.
+    listener: Callable[..., Any]
+    priority: int
+
+    def __init__(self, bound: AnyBoundChannel, listener: Callable[..., object], priority: int) -> None:
+        self._bound = bound
+        self.listener = listener
+        self.priority = priority
+
+    @property
+    def name(self) -> str:
+        """The name of the listener in messages."""
+        return describe(self.listener)
+
+    @property
+    def path(self) -> str:
+        """The dotted path of the listener's component; outside a container the listener's name."""
+        return self.name
+
+    @property
+    def node(self) -> StartNode | None:
+        """The start node of the listener's component; outside a container None."""
+        return None
+
+    @property
+    def limit(self) -> float | None:
+        """How long the listener may take on the life cycle, in seconds; None unless its hook declares a limit."""
+        return None
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether the listener does nothing, and only keeps the place of a component in the order."""
+        return False
+
+    @property
+    def is_inline(self) -> bool:
+        """Whether the listener is called in the thread of the transition, regardless of workers and limits."""
+        return marked_inline(self.listener, self.channel)
+
+    @property
+    def place(self) -> str:
+        """File and line of the listener, or "no file" if unknown."""
+        return place_of(self.listener)
+
+    @property
+    def channel(self) -> AnyChannel:
+        """The channel of the subscription."""
+        return self._bound.channel
+
+    def cancel(self) -> None:
+        """End the subscription; a publish that is under way still calls the listener."""
+        self._bound._end(self)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # not for users
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: types.TracebackType | None,
+        /,
+    ) -> None:
+        self.cancel()
+
+    def __repr__(self) -> str:
+        return f"<Subscription of {self.name} to {self.channel.name!r}, priority {self.priority}>"
+
+
+class FailureSink(Protocol):
+    """Receives the failures of listeners in a publish."""
+
+    def listener_failed(
+        self, channel: AnyChannel, name: str, listener: Callable[..., object], error: Exception, /
+    ) -> None:
+        """Called in the thread of the publish, after *listener* has raised *error* and before the next is called."""
+
+
+class AnyBoundChannel(Generic[Declaration_co]):
+    """
+    A channel on a bus, without publishing: its listeners, their order, and their names in failures.
+
+    Subclasses publish. Every method may be called from any thread, from a signal handler
+    and from inside a listener.
+
+    Attributes:
+        channel: The declaration of the channel.
+    """
+
+    __slots__ = (
+        "_blames",
+        "_changes",
+        "_failures",
+        "_heat",
+        "_listeners",
+        "_lock",
+        "_only",
+        "_subscriptions",
+        "_unrolled",
+        "channel",
+    )
+
+    _shape: ClassVar[Shape | None] = None
+
+    def __init__(
+        self,
+        channel: Declaration_co,
+        lock: threading.RLock,
+        failures: FailureSink | None = None,
+    ) -> None:
+        self.channel: Final = channel
+        self._lock = lock
+        self._failures = failures
+        # A cache by id(listener), cleared when the listeners change, of the blame for
+        # each listener that failed: a listener that always fails stays cheap.
+        self._blames: dict[int, Blame] | None = None
+        self._subscriptions: dict[object, Subscription] = {}
+        # The listeners in running order; None after a change. A publish reads
+        # this tuple and needs no lock.
+        self._listeners: tuple[Callable[..., Any], ...] | None = ()
+        self._unrolled: Callable[..., Any] | None = None
+        self._only: Callable[..., Any] | None = None
+        self._heat = HEAT
+        self._changes = 0
+
+    def _refusal(self, listener: object, priority: object) -> ListenerError:
+        """Return the error for a *listener* that is not callable, or a *priority* that is not an int."""
+        if callable(listener):
+            return ListenerError(self.channel.name, listener, f"its priority {priority!r} is not an int")
+        return ListenerError(self.channel.name, listener, "it is not callable; pass a function or a method")
+
+    def _unsubscribe(self, listener: object) -> None:
+        """End the subscription of *listener*, if there is one."""
+        try:
+            self._lock.acquire()  # as in _add
+            try:
+                self._subscriptions.pop(listener, None)
+            except TypeError:
+                self._subscriptions.pop(id(listener), None)
+            self._changes += 1
+            self._listeners = self._unrolled = self._only = self._blames = None
+        finally:
+            self._lock.release()
+
+    @property
+    def subscriptions(self) -> tuple[Subscription, ...]:
+        """The subscriptions, in running order."""
+        with self._lock:
+            return tuple(sorted(self._subscriptions.values(), key=attrgetter("priority")))
+
+    def _add(self, subscription: Subscription) -> Subscription:
+        # A `with` would take a quarter of the time of a subscription. Inside the
+        # `try`, an interrupt right after the lock was acquired releases it.
+        try:
+            self._lock.acquire()
+            try:
+                current = self._subscriptions.setdefault(subscription.listener, subscription)
+            except TypeError:
+                # The listener is unhashable. Its id is an int, which no listener equals.
+                current = self._subscriptions.setdefault(id(subscription.listener), subscription)
+            current.priority = subscription.priority
+            self._changes += 1
+            self._listeners = self._unrolled = self._only = self._blames = None
+        finally:
+            self._lock.release()
+        return current
+
+    def _end(self, subscription: Subscription) -> None:
+        with self._lock:
+            if self.subscription_of(subscription.listener) is subscription:
+                self._unsubscribe(subscription.listener)
+
+    def subscription_of(self, listener: object) -> Subscription | None:
+        """Return the subscription of *listener*, or None if it is not subscribed."""
+        try:
+            return self._subscriptions.get(listener)
+        except TypeError:
+            return self._subscriptions.get(id(listener))
+
+    def _blame(
+        self, listener: Callable[..., Any], error: Exception, errors: list[Exception], blamed: list[Blame]
+    ) -> None:
+        """Add *error* to *errors* and its listener to *blamed*, named after its component if it has one."""
+        cache = self._blames
+        blame = None if cache is None else cache.get(id(listener))
+        if blame is None:
+            subscription = self.subscription_of(listener)
+            name = self._name_of(listener)
+            blame = name, listener, note_of(name, self.channel.name)
+            # id() is a safe key only while the subscription keeps the listener alive.
+            if subscription is not None and subscription.listener is listener:
+                if cache is None:
+                    cache = self._blames = {}
+                cache[id(listener)] = blame
+        put_note(error, blame[2])
+        errors.append(error)
+        blamed.append(blame)
+        if self._failures is not None:
+            self._failures.listener_failed(self.channel, blame[0], listener, error)
+
+    def _name_of(self, listener: Callable[..., Any]) -> str:
+        """Return the name of *listener* for messages: that of its component if it has one."""
+        subscription = self.subscription_of(listener)
+        return describe(listener) if subscription is None else subscription.name
+
+    def _leave(self, leaving: BaseException, errors: list[Exception], blamed: list[Blame], results: list[Any]) -> None:
+        """Make the earlier failures, if any, the cause of *leaving*."""
+        if errors:
+            leave(leaving, self._failed(errors, blamed, results))
+
+    def _failed(self, errors: list[Exception], blamed: list[Blame], results: list[Any]) -> ChannelFailures:
+        failed = _new_group(ChannelFailures, "", errors)
+        failed._data = self.channel.name, blamed, results  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # as in __new__
+        return failed
+
+    def _arrange(self) -> tuple[Callable[..., Any], ...]:
+        """Sort the listeners into running order, and return them."""
+        with self._lock:
+            while (listeners := self._listeners) is None:
+                changes = self._changes
+                listeners = tuple(subscription.listener for subscription in self.subscriptions)
+                only = listeners[0] if len(listeners) == 1 else None
+                # The lock does not exclude a signal handler or a finaliser in
+                # this thread, which may have subscribed a listener meanwhile.
+                if changes == self._changes:
+                    self._heat = HEAT
+                    self._listeners = listeners
+                    self._only = only
+        return listeners
+
+    def _warm_up(self) -> tuple[Callable[..., Any], ...]:
+        """Return the listeners and count this publish; after `HEAT` publishes an unrolled function is compiled."""
+        heat = self._heat - 1
+        self._heat = heat
+        listeners = self._listeners
+        if listeners is None:
+            return self._arrange()
+        if not heat:
+            self._unroll()
+        return listeners
+
+    @staticmethod
+    def _compile(shape: Shape, listeners: tuple[Callable[..., Any], ...]) -> Callable[..., Any]:
+        """Return a function that publishes to exactly *listeners*."""
+        raise NotImplementedError
+
+    def _unroll(self) -> None:
+        """Compile a function for exactly these listeners, which later publishes call."""
+        with self._lock:
+            changes, listeners = self._changes, self._listeners
+            if self._shape is None or not listeners or len(listeners) > UNROLLED:
+                return
+            function = self._compile(self._shape, listeners)
+            if changes == self._changes:
+                self._unrolled = function
+
+    def __repr__(self) -> str:
+        return f"<BoundChannel {self.channel.name!r} with {len(self._subscriptions)} listener(s)>"
+
+
+# For the bus, the container and the old API; methods would be offered to every user of a bound channel.
+
+
+def add(subscription: Subscription) -> Subscription:
+    """
+    Subscribe the listener of *subscription*, and return the subscription in force.
+
+    A listener that is subscribed already keeps its earlier subscription, which takes the new priority.
+    """
+    return subscription._bound._add(subscription)  # noqa: SLF001
+
+
+def move(subscriptions: Iterable[Subscription], bound: AnyBoundChannel) -> None:
+    """Subscribe each of *subscriptions* to *bound* instead of its own channel, which is no longer used."""
+    for subscription in subscriptions:
+        subscription._bound = bound  # noqa: SLF001
+        bound._add(subscription)  # noqa: SLF001
+
+
+def use_lock(bound: AnyBoundChannel, lock: threading.RLock) -> None:
+    """Guard *bound* by *lock* in a forked child, where a change of its listeners may have been interrupted."""
+    bound._lock = lock  # noqa: SLF001
+    # The next publish must see all of that change.
+    bound._listeners = bound._unrolled = bound._only = bound._blames = None  # noqa: SLF001
+
+
+# Bypasses ChannelFailures.__new__, which makes the group from `Failure` records: these are
+# created only when they are asked for.
+_new_group: Final = ExceptionGroup.__new__
