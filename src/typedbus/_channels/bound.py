@@ -81,7 +81,7 @@ class BoundChannel(
             listeners = self._arrange()
         results: list[Result] = []
         errors: list[Exception] = []
-        blamed: list[Blame] = []
+        blames: list[Blame] = []
         try:
             for listener in listeners:
                 try:
@@ -89,15 +89,15 @@ class BoundChannel(
                 except RecursionError as leaving:
                     # No call unless it is needed: hardly any stack is left.
                     if errors:
-                        self._leave(leaving, errors, blamed, results)
+                        self._leave(leaving, errors, blames, results)
                     raise
                 except Exception as error:
-                    self._blame(listener, error, errors, blamed)
+                    self._blame(listener, error, errors, blames)
                 except BaseException as leaving:
-                    self._leave(leaving, errors, blamed, results)
+                    self._leave(leaving, errors, blames, results)
                     raise
             if errors:
-                raise self._failed(errors, blamed, results)
+                raise self._failed(errors, blames, results)
         finally:
             # The traceback of each failure holds this frame.
             del errors

@@ -67,22 +67,22 @@ def publish({parameters}):
 
 _LOOP: Final = """\
 def loop(_tb_self, {received}):
-    _tb_results, _tb_errors, _tb_blamed = [], [], []
+    _tb_results, _tb_errors, _tb_blames = [], [], []
     try:
         for _tb_listener in _tb_self._warm_up():
             try:
                 _tb_results.append(_tb_listener({call}))
             except RecursionError as _tb_caught:
                 if _tb_errors:
-                    _tb_self._leave(_tb_caught, _tb_errors, _tb_blamed, _tb_results)
+                    _tb_self._leave(_tb_caught, _tb_errors, _tb_blames, _tb_results)
                 raise
             except Exception as _tb_caught:
-                _tb_self._blame(_tb_listener, _tb_caught, _tb_errors, _tb_blamed)
+                _tb_self._blame(_tb_listener, _tb_caught, _tb_errors, _tb_blames)
             except BaseException as _tb_caught:
-                _tb_self._leave(_tb_caught, _tb_errors, _tb_blamed, _tb_results)
+                _tb_self._leave(_tb_caught, _tb_errors, _tb_blames, _tb_results)
                 raise
         if _tb_errors:
-            raise _tb_self._failed(_tb_errors, _tb_blamed, _tb_results)
+            raise _tb_self._failed(_tb_errors, _tb_blames, _tb_results)
     finally:
         del _tb_errors
     return _tb_results
@@ -111,22 +111,22 @@ def go_on(_tb_self, {received}_tb_error, _tb_first, _tb_all):
     _tb_number = _tb_error.__traceback__.tb_lineno - _tb_first
     if _tb_number < 0:
         return _tb_error
-    _tb_results, _tb_errors, _tb_blamed = _tb_all[:_tb_number], [], []
+    _tb_results, _tb_errors, _tb_blames = _tb_all[:_tb_number], [], []
     try:
-        _tb_self._blame(_tb_all[_tb_number], _tb_error, _tb_errors, _tb_blamed)
+        _tb_self._blame(_tb_all[_tb_number], _tb_error, _tb_errors, _tb_blames)
         del _tb_error
         for _tb_listener in _tb_all[_tb_number + 1 :]:
             try:
                 _tb_results.append(_tb_listener({call}))
             except RecursionError as _tb_caught:
-                _tb_self._leave(_tb_caught, _tb_errors, _tb_blamed, _tb_results)
+                _tb_self._leave(_tb_caught, _tb_errors, _tb_blames, _tb_results)
                 raise
             except Exception as _tb_caught:
-                _tb_self._blame(_tb_listener, _tb_caught, _tb_errors, _tb_blamed)
+                _tb_self._blame(_tb_listener, _tb_caught, _tb_errors, _tb_blames)
             except BaseException as _tb_caught:
-                _tb_self._leave(_tb_caught, _tb_errors, _tb_blamed, _tb_results)
+                _tb_self._leave(_tb_caught, _tb_errors, _tb_blames, _tb_results)
                 raise
-        return _tb_self._failed(_tb_errors, _tb_blamed, _tb_results)
+        return _tb_self._failed(_tb_errors, _tb_blames, _tb_results)
     finally:
         del _tb_errors
 """

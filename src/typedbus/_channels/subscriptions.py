@@ -213,9 +213,9 @@ class AnyBoundChannel(Generic[Declaration_co]):
             return self._subscriptions.get(id(listener))
 
     def _blame(
-        self, listener: Callable[..., Any], error: Exception, errors: list[Exception], blamed: list[Blame]
+        self, listener: Callable[..., Any], error: Exception, errors: list[Exception], blames: list[Blame]
     ) -> None:
-        """Add *error* to *errors* and its listener to *blamed*, named after its component if it has one."""
+        """Add *error* to *errors* and its listener to *blames*, named after its component if it has one."""
         cache = self._blames
         blame = None if cache is None else cache.get(id(listener))
         if blame is None:
@@ -229,7 +229,7 @@ class AnyBoundChannel(Generic[Declaration_co]):
                 cache[id(listener)] = blame
         put_note(error, blame[2])
         errors.append(error)
-        blamed.append(blame)
+        blames.append(blame)
         if self._failures is not None:
             self._failures.listener_failed(self.channel, blame[0], listener, error)
 
@@ -238,14 +238,14 @@ class AnyBoundChannel(Generic[Declaration_co]):
         subscription = self.subscription_of(listener)
         return describe(listener) if subscription is None else subscription.name
 
-    def _leave(self, leaving: BaseException, errors: list[Exception], blamed: list[Blame], results: list[Any]) -> None:
+    def _leave(self, leaving: BaseException, errors: list[Exception], blames: list[Blame], results: list[Any]) -> None:
         """Make the earlier failures, if any, the cause of *leaving*."""
         if errors:
-            leave(leaving, self._failed(errors, blamed, results))
+            leave(leaving, self._failed(errors, blames, results))
 
-    def _failed(self, errors: list[Exception], blamed: list[Blame], results: list[Any]) -> ChannelFailures:
+    def _failed(self, errors: list[Exception], blames: list[Blame], results: list[Any]) -> ChannelFailures:
         failed = _new_group(ChannelFailures, "", errors)
-        failed._data = self.channel.name, blamed, results  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # as in __new__
+        failed._data = self.channel.name, blames, results  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # as in __new__
         return failed
 
     def _arrange(self) -> tuple[Callable[..., Any], ...]:
