@@ -59,6 +59,7 @@ def faults_of(parameters: list[tuple[str, bool, bool]], call: str, metaclass: st
     return []
 
 
+@pytest.mark.slow
 @given(parameters, arguments, keywords)
 @example([("Base", True, False)], ["derived"], {})
 @example([("Derived", False, False)], ["base"], {})

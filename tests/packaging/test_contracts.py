@@ -4,7 +4,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 
+
+@pytest.mark.slow
 def test_the_import_contracts_are_kept() -> None:
     """The contracts in pyproject.toml hold, and every module has a place in them."""
     command = Path(sys.executable).with_name("lint-imports")

@@ -300,6 +300,7 @@ def places_of(script: Path, folder: Path, **environ: str) -> set[str]:
     return {os.path.relpath(line, folder.parent) for line in ended.stdout.splitlines()}
 
 
+@pytest.mark.slow
 def test_a_project_is_named_as_the_shell_names_its_directory(tmp_path: Path) -> None:
     """The system resolves the links of a release, and a restart runs what they lead to then."""
     write(tmp_path / "release1" / "shop" / "__init__.py")
@@ -312,6 +313,7 @@ def test_a_project_is_named_as_the_shell_names_its_directory(tmp_path: Path) -> 
     assert places_of(Path("program.py"), current, PWD="/") == {"release1 False", "release1/shop True"}
 
 
+@pytest.mark.slow
 def test_a_project_has_the_modules_beside_the_target_of_a_linked_script(tmp_path: Path) -> None:
     """The interpreter looks there for what the script imports."""
     write(tmp_path / "app" / "shop" / "__init__.py")
@@ -325,6 +327,7 @@ def test_a_project_has_the_modules_beside_the_target_of_a_linked_script(tmp_path
     assert places == {"bin False", "app/shop True"}
 
 
+@pytest.mark.slow
 def test_a_project_has_what_an_environment_links_to(tmp_path: Path) -> None:
     """A package by the name of its link, a module alone, and nothing of what is installed beside them."""
     installed = tmp_path / "environment" / "site-packages"

@@ -323,6 +323,7 @@ def test_the_errors_can_be_pickled() -> None:
         assert vars(again) == vars(error)
 
 
+@pytest.mark.slow
 def test_importing_typedbus_does_not_import_it() -> None:
     """Who repeats nothing pays nothing."""
     import subprocess

@@ -1189,6 +1189,7 @@ class TestWithoutLoad:
         ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("library", ["typed_settings", "cattrs"])
 def test_the_import_without_its_libraries_names_the_extra_to_install(library: str) -> None:
     """The error has the command that installs the extra."""

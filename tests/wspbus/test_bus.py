@@ -442,6 +442,7 @@ class TestWaiting:
         assert calls == []
 
 
+@pytest.mark.slow
 def test_the_options_of_the_interpreter_are_found() -> None:
     """They precede the program in the command line."""
     program = "from typedbus.wspbus import bus; print(bus._get_interpreter_argv())"

@@ -399,6 +399,7 @@ class TestDeclaration:
         bus[names["order"]]
         assert (bus.publish("order", 7), bus.publish("order", 7, 3)) == before
 
+    @pytest.mark.slow
     @settings(deadline=None, max_examples=200)
     @given(st.data())
     def test_a_declaration_accepts_every_call_that_it_was_derived_from(self, data: st.DataObject) -> None:
