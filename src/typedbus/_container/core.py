@@ -47,6 +47,7 @@ class Core:
         building: The component that this start is building.
         latest: The last analysis, which may be out of date; `analysis` returns the current one.
         choices: The choices of the last analysis, or of the start that is building.
+        run: The number of exits of the bus before the instances were built.
     """
 
     container: Declarations
@@ -66,8 +67,7 @@ class Core:
     _covered: list[Component[object]] = attrs.field(factory=list, init=False)
     #: Whether instances were built for a bus that the container has left.
     _is_stale: bool = attrs.field(default=False, init=False)
-    #: The number of exits of the bus before the instances were built.
-    _exits: int = attrs.field(default=0, init=False)
+    run: int = attrs.field(default=0, init=False)
 
     def __attrs_post_init__(self) -> None:
         self.companions = self.together = [self]
@@ -196,7 +196,7 @@ class Core:
 
     def _join(self, bus: Bus) -> Bus:
         if self.bus is not bus:
-            self.bus, self._exits = bus, parts_of(bus).machine.exits
+            self.bus, self.run = bus, parts_of(bus).machine.exits
         parts_of(bus).participants.add(Assembly(self))
         cores = attached_to(bus)
         if any(core not in self.companions for core in cores):
@@ -221,7 +221,7 @@ class Core:
         self.subscribers.clear()
         self._uncover_buses()
         self._lent_bus, self._covered = None, []
-        self._is_stale = self._exits != parts_of(bus).machine.exits
+        self._is_stale = self.run != parts_of(bus).machine.exits
         self.bus, self.is_guest, self.is_valid = None, False, False
 
     def withdraw(self) -> None:
@@ -250,10 +250,10 @@ class Core:
             core.assembling, core.building = threading.get_ident(), None
             core.validate()
         analysis = self.analysis
-        if any(core._exits != start.run for core in group):
+        if any(core.run != start.run for core in group):
             self._drop_instances(analysis.components, kept=bus)
         for core in group:
-            core._exits = start.run
+            core.run = start.run
             core.choices = analysis.choices
         shutdowns = Shutdowns(bus, list(filter(is_resource, analysis.lasting)), self._name_of, self.subscribers)
         try:

@@ -207,7 +207,7 @@ def channels_between(
 class _ComponentSubscription(Subscription):
     """A subscription of a component's method."""
 
-    __slots__ = ("_inline", "_limit", "_method", "_subscriber")
+    __slots__ = ("hook", "subscriber")
 
     def __init__(
         self,
@@ -215,36 +215,33 @@ class _ComponentSubscription(Subscription):
         listener: Callable[..., object],
         priority: int,
         subscriber: Subscriber,
-        limit: float | None = None,
-        *,
-        inline: bool = False,
-        method: str = "",
+        hook: Hook[object] | None = None,
     ) -> None:
         super().__init__(bound, listener, priority)
-        self._method = method or getattr(listener, "__name__", "listener")
-        self._subscriber = subscriber
-        self._limit = limit
-        self._inline = inline
+        self.subscriber = subscriber
+        #: The hook; None for the placeholder of a component without a start hook.
+        self.hook = hook
 
     @property
     def name(self) -> str:
         """The component's path and the method's name."""
-        return f"{self._subscriber.node.path}.{self._method}"
+        method = "" if self.hook is None else self.hook.attribute
+        return f"{self.subscriber.node.path}.{method or getattr(self.listener, '__name__', 'listener')}"
 
     @property
     def path(self) -> str:
         """The component's path."""
-        return self._subscriber.node.path
+        return self.subscriber.node.path
 
     @property
     def node(self) -> StartNode:
         """The component's node."""
-        return self._subscriber.node
+        return self.subscriber.node
 
     @property
     def limit(self) -> float | None:
         """The limit of the hook, in seconds, or None."""
-        return self._limit
+        return None if self.hook is None else self.hook.limit
 
     @property
     def is_idle(self) -> bool:
@@ -254,7 +251,7 @@ class _ComponentSubscription(Subscription):
     @property
     def is_inline(self) -> bool:
         """Whether the hook is declared inline."""
-        return self._inline
+        return self.hook is not None and self.hook.inline
 
     def added(self) -> Subscription | None:
         """
@@ -262,13 +259,16 @@ class _ComponentSubscription(Subscription):
 
         Return None and change nothing if it is subscribed for another component.
         """
-        known = self._bound.subscription_of(self.listener)
-        if isinstance(known, _ComponentSubscription) and known._subscriber.component is not self._subscriber.component:
+        earlier = self._bound.subscription_of(self.listener)
+        if (
+            isinstance(earlier, _ComponentSubscription)
+            and earlier.subscriber.component is not self.subscriber.component
+        ):
             return None
-        known = add(self)
-        if isinstance(known, _ComponentSubscription):
-            known._subscriber, known._limit, known._inline = self._subscriber, self._limit, self._inline
-        return known
+        subscription = add(self)
+        if isinstance(subscription, _ComponentSubscription):
+            subscription.subscriber, subscription.hook = self.subscriber, self.hook
+        return subscription
 
 
 class _Place:
@@ -332,11 +332,7 @@ class Subscriber:
             if priority is None:
                 priority = DEFAULT_PRIORITY
             listener = hook.bind(self.instance)
-            subscriptions.append(
-                _ComponentSubscription(
-                    bound, listener, priority, self, hook.limit, inline=hook.inline, method=hook.attribute
-                )
-            )
+            subscriptions.append(_ComponentSubscription(bound, listener, priority, self, hook))
         for subscription in subscriptions:
             added = subscription.added()
             if added is not None:
