@@ -118,16 +118,19 @@ def test_failures_of_a_monitor_are_logged_with_level_40(run_both: RunBoth) -> No
     """The message has the function and the traceback."""
     original, ours = run_both(
         """
-        failed = threading.Event()
+        started, failed = threading.Event(), threading.Event()
         threading.excepthook = lambda args: None
 
         def callback():
+            # The failure must not be logged before the start of the bus.
+            started.wait(10)
             if not failed.is_set():
                 raise ValueError("broken")
 
         bus.subscribe("log", lambda msg, level: failed.set() if level == 40 else None, 90)
         plugins.Monitor(bus, callback, 0.01, name="watch").subscribe()
         bus.start()
+        started.set()
         failed.wait(10)
         bus.exit()
         """,
