@@ -73,7 +73,7 @@ def commands() -> None:
     Exit status; the --help of each command has the details:
       0    success
       1    the container has faults or did not start, or the request failed
-      2    the command line or the settings are wrong; nothing was done
+      2    the command line or the settings are invalid; nothing was done
       70   a failure after the start
       130  ended by Ctrl-C
     """  # noqa: D301  # click leaves the lines of such a paragraph as they are
@@ -127,7 +127,7 @@ def check(targets: Sequence[str], *, shape: str, config: Sequence[Path], assignm
     Exit status:
       0  the container is valid
       1  it has faults
-      2  it cannot be loaded, the settings are wrong, or stdout cannot be written
+      2  it cannot be loaded, the settings are invalid, or stdout cannot be written
     """  # noqa: D301  # click leaves the lines of such a paragraph as they are
     from typedbus._container.core import components_of, core_of, run_together
     from typedbus.cli._fault_formats import annotation, lines, record, show

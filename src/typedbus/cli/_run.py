@@ -170,7 +170,7 @@ def run(
     Exit status:
       0    an orderly run, or a daemon that has started
       1    a container has faults, or a component did not start
-      2    the command line or the settings are wrong; nothing was started
+      2    the command line or the settings are invalid; nothing was started
       70   a failure after the start, or stdout could not be written
       130  Ctrl-C before the start, or a second Ctrl-C
       A component may end the process with another status, by sys.exit.
