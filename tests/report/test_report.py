@@ -44,7 +44,7 @@ def report_of(*script: Step) -> Report:
     """Return a report of the events of *script*, on a clock that its numbers advance."""
     bus, clock = Bus(), FakeClock(now=1000.0)
     report = Report(clock.now)
-    bus[LIFECYCLE].subscribe(report.hear)
+    bus[LIFECYCLE].subscribe(report.record_event)
     for step in script:
         if isinstance(step, (int, float)):
             clock.advance(step, sleepers=0)
@@ -160,7 +160,7 @@ def test_a_failed_start_has_its_failures_and_its_rollback() -> None:
     assert [(failure.path, failure.hook, failure.seconds, failure.error) for failure in record.failures] == [
         ("Shop.web", "start", 0.5, "OSError: port taken")
     ]
-    assert (record.undone, record.rollback) == (("Shop.database",), 0.25)
+    assert (record.rolled_back, record.rollback) == (("Shop.database",), 0.25)
 
 
 def test_a_rollback_published_after_the_stop_is_part_of_the_start() -> None:
@@ -578,7 +578,7 @@ def test_a_report_makes_a_few_calls_for_each_event_of_a_start() -> None:
         nonlocal calls
         calls += event in ("call", "c_call")
 
-    bus[LIFECYCLE].subscribe(report.hear)
+    bus[LIFECYCLE].subscribe(report.record_event)
     sys.setprofile(count)
     try:
         for event in events:

@@ -82,11 +82,11 @@ def write_report(bus: Bus, file: Path, shape: str) -> None:
 
     def add(event: LifecycleEvent, /) -> None:
         if not is_end_of_start(event):
-            report.hear(event)
+            report.record_event(event)
 
     def finish(event: LifecycleEvent, /) -> None:
         if is_end_of_start(event):
-            report.hear(event)
+            report.record_event(event)
             write(render(), file)
 
     bus[LIFECYCLE].subscribe(add)

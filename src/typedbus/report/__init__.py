@@ -60,10 +60,10 @@ class Report:
     def of(cls, bus: Bus) -> Generator[Self, None, None]:
         """Return a context manager for a report that listens to *bus* and uses its clock."""
         report = cls(bus.clock.now)
-        with bus[LIFECYCLE].subscribe(report.hear):
+        with bus[LIFECYCLE].subscribe(report.record_event):
             yield report
 
-    def hear(self, event: LifecycleEvent, /) -> None:
+    def record_event(self, event: LifecycleEvent, /) -> None:
         """Record *event*; the listener of `LIFECYCLE`."""
         record: LifecycleEvent | FailureRecord = event
         match event:
@@ -130,7 +130,7 @@ def _table(record: StartRecord) -> str:
     count = outcomes.count(Outcome.STARTED) + outcomes.count(Outcome.ROLLED_BACK)
     head = f"{record.outcome.value} in {record.seconds * 1000:.1f} ms: {count} of {len(outcomes)} had started"
     if record.rollback is not None:
-        head += f", {len(record.undone)} stopped again in {record.rollback * 1000:.1f} ms"
+        head += f", {len(record.rolled_back)} stopped again in {record.rollback * 1000:.1f} ms"
     lines = [head]
     for failure in record.failures:
         lines.append(f"failed   {failure.path} in {failure.hook} ({failure.seconds * 1000:.1f} ms)")
@@ -183,7 +183,7 @@ def _json(record: StartRecord) -> str:
             "failures": [attrs.asdict(failure) for failure in record.failures],
             "rollback": None
             if record.rollback is None
-            else {"seconds": float(record.rollback), "paths": record.undone},
+            else {"seconds": float(record.rollback), "paths": record.rolled_back},
             "critical_path": {
                 "seconds": float(record.critical_path.seconds),
                 "paths": [link.path for link in record.critical_path.links],

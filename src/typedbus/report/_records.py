@@ -137,7 +137,7 @@ class StartRecord:
         seconds: How long it took, without the rollback.
         components: All components, in the order in which they start.
         failures: The failures, in the order of events.
-        undone: The paths that the rollback stopped, in the order in which they were stopped.
+        rolled_back: The paths that the rollback stopped, in the order in which they were stopped.
         rollback: The duration of the rollback in seconds; None if there was no rollback.
     """
 
@@ -145,7 +145,7 @@ class StartRecord:
     seconds: float
     components: tuple[ComponentRecord, ...]
     failures: tuple[FailureRecord, ...]
-    undone: tuple[str, ...]
+    rolled_back: tuple[str, ...]
     rollback: float | None
 
     @property
