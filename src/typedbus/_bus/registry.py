@@ -37,8 +37,8 @@ class Registry:
     """
 
     def __init__(self) -> None:
-        self.lock = threading.RLock()
-        self.observers = Observers(self.lock)
+        self.lock: threading.RLock = threading.RLock()
+        self.observers: Observers = Observers(self.lock)
         self.failures: FailureSink = self.observers
         self.admit: Callable[[AnyChannel, BoundChannel[Any, Any]], None] | None = None
         # Each channel is mapped to its own BoundChannel, which no dict type can express.

@@ -127,7 +127,7 @@ def report_death(thread: threading.Thread, log: Callable[[str, int], None]) -> N
             del error, log
             handle(thread)
 
-    thread._invoke_excepthook = log_and_handle  # type: ignore[attr-defined]  # see above
+    thread._invoke_excepthook = log_and_handle  # type: ignore[attr-defined]  # noqa: SLF001  # see above
 
 
 def outlived(threads: Iterable[threading.Thread], patience: float) -> list[StillRunning]:
@@ -142,7 +142,7 @@ def outlived(threads: Iterable[threading.Thread], patience: float) -> list[Still
         return []
     import traceback  # only needed to report threads that still run
 
-    frames = sys._current_frames()
+    frames = sys._current_frames()  # noqa: SLF001
     stacks = [
         (thread.name, "".join(traceback.format_stack(frames[thread.ident])))
         for thread in running

@@ -17,6 +17,7 @@ from typedbus._base.errors import StartCancelled
 from typedbus._base.failures import TransitionFailures
 from typedbus._base.states import State
 from typedbus._bus.builtin import ERROR, WARNING
+from typedbus._bus.bus import Bus as TypedBus
 from typedbus._bus.bus import bus_with, parts_of
 from typedbus._bus.registry import Registry
 from typedbus.wspbus._main_loop import ReplacementInBlock, block_until_exit, join_all, raise_all
@@ -58,10 +59,10 @@ class Bus(Messenger, Respawner):
 
     def __init__(self) -> None:
         registry = Registry()
-        self.policy = OldPolicy(self._log_old, self._entered)
+        self.policy: OldPolicy = OldPolicy(self._log_old, self._entered)
         registry.failures = FailureLog(registry.observers, self.policy)
-        self.typed = bus_with(registry, self.policy)
-        self.names = ChannelNames(registry)
+        self.typed: TypedBus = bus_with(registry, self.policy)
+        self.names: ChannelNames = ChannelNames(registry)
         self.typed.replacement = ReplacementInBlock(self)
         self.execv = False
         self._at_exit: Callable[[], None] | None = None
@@ -311,7 +312,7 @@ def _cleaner(reference: weakref.ref[Bus]) -> Callable[[], None]:
     def clean_exit() -> None:
         bus = reference()
         if bus is not None:
-            bus._clean_exit()  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # of the class above
+            bus._clean_exit()  # noqa: SLF001  # the function must not hold the bus  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # of the class above
 
     return clean_exit
 

@@ -36,7 +36,7 @@ _HERE: Final = str(Path(__file__).parent)
 
 def caller_place() -> tuple[str, int]:
     """Return file and line of the code that calls the bus: the innermost frame outside this package."""
-    frame: types.FrameType = sys._getframe(1)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # documented
+    frame: types.FrameType = sys._getframe(1)  # noqa: SLF001  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # documented
     while frame.f_back is not None and frame.f_code.co_filename.startswith(_HERE):
         frame = frame.f_back
     return frame.f_code.co_filename, frame.f_lineno

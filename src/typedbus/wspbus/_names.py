@@ -47,7 +47,7 @@ class ChannelNames:
         self._channels: dict[Hashable, Channel[Any, Any]] = {}
         #: The channels that a name created.
         self._undeclared: set[AnyChannel] = set()
-        self.listeners = Listeners(self.find_or_create)
+        self.listeners: Listeners = Listeners(self.find_or_create)
         for channel in _BUILT_IN:
             self._channels[channel.name] = channel
             self.listeners.put(channel.name, ListenerSet(registry.look_up(channel), accepts_anything=True))
