@@ -21,7 +21,8 @@ if sys.platform in ("win32", "darwin"):
 
 from typedbus import Bus
 from typedbus._os.reexec import is_daemon, mark_daemon
-from typedbus.plugins.daemon import Daemon, NoDaemons, StreamError, ThreadsRunning, become_daemon
+from typedbus.plugins._daemon_start import become_daemon
+from typedbus.plugins.daemon import Daemon, NoDaemons, StreamError, ThreadsRunning
 
 PRELUDE = """
 import os, signal, sys, threading

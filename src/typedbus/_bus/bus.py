@@ -401,13 +401,13 @@ class Bus:
 
 def parts_of(bus: Bus) -> Parts:
     """Return the parts of *bus*, for the packages of this library."""
-    return bus._parts  # noqa: SLF001
+    return bus._parts  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
 
 
 def bus_with(registry: Registry, policy: TransitionPolicy) -> Bus:
     """Return a bus with the channels *registry* and another *policy* than the typed one, for the old API."""
     bus = Bus.__new__(Bus)
-    bus._compose(registry, policy, None, 1, None)  # noqa: SLF001
+    bus._compose(registry, policy, None, 1, None)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
     return bus
 
 

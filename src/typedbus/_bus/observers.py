@@ -50,7 +50,7 @@ class ObserverChannel(BoundChannel[Args, None]):
             RecursionError: Only to a listener of this channel that publishes on it.
         """
         if self._depth >= _DEEPEST or self._endless:
-            self._refuse_recursion(self._outer(sys._getframe().f_back))  # noqa: SLF001
+            self._refuse_recursion(self._outer(sys._getframe().f_back))  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
         listeners = self._listeners
         if listeners is None:
             listeners = self._arrange()
@@ -64,7 +64,7 @@ class ObserverChannel(BoundChannel[Args, None]):
                 except Exception as error:
                     thread = threading.get_ident()
                     is_endless = isinstance(error, RecursionError) or thread in self._endless
-                    if is_endless and self._outer(sys._getframe().f_back):  # noqa: SLF001
+                    if is_endless and self._outer(sys._getframe().f_back):  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
                         # The next listener would exhaust the stack again, and so on at each level.
                         self._endless.setdefault(thread, listener)
                         raise
@@ -76,7 +76,7 @@ class ObserverChannel(BoundChannel[Args, None]):
                     except RecursionError:
                         # The publisher itself has hardly any stack left.
                         continue
-            if self._endless and not self._outer(sys._getframe().f_back):  # noqa: SLF001
+            if self._endless and not self._outer(sys._getframe().f_back):  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
                 # The listener has caught the error.
                 caught = self._endless.pop(threading.get_ident(), None)
                 endless += [] if caught is None else [caught]

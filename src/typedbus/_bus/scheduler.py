@@ -573,7 +573,7 @@ def _stack_of(worker: threading.Thread | None) -> str:
     """Return the stack of *worker* as text, from the hook inwards."""
     import traceback  # only needed to report an overrun
 
-    frames = sys._current_frames()  # noqa: SLF001
+    frames = sys._current_frames()  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
     frame = None if worker is None or worker.ident is None else frames.get(worker.ident)
     within_hook = []
     while frame is not None and frame.f_code is not _raised_by.__code__:

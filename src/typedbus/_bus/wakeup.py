@@ -142,7 +142,7 @@ def outlived(threads: Iterable[threading.Thread], patience: float) -> list[Still
         return []
     import traceback  # only needed to report threads that still run
 
-    frames = sys._current_frames()  # noqa: SLF001
+    frames = sys._current_frames()  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
     stacks = [
         (thread.name, "".join(traceback.format_stack(frames[thread.ident])))
         for thread in running

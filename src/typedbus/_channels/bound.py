@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, Generic, overload
 
 from typedbus._base.failures import Blame
-from typedbus._channels.channel import DEFAULT_PRIORITY, Args, Channel, Listener, Listens, Result
+from typedbus._channels.channel import DEFAULT_PRIORITY, Args, Channel, Listener, Listens, Result  # noqa: F401  # Channel: in a string below
 from typedbus._channels.codegen import unrolled
 from typedbus._channels.faces import Publishes, Subscribes
 from typedbus._channels.subscriptions import AnyBoundChannel, Subscription
@@ -37,7 +37,8 @@ _MISSING: Final = _Missing.LISTENER
 
 
 class BoundChannel(
-    AnyBoundChannel[Channel[Args, Result]],
+    # Written out, since pyright leaves out the default here; a string, since at run time there are two parameters.
+    AnyBoundChannel["Channel[Args, Result, Listens[Args, Result]]"],
     Publishes[Listens[Args, Result]],
     Subscribes[Listens[Args, Result]],
     Generic[Args, Result, Listener],

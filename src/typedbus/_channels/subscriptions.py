@@ -302,21 +302,21 @@ def add(subscription: Subscription) -> Subscription:
 
     A listener that is subscribed already keeps its earlier subscription, which takes the new priority.
     """
-    return subscription._bound._add(subscription)  # noqa: SLF001
+    return subscription._bound._add(subscription)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
 
 
 def move(subscriptions: Iterable[Subscription], bound: AnyBoundChannel) -> None:
     """Subscribe each of *subscriptions* to *bound* instead of its own channel, which is no longer used."""
     for subscription in subscriptions:
-        subscription._bound = bound  # noqa: SLF001
-        bound._add(subscription)  # noqa: SLF001
+        subscription._bound = bound  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+        add(subscription)
 
 
 def use_lock(bound: AnyBoundChannel, lock: threading.RLock) -> None:
     """Guard *bound* by *lock* in a forked child, where a change of its listeners may have been interrupted."""
-    bound._lock = lock  # noqa: SLF001
+    bound._lock = lock  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
     # The next publish must see all of that change.
-    bound._listeners = bound._unrolled = bound._only = bound._blames = None  # noqa: SLF001
+    bound._listeners = bound._unrolled = bound._only = bound._blames = None  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
 
 
 # Bypasses ChannelFailures.__new__, which makes the group from `Failure` records: these are

@@ -102,7 +102,7 @@ def typedbus_leaks(request: pytest.FixtureRequest) -> Iterator[None]:
     running_buses = [bus for bus in _buses_of(lasting) if bus.state is not State.EXITED]
     allowed = threads.union(*(parts_of(bus).loop.threads for bus in running_buses))
     new = [thread for thread in threading.enumerate() if thread not in allowed]
-    frames = sys._current_frames()  # noqa: SLF001  # documented, and the only way to another thread's stack
+    frames = sys._current_frames()  # noqa: SLF001  # documented, and the only way to another thread's stack  # pyright: ignore[reportPrivateUsage]
     # A thread that was not started by `threading` stays in its list after its end.
     running = [
         (thread.name, "".join(traceback.format_stack(frames[thread.ident]))) for thread in new if thread.ident in frames

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from typedbus._bus.builtin import WARNING
-from typedbus.plugins.daemon import become_daemon
+from typedbus.plugins._daemon_start import become_daemon
 from typedbus.plugins.pidfile import NoFileLocks, PIDFileError
 from typedbus.plugins.pidfile import PIDFile as TypedPIDFile
 from typedbus.plugins.privileges import Privileges
