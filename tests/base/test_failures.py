@@ -54,7 +54,7 @@ from typedbus import (
     run,
     running,
 )
-from typedbus._base.failures import leave
+from typedbus._base.failures import chain_failure
 from typedbus.events import COMPONENT_STARTING
 from typedbus.faults import (
     ArgumentFault,
@@ -1013,8 +1013,8 @@ def test_a_chain_of_causes_loses_no_link() -> None:
     second.__cause__ = cause
     failed = ChannelFailures("ring", [Failure("a", "ring", ValueError(), print)], [])
 
-    leave(second, failed)
-    leave(first, second)
+    chain_failure(second, failed)
+    chain_failure(first, second)
 
     assert [first.__cause__, second.__cause__, failed.__cause__, cause.__cause__] == [second, failed, cause, None]
 
@@ -1024,13 +1024,13 @@ def test_a_chain_of_causes_has_no_cycle() -> None:
     leaving, failed = SystemExit(2), ValueError()
 
     for _ in range(3):
-        leave(leaving, failed)
+        chain_failure(leaving, failed)
 
     assert [leaving.__cause__, failed.__cause__] == [failed, None]
 
-    leave(SystemExit(3), leaving)
+    chain_failure(SystemExit(3), leaving)
     failed.__cause__ = leaving
-    leave(leaving, failed)
+    chain_failure(leaving, failed)
 
     assert [leaving.__cause__, failed.__cause__] == [failed, None]
 

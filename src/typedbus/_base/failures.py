@@ -228,14 +228,14 @@ def _contents(error: BaseException) -> list[BaseException]:
     return list(contents.values())
 
 
-def leaves(error: BaseException) -> bool:
+def propagates_at_once(error: BaseException) -> bool:
     """Return whether *error* ends a publish or a transition at once, instead of being collected as a failure."""
     return not isinstance(error, Exception) or isinstance(error, RecursionError)
 
 
-def leave(leaving: BaseException, failure: BaseException) -> None:
+def chain_failure(leaving: BaseException, failure: BaseException) -> None:
     """
-    Make *failure* the cause of *leaving* (`SystemExit`, `KeyboardInterrupt` or similar), so that it is not lost.
+    Make *failure* the cause of *leaving* (`SystemExit`, `KeyboardInterrupt` or similar), so that its traceback shows both.
 
     An exit status of success becomes 1.
     """
@@ -250,8 +250,8 @@ def leave(leaving: BaseException, failure: BaseException) -> None:
     leaving.__cause__ = failure
 
 
-def carries(error: BaseException, cause: BaseException) -> bool:
-    """Whether *cause* is *error*, or part of its traceback: as a cause, a context or a member of a group."""
+def traceback_includes(error: BaseException, cause: BaseException) -> bool:
+    """Whether the traceback of *error* shows *cause*: as *error* itself, a cause, a context or a member of a group."""
     visited: set[int] = set()
     links: list[BaseException | None] = [error]
     while links:
@@ -270,14 +270,14 @@ def carries(error: BaseException, cause: BaseException) -> bool:
     return False
 
 
-def unique(errors: Iterable[BaseException]) -> list[BaseException]:
+def distinct_errors(errors: Iterable[BaseException]) -> list[BaseException]:
     """Return each object of *errors* once; exceptions need not be hashable."""
     return list({id(error): error for error in errors}.values())
 
 
-def together(message: str, errors: Iterable[BaseException]) -> BaseException | None:
+def combined_error(message: str, errors: Iterable[BaseException]) -> BaseException | None:
     """Return a single error unchanged, several errors in a group with *message*, and None if there are no errors."""
-    members = unique(errors)
+    members = distinct_errors(errors)
     return BaseExceptionGroup(message, members) if len(members) > 1 else next(iter(members), None)
 
 

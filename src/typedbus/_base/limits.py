@@ -8,7 +8,7 @@ from typedbus._base.errors import LimitError
 from typedbus._base.record import Record
 
 
-def checked(name: str, seconds: object) -> float:
+def checked_limit(name: str, seconds: object) -> float:
     """
     Return *seconds* if it is a valid time limit for *name*.
 
@@ -55,7 +55,7 @@ class Limits(Record):
         for field in attrs.fields(type(self)):
             seconds: object = getattr(self, field.name)
             if seconds is not None:
-                checked(field.name, seconds)
+                checked_limit(field.name, seconds)
 
 
 @attrs.frozen(eq=False, repr=False)
@@ -67,7 +67,7 @@ class StartNode:
     limit: float | None = None
 
 
-def within(seconds: float, spent: float, waiting: int) -> float:
+def time_left(seconds: float, spent: float, waiting: int) -> float:
     """
     Return how long the next of *waiting* hooks may take of a limit of *seconds*, of which *spent* have passed.
 

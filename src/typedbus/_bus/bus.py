@@ -29,7 +29,7 @@ from typedbus._bus.wakeup import Replacement, report_discarded
 from typedbus._channels.bound import BoundChannel
 from typedbus._channels.channel import AnyChannel, AnyListener, Binds, Channel, Takes
 from typedbus._channels.subscriptions import Subscription
-from typedbus._os.forks import after_fork, goes_on, notice
+from typedbus._os.forks import after_fork, keeps_buses, notice
 
 Args = ParamSpec("Args")
 Result = TypeVar("Result")
@@ -422,6 +422,6 @@ def detach_children() -> None:
 
 
 def _detach_all() -> None:
-    if not goes_on():
+    if not keeps_buses():
         for bus in list(BUSES):
             bus.detach()

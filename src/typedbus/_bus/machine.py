@@ -27,7 +27,7 @@ from typedbus._base.events import (
     Moved,
     RolledBack,
 )
-from typedbus._base.failures import CauseReport, traceback_of, unique
+from typedbus._base.failures import CauseReport, distinct_errors, traceback_of
 from typedbus._base.limits import Limits
 from typedbus._base.states import State
 from typedbus._bus.builtin import ERROR, EXIT, START, STOP, WARNING
@@ -313,7 +313,7 @@ class StateMachine:
         hooks = self.policy.to_call(self._ready(reversed(subscriptions)), subscriptions)
         self._call(phase, hooks, limit, workers=self.workers, hook=self.limits.hook)
         log, requests = self.registry.log, self.requests
-        for cause in unique(requests.causes):
+        for cause in distinct_errors(requests.causes):
             if isinstance(cause, Exception):  # SystemExit is a request, not an error
                 log(CauseReport(f"the bus exits because of an error:\n{traceback_of(cause)}"), ERROR)
         with self.registry.lock:

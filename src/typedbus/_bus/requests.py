@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from typedbus._base.failures import carries, unique
+from typedbus._base.failures import distinct_errors, traceback_includes
 from typedbus._bus.wakeup import MainLoopWakeup
 
 
@@ -41,4 +41,8 @@ class Requests:
     def take_causes(self, problems: Sequence[BaseException]) -> list[BaseException]:
         """Take the causes that the caller must raise beside *problems*, except causes that *problems* carry. Needs the lock."""
         causes, self.causes = self.causes, []
-        return [cause for cause in unique(causes) if not any(carries(problem, cause) for problem in problems)]
+        return [
+            cause
+            for cause in distinct_errors(causes)
+            if not any(traceback_includes(problem, cause) for problem in problems)
+        ]

@@ -25,7 +25,7 @@ import attrs
 
 from typedbus._base.clock import Clock, Waking
 from typedbus._base.errors import HookTimeout, StartPending
-from typedbus._base.limits import StartNode, within
+from typedbus._base.limits import StartNode, time_left
 from typedbus._base.sync import simple_queue
 from typedbus._channels.channel import AnyChannel
 
@@ -378,12 +378,12 @@ class HookScheduler:
             limits.append((hook, hook, "hook"))
         if node is not None and node.limit is not None:
             limits.append(
-                (within(node.limit, self._spent.get(node, 0.0), self._left_of[node]), node.limit, "component")
+                (time_left(node.limit, self._spent.get(node, 0.0), self._left_of[node]), node.limit, "component")
             )
         if self._whole is not None:
             scope, seconds, began = self._whole
             spent = job.began - began
-            limits.append((within(seconds, spent, self._left) if self._spares else seconds - spent, seconds, scope))
+            limits.append((time_left(seconds, spent, self._left) if self._spares else seconds - spent, seconds, scope))
         if limits:
             job.allowed, job.limit, job.scope = min(limits)
 

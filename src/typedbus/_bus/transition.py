@@ -12,11 +12,11 @@ from typedbus._base.events import Failed, LifecycleEvent
 from typedbus._base.failures import (
     Failure,
     TransitionFailures,
-    leave,
-    leaves,
+    chain_failure,
+    combined_error,
     note_of,
+    propagates_at_once,
     put_note,
-    together,
     traceback_of,
 )
 from typedbus._base.states import State
@@ -66,10 +66,10 @@ class Transition:
         elif self.asked is State.STARTED and not self.has_started and not self.leaving:
             outcome = StartCancelled(reached)
             if reached is State.EXITED:
-                outcome.__cause__ = together("the exit was requested for several reasons", causes)
+                outcome.__cause__ = combined_error("the exit was requested for several reasons", causes)
         for leaving in reversed(self.leaving):
             if outcome is not None:
-                leave(leaving, outcome)
+                chain_failure(leaving, outcome)
             outcome = leaving
         return outcome
 
@@ -113,7 +113,7 @@ class TransitionPhase(PhaseCallbacks):
             # The hook was waiting when the start was cancelled: this is not a failure.
             self.registry.observers.publish(Failed(subscription.path, hook, seconds, error))
             return
-        if isinstance(error, Exception) and not leaves(error):
+        if isinstance(error, Exception) and not propagates_at_once(error):
             current.failures.append(Failure(subscription.name, hook, error, subscription.listener))
         else:
             if isinstance(error, Exception):

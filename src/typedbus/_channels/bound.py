@@ -90,12 +90,12 @@ class BoundChannel(
                 except RecursionError as leaving:
                     # No call unless it is needed: hardly any stack is left.
                     if errors:
-                        self._leave(leaving, errors, blames, results)
+                        self._chain_failures(leaving, errors, blames, results)
                     raise
                 except Exception as error:
                     self._blame(listener, error, errors, blames)
                 except BaseException as leaving:
-                    self._leave(leaving, errors, blames, results)
+                    self._chain_failures(leaving, errors, blames, results)
                     raise
             if errors:
                 raise self._failed(errors, blames, results)

@@ -16,7 +16,7 @@ from typing_extensions import ParamSpec, TypeVar
 
 from typedbus._base.errors import ChannelError
 from typedbus._base.failures import describe
-from typedbus._base.limits import checked
+from typedbus._base.limits import checked_limit
 
 if TYPE_CHECKING:
     import inspect
@@ -243,7 +243,7 @@ class Hook(Generic[Owner_contra]):
         self.channel: Final = channel
         self.method: Final = method
         self.priority: Final = priority
-        self.limit: Final = None if limit is None else checked(describe(method), limit)
+        self.limit: Final = None if limit is None else checked_limit(describe(method), limit)
         self.inline: Final = inline
         self.attribute: Final = attribute
 

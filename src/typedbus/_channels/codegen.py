@@ -74,12 +74,12 @@ def loop(_tb_self, {received}):
                 _tb_results.append(_tb_listener({call}))
             except RecursionError as _tb_caught:
                 if _tb_errors:
-                    _tb_self._leave(_tb_caught, _tb_errors, _tb_blames, _tb_results)
+                    _tb_self._chain_failures(_tb_caught, _tb_errors, _tb_blames, _tb_results)
                 raise
             except Exception as _tb_caught:
                 _tb_self._blame(_tb_listener, _tb_caught, _tb_errors, _tb_blames)
             except BaseException as _tb_caught:
-                _tb_self._leave(_tb_caught, _tb_errors, _tb_blames, _tb_results)
+                _tb_self._chain_failures(_tb_caught, _tb_errors, _tb_blames, _tb_results)
                 raise
         if _tb_errors:
             raise _tb_self._failed(_tb_errors, _tb_blames, _tb_results)
@@ -119,12 +119,12 @@ def go_on(_tb_self, {received}_tb_error, _tb_first, _tb_all):
             try:
                 _tb_results.append(_tb_listener({call}))
             except RecursionError as _tb_caught:
-                _tb_self._leave(_tb_caught, _tb_errors, _tb_blames, _tb_results)
+                _tb_self._chain_failures(_tb_caught, _tb_errors, _tb_blames, _tb_results)
                 raise
             except Exception as _tb_caught:
                 _tb_self._blame(_tb_listener, _tb_caught, _tb_errors, _tb_blames)
             except BaseException as _tb_caught:
-                _tb_self._leave(_tb_caught, _tb_errors, _tb_blames, _tb_results)
+                _tb_self._chain_failures(_tb_caught, _tb_errors, _tb_blames, _tb_results)
                 raise
         return _tb_self._failed(_tb_errors, _tb_blames, _tb_results)
     finally:

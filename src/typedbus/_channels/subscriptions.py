@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Final, Generic, Protocol, Self
 from typing_extensions import TypeVar
 
 from typedbus._base.errors import ListenerError
-from typedbus._base.failures import Blame, ChannelFailures, describe, leave, note_of, place_of, put_note
+from typedbus._base.failures import Blame, ChannelFailures, chain_failure, describe, note_of, place_of, put_note
 from typedbus._base.limits import StartNode
 from typedbus._channels.channel import AnyChannel, marked_inline
 from typedbus._channels.codegen import HEAT, UNROLLED, Shape
@@ -238,10 +238,12 @@ class AnyBoundChannel(Generic[Declaration_co]):
         subscription = self.subscription_of(listener)
         return describe(listener) if subscription is None else subscription.name
 
-    def _leave(self, leaving: BaseException, errors: list[Exception], blames: list[Blame], results: list[Any]) -> None:
+    def _chain_failures(
+        self, leaving: BaseException, errors: list[Exception], blames: list[Blame], results: list[Any]
+    ) -> None:
         """Make the earlier failures, if any, the cause of *leaving*."""
         if errors:
-            leave(leaving, self._failed(errors, blames, results))
+            chain_failure(leaving, self._failed(errors, blames, results))
 
     def _failed(self, errors: list[Exception], blames: list[Blame], results: list[Any]) -> ChannelFailures:
         failed = _new_group(ChannelFailures, "", errors)

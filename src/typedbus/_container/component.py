@@ -22,7 +22,7 @@ from typing_extensions import TypeVar
 
 from typedbus._base.errors import ComponentDisabled, DeclarationError, OutsideContainer
 from typedbus._base.failures import describe
-from typedbus._base.limits import checked
+from typedbus._base.limits import checked_limit
 from typedbus._base.ordering import dependencies_first
 from typedbus._base.places import calling_place
 from typedbus._channels.channel import AnyChannel, Hook
@@ -148,7 +148,7 @@ class Component(Replaceable, Generic[T_co]):
         Raises:
             LimitError: *seconds* is not a number above 0.
         """
-        self.limit = checked(self.path, seconds)
+        self.limit = checked_limit(self.path, seconds)
         return self
 
     def enabled(self, condition: bool, /, *, reason: str) -> Self:

@@ -11,7 +11,7 @@ from typing import Any, overload
 from typing_extensions import TypeVar
 
 from typedbus._base.errors import NoContainer, TransitionError
-from typedbus._base.failures import describe, leave
+from typedbus._base.failures import chain_failure, describe
 from typedbus._base.limits import Limits
 from typedbus._base.states import State
 from typedbus._bus.bus import Bus, detach_children, parts_of
@@ -124,7 +124,7 @@ def exit_after(bus: Bus, raised: BaseException | None = None) -> None:
     group = BaseExceptionGroup("the bus has exited, with problems", problems) if len(problems) > 1 else None
     if leaving is not None:
         for problem in [group] if group is not None else problems:
-            leave(leaving, problem)
+            chain_failure(leaving, problem)
         raise leaving
     if group is not None:
         raise group from None

@@ -30,7 +30,7 @@ class BackgroundThread(Protocol):
 #: The threads of `run` that run at present.
 BACKGROUND_THREADS: Final[list[BackgroundThread]] = []
 _functions: Final[list[Callable[[], object]]] = []
-_going_on: Final[list[None]] = []
+_keeping: Final[list[None]] = []
 #: The pid of the process in which the functions were called last, or that imported this module.
 _pid: int = os.getpid()
 
@@ -55,18 +55,18 @@ def _begin() -> None:
 
 
 @contextlib.contextmanager
-def going_on() -> Generator[None]:
-    """Let a process that is forked in the block continue to use the buses of this process, as a daemon does."""
-    _going_on.append(None)
+def keeping_buses() -> Generator[None]:
+    """Let a process that is forked in the block keep the buses of this process, as a daemon does."""
+    _keeping.append(None)
     try:
         yield
     finally:
-        _going_on.pop()
+        _keeping.pop()
 
 
-def goes_on() -> bool:
-    """Return whether this process continues to use the buses of its parent."""
-    return bool(_going_on)
+def keeps_buses() -> bool:
+    """Return whether this process, a forked child, keeps the buses of its parent."""
+    return bool(_keeping)
 
 
 @contextlib.contextmanager

@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable
 from typing import Final, NoReturn
 
-from typedbus._os.forks import going_on
+from typedbus._os.forks import keeping_buses
 from typedbus._os.reexec import mark_daemon
 from typedbus._os.streams import is_standard
 
@@ -51,7 +51,7 @@ if sys.platform != "win32":
             OSError: The system cannot create another process. This process is still the only one.
         """
         first_pid = str(os.getpid())
-        with going_on(), contextlib.ExitStack() as opened:
+        with keeping_buses(), contextlib.ExitStack() as opened:
             pid_reader, pid_writer, report_reader, report_writer = (
                 opened.enter_context(io.FileIO(end, mode))
                 for end, mode in zip((*os.pipe(), *os.pipe()), "rwrw", strict=True)

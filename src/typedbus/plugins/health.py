@@ -32,7 +32,7 @@ from wsgiref.types import StartResponse, WSGIEnvironment
 import attrs
 
 from typedbus._base.errors import LimitError
-from typedbus._base.limits import checked
+from typedbus._base.limits import checked_limit
 from typedbus._base.states import State
 from typedbus._base.sync import new_lock
 from typedbus._bus.bus import Bus
@@ -95,7 +95,7 @@ class CheckLimitError(LimitError):
 
 def _limit(health: Health, field: attrs.Attribute[float], value: float) -> None:
     try:
-        checked(field.name, value)
+        checked_limit(field.name, value)
     except LimitError as error:
         raise CheckLimitError(error.name, error.given) from None
 

@@ -30,7 +30,7 @@ import weakref
 from typing import Final
 
 from typedbus._os.children import has_ended, inherited
-from typedbus._os.forks import BACKGROUND_THREADS, goes_on
+from typedbus._os.forks import BACKGROUND_THREADS, keeps_buses
 from typedbus._os.signal_inbox import socket_pair
 from typedbus.plugins._signal_handlers import SignalHandlers, asks_for_exit
 
@@ -166,7 +166,7 @@ def _after_fork_in_parent() -> None:
 def _after_fork_in_child() -> None:
     for guard in _forking.pop(threading.get_ident(), []):
         guard.forget()
-        if not goes_on():
+        if not keeps_buses():
             _guards.discard(guard)
             BACKGROUND_THREADS.remove(guard)
     _forking.clear()

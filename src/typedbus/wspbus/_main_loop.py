@@ -7,7 +7,7 @@ import weakref
 from typing import TYPE_CHECKING, Final
 
 from typedbus._base.failures import ChannelFailures as TypedFailures
-from typedbus._base.failures import TransitionFailures, leave
+from typedbus._base.failures import TransitionFailures, chain_failure
 from typedbus.wspbus._states import ChannelFailures, states
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def raise_all(exceptions: list[BaseException]) -> None:
     for exception in exceptions:
         if isinstance(exception, SystemExit):
             if failure is not None:
-                leave(exception, failure)
+                chain_failure(exception, failure)
             raise exception
     if failure is not None:
         raise failure

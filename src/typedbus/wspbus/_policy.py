@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from typedbus._base.failures import leaves
+from typedbus._base.failures import propagates_at_once
 from typedbus._base.states import State
 from typedbus._bus.builtin import ERROR, INFO
 from typedbus._bus.machine import StateMachine
@@ -69,7 +69,7 @@ class OldPolicy:
         if isinstance(error, Exception):
             self.log_failure(hook.channel, hook.listener, error)
         # SystemExit and similar exceptions roll the start back at once; other failures after the last listener.
-        return leaves(error)
+        return propagates_at_once(error)
 
     def rolls_back(self, transition: Transition, /) -> State:
         if transition.failures:
