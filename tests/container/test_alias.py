@@ -1,4 +1,4 @@
-"""One object under several names: its methods are called once, at the place of the component that built it."""
+"""One object returned by several components: its methods are called once, in the turn of the component that built it."""
 
 from __future__ import annotations
 
@@ -135,26 +135,26 @@ LIFE = ["sql starts", "worker starts", "worker stops", "sql stops", "worker exit
 
 @pytest.mark.parametrize("workers", [1, 2])
 @pytest.mark.parametrize("cls", [Shop, AliasFirst, Nested, Made])
-def test_an_object_of_two_names_lives_at_the_place_of_the_component_that_built_it(
+def test_an_object_with_two_names_starts_in_the_turn_of_the_component_that_built_it(
     cls: Callable[[], Any], workers: int
 ) -> None:
-    """What needs the component starts after it, whatever returns the same object later."""
+    """A component that needs the object starts after it, whichever component returns the same object later."""
     shop = cls()
     with running(shop, workers=workers):
         calls = shop.calls()
     assert calls == LIFE
 
 
-def test_a_listener_of_two_names_is_called_once() -> None:
-    """A mark counts for the object, not for each name of it."""
+def test_a_listener_with_two_names_is_called_once() -> None:
+    """A mark counts once for the object, not once for each of its names."""
     shop = Shop()
     with running(shop):
         shop.bus()[order_placed].publish(7)
     assert shop.calls().count("sql records 7") == 1
 
 
-def test_the_place_lasts_over_a_second_start() -> None:
-    """A bus that is stopped and started again calls hooks in the same order, and each once."""
+def test_a_second_start_calls_the_hooks_in_the_same_order() -> None:
+    """Each hook is called once when the bus is stopped and started again."""
     shop = Shop()
     with running(shop):
         shop.bus().stop()
@@ -194,8 +194,8 @@ class Opens:
         self.leave.set()
 
 
-def test_what_needs_the_second_name_waits_for_the_object() -> None:
-    """With several workers the alias passes on what its object has to wait for."""
+def test_a_component_that_needs_the_second_name_waits_for_the_object() -> None:
+    """This holds with several worker threads as well."""
     started, leave = threading.Event(), threading.Event()
 
     class App(Container):
@@ -236,8 +236,8 @@ def test_two_factories_that_return_one_object_have_an_order() -> None:
     assert needs["App.second"] == ("App.first",)
 
 
-def test_hooks_that_an_alias_is_given_are_called_once_and_after_the_object_has_started() -> None:
-    """`on` of an alias adds hooks at the alias's own turn; a hook that the object has already is not added."""
+def test_hooks_added_to_an_alias_are_called_once_after_the_object_has_started() -> None:
+    """`on` of an alias adds hooks in the turn of the alias; a hook that the object already has is not added."""
 
     class App(Container):
         bus = Component(Bus)
@@ -260,8 +260,8 @@ def as_exit(store: SqlStore) -> None:
     store.calls.append("alias exits")
 
 
-def test_what_the_original_is_without_an_alias_does_not_bring_back() -> None:
-    """`without` of the component that built the object counts for its other names, too."""
+def test_an_alias_does_not_restore_a_hook_that_the_original_excludes() -> None:
+    """`without` of the component that built the object applies to its other names, too."""
 
     class App(Container):
         bus = Component(Bus)
@@ -283,8 +283,8 @@ class Hangs:
         self.leave.wait(10)
 
 
-def test_the_limit_is_that_of_the_component_that_built_the_object() -> None:
-    """An alias without a limit takes none away."""
+def test_the_time_limit_is_that_of_the_component_that_built_the_object() -> None:
+    """An alias without a limit does not remove it."""
     leave = threading.Event()
 
     def same_again(one: Hangs) -> Hangs:
@@ -315,7 +315,7 @@ def test_an_override_of_the_original_has_its_place(by_component: bool) -> None:
 
 
 def test_an_override_of_the_alias_starts_beside_the_original() -> None:
-    """The alias is another object then, with a life of its own."""
+    """The override is another object, which is started in addition."""
     shop, calls = Shop(), list[str]()
     with shop.override(Shop.store).by(SqlStore(calls, "fake")), running(shop):
         pass
@@ -344,8 +344,8 @@ def test_one_object_in_two_containers_is_called_once() -> None:
     assert calls == LIFE
 
 
-def test_an_object_is_subscribed_by_another_component_once_the_first_has_gone() -> None:
-    """What an override gave up may start under its other name."""
+def test_an_object_is_subscribed_under_its_second_name_after_the_first_was_overridden() -> None:
+    """The overridden component no longer subscribes the object, so the other component may."""
     shop, calls = Shop(), list[str]()
     fake = SqlStore(calls, "fake")
     with shop.override(Shop.sql).by(fake), running(shop):

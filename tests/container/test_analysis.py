@@ -1,4 +1,4 @@
-"""What discards the analysis of a container: each change after `validate()` counts in the next start."""
+"""Changes that discard the analysis of a container: each change after `validate()` takes effect at the next start."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def test_a_hook_that_is_declared_after_the_validation_is_called() -> None:
 
 
 def test_a_cycle_that_a_provider_of_the_library_closes_after_the_validation_is_a_fault() -> None:
-    """Its arguments may change without a notice to the container."""
+    """The arguments of a library provider can change without a notification to the container."""
 
     class Shop(Container):
         bus = Component(Bus)
@@ -95,7 +95,7 @@ def test_a_cycle_that_a_provider_of_the_library_closes_after_the_validation_is_a
     assert [type(fault) for fault in invalid.value.exceptions] == [CycleFault]
 
 
-def test_an_argument_that_is_added_after_the_validation_is_a_line_of_the_graph() -> None:
+def test_an_argument_added_after_the_validation_is_an_edge_of_the_graph() -> None:
     """A component discards the analysis when its arguments change."""
 
     class Shop(Container):
@@ -110,7 +110,7 @@ def test_an_argument_that_is_added_after_the_validation_is_a_line_of_the_graph()
     assert [(edge.source, edge.target) for edge in Graph.of(shop).edges] == [("Shop.second", "Shop.first")]
 
 
-def test_a_condition_that_is_set_after_the_validation_decides() -> None:
+def test_a_condition_set_after_the_validation_is_evaluated() -> None:
     """`Component.enabled` of an instance discards the analysis."""
 
     class Shop(Container):

@@ -1,4 +1,4 @@
-"""`validate()` on what components are declared with: whether a call of it gives the component."""
+"""`validate()` checks that calling each declared class or function produces the component."""
 
 import asyncio
 import contextlib
@@ -34,14 +34,14 @@ class Mailer(ABC):
 
 
 class Smtp(Mailer):
-    """Lacks one of them."""
+    """Leaves one abstract method undefined."""
 
     def send(self, to: str) -> None:
         """Send."""
 
 
 class Complete(Smtp):
-    """Has all of them."""
+    """Defines all abstract methods."""
 
     def close(self) -> None:
         """Close."""
@@ -62,11 +62,11 @@ class Choosing(ABCMeta):
 
 
 class Chosen(Mailer, metaclass=Choosing):
-    """Is made by its metaclass."""
+    """Its metaclass makes the instance."""
 
 
 class Mapped(dict[str, int], ABC):
-    """Can be made nevertheless, since a dict is made without a look at abstract methods."""
+    """Can be instantiated, because dict does not check for abstract methods."""
 
     @abstractmethod
     def send(self) -> None:
@@ -74,7 +74,7 @@ class Mapped(dict[str, int], ABC):
 
 
 class Store(ABC, Generic[T]):
-    """Is generic as well."""
+    """An abstract class that is generic as well."""
 
     @abstractmethod
     def load(self) -> T:
@@ -94,7 +94,7 @@ class Extended(typing_extensions.Protocol):
 
 
 class SqlRepo:
-    """Has the methods of the protocol, and does not inherit it."""
+    """Has the methods of the protocol without inheriting it."""
 
     def get(self, key: str) -> str:
         """Get."""
@@ -102,11 +102,11 @@ class SqlRepo:
 
 
 class Inheriting(Repo):
-    """Inherits the protocol, and is a class."""
+    """A class that inherits the protocol."""
 
 
 class Color(enum.Enum):
-    """Is made by its metaclass."""
+    """Its metaclass makes the instance."""
 
     RED = 1
 
@@ -149,7 +149,7 @@ async def managed_async() -> AsyncGenerator[Engine, None]:
 
 
 class Connects:
-    """Can be called, and has such methods."""
+    """A callable object with async and generator methods."""
 
     async def __call__(self) -> Engine:
         return Engine()
@@ -202,7 +202,7 @@ def shop_with(**members: Any) -> Any:
 
 
 def declared_class(cls: Any) -> Any:
-    """Return *cls*, of which checkers know nothing."""
+    """Return *cls* without its static type."""
     return cls
 
 
@@ -235,7 +235,7 @@ if hasattr(typing_extensions, "TypeAliasType"):
 
 
 @pytest.mark.parametrize(("builds", "problem"), UNBUILDABLE, ids=[str(index) for index in range(len(UNBUILDABLE))])
-def test_a_component_that_a_call_cannot_give_is_a_fault(builds: Any, problem: str) -> None:
+def test_a_component_that_a_call_cannot_produce_is_a_fault(builds: Any, problem: str) -> None:
     """An abstract class, a protocol, and a function whose body does not run when it is called."""
     (fault,) = with_faults(shop_with(part=declared(builds)))
 
@@ -260,14 +260,14 @@ def test_a_component_that_a_call_cannot_give_is_a_fault(builds: Any, problem: st
         managed().__enter__,
     ],
 )
-def test_what_can_be_built_is_none(builds: Any) -> None:
+def test_a_component_that_can_be_built_is_not_a_fault(builds: Any) -> None:
     """A metaclass or a `__new__` may choose, and a plain function may return anything."""
     with running(shop_with(part=declared(builds))) as shop:
         assert shop.part() is not None
 
 
-def test_an_abstract_class_that_is_overridden_is_none() -> None:
-    """It is not built; what replaces it may be abstract, too, and is a fault then."""
+def test_an_overridden_abstract_class_is_not_a_fault() -> None:
+    """The overridden class is not built; an abstract replacement is a fault."""
     shop = shop_with(mailer=declared(Mailer))
 
     with shop.override(shop.mailer).by(Complete()):
@@ -276,8 +276,8 @@ def test_an_abstract_class_that_is_overridden_is_none() -> None:
         assert [type(fault) for fault in with_faults(shop)] == [BuildFault]
 
 
-def test_many_missing_methods_are_not_all_named() -> None:
-    """A fault is a line or two."""
+def test_a_long_list_of_missing_methods_is_shortened() -> None:
+    """The text of a fault stays short."""
     names: dict[str, Any] = {f"method_{number:03}": abstractmethod(lambda self: None) for number in range(200)}
 
     (fault,) = with_faults(shop_with(part=declared(ABCMeta("Wide", (), names))))
@@ -338,7 +338,9 @@ def takes_unannotated(thing):  # type: ignore[no-untyped-def]  # that is the poi
         (managed, takes_any, True),
     ],
 )
-def test_a_parameter_that_is_meant_for_the_result_of_the_call_takes_it(builds: Any, takes: Any, is_fault: bool) -> None:
+def test_a_parameter_annotated_for_an_awaitable_iterator_or_manager_accepts_it(
+    builds: Any, takes: Any, is_fault: bool
+) -> None:
     """A component that awaits, iterates or enters its argument has an annotation for that."""
     part: Any = Component(builds)
     user = declared(takes, thing=part.provided) if takes in (takes_manager, takes_object) else None
@@ -360,8 +362,8 @@ def future() -> Awaitable[Engine]:
 @pytest.mark.parametrize(
     ("takes", "is_fault"), [(takes_awaitable, False), (takes_any, False), (takes_unannotated, True), (None, False)]
 )
-def test_an_annotated_awaitable_is_a_fault_where_no_parameter_is_annotated_for_it(takes: Any, is_fault: bool) -> None:
-    """The caller of the component may await it."""
+def test_an_annotated_awaitable_is_a_fault_unless_a_parameter_is_annotated_for_it(takes: Any, is_fault: bool) -> None:
+    """Code that calls the component may await it."""
     part: Any = Component(future)
     shop = shop_with(part=part, **({} if takes is None else {"user": declared(takes, part.provided)}))
 
@@ -374,12 +376,12 @@ class Hidden:
     @property
     @on(STOP)
     def last(self) -> None:
-        """Never be called."""
+        """Raise: the property must not be read."""
 
     @functools.cached_property
     @on(STOP)
     def cached(self) -> None:
-        """Never be called."""
+        """Raise: the property must not be read."""
 
 
 class Shown(Hidden):
@@ -389,8 +391,8 @@ class Shown(Hidden):
     cached: Any = None
 
 
-def test_a_mark_that_a_property_hides_is_a_fault() -> None:
-    """There is no method to call."""
+def test_a_marked_method_hidden_by_a_property_is_a_fault() -> None:
+    """The attribute is not a method, so there is nothing to call."""
     faults = with_faults(shop_with(part=Component(Hidden)))
 
     assert [type(fault) for fault in faults] == [HookFault, HookFault]
@@ -401,21 +403,21 @@ def test_a_mark_that_a_property_hides_is_a_fault() -> None:
 
 
 class Infra(Container):
-    """A container to be nested."""
+    """A container that is nested in another."""
 
     engine = Component(Engine)
 
 
 class App(Container):
-    """A container whose instances get attributes."""
+    """A container whose instances are assigned attributes."""
 
     bus = Component(Bus)
     engine = Component(Engine)
     infra = Infra()
 
 
-def test_a_component_that_is_assigned_to_an_instance_is_a_fault() -> None:
-    """The container goes on with its declaration; the remedy is an override."""
+def test_assigning_a_component_to_an_instance_is_a_fault() -> None:
+    """The container still uses its declaration; the fault recommends an override."""
     app: Any = App()
     app.engine = Component(Engine)
 
@@ -428,7 +430,9 @@ def test_a_component_that_is_assigned_to_an_instance_is_a_fault() -> None:
 
 @pytest.mark.parametrize(("owner", "name"), [("", "added"), ("", "engine"), ("infra", "engine"), ("infra", "added")])
 @pytest.mark.parametrize("is_valid", [False, True])
-def test_an_assignment_is_found_wherever_and_whenever_it_is_made(owner: str, name: str, is_valid: bool) -> None:
+def test_an_assignment_is_found_on_every_container_and_after_a_validation(
+    owner: str, name: str, is_valid: bool
+) -> None:
     """On a nested container, under a new name, and after the container was found to be valid."""
     app: Any = App()
     if is_valid:
@@ -438,8 +442,8 @@ def test_an_assignment_is_found_wherever_and_whenever_it_is_made(owner: str, nam
     assert [type(fault) for fault in with_faults(app)] == [ReplacementFault]
 
 
-def test_an_attribute_that_is_no_declaration_may_be_assigned() -> None:
-    """A second name for a component of the container included."""
+def test_an_attribute_that_is_not_a_declaration_may_be_assigned() -> None:
+    """This includes a second name for a component of the container."""
     app: Any = App()
     app.note = "anything"
     app.alias = app.engine
@@ -447,8 +451,8 @@ def test_an_attribute_that_is_no_declaration_may_be_assigned() -> None:
     assert with_faults(app) == []
 
 
-def test_a_component_that_is_assigned_to_the_class_is_a_fault() -> None:
-    """Its instances go on with what the body of the class declares."""
+def test_assigning_a_component_to_the_class_is_a_fault() -> None:
+    """Its instances still use the declaration in the body of the class."""
 
     class Late(App):
         """Is changed when it is made."""
@@ -471,7 +475,7 @@ class FakeRepo:
 
 
 class Unrelated:
-    """Has none of them."""
+    """Has none of the methods of the protocol."""
 
 
 class Typed(Container):
@@ -488,14 +492,14 @@ class Inherited(Typed):
 
 
 class Nested(Container):
-    """Has the container inside."""
+    """Nests the container with annotations."""
 
     typed = Typed()
 
 
 @pytest.mark.parametrize("name", ["plain", "text", "unknown"])
-def test_an_override_has_to_fit_the_annotation_of_the_component(name: str) -> None:
-    """A protocol in the body of the container is what users of the component rely on."""
+def test_an_override_must_match_the_annotation_of_the_component(name: str) -> None:
+    """Users of the component rely on the protocol that annotates it."""
     for shop, owner in [(Typed(), None), (Inherited(), None), (Nested(), "typed")]:
         made: Any = shop
         component = getattr(getattr(made, owner) if owner else made, name)
@@ -509,7 +513,7 @@ def test_an_override_has_to_fit_the_annotation_of_the_component(name: str) -> No
 
 
 class Owner:
-    """Is declared at a type of its own."""
+    """Is declared with a type of its own."""
 
     def __init__(self, url: str, size: int = 1) -> None: ...
 
@@ -533,8 +537,8 @@ class Parametrised(Generic[T]):
         (declared(functools.partial(declared_class(Owner), colour="red")), "arguments that it does not take"),
     ],
 )
-def test_arguments_of_parametrised_classes_and_partials_are_looked_at(component: Any, problem: str) -> None:
-    """As those of the class itself are."""
+def test_arguments_of_parametrised_classes_and_partials_are_checked(component: Any, problem: str) -> None:
+    """They are checked like those of the class itself."""
     faults = with_faults(shop_with(part=component))
 
     assert problem in faults[0].problem
@@ -549,14 +553,14 @@ class Database:
 
 
 class Reads:
-    """Is given the database."""
+    """Takes the database as an argument."""
 
     def __init__(self, database: Database) -> None:
         self.database = database
 
 
 class Reading(Container):
-    """Has a database, and one who reads it."""
+    """Has a database, and a component that reads it."""
 
     bus = Component(Bus)
     database = Component(Database)
@@ -578,7 +582,7 @@ class Reading(Container):
     ids=range(8),
 )
 def test_a_mock_replaces_a_component(fake: Any) -> None:
-    """Hooks are methods of a class; attributes that a mock makes when they are read do not listen."""
+    """Hooks are methods of a class; attributes that a mock creates on access do not listen."""
     container = Reading()
 
     with container.override(Reading.database).by(fake), running(container) as reading:
@@ -587,8 +591,8 @@ def test_a_mock_replaces_a_component(fake: Any) -> None:
         assert not start.called
 
 
-def test_a_circle_of_many_components_is_shown_by_its_ends() -> None:
-    """All of them are in the attribute `cycle`."""
+def test_the_text_of_a_long_cycle_shows_its_ends() -> None:
+    """The attribute `cycle` has all of its components."""
     names = [f"Shop.part_{number}" for number in range(1_000)]
 
     fault = CycleFault(names, "shop.py:1")

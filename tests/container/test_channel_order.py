@@ -1,4 +1,4 @@
-"""A component that is given a channel starts after the components that listen to it, where dependencies leave the choice."""
+"""A component with a channel as an argument starts after the components that listen to the channel, where dependencies permit it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ Wiring = tuple[dict[int, set[int]], list[tuple[list[int], list[int]]], list[int]
 
 @st.composite
 def wirings(draw: st.DrawFn) -> Wiring:
-    """Needs without circles, publishers and listeners of channels, and priorities."""
+    """Draw dependencies without cycles, publishers and listeners of channels, and priorities."""
     count = draw(st.integers(1, 9))
     numbers = list(range(count))
     order = draw(st.permutations(numbers))
@@ -64,8 +64,8 @@ def with_pairs(needs: Needs, pairs: set[tuple[int, int]]) -> dict[int, set[int]]
 @pytest.mark.slow
 @given(wirings())
 @settings(max_examples=200, deadline=None)
-def test_listeners_come_first_unless_that_would_close_a_circle(wiring: Wiring) -> None:
-    """All needs hold; an order that a channel asks for is left out only if it contradicts those that hold."""
+def test_listeners_start_before_publishers_unless_that_would_close_a_cycle(wiring: Wiring) -> None:
+    """All dependencies are respected; an order that a channel asks for is dropped only if it contradicts them."""
     needs, channels, priorities = wiring
     edges = listeners_first(needs, channels)
     ordered = start_order(len(needs), edges, priorities)
@@ -87,7 +87,7 @@ def test_listeners_come_first_unless_that_would_close_a_circle(wiring: Wiring) -
 
 
 class Part:
-    """Notes when it starts and stops."""
+    """Records its starts and stops."""
 
     def __init__(self, notes: list[str], name: int, *given: object) -> None:
         self.notes = notes
@@ -108,8 +108,8 @@ class Part:
 @given(wirings())
 @example(({**dict.fromkeys(range(5), set()), 5: {0}}, [([0, 1], [1, 2, 5]), ([0, 1, 2], [0, 1])], [10] * 6))
 @settings(max_examples=40, deadline=None)
-def test_containers_start_and_stop_in_that_order(workers: int, wiring: Wiring) -> None:
-    """A publisher starts after the listeners and stops before them, whatever the priorities, with threads and without."""
+def test_containers_start_in_that_order_and_stop_in_reverse(workers: int, wiring: Wiring) -> None:
+    """A publisher starts after the listeners and stops before them, whatever the priorities, with and without worker threads."""
     needs, channels, priorities = wiring
     declared = [Channel[[int], None](f"channel {number}") for number in range(len(channels))]
     notes: list[str] = []
@@ -148,7 +148,7 @@ def test_containers_start_and_stop_in_that_order(workers: int, wiring: Wiring) -
 
 
 class Billing:
-    """Has to be open when an order comes."""
+    """Must be open when an order arrives."""
 
     def __init__(self, *needed: object) -> None:
         self.is_open = False
@@ -165,7 +165,7 @@ class Billing:
 
 
 class Consumer:
-    """Publishes as soon as it starts, and until it stops."""
+    """Publishes from its start until its stop."""
 
     def __init__(self, placed: BoundChannel[[int], None], *others: object) -> None:
         self.placed = placed
@@ -234,14 +234,14 @@ def shops() -> dict[str, type[Any]]:
 @pytest.mark.parametrize("workers", [1, 3])
 @pytest.mark.parametrize("name", ["Plain", "Listed", "Made", "Nested", "Urgent"])
 def test_a_listener_is_ready_when_something_is_published(name: str, workers: int) -> None:
-    """The channel may be handed over in a list, by a provider, from a nested container, or at a lower priority."""
+    """The channel may be passed in a list, by a provider, from a nested container, or at a lower priority."""
     shop = shops()[name]()
     with running(shop, workers=workers):
         billing = shop.billing()
     assert billing.orders == [(1, True), (2, True)]
 
 
-def test_a_dependency_is_stronger_than_a_channel() -> None:
+def test_a_dependency_has_precedence_over_a_channel() -> None:
     """A listener that needs the publisher starts after it."""
 
     class App(Container):
@@ -282,8 +282,8 @@ def paths_of(container: Any, **kwargs: Any) -> list[str]:
     return paths
 
 
-def test_channels_in_a_circle_leave_the_order_of_declaration() -> None:
-    """Of two that listen to each other the first that is declared starts first, at the lower priority all the same."""
+def test_components_with_cyclic_channels_start_in_order_of_declaration() -> None:
+    """Of two that listen to each other, the first declared starts first, even at the lower priority."""
 
     class App(Container):
         bus = Component(Bus)
@@ -293,8 +293,8 @@ def test_channels_in_a_circle_leave_the_order_of_declaration() -> None:
     assert paths_of(App()) == ["App.bus", "App.one", "App.other"]
 
 
-def test_listeners_that_take_no_part_are_not_waited_for() -> None:
-    """A component that is disabled, or that another stands in for, has no say."""
+def test_a_publisher_does_not_wait_for_disabled_or_overridden_listeners() -> None:
+    """Disabled and overridden components do not affect the order."""
 
     class App(Container):
         bus = Component(Bus)
@@ -307,8 +307,8 @@ def test_listeners_that_take_no_part_are_not_waited_for() -> None:
         assert paths_of(app) == ["App.bus", "App.consumer", "App.replaced"]
 
 
-def test_channels_of_the_life_cycle_have_no_say() -> None:
-    """A component that is given START starts in its turn."""
+def test_life_cycle_channels_do_not_affect_the_order() -> None:
+    """A component with START as an argument starts in its usual turn."""
 
     class App(Container):
         bus = Component(Bus)
@@ -318,8 +318,8 @@ def test_channels_of_the_life_cycle_have_no_say() -> None:
     assert paths_of(App()) == ["App.bus", "App.watcher", "App.billing"]
 
 
-def test_a_channel_behind_a_lazy_provider_has_no_say() -> None:
-    """A provider that is handed over uncalled is called later, when everything may have started."""
+def test_a_channel_behind_a_lazy_provider_does_not_affect_the_order() -> None:
+    """A lazy provider is called later, possibly when everything has started."""
 
     class App(Container):
         bus = Component(Bus)
@@ -353,8 +353,8 @@ def test_the_report_names_the_listeners_and_counts_them_on_the_critical_path() -
     assert [one["after"] for one in json.loads(report.json())["components"]] == [[], [], ["App.slow"]]
 
 
-def test_a_picture_shows_dotted_what_a_channel_orders() -> None:
-    """The lines through a channel are dotted for a publisher that starts after a listener, in every format."""
+def test_a_picture_shows_the_order_from_a_channel_as_a_dotted_line() -> None:
+    """This holds in every output format."""
 
     class App(Container):
         bus = Component(Bus)
@@ -387,8 +387,8 @@ def test_a_picture_shows_dotted_what_a_channel_orders() -> None:
     assert "starts after the listener" in [text.text for text in drawn.iter(f"{svg}text")]
 
 
-def test_a_picture_of_an_override_names_the_component_that_it_stands_in_for() -> None:
-    """The stand-in listens at the place of the original."""
+def test_a_picture_of_an_override_names_the_overridden_component() -> None:
+    """The replacement listens under the path of the original."""
 
     class App(Container):
         bus = Component(Bus)
@@ -410,7 +410,7 @@ class Chatty:
 
 
 @pytest.mark.slow
-def test_a_channel_that_hundreds_publish_and_hear_is_no_burden() -> None:
+def test_a_channel_with_hundreds_of_publishers_and_listeners_is_sorted_quickly() -> None:
     """They start in order of declaration."""
     body: dict[str, Any] = {"bus": Component(Bus)}
     for number in range(300):

@@ -1,4 +1,4 @@
-"""One of several components, by a key."""
+"""`Choice`: one of several components, selected by a key."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ class Shop(Container):
 @pytest.mark.parametrize("workers", [1, 2])
 @pytest.mark.parametrize("kind", ["pg", "memory"])
 def test_the_branch_under_the_key_is_built_and_started(kind: str, workers: int) -> None:
-    """Before its users, once; the others take no part, and the event says why."""
+    """The branch starts before its users, once; the event for the others gives the reason."""
     shop, disabled = Shop(), dict[str, str]()
     shop.validate()
     shop.attach()[DISABLED].subscribe(lambda event, /: disabled.update({event.path: event.reason}))
@@ -108,8 +108,8 @@ def test_the_branch_under_the_key_is_built_and_started(kind: str, workers: int) 
     assert disabled == {f"Shop.{other}": f"Shop.store is {kind!r}"}
 
 
-def test_keys_are_whatever_can_be_hashed() -> None:
-    """Members of an enumeration, and bools."""
+def test_any_hashable_object_is_a_key() -> None:
+    """Members of an enumeration and bools are examples."""
 
     class App(Container):
         bus = Component(Bus)
@@ -133,7 +133,7 @@ def faults_of(container: Container) -> list[Fault]:
 
 
 def test_a_key_without_a_branch_is_a_fault() -> None:
-    """Of `validate` where it is known, else of the start, before anything is started."""
+    """`validate()` reports it if the key is known, otherwise the start does before any component starts."""
 
     class App(Shop):
         known = Choice[Store]("redis", {"pg": Shop.pg, "memory": Shop.memory})
@@ -155,7 +155,7 @@ def test_a_key_without_a_branch_is_a_fault() -> None:
 
 
 def test_a_chosen_branch_that_is_not_enabled_is_a_fault() -> None:
-    """One that is not chosen may be."""
+    """A branch that is not chosen may be disabled."""
 
     class App(Container):
         bus = Component(Bus)
@@ -170,8 +170,8 @@ def test_a_chosen_branch_that_is_not_enabled_is_a_fault() -> None:
     assert (fault.path, fault.disabled, fault.reason) == ("App.store", "App.pg", "no network")
 
 
-def test_a_branch_that_another_component_needs_takes_part() -> None:
-    """As any other component."""
+def test_a_branch_that_another_component_needs_is_started() -> None:
+    """It is handled like any other component."""
 
     class App(Shop):
         tool = Component(Orders, Shop.pg.provided)
@@ -183,7 +183,7 @@ def test_a_branch_that_another_component_needs_takes_part() -> None:
 
 
 def test_a_choice_and_its_branches_may_be_overridden() -> None:
-    """Each by an object of its type."""
+    """Each accepts an object of its type."""
     shop, fake = Shop(), Pg([])
     with shop.override(Shop.store).by(fake), running(shop):
         assert shop.orders().store is fake
@@ -194,7 +194,7 @@ def test_a_choice_and_its_branches_may_be_overridden() -> None:
 
 
 def test_branches_may_be_nested() -> None:
-    """In containers inside."""
+    """A branch may be a component of a nested container."""
 
     class Stores(Container):
         notes = Component(list[str])
@@ -214,8 +214,8 @@ def test_branches_may_be_nested() -> None:
         assert not app.stores.pg.is_built
 
 
-def test_users_are_held_against_the_branches() -> None:
-    """If none of them fits it is a fault."""
+def test_the_types_of_branches_are_checked_against_their_users() -> None:
+    """It is a fault if no branch matches."""
 
     class WantsSettings:
         def __init__(self, settings: Settings) -> None: ...
@@ -227,8 +227,8 @@ def test_users_are_held_against_the_branches() -> None:
     assert isinstance(fault, TypeFault)
 
 
-def test_a_branch_has_to_be_a_component() -> None:
-    """Said where it is declared."""
+def test_a_branch_must_be_a_component() -> None:
+    """The declaration raises the error."""
     with pytest.raises(DeclarationError, match="is not a component"):
         Choice[Store]("pg", {"pg": Pg([])})  # type: ignore[dict-item]  # the mistake
 
@@ -245,8 +245,8 @@ class Whole(Shop):
     late = Component(Late, Shop.pg.lazy)
 
 
-def test_a_branch_that_is_not_chosen_is_neither_optional_nor_one_of_every_kind() -> None:
-    """It is None, is left out of the list, and is not built; also in a call before any start."""
+def test_a_branch_that_is_not_chosen_is_missing_from_optional_and_every() -> None:
+    """`optional` gives None, `every` leaves it out, and it is not built, also in a call before any start."""
     whole = Whole()
     assert whole.parts() == Parts(None, whole.memory(), [whole.memory()])
     assert not whole.pg.is_built
@@ -272,8 +272,8 @@ def test_a_call_of_a_branch_that_is_not_chosen_raises_and_names_the_choice() -> 
     assert whole.memory.is_enabled()
 
 
-def test_a_branch_of_two_choices_takes_part_if_one_takes_it() -> None:
-    """The reason names the first that does not."""
+def test_a_branch_of_two_choices_is_started_if_one_chooses_it() -> None:
+    """The reason names the first choice that does not."""
 
     class Two(Shop):
         other = Choice[Store]("pg", {"pg": Shop.pg, "memory": Shop.memory})
@@ -286,8 +286,8 @@ def test_a_branch_of_two_choices_takes_part_if_one_takes_it() -> None:
         assert two.memory.participation() == (False, "Two.store is 'pg'")
 
 
-def test_the_branches_of_a_choice_that_takes_no_part_take_none() -> None:
-    """A choice may be a branch of another one, or have a condition."""
+def test_the_branches_of_a_disabled_choice_are_disabled() -> None:
+    """The choice may be a branch of another choice, or have a condition."""
 
     class Nested(Shop):
         fake = Component(Memory, Shop.notes.provided)
@@ -310,7 +310,7 @@ def test_the_branches_of_a_choice_that_takes_no_part_take_none() -> None:
 
 
 def test_a_key_may_come_from_a_component_that_needs_a_branch() -> None:
-    """That component cannot do without the branch, which so takes part."""
+    """The component requires the branch, so the branch is enabled."""
 
     class Kinds:
         def __init__(self, store: Store) -> None:
@@ -332,8 +332,8 @@ def test_a_key_may_come_from_a_component_that_needs_a_branch() -> None:
     assert app.store() is app.memory()
 
 
-def test_a_key_that_depends_on_whether_its_branch_takes_part_raises() -> None:
-    """Instead of asking without end."""
+def test_a_key_that_depends_on_its_own_branch_raises() -> None:
+    """The alternative would be endless recursion."""
 
     class Kinds:
         def __init__(self, store: Store | None) -> None:
@@ -373,8 +373,8 @@ KEYS: dict[str, Callable[[], object]] = {
 
 
 @pytest.mark.parametrize("key", [pytest.param(key, id=name) for name, key in KEYS.items()])
-def test_a_key_without_a_branch_that_is_known_is_a_fault_of_validate(key: Callable[[], object]) -> None:
-    """Plain values, members of enumerations, and attributes of an object that is given."""
+def test_validate_reports_a_known_key_without_a_branch(key: Callable[[], object]) -> None:
+    """Plain values, members of enumerations and attributes of an object in the container are known."""
     given: Any = key()
 
     class App(Shop):
@@ -385,8 +385,8 @@ def test_a_key_without_a_branch_that_is_known_is_a_fault_of_validate(key: Callab
     assert fault.choices == ("pg", "memory")
 
 
-def test_a_key_of_a_given_settings_object_is_validated() -> None:
-    """Also in an override."""
+def test_a_key_from_a_settings_object_is_validated() -> None:
+    """An override with such an object is checked, too."""
     shop = Shop()
     with shop.override(Shop.settings).by(Settings("redis")):
         [fault] = faults_of(shop)
@@ -395,8 +395,8 @@ def test_a_key_of_a_given_settings_object_is_validated() -> None:
 
 
 @pytest.mark.parametrize("key", ["redis", ["pg"]], ids=["unknown", "unhashable"])
-def test_a_key_without_a_branch_is_a_fault_of_a_call(key: object) -> None:
-    """Of a container that was not started, and of a start."""
+def test_a_call_reports_a_key_without_a_branch(key: object) -> None:
+    """The container may be started or not."""
 
     def kind() -> Any:
         return key
@@ -416,7 +416,7 @@ def test_a_key_without_a_branch_is_a_fault_of_a_call(key: object) -> None:
     assert "it has no branch for " + repr(key) in str(failed.value.failures[0].error)
 
 
-def test_a_picture_shows_which_branches_take_no_part() -> None:
+def test_a_picture_shows_which_branches_are_disabled() -> None:
     """The reason names the choice; where the key is known only later, each branch is conditional."""
     shop = Shop()
     with shop.override(Shop.settings).by(Settings("memory")):
@@ -431,8 +431,8 @@ def test_a_picture_shows_which_branches_take_no_part() -> None:
     assert nodes["Shop.pg"] == nodes["Shop.memory"] == (None, "a branch of Shop.store")
 
 
-def test_a_branch_that_may_not_be_chosen_may_need_a_component_that_is_not_enabled() -> None:
-    """It is a fault only where it takes part."""
+def test_a_branch_that_is_not_chosen_may_need_a_disabled_component() -> None:
+    """It is a fault only if the branch is chosen."""
 
     class App(Container):
         bus = Component(Bus)
@@ -454,7 +454,7 @@ def test_a_branch_that_may_not_be_chosen_may_need_a_component_that_is_not_enable
 
 
 def test_a_choice_may_override_a_component() -> None:
-    """Its branches take part as those of any other choice do."""
+    """Its branches are handled like those of any other choice."""
 
     class Fixed(Container):
         bus = Component(Bus)

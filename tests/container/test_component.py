@@ -1,4 +1,4 @@
-"""Components: the declaration, what may be said in it, and how they are built."""
+"""Components: the declaration, which arguments it accepts, and how components are built."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ ring = Channel[[], None]("ring")
 
 
 class Settings:
-    """Has attributes of names that the container library's providers use themselves."""
+    """Has attributes with names that dependency-injector's providers use themselves."""
 
     def __init__(self) -> None:
         self.url = "sqlite://"
@@ -56,14 +56,14 @@ class Settings:
 
 
 class Database:
-    """Something to be needed."""
+    """A component that others need."""
 
     def __init__(self, url: str = "memory://") -> None:
         self.url = url
 
 
 class Needing:
-    """Takes anything, and keeps it."""
+    """Accepts any arguments, and keeps them."""
 
     def __init__(self, *needed: object, **named: object) -> None:
         self.needed = needed
@@ -86,14 +86,14 @@ def line() -> int:
 
 
 def uncalled(component: Component[T]) -> Callable[[], T]:
-    """Return what hands *component* over as a function, with the library's own verb."""
+    """Return *component* as a function, by the library's `.provider`."""
     library: Any = component
     provider: Callable[[], T] = library.provider
     return provider
 
 
 def run(program: str) -> str:
-    """Run *program* in a Python of its own, which must end well, and return what it prints."""
+    """Run *program* in a new interpreter, which must exit with status 0, and return its output."""
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", textwrap.dedent(program)],
         capture_output=True,
@@ -106,7 +106,7 @@ def run(program: str) -> str:
 
 
 def chain(length: int) -> Container:
-    """Return a container of *length* components that need one another in a row, `c0` none."""
+    """Return a container of *length* components, each of which needs the one before; `c0` needs none."""
     declared = {"c0": Component(Needing, "the end")}
     for number in range(1, length):
         declared[f"c{number}"] = Component(Needing, declared[f"c{number - 1}"].provided)
@@ -127,8 +127,8 @@ def test_a_component_is_built_once() -> None:
     assert shop.orders().needed == (shop.database(),)
 
 
-def test_nothing_is_built_before_it_is_called_or_needed() -> None:
-    """A container instance holds no component yet, and a call builds only what it takes."""
+def test_a_component_is_not_built_before_it_is_called_or_needed() -> None:
+    """A new container instance holds no component, and a call builds only the component and its dependencies."""
 
     class Shop(Container):
         database = Component(Database)
@@ -142,8 +142,8 @@ def test_nothing_is_built_before_it_is_called_or_needed() -> None:
     assert (before, shop.database.is_built, shop.other.is_built) == (False, True, False)
 
 
-def test_none_is_kept_as_any_other_instance() -> None:
-    """A function that returns None is called once."""
+def test_a_factory_that_returns_none_is_called_once() -> None:
+    """None is kept like any other instance."""
     calls: list[int] = []
 
     def prepare() -> None:
@@ -161,8 +161,8 @@ def test_none_is_kept_as_any_other_instance() -> None:
     assert calls == [1, 1]
 
 
-def test_arguments_are_handed_over_by_position_and_by_name() -> None:
-    """Also those of names that the container library's own providers take."""
+def test_arguments_are_passed_by_position_and_by_name() -> None:
+    """Names that dependency-injector's providers use themselves are passed on, too."""
 
     class Shop(Container):
         orders = Component(Needing, 1, cls=2, provides=3, args=4, kwargs=5, home=6)
@@ -178,8 +178,8 @@ def test_arguments_are_handed_over_by_position_and_by_name() -> None:
     [[1], {"a": 1}, {1, 2}, threading.Lock(), ring, Pair(1, 2), Bus(), Database, len, lambda: None],
     ids=["list", "dict", "set", "lock", "channel", "named tuple", "bus", "class", "builtin", "function"],
 )
-def test_an_argument_is_handed_over_as_it_is(given: object) -> None:
-    """Nothing is copied, for no instance of the container, and nothing is called."""
+def test_a_plain_argument_is_passed_unchanged(given: object) -> None:
+    """It is neither copied for an instance of the container nor called."""
 
     class Shop(Container):
         orders = Component(Needing, given, named=given)
@@ -189,8 +189,8 @@ def test_an_argument_is_handed_over_as_it_is(given: object) -> None:
     assert first.needed[0] is first.named["named"] is second.needed[0] is given
 
 
-def test_what_components_provide_is_found_in_lists_tuples_and_dicts() -> None:
-    """At any depth, and beside plain values; a list comes out as a list and a tuple as a tuple."""
+def test_components_inside_lists_tuples_and_dicts_are_injected() -> None:
+    """At any depth, and beside plain values; a list stays a list and a tuple a tuple."""
 
     class Shop(Container):
         settings = Component(Settings)
@@ -208,7 +208,7 @@ def test_what_components_provide_is_found_in_lists_tuples_and_dicts() -> None:
 
 
 def test_a_literal_without_provided_members_is_not_rebuilt() -> None:
-    """Plain lists inside of a list keep their identity, also beside a provided one."""
+    """Plain lists inside a list keep their identity, also beside a component."""
     plain = [1]
 
     class Shop(Container):
@@ -228,8 +228,8 @@ def test_a_literal_without_provided_members_is_not_rebuilt() -> None:
     ["name", "provides", "provider", "call", "args", "override", "related"]
     + ["last_overriding", "path", "place", "injection"],
 )
-def test_an_attribute_of_what_is_provided_may_have_any_name(name: str) -> None:
-    """Those of the container library's providers, and of this library, hide none of the instance's."""
+def test_a_provided_attribute_may_have_any_name(name: str) -> None:
+    """Names of dependency-injector's providers and of typedbus do not hide attributes of the instance."""
 
     class Shop(Container):
         settings = Component(Settings)
@@ -238,8 +238,8 @@ def test_an_attribute_of_what_is_provided_may_have_any_name(name: str) -> None:
     assert Shop().orders().needed == (name,)
 
 
-def test_an_item_of_what_is_provided_can_be_handed_on() -> None:
-    """Attribute and item access can be mixed, as on the instance."""
+def test_items_and_attributes_of_a_component_can_be_injected() -> None:
+    """Attribute and item access can be mixed."""
 
     class Shop(Container):
         bus = Component(Bus)
@@ -251,8 +251,8 @@ def test_an_item_of_what_is_provided_can_be_handed_on() -> None:
     assert shop.orders().needed == (20, shop.bus()[ring])
 
 
-def test_what_is_provided_names_itself() -> None:
-    """As it is written in the container, so that an error can name it."""
+def test_the_repr_of_a_provided_attribute_is_its_expression() -> None:
+    """It is written as in the container, for use in errors."""
 
     class Shop(Container):
         settings = Component(Settings)
@@ -260,8 +260,8 @@ def test_what_is_provided_names_itself() -> None:
     assert repr(Shop.settings.provided.limits["rows"]) == "<Shop.settings.provided.limits['rows']>"
 
 
-def test_what_is_provided_has_none_of_python_s_own_attributes() -> None:
-    """Libraries that ask for one with hasattr() are told the truth."""
+def test_a_provided_attribute_has_no_special_attributes() -> None:
+    """Libraries that probe with hasattr() get the right answer."""
     settings = Component(Settings)
 
     assert not hasattr(settings.provided, "__wrapped__")
@@ -300,8 +300,8 @@ def test_what_is_provided_has_none_of_python_s_own_attributes() -> None:
     ids=["f-string", "format", "call", "str", "not", "iteration", "len", "in", "==", "!=", "<", "<=", ">", ">="]
     + ["hash", "+", "reflected +", "-", "*", "/", "%", "|", "int", "float", "with"],
 )
-def test_a_slip_is_refused_at_its_line_by_name(slip: Callable[[Any], object]) -> None:
-    """There is no instance yet whose value could be used; the error says what and where."""
+def test_an_operation_on_a_declaration_raises_with_its_name_and_line(slip: Callable[[Any], object]) -> None:
+    """No instance exists yet, so that its value cannot be used."""
     settings = Component(Settings)
 
     with pytest.raises(DeclarationError) as refused:
@@ -312,8 +312,8 @@ def test_a_slip_is_refused_at_its_line_by_name(slip: Callable[[Any], object]) ->
     assert "pass it to a component" in str(refused.value)
 
 
-def test_a_slip_in_a_container_s_body_names_its_line() -> None:
-    """The place is where the slip is written, not where the component was declared."""
+def test_an_operation_in_a_container_body_raises_with_its_line() -> None:
+    """The line is that of the operation, not that of the declaration."""
     with pytest.raises(DeclarationError) as refused:
 
         class Shop(Container):
@@ -323,8 +323,8 @@ def test_a_slip_in_a_container_s_body_names_its_line() -> None:
     assert refused.value.place == f"{__file__}:{line() - 2}"
 
 
-def test_what_cannot_be_called_is_no_component() -> None:
-    """It is told where it is declared."""
+def test_an_object_that_is_not_callable_is_refused_as_a_component() -> None:
+    """The declaration raises the error."""
     nothing: Any = 5
 
     with pytest.raises(DeclarationError, match="it is not callable") as refused:
@@ -334,8 +334,8 @@ def test_what_cannot_be_called_is_no_component() -> None:
     assert refused.value.place == f"{__file__}:{line() - 3}"
 
 
-def test_a_declaration_builds_nothing() -> None:
-    """Called on the class of a container it says how to call it instead."""
+def test_calling_a_declaration_on_the_class_is_refused() -> None:
+    """The error shows how to call it on an instance."""
 
     class Shop(Container):
         database = Component(Database)
@@ -347,16 +347,16 @@ def test_a_declaration_builds_nothing() -> None:
     assert refused.value.place.startswith(f"{__file__}:")
 
 
-def test_a_component_outside_of_any_container_builds_nothing() -> None:
-    """It is named by what it would build."""
+def test_calling_a_component_outside_of_a_container_is_refused() -> None:
+    """The error names the class that it would build."""
     with pytest.raises(OutsideContainer, match="is a declaration") as refused:
         Component(Database)()
 
     assert refused.value.path == f"{__name__}.Database"
 
 
-def test_a_declaration_builds_nothing_for_the_container_library_either() -> None:
-    """Its call of a singleton meets the same refusal as one's own."""
+def test_dependency_injector_cannot_build_a_declaration_on_the_class() -> None:
+    """The library's call of a singleton raises the same error as a direct call."""
 
     class Shop(Container):
         database = Component(Database)
@@ -366,8 +366,8 @@ def test_a_declaration_builds_nothing_for_the_container_library_either() -> None
         library_s_own_call(Shop.database)
 
 
-def test_a_declaration_that_is_overridden_builds_nothing() -> None:
-    """What stands in for it on the class is for the instances of the container."""
+def test_calling_an_overridden_declaration_on_the_class_is_refused() -> None:
+    """An override on the class applies to the instances of the container."""
 
     class Shop(Container):
         database = Component(Database)
@@ -380,8 +380,8 @@ def test_a_declaration_that_is_overridden_builds_nothing() -> None:
     assert Shop().database().url == "class"
 
 
-def test_a_failing_constructor_is_heard_as_it_is() -> None:
-    """The very exception comes out, with a note that names the component and its place."""
+def test_the_exception_of_a_constructor_is_raised_unchanged() -> None:
+    """It gets a note with the component and its place."""
     mistake = ValueError("no such host")
 
     def connect(url: str) -> Database:
@@ -400,7 +400,7 @@ def test_a_failing_constructor_is_heard_as_it_is() -> None:
 
 
 def test_a_constructor_that_failed_is_tried_again() -> None:
-    """Nothing is kept of a failure; what had been built before is."""
+    """The failure is not kept; the dependencies that were already built are."""
     failing = [OSError("not yet")]
 
     def connect(settings: Settings) -> Database:
@@ -421,8 +421,8 @@ def test_a_constructor_that_failed_is_tried_again() -> None:
     assert shop.settings() is settings
 
 
-def test_a_failing_constructor_leaves_no_lock_behind() -> None:
-    """Another thread can go on with the container."""
+def test_a_failing_constructor_releases_its_locks() -> None:
+    """Another thread can use the container."""
 
     class Shop(Container):
         broken = Component(int, "x")
@@ -438,8 +438,8 @@ def test_a_failing_constructor_leaves_no_lock_behind() -> None:
     assert shop.database.is_built
 
 
-def test_threads_that_call_at_once_get_one_instance() -> None:
-    """The first calls the constructor, and the others wait for it."""
+def test_concurrent_calls_return_one_instance() -> None:
+    """The first thread calls the constructor, and the others wait for it."""
     twice = threading.Event()
     begun: list[int] = []
     together = threading.Barrier(8)
@@ -467,8 +467,8 @@ def test_threads_that_call_at_once_get_one_instance() -> None:
     assert got == [got[0]] * 8
 
 
-def test_a_constructor_may_call_what_it_was_given_uncalled() -> None:
-    """The thread that builds may build more; the library's `.provider` is handed over as a function."""
+def test_a_constructor_may_call_a_provider_argument() -> None:
+    """The library's `.provider` is passed as a function, and the constructing thread may build more components."""
 
     def look_up(database: Callable[[], Database]) -> str:
         return database().url
@@ -480,8 +480,8 @@ def test_a_constructor_may_call_what_it_was_given_uncalled() -> None:
     assert Shop().url() == "memory://"
 
 
-def test_a_reset_component_is_built_anew() -> None:
-    """Those that were built with the old instance keep it."""
+def test_a_reset_component_is_built_again() -> None:
+    """Components that were built with the old instance keep it."""
 
     class Shop(Container):
         database = Component(Database)
@@ -498,8 +498,8 @@ def test_a_reset_component_is_built_anew() -> None:
     assert orders.needed == (old,)
 
 
-def test_a_reset_gives_the_library_s_context_back() -> None:
-    """As with the library's own singletons the reset can be had for a block, at whose end is another."""
+def test_a_reset_returns_a_context_manager() -> None:
+    """As with the library's own singletons, the component is reset again at the end of the block."""
 
     class Shop(Container):
         database = Component(Database)
@@ -513,8 +513,8 @@ def test_a_reset_gives_the_library_s_context_back() -> None:
     assert shop.database() is not inside
 
 
-def test_the_declaration_can_be_asked() -> None:
-    """What builds it, with how much, from where."""
+def test_a_declaration_has_its_class_arguments_and_place() -> None:
+    """They are public attributes."""
     component = Component(Needing, 1, 2, name=3)
     at = line() - 1
 
@@ -524,8 +524,8 @@ def test_the_declaration_can_be_asked() -> None:
     assert repr(component) == f"<Component {__name__}.Needing ({__file__}:{at})>"
 
 
-def test_hooks_are_added_to_those_before_and_belong_to_every_copy() -> None:
-    """Both verbs give the component back, so that they can be written one after the other."""
+def test_on_and_without_add_hooks_and_copies_keep_them() -> None:
+    """Both methods return the component, so that calls can be chained."""
 
     class Clock:
         def tick(self) -> None:
@@ -549,8 +549,8 @@ def test_hooks_are_added_to_those_before_and_belong_to_every_copy() -> None:
     assert ticks == ["tick", "tock"]
 
 
-def test_the_library_s_providers_can_be_handed_on_as_well() -> None:
-    """`provided` does for them what the property of that name does for a component."""
+def test_provided_accepts_the_library_s_providers() -> None:
+    """The function `provided` does the same as the property of a component."""
 
     class Shop(Container):
         database = providers.Factory(Database, "factory://")
@@ -562,14 +562,14 @@ def test_the_library_s_providers_can_be_handed_on_as_well() -> None:
     assert url == "factory://"
 
 
-def test_the_slip_with_one_of_the_library_s_providers_is_refused() -> None:
-    """It has no path that could name it."""
+def test_an_operation_on_a_library_provider_is_refused() -> None:
+    """The provider has no path, so the error cannot name it."""
     with pytest.raises(DeclarationError, match=r"^a provider\.provided\.url "):
         str(provided(providers.Factory(Database)).url)
 
 
-def test_what_an_overridden_component_needs_is_not_built() -> None:
-    """What stands in for it is built with what it needs itself, and has the container for a home."""
+def test_the_dependencies_of_an_overridden_component_are_not_built() -> None:
+    """The replacement is built with its own dependencies, in the same container."""
 
     class Shop(Container):
         settings = Component(Settings)
@@ -585,8 +585,8 @@ def test_what_an_overridden_component_needs_is_not_built() -> None:
         assert not shop.settings.is_built
 
 
-def test_the_default_of_a_dependency_is_built_before_who_needs_it() -> None:
-    """The library's `Dependency` hands its default on; a circle through it is one."""
+def test_the_default_of_a_dependency_is_built_before_its_users() -> None:
+    """The library's `Dependency` delegates to its default; a cycle through it is a cycle."""
     default = Component(Needing)
 
     class Shop(Container):
@@ -598,8 +598,8 @@ def test_the_default_of_a_dependency_is_built_before_who_needs_it() -> None:
         Shop().orders()
 
 
-def test_a_partial_is_a_component_as_well() -> None:
-    """Anything that can be called is."""
+def test_a_partial_may_be_declared_as_a_component() -> None:
+    """Any callable is accepted."""
 
     class Shop(Container):
         database = Component(functools.partial(Database, "partial://"))
@@ -607,8 +607,8 @@ def test_a_partial_is_a_component_as_well() -> None:
     assert Shop().database().url == "partial://"
 
 
-def test_the_building_of_each_component_is_told() -> None:
-    """On the bus, as it happens, dependencies first; the bus itself is the first to be heard of."""
+def test_the_bus_reports_the_building_of_each_component() -> None:
+    """In the order of building, dependencies first; the bus itself is the first."""
 
     class Shop(Container):
         orders_settings = Component(Settings)
@@ -624,8 +624,8 @@ def test_the_building_of_each_component_is_told() -> None:
     assert all(event.seconds >= 0 for event in told if isinstance(event, Constructed))
 
 
-def test_a_deep_copy_outside_of_a_container_is_the_same_declaration() -> None:
-    """It keeps what builds it and its place, and has neither home nor instance."""
+def test_a_deep_copy_outside_of_a_container_keeps_the_declaration() -> None:
+    """It keeps its callable and its place, and belongs to no container and has no instance."""
 
     class Shop(Container):
         database = Component(Database, "x")
@@ -641,8 +641,8 @@ def test_a_deep_copy_outside_of_a_container_is_the_same_declaration() -> None:
         copied()
 
 
-def test_deep_copies_made_together_belong_together() -> None:
-    """A component that two others need is copied once, and none of the copies needs an original."""
+def test_deep_copies_made_together_refer_to_each_other() -> None:
+    """A component that two others need is copied once, and no copy needs an original."""
 
     class Shop(Container):
         database = Component(Database)
@@ -655,8 +655,8 @@ def test_deep_copies_made_together_belong_together() -> None:
     assert not Shop.database.is_built
 
 
-def test_a_copy_that_was_made_already_is_given_again() -> None:
-    """The memo of a deep copy decides."""
+def test_a_copy_in_the_memo_is_returned() -> None:
+    """This is the contract of `copy.deepcopy`."""
     component = Component(Database)
     memo: dict[int, Any] = {}
 
@@ -666,7 +666,7 @@ def test_a_copy_that_was_made_already_is_given_again() -> None:
 
 
 def test_a_component_may_be_built_by_a_provider() -> None:
-    """Each instance of the container has its own copy of that as well."""
+    """Each instance of the container has its own copy of the provider."""
 
     class Shop(Container):
         database = Component(Database)
@@ -678,7 +678,7 @@ def test_a_component_may_be_built_by_a_provider() -> None:
 
 
 def test_a_long_chain_is_built_without_recursion() -> None:
-    """From its far end, which needs all the others."""
+    """Building begins with the component that needs no other."""
     row: Any = chain(1_200)
 
     row.c1199()
@@ -688,7 +688,7 @@ def test_a_long_chain_is_built_without_recursion() -> None:
 
 @pytest.mark.slow
 def test_a_chain_of_5000_is_built_without_recursion() -> None:
-    """Python 3.11 gives up on the library's own way of calling between 500 and 1,000."""
+    """The library's own recursive calls exceed the limit of Python 3.11 between 500 and 1,000."""
     row: Any = chain(5_000)
 
     row.c4999()
@@ -698,7 +698,7 @@ def test_a_chain_of_5000_is_built_without_recursion() -> None:
 
 @pytest.mark.slow
 def test_a_chain_of_20000_is_built_and_torn_down_without_a_crash() -> None:
-    """Python 3.13 would end in a segmentation fault; the process ends well."""
+    """The library's own way would end Python 3.13 with a segmentation fault."""
     printed = run("""
         from typedbus import Bus, Component, Container, running
         class Link:
@@ -716,7 +716,7 @@ def test_a_chain_of_20000_is_built_and_torn_down_without_a_crash() -> None:
 
 
 class Circle(Container):
-    """`a` needs `b`, `b` needs `c`, and `c` needs `a`: a circle that only the library's verbs can close."""
+    """`a` needs `b`, `b` needs `c`, and `c` needs `a`: a cycle that only the library's methods can close."""
 
     a = Component(Needing)
     c = Component(Needing, [a.provided])
@@ -726,7 +726,7 @@ class Circle(Container):
 
 
 def close(circle: Any, /, **needed: object) -> None:
-    """Let the component *circle* need what is declared after it, as the library's verbs allow."""
+    """Let the component *circle* need a component that is declared after it, by the library's methods."""
     circle.add_kwargs(**needed)
 
 
@@ -741,8 +741,8 @@ close(Circle.a, b=Circle.b)
         ("beyond", ("Circle.b", "Circle.c", "Circle.a")),
     ],
 )
-def test_a_circle_is_told_with_its_whole_path(asked: str, circle: tuple[str, ...]) -> None:
-    """A call in or beyond it says so, and builds nothing; it never reaches the container library."""
+def test_the_error_for_a_cycle_has_the_whole_path(asked: str, circle: tuple[str, ...]) -> None:
+    """A call of a component in the cycle, or of one that needs it, raises before anything is built."""
     container = Circle()
 
     with pytest.raises(InvalidContainer) as invalid:
@@ -755,15 +755,15 @@ def test_a_circle_is_told_with_its_whole_path(asked: str, circle: tuple[str, ...
     assert not any(component.is_built for component in (container.a, container.b, container.c))
 
 
-def test_a_component_beside_a_circle_is_built_all_the_same() -> None:
-    """A circle is no matter of those that do not need it."""
+def test_a_component_that_does_not_need_a_cycle_is_built() -> None:
+    """A cycle affects only the components that need it."""
     container = Circle()
 
     assert container.beside().needed == ()
 
 
-def test_a_circle_of_the_library_s_own_providers_is_told_by_these() -> None:
-    """They have no name and no place of their own."""
+def test_a_cycle_of_library_providers_is_described_by_their_classes() -> None:
+    """They have neither name nor place."""
     inner = providers.Factory(Needing)
     outer = providers.Factory(Needing, inner)
     close(inner, outer=outer)
@@ -780,8 +780,8 @@ def test_a_circle_of_the_library_s_own_providers_is_told_by_these() -> None:
     assert fault.place == "declared with dependency-injector's own providers"
 
 
-def test_two_components_that_need_each_other_are_a_circle() -> None:
-    """With nothing in between, also while the container is copied."""
+def test_two_components_that_need_each_other_are_a_cycle() -> None:
+    """The cycle is found while the container is copied, too."""
 
     class Shop(Container):
         a = Component(Needing)
@@ -798,8 +798,8 @@ def test_two_components_that_need_each_other_are_a_circle() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("asked", ["validate", "attach", "a", "b"])
-def test_no_circle_ever_crashes_the_process(asked: str) -> None:
-    """On Python 3.13 a circle that reaches the container library is a segmentation fault."""
+def test_a_cycle_does_not_crash_the_process(asked: str) -> None:
+    """On Python 3.13 a cycle that reaches dependency-injector is a segmentation fault."""
     printed = run(f"""
         from typedbus import Bus, Component, Container, InvalidContainer
         class Shop(Container):
@@ -819,8 +819,8 @@ def test_no_circle_ever_crashes_the_process(asked: str) -> None:
     assert printed == "told 1\n"
 
 
-def test_the_circle_of_a_lazy_edge_is_no_circle() -> None:
-    """What is handed over uncalled is needed later, and may close a circle."""
+def test_a_cycle_through_a_lazy_dependency_is_accepted() -> None:
+    """A component that is passed uncalled is needed later, so that it may close a cycle."""
 
     class Shop(Container):
         orders = Component(Needing)
@@ -835,12 +835,12 @@ def test_the_circle_of_a_lazy_edge_is_no_circle() -> None:
 
 
 def broken() -> Database:
-    """Stand for a constructor that cannot do its work."""
+    """Stand for a constructor that fails."""
     raise OSError("no such host")
 
 
-def test_a_start_that_a_constructor_ends_names_the_component() -> None:
-    """The failure bears the path of what was being built, and not of the machinery that built it."""
+def test_a_start_that_fails_in_a_constructor_names_the_component() -> None:
+    """The failure has the path of the component that was being built."""
 
     class Shop(Container):
         bus = Component(Bus)
@@ -853,7 +853,7 @@ def test_a_start_that_a_constructor_ends_names_the_component() -> None:
 
 
 def test_a_start_that_fails_between_two_components_names_the_container() -> None:
-    """What was built before has nothing to do with it."""
+    """The component that was built before is not blamed."""
 
     def unannotated():  # type: ignore[no-untyped-def]  # what it returns is known only when it was built
         return Misfit()

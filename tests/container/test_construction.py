@@ -73,13 +73,13 @@ def test_a_thread_safe_singleton_between_two_components_does_not_deadlock() -> N
 
 
 def provided_by(component: object) -> Any:
-    """Return a component as the provider that it is at run time."""
+    """Return a component typed as the provider that it is at run time."""
     assert isinstance(component, providers.Provider)
     return component
 
 
 def test_a_provider_with_a_lock_among_the_arguments_is_called_before_the_component_is_claimed() -> None:
-    """The lock of thread-safe singletons is one for all: its holder may wait for the component that needs another."""
+    """All thread-safe singletons share one lock, whose holder may wait for the component that needs the other provider."""
     holds_lock, makes_arguments = threading.Event(), threading.Event()
 
     def hold(database: Database) -> object:
@@ -108,8 +108,8 @@ def test_a_provider_with_a_lock_among_the_arguments_is_called_before_the_compone
     assert shop.pool() is shop.database()
 
 
-def test_a_constructor_that_asks_for_a_user_of_its_own_component_gets_an_error() -> None:
-    """It names the component, its place and the one that was asked for; the constructor runs once."""
+def test_a_constructor_that_requests_a_user_of_its_own_component_gets_an_error() -> None:
+    """The error names the component, its place and the requested component; the constructor runs once."""
     built: list[str] = []
 
     class Asking:
@@ -136,8 +136,8 @@ def test_a_constructor_that_asks_for_a_user_of_its_own_component_gets_an_error()
     assert built == ["asking"]
 
 
-def test_a_component_that_asks_for_itself_gets_an_error() -> None:
-    """Whether its constructor does so, or a function that makes one of its arguments, or one of a nested container."""
+def test_a_component_that_requests_itself_gets_an_error() -> None:
+    """The request may come from its constructor, from a function that makes an argument, or from a nested container."""
 
     class Inner(Container):
         part = Component(lambda: shop.inner.user())
@@ -156,7 +156,7 @@ def test_a_component_that_asks_for_itself_gets_an_error() -> None:
     assert {error.asked for error in errors if isinstance(error, ConstructionCycle)} == asked
 
 
-def test_a_start_fails_with_the_error_of_a_constructor_that_asks_for_itself() -> None:
+def test_a_start_fails_with_the_error_of_a_constructor_that_requests_itself() -> None:
     """It is one of the failures of the start."""
 
     class Asking:
@@ -174,8 +174,8 @@ def test_a_start_fails_with_the_error_of_a_constructor_that_asks_for_itself() ->
     assert [type(error) for error in raised.value.exceptions] == [ConstructionCycle]
 
 
-def test_an_error_of_this_kind_is_no_state() -> None:
-    """When the constructor no longer asks, the component is built."""
+def test_a_component_is_built_after_such_an_error() -> None:
+    """The constructor no longer makes the request."""
     asks = [True]
 
     class Asking:
@@ -194,8 +194,8 @@ def test_an_error_of_this_kind_is_no_state() -> None:
     assert isinstance(shop.asking(), Asking)
 
 
-def test_a_constructor_may_ask_for_components_that_do_not_need_its_own() -> None:
-    """Here, and in the threads that it starts and waits for."""
+def test_a_constructor_may_request_components_that_do_not_need_its_own() -> None:
+    """It may also do so in threads that it starts and joins."""
 
     class Asking:
         def __init__(self) -> None:
@@ -234,8 +234,8 @@ def test_a_thread_that_a_constructor_starts_may_wait_for_the_component() -> None
     assert got == [shop.user()]
 
 
-def test_two_constructors_that_ask_for_each_other_in_two_threads_get_an_error() -> None:
-    """At least one does, and names the thread that constructs the other; neither hangs."""
+def test_two_constructors_that_request_each_other_in_two_threads_get_an_error() -> None:
+    """At least one fails, with the name of the thread that constructs the other; neither blocks."""
     both = threading.Barrier(2, timeout=PATIENCE)
 
     first = {"left", "right"}
@@ -273,8 +273,8 @@ def test_two_constructors_that_ask_for_each_other_in_two_threads_get_an_error() 
     assert any(error.thread is not None and f"in thread '{error.thread}'" in str(error) for error in errors)
 
 
-def test_a_failed_constructor_lets_a_waiting_thread_try() -> None:
-    """The exception belongs to the thread whose call it was."""
+def test_a_waiting_thread_retries_after_a_failed_constructor() -> None:
+    """Only the thread that called the constructor gets the exception."""
     constructing, waits = threading.Event(), threading.Event()
     failing = [OSError("not yet")]
 
@@ -314,8 +314,8 @@ def test_a_failed_constructor_lets_a_waiting_thread_try() -> None:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="nothing is forked there")
 @pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")
-def test_a_child_does_not_wait_for_a_constructor_of_its_parent() -> None:
-    """The thread that called it is not there; the child constructs a component of its own."""
+def test_a_forked_child_does_not_wait_for_a_constructor_of_its_parent() -> None:
+    """The constructing thread does not exist in the child, which constructs its own component."""
     constructing, may_return = threading.Event(), threading.Event()
     parent = os.getpid()
 
@@ -342,8 +342,8 @@ def test_a_child_does_not_wait_for_a_constructor_of_its_parent() -> None:
 
 @settings(deadline=None, max_examples=50)
 @given(st.data())
-def test_threads_that_ask_at_once_for_any_component_get_the_same_instances(data: st.DataObject) -> None:
-    """Each component is constructed once, whatever needs what, and whichever thread is first."""
+def test_concurrent_calls_of_all_components_return_the_same_instances(data: st.DataObject) -> None:
+    """Each component is constructed once, whatever the dependencies and whichever thread is first."""
     count = data.draw(st.integers(1, 8))
     needs = [data.draw(st.sets(st.integers(0, number - 1))) if number else set() for number in range(count)]
     asked = data.draw(st.lists(st.integers(0, count - 1), min_size=2, max_size=4))
