@@ -90,7 +90,7 @@ def test_an_action_that_raises_is_logged_and_the_bus_goes_on() -> None:
     ((message, level),) = lines
     first, *_, last = message.splitlines()
     assert first.endswith(
-        "test_what_an_action_raises_is_told_and_the_bus_goes_on.<locals>.fail, which was requested, failed:"
+        "test_an_action_that_raises_is_logged_and_the_bus_goes_on.<locals>.fail, which was requested, failed:"
     )
     assert last == "OSError: disk full"
     assert "in fail" in message

@@ -35,13 +35,14 @@ from typedbus._bus.participants import Participants
 from typedbus._bus.policy import TransitionPolicy
 from typedbus._bus.registry import Registry
 from typedbus._bus.requests import Requests
-from typedbus._bus.wakeup import Waiter, report_discarded
+from typedbus._bus.waiting import Waiter, checked_states
+from typedbus._bus.wakeup import report_discarded
 from typedbus._channels.channel import Channel
 from typedbus._channels.subscriptions import Subscription
 from typedbus._os.forks import notice
 
 if TYPE_CHECKING:
-    from typedbus._bus.scheduler import Abandoned, ScheduledHook
+    from typedbus._bus.hooks import Abandoned, PhaseLimit, ScheduledHook
     from typedbus._bus.transition import Transition, TransitionPhase
 
 
@@ -101,7 +102,7 @@ class StateMachine:
 
     def wait(self, states: State | Iterable[State], timeout: float | None = None) -> State | None:
         """Return when the bus is in one of *states*, or passes through it; see `Bus.wait`."""
-        wanted = _checked(states)
+        wanted = checked_states(states)
         notice()
         waiter = Waiter(wanted)
         # Add the waiter before reading the state, so that no transition is missed
@@ -250,16 +251,18 @@ class StateMachine:
 
     def _start(self, current: Transition) -> None:
         """Let the participants prepare the start, and call the hooks of `START`."""
+        from typedbus._bus.hooks import PhaseLimit  # as for transitions
+
         self._is_used = True
         self._move(State.STARTING)
-        limit = _PhaseLimit("start", self.limits.start, self.clock.now())
+        limit = PhaseLimit("start", self.limits.start, self.clock.now())
         preparing = self._phase(current, None, None, is_up=True)
         starting = self._phase(current, ComponentStarting, ComponentStarted, is_up=True)
         self._started = starting.well
         # Components are constructed in a single thread: this one, unless there is a time limit.
         preparations = self.participants.preparations(_Start(self, current, self.exits))
-        self._call(preparing, preparations, limit, workers=1, hook=None)
-        self._call(starting, self._subscriptions(START), limit, workers=self.workers, hook=self.limits.hook)
+        self._call(preparing, preparations, limit, workers=1, hook_limit=None)
+        self._call(starting, self._subscriptions(START), limit, workers=self.workers, hook_limit=self.limits.hook)
         with self.registry.lock:
             if current.failures:
                 # A policy may call the remaining hooks after a failure.
@@ -272,7 +275,8 @@ class StateMachine:
 
     def _stop(self, current: Transition) -> None:
         """Call the hooks of `STOP` for the components that have started; after a failed start this is the rollback."""
-        from typedbus._bus.transition import owner_of  # as for transitions
+        from typedbus._bus.hooks import PhaseLimit  # as for transitions
+        from typedbus._bus.transition import owner_of
 
         is_rollback = self.state is State.STARTING
         failed = next((failure.error for failure in current.failures), None) or next(iter(current.leaving), None)
@@ -282,10 +286,10 @@ class StateMachine:
                 if current.goal is State.STOPPED:
                     current.goal = end
         self._move(State.STOPPING)
-        limit = _PhaseLimit("stop", self.limits.stop, self.clock.now())
+        limit = PhaseLimit("stop", self.limits.stop, self.clock.now())
         if is_rollback:
             seconds = self.limits.stop if self.limits.rollback is None else self.limits.rollback
-            limit = _PhaseLimit("rollback", seconds, limit.began)
+            limit = PhaseLimit("rollback", seconds, limit.began)
         can_start = {id(owner_of(subscription)) for subscription in self._subscriptions(START)}
         has_started = {id(owner_of(subscription)) for subscription in self._started}
         subscriptions = self._subscriptions(STOP)
@@ -296,7 +300,7 @@ class StateMachine:
         ]
         hooks = self.policy.to_call(self._ready(stopping), subscriptions)
         phase = self._phase(current, ComponentStopping, ComponentStopped, is_up=False)
-        self._call(phase, hooks, limit, workers=self.workers, hook=self.limits.hook)
+        self._call(phase, hooks, limit, workers=self.workers, hook_limit=self.limits.hook)
         self._started = []
         if is_rollback:
             paths = tuple(dict.fromkeys(subscription.path for subscription in phase.well))
@@ -305,13 +309,15 @@ class StateMachine:
 
     def _exit(self, current: Transition) -> None:
         """Call the hooks of `EXIT`, log the causes of the exit, and discard the pending requests."""
+        from typedbus._bus.hooks import PhaseLimit  # as for transitions
+
         self.policy.exits(current)
         self._move(State.EXITING)
-        limit = _PhaseLimit("exit", self.limits.exit, self.clock.now())
+        limit = PhaseLimit("exit", self.limits.exit, self.clock.now())
         phase = self._phase(current, ComponentExiting, ComponentExited, is_up=False)
         subscriptions = self._subscriptions(EXIT)
         hooks = self.policy.to_call(self._ready(reversed(subscriptions)), subscriptions)
-        self._call(phase, hooks, limit, workers=self.workers, hook=self.limits.hook)
+        self._call(phase, hooks, limit, workers=self.workers, hook_limit=self.limits.hook)
         log, requests = self.registry.log, self.requests
         for cause in distinct_errors(requests.causes):
             if isinstance(cause, Exception):  # SystemExit is a request, not an error
@@ -342,7 +348,7 @@ class StateMachine:
         ready: list[Subscription] = []
         postponed: list[str] = []
         with self.registry.lock:
-            pending = {id(owner_of(late.subscription)): late for late in self.abandoned if not late.is_over.is_set()}
+            pending = {id(owner_of(late.hook)): late for late in self.abandoned if not late.is_over.is_set()}
             for hook in hooks:
                 late = pending.get(id(owner_of(hook)))
                 if late is None:
@@ -350,7 +356,7 @@ class StateMachine:
                 else:
                     late.left.append(hook)
                     postponed.append(
-                        f"{hook.name} is not called until {late.subscription.name}, which had been given up, has returned"
+                        f"{hook.name} is not called until {late.hook.name}, which had been given up, has returned"
                     )
         for message in postponed:
             self.registry.log(message, WARNING)
@@ -375,10 +381,10 @@ class StateMachine:
         self,
         phase: TransitionPhase,
         hooks: Sequence[ScheduledHook],
-        limit: _PhaseLimit,
+        limit: PhaseLimit,
         *,
         workers: int,
-        hook: float | None,
+        hook_limit: float | None,
     ) -> None:
         """Call the hooks of one phase. Hooks are called nowhere else."""
         from typedbus._bus.scheduler import HookScheduler  # as for transitions
@@ -390,8 +396,8 @@ class StateMachine:
             clock=self.clock,
             waking=self.requests.wakeup.waking,
             workers=workers,
-            hook=hook,
-            whole=None if limit.seconds is None else (limit.scope, limit.seconds, limit.began),
+            hook_limit=hook_limit,
+            whole=limit,
             spares=not phase.is_up,
         )
         with self.waking(scheduler.wake) if phase.is_up else contextlib.nullcontext():
@@ -418,15 +424,6 @@ class StateMachine:
         self.policy.entered(state)
 
 
-@attrs.frozen
-class _PhaseLimit:
-    """The time limit of a phase: its name in messages, its length in seconds, and when it began."""
-
-    scope: str
-    seconds: float | None
-    began: float
-
-
 @attrs.frozen(eq=False)
 class _Start:
     """A start, for the participants that prepare it; see `StartContext`."""
@@ -441,30 +438,3 @@ class _Start:
 
     def publish(self, event: LifecycleEvent, /) -> None:
         self._machine.registry.observers.publish(event)
-
-
-def _checked(given: object) -> frozenset[State]:
-    """
-    Return the states that *given* consists of, one or several.
-
-    Raises:
-        WaitError: *given* is empty, or contains something other than a state.
-    """
-    each: list[object] = [given]
-    if isinstance(given, Iterable) and not isinstance(given, (str, Channel)):
-        each = list(given)
-    states = frozenset(one for one in each if isinstance(one, State))
-    for one in each:
-        if isinstance(one, Channel):
-            reason = (
-                "it is a channel, and wait() takes states: write bus.wait(State.STARTED) to wait for the whole bus, "
-                "or subscribe to the channel to be called for each event"
-            )
-            raise WaitError(states, reason, one)
-        if isinstance(one, str) and one.upper() in State.__members__:
-            raise WaitError(states, f"it is a string, not a state: write State.{one.upper()}", one)
-        if not isinstance(one, State):
-            raise WaitError(states, f"it is not a state: give one of {', '.join(map(str, State))}", one)
-    if not states:
-        raise WaitError(states, "give at least one state")
-    return states

@@ -9,7 +9,7 @@ from typedbus._base.states import State
 from typedbus._channels.subscriptions import Subscription
 
 if TYPE_CHECKING:
-    from typedbus._bus.scheduler import ScheduledHook
+    from typedbus._bus.hooks import ScheduledHook
     from typedbus._bus.transition import Transition
 
 

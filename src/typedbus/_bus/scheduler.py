@@ -19,7 +19,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from queue import SimpleQueue
-from typing import Final, Protocol
+from typing import Final
 
 import attrs
 
@@ -27,128 +27,18 @@ from typedbus._base.clock import Clock, Waking
 from typedbus._base.errors import HookTimeout, StartPending
 from typedbus._base.limits import StartNode, time_left
 from typedbus._base.sync import simple_queue
-from typedbus._channels.channel import AnyChannel
+from typedbus._bus.hook_graph import HookGraph
+from typedbus._bus.hooks import Abandoned, PhaseCallbacks, PhaseLimit, ScheduledHook
 
 #: Interval, in seconds, at which an inline hook that waits for an earlier call checks whether its start was cancelled.
 _CHECK_INTERVAL: Final = 0.1
-
-
-class ScheduledHook(Protocol):
-    """A call that the scheduler makes: a `Subscription` to a channel of the life cycle, or the call of a participant."""
-
-    @property
-    def listener(self) -> Callable[..., object]:
-        """The function to call, without arguments."""
-        ...
-
-    @property
-    def channel(self) -> AnyChannel:
-        """The channel of the hook."""
-        ...
-
-    @property
-    def priority(self) -> int:
-        """Hooks of a lower priority end before hooks of a higher priority begin."""
-        ...
-
-    @property
-    def node(self) -> StartNode | None:
-        """The start node of the hook's component; None for a hook that runs alone, in its place."""
-        ...
-
-    @property
-    def limit(self) -> float | None:
-        """The time limit of this hook in seconds, in place of the limit of all hooks."""
-        ...
-
-    @property
-    def is_idle(self) -> bool:
-        """Whether the call does nothing."""
-        ...
-
-    @property
-    def is_inline(self) -> bool:
-        """Whether it is called in the thread of the transition, regardless of workers and limits."""
-        ...
-
-    @property
-    def name(self) -> str:
-        """Its name in failures."""
-        ...
-
-    @property
-    def path(self) -> str:
-        """Its name in events."""
-        ...
-
-    @property
-    def place(self) -> str:
-        """File and line of its definition."""
-        ...
-
-
-class PhaseCallbacks(Protocol):
-    """Callbacks of a scheduler; all except `late` are called in the thread of the transition."""
-
-    def begins(self, subscription: ScheduledHook, /) -> None:
-        """Called before a listener is called."""
-
-    def ended(self, subscription: ScheduledHook, seconds: float, error: BaseException | None, /) -> None:
-        """Called when a listener has returned or raised, or was given up."""
-
-    def interrupted(self, error: BaseException, /) -> None:
-        """Called with an exception that interrupted the thread of the transition while it waited."""
-
-    def goes_on(self) -> bool:
-        """Return whether the remaining listeners should be called."""
-        ...
-
-    def joined(self, thread: int, /) -> None:
-        """Called when a worker thread has been started, before it calls hooks."""
-
-    def left(self, thread: int, /) -> None:
-        """Called when a worker thread has ended; not called for a thread whose hook was given up."""
-
-    def abandons(self, subscription: ScheduledHook, began: float, thread: threading.Thread, /) -> Abandoned:
-        """Return the record of a hook that is about to be given up."""
-        ...
-
-    def late(self, abandoned: Abandoned, seconds: float, error: BaseException | None, /) -> None:
-        """Called in the thread of a hook that had been given up, when the hook has ended."""
-
-    def predecessor(self, subscription: ScheduledHook, /) -> Abandoned | None:
-        """Return an unfinished call from an earlier transition that must end before this hook is called, or None."""
-        ...
-
-
-@attrs.define(eq=False)
-class Abandoned:
-    """
-    A hook that was given up and whose thread still runs.
-
-    Attributes:
-        subscription: The hook.
-        began: When it was called.
-        thread: The thread that runs it.
-        stops: For a hook of `START`, the hooks of `STOP` of the same object, to be called if it returns.
-        left: The hooks of `STOP` and `EXIT` of the same object that were due in the meantime. They are called after
-            *stops*, whether the start returns or raises. Guarded by the lock of the bus.
-        is_over: Set when the hook has ended and all hooks in *stops* and *left* have been called.
-    """
-
-    subscription: ScheduledHook
-    began: float
-    thread: threading.Thread
-    stops: list[ScheduledHook]
-    left: list[ScheduledHook] = attrs.field(factory=list)
-    is_over: threading.Event = attrs.field(factory=threading.Event)
 
 
 @attrs.define(eq=False, repr=False)
 class _Job:
     """A listener and the state of its call: its *place* in the order, and its *stage*; stages run one by one."""
 
-    subscription: ScheduledHook
+    hook: ScheduledHook
     place: int
     stage: int
     context: contextvars.Context | None = None
@@ -178,7 +68,7 @@ class _Worker(threading.Thread):
     def run(self) -> None:
         scheduler = self._scheduler
         while (job := self.jobs.get()) is not None:
-            self.name = job.subscription.name
+            self.name = job.hook.name
             if job.predecessor is not None:
                 job.predecessor.is_over.wait()
             with scheduler.lock:
@@ -190,7 +80,7 @@ class _Worker(threading.Thread):
                     job.abandoned.is_over.set()
                 return
             assert job.context is not None
-            error = _raised_by(functools.partial(job.context.run, job.subscription.listener))
+            error = _raised_by(functools.partial(job.context.run, job.hook.listener))
             seconds = scheduler.clock.now() - job.began
             with scheduler.lock:
                 if not job.is_given_up:
@@ -207,10 +97,10 @@ class _Worker(threading.Thread):
 
 class HookScheduler:
     """
-    One pass over *subscriptions*, in the order in which they are called.
+    One pass over *hooks*, in the order in which they are called.
 
     Args:
-        subscriptions: The listeners of each node follow those of the nodes that come before it.
+        hooks: The listeners of each node follow those of the nodes that come before it.
         callbacks: Receives the callbacks.
         backwards: Whether the dependencies of a node come after it, as in a stop, and not before it.
         clock: For time limits.
@@ -218,22 +108,22 @@ class HookScheduler:
         workers: How many listeners may run in parallel. Listeners of one component
             never run in parallel; a listener outside all components runs alone, in its
             place; and a priority begins only when all listeners of the previous one have ended.
-        hook: The limit of a listener without a limit of its own.
-        whole: The name of the transition, its limit, and when it began; None for no limit.
+        hook_limit: The limit of a hook without a limit of its own.
+        whole: The limit of the phase.
         spares: Whether the remaining listeners are still called when the limit of the whole has passed.
     """
 
     def __init__(
         self,
-        subscriptions: Sequence[ScheduledHook],
+        hooks: Sequence[ScheduledHook],
         callbacks: PhaseCallbacks,
         *,
         backwards: bool,
         clock: Clock,
         waking: Waking,
         workers: int,
-        hook: float | None,
-        whole: tuple[str, float, float] | None,
+        hook_limit: float | None,
+        whole: PhaseLimit,
         spares: bool,
     ) -> None:
         self.callbacks = callbacks
@@ -244,18 +134,18 @@ class HookScheduler:
         self.ended_jobs: deque[_Job] = deque()
         self._backwards = backwards
         self._workers = workers
-        self._hook = hook
+        self._hook_limit = hook_limit
         self._whole = whole
         self._spares = spares
-        self._jobs = list(_staged(subscriptions))
-        self._graph = _Graph(self._jobs, backwards=backwards) if workers > 1 else None
+        self._jobs = list(_staged(hooks))
+        self._graph = HookGraph(hooks, backwards=backwards) if workers > 1 else None
         self._ready = [0][: len(self._jobs)] if self._graph is None else self._graph.first()
         heapq.heapify(self._ready)
         self._unfinished = Counter(job.stage for job in self._jobs)
         self._stage = 0
         self._left = len(self._jobs)
         self._left_of = Counter(
-            node for job in self._jobs if (node := job.subscription.node) is not None and node.limit is not None
+            node for job in self._jobs if (node := job.hook.node) is not None and node.limit is not None
         )
         self._spent: dict[StartNode, float] = {}
         self._running: list[_Job] = []
@@ -304,13 +194,13 @@ class HookScheduler:
             job.error = self._overrun(job, "nowhere: the hooks before it had used up the time, and it was not called")
             self._end(job)
             return
-        self.callbacks.begins(job.subscription)
-        is_inline = job.subscription.is_inline
+        self.callbacks.begins(job.hook)
+        is_inline = job.hook.is_inline
         if is_inline:
             # The hook may fork, for which no other thread should exist, not even an idle one.
             self._dismiss()
-        job.predecessor = self.callbacks.predecessor(job.subscription)
-        runs_here = is_inline or (job.allowed is None and self._workers == 1) or job.subscription.is_idle
+        job.predecessor = self.callbacks.predecessor(job.hook)
+        runs_here = is_inline or (job.allowed is None and self._workers == 1) or job.hook.is_idle
         job.worker = None if runs_here else self._worker()
         if job.worker is None:
             if job.predecessor is not None:
@@ -320,7 +210,7 @@ class HookScheduler:
                         job.limit, job.scope = None, "interrupt"
                     job.error = self._pending(job, job.predecessor)
             if job.error is None:
-                job.error = _raised_by(job.subscription.listener)
+                job.error = _raised_by(job.hook.listener)
             job.seconds = self.clock.now() - job.began
             self._end(job)
             return
@@ -354,7 +244,7 @@ class HookScheduler:
         return worker
 
     def _end(self, job: _Job) -> None:
-        node = job.subscription.node
+        node = job.hook.node
         self._left -= 1
         self._unfinished[job.stage] -= 1
         while not self._unfinished[self._stage] and self._stage < self._jobs[-1].stage:
@@ -363,27 +253,27 @@ class HookScheduler:
             self._left_of[node] -= 1
             self._spent[node] = self._spent.get(node, 0.0) + job.seconds
         if self._graph is not None:
-            for place in self._graph.after(job):
+            for place in self._graph.after(job.hook.node):
                 heapq.heappush(self._ready, place)
         elif job.place + 1 < len(self._jobs):
             self._ready.append(job.place + 1)
-        self.callbacks.ended(job.subscription, job.seconds, job.error)
+        self.callbacks.ended(job.hook, job.seconds, job.error)
 
     def _allow(self, job: _Job) -> None:
         """Set how long *job* may run: the least time left by its own limit, its component's and that of the whole."""
-        node, own = job.subscription.node, job.subscription.limit
+        node, own = job.hook.node, job.hook.limit
         limits: list[tuple[float, float, str]] = []
-        hook = self._hook if own is None else own
+        hook = self._hook_limit if own is None else own
         if hook is not None:
             limits.append((hook, hook, "hook"))
         if node is not None and node.limit is not None:
             limits.append(
                 (time_left(node.limit, self._spent.get(node, 0.0), self._left_of[node]), node.limit, "component")
             )
-        if self._whole is not None:
-            scope, seconds, began = self._whole
-            spent = job.began - began
-            limits.append((time_left(seconds, spent, self._left) if self._spares else seconds - spent, seconds, scope))
+        if self._whole.seconds is not None:
+            seconds, spent = self._whole.seconds, job.began - self._whole.began
+            allowed = time_left(seconds, spent, self._left) if self._spares else seconds - spent
+            limits.append((allowed, seconds, self._whole.scope))
         if limits:
             job.allowed, job.limit, job.scope = min(limits)
 
@@ -427,7 +317,7 @@ class HookScheduler:
             else:
                 assert job.worker is not None
                 error = self._overrun(job, _stack_of(job.worker), seconds)
-                abandoned = self.callbacks.abandons(job.subscription, job.began, job.worker)
+                abandoned = self.callbacks.abandons(job.hook, job.began, job.worker)
             with self.lock:
                 if job.is_over or job.predecessor is not predecessor:
                     # The hook has ended meanwhile, or its call has just begun; then the next round gives it up.
@@ -439,10 +329,10 @@ class HookScheduler:
                 self.ended_jobs.append(job)
 
     def _pending(self, job: _Job, predecessor: Abandoned) -> StartPending:
-        subscription = predecessor.subscription
+        hook = predecessor.hook
         return StartPending(
-            job.subscription.path,
-            subscription.place,
+            job.hook.path,
+            hook.place,
             self.clock.now() - predecessor.began,
             job.limit,
             job.scope,
@@ -450,11 +340,11 @@ class HookScheduler:
         )
 
     def _overrun(self, job: _Job, stack: str, seconds: float = 0.0) -> HookTimeout:
-        subscription = job.subscription
+        hook = job.hook
         return HookTimeout(
-            subscription.path,
-            subscription.channel.name,
-            subscription.place,
+            hook.path,
+            hook.channel.name,
+            hook.place,
             seconds,
             job.limit,
             job.scope,
@@ -464,85 +354,10 @@ class HookScheduler:
 
     def _waiting_for(self, job: _Job) -> tuple[str, ...]:
         """Return the paths of the components that cannot be called before *job* is over."""
-        graph = self._graph or _Graph(self._jobs, backwards=self._backwards)
-        behind = graph.behind(job)
-        waiting = {other.subscription.path: None for other in self._jobs if other.subscription.node in behind}
+        graph = self._graph or HookGraph([other.hook for other in self._jobs], backwards=self._backwards)
+        behind = graph.behind(job.hook.node)
+        waiting = {other.hook.path: None for other in self._jobs if other.hook.node in behind}
         return tuple(waiting)
-
-
-class _Graph:
-    """The dependencies between listeners: which of them can be called once others have ended."""
-
-    def __init__(self, jobs: Sequence[_Job], *, backwards: bool) -> None:
-        self._places: dict[StartNode, deque[int]] = {}
-        self._free: list[int] = []
-        for job in jobs:
-            node = job.subscription.node
-            if node is None:
-                self._free.append(job.place)
-            else:
-                self._places.setdefault(node, deque()).append(job.place)
-        # Nodes without a listener are included, because dependencies lead through them.
-        self._missing: dict[StartNode, int] = {}
-        self._after: dict[StartNode, list[StartNode]] = {}
-        unseen = list(self._places)
-        while unseen:
-            node = unseen.pop()
-            if node in self._after:
-                continue
-            self._after[node] = []
-            self._missing[node] = 0
-            unseen.extend(node.needs)
-        for node in self._after:
-            for need in node.needs:
-                first, second = (node, need) if backwards else (need, node)
-                self._after[first].append(second)
-                self._missing[second] += 1
-
-    def first(self) -> list[int]:
-        """Return the places of the jobs that wait for no other job."""
-        return self._free + self._open([node for node, missing in self._missing.items() if not missing])
-
-    def after(self, job: _Job) -> list[int]:
-        """Return the places of the jobs that can start now that *job* has ended."""
-        node = job.subscription.node
-        if node is None:
-            return []
-        if self._places[node]:
-            return [self._places[node].popleft()]
-        return self._open(self._close(node))
-
-    def behind(self, job: _Job) -> set[StartNode | None]:
-        """Return the nodes that come after the node of *job*, directly or indirectly."""
-        node = job.subscription.node
-        nodes: set[StartNode | None] = set()
-        unseen = [] if node is None else list(self._after[node])
-        while unseen:
-            node = unseen.pop()
-            if node not in nodes:
-                nodes.add(node)
-                unseen.extend(self._after[node])
-        return nodes
-
-    def _open(self, nodes: list[StartNode]) -> list[int]:
-        """Return the first place of each of *nodes*; a node without a place is closed and its successors opened."""
-        places = []
-        while nodes:
-            node = nodes.pop()
-            if self._places.get(node):
-                places.append(self._places[node].popleft())
-            else:
-                nodes.extend(self._close(node))
-        return places
-
-    def _close(self, node: StartNode) -> list[StartNode]:
-        """Return the nodes for which *node* was the last missing dependency."""
-        opened = []
-        for other in self._after[node]:
-            self._missing[other] -= 1
-            if not self._missing[other]:
-                opened.append(other)
-        return opened
 
 
 def _raised_by(listener: Callable[[], object]) -> BaseException | None:
@@ -558,15 +373,15 @@ def _raised_by(listener: Callable[[], object]) -> BaseException | None:
     return None
 
 
-def _staged(subscriptions: Sequence[ScheduledHook]) -> Iterator[_Job]:
+def _staged(hooks: Sequence[ScheduledHook]) -> Iterator[_Job]:
     stage, last = 0, None
-    for place, subscription in enumerate(subscriptions):
+    for place, hook in enumerate(hooks):
         # A listener outside all components has a stage to itself.
-        current = (subscription.priority, None if subscription.node is not None else place)
+        current = (hook.priority, None if hook.node is not None else place)
         if place and current != last:
             stage += 1
         last = current
-        yield _Job(subscription, place, stage)
+        yield _Job(hook, place, stage)
 
 
 def _stack_of(worker: threading.Thread | None) -> str:

@@ -21,9 +21,9 @@ from typedbus._base.failures import (
 )
 from typedbus._base.states import State
 from typedbus._bus.builtin import ERROR, START, STOP, WARNING
+from typedbus._bus.hooks import Abandoned, PhaseCallbacks, ScheduledHook
 from typedbus._bus.policy import TransitionPolicy
 from typedbus._bus.registry import Registry
-from typedbus._bus.scheduler import Abandoned, PhaseCallbacks, ScheduledHook
 from typedbus._os.forks import notice
 
 
@@ -97,29 +97,29 @@ class TransitionPhase(PhaseCallbacks):
     #: The listeners that returned, in the order in which they did.
     well: list[ScheduledHook] = attrs.field(factory=list)
 
-    def begins(self, subscription: ScheduledHook, /) -> None:
+    def begins(self, hook: ScheduledHook, /) -> None:
         if self.begin is not None:
-            self.registry.observers.publish(self.begin(subscription.path))
+            self.registry.observers.publish(self.begin(hook.path))
 
-    def ended(self, subscription: ScheduledHook, seconds: float, error: BaseException | None, /) -> None:
+    def ended(self, hook: ScheduledHook, seconds: float, error: BaseException | None, /) -> None:
         if error is None:
-            self.well.append(subscription)
+            self.well.append(hook)
             if self.end is not None:
-                self.registry.observers.publish(self.end(subscription.path, seconds))
+                self.registry.observers.publish(self.end(hook.path, seconds))
             return
-        hook, current = subscription.channel.name, self.transition
-        ends_start = self.policy.hook_failed(subscription, error) and self.is_up
+        channel, current = hook.channel.name, self.transition
+        ends_start = self.policy.hook_failed(hook, error) and self.is_up
         if self.is_up and isinstance(error, StartCancelled) and current.goal is not State.STARTED:
             # The hook was waiting when the start was cancelled: this is not a failure.
-            self.registry.observers.publish(Failed(subscription.path, hook, seconds, error))
+            self.registry.observers.publish(Failed(hook.path, channel, seconds, error))
             return
         if isinstance(error, Exception) and not propagates_at_once(error):
-            current.failures.append(Failure(subscription.name, hook, error, subscription.listener))
+            current.failures.append(Failure(hook.name, channel, error, hook.listener))
         else:
             if isinstance(error, Exception):
-                put_note(error, note_of(subscription.name, hook))
+                put_note(error, note_of(hook.name, channel))
             current.leaving.append(error)
-        self.registry.observers.publish(Failed(subscription.path, hook, seconds, error))
+        self.registry.observers.publish(Failed(hook.path, channel, seconds, error))
         if ends_start:
             with self.registry.lock:
                 current.call_off()
@@ -140,11 +140,11 @@ class TransitionPhase(PhaseCallbacks):
     def left(self, thread: int, /) -> None:
         self.transition.threads.discard(thread)
 
-    def abandons(self, subscription: ScheduledHook, began: float, thread: threading.Thread, /) -> Abandoned:
-        abandoned = Abandoned(subscription, began, thread, [])
-        if subscription.channel is START:
+    def abandons(self, hook: ScheduledHook, began: float, thread: threading.Thread, /) -> Abandoned:
+        abandoned = Abandoned(hook, began, thread, [])
+        if hook.channel is START:
             # Collected now: once the bus has exited, the component is no longer subscribed.
-            owner = owner_of(subscription)
+            owner = owner_of(hook)
             abandoned.stops = [
                 stop for stop in reversed(self.registry.look_up(STOP).subscriptions) if owner_of(stop) is owner
             ]
@@ -164,9 +164,7 @@ class TransitionPhase(PhaseCallbacks):
         how = "returned" if error is None else f"ended with {error!r}"
         hooks = abandoned.stops if error is None else []
         undone = f"; now it is undone by {', '.join(hook.name for hook in hooks)}" if hooks else ""
-        self.registry.log(
-            f"{abandoned.subscription.name} {how} after {seconds:.2f} s; it had been given up{undone}", WARNING
-        )
+        self.registry.log(f"{abandoned.hook.name} {how} after {seconds:.2f} s; it had been given up{undone}", WARNING)
         called: list[ScheduledHook] = []
         while not abandoned.is_over.is_set():
             for hook in hooks:
@@ -180,22 +178,22 @@ class TransitionPhase(PhaseCallbacks):
                 if not hooks:
                     abandoned.is_over.set()
 
-    def predecessor(self, subscription: ScheduledHook, /) -> Abandoned | None:
-        if subscription.channel is not START:
+    def predecessor(self, hook: ScheduledHook, /) -> Abandoned | None:
+        if hook.channel is not START:
             return None
         with self.registry.lock:
             pending = self.transition.abandoned
             pending[:] = [abandoned for abandoned in pending if not abandoned.is_over.is_set()]
             for abandoned in pending:
-                earlier = abandoned.subscription
+                earlier = abandoned.hook
                 # After an exit the component is a new object with the same path.
-                is_same_component = earlier.node is not None and subscription.node is not None
-                is_same_component = is_same_component and earlier.path == subscription.path
-                if is_same_component or owner_of(earlier) is owner_of(subscription):
+                is_same_component = earlier.node is not None and hook.node is not None
+                is_same_component = is_same_component and earlier.path == hook.path
+                if is_same_component or owner_of(earlier) is owner_of(hook):
                     return abandoned
         return None
 
 
-def owner_of(subscription: ScheduledHook) -> object:
-    """Return the object whose method is the listener; the subscription itself if the listener is not a method."""
-    return getattr(subscription.listener, "__self__", subscription)
+def owner_of(hook: ScheduledHook) -> object:
+    """Return the object whose method is the listener; the hook itself if the listener is not a method."""
+    return getattr(hook.listener, "__self__", hook)

@@ -13,7 +13,6 @@ from typing import Protocol
 from typedbus._base.clock import Inbox, Waking
 from typedbus._base.errors import StillRunning
 from typedbus._base.failures import describe, traceback_of
-from typedbus._base.states import State
 from typedbus._base.sync import simple_queue
 from typedbus._bus.builtin import ERROR, MAIN, WARNING
 from typedbus._channels.bound import BoundChannel
@@ -41,18 +40,6 @@ class Replacement(Protocol):
         Args:
             failed: The exception that `block` would have raised, or None; this method must report it.
         """
-
-
-class Waiter:
-    """A thread in `Bus.wait`: the states it waits for, the state that was reached, and the lock it sleeps on."""
-
-    __slots__ = ("reached", "states", "woken")
-
-    def __init__(self, states: frozenset[State]) -> None:
-        self.states = states
-        self.reached: State | None = None
-        self.woken = threading.Lock()
-        self.woken.acquire()
 
 
 class MainLoopWakeup:

@@ -33,7 +33,7 @@ from typedbus._channels.channel import DEFAULT_PRIORITY, AnyChannel
 from typedbus._channels.subscriptions import Subscription
 
 if TYPE_CHECKING:
-    from typedbus._bus.scheduler import ScheduledHook
+    from typedbus._bus.hooks import ScheduledHook
     from typedbus._bus.transition import Transition
 
 

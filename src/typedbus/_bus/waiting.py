@@ -1,0 +1,49 @@
+"""The threads that wait for a state of the bus, and the check of the states that they pass."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable
+
+from typedbus._base.errors import WaitError
+from typedbus._base.states import State
+from typedbus._channels.channel import Channel
+
+
+class Waiter:
+    """A thread in `Bus.wait`: the states it waits for, the state that was reached, and the lock it sleeps on."""
+
+    __slots__ = ("reached", "states", "woken")
+
+    def __init__(self, states: frozenset[State]) -> None:
+        self.states = states
+        self.reached: State | None = None
+        self.woken = threading.Lock()
+        self.woken.acquire()
+
+
+def checked_states(argument: object) -> frozenset[State]:
+    """
+    Return the states that *argument* consists of, member or several.
+
+    Raises:
+        WaitError: *argument* is empty, or contains something other than a state.
+    """
+    members: list[object] = [argument]
+    if isinstance(argument, Iterable) and not isinstance(argument, (str, Channel)):
+        members = list(argument)
+    states = frozenset(member for member in members if isinstance(member, State))
+    for member in members:
+        if isinstance(member, Channel):
+            reason = (
+                "it is a channel, and wait() takes states: write bus.wait(State.STARTED) to wait for the whole bus, "
+                "or subscribe to the channel to be called for each event"
+            )
+            raise WaitError(states, reason, member)
+        if isinstance(member, str) and member.upper() in State.__members__:
+            raise WaitError(states, f"it is a string, not a state: write State.{member.upper()}", member)
+        if not isinstance(member, State):
+            raise WaitError(states, f"it is not a state: give one of {', '.join(map(str, State))}", member)
+    if not states:
+        raise WaitError(states, "give at least one state")
+    return states
