@@ -32,15 +32,15 @@ def chart(title: str, note: str, measured: Mapping[str, Measured], ours: str) ->
     Return horizontal bars on a logarithmic scale, shortest first, each with its figure and its ratio.
 
     Args:
-        title: Stands above.
-        note: Stands below the title, smaller.
-        measured: What to show, by name.
-        ours: The name of the bar that stands out.
+        title: The heading of the chart.
+        note: The line below the title, in smaller type.
+        measured: The figures of each bar, by name.
+        ours: The name of the highlighted bar.
     """
     rows = sorted(measured.items(), key=lambda row: row[1].least)
     lowest = 10 ** math.floor(math.log10(rows[0][1].least))
     highest = rows[-1][1].least
-    # Never of width zero, and with room between the powers of ten.
+    # At least one power of ten, so as not to divide by zero.
     scale = (_WIDTH - _LEFT - _RIGHT) / max(math.log10(highest / lowest), 1)
     height = _TOP + _ROW * len(rows) + 30
     parts = [
@@ -59,11 +59,13 @@ def chart(title: str, note: str, measured: Mapping[str, Measured], ours: str) ->
         parts.append(f'<line class="line" x1="{x:.1f}" y1="{_TOP - 6}" x2="{x:.1f}" y2="{bottom}"/>')
         parts.append(f'<text class="small" x="{x:.1f}" y="{bottom + 16}" text-anchor="middle">{power:,} ns</text>')
         power *= 10
-    for number, (name, one) in enumerate(rows):
+    for number, (name, figures) in enumerate(rows):
         y = _TOP + _ROW * number
-        width = max(2.0, scale * math.log10(one.least / lowest))
+        width = max(2.0, scale * math.log10(figures.least / lowest))
         kind = "ours" if name == ours else "bar"
         parts.append(f'<text x="{_LEFT - 8}" y="{y + 14}" text-anchor="end">{escape(name)}</text>')
         parts.append(f'<rect class="{kind}" x="{_LEFT}" y="{y + 2}" width="{width:.1f}" height="16" rx="2"/>')
-        parts.append(f'<text x="{_LEFT + width + 6:.1f}" y="{y + 14}">{one.least:,.0f} ns ({one.ratio:.2f})</text>')
+        parts.append(
+            f'<text x="{_LEFT + width + 6:.1f}" y="{y + 14}">{figures.least:,.0f} ns ({figures.ratio:.2f})</text>'
+        )
     return "\n".join([*parts, "</svg>", ""])

@@ -1,4 +1,4 @@
-"""Whether the contenders do the same work; where they do not, the tables say so."""
+"""Checks that the contenders do the same work; the tables list the differences."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from contender import GOES_ON, STOPS, Contender
+from contender import CALLS_REST, STOPS, Contender
 from scenarios import Scenario, call
 
 
 class Recording:
-    """Listeners that write down who was called, with what."""
+    """Listeners that record each call and its arguments."""
 
     def __init__(self, parameters: str, count: int, failing: int | None) -> None:
         self.calls: list[tuple[int, object]] = []
@@ -27,33 +27,33 @@ class Recording:
 
 def check(contender: Contender) -> None:
     """
-    Publish in every way to listeners that write down what they get.
+    Publish in each form to listeners that record their calls, and compare the calls with the contender's description.
 
     Raises:
-        AssertionError: The contender does not do what it is said to do.
+        AssertionError: The contender does not behave as described.
     """
     for form in contender.publish:
         record, returned, raised = _published(contender, Scenario("check", "", form=form, count=5))
         _expect(raised is None, contender, form, f"raised {raised!r}")
         order = [number for number, _ in record.calls]
-        wanted = [4, 3, 2, 1, 0] if contender.order == "last first" else [0, 1, 2, 3, 4]
+        expected = [4, 3, 2, 1, 0] if contender.order == "last first" else [0, 1, 2, 3, 4]
         if contender.order == "unspecified":
             order.sort()
-        _expect(order == wanted, contender, form, f"called {order}")
+        _expect(order == expected, contender, form, f"called {order}")
         for _, names in record.calls:
-            wanted_arguments = _WANTED[form]
-            got = _got(names)[: len(wanted_arguments)]
-            _expect(got == wanted_arguments, contender, form, f"called with {got}")
+            expected_arguments = _EXPECTED[form]
+            arguments = _arguments(names)[: len(expected_arguments)]
+            _expect(arguments == expected_arguments, contender, form, f"called with {arguments}")
         if contender.results is not None:
             answers = contender.results(returned)
             _expect([*answers] == [number for number, _ in record.calls], contender, form, f"answered {answers}")
     record, _, raised = _published(contender, Scenario("check", "", count=10, failing=3))
     called = len(record.calls)
     _expect((called == 10) or contender.failing == STOPS, contender, "failing", f"called {called} of 10")
-    _expect((raised is not None) == (contender.failing in (GOES_ON, STOPS)), contender, "failing", repr(raised))
+    _expect((raised is not None) == (contender.failing in (CALLS_REST, STOPS)), contender, "failing", repr(raised))
 
 
-_WANTED: dict[str, tuple[object, ...]] = {
+_EXPECTED: dict[str, tuple[object, ...]] = {
     "positional": (1, "two"),
     "keyword": (1, "two"),
     "keyword_only": (1, "two"),
@@ -62,19 +62,19 @@ _WANTED: dict[str, tuple[object, ...]] = {
 }
 
 
-def _got(names: Any) -> tuple[object, ...]:
-    """Return what a listener was called with, less what the library adds."""
+def _arguments(names: Any) -> tuple[object, ...]:
+    """Return the arguments of a call, without those that the library adds."""
     event = names.get("event")
-    given = vars(event) if event is not None else names
-    return tuple(given[name] for name in ("a", "b", "c", "rest", "others") if name in given)
+    arguments = vars(event) if event is not None else names
+    return tuple(arguments[name] for name in ("a", "b", "c", "rest", "others") if name in arguments)
 
 
 def _published(contender: Contender, scenario: Scenario) -> tuple[Recording, object, Exception | None]:
     record = Recording(contender.parameters[scenario.form], scenario.count, scenario.failing)
-    declared = contender.declare(scenario.form)
-    names: dict[str, Any] = {"bus": contender.bus, "channel": contender.bind(declared)}
-    for one in record.listeners:
-        call(contender.subscribe, **names, listener=contender.prepare(declared, one))
+    declaration = contender.declare(scenario.form)
+    names: dict[str, Any] = {"bus": contender.bus, "channel": contender.bind(declaration)}
+    for listener in record.listeners:
+        call(contender.subscribe, **names, listener=contender.prepare(declaration, listener))
     statement = contender.publish[scenario.form]
     try:
         if not contender.is_async:
@@ -85,6 +85,6 @@ def _published(contender: Contender, scenario: Scenario) -> tuple[Recording, obj
         return record, None, error
 
 
-def _expect(holds: bool, contender: Contender, form: str, seen: str) -> None:
+def _expect(holds: bool, contender: Contender, form: str, problem: str) -> None:
     if not holds:
-        raise AssertionError(f"{contender.name}, {form}: {seen}")
+        raise AssertionError(f"{contender.name}, {form}: {problem}")

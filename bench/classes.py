@@ -1,12 +1,12 @@
 # a program on its own, no part of a package
 """
-From classes to objects: a container of typedbus beside one of dishka.
+Compares a container of typedbus with one of dishka, from the classes to the objects.
 
 ``python bench/classes.py`` makes thousands of classes, each with three others as
 annotated parameters of its constructor, and measures the processor time from the
 first declaration until the bus is STARTED, or until dishka has built each object.
-dishka finds the arguments by their annotations; typedbus checks them. Every life
-has a process of its own, and the two take turns. The least of all rounds counts.
+dishka finds the arguments by their annotations; typedbus checks them. Each run has
+its own process, the libraries take turns, and the fastest round of each counts.
 """
 
 from __future__ import annotations
@@ -23,16 +23,17 @@ from targets import Target
 
 ROUNDS = 5
 SIZE = 3_000
-#: The numbers of components between which the cost of one may grow, and by how much.
+#: The cost of one component may grow by this factor between SMALL and LARGE components.
 SMALL, LARGE, GROWTH = 2_000, 20_000, 1.2
+#: The allowed time of typedbus, relative to dishka.
 SHARE = 0.5
-#: A class takes the ones that stand so many places before it.
+#: A class needs the classes that were declared so many places before it.
 DISTANCES = (1, 7, 13)
 
 
 def classes(size: int) -> tuple[list[type], list[list[int]]]:
-    """Return *size* classes, and the numbers of the classes that each one takes."""
-    needed = [[number - one for one in DISTANCES if number >= one] for number in range(size)]
+    """Return *size* classes, and for each the numbers of the classes that it needs."""
+    needed = [[number - distance for distance in DISTANCES if number >= distance] for number in range(size)]
     names: dict[str, type] = {}
     source = "".join(
         f"class C{number}:\n"
@@ -70,21 +71,21 @@ def dishka(kinds: list[type], needed: list[list[int]]) -> None:
         container.get(kind)
 
 
-LIVES: dict[str, Callable[[list[type], list[list[int]]], None]] = {"typedbus": typedbus, "dishka": dishka}
+LIBRARIES: dict[str, Callable[[list[type], list[list[int]]], None]] = {"typedbus": typedbus, "dishka": dishka}
 
 
 def seconds(name: str, size: int) -> float:
-    """Return the processor time of one life, in a process of its own."""
-    ended = subprocess.run([sys.executable, __file__, name, str(size)], capture_output=True, text=True, check=True)
-    return float(ended.stdout)
+    """Return the processor time of one run in its own process."""
+    process = subprocess.run([sys.executable, __file__, name, str(size)], capture_output=True, text=True, check=True)
+    return float(process.stdout)
 
 
-def live(name: str, size: int) -> None:
-    """Live once, and print the processor time of the second life; the first has imported the library."""
-    LIVES[name](*classes(2))
-    made = classes(size)
+def run(name: str, size: int) -> None:
+    """Print the processor time of a second run; the first has imported the library."""
+    LIBRARIES[name](*classes(2))
+    kinds, needed = classes(size)
     began = time.process_time()
-    LIVES[name](*made)
+    LIBRARIES[name](kinds, needed)
     print(time.process_time() - began)
 
 
@@ -93,15 +94,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--assert", dest="is_asserted", action="store_true", help="exit with 1 if a target is missed")
     arguments = parser.parse_args()
-    lives = [("typedbus", SIZE), ("dishka", SIZE), ("typedbus", SMALL), ("typedbus", LARGE)]
-    least = {life: float("inf") for life in lives}
+    runs = [("typedbus", SIZE), ("dishka", SIZE), ("typedbus", SMALL), ("typedbus", LARGE)]
+    least = dict.fromkeys(runs, float("inf"))
     for _ in range(ROUNDS):
-        for life in lives:
-            least[life] = min(least[life], seconds(*life))
+        for name, size in runs:
+            least[name, size] = min(least[name, size], seconds(name, size))
     targets = [
-        Target(f"{SIZE:,} components beside dishka", SHARE, least["typedbus", SIZE] / least["dishka", SIZE]),
+        Target(f"{SIZE:,} components, relative to dishka", SHARE, least["typedbus", SIZE] / least["dishka", SIZE]),
         Target(
-            f"a component of {LARGE:,} beside one of {SMALL:,}",
+            f"one component among {LARGE:,}, relative to one among {SMALL:,}",
             GROWTH,
             least["typedbus", LARGE] / LARGE / (least["typedbus", SMALL] / SMALL),
         ),
@@ -109,7 +110,7 @@ def main() -> None:
     print(
         table(
             ["library", "components", "seconds"],
-            [[name, f"{size:,}", f"{least[name, size]:.2f}"] for name, size in lives],
+            [[name, f"{size:,}", f"{least[name, size]:.2f}"] for name, size in runs],
         )
     )
     print(target_table(targets))
@@ -119,6 +120,6 @@ def main() -> None:
 
 if __name__ == "__main__":
     if len(sys.argv) == 3:
-        live(sys.argv[1], int(sys.argv[2]))
+        run(sys.argv[1], int(sys.argv[2]))
     else:
         main()

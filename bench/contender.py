@@ -1,10 +1,9 @@
 """
-What a contender is.
+The description of a contender: a library, and the statements that use it.
 
-What a contender does is text, put into the loop that is timed, so that nothing
-of the benchmark stands between the loop and the library. In the text stand
-``channel`` for what is published on, ``listener`` for what is subscribed, and
-``bus`` for what owns the channels where the library has such a thing.
+A statement is text that is inserted into the timed loop, so that no call of the
+benchmark adds to the time. It refers to the channel as ``channel``, to the listener
+as ``listener``, and to the owner of the channels, if the library has one, as ``bus``.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from typing import Any
 
 import attrs
 
-#: What is published, as one would write it where it goes by position or by name.
+#: The arguments of a publish, by form, for libraries that accept positional arguments.
 POSITIONAL = {
     "positional": "1, 'two'",
     "keyword": "1, b='two'",
@@ -22,13 +21,14 @@ POSITIONAL = {
     "default": "1",
     "variadic": "1, 'two', 3, name='four'",
 }
-#: The same where everything goes by name.
+#: The same for libraries that accept keyword arguments only.
 NAMED = {
     "positional": "a=1, b='two'",
     "keyword": "a=1, b='two'",
     "keyword_only": "a=1, b='two'",
     "default": "a=1",
 }
+#: The parameters of a listener, by form.
 PARAMETERS = {
     "positional": "a, b",
     "keyword": "a, b",
@@ -37,15 +37,15 @@ PARAMETERS = {
     "variadic": "a, *rest, **others",
 }
 ALL_KINDS = ("function", "method", "callable")
-GOES_ON = "calls the rest, raises all together"
+CALLS_REST = "calls the rest, raises all together"
 STOPS = "stops at the first"
 
 
-def _sole(declared: Any) -> Any:
-    return declared
+def _same_channel(declaration: Any) -> Any:
+    return declaration
 
 
-def _as_is(declared: Any, listener: Any) -> Any:
+def _same_listener(declaration: Any, listener: Any) -> Any:
     return listener
 
 
@@ -55,22 +55,22 @@ class Contender:
     One library, or one of its ways to publish.
 
     Attributes:
-        name: For the tables.
-        publish: The statement that publishes, by what is published; what is missing cannot be said with it.
+        name: Its name in the tables.
+        publish: The statement that publishes, by form; the library does not support a missing form.
         subscribe: The statement that subscribes ``listener``.
-        unsubscribe: The statement that ends that.
-        declare: Makes what a program has at import time, by what is published.
-        bind: Makes the channel of it.
-        bus: What owns the channels, if anything does.
-        prepare: Makes what the library subscribes of what was declared and of a listener.
-        parameters: Of the listeners, by what is published.
-        kinds: Of listeners that it takes.
-        results: Takes the answers out of what publish returned; None if it gives none.
-        order: In which the listeners are called: "as subscribed", "last first" or "unspecified".
-        failing: What becomes of the listeners after one that raises.
+        unsubscribe: The statement that unsubscribes ``listener``.
+        declare: Returns the declaration of a channel, which a program makes at import time, for a form.
+        bind: Returns the channel of a declaration.
+        bus: The owner of the channels, if there is one.
+        prepare: Returns the object to subscribe, from a declaration and a listener.
+        parameters: The parameters of the listeners, by form.
+        kinds: The kinds of listeners that the library accepts.
+        results: Extracts the results from the return value of publish; None if it returns none.
+        order: The order of the listeners: "as subscribed", "last first" or "unspecified".
+        failing: How publish continues after a listener has raised.
         is_async: Whether publish is awaited.
-        package: The distribution whose version is told, and what is imported of it.
-        heat: Publishes after which a channel is as fast as it gets.
+        package: The name of the distribution, and of the module to import.
+        heat: The number of publishes after which a channel is at its fastest.
     """
 
     name: str
@@ -78,19 +78,19 @@ class Contender:
     subscribe: str
     unsubscribe: str
     declare: Callable[[str], Any]
-    bind: Callable[[Any], Any] = _sole
+    bind: Callable[[Any], Any] = _same_channel
     bus: Any = None
-    prepare: Callable[[Any, Any], Any] = _as_is
+    prepare: Callable[[Any, Any], Any] = _same_listener
     parameters: dict[str, str] = PARAMETERS
     kinds: tuple[str, ...] = ALL_KINDS
     results: Callable[[Any], list[Any]] | None = list
     order: str = "as subscribed"
-    failing: str = GOES_ON
+    failing: str = CALLS_REST
     is_async: bool = False
     package: tuple[str, str] | None = None
     heat: int = 1
 
 
 def statements(text: str, arguments: dict[str, str]) -> dict[str, str]:
-    """Return *text* with each of *arguments* put into it."""
-    return {form: text.format(given) for form, given in arguments.items()}
+    """Return *text* with the arguments of each form inserted."""
+    return {form: text.format(values) for form, values in arguments.items()}

@@ -1,4 +1,4 @@
-"""Everything that is measured: the two limits, ourselves, and the libraries that are installed."""
+"""All contenders: the two baselines, typedbus, and the other libraries that are installed."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import attrs
 
 import peers
 from contender import POSITIONAL, STOPS, Contender, statements
-from limits import BARE_LOOPS, LOOPS
+from loops import BARE_LOOPS, LOOPS
 from typedbus import Bus, Channel
 
 
-def limit() -> Contender:
-    """Return the loop that every contender is measured against."""
+def baseline() -> Contender:
+    """Return the loop that all contenders are compared with."""
     return Contender(
         name="loop with try",
         publish=statements("channel.publish({})", POSITIONAL),
@@ -26,13 +26,13 @@ def limit() -> Contender:
     )
 
 
-def bare_limit() -> Contender:
-    """Return the loop without a try."""
-    return attrs.evolve(limit(), name="bare loop", declare=BARE_LOOPS.__getitem__, failing=STOPS)
+def bare_loop() -> Contender:
+    """Return the loop without a ``try``."""
+    return attrs.evolve(baseline(), name="bare loop", declare=BARE_LOOPS.__getitem__, failing=STOPS)
 
 
 def typedbus() -> Contender:
-    """Return ourselves."""
+    """Return typedbus."""
     bus = Bus()
 
     def keyword(a: int, b: str) -> None: ...
@@ -40,7 +40,7 @@ def typedbus() -> Contender:
     def default(a: int, b: str = "two", c: int = 3) -> None: ...
     def variadic(a: int, *rest: object, **others: object) -> None: ...
 
-    declarations = {one.__name__: one for one in (keyword, keyword_only, default, variadic)}
+    declarations = {function.__name__: function for function in (keyword, keyword_only, default, variadic)}
 
     def declare(form: str) -> Any:
         return Channel[[int, str], int]("placed") if form == "positional" else Channel.declare(declarations[form])
@@ -59,8 +59,8 @@ def typedbus() -> Contender:
 
 
 ALL: tuple[Callable[[], Contender], ...] = (
-    limit,
-    bare_limit,
+    baseline,
+    bare_loop,
     typedbus,
     peers.blinker,
     peers.pluggy,
@@ -75,16 +75,16 @@ ALL: tuple[Callable[[], Contender], ...] = (
 
 
 def installed() -> tuple[list[Callable[[], Contender]], list[str]]:
-    """Return what makes each contender that can be imported, and a word on each that cannot."""
-    found, missing = [], []
+    """Return the factories of the contenders that can be imported, and a message for each that cannot."""
+    factories, missing = [], []
     for make in ALL:
         try:
             make()
         except ImportError as error:
             missing.append(str(error))
         else:
-            found.append(make)
-    return found, list(dict.fromkeys(missing))
+            factories.append(make)
+    return factories, list(dict.fromkeys(missing))
 
 
 def version(contender: Contender) -> str:

@@ -1,4 +1,4 @@
-"""What is no publish: subscribing in bulk, memory, imports, waking up."""
+"""The costs apart from publishing: subscriptions in bulk, memory, imports, waking up."""
 
 from __future__ import annotations
 
@@ -36,15 +36,15 @@ for declared, listener in zip(declarations, listeners):
 
 
 def bulk(make: Callable[[], Contender], text: str, count: int) -> float:
-    """Return the seconds that *count* subscriptions take, as *text* says."""
+    """Return the seconds that *count* subscriptions take in the loop *text*."""
     contender = make()
     declarations = [contender.declare("positional") for _ in range(count)]
     names: dict[str, Any] = {"bind": contender.bind, "bus": contender.bus, "declarations": declarations}
     if text is _ON_ONE:
         declarations[1:] = []
         names["channel"] = contender.bind(declarations[0])
-    ready = [listener("function", contender.parameters["positional"], ANSWERS, number) for number in range(count)]
-    names["listeners"] = list(map(contender.prepare, itertools.cycle(declarations), ready))
+    listeners = [listener("function", contender.parameters["positional"], ANSWERS, number) for number in range(count)]
+    names["listeners"] = list(map(contender.prepare, itertools.cycle(declarations), listeners))
     code = compile(text.format(subscribe=contender.subscribe), f"<{contender.name}: in bulk>", "exec")
     gc.collect()
     began = time.thread_time()
@@ -54,63 +54,62 @@ def bulk(make: Callable[[], Contender], text: str, count: int) -> float:
 
 def subscribing(makes: Sequence[Callable[[], Contender]], count: int, rounds: int = 3) -> dict[str, dict[str, float]]:
     """
-    Return the least seconds that each contender takes in bulk.
+    Return the least seconds that each contender takes for subscriptions in bulk.
 
-    For *count* subscriptions on one channel; for one on each of *count*
-    channels, which are made on the way; and for declaring these, where that is
-    something of its own.
+    "on_one" is *count* subscriptions on one channel, "on_each" one subscription
+    on each of *count* channels, which includes making the channels, and
+    "declare" the declarations of these channels.
     """
-    taken: dict[str, dict[str, float]] = {}
+    seconds: dict[str, dict[str, float]] = {}
     for make in itertools.chain.from_iterable(itertools.repeat(makes, rounds)):
         contender = make()
-        least = taken.setdefault(contender.name, dict.fromkeys(("on_one", "on_each", "declare"), float("inf")))
+        least = seconds.setdefault(contender.name, dict.fromkeys(("on_one", "on_each", "declare"), float("inf")))
         began = time.thread_time()
         declarations = [contender.declare("positional") for _ in range(count)]
         least["declare"] = min(least["declare"], time.thread_time() - began)
         del declarations
         least["on_one"] = min(least["on_one"], bulk(make, _ON_ONE, count))
         least["on_each"] = min(least["on_each"], bulk(make, _ON_EACH, count))
-    return taken
+    return seconds
 
 
 def memory(make: Callable[[], Contender], channels: int = 1000, subscriptions: int = 10) -> dict[str, float]:
     """
     Return the bytes of a declaration, a channel and a subscription.
 
-    A subscription is cold when its channel was published on once, and hot when
-    that was so often that the channel is as fast as it gets.
+    A subscription is cold after one publish on its channel, and hot after as many
+    as the channel needs to be at its fastest.
     """
     contender = make()
-    shared = [listener("function", contender.parameters["positional"], ANSWERS, n) for n in range(subscriptions)]
-    _fill(make(), shared, 1, [])  # what a library makes once, it makes here
-    traced: list[int] = []
+    listeners = [listener("function", contender.parameters["positional"], ANSWERS, n) for n in range(subscriptions)]
+    _fill(make(), listeners, 1, [])  # the objects that a library makes only once are made here
+    sizes: list[int] = []
     tracemalloc.start()
-    kept = _fill(contender, shared, channels, traced)
+    objects = _fill(contender, listeners, channels, sizes)
     tracemalloc.stop()
-    del kept
-    declared, bound, cold, hot = (after - before for before, after in itertools.pairwise(traced))
-    each = channels * subscriptions
+    del objects
+    declarations, bound, cold, hot = (after - before for before, after in itertools.pairwise(sizes))
+    total = channels * subscriptions
     return {
-        "declaration": declared / channels,
+        "declaration": declarations / channels,
         "channel": bound / channels,
-        "cold": cold / each,
-        "hot": (cold + hot) / each,
+        "cold": cold / total,
+        "hot": (cold + hot) / total,
     }
 
 
-def _fill(contender: Contender, shared: Sequence[Any], count: int, traced: list[int]) -> list[Any]:
+def _fill(contender: Contender, listeners: Sequence[Any], count: int, sizes: list[int]) -> list[Any]:
     def trace() -> None:
         gc.collect()
-        traced.append(tracemalloc.get_traced_memory()[0])
+        sizes.append(tracemalloc.get_traced_memory()[0])
 
     trace()
-    declared = [contender.declare("positional") for _ in range(count)]
+    declarations = [contender.declare("positional") for _ in range(count)]
     trace()
-    channels = [contender.bind(one) for one in declared]
+    channels = [contender.bind(declaration) for declaration in declarations]
     trace()
-    for declaration, channel in zip(declared, channels, strict=True):
-        for one in shared:
-            prepared = contender.prepare(declaration, one)
+    for declaration, channel in zip(declarations, channels, strict=True):
+        for prepared in (contender.prepare(declaration, function) for function in listeners):
             call(contender.subscribe, bus=contender.bus, channel=channel, listener=prepared)
     publish = _publisher(contender)
     publish(channels)
@@ -118,7 +117,7 @@ def _fill(contender: Contender, shared: Sequence[Any], count: int, traced: list[
     for _ in range(contender.heat):
         publish(channels)
     trace()
-    return [declared, channels]
+    return [declarations, channels]
 
 
 def _publisher(contender: Contender) -> Callable[[Sequence[Any]], None]:
@@ -144,26 +143,26 @@ commands(["--help"])
 
 def imports(modules: Sequence[str], rounds: int = 15) -> dict[str, float]:
     """
-    Return the least milliseconds that importing each of *modules*, and `BASE`, takes a new process.
+    Return the least milliseconds that a new process takes to import each of *modules*, and `BASE`.
 
-    And those of a process that answers `--help`: ours, and one with the same libraries.
+    Also those of a process that answers `--help`: typedbus, and a program with the same libraries.
     """
     programs = {f"`import {module}`": ["-c", f"import {module}"] for module in (BASE, *modules)}
     programs |= {"nothing": ["-c", ""], HELP: ["-m", "typedbus", "--help"], HELP_BASE: ["-c", _HELPFUL]}
-    taken: dict[str, list[float]] = {name: [] for name in programs}
+    figures: dict[str, list[float]] = {name: [] for name in programs}
     with tempfile.TemporaryDirectory() as bytecode:
         environment = {**os.environ, "PYTHONPYCACHEPREFIX": bytecode, "PYTHONDONTWRITEBYTECODE": ""}
         for _ in range(rounds + 1):
             for name, arguments in programs.items():
-                taken[name].append(_processor_time([sys.executable, *arguments], environment))
-    # The first of each compiled it.
-    least = {name: min(times[1:]) for name, times in taken.items()}
+                figures[name].append(_processor_time([sys.executable, *arguments], environment))
+    # The first process of each has compiled the bytecode.
+    least = {name: min(times[1:]) for name, times in figures.items()}
     start = least.pop("nothing")
-    return {name: one - start for name, one in least.items()}
+    return {name: milliseconds - start for name, milliseconds in least.items()}
 
 
 def _processor_time(command: Sequence[str], environment: dict[str, str]) -> float:
-    """Return the milliseconds for which *command* kept a processor busy, which others on the machine change little."""
+    """Return the milliseconds of processor time of *command*, which depend little on other processes."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env=environment)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -171,8 +170,8 @@ def _processor_time(command: Sequence[str], environment: dict[str, str]) -> floa
 
 
 def waking(rounds: int) -> dict[str, dict[str, float]]:
-    """Return the microseconds until a thread goes on that waits for a start to be over; see `wait`."""
-    return {name: _percentiles([second * 1e6 for second in taken]) for name, taken in wait.waking(rounds).items()}
+    """Return the microseconds until a thread that waits for the end of a start continues; see `wait`."""
+    return {name: _percentiles([second * 1e6 for second in seconds]) for name, seconds in wait.waking(rounds).items()}
 
 
 def _percentiles(times: list[float]) -> dict[str, float]:
@@ -181,15 +180,15 @@ def _percentiles(times: list[float]) -> dict[str, float]:
 
 
 def verbs(make: Callable[[], Contender], rounds: int, seconds: float) -> dict[str, Measured]:
-    """Measure the three ways to publish to ten listeners of ours."""
-    ten = next(one for one in SCENARIOS if one.key == "n10")
-    found = []
+    """Measure the three ways to publish to ten listeners with typedbus."""
+    ten = next(scenario for scenario in SCENARIOS if scenario.key == "n10")
+    loops = []
     for verb in ("channel.publish(1, 'two')", "bus[declared].publish(1, 'two')", "bus.publish(declared, 1, 'two')"):
         contender = attrs.evolve(make(), name=verb)
-        made = channels_with(contender, ten)
-        names = {"channel": made.bound[0], "declared": made.declared[0], "kept": made}
+        channels = channels_with(contender, ten)
+        names = {"channel": channels.bound[0], "declared": channels.declarations[0], "channels": channels}
         names.update(bus=contender.bus, clock=time.thread_time)
         text = "def timed(number):\n began = clock()\n for _ in range(number): {}\n return clock() - began"
         exec(text.format(verb), names)
-        found.append(Timed(verb, names["timed"]))
-    return measure(found, found[0].name, rounds, seconds)
+        loops.append(Timed(verb, names["timed"]))
+    return measure(loops, loops[0].name, rounds, seconds)

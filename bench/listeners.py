@@ -1,9 +1,9 @@
 """
-Listeners to measure with, each with code of its own.
+Listeners for the measurements, each with its own code object.
 
-An interpreter adapts code to what it meets there. Listeners that share their
-code, as lambdas of one loop do, would look like one and the same listener to
-the loop that calls them, and flatter it.
+The interpreter specialises a loop for the code that it calls. Listeners with a
+common code object, such as lambdas of one loop, would be called faster than the
+listeners of a real program.
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ FAILS = "raise ValueError('no')"
 
 def listener(kind: str, parameters: str, body: str, number: int) -> Listener:
     """
-    Return a listener of *kind* whose code nobody else has.
+    Return a listener of *kind* with its own code object.
 
     Args:
         kind: One of `KINDS`.
-        parameters: Its parameter list, as it stands in source.
-        body: What it does, with ``{number}`` in it.
-        number: Which one it is.
+        parameters: Its parameter list, as source text.
+        body: Its statement; ``{number}`` is replaced by *number*.
+        number: The number of the listener.
     """
     text = KINDS[kind].format(parameters=parameters, body=body.format(number=number))
     names: dict[str, Listener] = {}

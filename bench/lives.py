@@ -1,9 +1,8 @@
 """
-One life of a container of thousands of components, in a process of its own.
+The life of a container of thousands of components, in its own process.
 
-`scale.py` starts this on each Python that it is asked for. Each line that is
-printed is a JSON object, one for each step as it ends: who ends in the middle
-of a step was killed by it.
+`scale.py` runs this module with each Python. It prints one JSON object in a line
+at the end of each step: if the process dies, the step after the last line is the cause.
 """
 
 from __future__ import annotations
@@ -32,11 +31,11 @@ from typing import Any
 from typedbus import START, Bus, Component, Container
 
 FAN_IN = 3
-NEAR = 50  # dependencies are among so many that were declared just before
-NESTED = 5  # every fifth component lives in a part
+NEAR = 50  # the dependencies of a component are among the 50 declared just before it
+NESTED = 5  # every fifth component is in a nested container
 
-LEFT: list[Bus] = []
-"""What is still there when the interpreter ends."""
+STARTED: list[Bus] = []
+"""The buses that are still started when the interpreter exits."""
 
 
 class Part:
@@ -48,40 +47,40 @@ class Part:
         self.needs = needs
 
     def start(self) -> None:
-        """Start at once."""
+        """Return at once."""
 
     def stop(self) -> None:
-        """Stop at once."""
+        """Return at once."""
 
 
 def graph(size: int) -> type[Container]:
     """Return a container of *size* components, each with up to three dependencies among the last fifty."""
-    chosen = random.Random(size)
-    parts: dict[str, Any] = {}
+    generator = random.Random(size)
+    nested: dict[str, Any] = {}
     for number in range(size // NESTED):
-        _declare(parts, number, chosen, [])
-    part_class = type("Infra", (Container,), parts)
-    infra: Any = part_class()
+        _declare(nested, number, generator, [])
+    nested_class = type("Infra", (Container,), nested)
+    infra: Any = nested_class()
     members: dict[str, Any] = {"bus": Component(Bus), "infra": infra}
     for number in range(size - size // NESTED):
-        inside = [getattr(infra, f"c{chosen.randrange(len(parts))}")] if number % NESTED == 0 else []
-        _declare(members, number, chosen, inside)
+        needs = [getattr(infra, f"c{generator.randrange(len(nested))}")] if number % NESTED == 0 else []
+        _declare(members, number, generator, needs)
     return type("Shop", (Container,), members)
 
 
-def _declare(members: dict[str, Any], number: int, chosen: random.Random, needs: list[Component[Part]]) -> None:
-    last = [members[f"c{other}"] for other in range(max(0, number - NEAR), number)]
-    needs = needs + chosen.sample(last, min(len(last), FAN_IN - len(needs)))
-    members[f"c{number}"] = Component(Part, *[one.provided for one in needs])
+def _declare(members: dict[str, Any], number: int, generator: random.Random, needs: list[Component[Part]]) -> None:
+    candidates = [members[f"c{other}"] for other in range(max(0, number - NEAR), number)]
+    needs = needs + generator.sample(candidates, min(len(candidates), FAN_IN - len(needs)))
+    members[f"c{number}"] = Component(Part, *[need.provided for need in needs])
 
 
 def chain(size: int) -> type[Container]:
-    """Return a container of *size* components, each of which needs the one before."""
+    """Return a container of *size* components, each of which needs the component before it."""
     return type("Chain", (Container,), {"bus": Component(Bus), **_links(size)})
 
 
 def backwards(size: int) -> type[Container]:
-    """Return the same as `chain`, with each member in front of the one that it needs."""
+    """Return the same as `chain`, with each member declared before the component that it needs."""
     return type("Backwards", (Container,), {"bus": Component(Bus), **dict(reversed(_links(size).items()))})
 
 
@@ -93,27 +92,27 @@ def _links(size: int) -> dict[str, Any]:
 
 
 def live(declare: Callable[[int], type[Container]], size: int) -> None:
-    """Go through the life of a container, and tell the seconds that each step of it worked."""
+    """Go through the life of a container, and print the processor time of each step."""
     before = _resident()
     began = time.process_time()
 
     def lap(name: str) -> None:
         nonlocal began
-        _tell(name, time.process_time() - began)
+        _print(name, time.process_time() - began)
         began = time.process_time()
 
-    declared = declare(size)
+    container_class = declare(size)
     lap("declare")
-    shop: Any = declared()
+    shop: Any = container_class()
     lap("make")
     shop.validate()
     lap("validate")
     bus = shop.bus()
-    # The first listener of the start: by then everything is built and subscribed.
+    # The first listener of the start is called when all components are built and subscribed.
     with bus[START].subscribe(lambda: lap("assemble"), priority=-1):
         bus.start()
     lap("start")
-    _tell("held", _resident() - before)
+    _print("held", _resident() - before)
     began = time.process_time()
     bus.stop()
     lap("stop")
@@ -122,32 +121,32 @@ def live(declare: Callable[[int], type[Container]], size: int) -> None:
     bus.start()
     lap("again")
     bus.exit()
-    # Nothing of it may be too deep to be taken apart.
-    del shop, bus, declared
+    # No object may be nested too deeply to be deallocated.
+    del shop, bus, container_class
     gc.collect()
     lap("drop")
-    _tell("peak", _peak())
+    _print("peak", _peak())
 
 
 def leave(size: int) -> None:
-    """Start a chain, and leave it to the interpreter's end."""
-    LEFT.append(chain(size)().attach())
-    LEFT[0].start()
+    """Start a chain, and leave it started until the interpreter exits."""
+    STARTED.append(chain(size)().attach())
+    STARTED[0].start()
 
 
 def plain(size: int) -> None:
-    """Drop a chain of objects that have nothing to do with a container."""
+    """Drop a chain of plain objects without a container."""
     part = Part()
     for _ in range(size):
         part = Part(part)
 
 
 def types(size: int) -> None:
-    """Tell the seconds that mypy works on modules of *size* components, with nothing in its cache."""
+    """Print the processor time of mypy for modules of *size* components, without a cache."""
     if importlib.util.find_spec("mypy") is None:
         return
-    _tell("types", _seconds_of_mypy(module(size)))
-    _tell("marks", _seconds_of_mypy(marked_module(size)))
+    _print("types", _seconds_of_mypy(module(size)))
+    _print("marks", _seconds_of_mypy(marked_module(size)))
 
 
 def _seconds_of_mypy(text: str) -> float:
@@ -157,11 +156,11 @@ def _seconds_of_mypy(text: str) -> float:
         (Path(folder) / "mypy.ini").write_text("[mypy]\n", encoding="utf-8")
         command = [sys.executable, "-m", "mypy", "--strict", "--config-file", "mypy.ini", "shop.py"]
         environment = {name: value for name, value in os.environ.items() if name != "MYPYPATH"}
-        ended = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
-    if ended.returncode != 0:
-        raise SystemExit(f"mypy refuses what is right:\n{ended.stdout[-2000:]}{ended.stderr[-2000:]}")
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime - before.ru_utime - before.ru_stime
+        process = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    if process.returncode != 0:
+        raise SystemExit(f"mypy rejects a correct module:\n{process.stdout[-2000:]}{process.stderr[-2000:]}")
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
 def marked_module(size: int) -> str:
@@ -171,7 +170,7 @@ def marked_module(size: int) -> str:
         f"class C{number}:\n"
         "    def __init__(self, bus: Bus, bound: BoundChannel[[int], None]) -> None: ...\n"
         f"    @on(channel_{number})\n"
-        "    def hear(self, number: int, /) -> None: ...\n"
+        "    def receive(self, number: int, /) -> None: ...\n"
         for number in range(size)
     ]
     members = [
@@ -183,25 +182,25 @@ def marked_module(size: int) -> str:
 
 
 def module(size: int) -> str:
-    """Return the text of a module with a container of *size* components, each of a class of its own."""
-    chosen = random.Random(size)
+    """Return the text of a module with a container of *size* components, each with its own class."""
+    generator = random.Random(size)
     classes, members = [], []
     for number in range(size):
-        needs = chosen.sample(range(max(0, number - NEAR), number), min(number, FAN_IN))
+        needs = generator.sample(range(max(0, number - NEAR), number), min(number, FAN_IN))
         parameters = "".join(f", c{need}: C{need}" for need in needs)
         classes.append(f"class C{number}:\n    def __init__(self{parameters}, *, name: str = '') -> None: ...\n")
-        given = ", ".join([f"C{number}", *[f"c{need}.provided" for need in needs], f"name='c{number}'"])
-        members.append(f"    c{number} = Component({given})\n")
+        arguments = ", ".join([f"C{number}", *[f"c{need}.provided" for need in needs], f"name='c{number}'"])
+        members.append(f"    c{number} = Component({arguments})\n")
     head = "from typedbus import Bus, Component, Container\n\n"
     return f"{head}{''.join(classes)}\n\nclass Shop(Container):\n    bus = Component(Bus)\n{''.join(members)}"
 
 
 def profile(size: int) -> None:
-    """Tell where the time goes from a container to its bus that is STARTED, as cProfile sees it."""
-    declared = graph(size)
+    """Print where the time goes, according to cProfile, from a container class to a bus that is STARTED."""
+    container_class = graph(size)
     profiler = cProfile.Profile()
     profiler.enable()
-    shop = declared()
+    shop = container_class()
     shop.validate()
     shop.attach().start()
     profiler.disable()
@@ -209,32 +208,32 @@ def profile(size: int) -> None:
     own: dict[str, float] = {}
     below: dict[str, float] = {}
     for (file, _, name), (_, _, alone, together, _) in stats.stats.items():
-        place = "what is built in" if file == "~" else f"`{Path(file).stem}`"
+        place = "built-in functions" if file == "~" else f"`{Path(file).stem}`"
         own[place] = own.get(place, 0.0) + alone / stats.total_tt
-        # The bus and its visits have all of it below them, and do little of it.
+        # Without the bus and its hook scheduler, which call all the rest and do little themselves.
         if "typedbus" in Path(file).parts and "<" not in name and Path(file).stem not in ("_bus", "_visit"):
             below[f"`{Path(file).stem}.{name}`"] = together / stats.total_tt
-    _tell("total", stats.total_tt)
-    _tell("own", own)
-    _tell("below", below)
+    _print("total", stats.total_tt)
+    _print("own", own)
+    _print("below", below)
 
 
 def versions() -> str:
-    """Return the version of this Python, and of what stands beside typedbus in it."""
-    beside = [
+    """Return the versions of this Python and of the libraries that typedbus uses."""
+    libraries = [
         f"{name} {importlib.metadata.version(name)}"
         for name in ("attrs", "dependency-injector", "mypy")
         if importlib.util.find_spec(name.replace("-", "_"))
     ]
-    return ", ".join([f"{platform.python_implementation()} {platform.python_version()}", *beside])
+    return ", ".join([f"{platform.python_implementation()} {platform.python_version()}", *libraries])
 
 
-def _tell(name: str, figure: object) -> None:
+def _print(name: str, figure: object) -> None:
     print(json.dumps({name: figure}), flush=True)
 
 
 def _resident() -> int:
-    """Return the bytes of this process that are in memory now; where nobody tells, the most there ever were."""
+    """Return the bytes of this process in memory now; without /proc, the maximum so far."""
     try:
         pages = Path("/proc/self/statm").read_text(encoding="ascii").split()[1]
     except OSError:
@@ -243,8 +242,8 @@ def _resident() -> int:
 
 
 def _peak() -> int:
-    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return most if sys.platform == "darwin" else most * 1024
+    maximum = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return maximum if sys.platform == "darwin" else maximum * 1024
 
 
 KINDS: dict[str, Callable[[int], None]] = {
@@ -259,20 +258,20 @@ KINDS: dict[str, Callable[[int], None]] = {
 
 
 def main() -> None:
-    """Do what is asked for, in the main thread or in one with as much stack as is asked for."""
+    """Run the kind in the main thread, or in a thread with the requested stack."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("kind", choices=KINDS)
     parser.add_argument("size", type=int)
-    parser.add_argument("--stack", type=int, default=0, help="kilobytes of stack, in a thread; 0 for the main thread")
-    asked = parser.parse_args()
-    _tell("python", versions())
-    if asked.stack:
-        threading.stack_size(asked.stack * 1024)
+    parser.add_argument("--stack", type=int, default=0, help="stack of the thread in kilobytes; 0 for the main thread")
+    arguments = parser.parse_args()
+    _print("python", versions())
+    if arguments.stack:
+        threading.stack_size(arguments.stack * 1024)
         with ThreadPoolExecutor(1) as pool:
-            pool.submit(KINDS[asked.kind], asked.size).result()
+            pool.submit(KINDS[arguments.kind], arguments.size).result()
     else:
-        KINDS[asked.kind](asked.size)
-    _tell("end", asked.kind)
+        KINDS[arguments.kind](arguments.size)
+    _print("end", arguments.kind)
 
 
 if __name__ == "__main__":

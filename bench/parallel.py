@@ -1,11 +1,11 @@
 """
-How long a start and a stop take side by side, against what the graph allows at best.
+Compares a parallel start and stop with the critical path of the graph.
 
-``python bench/parallel.py`` starts and stops 300 components, each of which takes
-20 ms or, one in ten, a second, and prints the wall time beside that of one by
-one, of layer by layer, and of the critical path: the longest way through the
-graph, which no number of workers gets below. ``--scale`` makes everything
-shorter; with ``--assert`` it exits with 1 if a start or a stop takes more than
+``python bench/parallel.py`` starts and stops 300 components, of which one in ten
+takes a second and the others 20 ms. It prints the wall time beside the computed
+times of a start one by one, layer by layer, and along the critical path: the longest
+path through the graph, the minimum for any number of workers. ``--scale`` multiplies
+all durations; with ``--assert`` it exits with 1 if a start or a stop takes more than
 1.15 times the critical path.
 """
 
@@ -30,44 +30,44 @@ ALLOWED = 1.15
 
 
 class Part:
-    """Takes its time to start and to stop."""
+    """A component that takes *seconds* to start and to stop."""
 
     def __init__(self, seconds: float, *needs: object) -> None:
         self.seconds = seconds
 
     def start(self) -> None:
-        """Take it."""
+        """Sleep."""
         time.sleep(self.seconds)
 
     def stop(self) -> None:
-        """Take it."""
+        """Sleep."""
         time.sleep(self.seconds)
 
 
 @attrs.frozen
 class Graph:
-    """How long each takes, and whom it needs, by number."""
+    """The duration and the dependencies of each component, by number."""
 
     seconds: tuple[float, ...]
     needs: tuple[tuple[int, ...], ...]
 
     @classmethod
-    def drawn(cls, count: int, scale: float) -> Graph:
-        """Draw one; always the same."""
-        chosen = random.Random(count)
-        slow = set(chosen.sample(range(count), count // 10))
+    def generate(cls, count: int, scale: float) -> Graph:
+        """Return a random graph, the same in every run."""
+        generator = random.Random(count)
+        slow = set(generator.sample(range(count), count // 10))
         needs = []
         for number in range(count):
             near = range(max(0, number - NEAR), number)
-            needs.append(tuple(sorted(chosen.sample(near, min(len(near), chosen.randrange(FAN_IN + 1))))))
+            needs.append(tuple(sorted(generator.sample(near, min(len(near), generator.randrange(FAN_IN + 1))))))
         return cls(tuple((LONG if number in slow else SHORT) * scale for number in range(count)), tuple(needs))
 
     def one_by_one(self) -> float:
-        """Return the seconds of all of them."""
+        """Return the seconds if the components start one after the other."""
         return sum(self.seconds)
 
     def by_layers(self) -> float:
-        """Return the seconds if each layer waits for the whole of the one before it."""
+        """Return the seconds if each layer waits for all components of the previous layer."""
         layers: list[int] = []
         longest: dict[int, float] = {}
         for seconds, needs in zip(self.seconds, self.needs, strict=True):
@@ -77,29 +77,29 @@ class Graph:
         return sum(longest.values())
 
     def critical_path(self) -> float:
-        """Return the seconds of the longest way."""
+        """Return the seconds of the longest path."""
         ends: list[float] = []
         for seconds, needs in zip(self.seconds, self.needs, strict=True):
             ends.append(seconds + max((ends[need] for need in needs), default=0.0))
         return max(ends)
 
     def container(self) -> Any:
-        """Return a container of it."""
+        """Return a container with these components."""
         members: dict[str, Any] = {"bus": Component(Bus)}
         for number, (seconds, needs) in enumerate(zip(self.seconds, self.needs, strict=True)):
             members[f"c{number}"] = Component(Part, seconds, *(members[f"c{need}"].provided for need in needs))
-        made: Any = type("Shop", (Container,), members)
-        return made()
+        container_class: Any = type("Shop", (Container,), members)
+        return container_class()
 
 
-def measured(graph: Graph, workers: int) -> tuple[float, float]:
+def wall_times(graph: Graph, workers: int) -> tuple[float, float]:
     """Return the wall seconds of a start and of a stop."""
     shop = graph.container()
     bus = shop.attach()
     shop.validate()
     with running(shop, workers=workers):
         bus.stop()
-        # Everything is built now: what is measured is starting alone.
+        # All components are built now, so that only their hooks are measured.
         began = time.perf_counter()
         bus.start()
         started = time.perf_counter()
@@ -109,31 +109,33 @@ def measured(graph: Graph, workers: int) -> tuple[float, float]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run it; return 1 if `--assert` is given and it took too long."""
+    """Measure and print; return 1 if `--assert` is given and a start or a stop took too long."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--scale", type=float, default=1.0, help="what to multiply all durations with")
+    parser.add_argument("--scale", type=float, default=1.0, help="the factor of all durations")
     parser.add_argument("--workers", type=int, default=64)
-    parser.add_argument("--rounds", type=int, default=3, help="the median counts")
-    parser.add_argument("--assert", dest="strict", action="store_true", help="exit with 1 if it took too long")
-    asked = parser.parse_args(arguments)
-    graph = Graph.drawn(COUNT, asked.scale)
+    parser.add_argument("--rounds", type=int, default=3, help="number of rounds; the median counts")
+    parser.add_argument(
+        "--assert", dest="strict", action="store_true", help="exit with 1 if a start or a stop takes too long"
+    )
+    options = parser.parse_args(arguments)
+    graph = Graph.generate(COUNT, options.scale)
     critical = graph.critical_path()
-    rounds = [measured(graph, asked.workers) for _ in range(asked.rounds)]
+    rounds = [wall_times(graph, options.workers) for _ in range(options.rounds)]
     start, stop = (sorted(each)[len(rounds) // 2] for each in zip(*rounds, strict=True))
-    print("| | seconds | by the critical path |")
+    print("| | seconds | times the critical path |")
     print("| --- | ---: | ---: |")
     for name, seconds in (
         ("one by one, computed", graph.one_by_one()),
         ("layer by layer, computed", graph.by_layers()),
         ("critical path, computed", critical),
-        (f"start, {asked.workers} workers", start),
-        (f"stop, {asked.workers} workers", stop),
+        (f"start, {options.workers} workers", start),
+        (f"stop, {options.workers} workers", stop),
     ):
         print(f"| {name} | {seconds:.3f} | {seconds / critical:.2f} |")
     missed = max(start, stop) > ALLOWED * critical
     if missed:
         print(f"missed: more than {ALLOWED} times the critical path", file=sys.stderr)
-    return int(asked.strict and missed)
+    return int(options.strict and missed)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """
-The other libraries, each used as its own documentation says.
+The other libraries, each used as its documentation recommends.
 
-They are imported when they are made, so that one which is not installed is left out.
+Each function imports its library, so that a library that is not installed is left out.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def _with_sender(rest: str = "") -> dict[str, str]:
 
 
 def blinker() -> Contender:
-    """Return blinker: a sender and keywords, functions held weakly."""
+    """Return blinker: a sender and keyword arguments, weak references to listeners."""
     library = importlib.import_module("blinker")
     return Contender(
         name="blinker",
@@ -43,7 +43,7 @@ def blinker() -> Contender:
 
 
 def pluggy() -> Contender:
-    """Return pluggy: keywords alone, the last plugin first."""
+    """Return pluggy: keyword arguments only, the last plugin first."""
     library = importlib.import_module("pluggy")
     specified, implemented = library.HookspecMarker("bench"), library.HookimplMarker("bench")
     plugins = library.PluginManager("bench")
@@ -125,19 +125,19 @@ def _process_bus(name: str, bus: Any, package: tuple[str, str]) -> Contender:
 
 
 def wspbus() -> Contender:
-    """Return CherryPy's bus, the ancestor: channels are strings, listeners of one priority in any order."""
+    """Return CherryPy's bus: channels are strings, listeners of equal priority have no order."""
     library = importlib.import_module("cherrypy.process.wspbus")
     return _process_bus("CherryPy wspbus", library.Bus(), ("CherryPy", "cherrypy.process.wspbus"))
 
 
 def magicbus() -> Contender:
-    """Return magicbus, which was cut out of CherryPy's bus."""
+    """Return magicbus, CherryPy's bus as a separate library."""
     library = importlib.import_module("magicbus.process")
     return _process_bus("magicbus", library.ProcessBus(), ("magicbus", "magicbus.process"))
 
 
 def django() -> Contender:
-    """Return Django's dispatcher: a sender and keywords; `send_robust` hands errors out as results and logs them."""
+    """Return Django's dispatcher: a sender and keyword arguments; `send_robust` returns errors as results, and logs them."""
     logging.getLogger("django").addHandler(logging.NullHandler())
     library = importlib.import_module("django.dispatch")
     return Contender(
@@ -155,7 +155,7 @@ def django() -> Contender:
 
 
 def asphalt() -> Contender:
-    """Return asphalt's signals: an event object each time, a task of the event loop, no results."""
+    """Return asphalt's signals: an event object for each publish, a task of the event loop, no results."""
     logging.getLogger("asphalt").addHandler(logging.NullHandler())
     library = importlib.import_module("asphalt.core")
     event: Any = library.Event

@@ -1,8 +1,8 @@
 """
-Measure typedbus beside the other libraries, and beside the loop that one would write by hand.
+Compares publishing with typedbus, with other libraries, and in a hand-written loop.
 
 ``python bench/publish.py`` writes a table, the figures and a chart to docs/bench,
-and prints which targets are kept. What it can be asked for: ``--help``.
+and prints which targets are kept. The options are listed by ``--help``.
 """
 
 from __future__ import annotations
@@ -21,76 +21,76 @@ import costs
 from chart import chart
 from checks import check
 from contender import Contender
-from contenders import installed, limit, typedbus
+from contenders import baseline, installed, typedbus
 from report import machine, markdown, target_table
 from rounds import Measured, measure, pin
 from scenarios import SCENARIOS, Scenario, timed
-from targets import OURS, targets
+from targets import OURS, Target, targets
 
 COSTS = ("verbs", "subscribing", "memory", "imports", "waking")
 MOST_PASSES = 50
-"""More rounds than these would make cold channels hot."""
+"""More rounds would make cold channels hot."""
 
 Makes = Sequence[Callable[[], Contender]]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run it; return 1 if `--assert` is given and a target is missed."""
-    asked = _arguments(arguments)
+    """Measure and print; return 1 if `--assert` is given and a target is missed."""
+    options = _arguments(arguments)
     makes, missing = installed()
     contenders = [make() for make in makes]
-    for word in missing:
-        print(f"left out: {word}", file=sys.stderr)
+    for message in missing:
+        print(f"not measured: {message}", file=sys.stderr)
     for contender in contenders:
         check(contender)
     pinned = pin(to_one=True)
     scenarios: dict[str, Any] = {}
     for scenario in SCENARIOS:
-        if not asked.only or scenario.key in asked.only:
+        if not options.only or scenario.key in options.only:
             print(f"{scenario.key}: {scenario.title}", file=sys.stderr, flush=True)
-            measured = _publishing(scenario, makes, asked.rounds, asked.milliseconds / 1e3)
+            measured = _publishing(scenario, makes, options.rounds, options.milliseconds / 1e3)
             scenarios[scenario.key] = {"title": scenario.title, "measured": _plain(measured)}
     run: dict[str, Any] = {
         "machine": machine(),
-        "pinned": "One CPU alone, except for threads." if pinned else "Not pinned to one CPU.",
+        "pinned": "Pinned to one CPU, except for threads." if pinned else "Not pinned to one CPU.",
         "missing": missing,
-        "rounds": asked.rounds,
+        "rounds": options.rounds,
         "scenarios": scenarios,
         "costs": {},
     }
     for name in COSTS:
-        if not asked.only or name in asked.only:
+        if not options.only or name in options.only:
             print(name, file=sys.stderr, flush=True)
-            run["costs"][name] = _cost(name, makes, asked.rounds, asked.milliseconds / 1e3)
-    kept = targets(run)
-    run["targets"] = [{**attrs.asdict(target), "kept": target.kept} for target in kept]
-    if not asked.only:
-        _write(asked.out, run, contenders, kept)
-    print(target_table(kept))
-    return int(asked.strict and not all(target.kept for target in kept))
+            run["costs"][name] = _cost(name, makes, options.rounds, options.milliseconds / 1e3)
+    results = targets(run)
+    run["targets"] = [{**attrs.asdict(target), "kept": target.kept} for target in results]
+    if not options.only:
+        _write(options.out, run, contenders, results)
+    print(target_table(results))
+    return int(options.strict and not all(target.kept for target in results))
 
 
 def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     keys = [*[scenario.key for scenario in SCENARIOS], *COSTS]
-    parser.add_argument("--only", nargs="*", choices=keys, default=[], help="measure these alone and write no files")
-    parser.add_argument("--rounds", type=int, default=100, help="how often each has its turn")
-    parser.add_argument("--milliseconds", type=float, default=2.0, help="how long a turn is")
+    parser.add_argument("--only", nargs="*", choices=keys, default=[], help="measure only these, and write no files")
+    parser.add_argument("--rounds", type=int, default=100, help="number of rounds")
+    parser.add_argument("--milliseconds", type=float, default=2.0, help="duration of one measurement")
     out = Path(__file__).parent.parent / "docs" / "bench"
-    parser.add_argument("--out", type=Path, default=out, help="where the files go")
+    parser.add_argument("--out", type=Path, default=out, help="directory for the files")
     parser.add_argument("--assert", dest="strict", action="store_true", help="exit with 1 if a target is missed")
     return parser.parse_args(arguments)
 
 
 def _publishing(scenario: Scenario, makes: Makes, rounds: int, seconds: float) -> dict[str, Measured]:
     pin(to_one=scenario.threads == 1)
-    # Each scenario has libraries of its own, with nothing left on them by the one before.
-    found = [one for make in makes if (one := timed(make(), scenario)) is not None]
+    # New contenders for each scenario, without listeners of the previous scenario.
+    loops = [loop for make in makes if (loop := timed(make(), scenario)) is not None]
     if scenario.passes is not None:
         rounds = min(rounds, MOST_PASSES)
     if scenario.threads > 1:
         seconds *= scenario.threads
-    return measure(found, limit().name, rounds, seconds, scenario.passes)
+    return measure(loops, baseline().name, rounds, seconds, scenario.passes)
 
 
 def _cost(name: str, makes: Makes, rounds: int, seconds: float) -> Any:
@@ -108,17 +108,17 @@ def _cost(name: str, makes: Makes, rounds: int, seconds: float) -> Any:
 
 
 def _plain(measured: dict[str, Measured]) -> dict[str, dict[str, float]]:
-    return {name: attrs.asdict(one) for name, one in measured.items()}
+    return {name: attrs.asdict(figures) for name, figures in measured.items()}
 
 
-def _write(out: Path, run: dict[str, Any], contenders: Sequence[Contender], kept: Any) -> None:
+def _write(out: Path, run: dict[str, Any], contenders: Sequence[Contender], results: Sequence[Target]) -> None:
     out.mkdir(parents=True, exist_ok=True)
     name = f"python{'.'.join(platform.python_version_tuple()[:2])}"
     (out / f"{name}.json").write_text(json.dumps(run, indent=1) + "\n", encoding="utf-8")
-    (out / f"{name}.md").write_text(markdown(run, contenders, kept, f"{name}.svg"), encoding="utf-8")
-    measured = {key: Measured(**one) for key, one in run["scenarios"]["n10"]["measured"].items()}
+    (out / f"{name}.md").write_text(markdown(run, contenders, results, f"{name}.svg"), encoding="utf-8")
+    measured = {key: Measured(**figures) for key, figures in run["scenarios"]["n10"]["measured"].items()}
     about = f"{run['machine']['python']}; {run['machine']['processor']}"
-    note = f"Fastest of {run['rounds']} rounds; in brackets by the loop with a try. {about}."
+    note = f"Fastest of {run['rounds']} rounds; in brackets the ratio to the loop with a try. {about}."
     picture = chart("One publish to ten listeners (logarithmic)", note, measured, OURS)
     (out / f"{name}.svg").write_text(picture, encoding="utf-8")
 

@@ -1,10 +1,9 @@
 """
-Measuring side by side.
+Interleaved measurements.
 
-What else the machine does comes and goes. So no contender is measured to the
-end before the next one begins: there are rounds, and in each round every
-contender has its turn for a short while. Of each the fastest round counts,
-which is the one that was disturbed least; the median is told beside it.
+Other processes disturb a measurement at irregular times. Therefore the contenders
+are measured in rounds: each of them runs for a short time in every round. The fastest
+round of each counts, which was disturbed least; the median is reported beside it.
 """
 
 from __future__ import annotations
@@ -22,13 +21,13 @@ from scenarios import Timed
 @attrs.frozen
 class Measured:
     """
-    What one contender takes in one scenario.
+    The figures of one contender in one scenario.
 
     Attributes:
         least: Nanoseconds for one publish in its fastest round.
         median: The same in its median round.
-        ratio: `least` by that of the limit.
-        median_ratio: `median` by that of the limit.
+        ratio: `least` divided by that of the baseline.
+        median_ratio: `median` divided by that of the baseline.
     """
 
     least: float
@@ -38,7 +37,7 @@ class Measured:
 
 
 def number_for(contender: Timed, seconds: float) -> int:
-    """Return how often its loop runs in *seconds*; on the way everything gets warm that ever does."""
+    """Return how many passes of the loop take *seconds*; this also warms up all caches."""
     number = 1
     while (took := contender.run(number)) < seconds / 2 or number * contender.each < 200:
         number = max(number * 2, min(number * 100, int(number * seconds / max(took, 1e-7))))
@@ -46,41 +45,41 @@ def number_for(contender: Timed, seconds: float) -> int:
 
 
 def measure(
-    contenders: Sequence[Timed], limit: str, rounds: int, seconds: float, passes: int | None = None
+    contenders: Sequence[Timed], baseline: str, rounds: int, seconds: float, passes: int | None = None
 ) -> dict[str, Measured]:
     """
     Measure *contenders* in turns.
 
     Args:
-        contenders: Who.
-        limit: The name of the one that the others are divided by.
-        rounds: How many.
-        seconds: What a contender has of each round.
-        passes: How often each loop runs in a round, in place of *seconds*.
+        contenders: The loops to measure.
+        baseline: The name of the contender that the ratios refer to.
+        rounds: The number of rounds.
+        seconds: The duration of one contender in each round.
+        passes: The number of passes of each loop in a round, in place of *seconds*.
     """
     gc.collect()
-    # What was made so far is not looked at again by each collection. The
-    # collector stays on: who leaves circles behind pays for them.
+    # Existing objects are excluded from each collection. The collector stays
+    # on, so that a library that leaves cycles behind pays for them.
     gc.freeze()
-    numbers = [passes or number_for(one, seconds) for one in contenders]
-    taken: dict[str, list[float]] = {one.name: [] for one in contenders}
+    numbers = [passes or number_for(contender, seconds) for contender in contenders]
+    times: dict[str, list[float]] = {contender.name: [] for contender in contenders}
     for turn in range(rounds):
         for place in range(len(contenders)):
-            # Nobody comes always after the same one, nor always first.
+            # Each round begins with another contender.
             index = (place + turn) % len(contenders)
-            one = contenders[index]
-            taken[one.name].append(one.run(numbers[index]) / numbers[index] / one.each * 1e9)
+            contender = contenders[index]
+            times[contender.name].append(contender.run(numbers[index]) / numbers[index] / contender.each * 1e9)
     gc.unfreeze()
-    least = {name: min(rounds_of) for name, rounds_of in taken.items()}
-    median = {name: statistics.median(rounds_of) for name, rounds_of in taken.items()}
+    least = {name: min(nanoseconds) for name, nanoseconds in times.items()}
+    median = {name: statistics.median(nanoseconds) for name, nanoseconds in times.items()}
     return {
-        name: Measured(least[name], median[name], least[name] / least[limit], median[name] / median[limit])
-        for name in taken
+        name: Measured(least[name], median[name], least[name] / least[baseline], median[name] / median[baseline])
+        for name in times
     }
 
 
 def pin(*, to_one: bool) -> bool:
-    """Let the process run on one CPU alone, or on all again; tell whether that could be done."""
+    """Restrict the process to one CPU, or allow all again; return whether that was possible."""
     if not hasattr(os, "sched_setaffinity"):
         return False
     try:

@@ -1,4 +1,4 @@
-"""What is published to whom, and the loop that is timed for it."""
+"""The scenarios: channels, listeners and arguments, and the timed loop of each."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ class Scenario:
     One column of the tables.
 
     Attributes:
-        key: Its short name.
-        title: What it is.
-        form: What is published: see `contender.POSITIONAL`.
-        count: Listeners on each channel.
-        kind: What the listeners are.
-        failing: The number of the one that raises.
-        channels: Channels that are published on in rotation.
-        threads: Threads that publish at once; wall time is what counts then.
-        subscribes: Whether a further listener is subscribed and unsubscribed, and nothing published.
-        passes: How often each channel is published on in a round; None for as often as a round takes.
+        key: Its name on the command line.
+        title: The heading of the column.
+        form: The form of the arguments, a key of `contender.POSITIONAL`.
+        count: The number of listeners on each channel.
+        kind: The kind of the listeners, a key of `listeners.KINDS`.
+        failing: The number of the listener that raises.
+        channels: The number of channels that are published on in rotation.
+        threads: The number of threads that publish in parallel; above 1, wall time is measured.
+        subscribes: Whether the loop subscribes and unsubscribes another listener, and does not publish.
+        passes: The number of publishes on each channel in a round; None to fill the duration of the round.
     """
 
     key: str
@@ -71,9 +71,9 @@ class Timed:
     A contender in a scenario.
 
     Attributes:
-        name: The contender's.
-        run: Runs the loop so many times, and returns the seconds that it took.
-        each: What the loop publishes each time.
+        name: The name of the contender.
+        run: Runs a number of passes of the loop, and returns their seconds.
+        each: The number of publishes in one pass.
     """
 
     name: str
@@ -105,77 +105,78 @@ _GUARDED = """try:
 @attrs.frozen
 class Channels:
     """
-    Channels of a contender, with their listeners on them.
+    Channels of a contender, with their listeners.
 
     Attributes:
-        declared: What was declared for each.
+        declarations: The declaration of each channel.
         bound: The channels.
-        listeners: Those of all; several libraries refer to them weakly.
+        listeners: The listeners of all channels; several libraries hold only weak references.
     """
 
-    declared: list[Any]
+    declarations: list[Any]
     bound: list[Any]
     listeners: list[Callable[..., object]]
 
 
 def call(text: str, **names: Any) -> Any:
-    """Run the statement *text* with *names* and return what it gives."""
+    """Evaluate *text* with *names*, and return the result."""
     return eval(text, names)
 
 
 def channels_with(contender: Contender, scenario: Scenario) -> Channels:
-    """Return channels of *contender* with the scenario's listeners on them."""
-    declared = [contender.declare(scenario.form) for _ in range(scenario.channels)]
-    bound = [contender.bind(one) for one in declared]
+    """Return channels of *contender* with the listeners of *scenario*."""
+    declarations = [contender.declare(scenario.form) for _ in range(scenario.channels)]
+    bound = [contender.bind(declaration) for declaration in declarations]
     parameters = contender.parameters[scenario.form]
     listeners = [
         listener(scenario.kind, parameters, FAILS if number == scenario.failing else ANSWERS, number)
         for number in range(scenario.count * scenario.channels)
     ]
-    ready = iter(listeners)
-    for channel, declaration in zip(bound, declared, strict=True):
-        for one in itertools.islice(ready, scenario.count):
-            call(contender.subscribe, bus=contender.bus, channel=channel, listener=contender.prepare(declaration, one))
-    return Channels(declared, bound, listeners)
+    remaining = iter(listeners)
+    for channel, declaration in zip(bound, declarations, strict=True):
+        for function in itertools.islice(remaining, scenario.count):
+            prepared = contender.prepare(declaration, function)
+            call(contender.subscribe, bus=contender.bus, channel=channel, listener=prepared)
+    return Channels(declarations, bound, listeners)
 
 
 def timed(contender: Contender, scenario: Scenario) -> Timed | None:
-    """Return *contender* in *scenario*, or None if it knows no such thing."""
+    """Return *contender* in *scenario*, or None if the library does not support it."""
     if scenario.form not in contender.publish or scenario.kind not in contender.kinds:
         return None
     if contender.is_async and scenario.threads > 1:
         return None
-    made = channels_with(contender, scenario)
-    # Its own time alone, not that of others on the machine; no publish waits for anything.
+    channels = channels_with(contender, scenario)
+    # The time of this thread only, which other processes do not change; no publish waits.
     names: dict[str, Any] = {"clock": time.thread_time, "repeat": itertools.repeat, "bus": contender.bus}
-    names.update(channel=made.bound[0], channels=made.bound, kept=made)
+    names.update(channel=channels.bound[0], channels=channels.bound, owner=channels)
     statement = contender.publish[scenario.form]
     if contender.results is not None and scenario.failing is None:
-        answers = contender.results(call(statement, bus=contender.bus, channel=made.bound[-1]))
+        answers = contender.results(call(statement, bus=contender.bus, channel=channels.bound[-1]))
         assert len(answers) == scenario.count, f"{contender.name}: {scenario.key}: {len(answers)} listeners answered"
     if scenario.subscribes:
         extra = listener(scenario.kind, contender.parameters[scenario.form], ANSWERS, scenario.count)
         names["extra"] = extra
-        names["listener"] = contender.prepare(made.declared[0], extra)
+        names["listener"] = contender.prepare(channels.declarations[0], extra)
         statement = f"{contender.subscribe}; {contender.unsubscribe}"
     if scenario.failing is not None:
         statement = _GUARDED.format(statement=statement)
     text = (_ONE if scenario.channels == 1 else _ROTATION).format(
         define="async def" if contender.is_async else "def", statement=statement
     )
-    # Compiled anew for each, so that each loop adapts to its own library alone.
+    # Each contender has its own code object, which the interpreter specialises for its library.
     exec(compile(text, f"<{contender.name}: {scenario.key}>", "exec"), names)
     run = names["timed"]
     if contender.is_async:
         loop = asyncio.new_event_loop()
-        return Timed(contender.name, lambda number: loop.run_until_complete(run(number)), len(made.bound))
+        return Timed(contender.name, lambda number: loop.run_until_complete(run(number)), len(channels.bound))
     if scenario.threads > 1:
         return Timed(contender.name, lambda number: _wall(run, number, scenario.threads), scenario.threads)
-    return Timed(contender.name, run, len(made.bound))
+    return Timed(contender.name, run, len(channels.bound))
 
 
 def _wall(run: Callable[[int], float], number: int, threads: int) -> float:
-    """Return the seconds from the first publish of any of *threads* to the last."""
+    """Return the seconds from the first publish of all *threads* to the last."""
     spans: list[tuple[float, float]] = []
     together = threading.Barrier(threads)
 

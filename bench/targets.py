@@ -1,4 +1,4 @@
-"""What we promise, and whether this run has kept it."""
+"""The targets, and whether a run keeps them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from costs import BASE, HELP, HELP_BASE
 
 OURS = "typedbus"
 
-#: What a publish may cost, as a part of what the loop costs that one would write by hand.
+#: The allowed time of a publish, relative to the hand-written loop.
 RATIOS = {
     "n0": 1.00,
     "n1": 1.00,
@@ -31,7 +31,7 @@ RATIOS = {
 
 @attrs.frozen
 class Target:
-    """One promise: what it is about, how much it allows, and what was measured."""
+    """A target: its title, the allowed figure and the measured figure."""
 
     title: str
     allowed: float
@@ -40,12 +40,12 @@ class Target:
 
     @property
     def kept(self) -> bool:
-        """Whether the run has kept it, as exactly as it is written."""
+        """Whether the measured figure, rounded as in the table, is allowed."""
         return round(self.measured, self.digits) <= self.allowed
 
     @property
     def digits(self) -> int:
-        """How many digits after the point are worth telling."""
+        """The number of decimal places in the table."""
         return 0 if self.allowed >= 10 else 2
 
 
@@ -67,7 +67,9 @@ def _of_costs(costs: dict[str, Any]) -> Iterator[Target]:
     if "verbs" in costs:
         held, indexed, verb = (measured["least"] for measured in costs["verbs"].values())
         yield Target("`bus.publish(channel, ...)` over `bus[channel].publish(...)`", 0.3, (verb - indexed) / 1e3, "µs")
-        yield Target("`bus.publish(channel, ...)` over a bound channel that is held", 0.3, (verb - held) / 1e3, "µs")
+        yield Target(
+            "`bus.publish(channel, ...)` over `channel.publish(...)` of a bound channel", 0.3, (verb - held) / 1e3, "µs"
+        )
     if "subscribing" in costs:
         ours = costs["subscribing"][OURS]
         yield Target("10,000 subscriptions on one channel", 0.2, ours["on_one"], "s")
@@ -78,17 +80,23 @@ def _of_costs(costs: dict[str, Any]) -> Iterator[Target]:
         yield Target("a cold subscription", 100, ours["cold"], "bytes")
         yield Target("a hot subscription", 300, ours["hot"], "bytes")
     if "imports" in costs:
-        taken = costs["imports"]
+        milliseconds = costs["imports"]
         yield Target(
             "`import typedbus` over attrs and typing-extensions",
             1.3,
-            taken[f"`import {OURS}`"] / taken[f"`import {BASE}`"],
+            milliseconds[f"`import {OURS}`"] / milliseconds[f"`import {BASE}`"],
         )
-        yield Target("`typedbus --help` over its libraries'", 1.5, taken[HELP] / taken[HELP_BASE])
+        yield Target(
+            "`typedbus --help` over a program with the same libraries",
+            1.5,
+            milliseconds[HELP] / milliseconds[HELP_BASE],
+        )
     if "waking" in costs:
         _, event, bus = costs["waking"].values()
-        # The last hundredth is the operating system's; it stands in the table alone.
-        for which in ("median", "p90"):
+        # The 99th percentile depends on the operating system, and is only in the table of figures.
+        for percentile in ("median", "p90"):
             yield Target(
-                f"`wait` over a `threading.Event` that is set after the start, {which}", 2.0, bus[which] / event[which]
+                f"`wait` over a `threading.Event` that is set after the start, {percentile}",
+                2.0,
+                bus[percentile] / event[percentile],
             )

@@ -1,12 +1,12 @@
 # a program on its own, no part of a package
 """
-What waiting costs: how soon `wait` wakes, whether ticks drift, and what an idle bus takes.
+The costs of waiting: how soon `wait` returns, whether ticks drift, and what an idle bus uses.
 
-``python bench/wait.py`` measures, turn by turn in one run, from the end of a
-start until a thread goes on that waits for it: in `Bus.wait`, and on a
-`threading.Event` that is set when `start` has returned, as one would write it
-without `wait`. Both thus hear of the same start, whose own time is in neither.
-Then it lets a bus tick and tells how late each tick was, and lets one idle.
+``python bench/wait.py`` measures the time from the end of a start until a thread
+that waits for it continues, with two ways of waiting in turns: in `Bus.wait`, and
+for a `threading.Event` that is set when `start` has returned, the solution without
+`wait`. The duration of the start is not included. Then it measures how late the
+ticks of a bus are, and the processor time of an idle bus.
 """
 
 from __future__ import annotations
@@ -20,31 +20,31 @@ from collections.abc import Callable, Sequence
 from typedbus import MAIN, START, Bus, State
 
 TRIALS = 300
-# Long enough for a thread to be asleep; nothing tells when it is.
+# Long enough for a thread to block; whether it has cannot be observed.
 SETTLE = 0.002
 TICKS = 200
 INTERVAL = 0.01
 IDLE = 3.0
 
 
-def woken(wait: Callable[[], object], wake: Callable[[], float]) -> float:
-    """Return the seconds from the moment that *wake* tells until *wait* has returned in another thread."""
-    at: list[float] = []
+def latency(wait: Callable[[], object], wake: Callable[[], float]) -> float:
+    """Return the seconds from the time that *wake* returns until *wait* has returned in another thread."""
+    times: list[float] = []
 
-    def waiting() -> None:
+    def work() -> None:
         wait()
-        at.append(time.perf_counter())
+        times.append(time.perf_counter())
 
-    thread = threading.Thread(target=waiting)
+    thread = threading.Thread(target=work)
     thread.start()
     time.sleep(SETTLE)
     began = wake()
     thread.join()
-    return at[0] - began
+    return times[0] - began
 
 
-def started() -> tuple[Bus, list[float]]:
-    """Return a bus, and the list into which its last listener writes when it was called."""
+def timed_bus() -> tuple[Bus, list[float]]:
+    """Return a bus, and a list to which the last listener of its start appends the time."""
     bus = Bus()
     ended: list[float] = []
     bus[START].subscribe(lambda: ended.append(time.perf_counter()), priority=99)
@@ -53,18 +53,18 @@ def started() -> tuple[Bus, list[float]]:
 
 def bus_latency() -> float:
     """Return the latency of one `Bus.wait`."""
-    bus, ended = started()
+    bus, ended = timed_bus()
 
     def wake() -> float:
         bus.start()
         return ended[0]
 
-    return woken(lambda: bus.wait(State.STARTED), wake)
+    return latency(lambda: bus.wait(State.STARTED), wake)
 
 
 def event_latency() -> float:
-    """Return that of a `threading.Event` that is set when the bus has started."""
-    bus, ended = started()
+    """Return the latency of a `threading.Event` that is set when the bus has started."""
+    bus, ended = timed_bus()
     event = threading.Event()
 
     def wake() -> float:
@@ -72,11 +72,11 @@ def event_latency() -> float:
         event.set()
         return ended[0]
 
-    return woken(event.wait, wake)
+    return latency(event.wait, wake)
 
 
 def bare_latency() -> float:
-    """Return that of a `threading.Event` alone, without any bus."""
+    """Return the latency of a `threading.Event` without a bus."""
     event = threading.Event()
 
     def wake() -> float:
@@ -84,37 +84,37 @@ def bare_latency() -> float:
         event.set()
         return began
 
-    return woken(event.wait, wake)
+    return latency(event.wait, wake)
 
 
 def waking(trials: int) -> dict[str, list[float]]:
-    """Return the seconds of each of *trials*, measured in turns."""
+    """Return the latencies of each way of waiting, measured in turns."""
     ways = {"Event alone": bare_latency, "Event after start()": event_latency, "Bus.wait": bus_latency}
-    taken: dict[str, list[float]] = {name: [] for name in ways}
+    latencies: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(trials):
         for name, way in ways.items():
-            taken[name].append(way())
-    return taken
+            latencies[name].append(way())
+    return latencies
 
 
 def ticking(ticks: int, interval: float) -> list[float]:
-    """Return how many seconds each of *ticks* came after its due time, as the first one sets it."""
+    """Return how many seconds each of *ticks* was late, relative to the first tick."""
     bus = Bus()
-    at: list[float] = []
+    times: list[float] = []
 
     @bus[MAIN].subscribe
     def tick() -> None:
-        at.append(time.monotonic())
-        if len(at) == ticks:
+        times.append(time.monotonic())
+        if len(times) == ticks:
             bus.request_exit()
 
     bus.start()
     bus.block(interval=interval)
-    return [came - at[0] - number * interval for number, came in enumerate(at)]
+    return [tick_time - times[0] - number * interval for number, tick_time in enumerate(times)]
 
 
 def idling(seconds: float) -> tuple[float, int]:
-    """Return the seconds of CPU that a bus takes that blocks for so long with nothing to do, and how often it woke up."""
+    """Return the processor time and the number of wake-ups of a bus that blocks for *seconds* without work."""
     bus = Bus()
     bus.start()
     before: list[resource.struct_rusage] = []
@@ -135,7 +135,7 @@ def row(name: str, seconds: Sequence[float]) -> str:
 
 
 def main() -> None:
-    """Measure, and print."""
+    """Measure and print."""
     print(f"{f'ms, {TRIALS} trials':22}{'median':>9}{'p90':>9}{'p99':>9}{'max':>9}")
     for name, seconds in waking(TRIALS).items():
         print(row(name, seconds))
@@ -144,7 +144,7 @@ def main() -> None:
         f"{TICKS} ticks every {INTERVAL * 1000:g} ms: the last was {late[-1] * 1000:.3f} ms late, the median {statistics.median(late) * 1000:.3f}"
     )
     took, wakes = idling(IDLE)
-    print(f"{IDLE:g} s of an idle bus: {took * 1000:.3f} ms of CPU, woken {wakes} time(s)")
+    print(f"{IDLE:g} s of an idle bus: {took * 1000:.3f} ms of processor time, {wakes} wake-up(s)")
 
 
 if __name__ == "__main__":

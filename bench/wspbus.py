@@ -1,11 +1,10 @@
 """
-Measure a publish by name beside the buses that the names come from.
+Compares a publish by name with CherryPy's bus and magicbus.
 
-``python bench/wspbus.py`` prints the figures, with ``--write`` also to docs/bench;
-``--assert`` exits with 1 if a publish by name is less than three times as fast as
-CherryPy's, with 1, 10 or 100 listeners. What is published, and how the turns go
-round, is that of ``bench/publish.py``. The plain typed channel stands beside it,
-for what the name itself costs.
+``python bench/wspbus.py`` prints the figures, and with ``--write`` also writes them to
+docs/bench. ``--assert`` exits with 1 if a publish by name is less than three times as
+fast as CherryPy's, with 1, 10 or 100 listeners. Scenarios and rounds are those of
+``bench/publish.py``. The figures of a typed channel show the cost of the name.
 """
 
 from __future__ import annotations
@@ -30,16 +29,16 @@ from typedbus.wspbus import Bus
 
 OURS = "typedbus.wspbus"
 ORIGINAL = "CherryPy wspbus"
-TIMES = 3.0
-"""How many times as fast as the original's a publish by name is to be, at least."""
-HELD = ("n1", "n10", "n100")
-"""The scenarios for which that is promised."""
+REQUIRED = 3.0
+"""A publish by name must be at least so many times as fast as CherryPy's."""
+REQUIRED_IN = ("n1", "n10", "n100")
+"""The scenarios in which it must be."""
 
 _numbers = itertools.count()
 
 
 def by_name() -> Contender:
-    """Return the old names: channels are strings that nobody has declared."""
+    """Return the bus of the old names: channels are strings without a declaration."""
     return Contender(
         name=OURS,
         publish=statements("bus.publish(channel, {})", POSITIONAL),
@@ -53,7 +52,7 @@ def by_name() -> Contender:
 
 
 def by_name_of_typed() -> Contender:
-    """Return the same names after somebody has declared them as typed channels."""
+    """Return the same bus with names that are declared as typed channels."""
     bus = Bus()
 
     def declare(form: str) -> str:
@@ -80,9 +79,9 @@ MAKES: tuple[Callable[[], Contender], ...] = (
 
 
 def in_turns(scenario: Scenario, rounds: int, seconds: float) -> dict[str, Measured]:
-    """Measure everybody in *scenario*; the ratios are to the old names."""
-    found = [one for make in MAKES if (one := timed(make(), scenario)) is not None]
-    return measure(found, OURS, rounds, seconds)
+    """Measure all contenders in *scenario*; the ratios refer to a publish by name."""
+    loops = [loop for make in MAKES if (loop := timed(make(), scenario)) is not None]
+    return measure(loops, OURS, rounds, seconds)
 
 
 def page(measured: dict[str, dict[str, Measured]], rounds: int, *, pinned: bool) -> str:
@@ -90,68 +89,71 @@ def page(measured: dict[str, dict[str, Measured]], rounds: int, *, pinned: bool)
     about = machine()
     titles = {scenario.key: scenario.title for scenario in SCENARIOS}
     names = list(next(iter(measured.values())))
-    versions = ", ".join(f"{one.name} {contenders.version(one)}" for one in (make() for make in MAKES[3:]))
-    held = [
+    versions = ", ".join(f"{peer.name} {contenders.version(peer)}" for peer in (make() for make in MAKES[3:]))
+    speeds = [
         [
             titles[key],
-            f"{TIMES:g} x",
+            f"{REQUIRED:g} x",
             f"{measured[key][ORIGINAL].ratio:.2f} x",
             f"{measured[key][ORIGINAL].median_ratio:.2f} x",
-            "yes" if measured[key][ORIGINAL].ratio >= TIMES else "**no**",
+            "yes" if measured[key][ORIGINAL].ratio >= REQUIRED else "**no**",
         ]
-        for key in HELD
+        for key in REQUIRED_IN
     ]
     where = f"{about['date']}; {about['python']}; {about['processor']}; {about['system']}"
-    cpus = "One CPU alone" if pinned else "Not pinned to one CPU"
-    counts = "of each the fastest round counts, and the median stands beside it"
+    cpus = "Pinned to one CPU" if pinned else "Not pinned to one CPU"
     parts = [
         "# A publish by name\n",
         f"{where}. {cpus}. {versions}.\n",
-        f"In each of {rounds} rounds each bus runs for some milliseconds; {counts}.\n",
-        "## As many times as fast as the original\n",
-        table(["", "promised", "fastest", "median", "kept"], held),
+        f"Each bus runs for some milliseconds in each of {rounds} rounds. The figures are the fastest and the median round.\n",
+        "## Speed relative to CherryPy's bus\n",
+        table(["", "required", "fastest", "median", "kept"], speeds),
     ]
     for figure, ratio in (("least", "ratio"), ("median", "median_ratio")):
         rows = [
             [
                 name,
                 *[
-                    f"{getattr(one[name], figure):,.0f} ({getattr(one[name], ratio):.2f})" if name in one else "-"
-                    for one in measured.values()
+                    f"{getattr(figures[name], figure):,.0f} ({getattr(figures[name], ratio):.2f})"
+                    if name in figures
+                    else "-"
+                    for figures in measured.values()
                 ],
             ]
             for name in names
         ]
         parts += [
             f"## {'Fastest' if figure == 'least' else 'Median'} round\n",
-            f"Nanoseconds for one publish, and in brackets how many times that of `{OURS}` it is.\n",
+            f"Nanoseconds for one publish, and in brackets the ratio to `{OURS}`.\n",
             table(["", *[titles[key] for key in measured]], rows),
         ]
     return "\n".join(parts)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run it; return 1 if `--assert` is given and the promise is not kept."""
+    """Measure and print; return 1 if `--assert` is given and a publish by name is too slow."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=100, help="how often each has its turn")
-    parser.add_argument("--milliseconds", type=float, default=2.0, help="how long a turn is")
+    parser.add_argument("--rounds", type=int, default=100, help="number of rounds")
+    parser.add_argument("--milliseconds", type=float, default=2.0, help="duration of one measurement")
     parser.add_argument("--write", action="store_true", help="write the page to docs/bench")
-    parser.add_argument("--assert", dest="strict", action="store_true", help="exit with 1 if the promise is not kept")
-    asked = parser.parse_args(arguments)
+    parser.add_argument(
+        "--assert", dest="strict", action="store_true", help="exit with 1 if a publish by name is too slow"
+    )
+    options = parser.parse_args(arguments)
     for make in MAKES:
         check(make())
     pinned = pin(to_one=True)
-    chosen = [scenario for scenario in SCENARIOS if scenario.key in ("n0", *HELD, "fail")]
-    measured = {one.key: in_turns(one, asked.rounds, asked.milliseconds / 1e3) for one in chosen}
-    text = page(measured, asked.rounds, pinned=pinned)
+    scenarios = [scenario for scenario in SCENARIOS if scenario.key in ("n0", *REQUIRED_IN, "fail")]
+    measured = {scenario.key: in_turns(scenario, options.rounds, options.milliseconds / 1e3) for scenario in scenarios}
+    text = page(measured, options.rounds, pinned=pinned)
     print(text)
-    if asked.write:
+    if options.write:
         out = Path(__file__).parent.parent / "docs" / "bench" / "wspbus.md"
         out.write_text(text, encoding="utf-8")
-    slow = [key for key in HELD if measured[key][ORIGINAL].ratio < TIMES]
+    slow = [key for key in REQUIRED_IN if measured[key][ORIGINAL].ratio < REQUIRED]
     for key in slow:
-        print(f"missed: {key}: {measured[key][ORIGINAL].ratio:.2f} x, not {TIMES:g} x", file=sys.stderr)
-    return int(asked.strict and bool(slow))
+        print(f"missed: {key}: {measured[key][ORIGINAL].ratio:.2f} x instead of {REQUIRED:g} x", file=sys.stderr)
+    return int(options.strict and bool(slow))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The two limits: the loop that one would write by hand, with and without a ``try`` around each listener."""
+"""The two baselines: a hand-written loop, with and without a ``try`` around each listener."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ Listener = Callable[..., object]
 
 
 class Loop:
-    """Calls all, collects what they return and what they raise."""
+    """Calls all listeners; collects their results and their exceptions."""
 
     def __init__(self) -> None:
         self.listeners: list[Listener] = []
 
     def publish(self, a: int, b: str) -> list[object]:
-        """Publish with two parameters."""
+        """Publish two arguments."""
         results = []
         failures = []
         for listener in self.listeners:
@@ -28,10 +28,10 @@ class Loop:
 
 
 class NamedLoop(Loop):
-    """The same with a parameter that goes by name alone."""
+    """The same with a keyword-only parameter."""
 
-    def publish(self, a: int, *, b: str) -> list[object]:  # type: ignore[override]  # shares the listeners alone
-        """Publish with a keyword-only parameter."""
+    def publish(self, a: int, *, b: str) -> list[object]:  # type: ignore[override]  # inherits only the listeners
+        """Publish two arguments, the second by keyword."""
         results = []
         failures = []
         for listener in self.listeners:
@@ -48,7 +48,7 @@ class DefaultedLoop(Loop):
     """The same with defaults."""
 
     def publish(self, a: int, b: str = "two", c: int = 3) -> list[object]:
-        """Publish with two parameters that may be left out."""
+        """Publish up to three arguments, of which two have defaults."""
         results = []
         failures = []
         for listener in self.listeners:
@@ -65,7 +65,7 @@ class VariadicLoop(Loop):
     """The same with any number of arguments."""
 
     def publish(self, a: int, *rest: object, **others: object) -> list[object]:
-        """Publish with whatever comes."""
+        """Publish any further arguments, too."""
         results = []
         failures = []
         for listener in self.listeners:
@@ -79,21 +79,21 @@ class VariadicLoop(Loop):
 
 
 class BareLoop(Loop):
-    """Calls all and collects what they return; the first that raises ends it."""
+    """Calls all listeners and collects their results; stops at the first that raises."""
 
     def publish(self, a: int, b: str) -> list[object]:
-        """Publish with two parameters."""
+        """Publish two arguments."""
         results = []
         for listener in self.listeners:
-            results.append(listener(a, b))  # noqa: PERF401  # only the try is to be the difference
+            results.append(listener(a, b))  # noqa: PERF401  # must differ by the try only
         return results
 
 
 class BareNamedLoop(BareLoop):
-    """The same with a parameter that goes by name alone."""
+    """The same with a keyword-only parameter."""
 
-    def publish(self, a: int, *, b: str) -> list[object]:  # type: ignore[override]  # shares the listeners alone
-        """Publish with a keyword-only parameter."""
+    def publish(self, a: int, *, b: str) -> list[object]:  # type: ignore[override]  # inherits only the listeners
+        """Publish two arguments, the second by keyword."""
         results = []
         for listener in self.listeners:
             results.append(listener(a, b=b))  # noqa: PERF401  # as above
@@ -104,7 +104,7 @@ class BareDefaultedLoop(BareLoop):
     """The same with defaults."""
 
     def publish(self, a: int, b: str = "two", c: int = 3) -> list[object]:
-        """Publish with two parameters that may be left out."""
+        """Publish up to three arguments, of which two have defaults."""
         results = []
         for listener in self.listeners:
             results.append(listener(a, b, c))  # noqa: PERF401  # as above
@@ -115,14 +115,14 @@ class BareVariadicLoop(BareLoop):
     """The same with any number of arguments."""
 
     def publish(self, a: int, *rest: object, **others: object) -> list[object]:
-        """Publish with whatever comes."""
+        """Publish any further arguments, too."""
         results = []
         for listener in self.listeners:
             results.append(listener(a, *rest, **others))  # noqa: PERF401  # as above
         return results
 
 
-#: The classes by what is published: see `contenders.FORMS`.
+#: The classes, by form; see `contender.PARAMETERS`.
 LOOPS: dict[str, type[Loop]] = {
     "positional": Loop,
     "keyword": Loop,
