@@ -8,7 +8,7 @@ import traceback
 from collections.abc import Callable, Sequence
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from typedbus import Bus, Channel, ChannelFailures, Failure, State, TransitionFailures
@@ -317,6 +317,7 @@ def leaves_of(error: BaseException) -> Sequence[object]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("is_shared", [False, True], ids=["exceptions of their own", "shared exceptions"])
+@settings(deadline=None)
 @given(trees, st.sets(st.integers(0, 5)))
 def test_each_part_has_the_matching_part_of_the_error_of_its_listener(
     is_shared: bool, forest: list[object], wanted: set[int]

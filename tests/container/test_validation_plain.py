@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from typedbus import Bus, Component, Container, InvalidContainer
@@ -60,6 +60,7 @@ def faults_of(parameters: list[tuple[str, bool, bool]], call: str, metaclass: st
 
 
 @pytest.mark.slow
+@settings(deadline=None)
 @given(parameters, arguments, keywords)
 @example([("Base", True, False)], ["derived"], {})
 @example([("Derived", False, False)], ["base"], {})
