@@ -12,7 +12,6 @@ import weakref
 from collections.abc import Callable, Iterable
 from typing import Final, ParamSpec
 
-import attrs
 from typing_extensions import TypeVar
 
 from typedbus._base.clock import Clock, SystemClock
@@ -35,7 +34,6 @@ Args = ParamSpec("Args")
 Result = TypeVar("Result")
 
 
-@attrs.frozen(eq=False)
 class Parts:
     """
     The parts of a bus, for the packages of this library; `parts_of` returns them.
@@ -48,11 +46,18 @@ class Parts:
         loop: The loop of the thread in `Bus.block`.
     """
 
-    registry: Registry
-    requests: Requests
-    participants: Participants
-    machine: StateMachine
-    loop: MainLoop
+    __slots__ = ("loop", "machine", "participants", "registry", "requests")
+
+    def __init__(
+        self, registry: Registry, policy: TransitionPolicy, clock: Clock, workers: int, limits: Limits
+    ) -> None:
+        self.registry = registry
+        self.requests = Requests()
+        self.participants = Participants()
+        self.machine = StateMachine(
+            registry, self.participants, self.requests, policy=policy, clock=clock, limits=limits, workers=workers
+        )
+        self.loop = MainLoop(registry, self.requests, self.machine)
 
 
 class Bus:
@@ -80,18 +85,7 @@ class Bus:
     def _compose(
         self, registry: Registry, policy: TransitionPolicy, clock: Clock | None, workers: int, limits: Limits | None
     ) -> None:
-        requests, participants = Requests(), Participants()
-        machine = StateMachine(
-            registry,
-            participants,
-            requests,
-            policy,
-            clock or SystemClock(),
-            Limits() if limits is None else limits,
-            workers,
-        )
-        loop = MainLoop(registry, requests, machine)
-        self._parts = Parts(registry, requests, participants, machine, loop)
+        self._parts = Parts(registry, policy, clock or SystemClock(), workers, Limits() if limits is None else limits)
         #: The channels of the registry, for `__getitem__`.
         self._bound = registry.bound
         BUSES.add(self)

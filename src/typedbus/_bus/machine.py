@@ -12,8 +12,6 @@ import threading
 from collections.abc import Callable, Generator, Iterable, Sequence
 from typing import TYPE_CHECKING
 
-import attrs
-
 from typedbus._base.clock import Clock
 from typedbus._base.errors import LimitError, StartCancelled, TransitionError, WaitError
 from typedbus._base.events import (
@@ -46,7 +44,6 @@ if TYPE_CHECKING:
     from typedbus._bus.transition import Transition, TransitionPhase
 
 
-@attrs.define(eq=False)
 class StateMachine:
     """
     The state of one bus, and its transitions.
@@ -68,26 +65,53 @@ class StateMachine:
         waiters: The threads in `wait`.
     """
 
-    registry: Registry
-    participants: Participants
-    requests: Requests
-    policy: TransitionPolicy
-    clock: Clock
-    limits: Limits
-    _workers: int = attrs.field(alias="workers")
-    state: State = attrs.field(default=State.STOPPED, init=False)
-    current: Transition | None = attrs.field(default=None, init=False)
-    exits: int = attrs.field(default=0, init=False)
-    started_by: object = attrs.field(default=None, init=False)
-    abandoned: list[Abandoned] = attrs.field(factory=list, init=False)
-    #: The listeners of `START` that returned in this start.
-    _started: Sequence[ScheduledHook] = attrs.field(factory=list, init=False)
-    #: Whether the bus has left STOPPED since it was created or last exited.
-    _is_used: bool = attrs.field(default=False, init=False)
-    waiters: list[Waiter] = attrs.field(factory=list, init=False)
+    # Not an attrs class: `import typedbus` would take a millisecond longer.
+    __slots__ = (
+        "_is_used",
+        "_started",
+        "_workers",
+        "abandoned",
+        "clock",
+        "current",
+        "exits",
+        "limits",
+        "participants",
+        "policy",
+        "registry",
+        "requests",
+        "started_by",
+        "state",
+        "waiters",
+    )
 
-    def __attrs_post_init__(self) -> None:
-        self.workers = self._workers
+    def __init__(
+        self,
+        registry: Registry,
+        participants: Participants,
+        requests: Requests,
+        *,
+        policy: TransitionPolicy,
+        clock: Clock,
+        limits: Limits,
+        workers: int,
+    ) -> None:
+        self.registry = registry
+        self.participants = participants
+        self.requests = requests
+        self.policy = policy
+        self.clock = clock
+        self.limits = limits
+        self.workers = workers
+        self.state = State.STOPPED
+        self.current: Transition | None = None
+        self.exits = 0
+        self.started_by: object = None
+        self.abandoned: list[Abandoned] = []
+        self.waiters: list[Waiter] = []
+        #: The listeners of `START` that returned in this start.
+        self._started: Sequence[ScheduledHook] = []
+        #: Whether the bus has left STOPPED since it was created or last exited.
+        self._is_used = False
 
     @property
     def workers(self) -> int:
@@ -252,6 +276,7 @@ class StateMachine:
     def _start(self, current: Transition) -> None:
         """Let the participants prepare the start, and call the hooks of `START`."""
         from typedbus._bus.hooks import PhaseLimit  # as for transitions
+        from typedbus._bus.preparation import StartUnderWay, preparations
 
         self._is_used = True
         self._move(State.STARTING)
@@ -260,8 +285,8 @@ class StateMachine:
         starting = self._phase(current, ComponentStarting, ComponentStarted, is_up=True)
         self._started = starting.well
         # Components are constructed in a single thread: this one, unless there is a time limit.
-        preparations = self.participants.preparations(_Start(self, current, self.exits))
-        self._call(preparing, preparations, limit, workers=1, hook_limit=None)
+        start = StartUnderWay(self, current, self.exits)
+        self._call(preparing, preparations(self.participants, start), limit, workers=1, hook_limit=None)
         self._call(starting, self._subscriptions(START), limit, workers=self.workers, hook_limit=self.limits.hook)
         with self.registry.lock:
             if current.failures:
@@ -422,19 +447,3 @@ class StateMachine:
                 waiter.reached = state
                 waiter.woken.release()
         self.policy.entered(state)
-
-
-@attrs.frozen(eq=False)
-class _Start:
-    """A start, for the participants that prepare it; see `StartContext`."""
-
-    _machine: StateMachine
-    _transition: Transition
-    run: int
-
-    @property
-    def is_wanted(self) -> bool:
-        return self._machine.current is self._transition and self._transition.goal is State.STARTED
-
-    def publish(self, event: LifecycleEvent, /) -> None:
-        self._machine.registry.observers.publish(event)

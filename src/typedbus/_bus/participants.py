@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any, Final, Protocol
 
-import attrs
-
 from typedbus._base.events import LifecycleEvent
-from typedbus._channels.channel import DEFAULT_PRIORITY, AnyChannel, Channel
+from typedbus._channels.channel import AnyChannel, Channel
 
 
 class StartContext(Protocol):
@@ -77,48 +75,6 @@ class Participants:
     def __iter__(self) -> Iterator[Participant]:
         return iter(list(self._participants))
 
-    def preparations(self, start: StartContext) -> list[Preparation]:
-        """Return the calls that prepare *start*, in order."""
-        return [Preparation(participant, start) for participant in self]
-
 
 PREPARE: Final[AnyChannel] = Channel[[], None]("assemble")
 """Names the calls that prepare a start in failures and time-outs. No bus publishes on it."""
-
-
-@attrs.frozen(eq=False)
-class Preparation:
-    """The call by which a participant prepares a start, as the scheduler sees it."""
-
-    participant: Participant
-    start: StartContext
-
-    channel = PREPARE
-    priority = DEFAULT_PRIORITY
-    node = None
-    limit = None
-    is_idle = False
-    is_inline = False
-
-    @property
-    def listener(self) -> Callable[[], None]:
-        """The function that the scheduler calls."""
-        return self._prepare
-
-    def _prepare(self) -> None:
-        self.participant.prepare(self.start)
-
-    @property
-    def name(self) -> str:
-        """The name of the participant."""
-        return self.participant.name
-
-    @property
-    def path(self) -> str:
-        """The path of the component that is under construction, otherwise the name of the participant."""
-        return self.participant.name
-
-    @property
-    def place(self) -> str:
-        """File and line of the participant."""
-        return self.participant.place
