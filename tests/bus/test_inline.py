@@ -22,23 +22,23 @@ class Inline:
         self.others: list[list[str]] = []
 
     def note(self) -> None:
-        """Note it."""
+        """Record the call."""
         self.threads.append(threading.current_thread())
         self.others.append([thread.name for thread in threading.enumerate() if thread.name.startswith("Shop.")])
 
     @on(START, inline=True)
     def start(self) -> None:
-        """Note it."""
+        """Record the call."""
         self.note()
 
     @on(STOP, inline=True)
     def stop(self) -> None:
-        """Note it."""
+        """Record the call."""
         self.note()
 
     @on(EXIT, inline=True)
     def exit(self) -> None:
-        """Note it."""
+        """Record the call."""
         self.note()
 
 
@@ -47,7 +47,7 @@ class Foreign(Inline):
 
     @on(START)
     def start(self) -> None:
-        """Note it."""
+        """Record the call."""
         self.note()
 
 
@@ -58,7 +58,7 @@ class Plain:
         self.threads: list[threading.Thread] = []
 
     def start(self) -> None:
-        """Note it."""
+        """Record the call."""
         self.threads.append(threading.current_thread())
 
 

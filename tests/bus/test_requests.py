@@ -277,7 +277,7 @@ class Part:
         self.name, self.notes, self.fails = name, notes, fails
 
     def start(self) -> None:
-        """Note it."""
+        """Record the call."""
         self.notes.append(f"start {self.name}")
 
     def graceful(self) -> None:

@@ -90,7 +90,7 @@ class Part:
         self.log.note("start ended", self.number)
 
     def stop(self) -> None:
-        """Note it."""
+        """Record the call."""
         self.log.note("stop began", self.number)
         self.log.note("stop ended", self.number)
 

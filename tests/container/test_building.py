@@ -197,8 +197,8 @@ def with_faults(container: Any) -> list[Fault]:
 
 def shop_with(**members: Any) -> Any:
     """Return a container of a bus and *members*."""
-    made: Any = type("Shop", (Container,), {"bus": Component(Bus), **members})
-    return made()
+    shop_class: Any = type("Shop", (Container,), {"bus": Component(Bus), **members})
+    return shop_class()
 
 
 def declared_class(cls: Any) -> Any:
@@ -348,8 +348,8 @@ def test_a_parameter_annotated_for_an_awaitable_iterator_or_manager_accepts_it(
 
     assert [type(fault) for fault in with_faults(shop)] == [BuildFault] * is_fault
     if not is_fault:
-        with running(shop) as made:
-            assert made.user() == [made.part()]
+        with running(shop) as instance:
+            assert instance.user() == [instance.part()]
     if asyncio.iscoroutine(thing := None if is_fault else shop.part()):
         thing.close()
 
@@ -501,14 +501,14 @@ class Nested(Container):
 def test_an_override_must_match_the_annotation_of_the_component(name: str) -> None:
     """Users of the component rely on the protocol that annotates it."""
     for shop, owner in [(Typed(), None), (Inherited(), None), (Nested(), "typed")]:
-        made: Any = shop
-        component = getattr(getattr(made, owner) if owner else made, name)
-        with made.override(component).by(FakeRepo()):
-            assert with_faults(made) == []
-        with made.override(component).by(Component(FakeRepo)):
-            assert with_faults(made) == []
-        with made.override(component).by(Unrelated()):
-            kinds = [type(fault) for fault in with_faults(made)]
+        instance: Any = shop
+        component = getattr(getattr(instance, owner) if owner else instance, name)
+        with instance.override(component).by(FakeRepo()):
+            assert with_faults(instance) == []
+        with instance.override(component).by(Component(FakeRepo)):
+            assert with_faults(instance) == []
+        with instance.override(component).by(Unrelated()):
+            kinds = [type(fault) for fault in with_faults(instance)]
             assert kinds == ([] if name == "unknown" else [OverrideFault])
 
 

@@ -48,13 +48,13 @@ def pairs_of(channels: Channels) -> set[tuple[int, int]]:
 
 
 def reachable(edges: Mapping[int, set[int]], number: int) -> set[int]:
-    found: set[int] = set()
+    reached: set[int] = set()
     pending = [number]
     while pending:
-        for other in edges[pending.pop()] - found:
-            found.add(other)
+        for other in edges[pending.pop()] - reached:
+            reached.add(other)
             pending.append(other)
-    return found
+    return reached
 
 
 def with_pairs(needs: Needs, pairs: set[tuple[int, int]]) -> dict[int, set[int]]:
@@ -89,7 +89,7 @@ def test_listeners_start_before_publishers_unless_that_would_close_a_cycle(wirin
 class Part:
     """Records its starts and stops."""
 
-    def __init__(self, notes: list[str], name: int, *given: object) -> None:
+    def __init__(self, notes: list[str], name: int, *arguments: object) -> None:
         self.notes = notes
         self.name = name
 

@@ -94,15 +94,15 @@ def uncalled(component: Component[T]) -> Callable[[], T]:
 
 def run(program: str) -> str:
     """Run *program* in a new interpreter, which must exit with status 0, and return its output."""
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-W", "error", "-c", textwrap.dedent(program)],
         capture_output=True,
         text=True,
         timeout=60,
         check=False,
     )
-    assert (done.returncode, done.stderr) == (0, "")
-    return done.stdout
+    assert (process.returncode, process.stderr) == (0, "")
+    return process.stdout
 
 
 def chain(length: int) -> Container:
@@ -110,8 +110,8 @@ def chain(length: int) -> Container:
     declared = {"c0": Component(Needing, "the end")}
     for number in range(1, length):
         declared[f"c{number}"] = Component(Needing, declared[f"c{number - 1}"].provided)
-    made: Callable[[], Container] = type("Row", (Container,), dict(declared))
-    return made()
+    row_class: Callable[[], Container] = type("Row", (Container,), dict(declared))
+    return row_class()
 
 
 def test_a_component_is_built_once() -> None:
@@ -174,19 +174,19 @@ def test_arguments_are_passed_by_position_and_by_name() -> None:
 
 
 @pytest.mark.parametrize(
-    "given",
+    "argument",
     [[1], {"a": 1}, {1, 2}, threading.Lock(), ring, Pair(1, 2), Bus(), Database, len, lambda: None],
     ids=["list", "dict", "set", "lock", "channel", "named tuple", "bus", "class", "builtin", "function"],
 )
-def test_a_plain_argument_is_passed_unchanged(given: object) -> None:
+def test_a_plain_argument_is_passed_unchanged(argument: object) -> None:
     """It is neither copied for an instance of the container nor called."""
 
     class Shop(Container):
-        orders = Component(Needing, given, named=given)
+        orders = Component(Needing, argument, named=argument)
 
     first, second = Shop().orders(), Shop().orders()
 
-    assert first.needed[0] is first.named["named"] is second.needed[0] is given
+    assert first.needed[0] is first.named["named"] is second.needed[0] is argument
 
 
 def test_components_inside_lists_tuples_and_dicts_are_injected() -> None:
@@ -271,31 +271,31 @@ def test_a_provided_attribute_has_no_special_attributes() -> None:
 @pytest.mark.parametrize(
     "slip",
     [
-        lambda given: f"{given}",
-        lambda given: f"{given:>8}",
-        lambda given: given(),
-        lambda given: str(given),
-        lambda given: not given,
-        lambda given: list(given),
-        lambda given: len(given),
-        lambda given: 1 in given,
-        lambda given: given == 1,
-        lambda given: given != 1,
-        lambda given: given < 1,
-        lambda given: given <= 1,
-        lambda given: given > 1,
-        lambda given: given >= 1,
-        lambda given: {given},
-        lambda given: given + 1,
-        lambda given: 1 + given,
-        lambda given: given - 1,
-        lambda given: given * 2,
-        lambda given: given / 2,
-        lambda given: given % 2,
-        lambda given: given | {},
-        lambda given: int(given),
-        lambda given: float(given),
-        lambda given: given.__enter__(),
+        lambda declaration: f"{declaration}",
+        lambda declaration: f"{declaration:>8}",
+        lambda declaration: declaration(),
+        lambda declaration: str(declaration),
+        lambda declaration: not declaration,
+        lambda declaration: list(declaration),
+        lambda declaration: len(declaration),
+        lambda declaration: 1 in declaration,
+        lambda declaration: declaration == 1,
+        lambda declaration: declaration != 1,
+        lambda declaration: declaration < 1,
+        lambda declaration: declaration <= 1,
+        lambda declaration: declaration > 1,
+        lambda declaration: declaration >= 1,
+        lambda declaration: {declaration},
+        lambda declaration: declaration + 1,
+        lambda declaration: 1 + declaration,
+        lambda declaration: declaration - 1,
+        lambda declaration: declaration * 2,
+        lambda declaration: declaration / 2,
+        lambda declaration: declaration % 2,
+        lambda declaration: declaration | {},
+        lambda declaration: int(declaration),
+        lambda declaration: float(declaration),
+        lambda declaration: declaration.__enter__(),
     ],
     ids=["f-string", "format", "call", "str", "not", "iteration", "len", "in", "==", "!=", "<", "<=", ">", ">="]
     + ["hash", "+", "reflected +", "-", "*", "/", "%", "|", "int", "float", "with"],
@@ -443,7 +443,7 @@ def test_concurrent_calls_return_one_instance() -> None:
     twice = threading.Event()
     begun: list[int] = []
     together = threading.Barrier(8)
-    got: list[object] = []
+    instances: list[object] = []
 
     def build() -> Database:
         begun.append(1)
@@ -455,7 +455,7 @@ def test_concurrent_calls_return_one_instance() -> None:
 
     def call(shop: Shop) -> None:
         together.wait(10)
-        got.append(shop.database())
+        instances.append(shop.database())
 
     threads = [threading.Thread(target=call, args=[shared]) for shared in [Shop()] * 8]
     for thread in threads:
@@ -464,7 +464,7 @@ def test_concurrent_calls_return_one_instance() -> None:
         thread.join(10)
 
     assert begun == [1]
-    assert got == [got[0]] * 8
+    assert instances == [instances[0]] * 8
 
 
 def test_a_constructor_may_call_a_provider_argument() -> None:
@@ -616,12 +616,12 @@ def test_the_bus_reports_the_building_of_each_component() -> None:
         orders = Component(Needing, orders_settings.provided)
 
     shop = Shop()
-    told: list[object] = []
-    shop.bus()[LIFECYCLE].subscribe(told.append)
+    events: list[object] = []
+    shop.bus()[LIFECYCLE].subscribe(events.append)
     shop.orders()
 
-    assert [event.path for event in told if isinstance(event, Constructed)] == ["Shop.orders_settings", "Shop.orders"]
-    assert all(event.seconds >= 0 for event in told if isinstance(event, Constructed))
+    assert [event.path for event in events if isinstance(event, Constructed)] == ["Shop.orders_settings", "Shop.orders"]
+    assert all(event.seconds >= 0 for event in events if isinstance(event, Constructed))
 
 
 def test_a_deep_copy_outside_of_a_container_keeps_the_declaration() -> None:
@@ -734,19 +734,19 @@ close(Circle.a, b=Circle.b)
 
 
 @pytest.mark.parametrize(
-    ("asked", "circle"),
+    ("name", "circle"),
     [
         ("a", ("Circle.a", "Circle.b", "Circle.c")),
         ("c", ("Circle.c", "Circle.a", "Circle.b")),
         ("beyond", ("Circle.b", "Circle.c", "Circle.a")),
     ],
 )
-def test_the_error_for_a_cycle_has_the_whole_path(asked: str, circle: tuple[str, ...]) -> None:
+def test_the_error_for_a_cycle_has_the_whole_path(name: str, circle: tuple[str, ...]) -> None:
     """A call of a component in the cycle, or of one that needs it, raises before anything is built."""
     container = Circle()
 
     with pytest.raises(InvalidContainer) as invalid:
-        getattr(container, asked)()
+        getattr(container, name)()
 
     (fault,) = invalid.value.exceptions
     assert isinstance(fault, CycleFault)
@@ -797,8 +797,8 @@ def test_two_components_that_need_each_other_are_a_cycle() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("asked", ["validate", "attach", "a", "b"])
-def test_a_cycle_does_not_crash_the_process(asked: str) -> None:
+@pytest.mark.parametrize("name", ["validate", "attach", "a", "b"])
+def test_a_cycle_does_not_crash_the_process(name: str) -> None:
     """On Python 3.13 a cycle that reaches dependency-injector is a segmentation fault."""
     printed = run(f"""
         from typedbus import Bus, Component, Container, InvalidContainer
@@ -809,11 +809,11 @@ def test_a_cycle_does_not_crash_the_process(asked: str) -> None:
         Shop.a.add_kwargs(b=Shop.b)
         Shop.bus.add_attributes(a=Shop.a)
         try:
-            Shop().{asked}()
+            Shop().{name}()
         except InvalidContainer as invalid:
             print("told", len(invalid.exceptions))
         else:
-            print("{asked} is beside the circle")
+            print("{name} is beside the circle")
     """)
 
     assert printed == "told 1\n"
@@ -846,10 +846,10 @@ def test_a_start_that_fails_in_a_constructor_names_the_component() -> None:
         bus = Component(Bus)
         database = Component(broken)
 
-    with pytest.raises(TransitionFailures) as caught:
+    with pytest.raises(TransitionFailures) as raised:
         Shop().attach().start()
 
-    assert [failure.name for failure in caught.value.failures] == ["Shop.database"]
+    assert [failure.name for failure in raised.value.failures] == ["Shop.database"]
 
 
 def test_a_start_that_fails_between_two_components_names_the_container() -> None:
@@ -866,7 +866,7 @@ def test_a_start_that_fails_between_two_components_names_the_container() -> None
         bus = Component(Bus)
         misfit: Component[Misfit] = Component(unannotated)
 
-    with pytest.raises(TransitionFailures) as caught:
+    with pytest.raises(TransitionFailures) as raised:
         Shop().attach().start()
 
-    assert [failure.name for failure in caught.value.failures] == ["Shop"]
+    assert [failure.name for failure in raised.value.failures] == ["Shop"]

@@ -110,11 +110,11 @@ def test_a_provider_with_a_lock_among_the_arguments_is_called_before_the_compone
 
 def test_a_constructor_that_requests_a_user_of_its_own_component_gets_an_error() -> None:
     """The error names the component, its place and the requested component; the constructor runs once."""
-    built: list[str] = []
+    names: list[str] = []
 
     class Asking:
         def __init__(self) -> None:
-            built.append("asking")
+            names.append("asking")
             shop.user()
 
     class Shop(Container):
@@ -133,7 +133,7 @@ def test_a_constructor_that_requests_a_user_of_its_own_component_gets_an_error()
         f"Shop.asking ({error.place}) is under construction: its constructor or one of its arguments asked the "
         "container for Shop.user, which needs it; ask for Shop.user later, in start(), or declare it as an argument"
     )
-    assert built == ["asking"]
+    assert names == ["asking"]
 
 
 def test_a_component_that_requests_itself_gets_an_error() -> None:
@@ -150,10 +150,10 @@ def test_a_component_that_requests_itself_gets_an_error() -> None:
 
     shop = Shop()
 
-    asked = {"Shop.by_constructor", "Shop.by_argument", "Shop.inner.user"}
+    requests = {"Shop.by_constructor", "Shop.by_argument", "Shop.inner.user"}
     errors = [outcome(shop.by_constructor), outcome(shop.by_argument), outcome(shop.inner.user)]
     assert [type(error) for error in errors] == [ConstructionCycle] * 3
-    assert {error.asked for error in errors if isinstance(error, ConstructionCycle)} == asked
+    assert {error.asked for error in errors if isinstance(error, ConstructionCycle)} == requests
 
 
 def test_a_start_fails_with_the_error_of_a_constructor_that_requests_itself() -> None:
@@ -217,11 +217,11 @@ def test_a_constructor_may_request_components_that_do_not_need_its_own() -> None
 
 def test_a_thread_that_a_constructor_starts_may_wait_for_the_component() -> None:
     """It gets the component when the constructor has returned."""
-    got: list[object] = []
+    instances: list[object] = []
 
     class Starting:
         def __init__(self) -> None:
-            self.thread = in_thread(lambda: got.append(shop.user()))
+            self.thread = in_thread(lambda: instances.append(shop.user()))
 
     class Shop(Container):
         starting = Component(Starting)
@@ -231,7 +231,7 @@ def test_a_thread_that_a_constructor_starts_may_wait_for_the_component() -> None
     starting = shop.starting()
 
     assert ended(starting.thread)
-    assert got == [shop.user()]
+    assert instances == [shop.user()]
 
 
 def test_two_constructors_that_request_each_other_in_two_threads_get_an_error() -> None:
@@ -297,19 +297,19 @@ def test_a_waiting_thread_retries_after_a_failed_constructor() -> None:
         except OSError as error:
             errors.append(error)
 
-    got: list[object] = []
+    instances: list[object] = []
     one = in_thread(first)
     constructing.wait(PATIENCE)
 
     def second() -> None:
         waits.set()
-        got.append(shop.database())
+        instances.append(shop.database())
 
     other = in_thread(second)
 
     assert ended(one, other)
     assert len(errors) == 1
-    assert got == [shop.database()]
+    assert instances == [shop.database()]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="nothing is forked there")
@@ -346,9 +346,9 @@ def test_concurrent_calls_of_all_components_return_the_same_instances(data: st.D
     """Each component is constructed once, whatever the dependencies and whichever thread is first."""
     count = data.draw(st.integers(1, 8))
     needs = [data.draw(st.sets(st.integers(0, number - 1))) if number else set() for number in range(count)]
-    asked = data.draw(st.lists(st.integers(0, count - 1), min_size=2, max_size=4))
+    names = data.draw(st.lists(st.integers(0, count - 1), min_size=2, max_size=4))
     constructed: list[int] = []
-    together = threading.Barrier(len(asked), timeout=PATIENCE)
+    together = threading.Barrier(len(names), timeout=PATIENCE)
 
     def builder(number: int) -> Callable[..., Needing]:
         def build(*parts: object) -> Needing:
@@ -367,7 +367,7 @@ def test_concurrent_calls_of_all_components_return_the_same_instances(data: st.D
         together.wait()
         getattr(shop, f"part{number}")()
 
-    assert ended(*[in_thread(functools.partial(ask, number)) for number in asked])
+    assert ended(*[in_thread(functools.partial(ask, number)) for number in names])
     parts = {number: getattr(shop, f"part{number}")() for number in range(count)}
 
     assert sorted(constructed) == list(range(count))

@@ -38,7 +38,7 @@ ring = Channel[[], None]("ring")
 
 
 class Database:
-    """Something to be needed."""
+    """A component that others need."""
 
     def __init__(self, url: str = "memory://") -> None:
         self.url = url
@@ -53,7 +53,7 @@ class Cached(Database):
 
 
 class Orders:
-    """Something that needs a database."""
+    """A component that needs a database."""
 
     def __init__(self, database: Database) -> None:
         self.database = database
@@ -67,7 +67,7 @@ class Base(Container):
 
 
 class Infra(Container):
-    """Something to nest."""
+    """A container that others nest."""
 
     bus = Component(Bus)
     database = Component(Database, "infra")
@@ -81,30 +81,30 @@ class Noted(ConstructionRecorder):
 
 
 class Early(Noted):
-    """Would like to start before everything else."""
+    """Has a lower priority than all others."""
 
     @on(START, priority=1)
     def start(self) -> None:
-        """Note it."""
+        """Record the call."""
         super().start()
 
 
 class Late(Noted):
-    """Would like to start after everything else."""
+    """Has a higher priority than all others."""
 
     @on(START, priority=90)
     def start(self) -> None:
-        """Note it."""
+        """Record the start."""
         super().start()
 
 
 def during(notes: list[str], what: str) -> list[str]:
-    """Return the names in *notes* that *what* happened to, in order."""
+    """Return the names in *notes* with the event *what*, in order."""
     return [name for verb, _, name in (note.partition(" ") for note in notes) if verb == what]
 
 
-def test_the_components_of_two_instances_are_apart() -> None:
-    """Each instance has its own, and the class none."""
+def test_two_instances_have_separate_components() -> None:
+    """Each instance has its own, and the class has none."""
     one, other = Base(), Base()
 
     assert one.database() is not other.database()
@@ -112,8 +112,8 @@ def test_the_components_of_two_instances_are_apart() -> None:
     assert not Base.database.is_built
 
 
-def test_an_instance_is_one_of_its_class() -> None:
-    """With its methods, and with what its own __init__ takes."""
+def test_an_instance_has_the_methods_and_the_constructor_of_its_class() -> None:
+    """`isinstance` holds, and the arguments go to the __init__ of the class."""
 
     class Shop(Base):
         currency = "EUR"
@@ -132,8 +132,8 @@ def test_an_instance_is_one_of_its_class() -> None:
     assert repr(shop) == "<Shop with 2 declaration(s)>"
 
 
-def test_components_are_known_by_their_path() -> None:
-    """As the errors and the events tell of them."""
+def test_a_component_has_a_path() -> None:
+    """Errors and events use it."""
 
     class Shop(Base):
         infra = Infra()
@@ -144,8 +144,8 @@ def test_components_are_known_by_their_path() -> None:
     assert (shop.orders.path, shop.infra.database.path) == ("Shop.orders", "Shop.infra.database")
 
 
-def test_what_a_subclass_declares_anew_is_used_by_its_base_s_declarations() -> None:
-    """The base itself stays as it is."""
+def test_a_redeclared_component_is_used_by_the_declarations_of_the_base() -> None:
+    """The base class does not change."""
 
     class Test(Base):
         database = Component(Database, "test")
@@ -157,8 +157,8 @@ def test_what_a_subclass_declares_anew_is_used_by_its_base_s_declarations() -> N
     assert Base().orders().database.url == "base"
 
 
-def test_a_replacement_may_wrap_what_it_replaces() -> None:
-    """It refers to it by the name of the base, and everybody else gets the replacement."""
+def test_a_replacement_may_wrap_the_component_that_it_replaces() -> None:
+    """It refers to the original by the name of the base; all other users get the replacement."""
 
     class Fast(Base):
         database = Component(Cached, Base.database.provided)
@@ -169,8 +169,8 @@ def test_a_replacement_may_wrap_what_it_replaces() -> None:
     assert database.inner.url == "base"
 
 
-def test_a_replacement_that_needs_a_user_of_what_it_replaces_is_refused() -> None:
-    """They would go in a circle: the class says so itself, with the component in between."""
+def test_a_replacement_that_needs_a_user_of_the_original_is_refused() -> None:
+    """They would form a cycle: the class statement raises, with the component in between."""
     with pytest.raises(
         DeclarationError,
         match=r"^Odd\.database \(.*\): it needs Base\.orders, which needs the declaration that it replaces",
@@ -193,18 +193,18 @@ def test_a_subclass_adds_to_what_its_base_declares() -> None:
 
 
 def test_a_container_can_have_other_bases() -> None:
-    """Which hear of their subclasses as they would elsewhere."""
-    heard: list[str] = []
+    """Their `__init_subclass__` is called with its arguments."""
+    names: list[str] = []
 
     class Hearing:
         def __init_subclass__(cls) -> None:
             super().__init_subclass__()
-            heard.append(cls.__name__)
+            names.append(cls.__name__)
 
     class Shop(Container, Hearing):
         database = Component(Database)
 
-    assert heard == ["Shop"]
+    assert names == ["Shop"]
     assert Shop().database().url == "memory://"
 
 
@@ -303,16 +303,16 @@ class ListingX(Pair):
     ],
     ids=lambda value: " ".join(base.__name__ for base in value) if isinstance(value, tuple) else "",
 )
-def test_declarations_of_several_bases_merge_as_attributes_are_looked_up(bases: tuple[type, ...], user: str) -> None:
-    """What wins takes the place of what lost wherever either base refers to it; what wraps gets the next in line."""
+def test_declarations_of_several_bases_merge_in_method_resolution_order(bases: tuple[type, ...], user: str) -> None:
+    """The first declaration replaces the others wherever a base refers to them; a wrapper wraps the next in line."""
     both: Any = type("Both", bases, {})()
 
     assert str(both.user()) == user
     assert both.user().needed[:2] == (both.x(), both.y())
 
 
-def test_bases_that_know_nothing_of_each_other_share_what_they_declare_alike() -> None:
-    """The first base has its way, and nothing of what lost is built."""
+def test_unrelated_bases_share_a_component_of_the_same_name_and_type() -> None:
+    """The first base wins, and the declaration of the other is not built."""
 
     class Sales(Container):
         database = Component(Database, "sales")
@@ -332,8 +332,8 @@ def test_bases_that_know_nothing_of_each_other_share_what_they_declare_alike() -
     assert [component.path for component in components_of(both)] == ["Both.database", "Both.orders", "Both.shelves"]
 
 
-def test_nested_containers_of_several_bases_merge_as_well() -> None:
-    """By the names inside them."""
+def test_nested_containers_of_several_bases_are_merged() -> None:
+    """Components correspond by their names inside them."""
 
     class TestInfra(Infra):
         database = Component(Database, "test")
@@ -356,7 +356,7 @@ def test_nested_containers_of_several_bases_merge_as_well() -> None:
 
 @pytest.mark.parametrize("turned", [False, True])
 def test_bases_whose_replacements_need_each_other_cannot_be_merged(turned: bool) -> None:
-    """Each was right for itself; together they would go in a circle."""
+    """Each base is valid alone; merged they would form a cycle."""
 
     class YofX(Pair):
         y = Component(Named, "y of x", Pair.x.provided)
@@ -378,8 +378,10 @@ def test_bases_whose_replacements_need_each_other_cannot_be_merged(turned: bool)
     ],
     ids=["part", "list", "dict", "component without a name"],
 )
-def test_a_replacement_may_wrap_through_what_has_no_name_of_its_own(wrap: Callable[[Any], Any], inner: str) -> None:
-    """Nobody else can refer to that, so that it may stay what it was."""
+def test_a_replacement_may_wrap_the_original_through_an_anonymous_provider(
+    wrap: Callable[[Any], Any], inner: str
+) -> None:
+    """An anonymous provider has no other users, so that it may keep the original."""
 
     class Fast(Pair):
         x = Component(Named, "fast", wrap(Pair.x.provided))
@@ -387,8 +389,8 @@ def test_a_replacement_may_wrap_through_what_has_no_name_of_its_own(wrap: Callab
     assert str(Fast().user()) == f"user(fast({inner}), y())"
 
 
-def test_what_lost_has_no_say_in_what_would_be_a_circle() -> None:
-    """It is not there: who refers to it gets what took its place, which needs less."""
+def test_a_replaced_declaration_does_not_count_in_cycles() -> None:
+    """Its users get the replacement, which has fewer dependencies."""
 
     class Base(Container):
         p = Component(Named, "p")
@@ -403,8 +405,8 @@ def test_what_lost_has_no_say_in_what_would_be_a_circle() -> None:
     assert str(Turned().p()) == "other p(other x(other y()))"
 
 
-def test_a_name_may_be_given_to_what_is_replaced_under_another() -> None:
-    """All who refer to either get the last word."""
+def test_an_alias_of_a_replaced_component_gives_the_replacement() -> None:
+    """Users of either name get the last declaration."""
 
     class Aliased(Pair):
         x = Pair.y
@@ -416,8 +418,8 @@ def test_a_name_may_be_given_to_what_is_replaced_under_another() -> None:
     assert aliased.x() is aliased.y()
 
 
-def test_two_declarations_cannot_take_the_place_of_each_other() -> None:
-    """Nobody could say which of them is meant."""
+def test_two_declarations_cannot_replace_each_other() -> None:
+    """It would be ambiguous which of them is meant."""
     with pytest.raises(DeclarationError, match=r"^Turned\.[xy] \(.*\): it replaces a declaration that replaces it"):
 
         class Turned(Pair):
@@ -425,8 +427,8 @@ def test_two_declarations_cannot_take_the_place_of_each_other() -> None:
             y = Pair.x
 
 
-def test_a_replacement_of_a_replacement_reaches_all_that_refer_to_either() -> None:
-    """However many classes are between them."""
+def test_a_replacement_of_a_replacement_reaches_the_users_of_both() -> None:
+    """This holds for any number of classes in between."""
 
     class Middle(Pair):
         x = Component(Named, "middle x")
@@ -441,8 +443,8 @@ def test_a_replacement_of_a_replacement_reaches_all_that_refer_to_either() -> No
     assert last.other().needed == (last.x(),)
 
 
-def test_a_declaration_in_the_base_s_base_can_be_replaced() -> None:
-    """A class in between need not declare anything."""
+def test_a_declaration_of_an_indirect_base_can_be_replaced() -> None:
+    """The class in between may be empty."""
 
     class Middle(Base):
         pass
@@ -469,8 +471,8 @@ def test_a_declaration_in_the_base_s_base_can_be_replaced() -> None:
     ]
     + ["__self__", "traverse", "wiring_config", "declarative_parent"],
 )
-def test_a_name_that_containers_use_themselves_is_refused(name: str) -> None:
-    """It is told with the place, instead of a container that breaks in odd ways."""
+def test_a_component_with_a_reserved_name_is_refused(name: str) -> None:
+    """The error names the place of the declaration."""
     database = Component(Database)
 
     with pytest.raises(DeclarationError, match=f"use the name '{name}' themselves") as refused:
@@ -480,16 +482,16 @@ def test_a_name_that_containers_use_themselves_is_refused(name: str) -> None:
     assert refused.value.place == database.place
 
 
-def test_a_nested_container_cannot_have_a_reserved_name_either() -> None:
-    """A container instance has no place but the module of the class."""
+def test_a_nested_container_with_a_reserved_name_is_refused() -> None:
+    """A container instance has no declaration line, so the error names the module of the class."""
     with pytest.raises(DeclarationError) as refused:
         type("Shop", (Container,), {"parent": Infra(), "__module__": "shops"})
 
     assert refused.value.place == "shops"
 
 
-def test_a_nested_container_is_a_part_of_the_instance() -> None:
-    """Its components can be needed from outside, and belong to each instance anew."""
+def test_a_nested_container_belongs_to_the_instance() -> None:
+    """Its components can be needed from outside, and each instance has its own."""
 
     class Shop(Container):
         infra = Infra()
@@ -502,8 +504,8 @@ def test_a_nested_container_is_a_part_of_the_instance() -> None:
     assert one.infra.database() is not other.infra.database()
 
 
-def test_containers_nest_in_nested_ones() -> None:
-    """A component far inside is one and the same wherever it is needed."""
+def test_nested_containers_may_nest_others() -> None:
+    """A component at any depth is the same object wherever it is needed."""
 
     class Middle(Container):
         infra = Infra()
@@ -520,7 +522,7 @@ def test_containers_nest_in_nested_ones() -> None:
 
 
 def test_an_alias_is_the_same_component() -> None:
-    """A short name for what is declared further inside."""
+    """An alias is a second name for a component of a nested container."""
 
     class Shop(Container):
         infra = Infra()
@@ -533,7 +535,7 @@ def test_an_alias_is_the_same_component() -> None:
     assert shop.bus.path == "Shop.bus"
 
 
-def test_two_instances_of_one_nested_class_are_two() -> None:
+def test_two_nested_instances_of_one_class_are_independent() -> None:
     """Each declaration of a container has components of its own."""
 
     class Shop(Container):
@@ -545,8 +547,8 @@ def test_two_instances_of_one_nested_class_are_two() -> None:
     assert shop.here.database() is not shop.there.database()
 
 
-def test_a_nested_container_can_be_declared_anew() -> None:
-    """What the base's declarations took from it comes from the new one, by name."""
+def test_a_nested_container_can_be_redeclared() -> None:
+    """Declarations of the base take the components of the new container, by name."""
 
     class TestInfra(Infra):
         database = Component(Database, "test")
@@ -564,8 +566,8 @@ def test_a_nested_container_can_be_declared_anew() -> None:
     assert test.infra.database().url == "test"
 
 
-def test_a_nested_declaration_builds_nothing() -> None:
-    """The container instance in a class body is a declaration from there on."""
+def test_calling_a_component_of_a_nested_container_in_a_class_is_refused() -> None:
+    """A container instance in a class body becomes a declaration."""
     infra = Infra()
 
     class Shop(Container):
@@ -577,7 +579,7 @@ def test_a_nested_declaration_builds_nothing() -> None:
 
 
 def test_a_deep_copy_has_components_of_its_own() -> None:
-    """It knows of no instance that was built."""
+    """Instances that the original has built are not copied."""
     shop = Base()
     shop.orders()
     copied = copy.deepcopy(shop)
@@ -587,8 +589,8 @@ def test_a_deep_copy_has_components_of_its_own() -> None:
     assert copied.orders().database is copied.database()
 
 
-def test_a_copy_that_was_made_already_is_given_again() -> None:
-    """The memo of a deep copy decides."""
+def test_a_copy_in_the_memo_is_returned() -> None:
+    """This is the contract of `copy.deepcopy`."""
     shop = Base()
     memo: dict[int, Any] = {}
 
@@ -598,7 +600,7 @@ def test_a_copy_that_was_made_already_is_given_again() -> None:
 
 
 def test_dependencies_start_first_whatever_the_priorities() -> None:
-    """Stop, exit and the reverse of it all follow; graceful goes as the start went."""
+    """Stop and exit run in the reverse order; graceful runs in the order of the start."""
     notes: list[str] = []
 
     class Shop(Container):
@@ -614,7 +616,7 @@ def test_dependencies_start_first_whatever_the_priorities() -> None:
 
 
 def test_lower_priorities_start_first_and_ties_follow_the_declaration() -> None:
-    """Where nothing else is asked for."""
+    """This applies to components without dependencies on each other."""
     notes: list[str] = []
 
     class Shop(Container):
@@ -631,8 +633,8 @@ def test_lower_priorities_start_first_and_ties_follow_the_declaration() -> None:
     assert during(notes, "stop") == ["late", "a", "b", "early"]
 
 
-def test_needs_count_past_what_stands_between() -> None:
-    """Attributes, literals and functions hide no edge from the order."""
+def test_indirect_dependencies_order_the_start() -> None:
+    """A dependency through attributes, literals and functions orders the start as well."""
     notes: list[str] = []
 
     class Shop(Container):
@@ -647,8 +649,8 @@ def test_needs_count_past_what_stands_between() -> None:
     assert during(notes, "start") == ["late", "early", "earlier"]
 
 
-def test_a_component_that_only_stops_has_its_turn() -> None:
-    """It stops where it would have started, between those that it needs and those that need it."""
+def test_a_component_with_only_a_stop_hook_has_a_turn() -> None:
+    """It stops between the components that need it and those that it needs."""
     notes: list[str] = []
 
     class Pool:
@@ -670,7 +672,7 @@ def test_a_component_that_only_stops_has_its_turn() -> None:
     assert during(notes, "stop") == ["user", "pool", "plain", "early"]
 
 
-def test_a_component_that_only_stops_is_left_alone_if_its_turn_never_came() -> None:
+def test_a_component_with_only_a_stop_hook_is_not_stopped_before_its_turn() -> None:
     """A start that fails before its turn does not stop it."""
     notes: list[str] = []
 
@@ -697,8 +699,8 @@ def test_a_component_that_only_stops_is_left_alone_if_its_turn_never_came() -> N
     assert notes == ["stop before"]
 
 
-def test_the_components_of_nested_containers_start_with_the_others() -> None:
-    """The order goes across all of them."""
+def test_nested_containers_share_one_start_order() -> None:
+    """Components of all of them are sorted together."""
     notes: list[str] = []
 
     class Inner(Container):
@@ -718,7 +720,7 @@ def test_the_components_of_nested_containers_start_with_the_others() -> None:
 
 
 def test_every_start_is_in_the_same_order() -> None:
-    """A start after an exit builds anew and repeats the first."""
+    """A start after an exit builds the components again and repeats the order."""
     notes: list[str] = []
 
     class Shop(Container):
@@ -759,7 +761,7 @@ RANDOM_SHOP = textwrap.dedent("""
 
 def start_order_under(hash_seed: int) -> str:
     """Return the start order of `RANDOM_SHOP` in a process of its own."""
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", RANDOM_SHOP],
         env={**os.environ, "PYTHONHASHSEED": str(hash_seed)},
         capture_output=True,
@@ -767,12 +769,12 @@ def start_order_under(hash_seed: int) -> str:
         timeout=60,
         check=True,
     )
-    return done.stdout
+    return process.stdout
 
 
 @pytest.mark.slow
 def test_the_order_is_the_same_in_every_process() -> None:
-    """Neither hashes nor addresses have a say."""
+    """It does not depend on hashes or addresses."""
     orders = {start_order_under(seed) for seed in range(5)}
 
     assert len(orders) == 1
@@ -782,12 +784,12 @@ def test_the_order_is_the_same_in_every_process() -> None:
 @pytest.mark.slow
 @pytest.mark.exhaustive
 def test_the_order_is_the_same_in_fifty_processes() -> None:
-    """What five may miss."""
+    """A larger sample than the five processes above."""
     assert len({start_order_under(seed) for seed in range(50)}) == 1
 
 
-def test_the_bus_is_one_for_the_life_of_the_instance() -> None:
-    """Attaching twice is attaching once."""
+def test_an_instance_keeps_one_bus() -> None:
+    """A second `attach` has no effect."""
     notes: list[str] = []
 
     class Shop(Container):
@@ -803,8 +805,8 @@ def test_the_bus_is_one_for_the_life_of_the_instance() -> None:
     bus.exit()
 
 
-def test_a_bus_that_a_component_called_for_starts_the_container_as_well() -> None:
-    """Whoever gets hold of the bus may start it; nobody has to attach anything first."""
+def test_a_bus_obtained_by_a_call_starts_the_container() -> None:
+    """`attach` is not required first."""
     notes: list[str] = []
 
     class Shop(Container):
@@ -819,7 +821,7 @@ def test_a_bus_that_a_component_called_for_starts_the_container_as_well() -> Non
 
 
 def test_the_container_lives_as_long_as_its_bus() -> None:
-    """And no longer, once its circle is collected."""
+    """It is collected together with the bus."""
 
     class Shop(Container):
         bus = Component(Bus)
@@ -837,7 +839,7 @@ def test_the_container_lives_as_long_as_its_bus() -> None:
 
 
 def test_an_invalid_container_is_not_started_by_its_bus() -> None:
-    """The start looks for faults before it builds anything."""
+    """The start validates the container before it builds a component."""
     notes: list[str] = []
     wrong: Any = Noted
 
@@ -856,12 +858,12 @@ def test_an_invalid_container_is_not_started_by_its_bus() -> None:
 
 
 @pytest.mark.parametrize("buses", [0, 2])
-def test_only_one_bus_can_be_attached_to(buses: int) -> None:
+def test_a_container_must_have_exactly_one_bus(buses: int) -> None:
     """None, or more than one, is a fault."""
-    made: Callable[[], Container] = type("Shop", (Container,), {f"bus{n}": Component(Bus) for n in range(buses)})
+    shop_class: Callable[[], Container] = type("Shop", (Container,), {f"bus{n}": Component(Bus) for n in range(buses)})
 
     with pytest.raises(InvalidContainer) as invalid:
-        made().attach()
+        shop_class().attach()
 
     (fault,) = invalid.value.exceptions
     assert (
@@ -871,8 +873,8 @@ def test_only_one_bus_can_be_attached_to(buses: int) -> None:
     )
 
 
-def test_what_a_function_returned_listens_if_its_class_does() -> None:
-    """Without an annotation that is known only when it was built."""
+def test_an_object_from_a_function_without_annotation_listens() -> None:
+    """Its class is known only when it was built."""
     notes: list[str] = []
 
     def make() -> Any:
@@ -888,8 +890,8 @@ def test_what_a_function_returned_listens_if_its_class_does() -> None:
     assert notes == ["build a", "start a", "stop a", "exit a"]
 
 
-def test_what_a_function_returned_is_held_against_the_channels() -> None:
-    """A misfit that could not be known before keeps the container from starting."""
+def test_hooks_of_an_object_from_a_function_are_checked_at_the_start() -> None:
+    """A hook that does not fit its channel cancels the start."""
 
     class Odd:
         def start(self, when: int) -> None:
@@ -910,8 +912,8 @@ def test_what_a_function_returned_is_held_against_the_channels() -> None:
     assert "Odd.start does not fit channel 'start'" in str(invalid)
 
 
-def test_a_container_handed_over_by_the_library_does_not_listen() -> None:
-    """Containers have methods of their own, which are no hooks."""
+def test_a_container_that_is_a_component_does_not_listen() -> None:
+    """The methods of containers are not hooks."""
 
     class Shop(Container):
         bus = Component(Bus)
@@ -921,8 +923,8 @@ def test_a_container_handed_over_by_the_library_does_not_listen() -> None:
         assert isinstance(shop.other(), Infra)
 
 
-def test_the_life_of_the_components_is_told_by_their_paths() -> None:
-    """Building and starting, in order."""
+def test_life_cycle_events_have_the_paths_of_components() -> None:
+    """Building and starting are published in order."""
     notes: list[str] = []
 
     class Shop(Container):
@@ -930,16 +932,16 @@ def test_the_life_of_the_components_is_told_by_their_paths() -> None:
         a = Component(Noted, notes, "a")
 
     shop = Shop()
-    told: list[object] = []
-    shop.attach()[LIFECYCLE].subscribe(told.append)
+    events: list[object] = []
+    shop.attach()[LIFECYCLE].subscribe(events.append)
     with running(shop):
         pass
 
-    assert [event.path for event in told if isinstance(event, Constructed | ComponentStarted)] == ["Shop.a", "Shop.a"]
+    assert [event.path for event in events if isinstance(event, Constructed | ComponentStarted)] == ["Shop.a", "Shop.a"]
 
 
 def test_subscriptions_name_the_component_and_its_method() -> None:
-    """A failure tells who listened, and not only which class."""
+    """A failure has this name."""
     notes: list[str] = []
 
     class Shop(Container):
@@ -953,8 +955,8 @@ def test_subscriptions_name_the_component_and_its_method() -> None:
     assert start.path == "Shop.a"
 
 
-def test_the_library_finds_the_components_of_each_instance() -> None:
-    """Under its own verbs, also those of a nested container."""
+def test_the_library_s_methods_find_the_components_of_each_instance() -> None:
+    """Components of a nested container are found, too."""
 
     class Shop(Base):
         infra = Infra()
@@ -967,8 +969,8 @@ def test_the_library_finds_the_components_of_each_instance() -> None:
         assert (shop.declarative_parent, shop.infra.declarative_parent) == (Shop, Infra)
 
 
-def test_a_component_beside_the_declared_ones_is_no_part_of_the_container() -> None:
-    """What is set on an instance has no home there."""
+def test_a_component_assigned_to_an_instance_is_not_part_of_the_container() -> None:
+    """A call raises OutsideContainer."""
     shop: Any = Base()
     shop.extra = Component(Database)
 

@@ -1,4 +1,4 @@
-"""What is taken for a container, and when guests leave the bus of their host."""
+"""Which objects are accepted as containers, and when guest containers leave the bus of their host."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ order_placed = Channel[[int], None]("order_placed")
 
 
 class Log:
-    """Notes its starts, and what it hears."""
+    """Records its starts, and the messages that it receives."""
 
     def __init__(self) -> None:
         self.notes: list[object] = []
@@ -68,7 +68,7 @@ class Own(Container):
 
 
 class Plain:
-    """No container."""
+    """Not a container."""
 
 
 library: Any = containers  # which the library's types do not know in full
@@ -76,7 +76,7 @@ Library: Any = type("Library", (library.DeclarativeContainer,), {})
 
 
 async def app(*_: object) -> None:
-    """Answer nothing."""
+    """Return None."""
 
 
 def make() -> Shop:
@@ -84,7 +84,7 @@ def make() -> Shop:
 
 
 def test_running_takes_classes_and_instances() -> None:
-    """The block gets an instance of the first; others may be either."""
+    """The block gets an instance of the first; the others may be classes or instances."""
     audit = Audit()
     with running(Shop, audit, Own) as shop:
         assert type(shop) is Shop
@@ -110,26 +110,26 @@ GIVEN: list[tuple[object, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("given", "expected"), GIVEN)
-def test_what_is_no_container_is_refused_with_what_to_write(given: Any, expected: str) -> None:
-    """By everything that takes containers, in the first place and in others."""
+@pytest.mark.parametrize(("argument", "expected"), GIVEN)
+def test_an_object_that_is_not_a_container_is_refused_with_a_remedy(argument: Any, expected: str) -> None:
+    """Every function that takes containers refuses it, in each position."""
     calls: list[Callable[[], object]] = [
-        lambda: running(given).__enter__(),
-        lambda: running(Shop, given).__enter__(),
-        lambda: run(given),
-        lambda: run(Shop, given),
-        lambda: Hosted(app, given),
+        lambda: running(argument).__enter__(),
+        lambda: running(Shop, argument).__enter__(),
+        lambda: run(argument),
+        lambda: run(Shop, argument),
+        lambda: Hosted(app, argument),
     ]
     for call in calls:
         with pytest.raises(NoContainer) as raised:
             call()
         assert expected in str(raised.value)
-        assert raised.value.given is given
+        assert raised.value.given is argument
 
 
 @pytest.mark.slow
-def test_the_command_line_says_it_too(tmp_path: Path) -> None:
-    """With the containers that there are in the module."""
+def test_the_command_line_refuses_it_and_lists_the_containers(tmp_path: Path) -> None:
+    """The message lists the containers in the module."""
     tmp_path.joinpath("app.py").write_text(
         "from typedbus import Bus, Component, Container\n\nclass Shop(Container):\n    bus = Component(Bus)\n\n"
         "class Plain: ...\n",
@@ -143,7 +143,7 @@ def test_the_command_line_says_it_too(tmp_path: Path) -> None:
 
 
 def is_gone(bus: Bus, audit: Any) -> bool:
-    """Whether nothing of *audit* is left on *bus*."""
+    """Return whether *audit* has left *bus*."""
     subscriptions = (*bus[START].subscriptions, *bus[order_placed].subscriptions)
     listeners = [one.listener for one in subscriptions]
     objects = [getattr(listener, "__self__", None) for listener in listeners]
@@ -152,7 +152,7 @@ def is_gone(bus: Bus, audit: Any) -> bool:
 
 
 def test_guests_leave_the_bus_at_the_end_of_the_block() -> None:
-    """The host starts alone the next time; what the guest has built can still be asked for."""
+    """The host starts alone the next time; components that the guest has built are still available."""
     shop, audit = Shop(), Audit()
     with running(shop, audit):
         assert audit.log().notes == ["starts"]
@@ -162,8 +162,8 @@ def test_guests_leave_the_bus_at_the_end_of_the_block() -> None:
     assert audit.log().notes == ["starts"]
 
 
-def test_a_guest_may_be_given_again_to_the_same_host_and_to_another() -> None:
-    """It is built anew for each, as for each start after an exit."""
+def test_a_guest_may_join_the_same_host_again_or_another() -> None:
+    """Its components are built again, as for each start after an exit."""
     shop, other, audit = Shop(), Shop(), Audit()
     logs = []
     for host in (shop, other, shop):
@@ -174,8 +174,8 @@ def test_a_guest_may_be_given_again_to_the_same_host_and_to_another() -> None:
     assert len(set(map(id, logs))) == 3
 
 
-def test_a_guest_that_has_a_bus_of_its_own_may_be_a_host_afterwards() -> None:
-    """Its own bus is in its place again."""
+def test_a_guest_with_a_bus_may_be_a_host_afterwards() -> None:
+    """Its own bus is used again."""
     shop, own = Shop(), Own()
     with running(shop, own):
         assert own.bus() is shop.bus()
@@ -197,7 +197,7 @@ class Failing(Container):
 
 
 def test_guests_leave_a_bus_that_did_not_start() -> None:
-    """And may start elsewhere."""
+    """They may start elsewhere."""
     failing, audit = Failing(), Audit()
     with pytest.raises(TransitionFailures), running(failing, audit):
         pass
@@ -206,8 +206,8 @@ def test_guests_leave_a_bus_that_did_not_start() -> None:
         assert audit.log().notes == ["starts"]
 
 
-def test_a_guest_is_none_after_the_host_was_found_invalid() -> None:
-    """It lacks a bus again."""
+def test_a_guest_leaves_an_invalid_host() -> None:
+    """It is without a bus again."""
 
     class Broken(Container):
         bus = Component(Bus)
@@ -224,7 +224,7 @@ def test_a_guest_is_none_after_the_host_was_found_invalid() -> None:
 
 
 def test_a_guest_leaves_a_bus_that_was_running_already() -> None:
-    """Nothing was started for it, and the bus goes on."""
+    """No component was started for it, and the bus stays up."""
     shop, audit = Shop(), Audit()
     with running(shop):
         with pytest.raises(TransitionError), running(shop, audit):
@@ -236,7 +236,7 @@ def test_a_guest_leaves_a_bus_that_was_running_already() -> None:
         assert audit.log().notes == []
 
 
-def test_a_guest_that_was_attached_before_stays() -> None:
+def test_a_guest_attached_by_hand_stays() -> None:
     """`attach` lasts until the container is attached elsewhere."""
     shop, audit = Shop(), Audit()
     audit.attach(shop.attach())
@@ -246,8 +246,8 @@ def test_a_guest_that_was_attached_before_stays() -> None:
         assert audit.log().notes == ["starts"]
 
 
-def test_a_guest_that_is_dropped_is_freed_with_what_it_built() -> None:
-    """The bus of the host keeps nothing of it."""
+def test_an_unreferenced_guest_is_freed_with_its_components() -> None:
+    """The bus of the host holds no reference to it."""
     shop, audit = Shop(), Audit()
     with running(shop, audit):
         log = weakref.ref(audit.log())
@@ -257,7 +257,7 @@ def test_a_guest_that_is_dropped_is_freed_with_what_it_built() -> None:
 
 
 def test_the_host_may_be_among_its_guests() -> None:
-    """It is one container all the same."""
+    """It is still one container."""
     shop = Shop()
     with running(shop, shop):
         pass
@@ -266,14 +266,14 @@ def test_the_host_may_be_among_its_guests() -> None:
 
 
 class Ends:
-    """Lets the bus exit as soon as it is served."""
+    """Requests the exit of the bus as soon as it serves."""
 
     def __init__(self, bus: Bus) -> None:
         bus.request(bus.request_exit)
 
 
 def test_guests_leave_after_run(capsys: pytest.CaptureFixture[str]) -> None:
-    """As they do after `running`."""
+    """`run` removes them like `running`."""
 
     class Once(Container):
         bus = Component(Bus)

@@ -1,4 +1,4 @@
-"""Contributed containers: what installed distributions add to a container, by real entry points."""
+"""Contributed containers: installed distributions add components to a container by real entry points."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install
 
 @pytest.fixture
 def gauges(install: Install) -> Any:
-    """Install one distribution with a container of two components, and give the module of the host."""
+    """Install a distribution with a container of two components, and return the module of the host."""
     install("shop-metrics", "metrics", GAUGES, gauges="metrics:Gauges")
     return host()
 
@@ -97,18 +97,18 @@ def host() -> Any:
 
 
 def component(shop: Any, path: str) -> Any:
-    """Return the component of the *shop* that is called *path*."""
+    """Return the component of *shop* with the path *path*."""
     return next(component for component in components_of(shop) if component.path == path)
 
 
 def faults(shop: Any) -> list[Any]:
-    """Return what `validate` tells of the *shop*."""
+    """Return the faults that `validate()` reports for *shop*."""
     with pytest.raises(InvalidContainer) as invalid:
         shop.validate()
     return list(invalid.value.exceptions)
 
 
-def test_nothing_is_contributed_where_nothing_is_installed(install: Install) -> None:
+def test_a_container_without_installed_contributions_has_its_own_components_only(install: Install) -> None:
     """The container is what it declares."""
     shop = host().Shop()
     shop.validate()
@@ -116,8 +116,8 @@ def test_nothing_is_contributed_where_nothing_is_installed(install: Install) -> 
     assert list(shop.plugins) == []
 
 
-def test_what_is_contributed_gets_the_components_of_the_instance(gauges: Any) -> None:
-    """It is declared with those of the class, and each instance has its own."""
+def test_a_contribution_gets_the_components_of_the_instance(gauges: Any) -> None:
+    """Each instance of the host has its own contributed components."""
     one, other = gauges.Shop(), gauges.Shop()
 
     gauge = component(one, GAUGE)()
@@ -127,14 +127,14 @@ def test_what_is_contributed_gets_the_components_of_the_instance(gauges: Any) ->
     assert gauge is component(one, GAUGE)()
 
 
-def test_what_is_contributed_hears_what_is_published_on_the_bus(gauges: Any) -> None:
-    """It is a part of the container like any other."""
+def test_a_contributed_component_listens_on_the_bus(gauges: Any) -> None:
+    """It is like any other component."""
     with running(gauges.Shop()) as shop:
         assert sorted(shop.bus()[gauges.ring].publish()) == ["database", "dial", "gauge"]
 
 
-def test_what_is_contributed_starts_after_what_it_needs_and_stops_before(gauges: Any) -> None:
-    """Although the place for it is declared before."""
+def test_a_contributed_component_starts_after_its_dependencies_and_stops_before_them(gauges: Any) -> None:
+    """The contribution point is declared before the dependencies."""
     with running(gauges.Shop()) as shop:
         notes = shop.notes()
 
@@ -142,8 +142,8 @@ def test_what_is_contributed_starts_after_what_it_needs_and_stops_before(gauges:
     assert [note for note in notes if "stop" in note] == ["stop dial", "stop gauge", "stop database"]
 
 
-def test_what_a_subclass_puts_in_place_is_what_the_contributed_get(gauges: Any) -> None:
-    """They refer to the base, which they know."""
+def test_a_contribution_gets_the_replacement_of_a_subclass(gauges: Any) -> None:
+    """The contribution refers to the base class."""
 
     class Test(gauges.Shop):  # type: ignore[misc]  # it is known at run time alone
         database = Component(gauges.Part, gauges.Shop.notes.provided, "fake")
@@ -154,7 +154,7 @@ def test_what_a_subclass_puts_in_place_is_what_the_contributed_get(gauges: Any) 
     assert test.database().name == "fake"
 
 
-def test_what_overrides_a_component_is_what_the_contributed_get(gauges: Any) -> None:
+def test_a_contribution_gets_an_override(gauges: Any) -> None:
     """For the length of the block."""
     shop = gauges.Shop()
     fake = gauges.Part([], "fake")
@@ -166,7 +166,7 @@ def test_what_overrides_a_component_is_what_the_contributed_get(gauges: Any) -> 
 
 
 def test_a_contributed_component_can_be_overridden(gauges: Any) -> None:
-    """By the container that it is contributed to, as the class that was contributed has it."""
+    """The override goes through the host, by the class that was contributed."""
     shop = gauges.Shop()
     fake = gauges.Part([], "fake")
     declared = importlib.import_module("metrics").Gauges
@@ -179,7 +179,7 @@ def test_a_contributed_component_can_be_overridden(gauges: Any) -> None:
 
 
 def test_a_declaration_that_overrides_a_contributed_component_may_need_others(gauges: Any) -> None:
-    """Of the host and of what was contributed."""
+    """It may need components of the host and of the contribution."""
     shop = gauges.Shop()
     declared = importlib.import_module("metrics").Gauges
     stand_in = Component(gauges.Part, gauges.Shop.notes.provided, "other", gauges.Shop.database.provided)
@@ -192,20 +192,20 @@ def test_a_declaration_that_overrides_a_contributed_component_may_need_others(ga
 
 
 def test_paths_name_the_distribution_and_the_entry_point(gauges: Any) -> None:
-    """In all that is told of the life of what it contributed."""
+    """All life-cycle events of contributed components use these paths."""
     shop = gauges.Shop()
-    told: list[object] = []
-    shop.attach()[LIFECYCLE].subscribe(told.append)
+    events: list[object] = []
+    shop.attach()[LIFECYCLE].subscribe(events.append)
     with running(shop):
         pass
 
     assert list(shop.plugins) == ["shop-metrics:gauges"]
     for kind in (Constructed, ComponentStarted):
-        assert GAUGE in [event.path for event in told if isinstance(event, kind)]
+        assert GAUGE in [event.path for event in events if isinstance(event, kind)]
 
 
 def test_a_failure_names_the_distribution(install: Install) -> None:
-    """Of a hook that raised."""
+    """The failure is that of a hook."""
     broken = """
         from typedbus import Component, Container
 
@@ -218,29 +218,29 @@ def test_a_failure_names_the_distribution(install: Install) -> None:
     """
     install("shop-broken", "broken", broken, parts="broken:Parts")
     shop = host().Shop()
-    told: list[object] = []
-    shop.attach()[LIFECYCLE].subscribe(told.append)
+    events: list[object] = []
+    shop.attach()[LIFECYCLE].subscribe(events.append)
 
     with pytest.raises(TransitionFailures, match=r"Shop\.plugins\[shop-broken:parts\]\.broken\.start"), running(shop):
         pass
 
-    (failed,) = (event for event in told if isinstance(event, Failed))
+    (failed,) = (event for event in events if isinstance(event, Failed))
     assert failed.path == "Shop.plugins[shop-broken:parts].broken"
 
 
 def test_a_fault_of_a_contributed_component_names_the_distribution(install: Install) -> None:
-    """And the place in its module."""
+    """It also names the line in the contributed module."""
     wrong = GAUGES.replace('Shop.notes.provided, "dial", gauge', "wrong=gauge")
     install("shop-metrics", "metrics", wrong, gauges="metrics:Gauges")
 
-    told = faults(host().Shop())
+    messages = faults(host().Shop())
 
-    assert {fault.path for fault in told} == {"Shop.plugins[shop-metrics:gauges].dial"}
-    assert all("metrics.py:" in fault.place for fault in told)
+    assert {fault.path for fault in messages} == {"Shop.plugins[shop-metrics:gauges].dial"}
+    assert all("metrics.py:" in fault.place for fault in messages)
 
 
-def test_distributions_and_their_entry_points_come_in_the_order_of_their_names(install: Install) -> None:
-    """Wherever each of them is installed, and whenever."""
+def test_distributions_and_entry_points_are_sorted_by_name(install: Install) -> None:
+    """The order of installation and of directories does not matter."""
     for name in ("b", "a", "c"):
         code = GAUGES.replace("Shop.database.provided, ", "").replace('"gauge"', f'"{name}"')
         other = GAUGES[GAUGES.index("class") :].replace("Gauges", "Others").replace('"gauge"', f'"other {name}"')
@@ -250,12 +250,12 @@ def test_distributions_and_their_entry_points_come_in_the_order_of_their_names(i
         notes = shop.notes()
 
     assert list(shop.plugins) == [f"shop-{name}:{entry}" for name in "abc" for entry in ("one", "two")]
-    started = [note.removeprefix("start ") for note in notes if note.startswith("start") and note != "start dial"]
-    assert [name for name in started if "other" not in name] == ["a", "b", "c", "database"]
+    starts = [note.removeprefix("start ") for note in notes if note.startswith("start") and note != "start dial"]
+    assert [name for name in starts if "other" not in name] == ["a", "b", "c", "database"]
 
 
-def test_one_distribution_may_refer_to_what_another_contributes(install: Install) -> None:
-    """Whichever of them comes first gets the very component of the other."""
+def test_one_distribution_may_refer_to_the_contribution_of_another(install: Install) -> None:
+    """It gets the same component, whichever of the two comes first."""
     reader = """
         from host import Part, Shop
         from metrics import Gauges
@@ -277,7 +277,7 @@ def test_one_distribution_may_refer_to_what_another_contributes(install: Install
 
 
 def test_a_class_that_is_contributed_twice_is_a_fault(install: Install) -> None:
-    """Nobody could say which of the two is meant by those that refer to it."""
+    """References to it would be ambiguous."""
     install("shop-metrics", "metrics", GAUGES, gauges="metrics:Gauges", more="metrics:Gauges")
 
     (fault,) = faults(host().Shop())
@@ -304,8 +304,8 @@ BAD = {
 
 
 @pytest.mark.parametrize(("code", "value", "problem"), BAD.values(), ids=BAD)
-def test_what_cannot_be_contributed_is_a_fault(install: Install, code: str, value: str, problem: str) -> None:
-    """It names distribution, entry point and place; an instance can be made all the same."""
+def test_an_invalid_contribution_is_a_fault(install: Install, code: str, value: str, problem: str) -> None:
+    """The fault names distribution, entry point and place; the container can still be instantiated."""
     install("shop-bad", "bad", code, parts=value)
 
     (fault,) = faults(host().Shop())
@@ -318,21 +318,23 @@ def test_what_cannot_be_contributed_is_a_fault(install: Install, code: str, valu
         raise fault
 
 
-def test_all_that_cannot_be_contributed_is_told_with_every_other_fault(install: Install) -> None:
-    """And what can be is looked at as well."""
+def test_faults_of_contributions_are_reported_with_all_other_faults(install: Install) -> None:
+    """Valid contributions are validated, too."""
     install("shop-bad", "bad", "", parts="bad:Parts", more="nowhere:Parts")
     install("shop-metrics", "metrics", GAUGES.replace('"dial", ', "wrong="), gauges="metrics:Gauges")
 
     class Test(host().Shop):  # type: ignore[misc]  # it is known at run time alone
         another = Component(Bus)
 
-    told = faults(Test())
+    messages = faults(Test())
 
-    assert [type(fault).__name__ for fault in told] == ["ArgumentFault"] * 2 + ["ContributionFault"] * 2 + ["BusFault"]
+    assert [type(fault).__name__ for fault in messages] == ["ArgumentFault"] * 2 + ["ContributionFault"] * 2 + [
+        "BusFault"
+    ]
 
 
-def test_what_is_contributed_may_have_a_place_for_contributions_itself(install: Install) -> None:
-    """Faults there are told with the whole path."""
+def test_a_contributed_container_may_accept_contributions(install: Install) -> None:
+    """Faults there have the whole path."""
     more = GAUGES + '    more = Contributed("metrics.plugins")\n'
     code = more.replace("import Component", "import Contributed, Component")
     install("shop-metrics", "metrics", code, gauges="metrics:Gauges")
@@ -344,7 +346,7 @@ def test_what_is_contributed_may_have_a_place_for_contributions_itself(install: 
 
 
 def test_a_container_with_such_a_fault_does_not_start(install: Install) -> None:
-    """Nothing of it is built."""
+    """None of its components is built."""
     install("shop-bad", "bad", "", parts="bad:Parts")
     shop = host().Shop()
 
@@ -354,8 +356,8 @@ def test_a_container_with_such_a_fault_does_not_start(install: Install) -> None:
     assert not shop.database.is_built
 
 
-def test_a_subclass_may_want_no_contributions(gauges: Any) -> None:
-    """A group that nobody contributes to takes the place."""
+def test_a_subclass_may_disable_contributions(gauges: Any) -> None:
+    """It redeclares the contribution point with an unused group."""
 
     class Test(gauges.Shop):  # type: ignore[misc]  # it is known at run time alone
         plugins = type(gauges.Shop.plugins)("nobody")
@@ -376,8 +378,10 @@ class Shop(Container):
 """
 
 
-def test_what_is_contributed_to_a_nested_container_gets_what_stands_there(install: Install, tmp_path: Path) -> None:
-    """It refers to the class of the nested container, and gets the components of its instance."""
+def test_a_contribution_to_a_nested_container_gets_the_components_of_its_instance(
+    install: Install, tmp_path: Path
+) -> None:
+    """It refers to the class of the nested container."""
     install("shop-metrics", "metrics", GAUGES, gauges="metrics:Gauges")
     (tmp_path / "outer.py").write_text(NESTED, encoding="utf-8")
     outer = importlib.import_module("outer")
@@ -397,8 +401,8 @@ def test_what_is_contributed_to_a_nested_container_gets_what_stands_there(instal
     ]
 
 
-def test_two_nested_containers_have_contributions_of_their_own(install: Install, tmp_path: Path) -> None:
-    """Each gets what stands in the container that it is contributed to."""
+def test_two_nested_containers_have_separate_contributions(install: Install, tmp_path: Path) -> None:
+    """Each contribution gets the components of its own host."""
     install("shop-metrics", "metrics", GAUGES, gauges="metrics:Gauges")
     nested = NESTED.replace("    infra = Infra()", "    infra = Infra()\n    other = Infra()")
     (tmp_path / "outer.py").write_text(nested, encoding="utf-8")
@@ -409,8 +413,8 @@ def test_two_nested_containers_have_contributions_of_their_own(install: Install,
         assert gauge.needed[0] is container.database()
 
 
-def test_a_deep_copy_has_contributions_of_its_own(gauges: Any) -> None:
-    """Wired to the copy."""
+def test_a_deep_copy_has_separate_contributions(gauges: Any) -> None:
+    """They refer to components of the copy."""
     shop = gauges.Shop()
     copied = copy.deepcopy(shop)
 

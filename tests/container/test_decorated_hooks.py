@@ -1,4 +1,4 @@
-"""A hook is bound by the name under which its class holds the method, whatever decorators stand between."""
+"""A hook is bound by the attribute name in its class, whatever decorators are in between."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def wrapping(function: Any) -> Any:
 
 
 class Wrapper:
-    """A decorator that is a class, and keeps the function as an attribute."""
+    """A decorator class that keeps the function as an attribute."""
 
     def __init__(self, function: Any) -> None:
         self._function = function
@@ -64,7 +64,7 @@ def part_of(part: Component[Any]) -> Container:
 
 
 def answers(cls: type, *hooks: Hook[Any]) -> list[str]:
-    """Return what a component of *cls* answers to `ping`, and check that the listeners are named after the component."""
+    """Return the results of publishing on `ping` to a component of *cls*, and check the names of the listeners."""
     shop: Any = part_of(Component(cls).on(*hooks))
     with running(shop):
         bus: Bus = shop.bus()
@@ -98,10 +98,10 @@ every_kind = pytest.mark.parametrize("decorators", KINDS.values(), ids=KINDS)
 
 @every_kind
 def test_a_marked_method_listens_below_and_above_decorators(decorators: Sequence[Decorator]) -> None:
-    """The decorated method is called, and the listener is named after the attribute."""
+    """The decorated method is called, and the listener has the name of the attribute."""
 
     class Base:
-        def hear(self, said: str, /) -> str:
+        def hear(self, text: str, /) -> str:
             return "Base"
 
         hear = decorated(hear, decorators)
@@ -114,17 +114,17 @@ def test_a_marked_method_listens_below_and_above_decorators(decorators: Sequence
 
 
 @every_kind
-def test_an_override_is_called_in_the_place_of_a_decorated_method(decorators: Sequence[Decorator]) -> None:
-    """Also one that is decorated itself, one in a grandchild, and one that is marked again."""
+def test_an_override_is_called_instead_of_a_decorated_method(decorators: Sequence[Decorator]) -> None:
+    """The override may be decorated, in a grandchild, or marked again."""
 
     class Base:
-        def hear(self, said: str, /) -> str:
+        def hear(self, text: str, /) -> str:
             return "Base"
 
         hear = decorated(hear, decorators)
 
     class Sub(Base):
-        def hear(self, said: str, /) -> str:
+        def hear(self, text: str, /) -> str:
             return "Sub"
 
     class Grandchild(Sub):
@@ -132,13 +132,13 @@ def test_an_override_is_called_in_the_place_of_a_decorated_method(decorators: Se
 
     class Decorated(Base):
         @bare
-        def hear(self, said: str, /) -> str:
+        def hear(self, text: str, /) -> str:
             return "Decorated"
 
     class Marked(Base):
         @on(ping)
         @bare
-        def hear(self, said: str, /) -> str:
+        def hear(self, text: str, /) -> str:
             return "Marked"
 
     assert [answers(cls) for cls in (Sub, Grandchild, Decorated, Marked)] == [
@@ -167,22 +167,22 @@ def test_class_and_static_methods_may_be_marked(
         hear = kind(lambda *args: f"Sub {len(args)}")
 
     class Method(base):  # type: ignore[misc, valid-type]  # as above
-        def hear(self, said: str, /) -> str:
+        def hear(self, text: str, /) -> str:
             return "method"
 
     count = 2 if kind is classmethod else 1
     assert [answers(cls) for cls in (base, Same, Method)] == [[f"Base {count}"], [f"Sub {count}"], ["method"]]
 
 
-def test_marks_on_both_sides_of_a_decorator_add_up() -> None:
-    """Neither is ignored."""
+def test_marks_above_and_below_a_decorator_both_apply() -> None:
+    """The method listens to both channels."""
 
     class Part:
         @on(ping)
         @classmethod
         @on(other)
-        def hear(cls, said: str, /) -> str:
-            return said
+        def hear(cls, text: str, /) -> str:
+            return text
 
     shop: Any = part_of(Component(Part))
     with running(shop):
@@ -190,43 +190,43 @@ def test_marks_on_both_sides_of_a_decorator_add_up() -> None:
 
 
 def test_a_partial_method_may_be_marked() -> None:
-    """It is called with the arguments that it has, and may be overridden."""
+    """It is called with its bound arguments, and may be overridden."""
 
     class Base:
-        def _hear(self, prefix: str, said: str, /) -> str:
-            return prefix + said
+        def _hear(self, prefix: str, text: str, /) -> str:
+            return prefix + text
 
         hear: Any = decorated(functools.partialmethod(_hear, "a "), [mark])
 
     class Sub(Base):
-        def hear(self, said: str, /) -> str:
+        def hear(self, text: str, /) -> str:
             return "Sub"
 
     assert [answers(Base), answers(Sub)] == [["a x"], ["Sub"]]
 
 
-def test_of_two_names_the_one_that_is_overridden_is_called() -> None:
-    """An alias is no second listener, and the original is not called beside an override."""
+def test_the_overridden_name_of_an_aliased_method_is_called() -> None:
+    """An alias is not a second listener, and the original is not called in addition to an override."""
 
     class Base:
         @on(ping)
-        def hear(self, said: str, /) -> str:
+        def hear(self, text: str, /) -> str:
             return "Base"
 
         listen = hear
 
     class First(Base):
-        def hear(self, said: str, /) -> str:
+        def hear(self, text: str, /) -> str:
             return "Sub"
 
     class Second(Base):
-        def listen(self, said: str, /) -> str:
+        def listen(self, text: str, /) -> str:
             return "Sub"
 
     class Renamed(Base):
         old = Base.hear
 
-        def hear(self, said: str, /) -> str:
+        def hear(self, text: str, /) -> str:
             return "Sub"
 
     class Added(Base):
@@ -237,11 +237,11 @@ def test_of_two_names_the_one_that_is_overridden_is_called() -> None:
 
 
 def test_a_method_that_a_subclass_sets_to_none_does_not_listen() -> None:
-    """As with methods that are named after a life-cycle channel."""
+    """This also holds for methods named after a life-cycle channel."""
 
     class Base:
         @on(ping)
-        def hear(self, said: str, /) -> str:
+        def hear(self, text: str, /) -> str:
             return "Base"
 
     class Sub(Base):
@@ -250,17 +250,17 @@ def test_a_method_that_a_subclass_sets_to_none_does_not_listen() -> None:
     assert answers(Sub) == []
 
 
-def test_the_order_of_resolution_decides_between_mixins() -> None:
-    """A mark counts wherever it stands; the method is what Python finds."""
+def test_the_method_resolution_order_decides_between_mixins() -> None:
+    """Marks of all classes apply to the method that Python finds."""
 
     class Mixin:
         @on(ping)
         @bare
-        def hear(self, said: str, /) -> str:
+        def hear(self, text: str, /) -> str:
             return "Mixin"
 
     class Own:
-        def hear(self, said: str, /) -> str:
+        def hear(self, text: str, /) -> str:
             return "Own"
 
     class MixinFirst(Mixin, Own):
@@ -270,11 +270,11 @@ def test_the_order_of_resolution_decides_between_mixins() -> None:
         pass
 
     class Left(Mixin):
-        def hear(self, said: str, /) -> str:
+        def hear(self, text: str, /) -> str:
             return "Left"
 
     class Right(Mixin):
-        def hear(self, said: str, /) -> str:
+        def hear(self, text: str, /) -> str:
             return "Right"
 
     class Diamond(Left, Right):
@@ -283,12 +283,12 @@ def test_the_order_of_resolution_decides_between_mixins() -> None:
     assert [answers(cls) for cls in (MixinFirst, OwnFirst, Diamond)] == [["Mixin"], ["Own"], ["Left"]]
 
 
-def test_a_function_that_refers_to_a_marked_method_of_another_class_is_no_listener() -> None:
-    """Only what a decorator wrapped is the method."""
+def test_a_function_that_refers_to_a_marked_method_does_not_listen() -> None:
+    """Only functions wrapped by a decorator count as the method."""
 
     class Marked:
         @on(ping)
-        def hear(self, said: str, /) -> str:
+        def hear(self, text: str, /) -> str:
             return "Marked"
 
     class Part:
@@ -298,60 +298,60 @@ def test_a_function_that_refers_to_a_marked_method_of_another_class_is_no_listen
 
 
 class Foreign:
-    """A class of someone else's, whose methods are declared to listen."""
+    """A third-party class whose methods are declared as hooks."""
 
     @bare
-    def bare(self, said: str, /) -> str:
+    def bare(self, text: str, /) -> str:
         return "Base"
 
     @wrapping
-    def wrapped(self, said: str, /) -> str:
+    def wrapped(self, text: str, /) -> str:
         return "Base"
 
     @classmethod
-    def of_the_class(cls, said: str, /) -> str:
+    def of_the_class(cls, text: str, /) -> str:
         return "Base"
 
     @staticmethod
-    def static(said: str, /) -> str:
+    def static(text: str, /) -> str:
         return "Base"
 
-    def _prefixed(self, prefix: str, said: str, /) -> str:
+    def _prefixed(self, prefix: str, text: str, /) -> str:
         return prefix
 
     partial = functools.partialmethod(_prefixed, "Base")
-    by_lambda = lambda self, said: "Base"  # noqa: E731  # as code that is generated may have it
-    by_class = Wrapper(lambda self, said: "Base")
+    by_lambda = lambda self, text: "Base"  # noqa: E731  # as code that is generated may have it
+    by_class = Wrapper(lambda self, text: "Base")
 
 
 class Special(Foreign):
-    def bare(self, said: str, /) -> str:
+    def bare(self, text: str, /) -> str:
         return "Sub"
 
-    def wrapped(self, said: str, /) -> str:
+    def wrapped(self, text: str, /) -> str:
         return "Sub"
 
     @classmethod
-    def of_the_class(cls, said: str, /) -> str:
+    def of_the_class(cls, text: str, /) -> str:
         return "Sub"
 
     @staticmethod
-    def static(said: str, /) -> str:
+    def static(text: str, /) -> str:
         return "Sub"
 
-    def partial(self, said: str, /) -> str:
+    def partial(self, text: str, /) -> str:
         return "Sub"
 
-    def by_lambda(self, said: str, /) -> str:
+    def by_lambda(self, text: str, /) -> str:
         return "Sub"
 
-    def by_class(self, said: str, /) -> str:
+    def by_class(self, text: str, /) -> str:
         return "Sub"
 
 
 @pytest.mark.parametrize("name", ["bare", "wrapped", "of_the_class", "static", "partial", "by_lambda", "by_class"])
-def test_an_override_of_a_declared_method_is_called_in_its_place(name: str) -> None:
-    """`Component(Sub).on(channel.calls(Base.method))`, by whatever decorator the method was made."""
+def test_an_override_of_a_declared_method_is_called_instead(name: str) -> None:
+    """`Component(Sub).on(channel.calls(Base.method))` works with every decorator."""
     method: Any = getattr(Foreign, name)
 
     assert answers(Foreign, ping.calls(method)) == ["Base"]
@@ -361,13 +361,13 @@ def test_an_override_of_a_declared_method_is_called_in_its_place(name: str) -> N
     assert bound("x") == "Sub"
 
 
-def test_a_declaration_for_a_marked_method_below_a_decorator_says_how_it_listens() -> None:
-    """There is one listener, with the priority of the declaration."""
+def test_a_declaration_for_a_decorated_marked_method_sets_its_priority() -> None:
+    """The method is one listener."""
 
     class Base:
         @on(ping)
         @bare
-        def hear(self, said: str, /) -> str:
+        def hear(self, text: str, /) -> str:
             return "Base"
 
     shop: Any = part_of(Component(Base).on(ping.calls(Base.hear, priority=7)))
@@ -375,25 +375,25 @@ def test_a_declaration_for_a_marked_method_below_a_decorator_says_how_it_listens
         assert [one.priority for one in shop.bus()[ping].subscriptions] == [7]
 
 
-def test_a_function_that_no_class_holds_is_called_with_the_component() -> None:
-    """Whatever its name is, and whatever it was made by."""
+def test_a_free_function_is_called_with_the_component() -> None:
+    """Its name and its origin do not matter."""
 
-    def bare_name(self: Foreign, said: str, /) -> str:
+    def bare_name(self: Foreign, text: str, /) -> str:
         return "free"
 
     bare_name.__name__ = bare_name.__qualname__ = "bare"
 
     assert answers(Special, ping.calls(bare_name)) == ["free"]
     assert answers(Special, ping.calls(bare(bare_name))) == ["free"]
-    assert answers(Special, ping.calls(lambda self, said: "free")) == ["free"]
+    assert answers(Special, ping.calls(lambda self, text: "free")) == ["free"]
 
 
-def test_a_decorated_method_of_a_stand_in_is_found_by_the_name_that_the_declared_class_has() -> None:
-    """A mock of the class that was declared."""
+def test_a_decorated_method_of_a_replacement_is_found_by_its_name_in_the_declared_class() -> None:
+    """The replacement is a mock of the declared class."""
 
     class Declared:
         @bare
-        def hear(self, said: str, /) -> str:
+        def hear(self, text: str, /) -> str:
             return "Declared"
 
     stand_in = Mock(spec=Declared)
@@ -409,7 +409,7 @@ def test_a_decorated_method_of_a_stand_in_is_found_by_the_name_that_the_declared
 
 
 def test_a_named_hook_that_is_an_alias_may_be_overridden_by_its_name() -> None:
-    """`start = run` in the base, `def start` in the subclass."""
+    """The base has `start = run`, the subclass `def start`."""
     notes: list[str] = []
 
     class Base:
@@ -427,7 +427,7 @@ def test_a_named_hook_that_is_an_alias_may_be_overridden_by_its_name() -> None:
 
 
 def test_an_override_that_cannot_be_called_is_a_fault() -> None:
-    """The fault is about the override, and names it, not the marked method."""
+    """The fault names the override, not the marked method."""
 
     class Base:
         @on(START)
@@ -438,26 +438,26 @@ def test_an_override_that_cannot_be_called_is_a_fault() -> None:
         def begin(self, when: int) -> None:  # type: ignore[override]  # the fault
             """Take what no publisher gives."""
 
-    with pytest.raises(InvalidContainer) as caught:
+    with pytest.raises(InvalidContainer) as raised:
         part_of(Component(Sub)).validate()
 
-    (fault,) = caught.value.exceptions
+    (fault,) = raised.value.exceptions
     assert "Sub.begin does not fit channel 'start'" in str(fault)
 
 
 def test_failures_and_pictures_name_the_attribute() -> None:
-    """Not the function inside a decorator."""
+    """They do not name the function inside a decorator."""
 
     class Base:
         @on(ping)
         @bare
-        def hear(self, said: str, /) -> str:
-            raise ValueError(said)
+        def hear(self, text: str, /) -> str:
+            raise ValueError(text)
 
     shop: Any = part_of(Component(Base))
-    with running(shop), pytest.raises(ChannelFailures) as caught:
+    with running(shop), pytest.raises(ChannelFailures) as raised:
         shop.bus()[ping].publish("x")
 
-    assert [failure.name for failure in caught.value.failures] == ["WithPart.member.hear"]
+    assert [failure.name for failure in raised.value.failures] == ["WithPart.member.hear"]
     (channel,) = Graph.of(shop).channels
     assert [listener.method for listener in channel.listeners] == ["hear"]

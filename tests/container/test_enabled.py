@@ -1,4 +1,4 @@
-"""Components that take part only where a condition says so."""
+"""Components with a condition that enables them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from typedbus.faults import CycleFault, DisabledFault
 
 
 class Settings:
-    """What conditions ask; tests set it."""
+    """The data of conditions; tests set it."""
 
     def __init__(self, notes: list[str]) -> None:
         notes.append("build settings")
@@ -30,7 +30,7 @@ class Settings:
 
 
 class Part:
-    """Writes down what happens to it."""
+    """Records its life cycle."""
 
     def __init__(self, notes: list[str], name: str, *needed: object) -> None:
         self.notes = notes
@@ -39,20 +39,20 @@ class Part:
         notes.append(f"build {name}")
 
     def start(self) -> None:
-        """Note it."""
+        """Record the call."""
         self.notes.append(f"start {self.name}")
 
     def stop(self) -> None:
-        """Note it."""
+        """Record the call."""
         self.notes.append(f"stop {self.name}")
 
     def exit(self) -> None:
-        """Note it."""
+        """Record the call."""
         self.notes.append(f"exit {self.name}")
 
 
 class Shop(Container):
-    """`gauge` and `report` take part if `notes` has "metrics" in it when the settings are built."""
+    """`gauge` and `report` are enabled if `notes` contains "metrics" when the settings are built."""
 
     bus = Component(Bus)
     notes = Component(list[str])
@@ -65,15 +65,15 @@ class Shop(Container):
 
 
 def test_a_component_that_is_not_enabled_is_neither_built_nor_started() -> None:
-    """Nor is one that needs it, on the same condition; what the condition needs is built before."""
+    """A component that needs it has the same condition; dependencies of the condition are built before."""
     with running(Shop()) as shop:
         pass
 
     assert shop.notes() == ["build settings", "build orders", "start orders", "stop orders", "exit orders"]
 
 
-def test_a_component_that_is_enabled_is_like_any_other() -> None:
-    """The condition says so at the start."""
+def test_an_enabled_component_is_built_and_started() -> None:
+    """The condition is evaluated at the start."""
     shop = Shop()
     shop.notes().append("metrics")
     with running(shop):
@@ -83,27 +83,27 @@ def test_a_component_that_is_enabled_is_like_any_other() -> None:
     assert [note for note in notes if "stop" in note] == ["stop report", "stop gauge", "stop orders"]
 
 
-def test_what_is_not_enabled_is_told_with_the_reason() -> None:
-    """Before anything is started, and nothing else is told of it."""
+def test_a_disabled_component_is_reported_with_the_reason() -> None:
+    """The event is published before the first start hook, and is the only one about the component."""
     shop = Shop()
-    told: list[Any] = []
+    events: list[Any] = []
     disabled: list[Disabled] = []
     bus = shop.attach()
-    bus[LIFECYCLE].subscribe(told.append)
+    bus[LIFECYCLE].subscribe(events.append)
     bus[DISABLED].subscribe(disabled.append)
     with running(shop):
         pass
 
     assert disabled == [Disabled("Shop.gauge", "metrics = false"), Disabled("Shop.report", "nothing to report")]
-    assert told.index(disabled[1]) < next(
-        number for number, event in enumerate(told) if isinstance(event, ComponentStarted)
+    assert events.index(disabled[1]) < next(
+        number for number, event in enumerate(events) if isinstance(event, ComponentStarted)
     )
-    assert [event for event in told if getattr(event, "path", "") == "Shop.gauge"] == [disabled[0]]
+    assert [event for event in events if getattr(event, "path", "") == "Shop.gauge"] == [disabled[0]]
 
 
 @pytest.mark.parametrize("name", ["gauge", "report"])
-def test_calling_what_is_not_enabled_is_an_error(name: str) -> None:
-    """It tells which component is off, where it is declared, and why."""
+def test_calling_a_disabled_component_is_an_error(name: str) -> None:
+    """The error has the component, the place of its declaration and the reason."""
     shop = Shop()
 
     with pytest.raises(ComponentDisabled) as refused:
@@ -114,8 +114,8 @@ def test_calling_what_is_not_enabled_is_an_error(name: str) -> None:
     assert not shop.report.is_built
 
 
-def test_the_condition_is_asked_anew_after_an_exit() -> None:
-    """What it needs is built anew, too."""
+def test_the_condition_is_evaluated_again_after_an_exit() -> None:
+    """The components that it needs are built again, too."""
     answers = [False, True]
 
     class Flagged(Container):
@@ -125,16 +125,16 @@ def test_the_condition_is_asked_anew_after_an_exit() -> None:
         gauge = Component(Part, notes.provided, "gauge").enabled(flag.provided, reason="not this time")
 
     flagged = Flagged()
-    seen = []
+    is_enabled = []
     for _ in range(2):
         with running(flagged):
-            seen.append(flagged.gauge.is_built)
+            is_enabled.append(flagged.gauge.is_built)
 
-    assert seen == [False, True]
+    assert is_enabled == [False, True]
 
 
-def test_what_needs_a_component_that_is_never_enabled_is_a_fault() -> None:
-    """It is known before anything is built, and told in the order of declaration with all others."""
+def test_a_component_that_needs_an_always_disabled_component_is_a_fault() -> None:
+    """The fault is found before a component is built, and is listed in the order of declaration."""
     wrong: Any = Part
 
     class Odd(Shop):
@@ -154,8 +154,8 @@ def test_what_needs_a_component_that_is_never_enabled_is_a_fault() -> None:
     assert not odd.settings.is_built
 
 
-def test_one_whose_condition_nobody_knows_yet_may_need_what_is_never_enabled() -> None:
-    """It may turn out to take no part either."""
+def test_a_component_with_an_open_condition_may_need_an_always_disabled_component() -> None:
+    """Its condition may turn out false."""
 
     class Odd(Shop):
         off = Component(Part, Shop.notes.provided, "off").enabled(False, reason="not yet")
@@ -171,8 +171,8 @@ def test_one_whose_condition_nobody_knows_yet_may_need_what_is_never_enabled() -
         pass
 
 
-def test_what_needs_a_component_that_turns_out_not_to_be_enabled_is_a_fault() -> None:
-    """The start tells it, when no more than the conditions need is built."""
+def test_a_component_that_needs_one_disabled_at_the_start_is_a_fault() -> None:
+    """The start reports it when only the dependencies of conditions are built."""
 
     class Odd(Shop):
         off = Component(Part, Shop.notes.provided, "off").enabled(False, reason="not yet")
@@ -191,8 +191,8 @@ def test_what_needs_a_component_that_turns_out_not_to_be_enabled_is_a_fault() ->
     assert odd.notes() == ["build settings"]
 
 
-def test_a_condition_that_asks_what_is_not_enabled_is_a_fault() -> None:
-    """Nobody can say what it would say."""
+def test_a_condition_that_needs_a_disabled_component_is_a_fault() -> None:
+    """The condition could not be evaluated."""
 
     class Odd(Container):
         bus = Component(Bus)
@@ -212,8 +212,8 @@ def test_a_condition_that_asks_what_is_not_enabled_is_a_fault() -> None:
     assert (fault.path, fault.disabled, fault.reason) == ("Odd.gauge", "Odd.settings", "no settings")
 
 
-def test_what_overrides_a_component_takes_part_whatever_the_condition() -> None:
-    """Who overrides it wants it to be there."""
+def test_an_override_is_enabled_whatever_the_condition_of_the_original() -> None:
+    """An explicit override implies that the component is needed."""
     shop = Shop()
     gauge = Part([], "fake")
 
@@ -223,8 +223,8 @@ def test_what_overrides_a_component_takes_part_whatever_the_condition() -> None:
     assert gauge.notes == ["build fake", "start fake", "stop fake", "exit fake"]
 
 
-def test_what_overrides_a_component_that_is_never_enabled_may_be_needed() -> None:
-    """It is known before anything is built that it takes part."""
+def test_an_override_of_an_always_disabled_component_may_be_needed() -> None:
+    """`validate()` takes the override as enabled."""
 
     class Odd(Shop):
         off = Component(Part, Shop.notes.provided, "off").enabled(False, reason="not yet")
@@ -236,7 +236,7 @@ def test_what_overrides_a_component_that_is_never_enabled_may_be_needed() -> Non
 
 
 def test_an_override_may_have_a_condition_of_its_own() -> None:
-    """As any declaration."""
+    """A declaration that overrides another may be conditional."""
     shop = Shop()
     stand_in = Component(Part, Shop.notes.provided, "other").enabled(False, reason="off in tests")
 
@@ -244,8 +244,8 @@ def test_an_override_may_have_a_condition_of_its_own() -> None:
         assert "build other" not in shop.notes()
 
 
-def test_what_a_condition_asks_may_be_overridden() -> None:
-    """It is how a test turns a component on."""
+def test_the_settings_of_a_condition_may_be_overridden() -> None:
+    """A test enables a component this way."""
     shop = Shop()
 
     with shop.override(Shop.settings).by(Settings(["metrics"])), running(shop):
@@ -254,8 +254,8 @@ def test_what_a_condition_asks_may_be_overridden() -> None:
         assert not shop.gauge.is_built
 
 
-def test_an_override_of_what_a_condition_asked_comes_too_late() -> None:
-    """The component is there on the word of the real one."""
+def test_an_override_of_the_settings_after_the_start_is_refused() -> None:
+    """The component was enabled by the real settings."""
     shop = Shop()
     shop.notes().append("metrics")
     shop.gauge()
@@ -264,8 +264,8 @@ def test_an_override_of_what_a_condition_asked_comes_too_late() -> None:
         shop.override(Shop.settings).by(Settings([])).__enter__()
 
 
-def test_a_circle_through_a_condition_is_a_fault() -> None:
-    """A component cannot have a say in whether what it needs is there."""
+def test_a_cycle_through_a_condition_is_a_fault() -> None:
+    """A component cannot decide whether its own dependency is enabled."""
     shop = Shop()
     stand_in = Component(lambda gauge: Settings([]), Shop.gauge.provided)
 
@@ -275,8 +275,8 @@ def test_a_circle_through_a_condition_is_a_fault() -> None:
     assert any(isinstance(fault, CycleFault) for fault in invalid.value.exceptions)
 
 
-def test_a_component_that_has_been_built_takes_part_until_the_exit() -> None:
-    """It has something to give back there, whatever the condition says of the next start."""
+def test_a_component_that_was_built_stays_enabled_until_the_exit() -> None:
+    """Its exit hook must run, whatever the condition is at the next start."""
     shop = Shop()
     shop.notes().append("metrics")
     bus = shop.attach()
@@ -294,8 +294,8 @@ def test_a_component_that_has_been_built_takes_part_until_the_exit() -> None:
     assert notes.count("exit gauge") == 1
 
 
-def test_a_component_that_was_not_enabled_may_be_at_the_next_start() -> None:
-    """Of a bus that was only stopped, too."""
+def test_a_disabled_component_may_be_enabled_at_the_next_start() -> None:
+    """This includes a start after a stop."""
     shop = Shop()
     bus = shop.attach()
     bus.start()
@@ -308,7 +308,7 @@ def test_a_component_that_was_not_enabled_may_be_at_the_next_start() -> None:
 
 
 def test_a_condition_that_fails_fails_the_start() -> None:
-    """With the component that could not be built."""
+    """The failure names the component whose condition raised."""
 
     class Broken(Container):
         bus = Component(Bus)
@@ -323,14 +323,14 @@ def test_a_condition_that_fails_fails_the_start() -> None:
     assert isinstance(failure.error, ValueError)
 
 
-def test_a_condition_cannot_be_worked_out_in_the_body() -> None:
-    """There are no settings yet; it is told in the line where it is tried."""
+def test_a_condition_cannot_be_evaluated_in_the_class_body() -> None:
+    """The settings do not exist yet; the error has the line of the expression."""
     with pytest.raises(DeclarationError):
         not Shop.settings.provided.metrics
 
 
-def test_each_instance_asks_for_itself() -> None:
-    """Conditions are wired to each instance's own components."""
+def test_each_instance_evaluates_its_own_conditions() -> None:
+    """Conditions refer to the components of the instance."""
     one, other = Shop(), Shop()
     one.notes().append("metrics")
 
@@ -339,14 +339,14 @@ def test_each_instance_asks_for_itself() -> None:
         other.gauge()
 
 
-def test_only_what_conditions_need_is_built_before_they_are_asked() -> None:
-    """It is told as any building is."""
+def test_only_dependencies_of_conditions_are_built_before_the_evaluation() -> None:
+    """Their building is reported as usual."""
     shop = Shop()
-    told: list[object] = []
-    shop.attach()[LIFECYCLE].subscribe(told.append)
+    events: list[object] = []
+    shop.attach()[LIFECYCLE].subscribe(events.append)
     with running(shop):
         pass
 
-    first = next(number for number, event in enumerate(told) if isinstance(event, Disabled))
-    paths = [event.path for event in told[:first] if isinstance(event, Constructing | Constructed)]
+    first = next(number for number, event in enumerate(events) if isinstance(event, Disabled))
+    paths = [event.path for event in events[:first] if isinstance(event, Constructing | Constructed)]
     assert paths == ["Shop.notes"] * 2 + ["Shop.settings"] * 2

@@ -1,4 +1,4 @@
-"""A component that is given all components of one kind."""
+"""`every`: all components of one kind as an argument."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 
 class Handler(abc.ABC):
-    """What a dispatcher has many of."""
+    """A class of which a dispatcher has many instances."""
 
     def __init__(self, notes: list[str] | None = None) -> None:
         self.notes = notes if notes is not None else []
@@ -27,16 +27,16 @@ class Handler(abc.ABC):
         """Return its name."""
 
     def start(self) -> None:
-        """Note it."""
+        """Record the call."""
         self.notes.append(f"start {self.handle()}")
 
     def stop(self) -> None:
-        """Note it."""
+        """Record the call."""
         self.notes.append(f"stop {self.handle()}")
 
 
 class Mail(Handler):
-    """One of them."""
+    """A handler."""
 
     def handle(self) -> str:
         """Return its name."""
@@ -44,7 +44,7 @@ class Mail(Handler):
 
 
 class Phone(Handler):
-    """Another one."""
+    """Another handler."""
 
     def handle(self) -> str:
         """Return its name."""
@@ -52,27 +52,27 @@ class Phone(Handler):
 
 
 class FakePhone(Phone):
-    """Takes the place of it."""
+    """Replaces `Phone`."""
 
 
 class Dispatcher:
-    """Has all of them."""
+    """Has all handlers."""
 
     def __init__(self, handlers: Sequence[Handler], notes: list[str] | None = None) -> None:
         self.handlers = handlers
         self.notes = notes if notes is not None else []
 
     def start(self) -> None:
-        """Note it."""
+        """Record the call."""
         self.notes.append("start dispatcher")
 
     def stop(self) -> None:
-        """Note it."""
+        """Record the call."""
         self.notes.append("stop dispatcher")
 
 
 class Handles(Protocol):
-    """The same, by its members alone."""
+    """A protocol with the members of `Handler`."""
 
     def handle(self) -> str:
         """Return its name."""
@@ -80,7 +80,7 @@ class Handles(Protocol):
 
 
 class Infra(Container):
-    """What the others share."""
+    """The shared components."""
 
     bus = Component(Bus)
     notes = Component(list[str])
@@ -95,13 +95,13 @@ class Mails(Container):
 
 
 class Phones(Container):
-    """Declares another one."""
+    """Declares another handler."""
 
     phone = Component(Phone, Infra.notes.provided)
 
 
 class App(Container):
-    """Nests them all."""
+    """Nests all of these containers."""
 
     infra = Infra()
     phones = Phones()
@@ -109,14 +109,14 @@ class App(Container):
 
 
 def test_the_list_has_the_components_of_all_modules_in_order_of_declaration() -> None:
-    """Each is the component itself."""
+    """Its members are the component instances."""
     app = App()
 
     assert app.infra.dispatcher().handlers == [app.phones.phone(), app.mails.mail()]
 
 
-def test_they_start_before_and_stop_after() -> None:
-    """They are needs like any others."""
+def test_the_members_start_before_and_stop_after_the_receiver() -> None:
+    """They are dependencies like any others."""
     with running(App()) as app:
         notes = app.infra.notes()
 
@@ -131,27 +131,27 @@ def test_they_start_before_and_stop_after() -> None:
 
 
 @pytest.mark.parametrize("turned", [False, True])
-def test_containers_that_run_together_are_searched_as_well(turned: bool) -> None:
-    """In the order in which they are given."""
+def test_the_list_includes_containers_that_run_together(turned: bool) -> None:
+    """In the order in which they are passed."""
     infra, mails, phones = Infra(), Mails(), Phones()
     others = (phones, mails) if turned else (mails, phones)
     with running(infra, *others):
-        found = [handler.handle() for handler in infra.dispatcher().handlers]
+        names = [handler.handle() for handler in infra.dispatcher().handlers]
         assert infra.notes()[-1] == "start dispatcher"
 
-    assert found == (["phone", "mail"] if turned else ["mail", "phone"])
+    assert names == (["phone", "mail"] if turned else ["mail", "phone"])
 
 
-def test_an_override_takes_the_place_of_what_it_overrides() -> None:
-    """The order stays."""
+def test_an_override_takes_the_position_of_the_original() -> None:
+    """The order stays the same."""
     app, fake = App(), FakePhone()
     with app.override(App.phones.phone).by(fake), running(app):
         assert app.infra.dispatcher().handlers == [fake, app.mails.mail()]
 
 
 @pytest.mark.parametrize("is_known", [True, False], ids=["written down", "known when it is built"])
-def test_what_is_not_enabled_is_left_out(is_known: bool) -> None:
-    """It is no fault, and neither is what it needs in vain."""
+def test_a_disabled_component_is_left_out(is_known: bool) -> None:
+    """Neither the omission nor a missing dependency of the component is a fault."""
 
     class Off:
         value = False
@@ -170,22 +170,22 @@ def test_what_is_not_enabled_is_left_out(is_known: bool) -> None:
     assert len(Whole().infra.dispatcher().handlers) == 2
 
 
-def test_an_override_of_the_receiver_leaves_the_others_started() -> None:
-    """They were declared for their own sake."""
+def test_the_members_are_started_although_the_receiver_is_overridden() -> None:
+    """They are declared independently of the receiver."""
     app = App()
     with app.override(App.infra.dispatcher).by(Dispatcher([])), running(app):
         assert app.phones.phone.is_built
 
 
-def test_a_replacement_may_be_given_the_list() -> None:
-    """As a declaration may."""
+def test_a_replacement_may_take_the_list() -> None:
+    """It works like a declaration."""
     app = App()
     with app.override(App.infra.dispatcher).by(Component(Dispatcher, every(Phone))), running(app):
         assert app.infra.dispatcher().handlers == [app.phones.phone()]
 
 
-def test_a_protocol_means_every_class_that_has_its_members() -> None:
-    """And no other."""
+def test_a_protocol_selects_every_class_that_has_its_members() -> None:
+    """Other classes are left out."""
 
     class Duck:
         def handle(self) -> str:
@@ -207,11 +207,11 @@ class Repo(Generic[T]):
 
 
 class Users(Repo[str]):
-    """One with its parameter."""
+    """The generic class with a type argument."""
 
 
-def test_a_parametrised_class_means_the_class() -> None:
-    """What an object was made for is not known at run time."""
+def test_a_parametrised_class_selects_the_class() -> None:
+    """Type arguments of an instance are not known at run time."""
 
     class Shop(Container):
         users = Component(Users)
@@ -224,7 +224,7 @@ def test_a_parametrised_class_means_the_class() -> None:
 
 
 def test_the_receiver_itself_is_left_out() -> None:
-    """One that is of the kind may hold all others."""
+    """The receiver may be of the kind that it takes."""
 
     class Both(Phone):
         def __init__(self, handlers: Sequence[Handler]) -> None:
@@ -240,7 +240,7 @@ def test_the_receiver_itself_is_left_out() -> None:
     assert shop.both().handlers == [shop.phone()]
 
 
-def test_a_function_is_known_by_its_annotation_and_an_object_comes_once() -> None:
+def test_the_annotation_of_a_function_counts_and_an_object_appears_once() -> None:
     """Two components may return one object."""
 
     def again(phone: Phone) -> Phone:
@@ -261,13 +261,13 @@ def test_a_function_is_known_by_its_annotation_and_an_object_comes_once() -> Non
 
 
 def test_the_list_may_be_empty() -> None:
-    """No fault: the modules may be installed later."""
+    """This is not a fault, because modules may be installed later."""
     with running(Infra()) as infra:
         assert infra.dispatcher().handlers == []
 
 
-def test_two_instances_have_lists_of_their_own() -> None:
-    """As they have components of their own."""
+def test_two_instances_have_separate_lists() -> None:
+    """The members are components of the instance."""
     one, other = App(), App()
 
     assert one.infra.dispatcher().handlers == [one.phones.phone(), one.mails.mail()]
@@ -293,7 +293,7 @@ def test_a_member_that_needs_the_receiver_is_a_cycle() -> None:
 
 
 def test_a_list_of_the_wrong_kind_is_a_fault() -> None:
-    """As any other argument."""
+    """It is checked like any other argument."""
 
     class Shop(Container):
         bus = Component(Bus)
@@ -306,16 +306,16 @@ def test_a_list_of_the_wrong_kind_is_a_fault() -> None:
     assert [type(fault) for fault in invalid.value.exceptions] == [TypeFault]
 
 
-def test_the_picture_has_a_line_to_each() -> None:
-    """They are needs like any others."""
+def test_the_picture_has_a_line_to_each_member() -> None:
+    """They are dependencies like any others."""
     edges = [(edge.source, edge.target) for edge in Graph.of(App()).edges]
 
     assert ("App.infra.dispatcher", "App.phones.phone") in edges
     assert ("App.infra.dispatcher", "App.mails.mail") in edges
 
 
-def test_only_a_class_is_a_kind() -> None:
-    """An object that is not a class has no components."""
+def test_a_kind_must_be_a_class() -> None:
+    """The error names the object."""
     wrong: Any = "Handler"
 
     with pytest.raises(DeclarationError, match=r"every\(\.\.\.\) .*it takes a class, as in every\(Handler\)"):

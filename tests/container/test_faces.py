@@ -27,7 +27,7 @@ Item_contra = TypeVar("Item_contra", contravariant=True)
 
 
 class Order:
-    """What is ordered."""
+    """An order."""
 
 
 class Rush(Order):
@@ -243,14 +243,14 @@ MISFITS: list[tuple[Any, Channel[..., Any]]] = [
 ]
 
 
-def faults_of(wanted: Any, given: Any) -> list[TypeFault]:
-    """Return what `validate()` reports of a component that takes *wanted* and is given *given*."""
+def faults_of(annotation: Any, argument: Any) -> list[TypeFault]:
+    """Return the faults that `validate()` reports for a component with a parameter of type *wanted* and the argument *given*."""
 
     def take(low: Any) -> None:
         """Take it."""
 
-    take.__annotations__["low"] = wanted
-    shop: Any = type("Shop", (Container,), {"bus": bus, "part": Component(take, given)})
+    take.__annotations__["low"] = annotation
+    shop: Any = type("Shop", (Container,), {"bus": bus, "part": Component(take, argument)})
     try:
         shop().validate()
     except InvalidContainer as invalid:
@@ -258,35 +258,35 @@ def faults_of(wanted: Any, given: Any) -> list[TypeFault]:
     return []
 
 
-def handed(wanted: Any, channel: Channel[..., Any]) -> Any:
-    """Return how *channel* is handed over where *wanted* is taken."""
+def handed(annotation: Any, channel: Channel[..., Any]) -> Any:
+    """Return *channel* as an argument for a parameter of type *wanted*."""
     provided: Any = bus.provided[channel]
-    return [provided] if typing.get_origin(wanted) is list else provided
+    return [provided] if typing.get_origin(annotation) is list else provided
 
 
 @pytest.mark.parametrize(("wanted", "channel"), FITTING, ids=str)
-def test_a_channel_that_may_fit_is_accepted(wanted: Any, channel: Channel[..., Any]) -> None:
-    """A container that works is never kept from starting."""
+def test_a_channel_that_may_match_is_accepted(wanted: Any, channel: Channel[..., Any]) -> None:
+    """Only certain mismatches are faults."""
     assert faults_of(wanted, handed(wanted, channel)) == []
 
 
 @pytest.mark.parametrize(("wanted", "channel"), MISFITS, ids=str)
-def test_a_channel_that_cannot_fit_is_a_fault(wanted: Any, channel: Channel[..., Any]) -> None:
-    """No publish could reach a listener, or one type is unrelated to the other."""
+def test_a_channel_that_cannot_match_is_a_fault(wanted: Any, channel: Channel[..., Any]) -> None:
+    """Either no publish could reach a listener, or one type is unrelated to the other."""
     (fault,) = faults_of(wanted, handed(wanted, channel))
 
     assert "takes 'low' as " in fault.problem
 
 
-@pytest.mark.parametrize("given", [bus.provided, stock_low, 3])
-def test_what_is_not_on_a_bus_is_a_fault(given: Any) -> None:
-    """Neither a bus nor a channel by itself is a face of a bound channel."""
-    assert len(faults_of(Publishes[StockLow], given)) == 1
-    assert len(faults_of(Subscribes[Callable[..., Any]], given)) == 1
+@pytest.mark.parametrize("argument", [bus.provided, stock_low, 3])
+def test_an_argument_that_is_not_a_bound_channel_is_a_fault(argument: Any) -> None:
+    """Neither a bus nor an unbound channel has the methods of the interface."""
+    assert len(faults_of(Publishes[StockLow], argument)) == 1
+    assert len(faults_of(Subscribes[Callable[..., Any]], argument)) == 1
 
 
 def test_the_fault_shows_both_signatures() -> None:
-    """The one that the component asks for, and the one of the channel."""
+    """The signature that the component requires, and that of the channel."""
     (fault,) = faults_of(Publishes[Retyped], bus.provided[stock_low])
 
     assert fault.problem.replace(f"{__name__}.", "").partition(" takes ")[2] == (
@@ -332,10 +332,10 @@ class Mistaken(Container):
 
 def test_annotations_of_constructors_are_read() -> None:
     """They are strings in this module, as in every module that postpones the evaluation of annotations."""
-    with pytest.raises(InvalidContainer) as caught:
+    with pytest.raises(InvalidContainer) as raised:
         Mistaken().validate()
 
-    faults = [fault for fault in caught.value.exceptions if isinstance(fault, TypeFault)]
+    faults = [fault for fault in raised.value.exceptions if isinstance(fault, TypeFault)]
     assert {fault.path for fault in faults} == {"Mistaken.warehouse", "Mistaken.buyer"}
 
 
@@ -354,14 +354,14 @@ class Site(Container):
     warehouse = Component(Warehouse, infra.bus.provided[stock_low])
 
 
-def test_a_face_comes_from_any_component() -> None:
-    """From the bus of a nested container, or from a function that returns a face."""
+def test_publishers_and_subscribers_may_come_from_any_component() -> None:
+    """From the bus of a nested container, or from a function that returns one."""
     with running(Site()) as site:
         assert site.warehouse().low is site.other().low
 
 
-def test_a_protocol_that_cannot_be_found_is_no_fault() -> None:
-    """It is local to a function, and the annotation is a string."""
+def test_a_protocol_that_cannot_be_resolved_is_not_a_fault() -> None:
+    """The protocol is local to a function, and the annotation is a string."""
 
     class Local(Protocol):
         def __call__(self, price: float, /) -> None: ...
@@ -373,8 +373,8 @@ def test_a_protocol_that_cannot_be_found_is_no_fault() -> None:
     container().validate()
 
 
-def test_components_publish_and_subscribe_through_the_faces() -> None:
-    """One knows only how to publish, the other only how to subscribe."""
+def test_components_publish_and_subscribe_through_the_interfaces() -> None:
+    """One component depends on `Publishes` alone, the other on `Subscribes` alone."""
     with running(Shop()) as shop:
         assert shop.warehouse().low.publish("tea", left=2) == [None]
         assert shop.warehouse().low.publish("tea") == [None]
@@ -386,8 +386,8 @@ def test_components_publish_and_subscribe_through_the_faces() -> None:
     assert low.subscriptions == ()
 
 
-def test_a_face_subscribes_as_a_decorator() -> None:
-    """The function stays what it is."""
+def test_subscribe_works_as_a_decorator() -> None:
+    """It returns the function unchanged."""
     low: Subscribes[StockLow] = Bus()[stock_low]
 
     @low.subscribe(priority=5)
@@ -399,24 +399,24 @@ def test_a_face_subscribes_as_a_decorator() -> None:
 
 
 @pytest.mark.parametrize("channel", [stock_low, order_placed, unknown, START])
-def test_every_bound_channel_has_both_faces(channel: Channel[..., Any]) -> None:
-    """However it was declared."""
+def test_every_bound_channel_implements_both_interfaces(channel: Channel[..., Any]) -> None:
+    """The way of its declaration does not matter."""
     bound = Bus()[channel]
 
     assert isinstance(bound, Publishes)
     assert isinstance(bound, Subscribes)
 
 
-def test_a_bound_channel_publishes_by_a_method_of_its_own() -> None:
-    """A face adds no call to a publish."""
+def test_a_bound_channel_has_its_own_publish_method() -> None:
+    """The interface adds no call to a publish."""
     bound = Bus()[stock_low]
 
     assert "publish" in vars(type(bound))
     assert not hasattr(bound, "__dict__")
 
 
-def test_type_arguments_are_those_that_were_written() -> None:
-    """The third type parameter of channels is for checkers alone."""
+def test_the_type_arguments_of_an_interface_are_kept() -> None:
+    """The third type parameter of channels is for type checkers alone."""
     assert typing.get_args(BoundChannel[[int], str]) == ((int,), str)
     assert typing.get_args(BoundChannel[[int]]) == ((int,), None)
     assert typing.get_args(Channel[[int], str]) == ((int,), str)
@@ -427,7 +427,7 @@ def test_type_arguments_are_those_that_were_written() -> None:
     assert Channel[..., Any]("made").signature() is None
 
 
-def test_a_face_is_copied_with_its_argument() -> None:
-    """An annotation may be copied, as dataclass fields are."""
+def test_a_parametrised_interface_can_be_copied() -> None:
+    """Dataclasses copy the annotations of their fields."""
     assert copy.deepcopy(Publishes[StockLow]) == Publishes[StockLow]
     assert typing.get_args(Publishes[StockLow]) == (StockLow,)

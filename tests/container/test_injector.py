@@ -1,4 +1,4 @@
-"""What dependency-injector's own providers and containers do in a container of ours, and ours in theirs."""
+"""dependency-injector's own providers and containers inside a typedbus container, and typedbus containers inside the library's."""
 
 from __future__ import annotations
 
@@ -18,38 +18,38 @@ theirs: Any = containers
 
 
 class Database:
-    """Something to be needed."""
+    """A component that others need."""
 
     def __init__(self, url: str = "memory://") -> None:
         self.url = url
 
 
 class Holding:
-    """Takes something, and keeps it."""
+    """Keeps its argument."""
 
     def __init__(self, it: object) -> None:
         self.it = it
 
 
 class Noted:
-    """Notes that it was started."""
+    """Records its start."""
 
     def __init__(self, notes: list[str], name: str, *needed: object) -> None:
         self.notes = notes
         self.name = name
 
     def start(self) -> None:
-        """Note it."""
+        """Record the call."""
         self.notes.append(self.name)
 
 
 def uncalled(component: Any) -> Any:
-    """Return what hands *component* over as a function."""
+    """Return *component* as a function."""
     return component.provider
 
 
 class Shop(Container):
-    """Has one of everything that the library offers, each on top of a component."""
+    """Has one of each provider of the library, each with a component as its argument."""
 
     config: Any = library.Configuration()
     database = Component(Database, provided(config.url.as_(str)))
@@ -67,13 +67,13 @@ class Shop(Container):
 @pytest.fixture
 def shop() -> Shop:
     """Return a shop that was configured."""
-    made = Shop()
-    made.config.from_dict({"url": 5432, "kind": "held"})
-    return made
+    shop = Shop()
+    shop.config.from_dict({"url": 5432, "kind": "held"})
+    return shop
 
 
 def test_configuration_is_read_when_a_component_is_built(shop: Shop) -> None:
-    """And not where it is declared; the library's conversions are made."""
+    """It is not read at the declaration; the library's conversions apply."""
     assert shop.database().url == "5432"
 
 
@@ -90,20 +90,20 @@ def test_configuration_is_read_when_a_component_is_built(shop: Shop) -> None:
     ],
 )
 def test_the_library_s_providers_take_components(name: str, unwrap: Callable[[Any], object], shop: Shop) -> None:
-    """Called on the instance each gets the one component."""
+    """Called on the instance, each gets the component of the instance."""
     assert unwrap(getattr(shop, name)()) is shop.database()
 
 
 @pytest.mark.parametrize("name", ["factory", "a_list", "a_dict", "selector", "function", "value", "dependency"])
 def test_components_take_the_library_s_providers(name: str) -> None:
-    """What one provides is handed over, called."""
-    made: Any = type("Sub", (Shop,), {"holding": Component(Holding, provided(getattr(Shop, name)))})
-    sub = made()
+    """The provider is called, and its result is the argument."""
+    sub_class: Any = type("Sub", (Shop,), {"holding": Component(Holding, provided(getattr(Shop, name)))})
+    sub = sub_class()
     sub.config.from_dict({"url": "x", "kind": "plain"})
 
-    given = sub.holding().it
+    database = sub.holding().it
 
-    assert type(given) is type(getattr(sub, name)())
+    assert type(database) is type(getattr(sub, name)())
     assert sub.database.is_built is (name != "value")
 
 
@@ -123,7 +123,7 @@ def test_configuration_files_are_loaded_with_each_instance(tmp_path: Path) -> No
 
 
 def test_the_class_lists_its_providers_for_the_library() -> None:
-    """Where the library's own containers have them, those of the bases included."""
+    """In the attributes of the library's own containers, with those of the bases."""
 
     class Sub(Shop):
         extra = Component(Database)
@@ -134,8 +134,8 @@ def test_the_class_lists_its_providers_for_the_library() -> None:
     assert on_class.providers["factory"] is Shop.factory
 
 
-def test_a_selector_gives_what_the_configuration_says(shop: Shop) -> None:
-    """The choice is made at the call."""
+def test_a_selector_follows_the_configuration(shop: Shop) -> None:
+    """It is evaluated at each call."""
     held = shop.selector()
     shop.config.kind.from_value("plain")
 
@@ -143,16 +143,16 @@ def test_a_selector_gives_what_the_configuration_says(shop: Shop) -> None:
     assert shop.selector() is shop.database()
 
 
-def test_a_factory_makes_another_each_time(shop: Shop) -> None:
-    """Of one and the same component."""
+def test_a_factory_makes_an_object_for_each_call(shop: Shop) -> None:
+    """All of them get the same component."""
     one, other = shop.factory(), shop.factory()
 
     assert one is not other
     assert one.it is other.it
 
 
-def test_the_library_s_providers_hide_no_edge_from_the_start_order() -> None:
-    """What is needed through them starts first, whatever stands in between."""
+def test_the_start_order_follows_dependencies_through_library_providers() -> None:
+    """A component that is needed through any of them starts first."""
 
     class Through(Container):
         bus = Component(Bus)
@@ -172,8 +172,8 @@ def test_the_library_s_providers_hide_no_edge_from_the_start_order() -> None:
     assert turned.notes() == ["a", "b", "c", "d", "early"]
 
 
-def test_a_delegate_hands_a_component_over_uncalled(shop: Shop) -> None:
-    """Nothing is built until it is called, and then as one's own call would."""
+def test_a_delegate_passes_a_component_uncalled(shop: Shop) -> None:
+    """The component is built by the first call."""
 
     class Lazy(Shop):
         later = Component(Holding, uncalled(Shop.database))
@@ -188,8 +188,8 @@ def test_a_delegate_hands_a_component_over_uncalled(shop: Shop) -> None:
     assert later() is deep().it is lazy.database()
 
 
-def test_a_delegate_may_close_a_circle() -> None:
-    """Each of the two can be had first, and the order follows the other edge."""
+def test_a_delegate_may_close_a_cycle() -> None:
+    """Either component can be built first, and the start order follows the other edge."""
 
     class Both(Container):
         bus = Component(Bus)
@@ -207,8 +207,8 @@ def test_a_delegate_may_close_a_circle() -> None:
     assert both.notes() == ["one", "other"]
 
 
-def test_a_delegate_as_a_member_needs_nothing() -> None:
-    """Nor does a whole container that is handed over; both may close a circle."""
+def test_a_delegate_as_a_member_is_not_a_dependency() -> None:
+    """Nor is a whole container as an argument; both may close a cycle."""
 
     class Infra(Container):
         wanted: Any = library.Dependency()
@@ -227,8 +227,8 @@ def test_a_delegate_as_a_member_needs_nothing() -> None:
     assert outer.infra.holding().it is outer.later()() is outer.database()
 
 
-def test_a_container_of_ours_nests_in_the_library_s_way() -> None:
-    """`providers.Container` makes one with its methods; others can need its components."""
+def test_a_typedbus_container_nests_by_the_library_s_container_provider() -> None:
+    """`providers.Container` makes an instance with its methods; other components can need its components."""
 
     class Infra(Container):
         database = Component(Database, "infra")
@@ -250,8 +250,8 @@ def test_a_container_of_ours_nests_in_the_library_s_way() -> None:
     assert other.infra.database() is not one.infra.database()
 
 
-def test_the_components_of_a_container_nested_in_the_library_s_way_start_with_who_needs_them() -> None:
-    """They take what was given to it, and listen on the one bus."""
+def test_components_of_a_container_in_a_container_provider_are_started() -> None:
+    """They get the arguments of the provider, and listen on the same bus."""
 
     class Infra(Container):
         notes: Any = library.Dependency()
@@ -270,14 +270,14 @@ def test_the_components_of_a_container_nested_in_the_library_s_way_start_with_wh
     assert outer.notes() == ["a", "b"]
 
 
-def test_a_container_of_the_library_takes_one_of_ours() -> None:
-    """Declared there, each of its instances has its own."""
-    made: Any = type(
+def test_a_library_container_takes_a_typedbus_container() -> None:
+    """Each instance of the library's container has its own."""
+    old_class: Any = type(
         "Old",
         (theirs.DeclarativeContainer,),
         {"shop": library.Container(Shop), "name": providers.Object("old")},
     )
-    one, other = made(), made()
+    one, other = old_class(), old_class()
     one.shop.config.from_dict({"url": "one"})
 
     assert isinstance(one.shop(), Shop)
@@ -285,16 +285,16 @@ def test_a_container_of_the_library_takes_one_of_ours() -> None:
     assert one.shop.database() is not other.shop.database()
 
 
-def test_components_live_in_containers_of_ours_alone() -> None:
-    """A container of the library has no lock and no order to build them in."""
-    made: Any = type("Old", (theirs.DeclarativeContainer,), {"database": Component(Database)})
+def test_a_component_in_a_library_container_is_refused() -> None:
+    """Such a container has neither the lock nor the order to build components."""
+    old_class: Any = type("Old", (theirs.DeclarativeContainer,), {"database": Component(Database)})
 
     with pytest.raises(OutsideContainer):
-        made().database()
+        old_class().database()
 
 
-def test_an_override_on_the_class_is_every_instance_s() -> None:
-    """The library's own verb, at declaration time."""
+def test_an_override_on_the_class_applies_to_every_instance() -> None:
+    """It is made by the library's own method at declaration time."""
 
     class Sub(Container):
         database = Component(Database)
@@ -308,8 +308,8 @@ def test_an_override_on_the_class_is_every_instance_s() -> None:
     assert not sub.database.is_built
 
 
-def test_the_library_s_overrides_of_an_instance_are_followed(shop: Shop) -> None:
-    """The original is not built for them either."""
+def test_the_library_s_overrides_of_an_instance_are_used(shop: Shop) -> None:
+    """The original is not built."""
     instance: Any = shop
 
     with instance.override_providers(database=providers.Object("theirs")):
@@ -319,8 +319,8 @@ def test_the_library_s_overrides_of_an_instance_are_followed(shop: Shop) -> None
     assert isinstance(shop.factory().it, Database)
 
 
-def test_the_library_resets_components(shop: Shop) -> None:
-    """`reset_singletons` is what its users know for it."""
+def test_reset_singletons_resets_components(shop: Shop) -> None:
+    """The library's own method does this."""
     instance: Any = shop
     before = shop.database()
     instance.reset_singletons()
@@ -328,8 +328,8 @@ def test_the_library_resets_components(shop: Shop) -> None:
     assert shop.database() is not before
 
 
-def test_a_dependency_can_be_given_a_component(shop: Shop) -> None:
-    """On the instance, with the library's own verb."""
+def test_a_dependency_can_be_overridden_with_a_component(shop: Shop) -> None:
+    """On the instance, by the library's own method."""
 
     class Sub(Container):
         wanted: Any = library.Dependency(instance_of=Database)
@@ -346,8 +346,8 @@ def test_a_dependency_can_be_given_a_component(shop: Shop) -> None:
     assert sub.holding().it is sub.database()
 
 
-def test_a_circle_through_the_library_s_providers_is_told_by_the_components() -> None:
-    """What stands between them has no name."""
+def test_a_cycle_through_library_providers_names_the_components() -> None:
+    """The providers in between have no name."""
 
     class Sub(Container):
         database = Component(Holding, None)
@@ -364,8 +364,8 @@ def test_a_circle_through_the_library_s_providers_is_told_by_the_components() ->
     assert fault.cycle == ("Sub.database", "Sub.holding")
 
 
-def test_a_failing_factory_is_told_by_the_component_that_needed_it() -> None:
-    """The library's providers have no path of their own."""
+def test_the_error_of_a_failing_factory_names_the_component_that_needs_it() -> None:
+    """The library's providers have no path."""
 
     class Sub(Container):
         broken = providers.Factory(int, "x")

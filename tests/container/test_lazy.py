@@ -1,4 +1,4 @@
-"""A component that is handed over to be called later."""
+"""`lazy`: a component that is passed uncalled, to be called later."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from typedbus.graph import Edge, Graph
 
 
 class Database:
-    """Has a life."""
+    """A component with start and stop hooks."""
 
 
 class Session:
@@ -51,8 +51,8 @@ class Shop(Container):
     report = Component(Report, database.lazy)
 
 
-def test_what_is_handed_over_lazily_is_called_later() -> None:
-    """It gives the component of the instance, and each thread the session of its own."""
+def test_a_lazy_argument_is_called_later() -> None:
+    """It returns the component of the instance, and the session of the calling thread."""
     shop = Shop()
     shop.validate()
     with running(shop):
@@ -66,8 +66,8 @@ def test_what_is_handed_over_lazily_is_called_later() -> None:
     assert {id(session.database) for session in sessions} == {id(shop.database())}
 
 
-def test_literals_may_hold_it() -> None:
-    """Lists, tuples and dicts, as with `provided`."""
+def test_a_lazy_argument_may_be_inside_a_literal() -> None:
+    """Lists, tuples and dicts work as with `provided`."""
 
     class Many:
         def __init__(
@@ -88,7 +88,7 @@ def test_literals_may_hold_it() -> None:
     assert app.many().made == [app.database()] * 4
 
 
-def test_it_may_close_a_circle_and_does_not_order_the_start() -> None:
+def test_a_lazy_argument_may_close_a_cycle_and_does_not_order_the_start() -> None:
     """A picture shows it as needed later."""
 
     class First:
@@ -116,8 +116,8 @@ def test_it_may_close_a_circle_and_does_not_order_the_start() -> None:
     assert Edge("Shop.orders", "Shop.database", lazy=True) in graph.edges
 
 
-def test_it_follows_an_override() -> None:
-    """The stand-in is what it gives."""
+def test_a_lazy_argument_gives_the_override() -> None:
+    """The call returns the replacement."""
 
     class Fake(Database):
         """Stands in."""
@@ -127,8 +127,8 @@ def test_it_follows_an_override() -> None:
         assert shop.report().database() is fake
 
 
-def test_what_it_gives_is_held_against_the_annotation() -> None:
-    """An instance is refused, and so is a function that returns something else; an unknown result passes."""
+def test_the_result_of_a_lazy_argument_is_checked_against_the_annotation() -> None:
+    """An instance is refused, and so is a function that returns another type; an unknown result is accepted."""
 
     class WantsSession:
         def __init__(self, session: Session) -> None: ...
@@ -170,7 +170,7 @@ def test_what_it_gives_is_held_against_the_annotation() -> None:
 
 
 def test_a_lazy_component_that_is_declared_inline_is_a_fault() -> None:
-    """It belongs to no container; what is provided inline, or has a name, belongs to one."""
+    """It belongs to no container; a provided inline component, or one with a name, does."""
 
     class Two:
         def __init__(self, *some: object) -> None:
@@ -207,7 +207,7 @@ def test_a_lazy_component_that_is_declared_inline_is_a_fault() -> None:
 
 
 def test_a_lazy_component_that_is_disabled_raises_when_it_is_called() -> None:
-    """The component that takes it may start."""
+    """The component with the lazy argument starts."""
 
     class App(Container):
         bus = Component(Bus)
@@ -219,8 +219,8 @@ def test_a_lazy_component_that_is_disabled_raises_when_it_is_called() -> None:
         app.report().database()
 
 
-def test_a_slip_in_the_body_of_a_container_is_refused_there() -> None:
-    """It cannot be called yet, and `lazy` takes providers alone."""
+def test_calling_a_lazy_argument_in_a_class_body_is_refused() -> None:
+    """`lazy` accepts providers alone."""
     database = Component(Database)
     with pytest.raises(DeclarationError, match="no instance exists while"):
         database.lazy()
@@ -229,7 +229,7 @@ def test_a_slip_in_the_body_of_a_container_is_refused_there() -> None:
             lazy(wrong)  # type: ignore[arg-type]  # the mistake
 
 
-def test_faults_recommend_what_checkers_accept() -> None:
+def test_faults_recommend_code_that_type_checkers_accept() -> None:
     """`x.lazy` for a component, `lazy(x)` for a provider of the library."""
 
     class App(Container):

@@ -31,7 +31,7 @@ theirs: Any = containers
 
 
 class Database:
-    """Something to be needed."""
+    """A component that others need."""
 
     url = "unset"
 
@@ -40,21 +40,21 @@ class Database:
 
 
 class Repo:
-    """Needs it."""
+    """A component that needs a database."""
 
     def __init__(self, database: Database) -> None:
         self.database = database
 
 
 class Service:
-    """Needs that."""
+    """A component that needs a repo."""
 
     def __init__(self, repo: Repo) -> None:
         self.repo = repo
 
 
 class Worker:
-    """Is started."""
+    """A component with a start hook."""
 
     def __init__(self, database: Database | None = None) -> None:
         self.database = database
@@ -66,7 +66,7 @@ class Worker:
 
 
 class Shop(Container):
-    """Three in a row."""
+    """A chain of three components."""
 
     bus = Component(Bus)
     database = Component(Database)
@@ -76,22 +76,22 @@ class Shop(Container):
 
 
 class TestOverridesOfAComponent:
-    """`component.override(...)`, as tests that come from dependency-injector have it."""
+    """`component.override(...)`, as in tests written for dependency-injector."""
 
     def test_each_with_block_gives_its_own_replacement_to_users(self) -> None:
-        """Users that were built with one are forgotten at the end of its block."""
+        """Users that were built in a block are forgotten at its end."""
         shop = Shop()
-        given = []
+        replacements = []
         for fake in (Database("first"), Database("second")):
             with shop.database.override(fake):
-                given.append(shop.service().repo.database is fake)
+                replacements.append(shop.service().repo.database is fake)
 
-        assert given == [True, True]
+        assert replacements == [True, True]
         assert shop.service().repo.database.url == "memory://"
 
     @pytest.mark.parametrize("built", ["database", "repo", "service"])
-    def test_an_override_of_what_is_built_is_an_error(self, built: str) -> None:
-        """As with `by`: users would keep what they have."""
+    def test_an_override_of_a_built_component_is_an_error(self, built: str) -> None:
+        """As with `by`, its users would keep the original."""
         shop = Shop()
         getattr(shop, built)()
 
@@ -99,8 +99,8 @@ class TestOverridesOfAComponent:
             shop.database.override(Database())
         assert shop.service().repo.database is shop.database()
 
-    def test_override_providers_is_an_error_too_and_overrides_nothing(self) -> None:
-        """Not even what comes before the one that is built."""
+    def test_override_providers_of_a_built_component_is_an_error_and_overrides_nothing(self) -> None:
+        """Names before the failing one are not overridden either."""
         shop = Shop()
         shop.repo()
 
@@ -108,22 +108,22 @@ class TestOverridesOfAComponent:
             shop.override_providers(limit=2, repo=Repo(Database()))
         assert shop.limit() == 1
 
-    def test_a_provider_takes_the_place_of_a_component(self) -> None:
-        """A factory makes another each time, and a stand-in in its arguments is injected."""
+    def test_a_provider_may_replace_a_component(self) -> None:
+        """A factory makes an object for each call, and components among its arguments are injected."""
         shop = Shop()
         with shop.repo.override(providers.Factory(Repo, shop.database.provided)):
             assert shop.repo() is not shop.repo()
             assert shop.repo().database is shop.database()
 
-    def test_a_component_without_a_container_takes_the_place_of_another(self) -> None:
-        """It is built in the container of the one that it stands in for."""
+    def test_an_anonymous_component_may_replace_another(self) -> None:
+        """It is built in the container of the overridden component."""
         shop = Shop()
         with shop.database.override(Component(Database, "stand-in")):
             assert shop.database().url == "stand-in"
             assert shop.repo().database is shop.database()
 
-    def test_a_component_of_the_same_container_takes_the_place_of_another(self) -> None:
-        """And stays the one that it is."""
+    def test_a_component_may_replace_another_of_the_same_container(self) -> None:
+        """It keeps its own name, too."""
 
         class Sub(Shop):
             replica = Component(Database, "replica")
@@ -132,22 +132,22 @@ class TestOverridesOfAComponent:
         with sub.database.override(sub.replica):
             assert sub.repo().database is sub.replica()
 
-    def test_reset_override_forgets_what_was_built_with_the_replacement(self) -> None:
-        """And leaves nothing of it behind."""
+    def test_reset_override_forgets_components_built_with_the_replacement(self) -> None:
+        """All components get the original afterwards."""
         shop = Shop()
         shop.database.override(Database("first"))
         shop.database.override(Database("second"))
-        seen = [shop.repo().database.url]
+        urls = [shop.repo().database.url]
         shop.database.reset_last_overriding()
-        seen.append(shop.repo().database.url)
+        urls.append(shop.repo().database.url)
         shop.reset_override()
-        seen.append(shop.repo().database.url)
+        urls.append(shop.repo().database.url)
 
-        assert seen == ["second", "first", "memory://"]
+        assert urls == ["second", "first", "memory://"]
 
     @pytest.mark.parametrize("reset", ["reset_override", "reset_last_overriding", "reset_singletons"])
-    def test_nothing_is_reset_while_the_container_runs(self, reset: str) -> None:
-        """Neither the whole container nor one component; after the exit, both."""
+    def test_a_reset_while_the_container_runs_is_refused(self, reset: str) -> None:
+        """Both for the container and for a component; after the exit both work."""
 
         class Running(Shop):
             worker = Component(Worker, Shop.database.provided)
@@ -166,8 +166,8 @@ class TestOverridesOfAComponent:
 
         assert shop.worker() is not worker
 
-    def test_a_container_that_shares_a_bus_keeps_it_over_a_reset(self) -> None:
-        """The bus of the other container is no override of the user's."""
+    def test_a_reset_does_not_remove_a_shared_bus(self) -> None:
+        """The shared bus is an internal override, not one of the user's."""
         first, guest = Shop(), Shop()
         bus = first.attach()
         guest.attach(bus)
@@ -175,8 +175,8 @@ class TestOverridesOfAComponent:
 
         assert guest.bus() is bus
 
-    def test_an_override_of_the_library_is_validated_again(self) -> None:
-        """Whether one looked before or not."""
+    def test_a_container_is_validated_again_after_an_override_by_the_library(self) -> None:
+        """Whether it was validated before or not."""
         shop = Shop()
         shop.validate()
         wrong: Any = Worker()
@@ -188,23 +188,23 @@ class TestOverridesOfAComponent:
         assert isinstance(invalid.value.exceptions[0], OverrideFault)
 
 
-class TestWhatIsOverridden:
-    """Which overrides work, and what the error says to write where one does not."""
+class TestOverridesOfAContainer:
+    """Which overrides are supported, and which code the error recommends for the others."""
 
-    def test_a_container_takes_overrides_when_it_is_made(self) -> None:
-        """Providers and objects, of components and of the library's providers."""
+    def test_a_constructor_takes_overrides(self) -> None:
+        """Providers and objects, for components and for the library's providers."""
         shop = Shop(database=Database("given"), limit=providers.Object(7))
 
         assert shop.repo().database.url == "given"
         assert shop.limit() == 7
 
     def test_an_unknown_name_is_an_error_that_lists_the_names(self) -> None:
-        """A typo overrides nothing."""
+        """An override with a misspelt name raises."""
         with pytest.raises(OverrideError, match=r"Shop\.databse .*declared are bus, database, repo"):
             Shop(databse=Database())
 
     def test_a_nested_container_is_overridden_by_its_own_method(self) -> None:
-        """The error says how."""
+        """The error recommends this method."""
 
         class Outer(Container):
             shop = Shop()
@@ -225,13 +225,13 @@ class TestWhatIsOverridden:
             (42, r"shop\.override\(Shop\.database\)\.by\(fake\)"),
         ],
     )
-    def test_override_takes_components_and_says_what_to_write_for_anything_else(self, given: Any, way_out: str) -> None:
+    def test_override_takes_components_and_recommends_code_for_other_arguments(self, given: Any, way_out: str) -> None:
         """For a provider of the library, and for a container."""
         with pytest.raises(OverrideError, match=way_out):
             Shop().override(given)
 
-    def test_the_library_s_decorators_say_to_inherit(self) -> None:
-        """They would change a class that others use."""
+    def test_the_library_s_decorators_recommend_a_subclass(self) -> None:
+        """They would change a class that other code uses."""
         other: Any = type("Other", (theirs.DeclarativeContainer,), {"database": providers.Object(1)})
 
         with pytest.raises(DeclarationError, match="inherit from it instead"):
@@ -241,13 +241,13 @@ class TestWhatIsOverridden:
         with pytest.raises(AttributeError, match="inherit from it instead"):
             theirs.copy(Shop)(type("Sub", (Container,), {}))
 
-    def test_override_can_be_called_by_way_of_the_class(self) -> None:
+    def test_override_can_be_called_on_the_class(self) -> None:
         """With the instance as the first argument."""
         shop = Shop()
         with Container.override(shop, Shop.database).by(Database("fake")):
             assert shop.database().url == "fake"
 
-    def test_provider_type_restricts_what_a_container_declares(self) -> None:
+    def test_provider_type_restricts_the_declarations_of_a_container(self) -> None:
         """As in the library; subclasses inherit it."""
 
         class Typed(Container):
@@ -259,10 +259,10 @@ class TestWhatIsOverridden:
 
 
 class TestArguments:
-    """What a component is built from may be changed until it is built."""
+    """The arguments of a component may be changed until it is built."""
 
     def test_attributes_are_set_before_users_get_the_component(self) -> None:
-        """A stand-in is injected like an argument."""
+        """Components as values are injected, like arguments."""
 
         class Sub(Container):
             url = Component(str, "postgresql://")
@@ -271,8 +271,8 @@ class TestArguments:
 
         assert Sub().repo().database.url == "postgresql://"
 
-    def test_a_component_is_needed_through_an_attribute(self) -> None:
-        """It starts before, and an override before it is built is required."""
+    def test_an_attribute_is_a_dependency(self) -> None:
+        """Its component starts before, and must be overridden before the user is built."""
 
         class Sub(Container):
             first = Component(Database)
@@ -316,16 +316,16 @@ class TestArguments:
             ("clear_attributes", {}),
         ],
     )
-    def test_arguments_of_what_is_built_cannot_be_changed(self, change: str, given: dict[str, str]) -> None:
-        """The change would have no effect, silently."""
+    def test_arguments_of_a_built_component_cannot_be_changed(self, change: str, given: dict[str, str]) -> None:
+        """The change would have no effect."""
         shop = Shop()
         shop.database()
 
         with pytest.raises(DeclarationError, match="is built already; change its declaration before that"):
             getattr(shop.database, change)(**given)
 
-    def test_another_class_can_be_declared(self) -> None:
-        """`set_provides` takes what can be called."""
+    def test_set_provides_replaces_the_class(self) -> None:
+        """Any callable is accepted."""
 
         class Other(Database):
             pass
@@ -357,8 +357,8 @@ class TestArguments:
         (lambda it: library.Dependency(default=it), lambda made: made),
     ],
 )
-def test_a_stand_in_is_injected_into_the_library_s_providers(declare: Any, unwrap: Any) -> None:
-    """At any depth; the user receives the component itself, not its stand-in."""
+def test_a_provided_component_is_injected_into_the_library_s_providers(declare: Any, unwrap: Any) -> None:
+    """At any depth; the user receives the component itself."""
     database = Component(Database)
     made: Any = type("Site", (Container,), {"database": database, "session": declare(database.provided)})
     site = made()
@@ -366,8 +366,8 @@ def test_a_stand_in_is_injected_into_the_library_s_providers(declare: Any, unwra
     assert unwrap(site.session()) is site.database()
 
 
-def test_a_stand_in_s_attribute_is_injected_into_a_factory() -> None:
-    """Also where the factory has no name of its own."""
+def test_a_provided_attribute_is_injected_into_a_factory() -> None:
+    """The factory may be anonymous."""
 
     class Site(Container):
         database = Component(Database, "url")
@@ -381,7 +381,7 @@ def test_a_stand_in_s_attribute_is_injected_into_a_factory() -> None:
 
 
 def opened(events: list[str]) -> Iterator[int]:
-    """Note when it is opened and closed."""
+    """Record when the resource is opened and closed."""
     events.append("opened")
     yield 1
     events.append("closed")
@@ -391,7 +391,7 @@ class TestNested:
     """Containers inside a container, declared in either way."""
 
     def test_the_library_s_methods_reach_nested_containers(self) -> None:
-        """Resources, singletons, dependencies, and whatever is traversed."""
+        """Resources, singletons, dependencies and `traverse`."""
         events: list[str] = []
 
         class Infra(Container):
@@ -418,7 +418,7 @@ class TestNested:
             outer.check_dependencies()
 
     def test_reset_singletons_of_a_nested_container_forgets_its_users_outside(self) -> None:
-        """They would keep the old instance."""
+        """They would keep the old instance otherwise."""
 
         class Outer(Container):
             shop = Shop()
@@ -432,7 +432,7 @@ class TestNested:
         assert outer.worker().database is outer.shop.database()
 
     def test_a_nested_configuration_is_read_for_each_instance(self, tmp_path: Path) -> None:
-        """And not where the class is made."""
+        """It is not read by the class statement."""
         file = tmp_path / "settings.json"
         file.write_text('{"url": "import", "old": 1}')
 
@@ -456,8 +456,8 @@ class TestNested:
         assert first.middle.infra.config() == first.given.config() == {"url": "first"}
         assert second.middle.infra.config() == second.given.config() == {"url": "second"}
 
-    def test_a_configuration_is_not_read_where_the_class_says_so(self, tmp_path: Path) -> None:
-        """`auto_load_config` is the library's."""
+    def test_a_configuration_is_not_read_without_auto_load(self, tmp_path: Path) -> None:
+        """`auto_load_config` is the library's option."""
         file = tmp_path / "settings.json"
         file.write_text(json.dumps({"url": "read"}))
 
@@ -467,8 +467,8 @@ class TestNested:
 
         assert Manual().config() == {}
 
-    def test_a_container_given_in_the_library_s_way_is_validated(self) -> None:
-        """By the paths of its components."""
+    def test_a_container_in_a_container_provider_is_validated(self) -> None:
+        """Faults have the paths of its components."""
 
         class Jobs(Container):
             database: Any = library.Dependency(instance_of=Database)
@@ -487,8 +487,8 @@ class TestNested:
         assert isinstance(fault, ArgumentFault)
         assert fault.path == "Outer.jobs.wrong"
 
-    def test_a_container_given_in_the_library_s_way_is_started_and_drawn(self) -> None:
-        """It takes what was given to it, listens on the one bus, and can be overridden."""
+    def test_a_container_in_a_container_provider_is_started_and_drawn(self) -> None:
+        """It gets the arguments of the provider, listens on the same bus, and can be overridden."""
 
         class Jobs(Container):
             database: Any = library.Dependency(instance_of=Database)
@@ -512,8 +512,8 @@ class TestNested:
         with other.override(Outer.jobs.worker).by(fake := Worker()), running(other):
             assert other.jobs.worker() is fake
 
-    def test_a_misfit_in_such_a_container_keeps_it_from_starting(self) -> None:
-        """Its hooks are looked at as everywhere."""
+    def test_a_hook_fault_in_a_container_provider_cancels_the_start(self) -> None:
+        """Its hooks are checked like all others."""
 
         class Wrong:
             def start(self, now: int) -> None:
@@ -531,8 +531,8 @@ class TestNested:
 
         assert isinstance(invalid.value.exceptions[0], HookFault)
 
-    def test_a_container_of_the_library_gives_its_own_to_one_of_ours(self) -> None:
-        """And one of ours inside it is started with the rest."""
+    def test_a_library_container_passes_its_providers_to_a_typedbus_container(self) -> None:
+        """A typedbus container inside it is started with the rest."""
 
         class Jobs(Container):
             database: Any = library.Dependency(instance_of=Database)
@@ -555,8 +555,8 @@ class TestNested:
             assert worker.starts == 1
             assert worker.database is outer.old.database()
 
-    def test_dependencies_of_a_container_are_those_of_another_one(self) -> None:
-        """`DependenciesContainer`, given one that is nested beside it."""
+    def test_dependencies_container_takes_a_sibling_container(self) -> None:
+        """`DependenciesContainer` gets a container that is nested beside it."""
 
         class Uses(Container):
             shop: Any = library.DependenciesContainer()
@@ -572,8 +572,8 @@ class TestNested:
         assert outer.uses.repo().database is outer.shop.database()
 
 
-def test_instances_of_all_threads_are_forgotten() -> None:
-    """Singletons of the library that keep one for each thread, after an override."""
+def test_an_override_forgets_thread_local_instances_of_all_threads() -> None:
+    """The library's thread-local singletons are reset after an override."""
 
     class Site(Container):
         database = Component(Database)
@@ -584,13 +584,13 @@ def test_instances_of_all_threads_are_forgotten() -> None:
 
     site = Site()
     asked, done = threading.Event(), threading.Event()
-    seen: list[str] = []
+    urls: list[str] = []
 
     def ask() -> None:
-        seen.append(site.local().database.url)
+        urls.append(site.local().database.url)
         asked.set()
         done.wait(5)
-        seen.append(site.local().database.url)
+        urls.append(site.local().database.url)
 
     thread = threading.Thread(target=ask)
     with site.override(Site.database).by(Database("fake")):
@@ -600,5 +600,5 @@ def test_instances_of_all_threads_are_forgotten() -> None:
     done.set()
     thread.join()
 
-    assert seen == ["fake", "memory://"]
+    assert urls == ["fake", "memory://"]
     assert {one().database.url for one in (site.local, site.context, site.safe, site.plain)} == {"memory://"}

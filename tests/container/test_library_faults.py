@@ -1,4 +1,4 @@
-"""Faults of dependency-injector's own providers in a container, and the containers that have none."""
+"""Faults of dependency-injector's own providers in a container, and valid uses of them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ library: Any = providers
 
 
 def faults_of(container: Container) -> list[Fault]:
-    """Return what `validate` raises."""
+    """Return the faults that `validate()` raises."""
     try:
         container.validate()
     except InvalidContainer as invalid:
@@ -27,7 +27,7 @@ def faults_of(container: Container) -> list[Fault]:
 
 
 class Holding:
-    """Takes something."""
+    """Keeps its argument."""
 
     def __init__(self, it: object = None, other: object = None) -> None:
         self.it = it
@@ -56,20 +56,20 @@ class Holding:
 def test_an_undefined_dependency_is_found_wherever_it_is_needed(declare: Callable[[Any], Any], argument: str) -> None:
     """The fault names the user, its argument and the dependency."""
     url: Any = library.Dependency(instance_of=str)
-    made: Any = type("Site", (Container,), {"url": url, "user": declare(url)})
+    site_class: Any = type("Site", (Container,), {"url": url, "user": declare(url)})
 
-    (fault,) = faults_of(made())
+    (fault,) = faults_of(site_class())
 
     assert isinstance(fault, DependencyFault)
     assert (fault.path, fault.argument, fault.dependency) == ("Site.user", argument, "Site.url")
     assert f"its {argument} needs Site.url" in str(fault)
     assert "site.url.override(providers.Object(...))" in str(fault)
-    site = made(url="given")
+    site = site_class(url="given")
     assert faults_of(site) == []
 
 
-def test_each_undefined_dependency_is_a_fault_of_the_nearest_that_has_a_name() -> None:
-    """Once, with the name that it has in a nested container or in a `DependenciesContainer`."""
+def test_each_undefined_dependency_is_a_fault_of_its_nearest_named_user() -> None:
+    """It is reported once, with its name in a nested container or in a `DependenciesContainer`."""
 
     class Infra(Container):
         url: Any = library.Dependency()
@@ -81,17 +81,17 @@ def test_each_undefined_dependency_is_a_fault_of_the_nearest_that_has_a_name() -
         deps: Any = library.DependenciesContainer()
         holding = Component(Holding, provided(infra.session), other=provided(deps.database))
 
-    found = [(fault.path, fault.dependency) for fault in faults_of(Site()) if isinstance(fault, DependencyFault)]
+    faults = [(fault.path, fault.dependency) for fault in faults_of(Site()) if isinstance(fault, DependencyFault)]
 
-    assert found == [
+    assert faults == [
         ("Site.holding", "Site.deps.database"),
         ("Site.infra.session", "Site.infra.url"),
         ("Site.given.session", "Site.given.url"),
     ]
 
 
-def test_a_dependency_that_nothing_certainly_needs_is_no_fault() -> None:
-    """Not needed at all, below a branch that may not be taken, or below something overridden."""
+def test_a_dependency_that_may_not_be_needed_is_not_a_fault() -> None:
+    """It has no user, or only one in a branch that may not be chosen, or in an overridden component."""
 
     class Site(Container):
         bus = Component(Bus)
@@ -108,8 +108,8 @@ def test_a_dependency_that_nothing_certainly_needs_is_no_fault() -> None:
         assert isinstance(site.chosen().it, Holding)
 
 
-def test_the_library_s_overrides_are_seen_after_validate() -> None:
-    """Of a component, a dependency, a configuration and a whole container, and when they are taken back."""
+def test_validate_follows_the_library_s_overrides() -> None:
+    """Of a component, a dependency, a configuration and a whole container, and their reset."""
 
     class Site(Container):
         url: Any = library.Dependency(instance_of=str)
@@ -125,14 +125,14 @@ def test_the_library_s_overrides_are_seen_after_validate() -> None:
     looked.append(len(faults_of(site)))
     wrong: Any = 42
     site.database.override(wrong)
-    found = faults_of(site)
+    faults = faults_of(site)
     site.database.reset_override()
     looked.append(len(faults_of(site)))
     site.reset_override()
     looked.append(len(faults_of(site)))
 
     assert looked == [1, 0, 1, 0, 0, 1]
-    assert isinstance(found[0], OverrideFault)
+    assert isinstance(faults[0], OverrideFault)
 
 
 async def connect() -> int:
@@ -141,26 +141,26 @@ async def connect() -> int:
 
 
 async def connections() -> AsyncIterator[int]:
-    """Give a connection."""
+    """Yield a connection."""
     yield 1
 
 
 @asynccontextmanager
 async def connected() -> AsyncIterator[int]:
-    """Give a connection."""
+    """Yield a connection."""
     yield 1
 
 
 class Pool(resources.AsyncResource[int]):
-    """Opens something."""
+    """A resource class of the library."""
 
     async def init(self) -> int:
-        """Open it."""
+        """Open the pool."""
         return 1
 
 
 class Session:
-    """Is entered."""
+    """An async context manager."""
 
     async def __aenter__(self) -> int:
         return 1
@@ -171,10 +171,10 @@ class Session:
 
 @pytest.mark.parametrize("provides", [connect, connections, connected, Pool, Session])
 def test_an_asynchronous_resource_is_a_fault(provides: Any) -> None:
-    """Nothing awaits its shutdown; the fault says what to write."""
-    made: Any = type("Site", (Container,), {"pool": library.Resource(provides)})
+    """Its shutdown would not be awaited; the fault recommends the code to write."""
+    site_class: Any = type("Site", (Container,), {"pool": library.Resource(provides)})
 
-    (fault,) = faults_of(made())
+    (fault,) = faults_of(site_class())
 
     assert isinstance(fault, LibraryFault)
     assert fault.path == "Site.pool"
@@ -183,12 +183,12 @@ def test_an_asynchronous_resource_is_a_fault(provides: Any) -> None:
 
 
 def opened() -> Iterator[int]:
-    """Give something."""
+    """Yield a connection."""
     yield 1
 
 
 class Both:
-    """Can be entered in either way."""
+    """A context manager of both kinds."""
 
     def __enter__(self) -> int:
         return 1
@@ -204,15 +204,15 @@ class Both:
 
 
 @pytest.mark.parametrize("provides", [opened, Both, threading.Lock, lambda: 1])
-def test_a_synchronous_resource_is_no_fault(provides: Any) -> None:
-    """Whatever it is opened by."""
-    made: Any = type("Site", (Container,), {"pool": library.Resource(provides)})
+def test_a_synchronous_resource_is_not_a_fault(provides: Any) -> None:
+    """This holds for every way to open it."""
+    site_class: Any = type("Site", (Container,), {"pool": library.Resource(provides)})
 
-    assert faults_of(made()) == []
+    assert faults_of(site_class()) == []
 
 
 class Database:
-    """Has hooks by their names."""
+    """Has hooks with life-cycle names."""
 
     def start(self) -> None:
         """Open it."""
@@ -222,7 +222,7 @@ class Database:
 
 
 class Marked:
-    """Has a hook by its mark."""
+    """Has a marked hook."""
 
     @on(GRACEFUL)
     def reread(self) -> None:
@@ -234,10 +234,10 @@ class Worker(threading.Thread):
 
 
 class Loop:
-    """Has methods of such names that no bus could call."""
+    """Has methods with life-cycle names that the bus could not call."""
 
     def start(self, seconds: float) -> None:
-        """Run for so long."""
+        """Run for this many seconds."""
 
     def main(self) -> None:
         """Run."""
@@ -247,7 +247,7 @@ class Loop:
 
 
 class Keeper:
-    """Starts what it is given."""
+    """Starts its argument."""
 
     def __init__(self, database: Database) -> None:
         self.database = database
@@ -264,10 +264,10 @@ class Keeper:
 @pytest.mark.parametrize("kind", ["Singleton", "ThreadSafeSingleton", "ThreadLocalSingleton"])
 @pytest.mark.parametrize(("cls", "method"), [(Database, "Database.start"), (Marked, "Marked.reread")])
 def test_a_class_with_hooks_behind_a_singleton_is_a_fault(kind: str, cls: type, method: str) -> None:
-    """It would never be started; the fault names the methods and what to declare."""
-    made: Any = type("Site", (Container,), {"it": getattr(library, kind)(cls)})
+    """It would not be started; the fault names the methods and the declaration to use."""
+    site_class: Any = type("Site", (Container,), {"it": getattr(library, kind)(cls)})
 
-    (fault,) = faults_of(made())
+    (fault,) = faults_of(site_class())
 
     assert isinstance(fault, LibraryFault)
     assert method in fault.problem
@@ -275,15 +275,15 @@ def test_a_class_with_hooks_behind_a_singleton_is_a_fault(kind: str, cls: type, 
 
 
 @pytest.mark.parametrize("cls", [Worker, Loop, threading.Timer, dict])
-def test_a_singleton_whose_methods_bear_such_names_by_chance_is_no_fault(cls: type) -> None:
-    """Names that are Python's, and methods that do not fit."""
-    made: Any = type("Site", (Container,), {"it": library.Singleton(cls)})
+def test_a_singleton_with_unrelated_methods_of_such_names_is_not_a_fault(cls: type) -> None:
+    """Methods that are inherited from Python, and methods with other parameters."""
+    site_class: Any = type("Site", (Container,), {"it": library.Singleton(cls)})
 
-    assert faults_of(made()) == []
+    assert faults_of(site_class()) == []
 
 
-def test_a_singleton_whose_user_calls_the_method_is_no_fault() -> None:
-    """A component may start what it was given."""
+def test_a_singleton_whose_user_calls_the_method_is_not_a_fault() -> None:
+    """A component may start its argument."""
 
     class Site(Container):
         bus = Component(Bus)
@@ -294,15 +294,17 @@ def test_a_singleton_whose_user_calls_the_method_is_no_fault() -> None:
         pass
 
 
-def test_an_overridden_singleton_or_resource_is_no_fault() -> None:
+def test_an_overridden_singleton_or_resource_is_not_a_fault() -> None:
     """It is not used."""
-    made: Any = type("Site", (Container,), {"database": library.Singleton(Database), "pool": library.Resource(connect)})
+    site_class: Any = type(
+        "Site", (Container,), {"database": library.Singleton(Database), "pool": library.Resource(connect)}
+    )
 
-    assert faults_of(made(database=1, pool=2)) == []
+    assert faults_of(site_class(database=1, pool=2)) == []
 
 
-def test_a_component_without_hooks_is_the_way_out() -> None:
-    """Where the program calls the methods itself."""
+def test_a_component_declared_without_hooks_is_not_a_fault() -> None:
+    """The program calls the methods itself."""
 
     class Site(Container):
         bus = Component(Bus)

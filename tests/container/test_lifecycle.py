@@ -1,4 +1,4 @@
-"""What of a component listens: by name, by mark, by declaration; and what does not fit."""
+"""Which methods of a component listen: by name, by mark, by declaration; and faults of methods that do not match their channel."""
 
 from __future__ import annotations
 
@@ -46,17 +46,17 @@ def measured(number: int, unit: str = "m", *rest: int) -> None:
 
 @Channel.declare
 def unknown(thing: Nowhere) -> None:  # type: ignore[name-defined]  # noqa: F821  # as under TYPE_CHECKING
-    """Its annotation cannot be looked up at run time."""
+    """Has an annotation that cannot be resolved at run time."""
 
 
 class Notes:
-    """Remembers what it was called for."""
+    """Records the calls of its methods."""
 
     def __init__(self) -> None:
         self.notes: list[object] = []
 
     def note(self, *what: object) -> None:
-        """Note *what*."""
+        """Record *what*."""
         self.notes.append(what if len(what) > 1 else what[0])
 
 
@@ -64,44 +64,44 @@ class Everything(Notes, Starts, Stops, Exits, Reloads, Ticks, Logs):
     """Has a method for each channel of the life cycle."""
 
     def start(self) -> None:
-        """Note it."""
+        """Record the call."""
         self.note("start")
 
     def stop(self) -> None:
-        """Note it."""
+        """Record the call."""
         self.note("stop")
 
     def exit(self) -> None:
-        """Note it."""
+        """Record the call."""
         self.note("exit")
 
     def graceful(self) -> None:
-        """Note it."""
+        """Record the call."""
         self.note("graceful")
 
     def main(self) -> None:
-        """Note it."""
+        """Record the call."""
         self.note("main")
 
     def log(self, message: str, level: int, /) -> None:
-        """Note it."""
+        """Record the call."""
         self.note(message, level)
 
 
 class One(Container):
-    """One component and a bus; a test declares which."""
+    """A container of a bus and one component, which each test declares."""
 
     bus = Component(Bus)
 
 
 def with_part(part: Component[Any]) -> Any:
     """Return a container with *part* as its one component, `part`."""
-    made: Callable[[], One] = type("Shop", (One,), {"part": part})
-    return made()
+    container_class: Callable[[], One] = type("Shop", (One,), {"part": part})
+    return container_class()
 
 
 def faults_of(part: Component[Any]) -> list[str]:
-    """Return what `validate()` says of *part*, without its place."""
+    """Return the faults that `validate()` reports for *part*, without its place."""
     try:
         with_part(part).validate()
     except InvalidContainer as invalid:
@@ -113,7 +113,7 @@ def faults_of(part: Component[Any]) -> list[str]:
 
 
 def live(part: Component[Any]) -> Any:
-    """Run *part* through its life, with a publish on each channel, and return it."""
+    """Run *part* through its life cycle, with a publish on each channel, and return it."""
     with running(with_part(part)) as shop:
         bus: Bus = shop.bus()
         bus.graceful()
@@ -124,15 +124,15 @@ def live(part: Component[Any]) -> Any:
         return shop.part()
 
 
-def test_methods_named_after_the_life_cycle_listen() -> None:
-    """Each to the channel of its name."""
+def test_methods_named_after_life_cycle_channels_listen() -> None:
+    """Each listens to the channel of its name."""
     part = live(Component(Everything))
 
     assert part.notes == ["start", "graceful", "main", ("hello", 10), "stop", "exit"]
 
 
-def test_what_only_has_the_name_of_a_hook_does_not_listen() -> None:
-    """It must be something that can be called, and a part of the class."""
+def test_attributes_that_are_not_methods_do_not_listen() -> None:
+    """A hook must be callable and an attribute of the class."""
 
     class Plain(Notes):
         start = None
@@ -150,8 +150,8 @@ def test_what_only_has_the_name_of_a_hook_does_not_listen() -> None:
     assert live(Component(Plain)).notes == []
 
 
-def test_the_bus_is_no_listener_of_its_own_channels() -> None:
-    """Its methods bear their names because they publish on them; a mark counts even there."""
+def test_a_bus_does_not_listen_by_the_names_of_its_methods() -> None:
+    """These methods publish on the channels; a marked method listens."""
 
     class Marked(Bus, Notes):
         def __init__(self) -> None:
@@ -170,8 +170,8 @@ def test_the_bus_is_no_listener_of_its_own_channels() -> None:
     assert shop.bus().notes == ["begin"]
 
 
-def test_a_hook_need_not_take_the_instance() -> None:
-    """Static and class methods are called as Python calls them."""
+def test_static_and_class_methods_may_be_hooks() -> None:
+    """They are called as Python calls them."""
     notes: list[object] = []
 
     class Part:
@@ -188,21 +188,21 @@ def test_a_hook_need_not_take_the_instance() -> None:
     assert notes == ["start", Part]
 
 
-def test_a_static_method_that_does_not_fit_is_a_fault() -> None:
-    """It is looked at without an instance."""
+def test_a_static_method_that_does_not_match_its_channel_is_a_fault() -> None:
+    """It is checked without an instance."""
 
     class Part:
         @staticmethod
         def start(when: int) -> None:
             """Take too much."""
 
-    (told,) = faults_of(Component(Part))
+    (problem,) = faults_of(Component(Part))
 
-    assert "takes (when: int): missing a required argument: 'when'" in told
+    assert "takes (when: int): missing a required argument: 'when'" in problem
 
 
 def test_a_marked_method_listens() -> None:
-    """Several marks on one method add up, and its name does not matter."""
+    """A method may have several marks, and any name."""
 
     class Marked(Notes):
         @on(placed)
@@ -217,8 +217,8 @@ def test_a_marked_method_listens() -> None:
     assert live(Component(Marked)).notes == ["heard", (1, "x"), "heard"]
 
 
-def test_an_override_of_a_marked_method_is_called_in_its_place() -> None:
-    """Marked again or not; a new mark of the same channel renews the old."""
+def test_an_override_of_a_marked_method_is_called_instead() -> None:
+    """It need not be marked again; a new mark for the same channel replaces the old."""
 
     class Marked(Notes):
         @on(ring, priority=7)
@@ -245,8 +245,8 @@ def test_an_override_of_a_marked_method_is_called_in_its_place() -> None:
     assert shop.part().notes == ["marked", "unmarked"]
 
 
-def test_the_mark_of_a_base_counts_in_its_subclasses() -> None:
-    """Also of one that is no first base."""
+def test_a_mark_in_a_base_class_is_inherited() -> None:
+    """The base need not be the first."""
 
     class Marked:
         @on(ring)
@@ -261,22 +261,22 @@ def test_the_mark_of_a_base_counts_in_its_subclasses() -> None:
 
 
 class Scheduler(Notes):
-    """A class of someone else's."""
+    """A third-party class."""
 
     def run(self) -> None:
-        """Note it."""
+        """Record the call."""
         self.note("run")
 
     def halt(self) -> None:
-        """Note it."""
+        """Record the call."""
         self.note("halt")
 
     def take(self, number: int, name: str) -> None:
-        """Note it."""
+        """Record the call."""
         self.note(number, name)
 
 
-def test_methods_of_foreign_classes_are_declared() -> None:
+def test_methods_of_third_party_classes_can_be_declared_as_hooks() -> None:
     """A subclass may override them."""
 
     class Special(Scheduler):
@@ -290,8 +290,8 @@ def test_methods_of_foreign_classes_are_declared() -> None:
     assert live(part).notes == ["special run", (1, "x"), "halt"]
 
 
-def test_a_function_can_be_declared_to_listen_for_a_component() -> None:
-    """It is called with the component, and what is published."""
+def test_a_function_can_be_declared_as_a_hook() -> None:
+    """It is called with the component and the arguments of the publish."""
 
     def take(scheduler: Scheduler, number: int, name: str) -> None:
         scheduler.note("function", number, name)
@@ -300,7 +300,7 @@ def test_a_function_can_be_declared_to_listen_for_a_component() -> None:
 
 
 def test_a_component_can_be_declared_not_to_listen() -> None:
-    """Whatever its methods are called, and however they are marked or declared."""
+    """This excludes methods by name, by mark and by declaration."""
 
     class Marked(Everything):
         @on(ring)
@@ -312,14 +312,14 @@ def test_a_component_can_be_declared_not_to_listen() -> None:
     assert live(part).notes == ["main", ("hello", 10)]
 
 
-def test_what_nobody_listens_to_is_not_subscribed() -> None:
-    """A component without hooks leaves no trace on the bus."""
+def test_a_component_without_hooks_is_not_subscribed() -> None:
+    """The bus has no entry for it."""
     with running(with_part(Component(Notes))) as shop:
         assert [shop.bus()[channel].subscriptions for channel in (START, STOP, EXIT, LOG, MAIN)] == [()] * 5
 
 
 def test_priorities_of_other_channels_are_as_marked_and_declared() -> None:
-    """50 where nothing is said; the start of the component has no say."""
+    """The default is 50; the priority of the start does not matter."""
 
     class Marked(Scheduler):
         @on(START, priority=7)
@@ -339,8 +339,8 @@ def test_priorities_of_other_channels_are_as_marked_and_declared() -> None:
     assert part.notes == ["go", "run", "early", "middle", "halt"]
 
 
-def test_the_life_cycle_has_one_priority_for_all_of_a_component() -> None:
-    """That of its start; stop and exit follow it in reverse, and graceful as it is."""
+def test_a_component_has_one_priority_for_its_life_cycle() -> None:
+    """It is that of the start hook; stop and exit run in reverse order, graceful in order."""
 
     class Marked(Everything):
         @on(START, priority=7)
@@ -356,8 +356,8 @@ def test_the_life_cycle_has_one_priority_for_all_of_a_component() -> None:
     assert priorities == [[7], [7], [7], [7], [50], [50]]
 
 
-def test_a_component_that_only_stops_has_the_priority_of_its_stop() -> None:
-    """It takes a place among those that start, so that its turn is known."""
+def test_a_component_with_only_a_stop_hook_has_the_priority_of_that_hook() -> None:
+    """It has a turn at the start, so that it is stopped in the reverse order."""
 
     class Marked(Notes):
         @on(STOP, priority=7)
@@ -371,8 +371,8 @@ def test_a_component_that_only_stops_has_the_priority_of_its_stop() -> None:
     assert shop.part().notes == ["halt"]
 
 
-def test_a_component_that_only_stops_takes_one_place_however_often_it_starts() -> None:
-    """And two components take two, also if they are equal."""
+def test_a_component_with_only_a_stop_hook_is_subscribed_once_over_several_starts() -> None:
+    """Two components are subscribed twice, even if they are equal."""
 
     class Part(Notes):
         def __eq__(self, other: object) -> bool:
@@ -399,8 +399,8 @@ def test_a_component_that_only_stops_takes_one_place_however_often_it_starts() -
     assert shop.a().notes == shop.b().notes == ["stop"] * 3
 
 
-def test_an_end_of_another_priority_than_the_start_s_is_refused() -> None:
-    """Stop and exit are the exact reverse of the start, so that none can have a place of its own."""
+def test_a_stop_or_exit_priority_that_differs_from_the_start_is_refused() -> None:
+    """Stop and exit are the exact reverse of the start."""
 
     class Part:
         @on(START, priority=7)
@@ -423,8 +423,8 @@ def test_an_end_of_another_priority_than_the_start_s_is_refused() -> None:
 
 
 @pytest.mark.parametrize("priority", [None, 7], ids=["unsaid", "the same"])
-def test_an_end_of_the_start_s_priority_is_fine(priority: int | None) -> None:
-    """Said or not."""
+def test_a_stop_priority_equal_to_the_start_is_accepted(priority: int | None) -> None:
+    """It may be explicit or the default."""
 
     class Part(Notes):
         @on(START, priority=7)
@@ -439,21 +439,21 @@ def test_an_end_of_the_start_s_priority_is_fine(priority: int | None) -> None:
 
 
 def misfit(**methods: Callable[..., object]) -> Component[Any]:
-    """Return the component of a class of *methods*."""
-    made: Any = type("Part", (), methods)
-    return Component(made)
+    """Return a component of a class with *methods*."""
+    part_class: Any = type("Part", (), methods)
+    return Component(part_class)
 
 
 async def asynchronous(self: object) -> None:
-    """Is async."""
+    """Is a coroutine function."""
 
 
 def log_backwards(self: object, level: int, message: str) -> None:
-    """Take them the other way round."""
+    """Take the two arguments in the other order."""
 
 
 def log_vaguely(self: object, level, message) -> None:  # type: ignore[no-untyped-def]  # what is wrong with it
-    """Take them without a word."""
+    """Take the two arguments without annotations."""
 
 
 @pytest.mark.parametrize(
@@ -467,16 +467,16 @@ def log_vaguely(self: object, level, message) -> None:  # type: ignore[no-untype
     ],
     ids=["demands more", "takes nothing", "async", "wrong annotation", "no annotation"],
 )
-def test_a_named_method_that_does_not_fit_is_a_fault(part: Component[Any], problem: str) -> None:
-    """It is told with the component, and what the channel is called with."""
-    (told,) = faults_of(part)
+def test_a_named_method_that_does_not_match_its_channel_is_a_fault(part: Component[Any], problem: str) -> None:
+    """The fault has the component and the arguments of the channel."""
+    (problem,) = faults_of(part)
 
-    assert "does not fit channel" in told
-    assert told.endswith(problem)
+    assert "does not fit channel" in problem
+    assert problem.endswith(problem)
 
 
-def test_a_misfit_is_told_with_both_ways_out() -> None:
-    """A method that has the name by chance can be renamed, or declared to be none."""
+def test_the_fault_of_a_named_method_recommends_two_remedies() -> None:
+    """A method with the name by coincidence can be renamed, or excluded with `without`."""
     part = misfit(start=lambda self, when: None)
 
     with pytest.raises(InvalidContainer, match="Shop") as invalid:
@@ -487,8 +487,8 @@ def test_a_misfit_is_told_with_both_ways_out() -> None:
     assert faults_of(part.without(START)) == []
 
 
-def test_a_marked_misfit_is_told_with_its_own_way_out() -> None:
-    """Somebody wanted it to listen."""
+def test_the_fault_of_a_marked_method_recommends_another_remedy() -> None:
+    """The mark shows that it was meant to listen."""
 
     class Part:
         @on(ring)  # type: ignore[arg-type]  # the misfit
@@ -502,22 +502,22 @@ def test_a_marked_misfit_is_told_with_its_own_way_out() -> None:
     assert "correct the method, or remove the mark or declaration that makes it a listener" in str(invalid.value)
 
 
-def test_a_method_of_a_foreign_class_that_does_not_fit_is_a_fault() -> None:
-    """A declaration is looked at as a mark is."""
+def test_a_declared_method_that_does_not_match_its_channel_is_a_fault() -> None:
+    """A declaration is checked like a mark."""
     part: Any = Component(Scheduler)
 
-    (told,) = faults_of(part.on(START.calls(Scheduler.take)))  # type: ignore[arg-type]  # the misfit
+    (problem,) = faults_of(part.on(START.calls(Scheduler.take)))  # type: ignore[arg-type]  # the misfit
 
-    assert "Scheduler.take does not fit channel 'start'" in told
+    assert "Scheduler.take does not fit channel 'start'" in problem
 
 
 def make_logger() -> logging.Logger:
-    """Return what has a method `log` of another signature."""
+    """Return an object with a method `log` of another signature."""
     return logging.getLogger(__name__)
 
 
 class Handmade(logging.Logger):
-    """A logger whose author has defined `log` anew."""
+    """A logger that redefines `log`."""
 
     def log(self, level: int, msg: object, *args: object, **kwargs: Any) -> None:
         """Take the two the other way round than channel LOG."""
@@ -533,20 +533,20 @@ class Handmade(logging.Logger):
     ],
 )
 def test_a_logger_of_the_standard_library_does_not_listen_to_the_log_channel(logger: Component[Any]) -> None:
-    """Its `log(level, msg)` has the name of the channel by chance, and its author does not know typedbus."""
+    """Its `log(level, msg)` has the name of the channel by coincidence."""
     container = with_part(logger)
-    written = io.StringIO()
-    logging.getLogger("web").addHandler(handler := logging.StreamHandler(written))
+    stream = io.StringIO()
+    logging.getLogger("web").addHandler(handler := logging.StreamHandler(stream))
 
-    with running(container) as made:
-        made.bus().log("from the bus", 20)
+    with running(container) as instance:
+        instance.bus().log("from the bus", 20)
 
     logging.getLogger("web").removeHandler(handler)
-    assert written.getvalue() == ""
+    assert stream.getvalue() == ""
 
 
-def test_a_log_method_of_a_class_of_ones_own_that_does_not_fit_is_a_fault() -> None:
-    """Its author chose the name, and inherited nothing that needs it."""
+def test_a_log_method_of_a_user_class_that_does_not_match_is_a_fault() -> None:
+    """The author chose the name, and no base class requires it."""
     (text,) = faults_of(Component(Handmade, "web"))
 
     assert "Handmade.log does not fit channel 'log'" in text
@@ -554,51 +554,51 @@ def test_a_log_method_of_a_class_of_ones_own_that_does_not_fit_is_a_fault() -> N
 
 
 def fits(self: object, sku: str, /, *, left: int = 0, **more: float) -> None:
-    """Is the channel's own signature."""
+    """Have the channel's own signature."""
 
 
 def fits_with_more(self: object, *sku: str, left: int = 1, extra: int = 2, **more: float) -> None:
-    """Takes more than is ever given."""
+    """Take more than a publisher passes."""
 
 
 def lacks_the_rest(self: object, sku: str, /, *, left: int = 0) -> None:
-    """Takes no further names."""
+    """Take no further names."""
 
 
 def lacks_the_name(self: object, sku: str, **more: float) -> None:
-    """Takes `left` among others, as a float."""
+    """Take `left` among others, as a float."""
 
 
 def demands_the_name(self: object, sku: str, /, *, left: int, **more: float) -> None:
-    """Takes `left`, and insists on it."""
+    """Require `left`."""
 
 
 def measured_fits(self: object, number: int, unit: str = "", *rest: int) -> None:
-    """Is the channel's own signature."""
+    """Have the channel's own signature."""
 
 
 def measured_takes_anything(self: object, *args: object, **kwargs: object) -> None:
-    """Takes whatever comes."""
+    """Take any arguments."""
 
 
 def measured_renames(self: object, count: int, unit: str = "", *rest: int) -> None:
-    """Calls the number something else, though a publisher may give it by name."""
+    """Rename the number, which a publisher may pass by name."""
 
 
 def measured_hides(self: object, number: int, /, unit: str = "", *rest: int) -> None:
-    """Takes the number by position alone."""
+    """Take the number by position alone."""
 
 
 def measured_lacks_the_rest(self: object, number: int, unit: str = "") -> None:
-    """Takes no more than two."""
+    """Take no more than two arguments."""
 
 
 def measured_demands(self: object, number: int, unit: str, *rest: int) -> None:
-    """Insists on the unit."""
+    """Require the unit."""
 
 
 def measured_counts_in_words(self: object, number: int, unit: str = "", *rest: str) -> None:
-    """Takes the rest as something else."""
+    """Take the rest as another type."""
 
 
 @pytest.mark.parametrize(
@@ -620,28 +620,30 @@ def measured_counts_in_words(self: object, number: int, unit: str = "", *rest: s
         (bare, log_backwards, None),
     ],
 )
-def test_every_call_that_a_publisher_may_make_must_fit(channel: Any, method: Any, problem: str | None) -> None:
-    """With the fewest arguments, with the most, by position and by name; where nothing is known nothing is told."""
-    told = faults_of(Component(Notes).on(channel.calls(method)))
+def test_a_hook_must_accept_every_call_that_a_publisher_may_make(
+    channel: Any, method: Any, problem: str | None
+) -> None:
+    """With the fewest arguments, with the most, by position and by name; without a signature no fault is reported."""
+    problems = faults_of(Component(Notes).on(channel.calls(method)))
 
-    assert len(told) == (problem is not None)
-    assert problem is None or problem in told[0]
+    assert len(problems) == (problem is not None)
+    assert problem is None or problem in problems[0]
 
 
 def takes_float(self: object, number: float, name: object) -> None:
-    """Takes an int as well, as checkers have it."""
+    """Take an int as well, as in type checkers."""
 
 
 def takes_generic(self: object, number: int | None, name: str | list[str]) -> None:
-    """Has annotations that are no classes."""
+    """Have annotations that are not classes."""
 
 
 def takes_bool(self: object, number: bool, name: str) -> None:
-    """Takes too little."""
+    """Take a narrower type."""
 
 
 def takes_nowhere(self: object, number: Nowhere, name: str) -> None:  # type: ignore[name-defined]  # noqa: F821
-    """Has an annotation that cannot be looked up at run time."""
+    """Have an annotation that cannot be resolved at run time."""
 
 
 @pytest.mark.parametrize(
@@ -655,20 +657,18 @@ def takes_nowhere(self: object, number: Nowhere, name: str) -> None:  # type: ig
         (unknown, lambda self, thing: None, None),
         (unknown, lambda self: None, "too many positional arguments"),
     ],
-    ids=["wider", "not to be told", "unsaid", "narrower", "unknown in the method", "unknown", "unknown and too few"],
+    ids=["wider", "generic", "unannotated", "narrower", "unknown in the method", "unknown", "unknown and too few"],
 )
-def test_annotations_are_held_against_the_channel_as_far_as_they_tell(
-    channel: Any, method: Any, problem: str | None
-) -> None:
-    """What only a checker could tell passes."""
-    told = faults_of(Component(Notes).on(channel.calls(method)))
+def test_annotations_of_hooks_are_checked_against_the_channel(channel: Any, method: Any, problem: str | None) -> None:
+    """Mismatches that only a type checker could find are accepted."""
+    problems = faults_of(Component(Notes).on(channel.calls(method)))
 
-    assert len(told) == (problem is not None)
-    assert problem is None or told[0].endswith(problem)
+    assert len(problems) == (problem is not None)
+    assert problem is None or problems[0].endswith(problem)
 
 
-def test_what_is_written_in_c_has_no_signature_to_hold_against() -> None:
-    """It passes, and is called."""
+def test_a_builtin_without_a_signature_is_accepted_and_called() -> None:
+    """`dict.update` is an example."""
     update: Any = dict.update
     part = Component(dict[str, object]).on(ring.calls(update))
 
@@ -676,8 +676,8 @@ def test_what_is_written_in_c_has_no_signature_to_hold_against() -> None:
     assert live(part) == {}
 
 
-def test_a_misfit_keeps_the_container_from_starting() -> None:
-    """With a bus that is started by hand as well."""
+def test_a_hook_fault_cancels_the_start() -> None:
+    """A bus that is started directly validates as well."""
     shop = with_part(misfit(start=lambda self, when: None))
 
     with pytest.raises(TransitionFailures) as failed:

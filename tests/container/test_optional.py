@@ -1,4 +1,4 @@
-"""A component that is handed over where it takes part, and None where it does not."""
+"""`optional`: a component if it is enabled, and None otherwise."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Settings:
 
 
 class Sms:
-    """May be there."""
+    """A component that may be disabled."""
 
     is_on = False
 
@@ -49,8 +49,8 @@ class Shop(Container):
 
 @pytest.mark.parametrize("workers", [1, 2])
 @pytest.mark.parametrize("has_sms", [False, True])
-def test_what_takes_no_part_is_none(has_sms: bool, workers: int) -> None:
-    """And what does is the instance, which has started before."""
+def test_a_disabled_component_is_none(has_sms: bool, workers: int) -> None:
+    """An enabled one is the instance, which has started before its user."""
     shop, needs = Shop(), dict[str, tuple[str, ...]]()
     shop.validate()
     bus = shop.attach()
@@ -66,21 +66,21 @@ def test_what_takes_no_part_is_none(has_sms: bool, workers: int) -> None:
     assert needs["Shop.notifier"] == (("Shop.sms",) if has_sms else ())
 
 
-def test_it_is_given_before_the_bus_starts_as_well() -> None:
-    """A component that is called builds what it needs."""
+def test_an_optional_argument_works_before_the_bus_starts() -> None:
+    """A call of a component builds its dependencies."""
     shop = Shop()
     assert shop.notifier().sms is None
 
 
-def test_an_override_takes_part() -> None:
-    """Whatever the condition of the original says."""
+def test_an_override_is_passed() -> None:
+    """Whatever the condition of the original is."""
     shop, fake = Shop(), Sms()
     with shop.override(Shop.sms).by(fake), running(shop):
         assert shop.notifier().sms is fake
 
 
-def test_it_is_held_against_the_annotation() -> None:
-    """Neither the component nor None may do."""
+def test_an_optional_argument_is_checked_against_the_annotation() -> None:
+    """Either the component or None may not match."""
 
     class Other(Container):
         bus = Component(Bus)
@@ -94,8 +94,8 @@ def test_it_is_held_against_the_annotation() -> None:
     assert "(Other.sms" in str(fault)
 
 
-def test_a_component_that_may_be_disabled_needs_a_parameter_that_takes_none() -> None:
-    """Otherwise it is a fault, also where the condition is known only later, and in a list."""
+def test_a_conditional_component_needs_a_parameter_that_accepts_none() -> None:
+    """It is a fault otherwise, also if the condition is known only later, and in a list."""
 
     class Strict:
         def __init__(self, sms: Sms) -> None: ...
@@ -128,8 +128,8 @@ def test_a_component_that_may_be_disabled_needs_a_parameter_that_takes_none() ->
     assert f"annotate it as {name} | None, since that component may be disabled" in faults["App.strict"]
 
 
-def test_the_fault_of_what_is_required_recommends_it() -> None:
-    """`provided` of a component that takes no part is a fault still."""
+def test_the_fault_for_a_required_disabled_component_recommends_optional() -> None:
+    """`provided` of a disabled component is a fault."""
 
     class App(Container):
         bus = Component(Bus)
@@ -145,6 +145,6 @@ def test_the_fault_of_what_is_required_recommends_it() -> None:
     assert "hand over sms.optional to a parameter that takes None" in str(fault)
 
 
-def test_a_picture_shows_the_need() -> None:
-    """As with `provided`."""
+def test_a_picture_shows_an_optional_dependency() -> None:
+    """As for `provided`."""
     assert Edge("Shop.notifier", "Shop.sms") in Graph.of(Shop()).edges

@@ -1,4 +1,4 @@
-"""Overrides: something else in the place of a component, for the length of a block."""
+"""Overrides: a replacement for a component, for the length of a block."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from typedbus.faults import CycleFault
 
 
 class Database:
-    """Notes what happens to it."""
+    """Records its life cycle."""
 
     def __init__(self, notes: list[str], url: str) -> None:
         self.notes = notes
@@ -31,20 +31,20 @@ class Database:
         self.note("build")
 
     def note(self, what: str) -> None:
-        """Note *what*."""
+        """Record *what*."""
         self.notes.append(f"{what} {self.url}")
 
     def start(self) -> None:
-        """Note it."""
+        """Record the call."""
         self.note("start")
 
     def stop(self) -> None:
-        """Note it."""
+        """Record the call."""
         self.note("stop")
 
 
 class Wrapping(Database):
-    """Stands in for a database, and uses another."""
+    """Replaces a database, and uses another."""
 
     def __init__(self, inner: Database) -> None:
         super().__init__(inner.notes, f"wrapped {inner.url}")
@@ -52,19 +52,19 @@ class Wrapping(Database):
 
 
 class Orders:
-    """Needs a database."""
+    """A component that needs a database."""
 
     def __init__(self, database: Database) -> None:
         self.database = database
 
 
 def fake(url: str = "fake") -> Database:
-    """Return an object to stand in for a database, with notes of its own."""
+    """Return a replacement of a database, with its own notes."""
     return Database([], url)
 
 
 class Infra(Container):
-    """To be nested."""
+    """A container that others nest."""
 
     bus = Component(Bus)
     notes = Component(list[str])
@@ -88,8 +88,8 @@ class Shop(Container):
     other = Component(Orders, shared.provided)
 
 
-def test_an_object_stands_in_wherever_the_component_is_asked_for() -> None:
-    """By those that need it, and by a call."""
+def test_an_object_replaces_the_component_for_users_and_callers() -> None:
+    """For components that need it, and for a call."""
     shop, stand_in = Shop(), fake()
 
     with shop.override(Shop.database).by(stand_in):
@@ -98,7 +98,7 @@ def test_an_object_stands_in_wherever_the_component_is_asked_for() -> None:
 
 
 def test_the_original_is_neither_built_nor_started() -> None:
-    """Nor is what it alone needed; what others need as well is."""
+    """Nor are dependencies that it alone needs; shared ones are."""
     shop = Shop()
 
     stand_in = fake()
@@ -109,8 +109,8 @@ def test_the_original_is_neither_built_nor_started() -> None:
     assert stand_in.notes == ["build fake", "start fake", "stop fake"]
 
 
-def test_what_only_those_needed_that_are_not_needed_any_more_is_not_built() -> None:
-    """However long the way to the overridden component."""
+def test_indirect_dependencies_of_the_original_alone_are_not_built() -> None:
+    """The chain to the overridden component may have any length."""
 
     class Deep(Container):
         bus = Component(Bus)
@@ -126,8 +126,8 @@ def test_what_only_those_needed_that_are_not_needed_any_more_is_not_built() -> N
     assert deep.notes() == []
 
 
-def test_a_component_stands_in_with_components_of_the_container() -> None:
-    """It may refer to any of them, and gets this instance's."""
+def test_a_replacement_may_need_components_of_the_container() -> None:
+    """It gets those of the instance."""
     shop = Shop()
 
     with shop.override(Shop.database).by(Component(Wrapping, Shop.shared.provided)):
@@ -137,8 +137,8 @@ def test_a_component_stands_in_with_components_of_the_container() -> None:
         assert database.inner is shop.shared()
 
 
-def test_a_component_that_stands_in_is_built_once_and_listens() -> None:
-    """As a declared one would."""
+def test_a_component_as_a_replacement_is_built_once_and_listens() -> None:
+    """It is handled like a declared one."""
     shop = Shop()
 
     with shop.override(Shop.database).by(Component(Database, Shop.notes.provided, "fake")), running(shop):
@@ -147,8 +147,8 @@ def test_a_component_that_stands_in_is_built_once_and_listens() -> None:
     assert shop.notes() == ["build shared", "build fake", "start shared", "start fake", "stop fake", "stop shared"]
 
 
-def test_a_component_that_stands_in_may_have_hooks_of_its_own() -> None:
-    """Those of its own declaration are heard too."""
+def test_hooks_declared_on_a_replacement_are_called() -> None:
+    """In addition to those of the class."""
 
     class Plain(Database):
         def read(self) -> None:
@@ -162,8 +162,8 @@ def test_a_component_that_stands_in_may_have_hooks_of_its_own() -> None:
     assert "read fake" in shop.notes()
 
 
-def test_a_declaration_that_stands_in_builds_nothing_itself() -> None:
-    """Each override takes a copy, so that one declaration can stand in for many."""
+def test_each_override_copies_the_replacing_declaration() -> None:
+    """One declaration can replace many components."""
     stand_in = Component(fake)
     one, other = Shop(), Shop()
 
@@ -173,8 +173,8 @@ def test_a_declaration_that_stands_in_builds_nothing_itself() -> None:
     assert not stand_in.is_built
 
 
-def test_all_is_as_it_was_after_the_block() -> None:
-    """The next one who asks gets the real one, and so does who needs it."""
+def test_the_original_is_restored_after_the_block() -> None:
+    """Calls and users get the original afterwards."""
     shop = Shop()
 
     with shop.override(Shop.database).by(fake()):
@@ -185,8 +185,8 @@ def test_all_is_as_it_was_after_the_block() -> None:
     assert shop.database.overriding is None
 
 
-def test_all_is_as_it_was_after_a_block_that_failed() -> None:
-    """The failure comes out as it is."""
+def test_the_original_is_restored_after_a_block_that_failed() -> None:
+    """The exception of the block is raised unchanged."""
     shop = Shop()
 
     with pytest.raises(KeyError), shop.override(Shop.database).by(fake()):
@@ -196,8 +196,8 @@ def test_all_is_as_it_was_after_a_block_that_failed() -> None:
     assert shop.orders().database.url == "real"
 
 
-def test_the_next_start_uses_the_real_one() -> None:
-    """Nothing of what stood in is left on the bus."""
+def test_the_next_start_uses_the_original() -> None:
+    """The replacement is not subscribed any more."""
     shop, stand_in = Shop(), fake()
     with shop.override(Shop.database).by(stand_in), running(shop):
         pass
@@ -211,8 +211,8 @@ def test_the_next_start_uses_the_real_one() -> None:
     assert stand_in.notes == ["build fake", "start fake", "stop fake"]
 
 
-def test_what_stands_in_starts_after_what_it_needs() -> None:
-    """The start order follows the dependencies as they are, and not as they were."""
+def test_a_replacement_starts_after_its_dependencies() -> None:
+    """The start order follows the dependencies of the replacement."""
 
     class Turned(Container):
         bus = Component(Bus)
@@ -228,8 +228,8 @@ def test_what_stands_in_starts_after_what_it_needs() -> None:
 
 
 @pytest.mark.parametrize("built", ["database", "orders"])
-def test_an_override_that_comes_too_late_is_refused(built: str) -> None:
-    """The component, or one that needs it, has the real one already."""
+def test_an_override_of_a_built_component_is_refused(built: str) -> None:
+    """The component, or one that needs it, was built with the original."""
     shop = Shop()
     getattr(shop, built)()
 
@@ -241,8 +241,8 @@ def test_an_override_that_comes_too_late_is_refused(built: str) -> None:
     assert shop.database().url == "real"
 
 
-def test_the_one_that_is_built_already_is_named() -> None:
-    """It was built with another override, which is over for nobody yet."""
+def test_the_error_names_the_component_that_is_already_built() -> None:
+    """It was built with another override, whose block has not ended."""
     shop = Shop()
 
     with shop.override(Shop.database).by(fake("outer")):
@@ -254,15 +254,15 @@ def test_the_one_that_is_built_already_is_named() -> None:
 
 
 def test_a_running_container_cannot_be_overridden() -> None:
-    """Everything in it is built."""
+    """All of its components are built."""
     shop = Shop()
 
     with running(shop), pytest.raises(OverrideError):
         shop.override(Shop.shared).by(fake()).__enter__()
 
 
-def test_what_is_needed_by_nobody_who_is_built_can_be_overridden() -> None:
-    """It does not matter what else the container has built."""
+def test_a_component_without_built_users_can_be_overridden() -> None:
+    """Other components of the container may be built."""
     shop = Shop()
     shop.pool()
     shop.other()
@@ -271,8 +271,8 @@ def test_what_is_needed_by_nobody_who_is_built_can_be_overridden() -> None:
         assert shop.orders().database.url == "fake"
 
 
-def test_what_was_built_without_it_outlives_the_block() -> None:
-    """Only those that need the overridden component are forgotten."""
+def test_a_component_that_does_not_need_the_override_outlives_the_block() -> None:
+    """Only users of the overridden component are forgotten."""
     shop = Shop()
 
     with shop.override(Shop.database).by(fake()):
@@ -281,30 +281,30 @@ def test_what_was_built_without_it_outlives_the_block() -> None:
     assert shop.other() is other
 
 
-def test_the_component_of_another_container_is_refused() -> None:
-    """A stand-in for it would change nothing here."""
+def test_a_component_of_another_container_is_refused() -> None:
+    """Its override would have no effect here."""
     with pytest.raises(OverrideError, match="is not a component of Shop") as refused:
         Shop().override(Infra.database)
 
     assert refused.value.path == "Infra.database"
 
 
-def test_the_component_of_another_instance_is_refused() -> None:
-    """It belongs to the other."""
+def test_a_component_of_another_instance_is_refused() -> None:
+    """It belongs to the other instance."""
     with pytest.raises(OverrideError):
         Shop().override(Shop().database)
 
 
-def test_a_component_can_be_named_as_the_instance_has_it() -> None:
-    """As well as by the class."""
+def test_a_component_of_the_instance_can_be_passed_to_override() -> None:
+    """That of the class is accepted as well."""
     shop = Shop()
 
     with shop.override(shop.database).by(fake()):
         assert shop.orders().database.url == "fake"
 
 
-def test_other_instances_keep_the_real_one() -> None:
-    """An override is one instance's."""
+def test_other_instances_keep_the_original() -> None:
+    """An override applies to one instance."""
     shop, other = Shop(), Shop()
 
     with shop.override(Shop.database).by(fake()):
@@ -312,21 +312,21 @@ def test_other_instances_keep_the_real_one() -> None:
 
 
 def test_overrides_nest() -> None:
-    """The innermost counts, and at the end of its block the one around it does again."""
+    """The innermost override is used, and at the end of its block the outer one is again."""
     shop = Shop()
-    seen: list[str] = []
+    urls: list[str] = []
 
     with shop.override(Shop.database).by(fake("outer")):
         with shop.override(Shop.database).by(Component(fake, "inner")), shop.override(Shop.shared).by(fake("beside")):
-            seen += [shop.orders().database.url, shop.shared().url]
-        seen.append(shop.orders().database.url)
-    seen.append(shop.orders().database.url)
+            urls += [shop.orders().database.url, shop.shared().url]
+        urls.append(shop.orders().database.url)
+    urls.append(shop.orders().database.url)
 
-    assert seen == ["inner", "beside", "outer", "real"]
+    assert urls == ["inner", "beside", "outer", "real"]
 
 
-def test_what_stands_in_can_have_its_needs_overridden() -> None:
-    """An inner override of what it refers to reaches it."""
+def test_dependencies_of_a_replacement_can_be_overridden() -> None:
+    """An inner override applies to a component that the replacement needs."""
     shop = Shop()
 
     with shop.override(Shop.database).by(Component(Wrapping, Shop.shared.provided)):
@@ -337,23 +337,23 @@ def test_what_stands_in_can_have_its_needs_overridden() -> None:
 
 
 def test_a_component_of_a_nested_container_can_be_overridden() -> None:
-    """By the way that leads to it in the class, or in the instance."""
+    """By the attribute path of the class, or of the instance."""
 
     class Outer(Container):
         infra = Infra()
         orders = Component(Orders, infra.database.provided)
 
     outer = Outer()
-    seen: list[str] = []
+    urls: list[str] = []
     for component in (Outer.infra.database, outer.infra.database):
         with outer.override(component).by(fake()), running(outer):
-            seen.append(outer.orders().database.url)
+            urls.append(outer.orders().database.url)
 
-    assert seen == ["fake", "fake"]
+    assert urls == ["fake", "fake"]
     assert outer.orders().database.url == "infra"
 
 
-def test_an_alias_and_what_it_names_are_overridden_together() -> None:
+def test_an_alias_and_its_component_are_overridden_together() -> None:
     """They are one component."""
 
     class Outer(Container):
@@ -365,8 +365,8 @@ def test_an_alias_and_what_it_names_are_overridden_together() -> None:
         assert outer.infra.database().url == "fake"
 
 
-def test_a_circle_that_an_override_closes_is_a_fault() -> None:
-    """What stands in needs what needs the overridden component: it is told with the whole path."""
+def test_an_override_that_closes_a_cycle_is_a_fault() -> None:
+    """The replacement needs a user of the overridden component; the fault has the whole path."""
     shop = Shop()
 
     with shop.override(Shop.database).by(Component(lambda orders: fake(), Shop.orders.provided)):
@@ -380,8 +380,8 @@ def test_a_circle_that_an_override_closes_is_a_fault() -> None:
     assert [member.rpartition(".")[2] for member in fault.cycle] == ["database", "orders"]
 
 
-def test_what_stands_in_is_validated_and_what_it_replaces_is_not() -> None:
-    """Before, inside and after the block the faults are those of what is there."""
+def test_the_replacement_is_validated_and_the_original_is_not() -> None:
+    """Before, inside and after the block the faults are those of the components in use."""
     wrong: Any = Database
 
     class Faulty(Container):
@@ -396,17 +396,17 @@ def test_what_stands_in_is_validated_and_what_it_replaces_is_not() -> None:
         return 0
 
     faulty = Faulty()
-    seen = [faults()]
+    problems = [faults()]
     for stand_in in (Component(wrong, 1, 2, 3), fake(), Component(fake)):
         with faulty.override(Faulty.database).by(stand_in):
-            seen.append(faults())
-    seen.append(faults())
+            problems.append(faults())
+    problems.append(faults())
 
-    assert seen == [2, 1, 0, 0, 2]
+    assert problems == [2, 1, 0, 0, 2]
 
 
-def test_a_container_that_was_valid_is_looked_at_again_inside_the_block() -> None:
-    """Something else is to be built now."""
+def test_a_valid_container_is_validated_again_inside_the_block() -> None:
+    """Its components have changed."""
     shop = Shop()
     shop.validate()
     wrong: Any = Database
@@ -418,7 +418,7 @@ def test_a_container_that_was_valid_is_looked_at_again_inside_the_block() -> Non
 
 
 def test_two_containers_share_a_bus() -> None:
-    """Both are started and stopped with it, each in its own order."""
+    """The bus starts and stops both, each in its own order."""
     bus = Bus()
     one, other = Shop(), Shop()
 
@@ -432,8 +432,8 @@ def test_two_containers_share_a_bus() -> None:
         assert not shop.bus.is_built
 
 
-def test_a_component_that_alone_uses_the_bus_can_be_overridden() -> None:
-    """The container starts on the bus, whoever else refers to it."""
+def test_the_only_user_of_the_bus_can_be_overridden() -> None:
+    """The container starts on the bus nevertheless."""
 
     class Telling(Container):
         bus = Component(Bus)
@@ -444,8 +444,8 @@ def test_a_component_that_alone_uses_the_bus_can_be_overridden() -> None:
         assert telling.bus.is_built
 
 
-def test_what_stands_in_may_bring_components_of_its_own() -> None:
-    """They are built in the container for as long, and are nobody else's."""
+def test_a_replacement_may_need_anonymous_components() -> None:
+    """They are built in the container for the length of the block, and have no other users."""
     shop = Shop()
     stand_in = Component(Wrapping, Component(Database, Shop.notes.provided, "inner").provided)
 
@@ -460,8 +460,8 @@ def test_what_stands_in_may_bring_components_of_its_own() -> None:
 
 
 @pytest.mark.parametrize("by_class", [True, False])
-def test_a_nested_container_can_override_its_own(by_class: bool) -> None:
-    """With what it has and what those around it have; it reaches them, and is over for them as well."""
+def test_a_nested_container_can_override_its_components(by_class: bool) -> None:
+    """The replacement may need its components and those of the outer containers; the override applies to them as well."""
 
     class Outer(Container):
         infra = Infra()
@@ -483,8 +483,8 @@ def test_a_nested_container_can_override_its_own(by_class: bool) -> None:
     assert outer.orders().database.url == "infra"
 
 
-def test_an_override_through_a_nested_container_may_come_too_late_for_those_around_it() -> None:
-    """The one who is built is named."""
+def test_an_override_through_a_nested_container_is_refused_after_an_outer_user_is_built() -> None:
+    """The error names that user."""
 
     class Outer(Container):
         infra = Infra()
@@ -498,21 +498,21 @@ def test_an_override_through_a_nested_container_may_come_too_late_for_those_arou
 
 
 def test_overrides_may_end_in_any_order() -> None:
-    """Each takes away its own."""
+    """The end of each removes that override alone."""
     shop = Shop()
     outer, inner = contextlib.ExitStack(), contextlib.ExitStack()
     outer.enter_context(shop.override(Shop.database).by(fake("outer")))
     inner.enter_context(shop.override(Shop.database).by(fake("inner")))
 
     outer.close()
-    seen = [shop.orders().database.url]
+    urls = [shop.orders().database.url]
     inner.close()
 
-    assert [*seen, shop.orders().database.url] == ["inner", "real"]
+    assert [*urls, shop.orders().database.url] == ["inner", "real"]
 
 
-def test_all_is_as_it_was_after_a_start_that_failed() -> None:
-    """What had been built with the replacement is forgotten."""
+def test_the_original_is_restored_after_a_start_that_failed() -> None:
+    """Components that were built with the replacement are forgotten."""
 
     class Failing(Database):
         def start(self) -> None:
@@ -531,8 +531,8 @@ def test_all_is_as_it_was_after_a_start_that_failed() -> None:
     assert "start failing" not in shop.notes()
 
 
-def test_a_replacement_of_a_base_s_component_is_overridden_by_either_name() -> None:
-    """What a subclass declares anew is what its base's name stands for."""
+def test_a_redeclared_component_is_overridden_by_the_name_of_either_class() -> None:
+    """The declaration of the base refers to the one of the subclass."""
 
     class Test(Shop):
         database = Component(Database, Shop.notes.provided, "test")
@@ -544,8 +544,8 @@ def test_a_replacement_of_a_base_s_component_is_overridden_by_either_name() -> N
             assert test.database().url == "fake"
 
 
-def test_one_of_the_container_may_stand_in_for_another_and_keeps_its_name() -> None:
-    """Both names give it; it is built and started once, by its own."""
+def test_a_component_may_replace_another_of_its_container_and_keeps_its_name() -> None:
+    """Both names give it; it is built and started once, under its own name."""
     notes: list[str] = []
 
     class Two(Container):

@@ -1,4 +1,4 @@
-"""Laws of the orders, over containers and graphs that Hypothesis makes up."""
+"""Properties of the start and stop orders, over containers and graphs that Hypothesis generates."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Graph = list[list[int]]
 
 @st.composite
 def graphs(draw: st.DrawFn) -> Graph:
-    """Draw a graph: for each node those that it needs, circles included."""
+    """Draw a graph: the dependencies of each node, with cycles."""
     count = draw(st.integers(1, 12))
     return draw(st.lists(st.lists(st.integers(0, count - 1), max_size=4), min_size=count, max_size=count))
 
@@ -42,16 +42,16 @@ def acyclic_graphs(draw: st.DrawFn, *, least: int = 0, most: int = 40) -> Graph:
 
 
 def below(graph: Graph, roots: list[int]) -> set[int]:
-    """Return what can be reached from *roots*, by another way than the one under test."""
-    found = set(roots)
-    while further := {need for number in found for need in graph[number]} - found:
-        found |= further
-    return found
+    """Return the nodes that can be reached from *roots*, by another algorithm than the tested one."""
+    reached = set(roots)
+    while further := {need for number in reached for need in graph[number]} - reached:
+        reached |= further
+    return reached
 
 
 @attrs.frozen
 class Part:
-    """How one component of a made-up container is declared, and where it fails."""
+    """The declaration of a generated component, and the hook in which it fails."""
 
     needs: list[int]
     priority: int | None
@@ -61,7 +61,7 @@ class Part:
 
 @attrs.define(eq=False)
 class Instance:
-    """The component of a `Part`; notes what is called, and fails where the part says so."""
+    """The component of a `Part`; records its calls, and fails in the hook of the part."""
 
     notes: list[tuple[str, int]]
     number: int
@@ -72,30 +72,30 @@ class Instance:
         self.note("build")
 
     def note(self, what: str) -> None:
-        """Note *what*, and fail if that is the part's lot."""
+        """Record *what*, and fail if the part fails there."""
         self.notes.append((what, self.number))
         if what in self.part.failing:
             raise OSError(f"{what} {self.number}")
 
     def begin(self) -> None:
-        """Listen to the start."""
+        """Listen to START."""
         self.note("start")
 
     def end(self) -> None:
-        """Listen to the stop."""
+        """Listen to STOP."""
         self.note("stop")
 
     def leave(self) -> None:
-        """Listen to the exit."""
+        """Listen to EXIT."""
         self.note("exit")
 
     def renew(self) -> None:
-        """Listen to the graceful."""
+        """Listen to GRACEFUL."""
         self.note("graceful")
 
 
 def parts(*failures: str) -> st.SearchStrategy[list[Part]]:
-    """Draw the parts of a container; *failures* are what may fail in each."""
+    """Draw the parts of a container; *failures* are the hooks that may fail in each."""
     may_fail = st.frozensets(st.sampled_from(failures), max_size=1) if failures else st.just(frozenset[str]())
     some_hooks = st.frozensets(st.sampled_from(["start", "stop", "exit", "graceful"]))
     priorities = st.sampled_from([None, 1, 49, 50, 51, 90])
@@ -110,7 +110,7 @@ def parts(*failures: str) -> st.SearchStrategy[list[Part]]:
 
 
 def container_of(made_up: list[Part], notes: list[tuple[str, int]]) -> Any:
-    """Return a container of *made_up*, whose components note what happens to them."""
+    """Return a container of *made_up*, whose components record their calls."""
     declared: dict[str, object] = {"bus": Component(Bus)}
     components: list[Component[Instance]] = []
     for number, part in enumerate(made_up):
@@ -124,22 +124,22 @@ def container_of(made_up: list[Part], notes: list[tuple[str, int]]) -> Any:
         }
         components.append(component.on(*(hooks[name] for name in sorted(part.hooks))))
         declared[f"c{number}"] = component
-    made: Callable[[], Container] = type("Shop", (Container,), declared)
-    return made()
+    container_class: Callable[[], Container] = type("Shop", (Container,), declared)
+    return container_class()
 
 
-def those(notes: list[tuple[str, int]], what: str) -> list[int]:
-    """Return the numbers of those that *what* happened to, in order."""
-    return [number for noted, number in notes if noted == what]
+def numbers_with(notes: list[tuple[str, int]], what: str) -> list[int]:
+    """Return the numbers of the components with the event *what*, in order."""
+    return [number for event, number in notes if event == what]
 
 
 def with_hook(made_up: list[Part], order: list[int], hook: str) -> list[int]:
-    """Return those of *order* that have *hook*."""
+    """Return the parts of *order* that have *hook*."""
     return [number for number in order if hook in made_up[number].hooks]
 
 
 def assert_start_order(order: list[int], graph: Graph, priorities: list[int]) -> None:
-    """Assert that nothing comes before its needs, and that nothing else goes before lower priority and number."""
+    """Assert that each component follows its dependencies, and that the rest is sorted by priority and number."""
     assert all(order.index(need) < order.index(number) for number in order for need in graph[number])
     for one, following in zip(order, order[1:], strict=False):
         waited = one in graph[following]
@@ -149,7 +149,7 @@ def assert_start_order(order: list[int], graph: Graph, priorities: list[int]) ->
 @settings(max_examples=60, deadline=None, database=None)
 @given(graphs(), st.data())
 def test_dependencies_come_first_in_any_graph(graph: Graph, data: st.DataObject) -> None:
-    """Each reachable node comes once, and after what it needs unless a circle stands in the way."""
+    """Each reachable node appears once, after its dependencies outside of a cycle."""
     roots = data.draw(st.lists(st.sampled_from(range(len(graph)))))
 
     order, circles = dependencies_first(roots, graph.__getitem__)
@@ -162,8 +162,8 @@ def test_dependencies_come_first_in_any_graph(graph: Graph, data: st.DataObject)
 
 @settings(max_examples=60, deadline=None, database=None)
 @given(graphs())
-def test_every_circle_is_one_and_none_is_missed(graph: Graph) -> None:
-    """Along it each needs the next; there is none exactly where nothing can be reached from itself."""
+def test_a_cycle_is_found_exactly_if_one_exists(graph: Graph) -> None:
+    """Each node of a reported cycle needs the next."""
     _, circles = dependencies_first(range(len(graph)), graph.__getitem__)
 
     for circle in circles:
@@ -174,8 +174,8 @@ def test_every_circle_is_one_and_none_is_missed(graph: Graph) -> None:
 
 @settings(max_examples=30, deadline=None, database=None)
 @given(acyclic_graphs(), st.data())
-def test_the_start_order_is_lawful_and_sorting_it_by_phase_keeps_it(graph: Graph, data: st.DataObject) -> None:
-    """It has everybody once, dependencies first, lower priorities first, ties by number; phases never sink."""
+def test_the_start_order_respects_dependencies_and_is_sorted_by_phase(graph: Graph, data: st.DataObject) -> None:
+    """It has each component once, with dependencies first, then by priority and number; phases never decrease."""
     priorities = data.draw(st.lists(st.integers(0, 5), min_size=len(graph), max_size=len(graph)))
 
     order = start_order(len(graph), dict(enumerate(graph)), priorities)
@@ -190,30 +190,30 @@ def test_the_start_order_is_lawful_and_sorting_it_by_phase_keeps_it(graph: Graph
 @pytest.mark.slow
 @settings(max_examples=60, deadline=None, database=None)
 @given(parts())
-def test_a_container_lives_in_start_order_and_its_reverse(made_up: list[Part]) -> None:
-    """Whatever needs whatever, at whatever priority, with whichever hooks."""
+def test_a_container_starts_in_order_and_stops_in_reverse(made_up: list[Part]) -> None:
+    """For any dependencies, priorities and hooks."""
     notes: list[tuple[str, int]] = []
 
     with running(container_of(made_up, notes)) as shop:
         shop.bus().graceful()
 
-    built = those(notes, "build")
+    built = numbers_with(notes, "build")
     has_turn = [part.hooks & {"start", "stop"} for part in made_up]
     priorities = [
         50 if part.priority is None or not turn else part.priority for part, turn in zip(made_up, has_turn, strict=True)
     ]
     assert_start_order(built, [part.needs for part in made_up], priorities)
-    assert those(notes, "start") == with_hook(made_up, built, "start")
-    assert those(notes, "graceful") == with_hook(made_up, built, "graceful")
-    assert those(notes, "stop") == with_hook(made_up, built, "stop")[::-1]
-    assert those(notes, "exit") == with_hook(made_up, built, "exit")[::-1]
+    assert numbers_with(notes, "start") == with_hook(made_up, built, "start")
+    assert numbers_with(notes, "graceful") == with_hook(made_up, built, "graceful")
+    assert numbers_with(notes, "stop") == with_hook(made_up, built, "stop")[::-1]
+    assert numbers_with(notes, "exit") == with_hook(made_up, built, "exit")[::-1]
 
 
 @pytest.mark.slow
 @settings(max_examples=60, deadline=None, database=None)
 @given(parts("start", "stop", "exit"))
 def test_a_failed_start_is_rolled_back_in_the_exact_reverse(made_up: list[Part]) -> None:
-    """Over exactly what had started, each once, whatever fails on the way down."""
+    """Each started component is stopped once, whatever fails during the rollback."""
     notes: list[tuple[str, int]] = []
     shop = container_of(made_up, notes)
     bus = shop.attach()
@@ -224,13 +224,15 @@ def test_a_failed_start_is_rolled_back_in_the_exact_reverse(made_up: list[Part])
     except TransitionFailures as failed:
         failures = [str(error) for error in failed.exceptions]
 
-    built = those(notes, "build")
+    built = numbers_with(notes, "build")
     broken = next((one for one in with_hook(made_up, built, "start") if "start" in made_up[one].failing), None)
     before = built if broken is None else built[: built.index(broken)]
-    stopped = with_hook(made_up, before, "stop")[::-1] if broken is not None else []
-    assert those(notes, "start") == with_hook(made_up, before, "start") + [one for one in [broken] if one is not None]
-    assert those(notes, "stop") == stopped
-    expected = [f"stop {number}" for number in stopped if "stop" in made_up[number].failing]
+    stops = with_hook(made_up, before, "stop")[::-1] if broken is not None else []
+    assert numbers_with(notes, "start") == with_hook(made_up, before, "start") + [
+        one for one in [broken] if one is not None
+    ]
+    assert numbers_with(notes, "stop") == stops
+    expected = [f"stop {number}" for number in stops if "stop" in made_up[number].failing]
     assert failures == ([] if broken is None else [f"start {broken}", *expected])
     assert bus.state is (State.STARTED if broken is None else State.STOPPED)
 
@@ -238,8 +240,8 @@ def test_a_failed_start_is_rolled_back_in_the_exact_reverse(made_up: list[Part])
 @pytest.mark.slow
 @settings(max_examples=60, deadline=None, database=None)
 @given(parts("stop", "exit"))
-def test_every_component_is_stopped_and_let_go_of_whatever_fails(made_up: list[Part]) -> None:
-    """All failures are told, in the order of events."""
+def test_every_component_is_stopped_and_exited_whatever_fails(made_up: list[Part]) -> None:
+    """All failures are reported, in the order of events."""
     notes: list[tuple[str, int]] = []
     shop = container_of(made_up, notes)
     bus = shop.attach()
@@ -251,9 +253,9 @@ def test_every_component_is_stopped_and_let_go_of_whatever_fails(made_up: list[P
     except TransitionFailures as failed:
         failures = [str(error) for error in failed.exceptions]
 
-    built = those(notes, "build")
-    assert those(notes, "stop") == with_hook(made_up, built, "stop")[::-1]
-    assert those(notes, "exit") == with_hook(made_up, built, "exit")[::-1]
+    built = numbers_with(notes, "build")
+    assert numbers_with(notes, "stop") == with_hook(made_up, built, "stop")[::-1]
+    assert numbers_with(notes, "exit") == with_hook(made_up, built, "exit")[::-1]
     assert failures == [f"{what} {number}" for what, number in notes if what in made_up[number].failing]
     assert bus.state is State.EXITED
 
@@ -261,8 +263,8 @@ def test_every_component_is_stopped_and_let_go_of_whatever_fails(made_up: list[P
 @pytest.mark.slow
 @settings(max_examples=60, deadline=None, database=None)
 @given(parts("build"))
-def test_a_failing_constructor_leaves_nothing_started(made_up: list[Part]) -> None:
-    """Those that were built before it, and no others, may let go of what they took."""
+def test_a_failing_constructor_leaves_no_component_started(made_up: list[Part]) -> None:
+    """Only the exit hooks of the components that were built before it are called."""
     notes: list[tuple[str, int]] = []
     bus = container_of(made_up, notes).attach()
 
@@ -271,9 +273,9 @@ def test_a_failing_constructor_leaves_nothing_started(made_up: list[Part]) -> No
     except TransitionFailures:
         bus.exit()
 
-    built = those(notes, "build")
+    built = numbers_with(notes, "build")
     broken = [number for number in built if "build" in made_up[number].failing]
     assert broken == built[-1:] if bus.state is State.EXITED else broken == []
     if bus.state is State.EXITED:
         assert [what for what, _ in notes if what in ("start", "stop")] == []
-        assert those(notes, "exit") == with_hook(made_up, built[:-1], "exit")[::-1]
+        assert numbers_with(notes, "exit") == with_hook(made_up, built[:-1], "exit")[::-1]

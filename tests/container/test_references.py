@@ -50,11 +50,11 @@ class Database:
         self.notes: list[str] = []
 
     def start(self) -> None:
-        """Note it."""
+        """Record the call."""
         self.notes.append("start")
 
     def stop(self) -> None:
-        """Note it."""
+        """Record the call."""
         self.notes.append("stop")
 
 
@@ -74,12 +74,12 @@ class User:
         return self.held[0]
 
     def start(self) -> None:
-        """Note it."""
+        """Record the call."""
         if isinstance(self.held[0], Database):
             self.held[0].notes.append("start user")
 
     def stop(self) -> None:
-        """Note it."""
+        """Record the call."""
         if isinstance(self.held[0], Database):
             self.held[0].notes.append("stop user")
 
@@ -89,7 +89,7 @@ class Early(User):
 
     @on(START, priority=1)
     def start(self) -> None:
-        """Note it."""
+        """Record the call."""
         super().start()
 
 

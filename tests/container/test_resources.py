@@ -31,7 +31,7 @@ class Part:
         self.needed = needed
 
     def exit(self) -> None:
-        """Note it."""
+        """Record the call."""
         self.events.append(f"{self.name} exits")
 
 

@@ -50,16 +50,16 @@ class Part:
             raise OSError(self.name)
 
     def stop(self) -> None:
-        """Note it."""
+        """Record the call."""
         self.notes.append(f"stop {self.name}")
 
     def exit(self) -> None:
-        """Note it."""
+        """Record the call."""
         self.notes.append(f"exit {self.name}")
 
     @on(order_placed)
     def placed(self, sku: str, /) -> None:
-        """Note it."""
+        """Record the call."""
         self.notes.append(f"{self.name} hears of {sku}")
 
 
@@ -68,7 +68,7 @@ class Early(Part):
 
     @on(START, priority=1)
     def start(self) -> None:
-        """Note it."""
+        """Record the call."""
         super().start()
 
 

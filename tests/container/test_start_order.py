@@ -347,7 +347,7 @@ class Named:
         self.name = name
 
     def start(self) -> None:
-        """Note it."""
+        """Record the call."""
         self.notes.append(self.name)
 
 

@@ -20,7 +20,7 @@ MODULES = [sys.modules[__name__]]
 
 
 class Database:
-    """Something to be needed."""
+    """A component that others need."""
 
     def __init__(self, url: str = "memory://") -> None:
         self.url = url

@@ -397,7 +397,7 @@ class Anew:
         return reason
 
     def replace(self, failed: BaseException | None, /) -> None:
-        """Note it."""
+        """Record the call."""
         self.replaced.append(failed)
 
 

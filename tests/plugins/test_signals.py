@@ -64,7 +64,7 @@ class Noted:
         return self.reason
 
     def replace(self, failed: BaseException | None, /) -> None:
-        """Note it."""
+        """Record the call."""
         assert failed is None
         self.count += 1
 
