@@ -21,11 +21,11 @@ from typedbus._container.checks import container_faults, no_bus, several_buses
 from typedbus._container.choosing import Choices, foreseen_condition
 from typedbus._container.component import Component
 from typedbus._container.faults import InvalidContainer
-from typedbus._container.hooks import Subscriber
 from typedbus._container.linking import link, references_in
 from typedbus._container.providers import cover, declared_needs, forget, is_resource, needs, uncover
 from typedbus._container.resources import Shutdowns, drop, keeps_instance, outlived, raise_together
 from typedbus._container.startup import build_all
+from typedbus._container.subscribers import Subscriber
 from typedbus._container.validation.replacements import assigned
 
 

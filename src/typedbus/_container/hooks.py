@@ -1,5 +1,5 @@
 """
-Which methods of a component listen to which channels, and their subscriptions.
+Which methods of a component listen to which channels.
 
 A method listens by its name, if it is the name of a life-cycle channel; by a
 mark, the decorator `@on`; or by declaration, as an argument of `Component.on`.
@@ -9,12 +9,9 @@ from __future__ import annotations
 
 import functools
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Protocol
 
-import attrs
-
-from typedbus._base.limits import StartNode
 from typedbus._base.methods import held_by, layers, name_of
 from typedbus._base.static import (
     MISSING,
@@ -27,10 +24,8 @@ from typedbus._base.static import (
     stored,
 )
 from typedbus._bus.builtin import EXIT, GRACEFUL, LIFECYCLE_CHANNELS, LOG, MAIN, START, STOP
-from typedbus._bus.bus import Bus, parts_of
-from typedbus._channels.bound import BoundChannel
-from typedbus._channels.channel import DEFAULT_PRIORITY, MARK, AnyChannel, Channel, Hook
-from typedbus._channels.subscriptions import Subscription, add
+from typedbus._bus.bus import Bus
+from typedbus._channels.channel import DEFAULT_PRIORITY, MARK, AnyChannel, Hook
 from typedbus._container.component import Component
 from typedbus._container.misfits import NamedHook, misfit
 
@@ -202,146 +197,3 @@ def channels_between(
             if channel in channels:
                 channels[channel][0].append(number)
     return channels
-
-
-class _ComponentSubscription(Subscription):
-    """A subscription of a component's method."""
-
-    __slots__ = ("hook", "subscriber")
-
-    def __init__(
-        self,
-        bound: BoundChannel[..., None],
-        listener: Callable[..., object],
-        priority: int,
-        subscriber: Subscriber,
-        hook: Hook[object] | None = None,
-    ) -> None:
-        super().__init__(bound, listener, priority)
-        self.subscriber = subscriber
-        #: The hook; None for the placeholder of a component without a start hook.
-        self.hook = hook
-
-    @property
-    def name(self) -> str:
-        """The component's path and the method's name."""
-        method = "" if self.hook is None else self.hook.attribute
-        return f"{self.subscriber.node.path}.{method or getattr(self.listener, '__name__', 'listener')}"
-
-    @property
-    def path(self) -> str:
-        """The component's path."""
-        return self.subscriber.node.path
-
-    @property
-    def node(self) -> StartNode:
-        """The component's node."""
-        return self.subscriber.node
-
-    @property
-    def limit(self) -> float | None:
-        """The limit of the hook, in seconds, or None."""
-        return None if self.hook is None else self.hook.limit
-
-    @property
-    def is_idle(self) -> bool:
-        """Whether the component has a stop hook and no start hook."""
-        return isinstance(self.listener, _Place)
-
-    @property
-    def is_inline(self) -> bool:
-        """Whether the hook is declared inline."""
-        return self.hook is not None and self.hook.inline
-
-    def added(self) -> Subscription | None:
-        """
-        Subscribe the listener, or update its node and limit from an earlier start, and return its subscription.
-
-        Return None and change nothing if it is subscribed for another component.
-        """
-        earlier = self._bound.subscription_of(self.listener)
-        if (
-            isinstance(earlier, _ComponentSubscription)
-            and earlier.subscriber.component is not self.subscriber.component
-        ):
-            return None
-        subscription = add(self)
-        if isinstance(subscription, _ComponentSubscription):
-            subscription.subscriber, subscription.hook = self.subscriber, self.hook
-        return subscription
-
-
-class _Place:
-    """A placeholder listener of `START` for a component with a stop hook only, so that its node is known."""
-
-    def __init__(self, owner: object) -> None:
-        self.__self__ = owner
-        self.__name__ = "start"
-
-    def __call__(self) -> None:
-        """Do nothing: the component was ready when it was built."""
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Place) and other.__self__ is self.__self__
-
-    def __hash__(self) -> int:
-        return id(self.__self__)
-
-
-@attrs.frozen(eq=False)
-class Subscriber:
-    """
-    The subscriptions of one component's methods on a bus.
-
-    Several components may return one object. The first of them subscribes its
-    methods and is recorded on the bus, in `Participants.owners`, until `cancel`.
-    """
-
-    bus: Bus
-    component: Component[object]
-    instance: object
-    node: StartNode
-    _subscriptions: list[Subscription] = attrs.field(factory=list, init=False)
-
-    @classmethod
-    def of(cls, bus: Bus, instance: object) -> Subscriber | None:
-        """Return the record of the component that subscribed the methods of *instance* on *bus*, or None."""
-        known: Subscriber | None = parts_of(bus).participants.owners.get(id(instance))
-        return known
-
-    def subscribe(self, hooks: Sequence[Hook[object]], phase: int) -> None:
-        """
-        Subscribe the methods that *hooks* name, except methods that another component subscribed.
-
-        Args:
-            hooks: Which method listens to which channel.
-            phase: The priority on the channels that follow the dependency graph.
-        """
-        if hooks or self.component.unheard:
-            known = self.of(self.bus, self.instance)
-            if known is None or known.component is self.component:
-                parts_of(self.bus).participants.owners[id(self.instance)] = self
-        listened = [hook.channel for hook in hooks]
-        subscriptions = []
-        if STOP in listened and START not in listened:
-            subscriptions.append(_ComponentSubscription(self.bus[START], _Place(self.instance), phase, self))
-        for hook in hooks:
-            assert isinstance(hook.channel, Channel)
-            bound: BoundChannel[..., None] = self.bus[hook.channel]
-            priority = phase if hook.channel in PHASED else hook.priority
-            if priority is None:
-                priority = DEFAULT_PRIORITY
-            listener = hook.bind(self.instance)
-            subscriptions.append(_ComponentSubscription(bound, listener, priority, self, hook))
-        for subscription in subscriptions:
-            added = subscription.added()
-            if added is not None:
-                self._subscriptions.append(added)
-
-    def cancel(self) -> None:
-        """End the subscriptions; another component that returns the object may then subscribe its methods."""
-        for subscription in self._subscriptions:
-            subscription.cancel()
-        owners = parts_of(self.bus).participants.owners
-        if owners.get(id(self.instance)) is self:
-            del owners[id(self.instance)]

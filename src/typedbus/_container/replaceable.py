@@ -22,7 +22,7 @@ class Home(Protocol):
     assembling: int | None
     #: The component that this start is building.
     building: Any
-    #: The subscriptions of its components and resources, by their identity; each is a `hooks.Subscriber`.
+    #: The subscriptions of its components and resources, by their identity; each is a `subscribers.Subscriber`.
     subscribers: dict[int, Any]
 
     @property

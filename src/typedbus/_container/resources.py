@@ -15,8 +15,8 @@ from typedbus._bus.builtin import EXIT
 from typedbus._bus.bus import Bus
 from typedbus._channels.channel import DEFAULT_PRIORITY, AnyChannel, Hook
 from typedbus._container.component import Component
-from typedbus._container.hooks import Subscriber
 from typedbus._container.providers import forget, is_resource, needs
+from typedbus._container.subscribers import Subscriber
 
 
 @attrs.define(eq=False)

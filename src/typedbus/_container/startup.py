@@ -15,9 +15,10 @@ from typedbus._container.analysis import Analysis, disabled_faults
 from typedbus._container.body import Declarations
 from typedbus._container.choosing import choice_faults, current_key
 from typedbus._container.faults import InvalidContainer
-from typedbus._container.hooks import Subscriber, channels_between, hooks_of, phase_of
+from typedbus._container.hooks import channels_between, hooks_of, phase_of
 from typedbus._container.replaceable import Home
 from typedbus._container.resources import Shutdowns
+from typedbus._container.subscribers import Subscriber
 from typedbus._container.validation.hooks import hook_faults
 
 
