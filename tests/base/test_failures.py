@@ -243,8 +243,8 @@ def a_bus_fault_of_several() -> BaseException:
 @said_by(
     CycleFault,
     Exception,
-    "Wrong.orders (HERE): components need each other in a circle: Wrong.orders -> Wrong.database -> Wrong.orders; "
-    "take one of these arguments away, or hand it over later, on a channel or in start()",
+    "Wrong.orders (HERE): components need each other in a cycle: Wrong.orders -> Wrong.database -> Wrong.orders; "
+    "remove one of these arguments, or pass it later, on a channel or in start()",
 )
 def a_cycle_fault() -> BaseException:
     class Wrong(Container):
@@ -596,8 +596,7 @@ def a_second_start() -> BaseException:
 @said_by(
     StartCancelled,
     RuntimeError,
-    "the start was cancelled because stop() was requested meanwhile; "
-    "what had started was stopped again and the bus is STOPPED",
+    "the start was cancelled and rolled back because stop() was requested during it; the bus is STOPPED now",
 )
 def a_start_broken_off_by_stop() -> BaseException:
     bus = Bus()
@@ -608,8 +607,7 @@ def a_start_broken_off_by_stop() -> BaseException:
 @said_by(
     StartCancelled,
     RuntimeError,
-    "the start was cancelled because exit() was requested meanwhile; "
-    "what had started was stopped again and the bus is EXITED",
+    "the start was cancelled and rolled back because exit() was requested during it; the bus is EXITED now",
 )
 def a_start_broken_off_by_exit() -> BaseException:
     bus = Bus()
@@ -620,7 +618,7 @@ def a_start_broken_off_by_exit() -> BaseException:
 @said_by(
     TransitionFailures,
     ExceptionGroup,
-    "the bus could not be started and what had started was stopped again; it is STOPPED now; "
+    "the start failed and was rolled back; the bus is STOPPED now; "
     "failed: fail (start), fail (stop) (2 sub-exceptions)",
 )
 def a_failed_start() -> BaseException:
@@ -633,7 +631,7 @@ def a_failed_start() -> BaseException:
 @said_by(
     TransitionFailures,
     ExceptionGroup,
-    "the bus was stopped, but not everything stopped well; it is STOPPED now; failed: fail (stop) (1 sub-exception)",
+    "listeners failed during the stop; the bus is STOPPED now; failed: fail (stop) (1 sub-exception)",
 )
 def a_failed_stop() -> BaseException:
     bus = Bus()
@@ -645,7 +643,7 @@ def a_failed_stop() -> BaseException:
 @said_by(
     TransitionFailures,
     ExceptionGroup,
-    "the bus has exited, but not everything ended well; it is EXITED now; failed: fail (exit) (1 sub-exception)",
+    "listeners failed during the exit; the bus is EXITED now; failed: fail (exit) (1 sub-exception)",
 )
 def a_failed_exit() -> BaseException:
     bus = Bus()
@@ -848,7 +846,7 @@ def no_container() -> BaseException:
     DisabledFault,
     Exception,
     "Off.orders (HERE): it needs Off.database, which is not enabled: no disk here; "
-    "enable it on the same condition, or hand over database.optional to a parameter that takes None",
+    "enable it on the same condition, or pass database.optional to a parameter that accepts None",
 )
 def a_disabled_fault() -> BaseException:
     """Need what is off."""

@@ -142,7 +142,7 @@ def test_the_fault_for_a_required_disabled_component_recommends_optional() -> No
     [fault] = raised.value.exceptions
     assert isinstance(fault, DisabledFault)
     assert fault.path == "App.notifier"
-    assert "hand over sms.optional to a parameter that takes None" in str(fault)
+    assert "pass sms.optional to a parameter that accepts None" in str(fault)
 
 
 def test_a_picture_shows_an_optional_dependency() -> None:

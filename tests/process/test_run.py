@@ -170,7 +170,7 @@ def test_a_failing_start_ends_a_program_in_order(begin: Begin) -> None:
         *STOPPED,
         *EXITED,
     ]
-    assert "could not be started" in program.output
+    assert "the start failed and was rolled back" in program.output
 
 
 def test_a_start_that_is_broken_off_by_its_listener_is_no_failure(begin: Begin) -> None:

@@ -374,7 +374,7 @@ def test_it_does_not_stop(typedbus_running):
     result.stdout.fnmatch_lines(
         [
             "*ERROR at teardown of test_it_does_not_stop*",
-            "*TransitionFailures: the bus has exited, but not everything ended well*Stubborn.noted.stop (stop)*",
+            "*TransitionFailures: listeners failed during the exit*Stubborn.noted.stop (stop)*",
             "*OSError: no stop of stubborn",
         ]
     )

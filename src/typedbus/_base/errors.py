@@ -43,8 +43,8 @@ class StartCancelled(StructuredError, RuntimeError):
     def __str__(self) -> str:
         request = "exit" if self.goal is State.EXITED else "stop"
         return (
-            f"the start was cancelled because {request}() was requested meanwhile; "
-            f"what had started was stopped again and the bus is {self.goal.name}"
+            f"the start was cancelled and rolled back because {request}() was requested during it; "
+            f"the bus is {self.goal.name} now"
         )
 
 

@@ -154,15 +154,15 @@ class TransitionFailures(ExceptionGroup[Exception]):
     def __new__(cls, goal: State, state: State, failures: Sequence[Failure]) -> Self:
         """Make the group; the members are the errors of *failures*."""
         if goal is State.STARTED:
-            what = "the bus could not be started and what had started was stopped again"
+            what = "the start failed and was rolled back"
         elif goal is State.STOPPED:
-            what = "the bus was stopped, but not everything stopped well"
+            what = "listeners failed during the stop"
         else:
-            what = "the bus has exited, but not everything ended well"
+            what = "listeners failed during the exit"
         names = ", ".join(f"{failure.name} ({failure.channel})" for failure in failures)
         group = super().__new__(
             cls,
-            f"{what}; it is {state.name} now; failed: {names}",
+            f"{what}; the bus is {state.name} now; failed: {names}",
             [failure.error for failure in failures],
         )
         group.goal, group.state, group.failures = goal, state, tuple(failures)

@@ -94,7 +94,7 @@ def channel_ranks(
     needs: Mapping[int, Iterable[int]], channels: Sequence[tuple[Iterable[int], Iterable[int]]]
 ) -> dict[int, int]:
     """
-    Return a rank for each number: above the ranks of its needs and, unless in a circle, of its channels' listeners.
+    Return a rank for each number: above the ranks of its needs and, unless in a cycle, of its channels' listeners.
 
     A publisher starts after the listeners of lower ranks. Where publishers
     and listeners form circles, a listener has a higher rank than its publisher only if

@@ -11,8 +11,9 @@ from typing import Final, Self
 
 from typedbus._base.structured import StructuredError, computed
 
-_MANY: Final = 12  # limit for the components named of one cycle
-_AROUND: Final = 4  # components named at each end of a longer cycle
+#: How many components of a cycle its text names, and how many at each end of a longer cycle.
+_NAMED: Final = 12
+_NAMED_AT_EACH_END: Final = 4
 
 
 class Fault(StructuredError):
@@ -49,15 +50,15 @@ class CycleFault(Fault):
     cycle: tuple[str, ...]
 
     def __init__(self, cycle: Sequence[str], place: str) -> None:
-        middle = [f"... ({len(cycle) - 2 * _AROUND} more)"] if len(cycle) > _MANY else []
-        shown = " -> ".join(
-            [*(cycle[:_AROUND] if middle else cycle), *middle, *(cycle[-_AROUND:] if middle else ()), cycle[0]]
-        )
+        shown = [*cycle]
+        if len(cycle) > _NAMED:
+            left_out = f"... ({len(cycle) - 2 * _NAMED_AT_EACH_END} more)"
+            shown = [*cycle[:_NAMED_AT_EACH_END], left_out, *cycle[-_NAMED_AT_EACH_END:]]
         super().__init__(
             cycle[0],
             place,
-            f"components need each other in a circle: {shown}",
-            "take one of these arguments away, or hand it over later, on a channel or in start()",
+            f"components need each other in a cycle: {' -> '.join([*shown, cycle[0]])}",
+            "remove one of these arguments, or pass it later, on a channel or in start()",
         )
         self.cycle = tuple(cycle)
         self.args: tuple[object, ...] = (self.cycle, place)
@@ -165,7 +166,7 @@ class DisabledFault(Fault):
     def __post_init__(self) -> None:
         self.problem = f"it needs {self.disabled}, which is not enabled: {self.reason}"
         name = self.disabled.rpartition(".")[2]
-        self.remedy = f"enable it on the same condition, or hand over {name}.optional to a parameter that takes None"
+        self.remedy = f"enable it on the same condition, or pass {name}.optional to a parameter that accepts None"
 
 
 class ChoiceFault(Fault):
