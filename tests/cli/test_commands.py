@@ -1,4 +1,4 @@
-"""The command line, as a shell runs it: real processes, real modules, and every byte that comes out."""
+"""The command line as a shell runs it: real processes, real modules, and all of their output."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from typedbus.faults import ArgumentFault, BusFault, Fault
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
-# What a test compares holds lines of this: a change of it changes those.
+# Tests compare line numbers of this module.
 MODULE = """\
 from typedbus import Bus, Component, Container
 
@@ -83,14 +83,14 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def typedbus(folder: Path) -> Command:
-    """Run the command in the folder, with the variables that are named."""
+    """Run the command in the folder, with these environment variables."""
 
     def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-        kept = {name: value for name, value in os.environ.items() if name != "GITHUB_WORKSPACE"}
+        inherited = {name: value for name, value in os.environ.items() if name != "GITHUB_WORKSPACE"}
         return subprocess.run(
             [sys.executable, "-m", "typedbus", *arguments],
             cwd=folder,
-            env={**kept, **variables},
+            env={**inherited, **variables},
             capture_output=True,
             encoding="utf-8",
             timeout=60,
@@ -102,16 +102,16 @@ def typedbus(folder: Path) -> Command:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["Shop", "shop", "Outer.Shop"])
-def test_a_valid_container_is_said_to_be_so(typedbus: Command, name: str) -> None:
-    """A class, an instance and an attribute of something else are containers alike; nothing of them is built."""
+def test_a_valid_container_is_reported_as_valid(typedbus: Command, name: str) -> None:
+    """A class, an instance and a nested attribute are accepted; no component is built."""
     done = typedbus("check", f"app.shop:{name}")
 
     assert (done.returncode, done.stdout, done.stderr) == (0, "Shop is valid: 2 components\n", "imported\n")
 
 
 @pytest.mark.slow
-def test_every_fault_is_told_with_its_place(typedbus: Command) -> None:
-    """A fault is a line that begins with file and line, as editors read it, and what to do below; the status is 1."""
+def test_every_fault_is_reported_with_its_place_and_remedy(typedbus: Command) -> None:
+    """A line with file and line number, as editors read it, and the remedy below; the status is 1."""
     done = typedbus("check", "app.shop:Bad")
 
     assert done.stdout == textwrap.dedent(f"""\
@@ -126,8 +126,8 @@ def test_every_fault_is_told_with_its_place(typedbus: Command) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["Shop", "Bad"])
-def test_programs_get_the_faults_as_json(typedbus: Command, folder: Path, name: str) -> None:
-    """All of stdout is one JSON text, with the whole path of each file."""
+def test_faults_can_be_written_as_json(typedbus: Command, folder: Path, name: str) -> None:
+    """Stdout is one JSON text, with the absolute path of each file."""
     faults = [
         (26, "Bad.database", "ArgumentFault", MISSES, "correct the declaration"),
         (27, "Bad.orders", "HookFault", MISFIT, RENAME),
@@ -155,8 +155,8 @@ def test_programs_get_the_faults_as_json(typedbus: Command, folder: Path, name: 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("root", "file"), [("", "app/shop.py"), ("app", "shop.py")])
-def test_github_gets_annotations(typedbus: Command, folder: Path, root: str, file: str) -> None:
-    """Stdout has workflow commands alone, with files as seen from the repository, or else from the working directory."""
+def test_faults_can_be_written_as_github_annotations(typedbus: Command, folder: Path, root: str, file: str) -> None:
+    """Stdout has only workflow commands, with files relative to the repository, or else to the working directory."""
     done = typedbus("check", "app.shop:Bad", "--format", "github", GITHUB_WORKSPACE=root and str(folder / root))
 
     assert done.stdout == (
@@ -166,8 +166,8 @@ def test_github_gets_annotations(typedbus: Command, folder: Path, root: str, fil
     assert (done.returncode, done.stderr) == (1, "imported\nBad cannot be wired: 2 faults, nothing was built\n")
 
 
-def test_an_annotation_has_nothing_in_it_that_github_would_take_for_its_own() -> None:
-    """Percent signs and ends of lines are escaped, in properties colons and commas as well."""
+def test_an_annotation_escapes_the_syntax_of_workflow_commands() -> None:
+    """Percent signs and line ends are escaped, in properties also colons and commas."""
     fault = ArgumentFault("Shop.a", "/else:where/a,b%.py:3", "50% of\r\nthem: a, b", "mend it")
 
     assert annotation(fault) == (
@@ -176,8 +176,8 @@ def test_an_annotation_has_nothing_in_it_that_github_would_take_for_its_own() ->
 
 
 @pytest.mark.parametrize("place", ["its class", "<stdin>", "shop.py:?"])
-def test_a_fault_without_a_place_is_told_without_one(place: str) -> None:
-    """What has no file and line is shown as it is to people, and left out for programs."""
+def test_a_fault_without_a_place_has_no_file_and_line(place: str) -> None:
+    """The text has the place as it is; JSON and annotations leave it out."""
     fault: Fault = BusFault("Shop", place, "it has no bus", "declare one")
 
     assert lines(fault) == f"{place}: Shop: it has no bus\n    declare one\n"
@@ -215,10 +215,10 @@ def test_a_fault_without_a_place_is_told_without_one(place: str) -> None:
         ("./app/shop.py:Bad", "give MODULE:NAME, with the module as Python imports it: app.shop:Bad"),
     ],
 )
-def test_a_target_that_leads_nowhere_is_told_with_the_way_out(
+def test_a_target_that_cannot_be_loaded_is_reported_with_the_remedy(
     typedbus: Command, folder: Path, target: str, reason: str
 ) -> None:
-    """The status is 2, stdout is empty, and the last line says what was tried and what there is."""
+    """The status is 2, stdout is empty, and the last line has the reason and the alternatives."""
     others = "containers in app.shop: Shop, Bad, Refusing"
     wanted = "inherit it, or declare it in a container: name = Component(Database)"
 
@@ -241,26 +241,26 @@ def test_a_target_that_leads_nowhere_is_told_with_the_way_out(
         ),
     ],
 )
-def test_a_module_that_raises_is_told_from_its_first_line_on(
+def test_the_traceback_of_a_module_begins_in_the_module(
     typedbus: Command, folder: Path, source: str, reason: str
 ) -> None:
-    """The traceback begins in the user's file, and the status is 2, also where the module claims success."""
+    """The status is 2, even if the module exits with 0."""
     (folder / "broken.py").write_text(source + "\n", encoding="utf-8")
 
     done = typedbus("check", "broken:Shop")
 
-    told = done.stderr.splitlines()
-    assert told[:2] == [
+    output = done.stderr.splitlines()
+    assert output[:2] == [
         "Traceback (most recent call last):",
         f'  File "{folder / "broken.py"}", line 1, in <module>',
     ]
-    assert told[-1] == f"Error: cannot load broken:Shop: {reason}"
+    assert output[-1] == f"Error: cannot load broken:Shop: {reason}"
     assert (done.returncode, done.stdout) == (2, "")
 
 
 @pytest.mark.slow
-def test_a_module_that_is_no_python_is_told_with_its_line(typedbus: Command, folder: Path) -> None:
-    """A syntax error has no traceback, but the place of the error."""
+def test_a_syntax_error_is_reported_with_its_line(typedbus: Command, folder: Path) -> None:
+    """It has no traceback."""
     (folder / "broken.py").write_text("\nx = (\n", encoding="utf-8")
 
     done = typedbus("check", "broken:Shop")
@@ -271,8 +271,8 @@ def test_a_module_that_is_no_python_is_told_with_its_line(typedbus: Command, fol
 
 
 @pytest.mark.slow
-def test_a_container_that_cannot_be_made_is_told_from_its_constructor_on(typedbus: Command, folder: Path) -> None:
-    """Making the instance is a part of loading it."""
+def test_the_traceback_of_a_container_begins_in_its_constructor(typedbus: Command, folder: Path) -> None:
+    """Constructing the instance is part of loading it."""
     done = typedbus("check", "app.shop:Refusing")
 
     file = folder / "app" / "shop.py"
@@ -282,7 +282,7 @@ def test_a_container_that_cannot_be_made_is_told_from_its_constructor_on(typedbu
 
 @pytest.mark.slow
 def test_a_terminal_shows_faults_in_colour_and_places_as_links(folder: Path) -> None:
-    """A place is a link to its file, in one piece however narrow; brackets in names stand there as they are."""
+    """A place is an unbroken link to its file on a narrow terminal, too; brackets in names are not markup."""
     with (folder / "app" / "shop.py").open("a", encoding="utf-8") as module:
         module.write("\nBad.__name__ = 'Bad[bold]'\n")
     reading, writing = os.openpty()
@@ -299,7 +299,7 @@ def test_a_terminal_shows_faults_in_colour_and_places_as_links(folder: Path) -> 
     ) as command:
         os.close(writing)
         shown = b""
-        # Linux tells with an error that nobody can write any more.
+        # On Linux, reading fails when the last writer has closed the terminal.
         with contextlib.suppress(OSError):
             while piece := os.read(reading, 1024):
                 shown += piece
@@ -329,7 +329,7 @@ def test_a_terminal_shows_faults_in_colour_and_places_as_links(folder: Path) -> 
 def test_a_container_is_drawn_in_the_format_of_the_file(
     typedbus: Command, folder: Path, arguments: list[str], mark: str
 ) -> None:
-    """The format is the one that is given, else that of the file's name; without a file stdout has the picture alone."""
+    """--format has precedence over the suffix of the file; without a file, stdout has only the picture."""
     done = typedbus("graph", "app.shop:Shop", *arguments)
 
     if "--output" in arguments:
@@ -344,7 +344,7 @@ def test_a_container_is_drawn_in_the_format_of_the_file(
 
 @pytest.mark.slow
 def test_a_container_with_faults_is_drawn_too(typedbus: Command) -> None:
-    """Stdout has the picture, stderr the number of faults and the command that lists them, and the status is 1."""
+    """Stdout has the picture, stderr the number of faults and the command that lists them; the status is 1."""
     done = typedbus("graph", "app.shop:Bad", "--format", "json")
 
     assert json.loads(done.stdout)["container"] == "Bad"
@@ -355,8 +355,8 @@ def test_a_container_with_faults_is_drawn_too(typedbus: Command) -> None:
 
 
 @pytest.mark.slow
-def test_a_picture_that_cannot_be_written_is_no_fault_of_the_container(typedbus: Command) -> None:
-    """The status is 2, and stderr says why."""
+def test_a_picture_that_cannot_be_written_is_an_error(typedbus: Command) -> None:
+    """The status is 2, and stderr has the reason."""
     done = typedbus("graph", "app.shop:Shop", "--output", "nowhere/shop.json")
 
     assert (done.returncode, done.stdout) == (2, "")
@@ -364,8 +364,8 @@ def test_a_picture_that_cannot_be_written_is_no_fault_of_the_container(typedbus:
 
 
 @pytest.mark.slow
-def test_a_file_that_cannot_be_written_to_its_end_stays_as_it_was(folder: Path) -> None:
-    """Neither is there half a file in its place, nor one beside it."""
+def test_a_failed_write_leaves_the_old_file_unchanged(folder: Path) -> None:
+    """No partial file is left in its place or beside it."""
     picture = folder / "shop.json"
     picture.write_text("older", encoding="utf-8")
     before = set(folder.iterdir())
@@ -386,8 +386,8 @@ def test_a_file_that_cannot_be_written_to_its_end_stays_as_it_was(folder: Path) 
 
 
 @pytest.mark.slow
-def test_without_the_layout_a_drawing_says_how_to_get_it(folder: Path) -> None:
-    """Who has not installed the extra is told its name, and gets 2."""
+def test_a_drawing_without_the_layout_library_names_the_extra(folder: Path) -> None:
+    """The status is 2."""
     source = (
         "import sys; sys.modules['igraph'] = None; from typedbus.__main__ import main;"
         "sys.argv[1:] = ['graph', 'app.shop:Shop', '--format', 'svg']; raise SystemExit(main())"
@@ -404,7 +404,7 @@ def test_without_the_layout_a_drawing_says_how_to_get_it(folder: Path) -> None:
 
 @pytest.mark.slow
 def test_ctrl_c_ends_a_check_quietly(typedbus: Command, folder: Path) -> None:
-    """The status is 130, as a shell has it for SIGINT, without a traceback."""
+    """The status is 130, as in a shell after SIGINT, without a traceback."""
     (folder / "long.py").write_text(
         "import signal\nsignal.signal(signal.SIGINT, signal.default_int_handler)\nsignal.raise_signal(signal.SIGINT)\n"
     )
@@ -415,11 +415,11 @@ def test_ctrl_c_ends_a_check_quietly(typedbus: Command, folder: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_reader_that_leaves_changes_nothing(folder: Path) -> None:
-    """Nobody complains of a pipe that is closed at its other end, and the status is that of the check."""
+def test_a_closed_pipe_does_not_change_the_status_of_a_check(folder: Path) -> None:
+    """No error about the pipe is printed."""
     reading, writing = os.pipe()
     os.close(reading)
-    # With PYTHONUNBUFFERED nothing would be left to write at the exit.
+    # With PYTHONUNBUFFERED, no output would remain for the exit.
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
 
     with os.fdopen(writing) as stdout:
@@ -439,19 +439,19 @@ def test_a_reader_that_leaves_changes_nothing(folder: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["click", "rich"])
-def test_without_the_extra_the_command_says_how_to_get_it(name: str) -> None:
-    """Whoever installed typedbus alone is told what is missing, and gets 2."""
+def test_the_command_without_its_libraries_names_the_extra(name: str) -> None:
+    """The status is 2."""
     source = f"import sys; sys.modules[{name!r}] = None; from typedbus.__main__ import main; raise SystemExit(main())"
 
     done = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True, timeout=60, check=False)
 
-    told = 'the command line needs click and rich: pip install "typedbus[cli]"\n'
-    assert (done.returncode, done.stdout, done.stderr) == (2, "", told)
+    output = 'the command line needs click and rich: pip install "typedbus[cli]"\n'
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", output)
 
 
 @pytest.mark.slow
-def test_help_imports_nothing_heavy() -> None:
-    """Neither the container library nor what draws and colours is imported before a command needs it."""
+def test_help_imports_no_heavy_library() -> None:
+    """The container library, igraph and rich are imported when a command needs them."""
     source = (
         "import sys; from typedbus.__main__ import main; sys.argv[1:] = ['--help']; main();"
         "print([name for name in ('dependency_injector', 'igraph', 'rich.console') if name in sys.modules])"
@@ -463,8 +463,8 @@ def test_help_imports_nothing_heavy() -> None:
 
 
 @pytest.mark.slow
-def test_the_installed_command_is_the_same(folder: Path) -> None:
-    """It looks into the working directory first, too."""
+def test_the_installed_command_imports_from_the_working_directory(folder: Path) -> None:
+    """As `python -m typedbus` does."""
     command = [str(Path(sys.executable).with_name("typedbus")), "check", "app.shop:Shop"]
 
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60, check=False)
@@ -474,7 +474,7 @@ def test_the_installed_command_is_the_same(folder: Path) -> None:
 
 @pytest.mark.slow
 def test_a_shell_completes_commands(folder: Path) -> None:
-    """Click's completion works through the installed command."""
+    """Click's completion works with the installed command."""
     done = subprocess.run(
         [Path(sys.executable).with_name("typedbus")],
         env={**os.environ, "_TYPEDBUS_COMPLETE": "bash_complete", "COMP_WORDS": "typedbus ch", "COMP_CWORD": "1"},
@@ -487,8 +487,8 @@ def test_a_shell_completes_commands(folder: Path) -> None:
     assert done.stdout == "plain,check\n"
 
 
-def test_the_version_is_that_of_the_package() -> None:
-    """It is a line of its own, for scripts as well."""
+def test_the_version_of_the_package_is_printed() -> None:
+    """On a line of its own, which scripts can read."""
     from importlib.metadata import version
 
     assert CliRunner().invoke(commands, ["--version"]).output == f"typedbus {version('typedbus')}\n"
@@ -496,7 +496,7 @@ def test_the_version_is_that_of_the_package() -> None:
 
 @pytest.mark.parametrize("command", sorted(commands.commands))
 def test_the_help_of_a_command_has_an_example_and_the_exit_statuses(command: str) -> None:
-    """Who has never seen it need look nowhere else; no line of them is broken."""
+    """None of their lines is wrapped."""
     done = CliRunner().invoke(commands, [command, "--help"])
 
     assert f"\n    {'mv shop.log shop.log.1 && ' * (command == 'reload')}typedbus {command} " in done.output
@@ -521,8 +521,8 @@ def test_the_help_of_a_command_has_an_example_and_the_exit_statuses(command: str
     ],
     ids=" ".join,
 )
-def test_a_wrong_command_line_is_an_error_of_usage(arguments: list[str]) -> None:
-    """The status is 2, stderr has the way to the help, and no module is imported."""
+def test_an_invalid_command_line_is_a_usage_error(arguments: list[str]) -> None:
+    """The status is 2, stderr refers to the help, and no module is imported."""
     done = CliRunner().invoke(commands, arguments)
 
     assert (done.exit_code, done.stdout) == (2, "")
@@ -609,7 +609,7 @@ def program(folder: Path, typedbus: Command) -> Command:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("name", "status", "told"),
+    ("name", "status", "output"),
     [
         ("Shop", 0, "bus      EXITED\n"),
         ("Leaving", 3, "bus      EXITED\n"),
@@ -618,17 +618,17 @@ def program(folder: Path, typedbus: Command) -> Command:
         ("Nobody", 2, "Error: cannot load program:Nobody: "),
     ],
 )
-def test_a_container_runs_as_the_program_of_the_process(program: Command, name: str, status: int, told: str) -> None:
-    """The status is that of `run`, and stdout is the program's own."""
+def test_a_container_runs_as_the_program_of_the_process(program: Command, name: str, status: int, output: str) -> None:
+    """The status is that of `run`, and stdout has only the output of the program."""
     done = program(name)
 
     assert (done.returncode, done.stdout) == (status, "imported\n")
-    assert told in done.stderr
+    assert output in done.stderr
 
 
 @pytest.mark.slow
-def test_workers_start_components_side_by_side(program: Command) -> None:
-    """Two hooks that wait for each other end together."""
+def test_workers_start_components_in_parallel(program: Command) -> None:
+    """Two hooks that wait for each other both return."""
     done = program("Meeting", "--workers", "2")
 
     assert done.returncode == 0, done.stderr
@@ -636,24 +636,26 @@ def test_workers_start_components_side_by_side(program: Command) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("name", "limit", "status", "told"),
+    ("name", "limit", "status", "output"),
     [
         ("HangingStart", "--start-limit", 1, "the limit of the whole start is 0.1 s"),
         ("HangingStart", "--hook-limit", 1, "its limit is 0.1 s"),
         ("HangingStop", "--stop-limit", 70, "the limit of the whole stop is 0.1 s"),
     ],
 )
-def test_what_overruns_its_limit_is_given_up(program: Command, name: str, limit: str, status: int, told: str) -> None:
-    """A program that would hang tells where, and ends."""
+def test_a_hook_that_exceeds_its_limit_is_abandoned(
+    program: Command, name: str, limit: str, status: int, output: str
+) -> None:
+    """The program reports where it hangs, and ends."""
     done = program(name, limit, "0.1")
 
     assert done.returncode == status
-    assert told in done.stderr
+    assert output in done.stderr
 
 
 @pytest.mark.slow
-def test_a_limit_that_is_not_given_stays_as_the_bus_has_it(program: Command) -> None:
-    """Giving one takes none of the others away."""
+def test_an_omitted_limit_keeps_the_value_of_the_bus(program: Command) -> None:
+    """Setting a limit does not change the others."""
     done = program("Hasty", "--stop-limit", "50")
 
     assert done.returncode == 1
@@ -671,10 +673,10 @@ def test_a_limit_that_is_not_given_stays_as_the_bus_has_it(program: Command) -> 
         (["--report", "report.json", "--report-format", "table"], "started in "),
     ],
 )
-def test_a_report_is_written_in_the_format_of_its_name(
+def test_a_report_is_written_in_the_format_of_its_suffix(
     program: Command, folder: Path, arguments: list[str], beginning: str
 ) -> None:
-    """Unless a format is given; the file is where it was asked for, whatever the program's working directory is."""
+    """--report-format has precedence; the path is relative to the original working directory."""
     before = {*folder.iterdir(), folder / arguments[1], folder / "program.py"}
 
     done = program("Shop", *arguments)
@@ -686,7 +688,7 @@ def test_a_report_is_written_in_the_format_of_its_name(
 
 @pytest.mark.slow
 def test_a_start_that_fails_has_a_report_with_its_rollback(program: Command, folder: Path) -> None:
-    """It takes the place of an older one when the start is undone; who reads that one reads it to its end."""
+    """It replaces an older report after the rollback; an open older report stays readable."""
     report = folder / "report.json"
     report.write_text("older", encoding="utf-8")
 
@@ -701,8 +703,8 @@ def test_a_start_that_fails_has_a_report_with_its_rollback(program: Command, fol
 
 
 @pytest.mark.slow
-def test_a_report_may_go_to_stdout(program: Command) -> None:
-    """It stands among what the program writes, once."""
+def test_a_report_can_be_written_to_stdout(program: Command) -> None:
+    """Once, among the output of the program."""
     done = program("Shop", "--report", "-")
 
     assert done.stdout.startswith("imported\nstarted in ")
@@ -710,7 +712,7 @@ def test_a_report_may_go_to_stdout(program: Command) -> None:
 
 
 @pytest.mark.slow
-def test_a_report_may_go_into_a_pipe(program: Command, folder: Path) -> None:
+def test_a_report_can_be_written_to_a_pipe(program: Command, folder: Path) -> None:
     """A pipe is written to, and not replaced by a file."""
     pipe = folder / "pipe"
     os.mkfifo(pipe)

@@ -1,4 +1,4 @@
-"""What a folder says of the commands that are given in it: typedbus.toml, and pyproject.toml."""
+"""The defaults of the commands that a folder declares in typedbus.toml and pyproject.toml."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ class Audit(Container):
 
 @pytest.fixture
 def invoke(tmp_path: Path) -> Invoke:
-    """Carry out a command in a folder, with what its typedbus.toml says; none of these comes to import anything."""
+    """Return a function that runs a command in a folder with a typedbus.toml, and fails before it imports a target."""
 
-    def carry_out(said: str, *arguments: str, file: str = "typedbus.toml") -> Result:
-        (tmp_path / file).write_text(said, encoding="utf-8")
+    def carry_out(content: str, *arguments: str, file: str = "typedbus.toml") -> Result:
+        (tmp_path / file).write_text(content, encoding="utf-8")
         with contextlib.chdir(tmp_path):
             return CliRunner().invoke(commands, arguments)
 
@@ -47,8 +47,8 @@ def typedbus(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.parametrize("command", ["run", "check", "graph", "stop"])
-def test_everything_wrong_is_told_at_once_by_line(invoke: Invoke, command: str) -> None:
-    """Each fault has file, line and key, in the order of the file, whichever command it is; the status is 2."""
+def test_all_errors_are_reported_at_once_with_their_lines(invoke: Invoke, command: str) -> None:
+    """Each has file, line and key, in the order of the file, for each command; the status is 2."""
     done = invoke(
         """\
 # in every morning
@@ -107,15 +107,15 @@ pidfile = "shop.pid"
         ("umask", "0o027", "must be a string in quotes, not 23"),
     ],
 )
-def test_a_value_of_another_kind_is_told(invoke: Invoke, key: str, value: str, problem: str) -> None:
-    """A truth is no number, a number no text; what may be a secret, and what is long, is not repeated."""
+def test_a_value_of_another_type_is_reported(invoke: Invoke, key: str, value: str, problem: str) -> None:
+    """A bool is not a number, and a number is not a text; secrets and long values are not repeated."""
     done = invoke(f"{key} = {value}", "run")
 
     assert done.stderr.splitlines()[1:] == [f"- typedbus.toml:1: {key} {problem}"]
 
 
 @pytest.mark.parametrize(
-    ("file", "said", "problem"),
+    ("file", "content", "problem"),
     [
         ("typedbus.toml", "= 3", "typedbus.toml: is not valid TOML: Invalid statement (at line 1, column 1)"),
         ("pyproject.toml", "= 3", "pyproject.toml: is not valid TOML: Invalid statement (at line 1, column 1)"),
@@ -133,16 +133,16 @@ def test_a_value_of_another_kind_is_told(invoke: Invoke, key: str, value: str, p
         ),
     ],
 )
-def test_a_file_that_says_nothing_sensible_is_told(invoke: Invoke, file: str, said: str, problem: str) -> None:
-    """Also pyproject.toml, whose lines are counted as an editor does."""
-    done = invoke(said, "run", file=file)
+def test_an_invalid_file_is_reported(invoke: Invoke, file: str, content: str, problem: str) -> None:
+    """Lines of pyproject.toml are counted as in an editor."""
+    done = invoke(content, "run", file=file)
 
     assert done.stderr.splitlines()[1:] == [f"- {problem}"]
     assert done.exit_code == 2
 
 
-def test_what_cannot_be_read_is_told(tmp_path: Path) -> None:
-    """A folder of that name, for instance."""
+def test_an_unreadable_file_is_reported(tmp_path: Path) -> None:
+    """For example, a directory of that name."""
     (tmp_path / "typedbus.toml").mkdir()
 
     with contextlib.chdir(tmp_path):
@@ -152,8 +152,8 @@ def test_what_cannot_be_read_is_told(tmp_path: Path) -> None:
     assert done.exit_code == 2
 
 
-def test_pyproject_is_not_asked_where_there_is_a_file_of_its_own(invoke: Invoke, tmp_path: Path) -> None:
-    """One file says it, so that nobody has to look for a second."""
+def test_pyproject_is_ignored_beside_typedbus_toml(invoke: Invoke, tmp_path: Path) -> None:
+    """Defaults come from one file only."""
     (tmp_path / "pyproject.toml").write_text("[tool.typedbus]\nworkers = 'x'", encoding="utf-8")
 
     done = invoke("daemon = true\nautoreload = true\ntarget = 'shop:Shop'", "run")
@@ -162,8 +162,8 @@ def test_pyproject_is_not_asked_where_there_is_a_file_of_its_own(invoke: Invoke,
 
 
 @pytest.mark.parametrize("command", sorted(commands.commands))
-def test_help_needs_no_sensible_defaults(invoke: Invoke, command: str) -> None:
-    """Whoever looks for the right key gets the help that has it."""
+def test_help_works_with_invalid_defaults(invoke: Invoke, command: str) -> None:
+    """It lists the keys for a correction."""
     done = invoke("nonsense", command, "--help")
 
     assert (done.exit_code, "Exit status:" in done.stdout) == (0, True)
@@ -178,8 +178,8 @@ def test_help_needs_no_sensible_defaults(invoke: Invoke, command: str) -> None:
         ("stop", "Missing option '--pidfile'"),
     ],
 )
-def test_what_nobody_says_is_asked_for(invoke: Invoke, command: str, missing: str) -> None:
-    """A table without the key is as good as none, and so is the pyproject.toml of a program that has no such table."""
+def test_a_missing_target_is_an_error(invoke: Invoke, command: str, missing: str) -> None:
+    """A table without the key, and a pyproject.toml without the table, count as no default."""
     (done, other) = invoke("workers = 2", command), invoke("[project]\nname = 'shop'", command, file="pyproject.toml")
 
     assert missing in done.stderr
@@ -189,11 +189,13 @@ def test_what_nobody_says_is_asked_for(invoke: Invoke, command: str, missing: st
 
 @pytest.mark.slow
 @pytest.mark.parametrize("target", ['"shop:Shop"', '["shop:Shop", "shop:Audit"]'])
-def test_with_a_target_commands_need_no_argument(tmp_path: Path, target: str) -> None:
-    """It may be one or several; a picture is of the first, and no option of `run` means anything to it."""
+def test_commands_use_the_default_target(tmp_path: Path, target: str) -> None:
+    """One target or several; a picture shows the first, and `check` and `graph` ignore the options of `run`."""
     (tmp_path / "shop.py").write_text(SHOP, encoding="utf-8")
-    said = f"target = {target}\nexit-after-start = true\noutput = 'elsewhere'\ndaemon = false\nworkers = 2\nuser = 0\n"
-    (tmp_path / "typedbus.toml").write_bytes(b"\xef\xbb\xbf" + said.replace("\n", "\r\n").encode())
+    content = (
+        f"target = {target}\nexit-after-start = true\noutput = 'elsewhere'\ndaemon = false\nworkers = 2\nuser = 0\n"
+    )
+    (tmp_path / "typedbus.toml").write_bytes(b"\xef\xbb\xbf" + content.replace("\n", "\r\n").encode())
 
     checked, drawn = typedbus(tmp_path, "check"), typedbus(tmp_path, "graph", "--format", "json")
 
@@ -204,8 +206,8 @@ def test_with_a_target_commands_need_no_argument(tmp_path: Path, target: str) ->
 
 
 @pytest.mark.slow
-def test_the_command_line_goes_before_the_defaults(tmp_path: Path) -> None:
-    """Option by option: what it does not say stays as the folder has it."""
+def test_the_command_line_overrides_the_defaults(tmp_path: Path) -> None:
+    """Each option separately: options that are not on the command line keep their default."""
     (tmp_path / "shop.py").write_text(SHOP, encoding="utf-8")
     (tmp_path / "typedbus.toml").write_text(
         "target = 'nobody:Nobody'\nexit-after-start = true\nreport = 'there.json'\n", encoding="utf-8"

@@ -1,4 +1,4 @@
-"""The page on deployment: its commands are given, in order, in a folder with its files, and say what the page says."""
+"""The page on deployment: its commands run in order in a folder with its files, and print what the page shows."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "deploy-a-site.md"
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Iterator[Path]:
-    """Give a folder with the files of the page, and end what is still running there."""
+    """Return a folder with the files of the page; processes that still run are killed afterwards."""
     for text in re.findall(r"^```(?:python|toml)\n(.*?)^```$", PAGE.read_text("utf-8"), re.MULTILINE | re.DOTALL):
         name, _, _ = text.removeprefix("# ").partition("\n")
         (tmp_path / name).write_text(text, encoding="utf-8")
@@ -34,12 +34,12 @@ def folder(tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.mark.slow
-def test_the_commands_of_the_page_say_what_it_shows(folder: Path) -> None:
-    """Where there is output on the page, it is compared; a status is shown unless it is 0."""
+def test_the_commands_of_the_page_print_what_it_shows(folder: Path) -> None:
+    """Output on the page is compared; a status is shown unless it is 0."""
     blocks = re.findall(r"^```console\n(.*?)^```$", PAGE.read_text("utf-8"), re.MULTILINE | re.DOTALL)
     bin_first = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
 
-    given = 0
+    commands = 0
     for block in blocks:
         for command, shown in re.findall(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", block, re.MULTILINE):
             if command.startswith("pip "):
@@ -55,7 +55,7 @@ def test_the_commands_of_the_page_say_what_it_shows(folder: Path) -> None:
                 timeout=60,
                 check=False,
             )
-            given += 1
-            said = done.stdout + (f"[exit status {done.returncode}]\n" if done.returncode else "")
-            assert is_shown(shown, said), f"{command}\n{said}"
-    assert given == 16
+            commands += 1
+            output = done.stdout + (f"[exit status {done.returncode}]\n" if done.returncode else "")
+            assert is_shown(shown, output), f"{command}\n{output}"
+    assert commands == 16

@@ -1,4 +1,4 @@
-"""The command line in an environment that is broken: one line that says why, and a documented status."""
+"""The command line in broken environments: it prints one line with the reason, and exits with a documented status."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Shop(Container):
 
 
 def typedbus(folder: Path, *arguments: str, before: str = "", environ: dict[str, str] | None = None) -> tuple[int, str]:
-    """Return the status of a command, and what it wrote; *before* is a line of the shell."""
+    """Return the status of a command and its output; *before* is a shell command that runs first."""
     (folder / "module.py").write_text(MODULE, encoding="utf-8")
     (folder / "shop.py").write_text(SHOP, encoding="utf-8")
     unset = ("PYTHONUNBUFFERED", "NOTIFY_SOCKET", "TYPEDBUS_CONFIG")
@@ -74,10 +74,10 @@ def typedbus(folder: Path, *arguments: str, before: str = "", environ: dict[str,
         timeout=60,
         check=False,
     )
-    said = done.stdout.decode(errors="replace")
-    assert "Traceback" not in said, said
-    assert "Exception ignored" not in said, said
-    return done.returncode, said
+    output = done.stdout.decode(errors="replace")
+    assert "Traceback" not in output, output
+    assert "Exception ignored" not in output, output
+    return done.returncode, output
 
 
 @pytest.mark.parametrize(
@@ -95,13 +95,13 @@ def typedbus(folder: Path, *arguments: str, before: str = "", environ: dict[str,
     ids=lambda line: line.partition(" ")[0],
 )
 def test_a_null_character_in_the_defaults_is_reported_with_its_line(tmp_path: Path, line: str) -> None:
-    """It is an error for every command, as any other wrong default."""
+    """As an error of every command, like other invalid defaults."""
     (tmp_path / "typedbus.toml").write_text(f"workers = 2\n{line}\n", encoding="utf-8")
 
-    status, said = typedbus(tmp_path, "status")
+    status, output = typedbus(tmp_path, "status")
 
     assert status == 2
-    assert f"typedbus.toml:2: {line.partition(' ')[0]} must be a string without a null character" in said
+    assert f"typedbus.toml:2: {line.partition(' ')[0]} must be a string without a null character" in output
 
 
 GONE = "mkdir gone; cd gone; rmdir ../gone"
@@ -123,8 +123,8 @@ GONE = "mkdir gone; cd gone; rmdir ../gone"
         ("stop --pidfile /nonexistent/x", 0),
     ],
 )
-def test_a_working_directory_that_was_removed(tmp_path: Path, line: str, status: int) -> None:
-    """What is relative to it cannot be used, and the rest can."""
+def test_a_removed_working_directory_fails_relative_paths_only(tmp_path: Path, line: str, status: int) -> None:
+    """Commands that need no relative path work."""
     assert typedbus(tmp_path, *line.split(), before=GONE)[0] == status
 
 
@@ -143,8 +143,8 @@ def test_a_working_directory_that_was_removed(tmp_path: Path, line: str, status:
     ],
     ids=lambda value: ascii(value)[:12],
 )
-def test_a_path_that_cannot_be_used_is_one_line(tmp_path: Path, option: str, path: str, status: int) -> None:
-    """Too long, a folder, below a file, or empty; bytes that are no text are a name as any other."""
+def test_an_unusable_path_is_reported_in_one_line(tmp_path: Path, option: str, path: str, status: int) -> None:
+    """Too long, a folder, below a file, or empty; a name of undecodable bytes is valid."""
     (tmp_path / "folder").mkdir()
 
     assert typedbus(tmp_path, "run", "shop:Shop", "--exit-after-start", option, path)[0] == status
@@ -160,19 +160,19 @@ def test_a_path_that_cannot_be_used_is_one_line(tmp_path: Path, option: str, pat
     ],
     ids=["mark", "latin", "null", "empty"],
 )
-def test_settings_in_an_odd_encoding(tmp_path: Path, contents: bytes, status: int, text: str) -> None:
-    """A byte order mark is no fault; anything but UTF-8 is one, with its line."""
+def test_settings_must_be_utf_8(tmp_path: Path, contents: bytes, status: int, text: str) -> None:
+    """A byte order mark is accepted; another encoding is reported with its line."""
     (tmp_path / "site.toml").write_bytes(contents)
 
-    ended, said = typedbus(tmp_path, "run", "shop:Shop", "--exit-after-start", "--config", "site.toml")
+    ended, output = typedbus(tmp_path, "run", "shop:Shop", "--exit-after-start", "--config", "site.toml")
 
     assert ended == status
-    assert text in said
+    assert text in output
 
 
 @pytest.mark.parametrize("kind", ["folder", pytest.param("pipe", marks=pytest.mark.exhaustive), "device"])
-def test_settings_that_are_no_file_are_refused(tmp_path: Path, kind: str) -> None:
-    """Neither a pipe that no program writes to nor a device without an end is waited for for ever."""
+def test_settings_that_are_not_a_file_are_refused(tmp_path: Path, kind: str) -> None:
+    """The command does not block on a pipe without a writer or on an endless device."""
     path = tmp_path / "site.toml"
     if kind == "folder":
         path.mkdir()
@@ -181,14 +181,14 @@ def test_settings_that_are_no_file_are_refused(tmp_path: Path, kind: str) -> Non
     else:
         path = Path("/dev/zero")
 
-    status, said = typedbus(tmp_path, "run", "shop:Shop", "--exit-after-start", "--config", str(path))
+    status, output = typedbus(tmp_path, "run", "shop:Shop", "--exit-after-start", "--config", str(path))
 
     assert status == 2
-    assert f"{path}: cannot be read: " in said
+    assert f"{path}: cannot be read: " in output
 
 
-def test_settings_may_come_through_a_pipe(tmp_path: Path) -> None:
-    """A writer may open it later, and take its time."""
+def test_settings_can_be_read_from_a_pipe(tmp_path: Path) -> None:
+    """The writer may open it later, and write slowly."""
     os.mkfifo(tmp_path / "site.toml")
 
     def write() -> None:
@@ -199,25 +199,25 @@ def test_settings_may_come_through_a_pipe(tmp_path: Path) -> None:
 
     writer = threading.Thread(target=write)
     writer.start()
-    status, said = typedbus(tmp_path, "run", "shop:Shop", "--exit-after-start", "--config", "site.toml")
+    status, output = typedbus(tmp_path, "run", "shop:Shop", "--exit-after-start", "--config", "site.toml")
     writer.join()
 
     assert status == 2
-    assert "site.toml:2: shop.port must be a whole number, not 'eighty'" in said
+    assert "site.toml:2: shop.port must be a whole number, not 'eighty'" in output
 
 
 @pytest.mark.parametrize("kind", ["folder", "pipe"])
-def test_defaults_that_are_no_file_are_refused(tmp_path: Path, kind: str) -> None:
-    """Nothing is done."""
+def test_defaults_that_are_not_a_file_are_refused(tmp_path: Path, kind: str) -> None:
+    """No command runs."""
     if kind == "folder":
         (tmp_path / "typedbus.toml").mkdir()
     else:
         os.mkfifo(tmp_path / "typedbus.toml")
 
-    status, said = typedbus(tmp_path, "check", "module:Site")
+    status, output = typedbus(tmp_path, "check", "module:Site")
 
     assert status == 2
-    assert "typedbus.toml: cannot be read: " in said
+    assert "typedbus.toml: cannot be read: " in output
 
 
 @pytest.mark.parametrize(
@@ -233,21 +233,21 @@ def test_defaults_that_are_no_file_are_refused(tmp_path: Path, kind: str) -> Non
     ],
     ids=["ascii", "narrow", "wide"],
 )
-def test_locales_and_terminals_change_no_status(tmp_path: Path, environ: dict[str, str], line: str) -> None:
-    """Names that the encoding lacks are written in another way."""
+def test_locales_and_terminals_do_not_change_the_status(tmp_path: Path, environ: dict[str, str], line: str) -> None:
+    """Names that the encoding lacks are escaped."""
     assert typedbus(tmp_path, *line.split(), environ=environ)[0] == (1 if "Bad" in line else 0)
 
 
-def test_a_status_with_names_that_the_encoding_lacks(tmp_path: Path) -> None:
-    """The rest of the name is readable, and nothing is raised."""
+def test_status_escapes_characters_that_the_encoding_lacks(tmp_path: Path) -> None:
+    """The rest of the name is readable, and no exception is raised."""
     name = "größe.pid"
     (tmp_path / name).write_text("no pid")
 
     environ = {"LC_ALL": "C", "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
-    status, said = typedbus(tmp_path, "status", "--pidfile", name, environ=environ)
+    status, output = typedbus(tmp_path, "status", "--pidfile", name, environ=environ)
 
     assert status == 4
-    assert re.search(r"gr\S+e\.pid is not a PID file", said), said
+    assert re.search(r"gr\S+e\.pid is not a PID file", output), output
 
 
 @pytest.mark.parametrize(
@@ -262,9 +262,9 @@ def test_a_status_with_names_that_the_encoding_lacks(tmp_path: Path) -> None:
     ],
     ids=lambda value: ascii(value)[:12],
 )
-def test_absurd_numbers_of_a_service_manager_are_one_line(tmp_path: Path, name: str, value: str) -> None:
-    """A site that cannot use them does not start."""
-    status, said = typedbus(
+def test_invalid_numbers_of_a_service_manager_are_reported_in_one_line(tmp_path: Path, name: str, value: str) -> None:
+    """A site that needs them does not start."""
+    status, output = typedbus(
         tmp_path,
         *("run", "module:Activated", "--exit-after-start"),
         # The process replaces the shell.
@@ -273,14 +273,14 @@ def test_absurd_numbers_of_a_service_manager_are_one_line(tmp_path: Path, name: 
     )
 
     assert status == 1
-    assert len([line for line in said.splitlines() if line.startswith("error: the environment variable")]) == 1
+    assert len([line for line in output.splitlines() if line.startswith("error: the environment variable")]) == 1
 
 
 @pytest.mark.parametrize("address", ["vsock:2:1234", "@" + "x" * 300])
 def test_a_service_manager_that_cannot_be_notified_is_logged(tmp_path: Path, address: str) -> None:
-    """The site runs all the same."""
+    """The site runs nevertheless."""
     environ = {"NOTIFY_SOCKET": address}
-    status, said = typedbus(tmp_path, "run", "module:Site", "--exit-after-start", environ=environ)
+    status, output = typedbus(tmp_path, "run", "module:Site", "--exit-after-start", environ=environ)
 
     assert status == 0
-    assert "log      " in said
+    assert "log      " in output

@@ -1,4 +1,4 @@
-"""Sites that the command line runs: their settings, their process, and the commands that steer it."""
+"""Sites that the command line runs: their settings, their processes, and the commands that control them."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ sys.stdin.read()
 
 
 class Site:
-    """A folder with a site in it, and the commands that are given there."""
+    """A folder with a site, and the commands that run in it."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -135,7 +135,7 @@ class Site:
         self.environ = {**kept, "LINE": str(self.writing), "PYTHONDONTWRITEBYTECODE": "1"}
 
     def begin(self, *arguments: str, program: tuple[str, ...] = ("-m", "typedbus")) -> subprocess.Popen[str]:
-        """Begin a command, or a program."""
+        """Start a command or a program."""
         self.begun.append(
             subprocess.Popen(
                 [sys.executable, *program, *arguments],
@@ -151,45 +151,45 @@ class Site:
         return self.begun[-1]
 
     def do(self, *arguments: str) -> tuple[int, str]:
-        """Return the status of a command, and what it told."""
+        """Return the status of a command and its output."""
         command = self.begin(*arguments)
-        told, wrong = command.communicate(timeout=60)
-        return command.returncode, told + wrong
+        output, errors = command.communicate(timeout=60)
+        return command.returncode, output + errors
 
     def reach(self, text: str) -> str:
-        """Return the next line that the site says and that begins with *text*."""
+        """Return the next line of output that begins with *text*."""
         for line in self.line:
             if line.startswith(text):
                 return line.strip()
         raise AssertionError(text)
 
-    def told(self, name: str) -> str:
-        """Return what is in a file."""
+    def content_of(self, name: str) -> str:
+        """Return the text of a file."""
         return (self.folder / name).read_text(encoding="utf-8")
 
     @property
     def pid(self) -> int:
-        """The pid in the PID file."""
-        return int(self.told("site.pid"))
+        """The PID in the PID file."""
+        return int(self.content_of("site.pid"))
 
     def end(self) -> None:
-        """End whatever was begun."""
+        """Kill all processes that were started."""
         os.close(self.writing)
         for one in self.begun:
             one.kill()
             one.communicate()
         with contextlib.suppress(OSError, ValueError):
-            # The number alone proves nothing; what is in this folder is ours.
+            # The number may belong to another process; processes in this folder were started by the test.
             if Path(f"/proc/{self.pid}/cwd").readlink() == self.folder.resolve():
                 os.kill(self.pid, signal.SIGKILL)
-        # Until the last of all that have the line has ended.
+        # Until the last process that has inherited the stream has ended.
         self.line.read()
         self.line.close()
 
 
 @pytest.fixture
 def site(tmp_path: Path) -> Iterator[Site]:
-    """Give a site, and end all of its processes."""
+    """Return a site; its processes are killed afterwards."""
     made = Site(tmp_path)
     yield made
     made.end()
@@ -199,13 +199,13 @@ DAEMON = ("--daemon", "--pidfile", "site.pid")
 
 
 def test_a_site_runs_as_a_daemon_until_it_is_stopped(site: Site) -> None:
-    """The command ends when it has started, with a report in its place; workers, limits, log and output are the daemon's."""
+    """The command returns after the start, when the report is complete; workers, limits, log and output are set in the daemon."""
     (site.folder / "site.toml").write_text("[shop]\nname = 'mugs'\nport = 81\n", encoding="utf-8")
     watched = ("--log-file", "site.log", "--output", "site.out", "--report", "start.json", "--umask", "077")
     limits = ("--workers", "3", "--start-limit", "50", "--config", "site.toml", "--set", "shop.port=82")
 
     began = site.do("run", "shop:Shop", "shop:Audit", *DAEMON, *watched, *limits)
-    report = site.told("start.json")
+    report = site.content_of("start.json")
     status = site.do("status", "--pidfile", "site.pid")
     stopped = site.do("stop", "--pidfile", "site.pid")
 
@@ -219,17 +219,17 @@ def test_a_site_runs_as_a_daemon_until_it_is_stopped(site: Site) -> None:
     assert stopped[1].endswith(" has ended\n")
     assert site.reach("stopped")
     assert not (site.folder / "site.pid").exists()
-    log = site.told("site.log")
+    log = site.content_of("site.log")
     assert "INFO shop: serves 82\n" in log
     assert "continues as daemon" in log
     assert log.endswith("bus EXITED\n")
-    assert "\nprinted\n" in site.told("site.out")
+    assert "\nprinted\n" in site.content_of("site.out")
     assert stat.S_IMODE((site.folder / "made").stat().st_mode) == 0o644
     assert site.do("status", "--pidfile", "site.pid")[0] == 3
 
 
 def test_a_restart_waits_until_the_daemon_has_started_again(site: Site) -> None:
-    """The pid stays, what was asked for comes again, and nobody is told of what comes later."""
+    """The PID and the options stay, and later events are not reported."""
     site.do("run", "shop:Shop", *DAEMON, "--log-file", "site.log")
     site.reach("shop at")
     pid = site.pid
@@ -242,11 +242,11 @@ def test_a_restart_waits_until_the_daemon_has_started_again(site: Site) -> None:
     assert site.do("reload", "--pidfile", "site.pid") == (0, f"process {pid} was asked to reload\n")
     assert site.reach("graceful")
     assert site.do("stop", "--pidfile", "site.pid") == (0, f"process {pid} has ended\n")
-    assert "cannot send" not in site.told("site.log")
+    assert "cannot send" not in site.content_of("site.log")
 
 
 @pytest.mark.parametrize(
-    ("broken", "said", "why"),
+    ("broken", "content", "why"),
     [
         ("taken", "", "failed Shop.server in start: OSError('the port is taken')"),
         ("site.toml", "[shop]\nprt = 1", "invalid settings: 1 fault"),
@@ -265,22 +265,22 @@ def test_a_restart_waits_until_the_daemon_has_started_again(site: Site) -> None:
     ],
     ids=["start", "settings", "module", "wiring"],
 )
-def test_a_restart_that_does_not_come_to_its_start_says_why(site: Site, broken: str, said: str, why: str) -> None:
-    """The status is 1, and the daemon is gone."""
+def test_a_failed_restart_is_reported_with_its_reason(site: Site, broken: str, content: str, why: str) -> None:
+    """The status is 1, and the daemon has ended."""
     (site.folder / "site.toml").touch()
     site.do("run", "shop:Shop", *DAEMON, "--config", "site.toml")
     pid = site.pid
-    (site.folder / broken).write_text(said, encoding="utf-8")
+    (site.folder / broken).write_text(content, encoding="utf-8")
 
-    status, told = site.do("restart", "--pidfile", "site.pid")
+    status, output = site.do("restart", "--pidfile", "site.pid")
 
     assert status == 1
-    assert told.startswith(f"Error: process {pid} has ended instead; its last report: {why}")
+    assert output.startswith(f"Error: process {pid} has ended instead; its last report: {why}")
     assert site.do("status", "--pidfile", "site.pid")[0] == 3
 
 
-def test_a_restart_that_another_one_interrupts_is_waited_for(site: Site) -> None:
-    """The process is replaced once more in the middle of its start, and the command waits for that start."""
+def test_a_restart_waits_for_the_start_of_a_second_restart(site: Site) -> None:
+    """The process is replaced once more during its start."""
     site.do("run", "shop:Shop", *DAEMON)
     site.reach("shop at")
     (site.folder / "slow").touch()
@@ -290,28 +290,28 @@ def test_a_restart_that_another_one_interrupts_is_waited_for(site: Site) -> None
     os.kill(site.pid, signal.SIGHUP)
     (site.folder / "slow").unlink()
 
-    told, wrong = command.communicate(timeout=55)
-    assert (command.returncode, told + wrong) == (0, f"process {site.pid} has started again\n")
+    output, errors = command.communicate(timeout=55)
+    assert (command.returncode, output + errors) == (0, f"process {site.pid} has started again\n")
 
 
 @pytest.mark.exhaustive
-def test_a_restart_that_takes_too_long_is_waited_for_no_longer(site: Site) -> None:
+def test_a_restart_times_out(site: Site) -> None:
     """The status is 1 for each command that waits for the same restart."""
     site.do("run", "shop:Hanging", *DAEMON)
     first = site.begin("restart", "--pidfile", "site.pid", "--timeout", "8")
     site.reach("hangs")
 
     second = site.do("restart", "--pidfile", "site.pid", "--timeout", "1")
-    _, told = first.communicate(timeout=30)
+    _, output = first.communicate(timeout=30)
 
     late = f"Error: process {site.pid} has not reported within {{}} s that it has started again; "
     last = "its last report: nothing; its log may have details\n"
     assert (second, first.returncode) == ((1, late.format(1) + last), 1)
-    assert told == late.format(8) + last
+    assert output == late.format(8) + last
 
 
 def test_a_site_that_restarts_runs_and_can_be_stopped(site: Site) -> None:
-    """While its new program is imported, status says so, other commands do it no harm, and a stop is for good."""
+    """During the import of the new program, status reports a running site, other commands do no harm, and a stop ends it."""
     site.do("run", "shop:Shop", *DAEMON)
     pid = site.pid
     (site.folder / "bare.py").write_text("from typedbus import *\n\nclass Bare(Container):\n    bus = Component(Bus)\n")
@@ -339,7 +339,7 @@ def test_a_site_that_restarts_runs_and_can_be_stopped(site: Site) -> None:
 
 
 def test_a_restart_that_is_refused_is_reported_at_once(tmp_path: Path) -> None:
-    """With the reason; the site goes on."""
+    """With the reason; the site continues to run."""
     (tmp_path / "release").mkdir()
     site = Site(tmp_path / "release")
     try:
@@ -347,10 +347,10 @@ def test_a_restart_that_is_refused_is_reported_at_once(tmp_path: Path) -> None:
         (tmp_path / "release").rename(tmp_path / "old")
         site.folder = tmp_path
 
-        status, told = site.do("restart", "--pidfile", "site.pid", "--timeout", "50")
+        status, output = site.do("restart", "--pidfile", "site.pid", "--timeout", "50")
 
         assert status == 1
-        assert told == (
+        assert output == (
             f"Error: process {site.pid} was not restarted: this process cannot be restarted: its directory "
             f"{tmp_path / 'release'} no longer exists; restore it, or start the program from another place\n"
         )
@@ -361,21 +361,21 @@ def test_a_restart_that_is_refused_is_reported_at_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="it takes root to become another user")
-def test_a_site_without_a_right_to_its_folder_reports_all_the_same(site: Site) -> None:
-    """Its privileges were dropped, and root alone may enter the folder of the PID file."""
+def test_a_site_without_access_to_the_folder_of_its_pid_file_reports(site: Site) -> None:
+    """It has dropped its privileges, and only root may enter the folder."""
     site.folder.chmod(0o700)
     site.do("run", "shop:Shop", *DAEMON, "--user", "65534", "--group", "65534")
 
-    status, told = site.do("restart", "--pidfile", "site.pid", "--timeout", "50")
+    status, output = site.do("restart", "--pidfile", "site.pid", "--timeout", "50")
 
     assert status == 1
-    assert f"process {site.pid} was not restarted: " in told
-    assert f": its directory {site.folder} " in told
+    assert f"process {site.pid} was not restarted: " in output
+    assert f": its directory {site.folder} " in output
     assert site.do("stop", "--pidfile", "site.pid")[0] == 0
 
 
-def test_a_command_that_reads_nothing_does_not_hold_up_a_restart(site: Site) -> None:
-    """The site starts again, however long its reports wait."""
+def test_unread_reports_do_not_delay_a_restart(site: Site) -> None:
+    """The site starts again although a command that waits for it reads nothing."""
     site.do("run", "shop:Shop", *DAEMON)
     site.reach("shop at")
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -388,7 +388,7 @@ def test_a_command_that_reads_nothing_does_not_hold_up_a_restart(site: Site) -> 
 
 @pytest.mark.parametrize("what", ["gone", "another"])
 def test_a_site_that_cannot_report_is_not_restarted(site: Site, what: str) -> None:
-    """Its socket was removed, or is another process's: it is sent nothing."""
+    """Its socket was removed, or belongs to another process: no signal is sent."""
     site.do("run", "shop:Audit", *DAEMON)
     place = socket_beside(site.folder / "site.pid")
     place.unlink()
@@ -397,35 +397,33 @@ def test_a_site_that_cannot_report_is_not_restarted(site: Site, what: str) -> No
             with short_path(place) as address:
                 other.bind(address)
             other.listen()
-        status, told = site.do("restart", "--pidfile", "site.pid")
+        status, output = site.do("restart", "--pidfile", "site.pid")
 
     assert status == 1
-    assert "nothing was sent" in told
-    assert str(place) in told
+    assert "nothing was sent" in output
+    assert str(place) in output
     assert site.do("stop", "--pidfile", "site.pid")[0] == 0
 
 
 @pytest.mark.parametrize("content", ["1\n", "", "{own}\n"])
 @pytest.mark.parametrize("command", ["stop", "restart", "reload", "status"])
-def test_a_process_that_cannot_be_identified_is_left_alone(site: Site, command: str, content: str) -> None:
-    """The file is locked by a program that wrote another number into it: the status is 4, and nothing is sent."""
+def test_a_process_that_cannot_be_identified_gets_no_signal(site: Site, command: str, content: str) -> None:
+    """The program that locks the file has written another number into it; the status is 4."""
     path = site.folder / "site.pid"
     path.write_text(content.format(own=os.getpid()))
     with path.open("r+") as file:
         fcntl.fcntl(file, fcntl.F_OFD_SETLK, struct.pack("hhqqi0q", fcntl.F_WRLCK, 0, 0, 0, 0))
-        status, told = site.do(command, "--pidfile", "site.pid")
+        status, output = site.do(command, "--pidfile", "site.pid")
     path.unlink()
 
     assert status == 4
-    assert "the process is unknown: " in told
-    assert told.count("\n") == 1
+    assert "the process is unknown: " in output
+    assert output.count("\n") == 1
 
 
 @pytest.mark.parametrize("content", ["99999999999999999999", "4194305", "-1", "0", "1 2", "pid"])
 @pytest.mark.parametrize(("command", "expected"), [("stop", 2), ("restart", 2), ("reload", 2), ("status", 4)])
-def test_a_number_that_no_process_has_is_reported_in_one_line(
-    tmp_path: Path, command: str, expected: int, content: str
-) -> None:
+def test_a_pid_of_no_process_is_reported_in_one_line(tmp_path: Path, command: str, expected: int, content: str) -> None:
     """The line names the file."""
     path = tmp_path / "site.pid"
     path.write_text(content)
@@ -437,27 +435,27 @@ def test_a_number_that_no_process_has_is_reported_in_one_line(
     assert result.output.count("\n") == 1
 
 
-def test_a_start_that_fails_is_told_by_the_command_of_the_daemon(site: Site) -> None:
-    """The status is 1, and nothing is left."""
+def test_the_command_reports_the_failed_start_of_a_daemon(site: Site) -> None:
+    """The status is 1, and no process or file is left."""
     (site.folder / "taken").touch()
 
-    status, told = site.do("run", "shop:Shop", *DAEMON, "--report", "start.json")
+    status, output = site.do("run", "shop:Shop", *DAEMON, "--report", "start.json")
 
     assert status == 1
-    assert "did not start: Shop.server in start:\n" in told
-    assert "OSError: the port is taken\n" in told
-    assert '"outcome": "failed"' in site.told("start.json")
+    assert "did not start: Shop.server in start:\n" in output
+    assert "OSError: the port is taken\n" in output
+    assert '"outcome": "failed"' in site.content_of("start.json")
     assert not (site.folder / "site.pid").exists()
 
 
-def test_one_process_has_a_pid_file_and_a_crash_leaves_it_to_the_next(site: Site) -> None:
-    """A second one is refused and leaves the first alone; what is left behind by kill -9 is told, and replaced."""
+def test_a_pid_file_belongs_to_one_process_until_it_ends(site: Site) -> None:
+    """A second process is refused; after kill -9, the stale file is reported and replaced."""
     site.do("run", "shop:Audit", *DAEMON)
     first = site.pid
 
-    refused, told = site.do("run", "shop:Audit", "--pidfile", "site.pid")
+    refused, output = site.do("run", "shop:Audit", "--pidfile", "site.pid")
     assert (refused, site.pid) == (1, first)
-    assert f"{site.folder / 'site.pid'} is held by process {first}, which is still running" in told
+    assert f"{site.folder / 'site.pid'} is held by process {first}, which is still running" in output
 
     holder = Holder(first, site.folder / "site.pid", os.pidfd_open(first))
     os.kill(first, signal.SIGKILL)
@@ -470,8 +468,8 @@ def test_one_process_has_a_pid_file_and_a_crash_leaves_it_to_the_next(site: Site
     assert site.do("stop", "--pidfile", "site.pid")[0] == 0
 
 
-def test_a_stop_that_takes_too_long_is_told_and_may_be_forced(site: Site) -> None:
-    """The status is 1 while it still runs; a second SIGTERM ends it, and its output has where it was."""
+def test_a_stop_times_out_and_can_be_forced(site: Site) -> None:
+    """The status is 1 while the process runs; a second SIGTERM ends it, and its output has the stacks."""
     site.do("run", "shop:Hanging", *DAEMON, "--output", "site.out")
     pid = site.pid
 
@@ -481,35 +479,35 @@ def test_a_stop_that_takes_too_long_is_told_and_may_be_forced(site: Site) -> Non
     assert f"process {pid} (" in late[1]
     assert ") still runs, 0.01 s after SIGTERM\n" in late[1]
     assert late[1].endswith(f"process {pid} has ended\n")
-    assert "SIGTERM again: ending at once; the stacks of all threads:" in site.told("site.out")
+    assert "SIGTERM again: ending at once; the stacks of all threads:" in site.content_of("site.out")
 
 
 @pytest.mark.exhaustive
-def test_what_still_runs_is_left_alone_without_being_asked_for(site: Site) -> None:
-    """The status is 1, and the way out is named."""
+def test_a_process_is_killed_only_on_request(site: Site) -> None:
+    """The status is 1, and the message names the option."""
     site.do("run", "shop:Hanging", *DAEMON)
 
-    status, told = site.do("stop", "--pidfile", "site.pid", "--timeout", "0.5")
+    status, output = site.do("stop", "--pidfile", "site.pid", "--timeout", "0.5")
 
     assert status == 1
-    assert told.endswith(" still runs, 0.5 s after SIGTERM\nuse --kill to end it at once, with a second SIGTERM\n")
+    assert output.endswith(" still runs, 0.5 s after SIGTERM\nuse --kill to end it at once, with a second SIGTERM\n")
     assert site.do("status", "--pidfile", "site.pid")[0] == 0
 
 
 @pytest.mark.exhaustive
-def test_what_no_sigterm_ends_is_named(site: Site) -> None:
-    """A program that ignores it is not typedbus's to kill."""
+def test_a_program_that_ignores_sigterm_is_reported(site: Site) -> None:
+    """A forced stop sends SIGTERM only."""
     site.begin(program=("-c", "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)\n" + HELD))
     site.reach("held")
 
-    status, told = site.do("stop", "--pidfile", "site.pid", "--timeout", "0.1", "--kill")
+    status, output = site.do("stop", "--pidfile", "site.pid", "--timeout", "0.1", "--kill")
 
     assert status == 1
-    assert told.endswith(f"a second SIGTERM did not end it either: use kill -KILL {site.pid}\n")
+    assert output.endswith(f"a second SIGTERM did not end it either: use kill -KILL {site.pid}\n")
 
 
-def test_a_process_in_the_foreground_hears_the_same_signals(site: Site) -> None:
-    """It is asked to be graceful and stopped; a restart would end it, and is refused."""
+def test_a_process_in_the_foreground_handles_the_same_signals(site: Site) -> None:
+    """A reload and a stop work; a restart is refused, because the process would end."""
     process = site.begin("run", "shop:Shop", "--pidfile", "site.pid")
     site.reach("shop at")
 
@@ -527,8 +525,8 @@ def test_a_process_in_the_foreground_hears_the_same_signals(site: Site) -> None:
     assert (process.wait(30), site.reach("stopped")) == (0, "stopped")
 
 
-def test_a_process_that_would_die_of_a_signal_gets_none(site: Site) -> None:
-    """A PID file may be held by a program that listens to nothing; a stop ends it all the same."""
+def test_a_reload_is_not_sent_to_a_process_without_a_handler(site: Site) -> None:
+    """The signal would kill the process; a stop ends it."""
     process = site.begin(program=("-c", HELD))
     site.reach("held")
 
@@ -545,8 +543,8 @@ def test_a_process_that_would_die_of_a_signal_gets_none(site: Site) -> None:
     os.geteuid() != 0 or not Path("/usr/bin/setpriv").exists(), reason="it takes root, and setpriv, to be another user"
 )
 @pytest.mark.parametrize("command", ["stop", "reload", "restart"])
-def test_the_process_of_another_user_is_named(site: Site, command: str) -> None:
-    """The status is 1, and nothing has happened to it."""
+def test_the_process_of_another_user_is_reported(site: Site, command: str) -> None:
+    """The status is 1, and the process is unchanged."""
     site.do("run", "shop:Shop", *DAEMON, "--user", "nobody")
     pid = site.pid
 
@@ -565,8 +563,8 @@ def test_the_process_of_another_user_is_named(site: Site, command: str) -> None:
     assert site.do("stop", "--pidfile", "site.pid")[0] == 0
 
 
-def test_without_a_descriptor_of_it_the_lock_tells_the_end_of_a_process(tmp_path: Path) -> None:
-    """It is let go in the exit; a file that is gone is held by nobody."""
+def test_without_a_pidfd_the_lock_shows_the_end_of_a_process(tmp_path: Path) -> None:
+    """It is released in the exit; a removed file counts as released."""
     held = PIDFile(Bus(), path=tmp_path / "site.pid")
     held.start()
     holder = Holder(os.getpid(), tmp_path / "site.pid", None)
@@ -579,15 +577,15 @@ def test_without_a_descriptor_of_it_the_lock_tells_the_end_of_a_process(tmp_path
     assert holder.ends_within(30)
 
 
-def test_all_that_is_wrong_with_the_settings_is_told_and_nothing_is_built(site: Site) -> None:
-    """Each fault has its file and line; no secret is among them, and the status is 2."""
+def test_all_invalid_settings_are_reported_before_anything_is_built(site: Site) -> None:
+    """Each fault has its file and line; no secret is printed, and the status is 2."""
     (site.folder / "site.toml").write_text("[shop]\nport = 'eighty'\nnmae = 'x'\n\n[shp]\nport = 1\n", encoding="utf-8")
     (site.folder / "other.toml").write_text("[shop\n", encoding="utf-8")
     arguments = ("--config", "site.toml", "--config", "other.toml", "--config", "gone.toml")
 
-    status, told = site.do("run", "shop:Shop", "shop:Audit", *arguments, "--set", "shop.pasword=hush", *DAEMON)
+    status, output = site.do("run", "shop:Shop", "shop:Audit", *arguments, "--set", "shop.pasword=hush", *DAEMON)
 
-    lines = told.splitlines()
+    lines = output.splitlines()
     assert status == 2
     assert lines[0].startswith("Error: invalid settings: 6 fault(s)")
     assert [line.split(": ")[0] for line in sorted(lines[1:])] == [
@@ -598,41 +596,41 @@ def test_all_that_is_wrong_with_the_settings_is_told_and_nothing_is_built(site: 
         "- site.toml:3",
         "- site.toml:5",
     ]
-    assert "hush" not in told
+    assert "hush" not in output
     assert not (site.folder / "site.pid").exists()
 
 
-@pytest.mark.parametrize("is_told", [True, False])
-def test_settings_come_from_options_the_environment_and_files(site: Site, is_told: bool) -> None:
+@pytest.mark.parametrize("has_option", [True, False])
+def test_settings_come_from_options_the_environment_and_files(site: Site, has_option: bool) -> None:
     """In this order; the files are those of --config, or else of TYPEDBUS_CONFIG."""
     for name, port in (("one", 1), ("two", 2), ("three", 3)):
         text = f"[shop]\nport = {port}\nname = '{name}'\npassword = '{name}'\n"
         (site.folder / f"{name}.toml").write_text(text, encoding="utf-8")
     site.environ |= {"TYPEDBUS_CONFIG": "three.toml", "SHOP_PORT": "4"}
-    arguments = ("--config", "one.toml", "--config", "two.toml") if is_told else ()
+    arguments = ("--config", "one.toml", "--config", "two.toml") if has_option else ()
 
-    status, told = site.do("run", "shop:Shop", "--exit-after-start", "--set", "shop.password=a=b", *arguments)
+    status, output = site.do("run", "shop:Shop", "--exit-after-start", "--set", "shop.password=a=b", *arguments)
 
-    assert status == 0, told
-    assert site.reach("t") == ("two at 4, a=b" if is_told else "three at 4, a=b")
+    assert status == 0, output
+    assert site.reach("t") == ("two at 4, a=b" if has_option else "three at 4, a=b")
 
 
 @pytest.mark.parametrize("option", [("--config", "site.toml"), ("--set", "shop.port=1")])
-def test_settings_that_nobody_reads_are_refused(site: Site, option: tuple[str, str]) -> None:
-    """Whoever gave them expects them to be read."""
+def test_settings_that_no_container_reads_are_refused(site: Site, option: tuple[str, str]) -> None:
+    """They would have no effect."""
     (site.folder / "site.toml").write_text("", encoding="utf-8")
     (site.folder / "bare.py").write_text(
         "from typedbus import *\n\nclass Bare(Container):\n    bus = Component(Bus)\n", encoding="utf-8"
     )
 
     for targets, names in ((["shop:Audit", "shop:Hanging"], "Audit, Hanging"), (["bare:Bare"], "Bare")):
-        status, told = site.do("run", *targets, *option)
+        status, output = site.do("run", *targets, *option)
         assert status == 2
-        assert f"Error: {option[0]}: {names} declares no settings; declare some" in told
+        assert f"Error: {option[0]}: {names} declares no settings; declare some" in output
 
 
-def test_a_service_manager_is_told(site: Site, tmp_path: Path) -> None:
-    """Where there is one: that it is ready, and that it goes."""
+def test_a_service_manager_is_notified(site: Site, tmp_path: Path) -> None:
+    """That the site is ready, and that it stops."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
         address = f"typedbus-test-{os.getpid()}"
         manager.bind(f"\0{address}")
@@ -641,15 +639,15 @@ def test_a_service_manager_is_told(site: Site, tmp_path: Path) -> None:
 
         status, _ = site.do("run", "shop:Audit", "--exit-after-start")
 
-        told = b""
-        while b"STOPPING=1" not in told:
-            told += manager.recv(4096)
+        output = b""
+        while b"STOPPING=1" not in output:
+            output += manager.recv(4096)
     assert status == 0
-    assert b"READY=1" in told
+    assert b"READY=1" in output
 
 
-def test_what_several_containers_have_wrong_is_told_at_once(site: Site) -> None:
-    """Faults of each are told, nothing is built, and the status is 1; to check them tells the same."""
+def test_faults_of_several_containers_are_reported_at_once(site: Site) -> None:
+    """No component is built, and the status is 1; `check` reports the same."""
     (site.folder / "bad.py").write_text(
         "from shop import *\n\nclass One(Shop):\n    one = Component(Part, 1)\n\n"
         "class Two(Container):\n    two = Component(Part, 2)\n",
@@ -660,15 +658,15 @@ def test_what_several_containers_have_wrong_is_told_at_once(site: Site) -> None:
 
     assert (ran[0], checked[0]) == (1, 1)
     assert "error: One, Two cannot be wired" in ran[1]
-    for told in (ran[1], checked[1]):
-        assert "One.one" in told
-        assert "Two.two" in told
-        assert "has no bus" not in told
+    for output in (ran[1], checked[1]):
+        assert "One.one" in output
+        assert "Two.two" in output
+        assert "has no bus" not in output
 
 
 @pytest.mark.exhaustive
-def test_an_edit_restarts_a_site_that_is_worked_on(site: Site) -> None:
-    """The command line comes again, in the same process."""
+def test_an_edit_restarts_a_site_with_autoreload(site: Site) -> None:
+    """With the same command line, in the same process."""
     process = site.begin("run", "shop:Shop", "--autoreload")
     site.reach("shop at 8080")
     with (site.folder / "shop.py").open("a", encoding="utf-8") as module:
@@ -681,8 +679,8 @@ def test_an_edit_restarts_a_site_that_is_worked_on(site: Site) -> None:
 
 
 @pytest.mark.exhaustive
-def test_files_that_the_command_line_names_restart_a_site_that_is_worked_on(site: Site) -> None:
-    """A path of --watch that did not exist, the settings, and the defaults; broken ones are waited for."""
+def test_files_of_the_command_line_restart_a_site_with_autoreload(site: Site) -> None:
+    """A path of --watch that did not exist, the settings and the defaults; invalid settings are waited for."""
     (site.folder / "site.toml").write_text("[shop]\nport = 8081\n")
     (site.folder / "typedbus.toml").write_text('config = ["site.toml"]\nwatch = "later"\n')
     process = site.begin("run", "shop:Shop", "--autoreload")
@@ -706,26 +704,26 @@ def test_files_that_the_command_line_names_restart_a_site_that_is_worked_on(site
     assert process.wait(30) == 0
 
 
-def test_a_path_to_watch_needs_something_that_watches(site: Site) -> None:
-    """Given on the command line it is an error; among the defaults it is for those runs that watch."""
-    status, told = site.do("run", "shop:Shop", "--exit-after-start", "--watch", "shop.py")
+def test_watch_needs_autoreload(site: Site) -> None:
+    """On the command line it is an error without --autoreload; in the defaults it applies only with it."""
+    status, output = site.do("run", "shop:Shop", "--exit-after-start", "--watch", "shop.py")
     (site.folder / "typedbus.toml").write_text('watch = "shop.py"\n')
 
     assert status == 2
-    assert "--watch has no effect without --autoreload; add --autoreload" in told
+    assert "--watch has no effect without --autoreload; add --autoreload" in output
     assert site.do("run", "shop:Shop", "--exit-after-start")[0] == 0
 
 
 @pytest.mark.exhaustive
 @pytest.mark.skipif(os.geteuid() != 0, reason="it takes root to become another user")
-def test_a_site_that_began_as_root_goes_on_as_another_user(site: Site) -> None:
-    """Its PID file, which it cannot remove any more, is empty after its end."""
+def test_a_site_started_by_root_continues_as_another_user(site: Site) -> None:
+    """Its PID file, which it cannot remove, is empty after its end."""
     began = site.do("run", "shop:Shop", *DAEMON, "--user", "65534", "--group", "65534", "--umask", "027")
     pid = site.pid
-    said = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
+    content = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
     stopped = site.do("stop", "--pidfile", "site.pid")
 
     assert (began[0], stopped[0]) == (0, 0)
-    assert "\nUid:\t65534\t65534\t65534\t65534\n" in said
-    assert "\nGid:\t65534\t65534\t65534\t65534\n" in said
-    assert "\nUmask:\t0027\n" in said
+    assert "\nUid:\t65534\t65534\t65534\t65534\n" in content
+    assert "\nGid:\t65534\t65534\t65534\t65534\n" in content
+    assert "\nUmask:\t0027\n" in content

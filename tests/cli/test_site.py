@@ -1,4 +1,4 @@
-"""What the options of `typedbus run` declare beside a site, and what goes with what."""
+"""The components that the options of `typedbus run` declare beside a site, and the combinations that are refused."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ EVERYTHING = ProcessOptions(
 
 
 class Part:
-    """Tells when it is built."""
+    """Records its construction."""
 
     built: list[str] = []
 
@@ -61,19 +61,19 @@ class Shop(Container):
 
 
 class Audit(Container):
-    """Another part of it."""
+    """A second site."""
 
     bus = Component(Bus)
     part = Component(Part, "audit")
 
 
 def classes(container: Container) -> list[type | None]:
-    """Return what *container* declares, but for its bus."""
+    """Return the classes of the components of *container*, without its bus."""
     return [cls for component in components_of(container) if (cls := class_of(component)) is not Bus]
 
 
-def test_no_option_declares_signals_alone() -> None:
-    """A site is told to be graceful and to restart without asking for it."""
+def test_signals_are_declared_without_an_option() -> None:
+    """A site receives requests for a graceful exit and for a restart."""
     container = container_of_options(ProcessOptions(), [Shop()])
 
     assert classes(container) == [Signals]
@@ -81,7 +81,7 @@ def test_no_option_declares_signals_alone() -> None:
 
 
 def test_options_declare_components_with_their_arguments() -> None:
-    """Each is the component that a program would declare, and all of them fit."""
+    """Each is the component that a program would declare, and the container is valid."""
     container = container_of_options(EVERYTHING, [Shop()])
 
     assert classes(container) == [Signals, Daemon, Logging, PIDFile, Privileges, Autoreload]
@@ -95,7 +95,7 @@ def test_options_declare_components_with_their_arguments() -> None:
 
 
 def test_a_level_without_a_file_logs_to_stderr() -> None:
-    """And a file without a level has that of the component."""
+    """A file without a level has the default level of the component."""
     level, file = (
         ProcessOptions(log_level=10).components()[Logging],
         ProcessOptions(log_file=Path("log")).components()[Logging],
@@ -117,8 +117,8 @@ def test_a_level_without_a_file_logs_to_stderr() -> None:
         ("--pidfile", ProcessOptions(pidfile=Path("other.pid"))),
     ],
 )
-def test_what_the_site_declares_itself_cannot_be_an_option(option: str, options: ProcessOptions) -> None:
-    """The error names the option, the component and its place: two would hold one file, or fork twice."""
+def test_an_option_for_a_component_of_the_site_is_refused(option: str, options: ProcessOptions) -> None:
+    """The error names the option, the component and its place."""
     cls = next(iter(options.components()))
     own: Component[object] = Component(cls, Bus())
     site = type("Site", (Container,), {"own": own})
@@ -131,30 +131,30 @@ def test_what_the_site_declares_itself_cannot_be_an_option(option: str, options:
     )
 
 
-def test_signals_and_word_to_systemd_are_left_to_a_site_that_has_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without an option there is nobody to contradict; without a service manager there is none to tell."""
+def test_components_of_the_site_replace_default_signals_and_systemd(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without an option there is no conflict; without NOTIFY_SOCKET, Systemd is not declared."""
     monkeypatch.setenv("NOTIFY_SOCKET", "@nobody")
 
-    class Mine(Signals):
-        """Signals of a site's own."""
+    class OwnSignals(Signals):
+        """Signals that a site declares itself."""
 
     class Site(Shop):
-        """A site that has both."""
+        """A site with its own Signals and Systemd."""
 
-        signals = Component(Mine, Shop.bus.provided)
+        signals = Component(OwnSignals, Shop.bus.provided)
         systemd = Component(Systemd, Shop.bus.provided)
 
     assert classes(container_of_options(ProcessOptions(), [Site()])) == []
     assert classes(container_of_options(ProcessOptions(), [Shop()])) == [Signals, Systemd]
 
 
-def test_what_options_declare_is_built_first() -> None:
-    """A log file has the building of all others, and what fails there; the others keep their order."""
+def test_components_of_options_are_built_first() -> None:
+    """A log file thus receives events and failures of the other containers, which keep their order."""
     shop, audit = Shop(), Audit()
     bus = attached([shop, audit], None, None)
 
     class Line(Container):
-        """Stands for the options."""
+        """A container in place of that of the options."""
 
         bus = Component(Bus)
         part = Component(Part, "options")
@@ -190,17 +190,17 @@ def test_what_options_declare_is_built_first() -> None:
         ),
     ],
 )
-def test_what_does_not_go_together_is_refused(options: ProcessOptions, problem: str) -> None:
-    """Before a module is imported, as far as it can be known by then."""
+def test_conflicting_options_are_refused(options: ProcessOptions, problem: str) -> None:
+    """Before a module is imported, where the options alone show the conflict."""
     with pytest.raises(click.UsageError) as refused:
         refuse_invalid(options)
 
     assert refused.value.message == problem
 
 
-def test_what_goes_together_is_let_through() -> None:
-    """To look opens no file, and starts nothing."""
-    there = set(Path.cwd().iterdir())
+def test_compatible_options_are_accepted() -> None:
+    """The check opens no file and starts no process."""
+    files = set(Path.cwd().iterdir())
 
     refuse_invalid(
         ProcessOptions(
@@ -209,7 +209,7 @@ def test_what_goes_together_is_let_through() -> None:
     )
     refuse_invalid(ProcessOptions(is_autoreload=True))
 
-    assert set(Path.cwd().iterdir()) == there
+    assert set(Path.cwd().iterdir()) == files
 
 
 @pytest.mark.parametrize(
@@ -229,7 +229,7 @@ def test_what_goes_together_is_let_through() -> None:
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_an_option_that_is_wrong_is_an_error_of_usage(tmp_path: Path, arguments: list[str], problem: str) -> None:
+def test_an_invalid_option_is_a_usage_error(tmp_path: Path, arguments: list[str], problem: str) -> None:
     """The status is 2, and no module is imported."""
     with contextlib.chdir(tmp_path):
         done = CliRunner().invoke(commands, arguments)
@@ -239,7 +239,7 @@ def test_an_option_that_is_wrong_is_an_error_of_usage(tmp_path: Path, arguments:
 
 
 @pytest.mark.parametrize(
-    ("said", "told", "status"),
+    ("content", "message", "status"),
     [
         (None, "not running: no process holds {file}, which does not exist\n", 3),
         ("", "not running: no process holds {file}\n", 3),
@@ -247,19 +247,21 @@ def test_an_option_that_is_wrong_is_an_error_of_usage(tmp_path: Path, arguments:
         ("[shop]", "unknown: {file} is not a PID file: it begins with b'[shop]'; correct the path, or remove the file\n", 4),
     ],
 )  # fmt: skip
-def test_a_status_is_that_of_an_init_script(tmp_path: Path, said: str | None, told: str, status: int) -> None:
-    """A file proves nothing: nobody holds the one that says 1, though that process runs."""
+def test_status_has_the_exit_statuses_of_an_init_script(
+    tmp_path: Path, content: str | None, message: str, status: int
+) -> None:
+    """A PID file that no process holds is stale, even if a process has its number."""
     file = tmp_path / "site.pid"
-    if said is not None:
-        file.write_text(said, encoding="utf-8")
+    if content is not None:
+        file.write_text(content, encoding="utf-8")
 
     done = CliRunner().invoke(commands, ["status", "--pidfile", str(file)], standalone_mode=False)
 
-    assert (done.return_value, done.stdout) == (status, told.format(file=file))
+    assert (done.return_value, done.stdout) == (status, message.format(file=file))
 
 
 @pytest.mark.parametrize(
-    ("command", "told", "status"),
+    ("command", "message", "status"),
     [
         ("stop", "nothing to stop: no process holds {file}", 0),
         ("restart", "Error: nothing to restart: no process holds {file}", 1),
@@ -267,10 +269,10 @@ def test_a_status_is_that_of_an_init_script(tmp_path: Path, said: str | None, to
     ],
 )
 @pytest.mark.parametrize("is_there", [True, False])
-def test_without_a_process_there_is_nothing_to_do(
-    tmp_path: Path, command: str, told: str, status: int, is_there: bool
+def test_without_a_process_only_stop_succeeds(
+    tmp_path: Path, command: str, message: str, status: int, is_there: bool
 ) -> None:
-    """Which is what a stop is to bring about, and no other command; what was left behind stays."""
+    """A stale file stays."""
     file = tmp_path / "site.pid"
     if is_there:
         file.write_text("1\n", encoding="utf-8")
@@ -278,13 +280,13 @@ def test_without_a_process_there_is_nothing_to_do(
     done = CliRunner().invoke(commands, [command, "--pidfile", str(file)])
 
     suffix = "" if is_there else ", which does not exist"
-    assert (done.exit_code, done.stderr) == (status, f"{told.format(file=file)}{suffix}\n")
+    assert (done.exit_code, done.stderr) == (status, f"{message.format(file=file)}{suffix}\n")
     assert file.exists() == is_there
 
 
 @pytest.mark.parametrize("command", ["stop", "restart", "reload"])
-def test_what_is_no_pid_file_is_an_error_of_usage(tmp_path: Path, command: str) -> None:
-    """Nobody gets a signal by it."""
+def test_a_file_that_is_not_a_pid_file_is_a_usage_error(tmp_path: Path, command: str) -> None:
+    """No process receives a signal."""
     (tmp_path / "site.pid").write_text(f"0{os.getpid()} and more", encoding="utf-8")
 
     done = CliRunner().invoke(commands, [command, "--pidfile", str(tmp_path / "site.pid")])
@@ -294,10 +296,10 @@ def test_what_is_no_pid_file_is_an_error_of_usage(tmp_path: Path, command: str) 
 
 
 def test_the_help_of_run_has_its_options_in_groups() -> None:
-    """Who looks for one finds it beside those of its kind, and no argument is among them."""
-    shown = CliRunner().invoke(commands, ["run", "--help"]).stdout
+    """The groups have headings, and arguments are not among them."""
+    text = CliRunner().invoke(commands, ["run", "--help"]).stdout
 
-    groups = shown.split("\n\n")[-5:]
+    groups = text.split("\n\n")[-5:]
     assert [group.splitlines()[0] for group in groups] == [
         "Start and stop:",
         "Settings:",
@@ -310,7 +312,7 @@ def test_the_help_of_run_has_its_options_in_groups() -> None:
     assert groups[4] == "Options:\n  -h, --help  Show this message and exit.\n"
 
 
-def test_what_is_said_of_new_files_and_settings_is_understood() -> None:
-    """A umask is octal, also where a file has it as a number already; only the first sign of equality parts a setting."""
+def test_umasks_and_settings_are_parsed() -> None:
+    """A umask is octal, or a number already; the first equals sign separates a key from its value."""
     assert (umask("027"), umask(0o27)) == (0o27, 0o27)
     assert assignment("shop.password=a=b") == ("shop.password", "a=b")

@@ -1,4 +1,4 @@
-"""The command line with standard streams that fail: a reader that has left, a full disk, a closed descriptor."""
+"""The command line with standard streams that fail: a closed pipe, a full disk, a closed descriptor."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Shop(Container):
     part = Component(Part, bus.provided)
 """
 
-#: Command lines, their exit status, and that with a full stdout; None where stdout gets nothing.
+#: Command lines, their exit status, and the status with a full stdout; None if stdout has no output.
 COMMANDS = [
     ("--help", 0, 2),
     ("check module:Shop", 0, 2),
@@ -72,11 +72,14 @@ COMMANDS = [
     ("stop --pidfile none.pid", 0, None),
     ("reload --pidfile none.pid", 1, None),
 ]
-#: Their siblings behave the same.
+#: Command lines that behave like another of the list.
 REST = ("check nothing:Shop", "graph module:Shop", "run module:Shop", "run module:Bad", "reload --pidfile none.pid")
 COMMAND = pytest.mark.parametrize(
     ("line", "status", "unwritten"),
-    [pytest.param(*one, marks=[pytest.mark.exhaustive] if one[0] in REST else [], id=one[0]) for one in COMMANDS],
+    [
+        pytest.param(*command, marks=[pytest.mark.exhaustive] if command[0] in REST else [], id=command[0])
+        for command in COMMANDS
+    ],
 )
 ERROR = "Error: cannot write stdout: No space left on device\n"
 
@@ -93,7 +96,7 @@ def folder(tmp_path: Path) -> Path:
 def typedbus(
     folder: Path, line: str, *flags: str, closed: int | None = None, **streams: int
 ) -> subprocess.CompletedProcess[str]:
-    """Run a command line in *folder*, with the streams that are given, and without the descriptor *closed*."""
+    """Run a command line in *folder* with *streams*, and without the descriptor *closed*."""
     command = [sys.executable, *flags, "-m", "typedbus", *line.split()]
     if closed is not None:
         command = ["sh", "-c", f'exec "$@" {closed}>&-', "sh", *command]
@@ -109,8 +112,8 @@ def complaints(text: str) -> list[str]:
 
 
 @pytest.fixture
-def left() -> Iterator[int]:
-    """Return the writing end of a pipe whose reader has left."""
+def broken_pipe() -> Iterator[int]:
+    """Return the write end of a pipe whose read end is closed."""
     reading, writing = os.pipe()
     os.close(reading)
     yield writing
@@ -119,7 +122,7 @@ def left() -> Iterator[int]:
 
 @pytest.fixture
 def full() -> Iterator[int]:
-    """Return a device that has no space."""
+    """Return a device without space."""
     if not Path("/dev/full").exists():
         pytest.skip("this system has no /dev/full")
     device = os.open("/dev/full", os.O_WRONLY)
@@ -128,11 +131,11 @@ def full() -> Iterator[int]:
 
 
 @COMMAND
-def test_a_reader_of_stdout_that_has_left_changes_no_status(
-    folder: Path, left: int, line: str, status: int, unwritten: int | None
+def test_a_closed_pipe_as_stdout_does_not_change_the_status(
+    folder: Path, broken_pipe: int, line: str, status: int, unwritten: int | None
 ) -> None:
-    """The status is that of the command, and stderr has nothing about the pipe."""
-    done = typedbus(folder, line, stdout=left)
+    """The status is that of the command, and stderr has no error about the pipe."""
+    done = typedbus(folder, line, stdout=broken_pipe)
 
     assert (done.returncode, complaints(done.stderr)) == (status, [])
 
@@ -148,27 +151,31 @@ def test_a_full_stdout_is_reported(folder: Path, full: int, line: str, status: i
 
 
 @COMMAND
-@pytest.mark.parametrize("kind", ["left", "full"])
-def test_a_stderr_that_cannot_be_written_changes_no_status(
+@pytest.mark.parametrize("kind", ["broken_pipe", "full"])
+def test_an_unwritable_stderr_does_not_change_the_status(
     folder: Path, request: pytest.FixtureRequest, line: str, status: int, unwritten: int | None, kind: str
 ) -> None:
-    """Its messages are lost, and stdout has what it has otherwise."""
+    """Messages are lost, and stdout has the same output."""
     done = typedbus(folder, line, stderr=request.getfixturevalue(kind))
 
     assert (done.returncode, bool(done.stdout), complaints(done.stdout)) == (status, unwritten is not None, [])
 
 
 @COMMAND
-def test_a_stdout_that_is_closed_changes_no_status(folder: Path, line: str, status: int, unwritten: int | None) -> None:
-    """Its output is lost, and stderr has nothing about it."""
+def test_a_closed_stdout_does_not_change_the_status(
+    folder: Path, line: str, status: int, unwritten: int | None
+) -> None:
+    """Output is lost, and stderr has no error about it."""
     done = typedbus(folder, line, closed=1)
 
     assert (done.returncode, complaints(done.stderr)) == (status, [])
 
 
 @COMMAND
-def test_a_stderr_that_is_closed_changes_no_status(folder: Path, line: str, status: int, unwritten: int | None) -> None:
-    """Its messages do not appear on stdout."""
+def test_a_closed_stderr_does_not_change_the_status(
+    folder: Path, line: str, status: int, unwritten: int | None
+) -> None:
+    """Messages do not appear on stdout."""
     done = typedbus(folder, line, closed=2)
 
     assert (done.returncode, bool(done.stdout)) == (status, unwritten is not None)
@@ -176,24 +183,24 @@ def test_a_stderr_that_is_closed_changes_no_status(folder: Path, line: str, stat
     assert "Traceback" not in done.stdout
 
 
-def test_without_buffers_a_reader_that_has_left_changes_no_status(folder: Path, left: int) -> None:
-    """A write fails at once there, and not at the exit."""
-    done = typedbus(folder, "check module:Shop", "-u", stdout=left)
+def test_a_closed_pipe_without_buffering_does_not_change_the_status(folder: Path, broken_pipe: int) -> None:
+    """The write fails at once, and not at the exit."""
+    done = typedbus(folder, "check module:Shop", "-u", stdout=broken_pipe)
 
     assert (done.returncode, complaints(done.stderr)) == (0, [])
 
 
-def test_a_program_notices_that_the_reader_of_its_output_has_left(folder: Path, left: int) -> None:
-    """Under `run` a component that prints fails as in any program, and the status is that of a failure."""
-    done = typedbus(folder, "run module:Noticing", stdout=left)
+def test_a_component_that_prints_to_a_closed_pipe_fails(folder: Path, broken_pipe: int) -> None:
+    """As in a program without `run`; the status is that of a failure."""
+    done = typedbus(folder, "run module:Noticing", stdout=broken_pipe)
 
     assert done.returncode == 70
     assert "BrokenPipeError: [Errno 32] Broken pipe\n" in done.stderr
     assert "Exception ignored" not in done.stderr
 
 
-def test_a_missing_library_is_reported_with_status_2_whatever_stderr_is(folder: Path, full: int) -> None:
-    """The message that the extra is missing may be lost as well."""
+def test_a_missing_library_has_status_2_with_an_unwritable_stderr(folder: Path, full: int) -> None:
+    """The message about the extra may be lost."""
     source = "import sys; sys.modules['click'] = None; from typedbus.__main__ import main; raise SystemExit(main())"
 
     done = subprocess.run([sys.executable, "-c", source], stdout=full, stderr=full, timeout=60, check=False)
