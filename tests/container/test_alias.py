@@ -35,7 +35,7 @@ class Store(Protocol):
 
 
 class SqlStore:
-    """Notes what is called, and when."""
+    """Records the calls of its hooks."""
 
     def __init__(self, calls: list[str], name: str = "sql") -> None:
         self.calls = calls

@@ -209,7 +209,7 @@ def test_a_container_can_have_other_bases() -> None:
 
 
 class Named:
-    """Shows what it was given."""
+    """Its string shows its arguments."""
 
     def __init__(self, name: str, *needed: object) -> None:
         self.name = name
@@ -220,7 +220,7 @@ class Named:
 
 
 class Pair(Container):
-    """Two parts and their user."""
+    """Two components and their user."""
 
     x = Component(Named, "x")
     y = Component(Named, "y")
@@ -228,27 +228,27 @@ class Pair(Container):
 
 
 class OtherX(Pair):
-    """Whose part needs the other, through one that nobody replaces."""
+    """Replaces `x`, which then needs `y` through another component."""
 
     between = Component(Named, "between", Pair.y.provided)
     x = Component(Named, "other x", between.provided)
 
 
 class OtherY(Pair):
-    """Knows nothing of `OtherX`."""
+    """Replaces `y`, and does not refer to `OtherX`."""
 
     y = Component(Named, "other y")
 
 
 class LastX(OtherX):
-    """Needs nothing of what it replaces, and has a user of what that needed."""
+    """Replaces `OtherX.x` by a component without dependencies, and `user` by one that needs `between`."""
 
     x = Component(Named, "last x")
     user = Component(Named, "user", Pair.x.provided, Pair.y.provided, OtherX.between.provided)
 
 
 class Long(Container):
-    """A row of them, and their user."""
+    """A chain of components, and their user."""
 
     z = Component(Named, "z")
     m = Component(Named, "m", z.provided)
@@ -258,32 +258,32 @@ class Long(Container):
 
 
 class OtherZ(Long):
-    """Exchanges the first of the row."""
+    """Replaces the first component of the chain."""
 
     z = Component(Named, "other z")
 
 
 class ShortX(Long):
-    """Has what needs the row no longer, and needs that."""
+    """Replaces `y` by a component without dependencies, and `x` by one that needs `y`."""
 
     y = Component(Named, "short y")
     x = Component(Named, "other x", Long.y.provided)
 
 
 class WrappingY(Long):
-    """Wraps what needs the row."""
+    """Wraps `y`, which needs the chain."""
 
     y = Component(Named, "wrapping y", Long.y.provided)
 
 
 class WrappingX(Pair):
-    """Wraps what stands in its place otherwise."""
+    """Wraps the next `x` of the bases."""
 
     x = Component(Named, "wrapping x", Pair.x.provided)
 
 
 class ListingX(Pair):
-    """The same, in a list."""
+    """Wraps it in a list."""
 
     x = Component(Named, "listing x", [Pair.x.provided.name])
 

@@ -109,7 +109,7 @@ def faults(shop: Any) -> list[Any]:
 
 
 def test_a_container_without_installed_contributions_has_its_own_components_only(install: Install) -> None:
-    """The container is what it declares."""
+    """It is valid."""
     shop = host().Shop()
     shop.validate()
 

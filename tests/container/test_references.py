@@ -1,4 +1,4 @@
-"""Components that are given a component of another container class."""
+"""References: components that need a component of another container class."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ order_placed = Channel[[str], None]("order_placed")
 
 
 class Settings:
-    """Has an attribute to be given, and one to be asked for."""
+    """Has an attribute that is injected, and one for conditions."""
 
     url = "memory"
     is_open = True
 
 
 class Database:
-    """Writes down its life."""
+    """Records its life cycle."""
 
     def __init__(self, url: str = "") -> None:
         self.url = url
@@ -59,18 +59,18 @@ class Database:
 
 
 class Fake(Database):
-    """Takes the place of the database."""
+    """Replaces the database."""
 
 
 class User:
-    """Keeps what it is given, and writes its life into the database's notes."""
+    """Keeps its arguments, and records its life cycle in the database's notes."""
 
     def __init__(self, *held: Any, **named: Any) -> None:
         self.held, self.named = held, named
 
     @property
     def db(self) -> Any:
-        """The first thing that it was given."""
+        """The first argument."""
         return self.held[0]
 
     def start(self) -> None:
@@ -85,7 +85,7 @@ class User:
 
 
 class Early(User):
-    """Would start before everything else, if it needed nothing."""
+    """Has the lowest priority, and would start first without dependencies."""
 
     @on(START, priority=1)
     def start(self) -> None:
@@ -94,7 +94,7 @@ class Early(User):
 
 
 class Infra(Container):
-    """What others share."""
+    """The shared container."""
 
     bus = Component(Bus)
     settings = Component(Settings)
@@ -104,19 +104,19 @@ class Infra(Container):
 
 
 class Orders(Container):
-    """A package that uses it."""
+    """A package that refers to it."""
 
     user = Component(User, Infra.db.provided)
 
 
 class Billing(Container):
-    """Another one."""
+    """Another package that refers to it."""
 
     user = Component(User, Infra.db.provided)
 
 
 class App(Container):
-    """Nests them all."""
+    """Nests all of these containers."""
 
     infra = Infra()
     orders = Orders()
@@ -124,7 +124,7 @@ class App(Container):
 
 
 def with_faults(*containers: Container) -> list[Fault]:
-    """Return what keeps *containers* from running together."""
+    """Return the faults that prevent *containers* from running together."""
     try:
         with running(*containers):
             return []
@@ -133,20 +133,20 @@ def with_faults(*containers: Container) -> list[Fault]:
 
 
 def declaring(name: str = "Declared", *bases: type, **declarations: Any) -> Any:
-    """Return a class of containers with these declarations."""
+    """Return a container class with these declarations."""
     return type(name, bases or (Container,), declarations)
 
 
-def test_nested_containers_share_the_component_that_all_of_them_name() -> None:
-    """The one of the container that is nested beside them; each instance of the application has its own."""
+def test_nested_containers_share_a_component_that_they_refer_to() -> None:
+    """It is that of the container nested beside them; each instance of the application has its own."""
     app, other = App(), App()
 
     assert app.orders.user().db is app.billing.user().db is app.infra.db()
     assert other.orders.user().db is other.infra.db() is not app.infra.db()
 
 
-def test_it_is_started_once_before_its_users_and_stopped_after_them() -> None:
-    """One object has one turn."""
+def test_a_shared_component_is_started_once_before_its_users() -> None:
+    """It is stopped once, after them."""
     with running(App()) as app:
         notes = app.infra.db().notes
         assert notes == ["start", "start user", "start user"]
@@ -155,8 +155,8 @@ def test_it_is_started_once_before_its_users_and_stopped_after_them() -> None:
 
 
 @pytest.mark.parametrize("by_class", [True, False], ids=["by its own class", "by the class of the application"])
-def test_an_override_reaches_every_package(by_class: bool) -> None:
-    """Also those whose components are built later."""
+def test_an_override_applies_to_every_package(by_class: bool) -> None:
+    """This includes packages whose components are built later."""
     app, fake = App(), Fake()
 
     with app.override(Infra.db if by_class else App.infra.db).by(fake), running(app):
@@ -165,7 +165,7 @@ def test_an_override_reaches_every_package(by_class: bool) -> None:
     assert app.orders.user().db is app.billing.user().db is not fake
 
 
-def test_an_override_through_the_nested_container_reaches_every_package() -> None:
+def test_an_override_through_the_nested_container_applies_to_every_package() -> None:
     """It is the same component."""
     app, fake = App(), Fake()
 
@@ -173,7 +173,7 @@ def test_an_override_through_the_nested_container_reaches_every_package() -> Non
         assert app.orders.user().db is fake
 
 
-def test_an_override_comes_too_late_when_a_user_is_built() -> None:
+def test_an_override_after_a_user_is_built_is_refused() -> None:
     """The error names the user."""
     app = App()
     app.billing.user()
@@ -207,31 +207,31 @@ REFERENCES: dict[str, tuple[Callable[[], Any], Callable[[Any], Any]]] = {
 
 
 def library_of(component: object) -> Any:
-    """Return *component* as the provider that it is, with what checkers do not see of it."""
+    """Return *component* typed as a provider of the library."""
     return component
 
 
-@pytest.mark.parametrize(("given", "expected"), REFERENCES.values(), ids=REFERENCES)
+@pytest.mark.parametrize(("reference", "expected"), REFERENCES.values(), ids=REFERENCES)
 @pytest.mark.parametrize("depth", [1, 2, 3])
-def test_every_kind_of_reference_leads_to_the_shared_container(
-    given: Callable[[], Any], expected: Callable[[Any], Any], depth: int
+def test_every_kind_of_reference_gives_the_shared_component(
+    reference: Callable[[], Any], expected: Callable[[Any], Any], depth: int
 ) -> None:
-    """However deep the user is nested."""
-    inner = declaring("Inner", user=Component(User, given()))()
+    """The user may be nested at any depth."""
+    inner = declaring("Inner", user=Component(User, reference()))()
     for _ in range(1, depth):
         inner = declaring("Around", inner=inner)()
     app = declaring("Application", inner=inner, infra=Infra())()
     app.infra.config.from_dict({"name": "configured", "number": "3"})
 
     with running(app):
-        found = app.inner
+        container = app.inner
         for _ in range(1, depth):
-            found = found.inner
-        assert found.user().held[0] == expected(app.infra)
+            container = container.inner
+        assert container.user().held[0] == expected(app.infra)
 
 
-def test_a_factory_of_another_container_makes_its_objects_with_that_containers_components() -> None:
-    """Whether a component is given what it makes, or the factory."""
+def test_a_factory_of_another_container_uses_the_components_of_that_container() -> None:
+    """A component may take its result, or the factory."""
     orders = declaring(
         "Orders",
         made=Component(User, provided(Infra.factory)),
@@ -254,8 +254,8 @@ def test_a_library_provider_of_one_container_may_use_a_component_of_another() ->
 
 
 @pytest.mark.parametrize("is_open", [True, False])
-def test_a_condition_may_ask_another_container(is_open: bool) -> None:
-    """The settings are built once, before."""
+def test_a_condition_may_refer_to_another_container(is_open: bool) -> None:
+    """The settings are built once, before the condition is evaluated."""
 
     class Closed(Settings):
         is_open = False
@@ -272,7 +272,7 @@ def test_a_condition_may_ask_another_container(is_open: bool) -> None:
         assert site.shop.user.is_built == is_open
 
 
-def test_a_declaration_of_a_nested_container_may_be_named_by_the_class_around_it() -> None:
+def test_a_reference_may_name_a_component_through_the_outer_class() -> None:
     """``Outer.infra.db`` is the database of the `Infra` that an `Outer` has."""
 
     class Outer(Container):
@@ -291,8 +291,8 @@ def test_a_declaration_of_a_nested_container_may_be_named_by_the_class_around_it
     assert site.shop.user().db is site.outer.infra.db()
 
 
-def test_the_application_itself_may_name_the_class() -> None:
-    """In its own body, and in a subclass of a package that refers to it."""
+def test_the_application_may_refer_to_the_class_of_a_nested_container() -> None:
+    """In its own body, and in a subclass of a package with a reference."""
 
     class Site(Container):
         infra = Infra()
@@ -310,8 +310,8 @@ def test_the_application_itself_may_name_the_class() -> None:
     assert whole.more.more().held[1] is whole.more.user()
 
 
-def test_the_nearest_container_around_a_user_counts() -> None:
-    """Two sites may have one each, and be parts of one program."""
+def test_the_nearest_outer_container_with_the_class_is_used() -> None:
+    """Two sites of one program may each nest one."""
 
     class Mixed(Container):
         bus = Component(Bus)
@@ -337,8 +337,8 @@ def _faults_of(container: Container) -> list[Fault]:
     return [fault for fault in invalid.value.exceptions if isinstance(fault, Fault)]
 
 
-def test_what_takes_its_place_by_inheritance_is_given() -> None:
-    """A variant of the shared container is an instance of its class."""
+def test_a_subclass_of_the_shared_container_is_used() -> None:
+    """It is an instance of the class, too."""
 
     class Tested(Infra):
         db = Component(Fake)
@@ -362,17 +362,17 @@ def test_what_takes_its_place_by_inheritance_is_given() -> None:
     assert wrapped.infra.db().url == "memory!"
 
 
-def test_no_instance_is_a_fault_that_says_what_to_write() -> None:
-    """It names the component, the declaration and its place; a bus that is missing with it is no second fault."""
+def test_a_missing_instance_is_a_fault_with_a_remedy() -> None:
+    """It names the component, the declaration and its place; a bus that is missing with it is not a second fault."""
 
     class Listening(Container):
         user = Component(User, Infra.bus.provided, Infra.db.provided)
 
     orders = Orders()
     faults = _faults_of(Listening())
-    with pytest.raises(InvalidContainer) as called:
+    with pytest.raises(InvalidContainer) as refused:
         orders.user()
-    (fault,) = called.value.exceptions
+    (fault,) = refused.value.exceptions
 
     assert [type(one) for one in faults] == [ReferenceFault, ReferenceFault]
     assert isinstance(fault, ReferenceFault)
@@ -383,7 +383,7 @@ def test_no_instance_is_a_fault_that_says_what_to_write() -> None:
 
 
 def test_several_instances_are_a_fault_that_names_them() -> None:
-    """And the way to name one of them."""
+    """The text shows how to select one of them."""
 
     class Two(Container):
         first = Infra()
@@ -401,8 +401,8 @@ def test_several_instances_are_a_fault_that_names_them() -> None:
         two.override(Infra.db)
 
 
-def test_one_of_several_can_be_named_where_they_are_nested() -> None:
-    """By the attribute of the container around them."""
+def test_one_of_several_instances_can_be_selected_by_the_outer_container() -> None:
+    """By its attribute in the outer container."""
 
     class Two(Container):
         first = Infra()
@@ -423,8 +423,8 @@ def test_a_fault_names_a_provider_of_the_library_too() -> None:
     assert fault.target_place == blueprint_of(Infra).place
 
 
-def test_a_package_can_be_tested_alone_with_an_override_of_all_that_it_refers_to() -> None:
-    """The references lead to the replacement, and are unresolved again afterwards."""
+def test_a_package_can_be_tested_alone_with_overrides_of_its_references() -> None:
+    """The references give the replacement, and are unresolved again after the block."""
 
     class Shop(Container):
         bus = Component(Bus)
@@ -441,8 +441,8 @@ def test_a_package_can_be_tested_alone_with_an_override_of_all_that_it_refers_to
     assert [type(fault) for fault in _faults_of(shop)] == [ReferenceFault, ReferenceFault]
 
 
-def test_a_replacement_may_refer_to_another_container_itself() -> None:
-    """It gets the component of the container around what it replaces."""
+def test_a_replacement_may_refer_to_another_container() -> None:
+    """It gets the component of the container around the original."""
 
     app = App()
     with app.override(App.orders.user).by(Component(User, Infra.db.provided)), running(app):
@@ -474,7 +474,7 @@ def test_a_cycle_through_a_reference_is_a_fault() -> None:
 
 
 def test_a_copy_of_an_application_refers_to_its_own_components() -> None:
-    """It is an instance like any other."""
+    """It is an independent instance."""
     app = App()
     copied = copy.deepcopy(app)
 
@@ -482,7 +482,7 @@ def test_a_copy_of_an_application_refers_to_its_own_components() -> None:
 
 
 def test_classes_of_containers_that_refer_to_each_other_are_freed() -> None:
-    """Nothing keeps a declaration for ever."""
+    """No registry keeps a declaration alive."""
 
     class Shared(Container):
         db = Component(Database)
@@ -504,8 +504,8 @@ def test_classes_of_containers_that_refer_to_each_other_are_freed() -> None:
     assert [one() for one in classes] == [None] * 4
 
 
-def test_the_picture_has_a_line_from_a_package_to_what_it_shares() -> None:
-    """No box stands for the reference."""
+def test_the_picture_has_a_line_from_a_package_to_the_shared_component() -> None:
+    """The reference itself has no box."""
     picture = Graph.of(App())
 
     assert ("App.orders.user", "App.infra.db") in [(edge.source, edge.target) for edge in picture.edges]
@@ -516,8 +516,8 @@ def test_the_picture_has_a_line_from_a_package_to_what_it_shares() -> None:
 
 
 @pytest.mark.parametrize("turned", [False, True])
-def test_a_container_refers_to_another_that_runs_with_it(turned: bool) -> None:
-    """In whatever order they are given; it starts after what it refers to, whatever its priority, and stops before."""
+def test_a_container_may_refer_to_another_that_runs_with_it(turned: bool) -> None:
+    """In either order of the arguments; it starts after its dependency whatever the priorities, and stops before it."""
 
     class Package(Container):
         bus = Component(Bus)
@@ -532,7 +532,7 @@ def test_a_container_refers_to_another_that_runs_with_it(turned: bool) -> None:
 
 
 def test_containers_may_refer_to_each_other() -> None:
-    """Their components start in the order of the needs among all of them."""
+    """Their components start in the order of all dependencies."""
 
     class Later(Infra):
         last = Component(User, Infra.db.provided, Orders.user.provided)
@@ -545,7 +545,7 @@ def test_containers_may_refer_to_each_other() -> None:
 
 @pytest.mark.parametrize("workers", [1, 4])
 def test_a_component_of_another_container_is_subscribed_once(workers: int) -> None:
-    """By its own container; the event says what it needs."""
+    """By its own container; the event lists its dependencies."""
     infra, orders, billing = Infra(), Orders(), Billing()
     subscribed: list[Subscribed] = []
     infra.attach()[SUBSCRIBED].subscribe(subscribed.append)
@@ -562,8 +562,8 @@ def test_a_component_of_another_container_is_subscribed_once(workers: int) -> No
     assert {event.path: event.needs for event in subscribed}["Orders.user"] == ("Infra.db",)
 
 
-def test_a_container_that_names_the_bus_of_another_has_none_of_its_own() -> None:
-    """What it is given is a channel of the one bus."""
+def test_a_container_may_refer_to_the_bus_of_another() -> None:
+    """Its argument is a channel of that bus, and it needs no bus of its own."""
 
     class Placing:
         def __init__(self, placed: BoundChannel[[str], None]) -> None:
@@ -592,8 +592,8 @@ def test_a_container_that_names_the_bus_of_another_has_none_of_its_own() -> None
 
 
 @pytest.mark.parametrize("of", ["the user", "the owner"])
-def test_an_override_reaches_the_containers_that_run_together(of: str) -> None:
-    """It is forgotten everywhere at its end."""
+def test_an_override_applies_to_containers_that_run_together(of: str) -> None:
+    """It ends in all of them."""
     infra, orders, fake = Infra(), Orders(), Fake()
     with infra.override(Infra.db).by(fake), running(infra, orders):
         assert orders.user().db is infra.db() is fake
@@ -604,8 +604,8 @@ def test_an_override_reaches_the_containers_that_run_together(of: str) -> None:
             (orders if of == "the user" else infra).override(Infra.db).by(fake).__enter__()
 
 
-def test_every_run_finds_its_own() -> None:
-    """A container that runs again, with others, refers to these; alone it has a fault."""
+def test_each_run_links_its_own_containers() -> None:
+    """A container that runs again with others refers to those; alone it has a fault."""
     orders = Orders()
     for infra in (Infra(), Infra()):
         with running(infra, orders):
@@ -615,8 +615,8 @@ def test_every_run_finds_its_own() -> None:
     assert isinstance(fault, ReferenceFault)
 
 
-def test_attaching_by_hand_links_as_well() -> None:
-    """To those that are attached to the bus already."""
+def test_attach_links_containers() -> None:
+    """They are linked to containers that are already attached to the bus."""
     infra, orders = Infra(), Orders()
     bus = orders.attach(infra.attach())
 
@@ -625,8 +625,8 @@ def test_attaching_by_hand_links_as_well() -> None:
     bus.exit()
 
 
-def test_several_that_run_together_are_a_fault() -> None:
-    """Whose candidates are named."""
+def test_several_matching_containers_that_run_together_are_a_fault() -> None:
+    """The fault names the candidates."""
     first, second = declaring("First", infra=Infra())(), declaring("Second", infra=declaring("Other", Infra)())()
 
     fault = next(one for one in with_faults(first, second, Orders()) if isinstance(one, ReferenceFault))
@@ -634,23 +634,23 @@ def test_several_that_run_together_are_a_fault() -> None:
     assert fault.candidates == ("First.infra.db", "Second.infra.db")
 
 
-def test_a_container_refers_to_one_inside_another_that_runs_with_it() -> None:
-    """Wherever the instance is nested."""
+def test_a_container_may_refer_to_one_nested_in_another_that_runs_with_it() -> None:
+    """The instance may be nested at any depth."""
     app, more = App(), Orders()
     with running(app, more):
         assert more.user().db is app.infra.db()
 
 
-def test_a_live_instance_may_be_named() -> None:
-    """A package that names a component of an instance gets that very component, if they run together."""
+def test_a_reference_to_an_instance_gives_its_component() -> None:
+    """The two must run together."""
     infra = Infra()
     package = declaring("Package", user=Component(User, infra.db.provided))()
     with running(infra, package):
         assert package.user().db is infra.db()
 
 
-def test_what_is_not_enabled_in_another_container_is_a_fault_of_who_needs_it() -> None:
-    """Before anything is built."""
+def test_a_reference_to_a_disabled_component_is_a_fault_of_its_user() -> None:
+    """The fault is found before a component is built."""
 
     class Off(Container):
         bus = Component(Bus)
@@ -665,8 +665,8 @@ def test_what_is_not_enabled_in_another_container_is_a_fault_of_who_needs_it() -
     assert (fault.path, fault.disabled) == ("Needing.user", "Off.db")
 
 
-def test_a_cycle_between_containers_that_run_together_is_told_once() -> None:
-    """As one fault."""
+def test_a_cycle_between_containers_that_run_together_is_one_fault() -> None:
+    """It is not repeated for each container."""
 
     class First(Container):
         bus = Component(Bus)
@@ -684,8 +684,8 @@ def test_a_cycle_between_containers_that_run_together_is_told_once() -> None:
     assert set(fault.cycle) == {"Closing.one", "Second.between"}
 
 
-def test_a_run_keeps_no_container_of_the_run_before() -> None:
-    """The links to it are undone by the next run."""
+def test_a_run_holds_no_reference_to_containers_of_an_earlier_run() -> None:
+    """The next run removes the links to them."""
     orders, infra = Orders(), Infra()
     with running(infra, orders):
         former = weakref.ref(infra)
@@ -697,7 +697,7 @@ def test_a_run_keeps_no_container_of_the_run_before() -> None:
 
 
 def calls_to_run(count: int) -> int:
-    """Return how many Python functions are called to run *count* containers that refer to one more."""
+    """Return the number of calls of Python functions to run *count* containers that refer to one more."""
     others = [
         type(f"Part{number}", (Container,), {f"c{one}": Component(Holder, Central.thing.provided) for one in range(5)})
         for number in range(count)
@@ -720,7 +720,7 @@ def calls_to_run(count: int) -> int:
 
 
 class Thing:
-    """Is there."""
+    """A class without arguments."""
 
 
 class Holder:
@@ -734,8 +734,8 @@ class Central(Container):
 
 
 @pytest.mark.slow
-def test_the_work_to_run_linked_containers_grows_with_their_number_alone() -> None:
-    """Their graph is computed once for all of them, and not once for each."""
+def test_the_work_to_run_linked_containers_is_proportional_to_their_number() -> None:
+    """Their common graph is computed once, not once for each."""
     calls_to_run(2)  # what is computed once for each class
     few, many = calls_to_run(10), calls_to_run(40)
     assert many < 7 * few

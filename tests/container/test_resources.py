@@ -23,7 +23,7 @@ class Engine:
 
 
 class Part:
-    """Notes its exit."""
+    """Records its exit."""
 
     def __init__(self, events: list[str], name: str, *needed: object) -> None:
         self.events = events
@@ -36,7 +36,7 @@ class Part:
 
 
 class Record:
-    """Holds what it is given, and has no hooks."""
+    """Holds its arguments, and has no hooks."""
 
     def __init__(self, events: list[str], name: str, *needed: object) -> None:
         self.events = events
@@ -45,7 +45,7 @@ class Record:
 
 
 def opened(events: list[str], name: str, *needed: object) -> Iterator[Engine]:
-    """Note when it is opened and closed."""
+    """Record when the resource is opened and closed."""
     engine = Engine()
     events.append(f"{name} opens")
     yield engine
@@ -54,19 +54,19 @@ def opened(events: list[str], name: str, *needed: object) -> Iterator[Engine]:
 
 
 def failing(events: list[str], name: str) -> Iterator[Engine]:
-    """Fail to be closed."""
+    """Yield a resource that fails to close."""
     yield Engine()
     events.append(f"{name} fails")
     raise OSError(name)
 
 
 def library_factory(it: object) -> list[object]:
-    """Stand between two providers."""
+    """Return a provider of the library in between two others."""
     return [it]
 
 
 class Site(Container):
-    """Resources between components; providers between them hide an edge from the library's own order."""
+    """Resources between components; providers in between hide dependencies from the library's own order."""
 
     bus = Component(Bus)
     events = Component(list[str])
@@ -80,8 +80,8 @@ class Site(Container):
 
 
 @pytest.mark.parametrize("workers", [1, 8])
-def test_resources_are_shut_down_between_the_exits_of_their_users_and_of_what_they_need(workers: int) -> None:
-    """In reverse of the graph, also where something stands in between, and side by side as well."""
+def test_resources_are_shut_down_after_their_users_and_before_their_dependencies(workers: int) -> None:
+    """In the reverse order of the graph, also through other providers and with several workers."""
     site = Site()
     with running(site, workers=workers):
         events = site.events()
@@ -103,8 +103,8 @@ def test_resources_are_shut_down_between_the_exits_of_their_users_and_of_what_th
     assert not engine.is_open
 
 
-def test_a_resource_is_opened_and_shut_down_in_each_life() -> None:
-    """A stop leaves it open; the start after an exit has a fresh one, and fresh singletons."""
+def test_a_resource_is_opened_and_shut_down_once_between_start_and_exit() -> None:
+    """A stop leaves it open; the start after an exit opens another, and makes new singletons."""
     site = Site()
     bus = site.attach()
     bus.start()
@@ -129,8 +129,8 @@ def test_a_resource_is_opened_and_shut_down_in_each_life() -> None:
 
 
 @pytest.mark.parametrize("kind", ["Singleton", "ThreadSafeSingleton", "ThreadLocalSingleton", "ContextLocalSingleton"])
-def test_singletons_that_use_a_component_are_made_anew_in_each_life(kind: str) -> None:
-    """Those that use none stay, as in the library."""
+def test_singletons_that_use_a_component_are_made_again_after_an_exit(kind: str) -> None:
+    """Other singletons stay, as in the library."""
 
     class Own(Container):
         bus = Component(Bus)
@@ -152,8 +152,8 @@ def test_singletons_that_use_a_component_are_made_anew_in_each_life(kind: str) -
     assert first[2] is second[2]
 
 
-def test_a_shutdown_that_fails_is_reported_and_keeps_no_other_open() -> None:
-    """Like an exit hook that fails, by the path of the resource."""
+def test_a_shutdown_that_fails_is_reported_and_the_others_follow() -> None:
+    """It is reported like an exit hook that fails, with the path of the resource."""
 
     class Own(Container):
         bus = Component(Bus)
@@ -179,7 +179,7 @@ def test_a_shutdown_that_fails_is_reported_and_keeps_no_other_open() -> None:
 
 
 def test_resources_are_shut_down_after_a_start_that_failed() -> None:
-    """Whether their user was built or not, and whether a condition opened them."""
+    """Whether their user was built or not, and also if a condition opened them."""
 
     class Broken:
         def __init__(self, *needed: object) -> None:
@@ -202,7 +202,7 @@ def test_resources_are_shut_down_after_a_start_that_failed() -> None:
 
 
 def test_a_resource_that_was_opened_before_the_start_is_shut_down_at_the_exit() -> None:
-    """By `init_resources`, as a main program of dependency-injector has it."""
+    """By `init_resources`, as in programs written for dependency-injector."""
     site = Site()
     site.init_resources()
     with running(site):
@@ -212,7 +212,7 @@ def test_a_resource_that_was_opened_before_the_start_is_shut_down_at_the_exit() 
 
 
 def test_a_resource_that_uses_an_overridden_component_is_shut_down_with_the_override() -> None:
-    """And opened anew with the component itself."""
+    """It is opened again with the original."""
     site = Site()
     fake: list[str] = []
     with site.override(Site.events).by(fake):
@@ -225,7 +225,7 @@ def test_a_resource_that_uses_an_overridden_component_is_shut_down_with_the_over
 
 
 def test_a_shutdown_that_fails_at_the_end_of_an_override_is_raised_after_the_others() -> None:
-    """One as it is, several in a group."""
+    """One failure is raised unchanged, several in a group."""
 
     class Own(Container):
         events = Component(list[str])
@@ -246,12 +246,12 @@ def test_a_shutdown_that_fails_at_the_end_of_an_override_is_raised_after_the_oth
 
 
 def test_an_overridden_resource_is_neither_opened_nor_shut_down() -> None:
-    """The library's own verb."""
+    """The override is made by the library's own method."""
     site = Site()
     engine = Engine()
     with site.outer.override(engine), site.inner.override(engine), running(site):
-        given: Any = site.orders().needed[0]
-        assert given[0].needed[0] is engine
+        database: Any = site.orders().needed[0]
+        assert database[0].needed[0] is engine
         events = site.events()
 
     assert events == ["other exits", "orders exits"]
@@ -259,7 +259,7 @@ def test_an_overridden_resource_is_neither_opened_nor_shut_down() -> None:
 
 
 def test_resources_of_nested_containers_are_shut_down_too() -> None:
-    """Declared in either way."""
+    """They may be declared in either way."""
 
     class Outer(Container):
         bus = Component(Bus)
@@ -279,8 +279,8 @@ def test_resources_of_nested_containers_are_shut_down_too() -> None:
     assert events == ["given opens", "user exits", "given closes"]
 
 
-def test_shutdown_resources_goes_by_the_graph_and_past_failures() -> None:
-    """The library's own order knows direct needs alone, and its first failure is the last shutdown."""
+def test_shutdown_resources_follows_the_graph_and_continues_after_failures() -> None:
+    """The library's own method respects direct dependencies alone, and ends at the first failure."""
     site = Site()
     site.init_resources()
     events = site.events()
@@ -301,8 +301,8 @@ def test_shutdown_resources_goes_by_the_graph_and_past_failures() -> None:
 
 
 def test_resource_classes_of_the_library_are_shut_down() -> None:
-    """Those with `init` and `shutdown` methods, and context managers."""
-    seen: list[str] = []
+    """Classes with `init` and `shutdown` methods, and context managers."""
+    calls: list[str] = []
 
     class Pool(resources.Resource[str]):
         def init(self) -> str:
@@ -311,7 +311,7 @@ def test_resource_classes_of_the_library_are_shut_down() -> None:
 
         def shutdown(self, resource: str | None) -> None:
             """Close it."""
-            seen.append(f"{resource} closed")
+            calls.append(f"{resource} closed")
 
     class Lock:
         def __init__(self, pool: str) -> None:
@@ -321,7 +321,7 @@ def test_resource_classes_of_the_library_are_shut_down() -> None:
             return self
 
         def __exit__(self, *_: object) -> None:
-            seen.append("lock closed")
+            calls.append("lock closed")
 
     class Own(Container):
         bus = Component(Bus)
@@ -332,11 +332,11 @@ def test_resource_classes_of_the_library_are_shut_down() -> None:
     with running(Own()):
         pass
 
-    assert seen == ["lock closed", "pool closed"]
+    assert calls == ["lock closed", "pool closed"]
 
 
-def test_the_shutdown_of_a_resource_is_bounded_by_the_hook_limit_like_an_exit_hook() -> None:
-    """Its name is in the report of the one that hung."""
+def test_the_hook_limit_applies_to_the_shutdown_of_a_resource() -> None:
+    """The report names the resource that hangs."""
     released = threading.Event()
 
     def hangs() -> Iterator[int]:

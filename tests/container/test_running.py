@@ -24,7 +24,7 @@ from typedbus import (
 
 
 class Shop(Container):
-    """Three components in a row; they fail where `failing` says so."""
+    """A chain of three components, which fail in the hooks in `failing`."""
 
     bus = Component(Bus)
     notes = Component(list[str])
@@ -38,19 +38,19 @@ GOOD = ["start a", "start b", "start c", "stop c", "stop b", "stop a", "exit c",
 
 
 def test_the_container_runs_inside_the_block() -> None:
-    """It is the very one that was given, started, and it has exited afterwards."""
+    """The block gets the instance that was passed, started; it has exited afterwards."""
     shop = Shop()
 
-    with running(shop) as given:
-        assert given is shop
+    with running(shop) as instance:
+        assert instance is shop
         assert shop.bus().state is State.STARTED
 
     assert shop.bus().state is State.EXITED
     assert shop.notes() == ["build a", "build b", "build c", *GOOD]
 
 
-def test_a_container_runs_as_often_as_one_likes() -> None:
-    """After an exit the next run builds the components anew: what they took they have let go."""
+def test_a_container_can_run_repeatedly() -> None:
+    """The run after an exit builds the components again; the earlier ones had exited."""
     shop = Shop()
 
     for _ in range(2):
@@ -61,7 +61,7 @@ def test_a_container_runs_as_often_as_one_likes() -> None:
 
 
 def test_a_stop_keeps_the_components() -> None:
-    """A start after a stop without an exit starts what was built before."""
+    """A start after a stop without an exit starts the same components."""
     shop = Shop()
     bus = shop.attach()
 
@@ -73,8 +73,8 @@ def test_a_stop_keeps_the_components() -> None:
 
 
 @pytest.mark.parametrize("error", [ValueError("body"), KeyboardInterrupt(), SystemExit(3)], ids=lambda one: repr(one))
-def test_what_the_block_raised_comes_out_as_it_is(error: BaseException) -> None:
-    """After an exit in order."""
+def test_the_exception_of_the_block_is_raised_unchanged(error: BaseException) -> None:
+    """The container exits in order before."""
     shop = Shop()
 
     with pytest.raises(type(error)) as raised, running(shop):
@@ -84,8 +84,8 @@ def test_what_the_block_raised_comes_out_as_it_is(error: BaseException) -> None:
     assert shop.notes()[-6:] == GOOD[-6:]
 
 
-def test_a_failing_exit_is_heard() -> None:
-    """Everything else has been stopped and let go of all the same."""
+def test_a_failing_exit_is_raised() -> None:
+    """All other components are stopped and exited."""
     shop = Shop()
     shop.failing().update({"stop c", "exit b"})
 
@@ -97,8 +97,8 @@ def test_a_failing_exit_is_heard() -> None:
 
 
 @pytest.mark.parametrize("error", [ValueError("body"), KeyboardInterrupt()], ids=["exception", "interrupt"])
-def test_a_failing_exit_does_not_hide_what_the_block_raised(error: BaseException) -> None:
-    """Both come out, in a group, the block's first."""
+def test_a_failing_exit_does_not_hide_the_exception_of_the_block(error: BaseException) -> None:
+    """Both are raised in a group, that of the block first."""
     shop = Shop()
     shop.failing().add("exit a")
 
@@ -112,8 +112,8 @@ def test_a_failing_exit_does_not_hide_what_the_block_raised(error: BaseException
     assert failed.value.__suppress_context__
 
 
-def test_a_container_that_does_not_start_is_let_go_of() -> None:
-    """What had started is stopped, and every component that was built may let go of what it took."""
+def test_a_container_that_fails_to_start_is_exited() -> None:
+    """The started components are stopped, and all components that were built are exited."""
     shop = Shop()
     shop.failing().add("start b")
 
@@ -125,7 +125,7 @@ def test_a_container_that_does_not_start_is_let_go_of() -> None:
     assert shop.bus().state is State.EXITED
 
 
-def test_a_start_and_an_exit_that_fail_are_both_heard() -> None:
+def test_failures_of_start_and_exit_are_both_raised() -> None:
     """In a group, the start first."""
     shop = Shop()
     shop.failing().update({"start b", "exit b"})
@@ -137,8 +137,8 @@ def test_a_start_and_an_exit_that_fail_are_both_heard() -> None:
     assert goals == [State.STARTED, State.EXITED]
 
 
-def test_those_built_before_a_failing_constructor_are_let_go_of() -> None:
-    """None was started, so none is stopped; those after it were never built."""
+def test_components_built_before_a_failing_constructor_are_exited() -> None:
+    """None of them was started, so none is stopped; later ones were not built."""
     shop = Shop()
     shop.failing().add("build b")
 
@@ -151,7 +151,7 @@ def test_those_built_before_a_failing_constructor_are_let_go_of() -> None:
 
 
 def test_a_second_start_works_after_a_failing_constructor() -> None:
-    """Everything is built anew."""
+    """All components are built again."""
     shop = Shop()
     shop.failing().add("build b")
     with pytest.raises(TransitionFailures), running(shop):
@@ -163,8 +163,8 @@ def test_a_second_start_works_after_a_failing_constructor() -> None:
     assert notes == ["build a", "build b", "build c", *GOOD]
 
 
-def test_a_running_container_is_left_alone() -> None:
-    """It cannot be run a second time, and goes on."""
+def test_a_second_run_of_a_running_container_is_refused() -> None:
+    """The first run is not affected."""
     shop = Shop()
 
     with running(shop):
@@ -178,8 +178,8 @@ def test_a_running_container_is_left_alone() -> None:
 
 
 @pytest.mark.parametrize("end", [Bus.stop, Bus.exit], ids=["stop", "exit"])
-def test_the_block_may_end_the_bus_itself(end: Callable[[Bus], None]) -> None:
-    """What is done already is not done again."""
+def test_the_block_may_exit_the_bus(end: Callable[[Bus], None]) -> None:
+    """The end of the block then calls no hook a second time."""
     shop = Shop()
 
     with running(shop):
@@ -189,8 +189,8 @@ def test_the_block_may_end_the_bus_itself(end: Callable[[Bus], None]) -> None:
     assert shop.notes()[3:] == GOOD
 
 
-def test_another_thread_may_end_the_bus() -> None:
-    """The end of the block finds it ended."""
+def test_another_thread_may_exit_the_bus() -> None:
+    """The bus has exited before the end of the block."""
     shop = Shop()
 
     with running(shop):
@@ -202,7 +202,7 @@ def test_another_thread_may_end_the_bus() -> None:
 
 
 class Asking:
-    """Requests the exit of the bus with the causes that it is given for a hook."""
+    """Requests the exit of the bus with the given causes in a hook."""
 
     def __init__(self, bus: Bus, causes: dict[str, list[BaseException]]) -> None:
         self.bus = bus
@@ -223,7 +223,7 @@ class Asking:
 
 
 class Later:
-    """Starts after what it is given."""
+    """Starts after its dependency."""
 
     def __init__(self, before: object) -> None: ...
 
@@ -241,7 +241,7 @@ class Site(Container):
 
 @pytest.mark.parametrize("hook", ["stop", "exit"])
 def test_the_cause_of_a_request_during_the_exit_is_raised_after_it(hook: str) -> None:
-    """As it is, though the block itself ended well."""
+    """It is raised unchanged, though the block itself did not raise."""
     site, cause = Site(), OSError("broker gone")
     site.causes()[hook] = [cause]
 
@@ -254,7 +254,7 @@ def test_the_cause_of_a_request_during_the_exit_is_raised_after_it(hook: str) ->
 
 @pytest.mark.parametrize("cause", [OSError("broker gone"), SystemExit(3)], ids=repr)
 def test_the_cause_of_a_request_in_the_block_is_raised_at_its_end(cause: BaseException) -> None:
-    """The block goes on until it ends by itself."""
+    """The request does not end the block."""
     site, ends = Site(), []
 
     with pytest.raises(type(cause)) as raised, running(site):
@@ -289,7 +289,7 @@ def test_a_cancelled_start_is_raised_from_its_cause() -> None:
 
 
 def test_a_cancelled_start_is_raised_from_all_its_causes() -> None:
-    """A group has what the start was cancelled for, and what the exit was requested for until the bus had exited."""
+    """A group has the causes of the cancellation, and of all requests until the bus had exited."""
     site, first, second = Site(), OSError("broker gone"), ValueError("not flushed")
     site.causes().update({"start": [first], "exit": [second]})
 
@@ -302,7 +302,7 @@ def test_a_cancelled_start_is_raised_from_all_its_causes() -> None:
 
 
 def test_several_causes_are_raised_in_a_group() -> None:
-    """In the order of the requests; one object that was given twice is raised once."""
+    """In the order of the requests; one object that was passed twice is raised once."""
     site, first, second = Site(), OSError("broker gone"), ValueError("disk full")
 
     with pytest.raises(ExceptionGroup) as raised, running(site):
@@ -313,7 +313,7 @@ def test_several_causes_are_raised_in_a_group() -> None:
 
 
 def test_block_cause_and_failed_exit_are_raised_in_this_order() -> None:
-    """Nothing is lost."""
+    """A group has all of them."""
     shop, cause, error = Shop(), OSError("broker gone"), ValueError("block")
     shop.failing().add("exit a")
 
@@ -352,8 +352,8 @@ def test_a_cause_that_block_has_raised_is_not_raised_again() -> None:
     assert raised.value is cause
 
 
-def test_a_cause_of_one_life_is_not_raised_in_the_next() -> None:
-    """Neither one that was raised nor one that came when the bus had exited."""
+def test_a_cause_is_not_raised_in_the_next_run() -> None:
+    """Neither a cause that was raised, nor one that was requested after the exit."""
     site = Site()
     with pytest.raises(OSError), running(site):
         site.bus().request_exit(OSError("broker gone"))
@@ -382,7 +382,7 @@ def test_a_cause_is_logged_before_the_bus_has_exited() -> None:
 
 
 def test_a_system_exit_in_the_exit_has_the_cause_as_its_cause() -> None:
-    """It leaves, and nothing is lost."""
+    """SystemExit is raised, with the cause of the request."""
     site, cause = Site(), OSError("broker gone")
     leaving = SystemExit(3)
 
@@ -399,7 +399,7 @@ def test_a_system_exit_in_the_exit_has_the_cause_as_its_cause() -> None:
 
 
 def test_an_invalid_container_is_not_built() -> None:
-    """Faults come out as they are, before anything happens."""
+    """The faults are raised unchanged, before a component is built."""
 
     class Faulty(Shop):
         odd: Component[object] = Component(ConstructionRecorder)  # type: ignore[call-arg]  # the fault
@@ -412,8 +412,8 @@ def test_an_invalid_container_is_not_built() -> None:
     assert not faulty.a.is_built
 
 
-def test_a_container_without_a_bus_cannot_run() -> None:
-    """Even if nothing in it listens."""
+def test_a_container_without_a_bus_is_refused() -> None:
+    """Even if none of its components listens."""
 
     class Plain(Container):
         names = Component(list[str])

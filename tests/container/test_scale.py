@@ -88,15 +88,15 @@ PLAIN = textwrap.dedent("""
 
 def run(program: str, *arguments: int) -> str:
     """Run *program* in a new interpreter, which must exit with status 0, and return its output."""
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-W", "error", "-c", program, *map(str, arguments)],
         capture_output=True,
         text=True,
         timeout=110,
         check=False,
     )
-    assert (done.returncode, done.stderr) == (0, "")
-    return done.stdout
+    assert (process.returncode, process.stderr) == (0, "")
+    return process.stdout
 
 
 @pytest.mark.slow

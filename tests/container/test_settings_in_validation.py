@@ -1,4 +1,4 @@
-"""Conditions and choices that loaded settings decide before anything is built."""
+"""Settings that are loaded decide conditions and choices before a component is built."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from typedbus.settings import Sources, configured, load
 
 
 class Kind(enum.Enum):
-    """Where orders are kept."""
+    """The place where orders are stored."""
 
     PG = "pg"
     MEMORY = "memory"
@@ -32,12 +32,12 @@ class Mail:
 
     @property
     def has_host(self) -> bool:
-        """Whether there is a server to send mail by."""
+        """Whether a mail server is configured."""
         return bool(self.host)
 
     @property
     def broken(self) -> bool:
-        """Fail, as code of a user may."""
+        """Fail, as user code may."""
         raise OSError("no host")
 
 
@@ -53,7 +53,7 @@ class Settings:
 
 
 class Part:
-    """Takes an argument that its declarations leave out."""
+    """Takes an argument that its declarations omit."""
 
     def __init__(self, needed: int) -> None: ...
 
@@ -108,13 +108,13 @@ def test_faults_are_those_of_the_components_that_settings_enable(options: dict[s
     assert faulty(shop) == names
 
 
-def test_without_settings_every_component_is_looked_at() -> None:
-    """Whatever settings may enable has to be right."""
+def test_without_settings_every_component_is_checked() -> None:
+    """Every component that settings may enable must be valid."""
     assert faulty(Shop()) == {"metrics", "server", "mail", "beta", "pg"}
 
 
-def test_a_condition_that_fails_decides_nothing() -> None:
-    """The start reports it; the component may take part until then."""
+def test_a_component_with_a_failing_condition_counts_as_enabled() -> None:
+    """The start reports the failure."""
 
     class Broken(Container):
         bus = Component(Bus)
@@ -127,8 +127,8 @@ def test_a_condition_that_fails_decides_nothing() -> None:
     assert faulty(broken) == {"part"}
 
 
-def test_a_component_that_needs_what_settings_disable_is_a_fault() -> None:
-    """It is known before the start, and so is that it is none where both are off."""
+def test_a_component_that_needs_one_disabled_by_settings_is_a_fault() -> None:
+    """It is found before the start; there is no fault if the settings disable both."""
 
     class User:
         def __init__(self, part: Free) -> None: ...
@@ -149,8 +149,8 @@ def test_a_component_that_needs_what_settings_disable_is_a_fault() -> None:
         assert faulty(needing) == names
 
 
-def test_settings_of_another_container_decide_as_well() -> None:
-    """Where the condition refers to a container that is nested beside it."""
+def test_settings_of_another_container_decide_conditions() -> None:
+    """The condition refers to a container that is nested beside it."""
 
     class Base(Container):
         settings = configured(Settings, section="shop")
@@ -206,13 +206,15 @@ class Plain(Container):
         ("shop:Plain --config off.toml", 2, "--config: Plain declares no settings"),
     ],
 )
-def test_a_check_with_settings_decides_conditions(tmp_path: Path, arguments: str, status: int, text: str) -> None:
-    """As a run with these settings would."""
+def test_the_check_command_with_settings_decides_conditions(
+    tmp_path: Path, arguments: str, status: int, text: str
+) -> None:
+    """Its result is that of a run with these settings."""
     (tmp_path / "shop.py").write_text(MODULE)
     for name, value in (("on", "true"), ("off", "false"), ("wrong", "7")):
         (tmp_path / f"{name}.toml").write_text(f"[shop]\nmetrics = {value}\n")
     command = [sys.executable, "-m", "typedbus", "check", *arguments.split()]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, encoding="utf-8", timeout=60, check=False)
+    process = subprocess.run(command, cwd=tmp_path, capture_output=True, encoding="utf-8", timeout=60, check=False)
 
-    assert done.returncode == status
-    assert text in done.stdout + done.stderr
+    assert process.returncode == status
+    assert text in process.stdout + process.stderr

@@ -1,4 +1,4 @@
-"""Several containers on one bus: started, told of and ended together."""
+"""Several containers on one bus: started, reported and ended together."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ order_placed = Channel[[str], None]("order_placed")
 
 
 class Part:
-    """Writes down what happens to it."""
+    """Records its life cycle."""
 
     def __init__(self, notes: list[str], name: str, bus: Bus | None = None, *, failing: bool = False) -> None:
         self.notes = notes
@@ -44,7 +44,7 @@ class Part:
         notes.append(f"build {name}")
 
     def start(self) -> None:
-        """Note it, and fail if that was asked for."""
+        """Record the start, and fail if the part is declared to fail."""
         self.notes.append(f"start {self.name}")
         if self.failing:
             raise OSError(self.name)
@@ -64,7 +64,7 @@ class Part:
 
 
 class Early(Part):
-    """Would like to start before everything else."""
+    """Has the lowest priority."""
 
     @on(START, priority=1)
     def start(self) -> None:
@@ -73,7 +73,7 @@ class Early(Part):
 
 
 class Shop(Container):
-    """Has the bus."""
+    """The container with the bus."""
 
     bus = Component(Bus)
     notes = Component(list[str])
@@ -81,7 +81,7 @@ class Shop(Container):
 
 
 class Metrics(Container):
-    """Can run alone, on a bus of its own."""
+    """A container with its own bus, which can run alone."""
 
     bus = Component(Bus)
     notes = Component(list[str])
@@ -89,7 +89,7 @@ class Metrics(Container):
 
 
 class Audit(Container):
-    """Cannot run alone."""
+    """A container without a bus, which cannot run alone."""
 
     notes = Component(list[str])
     log = Component(Part, notes.provided, "log")
@@ -97,7 +97,7 @@ class Audit(Container):
 
 @contextlib.contextmanager
 def noting(*containers: Shop | Metrics | Audit) -> Iterator[list[str]]:
-    """Let all of *containers* write their notes to one list inside the ``with``, and give it."""
+    """Collect the notes of all *containers* in one list inside the ``with``, and yield it."""
     notes: list[str] = []
     with contextlib.ExitStack() as stack:
         for container in containers:
@@ -105,19 +105,19 @@ def noting(*containers: Shop | Metrics | Audit) -> Iterator[list[str]]:
         yield notes
 
 
-def test_all_start_in_the_order_in_which_they_are_given_and_stop_in_the_reverse() -> None:
-    """Everything is built before anything is started."""
+def test_containers_start_in_the_order_of_the_arguments_and_stop_in_reverse() -> None:
+    """All components are built before the first starts."""
     shop, metrics, audit = Shop(), Metrics(), Audit()
-    with noting(shop, metrics, audit) as notes, running(shop, metrics, audit) as given:
-        assert given is shop
+    with noting(shop, metrics, audit) as notes, running(shop, metrics, audit) as instance:
+        assert instance is shop
 
     assert notes[:3] == ["build orders", "build gauge", "build log"]
     assert notes[3:6] == ["start orders", "start gauge", "start log"]
     assert notes[6:] == ["stop log", "stop gauge", "stop orders", "exit log", "exit gauge", "exit orders"]
 
 
-def test_priorities_go_across_all_of_them() -> None:
-    """They are listeners of one channel."""
+def test_priorities_apply_across_all_containers() -> None:
+    """All hooks are listeners of one channel."""
     shop = Shop()
     with noting(shop) as notes:
 
@@ -130,8 +130,8 @@ def test_priorities_go_across_all_of_them() -> None:
     assert [note for note in notes if "start" in note] == ["start log", "start orders"]
 
 
-def test_the_bus_of_the_first_takes_the_place_of_the_others() -> None:
-    """For those that need it, and for a call; what is published on it reaches all."""
+def test_the_bus_of_the_first_container_replaces_the_others() -> None:
+    """For components that need it, and for a call; publishing on it reaches all containers."""
     shop, metrics, audit = Shop(), Metrics(), Audit()
 
     with running(shop, metrics, audit):
@@ -142,7 +142,7 @@ def test_the_bus_of_the_first_takes_the_place_of_the_others() -> None:
         assert f"{name} hears of mugs" in notes
 
 
-def test_the_faults_of_all_are_told_at_once_and_nothing_is_built() -> None:
+def test_the_faults_of_all_containers_are_reported_together_before_building() -> None:
     """In the order of the containers."""
 
     class Odd(Audit):
@@ -162,8 +162,8 @@ def test_the_faults_of_all_are_told_at_once_and_nothing_is_built() -> None:
     assert not shop.bus.is_built
 
 
-def test_the_first_has_to_have_a_bus() -> None:
-    """It is the one that the others share."""
+def test_the_first_container_must_have_a_bus() -> None:
+    """The others share it."""
     with pytest.raises(InvalidContainer) as invalid:
         running(Audit(), Shop()).__enter__()
 
@@ -172,7 +172,7 @@ def test_the_first_has_to_have_a_bus() -> None:
     assert fault.path == "Audit"
 
 
-def test_what_one_fails_with_stops_all_again() -> None:
+def test_a_failure_in_one_container_stops_all() -> None:
     """A start is one transition."""
 
     class Broken(Audit):
@@ -187,8 +187,8 @@ def test_what_one_fails_with_stops_all_again() -> None:
     assert shop.bus().state is State.EXITED
 
 
-def test_they_run_together_as_often_as_one_likes() -> None:
-    """Each time all is built anew, once."""
+def test_containers_can_run_together_repeatedly() -> None:
+    """Each run builds all components once."""
     shop, metrics = Shop(), Metrics()
     with noting(shop, metrics) as notes:
         for _ in range(3):
@@ -199,8 +199,8 @@ def test_they_run_together_as_often_as_one_likes() -> None:
     assert sorted(notes[:2]) == ["build gauge", "build orders"]
 
 
-def test_a_container_goes_from_a_bus_that_has_exited_to_another() -> None:
-    """What was built for the first is not used for the second, and the first leaves it alone from there on."""
+def test_a_container_moves_from_a_bus_that_has_exited_to_another() -> None:
+    """Its earlier components are not used again, and the first bus no longer starts it."""
     one, other, metrics = Shop(), Shop(), Metrics()
     with running(one, metrics):
         pass
@@ -225,8 +225,8 @@ def test_a_container_that_has_run_alone_may_be_a_guest_afterwards() -> None:
 
 
 @pytest.mark.parametrize("built", ["bus", "gauge"])
-def test_what_is_built_already_keeps_its_bus(built: str) -> None:
-    """To share another one comes too late, and the error says who is built."""
+def test_a_container_with_a_built_user_of_its_bus_cannot_share_another(built: str) -> None:
+    """The error names the component that is built."""
     metrics, shop = Metrics(), Shop()
     getattr(metrics, built)()
 
@@ -239,8 +239,8 @@ def test_what_is_built_already_keeps_its_bus(built: str) -> None:
     assert metrics.bus() is not shop.bus()
 
 
-def test_what_was_built_with_another_bus_is_too_late_as_well() -> None:
-    """An override had put one in the place of its own."""
+def test_a_container_with_a_component_built_on_an_overridden_bus_cannot_share_another() -> None:
+    """An override had replaced its own bus."""
     metrics, shop = Metrics(), Shop()
 
     with metrics.override(Metrics.bus).by(Bus()):
@@ -249,8 +249,8 @@ def test_what_was_built_with_another_bus_is_too_late_as_well() -> None:
             metrics.attach(shop.attach())
 
 
-def test_nothing_is_left_of_a_bus_that_was_shared_before() -> None:
-    """It lives no longer than those who use it."""
+def test_an_earlier_shared_bus_is_freed() -> None:
+    """No container holds a reference to it."""
     shop, metrics = Shop(), Metrics()
     with running(shop, metrics):
         pass
@@ -262,16 +262,16 @@ def test_nothing_is_left_of_a_bus_that_was_shared_before() -> None:
         assert former() is None
 
 
-def test_a_container_cannot_leave_a_bus_that_runs() -> None:
-    """Its components would be ended by nobody."""
+def test_a_container_cannot_leave_a_running_bus() -> None:
+    """Its components would not be stopped."""
     audit = Audit()
 
     with running(Shop(), audit), pytest.raises(OverrideError, match=r"Audit\.\w+ .*is built already"):
         audit.attach(Shop().attach())
 
 
-def test_a_container_can_leave_a_bus_on_which_it_has_built_nothing() -> None:
-    """The start of the first bus leaves it alone."""
+def test_a_container_without_built_components_can_leave_a_bus() -> None:
+    """The next start of the first bus does not start it."""
     one, other, audit = Shop(), Shop(), Audit()
     audit.attach(one.attach())
     audit.attach(other.attach())
@@ -282,8 +282,8 @@ def test_a_container_can_leave_a_bus_on_which_it_has_built_nothing() -> None:
         assert audit.log.is_built
 
 
-def test_attaching_to_its_own_bus_changes_nothing() -> None:
-    """It is there already."""
+def test_attaching_a_container_to_its_own_bus_has_no_effect() -> None:
+    """It is attached already."""
     shop = Shop()
     bus = shop.attach()
 
@@ -294,8 +294,8 @@ def test_attaching_to_its_own_bus_changes_nothing() -> None:
     assert shop.notes() == ["build orders", "start orders", "stop orders", "exit orders"]
 
 
-def test_a_guest_starts_with_whoever_starts_the_bus() -> None:
-    """`attach` makes it ready, with the bus that it is given."""
+def test_an_attached_guest_starts_with_the_bus() -> None:
+    """Its argument is the bus that starts it."""
     shop, metrics = Shop(), Metrics()
     bus = metrics.attach(shop.attach())
 
@@ -306,7 +306,7 @@ def test_a_guest_starts_with_whoever_starts_the_bus() -> None:
 
 
 def test_a_guest_of_a_running_bus_starts_with_the_next_start() -> None:
-    """Not before: a start is a transition of the whole."""
+    """A start is a transition of all containers."""
     audit = Audit()
 
     with running(Shop()) as shop:
@@ -316,8 +316,8 @@ def test_a_guest_of_a_running_bus_starts_with_the_next_start() -> None:
         assert audit.log.is_built
 
 
-def test_a_bus_that_runs_already_is_left_alone() -> None:
-    """Also by containers that would like to join."""
+def test_running_on_a_running_bus_is_refused() -> None:
+    """With further containers as well."""
     with running(Shop()) as shop:
         with pytest.raises(TransitionError):
             running(shop, Metrics()).__enter__()
@@ -325,8 +325,8 @@ def test_a_bus_that_runs_already_is_left_alone() -> None:
         assert shop.bus().state is State.STARTED
 
 
-def test_an_override_of_a_guest_s_bus_gives_way_to_the_shared_one_and_ends_with_its_block() -> None:
-    """Whatever came above it meanwhile."""
+def test_the_shared_bus_has_precedence_over_an_override_of_a_guest_s_bus() -> None:
+    """The override still ends with its block."""
     shop, metrics, mine = Shop(), Metrics(), Bus()
 
     with metrics.override(Metrics.bus).by(mine):
@@ -368,8 +368,8 @@ PROGRAM = textwrap.dedent("""
 
 @pytest.mark.slow
 @pytest.mark.parametrize("arguments", [[], ["instance"]], ids=["a class", "an instance"])
-def test_a_program_may_be_made_of_several(arguments: list[str]) -> None:
-    """`run` takes classes and instances, and tells of all of them."""
+def test_run_takes_several_containers(arguments: list[str]) -> None:
+    """`run` accepts classes and instances, and reports on all of them."""
     ended = subprocess.run(
         [sys.executable, "-u", "-c", PROGRAM, *arguments],
         env=os.environ,
@@ -385,8 +385,8 @@ def test_a_program_may_be_made_of_several(arguments: list[str]) -> None:
     assert ended.returncode == 0, ended.stderr
 
 
-def test_the_transition_is_one_for_all_of_them() -> None:
-    """The bus is moved once."""
+def test_several_containers_start_in_one_transition() -> None:
+    """Each state is published once."""
     shop = Shop()
     moves: list[Moved] = []
     shop.attach()[MOVED].subscribe(moves.append)

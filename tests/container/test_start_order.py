@@ -1,4 +1,4 @@
-"""The start order, past every kind of provider, through nested containers and overrides, and in every process."""
+"""The start order with every kind of provider, nested containers and overrides, and in every process."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ ORDER = [
 
 
 def zoo_under(hash_seed: int) -> list[list[str]]:
-    """Return how the zoo starts and stops in a process of its own."""
+    """Return the start and stop order of the zoo in its own process."""
     ended = subprocess.run(
         [sys.executable, "-c", ZOO],
         env={**os.environ, "PYTHONHASHSEED": str(hash_seed)},
@@ -121,13 +121,13 @@ def zoo_under(hash_seed: int) -> list[list[str]]:
         check=False,
     )
     assert (ended.returncode, ended.stderr) == (0, "")
-    found: list[list[str]] = json.loads(ended.stdout)
-    return found
+    orders: list[list[str]] = json.loads(ended.stdout)
+    return orders
 
 
 @pytest.mark.slow
-def test_every_provider_between_two_components_is_seen() -> None:
-    """What needs another past it waits for the other, however low its own priority; delegates wait for nobody."""
+def test_a_dependency_through_any_provider_orders_the_start() -> None:
+    """Priorities cannot change this order; delegates add no dependency."""
     started, stopped = zoo_under(0)
 
     assert started == ORDER
@@ -136,17 +136,17 @@ def test_every_provider_between_two_components_is_seen() -> None:
 
 @pytest.mark.slow
 @pytest.mark.exhaustive
-def test_the_order_of_everything_is_the_same_in_fifty_processes() -> None:
-    """Neither hashes nor addresses have a say, whatever stands between components."""
+def test_the_order_with_every_provider_is_the_same_in_fifty_processes() -> None:
+    """It does not depend on hashes or addresses."""
     with ThreadPoolExecutor(2) as pool:
-        found = list(pool.map(zoo_under, range(50)))
+        orders = list(pool.map(zoo_under, range(50)))
 
-    assert all(one == [ORDER, ORDER[::-1]] for one in found)
+    assert all(one == [ORDER, ORDER[::-1]] for one in orders)
 
 
 @attrs.frozen
 class Part:
-    """How one component of a made-up container is declared, what stands between it and its needs, and what fails."""
+    """The declaration of a generated component, the providers to its dependencies, and the hooks that fail."""
 
     needs: dict[int, str]
     priority: int
@@ -155,7 +155,7 @@ class Part:
 
 @attrs.define(eq=False)
 class Instance:
-    """The component of a `Part`; notes its starts and stops, and fails where the part says so."""
+    """The component of a `Part`; records its starts and stops, and fails in the hooks of the part."""
 
     notes: list[tuple[str, int]]
     number: int
@@ -166,11 +166,11 @@ class Instance:
         return item
 
     def begin(self) -> None:
-        """Listen to the start."""
+        """Listen to START."""
         self._note("start")
 
     def end(self) -> None:
-        """Listen to the stop."""
+        """Listen to STOP."""
         self._note("stop")
 
     def _note(self, what: str) -> None:
@@ -199,7 +199,7 @@ LINKS: dict[str, Callable[[Any], object]] = {
 
 @st.composite
 def parts(draw: st.DrawFn, *failures: str) -> list[Part]:
-    """Draw the parts of a container, each with needs among those before it; *failures* are what may fail in each."""
+    """Draw the parts of a container, each with dependencies among the earlier ones; *failures* are the hooks that may fail in each."""
     failing = st.frozensets(st.sampled_from(failures), max_size=1) if failures else st.just(frozenset[str]())
     return [
         Part(
@@ -214,7 +214,7 @@ def parts(draw: st.DrawFn, *failures: str) -> list[Part]:
 
 
 def container_of(made_up: list[Part], cut: set[int], notes: list[tuple[str, int]]) -> tuple[Any, list[Any]]:
-    """Return a container of *made_up*, and its components; at *cut* what came before goes into a container inside."""
+    """Return a container of *made_up*, and its components; those before *cut* are in a nested container."""
     members: dict[str, Any] = {}
     declared: list[Any] = []
     paths: list[str] = []
@@ -223,9 +223,9 @@ def container_of(made_up: list[Part], cut: set[int], notes: list[tuple[str, int]
             inner: Any = type("Inner", (Container,), members)()
             declared = [attrgetter(path)(inner) for path in paths]
             members, paths = {"inner": inner}, [f"inner.{path}" for path in paths]
-        given = tuple(LINKS[link](declared[need]) for need, link in part.needs.items())
+        arguments = tuple(LINKS[link](declared[need]) for need, link in part.needs.items())
         hooks = START.calls(Instance.begin, priority=part.priority), STOP.calls(Instance.end)
-        declared.append(Component(Instance, notes, number, part, given).on(*hooks))
+        declared.append(Component(Instance, notes, number, part, arguments).on(*hooks))
         members[f"c{number}"] = declared[-1]
         paths.append(f"c{number}")
     shop: Any = type("Shop", (Container,), {"bus": Component(Bus), **members})()
@@ -233,12 +233,12 @@ def container_of(made_up: list[Part], cut: set[int], notes: list[tuple[str, int]
 
 
 def waits_for(part: Part) -> set[int]:
-    """Return those that must have started before *part*."""
+    """Return the parts that must have started before *part*."""
     return {need for need, link in part.needs.items() if "delegate" not in link}
 
 
 def lawful(made_up: list[Part]) -> list[int]:
-    """Return the start order by the law as it is written: of those whose needs have come the lowest, ties by number."""
+    """Return the start order by definition: repeatedly the lowest priority among parts whose dependencies have started, ties by number."""
     order: list[int] = []
     while len(order) < len(made_up):
         ready = [n for n, part in enumerate(made_up) if n not in order and waits_for(part) <= set(order)]
@@ -246,9 +246,9 @@ def lawful(made_up: list[Part]) -> list[int]:
     return order
 
 
-def those(notes: list[tuple[str, int]], what: str) -> list[int]:
-    """Return the numbers of those that *what* happened to, in order."""
-    return [number for noted, number in notes if noted == what]
+def numbers_with(notes: list[tuple[str, int]], what: str) -> list[int]:
+    """Return the numbers of the components with the event *what*, in order."""
+    return [number for event, number in notes if event == what]
 
 
 cuts = st.sets(st.integers(0, 9), max_size=3)
@@ -257,8 +257,8 @@ cuts = st.sets(st.integers(0, 9), max_size=3)
 @pytest.mark.slow
 @settings(max_examples=60, deadline=None, database=None)
 @given(parts(), cuts)
-def test_the_start_order_is_the_one_that_the_law_gives(made_up: list[Part], cut: set[int]) -> None:
-    """Past whatever provider and out of whatever container; the stop is its reverse, and a second start the same."""
+def test_the_start_order_is_that_of_the_definition(made_up: list[Part], cut: set[int]) -> None:
+    """With every provider and across containers; the stop is its reverse, and a second start repeats it."""
     notes: list[tuple[str, int]] = []
     shop, _ = container_of(made_up, cut, notes)
     bus = shop.attach()
@@ -268,54 +268,52 @@ def test_the_start_order_is_the_one_that_the_law_gives(made_up: list[Part], cut:
     bus.start()
 
     order = lawful(made_up)
-    assert those(notes, "start") == order * 2
-    assert those(notes, "stop") == order[::-1]
+    assert numbers_with(notes, "start") == order * 2
+    assert numbers_with(notes, "stop") == order[::-1]
 
 
 @pytest.mark.slow
 @settings(max_examples=60, deadline=None, database=None)
 @given(parts("start", "stop"), cuts)
-def test_a_start_that_fails_anywhere_stops_what_had_started_and_tells_of_all_by_path(
+def test_a_start_that_fails_stops_the_started_components_and_names_all_failures(
     made_up: list[Part], cut: set[int]
 ) -> None:
-    """In the exact reverse, everybody, though some of the stops fail, too."""
+    """All started components are stopped in reverse, even if some stops fail, too."""
     notes: list[tuple[str, int]] = []
     shop, components = container_of(made_up, cut, notes)
     bus = shop.attach()
-    told: list[tuple[str, str]] = []
+    failures: list[tuple[str, str]] = []
 
     try:
         bus.start()
         bus.stop()
     except TransitionFailures as failed:
-        told = [(failure.name.rpartition(".")[0], failure.channel) for failure in failed.failures]
+        failures = [(failure.name.rpartition(".")[0], failure.channel) for failure in failed.failures]
 
     order = lawful(made_up)
     broken = next((number for number in order if "start" in made_up[number].failing), None)
     before = order if broken is None else order[: order.index(broken)]
-    assert those(notes, "start") == (before if broken is None else [*before, broken])
-    assert those(notes, "stop") == before[::-1]
+    assert numbers_with(notes, "start") == (before if broken is None else [*before, broken])
+    assert numbers_with(notes, "stop") == before[::-1]
     expected = [] if broken is None else [(components[broken].path, "start")]
-    assert told == expected + [(components[n].path, "stop") for n in before[::-1] if "stop" in made_up[n].failing]
+    assert failures == expected + [(components[n].path, "stop") for n in before[::-1] if "stop" in made_up[n].failing]
     assert bus.state is State.STOPPED
 
 
 @pytest.mark.slow
 @settings(max_examples=60, deadline=None, database=None)
 @given(parts(), cuts, st.data())
-def test_with_a_replacement_what_is_needed_still_comes_first(
-    made_up: list[Part], cut: set[int], data: st.DataObject
-) -> None:
-    """It starts where it stands in, after what it needs itself; what only the replaced one needed stays out."""
+def test_a_replacement_starts_after_its_dependencies(made_up: list[Part], cut: set[int], data: st.DataObject) -> None:
+    """It keeps the position of the original; dependencies of the original alone are left out."""
     notes: list[tuple[str, int]] = []
     shop, components = container_of(made_up, cut, notes)
     replaced = data.draw(st.integers(0, len(made_up) - 1))
     links = st.sampled_from(sorted(LINKS))
     needs = data.draw(st.dictionaries(st.integers(0, replaced - 1), links, max_size=2)) if replaced else {}
     part = Part(needs, data.draw(st.sampled_from([1, 50, 90])), frozenset())
-    given = tuple(LINKS[link](components[need]) for need, link in needs.items())
+    arguments = tuple(LINKS[link](components[need]) for need, link in needs.items())
     hooks = START.calls(Instance.begin, priority=part.priority), STOP.calls(Instance.end)
-    replacement = Component(Instance, notes, replaced, part, given).on(*hooks)
+    replacement = Component(Instance, notes, replaced, part, arguments).on(*hooks)
 
     with shop.override(components[replaced]).by(replacement):
         bus = shop.attach()
@@ -331,16 +329,16 @@ def test_with_a_replacement_what_is_needed_still_comes_first(
     for number in reversed(range(len(now))):
         if number not in out:
             out -= waits_for(now[number])
-    started = those(notes, "start")
-    assert sorted(started) == [number for number in range(len(now)) if number not in out]
-    assert all(started.index(need) < started.index(number) for number in started for need in waits_for(now[number]))
-    for one, following in zip(started, started[1:], strict=False):
+    starts = numbers_with(notes, "start")
+    assert sorted(starts) == [number for number in range(len(now)) if number not in out]
+    assert all(starts.index(need) < starts.index(number) for number in starts for need in waits_for(now[number]))
+    for one, following in zip(starts, starts[1:], strict=False):
         assert one in waits_for(now[following]) or now[one].priority <= now[following].priority
-    assert those(notes, "stop") == started[::-1]
+    assert numbers_with(notes, "stop") == starts[::-1]
 
 
 class Named:
-    """Notes its start by name."""
+    """Records its start by name."""
 
     def __init__(self, notes: list[str], name: str, *needed: object) -> None:
         self.notes = notes
@@ -352,7 +350,7 @@ class Named:
 
 
 class Row(Container):
-    """Some that tie."""
+    """Components with equal priorities."""
 
     bus = Component(Bus)
     notes = Component(list[str])
@@ -362,13 +360,13 @@ class Row(Container):
 
 
 class Anew(Row):
-    """Its `first` needs what is declared after it."""
+    """Redeclares `first` with a dependency on a later component."""
 
     first = Component(Named, Row.notes.provided, "first", Row.third.provided)
 
 
-def test_ties_go_by_declaration_whoever_needs_what() -> None:
-    """Those that wait for nobody start as declared, whether a stand-in or a member before them needs them or not."""
+def test_ties_start_in_order_of_declaration() -> None:
+    """Components without dependencies start as declared, however others need them."""
     row, anew = Row(), Anew()
     replacement = Component(Named, Row.notes.provided, "third", Row.first.provided)
 

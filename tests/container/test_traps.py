@@ -1,4 +1,4 @@
-"""`validate()` on what runs without an error, and does something else than it looks like."""
+"""`validate()` on declarations that run without an error and do something unexpected."""
 
 import dataclasses
 import functools
@@ -47,7 +47,7 @@ ring = Channel[[], None]("ring")
 
 
 class Holding:
-    """Keeps whatever it is given."""
+    """Keeps its arguments."""
 
     def __init__(self, *held: Any, **named: Any) -> None:
         self.held, self.named = held, named
@@ -55,20 +55,20 @@ class Holding:
 
 @attrs.frozen
 class Record:
-    """Holds something."""
+    """An attrs class that holds an object."""
 
     held: Any
 
 
 @dataclasses.dataclass
 class Data:
-    """Holds something as well."""
+    """A dataclass that holds an object."""
 
     held: Any
 
 
 def with_faults(container: Container) -> list[Fault]:
-    """Return what `validate()` has to say."""
+    """Return the faults that `validate()` reports."""
     try:
         container.validate()
     except InvalidContainer as invalid:
@@ -77,14 +77,14 @@ def with_faults(container: Container) -> list[Fault]:
 
 
 def kinds(faults: list[Fault]) -> list[tuple[type, str]]:
-    """Return the kind and the path of each."""
+    """Return the class and the path of each fault."""
     return [(type(fault), fault.path) for fault in faults]
 
 
 def shop_with(**members: Any) -> Any:
     """Return a container of a bus and *members*."""
-    made: Any = type("Shop", (Container,), {"bus": Component(Bus), **members})
-    return made()
+    shop_class: Any = type("Shop", (Container,), {"bus": Component(Bus), **members})
+    return shop_class()
 
 
 part: Any = Component(Holding)
@@ -92,37 +92,37 @@ lone: Any = library.Singleton(Holding)
 
 
 def reads_a_global() -> object:
-    """Ask a component that it was not given."""
+    """Call a component that is a global variable."""
     return part()
 
 
 def reads_a_global_inside() -> Callable[[], object]:
-    """Ask it later."""
+    """Return a function that calls it."""
     return lambda: lone()
 
 
 def names_an_attribute(thing: Any) -> object:
-    """Ask for something of this name that is none of ours."""
+    """Read an attribute of the same name."""
     return thing and thing.part
 
 
 def has_a_default(thing: Any = part) -> object:
-    """Be given a component by nobody."""
+    """Have a component as a default."""
     return thing
 
 
 def names_a_default(*, thing: Any = (part,)) -> object:
-    """Be given several by nobody."""
+    """Have components as keyword defaults."""
     return thing
 
 
 def closed_over(thing: Any) -> Callable[[], object]:
-    """Return a function that holds *thing*."""
+    """Return a function with *thing* in its closure."""
     return lambda: thing
 
 
 def not_yet() -> Callable[[], object]:
-    """Return a function whose closure is empty when it is looked at."""
+    """Return a function whose closure is empty when it is checked."""
 
     def inner() -> object:
         return later
@@ -172,14 +172,14 @@ SEEN: list[Any] = [
 
 
 @pytest.mark.parametrize("component", HIDDEN)
-def test_a_provider_where_nobody_sees_it_is_a_fault(component: Component[Any]) -> None:
-    """It would be handed over uncalled, as the class of the container has it."""
+def test_a_hidden_provider_is_a_fault(component: Component[Any]) -> None:
+    """It would be passed uncalled, as the declaration of the class."""
     assert kinds(with_faults(shop_with(lone=lone, part=part, other=component))) == [(HiddenFault, "Shop.other")]
 
 
 @pytest.mark.parametrize("component", SEEN)
-def test_a_provider_that_is_called_or_asked_for_is_none(component: Component[Any]) -> None:
-    """By itself, beside a stand-in, or as a delegate."""
+def test_a_provider_that_is_called_or_passed_on_purpose_is_not_a_fault(component: Component[Any]) -> None:
+    """As an argument, beside a provided one, or as a delegate."""
     shop = shop_with(part=part, other=component)
 
     assert with_faults(shop) == []
@@ -187,8 +187,8 @@ def test_a_provider_that_is_called_or_asked_for_is_none(component: Component[Any
         assert shop.other.is_built
 
 
-def test_a_hidden_provider_is_told_with_what_to_hand_over() -> None:
-    """Where it is, what it is, and the way out."""
+def test_the_fault_of_a_hidden_provider_shows_the_remedy() -> None:
+    """It has the position and the name of the provider."""
 
     class Shop(Container):
         part = Component(Holding)
@@ -210,8 +210,8 @@ def test_a_hidden_provider_is_told_with_what_to_hand_over() -> None:
     assert foreign.problem.startswith("its argument 1 holds a Singleton where ")
 
 
-def test_an_argument_without_end_is_looked_through_for_a_while() -> None:
-    """A literal that holds itself, and one of a million, cost next to nothing."""
+def test_the_search_in_a_large_or_recursive_argument_is_bounded() -> None:
+    """A list that contains itself, and one of a million items."""
     endless: list[Any] = []
     endless.append(endless)
 
@@ -219,13 +219,13 @@ def test_an_argument_without_end_is_looked_through_for_a_while() -> None:
 
 
 class Connection:
-    """What is made for one thread."""
+    """An object that belongs to one thread."""
 
     open = True
 
 
 class Sessions(Container):
-    """What is made for one thread or context, and those who would keep it."""
+    """Thread-local and context-local providers, and components that would keep their objects."""
 
     local: Any = library.ThreadLocalSingleton(Connection)
     context: Any = library.ContextLocalSingleton(Connection)
@@ -241,8 +241,8 @@ class Sessions(Container):
     through_another = Component(Holding, direct.provided)
 
 
-def test_what_is_made_for_a_thread_or_a_context_is_kept_by_no_component() -> None:
-    """However it gets there by value; a delegate of it, and a factory, are fine, and so are users of the user."""
+def test_a_component_that_keeps_a_thread_or_context_local_object_is_a_fault() -> None:
+    """Delegates and factories are valid, and so are users of the user."""
     faults = with_faults(Sessions())
 
     names = ["direct", "listed", "keyed", "attribute", "called", "made"]
@@ -254,7 +254,7 @@ def test_what_is_made_for_a_thread_or_a_context_is_kept_by_no_component() -> Non
 
 
 class Base(Container):
-    """Something to be replaced, and who needs it."""
+    """A component that subclasses replace, and its user."""
 
     bus = Component(Bus)
     part = Component(Holding, "base")
@@ -262,8 +262,8 @@ class Base(Container):
 
 
 @pytest.mark.parametrize("value", [Holding, Holding(), None, 3])
-def test_a_name_that_is_taken_by_something_else_is_a_fault(value: Any) -> None:
-    """The declaration of the base is still in force, and looks as if it was not."""
+def test_an_attribute_that_hides_a_declaration_is_a_fault(value: Any) -> None:
+    """The declaration of the base is still in force, contrary to appearance."""
     replaced: Any = type("Replaced", (Base,), {"part": value})
 
     (fault,) = with_faults(replaced())
@@ -273,8 +273,8 @@ def test_a_name_that_is_taken_by_something_else_is_a_fault(value: Any) -> None:
     assert "the declaration of the base class stays in force" in fault.problem
 
 
-def test_a_name_that_was_no_declaration_may_be_taken() -> None:
-    """Attributes and methods of containers are their own business."""
+def test_an_attribute_that_hides_no_declaration_is_accepted() -> None:
+    """Containers may have attributes and methods."""
 
     class Shop(Base):
         limit = 3
@@ -290,7 +290,7 @@ def test_a_name_that_was_no_declaration_may_be_taken() -> None:
 
 
 def test_a_replacement_of_a_replacement_reaches_every_user() -> None:
-    """Also those that were declared before the first of them."""
+    """This includes users that were declared before the first replacement."""
 
     class Middle(Base):
         part = Component(Holding, "middle")
@@ -312,14 +312,14 @@ def test_a_replacement_of_a_replacement_reaches_every_user() -> None:
 
 
 class Infra(Container):
-    """A container to be replaced."""
+    """A container that subclasses replace."""
 
     used = Component(Holding)
     unused = Component(Holding)
 
 
 class Outer(Container):
-    """What refers to it."""
+    """Refers to components of the nested container."""
 
     bus = Component(Bus)
     infra = Infra()
@@ -327,19 +327,19 @@ class Outer(Container):
 
 
 class Whole(Container):
-    """A replacement for all that is referred to."""
+    """A replacement with all components that are referred to."""
 
     used = Component(Holding)
 
 
 class Lacking(Container):
-    """A replacement that lacks something."""
+    """A replacement that lacks a component."""
 
     unused = Component(Holding)
 
 
-def test_a_container_that_takes_the_place_of_another_has_what_is_used_of_it() -> None:
-    """What nobody refers to may be missing."""
+def test_a_replacing_container_must_have_the_components_in_use() -> None:
+    """Components without users may be missing."""
 
     class Fine(Outer):
         infra: Any = Whole()
@@ -360,7 +360,7 @@ def test_a_container_that_takes_the_place_of_another_has_what_is_used_of_it() ->
 
 
 def test_a_declaration_outside_of_every_container_is_a_fault() -> None:
-    """In a plain class that is mixed in, or put there when the class was made already."""
+    """In a plain mix-in class, or assigned to an existing class."""
 
     class Mixin:
         mixed = Component(Holding)
@@ -382,7 +382,7 @@ class One(Container):
 
 
 class Two(Container):
-    """The second of them."""
+    """The second of two bases."""
 
     bus = Component(Bus)
     part = Component(Holding, "two")
@@ -390,7 +390,7 @@ class Two(Container):
 
 
 class Both(One, Two):
-    """Has the declarations of both, of which neither knows the other."""
+    """Has the declarations of two unrelated bases."""
 
 
 class Mixin(Two):
@@ -406,13 +406,13 @@ class Nested(Container):
 
 
 class Unlike(Container):
-    """Another one."""
+    """Another container."""
 
     part = Component(Holding)
 
 
 class Alike(Nested):
-    """A variant of the first."""
+    """A variant of `Nested`."""
 
     part = Component(Holding, "alike")
 
@@ -421,7 +421,7 @@ SHARED = Component(Holding, "shared")
 
 
 def declaring(name: str, **declarations: Any) -> Any:
-    """Return a class of containers with these declarations."""
+    """Return a container class with these declarations."""
     return type(name, (Container,), declarations)
 
 
@@ -438,7 +438,7 @@ def declaring(name: str, **declarations: Any) -> Any:
     ],
     ids=lambda value: type(value).__name__,
 )
-def test_one_name_for_two_things_in_unrelated_bases_is_a_fault(first: Any, second: Any) -> None:
+def test_one_name_for_different_components_in_unrelated_bases_is_a_fault(first: Any, second: Any) -> None:
     """The fault names both declarations with their places."""
     one, other = declaring("One", bus=Component(Bus), part=first), declaring("Other", part=second)
 
@@ -450,8 +450,8 @@ def test_one_name_for_two_things_in_unrelated_bases_is_a_fault(first: Any, secon
     assert f"Other ({getattr(second, 'place', blueprint_of(other).place)})" in fault.problem
 
 
-def test_a_class_below_such_a_class_has_the_fault_as_well() -> None:
-    """And a container that nests one; a new declaration of the name ends it."""
+def test_a_subclass_of_such_a_class_has_the_fault() -> None:
+    """So does a container that nests it; a redeclaration of the name resolves it."""
 
     class Below(Both):
         more = Component(Holding)
@@ -490,7 +490,7 @@ def test_a_class_below_such_a_class_has_the_fault_as_well() -> None:
     ],
 )
 def test_related_bases_may_declare_one_name_twice(bases: tuple[type, ...]) -> None:
-    """The first takes the place of the second for the users of both."""
+    """The first replaces the second for the users of both."""
     merged: Any = type("Merged", bases, {})
 
     assert with_faults(merged()) == []
@@ -498,8 +498,8 @@ def test_related_bases_may_declare_one_name_twice(bases: tuple[type, ...]) -> No
         pass
 
 
-def test_a_declaration_that_is_made_again_reaches_the_users_of_both_bases() -> None:
-    """It takes the place of both."""
+def test_a_redeclaration_applies_to_the_users_of_both_bases() -> None:
+    """It replaces both."""
 
     class Mended(Both):
         part = Component(Holding, "mended")
@@ -511,7 +511,7 @@ def test_a_declaration_that_is_made_again_reaches_the_users_of_both_bases() -> N
 
 
 def named(name: str, *bases: type, **more: Any) -> type:
-    """Return a class with a method of this *name* that could be called by the bus."""
+    """Return a class with a method *name* that the bus could call."""
 
     def method(self: Any) -> None:
         """Be called."""
@@ -533,8 +533,8 @@ NEARLY = {
 
 
 @pytest.mark.parametrize(("channel", "name"), [(channel, name) for channel, names in NEARLY.items() for name in names])
-def test_a_method_that_has_nearly_the_name_of_a_hook_is_a_fault(channel: Any, name: str) -> None:
-    """Until it is declared not to listen."""
+def test_a_method_with_a_misspelt_hook_name_is_a_fault(channel: Any, name: str) -> None:
+    """Unless it is declared not to listen."""
     cls = named(name)
 
     (fault,) = with_faults(shop_with(part=Component(cls)))
@@ -568,13 +568,13 @@ def test_a_method_that_has_nearly_the_name_of_a_hook_is_a_fault(channel: Any, na
         *("restart", "started", "stopped", "starts", "stops", "starting", "grateful", "_start", "__start", "start_all"),
     ],
 )
-def test_an_honest_name_is_none(name: str) -> None:
-    """However near it is."""
+def test_a_method_with_a_different_name_is_not_a_fault(name: str) -> None:
+    """However similar it is."""
     assert with_faults(shop_with(part=Component(named(name)))) == []
 
 
 def needs_more(self: Any, runners: int) -> None:
-    """Take what the bus would not give."""
+    """Take arguments that the bus does not pass."""
 
 
 @pytest.mark.parametrize(
@@ -592,25 +592,25 @@ def needs_more(self: Any, runners: int) -> None:
         Component(named("on_stop", Bus)),
     ],
 )
-def test_a_method_that_has_a_use_of_its_own_is_none(component: Component[Any]) -> None:
-    """Its class knows the hook, or calls or declares it, or it could not be called, or another named it."""
+def test_a_similar_method_with_another_use_is_not_a_fault(component: Component[Any]) -> None:
+    """Its class has the hook, or calls or declares the method, or the bus could not call it, or a base class named it."""
     assert [fault for fault in with_faults(shop_with(part=component)) if type(fault) is MisspeltFault] == []
 
 
-def test_a_method_that_was_declared_to_listen_is_none() -> None:
-    """By whatever name."""
+def test_a_similar_method_that_is_declared_to_listen_is_not_a_fault() -> None:
+    """The channel does not matter."""
     cls: Any = named("on_start")
 
     assert with_faults(shop_with(part=Component(cls).on(START.calls(cls.on_start)))) == []
 
 
-def test_classes_of_others_are_left_alone() -> None:
-    """Whoever uses them cannot rename their methods."""
+def test_methods_of_third_party_classes_are_not_checked_for_typos() -> None:
+    """Their users cannot rename them."""
     assert with_faults(shop_with(part=Component(threading.Event))) == []
 
 
-def test_a_method_that_listens_to_a_namesake_of_a_life_cycle_channel_is_a_fault() -> None:
-    """Nobody would publish there when the bus starts."""
+def test_a_method_on_a_channel_named_like_a_life_cycle_channel_is_a_fault() -> None:
+    """The bus publishes on the built-in channel alone."""
     start = Channel[[], None]("start")
 
     class Listening:
@@ -626,33 +626,33 @@ def test_a_method_that_listens_to_a_namesake_of_a_life_cycle_channel_is_a_fault(
 
 
 def test_methods_of_the_class_listen_whichever_decorator_comes_first() -> None:
-    """Static ones as well."""
-    heard: list[str] = []
+    """Class methods and static methods."""
+    calls: list[str] = []
 
     class Listening:
         @classmethod
         @on(ring)
         def outer(cls) -> None:
-            heard.append(f"outer {cls.__name__}")
+            calls.append(f"outer {cls.__name__}")
 
         @on(ring)
         @classmethod
         def inner(cls) -> None:
-            heard.append(f"inner {cls.__name__}")
+            calls.append(f"inner {cls.__name__}")
 
         @staticmethod
         @on(ring)  # type: ignore[arg-type]  # checkers see no instance
         def outside() -> None:
-            heard.append("outside")
+            calls.append("outside")
 
     with running(shop_with(part=Component(Listening))) as shop:
         shop.bus()[ring].publish()
 
-    assert heard == ["outer Listening", "inner Listening", "outside"]
+    assert calls == ["outer Listening", "inner Listening", "outside"]
 
 
-def test_annotations_that_cannot_be_evaluated_let_a_method_listen() -> None:
-    """Whatever they raise, in the method and in the channel."""
+def test_a_method_with_an_annotation_that_cannot_be_evaluated_listens() -> None:
+    """Whatever the evaluation raises, in the method and in the channel."""
 
     def listen(self: Any, thing: Any, /) -> None:
         """Listen."""
@@ -668,8 +668,8 @@ def test_annotations_that_cannot_be_evaluated_let_a_method_listen() -> None:
     assert with_faults(shop_with(part=Component(cls))) == []
 
 
-def test_the_faults_of_a_container_come_in_the_order_of_its_declarations() -> None:
-    """Whatever is needed first; circles, which have no one place, before all."""
+def test_faults_are_in_the_order_of_the_declarations() -> None:
+    """The order of dependencies does not matter; cycles, which have no single place, come first."""
 
     def take(number: int) -> Holding:
         return Holding(number)

@@ -1,4 +1,4 @@
-"""`validate()`: every fault at once, and nothing built."""
+"""`validate()` reports every fault at once, and builds no component."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typedbus.faults import ArgumentFault, BusFault, CycleFault, DependencyFault
 
 
 class Recording:
-    """Takes anything, and remembers on its class that it was built."""
+    """Takes any arguments, and records on its class that it was built."""
 
     built: list[object]
 
@@ -24,7 +24,7 @@ class Recording:
 
 
 class Database:
-    """Something with a constructor to be met."""
+    """A class with a constructor whose arguments are checked."""
 
     def __init__(self, url: str, *, retries: int = 3) -> None:
         self.url = url
@@ -32,21 +32,21 @@ class Database:
 
 
 def positional_only(url: str, /, retries: int) -> Database:
-    """Has a parameter that cannot be named."""
+    """Have a parameter that cannot be passed by name."""
     return Database(url, retries=retries)
 
 
 def named_and_more(url: str, /, **url_and_more: int) -> Database:
-    """Takes any name, also that of its positional parameter."""
+    """Take any name, also that of its positional parameter."""
     return Database(url)
 
 
 def anything(*args: object, **kwargs: object) -> None:
-    """Takes anything."""
+    """Take anything."""
 
 
 def with_faults(container: Container) -> list[Fault]:
-    """Return what `validate()` has to say."""
+    """Return the faults that `validate()` reports."""
     try:
         container.validate()
     except InvalidContainer as invalid:
@@ -55,18 +55,18 @@ def with_faults(container: Container) -> list[Fault]:
 
 
 def close(circle: Any, /, **needed: object) -> None:
-    """Let the component *circle* need what is declared after it, as the library's verbs allow."""
+    """Let the component *circle* need a component that is declared after it, by the library's methods."""
     circle.add_kwargs(**needed)
 
 
 def declared(builds: Any, *args: Any, **kwargs: Any) -> Component[Any]:
-    """Return what no checker would let pass."""
+    """Return a component without its static type, so that checkers accept its arguments."""
     component: Component[Any] = Component(builds, *args, **kwargs)
     return component
 
 
-def test_a_container_without_fault_is_valid() -> None:
-    """Nothing is told, and nothing built."""
+def test_validate_of_a_container_without_faults_returns() -> None:
+    """No component is built."""
 
     class Shop(Container):
         bus = Component(Bus)
@@ -79,8 +79,8 @@ def test_a_container_without_fault_is_valid() -> None:
     assert not shop.database.is_built
 
 
-def test_every_fault_is_told_at_once_and_nothing_is_built() -> None:
-    """Each with its component, its place, and what to do about it; no constructor runs."""
+def test_all_faults_are_reported_at_once_and_no_component_is_built() -> None:
+    """Each with its component, its place and the remedy; no constructor runs."""
 
     class Part(Recording):
         built: list[object] = []
@@ -111,8 +111,8 @@ def test_every_fault_is_told_at_once_and_nothing_is_built() -> None:
     assert Part.built == []
 
 
-def test_the_faults_are_told_in_one_text() -> None:
-    """With the container's name, and a line for each."""
+def test_the_text_of_the_error_has_a_line_for_each_fault() -> None:
+    """It begins with the name of the container."""
 
     class Shop(Container):
         a = declared(Database)
@@ -147,28 +147,28 @@ def test_the_faults_are_told_in_one_text() -> None:
         (declared(dict, [], a=1), []),
     ],
 )
-def test_arguments_that_miss_the_signature_are_faults(component: Component[Any], problems: list[str]) -> None:
-    """Missing ones, unknown ones, too many and twice the same; what has no signature to read passes."""
-    made: Any = type("Shop", (Container,), {"part": component})
+def test_arguments_that_do_not_match_the_signature_are_faults(component: Component[Any], problems: list[str]) -> None:
+    """Missing, unknown, surplus and duplicate arguments; a callable without a signature is accepted."""
+    shop_class: Any = type("Shop", (Container,), {"part": component})
 
-    faults = with_faults(made())
+    faults = with_faults(shop_class())
 
     assert [type(fault) for fault in faults] == [ArgumentFault] * len(problems)
     assert all(fault.problem.endswith(problem) for fault, problem in zip(faults, problems, strict=True))
 
 
 def test_an_argument_fault_shows_the_signature() -> None:
-    """So that nobody has to look it up."""
-    made: Any = type("Shop", (Container,), {"part": declared(Database)})
+    """The reader need not look it up."""
+    shop_class: Any = type("Shop", (Container,), {"part": declared(Database)})
 
-    (fault,) = with_faults(made())
+    (fault,) = with_faults(shop_class())
 
     assert fault.problem == f"{__name__}.Database(url: str, *, retries: int = 3) misses 'url'"
     assert fault.remedy == "correct the declaration"
 
 
-def test_a_dependency_that_nobody_defined_is_a_fault_of_who_needs_it() -> None:
-    """Until it is given a provider, or has a default."""
+def test_an_undefined_dependency_is_a_fault_of_its_user() -> None:
+    """Until it has a provider or a default."""
 
     class Shop(Container):
         wanted: Any = providers.Dependency()
@@ -185,8 +185,8 @@ def test_a_dependency_that_nobody_defined_is_a_fault_of_who_needs_it() -> None:
     assert with_faults(shop) == []
 
 
-def test_all_circles_are_told() -> None:
-    """Each once, by the components along it."""
+def test_all_cycles_are_reported() -> None:
+    """Each once, with the components along it."""
 
     class Shop(Container):
         a = Component(anything)
@@ -202,7 +202,7 @@ def test_all_circles_are_told() -> None:
 
 
 def test_a_container_whose_components_listen_needs_a_bus() -> None:
-    """The first that would listen is named."""
+    """The fault names the first component that would listen."""
 
     class Listening:
         def start(self) -> None:
@@ -220,8 +220,8 @@ def test_a_container_whose_components_listen_needs_a_bus() -> None:
     assert "Shop.one listens to channels" in fault.problem
 
 
-def test_a_container_in_which_nobody_listens_needs_none() -> None:
-    """It can be validated and used without ever being started."""
+def test_a_container_without_listeners_needs_no_bus() -> None:
+    """It can be validated and used without a start."""
 
     class Shop(Container):
         silent = Component(anything)
@@ -230,7 +230,7 @@ def test_a_container_in_which_nobody_listens_needs_none() -> None:
 
 
 def test_several_buses_are_one_fault() -> None:
-    """All of them are named; which is the one is not guessed."""
+    """It names all of them."""
 
     class Nested(Container):
         bus = Component(Bus)
@@ -247,8 +247,8 @@ def test_several_buses_are_one_fault() -> None:
     assert fault.place == Shop.bus.place
 
 
-def test_a_bus_that_is_needed_elsewhere_is_one_bus() -> None:
-    """A nested container's, or one that a function makes, if it says so."""
+def test_an_alias_of_a_bus_is_not_a_second_bus() -> None:
+    """The bus of a nested container may be made by a function with an annotation."""
 
     def make_bus() -> Bus:
         return Bus()
@@ -276,7 +276,7 @@ def test_a_valid_container_is_validated_once() -> None:
         """Has an annotation that counts how often it is evaluated."""
 
         def __call__(self, argument: object = None) -> None:
-            """Build nothing."""
+            """Make an instance, as any class does."""
 
     Counted.__call__.__annotations__["argument"] = "evaluated.append(1)"
 
@@ -295,16 +295,16 @@ def test_a_valid_container_is_validated_once() -> None:
     assert len(evaluated) == after_the_first
 
 
-def test_a_faulty_container_is_looked_at_each_time() -> None:
-    """The same faults are told again."""
-    made: Any = type("Shop", (Container,), {"part": declared(Database)})
-    shop = made()
+def test_an_invalid_container_is_validated_each_time() -> None:
+    """The same faults are reported again."""
+    shop_class: Any = type("Shop", (Container,), {"part": declared(Database)})
+    shop = shop_class()
 
     assert [str(fault) for fault in with_faults(shop)] == [str(fault) for fault in with_faults(shop)] != []
 
 
 class Meta(type):
-    """A class of classes."""
+    """A metaclass."""
 
     def __call__(cls, *args: Any) -> Any:
         """Build as any other class does."""
@@ -312,42 +312,42 @@ class Meta(type):
 
 
 class Made(metaclass=Meta):
-    """Is made by its own class of classes."""
+    """A class with this metaclass."""
 
 
 def annotated() -> Database:
-    """Say what is returned."""
+    """Have a return annotation."""
     return Database("x")
 
 
 def unannotated():  # type: ignore[no-untyped-def]  # that is the point
-    """Say nothing."""
+    """Have no return annotation."""
 
 
 def generic() -> list[Database]:
-    """Return something generic."""
+    """Return a generic type."""
     return []
 
 
 def nowhere() -> Nowhere:  # type: ignore[name-defined]  # noqa: F821  # as under TYPE_CHECKING
-    """Return what cannot be looked up at run time."""
+    """Return a type that cannot be resolved at run time."""
 
 
 class Maker:
-    """Makes databases in two ways."""
+    """Has methods that return databases."""
 
     def make(self) -> Database:
-        """Make one."""
+        """Return a database."""
         return Database("made")
 
     @classmethod
     def build(cls) -> Maker:
-        """Make a maker."""
+        """Return a maker."""
         return cls()
 
 
 class Anonymous:
-    """Can be called, and has no name."""
+    """A callable object without a name."""
 
     def __call__(self) -> Database:
         """Make one."""
@@ -370,13 +370,13 @@ class Anonymous:
         (Anonymous(), Database),
     ],
 )
-def test_the_class_of_a_component_is_known_before_it_is_built(builds: Any, expected: type | None) -> None:
-    """Its own, or what the annotation of a function says; None if it says nothing."""
+def test_the_class_of_a_component_is_derived_without_building_it(builds: Any, expected: type | None) -> None:
+    """Its own, or the return annotation of a function; None without an annotation."""
     assert class_of(Component(builds)) is expected
 
 
-def test_the_class_of_what_stands_in_is_asked_for() -> None:
-    """An object's own class, or that of the component, and its hooks are heard."""
+def test_the_class_of_a_replacement_decides_the_hooks() -> None:
+    """It is that of the object, or of the replacing component."""
 
     class Shop(Container):
         bus = Component(Bus)
@@ -387,11 +387,11 @@ def test_the_class_of_what_stands_in_is_asked_for() -> None:
             """Listen."""
 
     shop = Shop()
-    seen: list[type | None] = []
+    classes: list[type | None] = []
     for stand_in in (Fake("y"), Component(Fake, "y")):
         with shop.override(Shop.database).by(stand_in):
-            seen.append(class_of(shop.database))
+            classes.append(class_of(shop.database))
             with running(shop):
                 assert len(shop.bus()[START].subscriptions) == 1
 
-    assert seen == [Fake, Fake]
+    assert classes == [Fake, Fake]

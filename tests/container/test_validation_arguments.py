@@ -1,4 +1,4 @@
-"""`validate()` on the types of arguments: what fits what, and what is given without being there yet."""
+"""`validate()` checks the types of arguments before the components are built."""
 
 import collections.abc
 import datetime as dt
@@ -29,15 +29,15 @@ UserId = NewType("UserId", int)
 
 
 class Order:
-    """What is said on a channel."""
+    """The argument of a publish."""
 
 
 class Receipt:
-    """What is answered."""
+    """The result of a listener."""
 
 
 class Rush(Order):
-    """A kind of order."""
+    """A subclass of `Order`."""
 
 
 placed = Channel[[Order], Receipt]("placed")
@@ -49,7 +49,7 @@ untold: Channel[[Order], Receipt] = Channel("untold")
 
 @Channel.declare
 def low(sku: str, /, *rest: int) -> None:
-    """Any number of arguments."""
+    """Take any number of arguments."""
 
 
 class Database:
@@ -60,11 +60,11 @@ Bounded = TypeVar("Bounded", bound=Database)
 
 
 class Replica(Database):
-    """A class of its kind."""
+    """A subclass of `Database`."""
 
 
 class Silent:
-    """A class of no kind."""
+    """An unrelated class."""
 
 
 class Store(Generic[T]):
@@ -72,7 +72,7 @@ class Store(Generic[T]):
 
 
 class Sends(Protocol):
-    """What has a method."""
+    """A protocol with one method."""
 
     name: str
 
@@ -81,52 +81,52 @@ class Sends(Protocol):
 
 
 class Sender:
-    """Sends."""
+    """Has the method of the protocol."""
 
     def send(self) -> None:
         """Send."""
 
 
 class Named(Sender):
-    """Sends, and has a name."""
+    """Has the method and a name."""
 
     name = "sender"
 
 
 class Late:
-    """Sends when it has been built."""
+    """Has the method as an attribute that is set in the constructor."""
 
     def __init__(self) -> None:
         self.send = print
 
 
 class Declared:
-    """Says that it will be able to send."""
+    """Annotates the method as an attribute."""
 
     send: Callable[[], None]
 
 
 class Color(enum.Enum):
-    """One of few."""
+    """An enumeration."""
 
     RED = 1
 
 
 class Picky:
-    """Decides itself what it makes."""
+    """Has a `__new__` that returns another class."""
 
     def __new__(cls) -> typing.Self:
-        """Make one of a kind."""
+        """Return an instance of `Picked`."""
         return object.__new__(Picked)  # type: ignore[return-value]  # the point of it
 
 
 class Picked(Picky):
-    """What is made."""
+    """The class of the instances."""
 
 
 @attrs.frozen
 class Settings:
-    """Attributes of several kinds."""
+    """Has attributes of several kinds."""
 
     url: str = "memory:"
     size: int = 0
@@ -139,48 +139,48 @@ class Settings:
 
     @property
     def home(self) -> pathlib.Path:
-        """Compute one."""
+        """Return a path."""
         return pathlib.Path()
 
     def method(self) -> int:
-        """Be called."""
+        """Be a method."""
         return 1
 
 
 class Plain:
-    """An attribute that only has a value."""
+    """Has an attribute with a plain value."""
 
     retries = 3
     nothing = None
 
     @functools.cached_property
     def cached(self) -> Database:
-        """Compute one, once."""
+        """Compute a value once."""
         return Database()
 
 
 def connect() -> Database:
-    """Say what is returned."""
+    """Have a return annotation."""
     return Replica()
 
 
 def perhaps() -> Database | None:
-    """Say that it may be nothing."""
+    """Have an optional return annotation."""
     return None
 
 
 def any_sender() -> Sends:
-    """Say what it can do."""
+    """Have a protocol as its return annotation."""
     return Named()
 
 
 @functools.wraps(connect)
 def decorated(*args: Any) -> Any:
-    """Say what another one gives."""
+    """Return the result of another function."""
 
 
 def nested() -> Any:
-    """Say nothing."""
+    """Have no return annotation."""
 
 
 bus = Component(Bus)
@@ -309,13 +309,20 @@ MISFITS: list[tuple[Any, list[Any]]] = [
 
 def each(pairs: list[tuple[Any, list[Any]]]) -> list[Any]:
     """Return a parameter set for each argument."""
-    sets = [(f"{wanted}-{one!r}", wanted, one) for wanted, given in pairs for one in given]
+    sets = [
+        (f"{annotation}-{argument!r}", annotation, argument)
+        for annotation, arguments in pairs
+        for argument in arguments
+    ]
     # Addresses differ between the processes that share the tests.
-    return [pytest.param(wanted, one, id=re.sub(r" at 0x\w+| id='\d+'", "", name)[:80]) for name, wanted, one in sets]
+    return [
+        pytest.param(annotation, argument, id=re.sub(r" at 0x\w+| id='\d+'", "", name)[:80])
+        for name, annotation, argument in sets
+    ]
 
 
 def with_faults(container: Any) -> list[Fault]:
-    """Return what `validate()` has to say."""
+    """Return the faults that `validate()` reports."""
     try:
         container.validate()
     except InvalidContainer as invalid:
@@ -323,39 +330,39 @@ def with_faults(container: Any) -> list[Fault]:
     return []
 
 
-def taking(wanted: Any) -> Any:
-    """Return a function that takes one argument, annotated *wanted*."""
+def taking(annotation: Any) -> Any:
+    """Return a function that takes one argument, annotated with *annotation*."""
 
     def take(thing: Any) -> None:
         """Take it."""
 
-    take.__annotations__["thing"] = wanted
+    take.__annotations__["thing"] = annotation
     return take
 
 
 def shop_with(component: Any) -> Any:
-    """Return a container with *component* and the database that it may be given."""
-    made: Any = type("Shop", (Container,), {"database": database, "part": component})
-    return made()
+    """Return a container with *component* and a database for its arguments."""
+    shop_class: Any = type("Shop", (Container,), {"database": database, "part": component})
+    return shop_class()
 
 
-@pytest.mark.parametrize(("wanted", "given"), each(FITTING))
-def test_what_may_fit_is_taken(wanted: Any, given: Any) -> None:
-    """A container that works is never kept from starting."""
-    assert with_faults(shop_with(Component(taking(wanted), given))) == []
+@pytest.mark.parametrize(("annotation", "argument"), each(FITTING))
+def test_an_argument_that_may_match_is_accepted(annotation: Any, argument: Any) -> None:
+    """Only certain mismatches are faults."""
+    assert with_faults(shop_with(Component(taking(annotation), argument))) == []
 
 
-@pytest.mark.parametrize(("wanted", "given"), each(MISFITS))
-def test_what_cannot_fit_is_a_fault(wanted: Any, given: Any) -> None:
-    """Whatever stands for what will be given."""
-    (fault,) = with_faults(shop_with(Component(taking(wanted), given)))
+@pytest.mark.parametrize(("annotation", "argument"), each(MISFITS))
+def test_an_argument_that_cannot_match_is_a_fault(annotation: Any, argument: Any) -> None:
+    """For every kind of provider as the argument."""
+    (fault,) = with_faults(shop_with(Component(taking(annotation), argument)))
 
     assert type(fault) is TypeFault
     assert fault.problem.startswith(f"{__name__}.taking.<locals>.take takes 'thing' as ")
 
 
 def counts(first: int, /, *rest: int, named: int = 0, **others: int) -> None:
-    """Take numbers in every way."""
+    """Take numbers by every kind of parameter."""
 
 
 @pytest.mark.parametrize(
@@ -369,16 +376,16 @@ def counts(first: int, /, *rest: int, named: int = 0, **others: int) -> None:
         ((1, 2), {"named": 3, "other": 4, "first": 5}, None),
     ],
 )
-def test_each_argument_is_held_against_its_own_parameter(args: Any, kwargs: Any, name: str | None) -> None:
-    """By position, by name, and what is left over."""
+def test_each_argument_is_checked_against_its_own_parameter(args: Any, kwargs: Any, name: str | None) -> None:
+    """By position, by name, and for variadic parameters."""
     faults = with_faults(shop_with(Component(counts, *args, **kwargs)))
 
-    wanted = [] if name is None else [f"{__name__}.counts takes {name!r} as int and is given str"]
-    assert [fault.problem for fault in faults] == wanted
+    expected = [] if name is None else [f"{__name__}.counts takes {name!r} as int and is given str"]
+    assert [fault.problem for fault in faults] == expected
 
 
-def test_types_are_not_compared_where_there_are_too_many_arguments() -> None:
-    """Which of them is meant for which parameter nobody knows."""
+def test_types_are_not_checked_with_too_many_arguments() -> None:
+    """The assignment of arguments to parameters would be ambiguous."""
     wrong: Any = taking(int)
 
     (fault,) = with_faults(shop_with(Component(wrong, "x", 1)))
@@ -387,7 +394,7 @@ def test_types_are_not_compared_where_there_are_too_many_arguments() -> None:
 
 
 @pytest.mark.parametrize(
-    ("wanted", "given", "words"),
+    ("annotation", "argument", "words"),
     [
         (int, settings.provided.pair[1], "as int and is given str (Settings.pair[1])"),
         (list[str], [1, "x"], "as list[str] and is given list[int, str]"),
@@ -406,16 +413,16 @@ def test_types_are_not_compared_where_there_are_too_many_arguments() -> None:
         ),
     ],
 )
-def test_a_type_fault_shows_what_is_taken_and_what_is_given(wanted: Any, given: Any, words: str) -> None:
-    """With the component and the part of it that gives it."""
-    (fault,) = with_faults(shop_with(Component(taking(wanted), given)))
+def test_a_type_fault_shows_the_parameter_and_the_argument(annotation: Any, argument: Any, words: str) -> None:
+    """With the component and the attribute that the argument comes from."""
+    (fault,) = with_faults(shop_with(Component(taking(annotation), argument)))
 
-    told = fault.problem.replace(f"{__name__}.", "").replace("typedbus._bus.bus.", "typedbus.")
-    assert told == f"taking.<locals>.take takes 'thing' as {words.removeprefix('as ')}"
+    problem = fault.problem.replace(f"{__name__}.", "").replace("typedbus._bus.bus.", "typedbus.")
+    assert problem == f"taking.<locals>.take takes 'thing' as {words.removeprefix('as ')}"
 
 
-def test_a_class_is_read_with_the_names_of_its_own_module() -> None:
-    """Attrs makes constructors whose annotations are strings, and whose globals are not those of the class."""
+def test_annotations_are_resolved_in_the_module_of_the_class() -> None:
+    """attrs generates constructors with string annotations, whose globals are not those of the class."""
 
     @attrs.frozen
     class Wants:
@@ -431,7 +438,7 @@ def test_a_class_is_read_with_the_names_of_its_own_module() -> None:
 
 
 def broken(unknown, unspelt, called, divided, known=0):  # type: ignore[no-untyped-def]  # it is annotated below
-    """Have annotations that cannot be evaluated, for one reason each."""
+    """Have annotations that cannot be evaluated, each for another reason."""
 
 
 broken.__annotations__.update(
@@ -439,8 +446,8 @@ broken.__annotations__.update(
 )
 
 
-def test_an_annotation_that_cannot_be_evaluated_takes_anything() -> None:
-    """Whatever it raises; those beside it count nevertheless."""
+def test_an_annotation_that_cannot_be_evaluated_accepts_any_argument() -> None:
+    """Whatever the evaluation raises; the other annotations are checked."""
     fits = with_faults(shop_with(Component(broken, 1, 2, 3, 4, 5)))
     (fault,) = with_faults(shop_with(Component(broken, 1, 2, 3, 4, "x")))
 
@@ -449,13 +456,13 @@ def test_an_annotation_that_cannot_be_evaluated_takes_anything() -> None:
 
 
 def test_a_signature_is_read_once() -> None:
-    """Of a function and of a class, as long as they live."""
+    """For a function and for a class, for their lifetime."""
     for builds in (connect, Settings):
         assert read(builds) is read(builds)
 
 
-def test_what_stands_in_is_what_is_given() -> None:
-    """A user is told what it will get, and not what was declared."""
+def test_the_class_of_a_replacement_is_checked_as_the_argument() -> None:
+    """Its users get the replacement, not the declared component."""
 
     class Wants:
         def __init__(self, replica: Replica) -> None:
@@ -478,7 +485,7 @@ def test_what_stands_in_is_what_is_given() -> None:
 
 
 class Declaring(Container):
-    """One component for each way to say what it is."""
+    """One component for each way to declare its class."""
 
     built = Component(Database)
     function = Component(connect)
@@ -503,8 +510,8 @@ class Declaring(Container):
         ("unsaid", 42, False),
     ],
 )
-def test_what_stands_in_is_of_what_was_declared(name: str, stand_in: Any, is_told: bool) -> None:
-    """Or of a subclass; of a protocol, whatever has its methods."""
+def test_a_replacement_must_be_an_instance_of_the_declared_class(name: str, stand_in: Any, is_told: bool) -> None:
+    """Or of a subclass; for a protocol, it must have its methods."""
     container = Declaring()
     with container.override(getattr(Declaring, name)).by(stand_in):
         faults = with_faults(container)
@@ -513,7 +520,7 @@ def test_what_stands_in_is_of_what_was_declared(name: str, stand_in: Any, is_tol
 
 
 @pytest.mark.parametrize("stand_in", [library.Object(42), library.Factory(Silent), Component(Silent)])
-def test_the_library_s_own_override_is_told_as_well(stand_in: Any) -> None:
+def test_the_library_s_own_override_is_checked(stand_in: Any) -> None:
     """On an instance, and on the class."""
 
     class Shop(Container):
@@ -530,8 +537,8 @@ def test_the_library_s_own_override_is_told_as_well(stand_in: Any) -> None:
     assert [type(fault) for fault in on_instance] == [type(fault) for fault in on_class] == [OverrideFault]
 
 
-def test_providers_that_stand_in_for_each_other_have_no_class() -> None:
-    """They are told as a circle, and asking for the class does not end in another."""
+def test_providers_that_override_each_other_are_reported_as_a_cycle() -> None:
+    """The search for their class ends."""
 
     class Shop(Container):
         one: Any = Component(Database)
@@ -545,8 +552,8 @@ def test_providers_that_stand_in_for_each_other_have_no_class() -> None:
     assert with_faults(shop)
 
 
-def test_a_channel_with_the_name_of_a_life_cycle_channel_is_told_to_whom_it_is_given() -> None:
-    """Alone or in a literal; those of the life cycle themselves are none."""
+def test_a_channel_named_like_a_life_cycle_channel_is_a_fault_of_its_user() -> None:
+    """Alone or in a literal; the life-cycle channels themselves are accepted."""
     start = Channel[[], None]("start")
 
     class Shop(Container):
@@ -563,8 +570,8 @@ def test_a_channel_with_the_name_of_a_life_cycle_channel_is_told_to_whom_it_is_g
     ]
 
 
-def test_a_fitting_container_starts() -> None:
-    """What was compared without being there is there in the end."""
+def test_a_container_with_matching_types_starts() -> None:
+    """The types that were checked in advance are those of the objects."""
 
     class Wants:
         def __init__(self, size: int, channel: BoundChannel[[Order], Receipt], parts: list[Database]) -> None:

@@ -1,4 +1,4 @@
-"""The short way of `validate` for ordinary declarations finds what the long way finds."""
+"""The fast path of `validate()` for ordinary classes finds the same faults as the general path."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from typedbus import Bus, Component, Container, InvalidContainer
 
 
 class Base:
-    """A class that a parameter may ask for."""
+    """A class that a parameter may require."""
 
 
 class Derived(Base):
-    """One that fits as well."""
+    """A subclass of `Base`."""
 
 
 class Made(Base):
-    """One whose `__new__` may return anything."""
+    """A class whose `__new__` may return any object."""
 
     def __new__(cls) -> Any:
         return super().__new__(cls)
 
 
 class Meta(type):
-    """A metaclass of a user: its classes are looked at in the long way."""
+    """A metaclass; its classes are checked by the general path."""
 
 
 ANNOTATIONS = ("", "Base", "Derived", "int", "float", "str", "bool", "object", "None", "int | None", "Unknown")
@@ -40,13 +40,13 @@ keywords = st.dictionaries(st.sampled_from(["p0", "p1", "p2", "p3", "other"]), s
 
 def faults_of(parameters: list[tuple[str, bool, bool]], call: str, metaclass: str) -> list[str]:
     """Return the faults of a component whose class has *parameters* and that is given the arguments *call*."""
-    written = []
+    signature = []
     for number, (annotation, is_text, has_default) in enumerate(parameters):
-        said = (f": '{annotation}'" if is_text or annotation == "Unknown" else f": {annotation}") if annotation else ""
-        written.append(f"p{number}{said}{' = None' if has_default else ''}")
+        hint = (f": '{annotation}'" if is_text or annotation == "Unknown" else f": {annotation}") if annotation else ""
+        signature.append(f"p{number}{hint}{' = None' if has_default else ''}")
     names = dict(globals())
     exec(
-        f"class Taking(metaclass={metaclass}):\n    def __init__({', '.join(['self', *written])}): pass\n"
+        f"class Taking(metaclass={metaclass}):\n    def __init__({', '.join(['self', *signature])}): pass\n"
         "class Shop(Container):\n"
         "    bus, base, derived, made = Component(Bus), Component(Base), Component(Derived), Component(Made)\n"
         f"    taking = Component(Taking{call})\n",
@@ -70,22 +70,22 @@ def faults_of(parameters: list[tuple[str, bool, bool]], call: str, metaclass: st
 @example([("Base", False, True)], [], {"p0": "base"})
 @example([("Base", False, False)], ["base"], {"p0": "base"})
 @example([], ["1"], {})
-def test_faults_do_not_depend_on_how_ordinary_a_class_is(
+def test_both_paths_find_the_same_faults(
     parameters: list[tuple[str, bool, bool]], arguments: list[str], keywords: dict[str, str]
 ) -> None:
-    """A class with a metaclass of its own has the faults of one without."""
+    """The same class is checked with and without a metaclass."""
     # Parameters without a default come first, as Python demands.
     parameters = sorted(parameters, key=lambda one: one[2])
-    given = [value if value[0] in "1TN'" else f"{value}.provided" for value in arguments]
+    values = [value if value[0] in "1TN'" else f"{value}.provided" for value in arguments]
     named = [
         f"{name}={value if value[0] in chr(39) + '1TN' else value + '.provided'}" for name, value in keywords.items()
     ]
-    call = "".join(f", {argument}" for argument in [*given, *named])
+    call = "".join(f", {argument}" for argument in [*values, *named])
 
     assert faults_of(parameters, call, "type") == faults_of(parameters, call, "Meta")
 
 
-def test_an_init_that_is_decorated_or_deferred_is_no_ordinary_one() -> None:
+def test_a_decorated_or_async_init_is_checked_by_the_general_path() -> None:
     """An async constructor is a fault, whatever its arguments."""
 
     class Late:
@@ -97,14 +97,14 @@ def test_an_init_that_is_decorated_or_deferred_is_no_ordinary_one() -> None:
         base = Component(Base)
         late = Component(Late, base.provided)
 
-    with pytest.raises(InvalidContainer) as caught:
+    with pytest.raises(InvalidContainer) as raised:
         Shop().validate()
-    assert "the constructor of" in str(caught.value)
-    assert "is async" in str(caught.value)
+    assert "the constructor of" in str(raised.value)
+    assert "is async" in str(raised.value)
 
 
-def test_a_positional_only_parameter_is_not_given_by_name() -> None:
-    """The argument of that name is one too many, and the parameter lacks its own."""
+def test_a_positional_only_parameter_cannot_be_passed_by_name() -> None:
+    """The argument of that name is surplus, and the parameter lacks its own."""
 
     class Strict:
         def __init__(self, base: Base, /) -> None:
@@ -115,7 +115,7 @@ def test_a_positional_only_parameter_is_not_given_by_name() -> None:
         base = Component(Base)
         strict = Component[Strict](Strict, base=base.provided)  # type: ignore[call-arg]
 
-    with pytest.raises(InvalidContainer) as caught:
+    with pytest.raises(InvalidContainer) as raised:
         Shop().validate()
-    assert "has no parameter 'base'" in str(caught.value)
-    assert "misses 'base'" in str(caught.value)
+    assert "has no parameter 'base'" in str(raised.value)
+    assert "misses 'base'" in str(raised.value)

@@ -1,4 +1,4 @@
-"""`validate()` and the picture of a container run no code of the objects that they look at."""
+"""`validate()` and the picture of a container execute no code of the objects that they examine."""
 
 import asyncio
 import dataclasses
@@ -28,7 +28,7 @@ is_armed = False
 
 
 def make_untouchable() -> Any:
-    """Return an object of a class whose special methods raise, each, while it is armed."""
+    """Return an object of a class whose special methods raise while it is armed."""
     names: dict[str, Any] = {name: refusing(name) for name in SPECIAL.split()}
     names["__class__"] = property(refusing("__class__"))
     names["__dict__"] = property(refusing("__dict__"))
@@ -36,7 +36,7 @@ def make_untouchable() -> Any:
 
 
 def refusing(name: str) -> Callable[..., Any]:
-    """Return a special method."""
+    """Return a special method that raises."""
 
     def method(self: object, *args: Any, **kwargs: Any) -> Any:
         if is_armed:
@@ -53,7 +53,7 @@ def refusing(name: str) -> Callable[..., Any]:
 
 
 class Untouched:
-    """What an untouchable object says that it is an instance of, as lazy objects do."""
+    """The class that an untouchable object reports as its own, like lazy objects."""
 
 
 UNARMED: dict[str, Any] = {"__class__": Untouched, "__dict__": {}, "__bool__": True, "__call__": None}
@@ -61,7 +61,7 @@ UNARMED: dict[str, Any] = {"__class__": Untouched, "__dict__": {}, "__bool__": T
 
 @contextmanager
 def armed() -> Iterator[None]:
-    """Let untouchable objects raise."""
+    """Make the untouchable objects raise."""
     global is_armed
     is_armed = True
     try:
@@ -80,19 +80,19 @@ class Holding:
 
 
 class Annotated:
-    """Takes one argument, of a class."""
+    """Takes one argument of a class."""
 
     def __init__(self, thing: Untouched) -> None: ...
 
 
 class AnnotatedInt:
-    """Takes one argument of types that a lazy object cannot be checked against."""
+    """Takes one argument of types that cannot be checked for a lazy object."""
 
     def __init__(self, thing: int | str | list[int] | None) -> None: ...
 
 
 class Chooses:
-    """Takes one of some values."""
+    """Takes one of several values."""
 
     def __init__(self, thing: Any = lazy) -> None: ...
 
@@ -122,7 +122,7 @@ class Data:
 
 
 class Attributes:
-    """Has lazy objects among its attributes, and a method whose default is one."""
+    """Has lazy objects among its attributes, and a method with one as a default."""
 
     settings = lazy
     listed = [lazy]  # noqa: RUF012
@@ -132,7 +132,7 @@ class Attributes:
 
 
 def reads_a_global() -> object:
-    """Return what stands in a global."""
+    """Return a global variable."""
     return lazy.anything
 
 
@@ -152,7 +152,7 @@ def closes_over(thing: Any) -> Callable[[], object]:
 
 
 def needs_more(first: int, thing: Any = lazy) -> object:
-    """Miss an argument, so that the signature is shown."""
+    """Require an argument, so that the signature is shown."""
     return first, thing
 
 
@@ -188,9 +188,9 @@ LOOKED_AT: list[Component[Any]] = [
 
 @pytest.mark.parametrize("component", LOOKED_AT, ids=range(len(LOOKED_AT)))
 def test_no_special_method_of_an_object_is_called(component: Component[Any]) -> None:
-    """Whether it is an argument, a global, a default, a cell, a field, a key or an attribute of a class."""
-    made: Any = type("Shop", (Container,), {"bus": Component(Bus), "part": component, "lazy": lazy})
-    shop = made()
+    """The object is an argument, a global, a default, a cell, a field, a key or an attribute of a class."""
+    shop_class: Any = type("Shop", (Container,), {"bus": Component(Bus), "part": component, "lazy": lazy})
+    shop = shop_class()
 
     with armed():
         shop.validate()
@@ -199,8 +199,8 @@ def test_no_special_method_of_an_object_is_called(component: Component[Any]) -> 
     assert "Shop.part" in text
 
 
-def test_an_object_that_replaces_a_component_is_not_asked_either() -> None:
-    """It may be of any class, and so it fits."""
+def test_no_special_method_of_a_replacement_is_called() -> None:
+    """Its class is unknown, so that it is accepted."""
 
     class Shop(Container):
         bus = Component(Bus)
@@ -217,17 +217,17 @@ def test_an_object_that_replaces_a_component_is_not_asked_either() -> None:
     [Component(needs_more), Component(functools.partial(needs_more, thing=lazy))],  # type: ignore[call-arg]
 )
 def test_no_special_method_is_called_for_the_text_of_a_fault(component: Component[Any]) -> None:
-    """A default that is an object of the user's is shown as three dots."""
-    made: Any = type("Shop", (Container,), {"part": component})
+    """A default that is a user's object is shown as three dots."""
+    shop_class: Any = type("Shop", (Container,), {"part": component})
 
     with armed(), pytest.raises(ExceptionGroup) as raised:
-        made().validate()
+        shop_class().validate()
 
     assert "= ...) misses 'first'" in str(raised.value.exceptions[0])
 
 
 class Configured:
-    """A lazy object as Django's settings: its attributes and its class are those of the object that it makes."""
+    """A lazy object like Django's settings: its attributes and its class are those of the object that it makes."""
 
     def __init__(self, make: Callable[[], object]) -> None:
         self.__dict__["make"] = make
@@ -241,7 +241,7 @@ class Configured:
 
 
 def unconfigured() -> object:
-    """Make nothing."""
+    """Raise: the settings are not configured."""
     raise RuntimeError("the settings are not configured")
 
 
@@ -249,7 +249,7 @@ connections: list[object] = []
 
 
 def connect() -> object:
-    """Make a connection."""
+    """Return a connection."""
     connections.append(connection := object())
     return connection
 
@@ -259,7 +259,7 @@ connection = Configured(connect)
 
 
 def cache() -> dict[str, Any]:
-    """Read the settings when it is called, and no sooner."""
+    """Read the settings when it is called."""
     return {"url": settings.CACHE_URL}
 
 
@@ -268,8 +268,8 @@ def orders() -> list[Any]:
     return [connection]
 
 
-def test_a_factory_may_mention_a_lazy_object() -> None:
-    """A lazy object is not made while nothing is built, and one that cannot be made yet is no fault."""
+def test_a_factory_may_refer_to_a_lazy_object() -> None:
+    """The lazy object is not made by the validation, and is not a fault if it cannot be made yet."""
 
     class Shop(Container):
         bus = Component(Bus)
@@ -283,8 +283,8 @@ def test_a_factory_may_mention_a_lazy_object() -> None:
     assert connections == []
 
 
-def test_a_lazy_object_fits_the_class_of_the_object_that_it_makes() -> None:
-    """Which class that is shows only when it is made, so any will do."""
+def test_a_lazy_object_is_accepted_for_any_class() -> None:
+    """Its class is known only when it is made."""
 
     class Client:
         """Takes a connection."""
@@ -303,7 +303,7 @@ def test_a_lazy_object_fits_the_class_of_the_object_that_it_makes() -> None:
 
 
 class Signed(type):
-    """Gives classes a signature that does not describe the call, as the models of pydantic have one."""
+    """Gives classes a signature that does not describe the call, like the models of pydantic."""
 
     @property
     def __signature__(cls) -> Any:
@@ -311,7 +311,7 @@ class Signed(type):
 
 
 class FromEnvironment(metaclass=Signed):
-    """Takes a field from the environment, which its annotation declares as one that must be given."""
+    """Takes a field from the environment that its annotation declares as required."""
 
     url: str
 
@@ -320,21 +320,21 @@ class FromEnvironment(metaclass=Signed):
 
 
 class Calls(type):
-    """Gives an argument to the constructor of its classes."""
+    """A metaclass that passes an argument to the constructor."""
 
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:
         return super().__call__("from the metaclass", *args, **kwargs)
 
 
 class Given(metaclass=Calls):
-    """Is given an argument by its metaclass."""
+    """Gets an argument from its metaclass."""
 
     def __init__(self, url: str, size: int = 1) -> None:
         self.url = url
 
 
 class Converting:
-    """A field that converts what it is given, as the documentation of dataclasses has it."""
+    """A descriptor that converts the value of a field, as in the documentation of dataclasses."""
 
     def __set__(self, instance: Any, value: Any) -> None:
         vars(instance)["size"] = int(value)
@@ -345,13 +345,13 @@ class Converting:
 
 @dataclasses.dataclass
 class Stock:
-    """Has a field that converts."""
+    """Has a field with a converter."""
 
     size: Converting = Converting()  # noqa: RUF009
 
 
 def supplies(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Decorate *function* with one that gives it an argument."""
+    """Decorate *function* with a wrapper that passes an argument."""
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
@@ -362,12 +362,12 @@ def supplies(function: Callable[..., Any]) -> Callable[..., Any]:
 
 @supplies
 def supplied(url: str, size: int = 1) -> str:
-    """Take an argument that no caller gives."""
+    """Take an argument that the decorator passes."""
     return url
 
 
 def converts(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Decorate *function* with one that converts its argument."""
+    """Decorate *function* with a wrapper that converts its argument."""
 
     @functools.wraps(function)
     def call(size: Any) -> Any:
@@ -387,14 +387,14 @@ class Method:
 
     @supplies
     def make(self, size: int = 1) -> Any:
-        """Make something."""
+        """Return an object."""
         return self, size
 
     __init__ = supplies(lambda self, url, size=1: None)
 
 
 class Checked(type):
-    """Says itself what its instances are."""
+    """A metaclass with its own instance check."""
 
     def __instancecheck__(cls, instance: Any) -> bool:
         return True
@@ -404,11 +404,11 @@ class Checked(type):
 
 
 class Anything(metaclass=Checked):
-    """Whose instance everything is."""
+    """A class of which every object is an instance."""
 
 
 def takes_anything(thing: Anything) -> object:
-    """Take what says that it is an instance."""
+    """Take an object that passes the instance check."""
     return thing
 
 
@@ -429,29 +429,29 @@ WORKING: list[Component[Any]] = [
 
 
 @pytest.mark.parametrize("component", WORKING, ids=range(len(WORKING)))
-def test_a_signature_that_does_not_describe_the_call_is_no_fault(component: Component[Any]) -> None:
-    """The function that runs is looked at, and where that is unknown nothing is."""
-    made: Any = type("Shop", (Container,), {"bus": Component(Bus), "part": component})
+def test_a_signature_that_does_not_describe_the_call_is_not_a_fault(component: Component[Any]) -> None:
+    """The function that runs is checked; if it is unknown, no check is made."""
+    shop_class: Any = type("Shop", (Container,), {"bus": Component(Bus), "part": component})
 
-    with running(made()) as shop:
+    with running(shop_class()) as shop:
         assert shop.part() is not None
 
 
 def test_a_hook_whose_decorator_supplies_its_argument_listens() -> None:
-    """What counts is what the decorated method takes."""
-    started: list[str] = []
+    """The signature of the wrapper is checked."""
+    calls: list[str] = []
 
     class Part:
         @supplies
         def start(url: Any, self: Any) -> None:  # noqa: N805  # the decorator gives the first
-            started.append(url)
+            calls.append(url)
 
     class Shop(Container):
         bus = Component(Bus)
         part = Component(Part)
 
     with running(Shop()):
-        assert started == ["supplied"]
+        assert calls == ["supplied"]
 
 
 awaited = Channel[[], Awaitable[int]]("awaited")
@@ -463,7 +463,7 @@ iterated: Channel[[], Iterator[int]] = Channel[[], Iterator[int]]("iterated")
 
 @Channel.declare
 def later() -> Awaitable[int]:
-    """Say in a declaration that results are awaited."""
+    """Declare that results are awaited."""
     raise NotImplementedError
 
 
@@ -482,7 +482,7 @@ class Answers:
 
 @pytest.mark.parametrize("channel", [awaited, perhaps_awaited, open_ended, later])
 def test_an_async_method_may_listen_to_a_channel_whose_result_is_awaitable(channel: Any) -> None:
-    """The publisher awaits what it is given."""
+    """The publisher awaits the results."""
 
     class Shop(Container):
         bus = Component(Bus)
@@ -508,11 +508,11 @@ def test_an_async_method_may_listen_to_a_channel_whose_result_is_awaitable(chann
 )
 def test_a_method_whose_body_would_not_run_is_a_fault(channel: Any, method: Any, problem: str | None) -> None:
     """Unless the channel's result may be the object that the call returns."""
-    made: Any = type("Shop", (Container,), {"bus": Component(Bus), "part": Component(Answers)})
-    made.part.on(channel.calls(method))
+    shop_class: Any = type("Shop", (Container,), {"bus": Component(Bus), "part": Component(Answers)})
+    shop_class.part.on(channel.calls(method))
 
     try:
-        made().validate()
+        shop_class().validate()
         found = None
     except InvalidContainer as invalid:
         (fault,) = invalid.exceptions
@@ -521,8 +521,8 @@ def test_a_method_whose_body_would_not_run_is_a_fault(channel: Any, method: Any,
     assert found is None if problem is None else problem in str(found)
 
 
-def test_a_fake_with_a_faulty_type_is_a_fault_still() -> None:
-    """An object whose class computes nothing is what its type says."""
+def test_a_replacement_with_the_wrong_class_is_a_fault() -> None:
+    """The class of an object without lazy attributes is certain."""
     wrong: Any = Untouched()
 
     class Shop(Container):

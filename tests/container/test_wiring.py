@@ -1,4 +1,4 @@
-"""Functions and classes that take components of a container by dependency-injector's wiring."""
+"""dependency-injector's wiring: functions and classes that get components of a container."""
 
 import asyncio
 import importlib
@@ -28,20 +28,20 @@ class Database:
 
 
 class Orders:
-    """Needs it."""
+    """A component that needs it."""
 
     def __init__(self, database: Database) -> None:
         self.database = database
 
 
 class Infra(Container):
-    """To be nested."""
+    """A container that is nested in `Shop`."""
 
     database = Component(Database)
 
 
 class Shop(Container):
-    """Has everything that a marker may refer to."""
+    """Has a declaration for every kind of marker."""
 
     bus = Component(Bus)
     config: Any = library.Configuration()
@@ -51,131 +51,131 @@ class Shop(Container):
     opened: list[str]
 
     def title(self) -> str:
-        """Something of the container's own."""
+        """Return the title of the container."""
         return "shop"
 
 
 class Sub(Shop):
-    """Declares something anew."""
+    """Redeclares a component."""
 
     orders = Component(Orders, Component(Database, "sub").provided)
 
 
 @inject
 def by_declaration(it: Any = Provide[Shop.orders]) -> Any:
-    """Return what it was given."""
+    """Return the injected argument."""
     return it
 
 
 @inject
 def by_name(it: Any = Provide["orders"]) -> Any:
-    """Return what it was given."""
+    """Return the injected argument."""
     return it
 
 
 @inject
 def by_annotation(it: Annotated[Orders, Provide[Shop.orders]]) -> Any:
-    """Return what it was given."""
+    """Return the injected argument."""
     return it
 
 
 @inject
 def nested(it: Any = Provide[Shop.infra.database]) -> Any:
-    """Return what it was given."""
+    """Return the injected argument."""
     return it
 
 
 @inject
 def nested_by_name(it: Any = Provide["infra.database"]) -> Any:
-    """Return what it was given."""
+    """Return the injected argument."""
     return it
 
 
 @inject
 def attribute(it: Any = Provide[Shop.orders.provided.database.url]) -> Any:
-    """Return what it was given."""
+    """Return the injected argument."""
     return it
 
 
 @inject
 def item(it: Any = Provide[Shop.infra.database.provided.tables[0]]) -> Any:
-    """Return what it was given."""
+    """Return the injected argument."""
     return it
 
 
 @inject
 def attribute_by_name(it: Any = Provide["infra.database", wiring.provided().tables[0]]) -> Any:
-    """Return what it was given."""
+    """Return the injected argument."""
     return it
 
 
 @inject
 def itself(it: Any = Provide[Shop.orders.provided]) -> Any:
-    """Return what it was given."""
+    """Return the injected argument."""
     return it
 
 
 @inject
 def option(it: Any = Provide[Shop.config.limit.as_int()]) -> Any:
-    """Return what it was given."""
+    """Return the injected argument."""
     return it
 
 
 @inject
 def container(it: Any = Provide[Shop]) -> Any:
-    """Return what it was given."""
+    """Return the injected argument."""
     return it
 
 
 @inject
 def container_by_name(it: Any = Provide["<container>"]) -> Any:
-    """Return what it was given."""
+    """Return the injected argument."""
     return it
 
 
 @inject
 def inner_container(it: Any = Provide[Shop.infra]) -> Any:
-    """Return what it was given."""
+    """Return the injected argument."""
     return it
 
 
 @inject
 def inner_container_by_name(it: Any = Provide["infra"]) -> Any:
-    """Return what it was given."""
+    """Return the injected argument."""
     return it
 
 
 @inject
 def uncalled(it: Any = Provider[Shop.orders]) -> Any:
-    """Return what it was given."""
+    """Return the injected argument."""
     return it
 
 
 @inject
 def factory(it: Any = Provider[Shop.factory]) -> Any:
-    """Return what it was given."""
+    """Return the injected argument."""
     return it
 
 
 @inject
 async def awaited(it: Any = Provide[Shop.orders]) -> Any:
-    """Return what it was given."""
+    """Return the injected argument."""
     return it
 
 
 @inject
 async def streamed(it: Any = Provide[Shop.orders]) -> AsyncIterator[Any]:
-    """Give what it was given."""
+    """Yield the injected argument."""
     yield it
 
 
 def undecorated(it: Any = Provide[Shop.orders.provided.database]) -> Any:
-    """Return what it was given."""
+    """Return the argument, a marker."""
     return it
 
 
 class View:
-    """Takes what it needs by wiring."""
+    """Gets its arguments by wiring."""
 
     @inject
     def __init__(self, orders: Any = Provide[Shop.orders]) -> None:
@@ -183,19 +183,19 @@ class View:
 
     @inject
     def method(self, it: Any = Provide[Shop.orders]) -> Any:
-        """Return what it was given."""
+        """Return the injected argument."""
         return it
 
     @classmethod
     @inject
     def of_the_class(cls, it: Any = Provide[Shop.orders]) -> Any:
-        """Return what it was given."""
+        """Return the injected argument."""
         return it
 
     @staticmethod
     @inject
     def of_nothing(it: Any = Provide[Shop.orders]) -> Any:
-        """Return what it was given."""
+        """Return the injected argument."""
         return it
 
 
@@ -212,12 +212,12 @@ async def _first(stream: AsyncIterator[Any]) -> Any:
 
 @pytest.fixture
 def shop() -> Iterator[Shop]:
-    """Give a shop that this module is wired to."""
-    made = Shop()
-    made.config.from_dict({"limit": "3"})
-    made.wire(modules=MODULES)
-    yield made
-    made.unwire()
+    """Yield a shop that this module is wired to."""
+    shop = Shop()
+    shop.config.from_dict({"limit": "3"})
+    shop.wire(modules=MODULES)
+    yield shop
+    shop.unwire()
 
 
 ORDERS = [
@@ -235,8 +235,8 @@ ORDERS = [
 
 
 @pytest.mark.parametrize("call", ORDERS)
-def test_a_marker_gives_the_component_of_the_container_that_was_wired(call: Any, shop: Shop) -> None:
-    """In functions, coroutines, streams and methods of all kinds."""
+def test_a_marker_gives_the_component_of_the_wired_container(call: Any, shop: Shop) -> None:
+    """In functions, coroutines, generators and methods of all kinds."""
     assert call() is shop.orders()
 
 
@@ -249,7 +249,7 @@ def test_a_marker_may_name_a_component_of_a_nested_container(call: Any, shop: Sh
 @pytest.mark.parametrize(
     ("call", "expected"), [(attribute, "memory://"), (item, "orders"), (attribute_by_name, "orders"), (option, 3)]
 )
-def test_a_marker_may_name_what_a_component_provides(call: Any, expected: object, shop: Shop) -> None:
+def test_a_marker_may_name_an_attribute_of_a_component(call: Any, expected: object, shop: Shop) -> None:
     """An attribute, an item, or an option of a configuration."""
     del shop
 
@@ -258,26 +258,26 @@ def test_a_marker_may_name_what_a_component_provides(call: Any, expected: object
 
 @pytest.mark.parametrize("call", [container, container_by_name])
 def test_a_marker_may_name_the_container(call: Any, shop: Shop) -> None:
-    """It is the instance, with the methods of its class."""
+    """The argument is the instance, with the methods of its class."""
     assert call() is shop
     assert call().title() == "shop"
 
 
 @pytest.mark.parametrize("call", [inner_container, inner_container_by_name])
 def test_a_marker_may_name_a_nested_container(call: Any, shop: Shop) -> None:
-    """It is the one inside the instance that was wired."""
+    """The argument is the nested container of the wired instance."""
     assert call() is shop.infra
 
 
-def test_a_provider_is_given_uncalled(shop: Shop) -> None:
-    """It builds the component when it is called; a factory makes another each time."""
+def test_a_provider_marker_passes_the_provider_uncalled(shop: Shop) -> None:
+    """It builds the component when it is called; a factory makes an object for each call."""
     assert uncalled()() is shop.orders()
     assert factory()() is not factory()()
     assert factory()().database is shop.infra.database()
 
 
-def test_wiring_builds_nothing() -> None:
-    """A component is built by the first call that needs it."""
+def test_wiring_builds_no_component() -> None:
+    """The first call that needs a component builds it."""
 
     class Lazy(Container):
         orders = Component(Orders, Component(Database).provided)
@@ -290,8 +290,8 @@ def test_wiring_builds_nothing() -> None:
     assert lazy.orders.is_built
 
 
-def test_wired_functions_take_the_components_of_each_life() -> None:
-    """After an exit the next start builds them anew, and functions follow."""
+def test_wired_functions_take_the_components_of_the_current_run() -> None:
+    """The start after an exit builds them again, and functions get the new ones."""
     shop = Shop()
     shop.wire(modules=MODULES)
     with running(shop):
@@ -306,7 +306,7 @@ def test_wired_functions_take_the_components_of_each_life() -> None:
 
 
 def test_wired_functions_follow_overrides(shop: Shop) -> None:
-    """Inside the block they are given the replacement, nested and under `provided` as well."""
+    """Inside the block they get the replacement, also of nested components and attributes."""
     fake = Database("fake")
     with shop.override(Shop.infra.database).by(fake):
         assert nested() is nested_by_name() is fake
@@ -316,7 +316,7 @@ def test_wired_functions_follow_overrides(shop: Shop) -> None:
     assert nested().url == "memory://"
 
 
-def test_a_marker_of_a_base_class_gives_what_took_its_place() -> None:
+def test_a_marker_of_a_base_class_gives_the_redeclared_component() -> None:
     """A container of a subclass can be wired to a module that names the base."""
     sub = Sub()
     sub.wire(modules=MODULES)
@@ -328,8 +328,8 @@ def test_a_marker_of_a_base_class_gives_what_took_its_place() -> None:
     sub.unwire()
 
 
-def test_attributes_of_modules_and_classes_are_set_when_they_are_wired() -> None:
-    """And are markers again afterwards."""
+def test_wire_sets_marked_attributes_of_modules_and_classes() -> None:
+    """`unwire` restores the markers."""
     page = type("Page", (), {"url": Provide[Shop.infra.database.provided.url], "__module__": "wired"})
     module: Any = _module(Page=page, orders=Provide[Shop.orders.provided])
     shop = Shop()
@@ -343,14 +343,14 @@ def test_attributes_of_modules_and_classes_are_set_when_they_are_wired() -> None
 
 
 def test_after_unwire_functions_get_the_marker(shop: Shop) -> None:
-    """As they were before."""
+    """The default arguments are the markers again."""
     shop.unwire()
 
     assert isinstance(by_declaration(), Provide)
 
 
-def test_wiring_adds_nothing_to_the_class_or_the_container(shop: Shop) -> None:
-    """Their lists of providers are as they were declared."""
+def test_wiring_adds_no_provider_to_the_class_or_the_container(shop: Shop) -> None:
+    """Their lists of providers are unchanged."""
     on_class: Any = Shop
     instance: Any = shop
 
@@ -359,7 +359,7 @@ def test_wiring_adds_nothing_to_the_class_or_the_container(shop: Shop) -> None:
 
 
 def test_closing_shuts_a_resource_down_after_the_call() -> None:
-    """The library's own marker around a marker."""
+    """`Closing` is the library's marker around a marker."""
     events = []
 
     def opened() -> Iterator[str]:
@@ -382,8 +382,8 @@ def test_closing_shuts_a_resource_down_after_the_call() -> None:
     assert events == ["opened", "resource", "closed"]
 
 
-def test_two_containers_are_wired_to_modules_of_their_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each function is given that of its container, and `unwire` leaves the other alone."""
+def test_two_containers_can_be_wired_to_different_modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each function gets the component of its container, and `unwire` affects one container alone."""
     monkeypatch.syspath_prepend(tmp_path)
     for name in ("wired_one", "wired_other"):
         (tmp_path / f"{name}.py").write_text(
@@ -460,14 +460,14 @@ def test_wiring_config_wires_each_instance_and_the_containers_in_it() -> None:
 
 @pytest.mark.usefixtures("package")
 def test_names_of_modules_may_be_relative_to_the_caller() -> None:
-    """As in the library."""
+    """They are resolved as in the library."""
     importlib.import_module("wired_site.wires").wire()
 
     assert importlib.import_module("wired_site.tasks").view() == "bare"
 
 
-def test_wiring_is_not_automatic_where_the_configuration_says_so() -> None:
-    """`auto_wire` is the library's."""
+def test_auto_wire_false_disables_automatic_wiring() -> None:
+    """`auto_wire` is the library's option."""
 
     class Site(Container):
         wiring_config: Any = containers.WiringConfiguration(modules=[__name__], auto_wire=False)
@@ -483,8 +483,8 @@ def test_wiring_is_not_automatic_where_the_configuration_says_so() -> None:
     assert after is site.orders()
 
 
-def test_what_is_unresolved_is_a_warning_if_one_asks_for_it() -> None:
-    """The library's own option."""
+def test_an_unresolved_marker_is_a_warning_on_request() -> None:
+    """By the library's own option."""
 
     class Other(Container):
         pass
@@ -494,8 +494,8 @@ def test_what_is_unresolved_is_a_warning_if_one_asks_for_it() -> None:
         Other().wire(modules=[module], warn_unresolved=True)
 
 
-def test_a_provider_s_stand_in_follows_attributes_too(shop: Shop) -> None:
-    """Of the library's own providers `provided` says it."""
+def test_provided_of_a_library_provider_follows_attributes(shop: Shop) -> None:
+    """This holds for the library's own providers."""
 
     @inject
     def call(it: Any = Provide[provided(Shop.factory).database]) -> Any:
