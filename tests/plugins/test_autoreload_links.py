@@ -1,4 +1,4 @@
-"""Watched files behind symbolic links, and files that are exchanged for others."""
+"""Watched files behind symbolic links, and files that are replaced."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if sys.platform == "win32":
 
 
 class Watch:
-    """Watches a folder in a thread, and gives the changes that are noticed there."""
+    """Watches a folder in a thread, and returns the changes."""
 
     def __init__(self, *places: Path) -> None:
         self.folder = places[0]
@@ -40,13 +40,13 @@ class Watch:
             self.batches.put(changed)
 
     def settle(self) -> None:
-        """Return when all is watched: a change is then noticed by an event, and not by the first look."""
+        """Return when all folders are watched, so that an event reports the next change, and not the first scan."""
         self.own.write_text("#" * next(self.edits))
         while str(self.own) not in self.batches.get(timeout=20):
             pass
 
     def change(self, act: Callable[[], object]) -> dict[str, str]:
-        """Let *act* happen, and return all changes up to the next settled state, by their paths from the folder on."""
+        """Call *act*, and return all changes up to the next settled state, by their relative paths."""
         act()
         changes = self.batches.get(timeout=20)
         self.own.write_text("#" * next(self.edits))
@@ -63,7 +63,7 @@ class Watch:
 
 @pytest.fixture
 def watch(tmp_path: Path) -> Iterator[Callable[..., Watch]]:
-    """Begin to watch places; nothing is watched after the test."""
+    """Watch places until the end of the test."""
     begun: list[Watch] = []
 
     def begin(*places: Path) -> Watch:
@@ -77,36 +77,36 @@ def watch(tmp_path: Path) -> Iterator[Callable[..., Watch]]:
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    """Give the folder of a project, beside which there are others."""
+    """Return the folder of a project with other folders beside it."""
     (tmp_path / "project").mkdir()
     return tmp_path / "project"
 
 
 def write(path: Path, text: str = "") -> Path:
-    """Write *text* to *path*, with the folders above it."""
+    """Write *text* to *path*, and create its folders."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text)
     return path
 
 
 def exchange(link: Path, target: Path | str) -> None:
-    """Let *link* lead to *target*, at once, as a deployment does."""
+    """Replace *link* atomically by a link to *target*, as a deployment does."""
     new = link.with_name(f".{link.name}.new")
     new.symlink_to(target)
     new.replace(link)
 
 
 def replace(path: Path, text: str) -> None:
-    """Put another file in the place of *path*, as an editor does."""
+    """Replace *path* by another file, as an editor does."""
     write(path.with_name(f".{path.name}.new"), text).replace(path)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("edit", [Path.write_text, replace])
-def test_an_edit_of_the_target_of_a_linked_file_is_noticed(
+def test_an_edit_of_a_link_target_is_noticed(
     project: Path, watch: Callable[..., Watch], edit: Callable[[Path, str], object]
 ) -> None:
-    """By the name of the link, which the program imports."""
+    """Under the name of the link, which the program imports."""
     target = write(project.parent / "library" / "shared.py")
     (project / "shared.py").symlink_to("../library/shared.py")
     watching = watch(project)
@@ -115,8 +115,8 @@ def test_an_edit_of_the_target_of_a_linked_file_is_noticed(
 
 
 @pytest.mark.slow
-def test_a_linked_file_whose_target_goes_and_comes_back_is_noticed(project: Path, watch: Callable[..., Watch]) -> None:
-    """With the folder of the target, too."""
+def test_a_link_target_that_disappears_and_returns_is_noticed(project: Path, watch: Callable[..., Watch]) -> None:
+    """Alone and with its folder."""
     target = write(project.parent / "library" / "deep" / "shared.py")
     (project / "shared.py").symlink_to(target)
     watching = watch(project)
@@ -134,8 +134,8 @@ def test_a_linked_file_whose_target_goes_and_comes_back_is_noticed(project: Path
 
 
 @pytest.mark.slow
-def test_a_link_to_another_file_is_noticed(project: Path, watch: Callable[..., Watch]) -> None:
-    """Also in the middle of a chain of links, and the new target is watched from then on."""
+def test_a_changed_link_is_noticed(project: Path, watch: Callable[..., Watch]) -> None:
+    """Also within a chain of links, and the new target is watched."""
     libraries = project.parent / "libraries"
     for number in (1, 2):
         write(libraries / f"shared{number}.py", "#" * number)
@@ -152,7 +152,7 @@ def test_a_link_to_another_file_is_noticed(project: Path, watch: Callable[..., W
 
 
 @pytest.mark.slow
-def test_a_linked_folder_is_watched_like_others(project: Path, watch: Callable[..., Watch]) -> None:
+def test_a_linked_folder_is_watched(project: Path, watch: Callable[..., Watch]) -> None:
     """Edits, new files and folders in it, and a link to another folder."""
     old, new = project.parent / "old", project.parent / "new"
     edited = write(old / "inner" / "a.py")
@@ -171,8 +171,8 @@ def test_a_linked_folder_is_watched_like_others(project: Path, watch: Callable[.
 
 
 @pytest.mark.slow
-def test_a_release_that_a_link_leads_to_is_followed(tmp_path: Path, watch: Callable[..., Watch]) -> None:
-    """Its files keep their names while `current` leads from one release to the next."""
+def test_a_link_to_the_current_release_is_followed(tmp_path: Path, watch: Callable[..., Watch]) -> None:
+    """Its files keep their names when `current` is changed from one release to the next."""
     for number in (1, 2):
         write(tmp_path / f"release{number}" / "app" / "a.py", "X = 1")
     current = tmp_path / "current"
@@ -188,8 +188,8 @@ def test_a_release_that_a_link_leads_to_is_followed(tmp_path: Path, watch: Calla
 
 
 @pytest.mark.slow
-def test_a_folder_that_is_exchanged_is_watched_anew(tmp_path: Path, watch: Callable[..., Watch]) -> None:
-    """As a checkout of another branch exchanges it."""
+def test_a_replaced_folder_is_watched(tmp_path: Path, watch: Callable[..., Watch]) -> None:
+    """For example, after the checkout of another branch."""
     app, other = tmp_path / "app", tmp_path / "other"
     write(app / "a.py")
     write(other / "a.py", "X = 1")
@@ -205,8 +205,8 @@ def test_a_folder_that_is_exchanged_is_watched_anew(tmp_path: Path, watch: Calla
 
 
 @pytest.mark.slow
-def test_links_that_lead_in_circles_end_nothing(project: Path, watch: Callable[..., Watch]) -> None:
-    """Neither those of files nor those of folders, to themselves, to each other or to a folder above."""
+def test_circular_links_are_ignored(project: Path, watch: Callable[..., Watch]) -> None:
+    """Of files and of folders: to themselves, to each other and to a folder above."""
     edited = write(project / "a" / "a.py")
     for link, target in {
         "self.py": "self.py",
@@ -226,7 +226,7 @@ def test_links_that_lead_in_circles_end_nothing(project: Path, watch: Callable[.
 
 
 @pytest.mark.slow
-def test_a_file_of_two_names_has_changed_by_both(project: Path, watch: Callable[..., Watch]) -> None:
+def test_a_file_with_two_names_changes_under_both(project: Path, watch: Callable[..., Watch]) -> None:
     """A program may have imported it as two modules."""
     edited = write(project / "a.py")
     (project / "b.py").symlink_to("a.py")
@@ -235,8 +235,8 @@ def test_a_file_of_two_names_has_changed_by_both(project: Path, watch: Callable[
     assert watching.change(lambda: write(edited, "X = 1")) == {"a.py": "changed", "b.py": "changed"}
 
 
-def test_a_link_of_the_same_name_elsewhere_is_left_alone(project: Path) -> None:
-    """A change beside the target of a link is none of the program's."""
+def test_files_beside_a_link_target_are_not_watched(project: Path) -> None:
+    """The program does not use them."""
     write(project.parent / "library" / "shared.py")
     (project / "shared.py").symlink_to("../library/shared.py")
     files = Files([Place(project, is_deep=True)], ("*.py",), ())
@@ -246,8 +246,8 @@ def test_a_link_of_the_same_name_elsewhere_is_left_alone(project: Path) -> None:
     assert files.changes() == {}
 
 
-def test_a_folder_that_links_lead_to_twice_has_one_name(project: Path) -> None:
-    """It is that of the folder itself, or of the first link, whatever else is made in the folder."""
+def test_a_folder_with_several_links_has_one_name(project: Path) -> None:
+    """Its own, or that of the first link, regardless of later changes in the folder."""
     write(project / "z" / "a.py")
     write(project.parent / "library" / "b.py")
     for link, target in {"a": "z", "m": "../library", "l": "../library"}.items():
@@ -259,8 +259,8 @@ def test_a_folder_that_links_lead_to_twice_has_one_name(project: Path) -> None:
     assert files.changes() == {str(project / "z" / "a.py"): "changed", str(project / "l" / "b.py"): "changed"}
 
 
-def test_a_file_that_differs_in_size_alone_has_changed(project: Path) -> None:
-    """It is the same file, written within the resolution of its time or with the time put back."""
+def test_a_change_of_the_size_alone_is_noticed(project: Path) -> None:
+    """The same file, written within the resolution of its time, or with its time restored."""
     path = write(project / "a.py", "X = 1")
     files = Files([Place(project, is_deep=True)], ("*.py",), ())
     before = path.stat()
@@ -271,8 +271,8 @@ def test_a_file_that_differs_in_size_alone_has_changed(project: Path) -> None:
     assert files.changes() == {str(path): "changed"}
 
 
-def test_a_file_that_differs_in_inode_alone_has_changed(project: Path) -> None:
-    """It is another file, of the same size and time."""
+def test_a_change_of_the_inode_alone_is_noticed(project: Path) -> None:
+    """Another file of the same size and time."""
     path = write(project / "a.py", "X = 1")
     files = Files([Place(project, is_deep=True)], ("*.py",), ())
     before = path.stat()
@@ -293,7 +293,7 @@ print(*(f"{{place.path}} {{place.is_deep}}" for place in project()), sep="\\n")
 
 
 def places_of(script: Path, folder: Path, **environ: str) -> set[str]:
-    """Return the places of the project of *script*, run in *folder*, from the folder above it on."""
+    """Return the places of the project of *script* when it runs in *folder*, relative to the folder above."""
     command = [sys.executable, str(script)]
     env = {**os.environ, **environ}
     ended = subprocess.run(command, cwd=folder, env=env, capture_output=True, encoding="utf-8", check=True)
@@ -301,8 +301,8 @@ def places_of(script: Path, folder: Path, **environ: str) -> set[str]:
 
 
 @pytest.mark.slow
-def test_a_project_is_named_as_the_shell_names_its_directory(tmp_path: Path) -> None:
-    """The system resolves the links of a release, and a restart runs what they lead to then."""
+def test_a_project_keeps_the_logical_path_of_its_directory(tmp_path: Path) -> None:
+    """The links of a release are resolved at each access, and a restart runs their current target."""
     write(tmp_path / "release1" / "shop" / "__init__.py")
     write(tmp_path / "release1" / "program.py", PROGRAM.format(imports="import shop"))
     current = tmp_path / "current"
@@ -315,7 +315,7 @@ def test_a_project_is_named_as_the_shell_names_its_directory(tmp_path: Path) -> 
 
 @pytest.mark.slow
 def test_a_project_has_the_modules_beside_the_target_of_a_linked_script(tmp_path: Path) -> None:
-    """The interpreter looks there for what the script imports."""
+    """The interpreter imports modules from that folder."""
     write(tmp_path / "app" / "shop" / "__init__.py")
     write(tmp_path / "app" / "program.py", PROGRAM.format(imports="import shop"))
     (tmp_path / "bin").mkdir()
@@ -328,8 +328,8 @@ def test_a_project_has_the_modules_beside_the_target_of_a_linked_script(tmp_path
 
 
 @pytest.mark.slow
-def test_a_project_has_what_an_environment_links_to(tmp_path: Path) -> None:
-    """A package by the name of its link, a module alone, and nothing of what is installed beside them."""
+def test_a_project_contains_packages_that_an_environment_links_to(tmp_path: Path) -> None:
+    """A package under the name of its link, or a single module, but not other installed packages."""
     installed = tmp_path / "environment" / "site-packages"
     write(installed / "other.py")
     write(tmp_path / "app" / "source" / "shop" / "__init__.py")

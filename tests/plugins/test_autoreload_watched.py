@@ -1,4 +1,4 @@
-"""Files that components add to those that are watched."""
+"""Files that components add to the watched files."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Answer = Callable[[], Iterable[str | os.PathLike[str]]]
 
 @attrs.define
 class Replacement:
-    """Takes the place of no process, and says that it could."""
+    """Records the request to replace the process, and does not replace it."""
 
     replaced: threading.Event = attrs.field(factory=threading.Event)
 
@@ -31,12 +31,12 @@ class Replacement:
         return None
 
     def replace(self, failed: BaseException | None, /) -> None:
-        """Note that it was asked to."""
+        """Record the request."""
         self.replaced.set()
 
 
 class Site:
-    """A bus on which an `Autoreload` watches an empty folder, and what is logged there."""
+    """A bus on which an `Autoreload` watches an empty folder, and its log messages."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -49,7 +49,7 @@ class Site:
         self.bus[LOG].subscribe(lambda text, level: self.logged.put(text))
 
     def begin(self, *answers: Answer) -> None:
-        """Start to watch; return when the first look, for which each of *answers* was asked for, is over."""
+        """Start to watch; return after the first scan, for which each of *answers* was requested."""
         asked = threading.Semaphore(0)
 
         def ask() -> list[str]:
@@ -65,7 +65,7 @@ class Site:
         subscription.cancel()
 
     def reach(self, text: str) -> str:
-        """Return the next message with *text* in it, with paths from the folder on."""
+        """Return the next message that contains *text*, with relative paths."""
         while text not in (message := self.logged.get(timeout=20)):
             pass
         return message.replace(f"{self.folder}{os.sep}", "")
@@ -73,7 +73,7 @@ class Site:
 
 @pytest.fixture
 def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
-    """Give a site; its watching has ended afterwards."""
+    """Return a site; its watcher is stopped afterwards."""
     monkeypatch.setenv("TYPEDBUS_AUTORELOAD", "")
     site = Site(tmp_path)
     yield site
@@ -82,14 +82,14 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
 
 
 def write(path: Path, text: str = "") -> Path:
-    """Write *text* to *path*, with the folders above it."""
+    """Write *text* to *path*, and create its folders."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text)
     return path
 
 
 def test_a_file_that_a_component_names_is_watched(site: Site) -> None:
-    """Whatever its name; that it is named is no change."""
+    """With any suffix; adding it is not a change."""
     template = write(site.folder / "templates" / "page.html")
     other = write(site.folder / "templates" / "other.html")
     site.begin(lambda: [template])
@@ -99,8 +99,8 @@ def test_a_file_that_a_component_names_is_watched(site: Site) -> None:
     assert site.reach("restarting") == "autoreload: restarting: templates/page.html changed"
 
 
-def test_the_files_below_a_folder_that_a_component_names_are_watched(site: Site) -> None:
-    """Whatever their names, except for those that are ignored, and new ones as well."""
+def test_files_below_a_folder_of_a_component_are_watched(site: Site) -> None:
+    """With any suffix except for ignored files, and new files as well."""
     write(site.folder / "templates" / "mail" / "old.txt")
     site.begin(lambda: [str(site.folder / "templates")])
     write(site.folder / "templates" / ".hidden")
@@ -111,7 +111,7 @@ def test_the_files_below_a_folder_that_a_component_names_are_watched(site: Site)
 
 @pytest.mark.skipif(sys.platform == "win32", reason="a plain user makes no symbolic links there")
 def test_a_link_that_a_component_names_is_watched(site: Site) -> None:
-    """By what it leads to."""
+    """A change of its target is noticed."""
     target = write(site.folder / "release1" / "page.html")
     (site.folder / "current").symlink_to("release1")
     site.begin(lambda: [site.folder / "current" / "page.html"])
@@ -122,7 +122,7 @@ def test_a_link_that_a_component_names_is_watched(site: Site) -> None:
 
 @pytest.mark.parametrize("name", ["late.html", "late/late.html"])
 def test_a_file_that_does_not_exist_yet_is_watched(site: Site, name: str) -> None:
-    """Also where its folder does not exist."""
+    """Even if its folder does not exist."""
     late = site.folder / name
     site.begin(lambda: [late])
     write(late)
@@ -130,8 +130,8 @@ def test_a_file_that_does_not_exist_yet_is_watched(site: Site, name: str) -> Non
     assert site.reach("restarting") == f"autoreload: restarting: {name} is new"
 
 
-def test_a_file_that_is_removed_and_one_that_is_named_no_longer_are_watched(site: Site) -> None:
-    """A program that lists its files names fewer when one has gone."""
+def test_removed_files_that_a_component_no_longer_names_are_noticed(site: Site) -> None:
+    """A program that lists its files names fewer after a removal."""
     template = write(site.folder / "page.html")
     site.begin(lambda: [template] if template.exists() else [])
     template.unlink()
@@ -140,7 +140,7 @@ def test_a_file_that_is_removed_and_one_that_is_named_no_longer_are_watched(site
 
 
 def test_a_file_that_is_named_later_is_watched(site: Site) -> None:
-    """A template engine reads its files when they are needed; no other event is needed to ask for them."""
+    """For example, a file that a template engine reads later; the list is requested again without another event."""
     template = write(site.folder / "page.html")
     names: list[Path] = []
     has_named = threading.Semaphore(0)
@@ -152,7 +152,7 @@ def test_a_file_that_is_named_later_is_watched(site: Site) -> None:
 
     site.begin(answer)
     names.append(template)
-    # The first answer leads to a look, the second is for that look, and the third comes after it.
+    # The first answer causes a scan, the second is for that scan, and the third comes after it.
     for _ in range(3):
         assert has_named.acquire(timeout=20)
     write(template, "1")
@@ -160,20 +160,20 @@ def test_a_file_that_is_named_later_is_watched(site: Site) -> None:
     assert site.reach("restarting") == "autoreload: restarting: page.html changed"
 
 
-def test_one_path_needs_no_list_and_a_generator_is_as_good(site: Site) -> None:
-    """A string is one path, and not its letters."""
+def test_a_listener_may_return_one_path_or_a_generator(site: Site) -> None:
+    """A string is one path, and not a sequence of characters."""
     page, mail = write(site.folder / "page.html"), write(site.folder / "mail.html")
     site.begin(lambda: str(page), lambda: (path for path in [mail]))
     assert {str(place.path) for place in site.autoreload._files.known_places} == {str(site.own), str(page), str(mail)}
 
 
 def raise_error() -> list[str]:
-    """Fail as a listener may."""
+    """Raise an exception, as a listener may."""
     raise OSError("no templates")
 
 
 def leave() -> list[str]:
-    """End the thread, as the code of a user may."""
+    """End the thread, as code of a program may."""
     raise SystemExit(3)
 
 
@@ -190,10 +190,8 @@ def leave() -> list[str]:
         (lambda: (raise_error() for _ in "1"), "OSError: no templates"),
     ],
 )  # fmt: skip
-def test_an_answer_that_is_wrong_is_logged_and_ends_nothing(
-    site: Site, answer: Callable[[], list[str]], problem: str
-) -> None:
-    """Once, with the listener; the answers of the others count."""
+def test_an_invalid_answer_is_logged_once(site: Site, answer: Callable[[], list[str]], problem: str) -> None:
+    """With the listener; the answers of the others are used."""
     template = write(site.folder / "page.html")
     site.begin(answer, lambda: [template])
     write(template, "1")
@@ -204,8 +202,8 @@ def test_an_answer_that_is_wrong_is_logged_and_ends_nothing(
     assert site.reach("autoreload") == "autoreload: restarting: page.html changed"
 
 
-def test_what_a_listener_named_before_it_failed_stays_watched(site: Site) -> None:
-    """And an error that was logged is logged again when another came in between."""
+def test_files_of_a_listener_that_fails_later_stay_watched(site: Site) -> None:
+    """An error is logged again after a different error."""
     template = write(site.folder / "page.html")
     works = iter([True, False, False, True, False])
     texts: list[str] = []
@@ -226,7 +224,7 @@ def test_what_a_listener_named_before_it_failed_stays_watched(site: Site) -> Non
 
 
 def test_a_file_that_changes_before_the_start_is_watched(tmp_path: Path) -> None:
-    """A listener outside of containers is asked at once: a start may take its time."""
+    """A listener outside of containers is called at once, because a start may take long."""
     template, bus = write(tmp_path / "page.html"), Bus()
     bus[WATCHED].subscribe(lambda: [template])
     autoreload = Autoreload(bus, paths=__file__)
@@ -235,8 +233,8 @@ def test_a_file_that_changes_before_the_start_is_watched(tmp_path: Path) -> None
     assert autoreload._files.changes() == {str(template): "changed"}
 
 
-def test_a_path_that_no_file_can_have_ends_nothing(site: Site) -> None:
-    """The system refuses it at each look."""
+def test_an_invalid_path_does_not_end_the_watcher(site: Site) -> None:
+    """The system rejects it at each scan."""
     template = write(site.folder / "page.html")
     site.begin(lambda: ["a\0b", "x" * 5000, "x" * 300, template])
     write(template, "1")
@@ -244,8 +242,8 @@ def test_a_path_that_no_file_can_have_ends_nothing(site: Site) -> None:
     assert site.reach("autoreload") == "autoreload: restarting: page.html changed"
 
 
-def test_a_component_of_a_container_names_its_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With a marked method, as it listens to any channel."""
+def test_a_component_can_name_files_with_a_marked_method(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As it subscribes to any channel."""
     monkeypatch.setenv("TYPEDBUS_AUTORELOAD", "")
     monkeypatch.chdir(tmp_path)
     template = write(tmp_path / "templates" / "page.html")

@@ -1,4 +1,4 @@
-"""A PID file while its process is replaced by its program anew: who holds it, and what becomes of it."""
+"""The PID file during a restart: which process locks it, and when it is removed."""
 
 from __future__ import annotations
 
@@ -72,14 +72,14 @@ Restart = Callable[..., "subprocess.Popen[str]"]
 
 
 def lines_of(stream: IO[str] | None) -> Iterator[str]:
-    """Give what comes from a child, line by line."""
+    """Yield the lines of a child's output."""
     assert stream is not None
     return (line.rstrip() for line in iter(stream.readline, ""))
 
 
 @pytest.fixture
 def restart(tmp_path: Path) -> Iterator[Restart]:
-    """Begin a program that restarts as soon as it has started."""
+    """Start a program that restarts as soon as it has started."""
     folder = tmp_path / "run"
     folder.mkdir()
     begun: list[subprocess.Popen[str]] = []
@@ -109,15 +109,15 @@ def restart(tmp_path: Path) -> Iterator[Restart]:
 
 
 def test_a_restart_keeps_the_file(restart: Restart, tmp_path: Path) -> None:
-    """It is held while the new program is imported, it is the same file afterwards, and no variable is left."""
+    """It stays locked during the import of the new program, it is the same file afterwards, and no variable is left."""
     path = tmp_path / "run" / "site.pid"
     program = restart(IMPORTING="say(os.stat(path).st_ino)", EXITING="is_second or say(os.stat(path).st_ino)")
-    said = lines_of(program.stdout)
+    lines = lines_of(program.stdout)
 
-    before, imports, during = next(said), next(said), next(said)
+    before, imports, during = next(lines), next(lines), next(lines)
     assert (imports, before) == ("imports True", during)
-    assert next(said) == "started True ['site.pid']"
-    assert next(said) == "children []"
+    assert next(lines) == "started True ['site.pid']"
+    assert next(lines) == "children []"
     assert (read(path), str(path.stat().st_ino)) == (program.pid, before)
     program.communicate("go\n", timeout=30)
     assert program.returncode == 0
@@ -127,13 +127,11 @@ def test_a_restart_keeps_the_file(restart: Restart, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("spliced", "files"), [({"DECLARES": "False"}, []), ({"OTHER": "True"}, ["site.pid2"])], ids=["none", "another"]
 )
-def test_a_program_that_declares_the_file_no_more_removes_it(
-    restart: Restart, spliced: dict[str, str], files: list[str]
-) -> None:
-    """When the new program has started, the file of the old one is neither held nor there."""
-    said = lines_of(restart(**spliced).stdout)
+def test_a_new_program_without_the_file_removes_it(restart: Restart, spliced: dict[str, str], files: list[str]) -> None:
+    """After its start, the file is neither locked nor present."""
+    lines = lines_of(restart(**spliced).stdout)
 
-    assert [next(said), next(said)] == ["imports True", f"started False {files}"]
+    assert [next(lines), next(lines)] == ["imports True", f"started False {files}"]
 
 
 @pytest.mark.parametrize(
@@ -147,10 +145,10 @@ def test_a_program_that_declares_the_file_no_more_removes_it(
     ],
     ids=["import", "exit", "start", "overtaken", "refused"],
 )
-def test_a_restart_that_does_not_succeed_leaves_no_file(
+def test_a_failed_restart_removes_the_file(
     restart: Restart, tmp_path: Path, spliced: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Neither where the new program fails, nor where the old one ends after all."""
+    """If the new program fails, and if the old program exits after all."""
     (tmp_path / "cwd").mkdir()
     monkeypatch.chdir(tmp_path / "cwd")
     program = restart(**spliced)
@@ -159,8 +157,8 @@ def test_a_restart_that_does_not_succeed_leaves_no_file(
     assert list((tmp_path / "run").iterdir()) == []
 
 
-def test_a_signal_during_the_import_leaves_a_file_that_is_not_held(restart: Restart, tmp_path: Path) -> None:
-    """The locks go with the process."""
+def test_a_signal_during_the_import_leaves_an_unlocked_file(restart: Restart, tmp_path: Path) -> None:
+    """The locks end with the process."""
     program = restart(IMPORTING="sys.stdin.readline()")
     assert "imports True" in lines_of(program.stdout)
     program.terminate()
@@ -169,8 +167,8 @@ def test_a_signal_during_the_import_leaves_a_file_that_is_not_held(restart: Rest
     assert read(tmp_path / "run" / "site.pid") is None
 
 
-def test_no_process_takes_the_file_in_the_middle_of_a_restart(restart: Restart, tmp_path: Path) -> None:
-    """A start at that moment is refused with the pid."""
+def test_no_other_process_can_lock_the_file_during_a_restart(restart: Restart, tmp_path: Path) -> None:
+    """Its start is refused with the PID."""
     program = restart(IMPORTING="sys.stdin.readline()")
     assert "imports True" in lines_of(program.stdout)
 

@@ -1,4 +1,4 @@
-"""What is done again and again: its grid, its failures, and that there is one thread at most."""
+"""Repeated calls: their grid, their failures, and the single thread that makes them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typedbus.testing import FakeClock
 
 
 class Work:
-    """Something to repeat, which tells when it is called, and fails or takes time when it is told to."""
+    """A function that records its calls, and can fail or take time."""
 
     def __init__(self, clock: FakeClock) -> None:
         self.clock = clock
@@ -33,25 +33,25 @@ class Work:
             raise self.raises
 
     def when(self) -> float:
-        """Return when the next call was, after it came."""
+        """Return the time of the next call, after it has happened."""
         return self.called.get(timeout=10)[0]
 
 
 @pytest.fixture
 def clock() -> FakeClock:
-    """Give a clock that stands at 0."""
+    """Return a clock that stands at 0."""
     return FakeClock()
 
 
 @pytest.fixture
 def work(clock: FakeClock) -> Work:
-    """Give something to repeat."""
+    """Return a function to repeat."""
     return Work(clock)
 
 
 @pytest.fixture
 def repeat(clock: FakeClock, work: Work) -> Iterator[Repeat]:
-    """Give what repeats it every 10 s, and stop it."""
+    """Return an object that repeats it every 10 s, and stop it afterwards."""
     repeat = Repeat(
         name="work", call=work, every=10, failed=work.failed.put, own=work.owned.append, longest=60, clock=clock
     )
@@ -62,8 +62,8 @@ def repeat(clock: FakeClock, work: Work) -> Iterator[Repeat]:
     assert not any(thread.is_alive() for thread in work.owned)
 
 
-def test_the_first_call_comes_a_period_after_the_start(repeat: Repeat, work: Work, clock: FakeClock) -> None:
-    """And not before."""
+def test_the_first_call_is_one_period_after_the_start(repeat: Repeat, work: Work, clock: FakeClock) -> None:
+    """Not earlier."""
     repeat.start()
     clock.advance(9.5)
     clock.advance(0.5)
@@ -72,8 +72,8 @@ def test_the_first_call_comes_a_period_after_the_start(repeat: Repeat, work: Wor
     assert work.called.empty()
 
 
-def test_calls_come_on_a_grid_however_long_they_take(repeat: Repeat, work: Work, clock: FakeClock) -> None:
-    """What a call takes moves none of those after it."""
+def test_calls_are_on_a_grid(repeat: Repeat, work: Work, clock: FakeClock) -> None:
+    """The duration of a call does not move the following calls."""
     work.takes = 3
     repeat.start()
     clock.advance(10)
@@ -85,8 +85,8 @@ def test_calls_come_on_a_grid_however_long_they_take(repeat: Repeat, work: Work,
     assert work.when() == 30
 
 
-def test_missed_calls_are_not_made_up_for(repeat: Repeat, work: Work, clock: FakeClock) -> None:
-    """The next one after a long one is the next on the grid."""
+def test_missed_calls_are_not_repeated(repeat: Repeat, work: Work, clock: FakeClock) -> None:
+    """The next call after a long call is at the next point of the grid."""
     work.takes = 25
     repeat.start()
     clock.advance(10)
@@ -99,7 +99,7 @@ def test_missed_calls_are_not_made_up_for(repeat: Repeat, work: Work, clock: Fak
 
 
 def test_a_late_wake_does_not_move_the_grid(repeat: Repeat, work: Work, clock: FakeClock) -> None:
-    """A machine that slept goes on where it would have been."""
+    """After a suspension, the calls continue on the same grid."""
     repeat.start()
     clock.advance(33)
     assert work.when() == 33
@@ -108,8 +108,8 @@ def test_a_late_wake_does_not_move_the_grid(repeat: Repeat, work: Work, clock: F
     assert work.when() == 40
 
 
-def test_failures_are_handed_over_and_come_ever_later(repeat: Repeat, work: Work, clock: FakeClock) -> None:
-    """After n in a row 2ⁿ periods pass, up to the longest; one that returns brings the period back."""
+def test_failures_are_reported_and_increase_the_pause(repeat: Repeat, work: Work, clock: FakeClock) -> None:
+    """After n failures in a row, the pause is 2ⁿ periods, up to a maximum; a success resets it."""
     work.raises = ValueError("broken")
     repeat.start()
 
@@ -128,8 +128,8 @@ def test_failures_are_handed_over_and_come_ever_later(repeat: Repeat, work: Work
     assert work.failed.empty()
 
 
-def test_a_period_longer_than_the_longest_pause_stays_as_it_is(work: Work, clock: FakeClock) -> None:
-    """What is done once an hour is tried again an hour later."""
+def test_a_period_longer_than_the_maximum_pause_is_kept(work: Work, clock: FakeClock) -> None:
+    """An hourly call is repeated after an hour."""
     work.raises = ValueError("broken")
     repeat = Repeat(name="work", call=work, every=100, failed=work.failed.put, longest=60, clock=clock)
     repeat.start()
@@ -141,8 +141,8 @@ def test_a_period_longer_than_the_longest_pause_stays_as_it_is(work: Work, clock
     repeat.stop(10)
 
 
-def test_an_endless_row_of_failures_is_no_trouble(work: Work, clock: FakeClock) -> None:
-    """No number grows without bounds."""
+def test_the_pause_is_bounded_after_any_number_of_failures(work: Work, clock: FakeClock) -> None:
+    """No number grows without limit."""
     work.raises = ValueError("broken")
     repeat = Repeat(name="work", call=work, every=1, failed=work.failed.put, longest=1, clock=clock)
     repeat.start()
@@ -154,8 +154,8 @@ def test_an_endless_row_of_failures_is_no_trouble(work: Work, clock: FakeClock) 
     assert work.called.empty()
 
 
-def test_what_is_no_exception_is_handed_over_and_ends_the_thread(repeat: Repeat, work: Work, clock: FakeClock) -> None:
-    """`SystemExit` was meant to end something."""
+def test_a_base_exception_is_reported_and_ends_the_thread(repeat: Repeat, work: Work, clock: FakeClock) -> None:
+    """`SystemExit` was meant to end the thread."""
     work.raises = SystemExit(3)
     repeat.start()
     clock.advance(10)
@@ -166,7 +166,7 @@ def test_what_is_no_exception_is_handed_over_and_ends_the_thread(repeat: Repeat,
 
 
 def test_a_stop_wakes_the_thread_at_once(repeat: Repeat, work: Work) -> None:
-    """However far the next call is; the clock does not move."""
+    """Without waiting for the next call; the clock does not move."""
     repeat.start()
 
     repeat.stop(10)
@@ -175,8 +175,8 @@ def test_a_stop_wakes_the_thread_at_once(repeat: Repeat, work: Work) -> None:
     assert work.called.empty()
 
 
-def test_a_stop_before_the_start_is_none(repeat: Repeat, work: Work, clock: FakeClock) -> None:
-    """Nothing happens, and a start afterwards starts."""
+def test_a_stop_before_the_start_has_no_effect(repeat: Repeat, work: Work, clock: FakeClock) -> None:
+    """A start afterwards works."""
     repeat.stop(10)
     repeat.start()
     clock.advance(10)
@@ -184,8 +184,8 @@ def test_a_stop_before_the_start_is_none(repeat: Repeat, work: Work, clock: Fake
     assert work.when() == 10
 
 
-def test_a_start_twice_is_one(repeat: Repeat, work: Work, clock: FakeClock) -> None:
-    """The second begins neither a thread nor a grid."""
+def test_a_second_start_has_no_effect(repeat: Repeat, work: Work, clock: FakeClock) -> None:
+    """It begins neither a thread nor a grid."""
     repeat.start()
     clock.advance(5)
     repeat.start()
@@ -196,7 +196,7 @@ def test_a_start_twice_is_one(repeat: Repeat, work: Work, clock: FakeClock) -> N
 
 
 def test_a_start_after_a_stop_begins_a_new_grid(repeat: Repeat, work: Work, clock: FakeClock) -> None:
-    """In a thread of its own, which is owned as the first was."""
+    """In a new thread, which is registered with the bus like the first."""
     repeat.start()
     clock.advance(4)
     repeat.stop(10)
@@ -208,7 +208,7 @@ def test_a_start_after_a_stop_begins_a_new_grid(repeat: Repeat, work: Work, cloc
     assert len(work.owned) == 2
 
 
-def test_a_call_may_stop_its_own_thread(repeat: Repeat, work: Work, clock: FakeClock) -> None:
+def test_a_call_can_stop_its_own_thread(repeat: Repeat, work: Work, clock: FakeClock) -> None:
     """It does not wait for itself; the thread ends when the call returns."""
     stopped: SimpleQueue[None] = SimpleQueue()
 
@@ -225,8 +225,8 @@ def test_a_call_may_stop_its_own_thread(repeat: Repeat, work: Work, clock: FakeC
     assert not work.owned[0].is_alive()
 
 
-def test_a_call_may_stop_and_start_its_own_thread(repeat: Repeat, work: Work, clock: FakeClock) -> None:
-    """The thread goes on, with a new grid; there is no second one."""
+def test_a_call_can_restart_its_own_thread(repeat: Repeat, work: Work, clock: FakeClock) -> None:
+    """The thread continues with a new grid; there is no second thread."""
 
     def again() -> None:
         work()
@@ -244,8 +244,8 @@ def test_a_call_may_stop_and_start_its_own_thread(repeat: Repeat, work: Work, cl
     assert len(work.owned) == 1
 
 
-def test_a_stop_waits_for_the_call_under_way_no_longer_than_its_patience(repeat: Repeat, work: Work) -> None:
-    """It names the thread and where it is; a start after that takes it on again."""
+def test_a_stop_waits_for_the_running_call_up_to_its_patience(repeat: Repeat, work: Work) -> None:
+    """The error names the thread and shows its stack; a start afterwards uses the same thread."""
     calling, returning = threading.Event(), threading.Event()
 
     def hang() -> None:
@@ -269,8 +269,8 @@ def test_a_stop_waits_for_the_call_under_way_no_longer_than_its_patience(repeat:
     assert len(work.owned) == 1
 
 
-def test_starts_and_stops_from_many_threads_leave_one_thread_or_none(repeat: Repeat, work: Work) -> None:
-    """However they meet."""
+def test_concurrent_starts_and_stops_leave_at_most_one_thread(repeat: Repeat, work: Work) -> None:
+    """In any order."""
     barrier = threading.Barrier(4)
     before = threading.active_count()
 
@@ -291,8 +291,8 @@ def test_starts_and_stops_from_many_threads_leave_one_thread_or_none(repeat: Rep
     assert not any(thread.is_alive() for thread in work.owned)
 
 
-def test_a_thread_that_ended_while_it_was_looked_for_has_ended() -> None:
-    """Nobody waits for the caller's own thread either."""
+def test_a_thread_that_ends_during_a_stop_is_not_waited_for() -> None:
+    """The caller's own thread is not waited for either."""
     done = threading.Thread(target=str)
     done.start()
     join(done, 10)
@@ -303,8 +303,8 @@ def test_a_thread_that_ended_while_it_was_looked_for_has_ended() -> None:
 
 @pytest.mark.parametrize("given", [0, -1, float("nan"), float("inf"), True, "10", None])
 @pytest.mark.parametrize("field", ["every", "longest"])
-def test_what_is_no_time_is_refused(field: str, given: object) -> None:
-    """With its name and what was given."""
+def test_an_invalid_time_is_refused(field: str, given: object) -> None:
+    """The error has the name and the value."""
     fields: dict[str, object] = {"every": 1, field: given}
 
     with pytest.raises(PeriodError) as raised:
@@ -315,7 +315,7 @@ def test_what_is_no_time_is_refused(field: str, given: object) -> None:
 
 
 def test_the_errors_can_be_pickled() -> None:
-    """They come out as they went in."""
+    """They are equal to the originals."""
     for error in (PeriodError("work", "every", 0), NotEnded("work", 5, "here")):
         again = pickle.loads(pickle.dumps(error))
 
@@ -324,8 +324,8 @@ def test_the_errors_can_be_pickled() -> None:
 
 
 @pytest.mark.slow
-def test_importing_typedbus_does_not_import_it() -> None:
-    """Who repeats nothing pays nothing."""
+def test_importing_typedbus_does_not_import_repeat() -> None:
+    """Programs without repeated calls do not pay for it."""
     import subprocess
 
     command = [sys.executable, "-c", "import sys, typedbus; sys.exit('typedbus.plugins._periodic' in sys.modules)"]

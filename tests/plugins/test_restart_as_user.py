@@ -1,4 +1,4 @@
-"""A site that begins as root and goes on as another user, through reloads and restarts: real daemons and real ports."""
+"""A site that is started by root and continues as another user, through reloads and restarts: real daemons and real ports."""
 
 from __future__ import annotations
 
@@ -95,23 +95,23 @@ class Shop(Container):
 """
 
 
-def is_for_root(port: int) -> bool:
-    """Return whether this system keeps *port* for root; containers often do not."""
+def is_reserved_for_root(port: int) -> bool:
+    """Return whether only root can bind *port*; in containers this is often not so."""
     first = Path("/proc/sys/net/ipv4/ip_unprivileged_port_start")
     return not first.exists() or port < int(first.read_text())
 
 
 def free_low_port() -> int:
-    """Return a port from 600 to 1023 on which no process listens; tests that run side by side get different ones."""
+    """Return a free port from 600 to 1023; parallel tests get different ports."""
     for port in random.sample(range(600, 1024), 424):
-        if is_for_root(port):
+        if is_reserved_for_root(port):
             with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
                 return port
     pytest.skip("any user may bind every port here, or none is free")
 
 
 def environment() -> Mapping[str, str]:
-    """Return an environment in which any interpreter of this version finds the packages of this one."""
+    """Return an environment in which other interpreters of this version find the packages of this interpreter."""
     kept = {name: value for name, value in os.environ.items() if name not in ("NOTIFY_SOCKET", "TYPEDBUS_CONFIG")}
     folders = [path for path in sys.path if Path(path).name == "site-packages"]
     packages = os.pathsep.join([str(Path(typedbus.__file__).parents[1]), *folders])
@@ -120,7 +120,7 @@ def environment() -> Mapping[str, str]:
 
 @pytest.fixture(scope="module")
 def python() -> str:
-    """Give an interpreter that the user can run and that can import everything a site needs."""
+    """Return an interpreter that the user can run, and that can import the packages of a site."""
     probe = "import encodings.idna, typedbus.cli, typedbus.settings, typedbus.servers.wsgi, typedbus.servers.asgi"
     for candidate in (sys.executable, "/usr/local/bin/python3", "/usr/bin/python3"):
         with contextlib.suppress(OSError):
@@ -140,7 +140,7 @@ def python() -> str:
 
 
 def until(condition: Callable[[], object], what: str) -> None:
-    """Return as soon as *condition* holds."""
+    """Return as soon as *condition* is true."""
     end = time.monotonic() + SECONDS
     while not condition():
         assert time.monotonic() < end, what
@@ -148,7 +148,7 @@ def until(condition: Callable[[], object], what: str) -> None:
 
 
 class Site:
-    """A daemon with its PID file and its log in folders of root's."""
+    """A daemon with its PID file and its log in folders that belong to root."""
 
     def __init__(self, folder: Path, python: str, kind: str, bind: str) -> None:
         self.folder = folder
@@ -162,15 +162,15 @@ class Site:
         self.bind(bind)
 
     def bind(self, bind: str) -> None:
-        """Let the next start of the program serve at *bind*, or not at all if that is empty."""
+        """Set the address for the next start of the program; an empty address means no server."""
         (self.folder / "bind").write_text(bind, encoding="utf-8")
 
     def command(self, *arguments: str) -> list[str]:
-        """Return the command line of one of the commands."""
+        """Return the command line of a command."""
         return [self.python, "-m", "typedbus", *arguments, "--pidfile", str(self.pidfile)]
 
     def do(self, *arguments: str) -> str:
-        """Carry out a command as root, which must succeed, and return what it wrote."""
+        """Run a command as root, which must succeed, and return its output."""
         done = subprocess.run(
             self.command(*arguments),
             cwd=self.folder,
@@ -186,26 +186,26 @@ class Site:
         return output
 
     def run(self) -> None:
-        """Begin the daemon, as in the guide to deployment."""
+        """Start the daemon as in the guide to deployment."""
         account = ("--user", str(USER), "--group", str(USER))
         log = ("--log-file", str(self.log), "--output", str(self.folder / "shop.out"))
         self.do("run", "shop:Shop", "--daemon", *account, *log)
 
     @property
     def output(self) -> str:
-        """What the daemon wrote."""
+        """The output of the daemon."""
         with contextlib.suppress(FileNotFoundError):
             return (self.folder / "shop.out").read_text(encoding="utf-8")
         return ""
 
     @property
     def pid(self) -> int:
-        """The number in the PID file."""
+        """The PID in the PID file."""
         return int(self.pidfile.read_text(encoding="utf-8"))
 
     @property
     def uids(self) -> list[str]:
-        """The user ids of the daemon."""
+        """The user IDs of the daemon."""
         lines = Path(f"/proc/{self.pid}/status").read_text(encoding="utf-8").splitlines()
         return next(line for line in lines if line.startswith("Uid:")).split()[1:]
 
@@ -221,7 +221,7 @@ Make = Callable[[str, str], Site]
 
 @pytest.fixture
 def make(python: str) -> Iterator[Make]:
-    """Make a site that serves in a given way at a given place, in a folder that every user can read."""
+    """Return a function that creates a site at an address, in a folder that every user can read."""
     sites: list[Site] = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -251,7 +251,7 @@ def connected(place: int | Path) -> socket.socket:
 
 
 def answer(client: socket.socket) -> list[str]:
-    """Return the pid and the user with which the site answers a request on *client*."""
+    """Return the PID and the user of the process that answers a request on *client*."""
     connection = http.client.HTTPConnection("localhost")
     connection.sock = client
     with contextlib.closing(connection):
@@ -260,8 +260,8 @@ def answer(client: socket.socket) -> list[str]:
 
 
 @pytest.mark.parametrize("kind", ["wsgi", "asgi"])
-def test_a_port_of_root_survives_restarts(make: Make, kind: str) -> None:
-    """So do the log file, which may be rotated, and the PID file; the process is the same user throughout."""
+def test_a_privileged_port_survives_restarts(make: Make, kind: str) -> None:
+    """As do the log file, which may be rotated, and the PID file; the user stays the same."""
     port = free_low_port()
     site = make(kind, f"127.0.0.1:{port}")
     site.run()
@@ -290,8 +290,8 @@ def test_a_port_of_root_survives_restarts(make: Make, kind: str) -> None:
         connected(port)
 
 
-def test_a_socket_file_in_a_folder_of_roots_survives_restarts(make: Make) -> None:
-    """It is the same file, at the same path, that a client connects to."""
+def test_a_socket_file_in_a_folder_of_root_survives_restarts(make: Make) -> None:
+    """Clients connect to the same file at the same path."""
     site = make("wsgi", "unix:{folder}/run/shop.sock")
     path = site.folder / "run" / "shop.sock"
     site.run()
@@ -311,7 +311,7 @@ def test_a_socket_file_in_a_folder_of_roots_survives_restarts(make: Make) -> Non
 
 @pytest.mark.parametrize("kind", ["wsgi", "asgi"])
 def test_clients_wait_for_the_restarted_program(make: Make, kind: str) -> None:
-    """A client that connects while no server accepts is answered as soon as one does."""
+    """A client that connects while no server accepts is answered by the restarted program."""
     port = free_low_port()
     site = make(kind, f"127.0.0.1:{port}")
     site.run()
@@ -334,8 +334,8 @@ def test_clients_wait_for_the_restarted_program(make: Make, kind: str) -> None:
             restart.kill()
 
 
-def test_a_port_survives_a_restart_in_the_middle_of_a_start(make: Make) -> None:
-    """The server that claimed it was not ready yet."""
+def test_a_port_survives_a_restart_during_a_start(make: Make) -> None:
+    """The server that uses it was not ready yet."""
     port = free_low_port()
     site = make("wsgi", f"127.0.0.1:{port}")
     (site.folder / "hang").touch()
@@ -349,7 +349,7 @@ def test_a_port_survives_a_restart_in_the_middle_of_a_start(make: Make) -> None:
 
 
 def test_a_port_that_no_server_claims_is_closed(make: Make) -> None:
-    """The restarted program serves elsewhere: when it has started, the port is free."""
+    """The restarted program serves elsewhere; after its start, the port is free."""
     port = free_low_port()
     site = make("wsgi", f"127.0.0.1:{port}")
     site.run()
@@ -362,8 +362,8 @@ def test_a_port_that_no_server_claims_is_closed(make: Make) -> None:
     assert site.uids == [str(USER)] * 4
 
 
-def test_a_port_is_free_when_the_restarted_program_does_not_start(make: Make) -> None:
-    """The process ends, and another one can bind the port."""
+def test_a_port_is_free_after_a_failed_restart(make: Make) -> None:
+    """The process ends, and another process can bind the port."""
     port = free_low_port()
     site = make("wsgi", f"127.0.0.1:{port}")
     site.run()
@@ -407,7 +407,7 @@ with socket.socket() as client:
 
 
 def test_a_stop_without_a_restart_closes_the_port() -> None:
-    """Nothing would accept its clients."""
+    """No process would accept its clients."""
     port = free_low_port()
 
     done = subprocess.run(

@@ -1,4 +1,4 @@
-"""The socket beside a daemon's PID file: who may connect to it, and reports that nobody reads."""
+"""The socket beside a daemon's PID file: who may connect to it, and reports that are not read."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from typedbus.plugins._restart_report import SIZE, report, report_start
 
 @pytest.fixture
 def file(tmp_path: Path) -> Iterator[HeldFile]:
-    """Give a file with a socket beside it, in a folder whose path is too long for the address of a socket."""
+    """Return a PID file with a socket beside it, in a folder whose path is too long for a socket address."""
     folder = tmp_path / ("deep" * 30)
     folder.mkdir()
     descriptor = os.open(folder / "site.pid", os.O_RDWR | os.O_CREAT)
@@ -36,7 +36,7 @@ def file(tmp_path: Path) -> Iterator[HeldFile]:
 
 
 def connected(file: HeldFile) -> socket.socket:
-    """Return a connection, as `typedbus restart` makes one."""
+    """Return a connection as `typedbus restart` opens it."""
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     connection.settimeout(30)
     with short_path(socket_beside(file.path)) as address:
@@ -44,8 +44,8 @@ def connected(file: HeldFile) -> socket.socket:
     return connection
 
 
-def test_its_owner_alone_may_connect(file: HeldFile) -> None:
-    """Whatever the umask is."""
+def test_only_the_owner_can_connect(file: HeldFile) -> None:
+    """With any umask."""
     before = os.umask(0)
     try:
         file.listen()
@@ -57,8 +57,8 @@ def test_its_owner_alone_may_connect(file: HeldFile) -> None:
     assert (stat.S_IMODE(found.st_mode), found.st_uid) == (0o600, os.geteuid())
 
 
-def test_a_report_reaches_each_that_waits(file: HeldFile) -> None:
-    """A report is one line, whatever is in it; without a connection there is no reader."""
+def test_a_report_reaches_every_connection(file: HeldFile) -> None:
+    """A report is one line with any content; without a connection it is not sent."""
     assert not report("STATUS=lost")
     with connected(file) as one, connected(file) as other:
         assert report("STATUS=two\nlines")
@@ -66,8 +66,8 @@ def test_a_report_reaches_each_that_waits(file: HeldFile) -> None:
     assert not report("STATUS=again") or not report("STATUS=and again")
 
 
-def test_reports_that_are_not_read_hold_up_nothing(file: HeldFile) -> None:
-    """Those for which there is no room are dropped, and the others are whole."""
+def test_unread_reports_do_not_block(file: HeldFile) -> None:
+    """Reports that do not fit into the buffer are dropped, and the others are complete."""
     with connected(file) as connection:
         for number in range(5000):
             report(f"STATUS={number}")
@@ -84,7 +84,7 @@ def test_reports_that_are_not_read_hold_up_nothing(file: HeldFile) -> None:
 
 
 def test_a_start_is_reported_until_it_is_over(file: HeldFile) -> None:
-    """The first failure is the last status; the end of the start ends the connection, also where it fails."""
+    """The first failure is the last status; the end of the start closes the connection, also if it fails."""
     bus = Bus()
 
     def fail() -> None:
@@ -103,16 +103,16 @@ def test_a_start_is_reported_until_it_is_over(file: HeldFile) -> None:
     assert b"ValueError('no\\nport')" in lines[-1]
 
 
-def test_a_bus_that_nobody_waits_for_reports_nothing(file: HeldFile) -> None:
-    """It has no listeners more."""
+def test_a_bus_without_a_connection_has_no_report_listeners(file: HeldFile) -> None:
+    """No channel has a subscription."""
     bus = Bus()
     report_start(bus)
 
     assert not [bound for bound in (bus[MOVED], bus[FAILED], bus[COMPONENT_STARTING]) if bound.subscriptions]
 
 
-def test_what_is_no_socket_stays(file: HeldFile) -> None:
-    """Only a socket that was left behind is replaced."""
+def test_a_file_that_is_not_a_socket_stays(file: HeldFile) -> None:
+    """Only a stale socket is replaced."""
     place = socket_beside(file.path)
     place.unlink()
     place.write_text("mine")
@@ -123,16 +123,16 @@ def test_what_is_no_socket_stays(file: HeldFile) -> None:
     assert place.read_text() == "mine"
 
 
-def test_a_socket_that_was_left_behind_is_replaced(file: HeldFile) -> None:
-    """A killed daemon cannot remove it."""
+def test_a_stale_socket_is_replaced(file: HeldFile) -> None:
+    """A killed daemon cannot remove its socket."""
     file.listen()
     with connected(file) as connection:
         report("STATUS=new")
         assert connection.recv(SIZE) == b"STATUS=new"
 
 
-def test_nothing_is_left_of_it(file: HeldFile) -> None:
-    """It is removed with the PID file."""
+def test_the_socket_is_removed_with_the_pid_file(file: HeldFile) -> None:
+    """No file is left in the folder."""
     assert file.remove() is None
 
     assert list(file.path.parent.iterdir()) == []
@@ -141,8 +141,8 @@ def test_nothing_is_left_of_it(file: HeldFile) -> None:
 
 @pytest.mark.slow
 @pytest.mark.skipif(os.geteuid() != 0, reason="it takes root to become another user")
-def test_another_user_hears_nothing(file: HeldFile) -> None:
-    """Also where the mode of the socket would let that user connect."""
+def test_other_users_receive_no_reports(file: HeldFile) -> None:
+    """Even if the mode of the socket allows a connection."""
     with short_path(socket_beside(file.path)) as address:
         os.chmod(address, 0o666)  # noqa: PTH101  # the path in short
     command = """

@@ -69,7 +69,7 @@ raise SystemExit(run(Site))
 
 
 def fill(descriptor: int) -> None:
-    """Write to *descriptor* until it takes no more."""
+    """Write to *descriptor* until it is full."""
     os.set_blocking(descriptor, False)
     for size in (4096, 1):
         with contextlib.suppress(BlockingIOError):
@@ -79,21 +79,21 @@ def fill(descriptor: int) -> None:
 
 
 def full_pipe() -> tuple[int, int]:
-    """Return a pipe that nothing reads."""
+    """Return a full pipe that no process reads."""
     reading, writing = os.pipe()
     fill(writing)
     return reading, writing
 
 
 def full_socket() -> tuple[int, int]:
-    """Return a pair of sockets of which nothing reads."""
+    """Return a pair of sockets that no process reads, with a full buffer."""
     reading, writing = socket.socketpair()
     fill(writing.fileno())
     return reading.detach(), writing.detach()
 
 
 def stopped_terminal() -> tuple[int, int]:
-    """Return a terminal whose output was stopped, as by Ctrl-S."""
+    """Return a terminal whose output is stopped, as by Ctrl-S."""
     import termios
 
     controlling, terminal = os.openpty()
@@ -102,7 +102,7 @@ def stopped_terminal() -> tuple[int, int]:
 
 
 class Program:
-    """The site in a process of its own, with what it says on a pipe of its own."""
+    """The site in its own process, with its output on a separate pipe."""
 
     def __init__(self, path: Path, out: int, err: int, **hooks: str) -> None:
         source = SITE
@@ -121,17 +121,17 @@ class Program:
             start_new_session=True,
         )
         os.close(saying)
-        self.said = ""
+        self.output = ""
 
     def reach(self, word: str) -> None:
-        """Read until the program has said *word*."""
-        while word not in self.said:
+        """Read until the output contains *word*."""
+        while word not in self.output:
             part = os.read(self.saying, 4096).decode()
-            assert part, f"{word!r} never came: {self.said}"
-            self.said += part
+            assert part, f"{word!r} never came: {self.output}"
+            self.output += part
 
     def terminate(self, times: int) -> int:
-        """Send SIGTERM until the process ends, at most so often, and return its status."""
+        """Send SIGTERM until the process ends, but at most so many times, and return its status."""
         for left in reversed(range(times)):
             self.child.send_signal(signal.SIGTERM)
             with contextlib.suppress(subprocess.TimeoutExpired):
@@ -141,7 +141,7 @@ class Program:
 
 @pytest.fixture
 def begin(tmp_path: Path) -> Iterator[Callable[..., Program]]:
-    """Begin programs; none of them outlives the test."""
+    """Start programs; they are killed at the end of the test."""
     with contextlib.ExitStack() as ending:
 
         def begun(out: int = subprocess.DEVNULL, err: int = subprocess.DEVNULL, **hooks: str) -> Program:
@@ -159,13 +159,13 @@ def begin(tmp_path: Path) -> Iterator[Callable[..., Program]]:
 def test_the_second_sigterm_ends_a_process_whose_stderr_blocks(
     begin: Callable[..., Program], kind: Callable[[], tuple[int, int]]
 ) -> None:
-    """Already the first line of the start is not written; neither the message nor the stacks wait for a reader."""
+    """The first line of the start is not written either; the message and the stacks do not wait for a reader."""
     reading, writing = kind()
     try:
         program = begin(err=writing, before='say("beginning")')
         program.reach("beginning")
 
-        # A signal may come before there is a handler, which ends it as well; and an exit may need no line that blocks.
+        # A signal that arrives before its handler ends the process, too, and an exit may write no line that blocks.
         assert program.terminate(3) in {0, 128 + signal.SIGTERM, -signal.SIGTERM}
     finally:
         os.close(reading)
@@ -177,7 +177,7 @@ def test_the_second_sigterm_ends_a_process_whose_stderr_blocks(
 def test_the_second_sigterm_ends_a_main_thread_that_waits_for_a_stream(
     begin: Callable[..., Program], stream: str
 ) -> None:
-    """Another thread is in the middle of a write to a pipe; no signal ends the wait for the lock of the stream."""
+    """Another thread writes to a full pipe; a signal does not interrupt the wait for the lock of the stream."""
     reading, writing = os.pipe()
     try:
         given = {"out" if stream == "stdout" else "err": writing}
@@ -185,7 +185,7 @@ def test_the_second_sigterm_ends_a_main_thread_that_waits_for_a_stream(
         program = begin(**given, main=f"fill(sys.{stream})", stop=line)
         program.reach("ready")
         with contextlib.suppress(subprocess.TimeoutExpired):
-            # Until the pipe is full: nothing says when the thread is in its write.
+            # Wait until the pipe is full; when the thread enters its write cannot be observed.
             while select.select([], [writing], [], 0)[1]:
                 program.child.wait(0.01)
 
@@ -196,8 +196,8 @@ def test_the_second_sigterm_ends_a_main_thread_that_waits_for_a_stream(
 
 
 @pytest.mark.slow
-def test_the_first_sigterm_is_enough_where_only_lines_of_run_are_not_read(begin: Callable[..., Program]) -> None:
-    """During an exit they are left out, and components are stopped in order."""
+def test_one_sigterm_suffices_if_only_the_output_of_run_blocks(begin: Callable[..., Program]) -> None:
+    """During an exit these lines are omitted, and components are stopped in order."""
     reading, writing = os.pipe()
     try:
         program = begin(err=writing)
@@ -213,10 +213,10 @@ def test_the_first_sigterm_is_enough_where_only_lines_of_run_are_not_read(begin:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("hook", ["start", "main", "stop"])
-def test_the_second_sigterm_ends_a_main_thread_that_runs_no_handlers(
+def test_the_second_sigterm_ends_a_main_thread_in_c_code(
     begin: Callable[..., Program], hook: str, tmp_path: Path
 ) -> None:
-    """It is in a library written in C; the stacks name the place."""
+    """It runs no Python signal handlers; the stacks show the call."""
     log = tmp_path / "stderr"
     with log.open("wb") as stderr:
         program = begin(err=stderr.fileno(), **{hook: "hang_in_c()"})
@@ -233,8 +233,8 @@ def test_the_second_sigterm_ends_a_main_thread_that_runs_no_handlers(
 
 
 @pytest.mark.slow
-def test_a_single_sigterm_forces_nothing_however_long_the_exit_takes(begin: Callable[..., Program]) -> None:
-    """Also where it comes in the middle of the main thread's work, and after children that were forked got one each."""
+def test_one_sigterm_never_forces_an_end(begin: Callable[..., Program]) -> None:
+    """Even if it interrupts the main thread, and after forked children have received a SIGTERM each."""
     stop = """
         import multiprocessing, time
         children = [multiprocessing.get_context("fork").Process(target=signal.pause) for _ in range(3)]
@@ -254,10 +254,10 @@ def test_a_single_sigterm_forces_nothing_however_long_the_exit_takes(begin: Call
 
 
 @pytest.mark.slow
-def test_a_forked_process_has_no_other_thread_and_leaves_the_signals_to_its_parent(
+def test_a_forked_process_has_one_thread_and_its_parent_keeps_the_signals(
     begin: Callable[..., Program],
 ) -> None:
-    """The thread that watches for signals stands aside before the fork, and goes on in the parent."""
+    """The thread that watches for signals is paused for the fork, and continues in the parent."""
     before = 'os.register_at_fork(before=lambda: say("threads " + " ".join(t.name for t in threading.enumerate())))'
     main = (
         "child = os.fork(); child or os._exit(signal.set_wakeup_fd(-1) + 2); "
@@ -267,14 +267,14 @@ def test_a_forked_process_has_no_other_thread_and_leaves_the_signals_to_its_pare
     program.reach("again")
     program.terminate(1)
 
-    lines = program.said.splitlines()
+    lines = program.output.splitlines()
     assert "threads MainThread" in lines
     assert f"status {1 << 8}" in lines
-    assert "again MainThread signals" in program.said
+    assert "again MainThread signals" in program.output
 
 
 def test_writing_to_a_full_pipe_returns() -> None:
-    """The text is discarded, and the pipe stays one that waits."""
+    """The text is discarded, and the pipe stays in blocking mode."""
     reading, writing = full_pipe()
     try:
         write(writing, b"lost", patience=0.01)
@@ -286,7 +286,7 @@ def test_writing_to_a_full_pipe_returns() -> None:
 
 
 def test_a_slow_reader_gets_everything() -> None:
-    """More than the pipe holds is written piece by piece, as long as patience lasts."""
+    """A text larger than the pipe is written in pieces until the time limit."""
     reading, writing = os.pipe()
     text = b"0123456789" * 100_000
     pieces: list[bytes] = []
@@ -305,8 +305,8 @@ def test_a_slow_reader_gets_everything() -> None:
     assert b"".join(pieces) == text
 
 
-def test_stacks_are_written_where_there_is_no_further_descriptor(tmp_path: Path) -> None:
-    """A process that has run out of them still shows where it was."""
+def test_stacks_are_written_without_a_free_descriptor(tmp_path: Path) -> None:
+    """A process that has used up its descriptors still shows its stacks."""
     import resource
 
     with (tmp_path / "stacks").open("w+b") as file:

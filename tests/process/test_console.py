@@ -70,7 +70,7 @@ class Screen:
                     self.column = 0
                 case "text":
                     for character in text:
-                        # A line that is full breaks when more comes, and not before.
+                        # A full line wraps at the next character.
                         if self.column == columns:
                             self.feed()
                             self.column = 0
@@ -91,7 +91,7 @@ class Screen:
             self.row += 1
 
     @property
-    def said(self) -> list[str]:
+    def text_lines(self) -> list[str]:
         """Every line from the first on, without durations."""
         lines = "\n".join([*self.scrolled_off, *self.rows]).rstrip().split("\n")
         return [re.sub(r" \(\d+\.\d ms\)", "", line).rstrip() for line in lines]
@@ -119,7 +119,7 @@ class Terminal:
             try:
                 more = os.read(self.master, 4096)
             except OSError:
-                # Nobody is left at the other end, which some systems tell so, and others with nothing.
+                # The other end is closed: reading raises on some systems, and returns nothing on others.
                 return
             if not more:
                 return
@@ -347,9 +347,9 @@ def test_a_slow_start_has_a_status_line(plug: Callable[..., Terminal]) -> None:
         terminal.reach("STARTED")
         after = terminal.screen()
 
-    assert re.fullmatch(r"starting 1 of 3: 1\.\d s Shop\.part1", shown[0].said[-1])
+    assert re.fullmatch(r"starting 1 of 3: 1\.\d s Shop\.part1", shown[0].text_lines[-1])
     assert not shown[0].has_cursor
-    assert after.said == [
+    assert after.text_lines == [
         "bus      STARTING",
         *(f"built    Shop.part{number}" for number in range(3)),
         *(f"started  Shop.part{number}" for number in range(3)),
@@ -359,16 +359,16 @@ def test_a_slow_start_has_a_status_line(plug: Callable[..., Terminal]) -> None:
     assert after.column == 0
 
 
-def seen_around(terminal: Terminal, start: Callable[[], object]) -> list[str]:
-    """Return what the terminal shows besides lines of the console, if *start* is a start hook and stderr is the terminal."""
+def lines_around(terminal: Terminal, start: Callable[[], object]) -> list[str]:
+    """Return the terminal's lines apart from those of the console, if *start* is a start hook and stderr is the terminal."""
     shop = shop_of(Component(Part, start))
     with contextlib.redirect_stderr(terminal.stream), looking_at(terminal, shop), running(shop):
         terminal.reach("STARTED")
         assert sys.stderr is terminal.stream
-        said = terminal.screen().said
+        text_lines = terminal.screen().text_lines
     for line in ("bus      STARTING", "built    Shop.part0", "started  Shop.part0", "bus      STARTED"):
-        said.remove(line)
-    return said
+        text_lines.remove(line)
+    return text_lines
 
 
 @pytest.mark.slow
@@ -385,13 +385,13 @@ def test_text_that_is_printed_meanwhile_is_above_the_status_line(plug: Callable[
         print(" and the rest", file=sys.stderr)
         print("half a [/line] :smile: 1", end="", flush=True, file=sys.stderr)
         terminal.reach("half a [/line] :smile: 1")
-        seen.extend(terminal.screen().said[-2:])
+        seen.extend(terminal.screen().text_lines[-2:])
 
     seen: list[str] = []
-    said = seen_around(terminal, chatter)
+    text_lines = lines_around(terminal, chatter)
 
     half = "half a [/line] :smile: 1"
-    assert said == [*lines, "longword " * 4 + "long", "word", "half a line and the rest", half]
+    assert text_lines == [*lines, "longword " * 4 + "long", "word", "half a line and the rest", half]
     assert seen[0] == half
     assert seen[1].startswith("starting 0 of 1: 1.")
 
@@ -407,9 +407,9 @@ def test_an_incomplete_line_is_not_lost(plug: Callable[..., Terminal]) -> None:
         terminal.reach("starting 0 of 1: 1.", times=2)
         print("nearly", end="", file=sys.stderr)
 
-    said = seen_around(terminal, start)
+    text_lines = lines_around(terminal, start)
 
-    assert said == ["loading ...", "nearly"]
+    assert text_lines == ["loading ...", "nearly"]
 
 
 @pytest.mark.slow
@@ -429,12 +429,12 @@ def test_handlers_of_the_root_logger_write_above_the_status_line(plug: Callable[
 
     logging.getLogger().addHandler(handlers[0])
     try:
-        said = seen_around(terminal, start)
+        text_lines = lines_around(terminal, start)
     finally:
         for handler in handlers:
             logging.getLogger().removeHandler(handler)
 
-    assert said == ["made before", "made meanwhile"]
+    assert text_lines == ["made before", "made meanwhile"]
     assert [handler.stream for handler in handlers] == [terminal.stream] * 2
 
 
@@ -465,8 +465,8 @@ def test_no_writer_of_a_stream_breaks_the_status_line(plug: Callable[..., Termin
         print("printed", file=stream)
 
     try:
-        said = seen_around(terminal, start)
-        # Nothing of the display is left on the streams.
+        text_lines = lines_around(terminal, start)
+        # The streams are restored.
         raw: Any = stream.buffer.raw  # type: ignore[attr-defined]  # typeshed names a base class
         assert "write" not in vars(raw)
         print("afterwards", file=stream)
@@ -478,7 +478,7 @@ def test_no_writer_of_a_stream_breaks_the_status_line(plug: Callable[..., Termin
 
     records = [f"record {number}" for number in range(3) for _ in handlers]
     kept = ["kept method", "bytes", "two lines", "printed"]
-    assert [line.strip() for line in said] == [*records, *kept]
+    assert [line.strip() for line in text_lines] == [*records, *kept]
 
 
 @pytest.mark.slow
@@ -493,7 +493,7 @@ def test_a_terminal_that_hangs_up_does_not_keep_a_container_from_starting() -> N
             written += os.read(master, 4096)
         os.close(master)
 
-    # What is left in the stream can be written nowhere.
+    # The rest of the buffer cannot be written.
     with contextlib.suppress(OSError), os.fdopen(slave, "w", encoding="utf-8") as stream:
         shop, handler = shop_of(Component(Part, start)), logging.StreamHandler(stream)
         logging.getLogger().addHandler(handler)
@@ -533,12 +533,12 @@ def test_a_child_process_breaks_the_status_line_until_the_next_update(plug: Call
         terminal.reach("starting 0 of 1: 1.")
         terminal.write("from a child\n")
         terminal.reach("starting 0 of 1: 1.", times=3)
-        seen.append(terminal.screen().said[-1])
+        seen.append(terminal.screen().text_lines[-1])
 
     seen: list[str] = []
-    (said,) = seen_around(terminal, start)
+    (text_lines,) = lines_around(terminal, start)
 
-    assert re.fullmatch(r"starting 0 of 1: 1\.\d s Shop\.part0from a child", said)
+    assert re.fullmatch(r"starting 0 of 1: 1\.\d s Shop\.part0from a child", text_lines)
     assert re.fullmatch(r"starting 0 of 1: 1\.\d s Shop\.part0", seen[0])
 
 
@@ -552,10 +552,10 @@ def test_text_that_is_printed_into_a_file_is_unchanged(plug: Callable[..., Termi
         print("a result")
 
     with contextlib.redirect_stdout(file):
-        said = seen_around(terminal, start)
+        text_lines = lines_around(terminal, start)
 
     assert file.getvalue() == "a result\n"
-    assert said == []
+    assert text_lines == []
 
 
 @pytest.mark.slow
@@ -566,7 +566,7 @@ def test_components_that_start_concurrently_share_the_status_line(plug: Callable
 
     def look() -> None:
         terminal.reach("starting 0 of 2: 1.")
-        shown.append(terminal.screen().said[-1])
+        shown.append(terminal.screen().text_lines[-1])
 
     shop = shop_of(Component(Part, look), Component(Part, look), workers=2)
     with looking_at(terminal, shop), running(shop):
@@ -602,7 +602,7 @@ def test_a_failed_start_restores_the_terminal(plug: Callable[..., Terminal]) -> 
     terminal.reach("STOPPED", times=2)
     screen = terminal.screen()
 
-    assert screen.said[-7:] == [
+    assert screen.text_lines[-7:] == [
         "started  Shop.part1",
         "failed   Shop.part2 in start: OSError('port taken')",
         "bus      STOPPING",
@@ -743,8 +743,8 @@ def test_a_program_that_is_ended_at_once_restores_the_terminal(begin: Callable[.
     screen = Screen(terminal.written.split("most recent call first")[0], 24, 120)
 
     assert status == 128 + signal.SIGINT
-    assert "SIGINT: exiting in order; send it again to end at once" in screen.said
-    assert "SIGINT again: ending at once; the stacks of all threads:" in screen.said
+    assert "SIGINT: exiting in order; send it again to end at once" in screen.text_lines
+    assert "SIGINT again: ending at once; the stacks of all threads:" in screen.text_lines
     assert screen.has_cursor
 
 

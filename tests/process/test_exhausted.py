@@ -1,4 +1,4 @@
-"""Processes without threads or file descriptors, held with the real limits of child processes."""
+"""Processes that have used up their threads or file descriptors, with real limits of child processes."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def site(kind, bind="127.0.0.1:0"):
 
 
 def warm_up(kind):
-    # So that modules, and what they open, are there before there are no descriptors for them.
+    # Import modules, which may open files, while descriptors are available.
     bus, _ = site(kind)
     bus.start()
     bus.exit()
@@ -102,7 +102,7 @@ def error_of(start):
 
 
 def lines_of(source: str, **environment: str) -> list[str]:
-    """Run *source* after the prelude in a process of its own, and return the lines that it printed."""
+    """Run *source* after the prelude in its own process, and return the printed lines."""
     done = subprocess.run(
         [sys.executable, "-c", PRELUDE + textwrap.dedent(source)],
         capture_output=True,
@@ -111,7 +111,7 @@ def lines_of(source: str, **environment: str) -> list[str]:
         timeout=120,
         env={**os.environ, **environment},
     )
-    # A drain accepts whether a client waits or not, and that may happen before the last descriptor is free again.
+    # A drain calls accept without a waiting client as well, possibly before the last descriptor is free again.
     errors = [line for line in done.stderr.splitlines() if "cannot accept another connection" not in line]
     assert (done.returncode, errors) == (0, [])
     return done.stdout.splitlines()
@@ -124,7 +124,7 @@ def lines_of(source: str, **environment: str) -> list[str]:
 def test_a_start_without_descriptors_names_the_limit_and_leaves_none_open(
     kind: str, place: str, tmp_path: Path
 ) -> None:
-    """However few are left; the first start with enough of them succeeds."""
+    """With each number of free descriptors; the first start that has enough succeeds."""
     bind = "127.0.0.1:0" if place == "port" else f"unix:{tmp_path / 'x'}"
 
     lines = lines_of(f"""
@@ -160,8 +160,8 @@ def test_a_start_without_descriptors_names_the_limit_and_leaves_none_open(
 
 @needs_linux
 @pytest.mark.slow
-def test_a_wsgi_server_that_gets_too_few_threads_ends_those_it_has() -> None:
-    """The error names the limit; no thread and no descriptor is left, and the size of stacks stays as it was set."""
+def test_a_wsgi_server_with_too_few_threads_ends_them() -> None:
+    """The error names the limit; no thread or descriptor is left, and the stack size is restored."""
     lines = lines_of(
         """
         warm_up("wsgi")
@@ -181,7 +181,7 @@ def test_a_wsgi_server_that_gets_too_few_threads_ends_those_it_has() -> None:
     assert lines == ["OutOfThreads wsgi 2 True 1", "True 256"]
 
 
-#: Takes every thread that the process may have, until `others` is set.
+#: Uses up all threads of the process until `others` is set.
 NO_THREADS = """
 threading.stack_size(64 << 20)
 with open("/proc/self/statm") as statm:
@@ -211,8 +211,8 @@ def let_go():
 @needs_linux
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["wsgi", "asgi"])
-def test_a_server_that_gets_no_thread_leaves_nothing_behind(kind: str, tmp_path: Path) -> None:
-    """Neither its socket nor the file of it; it starts as soon as there are threads again."""
+def test_a_server_without_a_thread_closes_its_socket(kind: str, tmp_path: Path) -> None:
+    """The file of the socket is removed as well; the server starts when threads are available again."""
     lines = lines_of(
         f"warm_up({kind!r})\n"
         + NO_THREADS
@@ -239,7 +239,7 @@ def test_a_server_that_gets_no_thread_leaves_nothing_behind(kind: str, tmp_path:
         "BackgroundTask(bus, work, name='worker')",
     ],
 )
-def test_a_component_that_gets_no_thread_can_be_stopped_and_started_again(component: str) -> None:
+def test_a_component_without_a_thread_can_be_restarted(component: str) -> None:
     """The error names its thread."""
     lines = lines_of(
         NO_THREADS
@@ -275,8 +275,8 @@ def test_a_component_that_gets_no_thread_can_be_stopped_and_started_again(compon
         ("WSGIDispatcher(bus, bus[MOUNT])", "asgi under wsgi"),
     ],
 )
-def test_a_dispatcher_that_gets_no_thread_can_be_started_again(dispatcher: str, thread: str) -> None:
-    """The error names its thread, and no descriptor is left."""
+def test_a_dispatcher_without_a_thread_can_be_restarted(dispatcher: str, thread: str) -> None:
+    """The error names its thread, and no descriptor is left open."""
     lines = lines_of(
         textwrap.dedent(f"""
             from typedbus.servers.mounts import MOUNT, ASGIDispatcher, ASGIMount, WSGIDispatcher, WSGIMount
@@ -306,8 +306,8 @@ def test_a_dispatcher_that_gets_no_thread_can_be_started_again(dispatcher: str, 
 
 @needs_linux
 @pytest.mark.slow
-def test_a_check_that_gets_no_thread_fails_alone() -> None:
-    """The probe has an answer, and the next one asks the check."""
+def test_a_health_check_without_a_thread_fails() -> None:
+    """The probe is answered, and the next probe runs the check."""
     lines = lines_of(
         NO_THREADS
         + textwrap.dedent("""
@@ -328,8 +328,8 @@ def test_a_check_that_gets_no_thread_fails_alone() -> None:
 
 @needs_linux
 @pytest.mark.slow
-def test_a_host_that_gets_no_thread_exits_its_bus_and_can_start_it_again() -> None:
-    """The error names the limit."""
+def test_a_host_without_a_thread_exits_its_bus() -> None:
+    """The error names the limit, and the host can start the bus again."""
     lines = lines_of(
         "from typedbus import Component, Container\nfrom typedbus.hosting.wsgi import Hosted\n"
         + NO_THREADS
@@ -355,7 +355,7 @@ def test_a_host_that_gets_no_thread_exits_its_bus_and_can_start_it_again() -> No
 @pytest.mark.slow
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become a user without other processes")
 def test_the_limit_of_a_user_is_named() -> None:
-    """With its value and how it is raised."""
+    """With its value and how to raise it."""
     lines = lines_of("""
         warm_up("wsgi")
         os.setgroups([])
@@ -376,7 +376,7 @@ def test_the_limit_of_a_user_is_named() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["wsgi", "asgi"])
 def test_an_idle_server_without_descriptors_stops_at_once(kind: str) -> None:
-    """accept(2) fails then although no client waits; that is no reason to wait until the drain is over, or to log it."""
+    """accept(2) fails although no client waits; this neither prolongs the drain nor is logged."""
     lines = lines_of(f"""
         import logging
 
@@ -405,7 +405,7 @@ def test_an_idle_server_without_descriptors_stops_at_once(kind: str) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["wsgi", "asgi"])
 def test_a_client_without_a_descriptor_is_served_during_a_drain(kind: str, tmp_path: Path) -> None:
-    """As soon as a connection before it has ended, although that takes longer than a drain waits for late clients."""
+    """As soon as an earlier connection has ended, even if that takes longer than the wait for late clients."""
     lines = lines_of(f"""
         import logging
         import socket
@@ -443,8 +443,8 @@ def test_a_client_without_a_descriptor_is_served_during_a_drain(kind: str, tmp_p
 
 
 @pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE])
-def test_an_error_for_want_of_descriptors_keeps_its_number_and_cause(number: int) -> None:
-    """It is an OSError still, and survives a pickle."""
+def test_an_error_about_descriptors_keeps_its_errno_and_cause(number: int) -> None:
+    """It is still an OSError, and can be pickled."""
     cause = OSError(number, os.strerror(number))
 
     error = with_limit(cause)
@@ -456,12 +456,12 @@ def test_an_error_for_want_of_descriptors_keeps_its_number_and_cause(number: int
 
 
 @pytest.mark.parametrize("error", [OSError(errno.ENOENT, "no file"), ValueError(errno.EMFILE), KeyboardInterrupt()])
-def test_another_error_stays_as_it_is(error: BaseException) -> None:
-    """Nothing is made of it."""
+def test_other_errors_are_not_converted(error: BaseException) -> None:
+    """They are raised unchanged."""
     assert with_limit(error) is error
 
 
-def test_a_thread_that_is_started_twice_is_no_matter_of_limits() -> None:
+def test_a_second_start_of_a_thread_is_not_reported_as_a_limit() -> None:
     """Python's own error is raised."""
     thread = threading.Thread(target=int)
     start_thread(thread)
@@ -473,7 +473,7 @@ def test_a_thread_that_is_started_twice_is_no_matter_of_limits() -> None:
     assert not isinstance(raised.value, OutOfThreads)
 
 
-def test_an_error_for_want_of_threads_survives_a_pickle() -> None:
+def test_an_error_about_threads_can_be_pickled() -> None:
     """With the thread and the limit."""
     error = OutOfThreads("wsgi 3", "the limit")
 

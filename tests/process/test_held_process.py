@@ -18,7 +18,7 @@ pytestmark = [
     pytest.mark.skipif(sys.platform == "win32", reason="Windows replaces no process"),
 ]
 
-#: A site that is restarted by SIGUSR2, and pauses in its second life before and after the import of typedbus.
+#: A site that SIGUSR2 restarts, and that pauses after the restart before and after the import of typedbus.
 SITE = """
 import os, signal, subprocess, sys
 
@@ -90,8 +90,8 @@ PHASES = ["before the import", "after the import"]
 
 
 @pytest.mark.parametrize("phase", PHASES)
-def test_a_signal_between_the_replacement_and_the_start_is_acted_on_after_the_start(begin: Begin, phase: str) -> None:
-    """It neither ends the process, nor is it lost: as often as the process is restarted."""
+def test_a_signal_before_the_start_of_the_new_program_is_handled_after_it(begin: Begin, phase: str) -> None:
+    """It neither ends the process nor is lost, in several restarts."""
     program = begin()
     program.reach_line("ready")
     for _ in range(3):
@@ -108,7 +108,7 @@ def test_a_signal_between_the_replacement_and_the_start_is_acted_on_after_the_st
 
 
 def test_a_second_restart_is_carried_out_after_the_start(begin: Begin) -> None:
-    """The code may have changed while it was imported."""
+    """The code may have changed during the import."""
     program = begin()
     program.reach_line("ready")
     program.send(signal.SIGUSR2)
@@ -129,7 +129,7 @@ def test_a_second_restart_is_carried_out_after_the_start(begin: Begin) -> None:
 
 
 def test_a_signal_in_the_exit_before_the_replacement_reaches_the_new_program(begin: Begin) -> None:
-    """When the old program has turned to its exit, it carries out no request any more."""
+    """During its exit, the old program handles no more requests."""
     raising = '"AGAIN" in os.environ and signal.raise_signal(signal.SIGUSR1)'
     program = begin(at_exit=raising)
     program.reach_line("ready")
@@ -145,7 +145,7 @@ def test_a_signal_in_the_exit_before_the_replacement_reaches_the_new_program(beg
 
 @pytest.mark.parametrize("phase", PHASES)
 def test_sigterm_during_the_import_ends_the_new_program_at_once(begin: Begin, phase: str) -> None:
-    """Nothing has been started, so there is nothing to stop."""
+    """No component has been started, so that none must be stopped."""
     program = begin()
     program.reach_line("ready")
     program.send(signal.SIGUSR2)
@@ -159,7 +159,7 @@ def test_sigterm_during_the_import_ends_the_new_program_at_once(begin: Begin, ph
 
 
 def test_a_handler_that_the_program_installs_itself_gets_the_signal(begin: Begin) -> None:
-    """A handler that was installed without `Signals` makes the signal one that the new program needs."""
+    """A handler that was installed without `Signals` counts as a user of the signal."""
     program = begin(before="signal.signal(signal.SIGVTALRM, lambda *ignored: say('own handler'))")
     program.reach_line("ready")
     program.send(signal.SIGUSR2)
@@ -175,7 +175,7 @@ def test_a_handler_that_the_program_installs_itself_gets_the_signal(begin: Begin
 
 
 def test_a_program_without_a_handler_has_the_default_action_again(begin: Begin) -> None:
-    """After its start nothing is held any more; a signal that had arrived is discarded."""
+    """After its start no signal is blocked, and a pending signal is discarded."""
     before = "'AGAIN' in os.environ or signal.signal(signal.SIGVTALRM, lambda *ignored: None)"
     program = begin(before=before)
     program.reach_line("ready")
@@ -212,7 +212,7 @@ def test_children_of_the_import_have_no_signal_blocked(begin: Begin) -> None:
 def test_sigterm_while_a_failure_is_printed_before_the_replacement_ends_the_process(
     begin: Begin,
 ) -> None:
-    """The last moment in which a handler may catch it counts as well."""
+    """A handler still exists at that time."""
     program = begin(
         before="""
         class Failure(Exception):
@@ -233,8 +233,8 @@ def test_sigterm_while_a_failure_is_printed_before_the_replacement_ends_the_proc
     assert "SIGTERM: exiting in order; send it again to end at once" in program.lines
 
 
-def test_a_child_that_outlives_a_restart_is_named_and_reaped_when_it_ends(begin: Begin) -> None:
-    """The new program does not know it, and leaves no zombie all the same."""
+def test_a_child_that_outlives_a_restart_is_logged_and_reaped(begin: Begin) -> None:
+    """The new program did not start it, but leaves no zombie."""
     before = """
     if "AGAIN" not in os.environ:
         child = subprocess.Popen(["sleep", "1000"])
@@ -267,8 +267,8 @@ NAMESPACE = ("unshare", "--pid", "--fork", "--kill-child", "--")
 
 
 @AS_PID_1
-def test_the_first_process_of_a_namespace_exits_in_order_also_after_a_restart(begin: Begin) -> None:
-    """SIGTERM and a restart mean the same there."""
+def test_pid_1_of_a_namespace_exits_in_order_after_a_restart(begin: Begin) -> None:
+    """SIGTERM and a restart work as in other processes."""
     program = begin(within=NAMESPACE)
     program.reach_line("ready")
     program.pid = child_of(program.pid)
@@ -285,8 +285,8 @@ def test_the_first_process_of_a_namespace_exits_in_order_also_after_a_restart(be
 
 @AS_PID_1
 @pytest.mark.parametrize("phase", PHASES)
-def test_sigterm_during_the_import_ends_the_first_process_of_a_namespace(begin: Begin, phase: str) -> None:
-    """The system has no default action for it, so that SIGTERM would be lost there."""
+def test_sigterm_during_the_import_ends_pid_1_of_a_namespace(begin: Begin, phase: str) -> None:
+    """The system has no default action for this process, so that SIGTERM would be lost."""
     program = begin(within=NAMESPACE)
     program.reach_line("ready")
     program.pid = child_of(program.pid)

@@ -1,4 +1,4 @@
-"""What a process runs, whether it was daemonised, and how it is replaced by the same program anew."""
+"""The command line of a process, whether it is a daemon, and how its program is started again in its place."""
 
 from __future__ import annotations
 
@@ -32,15 +32,15 @@ def again():
 
 
 def program(folder: Path, source: str, name: str = "program.py") -> Path:
-    """Write a program, and return where."""
+    """Write a program, and return its path."""
     path = folder / name
     path.write_text(AGAIN + textwrap.dedent(source), encoding="utf-8")
     return path
 
 
-def ran(*command: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
+def run(*command: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
     """Run a command to its end."""
-    # Without PYTHONUNBUFFERED, under which nothing could be lost.
+    # Without PYTHONUNBUFFERED, so that output can be lost.
     environment = {name: value for name, value in os.environ.items() if name not in ("AGAIN", "PYTHONUNBUFFERED")}
     return subprocess.run(
         [sys.executable, *command], cwd=cwd, capture_output=True, text=True, timeout=60, check=False, env=environment
@@ -53,11 +53,11 @@ def ran(*command: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
     [["program.py"], ["-m", "program"], ["-mprogram"], ["-c", "import program"]],
     ids=["script", "module", "module in one", "code"],
 )
-def test_the_program_is_called_as_before(tmp_path: Path, how: list[str]) -> None:
-    """Interpreter, its options, how it finds the program, arguments, working directory and pid are the same."""
+def test_a_restart_keeps_the_command_line(tmp_path: Path, how: list[str]) -> None:
+    """Interpreter, options, the form of the program, arguments, working directory and PID are the same."""
     program(tmp_path, "again()")
 
-    done = ran("-O", "-X", "dev", *how, "-m", "-c", "x y", cwd=tmp_path)
+    done = run("-O", "-X", "dev", *how, "-m", "-c", "x y", cwd=tmp_path)
 
     first, second = done.stdout.splitlines()
     pid = first.removeprefix("first ")
@@ -67,18 +67,18 @@ def test_the_program_is_called_as_before(tmp_path: Path, how: list[str]) -> None
 
 @pytest.mark.slow
 def test_the_program_is_found_after_the_directory_was_changed(tmp_path: Path) -> None:
-    """A relative script is named from where the process began; what is buffered is not lost."""
+    """A relative path refers to the first working directory; buffered output is written."""
     program(tmp_path, "'AGAIN' in os.environ or os.chdir('/'); print('buffered ', end=''); again()")
 
-    done = ran("program.py", cwd=tmp_path)
+    done = run("program.py", cwd=tmp_path)
 
     assert done.stdout.startswith("buffered first")
     assert done.stdout.endswith(f"{tmp_path}\n")
 
 
 @pytest.mark.slow
-def test_what_a_logging_handler_holds_is_written(tmp_path: Path) -> None:
-    """A buffer in front of a handler is flushed before the process is replaced."""
+def test_buffered_log_records_are_written_before_a_restart(tmp_path: Path) -> None:
+    """A memory handler is flushed before the process is replaced."""
     program(
         tmp_path,
         """
@@ -92,14 +92,14 @@ def test_what_a_logging_handler_holds_is_written(tmp_path: Path) -> None:
         """,
     )
 
-    done = ran("program.py", cwd=tmp_path)
+    done = run("program.py", cwd=tmp_path)
 
     assert "held back" in done.stdout.splitlines()
 
 
 @pytest.mark.slow
-def test_a_process_stays_a_daemon_and_its_children_are_none(tmp_path: Path) -> None:
-    """The mark survives the replacement, since the pid does, and is not believed by a child that inherits it."""
+def test_a_daemon_stays_a_daemon_and_its_children_are_not_daemons(tmp_path: Path) -> None:
+    """The mark survives the replacement with the PID; a child that inherits it ignores it."""
     program(
         tmp_path,
         """
@@ -116,15 +116,15 @@ def test_a_process_stays_a_daemon_and_its_children_are_none(tmp_path: Path) -> N
         """,
     )
 
-    done = ran("program.py", cwd=tmp_path)
+    done = run("program.py", cwd=tmp_path)
 
-    said = [line for line in done.stdout.splitlines() if line in ("True", "False")]
-    assert said == ["False", "True", "True", "True", "False"]
+    flags = [line for line in done.stdout.splitlines() if line in ("True", "False")]
+    assert flags == ["False", "True", "True", "True", "False"]
 
 
 @pytest.mark.slow
-def test_an_inheritable_socket_is_kept_and_others_are_closed(tmp_path: Path) -> None:
-    """Activated sockets outlive the replacement, with LISTEN_FDS and a LISTEN_PID that is still true."""
+def test_inheritable_sockets_stay_open(tmp_path: Path) -> None:
+    """Activated sockets survive the replacement, and LISTEN_FDS and LISTEN_PID stay valid."""
     program(
         tmp_path,
         """
@@ -163,10 +163,10 @@ def test_an_inheritable_socket_is_kept_and_others_are_closed(tmp_path: Path) -> 
 
 
 @pytest.mark.slow
-def test_a_process_that_was_started_nowhere_cannot_be_replaced(tmp_path: Path) -> None:
-    """Where the working directory was gone at the import, the reason says so."""
-    gone = tmp_path / "gone"
-    gone.mkdir()
+def test_a_process_started_in_a_removed_directory_cannot_be_replaced(tmp_path: Path) -> None:
+    """The reason is that its working directory did not exist at the import."""
+    removed = tmp_path / "removed"
+    removed.mkdir()
     path = program(
         tmp_path,
         """
@@ -177,9 +177,9 @@ def test_a_process_that_was_started_nowhere_cannot_be_replaced(tmp_path: Path) -
             print(error)
         """,
     )
-    path.write_text(f"import os\nos.rmdir({str(gone)!r})\n" + path.read_text())
+    path.write_text(f"import os\nos.rmdir({str(removed)!r})\n" + path.read_text())
 
-    done = ran(path, cwd=gone)
+    done = run(path, cwd=removed)
 
     assert done.stdout.splitlines()[1:] == [
         "this process cannot be restarted: its working directory did not exist when it was started; start it in an existing directory"
@@ -189,7 +189,7 @@ def test_a_process_that_was_started_nowhere_cannot_be_replaced(tmp_path: Path) -
 @pytest.mark.slow
 @pytest.mark.parametrize("method", ["fork", "spawn"])
 def test_a_child_of_multiprocessing_is_not_replaced(tmp_path: Path, method: str) -> None:
-    """Its command line is its parent's, or says nothing to anybody."""
+    """Its command line is that of its parent, or cannot be started again."""
     program(
         tmp_path,
         f"""
@@ -207,7 +207,7 @@ def test_a_child_of_multiprocessing_is_not_replaced(tmp_path: Path, method: str)
         """,
     )
 
-    done = ran("program.py", cwd=tmp_path)
+    done = run("program.py", cwd=tmp_path)
 
     assert done.stdout.splitlines() == [
         "it is a child process of multiprocessing, without a command line of its own; restart the parent process",
@@ -218,7 +218,7 @@ def test_a_child_of_multiprocessing_is_not_replaced(tmp_path: Path, method: str)
 @pytest.mark.slow
 @pytest.mark.parametrize("how", [[], ["-"]], ids=["nothing", "dash"])
 def test_a_program_from_a_pipe_cannot_be_replaced(how: list[str]) -> None:
-    """What came from standard input is gone."""
+    """Standard input cannot be read again."""
     source = "from typedbus._os.reexec import Image; print(Image().problem())"
 
     done = subprocess.run([sys.executable, *how], input=source, capture_output=True, text=True, timeout=60, check=False)
@@ -246,8 +246,8 @@ def test_a_program_from_a_pipe_cannot_be_replaced(how: list[str]) -> None:
         ({"executable": __file__}, f"its interpreter {__file__} can no longer be executed"),
     ],
 )
-def test_what_cannot_be_replaced_says_why(tmp_path: Path, given: dict[str, object], reason: str) -> None:
-    """Every reason is known before anything is touched, and says what to do."""
+def test_a_process_that_cannot_be_replaced_has_a_reason(tmp_path: Path, given: dict[str, object], reason: str) -> None:
+    """The reason is available before components are stopped, and names the remedy."""
     image = Image(**({"source": "program.py", "directory": str(tmp_path)} | given))  # type: ignore[arg-type]  # by name
 
     problem = image.problem()
@@ -260,7 +260,7 @@ def test_what_cannot_be_replaced_says_why(tmp_path: Path, given: dict[str, objec
 
 
 def test_a_frozen_program_is_not_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What made it from Python sources says how it is started, and nobody else."""
+    """Its command line is unknown."""
     monkeypatch.setattr(sys, "frozen", True, raising=False)
 
     assert Image().problem() == (
@@ -268,8 +268,8 @@ def test_a_frozen_program_is_not_replaced(monkeypatch: pytest.MonkeyPatch) -> No
     )
 
 
-def test_what_the_system_refuses_is_told(tmp_path: Path) -> None:
-    """An interpreter that is none is a RestartError with the system's own words."""
+def test_an_error_of_the_system_is_reported(tmp_path: Path) -> None:
+    """An invalid interpreter raises a RestartError with the message of the system."""
     none = tmp_path / "python"
     none.write_text("this is no program")
     none.chmod(0o755)
@@ -282,7 +282,7 @@ def test_what_the_system_refuses_is_told(tmp_path: Path) -> None:
 
 
 class Releases:
-    """Two releases of a program, and a link to the current one, as a deployment has them."""
+    """Two releases of a program, and a link to the current release, as in a deployment."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -295,7 +295,7 @@ class Releases:
         self.current.symlink_to("releases/42")
 
     def python(self, release: str) -> Path:
-        """Make an environment of *release*, and return its interpreter by its full name."""
+        """Create an environment in *release*, and return the path of its interpreter."""
         environment = self.folder / "releases" / release / "venv"
         venv.create(environment, symlinks=True)
         packages = Path(typedbus.__file__).parents[1], Path(attrs.__file__).parents[1]
@@ -303,7 +303,7 @@ class Releases:
         (site / "paths.pth").write_text("\n".join(map(str, packages)))
         return environment / "bin" / "python"
 
-    def ran(self, *command: str | Path, flip: str = "ln -sfn releases/43 ../../current", **environ: str) -> list[str]:
+    def run(self, *command: str | Path, flip: str = "ln -sfn releases/43 ../../current", **environ: str) -> list[str]:
         """Run *command* in the current release, let *flip* make the other release current, and return its last lines."""
         for release in ("42", "43"):
             path = self.folder / "releases" / release / "program.py"
@@ -325,31 +325,31 @@ class Releases:
 
 @pytest.fixture
 def releases(tmp_path: Path) -> Releases:
-    """Return two releases, of which 42 is the current one."""
+    """Return two releases, of which 42 is current."""
     return Releases(tmp_path)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("how", [["program.py"], ["-m", "program"], ["{current}/program.py"], ["-c", "import program"]])
-def test_a_restart_runs_the_release_that_the_link_leads_to(releases: Releases, how: list[str]) -> None:
-    """The working directory and the program are taken by their names, however the program is found."""
+def test_a_restart_follows_the_link_to_the_current_release(releases: Releases, how: list[str]) -> None:
+    """The working directory and the program are stored as paths, for each way to start the program."""
     how = [word.format(current=releases.current) for word in how]
 
-    assert releases.ran(sys.executable, *how) == ["", "release 43"]
+    assert releases.run(sys.executable, *how) == ["", "release 43"]
 
 
 @pytest.mark.slow
-def test_a_restart_runs_the_new_release_after_the_old_one_was_deleted(releases: Releases) -> None:
-    """Nothing of the release that was started needs to be there any more."""
+def test_a_restart_runs_the_new_release_after_the_old_release_was_deleted(releases: Releases) -> None:
+    """No file of the started release is needed."""
     flip = "ln -sfn releases/43 ../../current; rm -r ../42"
 
-    assert releases.ran(sys.executable, "-m", "program", flip=flip) == ["", "release 43"]
+    assert releases.run(sys.executable, "-m", "program", flip=flip) == ["", "release 43"]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("how", ["relative", "link", "path"])
 def test_a_restart_uses_the_interpreter_of_the_new_release(releases: Releases, how: str) -> None:
-    """An environment inside of the release is named through the link, too."""
+    """The environment inside of a release is found through the link as well."""
     for release in ("42", "43"):
         releases.python(release)
         where = releases.folder / "releases" / release / "where.py"
@@ -358,15 +358,15 @@ def test_a_restart_uses_the_interpreter_of_the_new_release(releases: Releases, h
     command = {"relative": "venv/bin/python", "link": str(link / "python"), "path": "python"}[how]
     path = os.pathsep.join([os.path.relpath(link, releases.current), os.environ["PATH"]])
 
-    assert releases.ran(command, "program.py", PATH=path) == ["", "43"]
+    assert releases.run(command, "program.py", PATH=path) == ["", "43"]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "shape", ["#!{python}\n", "#!{python} -I\n", "#!/bin/sh\n'''exec' {python} \"$0\" \"$@\"\n' '''\n"]
 )
-def test_a_console_script_is_run_by_its_own_first_line_again(releases: Releases, shape: str) -> None:
-    """The line of the new release names the interpreter of the new release, which alone has its packages."""
+def test_a_console_script_runs_with_the_interpreter_of_its_first_line(releases: Releases, shape: str) -> None:
+    """The script of the new release names the interpreter of the new release, which alone has its packages."""
     for release in ("42", "43"):
         python = releases.python(release)
         folder = releases.folder / "releases" / release
@@ -378,24 +378,24 @@ def test_a_console_script_is_run_by_its_own_first_line_again(releases: Releases,
         script.chmod(0o755)
         (folder / "program.py").symlink_to(site / "program.py")
 
-    assert releases.ran(releases.current / "venv" / "bin" / "shop") == ["", "release 43"]
+    assert releases.run(releases.current / "venv" / "bin" / "shop") == ["", "release 43"]
 
 
 @pytest.mark.slow
-def test_a_script_that_was_given_to_another_interpreter_is_not_run_by_its_first_line(tmp_path: Path) -> None:
-    """Options of the interpreter, and the interpreter itself, stay those of the command line."""
+def test_a_script_started_with_an_interpreter_keeps_that_interpreter(tmp_path: Path) -> None:
+    """The interpreter and its options are those of the command line."""
     path = program(tmp_path, "again()")
     path.write_text("#!/usr/bin/false\n" + path.read_text())
     path.chmod(0o755)
 
-    done = ran("-O", "program.py", cwd=tmp_path)
+    done = run("-O", "program.py", cwd=tmp_path)
 
     assert done.stdout.splitlines()[1].endswith(f"[] 1 {{}} {tmp_path}")
 
 
 @pytest.mark.slow
-def test_a_directory_that_is_not_the_one_of_the_environment_goes_by_its_own_name(tmp_path: Path) -> None:
-    """$PWD may be left over from another directory."""
+def test_a_wrong_pwd_is_ignored(tmp_path: Path) -> None:
+    """$PWD may name another directory than the working directory."""
     program(tmp_path, "again()")
 
     done = subprocess.run(
@@ -412,19 +412,19 @@ def test_a_directory_that_is_not_the_one_of_the_environment_goes_by_its_own_name
 
 
 @pytest.mark.slow
-def test_a_link_that_leads_nowhere_is_refused_by_its_name(releases: Releases) -> None:
-    """The reason is known before anything is stopped, and names the link."""
+def test_a_broken_link_is_refused(releases: Releases) -> None:
+    """The reason is available before components are stopped, and names the link."""
     flip = "ln -sfn releases/44 ../../current"
 
-    error, *_ = releases.ran(sys.executable, "program.py", flip=flip)
+    error, *_ = releases.run(sys.executable, "program.py", flip=flip)
 
     assert f"RestartError: this process cannot be restarted: its directory {releases.current} no longer exists" in error
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("method", ["spawn", "forkserver", "fork"])
-def test_children_that_have_ended_are_no_zombies_after_a_restart(tmp_path: Path, method: str) -> None:
-    """Neither those of a pool, nor the helpers of multiprocessing, nor a process that the program never waits for."""
+def test_ended_children_are_reaped_after_a_restart(tmp_path: Path, method: str) -> None:
+    """Those of a pool, the helpers of multiprocessing, and a process that the program never waits for."""
     path = tmp_path / "program.py"
     path.write_text(
         textwrap.dedent(f"""
@@ -455,6 +455,6 @@ def test_children_that_have_ended_are_no_zombies_after_a_restart(tmp_path: Path,
         """)
     )
 
-    done = ran("program.py", cwd=tmp_path)
+    done = run("program.py", cwd=tmp_path)
 
     assert (done.stdout, done.stderr) == ("0\n", "")

@@ -29,7 +29,7 @@ class Bad:
 
 
 class Level(enum.IntEnum):
-    """An int with a text of its own."""
+    """An int with its own __str__."""
 
     HIGH = 3
 
@@ -48,8 +48,8 @@ def line_of(message: object = "hello", *args: object, **keys: Any) -> dict[str, 
     return line
 
 
-def test_a_line_has_the_fields_that_the_page_names() -> None:
-    """The time is that of the record, in UTC; other keys are fields of their own."""
+def test_a_line_has_the_documented_fields() -> None:
+    """The time is that of the record, in UTC; other attributes are separate fields."""
     line = line_of("%d orders", 3, order=7)
     time = dt.datetime.fromisoformat(line.pop("time"))
 
@@ -76,13 +76,13 @@ def test_a_line_has_the_fields_that_the_page_names() -> None:
     ],
     ids=lambda given: type(given).__name__,
 )  # fmt: skip
-def test_a_value_of_any_kind_has_a_place_in_a_line(value: object, expected: object) -> None:
-    """JSON has neither NaN nor objects, and no line is broken."""
+def test_every_value_can_be_written(value: object, expected: object) -> None:
+    """NaN and arbitrary objects become valid JSON, and each record is one line."""
     assert line_of(value=value)["value"] == expected
 
 
-def test_a_value_that_contains_itself_and_one_that_is_too_long_are_shown() -> None:
-    """No depth and no number of digits breaks a line."""
+def test_recursive_and_very_long_values_are_written() -> None:
+    """Neither depth nor the number of digits breaks a line."""
     circle: list[object] = []
     circle.append(circle)
 
@@ -90,8 +90,8 @@ def test_a_value_that_contains_itself_and_one_that_is_too_long_are_shown() -> No
     assert line_of(value=10**5000)["value"].startswith("'0x")
 
 
-def test_a_key_that_is_a_field_of_every_line_gets_another_name() -> None:
-    """No data takes the place of what readers rely on."""
+def test_a_key_with_the_name_of_a_standard_field_is_renamed() -> None:
+    """Data does not overwrite standard fields."""
     line = line_of(time=1, level="high", logger=2, exception="e")
 
     assert (line["time_"], line["level_"], line["logger_"], line["exception_"]) == (1, "high", 2, "e")
@@ -99,13 +99,13 @@ def test_a_key_that_is_a_field_of_every_line_gets_another_name() -> None:
 
 
 @pytest.mark.parametrize(("message", "args"), [("%d", ("a",)), ("%s %s", ("a",)), ("%s", (Bad(),)), (Bad(), ())])
-def test_a_message_that_cannot_be_formatted_is_a_line(message: object, args: tuple[object, ...]) -> None:
+def test_a_message_that_cannot_be_formatted_is_written(message: object, args: tuple[object, ...]) -> None:
     """With the message, its arguments, and the reason."""
     assert "which do not fit" in line_of(message, *args)["message"]
 
 
-def test_an_exception_is_its_traceback() -> None:
-    """As one string."""
+def test_an_exception_is_written_as_its_traceback() -> None:
+    """In one string."""
     try:
         raise OSError("disk full")
     except OSError as error:
@@ -115,7 +115,7 @@ def test_an_exception_is_its_traceback() -> None:
     assert line["exception"].endswith("OSError: disk full")
 
 
-def test_the_file_of_a_log_may_be_json(tmp_path: Path) -> None:
+def test_a_log_file_can_be_json(tmp_path: Path) -> None:
     """Each event with its data."""
     bus = Bus()
     logs = Logging(bus, logger="json_lines", file=tmp_path / "log", formatter=JSONFormatter())
@@ -186,7 +186,7 @@ class Program:
         self.folder = folder
 
     def run(self, *arguments: str, shop: str = "", target: str = "shop:Shop") -> tuple[int, str]:
-        """Return the status and what was written to stderr."""
+        """Return the status and the output on stderr."""
         environ = {name: value for name, value in os.environ.items() if name != "PYTHONWARNINGS"}
         done = subprocess.run(
             [sys.executable, "-m", "typedbus", "run", target, *arguments],
@@ -202,7 +202,7 @@ class Program:
 
 @pytest.fixture
 def program(tmp_path: Path) -> Iterator[Program]:
-    """Give a program."""
+    """Return a program."""
     yield Program(tmp_path)
 
 
@@ -218,7 +218,7 @@ def lines_of(text: str) -> list[dict[str, Any]]:
 @pytest.mark.slow
 @pytest.mark.parametrize("shop", ["", "basic", "force", "dict", "late"])
 def test_all_of_stderr_is_json(program: Program, shop: str) -> None:
-    """Events, messages, records, warnings and what ends a thread; each once, whatever handlers the program has."""
+    """Events, messages, records, warnings and uncaught exceptions of threads; each once, with any handlers of the program."""
     status, text = program.run("--log-format", "json", shop=shop)
     lines = lines_of(text)
     messages = [line["message"] for line in lines]
@@ -247,7 +247,7 @@ def test_all_of_stderr_is_json(program: Program, shop: str) -> None:
     ],
 )
 def test_errors_and_signals_are_json(program: Program, arguments: tuple[str, str], status: int, kind: str) -> None:
-    """A failed start, faults, a module that raises, and the stacks of a process that is ended at once."""
+    """A failed start, faults, a module that raises, and the stacks after a forced end."""
     target, shop = arguments
     done, text = program.run("--log-format", "json", target=target, shop=shop)
     lines = lines_of(text)
@@ -263,7 +263,7 @@ def test_errors_and_signals_are_json(program: Program, arguments: tuple[str, str
 
 @pytest.mark.slow
 def test_the_log_file_is_json_as_well(program: Program) -> None:
-    """It has the records of the bus, which stderr has as events, once each."""
+    """It has the records of the bus once each, which stderr has as events."""
     status, text = program.run("--log-format", "json", "--log-file", "log", "--log-level", "warning")
 
     assert status == 0
@@ -273,8 +273,8 @@ def test_the_log_file_is_json_as_well(program: Program) -> None:
 
 
 @pytest.mark.slow
-def test_a_quiet_run_writes_nothing_without_a_reason(program: Program) -> None:
-    """No life cycle, no message below WARNING, and nothing about the signal that ends it."""
+def test_a_quiet_run_without_problems_writes_nothing(program: Program) -> None:
+    """No life cycle, no message below WARNING, and no line about the signal that ends it."""
     (program.folder / "calm.py").write_text(
         "import os, signal\nfrom typedbus import *\n"
         "class Part:\n"
@@ -289,7 +289,7 @@ def test_a_quiet_run_writes_nothing_without_a_reason(program: Program) -> None:
 
 @pytest.mark.slow
 def test_a_quiet_run_writes_its_errors(program: Program) -> None:
-    """The hook that failed, its traceback, warnings, and the faults of a container."""
+    """The failed hook, its traceback, warnings, and the faults of a container."""
     status, text = program.run("--quiet", shop="fail")
 
     assert status == 1

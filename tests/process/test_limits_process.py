@@ -1,4 +1,4 @@
-"""Processes whose hooks hang: they end, with their status, and say what hung."""
+"""Processes whose hooks hang: they end with a documented status, and report the hook."""
 
 from __future__ import annotations
 
@@ -53,13 +53,13 @@ class HangsInStop:
 
 @pytest.fixture
 def begin(tmp_path: Path) -> Iterator[Begin]:
-    """Start programs whose stderr is a stream of its own."""
+    """Start programs with a separate stderr."""
     with programs(tmp_path, PRELUDE, stderr=subprocess.PIPE) as begin:
         yield begin
 
 
 def test_a_start_that_hangs_ends_the_process_with_1(begin: Begin) -> None:
-    """What had started is stopped, and the stack of what hung is on stderr."""
+    """Started components are stopped, and the stack of the hook is on stderr."""
     program = begin("""
         class Shop(Container):
             bus = Component(Bus)
@@ -78,7 +78,7 @@ def test_a_start_that_hangs_ends_the_process_with_1(begin: Begin) -> None:
 
 
 def test_a_stop_that_hangs_ends_the_process_with_70(begin: Begin) -> None:
-    """Everybody else is stopped, and what is asked of the interpreter at its end is done."""
+    """All other components are stopped, and atexit functions run."""
     program = begin("""
         import atexit
 
@@ -100,7 +100,7 @@ def test_a_stop_that_hangs_ends_the_process_with_70(begin: Begin) -> None:
 
 
 def test_an_interrupt_while_hooks_run_in_threads_rolls_back(begin: Begin) -> None:
-    """The first waits for those that run; the second gives them up, and names them."""
+    """The first interrupt waits for the running hooks; the second abandons and names them."""
     program = begin("""
         from typedbus._base.clock import SystemClock
 
@@ -114,17 +114,17 @@ def test_an_interrupt_while_hooks_run_in_threads_rolls_back(begin: Begin) -> Non
             part = Component(Part)
             broken = Component(HangsInStart).within(60)
 
-        # Whoever began this may have it ignored.
+        # The parent process may ignore SIGINT, which is inherited.
         signal.signal(signal.SIGINT, signal.default_int_handler)
         shop = Shop()
         try:
             with running(shop):
                 say("never")
         except KeyboardInterrupt as interrupt:
-            told = interrupt
-            while told is not None:
-                say(type(told).__name__)
-                told, last = told.__cause__, told
+            error = interrupt
+            while error is not None:
+                say(type(error).__name__)
+                error, last = error.__cause__, error
             say(last.exceptions[0].scope)
             say(shop.bus().state)
     """)

@@ -1,4 +1,4 @@
-"""Errors that whoever runs a program can correct: `run` prints a line, and a traceback only if asked."""
+"""Operator errors: `run` prints a line, and a traceback only on request."""
 
 from __future__ import annotations
 
@@ -113,8 +113,8 @@ CASES = {
 
 
 @pytest.fixture
-def taken() -> Iterator[str]:
-    """Give a port on which another socket listens."""
+def busy_port() -> Iterator[str]:
+    """Return a port on which another socket listens."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         yield str(server.getsockname()[1])
 
@@ -128,52 +128,54 @@ def run_program(folder: Path, *arguments: str, command: tuple[str, ...] = ("prog
     return done.returncode, done.stderr
 
 
-def others(said: str) -> list[str]:
-    """Return the lines of *said* that are none about the life of the bus."""
+def problem_lines(output: str) -> list[str]:
+    """Return the lines of *output* that are not about the life cycle."""
     words = ("bus ", "built ", "started ", "failed ", "rolled back ", "exited ", "stopped ")
-    return [line for line in said.splitlines() if not line.startswith(words)]
+    return [line for line in output.splitlines() if not line.startswith(words)]
 
 
 @pytest.mark.skipif(sys.platform in ("win32", "darwin"), reason="not every component exists on this system")
 @pytest.mark.parametrize("case", CASES)
-def test_an_operator_error_is_one_line(tmp_path: Path, taken: str, case: str) -> None:
-    """Neither a traceback nor a second report follows; the line about the hook has the name of the class."""
-    status, said = run_program(tmp_path, case, taken)
+def test_an_operator_error_is_one_line(tmp_path: Path, busy_port: str, case: str) -> None:
+    """No traceback or second report follows; the line about the hook has the name of the class."""
+    status, output = run_program(tmp_path, case, busy_port)
 
     assert status == 1
-    (line,) = others(said)
+    (line,) = problem_lines(output)
     assert line.startswith("error: ")
     assert CASES[case] in line
 
 
 @pytest.mark.parametrize("case", ["Log", "Tank"])
-def test_tracebacks_of_operator_errors_are_shown_if_asked_for(tmp_path: Path, case: str) -> None:
+def test_tracebacks_of_operator_errors_are_shown_on_request(tmp_path: Path, case: str) -> None:
     """The text is the last line of the traceback."""
-    status, said = run_program(tmp_path, case, "0", "--traceback")
+    status, output = run_program(tmp_path, case, "0", "--traceback")
 
     assert status == 1
-    assert "Traceback (most recent call last):" in said
-    assert CASES[case] in said
+    assert "Traceback (most recent call last):" in output
+    assert CASES[case] in output
 
 
 def test_an_operator_error_after_the_start_is_one_line(tmp_path: Path) -> None:
-    """It is the cause of an exit here, and the status is 70."""
-    status, said = run_program(tmp_path, "Later", "0")
+    """It is the cause of an exit, and the status is 70."""
+    status, output = run_program(tmp_path, "Later", "0")
 
     assert status == 70
-    assert [line for line in others(said) if not line.startswith("log ")] == ["error: the tank is empty; fill it"]
+    assert [line for line in problem_lines(output) if not line.startswith("log ")] == [
+        "error: the tank is empty; fill it"
+    ]
 
 
 @pytest.mark.parametrize(("case", "error"), [("Slip", "KeyError: 'a slip'"), ("Both", "KeyError: 'stuck'")])
-def test_any_other_error_has_its_traceback(tmp_path: Path, case: str, error: str) -> None:
-    """Also if it comes together with an operator error."""
-    status, said = run_program(tmp_path, case, "0")
+def test_other_errors_have_a_traceback(tmp_path: Path, case: str, error: str) -> None:
+    """Even together with an operator error."""
+    status, output = run_program(tmp_path, case, "0")
 
     assert status == 1
-    assert "Traceback (most recent call last):" in said
-    assert error in said
+    assert "Traceback (most recent call last):" in output
+    assert error in output
     if case == "Both":
-        assert "Dry: the tank is empty; fill it" in said
+        assert "Dry: the tank is empty; fill it" in output
 
 
 @pytest.mark.skipif(sys.platform in ("win32", "darwin"), reason="not every option works on this system")
@@ -187,20 +189,20 @@ def test_any_other_error_has_its_traceback(tmp_path: Path, case: str, error: str
         ("--user nosuchuser", 2, "Error: user 'nosuchuser'"),
     ],
 )
-def test_options_that_cannot_be_carried_out_are_one_line(tmp_path: Path, line: str, status: int, text: str) -> None:
-    """With ``--traceback`` there is more, of what failed during a start."""
+def test_an_option_that_fails_is_reported_in_one_line(tmp_path: Path, line: str, status: int, text: str) -> None:
+    """With ``--traceback``, a failed start has more lines."""
     command = ("-m", "typedbus", "run", "program:Site", *line.split())
 
     ended, text_of_all = run_program(tmp_path, command=command)
-    said = others(text_of_all)
-    more = others(run_program(tmp_path, command=(*command, "--traceback"))[1])
+    lines = problem_lines(text_of_all)
+    more = problem_lines(run_program(tmp_path, command=(*command, "--traceback"))[1])
 
     assert ended == status
     if status == 1:
-        (reason,) = said
+        (reason,) = lines
         assert text in reason
     else:
-        assert text in said[-1]
-    assert not [line for line in said if "Traceback" in line]
+        assert text in lines[-1]
+    assert not [line for line in lines if "Traceback" in line]
     # A daemon has written the traceback to its output.
     assert bool([line for line in more if "Traceback" in line]) == (text.startswith("error: "))

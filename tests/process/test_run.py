@@ -1,4 +1,4 @@
-"""`run` as the whole of a program: real processes, real signals, and the exit status that the shell sees."""
+"""`run` as a whole program: real processes, real signals, and the exit status."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ pytestmark = pytest.mark.slow
 
 
 def test_a_program_whose_bus_exits_ends_with_success(begin: Begin) -> None:
-    """request_exit ends a program in order and with status 0; what happens is told line by line."""
+    """request_exit ends a program in order and with status 0; each event is a line of output."""
     program = begin("""
         class Shop(Container):
             bus = Component(Bus)
@@ -82,8 +82,8 @@ def test_a_program_whose_bus_exits_ends_with_success(begin: Begin) -> None:
     assert reported(program) == STARTED + STOPPED + EXITED
 
 
-def test_what_is_logged_is_told(begin: Begin) -> None:
-    """Messages on LOG stand among the lines of the life cycle."""
+def test_log_messages_are_printed(begin: Begin) -> None:
+    """Messages on LOG are among the lines of the life cycle."""
     program = begin("""
         def speak(part: Part) -> None:
             part.bus.log("hello")
@@ -98,8 +98,8 @@ def test_what_is_logged_is_told(begin: Begin) -> None:
     assert reported(program) == [*STARTED, "log hello", *STOPPED, *EXITED]
 
 
-def test_an_invalid_container_is_told_without_a_traceback(tmp_path: Path) -> None:
-    """Every fault is on stderr, nothing on stdout, nothing is built, and the status is 1."""
+def test_an_invalid_container_is_reported_without_a_traceback(tmp_path: Path) -> None:
+    """Every fault is on stderr, stdout is empty, no component is built, and the status is 1."""
     path = tmp_path / "program.py"
     path.write_text(
         PRELUDE
@@ -120,8 +120,8 @@ def test_an_invalid_container_is_told_without_a_traceback(tmp_path: Path) -> Non
     assert "Traceback" not in done.stderr
 
 
-def test_a_container_without_a_bus_is_told_without_a_traceback(begin: Begin) -> None:
-    """run needs a bus to start, and says how to declare one."""
+def test_a_container_without_a_bus_is_reported_without_a_traceback(begin: Begin) -> None:
+    """The message shows how to declare a bus."""
     program = begin("class Shop(Container): pass")
 
     assert program.end() == 1
@@ -130,7 +130,7 @@ def test_a_container_without_a_bus_is_told_without_a_traceback(begin: Begin) -> 
 
 
 def test_a_failing_constructor_ends_a_program_in_order(begin: Begin) -> None:
-    """The status is 1, the traceback names the component, and what was built before has exited."""
+    """The status is 1, the traceback names the component, and built components have exited."""
     program = begin("""
         def fail(part: Part) -> None:
             raise OSError("no database")
@@ -148,7 +148,7 @@ def test_a_failing_constructor_ends_a_program_in_order(begin: Begin) -> None:
 
 
 def test_a_failing_start_ends_a_program_in_order(begin: Begin) -> None:
-    """The status is 1; what had started is stopped, and the listeners of EXIT are called."""
+    """The status is 1; started components are stopped, and the listeners of EXIT are called."""
     program = begin("""
         class Broken(Part):
             def start(self) -> None:
@@ -173,7 +173,7 @@ def test_a_failing_start_ends_a_program_in_order(begin: Begin) -> None:
     assert "the start failed and was rolled back" in program.output
 
 
-def test_a_start_that_is_broken_off_by_its_listener_is_no_failure(begin: Begin) -> None:
+def test_a_start_that_a_listener_cancels_is_not_a_failure(begin: Begin) -> None:
     """A listener of START that stops the bus ends the program with status 0, and without a traceback."""
     program = begin("""
         class Shop(Container):
@@ -188,7 +188,7 @@ def test_a_start_that_is_broken_off_by_its_listener_is_no_failure(begin: Begin) 
 
 
 def test_a_failing_stop_is_a_failure_of_the_program(begin: Begin) -> None:
-    """The status is 70, and everything else has stopped and exited."""
+    """The status is 70, and all other components have stopped and exited."""
     program = begin("""
         class Broken(Part):
             start = exit = None
@@ -210,7 +210,7 @@ def test_a_failing_stop_is_a_failure_of_the_program(begin: Begin) -> None:
 
 
 def test_the_cause_of_an_exit_is_a_failure_of_the_program(begin: Begin) -> None:
-    """request_exit with a cause ends a program in order, tells the cause, and the status is 70."""
+    """request_exit with a cause ends a program in order, the cause is printed, and the status is 70."""
     program = begin("""
         class Shop(Container):
             bus = Component(Bus)
@@ -222,8 +222,8 @@ def test_the_cause_of_an_exit_is_a_failure_of_the_program(begin: Begin) -> None:
     assert "OSError: no heat" in program.output
 
 
-def test_several_problems_are_all_told(begin: Begin) -> None:
-    """Each cause has its own traceback, the first at the end, where one looks first."""
+def test_all_problems_are_reported(begin: Begin) -> None:
+    """Each cause has its own traceback, the first at the end, where readers look first."""
     program = begin("""
         def fail(part: Part) -> None:
             part.bus.request_exit(OSError("one"))
@@ -239,7 +239,7 @@ def test_several_problems_are_all_told(begin: Begin) -> None:
 
 
 def test_a_thread_that_hangs_does_not_hang_the_program(begin: Begin) -> None:
-    """After the patience of 5 s a program that owns such a thread ends with 70, and tells where it hangs."""
+    """After a patience of 5 s, a program that owns such a thread ends with 70, and shows its stack."""
     program = begin("""
         def hang_here(bus: Bus):
             bus.wait(State.EXITED)
@@ -283,8 +283,8 @@ def test_a_listener_may_end_the_program_with_its_own_status(begin: Begin, hook: 
     assert "Traceback" not in program.output
 
 
-def test_what_failed_before_a_program_was_left_is_told(begin: Begin) -> None:
-    """sys.exit keeps its status, and the failures of the roll-back are told with it."""
+def test_failures_before_sys_exit_are_reported(begin: Begin) -> None:
+    """sys.exit keeps its status, and the failures of the rollback are printed with it."""
     program = begin("""
         class Broken(Part):
             start = exit = None
@@ -303,7 +303,7 @@ def test_what_failed_before_a_program_was_left_is_told(begin: Begin) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
 def test_a_signal_ends_a_program_in_order(begin: Begin, number: signal.Signals) -> None:
-    """SIGINT and SIGTERM stop and exit what runs, in order, and the status is 0."""
+    """SIGINT and SIGTERM stop and exit the started components in order, and the status is 0."""
     program = begin("""
         class Shop(Container):
             bus = Component(Bus)
@@ -323,10 +323,10 @@ def test_a_signal_ends_a_program_in_order(begin: Begin, number: signal.Signals) 
     assert "Traceback" not in program.output
 
 
-def test_a_signal_breaks_a_start_off(begin: Begin) -> None:
-    """SIGTERM during a start lets the listener end, stops what had started and starts nothing more."""
+def test_a_signal_cancels_a_start(begin: Begin) -> None:
+    """SIGTERM during a start lets the running listener return, stops started components and starts no more."""
     program = begin("""
-        def be_told(self) -> None:
+        def be_notified(self) -> None:
             signal.raise_signal(signal.SIGTERM)
             say("part goes on to its end")
 
@@ -338,15 +338,15 @@ def test_a_signal_breaks_a_start_off(begin: Begin) -> None:
         class Shop(Container):
             bus = Component(Bus)
             part = Component(Part, bus.provided)
-            told = Component(Ticking, bus.provided, part.provided).on(START.calls(be_told))
-            never = Component(Never, bus.provided, told.provided)
+            notified = Component(Ticking, bus.provided, part.provided).on(START.calls(be_notified))
+            never = Component(Never, bus.provided, notified.provided)
     """)
 
     assert program.end() == 0
     assert reported(program)[-11:] == [
         "SIGTERM: exiting in order; send it again to end at once",
         "part goes on to its end",
-        "started Shop.told",
+        "started Shop.notified",
         *STOPPED,
         *EXITED,
     ]
@@ -355,7 +355,7 @@ def test_a_signal_breaks_a_start_off(begin: Begin) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
 def test_a_second_signal_ends_a_program_at_once(begin: Begin, number: signal.Signals) -> None:
-    """Where the exit hangs a second signal forces it, with 128 + its number and the stack of every thread."""
+    """If the exit hangs, a second signal ends the process with 128 + its number and the stack of every thread."""
     program = begin("""
         class Hanging(Ticking):
             def stop(self) -> None:
@@ -413,8 +413,8 @@ class Bad(Container):
 
 
 @pytest.mark.parametrize(("container", "status"), [(Good, 0), (Bad, 1)], ids=["good", "bad"])
-def test_signal_handlers_are_put_back(container: type[Container], status: int) -> None:
-    """run leaves the signals of the process as they were, whatever became of the container."""
+def test_signal_handlers_are_restored(container: type[Container], status: int) -> None:
+    """After a run that succeeds and after one that fails."""
 
     def mine(number: int, frame: object) -> None:
         raise AssertionError
@@ -427,13 +427,13 @@ def test_signal_handlers_are_put_back(container: type[Container], status: int) -
     assert set(after.values()) == {mine}
 
 
-def test_a_process_may_run_one_program_after_the_other() -> None:
-    """Nothing of one run is left in the next."""
+def test_a_process_can_run_several_programs() -> None:
+    """No state of a run remains for the next."""
     assert [run(Good), run(Bad), run(Good)] == [0, 1, 0]
 
 
-def test_run_refuses_every_thread_but_the_main_one() -> None:
-    """Signals cannot be had elsewhere; nothing is built, and the error names the way out."""
+def test_run_refuses_threads_other_than_the_main_thread() -> None:
+    """Only the main thread can handle signals; no component is built, and the error names the remedy."""
     raised: list[BaseException] = []
 
     def try_it() -> None:

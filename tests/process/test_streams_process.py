@@ -1,4 +1,4 @@
-"""Processes that begin with closed standard streams: no text of theirs ends up in another file."""
+"""Processes that begin with closed standard streams: their messages do not end up in other files."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def begin(folder: Path, closed: str, *arguments: str, **environ: str) -> subproc
 
 
 def text_of(path: Path, last: str = "") -> str:
-    """Return what is in a file, as soon as *last* is there."""
+    """Return the content of a file as soon as it contains *last*."""
     until = time.monotonic() + 30
     while time.monotonic() < until:
         text = path.read_text(encoding="utf-8") if path.exists() else ""
@@ -111,10 +111,10 @@ def text_of(path: Path, last: str = "") -> str:
 @pytest.mark.parametrize(
     "program", [pytest.param(COMMAND, marks=pytest.mark.exhaustive), ["program.py"]], ids=["command", "program"]
 )
-def test_a_file_of_a_component_has_only_what_the_component_writes(
+def test_a_file_of_a_component_has_only_its_own_output(
     tmp_path: Path, program: list[str], closed: str, when: str
 ) -> None:
-    """Whenever it is opened, and though its number may be that of stderr."""
+    """Whenever it is opened, and although its descriptor may have the number of stderr."""
     done = begin(tmp_path, closed, *program, WHEN=when)
 
     assert done.returncode == 0
@@ -139,23 +139,23 @@ def test_a_forced_end_writes_no_stacks_into_the_file_of_a_component(tmp_path: Pa
     [[*COMMAND, "--daemon", "--output", "out"], pytest.param(["program.py", "--daemon"], marks=pytest.mark.exhaustive)],
     ids=["command", "program"],
 )
-def test_a_daemon_begun_without_streams_writes_all_of_its_output(
+def test_a_daemon_started_without_streams_writes_all_of_its_output(
     tmp_path: Path, program: list[str], closed: str, when: str
 ) -> None:
-    """What is printed, what ends a thread and what `run` reports are in the file of the daemon, and in no other."""
+    """Printed text, uncaught exceptions of threads and reports of `run` are in the output file of the daemon only."""
     done = begin(tmp_path, closed, *program, WHEN=when)
 
     assert done.returncode == 0
-    said = text_of(tmp_path / "out", "EXITED\n")
-    assert "on stdout\n" in said
-    assert "on stderr\n" in said
-    assert "ZeroDivisionError" in said
-    assert "SIGTERM: exiting in order" in said or (when == "import" and "2>&-" in closed)
+    output = text_of(tmp_path / "out", "EXITED\n")
+    assert "on stdout\n" in output
+    assert "on stderr\n" in output
+    assert "ZeroDivisionError" in output
+    assert "SIGTERM: exiting in order" in output or (when == "import" and "2>&-" in closed)
     assert (tmp_path / "ledger").read_bytes() == b"BEGIN\nEND\n"
 
 
 def test_an_invalid_container_is_not_reported_on_stdout(tmp_path: Path) -> None:
-    """Python prints on stdout what is meant for a stderr that is None."""
+    """Python redirects messages to stdout if stderr is None."""
     (tmp_path / "bad.py").write_text(
         "from typedbus import Container, run\n\nclass Bad(Container): ...\n\nraise SystemExit(run(Bad))\n",
         encoding="utf-8",
