@@ -6,9 +6,10 @@ PYTHON ?= $(shell for python in python3 python3.15 python3.14 python3.13 python3
 BIN := .venv/bin
 
 # Every Python of those that we promise to run on which this machine has.
+# The `true`: make drops the output of a command that ends with 127, as this one would without the last Python.
 PYTHONS := $(shell for version in 3.11 3.12 3.13 3.14 3.15; do \
 	for python in python$$version $(HOME)/.pyenv/versions/$$version.*/bin/python$$version; do \
-	$$python -c '' 2>/dev/null && echo $$python && break; done; done)
+	$$python -c '' 2>/dev/null && echo $$python && break; done; done; true)
 
 # The tests run without the environment variables and the home directory of the user.
 CLEAN := tests/clean.sh $(CURDIR)/.venv/cache
