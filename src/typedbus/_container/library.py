@@ -141,7 +141,7 @@ class LibraryMethods(DeclaredContainer):
             ResetError: The container runs.
         """
         _refuse_in_use(self)
-        core_of(self).forget_all()
+        core_of(self).whole.group.forget_all(self)
         return containers.SingletonResetContext(self)
 
     def shutdown_resources(self, resource_type: type[Any] | None = None) -> object:

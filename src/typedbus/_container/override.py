@@ -64,7 +64,7 @@ class Override(Generic[T]):
                 if isinstance(node, Component) and node.home is None:
                     node.home = component.home or core
         try:
-            core.cover(component, override, self._references)
+            core.group.cover(component, override, self._references)
             if any(isinstance(node, Every) for node in dependencies_first([override], needs)[0]):
                 holder.has_lists = True
                 run_together(core.companions)

@@ -220,7 +220,7 @@ def attached(containers: Sequence[Container], workers: int | None, limits: Limit
     run_together([first, *others])
     for core in (first, *others):
         # The program may have changed a class since an earlier `validate`.
-        core.analysis.forget_hooks()
+        core.group.analysis.forget_hooks()
     for container in containers:
         try:
             container.validate()
