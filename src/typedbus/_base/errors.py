@@ -191,7 +191,7 @@ class ChannelError(StructuredError, TypeError):
 
 
 class ListenerError(StructuredError, TypeError):
-    """Raised by `subscribe` for a listener that cannot be called, or an invalid priority."""
+    """Raised by `subscribe` for a listener that cannot be called or would not be awaited, or an invalid priority."""
 
     channel: str
     listener: object
@@ -199,6 +199,21 @@ class ListenerError(StructuredError, TypeError):
 
     def __str__(self) -> str:
         return f"cannot subscribe {self.listener!r} to channel {self.channel!r}: {self.reason}"
+
+
+class ListenerCancelled(StructuredError, RuntimeError):
+    """
+    The failure of a listener of an async channel that ended with `asyncio.CancelledError` on its own.
+
+    Its publisher was not cancelled: the listener awaited, for example, a task that other code had cancelled. The
+    `CancelledError` is the cause.
+    """
+
+    def __str__(self) -> str:
+        return (
+            "the listener ended with CancelledError although its publisher was not cancelled: a task or future that it "
+            "awaited was cancelled; catch CancelledError around that await"
+        )
 
 
 class NoContainer(StructuredError, TypeError):

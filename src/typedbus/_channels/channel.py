@@ -9,8 +9,8 @@ a channel on a bus.
 from __future__ import annotations
 
 import types
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Concatenate, Final, Generic, Protocol, Self
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any, ClassVar, Concatenate, Final, Generic, Protocol, Self, Union, overload
 
 from typing_extensions import ParamSpec, TypeVar
 
@@ -21,6 +21,7 @@ from typedbus._base.limits import checked_limit
 if TYPE_CHECKING:
     import inspect
 
+    from typedbus._channels.async_channel import AsyncChannel
     from typedbus._channels.bound import BoundChannel  # noqa: F401  # named in a string, as a base class needs at run time
 
 Args = ParamSpec("Args", default=[])
@@ -38,12 +39,13 @@ DEFAULT_PRIORITY: Final = 50
 
 class AnyChannel:
     """
-    A channel of any signature; every channel is a `Channel`.
+    A channel of any signature: a `Channel` or an `AsyncChannel`.
 
     Attributes:
         name: Its name in messages.
         doc: The docstring of its declaration.
-        declaration: The function that was passed to `Channel.declare`; None for any other channel.
+        declaration: The function that was passed to `declare`; None for any other channel.
+        is_async: Whether a publish is awaited, and so may have async listeners.
     """
 
     __slots__ = ("__orig_class__", "__weakref__", "declaration", "doc", "name")
@@ -51,6 +53,14 @@ class AnyChannel:
     name: str
     doc: str
     declaration: Callable[..., object] | None
+    is_async: ClassVar[bool] = False
+
+    def __init__(self, name: str) -> None:
+        if not (isinstance(name, str) and name.strip()):
+            raise ChannelError(name, "is not a channel name: pass a string such as 'order_placed'")
+        self.name = name
+        self.doc = ""
+        self.declaration = None
 
     def signature(self) -> inspect.Signature | None:
         """
@@ -77,8 +87,35 @@ class AnyChannel:
             return_annotation=result,
         )
 
+    def returns_awaitables(self) -> bool:
+        """Return whether the declared result of a listener may be an awaitable, which the publisher awaits itself."""
+        signature = self.signature()
+        results = [] if signature is None else [signature.return_annotation]
+        while results:
+            result = results.pop()
+            origin = getattr(result, "__origin__", result)
+            if isinstance(result, types.UnionType) or origin is Union:
+                results.extend(result.__args__)
+            elif result is Any or hasattr(origin, "__await__"):
+                return True
+        return False
+
+    # A container copies the arguments of its components. A channel is identified
+    # by identity, so its copy must be the channel itself.
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: object) -> Self:
+        return self
+
+    def __reduce__(self) -> str | tuple[object, ...]:
+        raise ChannelError(
+            self.name,
+            "is the name of a channel, which cannot be pickled: a copy would be another channel; import it by name instead",
+        )
+
     def __repr__(self) -> str:
-        return f"<Channel {self.name!r}>"
+        return f"<{type(self).__name__} {self.name!r}>"
 
 
 class Listens(Protocol[P, Result_co]):
@@ -141,13 +178,6 @@ class Channel(Takes[Listens[Args, Result]], Binds["BoundChannel[Args, Result]"],
 
     __slots__ = ()
 
-    def __init__(self, name: str) -> None:
-        if not (isinstance(name, str) and name.strip()):
-            raise ChannelError(name, "is not a channel name: pass a string such as 'order_placed'")
-        self.name = name
-        self.doc = ""
-        self.declaration: Callable[..., object] | None = None
-
     @staticmethod
     def declare(signature: Callable[P, R]) -> Channel[P, R]:
         """
@@ -193,20 +223,6 @@ class Channel(Takes[Listens[Args, Result]], Binds["BoundChannel[Args, Result]"],
             LimitError: *limit* is not a number above 0.
         """
         return Hook(self, method, priority, limit, inline=inline)
-
-    # A container copies the arguments of its components. A channel is identified
-    # by identity, so its copy must be the channel itself.
-    def __copy__(self) -> Self:
-        return self
-
-    def __deepcopy__(self, memo: object) -> Self:
-        return self
-
-    def __reduce__(self) -> str | tuple[object, ...]:
-        raise ChannelError(
-            self.name,
-            "is the name of a channel, which cannot be pickled: a copy would be another channel; import it by name instead",
-        )
 
 
 if not TYPE_CHECKING:
@@ -278,9 +294,35 @@ def marked_inline(listener: Callable[..., object], channel: AnyChannel) -> bool:
     return any(mark.inline and mark.channel is channel for mark in marks)
 
 
+class _AsyncMark(Protocol[P, Result]):
+    """The decorator that `on` returns for an async channel."""
+
+    @overload
+    def __call__(
+        self, method: Callable[Concatenate[Owner, P], Coroutine[Any, Any, Result]], /
+    ) -> Callable[Concatenate[Owner, P], Coroutine[Any, Any, Result]]: ...
+
+    @overload
+    def __call__(
+        self, method: Callable[Concatenate[Owner, P], Result], /
+    ) -> Callable[Concatenate[Owner, P], Result]: ...
+
+    def __call__(self, method: Callable[Concatenate[Owner, P], Any], /) -> Callable[Concatenate[Owner, P], Any]:
+        """Mark *method*, and return it."""
+        ...
+
+
+@overload
 def on(
-    channel: Channel[P, R], /, *, priority: int | None = None, limit: float | None = None, inline: bool = False
-) -> Callable[[Callable[Concatenate[Owner, P], R]], Callable[Concatenate[Owner, P], R]]:
+    channel: Channel[P, R], /, *, priority: int | None = ..., limit: float | None = ..., inline: bool = ...
+) -> Callable[[Callable[Concatenate[Owner, P], R]], Callable[Concatenate[Owner, P], R]]: ...
+
+
+@overload
+def on(channel: AsyncChannel[P, R], /, *, priority: int | None = ...) -> _AsyncMark[P, R]: ...
+
+
+def on(channel: Any, /, *, priority: int | None = None, limit: float | None = None, inline: bool = False) -> Any:
     """
     Mark a method of a component as a listener of *channel*.
 
@@ -291,7 +333,8 @@ def on(
     several marks, for channels of the same signature, and then listens to all of them.
 
     Args:
-        channel: Checked against the method by mypy and pyright.
+        channel: Checked against the method by mypy and pyright. The methods that listen to an `AsyncChannel` may be
+            async; they have neither a limit nor *inline*.
         priority: Its place among the listeners of the channel, lower first; 50 by default.
         limit: How long it may take when the bus starts, stops or exits, in seconds.
         inline: Whether it is called in the thread that starts, stops or exits the bus, regardless of workers and
@@ -299,12 +342,12 @@ def on(
             such as a fork. While it runs no other hook begins, and the bus has no idle threads; hooks that were
             already running continue. No limit interrupts it; its time counts towards the limit of the whole.
     """
-    if not isinstance(channel, Channel):
+    if not isinstance(channel, AnyChannel):
         raise ChannelError(channel, "is not a channel: pass one to @on, as in @on(order_placed)")
 
-    def mark(method: Callable[Concatenate[Owner, P], R]) -> Callable[Concatenate[Owner, P], R]:
-        marks: tuple[Hook[Owner], ...] = getattr(method, MARK, ())
-        setattr(method, MARK, (*marks, channel.calls(method, priority=priority, limit=limit, inline=inline)))
+    def mark(method: Callable[..., Any]) -> Callable[..., Any]:
+        marks: tuple[Hook[Any], ...] = getattr(method, MARK, ())
+        setattr(method, MARK, (*marks, Hook(channel, method, priority, limit, inline=inline)))
         return method
 
     return mark

@@ -1,0 +1,145 @@
+"""Async channels: channels whose publish is awaited."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import TYPE_CHECKING, Any, ClassVar, Concatenate, Final, Generic, Protocol, overload
+
+from typing_extensions import TypeVar
+
+from typedbus._base.errors import ChannelError
+from typedbus._channels.channel import Args, Binds, Hook, Owner, P, R, Result, Result_co, Takes
+
+if TYPE_CHECKING:
+    from typedbus._channels.async_bound import AsyncBoundChannel  # noqa: F401  # named in a string, as in `channel`
+
+
+class AsyncListens(Protocol[P, Result_co]):
+    """A listener of an async channel: a callable that returns the result, or an awaitable of it."""
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Result_co | Awaitable[Result_co]:
+        """Receive the published arguments."""
+        ...
+
+
+AsyncListener = TypeVar("AsyncListener", bound=Callable[..., object], default=AsyncListens[Args, Result])
+"""The type of a channel's listeners, for checkers: invariant, and never written out, as `channel.Listener`."""
+
+
+class AsyncChannel(
+    Takes[AsyncListens[Args, Result]], Binds["AsyncBoundChannel[Args, Result]"], Generic[Args, Result, AsyncListener]
+):
+    """
+    The declaration of a channel whose publish is awaited: ``await bus[order_placed].publish(order)``.
+
+    ``AsyncChannel[[Order], Receipt]("order_placed")`` is published with one positional `Order`, and the result of
+    each listener is a `Receipt`. Listeners are async functions or plain functions. A plain function is called in the
+    thread of the event loop, and blocks the loop; `in_thread` makes an async function of it that does not.
+
+    The listeners run one after the other, in running order. With ``concurrent=True`` the listeners of one priority run
+    concurrently, each in a task of its own and in a copy of the context; the next priority begins when they have ended.
+
+    Equality, copies and names are as for `Channel`. An async channel is not a `Channel`.
+
+    Attributes:
+        concurrent: Whether the listeners of one priority run concurrently.
+
+    Raises:
+        ChannelError: The name is not a string, or is blank.
+    """
+
+    __slots__ = ("concurrent",)
+
+    is_async: ClassVar[bool] = True
+
+    def __init__(self, name: str, *, concurrent: bool = False) -> None:
+        super().__init__(name)
+        self.concurrent: Final[bool] = concurrent
+
+    @overload
+    @staticmethod
+    def declare(signature: Callable[P, Coroutine[Any, Any, R]], /, *, concurrent: bool = ...) -> AsyncChannel[P, R]: ...
+
+    @overload
+    @staticmethod
+    def declare(signature: Callable[P, R], /, *, concurrent: bool = ...) -> AsyncChannel[P, R]: ...
+
+    @overload
+    @staticmethod
+    def declare(*, concurrent: bool) -> _Declares: ...
+
+    @staticmethod
+    def declare(signature: Any = None, /, *, concurrent: bool = False) -> Any:
+        """
+        Make a channel from a function's name, parameters, result and docstring, as `Channel.declare` does.
+
+        The function may be async; a listener is awaited for a result of the type that an async function returns.
+        Without a function, `declare` returns a decorator: ``@AsyncChannel.declare(concurrent=True)``.
+
+        Raises:
+            ChannelError: *signature* has no name of its own, for example a lambda or a partial.
+        """
+        if signature is None:
+            return functools.partial(AsyncChannel.declare, concurrent=concurrent)
+        name = getattr(signature, "__name__", "<lambda>")
+        if name == "<lambda>":
+            raise ChannelError(
+                signature, "has no name for the channel: decorate a function, `async def order_placed(...)`"
+            )
+        channel: AsyncChannel[..., Any] = AsyncChannel(name, concurrent=concurrent)
+        channel.declaration = signature
+        channel.doc = signature.__doc__ or ""
+        return channel
+
+    def calls(
+        self,
+        method: Callable[Concatenate[Owner, Args], Result | Awaitable[Result]],
+        /,
+        *,
+        priority: int | None = None,
+    ) -> Hook[Owner]:
+        """
+        Declare that *method* of a component listens to this channel: `Component(...).on(channel.calls(Cls.method))`.
+
+        Args:
+            method: The function as an attribute of its class, async or not.
+            priority: Its place among the listeners of the channel, lower first; by default the component's priority.
+        """
+        return Hook(self, method, priority)
+
+
+if not TYPE_CHECKING:
+    # At run time AsyncChannel[[int], str] keeps the two arguments that were written; `signature` reads them.
+    AsyncChannel.__parameters__ = (Args, Result)
+
+
+class _Declares(Protocol):
+    """The decorator that `AsyncChannel.declare` returns when it is called without a function."""
+
+    @overload
+    def __call__(self, signature: Callable[P, Coroutine[Any, Any, R]], /) -> AsyncChannel[P, R]: ...
+
+    @overload
+    def __call__(self, signature: Callable[P, R], /) -> AsyncChannel[P, R]: ...
+
+    def __call__(self, signature: Callable[P, Any], /) -> AsyncChannel[P, Any]:
+        """Make a channel from *signature*."""
+        ...
+
+
+def in_thread(function: Callable[P, R]) -> Callable[P, Coroutine[Any, Any, R]]:
+    """
+    Return an async function that calls *function* in a worker thread of the event loop, and awaits its result.
+
+    For a function that blocks: ``bus[order_placed].subscribe(in_thread(charge))``. It is called in a copy of the
+    context. A cancellation ends the await; the thread cannot be interrupted, and runs to its end.
+    """
+
+    @functools.wraps(function)
+    async def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        import asyncio  # only a program that awaits this loads it
+
+        return await asyncio.to_thread(function, *args, **kwargs)
+
+    return call
