@@ -16,6 +16,7 @@ from typedbus._base.errors import (
     DeclarationError,
     HookTimeout,
     LimitError,
+    ListenerCancelled,
     ListenerError,
     NoContainer,
     NotMainThread,
@@ -50,6 +51,8 @@ from typedbus._channels.faces import Publishes, Subscribes
 from typedbus._channels.subscriptions import Subscription
 
 if TYPE_CHECKING:
+    from typedbus._channels.async_bound import AsyncBoundChannel
+    from typedbus._channels.async_channel import AsyncChannel, in_thread
     from typedbus._container.choice import Choice
     from typedbus._container.component import Component
     from typedbus._container.container import Container
@@ -62,12 +65,15 @@ if TYPE_CHECKING:
     from typedbus.process import run
 
 _LATER = {
+    "AsyncBoundChannel": "typedbus._channels.async_bound",
+    "AsyncChannel": "typedbus._channels.async_channel",
     "Choice": "typedbus._container.choice",
     "Component": "typedbus._container.component",
     "Container": "typedbus._container.container",
     "Contributed": "typedbus._container.contributed",
     "InvalidContainer": "typedbus._container.faults",
     "every": "typedbus._container.stand_ins",
+    "in_thread": "typedbus._channels.async_channel",
     "lazy": "typedbus._container.stand_ins",
     "provided": "typedbus._container.stand_ins",
     "run": "typedbus.process",
@@ -102,6 +108,8 @@ __all__ = (
     "MAIN",
     "START",
     "STOP",
+    "AsyncBoundChannel",
+    "AsyncChannel",
     "BoundChannel",
     "Bus",
     "Channel",
@@ -119,6 +127,7 @@ __all__ = (
     "InvalidContainer",
     "LimitError",
     "Limits",
+    "ListenerCancelled",
     "ListenerError",
     "NoContainer",
     "NotMainThread",
@@ -138,6 +147,7 @@ __all__ = (
     "TransitionFailures",
     "WaitError",
     "every",
+    "in_thread",
     "lazy",
     "on",
     "provided",

@@ -13,11 +13,13 @@ from typedbus._bus.wakeup import Replacement
 from typedbus._channels.channel import AnyChannel, Binds, Hook, Listens, Takes
 
 if TYPE_CHECKING:
+    from typedbus._channels.async_channel import AsyncListens
     from typedbus._container.hooks import Exits, Logs, Reloads, Starts, Stops, Ticks
     from typedbus._container.override import Override
 
 __all__ = (
     "AnyChannel",
+    "AsyncListens",
     "Binds",
     "Clock",
     "Exits",
@@ -35,6 +37,7 @@ __all__ = (
 )
 
 _LATER = {
+    "AsyncListens": "typedbus._channels.async_channel",
     "Exits": "typedbus._container.hooks",
     "Logs": "typedbus._container.hooks",
     "Override": "typedbus._container.override",

@@ -9,8 +9,8 @@ from __future__ import annotations
 import functools
 import threading
 import weakref
-from collections.abc import Callable, Iterable
-from typing import Final, ParamSpec
+from collections.abc import Callable, Coroutine, Iterable
+from typing import TYPE_CHECKING, Any, Final, ParamSpec, overload
 
 from typing_extensions import TypeVar
 
@@ -25,10 +25,12 @@ from typedbus._bus.policy import TransitionPolicy, TypedPolicy
 from typedbus._bus.registry import AnyBound, Registry, no_channel
 from typedbus._bus.requests import Requests
 from typedbus._bus.wakeup import Replacement, report_discarded
-from typedbus._channels.bound import BoundChannel
 from typedbus._channels.channel import AnyChannel, AnyListener, Binds, Channel, Takes
 from typedbus._channels.subscriptions import Subscription
 from typedbus._os.forks import after_fork, keeps_buses, notice
+
+if TYPE_CHECKING:
+    from typedbus._channels.async_channel import AsyncChannel
 
 Args = ParamSpec("Args")
 Result = TypeVar("Result")
@@ -100,20 +102,29 @@ class Bus:
         bound: AnyBound | None = self._bound.get(channel)
         return self._parts.registry.look_up(channel) if bound is None else bound
 
-    def publish(self, channel: Channel[Args, Result], /, *args: Args.args, **kwargs: Args.kwargs) -> list[Result]:
-        """Same as ``bus[channel].publish(...)``."""
+    @overload
+    def publish(self, channel: Channel[Args, Result], /, *args: Args.args, **kwargs: Args.kwargs) -> list[Result]: ...
+
+    @overload
+    def publish(
+        self, channel: AsyncChannel[Args, Result], /, *args: Args.args, **kwargs: Args.kwargs
+    ) -> Coroutine[Any, Any, list[Result]]: ...
+
+    def publish(self, channel: Any, /, *args: Any, **kwargs: Any) -> Any:
+        """Same as ``bus[channel].publish(...)``, which is awaited for an `AsyncChannel`."""
         return self[channel].publish(*args, **kwargs)
 
     def subscribe(self, channel: Takes[AnyListener], listener: AnyListener, /, *, priority: int = 50) -> Subscription:
         """Same as ``bus[channel].subscribe(listener)``, but type checkers report errors less clearly."""
-        return self._look_up(channel).subscribe(listener, priority=priority)
+        subscription: Subscription = self._look_up(channel).subscribe(listener, priority=priority)
+        return subscription
 
     def unsubscribe(self, channel: Takes[AnyListener], listener: AnyListener, /) -> None:
         """Same as ``bus[channel].unsubscribe(listener)``."""
         self._look_up(channel).unsubscribe(listener)
 
-    def _look_up(self, channel: Takes[AnyListener]) -> BoundChannel[..., object]:
-        if not isinstance(channel, Channel):
+    def _look_up(self, channel: Takes[AnyListener]) -> Any:
+        if not isinstance(channel, Binds):
             raise no_channel(channel, "give the channel object, as in bus.subscribe(START, listener)")
         return self[channel]
 

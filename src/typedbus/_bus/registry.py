@@ -13,11 +13,10 @@ from typedbus._base.states import State
 from typedbus._bus.builtin import EVENT_CHANNELS, INFO, LOG
 from typedbus._bus.observers import ObserverChannel, Observers
 from typedbus._channels.binding import bind
-from typedbus._channels.bound import BoundChannel
-from typedbus._channels.channel import AnyChannel, Binds, Channel
-from typedbus._channels.subscriptions import FailureSink, use_lock
+from typedbus._channels.channel import AnyChannel, Binds
+from typedbus._channels.subscriptions import AnyBoundChannel, FailureSink, use_lock
 
-AnyBound = TypeVar("AnyBound", bound=BoundChannel[Any, Any])
+AnyBound = TypeVar("AnyBound", bound=AnyBoundChannel)
 
 
 class Registry:
@@ -40,7 +39,7 @@ class Registry:
         self.lock: threading.RLock = threading.RLock()
         self.observers: Observers = Observers(self.lock)
         self.failures: FailureSink = self.observers
-        self.admit: Callable[[AnyChannel, BoundChannel[Any, Any]], None] | None = None
+        self.admit: Callable[[AnyChannel, AnyBoundChannel], None] | None = None
         # Each channel is mapped to its own BoundChannel, which no dict type can express.
         self.bound: dict[object, Any] = {LOG: ObserverChannel(LOG, self.lock)}
         for bound in self.observers.channels:
@@ -56,7 +55,7 @@ class Registry:
         bound: AnyBound | None = self.bound.get(channel)
         if bound is not None:
             return bound
-        if not isinstance(channel, Channel):
+        if not isinstance(channel, AnyChannel):
             raise no_channel(channel, "a bus is indexed with the channel object, as in bus[START]")
         with self.lock:
             made: Any = bind(channel, self.lock, self.failures)

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from typedbus._base.errors import WaitError
 from typedbus._base.states import State
-from typedbus._channels.channel import Channel
+from typedbus._channels.channel import AnyChannel
 
 
 class Waiter:
@@ -30,11 +30,11 @@ def checked_states(argument: object) -> frozenset[State]:
         WaitError: *argument* is empty, or contains something other than a state.
     """
     members: list[object] = [argument]
-    if isinstance(argument, Iterable) and not isinstance(argument, (str, Channel)):
+    if isinstance(argument, Iterable) and not isinstance(argument, (str, AnyChannel)):
         members = list(argument)
     states = frozenset(member for member in members if isinstance(member, State))
     for member in members:
-        if isinstance(member, Channel):
+        if isinstance(member, AnyChannel):
             reason = (
                 "it is a channel, and wait() takes states: write bus.wait(State.STARTED) to wait for the whole bus, "
                 "or subscribe to the channel to be called for each event"

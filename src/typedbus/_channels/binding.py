@@ -2,28 +2,44 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import types
 import weakref
+from collections.abc import Mapping
 from typing import Any, Final
 
 from typedbus._channels.bound import BoundChannel
-from typedbus._channels.channel import Args, Channel, Result
-from typedbus._channels.codegen import Shape, methods, shape_of
-from typedbus._channels.subscriptions import FailureSink
+from typedbus._channels.channel import AnyChannel
+from typedbus._channels.codegen import SYNC, Shape, methods, shape_of
+from typedbus._channels.subscriptions import AnyBoundChannel, FailureSink
 
 _NO_NAMES: Final[dict[str, object]] = {}
 _MOST_NAMES: Final = 4
 """The largest number of channels that an error about a wrong call names."""
 
 # Weak, because a class refers to its module's namespace, defaults and annotations: only bound channels keep it alive.
-_classes: Final[weakref.WeakValueDictionary[object, type[BoundChannel[Any, Any]]]] = weakref.WeakValueDictionary()
-_channel_names: Final[weakref.WeakKeyDictionary[type[BoundChannel[Any, Any]], list[str]]] = weakref.WeakKeyDictionary()
+_classes: Final[weakref.WeakValueDictionary[object, type[Any]]] = weakref.WeakValueDictionary()
+_channel_names: Final[weakref.WeakKeyDictionary[type[Any], list[str]]] = weakref.WeakKeyDictionary()
 
 
-def bind(channel: Channel[Args, Result], lock: threading.RLock, failures: FailureSink) -> BoundChannel[Args, Result]:
+def bind(channel: AnyChannel, lock: threading.RLock, failures: FailureSink) -> AnyBoundChannel:
+    """Return a bound channel for *channel*, of a class whose `publish` has the channel's parameters."""
+    if not channel.is_async:
+        return _class_for(channel, BoundChannel, SYNC)(channel, lock, failures)
+    # These modules import asyncio, which a program without async channels does not need.
+    from typedbus._channels.async_bound import AsyncBoundChannel
+    from typedbus._channels.async_codegen import SEQUENTIAL
+
+    return _class_for(channel, AsyncBoundChannel, SEQUENTIAL)(channel, lock, failures)
+
+
+def _class_for(channel: AnyChannel, base: type[Any], texts: Mapping[str, str]) -> type[AnyBoundChannel]:
     """
-    Return a bound channel for *channel*, of a class whose `publish` has the channel's parameters.
+    Return a subclass of *base* with the generated methods in *texts*, whose `publish` has the parameters of *channel*.
+
+    If only type checkers know them, `publish` of a `BoundChannel` passes all arguments on, and so does the
+    generated one of an async channel.
 
     Bound channels of the same signature share a class, because a class takes more memory
     than many bound channels; it lives as long as any of them.
@@ -46,30 +62,45 @@ def bind(channel: Channel[Args, Result], lock: threading.RLock, failures: Failur
         shape = Shape(unnamed=tuple(f"arg{index}" for index in range(len(parameters))))
         annotations = dict(zip(shape.unnamed, parameters, strict=True))
         annotations["return"] = types.GenericAlias(list, (parametrised.__args__[-1],))
+    elif channel.is_async:
+        shape, annotations = Shape(rest="args", others="kwargs"), {}
     else:
-        return BoundChannel(channel, lock, failures)
+        return base
     # Equal defaults may be different objects, such as 1 and True. Their ids are
     # safe keys, since the class keeps the defaults and the namespace alive.
     default_values = (*(defaults or ()), *(named_defaults or {}).values())
-    key = (shape, id(names), repr(annotations), tuple(map(id, default_values)))
-    bound_class = _classes.get(key)
+    key = (base, shape, id(names), repr(annotations), tuple(map(id, default_values)))
+    bound_class: type[Any] | None = _classes.get(key)
     if bound_class is None:
-        generated = methods(shape, names)
+        generated = methods(shape, names, texts)
         publish = generated["publish"]
         publish.__defaults__, publish.__kwdefaults__ = defaults, named_defaults
         publish.__annotations__ = annotations
-        publish.__doc__ = BoundChannel.publish.__doc__
-        bound_class = type("BoundChannel", (BoundChannel,), {"__slots__": (), "_shape": shape, **generated})
+        publish.__doc__ = base.publish.__doc__
+        if channel.is_async:
+            _mark_coroutine_function(publish)
+        bound_class = type(base.__name__, (base,), {"__slots__": (), "_shape": shape, **generated})
         _classes[key] = bound_class
     _name_publish(bound_class, channel.name)
-    bound: BoundChannel[Args, Result] = bound_class(channel, lock, failures)
-    return bound
+    return bound_class
 
 
-def _name_publish(bound_class: type[BoundChannel[Any, Any]], channel: str) -> None:
+def _name_publish(bound_class: type[Any], channel: str) -> None:
     """Make Python's own TypeError for a wrong call of `publish` name the channels that share *bound_class*."""
     names = _channel_names.setdefault(bound_class, [])
     if channel not in names and len(names) <= _MOST_NAMES:
         names.append(channel)
         shown = " or ".join(names[:_MOST_NAMES]) + (" or another" if len(names) > _MOST_NAMES else "")
         bound_class.publish.__qualname__ = f"{shown}: publish"
+
+
+def _mark_coroutine_function(publish: Any) -> None:
+    """Make `inspect.iscoroutinefunction`, on Python 3.11 that of asyncio, return True for *publish*."""
+    if sys.version_info >= (3, 12):
+        import inspect
+
+        inspect.markcoroutinefunction(publish)
+    else:
+        import asyncio
+
+        publish._is_coroutine = asyncio.coroutines._is_coroutine  # type: ignore[attr-defined]  # noqa: SLF001  # no public way

@@ -27,13 +27,13 @@ class _Decorator(Generic[Args, Result]):
         return listener
 
 
-class _Missing(enum.Enum):
+class Missing(enum.Enum):
     """The default for the listener of `subscribe`; not None, because passing None is an error to report."""
 
     LISTENER = enum.auto()
 
 
-_MISSING: Final = _Missing.LISTENER
+MISSING: Final = Missing.LISTENER
 
 
 class BoundChannel(
@@ -111,7 +111,7 @@ class BoundChannel(
     def subscribe(self, /, *, priority: int = ...) -> Callable[[Callable[Args, Result]], Callable[Args, Result]]: ...
 
     def subscribe(
-        self, listener: Callable[Args, Result] | _Missing = _MISSING, /, *, priority: int = DEFAULT_PRIORITY
+        self, listener: Callable[Args, Result] | Missing = MISSING, /, *, priority: int = DEFAULT_PRIORITY
     ) -> Subscription | Callable[[Callable[Args, Result]], Callable[Args, Result]]:
         """
         Call *listener* at each later publish, until the subscription ends.
@@ -129,7 +129,7 @@ class BoundChannel(
         Raises:
             ListenerError: The listener cannot be called, or *priority* is not an int.
         """
-        if listener is _MISSING:
+        if listener is MISSING:
             return _Decorator(self, priority)
         if not (callable(listener) and isinstance(priority, int)):
             raise self._refusal(listener, priority)

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import linecache
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final, NamedTuple
 
 HEAT: Final = 64
@@ -163,6 +163,12 @@ class Shape(NamedTuple):
         parts += [f"*{self.rest}"] if self.rest else []
         return self._named(parts)
 
+    def packed(self) -> str:
+        """Return the texts of a tuple and a dict of all arguments."""
+        positional = [*self.unnamed, *self.either, *([f"*{self.rest}"] if self.rest else [])]
+        named = [f"{name!r}: {name}" for name in self.named] + ([f"**{self.others}"] if self.others else [])
+        return f"({''.join(f'{text}, ' for text in positional)}), {{{', '.join(named)}}}"
+
     def passed(self) -> list[str]:
         """
         Return the texts of the arguments that `publish` passes on by position.
@@ -205,23 +211,23 @@ def shape_of(function: types.FunctionType) -> Shape:
     )
 
 
-_signatures: Final[dict[Shape, dict[str, types.CodeType]]] = {}
+SYNC: Final[Mapping[str, str]] = {"publish": _PUBLISH, "_loop": _LOOP, "_go_on": _GO_ON}
+"""The texts of the generated methods of a `BoundChannel`."""
+
+_signatures: Final[dict[tuple[Shape, str], dict[str, types.CodeType]]] = {}
 _templates: Final[dict[tuple[Shape, int], types.CodeType]] = {}
 
 
-def methods(shape: Shape, names: dict[str, object]) -> dict[str, types.FunctionType]:
+def methods(shape: Shape, names: dict[str, object], texts: Mapping[str, str]) -> dict[str, types.FunctionType]:
     """
-    Return the generated methods for bound channels with parameters of *shape*; compiled once for each shape.
+    Return the methods in *texts* for bound channels with parameters of *shape*; compiled once for each shape.
 
     *names* become their globals, in which annotations are looked up.
     """
-    codes = _signatures.get(shape)
+    key = shape, texts["publish"]
+    codes = _signatures.get(key)
     if codes is None:
-        codes = _signatures[shape] = {
-            "publish": _compiled(_PUBLISH, shape),
-            "_loop": _compiled(_LOOP, shape),
-            "_go_on": _compiled(_GO_ON, shape),
-        }
+        codes = _signatures[key] = {name: compiled(text, shape) for name, text in texts.items()}
     return {name: types.FunctionType(code, names, name) for name, code in codes.items()}
 
 
@@ -237,7 +243,7 @@ def unrolled(shape: Shape, listeners: tuple[Callable[..., object], ...]) -> type
     template = _templates.get((shape, len(listeners)))
     if template is None:
         names = [f"_tb_{number}" for number in range(len(listeners))]
-        template = _templates[shape, len(listeners)] = _compiled(
+        template = _templates[shape, len(listeners)] = compiled(
             _UNROLLED,
             shape,
             listeners="".join(f"{name}, " for name in names),
@@ -250,11 +256,12 @@ def unrolled(shape: Shape, listeners: tuple[Callable[..., object], ...]) -> type
 _NO_NAMES: Final[dict[str, object]] = {}
 
 
-def _compiled(text: str, shape: Shape, **parts: str) -> types.CodeType:
+def compiled(text: str, shape: Shape, **parts: str) -> types.CodeType:
     """Compile *text*, which defines one function, and return its code; its lines are added to `linecache`."""
     source = text.format(
         parameters=shape.parameters("_tb_self"),
         direct=shape.direct(),
+        packed=shape.packed(),
         passed="".join(f"{one}, " for one in shape.passed()),
         received="".join(f"{one}, " for one in shape.received()),
         call=shape.call(),

@@ -292,7 +292,7 @@ class AnyBoundChannel(Generic[Declaration_co]):
                 self._unrolled = function
 
     def __repr__(self) -> str:
-        return f"<BoundChannel {self.channel.name!r} with {len(self._subscriptions)} listener(s)>"
+        return f"<{type(self).__name__} {self.channel.name!r} with {len(self._subscriptions)} listener(s)>"
 
 
 # For the bus, the container and the old API; methods would be offered to every user of a bound channel.

@@ -18,7 +18,7 @@ from typedbus._bus.builtin import EXIT, GRACEFUL, LOG, MAIN, START, STOP
 from typedbus._bus.registry import Registry
 from typedbus._channels.bound import BoundChannel
 from typedbus._channels.channel import AnyChannel, Channel
-from typedbus._channels.subscriptions import Subscription, move
+from typedbus._channels.subscriptions import AnyBoundChannel, Subscription, move
 from typedbus.wspbus._listeners import Listeners, ListenerSet
 
 
@@ -92,8 +92,12 @@ class ChannelNames:
         # The original's built-in channels accept any arguments.
         return ListenerSet(self._registry.look_up(channel), accepts_anything=channel in _BUILT_IN)
 
-    def _admit(self, channel: AnyChannel, bound: BoundChannel[Any, Any]) -> None:
+    def _admit(self, channel: AnyChannel, bound: AnyBoundChannel) -> None:
         """Bind the name of *channel* to it, when the bus binds the channel."""
+        if not isinstance(bound, BoundChannel):
+            raise ChannelError(
+                channel.name, "is an async channel, and this bus publishes without awaiting: use a typedbus.Bus"
+            )
         if channel in self._undeclared:
             return
         former = self._channels.get(channel.name)

@@ -1,0 +1,36 @@
+"""Whether a callable is async: whether a call returns a coroutine, and runs nothing before it is awaited."""
+
+from __future__ import annotations
+
+import functools
+import types
+from typing import Any, Final
+
+CO_COROUTINE: Final = 0x80
+"""The flag in `inspect`, whose import takes longer than that of the rest of the package."""
+
+_MARKS: Final = frozenset({"_is_coroutine_marker", "_is_coroutine"})
+
+
+def is_async_callable(listener: object) -> bool:
+    """
+    Return whether *listener* is an async function, a method or a `functools.partial` of one, or has an async `__call__`.
+
+    A callable object that `inspect.markcoroutinefunction` or its predecessor in asyncio has marked counts as well.
+    """
+    inner: Any = listener.__func__ if type(listener) is types.MethodType else listener
+    while type(inner) is not types.FunctionType:
+        kind: Any = type(inner)
+        if issubclass(kind, type):
+            return False
+        if kind is types.MethodType:
+            inner = inner.__func__
+        elif issubclass(kind, functools.partial):
+            inner = inner.func
+        elif not _MARKS.isdisjoint(getattr(inner, "__dict__", ())):
+            return True
+        else:
+            inner = kind.__call__
+            if type(inner) is not types.FunctionType:
+                return False
+    return bool(inner.__code__.co_flags & CO_COROUTINE)

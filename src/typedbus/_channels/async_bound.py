@@ -1,0 +1,140 @@
+"""A channel on a bus whose publish awaits its listeners, one after the other."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import TYPE_CHECKING, Any, Generic, Protocol, overload
+
+from typedbus._base.errors import ListenerCancelled
+from typedbus._channels.async_channel import AsyncListener
+from typedbus._channels.async_codegen import is_awaitable, unrolled
+from typedbus._channels.bound import MISSING, Missing
+from typedbus._channels.channel import DEFAULT_PRIORITY, Args, Result
+from typedbus._channels.subscriptions import AnyBoundChannel, Subscription
+
+if TYPE_CHECKING:
+    from typedbus._channels.async_channel import AsyncChannel, AsyncListens  # noqa: F401  # as in `bound`
+
+
+class _Decorator(Protocol[Args, Result]):
+    """The decorator that `subscribe` returns when it is called without a listener."""
+
+    @overload
+    def __call__(
+        self, listener: Callable[Args, Coroutine[Any, Any, Result]], /
+    ) -> Callable[Args, Coroutine[Any, Any, Result]]: ...
+
+    @overload
+    def __call__(self, listener: Callable[Args, Result], /) -> Callable[Args, Result]: ...
+
+    def __call__(self, listener: Any, /) -> Any:
+        """Subscribe *listener*, and return it."""
+
+
+class AsyncBoundChannel(
+    AnyBoundChannel["AsyncChannel[Args, Result, AsyncListens[Args, Result]]"], Generic[Args, Result, AsyncListener]
+):
+    """
+    An async channel on a bus: its listeners, and publishing.
+
+    Created by ``bus[channel]``, once for each channel, and lives as long as the bus. It holds strong references to
+    its listeners. A publish is awaited on an event loop, at any time on any loop; every other method may be called
+    from any thread, from a signal handler and from inside a listener.
+    """
+
+    __slots__ = ()
+
+    _compile = staticmethod(unrolled)
+    _is_awaitable = staticmethod(is_awaitable)
+
+    def publish(self, /, *args: Args.args, **kwargs: Args.kwargs) -> Coroutine[Any, Any, list[Result]]:
+        """
+        Call and await every listener; the result of the coroutine is the list of their results in running order.
+
+        Lower priorities run first, equal priorities in the order of subscription. The listeners that are subscribed
+        at the time of the call run when the coroutine is awaited: one after the other, in the task and the context of
+        the publisher. On a concurrent channel the listeners of one priority run concurrently, each in a task of its
+        own and in a copy of the context. If a listener raises, the others still run. Arguments that the publisher
+        leaves out take the defaults of the declaration.
+
+        Cancelling the publisher cancels the listener that it awaits, and calls no other; on a concurrent channel all
+        running listeners are cancelled, and awaited. A listener that suppresses the cancellation suppresses it for the
+        publish as well, unless the channel is concurrent. A listener that ends with `CancelledError` while its
+        publisher is not being cancelled has failed, with `ListenerCancelled`.
+
+        Raises:
+            ChannelFailures: After the last listener, if any of them raised an `Exception`; it carries the results of
+                the other listeners.
+            asyncio.CancelledError: The publisher was cancelled. The `ChannelFailures` of the listeners that failed
+                before is its cause.
+            RecursionError: At once, in the same way; on a concurrent channel the running listeners are cancelled.
+            BaseException: `SystemExit`, `KeyboardInterrupt` and similar exceptions propagate in the same way; an
+                earlier failure also turns an exit status of success into 1.
+        """
+        raise NotImplementedError  # the class that `bind` generates has the method
+
+    @overload
+    def subscribe(
+        self, listener: Callable[Args, Result | Awaitable[Result]], /, *, priority: int = ...
+    ) -> Subscription: ...
+
+    @overload
+    def subscribe(self, /, *, priority: int = ...) -> _Decorator[Args, Result]: ...
+
+    def subscribe(
+        self,
+        listener: Callable[Args, Result | Awaitable[Result]] | Missing = MISSING,
+        /,
+        *,
+        priority: int = DEFAULT_PRIORITY,
+    ) -> Any:
+        """
+        Call *listener* at each later publish, until the subscription ends; see `BoundChannel.subscribe`.
+
+        Args:
+            listener: Called with the published arguments, in the thread of the publisher's event loop. It may be async.
+            priority: Lower runs first.
+
+        Raises:
+            ListenerError: The listener cannot be called, or *priority* is not an int.
+        """
+        if listener is MISSING:
+
+            def subscribe(listener: Any, /) -> Any:
+                self.subscribe(listener, priority=priority)
+                return listener
+
+            return subscribe
+        if not (callable(listener) and isinstance(priority, int)):
+            raise self._refusal(listener, priority)
+        return self._add(Subscription(self, listener, priority))
+
+    def unsubscribe(self, listener: Callable[Args, Result | Awaitable[Result]], /) -> None:
+        """End the subscription of *listener*, if there is one."""
+        self._unsubscribe(listener)
+
+    @staticmethod
+    def _own_cancellation(error: BaseException) -> ListenerCancelled | None:
+        """Return the failure for *error* if a listener ended with CancelledError on its own; else None."""
+        if not isinstance(error, asyncio.CancelledError):
+            return None
+        try:
+            task = asyncio.current_task()
+        except RuntimeError:
+            return None  # no loop of asyncio runs here
+        if task is None or task.cancelling():
+            return None
+        return listener_cancelled(error)
+
+
+def listener_cancelled(error: asyncio.CancelledError) -> ListenerCancelled:
+    """Return the failure of a listener that ended with *error* on its own, with the traceback of *error*."""
+    failure = ListenerCancelled().with_traceback(error.__traceback__)
+    failure.__cause__ = error
+    return failure
+
+
+if not TYPE_CHECKING:
+    # As for `BoundChannel`.
+    AsyncBoundChannel.__parameters__ = (Args, Result)

@@ -1,0 +1,136 @@
+"""
+The generated code of an awaited publish: the texts of `codegen`, with ``await``.
+
+`publish` is a plain function that returns the coroutine of `loop` or of the unrolled function. So there is
+one coroutine for each publish, and the listeners are those at the time of the call, not of the await.
+If all listeners are async functions, their results are awaited directly; a plain function may return its
+result or an awaitable, so the result is inspected first.
+"""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
+
+from typedbus._base.coroutines import is_async_callable
+from typedbus._channels.codegen import Shape, compiled
+
+_PUBLISH: Final = """\
+def publish({parameters}):
+    _tb_call = _tb_self._unrolled
+    if _tb_call is not None:
+        return _tb_call(_tb_self, {passed})
+    return _tb_self._loop({passed}_tb_self._warm_up())
+"""
+
+# _own_cancellation distinguishes the CancelledError of a listener, which is its failure, from a cancellation of the publisher.
+_EACH: Final = """\
+            try:
+                _tb_result = _tb_listener({call})
+                _tb_results.append(await _tb_result if _tb_self._is_awaitable(_tb_result) else _tb_result)
+            except RecursionError as _tb_caught:
+                if _tb_errors:
+                    _tb_self._chain_failures(_tb_caught, _tb_errors, _tb_blames, _tb_results)
+                raise
+            except Exception as _tb_caught:
+                _tb_self._blame(_tb_listener, _tb_caught, _tb_errors, _tb_blames)
+            except BaseException as _tb_caught:
+                _tb_failure = _tb_self._own_cancellation(_tb_caught)
+                if _tb_failure is None:
+                    _tb_self._chain_failures(_tb_caught, _tb_errors, _tb_blames, _tb_results)
+                    raise
+                _tb_self._blame(_tb_listener, _tb_failure, _tb_errors, _tb_blames)
+"""
+
+_LOOP: Final = f"""\
+async def publish(_tb_self, {{received}}_tb_listeners):
+    _tb_results, _tb_errors, _tb_blames, _tb_failure = [], [], [], None
+    try:
+        for _tb_listener in _tb_listeners:
+{_EACH}
+        if _tb_errors:
+            raise _tb_self._failed(_tb_errors, _tb_blames, _tb_results)
+    finally:
+        del _tb_errors, _tb_failure
+    return _tb_results
+"""
+
+_UNROLLED: Final = """\
+async def publish(_tb_self, {received}{listeners}):
+    try:
+        return [
+{calls}
+        ]
+    except RecursionError:
+        raise
+    except BaseException as _tb_caught:
+        _tb_error = _tb_caught
+    try:
+        _tb_error = await _tb_self._go_on({received}_tb_error, 4, [{names}])
+        raise _tb_error
+    finally:
+        del _tb_error
+"""
+_AWAITED: Final = "            ({name} := await {name}({call})),"
+_INSPECTED: Final = """\
+            ({name} := await _tb_result if _tb_is_awaitable(_tb_result := {name}({call})) else _tb_result),"""
+
+_GO_ON: Final = f"""\
+async def go_on(_tb_self, {{received}}_tb_error, _tb_first, _tb_all):
+    _tb_number = _tb_error.__traceback__.tb_lineno - _tb_first
+    if _tb_number < 0:
+        return _tb_error
+    _tb_results, _tb_errors, _tb_blames, _tb_failure = _tb_all[:_tb_number], [], [], None
+    try:
+        if not isinstance(_tb_error, Exception):
+            _tb_failure = _tb_self._own_cancellation(_tb_error)
+            if _tb_failure is None:
+                return _tb_error
+            _tb_error = _tb_failure
+        _tb_self._blame(_tb_all[_tb_number], _tb_error, _tb_errors, _tb_blames)
+        for _tb_listener in _tb_all[_tb_number + 1 :]:
+{_EACH}
+        return _tb_self._failed(_tb_errors, _tb_blames, _tb_results)
+    finally:
+        del _tb_error, _tb_errors, _tb_failure
+"""
+
+SEQUENTIAL: Final[Mapping[str, str]] = {"publish": _PUBLISH, "_loop": _LOOP, "_go_on": _GO_ON}
+"""The texts of the generated methods of an `AsyncBoundChannel`."""
+
+CONCURRENT: Final[Mapping[str, str]] = {
+    "publish": """\
+def publish({parameters}):
+    return _tb_self._run(_tb_self._phases(), {packed})
+"""
+}
+"""The text of the generated method of a `ConcurrentBoundChannel`."""
+
+
+def is_awaitable(result: object) -> bool:
+    """Return whether *result* of a listener must be awaited."""
+    return result is not None and hasattr(type(result), "__await__")
+
+
+_NAMES: Final[dict[str, object]] = {"_tb_is_awaitable": is_awaitable}
+_templates: Final[dict[tuple[Shape, int, bool], types.CodeType]] = {}
+
+
+def unrolled(shape: Shape, listeners: Sequence[Callable[..., object]]) -> types.FunctionType:
+    """Return an async function that calls *listeners*, each on a line of its own; see `codegen.unrolled`."""
+    # One plain listener makes all results inspected: a text for each mixture of listeners would be compiled too often.
+    are_async = all(map(is_async_callable, listeners))
+    key = shape, len(listeners), are_async
+    template = _templates.get(key)
+    if template is None:
+        names = [f"_tb_{number}" for number in range(len(listeners))]
+        call = _AWAITED if are_async else _INSPECTED
+        template = _templates[key] = compiled(
+            _UNROLLED,
+            shape,
+            listeners="".join(f"{name}, " for name in names),
+            calls="\n".join(call.format(name=name, call=shape.call()) for name in names),
+            names=", ".join(names),
+        )
+    return types.FunctionType(template.replace(), _NAMES, "publish", tuple(listeners))
