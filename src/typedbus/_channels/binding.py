@@ -29,8 +29,12 @@ def bind(channel: AnyChannel, lock: threading.RLock, failures: FailureSink) -> A
         return _class_for(channel, BoundChannel, SYNC)(channel, lock, failures)
     # These modules import asyncio, which a program without async channels does not need.
     from typedbus._channels.async_bound import AsyncBoundChannel
-    from typedbus._channels.async_codegen import SEQUENTIAL
+    from typedbus._channels.async_channel import AsyncChannel
+    from typedbus._channels.async_codegen import CONCURRENT, SEQUENTIAL
+    from typedbus._channels.concurrent_bound import ConcurrentBoundChannel
 
+    if isinstance(channel, AsyncChannel) and channel.concurrent:
+        return _class_for(channel, ConcurrentBoundChannel, CONCURRENT)(channel, lock, failures)
     return _class_for(channel, AsyncBoundChannel, SEQUENTIAL)(channel, lock, failures)
 
 
