@@ -616,7 +616,7 @@ def measured_counts_in_words(self: object, number: int, unit: str = "", *rest: s
         (measured, measured_lacks_the_rest, "too many positional arguments"),
         (measured, measured_demands, "missing a required argument: 'unit'"),
         (measured, measured_counts_in_words, "takes 'rest' as str and is given int"),
-        (bare, asynchronous, None),
+        (bare, asynchronous, "is async, and its result would not be awaited"),
         (bare, log_backwards, None),
     ],
 )

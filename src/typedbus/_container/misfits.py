@@ -28,7 +28,10 @@ def misfit(hook: Hook[object], cls: type) -> str | None:
     if type(method) is types.MethodType:
         method = method.__func__
     deferred = _deferred(function_of(method))
-    if deferred is not None and call is not None and not fits(call.return_annotation, Exactly(deferred[0])):
+    if deferred is not None and deferred[0] is types.CoroutineType:
+        if not (hook.channel.is_async or hook.channel.returns_awaitables()):
+            return deferred[1]
+    elif deferred is not None and call is not None and not fits(call.return_annotation, Exactly(deferred[0])):
         return deferred[1]
     if call is None:
         return None
