@@ -151,6 +151,20 @@ class BoundChannel(
             )
         return self._add(Subscription(self, listener, priority))
 
+    async def publish_in_thread(self, /, *args: Args.args, **kwargs: Args.kwargs) -> list[Result]:
+        """
+        Publish in a worker thread of the running event loop, and await the end: for listeners that block.
+
+        The thread runs in a copy of the context. A cancellation ends the await; the thread cannot be interrupted, and
+        calls the remaining listeners.
+
+        Raises:
+            ChannelFailures: As for `publish`.
+        """
+        import asyncio  # a program that does not call this needs no asyncio
+
+        return await asyncio.to_thread(self.publish, *args, **kwargs)
+
     def unsubscribe(self, listener: Callable[Args, Result], /) -> None:
         """End the subscription of *listener*, if there is one."""
         self._unsubscribe(listener)
