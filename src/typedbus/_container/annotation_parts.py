@@ -13,6 +13,7 @@ import typing_extensions
 
 from typedbus._base.signatures import VARIADIC
 from typedbus._base.static import is_a
+from typedbus._channels.async_bound import AsyncBoundChannel
 from typedbus._channels.bound import BoundChannel
 from typedbus._channels.channel import Listens
 from typedbus._container.annotations import Exactly, Several, This, read
@@ -72,7 +73,7 @@ def members_of(value: Any) -> Several:
 def listener_in(face: object) -> inspect.Signature | None:
     """Return the signature of the listeners that the annotation *face* names, or None if it is not known."""
     args = typing.get_args(face)
-    listener = args if typing.get_origin(face) is BoundChannel else plain(args[0])
+    listener = args if typing.get_origin(face) in (AsyncBoundChannel, BoundChannel) else plain(args[0])
     cls = typing.get_origin(listener) or listener
     if cls in (Callable, Listens):
         listener = typing.get_args(listener)

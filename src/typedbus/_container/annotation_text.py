@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, Union
 
 from typedbus._base.static import annotated_name, is_a, is_simple
+from typedbus._channels.async_bound import AsyncBoundChannel
 from typedbus._channels.bound import BoundChannel
 from typedbus._channels.faces import Publishes, Subscribes
 from typedbus._container.annotation_parts import LITERALS, WRAPPERS, listener_in, members_of
@@ -57,8 +58,8 @@ def _shown(annotation: Any, depth: int) -> str:
     origin, args = typing.get_origin(annotation), typing.get_args(annotation)
     if origin in WRAPPERS:
         return _shown(args[0], depth)
-    if origin is BoundChannel:
-        return f"BoundChannel[{_listed([_shown(arg, depth - 1) for arg in args[:2]] if depth else ['...'])}]"
+    if origin is BoundChannel or origin is AsyncBoundChannel:
+        return f"{origin.__name__}[{_listed([_shown(arg, depth - 1) for arg in args[:2]] if depth else ['...'])}]"
     if origin is Publishes or origin is Subscribes:
         listener = listener_in(annotation)
         called = "" if listener is None else f", which is called with {shown_signature(listener, {}, has_result=True)},"

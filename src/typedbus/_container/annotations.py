@@ -22,6 +22,7 @@ import attrs
 from typedbus._base.hints import annotations_of
 from typedbus._base.signatures import call_of, called_by, function_of, is_plainly_made, unparametrised
 from typedbus._base.static import MISSING, bases_of, is_a, is_simple, lookup, module_of, namespace_of, stored
+from typedbus._channels.async_bound import AsyncBoundChannel
 from typedbus._channels.bound import BoundChannel
 from typedbus._channels.channel import AnyChannel
 
@@ -154,8 +155,8 @@ def class_in(argument: object) -> type | None:
             return cls
         case Several(kind):
             return kind
-        case OnBus():
-            return BoundChannel
+        case OnBus(channel):
+            return AsyncBoundChannel if channel.is_async else BoundChannel
         case _:
             origin = typing.get_origin(argument) or argument
             return origin if is_a(origin, type) and not any(origin is excluded for excluded in _NO_CLASSES) else None

@@ -28,6 +28,7 @@ from typedbus._base.static import (
     module_of,
     namespace_of,
 )
+from typedbus._channels.async_bound import AsyncBoundChannel
 from typedbus._channels.bound import BoundChannel
 from typedbus._channels.channel import AnyChannel
 from typedbus._channels.faces import Publishes, Subscribes
@@ -41,7 +42,7 @@ _PROMOTED: Final[dict[type, tuple[type, ...]]] = {
     complex: (int, float),
     bytes: (bytearray, memoryview),
 }
-_FACES: Final = (BoundChannel, Publishes, Subscribes)
+_FACES: Final = (AsyncBoundChannel, BoundChannel, Publishes, Subscribes)
 # Metaclasses from these modules check instances and subclasses with code of the standard library.
 _PLAIN_METACLASSES: Final = ("abc", "typing", "typing_extensions")
 
@@ -85,7 +86,7 @@ def fits(annotation: object, argument: object) -> bool:
         return cls is None or _has(cls, "__call__") or cls is type or _is_dynamic(cls)
     if not is_a(target, type) or cls is None:
         return True
-    if isinstance(argument, OnBus) and target in _FACES:
+    if isinstance(argument, OnBus) and target in _FACES and inherits(cls, target):
         return not args or _channel_fits(target, listener_in(annotation), argument.channel)
     if not _is_kind(target, cls, is_exact=is_exact, value=argument.value if isinstance(argument, This) else MISSING):
         return False

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import attrs
 
 from typedbus._base.limits import StartNode
 from typedbus._bus.builtin import START, STOP
 from typedbus._bus.bus import Bus, parts_of
-from typedbus._channels.bound import BoundChannel
-from typedbus._channels.channel import DEFAULT_PRIORITY, Channel, Hook
-from typedbus._channels.subscriptions import Subscription, add
+from typedbus._channels.channel import DEFAULT_PRIORITY, Hook
+from typedbus._channels.subscriptions import AnyBoundChannel, Subscription, add
 from typedbus._container.component import Component
 from typedbus._container.hooks import PHASED
 
@@ -23,7 +23,7 @@ class _ComponentSubscription(Subscription):
 
     def __init__(
         self,
-        bound: BoundChannel[..., None],
+        bound: AnyBoundChannel,
         listener: Callable[..., object],
         priority: int,
         subscriber: Subscriber,
@@ -138,8 +138,8 @@ class Subscriber:
         if STOP in listened and START not in listened:
             subscriptions.append(_ComponentSubscription(self.bus[START], _Place(self.instance), phase, self))
         for hook in hooks:
-            assert isinstance(hook.channel, Channel)
-            bound: BoundChannel[..., None] = self.bus[hook.channel]
+            channel: Any = hook.channel  # its own class declares what it binds
+            bound: AnyBoundChannel = self.bus[channel]
             priority = phase if hook.channel in PHASED else hook.priority
             if priority is None:
                 priority = DEFAULT_PRIORITY
