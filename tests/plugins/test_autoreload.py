@@ -1,4 +1,4 @@
-"""Restarts of a process when a file of its program changes."""
+"""Autoreload: restarts of a process when a file of its program changes."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def write(path: Path, text: str = "") -> Path:
 
 @pytest.fixture
 def files(tmp_path: Path) -> Files:
-    """Give the files of a folder in which there are two."""
+    """Return the watched files of a folder that contains two files."""
     write(tmp_path / "a.py")
     write(tmp_path / "shop" / "b.py")
     return Files([Place(tmp_path, is_deep=True)], PATTERNS, IGNORE)
@@ -50,7 +50,7 @@ def test_an_unchanged_file_is_not_reported(files: Files, tmp_path: Path) -> None
 
 
 def test_a_change_is_reported_once(files: Files, tmp_path: Path) -> None:
-    """A changed, a new and a removed file, in any folder below."""
+    """A changed, a new and a removed file, at any depth."""
     write(tmp_path / "a.py", "x = 1")
     write(tmp_path / "shop" / "new" / "c.py")
     (tmp_path / "shop" / "b.py").unlink()
@@ -63,15 +63,15 @@ def test_a_change_is_reported_once(files: Files, tmp_path: Path) -> None:
     assert files.changes() == {}
 
 
-def test_a_file_of_an_older_time_has_changed(files: Files, tmp_path: Path) -> None:
-    """As one is that was taken out of a backup or another branch."""
+def test_a_file_with_an_older_time_has_changed(files: Files, tmp_path: Path) -> None:
+    """It may have been restored from a backup or another branch."""
     os.utime(tmp_path / "a.py", (1, 1))
 
     assert files.changes() == {str(tmp_path / "a.py"): "changed"}
 
 
 def test_a_file_that_was_replaced_has_changed(files: Files, tmp_path: Path) -> None:
-    """Even by one of the same size and time."""
+    """Even if the new file has the same size and time."""
     before = (tmp_path / "a.py").stat()
     other = write(tmp_path / "a.tmp")
     os.utime(other, ns=(before.st_atime_ns, before.st_mtime_ns))
@@ -82,14 +82,14 @@ def test_a_file_that_was_replaced_has_changed(files: Files, tmp_path: Path) -> N
 
 @pytest.mark.parametrize("name", ["a.txt", ".#a.py", ".git/a.py", "__pycache__/a.py", "deep/.hidden/a.py"])
 def test_ignored_files_are_not_reported(files: Files, tmp_path: Path, name: str) -> None:
-    """By their own name or that of a folder above."""
+    """Their own name or that of a parent folder is ignored."""
     write(tmp_path / name)
 
     assert files.changes() == {}
 
 
-def test_an_environment_is_left_alone(files: Files, tmp_path: Path) -> None:
-    """Whatever its name."""
+def test_a_virtual_environment_is_not_watched(files: Files, tmp_path: Path) -> None:
+    """Whatever its name is."""
     write(tmp_path / "world" / "pyvenv.cfg")
     write(tmp_path / "world" / "lib" / "a.py")
 
@@ -97,7 +97,7 @@ def test_an_environment_is_left_alone(files: Files, tmp_path: Path) -> None:
 
 
 def test_the_folders_below_a_flat_place_are_not_scanned(tmp_path: Path) -> None:
-    """A script may be in a home directory."""
+    """The script may be in a home directory."""
     files = Files([Place(tmp_path, is_deep=False)], PATTERNS, IGNORE)
     write(tmp_path / "a.py")
     write(tmp_path / "other" / "b.py")
@@ -121,28 +121,28 @@ def test_a_single_file_may_have_any_name(tmp_path: Path) -> None:
 
 def batch(files: Files, act: Callable[[], object]) -> dict[str, str]:
     """Watch *files*, call *act*, and return the reported changes."""
-    stopping, told = threading.Event(), threading.Event()
-    given: list[dict[str, str]] = []
+    stopping, has_acted = threading.Event(), threading.Event()
+    batches: list[dict[str, str]] = []
 
     def watch() -> None:
         for changed in files.batches(0.02, stopping):
-            given.append(changed)
-            told.set()
+            batches.append(changed)
+            has_acted.set()
 
     thread = threading.Thread(target=watch)
     thread.start()
     try:
         act()
-        assert told.wait(20)
+        assert has_acted.wait(20)
     finally:
         stopping.set()
         thread.join(10)
     assert not thread.is_alive()
-    return given[0]
+    return batches[0]
 
 
-def test_a_change_is_reported_whenever_it_happens(files: Files, tmp_path: Path) -> None:
-    """Before the system watches the files, or later."""
+def test_a_change_before_or_during_the_watch_is_reported(files: Files, tmp_path: Path) -> None:
+    """The change may come before the system watches the files."""
     changed = batch(files, lambda: write(tmp_path / "a.py", "x = 1"))
 
     assert changed == {str(tmp_path / "a.py"): "changed"}
@@ -150,7 +150,7 @@ def test_a_change_is_reported_whenever_it_happens(files: Files, tmp_path: Path) 
 
 @pytest.mark.slow
 def test_a_file_in_a_new_folder_is_reported(files: Files, tmp_path: Path) -> None:
-    """Also a file that was written before the new folder was watched."""
+    """The file may have been written before the new folder was watched."""
     stopping = threading.Event()
     batches = files.batches(0.02, stopping)
     write(tmp_path / "new" / "c.py")
@@ -198,13 +198,13 @@ def test_the_project_is_the_imported_modules(tmp_path: Path) -> None:
         print(json.dumps([(str(place.path), place.is_deep) for place in project()]))
         """,
     )
-    told = subprocess.run(
+    output = subprocess.run(
         [sys.executable, "-m", "program"], cwd=tmp_path, capture_output=True, encoding="utf-8", check=True
     ).stdout
 
     expected = {("program", True), ("shop", True), ("libraries", False)}
     assert {
-        (os.path.relpath(path, tmp_path), is_deep) for path, is_deep in eval(told, {"true": True, "false": False})
+        (os.path.relpath(path, tmp_path), is_deep) for path, is_deep in eval(output, {"true": True, "false": False})
     } == expected
 
 
@@ -219,9 +219,11 @@ def test_modules_beside_the_main_module_belong_to_the_project(tmp_path: Path) ->
         """,
     )
     command = [sys.executable, str(program)]
-    told = subprocess.run(command, cwd=tmp_path / "elsewhere", capture_output=True, encoding="utf-8", check=True).stdout
+    output = subprocess.run(
+        command, cwd=tmp_path / "elsewhere", capture_output=True, encoding="utf-8", check=True
+    ).stdout
 
-    assert told == f"{tmp_path / 'app'} False\n"
+    assert output == f"{tmp_path / 'app'} False\n"
 
 
 def test_a_module_that_is_imported_later_belongs_to_the_project(tmp_path: Path) -> None:
@@ -254,13 +256,13 @@ def test_a_module_that_is_imported_later_belongs_to_the_project(tmp_path: Path) 
         """,
     )
     command = [sys.executable, "program.py"]
-    told = subprocess.run(command, cwd=tmp_path, capture_output=True, encoding="utf-8", check=True).stdout
+    output = subprocess.run(command, cwd=tmp_path, capture_output=True, encoding="utf-8", check=True).stdout
 
-    assert told.split("\n") == ["", "", "late.py changed", "new.py is new", "", ""]
+    assert output.split("\n") == ["", "", "late.py changed", "new.py is new", "", ""]
 
 
-def test_a_place_stays_one_when_its_module_has_gone(files: Files, tmp_path: Path) -> None:
-    """An import that failed, or a module that was taken out, is no file that is gone."""
+def test_the_folder_of_an_unloaded_module_stays_watched(files: Files, tmp_path: Path) -> None:
+    """A failed import, or a module removed from sys.modules, is not a removed file."""
     files.places = []
 
     assert files.changes() == {}
@@ -270,21 +272,21 @@ def test_a_place_stays_one_when_its_module_has_gone(files: Files, tmp_path: Path
 
 def edits(changed: dict[str, str]) -> tuple[bool, list[tuple[str, int]]]:
     """Return whether *changed* is complete, and the messages."""
-    said: list[tuple[str, int]] = []
-    return Edits(lambda text, level: said.append((text, level))).are_complete(changed), said
+    messages: list[tuple[str, int]] = []
+    return Edits(lambda text, level: messages.append((text, level))).are_complete(changed), messages
 
 
 def test_the_message_of_a_restart_names_the_changed_files(tmp_path: Path) -> None:
-    """Five of them, and the number of the others."""
+    """It has five of them, and the number of the others."""
     paths = [str(write(tmp_path / f"{name}.py")) for name in "abcdefg"]
-    is_complete, said = edits(dict.fromkeys(paths, "changed"))
+    is_complete, messages = edits(dict.fromkeys(paths, "changed"))
 
     assert is_complete
-    assert said == [(f"restarting: {', '.join(f'{path} changed' for path in paths[:5])}, and 2 more", 20)]
+    assert messages == [(f"restarting: {', '.join(f'{path} changed' for path in paths[:5])}, and 2 more", 20)]
 
 
 @pytest.mark.parametrize(
-    ("source", "told"),
+    ("source", "pattern"),
     [
         (b"x = 1\ndef\n", r":2: SyntaxError: "),
         (b"x = 1\n  y\n", r":2: IndentationError: "),
@@ -293,16 +295,16 @@ def test_the_message_of_a_restart_names_the_changed_files(tmp_path: Path) -> Non
         (b"x\0\n", r": (SyntaxError|ValueError): source code string cannot contain null bytes"),
     ],
 )
-def test_a_file_that_cannot_be_compiled_delays_the_restart(tmp_path: Path, source: bytes, told: str) -> None:
+def test_a_file_that_cannot_be_compiled_delays_the_restart(tmp_path: Path, source: bytes, pattern: str) -> None:
     """The message has its path and line."""
     path = tmp_path / "a.py"
     path.write_bytes(source)
-    is_complete, said = edits({str(path): "changed"})
+    is_complete, messages = edits({str(path): "changed"})
 
     assert not is_complete
-    ((text, level),) = said
+    ((text, level),) = messages
     assert text.startswith(str(path))
-    assert re.search(told, text)
+    assert re.search(pattern, text)
     assert text.endswith("; not restarting until it is fixed")
     assert level == 40
 
@@ -310,14 +312,14 @@ def test_a_file_that_cannot_be_compiled_delays_the_restart(tmp_path: Path, sourc
 def test_a_broken_file_delays_the_restart_for_other_files(tmp_path: Path) -> None:
     """Until it is corrected or removed."""
     broken, well = write(tmp_path / "a.py", "def"), write(tmp_path / "b.py")
-    said: list[str] = []
-    edited = Edits(lambda text, level: said.append(text))
+    messages: list[str] = []
+    edited = Edits(lambda text, level: messages.append(text))
     assert not edited.are_complete({str(broken): "changed"})
     assert not edited.are_complete({str(well): "is new"})
     broken.unlink()
 
     assert edited.are_complete({str(broken): "is gone"})
-    assert said[-1] == f"restarting: {broken} is gone, {well} is new"
+    assert messages[-1] == f"restarting: {broken} is gone, {well} is new"
 
 
 def test_only_python_files_are_compiled(tmp_path: Path) -> None:
@@ -330,28 +332,28 @@ def test_a_file_that_cannot_be_read_delays_the_restart(tmp_path: Path) -> None:
     """A restarted process could not read it either."""
     path = write(tmp_path / "a.py")
     path.chmod(0)
-    is_complete, said = edits({str(path): "changed"})
+    is_complete, messages = edits({str(path): "changed"})
 
     assert not is_complete
-    assert "PermissionError" in said[0][0]
+    assert "PermissionError" in messages[0][0]
 
 
 def test_a_missing_path_is_an_error_at_construction(tmp_path: Path) -> None:
     """The error names it."""
-    gone = tmp_path / "gone"
+    path = tmp_path / "gone"
     with pytest.raises(NothingToWatch) as raised:
-        Autoreload(Bus(), paths=[tmp_path, gone])
+        Autoreload(Bus(), paths=[tmp_path, path])
 
-    assert str(raised.value) == f"there is nothing to watch at {gone}: give paths of files or folders that exist"
-    assert raised.value.paths == (str(gone),)
+    assert str(raised.value) == f"there is nothing to watch at {path}: give paths of files or folders that exist"
+    assert raised.value.paths == (str(path),)
     assert isinstance(raised.value, FileNotFoundError)
     assert str(pickle.loads(pickle.dumps(raised.value))) == str(raised.value)
     with pytest.raises(NothingToWatch, match="no file of the program was found"):
         Autoreload(Bus(), paths=())
 
 
-def test_one_path_or_pattern_needs_no_list(tmp_path: Path) -> None:
-    """A string is one, and not its letters."""
+def test_a_single_path_or_pattern_needs_no_list(tmp_path: Path) -> None:
+    """A string is not split into characters."""
     component = Autoreload(Bus(), paths=str(tmp_path), patterns="*.toml", ignore="x")
     assert (component.paths, component.patterns, component.ignore) == ((str(tmp_path),), ("*.toml",), ("x",))
 
@@ -360,14 +362,14 @@ def test_one_path_or_pattern_needs_no_list(tmp_path: Path) -> None:
     assert component.patterns == ("*.py",)
 
 
-def test_no_time_to_wait_is_refused() -> None:
-    """It would look at files that are being written."""
+def test_a_debounce_of_zero_is_refused() -> None:
+    """Files would be read while they are being written."""
     with pytest.raises(PeriodError, match="autoreload: debounce=0 is not a duration"):
         Autoreload(Bus(), debounce=0)
 
 
-def test_a_start_is_refused_where_nothing_replaces_the_process(tmp_path: Path) -> None:
-    """In a test, in an embedded bus: with the way out."""
+def test_a_start_without_a_replacement_is_refused(tmp_path: Path) -> None:
+    """In a test or with an embedded bus; the error has the remedy."""
 
     class Site(Container):
         bus = Component(Bus)
@@ -381,8 +383,8 @@ def test_a_start_is_refused_where_nothing_replaces_the_process(tmp_path: Path) -
     assert "run the container with run()" in str(error)
 
 
-class Anew:
-    """Takes the place of no process, and says so where it is told to."""
+class Replacement:
+    """A replacement of the process that records its calls."""
 
     def __init__(self) -> None:
         self.reason: str | None = None
@@ -390,7 +392,7 @@ class Anew:
         self.replaced: list[BaseException | None] = []
 
     def problem(self) -> str | None:
-        """Return the reason; from the next time on there may be one."""
+        """Return the reason; later calls may return another."""
         reason = self.reason
         if self.refuses_later:
             self.reason = "it is busy"
@@ -402,17 +404,17 @@ class Anew:
 
 
 @pytest.fixture
-def anew(monkeypatch: pytest.MonkeyPatch) -> Anew:
-    """Give what replaces nothing, in a process that forgets that it was to be restarted."""
+def replacement(monkeypatch: pytest.MonkeyPatch) -> Replacement:
+    """Return the replacement, in a process without the variable of an earlier restart."""
     monkeypatch.setenv("TYPEDBUS_AUTORELOAD", "")
-    return Anew()
+    return Replacement()
 
 
 @pytest.fixture
-def bus(anew: Anew, tmp_path: Path) -> Iterator[Bus]:
-    """Give a bus whose autoreload watches the folder; it has exited afterwards."""
+def bus(replacement: Replacement, tmp_path: Path) -> Iterator[Bus]:
+    """Yield a bus whose autoreload watches the folder; it has exited afterwards."""
     bus = Bus()
-    bus.replacement = anew
+    bus.replacement = replacement
     autoreload = Autoreload(bus, paths=tmp_path, debounce=0.02)
     bus[START].subscribe(autoreload.start)
     bus[STOP].subscribe(autoreload.stop)
@@ -420,20 +422,22 @@ def bus(anew: Anew, tmp_path: Path) -> Iterator[Bus]:
     bus.exit()
 
 
-def test_a_change_restarts_the_bus(bus: Bus, anew: Anew, tmp_path: Path) -> None:
+def test_a_change_restarts_the_bus(bus: Bus, replacement: Replacement, tmp_path: Path) -> None:
     """The process is replaced after an orderly exit; no thread is left."""
     before = threading.active_count()
     bus.start()
-    with Recorder(bus[LOG]) as said:
+    with Recorder(bus[LOG]) as messages:
         path = write(tmp_path / "a.py")
         bus.block()
 
-    assert anew.replaced == [None]
-    assert said.times(f"autoreload: restarting: {path} is new", 20) == 1
+    assert replacement.replaced == [None]
+    assert messages.times(f"autoreload: restarting: {path} is new", 20) == 1
     assert threading.active_count() == before
 
 
-def test_a_change_during_a_stop_restarts_the_bus_after_the_next_start(bus: Bus, anew: Anew, tmp_path: Path) -> None:
+def test_a_change_during_a_stop_restarts_the_bus_after_the_next_start(
+    bus: Bus, replacement: Replacement, tmp_path: Path
+) -> None:
     """The running code is older than the file; the stop ended the thread, and the start begins another."""
     before = threading.active_count()
     for _ in range(2):
@@ -444,43 +448,43 @@ def test_a_change_during_a_stop_restarts_the_bus_after_the_next_start(bus: Bus, 
     bus.start()
     bus.block()
 
-    assert anew.replaced == [None]
+    assert replacement.replaced == [None]
 
 
-def test_a_start_where_the_process_cannot_be_replaced_is_refused(bus: Bus, anew: Anew) -> None:
-    """With the reason that there is."""
-    anew.reason = "it is frozen"
+def test_a_start_with_a_replacement_that_refuses_is_refused(bus: Bus, replacement: Replacement) -> None:
+    """The error has the reason of the replacement."""
+    replacement.reason = "it is frozen"
     with pytest.raises(TransitionFailures) as raised:
         bus.start()
 
     assert str(raised.value.exceptions[0]) == "this process cannot be restarted: it is frozen"
 
 
-def test_a_refused_restart_is_logged(bus: Bus, anew: Anew, tmp_path: Path) -> None:
+def test_a_refused_restart_is_logged(bus: Bus, replacement: Replacement, tmp_path: Path) -> None:
     """The site continues, and the files are still watched."""
-    told: SimpleQueue[tuple[str, int]] = SimpleQueue()
-    bus[LOG].subscribe(lambda text, level: told.put((text, level)))
-    anew.refuses_later = True
+    messages: SimpleQueue[tuple[str, int]] = SimpleQueue()
+    bus[LOG].subscribe(lambda text, level: messages.put((text, level)))
+    replacement.refuses_later = True
     bus.start()
     write(tmp_path / "a.py")
-    assert told.get(timeout=20)[0].startswith("autoreload: restarting:")
-    assert told.get(timeout=20) == ("autoreload: this process cannot be restarted: it is busy", 40)
-    anew.refuses_later, anew.reason = False, None
+    assert messages.get(timeout=20)[0].startswith("autoreload: restarting:")
+    assert messages.get(timeout=20) == ("autoreload: this process cannot be restarted: it is busy", 40)
+    replacement.refuses_later, replacement.reason = False, None
     write(tmp_path / "b.py")
     bus.block()
 
-    assert anew.replaced == [None]
+    assert replacement.replaced == [None]
 
 
 def test_a_failure_of_the_watch_is_logged(bus: Bus, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With the remedy; the site continues."""
-    told: SimpleQueue[tuple[str, int]] = SimpleQueue()
-    bus[LOG].subscribe(lambda text, level: told.put((text, level)))
+    """The message has the remedy; the site continues."""
+    messages: SimpleQueue[tuple[str, int]] = SimpleQueue()
+    bus[LOG].subscribe(lambda text, level: messages.put((text, level)))
     # An interval of polling beyond what the library's integers hold is the one failure of its own that can be had everywhere.
     monkeypatch.setenv("WATCHFILES_POLL_DELAY_MS", "99999999999999999999999999")
     monkeypatch.setenv("WATCHFILES_FORCE_POLLING", "1")
     bus.start()
-    text, level = told.get(timeout=20)
+    text, level = messages.get(timeout=20)
 
     assert text.startswith("autoreload: no file is watched any more: OverflowError")
     assert "WATCHFILES_FORCE_POLLING=1" in text
@@ -488,8 +492,8 @@ def test_a_failure_of_the_watch_is_logged(bus: Bus, monkeypatch: pytest.MonkeyPa
     assert bus.state is State.STARTED
 
 
-def test_the_library_that_is_missing_is_named() -> None:
-    """With the command that installs it."""
+def test_a_missing_watchfiles_is_an_error_with_the_command_to_install_it() -> None:
+    """The import raises it."""
     source = "import sys; sys.modules['watchfiles'] = None; import typedbus.plugins.autoreload"
     ended = subprocess.run([sys.executable, "-c", source], capture_output=True, encoding="utf-8", check=False)
 
@@ -540,7 +544,7 @@ DESK = """
 
 
 class EditedSite(Program):
-    """A site in a process of its own, whose files are edited."""
+    """A site in its own process, whose files are edited."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -549,12 +553,12 @@ class EditedSite(Program):
         super().__init__(sys.executable, "site.py", cwd=folder)
 
     def edit(self, name: str, start: str = "pass", head: str = "") -> None:
-        """Replace the desk, as an editor does."""
+        """Replace the module of the desk, like an editor."""
         write(self.folder / "desk.tmp", DESK.format(name=name, start=start, head=head))
         (self.folder / "desk.tmp").replace(self.folder / "desk.py")
 
     def serves(self, name: str) -> None:
-        """Read until the process, which is still the same, serves *name*."""
+        """Read until the same process serves *name*."""
         assert self.reach(f"serving {name}") == f"serving {name} {self.pid}"
 
 
@@ -587,10 +591,10 @@ def test_an_edit_restarts_the_process(program: EditedSite) -> None:
 @real
 @pytest.mark.slow
 def test_a_syntax_error_is_logged_and_the_site_continues(program: EditedSite) -> None:
-    """With path and line; after the correction it restarts."""
+    """The message has path and line; the site restarts after the correction."""
     program.edit("two", "1 +")
-    told = program.reach("SyntaxError")
-    assert f"{program.folder / 'desk.py'}:6: SyntaxError: invalid syntax; not restarting until it is fixed" in told
+    line = program.reach("SyntaxError")
+    assert f"{program.folder / 'desk.py'}:6: SyntaxError: invalid syntax; not restarting until it is fixed" in line
     assert program.child.poll() is None
     assert "bus      STOPPING" not in program.lines
     program.edit("three")
@@ -601,8 +605,8 @@ def test_a_syntax_error_is_logged_and_the_site_continues(program: EditedSite) ->
 
 @real
 @pytest.mark.slow
-def test_new_files_files_that_go_and_old_ones_restart_as_well(program: EditedSite) -> None:
-    """Whatever makes the next process another one."""
+def test_new_removed_and_older_files_restart_the_process(program: EditedSite) -> None:
+    """Each of them changes the program."""
     new = write(program.folder / "till.py")
     program.reach(f"{new} is new")
     program.serves("one")
@@ -619,14 +623,16 @@ def test_new_files_files_that_go_and_old_ones_restart_as_well(program: EditedSit
 @real
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("start", "head", "told"),
+    ("start", "head", "message"),
     [("raise OSError('no desk')", "", "OSError: no desk"), ("pass", "import nowhere", "ModuleNotFoundError")],
     ids=["start", "import"],
 )
-def test_a_restart_that_fails_waits_for_the_next_change(program: EditedSite, start: str, head: str, told: str) -> None:
+def test_a_restart_that_fails_waits_for_the_next_change(
+    program: EditedSite, start: str, head: str, message: str
+) -> None:
     """The process waits, logs a syntax error in between, and serves after the correction."""
     program.edit("two", start, head)
-    program.reach(told)
+    program.reach(message)
     program.reach("it is restarted when a file changes; Ctrl-C ends it")
     program.edit("three", "1 +")
     program.reach("SyntaxError")
@@ -641,10 +647,10 @@ def test_a_restart_that_fails_waits_for_the_next_change(program: EditedSite, sta
 @pytest.mark.parametrize(
     ("number", "status"), [(signal.SIGINT, 1), (signal.SIGTERM, -signal.SIGTERM)], ids=["INT", "TERM"]
 )
-def test_a_process_that_waits_for_mending_can_be_ended(
+def test_a_process_that_waits_for_a_correction_can_be_ended(
     program: EditedSite, number: signal.Signals, status: int
 ) -> None:
-    """At once, and with the status of its failure, or by the signal."""
+    """It exits at once with the status of its failure, or by the signal."""
     program.edit("two", "raise OSError('no desk')")
     program.reach("Ctrl-C ends it")
 

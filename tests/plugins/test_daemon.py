@@ -1,4 +1,4 @@
-"""Processes that become daemons, and the report of their command."""
+"""Daemon: processes that run in the background, and the report of the command that started them."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ class Command:
         self.line = os.fdopen(reading, encoding="utf-8")
 
     def go_on(self) -> None:
-        """Let a component go on that waits."""
+        """Let a waiting component continue."""
         os.write(self.going_on, b".")
 
     def reach(self, text: str) -> str:
@@ -98,25 +98,25 @@ class Command:
         for line in self.line:
             if line.startswith(text):
                 return line.removeprefix(text).strip()
-        raise AssertionError(f"{text!r} never came:\n{self.told('err')}")
+        raise AssertionError(f"{text!r} never came:\n{self.output_of('err')}")
 
     def end(self) -> tuple[int, str]:
-        """Return the status of the command, and what it wrote on its standard error."""
-        _, said = self.child.communicate(timeout=30)
-        return self.child.returncode, said
+        """Return the status of the command, and its standard error."""
+        _, errors = self.child.communicate(timeout=30)
+        return self.child.returncode, errors
 
     @property
     def pid(self) -> int:
-        """The pid of the daemon, as its file has it."""
+        """The pid of the daemon, from its file."""
         return int((self.folder / "site.pid").read_text())
 
-    def told(self, name: str) -> str:
-        """Return what the daemon wrote into the file *name*."""
+    def output_of(self, name: str) -> str:
+        """Return the content of the daemon's output file *name*."""
         path = self.folder / name
         return path.read_text(encoding="utf-8") if path.exists() else ""
 
     def rest(self) -> str:
-        """Return what is still said, when the last of the processes has ended."""
+        """Return the remaining output, when all processes have ended."""
         return self.line.read()
 
 
@@ -143,7 +143,7 @@ def begin(tmp_path: Path) -> Iterator[Begin]:
                 stream.close()
         # Nobody writes a pid of which the file was not removed but a test's own daemon.
         if (tmp_path / "site.pid").exists():
-            with_pid = one.told("site.pid").strip()
+            with_pid = one.output_of("site.pid").strip()
             if with_pid and Path(f"/proc/{with_pid}/cmdline").exists():
                 if str(tmp_path).encode() in Path(f"/proc/{with_pid}/cmdline").read_bytes():
                     os.kill(int(with_pid), signal.SIGKILL)
@@ -152,9 +152,9 @@ def begin(tmp_path: Path) -> Iterator[Begin]:
 
 
 def status_of(pid: int) -> dict[str, str]:
-    """Return what /proc says of a process: its parent, group, session and terminal."""
-    said = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return {"parent": said[1], "group": said[2], "session": said[3], "terminal": said[4]}
+    """Return the parent, group, session and terminal of a process, from /proc."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return {"parent": fields[1], "group": fields[2], "session": fields[3], "terminal": fields[4]}
 
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="it looks into /proc")
@@ -186,7 +186,7 @@ def test_a_command_ends_with_0_when_its_daemon_has_started(begin: Begin) -> None
 
     assert command.rest() == "starting\nstarted\n"
     assert not (command.folder / "site.pid").exists()
-    assert command.told("err").splitlines()[-1] == "bus      EXITED"
+    assert command.output_of("err").splitlines()[-1] == "bus      EXITED"
 
 
 @pytest.mark.slow
@@ -248,12 +248,12 @@ def test_a_daemon_names_the_component_that_delays_its_start(begin: Begin, tmp_pa
     """`run` watches the start in the daemon as in any other process."""
     os.mkfifo(tmp_path / "err")
     command = begin(SITE.format(start="wait"))
-    with (tmp_path / "err").open(encoding="utf-8") as told:
-        waiting = any(line == "starting Site.part ...\n" for line in told)
+    with (tmp_path / "err").open(encoding="utf-8") as errors:
+        waiting = any(line == "starting Site.part ...\n" for line in errors)
         command.go_on()
         command.reach("started")
         os.kill(command.pid, signal.SIGTERM)
-        ended = told.read().endswith("bus      EXITED\n")
+        ended = errors.read().endswith("bus      EXITED\n")
 
     assert waiting
     assert ended
@@ -292,12 +292,12 @@ def test_a_command_reports_why_its_daemon_did_not_start(begin: Begin, case: str)
     start, *reasons = FAILURES[case]
     command = begin(FAILING + SITE.format(start=start))
 
-    status, said = command.end()
+    status, errors = command.end()
 
     assert status == 1
-    assert "did not start: " in said
-    assert all(reason in said for reason in reasons), said
-    assert "\0" not in said
+    assert "did not start: " in errors
+    assert all(reason in errors for reason in reasons), errors
+    assert "\0" not in errors
     assert command.rest() == ""
 
 
@@ -317,10 +317,10 @@ def test_a_command_reports_the_failures_of_a_rollback(begin: Begin) -> None:
         """
     )
 
-    status, said = command.end()
+    status, errors = command.end()
 
     assert status == 1
-    assert said.index("OSError: port taken") < said.index("OSError: still in use")
+    assert errors.index("OSError: port taken") < errors.index("OSError: still in use")
 
 
 @pytest.mark.slow
@@ -352,11 +352,11 @@ def test_a_waiting_command_forwards_signals_to_the_daemon(begin: Begin, number: 
     command.reach("waiting")
 
     command.child.send_signal(number)
-    status, said = command.end()
+    status, errors = command.end()
 
-    assert (status, said.splitlines()[-1][-24:]) == (1, " its start was cancelled")
+    assert (status, errors.splitlines()[-1][-24:]) == (1, " its start was cancelled")
     assert command.rest() == "stopped\n"
-    assert f"{number.name}: exiting in order" in command.told("err")
+    assert f"{number.name}: exiting in order" in command.output_of("err")
 
 
 @pytest.mark.slow
@@ -382,7 +382,7 @@ def test_a_command_whose_intermediate_process_was_killed_ends_with_1(begin: Begi
     )
     os.kill(int(command.reach("looked after by")), signal.SIGKILL)
 
-    status, said = command.end()
+    status, errors = command.end()
     pid = command.pid
     command.go_on()
     command.reach("started")
@@ -391,7 +391,7 @@ def test_a_command_whose_intermediate_process_was_killed_ends_with_1(begin: Begi
     assert status == 1
     assert (
         f"it is unknown whether the daemon (pid {pid}) started: the process that waited for its report was killed"
-        in said
+        in errors
     )
 
 
@@ -421,10 +421,10 @@ def test_a_second_daemon_names_the_first(begin: Begin) -> None:
     assert first.end()[0] == 0
     pid = first.pid
 
-    status, said = begin(source).end()
+    status, errors = begin(source).end()
 
     assert status == 1
-    assert f"is held by process {pid}, which is still running" in said
+    assert f"is held by process {pid}, which is still running" in errors
     assert first.pid == pid
     os.kill(pid, signal.SIGTERM)
 
@@ -443,7 +443,7 @@ def test_a_daemon_starts_after_another_was_killed(begin: Begin) -> None:
 
     assert second.end()[0] == 0
     assert second.pid != killed
-    assert f"which process {killed} had left behind" in second.told("err")
+    assert f"which process {killed} had left behind" in second.output_of("err")
     os.kill(second.pid, signal.SIGTERM)
 
 
@@ -478,8 +478,8 @@ def test_a_restarted_daemon_keeps_its_process(begin: Begin, signals: bool) -> No
     os.write(command.going_on, b"!")
     assert command.rest() == ""
     assert not (command.folder / "site.pid").exists()
-    assert command.told("err").count("continues as daemon") == 1
-    assert command.told("err").count("bus      STARTED") == 2
+    assert command.output_of("err").count("continues as daemon") == 1
+    assert command.output_of("err").count("bus      STARTED") == 2
 
 
 @pytest.mark.slow
@@ -498,7 +498,7 @@ def test_a_process_without_streams_becomes_a_daemon(begin: Begin) -> None:
     )
 
     assert command.end() == (0, "")
-    assert "written" in command.told("err")
+    assert "written" in command.output_of("err")
     os.kill(command.pid, signal.SIGTERM)
 
 
@@ -519,7 +519,7 @@ def test_buffered_output_is_written_once_and_atexit_functions_are_called_once(be
 
     assert out == "half a line"
     assert command.rest() == "at the end\n"
-    assert command.told("out") == ""
+    assert command.output_of("out") == ""
 
 
 @pytest.mark.slow
@@ -532,10 +532,10 @@ def test_a_program_with_threads_is_refused(begin: Begin) -> None:
         + textwrap.indent(textwrap.dedent(SITE.format(start="lambda self: None")), " " * 8)
     )
 
-    status, said = command.end()
+    status, errors = command.end()
 
     assert status == 1
-    assert "a fork does not copy threads: 'reader'; start each in the start()" in said
+    assert "a fork does not copy threads: 'reader'; start each in the start()" in errors
     assert command.rest() == ""
 
 
@@ -566,13 +566,13 @@ def test_the_fork_causes_no_warning(begin: Begin) -> None:
     )
 
     assert command.end()[0] == 0
-    assert "Warning" not in command.told("err")
+    assert "Warning" not in command.output_of("err")
     os.kill(command.pid, signal.SIGTERM)
 
 
 @pytest.fixture
 def bus() -> Bus:
-    """Give a bus."""
+    """Return a bus."""
     return Bus()
 
 
@@ -647,8 +647,8 @@ def test_threads_that_python_did_not_create_are_counted() -> None:
     assert "copy threads: 'reader', 2 not created by Python; start" in str(ThreadsRunning(("reader",), 4))
 
 
-def test_a_process_that_is_a_daemon_does_nothing(bus: Bus, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As at a second start, or after a restart."""
+def test_a_process_that_is_a_daemon_does_not_fork_again(bus: Bus, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At a second start, or after a restart."""
     monkeypatch.setenv("TYPEDBUS_DAEMON", "")
     mark_daemon()
     daemon = Daemon(bus)

@@ -30,7 +30,7 @@ LONG = 60.0
 
 @pytest.fixture
 def bus() -> Iterator[Bus]:
-    """Give a bus that has STARTED."""
+    """Yield a bus that is STARTED."""
     bus = Bus()
     bus.start()
     yield bus
@@ -53,11 +53,11 @@ class Hanging:
 
     @property
     def threads(self) -> list[threading.Thread]:
-        """Those that are in it."""
+        """The threads in the check."""
         return [thread for thread in threading.enumerate() if thread.name.endswith("Hanging.check")]
 
     def end(self) -> None:
-        """Let it return, and wait until it has."""
+        """Let the check return, and wait for its threads."""
         self.released.set()
         for thread in self.threads:
             thread.join()
@@ -65,7 +65,7 @@ class Hanging:
 
 @pytest.fixture
 def hanging() -> Iterator[Hanging]:
-    """Give a check that hangs; its threads end with the test."""
+    """Yield a check that hangs; its threads end with the test."""
     hanging = Hanging()
     yield hanging
     hanging.end()
@@ -199,7 +199,7 @@ def ready_async(health: Health) -> Probe:
 
 @pytest.mark.parametrize("ask", [Health.ready, ready_async])
 def test_a_probe_sleeps_while_it_waits(bus: Bus, hanging: Hanging, ask: Callable[[Health], Probe]) -> None:
-    """It looks at the clock now and then, and not all the time."""
+    """It reads the clock occasionally, and does not poll."""
     looks: list[float] = []
 
     def clock() -> float:
@@ -214,8 +214,8 @@ def test_a_probe_sleeps_while_it_waits(bus: Bus, hanging: Hanging, ask: Callable
     assert len(looks) < 20
 
 
-def test_a_check_that_hangs_is_not_called_again_while_it_does(bus: Bus, hanging: Hanging) -> None:
-    """However often it is asked for, it has one thread; once it has returned it is called again."""
+def test_a_check_that_hangs_is_not_called_again_until_it_returns(bus: Bus, hanging: Hanging) -> None:
+    """It has one thread, however many probes come."""
     bus[READY].subscribe(hanging.check)
     health = Health(bus, limit=0.01)
 
@@ -232,7 +232,7 @@ def test_a_check_that_hangs_is_not_called_again_while_it_does(bus: Bus, hanging:
 
 
 def test_a_check_that_returns_too_late_has_failed(bus: Bus) -> None:
-    """Although its answer is there when the slowest check is through, it took longer than it may."""
+    """It exceeded its limit, although the probe was still waiting for a slower check."""
     now = [0.0]
 
     class Checks:
@@ -260,8 +260,8 @@ def test_a_check_that_returns_too_late_has_failed(bus: Bus) -> None:
     assert slower.is_ok
 
 
-def test_checks_run_side_by_side(bus: Bus) -> None:
-    """A probe takes as long as its slowest check, and not as all of them together."""
+def test_checks_run_concurrently(bus: Bus) -> None:
+    """A probe takes as long as its slowest check."""
     both = threading.Barrier(2)
 
     def first() -> Check:
@@ -278,8 +278,8 @@ def test_checks_run_side_by_side(bus: Bus) -> None:
     assert Health(bus, limit=LONG).alive().is_ok
 
 
-def test_probes_at_the_same_time_share_a_check(bus: Bus, hanging: Hanging) -> None:
-    """Two that ask while it runs get one answer, and it is called once."""
+def test_concurrent_probes_share_a_check(bus: Bus, hanging: Hanging) -> None:
+    """The check is called once, and both get its result."""
     bus[READY].subscribe(hanging.check)
     health = Health(bus, limit=LONG)
 
@@ -359,7 +359,7 @@ def never() -> Check:
 def test_a_bus_that_is_not_started_is_not_ready(
     bring: list[Callable[[Bus], None]], state: State, is_alive: bool
 ) -> None:
-    """No check is called then; alive it is until it has exited."""
+    """No check is called; the process is alive until it has exited."""
     bus = Bus()
     bus[ALIVE].subscribe(never)
     bus[READY].subscribe(never)
@@ -404,8 +404,8 @@ def test_a_process_is_not_ready_while_a_component_starts_or_stops(hook: str) -> 
     assert [probe.is_ok for probe in probes] == [probe.state is State.STARTED for probe in probes]
 
 
-def test_a_process_that_was_asked_to_exit_is_not_ready(bus: Bus) -> None:
-    """From the request on, before anything stops, while it is alive."""
+def test_a_process_with_a_requested_exit_is_not_ready(bus: Bus) -> None:
+    """It is alive; this begins with the request, before a component stops."""
     bus[READY].subscribe(never)
     bus.request_exit()
     health = Health(bus)
@@ -414,8 +414,8 @@ def test_a_process_that_was_asked_to_exit_is_not_ready(bus: Bus) -> None:
     assert health.alive().is_ok
 
 
-def test_a_stop_in_the_middle_of_a_probe_counts(bus: Bus) -> None:
-    """The state is that at the end of the probe."""
+def test_a_stop_during_a_probe_makes_it_not_ready(bus: Bus) -> None:
+    """The state at the end of the probe is used."""
 
     def stops() -> Check:
         bus.stop()
@@ -444,7 +444,7 @@ def test_a_start_during_a_probe_does_not_make_it_ready(bus: Bus) -> None:
     assert probe == Probe(False, State.STARTED, "the bus is STOPPED", ())
 
 
-def test_a_stop_waits_for_no_check(bus: Bus, hanging: Hanging) -> None:
+def test_a_stop_does_not_wait_for_checks(bus: Bus, hanging: Hanging) -> None:
     """A check that hangs delays neither the stop nor the exit."""
     bus[READY].subscribe(hanging.check)
     Health(bus, limit=0.01).ready()
@@ -483,16 +483,16 @@ Answer = tuple[int, Mapping[str, str], bytes]
 
 
 def over_wsgi(health: Health, method: str, path: str) -> Answer:
-    """Ask with the request that a server would make, under the standard library's validator."""
+    """Send a request as a server does, under the standard library's validator."""
     app = wsgiref.validate.validator(health.wsgi)
-    told: list[tuple[str, list[tuple[str, str]]]] = []
+    responses: list[tuple[str, list[tuple[str, str]]]] = []
     environ: dict[str, object] = {"REQUEST_METHOD": method, "PATH_INFO": path, "SCRIPT_NAME": "", "QUERY_STRING": ""}
     wsgiref.util.setup_testing_defaults(environ)
 
     def start_response(
         status: str, headers: list[tuple[str, str]], exc_info: object = None
     ) -> Callable[[bytes], object]:
-        told.append((status, headers))
+        responses.append((status, headers))
         return lambda data: None
 
     body = app(environ, start_response)
@@ -500,23 +500,23 @@ def over_wsgi(health: Health, method: str, path: str) -> Answer:
         content = b"".join(body)
     finally:
         body.close()  # type: ignore[attr-defined]  # the validator asks for it
-    ((status, headers),) = told
+    ((status, headers),) = responses
     return int(status.split()[0]), {name.lower(): value for name, value in headers}, content
 
 
 def over_asgi(health: Health, method: str, path: str, root: str = "") -> Answer:
-    """Ask with the messages that a server would send."""
-    sent: list[dict[str, object]] = []
+    """Send the messages of a server."""
+    messages: list[dict[str, object]] = []
 
     async def receive() -> Mapping[str, object]:
         return {"type": "http.request", "body": b"", "more_body": False}
 
     async def send(message: dict[str, object]) -> None:
-        sent.append(message)
+        messages.append(message)
 
     scope = {"type": "http", "method": method, "path": path, "root_path": root}
     asyncio.run(health.asgi(scope, receive, send))
-    start, body = sent
+    start, body = messages
     assert (start["type"], body["type"]) == ("http.response.start", "http.response.body")
     headers, content = start["headers"], body["body"]
     assert isinstance(headers, list) and isinstance(content, bytes) and isinstance(start["status"], int)
@@ -536,10 +536,10 @@ def test_a_probe_over_http_has_a_status_and_json(
     """200 or 503 with all data of the probe, which must not be cached."""
     bus[READY].subscribe(check)
 
-    got, headers, body = ask(Health(bus, limit=LONG, clock=lambda: 5.0), "GET", path)
+    actual, headers, body = ask(Health(bus, limit=LONG, clock=lambda: 5.0), "GET", path)
 
     answer = check()
-    assert got == status
+    assert actual == status
     assert json.loads(body) == {
         "ok": status == 200,
         "state": "STARTED",
@@ -588,44 +588,44 @@ def test_another_method_is_not_allowed(bus: Bus, ask: Callable[[Health, str, str
 
 
 @pytest.mark.parametrize("path", ["/health/readyz", "/readyz"])
-def test_asgi_answers_where_it_is_mounted(bus: Bus, path: str) -> None:
+def test_asgi_answers_below_a_mount_point(bus: Bus, path: str) -> None:
     """Whether the path includes the mount point, as in the standard, or not, as in some servers."""
     assert over_asgi(Health(bus), "GET", path, root="/health")[0] == 200
 
 
-def test_asgi_follows_a_server_from_its_start_to_its_end(bus: Bus) -> None:
-    """Each stage is answered, and the last one ends it."""
+def test_asgi_answers_the_lifespan_of_a_server(bus: Bus) -> None:
+    """Each phase is answered, and the last one ends it."""
     stages = iter(["lifespan.startup", "lifespan.shutdown"])
-    sent: list[dict[str, object]] = []
+    messages: list[dict[str, object]] = []
 
     async def receive() -> Mapping[str, object]:
         return {"type": next(stages)}
 
     async def send(message: dict[str, object]) -> None:
-        sent.append(message)
+        messages.append(message)
 
     asyncio.run(Health(bus).asgi({"type": "lifespan"}, receive, send))
 
-    assert sent == [{"type": "lifespan.startup.complete"}, {"type": "lifespan.shutdown.complete"}]
+    assert messages == [{"type": "lifespan.startup.complete"}, {"type": "lifespan.shutdown.complete"}]
 
 
-def test_asgi_takes_no_web_socket(bus: Bus) -> None:
-    """It is closed before it is open."""
-    sent: list[dict[str, object]] = []
+def test_asgi_refuses_a_web_socket(bus: Bus) -> None:
+    """It is closed before it is accepted."""
+    messages: list[dict[str, object]] = []
 
     async def receive() -> Mapping[str, object]:
         raise AssertionError
 
     async def send(message: dict[str, object]) -> None:
-        sent.append(message)
+        messages.append(message)
 
     asyncio.run(Health(bus).asgi({"type": "websocket", "path": "/readyz"}, receive, send))
 
-    assert sent == [{"type": "websocket.close", "code": 1000}]
+    assert messages == [{"type": "websocket.close", "code": 1000}]
 
 
 def fetch(port: int, path: str) -> tuple[int, str]:
-    """Ask a server on this machine."""
+    """Request *path* from a server on this machine."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=LONG)
     try:
         connection.request("GET", path)
@@ -639,24 +639,24 @@ class QuietHandler(wsgiref.simple_server.WSGIRequestHandler):
     def log_request(self, code: object = "-", size: object = "-") -> None: ...
 
 
-def test_a_wsgi_server_serves_it(bus: Bus) -> None:
-    """The standard library's server takes it as it is."""
+def test_a_wsgi_server_serves_probes(bus: Bus) -> None:
+    """The standard library's server runs the application."""
     bus[READY].subscribe(ill)
     health = Health(bus, limit=LONG)
     with wsgiref.simple_server.make_server("127.0.0.1", 0, health.wsgi, handler_class=QuietHandler) as server:
         thread = threading.Thread(target=server.serve_forever, args=[0.01])
         thread.start()
 
-        told = fetch(server.server_port, "/readyz")
+        response = fetch(server.server_port, "/readyz")
 
         server.shutdown()
         thread.join()
-    assert (told[0], json.loads(told[1])["ok"]) == (503, False)
+    assert (response[0], json.loads(response[1])["ok"]) == (503, False)
 
 
 @pytest.mark.slow
-def test_an_asgi_server_serves_it(bus: Bus) -> None:
-    """uvicorn takes it as it is, its start and its end included."""
+def test_an_asgi_server_serves_probes(bus: Bus) -> None:
+    """uvicorn runs the application with its lifespan."""
     bus[READY].subscribe(well)
     health = Health(bus, limit=LONG)
     ports: SimpleQueue[int] = SimpleQueue()
@@ -672,17 +672,17 @@ def test_an_asgi_server_serves_it(bus: Bus) -> None:
     thread = threading.Thread(target=server.run)
     thread.start()
 
-    told = fetch(ports.get(timeout=LONG), "/readyz")
+    response = fetch(ports.get(timeout=LONG), "/readyz")
 
     server.should_exit = True
     thread.join()
-    assert (told[0], json.loads(told[1])["ok"]) == (200, True)
+    assert (response[0], json.loads(response[1])["ok"]) == (200, True)
     assert not server.lifespan.should_exit
 
 
 @pytest.mark.slow
 def test_a_process_with_a_check_that_hangs_exits_in_order(tmp_path: Path) -> None:
-    """It names the check while it runs, and a signal exits it at once with status 0."""
+    """The probe names the check, and a signal exits the process at once with status 0."""
     program = tmp_path / "program.py"
     program.write_text(
         textwrap.dedent("""
@@ -732,7 +732,7 @@ def test_a_process_with_a_check_that_hangs_exits_in_order(tmp_path: Path) -> Non
     try:
         assert child.stdout is not None
         port = int(child.stdout.readline())
-        status, told = fetch(port, "/readyz")
+        status, answer = fetch(port, "/readyz")
         alive, _ = fetch(port, "/livez")
         child.send_signal(signal.SIGTERM)
         child.wait(30)
@@ -741,5 +741,5 @@ def test_a_process_with_a_check_that_hangs_exits_in_order(tmp_path: Path) -> Non
         child.communicate()
 
     assert (status, alive, child.returncode) == (503, 200, 0)
-    assert '"name": "Site.database.check"' in told
-    assert '"detail": "it has not returned after ' in told
+    assert '"name": "Site.database.check"' in answer
+    assert '"detail": "it has not returned after ' in answer

@@ -72,7 +72,7 @@ numbers = itertools.count()
 
 
 class Records(logging.Handler):
-    """Keeps every record that reaches it."""
+    """A handler that keeps every record."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -83,13 +83,13 @@ class Records(logging.Handler):
 
     @property
     def texts(self) -> list[str]:
-        """What they say, without times."""
+        """The texts of the records, without times."""
         return [record.getMessage().partition(" (")[0] for record in self.all]
 
 
 @pytest.fixture
 def log() -> Iterator[logging.Logger]:
-    """Give a logger for the test that passes all records on, and has no handler."""
+    """Yield a logger for the test that propagates all records, and has no handler."""
     logger = logging.getLogger(f"typedbus-test-{next(numbers)}")
     logger.setLevel(logging.DEBUG)
     logger.propagate = False
@@ -100,10 +100,10 @@ def log() -> Iterator[logging.Logger]:
 
 @pytest.fixture
 def records(log: logging.Logger) -> Records:
-    """Give the records of that logger."""
-    kept = Records()
-    log.addHandler(kept)
-    return kept
+    """Yield the records of that logger."""
+    records = Records()
+    log.addHandler(records)
+    return records
 
 
 class Part:
@@ -276,8 +276,8 @@ def test_a_start_that_failed_before_the_component_is_logged(log: logging.Logger,
     assert "bus STOPPING" in records.texts
 
 
-def test_nothing_is_left_after_the_exit(log: logging.Logger, tmp_path: Path) -> None:
-    """The bus has no further listener, the logger no further handler, and its level is restored."""
+def test_the_exit_removes_listeners_and_handlers(log: logging.Logger, tmp_path: Path) -> None:
+    """The level of the logger is restored, too."""
     log.setLevel(logging.WARNING)
     before = list(log.handlers)
     bus = Bus()
@@ -307,7 +307,7 @@ def test_each_run_of_a_bus_is_logged_once(log: logging.Logger, records: Records)
     assert records.texts.count("bus STARTED") == 2
 
 
-def test_a_log_handler_that_fails_changes_nothing(
+def test_a_failing_log_handler_does_not_disturb_the_bus(
     log: logging.Logger, records: Records, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Start, stop and exit continue, and the messages are on stderr."""
@@ -361,7 +361,7 @@ def on_a_bus(bus: Bus, logs: Logging) -> Logging:
 
 
 def test_a_file_is_opened_at_the_start_and_has_the_earlier_records(log: logging.Logger, tmp_path: Path) -> None:
-    """It is not opened earlier, since the process may become a daemon; no record is lost."""
+    """It is not opened earlier, because the process may become a daemon; no record is lost."""
     path = tmp_path / "site.log"
     bus = Bus()
     # What is no text comes by the format, since pytest cannot pass such a message on between processes.
@@ -429,7 +429,7 @@ def test_any_thread_may_write_to_the_file(log: logging.Logger, tmp_path: Path) -
 
 
 def die(error: BaseException, *, bus: Bus | None = None) -> None:
-    """Have a thread end with *error*; *bus* owns it, if there is one."""
+    """End a thread with *error*; *bus* owns it, if given."""
 
     def work() -> None:
         raise error
@@ -444,10 +444,10 @@ def die(error: BaseException, *, bus: Bus | None = None) -> None:
 @pytest.fixture
 def hooked() -> Iterator[list[BaseException | None]]:
     """The arguments of the calls of the test's `threading.excepthook`."""
-    given: list[BaseException | None] = []
+    errors: list[BaseException | None] = []
     before = threading.excepthook
-    threading.excepthook = lambda args: given.append(args.exc_value)
-    yield given
+    threading.excepthook = lambda args: errors.append(args.exc_value)
+    yield errors
     threading.excepthook = before
 
 
@@ -513,13 +513,13 @@ def test_the_thread_hook_keeps_no_component_alive(
     """Neither the component nor its bus."""
     bus = Bus()
     Logging(bus, logger=log.name)
-    gone = weakref.ref(bus)
+    reference = weakref.ref(bus)
     del bus
     gc.collect()
 
     die(OSError("broker gone"))
 
-    assert gone() is None
+    assert reference() is None
     assert len(hooked) == 1
 
 
@@ -625,8 +625,8 @@ def test_a_record_that_cannot_be_formatted_is_reported_on_stderr(
 
     bus.log("hello")
 
-    said = capsys.readouterr().err
-    assert (said.count("--- Logging error ---"), said.count("Arguments: ('hello',)")) == (2, 2)
+    errors = capsys.readouterr().err
+    assert (errors.count("--- Logging error ---"), errors.count("Arguments: ('hello',)")) == (2, 2)
     bus.exit()
 
 
@@ -665,12 +665,12 @@ def test_structlog_has_the_keys_of_each_record(log: logging.Logger, tmp_path: Pa
     with pytest.raises(TransitionFailures):
         bus.exit()
 
-    told = [json.loads(line) for line in lines_of(path)]
-    started = next(one for one in told if one["kind"] == "started")
-    failed = next(one for one in told if one["kind"] == "failed")
-    assert started["event"].startswith("started typedbus.plugins.logs.Logging.start (")
-    assert isinstance(started.pop("seconds"), float)
-    assert {name: value for name, value in started.items() if name not in ("event", "message")} == {
+    records = [json.loads(line) for line in lines_of(path)]
+    start = next(one for one in records if one["kind"] == "started")
+    failed = next(one for one in records if one["kind"] == "failed")
+    assert start["event"].startswith("started typedbus.plugins.logs.Logging.start (")
+    assert isinstance(start.pop("seconds"), float)
+    assert {name: value for name, value in start.items() if name not in ("event", "message")} == {
         "kind": "started",
         "component": "typedbus.plugins.logs.Logging.start",
         "level": "info",
@@ -698,7 +698,7 @@ def test_a_failure_in_a_publish_is_logged_with_the_name_of_its_listener(log: log
 
 @pytest.fixture
 def program(tmp_path: Path) -> Callable[[str], subprocess.CompletedProcess[str]]:
-    """Run programs of this source to their end."""
+    """Run programs of this source until they end."""
 
     def run_program(source: str) -> subprocess.CompletedProcess[str]:
         path = tmp_path / "program.py"
@@ -738,9 +738,9 @@ def test_a_program_writes_no_record_twice(program: Callable[[str], subprocess.Co
     """)
 
     assert ended.returncode == 0, ended.stderr
-    for said in ("hello", "two left", "STARTED", "EXITED"):
-        assert ended.stderr.count(said) == 1, ended.stderr
-        assert ended.stdout.count(said) == 1, ended.stdout
+    for text in ("hello", "two left", "STARTED", "EXITED"):
+        assert ended.stderr.count(text) == 1, ended.stderr
+        assert ended.stdout.count(text) == 1, ended.stdout
     assert "WARNING site.part: two left" in ended.stderr
 
 
@@ -799,7 +799,7 @@ def test_a_failure_is_not_printed_by_a_logger_without_handlers(
 
 
 @pytest.mark.slow
-def test_a_program_without_run_has_it_all_on_the_console(
+def test_a_program_without_run_has_all_events_on_the_console(
     program: Callable[[str], subprocess.CompletedProcess[str]],
 ) -> None:
     """If `run` does not show the events of the bus, the console does."""

@@ -1,4 +1,4 @@
-"""Periodic and single work in the background: threads, failures, and the exit."""
+"""Monitor and Task: periodic and single background work, its threads, its failures, and the exit."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ from typedbus.testing import FakeClock, Recorder
 
 
 class Cache:
-    """Something that is to be cleared, and says when."""
+    """An object whose `clear` reports each call."""
 
     def __init__(self) -> None:
         self.cleared: SimpleQueue[threading.Thread] = SimpleQueue()
 
     def clear(self) -> None:
-        """Tell it."""
+        """Report the call."""
         self.cleared.put(threading.current_thread())
 
     def fail(self) -> None:
@@ -49,13 +49,13 @@ class Cache:
 
 @pytest.fixture
 def clock() -> FakeClock:
-    """Give a clock that stands at 0."""
+    """Return a clock at 0."""
     return FakeClock()
 
 
 @pytest.fixture
 def bus() -> Iterator[Bus]:
-    """Give a bus that has exited afterwards."""
+    """Yield a bus that has exited afterwards."""
     bus = Bus()
     yield bus
     bus.exit()
@@ -67,13 +67,13 @@ def listen(bus: Bus, task: Monitor | BackgroundTask) -> None:
     bus[STOP].subscribe(task.stop)
 
 
-def logged(said: Recorder[[str, int], None]) -> list[tuple[str, int]]:
-    """Return the first lines of what was said, with levels."""
-    return [(str(call.args[0]).split("\n")[0], int(str(call.args[1]))) for call in said.calls]
+def logged(recorder: Recorder[[str, int], None]) -> list[tuple[str, int]]:
+    """Return the first lines of the log messages, with levels."""
+    return [(str(call.args[0]).split("\n")[0], int(str(call.args[1]))) for call in recorder.calls]
 
 
 def test_a_monitor_calls_from_the_start_to_the_stop(bus: Bus, clock: FakeClock) -> None:
-    """In a thread with its name; no thread is left after the stop."""
+    """In a thread with its name, which ends with the stop."""
     cache = Cache()
     listen(bus, Monitor(bus, cache.clear, every=60, name="clearing", clock=clock))
 
@@ -115,14 +115,14 @@ def test_a_failing_call_is_reported_and_tried_again(bus: Bus, clock: FakeClock) 
     cache, called = Cache(), threading.Event()
     monitor = Monitor(bus, cache.fail, every=60, name="clearing", clock=clock)
     listen(bus, monitor)
-    reported: SimpleQueue[tuple[str, int]] = SimpleQueue()
-    bus[LOG].subscribe(lambda message, level: reported.put((message, level)))
+    messages: SimpleQueue[tuple[str, int]] = SimpleQueue()
+    bus[LOG].subscribe(lambda message, level: messages.put((message, level)))
     bus.start()
 
     clock.advance(60)
-    message, level = reported.get(timeout=10)
+    message, level = messages.get(timeout=10)
     clock.advance(120)
-    again, _ = reported.get(timeout=10)
+    again, _ = messages.get(timeout=10)
 
     assert level == 40
     assert message.startswith("monitor clearing failed, 1 in a row:\nTraceback")
@@ -140,36 +140,36 @@ def test_a_failing_call_is_reported_and_tried_again(bus: Bus, clock: FakeClock) 
     assert standing == (0, None)
 
 
-def test_pauses_after_failures_have_a_longest(bus: Bus, clock: FakeClock) -> None:
-    """As long as is said."""
-    reported: SimpleQueue[None] = SimpleQueue()
+def test_pauses_after_failures_are_bounded(bus: Bus, clock: FakeClock) -> None:
+    """The bound can be set."""
+    messages: SimpleQueue[None] = SimpleQueue()
     monitor = Monitor(bus, Cache().fail, every=1, longest=3, clock=clock)
-    bus[LOG].subscribe(lambda message, level: reported.put(None))
+    bus[LOG].subscribe(lambda message, level: messages.put(None))
     listen(bus, monitor)
     bus.start()
 
     for seconds in (1, 2, 3, 3):
         clock.advance(seconds)
-        reported.get(timeout=10)
+        messages.get(timeout=10)
 
     assert monitor.failures == 4
 
 
-def test_a_monitor_that_leaves_exits_the_bus(bus: Bus, clock: FakeClock) -> None:
-    """`sys.exit` in a call ends the program with its status, in order."""
+def test_sys_exit_in_a_monitor_exits_the_bus(bus: Bus, clock: FakeClock) -> None:
+    """The program ends with its status, in order."""
     listen(bus, Monitor(bus, lambda: sys.exit(3), every=60, clock=clock))
     bus.start()
     clock.advance(60)
 
-    with Recorder(bus[LOG]) as said, pytest.raises(SystemExit) as left:
+    with Recorder(bus[LOG]) as messages, pytest.raises(SystemExit) as raised:
         bus.block()
 
-    assert left.value.code == 3
-    assert said.calls == []
+    assert raised.value.code == 3
+    assert messages.calls == []
 
 
-def test_a_call_may_stop_the_bus_that_it_is_called_for(bus: Bus, clock: FakeClock) -> None:
-    """The stop does not wait for its own thread, and leaves none behind."""
+def test_a_call_may_stop_its_bus(bus: Bus, clock: FakeClock) -> None:
+    """The stop does not wait for its own thread, which ends afterwards."""
     threads: SimpleQueue[threading.Thread] = SimpleQueue()
 
     def stop() -> None:
@@ -186,14 +186,14 @@ def test_a_call_may_stop_the_bus_that_it_is_called_for(bus: Bus, clock: FakeCloc
     assert not thread.is_alive()
 
 
-def test_a_graceful_reload_leaves_a_monitor_alone(bus: Bus, clock: FakeClock) -> None:
+def test_a_graceful_reload_does_not_affect_a_monitor(bus: Bus, clock: FakeClock) -> None:
     """The times of its calls do not change."""
     assert not hasattr(Monitor, GRACEFUL.name)
     assert not hasattr(BackgroundTask, GRACEFUL.name)
 
 
 def test_a_stop_names_the_call_that_does_not_end(bus: Bus) -> None:
-    """With its stack; `block` names it as well, since the bus owns the thread."""
+    """With its stack; `block` names it as well, because the bus owns the thread."""
     calling, returning = threading.Event(), threading.Event()
 
     def hang() -> None:
@@ -236,16 +236,16 @@ def test_a_task_is_called_once_and_ends_at_the_stop(bus: Bus) -> None:
 
 
 def test_a_task_that_returns_early_is_named_in_a_warning(bus: Bus) -> None:
-    """It is not running then, and the bus continues."""
-    seen: list[tuple[str, int, bool]] = []
+    """It is not running afterwards, and the bus continues."""
+    messages: list[tuple[str, int, bool]] = []
     task = BackgroundTask(bus, lambda stopping: None, name="consuming")
-    bus[LOG].subscribe(lambda text, level, /: seen.append((text, level, task.is_running)))
+    bus[LOG].subscribe(lambda text, level, /: messages.append((text, level, task.is_running)))
     listen(bus, task)
     bus.start()
     for thread in list(parts_of(bus).loop.threads):
         thread.join(10)
 
-    [(text, level, is_running)] = seen
+    [(text, level, is_running)] = messages
     assert text.startswith("background task consuming returned before its event was set")
     assert (level, is_running) == (30, False)
     assert task.last_error is None
@@ -254,7 +254,7 @@ def test_a_task_that_returns_early_is_named_in_a_warning(bus: Bus) -> None:
 
 
 @pytest.mark.parametrize("asked", ["by the stop", "by itself"])
-def test_a_task_that_returns_when_it_is_to_end_is_not_named(bus: Bus, asked: str) -> None:
+def test_a_task_that_returns_at_a_stop_or_exit_is_not_reported(bus: Bus, asked: str) -> None:
     """Whether the bus stops, or the task itself has requested the exit."""
 
     def work(stopping: threading.Event) -> None:
@@ -265,16 +265,16 @@ def test_a_task_that_returns_when_it_is_to_end_is_not_named(bus: Bus, asked: str
 
     task = BackgroundTask(bus, work)
     listen(bus, task)
-    with Recorder(bus[LOG]) as said:
+    with Recorder(bus[LOG]) as messages:
         with contextlib.suppress(StartCancelled):
             bus.start()
         bus.exit()
 
-    assert said.calls == []
+    assert messages.calls == []
 
 
 def test_a_task_that_fails_exits_the_bus_and_is_the_cause(bus: Bus) -> None:
-    """In order; the failure is logged, and raised by block."""
+    """The failure is logged, and raised by block after an orderly exit."""
     error = ValueError("no more orders")
 
     def work(stopping: threading.Event) -> None:
@@ -283,33 +283,33 @@ def test_a_task_that_fails_exits_the_bus_and_is_the_cause(bus: Bus) -> None:
 
     task = BackgroundTask(bus, work, name="working")
     listen(bus, task)
-    with Recorder(bus[LOG]) as said:
+    with Recorder(bus[LOG]) as messages:
         bus.start()
         with pytest.raises(ValueError) as raised:
             bus.block()
 
     assert raised.value is error
     assert task.last_error is error
-    assert logged(said) == [
+    assert logged(messages) == [
         ("background task working failed, the bus exits: ValueError('no more orders')", 40),
         ("the bus exits because of an error:", 40),
     ]
     assert bus.state is State.EXITED
 
 
-def test_a_task_that_leaves_exits_the_bus_with_its_status(bus: Bus) -> None:
-    """`sys.exit` in a thread is not lost, as Python would have it."""
+def test_sys_exit_in_a_task_exits_the_bus_with_its_status(bus: Bus) -> None:
+    """Python itself would ignore it in a thread."""
     listen(bus, BackgroundTask(bus, lambda stopping: sys.exit(bus.wait(State.STARTED) and 3)))
     bus.start()
 
-    with pytest.raises(SystemExit) as left:
+    with pytest.raises(SystemExit) as raised:
         bus.block()
 
-    assert left.value.code == 3
+    assert raised.value.code == 3
 
 
 def test_a_task_starts_again_after_a_stop(bus: Bus) -> None:
-    """With another event, and without the last error; a second start in between does nothing."""
+    """With another event, and without the last error; a second start in between has no effect."""
     events: list[threading.Event] = []
 
     def work(stopping: threading.Event) -> None:
@@ -349,10 +349,10 @@ def test_a_task_may_stop_the_bus(bus: Bus) -> None:
     assert bus.wait(State.STOPPED, 10) is State.STOPPED
 
 
-def test_there_is_never_a_second_thread_of_a_task(bus: Bus) -> None:
+def test_a_task_never_has_two_threads(bus: Bus) -> None:
     """A thread that has not ended prevents another start, and cannot start the task itself."""
     calling, returning = threading.Event(), threading.Event()
-    told: SimpleQueue[NotEnded] = SimpleQueue()
+    errors: SimpleQueue[NotEnded] = SimpleQueue()
 
     def hang(stopping: threading.Event) -> None:
         calling.set()
@@ -360,7 +360,7 @@ def test_there_is_never_a_second_thread_of_a_task(bus: Bus) -> None:
         try:
             task.start()
         except NotEnded as error:
-            told.put(error)
+            errors.put(error)
 
     task = BackgroundTask(bus, hang, name="hanging", patience=0.01)
     task.start()
@@ -370,52 +370,52 @@ def test_there_is_never_a_second_thread_of_a_task(bus: Bus) -> None:
             again()
 
     returning.set()
-    assert "the thread that calls start()" in str(told.get(timeout=10))
+    assert "the thread that calls start()" in str(errors.get(timeout=10))
     task.patience = 10
     task.stop()
 
 
-@pytest.mark.parametrize("given", [0, -1, float("nan"), "5"])
-def test_an_invalid_time_is_refused(bus: Bus, given: float) -> None:
+@pytest.mark.parametrize("period", [0, -1, float("nan"), "5"])
+def test_an_invalid_time_is_refused(bus: Bus, period: float) -> None:
     """The error has the name of the task and of the field."""
     with pytest.raises(PeriodError, match="clearing: every="):
-        Monitor(bus, Cache().clear, name="clearing", every=given)
+        Monitor(bus, Cache().clear, name="clearing", every=period)
     with pytest.raises(PeriodError, match="clearing: longest="):
-        Monitor(bus, Cache().clear, name="clearing", every=1, longest=given)
+        Monitor(bus, Cache().clear, name="clearing", every=1, longest=period)
     with pytest.raises(PeriodError, match="clearing: patience="):
-        Monitor(bus, Cache().clear, name="clearing", every=1, patience=given)
+        Monitor(bus, Cache().clear, name="clearing", every=1, patience=period)
     with pytest.raises(PeriodError, match="working: patience="):
-        BackgroundTask(bus, threading.Event.wait, name="working", patience=given)
+        BackgroundTask(bus, threading.Event.wait, name="working", patience=period)
 
 
 async def forgotten(*args: object) -> None:
-    """Do what nobody would await."""
+    """Return a coroutine, which would not be awaited."""
 
 
 @pytest.mark.parametrize(
-    ("given", "text"),
+    ("function", "text"),
     [(None, "None is not callable; give the function"), (forgotten, "is async, and would not be awaited")],
 )
-def test_an_object_that_cannot_be_called_is_refused(bus: Bus, given: Callable[..., object], text: str) -> None:
+def test_an_object_that_is_not_callable_is_refused(bus: Bus, function: Callable[..., object], text: str) -> None:
     """At construction, and not later in a thread."""
     with pytest.raises(CallError, match=text) as raised:
-        Monitor(bus, given, every=1)
+        Monitor(bus, function, every=1)
     with pytest.raises(CallError, match=text):
-        BackgroundTask(bus, given)
+        BackgroundTask(bus, function)
 
     assert isinstance(raised.value, TypeError)
 
 
 @pytest.fixture
 def begin(tmp_path: Path) -> Iterator[Begin]:
-    """Start programs whose stderr is a stream of its own."""
+    """Start programs, each with its own stderr."""
     with programs(tmp_path, stderr=subprocess.PIPE) as begin:
         yield begin
 
 
 @pytest.mark.slow
 def test_a_process_ends_in_order_when_its_task_fails(begin: Begin) -> None:
-    """Whatever a monitor is doing is done first; the status is 70, and the cause is on stderr."""
+    """A running call of a monitor ends first; the status is 70, and the cause is on stderr."""
     program = begin("""
         import threading
         from typedbus import Bus, Component, Container, run

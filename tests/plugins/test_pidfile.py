@@ -1,4 +1,4 @@
-"""The file that names the process in which a site runs."""
+"""PIDFile: the file with the pid of the process in which a site runs."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ linux = pytest.mark.skipif(sys.platform != "linux", reason="what a lock proves i
 
 
 def dead_pid() -> int:
-    """Return the id of a process that has ended."""
+    """Return the pid of a process that has ended."""
     child = subprocess.Popen([sys.executable, "-S", "-c", ""])
     child.wait()
     return child.pid
@@ -69,22 +69,22 @@ def lines_of(stream: IO[str] | None) -> Iterator[str]:
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """Give the path of a PID file that does not exist."""
+    """Return the path of a PID file that does not exist."""
     return tmp_path / "site.pid"
 
 
 @pytest.fixture
 def bus() -> Bus:
-    """Give a bus."""
+    """Return a bus."""
     return Bus()
 
 
 @pytest.fixture
 def pidfile(bus: Bus, path: Path) -> Iterator[PIDFile]:
-    """Give a component for *path*, which releases it at the end."""
-    made = PIDFile(bus, path=path)
-    yield made
-    made.leave()
+    """Yield a component for *path*, and release it at the end."""
+    component = PIDFile(bus, path=path)
+    yield component
+    component.leave()
 
 
 @pytest.fixture
@@ -116,8 +116,8 @@ def test_a_start_writes_one_line_with_the_pid_that_every_user_may_read(pidfile: 
     assert stat.S_IMODE(path.stat().st_mode) == 0o644
 
 
-def test_a_start_leaves_nothing_else_in_the_folder(pidfile: PIDFile, path: Path) -> None:
-    """The temporary file and the lock file are gone."""
+def test_a_start_leaves_only_the_pid_file_in_the_folder(pidfile: PIDFile, path: Path) -> None:
+    """The temporary file and the lock file are removed."""
     pidfile.start()
 
     assert list(path.parent.iterdir()) == [path]
@@ -153,7 +153,7 @@ def test_a_second_start_keeps_the_file(pidfile: PIDFile, path: Path) -> None:
 def test_a_second_start_writes_a_damaged_file_again(
     bus: Bus, pidfile: PIDFile, path: Path, spoil: Callable[[Path], object]
 ) -> None:
-    """A file that was removed or changed meanwhile is replaced, which is logged."""
+    """A file that was removed or changed in between is replaced, which is logged."""
     pidfile.start()
     spoil(path)
     with Recorder(bus[LOG]) as logged:
@@ -187,8 +187,8 @@ def test_an_exit_leaves_another_file_of_the_same_content(pidfile: PIDFile, path:
     assert path.read_text() == MINE
 
 
-def test_an_exit_without_a_start_does_nothing(bus: Bus, pidfile: PIDFile, path: Path) -> None:
-    """A file that was never locked is left unchanged, and nothing is logged."""
+def test_an_exit_without_a_start_does_not_remove_the_file(bus: Bus, pidfile: PIDFile, path: Path) -> None:
+    """A file that was never locked is unchanged, and nothing is logged."""
     path.write_text(MINE)
     with Recorder(bus[LOG]) as logged:
         pidfile.exit()
@@ -198,7 +198,7 @@ def test_an_exit_without_a_start_does_nothing(bus: Bus, pidfile: PIDFile, path: 
 
 
 def test_a_file_that_cannot_be_removed_is_emptied(bus: Bus, path: Path) -> None:
-    """So that no command signals a process by its number; the reason is logged, and the next start replaces it."""
+    """No command can then signal a process by its number; the reason is logged, and the next start replaces the file."""
 
     def refuse(path: Path) -> None:
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
@@ -219,10 +219,10 @@ def test_a_file_that_cannot_be_removed_is_emptied(bus: Bus, path: Path) -> None:
     pidfile.leave()
 
 
-@pytest.mark.parametrize("left", ["{dead}\n", "{dead}", " {dead} \n", "{alive}\n"])
-def test_a_stale_file_is_replaced(bus: Bus, pidfile: PIDFile, path: Path, left: str) -> None:
+@pytest.mark.parametrize("content", ["{dead}\n", "{dead}", " {dead} \n", "{alive}\n"])
+def test_a_stale_file_is_replaced(bus: Bus, pidfile: PIDFile, path: Path, content: str) -> None:
     """A file that no process holds is stale, even if another process has its number by now; this is logged."""
-    path.write_text(left.format(dead=dead_pid(), alive=os.getppid()))
+    path.write_text(content.format(dead=dead_pid(), alive=os.getppid()))
     pid = int(path.read_text())
     with Recorder(bus[LOG]) as logged:
         pidfile.start()
@@ -470,10 +470,10 @@ def test_a_number_counts_only_if_that_process_has_locked_the_file(
     assert (unknown.value.path, unknown.value.pid) == (path, number)
     reason = "it is empty"
     if number is not None:
-        gone = number not in (1, os.getppid())
+        is_gone = number not in (1, os.getppid())
         reason = (
             f"no process {number}, which it names, runs here"
-            if gone
+            if is_gone
             else f"process {number}, which it names, has not locked it"
         )
     assert unknown.value.reason == reason
@@ -572,18 +572,18 @@ def test_the_file_of_a_killed_process_is_replaced(begin: Begin, bus: Bus, pidfil
     first.send_signal(signal.SIGKILL)
     first.wait()
 
-    left = path.read_text()
+    content = path.read_text()
     held = read(path)
     pidfile.start()
 
-    assert (left, held) == (f"{first.pid}\n", None)
+    assert (content, held) == (f"{first.pid}\n", None)
     assert path.read_text() == MINE
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("does", ["bus.exit()", "pass"], ids=["exits", "stays"])
-def test_a_forked_child_has_no_part_in_the_file(begin: Begin, path: Path, does: str) -> None:
-    """Its exit does not remove the file, and it does not hold the file after its parent was killed."""
+def test_a_forked_child_does_not_hold_or_remove_the_file(begin: Begin, path: Path, does: str) -> None:
+    """Neither at its exit, nor after its parent was killed."""
     first = begin(f"""
         bus.start()
         if os.fork() == 0:
@@ -647,10 +647,12 @@ def test_one_of_many_simultaneous_starts_succeeds(begin: Begin, path: Path, stal
         racer.stdin.write("go\n")
         racer.stdin.flush()
 
-    said = {racer.pid: [line for line in [next(lines_of(racer.stdout))] if "replaced" not in line] for racer in racers}
+    messages = {
+        racer.pid: [line for line in [next(lines_of(racer.stdout))] if "replaced" not in line] for racer in racers
+    }
 
-    (winner,) = (pid for pid, lines in said.items() if lines == ["won"])
-    assert sorted(map(str, said.values())) == sorted([*[str([str(winner)])] * 7, str(["won"])])
+    (winner,) = (pid for pid, lines in messages.items() if lines == ["won"])
+    assert sorted(map(str, messages.values())) == sorted([*[str([str(winner)])] * 7, str(["won"])])
     assert path.read_text() == f"{winner}\n"
     assert list(path.parent.iterdir()) == [path]
 

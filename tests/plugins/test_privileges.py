@@ -32,7 +32,7 @@ ROOT = Identity(frozenset({0}), frozenset({0}), (0, 4))
 
 @attrs.define
 class System:
-    """A simulated system: the identity of the process, the calls that were made, and those that are refused."""
+    """A simulated system: the identity of the process, the calls, and the refused calls."""
 
     now: Identity = ROOT
     calls: list[tuple[str, object]] = attrs.field(factory=list)
@@ -61,7 +61,7 @@ class System:
         self.call("setuid", uid, attrs.evolve(self.now, uids=frozenset({uid})))
 
     def call(self, name: str, argument: object, then: Identity) -> None:
-        """Note the call, and carry it out as far as it is allowed."""
+        """Record the call, and execute it if it is permitted."""
         self.calls.append((name, argument))
         number = self.refused.get(name, errno.EPERM if 0 not in self.now.uids and not self.keeps else 0)
         if number:
@@ -72,13 +72,13 @@ class System:
 
 @pytest.fixture
 def bus() -> Bus:
-    """Give a bus."""
+    """Return a bus."""
     return Bus()
 
 
 @pytest.fixture
 def system() -> System:
-    """Give a system on which this process is root."""
+    """Return a system on which this process is root."""
     return System()
 
 
@@ -157,8 +157,8 @@ def test_a_process_that_already_is_the_user_is_not_changed(bus: Bus, groups: tup
     assert [call.args for call in logged.calls] == [("runs as user 1000, group 100, groups [5] already", 20)]
 
 
-def test_a_second_start_changes_nothing(bus: Bus, system: System) -> None:
-    """After a stop the process is the user already, and no call is made."""
+def test_a_second_start_makes_no_call(bus: Bus, system: System) -> None:
+    """After a stop the process is the user already."""
     privileges = system.privileges(bus, user=1000, group=100)
     privileges.start()
     first = list(system.calls)
@@ -279,11 +279,11 @@ def test_no_umask_is_set_unless_asked_for(bus: Bus, system: System) -> None:
 def test_components_without_a_priority_start_as_root() -> None:
     """They start before it, even if they are declared later."""
     system = System()
-    seen: list[Identity] = []
+    identities: list[Identity] = []
 
     class Server:
         def start(self) -> None:
-            seen.append(system.now)
+            identities.append(system.now)
 
     class Site(Container):
         bus = Component(Bus)
@@ -291,7 +291,7 @@ def test_components_without_a_priority_start_as_root() -> None:
         server = Component(Server)
 
     with running(Site()):
-        assert seen == [ROOT]
+        assert identities == [ROOT]
         assert system.now.uids == {1000}
 
 
@@ -330,7 +330,7 @@ as_root = pytest.mark.skipif(
 
 
 def run_python(asked: str, *before: str) -> subprocess.CompletedProcess[str]:
-    """Run a process with threads that drops its privileges as *asked*, by way of the command *before*."""
+    """Run a process with threads that drops its privileges with the arguments *asked*, under the command *before*."""
     command = [*before, sys.executable, "-c", PROGRAM.format(asked=asked)]
     return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
@@ -427,7 +427,7 @@ def begin_as_root(log: Path, *moved: Path) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture
 def shared() -> Iterator[Path]:
-    """Give a folder of root that every user can read; the folders of pytest are private."""
+    """Return a folder of root that every user can read; the folders of pytest are private."""
     with tempfile.TemporaryDirectory() as folder:
         Path(folder).chmod(0o755)
         yield Path(folder)
@@ -437,9 +437,9 @@ def shared() -> Iterator[Path]:
 @pytest.mark.slow
 def test_a_log_file_that_root_has_opened_can_be_opened_again(shared: Path) -> None:
     """It belongs to the user then; the folder still belongs to root."""
-    done = begin_as_root(shared / "site.log")
+    process = begin_as_root(shared / "site.log")
 
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (process.returncode, process.stderr) == (0, "")
     assert (shared / "site.log").stat().st_uid == 65534
     assert shared.stat().st_uid == 0
     assert (shared / "site.log").read_text(encoding="utf-8").count("bus STARTED") == 2
@@ -453,17 +453,17 @@ def test_a_log_file_in_a_folder_of_the_user_can_be_moved_away(shared: Path) -> N
     folder.mkdir()
     os.chown(folder, 65534, 65534)
 
-    done = begin_as_root(folder / "site.log", folder / "site.log.1")
+    process = begin_as_root(folder / "site.log", folder / "site.log.1")
 
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (process.returncode, process.stderr) == (0, "")
     assert [path.stat().st_uid for path in sorted(folder.iterdir())] == [65534, 65534]
 
 
 @AS_ROOT
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["symbolic link", "hard link", "moved", "folder"])
-def test_a_file_that_the_user_may_have_planted_is_not_handed_over(shared: Path, kind: str) -> None:
-    """Root would give away a file of its own with it."""
+def test_the_owner_of_a_file_that_the_user_may_have_planted_is_not_changed(shared: Path, kind: str) -> None:
+    """Root could give away a file of its own."""
     secret, folder = shared / "secret", shared / "log"
     secret.write_text("secret\n", encoding="utf-8")
     folder.mkdir()
@@ -479,9 +479,9 @@ def test_a_file_that_the_user_may_have_planted_is_not_handed_over(shared: Path, 
         (folder / "link").symlink_to(shared / "roots")
         folder /= "link"
 
-    done = begin_as_root(folder / "site.log")
+    process = begin_as_root(folder / "site.log")
 
-    assert done.returncode == 1
+    assert process.returncode == 1
     assert (folder / "site.log").stat().st_uid == 0
     assert "is not handed over to user 65534" in (folder / "site.log").read_text(encoding="utf-8")
 
@@ -537,17 +537,17 @@ def test_a_process_that_already_is_the_user_drops_its_set_id_capabilities(given:
     """In every thread; a capability for low ports stays."""
     nobody = pwd.getpwnam("nobody")
     ids = ["--reuid", str(nobody.pw_uid), "--regid", str(nobody.pw_gid), "--clear-groups"]
-    done = subprocess.run(
+    process = subprocess.run(
         ["setpriv", *ids, "--inh-caps", given, "--ambient-caps", given, sys.executable, "-c", CAPABILITIES],
         capture_output=True,
         text=True,
         timeout=60,
         check=False,
     )
-    if done.returncode in (126, 127):
-        pytest.skip(f"user nobody cannot run this interpreter, or the system gives no capabilities: {done.stderr}")
+    if process.returncode in (126, 127):
+        pytest.skip(f"user nobody cannot run this interpreter, or the system gives no capabilities: {process.stderr}")
 
-    assert done.returncode == 0, done.stderr
-    sets = [int(bits, 16) for line in done.stdout.splitlines() for bits in line.split()]
+    assert process.returncode == 0, process.stderr
+    sets = [int(bits, 16) for line in process.stdout.splitlines() for bits in line.split()]
     assert len(sets) >= 6
     assert set(sets) == {kept}

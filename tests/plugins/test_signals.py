@@ -53,7 +53,7 @@ def _undisturbed() -> Iterator[None]:
 
 
 @attrs.define(eq=False)
-class Noted:
+class Replacement:
     """A replacement of the process that counts its calls."""
 
     reason: str | None = None
@@ -90,27 +90,27 @@ def serving(bus: Bus, signals: Signals, *numbers: signal.Signals) -> list[str]:
 def test_a_signal_exits_the_bus(number: signal.Signals, capfd: pytest.CaptureFixture[str]) -> None:
     """SIGTERM, SIGINT and, without a daemon, SIGHUP exit in order; stderr and the log have the reason."""
     bus = Bus()
-    heard: list[str] = []
-    bus[STOP].subscribe(lambda: heard.append("stop"))
+    calls: list[str] = []
+    bus[STOP].subscribe(lambda: calls.append("stop"))
 
     lines = serving(bus, Signals(bus), number)
 
     once_more = "" if number is signal.SIGHUP else "; send it again to end at once"
     assert capfd.readouterr().err == f"{number.name}: exiting in order{once_more}\n"
     assert lines == [f"{number.name}: exiting in order"]
-    assert heard == ["stop"]
+    assert calls == ["stop"]
     assert bus.state is State.EXITED
 
 
 def test_usr1_is_graceful() -> None:
     """SIGUSR1 publishes GRACEFUL each time, and the bus continues."""
     bus = Bus()
-    heard: list[str] = []
-    bus[GRACEFUL].subscribe(lambda: heard.append("graceful"))
+    calls: list[str] = []
+    bus[GRACEFUL].subscribe(lambda: calls.append("graceful"))
 
     lines = serving(bus, Signals(bus), signal.SIGUSR1, signal.SIGUSR1, signal.SIGTERM)
 
-    assert heard == ["graceful", "graceful"]
+    assert calls == ["graceful", "graceful"]
     assert lines == ["SIGUSR1: graceful", "SIGUSR1: graceful", "SIGTERM: exiting in order"]
 
 
@@ -124,7 +124,7 @@ def asleep(thread: int) -> bool:
 def test_a_signal_that_does_not_interrupt_the_main_thread_wakes_it(is_ticking: bool) -> None:
     """A signal that is raised in another thread while the main thread sleeps is handled at once."""
     bus = Bus()
-    noticed: list[State | None] = []
+    states: list[State | None] = []
     if is_ticking:
         bus[MAIN].subscribe(lambda: None)
 
@@ -132,7 +132,7 @@ def test_a_signal_that_does_not_interrupt_the_main_thread_wakes_it(is_ticking: b
         while not asleep(os.getpid()):
             pass
         signal.raise_signal(signal.SIGTERM)
-        noticed.append(bus.wait(State.EXITED, 5))
+        states.append(bus.wait(State.EXITED, 5))
         bus.request_exit()
 
     thread = threading.Thread(target=raise_one)
@@ -145,21 +145,21 @@ def test_a_signal_that_does_not_interrupt_the_main_thread_wakes_it(is_ticking: b
     thread.join()
     signals.exit()
 
-    assert noticed == [State.EXITED]
+    assert states == [State.EXITED]
 
 
 def test_a_signal_is_handled_while_the_main_thread_waits_for_hooks() -> None:
     """The signal wakes the main thread, and cancels the start."""
     bus = Bus(workers=2)
     signals = Signals(bus)
-    noticed: list[bool] = []
+    requests: list[bool] = []
 
     def start() -> None:
         signal.raise_signal(signal.SIGTERM)
         until = time.monotonic() + 5
         while not bus.is_exit_requested and time.monotonic() < until:
             pass
-        noticed.append(bus.is_exit_requested)
+        requests.append(bus.is_exit_requested)
 
     bus[START].subscribe(signals.start, priority=5)
     bus[START].subscribe(start)
@@ -169,24 +169,24 @@ def test_a_signal_is_handled_while_the_main_thread_waits_for_hooks() -> None:
     bus.block()
     signals.exit()
 
-    assert noticed == [True]
+    assert requests == [True]
 
 
 def test_the_handler_calls_no_listener() -> None:
     """It returns before any listener is called; the thread in block calls them."""
     bus = Bus()
-    heard: list[str] = []
-    bus[GRACEFUL].subscribe(lambda: heard.append("graceful"))
-    bus[channel_of(signal.SIGUSR1)].subscribe(lambda: heard.append("channel"))
+    calls: list[str] = []
+    bus[GRACEFUL].subscribe(lambda: calls.append("graceful"))
+    bus[channel_of(signal.SIGUSR1)].subscribe(lambda: calls.append("channel"))
     signals = Signals(bus)
     signals.start()
 
     signal.raise_signal(signal.SIGUSR1)
 
-    assert heard == []
+    assert calls == []
     bus.request_exit()
     bus.block()
-    assert heard == ["channel", "graceful"]
+    assert calls == ["channel", "graceful"]
     signals.exit()
 
 
@@ -212,11 +212,11 @@ def test_sighup_restarts_a_daemon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TYPEDBUS_DAEMON", str(os.getpid()))
     assert is_daemon()
     bus = Bus()
-    bus.replacement = noted = Noted()
+    bus.replacement = replacement = Replacement()
 
     lines = serving(bus, Signals(bus), signal.SIGHUP)
 
-    assert noted.count == 1
+    assert replacement.count == 1
     assert lines == ["SIGHUP: restarting in order"]
 
 
@@ -224,17 +224,17 @@ def test_sigterm_after_sighup_exits_without_force(monkeypatch: pytest.MonkeyPatc
     """It cancels the restart, and is the first signal that asks for the exit."""
     monkeypatch.setenv("TYPEDBUS_DAEMON", str(os.getpid()))
     bus = Bus()
-    bus.replacement = noted = Noted()
+    bus.replacement = replacement = Replacement()
 
     serving(bus, Signals(bus), signal.SIGHUP, signal.SIGHUP, signal.SIGTERM)
 
-    assert noted.count == 0
+    assert replacement.count == 0
 
 
 def test_a_refused_restart_is_logged() -> None:
     """The reason is on LOG, and the bus continues."""
     bus = Bus()
-    bus.replacement = Noted("no way; go another")
+    bus.replacement = Replacement("no way; go another")
 
     lines = serving(bus, Signals(bus, actions={signal.SIGUSR2: Action.RESTART}), signal.SIGUSR2, signal.SIGTERM)
 
@@ -246,27 +246,27 @@ def test_an_ignored_sighup_does_not_exit() -> None:
     """As under nohup: only the channel of SIGHUP is published, and the signal stays ignored."""
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     bus = Bus()
-    heard: list[State] = []
-    bus[channel_of(signal.SIGHUP)].subscribe(lambda: heard.append(bus.state))
+    states: list[State] = []
+    bus[channel_of(signal.SIGHUP)].subscribe(lambda: states.append(bus.state))
 
     serving(bus, Signals(bus), signal.SIGHUP, signal.SIGTERM)
 
-    assert heard == [State.STARTED]
+    assert states == [State.STARTED]
     assert signal.signal(signal.SIGHUP, mine) == signal.SIG_IGN
 
 
 def test_an_action_may_be_a_callable() -> None:
     """The thread in block calls it; its exception is logged, and the bus continues."""
     bus = Bus()
-    heard: list[threading.Thread] = []
+    threads: list[threading.Thread] = []
 
     def rotate() -> None:
-        heard.append(threading.current_thread())
+        threads.append(threading.current_thread())
         raise OSError("disk full")
 
     lines = serving(bus, Signals(bus, actions={signal.SIGUSR2: rotate}), signal.SIGUSR2, signal.SIGTERM)
 
-    assert heard == [threading.current_thread()]
+    assert threads == [threading.current_thread()]
     assert lines[0] == "SIGUSR2"
     assert lines[1].startswith("SIGUSR2, which was requested, failed:\n")
     assert lines[1].endswith("OSError: disk full")
@@ -292,12 +292,12 @@ def test_an_action_is_called_after_a_listener_failed() -> None:
 
 def test_a_signal_whose_channel_has_a_listener_is_caught() -> None:
     """It needs no action; a component marks its method with the channel."""
-    heard: list[str] = []
+    calls: list[str] = []
 
     class Journal:
         @on(channel_of(signal.SIGUSR2))
         def rotate(self) -> None:
-            heard.append("rotate")
+            calls.append("rotate")
 
     class Site(Container):
         bus = Component(Bus)
@@ -310,18 +310,18 @@ def test_a_signal_whose_channel_has_a_listener_is_caught() -> None:
         bus.request(bus.request_exit)
         bus.block()
 
-    assert heard == ["rotate"]
+    assert calls == ["rotate"]
 
 
 def test_the_channel_of_sigterm_is_published_before_the_exit() -> None:
     """The bus is still STARTED then."""
     bus = Bus()
-    heard: list[State] = []
-    bus[channel_of(signal.SIGTERM)].subscribe(lambda: heard.append(bus.state))
+    states: list[State] = []
+    bus[channel_of(signal.SIGTERM)].subscribe(lambda: states.append(bus.state))
 
     serving(bus, Signals(bus), signal.SIGTERM)
 
-    assert heard == [State.STARTED]
+    assert states == [State.STARTED]
 
 
 def test_the_action_none_leaves_a_signal_unchanged() -> None:
@@ -352,12 +352,12 @@ def test_the_channel_of_a_signal_is_one_object() -> None:
 def test_a_signal_that_cannot_be_caught_is_refused(number: object) -> None:
     """At construction; the error shows a valid value."""
     refused = "is not a signal that can be caught; give a member of signal.Signals, such as signal.SIGUSR2"
-    with pytest.raises(SignalError, match=refused) as told:
+    with pytest.raises(SignalError, match=refused) as raised:
         channel_of(number)  # type: ignore[arg-type]  # the mistake
     with pytest.raises(SignalError, match=refused):
         Signals(Bus(), actions={number: Action.EXIT})  # type: ignore[dict-item]  # the mistake
 
-    assert told.value.given == number
+    assert raised.value.given == number
 
 
 def test_an_invalid_action_is_refused() -> None:
@@ -485,8 +485,8 @@ def test_a_handler_that_other_code_set_later_stays() -> None:
 
 def test_after_an_exit_in_another_thread_signals_have_their_previous_effect() -> None:
     """The handlers are restored by the next exit in the main thread."""
-    heard: list[int] = []
-    signal.signal(signal.SIGTERM, lambda number, frame: heard.append(number))
+    numbers: list[int] = []
+    signal.signal(signal.SIGTERM, lambda number, frame: numbers.append(number))
     bus = Bus()
     signals = Signals(bus)
     signals.start()
@@ -496,7 +496,7 @@ def test_after_an_exit_in_another_thread_signals_have_their_previous_effect() ->
 
     signal.raise_signal(signal.SIGTERM)
 
-    assert heard == [signal.SIGTERM]
+    assert numbers == [signal.SIGTERM]
     assert not bus.is_exit_requested
     signals.exit()
     signal.signal(signal.SIGTERM, mine)
@@ -518,9 +518,9 @@ def test_a_second_signal_ends_the_process(
     signal.raise_signal(number)
 
     assert ended == [status]
-    said = capfd.readouterr().err
-    assert f"(restored){number.name} again: ending at once; the stacks of all threads:\n" in said
-    assert "test_a_second_signal_ends_the_process" in said
+    errors = capfd.readouterr().err
+    assert f"(restored){number.name} again: ending at once; the stacks of all threads:\n" in errors
+    assert "test_a_second_signal_ends_the_process" in errors
     signals.restore()
 
 
@@ -595,13 +595,13 @@ def test_a_handler_works_without_stderr() -> None:
     bus = Bus()
     signals = Signals(bus)
     signals.start()
-    kept = os.dup(2)
+    duplicate = os.dup(2)
     os.close(2)
     try:
         signal.raise_signal(signal.SIGTERM)
     finally:
-        os.dup2(kept, 2)
-        os.close(kept)
+        os.dup2(duplicate, 2)
+        os.close(duplicate)
 
     assert bus.is_exit_requested
     signals.exit()

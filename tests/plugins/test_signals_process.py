@@ -91,7 +91,7 @@ def begin(tmp_path: Path) -> Iterator[Begin]:
 
 
 def site(**hooks: str) -> str:
-    """Return a site whose part does *hooks* in the hooks of these names, and nothing in the others."""
+    """Return a site whose component executes *hooks*, by name."""
     return SITE.format(**({"start": "pass", "stop": "pass", "exit": "pass"} | hooks))
 
 
@@ -241,8 +241,8 @@ def test_a_signal_ends_a_forked_child(begin: Begin) -> None:
     assert f"died of {TERM:d}" in program.lines
 
 
-def test_a_bare_bus_needs_no_container(begin: Begin) -> None:
-    """Its hooks are subscribed by hand; the process ends in order, with the handlers put back."""
+def test_signals_work_on_a_bus_without_a_container(begin: Begin) -> None:
+    """Its hooks are subscribed by hand; the process ends in order, with the handlers restored."""
     program = begin("""
         bus = Bus()
         signals = Signals(bus, actions={signal.SIGUSR2: lambda: say("second")})
@@ -288,8 +288,8 @@ raise SystemExit(run(Site))
 """
 
 
-def test_a_daemon_is_restarted_again_and_again(begin: Begin) -> None:
-    """SIGHUP replaces it by the same command line under the same pid; its successor catches signals as it did."""
+def test_a_daemon_can_be_restarted_repeatedly(begin: Begin) -> None:
+    """SIGHUP replaces it by the same command line under the same pid, and its successor catches signals like it."""
     program = begin(AGAIN.format(stop="None"), flags=("-X", "dev", "-W", "ignore"))
     for _ in range(3):
         program.reach(f"{program.pid} serves")
@@ -315,7 +315,7 @@ def test_a_failure_before_a_restart_is_reported(begin: Begin) -> None:
     assert program.end() == 70
 
 
-def test_an_exit_in_the_middle_of_a_restart_wins(begin: Begin) -> None:
+def test_an_exit_during_a_restart_overrides_it(begin: Begin) -> None:
     """SIGTERM while it stops for a restart ends the process, in order and without force."""
     program = begin(AGAIN.format(stop="pause('stop')"))
     program.reach("serves")
@@ -332,8 +332,8 @@ def test_an_exit_in_the_middle_of_a_restart_wins(begin: Begin) -> None:
 
 def test_an_impossible_restart_is_reported_and_the_process_continues(begin: Begin, tmp_path: Path) -> None:
     """The original directory was removed: nothing is stopped."""
-    gone = tmp_path / "gone"
-    gone.mkdir()
+    folder = tmp_path / "gone"
+    folder.mkdir()
     program = begin(
         f"""
         from typedbus import process  # which notes where it began
@@ -343,15 +343,16 @@ def test_an_impossible_restart_is_reported_and_the_process_continues(begin: Begi
             part = Component(Part, bus.provided).on(MAIN.calls(lambda part: part.bus.request(part.bus.restart)))
         site = Site()
         site.bus().subscribe(LOG, lambda message, level: site.bus().request_exit())
-        os.rmdir({str(gone)!r})
+        os.rmdir({str(folder)!r})
         raise SystemExit(run(site))
     """,
-        cwd=gone,
+        cwd=folder,
     )
 
     assert program.end() == 0
     assert (
-        f"its directory {gone} no longer exists; restore it, or start the program from another place" in program.output
+        f"its directory {folder} no longer exists; restore it, or start the program from another place"
+        in program.output
     )
 
 

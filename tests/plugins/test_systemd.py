@@ -73,8 +73,8 @@ class Manager:
             sender.sendto(message, self.bound)
 
     @property
-    def told(self) -> list[str]:
-        """Everything that has been told since the last look, with semicolons between the lines."""
+    def messages(self) -> list[str]:
+        """All messages since the last call, with semicolons between their lines."""
         self.say(b"all")
         return [message.replace("\n", "; ") for message in iter(self.next, "all")]
 
@@ -100,7 +100,7 @@ class Manager:
     params=["path", pytest.param("abstract", marks=pytest.mark.skipif(not IS_LINUX, reason="Linux has these alone"))]
 )
 def manager(request: pytest.FixtureRequest) -> Iterator[Manager]:
-    """Give a manager at each kind of address; a path has to be short."""
+    """Yield a manager at each kind of address; a path must be short."""
     with tempfile.TemporaryDirectory() as folder:
         address = f"{folder}/notify" if request.param == "path" else f"@typedbus-{os.getpid()}-{next(numbers)}"
         manager = Manager(address)
@@ -120,7 +120,7 @@ def systemd(bus: Bus, manager: Manager, **environ: str) -> Systemd:
 
 
 def listeners(bus: Bus) -> int:
-    """Return how many there are, of all channels."""
+    """Return the number of listeners of all channels."""
     return sum(len(bound.subscriptions) for bound in parts_of(bus).registry.bound.values())
 
 
@@ -134,11 +134,11 @@ def test_the_manager_is_notified_of_each_state(manager: Manager) -> None:
     systemd(bus, manager)
 
     bus.start()
-    up = manager.told
+    up = manager.messages
     bus.exit()
 
     assert up == ["STATUS=starting", f"READY=1; MAINPID={os.getpid()}; STATUS=started"]
-    assert manager.told == ["STOPPING=1; STATUS=stopping", "STATUS=stopped", "STATUS=exiting"]
+    assert manager.messages == ["STOPPING=1; STATUS=stopping", "STATUS=stopped", "STATUS=exiting"]
 
 
 @one_address
@@ -156,11 +156,11 @@ def test_the_manager_is_notified_of_each_component_that_starts_or_stops(manager:
         part = Component(Part)
 
     with running(Site()):
-        up = manager.told
+        up = manager.messages
 
     # What was built before the component, the bus above all, is not heard.
     assert up == ["STATUS=starting Site.part", f"READY=1; MAINPID={os.getpid()}; STATUS=started"]
-    assert manager.told == [
+    assert manager.messages == [
         "STOPPING=1; STATUS=stopping",
         "STATUS=stopping Site.part",
         "STATUS=stopped",
@@ -174,16 +174,16 @@ def test_a_stop_without_an_exit_does_not_end_the_service(manager: Manager) -> No
     bus = Bus()
     systemd(bus, manager)
     bus.start()
-    assert manager.told
+    assert manager.messages
 
     bus.stop()
     bus.start()
-    again = manager.told
+    again = manager.messages
     bus.stop()
     bus.exit()
 
     assert again == ["STATUS=stopping", "STATUS=stopped", "STATUS=starting", "STATUS=started"]
-    assert manager.told == ["STATUS=stopping", "STATUS=stopped", "STOPPING=1; STATUS=exiting"]
+    assert manager.messages == ["STATUS=stopping", "STATUS=stopped", "STOPPING=1; STATUS=exiting"]
 
 
 @one_address
@@ -196,7 +196,7 @@ def test_the_first_failure_is_the_status_until_the_next_start(manager: Manager) 
 
     with pytest.raises(TransitionFailures):
         bus.start()
-    failed = manager.told
+    failed = manager.messages
     bus[START].unsubscribe(fail)
     bus[STOP].unsubscribe(fail)
     bus.start()
@@ -208,7 +208,7 @@ def test_the_first_failure_is_the_status_until_the_next_start(manager: Manager) 
         f"STATUS=starting {name}",
         f"STATUS=failed {name} in start: OSError('no heat\\nREADY=1')",
     ]
-    assert manager.told[:2] == ["STATUS=starting", f"READY=1; MAINPID={os.getpid()}; STATUS=started"]
+    assert manager.messages[:2] == ["STATUS=starting", f"READY=1; MAINPID={os.getpid()}; STATUS=started"]
 
 
 class Rude(Exception):
@@ -227,12 +227,12 @@ def test_a_failure_during_the_exit_stays_the_status(manager: Manager) -> None:
     systemd(bus, manager)
     bus[STOP].subscribe(rude)
     bus.start()
-    assert manager.told
+    assert manager.messages
 
     with pytest.raises(TransitionFailures):
         bus.exit()
 
-    stopping, _, failed, *rest = manager.told
+    stopping, _, failed, *rest = manager.messages
     assert stopping == "STOPPING=1; STATUS=stopping"
     assert failed.endswith("rude in stop: Rude( READY=1 \\udc80)")
     assert rest == []
@@ -246,16 +246,16 @@ def test_graceful_is_a_reload(manager: Manager) -> None:
     bus[GRACEFUL].subscribe(lambda: manager.say(b"first"), priority=-(10**6))
     bus[GRACEFUL].subscribe(lambda: manager.say(b"last"), priority=10**6)
     bus.graceful()
-    before = manager.told
+    before = manager.messages
     bus[GRACEFUL].subscribe(fail)
     bus.start()
-    assert manager.told
+    assert manager.messages
 
     with pytest.raises(ChannelFailures):
         bus.graceful()
 
     assert before == ["first", "last"]
-    assert manager.told == [
+    assert manager.messages == [
         "RELOADING=1; MONOTONIC_USEC=7000; STATUS=reloading",
         "first",
         "last",
@@ -266,7 +266,7 @@ def test_graceful_is_a_reload(manager: Manager) -> None:
 
 @one_address
 def test_the_time_of_a_reload_is_the_monotonic_clock_of_the_system(manager: Manager) -> None:
-    """The manager takes it for that of CLOCK_MONOTONIC, in microseconds."""
+    """The manager compares it with CLOCK_MONOTONIC, in microseconds."""
     import time
 
     bus = Bus()
@@ -277,7 +277,7 @@ def test_the_time_of_a_reload_is_the_monotonic_clock_of_the_system(manager: Mana
     bus.graceful()
 
     after = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
-    (line,) = [line for line in "; ".join(manager.told).split("; ") if line.startswith("MONOTONIC_USEC=")]
+    (line,) = [line for line in "; ".join(manager.messages).split("; ") if line.startswith("MONOTONIC_USEC=")]
     assert before <= int(line.partition("=")[2]) <= after
     bus.exit()
 
@@ -296,11 +296,11 @@ def test_the_main_loop_sends_watchdog_at_half_of_the_interval(manager: Manager, 
     )
     assert bus[MAIN].subscriptions == ()
     bus.start()
-    assert manager.told
+    assert manager.messages
     signs = []
     for _ in ticking[1:]:
         bus[MAIN].publish()
-        signs.append(manager.told)
+        signs.append(manager.messages)
 
     bus.stop()
 
@@ -311,8 +311,8 @@ def test_the_main_loop_sends_watchdog_at_half_of_the_interval(manager: Manager, 
 
 @one_address
 @pytest.mark.parametrize("environ", [{}, {"WATCHDOG_USEC": "1000000", "WATCHDOG_PID": "124"}], ids=["none", "other"])
-def test_without_a_watchdog_of_this_process_nothing_ticks(manager: Manager, environ: dict[str, str]) -> None:
-    """One that was asked of another process, such as the parent, is its own business."""
+def test_a_process_without_a_watchdog_has_no_ticks(manager: Manager, environ: dict[str, str]) -> None:
+    """A watchdog for another process, such as the parent, does not count."""
     bus = Bus()
     systemd(bus, manager, **environ)
 
@@ -323,7 +323,7 @@ def test_without_a_watchdog_of_this_process_nothing_ticks(manager: Manager, envi
 
 
 @pytest.mark.parametrize("environ", [{}, {"NOTIFY_SOCKET": "", "WATCHDOG_USEC": ""}], ids=["unset", "empty"])
-def test_without_a_manager_nothing_is_done(environ: dict[str, str]) -> None:
+def test_without_a_manager_the_component_adds_no_listener(environ: dict[str, str]) -> None:
     """A program that is started by hand needs no other declaration."""
     bus = Bus()
 
@@ -333,23 +333,23 @@ def test_without_a_manager_nothing_is_done(environ: dict[str, str]) -> None:
 
 
 def test_the_environment_is_that_of_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Unless given, it is read when the component is built, and left as it is."""
+    """Unless given, it is read when the component is built, and is not changed."""
     with tempfile.TemporaryDirectory() as folder:
         manager = Manager(f"{folder}/notify")
         monkeypatch.setenv("NOTIFY_SOCKET", manager.address)
         bus = Bus()
         Systemd(bus)
         bus.start()
-        told = manager.told
+        messages = manager.messages
         manager.close()
 
-    assert told[-1].startswith(f"READY=1; MAINPID={os.getpid()}")
+    assert messages[-1].startswith(f"READY=1; MAINPID={os.getpid()}")
     assert os.environ["NOTIFY_SOCKET"] == manager.address
 
 
 @one_address
-def test_nothing_is_left_after_the_exit(manager: Manager) -> None:
-    """The bus has no listener more."""
+def test_the_exit_removes_all_listeners(manager: Manager) -> None:
+    """The bus has as many listeners as before."""
     bus = Bus()
     systemd(bus, manager, WATCHDOG_USEC="1000000")
     bus.start()
@@ -364,11 +364,11 @@ def test_a_missing_manager_has_no_effect() -> None:
     with tempfile.TemporaryDirectory() as folder:
         address = f"{folder}/notify"
         bus = Bus()
-        said: list[tuple[str, int]] = []
-        bus[LOG].subscribe(lambda message, level: said.append((message, level)))
+        messages: list[tuple[str, int]] = []
+        bus[LOG].subscribe(lambda message, level: messages.append((message, level)))
         Systemd(bus, environ={"NOTIFY_SOCKET": address})
         bus.start()
-        once = list(said)
+        once = list(messages)
         manager = Manager(address)
         bus.graceful()
         manager.close()
@@ -378,14 +378,14 @@ def test_a_missing_manager_has_no_effect() -> None:
     assert once == [
         (f"cannot send 'STATUS=starting' to systemd at {address}: [Errno 2] No such file or directory", 30),
     ]
-    assert [message.partition(" to systemd at ")[0] for message, _ in said[1:]] == [
+    assert [message.partition(" to systemd at ")[0] for message, _ in messages[1:]] == [
         "cannot send 'STOPPING=1\\nSTATUS=stopping'"
     ]
 
 
 @pytest.mark.slow
-def test_a_manager_that_does_not_read_holds_nothing_up() -> None:
-    """A status that finds no room is left out; the rest is given up after a second, and that is logged."""
+def test_a_manager_that_does_not_read_does_not_block_the_bus() -> None:
+    """A status without room in the buffer is dropped; other messages are given up after a second, which is logged."""
     with tempfile.TemporaryDirectory() as folder, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as deaf:
         deaf.bind(f"{folder}/notify")
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
@@ -394,19 +394,19 @@ def test_a_manager_that_does_not_read_holds_nothing_up() -> None:
                 while True:
                     sender.sendto(b"x", f"{folder}/notify")
         bus = Bus()
-        said: list[str] = []
-        bus[LOG].subscribe(lambda message, level: said.append(message))
+        messages: list[str] = []
+        bus[LOG].subscribe(lambda message, level: messages.append(message))
         Systemd(bus, environ={"NOTIFY_SOCKET": f"{folder}/notify"})
 
         bus.start()
 
-    told = f"cannot send 'READY=1\\nMAINPID={os.getpid()}\\nSTATUS=started'"
-    assert said == [f"{told} to systemd at {folder}/notify: timed out"]
+    warning = f"cannot send 'READY=1\\nMAINPID={os.getpid()}\\nSTATUS=started'"
+    assert messages == [f"{warning} to systemd at {folder}/notify: timed out"]
 
 
 @one_address
 def test_an_exit_replaces_a_restart(manager: Manager) -> None:
-    """If the exit is requested meanwhile, STOPPING is sent after all."""
+    """STOPPING is sent if the exit is requested during the restart."""
 
     class Never:
         def problem(self) -> None:
@@ -420,12 +420,12 @@ def test_an_exit_replaces_a_restart(manager: Manager) -> None:
     systemd(bus, manager)
     bus[STOP].subscribe(bus.exit)
     bus.start()
-    assert manager.told
+    assert manager.messages
     bus.restart()
 
     bus.block()
 
-    first, *rest = manager.told
+    first, *rest = manager.messages
     assert first == "RELOADING=1; MONOTONIC_USEC=7000; STATUS=restarting"
     assert rest[-1] == "STOPPING=1; STATUS=exiting"
 
@@ -441,7 +441,7 @@ def test_an_exit_replaces_a_restart(manager: Manager) -> None:
     ],
 )
 def test_an_invalid_environment_is_refused(variable: str, value: str, reason: str) -> None:
-    """The error names the variable, its value, the reason and the remedy."""
+    """The error has the variable, its value, the reason and the remedy."""
     bus = Bus()
 
     with pytest.raises(SystemdError) as refused:
@@ -458,7 +458,7 @@ def test_an_invalid_environment_is_refused(variable: str, value: str, reason: st
 
 @pytest.mark.parametrize("variable", ["WATCHDOG_USEC", "WATCHDOG_PID"])
 @pytest.mark.parametrize("number", [str(2**63), "9" * 6000])
-def test_a_number_that_no_time_and_no_process_has_is_refused(variable: str, number: str) -> None:
+def test_an_absurdly_large_number_is_refused(variable: str, number: str) -> None:
     """The error has only its first digits."""
     with pytest.raises(SystemdError) as refused:
         Systemd(Bus(), environ={variable: number})
@@ -485,7 +485,7 @@ def test_an_address_of_an_unknown_kind_is_logged_and_not_notified(address: str) 
 @pytest.mark.parametrize("count", ["99999999999", str(2**63 - 1), "9" * 6000])
 @pytest.mark.parametrize("name", [None, "unknown", "http"])
 def test_an_absurd_number_of_sockets_is_refused_at_once(count: str, name: str | None) -> None:
-    """Nothing of that size is made."""
+    """No object of that size is created."""
     with pytest.raises(SystemdError):
         activated(name, environ={"LISTEN_PID": str(os.getpid()), "LISTEN_FDS": count})
 
@@ -511,8 +511,8 @@ def test_there_are_no_sockets_for_another_process(environ: dict[str, str], name:
         ({"LISTEN_FDS": "1"}, "LISTEN_FDNAMES", "no socket has the name 'http'"),
     ],
 )
-def test_sockets_that_cannot_be_are_refused(environ: dict[str, str], variable: str, reason: str) -> None:
-    """A typing error in the unit or in the program is not taken for a start by hand."""
+def test_impossible_numbers_of_sockets_are_refused(environ: dict[str, str], variable: str, reason: str) -> None:
+    """A typing error in the unit or in the program is not mistaken for a start by hand."""
     with pytest.raises(SystemdError) as refused:
         activated("http", environ={"LISTEN_PID": str(os.getpid()), **environ})
 
@@ -534,7 +534,7 @@ os.execv(sys.executable, [sys.executable, *program])
 
 @pytest.fixture
 def activate(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
-    """Begin programs of this source that inherit descriptors; none of them outlives the test."""
+    """Begin programs of this source that inherit descriptors; all end with the test."""
     programs: list[subprocess.Popen[str]] = []
     (tmp_path / "activate.py").write_text(ACTIVATE)
 
@@ -562,7 +562,7 @@ def activate(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
 
 @pytest.fixture
 def listening() -> Iterator[list[socket.socket]]:
-    """Give two sockets that listen."""
+    """Yield two listening sockets."""
     sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
     yield sockets
     for one in sockets:
@@ -570,10 +570,10 @@ def listening() -> Iterator[list[socket.socket]]:
 
 
 @pytest.mark.slow
-def test_the_sockets_are_there_again_when_the_process_is_replaced(
+def test_the_sockets_survive_a_replacement_of_the_process(
     activate: Callable[..., subprocess.Popen[str]], listening: list[socket.socket]
 ) -> None:
-    """The program closes a duplicate: the process that replaces it serves the same port."""
+    """The program closes a duplicate; the process that replaces it serves the same port."""
     program = activate(
         """
         import os, sys
@@ -602,7 +602,7 @@ def test_the_sockets_are_there_again_when_the_process_is_replaced(
 
 
 @pytest.mark.slow
-def test_all_sockets_come_in_order_and_of_their_kind(
+def test_sockets_are_in_order_and_of_their_kind(
     activate: Callable[..., subprocess.Popen[str]], listening: list[socket.socket]
 ) -> None:
     """Without a name all sockets, otherwise those with this name; a child of the process gets none."""
@@ -722,7 +722,7 @@ def test_a_real_service_notifies_its_manager(
 
     assert program.wait(LONG) == 0
     assert up[-1] == f"READY=1\nMAINPID={program.pid}\nSTATUS=started"
-    assert "WATCHDOG=1" not in manager.told
+    assert "WATCHDOG=1" not in manager.messages
 
 
 @pytest.mark.slow
@@ -767,8 +767,8 @@ raise SystemExit(run(Site))
 
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("systemd-socket-activate") is None, reason="systemd's own tool is not installed")
-def test_systemd_itself_hands_sockets_over(tmp_path: Path) -> None:
-    """Its tool for trying activation out starts a program whose socket is served."""
+def test_systemd_itself_passes_sockets(tmp_path: Path) -> None:
+    """systemd-socket-activate starts a program that serves the socket."""
     program = tmp_path / "program.py"
     program.write_text(
         textwrap.dedent("""
@@ -793,10 +793,10 @@ def test_systemd_itself_hands_sockets_over(tmp_path: Path) -> None:
             with socket.socket(socket.AF_UNIX) as client:
                 client.settimeout(LONG)
                 client.connect(address)
-                said = client.makefile().read()
+                response = client.makefile().read()
             assert tool.wait(LONG) == 0
         finally:
             tool.kill()
             tool.communicate()
 
-    assert said == "hello"
+    assert response == "hello"

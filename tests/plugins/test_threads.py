@@ -1,4 +1,4 @@
-"""Announcements of threads that other code creates: in which thread, and with which number."""
+"""Threads: announcements of threads that other code creates, their thread and their numbers."""
 
 from __future__ import annotations
 
@@ -26,31 +26,31 @@ class Notes:
 
 @pytest.fixture
 def bus() -> Bus:
-    """Give a bus."""
+    """Return a bus."""
     return Bus()
 
 
 @pytest.fixture
 def notes(bus: Bus) -> Notes:
-    """Give what writes down."""
+    """Return a recorder of the announcements."""
     return Notes(bus)
 
 
 @pytest.fixture
 def threads(bus: Bus, notes: Notes) -> Threads:
-    """Give what is tested."""
+    """Return the tested component."""
     return Threads(bus)
 
 
 @pytest.fixture
 def pool() -> Iterator[ThreadPoolExecutor]:
-    """Give a pool of one thread, that of a server."""
+    """Yield a pool of one thread, like that of a server."""
     with ThreadPoolExecutor(1) as pool:
         yield pool
 
 
 def in_thread(function: Callable[[], object]) -> threading.Thread:
-    """Call *function* in a thread that has ended then, and give the thread."""
+    """Call *function* in a thread, and return the thread when it has ended."""
     thread = threading.Thread(target=function)
     thread.start()
     thread.join(10)
@@ -80,8 +80,8 @@ def test_the_end_of_a_thread_is_announced_at_its_release(
     assert threads.numbers == ()
 
 
-def test_numbers_are_never_given_again(threads: Threads, notes: Notes) -> None:
-    """Neither after a release nor after a stop, nor while others have theirs."""
+def test_numbers_are_not_reused(threads: Threads, notes: Notes) -> None:
+    """Neither after a release nor after a stop."""
     threads.acquire()
     thread = threading.Thread(target=lambda: [act() for act in (threads.acquire, threads.release)])
     thread.start()
@@ -108,11 +108,11 @@ def test_the_end_of_a_thread_without_release_is_announced_by_the_next_new_thread
 
 def test_the_end_of_a_thread_that_is_still_referenced_is_announced(threads: Threads, notes: Notes) -> None:
     """A reference to the thread object makes no difference."""
-    kept = in_thread(threads.acquire)
+    thread = in_thread(threads.acquire)
     threads.acquire()
 
     assert notes.ended == [(1, threading.current_thread())]
-    assert not kept.is_alive()
+    assert not thread.is_alive()
 
 
 def test_threads_are_not_kept_alive(threads: Threads, bus: Bus) -> None:
@@ -243,8 +243,8 @@ def test_each_thread_of_a_threading_server_is_announced() -> None:
     assert all(thread is not threading.current_thread() for _, thread in notes.started)
 
 
-def test_the_channels_are_two_and_there_is_nothing_to_start(threads: Threads) -> None:
-    """Threads come when a server has them; only the stop is a hook."""
+def test_the_component_has_two_channels_and_no_start_hook(threads: Threads) -> None:
+    """Servers create threads on demand; only the stop is a hook."""
     assert (THREAD_STARTED.name, THREAD_ENDED.name) == ("thread_started", "thread_ended")
     assert not hasattr(Threads, "start")
     assert hasattr(Threads, STOP.name)
