@@ -469,10 +469,10 @@ def log_vaguely(self: object, level, message) -> None:  # type: ignore[no-untype
 )
 def test_a_named_method_that_does_not_match_its_channel_is_a_fault(part: Component[Any], problem: str) -> None:
     """The fault has the component and the arguments of the channel."""
-    (problem,) = faults_of(part)
+    (text,) = faults_of(part)
 
-    assert "does not fit channel" in problem
-    assert problem.endswith(problem)
+    assert "does not fit channel" in text
+    assert text.endswith(problem)
 
 
 def test_the_fault_of_a_named_method_recommends_two_remedies() -> None:
