@@ -248,8 +248,8 @@ def graph_of(components: Sequence[Component[object]], needs_of: Callable[[object
         if isinstance(node, (IfEnabled, Every)):
             required = set()
         elif isinstance(node, Selected):
-            number = numbers.get(id(node.asked))
-            required = set(reached[id(node.asked)][2]) if number is None else {number}
+            number = numbers.get(id(node.key))
+            required = set(reached[id(node.key)][2]) if number is None else {number}
         if isinstance(node, providers.ItemGetter) and is_a(node.name, AnyChannel):
             channels.add(node.name)
         reached[id(node)] = needed, channels, required

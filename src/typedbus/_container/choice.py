@@ -66,6 +66,6 @@ class Choice(Component[T_co]):
         Raises:
             InvalidContainer: There is no branch for the key.
         """
-        key = self.selected.asked()
+        key = self.selected.key()
         if self.selected.branch_of(key) is None:
             raise InvalidContainer(self.path, [self.fault(key)])

@@ -23,21 +23,21 @@ from typedbus._container.results import Attribute, Item, Other, result_of
 
 class Choices:
     """
-    The choices among the components *live*.
+    The choices among *components*.
 
     A branch takes part if a choice selects it, or if a component that takes part requires it.
 
     Args:
-        live: The components.
+        components: The components.
         required: For each component, the numbers of the components that it requires, as `graph_of` returns them.
     """
 
-    def __init__(self, live: Sequence[Component[object]], required: Sequence[Iterable[int]]) -> None:
+    def __init__(self, components: Sequence[Component[object]], required: Sequence[Iterable[int]]) -> None:
         #: For each branch, by identity, the choices that have it, and its keys there.
         self._choices: dict[int, list[tuple[Choice[object], list[object]]]] = {}
         #: For each branch, by identity, the components that require it.
         self._users: dict[int, list[Component[object]]] = {}
-        for choice in live:
+        for choice in components:
             if not isinstance(choice, Choice) or choice.overriding is not None:
                 continue
             keys: dict[int, list[object]] = {}
@@ -47,7 +47,7 @@ class Choices:
                 self._choices.setdefault(branch_id, []).append((choice, own))
         for number, others in enumerate(required if self._choices else ()):
             for other in others:
-                self._users.setdefault(id(live[other]), []).append(live[number])
+                self._users.setdefault(id(components[other]), []).append(components[number])
 
     def participation(self, component: Component[object], *, is_foreseen: bool) -> tuple[bool | None, str]:
         """Return the same as `Component.participation`, as far as choices decide it."""
@@ -83,21 +83,21 @@ def _decision(choice: Choice[object], keys: Sequence[object], *, is_foreseen: bo
 
 
 def choice_faults(
-    live: Sequence[Component[object]],
+    components: Sequence[Component[object]],
     participations: Sequence[tuple[bool | None, str]],
     key_of: Callable[[Choice[object]], object],
 ) -> list[Fault]:
     """
-    Return the faults of the choices among *live*: keys without a branch, and chosen branches that are not enabled.
+    Return the faults of the choices among *components*: keys without a branch, and chosen branches that are not enabled.
 
     Args:
-        live: The components.
+        components: The components.
         participations: For each component, the result of `Component.participation`.
         key_of: Returns the key of a choice, or `MISSING` if it is not known yet.
     """
-    numbers = {id(component): number for number, component in enumerate(live)}
+    numbers = {id(component): number for number, component in enumerate(components)}
     faults: list[Fault] = []
-    for number, choice in enumerate(live):
+    for number, choice in enumerate(components):
         if not isinstance(choice, Choice) or choice.overriding is not None or participations[number][0] is False:
             continue
         key = key_of(choice)
@@ -109,7 +109,7 @@ def choice_faults(
             continue
         chosen = numbers.get(id(acting(branch)))
         if chosen is not None and participations[chosen][0] is False:
-            faults.append(DisabledFault(choice.path, choice.place, live[chosen].path, participations[chosen][1]))
+            faults.append(DisabledFault(choice.path, choice.place, components[chosen].path, participations[chosen][1]))
     return faults
 
 
@@ -117,14 +117,14 @@ def current_key(choice: Choice[object]) -> object:
     """Build what the key of *choice* needs and return the key, or `MISSING` if a component it needs is not enabled."""
     try:
         with Entered(choice, choice.path, choice.place, choice.path):
-            return choice.selected.asked()
+            return choice.selected.key()
     except ComponentDisabled:
         return MISSING
 
 
 def foreseen_key(choice: Choice[object]) -> object:
     """Return the key of *choice*, or `MISSING` if it is not known until something is built."""
-    key = foreseen_value(choice.selected.asked)
+    key = foreseen_value(choice.selected.key)
     return key if _is_plain(key) else MISSING
 
 

@@ -453,8 +453,8 @@ def _needed_now(node: object) -> list[object]:
     if isinstance(node, Every):
         return node.enabled()
     if isinstance(node, Selected):
-        branch = node.branch_of(node.asked())
-        return [node.asked] if branch is None else [node.asked, branch]
+        branch = node.branch_of(node.key())
+        return [node.key] if branch is None else [node.key, branch]
     return [] if isinstance(node, IfEnabled) and not node.is_enabled() else needs(node)
 
 

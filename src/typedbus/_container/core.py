@@ -255,7 +255,7 @@ class Core:
             build_all(self, bus, start, analysis, shutdowns)
         finally:
             # Also after a failed start, since an exit follows it.
-            shutdowns.rest()
+            shutdowns.subscribe_rest()
             # The program may change a class before the next start.
             analysis.forget_hooks()
 

@@ -16,7 +16,7 @@ from typedbus._container.choosing import Choices
 from typedbus._container.component import Component
 from typedbus._container.providers import cover, declared_needs, forget, is_resource, needs, uncover
 from typedbus._container.replaceable import Home
-from typedbus._container.resources import drop, keeps_instance, outlived, raise_together
+from typedbus._container.resources import built_from_components, drop, keeps_instance
 
 
 class Member(Home, Protocol):
@@ -126,7 +126,7 @@ class Group:
         for component in reversed(components):
             if component.is_built and (kept is None or component() is not kept):
                 self._forget(component)
-        self._drop(outlived(self.analysis.lasting))
+        self._drop(built_from_components(self.analysis.lasting))
 
     def forget_all(self, container: Declarations) -> None:
         """Forget the instances of *container*, and what was built with them, except the bus."""
@@ -148,7 +148,7 @@ class Group:
         """Forget singletons and shut down resources among *nodes*, each after what it needs; raise the failures."""
         for node in nodes:
             self._cancel(node)
-        raise_together(drop(nodes, self.name_of))
+        drop(nodes, self.name_of)
 
     def _cancel(self, node: object) -> None:
         for member in self.members:

@@ -17,7 +17,7 @@ from typedbus._container.body import Declarations, blueprint_of, body_of, path_o
 from typedbus._container.core import core_of
 from typedbus._container.declarations import INHERIT, DeclaredContainer
 from typedbus._container.providers import RESOURCE, is_provider
-from typedbus._container.resources import drop, raise_together
+from typedbus._container.resources import drop
 
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., object])
@@ -165,7 +165,7 @@ class LibraryMethods(DeclaredContainer):
         if any(node.is_async_mode_enabled() for node in resources):
             injector: Any = super()
             return injector.shutdown_resources(kind)
-        raise_together(drop(resources, lambda node: (str(node), blueprint_of(type(self)).place)))
+        drop(resources, lambda node: (str(node), blueprint_of(type(self)).place))
         return None
 
     def traverse(self, types: Iterable[type[T]] | None = None) -> Iterator[T]:

@@ -50,14 +50,14 @@ def link(containers: Sequence[D]) -> list[list[D]]:
         _fill_lists(containers)
     elif not referenced:
         return [[container] for container in containers]
-    together: dict[int, list[object]] = {}
+    shared: dict[int, list[object]] = {}
     # Inner containers come after the containers around them.
     for level in reversed(levels):
         own = body_of(level.container).copies
         for key in own.keys() & referenced:
             _add(level.counterparts, key, own[key])
         # Beyond the outermost container are the containers that run together with it.
-        outside = together if level.around is None else level.around.counterparts
+        outside = shared if level.around is None else level.around.counterparts
         for key, copies in level.counterparts.items():
             for counterpart in copies:
                 _add(outside, key, counterpart)
@@ -68,7 +68,7 @@ def link(containers: Sequence[D]) -> list[list[D]]:
             key, around = id(reference.declaration), level
             while key not in around.counterparts and around.around is not None:
                 around = around.around
-            candidates = around.counterparts.get(key, together.get(key, []))
+            candidates = around.counterparts.get(key, shared.get(key, []))
             if len(candidates) != 1:
                 reference.reject([path for top in outermost for path in _paths(top, candidates)])
                 continue
@@ -120,7 +120,7 @@ def references_in(container: Declarations) -> Iterator[Reference]:
     return (reference for level in _levels(container) for reference in body_of(level.container).references)
 
 
-def container_of(whole: Declarations, provider: object) -> Declarations:
+def declaring_container(whole: Declarations, provider: object) -> Declarations:
     """Return the container in *whole* that declares *provider*, or *whole* itself."""
     holders = (level.container for level in _levels(whole))
     return next(

@@ -13,7 +13,7 @@ from typedbus._base.ordering import dependencies_first
 from typedbus._container.body import Declarations, blueprint_of, body_of
 from typedbus._container.component import Component
 from typedbus._container.core import Core, run_together
-from typedbus._container.linking import container_of
+from typedbus._container.linking import declaring_container
 from typedbus._container.providers import copied_before, needs
 from typedbus._container.references import Every, Reference, foreign
 
@@ -49,7 +49,7 @@ class Override(Generic[T]):
         """
         component, core = self._component, self._core
         override: Any = providers.Object(replacement)
-        holder = body_of(container_of(core.container, component))
+        holder = body_of(declaring_container(core.container, component))
         references: list[Reference] = []
         if isinstance(replacement, Component):
             # Declarations of the container's class have copies in this instance; others become references.

@@ -57,7 +57,7 @@ class Selected(providers.Callable[Any]):
     """Reads a key and returns the instance of the branch under it; the argument of a `Choice`."""
 
     @property
-    def asked(self) -> Any:
+    def key(self) -> Any:
         """The provider of the key."""
         provider: Any = self
         return provider.args[0]
@@ -76,7 +76,7 @@ class Selected(providers.Callable[Any]):
             return None
 
     def _provide(self, args: tuple[object, ...], kwargs: dict[str, object]) -> object:
-        return self.branch_of(self.asked())()
+        return self.branch_of(self.key())()
 
 
 def is_provider(value: object) -> bool:

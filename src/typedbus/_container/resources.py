@@ -66,14 +66,14 @@ class Shutdowns:
     def before(self, component: Component[object], phase: int) -> list[StartNode]:
         """Return the nodes of resources that *component*, about to be built, needs other than through components."""
         self._phase = phase
-        return [self._node_of(need) for need in _near(component) if is_resource(need)] if self._resources else []
+        return [self._node_of(need) for need in _nearest(component) if is_resource(need)] if self._resources else []
 
     def after(self, component: Component[object], node: StartNode) -> None:
         """Store the node of a component that has been built."""
         if self._resources:
             self._nodes[id(component)] = node
 
-    def rest(self) -> None:
+    def subscribe_rest(self) -> None:
         """Subscribe the shutdown of the resources that no component needed."""
         for resource in self._resources:
             self._node_of(resource)
@@ -83,7 +83,7 @@ class Shutdowns:
             return self._nodes[id(resource)]
         below = [
             node
-            for need in _near(resource)
+            for need in _nearest(resource)
             if (node := self._node_of(need) if is_resource(need) else self._nodes.get(id(need))) is not None
         ]
         path, place = self._name_of(resource)
@@ -96,7 +96,7 @@ class Shutdowns:
         return node
 
 
-def _near(node: object) -> list[object]:
+def _nearest(node: object) -> list[object]:
     """Return the components and resources that *node* needs, also through other providers, in order."""
     ends: dict[int, object] = {}
     pending = needs(node)[::-1]
@@ -128,14 +128,14 @@ def shut_down(resource: Any, path: str, place: str) -> None:
         raise DeclarationError(path, place, "it is asynchronous, and no event loop runs where it would be shut down")
 
 
-def drop(nodes: Sequence[object], name_of: Callable[[object], tuple[str, str]]) -> list[Exception]:
+def drop(nodes: Sequence[object], name_of: Callable[[object], tuple[str, str]]) -> None:
     """
     Forget the singletons and shut down the resources among *nodes*, each of which comes after the nodes it needs.
 
-    Returns:
-        The exceptions of failed shutdowns; all other nodes were dropped nevertheless.
+    Raises:
+        Exception: The exception of a shutdown; a group if several failed. All other nodes were dropped nevertheless.
     """
-    failed: list[Exception] = []
+    failures: list[Exception] = []
     for node in reversed(nodes):
         if not is_resource(node):
             forget(node)
@@ -143,16 +143,11 @@ def drop(nodes: Sequence[object], name_of: Callable[[object], tuple[str, str]]) 
         try:
             shut_down(node, *name_of(node))
         except Exception as error:
-            failed.append(error)
-    return failed
-
-
-def raise_together(failed: Sequence[Exception]) -> None:
-    """Raise the failures of shutdowns: a single exception as it is, several as a group."""
-    if len(failed) == 1:
-        raise failed[0]
-    if failed:
-        raise ExceptionGroup("resources did not shut down", failed)
+            failures.append(error)
+    if len(failures) == 1:
+        raise failures[0]
+    if failures:
+        raise ExceptionGroup("resources did not shut down", failures)
 
 
 def keeps_instance(node: object) -> bool:
@@ -160,6 +155,6 @@ def keeps_instance(node: object) -> bool:
     return is_resource(node) or isinstance(node, providers.BaseSingleton)
 
 
-def outlived(nodes: Iterable[object]) -> list[object]:
-    """Return the singletons and resources in *nodes* that are built from a component or another resource, in order."""
-    return [node for node in nodes if _near(node)]
+def built_from_components(nodes: Iterable[object]) -> list[object]:
+    """Return the singletons and resources in *nodes* that need a component or another resource, in order."""
+    return [node for node in nodes if _nearest(node)]

@@ -115,10 +115,10 @@ def exit_after(bus: Bus, raised: BaseException | None = None) -> None:
     leaving: BaseException | None = None
     try:
         bus.exit()
-    except Exception as failed:
-        problems.append(failed)
-    except BaseException as left:
-        leaving = left
+    except Exception as failure:
+        problems.append(failure)
+    except BaseException as error:
+        leaving = error
     first = 0 if raised is None else 1
     problems[first:first] = parts_of(bus).loop.take_causes(problems if leaving is None else [*problems, leaving])
     group = BaseExceptionGroup("the bus has exited, with problems", problems) if len(problems) > 1 else None

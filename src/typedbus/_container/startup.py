@@ -73,12 +73,14 @@ def build_all(home: Home, bus: Bus, start: StartContext, analysis: Analysis, shu
             continue
         before = [nodes[other] for other in sorted(needed[number]) if enabled[other]]
         gates = [gate for gate in sorted(edges[number]) if gate >= len(declared)]
-        opened = shutdowns.before(component, phase)
+        resources = shutdowns.before(component, phase)
         instance = component()
         first = Subscriber.of(bus, instance)
         if first is not None and first.component is not component and first.node not in before:
             before.append(first.node)
-        nodes[number] = StartNode(component.path, (*before, *opened, *(nodes[gate] for gate in gates)), component.limit)
+        nodes[number] = StartNode(
+            component.path, (*before, *resources, *(nodes[gate] for gate in gates)), component.limit
+        )
         shutdowns.after(component, nodes[number])
         if isinstance(instance, Declarations):
             continue
@@ -91,20 +93,20 @@ def build_all(home: Home, bus: Bus, start: StartContext, analysis: Analysis, shu
 
 
 def _subscribe(
-    home: Home, subscriber: Subscriber, expected: type | None, foreseen: Sequence[Hook[object]], phase: int
+    home: Home, subscriber: Subscriber, expected_class: type | None, expected_hooks: Sequence[Hook[object]], phase: int
 ) -> None:
-    """Subscribe the methods of a built component; *foreseen* are the hooks of the *expected* class."""
+    """Subscribe the methods of a built component; *expected_hooks* are the hooks of the *expected_class*."""
     component, cls = subscriber.component, type(subscriber.instance)
     first = Subscriber.of(subscriber.bus, subscriber.instance)
     is_alias = first is not None and first.component is not component
-    hooks = foreseen
+    hooks = expected_hooks
     if is_alias:
         # The component that built the object has already subscribed its methods, by its own declaration.
         hooks = [hook for hook in component.hooks if hook.channel not in component.unheard]
-    elif cls is not expected:
+    elif cls is not expected_class:
         # The class of an object that a function returns may be known only now.
         hooks = hooks_of(component, cls)
-    if is_alias or cls is not expected:
+    if is_alias or cls is not expected_class:
         misfits = hook_faults(component, cls, hooks)
         if misfits:
             raise InvalidContainer(home.name, misfits)
