@@ -1,4 +1,4 @@
-"""The shop of the examples: as real processes on its own orders, and in this process."""
+"""The shop of the examples: as a real process with its own orders, and in this process."""
 
 import contextlib
 import json
@@ -51,7 +51,7 @@ SELECT order_number FROM invoices WHERE total <>
 
 
 def command(folder: Path, *more: str, speed: int = 0) -> list[str]:
-    """Return the command line that runs the shop on its own orders, with its books in *folder*."""
+    """Return the command line that runs the shop with its own orders, and with its books in *folder*."""
     settings = folder / "shop.toml"
     text = SHOP_TOML.read_text(encoding="utf-8").replace("orders_per_second = 400", f"orders_per_second = {speed}")
     settings.write_text(text, encoding="utf-8")
@@ -67,7 +67,7 @@ def run_shop(folder: Path, *more: str) -> "subprocess.CompletedProcess[str]":
 
 
 def interrupt(folder: Path, number: int, *, steps: int) -> tuple[int, str]:
-    """Run the shop, send the signal *number* after so many lines of progress; return status and stderr."""
+    """Run the shop, send the signal *number* after so many lines of progress, and return status and stderr."""
     arguments = command(folder, speed=400)
     with subprocess.Popen(
         arguments, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8"
@@ -87,34 +87,34 @@ def rows(database: Path, query: str) -> list[tuple[object, ...]]:
 
 
 def books_of(folder: Path) -> list[str]:
-    """Return all that stands in the books, as SQL."""
+    """Return the content of the books as SQL."""
     with contextlib.closing(sqlite3.connect(folder / "books")) as books:
         return list(books.iterdump())
 
 
 def report_of(folder: Path) -> str:
-    """Return what the shop says of the lines that it refused."""
+    """Return the report on the refused lines."""
     return (folder / "books.refused.txt").read_text(encoding="utf-8")
 
 
 def letters_of(folder: Path) -> list[tuple[str, str]]:
-    """Return whom the shop wrote to, and about what."""
+    """Return the recipient and the subject of each letter."""
     with contextlib.closing(mailbox.mbox(folder / "books.mbox", create=False)) as letters:
         return [(letter["To"], letter["Subject"]) for letter in letters]
 
 
 def faults_of(folder: Path) -> list[tuple[object, ...]]:
-    """Return what of the books does not agree with the rest of them."""
-    return [found for query in DISAGREEMENTS.split(";") for found in rows(folder / "books", query)]
+    """Return the rows of the books that contradict others."""
+    return [row for query in DISAGREEMENTS.split(";") for row in rows(folder / "books", query)]
 
 
-def told(stderr: str, what: str) -> list[str]:
-    """Return the components of which the life cycle told *what*, in that order."""
+def components_with(stderr: str, what: str) -> list[str]:
+    """Return the components for which stderr has the event *what*, in order."""
     return re.findall(rf"^{what} +Shop\.(\w+)", stderr, re.MULTILINE)
 
 
-def test_the_orders_file_is_what_its_maker_makes() -> None:
-    """Whoever makes the orders anew gets the file that is shipped, byte for byte."""
+def test_the_orders_file_can_be_generated_again() -> None:
+    """The generated file is identical to the shipped file."""
     made, bad = make_orders()
 
     assert made == ORDERS_JSONL.read_bytes()
@@ -126,7 +126,7 @@ CUP = Product("CUP", "Cup", price=1150, stock=3, reorder_level=0)
 
 
 class NoIntake(Intake):
-    """Reads nothing: a test is at the desk."""
+    """Reads no file, so that a test places the orders."""
 
     def start(self) -> None:
         """Do nothing."""
@@ -138,8 +138,8 @@ class NoIntake(Intake):
 def line_of(number: int, /, *pieces: tuple[str, int], **changed: object) -> bytes:
     """Return a line of an orders file."""
     lines = [{"sku": sku, "quantity": quantity} for sku, quantity in pieces or [("TEA", 1)]]
-    said = {"number": number, "customer": "Zoë", "email": "zoe@example.org", "date": "2025-03-31", "lines": lines}
-    return json.dumps({**said, **changed}).encode()
+    fields = {"number": number, "customer": "Zoë", "email": "zoe@example.org", "date": "2025-03-31", "lines": lines}
+    return json.dumps({**fields, **changed}).encode()
 
 
 def settings_in(folder: Path, lines: Iterable[bytes] = (), *products: Product) -> Settings:
@@ -159,7 +159,7 @@ def shop_with(settings: Settings) -> Generator[Shop, None, None]:
 
 @contextlib.contextmanager
 def desk_of_shop(settings: Settings) -> Generator[Shop, None, None]:
-    """Run a shop that reads no file, for the length of a block."""
+    """Run a shop that reads no file, and return its order desk."""
     shop = Shop()
     idle = Component(NoIntake, Shop.bus.provided, Shop.desk.provided, settings.orders)
     with shop.override(Shop.settings).by(settings), shop.override(Shop.intake).by(idle), running(shop):
@@ -167,18 +167,18 @@ def desk_of_shop(settings: Settings) -> Generator[Shop, None, None]:
 
 
 class TestInProcess:
-    """The shop as its developers run it."""
+    """The shop in this process."""
 
-    def test_a_shop_asks_for_the_exit_when_its_file_is_read(self, tmp_path: Path) -> None:
-        """Who blocks on the bus comes back, with the orders in the books."""
+    def test_a_shop_requests_its_exit_after_its_file(self, tmp_path: Path) -> None:
+        """The call of block returns, and the orders are in the books."""
         with shop_with(settings_in(tmp_path, [line_of(1), b"", line_of(2)])) as shop:
             shop.bus().block()
 
             assert shop.bus().state is State.EXITED
         assert rows(tmp_path / "books", "SELECT number, source_line FROM orders") == [(1, 1), (2, 3)]
 
-    def test_a_stopped_shop_goes_on_where_it_was(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-        """A bus may be stopped and started again: the intake passes over what was taken."""
+    def test_a_stopped_shop_can_continue(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        """After a stop and a start, the intake skips the orders that it has processed."""
         reached = threading.Event()
 
         def look(lines: int, /, *, share: float) -> None:
@@ -199,8 +199,8 @@ class TestInProcess:
         ]
         assert rows(tmp_path / "books", "SELECT number FROM orders") == [(number,) for number in range(1, 9)]
 
-    def test_nothing_is_read_before_all_has_started(self, tmp_path: Path) -> None:
-        """A component that fails to start after the intake leaves the books empty."""
+    def test_no_order_is_read_before_the_end_of_the_start(self, tmp_path: Path) -> None:
+        """If a component fails to start after the intake, the books are empty."""
 
         class Door:
             def __init__(self) -> None:
@@ -228,8 +228,8 @@ class TestInProcess:
 
         assert rows(tmp_path / "books", "SELECT * FROM orders") == []
 
-    def test_the_order_in_hand_is_finished_before_anything_closes(self, tmp_path: Path) -> None:
-        """An exit waits for the intake, and so for the letter that belongs to the order."""
+    def test_an_exit_waits_for_the_current_order(self, tmp_path: Path) -> None:
+        """And for its letter, before components are closed."""
         begun = threading.Event()
         with shop_with(settings_in(tmp_path, map(line_of, range(1, 99)))) as shop:
 
@@ -243,8 +243,8 @@ class TestInProcess:
         orders = rows(tmp_path / "books", "SELECT email, number FROM orders")
         assert letters_of(tmp_path) == [(email, f"Your order {number}") for email, number in orders]
 
-    def test_low_stock_is_told_after_each_order_on_it(self, tmp_path: Path) -> None:
-        """From below the reorder level on, with what is left."""
+    def test_low_stock_is_published_after_each_order(self, tmp_path: Path) -> None:
+        """Below the reorder level, with the remaining number."""
         with desk_of_shop(settings_in(tmp_path)) as shop, Recorder(shop.bus()[stock_low]) as lows:
             shop.desk().take(1, line_of(1, ("TEA", 4)))
             assert lows.calls == []
@@ -254,18 +254,18 @@ class TestInProcess:
         assert (lows.times("TEA", left=3), lows.times("TEA", left=0), len(lows.calls)) == (1, 1, 2)
         assert rows(tmp_path / "books", "SELECT * FROM reorders") == [("TEA", 3)]
 
-    def test_an_order_that_the_stock_does_not_cover_leaves_no_trace(self, tmp_path: Path) -> None:
-        """What was already taken for it goes back to the shelf."""
+    def test_an_order_that_exceeds_the_stock_changes_nothing(self, tmp_path: Path) -> None:
+        """Its other lines are rolled back."""
         with desk_of_shop(settings_in(tmp_path)) as shop, Recorder(shop.bus()[order_refused]) as refused:
             shop.desk().take(7, line_of(1, ("TEA", 2), ("CUP", 2), ("CUP", 2)))
 
         (call,) = refused.calls
-        assert [str(one) for one in call.args] == ["7", "out of stock: there are not 4 of CUP"]
+        assert [str(argument) for argument in call.args] == ["7", "out of stock: there are not 4 of CUP"]
         assert rows(tmp_path / "books", "SELECT sku, level FROM products") == [("TEA", 9), ("CUP", 3)]
         assert rows(tmp_path / "books", "SELECT * FROM orders") == []
 
-    def test_a_listener_that_fails_undoes_the_order(self, tmp_path: Path) -> None:
-        """What invoicing wrote is undone with the rest, and its number is given again."""
+    def test_a_listener_that_fails_rolls_the_order_back(self, tmp_path: Path) -> None:
+        """The invoice is rolled back as well, and its number is used again."""
 
         def fail(order: Order, /) -> Receipt:
             raise OSError("no paper")
@@ -278,8 +278,8 @@ class TestInProcess:
         assert rows(tmp_path / "books", "SELECT * FROM invoices") == [(1, 2, 500)]
         assert letters_of(tmp_path) == [("zoe@example.org", "Your order 2")]
 
-    def test_a_letter_says_what_the_order_comes_to(self, tmp_path: Path) -> None:
-        """In the customer's own name, with the number of the invoice."""
+    def test_a_letter_has_the_total_of_the_order(self, tmp_path: Path) -> None:
+        """With the name of the customer and the number of the invoice."""
         with desk_of_shop(settings_in(tmp_path)) as shop:
             shop.desk().take(1, line_of(1, ("TEA", 3)))
 
@@ -291,7 +291,7 @@ class TestInProcess:
         assert "It comes to 15.00; the invoice is number 1." in text.decode()
 
     def test_the_same_number_on_another_line_is_refused(self, tmp_path: Path) -> None:
-        """Only the very line that was taken is passed over in silence."""
+        """Only a repetition of the same line is skipped without an error."""
         with desk_of_shop(settings_in(tmp_path)) as shop, Recorder(shop.bus()[order_refused]) as refused:
             for number, quantity in (1, 1), (1, 1), (2, 1), (1, 2):
                 shop.desk().take(number, line_of(1, ("TEA", quantity)))
@@ -299,8 +299,8 @@ class TestInProcess:
         assert [call.args[0] for call in refused.calls] == [2, 1]
         assert str(refused.calls[0].args[1]) == "duplicate order number: 1 was taken from line 1"
 
-    def test_new_prices_reach_a_shop_that_has_stock(self, tmp_path: Path) -> None:
-        """The settings say prices and levels; what lies on the shelves is known to the books."""
+    def test_new_prices_apply_to_an_existing_stock(self, tmp_path: Path) -> None:
+        """Prices and levels come from the settings, and the stock from the books."""
         with desk_of_shop(settings_in(tmp_path)) as shop:
             shop.desk().take(1, line_of(1, ("TEA", 2)))
 
@@ -316,13 +316,13 @@ ORDER = Order(1, "Zoë", "zoe@example.org", date(2025, 3, 31), (OrderLine("TEA",
 
 @pytest.mark.parametrize("before", [b"", b"\xef\xbb\xbf", b"  "], ids=["plain", "byte order mark", "spaces"])
 @pytest.mark.parametrize("after", [b"", b"\n", b"\r\n"], ids=["end of file", "LF", "CR LF"])
-def test_an_order_is_read_as_files_have_it(before: bytes, after: bytes) -> None:
-    """Neither the way a line ends nor a byte order mark matters."""
+def test_an_order_is_read_with_any_line_end_and_byte_order_mark(before: bytes, after: bytes) -> None:
+    """The result is the same."""
     assert parse_order(before + line_of(1, ("TEA", 2)) + after) == ORDER
 
 
 @pytest.mark.parametrize(
-    ("raw", "said"),
+    ("raw", "reason"),
     [
         (b"", "empty line: nothing is ordered"),
         (b" \r\n", "empty line: nothing is ordered"),
@@ -349,22 +349,22 @@ def test_an_order_is_read_as_files_have_it(before: bytes, after: bytes) -> None:
         (line_of(1, ("TEA", 10_000)), "bad quantity: 10000 of TEA is not between"),
     ],
 )
-def test_a_line_that_is_no_order_is_refused_with_the_reason(raw: bytes, said: str) -> None:
-    """Whatever a line is made of, the answer is a sentence and nothing else."""
-    with pytest.raises(Refused, match=f"^{said}"):
+def test_an_invalid_line_is_refused_with_the_reason(raw: bytes, reason: str) -> None:
+    """Any content raises Refused, and no other exception."""
+    with pytest.raises(Refused, match=f"^{reason}"):
         parse_order(raw)
 
 
 def settings_of(*files: Path, **options: str) -> Settings:
-    """Return what *files* say, and *options* in the place of that."""
+    """Return the settings of *files*, overridden by *options*."""
     shop = Shop()
-    said = {f"shop.{name}": text for name, text in options.items()}
-    load(shop, sources=Sources(files=files, environ={}, options=said))
+    values = {f"shop.{name}": text for name, text in options.items()}
+    load(shop, sources=Sources(files=files, environ={}, options=values))
     return shop.settings()
 
 
 def faults_in(*files: Path, **options: str) -> list[SettingsFault]:
-    """Return what is wrong with that."""
+    """Return the faults of the settings."""
     with pytest.raises(InvalidSettings) as raised:
         settings_of(*files, **options)
     return [fault for fault in raised.value.exceptions if isinstance(fault, SettingsFault)]
@@ -397,8 +397,8 @@ def faults_in(*files: Path, **options: str) -> list[SettingsFault]:
         ("[[shop.products]]", "[[ products", "", "is not valid TOML"),
     ],
 )
-def test_wrong_settings_name_file_and_key(tmp_path: Path, old: str, new: str, key: str, problem: str) -> None:
-    """The one fault says where to look and what belongs there."""
+def test_the_fault_of_a_setting_names_file_and_key(tmp_path: Path, old: str, new: str, key: str, problem: str) -> None:
+    """It has the expected value as well."""
     file = tmp_path / "shop.toml"
     text = SHOP_TOML.read_text(encoding="utf-8").replace('name = "Tea sieve"', 'name = "Sieve"')
     file.write_text(text.replace(old, new, 1), encoding="utf-8")
@@ -410,7 +410,7 @@ def test_wrong_settings_name_file_and_key(tmp_path: Path, old: str, new: str, ke
     assert fault.line is not None
 
 
-def test_a_folder_that_cannot_be_written_to_is_told(tmp_path: Path) -> None:
+def test_a_read_only_folder_is_reported(tmp_path: Path) -> None:
     """Before a file of the shop is opened in it."""
     (tmp_path / "closed").mkdir(mode=0o500)
     if os.access(tmp_path / "closed", os.W_OK):
@@ -423,8 +423,8 @@ def test_a_folder_that_cannot_be_written_to_is_told(tmp_path: Path) -> None:
     )
 
 
-def test_the_settings_that_are_shipped_are_read() -> None:
-    """Each key of the file reaches its attribute."""
+def test_the_shipped_settings_are_valid() -> None:
+    """Each key of the file sets its attribute."""
     settings = settings_of(SHOP_TOML)
 
     assert (settings.orders, settings.orders_per_second, len(settings.products)) == (ORDERS_JSONL, 400, 12)
@@ -434,7 +434,7 @@ def test_the_settings_that_are_shipped_are_read() -> None:
 
 
 def test_paths_in_the_settings_are_relative_to_their_file(tmp_path: Path) -> None:
-    """So that a shop may be run from anywhere; those given beside it are the caller's."""
+    """The shop runs in any working directory; paths of options are relative to that directory."""
     file = tmp_path / "shop.toml"
     file.write_bytes(SHOP_TOML.read_bytes())
 
@@ -453,19 +453,19 @@ def _quick_programs(tmp_path_factory: pytest.TempPathFactory) -> Generator[None,
 
 @pytest.fixture(scope="module")
 def full(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, "subprocess.CompletedProcess[str]"]:
-    """The folder of a shop that ran to its end, and how it ended."""
+    """Return the folder of a shop that ran to its end, and the finished process."""
     folder = tmp_path_factory.mktemp("full")
     return folder, run_shop(folder)
 
 
 @pytest.mark.slow
 class TestProcess:
-    """The shop as its users run it."""
+    """The shop as a process."""
 
-    def test_a_full_run_takes_exactly_the_good_orders(
+    def test_a_full_run_books_exactly_the_valid_orders(
         self, full: tuple[Path, "subprocess.CompletedProcess[str]"]
     ) -> None:
-        """Every good line is in the books with all that it says, and no other."""
+        """Every valid line is in the books with all of its fields, and no other line."""
         folder, ended = full
         bad = make_orders()[1]
         lines = enumerate(ORDERS_JSONL.read_bytes().splitlines(), 1)
@@ -483,21 +483,21 @@ class TestProcess:
         ]
         assert faults_of(folder) == []
 
-    def test_the_report_tells_exactly_the_bad_lines(
+    def test_the_report_has_exactly_the_invalid_lines(
         self, full: tuple[Path, "subprocess.CompletedProcess[str]"]
     ) -> None:
-        """Each bad line stands there with its number and what is wrong with it."""
+        """Each with its number and the reason."""
         report = report_of(full[0])
 
-        found = re.findall(r"^line (\d+): ([^:]+): .+$", report, re.MULTILINE)
+        lines = re.findall(r"^line (\d+): ([^:]+): .+$", report, re.MULTILINE)
 
-        assert {int(number): kind for number, kind in found} == make_orders()[1]
-        assert len(found) == report.count("\n") == BAD_LINES
+        assert {int(number): kind for number, kind in lines} == make_orders()[1]
+        assert len(lines) == report.count("\n") == BAD_LINES
 
-    def test_progress_and_a_table_are_printed_plain(
+    def test_progress_and_a_table_are_printed_without_colours(
         self, full: tuple[Path, "subprocess.CompletedProcess[str]"]
     ) -> None:
-        """Where no terminal is, stdout has twenty steps and the figures, without colours."""
+        """Without a terminal, stdout has twenty steps and the figures."""
         printed = full[1].stdout
 
         assert re.findall(r"^ +(\d+)%  [#.]{20} ", printed, re.MULTILINE) == [str(5 * step) for step in range(1, 21)]
@@ -508,23 +508,23 @@ class TestProcess:
         assert printed.isascii()
         assert "\x1b" not in printed
 
-    def test_the_life_cycle_stops_in_reverse(self, full: tuple[Path, "subprocess.CompletedProcess[str]"]) -> None:
-        """What needs another starts after it and stops before it, and stderr tells so."""
+    def test_components_stop_in_reverse_order(self, full: tuple[Path, "subprocess.CompletedProcess[str]"]) -> None:
+        """A component starts after its dependencies and stops before them, as stderr shows."""
         stderr = full[1].stderr
 
-        assert told(stderr, "started") == ["database", "outbox", "stock", "report", "intake"]
-        assert told(stderr, "stopped") == ["intake", "report", "outbox", "database"]
-        assert told(stderr, "exited") == ["outbox"]
+        assert components_with(stderr, "started") == ["database", "outbox", "stock", "report", "intake"]
+        assert components_with(stderr, "stopped") == ["intake", "report", "outbox", "database"]
+        assert components_with(stderr, "exited") == ["outbox"]
         assert stderr.splitlines()[-1].split() == ["bus", "EXITED"]
 
     def test_each_order_gets_a_letter(self, full: tuple[Path, "subprocess.CompletedProcess[str]"]) -> None:
-        """The class of the standard library wrote them where any mail program reads them."""
+        """The mailbox class of the standard library writes them, so that mail programs can read them."""
         orders = rows(full[0] / "books", "SELECT email, number FROM orders ORDER BY source_line")
 
         assert letters_of(full[0]) == [(email, f"Your order {number}") for email, number in orders]
 
-    def test_what_runs_low_is_ordered_anew_once(self, full: tuple[Path, "subprocess.CompletedProcess[str]"]) -> None:
-        """Purchasing hears of each order on a low stock and acts on the first."""
+    def test_a_low_stock_is_reordered_once(self, full: tuple[Path, "subprocess.CompletedProcess[str]"]) -> None:
+        """Purchasing receives each event about a low stock, and acts on the first."""
         folder, ended = full
 
         low = rows(folder / "books", "SELECT sku FROM products WHERE level < reorder_level ORDER BY sku")
@@ -538,11 +538,11 @@ class TestProcess:
     def test_an_interrupted_run_is_completed_by_the_next(
         self, tmp_path: Path, full: tuple[Path, "subprocess.CompletedProcess[str]"], steps: int
     ) -> None:
-        """Ctrl-C leaves books that agree with themselves; the next run ends as if nothing had been."""
+        """Ctrl-C leaves consistent books; after the next run, the result is that of an uninterrupted run."""
         status, stderr = interrupt(tmp_path, signal.SIGINT, steps=steps)
 
         assert status == 0, stderr
-        assert told(stderr, "stopped") == ["intake", "report", "outbox", "database"]
+        assert components_with(stderr, "stopped") == ["intake", "report", "outbox", "database"]
         assert 0 < len(rows(tmp_path / "books", "SELECT * FROM orders")) < GOOD_LINES
         assert faults_of(tmp_path) == []
         assert run_shop(tmp_path).returncode == 0
@@ -554,7 +554,7 @@ class TestProcess:
     def test_a_killed_run_loses_no_order(
         self, tmp_path: Path, full: tuple[Path, "subprocess.CompletedProcess[str]"]
     ) -> None:
-        """A process that is ended in the middle of anything leaves whole orders alone."""
+        """The books have only complete orders."""
         status, _ = interrupt(tmp_path, signal.SIGKILL, steps=6)
 
         assert status == -signal.SIGKILL
@@ -564,10 +564,10 @@ class TestProcess:
         assert faults_of(tmp_path) == []
         assert rows(tmp_path / "books", "SELECT * FROM invoices") == rows(full[0] / "books", "SELECT * FROM invoices")
 
-    def test_a_second_run_takes_nothing_twice(
+    def test_a_second_run_books_no_order_twice(
         self, tmp_path: Path, full: tuple[Path, "subprocess.CompletedProcess[str]"]
     ) -> None:
-        """Orders that are in the books are passed over, and told as such."""
+        """Orders in the books are skipped, and counted as such."""
         shutil.copytree(full[0], tmp_path, dirs_exist_ok=True)
         before = books_of(tmp_path)
 
@@ -577,10 +577,10 @@ class TestProcess:
         assert re.search(rf"^taken in earlier runs +{GOOD_LINES:,}$", second.stdout, re.MULTILINE)
         assert books_of(tmp_path) == before
 
-    def test_a_failing_listener_ends_the_program_with_its_order_undone(
+    def test_a_failing_listener_ends_the_program_and_rolls_its_order_back(
         self, tmp_path: Path, full: tuple[Path, "subprocess.CompletedProcess[str]"]
     ) -> None:
-        """An invoice that cannot be written is no bad line: status 70 tells, and the next run goes on there."""
+        """The failure is not an invalid line: the status is 70, and the next run continues with this order."""
         (tmp_path / "none.jsonl").touch()
         assert "read to its end" in run_shop(tmp_path, "--orders", str(tmp_path / "none.jsonl")).stdout
         with contextlib.closing(sqlite3.connect(tmp_path / "books")) as books:
@@ -594,7 +594,7 @@ class TestProcess:
         assert failed.returncode == 70
         assert "the printer is on fire" in failed.stderr
         assert f"while line 100 of {ORDERS_JSONL} was taken" in failed.stderr
-        assert told(failed.stderr, "stopped") == ["intake", "report", "outbox", "database"]
+        assert components_with(failed.stderr, "stopped") == ["intake", "report", "outbox", "database"]
         assert rows(tmp_path / "books", "SELECT max(number) FROM orders") == [(41099,)]
         assert faults_of(tmp_path) == []
         with contextlib.closing(sqlite3.connect(tmp_path / "books")) as books:
@@ -602,18 +602,18 @@ class TestProcess:
         assert run_shop(tmp_path).returncode == 0
         assert books_of(tmp_path) == books_of(full[0])
 
-    def test_a_missing_orders_file_is_told_and_rolls_back(self, tmp_path: Path) -> None:
-        """What had started stops again, and the last word names the file and the way out."""
+    def test_a_missing_orders_file_is_reported_and_rolls_back(self, tmp_path: Path) -> None:
+        """Started components are stopped, and the last line names the file and the remedy."""
         ended = run_shop(tmp_path, "--orders", str(tmp_path / "none.jsonl"))
 
         assert ended.returncode == 1
-        assert told(ended.stderr, "stopped") == ["report", "outbox", "database"]
+        assert components_with(ended.stderr, "stopped") == ["report", "outbox", "database"]
         assert f"\nerror: orders file {tmp_path / 'none.jsonl'}: No such file" in ended.stderr
         assert "give another with --orders FILE" in ended.stderr
         assert "Traceback" not in ended.stderr + ended.stdout
 
-    def test_a_file_that_is_no_database_is_told(self, tmp_path: Path) -> None:
-        """It is left as it was, and named with the way out."""
+    def test_a_file_that_is_not_a_database_is_reported(self, tmp_path: Path) -> None:
+        """With the remedy; the file is unchanged."""
         (tmp_path / "letter").write_text("Dear shop")
 
         ended = run_shop(tmp_path, "--database", str(tmp_path / "letter"))
@@ -623,8 +623,8 @@ class TestProcess:
         assert "Traceback" not in ended.stderr
         assert (tmp_path / "letter").read_text() == "Dear shop"
 
-    def test_wrong_settings_are_told_before_anything_is_built(self, tmp_path: Path) -> None:
-        """A line for each names file, line and key; there is no life cycle to tell of."""
+    def test_invalid_settings_are_reported_before_anything_is_built(self, tmp_path: Path) -> None:
+        """A line for each names file, line and key; no life cycle event is printed."""
         wrong = tmp_path / "wrong.toml"
         wrong.write_text('[shop]\nordres = "orders.jsonl"')
 
@@ -637,7 +637,7 @@ class TestProcess:
 
     @POSIX
     def test_a_terminal_gets_bars_and_bold_type(self, tmp_path: Path) -> None:
-        """Where stdout is a terminal the same figures look better."""
+        """On a terminal, the same figures are formatted."""
         import pty
 
         shown, terminal = pty.openpty()

@@ -66,7 +66,7 @@ class Server(Program):
         return self.customers[-1]
 
     def kill(self) -> None:
-        """Kill the processes that are left, and end the customers."""
+        """Kill the remaining processes, and end the customers."""
         super().kill()
         for customers in self.customers:
             customers.end()
@@ -78,7 +78,7 @@ class Server(Program):
 
 
 class Customers:
-    """Threads that each order one piece after the other, under different numbers, and repeat orders without an answer."""
+    """Threads that each place one order after the other, with different numbers, and repeat orders without an answer."""
 
     def __init__(self, server: Server) -> None:
         self.server = server
@@ -125,7 +125,7 @@ class Customers:
             assert self.changed.wait_for(lambda: len(self.receipts) >= enough, 60), self.server.output
 
     def end(self) -> None:
-        """Order no more, and wait for the last answers."""
+        """Stop ordering, and wait for the last answers."""
         self.over.set()
         for thread in self.threads:
             thread.join(60)
@@ -136,7 +136,7 @@ Begin = Callable[..., Server]
 
 @pytest.fixture
 def begin(tmp_path: Path) -> Iterator[Begin]:
-    """Begin servers; neither their processes nor their customers outlive the test, even if it fails."""
+    """Start servers; their processes and customers end with the test, even if it fails."""
     with contextlib.ExitStack() as servers:
 
         def begin_server(*command: str, cwd: Path = ROOT, omitted: str = "") -> Server:

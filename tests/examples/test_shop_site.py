@@ -31,7 +31,7 @@ JSON = {"Content-Type": "application/json"}
 
 
 class AsyncSite(Hall):
-    """The hall with the other kind of server."""
+    """The site with the ASGI server."""
 
     server = Component(ASGIServer, Hall.bus.provided, Hall.asgi.provided, bind=Hall.settings.provided.bind)
 
@@ -40,7 +40,7 @@ SITES = [Site, AsyncSite]
 
 
 class Shop:
-    """A site that runs, as its customers know it."""
+    """A running site, with the requests of its customers."""
 
     def __init__(self, site: Site | AsyncSite, folder: Path) -> None:
         self.site = site
@@ -48,7 +48,7 @@ class Shop:
 
     @property
     def address(self) -> tuple[str, int]:
-        """Where it listens."""
+        """The address of the server."""
         host, port = self.site.server().address.rsplit(":", 1)
         return host, int(port)
 
@@ -64,8 +64,8 @@ class Shop:
 
     def order(self, body: object) -> tuple[int, dict[str, object]]:
         """Return status and body of the answer to an order."""
-        status, _, said = self.ask("POST", "/orders", body, JSON)
-        return status, json.loads(said)
+        status, _, answer = self.ask("POST", "/orders", body, JSON)
+        return status, json.loads(answer)
 
     def rows(self, query: str) -> list[tuple[object, ...]]:
         """Return what *query* finds in the books."""
@@ -75,13 +75,13 @@ class Shop:
 
 @pytest.fixture(params=SITES)
 def shop(request: pytest.FixtureRequest, tmp_path: Path, typedbus_running: RunningFixture) -> Shop:
-    """A site that serves, with its books in a folder of its own."""
+    """Return a running site with its books in a separate folder."""
     site: Site | AsyncSite = request.param()
     return opened(site, tmp_path, typedbus_running)
 
 
 def opened(site: Site | AsyncSite, folder: Path, typedbus_running: RunningFixture) -> Shop:
-    """Open *site* for the length of a test."""
+    """Run *site* for the duration of a test."""
     settings = Settings(folder / "books", (TEA, CUP), bind="127.0.0.1:0")
     typedbus_running.enter(site.override(Hall.settings).by(settings))
     return Shop(typedbus_running(site), folder)
@@ -90,18 +90,18 @@ def opened(site: Site | AsyncSite, folder: Path, typedbus_running: RunningFixtur
 def order(number: int, /, *pieces: tuple[str, int], **changed: object) -> bytes:
     """Return an order as a customer sends it."""
     lines = [{"sku": sku, "quantity": quantity} for sku, quantity in pieces or [("TEA", 1)]]
-    said = {"number": number, "customer": "Zoë", "email": "zoe@example.org", "date": "2025-03-31", "lines": lines}
-    return json.dumps({**said, **changed}).encode()
+    fields = {"number": number, "customer": "Zoë", "email": "zoe@example.org", "date": "2025-03-31", "lines": lines}
+    return json.dumps({**fields, **changed}).encode()
 
 
 @pytest.mark.parametrize("site", SITES)
-def test_a_site_is_wired(site: type[Container]) -> None:
-    """Before any of it is built."""
+def test_a_site_is_valid(site: type[Container]) -> None:
+    """Before components are built."""
     site().validate()
 
 
 def test_an_order_is_answered_with_its_receipt(shop: Shop) -> None:
-    """It is in the books by then, and everybody was told."""
+    """It is in the books by then, and all listeners have been called."""
     with Recorder(shop.site.bus()[order_taken]) as taken:
         status, receipt = shop.order(order(7, ("TEA", 2), ("CUP", 1)))
 
@@ -111,8 +111,8 @@ def test_an_order_is_answered_with_its_receipt(shop: Shop) -> None:
     assert [call.args[1] for call in taken.calls] == [Receipt(7, 1, 2150)]
 
 
-def test_whoever_did_not_hear_the_answer_may_ask_again(shop: Shop) -> None:
-    """The same words are the same order: it is taken once, and has one receipt."""
+def test_an_order_can_be_repeated_after_a_lost_answer(shop: Shop) -> None:
+    """The same text is the same order: it is booked once, and has one receipt."""
     first = shop.order(order(7))
     again = shop.order(order(7))
 
@@ -139,20 +139,20 @@ def test_whoever_did_not_hear_the_answer_may_ask_again(shop: Shop) -> None:
         (b" " * 300_000 + order(1), 413, "too long"),
     ],
 )
-def test_what_cannot_be_taken_is_refused_with_the_reason(shop: Shop, body: bytes, status: int, title: str) -> None:
-    """By a status for machines, a title for programs and a sentence for people; the books stay as they were."""
+def test_an_invalid_order_is_refused_with_the_reason(shop: Shop, body: bytes, status: int, title: str) -> None:
+    """With a status, a title and a sentence; the books are unchanged."""
     shop.order(order(9))
 
-    answered, said = shop.order(body)
+    answered, problem = shop.order(body)
 
-    assert (answered, said["status"], said["title"]) == (status, status, title)
-    assert isinstance(said["detail"], str)
+    assert (answered, problem["status"], problem["title"]) == (status, status, title)
+    assert isinstance(problem["detail"], str)
     assert shop.rows("SELECT number FROM orders") == [(9,)]
     assert shop.rows("SELECT sum(level) FROM products") == [(92,)]
 
 
-def test_a_refused_order_is_told_on_the_bus(shop: Shop) -> None:
-    """By the line number of those that have none."""
+def test_a_refused_order_is_published_on_the_bus(shop: Shop) -> None:
+    """With the line number 0, because it comes from no file."""
     with Recorder(shop.site.bus()[order_refused]) as refused:
         shop.order(order(1, ("MUG", 1)))
 
@@ -172,25 +172,25 @@ def test_a_refused_order_is_told_on_the_bus(shop: Shop) -> None:
         ("POST", "/orders", {"Content-Type": "application/x-www-form-urlencoded"}, 415, "no JSON", None),
     ],
 )
-def test_a_request_for_what_there_is_not_is_told_the_way(
+def test_an_unknown_path_or_method_is_answered_with_the_allowed_methods(
     shop: Shop, method: str, path: str, headers: dict[str, str], status: int, title: str, allowed: str | None
 ) -> None:
-    """In the same form as any other refusal."""
-    answered, told, body = shop.ask(method, path, order(1) if method == "POST" else None, headers)
+    """In the same form as other refusals."""
+    answered, answer_headers, body = shop.ask(method, path, order(1) if method == "POST" else None, headers)
 
-    assert (answered, json.loads(body)["title"], told["Allow"]) == (status, title, allowed)
-    assert told["Content-Type"] == "application/problem+json"
+    assert (answered, json.loads(body)["title"], answer_headers["Allow"]) == (status, title, allowed)
+    assert answer_headers["Content-Type"] == "application/problem+json"
     assert shop.rows("SELECT * FROM orders") == []
 
 
 @pytest.mark.parametrize("kind", ["application/json; charset=utf-8", "APPLICATION/JSON"])
-def test_json_may_be_called_so_in_any_way(shop: Shop, kind: str) -> None:
-    """What comes behind it, and the case of the letters, change nothing."""
+def test_the_content_type_of_json_may_have_parameters(shop: Shop, kind: str) -> None:
+    """Upper and lower case are equal."""
     assert shop.ask("POST", "/orders", order(1), {"Content-Type": kind})[0] == 201
 
 
-def test_an_order_may_come_in_chunks(shop: Shop) -> None:
-    """A client that does not know its length is a client all the same."""
+def test_an_order_can_be_sent_in_chunks(shop: Shop) -> None:
+    """Without a Content-Length."""
     body = order(1)
 
     status, _, _ = shop.ask("POST", "/orders", iter([body[:20], body[20:]]), JSON)
@@ -199,8 +199,8 @@ def test_an_order_may_come_in_chunks(shop: Shop) -> None:
     assert shop.rows("SELECT number FROM orders") == [(1,)]
 
 
-def test_a_client_that_leaves_in_the_middle_has_ordered_nothing(shop: Shop) -> None:
-    """Half an order is none, and the next one is served."""
+def test_an_incomplete_request_orders_nothing(shop: Shop) -> None:
+    """The next request is answered."""
     body = order(1)
     head = f"POST /orders HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
 
@@ -212,8 +212,8 @@ def test_a_client_that_leaves_in_the_middle_has_ordered_nothing(shop: Shop) -> N
     assert shop.rows("SELECT number FROM orders") == [(2,)]
 
 
-def test_nothing_is_sold_twice(shop: Shop) -> None:
-    """Of as many as ask at once as many get one as there are."""
+def test_no_item_is_sold_twice(shop: Shop) -> None:
+    """Concurrent orders succeed as often as there are items."""
     answers: list[int] = []
     together = threading.Barrier(8)
 
@@ -233,8 +233,8 @@ def test_nothing_is_sold_twice(shop: Shop) -> None:
     assert len(list(mailbox.Maildir(shop.folder / "books.letters", create=False))) == 3
 
 
-def test_an_order_is_kept_whatever_becomes_of_its_letter(shop: Shop) -> None:
-    """Who was answered with 500 for that asks again, and has the receipt."""
+def test_an_order_is_kept_if_its_letter_fails(shop: Shop) -> None:
+    """The answer is 500, and a repeated order has the receipt."""
 
     def fail(order: Order, receipt: Receipt, /) -> None:
         raise OSError("no paper")
@@ -249,10 +249,10 @@ def test_an_order_is_kept_whatever_becomes_of_its_letter(shop: Shop) -> None:
 
 
 @pytest.mark.parametrize("kind", SITES)
-def test_a_shop_whose_books_are_kept_from_it_asks_for_patience(
+def test_locked_books_are_answered_with_503(
     kind: type[Site] | type[AsyncSite], tmp_path: Path, typedbus_running: RunningFixture
 ) -> None:
-    """With 503, when it has waited long enough; the order is none, and the page goes on."""
+    """After a time limit; the order is not booked, and the page is available."""
     site = kind()
     impatient = Component(Database, Hall.settings.provided.database, patience=0.01)
     typedbus_running.enter(site.override(Hall.database).by(impatient))
@@ -268,8 +268,8 @@ def test_a_shop_whose_books_are_kept_from_it_asks_for_patience(
     assert shop.order(order(1))[0] == 201
 
 
-def test_the_shop_says_that_it_is_alive_and_ready(shop: Shop) -> None:
-    """By what `Health` says, with the state of the books in it."""
+def test_the_shop_answers_health_probes(shop: Shop) -> None:
+    """With `Health`, which checks the books."""
     shop.order(order(1))
 
     alive, ready = shop.ask("GET", "/livez"), shop.ask("GET", "/readyz")
@@ -280,7 +280,7 @@ def test_the_shop_says_that_it_is_alive_and_ready(shop: Shop) -> None:
 
 
 class Page(HTMLParser):
-    """A page that was parsed: its cells by the id of what they stand in, and all that leads elsewhere."""
+    """A parsed page: the text of its cells by ID, and its links."""
 
     VOID = ("meta", "br")
 
@@ -295,7 +295,7 @@ class Page(HTMLParser):
         self.close()
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Go into an element."""
+        """Enter an element."""
         self.elsewhere += [(name, value) for name, value in attrs if name in ("src", "href", "action")]
         if tag == "meter":
             self.meters.append(dict(attrs))
@@ -304,20 +304,20 @@ class Page(HTMLParser):
             self.ids.append(dict(attrs).get("id") or "")
 
     def handle_endtag(self, tag: str) -> None:
-        """Go out of it."""
+        """Leave an element."""
         assert self.open.pop() == tag
         self.ids.pop()
 
     def handle_data(self, data: str) -> None:
-        """Keep a text."""
-        within = next((found for found in reversed(self.ids) if found), "")
+        """Store a text."""
+        within = next((name for name in reversed(self.ids) if name), "")
         if data.strip():
             self.texts.setdefault(within, []).append(data)
 
 
 @pytest.fixture
 def page(shop: Shop) -> Iterator[Page]:
-    """The page of a shop that took two orders and refused one."""
+    """Return the page of a shop that booked two orders and refused one."""
     shop.order(order(41, ("TEA", 2), ("CUP", 1)))
     shop.order(order(42, ("CUP", 1)))
     shop.order(order(43, ("CUP", 9)))
@@ -326,16 +326,16 @@ def page(shop: Shop) -> Iterator[Page]:
     yield Page(body.decode())
 
 
-def test_the_page_shows_what_was_sold(page: Page) -> None:
-    """Orders and money of the shop, and what this process had to do with them."""
+def test_the_page_shows_the_sales(page: Page) -> None:
+    """Orders and revenue of the shop, and the share of this process."""
     texts = page.texts
 
     assert (texts["orders"], texts["turnover"], texts["taken"], texts["refused"]) == (["2"], ["33.00"], ["2"], ["1"])
     assert texts["last"][4:] == ["42", "2025-03-31", "1", "11.50", "41", "2025-03-31", "3", "21.50"]
 
 
-def test_the_page_shows_what_is_left(page: Page) -> None:
-    """With what runs low, and names that are text whatever stands in them."""
+def test_the_page_shows_the_stock(page: Page) -> None:
+    """With the low items; names are escaped."""
     assert page.texts["stock"][5:] == [
         *("<b>Cup</b>", "CUP", "11.50", "1", "low, reordered"),
         *("Tea & more", "TEA", "5.00", "88"),
@@ -344,7 +344,7 @@ def test_the_page_shows_what_is_left(page: Page) -> None:
 
 
 def test_the_page_shows_the_bus(page: Page) -> None:
-    """Where it stands, who is well, who listens, and what was told."""
+    """Its state, the health checks, the listeners and the last events."""
     names = [text for listening in page.texts["listeners"] for text in listening.split("\n")]
 
     assert page.texts["health"] == ["STARTED, ready"]
@@ -355,12 +355,12 @@ def test_the_page_shows_the_bus(page: Page) -> None:
         *("order_refused", "daybook.refuse"),
         *("stock_low", "purchasing.reorder"),
     ]
-    told = [line[10:] for line in page.texts["lines"][0].split("\n")]
-    assert told[:2] == ["1 of CUP left; reordered", "the bus is STARTED"]
+    lines = [line[10:] for line in page.texts["lines"][0].split("\n")]
+    assert lines[:2] == ["1 of CUP left; reordered", "the bus is STARTED"]
 
 
-def test_the_page_shows_who_is_not_well(shop: Shop) -> None:
-    """With what is wrong, and that nobody should come here for the moment."""
+def test_the_page_shows_failed_health_checks(shop: Shop) -> None:
+    """With the reason, and that the site is not ready."""
     with shop.site.bus()[READY].subscribe(lambda: Check(is_ok=False, detail="<no paper>")):
         texts = Page(shop.ask("GET", "/")[2].decode()).texts
 
@@ -368,8 +368,8 @@ def test_the_page_shows_who_is_not_well(shop: Shop) -> None:
     assert texts["checks"][-2:] == ["not well", "<no paper>"]
 
 
-def test_the_page_is_whole_and_says_nothing_of_customers(shop: Shop, page: Page) -> None:
-    """Every element is closed, nothing is loaded from elsewhere, and no name or address of anybody is on it."""
+def test_the_page_is_well_formed_and_has_no_personal_data(shop: Shop, page: Page) -> None:
+    """Every element is closed, no resource is loaded from elsewhere, and no name or address of a customer is in it."""
     _, headers, body = shop.ask("GET", "/")
 
     assert page.open == []
@@ -379,8 +379,8 @@ def test_the_page_is_whole_and_says_nothing_of_customers(shop: Shop, page: Page)
     assert "zoe@" not in body.decode()
 
 
-def test_the_order_that_the_page_proposes_is_taken(shop: Shop, page: Page) -> None:
-    """As it stands there."""
+def test_the_example_order_of_the_page_is_valid(shop: Shop, page: Page) -> None:
+    """Without a change."""
     (example,) = (text for texts in page.texts.values() for text in texts if text.startswith("POST /orders"))
 
     status, receipt = shop.order(example[example.index("{") :].encode())
@@ -388,8 +388,8 @@ def test_the_order_that_the_page_proposes_is_taken(shop: Shop, page: Page) -> No
     assert (status, receipt["order"]) == (201, 43)
 
 
-def test_a_shop_that_sells_nothing_has_a_page(tmp_path: Path, typedbus_running: RunningFixture) -> None:
-    """With nothing on it."""
+def test_a_shop_without_items_has_a_page(tmp_path: Path, typedbus_running: RunningFixture) -> None:
+    """With empty tables."""
     site = Site()
     settings = Settings(tmp_path / "books", (), bind="127.0.0.1:0")
     typedbus_running.enter(site.override(Hall.settings).by(settings))
@@ -399,15 +399,15 @@ def test_a_shop_that_sells_nothing_has_a_page(tmp_path: Path, typedbus_running: 
     assert (status, Page(body.decode()).texts["orders"]) == (200, ["0"])
 
 
-def test_a_head_request_is_told_what_it_would_get(shop: Shop) -> None:
-    """All but the page itself."""
+def test_a_head_request_has_the_headers_of_the_page(shop: Shop) -> None:
+    """Without the body."""
     status, headers, body = shop.ask("HEAD", "/")
 
     assert (status, body) == (200, b"")
     assert int(headers["Content-Length"]) > 1000
 
 
-def test_the_page_remembers_the_last_of_what_was_told(shop: Shop) -> None:
+def test_the_page_shows_the_last_events(shop: Shop) -> None:
     """A dozen lines, the newest first."""
     for number in range(20):
         shop.site.bus()[LOG].publish(f"line <{number}>", 20)

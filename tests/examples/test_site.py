@@ -1,4 +1,4 @@
-"""The site of three frameworks in `examples/site`, as its servers run it: one stock behind Flask, Django and FastAPI."""
+"""The site of three frameworks in `examples/site` with its servers: one stock behind Flask, Django and FastAPI."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def ask(address: str, method: str, path: str) -> tuple[int, str | None, str]:
 
 
 def check_sales(address: str) -> None:
-    """Sell through two frameworks, and see it in the third."""
+    """Sell with two frameworks, and check the stock with the third."""
     assert "tea: 3 left" in ask(address, "GET", "/")[2]
     assert ask(address, "POST", "/buy/tea")[:2] == (303, "/")
     assert ask(address, "POST", "/api/goods/tea/sales") == (200, None, '{"left":1}')
@@ -55,7 +55,7 @@ def check_sales(address: str) -> None:
 
 
 class WSGISiteWithServer(WSGISite):
-    """The site with a WSGI server of its own."""
+    """The site with its own WSGI server."""
 
     server = Component(
         WSGIServer, WSGISite.infra.bus.provided, WSGISite.front.provided, bind=WSGISite.infra.settings.provided.bind
@@ -75,8 +75,8 @@ def test_the_frameworks_share_one_stock_under_both_kinds_of_servers(cls: Any) ->
 
 @pytest.mark.slow
 @pytest.mark.parametrize("cls", [Site, WSGISiteWithServer])
-def test_the_settings_say_where_each_application_is(cls: Any) -> None:
-    """Links, redirects and the description of the API follow."""
+def test_the_settings_define_the_paths_of_the_applications(cls: Any) -> None:
+    """Links, redirects and the API description contain these paths."""
     site = cls()
     paths = {"pages.path": "/shop", "api.path": "/shop/v1", "backoffice.path": "/"}
     load(site, sources=Sources(files=(str(SITE_TOML),), options={"site.bind": "127.0.0.1:0", **paths}))
@@ -103,7 +103,7 @@ def test_a_hosted_site_can_be_started_again(monkeypatch: pytest.MonkeyPatch) -> 
         wsgi.application.start()
         environ: WSGIEnvironment = {"PATH_INFO": "/api/goods/mugs/sales", "REQUEST_METHOD": "POST"}
         setup_testing_defaults(environ)
-        answers.append(b"".join(wsgi.application(environ, lambda *given: lambda body: None)))
+        answers.append(b"".join(wsgi.application(environ, lambda *arguments: lambda body: None)))
         wsgi.application.exit()
 
     assert answers == [b'{"left":1}'] * 2
@@ -158,7 +158,7 @@ def served(tmp_path: Path) -> Iterator[Served]:
     ],
 )
 def test_the_site_runs_by_itself_and_under_servers(served: Served, command: list[str]) -> None:
-    """The same answers everywhere, and an orderly end at SIGTERM."""
+    """All servers give the same answers, and end in order at SIGTERM."""
     server, address = served(*command)
     check_sales(address)
 
