@@ -1,4 +1,4 @@
-"""How components may not be declared; a marked line is an error for both checkers."""
+"""Invalid declarations of components; a marked line is an error for both checkers."""
 
 from collections.abc import Callable, Sequence
 from typing import Protocol
@@ -123,7 +123,7 @@ class Shop(Container):
     channel = Component(order_placed)  # E
 
 
-def a_component_is_of_its_own_type(shop: Shop) -> None:
+def a_component_has_the_type_of_its_class(shop: Shop) -> None:
     _fake: Component[FakeDatabase] = Component(Database, "sqlite:")  # E
     _database: Component[Database] = shop.settings  # E
     _rows: Component[Rows] = Component(load_settings)  # E

@@ -1,4 +1,4 @@
-"""How components may be declared."""
+"""Valid declarations of components."""
 
 import abc
 from collections.abc import Callable, Iterable, Sequence
@@ -93,7 +93,7 @@ class Shop(Container):
     attribute = Component(Store[int], store.provided.items[0])
 
 
-def a_component_gives_what_was_declared(shop: Shop) -> None:
+def a_component_returns_its_class(shop: Shop) -> None:
     assert_type(shop.bus(), Bus)
     assert_type(shop.settings(), Settings)
     assert_type(shop.database(), Database)
@@ -110,14 +110,14 @@ def a_component_gives_what_was_declared(shop: Shop) -> None:
     assert_type(shop.orders, Component[Orders])
 
 
-def what_is_provided_is_of_the_components_type() -> None:
+def provided_has_the_type_of_the_component() -> None:
     assert_type(Shop.database.provided, Database)
     assert_type(Shop.settings.provided.port, int)
     assert_type(Shop.bus.provided[order_placed], BoundChannel[[Order], Receipt])
     assert_type(Shop.store.provided.items[0], int)
 
 
-def a_component_of_a_subclass_is_one_of_its_base(shop: Shop) -> None:
+def a_component_of_a_subclass_is_a_component_of_its_base(shop: Shop) -> None:
     rows: Component[Rows] = shop.fake
     _database: Component[Database] = shop.fake
     _anything: Component[object] = rows
@@ -137,7 +137,7 @@ class Config(Container):
     limited = Component(Limits, provided(config.orders.as_int()))
 
 
-def what_a_plain_provider_provides_is_typed() -> None:
+def a_plain_provider_is_typed() -> None:
     assert_type(provided(providers.Object("sqlite:")), str)
     assert_type(provided(Config.fake), FakeDatabase)
     assert_type(provided(load_settings), Settings)
@@ -162,7 +162,7 @@ def a_lazy_component_is_a_function(shop: Lazily) -> None:
     assert_type(shop.both().database(), Database)
 
 
-def an_optional_component_may_be_none(shop: Lazily) -> None:
+def an_optional_component_can_be_none(shop: Lazily) -> None:
     database = Lazily.database.optional
     assert_type(database, Database | None)
     Component(load_optional, Lazily.database.optional)

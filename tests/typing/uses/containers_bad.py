@@ -1,4 +1,4 @@
-"""What containers have not, and what may not be done with them; a marked line is an error for both checkers."""
+"""Invalid uses of containers; a marked line is an error for both checkers."""
 
 from declared import (
     Database,
@@ -71,7 +71,7 @@ class Switched(Container):
     not_the_plugins = Component(Report, Metrics.plugins)  # E
 
 
-def a_container_has_what_it_declares(shop: Shop) -> None:
+def a_container_has_only_declared_components(shop: Shop) -> None:
     shop.typo  # E
     shop.typo()  # E
     Shop.typo  # E
@@ -83,7 +83,7 @@ def a_container_has_what_it_declares(shop: Shop) -> None:
     shop()  # E
 
 
-def a_component_has_what_it_has(shop: Shop) -> None:
+def a_component_has_only_attributes_of_its_class(shop: Shop) -> None:
     shop.orders.typo  # E
     shop.orders().typo  # E
     shop.orders.bill(Order("tea"))  # E
@@ -91,7 +91,7 @@ def a_component_has_what_it_has(shop: Shop) -> None:
     shop.infra.database().url.typo  # E
 
 
-def a_container_inside_has_what_it_declares(shop: Shop, platform: Platform) -> None:
+def a_nested_container_has_only_declared_components(shop: Shop, platform: Platform) -> None:
     shop.infra.typo  # E
     shop.infra.typo()  # E
     shop.infra.orders()  # E
@@ -103,7 +103,7 @@ def a_container_inside_has_what_it_declares(shop: Shop, platform: Platform) -> N
     _orders: Orders = platform.shop.infra.database()  # E
 
 
-def an_override_is_of_the_same_type(shop: Shop, rows: Rows, clerk: Clerk) -> None:
+def an_override_must_have_the_same_type(shop: Shop, rows: Rows, clerk: Clerk) -> None:
     shop.override(Shop.orders).by(42)  # E
     shop.override(Shop.orders).by(clerk)  # E
     shop.override(Shop.orders).by(None)  # E
@@ -119,7 +119,7 @@ def an_override_is_of_the_same_type(shop: Shop, rows: Rows, clerk: Clerk) -> Non
     _override: Override[Orders] = shop.override(Shop.report)  # E
 
 
-def what_is_no_component(shop: Shop) -> None:
+def other_objects_are_not_components(shop: Shop) -> None:
     shop.override(42)  # E
     shop.override("orders")  # E
     shop.override(Orders)  # E
@@ -130,7 +130,7 @@ def what_is_no_component(shop: Shop) -> None:
     shop.override(orders=42)  # E
 
 
-def what_is_no_container(shop: Shop, bus: Bus) -> None:
+def other_objects_are_not_containers(shop: Shop, bus: Bus) -> None:
     run()  # E
     run(Bus)  # E
     run(bus)  # E
@@ -166,7 +166,7 @@ def several_containers_are_instances_or_classes(shop: Shop, metrics: Metrics, bu
         same.pump()  # E
 
 
-def what_is_contributed_is_not_known(metrics: Metrics) -> None:
+def contributed_components_are_not_declared(metrics: Metrics) -> None:
     metrics.plugins.gauges  # E
     metrics.plugins["gauges"]  # E
     metrics.plugins()  # E

@@ -1,4 +1,4 @@
-"""What containers are, and what may be done with them."""
+"""Valid uses of containers."""
 
 from contextlib import AbstractContextManager
 from typing import assert_type
@@ -60,7 +60,7 @@ class ShopAndMetrics(Shop, Metrics):
     """Has the declarations of both."""
 
 
-def a_container_gives_its_components(shop: Shop) -> None:
+def a_container_returns_its_components(shop: Shop) -> None:
     assert_type(Shop(), Shop)
     assert_type(shop.orders, Component[Orders])
     assert_type(shop.orders(), Orders)
@@ -68,7 +68,7 @@ def a_container_gives_its_components(shop: Shop) -> None:
     assert_type(Shop.orders, Component[Orders])
 
 
-def a_container_holds_others(platform: Platform, shop: Shop) -> None:
+def a_container_can_be_nested(platform: Platform, shop: Shop) -> None:
     assert_type(shop.infra, Infra)
     assert_type(shop.infra.database, Component[Database])
     assert_type(shop.infra.database(), Database)
@@ -77,7 +77,7 @@ def a_container_holds_others(platform: Platform, shop: Shop) -> None:
     assert_type(Platform.infra.settings, Component[Settings])
 
 
-def a_container_may_be_extended(shop: TestShop, infra: InfraOfFake) -> None:
+def a_container_can_be_extended(shop: TestShop, infra: InfraOfFake) -> None:
     assert_type(shop.report(), Report)
     assert_type(shop.fake(), FakeDatabase)
     assert_type(shop.orders(), Orders)
@@ -86,12 +86,12 @@ def a_container_may_be_extended(shop: TestShop, infra: InfraOfFake) -> None:
     _base: Shop = shop
 
 
-def annotations_in_a_base_hold_for_those_that_extend_it(declared: DeclaredOfFake) -> None:
+def annotations_in_a_base_apply_to_its_subclasses(declared: DeclaredOfFake) -> None:
     _database: Component[Database] = declared.database
     _rows: Rows = declared.rows()
 
 
-def an_override_is_of_the_same_type(shop: Shop, fake: FakeDatabase) -> None:
+def an_override_has_the_same_type(shop: Shop, fake: FakeDatabase) -> None:
     assert_type(shop.override(Shop.orders), Override[Orders])
     with shop.infra.override(Infra.database).by(fake):
         assert_type(shop.infra.database(), Database)
@@ -106,7 +106,7 @@ def an_override_is_of_the_same_type(shop: Shop, fake: FakeDatabase) -> None:
         assert_type(nothing, None)
 
 
-def an_override_of_a_protocol_takes_what_fits(shop: Shop, fake: FakeDatabase) -> None:
+def an_override_of_a_protocol_fits_by_structure(shop: Shop, fake: FakeDatabase) -> None:
     rows: Component[Rows] = shop.infra.database
     with shop.override(rows).by(fake):
         shop.validate()
@@ -120,7 +120,7 @@ def a_container_is_validated_and_attached(shop: Shop) -> None:
     assert_type(shop.orders.place, str)
 
 
-def a_container_is_wired_as_the_librarys_own(shop: Shop) -> None:
+def a_container_is_wired_like_a_declarative_container(shop: Shop) -> None:
     shop.wire(modules=["declared"])
     shop.unwire()
 
@@ -153,31 +153,31 @@ def containers_merge(both: ShopAndMetrics) -> None:
     assert_type(both.bus(), Bus)
 
 
-def what_is_contributed_has_names(metrics: Metrics) -> None:
+def contributed_components_have_names(metrics: Metrics) -> None:
     assert_type(metrics.plugins, Contributed)
     assert_type(list(metrics.plugins), list[str])
     assert_type(Metrics.plugins.place, str)
 
 
-def a_component_on_a_condition_is_of_its_class(switched: Switched) -> None:
+def a_conditional_component_has_the_type_of_its_class(switched: Switched) -> None:
     assert_type(switched.pump, Component[Pump])
     assert_type(switched.spare, Component[Pump])
     assert_type(switched.other(), FakeDatabase)
     assert_type(switched.pump.reason, str)
 
 
-def a_component_may_be_handed_on(database: Component[Database]) -> None:
+def a_component_can_be_passed_to_a_function(database: Component[Database]) -> None:
     assert_type(database(), Database)
     assert_type(provided(database), Database)
     Component(Report, database.provided)
 
 
-def a_container_may_be_handed_on_by_its_type(container: type[Container]) -> None:
+def a_container_can_be_passed_by_its_type(container: type[Container]) -> None:
     assert_type(run(container), int)
     assert_type(container().attach(), Bus)
 
 
-def running_takes_classes_and_instances(shop: Shop, infra: Infra, either: Shop | type[Shop]) -> None:
+def running_accepts_classes_and_instances(shop: Shop, infra: Infra, either: Shop | type[Shop]) -> None:
     assert_type(running(Shop), AbstractContextManager[Shop])
     with running(Shop) as made, running(shop) as given, running(Shop, infra, Metrics, Platform()) as first:
         assert_type(made, Shop)

@@ -1,4 +1,4 @@
-"""What the files beside this one use, rightly and wrongly."""
+"""Declarations that the other files of this folder use."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

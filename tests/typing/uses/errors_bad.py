@@ -1,4 +1,4 @@
-"""How exceptions may not be constructed or read; a marked line is an error for both checkers."""
+"""Invalid constructions and attributes of exceptions; a marked line is an error for both checkers."""
 
 from typedbus import LimitError, State, StillRunning, TransitionError, WaitError
 

@@ -1,4 +1,4 @@
-"""How exceptions may be constructed and read."""
+"""Valid constructions and attributes of exceptions."""
 
 from typing import assert_type
 

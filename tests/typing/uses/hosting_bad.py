@@ -1,4 +1,4 @@
-"""Wrong uses of hosting; a marked line is an error for both checkers."""
+"""Invalid uses of hosting; a marked line is an error for both checkers."""
 
 from hosting_good import Shop, application, asgi_application, asgi_page, page, shop
 

@@ -1,4 +1,4 @@
-"""Right uses of hosting: both checkers take every line."""
+"""Valid uses of hosting."""
 
 import signal
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping

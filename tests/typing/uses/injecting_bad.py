@@ -1,4 +1,4 @@
-"""Which bound channels may not be given to a component; a marked line is an error for both checkers."""
+"""Bound channels that components do not accept; a marked line is an error for both checkers."""
 
 from collections.abc import Callable
 from typing import Protocol
@@ -72,7 +72,7 @@ class Shop(Container):
     clerk = Component(Clerk, bus.provided[order_placed], bus.provided[stock_low], bus.provided[quoted])  # E
 
 
-def components_are_built_by_hand(bus: Bus) -> None:
+def components_are_constructed_directly(bus: Bus) -> None:
     Warehouse(bus[quoted])  # E
     Warehouse(bus)  # E
     Warehouse(stock_low)  # E
@@ -82,7 +82,7 @@ def components_are_built_by_hand(bus: Bus) -> None:
     Several([], {"first": bus[quoted]})  # E
 
 
-def what_a_component_publishes_the_channel_must_take(bus: Bus) -> None:
+def a_channel_must_accept_the_published_arguments(bus: Bus) -> None:
     _renamed: Publishes[Renamed] = bus[stock_low]  # E
     _retyped: Publishes[Retyped] = bus[stock_low]  # E
     _wider: Publishes[AnySku] = bus[stock_low]  # E
@@ -99,7 +99,7 @@ def what_a_component_publishes_the_channel_must_take(bus: Bus) -> None:
     _no_listener: Publishes[NoListener] = bus[stock_low]  # E
 
 
-def what_is_published_a_component_must_listen_for(bus: Bus) -> None:
+def a_listener_must_accept_the_published_arguments(bus: Bus) -> None:
     _renamed: Subscribes[Renamed] = bus[stock_low]  # E
     _retyped: Subscribes[Retyped] = bus[stock_low]  # E
     _dropped: Subscribes[SkuOnly] = bus[stock_low]  # E
@@ -111,7 +111,9 @@ def what_is_published_a_component_must_listen_for(bus: Bus) -> None:
     _unbound: Subscribes[StockLow] = stock_low  # E
 
 
-def a_face_is_one_half(low: Publishes[StockLow], heard: Subscribes[StockLow], narrow: Publishes[SkuOnly]) -> None:
+def a_protocol_has_one_direction(
+    low: Publishes[StockLow], heard: Subscribes[StockLow], narrow: Publishes[SkuOnly]
+) -> None:
     low.subscribe(refill_dropping)  # E
     heard.publish("tea")  # E
     _other: Subscribes[StockLow] = low  # E
@@ -120,7 +122,7 @@ def a_face_is_one_half(low: Publishes[StockLow], heard: Subscribes[StockLow], na
     _whole: BoundChannel[[str], None] = low  # E
 
 
-def what_is_published_is_checked(
+def published_arguments_are_checked(
     low: Publishes[StockLow], asks: Publishes[Quoted], rush: Publishes[RushPlaced]
 ) -> None:
     low.publish()  # E

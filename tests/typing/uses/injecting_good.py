@@ -1,4 +1,4 @@
-"""Which components may be given a bound channel by its type."""
+"""Components that accept a bound channel by its type."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -154,7 +154,7 @@ class Shop(Container):
     clerk = Component(Clerk, bus.provided[order_placed], bus.provided[price_changed], quotes=bus.provided[quoted])
 
 
-def components_are_built_by_hand(bus: Bus) -> None:
+def components_are_constructed_directly(bus: Bus) -> None:
     assert_type(Warehouse(bus[stock_low]).low, Publishes[StockLow])
     Buyer(bus[stock_low])
     Desk(bus[order_placed], bus[stock_low])
@@ -182,7 +182,7 @@ def every_kind_of_parameter_is_published(bus: Bus) -> None:
     inherited.publish("tea", left=3)
 
 
-def a_component_may_publish_less_than_the_channel_takes(bus: Bus, order: RushOrder) -> None:
+def a_component_can_publish_narrower_arguments(bus: Bus, order: RushOrder) -> None:
     rush: Publishes[RushPlaced] = bus[order_placed]
     assert_type(rush.publish(order), list[Receipt])
     sku_only: Publishes[SkuOnly] = bus[stock_low]
@@ -199,7 +199,7 @@ def a_component_may_publish_less_than_the_channel_takes(bus: Bus, order: RushOrd
     anything.publish("tea", left=3)
 
 
-def a_component_may_listen_for_more_than_is_published(bus: Bus) -> None:
+def a_component_can_listen_for_wider_arguments(bus: Bus) -> None:
     wide: Subscribes[AnyPlaced] = bus[order_placed]
     wide.subscribe(bill_anything)
     paid: Subscribes[PaidPlaced] = bus[order_placed]
@@ -210,7 +210,7 @@ def a_component_may_listen_for_more_than_is_published(bus: Bus) -> None:
     audits.subscribe(note)
 
 
-def listeners_are_what_the_protocol_says(low: Subscribes[StockLow], placed: Subscribes[Placed]) -> None:
+def listeners_have_the_type_of_the_protocol(low: Subscribes[StockLow], placed: Subscribes[Placed]) -> None:
     low.subscribe(refill)
     low.subscribe(refill_wider, priority=3)
     low.subscribe(refill_anyhow)
@@ -222,7 +222,7 @@ def listeners_are_what_the_protocol_says(low: Subscribes[StockLow], placed: Subs
         assert_type(subscription, Subscription)
 
 
-def a_decorator_gives_a_listener_back(low: Subscribes[StockLow]) -> None:
+def a_decorator_returns_the_listener(low: Subscribes[StockLow]) -> None:
     @low.subscribe()
     def first(sku: str, /, *, left: int = 0) -> None: ...
 
@@ -233,7 +233,7 @@ def a_decorator_gives_a_listener_back(low: Subscribes[StockLow]) -> None:
     second("tea", left=3)
 
 
-def a_face_may_be_handed_on(low: Publishes[StockLow], placed: Subscribes[Placed]) -> None:
+def a_protocol_can_be_passed_on(low: Publishes[StockLow], placed: Subscribes[Placed]) -> None:
     less: Publishes[SkuOnly] = low
     less.publish("tea")
     more: Subscribes[AnyPlaced] = placed
@@ -255,7 +255,7 @@ def bound_to(bus: Bus, channel: Channel[Args, Result]) -> BoundChannel[Args, Res
     return bus[channel]
 
 
-def a_function_may_be_of_any_channel(bus: Bus, asks: Publishes[Quoted], order: Order) -> None:
+def a_function_can_be_generic_in_its_channel(bus: Bus, asks: Publishes[Quoted], order: Order) -> None:
     assert_type(publish_on(asks, "tea", count=3), list[float])
     assert_type(publish_on(bus[quoted], "tea", count=3), list[float])
     assert_type(publish_on(bus[order_placed], order), list[Receipt])

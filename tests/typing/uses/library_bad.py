@@ -1,4 +1,4 @@
-"""What stays an error although a component is a provider."""
+"""Errors of dependency-injector that remain errors for components; a marked line is an error for both checkers."""
 
 from typedbus import Component, Container
 

@@ -1,4 +1,4 @@
-"""What a bus does not take, and events that a match has not met; a marked line is an error for both checkers."""
+"""Invalid uses of a bus, and incomplete matches of events; a marked line is an error for both checkers."""
 
 import threading
 import time
@@ -28,7 +28,7 @@ from typedbus.events import (
 from typedbus.types import Clock
 
 
-def what_is_no_state(bus: Bus) -> None:
+def other_values_are_not_states(bus: Bus) -> None:
     bus.wait()  # E
     bus.wait("STARTED")  # E
     bus.wait(State.RUNNING)  # E
@@ -42,7 +42,7 @@ def what_is_no_state(bus: Bus) -> None:
     bus.wait(states=State.STARTED, state=State.STOPPED)  # E
 
 
-def what_a_bus_does_not_take(bus: Bus) -> None:
+def a_bus_rejects_other_arguments(bus: Bus) -> None:
     bus.start(START)  # E
     bus.stop(True)  # E
     bus.exit(1)  # E
@@ -58,7 +58,7 @@ def what_a_bus_does_not_take(bus: Bus) -> None:
     bus.state()  # E
 
 
-def what_is_no_clock(clock: Clock) -> None:
+def other_objects_are_not_clocks(clock: Clock) -> None:
     Bus(clock)  # E
     Bus(clock=time.monotonic)  # E
     Bus(clock=Clock)  # E
@@ -66,7 +66,7 @@ def what_is_no_clock(clock: Clock) -> None:
     Clock()  # E
 
 
-def an_event_that_is_not_met(event: LifecycleEvent) -> str:
+def a_match_must_cover_all_events(event: LifecycleEvent) -> str:
     match event:
         case Moved(_, after):
             return after.name
@@ -80,7 +80,7 @@ def an_event_that_is_not_met(event: LifecycleEvent) -> str:
             assert_never(event)  # E
 
 
-def a_listener_of_another_kind(bus: Bus, started: list[ComponentStarted], moved: list[Moved]) -> None:
+def a_listener_of_another_event_is_refused(bus: Bus, started: list[ComponentStarted], moved: list[Moved]) -> None:
     bus[COMPONENT_STARTED].subscribe(moved.append)  # E
     bus[FAILED].subscribe(started.append)  # E
     bus[LIFECYCLE].subscribe(started.append)  # E
@@ -88,7 +88,7 @@ def a_listener_of_another_kind(bus: Bus, started: list[ComponentStarted], moved:
     bus.subscribe(COMPONENT_STARTED, moved.append)  # E
 
 
-def what_are_no_workers_and_no_limits(bus: Bus) -> None:
+def workers_and_limits_have_types(bus: Bus) -> None:
     Bus(4)  # E
     Bus(workers="4")  # E
     Bus(limits=60)  # E
@@ -100,13 +100,13 @@ def what_are_no_workers_and_no_limits(bus: Bus) -> None:
     bus.limits.start = 60  # E
 
 
-def an_event_that_is_met_by_no_isinstance(event: LifecycleEvent) -> None:
+def isinstance_must_cover_all_events(event: LifecycleEvent) -> None:
     if isinstance(event, Moved | Constructed | ComponentStarted | ComponentStopped | Failed):
         return
     assert_never(event)  # E
 
 
-def a_state_that_is_not_met(state: State) -> bool:
+def a_match_must_cover_all_states(state: State) -> bool:
     match state:
         case State.STOPPED | State.EXITED:
             return False
@@ -116,7 +116,7 @@ def a_state_that_is_not_met(state: State) -> bool:
             assert_never(state)  # E
 
 
-def what_an_event_has_not(moved: Moved, failed: Failed, started: ComponentStarted) -> None:
+def an_event_has_only_its_own_attributes(moved: Moved, failed: Failed, started: ComponentStarted) -> None:
     moved.path  # E
     failed.error.failure  # E
     moved.after = State.STOPPED  # E

@@ -1,4 +1,4 @@
-"""What a bus says of its life, and how it is waited for."""
+"""The life cycle of a bus, and ways to wait for it."""
 
 import threading
 from typing import assert_never, assert_type
@@ -43,7 +43,7 @@ from typedbus.events import (
 from typedbus.types import Clock, Inbox
 
 
-def a_bus_is_brought_through_its_states(bus: Bus) -> None:
+def a_bus_moves_through_its_states(bus: Bus) -> None:
     assert_type(bus.state, State)
     bus.start()
     bus.graceful()
@@ -56,7 +56,7 @@ def a_bus_is_brought_through_its_states(bus: Bus) -> None:
     bus.own(threading.current_thread())
 
 
-def a_bus_is_waited_for(bus: Bus, states: set[State]) -> None:
+def a_thread_can_wait_for_a_bus(bus: Bus, states: set[State]) -> None:
     assert_type(bus.wait(State.STARTED), State | None)
     bus.wait(State.STARTED, 1)
     bus.wait(State.STARTED, timeout=0.5)
@@ -65,7 +65,7 @@ def a_bus_is_waited_for(bus: Bus, states: set[State]) -> None:
     bus.wait(state for state in State if state is not State.STARTED)
 
 
-def life_cycle_channels_carry_nothing() -> None:
+def life_cycle_channels_have_no_arguments() -> None:
     for channel in (START, STOP, EXIT, GRACEFUL, MAIN):
         assert_type(channel, Channel[[], None])
     assert_type(LIFECYCLE, Channel[[LifecycleEvent], None])
@@ -116,14 +116,14 @@ def a_state_is_one_of_six(state: State) -> bool:
             assert_never(state)
 
 
-def listeners_of_the_life_cycle_see_each_event(bus: Bus) -> None:
+def listeners_of_the_life_cycle_receive_each_event(bus: Bus) -> None:
     seen: list[LifecycleEvent] = []
     bus[LIFECYCLE].subscribe(seen.append)
     bus.subscribe(LIFECYCLE, seen.append)
     bus[LIFECYCLE].publish(Moved(State.STOPPED, State.STARTING))
 
 
-def listeners_of_one_kind_see_that_alone(bus: Bus) -> None:
+def listeners_of_one_event_receive_only_that_event(bus: Bus) -> None:
     started: list[ComponentStarted] = []
     anything: list[object] = []
     assert_type(COMPONENT_STARTED, Channel[[ComponentStarted], None])
@@ -141,7 +141,7 @@ def a_bus_has_workers_and_limits(bus: Bus) -> None:
     assert_type(bus.limits.rollback, float | None)
 
 
-def a_timeout_tells_what_it_knows(error: HookTimeout) -> None:
+def a_timeout_has_typed_attributes(error: HookTimeout) -> None:
     late: TimeoutError = error
     assert_type(error.limit, float | None)
     assert_type(error.waiting, tuple[str, ...])
@@ -155,7 +155,7 @@ class Hourglass:
     def wait(self, inbox: Inbox, seconds: float) -> None: ...
 
 
-def a_clock_is_handed_in(hourglass: Hourglass) -> None:
+def a_clock_can_be_passed_to_a_bus(hourglass: Hourglass) -> None:
     clock: Clock = hourglass
     assert_type(Bus(clock=clock), Bus)
     Bus(clock=hourglass)
@@ -163,7 +163,7 @@ def a_clock_is_handed_in(hourglass: Hourglass) -> None:
     Bus()
 
 
-def failures_tell_what_failed(bus: Bus) -> None:
+def failures_have_typed_attributes(bus: Bus) -> None:
     try:
         bus.start()
     except ChannelFailures as failed:

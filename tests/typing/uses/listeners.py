@@ -1,4 +1,4 @@
-"""Listeners of every kind, for the files beside this one."""
+"""Listeners of every kind, which the other files of this folder use."""
 
 from collections.abc import Callable
 from typing import Protocol, TypeVar, overload

@@ -1,4 +1,4 @@
-"""Which methods may not be marked, or declared, as listeners; a marked line is an error for both checkers."""
+"""Methods that must not be marked or declared as listeners; a marked line is an error for both checkers."""
 
 from declared import Order, Receipt, RushOrder, audited, closed, order_cancelled, order_placed, quoted, stock_low
 
@@ -102,7 +102,7 @@ def a_marked_method_keeps_its_signature(clerk: Clerk, order: Order) -> None:
     clerk.bill(order).sku  # E
 
 
-def what_is_no_channel() -> None:
+def other_objects_are_not_channels() -> None:
     on()  # E
     on("start")  # E
     on(bill)  # E
@@ -142,7 +142,7 @@ class Clock:
 def ring(scheduler: Scheduler, times: int) -> None: ...
 
 
-def a_declared_method_misfits(scheduler: Scheduler) -> None:
+def a_declared_method_must_fit(scheduler: Scheduler) -> None:
     START.calls(Scheduler.run_at)  # E
     START.calls(Scheduler.order)  # E
     order_placed.calls(Scheduler.run)  # E
@@ -160,7 +160,7 @@ def a_declared_method_misfits(scheduler: Scheduler) -> None:
     START.calls(Scheduler.run, priority="first")  # E
 
 
-def a_declared_method_of_another_class() -> None:
+def a_declared_method_must_belong_to_the_class() -> None:
     Component(Scheduler).on(START.calls(Clock.tick))  # E
     Component(Scheduler).on(START.calls(Cron.every))  # E
     Component(Scheduler).on(START.calls(Scheduler.run), STOP.calls(Clock.tick))  # E
@@ -194,7 +194,7 @@ class Worker:
     def log(self, message: str) -> None: ...
 
 
-def a_hook_protocol_misfits(worker: Worker) -> None:
+def a_hook_protocol_must_fit(worker: Worker) -> None:
     _starts: Starts = worker  # E
     _logs: Logs = worker  # E
     _stops: Stops = worker  # E

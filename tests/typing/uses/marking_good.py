@@ -1,4 +1,4 @@
-"""Which methods may be marked, or declared, as listeners of a channel."""
+"""Methods that can be marked or declared as listeners of a channel."""
 
 from typing import assert_type
 
@@ -65,7 +65,7 @@ class Apprentice(Clerk):
     def sleep(self, hours: float = 8) -> None: ...
 
 
-def a_marked_method_is_called_as_before(clerk: Clerk, order: Order) -> None:
+def a_marked_method_can_be_called(clerk: Clerk, order: Order) -> None:
     assert_type(clerk.bill(order), Receipt)
     assert_type(clerk.ask("tea", count=2), float)
     clerk.refill("tea", left=2)
@@ -92,7 +92,7 @@ class Cron(Scheduler):
 def ring(scheduler: Scheduler) -> None: ...
 
 
-def a_method_of_any_class_is_declared() -> None:
+def a_method_of_any_class_can_be_declared() -> None:
     assert_type(START.calls(Scheduler.run), Hook[Scheduler])
     assert_type(Component(Scheduler).on(START.calls(Scheduler.run)), Component[Scheduler])
     Component(Scheduler).on(START.calls(Scheduler.run), STOP.calls(Scheduler.end))
@@ -101,7 +101,7 @@ def a_method_of_any_class_is_declared() -> None:
     Component(Scheduler).on(EXIT.calls(ring))
 
 
-def a_method_of_a_base_class_is_declared() -> None:
+def a_method_of_a_base_class_can_be_declared() -> None:
     assert_type(Component(Cron).on(START.calls(Scheduler.run)), Component[Cron])
     Component(Cron).on(START.calls(Cron.run), STOP.calls(Scheduler.end), EXIT.calls(ring))
     hook = START.calls(Scheduler.run)
@@ -109,7 +109,7 @@ def a_method_of_a_base_class_is_declared() -> None:
     _hook: Hook[Cron] = hook
 
 
-def a_method_may_be_said_to_be_no_listener() -> None:
+def a_method_can_be_excluded_as_a_listener() -> None:
     assert_type(Component(Scheduler).without(START, LOG), Component[Scheduler])
     Component(Clerk).without(order_placed).on(order_placed.calls(Clerk.bill_anything))
 

@@ -1,4 +1,4 @@
-"""Wrong uses of mounts; a marked line is an error for both checkers."""
+"""Invalid uses of mounts; a marked line is an error for both checkers."""
 
 from collections.abc import Iterable
 

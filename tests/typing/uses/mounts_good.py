@@ -1,4 +1,4 @@
-"""Right uses of mounts: both checkers take every line."""
+"""Valid uses of mounts."""
 
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any, assert_type

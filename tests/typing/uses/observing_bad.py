@@ -1,4 +1,4 @@
-"""Wrong uses of logging, systemd and health; a marked line is an error for both checkers."""
+"""Invalid uses of logging, systemd and health; a marked line is an error for both checkers."""
 
 from typedbus import Bus, Component, Container, on
 from typedbus.plugins.health import ALIVE, READY, Check, Health
@@ -8,18 +8,18 @@ from typedbus.plugins.systemd import Systemd, activated
 
 class Database:
     @on(READY)  # E
-    def says_nothing(self) -> None: ...
+    def returns_nothing(self) -> None: ...
 
     @on(READY)  # E
-    def says_a_bool(self) -> bool:
+    def returns_a_bool(self) -> bool:
         return True
 
     @on(ALIVE)  # E
-    def demands_something(self, least: int) -> Check:
+    def needs_an_argument(self, least: int) -> Check:
         return Check(least > 0)
 
     @on(READY)  # E
-    async def answers_later(self) -> Check:
+    async def is_asynchronous(self) -> Check:
         return Check(True)
 
 

@@ -1,4 +1,4 @@
-"""Right uses of logging, systemd and health: clean for both checkers."""
+"""Valid uses of logging, systemd and health."""
 
 import logging
 import os
@@ -60,7 +60,7 @@ class Site(Container):
     server = Component(serve, health.provided.wsgi, asgi=health.provided.asgi)
 
 
-def by_hand(bus: Bus) -> None:
+def without_a_container(bus: Bus) -> None:
     logs = Logging(bus, file="site.log")
     bus[START].subscribe(logs.start, priority=15)
     bus[LIFECYCLE].subscribe(logs.log_event)
@@ -80,5 +80,5 @@ async def ask(health: Health) -> None:
     serve(health.wsgi, health.asgi)
 
 
-def told(error: LogFileError | SystemdError) -> str:
+def description_of(error: LogFileError | SystemdError) -> str:
     return error.variable if isinstance(error, SystemdError) else str(error.filename)

@@ -1,4 +1,4 @@
-"""How a site may not say in which process it runs, and as whom; a marked line is an error for both checkers."""
+"""Invalid settings of the process and the user of a site; a marked line is an error for both checkers."""
 
 from pathlib import Path
 
@@ -30,7 +30,7 @@ def on_a_bare_bus(bus: Bus) -> None:
     bus[START].subscribe(PIDFile(bus, path="site.pid"))  # E
 
 
-def what_is_told(bus: Bus, path: Path) -> None:
+def refused_requests(bus: Bus, path: Path) -> None:
     read()  # E
     read(None)  # E
     _pid: int = read(path)  # E

@@ -1,4 +1,4 @@
-"""How a site says in which process it runs, and as whom; every line is right for both checkers."""
+"""Valid settings of the process and the user of a site."""
 
 from pathlib import Path
 from typing import assert_type
@@ -26,7 +26,7 @@ def on_a_bare_bus(bus: Bus) -> None:
     assert_type(Daemon(bus).stderr, Path)
 
 
-def what_is_told(path: Path) -> None:
+def requests(path: Path) -> None:
     assert_type(read(path), int | None)
     assert_type(read("site.pid"), int | None)
     assert_type(AlreadyRunning(path, None).pid, int | None)

@@ -1,4 +1,4 @@
-"""How work beside the site, threads and autoreload may not be declared and used; a marked line is an error."""
+"""Invalid uses of periodic tasks, threads and autoreload; a marked line is an error for both checkers."""
 
 import threading
 
@@ -27,7 +27,7 @@ class Site(Container):
     threads = Component(Threads)  # E
 
 
-def what_is_no_monitor(bus: Bus) -> None:
+def other_arguments_of_a_monitor(bus: Bus) -> None:
     Monitor(bus, print)  # E
     Monitor(bus, print, 60)  # E
     Monitor(bus, expire, every=60)  # E
@@ -37,7 +37,7 @@ def what_is_no_monitor(bus: Bus) -> None:
     Monitor(bus, print, every=60, failures=1)  # E
 
 
-def what_is_no_task(bus: Bus) -> None:
+def other_arguments_of_a_task(bus: Bus) -> None:
     BackgroundTask(bus)  # E
     BackgroundTask(bus, lambda: None)  # E
     BackgroundTask(bus, expire)  # E
@@ -45,7 +45,7 @@ def what_is_no_task(bus: Bus) -> None:
     BackgroundTask(bus, work, every=1)  # E
 
 
-def what_cannot_be_watched(bus: Bus) -> None:
+def unsuitable_paths(bus: Bus) -> None:
     Autoreload()  # E
     Autoreload(bus, ["src"])  # E
     Autoreload(bus, paths=[1])  # E
@@ -53,7 +53,7 @@ def what_cannot_be_watched(bus: Bus) -> None:
     Autoreload(bus, debounce="0.1")  # E
 
 
-def what_is_no_number(threads: Threads, bus: Bus) -> None:
+def unsuitable_numbers(threads: Threads, bus: Bus) -> None:
     _name: str = threads.acquire()  # E
     threads.release(1)  # E
     bus[THREAD_ENDED].publish("1")  # E

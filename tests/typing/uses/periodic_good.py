@@ -1,4 +1,4 @@
-"""How work beside the site, threads and autoreload may be declared and used."""
+"""Valid uses of periodic tasks, threads and autoreload."""
 
 import threading
 from pathlib import Path
@@ -35,7 +35,7 @@ class Site(Container):
     watching = Component(Autoreload, bus.provided, paths="src", patterns="*.py", ignore="tests", debounce=0.2)
 
 
-def what_is_known_of_them(site: Site, bus: Bus) -> None:
+def attributes(site: Site, bus: Bus) -> None:
     assert_type(site.expiring(), Monitor)
     assert_type(site.expiring().failures, int)
     assert_type(site.expiring().last_error, BaseException | None)
@@ -45,7 +45,7 @@ def what_is_known_of_them(site: Site, bus: Bus) -> None:
     bus[THREAD_STARTED].subscribe(lambda number: print(number + 1))
 
 
-def what_may_be_called(bus: Bus) -> None:
+def methods(bus: Bus) -> None:
     Monitor(bus, lambda: None, every=0.5, longest=60, name="clearing", patience=1)
     Monitor(bus, bus.graceful, every=3600)
     BackgroundTask(bus, lambda stopping: stopping.wait(1))

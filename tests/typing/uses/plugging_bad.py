@@ -1,4 +1,4 @@
-"""How tests may not start containers with the fixture of the pytest plugin; a marked line is an error for both checkers."""
+"""Invalid uses of the pytest fixture; a marked line is an error for both checkers."""
 
 from declared import Database, Metrics, Shop
 
@@ -6,7 +6,7 @@ from typedbus import Bus, Limits
 from typedbus.pytest_plugin import RunningFixture
 
 
-def what_does_not_start(typedbus_running: RunningFixture, bus: Bus) -> None:
+def other_objects_are_not_started(typedbus_running: RunningFixture, bus: Bus) -> None:
     typedbus_running()  # E
     typedbus_running(Bus)  # E
     typedbus_running(bus)  # E
@@ -16,21 +16,21 @@ def what_does_not_start(typedbus_running: RunningFixture, bus: Bus) -> None:
     typedbus_running(container=Shop())  # E
 
 
-def what_cannot_be_told(typedbus_running: RunningFixture) -> None:
+def unknown_options_are_refused(typedbus_running: RunningFixture) -> None:
     typedbus_running(Shop(), workers="two")  # E
     typedbus_running(Shop(), limits=5)  # E
     typedbus_running(Shop(), limits=Limits)  # E
     typedbus_running(Shop(), scope="module")  # E
 
 
-def what_it_does_not_give(typedbus_running: RunningFixture) -> None:
+def results_have_the_type_of_the_container(typedbus_running: RunningFixture) -> None:
     _metrics: Metrics = typedbus_running(Shop())  # E
     typedbus_running(Shop()).typo  # E
     with typedbus_running(Shop()):  # E
         pass
 
 
-def what_cannot_be_entered(typedbus_running: RunningFixture, shop: Shop) -> None:
+def other_objects_are_not_entered(typedbus_running: RunningFixture, shop: Shop) -> None:
     typedbus_running.enter()  # E
     typedbus_running.enter(shop)  # E
     typedbus_running.enter(shop.override(Shop.infra.database))  # E

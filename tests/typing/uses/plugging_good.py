@@ -1,4 +1,4 @@
-"""How tests may start containers with the fixture of the pytest plugin."""
+"""Valid uses of the pytest fixture."""
 
 from typing import assert_type
 
@@ -22,7 +22,7 @@ def test_a_container_keeps_its_type(typedbus_running: RunningFixture) -> None:
 
 
 @pytest.mark.typedbus_limits(start=1.0, stop=1, hook=0.5)
-def test_it_is_run_as_it_is_told(typedbus_running: RunningFixture) -> None:
+def test_options_are_accepted(typedbus_running: RunningFixture) -> None:
     assert_type(typedbus_running(Shop(), workers=2), Shop)
     assert_type(typedbus_running(Shop(), workers=None, limits=Limits(stop=5)), Shop)
 
@@ -32,7 +32,7 @@ def shop(typedbus_running: RunningFixture) -> Shop:
     return typedbus_running(Shop())
 
 
-def what_was_left(
+def leaks(
     threads: ThreadsLeft, listeners: ListenersLeft, signals: SignalsLeft, mark: LimitsMarkError
 ) -> AssertionError:
     assert_type(threads.threads, tuple[tuple[str, str], ...])
@@ -42,7 +42,7 @@ def what_was_left(
     return threads or listeners or signals
 
 
-def what_is_entered_has_its_type(typedbus_running: RunningFixture) -> None:
+def an_entered_container_keeps_its_type(typedbus_running: RunningFixture) -> None:
     shop = Shop()
     assert_type(typedbus_running.enter(shop.override(Shop.infra.database).by(Database("memory:"))), None)
     assert_type(typedbus_running.enter(running(shop)), Shop)

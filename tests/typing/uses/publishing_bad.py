@@ -1,4 +1,4 @@
-"""What may not be published; a marked line is an error for both checkers."""
+"""Invalid calls of publish; a marked line is an error for both checkers."""
 
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
@@ -79,7 +79,7 @@ def unpacked_arguments(bus: Bus, one: tuple[str], pair: tuple[int, str], numbers
     bus[stock_low].publish("tea", **numbers)  # E
 
 
-def results_are_what_the_channel_says(bus: Bus, order: Order) -> None:
+def results_have_the_type_of_the_channel(bus: Bus, order: Order) -> None:
     _paid: list[PaidReceipt] = bus[order_placed].publish(order)  # E
     _names: list[str] = bus.publish(order_placed, order)  # E
     _receipt: Receipt = bus[order_placed].publish(order)  # E
@@ -87,7 +87,7 @@ def results_are_what_the_channel_says(bus: Bus, order: Order) -> None:
     bus[order_placed].publish(order)[0].sku  # E
 
 
-def what_is_no_channel(bus: Bus, order: Order, some: AnyChannel) -> None:
+def other_objects_are_not_channels(bus: Bus, order: Order, some: AnyChannel) -> None:
     bus["order_placed"]  # E
     bus[order_placed.name].publish(order)  # E
     bus.publish("order_placed", order)  # E
@@ -113,7 +113,7 @@ def a_channel_needs_a_name_and_a_signature() -> None:
     Channel.declare(order_placed)  # E
 
 
-def a_channel_is_of_its_own_type_alone() -> None:
+def a_channel_has_only_its_own_type() -> None:
     _wide: Channel[[object], Receipt] = order_placed  # E
     _paid: Channel[[Order], PaidReceipt] = order_placed  # E
     _bare: Channel[[Order], object] = order_placed  # E
@@ -121,7 +121,7 @@ def a_channel_is_of_its_own_type_alone() -> None:
     _less: Channel[[], Receipt] = order_placed  # E
 
 
-def a_bound_channel_is_of_its_own_type_alone(bus: Bus) -> None:
+def a_bound_channel_has_only_its_own_type(bus: Bus) -> None:
     _paid: BoundChannel[[Order], PaidReceipt] = bus[order_placed]  # E
     _none: BoundChannel[[Order], None] = bus[order_placed]  # E
     _channel: Channel[[Order], Receipt] = bus[order_placed]  # E
@@ -129,7 +129,7 @@ def a_bound_channel_is_of_its_own_type_alone(bus: Bus) -> None:
     _call: Callable[[Order], Receipt] = bus[order_placed].publish  # E
 
 
-def the_log_takes_a_text_and_a_level(bus: Bus) -> None:
+def the_log_needs_a_text_and_a_level(bus: Bus) -> None:
     bus.log()  # E
     bus.log(20)  # E
     bus.log("open", "INFO")  # E
@@ -140,7 +140,7 @@ def echo(bus: Bus, channel: Channel[Args, Result], *args: Args.args, **kwargs: A
     return bus[channel].publish(*args, **kwargs)
 
 
-def a_function_of_any_channel_passes_types_on(bus: Bus, order: Order) -> None:
+def a_generic_function_keeps_types(bus: Bus, order: Order) -> None:
     echo(bus, order_placed)  # E
     echo(bus, order_placed, "tea")  # E
     echo(bus, stock_low, "tea", remaining=2)  # E
@@ -177,7 +177,7 @@ class Holder:
     placed: Channel[[object], Receipt]
 
 
-def what_a_function_or_an_attribute_asks_for(bus: Bus, holder: Holder) -> None:
+def parameters_and_attributes_need_the_exact_type(bus: Bus, holder: Holder) -> None:
     both(bus[stock_low], Channel("wide"))  # E
     both(Bus()[Channel[[str], None]("sku")], order_placed)  # E
     same(bus[order_placed], bus[order_cancelled])  # E

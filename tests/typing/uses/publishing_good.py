@@ -1,4 +1,4 @@
-"""What may be published, and what comes of it."""
+"""Valid calls of publish, and the types of their results."""
 
 from typing import Any, Generic, ParamSpec, Protocol, TypeVar, assert_type
 
@@ -24,7 +24,7 @@ Args = ParamSpec("Args")
 Result = TypeVar("Result")
 
 
-def a_publish_gives_a_list_of_results(bus: Bus, order: Order) -> None:
+def a_publish_returns_a_list_of_results(bus: Bus, order: Order) -> None:
     assert_type(bus[order_placed], BoundChannel[[Order], Receipt])
     assert_type(bus[order_placed].publish(order), list[Receipt])
     assert_type(bus.publish(order_placed, order), list[Receipt])
@@ -32,17 +32,17 @@ def a_publish_gives_a_list_of_results(bus: Bus, order: Order) -> None:
     assert_type(bus.publish(quoted, "tea"), list[float])
 
 
-def a_subclass_may_be_published(bus: Bus, order: RushOrder) -> None:
+def an_instance_of_a_subclass_can_be_published(bus: Bus, order: RushOrder) -> None:
     bus[order_placed].publish(order)
     bus.publish(order_placed, order)
 
 
-def a_channel_without_arguments_is_published_without(bus: Bus) -> None:
+def a_channel_without_parameters_is_published_without_arguments(bus: Bus) -> None:
     assert_type(bus[closed].publish(), list[None])
     assert_type(bus.publish(START), list[None])
 
 
-def a_channel_without_a_result_type_has_none(bus: Bus, order: Order) -> None:
+def a_channel_without_a_result_type_returns_none(bus: Bus, order: Order) -> None:
     assert_type(order_cancelled, Channel[[Order], None])
     assert_type(bus[order_cancelled].publish(order), list[None])
     assert_type(bus.publish(order_cancelled, order), list[None])
@@ -60,7 +60,7 @@ def parameters_keep_names_and_defaults(bus: Bus) -> None:
     bus.publish(quoted, count=2, sku="tea")
 
 
-def arguments_may_be_unpacked(bus: Bus, pair: tuple[str, int], numbers: dict[str, int]) -> None:
+def arguments_can_be_unpacked(bus: Bus, pair: tuple[str, int], numbers: dict[str, int]) -> None:
     bus[price_changed].publish(*pair)
     bus.publish(price_changed, *pair)
     bus[audited].publish("tea", "sold", *["a", "b"], **numbers)
@@ -75,7 +75,7 @@ def the_log_is_a_channel(bus: Bus) -> None:
     bus.publish(LOG, "open", 20)
 
 
-def a_channel_may_be_handed_on_by_its_type(order: Order) -> None:
+def a_channel_can_be_passed_by_its_type(order: Order) -> None:
     placed: Channel[[Order], Receipt] = order_placed
     later: Channel[[Order], Receipt] = Channel("later")
     any_channel: AnyChannel = placed
@@ -83,13 +83,13 @@ def a_channel_may_be_handed_on_by_its_type(order: Order) -> None:
     assert_type(later.doc, str)
 
 
-def a_function_may_publish_for_others(placed: BoundChannel[[Order], Receipt], order: Order) -> list[Receipt]:
+def a_function_can_publish_on_any_channel(placed: BoundChannel[[Order], Receipt], order: Order) -> list[Receipt]:
     assert_type(placed.channel, Channel[[Order], Receipt])
     assert_type(placed.subscriptions, tuple[Subscription, ...])
     return placed.publish(order)
 
 
-def a_channel_may_be_made_in_a_function() -> None:
+def a_channel_can_be_declared_in_a_function() -> None:
     assert_type(Channel[[int], str]("made"), Channel[[int], str])
     assert_type(Channel[[int]]("made"), Channel[[int], None])
 
@@ -121,7 +121,7 @@ def a_channel_without_type_arguments_has_no_parameters(bus: Bus) -> None:
     del empty, bound
 
 
-def channels_are_kept_in_collections(bus: Bus, order: Order) -> None:
+def channels_can_be_in_collections(bus: Bus, order: Order) -> None:
     by_name: dict[str, Channel[[Order], Receipt]] = {"placed": order_placed, "later": Channel("later")}
     pair: tuple[Channel[[Order], Receipt], BoundChannel[[Order], None]] = (order_placed, bus[order_cancelled])
     of_any_kind: list[Channel[..., Any]] = [order_placed, stock_low, bare]
@@ -140,7 +140,7 @@ class OrderChannel(Channel[Args, Result]):
     """A channel with a class of its own."""
 
 
-def a_channel_may_have_a_class_of_its_own(bus: Bus) -> None:
+def a_channel_can_be_subclassed(bus: Bus) -> None:
     bound = bus[OrderChannel[[Order], Receipt]("own")]
     assert_type(bound, BoundChannel[[Order], Receipt])
 
@@ -155,7 +155,7 @@ def close(channels: Bound) -> None:
     channels[closed].publish()
 
 
-def a_protocol_may_stand_for_a_bus(bus: Bus) -> None:
+def a_protocol_can_replace_a_bus(bus: Bus) -> None:
     close(bus)
 
 
@@ -169,7 +169,7 @@ class Wrapper(Generic[Args, Result]):
         return self.bound.publish(*args, **kwargs)
 
 
-def a_class_may_be_of_any_channel(bus: Bus, order: Order) -> None:
+def a_class_can_be_generic_in_its_channel(bus: Bus, order: Order) -> None:
     assert_type(Wrapper(bus[quoted])("tea", count=3), list[float])
     assert_type(Wrapper(bus[order_placed])(order), list[Receipt])
 
@@ -183,7 +183,7 @@ class Keeper:
         self.bound = bus[order_placed]
 
 
-def a_bus_knows_its_channels(bus: Bus) -> None:
+def a_bus_lists_its_channels(bus: Bus) -> None:
     assert_type(bus.channels, tuple[AnyChannel, ...])
 
 
@@ -199,7 +199,7 @@ def relay(source: BoundChannel[Args, None], target: BoundChannel[Args, None]) ->
     source.subscribe(forward)
 
 
-def a_function_may_be_of_any_channel(bus: Bus, other: Bus, order: Order) -> None:
+def a_function_can_be_generic_in_its_channel(bus: Bus, other: Bus, order: Order) -> None:
     assert_type(echo(bus, order_placed, order), list[Receipt])
     assert_type(echo(bus, stock_low, "tea", left=2), list[None])
     relay(bus[order_cancelled], other[order_cancelled])

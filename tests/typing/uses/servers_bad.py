@@ -1,4 +1,4 @@
-"""Wrong uses of the servers; a marked line is an error for both checkers."""
+"""Invalid uses of the servers; a marked line is an error for both checkers."""
 
 import socket
 from collections.abc import Callable

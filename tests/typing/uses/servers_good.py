@@ -1,4 +1,4 @@
-"""Right uses of the servers: both checkers take every line."""
+"""Valid uses of the servers."""
 
 import socket
 import wsgiref.simple_server

@@ -1,4 +1,4 @@
-"""How settings may not be declared and loaded; a marked line is an error for both checkers."""
+"""Invalid declarations of settings; a marked line is an error for both checkers."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from typedbus import Component, Container
 from typedbus.settings import Sources, configured, load, template
 
 
-def what_declares_no_settings() -> None:
+def other_objects_declare_no_settings() -> None:
     configured()  # E
     configured(ShopSettings)  # E
     configured(ShopSettings, "shop")  # E
@@ -28,7 +28,7 @@ class Miswired(Container):
     by_slip = Component(Database, settings.provided.databse)  # E
 
 
-def what_settings_are_not(site: Site) -> None:
+def settings_have_the_type_of_their_class(site: Site) -> None:
     _other: Component[Database] = Site.settings  # E
     site.settings().prot  # E
     site.settings().port = 5  # E
@@ -40,7 +40,7 @@ def what_settings_are_not(site: Site) -> None:
         pass
 
 
-def what_are_no_sources() -> None:
+def other_values_are_not_sources() -> None:
     Sources((Path("site.toml"),))  # E
     Sources(files=Path("site.toml"))  # E
     Sources(files=5)  # E
@@ -50,7 +50,7 @@ def what_are_no_sources() -> None:
     Sources().files = ()  # E
 
 
-def what_cannot_be_loaded(site: Site, other: Other) -> None:
+def other_objects_cannot_be_loaded(site: Site, other: Other) -> None:
     load(site)  # E
     load(site, Sources())  # E
     load(sources=Sources())  # E

@@ -1,4 +1,4 @@
-"""How settings may be declared and loaded."""
+"""Valid declarations of settings."""
 
 import os
 from pathlib import Path
@@ -27,7 +27,7 @@ class Other(Container):
     settings = configured(ShopSettings, section="other")
 
 
-def a_declaration_is_a_component_of_its_class() -> None:
+def a_declaration_has_the_type_of_its_class() -> None:
     assert_type(configured(ShopSettings, section="shop"), Component[ShopSettings])
     assert_type(Site.settings, Component[ShopSettings])
     assert_type(Site().settings(), ShopSettings)
@@ -35,7 +35,7 @@ def a_declaration_is_a_component_of_its_class() -> None:
     _wider: Component[object] = Site.settings
 
 
-def settings_may_be_replaced(site: Site) -> None:
+def settings_can_be_replaced(site: Site) -> None:
     with site.override(Site.settings).by(ShopSettings("shop.db")):
         pass
     with site.override(Site.settings).by(Component(ShopSettings, "shop.db", port=5)):
@@ -57,7 +57,7 @@ def containers_are_loaded_together(site: Site, other: Other) -> None:
     assert_type(template(site, other), str)
 
 
-def what_is_wrong_can_be_told(site: Site) -> None:
+def faults_have_typed_attributes(site: Site) -> None:
     try:
         load(site, sources=Sources())
     except InvalidSettings as invalid:

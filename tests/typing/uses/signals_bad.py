@@ -1,4 +1,4 @@
-"""What may not be said of signals, requests and inline hooks; a marked line is an error for both checkers."""
+"""Invalid uses of signals, requests and inline hooks; a marked line is an error for both checkers."""
 
 import signal
 

@@ -1,4 +1,4 @@
-"""What may be said of signals, requests and inline hooks."""
+"""Valid uses of signals, requests and inline hooks."""
 
 import signal
 

@@ -1,4 +1,4 @@
-"""Who may not listen to a channel; a marked line is an error for both checkers."""
+"""Listeners that do not fit their channel; a marked line is an error for both checkers."""
 
 from functools import partial
 
@@ -155,7 +155,7 @@ def has_other_types_or_results(bus: Bus) -> None:
     bus.subscribe(stock_low, refill_answering)  # E
 
 
-def takes_not_all_of_whatever(bus: Bus) -> None:
+def takes_no_arbitrary_arguments(bus: Bus) -> None:
     bus[audited].subscribe(audit_parts)  # E
     bus.subscribe(audited, audit_parts)  # E
     bus[audited].subscribe(audit_numbers)  # E
@@ -164,7 +164,7 @@ def takes_not_all_of_whatever(bus: Bus) -> None:
     bus.subscribe(audited, audit_one)  # E
 
 
-def a_method_that_misfits(bus: Bus, clerk: Clerk, apprentice: Apprentice) -> None:
+def a_method_that_does_not_fit(bus: Bus, clerk: Clerk, apprentice: Apprentice) -> None:
     bus[order_placed].subscribe(clerk.bill_text)  # E
     bus.subscribe(order_placed, clerk.bill_text)  # E
     bus[stock_low].subscribe(apprentice.refill_dropping)  # E
@@ -177,7 +177,7 @@ def a_method_that_misfits(bus: Bus, clerk: Clerk, apprentice: Apprentice) -> Non
     bus.unsubscribe(order_placed, Clerk.bill)  # E
 
 
-def an_object_that_misfits(bus: Bus, clerk: Clerk, weigher: Weigher, weighs: Weighs) -> None:
+def an_object_that_does_not_fit(bus: Bus, clerk: Clerk, weigher: Weigher, weighs: Weighs) -> None:
     bus[order_placed].subscribe(weigher)  # E
     bus.subscribe(order_placed, weigher)  # E
     bus[order_placed].subscribe(weighs)  # E
@@ -191,7 +191,7 @@ def an_object_that_misfits(bus: Bus, clerk: Clerk, weigher: Weigher, weighs: Wei
     bus[order_placed].subscribe(None)  # E
 
 
-def a_lambda_that_misfits(bus: Bus) -> None:
+def a_lambda_that_does_not_fit(bus: Bus) -> None:
     bus[order_placed].subscribe(lambda: Receipt(1))  # E
     bus.subscribe(order_placed, lambda: Receipt(1))  # E
     bus[order_placed].subscribe(lambda order: order.typo)  # E
@@ -200,25 +200,25 @@ def a_lambda_that_misfits(bus: Bus) -> None:
     bus[price_changed].subscribe(lambda sku, price: price.upper())  # E
 
 
-def a_partial_that_misfits(bus: Bus, order: Order) -> None:
+def a_partial_that_does_not_fit(bus: Bus, order: Order) -> None:
     bus[order_placed].subscribe(partial(bill_with_text, order))  # E
     bus.subscribe(order_placed, partial(bill_with_text, order))  # E
     bus[order_placed].subscribe(partial(bill_twice, "tea"))  # E
 
 
-def a_generic_function_that_misfits(bus: Bus) -> None:
+def a_generic_function_that_does_not_fit(bus: Bus) -> None:
     bus[order_placed].subscribe(same)  # E
     bus.subscribe(order_placed, same)  # E
     bus[order_placed].subscribe(in_list)  # E
     bus.subscribe(order_placed, in_list)  # E
 
 
-def an_overloaded_function_that_misfits(bus: Bus) -> None:
+def an_overloaded_function_that_does_not_fit(bus: Bus) -> None:
     bus[order_placed].subscribe(neither)  # E
     bus.subscribe(order_placed, neither)  # E
 
 
-def a_decorated_function_that_misfits(bus: Bus) -> None:
+def a_decorated_function_that_does_not_fit(bus: Bus) -> None:
     @bus[order_placed].subscribe()  # E
     def takes_less() -> Receipt:
         return Receipt(1)
@@ -248,7 +248,7 @@ def a_decorated_function_that_misfits(bus: Bus) -> None:
     kept("tea")  # E
 
 
-def a_life_cycle_listener_that_misfits(bus: Bus) -> None:
+def a_life_cycle_listener_that_does_not_fit(bus: Bus) -> None:
     bus[START].subscribe(bill)  # E
     bus.subscribe(START, bill)  # E
     bus[LOG].subscribe(print_level)  # E
@@ -263,7 +263,7 @@ def print_level(level: int) -> None: ...
 def note_state(state: State) -> None: ...
 
 
-def what_is_no_priority(bus: Bus) -> None:
+def other_values_are_not_priorities(bus: Bus) -> None:
     bus[order_placed].subscribe(bill, priority="first")  # E
     bus[order_placed].subscribe(bill, 5)  # E
     bus[order_placed].subscribe(priority="first")  # E
@@ -272,7 +272,7 @@ def what_is_no_priority(bus: Bus) -> None:
     bus[order_placed].subscribe(bill, order=5)  # E
 
 
-def what_is_no_channel(bus: Bus, some: AnyChannel) -> None:
+def other_objects_are_not_channels(bus: Bus, some: AnyChannel) -> None:
     bus.subscribe("order_placed", bill)  # E
     bus.subscribe(bus[order_placed], bill)  # E
     bus.unsubscribe("order_placed", bill)  # E
@@ -284,7 +284,7 @@ def what_is_no_channel(bus: Bus, some: AnyChannel) -> None:
     bus[order_placed].unsubscribe()  # E
 
 
-def a_subscription_is_no_listener(bus: Bus) -> None:
+def a_subscription_is_not_a_listener(bus: Bus) -> None:
     bus[order_placed].unsubscribe(bus[order_placed].subscribe(bill))  # E
     bus[order_placed].subscribe(bill)()  # E
     bus[order_placed].subscribe(bill).channel = order_placed  # E

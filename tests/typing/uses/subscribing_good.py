@@ -1,4 +1,4 @@
-"""Who may listen to a channel."""
+"""Listeners that fit their channel."""
 
 from functools import partial
 from typing import assert_type
@@ -52,7 +52,7 @@ def a_function_of_the_same_signature(bus: Bus) -> None:
     bus.unsubscribe(order_placed, bill)
 
 
-def a_function_that_takes_more_and_gives_less(bus: Bus) -> None:
+def a_function_with_wider_parameters_and_a_narrower_result(bus: Bus) -> None:
     bus[order_placed].subscribe(bill_anything)
     bus.subscribe(order_placed, bill_anything)
     bus[order_placed].subscribe(bill_with_default)
@@ -112,7 +112,7 @@ def an_overloaded_function(bus: Bus) -> None:
     bus.subscribe(order_placed, either)
 
 
-def a_function_of_whatever_arguments(bus: Bus) -> None:
+def a_function_of_arbitrary_arguments(bus: Bus) -> None:
     bus[order_placed].subscribe(note_and_bill)
     bus.subscribe(order_placed, note_and_bill)
     bus[order_placed].subscribe(note_orders)
@@ -152,7 +152,7 @@ def a_listener_of_the_life_cycle(bus: Bus) -> None:
 def note_event(event: LifecycleEvent) -> None: ...
 
 
-def a_decorator_gives_the_function_back(bus: Bus, order: Order) -> None:
+def a_decorator_returns_the_function(bus: Bus, order: Order) -> None:
     @bus[order_placed].subscribe()
     def first(order: Order) -> Receipt:
         return Receipt(1)
@@ -177,7 +177,7 @@ def a_subscription_ends_with_its_block(bus: Bus) -> None:
     subscription.cancel()
 
 
-def a_function_may_subscribe_for_others(placed: BoundChannel[[Order], Receipt], bills: Bills) -> None:
+def a_function_can_subscribe_any_listener(placed: BoundChannel[[Order], Receipt], bills: Bills) -> None:
     placed.subscribe(bills)
     placed.subscribe(bills, priority=-1)
     placed.unsubscribe(bills)

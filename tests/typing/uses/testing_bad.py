@@ -1,4 +1,4 @@
-"""How the tests of an application may not record and fake; a marked line is an error for both checkers."""
+"""Invalid uses of recorders and fake clocks; a marked line is an error for both checkers."""
 
 from declared import Order, Receipt, Shop, closed, order_cancelled, order_placed, quoted, stock_low
 
@@ -21,7 +21,7 @@ from typedbus.events import LIFECYCLE
 from typedbus.testing import FakeClock, Recorder, running
 
 
-def what_cannot_be_recorded(bus: Bus) -> None:
+def other_objects_cannot_be_recorded(bus: Bus) -> None:
     Recorder()  # E
     Recorder(bus)  # E
     Recorder(order_placed)  # E
@@ -31,7 +31,7 @@ def what_cannot_be_recorded(bus: Bus) -> None:
     Recorder("order_placed")  # E
 
 
-def what_was_never_published(bus: Bus, order: Order) -> None:
+def recorded_arguments_have_the_types_of_the_channel(bus: Bus, order: Order) -> None:
     Recorder(bus[order_placed]).times()  # E
     Recorder(bus[order_placed]).times("tea")  # E
     Recorder(bus[order_placed]).times(order, order)  # E
@@ -44,7 +44,7 @@ def what_was_never_published(bus: Bus, order: Order) -> None:
     Recorder(bus[LIFECYCLE]).times(State.STARTED)  # E
 
 
-def what_is_no_answer(bus: Bus, order: Order) -> None:
+def an_answer_must_have_the_result_type(bus: Bus, order: Order) -> None:
     Recorder(bus[order_placed]).answering()  # E
     Recorder(bus[order_placed]).answering(Receipt(1))  # E
     Recorder(bus[order_placed]).answering(bill_without_order)  # E
@@ -62,7 +62,7 @@ def what_is_no_answer(bus: Bus, order: Order) -> None:
     Recorder(bus[stock_low]).answering(refill_demanding)  # E
 
 
-def what_a_recorder_has_not(bus: Bus, order: Order) -> None:
+def a_recorder_has_only_its_own_attributes(bus: Bus, order: Order) -> None:
     _names: list[str] = Recorder(bus[order_placed]).results  # E
     _other: Recorder[[Order], None] = Recorder(bus[order_placed])  # E
     Recorder(bus[order_placed]).calls[0].order  # E
@@ -72,7 +72,7 @@ def what_a_recorder_has_not(bus: Bus, order: Order) -> None:
         placed.order  # E
 
 
-def what_has_results_needs_an_answer(bus: Bus, bound: BoundChannel[[Order], Receipt], ready: bool) -> None:
+def a_recorder_with_results_needs_an_answer(bus: Bus, bound: BoundChannel[[Order], Receipt], ready: bool) -> None:
     with Recorder(bus[order_placed]):  # E
         pass
     with Recorder(bound) as _placed:  # E
@@ -88,13 +88,13 @@ def what_has_results_needs_an_answer(bus: Bus, bound: BoundChannel[[Order], Rece
             pass
 
 
-def what_is_no_container(shop: Shop) -> None:
+def other_objects_are_not_containers(shop: Shop) -> None:
     running(Bus)  # E
     with running(shop) as same:
         same.typo  # E
 
 
-def what_a_clock_does_not_take(clock: FakeClock) -> None:
+def a_clock_rejects_other_arguments(clock: FakeClock) -> None:
     FakeClock("now")  # E
     Bus(clock=FakeClock)  # E
     Bus(FakeClock())  # E

@@ -1,4 +1,4 @@
-"""How the tests of an application may record and fake."""
+"""Valid uses of recorders and fake clocks."""
 
 from collections.abc import Iterator
 from typing import ParamSpec, assert_type
@@ -13,7 +13,7 @@ from typedbus.testing import Call, FakeClock, Recorder, running
 Args = ParamSpec("Args")
 
 
-def a_recorder_is_of_its_channels_type(bus: Bus, bound: BoundChannel[[Order], Receipt]) -> None:
+def a_recorder_has_the_types_of_its_channel(bus: Bus, bound: BoundChannel[[Order], Receipt]) -> None:
     assert_type(Recorder(bus[order_placed]), Recorder[[Order], Receipt])
     assert_type(Recorder(bound, priority=5), Recorder[[Order], Receipt])
     assert_type(Recorder(bus[order_cancelled]), Recorder[[Order], None])
@@ -46,7 +46,7 @@ def a_recorder_answers(bus: Bus, order: Order) -> None:
         assert_type(placed.calls[0].args, tuple[object, ...])
 
 
-def a_recorder_without_results_may_answer(bus: Bus, order: Order) -> None:
+def a_recorder_without_results_can_have_an_answer(bus: Bus, order: Order) -> None:
     with Recorder(bus[order_cancelled]).answering(lambda order: print(order.sku)) as cancelled:
         assert_type(cancelled.times(order), int)
         assert_type(cancelled.results, list[None])
@@ -64,7 +64,7 @@ class Cancellations(Recorder[[Order], None]):
     """A recorder of one channel."""
 
 
-def a_recorder_may_have_a_class_of_its_own(bus: Bus) -> None:
+def a_recorder_can_be_subclassed(bus: Bus) -> None:
     with Cancellations(bus[order_cancelled]) as cancelled:
         assert_type(cancelled, Cancellations)
 
@@ -87,7 +87,7 @@ def a_container_runs_for_a_block() -> None:
         assert_type(placed.times(Order("tea")), int)
 
 
-def a_clock_goes_on_when_told() -> None:
+def a_clock_advances_on_request() -> None:
     clock = FakeClock(3)
     bus = Bus(clock=clock)
     clock.advance(1)

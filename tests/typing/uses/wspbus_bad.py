@@ -1,4 +1,4 @@
-"""Wrong uses of the old names; a marked line is an error for both checkers."""
+"""Invalid uses of the CherryPy-compatible names; a marked line is an error for both checkers."""
 
 from wspbus_good import Shop, mail, order_placed
 

@@ -1,4 +1,4 @@
-"""Right uses of the old names: both checkers take every line."""
+"""Valid uses of the CherryPy-compatible names."""
 
 from typing import Any, assert_type
 
