@@ -45,11 +45,16 @@ def later(namespace: dict[str, Any], modules: Mapping[str, str]) -> Callable[[st
             raise AttributeError(f"module {namespace['__name__']!r} has no attribute {name!r}")
         from importlib import import_module
 
-        value = namespace[name] = getattr(import_module(modules[name]), name)
-        for module, names in _LATE_NAMES.items():
+        try:
+            module = import_module(modules[name])
+        except AttributeError as error:
+            # Python would report it as a missing name of the public module, without this cause.
+            raise ImportError(f"cannot import {modules[name]}: {error}", name=modules[name]) from error
+        value = namespace[name] = getattr(module, name)
+        for defining, names in _LATE_NAMES.items():
             for public, attribute in names:
-                if hasattr(sys.modules.get(module), attribute):
-                    _rename(getattr(sys.modules[module], attribute), public["__name__"])
+                if hasattr(sys.modules.get(defining), attribute):
+                    _rename(getattr(sys.modules[defining], attribute), public["__name__"])
         return value
 
     return __getattr__

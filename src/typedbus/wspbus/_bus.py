@@ -312,7 +312,7 @@ def _cleaner(reference: weakref.ref[Bus]) -> Callable[[], None]:
     def clean_exit() -> None:
         bus = reference()
         if bus is not None:
-            bus._clean_exit()  # noqa: SLF001  # the function must not hold the bus  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # of the class above
+            bus._clean_exit()  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # a method would hold the bus
 
     return clean_exit
 
