@@ -8,6 +8,7 @@ import sys
 import threading
 import types
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from functools import partial
 from itertools import groupby
 from typing import Any, Final
 
@@ -20,8 +21,11 @@ from typedbus._channels.subscriptions import FailureSink
 
 _Phases = tuple[tuple[Callable[..., Any], ...], ...]
 
-# An eager task runs up to its first suspension at once, without a turn of the loop.
-_TASK_OPTIONS: Final[dict[str, Any]] = {"eager_start": True} if sys.version_info >= (3, 12) else {}
+if sys.version_info >= (3, 12):
+    # An eager task runs up to its first suspension at once, without a turn of the loop.
+    _new_task: Final = partial(asyncio.Task, eager_start=True)
+else:
+    _new_task: Final = asyncio.Task
 
 
 class ConcurrentBoundChannel(AsyncBoundChannel[Args, Result]):
@@ -94,6 +98,11 @@ class _Raised:
     def __init__(self, error: BaseException) -> None:
         self.error = error
 
+    @property
+    def propagates(self) -> bool:
+        """Whether the error ends the publish; a `CancelledError` does only if it is that of the publisher."""
+        return propagates_at_once(self.error) and not isinstance(self.error, asyncio.CancelledError)
+
     def failure(self, leaving: BaseException | None) -> Exception | None:
         """Return the failure of the listener in a publish that *leaving* ends, or None if it has not failed."""
         if leaving is None and isinstance(self.error, asyncio.CancelledError):
@@ -123,8 +132,8 @@ async def _run_concurrently(
             if task is not None:
                 running[task] = len(outcomes)
             outcomes.append(outcome)
-            leaving = _leaving_of(outcome)
-            if leaving is not None:
+            if type(outcome) is _Raised and outcome.propagates:
+                leaving = outcome.error
                 break
         waiting = set(running)
         cancels = True
@@ -140,7 +149,8 @@ async def _run_concurrently(
                 continue
             for task in ended:
                 outcome = outcomes[running[task]] = _outcome_of(task)
-                leaving = leaving or _leaving_of(outcome)
+                if leaving is None and type(outcome) is _Raised and outcome.propagates:
+                    leaving = outcome.error
         return outcomes, leaving
     finally:
         # The frame of a listener that failed refers to this frame, which called it.
@@ -156,16 +166,20 @@ def _begin(
     kwargs: Mapping[str, object],
 ) -> tuple[asyncio.Task[Any] | None, Any]:
     """Call *listener* in a copy of the context, and return its task and None, or None and its outcome if it has ended."""
-    context = contextvars.copy_context()
+    task = None
     try:
+        context = contextvars.copy_context()
         result = context.run(listener, *args, **kwargs)
-        if not is_awaitable(result):
-            return None, result
-        coroutine = result if type(result) is types.CoroutineType else _awaited(result)
-        task: asyncio.Task[Any] = asyncio.Task(coroutine, loop=loop, context=context, **_TASK_OPTIONS)
+        if type(result) is not types.CoroutineType:
+            if not is_awaitable(result):
+                return None, result
+            result = _awaited(result)
+        task = _new_task(result, loop=loop, context=context)
+        return (None, task.result()) if task.done() else (task, None)
     except BaseException as error:
         return None, _Raised(error)
-    return (None, _outcome_of(task)) if task.done() else (task, None)
+    finally:
+        del task  # as in _outcome_of
 
 
 async def _awaited(awaitable: Awaitable[Any]) -> Any:
@@ -180,14 +194,3 @@ def _outcome_of(task: asyncio.Task[Any]) -> Any:
         return _Raised(error)
     finally:
         del task  # the traceback of the exception, which the task refers to, holds this frame
-
-
-def _leaving_of(outcome: object) -> BaseException | None:
-    """Return the exception in *outcome* if it ends the publish; a `CancelledError` does only for the publisher."""
-    if (
-        isinstance(outcome, _Raised)
-        and propagates_at_once(outcome.error)
-        and not isinstance(outcome.error, asyncio.CancelledError)
-    ):
-        return outcome.error
-    return None
