@@ -1,7 +1,7 @@
 """
-What pytest gets of typedbus: every test here runs pytest over tests of its own.
+The pytest plugin: every test here runs pytest with tests of its own.
 
-They run in this process, but where it is imports, or several processes, that matter.
+They run in this process, except for tests of imports and of several processes.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ import threading
 
 from typedbus import Bus, Channel, Component, Container, Limits, State, running
 
-told = []
+journal = []
 ending = threading.Event()
 order_placed = Channel[[str], None]("order_placed")
 
 
 def note(sku):
-    told.append(sku)
+    journal.append(sku)
 
 
 class Noted:
@@ -46,12 +46,12 @@ class Noted:
         self.name, self.fails = name, fails
 
     def start(self):
-        told.append(f"start {self.name}")
+        journal.append(f"start {self.name}")
         if self.fails == "start":
             raise OSError(f"no start of {self.name}")
 
     def stop(self):
-        told.append(f"stop {self.name}")
+        journal.append(f"stop {self.name}")
         if self.fails == "stop":
             raise OSError(f"no stop of {self.name}")
 
@@ -112,13 +112,13 @@ Run: TypeAlias = Callable[..., pytest.RunResult]
 
 @pytest.fixture(autouse=True)
 def _without_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Load no plugin but those that a test names: it takes ten times as long."""
+    """Load only the plugins that a test names, which is ten times as fast."""
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
 
 
 @pytest.fixture
 def run(pytester: pytest.Pytester) -> Run:
-    """Give what runs tests, beside a shop of which they import everything."""
+    """Return a function that runs tests beside a shop, from which they import everything."""
     pytester.makepyfile(shop=SHOP)
 
     def run(
@@ -130,20 +130,20 @@ def run(pytester: pytest.Pytester) -> Run:
     return run
 
 
-def told(result: pytest.RunResult) -> str:
-    """Return what pytest said, without what stands before each line."""
+def text_of(result: pytest.RunResult) -> str:
+    """Return the output of pytest without the margins of its lines."""
     return "\n".join(line.removeprefix("E ").strip() for line in result.outlines)
 
 
 def own_frames(result: pytest.RunResult) -> list[str]:
-    """Return the lines of *result* that name a place in the plugin, of which nobody wants to know."""
-    if pytest.version_tuple < (9,) and "Exception Group" in told(result):
+    """Return the lines of *result* that name a place in the plugin, which are of no use to the reader."""
+    if pytest.version_tuple < (9,) and "Exception Group" in text_of(result):
         return []  # it shows every frame of a group
-    return re.findall(r".*pytest_plugin[/\\].*", told(result))
+    return re.findall(r".*pytest_plugin[/\\].*", text_of(result))
 
 
 def test_a_container_runs_for_the_length_of_a_test(run: Run) -> None:
-    """It is the very one that was given, started, and it has exited before the next test."""
+    """The fixture returns the same instance, started; it has exited before the next test."""
     result = run("""
 shops = []
 
@@ -157,14 +157,14 @@ def test_it_runs(typedbus_running):
 
 def test_it_ran():
     assert shops[0].bus().state is State.EXITED
-    assert told == ["start shop", "stop shop"]
+    assert journal == ["start shop", "stop shop"]
 """)
 
     result.assert_outcomes(passed=2)
 
 
-def test_what_started_last_exits_first(run: Run) -> None:
-    """Several containers of a test are exited in reverse."""
+def test_containers_exit_in_reverse_order(run: Run) -> None:
+    """Several containers of a test."""
     result = run("""
 def test_they_run(typedbus_running):
     typedbus_running(Shop())
@@ -172,14 +172,14 @@ def test_they_run(typedbus_running):
 
 
 def test_they_ran():
-    assert told == ["start shop", "start other", "stop other", "stop shop"]
+    assert journal == ["start shop", "start other", "stop other", "stop shop"]
 """)
 
     result.assert_outcomes(passed=2)
 
 
 def test_a_failing_test_exits_its_containers_too(run: Run) -> None:
-    """The failure is the only one that is told, also where pytest-timeout looks after the test, by a signal."""
+    """The failure is the only error, also if pytest-timeout raises it from a signal."""
     result = run(
         """
 def test_it_fails(typedbus_running):
@@ -188,7 +188,7 @@ def test_it_fails(typedbus_running):
 
 
 def test_it_ran():
-    assert told == ["start shop", "stop shop"]
+    assert journal == ["start shop", "stop shop"]
 """,
         "-p",
         "pytest_timeout",
@@ -200,7 +200,7 @@ def test_it_ran():
 
 
 def test_an_interrupted_run_exits_its_containers_too(pytester: pytest.Pytester) -> None:
-    """Ctrl-C ends the run of pytest, and not before everybody was stopped."""
+    """Ctrl-C ends the run of pytest after all containers have exited."""
     pytester.makepyfile(
         shop=SHOP,
         test_shop="""
@@ -217,9 +217,9 @@ def test_it_goes_on(): ...
 """,
         conftest="""
 def pytest_unconfigure():
-    from shop import told
+    from shop import journal
 
-    print(told)
+    print(journal)
 """,
     )
 
@@ -230,7 +230,7 @@ def pytest_unconfigure():
 
 
 def test_containers_share_a_bus_and_have_workers_and_limits(run: Run) -> None:
-    """What is given beside the first container goes to `running`."""
+    """Further arguments are passed to `running`."""
     result = run("""
 def test_they_run(typedbus_running):
     metrics, limits = Metrics(), Limits(stop=60)
@@ -244,7 +244,7 @@ def test_they_run(typedbus_running):
 
 
 def test_an_override_lasts_until_its_container_has_exited(run: Run) -> None:
-    """What is entered is left in turn with what is started, so that the replacement is stopped, too."""
+    """Entered contexts and started containers end in reverse order, so that the replacement is stopped."""
     result = run("""
 shop = Shop()
 
@@ -256,15 +256,15 @@ def test_it_runs_with_another(typedbus_running):
 
 
 def test_it_ran():
-    assert told == ["start fake", "stop fake"]
+    assert journal == ["start fake", "stop fake"]
     assert shop.noted().name == "shop"
 """)
 
     result.assert_outcomes(passed=2)
 
 
-def test_what_is_entered_gives_what_it_gives(run: Run) -> None:
-    """A recorder, for instance, and what raises there is raised in the test."""
+def test_enter_returns_the_value_of_the_context(run: Run) -> None:
+    """For example, a recorder; an exception of the context is raised in the test."""
     result = run("""
 import contextlib
 
@@ -281,14 +281,14 @@ def test_it_enters(typedbus_running):
 
 
 def test_a_start_that_fails_is_raised_in_the_test(run: Run) -> None:
-    """What had started was stopped then, and nothing is left to be told after the test."""
+    """Started components have been stopped, and the teardown has no error."""
     result = run("""
 def test_it_does_not_start(typedbus_running):
     broken = Broken()
     with pytest.raises(Exception) as raised:
         typedbus_running(broken)
     assert [str(failure.error) for failure in raised.value.failures] == ["no start of broken"]
-    assert told == ["start first", "start broken", "stop first"]
+    assert journal == ["start first", "start broken", "stop first"]
     assert broken.bus().state is State.EXITED
 """)
 
@@ -296,8 +296,8 @@ def test_it_does_not_start(typedbus_running):
 
 
 @pytest.mark.parametrize("given", ["object", "5", "Shop(), None", "Shop, 2"])
-def test_what_is_no_container_is_refused(run: Run, given: str) -> None:
-    """Before anything is started."""
+def test_other_objects_are_refused(run: Run, given: str) -> None:
+    """Before a component is started."""
     result = run(f"""
 from typedbus.pytest_plugin import NoContainer
 
@@ -310,14 +310,14 @@ def test_it_is_refused(typedbus_running):
 
 
 def test_nothing_was_started():
-    assert told == []
+    assert journal == []
 """)
 
     result.assert_outcomes(passed=2)
 
 
-def test_classes_are_taken_as_running_takes_them(run: Run) -> None:
-    """The test gets an instance of the first."""
+def test_classes_are_accepted_as_by_running(run: Run) -> None:
+    """The test gets an instance of the first class."""
     result = run("""
 def test_it_runs(typedbus_running):
     shop = typedbus_running(Shop, Metrics)
@@ -329,8 +329,8 @@ def test_it_runs(typedbus_running):
 
 
 @pytest.mark.parametrize("ended", ["stop", "exit"])
-def test_a_bus_that_the_test_has_ended_is_fine(run: Run, ended: str) -> None:
-    """After the test it has exited, whatever the test did with it, and nobody is stopped twice."""
+def test_a_test_may_end_its_bus(run: Run, ended: str) -> None:
+    """After the test it has exited in each case, and no component is stopped twice."""
     result = run(f"""
 shop = Shop()
 
@@ -341,14 +341,14 @@ def test_it_ends(typedbus_running):
 
 def test_it_has_exited():
     assert shop.bus().state is State.EXITED
-    assert told == ["start shop", "stop shop"]
+    assert journal == ["start shop", "stop shop"]
 """)
 
     result.assert_outcomes(passed=2)
 
 
-def test_a_container_may_be_started_again_in_a_test(run: Run) -> None:
-    """Once it has exited it starts as any other, and exits once."""
+def test_a_container_can_be_started_again_in_a_test(run: Run) -> None:
+    """After its exit it starts like any other, and exits once."""
     result = run("""
 def test_it_runs_twice(typedbus_running):
     shop = typedbus_running(Shop())
@@ -357,14 +357,14 @@ def test_it_runs_twice(typedbus_running):
 
 
 def test_it_ran_twice():
-    assert told == ["start shop", "stop shop"] * 2
+    assert journal == ["start shop", "stop shop"] * 2
 """)
 
     result.assert_outcomes(passed=2)
 
 
 def test_an_exit_that_fails_is_an_error_of_the_teardown(run: Run) -> None:
-    """The test has passed all the same, and the error has its parts."""
+    """The test has passed, and the error has its parts."""
     result = run("""
 def test_it_does_not_stop(typedbus_running):
     typedbus_running(Stubborn())
@@ -382,8 +382,8 @@ def test_it_does_not_stop(typedbus_running):
 
 
 @pytest.mark.parametrize("when", ["runs", "is to end"])
-def test_a_test_whose_background_task_fails_does_not_pass(run: Run, when: str) -> None:
-    """What its function raised is an error of the teardown, also if it raised it when it was to end."""
+def test_a_failed_background_task_is_an_error_of_the_teardown(run: Run, when: str) -> None:
+    """Also if the task raises during the stop."""
     result = run(f"""
 from typedbus.plugins.monitor import BackgroundTask
 
@@ -406,11 +406,11 @@ def test_it_runs(typedbus_running):
 """)
 
     result.assert_outcomes(passed=1, errors=1)
-    assert "OSError: broker gone" in told(result)
+    assert "OSError: broker gone" in text_of(result)
 
 
-def test_each_exit_that_fails_is_told_and_keeps_no_other_from_it(run: Run) -> None:
-    """They come in a group, in the order in which they were met."""
+def test_all_failed_exits_are_reported(run: Run) -> None:
+    """In a group, in the order in which they failed; the others exit as well."""
     result = run("""
 def test_they_do_not_stop(typedbus_running):
     typedbus_running(Stubborn())
@@ -419,7 +419,7 @@ def test_they_do_not_stop(typedbus_running):
 
 
 def test_all_were_stopped():
-    assert told[3:] == ["stop mulish", "stop shop", "stop stubborn"]
+    assert journal[3:] == ["stop mulish", "stop shop", "stop stubborn"]
 """)
 
     result.assert_outcomes(passed=2, errors=1)
@@ -432,8 +432,8 @@ def test_all_were_stopped():
     )
 
 
-def test_system_exit_in_a_stop_keeps_nobody_from_the_exit(run: Run) -> None:
-    """It is an error of the teardown as any other, and the run of pytest goes on."""
+def test_system_exit_in_a_stop_is_an_error_of_the_teardown(run: Run) -> None:
+    """All components exit, and the run of pytest continues."""
     result = run("""
 class Rude(Noted):
     def stop(self):
@@ -451,15 +451,15 @@ def test_they_run(typedbus_running):
 
 
 def test_both_were_stopped():
-    assert told == ["start shop", "start rude", "stop shop"]
+    assert journal == ["start shop", "start rude", "stop shop"]
 """)
 
     result.assert_outcomes(passed=2, errors=1)
     result.stdout.fnmatch_lines(["*SystemExit: enough"])
 
 
-def test_a_bus_that_was_there_before_has_its_own_limits_again(run: Run) -> None:
-    """A mark on one test changes nothing for the next one, and neither do workers."""
+def test_an_existing_bus_gets_its_own_limits_back(run: Run) -> None:
+    """Neither a mark nor workers of a test apply to the next test."""
     result = run("""
 shop = Shop()
 own = shop.bus().limits
@@ -480,8 +480,8 @@ def test_it_has_its_own(typedbus_running):
     result.assert_outcomes(passed=2)
 
 
-def test_a_thread_that_still_runs_is_named_with_its_stack(run: Run) -> None:
-    """So the test has an error, which says what to do; those that ended, or were there before, are none of it."""
+def test_a_thread_that_still_runs_is_reported_with_its_stack(run: Run) -> None:
+    """The error of the test has the remedy; threads that ended or existed before are not reported."""
     result = run("""
 def held():
     ending.wait()
@@ -504,13 +504,13 @@ def test_it_goes_on(typedbus_running):
 """)
 
     result.assert_outcomes(passed=2, errors=1)
-    assert "ThreadsLeft: the test left 1 thread(s) running; join each in the test, or" in told(result)
+    assert "ThreadsLeft: the test left 1 thread(s) running; join each in the test, or" in text_of(result)
     result.stdout.fnmatch_lines(["*ERROR at teardown of test_it_leaves_a_thread*", "*thread 'left' is at:", "*in held"])
     assert not own_frames(result)
 
 
-def test_a_hook_that_was_given_up_is_told_twice(run: Run) -> None:
-    """Once as the failure of the exit, and once as a thread that still runs."""
+def test_an_abandoned_hook_is_reported_twice(run: Run) -> None:
+    """As the failure of the exit, and as a thread that still runs."""
     result = run("""
 class Hung:
     def stop(self):
@@ -539,8 +539,8 @@ def test_it_goes_on():
     result.stdout.fnmatch_lines(["*(2 sub-exceptions)", "*ThreadsLeft: the test left 1 thread(s)*", "*HookTimeout: *"])
 
 
-def test_threads_that_the_bus_owns_are_waited_for(run: Run) -> None:
-    """As they are in `block`: such a thread is told of the stop, and ends some time later."""
+def test_threads_of_the_bus_are_waited_for(run: Run) -> None:
+    """As in `block`: such a thread is notified of the stop, and ends later."""
     result = run("""
 class Slow(Worker):
     def start(self):
@@ -554,7 +554,7 @@ class Slow(Worker):
     def work(self):
         self.bus.wait(State.EXITED)
         for turn in range(10_000):
-            told.append(turn)
+            journal.append(turn)
 
 
 class Inn(Container):
@@ -571,12 +571,12 @@ def test_it_works(typedbus_running, turn):
 
 
 def test_the_thread_that_blocks_on_the_bus_is_waited_for(run: Run) -> None:
-    """It goes on when the bus exits, which is after the test."""
+    """It continues when the bus exits, which is after the test."""
     result = run("""
 def work(bus):
     bus.block()
     for turn in range(10_000):
-        told.append(turn)
+        journal.append(turn)
 
 
 @pytest.mark.parametrize("turn", range(20))
@@ -592,8 +592,8 @@ def test_it_blocks(typedbus_running, turn):
 
 
 @pytest.mark.slow
-def test_a_thread_that_the_bus_owns_and_that_does_not_end_is_named(run: Run) -> None:
-    """It is waited for as long as `block` would."""
+def test_a_thread_of_the_bus_that_does_not_end_is_reported(run: Run) -> None:
+    """After the same time as in `block`."""
     result = run("""
 class Deaf(Worker):
     def start(self):
@@ -618,8 +618,8 @@ def test_it_goes_on():
     result.stdout.fnmatch_lines(["*thread 'worker' is at:"])
 
 
-def test_what_wider_fixtures_begin_is_not_the_tests(run: Run) -> None:
-    """They are set up before, and torn down after; so are those of the test around the look."""
+def test_threads_and_handlers_of_wider_fixtures_are_not_leaks(run: Run) -> None:
+    """Wider fixtures are set up before the check and torn down after it, as are other fixtures of the test."""
     result = run("""
 def held(name):
     ending = threading.Event()
@@ -656,8 +656,8 @@ def test_it_uses_them_in_another_order(typedbus_running, own, module):
     result.assert_outcomes(passed=2)
 
 
-def test_threads_of_a_bus_that_goes_on_go_on(run: Run) -> None:
-    """What a wider fixture runs may begin threads in a test, if its bus owns them."""
+def test_threads_of_a_bus_that_outlives_the_test_are_not_leaks(run: Run) -> None:
+    """A container of a wider fixture may start threads in a test if its bus owns them."""
     result = run("""
 @pytest.fixture(scope="module")
 def site():
@@ -688,27 +688,28 @@ class TestShop:
     def test_it_leaves_a_listener(self, typedbus_running, shop):
         bus = shop if isinstance(shop, Bus) else shop.bus()
         bus[order_placed].subscribe(note)
-        with bus[order_placed].subscribe(told.append):
+        with bus[order_placed].subscribe(journal.append):
             pass
 """
 
 
 @pytest.mark.parametrize("given", ["", ".bus()"], ids=["container", "bus"])
 @pytest.mark.parametrize("scope", ["class", "module", "session"])
-def test_a_listener_on_a_bus_that_outlives_the_test_is_named(run: Run, scope: str, given: str) -> None:
-    """With its channel and place, whichever of the two a wider fixture gives."""
+def test_a_listener_on_a_bus_that_outlives_the_test_is_reported(run: Run, scope: str, given: str) -> None:
+    """With its channel and place, if a wider fixture returns the container or the bus."""
     result = run(WIDER.format(scope=scope, given=given))
 
     result.assert_outcomes(passed=1, errors=1)
-    assert "ListenersLeft: the test left 1 listener(s) on a bus that outlives it; subscribe each in a block, " in told(
-        result
+    assert (
+        "ListenersLeft: the test left 1 listener(s) on a bus that outlives it; subscribe each in a block, "
+        in text_of(result)
     )
     result.stdout.re_match_lines([r".*shop\.note on 'order_placed' \(.*shop\.py:\d+\)"])
-    assert "append" not in told(result)
+    assert "append" not in text_of(result)
 
 
 def test_listeners_on_the_bus_of_the_test_end_with_it(run: Run) -> None:
-    """Nobody hears them any more."""
+    """They are not leaks."""
     result = run(
         WIDER.format(scope="function", given="")
         + """
@@ -721,8 +722,8 @@ def test_it_leaves_a_listener_as_well(typedbus_running):
     result.assert_outcomes(passed=2)
 
 
-def test_a_container_that_an_earlier_test_was_given_outlives_the_next(run: Run) -> None:
-    """What is left on it from then on is named."""
+def test_a_container_of_an_earlier_test_outlives_the_next_test(run: Run) -> None:
+    """Listeners that are added to it later are reported."""
     result = run("""
 shop = Shop()
 
@@ -747,8 +748,8 @@ def test_it_leaves_nothing(typedbus_running):
     result.stdout.fnmatch_lines(["*shop.note on 'order_placed'*"])
 
 
-def test_components_of_a_container_that_is_started_anew_are_no_leak(run: Run) -> None:
-    """They and their container come and go with every run, on a bus of a wider fixture too."""
+def test_components_of_a_restarted_container_are_not_leaks(run: Run) -> None:
+    """On a bus of a wider fixture as well, they are subscribed and unsubscribed with each run."""
     result = run("""
 @pytest.fixture(scope="module")
 def shop():
@@ -779,8 +780,8 @@ def test_it_is_started_on_a_wider_bus(typedbus_running, bus, other, turn):
     result.assert_outcomes(passed=4)
 
 
-def test_what_a_wider_fixture_gives_is_not_asked_for_its_class(run: Run) -> None:
-    """A proxy may have none yet, and a mock says that it is a bus."""
+def test_values_of_wider_fixtures_are_checked_without_isinstance(run: Run) -> None:
+    """A proxy may have no object yet, and a mock claims to be a bus."""
     result = run("""
 from unittest import mock
 
@@ -807,17 +808,17 @@ def test_it_uses_them_again(wider, typedbus_running):
     result.assert_outcomes(passed=6)
 
 
-def test_other_plugins_are_told_what_a_fixture_gives(run: Run, pytester: pytest.Pytester) -> None:
-    """A hook that is wrapped around ours gets the value through it."""
+def test_other_plugins_receive_the_value_of_a_fixture(run: Run, pytester: pytest.Pytester) -> None:
+    """A hook wrapper around that of the plugin gets the value."""
     pytester.makeconftest("""
 import pytest
-from shop import told
+from shop import journal
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_fixture_setup():
     value = yield
-    told.append(value)
+    journal.append(value)
     return value
 """)
 
@@ -828,14 +829,14 @@ def five():
 
 
 def test_it(five):
-    assert told == [5]
+    assert journal == [5]
 """)
 
     result.assert_outcomes(passed=1)
 
 
-def test_a_signal_that_has_another_handler_than_before_is_named(run: Run) -> None:
-    """Who had it and who has it; a test that puts it back is fine."""
+def test_a_changed_signal_handler_is_reported(run: Run) -> None:
+    """With the old and the new handler; a test that restores it has no error."""
     result = run("""
 import signal
 
@@ -857,12 +858,12 @@ def test_it_puts_back():
 """)
 
     result.assert_outcomes(passed=3, errors=1)
-    assert "SignalsLeft: the test left 1 signal handler(s) changed; " in told(result)
+    assert "SignalsLeft: the test left 1 signal handler(s) changed; " in text_of(result)
     result.stdout.fnmatch_lines(["*SIGTERM was SIG_DFL, and is <function handle at *>"])
 
 
-def test_everything_that_a_test_left_is_told(run: Run) -> None:
-    """A thread hides no signal, and a listener neither."""
+def test_all_leaks_of_a_test_are_reported(run: Run) -> None:
+    """Threads, signal handlers and listeners."""
     result = run("""
 import signal
 
@@ -920,20 +921,20 @@ def test_it_goes_on():
 """
 
 
-def test_nothing_is_looked_for_unless_asked(run: Run) -> None:
-    """A test that does not use the fixture is left alone."""
+def test_leaks_are_checked_only_on_request(run: Run) -> None:
+    """A test that does not use the fixture is not checked."""
     run(LEAKING).assert_outcomes(passed=3)
 
 
-def test_with_the_option_every_test_is_looked_at(run: Run, pytester: pytest.Pytester) -> None:
-    """Those of unittest too."""
+def test_the_option_checks_every_test(run: Run, pytester: pytest.Pytester) -> None:
+    """Also those of unittest."""
     pytester.makeini("[pytest]\ntypedbus_leaks = true")
 
     run(LEAKING).assert_outcomes(passed=3, errors=2)
 
 
-def test_with_the_fixture_alone_one_test_is_looked_at(run: Run) -> None:
-    """For tests that start nothing, or by other means."""
+def test_the_leak_fixture_checks_one_test(run: Run) -> None:
+    """For tests that start no container, or start it without the fixture."""
     result = run("""
 @pytest.mark.usefixtures("typedbus_leaks")
 def test_it_leaves_a_thread():
@@ -948,8 +949,8 @@ def test_it_goes_on():
     result.assert_outcomes(passed=2, errors=1)
 
 
-def test_the_nearest_mark_says_the_limits(run: Run) -> None:
-    """It says all of them; one that is given in the call comes before it."""
+def test_the_nearest_mark_defines_the_limits(run: Run) -> None:
+    """All of them; a limit that is passed in the call has precedence."""
     result = run(
         """
 pytestmark = pytest.mark.typedbus_limits(start=60, stop=60)
@@ -993,7 +994,7 @@ def test_that_of_the_call(typedbus_running):
         ("stop=0", "0 is not a time limit for stop: give a number of seconds above 0, or None for no limit"),
     ],
 )
-def test_a_mark_that_is_wrong_is_an_error_of_the_collection(run: Run, mark: str, reason: str) -> None:
+def test_an_invalid_mark_is_an_error_of_the_collection(run: Run, mark: str, reason: str) -> None:
     """It names the test, which does not run."""
     result = run(f"""
 @pytest.mark.parametrize("turn", [1, pytest.param(2, marks=pytest.mark.typedbus_limits({mark}))])
@@ -1003,13 +1004,13 @@ def test_it(turn):
 
     result.assert_outcomes(errors=1)
     assert result.ret is pytest.ExitCode.INTERRUPTED
-    assert f"LimitsMarkError: test_shop.py::test_it[2] is marked typedbus_limits, but {reason}" in told(result)
+    assert f"LimitsMarkError: test_shop.py::test_it[2] is marked typedbus_limits, but {reason}" in text_of(result)
     assert not own_frames(result)
 
 
 def test_mark_option_and_fixtures_are_listed(run: Run) -> None:
-    """Whoever asks pytest is told of them."""
-    listed = told(run("", "--markers")) + told(run("", "--fixtures")) + told(run("", "--help"))
+    """In the output of --markers, --fixtures and --help."""
+    listed = text_of(run("", "--markers")) + text_of(run("", "--fixtures")) + text_of(run("", "--help"))
 
     assert "@pytest.mark.typedbus_limits(hook=None, start=None, stop=None, rollback=None, exit=None): " in listed
     assert "typedbus_running -- " in listed
@@ -1017,8 +1018,8 @@ def test_mark_option_and_fixtures_are_listed(run: Run) -> None:
     assert "typedbus_leaks (bool):" in listed
 
 
-def test_async_tests_may_use_the_fixtures(run: Run, pytester: pytest.Pytester) -> None:
-    """The plugin that runs them has the loop; its threads and signals are its own, and gone in time."""
+def test_async_tests_can_use_the_fixtures(run: Run, pytester: pytest.Pytester) -> None:
+    """Threads and signal handlers of the plugin that runs them are not leaks."""
     try:
         importlib.import_module("anyio.pytest_plugin")
     except pytest.PytestWarning as deprecation:
@@ -1049,8 +1050,8 @@ async def test_it_runs(typedbus_running):
 
 
 @pytest.mark.slow
-def test_tests_may_run_in_several_processes(run: Run, pytester: pytest.Pytester) -> None:
-    """Under xdist each process looks after its own tests."""
+def test_tests_can_run_in_several_processes(run: Run, pytester: pytest.Pytester) -> None:
+    """With xdist, each process checks its own tests."""
     pytester.makeini("[pytest]\ntypedbus_leaks = true")
     pytester.makepyfile(
         test_shop="""
@@ -1076,23 +1077,23 @@ def test_it_leaves_a_thread():
 
 
 def imported(*programs: str) -> list[set[str]]:
-    """Return what each of *programs* has imported at its end, each in a process of its own."""
+    """Return the modules that each of *programs* has imported at its end, each in its own process."""
     scripts = [f"import sys\n{program}\nprint(*sys.modules)" for program in programs]
     ended = [subprocess.run([sys.executable, "-c", script], capture_output=True, check=True) for script in scripts]
     return [set(one.stdout.decode().splitlines()[-1].split()) for one in ended]
 
 
 @pytest.mark.slow
-def test_the_plugin_imports_no_more_than_the_package_does() -> None:
-    """It is loaded in every run of pytest: neither the container library nor `typedbus.testing` comes with it."""
+def test_the_plugin_imports_only_what_the_package_imports() -> None:
+    """Every run of pytest loads it: it imports neither the container library nor `typedbus.testing`."""
     alone, plugin = imported("import pytest, typedbus", "import pytest, typedbus.pytest_plugin")
 
     assert plugin - alone == {"typedbus.pytest_plugin", "typedbus.pytest_plugin._leaks"}
 
 
 @pytest.mark.slow
-def test_a_run_without_containers_loads_no_container(pytester: pytest.Pytester) -> None:
-    """Not even the looking for leaks does, nor a wider fixture."""
+def test_a_run_without_containers_imports_no_container_library(pytester: pytest.Pytester) -> None:
+    """Neither the check for leaks nor a wider fixture imports it."""
     pytester.makeini("[pytest]\ntypedbus_leaks = true")
     test = """
 import sys
@@ -1116,8 +1117,8 @@ def test_it(wide):
 
 
 @pytest.mark.slow
-def test_typedbus_does_without_pytest() -> None:
-    """No other module imports it, and this one says what it misses."""
+def test_typedbus_works_without_pytest() -> None:
+    """No other module imports the plugin, whose error names the missing package."""
     program = "import typedbus, typedbus.testing, typedbus.process, typedbus.graph"
     (names,) = imported(program)
 
@@ -1138,8 +1139,8 @@ def test_typedbus_does_without_pytest() -> None:
     ],
     ids=lambda error: type(error).__name__,
 )
-def test_errors_may_go_to_another_process(error: Exception) -> None:
-    """They are the same there, with all that they carry."""
+def test_errors_can_be_pickled(error: Exception) -> None:
+    """With all of their attributes."""
     there = pickle.loads(pickle.dumps(error))
 
     assert type(there) is type(error)
@@ -1147,7 +1148,7 @@ def test_errors_may_go_to_another_process(error: Exception) -> None:
     assert vars(there) == vars(error)
 
 
-def test_every_public_name_is_there() -> None:
+def test_every_public_name_exists() -> None:
     """With a docstring."""
     for name in typedbus.pytest_plugin.__all__:
         value = getattr(typedbus.pytest_plugin, name)
