@@ -1,4 +1,4 @@
-"""The listeners of one priority of a concurrent channel run side by side, each in a task of its own."""
+"""The listeners of one priority of a concurrent channel run concurrently, each in a task of its own."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from typedbus import AsyncChannel, Bus, ChannelFailures
 
 
-def test_listeners_of_one_priority_run_side_by_side() -> None:
+def test_listeners_of_one_priority_run_concurrently() -> None:
     """Both must be running for either to return; the next priority begins when both have ended."""
     bound = Bus()[AsyncChannel[[], str]("meet", concurrent=True)]
     order: list[str] = []

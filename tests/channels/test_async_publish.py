@@ -305,7 +305,7 @@ variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable", defau
 
 @pytest.mark.parametrize(("concurrent", "seen"), [(False, "set"), (True, "unset")], ids=["sequential", "concurrent"])
 def test_a_listener_runs_in_the_context_of_the_publisher_or_in_a_copy(concurrent: bool, seen: str) -> None:
-    """One after the other they share the publisher's context; side by side each has a copy of it."""
+    """One after the other they share the publisher's context; concurrent listeners have a copy each."""
     bound = Bus()[AsyncChannel[[], str]("context", concurrent=concurrent)]
 
     @bound.subscribe
@@ -443,3 +443,5 @@ def test_a_declared_channel_has_names_and_defaults() -> None:
         bus[stock_low].publish()  # type: ignore[call-arg, unused-coroutine]
     if sys.version_info >= (3, 12):
         assert inspect.iscoroutinefunction(bus[stock_low].publish)
+    else:
+        assert asyncio.iscoroutinefunction(bus[stock_low].publish)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from typing import Any
 from unittest import mock
 
 import pytest
 from tests.wspbus.listeners import appending, fail
 
-from typedbus import Channel, ChannelError, Component, Container, ListenerError
+from typedbus import AsyncChannel, Channel, ChannelError, Component, Container, ListenerError
 from typedbus._base.failures import ChannelFailures as TypedFailures
 from typedbus.events import MOVED
 from typedbus.wspbus import Bus, ChannelFailures, StateError
@@ -452,3 +453,14 @@ class TestPriorities:
         bus._priorities = {}
         bus.publish("a")
         assert calls == [2, 1]
+
+
+def test_an_async_channel_is_refused() -> None:
+    """A publish by its name would not await the listeners; the name stays free."""
+    bus = Bus()
+    channel: Any = AsyncChannel[[int], None]("order")
+
+    with pytest.raises(ChannelError, match=r"'order' is an async channel.*use a typedbus\.Bus"):
+        bus[channel]
+
+    assert bus.publish("order", 3) == []
