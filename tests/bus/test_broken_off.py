@@ -1,4 +1,4 @@
-"""Starts that wait for something that never happens, and are broken off by a stop, an exit or a signal."""
+"""Starts that hang and are cancelled by a stop, an exit or a signal."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ from typedbus.servers.serving import Server, ServerEnded, Serving
 
 @attrs.define(eq=False)
 class Hanging:
-    """An ASGI application whose lifespan hangs in one phase, and what became of it."""
+    """An ASGI application whose lifespan hangs in one phase, and a record of its end."""
 
     phase: str
     is_hanging: threading.Event = attrs.field(factory=threading.Event)
     was_cancelled: threading.Event = attrs.field(factory=threading.Event)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """Go through the lifespan as far as *phase*."""
+        """Run the lifespan up to *phase*."""
         while (message := await receive())["type"] != f"lifespan.{self.phase}":
             await send({"type": f"{message['type']}.complete"})
         self.is_hanging.set()
@@ -52,7 +52,7 @@ class NeverReady:
     was_cancelled: threading.Event = attrs.field(factory=threading.Event)
 
     def drain(self, seconds: float) -> None:
-        """End."""
+        """Return."""
         self.was_cancelled.set()
 
     def serve(self, listening: socket.socket, ready: Callable[[], None]) -> int:
@@ -91,7 +91,7 @@ def subscribe(bus: Bus, component: Serving | WSGIDispatcher) -> None:
 
 
 def breaking_off(bus: Bus, app: Hanging | NeverReady, how: Callable[[], object]) -> threading.Thread:
-    """Return a thread that waits until *app* hangs, and calls *how*."""
+    """Return a thread that waits until *app* hangs, and then calls *how*."""
 
     def wait_and_break_off() -> None:
         assert app.is_hanging.wait(20)
@@ -105,8 +105,8 @@ def breaking_off(bus: Bus, app: Hanging | NeverReady, how: Callable[[], object])
 @pytest.mark.parametrize("workers", [1, 3])
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("how", ["request_exit", "stop", "exit"])
-def test_a_start_that_hangs_is_broken_off(kind: Callable[[Bus], Any], how: str, workers: int) -> None:
-    """The server ends, what had started is stopped, and the start counts as cancelled and not as failed."""
+def test_a_hanging_start_can_be_cancelled(kind: Callable[[Bus], Any], how: str, workers: int) -> None:
+    """The server ends, the started components are stopped, and the start counts as cancelled, not as failed."""
     bus = Bus(workers=workers)
     calls: list[str] = []
     bus[START].subscribe(lambda: calls.append("started"))
@@ -127,8 +127,8 @@ def test_a_start_that_hangs_is_broken_off(kind: Callable[[Bus], Any], how: str, 
     bus.exit()
 
 
-def test_a_start_is_broken_off_by_the_failure_of_another_component() -> None:
-    """Side by side: the failure is the only one of the start, which does not wait for the server any more."""
+def test_the_failure_of_another_component_cancels_a_hanging_start() -> None:
+    """With several workers; it is the only failure of the start, which no longer waits for the server."""
     never_ready = NeverReady()
 
     class Other:
@@ -150,8 +150,8 @@ def test_a_start_is_broken_off_by_the_failure_of_another_component() -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_signal_breaks_a_hanging_start_off(kind: Callable[[Bus], Any]) -> None:
-    """The handler interrupts the very thread that waits, and may run under the lock of the bus."""
+def test_a_signal_cancels_a_hanging_start(kind: Callable[[Bus], Any]) -> None:
+    """The handler interrupts the waiting thread, and may run while it holds the lock of the bus."""
     bus = Bus()
     app, component = kind(bus)
     subscribe(bus, component)
@@ -168,8 +168,8 @@ def test_a_signal_breaks_a_hanging_start_off(kind: Callable[[Bus], Any]) -> None
     bus.exit()
 
 
-def test_a_server_that_is_started_by_hand_during_a_stop_waits_as_ever() -> None:
-    """Only a start of its own bus is broken off."""
+def test_a_server_started_directly_during_a_stop_is_not_cancelled() -> None:
+    """Only a start of its own bus can be cancelled."""
     bus = Bus()
     app, server = own(bus)
     thread = breaking_off(bus, app, server.serves.was_cancelled.set)  # type: ignore[attr-defined]  # it is a Server
@@ -187,8 +187,8 @@ def test_a_server_that_is_started_by_hand_during_a_stop_waits_as_ever() -> None:
     bus.exit()
 
 
-def test_the_start_of_another_bus_that_is_cancelled_is_a_failure() -> None:
-    """`StartCancelled` only means that this start was broken off if it was."""
+def test_a_cancelled_start_of_another_bus_is_a_failure() -> None:
+    """`StartCancelled` of a listener means a cancelled start only if this start was cancelled."""
     bus, inner = Bus(), Bus()
     inner[START].subscribe(inner.request_exit)
     bus[START].subscribe(inner.start)
@@ -199,7 +199,7 @@ def test_the_start_of_another_bus_that_is_cancelled_is_a_failure() -> None:
     assert [type(error) for error in failed.value.exceptions] == [StartCancelled]
 
 
-def test_a_start_that_waits_for_an_earlier_one_is_broken_off() -> None:
+def test_a_start_that_waits_for_an_earlier_start_can_be_cancelled() -> None:
     """The earlier call was given up and may never return."""
     bus = Bus(limits=Limits(hook=0.01))
     over, called = threading.Event(), threading.Event()
@@ -233,7 +233,7 @@ def test_a_start_that_waits_for_an_earlier_one_is_broken_off() -> None:
 
 @pytest.mark.slow
 def test_a_lifespan_that_hangs_in_its_shutdown_is_cancelled() -> None:
-    """The stop names the lifespan, and how long it has waited for it."""
+    """The error names the lifespan, and the time of the wait."""
     bus = Bus()
     app = Hanging("shutdown")
     server = ASGIServer(bus, app, bind="127.0.0.1:0", drain=0)
@@ -254,7 +254,7 @@ def test_a_lifespan_that_hangs_in_its_shutdown_is_cancelled() -> None:
 @pytest.mark.slow
 @pytest.mark.exhaustive
 def test_a_mounted_application_that_hangs_in_its_shutdown_is_cancelled() -> None:
-    """The stop of the dispatcher ends all the same, and names the path."""
+    """The stop of the dispatcher ends, and its error names the path."""
     bus = Bus()
     app = Hanging("shutdown")
     bus[MOUNT].subscribe(lambda: ASGIMount("/", app))
@@ -298,7 +298,7 @@ class Site(Container):
 @pytest.mark.skipif(sys.platform == "win32", reason="a process cannot send SIGTERM there")
 @pytest.mark.parametrize("options", [[], ["--workers", "3"]], ids=["one thread", "workers"])
 def test_sigterm_ends_a_program_whose_lifespan_hangs(tmp_path: Path, options: list[str]) -> None:
-    """The first SIGTERM is enough, and what had started is stopped."""
+    """The first SIGTERM suffices, and the started components are stopped."""
     (tmp_path / "frozen.py").write_text(FROZEN)
     command = [sys.executable, "-m", "typedbus", "run", "frozen:Site", *options]
     with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as child:

@@ -1,4 +1,4 @@
-"""The bus beside its transitions: channels on it, what looks on, waiting, blocking, and what it leaves behind."""
+"""The bus apart from its transitions: channels, observers, `wait`, `block`, and garbage collection."""
 
 from __future__ import annotations
 
@@ -45,17 +45,17 @@ sold = Channel[[str, int], str]("sold")
 
 
 def output(program: str, *, status: int = 0) -> str:
-    """Run *program* in a process of its own, and return what it printed."""
-    done = subprocess.run(
+    """Run *program* in its own process, and return its output."""
+    process = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(program)], capture_output=True, text=True, timeout=60, check=False
     )
-    assert done.returncode == status, done.stderr
-    return done.stdout
+    assert process.returncode == status, process.stderr
+    return process.stdout
 
 
 @contextlib.contextmanager
 def hanging(bus: Bus, *names: str) -> Iterator[None]:
-    """Let *bus* own threads of these names that hang until the end."""
+    """Let *bus* own threads with these names that hang until the end."""
     released = threading.Event()
 
     def hang_here() -> None:
@@ -73,7 +73,7 @@ def hanging(bus: Bus, *names: str) -> Iterator[None]:
             thread.join()
 
 
-def test_a_bus_gives_the_same_bound_channel_each_time() -> None:
+def test_a_bus_returns_the_same_bound_channel_each_time() -> None:
     """bus[channel] is one object for each channel and bus."""
     bus = Bus()
 
@@ -82,8 +82,8 @@ def test_a_bus_gives_the_same_bound_channel_each_time() -> None:
     assert bus[sold] is not Bus()[sold]
 
 
-def test_a_bus_gives_the_same_bound_channel_to_every_thread() -> None:
-    """Threads that ask for a channel at the same time get one and the same."""
+def test_a_bus_returns_the_same_bound_channel_to_every_thread() -> None:
+    """Threads that look up a channel at the same time get the same object."""
     bus = Bus()
     together = threading.Barrier(8)
 
@@ -92,8 +92,8 @@ def test_a_bus_gives_the_same_bound_channel_to_every_thread() -> None:
     assert {caller.finished().result for caller in callers} == {bus[sold]}
 
 
-def test_the_verbs_of_a_bus_are_those_of_its_bound_channels() -> None:
-    """publish, subscribe and unsubscribe of the bus do what those of bus[channel] do."""
+def test_the_methods_of_a_bus_delegate_to_its_bound_channels() -> None:
+    """publish, subscribe and unsubscribe of the bus do the same as those of bus[channel]."""
     bus = Bus()
 
     def receipt(sku: str, count: int) -> str:
@@ -123,8 +123,8 @@ def test_a_listener_of_a_bus_has_priority_50_by_default() -> None:
     ],
     ids=["index", "publish", "subscribe", "unsubscribe"],
 )
-def test_a_name_is_no_channel(use: Callable[[Bus, Any], object], example: str) -> None:
-    """A bus refuses anything but a channel object, and names what it takes."""
+def test_a_name_is_refused_as_a_channel(use: Callable[[Bus, Any], object], example: str) -> None:
+    """The error has the accepted types."""
     with pytest.raises(ChannelError) as raised:
         use(Bus(), "start")
 
@@ -132,8 +132,8 @@ def test_a_name_is_no_channel(use: Callable[[Bus, Any], object], example: str) -
     assert str(raised.value).endswith(f"the channel object, as in {example}")
 
 
-def test_a_bus_lists_the_channels_that_were_asked_for() -> None:
-    """channels has each once: those that a bus begins with, then the others in the order of the first use."""
+def test_a_bus_lists_the_channels_that_were_looked_up() -> None:
+    """Each once: the built-in channels first, then the others in the order of the first use."""
     bus = Bus()
     bus.publish(sold, "A-1", 1)
     bus.log("hello")
@@ -143,40 +143,40 @@ def test_a_bus_lists_the_channels_that_were_asked_for() -> None:
     assert bus.channels[-2:] == (MAIN, sold)
 
 
-def test_a_bus_shows_its_state_and_how_much_it_knows() -> None:
-    """The repr of a bus tells its state and the number of its channels, not their contents."""
+def test_the_repr_of_a_bus_has_its_state_and_number_of_channels() -> None:
+    """It does not show their contents."""
     bus = Bus()
     bus.start()
 
     assert re.fullmatch(r"<Bus STARTED with \d+ channel\(s\)>", repr(bus))
 
 
-def test_several_buses_share_nothing() -> None:
-    """The listeners of a bus are not called for what happens on another bus."""
+def test_two_buses_are_independent() -> None:
+    """The listeners of a bus are not called for a publish on another bus."""
     one, other = Bus(), Bus()
-    heard: list[str] = []
-    other[START].subscribe(lambda: heard.append("start"))
-    other[LOG].subscribe(lambda message, level: heard.append(message))
+    names: list[str] = []
+    other[START].subscribe(lambda: names.append("start"))
+    other[LOG].subscribe(lambda message, level: names.append(message))
 
     one.start()
     one.log("hello")
     one.request_exit()
 
     assert other.state is State.STOPPED
-    assert heard == []
+    assert names == []
     assert not one.wait(State.STOPPED, timeout=0)
     assert other.wait(State.STOPPED, timeout=0)
 
 
 def test_graceful_is_published() -> None:
-    """graceful calls its listeners and changes no state."""
+    """graceful calls its listeners and does not change the state."""
     bus = Bus()
-    heard: list[State] = []
-    bus[GRACEFUL].subscribe(lambda: heard.append(bus.state))
+    states: list[State] = []
+    bus[GRACEFUL].subscribe(lambda: states.append(bus.state))
 
     bus.graceful()
 
-    assert heard == [State.STOPPED]
+    assert states == [State.STOPPED]
 
 
 def test_graceful_raises_the_failure_of_a_listener() -> None:
@@ -192,37 +192,37 @@ def test_graceful_raises_the_failure_of_a_listener() -> None:
 
 
 def test_a_message_is_logged_with_its_level() -> None:
-    """log publishes message and level, which is that of information unless given."""
+    """log publishes message and level; the default level is INFO."""
     bus = Bus()
-    heard: list[tuple[str, int]] = []
-    bus[LOG].subscribe(lambda message, level: heard.append((message, level)))
+    messages: list[tuple[str, int]] = []
+    bus[LOG].subscribe(lambda message, level: messages.append((message, level)))
 
     bus.log("hello")
     bus.log("careful", 30)
 
-    assert heard == [("hello", 20), ("careful", 30)]
+    assert messages == [("hello", 20), ("careful", 30)]
 
 
-def test_a_failing_log_listener_changes_nothing(capsys: pytest.CaptureFixture[str]) -> None:
-    """The others get the message, the caller no error, and stderr both message and failure."""
+def test_a_failing_log_listener_does_not_affect_the_others(capsys: pytest.CaptureFixture[str]) -> None:
+    """The caller gets no error, and stderr has the message and the failure."""
     bus = Bus()
-    heard: list[str] = []
+    messages: list[str] = []
 
     def fail(message: str, level: int) -> None:
         raise OSError("disk full")
 
     subscription = bus[LOG].subscribe(fail)
-    bus[LOG].subscribe(lambda message, level: heard.append(message))
+    bus[LOG].subscribe(lambda message, level: messages.append(message))
 
     bus.log("hello", 30)
 
-    assert heard == ["hello"]
-    told = capsys.readouterr().err
-    assert told == f"hello 30\n({subscription.name} on 'log' failed: OSError('disk full'))\n"
+    assert messages == ["hello"]
+    errors = capsys.readouterr().err
+    assert errors == f"hello 30\n({subscription.name} on 'log' failed: OSError('disk full'))\n"
 
 
-def test_publishing_on_log_answers_for_those_that_worked(capsys: pytest.CaptureFixture[str]) -> None:
-    """bus[LOG].publish keeps its promise of one result for each listener that returned."""
+def test_publishing_on_log_returns_the_results_of_successful_listeners(capsys: pytest.CaptureFixture[str]) -> None:
+    """bus[LOG].publish returns one result for each listener that returned."""
     bus = Bus()
     bus[LOG].subscribe(lambda message, level: None)
     bus[LOG].subscribe(lambda message, level: None)
@@ -244,9 +244,9 @@ def test_each_failing_log_listener_is_reported(capsys: pytest.CaptureFixture[str
 
     bus.log("hello")
 
-    told = capsys.readouterr().err
-    assert "OSError('one')" in told
-    assert "OSError('two')" in told
+    errors = capsys.readouterr().err
+    assert "OSError('one')" in errors
+    assert "OSError('two')" in errors
 
 
 def closed() -> IO[str]:
@@ -256,44 +256,44 @@ def closed() -> IO[str]:
 
 
 class Broken(io.StringIO):
-    """A pipe that nobody reads any more."""
+    """A pipe without a reader."""
 
     def write(self, text: str, /) -> int:
         raise BrokenPipeError
 
 
 @pytest.mark.parametrize("stderr", [None, closed, Broken, object], ids=["none", "closed", "broken pipe", "no stream"])
-def test_a_failing_log_listener_changes_nothing_without_stderr(stderr: Callable[[], Any] | None) -> None:
-    """Without stderr the failure of a LOG listener is dropped, and the other listeners are called."""
+def test_a_failing_log_listener_is_ignored_without_stderr(stderr: Callable[[], Any] | None) -> None:
+    """The failure is dropped, and the other listeners are called."""
     bus = Bus()
-    heard: list[str] = []
+    messages: list[str] = []
     bus[LOG].subscribe(lambda message, level: raising(ValueError())())
-    bus[LOG].subscribe(lambda message, level: heard.append(message))
+    bus[LOG].subscribe(lambda message, level: messages.append(message))
 
     with contextlib.redirect_stderr(stderr and stderr()):
         bus.log("hello")
 
-    assert heard == ["hello"]
+    assert messages == ["hello"]
 
 
-def test_a_failing_lifecycle_listener_changes_nothing(capsys: pytest.CaptureFixture[str]) -> None:
-    """Transitions go their way, the others hear of them, and stderr gets event and failure."""
+def test_a_failing_lifecycle_listener_does_not_affect_transitions(capsys: pytest.CaptureFixture[str]) -> None:
+    """The other listeners are called, and stderr has event and failure."""
     bus = Bus()
-    heard: list[LifecycleEvent] = []
+    events: list[LifecycleEvent] = []
     bus[LIFECYCLE].subscribe(lambda event: raising(ValueError("no room"))())
-    bus[LIFECYCLE].subscribe(heard.append)
+    bus[LIFECYCLE].subscribe(events.append)
 
     bus.start()
 
     assert bus.state is State.STARTED
-    assert heard == [Moved(State.STOPPED, State.STARTING), Moved(State.STARTING, State.STARTED)]
-    told = capsys.readouterr().err
-    assert str(heard[0]) in told
-    assert "ValueError('no room')" in told
+    assert events == [Moved(State.STOPPED, State.STARTING), Moved(State.STARTING, State.STARTED)]
+    errors = capsys.readouterr().err
+    assert str(events[0]) in errors
+    assert "ValueError('no room')" in errors
 
 
 def test_a_log_listener_may_raise_system_exit() -> None:
-    """SystemExit and its like pass through log, as they do everywhere."""
+    """SystemExit and KeyboardInterrupt pass through log."""
     bus = Bus()
     bus[LOG].subscribe(lambda message, level: raising(SystemExit(3))())
 
@@ -301,8 +301,8 @@ def test_a_log_listener_may_raise_system_exit() -> None:
         bus.log("hello")
 
 
-def test_waiting_for_the_state_that_is_returns_at_once() -> None:
-    """A state that the bus is in needs no waiting."""
+def test_waiting_for_the_current_state_returns_at_once() -> None:
+    """A thread need not sleep for it."""
     assert Bus().wait(State.STOPPED) is State.STOPPED
 
 
@@ -312,7 +312,7 @@ def test_waiting_for_the_state_that_is_returns_at_once() -> None:
     ids=["one", "list", "set", "iterator"],
 )
 def test_waiting_ends_when_the_state_is_reached(states: State | Iterable[State]) -> None:
-    """wait takes one state or any iterable of them, and wakes at the first that comes."""
+    """wait accepts one state or any iterable of states, and returns at the first."""
     bus = Bus()
     waiting = ThreadCall(lambda: bus.wait(states)).waiting()
 
@@ -321,8 +321,8 @@ def test_waiting_ends_when_the_state_is_reached(states: State | Iterable[State])
     assert waiting.finished().result is State.STARTED
 
 
-def test_waiting_goes_on_through_other_states() -> None:
-    """A state that no thread waits for wakes no thread."""
+def test_waiting_continues_through_other_states() -> None:
+    """A state wakes only the threads that wait for it."""
     bus = Bus()
     waiting = ThreadCall(lambda: bus.wait(State.EXITED)).waiting()
 
@@ -336,8 +336,8 @@ def test_waiting_goes_on_through_other_states() -> None:
 
 
 @pytest.mark.parametrize("timeout", [0.01, 0, -1])
-def test_waiting_ends_with_its_time(timeout: float) -> None:
-    """wait tells that the state was not reached in time, and takes what has passed as no time."""
+def test_wait_returns_at_its_timeout(timeout: float) -> None:
+    """The result shows that the state was not reached; a negative timeout counts as zero."""
     assert Bus().wait(State.STARTED, timeout) is None
 
 
@@ -355,7 +355,7 @@ def test_a_state_that_passes_is_not_missed(state: State) -> None:
 
 
 def test_several_states_of_one_wait_may_pass() -> None:
-    """A waiter that sees several of its states go by is woken by the first and disturbed by no other."""
+    """The first of its states wakes the waiting thread."""
     bus = Bus()
     waiting = ThreadCall(lambda: bus.wait(set(State) - {State.STOPPED})).waiting()
 
@@ -368,25 +368,25 @@ def test_several_states_of_one_wait_may_pass() -> None:
 def test_all_waiting_threads_are_woken() -> None:
     """A state wakes all threads that wait for it, and no thread that waits for another state."""
     bus = Bus()
-    started = [ThreadCall(lambda: bus.wait(State.STARTED)).waiting() for _ in range(10)]
+    starts = [ThreadCall(lambda: bus.wait(State.STARTED)).waiting() for _ in range(10)]
     exited = ThreadCall(lambda: bus.wait(State.EXITED)).waiting()
 
     bus.start()
 
-    assert [waiting.finished().result for waiting in started] == [State.STARTED] * 10
+    assert [waiting.finished().result for waiting in starts] == [State.STARTED] * 10
     assert exited.is_alive()
     bus.exit()
     exited.finished()
 
 
-def test_waiting_for_nothing_is_an_error() -> None:
-    """wait refuses an empty set of states, which would never come."""
+def test_waiting_for_an_empty_set_is_an_error() -> None:
+    """It would never end."""
     with pytest.raises(WaitError, match="no state: give at least one state"):
         Bus().wait([])
 
 
 @pytest.mark.parametrize(
-    ("given", "text"),
+    ("value", "text"),
     [
         (
             COMPONENT_STARTED,
@@ -404,31 +404,31 @@ def test_waiting_for_nothing_is_an_error() -> None:
         ([None], "cannot wait for"),
     ],
 )
-def test_waiting_for_a_value_that_is_not_a_state_is_an_error(given: Any, text: str) -> None:
-    """At once, with what to write."""
+def test_waiting_for_a_value_that_is_not_a_state_is_an_error(value: Any, text: str) -> None:
+    """The error is raised at once, with the code to write."""
     with pytest.raises(WaitError, match=text):
-        Bus().wait(given, timeout=0)
+        Bus().wait(value, timeout=0)
 
 
 @pytest.mark.parametrize(
-    ("given", "text"),
+    ("value", "text"),
     [
         (State.STARTED, "State.STARTED is a state, not a channel: wait for it with bus.wait\\(State.STARTED\\)"),
         (ComponentStarted, "they are published on COMPONENT_STARTED, as in bus\\[COMPONENT_STARTED\\]"),
         (Moved, "they are published on MOVED"),
     ],
 )
-def test_a_state_or_an_event_is_no_channel(given: Any, text: str) -> None:
+def test_a_state_or_an_event_is_refused_as_a_channel(value: Any, text: str) -> None:
     """The error names the channel, or the method, that is meant."""
     with pytest.raises(ChannelError, match=text):
-        Bus()[given]
+        Bus()[value]
     with pytest.raises(ChannelError, match=text):
-        Bus().subscribe(given, print)
+        Bus().subscribe(value, print)
 
 
 @pytest.mark.parametrize("channel", [START, STOP, EXIT], ids=lambda channel: channel.name)
 def test_a_listener_cannot_wait_for_its_own_transition(channel: Channel[[], None]) -> None:
-    """wait in a listener of the transition that would have to go on is an error, which names the state."""
+    """The error names the state."""
     bus = Bus()
 
     @bus[channel].subscribe()
@@ -444,19 +444,19 @@ def test_a_listener_cannot_wait_for_its_own_transition(channel: Channel[[], None
     assert re.search("the bus is (STARTING|STOPPING|EXITING) and goes on only when this listener returns", str(error))
 
 
-def test_a_listener_may_wait_for_the_state_that_is() -> None:
-    """wait in a listener for the state of the moment returns."""
+def test_a_listener_may_wait_for_the_current_state() -> None:
+    """wait returns at once."""
     bus = Bus()
-    seen: list[State | None] = []
-    bus[START].subscribe(lambda: seen.append(bus.wait(State.STARTING)))
+    states: list[State | None] = []
+    bus[START].subscribe(lambda: states.append(bus.wait(State.STARTING)))
 
     bus.start()
 
-    assert seen == [State.STARTING]
+    assert states == [State.STARTING]
 
 
-def test_a_thread_that_a_listener_began_may_wait() -> None:
-    """Only the thread that carries the transition out must not wait for it."""
+def test_a_thread_started_by_a_listener_may_wait() -> None:
+    """Only the thread of the transition must not wait for it."""
     bus = Bus()
     waiting: list[ThreadCall] = []
     bus[START].subscribe(lambda: waiting.append(ThreadCall(lambda: bus.wait(State.STARTED)).waiting()))
@@ -467,18 +467,18 @@ def test_a_thread_that_a_listener_began_may_wait() -> None:
 
 
 def test_a_listener_may_wait_for_another_bus() -> None:
-    """The transition of one bus is no reason not to wait for another."""
+    """Only the transition of its own bus would be a deadlock."""
     bus, other = Bus(), Bus()
-    seen: list[State | None] = []
-    bus[START].subscribe(lambda: seen.append(other.wait(State.STARTED, timeout=0)))
+    states: list[State | None] = []
+    bus[START].subscribe(lambda: states.append(other.wait(State.STARTED, timeout=0)))
 
     bus.start()
 
-    assert seen == [None]
+    assert states == [None]
 
 
-def test_a_wait_that_is_over_leaves_nothing_behind() -> None:
-    """The bus keeps no reference to a wait that is over, whether it succeeded, timed out, returned at once or failed."""
+def test_the_bus_holds_no_reference_to_a_finished_wait() -> None:
+    """Whether it succeeded, timed out, returned at once or failed."""
     bus = Bus()
     waiting = ThreadCall(lambda: bus.wait(State.STARTED)).waiting()
     bus.wait(State.STOPPED)
@@ -495,8 +495,8 @@ def test_a_wait_that_is_over_leaves_nothing_behind() -> None:
     assert parts_of(bus).machine.waiters == []
 
 
-def test_an_interrupted_wait_leaves_nothing_behind() -> None:
-    """KeyboardInterrupt ends a wait, and the bus keeps no reference to it."""
+def test_the_bus_holds_no_reference_to_an_interrupted_wait() -> None:
+    """KeyboardInterrupt ends a wait."""
     bus = Bus()
     waiting, over, begun = threading.current_thread(), threading.Event(), threading.Event()
 
@@ -524,7 +524,7 @@ def test_an_interrupted_wait_leaves_nothing_behind() -> None:
 
 
 def test_block_returns_when_the_bus_has_exited() -> None:
-    """Neither a start nor a stop ends the block, and the exit of another thread does."""
+    """Neither a start nor a stop ends the block; the exit of another thread does."""
     bus = Bus()
     blocking = ThreadCall(bus.block).waiting()
 
@@ -538,7 +538,7 @@ def test_block_returns_when_the_bus_has_exited() -> None:
 
 
 def test_blocking_on_a_bus_that_has_exited_returns_at_once() -> None:
-    """block comes too late for nothing."""
+    """There is no request to execute."""
     bus = Bus()
     bus.exit()
 
@@ -546,18 +546,18 @@ def test_blocking_on_a_bus_that_has_exited_returns_at_once() -> None:
 
 
 def test_the_thread_in_block_carries_out_a_requested_exit() -> None:
-    """request_exit returns at once; stop and exit happen in the thread that blocks."""
+    """request_exit returns at once; stop and exit run in the thread in block."""
     bus = Bus()
-    seen: list[threading.Thread] = []
-    bus[STOP].subscribe(lambda: seen.append(threading.current_thread()))
-    bus[EXIT].subscribe(lambda: seen.append(threading.current_thread()))
+    threads: list[threading.Thread] = []
+    bus[STOP].subscribe(lambda: threads.append(threading.current_thread()))
+    bus[EXIT].subscribe(lambda: threads.append(threading.current_thread()))
     bus.start()
     blocking = ThreadCall(bus.block).waiting()
 
     bus.request_exit()
 
     assert blocking.finished().error is None
-    assert seen == [blocking, blocking]
+    assert threads == [blocking, blocking]
     assert bus.state is State.EXITED
 
 
@@ -575,7 +575,7 @@ def test_a_request_waits_for_a_thread_in_block() -> None:
 
 
 def test_a_request_after_the_exit_returns_at_once() -> None:
-    """request_exit of a bus that has exited leaves block as it is: it returns."""
+    """A request_exit after the exit does not affect block."""
     bus = Bus()
     bus.exit()
 
@@ -585,7 +585,7 @@ def test_a_request_after_the_exit_returns_at_once() -> None:
 
 
 def test_a_request_is_forgotten_when_the_bus_has_exited() -> None:
-    """What an exit has fulfilled does not end the next life of the bus, nor is its cause raised there."""
+    """A fulfilled request does not end the next run of the bus, and its cause is not raised there."""
     bus = Bus()
     lives: list[State] = []
     bus.request_exit(ValueError("from the first life"))
@@ -615,23 +615,23 @@ def test_a_request_made_before_a_start_keeps_its_cause() -> None:
     assert raised.value is cause
 
 
-def test_a_request_breaks_a_start_off() -> None:
-    """request_exit in a listener of START stops what had started and goes on to EXITED."""
+def test_a_request_in_a_start_listener_cancels_the_start() -> None:
+    """The started listeners are stopped, and the bus exits."""
     bus = Bus()
-    heard: list[str] = []
+    calls: list[str] = []
     bus[START].subscribe(bus.request_exit)
-    bus[START].subscribe(lambda: heard.append("start"))
-    bus[EXIT].subscribe(lambda: heard.append("exit"))
+    bus[START].subscribe(lambda: calls.append("start"))
+    bus[EXIT].subscribe(lambda: calls.append("exit"))
 
     with pytest.raises(StartCancelled):
         bus.start()
 
-    assert heard == ["exit"]
+    assert calls == ["exit"]
     assert bus.state is State.EXITED
 
 
-def test_a_request_takes_a_stop_further() -> None:
-    """request_exit in a listener of STOP leads to EXITED, also when no thread is in block."""
+def test_a_request_in_a_stop_listener_continues_to_the_exit() -> None:
+    """This needs no thread in block."""
     bus = Bus()
     bus[STOP].subscribe(bus.request_exit)
     bus.start()
@@ -642,7 +642,7 @@ def test_a_request_takes_a_stop_further() -> None:
 
 
 def test_the_cause_of_a_request_is_raised_after_the_exit() -> None:
-    """block raises what request_exit was given, once everything has ended in order."""
+    """block raises the argument of request_exit after an orderly exit."""
     bus = Bus()
     cause = ValueError()
     bus.start()
@@ -659,8 +659,8 @@ def test_the_cause_of_a_request_is_raised_after_the_exit() -> None:
     assert bus.state is State.EXITED
 
 
-def test_what_fails_in_the_exit_is_raised_by_block() -> None:
-    """block raises the failure of a STOP listener after a requested exit."""
+def test_block_raises_a_failure_of_the_exit() -> None:
+    """The failure is that of a STOP listener after a requested exit."""
     bus = Bus()
     error = ValueError()
     bus[STOP].subscribe(raising(error))
@@ -674,7 +674,7 @@ def test_what_fails_in_the_exit_is_raised_by_block() -> None:
 
 
 def test_several_problems_are_raised_together() -> None:
-    """Causes in the order of the requests come first, then what went wrong in the thread and in the exit."""
+    """Causes in the order of the requests, then failures of the thread and of the exit."""
     bus = Bus()
     one, two, failed = ValueError("one"), KeyboardInterrupt(), OSError("three")
     bus[STOP].subscribe(raising(failed))
@@ -693,17 +693,17 @@ def test_several_problems_are_raised_together() -> None:
 def test_a_failing_main_listener_ends_the_bus_in_order() -> None:
     """A failure in MAIN exits the bus and is raised by block afterwards."""
     bus = Bus(clock=TickingClock())
-    heard: list[State] = []
+    states: list[State] = []
     error = ValueError()
     bus[MAIN].subscribe(raising(error))
-    bus[EXIT].subscribe(lambda: heard.append(bus.state))
+    bus[EXIT].subscribe(lambda: states.append(bus.state))
     bus.start()
 
     with pytest.raises(ChannelFailures) as raised:
         bus.block()
 
     assert raised.value.exceptions == (error,)
-    assert heard == [State.EXITING]
+    assert states == [State.EXITING]
     assert bus.state is State.EXITED
 
 
@@ -721,14 +721,14 @@ def test_a_system_exit_in_main_ends_the_bus_in_order(leave: BaseException) -> No
     assert bus.state is State.EXITED
 
 
-def test_a_second_thread_that_blocks_merely_waits() -> None:
-    """Ticks, causes and owned threads are the business of the first; the second returns after the exit."""
+def test_a_second_thread_in_block_only_waits() -> None:
+    """The first thread handles ticks, causes and owned threads; the second returns after the exit."""
     bus = Bus()
-    seen: set[threading.Thread] = set()
+    threads: set[threading.Thread] = set()
     first = ThreadCall(lambda: bus.block(interval=0.001, patience=0)).waiting()
     second = ThreadCall(lambda: bus.block(interval=0.001, patience=0)).waiting()
     ticked = threading.Event()
-    bus[MAIN].subscribe(lambda: seen.add(threading.current_thread()))
+    bus[MAIN].subscribe(lambda: threads.add(threading.current_thread()))
     bus[MAIN].subscribe(ticked.set)
     assert ticked.wait(10)
 
@@ -737,11 +737,11 @@ def test_a_second_thread_that_blocks_merely_waits() -> None:
         assert isinstance(first.finished().error, StillRunning)
         assert second.finished().error is None
 
-    assert seen == {first}
+    assert threads == {first}
 
 
 def test_a_cause_is_raised_once() -> None:
-    """What one block has raised is not raised by the next."""
+    """A later block does not raise it again."""
     bus = Bus()
     bus.request_exit(ValueError())
     with contextlib.suppress(ValueError):
@@ -750,8 +750,8 @@ def test_a_cause_is_raised_once() -> None:
     assert ThreadCall(bus.block).finished().error is None
 
 
-def test_a_bus_can_be_blocked_on_again() -> None:
-    """A block that has ended, even with an error, leaves the next one to serve."""
+def test_block_can_be_called_again() -> None:
+    """The first block may have ended with an error."""
     bus = Bus()
     bus.request_exit(ValueError())
     with contextlib.suppress(ValueError):
@@ -779,7 +779,7 @@ def test_block_does_not_tick_without_listeners_of_main() -> None:
 
 
 def test_main_ticks_at_its_interval() -> None:
-    """The first tick comes after one interval, each other one after the rest that the listeners left of it."""
+    """The first tick comes after one interval; the time of the listeners counts towards the next interval."""
     clock = TickingClock()
     bus = Bus(clock=clock)
     ticks: list[float] = []
@@ -809,7 +809,7 @@ def test_main_ticks_ten_times_a_second_by_default() -> None:
 
 
 def test_ticks_that_were_missed_are_not_made_up_for() -> None:
-    """After a listener that took too long one tick comes late, and the others when they would have come anyway."""
+    """After a slow listener one tick is late, and the others come at their planned times."""
     clock = TickingClock()
     bus = Bus(clock=clock)
     ticks: list[float] = []
@@ -827,7 +827,7 @@ def test_ticks_that_were_missed_are_not_made_up_for() -> None:
 
 
 def test_subscribing_to_main_wakes_the_thread_in_block() -> None:
-    """Ticks begin with the first listener of MAIN, though the bus had nothing to wake up for."""
+    """Ticks begin with the first listener of MAIN."""
     bus = Bus()
     ticked = threading.Event()
     blocking = ThreadCall(lambda: bus.block(interval=0.001)).waiting()
@@ -860,8 +860,8 @@ def test_ticks_end_with_the_last_listener_and_begin_with_the_next() -> None:
 
 
 @pytest.mark.parametrize("interval", [60.0, 1e30])
-def test_a_request_cuts_the_interval_short(interval: float) -> None:
-    """A request wakes a thread that blocks between two ticks, however long the interval is."""
+def test_a_request_interrupts_the_interval(interval: float) -> None:
+    """It wakes a thread that sleeps between two ticks."""
     bus = Bus()
     bus[MAIN].subscribe(lambda: None)
     blocking = ThreadCall(lambda: bus.block(interval=interval)).waiting()
@@ -872,7 +872,7 @@ def test_a_request_cuts_the_interval_short(interval: float) -> None:
 
 
 def test_block_joins_the_threads_that_the_bus_owns() -> None:
-    """Each owned thread has ended when block returns; those not begun and the one that blocks are left out."""
+    """Each owned thread has ended when block returns, except unstarted threads and the calling thread."""
     bus = Bus()
     working = threading.Thread(target=lambda: bus.wait(State.EXITED) and bus.wait(State.STARTED, 0.01))
     for thread in (working, threading.Thread(name="not begun"), threading.current_thread()):
@@ -886,7 +886,7 @@ def test_block_joins_the_threads_that_the_bus_owns() -> None:
 
 
 def test_a_thread_that_does_not_end_is_named_with_its_stack() -> None:
-    """StillRunning tells of each thread that outlives the patience by what its name is and where it hangs."""
+    """StillRunning has the name and the stack of each thread that outlives the timeout."""
     bus = Bus()
     ending = threading.Thread(target=bus.wait, args=[State.EXITED])
     bus.own(ending)
@@ -903,7 +903,7 @@ def test_a_thread_that_does_not_end_is_named_with_its_stack() -> None:
 
 
 def test_threads_share_the_patience() -> None:
-    """block waits for all owned threads together no longer than its timeout."""
+    """The timeout of block applies to all owned threads together."""
     bus = Bus()
     bus.request_exit()
 
@@ -917,7 +917,7 @@ def test_threads_share_the_patience() -> None:
 
 
 def test_a_thread_that_hangs_comes_after_the_cause() -> None:
-    """StillRunning takes its place behind what else was wrong."""
+    """StillRunning is the last of the exceptions."""
     bus = Bus()
     bus.request_exit(ValueError())
 
@@ -928,7 +928,7 @@ def test_a_thread_that_hangs_comes_after_the_cause() -> None:
 
 
 class Dying:
-    """A thread that raises when it may, what the bus logs, and what threading.excepthook is given."""
+    """A thread that raises on demand, and the log messages of the bus."""
 
     def __init__(self, bus: Bus, error: BaseException) -> None:
         self.may = threading.Event()
@@ -947,17 +947,17 @@ class Dying:
 
 @pytest.fixture
 def hooked() -> Iterator[list[BaseException | None]]:
-    """What `threading.excepthook` is given."""
-    given: list[BaseException | None] = []
+    """The exceptions passed to `threading.excepthook`."""
+    errors: list[BaseException | None] = []
     before = threading.excepthook
-    threading.excepthook = lambda args: given.append(args.exc_value)
-    yield given
+    threading.excepthook = lambda args: errors.append(args.exc_value)
+    yield errors
     threading.excepthook = before
 
 
 @pytest.mark.parametrize("owned", ["before its start", "while it runs", "twice"])
 def test_a_thread_of_the_bus_that_dies_is_logged(owned: str, hooked: list[BaseException | None]) -> None:
-    """Once, as an error with its traceback, in that thread; then threading.excepthook gets it, which is left in place."""
+    """Once, as an error with its traceback, in that thread; threading.excepthook is called and not replaced."""
     bus = Bus()
     dying = Dying(bus, OSError("broker gone"))
     hook = threading.excepthook
@@ -979,8 +979,8 @@ def test_a_thread_of_the_bus_that_dies_is_logged(owned: str, hooked: list[BaseEx
     assert bus.state is State.STOPPED
 
 
-def test_a_thread_of_the_bus_that_leaves_is_not_logged(hooked: list[BaseException | None]) -> None:
-    """SystemExit is how a thread ends itself."""
+def test_sys_exit_in_a_thread_of_the_bus_is_not_logged(hooked: list[BaseException | None]) -> None:
+    """SystemExit is a regular end of a thread."""
     bus = Bus()
     dying = Dying(bus, SystemExit(0))
     bus.own(dying.thread)
@@ -992,7 +992,7 @@ def test_a_thread_of_the_bus_that_leaves_is_not_logged(hooked: list[BaseExceptio
 
 
 def test_block_logs_the_cause_of_an_exit() -> None:
-    """While the components that keep the log listen, and once for each object."""
+    """While the logging components still listen, and once for each object."""
     bus = Bus()
     lines: list[tuple[State, int, str]] = []
     bus[LOG].subscribe(lambda text, level, /: lines.append((bus.state, level, text)))
@@ -1009,16 +1009,16 @@ def test_block_logs_the_cause_of_an_exit() -> None:
     assert text.startswith("the bus exits because of an error:\nOSError: broker gone")
 
 
-def test_a_thread_keeps_no_bus(hooked: list[BaseException | None]) -> None:
-    """One that is owned by a bus which is gone dies as any other."""
+def test_an_owned_thread_does_not_keep_its_bus_alive(hooked: list[BaseException | None]) -> None:
+    """Its exception is handled as usual when the bus was collected."""
     bus = Bus()
     dying = Dying(bus, OSError("broker gone"))
     bus.own(dying.thread)
     dying.thread.start()
-    gone = weakref.ref(bus)
+    reference = weakref.ref(bus)
     del bus
     gc.collect()
-    assert gone() is None
+    assert reference() is None
 
     dying.may.set()
     dying.thread.join(10)
@@ -1027,7 +1027,7 @@ def test_a_thread_keeps_no_bus(hooked: list[BaseException | None]) -> None:
 
 
 def test_a_cause_that_the_exit_fails_with_is_raised_once_by_block() -> None:
-    """The failure of the exit has it."""
+    """The failure of the exit contains it."""
     bus = Bus()
     cause = OSError("broker gone")
     bus[STOP].subscribe(raising(cause))
@@ -1041,8 +1041,8 @@ def test_a_cause_that_the_exit_fails_with_is_raised_once_by_block() -> None:
     assert raised.value.exceptions == (cause,)
 
 
-def test_what_block_raises_leaves_no_circle_behind() -> None:
-    """Problems are gone when the caller lets go of them, without the garbage collector."""
+def test_an_exception_of_block_is_freed_without_the_garbage_collector() -> None:
+    """It is part of no reference cycle."""
     bus = Bus(clock=TickingClock())
     bus[MAIN].subscribe(raising(OSError()))
     bus[STOP].subscribe(lambda: bus.request_exit(ValueError()))
@@ -1059,8 +1059,8 @@ def test_what_block_raises_leaves_no_circle_behind() -> None:
     assert [ending() for ending in endings] == [None, None]
 
 
-def test_a_bus_that_is_dropped_leaves_nothing_behind() -> None:
-    """No thread, no entry with the interpreter and no handler of a signal outlives a bus, nor does the bus itself."""
+def test_an_unreferenced_bus_is_freed() -> None:
+    """It leaves no thread, no interpreter hook and no signal handler."""
     handlers = {number: signal.getsignal(number) for number in signal.valid_signals()}
     before = (set(threading.enumerate()), atexit._ncallbacks())
     bus = Bus()
@@ -1081,8 +1081,8 @@ def test_a_bus_that_is_dropped_leaves_nothing_behind() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("where", ["in a listener", "between ticks", "without ticks"])
 def test_an_interrupted_block_exits_in_order(where: str) -> None:
-    """Ctrl-C, wherever block stands, ends the bus in order and is raised afterwards."""
-    said = output(f"""
+    """Ctrl-C at any point of block exits the bus in order and is raised afterwards."""
+    lines = output(f"""
         import signal
         from typedbus import MAIN, STOP, Bus
 
@@ -1110,14 +1110,14 @@ def test_an_interrupted_block_exits_in_order(where: str) -> None:
             print("interrupted", bus.state.name)
     """)
 
-    assert said == "stop\ninterrupted EXITED\n"
+    assert lines == "stop\ninterrupted EXITED\n"
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("ticks", [False, True], ids=["without ticks", "between ticks"])
 def test_a_signal_handler_may_request_the_exit(ticks: bool) -> None:
-    """request_exit wakes the very thread that it interrupts."""
-    said = output(f"""
+    """request_exit wakes the thread that the handler interrupts."""
+    lines = output(f"""
         import signal
         from typedbus import MAIN, Bus
 
@@ -1132,13 +1132,13 @@ def test_a_signal_handler_may_request_the_exit(ticks: bool) -> None:
         print(bus.state.name)
     """)
 
-    assert said == "EXITED\n"
+    assert lines == "EXITED\n"
 
 
 @pytest.mark.slow
-def test_a_signal_handler_may_break_a_start_off() -> None:
-    """A request in the middle of a start keeps the rest from starting and stops what had started."""
-    said = output("""
+def test_a_signal_handler_may_cancel_a_start() -> None:
+    """The rest is not started, and the started listeners are stopped."""
+    lines = output("""
         import signal
         from typedbus import EXIT, START, STOP, Bus, StartCancelled
 
@@ -1155,4 +1155,4 @@ def test_a_signal_handler_may_break_a_start_off() -> None:
         bus.block()
     """)
 
-    assert said == "stop\nexit\nEXITED\n"
+    assert lines == "stop\nexit\nEXITED\n"

@@ -1,4 +1,4 @@
-"""What a bus tells while a container lives: each kind on a channel of its own, all of them on `LIFECYCLE`."""
+"""Life-cycle events: each kind on its own channel, and all of them on `LIFECYCLE`."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ ring = Channel[[], None]("ring")
 
 
 class Database:
-    """Starts, stops and exits."""
+    """Has start, stop and exit hooks."""
 
     def start(self) -> None: ...
 
@@ -53,7 +53,7 @@ class Between:
 
 
 class Orders:
-    """Needs both, one past the other."""
+    """Needs both, one of them through the other."""
 
     def __init__(self, database: Database, between: Between) -> None: ...
 
@@ -61,7 +61,7 @@ class Orders:
 
 
 class Web:
-    """Cannot start."""
+    """Fails to start."""
 
     def __init__(self, orders: Orders) -> None: ...
 
@@ -71,7 +71,7 @@ class Web:
 
 
 class Shop(Container):
-    """The bus first, so that everything is told."""
+    """The bus is the first component, so that all events are published."""
 
     bus = Component(Bus, clock=FakeClock())
     database = Component(Database)
@@ -80,22 +80,22 @@ class Shop(Container):
     off = Component(Database).enabled(False, reason="not in tests")
 
 
-def told(container: Any) -> list[LifecycleEvent]:
-    """Return what will be told on `LIFECYCLE` from here on."""
+def events_of(container: Any) -> list[LifecycleEvent]:
+    """Return a list of the events on `LIFECYCLE` from now on."""
     events: list[LifecycleEvent] = []
     container.attach()[LIFECYCLE].subscribe(events.append)
     return events
 
 
 def timeless(event: object) -> str:
-    """Return *event* without its seconds, which differ from run to run."""
+    """Return *event* without its seconds, which vary."""
     return re.sub(r"seconds=[\d.e-]+", "seconds", repr(event))
 
 
-def test_the_events_of_a_whole_life_come_in_order() -> None:
-    """The events are: disabled components, construction and subscription in start order, then each hook before and after its call."""
+def test_the_events_of_a_run_are_in_order() -> None:
+    """Disabled components, construction and subscription in start order, then each hook before and after its call."""
     shop = Shop()
-    events = told(shop)
+    events = events_of(shop)
 
     with running(shop):
         pass
@@ -133,11 +133,11 @@ def test_the_events_of_a_whole_life_come_in_order() -> None:
     ]
 
 
-def test_each_kind_has_a_channel_of_its_own() -> None:
-    """A listener of one kind of event gets that kind alone, as often as a listener of all kinds does."""
+def test_each_kind_of_event_has_its_own_channel() -> None:
+    """It has the same events as `LIFECYCLE`, of one kind."""
     shop = Shop()
-    everything = told(shop)
-    heard: dict[str, list[LifecycleEvent]] = {}
+    everything = events_of(shop)
+    by_channel: dict[str, list[LifecycleEvent]] = {}
     events = vars(typedbus._base.events)
     names = [
         name
@@ -149,24 +149,24 @@ def test_each_kind_has_a_channel_of_its_own() -> None:
         channel: Channel[[Any], None] = getattr(
             typedbus.events, re.sub(r"(?<!^)([A-Z])", r"_\1", kind.__name__).upper()
         )
-        shop.bus()[channel].subscribe(heard.setdefault(kind.__name__, []).append)
+        shop.bus()[channel].subscribe(by_channel.setdefault(kind.__name__, []).append)
 
     with running(shop):
         pass
 
     assert len(kinds) == 14
     for kind in kinds:
-        assert heard[kind.__name__] == [event for event in everything if type(event) is kind]
+        assert by_channel[kind.__name__] == [event for event in everything if type(event) is kind]
 
 
 def test_the_event_of_a_failed_start_has_the_components_that_were_stopped() -> None:
-    """The failure in its place, and at the end of the way back what has been stopped."""
+    """The failure comes in its place, and the event of the rollback at the end."""
 
     class Broken(Shop):
         web = Component(Web, Shop.orders.provided)
 
     shop = Broken()
-    events = told(shop)
+    events = events_of(shop)
 
     with pytest.raises(TransitionFailures):
         with running(shop):
@@ -180,7 +180,7 @@ def test_the_event_of_a_failed_start_has_the_components_that_were_stopped() -> N
 
 
 def test_the_event_of_a_failed_constructor_names_the_component() -> None:
-    """It is what the assembly of the container fails in."""
+    """It is published when the container is built."""
 
     def build() -> Database:
         raise OSError("no disk")
@@ -190,22 +190,22 @@ def test_the_event_of_a_failed_constructor_names_the_component() -> None:
         database = Component(build)
 
     shop = Broken()
-    heard: list[Failed] = []
-    shop.attach()[FAILED].subscribe(heard.append)
+    failures: list[Failed] = []
+    shop.attach()[FAILED].subscribe(failures.append)
 
     with pytest.raises(TransitionFailures):
         shop.bus().start()
 
-    assert [(event.path, event.hook, str(event.error)) for event in heard] == [
+    assert [(event.path, event.hook, str(event.error)) for event in failures] == [
         ("Broken.database", "assemble", "no disk")
     ]
 
 
 def test_a_listener_that_fails_in_a_publish_causes_an_event() -> None:
-    """By its name, with the channel and the error, on a channel of its own; the publisher hears of it all the same."""
+    """It has the listener, the channel and the error; the publisher gets the error as well."""
     bus = Bus()
-    heard: list[ListenerFailed] = []
-    bus[LISTENER_FAILED].subscribe(heard.append)
+    failures: list[ListenerFailed] = []
+    bus[LISTENER_FAILED].subscribe(failures.append)
 
     @bus[ring].subscribe()
     def broken() -> None:
@@ -214,11 +214,11 @@ def test_a_listener_that_fails_in_a_publish_causes_an_event() -> None:
     with pytest.raises(ChannelFailures) as failed:
         bus[ring].publish()
 
-    assert heard == [ListenerFailed(failed.value.failures[0].name, "ring", failed.value.exceptions[0])]
+    assert failures == [ListenerFailed(failed.value.failures[0].name, "ring", failed.value.exceptions[0])]
 
 
 def test_a_failing_listener_of_failures_is_reported_on_stderr_alone(capsys: pytest.CaptureFixture[str]) -> None:
-    """An event for that failure would fail again, without end."""
+    """An event for that failure would fail again, endlessly."""
     bus = Bus()
 
     def broken(event: ListenerFailed, /) -> None:
@@ -236,7 +236,7 @@ def test_a_failing_listener_of_failures_is_reported_on_stderr_alone(capsys: pyte
 
 
 def test_a_match_over_all_kinds_is_exhaustive() -> None:
-    """The checkers hold it: `assert_never` is reached by nothing."""
+    """Type checkers verify it with `assert_never`."""
 
     def name(event: LifecycleEvent) -> str:
         match event:

@@ -1,4 +1,4 @@
-"""Hooks that are called in the thread of the transition, whatever workers and limits there are."""
+"""Inline hooks: called in the thread of the transition, with any workers and limits."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PATIENCE = 10
 
 
 class Inline:
-    """Notes the thread in which its hooks are called, and which threads there are beside it."""
+    """Records the thread of its hooks, and the other threads at that time."""
 
     def __init__(self, *needs: object) -> None:
         self.threads: list[threading.Thread] = []
@@ -43,7 +43,7 @@ class Inline:
 
 
 class Foreign(Inline):
-    """Has no marks that are inline, and is declared so."""
+    """A third-party class whose hooks are declared inline."""
 
     @on(START)
     def start(self) -> None:
@@ -52,7 +52,7 @@ class Foreign(Inline):
 
 
 class Plain:
-    """Notes the thread in which it is started."""
+    """Records the thread of its start."""
 
     def __init__(self, *needs: object) -> None:
         self.threads: list[threading.Thread] = []
@@ -68,7 +68,7 @@ class Plain:
     ids=["neither", "workers", "limits", "both"],
 )
 def test_an_inline_hook_is_called_in_the_thread_of_the_transition(workers: int, limits: Limits | None) -> None:
-    """The thread that starts, stops or exits the bus calls the hook; other hooks run in the threads that they would have had."""
+    """Other hooks run in worker threads."""
 
     class Shop(Container):
         bus = Component(Bus)
@@ -84,7 +84,7 @@ def test_an_inline_hook_is_called_in_the_thread_of_the_transition(workers: int, 
 
 
 def test_a_declaration_may_make_a_hook_inline() -> None:
-    """`channel.calls(method, inline=True)` says it of a class that cannot be changed."""
+    """`channel.calls(method, inline=True)` does it for a class that cannot be changed."""
 
     class Shop(Container):
         bus = Component(Bus)
@@ -99,7 +99,7 @@ def test_a_declaration_may_make_a_hook_inline() -> None:
 
 
 def test_a_priority_in_the_declaration_leaves_a_hook_inline() -> None:
-    """The thread is a property of the hook; an `on` that sets a priority only keeps it."""
+    """An `on` that sets only a priority keeps the mark's `inline`."""
 
     class Shop(Container):
         bus = Component(Bus)
@@ -109,8 +109,8 @@ def test_a_priority_in_the_declaration_leaves_a_hook_inline() -> None:
         assert shop.inline().threads == [threading.current_thread()]
 
 
-def test_a_mark_counts_without_a_container() -> None:
-    """A bound method that is subscribed by hand is inline if its mark says so, and only on that channel."""
+def test_an_inline_mark_works_without_a_container() -> None:
+    """A bound method that is subscribed directly is inline on the channel of its mark."""
     bus = Bus(workers=2)
     inline, elsewhere = Inline(), Inline()
     bus[START].subscribe(inline.start)
@@ -123,8 +123,8 @@ def test_a_mark_counts_without_a_container() -> None:
     assert elsewhere.threads[0] is not threading.current_thread()
 
 
-def test_no_idle_thread_is_left_beside_an_inline_hook() -> None:
-    """What was called before it has ended, and so has its thread: the hook may fork."""
+def test_no_idle_thread_exists_during_an_inline_hook() -> None:
+    """Earlier hooks and their threads have ended, so that the hook may fork."""
 
     class Shop(Container):
         bus = Component(Bus)
@@ -141,8 +141,8 @@ def test_no_idle_thread_is_left_beside_an_inline_hook() -> None:
         assert shop.last().threads != [threading.current_thread()]
 
 
-def test_a_hook_that_runs_before_an_inline_hook_goes_on_beside_it() -> None:
-    """The hook waits only for its dependencies; no other hook begins until it has returned."""
+def test_a_running_hook_continues_during_an_inline_hook() -> None:
+    """The inline hook waits only for its dependencies; no other hook begins until it has returned."""
     entered, left = threading.Event(), threading.Event()
     began: list[str] = []
 
@@ -202,8 +202,8 @@ def test_no_limit_interrupts_an_inline_hook() -> None:
     assert after.threads == []
 
 
-def test_an_inline_hook_that_fails_is_a_failure_like_any_other() -> None:
-    """No later component is started, and the components that had started are stopped."""
+def test_an_inline_hook_that_fails_rolls_the_start_back() -> None:
+    """No later component is started, and the started components are stopped."""
 
     class Broken(Inline):
         @on(START, inline=True)
@@ -236,7 +236,7 @@ def test_an_inline_hook_that_fails_is_a_failure_like_any_other() -> None:
     ids=["both in one", "a limit for what is marked"],
 )
 def test_a_limit_of_an_inline_hook_is_a_fault(declare: Callable[[], Component[Inline]]) -> None:
-    """It could not be kept, and `validate` says so before anything is built."""
+    """It could not be enforced; `validate` reports it before a component is built."""
     shop: type[Container] = type("Shop", (Container,), {"bus": Component(Bus), "inline": declare()})
 
     with pytest.raises(ExceptionGroup) as invalid:

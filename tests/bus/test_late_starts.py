@@ -1,4 +1,4 @@
-"""A start that was given up and returns late: it is undone, and no other start of its component runs beside it."""
+"""Starts that return after their limit: the component is stopped, and does not start twice at once."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ PATIENCE = 10
 
 
 class Gate:
-    """Where starts hang until the test opens it."""
+    """Hooks wait here until the test opens it."""
 
     def __init__(self) -> None:
         self.is_open = threading.Event()
@@ -48,7 +48,7 @@ class Gate:
 
 
 class Scene:
-    """What the components of a test share: the clock, the gate, and what they have done, in which thread."""
+    """The shared objects of a test: the clock, the gate, and the recorded calls with their threads."""
 
     def __init__(self) -> None:
         self.clock = FakeClock()
@@ -65,21 +65,21 @@ class Scene:
             self.changed.notify_all()
 
     def await_note(self, what: str) -> None:
-        """Return when *what* has been noted."""
+        """Return when *what* has been recorded."""
         with self.changed:
             assert self.changed.wait_for(lambda: what in self.notes, PATIENCE), self.notes
 
     def await_end(self, bus: Bus) -> None:
-        """Return when each start of *bus* that was given up is over."""
+        """Return when each overdue start of *bus* has ended."""
         for late in list(parts_of(bus).machine.abandoned):
             assert late.is_over.wait(PATIENCE)
 
     def overrun(self, bus: Bus) -> TransitionFailures:
-        """Start *bus*, let a second pass when a hook hangs at the gate, and return what the start raises."""
+        """Start *bus*, advance the clock by a second when a hook waits at the gate, and return the exception."""
         return self._overrun(bus.start, self.gate.arrived.acquire)
 
     def overrun_again(self, bus: Bus) -> TransitionFailures:
-        """Start *bus*, let a second pass while its start waits for the hook that hangs, and return the exception."""
+        """Start *bus*, advance the clock by a second while its start waits for the overdue hook, and return the exception."""
         begun = threading.Semaphore(0)
 
         def look(event: ComponentStarting) -> None:
@@ -100,14 +100,14 @@ class Scene:
 
 @pytest.fixture
 def scene() -> Iterator[Scene]:
-    """Give a scene whose gate opens at the end, for threads that are left."""
-    made = Scene()
-    yield made
-    made.gate.is_open.set()
+    """Yield a scene whose gate opens at the end of the test."""
+    scene = Scene()
+    yield scene
+    scene.gate.is_open.set()
 
 
 class Poller:
-    """Starts late the first time, and notes its hooks; objects are numbered."""
+    """Its first start is late; records its hooks, with the number of the object."""
 
     def __init__(self, scene: Scene, bus: Bus, *needs: object) -> None:
         self.scene, self.bus = scene, bus
@@ -131,7 +131,7 @@ class Poller:
 
 
 class Before:
-    """What the poller needs."""
+    """A dependency of the poller."""
 
     def __init__(self, scene: Scene) -> None:
         self.scene = scene
@@ -155,7 +155,7 @@ def shop(scene: Scene, kind: type[Poller] = Poller, *, workers: int = 1) -> Cont
 
 
 @pytest.mark.parametrize("workers", [1, 3])
-def test_a_start_that_returns_late_is_undone(scene: Scene, workers: int) -> None:
+def test_a_component_whose_start_returns_late_is_stopped(scene: Scene, workers: int) -> None:
     """Its stop is called in the thread of the start, and a warning on LOG names both."""
     bus = shop(scene, workers=workers).attach()
     lines: list[tuple[str, int]] = []
@@ -182,8 +182,8 @@ def test_a_start_that_returns_late_is_undone(scene: Scene, workers: int) -> None
     assert scene.notes[6:] == ["start before", "start 1", "stop 1", "stop before"]
 
 
-def test_a_start_that_fails_late_is_not_undone(scene: Scene) -> None:
-    """It began nothing; the next start may come at once."""
+def test_a_component_whose_start_fails_late_is_not_stopped(scene: Scene) -> None:
+    """The next start may follow at once."""
     bus = shop(scene).attach()
     scene.gate.error = OSError("no network")
     lines: list[str] = []
@@ -201,8 +201,8 @@ def test_a_start_that_fails_late_is_not_undone(scene: Scene) -> None:
 
 
 @pytest.mark.parametrize("error", [OSError("no stop"), SystemExit(3)], ids=repr)
-def test_what_fails_when_a_start_is_undone_is_logged(scene: Scene, error: BaseException) -> None:
-    """As an error with its traceback; the next start may come."""
+def test_a_failing_stop_after_a_late_start_is_logged(scene: Scene, error: BaseException) -> None:
+    """As an error with its traceback; the next start may follow."""
 
     class Stubborn(Poller):
         def stop(self) -> None:
@@ -225,8 +225,8 @@ def test_what_fails_when_a_start_is_undone_is_logged(scene: Scene, error: BaseEx
 
 
 @pytest.mark.parametrize("workers", [1, 3])
-def test_a_start_that_comes_too_early_fails_and_names_the_late_one(scene: Scene, workers: int) -> None:
-    """It waits as long as its hook may take, and does not call it."""
+def test_a_start_during_a_late_start_fails_and_names_it(scene: Scene, workers: int) -> None:
+    """It waits for the limit of the hook, and does not call it."""
     bus = shop(scene, workers=workers).attach()
     scene.overrun(bus)
 
@@ -253,8 +253,8 @@ def test_a_start_that_comes_too_early_fails_and_names_the_late_one(scene: Scene,
 
 @pytest.mark.parametrize("workers", [1, 3])
 @pytest.mark.parametrize("limit", [None, 60])
-def test_a_start_waits_until_the_late_one_is_undone(scene: Scene, workers: int, limit: float | None) -> None:
-    """Within its limit, or without end if it has no limit."""
+def test_a_start_waits_for_the_stop_after_a_late_start(scene: Scene, workers: int, limit: float | None) -> None:
+    """Up to its limit, or without bound if it has no limit."""
     bus = shop(scene, workers=workers).attach()
     scene.overrun(bus)
     bus.limits = Limits(hook=limit)
@@ -270,8 +270,8 @@ def test_a_start_waits_until_the_late_one_is_undone(scene: Scene, workers: int, 
     assert bus.state is State.STARTED
 
 
-def test_a_start_that_is_inline_waits_as_well(scene: Scene) -> None:
-    """In the thread of the transition, and no longer than it may take."""
+def test_an_inline_start_waits_for_a_late_start(scene: Scene) -> None:
+    """In the thread of the transition, up to its limit."""
 
     class Inline(Poller):
         @on(START, inline=True)
@@ -295,8 +295,8 @@ def test_a_start_that_is_inline_waits_as_well(scene: Scene) -> None:
     assert scene.notes.count("begin 1") == 1
 
 
-def test_a_bus_that_exits_meanwhile_leaves_the_exit_to_the_late_start(scene: Scene) -> None:
-    """The component stops before it exits; the bus does not wait for it, and others exit in their turn."""
+def test_an_exit_during_a_late_start_is_left_to_its_thread(scene: Scene) -> None:
+    """The component is stopped before its exit; the bus does not wait for it, and other components exit in their turn."""
     bus = shop(scene).attach()
     lines: list[str] = []
     bus[LOG].subscribe(lambda text, level, /: lines.append(text))
@@ -314,8 +314,8 @@ def test_a_bus_that_exits_meanwhile_leaves_the_exit_to_the_late_start(scene: Sce
     assert lines[0] == "Shop.poller.exit is not called until Shop.poller.start, which had been given up, has returned"
 
 
-def test_a_start_that_fails_late_exits_after_the_bus(scene: Scene) -> None:
-    """What the constructor took is given back; there is nothing to stop."""
+def test_a_component_whose_start_fails_late_exits_after_the_bus(scene: Scene) -> None:
+    """Its exit hook releases what the constructor acquired; it is not stopped."""
     bus = shop(scene).attach()
     scene.gate.error = OSError("no network")
     scene.overrun(bus)
@@ -328,8 +328,10 @@ def test_a_start_that_fails_late_exits_after_the_bus(scene: Scene) -> None:
 
 
 @pytest.mark.parametrize("error", [None, OSError("no network")], ids=["returns", "fails"])
-def test_a_component_of_which_one_start_had_returned_is_stopped_once(scene: Scene, error: Exception | None) -> None:
-    """After the late one, however that ends: no stop runs beside a start."""
+def test_a_component_with_two_start_hooks_is_stopped_once_after_the_late_one(
+    scene: Scene, error: Exception | None
+) -> None:
+    """No stop runs concurrently with a start."""
 
     class Twice(Poller):
         def start(self) -> None:
@@ -355,8 +357,8 @@ def test_a_component_of_which_one_start_had_returned_is_stopped_once(scene: Scen
     assert scene.notes.count("stop 1") == 1
 
 
-def test_the_next_life_waits_for_the_late_start_of_the_last(scene: Scene) -> None:
-    """Though the component is another object."""
+def test_the_next_run_waits_for_a_late_start_of_the_previous_run(scene: Scene) -> None:
+    """Its component is another object."""
     bus = shop(scene).attach()
     scene.overrun(bus)
     bus.exit()
@@ -372,8 +374,8 @@ def test_the_next_life_waits_for_the_late_start_of_the_last(scene: Scene) -> Non
     bus.exit()
 
 
-def test_a_late_start_may_end_the_bus_when_it_is_undone(scene: Scene) -> None:
-    """Its thread is no part of a transition any more."""
+def test_the_stop_after_a_late_start_may_exit_the_bus(scene: Scene) -> None:
+    """Its thread does not belong to a transition any more."""
 
     class Ending(Poller):
         def stop(self) -> None:
@@ -389,8 +391,8 @@ def test_a_late_start_may_end_the_bus_when_it_is_undone(scene: Scene) -> None:
     assert scene.notes[-3:] == ["started late 1", "stop 1", "exit 1"]
 
 
-def test_a_late_start_on_a_bus_without_a_container_is_undone(scene: Scene) -> None:
-    """A method's object is known; a plain function has none, and is not undone but kept from running twice at once."""
+def test_a_late_start_without_a_container_is_stopped(scene: Scene) -> None:
+    """This applies to methods; a plain function is not stopped, but never runs twice at once."""
     bus = Bus(clock=scene.clock, limits=Limits(hook=1))
     poller = Poller(scene, bus)
     subscription = bus[START].subscribe(poller.start)
@@ -417,7 +419,7 @@ def test_a_late_start_on_a_bus_without_a_container_is_undone(scene: Scene) -> No
 
 @pytest.mark.parametrize("kind", ["task", "monitor"])
 def test_a_monitor_and_a_task_that_start_late_are_stopped(scene: Scene, kind: str) -> None:
-    """No thread of theirs is left."""
+    """Their threads end."""
     bus = Bus(clock=scene.clock, limits=Limits(hook=1))
 
     class LateTask(BackgroundTask):
@@ -451,8 +453,8 @@ def test_a_monitor_and_a_task_that_start_late_are_stopped(scene: Scene, kind: st
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-def test_a_listener_of_the_log_that_leaves_keeps_no_start_waiting(scene: Scene) -> None:
-    """Whatever happens in the thread of a late start, the next start may come when it has ended."""
+def test_sys_exit_in_a_log_listener_does_not_block_the_next_start(scene: Scene) -> None:
+    """The next start may follow when the thread of the late start has ended, for whatever reason."""
     bus = shop(scene).attach()
     scene.overrun(bus)
 
@@ -470,8 +472,8 @@ def test_a_listener_of_the_log_that_leaves_keeps_no_start_waiting(scene: Scene) 
     assert bus.state is State.STARTED
 
 
-def test_a_start_that_never_returns_keeps_no_exit_waiting(scene: Scene) -> None:
-    """It is in a daemon thread, and the bus exits without it."""
+def test_a_start_that_never_returns_does_not_block_the_exit(scene: Scene) -> None:
+    """It runs in a daemon thread."""
     bus = shop(scene).attach()
     scene.overrun(bus)
     [late] = parts_of(bus).machine.abandoned
@@ -484,7 +486,7 @@ def test_a_start_that_never_returns_keeps_no_exit_waiting(scene: Scene) -> None:
 
 
 def test_a_fork_forgets_late_starts(scene: Scene) -> None:
-    """Their threads are the parent's."""
+    """Their threads exist only in the parent."""
     bus = shop(scene).attach()
     scene.overrun(bus)
 
@@ -494,7 +496,7 @@ def test_a_fork_forgets_late_starts(scene: Scene) -> None:
 
 
 def test_a_pending_start_survives_pickling() -> None:
-    """With all that it knows."""
+    """All of its attributes are kept."""
     error = StartPending("Shop.poller", "shop.py:7", 2.0, None, "interrupt", "in connect\n")
 
     copied = pickle.loads(pickle.dumps(error))

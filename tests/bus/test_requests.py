@@ -1,4 +1,4 @@
-"""What the thread in `block` is asked to call: in which order, what becomes of failures, and what is never called."""
+"""Requests to the thread in `block`: their order, their failures, and requests that are not executed."""
 
 from __future__ import annotations
 
@@ -36,46 +36,46 @@ def serving(bus: Bus) -> threading.Thread:
 
 
 def logged(bus: Bus) -> list[tuple[str, int]]:
-    """Return what is told on `LOG` from now on."""
+    """Return a list of the messages on `LOG` from now on."""
     lines: list[tuple[str, int]] = []
     bus[LOG].subscribe(lambda message, level: lines.append((message, level)))
     return lines
 
 
-def test_an_action_is_called_by_the_thread_that_blocks() -> None:
-    """A request returns at once; the thread in block publishes the requests one after the other, in order."""
+def test_an_action_is_called_by_the_thread_in_block() -> None:
+    """A request returns at once; requests are executed in order."""
     bus = Bus()
     bus.start()
     thread = serving(bus)
-    called: list[tuple[int, threading.Thread]] = []
+    calls: list[tuple[int, threading.Thread]] = []
     over = threading.Event()
 
     for number in range(100):
-        bus.request(lambda number=number: called.append((number, threading.current_thread())))  # type: ignore[misc]  # its number
+        bus.request(lambda number=number: calls.append((number, threading.current_thread())))  # type: ignore[misc]  # its number
     bus.request(over.set)
 
     assert over.wait(PATIENCE)
-    assert called == [(number, thread) for number in range(100)]
+    assert calls == [(number, thread) for number in range(100)]
     bus.request_exit()
     thread.join(PATIENCE)
 
 
 def test_an_action_waits_for_a_thread_in_block() -> None:
-    """What was requested before block is called by it."""
+    """A request before block is executed by it."""
     bus = Bus()
-    called: list[State] = []
-    bus.request(lambda: called.append(bus.state))
+    calls: list[State] = []
+    bus.request(lambda: calls.append(bus.state))
     bus.request(bus.request_exit)
     bus.start()
-    assert called == []
+    assert calls == []
 
     bus.block()
 
-    assert called == [State.STARTED]
+    assert calls == [State.STARTED]
 
 
-def test_an_action_that_raises_is_logged_and_the_bus_goes_on() -> None:
-    """The log has the action's name, the level of an error and the traceback; the next action is called."""
+def test_an_action_that_raises_is_logged_and_the_bus_continues() -> None:
+    """The log has the action's name and the traceback at the level ERROR; the next action is called."""
     bus = Bus()
     lines = logged(bus)
     bus.start()
@@ -90,71 +90,71 @@ def test_an_action_that_raises_is_logged_and_the_bus_goes_on() -> None:
     ((message, level),) = lines
     first, *_, last = message.splitlines()
     assert first.endswith(
-        "test_an_action_that_raises_is_logged_and_the_bus_goes_on.<locals>.fail, which was requested, failed:"
+        "test_an_action_that_raises_is_logged_and_the_bus_continues.<locals>.fail, which was requested, failed:"
     )
     assert last == "OSError: disk full"
     assert "in fail" in message
     assert level == 40
 
 
-def test_an_action_may_leave_the_program() -> None:
-    """SystemExit exits the bus in order and is raised by block, with the actions behind it called before."""
+def test_sys_exit_in_an_action_exits_the_bus() -> None:
+    """block raises it after an orderly exit; the actions behind it are called before."""
     bus = Bus()
-    heard: list[str] = []
-    bus[EXIT].subscribe(lambda: heard.append("exit"))
+    calls: list[str] = []
+    bus[EXIT].subscribe(lambda: calls.append("exit"))
     bus.start()
     bus.request(lambda: sys.exit(3))
-    bus.request(lambda: heard.append("action"))
+    bus.request(lambda: calls.append("action"))
 
-    with pytest.raises(SystemExit) as left:
+    with pytest.raises(SystemExit) as raised:
         bus.block()
 
-    assert left.value.code == 3
-    assert heard == ["action", "exit"]
+    assert raised.value.code == 3
+    assert calls == ["action", "exit"]
 
 
-def test_what_was_requested_before_an_exit_is_called_before_it() -> None:
-    """Actions and exits are carried out in the order of the requests."""
+def test_actions_requested_before_an_exit_are_called_before_it() -> None:
+    """Actions and exits are executed in the order of the requests."""
     bus = Bus()
-    heard: list[str] = []
-    bus[STOP].subscribe(lambda: heard.append("stop"))
+    calls: list[str] = []
+    bus[STOP].subscribe(lambda: calls.append("stop"))
     bus.start()
-    bus.request(lambda: heard.append("action"))
+    bus.request(lambda: calls.append("action"))
     bus.request_exit()
 
     bus.block()
 
-    assert heard == ["action", "stop"]
+    assert calls == ["action", "stop"]
 
 
-def test_actions_that_beget_actions_do_not_keep_an_exit_up() -> None:
-    """Those that were there when block turned to the exit are called, and their offspring is named."""
+def test_actions_that_request_actions_do_not_delay_an_exit() -> None:
+    """Actions that were requested before the exit are called; later ones are named in a warning."""
     bus = Bus()
     lines = logged(bus)
-    called: list[int] = []
+    calls: list[int] = []
 
     def again() -> None:
-        called.append(len(called))
+        calls.append(len(calls))
         bus.request(again)
-        if len(called) == 3:
+        if len(calls) == 3:
             bus.request_exit()
 
     bus.start()
     bus.request(again)
     bus.block()
 
-    assert called == [0, 1, 2, 3]
+    assert calls == [0, 1, 2, 3]
     assert [message.partition("<locals>.")[2] for message, _ in lines] == [
         "again was requested and is not called: the bus has exited"
     ]
     assert lines[0][1] == 30
 
 
-def test_an_action_of_one_life_is_not_called_in_the_next() -> None:
-    """What came too late is dropped with its life."""
+def test_an_action_is_not_called_in_the_next_run() -> None:
+    """A request after the exit is dropped."""
     bus = Bus()
-    called: list[str] = []
-    bus[EXIT].subscribe(lambda: bus.request(lambda: called.append("late")))
+    calls: list[str] = []
+    bus[EXIT].subscribe(lambda: bus.request(lambda: calls.append("late")))
     bus.start()
     bus.request_exit()
     bus.block()
@@ -163,18 +163,18 @@ def test_an_action_of_one_life_is_not_called_in_the_next() -> None:
     bus.request_exit()
     bus.block()
 
-    assert called == []
+    assert calls == []
 
 
 @pytest.mark.parametrize("when", ["before the exit", "in an exit hook", "when it has exited"])
-def test_an_action_that_no_thread_called_is_named_when_the_bus_has_exited(when: str) -> None:
-    """In a warning, once; it is not called in the next life."""
+def test_an_action_that_was_not_called_is_named_at_the_exit(when: str) -> None:
+    """In one warning; it is not called in the next run."""
     bus = Bus()
     lines: list[tuple[str, int]] = []
-    called: list[str] = []
+    calls: list[str] = []
 
     def again() -> None:
-        called.append("again")
+        calls.append("again")
 
     if when == "in an exit hook":
         bus[EXIT].subscribe(lambda: bus.request(again))
@@ -191,11 +191,11 @@ def test_an_action_that_no_thread_called_is_named_when_the_bus_has_exited(when: 
     bus.block()
 
     assert named == [("again was requested and is not called: the bus has exited", 30)]
-    assert called == []
+    assert calls == []
 
 
-def test_an_action_that_was_not_called_is_named_while_the_log_is_kept() -> None:
-    """Before the bus has EXITED, when the components that keep the log are still there."""
+def test_an_action_that_was_not_called_is_named_before_the_log_ends() -> None:
+    """Before the bus has EXITED, while logging components listen."""
     bus = Bus()
     states: list[State] = []
     bus[LOG].subscribe(lambda text, level, /: states.append(bus.state))
@@ -208,10 +208,10 @@ def test_an_action_that_was_not_called_is_named_while_the_log_is_kept() -> None:
 
 
 def test_an_action_waits_for_the_first_start() -> None:
-    """A bus that has not exited keeps it, through a stop as well."""
+    """The bus keeps it until then, through a stop as well."""
     bus = Bus()
-    called: list[State] = []
-    bus.request(lambda: called.append(bus.state))
+    calls: list[State] = []
+    bus.request(lambda: calls.append(bus.state))
     bus.start()
     bus.stop()
     bus.start()
@@ -219,7 +219,7 @@ def test_an_action_waits_for_the_first_start() -> None:
 
     bus.block()
 
-    assert called == [State.STARTED]
+    assert calls == [State.STARTED]
 
 
 def test_an_action_that_is_not_callable_is_refused() -> None:
@@ -228,14 +228,14 @@ def test_an_action_that_is_not_callable_is_refused() -> None:
         Bus().request(3)  # type: ignore[arg-type]  # the mistake
 
 
-def test_a_signal_handler_may_request() -> None:
+def test_a_signal_handler_may_request_an_action() -> None:
     """A handler that interrupts the thread in block wakes it."""
     bus = Bus()
-    called: list[str] = []
+    calls: list[str] = []
     bus[MOVED].subscribe(raise_signal_when_started)
 
     def handle(number: int, frame: object) -> None:
-        bus.request(lambda: called.append("handled"))
+        bus.request(lambda: calls.append("handled"))
         bus.request(bus.request_exit)
 
     before = signal.signal(signal.SIGUSR2, handle)
@@ -245,7 +245,7 @@ def test_a_signal_handler_may_request() -> None:
     finally:
         signal.signal(signal.SIGUSR2, before)
 
-    assert called == ["handled"]
+    assert calls == ["handled"]
 
 
 def raise_signal_when_started(event: Moved, /) -> None:
@@ -255,7 +255,7 @@ def raise_signal_when_started(event: Moved, /) -> None:
 
 
 def test_an_action_may_stop_and_start_the_bus() -> None:
-    """The thread in block is no listener of a transition: what it is asked to call may carry one out."""
+    """It runs outside of a transition."""
     bus = Bus()
     states: list[State] = []
     bus[MOVED].subscribe(lambda event: states.append(event.after))
@@ -271,7 +271,7 @@ def test_an_action_may_stop_and_start_the_bus() -> None:
 
 
 class Part:
-    """Notes that it is visited, and may fail."""
+    """Records the call of graceful, and may fail."""
 
     def __init__(self, name: str, notes: list[str], fails: bool, *needs: object) -> None:
         self.name, self.notes, self.fails = name, notes, fails
@@ -281,14 +281,14 @@ class Part:
         self.notes.append(f"start {self.name}")
 
     def graceful(self) -> None:
-        """Note it, and fail if it is to."""
+        """Record the call, and fail if the part is declared to fail."""
         self.notes.append(f"graceful {self.name}")
         if self.fails:
             raise ValueError(self.name)
 
 
-def test_graceful_goes_as_the_start_went_whatever_priorities_say() -> None:
-    """A component is visited after what it needs, though its priority is lower; its own comes only where the graph allows."""
+def test_graceful_follows_the_start_order_whatever_the_priorities() -> None:
+    """A component is called after its dependencies; its priority counts only where the graph permits."""
     notes: list[str] = []
 
     class Shop(Container):
@@ -351,11 +351,11 @@ def test_a_request_during_a_cancelled_start_is_not_carried_out_after_the_exit() 
     """No graceful listener is called after the exit, even if another exit is requested."""
     bus = Bus()
     lines = logged(bus)
-    called: list[str] = []
+    calls: list[str] = []
 
     @bus[STOP].subscribe()
     def ask() -> None:
-        bus.request(lambda: called.append("late"))
+        bus.request(lambda: calls.append("late"))
 
     bus[START].subscribe(bus.request_exit)
     with pytest.raises(StartCancelled):
@@ -364,5 +364,5 @@ def test_a_request_during_a_cancelled_start_is_not_carried_out_after_the_exit() 
 
     bus.block()
 
-    assert called == []
+    assert calls == []
     assert len(lines) == 1

@@ -1,4 +1,4 @@
-"""Requests that come at the edge of a transition."""
+"""Requests at the beginning and at the end of a transition."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typedbus import MAIN, Bus, State
 from typedbus.events import LIFECYCLE, LifecycleEvent, Moved
 
 
-def test_a_request_that_comes_when_the_bus_has_started_does_not_undo_the_start() -> None:
-    """start() returns, since everything had started; the exit follows it."""
+def test_a_request_after_the_last_start_hook_does_not_cancel_the_start() -> None:
+    """start() returns, and the exit follows."""
     bus = Bus()
     states: list[State] = []
 
@@ -36,8 +36,8 @@ def test_a_request_that_comes_when_the_bus_has_started_does_not_undo_the_start()
     ]
 
 
-def test_an_exit_that_comes_before_a_start_has_begun_leaves_nothing_to_do() -> None:
-    """A bus that has exited exits once, also if a start of it is called off before its first listener."""
+def test_an_exit_before_the_first_start_hook_calls_no_hook_twice() -> None:
+    """A bus that has exited exits once, even if a start is cancelled before its first listener."""
     bus = Bus()
     bus.exit()
     exits: list[Moved] = []
@@ -54,8 +54,8 @@ def test_an_exit_that_comes_before_a_start_has_begun_leaves_nothing_to_do() -> N
     assert bus.state is State.EXITED
 
 
-def test_a_subscription_to_main_is_one_like_any_other() -> None:
-    """It can be ended by what subscribe returned."""
+def test_a_subscription_to_main_can_be_ended() -> None:
+    """By the object that subscribe returned."""
     bus = Bus()
 
     with bus[MAIN].subscribe(lambda: None):
@@ -65,8 +65,8 @@ def test_a_subscription_to_main_is_one_like_any_other() -> None:
 
 
 @pytest.mark.parametrize("interval", [0, -1.0])
-def test_ticks_need_an_interval(interval: float) -> None:
-    """None at all would be a loop that never rests: block refuses it and leaves the bus alone."""
+def test_an_interval_of_zero_is_refused(interval: float) -> None:
+    """It would be a busy loop; the state of the bus does not change."""
     bus = Bus()
 
     with pytest.raises(ValueError, match=r"the interval of ticks is (0|-1\.0) s; pass a number greater than 0"):
@@ -75,10 +75,10 @@ def test_ticks_need_an_interval(interval: float) -> None:
     assert bus.state is State.STOPPED
 
 
-def test_an_interrupt_in_any_moment_of_block_exits_the_bus() -> None:
-    """Also between two rounds of its loop: it never leaves a bus behind that is STARTED."""
+def test_an_interrupt_at_any_point_of_block_exits_the_bus() -> None:
+    """This includes the points between two rounds of its loop."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    left: list[State] = []
+    states: list[State] = []
     try:
         for _ in range(40):
             bus, ticked = Bus(), threading.Event()
@@ -94,8 +94,8 @@ def test_an_interrupt_in_any_moment_of_block_exits_the_bus() -> None:
             with pytest.raises(KeyboardInterrupt):
                 bus.block(interval=0.001)
             thread.join()
-            left.append(bus.state)
+            states.append(bus.state)
     finally:
         signal.signal(signal.SIGINT, before)
 
-    assert set(left) == {State.EXITED}
+    assert set(states) == {State.EXITED}

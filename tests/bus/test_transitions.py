@@ -1,4 +1,4 @@
-"""What start, stop and exit of a bus do, in which order, and what their callers are told."""
+"""Transitions: the calls of start, stop and exit, their order, and their exceptions."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ ROLLED_BACK = [
 
 
 class Gate:
-    """A listener in which a transition stands still until it is opened."""
+    """A listener that holds a transition until it is opened."""
 
     def __init__(self, error: BaseException | None = None) -> None:
         self.entered = threading.Event()
@@ -56,14 +56,14 @@ class Gate:
             raise self.error
 
     def hold(self, call: Callable[[], object]) -> ThreadCall:
-        """Begin *call* in a thread, and return when it stands here."""
+        """Begin *call* in a thread, and return when it waits here."""
         caller = ThreadCall(call)
         assert self.entered.wait(10)
         return caller
 
 
 class CountingClock:
-    """Goes one second on each time that it is looked at."""
+    """Advances by one second at each reading."""
 
     def __init__(self) -> None:
         self.seconds = 0.0
@@ -77,7 +77,7 @@ class CountingClock:
 
 
 def subscribe(bus: Bus, *parts: HookRecorder) -> None:
-    """Let *parts* start, stop and exit with *bus*."""
+    """Subscribe start, stop and exit of *parts* to *bus*."""
     for part in parts:
         bus[START].subscribe(part.start)
         bus[STOP].subscribe(part.stop)
@@ -85,28 +85,28 @@ def subscribe(bus: Bus, *parts: HookRecorder) -> None:
 
 
 def state_after(ask: Callable[[Bus], None], bus: Bus) -> State:
-    """Ask *bus* for a transition, and return the state that it is in at once when the call returns."""
+    """Request a transition of *bus*, and return its state when the call returns."""
     ask(bus)
     return bus.state
 
 
 def moves(bus: Bus) -> list[tuple[State, State]]:
-    """Return a list that grows by each move of *bus*."""
-    seen: list[tuple[State, State]] = []
+    """Return a list of the moves of *bus* from now on."""
+    transitions: list[tuple[State, State]] = []
 
     @bus[LIFECYCLE].subscribe()
     def look(event: LifecycleEvent) -> None:
         if isinstance(event, Moved):
-            seen.append((event.before, event.after))
+            transitions.append((event.before, event.after))
 
-    return seen
+    return transitions
 
 
 def events(bus: Bus) -> list[LifecycleEvent]:
-    """Return a list that grows by each event of *bus*."""
-    seen: list[LifecycleEvent] = []
-    bus[LIFECYCLE].subscribe(seen.append)
-    return seen
+    """Return a list of the events of *bus* from now on."""
+    lifecycle_events: list[LifecycleEvent] = []
+    bus[LIFECYCLE].subscribe(lifecycle_events.append)
+    return lifecycle_events
 
 
 def test_a_new_bus_is_stopped() -> None:
@@ -129,13 +129,13 @@ def test_a_bus_goes_through_its_states_in_order() -> None:
 def test_listeners_find_the_bus_in_the_state_that_they_belong_to() -> None:
     """The state has changed when the listeners of a transition run, and again when the call returns."""
     bus = Bus()
-    seen: list[State] = []
+    states: list[State] = []
     for channel, bring in ((START, bus.start), (STOP, bus.stop), (EXIT, bus.exit)):
-        bus[channel].subscribe(lambda: seen.append(bus.state))
+        bus[channel].subscribe(lambda: states.append(bus.state))
         bring()
-        seen.append(bus.state)
+        states.append(bus.state)
 
-    assert seen == [*list(State)[1:4], State.STOPPED, State.EXITING, State.EXITED]
+    assert states == [*list(State)[1:4], State.STOPPED, State.EXITING, State.EXITED]
 
 
 def test_lifecycle_tells_everything_in_order() -> None:
@@ -218,15 +218,15 @@ def test_no_event_reports_the_call_of_a_participant() -> None:
 def test_stop_and_exit_call_no_listener_a_second_time(bring: Callable[[Bus], None], state: State) -> None:
     """stop and exit of a bus that has stopped or exited call no listener a second time."""
     bus = Bus()
-    said: list[str] = []
-    subscribe(bus, HookRecorder(said, "a"))
+    calls: list[str] = []
+    subscribe(bus, HookRecorder(calls, "a"))
     bus.start()
     (bus.exit if state is State.EXITED else bus.stop)()
-    said.clear()
+    calls.clear()
 
     bring(bus)
 
-    assert said == ["exit a"] * (state is State.STOPPED and bring is Bus.exit)
+    assert calls == ["exit a"] * (state is State.STOPPED and bring is Bus.exit)
 
 
 def test_a_bus_that_is_started_cannot_be_started_again() -> None:
@@ -260,8 +260,8 @@ def test_a_bus_on_its_way_down_cannot_be_started(channel: Channel[[], None]) -> 
 def test_a_bus_that_has_exited_can_be_started_again() -> None:
     """The second life of a bus is like its first."""
     bus = Bus()
-    said: list[str] = []
-    subscribe(bus, HookRecorder(said, "a"))
+    calls: list[str] = []
+    subscribe(bus, HookRecorder(calls, "a"))
     bus.start()
     bus.exit()
     seen = moves(bus)
@@ -269,77 +269,77 @@ def test_a_bus_that_has_exited_can_be_started_again() -> None:
     bus.start()
     bus.exit()
 
-    assert said == ["start a", "stop a", "exit a"] * 2
+    assert calls == ["start a", "stop a", "exit a"] * 2
     assert seen == [(State.EXITED, State.STARTING), TO_STARTED[1], *TO_STOPPED, *TO_EXITED]
 
 
 def test_stop_is_the_exact_reverse_of_start() -> None:
     """What started last stops first, by priority and among equals by order of subscription."""
     bus = Bus()
-    said: list[str] = []
+    calls: list[str] = []
     for name, priority in (("late", 70), ("first", 50), ("second", 50), ("early", 10)):
-        part = HookRecorder(said, name)
+        part = HookRecorder(calls, name)
         bus[START].subscribe(part.start, priority=priority)
         bus[STOP].subscribe(part.stop, priority=priority)
 
     bus.start()
-    started, said[:] = [text.removeprefix("start ") for text in said], []
+    started, calls[:] = [text.removeprefix("start ") for text in calls], []
     bus.stop()
 
     assert started == ["early", "first", "second", "late"]
-    assert [text.removeprefix("stop ") for text in said] == started[::-1]
+    assert [text.removeprefix("stop ") for text in calls] == started[::-1]
 
 
 def test_exit_calls_its_listeners_in_reverse_too() -> None:
     """What came first lets go last."""
     bus = Bus()
-    said: list[str] = []
-    bus[EXIT].subscribe(HookRecorder(said, "late").exit, priority=70)
-    bus[EXIT].subscribe(HookRecorder(said, "a").exit)
-    bus[EXIT].subscribe(HookRecorder(said, "b").exit)
+    calls: list[str] = []
+    bus[EXIT].subscribe(HookRecorder(calls, "late").exit, priority=70)
+    bus[EXIT].subscribe(HookRecorder(calls, "a").exit)
+    bus[EXIT].subscribe(HookRecorder(calls, "b").exit)
 
     bus.exit()
 
-    assert said == ["exit late", "exit b", "exit a"]
+    assert calls == ["exit late", "exit b", "exit a"]
 
 
 def test_exit_of_a_started_bus_stops_it_first() -> None:
     """Every listener of STOP has been called before the first of EXIT."""
     bus = Bus()
-    said: list[str] = []
-    subscribe(bus, HookRecorder(said, "a"), HookRecorder(said, "b"))
+    calls: list[str] = []
+    subscribe(bus, HookRecorder(calls, "a"), HookRecorder(calls, "b"))
     bus.start()
-    said.clear()
+    calls.clear()
 
     bus.exit()
 
-    assert said == ["stop b", "stop a", "exit b", "exit a"]
+    assert calls == ["stop b", "stop a", "exit b", "exit a"]
 
 
 def test_a_hook_that_a_participant_subscribes_is_called_in_the_same_start() -> None:
     """The listeners of START are looked up after the participants have returned."""
     bus = Bus()
-    said: list[str] = []
-    before_each_start(bus, lambda: subscribe(bus, HookRecorder(said, "a")))
+    calls: list[str] = []
+    before_each_start(bus, lambda: subscribe(bus, HookRecorder(calls, "a")))
 
     bus.start()
     bus.stop()
 
-    assert said == ["start a", "stop a"]
+    assert calls == ["start a", "stop a"]
 
 
 def test_a_failed_start_stops_what_had_started() -> None:
     """Objects whose start had returned are stopped, in reverse; those after the failure are never started."""
     bus = Bus()
-    said: list[str] = []
-    broken = HookRecorder(said, "broken", start=OSError("port taken"))
-    subscribe(bus, HookRecorder(said, "a"), HookRecorder(said, "b"), broken, HookRecorder(said, "never"))
+    calls: list[str] = []
+    broken = HookRecorder(calls, "broken", start=OSError("port taken"))
+    subscribe(bus, HookRecorder(calls, "a"), HookRecorder(calls, "b"), broken, HookRecorder(calls, "never"))
     seen = moves(bus)
 
     with pytest.raises(TransitionFailures):
         bus.start()
 
-    assert said == ["start a", "start b", "start broken", "stop b", "stop a"]
+    assert calls == ["start a", "start b", "start broken", "stop b", "stop a"]
     assert seen == ROLLED_BACK
     assert bus.state is State.STOPPED
 
@@ -378,25 +378,25 @@ def test_failures_bear_the_name_of_their_listener() -> None:
 def test_a_start_may_succeed_after_one_that_failed() -> None:
     """A roll-back leaves a bus that can be started again, and stopped as if nothing had been."""
     bus = Bus()
-    said: list[str] = []
-    a, b = HookRecorder(said, "a"), HookRecorder(said, "b", start=OSError("port taken"))
+    calls: list[str] = []
+    a, b = HookRecorder(calls, "a"), HookRecorder(calls, "b", start=OSError("port taken"))
     subscribe(bus, a, b)
     with contextlib.suppress(TransitionFailures):
         bus.start()
-    said.clear()
+    calls.clear()
     b.errors.clear()
 
     bus.start()
     bus.stop()
 
-    assert said == ["start a", "start b", "stop b", "stop a"]
+    assert calls == ["start a", "start b", "stop b", "stop a"]
 
 
 def test_a_start_that_cannot_be_prepared_calls_no_hook() -> None:
     """A failure of a participant is a failed start, before any hook has been called."""
     bus = Bus()
-    said: list[str] = []
-    subscribe(bus, HookRecorder(said, "a"))
+    calls: list[str] = []
+    subscribe(bus, HookRecorder(calls, "a"))
     before_each_start(bus, raising(ValueError("no settings")))
 
     with pytest.raises(TransitionFailures) as raised:
@@ -404,48 +404,48 @@ def test_a_start_that_cannot_be_prepared_calls_no_hook() -> None:
 
     [failure] = raised.value.failures
     assert (failure.name, failure.channel) == ("preparing", "assemble")
-    assert said == []
+    assert calls == []
     assert bus.state is State.STOPPED
 
 
 def test_a_listener_of_stop_alone_is_called_in_every_rollback() -> None:
     """A listener of STOP whose object starts nothing is called in every roll-back, function or method."""
     bus = Bus()
-    said: list[str] = []
-    bus[STOP].subscribe(lambda: said.append("stop plain"))
-    bus[STOP].subscribe(HookRecorder(said, "idle").stop)
+    calls: list[str] = []
+    bus[STOP].subscribe(lambda: calls.append("stop plain"))
+    bus[STOP].subscribe(HookRecorder(calls, "idle").stop)
     bus[START].subscribe(raising(ValueError()))
 
     with pytest.raises(TransitionFailures):
         bus.start()
 
-    assert said == ["stop idle", "stop plain"]
+    assert calls == ["stop idle", "stop plain"]
 
 
 def test_an_object_that_was_subscribed_during_the_start_is_not_stopped() -> None:
     """An object that is subscribed to START while the others start has nothing to stop."""
     bus = Bus()
-    said: list[str] = []
-    bus[START].subscribe(lambda: subscribe(bus, HookRecorder(said, "latecomer")))
+    calls: list[str] = []
+    bus[START].subscribe(lambda: subscribe(bus, HookRecorder(calls, "latecomer")))
     bus.start()
 
     bus.stop()
 
-    assert said == []
+    assert calls == []
 
 
 def test_an_object_that_started_is_stopped_after_it_unsubscribed_from_start() -> None:
     """The bus records which listeners started; later subscriptions to START do not change that."""
     bus = Bus()
-    said: list[str] = []
-    a, b = HookRecorder(said, "a"), HookRecorder(said, "b")
+    calls: list[str] = []
+    a, b = HookRecorder(calls, "a"), HookRecorder(calls, "b")
     subscribe(bus, a, b)
     bus.start()
     bus[START].unsubscribe(a.start)
 
     bus.stop()
 
-    assert said[2:] == ["stop b", "stop a"]
+    assert calls[2:] == ["stop b", "stop a"]
 
 
 def test_what_has_stopped_is_let_go() -> None:
@@ -467,16 +467,16 @@ def test_what_has_stopped_is_let_go() -> None:
 def test_stop_calls_every_listener_whatever_fails() -> None:
     """A listener that fails to stop does not keep others from stopping; all failures are raised at the end."""
     bus = Bus()
-    said: list[str] = []
+    calls: list[str] = []
     first, last = ValueError("a"), KeyError("c")
-    subscribe(bus, HookRecorder(said, "a", stop=first), HookRecorder(said, "b"), HookRecorder(said, "c", stop=last))
+    subscribe(bus, HookRecorder(calls, "a", stop=first), HookRecorder(calls, "b"), HookRecorder(calls, "c", stop=last))
     bus.start()
-    said.clear()
+    calls.clear()
 
     with pytest.raises(TransitionFailures, match="listeners failed during the stop") as raised:
         bus.stop()
 
-    assert said == ["stop c", "stop b", "stop a"]
+    assert calls == ["stop c", "stop b", "stop a"]
     assert raised.value.exceptions == (last, first)
     assert (raised.value.goal, raised.value.state) == (State.STOPPED, State.STOPPED)
     assert bus.state is State.STOPPED
@@ -485,16 +485,16 @@ def test_stop_calls_every_listener_whatever_fails() -> None:
 def test_exit_calls_every_listener_whatever_fails() -> None:
     """exit goes on past what fails to stop and past what fails to exit, and tells both."""
     bus = Bus()
-    said: list[str] = []
+    calls: list[str] = []
     stop, exit_ = ValueError("a"), KeyError("b")
-    subscribe(bus, HookRecorder(said, "a", stop=stop), HookRecorder(said, "b", exit=exit_))
+    subscribe(bus, HookRecorder(calls, "a", stop=stop), HookRecorder(calls, "b", exit=exit_))
     bus.start()
-    said.clear()
+    calls.clear()
 
     with pytest.raises(TransitionFailures, match="listeners failed during the exit") as raised:
         bus.exit()
 
-    assert said == ["stop b", "stop a", "exit b", "exit a"]
+    assert calls == ["stop b", "stop a", "exit b", "exit a"]
     assert raised.value.exceptions == (stop, exit_)
     assert (raised.value.goal, raised.value.state) == (State.EXITED, State.EXITED)
 
@@ -516,15 +516,15 @@ def test_a_failure_is_reported_once() -> None:
 def test_a_start_that_is_left_is_rolled_back_first(error: BaseException) -> None:
     """SystemExit and KeyboardInterrupt in a listener of START stop what had started, and are raised as they are."""
     bus = Bus()
-    said: list[str] = []
-    subscribe(bus, HookRecorder(said, "a"), HookRecorder(said, "b", start=error), HookRecorder(said, "never"))
+    calls: list[str] = []
+    subscribe(bus, HookRecorder(calls, "a"), HookRecorder(calls, "b", start=error), HookRecorder(calls, "never"))
 
     with pytest.raises(type(error)) as raised:
         bus.start()
 
     assert raised.value is error
     assert error.__cause__ is None
-    assert said == ["start a", "start b", "stop a"]
+    assert calls == ["start a", "start b", "stop a"]
     assert bus.state is State.STOPPED
 
 
@@ -558,15 +558,15 @@ def test_an_exit_status_of_success_is_kept_where_nothing_failed() -> None:
 def test_a_system_exit_in_stop_is_raised_after_every_listener_was_called() -> None:
     """SystemExit in a listener of STOP is raised when all have been called."""
     bus = Bus()
-    said: list[str] = []
-    subscribe(bus, HookRecorder(said, "a"), HookRecorder(said, "b", stop=SystemExit(4)))
+    calls: list[str] = []
+    subscribe(bus, HookRecorder(calls, "a"), HookRecorder(calls, "b", stop=SystemExit(4)))
     bus.start()
-    said.clear()
+    calls.clear()
 
     with pytest.raises(SystemExit, match="4"):
         bus.exit()
 
-    assert said == ["stop b", "stop a", "exit b", "exit a"]
+    assert calls == ["stop b", "stop a", "exit b", "exit a"]
     assert bus.state is State.EXITED
 
 
@@ -610,20 +610,20 @@ def test_a_lifecycle_listener_may_raise_system_exit_and_the_bus_stays_usable(
 def test_a_listener_may_break_its_start_off(ask: Callable[[Bus], None], end: State) -> None:
     """stop and exit in a listener of START return; then what had started is stopped, the rest never starts."""
     bus = Bus()
-    said: list[str] = []
-    subscribe(bus, HookRecorder(said, "a"))
+    calls: list[str] = []
+    subscribe(bus, HookRecorder(calls, "a"))
 
     @bus[START].subscribe()
     def give_up() -> None:
         ask(bus)
-        said.append(f"still {bus.state.name}")
+        calls.append(f"still {bus.state.name}")
 
-    subscribe(bus, HookRecorder(said, "never"))
+    subscribe(bus, HookRecorder(calls, "never"))
     with pytest.raises(StartCancelled, match=end.name) as raised:
         bus.start()
 
     assert raised.value.goal is end
-    assert said[:3] == ["start a", "still STARTING", "stop a"]
+    assert calls[:3] == ["start a", "still STARTING", "stop a"]
     assert bus.state is end
 
 
@@ -709,28 +709,28 @@ def test_exit_outbids_stop() -> None:
 def test_a_listener_of_stop_may_ask_for_the_exit() -> None:
     """exit in a listener of STOP returns, and takes effect when all listeners have been called."""
     bus = Bus()
-    said: list[str] = []
-    subscribe(bus, HookRecorder(said, "a"))
+    calls: list[str] = []
+    subscribe(bus, HookRecorder(calls, "a"))
     bus[STOP].subscribe(bus.exit)
     bus.start()
-    said.clear()
+    calls.clear()
 
     bus.stop()
 
-    assert said == ["stop a", "exit a"]
+    assert calls == ["stop a", "exit a"]
     assert bus.state is State.EXITED
 
 
 def test_start_in_a_listener_of_start_returns() -> None:
     """A start during a start that is in progress changes nothing."""
     bus = Bus()
-    said: list[str] = []
+    calls: list[str] = []
     bus[START].subscribe(bus.start)
-    subscribe(bus, HookRecorder(said, "a"))
+    subscribe(bus, HookRecorder(calls, "a"))
 
     bus.start()
 
-    assert said == ["start a"]
+    assert calls == ["start a"]
     assert bus.state is State.STARTED
 
 
@@ -751,11 +751,11 @@ def test_a_start_that_is_broken_off_cannot_be_asked_for_again() -> None:
 def test_eight_threads_exit_at_once() -> None:
     """One of them calls the listeners, once each, and all of them return after EXITED."""
     bus = Bus()
-    said: list[str] = []
+    calls: list[str] = []
     together = threading.Barrier(8)
-    subscribe(bus, *(HookRecorder(said, name) for name in "abc"))
+    subscribe(bus, *(HookRecorder(calls, name) for name in "abc"))
     bus.start()
-    said.clear()
+    calls.clear()
 
     def leave() -> State:
         together.wait()
@@ -764,7 +764,7 @@ def test_eight_threads_exit_at_once() -> None:
     callers = [ThreadCall(leave) for _ in range(8)]
 
     assert [caller.finished().result for caller in callers] == [State.EXITED] * 8
-    assert said == [f"{what} {name}" for what in ("stop", "exit") for name in "cba"]
+    assert calls == [f"{what} {name}" for what in ("stop", "exit") for name in "cba"]
 
 
 def test_those_that_join_an_exit_get_its_failure() -> None:
@@ -785,9 +785,9 @@ def test_those_that_join_an_exit_get_its_failure() -> None:
 def test_those_that_join_a_start_get_its_outcome(error: BaseException | None) -> None:
     """A start from a second thread calls no listener again, and ends as the first does."""
     bus = Bus()
-    said: list[str] = []
+    calls: list[str] = []
     gate = Gate(error)
-    subscribe(bus, HookRecorder(said, "a"))
+    subscribe(bus, HookRecorder(calls, "a"))
     bus[START].subscribe(gate)
     first = gate.hold(bus.start)
     second = ThreadCall(bus.start).waiting()
@@ -796,18 +796,18 @@ def test_those_that_join_a_start_get_its_outcome(error: BaseException | None) ->
 
     assert first.finished().error is second.finished().error
     assert isinstance(first.error, TransitionFailures if isinstance(error, ValueError) else type(error))
-    assert said.count("start a") == 1
+    assert calls.count("start a") == 1
 
 
 @pytest.mark.parametrize(("ask", "end"), [(Bus.stop, State.STOPPED), (Bus.exit, State.EXITED)], ids=["stop", "exit"])
 def test_another_thread_may_break_a_start_off(ask: Callable[[Bus], None], end: State) -> None:
     """stop and exit from another thread let the listener end, and return when what had started is stopped."""
     bus = Bus()
-    said: list[str] = []
+    calls: list[str] = []
     gate = Gate()
-    subscribe(bus, HookRecorder(said, "a"))
+    subscribe(bus, HookRecorder(calls, "a"))
     bus[START].subscribe(gate)
-    subscribe(bus, HookRecorder(said, "never"))
+    subscribe(bus, HookRecorder(calls, "never"))
     starting = gate.hold(bus.start)
     asking = ThreadCall(lambda: state_after(ask, bus)).waiting()
 
@@ -815,8 +815,8 @@ def test_another_thread_may_break_a_start_off(ask: Callable[[Bus], None], end: S
 
     assert asking.finished().result is end
     assert isinstance(starting.finished().error, StartCancelled)
-    assert said[:2] == ["start a", "stop a"]
-    assert "start never" not in said
+    assert calls[:2] == ["start a", "stop a"]
+    assert "start never" not in calls
 
 
 def test_a_stop_that_joins_a_failing_start_raises_its_failure() -> None:
