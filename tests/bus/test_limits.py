@@ -1,4 +1,4 @@
-"""Time limits: what overruns is named and left behind, and everybody else is served all the same."""
+"""Time limits: a hook that exceeds its limit is reported, and the other hooks are called."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from typedbus.testing import FakeClock
 
 
 class Hang:
-    """Where hooks hang until the test is over; who is to see it may wait for one that does."""
+    """Hooks wait here until the end of the test; the test may wait for one that does."""
 
     def __init__(self) -> None:
         self.is_over = threading.Event()
@@ -47,7 +47,7 @@ class Hang:
 
 
 class Part:
-    """Starts and stops, and notes it; hangs where it is told to, until the test is over."""
+    """Records its starts and stops; hangs in its declared hooks until the end of the test."""
 
     def __init__(self, notes: list[str], name: str, hang: Hang, hangs: str = "", *needs: object) -> None:
         self.notes, self.name, self.hang, self.hangs = notes, name, hang, hangs
@@ -65,14 +65,14 @@ class Part:
         self.go("exit")
 
     def go(self, hook: str) -> None:
-        """Note *hook*, and hang if this is where."""
+        """Record *hook*, and hang if it is declared to."""
         self.notes.append(f"{hook} {self.name}")
         if hook in self.hangs.split():
             self.hang.wait()
 
 
 class Parts:
-    """Containers of parts for one test, whose time goes on when the test says so."""
+    """Containers of parts for one test, with a clock that the test advances."""
 
     def __init__(self) -> None:
         self.notes: list[str] = []
@@ -102,20 +102,20 @@ class Parts:
 
 @pytest.fixture
 def parts() -> Iterator[Parts]:
-    """Give the parts of a test, none of which hangs longer than that."""
+    """Yield the parts of a test, which hang no longer than the test."""
     made = Parts()
     yield made
     made.hang.is_over.set()
 
 
 def timeouts(failed: TransitionFailures) -> list[HookTimeout]:
-    """Return the time-outs among *failed*; there must be nothing else."""
-    found = [error for error in failed.exceptions if isinstance(error, HookTimeout)]
-    assert len(found) == len(failed.exceptions)
-    return found
+    """Return the time-outs in *failed*; it must not contain other errors."""
+    timeouts = [error for error in failed.exceptions if isinstance(error, HookTimeout)]
+    assert len(timeouts) == len(failed.exceptions)
+    return timeouts
 
 
-def test_a_hook_that_overruns_is_named_with_all_that_is_known(parts: Parts) -> None:
+def test_the_error_of_a_hook_that_exceeds_its_limit_has_the_details(parts: Parts) -> None:
     """The error has the component, hook, place, duration, the limit and its source, the stack, and the waiting dependents."""
     database = parts.part("database", "start")
     orders = parts.part("orders", "", database.provided)
@@ -138,8 +138,8 @@ def test_a_hook_that_overruns_is_named_with_all_that_is_known(parts: Parts) -> N
     )
 
 
-def test_a_start_that_overran_is_rolled_back_and_a_second_one_works(parts: Parts) -> None:
-    """Hook 5 of 10 hangs: 4 to 1 are stopped, the bus is STOPPED, and starts when the trouble is over."""
+def test_a_start_that_exceeds_its_limit_is_rolled_back_and_can_be_repeated(parts: Parts) -> None:
+    """Hook 5 of 10 hangs: 4 to 1 are stopped, and the bus is STOPPED until the second start."""
     shop = parts.container(
         Limits(hook=1),
         **{f"p{number}": parts.part(str(number), "start" if number == 5 else "") for number in range(1, 11)},
@@ -160,7 +160,7 @@ def test_a_start_that_overran_is_rolled_back_and_a_second_one_works(parts: Parts
     assert bus.state is State.STARTED
 
 
-def test_a_hook_that_hangs_does_not_keep_others_from_being_stopped(parts: Parts) -> None:
+def test_hooks_after_one_that_hangs_are_called(parts: Parts) -> None:
     """Each hook that hangs is reported; the others are called in order."""
     shop = parts.container(
         Limits(hook=2),
@@ -181,7 +181,7 @@ def test_a_hook_that_hangs_does_not_keep_others_from_being_stopped(parts: Parts)
 
 
 def test_the_dependencies_of_a_component_wait_for_its_stop(parts: Parts) -> None:
-    """A component stops before what it needs, which waits for it."""
+    """A component stops before its dependencies."""
     a = parts.part("a")
     b = parts.part("b", "", a.provided)
     shop = parts.container(Limits(hook=2), a=a, b=b, c=parts.part("c", "stop", b.provided), d=parts.part("d"))
@@ -194,8 +194,8 @@ def test_the_dependencies_of_a_component_wait_for_its_stop(parts: Parts) -> None
 
 
 @pytest.mark.parametrize("workers", [1, 4])
-def test_when_the_time_of_a_stop_is_spent_the_rest_share_as_much_again(parts: Parts, workers: int) -> None:
-    """All hooks are called, each with an equal share, and the whole takes no more than twice the limit."""
+def test_after_the_limit_of_a_stop_the_remaining_hooks_share_the_same_time_again(parts: Parts, workers: int) -> None:
+    """All hooks are called, each with an equal share, and the whole takes at most twice the limit."""
     c = parts.part("c", "stop")
     b = parts.part("b", "stop", c.provided)
     shop = parts.container(Limits(stop=8), workers, c=c, b=b, a=parts.part("a", "stop", b.provided))
@@ -213,8 +213,8 @@ def test_when_the_time_of_a_stop_is_spent_the_rest_share_as_much_again(parts: Pa
     ]
 
 
-def test_time_that_one_leaves_over_is_there_for_the_next(parts: Parts) -> None:
-    """After the limit the parts are equal for those that are left just then: the last has all of it."""
+def test_unused_time_of_a_hook_is_available_to_the_next(parts: Parts) -> None:
+    """After the limit the rest is divided equally among the remaining hooks, so that the last has all of it."""
     shop = parts.container(Limits(stop=8), c=parts.part("c", "stop"), b=parts.part("b"), a=parts.part("a", "stop"))
     bus = shop.attach()
     bus.start()
@@ -229,8 +229,8 @@ def test_time_that_one_leaves_over_is_there_for_the_next(parts: Parts) -> None:
     assert [error.seconds for error in timeouts(failed)] == [8, 8]
 
 
-def test_the_hooks_of_a_component_share_as_much_again_when_its_time_is_spent(parts: Parts) -> None:
-    """Of three, the first takes it all, and the second has half of as much again, since another is left."""
+def test_after_the_limit_of_a_component_its_remaining_hooks_share_the_same_time_again(parts: Parts) -> None:
+    """Of three, the first takes it all, and the second gets half of the same time."""
 
     class Thrice(Part):
         def first(self) -> None:
@@ -255,8 +255,8 @@ def test_the_hooks_of_a_component_share_as_much_again_when_its_time_is_spent(par
     assert parts.notes == ["start it", "stop it"]
 
 
-def test_a_start_whose_time_is_spent_calls_no_other_hook(parts: Parts) -> None:
-    """What had started is stopped, in the time of the rollback."""
+def test_a_start_calls_no_hook_after_its_limit(parts: Parts) -> None:
+    """The started components are stopped within the limit of the rollback."""
     shop = parts.container(
         Limits(start=8, rollback=3, stop=100), a=parts.part("a", "stop"), b=parts.part("b", "start"), c=parts.part("c")
     )
@@ -271,8 +271,8 @@ def test_a_start_whose_time_is_spent_calls_no_other_hook(parts: Parts) -> None:
     assert "the limit of the whole start is 8 s" in str(timeouts(failed)[0])
 
 
-def test_a_hook_that_comes_when_the_time_is_spent_is_not_called(parts: Parts) -> None:
-    """A hook that uses all of the time leaves none to the next, and the error says so."""
+def test_a_hook_without_remaining_time_is_not_called(parts: Parts) -> None:
+    """An earlier hook has used all of it, and the error describes that."""
 
     class Slow:
         def start(self) -> None:
@@ -290,8 +290,8 @@ def test_a_hook_that_comes_when_the_time_is_spent_is_not_called(parts: Parts) ->
     assert parts.notes == []
 
 
-def test_a_rollback_takes_the_time_of_a_stop_unless_it_has_its_own(parts: Parts) -> None:
-    """The limit of a stop applies to the rollback of a failed start as well."""
+def test_a_rollback_has_the_limit_of_a_stop_by_default(parts: Parts) -> None:
+    """It may have its own."""
     shop = parts.container(Limits(hook=7, stop=2), a=parts.part("a", "stop"), b=parts.part("b", "start"))
 
     failed = parts.overrun(shop.attach().start, 7, 2)
@@ -299,7 +299,7 @@ def test_a_rollback_takes_the_time_of_a_stop_unless_it_has_its_own(parts: Parts)
     assert [(error.scope, error.limit) for error in timeouts(failed)] == [("hook", 7), ("rollback", 2)]
 
 
-def test_an_exit_has_its_own_time(parts: Parts) -> None:
+def test_an_exit_has_its_own_limit(parts: Parts) -> None:
     """The listeners of EXIT share it."""
     shop = parts.container(Limits(exit=3), a=parts.part("a"), b=parts.part("b", "exit"))
     bus = shop.attach()
@@ -312,8 +312,8 @@ def test_an_exit_has_its_own_time(parts: Parts) -> None:
     assert bus.state is State.EXITED
 
 
-def test_the_hooks_of_a_component_have_its_time_together(parts: Parts) -> None:
-    """What the first has taken the second has not; when it is spent the rest share as much again."""
+def test_the_hooks_of_a_component_share_its_limit(parts: Parts) -> None:
+    """After it the remaining hooks share the same time again."""
 
     class Twice(Part):
         @on(START)
@@ -336,8 +336,8 @@ def test_the_hooks_of_a_component_have_its_time_together(parts: Parts) -> None:
     assert "the limit of its component is 10 s" in str(error)
 
 
-def test_the_second_hook_of_a_component_has_what_the_first_has_left(parts: Parts) -> None:
-    """Together they take no more than the component may."""
+def test_the_second_hook_of_a_component_has_the_remaining_time(parts: Parts) -> None:
+    """Together they take at most the limit of the component."""
 
     class Twice:
         def start(self) -> None:
@@ -354,7 +354,7 @@ def test_the_second_hook_of_a_component_has_what_the_first_has_left(parts: Parts
     assert timeouts(failed)[0].seconds == 7
 
 
-def test_the_least_of_the_limits_holds(parts: Parts) -> None:
+def test_the_smallest_limit_applies(parts: Parts) -> None:
     """A hook's limit replaces the general one; the limits of the component and of the transition bound it."""
 
     class One:
@@ -373,8 +373,8 @@ def test_the_least_of_the_limits_holds(parts: Parts) -> None:
     assert scope(Limits(hook=100, start=4), 40, 50) == "start"
 
 
-def test_a_mark_may_say_how_long(parts: Parts) -> None:
-    """As `@on(START, limit=...)` over a method that is called by its name all the same, once."""
+def test_a_mark_may_set_a_limit(parts: Parts) -> None:
+    """`@on(START, limit=...)` on a method named `start` subscribes it once."""
 
     class One:
         @on(START, limit=6)
@@ -390,54 +390,56 @@ def test_a_mark_may_say_how_long(parts: Parts) -> None:
 
 
 def test_a_hook_without_a_limit_runs_in_the_thread_of_the_caller(parts: Parts) -> None:
-    """And one that has one in another, with the context of the caller."""
+    """A hook with a limit runs in another thread, with the context of the caller."""
     request = contextvars.ContextVar("request", default="none")
-    seen: dict[str, tuple[bool, str]] = {}
+    calls: dict[str, tuple[bool, str]] = {}
 
     class One:
         def start(self) -> None:
-            seen["start"] = (threading.current_thread() is threading.main_thread(), request.get())
+            calls["start"] = (threading.current_thread() is threading.main_thread(), request.get())
 
         def stop(self) -> None:
-            seen["stop"] = (threading.current_thread() is threading.main_thread(), request.get())
+            calls["stop"] = (threading.current_thread() is threading.main_thread(), request.get())
 
     token = request.set("7")
     with running(parts.container(Limits(), it=Component(One).on(STOP.calls(One.stop, limit=5)))):
         pass
     request.reset(token)
 
-    assert seen == {"start": (True, "7"), "stop": (False, "7")}
+    assert calls == {"start": (True, "7"), "stop": (False, "7")}
 
 
 def test_a_hook_that_returns_after_it_was_given_up_is_logged(parts: Parts) -> None:
     """The component may be started after the wait for it has ended, so the log reports it."""
     shop = parts.container(Limits(hook=5), a=parts.part("a", "start"))
     bus = shop.attach()
-    told: list[tuple[str, int]] = []
-    heard = threading.Event()
+    messages: list[tuple[str, int]] = []
+    is_logged = threading.Event()
 
     def hear(message: str, level: int, /) -> None:
-        told.append((message, level))
-        heard.set()
+        messages.append((message, level))
+        is_logged.set()
 
     bus[LOG].subscribe(hear)
     parts.overrun(bus.start, 5)
     parts.clock._now = 12.5
     parts.hang.is_over.set()
 
-    assert heard.wait(5)
-    assert told == [("Shop.a.start returned after 12.50 s; it had been given up; now it is undone by Shop.a.stop", 30)]
+    assert is_logged.wait(5)
+    assert messages == [
+        ("Shop.a.start returned after 12.50 s; it had been given up; now it is undone by Shop.a.stop", 30)
+    ]
 
 
-def test_one_that_was_given_up_before_it_was_called_is_not_called() -> None:
-    """A thread that comes to run too late finds that the bus has gone on."""
+def test_a_hook_that_was_given_up_before_its_call_is_not_called() -> None:
+    """Its thread began too late."""
     named, go_on, caller = threading.Event(), threading.Event(), threading.current_thread()
     threads: list[threading.Thread] = []
-    called: list[str] = []
+    calls: list[str] = []
 
     class Late:
         def __call__(self) -> None:
-            called.append("late")
+            calls.append("late")
 
         def __repr__(self) -> str:
             if threading.current_thread() is not caller:
@@ -461,26 +463,26 @@ def test_one_that_was_given_up_before_it_was_called_is_not_called() -> None:
     go_on.set()
     threads[0].join(10)
 
-    assert (called, threads[0].is_alive()) == ([], False)
+    assert (calls, threads[0].is_alive()) == ([], False)
 
 
-def test_a_hook_is_called_where_no_thread_can_be_started() -> None:
-    """An interpreter that ends starts none: its time is not bounded then, and it is called all the same."""
-    called: list[threading.Thread] = []
+def test_a_hook_is_called_directly_if_no_thread_can_be_started() -> None:
+    """At the end of the interpreter its time is not bounded."""
+    threads: list[threading.Thread] = []
     bus = Bus(limits=Limits(hook=10))
-    bus[START].subscribe(lambda: called.append(threading.current_thread()))
+    bus[START].subscribe(lambda: threads.append(threading.current_thread()))
     before = threading.stack_size(2**46)
     try:
         bus.start()
     finally:
         threading.stack_size(before)
 
-    assert called == [threading.current_thread()]
+    assert threads == [threading.current_thread()]
     assert bus.state is State.STARTED
 
 
 def test_the_threads_of_hooks_end_with_the_transition(parts: Parts) -> None:
-    """None is left behind but one that hangs, which keeps no process alive."""
+    """Except those that hang, which are daemon threads."""
     before = set(threading.enumerate())
     c = parts.part("c", "stop")
     others = {name: parts.part(name, "", c.provided) for name in "ab"}
@@ -490,15 +492,15 @@ def test_the_threads_of_hooks_end_with_the_transition(parts: Parts) -> None:
     bus.start()
     while_started = set(threading.enumerate()) - before
     parts.overrun(bus.stop, 5)
-    left = set(threading.enumerate()) - before
+    remaining = set(threading.enumerate()) - before
 
     assert while_started == set()
-    assert [(thread.name, thread.daemon) for thread in left] == [("Shop.c.stop", True)]
+    assert [(thread.name, thread.daemon) for thread in remaining] == [("Shop.c.stop", True)]
 
 
-def test_a_hook_in_a_thread_of_its_own_is_inside_the_transition(parts: Parts) -> None:
-    """What it asks of the bus is a request; to wait for the bus would be waiting for itself."""
-    seen: list[object] = []
+def test_a_hook_in_its_own_thread_belongs_to_the_transition(parts: Parts) -> None:
+    """Its calls of the bus are requests, and a wait for the bus would be a deadlock."""
+    errors: list[object] = []
 
     class One:
         def __init__(self, bus: Bus) -> None:
@@ -507,22 +509,22 @@ def test_a_hook_in_a_thread_of_its_own_is_inside_the_transition(parts: Parts) ->
         def start(self) -> None:
             with pytest.raises(WaitError) as waiting:
                 self.bus.wait(State.STARTED)
-            seen.append(type(waiting.value))
+            errors.append(type(waiting.value))
             self.bus.stop()
-            seen.append(self.bus.state)
+            errors.append(self.bus.state)
 
     shop = parts.container(Limits(hook=5), after=parts.part("after"))
     bus = shop.attach()
     bus[START].subscribe(One(bus).start)
 
-    with pytest.raises(RuntimeError, match="cancelled because stop"):
+    with pytest.raises(RuntimeError, match=r"rolled back because stop\(\) was requested"):
         bus.start()
 
-    assert seen == [WaitError, State.STARTING]
+    assert errors == [WaitError, State.STARTING]
 
 
-def test_a_constructor_that_hangs_is_named_and_nothing_is_built_after_it(parts: Parts) -> None:
-    """The limit of the whole start covers construction; after it no component is constructed."""
+def test_a_constructor_that_hangs_is_named_and_no_other_component_is_built(parts: Parts) -> None:
+    """The limit of the whole start includes construction."""
     late = threading.Event()
 
     class Hanging:
@@ -551,7 +553,7 @@ def test_a_constructor_that_hangs_is_named_and_nothing_is_built_after_it(parts: 
 
 @pytest.mark.parametrize("seconds", [0, -1, float("nan"), "5", True])
 def test_a_value_that_is_not_a_time_limit_is_refused(seconds: Any) -> None:
-    """Wherever it is given, with the name of what it is for."""
+    """The error names the limit."""
     with pytest.raises(LimitError, match=re.escape(f"{seconds!r} is not a time limit for stop")):
         Limits(stop=seconds)
     with pytest.raises(LimitError, match="for .*Part"):
@@ -562,8 +564,8 @@ def test_a_value_that_is_not_a_time_limit_is_refused(seconds: Any) -> None:
         on(START, limit=seconds)(Part.start)
 
 
-def test_a_component_cannot_be_within_nothing() -> None:
-    """None is no number of seconds; without `within` there is no limit."""
+def test_a_component_within_none_is_refused() -> None:
+    """Without `within` there is no limit."""
     nothing: Any = None
 
     with pytest.raises(LimitError):
@@ -582,7 +584,7 @@ def test_a_value_that_is_not_a_number_of_workers_is_refused(workers: Any) -> Non
 
 
 def test_a_time_out_survives_pickling() -> None:
-    """As an error that comes from a worker process."""
+    """It may come from a worker process."""
     error = HookTimeout("Shop.a", "stop", "shop.py:3", 5.0, None, "interrupt", "  File x", ("Shop.b",))
 
     copied = pickle.loads(pickle.dumps(error))
@@ -592,7 +594,7 @@ def test_a_time_out_survives_pickling() -> None:
     assert isinstance(error, TimeoutError)
 
 
-def test_a_timeout_names_no_more_than_a_few_dependents() -> None:
+def test_a_timeout_names_only_a_few_dependents() -> None:
     """A hundred names would hide the stack."""
     waiting = tuple(f"Shop.p{number}" for number in range(8))
 

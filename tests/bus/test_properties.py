@@ -1,4 +1,4 @@
-"""The bus held against a simple model of it, and against many threads at once."""
+"""The bus compared with a simple model, and under many threads."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ counted = Channel[[int], int]("counted")
 
 
 class Deed(enum.Enum):
-    """What a listener of the life cycle does when it is called."""
+    """The action of a life-cycle listener."""
 
     NOTHING = enum.auto()
     FAIL = enum.auto()
@@ -75,11 +75,11 @@ class Deed(enum.Enum):
 
 
 class Part:
-    """Takes part in the life cycle as an object or, if plain, as functions that belong to nobody."""
+    """A participant of the life cycle: an object or, if plain, free functions."""
 
-    def __init__(self, bus: Bus, said: list[object], deeds: dict[str, Deed], *, plain: bool) -> None:
+    def __init__(self, bus: Bus, calls: list[object], deeds: dict[str, Deed], *, plain: bool) -> None:
         self.bus = bus
-        self.said = said
+        self.said = calls
         self.deeds = deeds
         self.plain = plain
         self.listeners: dict[str, Callable[[], None]] = {"start": self.start, "stop": self.stop, "exit": self.exit}
@@ -117,7 +117,7 @@ class Part:
 
 
 class Model:
-    """What a bus is to do, without threads, locks or channels."""
+    """The specified behaviour of a bus, without threads, locks and channels."""
 
     def __init__(self) -> None:
         self.state = State.STOPPED
@@ -131,7 +131,7 @@ class Model:
         self.left = False
 
     def bring_to(self, goal: State) -> type[BaseException] | None:
-        """Go to *goal* and return what is raised there."""
+        """Move to *goal* and return the exceptions."""
         if goal is State.STARTED and self.state not in (State.STOPPED, State.EXITED):
             return TransitionError
         if goal is not State.STARTED and self.state in (goal, State.EXITED):
@@ -216,7 +216,7 @@ class Model:
 
 
 class BusAndModel(RuleBasedStateMachine):
-    """Does the same to a bus and to its model."""
+    """Applies the same steps to a bus and to its model."""
 
     parts = Bundle("parts")
 
@@ -311,7 +311,7 @@ class BusAndModel(RuleBasedStateMachine):
 
 
 class BusInThreadsAndModel(BusAndModel):
-    """The same, with hooks in threads of their own: what is nobody's component keeps its place all the same."""
+    """The same, with hooks in their own threads; listeners without a component keep their order."""
 
     def __init__(self) -> None:
         super().__init__(Bus(workers=3, limits=Limits(hook=60)))
@@ -325,7 +325,7 @@ TestBusAndModel.settings = TestBusInThreadsAndModel.settings = settings(
 
 
 class Watch:
-    """Looks on while threads do what they like to a bus, and writes down what must not be."""
+    """Observes a bus under several threads, and records violations."""
 
     def __init__(self, bus: Bus) -> None:
         self.bus = bus
@@ -347,7 +347,7 @@ class Watch:
 
     @contextlib.contextmanager
     def alone(self) -> Iterator[None]:
-        """Write it down if two listeners of transitions run at the same time."""
+        """Record a violation if two listeners of transitions run at the same time."""
         first = self.busy.acquire(blocking=False)
         if not first:
             self.wrong.append("two transitions overlap")
@@ -393,7 +393,7 @@ class Machine:
 
 
 def walk(bus: Bus, seed: int, steps: int) -> None:
-    """Do *steps* things to *bus* at random; whatever it raises for a reason is fine."""
+    """Apply *steps* random calls to *bus*; documented exceptions are accepted."""
     chance = random.Random(seed)
 
     def answer(number: int) -> int:
@@ -425,7 +425,7 @@ def walk(bus: Bus, seed: int, steps: int) -> None:
 
 
 def serve(bus: Bus, over: threading.Event) -> None:
-    """Block on *bus* again and again; what it raises are causes and failures."""
+    """Block on *bus* repeatedly; its exceptions are causes and failures."""
     while not over.is_set():
         with contextlib.suppress(TransitionFailures, ValueError, ExceptionGroup):
             bus.block(interval=1e-4)
@@ -434,7 +434,7 @@ def serve(bus: Bus, over: threading.Event) -> None:
 
 @pytest.fixture
 def restless() -> Iterator[None]:
-    """Let the interpreter change threads as often as it can."""
+    """Make the interpreter switch threads as often as possible."""
     before = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
     yield
@@ -443,7 +443,7 @@ def restless() -> Iterator[None]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(4))
-def test_many_threads_at_once_keep_the_bus_in_order(seed: int, restless: None) -> None:
+def test_the_bus_is_consistent_under_many_threads(seed: int, restless: None) -> None:
     """25,000 steps of eight threads, while two more block: states in order, one transition at a time, each stop once."""
     bus, over = Bus(), threading.Event()
     watch = Watch(bus)
@@ -472,7 +472,7 @@ def test_many_threads_at_once_keep_the_bus_in_order(seed: int, restless: None) -
 
 
 def end_in_time(threads: list[threading.Thread]) -> None:
-    """Wait for *threads*; if they do not end, tell where all of them hang."""
+    """Wait for *threads*; if they do not end, report their stacks."""
     deadline = time.monotonic() + 30
     for thread in threads:
         thread.join(max(0.0, deadline - time.monotonic()))

@@ -1,4 +1,4 @@
-"""Restarts: an exit in order, after which something else takes the place of the process."""
+"""Restarts: an orderly exit, after which another program replaces the process."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from typedbus.events import MOVED
 
 
 @attrs.define(eq=False)
-class Noted:
-    """Takes the place of the process by noting that it was asked to."""
+class Replacement:
+    """A replacement of the process that records its calls."""
 
     bus: Bus
     reason: str | None = None
@@ -25,7 +25,7 @@ class Noted:
         return self.reason
 
     def replace(self, failed: BaseException | None, /) -> None:
-        """Note the state and what failed."""
+        """Record the state and the failure."""
         self.calls.append((self.bus.state, failed))
         if self.error is not None:
             raise self.error
@@ -34,19 +34,19 @@ class Noted:
 @pytest.fixture
 def bus() -> Bus:
     """Return a bus that can be restarted."""
-    made = Bus()
-    made.replacement = Noted(made)
-    return made
+    bus = Bus()
+    bus.replacement = Replacement(bus)
+    return bus
 
 
 def calls(bus: Bus) -> list[tuple[State, BaseException | None]]:
-    """Return how often the process was replaced, and after which failure."""
-    assert isinstance(bus.replacement, Noted)
+    """Return the failures that the calls of the replacement got."""
+    assert isinstance(bus.replacement, Replacement)
     return bus.replacement.calls
 
 
 def test_a_restart_exits_in_order_and_then_replaces(bus: Bus) -> None:
-    """Everything has ended when something else takes the process's place, and block returns."""
+    """The replacement is called when the bus has exited, and block returns."""
     heard: list[str] = []
     bus[STOP].subscribe(lambda: heard.append("stop"))
     bus[EXIT].subscribe(lambda: heard.append("exit"))
@@ -60,7 +60,7 @@ def test_a_restart_exits_in_order_and_then_replaces(bus: Bus) -> None:
     assert calls(bus) == [(State.EXITED, None)]
 
 
-def test_an_exit_is_no_restart(bus: Bus) -> None:
+def test_an_exit_does_not_restart(bus: Bus) -> None:
     """A restart must be requested."""
     bus.start()
     bus.request_exit()
@@ -70,8 +70,8 @@ def test_an_exit_is_no_restart(bus: Bus) -> None:
     assert calls(bus) == []
 
 
-def test_a_tick_may_restart(bus: Bus) -> None:
-    """A listener in the very thread that blocks asks like anybody else."""
+def test_a_listener_of_main_may_restart(bus: Bus) -> None:
+    """It runs in the thread in block."""
     bus[MAIN].subscribe(bus.restart)
     bus.start()
 
@@ -80,8 +80,8 @@ def test_a_tick_may_restart(bus: Bus) -> None:
     assert calls(bus) == [(State.EXITED, None)]
 
 
-def test_a_restart_breaks_a_start_off(bus: Bus) -> None:
-    """Nothing more is started, what had started is stopped, and block replaces the process."""
+def test_a_restart_cancels_a_start(bus: Bus) -> None:
+    """The started components are stopped, and block replaces the process."""
     heard: list[str] = []
     bus[START].subscribe(bus.restart)
     bus[START].subscribe(lambda: heard.append("never"))
@@ -96,8 +96,8 @@ def test_a_restart_breaks_a_start_off(bus: Bus) -> None:
 
 
 @pytest.mark.parametrize("when", [State.STOPPING, State.STOPPED, State.EXITING, State.EXITED])
-def test_an_exit_that_comes_later_wins(bus: Bus, when: State) -> None:
-    """An exit overrides an earlier request for a restart until the exit has ended."""
+def test_a_later_exit_overrides_a_restart(bus: Bus, when: State) -> None:
+    """Until the exit has ended."""
     bus[MOVED].subscribe(lambda event: bus.request_exit() if event.after is when else None)
     bus.start()
     bus.restart()
@@ -107,8 +107,8 @@ def test_an_exit_that_comes_later_wins(bus: Bus, when: State) -> None:
     assert calls(bus) == []
 
 
-def test_an_exit_that_came_before_wins(bus: Bus) -> None:
-    """A restart that is requested during a requested exit changes nothing."""
+def test_an_earlier_exit_overrides_a_restart(bus: Bus) -> None:
+    """A restart during a requested exit has no effect."""
     bus[STOP].subscribe(bus.restart)
     bus.start()
     bus.request_exit()
@@ -118,8 +118,8 @@ def test_an_exit_that_came_before_wins(bus: Bus) -> None:
     assert calls(bus) == []
 
 
-def test_an_exit_that_is_called_wins(bus: Bus) -> None:
-    """exit() is as plain a wish as request_exit()."""
+def test_a_direct_exit_overrides_a_restart(bus: Bus) -> None:
+    """exit() counts like request_exit()."""
     bus.start()
     bus.restart()
     bus.exit()
@@ -129,8 +129,8 @@ def test_an_exit_that_is_called_wins(bus: Bus) -> None:
     assert calls(bus) == []
 
 
-def test_a_request_while_owned_threads_are_waited_for_wins(bus: Bus) -> None:
-    """The exit is over, the process is not replaced yet: there is time."""
+def test_an_exit_during_the_wait_for_owned_threads_overrides_a_restart(bus: Bus) -> None:
+    """The process has not been replaced yet."""
 
     def ask_late() -> None:
         bus.wait(State.EXITED)
@@ -164,8 +164,8 @@ def test_a_system_exit_during_the_exit_overrides_the_restart(bus: Bus, leaving: 
     assert calls(bus) == []
 
 
-def test_what_failed_on_the_way_is_handed_over(bus: Bus) -> None:
-    """A failing stop does not prevent the restart, and its error is kept."""
+def test_the_replacement_gets_the_failure_of_the_exit(bus: Bus) -> None:
+    """A failing stop does not prevent the restart."""
 
     def fail() -> None:
         raise OSError("disk full")
@@ -181,8 +181,8 @@ def test_what_failed_on_the_way_is_handed_over(bus: Bus) -> None:
     assert isinstance(failed, TransitionFailures)
 
 
-def test_a_thread_that_does_not_end_is_reported_and_left_behind(bus: Bus) -> None:
-    """After its patience block hands over StillRunning as well."""
+def test_a_thread_that_does_not_end_is_reported_to_the_replacement(bus: Bus) -> None:
+    """The failure includes StillRunning."""
     over = threading.Event()
     thread = threading.Thread(target=over.wait, daemon=True)
     thread.start()
@@ -198,8 +198,8 @@ def test_a_thread_that_does_not_end_is_reported_and_left_behind(bus: Bus) -> Non
     thread.join(10)
 
 
-def test_several_problems_are_handed_over_together(bus: Bus) -> None:
-    """As block would raise them."""
+def test_the_replacement_gets_several_failures_in_a_group(bus: Bus) -> None:
+    """The group is that which block would raise."""
 
     def fail() -> None:
         raise OSError("disk full")
@@ -216,8 +216,8 @@ def test_several_problems_are_handed_over_together(bus: Bus) -> None:
     assert [type(error).__name__ for error in failed.exceptions] == ["ChannelFailures", "TransitionFailures"]
 
 
-def test_a_failing_tick_after_a_restart_was_asked_for_does_not_undo_it(bus: Bus) -> None:
-    """A failure is no wish to end: it is handed over with the rest."""
+def test_a_failing_tick_does_not_cancel_a_requested_restart(bus: Bus) -> None:
+    """The replacement gets the failure with the others."""
     bus.start()
 
     @bus[MAIN].subscribe()
@@ -232,28 +232,28 @@ def test_a_failing_tick_after_a_restart_was_asked_for_does_not_undo_it(bus: Bus)
     assert [str(error) for error in failed.exceptions] == ["no heat"]
 
 
-def test_the_bus_says_whether_it_restarts(bus: Bus) -> None:
-    """True from the request to the replacement, unless an exit is requested."""
-    noted: list[bool] = []
-    bus.subscribe(EXIT, lambda: noted.append(bus.is_restarting))
-    bus[MOVED].subscribe(lambda event: noted.append(bus.is_restarting) if event.after is State.EXITED else None)
+def test_is_restarting_is_true_until_the_replacement(bus: Bus) -> None:
+    """It becomes false if an exit is requested."""
+    values: list[bool] = []
+    bus.subscribe(EXIT, lambda: values.append(bus.is_restarting))
+    bus[MOVED].subscribe(lambda event: values.append(bus.is_restarting) if event.after is State.EXITED else None)
     bus.start()
-    noted.append(bus.is_restarting)
+    values.append(bus.is_restarting)
     bus.restart()
-    noted.append(bus.is_restarting)
+    values.append(bus.is_restarting)
     bus.block()
-    noted.append(bus.is_restarting)
-    assert noted == [False, True, True, True, False]
+    values.append(bus.is_restarting)
+    assert values == [False, True, True, True, False]
 
     bus.start()
     bus.restart()
     bus.request_exit()
     bus.block()
-    assert noted[5:] == [False, False]
+    assert values[5:] == [False, False]
 
 
-def test_a_restart_is_for_one_life(bus: Bus) -> None:
-    """A bus that goes on after it, since its process was not replaced, exits plainly the next time."""
+def test_a_restart_applies_to_one_run(bus: Bus) -> None:
+    """If the process was not replaced, the next exit does not restart."""
     for ask in (bus.restart, bus.request_exit, bus.restart):
         bus.start()
         ask()
@@ -262,8 +262,8 @@ def test_a_restart_is_for_one_life(bus: Bus) -> None:
     assert len(calls(bus)) == 2
 
 
-def test_a_late_exit_of_one_life_does_not_reach_the_next(bus: Bus) -> None:
-    """exit() of a bus that has exited says nothing of its next life."""
+def test_an_exit_after_the_exit_does_not_affect_the_next_run(bus: Bus) -> None:
+    """exit() of a bus that has exited does not override a later restart."""
     bus.start()
     bus.exit()
     bus.exit()
@@ -276,7 +276,7 @@ def test_a_late_exit_of_one_life_does_not_reach_the_next(bus: Bus) -> None:
 
 
 def test_a_restart_without_a_thread_in_block_is_cancelled_by_an_exit_and_a_start(bus: Bus) -> None:
-    """It belonged to the life that is over."""
+    """It belonged to the previous run."""
     bus.start()
     bus.restart()
     bus.exit()
@@ -288,9 +288,9 @@ def test_a_restart_without_a_thread_in_block_is_cancelled_by_an_exit_and_a_start
     assert calls(bus) == []
 
 
-def test_what_the_replacement_raises_is_raised_by_block(bus: Bus) -> None:
-    """The process is still there, and so is what went wrong."""
-    assert isinstance(bus.replacement, Noted)
+def test_block_raises_the_failure_of_the_replacement(bus: Bus) -> None:
+    """Together with earlier failures."""
+    assert isinstance(bus.replacement, Replacement)
     bus.replacement.error = RestartError("the system refused")
     bus.start()
     bus.restart()
@@ -301,8 +301,8 @@ def test_what_the_replacement_raises_is_raised_by_block(bus: Bus) -> None:
     assert len(calls(bus)) == 1
 
 
-def test_a_bus_without_a_replacement_refuses_at_once() -> None:
-    """Without run() and without another replacement restart raises, and the bus goes on."""
+def test_a_restart_without_a_replacement_is_refused() -> None:
+    """The bus continues."""
     bus = Bus()
     bus.start()
 
@@ -316,9 +316,9 @@ def test_a_bus_without_a_replacement_refuses_at_once() -> None:
     assert not bus.is_exit_requested
 
 
-def test_what_cannot_be_replaced_now_refuses_at_once(bus: Bus) -> None:
-    """The reason of the replacement is the reason of the error, and the bus goes on."""
-    assert isinstance(bus.replacement, Noted)
+def test_a_restart_that_the_replacement_refuses_is_refused(bus: Bus) -> None:
+    """The error has the reason of the replacement, and the bus continues."""
+    assert isinstance(bus.replacement, Replacement)
     bus.replacement.reason = "its directory is gone; put it back"
     bus.start()
 
@@ -329,8 +329,8 @@ def test_what_cannot_be_replaced_now_refuses_at_once(bus: Bus) -> None:
     assert not bus.is_exit_requested
 
 
-def test_a_bus_that_has_exited_is_not_restarted(bus: Bus) -> None:
-    """A restart replaces the process at the end of the exit, which is over."""
+def test_a_restart_of_a_bus_that_has_exited_is_refused(bus: Bus) -> None:
+    """The process is replaced at the end of the exit, which is over."""
     bus.start()
     bus.exit()
 
@@ -338,8 +338,8 @@ def test_a_bus_that_has_exited_is_not_restarted(bus: Bus) -> None:
         bus.restart()
 
 
-def test_a_bus_that_blocks_in_another_thread_is_not_restarted(bus: Bus) -> None:
-    """What replaces a process does so in the main thread; the error names the thread that blocks."""
+def test_a_restart_of_a_bus_in_block_in_another_thread_is_refused(bus: Bus) -> None:
+    """Processes are replaced in the main thread; the error names the thread in block."""
     ticked = threading.Event()
     bus[MAIN].subscribe(ticked.set)
     bus.start()

@@ -110,24 +110,24 @@ def events(bus: Bus) -> list[LifecycleEvent]:
 
 
 def test_a_new_bus_is_stopped() -> None:
-    """A bus begins its life STOPPED."""
+    """The first state is STOPPED."""
     assert Bus().state is State.STOPPED
 
 
 def test_a_bus_goes_through_its_states_in_order() -> None:
-    """start, stop and exit go through every state on their way, and through no other."""
+    """start, stop and exit pass through every state on their way, and through no other."""
     bus = Bus()
-    seen = moves(bus)
+    transitions = moves(bus)
 
     bus.start()
     bus.stop()
     bus.exit()
 
-    assert seen == TO_STARTED + TO_STOPPED + TO_EXITED
+    assert transitions == TO_STARTED + TO_STOPPED + TO_EXITED
 
 
-def test_listeners_find_the_bus_in_the_state_that_they_belong_to() -> None:
-    """The state has changed when the listeners of a transition run, and again when the call returns."""
+def test_listeners_run_in_the_state_of_their_transition() -> None:
+    """The state changes before the listeners run, and again before the call returns."""
     bus = Bus()
     states: list[State] = []
     for channel, bring in ((START, bus.start), (STOP, bus.stop), (EXIT, bus.exit)):
@@ -138,18 +138,18 @@ def test_listeners_find_the_bus_in_the_state_that_they_belong_to() -> None:
     assert states == [*list(State)[1:4], State.STOPPED, State.EXITING, State.EXITED]
 
 
-def test_lifecycle_tells_everything_in_order() -> None:
-    """Each listener before it is called and when it is over, with the seconds that it took."""
+def test_lifecycle_events_are_in_order() -> None:
+    """An event before and after each listener, with its duration."""
     bus = Bus(clock=CountingClock())
     path = bus[START].subscribe(lambda: None).path
     bus[STOP].subscribe(lambda: None)
     bus[EXIT].subscribe(lambda: None)
-    seen = events(bus)
+    lifecycle_events = events(bus)
 
     bus.start()
     bus.exit()
 
-    assert seen == [
+    assert lifecycle_events == [
         Moved(State.STOPPED, State.STARTING),
         ComponentStarting(path),
         ComponentStarted(path, 1.0),
@@ -165,17 +165,17 @@ def test_lifecycle_tells_everything_in_order() -> None:
     ]
 
 
-def test_lifecycle_tells_a_failure_in_its_place() -> None:
-    """The event of a listener that raised has channel, time and error, and comes before the rollback."""
+def test_the_event_of_a_failure_precedes_the_rollback() -> None:
+    """It has the channel, the duration and the error."""
     bus = Bus(clock=CountingClock())
     error = ValueError("no database")
     path = bus[START].subscribe(raising(error)).path
-    seen = events(bus)
+    lifecycle_events = events(bus)
 
     with pytest.raises(TransitionFailures):
         bus.start()
 
-    assert seen == [
+    assert lifecycle_events == [
         Moved(State.STOPPED, State.STARTING),
         ComponentStarting(path),
         Failed(path, "start", 1.0, error),
@@ -203,14 +203,14 @@ def before_each_start(bus: Bus, function: Callable[[], object]) -> None:
 
 
 def test_no_event_reports_the_call_of_a_participant() -> None:
-    """Participants prepare a start and are no part of it."""
+    """Participants prepare a start and are not part of it."""
     bus = Bus()
     before_each_start(bus, lambda: None)
-    seen = events(bus)
+    lifecycle_events = events(bus)
 
     bus.start()
 
-    assert seen == [Moved(*move) for move in TO_STARTED]
+    assert lifecycle_events == [Moved(*move) for move in TO_STARTED]
 
 
 @pytest.mark.parametrize("bring", [Bus.stop, Bus.exit], ids=["stop", "exit"])
@@ -230,7 +230,7 @@ def test_stop_and_exit_call_no_listener_a_second_time(bring: Callable[[Bus], Non
 
 
 def test_a_bus_that_is_started_cannot_be_started_again() -> None:
-    """The error names the state that the bus is in and the one that it cannot go to."""
+    """The error has the current and the requested state."""
     bus = Bus()
     bus.start()
 
@@ -242,8 +242,8 @@ def test_a_bus_that_is_started_cannot_be_started_again() -> None:
 
 
 @pytest.mark.parametrize("channel", [STOP, EXIT], ids=lambda channel: channel.name)
-def test_a_bus_on_its_way_down_cannot_be_started(channel: Channel[[], None]) -> None:
-    """start in a listener of STOP or EXIT is an error of that listener, and the way down goes on."""
+def test_a_bus_that_stops_or_exits_cannot_be_started(channel: Channel[[], None]) -> None:
+    """start in a listener of STOP or EXIT is an error of that listener, and the transition continues."""
     bus = Bus()
     bus[channel].subscribe(bus.start)
     bus.start()
@@ -258,23 +258,23 @@ def test_a_bus_on_its_way_down_cannot_be_started(channel: Channel[[], None]) -> 
 
 
 def test_a_bus_that_has_exited_can_be_started_again() -> None:
-    """The second life of a bus is like its first."""
+    """The second run is like the first."""
     bus = Bus()
     calls: list[str] = []
     subscribe(bus, HookRecorder(calls, "a"))
     bus.start()
     bus.exit()
-    seen = moves(bus)
+    transitions = moves(bus)
 
     bus.start()
     bus.exit()
 
     assert calls == ["start a", "stop a", "exit a"] * 2
-    assert seen == [(State.EXITED, State.STARTING), TO_STARTED[1], *TO_STOPPED, *TO_EXITED]
+    assert transitions == [(State.EXITED, State.STARTING), TO_STARTED[1], *TO_STOPPED, *TO_EXITED]
 
 
 def test_stop_is_the_exact_reverse_of_start() -> None:
-    """What started last stops first, by priority and among equals by order of subscription."""
+    """By priority, and with equal priorities by the order of subscription."""
     bus = Bus()
     calls: list[str] = []
     for name, priority in (("late", 70), ("first", 50), ("second", 50), ("early", 10)):
@@ -290,8 +290,8 @@ def test_stop_is_the_exact_reverse_of_start() -> None:
     assert [text.removeprefix("stop ") for text in calls] == started[::-1]
 
 
-def test_exit_calls_its_listeners_in_reverse_too() -> None:
-    """What came first lets go last."""
+def test_exit_calls_its_listeners_in_reverse() -> None:
+    """The first listener in running order is called last."""
     bus = Bus()
     calls: list[str] = []
     bus[EXIT].subscribe(HookRecorder(calls, "late").exit, priority=70)
@@ -304,7 +304,7 @@ def test_exit_calls_its_listeners_in_reverse_too() -> None:
 
 
 def test_exit_of_a_started_bus_stops_it_first() -> None:
-    """Every listener of STOP has been called before the first of EXIT."""
+    """All listeners of STOP are called before the first of EXIT."""
     bus = Bus()
     calls: list[str] = []
     subscribe(bus, HookRecorder(calls, "a"), HookRecorder(calls, "b"))
@@ -317,7 +317,7 @@ def test_exit_of_a_started_bus_stops_it_first() -> None:
 
 
 def test_a_hook_that_a_participant_subscribes_is_called_in_the_same_start() -> None:
-    """The listeners of START are looked up after the participants have returned."""
+    """The listeners of START are determined after the participants have returned."""
     bus = Bus()
     calls: list[str] = []
     before_each_start(bus, lambda: subscribe(bus, HookRecorder(calls, "a")))
@@ -328,24 +328,24 @@ def test_a_hook_that_a_participant_subscribes_is_called_in_the_same_start() -> N
     assert calls == ["start a", "stop a"]
 
 
-def test_a_failed_start_stops_what_had_started() -> None:
-    """Objects whose start had returned are stopped, in reverse; those after the failure are never started."""
+def test_a_failed_start_stops_the_started_objects() -> None:
+    """In reverse; objects after the failure are not started."""
     bus = Bus()
     calls: list[str] = []
     broken = HookRecorder(calls, "broken", start=OSError("port taken"))
     subscribe(bus, HookRecorder(calls, "a"), HookRecorder(calls, "b"), broken, HookRecorder(calls, "never"))
-    seen = moves(bus)
+    transitions = moves(bus)
 
     with pytest.raises(TransitionFailures):
         bus.start()
 
     assert calls == ["start a", "start b", "start broken", "stop b", "stop a"]
-    assert seen == ROLLED_BACK
+    assert transitions == ROLLED_BACK
     assert bus.state is State.STOPPED
 
 
-def test_a_failed_start_tells_what_failed() -> None:
-    """The caller gets each failure of start and rollback, in order, with the requested and the reached state."""
+def test_a_failed_start_raises_all_failures() -> None:
+    """Those of the start and of the rollback, in order, with the requested and the reached state."""
     bus = Bus()
     unable, unwilling = OSError("port taken"), ValueError("no lock file")
     a, b = HookRecorder([], "a", stop=unwilling), HookRecorder([], "b", start=unable)
@@ -362,8 +362,8 @@ def test_a_failed_start_tells_what_failed() -> None:
     assert (raised.value.goal, raised.value.state) == (State.STARTED, State.STOPPED)
 
 
-def test_failures_bear_the_name_of_their_listener() -> None:
-    """A failure is called as its subscription is, and its error says so in a note."""
+def test_failures_have_the_name_of_their_listener() -> None:
+    """It is that of the subscription, and the exception has a note with it."""
     bus = Bus()
     error = ValueError()
     subscription = bus[START].subscribe(raising(error))
@@ -376,7 +376,7 @@ def test_failures_bear_the_name_of_their_listener() -> None:
 
 
 def test_a_start_may_succeed_after_one_that_failed() -> None:
-    """A roll-back leaves a bus that can be started again, and stopped as if nothing had been."""
+    """After the rollback the bus can be started and stopped as usual."""
     bus = Bus()
     calls: list[str] = []
     a, b = HookRecorder(calls, "a"), HookRecorder(calls, "b", start=OSError("port taken"))
@@ -393,7 +393,7 @@ def test_a_start_may_succeed_after_one_that_failed() -> None:
 
 
 def test_a_start_that_cannot_be_prepared_calls_no_hook() -> None:
-    """A failure of a participant is a failed start, before any hook has been called."""
+    """The failure of a participant is a failed start."""
     bus = Bus()
     calls: list[str] = []
     subscribe(bus, HookRecorder(calls, "a"))
@@ -409,7 +409,7 @@ def test_a_start_that_cannot_be_prepared_calls_no_hook() -> None:
 
 
 def test_a_listener_of_stop_alone_is_called_in_every_rollback() -> None:
-    """A listener of STOP whose object starts nothing is called in every roll-back, function or method."""
+    """Whether it is a function or a method."""
     bus = Bus()
     calls: list[str] = []
     bus[STOP].subscribe(lambda: calls.append("stop plain"))
@@ -423,7 +423,7 @@ def test_a_listener_of_stop_alone_is_called_in_every_rollback() -> None:
 
 
 def test_an_object_that_was_subscribed_during_the_start_is_not_stopped() -> None:
-    """An object that is subscribed to START while the others start has nothing to stop."""
+    """It was not started."""
     bus = Bus()
     calls: list[str] = []
     bus[START].subscribe(lambda: subscribe(bus, HookRecorder(calls, "latecomer")))
@@ -448,8 +448,8 @@ def test_an_object_that_started_is_stopped_after_it_unsubscribed_from_start() ->
     assert calls[2:] == ["stop b", "stop a"]
 
 
-def test_what_has_stopped_is_let_go() -> None:
-    """A stopped bus does not keep objects alive that listen no more."""
+def test_a_stopped_bus_holds_no_reference_to_unsubscribed_objects() -> None:
+    """They are freed after the stop."""
     bus = Bus()
     part = HookRecorder([], "a")
     ending = weakref.ref(part)
@@ -465,7 +465,7 @@ def test_what_has_stopped_is_let_go() -> None:
 
 
 def test_stop_calls_every_listener_whatever_fails() -> None:
-    """A listener that fails to stop does not keep others from stopping; all failures are raised at the end."""
+    """All failures are raised at the end."""
     bus = Bus()
     calls: list[str] = []
     first, last = ValueError("a"), KeyError("c")
@@ -483,7 +483,7 @@ def test_stop_calls_every_listener_whatever_fails() -> None:
 
 
 def test_exit_calls_every_listener_whatever_fails() -> None:
-    """exit goes on past what fails to stop and past what fails to exit, and tells both."""
+    """Failures of stop and of exit are raised together."""
     bus = Bus()
     calls: list[str] = []
     stop, exit_ = ValueError("a"), KeyError("b")
@@ -500,7 +500,7 @@ def test_exit_calls_every_listener_whatever_fails() -> None:
 
 
 def test_a_failure_is_reported_once() -> None:
-    """What failed to stop is forgotten by the exit that comes later."""
+    """The exit after a failed stop does not raise its failure again."""
     bus = Bus()
     subscribe(bus, HookRecorder([], "a", stop=ValueError()))
     bus.start()
@@ -513,8 +513,8 @@ def test_a_failure_is_reported_once() -> None:
 
 
 @pytest.mark.parametrize("error", [SystemExit(3), KeyboardInterrupt()], ids=repr)
-def test_a_start_that_is_left_is_rolled_back_first(error: BaseException) -> None:
-    """SystemExit and KeyboardInterrupt in a listener of START stop what had started, and are raised as they are."""
+def test_sys_exit_in_a_start_listener_rolls_the_start_back(error: BaseException) -> None:
+    """SystemExit and KeyboardInterrupt are raised unchanged after the rollback."""
     bus = Bus()
     calls: list[str] = []
     subscribe(bus, HookRecorder(calls, "a"), HookRecorder(calls, "b", start=error), HookRecorder(calls, "never"))
@@ -529,8 +529,8 @@ def test_a_start_that_is_left_is_rolled_back_first(error: BaseException) -> None
 
 
 @pytest.mark.parametrize(("code", "status"), [(0, 1), (None, 1), (3, 3), ("text", "text")])
-def test_a_roll_back_that_fails_is_the_cause_of_the_exit(code: int | str | None, status: int | str) -> None:
-    """Failures on the way out become the cause of SystemExit, and a status of success becomes 1."""
+def test_failures_of_a_rollback_are_the_cause_of_the_system_exit(code: int | str | None, status: int | str) -> None:
+    """A status of 0 becomes 1."""
     bus = Bus()
     failed = ValueError()
     subscribe(bus, HookRecorder([], "a", stop=failed), HookRecorder([], "b", start=SystemExit(code)))
@@ -544,8 +544,8 @@ def test_a_roll_back_that_fails_is_the_cause_of_the_exit(code: int | str | None,
     assert raised.value.code == status
 
 
-def test_an_exit_status_of_success_is_kept_where_nothing_failed() -> None:
-    """A listener of START may end a program with status 0."""
+def test_a_system_exit_with_status_0_keeps_it_without_failures() -> None:
+    """A listener of START may end the program successfully."""
     bus = Bus()
     bus[START].subscribe(raising(SystemExit(0)))
 
@@ -556,7 +556,7 @@ def test_an_exit_status_of_success_is_kept_where_nothing_failed() -> None:
 
 
 def test_a_system_exit_in_stop_is_raised_after_every_listener_was_called() -> None:
-    """SystemExit in a listener of STOP is raised when all have been called."""
+    """The other listeners of STOP are called first."""
     bus = Bus()
     calls: list[str] = []
     subscribe(bus, HookRecorder(calls, "a"), HookRecorder(calls, "b", stop=SystemExit(4)))
@@ -570,8 +570,8 @@ def test_a_system_exit_in_stop_is_raised_after_every_listener_was_called() -> No
     assert bus.state is State.EXITED
 
 
-def test_the_first_to_leave_is_raised_and_the_next_is_its_cause() -> None:
-    """Of several that would leave none is lost."""
+def test_the_first_system_exit_is_raised_with_the_next_as_its_cause() -> None:
+    """None of several is lost."""
     bus = Bus()
     first, second = SystemExit(3), KeyboardInterrupt()
     subscribe(bus, HookRecorder([], "a", stop=second), HookRecorder([], "b", start=first))
@@ -588,7 +588,7 @@ def test_the_first_to_leave_is_raised_and_the_next_is_its_cause() -> None:
 def test_a_lifecycle_listener_may_raise_system_exit_and_the_bus_stays_usable(
     leave: BaseException, state: State
 ) -> None:
-    """SystemExit and KeyboardInterrupt in a listener of LIFECYCLE reach the caller, and a later stop is carried out."""
+    """SystemExit and KeyboardInterrupt of a listener of LIFECYCLE are raised in the caller, and a later stop works."""
     bus = Bus()
     leaving = [leave]
 
@@ -607,8 +607,8 @@ def test_a_lifecycle_listener_may_raise_system_exit_and_the_bus_stays_usable(
 
 
 @pytest.mark.parametrize(("ask", "end"), [(Bus.stop, State.STOPPED), (Bus.exit, State.EXITED)], ids=["stop", "exit"])
-def test_a_listener_may_break_its_start_off(ask: Callable[[Bus], None], end: State) -> None:
-    """stop and exit in a listener of START return; then what had started is stopped, the rest never starts."""
+def test_a_listener_may_cancel_its_start(ask: Callable[[Bus], None], end: State) -> None:
+    """stop and exit in a listener of START return; then the started objects are stopped, and the rest is not started."""
     bus = Bus()
     calls: list[str] = []
     subscribe(bus, HookRecorder(calls, "a"))
@@ -627,8 +627,8 @@ def test_a_listener_may_break_its_start_off(ask: Callable[[Bus], None], end: Sta
     assert bus.state is end
 
 
-def test_a_start_that_is_broken_off_is_raised_from_the_cause() -> None:
-    """And block raises the cause after it, as for every request."""
+def test_a_cancelled_start_is_raised_from_the_cause() -> None:
+    """block raises the cause afterwards, as for every request."""
     bus = Bus()
     cause = OSError("broker gone")
     bus[START].subscribe(lambda: bus.request_exit(cause))
@@ -641,8 +641,8 @@ def test_a_start_that_is_broken_off_is_raised_from_the_cause() -> None:
     assert cancelled.value.__cause__ is raised.value is cause
 
 
-def test_a_start_that_is_broken_off_without_a_cause_has_none() -> None:
-    """A stop does not make a request that came before it the reason."""
+def test_a_start_cancelled_by_a_stop_has_no_cause() -> None:
+    """The cause of an earlier request is not that of the cancellation."""
     bus = Bus()
     bus.request_exit(OSError("broker gone"))
     bus[START].subscribe(bus.stop)
@@ -653,20 +653,20 @@ def test_a_start_that_is_broken_off_without_a_cause_has_none() -> None:
     assert cancelled.value.__cause__ is None
 
 
-def test_the_last_listener_may_break_its_start_off() -> None:
-    """A request in the last listener of START takes effect before the bus is STARTED."""
+def test_the_last_listener_may_cancel_its_start() -> None:
+    """Its request takes effect before the bus is STARTED."""
     bus = Bus()
     bus[START].subscribe(bus.stop)
-    seen = moves(bus)
+    transitions = moves(bus)
 
     with pytest.raises(StartCancelled):
         bus.start()
 
-    assert seen == ROLLED_BACK
+    assert transitions == ROLLED_BACK
 
 
-def test_a_start_that_was_broken_off_and_failed_tells_the_failure() -> None:
-    """A failure of the roll-back comes before the news that the start was cancelled."""
+def test_a_cancelled_start_with_a_failed_rollback_raises_the_failure() -> None:
+    """It has precedence over the cancellation."""
     bus = Bus()
     subscribe(bus, HookRecorder([], "a", stop=ValueError()))
     bus[START].subscribe(bus.exit)
@@ -677,8 +677,8 @@ def test_a_start_that_was_broken_off_and_failed_tells_the_failure() -> None:
     assert (raised.value.goal, raised.value.state) == (State.STARTED, State.EXITED)
 
 
-def test_a_listener_that_asks_for_the_exit_and_fails_gets_it() -> None:
-    """A failing start does not take back the request to go on to EXITED."""
+def test_a_listener_that_requests_the_exit_and_fails_exits_the_bus() -> None:
+    """The failed start does not revoke the request."""
     bus = Bus()
 
     @bus[START].subscribe()
@@ -692,8 +692,8 @@ def test_a_listener_that_asks_for_the_exit_and_fails_gets_it() -> None:
     assert bus.state is State.EXITED
 
 
-def test_exit_outbids_stop() -> None:
-    """Of two requests the one that goes further counts, in either order."""
+def test_exit_has_precedence_over_stop() -> None:
+    """In either order of the requests."""
     for requests in ((Bus.stop, Bus.exit), (Bus.exit, Bus.stop)):
         bus = Bus()
         for request in requests:
@@ -706,7 +706,7 @@ def test_exit_outbids_stop() -> None:
         assert bus.state is State.EXITED
 
 
-def test_a_listener_of_stop_may_ask_for_the_exit() -> None:
+def test_a_listener_of_stop_may_request_the_exit() -> None:
     """exit in a listener of STOP returns, and takes effect when all listeners have been called."""
     bus = Bus()
     calls: list[str] = []
@@ -722,7 +722,7 @@ def test_a_listener_of_stop_may_ask_for_the_exit() -> None:
 
 
 def test_start_in_a_listener_of_start_returns() -> None:
-    """A start during a start that is in progress changes nothing."""
+    """A start during a start has no effect."""
     bus = Bus()
     calls: list[str] = []
     bus[START].subscribe(bus.start)
@@ -734,7 +734,7 @@ def test_start_in_a_listener_of_start_returns() -> None:
     assert bus.state is State.STARTED
 
 
-def test_a_start_that_is_broken_off_cannot_be_asked_for_again() -> None:
+def test_a_cancelled_start_cannot_be_requested_again() -> None:
     """start after stop in the same listener is a TransitionError of that listener."""
     bus = Bus()
     bus[START].subscribe(bus.stop)
@@ -748,8 +748,8 @@ def test_a_start_that_is_broken_off_cannot_be_asked_for_again() -> None:
         bus.start()
 
 
-def test_eight_threads_exit_at_once() -> None:
-    """One of them calls the listeners, once each, and all of them return after EXITED."""
+def test_eight_threads_may_exit_at_once() -> None:
+    """One of them calls the listeners, each once, and all of them return after EXITED."""
     bus = Bus()
     calls: list[str] = []
     together = threading.Barrier(8)
@@ -767,8 +767,8 @@ def test_eight_threads_exit_at_once() -> None:
     assert calls == [f"{what} {name}" for what in ("stop", "exit") for name in "cba"]
 
 
-def test_those_that_join_an_exit_get_its_failure() -> None:
-    """Eight callers of one exit that fails get one and the same error."""
+def test_concurrent_callers_of_exit_get_its_failure() -> None:
+    """Eight callers get the same exception."""
     bus = Bus()
     gate = Gate(ValueError())
     bus[EXIT].subscribe(gate)
@@ -782,8 +782,8 @@ def test_those_that_join_an_exit_get_its_failure() -> None:
 
 
 @pytest.mark.parametrize("error", [None, ValueError(), SystemExit(3)], ids=repr)
-def test_those_that_join_a_start_get_its_outcome(error: BaseException | None) -> None:
-    """A start from a second thread calls no listener again, and ends as the first does."""
+def test_a_concurrent_caller_of_start_gets_its_outcome(error: BaseException | None) -> None:
+    """It calls no listener a second time, and returns with the first."""
     bus = Bus()
     calls: list[str] = []
     gate = Gate(error)
@@ -800,8 +800,8 @@ def test_those_that_join_a_start_get_its_outcome(error: BaseException | None) ->
 
 
 @pytest.mark.parametrize(("ask", "end"), [(Bus.stop, State.STOPPED), (Bus.exit, State.EXITED)], ids=["stop", "exit"])
-def test_another_thread_may_break_a_start_off(ask: Callable[[Bus], None], end: State) -> None:
-    """stop and exit from another thread let the listener end, and return when what had started is stopped."""
+def test_another_thread_may_cancel_a_start(ask: Callable[[Bus], None], end: State) -> None:
+    """stop and exit from another thread let the running listener end, and return when the started objects are stopped."""
     bus = Bus()
     calls: list[str] = []
     gate = Gate()
@@ -834,7 +834,7 @@ def test_a_stop_that_joins_a_failing_start_raises_its_failure() -> None:
 
 
 def test_a_second_stop_joins_the_first() -> None:
-    """stop from another thread returns when the one that is under way has ended."""
+    """stop from another thread returns when the running stop has ended."""
     bus = Bus()
     gate = Gate()
     bus[STOP].subscribe(gate)
@@ -848,8 +848,8 @@ def test_a_second_stop_joins_the_first() -> None:
     assert first.finished().error is None
 
 
-def test_exit_from_another_thread_takes_a_stop_further() -> None:
-    """The stop that is under way goes on to EXITED, and both return."""
+def test_exit_from_another_thread_continues_a_stop() -> None:
+    """The running stop continues to EXITED, and both return."""
     bus = Bus()
     gate = Gate()
     bus[STOP].subscribe(gate)
@@ -863,8 +863,8 @@ def test_exit_from_another_thread_takes_a_stop_further() -> None:
     assert bus.state is State.EXITED
 
 
-def test_stop_from_another_thread_holds_no_exit_up() -> None:
-    """A stop that joins an exit returns with it, and the bus has EXITED."""
+def test_stop_from_another_thread_does_not_delay_an_exit() -> None:
+    """It returns with the exit."""
     bus = Bus()
     gate = Gate()
     bus[STOP].subscribe(gate)
@@ -879,8 +879,8 @@ def test_stop_from_another_thread_holds_no_exit_up() -> None:
 
 
 @pytest.mark.parametrize("channel", [STOP, EXIT], ids=lambda channel: channel.name)
-def test_another_thread_cannot_start_a_bus_on_its_way_down(channel: Channel[[], None]) -> None:
-    """start during a stop or an exit raises at once, and changes nothing."""
+def test_another_thread_cannot_start_a_bus_that_stops_or_exits(channel: Channel[[], None]) -> None:
+    """start raises at once, and has no effect."""
     bus = Bus()
     gate = Gate()
     bus[channel].subscribe(gate)
@@ -895,8 +895,8 @@ def test_another_thread_cannot_start_a_bus_on_its_way_down(channel: Channel[[], 
     assert bus.state is State.EXITED
 
 
-def test_a_cancelled_start_leaves_no_circle_behind() -> None:
-    """What start raised is gone when the caller lets go of it, without the garbage collector."""
+def test_the_exception_of_a_cancelled_start_is_freed_without_the_garbage_collector() -> None:
+    """It is part of no reference cycle."""
     bus = Bus()
     bus[START].subscribe(bus.stop)
     endings: list[weakref.ref[StartCancelled]] = []

@@ -1,4 +1,4 @@
-"""Starting and stopping side by side: along the graph, never ahead of it."""
+"""Concurrent starts and stops with several workers, along the graph of dependencies."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ PATIENCE = 10
 
 
 class Plain:
-    """Has no hooks, and needs things."""
+    """Has no hooks, but dependencies."""
 
     def __init__(self, *needs: object) -> None:
         self.needs = needs
 
 
 class Meeting:
-    """Starts and stops when as many as belong together are there at once."""
+    """Its hooks wait until a given number of them run at once."""
 
     def __init__(self, barrier: threading.Barrier, *needs: object) -> None:
         self.barrier = barrier
@@ -52,7 +52,7 @@ class Meeting:
 
 @attrs.define
 class Log:
-    """What began and ended, in the order in which it did, from whatever thread."""
+    """Records the beginnings and ends of hooks, in order, from any thread."""
 
     lines: list[tuple[str, int]] = attrs.field(factory=list)
     lock: threading.Lock = attrs.field(factory=threading.Lock)
@@ -63,7 +63,7 @@ class Log:
             self.lines.append((what, number))
 
     def broken(self, needs: dict[int, set[int]], *, backwards: bool) -> list[str]:
-        """Return what happened before what had to come first."""
+        """Return the dependencies that a hook did not wait for."""
         hook = "stop" if backwards else "start"
         at = {line: place for place, line in enumerate(self.lines)}
         wrong = []
@@ -77,13 +77,13 @@ class Log:
 
 
 class Part:
-    """Notes when its hooks begin and end."""
+    """Records when its hooks begin and end."""
 
     def __init__(self, log: Log, number: int, fails: bool, *needs: object) -> None:
         self.log, self.number, self.fails = log, number, fails
 
     def start(self) -> None:
-        """Note it; fail if it is to."""
+        """Record the call; fail if the part is declared to fail."""
         self.log.note("start began", self.number)
         if self.fails:
             raise ValueError(self.number)
@@ -103,7 +103,7 @@ def made(bus: Component[Bus] | None = None, /, **members: Component[Any]) -> Any
 
 @st.composite
 def graphs(draw: st.DrawFn) -> tuple[dict[int, set[int]], dict[int, str], list[int]]:
-    """Draw who needs whom, what each is, and the priorities."""
+    """Draw the dependencies, the kind and the priority of each component."""
     count = draw(st.integers(1, 14))
     needs = {
         number: set(draw(st.lists(st.integers(0, number - 1), max_size=3))) if number else set()
@@ -114,7 +114,7 @@ def graphs(draw: st.DrawFn) -> tuple[dict[int, set[int]], dict[int, str], list[i
 
 
 def through(needs: dict[int, set[int]]) -> dict[int, set[int]]:
-    """Return whom each needs, near or far."""
+    """Return the direct and indirect dependencies of each component."""
     far: dict[int, set[int]] = {}
     for number, needed in needs.items():
         far[number] = set().union(needed, *(far[other] for other in needed))
@@ -124,10 +124,10 @@ def through(needs: dict[int, set[int]]) -> dict[int, set[int]]:
 @pytest.mark.slow
 @settings(max_examples=200, deadline=None, database=None, derandomize=True)
 @given(graph=graphs(), workers=st.integers(2, 6), works=st.booleans())
-def test_nothing_happens_before_what_it_depends_on(
+def test_a_hook_waits_for_its_dependencies(
     graph: tuple[dict[int, set[int]], dict[int, str], list[int]], workers: int, works: bool
 ) -> None:
-    """Start after what is needed, stop before it, also past those that have no hooks, and stop only what had started."""
+    """A start comes after those of dependencies, a stop before them, also through components without hooks; only started components are stopped."""
     needs, kinds, priorities = graph
     log = Log()
     members: dict[str, Component[Any]] = {}
@@ -159,17 +159,17 @@ def test_nothing_happens_before_what_it_depends_on(
 
 
 @pytest.mark.parametrize("workers", [3, 8])
-def test_what_does_not_need_each_other_starts_and_stops_side_by_side(workers: int) -> None:
-    """As many at once as there are workers: these wait for each other, and would wait for ever one by one."""
+def test_independent_components_start_and_stop_concurrently(workers: int) -> None:
+    """As many at once as there are workers: these wait for each other, and would deadlock one by one."""
     barrier = threading.Barrier(3)
     shop = made(**{f"p{number}": Component(Meeting, barrier) for number in range(3)})
 
-    with running(shop, workers=workers) as started:
-        assert started.bus().state is State.STARTED
+    with running(shop, workers=workers) as instance:
+        assert instance.bus().state is State.STARTED
 
 
-def test_a_long_branch_does_not_wait_for_the_layers_of_another() -> None:
-    """The third of a chain starts while the first of another branch still does: no barrier by layers."""
+def test_a_branch_does_not_wait_for_another_branch() -> None:
+    """The third of a chain starts while the first of another branch is still starting."""
     reached = threading.Event()
 
     class Waits:
@@ -191,12 +191,12 @@ def test_a_long_branch_does_not_wait_for_the_layers_of_another() -> None:
     second = Component(Steps, first.provided)
     shop = made(slow=Component(Waits), first=first, second=second, third=Component(Reaches, second.provided))
 
-    with running(shop, workers=2) as started:
-        assert started.bus().state is State.STARTED
+    with running(shop, workers=2) as instance:
+        assert instance.bus().state is State.STARTED
 
 
-def test_no_more_run_at_once_than_there_are_workers() -> None:
-    """The others wait for one of these to end."""
+def test_the_number_of_workers_bounds_concurrent_hooks() -> None:
+    """The others wait for the end of one of them."""
     inside: list[int] = []
     most: list[int] = []
     lock = threading.Lock()
@@ -217,29 +217,29 @@ def test_no_more_run_at_once_than_there_are_workers() -> None:
     assert max(most) == 2
 
 
-def test_the_hooks_of_one_component_never_run_side_by_side() -> None:
-    """They come one after the other, in their order."""
-    seen: list[str] = []
+def test_the_hooks_of_one_component_never_run_concurrently() -> None:
+    """They are called one after the other, in order."""
+    calls: list[str] = []
     reached = threading.Event()
 
     class Several:
         def start(self) -> None:
             # The other would be begun now, if it were.
             assert not reached.wait(0.05)
-            seen.append("start")
+            calls.append("start")
 
         def serve(self) -> None:
             reached.set()
-            seen.append("serve")
+            calls.append("serve")
 
     with running(made(it=Component(Several).on(START.calls(Several.serve))), workers=4):
         pass
 
-    assert seen == ["start", "serve"]
+    assert calls == ["start", "serve"]
 
 
-def test_no_priority_begins_before_the_lower_ones_are_through() -> None:
-    """Priorities are phases: also for those that need nothing."""
+def test_a_priority_begins_after_all_lower_priorities() -> None:
+    """Priorities are phases for components without dependencies, too."""
     log = Log()
 
     def part(number: int, priority: int) -> Component[Part]:
@@ -254,8 +254,8 @@ def test_no_priority_begins_before_the_lower_ones_are_through() -> None:
     assert log.broken(later, backwards=True) == []
 
 
-def test_a_listener_that_is_no_components_runs_alone_in_its_place() -> None:
-    """What was subscribed by hand has no place in the graph, and finds everything before it done."""
+def test_a_listener_without_a_component_runs_alone_in_its_turn() -> None:
+    """It has no place in the graph, so all earlier hooks have ended."""
     log = Log()
     bus = Component(Bus)
     shop = made(bus, **{f"p{number}": Component(Part, log, number, False) for number in range(6)})
@@ -268,9 +268,9 @@ def test_a_listener_that_is_no_components_runs_alone_in_its_place() -> None:
         assert len(log.lines) == 14
 
 
-def test_one_that_fails_lets_those_end_that_run_and_rolls_them_back() -> None:
-    """No further hook is begun; components that had started are stopped, and all failures are raised."""
-    stopped: list[str] = []
+def test_a_failing_hook_lets_running_hooks_end_and_rolls_them_back() -> None:
+    """No further hook begins; started components are stopped, and all failures are raised."""
+    stops: list[str] = []
     failing = threading.Event()
 
     class Fails:
@@ -283,58 +283,58 @@ def test_one_that_fails_lets_those_end_that_run_and_rolls_them_back() -> None:
             assert failing.wait(PATIENCE)
 
         def stop(self) -> None:
-            stopped.append("lasts")
+            stops.append("lasts")
 
     class Never:
         def __init__(self, *needs: object) -> None: ...
 
         def start(self) -> None:
-            stopped.append("never")
+            stops.append("never")
 
     lasts = Component(Lasts)
     shop = made(lasts=lasts, fails=Component(Fails), never=Component(Never, lasts.provided))
-    told: list[LifecycleEvent] = []
+    events: list[LifecycleEvent] = []
     bus: Bus = shop.attach()
-    bus[LIFECYCLE].subscribe(told.append)
+    bus[LIFECYCLE].subscribe(events.append)
     bus.workers = 2
 
     with pytest.raises(TransitionFailures) as failed:
         bus.start()
 
     assert [str(error) for error in failed.value.exceptions] == ["no port"]
-    assert stopped == ["lasts"]
-    assert [event.paths for event in told if isinstance(event, RolledBack)] == [("Shop.lasts",)]
+    assert stops == ["lasts"]
+    assert [event.paths for event in events if isinstance(event, RolledBack)] == [("Shop.lasts",)]
 
 
 def test_events_are_published_in_the_thread_of_the_transition() -> None:
-    """Events are published one after the other, however many hooks run at once, so their listeners need no lock."""
+    """They are published one after the other, so that their listeners need no lock."""
     threads: set[int] = set()
-    told: list[LifecycleEvent] = []
+    events: list[LifecycleEvent] = []
 
     def hear(event: LifecycleEvent, /) -> None:
         threads.add(threading.get_ident())
-        told.append(event)
+        events.append(event)
 
     barrier = threading.Barrier(3)
     shop = made(**{f"p{number}": Component(Meeting, barrier) for number in range(3)})
     shop.attach()[LIFECYCLE].subscribe(hear)
     with running(shop, workers=3):
-        starts = [event for event in told if isinstance(event, ComponentStarting | ComponentStarted)]
+        starts = [event for event in events if isinstance(event, ComponentStarting | ComponentStarted)]
 
     assert threads == {threading.get_ident()}
     assert [type(event) for event in starts] == [ComponentStarting] * 3 + [ComponentStarted] * 3
 
 
-def test_a_stop_that_was_asked_for_meanwhile_is_carried_out_when_those_that_run_have_ended() -> None:
-    """From another thread, while several start."""
+def test_a_stop_during_a_concurrent_start_follows_the_running_hooks() -> None:
+    """It is requested from another thread."""
     barrier = threading.Barrier(3)
-    stopped: list[str] = []
+    stops: list[str] = []
 
     class Late:
         def __init__(self, *needs: object) -> None: ...
 
         def start(self) -> None:
-            stopped.append("never")
+            stops.append("never")
 
     parts = {f"p{number}": Component(Meeting, barrier) for number in range(2)}
     shop = made(**parts, late=Component(Late, parts["p0"].provided))
@@ -366,12 +366,12 @@ def test_a_stop_that_was_asked_for_meanwhile_is_carried_out_when_those_that_run_
         thread.join(PATIENCE)
 
     assert [type(error).__name__ for error in raised] == ["StartCancelled"]
-    assert stopped == []
+    assert stops == []
     assert bus.state is State.STOPPED
 
 
-def test_waiting_for_hooks_is_no_polling() -> None:
-    """The thread of the transition sleeps until one has ended, and looks at no clock meanwhile."""
+def test_waiting_for_hooks_does_not_poll() -> None:
+    """The thread of the transition sleeps until a hook has ended, and does not read the clock."""
     looked: list[float] = []
     inside, leave = threading.Event(), threading.Event()
 
@@ -398,21 +398,21 @@ def test_waiting_for_hooks_is_no_polling() -> None:
     assert shop.bus().state is State.STARTED
 
 
-def test_a_thread_belongs_to_the_transition_no_longer_than_its_leg() -> None:
-    """The identifier may be reused by another thread, whose calls would be taken for those of a hook."""
+def test_a_worker_thread_belongs_to_one_phase_of_a_transition() -> None:
+    """Another thread may reuse its identifier, and must not be mistaken for a hook."""
     barrier = threading.Barrier(2)
-    seen: list[set[int]] = []
+    idents: list[set[int]] = []
     shop = made(a=Component(Meeting, barrier), b=Component(Meeting, barrier))
     bus: Bus = shop.attach()
     machine = parts_of(bus).machine
-    bus[MOVED].subscribe(lambda moved: seen.append(set(machine.current.threads) if machine.current else set()))
+    bus[MOVED].subscribe(lambda moved: idents.append(set(machine.current.threads) if machine.current else set()))
 
     with running(shop, workers=2):
-        assert seen[-1] == {threading.get_ident()}
+        assert idents[-1] == {threading.get_ident()}
 
 
-def test_one_worker_is_the_default_and_the_order_is_that_of_the_graph() -> None:
-    """Everything is called in one thread, one after the other."""
+def test_the_default_is_one_worker_in_the_order_of_the_graph() -> None:
+    """All hooks are called in one thread."""
     threads: list[int] = []
 
     class Here:
@@ -427,15 +427,15 @@ def test_one_worker_is_the_default_and_the_order_is_that_of_the_graph() -> None:
 
 
 def test_a_component_without_a_start_hook_needs_no_thread_to_start() -> None:
-    """Its place among those that start is kept where it costs nothing."""
-    seen: list[int] = []
+    """Its turn in the start order takes no time."""
+    counts: list[int] = []
 
     class Stops:
         def stop(self) -> None: ...
 
     shop = made(a=Component(Stops), b=Component(Stops).within(60))
     before = set(threading.enumerate())
-    shop.attach()[COMPONENT_STARTED].subscribe(lambda event: seen.append(len(set(threading.enumerate()) - before)))
+    shop.attach()[COMPONENT_STARTED].subscribe(lambda event: counts.append(len(set(threading.enumerate()) - before)))
 
     with running(shop, workers=4):
-        assert seen == [0, 0]
+        assert counts == [0, 0]
