@@ -217,7 +217,7 @@ def test_a_child_that_returns_from_a_start_starts_nothing_else() -> None:
 
 
 def test_a_hosted_application_starts_again_in_a_child() -> None:
-    """It does so whatever locks the threads of the parent is_held; the bus of the parent continues."""
+    """Whatever locks the threads of the parent hold; the bus of the parent continues."""
     shop = Shop()
     app = wsgi.Hosted(lambda environ, start_response: [], shop)
     app.start()

@@ -40,7 +40,7 @@ def notes() -> None:
 
 
 def fork_in_c() -> int:
-    """Fork as a C library does, with the lock of the interpreter is_held."""
+    """Fork as a C library does, while this thread holds the lock of the interpreter."""
     # Had another thread asked for that lock before the fork, the child would pass it on, to a thread that it does not
     # have. With this interval no thread asks; those that have asked already get the lock during the pause.
     interval = sys.getswitchinterval()
@@ -81,7 +81,7 @@ def test_the_bus_has_exited_in_the_child_and_no_hook_is_called() -> None:
     ids=["exit", "stop", "block", "wait", "request_exit"],
 )
 def test_a_child_may_use_its_bus_by_any_method_first(use: Callable[[Bus], object]) -> None:
-    """Each recognises the child, also where a thread of the parent is_held the lock of the bus."""
+    """Each recognises the child, also if a thread of the parent holds the lock of the bus."""
     shop = Shop()
     bus = shop.attach()
     is_held, release = threading.Event(), threading.Event()

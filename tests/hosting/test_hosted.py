@@ -109,7 +109,7 @@ def test_an_explicit_start_comes_before_the_first_request(shop: Shop, notes: lis
 
 
 def test_concurrent_first_requests_start_the_bus_once(shop: Shop, notes: list[str]) -> None:
-    """Each waiting for that start, and is then answered."""
+    """Each waits for that start, and is then answered."""
     app = wsgi.Hosted(page, shop)
     together = threading.Barrier(8)
 
@@ -865,7 +865,7 @@ def test_the_server_gets_the_failure_of_an_exit(
 
 
 def test_a_start_does_not_block_the_loop(shop: Shop) -> None:
-    """The start of this test waiting for a task in the loop."""
+    """The start of this test waits for a task in the loop."""
     release = threading.Event()
     shop.attach()[START].subscribe(lambda: bool(release.wait(30)) or sys.exit("the loop was held up"))  # type: ignore[arg-type]  # what it returns nobody looks at
 

@@ -251,7 +251,7 @@ def test_a_hosted_bus_that_was_stopped_and_started_is_still_ended_by_its_host(sh
 
 
 def test_an_application_inside_the_site_that_run_runs_is_answered(notes: list[str]) -> None:
-    """What only the owner of a process may declare is not refused there, since `run` owns it."""
+    """Components for the owner of a process are not refused there, because `run` owns it."""
 
     class Asking:
         def __init__(self, bus: Bus) -> None:

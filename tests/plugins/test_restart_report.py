@@ -1,4 +1,4 @@
-"""The socket beside a daemon's PID file: who may connect to it, and reports that are not read."""
+"""The socket beside a daemon's PID file: its permissions, and reports without a reader."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The servers of HTTP: what clients, threads and applications see of their start, their drain and their end."""
+"""The HTTP servers: their start, their drain and their end, as seen by clients, threads and applications."""
 
 from __future__ import annotations
 
@@ -433,7 +433,7 @@ def test_a_silent_wsgi_client_costs_no_thread(serve: Serve) -> None:
 
 
 def test_wsgi_requests_wait_for_a_thread(serve: Serve) -> None:
-    """As many requests as there are threads are answer_count concurrently, and one more later."""
+    """As many requests as there are threads are answered concurrently, and one more later."""
     served = serve("wsgi", threads=2)
     connections = [served.connect() for _ in range(3)]
     for connection in connections:
@@ -552,7 +552,7 @@ Lifespan: TypeAlias = Callable[[Any, Callable[[Any], Awaitable[None]]], Awaitabl
 
 
 def spanning(lifespan: Lifespan, mode: Literal["auto", "on"] = "auto") -> tuple[Bus, ASGIServer, threading.Event]:
-    """Return a server of an application with this lifespan, its bus, and what is set by the first request."""
+    """Return a server of an application with this lifespan, its bus, and an event that its first request sets."""
     is_requested = threading.Event()
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
@@ -613,7 +613,7 @@ def test_a_lifespan_that_fails_is_a_failure_of_the_start() -> None:
     assert server._run is None
 
 
-def test_an_exception_in_the_lifespan_means_that_there_is_none() -> None:
+def test_an_application_that_raises_in_the_lifespan_has_no_lifespan() -> None:
     """The specification allows that; if the lifespan is required, it is a failure of the start with its cause."""
 
     async def lifespan(receive: Any, send: Any) -> None:

@@ -1,4 +1,4 @@
-"""Listening sockets that a program leaves to the one that replaces it: which server claims them, and what else happens."""
+"""Listening sockets that a program leaves to its replacement, and the servers that claim them."""
 
 from __future__ import annotations
 
@@ -194,8 +194,8 @@ def test_a_kept_socket_survives_the_replacement_of_the_program(tmp_path: Path) -
 
 
 @pytest.mark.slow
-def test_a_descriptor_that_does_not_listen_is_left_alone(tmp_path: Path) -> None:
-    """A variable that does not fit what is open closes no file of the program, and no error is raised."""
+def test_a_descriptor_that_does_not_listen_is_not_closed(tmp_path: Path) -> None:
+    """A variable with wrong descriptors closes no file of the program, and raises no error."""
     source = """
         import json, os, socket, sys
         file = os.open(sys.argv[1], os.O_WRONLY | os.O_CREAT)

@@ -348,7 +348,7 @@ def test_two_mounts_of_one_path_are_an_error_that_names_both(kind: Kind) -> None
 
 
 def test_a_listener_that_returns_no_mount_is_named() -> None:
-    """A type checker may not have seen the component."""
+    """No type checker may have checked the component."""
     bus = Bus()
     pair: Any = ("/", Named("shop").wsgi)
     bus[MOUNT].subscribe(lambda: pair)
@@ -491,7 +491,7 @@ def test_a_root_path_of_the_server_stays_in_front() -> None:
 
 
 async def called(app: ASGIApp, scope: dict[str, Any], *messages: dict[str, Any]) -> list[Any]:
-    """Return what *app* sends to a server that sends *messages*."""
+    """Return the messages of *app* to a server that sends *messages*."""
     inbox, sent = list(messages), list[Any]()
 
     async def receive() -> dict[str, Any]:

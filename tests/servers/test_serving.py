@@ -1,4 +1,4 @@
-"""What all servers have in common: where they listen, when they are ready, and how they end, held with a small one."""
+"""The contract that all servers share: their address, their start and their end, tested with a small server."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which process gets the file of a Unix socket, what it replaces and what it leaves alone, held with real sockets."""
+"""The file of a Unix socket: which process gets it, and which files it replaces, tested with real sockets."""
 
 from __future__ import annotations
 
