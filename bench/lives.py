@@ -211,7 +211,7 @@ def profile(size: int) -> None:
         place = "built-in functions" if file == "~" else f"`{Path(file).stem}`"
         own[place] = own.get(place, 0.0) + alone / stats.total_tt
         # Without the bus and its hook scheduler, which call all the rest and do little themselves.
-        if "typedbus" in Path(file).parts and "<" not in name and Path(file).stem not in ("_bus", "_visit"):
+        if "typedbus" in Path(file).parts and "<" not in name and Path(file).stem not in ("machine", "scheduler"):
             below[f"`{Path(file).stem}.{name}`"] = together / stats.total_tt
     _print("total", stats.total_tt)
     _print("own", own)

@@ -74,7 +74,7 @@ pidfile = "shop.pid"
     )
 
     *faults, last = done.stderr.splitlines()[1:]
-    assert done.stderr.splitlines()[0] == "Error: the defaults are wrong; nothing was done"
+    assert done.stderr.splitlines()[0] == "Error: the defaults are invalid; nothing was done"
     assert faults == [
         "- typedbus.toml:3: targt is not an option of `typedbus run`; did you mean target?",
         "- typedbus.toml:4: config must be a string or a list of strings, not 5",

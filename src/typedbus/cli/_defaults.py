@@ -35,7 +35,7 @@ class InvalidDefaults(click.ClickException):
     exit_code = 2
 
     def __init__(self, faults: list[str]) -> None:
-        super().__init__("\n".join(["the defaults are wrong; nothing was done", *(f"- {fault}" for fault in faults)]))
+        super().__init__("\n".join(["the defaults are invalid; nothing was done", *(f"- {fault}" for fault in faults)]))
         self.faults = tuple(faults)
 
 
