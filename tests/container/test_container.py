@@ -783,6 +783,7 @@ def test_the_order_is_the_same_in_every_process() -> None:
 
 @pytest.mark.slow
 @pytest.mark.exhaustive
+@pytest.mark.timeout(600)
 def test_the_order_is_the_same_in_fifty_processes() -> None:
     """A larger sample than the five processes above."""
     assert len({start_order_under(seed) for seed in range(50)}) == 1

@@ -136,6 +136,7 @@ def test_a_dependency_through_any_provider_orders_the_start() -> None:
 
 @pytest.mark.slow
 @pytest.mark.exhaustive
+@pytest.mark.timeout(600)
 def test_the_order_with_every_provider_is_the_same_in_fifty_processes() -> None:
     """It does not depend on hashes or addresses."""
     with ThreadPoolExecutor(2) as pool:
