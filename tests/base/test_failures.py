@@ -1,5 +1,6 @@
 """Every exception: when it is raised, its text, and its base class."""
 
+import asyncio
 import inspect
 import pickle
 import re
@@ -20,6 +21,7 @@ from typedbus import (
     EXIT,
     START,
     STOP,
+    AsyncChannel,
     Bus,
     Channel,
     ChannelError,
@@ -35,6 +37,7 @@ from typedbus import (
     InvalidContainer,
     LimitError,
     Limits,
+    ListenerCancelled,
     ListenerError,
     NoContainer,
     NotMainThread,
@@ -471,6 +474,27 @@ def a_channel_error() -> BaseException:
 )
 def a_listener_error() -> BaseException:
     return met_in(lambda: Bus()[square].subscribe(None))  # type: ignore[call-overload]  # the error
+
+
+@said_by(
+    ListenerCancelled,
+    RuntimeError,
+    "the listener ended with CancelledError although its publisher was not cancelled: a task or future that it awaited "
+    "was cancelled; catch CancelledError around that await",
+)
+def a_listener_that_was_cancelled() -> BaseException:
+    asked = AsyncChannel[[], None]("asked")
+    bus = Bus()
+
+    @bus[asked].subscribe()
+    async def ask() -> None:
+        answer = asyncio.get_running_loop().create_future()
+        answer.cancel()
+        await answer
+
+    failed = met_in(lambda: asyncio.run(bus[asked].publish()))
+    assert isinstance(failed, ChannelFailures)
+    return failed.exceptions[0]
 
 
 @said_by(ChannelFailures, ExceptionGroup, "1 of 2 listeners of channel 'square' failed: refuse (1 sub-exception)")
