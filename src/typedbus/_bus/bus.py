@@ -17,7 +17,7 @@ from typing_extensions import TypeVar
 from typedbus._base.clock import Clock, SystemClock
 from typedbus._base.limits import Limits
 from typedbus._base.states import State
-from typedbus._bus.builtin import GRACEFUL, INFO, LOG
+from typedbus._bus.builtin import GRACEFUL, INFO
 from typedbus._bus.machine import StateMachine
 from typedbus._bus.main_loop import MainLoop
 from typedbus._bus.participants import Participants
@@ -135,7 +135,7 @@ class Bus:
 
     def log(self, message: str, level: int = INFO) -> None:
         """Publish *message* on `LOG`; a listener that fails is reported on stderr and changes nothing for the caller."""
-        self[LOG].publish(message, level)
+        self._parts.registry.log(message, level)
 
     @property
     def clock(self) -> Clock:

@@ -92,8 +92,8 @@ class MainLoop:
     @property
     def is_restarting(self) -> bool:
         """Whether the process will be replaced once the bus has exited; see `Bus.is_restarting`."""
-        requests, machine = self._requests, self._machine
-        return requests.exit_in < requests.restart_in == machine.exits - (machine.state is State.EXITED)
+        machine = self._machine
+        return self._requests.is_restart(machine.exits - (machine.state is State.EXITED))
 
     def take_causes(self, problems: Sequence[BaseException]) -> list[BaseException]:
         """Take the causes of the exit that the caller must raise, except causes that *problems* carry."""
@@ -184,10 +184,10 @@ class MainLoop:
         failed = problems[0] if problems else None
         if len(problems) > 1:
             failed = BaseExceptionGroup("the bus has exited, with problems", problems)
-        restarts = self._requests.exit_in < self._requests.restart_in == self._machine.exits - 1
+        is_restart = self._requests.is_restart(self._machine.exits - 1)
         self._requests.restart_in = self._requests.exit_in = -1
         try:
-            if restarts and self.replacement is not None:
+            if is_restart and self.replacement is not None:
                 self.replacement.replace(failed)
             elif failed is not None:
                 raise failed

@@ -34,12 +34,16 @@ class Requests:
         self.causes: list[BaseException] = []
         self.exit_in = self.restart_in = -1
 
+    def is_restart(self, exits: int) -> bool:
+        """Whether a restart, and no exit, was requested after the bus had exited *exits* times."""
+        return self.exit_in < self.restart_in == exits
+
     def unserved(self) -> list[Callable[[], object]]:
         """Take the actions, unless a thread is in `block`: that thread calls or discards them. Needs the lock."""
         return [] if self.wakeup.attendant is not None else self.wakeup.take()
 
     def take_causes(self, problems: Sequence[BaseException]) -> list[BaseException]:
-        """Take the causes that the caller must raise beside *problems*, except causes that *problems* carry. Needs the lock."""
+        """Take the causes, and return them without causes that *problems* include. Needs the lock."""
         causes, self.causes = self.causes, []
         return [
             cause
