@@ -466,7 +466,8 @@ def test_sys_exit_in_a_log_listener_does_not_block_the_next_start(scene: Scene) 
     with bus[LOG].subscribe(leave):
         scene.gate.is_open.set()
         scene.await_end(bus)
-        late.thread.join(PATIENCE)
+        assert isinstance(late.runner, threading.Thread)
+        late.runner.join(PATIENCE)
     bus.start()
 
     assert bus.state is State.STARTED
@@ -481,8 +482,9 @@ def test_a_start_that_never_returns_does_not_block_the_exit(scene: Scene) -> Non
     bus.exit()
 
     assert bus.state is State.EXITED
-    assert late.thread.daemon
-    assert late.thread.is_alive()
+    assert isinstance(late.runner, threading.Thread)
+    assert late.runner.daemon
+    assert late.runner.is_alive()
 
 
 def test_a_fork_forgets_late_starts(scene: Scene) -> None:

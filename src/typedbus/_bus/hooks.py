@@ -75,6 +75,14 @@ class PhaseLimit:
     began: float
 
 
+class Runner(Protocol):
+    """The thread that runs a hook."""
+
+    def stack(self) -> str:
+        """Return the present stack of the hook as text, from the hook inwards; "" if it has ended."""
+        ...
+
+
 class PhaseCallbacks(Protocol):
     """Callbacks of a scheduler; all except `late` are called in the thread of the transition."""
 
@@ -97,7 +105,7 @@ class PhaseCallbacks(Protocol):
     def left(self, thread: int, /) -> None:
         """Called when a worker thread has ended; not called for a thread whose hook was given up."""
 
-    def abandons(self, hook: ScheduledHook, began: float, thread: threading.Thread, /) -> Abandoned:
+    def abandons(self, hook: ScheduledHook, began: float, runner: Runner, /) -> Abandoned:
         """Return the record of a hook that is about to be given up."""
         ...
 
@@ -112,12 +120,12 @@ class PhaseCallbacks(Protocol):
 @attrs.define(eq=False)
 class Abandoned:
     """
-    A hook that was given up and whose thread still runs.
+    A hook that was given up and still runs.
 
     Attributes:
         hook: The hook.
         began: When it was called.
-        thread: The thread that runs it.
+        runner: The thread that runs it.
         stops: For a hook of `START`, the hooks of `STOP` of the same object, to be called if it returns.
         left: The hooks of `STOP` and `EXIT` of the same object that were due in the meantime. They are called after
             *stops*, whether the start returns or raises. Guarded by the lock of the bus.
@@ -126,7 +134,7 @@ class Abandoned:
 
     hook: ScheduledHook
     began: float
-    thread: threading.Thread
+    runner: Runner
     stops: list[ScheduledHook]
     left: list[ScheduledHook] = attrs.field(factory=list)
     is_over: threading.Event = attrs.field(factory=threading.Event)

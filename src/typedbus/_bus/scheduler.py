@@ -13,11 +13,10 @@ from __future__ import annotations
 import contextvars
 import functools
 import heapq
-import sys
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from queue import SimpleQueue
 from typing import Final
 
@@ -28,6 +27,7 @@ from typedbus._base.errors import HookTimeout, StartPending
 from typedbus._base.limits import StartNode, time_left
 from typedbus._base.sync import simple_queue
 from typedbus._bus.hook_graph import HookGraph
+from typedbus._bus.hook_worker import HookWorker, raised_by
 from typedbus._bus.hooks import Abandoned, PhaseCallbacks, PhaseLimit, ScheduledHook
 
 #: Interval, in seconds, at which an inline hook that waits for an earlier call checks whether its start was cancelled.
@@ -42,7 +42,7 @@ class _Job:
     place: int
     stage: int
     context: contextvars.Context | None = None
-    worker: _Worker | None = None
+    worker: HookWorker | None = None
     began: float = 0.0
     allowed: float | None = None
     limit: float | None = None
@@ -54,45 +54,6 @@ class _Job:
     abandoned: Abandoned | None = None
     is_given_up: bool = False
     is_over: bool = False
-
-
-class _Worker(threading.Thread):
-    """A thread that calls hooks, one after the other, until one of them is given up."""
-
-    def __init__(self, scheduler: HookScheduler) -> None:
-        # The interpreter does not wait for daemon threads: a hook that hangs must not keep the process alive.
-        super().__init__(daemon=True)
-        self._scheduler = scheduler
-        self.jobs: SimpleQueue[_Job | None] = simple_queue()
-
-    def run(self) -> None:
-        scheduler = self._scheduler
-        while (job := self.jobs.get()) is not None:
-            self.name = job.hook.name
-            if job.predecessor is not None:
-                job.predecessor.is_over.wait()
-            with scheduler.lock:
-                job.predecessor = None
-                is_too_late = job.is_given_up
-            if is_too_late:
-                # The transition has continued and would not undo the hook if it were called now.
-                if job.abandoned is not None:
-                    job.abandoned.is_over.set()
-                return
-            assert job.context is not None
-            error = _raised_by(functools.partial(job.context.run, job.hook.listener))
-            seconds = scheduler.clock.now() - job.began
-            with scheduler.lock:
-                if not job.is_given_up:
-                    job.is_over, job.seconds, job.error = True, seconds, error
-                    scheduler.ended_jobs.append(job)
-            if job.abandoned is not None:
-                try:
-                    job.context.run(scheduler.callbacks.late, job.abandoned, seconds, error)
-                finally:
-                    job.abandoned.is_over.set()
-                return
-            scheduler.waking.wake(scheduler.inbox)
 
 
 class HookScheduler:
@@ -126,12 +87,12 @@ class HookScheduler:
         whole: PhaseLimit,
         spares: bool,
     ) -> None:
-        self.callbacks = callbacks
-        self.clock = clock
-        self.lock = threading.Lock()
-        self.waking = waking
-        self.inbox: SimpleQueue[None] = simple_queue()
-        self.ended_jobs: deque[_Job] = deque()
+        self._callbacks = callbacks
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._waking = waking
+        self._inbox: SimpleQueue[None] = simple_queue()
+        self._ended_jobs: deque[_Job] = deque()
         self._backwards = backwards
         self._workers = workers
         self._hook_limit = hook_limit
@@ -149,7 +110,7 @@ class HookScheduler:
         )
         self._spent: dict[StartNode, float] = {}
         self._running: list[_Job] = []
-        self._idle: list[_Worker] = []
+        self._idle: list[HookWorker] = []
         self._interrupts = 0
 
     def carry_out(self) -> None:
@@ -160,7 +121,7 @@ class HookScheduler:
         """
         try:
             while True:
-                while self._ready and len(self._running) < self._workers and self.callbacks.goes_on():
+                while self._ready and len(self._running) < self._workers and self._callbacks.goes_on():
                     # The heap is ordered by place, and so by stage: if the first job must wait, all others must too.
                     if self._jobs[self._ready[0]].stage > self._stage:
                         break
@@ -168,8 +129,8 @@ class HookScheduler:
                 if not self._running:
                     return
                 self._await()
-                while self.ended_jobs:
-                    job = self.ended_jobs.popleft()
+                while self._ended_jobs:
+                    job = self._ended_jobs.popleft()
                     self._running.remove(job)
                     if job.worker is not None and not job.is_given_up:
                         self._idle.append(job.worker)
@@ -181,66 +142,95 @@ class HookScheduler:
         """End the idle worker threads."""
         while self._idle:
             worker = self._idle.pop()
-            worker.jobs.put(None)
+            worker.calls.put(None)
             worker.join()
             assert worker.ident is not None
-            self.callbacks.left(worker.ident)
+            self._callbacks.left(worker.ident)
 
     def _begin(self, job: _Job) -> None:
-        job.began = self.clock.now()
+        job.began = self._clock.now()
         self._allow(job)
         if job.allowed is not None and job.allowed <= 0:
             # No time is left: calling it would only create an abandoned thread.
             job.error = self._overrun(job, "nowhere: the hooks before it had used up the time, and it was not called")
             self._end(job)
             return
-        self.callbacks.begins(job.hook)
+        self._callbacks.begins(job.hook)
         is_inline = job.hook.is_inline
         if is_inline:
             # The hook may fork, for which no other thread should exist, not even an idle one.
             self._dismiss()
-        job.predecessor = self.callbacks.predecessor(job.hook)
+        job.predecessor = self._callbacks.predecessor(job.hook)
         runs_here = is_inline or (job.allowed is None and self._workers == 1) or job.hook.is_idle
         job.worker = None if runs_here else self._worker()
         if job.worker is None:
             if job.predecessor is not None:
-                job.error = _raised_by(functools.partial(self._wait_for, job.predecessor, job.allowed))
+                job.error = raised_by(functools.partial(self._wait_for, job.predecessor, job.allowed))
                 if job.error is None and not job.predecessor.is_over.is_set():
-                    if not self.callbacks.goes_on():
+                    if not self._callbacks.goes_on():
                         job.limit, job.scope = None, "interrupt"
                     job.error = self._pending(job, job.predecessor)
             if job.error is None:
-                job.error = _raised_by(job.hook.listener)
-            job.seconds = self.clock.now() - job.began
+                job.error = raised_by(job.hook.listener)
+            job.seconds = self._clock.now() - job.began
             self._end(job)
             return
         job.context = contextvars.copy_context()
         self._running.append(job)
-        job.worker.jobs.put(job)
+        job.worker.calls.put(functools.partial(self._call, job))
+
+    def _call(self, job: _Job) -> bool:
+        """Call the hook of *job* in this worker thread; return False if it was given up, and the thread must end."""
+        threading.current_thread().name = job.hook.name
+        if job.predecessor is not None:
+            job.predecessor.is_over.wait()
+        with self._lock:
+            job.predecessor = None
+            is_too_late = job.is_given_up
+        if is_too_late:
+            # The transition has continued and would not undo the hook if it were called now.
+            if job.abandoned is not None:
+                job.abandoned.is_over.set()
+            return False
+        assert job.context is not None
+        error = job.context.run(raised_by, job.hook.listener)
+        seconds = self._clock.now() - job.began
+        with self._lock:
+            if not job.is_given_up:
+                job.is_over, job.seconds, job.error = True, seconds, error
+                self._ended_jobs.append(job)
+        if job.abandoned is None:
+            self._waking.wake(self._inbox)
+            return True
+        try:
+            job.context.run(self._callbacks.late, job.abandoned, seconds, error)
+        finally:
+            job.abandoned.is_over.set()
+        return False
 
     def wake(self) -> None:
         """Make the scheduler check again whether to continue; may be called in any thread and in a signal handler."""
-        self.waking.wake(self.inbox)
+        self._waking.wake(self._inbox)
 
     def _wait_for(self, predecessor: Abandoned, seconds: float | None) -> None:
         """Wait in this thread until *predecessor* is over, at most *seconds*, or until the scheduler is cancelled."""
         until = None if seconds is None else time.monotonic() + seconds
-        while self.callbacks.goes_on():
+        while self._callbacks.goes_on():
             left = _CHECK_INTERVAL if until is None else min(_CHECK_INTERVAL, until - time.monotonic())
             if predecessor.is_over.wait(max(0.0, left)) or (until is not None and time.monotonic() >= until):
                 return
 
-    def _worker(self) -> _Worker | None:
+    def _worker(self) -> HookWorker | None:
         """Return an idle worker thread; None if none can be started, as while the interpreter shuts down."""
         if self._idle:
             return self._idle.pop()
-        worker = _Worker(self)
+        worker = HookWorker()
         try:
             worker.start()
         except RuntimeError:
             return None
         assert worker.ident is not None
-        self.callbacks.joined(worker.ident)
+        self._callbacks.joined(worker.ident)
         return worker
 
     def _end(self, job: _Job) -> None:
@@ -257,7 +247,7 @@ class HookScheduler:
                 heapq.heappush(self._ready, place)
         elif job.place + 1 < len(self._jobs):
             self._ready.append(job.place + 1)
-        self.callbacks.ended(job.hook, job.seconds, job.error)
+        self._callbacks.ended(job.hook, job.seconds, job.error)
 
     def _allow(self, job: _Job) -> None:
         """Set how long *job* may run: the least time left by its own limit, its component's and that of the whole."""
@@ -279,27 +269,27 @@ class HookScheduler:
 
     def _await(self) -> None:
         """Wait until a listener has ended or overrun its limit; a listener that has overrun is given up."""
-        while not self.ended_jobs:
+        while not self._ended_jobs:
             try:
-                if not self.callbacks.goes_on():
+                if not self._callbacks.goes_on():
                     # The hooks of these jobs have not been called yet, and their predecessors may never return.
                     pending = [job for job in self._running if job.predecessor is not None]
                     for job in pending:
                         job.limit, job.scope = None, "interrupt"
                     self._give_up(pending)
-                    if self.ended_jobs:
+                    if self._ended_jobs:
                         return
-                now = self.clock.now()
+                now = self._clock.now()
                 timed = [(job.began + job.allowed - now, job) for job in self._running if job.allowed is not None]
                 left = min((left for left, _ in timed), default=None)
                 if left is None:
-                    self.waking.inbox(self.inbox).get()
+                    self._waking.inbox(self._inbox).get()
                 elif left > 0:
-                    self.clock.wait(self.waking.inbox(self.inbox), left)
+                    self._clock.wait(self._waking.inbox(self._inbox), left)
                 else:
                     self._give_up([job for left, job in timed if left <= 0])
             except BaseException as error:
-                self.callbacks.interrupted(error)
+                self._callbacks.interrupted(error)
                 self._interrupts += 1
                 if self._interrupts > 1:
                     for job in self._running:
@@ -309,16 +299,16 @@ class HookScheduler:
     def _give_up(self, jobs: Sequence[_Job]) -> None:
         for job in jobs:
             # Do the slow work before taking the lock: a hook that returns needs it.
-            seconds, predecessor = self.clock.now() - job.began, job.predecessor
+            seconds, predecessor = self._clock.now() - job.began, job.predecessor
             error: Exception
             abandoned = None
             if predecessor is not None:
                 error = self._pending(job, predecessor)
             else:
                 assert job.worker is not None
-                error = self._overrun(job, _stack_of(job.worker), seconds)
-                abandoned = self.callbacks.abandons(job.hook, job.began, job.worker)
-            with self.lock:
+                error = self._overrun(job, job.worker.stack(), seconds)
+                abandoned = self._callbacks.abandons(job.hook, job.began, job.worker)
+            with self._lock:
                 if job.is_over or job.predecessor is not predecessor:
                     # The hook has ended meanwhile, or its call has just begun; then the next round gives it up.
                     if abandoned is not None:
@@ -326,17 +316,17 @@ class HookScheduler:
                     continue
                 job.abandoned, job.is_over, job.is_given_up = abandoned, True, True
                 job.seconds, job.error = seconds, error
-                self.ended_jobs.append(job)
+                self._ended_jobs.append(job)
 
     def _pending(self, job: _Job, predecessor: Abandoned) -> StartPending:
         hook = predecessor.hook
         return StartPending(
             job.hook.path,
             hook.place,
-            self.clock.now() - predecessor.began,
+            self._clock.now() - predecessor.began,
             job.limit,
             job.scope,
-            _stack_of(predecessor.thread),
+            predecessor.runner.stack(),
         )
 
     def _overrun(self, job: _Job, stack: str, seconds: float = 0.0) -> HookTimeout:
@@ -360,19 +350,6 @@ class HookScheduler:
         return tuple(waiting)
 
 
-def _raised_by(listener: Callable[[], object]) -> BaseException | None:
-    """
-    Call *listener* and return the exception that it raised, or None.
-
-    A function of its own, so that no frame in the traceback holds the exception.
-    """
-    try:
-        listener()
-    except BaseException as raised:
-        return raised
-    return None
-
-
 def _staged(hooks: Sequence[ScheduledHook]) -> Iterator[_Job]:
     stage, last = 0, None
     for place, hook in enumerate(hooks):
@@ -382,16 +359,3 @@ def _staged(hooks: Sequence[ScheduledHook]) -> Iterator[_Job]:
             stage += 1
         last = current
         yield _Job(hook, place, stage)
-
-
-def _stack_of(worker: threading.Thread | None) -> str:
-    """Return the stack of *worker* as text, from the hook inwards."""
-    import traceback  # only needed to report an overrun
-
-    frames = sys._current_frames()  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
-    frame = None if worker is None or worker.ident is None else frames.get(worker.ident)
-    within_hook = []
-    while frame is not None and frame.f_code is not _raised_by.__code__:
-        within_hook.append((frame, frame.f_lineno))
-        frame = frame.f_back
-    return "".join(traceback.StackSummary.extract(iter(reversed(within_hook))).format())

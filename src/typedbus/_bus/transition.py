@@ -21,7 +21,7 @@ from typedbus._base.failures import (
 )
 from typedbus._base.states import State
 from typedbus._bus.builtin import ERROR, START, STOP, WARNING
-from typedbus._bus.hooks import Abandoned, PhaseCallbacks, ScheduledHook
+from typedbus._bus.hooks import Abandoned, PhaseCallbacks, Runner, ScheduledHook
 from typedbus._bus.policy import TransitionPolicy
 from typedbus._bus.registry import Registry
 from typedbus._os.forks import notice
@@ -140,8 +140,8 @@ class TransitionPhase(PhaseCallbacks):
     def left(self, thread: int, /) -> None:
         self.transition.threads.discard(thread)
 
-    def abandons(self, hook: ScheduledHook, began: float, thread: threading.Thread, /) -> Abandoned:
-        abandoned = Abandoned(hook, began, thread, [])
+    def abandons(self, hook: ScheduledHook, began: float, runner: Runner, /) -> Abandoned:
+        abandoned = Abandoned(hook, began, runner, [])
         if hook.channel is START:
             # Collected now: once the bus has exited, the component is no longer subscribed.
             owner = owner_of(hook)

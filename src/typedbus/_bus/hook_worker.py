@@ -1,0 +1,59 @@
+"""A thread that calls hooks for a scheduler, and the stacks of threads."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Callable
+from queue import SimpleQueue
+
+from typedbus._base.sync import simple_queue
+
+
+class HookWorker(threading.Thread):
+    """
+    A thread that calls functions, one after the other, until one of them returns False.
+
+    Attributes:
+        calls: The functions to call; None ends the thread.
+    """
+
+    def __init__(self) -> None:
+        # The interpreter does not wait for daemon threads: a hook that hangs must not keep the process alive.
+        super().__init__(daemon=True)
+        self.calls: SimpleQueue[Callable[[], bool] | None] = simple_queue()
+
+    def run(self) -> None:
+        while (call := self.calls.get()) is not None:
+            if not call():
+                return
+
+    def stack(self) -> str:
+        """Return the present stack of the thread as text, from the hook inwards."""
+        return stack_of_thread(self.ident)
+
+
+def raised_by(listener: Callable[[], object]) -> BaseException | None:
+    """
+    Call *listener* and return the exception that it raised, or None.
+
+    A function of its own, so that no frame in the traceback holds the exception.
+    """
+    try:
+        listener()
+    except BaseException as raised:
+        return raised
+    return None
+
+
+def stack_of_thread(ident: int | None) -> str:
+    """Return the stack of the thread as text, from the hook inwards if it calls one; "" if the thread does not run."""
+    import traceback  # only needed to report an overrun
+
+    frames = sys._current_frames()  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+    frame = None if ident is None else frames.get(ident)
+    within_hook = []
+    while frame is not None and frame.f_code is not raised_by.__code__:
+        within_hook.append((frame, frame.f_lineno))
+        frame = frame.f_back
+    return "".join(traceback.StackSummary.extract(iter(reversed(within_hook))).format())
