@@ -39,6 +39,7 @@ from typedbus import (
     Limits,
     ListenerCancelled,
     ListenerError,
+    LoopError,
     NoContainer,
     NotMainThread,
     OutsideContainer,
@@ -776,6 +777,22 @@ def a_hook_that_overran() -> BaseException:
     over.set()
     assert isinstance(failed, TransitionFailures)
     return failed.exceptions[0]
+
+
+@said_by(
+    LoopError,
+    RuntimeError,
+    "bus.run_on_loop(): the bus has exited, and its event loop has ended; call it before that",
+)
+def a_coroutine_after_the_exit() -> BaseException:
+    """Run a coroutine on a bus that has exited."""
+    bus = Bus()
+    bus.exit()
+
+    async def answer() -> None:
+        """Is never awaited."""
+
+    return met_in(lambda: bus.run_on_loop(answer()))
 
 
 @said_by(

@@ -168,6 +168,22 @@ class StartPending(StructuredError, TimeoutError):
         )
 
 
+class LoopError(StructuredError, RuntimeError):
+    """
+    Raised where the event loop of a bus cannot be used: a call would wait for itself, or the loop is another or has ended.
+
+    Attributes:
+        action: The call that was refused, or the hook that was not called.
+        reason: Why, and what to do instead.
+    """
+
+    action: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.action}: {self.reason}"
+
+
 class LimitError(StructuredError, ValueError):
     """Raised for a value that is not a number of workers or a time limit in seconds."""
 

@@ -1,7 +1,8 @@
 """
-The bus: the interface of its three parts.
+The bus: the interface of its parts.
 
-`_bus.registry` holds the channels, `_bus.machine` the state, and `_bus.main_loop` the thread in `block`.
+`_bus.registry` holds the channels, `_bus.machine` the state, `_bus.event_loop` the event loop of async hooks, and
+`_bus.main_loop` the thread in `block`.
 """
 
 from __future__ import annotations
@@ -15,9 +16,11 @@ from typing import TYPE_CHECKING, Any, Final, ParamSpec, overload
 from typing_extensions import TypeVar
 
 from typedbus._base.clock import Clock, SystemClock
+from typedbus._base.errors import LoopError
 from typedbus._base.limits import Limits
 from typedbus._base.states import State
 from typedbus._bus.builtin import GRACEFUL, INFO
+from typedbus._bus.event_loop import EventLoop
 from typedbus._bus.machine import StateMachine
 from typedbus._bus.main_loop import MainLoop
 from typedbus._bus.participants import Participants
@@ -30,6 +33,9 @@ from typedbus._channels.subscriptions import Subscription
 from typedbus._os.forks import after_fork, keeps_buses, notice
 
 if TYPE_CHECKING:
+    import asyncio
+    import concurrent.futures
+
     from typedbus._channels.async_channel import AsyncChannel
 
 Args = ParamSpec("Args")
@@ -44,11 +50,12 @@ class Parts:
         registry: The channels.
         requests: The pending requests.
         participants: The objects that prepare each start.
+        event_loop: The event loop that runs coroutines.
         machine: The state and its transitions.
         loop: The loop of the thread in `Bus.block`.
     """
 
-    __slots__ = ("loop", "machine", "participants", "registry", "requests")
+    __slots__ = ("event_loop", "loop", "machine", "participants", "registry", "requests")
 
     def __init__(
         self, registry: Registry, policy: TransitionPolicy, clock: Clock, workers: int, limits: Limits
@@ -56,8 +63,16 @@ class Parts:
         self.registry = registry
         self.requests = Requests()
         self.participants = Participants()
+        self.event_loop = EventLoop()
         self.machine = StateMachine(
-            registry, self.participants, self.requests, policy=policy, clock=clock, limits=limits, workers=workers
+            registry,
+            self.participants,
+            self.requests,
+            self.event_loop,
+            policy=policy,
+            clock=clock,
+            limits=limits,
+            workers=workers,
         )
         self.loop = MainLoop(registry, self.requests, self.machine)
 
@@ -272,6 +287,41 @@ class Bus:
         """
         self[GRACEFUL].publish()
 
+    @property
+    def loop_factory(self) -> Callable[[], asyncio.AbstractEventLoop] | None:
+        """
+        Creates the bus's own event loop; None, the default, for `asyncio.new_event_loop`.
+
+        The bus creates a loop with its first coroutine, unless it was started with
+        `start_async`, whose caller has a loop already.
+        """
+        return self._parts.event_loop.factory
+
+    @loop_factory.setter
+    def loop_factory(self, factory: Callable[[], asyncio.AbstractEventLoop] | None) -> None:
+        self._parts.event_loop.factory = factory
+
+    def run_on_loop(self, coroutine: Coroutine[Any, Any, Result]) -> concurrent.futures.Future[Result]:
+        """
+        Run *coroutine* as a task on the event loop of the bus, and return a future for its result at once.
+
+        For sync hooks and listeners that need a coroutine. May be called from any thread but the
+        loop's own. The bus's own loop cancels the task, if it still runs, when the bus exits.
+
+        Raises:
+            LoopError: The caller runs on the loop, where a wait for the future would never end, or the bus has exited.
+        """
+        notice()
+        reason = None
+        if self._parts.event_loop.is_running_here:
+            reason = "the caller runs on the event loop of the bus, and must not wait for it; await the coroutine"
+        elif self._parts.machine.state is State.EXITED and self._parts.machine.current is None:
+            reason = "the bus has exited, and its event loop has ended; call it before that"
+        if reason is not None:
+            coroutine.close()
+            raise LoopError("bus.run_on_loop()", reason)
+        return self._parts.event_loop.get().submit(coroutine)
+
     def request_exit(self, cause: BaseException | None = None) -> None:
         """
         Ask the thread in `block` to exit the bus, and return at once.
@@ -357,6 +407,7 @@ class Bus:
         discarded. A start during which the process was forked does not continue in the child.
         """
         self._parts.registry.renew_lock()
+        self._parts.event_loop.detach()
         self._parts.machine.detach()
         self._parts.loop.detach()
 

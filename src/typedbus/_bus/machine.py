@@ -29,6 +29,7 @@ from typedbus._base.failures import CauseReport, distinct_errors, traceback_of
 from typedbus._base.limits import Limits
 from typedbus._base.states import State
 from typedbus._bus.builtin import ERROR, EXIT, START, STOP, WARNING
+from typedbus._bus.event_loop import EventLoop
 from typedbus._bus.participants import Participants
 from typedbus._bus.policy import TransitionPolicy
 from typedbus._bus.registry import Registry
@@ -54,6 +55,7 @@ class StateMachine:
         registry: The channels on which it calls hooks and publishes events.
         participants: The objects that prepare a start.
         requests: The pending requests for an exit; a transition discards them when the bus has exited.
+        event_loop: The event loop that runs coroutines; a transition ends it when the bus has exited.
         policy: The decisions in which the typed bus and the bus of the old API differ.
         clock: The source of time for durations and limits.
         limits: How long hooks, a start and a stop may take; read at the beginning of each phase.
@@ -73,6 +75,7 @@ class StateMachine:
         "abandoned",
         "clock",
         "current",
+        "event_loop",
         "exits",
         "limits",
         "participants",
@@ -89,6 +92,7 @@ class StateMachine:
         registry: Registry,
         participants: Participants,
         requests: Requests,
+        event_loop: EventLoop,
         *,
         policy: TransitionPolicy,
         clock: Clock,
@@ -98,6 +102,7 @@ class StateMachine:
         self.registry = registry
         self.participants = participants
         self.requests = requests
+        self.event_loop = event_loop
         self.policy = policy
         self.clock = clock
         self.limits = limits
@@ -350,6 +355,8 @@ class StateMachine:
         with self.registry.lock:
             discarded = requests.unserved()
         report_discarded(discarded, log)
+        for message in self.event_loop.end():
+            log(message, WARNING)
         requests.is_exit_requested = False
         with self.registry.lock:
             # In this order, so that a signal handler in between sees the exit and not the next run.

@@ -1,0 +1,285 @@
+"""
+An asyncio event loop that runs coroutines for a bus: the caller's, or one in a thread that the bus owns.
+
+This module and `_bus.async_faces` are the only modules of the bus that import asyncio. They are imported with the
+first coroutine or the first call of an async method of the bus.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import contextlib
+import contextvars
+import queue
+import threading
+import time
+from collections.abc import Callable, Coroutine
+from typing import Any, Final
+
+import attrs
+
+from typedbus._base.errors import LoopError
+from typedbus._base.sync import simple_queue
+from typedbus._bus.await_chain import stack_of_task
+from typedbus._bus.hook_worker import stack_of_thread
+
+#: For how many seconds a loop of the caller may stand still before the bus gives up its coroutines there.
+_PAUSE: Final = 1.0
+
+#: How many seconds each step at the end of the bus's own loop may take.
+_PATIENCE: Final = 5.0
+
+
+class AsyncioLoop:
+    """
+    An event loop, for the use of other threads.
+
+    Args:
+        loop: The loop.
+        thread: The thread in which it runs.
+        executor: The default executor of the loop if the loop belongs to the bus; None if it belongs to the caller.
+
+    Attributes:
+        loop: The loop.
+        thread: The thread in which it runs.
+        is_used: Whether it has run a coroutine of the bus; from then on components may hold objects of this loop.
+    """
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        thread: threading.Thread,
+        executor: concurrent.futures.ThreadPoolExecutor | None = None,
+    ) -> None:
+        self.loop = loop
+        self.thread = thread
+        self.is_used = False
+        self._executor = executor
+        self._stopped_since: float | None = None
+
+    @classmethod
+    def running(cls) -> AsyncioLoop:
+        """Return the loop that runs in this thread; `RuntimeError` if there is none."""
+        return cls(asyncio.get_running_loop(), threading.current_thread())
+
+    @classmethod
+    def in_thread(cls, name: str, factory: Callable[[], asyncio.AbstractEventLoop] | None) -> AsyncioLoop:
+        """Create a loop with *factory*, by default `asyncio.new_event_loop`, and run it in a daemon thread."""
+        loop = (factory or asyncio.new_event_loop)()
+        # An executor of our own can be shut down with a time limit in every version of Python.
+        executor = concurrent.futures.ThreadPoolExecutor(thread_name_prefix=f"{name} executor")
+        loop.set_default_executor(executor)
+        # The interpreter does not wait for daemon threads: a hook that hangs must not keep the process alive.
+        thread = threading.Thread(target=_run, args=(loop,), name=f"{name} event loop", daemon=True)
+        thread.start()
+        return cls(loop, thread, executor)
+
+    @property
+    def is_own(self) -> bool:
+        """Whether the loop belongs to the bus."""
+        return self._executor is not None
+
+    @property
+    def name(self) -> str:
+        """The loop and its thread, for messages."""
+        return f"<{type(self.loop).__name__} at {id(self.loop):#x} in thread {self.thread.name!r}>"
+
+    @property
+    def is_running_here(self) -> bool:
+        """Whether the loop calls the caller."""
+        return asyncio._get_running_loop() is self.loop  # noqa: SLF001  # public, but not documented
+
+    def why_dead(self) -> str | None:
+        """Return why the loop will run no more coroutines; None if it runs, or may continue in a moment."""
+        if self.loop.is_closed():
+            return "was closed"
+        if not self.thread.is_alive():
+            return "ended with its thread"
+        if self.loop.is_running():
+            self._stopped_since = None
+            return None
+        # `asyncio.run` stops a loop for a moment before it cancels the remaining tasks.
+        now = time.monotonic()
+        self._stopped_since = now if self._stopped_since is None else self._stopped_since
+        return "does not run" if now - self._stopped_since >= _PAUSE else None
+
+    def begin(
+        self,
+        listener: Callable[[], Coroutine[Any, Any, object]],
+        context: contextvars.Context,
+        name: str,
+        done: Callable[[BaseException | None], object],
+    ) -> LoopCall:
+        """
+        Run *listener* as a task called *name*, in *context*, and return the call at once.
+
+        *done* is called in the thread of the loop, with the exception that the listener raised or None. It is not
+        called if the loop ends before the task; see `why_dead`.
+        """
+        self.is_used = True
+        call = LoopCall(self, listener, context, name, done)
+        call.begin()
+        return call
+
+    def call(self, listener: Callable[[], Coroutine[Any, Any, object]], name: str) -> BaseException | None:
+        """Run *listener* as a task, wait for it in this thread, and return the exception that it raised, or None."""
+        outcome: queue.SimpleQueue[BaseException | None] = simple_queue()
+        self.begin(listener, contextvars.copy_context(), name, outcome.put)
+        while True:
+            try:
+                return outcome.get(timeout=None if self.is_own else _PAUSE)
+            except queue.Empty:
+                if (death := self.why_dead()) is not None:
+                    return LoopError(f"{name} has not returned", f"{self.name} {death}")
+
+    def submit(self, coroutine: Coroutine[Any, Any, Any]) -> concurrent.futures.Future[Any]:
+        """Run *coroutine* as a task, and return a future for its result."""
+        self.is_used = True
+        return asyncio.run_coroutine_threadsafe(coroutine, self.loop)
+
+    def end(self) -> list[str]:
+        """
+        End the loop if it belongs to the bus, and return a message for each task that still ran.
+
+        Must not be called in the loop's own thread. The steps, each of which takes a few seconds at most: the
+        remaining tasks are cancelled; async generators are closed; the loop is stopped and closed; the threads of its
+        default executor are joined.
+        """
+        messages: list[str] = []
+        if self._executor is None or self.loop.is_closed():
+            return messages
+        finishing = asyncio.run_coroutine_threadsafe(_finish(self.loop, messages), self.loop)
+        concurrent.futures.wait([finishing], 3 * _PATIENCE)
+        self.stop()
+        self.thread.join(_PATIENCE)
+        if self.thread.is_alive():
+            messages.append(
+                f"{self.name} is blocked, and is left behind; it is at:\n{stack_of_thread(self.thread.ident)}"
+            )
+        # `shutdown` has no time limit, and a thread cannot be interrupted.
+        joining = threading.Thread(target=self._executor.shutdown, kwargs={"cancel_futures": True}, daemon=True)
+        joining.start()
+        joining.join(_PATIENCE)
+        if joining.is_alive():
+            messages.append(f"a function in the default executor of {self.name} still runs, and is left behind")
+        return messages
+
+    def stop(self) -> None:
+        """Stop and close the loop if it belongs to the bus, without waiting for it."""
+        if self.is_own:
+            with contextlib.suppress(RuntimeError):  # the loop is closed
+                self.loop.call_soon_threadsafe(self.loop.stop)
+
+
+@attrs.define(eq=False, repr=False)
+class LoopCall:
+    """
+    A listener that runs as a task on an event loop, for the use of other threads.
+
+    Attributes:
+        on: The loop.
+        was_cancelled: Whether the loop has carried out a `cancel`.
+        has_ended_cancelled: Whether the task ended with `CancelledError`.
+        stack_at_cancel: The stack of the task right before it was cancelled, as text.
+    """
+
+    on: AsyncioLoop
+    _listener: Callable[[], Coroutine[Any, Any, object]]
+    _context: contextvars.Context
+    _name: str
+    _done: Callable[[BaseException | None], object]
+    _task: asyncio.Task[BaseException | None] | None = attrs.field(init=False, default=None)
+    was_cancelled: bool = attrs.field(init=False, default=False)
+    has_ended_cancelled: bool = attrs.field(init=False, default=False)
+    stack_at_cancel: str = attrs.field(init=False, default="")
+
+    def begin(self) -> None:
+        """Ask the loop to create the task."""
+        with contextlib.suppress(RuntimeError):  # the loop is closed
+            self.on.loop.call_soon_threadsafe(self._begin)
+
+    def cancel(self) -> None:
+        """Ask the loop to take the stack of the task and to cancel it; nothing happens if the task has ended."""
+        with contextlib.suppress(RuntimeError):  # the loop is closed
+            self.on.loop.call_soon_threadsafe(self._cancel)
+
+    def stack(self) -> str:
+        """Return the present stack of the task as text, outermost first."""
+        return "" if self._task is None else stack_of_task(self._task, without=_outcome_of.__code__)
+
+    def stack_of_loop(self) -> str:
+        """Return the stack of the thread in which the loop runs, as text."""
+        return stack_of_thread(self.on.thread.ident)
+
+    def _begin(self) -> None:
+        coroutine = _outcome_of(self._listener)
+        self._task = self.on.loop.create_task(coroutine, name=self._name, context=self._context)
+        self._task.add_done_callback(self._ended)
+
+    def _cancel(self) -> None:
+        # `_begin` was queued before: the task exists.
+        if self._task is not None and not self._task.done():
+            self.stack_at_cancel = self.stack()
+            self.was_cancelled = True
+            self._task.cancel()
+
+    def _ended(self, task: asyncio.Task[BaseException | None]) -> None:
+        error: BaseException | None
+        try:
+            error = task.result()
+        except asyncio.CancelledError as cancelled:
+            # It was cancelled before its first step.
+            error = cancelled
+        self.has_ended_cancelled = isinstance(error, asyncio.CancelledError)
+        self._done(error)
+
+
+async def _outcome_of(listener: Callable[[], Coroutine[Any, Any, object]]) -> BaseException | None:
+    """Return the exception that *listener* raises, or None: a `SystemExit` in a task would end the caller's loop."""
+    try:
+        await listener()
+    except BaseException as error:
+        return error
+    return None
+
+
+def _run(loop: asyncio.AbstractEventLoop) -> None:
+    """Run *loop* until it is stopped by `AsyncioLoop.stop`, and close it."""
+    asyncio.set_event_loop(loop)
+    while True:
+        try:
+            loop.run_forever()
+        except (SystemExit, KeyboardInterrupt):
+            # A task other than a hook has raised it; asyncio has stored it in the task.
+            continue
+        break
+    loop.close()
+
+
+async def _finish(loop: asyncio.AbstractEventLoop, messages: list[str]) -> None:
+    """Cancel the tasks of *loop* and close its async generators, and add a message for each task that still ran."""
+    current = asyncio.current_task()
+    tasks = [task for task in asyncio.all_tasks() if task is not current]
+    for task in tasks:
+        stack = stack_of_task(task, without=_outcome_of.__code__)
+        messages.append(
+            f"task {task.get_name()!r} still ran when the bus exited, and was cancelled; it was at:\n{stack}"
+        )
+        task.cancel()
+    if tasks:
+        ended, remaining = await asyncio.wait(tasks, timeout=_PATIENCE)
+        for task in ended:
+            if not task.cancelled() and (error := task.exception()) is not None:
+                loop.call_exception_handler(
+                    {"message": "a task raised while the event loop of a bus ended", "exception": error, "task": task}
+                )
+        for task in remaining:
+            stack = stack_of_task(task, without=_outcome_of.__code__)
+            messages.append(
+                f"task {task.get_name()!r} ignored its cancellation, and is left behind; it is at:\n{stack}"
+            )
+    try:
+        await asyncio.wait_for(loop.shutdown_asyncgens(), _PATIENCE)
+    except TimeoutError:
+        messages.append("an async generator did not close, and is left behind")

@@ -1,0 +1,126 @@
+"""
+The event loop of a bus: at most one at a time, from the first coroutine until the exit.
+
+This module does not import asyncio, so that a program without coroutines does not either; `_bus.asyncio_loop` does.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+import weakref
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from typedbus._base.errors import LoopError
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from typedbus._bus.asyncio_loop import AsyncioLoop
+
+
+class EventLoop:
+    """
+    The event loop that runs the coroutines of one bus.
+
+    It is the loop that the caller of `Bus.start_async` has lent, otherwise a loop of
+    the bus's own, which is created with the first coroutine. Every method may be
+    called from any thread, except where noted.
+
+    Attributes:
+        factory: Creates the bus's own loop; None for `asyncio.new_event_loop`.
+        name: The name of the bus, for the thread of its own loop.
+    """
+
+    __slots__ = ("__weakref__", "_cancel_finalizer", "_lock", "_loop", "factory", "name")
+
+    def __init__(self) -> None:
+        self.factory: Callable[[], asyncio.AbstractEventLoop] | None = None
+        self.name = "bus"
+        self._lock = threading.Lock()
+        self._loop: AsyncioLoop | None = None
+        self._cancel_finalizer: Callable[[], object] | None = None
+
+    @property
+    def is_used(self) -> bool:
+        """Whether a loop has run a coroutine of the bus since the last exit."""
+        loop = self._loop
+        return loop is not None and loop.is_used
+
+    @property
+    def is_running_here(self) -> bool:
+        """Whether the loop calls the caller, which must not wait for the loop."""
+        loop = self._loop
+        return loop is not None and loop.is_running_here
+
+    def lend(self, action: str) -> None:
+        """
+        Run the coroutines of the bus on the loop that runs in this thread, from now until the exit.
+
+        Args:
+            action: The call that lends the loop, for the error.
+
+        Raises:
+            RuntimeError: No event loop runs in this thread.
+            LoopError: The bus has used another loop since its last exit.
+        """
+        from typedbus._bus.asyncio_loop import AsyncioLoop
+
+        lent = AsyncioLoop.running()
+        with self._lock:
+            loop = self._loop
+            if loop is None or (loop.loop is not lent.loop and not loop.is_used):
+                self._loop = lent
+            elif loop.loop is not lent.loop:
+                raise LoopError(
+                    action,
+                    f"the components of the bus were built for {loop.name}, and this is {lent.name}; exit the bus "
+                    "before it is started on another loop, and give tests and fixtures that share it the same loop "
+                    "(loop_scope in pytest-asyncio)",
+                )
+
+    def get(self) -> AsyncioLoop:
+        """Return the loop of the bus; if there is none, create one in a thread of its own."""
+        loop = self._loop
+        if loop is not None:
+            return loop
+        from typedbus._bus.asyncio_loop import AsyncioLoop
+
+        with self._lock:
+            if self._loop is None:
+                own = self._loop = AsyncioLoop.in_thread(self.name, self.factory)
+                # A bus that is dropped without an exit must not leave a thread behind.
+                finalizer = weakref.finalize(self, own.stop)
+                finalizer.atexit = False
+                self._cancel_finalizer = finalizer.detach
+            return self._loop
+
+    def end(self) -> list[str]:
+        """
+        Forget the loop, and end it if it belongs to the bus; return a message for each task that still ran there.
+
+        Must not be called in the thread of the bus's own loop.
+        """
+        with self._lock:
+            loop, self._loop = self._loop, None
+            self._forget_finalizer()
+        return [] if loop is None else loop.end()
+
+    def detach(self) -> None:
+        """Forget the loop in a forked child process, which does not have the thread of the loop."""
+        self._lock = threading.Lock()
+        self._loop = None
+        self._forget_finalizer()
+
+    def _forget_finalizer(self) -> None:
+        if self._cancel_finalizer is not None:
+            self._cancel_finalizer()
+            self._cancel_finalizer = None
+
+
+def is_on_any_loop() -> bool:
+    """Whether an event loop, of the bus or not, calls the caller."""
+    # If asyncio has not been imported, no loop can run, and importing it takes as long as importing typedbus.
+    events = sys.modules.get("asyncio.events")
+    return events is not None and events._get_running_loop() is not None  # noqa: SLF001  # public, but not documented
