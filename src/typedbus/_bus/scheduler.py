@@ -24,11 +24,11 @@ import attrs
 
 from typedbus._base.clock import Clock, Waking
 from typedbus._base.errors import HookTimeout, StartPending
-from typedbus._base.limits import StartNode, time_left
 from typedbus._base.sync import simple_queue
 from typedbus._bus.hook_graph import HookGraph
 from typedbus._bus.hook_worker import HookWorker, raised_by
 from typedbus._bus.hooks import Abandoned, PhaseCallbacks, PhaseLimit, ScheduledHook
+from typedbus._bus.time_budget import TimeBudget
 
 #: Interval, in seconds, at which an inline hook that waits for an earlier call checks whether its start was cancelled.
 _CHECK_INTERVAL: Final = 0.1
@@ -95,20 +95,13 @@ class HookScheduler:
         self._ended_jobs: deque[_Job] = deque()
         self._backwards = backwards
         self._workers = workers
-        self._hook_limit = hook_limit
-        self._whole = whole
-        self._spares = spares
+        self._budget = TimeBudget(hooks, hook_limit=hook_limit, whole=whole, spares=spares)
         self._jobs = list(_staged(hooks))
         self._graph = HookGraph(hooks, backwards=backwards) if workers > 1 else None
         self._ready = [0][: len(self._jobs)] if self._graph is None else self._graph.first()
         heapq.heapify(self._ready)
         self._unfinished = Counter(job.stage for job in self._jobs)
         self._stage = 0
-        self._left = len(self._jobs)
-        self._left_of = Counter(
-            node for job in self._jobs if (node := job.hook.node) is not None and node.limit is not None
-        )
-        self._spent: dict[StartNode, float] = {}
         self._running: list[_Job] = []
         self._idle: list[HookWorker] = []
         self._interrupts = 0
@@ -149,7 +142,8 @@ class HookScheduler:
 
     def _begin(self, job: _Job) -> None:
         job.began = self._clock.now()
-        self._allow(job)
+        if (allowed := self._budget.allowed(job.hook, job.began)) is not None:
+            job.allowed, job.limit, job.scope = allowed
         if job.allowed is not None and job.allowed <= 0:
             # No time is left: calling it would only create an abandoned thread.
             job.error = self._overrun(job, "nowhere: the hooks before it had used up the time, and it was not called")
@@ -234,38 +228,16 @@ class HookScheduler:
         return worker
 
     def _end(self, job: _Job) -> None:
-        node = job.hook.node
-        self._left -= 1
+        self._budget.spend(job.hook, job.seconds)
         self._unfinished[job.stage] -= 1
         while not self._unfinished[self._stage] and self._stage < self._jobs[-1].stage:
             self._stage += 1
-        if node is not None and node.limit is not None:
-            self._left_of[node] -= 1
-            self._spent[node] = self._spent.get(node, 0.0) + job.seconds
         if self._graph is not None:
             for place in self._graph.after(job.hook.node):
                 heapq.heappush(self._ready, place)
         elif job.place + 1 < len(self._jobs):
             self._ready.append(job.place + 1)
         self._callbacks.ended(job.hook, job.seconds, job.error)
-
-    def _allow(self, job: _Job) -> None:
-        """Set how long *job* may run: the least time left by its own limit, its component's and that of the whole."""
-        node, own = job.hook.node, job.hook.limit
-        limits: list[tuple[float, float, str]] = []
-        hook = self._hook_limit if own is None else own
-        if hook is not None:
-            limits.append((hook, hook, "hook"))
-        if node is not None and node.limit is not None:
-            limits.append(
-                (time_left(node.limit, self._spent.get(node, 0.0), self._left_of[node]), node.limit, "component")
-            )
-        if self._whole.seconds is not None:
-            seconds, spent = self._whole.seconds, job.began - self._whole.began
-            allowed = time_left(seconds, spent, self._left) if self._spares else seconds - spent
-            limits.append((allowed, seconds, self._whole.scope))
-        if limits:
-            job.allowed, job.limit, job.scope = min(limits)
 
     def _await(self) -> None:
         """Wait until a listener has ended or overrun its limit; a listener that has overrun is given up."""

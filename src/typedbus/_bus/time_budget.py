@@ -1,0 +1,56 @@
+"""How long each hook of a phase may take: the least of its own limit, its component's and the limit of the phase."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from typedbus._base.limits import StartNode, time_left
+from typedbus._bus.hooks import PhaseLimit, ScheduledHook
+
+
+class TimeBudget:
+    """
+    The time of one phase, and of its components, that is left for the hooks that have not ended.
+
+    Args:
+        hooks: The hooks of the phase.
+        hook_limit: The limit of a hook without a limit of its own.
+        whole: The limit of the phase.
+        spares: Whether the remaining hooks are still called when the limit of the phase has passed.
+    """
+
+    def __init__(
+        self, hooks: Sequence[ScheduledHook], *, hook_limit: float | None, whole: PhaseLimit, spares: bool
+    ) -> None:
+        self._hook_limit = hook_limit
+        self._whole = whole
+        self._spares = spares
+        self._left = len(hooks)
+        self._left_of = Counter(node for hook in hooks if (node := hook.node) is not None and node.limit is not None)
+        self._spent: dict[StartNode, float] = {}
+
+    def allowed(self, hook: ScheduledHook, now: float) -> tuple[float, float, str] | None:
+        """Return how long *hook* may run from *now*, the limit in force and its scope; None without a limit."""
+        node, own = hook.node, hook.limit
+        limits: list[tuple[float, float, str]] = []
+        limit = self._hook_limit if own is None else own
+        if limit is not None:
+            limits.append((limit, limit, "hook"))
+        if node is not None and node.limit is not None:
+            limits.append(
+                (time_left(node.limit, self._spent.get(node, 0.0), self._left_of[node]), node.limit, "component")
+            )
+        if self._whole.seconds is not None:
+            seconds, spent = self._whole.seconds, now - self._whole.began
+            allowed = time_left(seconds, spent, self._left) if self._spares else seconds - spent
+            limits.append((allowed, seconds, self._whole.scope))
+        return min(limits) if limits else None
+
+    def spend(self, hook: ScheduledHook, seconds: float) -> None:
+        """Record that *hook* has ended after *seconds*."""
+        node = hook.node
+        self._left -= 1
+        if node is not None and node.limit is not None:
+            self._left_of[node] -= 1
+            self._spent[node] = self._spent.get(node, 0.0) + seconds
