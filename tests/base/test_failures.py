@@ -33,6 +33,7 @@ from typedbus import (
     Container,
     DeclarationError,
     Failure,
+    HookCancelled,
     HookTimeout,
     InvalidContainer,
     LimitError,
@@ -777,6 +778,17 @@ def a_hook_that_overran() -> BaseException:
     over.set()
     assert isinstance(failed, TransitionFailures)
     return failed.exceptions[0]
+
+
+@said_by(
+    HookCancelled,
+    RuntimeError,
+    "Slow.search ended start (HERE) with CancelledError, and the bus had not cancelled it: other code cancelled its task, "
+    "or a task or future that it awaited",
+)
+def a_hook_that_ended_with_a_cancelled_error() -> BaseException:
+    """Return the error of a hook that awaited a cancelled task."""
+    return HookCancelled("Slow.search", "start", "HERE")
 
 
 @said_by(

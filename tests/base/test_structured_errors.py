@@ -41,6 +41,8 @@ def sample(annotation: Any) -> Any:
     origin, args = typing.get_origin(annotation), typing.get_args(annotation)
     if origin in (Union, types.UnionType):
         return sample(args[0])
+    if origin is typing.Literal:
+        return args[0]
     if origin is tuple:
         return tuple(sample(arg) for arg in args if arg is not ...)
     if origin is frozenset:

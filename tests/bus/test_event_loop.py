@@ -183,6 +183,7 @@ def test_a_bus_that_is_dropped_leaves_no_thread_behind() -> None:
     assert loop.is_closed()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
 def test_a_forked_child_has_a_loop_of_its_own() -> None:
     """The thread of the parent's loop does not exist in the child."""
@@ -210,6 +211,7 @@ print(status)
     assert done.stdout.strip() == "42"
 
 
+@pytest.mark.slow
 def test_a_sync_program_does_not_import_asyncio() -> None:
     """Neither the bus nor a transition of sync hooks needs it."""
     program = """

@@ -461,7 +461,7 @@ def log_vaguely(self: object, level, message) -> None:  # type: ignore[no-untype
     [
         (misfit(start=lambda self, when: None), "missing a required argument: 'when'"),
         (misfit(start=lambda: None), "too many positional arguments"),
-        (misfit(stop=asynchronous), "is async, and its result would not be awaited"),
+        (misfit(main=asynchronous), "is async, and its result would not be awaited"),
         (misfit(log=log_backwards), "takes 'level' as int and is given str"),
         (misfit(log=log_vaguely), "has no annotation for 'level', and may have this name by chance"),
     ],

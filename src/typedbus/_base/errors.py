@@ -8,13 +8,20 @@ docs/errors.md has a section for each.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, Literal
 
 from typedbus._base.states import State
 from typedbus._base.structured import StructuredError
 
 #: How many of the components that wait for a hook `HookTimeout` names.
 _NAMED: Final = 5
+
+#: The text before the stack of a hook that has overrun, by its outcome.
+_STACK_HEADINGS: Final = {
+    "left behind": "it is at",
+    "cancelled": "it was cancelled at",
+    "loop blocked": "the event loop is blocked, so that no async hook can continue; its thread is at",
+}
 
 
 class TransitionError(StructuredError, RuntimeError):
@@ -93,8 +100,8 @@ class HookTimeout(StructuredError, TimeoutError):
     """
     Reported by a transition for a hook that did not return within its limit, and was given up.
 
-    Its thread still runs, and does not keep the process alive. If a start hook
-    returns later, it is undone at that time; see `Limits`.
+    Its thread still runs, and does not keep the process alive. An async hook was cancelled
+    first. If a start hook returns later, it is undone at that time; see `Limits`.
 
     Attributes:
         path: The component, as a dotted path.
@@ -103,8 +110,12 @@ class HookTimeout(StructuredError, TimeoutError):
         seconds: How long it has been running.
         limit: How long it was allowed to run, or None if waiting for it was interrupted twice.
         scope: Whose limit that is: the hook's, the component's, or that of the whole start, stop, rollback or exit.
-        stack: The stack of its thread, as text.
+        stack: The stack of its thread, as text; of an async hook the coroutines that await each other, outermost
+            first.
         waiting: The paths of the components that wait for it.
+        outcome: "left behind" if it still runs; "cancelled" if it is async and ended when it was cancelled;
+            "loop blocked" if it is async and a function blocks the thread of its event loop, so that the loop
+            did not even cancel it. Then *stack* is the stack of that thread.
     """
 
     path: str
@@ -115,6 +126,7 @@ class HookTimeout(StructuredError, TimeoutError):
     scope: str
     stack: str
     waiting: tuple[str, ...]
+    outcome: Literal["left behind", "cancelled", "loop blocked"] = "left behind"
 
     def __str__(self) -> str:
         whose = {"hook": "its limit is", "component": "the limit of its component is"}.get(
@@ -128,7 +140,7 @@ class HookTimeout(StructuredError, TimeoutError):
         waiting = f"; {names} {verb} for it" if names else ""
         return (
             f"{self.path} has not returned from {self.hook} ({self.place}) after {self.seconds:.2f} s, "
-            f"{until}{waiting}; it is at:\n{self.stack.rstrip()}"
+            f"{until}{waiting}; {_STACK_HEADINGS[self.outcome]}:\n{self.stack.rstrip()}"
         )
 
 
@@ -165,6 +177,29 @@ class StartPending(StructuredError, TimeoutError):
             f"{self.path} cannot start: its start ({self.place}) that was called {self.seconds:.2f} s ago, and was "
             f"given up, has not been undone {within}; give it a longer limit, or have it return sooner; "
             f"it is at:\n{self.stack.rstrip()}"
+        )
+
+
+class HookCancelled(StructuredError, RuntimeError):
+    """
+    Reported by a transition for an async hook that ended with `CancelledError` although the bus had not cancelled it.
+
+    It is raised from that `CancelledError`.
+
+    Attributes:
+        path: The component, as a dotted path.
+        hook: The life-cycle channel on which it was called.
+        place: File and line of the hook.
+    """
+
+    path: str
+    hook: str
+    place: str
+
+    def __str__(self) -> str:
+        return (
+            f"{self.path} ended {self.hook} ({self.place}) with CancelledError, and the bus had not cancelled it: "
+            "other code cancelled its task, or a task or future that it awaited"
         )
 
 

@@ -106,7 +106,7 @@ class AsyncioLoop:
 
     def begin(
         self,
-        listener: Callable[[], Coroutine[Any, Any, object]],
+        listener: Callable[..., Any],
         context: contextvars.Context,
         name: str,
         done: Callable[[BaseException | None], object],
@@ -122,7 +122,7 @@ class AsyncioLoop:
         call.begin()
         return call
 
-    def call(self, listener: Callable[[], Coroutine[Any, Any, object]], name: str) -> BaseException | None:
+    def call(self, listener: Callable[..., Any], name: str) -> BaseException | None:
         """Run *listener* as a task, wait for it in this thread, and return the exception that it raised, or None."""
         outcome: queue.SimpleQueue[BaseException | None] = simple_queue()
         self.begin(listener, contextvars.copy_context(), name, outcome.put)
@@ -149,10 +149,14 @@ class AsyncioLoop:
         messages: list[str] = []
         if self._executor is None or self.loop.is_closed():
             return messages
-        finishing = asyncio.run_coroutine_threadsafe(_finish(self.loop, messages), self.loop)
-        concurrent.futures.wait([finishing], 3 * _PATIENCE)
+        answer = threading.Event()
+        self.loop.call_soon_threadsafe(answer.set)
+        is_free = answer.wait(_PATIENCE)
+        if is_free:
+            finishing = asyncio.run_coroutine_threadsafe(_finish(self.loop, messages), self.loop)
+            concurrent.futures.wait([finishing], 3 * _PATIENCE)
         self.stop()
-        self.thread.join(_PATIENCE)
+        self.thread.join(_PATIENCE if is_free else 0)
         if self.thread.is_alive():
             messages.append(
                 f"{self.name} is blocked, and is left behind; it is at:\n{stack_of_thread(self.thread.ident)}"
@@ -185,7 +189,7 @@ class LoopCall:
     """
 
     on: AsyncioLoop
-    _listener: Callable[[], Coroutine[Any, Any, object]]
+    _listener: Callable[..., Any]
     _context: contextvars.Context
     _name: str
     _done: Callable[[BaseException | None], object]
@@ -235,7 +239,7 @@ class LoopCall:
         self._done(error)
 
 
-async def _outcome_of(listener: Callable[[], Coroutine[Any, Any, object]]) -> BaseException | None:
+async def _outcome_of(listener: Callable[..., Any]) -> BaseException | None:
     """Return the exception that *listener* raises, or None: a `SystemExit` in a task would end the caller's loop."""
     try:
         await listener()

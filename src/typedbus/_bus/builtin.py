@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from collections.abc import Awaitable
+from typing import Any, Final, TypeAlias, cast
 
 from typedbus._base.events import (
     ComponentExited,
@@ -23,9 +24,13 @@ from typedbus._base.events import (
 )
 from typedbus._channels.channel import Channel
 
-START = Channel[[], None]("start")
-STOP = Channel[[], None]("stop")
-EXIT = Channel[[], None]("exit")
+#: A hook may be an async function, which a transition awaits. Type checkers see sync hooks only: a method marked with
+#: `on` takes the declared result of its channel, and a sync method must keep its own.
+HookResult: TypeAlias = Awaitable[None] | None
+
+START = cast(Channel[[], None], Channel[[], HookResult]("start"))
+STOP = cast(Channel[[], None], Channel[[], HookResult]("stop"))
+EXIT = cast(Channel[[], None], Channel[[], HookResult]("exit"))
 GRACEFUL = Channel[[], None]("graceful")
 MAIN = Channel[[], None]("main")
 LOG = Channel[[str, int], None]("log")

@@ -320,7 +320,12 @@ class Bus:
         if reason is not None:
             coroutine.close()
             raise LoopError("bus.run_on_loop()", reason)
-        return self._parts.event_loop.get().submit(coroutine)
+        submit = self._parts.event_loop.get().submit
+        current = self._parts.machine.current
+        if current is not None and current.includes_caller():
+            # A hook may wait for the coroutine, which must then not wait for the transition of that hook.
+            return current.hook_context().run(submit, coroutine)
+        return submit(coroutine)
 
     def request_exit(self, cause: BaseException | None = None) -> None:
         """

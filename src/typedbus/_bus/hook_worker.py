@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
+import types
 from collections.abc import Callable
 from queue import SimpleQueue
 
@@ -40,9 +41,12 @@ def raised_by(listener: Callable[[], object]) -> BaseException | None:
     A function of its own, so that no frame in the traceback holds the exception.
     """
     try:
-        listener()
+        result = listener()
     except BaseException as raised:
         return raised
+    if isinstance(result, types.CoroutineType):
+        result.close()
+        return TypeError("it returned a coroutine, which is not awaited: declare the hook itself with `async def`")
     return None
 
 

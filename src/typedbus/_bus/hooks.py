@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import threading
 from collections.abc import Callable
 from typing import Protocol
@@ -76,7 +77,7 @@ class PhaseLimit:
 
 
 class Runner(Protocol):
-    """The thread that runs a hook."""
+    """The thread, or the task on an event loop, that runs a hook."""
 
     def stack(self) -> str:
         """Return the present stack of the hook as text, from the hook inwards; "" if it has ended."""
@@ -99,6 +100,14 @@ class PhaseCallbacks(Protocol):
         """Return whether the remaining listeners should be called."""
         ...
 
+    def context(self) -> contextvars.Context:
+        """Return the context in which an async hook runs."""
+        ...
+
+    def called_off(self) -> BaseException:
+        """Return the outcome of an async hook that was cancelled because the phase does not go on."""
+        ...
+
     def joined(self, thread: int, /) -> None:
         """Called when a worker thread has been started, before it calls hooks."""
 
@@ -110,7 +119,7 @@ class PhaseCallbacks(Protocol):
         ...
 
     def late(self, abandoned: Abandoned, seconds: float, error: BaseException | None, /) -> None:
-        """Called in the thread of a hook that had been given up, when the hook has ended."""
+        """Called when a hook that had been given up has ended: in its thread, or in a new one if it is async."""
 
     def predecessor(self, hook: ScheduledHook, /) -> Abandoned | None:
         """Return an unfinished call from an earlier transition that must end before this hook is called, or None."""
@@ -125,7 +134,7 @@ class Abandoned:
     Attributes:
         hook: The hook.
         began: When it was called.
-        runner: The thread that runs it.
+        runner: The thread or the task that runs it.
         stops: For a hook of `START`, the hooks of `STOP` of the same object, to be called if it returns.
         left: The hooks of `STOP` and `EXIT` of the same object that were due in the meantime. They are called after
             *stops*, whether the start returns or raises. Guarded by the lock of the bus.

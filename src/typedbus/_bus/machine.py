@@ -142,7 +142,7 @@ class StateMachine:
             if state in wanted:
                 return state
             current = self.current
-            if current is not None and threading.get_ident() in current.threads:
+            if current is not None and current.includes_caller():
                 raise WaitError(
                     wanted,
                     f"the bus is {state.name} and goes on only when this listener returns; wait in a thread of your own",
@@ -205,7 +205,7 @@ class StateMachine:
                     raise TransitionError(self.state, State.STARTING)
                 if goal is State.EXITED or current.goal is State.STARTED:
                     current.change_goal(goal)
-                if threading.get_ident() in current.threads:
+                if current.includes_caller():
                     return
                 joining = True
         if joining:
@@ -407,7 +407,7 @@ class StateMachine:
     ) -> TransitionPhase:
         from typedbus._bus.transition import TransitionPhase  # as for transitions
 
-        return TransitionPhase(self.registry, self.policy, current, begin, end, is_up)
+        return TransitionPhase(self.registry, self.policy, current, self.event_loop, begin, end, is_up)
 
     def _call(
         self,
@@ -427,6 +427,7 @@ class StateMachine:
             backwards=not phase.is_up,
             clock=self.clock,
             waking=self.requests.wakeup.waking,
+            event_loop=self.event_loop,
             workers=workers,
             hook_limit=hook_limit,
             whole=limit,

@@ -4,8 +4,10 @@ Call the listeners of a life-cycle channel, in order or in parallel, each within
 A hook is called in the thread of the transition if it is inline, or if it has no
 limit and no hooks run in parallel. Any other hook runs in a worker thread, and the
 thread of the transition waits for it up to its limit: a thread cannot be interrupted,
-but it can be abandoned. All decisions are therefore made, and all events published,
-sequentially in the thread of the transition, however many hooks run.
+but it can be abandoned. An async hook runs as a task on the event loop of the bus,
+regardless of workers and limits; it is cancelled before it is abandoned. All decisions
+are therefore made, and all events published, sequentially in the thread of the
+transition, however many hooks run.
 """
 
 from __future__ import annotations
@@ -16,44 +18,30 @@ import heapq
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Iterator, Sequence
-from queue import SimpleQueue
-from typing import Final
+from collections.abc import Sequence
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING, Final, Literal
 
-import attrs
-
-from typedbus._base.clock import Clock, Waking
-from typedbus._base.errors import HookTimeout, StartPending
+from typedbus._base.clock import Clock, Inbox, Waking
+from typedbus._base.coroutines import is_async_callable
+from typedbus._base.errors import HookCancelled, HookTimeout, ListenerError, LoopError, StartPending
 from typedbus._base.sync import simple_queue
+from typedbus._bus.event_loop import EventLoop
 from typedbus._bus.hook_graph import HookGraph
+from typedbus._bus.hook_job import HookJob, staged
 from typedbus._bus.hook_worker import HookWorker, raised_by
-from typedbus._bus.hooks import Abandoned, PhaseCallbacks, PhaseLimit, ScheduledHook
+from typedbus._bus.hooks import Abandoned, PhaseCallbacks, PhaseLimit, Runner, ScheduledHook
 from typedbus._bus.time_budget import TimeBudget
 
-#: Interval, in seconds, at which an inline hook that waits for an earlier call checks whether its start was cancelled.
+if TYPE_CHECKING:
+    from typedbus._bus.asyncio_loop import AsyncioLoop, LoopCall
+
+#: Interval, in seconds, of two checks: whether its start was cancelled, while an inline hook waits for an earlier call;
+#: and whether an event loop that belongs to the caller still runs.
 _CHECK_INTERVAL: Final = 0.1
 
-
-@attrs.define(eq=False, repr=False)
-class _Job:
-    """A listener and the state of its call: its *place* in the order, and its *stage*; stages run one by one."""
-
-    hook: ScheduledHook
-    place: int
-    stage: int
-    context: contextvars.Context | None = None
-    worker: HookWorker | None = None
-    began: float = 0.0
-    allowed: float | None = None
-    limit: float | None = None
-    scope: str = ""
-    seconds: float = 0.0
-    error: BaseException | None = None
-    #: The earlier call that the worker thread waits for before it calls the hook.
-    predecessor: Abandoned | None = None
-    abandoned: Abandoned | None = None
-    is_given_up: bool = False
-    is_over: bool = False
+#: How many seconds an async hook that has overrun may take to end after it was cancelled.
+_GRACE: Final = 1.0
 
 
 class HookScheduler:
@@ -65,7 +53,8 @@ class HookScheduler:
         callbacks: Receives the callbacks.
         backwards: Whether the dependencies of a node come after it, as in a stop, and not before it.
         clock: For time limits.
-        waking: Wakes the thread of the transition while hooks run in worker threads.
+        waking: Wakes the thread of the transition while hooks run elsewhere.
+        event_loop: Runs the async hooks.
         workers: How many listeners may run in parallel. Listeners of one component
             never run in parallel; a listener outside all components runs alone, in its
             place; and a priority begins only when all listeners of the previous one have ended.
@@ -82,6 +71,7 @@ class HookScheduler:
         backwards: bool,
         clock: Clock,
         waking: Waking,
+        event_loop: EventLoop,
         workers: int,
         hook_limit: float | None,
         whole: PhaseLimit,
@@ -91,20 +81,23 @@ class HookScheduler:
         self._clock = clock
         self._lock = threading.Lock()
         self._waking = waking
+        self._event_loop = event_loop
         self._inbox: SimpleQueue[None] = simple_queue()
-        self._ended_jobs: deque[_Job] = deque()
+        self._ended_jobs: deque[HookJob] = deque()
         self._backwards = backwards
         self._workers = workers
         self._budget = TimeBudget(hooks, hook_limit=hook_limit, whole=whole, spares=spares)
-        self._jobs = list(_staged(hooks))
+        self._jobs = list(staged(hooks))
         self._graph = HookGraph(hooks, backwards=backwards) if workers > 1 else None
         self._ready = [0][: len(self._jobs)] if self._graph is None else self._graph.first()
         heapq.heapify(self._ready)
         self._unfinished = Counter(job.stage for job in self._jobs)
         self._stage = 0
-        self._running: list[_Job] = []
+        self._running: list[HookJob] = []
         self._idle: list[HookWorker] = []
         self._interrupts = 0
+        #: Whether another thread has requested that the running hooks are given up.
+        self._gives_up = False
 
     def carry_out(self) -> None:
         """
@@ -127,6 +120,8 @@ class HookScheduler:
                     self._running.remove(job)
                     if job.worker is not None and not job.is_given_up:
                         self._idle.append(job.worker)
+                    if job.call is not None and not job.is_given_up:
+                        self._judge(job, job.call)
                     self._end(job)
         finally:
             self._dismiss()
@@ -140,7 +135,7 @@ class HookScheduler:
             assert worker.ident is not None
             self._callbacks.left(worker.ident)
 
-    def _begin(self, job: _Job) -> None:
+    def _begin(self, job: HookJob) -> None:
         job.began = self._clock.now()
         if (allowed := self._budget.allowed(job.hook, job.began)) is not None:
             job.allowed, job.limit, job.scope = allowed
@@ -155,6 +150,9 @@ class HookScheduler:
             # The hook may fork, for which no other thread should exist, not even an idle one.
             self._dismiss()
         job.predecessor = self._callbacks.predecessor(job.hook)
+        if is_async_callable(job.hook.listener):
+            self._begin_on_loop(job)
+            return
         runs_here = is_inline or (job.allowed is None and self._workers == 1) or job.hook.is_idle
         job.worker = None if runs_here else self._worker()
         if job.worker is None:
@@ -173,7 +171,7 @@ class HookScheduler:
         self._running.append(job)
         job.worker.calls.put(functools.partial(self._call, job))
 
-    def _call(self, job: _Job) -> bool:
+    def _call(self, job: HookJob) -> bool:
         """Call the hook of *job* in this worker thread; return False if it was given up, and the thread must end."""
         threading.current_thread().name = job.hook.name
         if job.predecessor is not None:
@@ -188,6 +186,14 @@ class HookScheduler:
             return False
         assert job.context is not None
         error = job.context.run(raised_by, job.hook.listener)
+        abandoned = self._returned(job, error)
+        if abandoned is None:
+            return True
+        job.context.run(self._conclude, abandoned, error)
+        return False
+
+    def _returned(self, job: HookJob, error: BaseException | None) -> Abandoned | None:
+        """Take the outcome of *job*, in the thread that ran it; return the record of the hook if it was given up."""
         seconds = self._clock.now() - job.began
         with self._lock:
             if not job.is_given_up:
@@ -195,12 +201,86 @@ class HookScheduler:
                 self._ended_jobs.append(job)
         if job.abandoned is None:
             self._waking.wake(self._inbox)
-            return True
+        return job.abandoned
+
+    def _conclude(self, abandoned: Abandoned, error: BaseException | None) -> None:
+        """Report that a hook that was given up has ended with *error*, or returned."""
         try:
-            job.context.run(self._callbacks.late, job.abandoned, seconds, error)
+            self._callbacks.late(abandoned, self._clock.now() - abandoned.began, error)
         finally:
-            job.abandoned.is_over.set()
-        return False
+            abandoned.is_over.set()
+
+    def _begin_on_loop(self, job: HookJob) -> None:
+        """Begin an async hook on the event loop, or end *job* with the reason why it cannot be called."""
+        hook = job.hook
+        try:
+            loop = self._loop_for(hook)
+        except Exception as error:
+            job.error = error
+            self._end(job)
+            return
+        if job.allowed is not None and self._budget.has_passed(hook, job.began):
+            # The other half is left for its cancellation.
+            job.allowed /= 2
+        self._running.append(job)
+        if job.predecessor is None:
+            job.call = self._call_on(loop, job)
+        else:
+            args = (loop, job, job.predecessor)
+            threading.Thread(target=self._call_after, args=args, name=hook.name, daemon=True).start()
+
+    def _loop_for(self, hook: ScheduledHook) -> AsyncioLoop:
+        if hook.is_inline:
+            reason = "it is async, and an inline hook runs in the thread of the transition; remove inline=True"
+            raise ListenerError(hook.channel.name, hook.listener, reason)
+        loop = self._event_loop.get()
+        if (death := loop.why_dead()) is not None:
+            raise LoopError(
+                f"{hook.path} was not called on {hook.channel.name} ({hook.place})",
+                f"{loop.name} {death} before the bus had exited; exit the bus before its event loop ends",
+            )
+        return loop
+
+    def _call_on(self, loop: AsyncioLoop, job: HookJob) -> LoopCall:
+        done = functools.partial(self._returned_on_loop, job)
+        return loop.begin(job.hook.listener, self._callbacks.context(), job.hook.name, done)
+
+    def _call_after(self, loop: AsyncioLoop, job: HookJob, predecessor: Abandoned) -> None:
+        """Begin the async hook of *job* when *predecessor* is over; called in a thread of its own."""
+        predecessor.is_over.wait()
+        with self._lock:
+            if not job.is_given_up:
+                job.predecessor = None
+                job.call = self._call_on(loop, job)
+
+    def _returned_on_loop(self, job: HookJob, error: BaseException | None) -> None:
+        abandoned = self._returned(job, error)
+        if abandoned is not None:
+            self._conclude_in_thread(abandoned, error)
+
+    def _conclude_in_thread(self, abandoned: Abandoned, error: BaseException | None) -> None:
+        """Do the same as `_conclude` in a new thread: it calls sync hooks, and waits for the event loop."""
+        threading.Thread(target=self._conclude, args=(abandoned, error), name=abandoned.hook.name, daemon=True).start()
+
+    def _judge(self, job: HookJob, call: LoopCall) -> None:
+        """Set the error of an async hook that has ended, according to whether and why it was cancelled."""
+        error, hook = job.error, job.hook
+        if job.grace is not None and call.was_cancelled:
+            job.error = self._overrun(job, call.stack_at_cancel, job.seconds, "cancelled")
+            job.error.__cause__ = None if call.has_ended_cancelled else error
+            if error is None:
+                # It caught the cancellation and returned: a start must be undone.
+                self._conclude_in_thread(self._callbacks.abandons(hook, job.began, call), None)
+        elif call.has_ended_cancelled and job.is_called_off and call.was_cancelled:
+            job.error = self._callbacks.called_off()
+        elif call.has_ended_cancelled:
+            job.error = HookCancelled(hook.path, hook.channel.name, hook.place)
+            job.error.__cause__ = error
+
+    def give_up(self) -> None:
+        """Give up the hooks that run in other threads or on the event loop; may be called in any thread."""
+        self._gives_up = True
+        self.wake()
 
     def wake(self) -> None:
         """Make the scheduler check again whether to continue; may be called in any thread and in a signal handler."""
@@ -227,7 +307,7 @@ class HookScheduler:
         self._callbacks.joined(worker.ident)
         return worker
 
-    def _end(self, job: _Job) -> None:
+    def _end(self, job: HookJob) -> None:
         self._budget.spend(job.hook, job.seconds)
         self._unfinished[job.stage] -= 1
         while not self._unfinished[self._stage] and self._stage < self._jobs[-1].stage:
@@ -244,31 +324,73 @@ class HookScheduler:
         while not self._ended_jobs:
             try:
                 if not self._callbacks.goes_on():
-                    # The hooks of these jobs have not been called yet, and their predecessors may never return.
-                    pending = [job for job in self._running if job.predecessor is not None]
-                    for job in pending:
-                        job.limit, job.scope = None, "interrupt"
-                    self._give_up(pending)
-                    if self._ended_jobs:
-                        return
+                    self._call_off()
+                if self._gives_up:
+                    self._gives_up = False
+                    self._break_off()
+                calls = [(job, job.call) for job in self._running if job.call is not None]
+                self._give_up([job for job, call in calls if call.on.why_dead() is not None])
+                if self._ended_jobs:
+                    return
                 now = self._clock.now()
-                timed = [(job.began + job.allowed - now, job) for job in self._running if job.allowed is not None]
+                timed = [(job.due - now, job) for job in self._running if job.due is not None]
                 left = min((left for left, _ in timed), default=None)
-                if left is None:
-                    self._waking.inbox(self._inbox).get()
-                elif left > 0:
-                    self._clock.wait(self._waking.inbox(self._inbox), left)
+                inbox = self._waking.inbox(self._inbox)
+                if left is not None and left <= 0:
+                    self._overdue([job for left, job in timed if left <= 0])
+                elif any(not call.on.is_own for _, call in calls):
+                    # The caller may end its loop at any time, and nothing announces that.
+                    self._wait_briefly(inbox, left)
+                elif left is None:
+                    inbox.get()
                 else:
-                    self._give_up([job for left, job in timed if left <= 0])
+                    self._clock.wait(inbox, left)
             except BaseException as error:
                 self._callbacks.interrupted(error)
                 self._interrupts += 1
                 if self._interrupts > 1:
-                    for job in self._running:
-                        job.limit, job.scope = None, "interrupt"
-                    self._give_up(self._running)
+                    self._break_off()
 
-    def _give_up(self, jobs: Sequence[_Job]) -> None:
+    def _wait_briefly(self, inbox: Inbox, left: float | None) -> None:
+        """Wait on *inbox* for `_CHECK_INTERVAL`, at most for *left* seconds of the clock."""
+        if left is not None:
+            self._clock.wait(inbox, min(left, _CHECK_INTERVAL))
+            return
+        try:
+            inbox.get(timeout=_CHECK_INTERVAL)
+        except Empty:
+            return
+
+    def _call_off(self) -> None:
+        """Cancel the async hooks, and give up the hooks that wait for an earlier call, which may never return."""
+        for job in self._running:
+            if job.call is not None and not job.is_called_off:
+                job.is_called_off = True
+                job.call.cancel()
+        pending = [job for job in self._running if job.predecessor is not None]
+        for job in pending:
+            job.limit, job.scope = None, "interrupt"
+        self._give_up(pending)
+
+    def _break_off(self) -> None:
+        """Give up all hooks that run; the async hooks are cancelled, and get no time to end."""
+        for job in self._running:
+            job.limit, job.scope = None, "interrupt"
+            if job.call is not None:
+                job.call.cancel()
+        self._give_up(self._running)
+
+    def _overdue(self, jobs: Sequence[HookJob]) -> None:
+        """Cancel the async hooks among *jobs* that were not cancelled before, and give up the other hooks."""
+        for job in jobs:
+            if job.call is None or job.grace is not None or job.allowed is None:
+                self._give_up([job])
+                continue
+            now = self._clock.now()
+            job.grace = now + self._budget.grace(job.hook, min(_GRACE, job.allowed), job.began, now)
+            job.call.cancel()
+
+    def _give_up(self, jobs: Sequence[HookJob]) -> None:
         for job in jobs:
             # Do the slow work before taking the lock: a hook that returns needs it.
             seconds, predecessor = self._clock.now() - job.began, job.predecessor
@@ -277,9 +399,10 @@ class HookScheduler:
             if predecessor is not None:
                 error = self._pending(job, predecessor)
             else:
-                assert job.worker is not None
-                error = self._overrun(job, job.worker.stack(), seconds)
-                abandoned = self._callbacks.abandons(job.hook, job.began, job.worker)
+                runner = job.worker or job.call
+                assert runner is not None
+                error = self._given_up(job, runner, seconds)
+                abandoned = self._callbacks.abandons(job.hook, job.began, runner)
             with self._lock:
                 if job.is_over or job.predecessor is not predecessor:
                     # The hook has ended meanwhile, or its call has just begun; then the next round gives it up.
@@ -289,8 +412,25 @@ class HookScheduler:
                 job.abandoned, job.is_over, job.is_given_up = abandoned, True, True
                 job.seconds, job.error = seconds, error
                 self._ended_jobs.append(job)
+            if job.call is not None and abandoned is not None and job.call.on.loop.is_closed():
+                # The task will never end.
+                abandoned.is_over.set()
 
-    def _pending(self, job: _Job, predecessor: Abandoned) -> StartPending:
+    def _given_up(self, job: HookJob, runner: Runner, seconds: float) -> Exception:
+        """Return the error of a hook that is left behind."""
+        hook, call = job.hook, job.call
+        if call is None:
+            return self._overrun(job, runner.stack(), seconds)
+        if (death := call.on.why_dead()) is not None:
+            return LoopError(
+                f"{hook.path} has not returned from {hook.channel.name} ({hook.place})",
+                f"{call.on.name} {death}; exit the bus before its event loop ends",
+            )
+        if job.grace is not None and not call.was_cancelled:
+            return self._overrun(job, call.stack_of_loop(), seconds, "loop blocked")
+        return self._overrun(job, call.stack_at_cancel or call.stack(), seconds)
+
+    def _pending(self, job: HookJob, predecessor: Abandoned) -> StartPending:
         hook = predecessor.hook
         return StartPending(
             job.hook.path,
@@ -301,7 +441,13 @@ class HookScheduler:
             predecessor.runner.stack(),
         )
 
-    def _overrun(self, job: _Job, stack: str, seconds: float = 0.0) -> HookTimeout:
+    def _overrun(
+        self,
+        job: HookJob,
+        stack: str,
+        seconds: float = 0.0,
+        outcome: Literal["left behind", "cancelled", "loop blocked"] = "left behind",
+    ) -> HookTimeout:
         hook = job.hook
         return HookTimeout(
             hook.path,
@@ -312,22 +458,12 @@ class HookScheduler:
             job.scope,
             stack,
             self._waiting_for(job),
+            outcome,
         )
 
-    def _waiting_for(self, job: _Job) -> tuple[str, ...]:
+    def _waiting_for(self, job: HookJob) -> tuple[str, ...]:
         """Return the paths of the components that cannot be called before *job* is over."""
         graph = self._graph or HookGraph([other.hook for other in self._jobs], backwards=self._backwards)
         behind = graph.behind(job.hook.node)
         waiting = {other.hook.path: None for other in self._jobs if other.hook.node in behind}
         return tuple(waiting)
-
-
-def _staged(hooks: Sequence[ScheduledHook]) -> Iterator[_Job]:
-    stage, last = 0, None
-    for place, hook in enumerate(hooks):
-        # A listener outside all components has a stage to itself.
-        current = (hook.priority, None if hook.node is not None else place)
-        if place and current != last:
-            stage += 1
-        last = current
-        yield _Job(hook, place, stage)

@@ -47,6 +47,24 @@ class TimeBudget:
             limits.append((allowed, seconds, self._whole.scope))
         return min(limits) if limits else None
 
+    def has_passed(self, hook: ScheduledHook, now: float) -> bool:
+        """Whether a limit has passed already, so that *hook* gets a part of the time that is spared after it."""
+        node, whole = hook.node, self._whole
+        if node is not None and node.limit is not None and self._spent.get(node, 0.0) >= node.limit:
+            return True
+        return self._spares and whole.seconds is not None and now - whole.began >= whole.seconds
+
+    def grace(self, hook: ScheduledHook, longest: float, began: float, now: float) -> float:
+        """Return how long *hook*, which began at *began* and has overrun, may take to end; at most *longest*."""
+        node, whole = hook.node, self._whole
+        grace = longest
+        if node is not None and node.limit is not None:
+            spent = self._spent.get(node, 0.0) + now - began
+            grace = min(grace, time_left(node.limit, spent, self._left_of[node]))
+        if whole.seconds is not None and self._spares:
+            grace = min(grace, time_left(whole.seconds, now - whole.began, self._left))
+        return grace
+
     def spend(self, hook: ScheduledHook, seconds: float) -> None:
         """Record that *hook* has ended after *seconds*."""
         node = hook.node

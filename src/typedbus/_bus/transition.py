@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextvars
 import threading
 from collections.abc import Callable, Sequence
+from typing import Final
 
 import attrs
 
+from typedbus._base.coroutines import is_async_callable
 from typedbus._base.errors import StartCancelled
 from typedbus._base.events import Failed, LifecycleEvent
 from typedbus._base.failures import (
@@ -21,10 +24,17 @@ from typedbus._base.failures import (
 )
 from typedbus._base.states import State
 from typedbus._bus.builtin import ERROR, START, STOP, WARNING
+from typedbus._bus.event_loop import EventLoop
+from typedbus._bus.hook_worker import raised_by
 from typedbus._bus.hooks import Abandoned, PhaseCallbacks, Runner, ScheduledHook
 from typedbus._bus.policy import TransitionPolicy
 from typedbus._bus.registry import Registry
 from typedbus._os.forks import notice
+
+#: In the context of an async hook, and in the copies that its tasks and `asyncio.to_thread` make: its transition.
+_transition_of_hook: Final[contextvars.ContextVar[Transition | None]] = contextvars.ContextVar(
+    "typedbus_transition", default=None
+)
 
 
 @attrs.define(eq=False, repr=False)
@@ -44,6 +54,17 @@ class Transition:
     outcome: BaseException | None = None
     #: Functions to call when the goal is no longer STARTED; see `StateMachine.waking`.
     wakers: list[Callable[[], object]] = attrs.field(factory=list)
+
+    def includes_caller(self) -> bool:
+        """Whether the caller is a hook or an observer of this transition, or code that an async hook has begun."""
+        # Hooks in threads are recognised by their threads. The thread of the event loop runs other code as well.
+        return threading.get_ident() in self.threads or _transition_of_hook.get() is self
+
+    def hook_context(self) -> contextvars.Context:
+        """Return a copy of the caller's context, for code that belongs to this transition."""
+        context = contextvars.copy_context()
+        context.run(_transition_of_hook.set, self)
+        return context
 
     def change_goal(self, goal: State) -> None:
         """Change the goal, and wake the waiting hooks of a start; may be called in a signal handler."""
@@ -90,6 +111,7 @@ class TransitionPhase(PhaseCallbacks):
     registry: Registry
     policy: TransitionPolicy
     transition: Transition
+    event_loop: EventLoop
     begin: Callable[[str], LifecycleEvent] | None
     end: Callable[[str, float], LifecycleEvent] | None
     #: Whether it ends at the first failure, and when the goal is no longer STARTED.
@@ -134,6 +156,12 @@ class TransitionPhase(PhaseCallbacks):
         notice()
         return not self.is_up or self.transition.goal is State.STARTED
 
+    def context(self) -> contextvars.Context:
+        return self.transition.hook_context()
+
+    def called_off(self) -> BaseException:
+        return StartCancelled(self.transition.goal)
+
     def joined(self, thread: int, /) -> None:
         self.transition.threads.add(thread)
 
@@ -169,9 +197,11 @@ class TransitionPhase(PhaseCallbacks):
         while not abandoned.is_over.is_set():
             for hook in hooks:
                 called.append(hook)
-                try:
-                    hook.listener()
-                except BaseException as failed:
+                if is_async_callable(hook.listener):
+                    failed = self.event_loop.get().call(hook.listener, hook.name)
+                else:
+                    failed = raised_by(hook.listener)
+                if failed is not None:
                     self.registry.log(f"{hook.name} failed after the late start:\n{traceback_of(failed)}", ERROR)
             with self.registry.lock:
                 hooks = [hook for hook in abandoned.left if hook not in called]

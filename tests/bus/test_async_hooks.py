@@ -1,0 +1,639 @@
+"""Async hooks in a transition: order, limits, cancellation, failures, and the event loop that they run on."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import functools
+import threading
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from typedbus import (
+    EXIT,
+    LOG,
+    START,
+    STOP,
+    Bus,
+    Channel,
+    Component,
+    Container,
+    HookCancelled,
+    HookTimeout,
+    Limits,
+    ListenerError,
+    StartCancelled,
+    State,
+    TransitionFailures,
+    on,
+    running,
+)
+from typedbus._base.limits import StartNode
+from typedbus._bus.bus import parts_of
+from typedbus._channels.subscriptions import Subscription
+
+PATIENCE = 10
+
+
+def listen(bus: Bus, channel: Channel[[], None], listener: Callable[[], object], priority: int = 50) -> None:
+    """Subscribe *listener*, sync or async."""
+    hook: Any = listener
+    bus[channel].subscribe(hook, priority=priority)
+
+
+class Part:
+    """Notes its hooks, which are async, with the loop and the thread that they run in."""
+
+    def __init__(self, name: str, notes: list[str]) -> None:
+        self.name, self.notes = name, notes
+        self.loops: list[asyncio.AbstractEventLoop] = []
+        self.threads: list[threading.Thread] = []
+
+    async def note(self, hook: str) -> None:
+        await asyncio.sleep(0)
+        self.notes.append(f"{hook} {self.name}")
+        self.loops.append(asyncio.get_running_loop())
+        self.threads.append(threading.current_thread())
+
+    async def start(self) -> None:
+        await self.note("start")
+
+    async def stop(self) -> None:
+        await self.note("stop")
+
+    async def exit(self) -> None:
+        await self.note("exit")
+
+
+class SyncPart:
+    """Notes its hooks, which are sync."""
+
+    def __init__(self, name: str, notes: list[str]) -> None:
+        self.name, self.notes = name, notes
+
+    def start(self) -> None:
+        self.notes.append(f"start {self.name}")
+
+    def stop(self) -> None:
+        self.notes.append(f"stop {self.name}")
+
+    def exit(self) -> None:
+        self.notes.append(f"exit {self.name}")
+
+
+def add(bus: Bus, *parts: Part | SyncPart) -> None:
+    """Subscribe the hooks of *parts*."""
+    for part in parts:
+        listen(bus, START, part.start)
+        listen(bus, STOP, part.stop)
+        listen(bus, EXIT, part.exit)
+
+
+def failures(error: TransitionFailures) -> list[type[BaseException]]:
+    """Return the types of the failures."""
+    return [type(failure) for failure in error.exceptions]
+
+
+@settings(max_examples=20, deadline=None)
+@given(kinds=st.lists(st.booleans(), max_size=8), workers=st.sampled_from([1, 3]))
+def test_sync_and_async_hooks_have_one_order(kinds: list[bool], workers: int) -> None:
+    """Each is called when the one before it has returned, and the stop is the exact reverse."""
+    notes: list[str] = []
+    bus = Bus(workers=workers)
+    add(bus, *((Part if is_async else SyncPart)(str(number), notes) for number, is_async in enumerate(kinds)))
+
+    bus.start()
+    bus.exit()
+
+    forward = list(range(len(kinds)))
+    assert notes == [
+        *(f"start {number}" for number in forward),
+        *(f"stop {number}" for number in reversed(forward)),
+        *(f"exit {number}" for number in reversed(forward)),
+    ]
+
+
+def test_async_hooks_run_on_one_loop_in_a_thread_that_ends_with_the_exit() -> None:
+    """START, STOP and EXIT run on the same loop, in a thread of the bus; a start after the exit has another loop."""
+    bus = Bus()
+    part = Part("a", [])
+    add(bus, part)
+
+    bus.start()
+    bus.exit()
+    bus.start()
+    bus.exit()
+
+    assert len(set(part.loops[:3])) == len(set(part.loops[3:])) == 1
+    assert part.loops[0] is not part.loops[3]
+    assert part.threads[0] is not threading.current_thread()
+    assert part.threads[0].name == "bus event loop"
+    assert not part.threads[0].is_alive()
+    assert part.loops[0].is_closed()
+
+
+def test_a_factory_that_fails_fails_the_hook() -> None:
+    """The start is rolled back, and its error is among the failures."""
+    bus = Bus()
+    bus.loop_factory = lambda: 1 // 0  # type: ignore[assignment]
+    listen(bus, START, Part("a", []).start)
+
+    with pytest.raises(TransitionFailures) as raised:
+        bus.start()
+
+    assert failures(raised.value) == [ZeroDivisionError]
+    assert bus.state is State.STOPPED
+
+
+def test_a_failed_async_start_is_rolled_back() -> None:
+    """What had started is stopped, sync and async; the failure is raised."""
+    notes: list[str] = []
+    bus = Bus()
+    add(bus, Part("a", notes), SyncPart("b", notes))
+
+    async def fail() -> None:
+        raise OSError("no network")
+
+    listen(bus, START, fail)
+
+    with pytest.raises(TransitionFailures) as raised:
+        bus.start()
+
+    assert failures(raised.value) == [OSError]
+    assert notes == ["start a", "start b", "stop b", "stop a"]
+    bus.exit()
+
+
+def test_a_system_exit_in_an_async_hook_leaves_the_loop_alone() -> None:
+    """It is raised after the rollback, which still runs async hooks."""
+    notes: list[str] = []
+    bus = Bus()
+    add(bus, Part("a", notes))
+
+    async def leave() -> None:
+        raise SystemExit(3)
+
+    listen(bus, START, leave)
+
+    with pytest.raises(SystemExit, match="3"):
+        bus.start()
+
+    assert notes == ["start a", "stop a"]
+    bus.exit()
+
+
+def test_partials_methods_and_callables_are_recognised() -> None:
+    """Each of them is awaited."""
+    notes: list[str] = []
+
+    async def function(name: str) -> None:
+        notes.append(name)
+
+    class Callable_:
+        async def __call__(self) -> None:
+            notes.append("callable")
+
+    bus = Bus()
+    listen(bus, START, functools.partial(functools.partial(function), "partial"))
+    listen(bus, START, Callable_())
+    listen(bus, START, Part("method", notes).start)
+
+    bus.start()
+    bus.exit()
+
+    assert notes == ["partial", "callable", "start method"]
+
+
+def test_a_sync_hook_that_returns_a_coroutine_fails() -> None:
+    """The coroutine is closed, so that no warning says that it was never awaited."""
+    bus = Bus()
+    part = Part("a", [])
+    listen(bus, START, lambda: part.start())
+
+    with pytest.raises(TransitionFailures) as raised:
+        bus.start()
+
+    assert failures(raised.value) == [TypeError]
+    assert part.notes == []
+
+
+def test_an_inline_async_hook_fails() -> None:
+    """Inline hooks run in the thread of the transition, and async hooks on the loop."""
+
+    class Inline:
+        @on(START, inline=True)  # type: ignore[arg-type]  # the checkers see sync hooks only
+        async def start(self) -> None:
+            """Never called."""
+
+    bus = Bus()
+    listen(bus, START, Inline().start)
+
+    with pytest.raises(TransitionFailures) as raised:
+        bus.start()
+
+    assert failures(raised.value) == [ListenerError]
+    bus.exit()
+
+
+def test_context_variables_of_the_caller_reach_async_hooks() -> None:
+    """Each hook has a copy of the context of the thread that started the bus."""
+    variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable")
+    seen: list[str] = []
+    bus = Bus()
+
+    async def hook() -> None:
+        seen.append(variable.get())
+        variable.set("hook")
+
+    listen(bus, START, hook)
+    listen(bus, START, functools.partial(hook))
+    token = variable.set("caller")
+    try:
+        bus.start()
+        bus.exit()
+    finally:
+        variable.reset(token)
+
+    assert seen == ["caller", "caller"]
+
+
+async def hang(began: threading.Event | None = None) -> None:
+    """Wait forever, behind another coroutine and an async generator."""
+
+    async def numbers() -> AsyncIterator[int]:
+        if began is not None:
+            began.set()
+        await asyncio.Event().wait()
+        yield 1
+
+    async for _ in numbers():
+        pass
+
+
+def test_an_overrun_is_cancelled_and_its_whole_chain_is_shown() -> None:
+    """The stack names each coroutine and the async generator, outermost first."""
+    bus = Bus(limits=Limits(hook=0.05))
+    listen(bus, START, hang)
+
+    with pytest.raises(TransitionFailures) as raised:
+        bus.start()
+
+    [error] = raised.value.exceptions
+    assert isinstance(error, HookTimeout)
+    assert error.outcome == "cancelled"
+    assert "it was cancelled at:" in str(error)
+    lines = [line.strip().rpartition(" ")[2] for line in error.stack.splitlines() if "File" in line]
+    assert lines == ["hang", "numbers", "wait"]
+    bus.exit()
+
+
+def test_a_hook_that_ignores_its_cancellation_is_left_behind_and_undone_later() -> None:
+    """The start goes on without it; when it has returned, the stop of the same object is called."""
+    gate = threading.Event()
+    notes: list[str] = []
+    lines: list[str] = []
+
+    class Stubborn:
+        async def start(self) -> None:
+            while not gate.is_set():
+                try:
+                    await asyncio.sleep(0.01)
+                except asyncio.CancelledError:
+                    notes.append("cancelled")
+
+        async def stop(self) -> None:
+            notes.append("stop")
+
+    bus = Bus(limits=Limits(hook=0.05))
+    bus[LOG].subscribe(lambda text, level: lines.append(text))
+    stubborn = Stubborn()
+    listen(bus, START, stubborn.start)
+    listen(bus, STOP, stubborn.stop)
+
+    with pytest.raises(TransitionFailures) as raised:
+        bus.start()
+    [error] = raised.value.exceptions
+    [late] = parts_of(bus).machine.abandoned
+    rolled_back = list(notes)
+    gate.set()
+    assert late.is_over.wait(PATIENCE)
+
+    assert isinstance(error, HookTimeout)
+    assert error.outcome == "left behind"
+    assert rolled_back == ["cancelled"]
+    assert notes == ["cancelled", "stop"]
+    assert "it had been given up" in lines[0]
+    bus.start()
+    bus.exit()
+
+
+def test_a_start_that_returns_when_it_is_cancelled_is_undone() -> None:
+    """It has overrun, so the start fails, and it had started, so its stop is called."""
+    stopped = threading.Event()
+
+    class Slow:
+        async def start(self) -> None:
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                return
+
+        async def stop(self) -> None:
+            stopped.set()
+
+    bus = Bus(limits=Limits(hook=0.05))
+    slow = Slow()
+    listen(bus, START, slow.start)
+    listen(bus, STOP, slow.stop)
+
+    with pytest.raises(TransitionFailures) as raised:
+        bus.start()
+
+    assert failures(raised.value) == [HookTimeout]
+    assert stopped.wait(PATIENCE)
+    bus.exit()
+
+
+def test_a_blocked_loop_is_named_with_the_stack_of_its_thread() -> None:
+    """A hook that never awaits cannot be cancelled; the report shows the function that blocks."""
+    gate = threading.Event()
+
+    async def blocks() -> None:
+        gate.wait(PATIENCE)
+
+    bus = Bus(limits=Limits(hook=0.1))
+    listen(bus, START, blocks)
+    try:
+        with pytest.raises(TransitionFailures) as raised:
+            bus.start()
+    finally:
+        gate.set()
+
+    [error] = raised.value.exceptions
+    assert isinstance(error, HookTimeout)
+    assert error.outcome == "loop blocked"
+    assert "the event loop is blocked" in str(error)
+    assert "in blocks" in error.stack
+    [late] = parts_of(bus).machine.abandoned
+    assert late.is_over.wait(PATIENCE)
+    bus.exit()
+
+
+def test_a_call_off_cancels_the_async_start_under_way() -> None:
+    """It has not started: its stop is not called, those before it are stopped, and nothing has failed."""
+    notes: list[str] = []
+    began = threading.Event()
+    bus = Bus()
+    add(bus, Part("a", notes))
+
+    class Slow:
+        async def start(self) -> None:
+            await hang(began)
+
+        def stop(self) -> None:
+            notes.append("stop slow")
+
+    slow = Slow()
+    listen(bus, START, slow.start)
+    listen(bus, STOP, slow.stop)
+
+    def stop() -> None:
+        assert began.wait(PATIENCE)
+        bus.stop()
+
+    stopping = threading.Thread(target=stop)
+    stopping.start()
+
+    with pytest.raises(StartCancelled):
+        bus.start()
+
+    stopping.join(PATIENCE)
+    assert notes == ["start a", "stop a"]
+    assert bus.state is State.STOPPED
+    bus.exit()
+
+
+def test_a_failure_next_door_cancels_the_async_start() -> None:
+    """With several workers the hooks of one priority run together, and one failure ends the start."""
+    began = threading.Event()
+    bus = Bus(workers=2)
+    ended: list[BaseException] = []
+
+    async def slow() -> None:
+        try:
+            await hang(began)
+        except asyncio.CancelledError as error:
+            ended.append(error)
+            raise
+
+    def fail() -> None:
+        assert began.wait(PATIENCE)
+        raise OSError("no network")
+
+    nodes(bus, slow, fail)
+
+    with pytest.raises(TransitionFailures) as raised:
+        bus.start()
+
+    assert failures(raised.value) == [OSError]
+    assert len(ended) == 1
+    bus.exit()
+
+
+def nodes(bus: Bus, *listeners: Callable[[], object]) -> None:
+    """Subscribe *listeners* to START as components that do not need each other."""
+
+    class Own(Subscription):
+        @property
+        def node(self) -> StartNode | None:
+            return own[self.listener]
+
+    own = {listener: StartNode(f"shop.{number}", ()) for number, listener in enumerate(listeners)}
+    for listener in listeners:
+        bus[START]._add(Own(bus[START], listener, 50))  # pyright: ignore[reportPrivateUsage]
+
+
+def test_async_hooks_count_as_workers() -> None:
+    """With two workers, two of three run together."""
+    running, most = 0, 0
+
+    async def hook() -> None:
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        await asyncio.sleep(0.01)
+        running -= 1
+
+    bus = Bus(workers=2)
+    nodes(bus, hook, functools.partial(hook), functools.partial(hook))
+
+    bus.start()
+    bus.exit()
+
+    assert most == 2
+
+
+def test_a_cancelled_error_that_the_bus_did_not_cause_is_a_failure() -> None:
+    """A hook that awaits a cancelled task has failed, and is no interrupt."""
+
+    async def hook() -> None:
+        task = asyncio.create_task(asyncio.sleep(PATIENCE))
+        task.cancel()
+        await task
+
+    bus = Bus()
+    listen(bus, START, hook)
+
+    with pytest.raises(TransitionFailures) as raised:
+        bus.start()
+
+    [error] = raised.value.exceptions
+    assert isinstance(error, HookCancelled)
+    assert isinstance(error.__cause__, asyncio.CancelledError)
+    bus.exit()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [1, 3])
+def test_every_async_stop_is_called_within_twice_the_limit(workers: int) -> None:
+    """Stops that hang, and ignore their cancellation, leave time for the others."""
+    called: list[int] = []
+
+    async def stubborn(number: int) -> None:
+        called.append(number)
+        end = time.monotonic() + 3
+        while time.monotonic() < end and not over.is_set():
+            try:
+                await asyncio.sleep(0.01)
+            except asyncio.CancelledError:
+                continue
+
+    over = threading.Event()
+    bus = Bus(workers=workers, limits=Limits(stop=0.4))
+    for number in range(5):
+        listen(bus, STOP, functools.partial(stubborn, number))
+    bus.start()
+    began = time.monotonic()
+
+    with pytest.raises(TransitionFailures) as raised:
+        bus.stop()
+
+    seconds = time.monotonic() - began
+    over.set()
+    assert sorted(called) == [0, 1, 2, 3, 4]
+    assert failures(raised.value) == [HookTimeout] * 5
+    assert seconds < 1.0
+    bus.exit()
+
+
+def test_a_sync_hook_waits_for_a_coroutine_that_stops_the_bus() -> None:
+    """The coroutine belongs to the hook: its stop is a request, and does not wait for the hook."""
+    bus = Bus()
+
+    listen(bus, START, lambda: bus.run_on_loop(call_stop(bus)).result(PATIENCE))
+
+    with pytest.raises(StartCancelled):
+        bus.start()
+    bus.exit()
+
+
+def test_a_transition_that_an_async_hook_asks_for_is_carried_out_after_it() -> None:
+    """Called inside a hook, stop() sets the goal and returns; so do tasks and threads that the hook has created."""
+    asks: list[Callable[[Bus], Awaitable[None]]] = [
+        call_stop,
+        lambda bus: asyncio.create_task(call_stop(bus)),
+        lambda bus: asyncio.to_thread(bus.stop),
+    ]
+    for ask in asks:
+        bus = Bus()
+
+        async def start(ask: Callable[[Bus], Awaitable[None]] = ask, bus: Bus = bus) -> None:
+            await ask(bus)
+
+        listen(bus, START, start)
+        with pytest.raises(StartCancelled):
+            bus.start()
+        assert bus.state is State.STOPPED
+        bus.exit()
+
+
+async def call_stop(bus: Bus) -> None:
+    """Stop *bus* with the sync method."""
+    bus.stop()
+
+
+class Connection:
+    """Opens and closes in coroutines; the hooks are found by their names."""
+
+    def __init__(self, notes: list[str]) -> None:
+        self.notes = notes
+
+    async def start(self) -> None:
+        await asyncio.sleep(0)
+        self.notes.append("start connection")
+
+    async def stop(self) -> None:
+        await asyncio.sleep(0)
+        self.notes.append("stop connection")
+
+
+class Repository:
+    """A sync component that needs an async one."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.notes = connection.notes
+
+    def start(self) -> None:
+        self.notes.append("start repository")
+
+    def stop(self) -> None:
+        self.notes.append("stop repository")
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_async_methods_of_components_are_hooks(workers: int) -> None:
+    """A component starts after the async start of the component that it needs has returned, and stops before it."""
+    notes: list[str] = []
+
+    class Shop(Container):
+        bus = Component(Bus, workers=workers)
+        connection = Component(Connection, notes)
+        repository = Component(Repository, connection.provided)
+
+    with running(Shop()):
+        assert notes == ["start connection", "start repository"]
+
+    assert notes[2:] == ["stop repository", "stop connection"]
+
+
+def test_a_hook_that_is_cancelled_by_its_limit_is_not_stopped() -> None:
+    """It has not started; the components before it are stopped."""
+    notes: list[str] = []
+
+    class Slow:
+        def __init__(self, connection: Connection) -> None:
+            self.connection = connection
+
+        async def start(self) -> None:
+            await asyncio.Event().wait()
+
+        async def stop(self) -> None:
+            notes.append("stop slow")
+
+    class Shop(Container):
+        bus = Component(Bus)
+        connection = Component(Connection, notes)
+        slow = Component(Slow, connection.provided).within(0.05)
+
+    with pytest.raises(TransitionFailures) as raised, running(Shop()):
+        pass
+
+    [error] = raised.value.exceptions
+    assert isinstance(error, HookTimeout)
+    assert (error.path, error.scope, error.outcome) == ("Shop.slow", "component", "cancelled")
+    assert notes == ["start connection", "stop connection"]
