@@ -19,7 +19,7 @@ from typing import Any, Final
 
 import attrs
 
-from typedbus._base.errors import LoopError
+from typedbus._base.errors import ListenerCancelled, LoopError
 from typedbus._base.sync import simple_queue
 from typedbus._bus.await_chain import stack_of_task
 from typedbus._bus.hook_worker import stack_of_thread
@@ -128,10 +128,17 @@ class AsyncioLoop:
         self.begin(listener, contextvars.copy_context(), name, outcome.put)
         while True:
             try:
-                return outcome.get(timeout=None if self.is_own else _PAUSE)
+                error = outcome.get(timeout=None if self.is_own else _PAUSE)
             except queue.Empty:
                 if (death := self.why_dead()) is not None:
                     return LoopError(f"{name} has not returned", f"{self.name} {death}")
+            else:
+                if not isinstance(error, asyncio.CancelledError):
+                    return error
+                # The bus does not cancel such a call.
+                failure = ListenerCancelled()
+                failure.__cause__ = error
+                return failure
 
     def submit(self, coroutine: Coroutine[Any, Any, Any]) -> concurrent.futures.Future[Any]:
         """Run *coroutine* as a task, and return a future for its result."""

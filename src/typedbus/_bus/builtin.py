@@ -24,14 +24,14 @@ from typedbus._base.events import (
 )
 from typedbus._channels.channel import Channel
 
-#: A hook may be an async function, which a transition awaits. Type checkers see sync hooks only: a method marked with
+#: A hook may be an async function, which a transition or a reload awaits. Type checkers see sync hooks only: a method marked with
 #: `on` takes the declared result of its channel, and a sync method must keep its own.
 HookResult: TypeAlias = Awaitable[None] | None
 
 START = cast(Channel[[], None], Channel[[], HookResult]("start"))
 STOP = cast(Channel[[], None], Channel[[], HookResult]("stop"))
 EXIT = cast(Channel[[], None], Channel[[], HookResult]("exit"))
-GRACEFUL = Channel[[], None]("graceful")
+GRACEFUL = cast(Channel[[], None], Channel[[], HookResult]("graceful"))
 MAIN = Channel[[], None]("main")
 LOG = Channel[[str, int], None]("log")
 LIFECYCLE = Channel[[LifecycleEvent], None]("lifecycle")

@@ -19,7 +19,7 @@ from typedbus._base.clock import Clock, SystemClock
 from typedbus._base.errors import LoopError
 from typedbus._base.limits import Limits
 from typedbus._base.states import State
-from typedbus._bus.builtin import GRACEFUL, INFO
+from typedbus._bus.builtin import INFO
 from typedbus._bus.event_loop import EventLoop
 from typedbus._bus.machine import StateMachine
 from typedbus._bus.main_loop import MainLoop
@@ -275,17 +275,79 @@ class Bus:
         notice()
         self._parts.loop.exit()
 
+    async def start_async(self) -> None:
+        """
+        Do the same as `start`, without blocking the event loop of the caller, which runs the async hooks.
+
+        The other hooks run in a daemon thread, or in worker threads. If the caller is cancelled, as by
+        `asyncio.timeout`, the start is called off: async hooks that run are cancelled, what has started is stopped
+        again, and then the same `CancelledError` is raised. At a second cancellation the hooks that run are given
+        up. If other code has begun the start, a cancellation ends only the wait for it.
+
+        Raises:
+            LoopError: The components of the bus were built for another event loop; exit the bus first.
+            BaseException: As `start`.
+        """
+        from typedbus._bus.async_faces import bring_to  # asyncio is slow to import; so below
+
+        await bring_to(self._parts.machine, State.STARTED)
+
+    async def stop_async(self) -> None:
+        """
+        Do the same as `stop`, without blocking the event loop of the caller.
+
+        The async hooks run on the loop on which the bus was started. If the caller is cancelled, the stop goes on,
+        and the same `CancelledError` is raised at its end. At a second cancellation the hooks that run are given up.
+        """
+        from typedbus._bus.async_faces import bring_to
+
+        await bring_to(self._parts.machine, State.STOPPED)
+
+    async def exit_async(self) -> None:
+        """Do the same as `exit`, as `stop_async` does the same as `stop`; then the bus forgets its event loop."""
+        from typedbus._bus.async_faces import bring_to
+
+        notice()
+        self._parts.loop.prefer_exit()
+        await bring_to(self._parts.machine, State.EXITED)
+
+    async def wait_async(self, states: State | Iterable[State], timeout: float | None = None) -> State | None:  # noqa: ASYNC109  # as `wait`
+        """Do the same as `wait`, without blocking the event loop of the caller."""
+        from typedbus._bus.async_faces import wait
+
+        return await wait(self._parts.machine, states, timeout)
+
+    async def block_async(self, *, interval: float = 0.1, patience: float = 5.0) -> None:
+        """
+        Do the same as `block`, in a daemon thread, without blocking the event loop of the caller.
+
+        If the caller is cancelled, the bus exits in order, and the same `CancelledError` is raised at the end.
+        """
+        from typedbus._bus.async_faces import in_thread
+
+        block = functools.partial(self.block, interval=interval, patience=patience)
+        await in_thread(f"{self._parts.event_loop.name} blocks", block, self.request_exit)
+
     def graceful(self) -> None:
         """
         Publish `GRACEFUL`, for components to load new settings or reopen files.
 
         Each component is called after its dependencies, in the order of the start.
-        All of them are called, even if some fail.
+        All of them are called, even if some fail. Async listeners run on the event loop of the bus, one by one.
 
         Raises:
             ChannelFailures: As `BoundChannel.publish`.
+            LoopError: The caller runs on that loop, which would be blocked; use `graceful_async`.
         """
-        self[GRACEFUL].publish()
+        from typedbus._bus.reload import reload  # for programs that never reload
+
+        reload(self._parts.registry, self._parts.event_loop)
+
+    async def graceful_async(self) -> None:
+        """Do the same as `graceful`, in a daemon thread; a cancellation is raised when all listeners have ended."""
+        from typedbus._bus.async_faces import in_thread
+
+        await in_thread(f"{self._parts.event_loop.name} reloads", self.graceful)
 
     @property
     def loop_factory(self) -> Callable[[], asyncio.AbstractEventLoop] | None:
@@ -454,6 +516,7 @@ class Bus:
         if interval <= 0:
             raise ValueError(f"the interval of ticks is {interval!r} s; pass a number greater than 0")
         notice()
+        self._parts.machine.refuse_on_loop("block")
         self._parts.loop.block(interval, patience)
 
     def __repr__(self) -> str:

@@ -13,7 +13,8 @@ from collections.abc import Callable, Generator, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from typedbus._base.clock import Clock
-from typedbus._base.errors import LimitError, StartCancelled, TransitionError, WaitError
+from typedbus._base.coroutines import is_async_callable
+from typedbus._base.errors import LimitError, LoopError, StartCancelled, TransitionError, WaitError
 from typedbus._base.events import (
     ComponentExited,
     ComponentExiting,
@@ -29,7 +30,7 @@ from typedbus._base.failures import CauseReport, distinct_errors, traceback_of
 from typedbus._base.limits import Limits
 from typedbus._base.states import State
 from typedbus._bus.builtin import ERROR, EXIT, START, STOP, WARNING
-from typedbus._bus.event_loop import EventLoop
+from typedbus._bus.event_loop import EventLoop, is_on_any_loop
 from typedbus._bus.participants import Participants
 from typedbus._bus.policy import TransitionPolicy
 from typedbus._bus.registry import Registry
@@ -131,26 +132,54 @@ class StateMachine:
 
     def wait(self, states: State | Iterable[State], timeout: float | None = None) -> State | None:
         """Return when the bus is in one of *states*, or passes through it; see `Bus.wait`."""
+        with self.waiting(states, Waiter) as waiter:
+            if waiter.reached is None:
+                self.refuse_on_loop("wait")
+                waiter.woken.acquire(timeout=-1 if timeout is None else min(max(0.0, timeout), threading.TIMEOUT_MAX))
+            return waiter.reached
+
+    @contextlib.contextmanager
+    def waiting(
+        self, states: State | Iterable[State], create: Callable[[frozenset[State]], Waiter]
+    ) -> Generator[Waiter]:
+        """Yield a waiter for *states*, made by *create*, that is woken while the block runs; see `wait`."""
         wanted = checked_states(states)
         notice()
-        waiter = Waiter(wanted)
+        waiter = create(wanted)
         # Add the waiter before reading the state, so that no transition is missed
         # in between, not even one made by a signal handler in this thread.
         self.waiters.append(waiter)
         try:
-            state = self.state
+            state, current = self.state, self.current
             if state in wanted:
-                return state
-            current = self.current
-            if current is not None and current.includes_caller():
+                waiter.reached = state
+            elif current is not None and current.includes_caller():
                 raise WaitError(
                     wanted,
                     f"the bus is {state.name} and goes on only when this listener returns; wait in a thread of your own",
                 )
-            waiter.woken.acquire(timeout=-1 if timeout is None else min(max(0.0, timeout), threading.TIMEOUT_MAX))
-            return waiter.reached
+            yield waiter
         finally:
             self.waiters.remove(waiter)
+
+    def refuse_on_loop(self, verb: str) -> None:
+        """
+        Raise `LoopError` if the sync method *verb* would block the running event loop, and wait for hooks on it.
+
+        A start must not block any loop, because its async hooks run on the loop of the caller.
+        """
+        if not is_on_any_loop() or not (verb == "start" or self.event_loop.is_running_here):
+            return
+        if self.event_loop.is_used or any(
+            is_async_callable(subscription.listener)
+            for channel in (START, STOP, EXIT)
+            for subscription in self._subscriptions(channel)
+        ):
+            raise LoopError(
+                f"bus.{verb}()",
+                "it would block the event loop of this thread, on which async hooks have to run; "
+                f"write await bus.{verb}_async(), or call it in another thread",
+            )
 
     @contextlib.contextmanager
     def waking(self, wake: Callable[[], object]) -> Generator[None]:
@@ -183,6 +212,35 @@ class StateMachine:
             goal: STARTED, STOPPED or EXITED.
             by: The object that starts the bus. If this call begins the start, `started_by` is set to it.
         """
+        current = self.current
+        if current is None or not current.includes_caller():
+            self.refuse_on_loop({State.STARTED: "start", State.STOPPED: "stop"}.get(goal, "exit"))
+        # Its thread is known from the beginning, for a signal handler that interrupts the thread before `run`.
+        current, is_ours = self.join(goal, {threading.get_ident()}, by)
+        if current is None:
+            return
+        if is_ours:
+            self.run(current)
+        else:
+            current.done.wait()
+        try:
+            self.raise_outcome(current, goal)
+        finally:
+            del current
+
+    def join(self, goal: State, threads: set[int], by: object = None) -> tuple[Transition | None, bool]:
+        """
+        Change the goal of the transition that is under way to *goal*, or create a transition.
+
+        Args:
+            goal: As in `bring_to`.
+            threads: The thread that will call `run` if the transition is new; empty if it is not running yet.
+            by: As in `bring_to`.
+
+        Returns:
+            The transition to wait for, None if there is nothing to wait for; and whether it is new, so that the
+            caller must call `run`, in any thread.
+        """
         from typedbus._bus.transition import Transition  # a program that only publishes does not need it
 
         notice()
@@ -192,32 +250,29 @@ class StateMachine:
                 if goal is State.STARTED and self.state not in (State.STOPPED, State.EXITED):
                     raise TransitionError(self.state, State.STARTING)
                 if goal is not State.STARTED and self.state in (goal, State.EXITED):
-                    return
+                    return None, False
                 if goal is State.STARTED and self.state is State.EXITED:
                     # These causes belong to the run that ended with that exit.
                     self.requests.causes = []
                 if goal is State.STARTED and (by is not None or not self._is_used):
                     self.started_by = by
-                current = self.current = Transition(goal, goal, {threading.get_ident()}, self.abandoned)
-                joining = False
-            else:
-                if goal is State.STARTED and current.goal is not State.STARTED:
-                    raise TransitionError(self.state, State.STARTING)
-                if goal is State.EXITED or current.goal is State.STARTED:
-                    current.change_goal(goal)
-                if current.includes_caller():
-                    return
-                joining = True
-        if joining:
-            current.done.wait()
-        else:
-            self._run(current)
+                self.current = Transition(goal, goal, threads, self.abandoned)
+                return self.current, True
+            if goal is State.STARTED and current.goal is not State.STARTED:
+                raise TransitionError(self.state, State.STARTING)
+            if goal is State.EXITED or current.goal is State.STARTED:
+                current.change_goal(goal)
+            return (None if current.includes_caller() else current), False
+
+    def raise_outcome(self, current: Transition, goal: State) -> None:
+        """Raise the outcome of *current* in a caller that wanted the bus to reach *goal*."""
         try:
             if isinstance(current.outcome, StartCancelled) and goal is not State.STARTED:
                 return
             if current.outcome is not None:
                 raise current.outcome
         finally:
+            # The traceback of the outcome holds this frame.
             del current
 
     def assign(self, state: State) -> None:
@@ -243,8 +298,9 @@ class StateMachine:
             self._is_used, self.state, self._started = False, State.EXITED, []
             self.exits += 1
 
-    def _run(self, current: Transition) -> None:
-        """Run phases until the goal is reached; other callers may change the goal meanwhile."""
+    def run(self, current: Transition) -> None:
+        """Run phases until the goal is reached, in this thread; other callers may change the goal meanwhile."""
+        current.threads.add(threading.get_ident())
         try:
             while (reached := self._finish(current)) is None:
                 # The state is STOPPING here after an interrupt between two listeners.
@@ -259,12 +315,16 @@ class StateMachine:
         except BaseException as interrupt:
             # The interrupt came between two listeners: the state stays as it is,
             # and the next call continues from there.
-            with self.registry.lock:
-                if self.current is current:
-                    self.current = None
-            current.outcome = interrupt
+            self.break_off(current, interrupt)
         finally:
-            current.done.set()
+            current.finish()
+
+    def break_off(self, current: Transition, error: BaseException) -> None:
+        """Let the bus have no transition in place of *current*, whose outcome is *error*; its state stays as it is."""
+        with self.registry.lock:
+            if self.current is current:
+                self.current = None
+        current.outcome = error
 
     def _finish(self, current: Transition) -> State | None:
         """End the transition and return the state if it is the goal, else return None; atomic under the lock."""
@@ -292,6 +352,13 @@ class StateMachine:
         # Components are constructed in a single thread: this one, unless there is a time limit.
         start = StartUnderWay(self, current, self.exits)
         self._call(preparing, preparations(self.participants, start), limit, workers=1, hook_limit=None)
+        try:
+            # Only now are the hooks of containers subscribed.
+            self.refuse_on_loop("start")
+        except LoopError as error:
+            current.leaving.append(error)
+            with self.registry.lock:
+                current.call_off()
         self._call(starting, self._subscriptions(START), limit, workers=self.workers, hook_limit=self.limits.hook)
         with self.registry.lock:
             if current.failures:
@@ -433,8 +500,12 @@ class StateMachine:
             whole=limit,
             spares=not phase.is_up,
         )
-        with self.waking(scheduler.wake) if phase.is_up else contextlib.nullcontext():
-            scheduler.carry_out()
+        phase.transition.scheduler = scheduler
+        try:
+            with self.waking(scheduler.wake) if phase.is_up else contextlib.nullcontext():
+                scheduler.carry_out()
+        finally:
+            phase.transition.scheduler = None
 
     def _move(self, state: State) -> None:
         before = self.state
@@ -453,5 +524,5 @@ class StateMachine:
             # Several of a waiter's states may be reached before it wakes up; the first counts.
             if state in waiter.states and waiter.reached is None:
                 waiter.reached = state
-                waiter.woken.release()
+                waiter.wake()
         self.policy.entered(state)

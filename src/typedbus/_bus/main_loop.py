@@ -38,10 +38,14 @@ class MainLoop:
 
     def exit(self) -> None:
         """Stop the bus and bring it to EXITED; see `Bus.exit`."""
+        self.prefer_exit()
+        self._machine.bring_to(State.EXITED)
+
+    def prefer_exit(self) -> None:
+        """Record that an exit takes precedence over a restart of this run."""
         with self._registry.lock:
             if self._machine.state is not State.EXITED:
                 self._requests.exit_in = self._machine.exits
-        self._machine.bring_to(State.EXITED)
 
     def request_exit(self, cause: BaseException | None) -> None:
         """Request the exit of the bus, which takes precedence over a restart; see `Bus.request_exit`."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextvars
 import threading
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import attrs
 
@@ -31,6 +31,9 @@ from typedbus._bus.policy import TransitionPolicy
 from typedbus._bus.registry import Registry
 from typedbus._os.forks import notice
 
+if TYPE_CHECKING:
+    from typedbus._bus.scheduler import HookScheduler
+
 #: In the context of an async hook, and in the copies that its tasks and `asyncio.to_thread` make: its transition.
 _transition_of_hook: Final[contextvars.ContextVar[Transition | None]] = contextvars.ContextVar(
     "typedbus_transition", default=None
@@ -54,6 +57,9 @@ class Transition:
     outcome: BaseException | None = None
     #: Functions to call when the goal is no longer STARTED; see `StateMachine.waking`.
     wakers: list[Callable[[], object]] = attrs.field(factory=list)
+    #: The scheduler that calls hooks at present, if there is one.
+    scheduler: HookScheduler | None = None
+    _watchers: list[Callable[[], object]] = attrs.field(factory=list)
 
     def includes_caller(self) -> bool:
         """Whether the caller is a hook or an observer of this transition, or code that an async hook has begun."""
@@ -65,6 +71,24 @@ class Transition:
         context = contextvars.copy_context()
         context.run(_transition_of_hook.set, self)
         return context
+
+    def finish(self) -> None:
+        """Wake the callers that wait for the end."""
+        self.done.set()
+        for watcher in tuple(self._watchers):
+            watcher()
+
+    def when_done(self, watcher: Callable[[], object]) -> None:
+        """Call *watcher* at the end, in the thread of the transition or at once; possibly twice."""
+        self._watchers.append(watcher)
+        if self.done.is_set():
+            watcher()
+
+    def give_up(self) -> None:
+        """Give up the hooks that run in other threads or on the event loop; may be called in any thread."""
+        scheduler = self.scheduler
+        if scheduler is not None:
+            scheduler.give_up()
 
     def change_goal(self, goal: State) -> None:
         """Change the goal, and wake the waiting hooks of a start; may be called in a signal handler."""

@@ -21,6 +21,10 @@ class Waiter:
         self.woken = threading.Lock()
         self.woken.acquire()
 
+    def wake(self) -> None:
+        """Wake the thread; called once, under the lock of the bus, by the thread that changes the state."""
+        self.woken.release()
+
 
 def checked_states(argument: object) -> frozenset[State]:
     """

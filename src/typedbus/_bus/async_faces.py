@@ -1,0 +1,164 @@
+"""
+The async methods of a bus: they wait on the caller's event loop for what the bus does in other threads.
+
+A transition runs in a daemon thread, because the loop must stay free for the async hooks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import threading
+from collections.abc import Callable, Iterable
+
+from typedbus._base.errors import StartCancelled
+from typedbus._base.states import State
+from typedbus._bus.machine import StateMachine
+from typedbus._bus.waiting import Waiter
+
+
+async def bring_to(machine: StateMachine, goal: State, by: object = None) -> None:
+    """
+    Do the same as `StateMachine.bring_to`, in a daemon thread, with the async hooks on the running loop.
+
+    If the caller is cancelled, a start that it began is called off; a stop or an exit goes on. Either way the
+    same `CancelledError` is raised when the transition has ended. At each further cancellation the hooks that
+    run are given up.
+    """
+    if goal is State.STARTED and machine.current is None and machine.state in (State.STOPPED, State.EXITED):
+        machine.event_loop.lend("await bus.start_async()")
+    current, is_ours = machine.join(goal, set(), by)
+    if current is None:
+        return
+    end = _Event(asyncio.get_running_loop())
+    current.when_done(end.set)
+    if is_ours:
+        args = (machine.run, current)
+        name = f"{machine.event_loop.name} to {goal.name}"
+        thread = threading.Thread(target=contextvars.copy_context().run, args=args, name=name, daemon=True)
+        try:
+            thread.start()
+        except RuntimeError as error:
+            machine.break_off(current, error)
+            current.finish()
+            raise
+
+    def cancel(times: int) -> None:
+        if times > 1:
+            current.give_up()
+        else:
+            with machine.registry.lock:
+                current.call_off()
+
+    cancelled = await end.wait(cancel if is_ours else None)
+    if cancelled is None:
+        machine.raise_outcome(current, goal)
+        return
+    if goal is State.STARTED and current.has_started and current.outcome is None:
+        # The start succeeded before it could be called off.
+        await _stop(machine)
+    if current.outcome is not None and not isinstance(current.outcome, StartCancelled):
+        raise cancelled from current.outcome
+    raise cancelled
+
+
+async def _stop(machine: StateMachine) -> None:
+    try:
+        await bring_to(machine, State.STOPPED)
+    except asyncio.CancelledError:
+        return
+
+
+async def wait(machine: StateMachine, states: State | Iterable[State], timeout: float | None) -> State | None:  # noqa: ASYNC109  # as `Bus.wait`
+    """Do the same as `StateMachine.wait`, without blocking the loop."""
+    reached = _Event(asyncio.get_running_loop())
+    with machine.waiting(states, lambda wanted: _AsyncWaiter(wanted, reached)) as waiter:
+        if waiter.reached is None:
+            await asyncio.wait([reached.future], timeout=timeout)
+        return waiter.reached
+
+
+async def in_thread(name: str, function: Callable[[], object], cancel: Callable[[], object] | None = None) -> None:
+    """
+    Call *function* in a daemon thread, wait until it has returned, and raise what it raises.
+
+    If the caller is cancelled, *cancel* is called, and the same `CancelledError` is raised when the function has
+    returned.
+    """
+    end = _Event(asyncio.get_running_loop())
+    raised: list[BaseException] = []
+
+    def call() -> None:
+        try:
+            function()
+        except BaseException as error:
+            raised.append(error)
+        finally:
+            end.set()
+
+    threading.Thread(target=contextvars.copy_context().run, args=(call,), name=name, daemon=True).start()
+    cancelled = await end.wait(lambda times: cancel() if cancel is not None and times == 1 else None)
+    try:
+        if cancelled is not None:
+            raise cancelled from (raised[0] if raised else None)
+        if raised:
+            raise raised[0]
+    finally:
+        raised.clear()
+
+
+class _Event:
+    """An event that any thread may set, and that a task of *loop* waits for."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self.future: asyncio.Future[None] = loop.create_future()
+
+    def set(self) -> None:
+        """Set the event; may be called several times."""
+        try:
+            self._loop.call_soon_threadsafe(self._set)
+        except RuntimeError:
+            # The loop is closed, and no task waits on it.
+            return
+
+    def _set(self) -> None:
+        if not self.future.done():
+            self.future.set_result(None)
+
+    async def wait(self, cancel: Callable[[int], object] | None) -> asyncio.CancelledError | None:
+        """
+        Wait for the event.
+
+        Args:
+            cancel: Called at each cancellation of the caller, with the number of cancellations so far; the wait
+                continues. With None a cancellation ends the wait.
+
+        Returns:
+            The first `CancelledError`, or None.
+        """
+        first: asyncio.CancelledError | None = None
+        times = 0
+        while not self.future.done():
+            try:
+                # Unlike a plain await, this does not cancel the future.
+                await asyncio.wait([self.future])
+            except asyncio.CancelledError as error:
+                if cancel is None:
+                    raise
+                first, times = first or error, times + 1
+                cancel(times)
+        return first
+
+
+class _AsyncWaiter(Waiter):
+    """A task in `Bus.wait_async`."""
+
+    __slots__ = ("_event",)
+
+    def __init__(self, states: frozenset[State], event: _Event) -> None:
+        super().__init__(states)
+        self._event = event
+
+    def wake(self) -> None:
+        self._event.set()
