@@ -36,6 +36,7 @@ from typedbus import (
 from typedbus._base.limits import StartNode
 from typedbus._bus.bus import parts_of
 from typedbus._channels.subscriptions import Subscription
+from typedbus.events import LIFECYCLE
 
 PATIENCE = 10
 
@@ -637,3 +638,41 @@ def test_a_hook_that_is_cancelled_by_its_limit_is_not_stopped() -> None:
     assert isinstance(error, HookTimeout)
     assert (error.path, error.scope, error.outcome) == ("Shop.slow", "component", "cancelled")
     assert notes == ["start connection", "stop connection"]
+
+
+@pytest.mark.slow
+@settings(max_examples=200, deadline=None)
+@given(data=st.data(), workers=st.sampled_from([1, 2, 4]))
+def test_in_mixed_graphs_a_component_starts_after_its_dependencies_and_stops_before_them(
+    data: st.DataObject, workers: int
+) -> None:
+    """Whichever of them are async."""
+    notes: list[str] = []
+    events: list[tuple[str, str]] = []
+    kinds = data.draw(st.lists(st.booleans(), min_size=1, max_size=8))
+    needs = [data.draw(st.sets(st.integers(0, number - 1))) if number else set() for number in range(len(kinds))]
+    nodes_of: list[StartNode] = []
+    bus = Bus(workers=workers)
+
+    class Owned(Subscription):
+        @property
+        def node(self) -> StartNode | None:
+            return nodes_of[int(self.listener.__self__.name)]  # type: ignore[attr-defined]
+
+    for number, is_async in enumerate(kinds):
+        nodes_of.append(StartNode(f"shop.{number}", tuple(nodes_of[need] for need in needs[number])))
+        part = (Part if is_async else SyncPart)(str(number), notes)
+        bus[START]._add(Owned(bus[START], part.start, 50))  # pyright: ignore[reportPrivateUsage]
+        bus[STOP]._add(Owned(bus[STOP], part.stop, 50))  # pyright: ignore[reportPrivateUsage]
+    bus[LIFECYCLE].subscribe(lambda event: events.append((type(event).__name__, getattr(event, "path", ""))))
+
+    bus.start()
+    bus.exit()
+
+    place = {note: index for index, note in enumerate(notes)}
+    assert len(place) == 2 * len(kinds)
+    for number, dependencies in enumerate(needs):
+        for need in dependencies:
+            assert place[f"start {need}"] < place[f"start {number}"]
+            assert place[f"stop {number}"] < place[f"stop {need}"]
+    assert sum(kind == "ComponentStarted" for kind, _ in events) == len(kinds)
