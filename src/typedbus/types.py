@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from typedbus._base.clock import Clock, Inbox
 from typedbus._base.exports import export as _export
 from typedbus._base.exports import later as _later
+from typedbus._bus.builtin import HookResult
 from typedbus._bus.wakeup import Replacement
 from typedbus._channels.channel import AnyChannel, Binds, Hook, Listens, Takes
 
@@ -24,6 +25,7 @@ __all__ = (
     "Clock",
     "Exits",
     "Hook",
+    "HookResult",
     "Inbox",
     "Listens",
     "Logs",

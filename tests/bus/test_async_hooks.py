@@ -37,11 +37,12 @@ from typedbus._base.limits import StartNode
 from typedbus._bus.bus import parts_of
 from typedbus._channels.subscriptions import Subscription
 from typedbus.events import LIFECYCLE
+from typedbus.types import HookResult
 
 PATIENCE = 10
 
 
-def listen(bus: Bus, channel: Channel[[], None], listener: Callable[[], object], priority: int = 50) -> None:
+def listen(bus: Bus, channel: Channel[[], HookResult], listener: Callable[[], object], priority: int = 50) -> None:
     """Subscribe *listener*, sync or async."""
     hook: Any = listener
     bus[channel].subscribe(hook, priority=priority)
@@ -227,7 +228,7 @@ def test_an_inline_async_hook_fails() -> None:
     """Inline hooks run in the thread of the transition, and async hooks on the loop."""
 
     class Inline:
-        @on(START, inline=True)  # type: ignore[arg-type]  # the checkers see sync hooks only
+        @on(START, inline=True)
         async def start(self) -> None:
             """Never called."""
 

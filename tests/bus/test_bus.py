@@ -40,6 +40,7 @@ from typedbus import (
 )
 from typedbus._bus.bus import parts_of
 from typedbus.events import COMPONENT_STARTED, LIFECYCLE, ComponentStarted, LifecycleEvent, Moved
+from typedbus.types import HookResult
 
 sold = Channel[[str, int], str]("sold")
 
@@ -427,7 +428,7 @@ def test_a_state_or_an_event_is_refused_as_a_channel(value: Any, text: str) -> N
 
 
 @pytest.mark.parametrize("channel", [START, STOP, EXIT], ids=lambda channel: channel.name)
-def test_a_listener_cannot_wait_for_its_own_transition(channel: Channel[[], None]) -> None:
+def test_a_listener_cannot_wait_for_its_own_transition(channel: Channel[[], HookResult]) -> None:
     """The error names the state."""
     bus = Bus()
 

@@ -415,8 +415,10 @@ def walk(bus: Bus, seed: int, steps: int) -> None:
         (20, publish),
         (6, lambda: bus[counted].subscribe(answer)),
         (5, lambda: bus[counted].unsubscribe(answer)),
-        (5, lambda: bus[chance.choice([START, STOP, EXIT, MAIN])].subscribe(idle, priority=chance.randrange(100))),
-        (5, lambda: bus[chance.choice([START, STOP, EXIT, MAIN])].unsubscribe(idle)),
+        (5, lambda: bus[chance.choice([START, STOP, EXIT])].subscribe(idle, priority=chance.randrange(100))),
+        (2, lambda: bus[MAIN].subscribe(idle, priority=chance.randrange(100))),
+        (5, lambda: bus[chance.choice([START, STOP, EXIT])].unsubscribe(idle)),
+        (2, lambda: bus[MAIN].unsubscribe(idle)),
         (5, lambda: bus.wait(chance.choice(list(State)), timeout=chance.choice([0, 1e-6, 1e-4]))),
     ]
     for deed in chance.choices([deed for _, deed in deeds], [weight for weight, _ in deeds], k=steps):

@@ -29,7 +29,7 @@ from typedbus.events import (
     Moved,
     RolledBack,
 )
-from typedbus.types import Inbox
+from typedbus.types import HookResult, Inbox
 
 TO_STARTED = [(State.STOPPED, State.STARTING), (State.STARTING, State.STARTED)]
 TO_STOPPED = [(State.STARTED, State.STOPPING), (State.STOPPING, State.STOPPED)]
@@ -242,7 +242,7 @@ def test_a_bus_that_is_started_cannot_be_started_again() -> None:
 
 
 @pytest.mark.parametrize("channel", [STOP, EXIT], ids=lambda channel: channel.name)
-def test_a_bus_that_stops_or_exits_cannot_be_started(channel: Channel[[], None]) -> None:
+def test_a_bus_that_stops_or_exits_cannot_be_started(channel: Channel[[], HookResult]) -> None:
     """start in a listener of STOP or EXIT is an error of that listener, and the transition continues."""
     bus = Bus()
     bus[channel].subscribe(bus.start)
@@ -879,7 +879,7 @@ def test_stop_from_another_thread_does_not_delay_an_exit() -> None:
 
 
 @pytest.mark.parametrize("channel", [STOP, EXIT], ids=lambda channel: channel.name)
-def test_another_thread_cannot_start_a_bus_that_stops_or_exits(channel: Channel[[], None]) -> None:
+def test_another_thread_cannot_start_a_bus_that_stops_or_exits(channel: Channel[[], HookResult]) -> None:
     """start raises at once, and has no effect."""
     bus = Bus()
     gate = Gate()

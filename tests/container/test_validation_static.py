@@ -13,7 +13,7 @@ import attrs
 import pytest
 from dependency_injector import providers
 
-from typedbus import START, Bus, Channel, Component, Container, InvalidContainer, provided, running
+from typedbus import MAIN, START, Bus, Channel, Component, Container, InvalidContainer, provided, running
 from typedbus.faults import TypeFault
 from typedbus.graph import Graph
 
@@ -498,7 +498,8 @@ def test_an_async_method_may_listen_to_a_channel_whose_result_is_awaitable(chann
     ("channel", "method", "problem"),
     [
         (synchronous, Answers.coroutine, "is async, and its result would not be awaited"),
-        (START, Answers.coroutine, "is async, and its result would not be awaited"),
+        (START, Answers.coroutine, None),
+        (MAIN, Answers.coroutine, "is async, and its result would not be awaited"),
         (START, Answers.generator, "is a generator, and its body would not run"),
         (START, Answers.stream, "is an async generator, and its body would not run"),
         (awaited, Answers.generator, "is a generator, and its body would not run"),

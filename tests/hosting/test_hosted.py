@@ -867,7 +867,7 @@ def test_the_server_gets_the_failure_of_an_exit(
 def test_a_start_does_not_block_the_loop(shop: Shop) -> None:
     """The start of this test waits for a task in the loop."""
     release = threading.Event()
-    shop.attach()[START].subscribe(lambda: bool(release.wait(30)) or sys.exit("the loop was held up"))  # type: ignore[arg-type]  # what it returns nobody looks at
+    shop.attach()[START].subscribe(lambda: bool(release.wait(30)) or sys.exit("the loop was held up"))  # type: ignore[arg-type, return-value]  # the result is not used
 
     async def scenario() -> None:
         lifespan = Server(asgi.Hosted(App([]), shop))

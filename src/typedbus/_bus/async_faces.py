@@ -7,14 +7,18 @@ A transition runs in a daemon thread, because the loop must stay free for the as
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import contextvars
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable
+from typing import Any, TypeVar
 
-from typedbus._base.errors import StartCancelled
+from typedbus._base.errors import LoopError, StartCancelled
 from typedbus._base.states import State
 from typedbus._bus.machine import StateMachine
-from typedbus._bus.waiting import Waiter
+from typedbus._bus.waiting import Waiter, waiting
+
+Result = TypeVar("Result")
 
 
 async def bring_to(machine: StateMachine, goal: State, by: object = None) -> None:
@@ -72,10 +76,28 @@ async def _stop(machine: StateMachine) -> None:
 async def wait(machine: StateMachine, states: State | Iterable[State], timeout: float | None) -> State | None:  # noqa: ASYNC109  # as `Bus.wait`
     """Do the same as `StateMachine.wait`, without blocking the loop."""
     reached = _Event(asyncio.get_running_loop())
-    with machine.waiting(states, lambda wanted: _AsyncWaiter(wanted, reached)) as waiter:
+    with waiting(machine, states, lambda wanted: _AsyncWaiter(wanted, reached)) as waiter:
         if waiter.reached is None:
             await asyncio.wait([reached.future], timeout=timeout)
         return waiter.reached
+
+
+def submit(machine: StateMachine, coroutine: Coroutine[Any, Any, Result]) -> concurrent.futures.Future[Result]:
+    """Run *coroutine* on the event loop of the bus, and return a future for its result; see `Bus.run_on_loop`."""
+    reason = None
+    if machine.event_loop.is_running_here:
+        reason = "the caller runs on the event loop of the bus, and must not wait for it; await the coroutine"
+    elif machine.state is State.EXITED and machine.current is None:
+        reason = "the bus has exited, and its event loop has ended; call it before that"
+    if reason is not None:
+        coroutine.close()
+        raise LoopError("bus.run_on_loop()", reason)
+    loop = machine.event_loop.get()
+    current = machine.current
+    if current is not None and current.includes_caller():
+        # A hook may wait for the coroutine, which must then not wait for the transition of that hook.
+        return current.hook_context().run(loop.submit, coroutine)
+    return loop.submit(coroutine)
 
 
 async def in_thread(name: str, function: Callable[[], object], cancel: Callable[[], object] | None = None) -> None:

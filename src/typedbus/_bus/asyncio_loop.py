@@ -54,7 +54,7 @@ class AsyncioLoop:
     ) -> None:
         self.loop = loop
         self.thread = thread
-        self.is_used = False
+        self.is_used: bool = False
         self._executor = executor
         self._stopped_since: float | None = None
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable
-from typing import Any, Final, TypeAlias, cast
+from typing import Any, Final, TypeAlias
 
 from typedbus._base.events import (
     ComponentExited,
@@ -24,14 +24,13 @@ from typedbus._base.events import (
 )
 from typedbus._channels.channel import Channel
 
-#: A hook may be an async function, which a transition or a reload awaits. Type checkers see sync hooks only: a method marked with
-#: `on` takes the declared result of its channel, and a sync method must keep its own.
 HookResult: TypeAlias = Awaitable[None] | None
+"""The result of a listener of `START`, `STOP`, `EXIT` and `GRACEFUL`: a transition or a reload awaits async listeners."""
 
-START = cast(Channel[[], None], Channel[[], HookResult]("start"))
-STOP = cast(Channel[[], None], Channel[[], HookResult]("stop"))
-EXIT = cast(Channel[[], None], Channel[[], HookResult]("exit"))
-GRACEFUL = cast(Channel[[], None], Channel[[], HookResult]("graceful"))
+START = Channel[[], HookResult]("start")
+STOP = Channel[[], HookResult]("stop")
+EXIT = Channel[[], HookResult]("exit")
+GRACEFUL = Channel[[], HookResult]("graceful")
 MAIN = Channel[[], None]("main")
 LOG = Channel[[str, int], None]("log")
 LIFECYCLE = Channel[[LifecycleEvent], None]("lifecycle")

@@ -1,8 +1,8 @@
 """
 The bus: the interface of its parts.
 
-`_bus.registry` holds the channels, `_bus.machine` the state, `_bus.event_loop` the event loop of async hooks, and
-`_bus.main_loop` the thread in `block`.
+`_bus.parts` puts them together: `_bus.registry` holds the channels, `_bus.machine` the state, `_bus.event_loop` the
+event loop of async hooks, and `_bus.main_loop` the thread in `block`.
 """
 
 from __future__ import annotations
@@ -16,17 +16,12 @@ from typing import TYPE_CHECKING, Any, Final, ParamSpec, overload
 from typing_extensions import TypeVar
 
 from typedbus._base.clock import Clock, SystemClock
-from typedbus._base.errors import LoopError
 from typedbus._base.limits import Limits
 from typedbus._base.states import State
 from typedbus._bus.builtin import INFO
-from typedbus._bus.event_loop import EventLoop
-from typedbus._bus.machine import StateMachine
-from typedbus._bus.main_loop import MainLoop
-from typedbus._bus.participants import Participants
+from typedbus._bus.parts import Parts
 from typedbus._bus.policy import TransitionPolicy, TypedPolicy
 from typedbus._bus.registry import AnyBound, Registry, no_channel
-from typedbus._bus.requests import Requests
 from typedbus._bus.wakeup import Replacement, report_discarded
 from typedbus._channels.channel import AnyChannel, AnyListener, Binds, Channel, Takes
 from typedbus._channels.subscriptions import Subscription
@@ -40,41 +35,6 @@ if TYPE_CHECKING:
 
 Args = ParamSpec("Args")
 Result = TypeVar("Result")
-
-
-class Parts:
-    """
-    The parts of a bus, for the packages of this library; `parts_of` returns them.
-
-    Attributes:
-        registry: The channels.
-        requests: The pending requests.
-        participants: The objects that prepare each start.
-        event_loop: The event loop that runs coroutines.
-        machine: The state and its transitions.
-        loop: The loop of the thread in `Bus.block`.
-    """
-
-    __slots__ = ("event_loop", "loop", "machine", "participants", "registry", "requests")
-
-    def __init__(
-        self, registry: Registry, policy: TransitionPolicy, clock: Clock, workers: int, limits: Limits
-    ) -> None:
-        self.registry = registry
-        self.requests = Requests()
-        self.participants = Participants()
-        self.event_loop = EventLoop()
-        self.machine = StateMachine(
-            registry,
-            self.participants,
-            self.requests,
-            self.event_loop,
-            policy=policy,
-            clock=clock,
-            limits=limits,
-            workers=workers,
-        )
-        self.loop = MainLoop(registry, self.requests, self.machine)
 
 
 class Bus:
@@ -373,21 +333,10 @@ class Bus:
         Raises:
             LoopError: The caller runs on the loop, where a wait for the future would never end, or the bus has exited.
         """
+        from typedbus._bus.async_faces import submit
+
         notice()
-        reason = None
-        if self._parts.event_loop.is_running_here:
-            reason = "the caller runs on the event loop of the bus, and must not wait for it; await the coroutine"
-        elif self._parts.machine.state is State.EXITED and self._parts.machine.current is None:
-            reason = "the bus has exited, and its event loop has ended; call it before that"
-        if reason is not None:
-            coroutine.close()
-            raise LoopError("bus.run_on_loop()", reason)
-        submit = self._parts.event_loop.get().submit
-        current = self._parts.machine.current
-        if current is not None and current.includes_caller():
-            # A hook may wait for the coroutine, which must then not wait for the transition of that hook.
-            return current.hook_context().run(submit, coroutine)
-        return submit(coroutine)
+        return submit(self._parts.machine, coroutine)
 
     def request_exit(self, cause: BaseException | None = None) -> None:
         """

@@ -9,15 +9,17 @@ from __future__ import annotations
 import sys
 import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
+from typedbus._base.coroutines import is_async_callable
 from typedbus._base.errors import LoopError
 
 if TYPE_CHECKING:
     import asyncio
 
     from typedbus._bus.asyncio_loop import AsyncioLoop
+    from typedbus._bus.hooks import ScheduledHook
 
 
 class EventLoop:
@@ -37,7 +39,7 @@ class EventLoop:
 
     def __init__(self) -> None:
         self.factory: Callable[[], asyncio.AbstractEventLoop] | None = None
-        self.name = "bus"
+        self.name: str = "bus"
         self._lock = threading.Lock()
         self._loop: AsyncioLoop | None = None
         self._cancel_finalizer: Callable[[], object] | None = None
@@ -95,6 +97,21 @@ class EventLoop:
                 finalizer.atexit = False
                 self._cancel_finalizer = finalizer.detach
             return self._loop
+
+    def refuse(self, verb: str, hooks: Iterable[ScheduledHook]) -> None:
+        """
+        Raise `LoopError` if the sync method *verb* of the bus would block a loop on which async *hooks* have to run.
+
+        A start must not block any loop, because its async hooks run on the loop of the caller.
+        """
+        if not is_on_any_loop() or not (verb == "start" or self.is_running_here):
+            return
+        if self.is_used or any(is_async_callable(hook.listener) for hook in hooks):
+            raise LoopError(
+                f"bus.{verb}()",
+                "it would block the event loop of this thread, on which async hooks have to run; "
+                f"write await bus.{verb}_async(), or call it in another thread",
+            )
 
     def end(self) -> list[str]:
         """

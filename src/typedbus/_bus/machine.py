@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from typedbus._base.clock import Clock
-from typedbus._base.coroutines import is_async_callable
-from typedbus._base.errors import LimitError, LoopError, StartCancelled, TransitionError, WaitError
+from typedbus._base.errors import LimitError, LoopError, StartCancelled, TransitionError
 from typedbus._base.events import (
     ComponentExited,
     ComponentExiting,
@@ -29,13 +28,13 @@ from typedbus._base.events import (
 from typedbus._base.failures import CauseReport, distinct_errors, traceback_of
 from typedbus._base.limits import Limits
 from typedbus._base.states import State
-from typedbus._bus.builtin import ERROR, EXIT, START, STOP, WARNING
-from typedbus._bus.event_loop import EventLoop, is_on_any_loop
+from typedbus._bus.builtin import ERROR, EXIT, START, STOP, WARNING, HookResult
+from typedbus._bus.event_loop import EventLoop
 from typedbus._bus.participants import Participants
 from typedbus._bus.policy import TransitionPolicy
 from typedbus._bus.registry import Registry
 from typedbus._bus.requests import Requests
-from typedbus._bus.waiting import Waiter, checked_states
+from typedbus._bus.waiting import Waiter, waiting
 from typedbus._bus.wakeup import report_discarded
 from typedbus._channels.channel import Channel
 from typedbus._channels.subscriptions import Subscription
@@ -132,57 +131,18 @@ class StateMachine:
 
     def wait(self, states: State | Iterable[State], timeout: float | None = None) -> State | None:
         """Return when the bus is in one of *states*, or passes through it; see `Bus.wait`."""
-        with self.waiting(states, Waiter) as waiter:
+        with waiting(self, states, Waiter) as waiter:
             if waiter.reached is None:
                 self.refuse_on_loop("wait")
                 waiter.woken.acquire(timeout=-1 if timeout is None else min(max(0.0, timeout), threading.TIMEOUT_MAX))
             return waiter.reached
 
-    @contextlib.contextmanager
-    def waiting(
-        self, states: State | Iterable[State], create: Callable[[frozenset[State]], Waiter]
-    ) -> Generator[Waiter]:
-        """Yield a waiter for *states*, made by *create*, that is woken while the block runs; see `wait`."""
-        wanted = checked_states(states)
-        notice()
-        waiter = create(wanted)
-        # Add the waiter before reading the state, so that no transition is missed
-        # in between, not even one made by a signal handler in this thread.
-        self.waiters.append(waiter)
-        try:
-            state, current = self.state, self.current
-            if state in wanted:
-                waiter.reached = state
-            elif current is not None and current.includes_caller():
-                raise WaitError(
-                    wanted,
-                    f"the bus is {state.name} and goes on only when this listener returns; wait in a thread of your own",
-                )
-            yield waiter
-        finally:
-            self.waiters.remove(waiter)
-
     def refuse_on_loop(self, verb: str) -> None:
-        """
-        Raise `LoopError` if the sync method *verb* would block the running event loop, and wait for hooks on it.
+        """Raise `LoopError` if the sync method *verb* would block an event loop on which hooks have to run."""
+        hooks = (hook for channel in (START, STOP, EXIT) for hook in self._subscriptions(channel))
+        self.event_loop.refuse(verb, hooks)
 
-        A start must not block any loop, because its async hooks run on the loop of the caller.
-        """
-        if not is_on_any_loop() or not (verb == "start" or self.event_loop.is_running_here):
-            return
-        if self.event_loop.is_used or any(
-            is_async_callable(subscription.listener)
-            for channel in (START, STOP, EXIT)
-            for subscription in self._subscriptions(channel)
-        ):
-            raise LoopError(
-                f"bus.{verb}()",
-                "it would block the event loop of this thread, on which async hooks have to run; "
-                f"write await bus.{verb}_async(), or call it in another thread",
-            )
-
-    @contextlib.contextmanager
-    def waking(self, wake: Callable[[], object]) -> Generator[None]:
+    def waking(self, wake: Callable[[], object]) -> contextlib.AbstractContextManager[None]:
         """
         Call *wake* if the current start is cancelled while the block runs, or was cancelled before it.
 
@@ -192,17 +152,7 @@ class StateMachine:
         Outside a start it is not called.
         """
         current = self.current
-        if current is None or current.asked is not State.STARTED:
-            yield
-            return
-        current.wakers.append(wake)
-        try:
-            # *wake* is added before the goal is read: whichever thread is second sees the change of the first.
-            if current.goal is not State.STARTED:
-                wake()
-            yield
-        finally:
-            current.wakers.remove(wake)
+        return contextlib.nullcontext() if current is None else current.waking(wake)
 
     def bring_to(self, goal: State, by: object = None) -> None:
         """
@@ -461,7 +411,7 @@ class StateMachine:
             self.registry.log(message, WARNING)
         return ready
 
-    def _subscriptions(self, channel: Channel[[], None]) -> tuple[Subscription, ...]:
+    def _subscriptions(self, channel: Channel[[], HookResult]) -> tuple[Subscription, ...]:
         return self.registry.look_up(channel).subscriptions
 
     def _phase(

@@ -29,10 +29,15 @@ class TimeBudget:
         self._left = len(hooks)
         self._left_of = Counter(node for hook in hooks if (node := hook.node) is not None and node.limit is not None)
         self._spent: dict[StartNode, float] = {}
+        #: Whether any limit is in force but those of single hooks.
+        self._is_limited = hook_limit is not None or whole.seconds is not None or bool(self._left_of)
 
     def allowed(self, hook: ScheduledHook, now: float) -> tuple[float, float, str] | None:
         """Return how long *hook* may run from *now*, the limit in force and its scope; None without a limit."""
-        node, own = hook.node, hook.limit
+        own = hook.limit
+        if own is None and not self._is_limited:
+            return None
+        node = hook.node
         limits: list[tuple[float, float, str]] = []
         limit = self._hook_limit if own is None else own
         if limit is not None:
@@ -67,8 +72,7 @@ class TimeBudget:
 
     def spend(self, hook: ScheduledHook, seconds: float) -> None:
         """Record that *hook* has ended after *seconds*."""
-        node = hook.node
         self._left -= 1
-        if node is not None and node.limit is not None:
+        if self._left_of and (node := hook.node) is not None and node.limit is not None:
             self._left_of[node] -= 1
             self._spent[node] = self._spent.get(node, 0.0) + seconds

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import contextvars
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from typing import TYPE_CHECKING, Final
 
 import attrs
@@ -89,6 +90,21 @@ class Transition:
         scheduler = self.scheduler
         if scheduler is not None:
             scheduler.give_up()
+
+    @contextlib.contextmanager
+    def waking(self, wake: Callable[[], object]) -> Generator[None]:
+        """Call *wake* if this is a start that is cancelled while the block runs; see `StateMachine.waking`."""
+        if self.asked is not State.STARTED:
+            yield
+            return
+        self.wakers.append(wake)
+        try:
+            # *wake* is added before the goal is read: whichever thread is second sees the change of the first.
+            if self.goal is not State.STARTED:
+                wake()
+            yield
+        finally:
+            self.wakers.remove(wake)
 
     def change_goal(self, goal: State) -> None:
         """Change the goal, and wake the waiting hooks of a start; may be called in a signal handler."""
@@ -233,7 +249,7 @@ class TransitionPhase(PhaseCallbacks):
                     abandoned.is_over.set()
 
     def predecessor(self, hook: ScheduledHook, /) -> Abandoned | None:
-        if hook.channel is not START:
+        if not self.transition.abandoned or hook.channel is not START:
             return None
         with self.registry.lock:
             pending = self.transition.abandoned

@@ -1,13 +1,19 @@
-"""The threads that wait for a state of the bus, and the check of the states that they pass."""
+"""The threads and tasks that wait for a state of the bus, and the check of the states that they pass."""
 
 from __future__ import annotations
 
+import contextlib
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Generator, Iterable
+from typing import TYPE_CHECKING
 
 from typedbus._base.errors import WaitError
 from typedbus._base.states import State
 from typedbus._channels.channel import AnyChannel
+from typedbus._os.forks import notice
+
+if TYPE_CHECKING:
+    from typedbus._bus.machine import StateMachine
 
 
 class Waiter:
@@ -51,3 +57,33 @@ def checked_states(argument: object) -> frozenset[State]:
     if not states:
         raise WaitError(states, "give at least one state")
     return states
+
+
+@contextlib.contextmanager
+def waiting(
+    machine: StateMachine, states: State | Iterable[State], create: Callable[[frozenset[State]], Waiter]
+) -> Generator[Waiter]:
+    """
+    Yield a waiter for *states*, made by *create*, which is woken if *machine* reaches one of them while the block runs.
+
+    Raises:
+        WaitError: *states* is unusable, or the caller belongs to the transition that the waiter would wait for.
+    """
+    wanted = checked_states(states)
+    notice()
+    waiter = create(wanted)
+    # Add the waiter before reading the state, so that no transition is missed
+    # in between, not even one made by a signal handler in this thread.
+    machine.waiters.append(waiter)
+    try:
+        state, current = machine.state, machine.current
+        if state in wanted:
+            waiter.reached = state
+        elif current is not None and current.includes_caller():
+            raise WaitError(
+                wanted,
+                f"the bus is {state.name} and goes on only when this listener returns; wait in a thread of your own",
+            )
+        yield waiter
+    finally:
+        machine.waiters.remove(waiter)

@@ -9,7 +9,7 @@ a channel on a bus.
 from __future__ import annotations
 
 import types
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import TYPE_CHECKING, Any, ClassVar, Concatenate, Final, Generic, Protocol, Self, Union, overload
 
 from typing_extensions import ParamSpec, TypeVar
@@ -291,11 +291,11 @@ MARK: Final = "__typedbus_channels__"
 def marked_inline(listener: Callable[..., object], channel: AnyChannel) -> bool:
     """Return whether a mark on *listener* makes it inline: called in the thread of the transition."""
     marks: tuple[Hook[object], ...] = getattr(listener, MARK, ())
-    return any(mark.inline and mark.channel is channel for mark in marks)
+    return bool(marks) and any(mark.inline and mark.channel is channel for mark in marks)
 
 
 class _AsyncMark(Protocol[P, Result]):
-    """The decorator that `on` returns for an async channel."""
+    """The decorator that `on` returns for a channel whose listeners may be async; it keeps the type of the method."""
 
     @overload
     def __call__(
@@ -310,6 +310,17 @@ class _AsyncMark(Protocol[P, Result]):
     def __call__(self, method: Callable[Concatenate[Owner, P], Any], /) -> Callable[Concatenate[Owner, P], Any]:
         """Mark *method*, and return it."""
         ...
+
+
+@overload
+def on(
+    channel: Channel[P, Awaitable[R] | R],
+    /,
+    *,
+    priority: int | None = ...,
+    limit: float | None = ...,
+    inline: bool = ...,
+) -> _AsyncMark[P, R]: ...
 
 
 @overload

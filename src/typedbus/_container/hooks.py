@@ -23,7 +23,7 @@ from typedbus._base.static import (
     namespace_of,
     stored,
 )
-from typedbus._bus.builtin import EXIT, GRACEFUL, LIFECYCLE_CHANNELS, LOG, MAIN, START, STOP
+from typedbus._bus.builtin import EXIT, GRACEFUL, LIFECYCLE_CHANNELS, LOG, MAIN, START, STOP, HookResult
 from typedbus._bus.bus import Bus
 from typedbus._channels.channel import DEFAULT_PRIORITY, MARK, AnyChannel, Hook
 from typedbus._container.component import Component
@@ -36,30 +36,30 @@ PHASED = (START, STOP, EXIT, GRACEFUL)
 
 
 class Starts(Protocol):
-    """Inherit from it so that type checkers check the signature of `start`."""
+    """Inherit from it so that type checkers check the signature of `start`, which may be async."""
 
-    def start(self) -> None:
+    def start(self) -> HookResult:
         """Called when the bus starts, after the `start` of every component that this one needs."""
 
 
 class Stops(Protocol):
-    """Inherit from it so that type checkers check the signature of `stop`."""
+    """Inherit from it so that type checkers check the signature of `stop`, which may be async."""
 
-    def stop(self) -> None:
+    def stop(self) -> HookResult:
         """Called when the bus stops, before the `stop` of every component that this one needs."""
 
 
 class Exits(Protocol):
-    """Inherit from it so that type checkers check the signature of `exit`."""
+    """Inherit from it so that type checkers check the signature of `exit`, which may be async."""
 
-    def exit(self) -> None:
+    def exit(self) -> HookResult:
         """Called when the bus exits, to release what the constructor acquired."""
 
 
 class Reloads(Protocol):
-    """Inherit from it so that type checkers check the signature of `graceful`."""
+    """Inherit from it so that type checkers check the signature of `graceful`, which may be async."""
 
-    def graceful(self) -> None:
+    def graceful(self) -> HookResult:
         """Called to reload: to read settings again or reopen files, for example."""
 
 

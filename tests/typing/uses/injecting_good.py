@@ -21,6 +21,7 @@ from declared import (
 
 from listeners import bill, bill_anything, note, refill, refill_anyhow, refill_wider
 from typedbus import LOG, START, BoundChannel, Bus, Channel, Component, Container, Publishes, Subscribes, Subscription
+from typedbus.types import HookResult
 
 Args = ParamSpec("Args")
 Result = TypeVar("Result")
@@ -174,7 +175,7 @@ def every_kind_of_parameter_is_published(bus: Bus) -> None:
     audits.publish()
     closes: Publishes[Closed] = bus[closed]
     closes.publish()
-    starts: Publishes[Closed] = bus[START]
+    starts: Publishes[Callable[[], HookResult]] = bus[START]
     starts.publish()
     logs: Publishes[Callable[[str, int], None]] = bus[LOG]
     logs.publish("open", 20)

@@ -40,7 +40,7 @@ from typedbus.events import (
     RolledBack,
     Subscribed,
 )
-from typedbus.types import Clock, Inbox
+from typedbus.types import Clock, HookResult, Inbox
 
 
 def a_bus_moves_through_its_states(bus: Bus) -> None:
@@ -66,8 +66,9 @@ def a_thread_can_wait_for_a_bus(bus: Bus, states: set[State]) -> None:
 
 
 def life_cycle_channels_have_no_arguments() -> None:
-    for channel in (START, STOP, EXIT, GRACEFUL, MAIN):
-        assert_type(channel, Channel[[], None])
+    for channel in (START, STOP, EXIT, GRACEFUL):
+        assert_type(channel, Channel[[], HookResult])
+    assert_type(MAIN, Channel[[], None])
     assert_type(LIFECYCLE, Channel[[LifecycleEvent], None])
 
 

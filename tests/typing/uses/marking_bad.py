@@ -181,7 +181,8 @@ class Server(Starts, Stops, Exits, Reloads, Ticks, Logs):
 
     def exit(self, *, status: int) -> None: ...  # E
 
-    async def graceful(self) -> None: ...  # E
+    async def graceful(self) -> int:  # E
+        return 0
 
     def main(self, tick: int) -> None: ...  # E
 

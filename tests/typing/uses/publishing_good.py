@@ -18,7 +18,7 @@ from declared import (
 )
 
 from typedbus import LOG, START, BoundChannel, Bus, Channel, Subscription, on
-from typedbus.types import AnyChannel, Hook
+from typedbus.types import AnyChannel, Hook, HookResult
 
 Args = ParamSpec("Args")
 Result = TypeVar("Result")
@@ -39,7 +39,7 @@ def an_instance_of_a_subclass_can_be_published(bus: Bus, order: RushOrder) -> No
 
 def a_channel_without_parameters_is_published_without_arguments(bus: Bus) -> None:
     assert_type(bus[closed].publish(), list[None])
-    assert_type(bus.publish(START), list[None])
+    assert_type(bus.publish(START), list[HookResult])
 
 
 def a_channel_without_a_result_type_returns_none(bus: Bus, order: Order) -> None:
