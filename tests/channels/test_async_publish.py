@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import functools
 import gc
 import inspect
 import sys
 import warnings
 import weakref
-from collections.abc import Awaitable, Callable
-from typing import Final
+from collections.abc import Awaitable, Callable, Generator
+from typing import Any, Final
 
+import attrs
 import pytest
 
 from typedbus import (
@@ -31,11 +33,28 @@ PLAIN: Final = -1
 Listener = Callable[[int], Awaitable[int] | int]
 
 
-def bound_with(
-    count: int, publishes: int, *, concurrent: bool = False
-) -> tuple[AsyncBoundChannel[[int], int], list[int]]:
-    """Return a bound channel with *count* listeners that record their numbers, after some publishes."""
+@attrs.frozen
+class Path:
+    """
+    A bound channel on one of the paths of a publish.
+
+    Attributes:
+        count: The number of listeners.
+        publishes: How many publishes there were before, or `PLAIN`.
+        concurrent: Whether the channel is concurrent.
+        is_async: Whether all listeners are async functions; otherwise every second one is a plain function.
+    """
+
+    count: int
+    publishes: int
+    concurrent: bool = False
+    is_async: bool = False
+
+
+def bound_on(path: Path) -> tuple[AsyncBoundChannel[[int], int], list[int]]:
+    """Return a bound channel on *path*, whose listeners record their numbers."""
     calls: list[int] = []
+    publishes = path.publishes
 
     def suspending(number: int) -> Listener:
         async def listen(sent: int, /) -> int:
@@ -67,11 +86,12 @@ def bound_with(
             raise asyncio.CancelledError
         return number
 
-    untyped: AsyncChannel[[int], int] = AsyncChannel("numbers", concurrent=concurrent)
-    bound = Bus()[untyped if publishes == PLAIN else AsyncChannel[[int], int]("numbers", concurrent=concurrent)]
-    kinds = (suspending, plain, immediate, wrapped)
-    for number in range(1, count + 1):
-        bound.subscribe(kinds[number % 4](number))
+    untyped: AsyncChannel[[int], int] = AsyncChannel("numbers", concurrent=path.concurrent)
+    typed = AsyncChannel[[int], int]("numbers", concurrent=path.concurrent)
+    bound = Bus()[untyped if publishes == PLAIN else typed]
+    kinds = (immediate, suspending) if path.is_async else (suspending, plain, immediate, wrapped)
+    for number in range(1, path.count + 1):
+        bound.subscribe(kinds[number % len(kinds)](number))
 
     async def warm() -> None:
         for _ in range(publishes):
@@ -83,40 +103,43 @@ def bound_with(
 
 
 every_path = pytest.mark.parametrize(
-    ("count", "publishes", "concurrent"),
+    "path",
     [
-        (1, 0, False),
-        (1, HOT, False),
-        (5, 0, False),
-        (5, HOT, False),
-        (40, HOT, False),
-        (UNROLLED + 1, HOT, False),
-        (5, PLAIN, False),
-        (5, 0, True),
-        (5, PLAIN, True),
+        pytest.param(Path(1, 0), id="one"),
+        pytest.param(Path(1, HOT), id="one, hot"),
+        pytest.param(Path(1, HOT, is_async=True), id="one, hot, async"),
+        pytest.param(Path(5, 0), id="loop"),
+        pytest.param(Path(5, HOT), id="unrolled"),
+        pytest.param(Path(5, HOT, is_async=True), id="unrolled, async"),
+        pytest.param(Path(40, HOT), id="many"),
+        pytest.param(Path(40, HOT, is_async=True), id="many, async"),
+        pytest.param(Path(UNROLLED + 1, HOT), id="too many"),
+        pytest.param(Path(5, PLAIN), id="plain"),
+        pytest.param(Path(5, 0, concurrent=True), id="concurrent"),
+        pytest.param(Path(5, 0, concurrent=True, is_async=True), id="concurrent, async"),
+        pytest.param(Path(5, PLAIN, concurrent=True), id="concurrent, plain"),
     ],
-    ids=["one", "one, hot", "loop", "unrolled", "many", "too many", "plain", "concurrent", "concurrent, plain"],
 )
 
 
 @every_path
-def test_the_results_are_in_running_order(count: int, publishes: int, concurrent: bool) -> None:
+def test_the_results_are_in_running_order(path: Path) -> None:
     """A publish returns the result of each listener, whatever kind of function it is."""
-    bound, _ = bound_with(count, publishes, concurrent=concurrent)
+    bound, _ = bound_on(path)
 
-    assert asyncio.run(bound.publish(0)) == list(range(1, count + 1))
+    assert asyncio.run(bound.publish(0)) == list(range(1, path.count + 1))
 
 
 @every_path
-def test_after_a_failure_the_other_listeners_run(count: int, publishes: int, concurrent: bool) -> None:
+def test_after_a_failure_the_other_listeners_run(path: Path) -> None:
     """Every listener is called once; the failure has its listener, and the results of the others."""
-    for failing in {1, (count + 1) // 2, count}:
-        bound, calls = bound_with(count, publishes, concurrent=concurrent)
+    for failing in {1, (path.count + 1) // 2, path.count}:
+        bound, calls = bound_on(path)
 
         with pytest.raises(ChannelFailures) as caught:
             asyncio.run(bound.publish(failing))
 
-        numbers = list(range(1, count + 1))
+        numbers = list(range(1, path.count + 1))
         assert sorted(calls) == numbers
         assert list(caught.value.results) == [number for number in numbers if number != failing]
         (failure,) = caught.value.failures
@@ -126,10 +149,10 @@ def test_after_a_failure_the_other_listeners_run(count: int, publishes: int, con
 
 
 @every_path
-def test_system_exit_propagates_at_once(count: int, publishes: int, concurrent: bool) -> None:
+def test_system_exit_propagates_at_once(path: Path) -> None:
     """No listener begins after it, and the status is unchanged."""
-    bound, calls = bound_with(count, publishes, concurrent=concurrent)
-    middle = (count + 1) // 2
+    bound, calls = bound_on(path)
+    middle = (path.count + 1) // 2
 
     async def publish() -> BaseException | None:
         try:
@@ -138,8 +161,8 @@ def test_system_exit_propagates_at_once(count: int, publishes: int, concurrent: 
             return leaving
         return None
 
-    # Through a task, SystemExit ends the loop as well.
-    if concurrent:
+    # Through a task that has suspended, SystemExit ends the loop as well.
+    if path.concurrent:
         with pytest.raises(SystemExit) as caught:
             asyncio.run(publish())
         leaving: BaseException | None = caught.value
@@ -156,9 +179,9 @@ class Local:
 
 
 @every_path
-def test_a_failure_is_freed_without_the_garbage_collector(count: int, publishes: int, concurrent: bool) -> None:
+def test_a_failure_is_freed_without_the_garbage_collector(path: Path) -> None:
     """A caught failure leaves no cycle: the locals of the listener are freed at once."""
-    bound, _ = bound_with(count, publishes, concurrent=concurrent)
+    bound, _ = bound_on(path)
     local: list[weakref.ref[Local]] = []
 
     @bound.subscribe
@@ -174,7 +197,7 @@ def test_a_failure_is_freed_without_the_garbage_collector(count: int, publishes:
             pass
 
     async def main() -> list[Local | None]:
-        for _ in range(max(publishes, 0) + 1):
+        for _ in range(max(path.publishes, 0) + 1):
             await publish()
         return [value() for value in local]
 
@@ -186,10 +209,10 @@ def test_a_failure_is_freed_without_the_garbage_collector(count: int, publishes:
 
 
 @every_path
-def test_the_cancelled_error_of_a_listener_is_its_failure(count: int, publishes: int, concurrent: bool) -> None:
+def test_the_cancelled_error_of_a_listener_is_its_failure(path: Path) -> None:
     """While the publisher is not cancelled, it counts as any other exception."""
-    for failing in {1, (count + 1) // 2, count}:
-        bound, calls = bound_with(count, publishes, concurrent=concurrent)
+    for failing in {1, (path.count + 1) // 2, path.count}:
+        bound, calls = bound_on(path)
 
         with pytest.raises(ChannelFailures) as caught:
             asyncio.run(bound.publish(1000 + failing))
@@ -198,7 +221,7 @@ def test_the_cancelled_error_of_a_listener_is_its_failure(count: int, publishes:
         assert isinstance(failure.error, ListenerCancelled)
         assert isinstance(failure.error.__cause__, asyncio.CancelledError)
         assert failure.listener is bound.subscriptions[failing - 1].listener
-        assert len(calls) == count
+        assert len(calls) == path.count
 
 
 @pytest.mark.parametrize("publishes", [0, HOT, PLAIN], ids=["loop", "unrolled", "plain"])
@@ -324,9 +347,10 @@ def test_a_listener_runs_in_the_context_of_the_publisher_or_in_a_copy(concurrent
     assert asyncio.run(main()) == (["unset", seen], seen)
 
 
-def test_a_publish_that_is_not_awaited_calls_no_listener_and_warns() -> None:
+@every_path
+def test_a_publish_that_is_not_awaited_calls_no_listener_and_warns(path: Path) -> None:
     """It is a coroutine, as of any async function."""
-    bound, calls = bound_with(2, 0)
+    bound, calls = bound_on(path)
 
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -337,10 +361,92 @@ def test_a_publish_that_is_not_awaited_calls_no_listener_and_warns() -> None:
     assert any("never awaited" in str(one.message) for one in caught)
 
 
+@pytest.mark.parametrize("path", [Path(2, 0), Path(2, HOT), Path(2, HOT, is_async=True)], ids=["cold", "hot", "async"])
+def test_a_suspended_publish_leads_to_its_listener(path: Path) -> None:
+    """The chain of awaits from its coroutine ends where the listener waits."""
+    bound, _ = bound_on(path)
+    event = asyncio.Event()
+    awaits: list[str] = []
+
+    @bound.subscribe
+    async def listen(sent: int, /) -> int:
+        await event.wait()
+        return sent
+
+    async def main() -> None:
+        event.set()
+        for _ in range(path.publishes):
+            await bound.publish(0)
+        event.clear()
+        publish: Any = bound.publish(0)
+        task = asyncio.create_task(publish)
+        while not (awaits and awaits[-1] == "wait"):
+            await asyncio.sleep(0)
+            awaited, awaits[:] = publish, []
+            while inspect.iscoroutine(awaited):
+                awaits.append(awaited.__name__)
+                awaited = awaited.cr_await
+        event.set()
+        await task
+
+    asyncio.run(main())
+
+    assert awaits[1:] == ["listen", "wait"]
+
+
+class Later:
+    """An awaitable that is not a coroutine."""
+
+    def __await__(self) -> Generator[Any, Any, int]:
+        yield from asyncio.sleep(0).__await__()
+        return 7
+
+
+def later(sent: int, /) -> Later:
+    """Is a plain function."""
+    return Later()
+
+
+class Marked:
+    """Is async for `inspect.iscoroutinefunction`, as the functions of some compilers are."""
+
+    def __init__(self) -> None:
+        self._is_coroutine_marker = self
+
+    def __call__(self, sent: int, /) -> Later:
+        return later(sent)
+
+
+class Part:
+    """Has an async method."""
+
+    async def method(self, added: int, sent: int, /) -> int:
+        return added + sent
+
+
+@pytest.mark.parametrize("publishes", [0, HOT], ids=["loop", "unrolled"])
+@pytest.mark.parametrize(
+    "listener",
+    [Marked(), later, functools.partial(Part().method, 5), functools.partial(Part.method, Part(), 5)],
+    ids=["marked", "plain", "method", "function"],
+)
+def test_any_awaitable_is_awaited(listener: Any, publishes: int) -> None:
+    """Whatever the callable is, the publish has the result of its awaitable."""
+    bound = Bus()[AsyncChannel[[int], int]("numbers")]
+    bound.subscribe(listener)
+
+    async def main() -> list[int]:
+        for _ in range(publishes):
+            await bound.publish(2)
+        return await bound.publish(2)
+
+    assert asyncio.run(main()) == [7]
+
+
 def test_the_listeners_are_those_at_the_call() -> None:
     """A listener that is subscribed between the call and the await is not called."""
     for publishes in (0, HOT):
-        bound, _ = bound_with(2, publishes)
+        bound, _ = bound_on(Path(2, publishes))
 
         async def main(bound: AsyncBoundChannel[[int], int] = bound) -> list[int]:
             publish = bound.publish(0)

@@ -34,3 +34,19 @@ def is_async_callable(listener: object) -> bool:
             if type(inner) is not types.FunctionType:
                 return False
     return bool(inner.__code__.co_flags & CO_COROUTINE)
+
+
+def returns_coroutine(listener: Any) -> bool:
+    """
+    Return whether *listener* is an async function, or a method or a `functools.partial` of one.
+
+    A call of any other async callable may return an awaitable that is not a coroutine.
+    """
+    while type(listener) is not types.FunctionType:
+        if type(listener) is types.MethodType:
+            listener = listener.__func__
+        elif type(listener) is functools.partial:
+            listener = listener.func
+        else:
+            return False
+    return bool(listener.__code__.co_flags & CO_COROUTINE)

@@ -3,7 +3,7 @@ The generated code of an awaited publish: the texts of `codegen`, with ``await``
 
 `publish` is a plain function that returns the coroutine of `loop` or of the unrolled function. So there is
 one coroutine for each publish, and the listeners are those at the time of the call, not of the await.
-If all listeners are async functions, their results are awaited directly; a plain function may return its
+If all listeners are async functions, their coroutines are awaited directly; any other listener may return its
 result or an awaitable, so the result is inspected first.
 """
 
@@ -13,7 +13,7 @@ import types
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
-from typedbus._base.coroutines import is_async_callable
+from typedbus._base.coroutines import CO_COROUTINE, returns_coroutine
 from typedbus._channels.codegen import Shape, compiled
 
 _PUBLISH: Final = """\
@@ -56,32 +56,47 @@ async def publish(_tb_self, {{received}}_tb_listeners):
     return _tb_results
 """
 
-_UNROLLED: Final = """\
-async def publish(_tb_self, {received}{listeners}):
-    try:
-        return [
-{calls}
-        ]
+_ON_FAILURE: Final = """\
     except RecursionError:
         raise
     except BaseException as _tb_caught:
         _tb_error = _tb_caught
     try:
-        _tb_error = await _tb_self._go_on({received}_tb_error, 4, [{names}])
+        _tb_error = {wait} _tb_self._go_on({received}_tb_error, 4, {results}, [{names}])
         raise _tb_error
     finally:
         del _tb_error
 """
-_AWAITED: Final = "            ({name} := await {name}({call})),"
-_INSPECTED: Final = """\
-            ({name} := await _tb_result if _tb_is_awaitable(_tb_result := {name}({call})) else _tb_result),"""
+
+_DISPLAYED: Final = f"""\
+{{define}} publish(_tb_self, {{received}}{{listeners}}):
+    try:
+        return [
+{{calls}}
+        ]
+{_ON_FAILURE}"""
+
+_MOST_DISPLAYED: Final = 30
+"""The longest list that the compiler builds in one step; to a longer one it appends each value, and the list grows."""
+
+_FILLED: Final = f"""\
+{{define}} publish(_tb_self, {{received}}{{listeners}}):
+    _tb_results = [None] * {{count}}
+    try:
+{{calls}}
+        return _tb_results
+{_ON_FAILURE}"""
+
+_AWAITED: Final = "(yield from {name}({call}))"
+_INSPECTED: Final = "await _tb_result if _tb_is_awaitable(_tb_result := {name}({call})) else _tb_result"
+_CO_GENERATOR: Final = 0x20
 
 _GO_ON: Final = f"""\
-async def go_on(_tb_self, {{received}}_tb_error, _tb_first, _tb_all):
+async def go_on(_tb_self, {{received}}_tb_error, _tb_first, _tb_results, _tb_all):
     _tb_number = _tb_error.__traceback__.tb_lineno - _tb_first
     if _tb_number < 0:
         return _tb_error
-    _tb_results, _tb_errors, _tb_blames, _tb_failure = _tb_all[:_tb_number], [], [], None
+    _tb_results, _tb_errors, _tb_blames, _tb_failure = _tb_results[:_tb_number], [], [], None
     try:
         if not isinstance(_tb_error, Exception):
             _tb_failure = _tb_self._own_cancellation(_tb_error)
@@ -119,18 +134,37 @@ _templates: Final[dict[tuple[Shape, int, bool], types.CodeType]] = {}
 
 def unrolled(shape: Shape, listeners: Sequence[Callable[..., object]]) -> types.FunctionType:
     """Return an async function that calls *listeners*, each on a line of its own; see `codegen.unrolled`."""
-    # One plain listener makes all results inspected: a text for each mixture of listeners would be compiled too often.
-    are_async = all(map(is_async_callable, listeners))
-    key = shape, len(listeners), are_async
+    # One other listener makes all results inspected: a text for each mixture of listeners would be compiled too often.
+    key = shape, len(listeners), all(map(returns_coroutine, listeners))
     template = _templates.get(key)
     if template is None:
-        names = [f"_tb_{number}" for number in range(len(listeners))]
-        call = _AWAITED if are_async else _INSPECTED
-        template = _templates[key] = compiled(
-            _UNROLLED,
-            shape,
-            listeners="".join(f"{name}, " for name in names),
-            calls="\n".join(call.format(name=name, call=shape.call()) for name in names),
-            names=", ".join(names),
-        )
+        template = _templates[key] = _template(*key)
     return types.FunctionType(template.replace(), _NAMES, "publish", tuple(listeners))
+
+
+def _template(shape: Shape, count: int, are_async: bool) -> types.CodeType:
+    text, line = _FILLED, "        _tb_results[{number}] = {awaited}"
+    if count <= _MOST_DISPLAYED:
+        text, line = _DISPLAYED, "            ({name} := {awaited}),"
+    awaited = _AWAITED if are_async else _INSPECTED
+    names = [f"_tb_{number}" for number in range(count)]
+    calls = [
+        line.format(number=number, name=name, awaited=awaited.format(name=name, call=shape.call()))
+        for number, name in enumerate(names)
+    ]
+    code = compiled(
+        text,
+        shape,
+        define="def" if are_async else "async def",
+        wait="yield from" if are_async else "await",
+        count=str(count),
+        listeners="".join(f"{name}, " for name in names),
+        calls="\n".join(calls),
+        results="_tb_results" if text is _FILLED else f"[{', '.join(names)}]",
+        names=", ".join(names),
+    )
+    if are_async:
+        # `yield from` a coroutine skips the search for `__await__`. It is no syntax of an async function, so the text is
+        # that of a generator function, and the flags make it async, as those that `types.coroutine` sets do.
+        code = code.replace(co_flags=code.co_flags & ~_CO_GENERATOR | CO_COROUTINE)
+    return code
