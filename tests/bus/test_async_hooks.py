@@ -228,7 +228,7 @@ def test_an_inline_async_hook_fails() -> None:
     """Inline hooks run in the thread of the transition, and async hooks on the loop."""
 
     class Inline:
-        @on(START, inline=True)
+        @on(START, inline=True)  # type: ignore[arg-type]  # the mistake
         async def start(self) -> None:
             """Never called."""
 

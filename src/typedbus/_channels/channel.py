@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import types
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import TYPE_CHECKING, Any, ClassVar, Concatenate, Final, Generic, Protocol, Self, Union, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Concatenate, Final, Generic, Literal, Protocol, Self, Union, overload
 
 from typing_extensions import ParamSpec, TypeVar
 
@@ -310,6 +310,18 @@ class _AsyncMark(Protocol[P, Result]):
     def __call__(self, method: Callable[Concatenate[Owner, P], Any], /) -> Callable[Concatenate[Owner, P], Any]:
         """Mark *method*, and return it."""
         ...
+
+
+# An async hook cannot be inline.
+@overload
+def on(  # type: ignore[overload-overlap]  # the literal True selects it, and the result of the other accepts more methods
+    channel: Channel[P, Awaitable[R] | R],
+    /,
+    *,
+    priority: int | None = ...,
+    limit: float | None = ...,
+    inline: Literal[True],
+) -> Callable[[Callable[Concatenate[Owner, P], R]], Callable[Concatenate[Owner, P], R]]: ...
 
 
 @overload

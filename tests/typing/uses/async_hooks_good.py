@@ -1,0 +1,230 @@
+"""Right uses of async hooks, and of the async methods of a bus."""
+
+import asyncio
+import concurrent.futures
+import os
+from collections.abc import Awaitable, Callable, Coroutine
+from functools import partial
+from typing import Any, assert_type
+
+from typedbus import EXIT, GRACEFUL, LOG, MAIN, START, STOP, Bus, Component, Container, State, Subscription, on
+from typedbus.types import Exits, Hook, HookResult, Reloads, Starts, Stops
+
+FORKS = bool(os.environ.get("FORKS"))
+
+
+class Connection:
+    """Hooks found by their names."""
+
+    async def start(self) -> None: ...
+    async def stop(self) -> None: ...
+    async def exit(self) -> None: ...
+    async def graceful(self) -> None: ...
+    def main(self) -> None: ...
+    def log(self, message: str, level: int, /) -> None: ...
+
+
+class Checked(Starts, Stops, Exits, Reloads):
+    async def start(self) -> None: ...
+    async def stop(self) -> None: ...
+    async def exit(self) -> None: ...
+    async def graceful(self) -> None: ...
+
+
+class CheckedMixture(Starts, Stops, Exits, Reloads):
+    def start(self) -> None: ...
+    async def stop(self) -> None: ...
+    def exit(self) -> None: ...
+    def graceful(self) -> Awaitable[None]:
+        return later()
+
+
+class Heir(CheckedMixture):
+    def start(self) -> None: ...
+    async def stop(self) -> None: ...
+
+
+class Optional(Starts):
+    async def start(self, retries: int = 3, *, url: str = "") -> None: ...
+
+
+class Marked:
+    @on(START)
+    async def begin(self) -> None: ...
+
+    @on(START)
+    def begin_now(self) -> None: ...
+
+    @on(START, priority=10)
+    async def begin_early(self) -> None: ...
+
+    @on(START, limit=2.5)
+    async def begin_within(self) -> None: ...
+
+    @on(START, priority=10, limit=2)
+    async def begin_early_within(self) -> None: ...
+
+    @on(START, inline=True)
+    def begin_inline(self) -> None: ...
+
+    @on(START, priority=10, limit=3, inline=True)
+    def begin_inline_within(self) -> None: ...
+
+    @on(START, inline=FORKS)
+    def begin_perhaps_inline(self) -> None: ...
+
+    @on(START, inline=False)
+    async def begin_elsewhere(self) -> None: ...
+
+    @on(STOP)
+    async def end(self) -> None: ...
+
+    @on(EXIT)
+    async def leave(self) -> None: ...
+
+    @on(GRACEFUL)
+    async def reload(self) -> None: ...
+
+    @on(START)
+    @on(GRACEFUL)
+    async def load(self) -> None: ...
+
+    @on(STOP)
+    @on(EXIT, priority=3)
+    def close(self) -> None: ...
+
+    @on(START)
+    async def with_an_option(self, retries: int = 3) -> None: ...
+
+    @on(START)
+    @classmethod
+    async def of_the_class(cls) -> None: ...
+
+
+class Plain:
+    """Hooks that only `calls` declares."""
+
+    async def connect(self) -> None: ...
+    async def disconnect(self) -> None: ...
+    def open(self) -> None: ...
+    def open_later(self) -> Awaitable[None]:
+        return later()
+
+
+async def later() -> None: ...
+async def later_with(url: str, retries: int = 3) -> None: ...
+def now() -> None: ...
+def now_or_later() -> HookResult:
+    return later()
+
+
+class Callable_:
+    async def __call__(self) -> None: ...
+
+
+connects: Hook[Plain] = START.calls(Plain.connect)
+connects_early: Hook[Plain] = START.calls(Plain.connect, priority=3, limit=1.5)
+disconnects: Hook[Plain] = STOP.calls(Plain.disconnect, limit=2)
+opens_inline: Hook[Plain] = START.calls(Plain.open, inline=True)
+opens_later: Hook[Plain] = EXIT.calls(Plain.open_later)
+reconnects: Hook[Plain] = GRACEFUL.calls(Plain.connect)
+
+
+class Shop(Container):
+    bus = Component(Bus)
+    connection = Component(Connection)
+    checked = Component(Checked)
+    marked = Component(Marked)
+    plain = Component(Plain).on(connects_early, disconnects, START.calls(Plain.open, priority=2))
+    again = Component(Plain).on(START.calls(Plain.connect), STOP.calls(Plain.disconnect), GRACEFUL.calls(Plain.open))
+
+
+starts: Starts = Connection()
+starts_checked: Starts = Checked()
+stops: Stops = Connection()
+exits: Exits = Connection()
+reloads: Reloads = Connection()
+
+
+async def a_mark_keeps_the_type_of_the_method(marked: Marked) -> None:
+    assert_type(await marked.begin(), None)
+    assert_type(await marked.begin_early_within(), None)
+    assert_type(await marked.load(), None)
+    begin: Callable[[], None] = marked.begin_inline
+    begin()
+    marked.begin_now()
+    marked.close()
+
+
+def functions_listen_to_the_life_cycle(bus: Bus) -> None:
+    assert_type(bus[START].subscribe(later), Subscription)
+    bus[START].subscribe(now)
+    bus[START].subscribe(now_or_later)
+    bus[START].subscribe(partial(later_with, "sqlite:"))
+    bus[START].subscribe(Callable_())
+    bus[START].subscribe(Plain().connect, priority=3)
+    bus[STOP].subscribe(later)
+    bus[EXIT].subscribe(later)
+    bus[GRACEFUL].subscribe(later)
+    bus[START].unsubscribe(later)
+    bus.subscribe(START, later)
+    bus.subscribe(STOP, later, priority=3)
+    bus.unsubscribe(START, later)
+    bus[MAIN].subscribe(now)
+    bus[LOG].subscribe(Connection().log)
+
+    @bus[START].subscribe
+    async def decorated() -> None: ...
+
+    @bus[STOP].subscribe(priority=3)
+    async def decorated_early() -> None: ...
+
+    with bus[EXIT].subscribe(later):
+        print(decorated, decorated_early)
+
+
+async def a_bus_is_awaited(bus: Bus, states: set[State]) -> None:
+    assert_type(await bus.start_async(), None)
+    await bus.graceful_async()
+    await bus.stop_async()
+    await bus.exit_async()
+    await bus.block_async()
+    await bus.block_async(interval=1, patience=2.5)
+    assert_type(await bus.wait_async(State.STARTED), State | None)
+    await bus.wait_async(State.STARTED, 1)
+    await bus.wait_async(State.STARTED, timeout=0.5)
+    await bus.wait_async([State.STOPPED, State.EXITED], timeout=None)
+    await bus.wait_async(states)
+    if (reached := await bus.wait_async(states)) is not None:
+        assert_type(reached, State)
+    async with asyncio.TaskGroup() as group:
+        group.create_task(bus.start_async())
+    await asyncio.gather(bus.stop_async(), bus.wait_async(State.EXITED))
+    start: Coroutine[Any, Any, None] = bus.start_async()
+    await start
+    asyncio.create_task(bus.exit_async())  # noqa: RUF006  # only checked
+
+
+async def answer(number: int) -> str:
+    return str(number)
+
+
+def new_loop() -> asyncio.SelectorEventLoop:
+    return asyncio.SelectorEventLoop()
+
+
+def a_bus_runs_coroutines_for_threads(bus: Bus) -> None:
+    future = bus.run_on_loop(answer(3))
+    assert_type(future, concurrent.futures.Future[str])
+    assert_type(bus.run_on_loop(answer(3)).result(), str)
+    assert_type(bus.run_on_loop(later()).result(timeout=2), None)
+    bus.run_on_loop(bus.wait_async(State.EXITED)).add_done_callback(print)
+
+
+def a_bus_has_a_loop_factory(bus: Bus) -> None:
+    bus.loop_factory = asyncio.new_event_loop
+    bus.loop_factory = new_loop
+    bus.loop_factory = asyncio.SelectorEventLoop
+    bus.loop_factory = lambda: asyncio.new_event_loop()
+    bus.loop_factory = None
+    assert_type(Bus().loop_factory, Callable[[], asyncio.AbstractEventLoop] | None)
