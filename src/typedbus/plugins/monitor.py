@@ -46,7 +46,9 @@ def _checked(call: object) -> None:
     if not callable(call):
         raise CallError(call, "is not callable; give the function itself, without parentheses")
     if inspect.iscoroutinefunction(call):
-        raise CallError(call, "is async, and would not be awaited; give a function that runs an event loop of its own")
+        raise CallError(
+            call, "is async, and would not be awaited; give a function that calls bus.run_on_loop(...).result()"
+        )
 
 
 def _name_of(task: Monitor | BackgroundTask) -> str:

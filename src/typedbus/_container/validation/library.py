@@ -64,9 +64,9 @@ def library_faults(
                     LibraryFault(
                         path,
                         place,
-                        f"{describe(provider.provides)} is asynchronous, but the bus opens and closes resources without an event loop",
-                        "open it with a synchronous function; or declare a Component that opens it in start() "
-                        "and closes it in stop(), in an event loop of its own",
+                        f"{describe(provider.provides)} is asynchronous, but the bus opens and closes resources synchronously",
+                        "declare a Component that opens it in async def start() and closes it in async def stop(); "
+                        "or open it with a synchronous function",
                     )
                 )
             if isinstance(node, providers.BaseSingleton):
