@@ -166,6 +166,21 @@ def several_containers_are_instances_or_classes(shop: Shop, metrics: Metrics, bu
         same.pump()  # E
 
 
+async def running_is_entered_in_the_form_of_its_function(shop: Shop, metrics: Metrics) -> None:
+    await running(shop)  # E
+    running(shop).orders  # E
+    async with running(Bus):  # E
+        pass
+    async with running(shop, workers="4"):  # E
+        pass
+    async with running(shop) as same:
+        same.typo()  # E
+    async with running(Shop, metrics) as made:
+        made.pump()  # E
+    async for _ in running(shop):  # E
+        pass
+
+
 def contributed_components_are_not_declared(metrics: Metrics) -> None:
     metrics.plugins.gauges  # E
     metrics.plugins["gauges"]  # E

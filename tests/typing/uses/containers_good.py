@@ -1,6 +1,6 @@
 """Valid uses of containers."""
 
-from contextlib import AbstractContextManager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from typing import assert_type
 
 from declared import Database, FakeDatabase, Infra, Metrics, Orders, Pump, Report, Rows, Settings, Shop, Switches
@@ -178,10 +178,32 @@ def a_container_can_be_passed_by_its_type(container: type[Container]) -> None:
 
 
 def running_accepts_classes_and_instances(shop: Shop, infra: Infra, either: Shop | type[Shop]) -> None:
-    assert_type(running(Shop), AbstractContextManager[Shop])
+    manager: AbstractContextManager[Container] = running(Shop)
     with running(Shop) as made, running(shop) as given, running(Shop, infra, Metrics, Platform()) as first:
         assert_type(made, Shop)
         assert_type(given, Shop)
         assert_type(first, Shop)
-    with running(either) as one:
+    with manager as any_container, running(either) as one:
+        assert_type(any_container, Container)
         assert_type(one, Shop)
+
+
+async def running_is_an_async_context_manager(shop: Shop, infra: Infra, either: Shop | type[Shop]) -> None:
+    manager: AbstractAsyncContextManager[Container] = running(Shop)
+    async with running(Shop) as made, running(shop) as given, running(Shop, infra, Metrics, Platform()) as first:
+        assert_type(made, Shop)
+        assert_type(given, Shop)
+        assert_type(first, Shop)
+    async with manager as any_container, running(either, workers=4, limits=Limits(start=5)) as one:
+        assert_type(any_container, Container)
+        assert_type(one, Shop)
+
+
+async def nothing_is_swallowed_by_running(shop: Shop) -> int:
+    async with running(shop):
+        return 1
+
+
+def nothing_is_swallowed_by_the_sync_form(shop: Shop) -> int:
+    with running(shop):
+        return 1
