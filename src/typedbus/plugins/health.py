@@ -11,6 +11,9 @@ name and is not called again until it returns, so a process has at most one thre
 for each check. A thread pool would be smaller, but hanging checks could fill it:
 then every check would fail.
 
+An async check runs as a task on the event loop of the bus, to which the connections
+that it inspects belong. It is cancelled at its limit.
+
 The bus never waits for a check, nor a check for the bus. Checks are called only
 while the bus is STARTED: before and after that, components do not have the
 resources that their checks inspect.
@@ -19,11 +22,11 @@ resources that their checks inspect.
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import functools
 import json
 import threading
 import time
-import traceback
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from concurrent import futures
 from typing import Final, TypeAlias
@@ -31,41 +34,25 @@ from wsgiref.types import StartResponse, WSGIEnvironment
 
 import attrs
 
-from typedbus._base.errors import LimitError
+from typedbus._base.coroutines import is_async_callable
+from typedbus._base.errors import LimitError, LoopError
 from typedbus._base.limits import checked_limit
 from typedbus._base.states import State
 from typedbus._base.sync import new_lock
-from typedbus._bus.bus import Bus
+from typedbus._bus.bus import Bus, parts_of
 from typedbus._channels.channel import Channel
 from typedbus._channels.subscriptions import Subscription
-from typedbus._os.exhausted import OutOfThreads, start_thread
+from typedbus._os.exhausted import start_thread
+from typedbus.plugins._check_call import Check, CheckCall, Checked
 
 __all__ = ("ALIVE", "READY", "Check", "CheckLimitError", "Checked", "Health", "Probe")
 
 
-@attrs.frozen
-class Check:
-    """The result of a check: whether it passed, and a detail for people to read."""
-
-    is_ok: bool
-    detail: str = ""
-
-
-ALIVE = Channel[[], Check]("alive")
+ALIVE = Channel[[], Awaitable[Check] | Check]("alive")
 """Published to ask whether the process should continue; if a check fails, it should be started again."""
 
-READY = Channel[[], Check]("ready")
+READY = Channel[[], Awaitable[Check] | Check]("ready")
 """Published to ask whether the process can serve; if a check fails, requests should go elsewhere for a while."""
-
-
-@attrs.frozen
-class Checked:
-    """The outcome of one check in a probe: the name of the listener, its answer, and the seconds that it took."""
-
-    name: str
-    is_ok: bool
-    detail: str
-    seconds: float
 
 
 @attrs.frozen
@@ -100,6 +87,7 @@ def _limit(health: Health, field: attrs.Attribute[float], value: float) -> None:
         raise CheckLimitError(error.name, error.given) from None
 
 
+CheckChannel: TypeAlias = Channel[[], Awaitable[Check] | Check]
 Scope: TypeAlias = Mapping[str, object]
 Receive: TypeAlias = Callable[[], Awaitable[Mapping[str, object]]]
 Send: TypeAlias = Callable[[dict[str, object]], Awaitable[None]]
@@ -110,12 +98,13 @@ class Health:
     """
     Calls the listeners of `ALIVE` and `READY`, and reports their results: to Python, over WSGI and over ASGI.
 
-    A component contributes a check with a marked method: ``@on(READY) def check(self) -> Check``.
-    The checks of a probe run concurrently. A check fails, without affecting other
+    A component contributes a check with a marked method: ``@on(READY) def check(self) -> Check``,
+    or ``async def check``. The checks of a probe run concurrently: each in a thread of its own, async
+    checks on the event loop of the bus. A check fails, without affecting other
     checks, if it raises, returns anything but a `Check` or does not return within
-    its limit, or if the system cannot start a thread for it. If a check still runs
-    for another probe, both probes share that call; a check that hangs fails each
-    further probe at once, until it ends.
+    its limit, or if there is no thread or event loop for it. An async check is cancelled
+    at its limit. If a check still runs for another probe, both probes share that call;
+    a check that hangs fails each further probe at once, until it ends.
 
     A process is ready from STARTED on, until a stop or an exit begins or is
     requested, as long as every check passes. It is alive unless a check fails or
@@ -138,14 +127,19 @@ class Health:
     clock: Callable[[], float] = attrs.field(default=time.monotonic, kw_only=True)
     _lock: threading.Lock = attrs.field(init=False, factory=new_lock)
     #: The checks that have not returned yet, including checks that hang.
-    _running: dict[Subscription, _Run] = attrs.field(init=False, factory=dict)
+    _running: dict[Subscription, CheckCall] = attrs.field(init=False, factory=dict)
 
     def alive(self) -> Probe:
-        """Probe `ALIVE`; this takes at most the limit of the slowest check."""
+        """
+        Probe `ALIVE`; this takes at most the limit of the slowest check, and 0.1 s more if it is async.
+
+        Raises:
+            LoopError: The caller runs on the event loop of the bus, which async checks need; use `alive_async`.
+        """
         return self._probe(ALIVE)
 
     def ready(self) -> Probe:
-        """Probe `READY`; this takes at most the limit of the slowest check."""
+        """Same as `alive`, but probe `READY`."""
         return self._probe(READY)
 
     async def alive_async(self) -> Probe:
@@ -153,7 +147,7 @@ class Health:
         return await self._probe_async(ALIVE)
 
     async def ready_async(self) -> Probe:
-        """Same as `ready`, without blocking the event loop."""
+        """Same as `alive_async`, but probe `READY`."""
         return await self._probe_async(READY)
 
     def wsgi(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -189,13 +183,21 @@ class Health:
 
         return answer
 
-    def _probe(self, channel: Channel[[], Check]) -> Probe:
+    def _probe(self, channel: CheckChannel) -> Probe:
+        if parts_of(self.bus).event_loop.is_running_here and any(
+            is_async_callable(subscription.listener) for subscription in self.bus[channel].subscriptions
+        ):
+            raise LoopError(
+                f"health.{channel.name}()",
+                "it would block the event loop of this thread, on which async checks have to run; "
+                f"write await health.{channel.name}_async(), or call it in another thread",
+            )
         reason, runs = self._begin(channel)
         while (awaited := self._awaited(runs))[0]:
             futures.wait(*awaited)
         return self._outcome(channel, reason, runs)
 
-    async def _probe_async(self, channel: Channel[[], Check]) -> Probe:
+    async def _probe_async(self, channel: CheckChannel) -> Probe:
         reason, runs = self._begin(channel)
         while (awaited := self._awaited(runs))[0]:
             await asyncio.wait(map(asyncio.wrap_future, awaited[0]), timeout=awaited[1])
@@ -207,71 +209,87 @@ class Health:
             return f"the bus is {self.bus.state.name}"
         return "an exit of the bus was requested" if self.bus.is_exit_requested else ""
 
-    def _begin(self, channel: Channel[[], Check]) -> tuple[str, list[_Run]]:
+    def _begin(self, channel: CheckChannel) -> tuple[str, list[CheckCall]]:
         """Return why no check may be called; otherwise start the checks that do not run yet, and return all calls."""
-        runs: list[_Run] = []
+        runs: list[CheckCall] = []
         reason = self._reason()
         for subscription in () if reason else self.bus[channel].subscriptions:
             with self._lock:
                 run = self._running.get(subscription)
-                if run is None:
+                if run is None or run.is_lost:
                     limit = self.limit if subscription.limit is None else subscription.limit
-                    run = _Run(subscription.name, limit, self.clock())
-                    # `_call` needs the lock to remove the run, so it cannot do so before the run is added below.
-                    call, name = functools.partial(self._call, subscription, run), f"check {run.name}"
+                    run = CheckCall(subscription.name, limit, self.clock())
                     try:
-                        start_thread(threading.Thread(target=call, name=name, daemon=True))
-                    except OutOfThreads as error:
+                        # `_end` needs the lock to remove the run, so it cannot do so before the run is added below.
+                        self._call(subscription, run)
+                    except Exception as error:
+                        # There is no thread or no event loop for it.
                         run.answer.set_result(Checked(run.name, is_ok=False, detail=str(error), seconds=0.0))
                     else:
                         self._running[subscription] = run
             runs.append(run)
         return reason, runs
 
-    def _call(self, subscription: Subscription, run: _Run) -> None:
-        is_ok = False
+    def _call(self, subscription: Subscription, run: CheckCall) -> None:
+        """Begin the call of a check, in a thread or on the event loop of the bus."""
+        listener = subscription.listener
+        if not is_async_callable(listener):
+            call, name = functools.partial(self._call_here, subscription, run), f"check {run.name}"
+            start_thread(threading.Thread(target=call, name=name, daemon=True))
+            return
+        loop = parts_of(self.bus).event_loop.get()
+        if (death := loop.why_dead()) is not None:
+            reason = f"{loop.name} {death} before the bus had exited; exit the bus before its event loop ends"
+            raise LoopError("it was not called", reason)
+
+        async def check() -> None:
+            run.returned = await listener()
+
+        # As in a thread of its own, the check sees no context variables of a probe, which it may share with others.
+        run.call = loop.begin(
+            check, contextvars.Context(), f"check {run.name}", functools.partial(self._end, subscription, run)
+        )
+
+    def _call_here(self, subscription: Subscription, run: CheckCall) -> None:
         try:
-            answer: object = subscription.listener()
-            if isinstance(answer, Check):
-                is_ok, detail = answer.is_ok, answer.detail
-            else:
-                detail = f"it returned {answer!r}, which is not a Check"
+            run.returned = subscription.listener()
         except BaseException as error:
-            # A check that calls sys.exit() has failed as well. `str` may fail for an error; this function does not.
-            detail = "".join(traceback.format_exception_only(error)).rstrip()
+            # A check that calls sys.exit() has failed as well.
+            self._end(subscription, run, error)
+        else:
+            self._end(subscription, run, None)
+
+    def _end(self, subscription: Subscription, run: CheckCall, error: BaseException | None) -> None:
+        """Set the answer of a check that has returned, or raised *error*."""
         seconds = self.clock() - run.began
-        if seconds > run.limit:
-            is_ok, detail = False, f"it took {seconds:.2f} s; its limit is {run.limit:g} s"
+        try:
+            checked = run.checked(error, seconds)
+        except BaseException as failure:
+            # The result has no repr.
+            checked = run.checked(failure, seconds)
         with self._lock:
             del self._running[subscription]
-        run.answer.set_result(Checked(run.name, is_ok, detail, seconds))
+        run.answer.set_result(checked)
 
-    def _awaited(self, runs: Sequence[_Run]) -> tuple[list[futures.Future[Checked]], float]:
-        """Return the answers that may still come in time, and the seconds until the first of them is overdue."""
+    def _awaited(self, runs: Sequence[CheckCall]) -> tuple[list[futures.Future[Checked]], float]:
+        """
+        Return the answers that may still come in time, and the seconds until the first of them is overdue.
+
+        Async checks that have reached their limit are cancelled.
+        """
         now = self.clock()
-        awaited = [run for run in runs if not run.answer.done() and run.began + run.limit > now]
-        return [run.answer for run in awaited], min((run.began + run.limit - now for run in awaited), default=0.0)
+        with self._lock:
+            for run in runs:
+                run.cancel_if_due(now)
+        awaited = [run for run in runs if not run.answer.done() and run.due > now]
+        return [run.answer for run in awaited], min((run.due - now for run in awaited), default=0.0)
 
-    def _outcome(self, channel: Channel[[], Check], reason: str, runs: Sequence[_Run]) -> Probe:
+    def _outcome(self, channel: CheckChannel, reason: str, runs: Sequence[CheckCall]) -> Probe:
         # A stop may have begun meanwhile. If a start has ended meanwhile, the first reason stays: no check was called.
         state, reason, now = self.bus.state, reason or self._reason(), self.clock()
         checks = tuple(run.answer.result() if run.answer.done() else run.overrun(now) for run in runs)
         is_well = not reason if channel is READY else state is not State.EXITED
         return Probe(is_well and all(check.is_ok for check in checks), state, reason, checks)
-
-
-@attrs.define(eq=False)
-class _Run:
-    """One call of a check, shared by all probes that begin before it returns."""
-
-    name: str
-    limit: float
-    began: float
-    answer: futures.Future[Checked] = attrs.field(init=False, factory=futures.Future)
-
-    def overrun(self, now: float) -> Checked:
-        detail = f"it has not returned after {now - self.began:.2f} s; its limit is {self.limit:g} s"
-        return Checked(self.name, is_ok=False, detail=detail, seconds=now - self.began)
 
 
 _PATHS: Final = {"/livez": ALIVE, "/readyz": READY}
@@ -280,7 +298,7 @@ _PHRASES: Final = {200: "OK", 404: "Not Found", 405: "Method Not Allowed", 503: 
 
 
 def _response(
-    channel: Channel[[], Check] | None, method: str, probe: Probe | None
+    channel: CheckChannel | None, method: str, probe: Probe | None
 ) -> tuple[int, list[tuple[str, str]], bytes]:
     headers = [("Content-Type", "application/json"), ("Cache-Control", "no-store")]
     status, answer = 404, dict[str, object](error=f"the paths are {' and '.join(_PATHS)}")

@@ -31,10 +31,21 @@ class Database:
     def disk(self, least: int = 10) -> Check:
         return Check(is_ok=least > 0, detail="full")
 
+    @on(READY, limit=0.5)
+    @on(ALIVE)
+    async def connections(self, least: int = 1) -> Check:
+        return Check(is_ok=least > 0)
+
 
 class Plain:
     def check(self) -> Check:
         return Check(False, "no")
+
+    async def check_later(self) -> Check:
+        return Check(True)
+
+    def check_by_callback(self) -> Awaitable[Check]:
+        return self.check_later()
 
 
 def serve(wsgi: WSGIApplication, asgi: ASGIApplication) -> None: ...
@@ -56,6 +67,7 @@ class Site(Container):
     strange = Component(Systemd, bus.provided, environ=os.environ, clock=lambda: 1)
     database = Component(Database)
     plain = Component(Plain).on(READY.calls(Plain.check, limit=2.0))
+    later = Component(Plain).on(READY.calls(Plain.check_later, limit=2.0), ALIVE.calls(Plain.check_by_callback))
     health = Component(Health, bus.provided, limit=2)
     server = Component(serve, health.provided.wsgi, asgi=health.provided.asgi)
 
@@ -66,12 +78,22 @@ def without_a_container(bus: Bus) -> None:
     bus[LIFECYCLE].subscribe(logs.log_event)
     bus[LOG].subscribe(logs.log_message)
     bus[READY].subscribe(lambda: Check(True))
-    assert_type(bus[READY].publish(), list[Check])
+    bus[READY].subscribe(Database().connections)
+    bus[ALIVE].subscribe(Plain().check_later, priority=10)
+    assert_type(bus[READY].publish(), list[Awaitable[Check] | Check])
+
+    @bus[READY].subscribe()
+    async def later() -> Check:
+        return Check(True)
+
     assert_type(activated(), list[socket.socket])
     assert_type(activated("web", environ={}), list[socket.socket])
 
 
-async def ask(health: Health) -> None:
+async def ask(health: Health, database: Database) -> None:
+    # A mark keeps the type of the method.
+    assert_type(database.check(), Check)
+    assert_type(await database.connections(), Check)
     probe = health.ready()
     assert_type(probe, Probe)
     assert_type(await health.alive_async(), Probe)
