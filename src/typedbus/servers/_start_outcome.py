@@ -33,7 +33,7 @@ class StartOutcome:
         Wait for the first result, and return it.
 
         Args:
-            cancel: Called if the start of the bus is broken off meanwhile, or was before the call, possibly in a
+            cancel: Called if the start of the bus is cancelled meanwhile, or was before the call, possibly in a
                 signal handler. It must not block, and must lead to a `put`.
         """
         with parts_of(self._bus).machine.waking(cancel):

@@ -71,7 +71,7 @@ class WSGIDispatcher:
             MountFailed: An ASGI application did not start; those before it were shut down.
             NoBridge: There is an ASGI application, and a2wsgi is not installed.
             OutOfThreads: The system starts no further thread.
-            StartCancelled: The start of the bus was broken off while an ASGI application started.
+            StartCancelled: The start of the bus was cancelled while an ASGI application started.
             ExceptionGroup: An ASGI application did not start, and one before it failed to shut down.
         """
         mounts = collect_mounts(self.mounts)

@@ -124,19 +124,19 @@ class Serving(ABC):
         """
         Bind, and return when the server accepts; does nothing if it already does.
 
-        If the start of the bus is broken off, by a stop, an exit or a signal, it stops waiting: the server is asked
+        If the start of the bus is cancelled, by a stop, an exit or a signal, it stops waiting: the server is asked
         to end within 5 s, which cancels a lifespan that has not started up.
 
         Raises:
             BindError: The operating system does not let it listen there.
             OutOfThreads: The system starts no further thread; those that were started have ended.
             OutOfDescriptors: The system opens no further socket.
-            StartCancelled: The start of the bus was broken off before the server was ready.
+            StartCancelled: The start of the bus was cancelled before the server was ready.
             BaseException: The exception of the server before it was ready; `ServerEnded` if it only returned.
         """
         if self._run is not None:
             return
-        # Before any call that takes time, so that the start can be broken off from here on.
+        # Before any call that takes time, so that the start can be cancelled from here on.
         outcome = self._outcome = StartOutcome(self.bus)
         listening = listen(self.bind, self.mode)
         try:
