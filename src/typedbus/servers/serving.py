@@ -255,6 +255,10 @@ class Serving(ABC):
                 self.bus.log(f"cannot remove the socket file of {run.listening.where}: {error}", logging.WARNING)
 
 
+# Subclasses in other modules inherit the annotations of the fields, whose names those modules need not have.
+attrs.resolve_types(Serving)
+
+
 @attrs.define(eq=False)
 class Server(Serving):
     """
