@@ -33,16 +33,16 @@ class NotStopped(StructuredError, TimeoutError):
     Attributes:
         where: The address that it served.
         seconds: How long the stop waited.
+        stack: The stack of the thread that it runs in, as text, outermost first.
     """
 
     where: str
     seconds: float
+    stack: str = ""
 
     def __str__(self) -> str:
-        return (
-            f"the server on {self.where} has not ended {self.seconds:g} s after it was stopped, "
-            "and its thread is left running; check what blocks that thread"
-        )
+        text = f"the server on {self.where} has not ended {self.seconds:g} s after it was stopped, and is left running"
+        return f"{text}; its thread is at:\n{self.stack.rstrip()}" if self.stack else text
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({str(self)!r})"

@@ -28,6 +28,7 @@ from typedbus._base.exports import export
 from typedbus._base.states import State
 from typedbus._bus.builtin import MOVED, START
 from typedbus._bus.bus import Bus
+from typedbus._bus.hook_worker import stack_of_thread
 from typedbus._channels.channel import on
 from typedbus._os.exhausted import OutOfDescriptors, OutOfThreads, start_thread, with_limit
 from typedbus.servers._arguments import SettingError, check_bind, check_mode, check_seconds
@@ -63,6 +64,8 @@ class _Run:
     listening: Listening
     outcome: StartOutcome
     thread: threading.Thread | None = None
+    #: The identifier of the thread that accepts.
+    accepting_thread: int | None = None
     is_ready: bool = False
     is_stopping: bool = False
     #: How many requests were cut off at the end of the drain.
@@ -70,7 +73,8 @@ class _Run:
     error: BaseException | None = None
 
     def report_ready(self) -> None:
-        """Let the start return; the server calls this in its thread."""
+        """Let the start return; the server calls this in the thread that accepts."""
+        self.accepting_thread = threading.get_ident()
         self.is_ready = True
         self.outcome.put(None)
 
@@ -198,7 +202,8 @@ class Serving(ABC):
         run.server.drain(self.drain)
         run.thread.join(self.drain + CUTTING)
         if run.thread.is_alive():
-            raise NotStopped(run.listening.where, self.drain + CUTTING)
+            stack = stack_of_thread(run.accepting_thread)
+            raise NotStopped(run.listening.where, self.drain + CUTTING, stack)
         if run.cut_off:
             self.bus.log(
                 f"{run.cut_off} request(s) on {run.listening.where} cut off after {self.drain:g} s of draining",
