@@ -28,8 +28,10 @@ from typedbus.servers.asgi import ASGIServer, LifespanError
 from typedbus.servers.serving import NoServer, Serving, SettingError
 from typedbus.servers.wsgi import WSGIServer
 
-Kind: TypeAlias = Literal["wsgi", "asgi"]
-KINDS: list[Kind] = ["wsgi", "asgi"]
+Kind: TypeAlias = Literal["wsgi", "asgi", "asgi on the loop of the bus"]
+ASGI_KINDS: list[Kind] = ["asgi", "asgi on the loop of the bus"]
+KINDS: list[Kind] = ["wsgi", *ASGI_KINDS]
+LOOPS: list[Literal["own", "shared"]] = ["own", "shared"]
 
 BODY = b"every byte of it" * 1000
 
@@ -111,9 +113,11 @@ def serve() -> Iterator[Serve]:
     def serve_site(kind: Kind, **fields: Any) -> Served:
         site, bus, log = Site(), Bus(), []
         fields = {"bind": "127.0.0.1:0"} | fields
-        server: Serving = (
-            WSGIServer(bus, site.wsgi, **fields) if kind == "wsgi" else ASGIServer(bus, site.asgi, **fields)
-        )
+        server: Serving
+        if kind == "wsgi":
+            server = WSGIServer(bus, site.wsgi, **fields)
+        else:
+            server = ASGIServer(bus, site.asgi, loop="own" if kind == "asgi" else "shared", **fields)
         bus.subscribe(START, server.start, priority=75)
         bus.subscribe(STOP, server.stop, priority=75)
         bus.subscribe(EXIT, server.exit, priority=75)
@@ -341,9 +345,10 @@ def test_requests_that_exceed_the_drain_are_cut_off_and_counted(serve: Serve, ki
     assert served.log[1:] == [(f"2 request(s) on {address} cut off after 0.05 s of draining", logging.WARNING)]
 
 
-def test_an_asgi_request_that_is_cut_off_is_cancelled(serve: Serve) -> None:
+@pytest.mark.parametrize("kind", ASGI_KINDS)
+def test_an_asgi_request_that_is_cut_off_is_cancelled(serve: Serve, kind: Kind) -> None:
     """It can undo the work that it has begun."""
-    served = serve("asgi", drain=0.0)
+    served = serve(kind, drain=0.0)
     connection = served.connect()
     connection.request("GET", "/slow")
     served.site.arrived.acquire(timeout=30)
@@ -486,11 +491,12 @@ def test_an_exception_of_a_wsgi_application_is_a_500_and_is_logged(serve: Serve)
     assert "in wsgi" in message
 
 
+@pytest.mark.parametrize("kind", ASGI_KINDS)
 def test_an_exception_of_an_asgi_application_is_a_500_and_is_logged(
-    serve: Serve, caplog: pytest.LogCaptureFixture
+    serve: Serve, kind: Kind, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The traceback goes to the logger of uvicorn, and the server continues."""
-    served = serve("asgi")
+    served = serve(kind)
     connection = served.connect()
 
     assert get(connection, "/fail")[0] == 500
@@ -551,7 +557,9 @@ def test_an_application_must_be_callable(server: Any) -> None:
 Lifespan: TypeAlias = Callable[[Any, Callable[[Any], Awaitable[None]]], Awaitable[None]]
 
 
-def spanning(lifespan: Lifespan, mode: Literal["auto", "on"] = "auto") -> tuple[Bus, ASGIServer, threading.Event]:
+def spanning(
+    lifespan: Lifespan, loop: Literal["own", "shared"], mode: Literal["auto", "on"] = "auto"
+) -> tuple[Bus, ASGIServer, threading.Event]:
     """Return a server of an application with this lifespan, its bus, and an event that its first request sets."""
     is_requested = threading.Event()
 
@@ -565,7 +573,7 @@ def spanning(lifespan: Lifespan, mode: Literal["auto", "on"] = "auto") -> tuple[
 
     bus = Bus()
     config = uvicorn.Config(app, log_config=None, lifespan=mode)
-    server = ASGIServer(bus, config, bind="127.0.0.1:0")
+    server = ASGIServer(bus, config, loop=loop, bind="127.0.0.1:0")
     bus.subscribe(START, server.start, priority=75)
     bus.subscribe(STOP, server.stop, priority=75)
     bus.subscribe(MOVED, server.give_up)
@@ -580,7 +588,8 @@ def raised_by(transition: Callable[[], None]) -> BaseException:
     return failure
 
 
-def test_a_lifespan_is_a_part_of_start_and_stop() -> None:
+@pytest.mark.parametrize("loop", LOOPS)
+def test_a_lifespan_is_a_part_of_start_and_stop(loop: Literal["own", "shared"]) -> None:
     """It has started up when the start returns, and has shut down when the stop returns, each time."""
     phases: list[str] = []
 
@@ -590,7 +599,7 @@ def test_a_lifespan_is_a_part_of_start_and_stop() -> None:
             phases.append(phase)
             await send({"type": f"lifespan.{phase}.complete"})
 
-    bus, _, _ = spanning(lifespan)
+    bus, _, _ = spanning(lifespan, loop)
     for _ in range(2):
         bus.start()
         assert phases.pop() == "startup"
@@ -598,14 +607,15 @@ def test_a_lifespan_is_a_part_of_start_and_stop() -> None:
         assert phases.pop() == "shutdown"
 
 
-def test_a_lifespan_that_fails_is_a_failure_of_the_start() -> None:
+@pytest.mark.parametrize("loop", LOOPS)
+def test_a_lifespan_that_fails_is_a_failure_of_the_start(loop: Literal["own", "shared"]) -> None:
     """The error has the message of the application, and no socket listens afterwards."""
 
     async def lifespan(receive: Any, send: Any) -> None:
         await receive()
         await send({"type": "lifespan.startup.failed", "message": "no database"})
 
-    bus, server, _ = spanning(lifespan)
+    bus, server, _ = spanning(lifespan, loop)
     failure = raised_by(bus.start)
 
     assert isinstance(failure, LifespanError)
@@ -613,13 +623,14 @@ def test_a_lifespan_that_fails_is_a_failure_of_the_start() -> None:
     assert server._run is None
 
 
-def test_an_application_that_raises_in_the_lifespan_has_no_lifespan() -> None:
+@pytest.mark.parametrize("loop", LOOPS)
+def test_an_application_that_raises_in_the_lifespan_has_no_lifespan(loop: Literal["own", "shared"]) -> None:
     """The specification allows that; if the lifespan is required, it is a failure of the start with its cause."""
 
     async def lifespan(receive: Any, send: Any) -> None:
         raise OSError("no database")
 
-    bus, server, is_requested = spanning(lifespan)
+    bus, server, is_requested = spanning(lifespan, loop)
     bus.start()
     connection = http.client.HTTPConnection(server.address, timeout=30)
     assert get(connection)[0] == 204
@@ -627,14 +638,17 @@ def test_an_application_that_raises_in_the_lifespan_has_no_lifespan() -> None:
     bus.stop()
     assert is_requested.is_set()
 
-    bus, _, _ = spanning(lifespan, "on")
+    bus, _, _ = spanning(lifespan, loop, "on")
     failure = raised_by(bus.start)
     assert str(failure) == "the application failed in its lifespan startup: OSError('no database')"
     assert isinstance(failure.__cause__, OSError)
 
 
 @pytest.mark.parametrize("raises", [True, False], ids=["raises", "says so"])
-def test_a_lifespan_that_fails_at_the_end_is_a_failure_of_the_stop(raises: bool) -> None:
+@pytest.mark.parametrize("loop", LOOPS)
+def test_a_lifespan_that_fails_at_the_end_is_a_failure_of_the_stop(
+    raises: bool, loop: Literal["own", "shared"]
+) -> None:
     """It is not only logged."""
 
     async def lifespan(receive: Any, send: Any) -> None:
@@ -645,7 +659,7 @@ def test_a_lifespan_that_fails_at_the_end_is_a_failure_of_the_stop(raises: bool)
             raise OSError("not saved")
         await send({"type": "lifespan.shutdown.failed", "message": "not saved"})
 
-    bus, _, _ = spanning(lifespan)
+    bus, _, _ = spanning(lifespan, loop)
     bus.start()
     failure = raised_by(bus.stop)
 
@@ -653,7 +667,8 @@ def test_a_lifespan_that_fails_at_the_end_is_a_failure_of_the_stop(raises: bool)
     assert "not saved" in str(failure)
 
 
-def test_an_interrupted_start_cancels_the_lifespan() -> None:
+@pytest.mark.parametrize("loop", LOOPS)
+def test_an_interrupted_start_cancels_the_lifespan(loop: Literal["own", "shared"]) -> None:
     """Neither a task nor a thread is left."""
     starting, cancelled = threading.Event(), threading.Event()
 
@@ -664,7 +679,7 @@ def test_an_interrupted_start_cancels_the_lifespan() -> None:
         finally:
             cancelled.set()
 
-    bus, server, _ = spanning(lifespan)
+    bus, server, _ = spanning(lifespan, loop)
     starter = threading.Thread(target=lambda: failures.append(raised_by(bus.start)))
     failures: list[BaseException] = []
     starter.start()

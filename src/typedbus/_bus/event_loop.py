@@ -51,6 +51,12 @@ class EventLoop:
         return loop is not None and loop.is_used
 
     @property
+    def is_lent(self) -> bool:
+        """Whether the bus has a loop that belongs to the caller of `Bus.start_async`."""
+        loop = self._loop
+        return loop is not None and not loop.is_own
+
+    @property
     def is_running_here(self) -> bool:
         """Whether the loop calls the caller, which must not wait for the loop."""
         loop = self._loop

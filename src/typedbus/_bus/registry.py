@@ -8,6 +8,7 @@ from typing import Any
 
 from typing_extensions import TypeVar
 
+from typedbus._base.coroutines import is_async_callable
 from typedbus._base.errors import ChannelError
 from typedbus._base.states import State
 from typedbus._bus.builtin import EVENT_CHANNELS, INFO, LOG
@@ -71,6 +72,12 @@ class Registry:
     def channels(self) -> tuple[AnyChannel, ...]:
         """The channels that the bus had from the beginning, then those that were looked up."""
         return tuple(bound.channel for bound in list(self.bound.values()))
+
+    @property
+    def has_async_listeners(self) -> bool:
+        """Whether an async function listens on a channel, as a hook or on an `AsyncChannel`."""
+        bounds: list[AnyBoundChannel] = list(self.bound.values())
+        return any(is_async_callable(listening.listener) for bound in bounds for listening in bound.subscriptions)
 
     def renew_lock(self) -> None:
         """Replace the lock in a forked child, where a thread that exists only in the parent may hold the old one."""

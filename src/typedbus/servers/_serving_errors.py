@@ -26,6 +26,20 @@ class ServerEnded(StructuredError, RuntimeError):
         return f"the server on {self.where} has ended by itself; its serve() must not return before drain() is called"
 
 
+class ServerCancelled(StructuredError, RuntimeError):
+    """
+    The cause of an exit: other code cancelled the task of a server that shares the event loop of the bus.
+
+    It is raised from the `asyncio.CancelledError`. `asyncio.run`, for example, cancels all tasks at its end.
+    """
+
+    def __str__(self) -> str:
+        return (
+            "the task of the server was cancelled, and the bus had not cancelled it; exit the bus before its event "
+            "loop ends, and cancel only tasks of your own"
+        )
+
+
 class NotStopped(StructuredError, TimeoutError):
     """
     Raised by the stop of a server that does not end, even after its requests were cut off.

@@ -1,12 +1,11 @@
 """
 A server of ASGI applications, on uvicorn.
 
-uvicorn provides HTTP, WebSockets and the event loop, in the server's thread. Its
-`startup`, `main_loop` and `shutdown` are wrapped or replaced here, since it checks
-ten times a second whether it should stop, ends the process if the application does
-not start, and closes connections whose request has not been read, or that wait to
-be accepted. It installs no signal handlers, since it does so only in the main
-thread.
+uvicorn provides HTTP and WebSockets. It runs on the event loop of the bus, or on a
+loop of its own in the server's thread. Its methods are wrapped or replaced here,
+since it handles signals, checks ten times a second whether it should stop, ends the
+process if the application does not start, closes connections whose request has not
+been read, or that wait to be accepted, and leaves tasks to the end of its loop.
 """
 
 from __future__ import annotations
@@ -15,15 +14,14 @@ import asyncio
 import contextlib
 import copy
 import logging
-import selectors
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from typing import Any, Final
 
 from typedbus._os.exhausted import with_limit
 from typedbus.servers._binding import BACKLOG
 from typedbus.servers._contract import ACCEPT_RETRY, EXHAUSTED, FIRST_REQUEST, NEXT_REQUEST, NoServer
-from typedbus.servers._lifespan import Lifespan
+from typedbus.servers._lifespan import Lifespan, LifespanError
 from typedbus.servers._uvicorn_connections import Connections, is_busy
 
 try:
@@ -42,7 +40,7 @@ _UNWINDING: Final = 1.0
 _CLOSING: Final = 2.5
 
 
-class _Uvicorn(uvicorn.Server):
+class Uvicorn(uvicorn.Server):
     """One run of uvicorn, which drains after `begin_stop` was called."""
 
     def __init__(
@@ -74,6 +72,7 @@ class _Uvicorn(uvicorn.Server):
         #: The loop, once it runs.
         self.loop: asyncio.AbstractEventLoop | None = None
         self._startup: asyncio.Task[Any] | None = None
+        self._has_begun_shutdown = False
         # Always the same list, so that responses that have not begun include a header that a stop adds.
         self._headers: list[tuple[bytes, bytes]] = []
 
@@ -82,6 +81,27 @@ class _Uvicorn(uvicorn.Server):
         self._stopping.set()
         if self._startup is not None:
             self._startup.cancel()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        """Handle no signals: in the main thread uvicorn would replace the handlers of the program."""
+        yield
+
+    async def serve(self, sockets: list[socket.socket] | None = None) -> None:
+        """Serve until a stop, and leave neither a connection nor a task on the loop, which may be shared."""
+        try:
+            await super().serve(sockets)
+        except BaseException:
+            # Other code has cancelled this task, or a callback of the `Config` has raised.
+            if self.started and not self._has_begun_shutdown:
+                with contextlib.suppress(LifespanError):
+                    await self.shutdown()
+            raise
+        finally:
+            lifespan = self._lifespan.task
+            if lifespan is not None and not lifespan.done() and not lifespan.cancelling():
+                lifespan.cancel()
+                await asyncio.wait([lifespan], timeout=_UNWINDING)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         self.loop = asyncio.get_running_loop()
@@ -126,6 +146,8 @@ class _Uvicorn(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Accept waiting clients, let requests that have begun end in time, and cut off the rest."""
         assert self.loop is not None
+        self._has_begun_shutdown = True
+        self._stopping.set()
         with contextlib.suppress(NotImplementedError):
             self.loop.remove_reader(self._listening)
         for server in self.servers:
@@ -250,29 +272,3 @@ class _Uvicorn(uvicorn.Server):
             config=self.config, server_state=self.server_state, app_state=self.lifespan.state, _loop=self.loop
         )
         return connection
-
-
-class Loop:
-    """One run of an ASGI server; fulfils the contract `Serves`."""
-
-    def __init__(self, config: Config) -> None:
-        self._config = config
-        self._server: _Uvicorn | None = None
-        self._seconds: float | None = None
-
-    def drain(self, seconds: float) -> None:
-        self._seconds = seconds
-        server = self._server
-        if server is not None and server.loop is not None:
-            # A loop that has ended by itself is closed.
-            with contextlib.suppress(RuntimeError):
-                server.loop.call_soon_threadsafe(server.begin_stop)
-
-    def serve(self, listening: socket.socket, ready: Callable[[], None]) -> int:
-        # Checked here: a loop that lacks descriptors does not close its other descriptors, and never runs its coroutine.
-        with selectors.DefaultSelector():
-            for side in socket.socketpair():
-                side.close()
-        self._server = _Uvicorn(self._config, listening, ready, lambda: self._seconds)
-        self._server.run()
-        return self._server.cut_off

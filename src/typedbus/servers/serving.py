@@ -34,7 +34,7 @@ from typedbus._os.exhausted import OutOfDescriptors, OutOfThreads, start_thread,
 from typedbus.servers._arguments import SettingError, check_bind, check_mode, check_seconds
 from typedbus.servers._binding import BindError, Listening, listen
 from typedbus.servers._contract import NoServer, Serves
-from typedbus.servers._serving_errors import NotServing, NotStopped, ServerEnded
+from typedbus.servers._serving_errors import NotServing, NotStopped, ServerCancelled, ServerEnded
 from typedbus.servers._start_outcome import StartOutcome
 
 __all__ = (
@@ -45,6 +45,7 @@ __all__ = (
     "OutOfDescriptors",
     "OutOfThreads",
     "Server",
+    "ServerCancelled",
     "ServerEnded",
     "Serves",
     "Serving",
@@ -64,7 +65,7 @@ class _Run:
     listening: Listening
     outcome: StartOutcome
     thread: threading.Thread | None = None
-    #: The identifier of the thread that accepts.
+    #: The identifier of the thread that accepts: `thread`, or the thread of the event loop that the server shares.
     accepting_thread: int | None = None
     is_ready: bool = False
     is_stopping: bool = False

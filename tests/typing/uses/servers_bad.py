@@ -63,6 +63,10 @@ ASGIServer(bus, unawaited)  # E
 ASGIServer(bus, wsgi)  # E
 ASGIServer(bus, "site:app")  # E
 ASGIServer(bus, asgi, threads=2)  # E
+ASGIServer(bus, asgi, "own")  # E
+ASGIServer(bus, asgi, loop="asyncio")  # E
+ASGIServer(bus, asgi, loop=True)  # E
+WSGIServer(bus, wsgi, loop="own")  # E
 Server(bus, wsgi)  # E
 Server(bus, Unready())  # E
 Server(bus, Uncounted())  # E

@@ -1,0 +1,59 @@
+"""One run of an ASGI server: on the event loop of the bus, or on a loop of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import selectors
+import socket
+import threading
+from collections.abc import Callable
+
+from typedbus._bus.event_loop import EventLoop
+from typedbus.servers._serving_errors import ServerCancelled
+from typedbus.servers._uvicorn import Config, Uvicorn
+
+
+class ASGIRun:
+    """
+    One run of an ASGI server; fulfils the contract `Serves`.
+
+    Args:
+        config: The application, with the options of uvicorn.
+        shared: The event loop of the bus, if the server runs on it; None for a loop of its own, in the thread of `serve`.
+    """
+
+    def __init__(self, config: Config, shared: EventLoop | None) -> None:
+        self.shared = shared
+        self._config = config
+        self._server: Uvicorn | None = None
+        self._seconds: float | None = None
+
+    def drain(self, seconds: float) -> None:
+        self._seconds = seconds
+        server = self._server
+        if server is not None and server.loop is not None:
+            # A loop that has ended by itself is closed.
+            with contextlib.suppress(RuntimeError):
+                server.loop.call_soon_threadsafe(server.begin_stop)
+
+    def serve(self, listening: socket.socket, ready: Callable[[], None]) -> int:
+        server = self._server = Uvicorn(self._config, listening, ready, lambda: self._seconds)
+        if self.shared is None:
+            # A loop that lacks descriptors does not close its other descriptors, and never runs its coroutine.
+            with selectors.DefaultSelector():
+                for side in socket.socketpair():
+                    side.close()
+            server.run()
+            return server.cut_off
+
+        async def serve() -> None:
+            try:
+                await server.serve()
+            except asyncio.CancelledError as cancelled:
+                raise ServerCancelled from cancelled
+
+        failure = self.shared.get().call(serve, threading.current_thread().name)
+        if failure is not None:
+            raise failure
+        return server.cut_off
