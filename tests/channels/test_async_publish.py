@@ -179,7 +179,8 @@ class Local:
 
 
 @every_path
-def test_a_failure_is_freed_without_the_garbage_collector(path: Path) -> None:
+@pytest.mark.parametrize("suspends", [False, True], ids=["at once", "later"])
+def test_a_failure_is_freed_without_the_garbage_collector(path: Path, suspends: bool) -> None:
     """A caught failure leaves no cycle: the locals of the listener are freed at once."""
     bound, _ = bound_on(path)
     local: list[weakref.ref[Local]] = []
@@ -188,6 +189,8 @@ def test_a_failure_is_freed_without_the_garbage_collector(path: Path) -> None:
     async def fail(sent: int, /) -> int:
         value = Local()
         local.append(weakref.ref(value))
+        if suspends:
+            await asyncio.sleep(0)
         raise ValueError(sent)
 
     async def publish() -> None:
@@ -326,20 +329,36 @@ def test_a_timeout_inside_a_listener_is_that_listeners(concurrent: bool) -> None
 variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable", default="unset")
 
 
-@pytest.mark.parametrize(("concurrent", "seen"), [(False, "set"), (True, "unset")], ids=["sequential", "concurrent"])
-def test_a_listener_runs_in_the_context_of_the_publisher_or_in_a_copy(concurrent: bool, seen: str) -> None:
-    """One after the other they share the publisher's context; concurrent listeners have a copy each."""
-    bound = Bus()[AsyncChannel[[], str]("context", concurrent=concurrent)]
+def assign() -> str:
+    """Return the variable, and set it."""
+    before = variable.get()
+    variable.set("set")
+    return before
 
-    @bound.subscribe
-    async def assign() -> str:
-        before = variable.get()
-        variable.set("set")
+
+async def assign_later() -> str:
+    return assign()
+
+
+def assign_and_return_awaitable() -> Awaitable[str]:
+    before = assign()
+
+    async def read() -> str:
+        assert variable.get() == "set"
         return before
 
-    @bound.subscribe
-    def read() -> str:
-        return variable.get()
+    return read()
+
+
+@pytest.mark.parametrize("listener", [assign, assign_later, assign_and_return_awaitable])
+@pytest.mark.parametrize(("concurrent", "seen"), [(False, "set"), (True, "unset")], ids=["sequential", "concurrent"])
+def test_a_listener_runs_in_the_context_of_the_publisher_or_in_a_copy(
+    listener: Callable[[], str | Awaitable[str]], concurrent: bool, seen: str
+) -> None:
+    """One after the other they share the publisher's context; concurrent listeners have a copy each."""
+    bound = Bus()[AsyncChannel[[], str]("context", concurrent=concurrent)]
+    bound.subscribe(listener)
+    bound.subscribe(lambda: variable.get())
 
     async def main() -> tuple[list[str], str]:
         return await bound.publish(), variable.get()

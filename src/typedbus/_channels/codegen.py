@@ -163,12 +163,6 @@ class Shape(NamedTuple):
         parts += [f"*{self.rest}"] if self.rest else []
         return self._named(parts)
 
-    def packed(self) -> str:
-        """Return the texts of a tuple and a dict of all arguments."""
-        positional = [*self.unnamed, *self.either, *([f"*{self.rest}"] if self.rest else [])]
-        named = [f"{name!r}: {name}" for name in self.named] + ([f"**{self.others}"] if self.others else [])
-        return f"({''.join(f'{text}, ' for text in positional)}), {{{', '.join(named)}}}"
-
     def passed(self) -> list[str]:
         """
         Return the texts of the arguments that `publish` passes on by position.
@@ -261,7 +255,6 @@ def compiled(text: str, shape: Shape, **parts: str) -> types.CodeType:
     source = text.format(
         parameters=shape.parameters("_tb_self"),
         direct=shape.direct(),
-        packed=shape.packed(),
         passed="".join(f"{one}, " for one in shape.passed()),
         received="".join(f"{one}, " for one in shape.received()),
         call=shape.call(),

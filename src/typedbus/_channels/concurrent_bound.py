@@ -7,11 +7,12 @@ import contextvars
 import sys
 import threading
 import types
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from itertools import groupby
 from typing import Any, Final
 
+from typedbus._base.coroutines import returns_coroutine
 from typedbus._base.failures import Blame, propagates_at_once
 from typedbus._channels.async_bound import AsyncBoundChannel, listener_cancelled
 from typedbus._channels.async_channel import AsyncChannel
@@ -19,13 +20,17 @@ from typedbus._channels.async_codegen import is_awaitable
 from typedbus._channels.channel import Args, Result
 from typedbus._channels.subscriptions import FailureSink
 
-_Phases = tuple[tuple[Callable[..., Any], ...], ...]
+_Call = Callable[[Callable[..., Any]], Any]
+"""Calls a listener with the published arguments."""
+
+_Listeners = tuple[tuple[Callable[..., Any], bool], ...]
+"""The listeners of one priority, each with whether a call of it returns a coroutine."""
 
 if sys.version_info >= (3, 12):
     # An eager task runs up to its first suspension at once, without a turn of the loop.
-    _new_task: Final = partial(asyncio.Task, eager_start=True)
+    _task: Final = partial(asyncio.Task, eager_start=True)
 else:
-    _new_task: Final = asyncio.Task
+    _task: Final = asyncio.Task
 
 
 class ConcurrentBoundChannel(AsyncBoundChannel[Args, Result]):
@@ -44,9 +49,9 @@ class ConcurrentBoundChannel(AsyncBoundChannel[Args, Result]):
     ) -> None:
         super().__init__(channel, lock, failures)
         # The listeners in running order, and the same listeners by priority: a cache, valid for this very tuple.
-        self._grouped: tuple[tuple[Callable[..., Any], ...], _Phases] = (), ()
+        self._grouped: tuple[tuple[Callable[..., Any], ...], tuple[_Listeners, ...]] = (), ()
 
-    def _phases(self) -> _Phases:
+    def _phases(self) -> tuple[_Listeners, ...]:
         """Return the listeners in running order, grouped by priority."""
         listeners = self._listeners
         grouped, phases = self._grouped
@@ -55,29 +60,33 @@ class ConcurrentBoundChannel(AsyncBoundChannel[Args, Result]):
         with self._lock:
             listeners = self._arrange()
             by_priority = groupby(self.subscriptions, key=lambda subscription: subscription.priority)
-            phases = tuple(tuple(subscription.listener for subscription in group) for _, group in by_priority)
+            phases = tuple(
+                tuple((one.listener, returns_coroutine(one.listener)) for one in group) for _, group in by_priority
+            )
             self._grouped = listeners, phases
         return phases
 
-    async def _run(self, phases: _Phases, args: tuple[object, ...], kwargs: Mapping[str, object]) -> list[Result]:
+    async def _run(self, phases: tuple[_Listeners, ...], call: _Call) -> list[Result]:
         """Run the listeners of each phase concurrently, one phase after the other."""
         results: list[Result] = []
         errors: list[Exception] = []
         blames: list[Blame] = []
+        raised: dict[int, BaseException] = {}
         leaving: BaseException | None = None
-        failure: Exception | None
-        outcomes: list[Any] | None
-        outcome: Any
+        failure: Exception | None = None
         try:
             for listeners in phases:
-                outcomes, leaving = await _run_concurrently(listeners, args, kwargs)
-                for listener, outcome in zip(listeners, outcomes, strict=False):  # the last may not have been called
-                    if not isinstance(outcome, _Raised):
-                        results.append(outcome)
-                        continue
-                    failure = outcome.failure(leaving)
-                    if failure is not None:
-                        self._blame(listener, failure, errors, blames)
+                outcomes, raised, leaving = await _run_concurrently(listeners, call)
+                if not raised:
+                    results += outcomes
+                else:
+                    for position, (outcome, (listener, _)) in enumerate(zip(outcomes, listeners, strict=False)):
+                        if position not in raised:
+                            results.append(outcome)
+                            continue
+                        failure = _failure(raised[position], leaving)
+                        if failure is not None:
+                            self._blame(listener, failure, errors, blames)
                 if leaving is not None:
                     self._chain_failures(leaving, errors, blames, results)
                     raise leaving
@@ -85,58 +94,87 @@ class ConcurrentBoundChannel(AsyncBoundChannel[Args, Result]):
                 raise self._failed(errors, blames, results)
         finally:
             # The traceback of each failure holds this frame.
-            del errors, leaving
-            outcomes = outcome = failure = None
+            del errors, raised, leaving, failure
         return results
 
 
-class _Raised:
-    """The outcome of a listener that raised."""
+def _failure(error: BaseException, leaving: BaseException | None) -> Exception | None:
+    """Return the failure of a listener that raised *error* in a publish that *leaving* ends, or None if it did not fail."""
+    if leaving is None and isinstance(error, asyncio.CancelledError):
+        return listener_cancelled(error)
+    return error if isinstance(error, Exception) and not propagates_at_once(error) else None
 
-    __slots__ = ("error",)
 
-    def __init__(self, error: BaseException) -> None:
-        self.error = error
-
-    @property
-    def propagates(self) -> bool:
-        """Whether the error ends the publish; a `CancelledError` does only if it is that of the publisher."""
-        return propagates_at_once(self.error) and not isinstance(self.error, asyncio.CancelledError)
-
-    def failure(self, leaving: BaseException | None) -> Exception | None:
-        """Return the failure of the listener in a publish that *leaving* ends, or None if it has not failed."""
-        if leaving is None and isinstance(self.error, asyncio.CancelledError):
-            return listener_cancelled(self.error)
-        return self.error if isinstance(self.error, Exception) and not propagates_at_once(self.error) else None
+def _propagates(error: BaseException) -> bool:
+    """Return whether *error* of a listener ends the publish; a `CancelledError` does only if it is that of the publisher."""
+    return propagates_at_once(error) and not isinstance(error, asyncio.CancelledError)
 
 
 async def _run_concurrently(
-    listeners: Iterable[Callable[..., Any]], args: tuple[object, ...], kwargs: Mapping[str, object]
-) -> tuple[list[Any], BaseException | None]:
+    listeners: _Listeners, call: _Call
+) -> tuple[list[Any], dict[int, BaseException], BaseException | None]:
     """
-    Call *listeners*, and return the outcome of each, and the exception that ends the publish, or None.
+    Call *listeners*; return their results, the exceptions by position, and the exception that ends the publish, or None.
 
-    When a listener raises such an exception, or the publisher is cancelled, the running listeners are cancelled once,
-    and awaited.
+    In the place of an exception the result is None. After an exception that ends the publish no listener is called.
     """
-    loop = asyncio.get_running_loop()
-    outcomes: list[Any] = []
+    new_task = partial(_task, loop=asyncio.get_running_loop())
+    results: list[Any] = []
+    raised: dict[int, BaseException] = {}
     running: dict[asyncio.Task[Any], int] = {}
     leaving: BaseException | None = None
-    outcome: Any
-    task: asyncio.Task[Any] | None
-    ended: set[asyncio.Task[Any]] | None
+    task: asyncio.Task[Any] | None = None
     try:
-        for listener in listeners:
-            task, outcome = _begin(loop, listener, args, kwargs)
-            if task is not None:
-                running[task] = len(outcomes)
-            outcomes.append(outcome)
-            if type(outcome) is _Raised and outcome.propagates:
-                leaving = outcome.error
+        for listener, is_async in listeners:
+            try:
+                if is_async:
+                    # The call runs nothing of the listener yet, and the task makes the copy of the context.
+                    task = new_task(call(listener))
+                else:
+                    context = contextvars.copy_context()
+                    result = context.run(call, listener)
+                    if not is_awaitable(result):
+                        results.append(result)
+                        continue
+                    if type(result) is not types.CoroutineType:
+                        result = _awaited(result)
+                    task = new_task(result, context=context)
+                if task.done():
+                    results.append(task.result())
+                    continue
+                running[task] = len(results)
+            except BaseException as error:
+                raised[len(results)] = error
+                if _propagates(error):
+                    leaving = error
+            results.append(None)
+            if leaving is not None:
                 break
-        waiting = set(running)
-        cancels = True
+        if running:
+            leaving = await _finish(running, results, raised, leaving)
+        return results, raised, leaving
+    finally:
+        # The frame of a listener that failed refers to this frame, which called it.
+        del raised, leaving, task
+        running.clear()
+
+
+async def _finish(
+    running: Mapping[asyncio.Task[Any], int],
+    results: list[Any],
+    raised: dict[int, BaseException],
+    leaving: BaseException | None,
+) -> BaseException | None:
+    """
+    Await the tasks *running*, record the outcome of each at its position, and return the exception that ends the publish.
+
+    If there is one, or the publisher is cancelled, the tasks are cancelled once, and awaited.
+    """
+    waiting = set(running)
+    ended: set[asyncio.Task[Any]] = set()
+    task: asyncio.Task[Any] | None = None
+    cancels = True
+    try:
         while waiting:
             if leaving is not None and cancels:
                 cancels = False
@@ -148,49 +186,16 @@ async def _run_concurrently(
                 leaving = leaving or error
                 continue
             for task in ended:
-                outcome = outcomes[running[task]] = _outcome_of(task)
-                if leaving is None and type(outcome) is _Raised and outcome.propagates:
-                    leaving = outcome.error
-        return outcomes, leaving
+                try:
+                    results[running[task]] = task.result()
+                except BaseException as error:
+                    raised[running[task]] = error
+                    if leaving is None and _propagates(error):
+                        leaving = error
+        return leaving
     finally:
-        # The frame of a listener that failed refers to this frame, which called it.
-        del outcomes, leaving
-        running.clear()
-        outcome = task = ended = None
-
-
-def _begin(
-    loop: asyncio.AbstractEventLoop,
-    listener: Callable[..., Any],
-    args: tuple[object, ...],
-    kwargs: Mapping[str, object],
-) -> tuple[asyncio.Task[Any] | None, Any]:
-    """Call *listener* in a copy of the context, and return its task and None, or None and its outcome if it has ended."""
-    task = None
-    try:
-        context = contextvars.copy_context()
-        result = context.run(listener, *args, **kwargs)
-        if type(result) is not types.CoroutineType:
-            if not is_awaitable(result):
-                return None, result
-            result = _awaited(result)
-        task = _new_task(result, loop=loop, context=context)
-        return (None, task.result()) if task.done() else (task, None)
-    except BaseException as error:
-        return None, _Raised(error)
-    finally:
-        del task  # as in _outcome_of
+        del raised, leaving, ended, task  # as in `_run_concurrently`
 
 
 async def _awaited(awaitable: Awaitable[Any]) -> Any:
     return await awaitable
-
-
-def _outcome_of(task: asyncio.Task[Any]) -> Any:
-    """Return the outcome of *task*, which has ended."""
-    try:
-        return task.result()
-    except BaseException as error:
-        return _Raised(error)
-    finally:
-        del task  # the traceback of the exception, which the task refers to, holds this frame
