@@ -1,5 +1,5 @@
 """
-A shop that takes orders, from a file or on the web, and keeps its books in SQLite.
+A shop that takes orders, from a file or on the web, keeps its books in SQLite, and reorders from suppliers over HTTP.
 
 ``python -m examples.shop`` reads the file; ``--help`` lists the options.
 ``typedbus run examples.shop.site:Site --config examples/shop/shop.toml`` serves

@@ -1,7 +1,7 @@
 """The channels between the components of the shop."""
 
-from examples.shop.orders import Order, Receipt, Refused
-from typedbus import Channel
+from examples.shop.orders import Offer, Order, Receipt, Refused
+from typedbus import AsyncChannel, Channel
 
 order_placed = Channel[[Order], Receipt]("order_placed")
 """
@@ -23,6 +23,8 @@ def lines_read(lines: int, /, *, share: float) -> None:
     """The first *lines* lines of the orders file have been read, a *share* of it from 0.0 to 1.0."""
 
 
-@Channel.declare
-def stock_low(sku: str, /, *, left: int = 0) -> None:
-    """Fewer of *sku* are left than its reorder level; published after each such order."""
+stock_low = Channel[[str, int]]("stock_low")
+"""Fewer of a product are left than its reorder level: its SKU and the number; published after each such order."""
+
+offer_wanted = AsyncChannel[[str, int], Offer]("offer_wanted", concurrent=True)
+"""A product must be reordered: its SKU and the quantity. All suppliers are asked at the same time."""

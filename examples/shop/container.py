@@ -2,15 +2,18 @@
 
 from mailbox import mbox
 
-from examples.shop.channels import order_placed, order_refused, order_taken
+from examples.shop.channels import offer_wanted, order_placed, order_refused, order_taken, stock_low
 from examples.shop.database import Database
 from examples.shop.desk import Desk
 from examples.shop.intake import Intake
 from examples.shop.invoicing import Invoicing, Outbox
+from examples.shop.purchasing import Purchasing
 from examples.shop.report import Report
 from examples.shop.settings import Settings
-from examples.shop.stock import Purchasing, Stock
+from examples.shop.stock import Stock
+from examples.shop.suppliers import Supplier, answer_offers
 from typedbus import EXIT, STOP, Bus, Component, Container
+from typedbus.servers.wsgi import WSGIServer
 from typedbus.settings import configured
 
 
@@ -25,8 +28,12 @@ class Office(Container):
     outbox: Component[Outbox] = Component(mbox, settings.provided.outbox).on(
         STOP.calls(mbox.flush), EXIT.calls(mbox.close)
     )
-    stock = Component(Stock, bus.provided, database.provided, settings.provided.products)
-    purchasing = Component(Purchasing, bus.provided, database.provided)
+    stock = Component(Stock, database.provided, settings.provided.products, low=bus.provided[stock_low])
+    # In place of the servers of the suppliers, so that the example needs no network.
+    market = Component(WSGIServer, bus.provided, answer_offers, bind="127.0.0.1:0")
+    camellia = Component(Supplier, "camellia", market.provided)
+    teahouse = Component(Supplier, "teahouse", market.provided)
+    purchasing = Component(Purchasing, bus.provided, database.provided, wanted=bus.provided[offer_wanted])
     invoicing = Component(Invoicing, database.provided, outbox.provided)
     desk = Component(
         Desk,

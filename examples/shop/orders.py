@@ -43,6 +43,14 @@ class Receipt:
     total: int
 
 
+@attrs.frozen
+class Offer:
+    """The offer of a supplier; *price* is in pence, for each piece."""
+
+    supplier: str
+    price: int
+
+
 class Refused(Exception):
     """
     Raised for an order that cannot be booked.

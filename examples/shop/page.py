@@ -9,7 +9,7 @@ from pathlib import Path
 from string import Template
 from typing import Final
 
-from examples.shop.channels import order_placed, order_refused, order_taken, stock_low
+from examples.shop.channels import offer_wanted, order_placed, order_refused, order_taken, stock_low
 from examples.shop.database import Database
 from examples.shop.daybook import Daybook
 from examples.shop.invoicing import money
@@ -57,6 +57,7 @@ class Page:
             "order_taken": self._bus[order_taken].subscriptions,
             "order_refused": self._bus[order_refused].subscriptions,
             "stock_low": self._bus[stock_low].subscriptions,
+            "offer_wanted": self._bus[offer_wanted].subscriptions,
         }
         listeners = {
             name: "\n".join(subscription.name for subscription in subscriptions)

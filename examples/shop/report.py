@@ -63,7 +63,7 @@ class Report:
         self._file.flush()
 
     @on(stock_low)
-    def low(self, sku: str, /, *, left: int = 0) -> None:
+    def low(self, sku: str, left: int, /) -> None:
         """Add *sku* to the products that ran low."""
         self._run.low.add(sku)
 

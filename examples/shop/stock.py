@@ -1,23 +1,22 @@
-"""The stock of products, and reorders from suppliers."""
+"""The stock of products."""
 
 from collections import Counter
 from collections.abc import Iterable
 
-from examples.shop.channels import order_taken, stock_low
+from examples.shop.channels import order_taken
 from examples.shop.database import Database
 from examples.shop.orders import Order, Receipt, Refused
 from examples.shop.settings import Product
-from typedbus import Bus, on
+from typedbus import BoundChannel, on
 
 
 class Stock:
     """Keeps the stock of each product in the books."""
 
-    def __init__(self, bus: Bus, database: Database, products: Iterable[Product]) -> None:
-        # The signature of the channel has a keyword, which the type of a bound channel cannot express.
-        self._low = bus[stock_low]
+    def __init__(self, database: Database, products: Iterable[Product], *, low: BoundChannel[[str, int], None]) -> None:
         self._database = database
         self._products = products
+        self._low = low
 
     def start(self) -> None:
         """Add new products to the books, and update prices."""
@@ -66,20 +65,4 @@ class Stock:
                     "SELECT level FROM products WHERE sku = ? AND level < reorder_level", (sku,)
                 ).fetchone()
             if row is not None:
-                self._low.publish(sku, left=row[0])
-
-
-class Purchasing:
-    """Reorders products from suppliers, each product once."""
-
-    def __init__(self, bus: Bus, database: Database) -> None:
-        self._bus = bus
-        self._database = database
-
-    @on(stock_low)
-    def reorder(self, sku: str, /, *, left: int = 0) -> None:
-        """Reorder *sku*, unless it has been reordered already."""
-        with self._database.transaction() as books:
-            done = books.execute("INSERT OR IGNORE INTO reorders (sku, remaining) VALUES (?, ?)", (sku, left))
-        if done.rowcount:
-            self._bus.log(f"{left} of {sku} left; reordered")
+                self._low.publish(sku, row[0])

@@ -1,5 +1,6 @@
 """The shop of the examples: as a real process with its own orders, and in this process."""
 
+import asyncio
 import contextlib
 import json
 import mailbox
@@ -13,24 +14,27 @@ import sys
 import threading
 from collections.abc import Generator, Iterable
 from datetime import date
+from logging import INFO, WARNING
 from pathlib import Path
 
 import attrs
 import pytest
-from examples.shop.channels import lines_read, order_placed, order_refused, order_taken, stock_low
+from examples.shop.channels import lines_read, offer_wanted, order_placed, order_refused, order_taken, stock_low
 from examples.shop.container import Shop
 from examples.shop.intake import Intake
 from examples.shop.make_orders import BAD_LINES, LINES, ORDERS_JSONL, make_orders
-from examples.shop.orders import Order, OrderLine, Receipt, Refused, parse_order
+from examples.shop.orders import Offer, Order, OrderLine, Receipt, Refused, parse_order
 from examples.shop.settings import SHOP_TOML, Product, Settings
 from tests.processes import without_frameworks
 
-from typedbus import ChannelFailures, Component, State, TransitionFailures, on, running
+from typedbus import LOG, ChannelFailures, Component, State, TransitionFailures, on, running
 from typedbus.settings import InvalidSettings, SettingsFault, Sources, load
 from typedbus.testing import Recorder
 
 ROOT = Path(__file__).parents[2]
 GOOD_LINES = LINES - BAD_LINES
+#: The components that get offers, in the order of the stop.
+SUPPLIERS = ["teahouse", "camellia", "market"]
 POSIX = pytest.mark.skipif(os.name == "nt", reason="SIGINT cannot be sent to another process there")
 
 
@@ -251,7 +255,49 @@ class TestInProcess:
             shop.desk().take(2, line_of(2, ("TEA", 1), ("TEA", 1), ("CUP", 3)))
             shop.desk().take(3, line_of(3, ("TEA", 3)))
 
-        assert (lows.times("TEA", left=3), lows.times("TEA", left=0), len(lows.calls)) == (1, 1, 2)
+        assert (lows.times("TEA", 3), lows.times("TEA", 0), len(lows.calls)) == (1, 1, 2)
+        assert rows(tmp_path / "books", "SELECT * FROM reorders") == [("TEA", 3)]
+
+    def test_a_low_product_is_reordered_at_the_lowest_price(self, tmp_path: Path) -> None:
+        """From the supplier whose offer that is; all of them are asked on the event loop of the bus."""
+        asked: list[tuple[str, int]] = []
+
+        async def offer(sku: str, quantity: int, /) -> Offer:
+            await asyncio.sleep(0)
+            asked.append((sku, quantity))
+            return Offer("grocer", 1)
+
+        with desk_of_shop(settings_in(tmp_path)) as shop, Recorder(shop.bus()[LOG]) as log:
+            shop.bus()[offer_wanted].subscribe(offer)
+            shop.desk().take(1, line_of(1, ("TEA", 5)))
+
+        assert asked == [("TEA", 100)]
+        assert log.times("4 of TEA left; reordered from grocer at 0.01", INFO) == 1
+
+    def test_a_supplier_that_fails_does_not_prevent_a_reorder(self, tmp_path: Path) -> None:
+        """The failure is logged, and the offers of the other suppliers are used."""
+
+        async def fail(sku: str, quantity: int, /) -> Offer:
+            raise OSError("no telephone")
+
+        with desk_of_shop(settings_in(tmp_path)) as shop, Recorder(shop.bus()[LOG]) as log:
+            shop.bus()[offer_wanted].subscribe(fail)
+            shop.desk().take(1, line_of(1, ("TEA", 5)))
+
+        assert [call.args[1] for call in log.calls if "offer_wanted" in str(call.args[0])] == [WARNING]
+        assert rows(tmp_path / "books", "SELECT * FROM reorders") == [("TEA", 4)]
+
+    def test_a_product_is_reordered_later_if_no_supplier_answers(self, tmp_path: Path) -> None:
+        """The order that made it low is booked, and the next order asks again."""
+        with desk_of_shop(settings_in(tmp_path)) as shop:
+            shop.market().stop()
+            shop.desk().take(1, line_of(1, ("TEA", 5)))
+            reorders = rows(tmp_path / "books", "SELECT * FROM reorders")
+            with shop.bus()[offer_wanted].subscribe(lambda sku, quantity, /: Offer("grocer", 1)):
+                shop.desk().take(2, line_of(2))
+
+        assert reorders == []
+        assert rows(tmp_path / "books", "SELECT number FROM orders") == [(1,), (2,)]
         assert rows(tmp_path / "books", "SELECT * FROM reorders") == [("TEA", 3)]
 
     def test_an_order_that_exceeds_the_stock_changes_nothing(self, tmp_path: Path) -> None:
@@ -512,9 +558,11 @@ class TestProcess:
         """A component starts after its dependencies and stops before them, as stderr shows."""
         stderr = full[1].stderr
 
-        assert components_with(stderr, "started") == ["database", "outbox", "stock", "report", "intake"]
-        assert components_with(stderr, "stopped") == ["intake", "report", "outbox", "database"]
-        assert components_with(stderr, "exited") == ["outbox"]
+        assert components_with(stderr, "started") == [
+            *("database", "outbox", "report", "market", "camellia", "teahouse", "stock", "intake")
+        ]
+        assert components_with(stderr, "stopped") == ["intake", *SUPPLIERS, "report", "outbox", "database"]
+        assert components_with(stderr, "exited") == ["market", "outbox"]
         assert stderr.splitlines()[-1].split() == ["bus", "EXITED"]
 
     def test_each_order_gets_a_letter(self, full: tuple[Path, "subprocess.CompletedProcess[str]"]) -> None:
@@ -542,7 +590,7 @@ class TestProcess:
         status, stderr = interrupt(tmp_path, signal.SIGINT, steps=steps)
 
         assert status == 0, stderr
-        assert components_with(stderr, "stopped") == ["intake", "report", "outbox", "database"]
+        assert components_with(stderr, "stopped") == ["intake", *SUPPLIERS, "report", "outbox", "database"]
         assert 0 < len(rows(tmp_path / "books", "SELECT * FROM orders")) < GOOD_LINES
         assert faults_of(tmp_path) == []
         assert run_shop(tmp_path).returncode == 0
@@ -594,7 +642,7 @@ class TestProcess:
         assert failed.returncode == 70
         assert "the printer is on fire" in failed.stderr
         assert f"while line 100 of {ORDERS_JSONL} was taken" in failed.stderr
-        assert components_with(failed.stderr, "stopped") == ["intake", "report", "outbox", "database"]
+        assert components_with(failed.stderr, "stopped") == ["intake", *SUPPLIERS, "report", "outbox", "database"]
         assert rows(tmp_path / "books", "SELECT max(number) FROM orders") == [(41099,)]
         assert faults_of(tmp_path) == []
         with contextlib.closing(sqlite3.connect(tmp_path / "books")) as books:
@@ -607,7 +655,7 @@ class TestProcess:
         ended = run_shop(tmp_path, "--orders", str(tmp_path / "none.jsonl"))
 
         assert ended.returncode == 1
-        assert components_with(ended.stderr, "stopped") == ["report", "outbox", "database"]
+        assert components_with(ended.stderr, "stopped") == [*SUPPLIERS, "report", "outbox", "database"]
         assert f"\nerror: orders file {tmp_path / 'none.jsonl'}: No such file" in ended.stderr
         assert "give another with --orders FILE" in ended.stderr
         assert "Traceback" not in ended.stderr + ended.stdout

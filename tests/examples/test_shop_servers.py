@@ -245,6 +245,26 @@ def test_two_workers_keep_one_set_of_books(begin: Begin, command: list[str]) -> 
     check_books(server, customers)
 
 
+@pytest.mark.parametrize("command", [STANDALONE, GUNICORN, UVICORN], ids=lambda command: command[0])
+def test_an_order_gets_offers_on_the_event_loop_of_every_server(begin: Begin, command: list[str]) -> None:
+    """Request handlers run in threads, and suppliers are asked on the loop of the host or of the bus."""
+    server = begin(*command)
+    customers = server.begin_customers()
+    customers.reach(1)
+    order = {"number": 900_000, "customer": "Ada", "email": "ada@example.org", "date": "2025-03-31"}
+
+    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)) as connection:
+        body = json.dumps({**order, "lines": [{"sku": "SIEVE", "quantity": 130}]})
+        connection.request("POST", "/orders", body, {"Content-Type": "application/json"})
+        answer = connection.getresponse().status
+    customers.end()
+    status = server.end(signal.SIGTERM)
+
+    assert (answer, status) == (201, 0), server.output
+    assert "20 of SIEVE left; reordered from " in server.output
+    assert "Traceback" not in server.output
+
+
 @pytest.mark.parametrize(
     "command",
     [

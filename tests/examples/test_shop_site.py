@@ -351,12 +351,13 @@ def test_the_page_shows_the_bus(page: Page) -> None:
     assert page.texts["checks"][1:] == ["well", "orders in the books: 2"]
     assert [name.partition(".")[2] or name for name in names] == [
         *("order_placed", "invoicing.invoice"),
-        *("order_taken", "stock.look", "invoicing.write", "daybook.take"),
+        *("order_taken", "invoicing.write", "daybook.take", "stock.look"),
         *("order_refused", "daybook.refuse"),
         *("stock_low", "purchasing.reorder"),
+        *("offer_wanted", "camellia.offer", "teahouse.offer"),
     ]
     lines = [line[10:] for line in page.texts["lines"][0].split("\n")]
-    assert lines[:2] == ["1 of CUP left; reordered", "the bus is STARTED"]
+    assert lines[:2] == ["1 of CUP left; reordered from teahouse at 1.52", "the bus is STARTED"]
 
 
 def test_the_page_shows_failed_health_checks(shop: Shop) -> None:

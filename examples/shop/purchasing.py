@@ -1,0 +1,45 @@
+"""Reorders from the suppliers."""
+
+from logging import WARNING
+
+from examples.shop.channels import stock_low
+from examples.shop.database import Database
+from examples.shop.invoicing import money
+from examples.shop.orders import Offer
+from typedbus import AsyncBoundChannel, Bus, ChannelFailures, on
+
+_QUANTITY = 100
+
+
+class Purchasing:
+    """Reorders products, each product once, at the lowest price."""
+
+    def __init__(self, bus: Bus, database: Database, *, wanted: AsyncBoundChannel[[str, int], Offer]) -> None:
+        self._bus = bus
+        self._database = database
+        self._wanted = wanted
+
+    @on(stock_low)
+    def reorder(self, sku: str, left: int, /) -> None:
+        """
+        Reorder *sku*, unless it has been reordered already.
+
+        This is called in the thread that takes an order, and waits for the offers,
+        which the event loop of the bus gets meanwhile.
+        """
+        with self._database.transaction() as books:
+            is_new = books.execute("INSERT OR IGNORE INTO reorders (sku, remaining) VALUES (?, ?)", (sku, left))
+        if not is_new.rowcount:
+            return
+        try:
+            offers = self._bus.run_on_loop(self._wanted.publish(sku, _QUANTITY)).result()
+        except ChannelFailures as failures:
+            # The offers of the other suppliers are enough.
+            self._bus.log(str(failures), WARNING)
+            offers = [result for result in failures.results if isinstance(result, Offer)]
+        if offers:
+            best = min(offers, key=lambda offer: offer.price)
+            self._bus.log(f"{left} of {sku} left; reordered from {best.supplier} at {money(best.price)}")
+        else:
+            with self._database.transaction() as books:
+                books.execute("DELETE FROM reorders WHERE sku = ?", (sku,))
