@@ -15,8 +15,11 @@ from typing import Any, TypeVar
 
 from typedbus._base.errors import LoopError, StartCancelled
 from typedbus._base.states import State
+from typedbus._bus.asyncio_loop import AsyncioLoop
+from typedbus._bus.event_loop import is_on_any_loop
 from typedbus._bus.machine import StateMachine
 from typedbus._bus.waiting import Waiter, waiting
+from typedbus._os.forks import notice
 
 Result = TypeVar("Result")
 
@@ -84,20 +87,45 @@ async def wait(machine: StateMachine, states: State | Iterable[State], timeout: 
 
 def submit(machine: StateMachine, coroutine: Coroutine[Any, Any, Result]) -> concurrent.futures.Future[Result]:
     """Run *coroutine* on the event loop of the bus, and return a future for its result; see `Bus.run_on_loop`."""
-    reason = None
+    action, reason = "bus.run_on_loop()", None
     if machine.event_loop.is_running_here:
         reason = "the caller runs on the event loop of the bus, and must not wait for it; await the coroutine"
-    elif machine.state is State.EXITED and machine.current is None:
-        reason = "the bus has exited, and its event loop has ended; call it before that"
-    if reason is not None:
+    try:
+        loop, context = _loop_for(machine, action, reason)
+        return context.run(loop.submit, action, coroutine)
+    except LoopError:
         coroutine.close()
-        raise LoopError("bus.run_on_loop()", reason)
-    loop = machine.event_loop.get()
+        raise
+
+
+def run(machine: StateMachine | None, action: str, function: Callable[[], Coroutine[Any, Any, Result]]) -> Result:
+    """Await *function* on the event loop of the bus, and wait for the result in this thread; see `CoroutineRunner`."""
+    notice()
+    reason = None
+    if is_on_any_loop():
+        reason = "it would block the event loop of this thread; write await bus[channel].publish(...) instead"
+    loop, context = _loop_for(machine, action, reason)
+    return context.run(loop.run, action, function)
+
+
+def _loop_for(machine: StateMachine | None, action: str, reason: str | None) -> tuple[AsyncioLoop, contextvars.Context]:
+    """
+    Return the event loop of the bus, and the context from which a coroutine is handed over to it.
+
+    Raises:
+        LoopError: There is a *reason* to refuse *action*, or the bus has exited.
+    """
+    if reason is not None:
+        raise LoopError(action, reason)
+    if machine is None:
+        raise LoopError(action, "the bus no longer exists; keep a reference to it")
     current = machine.current
+    if machine.state is State.EXITED and current is None:
+        raise LoopError(action, "the bus has exited, and its event loop has ended; call it before that")
     if current is not None and current.includes_caller():
         # A hook may wait for the coroutine, which must then not wait for the transition of that hook.
-        return current.hook_context().run(loop.submit, coroutine)
-    return loop.submit(coroutine)
+        return machine.event_loop.get(), current.hook_context()
+    return machine.event_loop.get(), contextvars.copy_context()
 
 
 async def in_thread(name: str, function: Callable[[], object], cancel: Callable[[], object] | None = None) -> None:

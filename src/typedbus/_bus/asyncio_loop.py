@@ -15,7 +15,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Coroutine
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import attrs
 
@@ -23,6 +23,8 @@ from typedbus._base.errors import ListenerCancelled, LoopError
 from typedbus._base.sync import simple_queue
 from typedbus._bus.await_chain import stack_of_task
 from typedbus._bus.hook_worker import stack_of_thread
+
+Result = TypeVar("Result")
 
 #: For how many seconds a loop of the caller may stand still before the bus gives up its coroutines there.
 _PAUSE: Final = 1.0
@@ -123,27 +125,69 @@ class AsyncioLoop:
         return call
 
     def call(self, listener: Callable[..., Any], name: str) -> BaseException | None:
-        """Run *listener* as a task, wait for it in this thread, and return the exception that it raised, or None."""
-        outcome: queue.SimpleQueue[BaseException | None] = simple_queue()
-        self.begin(listener, contextvars.copy_context(), name, outcome.put)
-        while True:
-            try:
-                error = outcome.get(timeout=None if self.is_own else _PAUSE)
-            except queue.Empty:
-                if (death := self.why_dead()) is not None:
-                    return LoopError(f"{name} has not returned", f"{self.name} {death}")
-            else:
-                if not isinstance(error, asyncio.CancelledError):
-                    return error
-                # The bus does not cancel such a call.
-                failure = ListenerCancelled()
-                failure.__cause__ = error
-                return failure
+        """
+        Run *listener* as a task, wait for it in this thread, and return the exception that it raised, or None.
 
-    def submit(self, coroutine: Coroutine[Any, Any, Any]) -> concurrent.futures.Future[Any]:
-        """Run *coroutine* as a task, and return a future for its result."""
+        If the wait ends early, because of `KeyboardInterrupt` or the end of the loop, the task is cancelled.
+        """
         self.is_used = True
-        return asyncio.run_coroutine_threadsafe(coroutine, self.loop)
+        outcome: queue.SimpleQueue[BaseException | None] = simple_queue()
+        call = LoopCall(self, listener, contextvars.copy_context(), name, outcome.put)
+        try:
+            call.begin()
+            while True:
+                if (death := self.why_dead()) is not None:
+                    call.cancel()
+                    return LoopError(f"{name} has not returned", f"{self.name} {death}")
+                with contextlib.suppress(queue.Empty):
+                    error = outcome.get(timeout=_PAUSE)
+                    break
+        except BaseException:
+            call.cancel()
+            raise
+        if not isinstance(error, asyncio.CancelledError):
+            return error
+        # The bus does not cancel such a call.
+        failure = ListenerCancelled()
+        failure.__cause__ = error
+        return failure
+
+    def run(self, action: str, function: Callable[[], Coroutine[Any, Any, Result]]) -> Result:
+        """
+        Await *function* in a task, wait for it in this thread as `call` does, and return its result.
+
+        Raises:
+            LoopError: The loop ended before the function returned; *action* names the call.
+            BaseException: As *function*. `SystemExit` is raised in this thread only, and so does not end the loop.
+        """
+        results: list[Result] = []
+
+        async def keep_result() -> None:
+            results.append(await function())
+
+        error = self.call(keep_result, action)
+        try:
+            if isinstance(error, ListenerCancelled):
+                raise LoopError(f"{action} has not returned", f"{self.name} ends, and has cancelled it") from error
+            if error is not None:
+                raise error
+        finally:
+            del error  # its traceback holds this frame
+        return results[0]
+
+    def submit(self, action: str, coroutine: Coroutine[Any, Any, Result]) -> concurrent.futures.Future[Result]:
+        """
+        Run *coroutine* as a task, and return a future for its result.
+
+        Raises:
+            LoopError: The loop is closed; *action* names the call.
+        """
+        self.is_used = True
+        try:
+            return asyncio.run_coroutine_threadsafe(coroutine, self.loop)
+        except RuntimeError as error:
+            coroutine.close()
+            raise LoopError(action, f"{self.name} was closed") from error
 
     def end(self) -> list[str]:
         """

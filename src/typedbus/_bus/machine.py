@@ -69,6 +69,7 @@ class StateMachine:
 
     # Not an attrs class: `import typedbus` would take a millisecond longer.
     __slots__ = (
+        "__weakref__",
         "_is_used",
         "_started",
         "_workers",

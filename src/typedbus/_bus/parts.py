@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import functools
+import weakref
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
+
 from typedbus._base.clock import Clock
 from typedbus._base.limits import Limits
 from typedbus._bus.event_loop import EventLoop
@@ -11,6 +16,8 @@ from typedbus._bus.participants import Participants
 from typedbus._bus.policy import TransitionPolicy
 from typedbus._bus.registry import Registry
 from typedbus._bus.requests import Requests
+
+Result = TypeVar("Result")
 
 
 class Parts:
@@ -46,3 +53,14 @@ class Parts:
             workers=workers,
         )
         self.loop = MainLoop(registry, self.requests, self.machine)
+        # A weak reference, because the machine refers to the registry.
+        registry.run_on_loop = functools.partial(_run_on_loop, weakref.ref(self.machine))
+
+
+def _run_on_loop(
+    machine: weakref.ref[StateMachine], action: str, function: Callable[[], Coroutine[Any, Any, Result]]
+) -> Result:
+    """Await *function* on the event loop of a bus, and wait for the result in this thread; see `CoroutineRunner`."""
+    from typedbus._bus.async_faces import run  # asyncio is slow to import
+
+    return run(machine(), action, function)

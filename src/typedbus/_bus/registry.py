@@ -15,7 +15,7 @@ from typedbus._bus.builtin import EVENT_CHANNELS, INFO, LOG
 from typedbus._bus.observers import ObserverChannel, Observers
 from typedbus._channels.binding import bind
 from typedbus._channels.channel import AnyChannel, Binds
-from typedbus._channels.subscriptions import AnyBoundChannel, FailureSink, use_lock
+from typedbus._channels.subscriptions import AnyBoundChannel, CoroutineRunner, FailureSink, use_lock
 
 AnyBound = TypeVar("AnyBound", bound=AnyBoundChannel)
 
@@ -32,6 +32,7 @@ class Registry:
         bound: Each channel with its bound channel; the bus reads it at each ``bus[channel]``.
         observers: The channels of events.
         failures: Receives each failure of a listener in a publish.
+        run_on_loop: Runs the publishes of async channels for which threads wait.
         admit: Called under the lock with each channel that is about to be bound for the first time, and with its
             bound channel. If it raises, the channel is not bound.
     """
@@ -40,6 +41,7 @@ class Registry:
         self.lock: threading.RLock = threading.RLock()
         self.observers: Observers = Observers(self.lock)
         self.failures: FailureSink = self.observers
+        self.run_on_loop: CoroutineRunner
         self.admit: Callable[[AnyChannel, AnyBoundChannel], None] | None = None
         # Each channel is mapped to its own BoundChannel, which no dict type can express.
         self.bound: dict[object, Any] = {LOG: ObserverChannel(LOG, self.lock)}
@@ -59,7 +61,7 @@ class Registry:
         if not isinstance(channel, AnyChannel):
             raise no_channel(channel, "a bus is indexed with the channel object, as in bus[START]")
         with self.lock:
-            made: Any = bind(channel, self.lock, self.failures)
+            made: Any = bind(channel, self.lock, self.failures, self.run_on_loop)
             # Another thread, or a signal handler in this thread, may have bound the channel meanwhile.
             if channel not in self.bound:
                 if self.admit is not None:

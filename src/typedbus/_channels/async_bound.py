@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import functools
+import threading
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import TYPE_CHECKING, Any, Generic, Protocol, overload
 
@@ -11,7 +13,7 @@ from typedbus._channels.async_channel import AsyncListener
 from typedbus._channels.async_codegen import is_awaitable, unrolled
 from typedbus._channels.bound import MISSING, Missing
 from typedbus._channels.channel import DEFAULT_PRIORITY, Args, Result
-from typedbus._channels.subscriptions import AnyBoundChannel, Subscription
+from typedbus._channels.subscriptions import AnyBoundChannel, CoroutineRunner, FailureSink, Subscription
 
 if TYPE_CHECKING:
     from typedbus._channels.async_channel import AsyncChannel, AsyncListens  # noqa: F401  # as in `bound`
@@ -43,10 +45,20 @@ class AsyncBoundChannel(
     from any thread, from a signal handler and from inside a listener.
     """
 
-    __slots__ = ()
+    __slots__ = ("_run_on_loop",)
 
     _compile = staticmethod(unrolled)
     _is_awaitable = staticmethod(is_awaitable)
+
+    def __init__(
+        self,
+        channel: AsyncChannel[Args, Result],
+        lock: threading.RLock,
+        failures: FailureSink,
+        run_on_loop: CoroutineRunner,
+    ) -> None:
+        super().__init__(channel, lock, failures)
+        self._run_on_loop = run_on_loop
 
     def publish(self, /, *args: Args.args, **kwargs: Args.kwargs) -> Coroutine[Any, Any, list[Result]]:
         """
@@ -73,6 +85,21 @@ class AsyncBoundChannel(
                 earlier failure also turns an exit status of success into 1.
         """
         raise NotImplementedError  # the class that `bind` generates has the method
+
+    def publish_from_thread(self, /, *args: Args.args, **kwargs: Args.kwargs) -> list[Result]:
+        """
+        Publish on the event loop of the bus, and wait in this thread, which must not run an event loop itself.
+
+        For sync hooks and listeners, and other threads. The listeners run as for `publish`, in a task of its own and
+        in a copy of the context of the caller. An exception in the waiting thread, such as `KeyboardInterrupt`, cancels
+        the publish.
+
+        Raises:
+            ChannelFailures: As for `publish`; so do other exceptions of listeners.
+            LoopError: An event loop runs in this thread, the bus has exited, or its event loop ended before the publish.
+        """
+        action = f"publish_from_thread() on channel {self.channel.name!r}"
+        return self._run_on_loop(action, functools.partial(self.publish, *args, **kwargs))
 
     @overload
     def subscribe(

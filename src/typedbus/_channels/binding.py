@@ -6,13 +6,13 @@ import sys
 import threading
 import types
 import weakref
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from typedbus._channels.bound import BoundChannel
 from typedbus._channels.channel import AnyChannel
 from typedbus._channels.codegen import SYNC, Shape, methods, shape_of
-from typedbus._channels.subscriptions import AnyBoundChannel, FailureSink
+from typedbus._channels.subscriptions import AnyBoundChannel, CoroutineRunner, FailureSink
 
 _NO_NAMES: Final[dict[str, object]] = {}
 _MOST_NAMES: Final = 4
@@ -23,7 +23,9 @@ _classes: Final[weakref.WeakValueDictionary[object, type[Any]]] = weakref.WeakVa
 _channel_names: Final[weakref.WeakKeyDictionary[type[Any], list[str]]] = weakref.WeakKeyDictionary()
 
 
-def bind(channel: AnyChannel, lock: threading.RLock, failures: FailureSink) -> AnyBoundChannel:
+def bind(
+    channel: AnyChannel, lock: threading.RLock, failures: FailureSink, run_on_loop: CoroutineRunner
+) -> AnyBoundChannel:
     """Return a bound channel for *channel*, of a class whose `publish` has the channel's parameters."""
     if not channel.is_async:
         return _class_for(channel, BoundChannel, SYNC)(channel, lock, failures)
@@ -34,11 +36,11 @@ def bind(channel: AnyChannel, lock: threading.RLock, failures: FailureSink) -> A
     from typedbus._channels.concurrent_bound import ConcurrentBoundChannel
 
     if isinstance(channel, AsyncChannel) and channel.concurrent:
-        return _class_for(channel, ConcurrentBoundChannel, CONCURRENT)(channel, lock, failures)
-    return _class_for(channel, AsyncBoundChannel, SEQUENTIAL)(channel, lock, failures)
+        return _class_for(channel, ConcurrentBoundChannel, CONCURRENT)(channel, lock, failures, run_on_loop)
+    return _class_for(channel, AsyncBoundChannel, SEQUENTIAL)(channel, lock, failures, run_on_loop)
 
 
-def _class_for(channel: AnyChannel, base: type[Any], texts: Mapping[str, str]) -> type[AnyBoundChannel]:
+def _class_for(channel: AnyChannel, base: type[Any], texts: Mapping[str, str]) -> Callable[..., AnyBoundChannel]:
     """
     Return a subclass of *base* with the generated methods in *texts*, whose `publish` has the parameters of *channel*.
 

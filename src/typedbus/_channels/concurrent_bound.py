@@ -18,7 +18,7 @@ from typedbus._channels.async_bound import AsyncBoundChannel, listener_cancelled
 from typedbus._channels.async_channel import AsyncChannel
 from typedbus._channels.async_codegen import is_awaitable
 from typedbus._channels.channel import Args, Result
-from typedbus._channels.subscriptions import FailureSink
+from typedbus._channels.subscriptions import CoroutineRunner, FailureSink
 
 _Call = Callable[[Callable[..., Any]], Any]
 """Calls a listener with the published arguments."""
@@ -45,9 +45,13 @@ class ConcurrentBoundChannel(AsyncBoundChannel[Args, Result]):
     __slots__ = ("_grouped",)
 
     def __init__(
-        self, channel: AsyncChannel[Args, Result], lock: threading.RLock, failures: FailureSink | None = None
+        self,
+        channel: AsyncChannel[Args, Result],
+        lock: threading.RLock,
+        failures: FailureSink,
+        run_on_loop: CoroutineRunner,
     ) -> None:
-        super().__init__(channel, lock, failures)
+        super().__init__(channel, lock, failures, run_on_loop)
         # The listeners in running order, and the same listeners by priority: a cache, valid for this very tuple.
         self._grouped: tuple[tuple[Callable[..., Any], ...], tuple[_Listeners, ...]] = (), ()
 

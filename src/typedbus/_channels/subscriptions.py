@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import types
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from operator import attrgetter
 from typing import Any, ClassVar, Final, Generic, Protocol, Self
 
@@ -17,7 +17,7 @@ from typing_extensions import TypeVar
 from typedbus._base.errors import ListenerError
 from typedbus._base.failures import Blame, ChannelFailures, chain_failure, describe, note_of, place_of, put_note
 from typedbus._base.limits import StartNode
-from typedbus._channels.channel import AnyChannel, marked_inline
+from typedbus._channels.channel import AnyChannel, R, marked_inline
 from typedbus._channels.codegen import HEAT, UNROLLED, Shape
 
 Declaration_co = TypeVar("Declaration_co", bound=AnyChannel, default=AnyChannel, covariant=True)
@@ -109,6 +109,14 @@ class FailureSink(Protocol):
         self, channel: AnyChannel, name: str, listener: Callable[..., object], error: Exception, /
     ) -> None:
         """Called in the thread of the publish, after *listener* has raised *error* and before the next is called."""
+
+
+class CoroutineRunner(Protocol):
+    """Runs async functions on the event loop of a bus, for callers in other threads."""
+
+    def __call__(self, action: str, function: Callable[[], Coroutine[Any, Any, R]], /) -> R:
+        """Await *function* there, and return its result or raise what it raises; *action* names the call in a `LoopError`."""
+        ...
 
 
 class AnyBoundChannel(Generic[Declaration_co]):

@@ -277,3 +277,25 @@ def components(bus: Bus) -> None:
     Shelf(bus[placed])  # E
     Shelf(bus[sync_stock_low])  # E
     Component(Shelf, bus[placed])  # E
+
+
+# Publishing from threads
+
+
+def publishing_from_threads(bus: Bus) -> None:
+    bus[placed].publish_from_thread()  # E
+    bus[placed].publish_from_thread("tea")  # E
+    bus[placed].publish_from_thread(Order("tea"), 3)  # E
+    bus[stock_low].publish_from_thread("tea", left="3")  # E
+    bus[stock_low].publish_from_thread("tea", 3)  # E
+    bus[order_placed].publish_from_thread(Order("tea"))  # E
+    bus.publish_from_thread(placed, Order("tea"))  # E
+    d1: list[str] = bus[placed].publish_from_thread(Order("tea"))  # E
+    print(d1)
+
+
+async def publishing_from_the_loop(bus: Bus) -> None:
+    await bus[placed].publish_from_thread(Order("tea"))  # E
+    bus[order_placed].publish_in_thread(Order("tea"))  # E
+    await bus[order_placed].publish_in_thread("tea")  # E
+    await bus[placed].publish_in_thread(Order("tea"))  # E

@@ -192,3 +192,10 @@ class Shop(Container):
 
 
 hook: Hook[Till] = placed.calls(Till.unmarked)
+
+
+def publishing_from_threads(bus: Bus) -> None:
+    assert_type(bus[placed].publish_from_thread(Order("tea")), list[Receipt])
+    assert_type(bus[stock_low].publish_from_thread("tea", left=3), list[None])
+    assert_type(bus[counted].publish_from_thread("a", "b", c=1), list[int])
+    bus[ended].publish_from_thread()
