@@ -80,7 +80,8 @@ def _class_for(channel: AnyChannel, base: type[Any], texts: Mapping[str, str]) -
     if bound_class is None:
         generated = methods(shape, names, texts)
         publish = generated["publish"]
-        publish.__defaults__, publish.__kwdefaults__ = defaults, named_defaults
+        if default_values:  # an assignment, even of None, would end the specialisation of its calls
+            publish.__defaults__, publish.__kwdefaults__ = defaults, named_defaults
         publish.__annotations__ = annotations
         publish.__doc__ = base.publish.__doc__
         if channel.is_async:

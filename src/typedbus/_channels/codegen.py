@@ -222,7 +222,23 @@ def methods(shape: Shape, names: dict[str, object], texts: Mapping[str, str]) ->
     codes = _signatures.get(key)
     if codes is None:
         codes = _signatures[key] = {name: compiled(text, shape) for name, text in texts.items()}
-    return {name: types.FunctionType(code, names, name) for name, code in codes.items()}
+    return {name: _function(code, names) for name, code in codes.items()}
+
+
+def _function(code: types.CodeType, names: dict[str, object]) -> types.FunctionType:
+    """
+    Return a function with *code* and the globals *names*, made as a ``def`` makes it.
+
+    From Python 3.13 on, the interpreter does not specialise calls of a function that was made by `types.FunctionType`.
+    """
+    making = _make_function.__code__
+    constants = tuple(code if isinstance(constant, types.CodeType) else constant for constant in making.co_consts)
+    function: types.FunctionType = types.FunctionType(making.replace(co_consts=constants), names)()
+    return function
+
+
+def _make_function() -> Callable[[], None]:
+    return lambda: None
 
 
 def unrolled(shape: Shape, listeners: tuple[Callable[..., object], ...]) -> types.FunctionType:
