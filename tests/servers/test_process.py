@@ -66,8 +66,14 @@ class Database:
 """
 
 
-#: One is enough for every change, where what is tested is the same for both.
-ONE_AND_ALL = ["wsgi", pytest.param("asgi", marks=pytest.mark.exhaustive)]
+#: Servers in the source of a container, by kind; "shared" is one on the event loop of the bus.
+SERVERS = {
+    "wsgi": "WSGIServer, bus.provided, wsgi",
+    "asgi": "ASGIServer, bus.provided, asgi",
+    "shared": 'ASGIServer, bus.provided, asgi, loop="shared"',
+}
+#: One is enough for every change, where what is tested is the same for all.
+ONE_AND_ALL = ["wsgi", *(pytest.param(kind, marks=pytest.mark.exhaustive) for kind in ("asgi", "shared"))]
 
 
 def address_of(program: Program) -> str:
@@ -95,7 +101,7 @@ def site(kind: str, fields: str = 'bind="127.0.0.1:0"') -> str:
         class Site(Container):
             bus = Component(Bus)
             database = Component(Database)
-            server = Component({kind.upper()}Server, bus.provided, {kind}, {fields})
+            server = Component({SERVERS[kind]}, {fields})
     """
 
 
@@ -126,8 +132,10 @@ def ask(address: str, answers: list[bytes], failures: list[str], going: threadin
     [
         pytest.param("wsgi", signal.SIGTERM, id="wsgi-SIGTERM"),
         pytest.param("asgi", signal.SIGTERM, id="asgi-SIGTERM"),
+        pytest.param("shared", signal.SIGTERM, id="shared-SIGTERM"),
         pytest.param("wsgi", signal.SIGINT, id="wsgi-SIGINT", marks=pytest.mark.exhaustive),
         pytest.param("asgi", signal.SIGINT, id="asgi-SIGINT", marks=pytest.mark.exhaustive),
+        pytest.param("shared", signal.SIGINT, id="shared-SIGINT", marks=pytest.mark.exhaustive),
     ],
 )
 def test_a_signal_under_load_loses_no_request(begin: Begin, kind: str, number: signal.Signals) -> None:
@@ -207,7 +215,7 @@ def test_a_port_in_use_is_named(begin: Begin, kind: str) -> None:
     assert "database stops after 0" in program.output
 
 
-@pytest.mark.parametrize("kind", ["wsgi", "asgi"])
+@pytest.mark.parametrize("kind", ["wsgi", "asgi", "shared"])
 def test_a_request_that_exceeds_the_drain_does_not_keep_a_program(begin: Begin, kind: str) -> None:
     """It is cut off and counted; an ASGI request is cancelled, and a thread that hangs is named, with status 70."""
     program = begin(site(kind, 'bind="127.0.0.1:0", drain=0.2'))
@@ -223,7 +231,7 @@ def test_a_request_that_exceeds_the_drain_does_not_keep_a_program(begin: Begin, 
     with pytest.raises((ConnectionError, http.client.BadStatusLine)):
         connection.getresponse()
     connection.close()
-    assert status == {"asgi": 0, "wsgi": 70}[kind]
+    assert status == (70 if kind == "wsgi" else 0)
     assert ("go_on.wait()" in program.output) == (kind == "wsgi")
 
 
@@ -286,7 +294,7 @@ def test_a_server_does_not_keep_a_process(begin: Begin, kind: str) -> None:
     """If the main thread ends with an error outside of `block`, the server ends as well."""
     program = begin(f"""
         bus = Bus()
-        server = {kind.upper()}Server(bus, {kind}, bind="127.0.0.1:0")
+        server = {SERVERS[kind].replace(", bus.provided", "(bus")}, bind="127.0.0.1:0")
         server.start()
         print("serving on", server.address, flush=True)
         raise SystemExit(5)
@@ -318,3 +326,77 @@ def test_a_server_without_file_descriptors_continues(begin: Begin, kind: str) ->
     assert program.end() == 0
     assert answer.endswith(b"every byte of it")
     assert program.output.count("cannot accept another connection") < 20
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_ctrl_c_is_left_to_a_loop_in_the_main_thread(tmp_path: Path, times: int) -> None:
+    """The server drains, then the async component stops; the second Ctrl-C cancels the requests under way."""
+    source = (
+        PRELUDE
+        + """
+class Feed:
+    def __init__(self, bus):
+        self.bus = bus
+
+    async def start(self):
+        self.loop, self.is_stopping = asyncio.get_running_loop(), asyncio.Event()
+
+    @on(MOVED)
+    def moved(self, moved):
+        if moved.after is State.STOPPING:
+            print("stopping", flush=True)
+            if sys.argv[1] == "1":
+                self.loop.call_soon_threadsafe(self.is_stopping.set)
+
+    async def stop(self):
+        print("feed stops", flush=True)
+
+
+class App:
+    def __init__(self, feed):
+        self.feed = feed
+
+    async def __call__(self, scope, receive, send):
+        assert scope["type"] == "http"
+        print("slow begins", flush=True)
+        await self.feed.is_stopping.wait()
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"4")]})
+        await send({"type": "http.response.body", "body": b"news"})
+
+
+class Site(Container):
+    bus = Component(Bus)
+    feed = Component(Feed, bus.provided)
+    app = Component(App, feed.provided)
+    server = Component(ASGIServer, bus.provided, app.provided, bind="127.0.0.1:0")
+
+
+async def main():
+    async with running(Site()) as site:
+        print("serving on", site.server().address, flush=True)
+        await asyncio.Event().wait()
+
+
+try:
+    asyncio.run(main())
+except KeyboardInterrupt:
+    print("interrupted", flush=True)
+"""
+    )
+    with programs(tmp_path, "from typedbus.events import MOVED\n") as begin_program:
+        program = begin_program(source, times)
+        address = program.reach("serving on ").rpartition(" ")[2]
+        connection = http.client.HTTPConnection(address, timeout=30)
+        connection.request("GET", "/")
+        program.reach("slow begins")
+
+        program.send(signal.SIGINT)
+        program.reach("stopping")
+        if times == 2:
+            program.send(signal.SIGINT)
+        assert connection.getresponse().status == (200 if times == 1 else 500)
+        connection.close()
+        status = program.end()
+
+    assert status == 0, program.output
+    assert program.lines[-2:] == ["feed stops", "interrupted"]
