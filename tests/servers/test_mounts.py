@@ -53,6 +53,9 @@ from typedbus.servers.wsgi import WSGIServer
 
 Kind: TypeAlias = Literal["wsgi", "asgi"]
 KINDS: list[Kind] = ["wsgi", "asgi"]
+#: "shared" is an ASGI server on the event loop of the bus.
+ServerKind: TypeAlias = Literal["wsgi", "asgi", "shared"]
+SERVERS: list[ServerKind] = [*KINDS, "shared"]
 
 
 class Named:
@@ -104,9 +107,11 @@ class Mounts:
             subscription.cancel()
 
 
-def site_of(kind: Kind, *mounts: Mount, app: Callable[[Any], Any] = lambda front: front, **fields: Any) -> Any:
+def site_of(kind: ServerKind, *mounts: Mount, app: Callable[[Any], Any] = lambda front: front, **fields: Any) -> Any:
     """Return a container with a server of *kind*, a dispatcher that *app* may wrap, and *mounts*."""
     serving: Any = WSGIServer if kind == "wsgi" else ASGIServer
+    if kind == "shared":
+        fields["loop"] = "shared"
 
     class Site(Container):
         bus = Component(Bus)
@@ -155,9 +160,9 @@ REQUESTS = {
 }
 
 
-@pytest.mark.parametrize("server", KINDS)
+@pytest.mark.parametrize("server", SERVERS)
 @pytest.mark.parametrize("app", KINDS)
-def test_the_longest_path_wins_and_moves_from_the_path_to_the_root(server: Kind, app: Kind) -> None:
+def test_the_longest_path_wins_and_moves_from_the_path_to_the_root(server: ServerKind, app: Kind) -> None:
     """Each application gets its mount path and the rest of the path, as PEP 3333 and ASGI specify, under every server."""
     paths = {"shop": "/shop", "root": "/", "admin": "/shop/admin/", "café": "/café"}
     site = site_of(server, *(Named(name).at(path, app) for name, path in paths.items()))
@@ -170,20 +175,20 @@ def test_the_longest_path_wins_and_moves_from_the_path_to_the_root(server: Kind,
     }
 
 
-@pytest.mark.parametrize("server", KINDS)
+@pytest.mark.parametrize("server", SERVERS)
 @pytest.mark.parametrize("method", ["GET", "POST", "OPTIONS", "HEAD"])
-def test_a_path_without_a_mount_is_not_found(server: Kind, method: str) -> None:
+def test_a_path_without_a_mount_is_not_found(server: ServerKind, method: str) -> None:
     """The response is plain text, for every method, and has no body for HEAD."""
-    site = site_of(server, Named("shop").at("/shop", server))
+    site = site_of(server, Named("shop").at("/shop", "asgi"))
 
     with running(site):
         assert ask(site.server(), "/shopping", method) == (404, b"" if method == "HEAD" else b"Not Found\n")
 
 
-@pytest.mark.parametrize("server", KINDS)
+@pytest.mark.parametrize("server", SERVERS)
 @pytest.mark.parametrize("app", KINDS)
 @pytest.mark.parametrize("has_length", [True, False])
-def test_an_application_gets_the_whole_body(server: Kind, app: Kind, has_length: bool) -> None:
+def test_an_application_gets_the_whole_body(server: ServerKind, app: Kind, has_length: bool) -> None:
     """It may have a length or come in chunks, and is larger than one read."""
     text = "mugs and tea " * 8_000
 
@@ -624,8 +629,8 @@ async def hasty(scope: Any, receive: Any, send: Any) -> None:
     await send({"type": "lifespan.startup.complete"})
 
 
-@pytest.mark.parametrize("server", KINDS)
-def test_each_asgi_application_has_a_lifespan_and_a_state_of_its_own(server: Kind) -> None:
+@pytest.mark.parametrize("server", SERVERS)
+def test_each_asgi_application_has_a_lifespan_and_a_state_of_its_own(server: ServerKind) -> None:
     """They start in the order of the mounts and end in reverse, and requests get copies of the state of their application."""
     notes: list[str] = []
     one, two = Living("one", notes), Living("two", notes)
@@ -645,10 +650,10 @@ def test_each_asgi_application_has_a_lifespan_and_a_state_of_its_own(server: Kin
     assert notes == [*life, *(note for note in life if note != "running")]
 
 
-@pytest.mark.parametrize("server", KINDS)
+@pytest.mark.parametrize("server", SERVERS)
 @pytest.mark.parametrize("how", ["reports", "raises"])
 def test_an_application_that_does_not_start_is_named_and_those_before_it_are_shut_down(
-    server: Kind, how: Literal["reports", "raises"]
+    server: ServerKind, how: Literal["reports", "raises"]
 ) -> None:
     """The start of the bus fails with its path and its exception; the applications after it are not started."""
     notes: list[str] = []
@@ -673,8 +678,8 @@ def test_an_application_that_does_not_start_is_named_and_those_before_it_are_shu
     assert notes == ["one startup", "two startup", "one shutdown"]
 
 
-@pytest.mark.parametrize("server", KINDS)
-def test_every_application_is_shut_down_and_each_that_fails_is_named(server: Kind) -> None:
+@pytest.mark.parametrize("server", SERVERS)
+def test_every_application_is_shut_down_and_each_that_fails_is_named(server: ServerKind) -> None:
     """The stop of the bus fails with all of them."""
     notes: list[str] = []
     site = site_of(
@@ -698,8 +703,8 @@ def test_every_application_is_shut_down_and_each_that_fails_is_named(server: Kin
     assert notes == ["three shutdown", "two shutdown", "one shutdown"]
 
 
-@pytest.mark.parametrize("server", KINDS)
-def test_an_application_whose_lifespan_ended_early_is_named_at_the_stop(server: Kind) -> None:
+@pytest.mark.parametrize("server", SERVERS)
+def test_an_application_whose_lifespan_ended_early_is_named_at_the_stop(server: ServerKind) -> None:
     """Its requests are answered until then."""
     died = threading.Event()
 
@@ -939,7 +944,7 @@ class EndlessTask:
     [("asgi", Endless()), ("wsgi", EndlessTask()), ("wsgi", Endless())],
     ids=["wsgi under asgi", "asgi under wsgi", "wsgi under wsgi"],
 )
-def test_an_application_is_closed_when_its_client_disconnects(server: Kind, app: Any) -> None:
+def test_an_application_is_closed_when_its_client_disconnects(server: ServerKind, app: Any) -> None:
     """An endless response occupies its thread, or its task, only while the client is connected."""
     site = site_of(server, WSGIMount("/", app) if isinstance(app, Endless) else ASGIMount("/", app))
 
@@ -1048,9 +1053,9 @@ def test_an_exception_of_an_asgi_application_under_wsgi_after_its_response_is_re
     assert "LookupError: no mugs" in capfd.readouterr().err
 
 
-@pytest.mark.parametrize("server", KINDS)
+@pytest.mark.parametrize("server", SERVERS)
 @pytest.mark.parametrize("app", KINDS)
-def test_a_path_that_is_not_utf_8_reaches_the_application(server: Kind, app: Kind) -> None:
+def test_a_path_that_is_not_utf_8_reaches_the_application(server: ServerKind, app: Kind) -> None:
     """A client cannot make a bridge fail."""
     site = site_of(server, WSGIMount("/", Answering()) if app == "wsgi" else ASGIMount("/", without))
 

@@ -112,7 +112,7 @@ class WSGIDispatcher:
 
     @on(MOVED)
     def give_up(self, moved: Moved) -> None:
-        """Break off a start that still waits for a lifespan after the bus has abandoned it."""
+        """End a start that still waits for a lifespan after the bus has abandoned it."""
         startup = self._startup
         if moved.after is State.STOPPING and startup is not None:
             startup.cancel()
