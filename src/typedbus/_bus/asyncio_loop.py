@@ -14,7 +14,7 @@ import contextvars
 import queue
 import threading
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Final, TypeVar
 
 import attrs
@@ -106,7 +106,7 @@ class AsyncioLoop:
         self._stopped_since = now if self._stopped_since is None else self._stopped_since
         return "does not run" if now - self._stopped_since >= _PAUSE else None
 
-    def begin(
+    def prepare(
         self,
         listener: Callable[..., Any],
         context: contextvars.Context,
@@ -114,14 +114,30 @@ class AsyncioLoop:
         done: Callable[[BaseException | None], object],
     ) -> LoopCall:
         """
-        Run *listener* as a task called *name*, in *context*, and return the call at once.
+        Return a call of *listener*, which `begin_all` begins as a task called *name*, in *context*.
 
         *done* is called in the thread of the loop, with the exception that the listener raised or None. It is not
         called if the loop ends before the task; see `why_dead`.
         """
+        return LoopCall(self, listener, context, name, done)
+
+    def begin_all(self, calls: Sequence[LoopCall]) -> None:
+        """Begin *calls* in order, and return at once; a call that has begun already is left alone."""
         self.is_used = True
-        call = LoopCall(self, listener, context, name, done)
-        call.begin()
+        # A wake-up of the loop costs about as much as a task.
+        with contextlib.suppress(RuntimeError):  # the loop is closed
+            self.loop.call_soon_threadsafe(_begin, tuple(calls))
+
+    def begin(
+        self,
+        listener: Callable[..., Any],
+        context: contextvars.Context,
+        name: str,
+        done: Callable[[BaseException | None], object],
+    ) -> LoopCall:
+        """Prepare a call, begin it, and return it at once; see `prepare`."""
+        call = self.prepare(listener, context, name, done)
+        self.begin_all([call])
         return call
 
     def call(self, listener: Callable[..., Any], name: str) -> BaseException | None:
@@ -130,11 +146,10 @@ class AsyncioLoop:
 
         If the wait ends early, because of `KeyboardInterrupt` or the end of the loop, the task is cancelled.
         """
-        self.is_used = True
         outcome: queue.SimpleQueue[BaseException | None] = simple_queue()
-        call = LoopCall(self, listener, contextvars.copy_context(), name, outcome.put)
+        call = self.prepare(listener, contextvars.copy_context(), name, outcome.put)
         try:
-            call.begin()
+            self.begin_all([call])
             while True:
                 if (death := self.why_dead()) is not None:
                     call.cancel()
@@ -244,15 +259,11 @@ class LoopCall:
     _context: contextvars.Context
     _name: str
     _done: Callable[[BaseException | None], object]
-    _task: asyncio.Task[BaseException | None] | None = attrs.field(init=False, default=None)
+    _task: asyncio.Task[None] | None = attrs.field(init=False, default=None)
+    _has_begun: bool = attrs.field(init=False, default=False)
     was_cancelled: bool = attrs.field(init=False, default=False)
     has_ended_cancelled: bool = attrs.field(init=False, default=False)
     stack_at_cancel: str = attrs.field(init=False, default="")
-
-    def begin(self) -> None:
-        """Ask the loop to create the task."""
-        with contextlib.suppress(RuntimeError):  # the loop is closed
-            self.on.loop.call_soon_threadsafe(self._begin)
 
     def cancel(self) -> None:
         """Ask the loop to take the stack of the task and to cancel it; nothing happens if the task has ended."""
@@ -261,42 +272,55 @@ class LoopCall:
 
     def stack(self) -> str:
         """Return the present stack of the task as text, outermost first."""
-        return "" if self._task is None else stack_of_task(self._task, without=_outcome_of.__code__)
+        return "" if self._task is None else stack_of_task(self._task, without=LoopCall.run.__code__)
 
     def stack_of_loop(self) -> str:
         """Return the stack of the thread in which the loop runs, as text."""
         return stack_of_thread(self.on.thread.ident)
 
-    def _begin(self) -> None:
-        coroutine = _outcome_of(self._listener)
-        self._task = self.on.loop.create_task(coroutine, name=self._name, context=self._context)
-        self._task.add_done_callback(self._ended)
+    def begin(self) -> None:
+        """Create the task, in the thread of the loop, unless the call has begun."""
+        if self._task is not None:
+            return
+        self._task = self.on.loop.create_task(self.run(), name=self._name, context=self._context)
+        if not self._has_begun:
+            self._task.add_done_callback(self._was_cancelled_early)
+
+    async def run(self) -> None:
+        """Await the listener, and report its outcome. It raises nothing: `SystemExit` would end the caller's loop."""
+        self._has_begun = True
+        if self._task is not None:  # an eager task begins before it is returned
+            # A done callback costs a turn of the loop.
+            self._task.remove_done_callback(self._was_cancelled_early)
+        try:
+            await self._listener()
+        except BaseException as error:
+            if isinstance(error, GeneratorExit) and not self.on.is_running_here:
+                # The loop has ended, and the coroutine is closed.
+                raise
+            self._end(error)
+        else:
+            self._end(None)
+
+    def _was_cancelled_early(self, _: asyncio.Task[None]) -> None:
+        """Report the end of a task that was cancelled before its first step."""
+        self._end(asyncio.CancelledError())
+
+    def _end(self, error: BaseException | None) -> None:
+        self.has_ended_cancelled = isinstance(error, asyncio.CancelledError)
+        self._done(error)
 
     def _cancel(self) -> None:
-        # `_begin` was queued before: the task exists.
+        # `begin` was queued before: the task exists.
         if self._task is not None and not self._task.done():
             self.stack_at_cancel = self.stack()
             self.was_cancelled = True
             self._task.cancel()
 
-    def _ended(self, task: asyncio.Task[BaseException | None]) -> None:
-        error: BaseException | None
-        try:
-            error = task.result()
-        except asyncio.CancelledError as cancelled:
-            # It was cancelled before its first step.
-            error = cancelled
-        self.has_ended_cancelled = isinstance(error, asyncio.CancelledError)
-        self._done(error)
 
-
-async def _outcome_of(listener: Callable[..., Any]) -> BaseException | None:
-    """Return the exception that *listener* raises, or None: a `SystemExit` in a task would end the caller's loop."""
-    try:
-        await listener()
-    except BaseException as error:
-        return error
-    return None
+def _begin(calls: Sequence[LoopCall]) -> None:
+    for call in calls:
+        call.begin()
 
 
 def _run(loop: asyncio.AbstractEventLoop) -> None:
@@ -317,7 +341,7 @@ async def _finish(loop: asyncio.AbstractEventLoop, messages: list[str]) -> None:
     current = asyncio.current_task()
     tasks = [task for task in asyncio.all_tasks() if task is not current]
     for task in tasks:
-        stack = stack_of_task(task, without=_outcome_of.__code__)
+        stack = stack_of_task(task, without=LoopCall.run.__code__)
         messages.append(
             f"task {task.get_name()!r} still ran when the bus exited, and was cancelled; it was at:\n{stack}"
         )
@@ -330,7 +354,7 @@ async def _finish(loop: asyncio.AbstractEventLoop, messages: list[str]) -> None:
                     {"message": "a task raised while the event loop of a bus ended", "exception": error, "task": task}
                 )
         for task in remaining:
-            stack = stack_of_task(task, without=_outcome_of.__code__)
+            stack = stack_of_task(task, without=LoopCall.run.__code__)
             messages.append(
                 f"task {task.get_name()!r} ignored its cancellation, and is left behind; it is at:\n{stack}"
             )

@@ -95,6 +95,8 @@ class HookScheduler:
         self._stage = 0
         self._running: list[HookJob] = []
         self._idle: list[HookWorker] = []
+        #: The calls of async hooks that have not been handed to the event loop, which is woken once for all of them.
+        self._prepared: list[LoopCall] = []
         self._interrupts = 0
         #: Whether another thread has requested that the running hooks are given up.
         self._gives_up = False
@@ -156,6 +158,7 @@ class HookScheduler:
         runs_here = is_inline or (job.allowed is None and self._workers == 1) or job.hook.is_idle
         job.worker = None if runs_here else self._worker()
         if job.worker is None:
+            self._begin_prepared()
             if job.predecessor is not None:
                 job.error = raised_by(functools.partial(self._wait_for, job.predecessor, job.allowed))
                 if job.error is None and not job.predecessor.is_over.is_set():
@@ -224,7 +227,8 @@ class HookScheduler:
             job.allowed /= 2
         self._running.append(job)
         if job.predecessor is None:
-            job.call = self._call_on(loop, job)
+            job.call = self._prepare(loop, job)
+            self._prepared.append(job.call)
         else:
             args = (loop, job, job.predecessor)
             threading.Thread(target=self._call_after, args=args, name=hook.name, daemon=True).start()
@@ -241,9 +245,15 @@ class HookScheduler:
             )
         return loop
 
-    def _call_on(self, loop: AsyncioLoop, job: HookJob) -> LoopCall:
+    def _prepare(self, loop: AsyncioLoop, job: HookJob) -> LoopCall:
         done = functools.partial(self._returned_on_loop, job)
-        return loop.begin(job.hook.listener, self._callbacks.context(), job.hook.name, done)
+        return loop.prepare(job.hook.listener, self._callbacks.context(), job.hook.name, done)
+
+    def _begin_prepared(self) -> None:
+        """Begin the prepared calls; after an interrupt in between they are begun again, which changes nothing."""
+        if self._prepared:
+            self._prepared[0].on.begin_all(self._prepared)
+            self._prepared.clear()
 
     def _call_after(self, loop: AsyncioLoop, job: HookJob, predecessor: Abandoned) -> None:
         """Begin the async hook of *job* when *predecessor* is over; called in a thread of its own."""
@@ -251,7 +261,8 @@ class HookScheduler:
         with self._lock:
             if not job.is_given_up:
                 job.predecessor = None
-                job.call = self._call_on(loop, job)
+                job.call = self._prepare(loop, job)
+                loop.begin_all([job.call])
 
     def _returned_on_loop(self, job: HookJob, error: BaseException | None) -> None:
         abandoned = self._returned(job, error)
@@ -323,6 +334,7 @@ class HookScheduler:
         """Wait until a listener has ended or overrun its limit; a listener that has overrun is given up."""
         while not self._ended_jobs:
             try:
+                self._begin_prepared()
                 if not self._callbacks.goes_on():
                     self._call_off()
                 if self._gives_up:
