@@ -24,15 +24,14 @@ class Purchasing:
         """
         Reorder *sku*, unless it has been reordered already.
 
-        This is called in the thread that takes an order, and waits for the offers,
-        which the event loop of the bus gets meanwhile.
+        The thread that takes the order waits here, while the suppliers are asked on the event loop of the bus.
         """
         with self._database.transaction() as books:
             is_new = books.execute("INSERT OR IGNORE INTO reorders (sku, remaining) VALUES (?, ?)", (sku, left))
         if not is_new.rowcount:
             return
         try:
-            offers = self._bus.run_on_loop(self._wanted.publish(sku, _QUANTITY)).result()
+            offers = self._wanted.publish_from_thread(sku, _QUANTITY)
         except ChannelFailures as failures:
             # The offers of the other suppliers are enough.
             self._bus.log(str(failures), WARNING)

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from urllib.parse import parse_qs
 from wsgiref.types import StartResponse, WSGIEnvironment
 
-import httpx
+import httpx2
 
 from examples.shop.channels import offer_wanted
 from examples.shop.orders import Offer
@@ -17,7 +17,7 @@ from typedbus.servers.wsgi import WSGIServer
 class Supplier:
     """Gets the offers of one supplier; its connections are open from start to stop, on the event loop of the bus."""
 
-    _client: httpx.AsyncClient
+    _client: httpx2.AsyncClient
 
     def __init__(self, name: str, market: WSGIServer, *, patience: float = 2.0) -> None:
         self._name = name
@@ -28,7 +28,7 @@ class Supplier:
         """Open the client."""
         url = f"http://{self._market.address}/{self._name}"
         # The market is on this machine, where no proxy is needed.
-        self._client = httpx.AsyncClient(base_url=url, timeout=self._patience, trust_env=False)
+        self._client = httpx2.AsyncClient(base_url=url, timeout=self._patience, trust_env=False)
 
     async def stop(self) -> None:
         """Close the connections."""
