@@ -55,6 +55,7 @@ from typedbus._channels.subscriptions import Subscription
 if TYPE_CHECKING:
     from typedbus._channels.async_bound import AsyncBoundChannel
     from typedbus._channels.async_channel import AsyncChannel, in_thread
+    from typedbus._channels.async_faces import AsyncPublishes, AsyncSubscribes
     from typedbus._container.choice import Choice
     from typedbus._container.component import Component
     from typedbus._container.container import Container
@@ -69,6 +70,8 @@ if TYPE_CHECKING:
 _LATER = {
     "AsyncBoundChannel": "typedbus._channels.async_bound",
     "AsyncChannel": "typedbus._channels.async_channel",
+    "AsyncPublishes": "typedbus._channels.async_faces",
+    "AsyncSubscribes": "typedbus._channels.async_faces",
     "Choice": "typedbus._container.choice",
     "Component": "typedbus._container.component",
     "Container": "typedbus._container.container",
@@ -112,6 +115,8 @@ __all__ = (
     "STOP",
     "AsyncBoundChannel",
     "AsyncChannel",
+    "AsyncPublishes",
+    "AsyncSubscribes",
     "BoundChannel",
     "Bus",
     "Channel",

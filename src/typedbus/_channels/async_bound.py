@@ -9,14 +9,17 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import TYPE_CHECKING, Any, Generic, Protocol, overload
 
 from typedbus._base.errors import ListenerCancelled
-from typedbus._channels.async_channel import AsyncListener
+from typedbus._channels.async_channel import AsyncListener, AsyncListens
 from typedbus._channels.async_codegen import is_awaitable, unrolled
+from typedbus._channels.async_faces import AsyncPublishes, AsyncSubscribes
 from typedbus._channels.bound import MISSING, Missing
 from typedbus._channels.channel import DEFAULT_PRIORITY, Args, Result
 from typedbus._channels.subscriptions import AnyBoundChannel, CoroutineRunner, FailureSink, Subscription
 
 if TYPE_CHECKING:
-    from typedbus._channels.async_channel import AsyncChannel, AsyncListens  # noqa: F401  # as in `bound`
+    from types import CoroutineType  # noqa: F401  # as in `bound`
+
+    from typedbus._channels.async_channel import AsyncChannel
 
 
 class _Decorator(Protocol[Args, Result]):
@@ -30,12 +33,21 @@ class _Decorator(Protocol[Args, Result]):
     @overload
     def __call__(self, listener: Callable[Args, Result], /) -> Callable[Args, Result]: ...
 
+    @overload
+    def __call__(
+        self, listener: Callable[Args, Result | Awaitable[Result]], /
+    ) -> Callable[Args, Result | Awaitable[Result]]: ...
+
     def __call__(self, listener: Any, /) -> Any:
         """Subscribe *listener*, and return it."""
 
 
 class AsyncBoundChannel(
-    AnyBoundChannel["AsyncChannel[Args, Result, AsyncListens[Args, Result]]"], Generic[Args, Result, AsyncListener]
+    AnyBoundChannel["AsyncChannel[Args, Result, AsyncListens[Args, Result]]"],
+    # The type of async functions for pyright; at run time it takes no arguments before Python 3.13.
+    AsyncPublishes["Callable[Args, CoroutineType[Any, Any, Result]]"],
+    AsyncSubscribes[AsyncListens[Args, Result]],
+    Generic[Args, Result, AsyncListener],
 ):
     """
     An async channel on a bus: its listeners, and publishing.

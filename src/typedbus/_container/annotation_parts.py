@@ -12,8 +12,9 @@ from typing import Any, Final, Union
 import typing_extensions
 
 from typedbus._base.signatures import VARIADIC
-from typedbus._base.static import is_a
+from typedbus._base.static import MISSING, is_a, lookup
 from typedbus._channels.async_bound import AsyncBoundChannel
+from typedbus._channels.async_faces import AsyncPublishes, AsyncSubscribes
 from typedbus._channels.bound import BoundChannel
 from typedbus._channels.channel import Listens
 from typedbus._container.annotations import Exactly, Several, This, read
@@ -98,4 +99,17 @@ def listener_in(face: object) -> inspect.Signature | None:
         if parameters and parameters[0].kind not in VARIADIC:
             del parameters[0]  # self
         result = hints.get("return", Any)
+    if typing.get_origin(face) in (AsyncPublishes, AsyncSubscribes):
+        result = _awaited(result)
     return inspect.Signature(parameters, return_annotation=None if result is types.NoneType else result)
+
+
+def _awaited(result: Any) -> Any:
+    """Return the type of the awaited result of a listener whose annotated result is *result*."""
+    origin, args = typing.get_origin(result), typing.get_args(result)
+    if origin in (Union, types.UnionType):
+        return Union[tuple(map(_awaited, args))]  # noqa: UP007  # of a tuple
+    cls = origin or result
+    if is_a(cls, type) and lookup(cls, "__await__") is not MISSING:
+        return args[-1] if args else Any
+    return result  # an `async def` is annotated with the awaited result

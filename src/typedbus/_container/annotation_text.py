@@ -10,6 +10,7 @@ from typing import Any, Final, Union
 
 from typedbus._base.static import annotated_name, is_a, is_simple
 from typedbus._channels.async_bound import AsyncBoundChannel
+from typedbus._channels.async_faces import AsyncPublishes, AsyncSubscribes
 from typedbus._channels.bound import BoundChannel
 from typedbus._channels.faces import Publishes, Subscribes
 from typedbus._container.annotation_parts import LITERALS, WRAPPERS, listener_in, members_of
@@ -60,7 +61,7 @@ def _shown(annotation: Any, depth: int) -> str:
         return _shown(args[0], depth)
     if origin is BoundChannel or origin is AsyncBoundChannel:
         return f"{origin.__name__}[{_listed([_shown(arg, depth - 1) for arg in args[:2]] if depth else ['...'])}]"
-    if origin is Publishes or origin is Subscribes:
+    if any(origin is face for face in (AsyncPublishes, AsyncSubscribes, Publishes, Subscribes)):
         listener = listener_in(annotation)
         called = "" if listener is None else f", which is called with {shown_signature(listener, {}, has_result=True)},"
         return f"{origin.__name__}[{_shown(args[0], depth - 1)}]{called}"

@@ -29,6 +29,7 @@ from typedbus._base.static import (
     namespace_of,
 )
 from typedbus._channels.async_bound import AsyncBoundChannel
+from typedbus._channels.async_faces import AsyncPublishes, AsyncSubscribes
 from typedbus._channels.bound import BoundChannel
 from typedbus._channels.channel import AnyChannel
 from typedbus._channels.faces import Publishes, Subscribes
@@ -42,7 +43,7 @@ _PROMOTED: Final[dict[type, tuple[type, ...]]] = {
     complex: (int, float),
     bytes: (bytearray, memoryview),
 }
-_FACES: Final = (AsyncBoundChannel, BoundChannel, Publishes, Subscribes)
+_FACES: Final = (AsyncBoundChannel, AsyncPublishes, AsyncSubscribes, BoundChannel, Publishes, Subscribes)
 # Metaclasses from these modules check instances and subclasses with code of the standard library.
 _PLAIN_METACLASSES: Final = ("abc", "typing", "typing_extensions")
 
@@ -118,7 +119,8 @@ def _channel_fits(face: type, listener: inspect.Signature | None, channel: AnyCh
     if not _related(declared.return_annotation, listener.return_annotation):
         return False
     # A publish fills in the defaults of the channel, so its listeners always receive every parameter.
-    caller, taker, is_full = (declared, listener, True) if face is Subscribes else (listener, declared, False)
+    is_subscriber = face is Subscribes or face is AsyncSubscribes
+    caller, taker, is_full = (declared, listener, True) if is_subscriber else (listener, declared, False)
     for index, parameter in enumerate(caller.parameters.values()):
         takers = _counterparts(index, parameter, taker)
         if takers and not any(_related(parameter.annotation, counterpart.annotation) for counterpart in takers):

@@ -119,8 +119,17 @@ async def subscribing(bus: Bus) -> None:
     def decorated_now(order: Order, /) -> Receipt:
         return Receipt(1)
 
+    @bound.subscribe(priority=3)
+    def decorated_by_callback(order: Order, /) -> Awaitable[Receipt]:
+        return bill(order)
+
+    @bus[ended].subscribe(priority=3)
+    def decorated_either() -> Awaitable[None] | None:
+        return None
+
     assert_type(await decorated_later(Order("tea")), Receipt)
     assert_type(decorated_now(Order("tea")), Receipt)
+    print(decorated_by_callback, decorated_either)
     bus[later].subscribe(count)
 
 

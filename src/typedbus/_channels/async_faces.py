@@ -1,0 +1,56 @@
+"""Two narrower types of an async channel on a bus: for components that only publish, or only subscribe."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import TYPE_CHECKING, Any, Generic, overload
+
+from typedbus._channels.channel import DEFAULT_PRIORITY, P, R
+from typedbus._channels.faces import Listener_co, Listener_contra
+
+if TYPE_CHECKING:
+    from typedbus._channels.subscriptions import Subscription
+
+
+class AsyncPublishes(Generic[Listener_co]):
+    """
+    An async channel on a bus, for a component that only publishes on it: ``low: AsyncPublishes[StockLow]``.
+
+    The type argument is the signature of an async listener: a callback protocol, that is a `Protocol` with
+    ``async def __call__``, whose parameters have names and defaults. ``Callable[[str], Awaitable[None]]`` works as
+    well. The component is given an `AsyncBoundChannel`, with ``bus.provided[stock_low]``, or with ``bus[stock_low]``
+    in tests. A channel is accepted if it accepts every call that the protocol allows.
+    """
+
+    __slots__ = ()
+
+    def publish(
+        self: AsyncPublishes[Callable[P, Awaitable[R]]], /, *args: P.args, **kwargs: P.kwargs
+    ) -> Coroutine[Any, Any, list[R]]:
+        """Call and await every listener; see `AsyncBoundChannel.publish`."""
+        raise NotImplementedError
+
+
+class AsyncSubscribes(Generic[Listener_contra]):
+    """
+    An async channel on a bus, for a component that only subscribes to it: ``low: AsyncSubscribes[StockLow]``.
+
+    The type argument is the signature of the listeners: as for `AsyncPublishes` if they are async, without ``async``
+    if they are plain functions. A channel is accepted if every listener of that signature can be subscribed to it.
+    """
+
+    __slots__ = ()
+
+    @overload
+    def subscribe(self, listener: Listener_contra, /, *, priority: int = ...) -> Subscription: ...
+
+    @overload
+    def subscribe(self, /, *, priority: int = ...) -> Callable[[Listener_contra], Listener_contra]: ...
+
+    def subscribe(self, listener: Any = None, /, *, priority: int = DEFAULT_PRIORITY) -> Any:
+        """Call *listener* at each later publish; without a listener, a decorator. See `AsyncBoundChannel.subscribe`."""
+        raise NotImplementedError
+
+    def unsubscribe(self, listener: Listener_contra, /) -> None:
+        """End the subscription of *listener*, if there is one."""
+        raise NotImplementedError
