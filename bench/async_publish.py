@@ -12,6 +12,7 @@ import asyncio
 import functools
 import importlib
 import platform
+import sys
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -57,6 +58,15 @@ def bare_loop(listens: list[Callable[[int], Awaitable[int]]], failing: bool) -> 
     return catching(collect_all) if failing else collect
 
 
+def written_out(listens: list[Callable[[int], Awaitable[int]]], failing: bool) -> Call:
+    """Return a function with an await for each listener in its text, which ends at the first failure."""
+    names: dict[str, Any] = {f"listen_{number}": listen for number, listen in enumerate(listens)}
+    awaits = "".join(f"        await {name}(value),\n" for name in names)
+    exec(f"async def collect(value):\n    return [\n{awaits}    ]", names)
+    collect: Call = names["collect"]
+    return catching(collect) if failing else collect
+
+
 def catching(call: Call) -> Call:
     """Return a function that awaits *call* and expects a failure."""
 
@@ -76,6 +86,18 @@ def on_typedbus(listens: list[Callable[[int], Awaitable[int]]], failing: bool, *
     for listen in listens:
         bound.subscribe(listen)
     return catching(bound.publish) if failing else bound.publish
+
+
+def with_eager_tasks(listens: list[Callable[[int], Awaitable[int]]], failing: bool) -> Call:
+    """Return a call that makes a task for each listener, which has ended at once, and collects the results."""
+    new_task: Any = functools.partial(asyncio.Task, eager_start=True)  # type: ignore[call-arg]  # from Python 3.12 on
+
+    async def run(value: int) -> list[int]:
+        loop = asyncio.get_running_loop()
+        tasks = [new_task(listen(value), loop=loop) for listen in listens]
+        return [task.result() for task in tasks]
+
+    return catching(run) if failing else run
 
 
 def with_gather(listens: list[Callable[[int], Awaitable[int]]], failing: bool) -> Call:
@@ -132,8 +154,10 @@ def on_pyee(listens: list[Callable[[int], Awaitable[int]]], failing: bool) -> Ca
 
 CONTENDERS: dict[str, Callable[..., Call]] = {
     "bare loop": bare_loop,
+    "each await written out": written_out,
     "AsyncChannel": on_typedbus,
     "AsyncChannel, concurrent": functools.partial(on_typedbus, concurrent=True),
+    **({"eager tasks": with_eager_tasks} if sys.version_info >= (3, 12) else {}),
     "asyncio.gather": with_gather,
     "asyncio.TaskGroup": with_task_group,
     "blinker": on_blinker,
