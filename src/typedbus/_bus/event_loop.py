@@ -62,12 +62,13 @@ class EventLoop:
         loop = self._loop
         return loop is not None and loop.is_running_here
 
-    def lend(self, action: str) -> None:
+    def lend(self, action: str, lent: AsyncioLoop | None = None) -> None:
         """
-        Run the coroutines of the bus on the loop that runs in this thread, from now until the exit.
+        Run the coroutines of the bus on a loop of the caller, from now until the exit.
 
         Args:
             action: The call that lends the loop, for the error.
+            lent: The loop; by default the one that runs in this thread.
 
         Raises:
             RuntimeError: No event loop runs in this thread.
@@ -75,7 +76,7 @@ class EventLoop:
         """
         from typedbus._bus.asyncio_loop import AsyncioLoop
 
-        lent = AsyncioLoop.running()
+        lent = lent or AsyncioLoop.running()
         with self._lock:
             loop = self._loop
             if loop is None or (loop.loop is not lent.loop and not loop.is_used):

@@ -23,7 +23,7 @@ import threading
 import weakref
 from collections.abc import Callable, Sequence
 from concurrent import futures
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import attrs
 
@@ -44,6 +44,9 @@ from typedbus.hosting._ending import at_end, doubt_about_end
 from typedbus.hosting._errors import NotShared, not_attached
 from typedbus.hosting._process_owners import owner_faults
 from typedbus.hosting._report import report
+
+if TYPE_CHECKING:
+    from typedbus.hosting._server_loop import ServerLoop
 
 
 def _instances(containers: Sequence[Container | type[Container]]) -> list[Container]:
@@ -94,15 +97,20 @@ class Host:
         bus = self.bus
         return self.has_started and bus is not None and bus.state is State.STARTED and not bus.is_exit_requested
 
-    def start(self) -> None:
+    def start(self, loop: ServerLoop | None = None) -> None:
         """
         Start the bus, in the calling thread, unless it is started; a call during the start waits for its end.
+
+        Args:
+            loop: The event loop of the server, which runs in another thread. It runs the async hooks if this call
+                starts the bus. Without it the bus creates its own loop for them.
 
         Raises:
             InvalidContainer: A container has faults, which include `HostFault`; nothing was started.
             TransitionFailures: The start failed; the components that had started were stopped and have exited.
             StartCancelled: `exit` was called meanwhile, or a component requested the exit; raised from the cause.
             NotShared: Other code runs the bus, and it cannot be shared.
+            LoopError: The components of the bus were built for another event loop.
             WaitError: The caller is a component that takes part in the start that it would wait for.
             ExceptionGroup: The start failed, and so did the exit after it, or a component had requested the exit.
         """
@@ -117,7 +125,7 @@ class Host:
             self._wait_for(start)
             return
         try:
-            thread = self._start_or_share()
+            thread = self._start_or_share(loop)
         except BaseException as error:
             self.current_start = None
             # `SystemExit` must end only the thread that started the bus, not those that wait for it.
@@ -146,7 +154,7 @@ class Host:
         self.has_started = True
         return self.is_serving
 
-    def _start_or_share(self) -> threading.Thread | None:
+    def _start_or_share(self, loop: ServerLoop | None) -> threading.Thread | None:
         """Start the bus and return the thread that serves it; None if other code has started it, and it is shared."""
         with claim_lock():
             bus = core_of(self.containers[0]).bus
@@ -154,7 +162,7 @@ class Host:
             start = owner.current_start if isinstance(owner, Host) and owner is not self else None
             is_claimed = bus is None or (is_free(bus) and (start is None or start.done()))
             if is_claimed:
-                bus, start = self._claim(), None
+                bus, start = self._claim(loop), None
         assert bus is not None
         if start is not None:
             self._wait_for(start)
@@ -181,7 +189,7 @@ class Host:
         self._share(bus)
         return None
 
-    def _claim(self) -> Bus:
+    def _claim(self, loop: ServerLoop | None) -> Bus:
         """Attach the containers to their bus, which this host will start; the caller holds the lock of `claim_lock`."""
         first = self.containers[0]
         was_attached, self._detach = core_of(first).bus is not None, detaching(self.containers)
@@ -193,8 +201,12 @@ class Host:
                 core_of(first).leave(None, was_guest=core_of(first).is_guest)
                 raise NotShared(self.name, not_attached(self.containers))
             faults = [fault for container in self.containers for fault in owner_faults(container)]
+            if loop is not None:
+                faults += [fault for container in self.containers for fault in loop.faults(container)]
             if faults:
                 raise InvalidContainer(self.name, faults)
+            if loop is not None:
+                loop.lend_to(bus, f"the lifespan of {self.name}")
             undo.pop_all()
         parts_of(bus).machine.started_by = self
         self._end_hooks = at_end(self.end)

@@ -1,31 +1,29 @@
 """
-A container under an ASGI server: uvicorn, hypercorn, or gunicorn with workers of these.
+A container under an ASGI server: uvicorn, hypercorn, granian, or gunicorn with workers of these.
 
 Such a server announces its start and its shutdown through the ASGI lifespan
 protocol. The bus encloses the lifespan of the application: it starts before, and
 exits after. Both run in a thread, since they may take long, and must not block the
-event loop. A failed start is reported to the server, which ends with its own
-status.
+event loop. That loop runs the async hooks, so requests may use what the hooks have
+opened. A failed start is reported to the server, which ends with its own status.
 """
 
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections.abc import Awaitable, Callable, MutableMapping
-from concurrent import futures
 from typing import Any, TypeAlias
 
 from typedbus._base.limits import Limits
 from typedbus._container.container import Container
-from typedbus._os.exhausted import start_thread
 from typedbus.hosting._errors import NotHosted, NotShared
 from typedbus.hosting._host import Host
 from typedbus.hosting._process_owners import HostFault
 from typedbus.hosting._report import report, text_of
+from typedbus.hosting._server_loop import AsyncHookFault, ServerLoop, running_loop
 from typedbus.servers._lifespan import ASGIApp
 
-__all__ = ("HostFault", "Hosted", "NotHosted", "NotShared")
+__all__ = ("AsyncHookFault", "HostFault", "Hosted", "NotHosted", "NotShared")
 
 Message: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Message]]
@@ -45,8 +43,14 @@ class Hosted:
     application is not called. If the bus exits before the server ends because a
     component requested it, the reason goes to stderr, and every later request is
     answered with 503. `Bus.restart` is a `RestartError`. No signal is touched.
-    If a server ends without the end of the lifespan, the bus exits at the end of
-    the interpreter.
+
+    Async hooks run on the event loop of the server, from the start to the exit. If
+    the server cancels the lifespan, the bus exits; the cancellation is raised when
+    the async hooks have been called. If the server ends without the end of the
+    lifespan, the bus exits at the end of the interpreter. If the event loop has
+    ended by then, the sync hooks are called and the async hooks are reported on
+    stderr. On trio a container with async hooks is refused with an
+    `AsyncHookFault`.
 
     If other code has started the bus of the containers, another `Hosted`,
     `running`, `run` or `Bus.start`, this one shares the bus: it answers while the
@@ -86,9 +90,15 @@ class Hosted:
         """
         host = self._host
         if scope["type"] == "lifespan":
-            lifespan = _Lifespan(host.exit, await receive(), receive, send)
+            loop = running_loop()
+            lifespan = _Lifespan(loop, host.exit, await receive(), receive, send)
             try:
-                await self._run_lifespan(lifespan, scope)
+                await self._run_lifespan(loop, lifespan, scope)
+            except asyncio.CancelledError:
+                if host.bus is not None and loop.is_needed_by(host.bus):
+                    # The server may end the event loop when this ends.
+                    await loop.call(host.end)
+                raise
             finally:
                 # For a server that has cancelled this; otherwise the bus has already exited.
                 host.leave()
@@ -104,13 +114,14 @@ class Hosted:
             await receive()
             await send({"type": "websocket.close", "code": _TRY_AGAIN_LATER})
 
-    async def _run_lifespan(self, lifespan: _Lifespan, scope: Message) -> None:
+    async def _run_lifespan(self, loop: ServerLoop, lifespan: _Lifespan, scope: Message) -> None:
         """Start the bus, run the lifespan of the application, and exit the bus after it."""
-        try:
-            await _in_thread(self._host.start)
-        except asyncio.CancelledError:
-            raise
-        except BaseException as error:
+
+        def start() -> None:
+            self._host.start(loop)
+
+        error = await loop.call(start)
+        if error is not None:
             await lifespan.end("startup", error)
             return
         app_error: Exception | None = None
@@ -138,7 +149,10 @@ class Hosted:
 class _Lifespan:
     """Passes lifespan messages between server and application, and exits the bus before the last message."""
 
-    def __init__(self, exit_bus: Callable[[], None], startup: Message, receive: Receive, send: Send) -> None:
+    def __init__(
+        self, loop: ServerLoop, exit_bus: Callable[[], None], startup: Message, receive: Receive, send: Send
+    ) -> None:
+        self._loop = loop
         self._exit_bus = exit_bus
         self._receive = receive
         self._send = send
@@ -166,11 +180,8 @@ class _Lifespan:
             self.is_up = True
         else:
             self.is_over = True
-            try:
-                await _in_thread(self._exit_bus)
-            except asyncio.CancelledError:
-                raise
-            except BaseException as error:
+            error = await self._loop.call(self._exit_bus)
+            if error is not None:
                 kind = message["type"].replace("complete", "failed")
                 reasons = filter(None, [message.get("message", ""), text_of(error)])
                 message = {"type": kind, "message": "\n".join(reasons)}
@@ -189,23 +200,5 @@ class _Lifespan:
             await self.send({"type": f"lifespan.{phase}.failed", "message": text_of(error)})
 
 
-async def _in_thread(call: Callable[[], None]) -> None:
-    """Run *call* in a thread that prevents neither the loop nor the interpreter from ending."""
-    outcome: futures.Future[None] = futures.Future()
-    # A running call cannot be cancelled, even if the server no longer waits for it.
-    outcome.set_running_or_notify_cancel()
-
-    def run() -> None:
-        try:
-            call()
-        except BaseException as error:
-            outcome.set_exception(error)
-        else:
-            outcome.set_result(None)
-
-    start_thread(threading.Thread(target=run, name=f"lifespan {call.__name__}", daemon=True))
-    await asyncio.wrap_future(outcome)
-
-
 # Tracebacks and pickles show the module from which users import.
-NotHosted.__module__ = "typedbus.hosting.asgi"
+AsyncHookFault.__module__ = NotHosted.__module__ = "typedbus.hosting.asgi"

@@ -1,0 +1,136 @@
+"""
+The event loop of a server: it waits for the threads of a host, and runs the async hooks of the bus.
+
+Async hooks need asyncio. A server that runs on trio, as hypercorn can, hosts containers without async hooks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import threading
+from collections.abc import Callable
+from concurrent import futures
+from typing import Any, Final, Protocol
+
+from typedbus._base.coroutines import is_async_callable
+from typedbus._base.structured import computed
+from typedbus._bus.asyncio_loop import AsyncioLoop
+from typedbus._bus.builtin import EXIT, GRACEFUL, START, STOP
+from typedbus._bus.bus import Bus, parts_of
+from typedbus._bus.hook_worker import raised_by
+from typedbus._container.container import Container
+from typedbus._container.core import analysis_of, components_of
+from typedbus._container.faults import Fault
+from typedbus._os.exhausted import OutOfThreads, start_thread
+
+#: The channels whose async listeners run on the event loop of the bus.
+_CHANNELS: Final = (START, STOP, EXIT, GRACEFUL)
+
+
+class AsyncHookFault(Fault):
+    """
+    A component of a hosted container has an async hook, and the server runs on trio.
+
+    Attributes:
+        hook: The name of the channel.
+    """
+
+    problem: str = computed()
+    remedy: str = computed()
+    hook: str
+
+    def __post_init__(self) -> None:
+        self.problem = f"its hook of {self.hook} is async and needs an asyncio event loop, but the event loop of the server is trio's"
+        self.remedy = "run the server on asyncio (hypercorn --worker-class asyncio), or make the hook a plain function"
+
+
+class ServerLoop(Protocol):
+    """The event loop of a server."""
+
+    def faults(self, container: Container, /) -> list[Fault]:
+        """Return a fault for each hook of *container* that this loop cannot run."""
+        ...
+
+    def lend_to(self, bus: Bus, action: str, /) -> None:
+        """
+        Make this loop run the async hooks of *bus* until its exit; may be called in any thread.
+
+        Args:
+            bus: The bus, which has not been started.
+            action: The beginning of the text of the error.
+
+        Raises:
+            LoopError: The components of the bus were built for another loop.
+        """
+
+    def is_needed_by(self, bus: Bus, /) -> bool:
+        """Return whether the exit of *bus* has to run async hooks on this loop."""
+        ...
+
+    async def call(self, function: Callable[[], None], /) -> BaseException | None:
+        """
+        Call *function* in a daemon thread, and return the exception that it raises, or None.
+
+        If the caller is cancelled, the function goes on, and the cancellation is raised at once.
+        """
+        ...
+
+
+def running_loop() -> ServerLoop:
+    """Return the event loop that runs in this thread."""
+    try:
+        loop = AsyncioLoop.running()
+    except RuntimeError:
+        return _Trio()
+    return _Asyncio(loop)
+
+
+class _Asyncio:
+    def __init__(self, loop: AsyncioLoop) -> None:
+        self._loop = loop
+
+    def faults(self, container: Container, /) -> list[Fault]:
+        return []
+
+    def lend_to(self, bus: Bus, action: str, /) -> None:
+        parts_of(bus).event_loop.lend(action, self._loop)
+
+    def is_needed_by(self, bus: Bus, /) -> bool:
+        listeners = [subscription.listener for channel in (STOP, EXIT) for subscription in bus[channel].subscriptions]
+        return parts_of(bus).event_loop.is_used or any(map(is_async_callable, listeners))
+
+    async def call(self, function: Callable[[], None], /) -> BaseException | None:
+        outcome: futures.Future[BaseException | None] = futures.Future()
+        # A running call cannot be cancelled, even if the server no longer waits for it.
+        outcome.set_running_or_notify_cancel()
+        thread = threading.Thread(
+            target=lambda: outcome.set_result(raised_by(function)), name=f"lifespan {function.__name__}", daemon=True
+        )
+        try:
+            start_thread(thread)
+        except OutOfThreads as error:
+            return error
+        return await asyncio.wrap_future(outcome)
+
+
+class _Trio:
+    def faults(self, container: Container, /) -> list[Fault]:
+        analysis = analysis_of(container)
+        return [
+            AsyncHookFault(component.path, component.place, hook.channel.name)
+            for component in components_of(container)
+            for hook in analysis.listening(component)[1]
+            if hook.channel in _CHANNELS and is_async_callable(hook.method) and component.is_enabled()
+        ]
+
+    def lend_to(self, bus: Bus, action: str, /) -> None:
+        pass
+
+    def is_needed_by(self, bus: Bus, /) -> bool:
+        return False
+
+    async def call(self, function: Callable[[], None], /) -> BaseException | None:
+        trio: Any = importlib.import_module("trio")
+        error: BaseException | None = await trio.to_thread.run_sync(raised_by, function, abandon_on_cancel=True)
+        return error

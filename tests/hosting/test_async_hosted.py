@@ -1,0 +1,230 @@
+"""Async hooks of hosted containers, on the event loop of a server that the tests drive in this process."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from typing import Any
+
+import pytest
+from tests.hosting.test_hosted import WELL, App, Message, Server, ask, drive
+
+from typedbus import GRACEFUL, Bus, Component, Container, Limits, State
+from typedbus.hosting import asgi
+
+PATIENCE = 30.0
+
+
+class Feed:
+    """A component that answers from a queue, which its task fills; it records its hooks and their loops."""
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+        self.loops: list[asyncio.AbstractEventLoop] = []
+        self.wanted: asyncio.Queue[asyncio.Future[str]]
+        self.task: asyncio.Task[None]
+
+    async def start(self) -> None:
+        self.note("start")
+        self.wanted = asyncio.Queue()
+        self.task = asyncio.create_task(self.answer())
+
+    async def stop(self) -> None:
+        self.note("stop")
+        self.task.cancel()
+        await asyncio.wait([self.task])
+
+    async def exit(self) -> None:
+        self.note("exit")
+
+    async def graceful(self) -> None:
+        await asyncio.sleep(0)
+        self.note("graceful")
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+        self.loops.append(asyncio.get_running_loop())
+
+    async def answer(self) -> None:
+        while True:
+            (await self.wanted.get()).set_result("mugs")
+
+    async def ask(self) -> str:
+        answer: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        await self.wanted.put(answer)
+        return await answer
+
+
+class Slow:
+    """A component whose start is under way until the test lets it continue."""
+
+    def __init__(self, feed: Feed) -> None:
+        self.entered = threading.Event()
+        self.release = asyncio.Event()
+
+    async def start(self) -> None:
+        self.entered.set()
+        await self.release.wait()
+
+
+class Shop(Container):
+    bus = Component(Bus)
+    feed = Component(Feed)
+
+
+class SlowShop(Shop):
+    slow = Component(Slow, Shop.feed.provided)
+
+
+def page(shop: Shop) -> Any:
+    """Return an application that answers with what the feed says."""
+
+    async def app(scope: Message, receive: Any, send: Any) -> None:
+        assert scope["type"] == "http"
+        body = (await shop.feed().ask()).encode()
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": body})
+
+    return app
+
+
+def test_async_hooks_run_on_the_loop_that_calls_the_application() -> None:
+    """So a request may use what a hook of START has opened, and the hooks of STOP and EXIT close it there."""
+    shop = Shop()
+    app = asgi.Hosted(page(shop), shop)
+
+    async def scenario() -> None:
+        server = Server(app)
+        await server.startup()
+        bodies = [messages[1]["body"] for messages in await asyncio.gather(*[ask(app) for _ in range(3)])]
+        assert bodies == [b"mugs"] * 3
+        await server.shutdown()
+        assert server.kinds == WELL
+        assert shop.feed().notes == ["start", "stop", "exit"]
+        assert set(shop.feed().loops) == {asyncio.get_running_loop()}
+
+    drive(scenario)
+
+
+def test_a_hosted_container_may_be_on_another_loop_after_an_exit() -> None:
+    """A second server in the process has a loop of its own."""
+    app = asgi.Hosted(App([]), Shop)
+
+    async def scenario() -> None:
+        server = Server(app)
+        await server.startup()
+        await server.shutdown()
+        assert server.kinds == WELL
+
+    drive(scenario)
+    drive(scenario)
+
+
+def test_components_of_another_loop_fail_the_startup() -> None:
+    """The server gets the reason, and the bus is left as it was."""
+    shop = Shop()
+    bus = shop.attach()
+
+    async def start_and_stop() -> None:
+        await bus.start_async()
+        await bus.stop_async()
+
+    async def scenario() -> None:
+        server = Server(asgi.Hosted(App([]), shop))
+        await server.startup()
+        assert server.kinds == ["startup.failed"]
+        assert (
+            "LoopError: the lifespan of Shop: the components of the bus were built for" in server.messages[0]["message"]
+        )
+
+    first = asyncio.new_event_loop()
+    try:
+        first.run_until_complete(start_and_stop())
+        drive(scenario)
+        assert bus.state is State.STOPPED
+        first.run_until_complete(bus.exit_async())
+    finally:
+        first.close()
+    assert shop.feed().notes == ["start", "stop", "exit"]
+
+
+def test_a_start_that_overruns_fails_the_startup_with_its_stack() -> None:
+    """What had started stops, on the loop."""
+    shop = SlowShop()
+
+    async def scenario() -> None:
+        server = Server(asgi.Hosted(App([]), shop, limits=Limits(hook=0.05)))
+        await server.startup()
+        assert server.kinds == ["startup.failed"]
+        text = server.messages[0]["message"]
+        assert "SlowShop.slow" in text
+        assert "await self.release.wait()" in text
+        assert "await fut" in text
+
+    drive(scenario)
+    assert shop.feed().notes == ["start", "stop", "exit"]
+
+
+def test_a_start_that_the_server_cancels_is_rolled_back_on_the_loop() -> None:
+    """The lifespan ends with the cancellation, when all async hooks have been called."""
+    shop = SlowShop()
+
+    async def scenario() -> None:
+        bus = shop.attach()
+        server = Server(asgi.Hosted(App([]), shop))
+        assert await bus.wait_async(State.STARTING, PATIENCE) is State.STARTING
+        await asyncio.to_thread(shop.slow().entered.wait, PATIENCE)
+        server.task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await server.task
+        assert shop.bus().state is State.EXITED
+        assert shop.feed().notes == ["start", "stop", "exit"]
+        assert set(shop.feed().loops) == {asyncio.get_running_loop()}
+        assert server.messages == []
+
+    drive(scenario)
+
+
+def test_the_async_hooks_of_the_exit_are_called_before_a_cancelled_lifespan_ends() -> None:
+    """A server that ends at once, as uvicorn at a second Ctrl-C, cancels its tasks and waits for them."""
+    shop = Shop()
+
+    async def scenario() -> None:
+        server = Server(asgi.Hosted(App([]), shop))
+        await server.startup()
+        server.task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await server.task
+        assert shop.feed().notes == ["start", "stop", "exit"]
+        assert set(shop.feed().loops) == {asyncio.get_running_loop()}
+
+    drive(scenario)
+
+
+@pytest.mark.parametrize("way", ["graceful_async", "request"])
+def test_a_reload_runs_async_listeners_on_the_loop_of_the_server(way: str) -> None:
+    """A handler awaits it, or asks the thread of the host for it; the loop stays free."""
+    shop = Shop()
+    app = asgi.Hosted(page(shop), shop)
+
+    async def scenario() -> None:
+        server = Server(app)
+        await server.startup()
+        reloaded = asyncio.Event()
+        bus, loop = shop.bus(), asyncio.get_running_loop()
+
+        @bus[GRACEFUL].subscribe(priority=99)
+        def note_reload() -> None:
+            loop.call_soon_threadsafe(reloaded.set)
+
+        if way == "request":
+            bus.request(bus.graceful)
+        else:
+            await bus.graceful_async()
+        await asyncio.wait_for(reloaded.wait(), PATIENCE)
+        assert (await ask(app))[1]["body"] == b"mugs"
+        await server.shutdown()
+        assert shop.feed().notes == ["start", "graceful", "stop", "exit"]
+        assert set(shop.feed().loops) == {loop}
+
+    drive(scenario)
