@@ -27,6 +27,7 @@ from typedbus import (
     HookTimeout,
     Limits,
     ListenerError,
+    LoopError,
     StartCancelled,
     State,
     TransitionFailures,
@@ -148,7 +149,8 @@ def test_a_factory_that_fails_fails_the_hook() -> None:
     with pytest.raises(TransitionFailures) as raised:
         bus.start()
 
-    assert failures(raised.value) == [ZeroDivisionError]
+    assert failures(raised.value) == [LoopError]
+    assert isinstance(raised.value.exceptions[0].__cause__, ZeroDivisionError)
     assert bus.state is State.STOPPED
 
 

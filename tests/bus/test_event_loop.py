@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
+import re
 import subprocess
 import sys
 import threading
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
+from tests.bus.test_async_hooks import Part, add
 
-from typedbus import LOG, START, STOP, Bus, LoopError, State
+from typedbus import LOG, START, STOP, Bus, Component, Container, LoopError, State, TransitionFailures
 
 PATIENCE = 10
 
@@ -59,6 +62,98 @@ def test_a_factory_creates_the_loop() -> None:
 
     assert bus.loop_factory is factory
     assert created == [loop]
+
+
+def closed_loop() -> asyncio.AbstractEventLoop:
+    loop = asyncio.new_event_loop()
+    loop.close()
+    return loop
+
+
+async def later() -> asyncio.AbstractEventLoop:
+    return asyncio.new_event_loop()
+
+
+def no_loop() -> None:
+    return None
+
+
+def broken() -> asyncio.AbstractEventLoop:
+    raise OSError("no descriptor")
+
+
+@pytest.mark.parametrize(
+    ("factory", "problem"),
+    [
+        (no_loop, "returned None, which is not an event loop; return a new event loop, as "),
+        (later, "returned <coroutine object later .*>, which is not an event loop"),
+        (closed_loop, "returned an event loop that is closed"),
+        (broken, r"raised OSError\('no descriptor'\)"),
+    ],
+)
+def test_a_factory_that_creates_no_loop_fails_the_start(factory: Any, problem: str) -> None:
+    """The error has its name and its place; the async hooks of the exit run on another loop, to release resources."""
+    notes: list[str] = []
+    bus = Bus(loop_factory=factory)
+    part = Part("a", notes)
+    add(bus, part)
+
+    with pytest.raises(TransitionFailures) as raised:
+        bus.start()
+    [error] = raised.value.exceptions
+    assert isinstance(error, LoopError)
+    text = rf"loop_factory .*{factory.__name__} \({__file__}:{factory.__code__.co_firstlineno}\): it {problem}"
+    assert re.match(text, str(error))
+    bus.exit()
+    assert notes == ["exit a"]
+
+    with pytest.raises(TransitionFailures):
+        bus.start()
+    bus.exit()
+
+
+def test_a_factory_whose_loop_runs_already_is_refused() -> None:
+    """A loop cannot run in two threads."""
+    first, second = Bus(), Bus()
+    loop, _ = first.run_on_loop(here()).result(PATIENCE)
+    second.loop_factory = lambda: loop
+    coroutine = here()
+
+    with pytest.raises(LoopError, match="returned an event loop that runs already"):
+        second.run_on_loop(coroutine)
+
+    coroutine.close()
+    first.exit()
+
+
+@pytest.mark.parametrize("given", ["uvloop", asyncio, 3], ids=["name", "module", "number"])
+def test_a_factory_must_be_callable(given: Any) -> None:
+    """The error says what to pass; the bus keeps its factory."""
+    bus = Bus(loop_factory=asyncio.new_event_loop)
+
+    with pytest.raises(LoopError, match=r"loop_factory=.*: it cannot be called; pass a function that returns a new"):
+        bus.loop_factory = given
+    with pytest.raises(LoopError):
+        Bus(loop_factory=given)
+
+    assert bus.loop_factory is asyncio.new_event_loop
+
+
+def test_the_thread_of_the_loop_has_the_name_of_the_container_that_declares_the_bus() -> None:
+    """Containers that share the bus do not rename it."""
+
+    class Shop(Container):
+        bus = Component(Bus)
+
+    class Audit(Container):
+        names = Component(list[str])
+
+    bus = Shop().attach()
+    Audit().attach(bus)
+    _, thread = bus.run_on_loop(here()).result(PATIENCE)
+    bus.exit()
+
+    assert thread.name == "Shop event loop"
 
 
 def test_the_loop_refuses_to_wait_for_itself() -> None:

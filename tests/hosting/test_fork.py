@@ -15,7 +15,8 @@ from tests.doubles import ConstructionRecorder
 from tests.processes import fork, in_child
 
 from typedbus import LOG, MAIN, START, STOP, Bus, Component, Container, RestartError, State, running
-from typedbus._bus.bus import detach_children, parts_of
+from typedbus._bus.bus import parts_of
+from typedbus._bus.forked import detach_children
 from typedbus.hosting import wsgi
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows forks nothing")

@@ -14,12 +14,14 @@ import contextvars
 import queue
 import threading
 import time
+import types
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Final, TypeVar
 
 import attrs
 
 from typedbus._base.errors import ListenerCancelled, LoopError
+from typedbus._base.failures import describe, place_of
 from typedbus._base.sync import simple_queue
 from typedbus._bus.await_chain import stack_of_task
 from typedbus._bus.hook_worker import stack_of_thread
@@ -67,8 +69,13 @@ class AsyncioLoop:
 
     @classmethod
     def in_thread(cls, name: str, factory: Callable[[], asyncio.AbstractEventLoop] | None) -> AsyncioLoop:
-        """Create a loop with *factory*, by default `asyncio.new_event_loop`, and run it in a daemon thread."""
-        loop = (factory or asyncio.new_event_loop)()
+        """
+        Create a loop with *factory*, by default `asyncio.new_event_loop`, and run it in a daemon thread.
+
+        Raises:
+            LoopError: *factory* failed, or its result is not a new event loop.
+        """
+        loop = asyncio.new_event_loop() if factory is None else _made_by(factory)
         # An executor of our own can be shut down with a time limit in every version of Python.
         executor = concurrent.futures.ThreadPoolExecutor(thread_name_prefix=f"{name} executor")
         loop.set_default_executor(executor)
@@ -321,6 +328,29 @@ class LoopCall:
 def _begin(calls: Sequence[LoopCall]) -> None:
     for call in calls:
         call.begin()
+
+
+def _made_by(factory: Callable[[], asyncio.AbstractEventLoop]) -> asyncio.AbstractEventLoop:
+    """Return the loop that *factory* creates; raise `LoopError` if it creates none."""
+    try:
+        loop: object = factory()
+    except Exception as error:
+        raise LoopError(_name_of(factory), f"it raised {error!r}") from error
+    if not isinstance(loop, asyncio.AbstractEventLoop):
+        if isinstance(loop, types.CoroutineType):
+            loop.close()
+        problem = f"it returned {loop!r}, which is not an event loop"
+    elif loop.is_closed():
+        problem = "it returned an event loop that is closed"
+    elif loop.is_running():
+        problem = "it returned an event loop that runs already"
+    else:
+        return loop
+    raise LoopError(_name_of(factory), f"{problem}; return a new event loop, as uvloop.new_event_loop() does")
+
+
+def _name_of(factory: Callable[[], object]) -> str:
+    return f"loop_factory {describe(factory)} ({place_of(factory)})"
 
 
 def _run(loop: asyncio.AbstractEventLoop) -> None:

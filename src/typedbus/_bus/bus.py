@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import functools
 import threading
-import weakref
 from collections.abc import Callable, Coroutine, Iterable
-from typing import TYPE_CHECKING, Any, Final, ParamSpec, overload
+from typing import TYPE_CHECKING, Any, ParamSpec, overload
 
 from typing_extensions import TypeVar
 
@@ -19,13 +18,14 @@ from typedbus._base.clock import Clock, SystemClock
 from typedbus._base.limits import Limits
 from typedbus._base.states import State
 from typedbus._bus.builtin import INFO
+from typedbus._bus.forked import BUSES
 from typedbus._bus.parts import Parts
 from typedbus._bus.policy import TransitionPolicy, TypedPolicy
 from typedbus._bus.registry import AnyBound, Registry, no_channel
 from typedbus._bus.wakeup import Replacement, report_discarded
 from typedbus._channels.channel import AnyChannel, AnyListener, Binds, Channel, Takes
 from typedbus._channels.subscriptions import Subscription
-from typedbus._os.forks import after_fork, keeps_buses, notice
+from typedbus._os.forks import notice
 
 if TYPE_CHECKING:
     import asyncio
@@ -51,13 +51,23 @@ class Bus:
         clock: The source of time for durations, limits and ticks.
         workers: How many components may start, or stop, in parallel.
         limits: How long hooks, a start and a stop may take.
+        loop_factory: Creates the event loop of async hooks, for example `uvloop.new_event_loop`.
 
     Raises:
         LimitError: *workers* is not a whole number from 1 up.
+        LoopError: *loop_factory* cannot be called.
     """
 
-    def __init__(self, *, clock: Clock | None = None, workers: int = 1, limits: Limits | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        clock: Clock | None = None,
+        workers: int = 1,
+        limits: Limits | None = None,
+        loop_factory: Callable[[], asyncio.AbstractEventLoop] | None = None,
+    ) -> None:
         self._compose(Registry(), TypedPolicy(), clock, workers, limits)
+        self.loop_factory = loop_factory
 
     def _compose(
         self, registry: Registry, policy: TransitionPolicy, clock: Clock | None, workers: int, limits: Limits | None
@@ -316,6 +326,9 @@ class Bus:
 
         The bus creates a loop with its first coroutine, unless it was started with
         `start_async`, whose caller has a loop already.
+
+        Raises:
+            LoopError: The value cannot be called.
         """
         return self._parts.event_loop.factory
 
@@ -482,19 +495,3 @@ def bus_with(registry: Registry, policy: TransitionPolicy) -> Bus:
     bus = Bus.__new__(Bus)
     bus._compose(registry, policy, None, 1, None)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
     return bus
-
-
-#: All buses of the process; a forked child must detach them.
-BUSES: Final[weakref.WeakSet[Bus]] = weakref.WeakSet()
-
-
-@functools.cache
-def detach_children() -> None:
-    """From here on, detach every bus of this process in each process that is forked from it."""
-    after_fork(_detach_all)
-
-
-def _detach_all() -> None:
-    if not keeps_buses():
-        for bus in list(BUSES):
-            bus.detach()

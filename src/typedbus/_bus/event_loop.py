@@ -31,18 +31,32 @@ class EventLoop:
     called from any thread, except where noted.
 
     Attributes:
-        factory: Creates the bus's own loop; None for `asyncio.new_event_loop`.
-        name: The name of the bus, for the thread of its own loop.
+        name: The name of the bus, or of the container that declares it, for the names of threads.
     """
 
-    __slots__ = ("__weakref__", "_cancel_finalizer", "_lock", "_loop", "factory", "name")
+    __slots__ = ("__weakref__", "_cancel_finalizer", "_factory", "_has_factory_failed", "_lock", "_loop", "name")
 
     def __init__(self) -> None:
-        self.factory: Callable[[], asyncio.AbstractEventLoop] | None = None
         self.name: str = "bus"
+        self._factory: Callable[[], asyncio.AbstractEventLoop] | None = None
+        self._has_factory_failed = False
         self._lock = threading.Lock()
         self._loop: AsyncioLoop | None = None
         self._cancel_finalizer: Callable[[], object] | None = None
+
+    @property
+    def factory(self) -> Callable[[], asyncio.AbstractEventLoop] | None:
+        """Creates the bus's own loop; None for `asyncio.new_event_loop`."""
+        return self._factory
+
+    @factory.setter
+    def factory(self, factory: Callable[[], asyncio.AbstractEventLoop] | None) -> None:
+        if factory is not None and not callable(factory):
+            raise LoopError(
+                f"loop_factory={factory!r}",
+                "it cannot be called; pass a function that returns a new event loop, for example uvloop.new_event_loop",
+            )
+        self._factory, self._has_factory_failed = factory, False
 
     @property
     def is_used(self) -> bool:
@@ -90,7 +104,12 @@ class EventLoop:
                 )
 
     def get(self) -> AsyncioLoop:
-        """Return the loop of the bus; if there is none, create one in a thread of its own."""
+        """
+        Return the loop of the bus; if there is none, create one in a thread of its own.
+
+        Raises:
+            LoopError: The factory failed. Until the exit the next loop is that of `asyncio.new_event_loop`.
+        """
         loop = self._loop
         if loop is not None:
             return loop
@@ -98,7 +117,11 @@ class EventLoop:
 
         with self._lock:
             if self._loop is None:
-                own = self._loop = AsyncioLoop.in_thread(self.name, self.factory)
+                # The start has failed with the factory, and its rollback and the exit need a loop as well.
+                factory = None if self._has_factory_failed else self._factory
+                self._has_factory_failed = True
+                own = self._loop = AsyncioLoop.in_thread(self.name, factory)
+                self._has_factory_failed = False
                 # A bus that is dropped without an exit must not leave a thread behind.
                 finalizer = weakref.finalize(self, own.stop)
                 finalizer.atexit = False
@@ -128,6 +151,7 @@ class EventLoop:
         """
         with self._lock:
             loop, self._loop = self._loop, None
+            self._has_factory_failed = False
             self._forget_finalizer()
         return [] if loop is None else loop.end()
 

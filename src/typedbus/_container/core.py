@@ -185,6 +185,8 @@ class Core:
     def _join(self, bus: Bus) -> Bus:
         if self.bus is not bus:
             self.bus, self.run = bus, parts_of(bus).machine.exits
+        if not self.is_guest:
+            parts_of(bus).event_loop.name = self.name
         parts_of(bus).participants.add(Assembly(self))
         cores = attached_to(bus)
         if any(core not in self.companions for core in cores):

@@ -14,7 +14,8 @@ from typedbus._base.errors import LoopError, NoContainer, TransitionError
 from typedbus._base.failures import chain_failure, describe
 from typedbus._base.limits import Limits
 from typedbus._base.states import State
-from typedbus._bus.bus import Bus, detach_children, parts_of
+from typedbus._bus.bus import Bus, parts_of
+from typedbus._bus.forked import detach_children
 from typedbus._bus.hook_worker import raised_by
 from typedbus._bus.machine import StateMachine
 from typedbus._container.component import Component

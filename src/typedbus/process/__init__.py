@@ -13,7 +13,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Generator, Sequence
-from typing import Final, NoReturn
+from typing import TYPE_CHECKING, Final, NoReturn
 
 import attrs
 
@@ -47,6 +47,9 @@ from typedbus.plugins._signal_state import SignalOutput
 from typedbus.process._guard import Guard
 from typedbus.process._messages import Messages
 
+if TYPE_CHECKING:
+    import asyncio
+
 OK: Final = 0
 NOT_STARTED: Final = 1
 SOFTWARE: Final = 70  # EX_SOFTWARE of sysexits.h
@@ -61,6 +64,7 @@ def run(
     workers: int | None = None,
     limits: Limits | None = None,
     tracebacks: bool = False,
+    loop_factory: Callable[[], asyncio.AbstractEventLoop] | None = None,
 ) -> int:
     """
     Start *container* and *others*, or instances of them, serve until their bus exits, and return the exit status.
@@ -86,6 +90,9 @@ def run(
         workers: How many components may start, or stop, concurrently; by default the setting of the bus.
         limits: How long hooks, a start and a stop may take; by default the setting of the bus.
         tracebacks: Print the tracebacks of operator errors as well.
+        loop_factory: Creates the event loop of async hooks, for example `uvloop.new_event_loop`; by default the setting
+            of the bus. It is called in the main thread, at the first async hook. The loop runs in a thread that has the
+            name of the container.
 
     Returns:
         0 after an orderly run; 1 if the container is invalid or did not start;
@@ -95,8 +102,16 @@ def run(
         NotMainThread: The caller is not the main thread.
         NoContainer: An argument is neither a container nor a container class.
         LimitError: *workers* is not a whole number from 1 up.
+        LoopError: *loop_factory* cannot be called.
     """
-    return serve((container, *others), messages=Messages(), workers=workers, limits=limits, tracebacks=tracebacks)
+    return serve(
+        (container, *others),
+        messages=Messages(),
+        workers=workers,
+        limits=limits,
+        tracebacks=tracebacks,
+        loop_factory=loop_factory,
+    )
 
 
 def serve(
@@ -106,6 +121,7 @@ def serve(
     workers: int | None = None,
     limits: Limits | None = None,
     tracebacks: bool = False,
+    loop_factory: Callable[[], asyncio.AbstractEventLoop] | None = None,
 ) -> int:
     """Same as `run`, with its output written through *messages*."""
     if threading.current_thread() is not threading.main_thread():
@@ -122,6 +138,8 @@ def serve(
         except InvalidContainer as invalid:
             messages.error(str(invalid))
             return NOT_STARTED
+        if loop_factory is not None:
+            bus.loop_factory = loop_factory
         return _serve(bus, messages, tracebacks=tracebacks)
 
 

@@ -9,7 +9,23 @@ from typing import Any
 from async_hooks_good import Connection, Marked, Plain, answer, later, later_with, now
 from declared import Order, Receipt, closed, order_placed
 
-from typedbus import EXIT, GRACEFUL, LOG, MAIN, START, STOP, AsyncChannel, Bus, Channel, Component, State, on
+from typedbus import (
+    EXIT,
+    GRACEFUL,
+    LOG,
+    MAIN,
+    START,
+    STOP,
+    AsyncChannel,
+    Bus,
+    Channel,
+    Component,
+    Container,
+    State,
+    on,
+    run,
+    running,
+)
 from typedbus.events import COMPONENT_STARTED, FAILED, LIFECYCLE, MOVED, ComponentStarted, Failed, LifecycleEvent, Moved
 from typedbus.types import Exits, Hook, HookResult, Logs, Reloads, Starts, Stops, Ticks
 
@@ -396,6 +412,10 @@ async def not_awaited(bus: Bus) -> None:
     await bus.run_on_loop(answer(3))  # E
 
 
+class Looped(Container):
+    bus = Component(Bus)
+
+
 def other_factories(bus: Bus) -> None:
     bus.loop_factory = 3  # E
     bus.loop_factory = "uvloop"  # E
@@ -404,6 +424,12 @@ def other_factories(bus: Bus) -> None:
     bus.loop_factory = asyncio.set_event_loop  # E
     bus.loop_factory = later  # E
     bus.loop_factory()  # E
-    Bus(loop_factory=asyncio.new_event_loop)  # E
+    Bus(loop_factory=asyncio.new_event_loop())  # E
+    Bus(loop_factory="uvloop")  # E
+    Component(Bus, loop_factory=3)  # E
+    run(Looped, loop_factory=asyncio.new_event_loop())  # E
+    run(Looped, loop_factory="uvloop")  # E
+    run(Looped, loop_factory=later)  # E
+    running(Looped, loop_factory=asyncio.new_event_loop)  # E
     f1: Callable[[], asyncio.AbstractEventLoop] = bus.loop_factory  # E
     print(f1)

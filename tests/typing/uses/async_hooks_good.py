@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
 from typing import Any, assert_type
 
-from typedbus import EXIT, GRACEFUL, LOG, MAIN, START, STOP, Bus, Component, Container, State, Subscription, on
+from typedbus import EXIT, GRACEFUL, LOG, MAIN, START, STOP, Bus, Component, Container, State, Subscription, on, run
 from typedbus.types import Exits, Hook, HookResult, Reloads, Starts, Stops
 
 FORKS = bool(os.environ.get("FORKS"))
@@ -227,4 +227,7 @@ def a_bus_has_a_loop_factory(bus: Bus) -> None:
     bus.loop_factory = asyncio.SelectorEventLoop
     bus.loop_factory = lambda: asyncio.new_event_loop()
     bus.loop_factory = None
-    assert_type(Bus().loop_factory, Callable[[], asyncio.AbstractEventLoop] | None)
+    assert_type(Bus(loop_factory=new_loop).loop_factory, Callable[[], asyncio.AbstractEventLoop] | None)
+    assert_type(Component(Bus, workers=2, loop_factory=asyncio.new_event_loop), Component[Bus])
+    assert_type(run(Shop, loop_factory=asyncio.new_event_loop), int)
+    assert_type(run(Shop, loop_factory=None, workers=4), int)
