@@ -93,8 +93,13 @@ class PhaseCallbacks(Protocol):
     def ended(self, hook: ScheduledHook, seconds: float, error: BaseException | None, /) -> None:
         """Called when a listener has returned or raised, or was given up."""
 
-    def interrupted(self, error: BaseException, /) -> None:
-        """Called with an exception that interrupted the thread of the transition while it waited."""
+    def interrupted(self, error: BaseException, /) -> bool:
+        """
+        Called with an exception that interrupted the thread of the transition while it waited.
+
+        Return whether to give up the hooks that run, since it is not the first interrupt.
+        """
+        ...
 
     def goes_on(self) -> bool:
         """Return whether the remaining listeners should be called."""

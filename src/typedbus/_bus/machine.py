@@ -207,7 +207,9 @@ class StateMachine:
                     self.requests.causes = []
                 if goal is State.STARTED and (by is not None or not self._is_used):
                     self.started_by = by
-                self.current = Transition(goal, goal, threads, self.abandoned)
+                if goal is State.STARTED:
+                    self.requests.interrupts = 0
+                self.current = Transition(goal, goal, threads, self.abandoned, interrupts=self.requests.interrupts)
                 return self.current, True
             if goal is State.STARTED and current.goal is not State.STARTED:
                 raise TransitionError(self.state, State.STARTING)

@@ -134,6 +134,7 @@ class MainLoop:
                     problems.append(error)
                     if not isinstance(error, Exception):
                         self._requests.exit_in = self._machine.exits
+                        self._requests.interrupts += isinstance(error, KeyboardInterrupt)
                         self._machine.policy.interrupted(error)
                     self._requests.is_exit_requested = True
         finally:

@@ -19,9 +19,11 @@ class Requests:
         exit_in: The number of exits of the bus at the last request for an exit; -1 if there was no request.
         restart_in: The same for the last request for a restart. Neither number is taken back, so that code that runs
             in between, such as a signal handler, finds a consistent state.
+        interrupts: How many times `KeyboardInterrupt` has asked for the end since the last start. The second one gives
+            up the hooks that run.
     """
 
-    __slots__ = ("causes", "exit_in", "is_exit_requested", "restart_in", "wakeup")
+    __slots__ = ("causes", "exit_in", "interrupts", "is_exit_requested", "restart_in", "wakeup")
 
     def __init__(self) -> None:
         self.wakeup = MainLoopWakeup()
@@ -33,6 +35,7 @@ class Requests:
         self.is_exit_requested = False
         self.causes: list[BaseException] = []
         self.exit_in = self.restart_in = -1
+        self.interrupts = 0
 
     def is_restart(self, exits: int) -> bool:
         """Whether a restart, and no exit, was requested after the bus had exited *exits* times."""

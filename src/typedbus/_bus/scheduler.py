@@ -97,7 +97,6 @@ class HookScheduler:
         self._idle: list[HookWorker] = []
         #: The calls of async hooks that have not been handed to the event loop, which is woken once for all of them.
         self._prepared: list[LoopCall] = []
-        self._interrupts = 0
         #: Whether another thread has requested that the running hooks are given up.
         self._gives_up = False
 
@@ -358,9 +357,7 @@ class HookScheduler:
                 else:
                     self._clock.wait(inbox, left)
             except BaseException as error:
-                self._callbacks.interrupted(error)
-                self._interrupts += 1
-                if self._interrupts > 1:
+                if self._callbacks.interrupted(error):
                     self._break_off()
 
     def _wait_briefly(self, inbox: Inbox, left: float | None) -> None:

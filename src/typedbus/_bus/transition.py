@@ -54,6 +54,8 @@ class Transition:
     done: threading.Event = attrs.field(factory=threading.Event)
     failures: list[Failure] = attrs.field(factory=list)
     leaving: list[BaseException] = attrs.field(factory=list)
+    #: How often it was interrupted, or the code that asked for it.
+    interrupts: int = 0
     has_started: bool = False
     outcome: BaseException | None = None
     #: Functions to call when the goal is no longer STARTED; see `StateMachine.waking`.
@@ -186,10 +188,12 @@ class TransitionPhase(PhaseCallbacks):
             with self.registry.lock:
                 current.call_off()
 
-    def interrupted(self, error: BaseException, /) -> None:
+    def interrupted(self, error: BaseException, /) -> bool:
         self.transition.leaving.append(error)
+        self.transition.interrupts += 1
         with self.registry.lock:
             self.transition.call_off()
+        return self.transition.interrupts > 1
 
     def goes_on(self) -> bool:
         # A hook may fork, and return in the child process.

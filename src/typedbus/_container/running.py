@@ -210,6 +210,7 @@ def exit_after(bus: Bus, raised: BaseException | None = None) -> None:
     Raises:
         BaseException: The cause of the exit, or its failure; a group if there are several, *raised* first.
     """
+    parts_of(bus).requests.interrupts += isinstance(raised, KeyboardInterrupt)
     failed = raised_by(bus.exit)
     raise_problems(bus, raised, failed, leaving=failed)
 
