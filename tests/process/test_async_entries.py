@@ -228,7 +228,7 @@ def test_a_signal_ends_run_in_order(begin: Begin, number: signal.Signals, loop: 
 @pytest.mark.parametrize("loop", LOOPS)
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_second_signal_ends_run_at_once(begin: Begin, number: signal.Signals, loop: str) -> None:
-    """With 128 + its number."""
+    """With 128 + its number; the stack of the async hook that hangs is among the stacks."""
     program = begin(RUN, loop, "stop")
     program.reach("ready")
     program.send(number)
@@ -236,6 +236,8 @@ def test_a_second_signal_ends_run_at_once(begin: Begin, number: signal.Signals, 
 
     assert program.end(number) == 128 + number
     assert notes(program) == [*STARTED, "stop connection"]
+    hook = program.lines.index("Async hook Shop.connection.stop (most recent call last):")
+    assert [line.split()[-1] for line in program.lines[hook + 1 :] if "File" in line] == ["stop", "hook", "wait"]
 
 
 @pytest.mark.parametrize("loop", LOOPS)

@@ -292,6 +292,10 @@ class HookScheduler:
         self._gives_up = True
         self.wake()
 
+    def stacks_on_loop(self) -> dict[str, str]:
+        """Return the stacks of the async hooks that run, by name; may be called in any thread and in a signal handler."""
+        return {job.hook.name: job.call.stack() for job in tuple(self._running) if job.call is not None}
+
     def wake(self) -> None:
         """Make the scheduler check again whether to continue; may be called in any thread and in a signal handler."""
         self._waking.wake(self._inbox)

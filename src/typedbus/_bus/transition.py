@@ -93,6 +93,11 @@ class Transition:
         if scheduler is not None:
             scheduler.give_up()
 
+    def stacks_on_loop(self) -> dict[str, str]:
+        """Return the stacks of the async hooks that run, by name; may be called in any thread and in a signal handler."""
+        scheduler = self.scheduler
+        return {} if scheduler is None else scheduler.stacks_on_loop()
+
     @contextlib.contextmanager
     def waking(self, wake: Callable[[], object]) -> Generator[None]:
         """Call *wake* if this is a start that is cancelled while the block runs; see `StateMachine.waking`."""

@@ -20,6 +20,7 @@ they do nothing themselves: a signal has its previous effect.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import threading
@@ -191,14 +192,25 @@ class SignalHandlers:
             self.bus.request_exit()
 
     def force(self, caught: signal.Signals) -> None:
-        """End the process at once, with 128 + the number of the signal; first the stacks are written to stderr."""
+        """
+        End the process at once, with 128 + the number of the signal.
+
+        First the stacks of all threads, and of the async hooks that run, are written to stderr.
+        """
         text = f"{caught.name} again: ending at once; the stacks of all threads:\n"
+        current = parts_of(self.bus).machine.current
+        hooks: dict[str, str] = {}
+        # The hooks run in another thread meanwhile.
+        with contextlib.suppress(Exception):
+            hooks = {} if current is None else current.stacks_on_loop()
         if self.state.output.render_end is not None:
-            self._write(self.state.output.render_end(text))
+            self._write(self.state.output.render_end(text, hooks))
         else:
             self._write(text.encode())
             if is_standard(_STDERR):
                 write_stacks(_STDERR, _SLOWEST)
+                for name, stack in hooks.items():
+                    write(_STDERR, f"\nAsync hook {name} (most recent call last):\n{stack}".encode(), _SLOWEST)
         self.end(128 + caught)
 
     def _write(self, text: bytes) -> None:

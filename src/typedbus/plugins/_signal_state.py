@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import attrs
 
@@ -17,12 +17,13 @@ class SignalOutput:
     Args:
         restoring: Returns the bytes that restore the terminal before a message is written to it.
         render: Returns the bytes of a message.
-        render_end: Returns the bytes for a forced end; None for the message and the stacks of all threads.
+        render_end: Returns the bytes for a forced end, from the message and the stacks of the async hooks that run, by
+            name; None for the message and all stacks.
     """
 
     restoring: Callable[[], bytes] = bytes
     render: Callable[[str], bytes] = str.encode
-    render_end: Callable[[str], bytes] | None = None
+    render_end: Callable[[str, Mapping[str, str]], bytes] | None = None
 
 
 @attrs.define(eq=False)

@@ -11,7 +11,7 @@ import logging
 import sys
 import threading
 import traceback
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from typing import Any
 
 from typedbus._base.events import Failed, LifecycleEvent, ListenerFailed, Moved
@@ -56,8 +56,14 @@ class Messages:
         """Whether `end` returns the stacks of all threads as well."""
         return False
 
-    def end(self, text: str) -> bytes:
-        """Return the bytes that a signal handler writes when it ends the process at once."""
+    def end(self, text: str, hooks: Mapping[str, str]) -> bytes:
+        """
+        Return the bytes that a signal handler writes when it ends the process at once.
+
+        Args:
+            text: The message.
+            hooks: The stacks of the async hooks that run, by name.
+        """
         return text.encode()
 
 
@@ -96,13 +102,14 @@ class JSONMessages(Messages):
     def has_stacks(self) -> bool:
         return True
 
-    def end(self, text: str) -> bytes:
+    def end(self, text: str, hooks: Mapping[str, str]) -> bytes:
         names = {thread.ident: thread.name for thread in threading.enumerate()}
         frames = sys._current_frames()  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # documented
         stacks = {
             f"{names.get(ident, 'unknown')} ({ident})": "".join(traceback.format_stack(frame)).rstrip()
             for ident, frame in frames.items()
         }
+        stacks.update((f"async hook {name}", stack.rstrip()) for name, stack in hooks.items())
         return self._bytes_of(logging.CRITICAL, "signal", text.strip(), {"stacks": stacks})
 
     def write(
