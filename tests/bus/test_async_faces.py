@@ -519,3 +519,38 @@ def test_a_listener_of_a_reload_that_awaits_a_cancelled_task_has_failed() -> Non
 
     assert [type(error) for error in raised.value.exceptions] == [ListenerCancelled]
     assert notes == ["second"]
+
+
+def test_the_thread_of_a_transition_has_ended_when_it_was_awaited() -> None:
+    """A caller that compares the threads before and after does not see it."""
+    left: list[threading.Thread] = []
+
+    async def main() -> None:
+        bus = Bus()
+        before = set(threading.enumerate())
+        for _ in range(50):
+            for bring in (bus.start_async, bus.graceful_async, bus.exit_async):
+                await bring()
+                left.extend(thread for thread in threading.enumerate() if thread not in before)
+
+    asyncio.run(main())
+
+    assert left == []
+
+
+@pytest.mark.parametrize("verb", ["stop", "exit"])
+def test_a_stop_on_another_loop_in_the_same_thread_is_refused(verb: str) -> None:
+    """The loop of the async hooks could not run meanwhile. The error names both loops, and nothing is called."""
+    notes: list[str] = []
+    bus = Bus()
+    add(bus, Part("a", notes))
+    with asyncio.Runner() as first:
+        first.run(bus.start_async())
+        with pytest.raises(LoopError) as refused:
+            asyncio.run(getattr(bus, f"{verb}_async")())
+        first.run(bus.exit_async())
+
+    assert notes == ["start a", "stop a", "exit a"]
+    assert refused.value.action == f"await bus.{verb}_async()"
+    assert refused.value.reason.count("in thread 'MainThread'>") == 2
+    assert refused.value.reason.endswith("(loop_scope in pytest-asyncio)")

@@ -34,11 +34,14 @@ async def bring_to(machine: StateMachine, goal: State, by: object = None) -> Non
     """
     if goal is State.STARTED and machine.current is None and machine.state in (State.STOPPED, State.EXITED):
         machine.event_loop.lend("await bus.start_async()")
+    elif goal is not State.STARTED:
+        machine.event_loop.refuse_other_loop(f"await bus.{'stop' if goal is State.STOPPED else 'exit'}_async()")
     current, is_ours = machine.join(goal, set(), by)
     if current is None:
         return
     end = _Event(asyncio.get_running_loop())
     current.when_done(end.set)
+    thread: threading.Thread | None = None
     if is_ours:
         args = (machine.run, current)
         name = f"{machine.event_loop.name} to {goal.name}"
@@ -58,6 +61,9 @@ async def bring_to(machine: StateMachine, goal: State, by: object = None) -> Non
                 current.call_off()
 
     cancelled = await end.wait(cancel if is_ours else None)
+    if thread is not None:
+        # Setting the event was its last action; a caller that looks for leaks must not find it.
+        thread.join()
     if cancelled is None:
         machine.raise_outcome(current, goal)
         return
@@ -146,8 +152,10 @@ async def in_thread(name: str, function: Callable[[], object], cancel: Callable[
         finally:
             end.set()
 
-    threading.Thread(target=contextvars.copy_context().run, args=(call,), name=name, daemon=True).start()
+    thread = threading.Thread(target=contextvars.copy_context().run, args=(call,), name=name, daemon=True)
+    thread.start()
     cancelled = await end.wait(lambda times: cancel() if cancel is not None and times == 1 else None)
+    thread.join()
     try:
         if cancelled is not None:
             raise cancelled from (raised[0] if raised else None)

@@ -103,6 +103,19 @@ class EventLoop:
                     "(loop_scope in pytest-asyncio)",
                 )
 
+    def refuse_other_loop(self, action: str) -> None:
+        """Raise `LoopError` if the loop cannot run, because another one, that of the caller, runs in its thread."""
+        loop = self._loop
+        if loop is None or not loop.is_used or loop.is_running_here or loop.loop.is_closed():
+            return
+        if loop.thread is threading.current_thread():
+            raise LoopError(
+                action,
+                f"the components of the bus were built for {loop.name}, which cannot run while {type(loop).running().name} "
+                "runs in its thread; give tests and fixtures that share the bus the same loop "
+                "(loop_scope in pytest-asyncio)",
+            )
+
     def get(self) -> AsyncioLoop:
         """
         Return the loop of the bus; if there is none, create one in a thread of its own.
