@@ -90,6 +90,13 @@ class AsyncioLoop:
         return self._executor is not None
 
     @property
+    def threads(self) -> frozenset[threading.Thread]:
+        """The threads that end with the loop: its own, and those of its default executor; none if the caller owns it."""
+        if self._executor is None:
+            return frozenset()
+        return frozenset({self.thread, *self._executor._threads})  # noqa: SLF001  # there is no other way to them
+
+    @property
     def name(self) -> str:
         """The loop and its thread, for messages."""
         return f"<{type(self.loop).__name__} at {id(self.loop):#x} in thread {self.thread.name!r}>"
@@ -279,7 +286,7 @@ class LoopCall:
 
     def stack(self) -> str:
         """Return the present stack of the task as text, outermost first."""
-        return "" if self._task is None else stack_of_task(self._task, without=LoopCall.run.__code__)
+        return "" if self._task is None else stack_of(self._task)
 
     def stack_of_loop(self) -> str:
         """Return the stack of the thread in which the loop runs, as text."""
@@ -353,6 +360,11 @@ def _name_of(factory: Callable[[], object]) -> str:
     return f"loop_factory {describe(factory)} ({place_of(factory)})"
 
 
+def stack_of(task: asyncio.Task[Any]) -> str:
+    """Return the stack of *task* as text, from its hook inwards if it is the task of one."""
+    return stack_of_task(task, without=LoopCall.run.__code__)
+
+
 def _run(loop: asyncio.AbstractEventLoop) -> None:
     """Run *loop* until it is stopped by `AsyncioLoop.stop`, and close it."""
     asyncio.set_event_loop(loop)
@@ -371,7 +383,7 @@ async def _finish(loop: asyncio.AbstractEventLoop, messages: list[str]) -> None:
     current = asyncio.current_task()
     tasks = [task for task in asyncio.all_tasks() if task is not current]
     for task in tasks:
-        stack = stack_of_task(task, without=LoopCall.run.__code__)
+        stack = stack_of(task)
         messages.append(
             f"task {task.get_name()!r} still ran when the bus exited, and was cancelled; it was at:\n{stack}"
         )
@@ -384,7 +396,7 @@ async def _finish(loop: asyncio.AbstractEventLoop, messages: list[str]) -> None:
                     {"message": "a task raised while the event loop of a bus ended", "exception": error, "task": task}
                 )
         for task in remaining:
-            stack = stack_of_task(task, without=LoopCall.run.__code__)
+            stack = stack_of(task)
             messages.append(
                 f"task {task.get_name()!r} ignored its cancellation, and is left behind; it is at:\n{stack}"
             )

@@ -10,7 +10,7 @@ import sys
 import threading
 import weakref
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from typedbus._base.coroutines import is_async_callable
 from typedbus._base.errors import LoopError
@@ -69,6 +69,12 @@ class EventLoop:
         """Whether the bus has a loop that belongs to the caller of `Bus.start_async`."""
         loop = self._loop
         return loop is not None and not loop.is_own
+
+    @property
+    def threads(self) -> frozenset[threading.Thread]:
+        """The threads of the bus's own loop: that in which it runs, and those of its default executor."""
+        loop = self._loop
+        return frozenset() if loop is None else loop.threads
 
     @property
     def is_running_here(self) -> bool:
@@ -166,7 +172,11 @@ class EventLoop:
             loop, self._loop = self._loop, None
             self._has_factory_failed = False
             self._forget_finalizer()
-        return [] if loop is None else loop.end()
+        if loop is None:
+            return []
+        for watcher in tuple(LOOP_WATCHERS):
+            watcher(self, loop)
+        return loop.end()
 
     def detach(self) -> None:
         """Forget the loop in a forked child process, which does not have the thread of the loop."""
@@ -178,6 +188,10 @@ class EventLoop:
         if self._cancel_finalizer is not None:
             self._cancel_finalizer()
             self._cancel_finalizer = None
+
+
+LOOP_WATCHERS: Final[list[Callable[[EventLoop, AsyncioLoop], object]]] = []
+"""Functions that are called at each exit, in its thread, before the bus forgets its loop and ends it."""
 
 
 def is_on_any_loop() -> bool:

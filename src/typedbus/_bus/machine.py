@@ -209,7 +209,9 @@ class StateMachine:
                     self.started_by = by
                 if goal is State.STARTED:
                     self.requests.interrupts = 0
-                self.current = Transition(goal, goal, threads, self.abandoned, interrupts=self.requests.interrupts)
+                self.current = Transition(
+                    goal, goal, threads, self.abandoned, self.event_loop, interrupts=self.requests.interrupts
+                )
                 return self.current, True
             if goal is State.STARTED and current.goal is not State.STARTED:
                 raise TransitionError(self.state, State.STARTING)

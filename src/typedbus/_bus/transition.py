@@ -51,6 +51,8 @@ class Transition:
     threads: set[int]
     #: The starts that were given up in this and in earlier transitions of the bus, and have not been undone.
     abandoned: list[Abandoned]
+    #: The event loop of the bus.
+    event_loop: EventLoop
     done: threading.Event = attrs.field(factory=threading.Event)
     failures: list[Failure] = attrs.field(factory=list)
     leaving: list[BaseException] = attrs.field(factory=list)
@@ -145,6 +147,12 @@ class Transition:
         """Change the goal of a start to STOPPED; the caller holds the lock of the bus."""
         if self.goal is State.STARTED:
             self.change_goal(State.STOPPED)
+
+
+def is_of_hook(context: contextvars.Context, event_loop: EventLoop) -> bool:
+    """Whether *context* is that of an async hook of the bus with *event_loop*, or of a task that such a hook created."""
+    transition = context.get(_transition_of_hook)
+    return transition is not None and transition.event_loop is event_loop
 
 
 @attrs.define(eq=False, repr=False)

@@ -14,14 +14,15 @@ from __future__ import annotations
 
 import contextlib
 import sys
+import threading
 import weakref
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Generator, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
 
 import attrs
 import pytest
 
-from typedbus._base.errors import LimitError, NoContainer
+from typedbus._base.errors import LimitError, LoopError, NoContainer
 from typedbus._base.exports import export
 from typedbus._base.limits import Limits
 from typedbus._base.structured import StructuredError
@@ -29,10 +30,12 @@ from typedbus._bus.bus import Bus, parts_of
 from typedbus._bus.wakeup import outlived
 from typedbus.pytest_plugin._leaks import (
     LASTING,
+    BusesLeft,
     Everywhere,
     Lasting,
     ListenersLeft,
     SignalsLeft,
+    TasksLeft,
     ThreadsLeft,
     raise_all,
     typedbus_leaks,
@@ -42,11 +45,13 @@ if TYPE_CHECKING:
     from typedbus._container.container import Container
 
 __all__ = (
+    "BusesLeft",
     "LimitsMarkError",
     "ListenersLeft",
     "NoContainer",
     "RunningFixture",
     "SignalsLeft",
+    "TasksLeft",
     "ThreadsLeft",
     "typedbus_leaks",
     "typedbus_running",
@@ -138,14 +143,75 @@ class RunningFixture:
             LimitError: *workers* is not a whole number from 1 up.
             TransitionError: The bus is already running; it is left unchanged.
             TransitionFailures: The start failed; the components that had started were stopped and have exited.
+            LoopError: The caller runs on an event loop, and there are async hooks; use `on_loop`.
         """
-        from typedbus._container.running import container_of
-
-        first, *guests = containers = [container_of(argument) for argument in (container, *others)]
-        self._lasting.update(dict.fromkeys(containers))
-        self.enter(_started(first, guests, workers, self._limits if limits is None else limits))
+        first, *guests = self._instances(container, *others)
+        try:
+            self.enter(_started(first, guests, workers, self._limits if limits is None else limits))
+        except LoopError:
+            raise LoopError(
+                "typedbus_running(...)",
+                "it would block the event loop of the test, on which async hooks have to run; "
+                "write `async with typedbus_running.on_loop(...)`",
+            ) from None
         result: Any = first
         return result  # type: ignore[no-any-return]  # it is *container*, or an instance of it
+
+    @overload
+    def on_loop(
+        self,
+        container: C,
+        /,
+        *others: Container | type[Container],
+        workers: int | None = None,
+        limits: Limits | None = None,
+    ) -> contextlib.AbstractAsyncContextManager[C]: ...
+
+    @overload
+    def on_loop(
+        self,
+        container: type[C],
+        /,
+        *others: Container | type[Container],
+        workers: int | None = None,
+        limits: Limits | None = None,
+    ) -> contextlib.AbstractAsyncContextManager[C]: ...
+
+    @contextlib.asynccontextmanager
+    async def on_loop(
+        self,
+        container: C | type[C],
+        /,
+        *others: Container | type[Container],
+        workers: int | None = None,
+        limits: Limits | None = None,
+    ) -> AsyncGenerator[C, None]:
+        """
+        Run containers for a block, on the event loop of the caller: for async tests and async fixtures.
+
+        ``async with typedbus_running.on_loop(Shop()) as shop:``. The bus exits at the end of the block, because the
+        loop may end before the fixture. Arguments, limits and errors are those of ``typedbus_running(...)``.
+        """
+        from typedbus._container.running import running
+
+        __tracebackhide__ = True
+        first, *guests = self._instances(container, *others)
+        limits = self._limits if limits is None else limits
+        with _settled(first) as blocking:
+            async with running(first, *guests, workers=workers, limits=limits):
+                try:
+                    result: Any = first
+                    yield result
+                finally:
+                    blocking.extend(_blocking(first))
+
+    def _instances(self, *containers: object) -> list[Container]:
+        """Return *containers*, or instances of them; their buses may outlive the test."""
+        from typedbus._container.running import container_of
+
+        instances = [container_of(container) for container in containers]
+        self._lasting.update(dict.fromkeys(instances))
+        return instances
 
     def enter(self, context: contextlib.AbstractContextManager[T]) -> T:
         """
@@ -176,20 +242,33 @@ def _close_all(stacks: list[contextlib.ExitStack]) -> None:
 def _started(
     container: Container, others: Sequence[Container], workers: int | None, limits: Limits | None
 ) -> Generator[None, None, None]:
-    """Run containers for a block, wait for the threads of their bus, and restore its workers and limits."""
-    from typedbus._container.core import core_of
+    """Run containers for a block."""
     from typedbus._container.running import running
+
+    __tracebackhide__ = True
+    with _settled(container) as blocking, running(container, *others, workers=workers, limits=limits):
+        yield
+        blocking.extend(_blocking(container))
+
+
+@contextlib.contextmanager
+def _settled(container: Container) -> Generator[list[threading.Thread], None, None]:
+    """
+    At the end of a block that runs *container*, wait for the threads of its bus, and restore its workers and limits.
+
+    Yields:
+        A list, to which the block adds the thread in `Bus.block`.
+    """
+    from typedbus._container.core import core_of
 
     __tracebackhide__ = True
     core = core_of(container)
     existing_bus = core.bus
     options = None if existing_bus is None else (existing_bus.workers, existing_bus.limits)
-    attendant = None
+    blocking: list[threading.Thread] = []
     failures: list[BaseException] = []
     try:
-        with running(container, *others, workers=workers, limits=limits):
-            yield
-            attendant = parts_of(container.attach()).requests.wakeup.attendant
+        yield blocking
     except BaseException as error:
         failures.append(error)
     if existing_bus is not None and options is not None:
@@ -197,10 +276,16 @@ def _started(
     bus = core.bus
     if bus is not None:
         # `typedbus_leaks` reports the threads that still run after that.
-        outlived([*parts_of(bus).loop.threads, *([] if attendant is None else [attendant])], PATIENCE)
+        outlived([*parts_of(bus).loop.threads, *blocking], PATIENCE)
         # A thread of the bus may have failed after the exit.
         failures.extend(parts_of(bus).loop.take_causes(failures))
     raise_all("the bus has exited, with problems", failures)
+
+
+def _blocking(container: Container) -> list[threading.Thread]:
+    """Return the thread in `Bus.block`, if there is one; it is known until the bus has exited."""
+    attendant = parts_of(container.attach()).requests.wakeup.attendant
+    return [] if attendant is None else [attendant]
 
 
 @pytest.fixture
@@ -238,7 +323,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Register the option with pytest."""
     parser.addini(
         "typedbus_leaks",
-        "look for leaks after every test: threads, listeners and signal handlers",
+        "look for leaks after every test: threads, tasks, buses, listeners and signal handlers",
         type="bool",
         default=False,
     )

@@ -1,10 +1,13 @@
 """
-Finds leaks of a test: threads, listeners on a bus that outlives it, signal handlers.
+Finds leaks of a test: threads, tasks, buses that have not exited, listeners on a bus that outlives it, signal handlers.
 
 The check runs between the fixtures of the test and the wider fixtures: those of a
 class, a module or a session are set up before and torn down after it, and may
 keep threads and listeners. There is no grace period: if the test did not wait for
 a thread, it is chance whether the thread still runs when the check looks.
+
+Tasks are looked for at the exit of each bus: pytest-asyncio, anyio and the bus itself
+cancel the tasks of a loop when it ends, which is often before the end of the test.
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ import signal
 import sys
 import threading
 import traceback
+import types
 import weakref
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final, TypeAlias
@@ -21,10 +25,13 @@ import pytest
 
 from typedbus._base.states import State
 from typedbus._base.structured import StructuredError
-from typedbus._bus.bus import Bus, parts_of
+from typedbus._bus.bus import BUSES, Bus, parts_of
+from typedbus._bus.event_loop import LOOP_WATCHERS
 from typedbus._channels.subscriptions import Subscription
 
 if TYPE_CHECKING:
+    from typedbus._bus.asyncio_loop import AsyncioLoop
+    from typedbus._bus.event_loop import EventLoop
     from typedbus._container.container import Container
 
 Lasting: TypeAlias = "weakref.WeakKeyDictionary[Bus | Container, None]"
@@ -48,6 +55,43 @@ class ThreadsLeft(StructuredError, AssertionError):
         return (
             f"the test left {len(self.threads)} thread(s) running; join each in the test, or in the stop() or exit() "
             f"of the component that started it, or pass it to bus.own(), so that the exit waits for it\n{stacks}"
+        )
+
+
+class TasksLeft(StructuredError, AssertionError):
+    """
+    Raised after a test whose components had created tasks that still ran when their bus exited.
+
+    Attributes:
+        tasks: The name of each task, or of its coroutine, with its stack as text.
+    """
+
+    tasks: tuple[tuple[str, str], ...]
+
+    def __str__(self) -> str:
+        stacks = "\n".join(f"task {name!r} is at:\n{stack.rstrip()}" for name, stack in self.tasks)
+        return (
+            f"the test left {len(self.tasks)} task(s) running; cancel and await each in the stop() or exit() of the "
+            f"component that created it\n{stacks}"
+        )
+
+
+class BusesLeft(StructuredError, AssertionError):
+    """
+    Raised after a test that started buses with an event loop of their own, which have not exited.
+
+    Attributes:
+        buses: The name and the state of each bus.
+    """
+
+    buses: tuple[tuple[str, str], ...]
+
+    def __str__(self) -> str:
+        lines = "\n".join(f"bus {name!r} is {state}" for name, state in self.buses)
+        return (
+            f"the test left {len(self.buses)} event loop(s) running, in threads of buses that have not exited; start "
+            "the container with the fixture typedbus_running or in a block, `with running(container):`, or call "
+            f"bus.exit()\n{lines}"
         )
 
 
@@ -89,26 +133,44 @@ class SignalsLeft(StructuredError, AssertionError):
 
 @pytest.fixture
 def typedbus_leaks(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Fail the test if it leaves threads, listeners on a bus that outlives it, or other signal handlers."""
+    """Fail the test if it leaves threads, tasks, buses, listeners on a bus that outlives it, or other signal handlers."""
     outliving = request.config.stash[LASTING]
     lasting = list(outliving)
     listeners = set(_listening(lasting))
     threads = set(threading.enumerate())
     handlers = _handlers()
+    tasks: list[tuple[str, str]] = []
+
+    def watch(event_loop: EventLoop, loop: AsyncioLoop) -> None:
+        from typedbus.pytest_plugin._tasks import tasks_left  # loaded only where there is an event loop
+
+        tasks.extend(tasks_left(event_loop, loop))
+
+    LOOP_WATCHERS.append(watch)
     yield
     __tracebackhide__ = True
+    LOOP_WATCHERS.remove(watch)
     leaks: list[BaseException] = []
     # The threads of a running bus may continue; those of a bus that has exited should have ended.
-    running_buses = [bus for bus in _buses_of(lasting) if bus.state is not State.EXITED]
-    allowed = threads.union(*(parts_of(bus).loop.threads for bus in running_buses))
+    running_buses = [parts_of(bus) for bus in _buses_of(lasting) if bus.state is not State.EXITED]
+    allowed = threads.union(*(parts.loop.threads for parts in running_buses))
+    allowed = allowed.union(*(parts.event_loop.threads for parts in running_buses))
     new = [thread for thread in threading.enumerate() if thread not in allowed]
+    loops = {thread: bus for bus in list(BUSES) for thread in parts_of(bus).event_loop.threads}
+    not_exited = dict.fromkeys(loops[thread] for thread in new if thread in loops)
+    if not_exited:
+        leaks.append(BusesLeft(tuple((parts_of(bus).event_loop.name, bus.state.name) for bus in not_exited)))
     frames = sys._current_frames()  # noqa: SLF001  # documented, and the only way to another thread's stack  # pyright: ignore[reportPrivateUsage]
     # A thread that was not started by `threading` stays in its list after its end.
     running = [
-        (thread.name, "".join(traceback.format_stack(frames[thread.ident]))) for thread in new if thread.ident in frames
+        (thread.name, "".join(traceback.format_stack(frame)))
+        for thread in new
+        if (frame := frames.get(thread.ident or 0)) is not None and thread not in loops and not _is_idle(thread, frame)
     ]
     if running:
         leaks.append(ThreadsLeft(tuple(running)))
+    if tasks:
+        leaks.append(TasksLeft(tuple(tasks)))
     subscribed = [
         (subscription.name, subscription.channel.name, subscription.place)
         for subscription in _listening(lasting)
@@ -133,6 +195,11 @@ class Everywhere:
     @pytest.fixture(autouse=True)
     def _typedbus_leaks(self, typedbus_leaks: None) -> None:
         """Make every test use the fixture."""
+
+
+def _is_idle(thread: threading.Thread, frame: types.FrameType) -> bool:
+    """Whether *thread* is a thread of asyncio's default executor that waits for work; it ends with its event loop."""
+    return thread.name.startswith("asyncio_") and frame.f_code.co_name == "_worker"
 
 
 def _buses_of(lasting: list[Bus | Container]) -> list[Bus]:
@@ -180,5 +247,5 @@ def raise_all(message: str, errors: list[BaseException]) -> None:
         raise errors[0]
 
 
-for _error in (ThreadsLeft, ListenersLeft, SignalsLeft):
+for _error in (ThreadsLeft, TasksLeft, BusesLeft, ListenersLeft, SignalsLeft):
     _error.__module__ = "typedbus.pytest_plugin"
