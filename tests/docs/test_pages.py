@@ -54,7 +54,9 @@ class Block:
     def command(self) -> list[str] | None:
         """What runs the block in a process of its own, after the interpreter's name."""
         if self.file is not None and self.file.startswith("test_"):
-            return ["-m", "pytest", "-q", "-p", "no:cacheprovider", self.file]
+            # pytest-asyncio warns where the option is not set.
+            option = "asyncio_default_fixture_loop_scope=fixture-scope"
+            return ["-m", "pytest", "-q", "-p", "no:cacheprovider", "-o", option, self.file]
         return [str(self.file)] if PROGRAM in self.text else None
 
 

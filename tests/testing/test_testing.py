@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -9,6 +10,7 @@ from queue import SimpleQueue
 from typing import Any
 
 import pytest
+from tests.doubles import LIMIT, ThreadCall
 
 from typedbus import (
     EXIT,
@@ -19,7 +21,9 @@ from typedbus import (
     ChannelFailures,
     Component,
     Container,
+    HookTimeout,
     InvalidContainer,
+    Limits,
     State,
     TransitionError,
     TransitionFailures,
@@ -499,3 +503,87 @@ def test_a_container_may_run_again() -> None:
             pass
 
         assert (shop.counter().started, shop.counter().stopped) == (1, 1)
+
+
+# FakeClock, and hooks on an event loop
+
+
+class Slow:
+    """Has a start that awaits something for ever; it ignores cancellations until it is released."""
+
+    def __init__(self, *, ignores: bool = False) -> None:
+        self.ignores = ignores
+        self.begun = threading.Event()
+        self.released = False
+
+    async def start(self) -> None:
+        self.begun.set()
+        while not self.released:
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                if not self.ignores:
+                    raise
+
+    async def release(self) -> None:
+        self.released = True
+        for task in asyncio.all_tasks() - {asyncio.current_task()}:
+            task.cancel()
+
+
+def timeout_of(error: BaseException | None) -> HookTimeout:
+    """Return the only failure of a start."""
+    assert isinstance(error, TransitionFailures)
+    (timeout,) = error.exceptions
+    assert isinstance(timeout, HookTimeout)
+    return timeout
+
+
+def test_a_clock_overruns_an_async_hook_on_the_own_loop_of_the_bus() -> None:
+    """It is cancelled when the clock has passed the limit, in no real time."""
+    clock = FakeClock()
+    bus = Bus(clock=clock, limits=Limits(hook=3600))
+    bus[START].subscribe(Slow().start)
+    starting = ThreadCall(bus.start)
+
+    clock.advance(3600)
+
+    timeout = timeout_of(starting.finished().error)
+    assert (timeout.outcome, timeout.seconds) == ("cancelled", 3600)
+    bus.exit()
+
+
+def test_a_clock_overruns_an_async_hook_on_the_loop_of_the_caller() -> None:
+    """A test moves the clock in another thread, so that the loop stays free."""
+    clock = FakeClock()
+    bus = Bus(clock=clock, limits=Limits(hook=3600))
+    bus[START].subscribe(Slow().start)
+
+    async def main() -> BaseException:
+        starting = asyncio.create_task(bus.start_async())
+        await asyncio.to_thread(clock.advance, 3600)
+        with pytest.raises(TransitionFailures) as failed:
+            await starting
+        await bus.exit_async()
+        return failed.value
+
+    timeout = timeout_of(asyncio.run(main()))
+
+    assert (timeout.outcome, timeout.seconds) == ("cancelled", 3600)
+
+
+def test_a_clock_gives_up_an_async_hook_that_ignores_its_cancellation() -> None:
+    """A second of the clock after the cancellation it is left behind."""
+    clock = FakeClock()
+    bus = Bus(clock=clock, limits=Limits(hook=3600))
+    slow = Slow(ignores=True)
+    bus[START].subscribe(slow.start)
+    starting = ThreadCall(bus.start)
+    assert slow.begun.wait(LIMIT)
+
+    clock.advance(3600)
+    clock.advance(1)
+
+    assert timeout_of(starting.finished().error).outcome == "left behind"
+    bus.run_on_loop(slow.release()).result()
+    bus.exit()

@@ -30,6 +30,20 @@ def results_have_the_type_of_the_container(typedbus_running: RunningFixture) -> 
         pass
 
 
+async def a_container_runs_on_a_loop_in_an_async_block(typedbus_running: RunningFixture) -> None:
+    typedbus_running.on_loop(Bus)  # E
+    typedbus_running.on_loop(Shop(), 2)  # E
+    typedbus_running.on_loop(Shop, limits=5)  # E
+    typedbus_running.on_loop(Shop).bus  # E
+    with typedbus_running.on_loop(Shop):  # E
+        pass
+    async with typedbus_running(Shop):  # E
+        pass
+    async with typedbus_running.on_loop(Shop) as shop:
+        shop.typo  # E
+        _metrics: Metrics = shop  # E
+
+
 def other_objects_are_not_entered(typedbus_running: RunningFixture, shop: Shop) -> None:
     typedbus_running.enter()  # E
     typedbus_running.enter(shop)  # E

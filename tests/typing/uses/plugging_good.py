@@ -6,7 +6,15 @@ import pytest
 from declared import Database, Metrics, Shop
 
 from typedbus import Limits, running
-from typedbus.pytest_plugin import LimitsMarkError, ListenersLeft, RunningFixture, SignalsLeft, ThreadsLeft
+from typedbus.pytest_plugin import (
+    BusesLeft,
+    LimitsMarkError,
+    ListenersLeft,
+    RunningFixture,
+    SignalsLeft,
+    TasksLeft,
+    ThreadsLeft,
+)
 
 
 class BigShop(Shop):
@@ -32,14 +40,29 @@ def shop(typedbus_running: RunningFixture) -> Shop:
     return typedbus_running(Shop())
 
 
+async def test_a_container_keeps_its_type_on_a_loop(typedbus_running: RunningFixture) -> None:
+    async with typedbus_running.on_loop(Shop()) as shop, typedbus_running.on_loop(BigShop, Metrics) as big:
+        assert_type(shop, Shop)
+        assert_type(big, BigShop)
+    async with typedbus_running.on_loop(Shop, Metrics(), workers=2, limits=Limits(stop=5)) as shop:
+        assert_type(shop, Shop)
+
+
 def leaks(
-    threads: ThreadsLeft, listeners: ListenersLeft, signals: SignalsLeft, mark: LimitsMarkError
+    threads: ThreadsLeft,
+    tasks: TasksLeft,
+    buses: BusesLeft,
+    listeners: ListenersLeft,
+    signals: SignalsLeft,
+    mark: LimitsMarkError,
 ) -> AssertionError:
     assert_type(threads.threads, tuple[tuple[str, str], ...])
+    assert_type(tasks.tasks, tuple[tuple[str, str], ...])
+    assert_type(buses.buses, tuple[tuple[str, str], ...])
     assert_type(listeners.listeners, tuple[tuple[str, str, str], ...])
     assert_type(signals.signals, tuple[tuple[str, str, str], ...])
     assert_type((mark.test, mark.reason), tuple[str, str])
-    return threads or listeners or signals
+    return threads or tasks or buses or listeners or signals
 
 
 def an_entered_container_keeps_its_type(typedbus_running: RunningFixture) -> None:
