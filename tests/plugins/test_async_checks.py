@@ -191,12 +191,12 @@ def test_an_async_check_that_overruns_is_cancelled(bus: Bus, ask: Callable[[Heal
     hanging = Hanging()
     bus[READY].subscribe(hanging.check)
     bus[READY].subscribe(sync_ill)
-    health = Health(bus, limit=2, clock=Leaping(hanging, 2.5))
+    health = Health(bus, limit=0.05, clock=Leaping(hanging, 2.5))
 
     hung, other = ask(health).checks
 
     assert (hung.name, hung.is_ok) == (f"{__name__}.Hanging.check", False)
-    assert hung.detail == "it was cancelled after 2.50 s; its limit is 2 s"
+    assert hung.detail == "it was cancelled after 2.50 s; its limit is 0.05 s"
     assert other.name == f"{__name__}.sync_ill"
     ask(health)
     assert hanging.calls == 2
@@ -207,14 +207,14 @@ def test_an_async_check_that_ignores_its_cancellation_is_called_once(bus: Bus, a
     """It fails every probe until it ends, and no probe waits for it."""
     hanging = Hanging(ignores=True)
     bus[READY].subscribe(hanging.check)
-    # The clock leaps when the check has been called.
-    health = Health(bus, limit=LONG, clock=lambda: 2 * LONG * hanging.calls + time.monotonic())
+    # The clock stands still until the check has been called.
+    health = Health(bus, limit=0.05, clock=lambda: time.monotonic() if hanging.calls else 0.0)
 
     first, second = (ask(health).checks[0] for _ in range(2))
 
     assert (
         first.detail
-        == f"it has not returned after {first.seconds:.2f} s; its limit is 60 s; it was cancelled, and continues"
+        == f"it has not returned after {first.seconds:.2f} s; its limit is 0.05 s; it was cancelled, and continues"
     )
     assert second.detail.endswith("; it was cancelled, and continues")
     assert hanging.calls == 1
@@ -347,7 +347,7 @@ def test_a_bus_that_cannot_create_its_loop_fails_async_checks_alone() -> None:
 
     failed, other = Health(bus, limit=LONG).ready().checks
 
-    assert (failed.detail, other.is_ok) == ("no file descriptors", True)
+    assert ("no file descriptors" in failed.detail, other.is_ok) == (True, True)
     bus.exit()
 
 

@@ -25,8 +25,9 @@ import pytest
 
 from typedbus._base.states import State
 from typedbus._base.structured import StructuredError
-from typedbus._bus.bus import BUSES, Bus, parts_of
+from typedbus._bus.bus import Bus, parts_of
 from typedbus._bus.event_loop import LOOP_WATCHERS
+from typedbus._bus.forked import BUSES
 from typedbus._channels.subscriptions import Subscription
 
 if TYPE_CHECKING:
