@@ -513,7 +513,7 @@ class Slow:
 
     def __init__(self, *, ignores: bool = False) -> None:
         self.ignores = ignores
-        self.begun = threading.Event()
+        self.begun, self.cancelled = threading.Event(), threading.Event()
         self.released = False
 
     async def start(self) -> None:
@@ -522,6 +522,7 @@ class Slow:
             try:
                 await asyncio.Event().wait()
             except asyncio.CancelledError:
+                self.cancelled.set()
                 if not self.ignores:
                     raise
 
@@ -582,6 +583,7 @@ def test_a_clock_gives_up_an_async_hook_that_ignores_its_cancellation() -> None:
     assert slow.begun.wait(LIMIT)
 
     clock.advance(3600)
+    assert slow.cancelled.wait(LIMIT)
     clock.advance(1)
 
     assert timeout_of(starting.finished().error).outcome == "left behind"
