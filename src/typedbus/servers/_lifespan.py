@@ -88,11 +88,17 @@ class Lifespan:
         await asyncio.wait([ending], timeout=seconds)
         if ending.done():
             return ending.result()
-        if self.task is not None:
-            self.task.cancel()
-            await asyncio.wait([self.task], timeout=unwinding)
+        await self.cancel(unwinding)
         ending.cancel()
         raise LifespanError("shutdown", f"it did not end within {seconds:.1f} s, and was cancelled")
+
+    async def cancel(self, unwinding: float) -> None:
+        """Cancel the application, unless it has ended or was cancelled; it has *unwinding* seconds to clean up."""
+        import asyncio  # as above
+
+        if self.task is not None and not self.task.done() and not self.task.cancelling():
+            self.task.cancel()
+            await asyncio.wait([self.task], timeout=unwinding)
 
     def failure(self, phase: str) -> LifespanError:
         """Return the error to raise, with the exception of the application as its cause."""

@@ -91,17 +91,14 @@ class Uvicorn(uvicorn.Server):
         """Serve until a stop, and leave neither a connection nor a task on the loop, which may be shared."""
         try:
             await super().serve(sockets)
-        except BaseException:
+        except (Exception, asyncio.CancelledError):
             # Other code has cancelled this task, or a callback of the `Config` has raised.
             if self.started and not self._has_begun_shutdown:
                 with contextlib.suppress(LifespanError):
                     await self.shutdown()
+            await self._lifespan.cancel(_UNWINDING)
             raise
-        finally:
-            lifespan = self._lifespan.task
-            if lifespan is not None and not lifespan.done() and not lifespan.cancelling():
-                lifespan.cancel()
-                await asyncio.wait([lifespan], timeout=_UNWINDING)
+        await self._lifespan.cancel(_UNWINDING)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         self.loop = asyncio.get_running_loop()
