@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import os
 import pickle
 import pty
+import re
 import signal
 import subprocess
 import sys
@@ -19,7 +21,7 @@ import pytest
 if sys.platform in ("win32", "darwin"):
     pytest.skip("no process becomes a daemon on this system", allow_module_level=True)
 
-from typedbus import Bus
+from typedbus import Bus, Component, Container, TransitionFailures, running
 from typedbus._os.reexec import is_daemon, mark_daemon
 from typedbus.plugins._daemon_start import become_daemon
 from typedbus.plugins.daemon import Daemon, NoDaemons, StreamError, ThreadsRunning
@@ -642,9 +644,87 @@ def test_other_threads_are_named(bus: Bus) -> None:
     assert str(refused.value).endswith("start each in the start() of a component with a priority above 10")
 
 
+def test_a_start_on_an_event_loop_is_refused() -> None:
+    """Its hooks run in another thread than the main thread; the error says so."""
+
+    class Site(Container):
+        bus = Component(Bus)
+        daemon = Component(Daemon, bus.provided)
+
+    async def main() -> None:
+        async with running(Site):
+            raise AssertionError
+
+    with pytest.raises(TransitionFailures) as failed:
+        asyncio.run(main())
+
+    (error,) = failed.value.exceptions
+    assert isinstance(error, ThreadsRunning)
+    assert re.search(
+        r"'MainThread'.*; start the bus in the main thread, as run\(\) does \(`async with running\(...\)`", str(error)
+    )
+
+
 def test_threads_that_python_did_not_create_are_counted() -> None:
     """They have no name."""
     assert "copy threads: 'reader', 2 not created by Python; start" in str(ThreadsRunning(("reader",), 4))
+
+
+ASYNC = """
+import asyncio
+
+class Connection:
+    def __init__(self, bus: Bus) -> None: ...
+
+    @on(START{priority})
+    async def start(self) -> None:
+        await asyncio.sleep(0)
+        say(f"connected in {{os.getpid()}} on {{type(asyncio.get_running_loop()).__module__}}")
+
+    async def stop(self) -> None:
+        await asyncio.sleep(0)
+        say("disconnected")
+
+    async def exit(self) -> None:
+        await asyncio.sleep(0)
+        say("released")
+
+
+class Site(Site):
+    connection = Component(Connection, Site.bus.provided)
+
+status = run(Site, loop_factory={loop}.new_event_loop)
+say(f"status {{status}}")
+raise SystemExit(status)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+def test_async_hooks_run_in_the_daemon(begin: Begin, loop: str) -> None:
+    """Their loop is created after the fork, and a SIGTERM ends the daemon in order."""
+    pytest.importorskip(loop)
+    command = begin(f"import {loop}\n" + ASYNC.format(priority="", loop=loop))
+    connected = command.reach("connected in ")
+
+    assert command.end()[0] == 0
+    assert connected.startswith(f"{command.pid} on {loop}")
+    os.kill(command.pid, signal.SIGTERM)
+    assert command.rest() == "disconnected\nreleased\nstatus 0\n"
+
+
+@pytest.mark.slow
+def test_an_async_hook_before_the_fork_is_refused(begin: Begin) -> None:
+    """The error names the thread of the loop and the remedy; the hook is undone."""
+    command = begin(ASYNC.format(priority=", priority=9", loop="asyncio"))
+    status, errors = command.end()
+
+    assert status == 1
+    assert (
+        "because a fork does not copy threads: 'Site event loop'; start each in the start() of a component with a "
+        "priority above 10; the event loop of the bus begins with its first async hook"
+    ) in errors
+    assert command.rest().split("\n")[1:] == ["disconnected", "released", "status 1", ""]
 
 
 def test_a_process_that_is_a_daemon_does_not_fork_again(bus: Bus, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import re
 import signal
 import sys
 import threading
@@ -402,7 +404,28 @@ def test_a_start_in_another_thread_fails() -> None:
     assert isinstance(error, OffMainThread)
     assert str(error) == (
         "signal handlers can be set only in the main thread, but the bus is started in thread 'elsewhere'; "
-        "start it in the main thread, or leave out the Signals component"
+        "start it in the main thread, as run() does, or leave out the Signals component "
+        "(`async with running(...)` and start_async() start it in another thread)"
+    )
+
+
+def test_a_start_on_an_event_loop_fails() -> None:
+    """Its hooks run in another thread; the error says so."""
+
+    class Site(Container):
+        bus = Component(Bus)
+        signals = Component(Signals, bus.provided)
+
+    async def main() -> None:
+        async with running(Site):
+            raise AssertionError
+
+    with pytest.raises(TransitionFailures) as failed:
+        asyncio.run(main())
+
+    (error,) = failed.value.exceptions
+    assert re.search(
+        r"'Site to STARTED'; start it in the main thread, as run\(\) does, .*\(`async with running\(...\)`", str(error)
     )
 
 

@@ -29,7 +29,8 @@ class OffMainThread(StructuredError, RuntimeError):
     def __str__(self) -> str:
         return (
             f"signal handlers can be set only in the main thread, but the bus is started in thread {self.thread!r}; "
-            "start it in the main thread, or leave out the Signals component"
+            "start it in the main thread, as run() does, or leave out the Signals component "
+            "(`async with running(...)` and start_async() start it in another thread)"
         )
 
 

@@ -30,7 +30,7 @@ import attrs
 from typedbus._base.exports import export
 from typedbus._base.structured import StructuredError
 from typedbus._bus.builtin import START
-from typedbus._bus.bus import Bus
+from typedbus._bus.bus import Bus, parts_of
 from typedbus._channels.channel import on
 from typedbus._os.forks import threads_paused
 from typedbus._os.reexec import is_daemon
@@ -50,18 +50,28 @@ class ThreadsRunning(StructuredError, RuntimeError):
     Attributes:
         threads: The names of the threads that Python knows.
         total: The number of threads that the system counts, including the current one.
+        is_loop_running: Whether the event loop of the bus, which runs its async hooks, is among them.
     """
 
     threads: tuple[str, ...]
     total: int
+    is_loop_running: bool = False
 
     def __str__(self) -> str:
         names = [f"{name!r}" for name in self.threads]
         if unknown := self.total - 1 - len(self.threads):
             names.append(f"{unknown} not created by Python")
+        remedy = "start each in the start() of a component with a priority above 10"
+        if threading.main_thread().name in self.threads:
+            remedy = (
+                "start the bus in the main thread, as run() does "
+                "(`async with running(...)` and start_async() start it in another thread)"
+            )
+        elif self.is_loop_running:
+            remedy += "; the event loop of the bus begins with its first async hook"
         return (
-            f"a process with other threads cannot become a daemon, because a fork does not copy threads: {', '.join(names)}; "
-            "start each in the start() of a component with a priority above 10"
+            "a process with other threads cannot become a daemon, because a fork does not copy threads: "
+            f"{', '.join(names)}; {remedy}"
         )
 
 
@@ -118,12 +128,12 @@ class Daemon:
         if is_daemon():
             return
         with threads_paused():
-            _refuse_threads()
+            _refuse_threads(is_loop_running=bool(parts_of(self.bus).event_loop.threads))
             become_daemon(self.bus, self.stdin, self.stdout, self.stderr, self._fork)
         self.bus.log(f"continues as daemon {os.getpid()}")
 
 
-def _refuse_threads() -> None:
+def _refuse_threads(*, is_loop_running: bool) -> None:
     others = [thread.name for thread in threading.enumerate() if thread is not threading.current_thread()]
     in_python = total = 1 + len(others)
     deadline = time.monotonic() + _SETTLING
@@ -131,7 +141,7 @@ def _refuse_threads() -> None:
     while _TASKS.exists() and (total := sum(1 for _ in _TASKS.iterdir())) > in_python and time.monotonic() < deadline:
         time.sleep(0.001)
     if others or total > 1:
-        raise ThreadsRunning(tuple(others), max(total, in_python))
+        raise ThreadsRunning(tuple(others), max(total, in_python), is_loop_running)
 
 
 export(globals())
