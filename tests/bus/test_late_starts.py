@@ -24,6 +24,7 @@ from typedbus import (
     on,
 )
 from typedbus._bus.bus import parts_of
+from typedbus._bus.hook_worker import HookWorker
 from typedbus.events import COMPONENT_STARTING, ComponentStarting
 from typedbus.plugins.monitor import BackgroundTask, Monitor
 from typedbus.testing import FakeClock
@@ -466,8 +467,8 @@ def test_sys_exit_in_a_log_listener_does_not_block_the_next_start(scene: Scene) 
     with bus[LOG].subscribe(leave):
         scene.gate.is_open.set()
         scene.await_end(bus)
-        assert isinstance(late.runner, threading.Thread)
-        late.runner.join(PATIENCE)
+        assert isinstance(late.runner, HookWorker)
+        late.runner.thread.join(PATIENCE)
     bus.start()
 
     assert bus.state is State.STARTED
@@ -482,9 +483,9 @@ def test_a_start_that_never_returns_does_not_block_the_exit(scene: Scene) -> Non
     bus.exit()
 
     assert bus.state is State.EXITED
-    assert isinstance(late.runner, threading.Thread)
-    assert late.runner.daemon
-    assert late.runner.is_alive()
+    assert isinstance(late.runner, HookWorker)
+    assert late.runner.thread.daemon
+    assert late.runner.thread.is_alive()
 
 
 def test_a_fork_forgets_late_starts(scene: Scene) -> None:

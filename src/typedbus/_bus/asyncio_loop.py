@@ -104,7 +104,9 @@ class AsyncioLoop:
     @property
     def is_running_here(self) -> bool:
         """Whether the loop calls the caller."""
-        return asyncio._get_running_loop() is self.loop  # noqa: SLF001  # public, but not documented
+        # Where gevent has replaced threads by greenlets, asyncio takes the loop to run in all of them.
+        is_elsewhere = self.is_own and threading.get_ident() != self.thread.ident
+        return not is_elsewhere and asyncio._get_running_loop() is self.loop  # noqa: SLF001  # public, but not documented
 
     def why_dead(self) -> str | None:
         """Return why the loop will run no more coroutines; None if it runs, or may continue in a moment."""

@@ -11,27 +11,29 @@ from queue import SimpleQueue
 from typedbus._base.sync import simple_queue
 
 
-class HookWorker(threading.Thread):
+class HookWorker:
     """
     A thread that calls functions, one after the other, until one of them returns False.
 
     Attributes:
         calls: The functions to call; None ends the thread.
+        thread: The thread, which the creator has to start.
     """
 
     def __init__(self) -> None:
-        # The interpreter does not wait for daemon threads: a hook that hangs must not keep the process alive.
-        super().__init__(daemon=True)
         self.calls: SimpleQueue[Callable[[], bool] | None] = simple_queue()
-
-    def run(self) -> None:
-        while (call := self.calls.get()) is not None:
-            if not call():
-                return
+        # Not a subclass: gevent may replace `threading.Thread` after the import of this module.
+        # The interpreter does not wait for daemon threads: a hook that hangs must not keep the process alive.
+        self.thread = threading.Thread(target=self._run, daemon=True)
 
     def stack(self) -> str:
         """Return the present stack of the thread as text, from the hook inwards."""
-        return stack_of_thread(self.ident)
+        return stack_of_thread(self.thread.ident)
+
+    def _run(self) -> None:
+        while (call := self.calls.get()) is not None:
+            if not call():
+                return
 
 
 def raised_by(listener: Callable[[], object]) -> BaseException | None:

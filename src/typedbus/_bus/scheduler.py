@@ -132,9 +132,9 @@ class HookScheduler:
         while self._idle:
             worker = self._idle.pop()
             worker.calls.put(None)
-            worker.join()
-            assert worker.ident is not None
-            self._callbacks.left(worker.ident)
+            worker.thread.join()
+            assert worker.thread.ident is not None
+            self._callbacks.left(worker.thread.ident)
 
     def _begin(self, job: HookJob) -> None:
         job.began = self._clock.now()
@@ -314,11 +314,11 @@ class HookScheduler:
             return self._idle.pop()
         worker = HookWorker()
         try:
-            worker.start()
+            worker.thread.start()
         except RuntimeError:
             return None
-        assert worker.ident is not None
-        self._callbacks.joined(worker.ident)
+        assert worker.thread.ident is not None
+        self._callbacks.joined(worker.thread.ident)
         return worker
 
     def _end(self, job: HookJob) -> None:
