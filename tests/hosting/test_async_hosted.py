@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.hosting.test_hosted import WELL, App, Message, Server, ask, drive
+from tests.processes import Begin, programs
 
 from typedbus import GRACEFUL, Bus, Component, Container, Limits, State
 from typedbus.hosting import asgi
@@ -228,3 +231,78 @@ def test_a_reload_runs_async_listeners_on_the_loop_of_the_server(way: str) -> No
         assert set(shop.feed().loops) == {loop}
 
     drive(scenario)
+
+
+LOST_LOOP = """
+import asyncio
+import sys
+
+from typedbus import Bus, Component, Container
+from typedbus.hosting.asgi import Hosted
+
+
+class Database:
+    def stop(self):
+        print("database stops")
+
+    def exit(self):
+        print("database exits")
+
+
+class Feed:
+    def __init__(self, database: Database): ...
+    async def start(self): ...
+    async def stop(self):
+        print("feed stops")
+
+
+class Shop(Container):
+    bus = Component(Bus)
+    database = Component(Database)
+    feed = Component(Feed, database.provided)
+
+
+async def app(scope, receive, send):
+    raise AssertionError(scope["type"])
+
+
+async def receive():
+    if not started.is_set():
+        return {"type": "lifespan.startup"}
+    await asyncio.Event().wait()
+
+
+async def send(message):
+    started.set()
+
+
+started = asyncio.Event()
+loop = asyncio.new_event_loop()
+lifespan = loop.create_task(Hosted(app, Shop)({"type": "lifespan"}, receive, send))
+loop.run_until_complete(started.wait())
+if sys.argv[1] == "closed":
+    loop.close()
+print("the server ends")
+"""
+
+
+@pytest.fixture
+def begin(tmp_path: Path) -> Iterator[Begin]:
+    with programs(tmp_path) as begin_program:
+        yield begin_program
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("loop", ["closed", "stopped"])
+def test_hooks_that_lost_their_loop_are_reported_at_the_end_of_the_interpreter(begin: Begin, loop: str) -> None:
+    """The server neither ends nor cancels the lifespan: the sync hooks are called, each other one is named with its place."""
+    program = begin(LOST_LOOP, loop)
+
+    assert program.end() == 0
+
+    assert {"the server ends", "database stops", "database exits"} <= {*program.lines}
+    assert "feed stops" not in program.lines
+    [report] = [line for line in program.lines if line.startswith("error: ")]
+    assert report.startswith("error: Shop.feed was not called on stop (")
+    assert "program0.py:20): <" in report
+    assert report.endswith("before the bus had exited; exit the bus before its event loop ends")

@@ -30,19 +30,20 @@ _CHANNELS: Final = (START, STOP, EXIT, GRACEFUL)
 
 class AsyncHookFault(Fault):
     """
-    A component of a hosted container has an async hook, and the server runs on trio.
+    A component of a hosted container has async hooks, and the server runs on trio.
 
     Attributes:
-        hook: The name of the channel.
+        hooks: The names of their channels.
     """
 
     problem: str = computed()
     remedy: str = computed()
-    hook: str
+    hooks: tuple[str, ...]
 
     def __post_init__(self) -> None:
-        self.problem = f"its hook of {self.hook} is async and needs an asyncio event loop, but the event loop of the server is trio's"
-        self.remedy = "run the server on asyncio (hypercorn --worker-class asyncio), or make the hook a plain function"
+        names = ", ".join(self.hooks)
+        self.problem = f"it has async hooks ({names}), which need an asyncio event loop, but the server runs on trio"
+        self.remedy = "run the server on asyncio (hypercorn --worker-class asyncio), or make the hooks plain functions"
 
 
 class ServerLoop(Protocol):
@@ -117,12 +118,15 @@ class _Asyncio:
 class _Trio:
     def faults(self, container: Container, /) -> list[Fault]:
         analysis = analysis_of(container)
-        return [
-            AsyncHookFault(component.path, component.place, hook.channel.name)
-            for component in components_of(container)
-            for hook in analysis.listening(component)[1]
-            if hook.channel in _CHANNELS and is_async_callable(hook.method) and component.is_enabled()
-        ]
+        faults: list[Fault] = []
+        for component in components_of(container):
+            _, hooks = analysis.listening(component)
+            names = [
+                hook.channel.name for hook in hooks if hook.channel in _CHANNELS and is_async_callable(hook.method)
+            ]
+            if names and component.is_enabled():
+                faults.append(AsyncHookFault(component.path, component.place, tuple(names)))
+        return faults
 
     def lend_to(self, bus: Bus, action: str, /) -> None:
         pass

@@ -1,0 +1,202 @@
+"""Servers that host async components: the loop of the hooks, the ends of the servers, and trio."""
+
+from __future__ import annotations
+
+import shlex
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import attrs
+import pytest
+from host_process import FULL_LIFE, Host, wait_for
+
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform != "linux", reason="processes are read from /proc")]
+
+BIN = Path(sys.executable).parent
+HOOKS = "from typedbus.hosting.gunicorn import post_worker_init, worker_exit\n"
+LIFE = ["start", "async start", "async stop", "stop", "async exit", "exit"]
+RELOADED = [*LIFE[:2], "async graceful", *LIFE[2:]]
+
+
+@attrs.frozen
+class Kind:
+    """
+    A server, its options and its event loop.
+
+    Args:
+        name: The name in the tests.
+        command: With the port as ``{port}``.
+        loop: The package of its event loop.
+        status: The exit status after SIGTERM.
+        pause: What it prints after the first SIGINT, when it waits for a request.
+    """
+
+    name: str
+    command: str
+    loop: str = "asyncio"
+    status: int = 0
+    pause: str = ""
+
+
+UVICORN = "uvicorn --port {port} async_site:asgi_application --loop"
+HYPERCORN = "hypercorn --bind 127.0.0.1:{port} --graceful-timeout 10 async_site:asgi_application --worker-class"
+GRANIAN = "granian --port {port} --interface asgi async_site:asgi_application --loop"
+GUNICORN = "gunicorn --bind 127.0.0.1:{port} --no-control-socket"
+WAITING = "Waiting for connections"
+
+LOOPS = [
+    Kind("uvicorn", f"{UVICORN} asyncio", status=-signal.SIGTERM, pause=WAITING),
+    Kind("uvicorn-uvloop", f"{UVICORN} uvloop", "uvloop", status=-signal.SIGTERM, pause=WAITING),
+    Kind("hypercorn", f"{HYPERCORN} asyncio"),
+    Kind("granian", f"{GRANIAN} asyncio", pause="Shutting down"),
+]
+ASGI = [
+    *LOOPS,
+    Kind("hypercorn-uvloop", f"{HYPERCORN} uvloop", "uvloop"),
+    Kind("granian-uvloop", f"{GRANIAN} uvloop", "uvloop"),
+    Kind(
+        "gunicorn-asgi",
+        f"{GUNICORN} --worker-class asgi --asgi-lifespan on --asgi-loop asyncio async_site:asgi_application",
+    ),
+    Kind(
+        "gunicorn-uvicorn",
+        f"{GUNICORN} --worker-class uvicorn_worker.UvicornWorker async_site:asgi_application",
+        "uvloop",
+    ),
+]
+WSGI = [
+    Kind("gunicorn-sync", f"{GUNICORN} async_site:application"),
+    Kind("gunicorn-preload", f"{GUNICORN} --preload async_site:application"),
+    Kind("gunicorn-gthread", f"{GUNICORN} --threads 4 async_site:application"),
+    Kind("gunicorn-gevent", f"{GUNICORN} --worker-class gevent async_site:application"),
+    Kind("granian-wsgi", "granian --port {port} --interface wsgi async_site:application"),
+]
+
+
+@pytest.fixture
+def begin(tmp_path: Path) -> Iterator[Callable[..., Host]]:
+    """Begin a server; none of its processes outlives the test."""
+    hosts: list[Host] = []
+
+    def begin_host(command: str, **environment: str) -> Host:
+        program, *options = shlex.split(command)
+        (tmp_path / "gunicorn.conf.py").write_text(HOOKS, encoding="utf-8")
+        hosts.append(Host([str(BIN / program), *options], tmp_path, environment))
+        return hosts[-1]
+
+    yield begin_host
+    for host in hosts:
+        host.kill()
+
+
+def named_by(kind: Kind) -> str:
+    return kind.name
+
+
+@pytest.mark.parametrize("kind", ASGI, ids=named_by)
+def test_requests_use_an_async_component_on_the_loop_of_the_server(kind: Kind, begin: Callable[..., Host]) -> None:
+    """So do a reload and a request under way at the end, after which the async hooks stop it on that loop."""
+    host = begin(kind.command)
+    pid, loop = host.serve().split()
+    assert (host.get("/reload"), loop) == ((200, f"{pid} {loop}"), kind.loop), host.described()
+    answer = host.slow()
+
+    host.send(signal.SIGTERM)
+
+    assert answer.get() == (200, f"{pid} {loop}"), host.described()
+    assert host.end(None) == kind.status, host.described()
+    assert host.lives == {int(pid): RELOADED}, host.described()
+
+
+@pytest.mark.parametrize("kind", LOOPS, ids=named_by)
+def test_ctrl_c_ends_async_components_in_order(kind: Kind, begin: Callable[..., Host]) -> None:
+    """As SIGTERM does."""
+    host = begin(kind.command)
+    pid, _ = host.serve().split()
+
+    assert host.end(signal.SIGINT) in (0, -signal.SIGINT), host.described()
+    assert host.lives == {int(pid): LIFE}, host.described()
+
+
+@pytest.mark.parametrize("kind", LOOPS, ids=named_by)
+def test_a_second_ctrl_c_leaves_no_async_hook_out(kind: Kind, begin: Callable[..., Host]) -> None:
+    """uvicorn then breaks the request off and leaves the end of the lifespan out, but cancels its task."""
+    host = begin(kind.command, SECONDS="3")
+    pid, _ = host.serve().split()
+    answer = host.slow()
+
+    host.send(signal.SIGINT)
+    wait_for(lambda: kind.pause in host.output, host.described)
+    host.end(signal.SIGINT)
+
+    answer.get()
+    assert host.lives == {int(pid): LIFE}, host.described()
+
+
+@pytest.mark.parametrize("kind", LOOPS, ids=named_by)
+def test_an_async_start_that_fails_ends_the_server(kind: Kind, begin: Callable[..., Host]) -> None:
+    """The reason is in its output, and what had started stops."""
+    host = begin(kind.command, FAILING="async start")
+
+    host.end(None)
+
+    assert "OSError: no feed" in host.output, host.described()
+    assert list(host.lives.values()) == [["start", "stop", "async exit", "exit"]]
+
+
+def test_a_start_that_takes_too_long_for_the_server_is_undone(begin: Callable[..., Host], tmp_path: Path) -> None:
+    """hypercorn cancels the lifespan: the async start is cancelled, and EXIT is called on the loop."""
+    (tmp_path / "hypercorn.toml").write_text("startup_timeout = 0.5\n", encoding="utf-8")
+    host = begin(f"{HYPERCORN} asyncio --config hypercorn.toml", SLOW="async start")
+
+    host.end(None)
+
+    assert "Timeout whilst awaiting startup" in host.output
+    assert list(host.lives.values()) == [["start", "async start", "stop", "async exit", "exit"]]
+
+
+def test_trio_hosts_a_container_without_async_hooks(begin: Callable[..., Host]) -> None:
+    """It starts, serves and exits as on asyncio."""
+    host = begin("hypercorn --bind 127.0.0.1:{port} --worker-class trio trio_site:application")
+    pid, library = host.serve().split()
+
+    assert library == "trio"
+    assert host.end() == 0
+    assert host.lives == {int(pid): FULL_LIFE}
+
+
+def test_trio_refuses_async_hooks(begin: Callable[..., Host]) -> None:
+    """The startup fails with the component, its place, the loop and the remedy, and nothing is built."""
+    host = begin(f"{HYPERCORN} trio")
+
+    host.end(None)
+
+    assert "Shop.feed (" in host.output
+    assert (
+        "it has async hooks (start, stop, exit, graceful), which need an asyncio event loop, but the server runs on "
+        "trio; run the server on asyncio (hypercorn --worker-class asyncio), or make the hooks plain functions"
+    ) in host.output
+    assert host.lives == {}
+
+
+@pytest.mark.parametrize("kind", WSGI, ids=named_by)
+def test_a_wsgi_worker_has_an_event_loop_of_its_own(kind: Kind, begin: Callable[..., Host]) -> None:
+    """It is created after the fork, and the async hooks of the end run on it as well."""
+    host = begin(kind.command)
+    pid, loop = host.serve().split()
+    assert (host.get("/reload")[0], loop) == (200, "asyncio"), host.described()
+
+    assert host.end() == 0, host.described()
+    assert host.lives == {int(pid): RELOADED}, host.described()
+    assert int(pid) != host.child.pid
+
+
+def test_a_loop_from_before_the_fork_stays_with_the_master(begin: Callable[..., Host]) -> None:
+    """The application is preloaded and starts at its import; the worker has a bus and a loop of its own."""
+    host = begin(f"{GUNICORN} --preload async_site:application", EAGER="import")
+    pid, _ = host.serve().split()
+
+    assert host.end() == 0, host.described()
+    assert host.lives == {host.child.pid: LIFE, int(pid): LIFE}, host.described()
