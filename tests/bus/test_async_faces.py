@@ -393,12 +393,12 @@ def test_a_reload_awaits_its_listeners_in_order() -> None:
         await bus.exit_async()
 
     asyncio.run(main())
+    bus.start()
     with pytest.raises(ChannelFailures):
         bus.graceful()
+    bus.exit()
 
     assert notes == ["first", "second"] * 2
-    bus.start()
-    bus.exit()
 
 
 def test_a_loop_that_is_closed_during_the_stop_keeps_no_hook_waiting() -> None:

@@ -13,9 +13,10 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from tests.bus.test_async_hooks import Part, add
+from tests.bus.test_async_hooks import Part, add, listen
+from tests.doubles import ThreadCall
 
-from typedbus import LOG, START, STOP, Bus, Component, Container, LoopError, State, TransitionFailures
+from typedbus import GRACEFUL, LOG, START, STOP, Bus, Component, Container, LoopError, State, TransitionFailures
 
 PATIENCE = 10
 
@@ -62,6 +63,52 @@ def test_a_factory_creates_the_loop() -> None:
 
     assert bus.loop_factory is factory
     assert created == [loop]
+
+
+def test_a_bus_that_has_exited_has_no_loop_until_the_next_start() -> None:
+    """An async reload is refused, and calls no listener; no thread remains, and any loop may start the bus again."""
+    notes: list[str] = []
+    bus = Bus()
+    part = Part("a", notes)
+    add(bus, part)
+    listen(bus, GRACEFUL, lambda: notes.append("reload"))
+    listen(bus, GRACEFUL, here)
+    bus.start()
+    bus.exit()
+    notes.clear()
+    before = threading.active_count()
+
+    with pytest.raises(LoopError, match=r"bus.graceful\(\): the bus has exited"):
+        bus.graceful()
+
+    assert threading.active_count() == before
+    assert notes == []
+
+    async def main() -> None:
+        await bus.start_async()
+        await bus.exit_async()
+
+    asyncio.run(main())
+
+
+def test_no_loop_begins_while_the_bus_exits() -> None:
+    """A coroutine that comes when the loop has ended, but not yet the exit, is refused."""
+    bus = Bus()
+    errors: list[BaseException | None] = []
+    bus.start()
+    hanging = bus.run_on_loop(asyncio.Event().wait())
+
+    @bus[LOG].subscribe
+    def use_loop(message: str, level: int, /) -> None:
+        if "still ran when the bus exited" in message:
+            errors.append(ThreadCall(lambda: bus.run_on_loop(here())).finished().error)
+
+    before = threading.active_count()
+    bus.exit()
+
+    assert hanging.cancelled()
+    assert [type(error) for error in errors] == [LoopError]
+    assert threading.active_count() == before - 1
 
 
 def closed_loop() -> asyncio.AbstractEventLoop:

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 from typedbus._base.errors import LoopError, StartCancelled
 from typedbus._base.states import State
 from typedbus._bus.asyncio_loop import AsyncioLoop
-from typedbus._bus.event_loop import is_on_any_loop
+from typedbus._bus.event_loop import AFTER_EXIT, is_on_any_loop
 from typedbus._bus.machine import StateMachine
 from typedbus._bus.waiting import Waiter, waiting
 from typedbus._os.forks import notice
@@ -127,11 +127,11 @@ def _loop_for(machine: StateMachine | None, action: str, reason: str | None) -> 
         raise LoopError(action, "the bus no longer exists; keep a reference to it")
     current = machine.current
     if machine.state is State.EXITED and current is None:
-        raise LoopError(action, "the bus has exited, and its event loop has ended; call it before that")
+        raise LoopError(action, AFTER_EXIT)
     if current is not None and current.includes_caller():
         # A hook may wait for the coroutine, which must then not wait for the transition of that hook.
-        return machine.event_loop.get(), current.hook_context()
-    return machine.event_loop.get(), contextvars.copy_context()
+        return machine.event_loop.get(action), current.hook_context()
+    return machine.event_loop.get(action), contextvars.copy_context()
 
 
 async def in_thread(name: str, function: Callable[[], object], cancel: Callable[[], object] | None = None) -> None:

@@ -307,7 +307,8 @@ class Bus:
 
         Raises:
             ChannelFailures: As `BoundChannel.publish`.
-            LoopError: The caller runs on that loop, which would be blocked; use `graceful_async`.
+            LoopError: A listener is async, and the caller runs on that loop, which would be blocked, or the bus has
+                exited; no listener has been called.
         """
         from typedbus._bus.reload import reload  # for programs that never reload
 

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from typedbus._bus.asyncio_loop import AsyncioLoop
     from typedbus._bus.hooks import ScheduledHook
 
+AFTER_EXIT: Final = "the bus has exited, and its event loop has ended; call it before that"
+"""Why an action that needs a loop is refused after the exit."""
+
 
 class EventLoop:
     """
@@ -34,7 +37,16 @@ class EventLoop:
         name: The name of the bus, or of the container that declares it, for the names of threads.
     """
 
-    __slots__ = ("__weakref__", "_cancel_finalizer", "_factory", "_has_factory_failed", "_lock", "_loop", "name")
+    __slots__ = (
+        "__weakref__",
+        "_cancel_finalizer",
+        "_factory",
+        "_has_ended",
+        "_has_factory_failed",
+        "_lock",
+        "_loop",
+        "name",
+    )
 
     def __init__(self) -> None:
         self.name: str = "bus"
@@ -42,6 +54,7 @@ class EventLoop:
         self._has_factory_failed = False
         self._lock = threading.Lock()
         self._loop: AsyncioLoop | None = None
+        self._has_ended = False
         self._cancel_finalizer: Callable[[], object] | None = None
 
     @property
@@ -122,12 +135,16 @@ class EventLoop:
                 "(loop_scope in pytest-asyncio)",
             )
 
-    def get(self) -> AsyncioLoop:
+    def get(self, action: str) -> AsyncioLoop:
         """
         Return the loop of the bus; if there is none, create one in a thread of its own.
 
+        Args:
+            action: The call or the hook that needs the loop, for the error.
+
         Raises:
-            LoopError: The factory failed. Until the exit the next loop is that of `asyncio.new_event_loop`.
+            LoopError: The bus has exited, and no start has begun since; or the factory failed. Then, until the exit,
+                the next loop is that of `asyncio.new_event_loop`.
         """
         loop = self._loop
         if loop is not None:
@@ -136,6 +153,8 @@ class EventLoop:
 
         with self._lock:
             if self._loop is None:
+                if self._has_ended:
+                    raise LoopError(action, AFTER_EXIT)
                 # The start has failed with the factory, and its rollback and the exit need a loop as well.
                 factory = None if self._has_factory_failed else self._factory
                 self._has_factory_failed = True
@@ -162,14 +181,19 @@ class EventLoop:
                 f"write await bus.{verb}_async(), or call it in another thread",
             )
 
+    def reopen(self) -> None:
+        """Let the bus have a loop again; called when a start begins."""
+        self._has_ended = False
+
     def end(self) -> list[str]:
         """
         Forget the loop, and end it if it belongs to the bus; return a message for each task that still ran there.
 
-        Must not be called in the thread of the bus's own loop.
+        Until the next start the bus has no loop. Must not be called in the thread of the bus's own loop.
         """
         with self._lock:
             loop, self._loop = self._loop, None
+            self._has_ended = True
             self._has_factory_failed = False
             self._forget_finalizer()
         if loop is None:

@@ -16,7 +16,7 @@ def reload(registry: Registry, event_loop: EventLoop) -> None:
     Call the listeners of `GRACEFUL` in running order, async listeners on *event_loop*; see `Bus.graceful`.
 
     Raises:
-        LoopError: *event_loop* calls the caller, and a listener is async.
+        LoopError: A listener is async, and *event_loop* calls the caller, or has ended.
     """
     bound = registry.look_up(GRACEFUL)
     subscriptions = bound.subscriptions
@@ -28,11 +28,12 @@ def reload(registry: Registry, event_loop: EventLoop) -> None:
             "bus.graceful()",
             "it would block the event loop of its async listeners; write await bus.graceful_async()",
         )
+    loop = event_loop.get("bus.graceful()")
     failures: list[Failure] = []
     for subscription in subscriptions:
         listener, name = subscription.listener, subscription.name
         is_async = is_async_callable(listener)
-        error = event_loop.get().call(listener, name) if is_async else raised_by(listener)
+        error = loop.call(listener, name) if is_async else raised_by(listener)
         if isinstance(error, Exception) and not propagates_at_once(error):
             failures.append(Failure(name, GRACEFUL.name, error, listener))
             registry.failures.listener_failed(GRACEFUL, name, listener, error)

@@ -236,7 +236,7 @@ class HookScheduler:
         if hook.is_inline:
             reason = "it is async, and an inline hook runs in the thread of the transition; remove inline=True"
             raise ListenerError(hook.channel.name, hook.listener, reason)
-        loop = self._event_loop.get()
+        loop = self._event_loop.get(hook.name)
         if (death := loop.why_dead()) is not None:
             raise LoopError(
                 f"{hook.path} was not called on {hook.channel.name} ({hook.place})",

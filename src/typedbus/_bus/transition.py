@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 import attrs
 
 from typedbus._base.coroutines import is_async_callable
-from typedbus._base.errors import StartCancelled
+from typedbus._base.errors import LoopError, StartCancelled
 from typedbus._base.events import Failed, LifecycleEvent
 from typedbus._base.failures import (
     Failure,
@@ -255,7 +255,10 @@ class TransitionPhase(PhaseCallbacks):
             for hook in hooks:
                 called.append(hook)
                 if is_async_callable(hook.listener):
-                    failed = self.event_loop.get().call(hook.listener, hook.name)
+                    try:
+                        failed = self.event_loop.get(hook.name).call(hook.listener, hook.name)
+                    except LoopError as refused:
+                        failed = refused
                 else:
                     failed = raised_by(hook.listener)
                 if failed is not None:

@@ -237,7 +237,7 @@ class Health:
             call, name = functools.partial(self._call_here, subscription, run), f"check {run.name}"
             start_thread(threading.Thread(target=call, name=name, daemon=True))
             return
-        loop = parts_of(self.bus).event_loop.get()
+        loop = parts_of(self.bus).event_loop.get(run.name)
         if (death := loop.why_dead()) is not None:
             reason = f"{loop.name} {death} before the bus had exited; exit the bus before its event loop ends"
             raise LoopError("it was not called", reason)

@@ -53,7 +53,8 @@ class ASGIRun:
             except asyncio.CancelledError as cancelled:
                 raise ServerCancelled from cancelled
 
-        failure = self.shared.get().call(serve, threading.current_thread().name)
+        name = threading.current_thread().name
+        failure = self.shared.get(name).call(serve, name)
         if failure is not None:
             raise failure
         return server.cut_off
