@@ -144,6 +144,12 @@ class AsyncioLoop:
         with contextlib.suppress(RuntimeError):  # the loop is closed
             self.loop.call_soon_threadsafe(_begin, tuple(calls))
 
+    def refuse_if_dead(self, action: str) -> None:
+        """Raise `LoopError` for *action* if the loop will run no more coroutines."""
+        if (death := self.why_dead()) is not None:
+            reason = f"{self.name} {death} before the bus had exited; exit the bus before its event loop ends"
+            raise LoopError(action, reason)
+
     def begin(
         self,
         listener: Callable[..., Any],

@@ -237,11 +237,7 @@ class HookScheduler:
             reason = "it is async, and an inline hook runs in the thread of the transition; remove inline=True"
             raise ListenerError(hook.channel.name, hook.listener, reason)
         loop = self._event_loop.get(hook.name)
-        if (death := loop.why_dead()) is not None:
-            raise LoopError(
-                f"{hook.path} was not called on {hook.channel.name} ({hook.place})",
-                f"{loop.name} {death} before the bus had exited; exit the bus before its event loop ends",
-            )
+        loop.refuse_if_dead(f"{hook.path} was not called on {hook.channel.name} ({hook.place})")
         return loop
 
     def _prepare(self, loop: AsyncioLoop, job: HookJob) -> LoopCall:

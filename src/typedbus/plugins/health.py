@@ -238,9 +238,7 @@ class Health:
             start_thread(threading.Thread(target=call, name=name, daemon=True))
             return
         loop = parts_of(self.bus).event_loop.get(run.name)
-        if (death := loop.why_dead()) is not None:
-            reason = f"{loop.name} {death} before the bus had exited; exit the bus before its event loop ends"
-            raise LoopError("it was not called", reason)
+        loop.refuse_if_dead("it was not called")
 
         async def check() -> None:
             run.returned = await listener()
