@@ -341,6 +341,27 @@ def test_a_server_whose_loop_stands_still_for_a_second_exits_the_bus() -> None:
     gc.collect()
 
 
+def test_a_start_on_a_loop_that_has_ended_is_refused(news: News) -> None:
+    """The application may hold objects of that loop until the bus exits."""
+    bus = Bus()
+    attach(bus, ASGIServer(bus, news, bind="127.0.0.1:0"))
+
+    async def main() -> None:
+        await bus.start_async()
+        await bus.stop_async()
+
+    asyncio.run(main())
+    with pytest.raises(TransitionFailures) as failures:
+        bus.start()
+    bus.exit()
+    bus.start()
+    bus.exit()
+
+    (error,) = failures.value.exceptions
+    assert isinstance(error, LoopError)
+    assert "was closed before the bus had exited" in str(error)
+
+
 def test_methods_of_the_server_that_would_block_its_loop_are_refused(news: News) -> None:
     """The error names the call to write instead, and the server is unchanged."""
     bus = Bus()

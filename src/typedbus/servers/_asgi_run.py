@@ -54,7 +54,9 @@ class ASGIRun:
                 raise ServerCancelled from cancelled
 
         name = threading.current_thread().name
-        failure = self.shared.get(name).call(serve, name)
+        loop = self.shared.get(name)
+        loop.refuse_if_dead(name)
+        failure = loop.call(serve, name)
         if failure is not None:
             raise failure
         return server.cut_off
