@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from typedbus._bus.asyncio_loop import AsyncioLoop
     from typedbus._bus.hooks import ScheduledHook
+    from typedbus._bus.registry import Registry
 
 AFTER_EXIT: Final = "the bus has exited, and its event loop has ended; call it before that"
 """Why an action that needs a loop is refused after the exit."""
@@ -45,10 +46,12 @@ class EventLoop:
         "_has_factory_failed",
         "_lock",
         "_loop",
+        "_registry",
         "name",
     )
 
-    def __init__(self) -> None:
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
         self.name: str = "bus"
         self._factory: Callable[[], asyncio.AbstractEventLoop] | None = None
         self._has_factory_failed = False
@@ -121,6 +124,7 @@ class EventLoop:
                     "before it is started on another loop, and give tests and fixtures that share it the same loop "
                     "(loop_scope in pytest-asyncio)",
                 )
+        self._registry.report_slow_listeners(is_wanted=lent.loop.get_debug())
 
     def refuse_other_loop(self, action: str) -> None:
         """Raise `LoopError` if the loop cannot run, because another one, that of the caller, runs in its thread."""
@@ -164,7 +168,9 @@ class EventLoop:
                 finalizer = weakref.finalize(self, own.stop)
                 finalizer.atexit = False
                 self._cancel_finalizer = finalizer.detach
-            return self._loop
+            loop = self._loop
+        self._registry.report_slow_listeners(is_wanted=loop.loop.get_debug())
+        return loop
 
     def refuse(self, verb: str, hooks: Iterable[ScheduledHook]) -> None:
         """
@@ -196,6 +202,7 @@ class EventLoop:
             self._has_ended = True
             self._has_factory_failed = False
             self._forget_finalizer()
+        self._registry.report_slow_listeners(is_wanted=False)
         if loop is None:
             return []
         for watcher in tuple(LOOP_WATCHERS):

@@ -41,7 +41,7 @@ class Parts:
         self.registry = registry
         self.requests = Requests()
         self.participants = Participants()
-        self.event_loop = EventLoop()
+        self.event_loop = EventLoop(registry)
         self.machine = StateMachine(
             registry,
             self.participants,

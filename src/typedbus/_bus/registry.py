@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from typing_extensions import TypeVar
 
@@ -15,7 +15,10 @@ from typedbus._bus.builtin import EVENT_CHANNELS, INFO, LOG
 from typedbus._bus.observers import ObserverChannel, Observers
 from typedbus._channels.binding import bind
 from typedbus._channels.channel import AnyChannel, Binds
-from typedbus._channels.subscriptions import AnyBoundChannel, CoroutineRunner, FailureSink, use_lock
+from typedbus._channels.subscriptions import AnyBoundChannel, CoroutineRunner, FailureSink, replace_calls, use_lock
+
+if TYPE_CHECKING:
+    from typedbus._bus.slow_listeners import SlowListeners
 
 AnyBound = TypeVar("AnyBound", bound=AnyBoundChannel)
 
@@ -42,6 +45,8 @@ class Registry:
         self.observers: Observers = Observers(self.lock)
         self.failures: FailureSink = self.observers
         self.run_on_loop: CoroutineRunner
+        #: Times listeners in the debug mode of the bus's event loop.
+        self._slow_listeners: SlowListeners | None = None
         self.admit: Callable[[AnyChannel, AnyBoundChannel], None] | None = None
         # Each channel is mapped to its own BoundChannel, which no dict type can express.
         self.bound: dict[object, Any] = {LOG: ObserverChannel(LOG, self.lock)}
@@ -66,6 +71,8 @@ class Registry:
             if channel not in self.bound:
                 if self.admit is not None:
                     self.admit(channel, made)
+                if self._slow_listeners is not None:
+                    replace_calls(made, self._slow_listeners)
                 self.bound[channel] = made
         found: AnyBound = self.bound[channel]
         return found
@@ -80,6 +87,20 @@ class Registry:
         """Whether an async function listens on a channel, as a hook or on an `AsyncChannel`."""
         bounds: list[AnyBoundChannel] = list(self.bound.values())
         return any(is_async_callable(listening.listener) for bound in bounds for listening in bound.subscriptions)
+
+    def report_slow_listeners(self, *, is_wanted: bool) -> None:
+        """Report the listeners that block the event loop, or call them directly again, at the speed of every publish."""
+        with self.lock:
+            if is_wanted is (self._slow_listeners is not None):
+                return
+            self._slow_listeners = None
+            if is_wanted:
+                from typedbus._bus.slow_listeners import SlowListeners  # only for the debug mode
+
+                self._slow_listeners = SlowListeners(self.bound[LOG].publish)
+            for bound in list(self.bound.values()):
+                if not isinstance(bound, ObserverChannel):
+                    replace_calls(bound, self._slow_listeners)
 
     def renew_lock(self) -> None:
         """Replace the lock in a forked child, where a thread that exists only in the parent may hold the old one."""

@@ -63,9 +63,10 @@ class ConcurrentBoundChannel(AsyncBoundChannel[Args, Result]):
             return phases
         with self._lock:
             listeners = self._arrange()
-            by_priority = groupby(self.subscriptions, key=lambda subscription: subscription.priority)
+            subscriptions = zip(self.subscriptions, listeners, strict=False)
+            by_priority = groupby(subscriptions, key=lambda pair: pair[0].priority)
             phases = tuple(
-                tuple((one.listener, returns_coroutine(one.listener)) for one in group) for _, group in by_priority
+                tuple((listener, returns_coroutine(listener)) for _, listener in group) for _, group in by_priority
             )
             self._grouped = listeners, phases
         return phases

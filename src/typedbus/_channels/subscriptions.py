@@ -111,6 +111,28 @@ class FailureSink(Protocol):
         """Called in the thread of the publish, after *listener* has raised *error* and before the next is called."""
 
 
+class TimedListener:
+    """
+    What a publish calls in place of a listener that is timed.
+
+    Attributes:
+        subscription: The subscription of the listener.
+    """
+
+    __slots__ = ("_call", "subscription")
+
+    def __init__(
+        self,
+        subscription: Subscription,
+        call: Callable[[Subscription, tuple[Any, ...], dict[str, Any]], Any],
+    ) -> None:
+        self.subscription: Final = subscription
+        self._call = call
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self._call(self.subscription, args, kwargs)
+
+
 class CoroutineRunner(Protocol):
     """Runs async functions on the event loop of a bus, for callers in other threads."""
 
@@ -132,6 +154,7 @@ class AnyBoundChannel(Generic[Declaration_co]):
 
     __slots__ = (
         "_blames",
+        "_called",
         "_changes",
         "_failures",
         "_heat",
@@ -158,6 +181,8 @@ class AnyBoundChannel(Generic[Declaration_co]):
         # each listener that failed: a listener that always fails stays cheap.
         self._blames: dict[int, Blame] | None = None
         self._subscriptions: dict[object, Subscription] = {}
+        # Returns what a publish calls for a subscription: its listener, or a `TimedListener`.
+        self._called: Callable[[Subscription], Callable[..., Any]] = _listener_of
         # The listeners in running order; None after a change. A publish reads
         # this tuple and needs no lock.
         self._listeners: tuple[Callable[..., Any], ...] | None = ()
@@ -227,6 +252,8 @@ class AnyBoundChannel(Generic[Declaration_co]):
         cache = self._blames
         blame = None if cache is None else cache.get(id(listener))
         if blame is None:
+            if isinstance(listener, TimedListener):
+                listener = listener.subscription.listener
             subscription = self.subscription_of(listener)
             name = self._name_of(listener)
             blame = name, listener, note_of(name, self.channel.name)
@@ -263,7 +290,7 @@ class AnyBoundChannel(Generic[Declaration_co]):
         with self._lock:
             while (listeners := self._listeners) is None:
                 changes = self._changes
-                listeners = tuple(subscription.listener for subscription in self.subscriptions)
+                listeners = tuple(map(self._called, self.subscriptions))
                 only = listeners[0] if len(listeners) == 1 else None
                 # The lock does not exclude a signal handler or a finaliser in
                 # this thread, which may have subscribed a listener meanwhile.
@@ -329,6 +356,16 @@ def use_lock(bound: AnyBoundChannel, lock: threading.RLock) -> None:
     bound._listeners = bound._unrolled = bound._only = bound._blames = None  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
 
 
+def replace_calls(bound: AnyBoundChannel, called: Callable[[Subscription], Callable[..., Any]] | None) -> None:
+    """From the next publish on, call for each subscription to *bound* what *called* returns; with None its listener."""
+    with bound._lock:  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+        bound._called = called or _listener_of  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+        bound._changes += 1  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+        bound._listeners = bound._unrolled = bound._only = bound._blames = None  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+
+
 # Bypasses ChannelFailures.__new__, which makes the group from `Failure` records: these are
 # created only when they are asked for.
 _new_group: Final = ExceptionGroup.__new__
+
+_listener_of: Final = attrgetter("listener")
