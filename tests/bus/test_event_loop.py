@@ -247,11 +247,13 @@ def test_a_task_that_still_runs_at_the_exit_is_cancelled_and_logged_with_its_awa
     lines: list[str] = []
     bus[LOG].subscribe(lambda text, level: lines.append(text))
     began = threading.Event()
+    # The loop refers to its tasks weakly: a task that waits for an object that nothing refers to is collected.
+    forever = asyncio.Event()
     errors: list[type[BaseException]] = []
 
     async def numbers() -> AsyncIterator[int]:
         began.set()
-        await asyncio.Event().wait()
+        await forever.wait()
         yield 1
 
     async def pump() -> None:
