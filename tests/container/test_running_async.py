@@ -417,6 +417,30 @@ def test_a_block_that_is_cancelled_exits_to_the_end() -> None:
     assert shop.notes().notes == [*STARTED, *ENDED]
 
 
+def test_a_second_cancellation_gives_up_the_hook_of_the_exit_that_runs() -> None:
+    """The first one has ended the block; the remaining hooks are called."""
+    shop = Shop()
+    notes = shop.notes()
+    notes.hanging.add("stop c")
+    in_block = threading.Event()
+
+    async def run() -> None:
+        async with running(shop):
+            in_block.set()
+            await asyncio.Event().wait()
+
+    async def main() -> None:
+        task = asyncio.create_task(run())
+        await cancel_when(in_block, task)
+        await cancel_when(notes.began, task)
+        with pytest.raises(asyncio.CancelledError, match="enough"):
+            await task
+
+    asyncio.run(main())
+
+    assert notes.notes == [*STARTED, *ENDED[1:]]
+
+
 def test_a_block_in_a_task_group_is_cancelled_by_a_failing_task() -> None:
     """The group has the failure of that task alone, after the exit."""
     shop = Shop()

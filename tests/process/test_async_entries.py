@@ -58,6 +58,11 @@ class Connection:
         say(f"{name} connection")
         if name == hanging:
             await asyncio.Event().wait()
+        while f"stubborn {name}" == hanging:
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                continue
 
 
 class Shop(Container):
@@ -196,6 +201,24 @@ def test_a_second_ctrl_c_gives_up_the_hook_that_hangs(begin: Begin, entry: str, 
     program.reach("ready")
     interrupt(program)
     program.reach("stop connection")
+    interrupt(program)
+
+    assert program.end() == 0
+    assert notes(program) == [*STARTED, *STOPPED, *EXITED, "interrupted EXITED"]
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+@pytest.mark.parametrize("entry", [entry for entry in ENTRIES if "async" in entry])
+def test_the_remaining_hooks_are_called_though_a_hook_ignores_its_cancellation(
+    begin: Begin, entry: str, loop: str
+) -> None:
+    """asyncio waits for such a task as well, which a third Ctrl-C ends."""
+    program = begin(ENTRIES[entry], loop, "stubborn stop")
+    program.reach("ready")
+    interrupt(program)
+    program.reach("stop connection")
+    interrupt(program)
+    program.reach("exit store")
     interrupt(program)
 
     assert program.end() == 0

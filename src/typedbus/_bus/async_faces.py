@@ -30,7 +30,8 @@ async def bring_to(machine: StateMachine, goal: State, by: object = None) -> Non
 
     If the caller is cancelled, a start that it began is called off; a stop or an exit goes on. Either way the
     same `CancelledError` is raised when the transition has ended. At each further cancellation the hooks that
-    run are given up.
+    run are given up. A stop or an exit in a task that has been cancelled, such as at the end of its block, counts
+    that cancellation as the first.
     """
     if goal is State.STARTED and machine.current is None and machine.state in (State.STOPPED, State.EXITED):
         machine.event_loop.lend("await bus.start_async()")
@@ -60,7 +61,9 @@ async def bring_to(machine: StateMachine, goal: State, by: object = None) -> Non
             with machine.registry.lock:
                 current.call_off()
 
-    cancelled = await end.wait(cancel if is_ours else None)
+    task = asyncio.current_task()
+    before = 0 if goal is State.STARTED or task is None else task.cancelling()
+    cancelled = await end.wait(cancel if is_ours else None, before)
     if thread is not None:
         # Setting the event was its last action; a caller that looks for leaks must not find it.
         thread.join()
@@ -134,12 +137,27 @@ def _loop_for(machine: StateMachine | None, action: str, reason: str | None) -> 
     return machine.event_loop.get(action), contextvars.copy_context()
 
 
-async def in_thread(name: str, function: Callable[[], object], cancel: Callable[[], object] | None = None) -> None:
+async def block(machine: StateMachine, function: Callable[[], object], request_exit: Callable[[], object]) -> None:
+    """Call *function*, which blocks until the exit of the bus, in a daemon thread; see `Bus.block_async`."""
+
+    def cancel(times: int) -> None:
+        current = machine.current
+        if times == 1:
+            request_exit()
+        elif current is not None:
+            current.give_up()
+
+    await in_thread(f"{machine.event_loop.name} blocks", function, cancel)
+
+
+async def in_thread(
+    name: str, function: Callable[[], object], cancel: Callable[[int], object] = lambda times: None
+) -> None:
     """
     Call *function* in a daemon thread, wait until it has returned, and raise what it raises.
 
-    If the caller is cancelled, *cancel* is called, and the same `CancelledError` is raised when the function has
-    returned.
+    At each cancellation of the caller, *cancel* is called with the number of cancellations so far. The first
+    `CancelledError` is raised when the function has returned.
     """
     end = _Event(asyncio.get_running_loop())
     raised: list[BaseException] = []
@@ -154,7 +172,7 @@ async def in_thread(name: str, function: Callable[[], object], cancel: Callable[
 
     thread = threading.Thread(target=contextvars.copy_context().run, args=(call,), name=name, daemon=True)
     thread.start()
-    cancelled = await end.wait(lambda times: cancel() if cancel is not None and times == 1 else None)
+    cancelled = await end.wait(cancel)
     thread.join()
     try:
         if cancelled is not None:
@@ -184,19 +202,20 @@ class _Event:
         if not self.future.done():
             self.future.set_result(None)
 
-    async def wait(self, cancel: Callable[[int], object] | None) -> asyncio.CancelledError | None:
+    async def wait(self, cancel: Callable[[int], object] | None, before: int = 0) -> asyncio.CancelledError | None:
         """
         Wait for the event.
 
         Args:
             cancel: Called at each cancellation of the caller, with the number of cancellations so far; the wait
                 continues. With None a cancellation ends the wait.
+            before: The number of cancellations before the wait.
 
         Returns:
             The first `CancelledError`, or None.
         """
         first: asyncio.CancelledError | None = None
-        times = 0
+        times = before
         while not self.future.done():
             try:
                 # Unlike a plain await, this does not cancel the future.

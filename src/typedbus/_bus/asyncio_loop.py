@@ -370,7 +370,7 @@ def _name_of(factory: Callable[[], object]) -> str:
 
 def stack_of(task: asyncio.Task[Any]) -> str:
     """Return the stack of *task* as text, from its hook inwards if it is the task of one."""
-    return stack_of_task(task, without=LoopCall.run.__code__)
+    return stack_of_task(task, without=LoopCall.run.__code__).rstrip()
 
 
 def _run(loop: asyncio.AbstractEventLoop) -> None:

@@ -292,11 +292,12 @@ class Bus:
         Do the same as `block`, in a daemon thread, without blocking the event loop of the caller.
 
         If the caller is cancelled, the bus exits in order, and the same `CancelledError` is raised at the end.
+        At a second cancellation the hooks that run are given up.
         """
-        from typedbus._bus.async_faces import in_thread
+        from typedbus._bus.async_faces import block
 
-        block = functools.partial(self.block, interval=interval, patience=patience)
-        await in_thread(f"{self._parts.event_loop.name} blocks", block, self.request_exit)
+        function = functools.partial(self.block, interval=interval, patience=patience)
+        await block(self._parts.machine, function, self.request_exit)
 
     def graceful(self) -> None:
         """
