@@ -233,6 +233,26 @@ def test_a_reload_runs_async_listeners_on_the_loop_of_the_server(way: str) -> No
     drive(scenario)
 
 
+def test_async_hooks_of_a_bus_that_exits_by_itself_run_on_the_loop_of_the_server() -> None:
+    """The server goes on, and later requests get 503."""
+    shop = Shop()
+    ended = threading.Event()
+    app = asgi.Hosted(page(shop), shop, ended=ended.set)
+
+    async def scenario() -> None:
+        server = Server(app)
+        await server.startup()
+        shop.bus().request_exit()
+        assert await asyncio.to_thread(ended.wait, PATIENCE)
+        assert (await ask(app))[0]["status"] == 503
+        await server.shutdown()
+        assert server.kinds == WELL
+        assert shop.feed().notes == ["start", "stop", "exit"]
+        assert set(shop.feed().loops) == {asyncio.get_running_loop()}
+
+    drive(scenario)
+
+
 LOST_LOOP = """
 import asyncio
 import sys

@@ -40,9 +40,9 @@ class Kind:
     pause: str = ""
 
 
-UVICORN = "uvicorn --port {port} async_site:asgi_application --loop"
-HYPERCORN = "hypercorn --bind 127.0.0.1:{port} --graceful-timeout 10 async_site:asgi_application --worker-class"
-GRANIAN = "granian --port {port} --interface asgi async_site:asgi_application --loop"
+UVICORN = "uvicorn --port {port} shop_async:asgi_application --loop"
+HYPERCORN = "hypercorn --bind 127.0.0.1:{port} --graceful-timeout 10 shop_async:asgi_application --worker-class"
+GRANIAN = "granian --port {port} --interface asgi shop_async:asgi_application --loop"
 GUNICORN = "gunicorn --bind 127.0.0.1:{port} --no-control-socket"
 WAITING = "Waiting for connections"
 
@@ -58,20 +58,25 @@ ASGI = [
     Kind("granian-uvloop", f"{GRANIAN} uvloop", "uvloop"),
     Kind(
         "gunicorn-asgi",
-        f"{GUNICORN} --worker-class asgi --asgi-lifespan on --asgi-loop asyncio async_site:asgi_application",
+        f"{GUNICORN} --worker-class asgi --asgi-lifespan on --asgi-loop asyncio shop_async:asgi_application",
     ),
     Kind(
         "gunicorn-uvicorn",
-        f"{GUNICORN} --worker-class uvicorn_worker.UvicornWorker async_site:asgi_application",
+        f"{GUNICORN} --worker-class uvicorn_worker.UvicornWorker shop_async:asgi_application",
         "uvloop",
     ),
 ]
 WSGI = [
-    Kind("gunicorn-sync", f"{GUNICORN} async_site:application"),
-    Kind("gunicorn-preload", f"{GUNICORN} --preload async_site:application"),
-    Kind("gunicorn-gthread", f"{GUNICORN} --threads 4 async_site:application"),
-    Kind("gunicorn-gevent", f"{GUNICORN} --worker-class gevent async_site:application"),
-    Kind("granian-wsgi", "granian --port {port} --interface wsgi async_site:application"),
+    Kind("gunicorn-sync", f"{GUNICORN} shop_async:application"),
+    Kind("gunicorn-preload", f"{GUNICORN} --preload shop_async:application"),
+    Kind("gunicorn-gthread", f"{GUNICORN} --threads 4 shop_async:application"),
+    Kind("gunicorn-gevent", f"{GUNICORN} --worker-class gevent shop_async:application"),
+    Kind(
+        "uwsgi",
+        f"uwsgi --http-socket 127.0.0.1:{{port}} --module shop_async:application --virtualenv {sys.prefix} --master "
+        "--need-app --enable-threads --hook-master-start 'unix_signal:15 gracefully_kill_them_all'",
+    ),
+    Kind("granian-wsgi", "granian --port {port} --interface wsgi shop_async:application"),
 ]
 
 
@@ -82,6 +87,8 @@ def begin(tmp_path: Path) -> Iterator[Callable[..., Host]]:
 
     def begin_host(command: str, **environment: str) -> Host:
         program, *options = shlex.split(command)
+        if not (BIN / program).exists():
+            pytest.skip(f"{program} is not installed beside this Python")
         (tmp_path / "gunicorn.conf.py").write_text(HOOKS, encoding="utf-8")
         hosts.append(Host([str(BIN / program), *options], tmp_path, environment))
         return hosts[-1]
@@ -159,7 +166,7 @@ def test_a_start_that_takes_too_long_for_the_server_is_undone(begin: Callable[..
 
 def test_trio_hosts_a_container_without_async_hooks(begin: Callable[..., Host]) -> None:
     """It starts, serves and exits as on asyncio."""
-    host = begin("hypercorn --bind 127.0.0.1:{port} --worker-class trio trio_site:application")
+    host = begin("hypercorn --bind 127.0.0.1:{port} --worker-class trio shop_trio:application")
     pid, library = host.serve().split()
 
     assert library == "trio"
@@ -195,7 +202,7 @@ def test_a_wsgi_worker_has_an_event_loop_of_its_own(kind: Kind, begin: Callable[
 
 def test_a_loop_from_before_the_fork_stays_with_the_master(begin: Callable[..., Host]) -> None:
     """The application is preloaded and starts at its import; the worker has a bus and a loop of its own."""
-    host = begin(f"{GUNICORN} --preload async_site:application", EAGER="import")
+    host = begin(f"{GUNICORN} --preload shop_async:application", EAGER="import")
     pid, _ = host.serve().split()
 
     assert host.end() == 0, host.described()

@@ -30,6 +30,7 @@ SITE = "WSGIScriptAlias / {folder}/shop.wsgi\n"
 TWO_SITES = "WSGIScriptAlias /second {folder}/second.wsgi\n" + SITE
 SCRIPTS = {
     "shop.wsgi": "from shop_site import application\n",
+    "async.wsgi": "from shop_async import application\n",
     "second.wsgi": "from shop_site import second as application\n",
     "start.wsgi": "from shop_site import application\n\napplication.start()\n",
 }
@@ -89,6 +90,18 @@ def test_a_graceful_stop_answers_the_request_under_way_and_exits(
     assert host.end(None) == 0
     assert host.lives[answer.pid] == FULL_LIFE, host.described()
     assert all_lives_are_full(host), host.described()
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_async_components_have_an_event_loop_in_each_process(mode: str, begin: Callable[[str], apache.Apache]) -> None:
+    """Requests and the exit use them on that loop."""
+    host = begin(MODES[mode].replace("shop.wsgi", "async.wsgi"))
+    host.serve()
+
+    assert host.end(signal.SIGWINCH) == 0
+    assert host.lives
+    for life in host.lives.values():
+        assert life == ["start", "async start", "async stop", "stop", "async exit", "exit"], host.described()
 
 
 @pytest.mark.parametrize("mode", MODES)
