@@ -15,7 +15,7 @@ PYTHONS := $(shell for version in 3.11 3.12 3.13 3.14 3.15; do \
 CLEAN := tests/clean.sh $(CURDIR)/.venv/cache
 
 .PRECIOUS: .venv-%/test
-.PHONY: demo test test-slow coverage check-minimum test-cherrypy test-hosts check lint types types-more suites suite-user docs bench clean
+.PHONY: demo test test-slow soak coverage check-minimum test-cherrypy test-hosts check lint types types-more suites suite-user docs bench clean
 
 demo: .venv/demo
 	$(BIN)/python -m examples.shop
@@ -26,6 +26,10 @@ test: .venv/test
 # What is too slow for every change: the rest of the matrices of real processes.
 test-slow: .venv/test
 	$(CLEAN) $(BIN)/python -m pytest -n auto -m exhaustive
+
+# Random use of buses from threads and tasks for ten minutes, with no leak of tasks, threads, files or memory.
+soak: .venv/test
+	$(CLEAN) $(BIN)/python -W error -m tests.soak --seconds 600
 
 # The branches that the tests which are not slow take, in the processes that they start as well;
 # it fails below the floor in pyproject.toml.
