@@ -7,9 +7,8 @@ import contextlib
 import gc
 import http.client
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Literal, get_type_hints
-from wsgiref.types import StartResponse, WSGIEnvironment
 
 import pytest
 import uvicorn
@@ -26,11 +25,9 @@ from typedbus import (
     LoopError,
     State,
     TransitionFailures,
-    on,
     running,
 )
 from typedbus.servers.asgi import ASGIServer
-from typedbus.servers.mounts import MOUNT, ASGIDispatcher, ASGIMount, Mount, WSGIMount
 from typedbus.servers.serving import NotStopped, ServerCancelled, Serving, SettingError
 from typedbus.servers.wsgi import WSGIServer
 
@@ -141,59 +138,6 @@ def test_a_stop_answers_requests_that_wait_for_an_async_component_before_that_co
 
     assert bodies == [b"news"]
     assert site.notes() == ["request answered", "feed stopped"]
-
-
-class MountedNews:
-    """Mounts an application that has a lifespan, and one in WSGI, which asks the feed in the thread of the request."""
-
-    def __init__(self, bus: Bus, feed: Feed) -> None:
-        self.bus = bus
-        self.feed = feed
-        self.loops: list[asyncio.AbstractEventLoop] = []
-
-    @on(MOUNT)
-    def mount_asgi(self) -> Mount:
-        return ASGIMount("/asgi", self.asgi)
-
-    @on(MOUNT)
-    def mount_wsgi(self) -> Mount:
-        return WSGIMount("/wsgi", self.wsgi)
-
-    async def asgi(self, scope: Any, receive: Any, send: Any) -> None:
-        self.loops.append(asyncio.get_running_loop())
-        if scope["type"] == "http":
-            self.feed.has_news.set()
-            await answer(send, b"asgi")
-            return
-        for phase in ("startup", "shutdown"):
-            await receive()
-            self.feed.notes.append(phase)
-            await send({"type": f"lifespan.{phase}.complete"})
-
-    def wsgi(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        assert self.bus.run_on_loop(self.feed.has_news.wait()).result(LIMIT)
-        start_response("200 OK", [])
-        return [b"wsgi"]
-
-
-class MixedSite(Container):
-    bus = Component(Bus)
-    notes = Component(list[str])
-    feed = Component(Feed, notes.provided)
-    mounted = Component(MountedNews, bus.provided, feed.provided)
-    front = Component(ASGIDispatcher, bus.provided, bus.provided[MOUNT])
-    server = Component(ASGIServer, bus.provided, front.provided, bind="127.0.0.1:0")
-
-
-def test_mounted_applications_of_both_kinds_use_an_async_component() -> None:
-    """Those in ASGI on its loop, lifespan included; those in WSGI from their threads."""
-    with running(MixedSite()) as site:
-        bodies = [get(site.server().address, path) for path in ("/asgi", "/wsgi")]
-        loops, loop, notes = site.mounted().loops, site.feed().loop, site.notes()
-
-    assert bodies == [b"asgi", b"wsgi"]
-    assert loops == [loop, loop]
-    assert notes == ["startup", "shutdown", "feed stopped"]
 
 
 async def starts_async() -> None: ...

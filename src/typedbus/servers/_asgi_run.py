@@ -56,7 +56,5 @@ class ASGIRun:
         name = threading.current_thread().name
         loop = self.shared.get(name)
         loop.refuse_if_dead(name)
-        failure = loop.call(serve, name)
-        if failure is not None:
-            raise failure
+        loop.run(name, serve)
         return server.cut_off

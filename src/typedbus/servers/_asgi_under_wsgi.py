@@ -1,8 +1,8 @@
 """
 ASGI applications under WSGI, with a2wsgi.
 
-The library translates requests and responses. The event loop is created here, since its thread must end at the stop of
-the bus. Some details are corrected: a body without a length is passed on; exceptions reach the server, which logs them;
+The library translates requests and responses. The event loop is that of the bus, or is created here, in a thread that
+ends at the stop of the bus. Some details are corrected: a body without a length is passed on; exceptions reach the server, which logs them;
 a request that ends early cancels its task; paths and queries need not be valid UTF-8.
 """
 
@@ -21,10 +21,13 @@ from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 import a2wsgi
 import attrs
 
+from typedbus._bus.asyncio_loop import AsyncioLoop
 from typedbus._bus.bus import Bus
 from typedbus._os.exhausted import start_thread, with_limit
 from typedbus.servers._bridge_parts import ENDING, quoted, to_wsgi
 from typedbus.servers._lifespan import ASGIApp
+from typedbus.servers._mounted import Lifespans
+from typedbus.servers._shared_loop import refuse_on_loop
 
 T = TypeVar("T")
 
@@ -50,6 +53,10 @@ class LoopThread:
         """Run *coroutine* in the loop."""
         return asyncio.run_coroutine_threadsafe(coroutine, self.loop)
 
+    def call(self, function: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Run *function* in the loop, and return when it has ended."""
+        self.submit(function()).result()
+
     def end(self) -> None:
         """Cancel the tasks in the loop, and wait up to a second for the end of the thread."""
         try:
@@ -74,6 +81,37 @@ class LoopThread:
                 ready.set_exception(with_limit(error))
 
 
+class SharedLoop:
+    """
+    The event loop of the bus, for ASGI applications under WSGI, with the methods of `LoopThread`.
+
+    It continues after `end`, which cancels what is left of *lifespans*.
+    """
+
+    def __init__(self, shared: AsyncioLoop, lifespans: Lifespans) -> None:
+        self._shared = shared
+        self._lifespans = lifespans
+        self.loop = shared.loop
+
+    def submit(self, coroutine: Coroutine[Any, Any, T]) -> futures.Future[T]:
+        """Run *coroutine* in the loop."""
+        return self._shared.submit("asgi under wsgi", coroutine)
+
+    def call(self, function: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """
+        Run *function* in the loop, and return when it has ended.
+
+        Raises:
+            LoopError: The loop has ended before.
+        """
+        self._shared.run("asgi under wsgi", function)
+
+    def end(self) -> None:
+        """Cancel the lifespans that have not been shut down, and wait up to a second for their end."""
+        if self._shared.why_dead() is None:
+            futures.wait([self.submit(self._lifespans.cancel())], ENDING)
+
+
 @attrs.define(eq=False)
 class _Exchange:
     """One current request in an event loop: the task that answers it, and whether the whole response was sent."""
@@ -82,8 +120,10 @@ class _Exchange:
     is_complete: bool = False
 
 
-def wsgi_from_asgi(app: ASGIApp, loop: asyncio.AbstractEventLoop, state: Mapping[str, Any]) -> WSGIApplication:
-    """Return *app* as a WSGI application for HTTP requests; it answers them in *loop*."""
+def wsgi_from_asgi(
+    app: ASGIApp, bus: Bus, loop: asyncio.AbstractEventLoop, state: Mapping[str, Any]
+) -> WSGIApplication:
+    """Return *app* as a WSGI application for HTTP requests; it answers them in *loop*, perhaps that of *bus*."""
 
     async def answer(scope: MutableMapping[str, Any], receive: object, send: Callable[[Any], Awaitable[None]]) -> None:
         exchange: _Exchange = scope["wsgi_environ"][_EXCHANGE]
@@ -107,6 +147,8 @@ def wsgi_from_asgi(app: ASGIApp, loop: asyncio.AbstractEventLoop, state: Mapping
     bridge: Any = a2wsgi.ASGIMiddleware(typed, loop=loop)
 
     def respond(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        refuse_on_loop(bus, "a request", "serve the application with an ASGI server")
+
         def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Callable[[bytes], object]:
             # The server logs the exception of an application, and answers with 500.
             if exc_info is not None:

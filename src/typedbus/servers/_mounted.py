@@ -118,7 +118,7 @@ class Lifespans:
     def __init__(self, apps: Sequence[tuple[str, ASGIApp]], scope: Mapping[str, Any]) -> None:
         self._apps = apps
         self._scope = scope
-        self._started: list[_Lifespan] = []
+        self._begun: list[_Lifespan] = []
         self.starting = ""
         self.states: dict[str, dict[str, Any]] = {path: {} for path, _ in apps}
 
@@ -136,8 +136,8 @@ class Lifespans:
                 # If the server does not support state, requests would not receive it.
                 state = {"state": self.states[path]} if "state" in self._scope else {}
                 lifespan = _Lifespan(path, app, {**self._scope, "type": "lifespan", **state})
+                self._begun.append(lifespan)
                 await lifespan.startup()
-                self._started.append(lifespan)
         except MountFailed as failure:
             _raise([failure, *await self._shut_down()])
 
@@ -153,14 +153,14 @@ class Lifespans:
 
     async def cancel(self) -> None:
         """Cancel the lifespans that have not been shut down."""
-        while self._started:
-            await self._started.pop().cancel()
+        while self._begun:
+            await self._begun.pop().cancel()
 
     async def _shut_down(self) -> list[MountFailed]:
         failures = []
-        while self._started:
+        while self._begun:
             try:
-                await self._started.pop().shutdown()
+                await self._begun.pop().shutdown()
             except MountFailed as failure:
                 failures.append(failure)
         return failures

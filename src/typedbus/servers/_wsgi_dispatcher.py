@@ -27,10 +27,11 @@ from typedbus.servers._mount import (
     longest_first,
 )
 from typedbus.servers._mount_errors import NoBridge, NotMounted
+from typedbus.servers._shared_loop import loop_to_share, refuse_on_loop
 from typedbus.servers._start_outcome import StartOutcome
 
 if TYPE_CHECKING:
-    from typedbus.servers._asgi_under_wsgi import LoopThread
+    from typedbus.servers._asgi_under_wsgi import LoopThread, SharedLoop
     from typedbus.servers._mounted import Lifespans
 
 
@@ -43,8 +44,8 @@ class WSGIDispatcher:
     mount with the longest path gets it; that path moves from ``PATH_INFO`` to the end of ``SCRIPT_NAME`` (PEP 3333).
     A request that matches no mount is answered with 404.
 
-    ASGI applications need a2wsgi: ``pip install "typedbus[mounts]"``. They serve only HTTP, in an event loop in a
-    thread of the dispatcher. Their lifespans are a part of its start, in the order of the mounts, and of its stop, in
+    ASGI applications need a2wsgi: ``pip install "typedbus[mounts]"``. They serve only HTTP: on the event loop of the
+    bus if there is one, as for `ASGIServer`, otherwise in an event loop in a thread of the dispatcher. Their lifespans are a part of its start, in the order of the mounts, and of its stop, in
     reverse order. The dispatcher may be called from any thread.
 
     Args:
@@ -55,7 +56,7 @@ class WSGIDispatcher:
     bus: Bus
     mounts: BoundChannel[[], Mount]
     _table: list[Route] | None = attrs.field(default=None, init=False, repr=False)
-    _thread: LoopThread | None = attrs.field(default=None, init=False, repr=False)
+    _loop: LoopThread | SharedLoop | None = attrs.field(default=None, init=False, repr=False)
     _lifespans: Lifespans | None = attrs.field(default=None, init=False, repr=False)
     _startup: futures.Future[None] | None = attrs.field(default=None, init=False, repr=False)
 
@@ -69,6 +70,7 @@ class WSGIDispatcher:
             MountConflict: Two applications have the same path.
             MountError: A component returned an object that is not a mount.
             MountFailed: An ASGI application did not start; those before it were shut down.
+            LoopError: The caller runs on the event loop of the bus, on which ASGI applications would start.
             NoBridge: There is an ASGI application, and a2wsgi is not installed.
             OutOfThreads: The system starts no further thread.
             StartCancelled: The start of the bus was cancelled while an ASGI application started.
@@ -79,7 +81,7 @@ class WSGIDispatcher:
         apps: dict[str, WSGIApplication] = {mount.path: mount.app for mount in mounts if isinstance(mount, WSGIMount)}
         if asgi:
             try:
-                from typedbus.servers._asgi_under_wsgi import LoopThread, wsgi_from_asgi
+                from typedbus.servers._asgi_under_wsgi import LoopThread, SharedLoop, wsgi_from_asgi
             except ModuleNotFoundError as error:
                 if error.name != "a2wsgi":
                     raise
@@ -89,8 +91,13 @@ class WSGIDispatcher:
             lifespans = Lifespans(
                 [(mount.path, mount.app) for mount in asgi], {"asgi": {"version": "3.0"}, "state": {}}
             )
-            thread = LoopThread(self.bus)
-            startup = self._startup = thread.submit(lifespans.startup())
+            shared = loop_to_share(self.bus)
+            if shared is None:
+                loop: LoopThread | SharedLoop = LoopThread(self.bus)
+            else:
+                refuse_on_loop(self.bus, "dispatcher.start()", "write await bus.start_async()")
+                loop = SharedLoop(shared.get("dispatcher.start()"), lifespans)
+            startup = self._startup = loop.submit(lifespans.startup())
             try:
                 outcome = StartOutcome(self.bus)
                 startup.add_done_callback(lambda future: outcome.put(None))
@@ -98,15 +105,15 @@ class WSGIDispatcher:
                 startup.result()
             except BaseException as error:
                 startup.cancel()
-                thread.end()
+                loop.end()
                 if isinstance(error, futures.CancelledError):
                     raise StartCancelled(State.STOPPED) from None
                 raise
             finally:
                 self._startup = None
-            self._thread, self._lifespans = thread, lifespans
+            self._loop, self._lifespans = loop, lifespans
             for mount in asgi:
-                apps[mount.path] = wsgi_from_asgi(mount.app, thread.loop, lifespans.states[mount.path])
+                apps[mount.path] = wsgi_from_asgi(mount.app, self.bus, loop.loop, lifespans.states[mount.path])
         # In WSGI each character of a path represents a byte.
         self._table = longest_first(Route(path.rstrip("/").encode().decode("latin-1"), apps[path]) for path in apps)
 
@@ -124,21 +131,25 @@ class WSGIDispatcher:
         Raises:
             MountFailed: An ASGI application failed in its shutdown; the rest were shut down.
             ExceptionGroup: Several applications failed.
+            LoopError: The event loop of the applications has ended before the stop, or it calls the caller.
         """
+        if self._lifespans is not None:
+            refuse_on_loop(self.bus, "dispatcher.stop()", "write await bus.stop_async()")
         self._table = None
-        thread, self._thread = self._thread, None
+        loop, self._loop = self._loop, None
         lifespans, self._lifespans = self._lifespans, None
-        if thread is not None and lifespans is not None:
+        if loop is not None and lifespans is not None:
             try:
-                thread.submit(lifespans.shutdown()).result()
+                loop.call(lifespans.shutdown)
             finally:
-                thread.end()
+                loop.end()
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """
         Answer one request.
 
         Raises:
+            LoopError: The caller runs on the event loop on which an ASGI application would have to answer.
             NotMounted: The bus has not started the dispatcher, or has stopped it.
         """
         table = self._table

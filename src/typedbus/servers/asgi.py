@@ -10,12 +10,12 @@ from typing import Literal
 
 import attrs
 
-from typedbus._base.errors import LoopError
 from typedbus._bus.bus import parts_of
 from typedbus.servers._arguments import SettingError
 from typedbus.servers._asgi_run import ASGIRun
 from typedbus.servers._contract import Serves
 from typedbus.servers._lifespan import ASGIApp, LifespanError
+from typedbus.servers._shared_loop import loop_to_share, refuse_on_loop
 from typedbus.servers._uvicorn import Config
 from typedbus.servers.serving import Serving
 
@@ -84,16 +84,16 @@ class ASGIServer(Serving):
         Raises:
             LoopError: The caller runs on the loop of the bus, which it would block.
         """
-        parts = parts_of(self.bus)
-        shares = self.loop == "shared"
         if self.loop is None:
-            shares = parts.event_loop.is_lent or parts.registry.has_async_listeners
-        if shares:
+            shared = loop_to_share(self.bus)
+        else:
+            shared = parts_of(self.bus).event_loop if self.loop == "shared" else None
+        if shared is not None:
             _refuse_loop_of(self.app, self.loop)
-            self._refuse_on_loop("start")
+            refuse_on_loop(self.bus, "server.start()", "write await bus.start_async()")
         # Otherwise uvicorn guesses the ASGI version, and takes a bound method for version 2.
         config = self.app if isinstance(self.app, Config) else Config(self.app, interface="asgi3", log_config=None)
-        return ASGIRun(config, parts.event_loop if shares else None)
+        return ASGIRun(config, shared)
 
     def stop(self) -> None:
         """
@@ -104,13 +104,5 @@ class ASGIServer(Serving):
         """
         run = self._run
         if run is not None and isinstance(run.server, ASGIRun) and run.server.shared is not None:
-            self._refuse_on_loop("stop")
+            refuse_on_loop(self.bus, "server.stop()", "write await bus.stop_async()")
         super().stop()
-
-    def _refuse_on_loop(self, verb: str) -> None:
-        if parts_of(self.bus).event_loop.is_running_here:
-            raise LoopError(
-                f"server.{verb}()",
-                "it would block the event loop of the bus, on which the server runs; "
-                f"write await bus.{verb}_async(), or call it in another thread",
-            )
