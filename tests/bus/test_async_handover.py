@@ -41,11 +41,12 @@ def test_async_hooks_run_while_an_inline_hook_waits_for_them() -> None:
 
 def test_a_hook_that_is_cancelled_before_its_first_step_ends_the_start() -> None:
     """A blocked loop carries out the begin and the cancellation in one turn, and the coroutine never runs."""
-    gate = threading.Event()
+    gate, is_blocked = threading.Event(), threading.Event()
     steps: list[str] = []
     bus = Bus()
 
     async def block() -> None:
+        is_blocked.set()
         gate.wait(PATIENCE)
 
     async def hook() -> None:
@@ -54,6 +55,7 @@ def test_a_hook_that_is_cancelled_before_its_first_step_ends_the_start() -> None
     listen(bus, START, hook)
     bus[COMPONENT_STARTING].subscribe(lambda event: bus.request_exit())
     blocking = bus.run_on_loop(block())
+    assert is_blocked.wait(PATIENCE)
     start = ThreadCall(bus.start)
     try:
         start.waiting()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import functools
+import inspect
+import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -211,6 +213,25 @@ def test_partials_methods_and_callables_are_recognised() -> None:
     bus.exit()
 
     assert notes == ["partial", "callable", "start method"]
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="functions can be marked since Python 3.12")
+def test_a_function_that_is_marked_as_a_coroutine_function_is_awaited() -> None:
+    """As for `inspect.iscoroutinefunction`; without the mark a hook must not return a coroutine."""
+    notes: list[str] = []
+    bus = Bus()
+    part = Part("a", notes)
+    mark: Any = inspect
+
+    def start() -> Awaitable[None]:
+        return part.start()
+
+    listen(bus, START, mark.markcoroutinefunction(start))
+
+    bus.start()
+    bus.exit()
+
+    assert notes == ["start a"]
 
 
 def test_a_sync_hook_that_returns_a_coroutine_fails() -> None:

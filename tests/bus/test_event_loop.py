@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 import threading
+import weakref
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -273,6 +274,35 @@ def test_a_task_that_still_runs_at_the_exit_is_cancelled_and_logged_with_its_awa
     assert "still ran when the bus exited, and was cancelled; it was at:" in line
     frames = [part.split("\n")[0] for part in line.split(", in ")[1:]]
     assert frames == ["pump", "numbers", "wait"]
+
+
+def test_a_task_runs_on_if_its_future_is_dropped() -> None:
+    """An event loop references a task only weakly: it would be collected as garbage while it waits."""
+    bus = Bus()
+    began, ended = threading.Event(), threading.Event()
+
+    async def pump() -> None:
+        wakeup = asyncio.Event()
+        wakeups.append(weakref.ref(wakeup))
+        began.set()
+        await wakeup.wait()
+        ended.set()
+
+    wakeups: list[weakref.ref[asyncio.Event]] = []
+
+    async def wake() -> None:
+        wakeup = wakeups[0]()
+        assert wakeup is not None
+        wakeup.set()
+
+    bus.run_on_loop(pump())
+    assert began.wait(PATIENCE)
+    bus.run_on_loop(here()).result(PATIENCE)
+    gc.collect()
+    bus.run_on_loop(wake()).result(PATIENCE)
+
+    assert ended.wait(PATIENCE)
+    bus.exit()
 
 
 def test_async_generators_are_closed_at_the_exit() -> None:

@@ -16,7 +16,8 @@ def is_async_callable(listener: object) -> bool:
     """
     Return whether *listener* is an async function, a method or a `functools.partial` of one, or has an async `__call__`.
 
-    A callable object that `inspect.markcoroutinefunction` or its predecessor in asyncio has marked counts as well.
+    A function or a callable object that `inspect.markcoroutinefunction` or its predecessor in asyncio has marked counts
+    as well, as in `inspect.iscoroutinefunction`.
     """
     inner: Any = listener.__func__ if type(listener) is types.MethodType else listener
     while type(inner) is not types.FunctionType:
@@ -33,7 +34,7 @@ def is_async_callable(listener: object) -> bool:
             inner = kind.__call__
             if type(inner) is not types.FunctionType:
                 return False
-    return bool(inner.__code__.co_flags & CO_COROUTINE)
+    return bool(inner.__code__.co_flags & CO_COROUTINE) or not _MARKS.isdisjoint(inner.__dict__)
 
 
 def returns_coroutine(listener: Any) -> bool:

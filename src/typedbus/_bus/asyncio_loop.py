@@ -60,6 +60,7 @@ class AsyncioLoop:
         self.thread = thread
         self.is_used: bool = False
         self._executor = executor
+        self._submitted: set[concurrent.futures.Future[Any]] = set()
         self._stopped_since: float | None = None
 
     @classmethod
@@ -170,6 +171,8 @@ class AsyncioLoop:
         """
         outcome: queue.SimpleQueue[BaseException | None] = simple_queue()
         call = self.prepare(listener, contextvars.copy_context(), name, outcome.put)
+        if (death := self.why_dead()) is not None:
+            return LoopError(f"{name} was not called", f"{self.name} {death}")
         try:
             self.begin_all([call])
             while True:
@@ -221,10 +224,14 @@ class AsyncioLoop:
         """
         self.is_used = True
         try:
-            return asyncio.run_coroutine_threadsafe(coroutine, self.loop)
+            future = asyncio.run_coroutine_threadsafe(coroutine, self.loop)
         except RuntimeError as error:
             coroutine.close()
             raise LoopError(action, f"{self.name} was closed") from error
+        # The future holds the task, which a loop references only weakly.
+        self._submitted.add(future)
+        future.add_done_callback(self._submitted.discard)
+        return future
 
     def end(self) -> list[str]:
         """

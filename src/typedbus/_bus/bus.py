@@ -462,8 +462,7 @@ class Bus:
         While `MAIN` has listeners it is published every *interval*; otherwise
         the thread sleeps until there is a request. An exception in this thread
         (`KeyboardInterrupt`, `SystemExit`, a failing listener of `MAIN`) exits the
-        bus in order and is raised afterwards. Only one thread
-        serves requests and ticks; other threads in `block` merely wait.
+        bus in order and is raised afterwards. Only one thread serves requests and ticks; others in `block` merely wait.
 
         Args:
             interval: Seconds between two publishes of `MAIN`.
@@ -471,6 +470,7 @@ class Bus:
 
         Raises:
             ValueError: *interval* is not above 0.
+            WaitError: The caller is a listener of a transition.
             BaseException: The cause given to `request_exit`, an exception in this
                 thread, the error of the exit, or `StillRunning`; a
                 `BaseExceptionGroup` of these if there are several. The same exception

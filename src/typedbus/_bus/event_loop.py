@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from typedbus._base.coroutines import is_async_callable
 from typedbus._base.errors import LoopError
+from typedbus._bus.builtin import WARNING
 
 if TYPE_CHECKING:
     import asyncio
@@ -171,6 +172,26 @@ class EventLoop:
             loop = self._loop
         self._registry.report_slow_listeners(is_wanted=loop.loop.get_debug())
         return loop
+
+    def call_late(self, hook: ScheduledHook, log: Callable[[str, int], object]) -> BaseException | None:
+        """
+        Call an async *hook* that was postponed, wait for it in this thread, and return its exception or None.
+
+        If the bus has exited, the hook runs on a new loop, which ends with it; *log* gets a warning for each task that
+        it leaves there.
+        """
+        try:
+            return self.get(hook.name).call(hook.listener, hook.name)
+        except LoopError as error:
+            if not self._has_ended:
+                return error
+        from typedbus._bus.asyncio_loop import AsyncioLoop
+
+        loop = AsyncioLoop.in_thread(self.name, None)
+        failure = loop.call(hook.listener, hook.name)
+        for message in loop.end():
+            log(message, WARNING)
+        return failure
 
     def refuse(self, verb: str, hooks: Iterable[ScheduledHook]) -> None:
         """

@@ -28,6 +28,8 @@ class HookJob:
     call: LoopCall | None = None
     #: Whether an async hook was cancelled because the phase does not go on.
     is_called_off: bool = False
+    #: Whether an async hook was cancelled because it is given up, with no time to end.
+    is_broken_off: bool = False
     #: Until when an async hook that has overrun, and was cancelled, may take to end.
     grace: float | None = None
     began: float = 0.0

@@ -18,9 +18,11 @@ class HookWorker:
     Attributes:
         calls: The functions to call; None ends the thread.
         thread: The thread, which the creator has to start.
+        on: None, because a thread runs its hooks without an event loop; see `Runner`.
     """
 
     def __init__(self) -> None:
+        self.on: None = None
         self.calls: SimpleQueue[Callable[[], bool] | None] = simple_queue()
         # Not a subclass: gevent may replace `threading.Thread` after the import of this module.
         # The interpreter does not wait for daemon threads: a hook that hangs must not keep the process alive.

@@ -5,12 +5,15 @@ from __future__ import annotations
 import contextvars
 import threading
 from collections.abc import Callable
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import attrs
 
 from typedbus._base.limits import StartNode
 from typedbus._channels.channel import AnyChannel
+
+if TYPE_CHECKING:
+    from typedbus._bus.asyncio_loop import AsyncioLoop
 
 
 class ScheduledHook(Protocol):
@@ -79,6 +82,11 @@ class PhaseLimit:
 class Runner(Protocol):
     """The thread, or the task on an event loop, that runs a hook."""
 
+    @property
+    def on(self) -> AsyncioLoop | None:
+        """The event loop; None for a thread."""
+        ...
+
     def stack(self) -> str:
         """Return the present stack of the hook as text, from the hook inwards; "" if it has ended."""
         ...
@@ -107,6 +115,10 @@ class PhaseCallbacks(Protocol):
 
     def context(self) -> contextvars.Context:
         """Return the context in which an async hook runs."""
+        ...
+
+    def gives_up(self) -> bool:
+        """Return whether the hooks that run must be given up; True once for each request."""
         ...
 
     def called_off(self) -> BaseException:

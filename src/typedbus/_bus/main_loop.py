@@ -12,6 +12,7 @@ from typedbus._bus.builtin import MAIN
 from typedbus._bus.machine import StateMachine
 from typedbus._bus.registry import Registry
 from typedbus._bus.requests import Requests
+from typedbus._bus.waiting import refuse_in_transition
 from typedbus._bus.wakeup import MainChannel, Replacement, outlived, report_death, report_discarded
 
 
@@ -118,6 +119,7 @@ class MainLoop:
 
     def block(self, interval: float, patience: float) -> None:
         """Serve requests until the bus has EXITED; see `Bus.block`."""
+        refuse_in_transition(self._machine, frozenset({State.EXITED}))
         with self._registry.lock:
             serving = self._requests.wakeup.attendant is None
             if serving:

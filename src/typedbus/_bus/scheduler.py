@@ -97,8 +97,6 @@ class HookScheduler:
         self._idle: list[HookWorker] = []
         #: The calls of async hooks that have not been handed to the event loop, which is woken once for all of them.
         self._prepared: list[LoopCall] = []
-        #: Whether another thread has requested that the running hooks are given up.
-        self._gives_up = False
 
     def carry_out(self) -> None:
         """
@@ -224,12 +222,14 @@ class HookScheduler:
         if job.allowed is not None and self._budget.has_passed(hook, job.began):
             # The other half is left for its cancellation.
             job.allowed /= 2
+        done = functools.partial(self._returned_on_loop, job)
+        call = loop.prepare(hook.listener, self._callbacks.context(), hook.name, done)
         self._running.append(job)
         if job.predecessor is None:
-            job.call = self._prepare(loop, job)
-            self._prepared.append(job.call)
+            job.call = call
+            self._prepared.append(call)
         else:
-            args = (loop, job, job.predecessor)
+            args = (call, job, job.predecessor)
             threading.Thread(target=self._call_after, args=args, name=hook.name, daemon=True).start()
 
     def _loop_for(self, hook: ScheduledHook) -> AsyncioLoop:
@@ -240,24 +240,22 @@ class HookScheduler:
         loop.refuse_if_dead(f"{hook.path} was not called on {hook.channel.name} ({hook.place})")
         return loop
 
-    def _prepare(self, loop: AsyncioLoop, job: HookJob) -> LoopCall:
-        done = functools.partial(self._returned_on_loop, job)
-        return loop.prepare(job.hook.listener, self._callbacks.context(), job.hook.name, done)
-
     def _begin_prepared(self) -> None:
         """Begin the prepared calls; after an interrupt in between they are begun again, which changes nothing."""
         if self._prepared:
             self._prepared[0].on.begin_all(self._prepared)
             self._prepared.clear()
 
-    def _call_after(self, loop: AsyncioLoop, job: HookJob, predecessor: Abandoned) -> None:
-        """Begin the async hook of *job* when *predecessor* is over; called in a thread of its own."""
+    def _call_after(self, call: LoopCall, job: HookJob, predecessor: Abandoned) -> None:
+        """Begin *call*, of an async hook, when *predecessor* is over; called in a thread of its own."""
         predecessor.is_over.wait()
         with self._lock:
             if not job.is_given_up:
                 job.predecessor = None
-                job.call = self._prepare(loop, job)
-                loop.begin_all([job.call])
+                job.call = call
+                call.on.begin_all([call])
+        # The phase may have been called off meanwhile: the hook, which waited until now, must be cancelled.
+        self.wake()
 
     def _returned_on_loop(self, job: HookJob, error: BaseException | None) -> None:
         abandoned = self._returned(job, error)
@@ -271,29 +269,29 @@ class HookScheduler:
     def _judge(self, job: HookJob, call: LoopCall) -> None:
         """Set the error of an async hook that has ended, according to whether and why it was cancelled."""
         error, hook = job.error, job.hook
-        if job.grace is not None and call.was_cancelled:
+        is_called_off = job.is_called_off and call.has_ended_cancelled
+        if call.was_cancelled and (job.grace is not None or (job.is_broken_off and not is_called_off)):
             job.error = self._overrun(job, call.stack_at_cancel, job.seconds, "cancelled")
             job.error.__cause__ = None if call.has_ended_cancelled else error
             if error is None:
                 # It caught the cancellation and returned: a start must be undone.
                 self._conclude_in_thread(self._callbacks.abandons(hook, job.began, call), None)
-        elif call.has_ended_cancelled and job.is_called_off and call.was_cancelled:
+        elif is_called_off and call.was_cancelled:
             job.error = self._callbacks.called_off()
         elif call.has_ended_cancelled:
             job.error = HookCancelled(hook.path, hook.channel.name, hook.place)
             job.error.__cause__ = error
-
-    def give_up(self) -> None:
-        """Give up the hooks that run in other threads or on the event loop; may be called in any thread."""
-        self._gives_up = True
-        self.wake()
 
     def stacks_on_loop(self) -> dict[str, str]:
         """Return the stacks of the async hooks that run, by name; may be called in any thread and in a signal handler."""
         return {job.hook.name: job.call.stack() for job in tuple(self._running) if job.call is not None}
 
     def wake(self) -> None:
-        """Make the scheduler check again whether to continue; may be called in any thread and in a signal handler."""
+        """
+        Make the scheduler check again whether to continue, and whether to give up hooks.
+
+        May be called in any thread and in a signal handler.
+        """
         self._waking.wake(self._inbox)
 
     def _wait_for(self, predecessor: Abandoned, seconds: float | None) -> None:
@@ -336,8 +334,7 @@ class HookScheduler:
                 self._begin_prepared()
                 if not self._callbacks.goes_on():
                     self._call_off()
-                if self._gives_up:
-                    self._gives_up = False
+                if self._callbacks.gives_up():
                     self._break_off()
                 calls = [(job, job.call) for job in self._running if job.call is not None]
                 self._give_up([job for job, call in calls if call.on.why_dead() is not None])
@@ -386,6 +383,7 @@ class HookScheduler:
         for job in self._running:
             job.limit, job.scope = None, "interrupt"
             if job.call is not None:
+                job.is_broken_off = True
                 job.call.cancel()
         self._give_up(self._running)
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 import attrs
 
 from typedbus._base.coroutines import is_async_callable
-from typedbus._base.errors import LoopError, StartCancelled
+from typedbus._base.errors import StartCancelled
 from typedbus._base.events import Failed, LifecycleEvent
 from typedbus._base.failures import (
     Failure,
@@ -33,6 +33,7 @@ from typedbus._bus.registry import Registry
 from typedbus._os.forks import notice
 
 if TYPE_CHECKING:
+    from typedbus._bus.asyncio_loop import AsyncioLoop
     from typedbus._bus.scheduler import HookScheduler
 
 #: In the context of an async hook, and in the copies that its tasks and `asyncio.to_thread` make: its transition.
@@ -64,6 +65,8 @@ class Transition:
     wakers: list[Callable[[], object]] = attrs.field(factory=list)
     #: The scheduler that calls hooks at present, if there is one.
     scheduler: HookScheduler | None = None
+    #: Whether the hooks that run must be given up.
+    gives_up: bool = False
     _watchers: list[Callable[[], object]] = attrs.field(factory=list)
 
     def includes_caller(self) -> bool:
@@ -90,10 +93,15 @@ class Transition:
             watcher()
 
     def give_up(self) -> None:
-        """Give up the hooks that run in other threads or on the event loop; may be called in any thread."""
+        """
+        Give up the hooks that run in other threads or on the event loop; may be called in any thread.
+
+        Between two phases, these are the first hooks of the next phase.
+        """
+        self.gives_up = True
         scheduler = self.scheduler
         if scheduler is not None:
-            scheduler.give_up()
+            scheduler.wake()
 
     def stacks_on_loop(self) -> dict[str, str]:
         """Return the stacks of the async hooks that run, by name; may be called in any thread and in a signal handler."""
@@ -216,6 +224,10 @@ class TransitionPhase(PhaseCallbacks):
     def context(self) -> contextvars.Context:
         return self.transition.hook_context()
 
+    def gives_up(self) -> bool:
+        is_wanted, self.transition.gives_up = self.transition.gives_up, False
+        return is_wanted
+
     def called_off(self) -> BaseException:
         return StartCancelled(self.transition.goal)
 
@@ -255,10 +267,7 @@ class TransitionPhase(PhaseCallbacks):
             for hook in hooks:
                 called.append(hook)
                 if is_async_callable(hook.listener):
-                    try:
-                        failed = self.event_loop.get(hook.name).call(hook.listener, hook.name)
-                    except LoopError as refused:
-                        failed = refused
+                    failed = self._call_on_loop(hook, abandoned.runner.on)
                 else:
                     failed = raised_by(hook.listener)
                 if failed is not None:
@@ -267,6 +276,12 @@ class TransitionPhase(PhaseCallbacks):
                 hooks = [hook for hook in abandoned.left if hook not in called]
                 if not hooks:
                     abandoned.is_over.set()
+
+    def _call_on_loop(self, hook: ScheduledHook, loop: AsyncioLoop | None) -> BaseException | None:
+        """Call an async *hook* on *loop*, on which its component has started; without one on the loop of the bus."""
+        if loop is None:
+            return self.event_loop.call_late(hook, self.registry.log)
+        return loop.call(hook.listener, hook.name)
 
     def predecessor(self, hook: ScheduledHook, /) -> Abandoned | None:
         if not self.transition.abandoned or hook.channel is not START:

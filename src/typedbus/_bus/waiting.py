@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from typedbus._base.errors import WaitError
 from typedbus._base.states import State
+from typedbus._bus.event_loop import is_on_any_loop
 from typedbus._channels.channel import AnyChannel
 from typedbus._os.forks import notice
 
@@ -59,6 +60,17 @@ def checked_states(argument: object) -> frozenset[State]:
     return states
 
 
+def refuse_in_transition(machine: StateMachine, states: frozenset[State]) -> None:
+    """Raise `WaitError` if the caller belongs to the transition under way, and would wait in it for *states*."""
+    current = machine.current
+    if current is None or not current.includes_caller():
+        return
+    remedy = "wait in a thread of your own"
+    if is_on_any_loop():
+        remedy = "wait in a task that does not belong to it: create_task(..., context=contextvars.Context())"
+    raise WaitError(states, f"the bus is {machine.state.name} and goes on only when this listener returns; {remedy}")
+
+
 @contextlib.contextmanager
 def waiting(
     machine: StateMachine, states: State | Iterable[State], create: Callable[[frozenset[State]], Waiter]
@@ -76,14 +88,11 @@ def waiting(
     # in between, not even one made by a signal handler in this thread.
     machine.waiters.append(waiter)
     try:
-        state, current = machine.state, machine.current
+        state = machine.state
         if state in wanted:
             waiter.reached = state
-        elif current is not None and current.includes_caller():
-            raise WaitError(
-                wanted,
-                f"the bus is {state.name} and goes on only when this listener returns; wait in a thread of your own",
-            )
+        else:
+            refuse_in_transition(machine, wanted)
         yield waiter
     finally:
         machine.waiters.remove(waiter)
