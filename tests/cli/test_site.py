@@ -11,9 +11,9 @@ import pytest
 from click.testing import CliRunner
 
 from typedbus import Bus, Component, Container
+from typedbus._container.attachment import attached
 from typedbus._container.core import components_of
 from typedbus._container.descriptions import class_of
-from typedbus._container.running import attached
 from typedbus.cli import commands
 
 if sys.platform in ("win32", "darwin"):

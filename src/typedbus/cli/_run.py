@@ -200,8 +200,8 @@ def run(
         # The program may change its working directory.
         report = report if report == STDOUT else report.absolute()
     from typedbus import process
+    from typedbus._container.attachment import attached
     from typedbus._container.faults import InvalidContainer
-    from typedbus._container.running import attached
     from typedbus.cli._listeners import request_exit_after_start, restart_on_changes, write_report
     from typedbus.cli._settings import load_settings
     from typedbus.cli._target import load

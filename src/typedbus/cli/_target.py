@@ -15,9 +15,9 @@ import click
 
 from typedbus._base.errors import NoContainer
 from typedbus._base.failures import describe
+from typedbus._container.attachment import container_of
 from typedbus._container.container import Container
 from typedbus._container.faults import Fault, InvalidContainer
-from typedbus._container.running import container_of
 
 # A traceback that reaches the user's code begins with frames of these files.
 _MACHINERY: Final = (str(Path(__file__).parent.parent), importlib.__file__, "<frozen importlib")

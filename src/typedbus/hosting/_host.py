@@ -33,10 +33,11 @@ from typedbus._base.states import State
 from typedbus._base.sync import new_lock
 from typedbus._bus.builtin import WARNING
 from typedbus._bus.bus import Bus, parts_of
+from typedbus._container.attachment import attached, container_of, detaching
 from typedbus._container.container import Container
 from typedbus._container.core import core_of
 from typedbus._container.faults import InvalidContainer
-from typedbus._container.running import attached, container_of, detaching, exit_after
+from typedbus._container.running import exit_after
 from typedbus._os.exhausted import start_thread
 from typedbus._os.forks import after_fork, notice
 from typedbus.hosting._claims import check_waiting, claim_lock, is_free

@@ -30,9 +30,9 @@ from typedbus._base.limits import Limits
 from typedbus._base.states import State
 from typedbus._bus.builtin import MOVED, WARNING
 from typedbus._bus.bus import Bus, parts_of
+from typedbus._container.attachment import container_of, sharing
 from typedbus._container.container import Container
 from typedbus._container.faults import InvalidContainer
-from typedbus._container.running import container_of, sharing
 from typedbus._os import kept_sockets as kept_sockets  # adopts sockets, also those no server claims
 from typedbus._os import pidfiles
 from typedbus._os.children import settle

@@ -207,7 +207,7 @@ class RunningFixture:
 
     def _instances(self, *containers: object) -> list[Container]:
         """Return *containers*, or instances of them; their buses may outlive the test."""
-        from typedbus._container.running import container_of
+        from typedbus._container.attachment import container_of
 
         instances = [container_of(container) for container in containers]
         self._lasting.update(dict.fromkeys(instances))
