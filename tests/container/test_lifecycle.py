@@ -502,6 +502,37 @@ def test_the_fault_of_a_marked_method_recommends_another_remedy() -> None:
     assert "correct the method, or remove the mark or declaration that makes it a listener" in str(invalid.value)
 
 
+def test_the_fault_of_an_async_method_recommends_an_async_channel() -> None:
+    """A publish on a `Channel` awaits nothing."""
+
+    class Part:
+        @on(ring)  # type: ignore[arg-type]  # the misfit
+        async def hear(self) -> None:
+            """Hear later."""
+
+    with pytest.raises(InvalidContainer) as invalid:
+        with_part(Component(Part)).validate()
+
+    assert "it is async, and its result would not be awaited; declare the channel as an AsyncChannel" in str(
+        invalid.value
+    )
+
+
+def test_an_async_inline_method_is_a_fault() -> None:
+    """It cannot run in the thread of the transition, and would fail in the start."""
+
+    class Part:
+        @on(START, inline=True)  # type: ignore[arg-type]  # the misfit
+        async def hear(self) -> None:
+            """Hear on the event loop."""
+
+    with pytest.raises(InvalidContainer) as invalid:
+        with_part(Component(Part)).validate()
+
+    assert "Part.hear does not fit channel 'start': it is async and runs on an event loop" in str(invalid.value)
+    assert "remove inline=True, or make it a plain function" in str(invalid.value)
+
+
 def test_a_declared_method_that_does_not_match_its_channel_is_a_fault() -> None:
     """A declaration is checked like a mark."""
     part: Any = Component(Scheduler)

@@ -60,6 +60,12 @@ def misfit(hook: Hook[object], cls: type) -> str | None:
     return None
 
 
+def is_async(method: Any) -> bool:
+    """Return whether a call of *method* returns a coroutine."""
+    deferred = _deferred(function_of(method))
+    return deferred is not None and deferred[0] is types.CoroutineType
+
+
 def _deferred(function: types.FunctionType | None) -> tuple[type, str] | None:
     """Return the type of the object that *function* returns before its body runs, and why that is a fault."""
     flags = 0 if function is None else function.__code__.co_flags & DEFERRED

@@ -13,7 +13,7 @@ from typedbus._channels.channel import MARK, AnyChannel, Hook
 from typedbus._container.component import Component
 from typedbus._container.faults import ChannelFault, Fault, HookFault, MisspeltFault
 from typedbus._container.hooks import NAMED_HOOKS, PHASED, is_foreign, phase_of
-from typedbus._container.misfits import NamedHook, misfit
+from typedbus._container.misfits import NamedHook, is_async, misfit
 
 #: Names of channels with fewer letters have no typos, and those with at most `_LONG` lose no letter.
 _LONG_ENOUGH: Final = 4
@@ -35,6 +35,11 @@ def hook_faults(component: Component[object], cls: type, hooks: Sequence[Hook[ob
         if hook.inline and hook.limit is not None:
             problem = f"is inline, where a limit cannot interrupt it, and has a limit of {hook.limit:g} s"
             remedy = "remove inline=True or the limit"
+        elif hook.inline and is_async(hook.method):
+            problem = "is async and runs on an event loop, and an inline hook runs in the thread of the transition"
+            remedy = "remove inline=True, or make it a plain function"
+        elif not hook.channel.is_async and is_async(hook.method):
+            remedy = "declare the channel as an AsyncChannel, or make it a plain function"
         if problem is not None:
             if isinstance(hook, NamedHook):
                 remedy = f"rename it, or declare that it does not listen: Component(...).without({hook.channel.name.upper()})"
