@@ -148,7 +148,7 @@ class EventLoop:
             action: The call or the hook that needs the loop, for the error.
 
         Raises:
-            LoopError: The bus has exited, and no start has begun since; or the factory failed. Then, until the exit,
+            LoopError: The bus has exited, and no transition has begun since; or the factory failed. Then, until the exit,
                 the next loop is that of `asyncio.new_event_loop`.
         """
         loop = self._loop
@@ -209,14 +209,14 @@ class EventLoop:
             )
 
     def reopen(self) -> None:
-        """Let the bus have a loop again; called when a start begins."""
+        """Let the bus have a loop again; called when a transition begins."""
         self._has_ended = False
 
     def end(self) -> list[str]:
         """
         Forget the loop, and end it if it belongs to the bus; return a message for each task that still ran there.
 
-        Until the next start the bus has no loop. Must not be called in the thread of the bus's own loop.
+        Until the next transition the bus has no loop. Must not be called in the thread of the bus's own loop.
         """
         with self._lock:
             loop, self._loop = self._loop, None

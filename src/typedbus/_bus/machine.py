@@ -208,8 +208,8 @@ class StateMachine:
                 if goal is State.STARTED and (by is not None or not self._is_used):
                     self.started_by = by
                 if goal is State.STARTED:
-                    self.event_loop.reopen()
                     self.requests.interrupts = 0
+                self.event_loop.reopen()
                 self.current = Transition(
                     goal, goal, threads, self.abandoned, self.event_loop, interrupts=self.requests.interrupts
                 )

@@ -13,7 +13,9 @@ from collections.abc import Callable, Hashable, Iterable, Mapping
 from queue import SimpleQueue
 from typing import Any, ClassVar, Final, NoReturn
 
+from typedbus._base.coroutines import is_async_callable
 from typedbus._base.errors import StartCancelled
+from typedbus._base.failures import ChannelFailures as TypedFailures
 from typedbus._base.failures import TransitionFailures
 from typedbus._base.states import State
 from typedbus._bus.builtin import ERROR, WARNING
@@ -40,7 +42,9 @@ class Bus(Messenger, Respawner):
 
     Channels are names, which may be any hashable object, and are created at their
     first use. Every method may be called from any thread. Attributes may be added
-    freely.
+    freely. Async listeners of ``start``, ``stop``, ``exit`` and ``graceful`` are
+    awaited by the methods of these names, on the event loop of the typed bus; a
+    publish awaits nothing.
 
     Attributes:
         typed: The typed bus underneath; containers are attached to it.
@@ -201,13 +205,20 @@ class Bus(Messenger, Respawner):
 
     def graceful(self) -> None:
         """
-        Publish ``graceful``.
+        Publish ``graceful``. Unlike `publish`, await async listeners, on the event loop of the typed bus.
 
         Raises:
             ChannelFailures: As in `publish`.
+            LoopError: There are async listeners, and the caller runs on that loop or the bus has exited.
         """
         self.log("Bus graceful")
-        self.publish("graceful")
+        if not any(map(is_async_callable, self.names.listeners.get("graceful", ()))):
+            self.publish("graceful")
+            return
+        try:
+            self.typed.graceful()
+        except TypedFailures as failed:
+            raise ChannelFailures.of(failed.exceptions) from failed
 
     def wait(
         self,
