@@ -55,7 +55,7 @@ class Block:
         """What runs the block in a process of its own, after the interpreter's name."""
         if self.file is not None and self.file.startswith("test_"):
             # pytest-asyncio warns where the option is not set.
-            option = "asyncio_default_fixture_loop_scope=fixture-scope"
+            option = "asyncio_default_fixture_loop_scope=function"
             return ["-m", "pytest", "-q", "-p", "no:cacheprovider", "-o", option, self.file]
         return [str(self.file)] if PROGRAM in self.text else None
 

@@ -16,10 +16,12 @@ for _name in ("_bus.async_faces", "_container.running", "pytest_plugin._tasks", 
     importlib.import_module(f"typedbus.{_name}")
 
 pytest_plugins = ["pytester"]
+# Old versions of pytest-asyncio do not close the event loop that they find, and it belongs to this process.
+pytestmark = pytest.mark.filterwarnings("ignore:(?s).*unclosed:pytest.PytestUnraisableExceptionWarning")
 
 OPTIONS = ["-p", "typedbus.pytest_plugin", "--strict-config", "--strict-markers"]
 OPTIONS += ["-W", "error", "-W", "ignore::pytest.PytestAssertRewriteWarning"]
-ASYNCIO = ("-p", "pytest_asyncio.plugin", "-o", "asyncio_default_fixture_loop_scope=fixture-scope")
+ASYNCIO = ("-p", "pytest_asyncio.plugin", "-o", "asyncio_default_fixture_loop_scope=function")
 AUTO = (*ASYNCIO, "-o", "asyncio_mode=auto")
 ANYIO = ("-p", "anyio")
 
@@ -211,7 +213,7 @@ def test_a_fixture_and_a_test_on_two_loops_get_an_error_that_names_both(run: Run
 import pytest_asyncio
 
 
-@pytest_asyncio.fixture(scope="session")
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def shop():
     async with running(Shop()) as shop:
         yield shop
