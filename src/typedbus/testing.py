@@ -21,6 +21,9 @@ from typedbus._base.structured import StructuredError
 from typedbus._channels.bound import BoundChannel
 from typedbus._container.running import running
 
+if TYPE_CHECKING:
+    from typedbus._channels.async_bound import AsyncBoundChannel
+
 __all__ = ("Call", "FakeClock", "NoAnswer", "Recorder", "running")
 
 Args = ParamSpec("Args")
@@ -66,13 +69,16 @@ class Recorder(Generic[Args, Result]):
     ``with Recorder(shop.bus()[stock_low]) as lows: ...; assert lows.times("A-1", left=2) == 1``
 
     On a channel with results it needs an answer before it can listen: ``with Recorder(bound).answering(function)``.
+    The channel may be async; the recorder and its answer are plain functions, and are not awaited.
 
     Attributes:
         calls: Every publish, in order.
         results: The answers of the recorder, in the same order.
     """
 
-    def __init__(self, bound: BoundChannel[Args, Result], *, priority: int = 50) -> None:
+    def __init__(
+        self, bound: BoundChannel[Args, Result] | AsyncBoundChannel[Args, Result], *, priority: int = 50
+    ) -> None:
         self._bound = bound
         self._priority = priority
         self._answer: Callable[Args, Result] | None = None

@@ -285,6 +285,44 @@ def test_it_has_a_name(typedbus_leaks):
     result.stdout.fnmatch_lines(["*task 'Pump.run' is at:", "*in drain", "*task 'poller' is at:"])
 
 
+def test_a_task_of_a_factory_is_reported(run: Run) -> None:
+    """A factory and a sync hook create tasks on the loop of the test by `run_on_loop`."""
+    result = run(
+        """
+async def poll():
+    await asyncio.Event().wait()
+
+
+async def watch():
+    await asyncio.Event().wait()
+
+
+class Poller:
+    def __init__(self, bus):
+        self.bus = bus
+        bus.run_on_loop(poll())
+
+    def start(self):
+        self.bus.run_on_loop(watch())
+
+
+class Polling(Container):
+    bus = Component(Bus)
+    poller = Component(Poller, bus.provided)
+
+
+@pytest.mark.asyncio
+async def test_it_polls(typedbus_leaks):
+    async with running(Polling):
+        pass
+""",
+        *ASYNCIO,
+    )
+
+    result.assert_outcomes(passed=1, errors=1)
+    result.stdout.fnmatch_lines(["*the test left 2 task(s) running;*", "*task 'poll' is at:", "*task 'watch' is at:"])
+
+
 @pytest.mark.parametrize("enters", ["typedbus_running.on_loop(Pumps)", "running(Pumps)"])
 def test_a_component_that_awaits_its_task_leaves_nothing(run: Run, enters: str) -> None:
     """Nor do tasks of the test, of other fixtures and of containers that continue."""

@@ -16,6 +16,7 @@ from typedbus import (
     EXIT,
     MAIN,
     START,
+    AsyncChannel,
     Bus,
     Channel,
     ChannelFailures,
@@ -269,6 +270,27 @@ def test_two_recorders_are_two_listeners() -> None:
         bound.publish()
 
     assert (outer.times(), inner.times()) == (2, 1)
+
+
+def test_a_recorder_listens_to_an_async_channel() -> None:
+    """Publishes and answers are recorded, and an answer that raises is a failure of the publish."""
+    counted = AsyncChannel[[str], int]("counted")
+    saved = AsyncChannel[[str], None]("saved")
+    bus = Bus()
+
+    async def publish() -> list[int]:
+        await bus[saved].publish("tea")
+        with pytest.raises(ChannelFailures):
+            await bus[counted].publish("")
+        return await bus[counted].publish("tea")
+
+    with Recorder(bus[saved]) as saves, Recorder(bus[counted]).answering(lambda text: 6 // len(text)) as counts:
+        results = asyncio.run(publish())
+
+    assert (results, counts.results, counts.calls) == ([2], [2], [Call(("",), {}), Call(("tea",), {})])
+    assert saves.times("tea") == 1
+    with pytest.raises(NoAnswer):
+        Recorder(bus[counted]).__enter__()  # type: ignore[misc]  # it is wrong
 
 
 # FakeClock

@@ -16,7 +16,7 @@ from listeners import (
     refill_dropping,
     refill_further,
 )
-from typedbus import BoundChannel, Bus, State
+from typedbus import AsyncChannel, BoundChannel, Bus, State
 from typedbus.events import LIFECYCLE
 from typedbus.testing import FakeClock, Recorder, running
 
@@ -86,6 +86,21 @@ def a_recorder_with_results_needs_an_answer(bus: Bus, bound: BoundChannel[[Order
     if ready:
         with recorder.answering(ask_demanding):  # E
             pass
+
+
+counted = AsyncChannel[[str], int]("counted")
+
+
+async def count(text: str) -> int:
+    return len(text)
+
+
+async def a_recorder_of_an_async_channel_has_its_types(bus: Bus) -> None:
+    with Recorder(bus[counted]):  # E
+        pass
+    Recorder(bus[counted]).answering(str)  # E
+    Recorder(bus[counted]).answering(count)  # E
+    Recorder(bus[counted]).times(3)  # E
 
 
 def other_objects_are_not_containers(shop: Shop) -> None:

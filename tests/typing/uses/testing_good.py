@@ -6,7 +6,7 @@ from typing import ParamSpec, assert_type
 from declared import Order, Receipt, Shop, audited, closed, order_cancelled, order_placed, quoted, stock_low
 
 from listeners import ask, bill, bill_anything, either, note_and_bill
-from typedbus import LOG, BoundChannel, Bus, State
+from typedbus import LOG, AsyncChannel, BoundChannel, Bus, State
 from typedbus.events import LIFECYCLE, LifecycleEvent, Moved
 from typedbus.testing import Call, FakeClock, Recorder, running
 
@@ -67,6 +67,18 @@ class Cancellations(Recorder[[Order], None]):
 def a_recorder_can_be_subclassed(bus: Bus) -> None:
     with Cancellations(bus[order_cancelled]) as cancelled:
         assert_type(cancelled, Cancellations)
+
+
+counted = AsyncChannel[[str], int]("counted")
+saved = AsyncChannel[[str], None]("saved")
+
+
+async def a_recorder_listens_to_an_async_channel(bus: Bus) -> None:
+    with Recorder(bus[saved]) as saves, Recorder(bus[counted]).answering(len) as counts:
+        assert_type(await bus[counted].publish("tea"), list[int])
+        assert_type(counts.results, list[int])
+        assert_type(saves.times("tea"), int)
+    assert_type(Recorder(bus[counted]), Recorder[[str], int])
 
 
 def any_recorder(bound: BoundChannel[Args, None]) -> Recorder[Args, None]:
