@@ -518,6 +518,20 @@ def test_the_fault_of_an_async_method_recommends_an_async_channel() -> None:
     )
 
 
+def test_the_fault_of_an_async_hook_with_parameters_recommends_no_async_channel() -> None:
+    """`START` takes async hooks; the parameters are the problem."""
+
+    class Part:
+        @on(START)  # type: ignore[arg-type]  # the misfit
+        async def begin(self, when: str) -> None:
+            """Begin at a time."""
+
+    with pytest.raises(InvalidContainer) as invalid:
+        with_part(Component(Part)).validate()
+
+    assert "missing a required argument: 'when'; correct the method" in str(invalid.value)
+
+
 def test_an_async_inline_method_is_a_fault() -> None:
     """It cannot run in the thread of the transition, and would fail in the start."""
 

@@ -38,7 +38,7 @@ def hook_faults(component: Component[object], cls: type, hooks: Sequence[Hook[ob
         elif hook.inline and is_async(hook.method):
             problem = "is async and runs on an event loop, and an inline hook runs in the thread of the transition"
             remedy = "remove inline=True, or make it a plain function"
-        elif not hook.channel.is_async and is_async(hook.method):
+        elif is_async(hook.method) and not (hook.channel.is_async or hook.channel.returns_awaitables()):
             remedy = "declare the channel as an AsyncChannel, or make it a plain function"
         if problem is not None:
             if isinstance(hook, NamedHook):
