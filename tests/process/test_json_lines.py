@@ -129,7 +129,7 @@ def test_a_log_file_can_be_json(tmp_path: Path) -> None:
 
 
 SITE = """
-import logging, logging.config, os, signal, sys, threading, warnings
+import asyncio, logging, logging.config, os, signal, sys, threading, warnings
 from typedbus import Bus, Component, Container, run
 
 print("imported", file=sys.stderr) if "noise" in os.environ.get("SHOP", "") else None
@@ -174,6 +174,18 @@ class Shop(Container):
 class Bad(Container):
     bus = Component(Bus)
     part = Component(Part)
+
+class Connection:
+    def main(self) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    async def stop(self) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        await asyncio.Event().wait()
+
+class Async(Container):
+    bus = Component(Bus)
+    connection = Component(Connection)
 """
 
 
@@ -244,6 +256,7 @@ def test_all_of_stderr_is_json(program: Program, shop: str) -> None:
         (("shop:Nothing", ""), 2, "error"),
         (("shop:Shop", "signal"), 0, "signal"),
         (("shop:Shop", "signal twice"), 128 + signal.SIGTERM, "signal"),
+        (("shop:Async", "twice"), 128 + signal.SIGTERM, "signal"),
     ],
 )
 def test_errors_and_signals_are_json(program: Program, arguments: tuple[str, str], status: int, kind: str) -> None:
@@ -259,6 +272,8 @@ def test_errors_and_signals_are_json(program: Program, arguments: tuple[str, str
         assert (failed["component"], failed["hook"]) == ("Shop.part", "start")
     if "twice" in shop:
         assert "shop.py" in json.dumps(lines[-1]["stacks"])
+    if "Async" in target:
+        assert "asyncio.Event().wait()" in lines[-1]["stacks"]["async hook Async.connection.stop"]
 
 
 @pytest.mark.slow
