@@ -12,7 +12,8 @@ import pytest
 from tests.hosting.test_hosted import WELL, App, Message, Server, ask, drive
 from tests.processes import Begin, programs
 
-from typedbus import GRACEFUL, Bus, Component, Container, Limits, State
+from typedbus import GRACEFUL, LOG, Bus, Component, Container, Limits, State, running
+from typedbus._bus.builtin import WARNING
 from typedbus.hosting import asgi
 
 PATIENCE = 30.0
@@ -251,6 +252,35 @@ def test_async_hooks_of_a_bus_that_exits_by_itself_run_on_the_loop_of_the_server
         assert set(shop.feed().loops) == {asyncio.get_running_loop()}
 
     drive(scenario)
+
+
+def test_a_bus_that_is_shared_with_another_loop_logs_a_warning() -> None:
+    """It names both loops and the remedy, once; a bus on the loop of the requests logs nothing."""
+    shop = Shop()
+    messages: list[str] = []
+    shop.attach()[LOG].subscribe(lambda message, level, /: messages.append(message) if level == WARNING else None)
+    app = asgi.Hosted(App([]), shop)
+
+    async def scenario() -> None:
+        assert [(await ask(app))[0]["status"] for _ in range(2)] == [200, 200]
+        server = Server(asgi.Hosted(App([]), shop))
+        await server.startup()
+        await server.shutdown()
+        assert server.kinds == WELL
+
+    async def scenario_on_one_loop() -> None:
+        async with running(shop):
+            await scenario()
+
+    with running(shop):
+        drive(scenario)
+    [request, lifespan] = messages
+    assert request.startswith("Shop: the async hooks of the bus ran on <")
+    assert "in thread 'MainThread'>: a lock or a connection" in request
+    assert lifespan == request
+    messages.clear()
+    drive(scenario_on_one_loop)
+    assert messages == []
 
 
 LOST_LOOP = """

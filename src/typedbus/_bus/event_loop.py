@@ -127,6 +127,12 @@ class EventLoop:
                 )
         self._registry.report_slow_listeners(is_wanted=lent.loop.get_debug())
 
+    def used_instead_of(self, loop: AsyncioLoop | None) -> AsyncioLoop | None:
+        """Return the loop that has run coroutines of the bus since the last exit, unless that is *loop*; else None."""
+        used = self._loop
+        is_other = used is not None and used.is_used and (loop is None or used.loop is not loop.loop)
+        return used if is_other else None
+
     def refuse_other_loop(self, action: str) -> None:
         """Raise `LoopError` if the loop cannot run, because another one, that of the caller, runs in its thread."""
         loop = self._loop

@@ -140,9 +140,9 @@ class Host:
             self.current_start = None
         start.set_result(thread)
 
-    def share(self) -> bool:
+    def share(self, loop: ServerLoop) -> bool:
         """
-        Return whether other code runs the bus, and share it if so; this starts nothing.
+        Return whether other code runs the bus, and share it if so, with requests on *loop*; this starts nothing.
 
         Raises:
             NotShared: Other code runs the bus without one of the containers.
@@ -151,7 +151,7 @@ class Host:
         bus = core_of(self.containers[0]).bus
         if bus is None or bus.state is not State.STARTED:
             return False
-        self._share(bus)
+        self._share(bus, loop)
         self.has_started = True
         return self.is_serving
 
@@ -187,7 +187,7 @@ class Host:
                     self._release(bus)
                 raise
             self._end_hooks.close()
-        self._share(bus)
+        self._share(bus, loop)
         return None
 
     def _claim(self, loop: ServerLoop | None) -> Bus:
@@ -221,7 +221,7 @@ class Host:
                 parts_of(bus).machine.started_by = None
                 self._detach()
 
-    def _share(self, bus: Bus) -> None:
+    def _share(self, bus: Bus, loop: ServerLoop | None) -> None:
         """Return when *bus*, which other code starts or has started, is STARTED."""
         unattached = [container for container in self.containers if core_of(container).bus is not bus]
         if unattached:
@@ -233,6 +233,9 @@ class Host:
         if bus.state is not State.STARTED:
             raise NotShared(self.name, f"it is {bus.state.name}; try again when it is STARTED or EXITED")
         self.bus = bus
+        doubt = None if loop is None else loop.doubt_about(bus)
+        if doubt is not None:
+            bus.log(f"{self.name}: {doubt}", WARNING)
 
     def _wait_for(self, start: futures.Future[threading.Thread | None]) -> None:
         """Wait for *start*, of this host or of another host on the same bus, and raise its exception if it fails."""

@@ -69,6 +69,9 @@ class ServerLoop(Protocol):
         """Return whether the exit of *bus* has to run async hooks on this loop."""
         ...
 
+    def doubt_about(self, bus: Bus, /) -> str | None:
+        """Return why requests on this loop may fail if they use the async components of *bus*, which is started."""
+
     async def call(self, function: Callable[[], None], /) -> BaseException | None:
         """
         Call *function* in a daemon thread, and return the exception that it raises, or None.
@@ -100,6 +103,10 @@ class _Asyncio:
     def is_needed_by(self, bus: Bus, /) -> bool:
         listeners = [subscription.listener for channel in (STOP, EXIT) for subscription in bus[channel].subscriptions]
         return parts_of(bus).event_loop.is_used or any(map(is_async_callable, listeners))
+
+    def doubt_about(self, bus: Bus, /) -> str | None:
+        other = parts_of(bus).event_loop.used_instead_of(self._loop)
+        return None if other is None else _doubt(other, self._loop.name)
 
     async def call(self, function: Callable[[], None], /) -> BaseException | None:
         outcome: futures.Future[BaseException | None] = futures.Future()
@@ -134,7 +141,19 @@ class _Trio:
     def is_needed_by(self, bus: Bus, /) -> bool:
         return False
 
+    def doubt_about(self, bus: Bus, /) -> str | None:
+        other = parts_of(bus).event_loop.used_instead_of(None)
+        return None if other is None else _doubt(other, "trio")
+
     async def call(self, function: Callable[[], None], /) -> BaseException | None:
         trio: Any = importlib.import_module("trio")
         error: BaseException | None = await trio.to_thread.run_sync(raised_by, function, abandon_on_cancel=True)
         return error
+
+
+def _doubt(used: AsyncioLoop, name: str) -> str:
+    return (
+        f"the async hooks of the bus ran on {used.name}, and requests run on {name}: a lock or a connection that belongs "
+        "to one event loop does not work on another; start the bus on the loop of the server, by its lifespan or with "
+        "async with running(...)"
+    )

@@ -102,7 +102,7 @@ class Hosted:
             finally:
                 # For a server that has cancelled this; otherwise the bus has already exited.
                 host.leave()
-        elif host.is_serving or host.share():
+        elif host.is_serving or host.share(running_loop()):
             await self._app(scope, receive, send)
         elif host.bus is None:
             raise NotHosted(host.name)
