@@ -234,6 +234,38 @@ def test_a_reload_runs_async_listeners_on_the_loop_of_the_server(way: str) -> No
     drive(scenario)
 
 
+def test_a_failure_of_the_exit_is_reported_if_the_server_cancels_the_lifespan(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """It goes to stderr, once, whether the cancellation comes before or in the exit."""
+    is_stopping = threading.Event()
+
+    class Failing(Feed):
+        async def stop(self) -> None:
+            await super().stop()
+            is_stopping.set()
+            await asyncio.sleep(0.01)
+            raise OSError("no stop")
+
+    async def scenario() -> None:
+        for cancels_exit in (False, True):
+            shop = Shop()
+            with shop.override(Shop.feed).by(Component(Failing)):
+                server = Server(asgi.Hosted(App([]), shop))
+                await server.startup()
+                is_stopping.clear()
+                if cancels_exit:
+                    server.shutting_down.set()
+                    await asyncio.to_thread(is_stopping.wait, PATIENCE)
+                server.task.cancel()
+                with pytest.raises(asyncio.CancelledError):
+                    await server.task
+                assert server.kinds == ["startup.complete"]
+                assert capfd.readouterr().err.count("OSError: no stop") == 1
+
+    drive(scenario)
+
+
 def test_async_hooks_of_a_bus_that_exits_by_itself_run_on_the_loop_of_the_server() -> None:
     """The server goes on, and later requests get 503."""
     shop = Shop()

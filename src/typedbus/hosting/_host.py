@@ -78,6 +78,7 @@ class Host:
     #: that serves the bus, or None if other code does.
     current_start: futures.Future[threading.Thread | None] | None = attrs.field(init=False, default=None)
     _is_leaving: bool = attrs.field(init=False, default=False)
+    #: The failure of the last exit, for each caller of `exit` that waited for it.
     _error: BaseException | None = attrs.field(init=False, default=None)
     #: The registrations of `end`, and the function that detaches the other containers from the bus of the first.
     _end_hooks: contextlib.ExitStack = attrs.field(init=False, factory=contextlib.ExitStack)
@@ -122,6 +123,7 @@ class Host:
             if start is None:
                 start = self.current_start = futures.Future()
                 self.has_started = self._is_leaving = False
+                self._error = None
         if not is_first:
             self._wait_for(start)
             return
@@ -268,9 +270,8 @@ class Host:
         thread = start.result() if start.exception() is None else None
         if thread is not None:
             thread.join()
-        problem, self._error = self._error, None
-        if problem is not None:
-            raise problem
+        if self._error is not None:
+            raise self._error
 
     def end(self) -> None:
         """Same as `exit`, at the end of the interpreter, where stderr is the only place left to report a failure."""
