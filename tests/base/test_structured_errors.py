@@ -51,6 +51,7 @@ def sample(annotation: Any) -> Any:
         str: "startup",
         int: 13,
         float: 0.5,
+        bool: True,
         object: "given",
         type: int,
         Path: Path("/run/shop"),
