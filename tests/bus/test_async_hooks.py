@@ -384,11 +384,14 @@ def test_a_start_that_returns_when_it_is_cancelled_is_undone() -> None:
     bus.exit()
 
 
-def test_a_blocked_loop_is_named_with_the_stack_of_its_thread() -> None:
-    """A hook that never awaits cannot be cancelled; the report shows the function that blocks."""
+@pytest.mark.parametrize("is_busy", [False, True])
+def test_a_blocked_loop_is_named_with_the_stack_of_its_thread(is_busy: bool) -> None:
+    """A hook that never awaits, asleep or busy, cannot be cancelled; the report shows the function that blocks."""
     gate = threading.Event()
 
     async def blocks() -> None:
+        while is_busy and not gate.is_set():
+            pass
         gate.wait(PATIENCE)
 
     bus = Bus(limits=Limits(hook=0.1))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import itertools
 import json
@@ -588,3 +589,57 @@ def test_a_report_makes_a_few_calls_for_each_event_of_a_start() -> None:
 
     assert len(report.record().components) == 1000
     assert calls / len(events) < 10
+
+
+def test_the_hooks_of_a_mixed_container_are_reported_alike() -> None:
+    """Durations, the failure and the rollback, whichever hooks are async."""
+    clock = FakeClock()
+    report = Report(clock.now)
+
+    class Database:
+        async def start(self) -> None:
+            await asyncio.sleep(0)
+            clock.advance(2, sleepers=0)
+
+        async def stop(self) -> None:
+            await asyncio.sleep(0)
+
+    class Web:
+        def __init__(self, database: Database) -> None:
+            self.database = database
+
+        def start(self) -> None:
+            clock.advance(3, sleepers=0)
+
+        def stop(self) -> None:
+            clock.advance(1, sleepers=0)
+
+    class Mail:
+        def __init__(self, web: Web) -> None:
+            self.web = web
+
+        async def start(self) -> None:
+            await asyncio.sleep(0)
+            clock.advance(4, sleepers=0)
+            raise OSError("no host")
+
+    class Shop(Container):
+        bus = Component(Bus, clock=clock)
+        database = Component(Database)
+        web = Component(Web, database.provided)
+        mail = Component(Mail, web.provided)
+
+    bus = Shop().attach()
+    bus[LIFECYCLE].subscribe(report.record_event)
+    with pytest.raises(TransitionFailures):
+        bus.start()
+    record = report.record()
+    bus.exit()
+
+    assert record.outcome is Outcome.FAILED
+    seconds = {component.path: component.start_seconds for component in record.components}
+    assert (seconds["Shop.database"], seconds["Shop.web"]) == (2.0, 3.0)
+    [failure] = record.failures
+    assert (failure.path, failure.seconds) == ("Shop.mail", 4.0)
+    assert record.rolled_back == ("Shop.web", "Shop.database")
+    assert record.rollback == 1.0
