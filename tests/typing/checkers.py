@@ -49,8 +49,8 @@ def reports_in(text: str, pattern: str) -> Reports:
 
 
 def ty(folder: Path) -> Reports:
-    """Return what ty reports, with its default rules."""
-    text = output_of(folder, "ty", "check", "--python", sys.executable, "--python-version", "3.11", "--output-format", "concise", ".")  # fmt: skip
+    """Return what ty reports, with its default rules and the one that finds a forgotten await."""
+    text = output_of(folder, "ty", "check", "--error", "unused-awaitable", "--python", sys.executable, "--python-version", "3.11", "--output-format", "concise", ".")  # fmt: skip
     return reports_in(text, r"^(?P<file>[^:\n]+):(?P<line>\d+):\d+: error(?P<text>.*)$")
 
 

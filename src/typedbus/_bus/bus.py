@@ -91,9 +91,9 @@ class Bus:
     def publish(self, channel: Channel[Args, Result], /, *args: Args.args, **kwargs: Args.kwargs) -> list[Result]: ...
 
     @overload
-    def publish(
+    async def publish(
         self, channel: AsyncChannel[Args, Result], /, *args: Args.args, **kwargs: Args.kwargs
-    ) -> Coroutine[Any, Any, list[Result]]: ...
+    ) -> list[Result]: ...
 
     def publish(self, channel: Any, /, *args: Any, **kwargs: Any) -> Any:
         """Same as ``bus[channel].publish(...)``, which is awaited for an `AsyncChannel`."""

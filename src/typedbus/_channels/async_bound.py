@@ -43,7 +43,7 @@ class _Decorator(Protocol[Args, Result]):
 
 
 class AsyncBoundChannel(
-    AnyBoundChannel["AsyncChannel[Args, Result, AsyncListens[Args, Result]]"],
+    AnyBoundChannel["AsyncChannel[Args, Result, AsyncListener]"],
     # The type of async functions for pyright; at run time it takes no arguments before Python 3.13.
     AsyncPublishes["Callable[Args, CoroutineType[Any, Any, Result]]"],
     AsyncSubscribes[AsyncListens[Args, Result]],
@@ -64,7 +64,7 @@ class AsyncBoundChannel(
 
     def __init__(
         self,
-        channel: AsyncChannel[Args, Result],
+        channel: AsyncChannel[Args, Result, AsyncListener],
         lock: threading.RLock,
         failures: FailureSink,
         run_on_loop: CoroutineRunner,
@@ -72,7 +72,7 @@ class AsyncBoundChannel(
         super().__init__(channel, lock, failures)
         self._run_on_loop = run_on_loop
 
-    def publish(self, /, *args: Args.args, **kwargs: Args.kwargs) -> Coroutine[Any, Any, list[Result]]:
+    async def publish(self, /, *args: Args.args, **kwargs: Args.kwargs) -> list[Result]:
         """
         Call and await every listener; the result of the coroutine is the list of their results in running order.
 

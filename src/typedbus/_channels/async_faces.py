@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Generic, overload
 
 from typedbus._channels.channel import DEFAULT_PRIORITY, P, R
@@ -24,9 +24,7 @@ class AsyncPublishes(Generic[Listener_co]):
 
     __slots__ = ()
 
-    def publish(
-        self: AsyncPublishes[Callable[P, Awaitable[R]]], /, *args: P.args, **kwargs: P.kwargs
-    ) -> Coroutine[Any, Any, list[R]]:
+    async def publish(self: AsyncPublishes[Callable[P, Awaitable[R]]], /, *args: P.args, **kwargs: P.kwargs) -> list[R]:
         """Call and await every listener; see `AsyncBoundChannel.publish`."""
         raise NotImplementedError
 

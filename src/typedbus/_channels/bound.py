@@ -40,8 +40,8 @@ MISSING: Final = Missing.LISTENER
 
 
 class BoundChannel(
-    # Written out, since pyright leaves out the default here; a string, since at run time there are two parameters.
-    AnyBoundChannel["Channel[Args, Result, Listens[Args, Result]]"],
+    # A string, since at run time there are two parameters.
+    AnyBoundChannel["Channel[Args, Result, Listener]"],
     Publishes[Listens[Args, Result]],
     Subscribes[Listens[Args, Result]],
     Generic[Args, Result, Listener],

@@ -184,7 +184,8 @@ def running_accepts_classes_and_instances(shop: Shop, infra: Infra, either: Shop
         assert_type(given, Shop)
         assert_type(first, Shop)
     with manager as any_container, running(either) as one:
-        assert_type(any_container, Container)
+        entered: Container = any_container
+        entered.validate()
         assert_type(one, Shop)
 
 
@@ -195,7 +196,8 @@ async def running_is_an_async_context_manager(shop: Shop, infra: Infra, either: 
         assert_type(given, Shop)
         assert_type(first, Shop)
     async with manager as any_container, running(either, workers=4, limits=Limits(start=5)) as one:
-        assert_type(any_container, Container)
+        entered: Container = any_container
+        entered.validate()
         assert_type(one, Shop)
 
 
