@@ -393,6 +393,20 @@ def test_it_continues(typedbus_leaks, wide):
     assert ThreadsLeft.__name__ not in text_of(result)
 
 
+def test_a_loop_that_ended_before_the_exit_has_no_tasks(run: Run) -> None:
+    """The check does not wait for it; the exit fails with the error of the bus."""
+    result = run("""
+def test_it_exits_too_late(typedbus_leaks):
+    bus = Pumps().attach()
+    asyncio.run(bus.start_async())
+    with pytest.raises(Exception, match="Pumps.pump") as failed:
+        bus.exit()
+    assert isinstance(failed.value.failures[0].error, LoopError)
+""")
+
+    result.assert_outcomes(passed=1)
+
+
 def test_the_limits_of_the_mark_apply_on_the_loop(run: Run) -> None:
     """As in a sync test; an existing bus gets its own back, and classes and guests are accepted."""
     result = run(

@@ -14,7 +14,7 @@ from typedbus._bus.asyncio_loop import AsyncioLoop, stack_of
 from typedbus._bus.event_loop import EventLoop
 from typedbus._bus.transition import is_of_hook
 
-#: How long a loop may take to list its tasks, in seconds; a loop that is blocked or stopped does not.
+#: How long a loop may take to list its tasks, in seconds; a loop that is blocked or ends meanwhile never does.
 _PATIENCE: Final = 1.0
 
 
@@ -28,10 +28,16 @@ def tasks_left(event_loop: EventLoop, loop: AsyncioLoop) -> list[tuple[str, str]
     """
     if not loop.is_used or loop.why_dead() is not None:
         return []
+    tasks = _list_tasks(event_loop, is_own=loop.is_own)
     try:
-        listing = asyncio.run_coroutine_threadsafe(_list_tasks(event_loop, is_own=loop.is_own), loop.loop)
+        listing = asyncio.run_coroutine_threadsafe(tasks, loop.loop)
+    except RuntimeError:
+        tasks.close()
+        return []
+    try:
         return listing.result(_PATIENCE)
-    except futures.TimeoutError:
+    except (futures.TimeoutError, futures.CancelledError):
+        listing.cancel()
         return []
 
 
