@@ -388,3 +388,46 @@ def test_hooks_that_lost_their_loop_are_reported_at_the_end_of_the_interpreter(b
     assert report.startswith("error: Shop.feed was not called on stop (")
     assert "program0.py:20): <" in report
     assert report.endswith("before the bus had exited; exit the bus before its event loop ends")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("hooks", ["start stop exit", "stop exit", "exit"])
+def test_the_end_of_the_interpreter_calls_the_async_hooks_of_a_wsgi_application(begin: Begin, hooks: str) -> None:
+    """It is too late to create an event loop then, so one is created in the start, whichever hooks are async."""
+    program = begin(
+        """
+        import sys
+
+        from typedbus import Bus, Component, Container, Limits
+        from typedbus.hosting.wsgi import Hosted
+
+
+        class Feed: ...
+
+
+        def hook_of(name):
+            async def hook(self):
+                print(name)
+
+            return hook
+
+
+        for name in sys.argv[1].split():
+            setattr(Feed, name, hook_of(name))
+
+
+        class Shop(Container):
+            bus = Component(Bus)
+            feed = Component(Feed)
+
+
+        Hosted(lambda environ, start_response: [], Shop, limits=Limits(stop=20, exit=20)).start()
+        print("end")
+        """,
+        hooks,
+    )
+
+    assert program.end() == 0
+
+    assert sorted(program.lines) == sorted(["end", *hooks.split()])
+    assert program.lines[-1] == "exit"

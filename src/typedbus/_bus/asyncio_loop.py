@@ -258,7 +258,11 @@ class AsyncioLoop:
             )
         # `shutdown` has no time limit, and a thread cannot be interrupted.
         joining = threading.Thread(target=self._executor.shutdown, kwargs={"cancel_futures": True}, daemon=True)
-        joining.start()
+        try:
+            joining.start()
+        except RuntimeError:
+            # The interpreter ends, and has joined them; Python 3.12.0 and 3.12.1 cannot start threads by then.
+            return messages
         joining.join(_PATIENCE)
         if joining.is_alive():
             messages.append(f"a function in the default executor of {self.name} still runs, and is left behind")

@@ -27,11 +27,12 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
+from typedbus._base.coroutines import is_async_callable
 from typedbus._base.errors import StartCancelled, TransitionError
 from typedbus._base.limits import Limits
 from typedbus._base.states import State
 from typedbus._base.sync import new_lock
-from typedbus._bus.builtin import WARNING
+from typedbus._bus.builtin import EXIT, STOP, WARNING
 from typedbus._bus.bus import Bus, parts_of
 from typedbus._container.attachment import attached, container_of, detaching
 from typedbus._container.container import Container
@@ -98,6 +99,14 @@ class Host:
         notice()
         bus = self.bus
         return self.has_started and bus is not None and bus.state is State.STARTED and not bus.is_exit_requested
+
+    @property
+    def has_async_exit(self) -> bool:
+        """Whether the exit needs an event loop: it has async hooks to call, or tasks to end."""
+        if self.bus is None:
+            return False
+        hooks = [*self.bus[STOP].subscriptions, *self.bus[EXIT].subscriptions]
+        return parts_of(self.bus).event_loop.is_used or any(is_async_callable(hook.listener) for hook in hooks)
 
     def start(self, loop: ServerLoop | None = None) -> None:
         """
@@ -173,6 +182,9 @@ class Host:
             try:
                 parts_of(bus).machine.bring_to(State.STARTED, by=self)
                 if parts_of(bus).machine.started_by is self:
+                    if self.has_async_exit:
+                        # Now, since it cannot be created at the end of the interpreter.
+                        parts_of(bus).event_loop.get(f"the exit of {self.name}")
                     doubt = doubt_about_end()
                     if doubt is not None:
                         bus.log(f"{self.name}: {doubt}", WARNING)

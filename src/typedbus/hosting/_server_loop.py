@@ -65,10 +65,6 @@ class ServerLoop(Protocol):
             LoopError: The components of the bus were built for another loop.
         """
 
-    def is_needed_by(self, bus: Bus, /) -> bool:
-        """Return whether the exit of *bus* has to run async hooks on this loop."""
-        ...
-
     def doubt_about(self, bus: Bus, /) -> str | None:
         """Return why requests on this loop may fail if they use the async components of *bus*, which is started."""
 
@@ -99,10 +95,6 @@ class _Asyncio:
 
     def lend_to(self, bus: Bus, action: str, /) -> None:
         parts_of(bus).event_loop.lend(action, self._loop)
-
-    def is_needed_by(self, bus: Bus, /) -> bool:
-        listeners = [subscription.listener for channel in (STOP, EXIT) for subscription in bus[channel].subscriptions]
-        return parts_of(bus).event_loop.is_used or any(map(is_async_callable, listeners))
 
     def doubt_about(self, bus: Bus, /) -> str | None:
         other = parts_of(bus).event_loop.used_instead_of(self._loop)
@@ -137,9 +129,6 @@ class _Trio:
 
     def lend_to(self, bus: Bus, action: str, /) -> None:
         pass
-
-    def is_needed_by(self, bus: Bus, /) -> bool:
-        return False
 
     def doubt_about(self, bus: Bus, /) -> str | None:
         other = parts_of(bus).event_loop.used_instead_of(None)

@@ -95,7 +95,7 @@ class Hosted:
             try:
                 await self._run_lifespan(loop, lifespan, scope)
             except asyncio.CancelledError:
-                if host.bus is not None and loop.is_needed_by(host.bus):
+                if host.has_async_exit:
                     # The server may end the event loop when this ends.
                     await loop.call(host.end)
                 raise
