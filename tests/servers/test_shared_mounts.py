@@ -84,6 +84,8 @@ def test_mounted_applications_of_both_kinds_use_an_async_component(site_class: A
 def test_a_cancelled_start_cancels_the_lifespans_on_the_shared_loop() -> None:
     """Those that have started and the one that has not, before the async component stops."""
 
+    has_begun = asyncio.Event()
+
     class Apps:
         def __init__(self, bus: Bus, feed: Feed) -> None:
             self.feed = feed
@@ -96,6 +98,8 @@ def test_a_cancelled_start_cancels_the_lifespans_on_the_shared_loop() -> None:
                 try:
                     if name == "first":
                         await send({"type": "lifespan.startup.complete"})
+                    else:
+                        has_begun.set()
                     await asyncio.Event().wait()
                 finally:
                     self.feed.notes.append(f"{name} cancelled")
@@ -112,9 +116,11 @@ def test_a_cancelled_start_cancels_the_lifespans_on_the_shared_loop() -> None:
     site = Site()
 
     async def main() -> None:
-        with pytest.raises(TimeoutError):
-            async with asyncio.timeout(0.1):
-                await site.attach().start_async()
+        start = asyncio.create_task(site.attach().start_async())
+        await has_begun.wait()
+        start.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await start
         await site.bus().exit_async()
 
     asyncio.run(main())
