@@ -166,6 +166,36 @@ def test_a_start_in_a_timeout_and_in_a_task_group_behaves_as_any_coroutine() -> 
     assert bus.state is State.STOPPED
 
 
+def test_a_second_cancellation_during_a_sync_hook_lets_the_async_hooks_after_it_run() -> None:
+    """It is for the hook that runs, which cannot be given up."""
+    notes: list[str] = []
+    bus = Bus()
+    add(bus, Part("a", notes))
+    has_begun, goes_on = threading.Event(), threading.Event()
+
+    def drain() -> None:
+        has_begun.set()
+        assert goes_on.wait(PATIENCE)
+
+    listen(bus, STOP, drain, priority=75)
+
+    async def main() -> None:
+        await bus.start_async()
+        stop = asyncio.create_task(bus.stop_async())
+        assert await asyncio.to_thread(has_begun.wait, PATIENCE)
+        for _ in range(2):
+            stop.cancel()
+            await asyncio.sleep(0)
+        goes_on.set()
+        with pytest.raises(asyncio.CancelledError):
+            await stop
+        await bus.exit_async()
+
+    asyncio.run(main())
+
+    assert notes == ["start a", "stop a", "exit a"]
+
+
 def test_a_second_cancellation_gives_up_the_hook_that_runs() -> None:
     """The first waits for the rollback, in which a stop hangs; the second leaves it behind."""
     bus = Bus()

@@ -164,6 +164,8 @@ class HookScheduler:
                     job.error = self._pending(job, job.predecessor)
             if job.error is None:
                 job.error = raised_by(job.hook.listener)
+                # A request to give up hooks was for this one, which cannot be given up in this thread.
+                self._callbacks.gives_up()
             job.seconds = self._clock.now() - job.began
             self._end(job)
             return
