@@ -1,4 +1,4 @@
-"""A thread that calls hooks for a scheduler, and the stacks of threads."""
+"""The threads that call hooks for a scheduler, and the stacks of threads."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from collections.abc import Callable
 from queue import SimpleQueue
 
 from typedbus._base.sync import simple_queue
+from typedbus._bus.hooks import PhaseCallbacks
 
 
 class HookWorker:
@@ -36,6 +37,45 @@ class HookWorker:
         while (call := self.calls.get()) is not None:
             if not call():
                 return
+
+
+class HookWorkers:
+    """
+    The worker threads of one phase, which are reused.
+
+    Args:
+        callbacks: Called when a thread has been started, and when one has ended.
+    """
+
+    def __init__(self, callbacks: PhaseCallbacks) -> None:
+        self._callbacks = callbacks
+        self._idle: list[HookWorker] = []
+
+    def get(self) -> HookWorker | None:
+        """Return an idle worker thread; None if none can be started, as while the interpreter shuts down."""
+        if self._idle:
+            return self._idle.pop()
+        worker = HookWorker()
+        try:
+            worker.thread.start()
+        except RuntimeError:
+            return None
+        assert worker.thread.ident is not None
+        self._callbacks.joined(worker.thread.ident)
+        return worker
+
+    def put(self, worker: HookWorker) -> None:
+        """Take back *worker*, which is idle."""
+        self._idle.append(worker)
+
+    def dismiss(self) -> None:
+        """End the idle threads, and wait for their ends."""
+        while self._idle:
+            worker = self._idle.pop()
+            worker.calls.put(None)
+            worker.thread.join()
+            assert worker.thread.ident is not None
+            self._callbacks.left(worker.thread.ident)
 
 
 def raised_by(listener: Callable[[], object]) -> BaseException | None:

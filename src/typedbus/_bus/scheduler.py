@@ -20,17 +20,18 @@ import time
 from collections import Counter, deque
 from collections.abc import Sequence
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final
 
 from typedbus._base.clock import Clock, Inbox, Waking
 from typedbus._base.coroutines import is_async_callable
-from typedbus._base.errors import HookCancelled, HookTimeout, ListenerError, LoopError, StartPending
+from typedbus._base.errors import HookCancelled, ListenerError
 from typedbus._base.sync import simple_queue
 from typedbus._bus.event_loop import EventLoop
 from typedbus._bus.hook_graph import HookGraph
 from typedbus._bus.hook_job import HookJob, staged
-from typedbus._bus.hook_worker import HookWorker, raised_by
-from typedbus._bus.hooks import Abandoned, PhaseCallbacks, PhaseLimit, Runner, ScheduledHook
+from typedbus._bus.hook_worker import HookWorkers, raised_by
+from typedbus._bus.hooks import Abandoned, PhaseCallbacks, PhaseLimit, ScheduledHook
+from typedbus._bus.overruns import Overruns
 from typedbus._bus.time_budget import TimeBudget
 
 if TYPE_CHECKING:
@@ -84,17 +85,17 @@ class HookScheduler:
         self._event_loop = event_loop
         self._inbox: SimpleQueue[None] = simple_queue()
         self._ended_jobs: deque[HookJob] = deque()
-        self._backwards = backwards
-        self._workers = workers
+        self._max_running = workers
         self._budget = TimeBudget(hooks, hook_limit=hook_limit, whole=whole, spares=spares)
         self._jobs = list(staged(hooks))
         self._graph = HookGraph(hooks, backwards=backwards) if workers > 1 else None
         self._ready = [0][: len(self._jobs)] if self._graph is None else self._graph.first()
         heapq.heapify(self._ready)
+        self._overruns = Overruns(self._jobs, self._graph, backwards=backwards, clock=clock)
         self._unfinished = Counter(job.stage for job in self._jobs)
         self._stage = 0
         self._running: list[HookJob] = []
-        self._idle: list[HookWorker] = []
+        self._workers = HookWorkers(callbacks)
         #: The calls of async hooks that have not been handed to the event loop, which is woken once for all of them.
         self._prepared: list[LoopCall] = []
 
@@ -106,7 +107,7 @@ class HookScheduler:
         """
         try:
             while True:
-                while self._ready and len(self._running) < self._workers and self._callbacks.goes_on():
+                while self._ready and len(self._running) < self._max_running and self._callbacks.goes_on():
                     # The heap is ordered by place, and so by stage: if the first job must wait, all others must too.
                     if self._jobs[self._ready[0]].stage > self._stage:
                         break
@@ -118,21 +119,12 @@ class HookScheduler:
                     job = self._ended_jobs.popleft()
                     self._running.remove(job)
                     if job.worker is not None and not job.is_given_up:
-                        self._idle.append(job.worker)
+                        self._workers.put(job.worker)
                     if job.call is not None and not job.is_given_up:
                         self._judge(job, job.call)
                     self._end(job)
         finally:
-            self._dismiss()
-
-    def _dismiss(self) -> None:
-        """End the idle worker threads."""
-        while self._idle:
-            worker = self._idle.pop()
-            worker.calls.put(None)
-            worker.thread.join()
-            assert worker.thread.ident is not None
-            self._callbacks.left(worker.thread.ident)
+            self._workers.dismiss()
 
     def _begin(self, job: HookJob) -> None:
         job.began = self._clock.now()
@@ -140,20 +132,22 @@ class HookScheduler:
             job.allowed, job.limit, job.scope = allowed
         if job.allowed is not None and job.allowed <= 0:
             # No time is left: calling it would only create an abandoned thread.
-            job.error = self._overrun(job, "nowhere: the hooks before it had used up the time, and it was not called")
+            job.error = self._overruns.overrun(
+                job, "nowhere: the hooks before it had used up the time, and it was not called"
+            )
             self._end(job)
             return
         self._callbacks.begins(job.hook)
         is_inline = job.hook.is_inline
         if is_inline:
             # The hook may fork, for which no other thread should exist, not even an idle one.
-            self._dismiss()
+            self._workers.dismiss()
         job.predecessor = self._callbacks.predecessor(job.hook)
         if is_async_callable(job.hook.listener):
             self._begin_on_loop(job)
             return
-        runs_here = is_inline or (job.allowed is None and self._workers == 1) or job.hook.is_idle
-        job.worker = None if runs_here else self._worker()
+        runs_here = is_inline or (job.allowed is None and self._max_running == 1) or job.hook.is_idle
+        job.worker = None if runs_here else self._workers.get()
         if job.worker is None:
             self._begin_prepared()
             if job.predecessor is not None:
@@ -161,7 +155,7 @@ class HookScheduler:
                 if job.error is None and not job.predecessor.is_over.is_set():
                     if not self._callbacks.goes_on():
                         job.limit, job.scope = None, "interrupt"
-                    job.error = self._pending(job, job.predecessor)
+                    job.error = self._overruns.pending(job, job.predecessor)
             if job.error is None:
                 job.error = raised_by(job.hook.listener)
                 # A request to give up hooks was for this one, which cannot be given up in this thread.
@@ -273,7 +267,7 @@ class HookScheduler:
         error, hook = job.error, job.hook
         is_called_off = job.is_called_off and call.has_ended_cancelled
         if call.was_cancelled and (job.grace is not None or (job.is_broken_off and not is_called_off)):
-            job.error = self._overrun(job, call.stack_at_cancel, job.seconds, "cancelled")
+            job.error = self._overruns.overrun(job, call.stack_at_cancel, job.seconds, "cancelled")
             job.error.__cause__ = None if call.has_ended_cancelled else error
             if error is None:
                 # It caught the cancellation and returned: a start must be undone.
@@ -303,19 +297,6 @@ class HookScheduler:
             left = _CHECK_INTERVAL if until is None else min(_CHECK_INTERVAL, until - time.monotonic())
             if predecessor.is_over.wait(max(0.0, left)) or (until is not None and time.monotonic() >= until):
                 return
-
-    def _worker(self) -> HookWorker | None:
-        """Return an idle worker thread; None if none can be started, as while the interpreter shuts down."""
-        if self._idle:
-            return self._idle.pop()
-        worker = HookWorker()
-        try:
-            worker.thread.start()
-        except RuntimeError:
-            return None
-        assert worker.thread.ident is not None
-        self._callbacks.joined(worker.thread.ident)
-        return worker
 
     def _end(self, job: HookJob) -> None:
         self._budget.spend(job.hook, job.seconds)
@@ -406,11 +387,11 @@ class HookScheduler:
             error: Exception
             abandoned = None
             if predecessor is not None:
-                error = self._pending(job, predecessor)
+                error = self._overruns.pending(job, predecessor)
             else:
                 runner = job.worker or job.call
                 assert runner is not None
-                error = self._given_up(job, runner, seconds)
+                error = self._overruns.left_behind(job, runner, seconds)
                 abandoned = self._callbacks.abandons(job.hook, job.began, runner)
             with self._lock:
                 if job.is_over or job.predecessor is not predecessor:
@@ -424,55 +405,3 @@ class HookScheduler:
             if job.call is not None and abandoned is not None and job.call.on.loop.is_closed():
                 # The task will never end.
                 abandoned.is_over.set()
-
-    def _given_up(self, job: HookJob, runner: Runner, seconds: float) -> Exception:
-        """Return the error of a hook that is left behind."""
-        hook, call = job.hook, job.call
-        if call is None:
-            return self._overrun(job, runner.stack(), seconds)
-        if (death := call.on.why_dead()) is not None:
-            return LoopError(
-                f"{hook.path} has not returned from {hook.channel.name} ({hook.place})",
-                f"{call.on.name} {death}; exit the bus before its event loop ends",
-            )
-        if job.grace is not None and not call.was_cancelled:
-            return self._overrun(job, call.stack_of_loop(), seconds, "loop blocked")
-        return self._overrun(job, call.stack_at_cancel or call.stack(), seconds)
-
-    def _pending(self, job: HookJob, predecessor: Abandoned) -> StartPending:
-        hook = predecessor.hook
-        return StartPending(
-            job.hook.path,
-            hook.place,
-            self._clock.now() - predecessor.began,
-            job.limit,
-            job.scope,
-            predecessor.runner.stack(),
-        )
-
-    def _overrun(
-        self,
-        job: HookJob,
-        stack: str,
-        seconds: float = 0.0,
-        outcome: Literal["left behind", "cancelled", "loop blocked"] = "left behind",
-    ) -> HookTimeout:
-        hook = job.hook
-        return HookTimeout(
-            hook.path,
-            hook.channel.name,
-            hook.place,
-            seconds,
-            job.limit,
-            job.scope,
-            stack,
-            self._waiting_for(job),
-            outcome,
-        )
-
-    def _waiting_for(self, job: HookJob) -> tuple[str, ...]:
-        """Return the paths of the components that cannot be called before *job* is over."""
-        graph = self._graph or HookGraph([other.hook for other in self._jobs], backwards=self._backwards)
-        behind = graph.behind(job.hook.node)
-        waiting = {other.hook.path: None for other in self._jobs if other.hook.node in behind}
-        return tuple(waiting)
