@@ -48,6 +48,9 @@ class Feed:
             await asyncio.sleep(60)
 
     async def stop(self) -> None:
+        if os.environ.get("SLOW") == "async stop":
+            note("slow async stop")
+            await asyncio.sleep(60)
         self.task.cancel()
         await asyncio.wait([self.task])
         self.note("async stop")

@@ -145,6 +145,24 @@ def test_a_second_ctrl_c_leaves_no_async_hook_out(kind: Kind, begin: Callable[..
     assert host.lives == {int(pid): LIFE}, host.described()
 
 
+@pytest.mark.parametrize("kind", LOOPS[:2], ids=named_by)
+def test_a_third_ctrl_c_gives_up_the_async_hooks(kind: Kind, begin: Callable[..., Host]) -> None:
+    """It ends the event loop in the async stop: the sync hooks are called, and each async hook is reported once."""
+    host = begin(kind.command, SECONDS="20", SLOW="async stop")
+    pid, _ = host.serve().split()
+    host.slow()
+
+    host.send(signal.SIGINT)
+    wait_for(lambda: kind.pause in host.output, host.described)
+    host.send(signal.SIGINT)
+    wait_for(lambda: "slow async stop" in host.lives[int(pid)], host.described)
+    host.end(signal.SIGINT)
+
+    assert host.lives == {int(pid): ["start", "async start", "slow async stop", "stop", "exit"]}, host.described()
+    assert host.output.count("error: Shop.feed has not returned from stop (") == 1, host.described()
+    assert host.output.count("error: Shop.feed was not called on exit (") == 1, host.described()
+
+
 @pytest.mark.parametrize("kind", LOOPS, ids=named_by)
 def test_an_async_start_that_fails_ends_the_server(kind: Kind, begin: Callable[..., Host]) -> None:
     """The reason is in its output, and what had started stops."""

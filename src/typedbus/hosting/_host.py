@@ -81,6 +81,8 @@ class Host:
     _is_leaving: bool = attrs.field(init=False, default=False)
     #: The failure of the last exit, for each caller of `exit` that waited for it.
     _error: BaseException | None = attrs.field(init=False, default=None)
+    #: The failure that `end` has reported.
+    _reported: BaseException | None = attrs.field(init=False, default=None)
     #: The registrations of `end`, and the function that detaches the other containers from the bus of the first.
     _end_hooks: contextlib.ExitStack = attrs.field(init=False, factory=contextlib.ExitStack)
     _detach: Callable[[], object] = attrs.field(init=False, default=bool)
@@ -132,7 +134,7 @@ class Host:
             if start is None:
                 start = self.current_start = futures.Future()
                 self.has_started = self._is_leaving = False
-                self._error = None
+                self._error = self._reported = None
         if not is_first:
             self._wait_for(start)
             return
@@ -294,7 +296,11 @@ class Host:
         try:
             self.exit()
         except BaseException as error:
-            report(error)
+            with self._lock:
+                # An earlier call may still wait, in the lifespan of a server whose event loop was interrupted.
+                is_reported, self._reported = error is self._reported, error
+            if not is_reported:
+                report(error)
 
     def _serve(self) -> None:
         bus = self.bus
@@ -321,7 +327,7 @@ class Host:
     def reset_in_child(self) -> None:
         """Reset this host in a child process: the started bus belongs to the parent."""
         self._lock = threading.Lock()
-        self.current_start = self._error = None
+        self.current_start = self._error = self._reported = None
         self.has_started = self._is_leaving = False
         self._end_hooks, self._detach = contextlib.ExitStack(), bool
 
