@@ -276,6 +276,21 @@ def test_an_event_loop_refuses_a_publish_that_would_block_it() -> None:
         asyncio.run(main())
 
 
+def test_a_publish_from_another_event_loop_runs_on_the_loop_of_the_bus() -> None:
+    """In a thread, as the error shows: awaited on the other loop, it would use what belongs to the loop of the bus."""
+    bus = Bus()
+    bus[numbers].subscribe(where)
+    bus[numbers].publish_from_thread(3)  # the bus creates its own loop
+
+    async def main() -> list[tuple[int, str]]:
+        with pytest.raises(LoopError, match=r"write await asyncio.to_thread\(bus\[channel\].publish_from_thread, "):
+            bus[numbers].publish_from_thread(3)
+        return await asyncio.to_thread(bus[numbers].publish_from_thread, 3)
+
+    assert asyncio.run(main()) == [(3, "bus event loop")]
+    bus.exit()
+
+
 def test_a_publish_after_the_exit_is_refused() -> None:
     """The loop has ended with the exit."""
     bus = Bus()

@@ -112,7 +112,10 @@ def run(machine: StateMachine | None, action: str, function: Callable[[], Corout
     notice()
     reason = None
     if is_on_any_loop():
-        reason = "it would block the event loop of this thread; write await bus[channel].publish(...) instead"
+        event_loop = None if machine is None else machine.event_loop
+        is_other = event_loop is not None and event_loop.is_used and not event_loop.is_running_here
+        call = "asyncio.to_thread(bus[channel].publish_from_thread, ...)" if is_other else "bus[channel].publish(...)"
+        reason = f"it would block the event loop of this thread; write await {call} instead"
     loop, context = _loop_for(machine, action, reason)
     return context.run(loop.run, action, function)
 
