@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.doubles import ThreadCall
 
 from typedbus import (
     EXIT,
@@ -40,6 +41,7 @@ from typedbus._base.limits import StartNode
 from typedbus._bus.bus import parts_of
 from typedbus._channels.subscriptions import Subscription
 from typedbus.events import LIFECYCLE
+from typedbus.testing import FakeClock
 from typedbus.types import HookResult
 
 PATIENCE = 10
@@ -300,49 +302,71 @@ async def hang(began: threading.Event | None = None) -> None:
         pass
 
 
+def overrun(bus: Bus, clock: FakeClock, began: threading.Event, cancelled: threading.Event | None = None) -> Exception:
+    """
+    Start *bus*, and return its failure.
+
+    When *began* is set, a second passes, which is the limit of each hook; another one when *cancelled* is set, if it is
+    given.
+    """
+    start = ThreadCall(bus.start)
+    for event in (began, cancelled):
+        if event is not None:
+            assert event.wait(PATIENCE)
+            clock.advance(1)
+    error = start.finished().error
+    assert isinstance(error, TransitionFailures)
+    [failure] = error.exceptions
+    return failure
+
+
 def test_an_overrun_is_cancelled_and_its_whole_chain_is_shown() -> None:
     """The stack names each coroutine and the async generator, outermost first."""
-    bus = Bus(limits=Limits(hook=0.05))
-    listen(bus, START, hang)
+    clock, began = FakeClock(), threading.Event()
+    bus = Bus(clock=clock, limits=Limits(hook=1))
 
-    with pytest.raises(TransitionFailures) as raised:
-        bus.start()
+    async def start() -> None:
+        await hang(began)
 
-    [error] = raised.value.exceptions
+    listen(bus, START, start)
+
+    error = overrun(bus, clock, began)
+
     assert isinstance(error, HookTimeout)
     assert error.outcome == "cancelled"
     assert "it was cancelled at:" in str(error)
     lines = [line.strip().rpartition(" ")[2] for line in error.stack.splitlines() if "File" in line]
-    assert lines == ["hang", "numbers", "wait"]
+    assert lines == ["start", "hang", "numbers", "wait"]
     bus.exit()
 
 
 def test_a_hook_that_ignores_its_cancellation_is_left_behind_and_undone_later() -> None:
     """The start goes on without it; when it has returned, the stop of the same object is called."""
-    gate = threading.Event()
+    clock, gate = FakeClock(), threading.Event()
+    began, cancelled = threading.Event(), threading.Event()
     notes: list[str] = []
     lines: list[str] = []
 
     class Stubborn:
         async def start(self) -> None:
+            began.set()
             while not gate.is_set():
                 try:
                     await asyncio.sleep(0.01)
                 except asyncio.CancelledError:
                     notes.append("cancelled")
+                    cancelled.set()
 
         async def stop(self) -> None:
             notes.append("stop")
 
-    bus = Bus(limits=Limits(hook=0.05))
+    bus = Bus(clock=clock, limits=Limits(hook=1))
     bus[LOG].subscribe(lambda text, level: lines.append(text))
     stubborn = Stubborn()
     listen(bus, START, stubborn.start)
     listen(bus, STOP, stubborn.stop)
 
-    with pytest.raises(TransitionFailures) as raised:
-        bus.start()
-    [error] = raised.value.exceptions
+    error = overrun(bus, clock, began, cancelled)
     [late] = parts_of(bus).machine.abandoned
     rolled_back = list(notes)
     gate.set()
@@ -359,10 +383,11 @@ def test_a_hook_that_ignores_its_cancellation_is_left_behind_and_undone_later() 
 
 def test_a_start_that_returns_when_it_is_cancelled_is_undone() -> None:
     """It has overrun, so the start fails, and it had started, so its stop is called."""
-    stopped = threading.Event()
+    clock, began, stopped = FakeClock(), threading.Event(), threading.Event()
 
     class Slow:
         async def start(self) -> None:
+            began.set()
             try:
                 await asyncio.Event().wait()
             except asyncio.CancelledError:
@@ -371,15 +396,14 @@ def test_a_start_that_returns_when_it_is_cancelled_is_undone() -> None:
         async def stop(self) -> None:
             stopped.set()
 
-    bus = Bus(limits=Limits(hook=0.05))
+    bus = Bus(clock=clock, limits=Limits(hook=1))
     slow = Slow()
     listen(bus, START, slow.start)
     listen(bus, STOP, slow.stop)
 
-    with pytest.raises(TransitionFailures) as raised:
-        bus.start()
+    error = overrun(bus, clock, began)
 
-    assert failures(raised.value) == [HookTimeout]
+    assert isinstance(error, HookTimeout)
     assert stopped.wait(PATIENCE)
     bus.exit()
 
@@ -387,22 +411,21 @@ def test_a_start_that_returns_when_it_is_cancelled_is_undone() -> None:
 @pytest.mark.parametrize("is_busy", [False, True])
 def test_a_blocked_loop_is_named_with_the_stack_of_its_thread(is_busy: bool) -> None:
     """A hook that never awaits, asleep or busy, cannot be cancelled; the report shows the function that blocks."""
-    gate = threading.Event()
+    clock, began, gate = FakeClock(), threading.Event(), threading.Event()
 
     async def blocks() -> None:
+        began.set()
         while is_busy and not gate.is_set():
             pass
         gate.wait(PATIENCE)
 
-    bus = Bus(limits=Limits(hook=0.1))
+    bus = Bus(clock=clock, limits=Limits(hook=1))
     listen(bus, START, blocks)
     try:
-        with pytest.raises(TransitionFailures) as raised:
-            bus.start()
+        error = overrun(bus, clock, began, began)
     finally:
         gate.set()
 
-    [error] = raised.value.exceptions
     assert isinstance(error, HookTimeout)
     assert error.outcome == "loop blocked"
     assert "the event loop is blocked" in str(error)
