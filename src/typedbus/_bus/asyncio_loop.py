@@ -1,8 +1,8 @@
 """
 An asyncio event loop that runs coroutines for a bus: the caller's, or one in a thread that the bus owns.
 
-This module and `_bus.async_faces` are the only modules of the bus that import asyncio. They are imported with the
-first coroutine or the first call of an async method of the bus.
+Of the modules of the bus, this one, `_bus.loop_call`, `_bus.own_loop` and `_bus.async_faces` import asyncio. They are
+imported with the first coroutine or the first call of an async method of the bus.
 """
 
 from __future__ import annotations
@@ -14,25 +14,19 @@ import contextvars
 import queue
 import threading
 import time
-import types
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Final, TypeVar
 
-import attrs
-
 from typedbus._base.errors import ListenerCancelled, LoopError
-from typedbus._base.failures import describe, place_of
 from typedbus._base.sync import simple_queue
-from typedbus._bus.await_chain import stack_of_task
 from typedbus._bus.hook_worker import stack_of_thread
+from typedbus._bus.loop_call import LoopCall, begin_each
+from typedbus._bus.own_loop import PATIENCE, finish, made_by, run_until_stopped
 
 Result = TypeVar("Result")
 
 #: For how many seconds a loop of the caller may stand still before the bus gives up its coroutines there.
 _PAUSE: Final = 1.0
-
-#: How many seconds each step at the end of the bus's own loop may take.
-_PATIENCE: Final = 5.0
 
 
 class AsyncioLoop:
@@ -76,12 +70,12 @@ class AsyncioLoop:
         Raises:
             LoopError: *factory* failed, or its result is not a new event loop.
         """
-        loop = asyncio.new_event_loop() if factory is None else _made_by(factory)
+        loop = asyncio.new_event_loop() if factory is None else made_by(factory)
         # An executor of our own can be shut down with a time limit in every version of Python.
         executor = concurrent.futures.ThreadPoolExecutor(thread_name_prefix=f"{name} executor")
         loop.set_default_executor(executor)
         # The interpreter does not wait for daemon threads: a hook that hangs must not keep the process alive.
-        thread = threading.Thread(target=_run, args=(loop,), name=f"{name} event loop", daemon=True)
+        thread = threading.Thread(target=run_until_stopped, args=(loop,), name=f"{name} event loop", daemon=True)
         thread.start()
         return cls(loop, thread, executor)
 
@@ -143,7 +137,7 @@ class AsyncioLoop:
         self.is_used = True
         # A wake-up of the loop costs about as much as a task.
         with contextlib.suppress(RuntimeError):  # the loop is closed
-            self.loop.call_soon_threadsafe(_begin, tuple(calls))
+            self.loop.call_soon_threadsafe(begin_each, tuple(calls))
 
     def refuse_if_dead(self, action: str) -> None:
         """Raise `LoopError` for *action* if the loop will run no more coroutines."""
@@ -246,12 +240,12 @@ class AsyncioLoop:
             return messages
         answer = threading.Event()
         self.loop.call_soon_threadsafe(answer.set)
-        is_free = answer.wait(_PATIENCE)
+        is_free = answer.wait(PATIENCE)
         if is_free:
-            finishing = asyncio.run_coroutine_threadsafe(_finish(self.loop, messages), self.loop)
-            concurrent.futures.wait([finishing], 3 * _PATIENCE)
+            finishing = asyncio.run_coroutine_threadsafe(finish(self.loop, messages), self.loop)
+            concurrent.futures.wait([finishing], 3 * PATIENCE)
         self.stop()
-        self.thread.join(_PATIENCE if is_free else 0)
+        self.thread.join(PATIENCE if is_free else 0)
         if self.thread.is_alive():
             messages.append(
                 f"{self.name} is blocked, and is left behind; it is at:\n{stack_of_thread(self.thread.ident)}"
@@ -263,7 +257,7 @@ class AsyncioLoop:
         except RuntimeError:
             # The interpreter ends, and has joined them; Python 3.12.0 and 3.12.1 cannot start threads by then.
             return messages
-        joining.join(_PATIENCE)
+        joining.join(PATIENCE)
         if joining.is_alive():
             messages.append(f"a function in the default executor of {self.name} still runs, and is left behind")
         return messages
@@ -273,153 +267,3 @@ class AsyncioLoop:
         if self.is_own:
             with contextlib.suppress(RuntimeError):  # the loop is closed
                 self.loop.call_soon_threadsafe(self.loop.stop)
-
-
-@attrs.define(eq=False, repr=False)
-class LoopCall:
-    """
-    A listener that runs as a task on an event loop, for the use of other threads.
-
-    Attributes:
-        on: The loop.
-        was_cancelled: Whether the loop has carried out a `cancel`.
-        has_ended_cancelled: Whether the task ended with `CancelledError`.
-        stack_at_cancel: The stack of the task right before it was cancelled, as text.
-    """
-
-    on: AsyncioLoop
-    _listener: Callable[..., Any]
-    _context: contextvars.Context
-    _name: str
-    _done: Callable[[BaseException | None], object]
-    _task: asyncio.Task[None] | None = attrs.field(init=False, default=None)
-    _has_begun: bool = attrs.field(init=False, default=False)
-    was_cancelled: bool = attrs.field(init=False, default=False)
-    has_ended_cancelled: bool = attrs.field(init=False, default=False)
-    stack_at_cancel: str = attrs.field(init=False, default="")
-
-    def cancel(self) -> None:
-        """Ask the loop to take the stack of the task and to cancel it; nothing happens if the task has ended."""
-        with contextlib.suppress(RuntimeError):  # the loop is closed
-            self.on.loop.call_soon_threadsafe(self._cancel)
-
-    def stack(self) -> str:
-        """Return the present stack of the task as text, outermost first."""
-        return "" if self._task is None else stack_of(self._task)
-
-    def stack_of_loop(self) -> str:
-        """Return the stack of the thread in which the loop runs, as text."""
-        return stack_of_thread(self.on.thread.ident)
-
-    def begin(self) -> None:
-        """Create the task, in the thread of the loop, unless the call has begun."""
-        if self._task is not None:
-            return
-        self._task = self.on.loop.create_task(self.run(), name=self._name, context=self._context)
-        if not self._has_begun:
-            self._task.add_done_callback(self._was_cancelled_early)
-
-    async def run(self) -> None:
-        """Await the listener, and report its outcome. It raises nothing: `SystemExit` would end the caller's loop."""
-        self._has_begun = True
-        if self._task is not None:  # an eager task begins before it is returned
-            # A done callback costs a turn of the loop.
-            self._task.remove_done_callback(self._was_cancelled_early)
-        try:
-            await self._listener()
-        except BaseException as error:
-            if isinstance(error, GeneratorExit) and not self.on.is_running_here:
-                # The loop has ended, and the coroutine is closed.
-                raise
-            self._end(error)
-        else:
-            self._end(None)
-
-    def _was_cancelled_early(self, _: asyncio.Task[None]) -> None:
-        """Report the end of a task that was cancelled before its first step."""
-        self._end(asyncio.CancelledError())
-
-    def _end(self, error: BaseException | None) -> None:
-        self.has_ended_cancelled = isinstance(error, asyncio.CancelledError)
-        self._done(error)
-
-    def _cancel(self) -> None:
-        # `begin` was queued before: the task exists.
-        if self._task is not None and not self._task.done():
-            self.stack_at_cancel = self.stack()
-            self.was_cancelled = True
-            self._task.cancel()
-
-
-def _begin(calls: Sequence[LoopCall]) -> None:
-    for call in calls:
-        call.begin()
-
-
-def _made_by(factory: Callable[[], asyncio.AbstractEventLoop]) -> asyncio.AbstractEventLoop:
-    """Return the loop that *factory* creates; raise `LoopError` if it creates none."""
-    try:
-        loop: object = factory()
-    except Exception as error:
-        raise LoopError(_name_of(factory), f"it raised {error!r}") from error
-    if not isinstance(loop, asyncio.AbstractEventLoop):
-        if isinstance(loop, types.CoroutineType):
-            loop.close()
-        problem = f"it returned {loop!r}, which is not an event loop"
-    elif loop.is_closed():
-        problem = "it returned an event loop that is closed"
-    elif loop.is_running():
-        problem = "it returned an event loop that runs already"
-    else:
-        return loop
-    raise LoopError(_name_of(factory), f"{problem}; return a new event loop, as uvloop.new_event_loop() does")
-
-
-def _name_of(factory: Callable[[], object]) -> str:
-    return f"loop_factory {describe(factory)} ({place_of(factory)})"
-
-
-def stack_of(task: asyncio.Task[Any]) -> str:
-    """Return the stack of *task* as text, from its hook inwards if it is the task of one."""
-    return stack_of_task(task, without=LoopCall.run.__code__).rstrip()
-
-
-def _run(loop: asyncio.AbstractEventLoop) -> None:
-    """Run *loop* until it is stopped by `AsyncioLoop.stop`, and close it."""
-    asyncio.set_event_loop(loop)
-    while True:
-        try:
-            loop.run_forever()
-        except (SystemExit, KeyboardInterrupt):
-            # A task other than a hook has raised it; asyncio has stored it in the task.
-            continue
-        break
-    loop.close()
-
-
-async def _finish(loop: asyncio.AbstractEventLoop, messages: list[str]) -> None:
-    """Cancel the tasks of *loop* and close its async generators, and add a message for each task that still ran."""
-    current = asyncio.current_task()
-    tasks = [task for task in asyncio.all_tasks() if task is not current]
-    for task in tasks:
-        stack = stack_of(task)
-        messages.append(
-            f"task {task.get_name()!r} still ran when the bus exited, and was cancelled; it was at:\n{stack}"
-        )
-        task.cancel()
-    if tasks:
-        ended, remaining = await asyncio.wait(tasks, timeout=_PATIENCE)
-        for task in ended:
-            if not task.cancelled() and (error := task.exception()) is not None:
-                loop.call_exception_handler(
-                    {"message": "a task raised while the event loop of a bus ended", "exception": error, "task": task}
-                )
-        for task in remaining:
-            stack = stack_of(task)
-            messages.append(
-                f"task {task.get_name()!r} ignored its cancellation, and is left behind; it is at:\n{stack}"
-            )
-    try:
-        await asyncio.wait_for(loop.shutdown_asyncgens(), _PATIENCE)
-    except TimeoutError:
-        messages.append("an async generator did not close, and is left behind")

@@ -12,7 +12,7 @@ from typedbus._bus.hook_worker import HookWorker
 from typedbus._bus.hooks import Abandoned, ScheduledHook
 
 if TYPE_CHECKING:
-    from typedbus._bus.asyncio_loop import LoopCall
+    from typedbus._bus.loop_call import LoopCall
 
 
 @attrs.define(eq=False, repr=False)

@@ -35,7 +35,8 @@ from typedbus._bus.overruns import Overruns
 from typedbus._bus.time_budget import TimeBudget
 
 if TYPE_CHECKING:
-    from typedbus._bus.asyncio_loop import AsyncioLoop, LoopCall
+    from typedbus._bus.asyncio_loop import AsyncioLoop
+    from typedbus._bus.loop_call import LoopCall
 
 #: Interval, in seconds, of two checks: whether its start was cancelled, while an inline hook waits for an earlier call;
 #: and whether an event loop that belongs to the caller still runs.

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 import attrs
 
 if TYPE_CHECKING:
-    from typedbus._bus.asyncio_loop import LoopCall
+    from typedbus._bus.loop_call import LoopCall
 
 #: How long a check may take to end after it was cancelled, in seconds.
 _GRACE: Final = 0.1

@@ -10,8 +10,9 @@ import sys
 from concurrent import futures
 from typing import Any, Final
 
-from typedbus._bus.asyncio_loop import AsyncioLoop, stack_of
+from typedbus._bus.asyncio_loop import AsyncioLoop
 from typedbus._bus.event_loop import EventLoop
+from typedbus._bus.loop_call import stack_of
 from typedbus._bus.transition import is_of_hook
 
 #: How long a loop may take to list its tasks, in seconds; a loop that is blocked or ends meanwhile never does.
