@@ -285,6 +285,39 @@ def test_it_has_a_name(typedbus_leaks):
     result.stdout.fnmatch_lines(["*task 'Pump.run' is at:", "*in drain", "*task 'poller' is at:"])
 
 
+def test_a_task_that_the_container_of_a_fixture_leaves_is_reported(run: Run) -> None:
+    """The check follows the exit of the container, in whatever order the fixtures were set up."""
+    result = run(
+        """
+import pytest_asyncio
+
+
+@pytest_asyncio.fixture
+async def checked(typedbus_running):
+    async with typedbus_running.on_loop(Leaking) as leaking:
+        yield leaking
+
+
+@pytest_asyncio.fixture
+async def plain():
+    async with running(Leaking) as leaking:
+        yield leaking
+
+
+@pytest.mark.asyncio
+async def test_one(checked): ...
+
+
+@pytest.mark.asyncio
+async def test_two(typedbus_leaks, plain): ...
+""",
+        *ASYNCIO,
+    )
+
+    result.assert_outcomes(passed=2, errors=2)
+    assert text_of(result).count("task 'Pump.run' is at:") == 2
+
+
 def test_a_task_of_a_factory_is_reported(run: Run) -> None:
     """A factory and a sync hook create tasks on the loop of the test by `run_on_loop`."""
     result = run(
@@ -438,6 +471,36 @@ async def test_the_failure_of_its_block_is_raised(typedbus_running):
     )
 
     result.assert_outcomes(passed=2)
+
+
+def test_the_thread_that_blocks_on_the_bus_is_waited_for_on_a_loop(run: Run) -> None:
+    """It continues when the bus exits, at the end of the block, whether or not the block fails."""
+    result = run(
+        """
+import threading
+
+
+def work(bus):
+    bus.block()
+    for turn in range(10_000):
+        journal.append(turn)
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("turn", range(20))
+async def test_it_blocks(typedbus_running, turn):
+    with pytest.raises(LookupError):
+        async with typedbus_running.on_loop(Shop) as shop:
+            requested = threading.Event()
+            shop.bus().request(requested.set)
+            threading.Thread(target=work, args=[shop.bus()]).start()
+            assert await asyncio.to_thread(requested.wait, 10)
+            raise LookupError
+""",
+        *ASYNCIO,
+    )
+
+    result.assert_outcomes(passed=20)
 
 
 def test_a_sync_start_on_the_loop_of_a_test_is_refused(run: Run) -> None:
