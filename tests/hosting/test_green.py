@@ -188,3 +188,45 @@ def test_a_hook_that_waits_too_long_is_given_up(tmp_path: Path, library: str) ->
     """
 
     assert output_of(tmp_path, library, program) == ["['HookTimeout']"]
+
+
+@libraries
+@pytest.mark.parametrize("order", ["replaced first", "replaced after the import"])
+def test_async_hooks_run_on_a_loop_in_a_greenlet(tmp_path: Path, library: str, order: str) -> None:
+    """They have limits as in a thread, and sync hooks and requests beside them get their turns."""
+    program = f"""
+        {"PATCH" if order == "replaced first" else ""}
+        import typedbus.hosting.wsgi, typedbus.hosting.gunicorn
+        from site_of_test import *
+        PATCH
+        import asyncio
+
+        class Feed:
+            def __init__(self, ticking: Ticking): ...
+            async def start(self):
+                self.queue = asyncio.Queue()
+                self.task = asyncio.create_task(self.fill())
+                notes.append("async start")
+            async def stop(self):
+                await self.task
+                notes.append("async stop")
+            async def exit(self): notes.append("async exit")
+            async def fill(self): await self.queue.put("ok")
+
+        class Site(Shop):
+            feed = Component(Feed, Shop.ticking.provided)
+
+        site = Site()
+
+        def page(environ, start_response):
+            start_response("200 OK", [])
+            return [site.bus().run_on_loop(site.feed().queue.get()).result().encode()]
+
+        application = Hosted(page, site, limits=Limits(hook=30))
+        get(application)
+        application.exit()
+        print(notes)
+    """
+
+    life = ["start", "async start", "200 OK", "async stop", "stop", "async exit", "exit"]
+    assert output_of(tmp_path, library, program) == [str(life)]

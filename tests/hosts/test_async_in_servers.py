@@ -81,6 +81,13 @@ WSGI = [
     Kind("granian-wsgi", "granian --port {port} --interface wsgi shop_async:application"),
     Kind("waitress", "waitress-serve --listen 127.0.0.1:{port} shop_async:application", stop=signal.SIGINT),
 ]
+RELOADS = {
+    "uvicorn": "uvicorn --port {port} --workers 2 --timeout-worker-healthcheck 60 shop_async:asgi_application",
+    "hypercorn": f"{HYPERCORN} asyncio",
+    "granian": "granian --port {port} --interface asgi --workers 2 shop_async:asgi_application",
+    "gunicorn-asgi": f"{GUNICORN} --workers 2 --worker-class asgi --asgi-lifespan on shop_async:asgi_application",
+    "gunicorn-preload": f"{GUNICORN} --workers 2 --preload shop_async:application",
+}
 
 
 @pytest.fixture
@@ -172,6 +179,24 @@ def test_an_async_start_that_fails_ends_the_server(kind: Kind, begin: Callable[.
 
     assert "OSError: no feed" in host.output, host.described()
     assert list(host.lives.values()) == [["start", "stop", "async exit", "exit"]]
+
+
+@pytest.mark.parametrize("command", RELOADS.values(), ids=RELOADS)
+def test_a_reload_ends_the_async_components_of_each_old_process(command: str, begin: Callable[..., Host]) -> None:
+    """Those of the new processes have loops of their own."""
+    host = begin(command)
+    workers = 2 if "--workers 2" in command else 1
+    host.serve()
+    wait_for(lambda: [len(life) for life in host.lives.values()] == [2] * workers, host.described)
+    old = set(host.lives)
+
+    host.send(signal.SIGHUP)
+    wait_for(lambda: all(host.lives[pid] == LIFE for pid in old), host.described)
+    wait_for(lambda: [*host.lives.values()].count(LIFE[:2]) == workers, host.described)
+    wait_for(lambda: host.try_to_get() is not None, host.described)
+
+    assert host.end() == 0, host.described()
+    assert list(host.lives.values()) == [LIFE] * 2 * workers, host.described()
 
 
 def test_a_start_that_takes_too_long_for_the_server_is_undone(begin: Callable[..., Host], tmp_path: Path) -> None:
