@@ -1,15 +1,32 @@
 """Right uses of async hooks, and of the async methods of a bus."""
 
+import abc
 import asyncio
 import concurrent.futures
 import os
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
-from typing import Any, assert_type
+from typing import Any, Generic, TypeVar, assert_type
 
-from typedbus import EXIT, GRACEFUL, LOG, MAIN, START, STOP, Bus, Component, Container, State, Subscription, on, run
-from typedbus.types import Exits, Hook, HookResult, Reloads, Starts, Stops
+from typedbus import (
+    EXIT,
+    GRACEFUL,
+    LOG,
+    MAIN,
+    START,
+    STOP,
+    Bus,
+    Component,
+    Container,
+    State,
+    Subscription,
+    in_thread,
+    on,
+    run,
+)
+from typedbus.types import Exits, Hook, Reloads, Starts, Stops
 
+Item = TypeVar("Item")
 FORKS = bool(os.environ.get("FORKS"))
 
 
@@ -35,8 +52,7 @@ class CheckedMixture(Starts, Stops, Exits, Reloads):
     def start(self) -> None: ...
     async def stop(self) -> None: ...
     def exit(self) -> None: ...
-    def graceful(self) -> Awaitable[None]:
-        return later()
+    def graceful(self) -> None: ...
 
 
 class Heir(CheckedMixture):
@@ -55,20 +71,11 @@ class Marked:
     @on(START)
     def begin_now(self) -> None: ...
 
-    @on(START, priority=10)
-    async def begin_early(self) -> None: ...
-
     @on(START, limit=2.5)
     async def begin_within(self) -> None: ...
 
-    @on(START, priority=10, limit=2)
-    async def begin_early_within(self) -> None: ...
-
     @on(START, inline=True)
     def begin_inline(self) -> None: ...
-
-    @on(START, priority=10, limit=3, inline=True)
-    def begin_inline_within(self) -> None: ...
 
     @on(START, inline=FORKS)
     def begin_perhaps_inline(self) -> None: ...
@@ -90,7 +97,7 @@ class Marked:
     async def load(self) -> None: ...
 
     @on(STOP)
-    @on(EXIT, priority=3)
+    @on(EXIT)
     def close(self) -> None: ...
 
     @on(START)
@@ -101,21 +108,31 @@ class Marked:
     async def of_the_class(cls) -> None: ...
 
 
+class Early:
+    @on(START, priority=10)
+    async def begin(self) -> None: ...
+
+    @on(START, priority=10, limit=2)
+    async def begin_within(self) -> None: ...
+
+    @on(START, priority=10, inline=True)
+    def begin_inline(self) -> None: ...
+
+    @on(STOP, priority=10)
+    async def end(self) -> None: ...
+
+
 class Plain:
     """Hooks that only `calls` declares."""
 
     async def connect(self) -> None: ...
     async def disconnect(self) -> None: ...
     def open(self) -> None: ...
-    def open_later(self) -> Awaitable[None]:
-        return later()
 
 
 async def later() -> None: ...
 async def later_with(url: str, retries: int = 3) -> None: ...
 def now() -> None: ...
-def now_or_later() -> HookResult:
-    return later()
 
 
 class Callable_:
@@ -126,7 +143,6 @@ connects: Hook[Plain] = START.calls(Plain.connect)
 connects_early: Hook[Plain] = START.calls(Plain.connect, priority=3, limit=1.5)
 disconnects: Hook[Plain] = STOP.calls(Plain.disconnect, limit=2)
 opens_inline: Hook[Plain] = START.calls(Plain.open, inline=True)
-opens_later: Hook[Plain] = EXIT.calls(Plain.open_later)
 reconnects: Hook[Plain] = GRACEFUL.calls(Plain.connect)
 
 
@@ -135,7 +151,8 @@ class Shop(Container):
     connection = Component(Connection)
     checked = Component(Checked)
     marked = Component(Marked)
-    plain = Component(Plain).on(connects_early, disconnects, START.calls(Plain.open, priority=2))
+    early = Component(Early)
+    plain = Component(Plain).on(connects_early, disconnects, START.calls(Plain.open, priority=3))
     again = Component(Plain).on(START.calls(Plain.connect), STOP.calls(Plain.disconnect), GRACEFUL.calls(Plain.open))
 
 
@@ -146,9 +163,9 @@ exits: Exits = Connection()
 reloads: Reloads = Connection()
 
 
-async def a_mark_keeps_the_type_of_the_method(marked: Marked) -> None:
+async def a_mark_keeps_the_type_of_the_method(marked: Marked, early: Early) -> None:
     assert_type(await marked.begin(), None)
-    assert_type(await marked.begin_early_within(), None)
+    assert_type(await early.begin_within(), None)
     assert_type(await marked.load(), None)
     begin: Callable[[], None] = marked.begin_inline
     begin()
@@ -159,7 +176,6 @@ async def a_mark_keeps_the_type_of_the_method(marked: Marked) -> None:
 def functions_listen_to_the_life_cycle(bus: Bus) -> None:
     assert_type(bus[START].subscribe(later), Subscription)
     bus[START].subscribe(now)
-    bus[START].subscribe(now_or_later)
     bus[START].subscribe(partial(later_with, "sqlite:"))
     bus[START].subscribe(Callable_())
     bus[START].subscribe(Plain().connect, priority=3)
@@ -231,3 +247,64 @@ def a_bus_has_a_loop_factory(bus: Bus) -> None:
     assert_type(Component(Bus, workers=2, loop_factory=asyncio.new_event_loop), Component[Bus])
     assert_type(run(Shop, loop_factory=asyncio.new_event_loop), int)
     assert_type(run(Shop, loop_factory=None, workers=4), int)
+
+
+class Pool(abc.ABC):
+    """Hooks of base classes, and hooks behind other decorators."""
+
+    @abc.abstractmethod
+    async def start(self) -> None: ...
+
+    @on(STOP)
+    @in_thread
+    def flush(self) -> None: ...
+
+    @on(EXIT)
+    async def leave(self) -> None: ...
+
+
+class Connections(Pool):
+    async def start(self) -> None:
+        self.task = asyncio.create_task(self.poll())
+
+    async def stop(self) -> None:
+        self.task.cancel()
+
+    async def leave(self) -> None: ...
+
+    async def poll(self) -> None: ...
+
+
+class Query(Generic[Item]):
+    def __init__(self, items: Sequence[Item]) -> None:
+        self.items = items
+
+    async def start(self) -> None: ...
+
+    @on(STOP, priority=3)
+    async def end(self) -> None: ...
+
+
+class Site(Container):
+    bus = Component(Bus)
+    connections = Component(Connections)
+    query = Component(Query[int], [1, 2])
+    several = Component(Plain).on(*(channel.calls(Plain.connect) for channel in (START, GRACEFUL)))
+
+
+def further_functions_listen(bus: Bus, connections: Connections) -> None:
+    bus[START].subscribe(in_thread(now))
+    bus[START].subscribe(lambda: None)
+    bus[START].subscribe(connections.poll)
+    bus[STOP].subscribe(connections.flush)
+    for channel in (START, STOP, EXIT, GRACEFUL):
+        bus[channel].subscribe(later)
+        bus[channel].unsubscribe(later)
+
+
+async def hooks_are_called_in_tests(connections: Connections, query: Query[int]) -> None:
+    await connections.start()
+    await connections.flush()
+    await connections.leave()
+    await query.end()
+    assert_type(query.items, Sequence[int])
