@@ -330,7 +330,11 @@ def test_a_server_without_file_descriptors_continues(begin: Begin, kind: str) ->
 
 @pytest.mark.parametrize("times", [1, 2])
 def test_ctrl_c_is_left_to_a_loop_in_the_main_thread(tmp_path: Path, times: int) -> None:
-    """The server drains, then the async component stops; the second Ctrl-C cancels the requests under way."""
+    """
+    The server drains, then the async component stops.
+
+    The second Ctrl-C cancels the requests under way, and gives up the hook that runs, which may be the one of the component.
+    """
     source = (
         PRELUDE
         + """
@@ -399,4 +403,5 @@ except KeyboardInterrupt:
         status = program.end()
 
     assert status == 0, program.output
-    assert program.lines[-2:] == ["feed stops", "interrupted"]
+    assert program.lines[-1] == "interrupted"
+    assert times == 2 or program.lines[-2] == "feed stops"
