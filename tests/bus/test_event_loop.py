@@ -6,6 +6,7 @@ import asyncio
 import gc
 import os
 import re
+import signal
 import subprocess
 import sys
 import threading
@@ -302,6 +303,32 @@ def test_a_task_runs_on_if_its_future_is_dropped() -> None:
     bus.run_on_loop(wake()).result(PATIENCE)
 
     assert ended.wait(PATIENCE)
+    bus.exit()
+
+
+@pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="the system cannot send a signal to a thread")
+def test_an_interrupted_reload_cancels_the_listener_that_runs() -> None:
+    """Ctrl-C ends the wait for the loop, and the later listeners are not called."""
+    bus = Bus()
+    calls: list[str] = []
+    cancelled = threading.Event()
+    forever = asyncio.Event()
+
+    async def hang() -> None:
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+        try:
+            await forever.wait()
+        except asyncio.CancelledError:
+            cancelled.set()
+            raise
+
+    bus[GRACEFUL].subscribe(hang)
+    bus[GRACEFUL].subscribe(lambda: calls.append("later"))
+    with pytest.raises(KeyboardInterrupt):
+        bus.graceful()
+
+    assert cancelled.wait(PATIENCE)
+    assert calls == []
     bus.exit()
 
 
