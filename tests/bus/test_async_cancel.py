@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import functools
+import gc
 import threading
+import weakref
 
 import pytest
 from tests.bus.test_async_hooks import PATIENCE, Part, add, failures, hang, listen
@@ -125,3 +128,35 @@ def test_the_failures_of_a_task_group_in_a_hook_are_caught_by_their_types() -> N
     assert len(caught) == 2
     assert all(isinstance(error, ExceptionGroup) for error in caught)
     assert bus.state is State.STOPPED
+
+
+@pytest.mark.parametrize("is_cancelled", [False, True])
+def test_the_exception_of_a_start_is_freed_without_the_garbage_collector(is_cancelled: bool) -> None:
+    """It is part of no reference cycle, whether the bus or the task of the caller is asked to end the start."""
+    bus = Bus()
+    endings: list[weakref.ref[BaseException]] = []
+    tasks: list[asyncio.Task[None]] = []
+
+    def end(loop: asyncio.AbstractEventLoop) -> None:
+        if is_cancelled:
+            loop.call_soon_threadsafe(tasks[0].cancel)
+        else:
+            bus.request_exit()
+
+    async def start() -> None:
+        try:
+            await bus.start_async()
+        except (StartCancelled, asyncio.CancelledError) as error:
+            endings.append(weakref.ref(error))
+
+    async def main() -> None:
+        listen(bus, START, functools.partial(end, asyncio.get_running_loop()))
+        tasks.append(asyncio.create_task(start()))
+        await tasks[0]
+
+    gc.disable()
+    try:
+        asyncio.run(main())
+        assert [ending() for ending in endings] == [None]
+    finally:
+        gc.enable()

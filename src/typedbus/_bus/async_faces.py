@@ -9,9 +9,10 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import contextvars
+import functools
 import threading
 from collections.abc import Callable, Coroutine, Iterable
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from typedbus._base.errors import LoopError, StartCancelled
 from typedbus._base.states import State
@@ -20,6 +21,9 @@ from typedbus._bus.event_loop import AFTER_EXIT, is_on_any_loop
 from typedbus._bus.machine import StateMachine
 from typedbus._bus.waiting import Waiter, waiting
 from typedbus._os.forks import notice
+
+if TYPE_CHECKING:
+    from typedbus._bus.transition import Transition
 
 Result = TypeVar("Result")
 
@@ -44,9 +48,9 @@ async def bring_to(machine: StateMachine, goal: State, by: object = None) -> Non
     current.when_done(end.set)
     thread: threading.Thread | None = None
     if is_ours:
-        args = (machine.run, current)
-        name = f"{machine.event_loop.name} to {goal.name}"
-        thread = threading.Thread(target=contextvars.copy_context().run, args=args, name=name, daemon=True)
+        run = functools.partial(contextvars.copy_context().run, machine.run, current)
+        thread = threading.Thread(target=run, name=f"{machine.event_loop.name} to {goal.name}", daemon=True)
+        del run  # it holds the transition, and so its outcome
         try:
             thread.start()
         except RuntimeError as error:
@@ -54,28 +58,34 @@ async def bring_to(machine: StateMachine, goal: State, by: object = None) -> Non
             current.finish()
             raise
 
-    def cancel(times: int) -> None:
-        if times > 1:
-            current.give_up()
-        else:
-            with machine.registry.lock:
-                current.call_off()
-
     task = asyncio.current_task()
     before = 0 if goal is State.STARTED or task is None else task.cancelling()
-    cancelled = await end.wait(cancel if is_ours else None, before)
+    cancelled = await end.wait(functools.partial(_cancel, machine, current) if is_ours else None, before)
     if thread is not None:
         # Setting the event was its last action; a caller that looks for leaks must not find it.
         thread.join()
-    if cancelled is None:
-        machine.raise_outcome(current, goal)
+    try:
+        if cancelled is None:
+            machine.raise_outcome(current, goal)
+            return
+        if goal is State.STARTED and current.has_started and current.outcome is None:
+            # The start succeeded before it could be called off.
+            await _stop(machine)
+        if current.outcome is not None and not isinstance(current.outcome, StartCancelled):
+            raise cancelled from current.outcome
+        raise cancelled
+    finally:
+        # The traceback holds this frame.
+        del current, cancelled
+
+
+def _cancel(machine: StateMachine, current: Transition, times: int) -> None:
+    """Carry out a cancellation of the caller that has begun *current*; it has been cancelled so many *times*."""
+    if times > 1:
+        current.give_up()
         return
-    if goal is State.STARTED and current.has_started and current.outcome is None:
-        # The start succeeded before it could be called off.
-        await _stop(machine)
-    if current.outcome is not None and not isinstance(current.outcome, StartCancelled):
-        raise cancelled from current.outcome
-    raise cancelled
+    with machine.registry.lock:
+        current.call_off()
 
 
 async def _stop(machine: StateMachine) -> None:
@@ -184,6 +194,7 @@ async def in_thread(
             raise raised[0]
     finally:
         raised.clear()
+        del cancelled  # its traceback holds this frame
 
 
 class _Event:
@@ -219,16 +230,20 @@ class _Event:
         """
         first: asyncio.CancelledError | None = None
         times = before
-        while not self.future.done():
-            try:
-                # Unlike a plain await, this does not cancel the future.
-                await asyncio.wait([self.future])
-            except asyncio.CancelledError as error:
-                if cancel is None:
-                    raise
-                first, times = first or error, times + 1
-                cancel(times)
-        return first
+        try:
+            while not self.future.done():
+                try:
+                    # Unlike a plain await, this does not cancel the future.
+                    await asyncio.wait([self.future])
+                except asyncio.CancelledError as error:
+                    if cancel is None:
+                        raise
+                    first, times = first or error, times + 1
+                    cancel(times)
+            return first
+        finally:
+            # The traceback holds this frame.
+            del first
 
 
 class _AsyncWaiter(Waiter):
