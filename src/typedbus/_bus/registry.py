@@ -89,7 +89,7 @@ class Registry:
         return any(is_async_callable(listening.listener) for bound in bounds for listening in bound.subscriptions)
 
     def report_slow_listeners(self, *, is_wanted: bool) -> None:
-        """Report the listeners that block the event loop, or call them directly again, at the speed of every publish."""
+        """Log each plain listener that blocks the event loop, from the next publish on; or call all listeners directly again."""
         with self.lock:
             if is_wanted is (self._slow_listeners is not None):
                 return

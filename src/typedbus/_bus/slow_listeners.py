@@ -13,10 +13,10 @@ from typedbus._channels.subscriptions import Subscription, TimedListener
 
 class SlowListeners:
     """
-    Times plain listeners, and logs each listener that blocks an event loop in debug mode, once.
+    Times plain listeners, and logs each listener that blocks an event loop in debug mode, once for each name and channel.
 
-    A listener blocks the loop if it runs on the loop for at least `slow_callback_duration`. asyncio reports the callback
-    that published; this names the listener. Listeners of the same name are reported once.
+    A listener blocks the loop if it runs on it for at least `slow_callback_duration`. asyncio's own report shows only the
+    callback that published.
 
     Args:
         log: Called with the message and its level.

@@ -107,8 +107,8 @@ class AsyncBoundChannel(
         the publish.
 
         Raises:
-            ChannelFailures: As for `publish`; so do other exceptions of listeners.
             LoopError: An event loop runs in this thread, the bus has exited, or its event loop ended before the publish.
+            BaseException: As for `publish`. `SystemExit` is raised in this thread only, and so does not end the loop.
         """
         action = f"publish_from_thread() on channel {self.channel.name!r}"
         return self._run_on_loop(action, functools.partial(self.publish, *args, **kwargs))
