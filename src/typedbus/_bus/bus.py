@@ -41,11 +41,12 @@ class Bus:
     """
     The channels of a process with their listeners, and its state.
 
-    A process usually has one bus and may have several; they share nothing. A bus
-    lives as long as it is referenced, and leaves nothing behind: it
-    registers nothing with the interpreter, installs no signal handler, and starts
-    threads only for hooks that have a time limit or run in parallel; these threads
-    end with the transition. Every method may be called from any thread.
+    A process usually has one bus and may have several; they share nothing. A bus lives as long as it is
+    referenced, and leaves nothing behind: it registers nothing with the interpreter, installs no signal
+    handler, and starts threads only for hooks that have a time limit or run in parallel, which end with
+    the transition, for its own event loop, which ends with the exit, and for its async methods. Every
+    method may be called from any thread. A sync method raises `LoopError` where it would block the event
+    loop on which async hooks have to run.
 
     Args:
         clock: The source of time for durations, limits and ticks.
