@@ -205,7 +205,7 @@ class HookCancelled(StructuredError, RuntimeError):
 
 class LoopError(StructuredError, RuntimeError):
     """
-    Raised where the event loop of a bus cannot be used: a call would wait for itself, or the loop is another or has ended.
+    Raised where the event loop of a bus cannot be used: a call would wait for itself, or the loop is wrong or has ended.
 
     Attributes:
         action: The call that was refused, or the hook that was not called.

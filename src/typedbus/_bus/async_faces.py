@@ -1,5 +1,5 @@
 """
-The async methods of a bus: they wait on the caller's event loop for what the bus does in other threads.
+The async methods of a bus: they wait, on the event loop of the caller, for work that the bus does in other threads.
 
 A transition runs in a daemon thread, because the loop must stay free for the async hooks.
 """
@@ -167,7 +167,7 @@ async def in_thread(
     name: str, function: Callable[[], object], cancel: Callable[[int], object] = lambda times: None
 ) -> None:
     """
-    Call *function* in a daemon thread, wait until it has returned, and raise what it raises.
+    Call *function* in a daemon thread, wait until it has returned, and raise its exception, if any.
 
     At each cancellation of the caller, *cancel* is called with the number of cancellations so far. The first
     `CancelledError` is raised when the function has returned.

@@ -21,7 +21,7 @@ from typedbus._base.errors import ListenerCancelled, LoopError
 from typedbus._base.sync import simple_queue
 from typedbus._bus.hook_worker import stack_of_thread
 from typedbus._bus.loop_call import LoopCall, begin_each
-from typedbus._bus.own_loop import PATIENCE, finish, made_by, run_until_stopped
+from typedbus._bus.own_loop import PATIENCE, finish, loop_from, run_until_stopped
 
 Result = TypeVar("Result")
 
@@ -70,7 +70,7 @@ class AsyncioLoop:
         Raises:
             LoopError: *factory* failed, or its result is not a new event loop.
         """
-        loop = asyncio.new_event_loop() if factory is None else made_by(factory)
+        loop = asyncio.new_event_loop() if factory is None else loop_from(factory)
         # An executor of our own can be shut down with a time limit in every version of Python.
         executor = concurrent.futures.ThreadPoolExecutor(thread_name_prefix=f"{name} executor")
         loop.set_default_executor(executor)

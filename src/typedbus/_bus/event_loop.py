@@ -139,9 +139,11 @@ class EventLoop:
         if loop is None or not loop.is_used or loop.is_running_here or loop.loop.is_closed():
             return
         if loop.thread is threading.current_thread():
+            from typedbus._bus.asyncio_loop import AsyncioLoop
+
             raise LoopError(
                 action,
-                f"the components of the bus were built for {loop.name}, which cannot run while {type(loop).running().name} "
+                f"the components of the bus were built for {loop.name}, which cannot run while {AsyncioLoop.running().name} "
                 "runs in its thread; give tests and fixtures that share the bus the same loop "
                 "(loop_scope in pytest-asyncio)",
             )

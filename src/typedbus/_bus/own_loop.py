@@ -15,7 +15,7 @@ PATIENCE: Final = 5.0
 """How many seconds each step at the end of the loop may take."""
 
 
-def made_by(factory: Callable[[], asyncio.AbstractEventLoop]) -> asyncio.AbstractEventLoop:
+def loop_from(factory: Callable[[], asyncio.AbstractEventLoop]) -> asyncio.AbstractEventLoop:
     """Return the loop that *factory* creates; raise `LoopError` if it creates none."""
     try:
         loop: object = factory()

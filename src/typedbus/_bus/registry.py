@@ -66,16 +66,16 @@ class Registry:
         if not isinstance(channel, AnyChannel):
             raise no_channel(channel, "a bus is indexed with the channel object, as in bus[START]")
         with self.lock:
-            made: Any = bind(channel, self.lock, self.failures, self.run_on_loop)
+            new: Any = bind(channel, self.lock, self.failures, self.run_on_loop)
             # Another thread, or a signal handler in this thread, may have bound the channel meanwhile.
             if channel not in self.bound:
                 if self.admit is not None:
-                    self.admit(channel, made)
+                    self.admit(channel, new)
                 if self._slow_listeners is not None:
-                    replace_calls(made, self._slow_listeners)
-                self.bound[channel] = made
-        found: AnyBound = self.bound[channel]
-        return found
+                    replace_calls(new, self._slow_listeners)
+                self.bound[channel] = new
+        first: AnyBound = self.bound[channel]
+        return first
 
     @property
     def channels(self) -> tuple[AnyChannel, ...]:
@@ -85,8 +85,8 @@ class Registry:
     @property
     def has_async_listeners(self) -> bool:
         """Whether an async function listens on a channel, as a hook or on an `AsyncChannel`."""
-        bounds: list[AnyBoundChannel] = list(self.bound.values())
-        return any(is_async_callable(listening.listener) for bound in bounds for listening in bound.subscriptions)
+        channels: list[AnyBoundChannel] = list(self.bound.values())
+        return any(is_async_callable(each.listener) for bound in channels for each in bound.subscriptions)
 
     def report_slow_listeners(self, *, is_wanted: bool) -> None:
         """Log each plain listener that blocks the event loop, from the next publish on; or call all listeners directly again."""

@@ -27,7 +27,7 @@ class SlowListeners:
         self._names: set[str] = set()
 
     def __call__(self, subscription: Subscription) -> Callable[..., Any]:
-        """Return what a publish calls for *subscription*; see `replace_calls`."""
+        """Return the callable that a publish calls for *subscription*; see `replace_calls`."""
         if is_async_callable(subscription.listener):
             return subscription.listener  # asyncio reports the steps of tasks
         return TimedListener(subscription, self._call)

@@ -57,7 +57,7 @@ class Transition:
     done: threading.Event = attrs.field(factory=threading.Event)
     failures: list[Failure] = attrs.field(factory=list)
     leaving: list[BaseException] = attrs.field(factory=list)
-    #: How often it was interrupted, or the code that asked for it.
+    #: How many times its thread, or the code that requested it, was interrupted.
     interrupts: int = 0
     has_started: bool = False
     outcome: BaseException | None = None

@@ -113,7 +113,7 @@ class FailureSink(Protocol):
 
 class TimedListener:
     """
-    What a publish calls in place of a listener that is timed.
+    The callable that a publish calls in place of a timed listener.
 
     Attributes:
         subscription: The subscription of the listener.
@@ -137,7 +137,7 @@ class CoroutineRunner(Protocol):
     """Runs async functions on the event loop of a bus, for callers in other threads."""
 
     def __call__(self, action: str, function: Callable[[], Coroutine[Any, Any, R]], /) -> R:
-        """Await *function* there, and return its result or raise what it raises; *action* names the call in a `LoopError`."""
+        """Await *function* there, and return its result or raise its exception; *action* names the call in a `LoopError`."""
         ...
 
 
@@ -154,7 +154,7 @@ class AnyBoundChannel(Generic[Declaration_co]):
 
     __slots__ = (
         "_blames",
-        "_called",
+        "_callable_for",
         "_changes",
         "_failures",
         "_heat",
@@ -181,8 +181,8 @@ class AnyBoundChannel(Generic[Declaration_co]):
         # each listener that failed: a listener that always fails stays cheap.
         self._blames: dict[int, Blame] | None = None
         self._subscriptions: dict[object, Subscription] = {}
-        # Returns what a publish calls for a subscription: its listener, or a `TimedListener`.
-        self._called: Callable[[Subscription], Callable[..., Any]] = _listener_of
+        # Returns the callable that a publish calls for a subscription: its listener, or a `TimedListener`.
+        self._callable_for: Callable[[Subscription], Callable[..., Any]] = _listener_of
         # The listeners in running order; None after a change. A publish reads
         # this tuple and needs no lock.
         self._listeners: tuple[Callable[..., Any], ...] | None = ()
@@ -290,7 +290,7 @@ class AnyBoundChannel(Generic[Declaration_co]):
         with self._lock:
             while (listeners := self._listeners) is None:
                 changes = self._changes
-                listeners = tuple(map(self._called, self.subscriptions))
+                listeners = tuple(map(self._callable_for, self.subscriptions))
                 only = listeners[0] if len(listeners) == 1 else None
                 # The lock does not exclude a signal handler or a finaliser in
                 # this thread, which may have subscribed a listener meanwhile.
@@ -356,10 +356,10 @@ def use_lock(bound: AnyBoundChannel, lock: threading.RLock) -> None:
     bound._listeners = bound._unrolled = bound._only = bound._blames = None  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
 
 
-def replace_calls(bound: AnyBoundChannel, called: Callable[[Subscription], Callable[..., Any]] | None) -> None:
-    """From the next publish on, call for each subscription to *bound* what *called* returns; with None its listener."""
+def replace_calls(bound: AnyBoundChannel, callable_for: Callable[[Subscription], Callable[..., Any]] | None) -> None:
+    """Make publishes on *bound* call the result of *callable_for* for each subscription; with None, its listener."""
     with bound._lock:  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
-        bound._called = called or _listener_of  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+        bound._callable_for = callable_for or _listener_of  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
         bound._changes += 1  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
         bound._listeners = bound._unrolled = bound._only = bound._blames = None  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
 

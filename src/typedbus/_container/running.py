@@ -24,7 +24,7 @@ C = TypeVar("C", bound=Container)
 
 class Running(contextlib.AbstractContextManager[C, None], contextlib.AbstractAsyncContextManager[C, None]):
     """
-    What `running` returns: starts containers at the beginning of a ``with`` or ``async with`` block, exits at its end.
+    The result of `running`: starts containers at the beginning of a ``with`` or ``async with`` block, exits at its end.
 
     Each block is a run of its own, so the object may be used for several blocks, one after the other.
     """

@@ -4,8 +4,8 @@ A container under an ASGI server: uvicorn, hypercorn, granian, or gunicorn with 
 Such a server announces its start and its shutdown through the ASGI lifespan
 protocol. The bus encloses the lifespan of the application: it starts before, and
 exits after. Both run in a thread, since they may take long, and must not block the
-event loop. That loop runs the async hooks, so requests may use what the hooks have
-opened. A failed start is reported to the server, which ends with its own status.
+event loop. That loop runs the async hooks, so requests may use the resources that the
+hooks have opened. A failed start is reported to the server, which ends with its own status.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 ASGI applications under WSGI, with a2wsgi.
 
 The library translates requests and responses. The event loop is that of the bus, or is created here, in a thread that
-ends at the stop of the bus. Some details are corrected: a body without a length is passed on; exceptions reach the server, which logs them;
-a request that ends early cancels its task; paths and queries need not be valid UTF-8.
+ends at the stop of the bus. Some details are corrected: a body without a length is passed on; exceptions reach the
+server, which logs them; a request that ends early cancels its task; paths and queries need not be valid UTF-8.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ class SharedLoop:
     """
     The event loop of the bus, for ASGI applications under WSGI, with the methods of `LoopThread`.
 
-    It continues after `end`, which cancels what is left of *lifespans*.
+    It continues after `end`, which cancels the remaining *lifespans*.
     """
 
     def __init__(self, shared: AsyncioLoop, lifespans: Lifespans) -> None:
