@@ -1,4 +1,4 @@
-"""The event loop of a bus: who creates it, what runs on it, and how it ends."""
+"""The event loop of a bus: its creation, the coroutines that run on it, and its end."""
 
 from __future__ import annotations
 

@@ -34,7 +34,10 @@ def is_async_callable(listener: object) -> bool:
             inner = kind.__call__
             if type(inner) is not types.FunctionType:
                 return False
-    return bool(inner.__code__.co_flags & CO_COROUTINE) or not _MARKS.isdisjoint(inner.__dict__)
+    if inner.__code__.co_flags & CO_COROUTINE:
+        return True
+    attributes = inner.__dict__
+    return bool(attributes) and not _MARKS.isdisjoint(attributes)
 
 
 def returns_coroutine(listener: Any) -> bool:

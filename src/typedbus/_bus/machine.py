@@ -276,7 +276,7 @@ class StateMachine:
             current.finish()
 
     def break_off(self, current: Transition, error: BaseException) -> None:
-        """Let the bus have no transition in place of *current*, whose outcome is *error*; its state stays as it is."""
+        """End *current* with the outcome *error*, in the state in which the bus is."""
         with self.registry.lock:
             if self.current is current:
                 self.current = None

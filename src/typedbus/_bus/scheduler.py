@@ -38,8 +38,8 @@ if TYPE_CHECKING:
     from typedbus._bus.asyncio_loop import AsyncioLoop
     from typedbus._bus.loop_call import LoopCall
 
-#: Interval, in seconds, of two checks: whether its start was cancelled, while an inline hook waits for an earlier call;
-#: and whether an event loop that belongs to the caller still runs.
+#: Seconds between two checks whether the start has been cancelled, while an inline hook waits for an earlier call, and
+#: whether an event loop that belongs to the caller still runs, while async hooks run on it.
 _CHECK_INTERVAL: Final = 0.1
 
 #: How many seconds an async hook that has overrun may take to end after it was cancelled.
@@ -150,7 +150,8 @@ class HookScheduler:
         runs_here = is_inline or (job.allowed is None and self._max_running == 1) or job.hook.is_idle
         job.worker = None if runs_here else self._workers.get()
         if job.worker is None:
-            self._begin_prepared()
+            if self._prepared:
+                self._begin_prepared()
             if job.predecessor is not None:
                 job.error = raised_by(functools.partial(self._wait_for, job.predecessor, job.allowed))
                 if job.error is None and not job.predecessor.is_over.is_set():
@@ -239,9 +240,8 @@ class HookScheduler:
 
     def _begin_prepared(self) -> None:
         """Begin the prepared calls; after an interrupt in between they are begun again, which changes nothing."""
-        if self._prepared:
-            self._prepared[0].on.begin_all(self._prepared)
-            self._prepared.clear()
+        self._prepared[0].on.begin_all(self._prepared)
+        self._prepared.clear()
 
     def _call_after(self, call: LoopCall, job: HookJob, predecessor: Abandoned) -> None:
         """Begin *call*, of an async hook, when *predecessor* is over; called in a thread of its own."""
@@ -315,7 +315,8 @@ class HookScheduler:
         """Wait until a listener has ended or overrun its limit; a listener that has overrun is given up."""
         while not self._ended_jobs:
             try:
-                self._begin_prepared()
+                if self._prepared:
+                    self._begin_prepared()
                 if not self._callbacks.goes_on():
                     self._call_off()
                 if self._callbacks.gives_up():
