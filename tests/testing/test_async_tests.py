@@ -12,7 +12,7 @@ import pytest
 from typedbus.pytest_plugin import BusesLeft, TasksLeft, ThreadsLeft
 
 # Loaded here, because a run of pytest inside this process forgets the modules that it loads first.
-for _name in ("_bus.async_faces", "_container.running", "pytest_plugin._tasks", "testing"):
+for _name in ("_bus.async_methods", "_container.running", "pytest_plugin._tasks", "testing"):
     importlib.import_module(f"typedbus.{_name}")
 
 pytest_plugins = ["pytester"]

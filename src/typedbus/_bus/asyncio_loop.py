@@ -1,7 +1,7 @@
 """
 An asyncio event loop that runs coroutines for a bus: the caller's, or one in a thread that the bus owns.
 
-Of the modules of the bus, this one, `_bus.loop_call`, `_bus.own_loop` and `_bus.async_faces` import asyncio. They are
+Of the modules of the bus, this one, `_bus.loop_call`, `_bus.own_loop` and `_bus.async_methods` import asyncio. They are
 imported with the first coroutine or the first call of an async method of the bus.
 """
 

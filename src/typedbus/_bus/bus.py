@@ -259,7 +259,7 @@ class Bus:
             LoopError: The components of the bus were built for another event loop; exit the bus first.
             BaseException: As `start`.
         """
-        from typedbus._bus.async_faces import bring_to  # asyncio is slow to import; so below
+        from typedbus._bus.async_methods import bring_to  # asyncio is slow to import; so below
 
         await bring_to(self._parts.machine, State.STARTED)
 
@@ -270,13 +270,13 @@ class Bus:
         The async hooks run on the loop on which the bus was started. If the caller is cancelled, the stop goes on,
         and the same `CancelledError` is raised at its end. At a second cancellation the hooks that run are given up.
         """
-        from typedbus._bus.async_faces import bring_to
+        from typedbus._bus.async_methods import bring_to
 
         await bring_to(self._parts.machine, State.STOPPED)
 
     async def exit_async(self) -> None:
         """Do the same as `exit`, as `stop_async` does the same as `stop`; then the bus forgets its event loop."""
-        from typedbus._bus.async_faces import bring_to
+        from typedbus._bus.async_methods import bring_to
 
         notice()
         self._parts.loop.prefer_exit()
@@ -284,7 +284,7 @@ class Bus:
 
     async def wait_async(self, states: State | Iterable[State], timeout: float | None = None) -> State | None:  # noqa: ASYNC109  # as `wait`
         """Do the same as `wait`, without blocking the event loop of the caller."""
-        from typedbus._bus.async_faces import wait
+        from typedbus._bus.async_methods import wait
 
         return await wait(self._parts.machine, states, timeout)
 
@@ -295,7 +295,7 @@ class Bus:
         If the caller is cancelled, the bus exits in order, and the same `CancelledError` is raised at the end.
         At a second cancellation the hooks that run are given up.
         """
-        from typedbus._bus.async_faces import block
+        from typedbus._bus.async_methods import block
 
         function = functools.partial(self.block, interval=interval, patience=patience)
         await block(self._parts.machine, function, self.request_exit)
@@ -318,7 +318,7 @@ class Bus:
 
     async def graceful_async(self) -> None:
         """Do the same as `graceful`, in a daemon thread; a cancellation is raised when all listeners have ended."""
-        from typedbus._bus.async_faces import in_thread
+        from typedbus._bus.async_methods import in_thread
 
         await in_thread(f"{self._parts.event_loop.name} reloads", self.graceful)
 
@@ -349,7 +349,7 @@ class Bus:
         Raises:
             LoopError: The caller runs on the loop, where a wait for the future would never end, or the bus has exited.
         """
-        from typedbus._bus.async_faces import submit
+        from typedbus._bus.async_methods import submit
 
         notice()
         return submit(self._parts.machine, coroutine)

@@ -61,6 +61,6 @@ def _run_on_loop(
     machine: weakref.ref[StateMachine], action: str, function: Callable[[], Coroutine[Any, Any, Result]]
 ) -> Result:
     """Await *function* on the event loop of a bus, and wait for the result in this thread; see `CoroutineRunner`."""
-    from typedbus._bus.async_faces import run  # asyncio is slow to import
+    from typedbus._bus.async_methods import run  # asyncio is slow to import
 
     return run(machine(), action, function)

@@ -99,7 +99,7 @@ class Running(contextlib.AbstractContextManager[C, None], contextlib.AbstractAsy
     @contextlib.asynccontextmanager
     async def _run_async(self) -> AsyncGenerator[C, None]:
         # The same as `_run`, with each transition awaited.
-        from typedbus._bus.async_faces import bring_to  # asyncio is slow to import
+        from typedbus._bus.async_methods import bring_to  # asyncio is slow to import
 
         instances = [container_of(container) for container in self._containers]
         first: Any = instances[0]
