@@ -120,8 +120,10 @@ def write_blocks(page: Path, folder: Path) -> None:
     (folder / f"page_{page.stem.replace('-', '_')}.py").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
+# A page may start ten processes, each of which imports all plugins of pytest.
+MARKS = [pytest.mark.slow, pytest.mark.timeout(600)]
 PAGES_WITH_CODE = [
-    pytest.param(page, id=page.stem, marks=[pytest.mark.slow] if any(block.command for block in blocks) else [])
+    pytest.param(page, id=page.stem, marks=MARKS if any(block.command for block in blocks) else [])
     for page in PAGES
     if (blocks := python_of(page))
 ]
