@@ -448,7 +448,7 @@ def test_a_monitor_and_a_task_that_start_late_are_stopped(scene: Scene, kind: st
     scene.await_end(bus)
 
     assert scene.notes == ["started"]
-    for thread in list(parts_of(bus).loop.threads):
+    for thread in list(parts_of(bus).main_loop.threads):
         thread.join(PATIENCE)
         assert not thread.is_alive()
 

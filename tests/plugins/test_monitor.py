@@ -242,7 +242,7 @@ def test_a_task_that_returns_early_is_named_in_a_warning(bus: Bus) -> None:
     bus[LOG].subscribe(lambda text, level, /: messages.append((text, level, task.is_running)))
     listen(bus, task)
     bus.start()
-    for thread in list(parts_of(bus).loop.threads):
+    for thread in list(parts_of(bus).main_loop.threads):
         thread.join(10)
 
     [(text, level, is_running)] = messages

@@ -375,7 +375,7 @@ def test_a_wsgi_thread_that_is_cut_off_is_owned_by_the_bus(serve: Serve) -> None
     served.site.arrived.acquire(timeout=30)
     served.bus.stop()
 
-    running = [thread for thread in parts_of(served.bus).loop.threads if thread.is_alive()]
+    running = [thread for thread in parts_of(served.bus).main_loop.threads if thread.is_alive()]
     served.site.release()
     for thread in running:
         thread.join(30)

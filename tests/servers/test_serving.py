@@ -782,7 +782,7 @@ def test_the_bus_owns_the_thread(bus: Bus, echo: Echo) -> None:
     server = serving(bus, echo)
     bus.start()
 
-    (thread,) = [thread for thread in parts_of(bus).loop.threads if thread.name == f"server {server.address}"]
+    (thread,) = [thread for thread in parts_of(bus).main_loop.threads if thread.name == f"server {server.address}"]
 
     assert thread.is_alive()
     assert thread.daemon

@@ -158,11 +158,11 @@ class Bus:
     @property
     def replacement(self) -> Replacement | None:
         """The object that replaces the process after `restart`; `run` sets it while it runs, unless it is set already."""
-        return self._parts.loop.replacement
+        return self._parts.main_loop.replacement
 
     @replacement.setter
     def replacement(self, replacement: Replacement | None) -> None:
-        self._parts.loop.replacement = replacement
+        self._parts.main_loop.replacement = replacement
 
     @property
     def state(self) -> State:
@@ -244,7 +244,7 @@ class Bus:
             TransitionFailures: At the end, if any listener of `STOP` or `EXIT` raised.
         """
         notice()
-        self._parts.loop.exit()
+        self._parts.main_loop.exit()
 
     async def start_async(self) -> None:
         """
@@ -279,7 +279,7 @@ class Bus:
         from typedbus._bus.async_methods import bring_to
 
         notice()
-        self._parts.loop.prefer_exit()
+        self._parts.main_loop.prefer_exit()
         await bring_to(self._parts.machine, State.EXITED)
 
     async def wait_async(self, states: State | Iterable[State], timeout: float | None = None) -> State | None:  # noqa: ASYNC109  # as `wait`
@@ -373,7 +373,7 @@ class Bus:
                 after the exit discards causes that have not been raised.
         """
         notice()
-        self._parts.loop.request_exit(cause)
+        self._parts.main_loop.request_exit(cause)
 
     def request(self, action: Callable[[], object], /) -> None:
         """
@@ -394,7 +394,7 @@ class Bus:
         if not callable(action):
             raise TypeError(f"{action!r} is not callable; pass a function that can be called without arguments")
         notice()
-        report_discarded(self._parts.loop.request(action), self.log)
+        report_discarded(self._parts.main_loop.request(action), self.log)
 
     def restart(self) -> None:
         """
@@ -412,7 +412,7 @@ class Bus:
             RestartError: The process cannot be replaced; nothing has been changed.
         """
         notice()
-        self._parts.loop.restart()
+        self._parts.main_loop.restart()
 
     @property
     def is_restarting(self) -> bool:
@@ -423,7 +423,7 @@ class Bus:
         bus. An exit that is requested later makes it False again; a component
         that keeps something for the next program must be ready for that.
         """
-        return self._parts.loop.is_restarting
+        return self._parts.main_loop.is_restarting
 
     def detach(self) -> None:
         """
@@ -441,7 +441,7 @@ class Bus:
         self._parts.registry.renew_lock()
         self._parts.event_loop.detach()
         self._parts.machine.detach()
-        self._parts.loop.detach()
+        self._parts.main_loop.detach()
 
     def own(self, thread: threading.Thread) -> None:
         """
@@ -454,7 +454,7 @@ class Bus:
         been started.
         """
         notice()
-        self._parts.loop.own(thread)
+        self._parts.main_loop.own(thread)
 
     def block(self, *, interval: float = 0.1, patience: float = 5.0) -> None:
         """
@@ -482,7 +482,7 @@ class Bus:
             raise ValueError(f"the interval of ticks is {interval!r} s; pass a number greater than 0")
         notice()
         self._parts.machine.refuse_on_loop("block")
-        self._parts.loop.block(interval, patience)
+        self._parts.main_loop.block(interval, patience)
 
     def __repr__(self) -> str:
         return f"<Bus {self._parts.machine.state.name} with {len(self._bound)} channel(s)>"

@@ -30,10 +30,10 @@ class Parts:
         participants: The objects that prepare each start.
         event_loop: The event loop that runs coroutines.
         machine: The state and its transitions.
-        loop: The loop of the thread in `Bus.block`.
+        main_loop: The loop of the thread in `Bus.block`.
     """
 
-    __slots__ = ("event_loop", "loop", "machine", "participants", "registry", "requests")
+    __slots__ = ("event_loop", "machine", "main_loop", "participants", "registry", "requests")
 
     def __init__(
         self, registry: Registry, policy: TransitionPolicy, clock: Clock, workers: int, limits: Limits
@@ -52,7 +52,7 @@ class Parts:
             limits=limits,
             workers=workers,
         )
-        self.loop = MainLoop(registry, self.requests, self.machine)
+        self.main_loop = MainLoop(registry, self.requests, self.machine)
         # A weak reference, because the machine refers to the registry.
         registry.run_on_loop = functools.partial(_run_on_loop, weakref.ref(self.machine))
 

@@ -236,7 +236,7 @@ def raise_problems(
         leaving = None
     problems = [error for error in (raised, failed) if error is not None]
     first = 0 if raised is None else 1
-    problems[first:first] = parts_of(bus).loop.take_causes(problems)
+    problems[first:first] = parts_of(bus).main_loop.take_causes(problems)
     others = [problem for problem in problems if problem is not leaving]
     group = BaseExceptionGroup("the bus has exited, with problems", others) if len(others) > 1 else None
     if leaving is not None:

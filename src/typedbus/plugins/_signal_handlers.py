@@ -187,7 +187,7 @@ class SignalHandlers:
         remaining = action if action is Action.GRACEFUL or not isinstance(action, Action) else None
         if refusal is not None or remaining is not None or self.bus[CHANNELS[caught]].subscriptions:
             # A bus that has exited discards the request; a handler must not log that.
-            parts_of(self.bus).loop.request(_CaughtSignal(self.bus, caught, remaining, refusal))
+            parts_of(self.bus).main_loop.request(_CaughtSignal(self.bus, caught, remaining, refusal))
         if action is Action.EXIT:
             self.bus.request_exit()
 

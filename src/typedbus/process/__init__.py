@@ -167,11 +167,11 @@ def _serve(bus: Bus, messages: Messages, *, tracebacks: bool) -> int:
             # Other code runs the bus, and will exit it.
             return _report(error, NOT_STARTED, messages, tracebacks=tracebacks)
         except StartCancelled:
-            parts_of(bus).loop.end()
+            parts_of(bus).main_loop.end()
         except Exception as error:
             status = _report(error, NOT_STARTED, messages, tracebacks=tracebacks)
             # A restart may have been requested, which this must not undo.
-            parts_of(bus).loop.end()
+            parts_of(bus).main_loop.end()
         except BaseException as error:
             status = _report(error, NOT_STARTED, messages, tracebacks=tracebacks)
             bus.request_exit()

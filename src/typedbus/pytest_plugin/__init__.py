@@ -276,9 +276,9 @@ def _settled(container: Container) -> Generator[list[threading.Thread], None, No
     bus = core.bus
     if bus is not None:
         # `typedbus_leaks` reports the threads that still run after that.
-        outlived([*parts_of(bus).loop.threads, *blocking], PATIENCE)
+        outlived([*parts_of(bus).main_loop.threads, *blocking], PATIENCE)
         # A thread of the bus may have failed after the exit.
-        failures.extend(parts_of(bus).loop.take_causes(failures))
+        failures.extend(parts_of(bus).main_loop.take_causes(failures))
     raise_all("the bus has exited, with problems", failures)
 
 

@@ -154,7 +154,7 @@ def typedbus_leaks(request: pytest.FixtureRequest) -> Iterator[None]:
     leaks: list[BaseException] = []
     # The threads of a running bus may continue; those of a bus that has exited should have ended.
     running_buses = [parts_of(bus) for bus in _buses_of(lasting) if bus.state is not State.EXITED]
-    allowed = threads.union(*(parts.loop.threads for parts in running_buses))
+    allowed = threads.union(*(parts.main_loop.threads for parts in running_buses))
     allowed = allowed.union(*(parts.event_loop.threads for parts in running_buses))
     new = [thread for thread in threading.enumerate() if thread not in allowed]
     loops = {thread: bus for bus in list(BUSES) for thread in parts_of(bus).event_loop.threads}

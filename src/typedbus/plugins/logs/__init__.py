@@ -170,7 +170,7 @@ class Logging:
 
     def _log_death(self, death: threading.ExceptHookArgs) -> None:
         """Log the exception that ended a thread, unless the bus has logged it."""
-        if death.exc_value is None or death.thread in parts_of(self.bus).loop.threads:
+        if death.exc_value is None or death.thread in parts_of(self.bus).main_loop.threads:
             return
         name = "unknown" if death.thread is None else death.thread.name
         self._log.error("thread %r died of an exception", name, exc_info=death.exc_value, extra={"kind": _THREAD_DIED})
