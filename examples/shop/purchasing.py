@@ -27,8 +27,8 @@ class Purchasing:
         The thread that takes the order waits here, while the suppliers are asked on the event loop of the bus.
         """
         with self._database.transaction() as books:
-            is_new = books.execute("INSERT OR IGNORE INTO reorders (sku, remaining) VALUES (?, ?)", (sku, left))
-        if not is_new.rowcount:
+            insertion = books.execute("INSERT OR IGNORE INTO reorders (sku, remaining) VALUES (?, ?)", (sku, left))
+        if not insertion.rowcount:
             return
         try:
             offers = self._wanted.publish_from_thread(sku, _QUANTITY)

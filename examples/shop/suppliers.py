@@ -44,8 +44,8 @@ class Supplier:
 
 def answer_offers(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
     """Answer for every supplier, as a WSGI application."""
-    wanted = parse_qs(environ["QUERY_STRING"])
+    query = parse_qs(environ["QUERY_STRING"])
     # The prices differ between suppliers, and are the same in every run.
-    price = 150 + zlib.crc32(f"{environ['PATH_INFO']} {wanted['sku'][0]}".encode()) % 200
+    price = 150 + zlib.crc32(f"{environ['PATH_INFO']} {query['sku'][0]}".encode()) % 200
     start_response("200 OK", [("Content-Type", "application/json")])
     return [json.dumps({"price": price}).encode()]
