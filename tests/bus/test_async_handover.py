@@ -8,10 +8,10 @@ import threading
 from typing import Any
 
 import pytest
-from tests.bus.test_async_hooks import PATIENCE, Part, add, listen, nodes
+from tests.bus.test_async_hooks import PATIENCE, Part, add, failures, listen, nodes
 from tests.doubles import ThreadCall
 
-from typedbus import START, Bus, StartCancelled, State, on
+from typedbus import START, Bus, StartCancelled, State, TransitionFailures, on
 from typedbus.events import COMPONENT_STARTING
 
 
@@ -90,3 +90,33 @@ def test_hooks_may_run_as_eager_tasks() -> None:
     asyncio.run(main())
 
     assert notes == ["at once", "start a", "stop a", "exit a"]
+
+
+def test_a_task_factory_that_fails_fails_the_hook() -> None:
+    """The hook is not called, and the next hook neither; the bus does not wait for a task that does not exist."""
+    calls: list[str] = []
+    bus = Bus()
+
+    async def hook() -> None:
+        calls.append("hook")
+
+    def fail(loop: asyncio.AbstractEventLoop, coroutine: Any, **options: Any) -> Any:
+        raise TypeError("unexpected keyword argument")
+
+    listen(bus, START, hook)
+    listen(bus, START, lambda: calls.append("next"), 60)
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        loop.set_task_factory(fail)
+        try:
+            await bus.start_async()
+        finally:
+            loop.set_task_factory(None)
+
+    with pytest.raises(TransitionFailures) as caught:
+        asyncio.run(main())
+
+    assert failures(caught.value) == [TypeError]
+    assert calls == []
+    assert bus.state is State.STOPPED

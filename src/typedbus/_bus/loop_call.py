@@ -55,9 +55,17 @@ class LoopCall:
 
     def begin(self) -> None:
         """Create the task, in the thread of the loop, unless the call has begun."""
-        if self._task is not None:
+        if self._task is not None or self._has_begun:
             return
-        self._task = self.on.loop.create_task(self.run(), name=self._name, context=self._context)
+        coroutine = self.run()
+        try:
+            self._task = self.on.loop.create_task(coroutine, name=self._name, context=self._context)
+        except Exception as error:
+            # A task factory has failed. The loop would log it, and the hook would never end.
+            coroutine.close()
+            self._has_begun = True
+            self._end(error)
+            return
         if not self._has_begun:
             self._task.add_done_callback(self._was_cancelled_early)
 
