@@ -8,9 +8,10 @@ import functools
 import gc
 import inspect
 import sys
+import types
 import warnings
 import weakref
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Awaitable, Callable, Coroutine, Generator
 from typing import Any, Final
 
 import attrs
@@ -411,6 +412,46 @@ def test_a_suspended_publish_leads_to_its_listener(path: Path) -> None:
     asyncio.run(main())
 
     assert awaits == ["publish", "listen", "wait"]
+
+
+def events_of(code: types.CodeType, publish: Callable[[], Coroutine[Any, Any, object]]) -> list[tuple[str, str]]:
+    """Return the events of *publish* that a debugger receives for *code*, with the type of their argument."""
+    events: list[tuple[str, str]] = []
+
+    def trace(frame: types.FrameType, event: str, argument: object) -> Any:
+        if frame.f_code is not code:
+            return None
+        if event != "line":
+            events.append((event, type(argument).__name__))
+        return trace
+
+    async def main() -> None:
+        before = sys.gettrace()
+        sys.settrace(trace)
+        try:
+            await publish()
+        finally:
+            sys.settrace(before)
+
+    asyncio.run(main())
+    return events
+
+
+def test_a_debugger_receives_the_events_of_an_async_function() -> None:
+    """An unrolled publish awaits with `yield from`, which is not allowed in an async function."""
+    bound, _ = bound_on(Path(2, HOT, is_async=True))
+    first, second = (subscription.listener for subscription in bound.subscriptions)
+
+    async def publish() -> list[int]:
+        return [await first(0), await second(0)]
+
+    coroutine: Any = bound.publish(0)
+    coroutine.close()
+    events = events_of(coroutine.cr_code, lambda: bound.publish(0))
+
+    assert inspect.iscoroutine(coroutine)
+    assert events == events_of(publish.__code__, publish)
+    assert len(events) > 2
 
 
 class Later:
