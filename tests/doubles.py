@@ -114,7 +114,7 @@ def until_waiting(thread: threading.Thread) -> None:
         moment.wait(0.0005)
         frame, before = sys._current_frames().get(thread.ident or 0), here
         if frame is not None:
-            # A frame has no line between two of them.
+            # Between two lines of its code a frame has no line number.
             here = (id(frame), frame.f_lasti, linecache.getline(frame.f_code.co_filename, frame.f_lineno or 0))
 
 

@@ -68,8 +68,8 @@ counted = AsyncChannel[[int], int]("counted", concurrent=True)
 noted = Channel[[int], int]("noted")
 
 chance = random.Random()
-opened: set[object] = set()
-happened: collections.Counter[str] = collections.Counter()
+open_parts: set[object] = set()
+counts: collections.Counter[str] = collections.Counter()
 
 
 class Refused(Exception):
@@ -79,7 +79,7 @@ class Refused(Exception):
 def sometimes_fail() -> None:
     """Raise at random."""
     if chance.random() < 0.05:
-        happened["failures"] += 1
+        counts["failures"] += 1
         raise Refused
 
 
@@ -94,10 +94,10 @@ class Part:
 
     def start(self) -> None:
         sometimes_fail()
-        opened.add(self)
+        open_parts.add(self)
 
     def stop(self) -> None:
-        opened.remove(self)
+        open_parts.remove(self)
         sometimes_fail()
 
     @on(noted)
@@ -115,10 +115,10 @@ class Counter:
     async def start(self) -> None:
         await wait()
         sometimes_fail()
-        opened.add(self)
+        open_parts.add(self)
 
     async def stop(self) -> None:
-        opened.remove(self)
+        open_parts.remove(self)
         await wait()
         sometimes_fail()
 
@@ -133,7 +133,7 @@ class Counter:
     async def count(self, number: int, /) -> int:
         await wait()
         sometimes_fail()
-        happened["calls of an async listener"] += 1
+        counts["calls of an async listener"] += 1
         return number
 
 
@@ -154,11 +154,11 @@ class Server:
             server.close()
             raise
         self.server = server
-        opened.add(self)
-        happened["starts"] += 1
+        open_parts.add(self)
+        counts["starts"] += 1
 
     async def stop(self) -> None:
-        opened.remove(self)
+        open_parts.remove(self)
         assert self.server is not None
         self.server.close()
         self.server = None
@@ -219,7 +219,7 @@ async def act_in_task(bus: Bus, actions: int) -> None:
             await wait()
             task.cancel()  # once: at a second cancellation of a start or a stop the hooks that run are given up
             await asyncio.wait([task])
-            happened["cancellations"] += task.cancelled()
+            counts["cancellations"] += task.cancelled()
 
 
 async def play(bus: Bus) -> None:
@@ -288,7 +288,7 @@ def soak(seconds: float, seed: int) -> str:
         shop = Shop() if chance.random() < 0.5 else kept
         bus = weakref.ref(shop.bus())
         asyncio.run(play(shop.bus()))
-        assert not opened, opened
+        assert not open_parts, open_parts
         until_equal(lambda: set(threading.enumerate()), threads)
         until_equal(files, descriptors)
         is_kept = shop is kept
@@ -299,9 +299,9 @@ def soak(seconds: float, seed: int) -> str:
         memory.append(pages())
     faulthandler.cancel_dump_traceback_later()
     before, after = statistics.median(objects[WARM_UP : 2 * WARM_UP]), statistics.median(objects[-WARM_UP:])
-    events = ", ".join(f"{count} {event}" for event, count in happened.items())
+    events = ", ".join(f"{count} {event}" for event, count in counts.items())
     figures = f"{len(objects)} rounds with {events}; {before:.0f} and {after:.0f} objects; {memory[WARM_UP]} and {memory[-1]} pages"
-    assert len(happened) == 4, figures
+    assert len(counts) == 4, figures
     assert after <= before * (1 + OBJECTS), figures
     assert memory[-1] <= memory[WARM_UP] + PAGES, figures
     return figures

@@ -50,7 +50,7 @@ def graphs(draw: st.DrawFn) -> Graph:
 
 
 class Node:
-    """A component that notes the returns of its hooks, and ends the start if it is the one to do so."""
+    """A component that notes the returns of its hooks, and ends the start if the graph says so."""
 
     def __init__(self, scene: Scene, number: int) -> None:
         self.scene, self.number = scene, number
@@ -174,7 +174,7 @@ class Scene:
 
 
 def outcome(call: Callable[[], object]) -> BaseException | None:
-    """Return what *call* raises."""
+    """Return the exception that *call* raises."""
     try:
         call()
     except BaseException as error:

@@ -159,7 +159,7 @@ def test_a_factory_that_fails_fails_the_hook() -> None:
 
 
 def test_a_failed_async_start_is_rolled_back() -> None:
-    """What had started is stopped, sync and async; the failure is raised."""
+    """The started components, sync and async, are stopped; the failure is raised."""
     notes: list[str] = []
     bus = Bus()
     add(bus, Part("a", notes), SyncPart("b", notes))

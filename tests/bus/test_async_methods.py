@@ -107,7 +107,7 @@ async def cancel_when(began: threading.Event, task: asyncio.Task[None]) -> None:
 
 @pytest.mark.parametrize("at", range(4))
 def test_a_start_that_is_cancelled_is_rolled_back(at: int) -> None:
-    """At whatever hook it is; the same CancelledError is raised when what had started has been stopped."""
+    """In each hook; the same CancelledError is raised when the started components have been stopped."""
     notes: list[str] = []
     bus = Bus()
     began = threading.Event()

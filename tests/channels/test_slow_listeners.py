@@ -37,8 +37,10 @@ def lines_of(bus: Bus) -> list[tuple[str, int]]:
     return lines
 
 
-def started(bus: Bus, publish: Callable[[], Awaitable[object]], *, debug: bool = True, slow: float = 0.0) -> None:
-    """Call *publish* on a loop that runs *bus*, and on which a callback is slow after *slow* seconds."""
+def publish_on_loop(
+    bus: Bus, publish: Callable[[], Awaitable[object]], *, debug: bool = True, slow: float = 0.0
+) -> None:
+    """Call *publish* on a loop that runs the hooks of *bus*, and on which a callback is slow after *slow* seconds."""
 
     async def main() -> None:
         asyncio.get_running_loop().slow_callback_duration = slow
@@ -58,7 +60,7 @@ def test_a_listener_that_blocks_the_loop_is_reported_once_with_the_way_out() -> 
     async def publish() -> None:
         assert [bus[numbers].publish(number) for number in (1, 2)] == [[2], [4]]
 
-    started(bus, publish)
+    publish_on_loop(bus, publish)
 
     [(text, level)] = lines
     assert level == WARNING
@@ -79,7 +81,7 @@ def test_a_plain_listener_of_an_async_channel_is_reported(channel: AsyncChannel[
     async def publish() -> None:
         assert await bus[channel].publish(1) == [2, 2]
 
-    started(bus, publish)
+    publish_on_loop(bus, publish)
 
     [(text, _)] = lines
     assert text.startswith(f"{__name__}.double on channel {channel.name!r} blocked the event loop for ")
@@ -95,7 +97,7 @@ def test_a_listener_that_is_subscribed_later_is_reported() -> None:
         bus[numbers].subscribe(double)
         bus[numbers].publish(1)
 
-    started(bus, publish)
+    publish_on_loop(bus, publish)
 
     assert len(lines) == 1
 
@@ -119,7 +121,7 @@ def test_the_report_names_the_component() -> None:
     async def publish() -> None:
         bus[numbers].publish(1)
 
-    started(bus, publish)
+    publish_on_loop(bus, publish)
 
     [(text, _)] = lines
     assert text.startswith("Shop.doubler.double on channel 'numbers' blocked")
@@ -127,7 +129,7 @@ def test_the_report_names_the_component() -> None:
 
 @pytest.mark.parametrize(("debug", "slow"), [(True, 3600.0), (False, 0.0)], ids=["quick", "no debug mode"])
 def test_other_listeners_are_not_reported(*, debug: bool, slow: float) -> None:
-    """Those that are quick enough, and all of them on a loop that is not in debug mode."""
+    """Listeners that are quick enough, and all listeners on a loop that is not in debug mode."""
     bus = Bus()
     lines = lines_of(bus)
     bus[numbers].subscribe(double)
@@ -135,7 +137,7 @@ def test_other_listeners_are_not_reported(*, debug: bool, slow: float) -> None:
     async def publish() -> None:
         bus[numbers].publish(1)
 
-    started(bus, publish, debug=debug, slow=slow)
+    publish_on_loop(bus, publish, debug=debug, slow=slow)
 
     assert lines == []
 
@@ -149,7 +151,7 @@ def test_a_publish_in_a_thread_is_not_reported() -> None:
     async def publish() -> None:
         assert await bus[numbers].publish_in_thread(1) == [2]
 
-    started(bus, publish)
+    publish_on_loop(bus, publish)
 
     assert lines == []
 
@@ -170,7 +172,7 @@ def test_a_failure_of_a_timed_listener_is_that_of_the_listener(
             await results
         failures.append(raised.value)
 
-    started(bus, publish)
+    publish_on_loop(bus, publish)
 
     [failure] = failures[0].failures
     assert (failure.listener, failure.name) == (double, f"{__name__}.double")
@@ -190,8 +192,8 @@ def test_listeners_are_called_directly_without_the_debug_mode_and_after_the_exit
     async def publish() -> None:
         bus[numbers].publish(1)
 
-    started(bus, publish, debug=False)
-    started(bus, publish, debug=True)
+    publish_on_loop(bus, publish, debug=False)
+    publish_on_loop(bus, publish, debug=True)
     bus[numbers].publish(1)
 
     assert [caller.startswith("<typedbus: publish(") for caller in callers] == [True, False, True]

@@ -158,8 +158,8 @@ async def hosted_asgi(shop: Shop) -> None:
     await hosted({"type": "lifespan"}, receive, send)
 
 
-def awaited(entry: Callable[[Shop], Coroutine[object, object, None]]) -> Callable[[Shop], None]:
-    """Return a function that awaits *entry* on an event loop of this thread."""
+def on_new_loop(entry: Callable[[Shop], Coroutine[object, object, None]]) -> Callable[[Shop], None]:
+    """Return a function that awaits *entry* on a new event loop in this thread."""
 
     def run(shop: Shop) -> None:
         async def main() -> None:
@@ -188,8 +188,8 @@ ON_THE_LOOP = (
     ("entry", "start", "stop", "loop"),
     [
         (with_running, "caller", "caller", "own loop"),
-        (awaited(async_with_running), "another thread", "another thread", "loop of the caller"),
-        (awaited(hosted_asgi), "another thread", "another thread", "loop of the caller"),
+        (on_new_loop(async_with_running), "another thread", "another thread", "loop of the caller"),
+        (on_new_loop(hosted_asgi), "another thread", "another thread", "loop of the caller"),
         (hosted_wsgi, "caller", "another thread", "own loop"),
     ],
     ids=["with", "async with", "Hosted, ASGI", "Hosted, WSGI"],
@@ -217,6 +217,6 @@ def test_a_request_runs_on_the_loop_of_async_hooks() -> None:
     shop = Shop()
     places = shop.places()
 
-    awaited(hosted_asgi)(shop)
+    on_new_loop(hosted_asgi)(shop)
 
     assert places.of["request"] == places.of["async start"] == "loop of the caller"

@@ -81,7 +81,7 @@ class SlowShop(Shop):
 
 
 def page(shop: Shop) -> Any:
-    """Return an application that answers with what the feed says."""
+    """Return an application that answers with the news of the feed."""
 
     async def app(scope: Message, receive: Any, send: Any) -> None:
         assert scope["type"] == "http"
@@ -93,7 +93,7 @@ def page(shop: Shop) -> Any:
 
 
 def test_async_hooks_run_on_the_loop_that_calls_the_application() -> None:
-    """So a request may use what a hook of START has opened, and the hooks of STOP and EXIT close it there."""
+    """So a request may use resources that a hook of START has opened, and the hooks of STOP and EXIT close them there."""
     shop = Shop()
     app = asgi.Hosted(page(shop), shop)
 
@@ -153,7 +153,7 @@ def test_components_of_another_loop_fail_the_startup() -> None:
 
 
 def test_a_start_that_overruns_fails_the_startup_with_its_stack() -> None:
-    """What had started stops, on the loop."""
+    """The started components stop, on the loop."""
     shop = SlowShop()
 
     async def scenario() -> None:

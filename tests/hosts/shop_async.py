@@ -1,4 +1,4 @@
-"""A site with an async component, which its requests use; each process appends what happens to it to the file $LIFE."""
+"""A site with an async component, which its requests use; each process appends its events to the file $LIFE."""
 
 from __future__ import annotations
 

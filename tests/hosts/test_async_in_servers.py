@@ -172,7 +172,7 @@ def test_a_third_ctrl_c_gives_up_the_async_hooks(kind: Kind, begin: Callable[...
 
 @pytest.mark.parametrize("kind", LOOPS, ids=named_by)
 def test_an_async_start_that_fails_ends_the_server(kind: Kind, begin: Callable[..., Host]) -> None:
-    """The reason is in its output, and what had started stops."""
+    """The reason is in its output, and the started components stop."""
     host = begin(kind.command, FAILING="async start")
 
     host.end(None)
@@ -183,7 +183,7 @@ def test_an_async_start_that_fails_ends_the_server(kind: Kind, begin: Callable[.
 
 @pytest.mark.parametrize("command", RELOADS.values(), ids=RELOADS)
 def test_a_reload_ends_the_async_components_of_each_old_process(command: str, begin: Callable[..., Host]) -> None:
-    """Those of the new processes have loops of their own."""
+    """The components of the new processes have loops of their own."""
     host = begin(command)
     workers = 2 if "--workers 2" in command else 1
     host.serve()

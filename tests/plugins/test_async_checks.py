@@ -108,7 +108,7 @@ def test_async_checks_are_found_by_mark_by_declaration_and_by_subscription(ask: 
 
 
 @ways
-def test_an_async_check_runs_on_the_own_loop_of_the_bus(bus: Bus, ask: Callable[[Health], Probe]) -> None:
+def test_an_async_check_runs_on_the_bus_s_own_loop(bus: Bus, ask: Callable[[Health], Probe]) -> None:
     """A loop that is created with the first such check, and ends with the exit of the bus."""
     loops: list[asyncio.AbstractEventLoop] = []
 

@@ -1,4 +1,4 @@
-"""`ASGIServer` on the event loop of the bus: which loop that is, and what holds because components share it."""
+"""`ASGIServer` on the event loop of the bus: which loop that is, and the consequences of sharing it with components."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ def test_a_request_runs_on_the_loop_of_the_async_components() -> None:
 
 
 def test_a_stop_answers_requests_that_wait_for_an_async_component_before_that_component_stops() -> None:
-    """The loop is free during the drain, and the server stops before what its application uses."""
+    """The loop is free during the drain, and the server stops before the component that its application uses."""
     site = Site()
     bodies: list[bytes] = []
 

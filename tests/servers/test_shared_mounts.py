@@ -1,4 +1,4 @@
-"""Mounted applications and the event loop of the bus: which of them run on it, and what follows for starts and stops."""
+"""Mounted applications and the event loop of the bus: which of them run on it, and the consequences for starts and stops."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class WSGISite(Container):
 
 @pytest.mark.parametrize("site_class", [ASGISite, WSGISite])
 def test_mounted_applications_of_both_kinds_use_an_async_component(site_class: Any) -> None:
-    """Those in ASGI on its loop, lifespan included; those in WSGI from their threads."""
+    """ASGI applications on its loop, with their lifespans; WSGI applications from the threads of their requests."""
     with running(site_class()) as site:
         bodies = [get(site.server().address, path) for path in ("/asgi", "/wsgi")]
         loops, loop, notes = site.mounted().loops, site.feed().loop, site.notes()
@@ -82,7 +82,7 @@ def test_mounted_applications_of_both_kinds_use_an_async_component(site_class: A
 
 
 def test_a_cancelled_start_cancels_the_lifespans_on_the_shared_loop() -> None:
-    """Those that have started and the one that has not, before the async component stops."""
+    """The lifespans that have started, and the lifespan that has not, before the async component stops."""
 
     has_begun = asyncio.Event()
 

@@ -505,7 +505,7 @@ async def test_it_blocks(typedbus_running, turn):
 
 
 def test_a_sync_start_on_the_loop_of_a_test_is_refused(run: Run) -> None:
-    """The error names what to write."""
+    """The error names the form to write."""
     result = run(
         """
 @pytest.mark.asyncio

@@ -562,7 +562,7 @@ def timeout_of(error: BaseException | None) -> HookTimeout:
     return timeout
 
 
-def test_a_clock_overruns_an_async_hook_on_the_own_loop_of_the_bus() -> None:
+def test_a_clock_overruns_an_async_hook_on_the_bus_s_own_loop() -> None:
     """It is cancelled when the clock has passed the limit, in no real time."""
     clock = FakeClock()
     bus = Bus(clock=clock, limits=Limits(hook=3600))
