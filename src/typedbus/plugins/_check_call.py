@@ -45,9 +45,9 @@ class CheckCall:
     #: When a probe no longer waits for it.
     due: float = attrs.field(init=False)
     answer: futures.Future[Checked] = attrs.field(init=False, factory=futures.Future)
-    returned: object = attrs.field(init=False, default=None)
+    result: object = attrs.field(init=False, default=None)
     #: The task of an async check.
-    call: LoopCall | None = attrs.field(init=False, default=None)
+    task: LoopCall | None = attrs.field(init=False, default=None)
     _is_cancelled: bool = attrs.field(init=False, default=False)
 
     def __attrs_post_init__(self) -> None:
@@ -56,18 +56,18 @@ class CheckCall:
     @property
     def is_lost(self) -> bool:
         """Whether it will never return, since its event loop is closed."""
-        return self.call is not None and self.call.on.loop.is_closed()
+        return self.task is not None and self.task.on.loop.is_closed()
 
     def cancel_if_due(self, now: float) -> None:
         """Cancel an async check that has reached its limit, and let it take a moment to end."""
-        if self.call is not None and not self._is_cancelled and self.due <= now:
+        if self.task is not None and not self._is_cancelled and self.due <= now:
             self._is_cancelled, self.due = True, now + _GRACE
-            self.call.cancel()
+            self.task.cancel()
 
     def checked(self, error: BaseException | None, seconds: float) -> Checked:
         """Return the outcome of a check that has returned, or raised *error*, after *seconds*."""
         is_ok = False
-        if self.call is not None and self.call.was_cancelled:
+        if self.task is not None and self.task.was_cancelled:
             detail = f"it was cancelled after {seconds:.2f} s; its limit is {self.limit:g} s"
         elif seconds > self.limit:
             detail = f"it took {seconds:.2f} s; its limit is {self.limit:g} s"
@@ -76,25 +76,25 @@ class CheckCall:
         elif error is not None:
             # `str` may fail for an error; this function does not.
             detail = "".join(traceback.format_exception_only(error)).rstrip()
-        elif isinstance(self.returned, Check):
-            is_ok, detail = self.returned.is_ok, self.returned.detail
-        elif isinstance(self.returned, types.CoroutineType):
-            self.returned.close()
+        elif isinstance(self.result, Check):
+            is_ok, detail = self.result.is_ok, self.result.detail
+        elif isinstance(self.result, types.CoroutineType):
+            self.result.close()
             detail = "it returned a coroutine, which is not awaited: declare the check itself with `async def`"
         else:
-            detail = f"it returned {self.returned!r}, which is not a Check"
+            detail = f"it returned {self.result!r}, which is not a Check"
         return Checked(self.name, is_ok, detail, seconds)
 
     def overrun(self, now: float) -> Checked:
         """Return the outcome of a check that a probe does not wait for any longer."""
-        seconds, call = now - self.began, self.call
+        seconds, task = now - self.began, self.task
         detail = f"it has not returned after {seconds:.2f} s; its limit is {self.limit:g} s"
-        if call is not None and call.was_cancelled:
+        if task is not None and task.was_cancelled:
             detail += "; it was cancelled, and continues"
-        elif call is not None and not call.on.loop.is_running():
-            detail += f"; {call.on.name} {call.on.why_dead() or 'does not run'}"
-        elif call is not None:
-            detail += f"; {call.on.name} is blocked, and is at:\n{call.stack_of_loop().rstrip()}"
+        elif task is not None and not task.on.loop.is_running():
+            detail += f"; {task.on.name} {task.on.why_dead() or 'does not run'}"
+        elif task is not None:
+            detail += f"; {task.on.name} is blocked, and is at:\n{task.stack_of_loop().rstrip()}"
         return Checked(self.name, is_ok=False, detail=detail, seconds=seconds)
 
 

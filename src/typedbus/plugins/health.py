@@ -192,16 +192,16 @@ class Health:
                 "it would block the event loop of this thread, on which async checks have to run; "
                 f"write await health.{channel.name}_async(), or call it in another thread",
             )
-        reason, runs = self._begin(channel)
-        while (awaited := self._awaited(runs))[0]:
-            futures.wait(*awaited)
-        return self._outcome(channel, reason, runs)
+        reason, calls = self._begin(channel)
+        while (pending := self._pending(calls))[0]:
+            futures.wait(*pending)
+        return self._outcome(channel, reason, calls)
 
     async def _probe_async(self, channel: CheckChannel) -> Probe:
-        reason, runs = self._begin(channel)
-        while (awaited := self._awaited(runs))[0]:
-            await asyncio.wait(map(asyncio.wrap_future, awaited[0]), timeout=awaited[1])
-        return self._outcome(channel, reason, runs)
+        reason, calls = self._begin(channel)
+        while (pending := self._pending(calls))[0]:
+            await asyncio.wait(map(asyncio.wrap_future, pending[0]), timeout=pending[1])
+        return self._outcome(channel, reason, calls)
 
     def _reason(self) -> str:
         """Return why the bus is not ready; empty if it is."""
@@ -211,65 +211,65 @@ class Health:
 
     def _begin(self, channel: CheckChannel) -> tuple[str, list[CheckCall]]:
         """Return why no check may be called; otherwise start the checks that do not run yet, and return all calls."""
-        runs: list[CheckCall] = []
+        calls: list[CheckCall] = []
         reason = self._reason()
         for subscription in () if reason else self.bus[channel].subscriptions:
             with self._lock:
-                run = self._running.get(subscription)
-                if run is None or run.is_lost:
+                call = self._running.get(subscription)
+                if call is None or call.is_lost:
                     limit = self.limit if subscription.limit is None else subscription.limit
-                    run = CheckCall(subscription.name, limit, self.clock())
+                    call = CheckCall(subscription.name, limit, self.clock())
                     try:
-                        # `_end` needs the lock to remove the run, so it cannot do so before the run is added below.
-                        self._call(subscription, run)
+                        # `_end` needs the lock to remove the call, so it cannot do so before the call is added below.
+                        self._call(subscription, call)
                     except Exception as error:
                         # There is no thread or no event loop for it.
-                        run.answer.set_result(Checked(run.name, is_ok=False, detail=str(error), seconds=0.0))
+                        call.answer.set_result(Checked(call.name, is_ok=False, detail=str(error), seconds=0.0))
                     else:
-                        self._running[subscription] = run
-            runs.append(run)
-        return reason, runs
+                        self._running[subscription] = call
+            calls.append(call)
+        return reason, calls
 
-    def _call(self, subscription: Subscription, run: CheckCall) -> None:
+    def _call(self, subscription: Subscription, call: CheckCall) -> None:
         """Begin the call of a check, in a thread or on the event loop of the bus."""
         listener = subscription.listener
         if not is_async_callable(listener):
-            call, name = functools.partial(self._call_here, subscription, run), f"check {run.name}"
-            start_thread(threading.Thread(target=call, name=name, daemon=True))
+            target = functools.partial(self._call_here, subscription, call)
+            start_thread(threading.Thread(target=target, name=f"check {call.name}", daemon=True))
             return
-        loop = parts_of(self.bus).event_loop.get(run.name)
+        loop = parts_of(self.bus).event_loop.get(call.name)
         loop.refuse_if_dead("it was not called")
 
         async def check() -> None:
-            run.returned = await listener()
+            call.result = await listener()
 
         # As in a thread of its own, the check sees no context variables of a probe, which it may share with others.
-        run.call = loop.begin(
-            check, contextvars.Context(), f"check {run.name}", functools.partial(self._end, subscription, run)
+        call.task = loop.begin(
+            check, contextvars.Context(), f"check {call.name}", functools.partial(self._end, subscription, call)
         )
 
-    def _call_here(self, subscription: Subscription, run: CheckCall) -> None:
+    def _call_here(self, subscription: Subscription, call: CheckCall) -> None:
         try:
-            run.returned = subscription.listener()
+            call.result = subscription.listener()
         except BaseException as error:
             # A check that calls sys.exit() has failed as well.
-            self._end(subscription, run, error)
+            self._end(subscription, call, error)
         else:
-            self._end(subscription, run, None)
+            self._end(subscription, call, None)
 
-    def _end(self, subscription: Subscription, run: CheckCall, error: BaseException | None) -> None:
+    def _end(self, subscription: Subscription, call: CheckCall, error: BaseException | None) -> None:
         """Set the answer of a check that has returned, or raised *error*."""
-        seconds = self.clock() - run.began
+        seconds = self.clock() - call.began
         try:
-            checked = run.checked(error, seconds)
+            checked = call.checked(error, seconds)
         except BaseException as failure:
             # The result has no repr.
-            checked = run.checked(failure, seconds)
+            checked = call.checked(failure, seconds)
         with self._lock:
             del self._running[subscription]
-        run.answer.set_result(checked)
+        call.answer.set_result(checked)
 
-    def _awaited(self, runs: Sequence[CheckCall]) -> tuple[list[futures.Future[Checked]], float]:
+    def _pending(self, calls: Sequence[CheckCall]) -> tuple[list[futures.Future[Checked]], float]:
         """
         Return the answers that may still come in time, and the seconds until the first of them is overdue.
 
@@ -277,15 +277,15 @@ class Health:
         """
         now = self.clock()
         with self._lock:
-            for run in runs:
-                run.cancel_if_due(now)
-        awaited = [run for run in runs if not run.answer.done() and run.due > now]
-        return [run.answer for run in awaited], min((run.due - now for run in awaited), default=0.0)
+            for call in calls:
+                call.cancel_if_due(now)
+        pending = [call for call in calls if not call.answer.done() and call.due > now]
+        return [call.answer for call in pending], min((call.due - now for call in pending), default=0.0)
 
-    def _outcome(self, channel: CheckChannel, reason: str, runs: Sequence[CheckCall]) -> Probe:
+    def _outcome(self, channel: CheckChannel, reason: str, calls: Sequence[CheckCall]) -> Probe:
         # A stop may have begun meanwhile. If a start has ended meanwhile, the first reason stays: no check was called.
         state, reason, now = self.bus.state, reason or self._reason(), self.clock()
-        checks = tuple(run.answer.result() if run.answer.done() else run.overrun(now) for run in runs)
+        checks = tuple(call.answer.result() if call.answer.done() else call.overrun(now) for call in calls)
         is_well = not reason if channel is READY else state is not State.EXITED
         return Probe(is_well and all(check.is_ok for check in checks), state, reason, checks)
 
