@@ -145,18 +145,6 @@ class AsyncioLoop:
             reason = f"{self.name} {death} before the bus had exited; exit the bus before its event loop ends"
             raise LoopError(action, reason)
 
-    def begin(
-        self,
-        listener: Callable[..., Any],
-        context: contextvars.Context,
-        name: str,
-        done: Callable[[BaseException | None], object],
-    ) -> LoopCall:
-        """Prepare a call, begin it, and return it at once; see `prepare`."""
-        call = self.prepare(listener, context, name, done)
-        self.begin_all([call])
-        return call
-
     def call(self, listener: Callable[..., Any], name: str) -> BaseException | None:
         """
         Run *listener* as a task, wait for it in this thread, and return the exception that it raised, or None.

@@ -244,9 +244,9 @@ class Health:
             call.result = await listener()
 
         # As in a thread of its own, the check sees no context variables of a probe, which it may share with others.
-        call.task = loop.begin(
-            check, contextvars.Context(), f"check {call.name}", functools.partial(self._end, subscription, call)
-        )
+        done = functools.partial(self._end, subscription, call)
+        call.task = loop.prepare(check, contextvars.Context(), f"check {call.name}", done)
+        loop.begin_all([call.task])
 
     def _call_here(self, subscription: Subscription, call: CheckCall) -> None:
         try:

@@ -157,16 +157,18 @@ def typedbus_leaks(request: pytest.FixtureRequest) -> Iterator[None]:
     allowed = threads.union(*(parts.main_loop.threads for parts in running_buses))
     allowed = allowed.union(*(parts.event_loop.threads for parts in running_buses))
     new = [thread for thread in threading.enumerate() if thread not in allowed]
-    loops = {thread: bus for bus in list(BUSES) for thread in parts_of(bus).event_loop.threads}
-    not_exited = dict.fromkeys(loops[thread] for thread in new if thread in loops)
-    if not_exited:
-        leaks.append(BusesLeft(tuple((parts_of(bus).event_loop.name, bus.state.name) for bus in not_exited)))
+    bus_of_thread = {thread: bus for bus in list(BUSES) for thread in parts_of(bus).event_loop.threads}
+    buses = dict.fromkeys(bus_of_thread[thread] for thread in new if thread in bus_of_thread)
+    if buses:
+        leaks.append(BusesLeft(tuple((parts_of(bus).event_loop.name, bus.state.name) for bus in buses)))
     frames = sys._current_frames()  # noqa: SLF001  # documented, and the only way to another thread's stack  # pyright: ignore[reportPrivateUsage]
     # A thread that was not started by `threading` stays in its list after its end.
     running = [
         (thread.name, "".join(traceback.format_stack(frame)))
         for thread in new
-        if (frame := frames.get(thread.ident or 0)) is not None and thread not in loops and not _is_idle(thread, frame)
+        if (frame := frames.get(thread.ident or 0)) is not None
+        and thread not in bus_of_thread
+        and not _is_idle(thread, frame)
     ]
     if running:
         leaks.append(ThreadsLeft(tuple(running)))
