@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
 import threading
 from collections.abc import Callable, Iterator
@@ -283,3 +284,36 @@ def test_a_loop_that_is_blocked_at_the_exit_is_named_and_left_behind(bus: Bus) -
     assert "is blocked, and is left behind; it is at:" in line
     assert "in block_the_loop" in line
     assert not thread.is_alive()
+
+
+def test_a_start_whose_loop_was_closed_does_not_delay_the_next_start() -> None:
+    """Its task will never end, so there is nothing to wait for."""
+    began = asyncio.Event()
+    notes: list[str] = []
+    bus = Bus()
+
+    async def start() -> None:
+        notes.append("start")
+        if len(notes) == 1:
+            began.set()
+            await asyncio.Event().wait()
+
+    listen(bus, START, start)
+    loop = asyncio.new_event_loop()
+    loop.set_exception_handler(lambda loop, context: None)  # it reports the tasks that are destroyed
+    starting = loop.create_task(bus.start_async())
+    loop.run_until_complete(began.wait())
+    for task in {starting, *asyncio.all_tasks(loop)}:
+        coroutine = task.get_coro()
+        assert coroutine is not None
+        coroutine.close()
+    loop.close()
+    assert bus.wait(State.STOPPED, PATIENCE)
+    with contextlib.suppress(TransitionFailures):  # the outcome of the start, if it has not ended
+        bus.exit()
+
+    again = ThreadCall(bus.start).finished()
+    bus.exit()
+
+    assert again.error is None
+    assert notes == ["start", "start"]
