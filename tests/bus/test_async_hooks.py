@@ -582,6 +582,35 @@ def test_every_async_stop_is_called_within_twice_the_limit(workers: int) -> None
     bus.exit()
 
 
+def test_an_async_stop_after_the_limit_is_cancelled_at_half_of_its_part_of_the_time() -> None:
+    """It may take the other half to end, so that all stops end within twice the limit."""
+    clock, steps, over = FakeClock(), threading.Semaphore(0), threading.Event()
+    bus = Bus(clock=clock, limits=Limits(stop=1.5))
+
+    async def stubborn(_: int) -> None:
+        steps.release()
+        while not over.is_set():
+            try:
+                await asyncio.sleep(0.005)
+            except asyncio.CancelledError:
+                steps.release()
+
+    for number in range(3):
+        listen(bus, STOP, functools.partial(stubborn, number))
+    bus.start()
+
+    stop = ThreadCall(bus.stop)
+    for seconds in (1.5, 0.5, 0.25, 0.25, 0.25, 0.25):
+        assert steps.acquire(timeout=PATIENCE)
+        clock.advance(seconds)
+    error = stop.finished().error
+    over.set()
+    bus.exit()
+
+    assert isinstance(error, TransitionFailures)
+    assert [timeout.seconds for timeout in error.exceptions if isinstance(timeout, HookTimeout)] == [2.0, 0.5, 0.5]
+
+
 def test_a_sync_hook_waits_for_a_coroutine_that_stops_the_bus() -> None:
     """The coroutine belongs to the hook: its stop is a request, and does not wait for the hook."""
     bus = Bus()

@@ -277,6 +277,35 @@ def test_a_task_that_still_runs_at_the_exit_is_cancelled_and_logged_with_its_awa
     assert frames == ["pump", "numbers", "wait"]
 
 
+def test_a_task_that_raises_when_the_exit_cancels_it_is_reported_to_the_loop() -> None:
+    """The handler of the loop gets the exception, which no caller would retrieve."""
+    contexts: list[dict[str, Any]] = []
+    began = threading.Event()
+
+    def factory() -> asyncio.AbstractEventLoop:
+        loop = asyncio.new_event_loop()
+        loop.set_exception_handler(lambda _, context: contexts.append(context))
+        return loop
+
+    async def fail() -> None:
+        try:
+            began.set()
+            await asyncio.Event().wait()
+        finally:
+            raise OSError("not closed")
+
+    async def begin() -> asyncio.Task[None]:
+        return asyncio.create_task(fail())
+
+    bus = Bus(loop_factory=factory)
+    task = bus.run_on_loop(begin()).result(PATIENCE)
+    assert began.wait(PATIENCE)
+    bus.exit()
+
+    assert [context["message"] for context in contexts] == ["a task raised while the event loop of a bus ended"]
+    assert contexts[0]["exception"] is task.exception()
+
+
 def test_a_task_runs_on_if_its_future_is_dropped() -> None:
     """An event loop references a task only weakly: it would be collected as garbage while it waits."""
     bus = Bus()
