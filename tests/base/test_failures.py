@@ -92,14 +92,14 @@ square = Channel[[int], int]("square")
 
 
 class Database:
-    """What is built with an address."""
+    """A component that is built with an address."""
 
     def __init__(self, url: str, /) -> None:
         self.url = url
 
 
 class Orders:
-    """What needs a database, and listens."""
+    """A component that needs a database, and listens."""
 
     def __init__(self, database: Database | None) -> None:
         self.database = database
@@ -109,14 +109,14 @@ class Orders:
 
 
 class Early:
-    """What has a start of its own."""
+    """A component whose start has a parameter."""
 
     def start(self, soon: bool) -> None:
-        """Do not listen: nobody would say how soon."""
+        """Do not listen: the bus passes no argument."""
 
 
 class Late:
-    """What listens to another channel than it says."""
+    """A component whose listener does not fit its channel."""
 
     @on(square)  # type: ignore[arg-type]  # what checkers would have refused
     def hear(self, number: str, /) -> int:
@@ -166,7 +166,7 @@ def without_places(text: object) -> str:
 
 @attrs.frozen
 class Situation:
-    """Something that goes wrong, and what is said then."""
+    """A failure, and its text."""
 
     meet: Callable[[], BaseException]
     kind: type[BaseException]
@@ -369,10 +369,10 @@ def a_lifetime_fault() -> BaseException:
 
 
 class Nearly:
-    """What nobody would start."""
+    """A component whose hook has a wrong name."""
 
     def on_start(self) -> None:
-        """Be called by nobody."""
+        """Is never called."""
 
 
 @said_by(

@@ -345,7 +345,7 @@ def test_a_failed_start_stops_the_started_objects() -> None:
 
 
 def test_a_failed_start_raises_all_failures() -> None:
-    """Those of the start and of the rollback, in order, with the requested and the reached state."""
+    """The failures of the start and of the rollback, in order, with the requested and the reached state."""
     bus = Bus()
     unable, unwilling = OSError("port taken"), ValueError("no lock file")
     a, b = HookRecorder([], "a", stop=unwilling), HookRecorder([], "b", start=unable)

@@ -52,7 +52,7 @@ class Block:
 
     @property
     def command(self) -> list[str] | None:
-        """What runs the block in a process of its own, after the interpreter's name."""
+        """The arguments of the interpreter that run the block in a process of its own."""
         if self.file is not None and self.file.startswith("test_"):
             # pytest-asyncio warns where the option is not set.
             option = "asyncio_default_fixture_loop_scope=function"

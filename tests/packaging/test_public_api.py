@@ -1,4 +1,4 @@
-"""What `import typedbus` gives, and what it costs."""
+"""The names that `import typedbus` provides, and its cost."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ BESIDE = [
     for found in pkgutil.iter_modules(importlib.import_module(f"typedbus.{package}").__path__)
     if not found.name.startswith("_")
 ]
-"""What is imported by the name of its module."""
+"""The modules from which users import."""
 
 CORE = [typedbus, typedbus.events, typedbus.faults, typedbus.types]
 MODULES = [

@@ -1,4 +1,4 @@
-"""What a site writes to stderr as JSON, and what it writes when it is quiet."""
+"""The output of a site on stderr: as JSON, and when it is quiet."""
 
 from __future__ import annotations
 

@@ -308,7 +308,7 @@ def test_a_request_under_way_is_finished(serve: Serve, kind: Kind) -> None:
     address = served.server.address
     stopper = threading.Thread(target=served.bus.stop)
     stopper.start()
-    # When nobody can connect any more, the drain has begun.
+    # When the server refuses connections, the drain has begun.
     refused_by(address)
 
     served.site.release()

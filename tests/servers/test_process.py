@@ -190,7 +190,7 @@ def test_a_restart_under_load_loses_no_client_of_a_given_socket(begin: Begin, ki
         assert failures == []
         program.send(signal.SIGTERM)
         status = program.end()
-        # The last ones wait for a process that never comes, until nobody has the socket any more.
+        # The last connections wait for another process, until no process has the socket open.
         listening.close()
     for client in clients:
         client.join(60)

@@ -720,7 +720,7 @@ def test_a_start_that_is_given_up_leaves_nothing_behind(echo: Echo) -> None:
     with pytest.raises(TransitionFailures):
         bus.start()
 
-    # The start's own thread goes on by itself, and nobody waits for it.
+    # The thread of the start continues, and no other thread waits for it.
     assert echo.drained.wait(20)
     for thread in threading.enumerate():
         if thread.name.startswith("server "):

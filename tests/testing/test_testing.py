@@ -1,4 +1,4 @@
-"""What `typedbus.testing` gives to the tests of applications."""
+"""`typedbus.testing`: recorders, clocks and running containers for the tests of applications."""
 
 from __future__ import annotations
 
@@ -142,7 +142,7 @@ def test_a_recorder_counts_what_was_published() -> None:
 
 
 def test_a_recorder_listens_inside_its_block_alone() -> None:
-    """Before and after it, and when the block fails, nobody listens."""
+    """Before and after it, and when the block fails, it is not subscribed."""
     bound = Bus()[ring]
 
     recorder = Recorder(bound)
@@ -167,7 +167,7 @@ def test_a_recorder_answers_as_it_was_told() -> None:
 
 
 def test_a_recorder_may_answer_with_a_failure() -> None:
-    """What the answer raises is the failure of a listener; the call is remembered."""
+    """An exception of the answer is the failure of a listener; the call is recorded."""
     bound = Bus()[square]
 
     def refuse(number: int, /) -> int:
@@ -180,16 +180,16 @@ def test_a_recorder_may_answer_with_a_failure() -> None:
     assert (squares.times(3), squares.results) == (1, [])
 
 
-def test_a_recorder_answers_nothing_where_nothing_is_asked() -> None:
-    """On a channel of no result it needs to be told no answer."""
+def test_a_recorder_on_a_channel_without_results_needs_no_answer() -> None:
+    """It returns None, as every listener of such a channel."""
     bound = Bus()[ring]
 
     with Recorder(bound):
         assert bound.publish() == [None]
 
 
-def test_a_recorder_must_be_told_what_to_answer() -> None:
-    """On a channel of results it refuses to listen rather than to answer None."""
+def test_a_recorder_on_a_channel_with_results_needs_an_answer() -> None:
+    """Without one it refuses to listen."""
     bound = Bus()[square]
 
     with pytest.raises(NoAnswer) as caught, Recorder(bound):  # type: ignore[misc]  # the checkers refuse it, too
@@ -297,7 +297,7 @@ def test_a_recorder_listens_to_an_async_channel() -> None:
 
 
 def test_a_fake_clock_stands_still() -> None:
-    """It begins where it was told to, and goes on with `advance` alone."""
+    """It begins at the given time, and only `advance` moves it."""
     clock = FakeClock(7.0)
 
     clock.advance(2.5, sleepers=0)
@@ -307,7 +307,7 @@ def test_a_fake_clock_stands_still() -> None:
 
 
 def test_durations_come_from_the_clock_of_the_bus() -> None:
-    """What a listener took is told in the time of the clock that the bus was given."""
+    """The duration of a listener is measured on the clock of the bus."""
     clock = FakeClock()
     bus = Bus(clock=clock)
     bus[START].subscribe(lambda: clock.advance(2.5, sleepers=0))
@@ -442,7 +442,7 @@ def test_a_container_runs_for_the_length_of_the_block() -> None:
 
 
 def test_a_container_is_exited_when_the_block_fails() -> None:
-    """What the block raised comes out as it is."""
+    """The exception of the block is raised unchanged."""
     shop, error = Shop(), OSError("no disk")
 
     with pytest.raises(OSError, match="no disk") as caught, running(shop):
@@ -474,7 +474,7 @@ def test_a_block_and_an_exit_that_fail_are_told_together() -> None:
 
 
 def test_a_container_that_does_not_start_is_exited() -> None:
-    """The block does not run, and what was built is let go of."""
+    """The block does not run, and the components that were built are released."""
 
     class Dead(Container):
         bus = Component(Bus)
@@ -490,7 +490,7 @@ def test_a_container_that_does_not_start_is_exited() -> None:
 
 
 def test_an_invalid_container_is_not_built() -> None:
-    """Its faults are told before any constructor runs."""
+    """Its faults are raised before any constructor runs."""
     built: list[str] = []
 
     class Wrong(Container):
@@ -517,7 +517,7 @@ def test_a_container_that_runs_already_is_left_alone() -> None:
 
 
 def test_a_container_may_run_again() -> None:
-    """The components are built anew and started."""
+    """New components are built and started."""
     shop = Shop()
 
     for _ in range(2):

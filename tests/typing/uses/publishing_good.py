@@ -146,7 +146,7 @@ def a_channel_can_be_subclassed(bus: Bus) -> None:
 
 
 class Bound(Protocol):
-    """What a function may ask of a bus."""
+    """The part of a bus that a function needs."""
 
     def __getitem__(self, channel: Channel[Args, Result], /) -> BoundChannel[Args, Result]: ...
 
