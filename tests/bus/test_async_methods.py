@@ -551,6 +551,30 @@ def test_a_listener_of_a_reload_that_awaits_a_cancelled_task_has_failed() -> Non
     assert notes == ["second"]
 
 
+def test_a_system_exit_in_a_reload_carries_the_failures_before_it() -> None:
+    """No later listener is called, and an exit status of success becomes 1."""
+    bus = Bus()
+
+    async def fail() -> None:
+        raise OSError("no file")
+
+    def leave() -> None:
+        raise SystemExit
+
+    listen(bus, GRACEFUL, fail)
+    listen(bus, GRACEFUL, leave)
+    listen(bus, GRACEFUL, lambda: pytest.fail("it was called"))
+
+    with pytest.raises(SystemExit) as raised:
+        bus.graceful()
+    bus.exit()
+
+    assert raised.value.code == 1
+    failed = raised.value.__cause__
+    assert isinstance(failed, ChannelFailures)
+    assert [type(error) for error in failed.exceptions] == [OSError]
+
+
 def test_the_thread_of_a_transition_has_ended_when_it_was_awaited() -> None:
     """A caller that compares the threads before and after does not see it."""
     left: list[threading.Thread] = []

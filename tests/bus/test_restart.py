@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 
 import attrs
@@ -126,6 +127,18 @@ def test_a_direct_exit_overrides_a_restart(bus: Bus) -> None:
 
     bus.block()
 
+    assert calls(bus) == []
+
+
+def test_an_awaited_exit_overrides_a_restart(bus: Bus) -> None:
+    """As a direct exit does."""
+    bus.start()
+    bus.restart()
+
+    asyncio.run(bus.exit_async())
+    bus.block()
+
+    assert not bus.is_restarting
     assert calls(bus) == []
 
 

@@ -27,7 +27,7 @@ from typedbus import (
     TransitionFailures,
     running,
 )
-from typedbus.servers.asgi import ASGIServer
+from typedbus.servers.asgi import ASGIServer, LifespanError
 from typedbus.servers.serving import NotStopped, ServerCancelled, Serving, SettingError
 from typedbus.servers.wsgi import WSGIServer
 
@@ -327,6 +327,38 @@ def test_methods_of_the_server_that_would_block_its_loop_are_refused(news: News)
         await bus.exit_async()
 
     asyncio.run(main())
+
+
+@pytest.mark.slow
+def test_a_lifespan_that_ignores_its_cancellation_is_cancelled_once() -> None:
+    """The server does not wait for it a second time, and leaves it to the end of the loop."""
+    cancellations = 0
+    over = threading.Event()
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        nonlocal cancellations
+        await receive()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        while not over.is_set():
+            try:
+                await asyncio.sleep(0.005)
+            except asyncio.CancelledError:
+                cancellations += 1
+
+    bus = Bus()
+    attach(bus, ASGIServer(bus, app, bind="127.0.0.1:0", drain=0.0, loop="shared"))
+    bus.start()
+
+    with pytest.raises(TransitionFailures) as failures:
+        bus.stop()
+    count = cancellations
+    over.set()
+    bus.exit()
+
+    assert count == 1
+    [error] = failures.value.exceptions
+    assert isinstance(error, LifespanError)
 
 
 @pytest.mark.slow
