@@ -29,6 +29,7 @@ from typedbus import (
     TransitionFailures,
     WaitError,
 )
+from typedbus.events import LISTENER_FAILED
 
 
 def test_hooks_run_on_the_loop_of_the_caller_while_it_stays_free() -> None:
@@ -549,6 +550,25 @@ def test_a_listener_of_a_reload_that_awaits_a_cancelled_task_has_failed() -> Non
 
     assert [type(error) for error in raised.value.exceptions] == [ListenerCancelled]
     assert notes == ["second"]
+
+
+def test_a_failure_in_an_async_reload_is_an_event() -> None:
+    """As in any publish, before the next listener is called."""
+    notes: list[str] = []
+    bus = Bus()
+
+    async def fail() -> None:
+        raise OSError("no file")
+
+    bus[LISTENER_FAILED].subscribe(lambda event: notes.append(f"{event.channel}: {event.error}"))
+    listen(bus, GRACEFUL, fail)
+    listen(bus, GRACEFUL, lambda: notes.append("second"))
+
+    with pytest.raises(ChannelFailures):
+        bus.graceful()
+    bus.exit()
+
+    assert notes == ["graceful: no file", "second"]
 
 
 def test_a_system_exit_in_a_reload_carries_the_failures_before_it() -> None:
