@@ -196,6 +196,26 @@ def test_async_hooks_after_the_exit_run_on_a_loop_that_ends_with_them(bus: Bus, 
     assert late.notes == ["start", "stop", "exit"] * 2
 
 
+def test_a_task_that_an_async_hook_leaves_after_the_exit_is_cancelled_and_logged(bus: Bus, clock: FakeClock) -> None:
+    """The loop that was created for the hook ends with it."""
+
+    class Poller(Late):
+        async def exit(self) -> None:
+            self.task = asyncio.create_task(asyncio.Event().wait(), name="poll")
+
+    poller = Poller(bus, clock)
+    listen(bus, START, poller.block)
+    listen(bus, EXIT, poller.exit)
+
+    poller.overrun(bus.start)
+    bus.exit()
+    poller.gate.set()
+    until_over(bus)
+
+    assert poller.task.cancelled()
+    assert any("task 'poll' still ran" in line for line in poller.lines)
+
+
 def test_the_stop_after_a_late_start_runs_on_the_loop_of_the_start(bus: Bus, late: Late) -> None:
     """Even if the bus has exited, and has forgotten that loop."""
     listen(bus, START, late.start)
