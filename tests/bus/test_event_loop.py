@@ -385,6 +385,55 @@ def test_async_generators_are_closed_at_the_exit() -> None:
     assert closed == [loop]
 
 
+@pytest.mark.slow
+def test_an_async_generator_that_does_not_close_is_logged_and_left_behind() -> None:
+    """The exit waits for it for some seconds."""
+    bus = Bus()
+    lines: list[str] = []
+    bus[LOG].subscribe(lambda text, level: lines.append(text))
+
+    async def numbers() -> AsyncIterator[int]:
+        try:
+            yield 1
+        finally:
+            await asyncio.Event().wait()
+
+    generator = numbers()
+
+    async def begin() -> None:
+        await anext(generator)
+
+    bus.run_on_loop(begin()).result(PATIENCE)
+    bus.exit()
+
+    assert lines == ["an async generator did not close, and is left behind"]
+
+
+@pytest.mark.slow
+def test_a_function_in_the_executor_that_does_not_end_is_logged_and_left_behind() -> None:
+    """The exit waits for it for some seconds; the thread ends with the function."""
+    bus = Bus()
+    lines: list[str] = []
+    bus[LOG].subscribe(lambda text, level: lines.append(text))
+    began, gate, threads = threading.Event(), threading.Event(), list[threading.Thread]()
+
+    def work() -> None:
+        threads.append(threading.current_thread())
+        began.set()
+        gate.wait(4 * PATIENCE)
+
+    bus.run_on_loop(asyncio.to_thread(work))
+    assert began.wait(PATIENCE)
+    try:
+        bus.exit()
+    finally:
+        gate.set()
+    threads[0].join(PATIENCE)
+
+    assert re.search("a function in the default executor of <.*> still runs, and is left behind", lines[-1])
+    assert not threads[0].is_alive()
+
+
 def test_a_system_exit_in_a_task_does_not_end_the_loop() -> None:
     """asyncio re-raises it out of the loop, which continues."""
     bus = Bus()
