@@ -11,7 +11,7 @@ import weakref
 import pytest
 from tests.bus.test_async_hooks import PATIENCE, Part, add, failures, hang, listen
 
-from typedbus import START, STOP, Bus, StartCancelled, State, TransitionFailures
+from typedbus import GRACEFUL, START, STOP, Bus, ChannelFailures, StartCancelled, State, TransitionFailures
 from typedbus.events import MOVED, Moved
 
 
@@ -162,5 +162,28 @@ def test_the_exception_of_a_start_is_freed_without_the_garbage_collector(is_canc
     try:
         asyncio.run(main())
         assert [ending() for ending in endings] == [None]
+    finally:
+        gc.enable()
+
+
+def test_the_failure_of_an_awaited_reload_is_freed_without_the_garbage_collector() -> None:
+    """It has been handed from one thread to another, and neither keeps it."""
+    bus = Bus()
+    failed: list[weakref.ref[BaseException]] = []
+
+    def fail() -> None:
+        raise OSError("no file")
+
+    async def main() -> None:
+        try:
+            await bus.graceful_async()
+        except ChannelFailures as error:
+            failed.append(weakref.ref(error))
+
+    listen(bus, GRACEFUL, fail)
+    gc.disable()
+    try:
+        asyncio.run(main())
+        assert [failure() for failure in failed] == [None]
     finally:
         gc.enable()
