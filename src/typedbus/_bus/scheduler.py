@@ -8,6 +8,12 @@ but it can be abandoned. An async hook runs as a task on the event loop of the b
 regardless of workers and limits; it is cancelled before it is abandoned. All decisions
 are therefore made, and all events published, sequentially in the thread of the
 transition, however many hooks run.
+
+Hooks that run end early in three ways. When the phase does not go on, they are called
+off: async hooks are cancelled and awaited, the others end by themselves. At a second
+interrupt they are broken off: async hooks are cancelled, and none is awaited. A single
+hook that has overrun its limit, or that is broken off, is given up: its thread or task
+is left behind, and the phase continues without it.
 """
 
 from __future__ import annotations
