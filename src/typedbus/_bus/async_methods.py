@@ -202,10 +202,12 @@ class _Event:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
+        self._is_set = False
         self.future: asyncio.Future[None] = loop.create_future()
 
     def set(self) -> None:
         """Set the event; may be called several times."""
+        self._is_set = True
         try:
             self._loop.call_soon_threadsafe(self._set)
         except RuntimeError:
@@ -231,7 +233,8 @@ class _Event:
         first: asyncio.CancelledError | None = None
         times = before
         try:
-            while not self.future.done():
+            # A `KeyboardInterrupt` in `_set` loses the wake-up. The cancellation that follows ends the wait then.
+            while not (self._is_set or self.future.done()):
                 try:
                     # Unlike a plain await, this does not cancel the future.
                     await asyncio.wait([self.future])
