@@ -234,7 +234,7 @@ class _Event:
         times = before
         try:
             # A `KeyboardInterrupt` in `_set` loses the wake-up. The cancellation that follows ends the wait then.
-            while not (self._is_set or self.future.done()):
+            while not self._is_set:
                 try:
                     # Unlike a plain await, this does not cancel the future.
                     await asyncio.wait([self.future])
