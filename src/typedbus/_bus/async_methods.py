@@ -233,8 +233,7 @@ class _Event:
         first: asyncio.CancelledError | None = None
         times = before
         try:
-            # A `KeyboardInterrupt` in `_set` loses the wake-up. The cancellation that follows ends the wait then.
-            while not self._is_set:
+            while not self.future.done():
                 try:
                     # Unlike a plain await, this does not cancel the future.
                     await asyncio.wait([self.future])
@@ -243,6 +242,9 @@ class _Event:
                         raise
                     first, times = first or error, times + 1
                     cancel(times)
+                    if self._is_set:
+                        # A Ctrl-C in `_set` raises `KeyboardInterrupt` there, and the future is never set.
+                        break
             return first
         finally:
             # The traceback holds this frame.
