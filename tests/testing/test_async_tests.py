@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
+import importlib.util
 import re
+import sys
 from collections.abc import Callable
 from typing import TypeAlias
 
@@ -22,8 +23,21 @@ pytestmark = pytest.mark.filterwarnings("ignore:(?s).*unclosed:pytest.PytestUnra
 OPTIONS = ["-p", "typedbus.pytest_plugin", "--strict-config", "--strict-markers"]
 OPTIONS += ["-W", "error", "-W", "ignore::pytest.PytestAssertRewriteWarning"]
 ASYNCIO = ("-p", "pytest_asyncio.plugin", "-o", "asyncio_default_fixture_loop_scope=function")
+# Policies are deprecated since Python 3.14, and older versions of pytest-asyncio choose a loop by nothing else.
+NEEDS_UVLOOP = pytest.mark.skipif(
+    importlib.util.find_spec("uvloop") is None or sys.version_info >= (3, 14), reason="needs uvloop and policies"
+)
+UVLOOP_POLICY = """
+import uvloop
+
+
+@pytest.fixture(scope="session")
+def event_loop_policy():
+    return uvloop.EventLoopPolicy()
+"""
 AUTO = (*ASYNCIO, "-o", "asyncio_mode=auto")
-ANYIO = ("-p", "anyio")
+# Older versions of anyio use a name that newer versions of pytest deprecate.
+ANYIO = ("-p", "anyio", "-W", "ignore:_pytest.python.CallSpec2")
 
 SHOP = """
 import asyncio
@@ -357,11 +371,14 @@ async def test_it_polls(typedbus_leaks):
 
 
 @pytest.mark.parametrize("enters", ["typedbus_running.on_loop(Pumps)", "running(Pumps)"])
-def test_a_component_that_awaits_its_task_leaves_nothing(run: Run, enters: str) -> None:
-    """Nor do tasks of the test, of other fixtures and of containers that continue."""
+@pytest.mark.parametrize("policy", ["", pytest.param(UVLOOP_POLICY, marks=NEEDS_UVLOOP)], ids=["asyncio", "uvloop"])
+def test_a_component_that_awaits_its_task_leaves_nothing(run: Run, enters: str, policy: str) -> None:
+    """Nor do idle threads of its loop, and tasks of the test, of other fixtures and of containers that continue."""
     result = run(
         f"""
 import pytest_asyncio
+
+{policy}
 
 
 @pytest_asyncio.fixture(loop_scope="session", scope="session")
@@ -386,6 +403,9 @@ async def test_it_pumps(typedbus_running, others, timer):
     await others.bus().start_async()
 """,
         *ASYNCIO,
+        # Newer versions of pytest-asyncio prefer a hook for the same.
+        "-W",
+        "ignore:Overriding the",
     )
 
     result.assert_outcomes(passed=1)

@@ -201,8 +201,8 @@ class Everywhere:
 
 
 def _is_idle(thread: threading.Thread, frame: types.FrameType) -> bool:
-    """Whether *thread* is a thread of asyncio's default executor that waits for work; it ends with its event loop."""
-    return thread.name.startswith("asyncio_") and frame.f_code.co_name == "_worker"
+    """Whether *thread* is a thread of a loop's default executor that waits for work; it ends with its event loop."""
+    return thread.name.startswith(("asyncio_", "uvloop_")) and frame.f_code.co_name == "_worker"
 
 
 def _buses_of(lasting: list[Bus | Container]) -> list[Bus]:
