@@ -158,7 +158,7 @@ class AsyncioLoop:
         try:
             self.begin_all([call])
             while True:
-                if (death := self.why_dead()) is not None:
+                if (death := self.why_dead()) is not None and outcome.empty():
                     call.cancel()
                     return LoopError(f"{name} has not returned", f"{self.name} {death}")
                 with contextlib.suppress(queue.Empty):

@@ -41,9 +41,11 @@ class ASGIRun:
         server = self._server = Uvicorn(self._config, listening, ready, lambda: self._seconds)
         if self.shared is None:
             # A loop that lacks descriptors does not close its other descriptors, and never runs its coroutine.
-            with selectors.DefaultSelector():
-                for side in socket.socketpair():
-                    side.close()
+            # asyncio's loop opens three, and uvloop's five.
+            with selectors.DefaultSelector(), contextlib.ExitStack() as pairs:
+                for _ in range(2):
+                    for side in socket.socketpair():
+                        pairs.enter_context(side)
             server.run()
             return server.cut_off
 
