@@ -137,7 +137,8 @@ def test_ctrl_c_ends_async_components_in_order(kind: Kind, begin: Callable[..., 
     assert host.lives == {int(pid): LIFE}, host.described()
 
 
-@pytest.mark.parametrize("kind", LOOPS, ids=named_by)
+# hypercorn's handler takes a lock, and a second signal that interrupts it there waits for the same lock without end.
+@pytest.mark.parametrize("kind", [kind for kind in LOOPS if kind.name != "hypercorn"], ids=named_by)
 def test_a_second_ctrl_c_leaves_no_async_hook_out(kind: Kind, begin: Callable[..., Host]) -> None:
     """uvicorn then breaks the request off and leaves the end of the lifespan out, but cancels its task."""
     host = begin(kind.command, SECONDS="3")
