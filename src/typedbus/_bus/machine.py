@@ -430,7 +430,7 @@ class StateMachine:
     ) -> TransitionPhase:
         from typedbus._bus.transition import TransitionPhase  # as for transitions
 
-        return TransitionPhase(self.registry, self.policy, current, self.event_loop, begin, end, is_up)
+        return TransitionPhase(self.registry, self.policy, current, begin, end, is_up)
 
     def _call(
         self,

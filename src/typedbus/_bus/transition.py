@@ -174,7 +174,6 @@ class TransitionPhase(PhaseCallbacks):
     registry: Registry
     policy: TransitionPolicy
     transition: Transition
-    event_loop: EventLoop
     begin: Callable[[str], LifecycleEvent] | None
     end: Callable[[str, float], LifecycleEvent] | None
     #: Whether it ends at the first failure, and when the goal is no longer STARTED.
@@ -280,7 +279,7 @@ class TransitionPhase(PhaseCallbacks):
     def _call_on_loop(self, hook: ScheduledHook, loop: AsyncioLoop | None) -> BaseException | None:
         """Call an async *hook* on *loop*, on which its component has started; without one on the loop of the bus."""
         if loop is None:
-            return self.event_loop.call_late(hook, self.registry.log)
+            return self.transition.event_loop.call_late(hook, self.registry.log)
         return loop.call(hook.listener, hook.name)
 
     def predecessor(self, hook: ScheduledHook, /) -> Abandoned | None:

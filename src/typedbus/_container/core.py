@@ -165,7 +165,6 @@ class Core:
             built = own[0]()
             assert isinstance(built, Bus)
             bus = built
-            parts_of(bus).event_loop.name = self.name
         elif bus is not self.bus:
             former = self.bus
             if former is not None and former.state is State.EXITED:
