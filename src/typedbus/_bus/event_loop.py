@@ -12,9 +12,9 @@ import weakref
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Final
 
-from typedbus._base.coroutines import is_async_callable
 from typedbus._base.errors import LoopError
 from typedbus._bus.builtin import WARNING
+from typedbus._channels.subscriptions import AnyBoundChannel, has_async_listeners
 
 if TYPE_CHECKING:
     import asyncio
@@ -201,15 +201,15 @@ class EventLoop:
             log(message, WARNING)
         return failure
 
-    def refuse(self, verb: str, hooks: Iterable[ScheduledHook]) -> None:
+    def refuse(self, verb: str, channels: Iterable[AnyBoundChannel]) -> None:
         """
-        Raise `LoopError` if the sync method *verb* of the bus would block a loop on which async *hooks* have to run.
+        Raise `LoopError` if the sync method *verb* of the bus would block a loop on which hooks of *channels* have to run.
 
         A start must not block any loop, because its async hooks run on the loop of the caller.
         """
         if not is_on_any_loop() or not (verb == "start" or self.is_running_here):
             return
-        if self.is_used or any(is_async_callable(hook.listener) for hook in hooks):
+        if self.is_used or any(map(has_async_listeners, channels)):
             raise LoopError(
                 f"bus.{verb}()",
                 "it would block the event loop of this thread, on which async hooks have to run; "

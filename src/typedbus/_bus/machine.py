@@ -140,8 +140,7 @@ class StateMachine:
 
     def refuse_on_loop(self, verb: str) -> None:
         """Raise `LoopError` if the sync method *verb* would block an event loop on which hooks have to run."""
-        hooks = (hook for channel in (START, STOP, EXIT) for hook in self._subscriptions(channel))
-        self.event_loop.refuse(verb, hooks)
+        self.event_loop.refuse(verb, map(self.registry.look_up, (START, STOP, EXIT)))
 
     def waking(self, wake: Callable[[], object]) -> contextlib.AbstractContextManager[None]:
         """

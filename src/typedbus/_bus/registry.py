@@ -8,14 +8,20 @@ from typing import TYPE_CHECKING, Any
 
 from typing_extensions import TypeVar
 
-from typedbus._base.coroutines import is_async_callable
 from typedbus._base.errors import ChannelError
 from typedbus._base.states import State
 from typedbus._bus.builtin import EVENT_CHANNELS, INFO, LOG
 from typedbus._bus.observers import ObserverChannel, Observers
 from typedbus._channels.binding import bind
 from typedbus._channels.channel import AnyChannel, Binds
-from typedbus._channels.subscriptions import AnyBoundChannel, CoroutineRunner, FailureSink, replace_calls, use_lock
+from typedbus._channels.subscriptions import (
+    AnyBoundChannel,
+    CoroutineRunner,
+    FailureSink,
+    has_async_listeners,
+    replace_calls,
+    use_lock,
+)
 
 if TYPE_CHECKING:
     from typedbus._bus.slow_listeners import SlowListeners
@@ -86,7 +92,7 @@ class Registry:
     def has_async_listeners(self) -> bool:
         """Whether an async function listens on a channel, as a hook or on an `AsyncChannel`."""
         channels: list[AnyBoundChannel] = list(self.bound.values())
-        return any(is_async_callable(each.listener) for bound in channels for each in bound.subscriptions)
+        return any(map(has_async_listeners, channels))
 
     def report_slow_listeners(self, *, is_wanted: bool) -> None:
         """Log each plain listener that blocks the event loop, from the next publish on; or call all listeners directly again."""

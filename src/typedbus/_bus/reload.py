@@ -9,6 +9,7 @@ from typedbus._bus.builtin import GRACEFUL
 from typedbus._bus.event_loop import EventLoop
 from typedbus._bus.hook_worker import raised_by
 from typedbus._bus.registry import Registry
+from typedbus._channels.subscriptions import has_async_listeners
 
 
 def reload(registry: Registry, event_loop: EventLoop) -> None:
@@ -20,7 +21,7 @@ def reload(registry: Registry, event_loop: EventLoop) -> None:
     """
     bound = registry.look_up(GRACEFUL)
     subscriptions = bound.subscriptions
-    if not any(is_async_callable(subscription.listener) for subscription in subscriptions):
+    if not has_async_listeners(bound):
         bound.publish()
         return
     if event_loop.is_running_here:

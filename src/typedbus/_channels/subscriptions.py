@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Final, Generic, Protocol, Self
 
 from typing_extensions import TypeVar
 
+from typedbus._base.coroutines import is_async_callable
 from typedbus._base.errors import ListenerError
 from typedbus._base.failures import Blame, ChannelFailures, chain_failure, describe, note_of, place_of, put_note
 from typedbus._base.limits import StartNode
@@ -354,6 +355,11 @@ def use_lock(bound: AnyBoundChannel, lock: threading.RLock) -> None:
     bound._lock = lock  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
     # The next publish must see all of that change.
     bound._listeners = bound._unrolled = bound._only = bound._blames = None  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+
+
+def has_async_listeners(bound: AnyBoundChannel) -> bool:
+    """Whether an async function listens on *bound*."""
+    return any(is_async_callable(subscription.listener) for subscription in bound.subscriptions)
 
 
 def replace_calls(bound: AnyBoundChannel, callable_for: Callable[[Subscription], Callable[..., Any]] | None) -> None:

@@ -27,13 +27,13 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
-from typedbus._base.coroutines import is_async_callable
 from typedbus._base.errors import StartCancelled, TransitionError
 from typedbus._base.limits import Limits
 from typedbus._base.states import State
 from typedbus._base.sync import new_lock
 from typedbus._bus.builtin import EXIT, STOP, WARNING
 from typedbus._bus.bus import Bus, parts_of
+from typedbus._channels.subscriptions import has_async_listeners
 from typedbus._container.attachment import attached, container_of, detaching
 from typedbus._container.container import Container
 from typedbus._container.core import core_of
@@ -107,8 +107,8 @@ class Host:
         """Whether the exit needs an event loop: it has async hooks to call, or tasks to end."""
         if self.bus is None:
             return False
-        hooks = [*self.bus[STOP].subscriptions, *self.bus[EXIT].subscriptions]
-        return parts_of(self.bus).event_loop.is_used or any(is_async_callable(hook.listener) for hook in hooks)
+        channels = self.bus[STOP], self.bus[EXIT]
+        return parts_of(self.bus).event_loop.is_used or any(map(has_async_listeners, channels))
 
     def start(self, loop: ServerLoop | None = None) -> None:
         """

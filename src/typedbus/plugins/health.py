@@ -41,7 +41,7 @@ from typedbus._base.states import State
 from typedbus._base.sync import new_lock
 from typedbus._bus.bus import Bus, parts_of
 from typedbus._channels.channel import Channel
-from typedbus._channels.subscriptions import Subscription
+from typedbus._channels.subscriptions import Subscription, has_async_listeners
 from typedbus._os.exhausted import start_thread
 from typedbus.plugins._check_call import Check, CheckCall, Checked
 
@@ -184,9 +184,7 @@ class Health:
         return answer
 
     def _probe(self, channel: CheckChannel) -> Probe:
-        if parts_of(self.bus).event_loop.is_running_here and any(
-            is_async_callable(subscription.listener) for subscription in self.bus[channel].subscriptions
-        ):
+        if parts_of(self.bus).event_loop.is_running_here and has_async_listeners(self.bus[channel]):
             raise LoopError(
                 f"health.{channel.name}()",
                 "it would block the event loop of this thread, on which async checks have to run; "
