@@ -210,11 +210,7 @@ class EventLoop:
         if not is_on_any_loop() or not (verb == "start" or self.is_running_here):
             return
         if self.is_used or any(map(has_async_listeners, channels)):
-            raise LoopError(
-                f"bus.{verb}()",
-                "it would block the event loop of this thread, on which async hooks have to run; "
-                f"write await bus.{verb}_async(), or call it in another thread",
-            )
+            raise would_block(f"bus.{verb}()", "async hooks", f"await bus.{verb}_async()")
 
     def reopen(self) -> None:
         """Let the bus have a loop again; called when a transition begins."""
@@ -252,6 +248,15 @@ class EventLoop:
 
 LOOP_WATCHERS: Final[list[Callable[[EventLoop, AsyncioLoop], object]]] = []
 """Functions that are called at each exit, in its thread, before the bus forgets its loop and ends it."""
+
+
+def would_block(action: str, work: str, instead: str) -> LoopError:
+    """Return the error for *action*, which would block the loop that its *work* needs; *instead* is the code to write."""
+    return LoopError(
+        action,
+        f"it would block the event loop of this thread, on which {work} have to run; write {instead}, or call it in "
+        "another thread",
+    )
 
 
 def is_on_any_loop() -> bool:

@@ -14,6 +14,7 @@ from typedbus._base.failures import chain_failure
 from typedbus._base.limits import Limits
 from typedbus._base.states import State
 from typedbus._bus.bus import Bus, parts_of
+from typedbus._bus.event_loop import would_block
 from typedbus._bus.hook_worker import raised_by
 from typedbus._bus.machine import StateMachine
 from typedbus._container.attachment import container_of, sharing
@@ -79,11 +80,7 @@ class Running(contextlib.AbstractContextManager[C, None], contextlib.AbstractAsy
                 try:
                     machine.bring_to(State.STARTED, by=starter)
                 except LoopError:
-                    raise LoopError(
-                        "with running(...)",
-                        "it would block the event loop of this thread, on which async hooks have to run; "
-                        "write `async with running(...)`, or call it in another thread",
-                    ) from None
+                    raise would_block("with running(...)", "async hooks", "`async with running(...)`") from None
                 finally:
                     is_ours = machine.started_by is starter
                 if not is_ours:

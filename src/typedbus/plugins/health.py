@@ -35,11 +35,12 @@ from wsgiref.types import StartResponse, WSGIEnvironment
 import attrs
 
 from typedbus._base.coroutines import is_async_callable
-from typedbus._base.errors import LimitError, LoopError
+from typedbus._base.errors import LimitError
 from typedbus._base.limits import checked_limit
 from typedbus._base.states import State
 from typedbus._base.sync import new_lock
 from typedbus._bus.bus import Bus, parts_of
+from typedbus._bus.event_loop import would_block
 from typedbus._channels.channel import Channel
 from typedbus._channels.subscriptions import Subscription, has_async_listeners
 from typedbus._os.exhausted import start_thread
@@ -185,11 +186,8 @@ class Health:
 
     def _probe(self, channel: CheckChannel) -> Probe:
         if parts_of(self.bus).event_loop.is_running_here and has_async_listeners(self.bus[channel]):
-            raise LoopError(
-                f"health.{channel.name}()",
-                "it would block the event loop of this thread, on which async checks have to run; "
-                f"write await health.{channel.name}_async(), or call it in another thread",
-            )
+            name = f"health.{channel.name}"
+            raise would_block(f"{name}()", "async checks", f"await {name}_async()")
         reason, calls = self._begin(channel)
         while (pending := self._pending(calls))[0]:
             futures.wait(*pending)
