@@ -11,21 +11,18 @@ import importlib
 import threading
 from collections.abc import Callable
 from concurrent import futures
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
 from typedbus._base.coroutines import is_async_callable
 from typedbus._base.structured import computed
 from typedbus._bus.asyncio_loop import AsyncioLoop
-from typedbus._bus.builtin import EXIT, GRACEFUL, START, STOP
 from typedbus._bus.bus import Bus, parts_of
 from typedbus._bus.hook_worker import raised_by
 from typedbus._container.container import Container
 from typedbus._container.core import analysis_of, components_of
 from typedbus._container.faults import Fault
+from typedbus._container.hooks import PHASED
 from typedbus._os.exhausted import OutOfThreads, start_thread
-
-#: The channels whose async listeners run on the event loop of the bus.
-_CHANNELS: Final = (START, STOP, EXIT, GRACEFUL)
 
 
 class AsyncHookFault(Fault):
@@ -120,9 +117,7 @@ class _Trio:
         faults: list[Fault] = []
         for component in components_of(container):
             _, hooks = analysis.listening(component)
-            names = [
-                hook.channel.name for hook in hooks if hook.channel in _CHANNELS and is_async_callable(hook.method)
-            ]
+            names = [hook.channel.name for hook in hooks if hook.channel in PHASED and is_async_callable(hook.method)]
             if names and component.is_enabled():
                 faults.append(AsyncHookFault(component.path, component.place, tuple(names)))
         return faults

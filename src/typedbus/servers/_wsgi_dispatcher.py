@@ -45,8 +45,9 @@ class WSGIDispatcher:
     A request that matches no mount is answered with 404.
 
     ASGI applications need a2wsgi: ``pip install "typedbus[mounts]"``. They serve only HTTP: on the event loop of the
-    bus if there is one, as for `ASGIServer`, otherwise in an event loop in a thread of the dispatcher. Their lifespans are a part of its start, in the order of the mounts, and of its stop, in
-    reverse order. The dispatcher may be called from any thread.
+    bus if there is one, as for `ASGIServer`, otherwise in an event loop in a thread of the dispatcher. Their lifespans
+    are a part of its start, in the order of the mounts, and of its stop, in reverse order. The dispatcher may be called
+    from any thread.
 
     Args:
         bus: Owns the thread of the event loop.
