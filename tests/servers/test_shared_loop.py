@@ -361,14 +361,8 @@ def test_a_lifespan_that_ignores_its_cancellation_is_cancelled_once() -> None:
     assert isinstance(error, LifespanError)
 
 
-@pytest.mark.slow
-def test_a_handler_that_blocks_the_loop_is_reported_with_its_stack(news: News) -> None:
-    """By the async hook that cannot be called because of it."""
-    bus = Bus(limits=Limits(hook=0.3))
-    server = ASGIServer(bus, news, bind="127.0.0.1:0", drain=0.0)
-    attach(bus, server)
-    bus[START].subscribe(starts_async)
-    bus[STOP].subscribe(starts_async)
+def failures_of_stop_in_blocked_handler(bus: Bus, server: ASGIServer, news: News) -> tuple[Exception, ...]:
+    """Start *bus*, block a request to *server* in its handler, and return the failures of a stop meanwhile."""
     bus.start()
     client = threading.Thread(target=lambda: get(server.address, "/block"))
     client.start()
@@ -379,8 +373,20 @@ def test_a_handler_that_blocks_the_loop_is_reported_with_its_stack(news: News) -
     news.unblock.set()
     client.join(LIMIT)
     bus.exit()
+    return failures.value.exceptions
 
-    blocked = failures.value.exceptions[1]
+
+@pytest.mark.slow
+def test_a_handler_that_blocks_the_loop_is_reported_with_its_stack(news: News) -> None:
+    """By the async hook that cannot be called because of it."""
+    bus = Bus(limits=Limits(hook=0.3))
+    server = ASGIServer(bus, news, bind="127.0.0.1:0", drain=0.0)
+    attach(bus, server)
+    bus[START].subscribe(starts_async)
+    bus[STOP].subscribe(starts_async)
+
+    _, blocked = failures_of_stop_in_blocked_handler(bus, server, news)
+
     assert isinstance(blocked, HookTimeout)
     assert "event loop is blocked" in str(blocked)
     assert "self.unblock.wait(LIMIT)" in str(blocked)
@@ -395,18 +401,9 @@ def test_a_server_that_a_handler_keeps_from_stopping_is_reported_with_its_stack(
     bus = Bus()
     server = ASGIServer(bus, news, bind="127.0.0.1:0", drain=0.0, loop=loop)
     attach(bus, server)
-    bus.start()
-    client = threading.Thread(target=lambda: get(server.address, "/block"))
-    client.start()
-    assert news.has_begun.wait(LIMIT)
 
-    with pytest.raises(TransitionFailures) as failures:
-        bus.stop()
-    news.unblock.set()
-    client.join(LIMIT)
-    bus.exit()
+    (error,) = failures_of_stop_in_blocked_handler(bus, server, news)
 
-    (error,) = failures.value.exceptions
     assert isinstance(error, NotStopped)
     assert "self.unblock.wait(LIMIT)" in error.stack
 
