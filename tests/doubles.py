@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import linecache
 import re
 import sys
@@ -11,6 +12,9 @@ import traceback
 from collections.abc import Callable, Collection
 from typing import Self
 
+import pytest
+
+from typedbus import Container, TransitionFailures, running
 from typedbus.types import Inbox
 
 #: The time in seconds after which a thread that does not go on fails the test.
@@ -116,6 +120,19 @@ def until_waiting(thread: threading.Thread) -> None:
         if frame is not None:
             # Between two lines of its code a frame has no line number.
             here = (id(frame), frame.f_lasti, linecache.getline(frame.f_code.co_filename, frame.f_lineno or 0))
+
+
+def failure_on_a_loop(container: type[Container]) -> Exception:
+    """Start *container* with ``async with running(...)``, and return the failure of its only hook that fails."""
+
+    async def main() -> None:
+        async with running(container):
+            raise AssertionError
+
+    with pytest.raises(TransitionFailures) as failed:
+        asyncio.run(main())
+    (error,) = failed.value.exceptions
+    return error
 
 
 def raising(error: BaseException) -> Callable[[], None]:

@@ -5,16 +5,21 @@ from __future__ import annotations
 import contextlib
 import http.client
 import os
+import shlex
 import signal
 import socket
 import subprocess
+import sys
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
+import pytest
+
 HERE = Path(__file__).parent
+BIN = Path(sys.executable).parent
 LIMIT = 60.0
 FULL_LIFE = ["start", "stop", "exit"]
 
@@ -31,6 +36,27 @@ def wait_for(condition: Callable[[], bool], what: Callable[[], str], limit: floa
     while not condition():
         assert time.monotonic() < deadline, what()
         time.sleep(0.02)
+
+
+@contextlib.contextmanager
+def hosts_in(folder: Path) -> Iterator[Callable[..., Host]]:
+    """Yield a function that begins a server in *folder*; no process of a server outlives the block."""
+    hosts: list[Host] = []
+
+    def begin(command: str, files: Mapping[str, str], environment: Mapping[str, str]) -> Host:
+        program, *options = shlex.split(command)
+        if not (BIN / program).exists():
+            pytest.skip(f"{program} is not installed beside this Python")
+        for name, text in files.items():
+            (folder / name).write_text(text, encoding="utf-8")
+        hosts.append(Host([str(BIN / program), *options], folder, environment))
+        return hosts[-1]
+
+    try:
+        yield begin
+    finally:
+        for host in hosts:
+            host.kill()
 
 
 class Host:

@@ -11,9 +11,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from host_process import FULL_LIFE, Host, wait_for
+from host_process import BIN, FULL_LIFE, Host, wait_for
 
-BIN = Path(sys.executable).parent
 UNSHARE = [shutil.which("unshare") or "unshare", "--fork", "--pid", "--mount-proc", "--kill-child"]
 
 

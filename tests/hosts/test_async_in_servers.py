@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -10,11 +9,10 @@ from pathlib import Path
 
 import attrs
 import pytest
-from host_process import FULL_LIFE, Host, wait_for
+from host_process import FULL_LIFE, Host, hosts_in, wait_for
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform != "linux", reason="processes are read from /proc")]
 
-BIN = Path(sys.executable).parent
 HOOKS = "from typedbus.hosting.gunicorn import post_worker_init, worker_exit\n"
 LIFE = ["start", "async start", "async stop", "stop", "async exit", "exit"]
 RELOADED = [*LIFE[:2], "async graceful", *LIFE[2:]]
@@ -93,19 +91,12 @@ RELOADS = {
 @pytest.fixture
 def begin(tmp_path: Path) -> Iterator[Callable[..., Host]]:
     """Begin a server; none of its processes outlives the test."""
-    hosts: list[Host] = []
+    with hosts_in(tmp_path) as begin_in:
 
-    def begin_host(command: str, **environment: str) -> Host:
-        program, *options = shlex.split(command)
-        if not (BIN / program).exists():
-            pytest.skip(f"{program} is not installed beside this Python")
-        (tmp_path / "gunicorn.conf.py").write_text(HOOKS, encoding="utf-8")
-        hosts.append(Host([str(BIN / program), *options], tmp_path, environment))
-        return hosts[-1]
+        def begin_host(command: str, **environment: str) -> Host:
+            return begin_in(command, {"gunicorn.conf.py": HOOKS}, environment)
 
-    yield begin_host
-    for host in hosts:
-        host.kill()
+        yield begin_host
 
 
 def named_by(kind: Kind) -> str:

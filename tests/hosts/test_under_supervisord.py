@@ -7,9 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from host_process import FULL_LIFE, Host, wait_for
+from host_process import BIN, FULL_LIFE, Host, wait_for
 
-BIN = Path(sys.executable).parent
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(not (BIN / "supervisord").exists(), reason="supervisord is not installed beside this Python"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import errno
 import os
 import pickle
@@ -17,11 +16,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from tests.doubles import failure_on_a_loop
 
 if sys.platform in ("win32", "darwin"):
     pytest.skip("no process becomes a daemon on this system", allow_module_level=True)
 
-from typedbus import Bus, Component, Container, TransitionFailures, running
+from typedbus import Bus, Component, Container
 from typedbus._os.reexec import is_daemon, mark_daemon
 from typedbus.plugins._daemon_start import become_daemon
 from typedbus.plugins.daemon import Daemon, NoDaemons, StreamError, ThreadsRunning
@@ -651,14 +651,8 @@ def test_a_start_on_an_event_loop_is_refused() -> None:
         bus = Component(Bus)
         daemon = Component(Daemon, bus.provided)
 
-    async def main() -> None:
-        async with running(Site):
-            raise AssertionError
+    error = failure_on_a_loop(Site)
 
-    with pytest.raises(TransitionFailures) as failed:
-        asyncio.run(main())
-
-    (error,) = failed.value.exceptions
     assert isinstance(error, ThreadsRunning)
     assert re.search(
         r"'MainThread'.*; start the bus in the main thread, as run\(\) does \(`async with running\(...\)`", str(error)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import re
 import signal
@@ -14,6 +13,7 @@ from pathlib import Path
 
 import attrs
 import pytest
+from tests.doubles import failure_on_a_loop
 
 from typedbus import (
     GRACEFUL,
@@ -416,14 +416,8 @@ def test_a_start_on_an_event_loop_fails() -> None:
         bus = Component(Bus)
         signals = Component(Signals, bus.provided)
 
-    async def main() -> None:
-        async with running(Site):
-            raise AssertionError
+    error = failure_on_a_loop(Site)
 
-    with pytest.raises(TransitionFailures) as failed:
-        asyncio.run(main())
-
-    (error,) = failed.value.exceptions
     assert re.search(
         r"'Site to STARTED'; start it in the main thread, as run\(\) does, .*\(`async with running\(...\)`", str(error)
     )
