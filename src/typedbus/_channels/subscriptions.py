@@ -206,10 +206,14 @@ class AnyBoundChannel(Generic[Declaration_co]):
                 self._subscriptions.pop(listener, None)
             except TypeError:
                 self._subscriptions.pop(id(listener), None)
-            self._changes += 1
-            self._listeners = self._unrolled = self._only = self._blames = None
+            self._forget_arrangement()
         finally:
             self._lock.release()
+
+    def _forget_arrangement(self) -> None:
+        """Let the next publish arrange the listeners again; the caller holds the lock."""
+        self._changes += 1
+        self._listeners = self._unrolled = self._only = self._blames = None
 
     @property
     def subscriptions(self) -> tuple[Subscription, ...]:
@@ -354,7 +358,7 @@ def use_lock(bound: AnyBoundChannel, lock: threading.RLock) -> None:
     """Guard *bound* by *lock* in a forked child, where a change of its listeners may have been interrupted."""
     bound._lock = lock  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
     # The next publish must see all of that change.
-    bound._listeners = bound._unrolled = bound._only = bound._blames = None  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+    bound._forget_arrangement()  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
 
 
 def has_async_listeners(bound: AnyBoundChannel) -> bool:
@@ -366,8 +370,7 @@ def replace_calls(bound: AnyBoundChannel, callable_for: Callable[[Subscription],
     """Make publishes on *bound* call the result of *callable_for* for each subscription; with None, its listener."""
     with bound._lock:  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
         bound._callable_for = callable_for or _listener_of  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
-        bound._changes += 1  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
-        bound._listeners = bound._unrolled = bound._only = bound._blames = None  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+        bound._forget_arrangement()  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
 
 
 # Bypasses ChannelFailures.__new__, which makes the group from `Failure` records: these are
