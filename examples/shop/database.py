@@ -3,6 +3,7 @@
 import contextlib
 import sqlite3
 import threading
+import time
 from collections.abc import Generator
 from pathlib import Path
 
@@ -78,13 +79,32 @@ class Database:
             )
             with contextlib.ExitStack() as undo:
                 undo.callback(self._connection.close)
-                self._connection.execute("PRAGMA journal_mode = WAL")
+                self._write_ahead()
                 self._connection.execute("PRAGMA synchronous = NORMAL")
                 self._connection.execute("PRAGMA foreign_keys = ON")
                 self._connection.executescript(_SCHEMA)
                 undo.pop_all()
         except sqlite3.Error as error:
             raise SystemExit(f"error: database {self._path}: {error}; give another as shop.database") from None
+
+    def _write_ahead(self) -> None:
+        """
+        Switch the file to a write-ahead log, which later connections find in use.
+
+        SQLite reports a lock at once, in spite of the timeout of the connection, if
+        another connection writes into a new file meanwhile. The workers of one server
+        start at the same moment, so the switch is tried again here.
+        """
+        deadline = time.monotonic() + self._patience
+        while True:
+            try:
+                self._connection.execute("PRAGMA journal_mode = WAL")
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() >= deadline:
+                    raise
+                time.sleep(0.01)
+            else:
+                return
 
     def stop(self) -> None:
         """Close the file."""
