@@ -26,6 +26,7 @@ from typedbus._base.limits import checked_limit
 from typedbus._base.ordering import dependencies_first
 from typedbus._base.places import calling_place
 from typedbus._channels.channel import AnyChannel, Hook
+from typedbus._container.closing import closing_hook
 from typedbus._container.construction import Construction, Entered, await_end
 from typedbus._container.faults import CycleFault, InvalidContainer, ReferenceFault
 from typedbus._container.injection import argument
@@ -51,7 +52,7 @@ Owner = TypeVar("Owner")
 
 _UNBUILT: Final = object()
 #: The attributes of a declaration that its copies share unchanged.
-_DECLARED: Final = frozenset({"place", "path", "hooks", "unheard", "limit", "reason"})
+_DECLARED: Final = frozenset({"place", "path", "hooks", "unheard", "closing", "limit", "reason"})
 
 
 class Component(Replaceable, Generic[T_co]):
@@ -86,6 +87,8 @@ class Component(Replaceable, Generic[T_co]):
     # Defaults on the class, which few declarations change; attributes for each component would take time and memory.
     hooks: tuple[Hook[Any], ...] = ()
     unheard: tuple[AnyChannel, ...] = ()
+    #: The hook of `closed_by`.
+    closing: Hook[Any] | None = None
     limit: float | None = None
     #: The provider of the condition for taking part; None if the component always takes part.
     condition: object = None
@@ -131,6 +134,30 @@ class Component(Replaceable, Generic[T_co]):
             The component itself.
         """
         self.unheard += channels
+        self._invalidate()
+        return self
+
+    def closed_by(self, function: Callable[[T_co], object], /) -> Self:
+        """
+        Call *function* with the instance when the bus exits, as in ``Component(create_engine, url).closed_by(Engine.dispose)``.
+
+        For an object that is built without I/O, and that must be closed. The function is a hook of `EXIT`: it is
+        called after the component's own `exit`, and after the exit of every component that needs this one. An async
+        function is awaited on the event loop of the bus. If *function* is a method, an override in the class of the
+        instance is called instead. An override of the component is not closed by it.
+
+        Returns:
+            The component itself.
+
+        Raises:
+            DeclarationError: *function* cannot be called, or the component has such a function already.
+        """
+        if self.closing is not None:
+            reason = f"it is closed by {describe(self.closing.method)} already; give one function that does all of it"
+            raise DeclarationError(self.path, self.place, reason)
+        if not callable(function):
+            raise DeclarationError(self.path, self.place, f"closed_by takes a function, and was given {function!r}")
+        self.closing = closing_hook(function)
         self._invalidate()
         return self
 

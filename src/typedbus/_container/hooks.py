@@ -26,6 +26,7 @@ from typedbus._base.static import (
 from typedbus._bus.builtin import EXIT, GRACEFUL, LIFECYCLE_CHANNELS, LOG, MAIN, START, STOP, HookResult
 from typedbus._bus.bus import Bus
 from typedbus._channels.channel import DEFAULT_PRIORITY, MARK, AnyChannel, Hook
+from typedbus._container.closing import closing_hooks
 from typedbus._container.component import Component
 from typedbus._container.misfits import NamedHook, misfit
 
@@ -84,25 +85,37 @@ def hooks_of(component: Component[object], cls: type) -> list[Hook[object]]:
     Each hook has the method that is called, which may be a subclass's override, and its name.
     """
     hooks: dict[tuple[object, AnyChannel], Hook[object]] = {}
+    unheard = component.unheard
+    for hook in closing_hooks(component):
+        # The first of its hooks: `EXIT` is called in reverse, and the component is closed after its own `exit`.
+        name = _name_of(hook, cls, component)
+        hooks[name or hook, hook.channel] = _held(hook, cls, name, inline=False)
     # The methods of a bus have the names of its channels because they publish on them.
     for name, channel in {} if inherits(cls, Bus) else NAMED_HOOKS.items():
-        method = getattr(cls, name, None) if lookup(cls, name) is not MISSING else None
+        method = getattr(cls, name, None) if channel not in unheard and lookup(cls, name) is not MISSING else None
         if callable(method):
             named = NamedHook(channel, method, attribute=name)
             if not _is_named_by_chance(named, cls):
                 hooks[name, channel] = named
     for name, mark in _marks_of(cls):
-        hooks[name, mark.channel] = _held(mark, cls, name, inline=mark.inline)
+        if mark.channel not in unheard:
+            hooks[name, mark.channel] = _held(mark, cls, name, inline=mark.inline)
     for hook in component.hooks:
-        # A declaration for a method that already listens changes how it listens. An override's class may have it, too.
-        name = name_of(hook.method, cls)
-        if not name and is_a(component.builds, type):
-            name = name_of(hook.method, component.builds)
+        if hook.channel in unheard:
+            continue
+        # A declaration for a method that already listens changes how it listens.
+        name = _name_of(hook, cls, component)
         key = (name or hook, hook.channel)
         # A declaration that only sets a priority keeps `inline=True` from the method's own mark.
         inline = hook.inline or (key in hooks and hooks[key].inline)
         hooks[key] = _held(hook, cls, name, inline=inline)
-    return [hook for hook in hooks.values() if hook.channel not in component.unheard]
+    return list(hooks.values())
+
+
+def _name_of(hook: Hook[object], cls: type, component: Component[object]) -> str:
+    """Return the name of the method of *hook* in *cls*, or in the declared class, since *cls* may be an override's."""
+    name = name_of(hook.method, cls)
+    return name if name or not is_a(component.builds, type) else name_of(hook.method, component.builds)
 
 
 def _held(hook: Hook[object], cls: type, name: str, *, inline: bool) -> Hook[object]:

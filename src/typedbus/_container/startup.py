@@ -14,6 +14,7 @@ from typedbus._channels.channel import Hook
 from typedbus._container.analysis import Analysis, disabled_faults
 from typedbus._container.body import Declarations
 from typedbus._container.choosing import choice_faults, current_key
+from typedbus._container.closing import closing_hooks
 from typedbus._container.faults import InvalidContainer
 from typedbus._container.hooks import channels_between, hooks_of, phase_of
 from typedbus._container.replaceable import Home
@@ -102,7 +103,8 @@ def _subscribe(
     hooks = expected_hooks
     if is_alias:
         # The component that built the object has already subscribed its methods, by its own declaration.
-        hooks = [hook for hook in component.hooks if hook.channel not in component.unheard]
+        declared = [hook for hook in component.hooks if hook.channel not in component.unheard]
+        hooks = [*closing_hooks(component), *declared]
     elif cls is not expected_class:
         # The class of an object that a function returns may be known only now.
         hooks = hooks_of(component, cls)

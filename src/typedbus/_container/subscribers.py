@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -38,7 +39,7 @@ class _ComponentSubscription(Subscription):
     def name(self) -> str:
         """The component's path and the method's name."""
         method = "" if self.hook is None else self.hook.attribute
-        return f"{self.subscriber.node.path}.{method or getattr(self.listener, '__name__', 'listener')}"
+        return f"{self.subscriber.node.path}.{method or _name_of(self.listener)}"
 
     @property
     def path(self) -> str:
@@ -81,6 +82,14 @@ class _ComponentSubscription(Subscription):
         if isinstance(subscription, _ComponentSubscription):
             subscription.subscriber, subscription.hook = self.subscriber, self.hook
         return subscription
+
+
+def _name_of(listener: object) -> str:
+    """Return the name of the function that *listener* calls."""
+    function = getattr(listener, "__func__", listener)
+    while isinstance(function, functools.partial):
+        function = function.func
+    return getattr(function, "__name__", "listener")
 
 
 class _Place:

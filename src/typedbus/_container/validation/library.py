@@ -182,6 +182,7 @@ class _Undeclared:
 
     hooks: tuple[Hook[Any], ...] = ()
     unheard: tuple[AnyChannel, ...] = ()
+    closing: None = None
 
 
 def _uncalled(
