@@ -89,6 +89,7 @@ bench: .venv/bench
 	$(BIN)/python bench/async_publish.py
 	$(BIN)/python bench/async_hooks.py
 	$(BIN)/python bench/wspbus.py
+	$(BIN)/python bench/scopes.py
 
 .venv/demo: pyproject.toml
 	$(PYTHON) -m venv .venv

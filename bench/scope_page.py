@@ -1,0 +1,119 @@
+"""The page of the scopes, and whether the runs keep the targets."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from report import machine, table, target_table
+from scope_contenders import BY_HAND
+from scope_requests import YIELD_DEPENDENCY
+from targets import OURS, Target
+
+MODES = ("sync", "async")
+EMPTY = 1.5
+"""The allowed microseconds of a scope in which nothing is resolved."""
+
+_ABOUT = """\
+A scope has three objects on one engine: a session from a generator, a repository that needs the session, and a service that needs the repository.
+Each figure is the processor time in microseconds for opening a scope, resolving the service, and closing the scope.
+In parentheses is its ratio to a `with` statement written by hand.
+The rows were measured in turns; the fastest of {rounds} rounds of a run counts, and the table shows the median of {runs} runs, each in a process of its own.
+After each round, each generator had been finished exactly once. Nothing is resolved in an empty scope.
+
+The last two columns are observed: what happens to the session if the body of the scope raises an exception,
+and what happens to the exception of a commit, which the generator raises after its `yield`.
+"""
+_REQUESTS = """\
+The endpoint of a FastAPI site needs the service, or makes it from the session. The application is called in the process, without a socket.
+The figures are microseconds for one request, and in parentheses the ratio to a dependency with `yield` that gives the session.
+
+The other columns are observed: when the session is committed, what happens to it if the endpoint raises `HTTPException`, which a handler turns
+into a response, or `ValueError`, and the status that the client gets if the commit fails.
+"""
+_DIFFERENCES = """\
+dependency-injector and that-depends have no scope of cached objects for the repository and the service, which they make by a factory; both keep the session for the current context.
+wireup's site uses its route class, without which a request takes twice as long.
+"""
+
+
+def targets(runs: Sequence[dict[str, Any]]) -> Iterator[Target]:
+    """Yield the targets, each with the largest figure of *runs*; none without typedbus."""
+    for mode in MODES:
+        full = [run[mode]["full"] for run in runs]
+        libraries = [name for name, version in runs[0][mode]["versions"].items() if version != "-" and name != OURS]
+        if OURS in full[0] and libraries:
+            ratio = max(each[OURS] / min(each[name] for name in libraries) for each in full)
+            yield Target(f"{mode}, relative to the fastest other library in the same run", 1.0, ratio)
+            yield Target(f"{mode}, an empty scope", EMPTY, max(run[mode]["empty"][OURS] for run in runs), "µs")
+    requests = [run["requests"]["least"] for run in runs]
+    if OURS in requests[0]:
+        ratio = max(each[OURS] / each[YIELD_DEPENDENCY] for each in requests)
+        yield Target("a request, relative to the `yield` dependency", 1.0, ratio)
+
+
+def page(runs: Sequence[dict[str, Any]], rounds: int) -> str:
+    """Return the figures as Markdown."""
+    about = machine()
+    first = runs[0]
+    versions = {**first["sync"]["versions"], **first["async"]["versions"]}
+    listed = ", ".join(f"{name} {version}" for name, version in versions.items() if version != "-")
+    costs = [
+        [
+            name,
+            *[_median([run[mode]["full"] for run in runs], name, BY_HAND) for mode in MODES],
+            *[_median([run[mode]["empty"] for run in runs], name) for mode in MODES],
+            *[_outcome(first, name, event) for event in ("body", "commit")],
+        ]
+        for name in versions
+    ]
+    requests = first["requests"]
+    answers = [
+        [
+            name,
+            _median([run["requests"]["least"] for run in runs], name, YIELD_DEPENDENCY),
+            *requests["outcomes"].get(name, dict.fromkeys(("commit", "handled", "unhandled", "failed"), "-")).values(),
+        ]
+        for name in requests["least"]
+    ]
+    code = [[name, *[f"`{first[mode]['code'][name]}`" for mode in MODES]] for name in versions]
+    where = f"{about['date']}; {about['python']}; {about['processor']}, with other load; {about['system']}"
+    heads = ["", *MODES, "empty, sync", "empty, async", "the body raises", "the commit raises"]
+    parts = [
+        "# Scopes\n",
+        f"{where}; `python bench/scopes.py`. {listed}; FastAPI {first['requests']['fastapi']}.\n",
+        _ABOUT.format(rounds=rounds, runs=len(runs)),
+        table(heads, costs),
+        _DIFFERENCES,
+        "## Requests\n",
+        _REQUESTS,
+        table(["", "a request", "commit", "`HTTPException`", "`ValueError`", "failed commit"], answers),
+        *_targets(runs),
+        "## The code of each row\n",
+        table(["", *MODES], code, "---"),
+    ]
+    return "\n".join(parts)
+
+
+def _targets(runs: Sequence[dict[str, Any]]) -> list[str]:
+    results = list(targets(runs))
+    if not results:
+        return []
+    largest = f"The measured figure is the largest of the {len(runs)} runs.\n"
+    return ["## Targets\n", largest, target_table(results)]
+
+
+def _median(figures: Sequence[dict[str, float]], name: str, baseline: str | None = None) -> str:
+    """Return the median of *name* in the runs, and that of its ratio to *baseline* in the same run."""
+    if name not in figures[0]:
+        return "-"
+    median = f"{statistics.median(each[name] for each in figures):.2f}"
+    if baseline is None:
+        return median
+    return f"{median} ({statistics.median(each[name] / each[baseline] for each in figures):.2f})"
+
+
+def _outcome(run: dict[str, Any], name: str, event: str) -> str:
+    """Return what *event* leads to, once if it is the same in both modes."""
+    return ", ".join(dict.fromkeys(run[mode]["outcomes"][name][event] for mode in MODES))
