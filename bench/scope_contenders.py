@@ -194,7 +194,7 @@ def svcs(*, is_async: bool) -> Contender:
 
 def that_depends(*, is_async: bool) -> Contender:
     """Return a context of that-depends."""
-    from that_depends import BaseContainer, ContextScopes, container_context, providers
+    from that_depends import BaseContainer, ContextScopes, providers
 
     on_engine = Engine()
 
@@ -208,10 +208,10 @@ def that_depends(*, is_async: bool) -> Contender:
 
     return Contender(
         name="that-depends",
-        scope=f"{'async ' * is_async}with container_context(Shop): {{body}}",
+        scope="async with Shop.context_async(): {body}" if is_async else "with Shop.context_sync(): {body}",
         service="await Shop.service.resolve()" if is_async else "Shop.service.resolve_sync()",
         engine=on_engine,
-        names={"Shop": Shop, "container_context": container_context},
+        names={"Shop": Shop},
         package="that-depends",
     )
 

@@ -78,7 +78,7 @@ def page(runs: Sequence[dict[str, Any]], rounds: int) -> str:
         for name in requests["least"]
     ]
     code = [[name, *[f"`{first[mode]['code'][name]}`" for mode in MODES]] for name in versions]
-    where = f"{about['date']}; {about['python']}; {about['processor']}, with other load; {about['system']}"
+    where = f"{about['date']}; {about['python']}; {about['processor']}; {about['system']}"
     heads = ["", *MODES, "empty, sync", "empty, async", "the body raises", "the commit raises"]
     parts = [
         "# Scopes\n",
