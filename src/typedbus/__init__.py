@@ -37,6 +37,15 @@ from typedbus._base.exports import export as _export
 from typedbus._base.exports import later as _later
 from typedbus._base.failures import ChannelFailures, Failure, TransitionFailures
 from typedbus._base.limits import Limits
+from typedbus._base.scope_errors import (
+    AsyncNeeded,
+    NotGiven,
+    NotInContainer,
+    OutsideScope,
+    ResourceError,
+    ScopeBusy,
+    ScopeClosed,
+)
 from typedbus._base.states import State
 from typedbus._bus.builtin import (
     EXIT,
@@ -64,6 +73,8 @@ if TYPE_CHECKING:
         InvalidContainer,
     )
     from typedbus._container.running import running
+    from typedbus._container.scope import Scope
+    from typedbus._container.scoped import SESSION, Given, Scoped
     from typedbus._container.stand_ins import every, lazy, provided
     from typedbus.process import run
 
@@ -76,7 +87,11 @@ _LATER = {
     "Component": "typedbus._container.component",
     "Container": "typedbus._container.container",
     "Contributed": "typedbus._container.contributed",
+    "Given": "typedbus._container.scoped",
     "InvalidContainer": "typedbus._container.faults",
+    "SESSION": "typedbus._container.scoped",
+    "Scope": "typedbus._container.scope",
+    "Scoped": "typedbus._container.scoped",
     "every": "typedbus._container.stand_ins",
     "in_thread": "typedbus._channels.async_channel",
     "lazy": "typedbus._container.stand_ins",
@@ -111,10 +126,12 @@ __all__ = (
     "GRACEFUL",
     "LOG",
     "MAIN",
+    "SESSION",
     "START",
     "STOP",
     "AsyncBoundChannel",
     "AsyncChannel",
+    "AsyncNeeded",
     "AsyncPublishes",
     "AsyncSubscribes",
     "BoundChannel",
@@ -130,6 +147,7 @@ __all__ = (
     "Contributed",
     "DeclarationError",
     "Failure",
+    "Given",
     "HookCancelled",
     "HookTimeout",
     "InvalidContainer",
@@ -139,13 +157,21 @@ __all__ = (
     "ListenerError",
     "LoopError",
     "NoContainer",
+    "NotGiven",
+    "NotInContainer",
     "NotMainThread",
     "OperatorError",
     "OutsideContainer",
+    "OutsideScope",
     "OverrideError",
     "Publishes",
     "ResetError",
+    "ResourceError",
     "RestartError",
+    "Scope",
+    "ScopeBusy",
+    "ScopeClosed",
+    "Scoped",
     "StartCancelled",
     "StartPending",
     "State",

@@ -5,7 +5,7 @@ import inspect
 import pickle
 import re
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final
@@ -22,6 +22,7 @@ from typedbus import (
     START,
     STOP,
     AsyncChannel,
+    AsyncNeeded,
     Bus,
     Channel,
     ChannelError,
@@ -33,6 +34,7 @@ from typedbus import (
     Container,
     DeclarationError,
     Failure,
+    Given,
     HookCancelled,
     HookTimeout,
     InvalidContainer,
@@ -42,11 +44,19 @@ from typedbus import (
     ListenerError,
     LoopError,
     NoContainer,
+    NotGiven,
+    NotInContainer,
     NotMainThread,
     OutsideContainer,
+    OutsideScope,
     OverrideError,
     ResetError,
+    ResourceError,
     RestartError,
+    Scope,
+    ScopeBusy,
+    ScopeClosed,
+    Scoped,
     StartCancelled,
     StartPending,
     State,
@@ -915,6 +925,110 @@ def a_contribution_fault() -> BaseException:
     """Make one; real distributions are contributed in `test_contributed`."""
     problem = "shop.metrics:Gauges of distribution shop-metrics cannot be loaded"
     return ContributionFault("Shop.plugins[shop-metrics:gauges]", f"{__file__}:1", problem, "mend it")
+
+
+class User:
+    """A value for scopes."""
+
+
+async def open_user() -> User:
+    return User()
+
+
+def open_twice() -> Iterator[User]:
+    yield User()
+    yield User()
+
+
+class Site(Container):
+    """A container with objects for scopes."""
+
+    user = Given(User)
+    guest = Scoped(open_user)
+    twice = Scoped(open_twice)
+
+
+def met_in_a_scope(ask: Callable[[Scope], object]) -> BaseException:
+    def open_and_ask() -> None:
+        with Site().scope() as scope:
+            ask(scope)
+
+    return met_in(open_and_ask)
+
+
+@said_by(
+    AsyncNeeded,
+    RuntimeError,
+    "Site.guest is opened with await (HERE); open the scope with `async with`, and write: await scope.get(Site.guest)",
+)
+def an_object_that_must_be_awaited() -> BaseException:
+    return met_in_a_scope(lambda scope: scope[Site.guest])
+
+
+@said_by(
+    NotGiven,
+    LookupError,
+    "the scope was opened without Site.user (HERE); pass it: container.scope(Site.user.given(value))",
+)
+def a_value_that_was_not_given() -> BaseException:
+    return met_in_a_scope(lambda scope: scope[Site.user])
+
+
+@said_by(
+    NotInContainer,
+    LookupError,
+    "Shop.bus is not declared in Site; use a declaration of its class, as in scope[Shop.orders]",
+)
+def an_object_of_another_container() -> BaseException:
+    return met_in_a_scope(lambda scope: scope[Shop.bus])
+
+
+@said_by(
+    OutsideScope,
+    RuntimeError,
+    "Site.guest (HERE) has an object in each scope and none outside; open a scope: "
+    "with container.scope() as scope: scope[Site.guest]",
+)
+def an_object_outside_a_scope() -> BaseException:
+    return met_in(Site().guest)
+
+
+@said_by(
+    ResourceError,
+    RuntimeError,
+    "Site.twice (HERE): it yields twice; yield the object once, and close it after the yield",
+)
+def a_generator_that_yields_twice() -> BaseException:
+    return met_in_a_scope(lambda scope: scope[Site.twice])
+
+
+@said_by(
+    ScopeBusy,
+    RuntimeError,
+    "the scope is building Busy.greedy, and was asked for Busy.user meanwhile; a scope belongs to one unit of work: "
+    "give each task or thread a scope of its own, for example by .opener, and declare the arguments of a constructor "
+    "instead of asking for them in it",
+)
+def a_scope_that_is_asked_while_it_builds() -> BaseException:
+    scopes: list[Scope] = []
+
+    class Busy(Container):
+        user = Scoped(User)
+        greedy = Scoped(lambda: scopes[0][Busy.user])
+
+    def open_and_ask() -> None:
+        with Busy().scope() as scope:
+            scopes.append(scope)
+            scope[Busy.greedy]
+
+    return met_in(open_and_ask)
+
+
+@said_by(ScopeClosed, RuntimeError, "the scope of Site has ended")
+def a_scope_after_its_block() -> BaseException:
+    with Site().scope() as scope:
+        pass
+    return met_in(lambda: scope[Site.user])
 
 
 WITH_ATTRIBUTES: Final = [one for one in SITUATIONS if not issubclass(one.kind, (BaseExceptionGroup, NotMainThread))]

@@ -23,6 +23,7 @@ from typedbus._container.providers import IfEnabled, Selected, declared_needs, n
 from typedbus._container.references import Every
 from typedbus._container.replaceable import Home
 from typedbus._container.resources import keeps_instance
+from typedbus._container.scoped import OfScope
 
 #: Providers whose needs are fixed when they are created.
 _FIXED: Final = (Component, providers.Object, providers.AttributeGetter, providers.ItemGetter)
@@ -57,6 +58,7 @@ class Analysis:
     Attributes:
         homes: The containers.
         components: The components that a start builds, in order of declaration.
+        scoped: The declarations of scopes, in order of declaration.
         cycles: The cycles among them, each as the list of its providers.
         order: The providers in force, in order of declaration.
         lasting: The library's singletons and resources, each after the providers it needs.
@@ -65,6 +67,7 @@ class Analysis:
 
     homes: tuple[Home, ...]
     components: list[Component[object]]
+    scoped: list[OfScope[object]]
     cycles: list[list[object]]
     order: list[object]
     lasting: list[object]
@@ -110,7 +113,14 @@ class Analysis:
         return cls(
             tuple(homes),
             # Leave out components that another component overrides.
-            [node for node in order if isinstance(node, Component) and not isinstance(node.overriding, Component)],
+            [
+                node
+                for node in order
+                if isinstance(node, Component)
+                and not isinstance(node, OfScope)
+                and not isinstance(node.overriding, Component)
+            ],
+            [node for node in order if isinstance(node, OfScope) and not isinstance(node.overriding, Component)],
             cycles,
             order,
             [node for node in reachable if not isinstance(node, Component) and keeps_instance(node)],

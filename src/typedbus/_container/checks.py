@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from typedbus._base.ordering import dependencies_first
 from typedbus._container.analysis import Analysis, is_bus
@@ -13,6 +13,7 @@ from typedbus._container.faults import BusFault, CycleFault, Fault
 from typedbus._container.providers import needs
 from typedbus._container.references import Reference
 from typedbus._container.replaceable import Home
+from typedbus._container.scoped import Given, OfScope
 from typedbus._container.validation.arguments import argument_faults
 from typedbus._container.validation.building import build_faults
 from typedbus._container.validation.hidden import hidden_faults, inline_faults
@@ -79,6 +80,7 @@ def container_faults(
             faults.extend(misspelt_faults(component, cls, hooks))
             if hooks:
                 listening.append(component)
+    faults.extend(_scope_faults(analysis.within(home, analysis.scoped), analysis, has_unresolved=bool(unresolved)))
     faults.extend(build_faults(components))
     types = declared_types(container)
     for component in overridden:
@@ -101,6 +103,18 @@ def container_faults(
     if len(buses) > 1:
         faults.append(several_buses(home.name, buses))
     return faults
+
+
+def _scope_faults(
+    declarations: Sequence[OfScope[object]], analysis: Analysis, *, has_unresolved: bool
+) -> Iterator[Fault]:
+    """Yield the faults of *declarations*, whose objects belong to scopes."""
+    for scoped in declarations:
+        if has_unresolved:
+            yield from reference_faults(scoped)
+        if not isinstance(scoped, Given):
+            yield from argument_faults(scoped)
+        yield from lifetime_faults(scoped, analysis.needs)
 
 
 def no_bus(container: str, place: str, needing: Component[object] | None) -> BusFault:

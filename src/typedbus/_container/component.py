@@ -401,6 +401,8 @@ class Component(Replaceable, Generic[T_co]):
     def forget(self) -> None:
         """Drop the instance; the next call builds a new one."""
         self._instance = _UNBUILT
+        if self.home is not None:
+            self.home.forget_plans()
 
     def _change(self) -> None:
         if self._instance is not _UNBUILT:

@@ -12,8 +12,10 @@ from typedbus._container.body import RESERVED_NAMES, body_of
 from typedbus._container.component import Component
 from typedbus._container.core import Core, core_of
 from typedbus._container.library import LibraryMethods, of_instances, way_to_override
-from typedbus._container.linking import counterparts, link, references_in
+from typedbus._container.linking import copies_of, link, references_in
 from typedbus._container.override import Override
+from typedbus._container.scope import Scope
+from typedbus._container.scoped import GivenValue, Level
 
 T = TypeVar("T")
 
@@ -82,18 +84,13 @@ class Container(LibraryMethods):
         core, body = core_of(self), self._body
         if not isinstance(argument, Component):
             raise OverrideError(core.name, core.place, way_to_override(argument))
-        copied = body.copies.get(id(component), body.contributed.get(id(component)))
+        candidates = copies_of(self, component)
+        if len(candidates) > 1:
+            paths = ", ".join(candidate.path for candidate in candidates)
+            reason = f"{core.name} contains it more than once: {paths}; override one of these"
+            raise OverrideError(component.path, component.place, reason)
+        copied = next(iter(candidates), None)
         references = [ref for ref in references_in(self) if ref.declaration is component] if copied is None else []
-        if copied is None:
-            targets = {
-                id(reference.target): reference.target for reference in references if reference.target is not None
-            }
-            candidates = counterparts(self, component) or list(targets.values())
-            if len(candidates) > 1:
-                paths = ", ".join(candidate.path for candidate in candidates)
-                reason = f"{core.name} contains it more than once: {paths}; override one of these"
-                raise OverrideError(component.path, component.place, reason)
-            copied = next(iter(candidates), None)
         if copied is None and references:
             return Override(core.whole, component, {**body_of(core.whole.container).copies, **body.copies}, references)
         if not isinstance(copied, Component):
@@ -102,6 +99,24 @@ class Container(LibraryMethods):
         whole: Any = core if copied.home is None else copied.home
         outer = body_of(whole.container)
         return Override(whole, copied, {**outer.contributed, **outer.copies, **body.copies})
+
+    @of_instances
+    def scope(self, *given: GivenValue, level: Level = Level.REQUEST) -> Scope:
+        """
+        Return a scope: ``with shop.scope(Shop.user.given(ada)) as scope: scope[Shop.orders]``.
+
+        Open it with ``async with`` if an object in it has to be awaited. The container need not
+        run: components that the scope needs are built when they are first requested.
+
+        Args:
+            given: The values of `Given` declarations.
+            level: `SESSION` for a connection, which contains a scope for each of its requests: ``scope.scope()``.
+
+        Raises:
+            NotInContainer: At the opening, for a value that the container does not declare.
+            ScopeClosed: At the opening, if the bus is EXITING.
+        """
+        return Scope(core_of(self), given, level)
 
     def attach(self, bus: Bus | None = None) -> Bus:
         """

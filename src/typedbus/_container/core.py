@@ -21,9 +21,11 @@ from typedbus._container.choosing import foreseen_condition
 from typedbus._container.component import Component
 from typedbus._container.faults import InvalidContainer
 from typedbus._container.group import Group, first_built
-from typedbus._container.linking import link, references_in
+from typedbus._container.linking import copies_of, link, references_in
 from typedbus._container.providers import cover, is_resource, uncover
 from typedbus._container.resources import Shutdowns
+from typedbus._container.scope import Plans, Scope
+from typedbus._container.scoped import Level
 from typedbus._container.startup import build_all
 from typedbus._container.subscribers import Subscriber
 from typedbus._container.validation.replacements import assigned
@@ -62,6 +64,9 @@ class Core:
     #: Whether instances were built for a bus that the container has left.
     _is_stale: bool = attrs.field(default=False, init=False)
     run: int = attrs.field(default=0, init=False)
+    #: The open scopes, and the code that builds their objects.
+    scopes: set[Scope] = attrs.field(factory=set, init=False)
+    plans: Plans | None = attrs.field(default=None, init=False)
 
     def __attrs_post_init__(self) -> None:
         self.companions = [self]
@@ -88,10 +93,29 @@ class Core:
         """The components of this container that a start builds, in order of declaration."""
         return self.group.analysis.components_in(self)
 
+    # Scopes.
+
+    def scope(self) -> Scope:
+        """Return a scope of the container, for `Scoped.opener`."""
+        return Scope(self, (), Level.REQUEST)
+
+    def copies_of(self, declaration: Component[Any]) -> list[Component[Any]]:
+        """Return the counterparts of *declaration* in the container, or in those on the same bus; itself if it is one."""
+        if declaration.home is not None and any(declaration.home is core for core in self.group.members):
+            return [declaration]
+        others = [core for core in self.companions if core is not self]
+        for core in (self, *others):
+            if copies := copies_of(core.container, declaration):
+                return copies
+        return []
+
     # What components call; see `Home`.
 
     def invalidate(self) -> None:
         self.group.invalidate()
+
+    def forget_plans(self) -> None:
+        self.group.forget_plans()
 
     def foreseen(self, condition: object) -> bool | None:
         return foreseen_condition(condition)
@@ -309,7 +333,7 @@ def run_together(cores: Sequence[Core]) -> None:
             if len(members) > 1 or len(members[0].group.members) > 1:
                 group = Group(members)
                 for core in members:
-                    core.group = group
+                    core.group, core.plans = group, None
 
 
 def core_of(container: Declarations) -> Core:

@@ -17,6 +17,7 @@ from typedbus._container.annotations import (
     returned_by,
 )
 from typedbus._container.component import Component
+from typedbus._container.forms import opened_by
 from typedbus._container.results import (
     Attribute,
     Either,
@@ -25,8 +26,10 @@ from typedbus._container.results import (
     Made,
     Maybe,
     Members,
+    Opened,
     Other,
     Result,
+    Typed,
     Uncalled,
     result_of,
 )
@@ -70,6 +73,10 @@ def _described(result: Result, depth: int) -> object:
             return Later(provider, _described(called, depth - 1))
         case Made(by):
             return returned_by(by)
+        case Opened(by):
+            return opened_by(by)
+        case Typed(annotation):
+            return annotation
         case Other(node):
             return description_of(node, depth - 1)
         case Attribute(of, name):

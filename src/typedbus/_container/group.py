@@ -17,12 +17,16 @@ from typedbus._container.component import Component
 from typedbus._container.providers import cover, declared_needs, forget, is_resource, needs, uncover
 from typedbus._container.replaceable import Home
 from typedbus._container.resources import built_from_components, drop, keeps_instance
+from typedbus._container.scoped import OfScope
 
 
 class Member(Home, Protocol):
     """A container, as its group sees it."""
 
     container: Declarations
+    #: The open scopes, and the code that builds their objects.
+    scopes: set[Any]
+    plans: Any
 
     @property
     def place(self) -> str:
@@ -63,6 +67,12 @@ class Group:
         """Make the next use of the analysis create a new one."""
         self._latest = self.choices = None
         self.validated.clear()
+        self.forget_plans()
+
+    def forget_plans(self) -> None:
+        """Compile the code of scopes again at their next opening: it has components and overrides as constants."""
+        for member in self.members:
+            member.plans = None
 
     def choice_of(self, component: Component[object], *, is_foreseen: bool) -> tuple[bool | None, str]:
         """Return whether choices let *component* take part, and the reason, like `Component.participation`."""
@@ -100,6 +110,11 @@ class Group:
         Raises:
             OverrideError: The component, or one that needs it, is already built.
         """
+        scope = next((scope for member in self.members for scope in member.scopes), None)
+        if scope is not None and isinstance(component, OfScope):
+            where = f" (since {scope.place})" if scope.place else ""
+            reason = f"a scope is open{where}; override before it is opened"
+            raise OverrideError(component.path, component.place, reason)
         covered = places or [component]
         late = first_built(self.dependents(*covered))
         if late is not None:

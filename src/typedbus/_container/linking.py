@@ -22,6 +22,7 @@ from typedbus._container.component import Component
 from typedbus._container.descriptions import class_of
 from typedbus._container.providers import needs, reached
 from typedbus._container.references import Every, Reference
+from typedbus._container.scoped import OfScope
 
 D = TypeVar("D", bound=Declarations)
 
@@ -88,7 +89,7 @@ def link(containers: Sequence[D]) -> list[list[D]]:
 def _fill_lists(containers: Sequence[Declarations]) -> None:
     """Set the targets of each `Every` in *containers*, which run together."""
     nodes = {id(node): node for container in containers for node in providers_of(body_of(container).members)}
-    components = [node for node in nodes.values() if isinstance(node, Component)]
+    components = [node for node in nodes.values() if isinstance(node, Component) and not isinstance(node, OfScope)]
     classes = {id(component): class_of(component) for component in components}
     users: dict[int, set[int]] = {}
     lists: dict[int, Every] = {}
@@ -136,6 +137,22 @@ def counterparts(container: Declarations, declaration: object) -> list[Any]:
         if copy is not None:
             copies.setdefault(id(copy), copy)
     return list(copies.values())
+
+
+def copies_of(container: Declarations, declaration: Any) -> list[Any]:
+    """
+    Return the providers that *declaration* stands for in *container*.
+
+    These are its copies in the container and in the containers nested in it, otherwise the targets of the references to it.
+    """
+    body = body_of(container)
+    copied = body.copies.get(id(declaration), body.contributed.get(id(declaration)))
+    if copied is not None:
+        return [copied]
+    if own := counterparts(container, declaration):
+        return own
+    references = [reference for reference in references_in(container) if reference.declaration is declaration]
+    return list({id(each.target): each.target for each in references if each.target is not None}.values())
 
 
 def paths_of(container: Declarations, declarations: Sequence[object]) -> list[str]:

@@ -237,7 +237,7 @@ def arguments_of(node: object) -> tuple[tuple[object, ...], dict[str, object]]:
 
 
 def lifetime(node: object) -> str | None:
-    """Return the scope of each instance of the provider *node*: "thread" or "context", or None if it is not limited."""
+    """Return what has an instance of the provider *node* of its own: "thread" or "context"; None if nothing has."""
     if isinstance(node, providers.ThreadLocalSingleton):
         return "thread"
     of_contexts = (providers.ContextLocalSingleton, getattr(providers, "ContextLocalResource", ()))

@@ -48,6 +48,9 @@ class Home(Protocol):
         """Return the value that *condition* will have, or None if a component must be built to find out."""
         ...
 
+    def forget_plans(self) -> None:
+        """Discard the code of scopes: it has the instance of a component, which is dropped, as a constant."""
+
     def invalidate(self) -> None:
         """Discard the analysis of the container: a declaration has changed."""
 

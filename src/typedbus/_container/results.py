@@ -27,6 +27,20 @@ class Made:
 
 
 @attrs.frozen(eq=False)
+class Opened:
+    """The provider returns the object that a generator or a context manager gives when it is opened."""
+
+    by: Callable[..., object]
+
+
+@attrs.frozen(eq=False)
+class Typed:
+    """The provider returns an object of this type."""
+
+    annotation: object
+
+
+@attrs.frozen(eq=False)
 class Other:
     """The provider returns the same as another provider."""
 
@@ -80,7 +94,9 @@ class Members:
     keys: tuple[object, ...] = ()
 
 
-Result: TypeAlias = "Itself | Made | Other | Either | Maybe | Uncalled | Attribute | Item | Members | None"
+Result: TypeAlias = (
+    "Itself | Made | Opened | Typed | Other | Either | Maybe | Uncalled | Attribute | Item | Members | None"
+)
 
 
 def result_of(node: object) -> Result:
@@ -100,6 +116,10 @@ def _called(node: object) -> Result:
         return Other(provider.last_overriding)
     if type(node) is providers.Object:
         return Itself(provider.provides)
+    # Looked up in the class: some providers of the library have every attribute.
+    describe: Callable[[object], Result] | None = getattr(type(node), "describe_result", None)
+    if describe is not None:
+        return describe(node)
     if isinstance(node, Selected):
         return Either(tuple(node.branches.values()))
     if isinstance(node, IfEnabled):

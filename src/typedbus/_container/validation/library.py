@@ -22,6 +22,7 @@ from typedbus._container.hooks import hooks_of, is_foreign
 from typedbus._container.misfits import NamedHook, misfit
 from typedbus._container.providers import RESOURCE, is_provider, is_resource, lifetime, needs
 from typedbus._container.results import Made, result_of
+from typedbus._container.scoped import Given, OfScope
 
 _CALLED: Final = (
     providers.Factory,
@@ -134,13 +135,18 @@ def lifetime_faults(
         needed: Returns the providers that a provider needs, as `needs` does.
     """
     faults = []
+    level = component.level if isinstance(component, OfScope) else 0
     pending = [*needed(component)[::-1]]
     seen: set[int] = set()
     while pending:
         node = pending.pop()
-        if isinstance(node, Component) or id(node) in seen:
+        if id(node) in seen:
             continue
         seen.add(id(node))
+        if isinstance(node, OfScope) and node.overriding is None and node.level > level:
+            faults.append(_captive(component, node))
+        if isinstance(node, Component) and not (isinstance(node, OfScope) and node.overriding is not None):
+            continue
         scope = lifetime(node)
         if scope is None:
             pending.extend(needed(node)[::-1])
@@ -156,6 +162,21 @@ def lifetime_faults(
             )
         )
     return faults
+
+
+def _captive(component: Component[object], node: OfScope[object]) -> LifetimeFault:
+    """Return the fault of *component*, which lives longer than the scope of *node*."""
+    if isinstance(component, OfScope):
+        problem = (
+            f"it belongs to a session, and would keep {node.path} ({node.place}), which belongs to one request in it"
+        )
+        remedy = f"declare {node.path} with .at(SESSION), or {component.path} without"
+    else:
+        problem = f"it would keep one {node.path} ({node.place}), although each scope has its own"
+        remedy = f"pass {node.path}.opener, which opens a scope; or declare {component.path} as Scoped"
+        if isinstance(node, Given):
+            remedy = f"declare {component.path} as Scoped"
+    return LifetimeFault(component.path, component.place, problem, remedy)
 
 
 @asynccontextmanager

@@ -1,0 +1,348 @@
+"""Scopes: the objects of one unit of work, such as a request, which are closed at its end."""
+
+from __future__ import annotations
+
+import sys
+import time
+import types
+from collections.abc import Callable, Coroutine, Sequence
+from logging import ERROR
+from typing import Any, Final, Protocol, Self
+
+from typing_extensions import TypeVar
+
+from typedbus._base.failures import CauseReport, chain_failure, traceback_of
+from typedbus._base.places import calling_place
+from typedbus._base.scope_errors import NotInContainer, ResourceError, ScopeClosed
+from typedbus._base.states import State
+from typedbus._bus.bus import Bus, parts_of
+from typedbus._container.component import Component
+from typedbus._container.leaving import SecondYield, close_async_generator, exit_async_manager
+from typedbus._container.scope_plan import compiled
+from typedbus._container.scoped import GivenValue, Level
+
+T = TypeVar("T")
+
+_AWAITED: Final = frozenset({close_async_generator, exit_async_manager})
+_NO_FUNCTIONS: Final[dict[Any, Any]] = {}
+
+
+class ScopeHome(Protocol):
+    """A container, as its scopes see it."""
+
+    name: str
+    bus: Bus | None
+    #: The scopes that are open.
+    scopes: set[Scope]
+    #: The compiled functions; None if something was forgotten since the last scope was opened.
+    plans: Plans | None
+
+    def copies_of(self, declaration: Component[Any], /) -> list[Component[Any]]:
+        """Return the counterparts of *declaration* in the container."""
+        ...
+
+
+class Plans:
+    """The functions that build the objects of a container's scopes, by declaration and by level of the scope."""
+
+    def __init__(self, home: ScopeHome) -> None:
+        self._home = home
+        self._copies: dict[Any, Component[Any]] = {}
+        self.sync: dict[Level, dict[Any, Callable[[Any], Any]]] = {level: {} for level in Level}
+        self.awaited: dict[Level, dict[Any, Callable[[Any], Any]]] = {level: {} for level in Level}
+
+    def copy_of(self, declaration: object) -> Component[Any]:
+        """
+        Return the counterpart of *declaration* in the container.
+
+        Raises:
+            NotInContainer: There is none, or more than one.
+        """
+        copy = self._copies.get(declaration) if isinstance(declaration, Component) else None
+        if copy is not None:
+            return copy
+        if not isinstance(declaration, Component):
+            raise NotInContainer(self._home.name, repr(declaration))
+        copies = self._home.copies_of(declaration)
+        if len(copies) != 1:
+            raise NotInContainer(self._home.name, declaration.path, tuple(copy.path for copy in copies))
+        self._copies[declaration] = copies[0]
+        return copies[0]
+
+    def add(self, declaration: object, level: Level, *, is_async: bool) -> Callable[[Any], Any]:
+        """Compile and store the function that builds the object of *declaration* in a scope of *level*."""
+        function = compiled(self.copy_of(declaration), self._home, level, is_async=is_async)
+        table = self.awaited if is_async else self.sync
+        table[level][declaration] = function
+        return function
+
+
+class Scope:
+    """
+    The objects of one unit of work; created by `Container.scope`, and opened by ``with`` or ``async with``.
+
+    ``scope[Shop.orders]`` builds an object when it is first requested, and the objects that it needs;
+    ``await scope.get(Shop.orders)`` does the same for async forms. Both also return components, which
+    live longer than the scope.
+
+    At the end of the block the objects are closed in reverse order of opening. A failure of the
+    block is raised inside each generator, and passed to each context manager; it leaves the block as
+    the same object, whatever they do with it. Failures of closing are noted on it and published on
+    `LOG`. After a block without a failure, the first failure of closing is passed to the objects
+    that are closed after it, as in nested ``with`` blocks, and raised at the end: by itself, or several
+    as a group.
+
+    A scope belongs to one unit of work. It may move from thread to thread, but two tasks or threads
+    that build in it at the same moment are refused.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_awaited",
+        "_failure",
+        "_given",
+        "_home",
+        "_level",
+        "_opened_at",
+        "_place",
+        "_plans",
+        "_sync",
+        "building",
+        "exits",
+        "is_async",
+        "is_open",
+        "outer",
+        "values",
+    )
+
+    _sync: dict[Any, Callable[[Any], Any]]
+    _awaited: dict[Any, Callable[[Any], Any]]
+    _plans: Plans
+    outer: Scope
+    is_async: bool
+    is_open: bool
+
+    def __init__(self, home: ScopeHome, given: Sequence[GivenValue], level: Level, outer: Scope | None = None) -> None:
+        self._home = home
+        self._given = given
+        self._level = level
+        self._sync = self._awaited = _NO_FUNCTIONS
+        self._failure: BaseException | None = None
+        self._opened_at = 0.0
+        self._place = calling_place(2) if sys.flags.dev_mode else ""
+        #: These are for the code that builds objects; see `scope_plan.OpenScope`.
+        self.outer = self if outer is None else outer
+        self.values: dict[Any, Any] = {}
+        self.exits: list[tuple[Callable[..., Any], Any, Component[Any]]] = []
+        self.building: Component[Any] | None = None
+        self.is_async = False
+        self.is_open = False
+
+    @property
+    def name(self) -> str:
+        """The name of the container."""
+        return self._home.name
+
+    @property
+    def level(self) -> Level:
+        """The level: `SESSION`, or `Level.REQUEST`."""
+        return self._level
+
+    def __getitem__(self, component: Component[T], /) -> T:
+        """
+        Return the object of *component* in this scope, built if necessary.
+
+        Args:
+            component: A declaration, as an attribute of the container's class or of the instance.
+
+        Raises:
+            AsyncNeeded: It is not built yet, and has to be awaited.
+            NotGiven: It needs a value that the scope was opened without.
+            NotInContainer: The container has no such declaration, or several.
+            ScopeBusy: Another task or thread, or a constructor further up the stack, builds in this scope.
+            ScopeClosed: The scope is not open.
+            Exception: The exception of a constructor or generator, with a note that names the component.
+        """
+        function = self._sync.get(component)
+        if function is None:
+            function = self._function(component, is_async=False)
+        result: T = function(self)
+        return result
+
+    def get(self, component: Component[T], /) -> Coroutine[Any, Any, T]:
+        """
+        Return the object of *component* in this scope, built if necessary: ``await scope.get(Shop.orders)``.
+
+        Args:
+            component: As for ``scope[component]``.
+
+        Raises:
+            AsyncNeeded: An async form must be opened, and the scope was not opened with ``async with``.
+            Exception: As for ``scope[component]``.
+        """
+        function = self._awaited.get(component)
+        if function is None:
+            function = self._function(component, is_async=True)
+        coroutine: Coroutine[Any, Any, T] = function(self)
+        return coroutine
+
+    def found(self, component: Component[Any], /) -> object:
+        """Return the object of *component*, which has been built; for providers of dependency-injector."""
+        values = self.values if component.level is Level.REQUEST else self.outer.values  # type: ignore[attr-defined]
+        return values[component]
+
+    def _function(self, component: Component[T], *, is_async: bool) -> Callable[[Any], Any]:
+        if not self.is_open:
+            reason = (
+                "has ended" if self._opened_at else "is not open; use it in a block: with container.scope() as scope"
+            )
+            raise ScopeClosed(self.name, reason)
+        return self._plans.add(component, self._level, is_async=is_async)
+
+    def scope(self, *given: GivenValue) -> Scope:
+        """
+        Return a scope for a request inside this session; it shares the objects of the level `SESSION`.
+
+        Args:
+            given: Values for the inner scope, as for `Container.scope`.
+
+        Raises:
+            ScopeClosed: This scope is not open, or is not of the level `SESSION`.
+        """
+        if not self.is_open or self._level is not Level.SESSION:
+            reason = (
+                "is not open"
+                if not self.is_open
+                else "is a request's and contains no other scope; open the outer one with level=SESSION"
+            )
+            raise ScopeClosed(self.name, reason)
+        return Scope(self._home, given, Level.REQUEST, self)
+
+    def failed_with(self, error: BaseException) -> None:
+        """
+        Record that the unit of work has failed, although the block may end without an exception.
+
+        For web frameworks, which turn exceptions into responses before a middleware sees them.
+        At the end the first recorded error is passed to the objects as a failure of the block would
+        be; the scope does not raise it.
+        """
+        if self._failure is None:
+            self._failure = error
+
+    @property
+    def age(self) -> float:
+        """How many seconds ago the scope was opened."""
+        return time.monotonic() - self._opened_at
+
+    @property
+    def place(self) -> str:
+        """File and line of the code that created the scope; recorded in Python's development mode, otherwise ""."""
+        return self._place
+
+    def __enter__(self) -> Self:
+        """Open the scope; nothing is built."""
+        self._open()
+        return self
+
+    async def __aenter__(self) -> Self:
+        """Open the scope; nothing is built."""
+        self._open()
+        self.is_async = True
+        return self
+
+    def _open(self) -> None:
+        home = self._home
+        if self._opened_at:
+            raise ScopeClosed(home.name, "was opened before; create a new one for each block")
+        bus = home.bus
+        if bus is not None and bus.state is State.EXITING:
+            raise ScopeClosed(home.name, "cannot be opened, because the bus is EXITING")
+        plans = home.plans
+        if plans is None:
+            plans = home.plans = Plans(home)
+        for each in self._given:
+            self.values[plans.copy_of(each.component)] = each.value
+        self._plans = plans
+        self._sync, self._awaited = plans.sync[self._level], plans.awaited[self._level]
+        self._opened_at = time.monotonic()
+        self.is_open = True
+        home.scopes.add(self)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: types.TracebackType | None, /
+    ) -> None:
+        """Close the objects in reverse order; see the class."""
+        self._end()
+        if not self.exits:
+            return
+        passed = self._failure if error is None else error
+        failures: list[BaseException] = []
+        for close, opened, component in reversed(self.exits):
+            failure = close(opened, passed)
+            if failure is not None:
+                failures.append(_named(failure, component))
+                passed = failures[0] if passed is None else passed
+        if failures:
+            self._settle(error, failures)
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: types.TracebackType | None, /
+    ) -> None:
+        """Close the objects in reverse order; see the class."""
+        self._end()
+        if not self.exits:
+            return
+        passed = self._failure if error is None else error
+        failures: list[BaseException] = []
+        for close, opened, component in reversed(self.exits):
+            failure = close(opened, passed)
+            if close in _AWAITED:
+                failure = await failure
+            if failure is not None:
+                failures.append(_named(failure, component))
+                passed = failures[0] if passed is None else passed
+        if failures:
+            self._settle(error, failures)
+
+    def _end(self) -> None:
+        self.is_open = False
+        self._sync = self._awaited = _NO_FUNCTIONS
+        self._home.scopes.discard(self)
+
+    def _settle(self, error: BaseException | None, failures: list[BaseException]) -> None:
+        """
+        Report the *failures* of closing, or raise them.
+
+        Args:
+            error: The failure of the block, which the caller raises; None if there was none.
+            failures: At least one.
+        """
+        noted = error if error is not None else self._failure
+        leaving = next((failure for failure in failures if not isinstance(failure, Exception)), None)
+        if noted is None or (leaving is not None and isinstance(noted, Exception)):
+            if leaving is None and len(failures) == 1:
+                raise failures[0]
+            others = [failure for failure in (noted, *failures) if failure is not None and failure is not leaving]
+            if leaving is None:
+                raise BaseExceptionGroup(f"objects of the scope of {self.name} were not closed", others)
+            for other in others:
+                chain_failure(leaving, other)
+            raise leaving
+        for failure in failures:
+            text = f"beside {type(noted).__name__}: {noted}, a scope of {self.name} failed to close an object"
+            noted.add_note(f"{text}: {type(failure).__name__}: {failure}")
+            bus = self._home.bus
+            if bus is not None:
+                parts_of(bus).registry.log(CauseReport(f"{text}:\n{traceback_of(failure)}"), ERROR)
+
+    def __repr__(self) -> str:
+        state = "open" if self.is_open else "ended" if self._opened_at else "new"
+        return f"<Scope of {self.name}, {self._level.name}, {state}>"
+
+
+def _named(failure: BaseException, component: Component[Any]) -> BaseException:
+    """Return *failure* with a note that names *component*, whose object was being closed."""
+    if isinstance(failure, SecondYield):
+        return ResourceError(component.path, component.place, str(failure))
+    failure.add_note(f"raised while {component.path} was closed ({component.place})")
+    return failure
