@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import sys
-import time
 import types
 from collections.abc import Callable, Coroutine, Sequence
 from logging import ERROR
-from typing import Any, Final, Protocol, Self
+from time import monotonic
+from typing import Any, Final, Never, Protocol, Self, TypeAlias
 
 from typing_extensions import TypeVar
 
@@ -23,8 +23,11 @@ from typedbus._container.scoped import GivenValue, Level
 
 T = TypeVar("T")
 
+_KEEPS_PLACES: Final = sys.flags.dev_mode
+
 _AWAITED: Final = frozenset({close_async_generator, exit_async_manager})
-_NO_FUNCTIONS: Final[dict[Any, Any]] = {}
+_Functions: TypeAlias = dict[Any, Callable[[Any], Any]]
+_NO_FUNCTIONS: Final[_Functions] = {}
 
 
 class ScopeHome(Protocol):
@@ -48,8 +51,8 @@ class Plans:
     def __init__(self, home: ScopeHome) -> None:
         self._home = home
         self._copies: dict[Any, Component[Any]] = {}
-        self.sync: dict[Level, dict[Any, Callable[[Any], Any]]] = {level: {} for level in Level}
-        self.awaited: dict[Level, dict[Any, Callable[[Any], Any]]] = {level: {} for level in Level}
+        #: For each level, the functions of ``scope[...]`` and those of `Scope.get`.
+        self.tables: dict[Level, tuple[_Functions, _Functions]] = {level: ({}, {}) for level in Level}
 
     def copy_of(self, declaration: object) -> Component[Any]:
         """
@@ -72,8 +75,7 @@ class Plans:
     def add(self, declaration: object, level: Level, *, is_async: bool) -> Callable[[Any], Any]:
         """Compile and store the function that builds the object of *declaration* in a scope of *level*."""
         function = compiled(self.copy_of(declaration), self._home, level, is_async=is_async)
-        table = self.awaited if is_async else self.sync
-        table[level][declaration] = function
+        self.tables[level][is_async][declaration] = function
         return function
 
 
@@ -96,47 +98,29 @@ class Scope:
     that build in it at the same moment are refused.
     """
 
-    __slots__ = (
-        "__weakref__",
-        "_awaited",
-        "_failure",
-        "_given",
-        "_home",
-        "_level",
-        "_opened_at",
-        "_place",
-        "_plans",
-        "_sync",
-        "building",
-        "exits",
-        "is_async",
-        "is_open",
-        "outer",
-        "values",
-    )
-
-    _sync: dict[Any, Callable[[Any], Any]]
-    _awaited: dict[Any, Callable[[Any], Any]]
+    # Defaults on the class, which most scopes do not change: an attribute for each scope would take time.
+    _failure: BaseException | None = None
+    _opened_at = 0.0
+    _place = ""
     _plans: Plans
-    outer: Scope
-    is_async: bool
-    is_open: bool
+    _sync: _Functions = _NO_FUNCTIONS
+    _awaited: _Functions = _NO_FUNCTIONS
+    # These are for the code that builds objects; see `scope_plan.OpenScope`.
+    building: Component[Any] | None = None
+    is_async: bool = False
+    is_open: bool = False
+    values: dict[Any, Any]
+    exits: list[tuple[Callable[..., Any], Any, Component[Any]]]
 
     def __init__(self, home: ScopeHome, given: Sequence[GivenValue], level: Level, outer: Scope | None = None) -> None:
         self._home = home
         self._given = given
         self._level = level
-        self._sync = self._awaited = _NO_FUNCTIONS
-        self._failure: BaseException | None = None
-        self._opened_at = 0.0
-        self._place = calling_place(2) if sys.flags.dev_mode else ""
-        #: These are for the code that builds objects; see `scope_plan.OpenScope`.
-        self.outer = self if outer is None else outer
-        self.values: dict[Any, Any] = {}
-        self.exits: list[tuple[Callable[..., Any], Any, Component[Any]]] = []
-        self.building: Component[Any] | None = None
-        self.is_async = False
-        self.is_open = False
+        self.outer = outer
+        self.values = {}
+        self.exits = []
+        if _KEEPS_PLACES:
+            self._place = calling_place(2)
 
     @property
     def name(self) -> str:
@@ -188,8 +172,9 @@ class Scope:
 
     def found(self, component: Component[Any], /) -> object:
         """Return the object of *component*, which has been built; for providers of dependency-injector."""
-        values = self.values if component.level is Level.REQUEST else self.outer.values  # type: ignore[attr-defined]
-        return values[component]
+        belongs_to_session = component.level is Level.SESSION  # type: ignore[attr-defined]
+        holder = self.outer if belongs_to_session and self.outer is not None else self
+        return holder.values[component]
 
     def _function(self, component: Component[T], *, is_async: bool) -> Callable[[Any], Any]:
         if not self.is_open:
@@ -232,7 +217,7 @@ class Scope:
     @property
     def age(self) -> float:
         """How many seconds ago the scope was opened."""
-        return time.monotonic() - self._opened_at
+        return monotonic() - self._opened_at
 
     @property
     def place(self) -> str:
@@ -241,38 +226,40 @@ class Scope:
 
     def __enter__(self) -> Self:
         """Open the scope; nothing is built."""
-        self._open()
+        home = self._home
+        if self._opened_at or ((bus := home.bus) is not None and parts_of(bus).machine.state is State.EXITING):
+            self._refuse()
+        plans = home.plans
+        if plans is None:
+            plans = home.plans = Plans(home)
+        self._plans = plans
+        if self._given:
+            for each in self._given:
+                self.values[plans.copy_of(each.component)] = each.value
+        self._sync, self._awaited = plans.tables[self._level]
+        self._opened_at = monotonic()
+        self.is_open = True
+        home.scopes.add(self)
         return self
 
     async def __aenter__(self) -> Self:
         """Open the scope; nothing is built."""
-        self._open()
         self.is_async = True
-        return self
+        return self.__enter__()
 
-    def _open(self) -> None:
-        home = self._home
+    def _refuse(self) -> Never:
+        reason = "cannot be opened, because the bus is EXITING"
         if self._opened_at:
-            raise ScopeClosed(home.name, "was opened before; create a new one for each block")
-        bus = home.bus
-        if bus is not None and bus.state is State.EXITING:
-            raise ScopeClosed(home.name, "cannot be opened, because the bus is EXITING")
-        plans = home.plans
-        if plans is None:
-            plans = home.plans = Plans(home)
-        for each in self._given:
-            self.values[plans.copy_of(each.component)] = each.value
-        self._plans = plans
-        self._sync, self._awaited = plans.sync[self._level], plans.awaited[self._level]
-        self._opened_at = time.monotonic()
-        self.is_open = True
-        home.scopes.add(self)
+            reason = "was opened before; create a new one for each block"
+        raise ScopeClosed(self.name, reason)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: types.TracebackType | None, /
     ) -> None:
         """Close the objects in reverse order; see the class."""
-        self._end()
+        self.is_open = False
+        self._sync = self._awaited = _NO_FUNCTIONS
+        self._home.scopes.discard(self)
         if not self.exits:
             return
         passed = self._failure if error is None else error
@@ -289,7 +276,9 @@ class Scope:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: types.TracebackType | None, /
     ) -> None:
         """Close the objects in reverse order; see the class."""
-        self._end()
+        self.is_open = False
+        self._sync = self._awaited = _NO_FUNCTIONS
+        self._home.scopes.discard(self)
         if not self.exits:
             return
         passed = self._failure if error is None else error
@@ -303,11 +292,6 @@ class Scope:
                 passed = failures[0] if passed is None else passed
         if failures:
             self._settle(error, failures)
-
-    def _end(self) -> None:
-        self.is_open = False
-        self._sync = self._awaited = _NO_FUNCTIONS
-        self._home.scopes.discard(self)
 
     def _settle(self, error: BaseException | None, failures: list[BaseException]) -> None:
         """

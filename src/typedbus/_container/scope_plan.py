@@ -43,8 +43,8 @@ class OpenScope(Protocol):
     values: dict[Any, Any]
     #: The objects to close, each with the function that closes it and its declaration.
     exits: list[tuple[Callable[..., Any], Any, Any]]
-    #: The scope of the session around this scope, or this scope itself.
-    outer: OpenScope
+    #: The scope of the session around this scope, if any.
+    outer: OpenScope | None
     #: The declaration that is being built.
     building: Any
     is_async: bool
@@ -127,7 +127,7 @@ class _Writer:
     def function(self) -> Callable[[Any], Any]:
         """Return the function, compiled."""
         asked, result = self._constant("k", self._asked), self._expression(self._asked)
-        session = ["outer = scope.outer", "outer_values = outer.values"] if self._has_session else []
+        session = ["outer = scope.outer or scope", "outer_values = outer.values"] if self._has_session else []
         body = ["values = scope.values", *session]
         if self._lines:
             where = "outer_values" if getattr(self._asked, "level", None) is Level.SESSION else "values"
