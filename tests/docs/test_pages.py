@@ -26,6 +26,7 @@ import typedbus
 import typedbus.events
 import typedbus.faults
 import typedbus.graph
+import typedbus.injection
 import typedbus.report
 import typedbus.testing
 import typedbus.types
@@ -236,6 +237,7 @@ REFERENCE = [
     typedbus.testing,
     typedbus.report,
     typedbus.graph,
+    typedbus.injection,
 ]
 
 

@@ -23,6 +23,7 @@ import typedbus._bus.builtin
 import typedbus.events
 import typedbus.faults
 import typedbus.graph
+import typedbus.injection
 import typedbus.process
 import typedbus.pytest_plugin
 import typedbus.report
@@ -43,6 +44,7 @@ CORE = [typedbus, typedbus.events, typedbus.faults, typedbus.types]
 MODULES = [
     *CORE,
     typedbus.graph,
+    typedbus.injection,
     typedbus.pytest_plugin,
     typedbus.report,
     typedbus.settings,

@@ -1,0 +1,108 @@
+"""The scope that is current where code runs, and the container to which a component belongs."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from contextvars import ContextVar
+from typing import Any, Final
+
+import attrs
+
+from typedbus._base.states import State
+from typedbus._bus.bus import Bus
+from typedbus._bus.forked import BUSES
+from typedbus._container.component import Component
+from typedbus._container.container import Container
+from typedbus._container.core import attached_to, core_of
+from typedbus._container.linking import copies_of
+from typedbus._container.scope import Scope
+from typedbus._container.scoped import Level
+from typedbus.injection._errors import NoRunningContainer, NoScope
+
+_DOWN: Final = frozenset({State.STOPPED, State.EXITED})
+
+
+@attrs.define(eq=False)  # not frozen, which takes longer to create
+class Current:
+    """
+    A scope that is current.
+
+    Attributes:
+        scope: The scope.
+        container: Its container.
+        level: Its level.
+        around: The scope that was current before.
+        is_watched: Whether an injected function passes its exception to the scope; calls inside it do not.
+    """
+
+    scope: Scope
+    container: Container
+    level: Level
+    around: Current | None
+    is_watched: bool = False
+
+
+CURRENT: Final[ContextVar[Current | None]] = ContextVar("typedbus.injection", default=None)
+
+
+def current_scope() -> Scope:
+    """
+    Return the scope of the request, or of the injected function, in which the caller runs.
+
+    It is a context variable: async tasks and functions in the thread pool of a framework inherit
+    it, threads that a program starts do not.
+
+    Raises:
+        NoScope: There is none, or the response of the request has been sent.
+    """
+    for current in _open():
+        return current.scope
+    raise NoScope
+
+
+def current_with(component: Component[Any]) -> Current | None:
+    """Return the innermost open scope that is current and has *component*, or None."""
+    for current in _open():
+        if core_of(current.container).copies_of(component):
+            return current
+    return None
+
+
+def container_with(component: Component[Any], function: str) -> Container:
+    """
+    Return the container of *component*, for the injected *function*.
+
+    For the component of an instance that is the instance; for the component of a class, the only container that runs
+    and has it.
+
+    Raises:
+        NoRunningContainer: No container that runs has it, or several do.
+    """
+    if component.home is not None:
+        home: Any = component.home
+        return home.container  # type: ignore[no-any-return]  # containers are the homes of components
+    homes: dict[int, Any] = {}
+    for bus in _buses():
+        if bus.state not in _DOWN:
+            for core in attached_to(bus):
+                homes.update((id(copy.home), copy.home) for copy in copies_of(core.container, component))
+    if len(homes) == 1:
+        return next(iter(homes.values())).container  # type: ignore[no-any-return]  # as above
+    raise NoRunningContainer(component.path, component.place, function, tuple(home.name for home in homes.values()))
+
+
+def _open() -> Iterator[Current]:
+    """Yield the current scopes that are open, the innermost first."""
+    current = CURRENT.get()
+    while current is not None:
+        if current.scope.is_open:
+            yield current
+        current = current.around
+
+
+def _buses() -> list[Bus]:
+    while True:
+        # It fails if another thread creates a bus meanwhile.
+        with contextlib.suppress(RuntimeError):
+            return list(BUSES)
