@@ -9,6 +9,7 @@ from typedbus._base.limits import Limits
 from typedbus._container.container import Container
 from typedbus.hosting._host import Host
 from typedbus.hosting._report import text_of
+from typedbus.injection._wsgi import ScopedWSGI
 
 _BODY = b"Service Unavailable\n"
 
@@ -39,6 +40,7 @@ class Hosted:
         workers: How many components may start, or stop, concurrently; by default the setting of the bus.
         limits: How long hooks, a start and a stop may take; by default the setting of the bus.
         ended: Called in a separate thread when the bus that this `Hosted` started has exited by itself.
+        scopes: Whether each request has a scope, which all these containers share, as in `ScopedWSGI`.
     """
 
     def __init__(
@@ -50,9 +52,10 @@ class Hosted:
         workers: int | None = None,
         limits: Limits | None = None,
         ended: Callable[[], object] | None = None,
+        scopes: bool = False,
     ) -> None:
-        self._app = app
         self._host = Host((container, *others), workers, limits, ended)
+        self._app = ScopedWSGI(app, self._host.containers[0]) if scopes else app
 
     def start(self) -> None:
         """

@@ -21,6 +21,7 @@ from typedbus.hosting._host import Host
 from typedbus.hosting._process_owners import HostFault
 from typedbus.hosting._report import report, text_of
 from typedbus.hosting._server_loop import AsyncHookFault, ServerLoop, running_loop
+from typedbus.injection._asgi import ScopedASGI
 from typedbus.servers._lifespan import ASGIApp
 
 __all__ = ("AsyncHookFault", "HostFault", "Hosted", "NotHosted", "NotShared")
@@ -65,6 +66,7 @@ class Hosted:
         workers: How many components may start, or stop, concurrently; by default the setting of the bus.
         limits: How long hooks, a start and a stop may take; by default the setting of the bus.
         ended: Called in a separate thread when the bus that this `Hosted` started has exited by itself.
+        scopes: Whether each request has a scope, which all these containers share, as in `ScopedASGI`.
     """
 
     def __init__(
@@ -76,9 +78,10 @@ class Hosted:
         workers: int | None = None,
         limits: Limits | None = None,
         ended: Callable[[], object] | None = None,
+        scopes: bool = False,
     ) -> None:
-        self._app = app
         self._host = Host((container, *others), workers, limits, ended)
+        self._app = ScopedASGI(app, self._host.containers[0]) if scopes else app
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """

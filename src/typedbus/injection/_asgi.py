@@ -1,0 +1,115 @@
+"""The ASGI middleware that opens a scope for each request and for each WebSocket."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from contextlib import AsyncExitStack
+from http import HTTPStatus
+from typing import Any, Final, TypeAlias
+
+from typedbus._container.container import Container
+from typedbus._container.scoped import SESSION, GivenValue, Level
+from typedbus.injection._current import CURRENT, Current
+from typedbus.injection._errors import FailedResponse
+from typedbus.servers._lifespan import ASGIApp
+
+Message: TypeAlias = MutableMapping[str, Any]
+Receive: TypeAlias = Callable[[], Awaitable[Message]]
+Send: TypeAlias = Callable[[Message], Awaitable[None]]
+
+#: The messages that carry a body; the last of them has no `more_body`.
+_BODIES: Final = frozenset({"http.response.body", "http.response.pathsend", "http.response.zerocopysend"})
+
+#: The statuses of responses without a body.
+_EMPTY: Final = frozenset({HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED})
+
+
+class ScopedASGI:
+    """
+    An ASGI application that opens a scope of *container* for each request, and a SESSION scope for each WebSocket.
+
+    `current_scope` returns it, and `injected` uses it. The scope of a request is closed
+    before the response ends: before the first message of a response whose length is known,
+    so that a commit that fails becomes an error of the server (status 500), and before the
+    last message of a stream, so that the client finds the stream incomplete. Background
+    tasks of a framework run after that; an injected function gets a scope of its own there.
+
+    The scope fails, so that what it has opened gets an exception thrown in, if
+
+    - the application raises, or the server cancels the request;
+    - an exception leaves an injected function, even if the framework turns it into a response;
+    - the status of the response is 500 or above, or the response ends before it is complete,
+      as by a client that disconnects from a stream: a `FailedResponse`.
+
+    The scope of a WebSocket is closed when the application returns. Within it, a call of an
+    injected function that needs an object of a request has a scope of its own, as for one
+    message; see `injected`.
+
+    The lifespan is passed on. The container must run: inside a `Hosted`, a lifespan or `running`.
+
+    Args:
+        app: The application that answers the requests.
+        container: The container.
+        given: Called with the ASGI scope of each connection; returns the values of `Given` declarations:
+            ``given=lambda connection: [Shop.client.given(connection["client"])]``. Those of WebSockets must be
+            declared with ``.at(SESSION)``.
+    """
+
+    def __init__(
+        self, app: ASGIApp, container: Container, given: Callable[[Message], Iterable[GivenValue]] | None = None
+    ) -> None:
+        self._app = app
+        self._container = container
+        self._given = given
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        """Handle one connection."""
+        if scope["type"] == "http":
+            await self._handle_request(scope, receive, send)
+        elif scope["type"] == "websocket":
+            async with self._container.scope(*self._values(scope), level=SESSION) as session:
+                token = CURRENT.set(Current(session, self._container, SESSION, CURRENT.get()))
+                try:
+                    await self._app(scope, receive, send)
+                finally:
+                    CURRENT.reset(token)
+        else:
+            await self._app(scope, receive, send)
+
+    async def _handle_request(self, scope: Message, receive: Receive, send: Send) -> None:
+        async with AsyncExitStack() as stack:
+            request = await stack.enter_async_context(self._container.scope(*self._values(scope)))
+            status: int | None = None
+            held: list[Message] = []
+
+            async def send_in_time(message: Message) -> None:
+                nonlocal status
+                if message["type"] == "http.response.start":
+                    status = message["status"]
+                    if _has_known_end(message):
+                        held.append(message)
+                        return
+                elif message["type"] in _BODIES and not message.get("more_body"):
+                    if status is not None and status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+                        request.failed_with(FailedResponse(status, is_complete=True))
+                    await stack.aclose()
+                while held:
+                    await send(held.pop(0))
+                await send(message)
+
+            token = CURRENT.set(Current(request, self._container, Level.REQUEST, CURRENT.get()))
+            try:
+                await self._app(scope, receive, send_in_time)
+            finally:
+                CURRENT.reset(token)
+            # It has no effect on a scope that is closed.
+            request.failed_with(FailedResponse(status, is_complete=False))
+
+    def _values(self, connection: Message) -> Iterable[GivenValue]:
+        return () if self._given is None else self._given(connection)
+
+
+def _has_known_end(start: Message) -> bool:
+    """Whether the messages after *start* follow without a delay that the application decides about."""
+    headers: Iterable[tuple[bytes, bytes]] = start.get("headers", ())
+    return start["status"] in _EMPTY or any(name.lower() == b"content-length" for name, _ in headers)
