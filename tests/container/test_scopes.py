@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import traceback
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from logging import ERROR
 from typing import Self
@@ -622,3 +623,68 @@ def test_a_scoped_declaration_refuses_what_belongs_to_components() -> None:
     ):
         with pytest.raises(TypeError, match="belongs to a scope"):
             wrong()
+
+
+# Generated code.
+
+
+def test_a_traceback_shows_the_call_as_code() -> None:
+    class Wrong(Container):
+        engine = Component(Engine)
+        broken = Scoped(lambda engine: 1 / 0, engine.provided)  # pyright: ignore[reportUnknownLambdaType]  # never returns
+
+    with Wrong().scope() as scope, pytest.raises(ZeroDivisionError) as raised:
+        scope[Wrong.broken]
+    lines = [frame.line for frame in traceback.extract_tb(raised.value.__traceback__)]
+    assert any("(engine)" in (line or "") for line in lines)
+
+
+def test_names_of_declarations_do_not_clash_with_those_of_the_code() -> None:
+    class Named(Container):
+        scope_ = Scoped(User, "a")
+        values = Scoped(User, "b")
+        error = Scoped(User, "c")
+        opened = Scoped(User, "d")
+        User = Scoped(User, "e")
+        all = Scoped(list[object], [scope_.provided, values.provided, error.provided, opened.provided, User.provided])
+
+    with Named().scope() as scope:
+        assert [getattr(user, "name", "") for user in scope[Named.all]] == list("abcde")
+
+
+def test_keyword_arguments_may_have_any_name() -> None:
+    class Odd(Container):
+        user = Scoped(User, "Ada")
+        odd = Scoped(dict[str, object], **{"class": user.provided, "a b": 1, "__x": 2})
+
+    with Odd().scope() as scope:
+        assert scope[Odd.odd] == {"class": scope[Odd.user], "a b": 1, "__x": 2}
+
+
+def test_an_async_object_of_a_session_needs_an_async_session() -> None:
+    class Connected(Container):
+        engine = Component(Engine)
+        connection = Scoped(connect, engine.provided).at(SESSION)
+
+    async def use() -> None:
+        with Connected().scope(level=SESSION) as session:
+            async with session.scope() as request:
+                with pytest.raises(AsyncNeeded):
+                    await request.get(Connected.connection)
+        async with Connected().scope(level=SESSION) as session:
+            async with session.scope() as request:
+                assert await request.get(Connected.connection) is session[Connected.connection]
+            assert events == []
+
+    asyncio.run(use())
+    assert events == ["async commit"]
+
+
+def test_attributes_are_set_before_the_object_is_used() -> None:
+    class Site(Container):
+        engine = Component(Engine)
+        user = Scoped(User, "Ada")
+        user.add_attributes(engine=engine.provided)
+
+    with Site().scope() as scope:
+        assert getattr(scope[Site.user], "engine", None) is scope[Site.engine]
