@@ -22,6 +22,7 @@ from typedbus._base.errors import (
     LoopError,
     NoContainer,
     NotMainThread,
+    NotOpen,
     OperatorError,
     OutsideContainer,
     OverrideError,
@@ -72,6 +73,7 @@ if TYPE_CHECKING:
     from typedbus._container.faults import (
         InvalidContainer,
     )
+    from typedbus._container.resource import Resource
     from typedbus._container.running import running
     from typedbus._container.scope import Scope
     from typedbus._container.scoped import SESSION, Given, Scoped
@@ -89,6 +91,7 @@ _LATER = {
     "Contributed": "typedbus._container.contributed",
     "Given": "typedbus._container.scoped",
     "InvalidContainer": "typedbus._container.faults",
+    "Resource": "typedbus._container.resource",
     "SESSION": "typedbus._container.scoped",
     "Scope": "typedbus._container.scope",
     "Scoped": "typedbus._container.scoped",
@@ -160,12 +163,14 @@ __all__ = (
     "NotGiven",
     "NotInContainer",
     "NotMainThread",
+    "NotOpen",
     "OperatorError",
     "OutsideContainer",
     "OutsideScope",
     "OverrideError",
     "Publishes",
     "ResetError",
+    "Resource",
     "ResourceError",
     "RestartError",
     "Scope",

@@ -47,10 +47,12 @@ from typedbus import (
     NotGiven,
     NotInContainer,
     NotMainThread,
+    NotOpen,
     OutsideContainer,
     OutsideScope,
     OverrideError,
     ResetError,
+    Resource,
     ResourceError,
     RestartError,
     Scope,
@@ -216,7 +218,7 @@ def an_argument_fault() -> BaseException:
     BuildFault,
     Exception,
     "Wrong.database (HERE): connect is async: the component would be a coroutine that has not run; "
-    "give a function that returns the component itself, or a class that connects in its start()",
+    "declare a Resource, which is opened when the bus starts, and add closed_by(...)",
 )
 def a_build_fault() -> BaseException:
     async def connect() -> None: ...
@@ -551,6 +553,22 @@ def a_declaration_error_of_an_argument() -> BaseException:
 )
 def a_component_outside_its_container() -> BaseException:
     return met_in(Shop.database)
+
+
+@said_by(
+    NotOpen,
+    RuntimeError,
+    "Cached.cache (HERE) is not open: a resource is opened when the bus starts, and closed when it stops; "
+    "use it in between, or pass it to a component and use it in the hooks of that component",
+)
+def a_resource_before_the_start() -> BaseException:
+    def opened() -> Iterator[dict[str, str]]:
+        yield {}
+
+    class Cached(Container):
+        cache = Resource(opened)
+
+    return met_in(Cached().cache)
 
 
 @said_by(

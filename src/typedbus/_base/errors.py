@@ -309,6 +309,25 @@ class OutsideContainer(StructuredError, RuntimeError):
         )
 
 
+class NotOpen(StructuredError, RuntimeError):
+    """
+    Raised by a call of a resource, or of a component that needs one, before the bus starts or after it has stopped.
+
+    Attributes:
+        path: The resource, as a dotted path.
+        place: File and line of its declaration.
+    """
+
+    path: str
+    place: str
+
+    def __str__(self) -> str:
+        return (
+            f"{self.path} ({self.place}) is not open: a resource is opened when the bus starts, and closed when it stops; "
+            "use it in between, or pass it to a component and use it in the hooks of that component"
+        )
+
+
 class ConstructionCycle(StructuredError, RuntimeError):
     """
     Raised when a component is requested while it is being constructed, and the request cannot wait for the end of it.

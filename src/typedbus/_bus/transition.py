@@ -298,6 +298,11 @@ class TransitionPhase(PhaseCallbacks):
         return None
 
 
+def join_transition(context: contextvars.Context) -> None:
+    """Let the current task belong to the transition of the async hook whose context is *context*."""
+    _transition_of_hook.set(context.get(_transition_of_hook))
+
+
 def owner_of(hook: ScheduledHook) -> object:
     """Return the object whose method is the listener; the hook itself if the listener is not a method."""
     return getattr(hook.listener, "__self__", hook)

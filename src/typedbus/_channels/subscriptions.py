@@ -6,6 +6,7 @@ The listeners of a channel on a bus, without publishing.
 
 from __future__ import annotations
 
+import itertools
 import threading
 import types
 from collections.abc import Callable, Coroutine, Iterable
@@ -24,6 +25,10 @@ from typedbus._channels.codegen import HEAT, UNROLLED, Shape
 Declaration_co = TypeVar("Declaration_co", bound=AnyChannel, default=AnyChannel, covariant=True)
 
 
+#: Returns the next position of a subscription: subscriptions of one priority are in the order of their creation.
+next_position: Final = itertools.count().__next__
+
+
 class Subscription:
     """
     The subscription of a listener to a bound channel.
@@ -32,16 +37,19 @@ class Subscription:
     and any number of times; this never ends a later subscription of the same listener.
     """
 
-    __slots__ = ("_bound", "listener", "priority")
+    __slots__ = ("_bound", "listener", "position", "priority")
 
     # The channel may have any signature: the listener has been checked against it before.
     listener: Callable[..., Any]
     priority: int
+    #: Its place among the subscriptions of the same priority, on every channel.
+    position: int
 
     def __init__(self, bound: AnyBoundChannel, listener: Callable[..., object], priority: int) -> None:
         self._bound = bound
         self.listener = listener
         self.priority = priority
+        self.position = next_position()
 
     @property
     def name(self) -> str:
@@ -219,7 +227,7 @@ class AnyBoundChannel(Generic[Declaration_co]):
     def subscriptions(self) -> tuple[Subscription, ...]:
         """The subscriptions, in running order."""
         with self._lock:
-            return tuple(sorted(self._subscriptions.values(), key=attrgetter("priority")))
+            return tuple(sorted(self._subscriptions.values(), key=_running_order))
 
     def _add(self, subscription: Subscription) -> Subscription:
         # A `with` would take a quarter of the time of a subscription. Inside the
@@ -378,3 +386,4 @@ def replace_calls(bound: AnyBoundChannel, callable_for: Callable[[Subscription],
 _new_group: Final = ExceptionGroup.__new__
 
 _listener_of: Final = attrgetter("listener")
+_running_order: Final = attrgetter("priority", "position")

@@ -22,6 +22,7 @@ from typedbus._container.hooks import hooks_of
 from typedbus._container.providers import IfEnabled, Selected, declared_needs, needs
 from typedbus._container.references import Every
 from typedbus._container.replaceable import Home
+from typedbus._container.resource import Resource
 from typedbus._container.resources import keeps_instance
 from typedbus._container.scoped import OfScope
 
@@ -140,6 +141,35 @@ class Analysis:
     def graph(self) -> ComponentGraph:
         """What the components need of each other."""
         return graph_of(self.components, self.needs)
+
+    def deferred(self, enabled: Sequence[bool | None]) -> set[int]:
+        """
+        Return the numbers of the components that a start builds at their turn: resources, and components that need one.
+
+        Args:
+            enabled: For each component, whether it takes part.
+        """
+        pending = [number for number in self._resources if enabled[number]]
+        users: dict[int, list[int]] = {}
+        for number, others in self.graph.needed.items() if pending else ():
+            for other in others:
+                users.setdefault(other, []).append(number)
+        numbers: set[int] = set()
+        while pending:
+            number = pending.pop()
+            if number not in numbers and enabled[number]:
+                numbers.add(number)
+                pending.extend(users.get(number, ()))
+        return numbers
+
+    @cached_property
+    def _resources(self) -> list[int]:
+        """The numbers of the resources, except overridden ones."""
+        return [
+            number
+            for number, component in enumerate(self.components)
+            if isinstance(component, Resource) and component.overriding is None
+        ]
 
     @cached_property
     def choices(self) -> Choices:

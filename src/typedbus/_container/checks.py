@@ -21,6 +21,7 @@ from typedbus._container.validation.hooks import hook_faults, misspelt_faults
 from typedbus._container.validation.library import library_faults, lifetime_faults
 from typedbus._container.validation.overrides import declared_types, override_fault
 from typedbus._container.validation.replacements import assigned_faults, replacement_faults
+from typedbus._container.validation.resources import early_faults, resource_faults
 
 
 def container_faults(
@@ -66,6 +67,8 @@ def container_faults(
             if takes_part is False
         }
         components = [component for component in components if id(component) not in absent]
+        deferred = analysis.deferred([takes_part is not False for takes_part, _ in participations])
+        faults.extend(early_faults(components, {id(analysis.components[one]) for one in deferred}, analysis.needs))
     in_force = set(map(id, analysis.order))
     listening: list[Component[object]] = []
     for component in components:
@@ -73,7 +76,7 @@ def container_faults(
         faults.extend(argument_faults(component))
         faults.extend(hidden_faults(component))
         faults.extend(inline_faults(component, in_force))
-        faults.extend(lifetime_faults(component, analysis.needs))
+        faults.extend([*lifetime_faults(component, analysis.needs), *resource_faults(component)])
         cls, hooks = analysis.listening(component)
         if cls is not None:
             faults.extend(hook_faults(component, cls, hooks))
@@ -97,11 +100,9 @@ def container_faults(
     faults.sort(key=lambda fault: -1 if isinstance(fault, CycleFault) else positions.get(fault.path, len(positions)))
     buses = [component for component in components if is_bus(component)]
     # An unresolved reference to a bus has been reported as a fault already.
-    is_reported = any(is_bus(reference.declaration) for reference in unresolved)
-    if listening and not buses and not has_bus and not is_reported:
-        faults.append(no_bus(home.name, place, listening[0]))
-    if len(buses) > 1:
-        faults.append(several_buses(home.name, buses))
+    has_bus = has_bus or bool(buses) or any(is_bus(reference.declaration) for reference in unresolved)
+    faults.extend([] if has_bus or not listening else [no_bus(home.name, place, listening[0])])
+    faults.extend([several_buses(home.name, buses)] if len(buses) > 1 else [])
     return faults
 
 

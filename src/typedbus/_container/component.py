@@ -33,9 +33,10 @@ from typedbus._container.injection import argument
 from typedbus._container.providers import (
     IfEnabled,
     Selected,
+    copy_of,
     cover,
     foreseen,
-    is_delegated,
+    injected,
     is_provider,
     needs,
     providers_among,
@@ -297,10 +298,7 @@ class Component(Replaceable, Generic[T_co]):
             home.building = self
         began = time.monotonic()
         try:
-            provider = self._provider
-            args = [_injected(argument) for argument in provider.args]
-            kwargs = {name: _injected(argument) for name, argument in provider.kwargs.items()}
-            attributes = {name: _injected(value) for name, value in provider.attributes.items()}
+            args, kwargs, attributes = self._injected()
             while not self.is_built:
                 own = Construction(self.path, self.place)
                 current = self.__dict__.setdefault("_construction", own)
@@ -317,7 +315,7 @@ class Component(Replaceable, Generic[T_co]):
                         for name, value in attributes.items():
                             setattr(instance, name, value)
                         self._instance = instance
-                        home.constructed(self, time.monotonic() - began)
+                        home.constructed(self, instance, time.monotonic() - began)
                 finally:
                     del self._construction
                     own.end()
@@ -326,6 +324,15 @@ class Component(Replaceable, Generic[T_co]):
             raise
         if is_assembly:
             home.building = None
+
+    def _injected(self) -> tuple[list[object], dict[str, object], dict[str, object]]:
+        """Return the values of the arguments, by position and by name, and of the attributes."""
+        provider = self._provider
+        return (
+            [injected(argument) for argument in provider.args],
+            {name: injected(argument) for name, argument in provider.kwargs.items()},
+            {name: injected(value) for name, value in provider.attributes.items()},
+        )
 
     def before_construction(self) -> None:
         """Called before the arguments are built; a subclass may raise."""
@@ -404,6 +411,11 @@ class Component(Replaceable, Generic[T_co]):
         if self.home is not None:
             self.home.forget_plans()
 
+    def forget_instance(self, instance: object) -> None:
+        """Same as `forget`, unless the component has been built again since *instance*."""
+        if self._instance is instance:
+            self.forget()
+
     def _change(self) -> None:
         if self._instance is not _UNBUILT:
             raise DeclarationError(self.path, self.place, "it is built already; change its declaration before that")
@@ -433,11 +445,11 @@ class Component(Replaceable, Generic[T_co]):
         base = providers.Singleton
         provides = theirs.provides
         base.set_provides(ours, providers.deepcopy(provides, memo) if is_provider(provides) else provides)
-        base.set_args(ours, *[_copied(argument, memo) for argument in theirs.args])
+        base.set_args(ours, *[copy_of(argument, memo) for argument in theirs.args])
         if named := theirs.kwargs:
-            base.set_kwargs(ours, **{name: _copied(argument, memo) for name, argument in named.items()})
+            base.set_kwargs(ours, **{name: copy_of(argument, memo) for name, argument in named.items()})
         if attributes := theirs.attributes:
-            base.set_attributes(ours, **{name: _copied(argument, memo) for name, argument in attributes.items()})
+            base.set_attributes(ours, **{name: copy_of(argument, memo) for name, argument in attributes.items()})
         for override in theirs.overridden:
             cover(ours, providers.deepcopy(override, memo))
         return copied
@@ -448,20 +460,6 @@ class Component(Replaceable, Generic[T_co]):
     if not TYPE_CHECKING:
         # The library's version drops the type argument, which `validate()` reads from the annotation of a component.
         __class_getitem__ = classmethod(types.GenericAlias)
-
-
-def _copied(argument: Any, memo: dict[int, Any]) -> Any:
-    """Return the copy of the provider *argument*; in most cases it is already in *memo*."""
-    copied = memo.get(id(argument))
-    return providers.deepcopy(argument, memo) if copied is None else copied
-
-
-def _injected(argument: object) -> object:
-    """Return the value of one argument: the result of a provider, or the argument itself."""
-    if is_provider(argument) and not is_delegated(argument):
-        provider: Any = argument
-        return provider()
-    return argument
 
 
 def reference_faults(component: Component[Any]) -> list[ReferenceFault]:

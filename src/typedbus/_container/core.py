@@ -22,7 +22,7 @@ from typedbus._container.component import Component
 from typedbus._container.faults import InvalidContainer
 from typedbus._container.group import Group, first_built
 from typedbus._container.linking import copies_of, link, references_in
-from typedbus._container.providers import cover, is_resource, uncover
+from typedbus._container.providers import cover, uncover
 from typedbus._container.resources import Shutdowns
 from typedbus._container.scope import Plans, Scope
 from typedbus._container.scoped import Level
@@ -138,9 +138,8 @@ class Core:
         if self.bus is not None:
             parts_of(self.bus).registry.observers.publish(Constructing(component.path))
 
-    def constructed(self, component: Component[object], seconds: float) -> None:
+    def constructed(self, component: Component[object], instance: object, seconds: float) -> None:
         """Publish that *component* was built; a bus becomes the bus of the container."""
-        instance = component()
         if isinstance(instance, Bus):
             self._join(instance)
         if self.bus is not None:
@@ -276,7 +275,7 @@ class Core:
         for core in members:
             core.run = start.run
         group.choices = analysis.choices
-        shutdowns = Shutdowns(bus, list(filter(is_resource, analysis.lasting)), group.name_of, self.subscribers)
+        shutdowns = Shutdowns(bus, analysis.lasting, group.name_of, self.subscribers)
         try:
             build_all(self, bus, start, analysis, shutdowns)
         finally:

@@ -139,7 +139,7 @@ class Group:
         """Drop the instances of *components* except *kept*; their exit() released what their constructors acquired."""
         # Users first: dropping a long chain from its far end would deallocate it recursively.
         for component in reversed(components):
-            if component.is_built and (kept is None or component() is not kept):
+            if kept is None or not component.is_built or component() is not kept:
                 self._forget(component)
         self._drop(built_from_components(self.analysis.lasting))
 

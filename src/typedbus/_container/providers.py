@@ -98,6 +98,20 @@ def is_delegated(provider: object) -> bool:
     return getattr(provider, "__IS_DELEGATED__", False) is True
 
 
+def injected(argument: object) -> object:
+    """Return the value of one argument: the result of a provider, or the argument itself."""
+    if is_provider(argument) and not is_delegated(argument):
+        provider: Any = argument
+        return provider()
+    return argument
+
+
+def copy_of(argument: Any, memo: dict[int, Any]) -> Any:
+    """Return the copy of the provider *argument*; in most cases it is already in *memo*."""
+    copied = memo.get(id(argument))
+    return providers.deepcopy(argument, memo) if copied is None else copied
+
+
 def needs(node: object) -> list[object]:
     """
     Return the providers that a call of the provider *node* will call, in order of declaration.

@@ -37,8 +37,8 @@ class Home(Protocol):
     def constructing(self, component: Any, /) -> None:
         """Called before the constructor of *component*."""
 
-    def constructed(self, component: Any, seconds: float, /) -> None:
-        """Called after the constructor of *component*, which took *seconds*."""
+    def constructed(self, component: Any, instance: object, seconds: float, /) -> None:
+        """Called after the constructor of *component* has returned *instance*, in *seconds*."""
 
     def choice_of(self, component: Any, /, *, is_foreseen: bool) -> tuple[bool | None, str]:
         """Return whether choices let *component* take part, and the reason, like `Component.participation`."""

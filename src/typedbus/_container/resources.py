@@ -15,7 +15,7 @@ from typedbus._bus.builtin import EXIT
 from typedbus._bus.bus import Bus
 from typedbus._channels.channel import DEFAULT_PRIORITY, AnyChannel, Hook
 from typedbus._container.component import Component
-from typedbus._container.providers import forget, is_resource, needs
+from typedbus._container.providers import forget, is_resource, needs, reached
 from typedbus._container.subscribers import Subscriber
 
 
@@ -43,7 +43,7 @@ class Shutdowns:
 
     Args:
         bus: The bus.
-        resources: The resources.
+        lasting: The singletons and resources of the library, each after the providers it needs.
         name_of: Returns the path and the place of a resource.
         subscribers: The subscribers so far, by the identity of the provider.
     """
@@ -51,12 +51,13 @@ class Shutdowns:
     def __init__(
         self,
         bus: Bus,
-        resources: Sequence[object],
+        lasting: Sequence[object],
         name_of: Callable[[object], tuple[str, str]],
         subscribers: dict[int, Subscriber],
     ) -> None:
         self._bus = bus
-        self._resources = resources
+        self._lasting = lasting
+        self._resources = list(filter(is_resource, lasting))
         self._name_of = name_of
         self._subscribers = subscribers
         self._phase = DEFAULT_PRIORITY
@@ -72,6 +73,20 @@ class Shutdowns:
         """Store the node of a component that has been built."""
         if self._resources:
             self._nodes[id(component)] = node
+
+    def drop_users(self, component: Component[object]) -> None:
+        """
+        Drop the singletons and resources that were built with *component*, other than through components.
+
+        Raises:
+            Exception: As `drop`.
+        """
+        users = [
+            node
+            for node in self._lasting
+            if any(end is component and not is_lazy for end, is_lazy, _ in reached(node, _is_component))
+        ]
+        drop(users, self._name_of)
 
     def subscribe_rest(self) -> None:
         """Subscribe the shutdown of the resources that no component needed."""
@@ -94,6 +109,10 @@ class Shutdowns:
         subscriber = self._subscribers[id(resource)] = Subscriber(self._bus, shutdown, shutdown, node)
         subscriber.subscribe([Hook(EXIT, Shutdown.shutdown)], self._phase)
         return node
+
+
+def _is_component(node: object) -> bool:
+    return isinstance(node, Component)
 
 
 def _nearest(node: object) -> list[object]:

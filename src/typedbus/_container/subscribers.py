@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import attrs
 
@@ -17,7 +17,21 @@ from typedbus._container.component import Component
 from typedbus._container.hooks import PHASED
 
 
-class _ComponentSubscription(Subscription):
+class Listening(Protocol):
+    """A component that listens on a bus."""
+
+    @property
+    def component(self) -> Component[Any]:
+        """The component."""
+        ...
+
+    @property
+    def node(self) -> StartNode:
+        """Its start node."""
+        ...
+
+
+class ComponentSubscription(Subscription):
     """A subscription of a component's method."""
 
     __slots__ = ("hook", "subscriber")
@@ -27,12 +41,12 @@ class _ComponentSubscription(Subscription):
         bound: AnyBoundChannel,
         listener: Callable[..., object],
         priority: int,
-        subscriber: Subscriber,
+        subscriber: Listening,
         hook: Hook[object] | None = None,
     ) -> None:
         super().__init__(bound, listener, priority)
         self.subscriber = subscriber
-        #: The hook; None for the placeholder of a component without a start hook.
+        #: The hook; None for a listener that is not a method of the component.
         self.hook = hook
 
     @property
@@ -73,13 +87,10 @@ class _ComponentSubscription(Subscription):
         Return None and change nothing if it is subscribed for another component.
         """
         earlier = self._bound.subscription_of(self.listener)
-        if (
-            isinstance(earlier, _ComponentSubscription)
-            and earlier.subscriber.component is not self.subscriber.component
-        ):
+        if isinstance(earlier, ComponentSubscription) and earlier.subscriber.component is not self.subscriber.component:
             return None
         subscription = add(self)
-        if isinstance(subscription, _ComponentSubscription):
+        if isinstance(subscription, ComponentSubscription):
             subscription.subscriber, subscription.hook = self.subscriber, self.hook
         return subscription
 
@@ -116,12 +127,14 @@ class Subscriber:
 
     Several components may return one object. The first of them subscribes its
     methods and is recorded on the bus, in `Participants.owners`, until `cancel`.
+    With a *position*, the subscriptions have that position on each channel.
     """
 
     bus: Bus
     component: Component[object]
     instance: object
     node: StartNode
+    position: int | None = None
     _subscriptions: list[Subscription] = attrs.field(factory=list, init=False)
 
     @classmethod
@@ -139,13 +152,11 @@ class Subscriber:
             phase: The priority on the channels that follow the dependency graph.
         """
         if hooks or self.component.unheard:
-            known = self.of(self.bus, self.instance)
-            if known is None or known.component is self.component:
-                parts_of(self.bus).participants.owners[id(self.instance)] = self
+            self.claim()
         listened = [hook.channel for hook in hooks]
         subscriptions = []
         if STOP in listened and START not in listened:
-            subscriptions.append(_ComponentSubscription(self.bus[START], _Place(self.instance), phase, self))
+            subscriptions.append(ComponentSubscription(self.bus[START], _Place(self.instance), phase, self))
         for hook in hooks:
             channel: Any = hook.channel  # its own class declares what it binds
             bound: AnyBoundChannel = self.bus[channel]
@@ -153,11 +164,19 @@ class Subscriber:
             if priority is None:
                 priority = DEFAULT_PRIORITY
             listener = hook.bind(self.instance)
-            subscriptions.append(_ComponentSubscription(bound, listener, priority, self, hook))
+            subscriptions.append(ComponentSubscription(bound, listener, priority, self, hook))
         for subscription in subscriptions:
+            if self.position is not None:
+                subscription.position = self.position
             added = subscription.added()
             if added is not None:
                 self._subscriptions.append(added)
+
+    def claim(self) -> None:
+        """Record the component as the one that subscribes the methods of the instance, unless another one is recorded."""
+        known = self.of(self.bus, self.instance)
+        if known is None or known.component is self.component:
+            parts_of(self.bus).participants.owners[id(self.instance)] = self
 
     def cancel(self) -> None:
         """End the subscriptions; another component that returns the object may then subscribe its methods."""

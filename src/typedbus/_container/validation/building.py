@@ -20,6 +20,7 @@ from typedbus._container.compatibility import fits
 from typedbus._container.component import Component
 from typedbus._container.faults import BuildFault
 from typedbus._container.providers import arguments_of
+from typedbus._container.resource import Resource
 from typedbus._container.results import Other, result_of
 
 _MANY: Final = 5  # limit for the abstract methods that are named
@@ -49,11 +50,11 @@ class _Substitute:
     remedy: str
 
 
-_READY: Final = "give a function that returns the component itself"
+_RESOURCE: Final = "declare a Resource, which is opened when the bus starts and closed when it stops"
 _COROUTINE: Final = _Substitute(
     types.CoroutineType,
     "is async: the component would be a coroutine that has not run",
-    f"{_READY}, or a class that connects in its start()",
+    "declare a Resource, which is opened when the bus starts, and add closed_by(...)",
 )
 _ANNOTATED: Final = attrs.evolve(
     _COROUTINE, words="returns an awaitable: the component would be one that is not awaited"
@@ -61,13 +62,13 @@ _ANNOTATED: Final = attrs.evolve(
 _GENERATOR: Final = _Substitute(
     types.GeneratorType,
     "is a generator function: the component would be an iterator, and its body would not have run",
-    f"{_READY}, or a class that closes in its stop() or exit()",
+    _RESOURCE,
 )
 _ASYNC_GENERATOR: Final = attrs.evolve(_GENERATOR, cls=types.AsyncGeneratorType)
 _MANAGER: Final = _Substitute(
     type(_manager()),
     "makes a context manager: the component would be one that has not been entered",
-    "give a class that opens in its constructor or start(), and closes in its stop() or exit()",
+    _RESOURCE,
 )
 _ASYNC_MANAGER: Final = attrs.evolve(_MANAGER, cls=type(_async_manager()))
 # All functions that one decorator creates share a code object.
@@ -104,7 +105,7 @@ def build_faults(live: Sequence[Component[object]]) -> list[BuildFault]:
         problem, remedy = _problem_of(component.builds)
         if problem:
             faults.append(BuildFault(component.path, component.place, problem, remedy))
-        result = _substitute_of(component.builds)
+        result = None if isinstance(component, Resource) else _substitute_of(component.builds)
         if result is not None:
             results[id(component)] = result
     takers = _takers_of(live, results) if results else {}

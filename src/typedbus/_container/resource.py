@@ -1,0 +1,177 @@
+"""Resources: components that are opened when the bus starts, and closed when it stops."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
+from typing import Any, Final, ParamSpec, Self, overload
+
+from typing_extensions import TypeVar
+
+from typedbus._base.errors import DeclarationError, NotOpen, OutsideContainer
+from typedbus._base.failures import describe
+from typedbus._base.places import calling_place
+from typedbus._base.scope_errors import ResourceError
+from typedbus._base.static import full_name_of
+from typedbus._container.component import Component
+from typedbus._container.construction import Entered
+from typedbus._container.forms import Form, described_form, form_of, iterates
+from typedbus._container.results import Opened, Result
+
+P = ParamSpec("P")
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+
+
+_PLAIN: Final = (
+    "it is neither a context manager nor a generator; declare a Component, with closed_by(...) if it must be closed"
+)
+
+
+class Resource(Component[T_co]):
+    """
+    The declaration of a component that is opened when the bus starts, and closed when it stops.
+
+    ``client = Resource(httpx.Client, base_url="https://example.org")``: *builds* returns a context manager or is a
+    generator function, sync or async, or is an async function. The component is the object that the context manager
+    returns, that the generator yields, or that the async function returns.
+
+    It is opened by a listener of `START`, after everything that it needs has started and before anything that needs
+    it is built, and closed by a listener of `STOP`, in the reverse order. A component that needs it, directly or
+    through others, is built during the start as well, right before its own hook of `START`, and again at each
+    start. Limits, failures and the rollback are those of hooks. No exception is passed to a context manager or
+    a generator when it is closed, and one that suppresses exceptions has no effect.
+
+    A sync resource is opened and closed in threads that call hooks, not always in the same one. An async resource is
+    opened and closed in one task, on the event loop of the bus.
+
+    An async function only opens: the function that closes the object is declared by `closed_by`. It is
+    called when the bus stops, after the other hooks of the component.
+
+    Args:
+        builds: A class or a function.
+        args: Its positional arguments.
+        kwargs: Its keyword arguments.
+
+    Raises:
+        DeclarationError: *builds* cannot be called, or does not return an object that can be opened.
+    """
+
+    # Async before sync: aiohttp.ClientSession has a sync `__enter__` that raises. Managers before iterators: a file is both.
+    @overload
+    def __init__(
+        self: Resource[T],
+        builds: Callable[P, AbstractAsyncContextManager[T, bool | None]],
+        /,
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: Resource[T],
+        builds: Callable[P, AbstractContextManager[T, bool | None]],
+        /,
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> None: ...
+    @overload
+    def __init__(self: Resource[T], builds: Callable[P, Iterator[T]], /, *args: P.args, **kwargs: P.kwargs) -> None: ...
+    @overload
+    def __init__(
+        self: Resource[T], builds: Callable[P, AsyncIterator[T]], /, *args: P.args, **kwargs: P.kwargs
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: Resource[T], builds: Callable[P, Coroutine[Any, Any, T]], /, *args: P.args, **kwargs: P.kwargs
+    ) -> None: ...
+    def __init__(self, builds: Callable[..., Any], /, *args: Any, **kwargs: Any) -> None:
+        place = calling_place()
+        if callable(builds) and (problem := _problem_of(builds)):
+            raise DeclarationError(describe(builds), place, problem)
+        super().__init__(builds, *args, **kwargs)
+        self.place = place
+
+    @property
+    def form(self) -> Form:
+        """How the object is opened and closed."""
+        return form_of(self.builds)
+
+    def describe_result(self) -> Result:
+        """Describe the opened object as validation sees it."""
+        return Opened(self.builds)
+
+    def closed_by(self, function: Callable[[T_co], object], /) -> Self:
+        """
+        Call *function* with the object when the bus stops, if an async function opens it: ``Resource(connect).closed_by(Pool.close)``.
+
+        Returns:
+            The component itself.
+
+        Raises:
+            DeclarationError: The resource closes itself, or as in `Component.closed_by`.
+        """
+        if self.form not in (Form.COROUTINE, Form.UNKNOWN):
+            reason = f"{described_form(self.builds)} closes its object itself; remove closed_by(...)"
+            raise DeclarationError(self.path, self.place, reason)
+        return super().closed_by(function)
+
+    def before_construction(self) -> None:
+        """Refuse a call: only the start opens a resource."""
+        raise NotOpen(self.path, self.place)
+
+    def make(self) -> object:
+        """
+        Call the declared class or function, and return its result, which has not been opened.
+
+        Called at each start, in its turn.
+
+        Raises:
+            Exception: As `Component.__call__`.
+        """
+        if self.home is None:
+            raise OutsideContainer(self.path, self.place)
+        began = time.monotonic()
+        try:
+            with Entered(self, self.path, self.place, self.path):
+                args, kwargs, _ = self._injected()
+                self.home.constructing(self)
+                made = self.builds(*args, **kwargs)
+                self.home.constructed(self, made, time.monotonic() - began)
+        except Exception as error:
+            error.add_note(f"raised while {self.path} was built ({self.place})")
+            raise
+        return made
+
+    def check_result(self, cls: type, form: Form) -> None:
+        """
+        Check that an instance of *cls*, the result of the declared callable, can be opened.
+
+        Raises:
+            ResourceError: It has no *form* that can be opened.
+        """
+        if form is Form.PLAIN:
+            raise self.error(f"a {full_name_of(cls)} cannot be opened: {_PLAIN}")
+
+    def error(self, reason: str) -> ResourceError:
+        """Return the error for *reason*."""
+        return ResourceError(self.path, self.place, reason)
+
+    def no_yield(self) -> ResourceError:
+        """Return the error for a generator that ended before it yielded."""
+        return self.error("its generator ends without a yield; yield the object once, and close it after the yield")
+
+    def hold(self, instance: object) -> None:
+        """Provide *instance*, the opened object, until `forget`."""
+        for name, value in self._injected()[2].items():
+            setattr(instance, name, value)
+        self._instance = instance
+
+
+def _problem_of(builds: Callable[..., object]) -> str:
+    """Return why *builds* cannot be the callable of a resource; "" if it can, as far as it shows."""
+    if iterates(builds):
+        return "it returns an iterator, and is not a generator function; write one that yields the object once"
+    if form_of(builds) is Form.PLAIN:
+        return f"its result cannot be opened: {_PLAIN}"
+    return ""

@@ -1,0 +1,74 @@
+"""Opening and closing a resource in the threads that call hooks."""
+
+from __future__ import annotations
+
+import functools
+import types
+from collections.abc import Callable, Coroutine
+from typing import Any, Final
+
+from typedbus._bus.bus import Bus
+from typedbus._container.forms import Form, form_of_class
+from typedbus._container.leaving import SecondYield, close_generator, exit_manager
+from typedbus._container.resource import Resource
+
+#: The forms of objects that are not context managers.
+_FORMS: Final[dict[type, Form]] = {
+    types.GeneratorType: Form.GENERATOR,
+    types.AsyncGeneratorType: Form.ASYNC_GENERATOR,
+    types.CoroutineType: Form.COROUTINE,
+}
+
+
+class Opening:
+    """
+    Opens *resource* once, and closes it.
+
+    If only the result of the declared callable shows that it is async, it is opened on the event loop of *bus*.
+    """
+
+    def __init__(self, resource: Resource[Any], bus: Bus) -> None:
+        self._resource = resource
+        self._bus = bus
+        #: Closes the object, and returns the failure of that.
+        self._closing: Callable[[], BaseException | None] | None = None
+
+    def open(self) -> object:
+        """Return the object that the resource provides."""
+        resource = self._resource
+        made: Any = resource.make()
+        form = resource.form
+        if form is Form.UNKNOWN:
+            form = _FORMS.get(type(made)) or form_of_class(type(made))
+        resource.check_result(type(made), form)
+        if form is Form.GENERATOR:
+            try:
+                instance = next(made)
+            except StopIteration:
+                raise resource.no_yield() from None
+            self._closing = functools.partial(close_generator, made, None)
+            return instance
+        if form is Form.MANAGER:
+            instance = type(made).__enter__(made)
+            self._closing = functools.partial(exit_manager, made, None)
+            return instance
+        from typedbus._container.keeper import Keeper  # imports asyncio
+
+        keeper = Keeper(resource, self._bus)
+        self._closing = functools.partial(self._on_loop, keeper.close)
+        return self._on_loop(functools.partial(keeper.open, made, form))
+
+    def close(self) -> None:
+        """Close the object; raise the failure of that."""
+        closing, self._closing = self._closing, None
+        failure = None if closing is None else closing()
+        try:
+            if isinstance(failure, SecondYield):
+                raise self._resource.error(str(failure))
+            if failure is not None:
+                raise failure
+        finally:
+            del failure  # its traceback holds this frame
+
+    def _on_loop(self, function: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
+        return self._bus.run_on_loop(function()).result()
