@@ -160,7 +160,9 @@ def chain() -> Site:
 
 def typedbus() -> Site:
     """Return a site with a scope of typedbus for each request."""
-    from typedbus import Bus, Component, Container, Scoped, hosting, injection
+    from typedbus import Bus, Component, Container, Scoped
+    from typedbus.hosting.asgi import Hosted
+    from typedbus.injection import injected
 
     on_engine = Engine()
 
@@ -171,11 +173,11 @@ def typedbus() -> Site:
         repository = Scoped(Repository, session.provided)
         service = Scoped(Service, repository.provided)
 
-    @injection.injected(Shop.service)
+    @injected(Shop.service)
     async def place(service: Service) -> str:
         return service.place()
 
-    return Site("typedbus", hosting.Hosted(fastapi_site(place), Shop, scopes=True), on_engine)
+    return Site("typedbus", Hosted(fastapi_site(place), Shop, scopes=True), on_engine)
 
 
 def wireup() -> Site:
