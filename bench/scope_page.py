@@ -16,25 +16,27 @@ EMPTY = 1.5
 """The allowed microseconds of a scope in which nothing is resolved."""
 
 _ABOUT = """\
-A scope has three objects on one engine: a session from a generator, a repository that needs the session, and a service that needs the repository.
-Each figure is the processor time in microseconds for opening a scope, resolving the service, and closing the scope.
-In parentheses is its ratio to a `with` statement written by hand.
-The rows were measured in turns; the fastest of {rounds} rounds of a run counts, and the table shows the median of {runs} runs, each in a process of its own.
-After each round, each generator had been finished exactly once. Nothing is resolved in an empty scope.
+A scope has three objects on one engine: a session from a generator, a repository that needs the session, and a service that
+needs the repository. Each figure is the processor time in microseconds for opening a scope, resolving the service and closing
+the scope; in parentheses is its ratio to a `with` statement written by hand. In an empty scope nothing is resolved.
 
-The last two columns are observed: what happens to the session if the body of the scope raises an exception,
-and what happens to the exception of a commit, which the generator raises after its `yield`.
-"""
-_REQUESTS = """\
-The endpoint of a FastAPI site needs the service, or makes it from the session. The application is called in the process, without a socket.
-The figures are microseconds for one request, and in parentheses the ratio to a dependency with `yield` that gives the session.
+The rows were measured in turns. The fastest of {rounds} rounds of a run counts, and the table shows the median of {runs} runs, each
+in a process of its own. After each round, every generator must have been finished with a commit.
 
-The other columns are observed: when the session is committed, what happens to it if the endpoint raises `HTTPException`, which a handler turns
-into a response, or `ValueError`, and the status that the client gets if the commit fails.
+The last two columns are observed: what happens to the session if the body of the scope raises an exception, and what happens
+to the exception of a failed commit, which the generator raises after its `yield`.
 """
 _DIFFERENCES = """\
-dependency-injector and that-depends have no scope of cached objects for the repository and the service, which they make by a factory; both keep the session for the current context.
-wireup's site uses its route class, without which a request takes twice as long.
+With that-depends and dependency-injector, the session belongs to the current context, and factories make the repository and the service.
+"""
+_REQUESTS = """\
+The endpoint of a FastAPI site needs the service; with the `yield` dependency it receives the session and makes the service
+itself. The application is called in the process, without a socket. Each figure is the processor time of one request in
+microseconds; in parentheses is its ratio to the `yield` dependency. typedbus is `Hosted(site, Shop, scopes=True)` and
+`@injected(Shop.service)`. wireup has its own route class, without which a request takes more than twice as long.
+
+The other columns are observed: when the session is committed, what happens to it if the endpoint raises an `HTTPException`,
+which FastAPI turns into a response, or a `ValueError`, and the status that a client receives if the commit fails.
 """
 
 

@@ -103,7 +103,9 @@ def outcomes(make: Callable[[], Contender], run: Run) -> dict[str, str]:
     contender = make()
     failure = contender.engine.commit_failure = ValueError("no")
     raised = raised_by(contender)
-    commit = "lost" if raised is None else "raised" if raised is failure else f"raised in `{type(raised).__name__}`"
+    commit = (
+        "not raised" if raised is None else "raised" if raised is failure else f"raised in `{type(raised).__name__}`"
+    )
     return {"body": body, "commit": commit}
 
 
