@@ -5,7 +5,7 @@ import contextlib
 import traceback
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from logging import ERROR
-from typing import Self
+from typing import Any, Self
 
 import pytest
 from dependency_injector import providers
@@ -17,12 +17,14 @@ from typedbus import (
     Bus,
     Component,
     Container,
+    DeclarationError,
     Given,
     InvalidContainer,
     NotGiven,
     NotInContainer,
     OutsideScope,
     OverrideError,
+    Resource,
     Scope,
     ScopeBusy,
     ScopeClosed,
@@ -30,7 +32,7 @@ from typedbus import (
     provided,
     running,
 )
-from typedbus.faults import LifetimeFault
+from typedbus.faults import DisabledFault, LifetimeFault
 
 events: list[object] = []
 
@@ -623,6 +625,36 @@ def test_a_scoped_declaration_refuses_what_belongs_to_components() -> None:
     ):
         with pytest.raises(TypeError, match="belongs to a scope"):
             wrong()
+
+
+def test_a_scoped_object_that_needs_a_disabled_component_is_a_fault() -> None:
+    class Off(Container):
+        bus = Component(Bus)
+        engine = Component(Engine).enabled(False, reason="engine = false")
+        session = Scoped(open_session, engine.provided)
+        optional = Scoped(list[object], [engine.optional])
+
+    with pytest.raises(InvalidContainer) as invalid:
+        Off().validate()
+    assert [str(fault) for fault in invalid.value.exceptions if isinstance(fault, DisabledFault)] == [
+        str(fault) for fault in invalid.value.exceptions
+    ]
+    assert [getattr(fault, "path", "") for fault in invalid.value.exceptions] == ["Off.session"]
+
+
+def test_wrong_arguments_of_a_scope_are_refused() -> None:
+    wrong: Any = ada
+    with pytest.raises(ScopeClosed, match=r"Shop\.user\.given\(value\)"):
+        Shop().scope(wrong).__enter__()
+    with pytest.raises(ScopeClosed, match="SESSION or Level.REQUEST"):
+        Shop().scope(level=wrong).__enter__()
+
+
+@pytest.mark.parametrize("declare", [Scoped, Given, Resource])
+def test_a_declaration_that_cannot_be_called_is_refused_at_its_place(declare: Callable[[Any], object]) -> None:
+    with pytest.raises(DeclarationError, match="it is not callable") as refused:
+        declare(3)
+    assert refused.value.place.startswith(__file__)
 
 
 # Generated code.

@@ -9,9 +9,9 @@ from typedbus._container.analysis import Analysis, is_bus
 from typedbus._container.body import Declarations, blueprint_of, body_of, paths_in, providers_of
 from typedbus._container.component import Component, cycle_fault, reference_faults
 from typedbus._container.contributed import contribution_faults
-from typedbus._container.faults import BusFault, CycleFault, Fault
-from typedbus._container.providers import needs
-from typedbus._container.references import Reference
+from typedbus._container.faults import BusFault, CycleFault, DisabledFault, Fault
+from typedbus._container.providers import IfEnabled, needs
+from typedbus._container.references import Every, Reference
 from typedbus._container.replaceable import Home
 from typedbus._container.scoped import Given, OfScope
 from typedbus._container.validation.arguments import argument_faults
@@ -111,11 +111,31 @@ def _scope_faults(
 ) -> Iterator[Fault]:
     """Yield the faults of *declarations*, whose objects belong to scopes."""
     for scoped in declarations:
+        if isinstance(scoped, Given):
+            continue
         if has_unresolved:
             yield from reference_faults(scoped)
-        if not isinstance(scoped, Given):
-            yield from argument_faults(scoped)
+        yield from argument_faults(scoped)
         yield from lifetime_faults(scoped, analysis.needs)
+        if not analysis.cycles:
+            yield from _disabled_faults(scoped, analysis)
+
+
+def _disabled_faults(scoped: OfScope[object], analysis: Analysis) -> Iterator[DisabledFault]:
+    """Yield a fault for each component that *scoped* requires and that certainly takes no part."""
+    pending = analysis.needs(scoped)[::-1]
+    seen: set[int] = set()
+    while pending:
+        node = pending.pop()
+        if id(node) in seen or isinstance(node, (OfScope, IfEnabled, Every)):
+            continue
+        seen.add(id(node))
+        if not isinstance(node, Component):
+            pending.extend(analysis.needs(node)[::-1])
+            continue
+        takes_part, reason = node.participation(is_foreseen=True)
+        if takes_part is False:
+            yield DisabledFault(scoped.path, scoped.place, node.path, reason)
 
 
 def no_bus(container: str, place: str, needing: Component[object] | None) -> BusFault:

@@ -104,8 +104,7 @@ class Component(Replaceable, Generic[T_co]):
     def __init__(self, cls: Callable[P, T_co], /, *args: P.args, **kwargs: P.kwargs) -> None:
         self.place = calling_place()
         self.path = describe(cls)
-        if not callable(cls):
-            raise DeclarationError(repr(cls), self.place, "it is not callable: give a class or a function")
+        check_callable(cls, self.place)
         # This calls `set_provides` and `set_args` of `Arguments`, which replace stand-ins.
         providers.Singleton.__init__(self._provider, cls, *args)
         if kwargs:
@@ -460,6 +459,12 @@ class Component(Replaceable, Generic[T_co]):
     if not TYPE_CHECKING:
         # The library's version drops the type argument, which `validate()` reads from the annotation of a component.
         __class_getitem__ = classmethod(types.GenericAlias)
+
+
+def check_callable(builds: object, place: str) -> None:
+    """Raise `DeclarationError` if *builds*, declared at *place*, cannot be called."""
+    if not callable(builds):
+        raise DeclarationError(repr(builds), place, "it is not callable: give a class or a function")
 
 
 def reference_faults(component: Component[Any]) -> list[ReferenceFault]:

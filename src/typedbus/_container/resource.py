@@ -14,7 +14,7 @@ from typedbus._base.failures import describe
 from typedbus._base.places import calling_place
 from typedbus._base.scope_errors import ResourceError
 from typedbus._base.static import full_name_of
-from typedbus._container.component import Component
+from typedbus._container.component import Component, check_callable
 from typedbus._container.construction import Entered
 from typedbus._container.forms import Form, described_form, form_of, iterates
 from typedbus._container.results import Opened, Result
@@ -87,7 +87,8 @@ class Resource(Component[T_co]):
     ) -> None: ...
     def __init__(self, builds: Callable[..., Any], /, *args: Any, **kwargs: Any) -> None:
         place = calling_place()
-        if callable(builds) and (problem := _problem_of(builds)):
+        check_callable(builds, place)
+        if problem := _problem_of(builds):
             raise DeclarationError(describe(builds), place, problem)
         super().__init__(builds, *args, **kwargs)
         self.place = place

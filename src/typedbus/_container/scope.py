@@ -234,9 +234,11 @@ class Scope:
             plans = home.plans = Plans(home)
         self._plans = plans
         if self._given:
-            for each in self._given:
-                self.values[plans.copy_of(each.component)] = each.value
-        self._sync, self._awaited = plans.tables[self._level]
+            self._take_given(plans)
+        table = plans.tables.get(self._level)
+        if table is None:
+            raise ScopeClosed(self.name, f"cannot have the level {self._level!r}; give SESSION or Level.REQUEST")
+        self._sync, self._awaited = table
         self._opened_at = monotonic()
         self.is_open = True
         home.scopes.add(self)
@@ -246,6 +248,14 @@ class Scope:
         """Open the scope; nothing is built."""
         self.is_async = True
         return self.__enter__()
+
+    def _take_given(self, plans: Plans) -> None:
+        for each in self._given:
+            argument: object = each
+            if not isinstance(argument, GivenValue):
+                reason = f"cannot be opened with {each!r}; pass a value of a Given declaration: Shop.user.given(value)"
+                raise ScopeClosed(self.name, reason)
+            self.values[plans.copy_of(each.component)] = each.value
 
     def _refuse(self) -> Never:
         reason = "cannot be opened, because the bus is EXITING"

@@ -124,7 +124,7 @@ def compiled(component: Component[object], home: Any, level: Level, *, is_async:
         raise InvalidContainer(home.name, [cycle_fault(circle) for circle in circles])
     objects = [node for node in order if isinstance(node, OfScope) and node.overriding is None]
     for node in objects:
-        if node.level > level:
+        if node.level.value > level.value:
             reason = (
                 f"is a session's, and {node.path} belongs to a request ({node.place}); "
                 "open a scope inside it: with scope.scope() as request"
@@ -138,6 +138,8 @@ def compiled(component: Component[object], home: Any, level: Level, *, is_async:
     names = writer.names
     exec(compile(text, filename, "exec"), names)  # noqa: S102  # the text has names of constants, and nothing from users
     function: Any = names["build"]
+    # For the warning about a coroutine that was never awaited.
+    function.__qualname__ = f"scope.get({component.path})" if is_async else f"scope[{component.path}]"
     return function  # type: ignore[no-any-return]  # defined by the text
 
 

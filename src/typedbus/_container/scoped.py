@@ -19,7 +19,7 @@ from typedbus._base.places import calling_place
 from typedbus._base.scope_errors import OutsideScope
 from typedbus._base.static import is_a
 from typedbus._channels.channel import AnyChannel, Hook
-from typedbus._container.component import Component
+from typedbus._container.component import Component, check_callable
 from typedbus._container.forms import iterates
 from typedbus._container.results import Opened, Result, Typed
 from typedbus._container.stand_ins import Provided
@@ -30,7 +30,7 @@ T_co = TypeVar("T_co", covariant=True)
 V = TypeVar("V")
 
 
-class Level(enum.IntEnum):
+class Level(enum.Enum):
     """The unit of work that a scope belongs to; an object may need objects of its own level and of the levels before."""
 
     #: A connection of a client, such as a WebSocket.
@@ -193,8 +193,10 @@ class Scoped(OfScope[T_co]):
     @overload
     def __init__(self: Scoped[T], builds: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> None: ...
     def __init__(self, builds: Callable[..., Any], /, *args: Any, **kwargs: Any) -> None:
+        place = calling_place()
+        check_callable(builds, place)
         super().__init__(builds, *args, **kwargs)
-        self.place: str = calling_place()
+        self.place: str = place
         if iterates(builds):
             reason = (
                 f"{describe(builds)} is not a generator function, and type checkers take the result for its first item; "
@@ -257,8 +259,10 @@ class Given(OfScope[V], Generic[V]):
     """
 
     def __init__(self, kind: Callable[..., V], /) -> None:
+        place = calling_place()
+        check_callable(kind, place)
         super().__init__(kind)
-        self.place: str = calling_place()
+        self.place: str = place
 
     def given(self, value: V) -> GivenValue:
         """

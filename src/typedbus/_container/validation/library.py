@@ -135,7 +135,7 @@ def lifetime_faults(
         needed: Returns the providers that a provider needs, as `needs` does.
     """
     faults = []
-    level = component.level if isinstance(component, OfScope) else 0
+    level = component.level.value if isinstance(component, OfScope) else 0
     pending = [*needed(component)[::-1]]
     seen: set[int] = set()
     while pending:
@@ -143,7 +143,7 @@ def lifetime_faults(
         if id(node) in seen:
             continue
         seen.add(id(node))
-        if isinstance(node, OfScope) and node.overriding is None and node.level > level:
+        if isinstance(node, OfScope) and node.overriding is None and node.level.value > level:
             faults.append(_captive(component, node))
         if isinstance(node, Component) and not (isinstance(node, OfScope) and node.overriding is not None):
             continue
