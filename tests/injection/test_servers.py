@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import http.client
 import socket
 import threading
@@ -101,6 +102,8 @@ def cheroot_of(shop: Shop) -> Iterator[int]:
     finally:
         server.stop()
         thread.join()
+        del server
+        gc.collect()
 
 
 @pytest.fixture(params=[uvicorn_of, cheroot_of])
@@ -136,6 +139,7 @@ def test_the_client_of_a_stream_whose_commit_fails_finds_it_incomplete(port: int
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # cheroot flushes to the closed socket
 def test_a_client_that_disconnects_from_a_stream_rolls_back(port: int, notes: list[str]) -> None:
     """The rest of the stream is not produced."""
     with socket.create_connection(("127.0.0.1", port), timeout=LIMIT) as connection:

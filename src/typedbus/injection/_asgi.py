@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
-from contextlib import AsyncExitStack
 from http import HTTPStatus
 from typing import Any, Final, TypeAlias
 
@@ -77,33 +76,38 @@ class ScopedASGI:
             await self._app(scope, receive, send)
 
     async def _handle_request(self, scope: Message, receive: Receive, send: Send) -> None:
-        async with AsyncExitStack() as stack:
-            request = await stack.enter_async_context(self._container.scope(*self._values(scope)))
-            status: int | None = None
-            held: list[Message] = []
+        request = self._container.scope(*self._values(scope))
+        status: int | None = None
+        held: list[Message] = []
 
-            async def send_in_time(message: Message) -> None:
-                nonlocal status
-                if message["type"] == "http.response.start":
-                    status = message["status"]
-                    if _has_known_end(message):
-                        held.append(message)
-                        return
-                elif message["type"] in _BODIES and not message.get("more_body"):
-                    if status is not None and status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-                        request.failed_with(FailedResponse(status, is_complete=True))
-                    await stack.aclose()
-                while held:
-                    await send(held.pop(0))
-                await send(message)
+        async def send_in_time(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                if _has_known_end(message):
+                    held.append(message)
+                    return
+            elif message["type"] in _BODIES and not message.get("more_body") and request.is_open:
+                if status is not None and status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+                    request.failed_with(FailedResponse(status, is_complete=True))
+                await request.__aexit__(None, None, None)
+            while held:
+                await send(held.pop(0))
+            await send(message)
 
-            token = CURRENT.set(Current(request, self._container, Level.REQUEST, CURRENT.get()))
-            try:
-                await self._app(scope, receive, send_in_time)
-            finally:
-                CURRENT.reset(token)
-            # It has no effect on a scope that is closed.
+        await request.__aenter__()
+        token = CURRENT.set(Current(request, self._container, Level.REQUEST, CURRENT.get()))
+        try:
+            await self._app(scope, receive, send_in_time)
+        except BaseException as error:
+            if request.is_open:
+                await request.__aexit__(type(error), error, error.__traceback__)
+            raise
+        finally:
+            CURRENT.reset(token)
+        if request.is_open:
             request.failed_with(FailedResponse(status, is_complete=False))
+            await request.__aexit__(None, None, None)
 
     def _values(self, connection: Message) -> Iterable[GivenValue]:
         return () if self._given is None else self._given(connection)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
 from contextvars import ContextVar
 from typing import Any, Final
 
@@ -12,6 +11,7 @@ import attrs
 from typedbus._base.states import State
 from typedbus._bus.bus import Bus
 from typedbus._bus.forked import BUSES
+from typedbus._container.body import body_of
 from typedbus._container.component import Component
 from typedbus._container.container import Container
 from typedbus._container.core import attached_to, core_of
@@ -56,17 +56,20 @@ def current_scope() -> Scope:
     Raises:
         NoScope: There is none, or the response of the request has been sent.
     """
-    for current in _open():
-        return current.scope
-    raise NoScope
+    current = CURRENT.get()
+    while current is not None and not current.scope.is_open:
+        current = current.around
+    if current is None:
+        raise NoScope
+    return current.scope
 
 
 def current_with(component: Component[Any]) -> Current | None:
     """Return the innermost open scope that is current and has *component*, or None."""
-    for current in _open():
-        if core_of(current.container).copies_of(component):
-            return current
-    return None
+    current = CURRENT.get()
+    while current is not None and not (current.scope.is_open and _has(current.container, component)):
+        current = current.around
+    return current
 
 
 def container_with(component: Component[Any], function: str) -> Container:
@@ -92,13 +95,9 @@ def container_with(component: Component[Any], function: str) -> Container:
     raise NoRunningContainer(component.path, component.place, function, tuple(home.name for home in homes.values()))
 
 
-def _open() -> Iterator[Current]:
-    """Yield the current scopes that are open, the innermost first."""
-    current = CURRENT.get()
-    while current is not None:
-        if current.scope.is_open:
-            yield current
-        current = current.around
+def _has(container: Container, component: Component[Any]) -> bool:
+    # The first test is quick, and finds most declarations.
+    return id(component) in body_of(container).copies or bool(core_of(container).copies_of(component))
 
 
 def _buses() -> list[Bus]:

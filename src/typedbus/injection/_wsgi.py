@@ -171,5 +171,5 @@ class _Body(Iterator[bytes]):
             if close is not None:
                 with self._response.current():
                     close()
-            # It has no effect on a scope that is closed.
-            self._response.scope.failed_with(FailedResponse(self._response.status, is_complete=False))
+            if self._response.scope.is_open:
+                self._response.scope.failed_with(FailedResponse(self._response.status, is_complete=False))
