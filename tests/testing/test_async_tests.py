@@ -5,10 +5,9 @@ from __future__ import annotations
 import importlib.util
 import re
 import sys
-from collections.abc import Callable
-from typing import TypeAlias
 
 import pytest
+from tests.testing.plugin_runs import ANYIO, ASYNCIO, AUTO, Run, text_of
 
 from typedbus.pytest_plugin import BusesLeft, TasksLeft, ThreadsLeft
 
@@ -20,9 +19,6 @@ pytest_plugins = ["pytester"]
 # Old versions of pytest-asyncio do not close the event loop that they find, and it belongs to this process.
 pytestmark = pytest.mark.filterwarnings("ignore:(?s).*unclosed:pytest.PytestUnraisableExceptionWarning")
 
-OPTIONS = ["-p", "typedbus.pytest_plugin", "--strict-config", "--strict-markers"]
-OPTIONS += ["-W", "error", "-W", "ignore::pytest.PytestAssertRewriteWarning"]
-ASYNCIO = ("-p", "pytest_asyncio.plugin", "-o", "asyncio_default_fixture_loop_scope=function")
 # Policies are deprecated since Python 3.14, and older versions of pytest-asyncio choose a loop by nothing else.
 NEEDS_UVLOOP = pytest.mark.skipif(
     importlib.util.find_spec("uvloop") is None or sys.version_info >= (3, 14), reason="needs uvloop and policies"
@@ -35,9 +31,6 @@ import uvloop
 def event_loop_policy():
     return uvloop.EventLoopPolicy()
 """
-AUTO = (*ASYNCIO, "-o", "asyncio_mode=auto")
-# Older versions of anyio use a name that newer versions of pytest deprecate.
-ANYIO = ("-p", "anyio", "-W", "ignore:_pytest.python.CallSpec2")
 
 SHOP = """
 import asyncio
@@ -101,32 +94,6 @@ class Leaking(Container):
     bus = Component(Bus)
     pump = Component(LeakingPump)
 """
-
-Run: TypeAlias = Callable[..., pytest.RunResult]
-
-
-@pytest.fixture(autouse=True)
-def _without_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Load only the plugins that a test names."""
-    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
-
-
-@pytest.fixture
-def run(pytester: pytest.Pytester) -> Run:
-    """Return a function that runs tests beside a shop, from which they import everything."""
-    pytester.makepyfile(shop=SHOP)
-
-    def run(text: str, *arguments: str) -> pytest.RunResult:
-        pytester.makepyfile(test_shop=f"import pytest\nfrom shop import *\n{text}")
-        return pytester.runpytest_inprocess(*OPTIONS, *arguments)
-
-    return run
-
-
-def text_of(result: pytest.RunResult) -> str:
-    """Return the output of pytest without the margins of its lines."""
-    return "\n".join(line.removeprefix("E ").strip() for line in result.outlines)
-
 
 RECIPE = """
 import pytest_asyncio

@@ -11,10 +11,9 @@ import pickle
 import re
 import subprocess
 import sys
-from collections.abc import Callable
-from typing import TypeAlias
 
 import pytest
+from tests.testing.plugin_runs import OPTIONS, Run, text_of
 
 # Loaded here, since what is loaded first in a run of pytest inside this process is forgotten with it.
 import typedbus._container.running
@@ -23,10 +22,6 @@ from typedbus.pytest_plugin import LimitsMarkError, ListenersLeft, NoContainer, 
 
 pytest_plugins = ["pytester"]
 
-# A warning, as of a mark that nobody knows, is an error; that the
-# plugin is imported here already is none.
-OPTIONS = ["-p", "typedbus.pytest_plugin", "--strict-config", "--strict-markers"]
-OPTIONS += ["-W", "error", "-W", "ignore::pytest.PytestAssertRewriteWarning"]
 SHOP = """
 import threading
 
@@ -106,33 +101,6 @@ class Site(Container):
     bus = Component(Bus)
     worker = Component(Worker, bus.provided)
 """
-
-Run: TypeAlias = Callable[..., pytest.RunResult]
-
-
-@pytest.fixture(autouse=True)
-def _without_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Load only the plugins that a test names, which is ten times as fast."""
-    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
-
-
-@pytest.fixture
-def run(pytester: pytest.Pytester) -> Run:
-    """Return a function that runs tests beside a shop, from which they import everything."""
-    pytester.makepyfile(shop=SHOP)
-
-    def run(
-        text: str, *arguments: str, imports: str = "import pytest, threading\nfrom shop import *\n"
-    ) -> pytest.RunResult:
-        pytester.makepyfile(test_shop=imports + text)
-        return pytester.runpytest_inprocess(*OPTIONS, *arguments)
-
-    return run
-
-
-def text_of(result: pytest.RunResult) -> str:
-    """Return the output of pytest without the margins of its lines."""
-    return "\n".join(line.removeprefix("E ").strip() for line in result.outlines)
 
 
 def own_frames(result: pytest.RunResult) -> list[str]:
