@@ -1,5 +1,5 @@
 """
-The pytest plugin of typedbus: runs containers for a test, and finds leaks of a test.
+The pytest plugin of typedbus: runs containers for a test, opens scopes for it, and finds leaks.
 
 pytest loads this module at the beginning of every run wherever typedbus is
 installed, even for suites that never start a container. So it imports no more
@@ -29,32 +29,39 @@ from typedbus._base.structured import StructuredError
 from typedbus._bus.bus import Bus, parts_of
 from typedbus._bus.wakeup import outlived
 from typedbus.pytest_plugin._leaks import (
+    CONTAINERS,
     LASTING,
     BusesLeft,
     Everywhere,
     Lasting,
     ListenersLeft,
+    ScopesLeft,
     SignalsLeft,
     TasksLeft,
     ThreadsLeft,
     raise_all,
     typedbus_leaks,
 )
+from typedbus.pytest_plugin._scopes import EndOfTest, ScopeFixture
 
 if TYPE_CHECKING:
     from typedbus._container.container import Container
 
 __all__ = (
     "BusesLeft",
+    "EndOfTest",
     "LimitsMarkError",
     "ListenersLeft",
     "NoContainer",
     "RunningFixture",
+    "ScopeFixture",
+    "ScopesLeft",
     "SignalsLeft",
     "TasksLeft",
     "ThreadsLeft",
     "typedbus_leaks",
     "typedbus_running",
+    "typedbus_scope",
 )
 
 C = TypeVar("C", bound="Container")
@@ -92,9 +99,12 @@ class RunningFixture:
     thread of the test.
     """
 
-    def __init__(self, limits: Limits | None, lasting: Lasting, stacks: list[contextlib.ExitStack]) -> None:
+    def __init__(
+        self, limits: Limits | None, lasting: Lasting, containers: list[Container], stacks: list[contextlib.ExitStack]
+    ) -> None:
         self._limits = limits
         self._lasting = lasting
+        self._containers = containers
         self._stacks = stacks
 
     @overload
@@ -211,6 +221,7 @@ class RunningFixture:
 
         instances = [container_of(container) for container in containers]
         self._lasting.update(dict.fromkeys(instances))
+        self._containers.extend(instances)
         return instances
 
     def enter(self, context: contextlib.AbstractContextManager[T]) -> T:
@@ -292,9 +303,16 @@ def _blocking(container: Container) -> list[threading.Thread]:
 def typedbus_running(request: pytest.FixtureRequest, typedbus_leaks: None) -> Iterator[RunningFixture]:
     """Start containers for the test, exit them after it in reverse order, and look for leaks."""
     stacks: list[contextlib.ExitStack] = []
-    yield RunningFixture(_limits_of(request.node), request.config.stash[LASTING], stacks)
+    lasting, containers = request.config.stash[LASTING], request.node.stash[CONTAINERS]
+    yield RunningFixture(_limits_of(request.node), lasting, containers, stacks)
     __tracebackhide__ = True
     _close_all(stacks)
+
+
+@pytest.fixture
+def typedbus_scope(typedbus_running: RunningFixture) -> ScopeFixture:
+    """Open scopes of containers for the test, and roll them back after it."""
+    return ScopeFixture(typedbus_running.enter)
 
 
 def _limits_of(node: pytest.Item) -> Limits | None:
@@ -323,7 +341,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Register the option with pytest."""
     parser.addini(
         "typedbus_leaks",
-        "look for leaks after every test: threads, tasks, buses, listeners and signal handlers",
+        "look for leaks after every test: threads, tasks, buses, scopes, listeners and signal handlers",
         type="bool",
         default=False,
     )

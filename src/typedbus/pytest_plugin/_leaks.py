@@ -1,5 +1,6 @@
 """
-Finds leaks of a test: threads, tasks, buses that have not exited, listeners on a bus that outlives it, signal handlers.
+Finds leaks of a test: threads, tasks, buses that have not exited, open scopes, listeners on a bus that outlives it,
+and signal handlers.
 
 The check runs between the fixtures of the test and the wider fixtures: those of a
 class, a module or a session are set up before and torn down after it, and may
@@ -18,7 +19,7 @@ import threading
 import traceback
 import types
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 import pytest
@@ -34,11 +35,14 @@ if TYPE_CHECKING:
     from typedbus._bus.asyncio_loop import AsyncioLoop
     from typedbus._bus.event_loop import EventLoop
     from typedbus._container.container import Container
+    from typedbus._container.scope import Scope
 
 Lasting: TypeAlias = "weakref.WeakKeyDictionary[Bus | Container, None]"
 
 #: The buses and containers that may outlive the next test: from wider fixtures, or started by earlier tests.
 LASTING: Final = pytest.StashKey[Lasting]()
+#: The containers that the test has started; the test itself may have dropped them before the check looks.
+CONTAINERS: Final = pytest.StashKey["list[Container]"]()
 
 
 class ThreadsLeft(StructuredError, AssertionError):
@@ -96,6 +100,24 @@ class BusesLeft(StructuredError, AssertionError):
         )
 
 
+class ScopesLeft(StructuredError, AssertionError):
+    """
+    Raised after a test that opened scopes which are still open.
+
+    Attributes:
+        scopes: Each scope as text: its container, its age, its place in development mode, and its open objects.
+    """
+
+    scopes: tuple[str, ...]
+
+    def __str__(self) -> str:
+        lines = "\n".join(self.scopes)
+        return (
+            f"the test left {len(self.scopes)} scope(s) open; open each in a block, `with container.scope() as scope:`, "
+            f"or with the fixture typedbus_scope\n{lines}"
+        )
+
+
 class ListenersLeft(StructuredError, AssertionError):
     """
     Raised after a test whose listeners are still subscribed to a bus that outlives it.
@@ -134,9 +156,12 @@ class SignalsLeft(StructuredError, AssertionError):
 
 @pytest.fixture
 def typedbus_leaks(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Fail the test if it leaves threads, tasks, buses, listeners on a bus that outlives it, or other signal handlers."""
+    """Fail the test if it leaves threads, tasks, buses or scopes, listeners on a bus that outlives it, or other signal handlers."""
     outliving = request.config.stash[LASTING]
     lasting = list(outliving)
+    scopes_before = set(_open_scopes(lasting))
+    containers: list[Container] = []
+    request.node.stash[CONTAINERS] = containers
     listeners = set(_listening(lasting))
     threads = set(threading.enumerate())
     handlers = _handlers()
@@ -174,6 +199,12 @@ def typedbus_leaks(request: pytest.FixtureRequest) -> Iterator[None]:
         leaks.append(ThreadsLeft(tuple(running)))
     if tasks:
         leaks.append(TasksLeft(tuple(tasks)))
+    scopes = [scope for scope in _open_scopes([*lasting, *containers]) if scope not in scopes_before]
+    del request.node.stash[CONTAINERS]
+    if scopes:
+        from typedbus._container.open_scopes import open_scopes
+
+        leaks.append(ScopesLeft(tuple(open_scopes(scopes))))
     subscribed = [
         (subscription.name, subscription.channel.name, subscription.place)
         for subscription in _listening(lasting)
@@ -219,6 +250,17 @@ def _buses_of(lasting: list[Bus | Container]) -> list[Bus]:
     return list(buses)
 
 
+def _open_scopes(containers: Sequence[Bus | Container]) -> list[Scope]:
+    """Return the open scopes of *containers*, and of all containers that are attached to a bus."""
+    if "typedbus._container.core" not in sys.modules:
+        return []
+    from typedbus._container.core import attached_to, core_of
+
+    cores = {core: None for bus in list(BUSES) for core in attached_to(bus)}
+    cores |= {core_of(container): None for container in containers if not isinstance(container, Bus)}
+    return [scope for core in cores for scope in list(core.scopes)]
+
+
 def _listening(lasting: list[Bus | Container]) -> list[Subscription]:
     """Return the subscriptions on the buses of *lasting*, except those of containers and their components."""
     owners = {id(value) for value in lasting}
@@ -250,5 +292,5 @@ def raise_all(message: str, errors: list[BaseException]) -> None:
         raise errors[0]
 
 
-for _error in (ThreadsLeft, TasksLeft, BusesLeft, ListenersLeft, SignalsLeft):
+for _error in (ThreadsLeft, TasksLeft, BusesLeft, ScopesLeft, ListenersLeft, SignalsLeft):
     _error.__module__ = "typedbus.pytest_plugin"

@@ -1,9 +1,9 @@
-"""Invalid uses of the pytest fixture; a marked line is an error for both checkers."""
+"""Invalid uses of the pytest fixtures; a marked line is an error for both checkers."""
 
 from declared import Database, Metrics, Shop
 
-from typedbus import Bus, Limits
-from typedbus.pytest_plugin import RunningFixture
+from typedbus import SESSION, Bus, Given, Limits
+from typedbus.pytest_plugin import RunningFixture, ScopeFixture
 
 
 def other_objects_are_not_started(typedbus_running: RunningFixture, bus: Bus) -> None:
@@ -48,3 +48,28 @@ def other_objects_are_not_entered(typedbus_running: RunningFixture, shop: Shop) 
     typedbus_running.enter()  # E
     typedbus_running.enter(shop)  # E
     typedbus_running.enter(shop.override(Shop.infra.database))  # E
+
+
+class Site(Shop):
+    user = Given(str)
+
+
+def other_objects_have_no_scope(typedbus_scope: ScopeFixture) -> None:
+    typedbus_scope()  # E
+    typedbus_scope(Site)  # E
+    typedbus_scope(Bus())  # E
+    typedbus_scope(Site(), "Ada")  # E
+    typedbus_scope(Site(), Site.user)  # E
+    typedbus_scope(Site(), Site.user.given(3))  # E
+    typedbus_scope(Site(), level=SESSION)  # E
+    with typedbus_scope(Site()) as scope:
+        _metrics: Metrics = scope[Site.user]  # E
+
+
+async def a_scope_is_opened_on_a_loop_in_an_async_block(typedbus_scope: ScopeFixture) -> None:
+    typedbus_scope.on_loop(Site)  # E
+    typedbus_scope.on_loop(Site(), "Ada")  # E
+    with typedbus_scope.on_loop(Site()):  # E
+        pass
+    async with typedbus_scope.on_loop(Site()) as scope:
+        scope.typo  # E

@@ -1,16 +1,20 @@
-"""Valid uses of the pytest fixture."""
+"""Valid uses of the pytest fixtures."""
 
+from collections.abc import Iterator
 from typing import assert_type
 
 import pytest
 from declared import Database, Metrics, Shop
 
-from typedbus import Limits, running
+from typedbus import Given, Limits, Scope, Scoped, running
 from typedbus.pytest_plugin import (
     BusesLeft,
+    EndOfTest,
     LimitsMarkError,
     ListenersLeft,
     RunningFixture,
+    ScopeFixture,
+    ScopesLeft,
     SignalsLeft,
     TasksLeft,
     ThreadsLeft,
@@ -52,6 +56,7 @@ def leaks(
     threads: ThreadsLeft,
     tasks: TasksLeft,
     buses: BusesLeft,
+    scopes: ScopesLeft,
     listeners: ListenersLeft,
     signals: SignalsLeft,
     mark: LimitsMarkError,
@@ -59,13 +64,39 @@ def leaks(
     assert_type(threads.threads, tuple[tuple[str, str], ...])
     assert_type(tasks.tasks, tuple[tuple[str, str], ...])
     assert_type(buses.buses, tuple[tuple[str, str], ...])
+    assert_type(scopes.scopes, tuple[str, ...])
     assert_type(listeners.listeners, tuple[tuple[str, str, str], ...])
     assert_type(signals.signals, tuple[tuple[str, str, str], ...])
     assert_type((mark.test, mark.reason), tuple[str, str])
-    return threads or tasks or buses or listeners or signals
+    return threads or tasks or buses or scopes or listeners or signals
 
 
 def an_entered_container_keeps_its_type(typedbus_running: RunningFixture) -> None:
     shop = Shop()
     assert_type(typedbus_running.enter(shop.override(Shop.infra.database).by(Database("memory:"))), None)
     assert_type(typedbus_running.enter(running(shop)), Shop)
+
+
+def connect(user: str) -> Iterator[Database]:
+    try:
+        yield Database(user)
+    except EndOfTest as end:
+        assert_type(end, EndOfTest)
+
+
+class Site(Shop):
+    user = Given(str)
+    connection = Scoped(connect, user.provided)
+
+
+def objects_of_a_scope_have_their_types(typedbus_scope: ScopeFixture) -> None:
+    scope = typedbus_scope(Site(), Site.user.given("Ada"))
+    assert_type(scope, Scope)
+    assert_type(scope[Site.connection], Database)
+    assert_type(typedbus_scope(Site())[Site.user], str)
+
+
+async def objects_of_an_async_scope_have_their_types(typedbus_scope: ScopeFixture) -> None:
+    async with typedbus_scope.on_loop(Site(), Site.user.given("Ada")) as scope:
+        assert_type(scope, Scope)
+        assert_type(await scope.get(Site.connection), Database)
