@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import io
 import sqlite3
+import subprocess
+import sys
 import tempfile
 import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
@@ -789,3 +791,31 @@ def test_a_condition_cannot_need_a_resource() -> None:
     assert isinstance(fault, LifetimeFault)
     assert (fault.path, fault.place) == ("Shop.user", shop.user.place)
     assert "its condition needs Shop.resource" in fault.problem
+
+
+FIRST_SUBSCRIPTION = """
+from collections.abc import Iterator
+from typedbus import Bus, Component, Container, Resource, running
+
+
+def engine() -> Iterator[str]:
+    yield "engine"
+
+
+class Shop(Container):
+    bus = Component(Bus)
+    engine = Resource(engine)
+    orders = Component(str.upper, engine.provided)
+
+
+with running(Shop()) as shop:
+    shop.bus().stop()
+    shop.bus().start()
+    print(shop.orders())
+"""
+
+
+def test_the_first_subscription_of_a_process_may_be_that_of_a_resource() -> None:
+    """A start after a stop gives it the same position, which is the first of all."""
+    program = subprocess.run([sys.executable, "-c", FIRST_SUBSCRIPTION], capture_output=True, text=True, check=False)
+    assert (program.returncode, program.stdout) == (0, "ENGINE\n"), program.stderr

@@ -85,7 +85,7 @@ def build_all(home: Home, bus: Bus, start: StartContext, analysis: Analysis, shu
         began = time.monotonic()
         if number in deferred:
             drop_users = functools.partial(shutdowns.drop_users, component)
-            position = positions.get(id(component)) or next_position()
+            position = positions[id(component)] if id(component) in positions else next_position()
             turn = Turn(bus, holder, component, node, position, phase, listening[number], drop_users)
             holder.subscribers[id(component)] = turn
             turn.subscribe()
