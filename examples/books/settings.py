@@ -1,0 +1,13 @@
+"""The settings of the bookshop: the table [books] of a file, and BOOKS_DATABASE and so on in the environment."""
+
+import attrs
+
+
+@attrs.frozen
+class Settings:
+    """Where the bookshop finds its database and its wholesaler, and where it is found."""
+
+    database: str = "sqlite+aiosqlite:///books.sqlite3"
+    wholesaler: str = "http://127.0.0.1:8081"
+    bind: str = "127.0.0.1:8080"  # under `typedbus run`; any other server has its own
+    buyer: str = "buyer@example.org"
