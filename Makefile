@@ -19,6 +19,7 @@ CLEAN := tests/clean.sh $(CURDIR)/.venv/cache
 
 demo: .venv/demo
 	$(BIN)/python -m examples.shop
+	$(BIN)/python -m examples.books
 
 test: .venv/test
 	$(CLEAN) $(BIN)/python -m pytest -n auto
