@@ -21,6 +21,7 @@ from tests.doubles import LIMIT, ConstructionRecorder
 from typedbus import (
     LOG,
     START,
+    STOP,
     Bus,
     Channel,
     Choice,
@@ -637,19 +638,26 @@ def test_hooks_of_a_class_that_is_known_only_when_it_is_built_are_called() -> No
     assert notes == ["stop user", "exit user", "close resource"]
 
 
-def test_the_opened_object_has_hooks() -> None:
-    """They are called after the opening, and before the closing."""
+def test_methods_of_the_opened_object_are_hooks_only_where_that_is_declared() -> None:
+    """Many context managers call their own `start` and `stop`."""
     notes: list[str] = []
 
-    def opened() -> Iterator[ConstructionRecorder]:
-        notes.append("open")
-        yield ConstructionRecorder(notes)
-        notes.append("close")
+    class Recorder(ConstructionRecorder):
+        @on(order_placed)
+        def place(self, order: int, /) -> str:
+            return "placed"
 
-    with running(shop_of(resource=Resource(opened))):
-        pass
+    def opened() -> Iterator[Recorder]:
+        recorder = Recorder(notes)
+        recorder.start()
+        yield recorder
+        recorder.stop()
 
-    assert notes == ["open", "build", "start", "stop", "exit", "close"]
+    declared = Resource(opened).on(STOP.calls(lambda recorder: notes.append("flush")))
+    with running(shop_of(resource=declared)) as shop:
+        assert shop.bus()[order_placed].publish(1) == ["placed"]
+
+    assert notes == ["build", "start", "flush", "stop"]
 
 
 def test_a_component_that_needs_a_resource_is_closed_by_its_function_at_the_stop() -> None:

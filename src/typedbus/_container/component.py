@@ -15,7 +15,7 @@ import time
 import types
 from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
-from typing import TYPE_CHECKING, Any, Final, Generic, ParamSpec, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, ParamSpec, Self
 
 from dependency_injector import providers
 from typing_extensions import TypeVar
@@ -82,6 +82,9 @@ class Component(Replaceable, Generic[T_co]):
     Raises:
         DeclarationError: *cls* cannot be called.
     """
+
+    #: The channels to which no method of the component listens by its name.
+    unnamed: ClassVar[tuple[AnyChannel, ...]] = ()
 
     place: str
     path: str

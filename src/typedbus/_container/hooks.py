@@ -92,7 +92,8 @@ def hooks_of(component: Component[object], cls: type) -> list[Hook[object]]:
         hooks[name or hook, hook.channel] = _held(hook, cls, name, inline=False)
     # The methods of a bus have the names of its channels because they publish on them.
     for name, channel in {} if inherits(cls, Bus) else NAMED_HOOKS.items():
-        method = getattr(cls, name, None) if channel not in unheard and lookup(cls, name) is not MISSING else None
+        is_named = channel not in unheard and channel not in component.unnamed
+        method = getattr(cls, name, None) if is_named and lookup(cls, name) is not MISSING else None
         if callable(method):
             named = NamedHook(channel, method, attribute=name)
             if not _is_named_by_chance(named, cls):

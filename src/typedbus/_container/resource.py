@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
-from typing import Any, Final, ParamSpec, Self, overload
+from typing import Any, ClassVar, Final, ParamSpec, Self, overload
 
 from typing_extensions import TypeVar
 
@@ -14,6 +14,8 @@ from typedbus._base.failures import describe
 from typedbus._base.places import calling_place
 from typedbus._base.scope_errors import ResourceError
 from typedbus._base.static import full_name_of
+from typedbus._bus.builtin import EXIT, START, STOP
+from typedbus._channels.channel import AnyChannel
 from typedbus._container.component import Component, check_callable
 from typedbus._container.construction import Entered
 from typedbus._container.forms import Form, described_form, form_of, iterates
@@ -43,6 +45,9 @@ class Resource(Component[T_co]):
     start. Limits, failures and the rollback are those of hooks. No exception is passed to a context manager or
     a generator when it is closed, and one that suppresses exceptions has no effect.
 
+    Methods named `start`, `stop` and `exit` are not hooks: many context managers call them themselves. Marks, the methods for
+    other channels, and `on` are the same as for every component.
+
     A sync resource is opened and closed in threads that call hooks, not always in the same one. An async resource is
     opened and closed in one task, on the event loop of the bus.
 
@@ -57,6 +62,8 @@ class Resource(Component[T_co]):
     Raises:
         DeclarationError: *builds* cannot be called, or does not return an object that can be opened.
     """
+
+    unnamed: ClassVar[tuple[AnyChannel, ...]] = (START, STOP, EXIT)
 
     # Async before sync: aiohttp.ClientSession has a sync `__enter__` that raises. Managers before iterators: a file is both.
     @overload

@@ -129,7 +129,7 @@ class Turn:
         last: AnyStep
         if not isinstance(component, Resource):
             first, last = Step(self, "build", self._build, place), Step(self, "drop", self._drop, place)
-        elif component.form.is_async:
+        elif self._is_async:
             first, last = (
                 AsyncStep(self, "open", self._open_async, place),
                 AsyncStep(self, "close", self._close_async, place),
@@ -159,7 +159,9 @@ class Turn:
 
     def _step_of(self, hook: Hook[object]) -> AnyStep:
         name, place = getattr(hook.method, "__name__", "listener"), place_of(hook.method)
-        if is_async_callable(hook.method):
+        closing = self.component.closing
+        is_of_loop = closing is not None and hook.method is closing.method and self._is_async
+        if is_of_loop or is_async_callable(hook.method):
             return AsyncStep(self, name, functools.partial(self._call_async, hook), place)
         return Step(self, name, functools.partial(self._call, hook), place)
 
@@ -207,6 +209,11 @@ class Turn:
     def _resource(self) -> Resource[Any]:
         assert isinstance(self.component, Resource)
         return self.component
+
+    @property
+    def _is_async(self) -> bool:
+        """Whether it is a resource that is opened on the event loop, to which its object belongs."""
+        return isinstance(self.component, Resource) and self.component.form.is_async
 
     def _take(self, instance: object) -> None:
         """

@@ -108,7 +108,11 @@ def misspelt_faults(component: Component[object], cls: type, hooks: Sequence[Hoo
     foreign = [base for base in bases_of(cls) if is_foreign(base)]
     for name, channel in candidates.items():
         own_hook = lookup(cls, channel.name)
-        if channel in component.unheard or not (own_hook is MISSING or own_hook is None):
+        if (
+            channel in component.unheard
+            or channel in component.unnamed
+            or not (own_hook is MISSING or own_hook is None)
+        ):
             continue
         method = lookup(cls, name)
         if not is_a(method, types.FunctionType):

@@ -203,6 +203,7 @@ class _Undeclared:
 
     hooks: tuple[Hook[Any], ...] = ()
     unheard: tuple[AnyChannel, ...] = ()
+    unnamed: tuple[AnyChannel, ...] = ()
     closing: None = None
 
 
