@@ -197,6 +197,8 @@ class Preparing:
         assert start.is_wanted
         self.function()
 
+    def stopped(self) -> None: ...
+
 
 def before_each_start(bus: Bus, function: Callable[[], object]) -> None:
     parts_of(bus).participants.add(Preparing(function))

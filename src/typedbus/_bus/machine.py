@@ -353,6 +353,8 @@ class StateMachine:
         hooks = self.policy.to_call(self._ready(stopping), subscriptions)
         phase = self._phase(current, ComponentStopping, ComponentStopped, is_up=False)
         self._call(phase, hooks, limit, workers=self.workers, hook_limit=self.limits.hook)
+        for participant in self.participants:
+            participant.stopped()
         self._started = []
         if is_rollback:
             paths = tuple(dict.fromkeys(subscription.path for subscription in phase.well))

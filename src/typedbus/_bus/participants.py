@@ -1,4 +1,4 @@
-"""The seam between a bus and its containers: objects that prepare each start before its first hook is called."""
+"""The seam between a bus and its containers: objects that the bus calls before each start and after each stop."""
 
 from __future__ import annotations
 
@@ -27,7 +27,11 @@ class StartContext(Protocol):
 
 
 class Participant(Protocol):
-    """An object that prepares each start: a container constructs its components and subscribes their hooks."""
+    """
+    An object that prepares each start: a container constructs its components and subscribes their hooks.
+
+    It is called after each stop as well: a container logs its open scopes.
+    """
 
     @property
     def name(self) -> str:
@@ -46,6 +50,9 @@ class Participant(Protocol):
         Called in the thread of the transition or, if the start has a time limit, in a worker thread. An exception is
         a failure of the start, which is then rolled back.
         """
+
+    def stopped(self) -> None:
+        """Report open scopes; called after the hooks of `STOP`, in the thread of the transition. It must not raise."""
 
 
 class Participants:

@@ -12,6 +12,7 @@ from dependency_injector import providers
 from typedbus._base.errors import OverrideError
 from typedbus._base.events import Constructed, Constructing
 from typedbus._base.states import State
+from typedbus._bus.builtin import WARNING
 from typedbus._bus.bus import Bus, parts_of
 from typedbus._bus.participants import StartContext
 from typedbus._container.analysis import Analysis
@@ -22,6 +23,7 @@ from typedbus._container.component import Component
 from typedbus._container.faults import InvalidContainer
 from typedbus._container.group import Group, first_built
 from typedbus._container.linking import copies_of, link, references_in
+from typedbus._container.open_scopes import open_scopes
 from typedbus._container.providers import cover, uncover
 from typedbus._container.resources import Shutdowns
 from typedbus._container.scope import Plans, Scope
@@ -294,6 +296,13 @@ class Assembly:
     def prepare(self, start: StartContext, /) -> None:
         """Build the components of the container, and subscribe their hooks."""
         self.core.prepare(start)
+
+    def stopped(self) -> None:
+        """Log each scope of the container that is still open, although the components that it uses have stopped."""
+        core = self.core
+        if core.scopes and core.bus is not None:
+            for scope in open_scopes(list(core.scopes)):
+                parts_of(core.bus).registry.log(f"still open after the stop: {scope}", WARNING)
 
     @property
     def name(self) -> str:

@@ -15,4 +15,4 @@ def open_scopes(scopes: Iterable[Scope]) -> list[str]:
 def _described(scope: Scope) -> str:
     place = f" ({scope.place})" if scope.place else ""
     paths = ", ".join(component.path for _, _, component in list(scope.exits))
-    return f"a scope of {scope.name}, opened {scope.age:.1f} s ago{place}{paths and f', with {paths}'}"
+    return f"a scope of {scope.name}, opened {scope.age:.1f} s ago{place}{paths and f', with {paths} open'}"
