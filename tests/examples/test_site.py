@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import http.client
 import importlib
 import json
-import os
 import signal
-import socket
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from wsgiref.types import WSGIEnvironment
@@ -18,7 +15,7 @@ from wsgiref.util import setup_testing_defaults
 
 import pytest
 from examples.site.container import Site, WSGISite
-from tests.processes import LIMIT, Program, free_port, until
+from tests.processes import Program
 
 from typedbus import Component, running
 from typedbus.servers.wsgi import WSGIServer
@@ -110,33 +107,6 @@ def test_a_hosted_site_can_be_started_again(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 Served = Callable[..., tuple[Program, str]]
-
-
-@pytest.fixture
-def served(tmp_path: Path) -> Iterator[Served]:
-    """Start commands, wait until they serve, and return each with its address; kill them at the end."""
-    servers = []
-
-    def serve(*command: str) -> tuple[Program, str]:
-        port = free_port()
-        module = (part.format(port=port) for part in command)
-        environ = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
-        server = Program(sys.executable, "-m", *module, cwd=tmp_path, env=environ)
-        servers.append(server)
-
-        def accepts() -> bool:
-            assert server.child.poll() is None, (server.end(), server.output)
-            with contextlib.suppress(OSError):
-                socket.create_connection(("127.0.0.1", port), timeout=LIMIT).close()
-                return True
-            return False
-
-        until(accepts)
-        return server, f"127.0.0.1:{port}"
-
-    yield serve
-    for server in servers:
-        server.kill()
 
 
 @pytest.mark.slow
