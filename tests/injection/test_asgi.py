@@ -92,6 +92,25 @@ def test_a_commit_that_fails_leaves_the_response_to_the_server(shop: Shop, notes
     assert notes == ["begin", "add rejected", "no commit"]
 
 
+@pytest.mark.parametrize("chunks", [(b"0", b"1", b""), (b"", b"01", b""), (b"0", b"1")])
+def test_the_last_bytes_of_a_known_length_wait_for_the_commit(
+    shop: Shop, notes: list[str], chunks: tuple[bytes, ...]
+) -> None:
+    """A middleware of a framework may send the end of the body by an empty message after them."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        place("rejected")
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
+        for number, chunk in enumerate(chunks, 1):
+            await send({"type": "http.response.body", "body": chunk, "more_body": number < len(chunks)})
+
+    request = ASGIRequest(notes)
+    with pytest.raises(OSError, match="rejected"):
+        request.run(ScopedASGI(app, shop))
+
+    assert b"".join(message.get("body", b"") for message in request.messages) in (b"", b"0")
+
+
 def test_a_commit_that_fails_leaves_a_stream_incomplete(shop: Shop, notes: list[str]) -> None:
     """The client does not receive the end."""
 

@@ -13,6 +13,7 @@ from fastapi.responses import StreamingResponse
 from fastapi.testclient import TestClient
 from starlette.requests import Request
 from starlette.responses import JSONResponse
+from tests.injection.clients import ASGIRequest
 from tests.injection.shop import Catalogue, Orders, Session, Shop
 
 from typedbus.hosting.asgi import Hosted
@@ -236,6 +237,27 @@ def test_a_commit_that_fails_is_a_500(shop: Shop, notes: list[str], scoped: bool
         client.get("/reject")
 
     assert notes == ["begin", "add rejected", "no commit"]
+
+
+def test_a_commit_that_fails_is_seen_behind_a_middleware_of_the_framework(shop: Shop) -> None:
+    """It streams the response, also one of known length; the server gets the exception and none of it."""
+
+    @injected(Shop.orders)
+    async def reject(orders: Orders) -> int:
+        return orders.place("rejected")
+
+    app = application(reject=reject)
+
+    @app.middleware("http")
+    async def around(request: Request, call_next: Callable[[Request], Any]) -> Any:
+        return await call_next(request)
+
+    request = ASGIRequest(path="/reject")
+    request.received.append({"type": "http.request"})
+    with pytest.raises(OSError, match="rejected"):
+        request.run(ScopedASGI(app, shop))
+
+    assert request.messages == []
 
 
 def test_without_the_middleware_a_handler_answers_for_a_commit_that_fails(shop: Shop) -> None:

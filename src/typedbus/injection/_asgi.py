@@ -78,19 +78,30 @@ class ScopedASGI:
     async def _handle_request(self, scope: Message, receive: Receive, send: Send) -> None:
         request = self._container.scope(*self._values(scope))
         status: int | None = None
+        #: How many bytes of the body are left; None if the length is not known.
+        left: int | None = None
+        #: The messages that may be sent only after the scope is closed.
         held: list[Message] = []
 
         async def send_in_time(message: Message) -> None:
-            nonlocal status
+            nonlocal status, left
             if message["type"] == "http.response.start":
-                status = message["status"]
-                if _has_known_end(message):
+                status, left = message["status"], _length_after(message)
+                if left is not None:
                     held.append(message)
                     return
-            elif message["type"] in _BODIES and not message.get("more_body") and request.is_open:
-                if status is not None and status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-                    request.failed_with(FailedResponse(status, is_complete=True))
-                await request.__aexit__(None, None, None)
+            elif message["type"] in _BODIES and request.is_open:
+                body = message.get("body", b"")
+                if left is not None:
+                    left -= len(body)
+                # A middleware of a framework may send the body first, and then, by an empty message, its end.
+                if not message.get("more_body") or (body and left is not None and left <= 0):
+                    if status is not None and status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+                        request.failed_with(FailedResponse(status, is_complete=True))
+                    await request.__aexit__(None, None, None)
+                elif held and not body:
+                    held.append(message)
+                    return
             while held:
                 await send(held.pop(0))
             await send(message)
@@ -113,7 +124,8 @@ class ScopedASGI:
         return () if self._given is None else self._given(connection)
 
 
-def _has_known_end(start: Message) -> bool:
-    """Whether the messages after *start* follow without a delay that the application decides about."""
+def _length_after(start: Message) -> int | None:
+    """Return the length of the body that follows *start*; None for a stream, whose length is not known."""
     headers: Iterable[tuple[bytes, bytes]] = start.get("headers", ())
-    return start["status"] in _EMPTY or any(name.lower() == b"content-length" for name, _ in headers)
+    lengths = [int(value) for name, value in headers if name.lower() == b"content-length"]
+    return lengths[0] if lengths else 0 if start["status"] in _EMPTY else None
