@@ -5,7 +5,7 @@ import inspect
 import pickle
 import re
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final
@@ -89,6 +89,7 @@ from typedbus.faults import (
     LibraryFault,
     LifetimeFault,
     MisspeltFault,
+    OpenerFault,
     OverrideFault,
     ReferenceFault,
     ReplacementFault,
@@ -396,6 +397,24 @@ class Nearly:
 def a_misspelt_fault() -> BaseException:
     class Wrong(Container):
         nearly = Component(Nearly)
+
+    return first_fault(Wrong)
+
+
+@said_by(
+    OpenerFault,
+    Exception,
+    "Wrong.orders (HERE): it receives Wrong.session.opener, whose scope needs Wrong.session (HERE), "
+    "which is an async generator; pass Wrong.session.async_opener, and open it with async with",
+)
+def an_opener_fault() -> BaseException:
+    async def connect() -> AsyncIterator[Database]:
+        yield Database("memory:")
+
+    class Wrong(Container):
+        bus = Component(Bus)
+        session = Scoped(connect)
+        orders = Component(list[object], [session.opener])
 
     return first_fault(Wrong)
 

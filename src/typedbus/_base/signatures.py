@@ -8,6 +8,7 @@ model may take a field from the environment. So signatures are read here from th
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
 import sys
@@ -35,6 +36,21 @@ _DEPTH: Final = 50  # partials around methods around partials
 BY_POSITION: Final = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 BY_NAME: Final = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 VARIADIC: Final = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+
+
+@contextlib.contextmanager
+def _manager() -> typing.Generator[None, None, None]:
+    yield
+
+
+@contextlib.asynccontextmanager
+async def _async_manager() -> typing.AsyncGenerator[None, None]:
+    yield
+
+
+#: The code of all functions that `contextlib.contextmanager` returns, and that of `contextlib.asynccontextmanager`.
+MANAGER_CODE: Final[types.CodeType] = getattr(_manager, "__code__")  # noqa: B009  # checkers see a callable object
+ASYNC_MANAGER_CODE: Final[types.CodeType] = getattr(_async_manager, "__code__")  # noqa: B009  # as above
 
 
 def is_required(parameter: inspect.Parameter) -> bool:
@@ -69,6 +85,8 @@ def call_of(target: object, depth: int = _DEPTH) -> Call:
     if not depth:
         return _UNKNOWN
     if is_a(target, types.FunctionType):
+        if target.__code__ in (MANAGER_CODE, ASYNC_MANAGER_CODE):
+            return _manager_call(target, depth)
         return Call(_own_signature(target), target)
     if is_a(target, type):
         return _construction(target, depth)
@@ -172,6 +190,14 @@ def _partial(target: functools.partial[object], depth: int) -> Call:
     except (ValueError, TypeError):
         return Call(None, problem=f"it gives {full_name_of(target.func)} arguments that it does not take")
     return attrs.evolve(inner, signature=signature)
+
+
+def _manager_call(target: types.FunctionType, depth: int) -> Call:
+    """Return the call of a generator function that `contextlib` has decorated; its parameters are passed on, not its result."""
+    call = call_of(target.__wrapped__, depth - 1)  # type: ignore[attr-defined]  # `functools.wraps` sets it
+    if call.signature is None:
+        return call
+    return attrs.evolve(call, signature=call.signature.replace(return_annotation=inspect.Signature.empty))
 
 
 def _without_instance(inner: Call) -> Call:

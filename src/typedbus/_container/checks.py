@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 
 from typedbus._base.ordering import dependencies_first
 from typedbus._container.analysis import Analysis, is_bus
@@ -13,15 +13,16 @@ from typedbus._container.faults import BusFault, CycleFault, DisabledFault, Faul
 from typedbus._container.providers import IfEnabled, needs
 from typedbus._container.references import Every, Reference
 from typedbus._container.replaceable import Home
-from typedbus._container.scoped import Given, OfScope
+from typedbus._container.scoped import OfScope, Scoped
 from typedbus._container.validation.arguments import argument_faults
-from typedbus._container.validation.building import build_faults
+from typedbus._container.validation.building import build_faults, class_faults
 from typedbus._container.validation.hidden import hidden_faults, inline_faults
 from typedbus._container.validation.hooks import hook_faults, misspelt_faults
 from typedbus._container.validation.library import library_faults, lifetime_faults
 from typedbus._container.validation.overrides import declared_types, override_fault
 from typedbus._container.validation.replacements import assigned_faults, replacement_faults
 from typedbus._container.validation.resources import early_faults, resource_faults
+from typedbus._container.validation.scopes import later_faults, mark_faults, transaction_faults
 
 
 def container_faults(
@@ -83,7 +84,7 @@ def container_faults(
             faults.extend(misspelt_faults(component, cls, hooks))
             if hooks:
                 listening.append(component)
-    faults.extend(_scope_faults(analysis.within(home, analysis.scoped), analysis, has_unresolved=bool(unresolved)))
+    faults.extend(_scope_faults(components, home, analysis, in_force, has_unresolved=bool(unresolved)))
     faults.extend(build_faults(components))
     types = declared_types(container)
     for component in overridden:
@@ -107,18 +108,30 @@ def container_faults(
 
 
 def _scope_faults(
-    declarations: Sequence[OfScope[object]], analysis: Analysis, *, has_unresolved: bool
+    components: Sequence[Component[object]],
+    home: Home,
+    analysis: Analysis,
+    in_force: Collection[int],
+    *,
+    has_unresolved: bool,
 ) -> Iterator[Fault]:
-    """Yield the faults of *declarations*, whose objects belong to scopes."""
+    """Yield the faults of the objects of scopes, and of *components* that receive functions which open or need one."""
+    if not analysis.scoped:
+        return
+    declarations: list[OfScope[object]] = analysis.within(home, analysis.scoped)
     for scoped in declarations:
-        if isinstance(scoped, Given):
-            continue
-        if has_unresolved:
-            yield from reference_faults(scoped)
-        yield from argument_faults(scoped)
+        yield from reference_faults(scoped) if has_unresolved else ()
+        if isinstance(scoped, Scoped):
+            yield from argument_faults(scoped)
+            yield from hidden_faults(scoped)
+            yield from inline_faults(scoped, in_force)
+            yield from mark_faults(scoped)
+            yield from transaction_faults(scoped)
+            yield from class_faults(scoped)
         yield from lifetime_faults(scoped, analysis.needs)
-        if not analysis.cycles:
-            yield from _disabled_faults(scoped, analysis)
+        yield from () if analysis.cycles else _disabled_faults(scoped, analysis)
+    for component in (*components, *declarations):
+        yield from later_faults(component, analysis.needs)
 
 
 def _disabled_faults(scoped: OfScope[object], analysis: Analysis) -> Iterator[DisabledFault]:

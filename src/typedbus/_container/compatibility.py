@@ -12,6 +12,7 @@ import sys
 import types
 import typing
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from typing import Any, Final, Union
 
 import typing_extensions
@@ -44,6 +45,8 @@ _PROMOTED: Final[dict[type, tuple[type, ...]]] = {
     bytes: (bytearray, memoryview),
 }
 _FACES: Final = (AsyncBoundChannel, AsyncPublishes, AsyncSubscribes, BoundChannel, Publishes, Subscribes)
+#: Generic classes whose first type argument is the type of the object that is opened.
+_MANAGERS: Final = (AbstractAsyncContextManager, AbstractContextManager)
 # Metaclasses from these modules check instances and subclasses with code of the standard library.
 _PLAIN_METACLASSES: Final = ("abc", "typing", "typing_extensions")
 
@@ -91,6 +94,8 @@ def fits(annotation: object, argument: object) -> bool:
         return not args or _channel_fits(target, listener_in(annotation), argument.channel)
     if not _is_kind(target, cls, is_exact=is_exact, value=argument.value if isinstance(argument, This) else MISSING):
         return False
+    if target in _MANAGERS and origin is not None and typing.get_origin(argument) is target:
+        return fits(args[0], typing.get_args(argument)[0])
     return not isinstance(argument, Several) or not args or _members_fit(target, args, argument)
 
 

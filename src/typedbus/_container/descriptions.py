@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import types
 from typing import Any, Final
 
 from typedbus._base.static import is_a
@@ -27,10 +28,12 @@ from typedbus._container.results import (
     Maybe,
     Members,
     Opened,
+    Opening,
     Other,
     Result,
     Typed,
     Uncalled,
+    declared_result,
     result_of,
 )
 
@@ -60,6 +63,11 @@ def description_of(node: object, depth: int = DEPTH) -> object:
     return _described(result_of(node), depth)
 
 
+def declared_type_of(component: Component[object]) -> object:
+    """Describe the result of *component* as it is declared, whatever overrides it."""
+    return _described(declared_result(component), DEPTH)
+
+
 def _described(result: Result, depth: int) -> object:
     if not depth:
         return Any
@@ -72,6 +80,8 @@ def _described(result: Result, depth: int) -> object:
             return OrNone(description_of(node, depth - 1))
         case Uncalled(provider, called):
             return Later(provider, _described(called, depth - 1))
+        case Opening(manager, node):
+            return types.GenericAlias(manager, (description_of(node, depth - 1),))
         case Made(by):
             return returned_by(by)
         case Opened(by):

@@ -107,11 +107,15 @@ class HiddenFault(Fault):
 
 
 class LifetimeFault(Fault):
-    """A component would keep, for its whole life, an object that was made for one thread or one context."""
+    """A component would keep, for its whole life, an object that was made for one scope, one thread or one context."""
 
 
 class MisspeltFault(Fault):
     """A method has nearly the name of a life-cycle channel, and would never be called."""
+
+
+class OpenerFault(Fault):
+    """A component is given an opener whose scope cannot build the object."""
 
 
 class OverrideFault(Fault):

@@ -9,18 +9,17 @@ manager before an iterator (a file is both).
 
 from __future__ import annotations
 
-import contextlib
 import enum
 import inspect
 import types
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
 import typing_extensions
 
-from typedbus._base.signatures import called_by, function_of, unparametrised
-from typedbus._base.static import MISSING, is_a, lookup
+from typedbus._base.signatures import ASYNC_MANAGER_CODE, MANAGER_CODE, called_by, function_of, unparametrised
+from typedbus._base.static import MISSING, bases_of, full_name_of, is_a, lookup, namespace_of
 from typedbus._container.annotations import class_in, read, returned_by
 
 
@@ -48,21 +47,8 @@ class Form(enum.Enum):
         return self in (Form.ASYNC_GENERATOR, Form.ASYNC_MANAGER, Form.COROUTINE)
 
 
-@contextlib.contextmanager
-def _manager() -> typing.Generator[None, None, None]:
-    yield
-
-
-@contextlib.asynccontextmanager
-async def _async_manager() -> typing.AsyncGenerator[None, None]:
-    yield
-
-
 #: The forms of functions that are decorated with `contextmanager` or `asynccontextmanager`, by their code.
-_DECORATED: Final = {
-    getattr(_manager, "__code__"): Form.MANAGER,  # noqa: B009  # checkers see a callable object
-    getattr(_async_manager, "__code__"): Form.ASYNC_MANAGER,  # noqa: B009
-}
+_DECORATED: Final = {MANAGER_CODE: Form.MANAGER, ASYNC_MANAGER_CODE: Form.ASYNC_MANAGER}
 
 #: Pairs of methods, with the form of a class that has both of a pair; the first pair decides.
 _METHODS: Final = (
@@ -73,6 +59,19 @@ _METHODS: Final = (
 #: The methods of iterators.
 _ITERATION: Final = (("__iter__", "__next__"), ("__aiter__", "__anext__"))
 
+
+#: Connections whose ``with`` statement is a transaction and does not close them, and functions that make one.
+_TRANSACTIONS: Final = frozenset(
+    (
+        "_sqlite3.connect",
+        "apsw.Connection",
+        "psycopg2.connect",
+        "psycopg2.extensions.connection",
+        "pyodbc.Connection",
+        "sqlite3.Connection",
+        "sqlite3.connect",
+    )
+)
 
 _ITSELF: Final = (typing.Self, typing_extensions.Self)
 
@@ -99,6 +98,8 @@ def form_of(builds: Callable[..., object]) -> Form:
         # Another decorator: it passes on what the decorated function returns, or the annotation is wrong.
         return form_of(function.__wrapped__)  # type: ignore[attr-defined]  # just found
     cls = class_in(returned_by(builds))
+    if cls in (Coroutine, types.CoroutineType):
+        return Form.COROUTINE
     return Form.UNKNOWN if cls is None else form_of_class(cls)
 
 
@@ -140,11 +141,11 @@ def opened_by(builds: Callable[..., object]) -> object:
     if function is None:
         return Any
     returned = read(function)[1].get("return", Any)
-    if form is Form.COROUTINE:
+    if function.__code__.co_flags & inspect.CO_COROUTINE:
         return returned
     kind, args = class_in(returned), typing.get_args(returned)
     if args:
-        return args[0]
+        return args[-1] if form is Form.COROUTINE else args[0]
     return Any if kind is None or form_of_class(kind) is not form else _entered(kind, returned, form)
 
 
@@ -161,3 +162,22 @@ def described_form(builds: Callable[..., object]) -> str:
     """Return the form of *builds* for messages, as in "an async generator"."""
     name = form_of(builds).value
     return f"an {name}" if name[0] in "aeiou" else f"a {name}"
+
+
+def transaction_of(builds: Callable[..., object]) -> str | None:
+    """Return the name of the connection, or of *builds*, if *builds* makes a connection that a ``with`` does not close."""
+    called = called_by(builds)
+    name = full_name_of(called)
+    if name in _TRANSACTIONS:
+        return name.removeprefix("_")
+    cls = class_in(returned_by(builds))
+    return None if cls is None else transaction_in(cls)
+
+
+def transaction_in(cls: type) -> str | None:
+    """Return the name of the class that defines the ``with`` statement of *cls*, if that is only a transaction."""
+    for base in bases_of(cls):
+        if "__exit__" in namespace_of(base):
+            name = full_name_of(base)
+            return name if name in _TRANSACTIONS else None
+    return None

@@ -10,7 +10,7 @@ from typing import Any, Final, Protocol
 from typedbus._base.scope_errors import AsyncNeeded, NotGiven, ResourceError, ScopeBusy, ScopeClosed
 from typedbus._base.static import MISSING, is_a
 from typedbus._container.component import Component
-from typedbus._container.forms import Form, form_of, form_of_class
+from typedbus._container.forms import Form, form_of, form_of_class, transaction_in
 from typedbus._container.leaving import close_async_generator, close_generator, exit_async_manager, exit_manager
 from typedbus._container.scoped import PROVIDING
 
@@ -90,6 +90,14 @@ def opened(scope: OpenScope, component: Component[object], result: Any) -> objec
         return value
     form = form_of_class(type(result))
     if form is Form.MANAGER:
+        connection = transaction_in(type(result))
+        if connection is not None:
+            result.close()
+            reason = (
+                f"the with statement of {connection} is a transaction, and does not close the connection; "
+                "write a generator function that closes it"
+            )
+            raise ResourceError(component.path, component.place, reason)
         value = result.__enter__()
         scope.exits.append((exit_manager, result, component))
         return value

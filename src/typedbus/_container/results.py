@@ -63,10 +63,20 @@ class Maybe:
 
 @attrs.frozen(eq=False)
 class Uncalled:
-    """The provider returns a provider uncalled; also describes the result of calling that."""
+    """The provider returns a function for later: a provider uncalled, or an opener; also describes its result."""
 
     node: object
     called: Result
+    #: The attribute of the component that gives the function.
+    attribute: str = "lazy"
+
+
+@attrs.frozen(eq=False)
+class Opening:
+    """The provider returns a context manager, of this abstract class, that gives the same as another provider."""
+
+    manager: type
+    node: object
 
 
 @attrs.frozen(eq=False)
@@ -95,7 +105,7 @@ class Members:
 
 
 Result: TypeAlias = (
-    "Itself | Made | Opened | Typed | Other | Either | Maybe | Uncalled | Attribute | Item | Members | None"
+    "Itself | Made | Opened | Typed | Other | Either | Maybe | Uncalled | Opening | Attribute | Item | Members | None"
 )
 
 
@@ -112,8 +122,12 @@ def result_of(node: object) -> Result:
 def _called(node: object) -> Result:
     """Same as `gives`, for a call of a provider that would be passed uncalled."""
     provider: Any = node
-    if provider.last_overriding is not None:
-        return Other(provider.last_overriding)
+    return declared_result(node) if provider.last_overriding is None else Other(provider.last_overriding)
+
+
+def declared_result(node: object) -> Result:
+    """Same as `result_of`, for the provider *node* as it was declared: called, and not overridden."""
+    provider: Any = node
     if type(node) is providers.Object:
         return Itself(provider.provides)
     # Looked up in the class: some providers of the library have every attribute.

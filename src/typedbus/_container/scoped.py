@@ -21,7 +21,7 @@ from typedbus._base.static import is_a
 from typedbus._channels.channel import AnyChannel, Hook
 from typedbus._container.component import Component, check_callable
 from typedbus._container.forms import iterates
-from typedbus._container.results import Opened, Result, Typed
+from typedbus._container.results import Opened, Opening, Result, Typed, Uncalled
 from typedbus._container.stand_ins import Provided
 
 P = ParamSpec("P")
@@ -134,6 +134,11 @@ class OfScope(Component[T_co]):
 
     def _refusal(self, reason: str) -> DeclarationError:
         return DeclarationError(self.path, calling_place(2), reason)
+
+
+def level_of(provider: object) -> int:
+    """Return the level of the result of *provider*; 0 if it belongs to no scope, and lives longer."""
+    return provider.level.value if isinstance(provider, OfScope) else 0
 
 
 class Scoped(OfScope[T_co]):
@@ -297,7 +302,7 @@ class Opener(providers.Delegate):
 
     def describe_result(self) -> Result:
         """Describe the function as validation sees it."""
-        return Typed(Callable[[], AbstractContextManager[Any]])
+        return Uncalled(self.provides, Opening(AbstractContextManager, self.provides), "opener")
 
     def _provide(self, args: tuple[object, ...], kwargs: dict[str, object]) -> object:
         return functools.partial(_opened, self.provides)
@@ -308,7 +313,7 @@ class AsyncOpener(providers.Delegate):
 
     def describe_result(self) -> Result:
         """Describe the function as validation sees it."""
-        return Typed(Callable[[], AbstractAsyncContextManager[Any]])
+        return Uncalled(self.provides, Opening(AbstractAsyncContextManager, self.provides), "async_opener")
 
     def _provide(self, args: tuple[object, ...], kwargs: dict[str, object]) -> object:
         return functools.partial(_opened_async, self.provides)

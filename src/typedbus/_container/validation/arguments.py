@@ -195,8 +195,8 @@ def _source(node: object) -> tuple[Component[Any] | None, str]:
                 node, steps = other, f".optional{steps}"
             case Other(other):
                 node = other
-            case Uncalled(other, _):
-                node, steps = other, f".lazy{steps}"
+            case Uncalled(other, _, attribute):
+                node, steps = other, f".{attribute}{steps}"
             case _:
                 break
     return None, steps

@@ -102,9 +102,7 @@ def build_faults(live: Sequence[Component[object]]) -> list[BuildFault]:
     for component in live:
         if component.overriding is not None:
             continue
-        problem, remedy = _problem_of(component.builds)
-        if problem:
-            faults.append(BuildFault(component.path, component.place, problem, remedy))
+        faults.extend(class_faults(component))
         result = None if isinstance(component, Resource) else _substitute_of(component.builds)
         if result is not None:
             results[id(component)] = result
@@ -121,6 +119,12 @@ def build_faults(live: Sequence[Component[object]]) -> list[BuildFault]:
         problem = f"{full_name_of(component.builds)} {result.words}"
         faults.append(BuildFault(component.path, component.place, problem, result.remedy))
     return faults
+
+
+def class_faults(component: Component[object]) -> list[BuildFault]:
+    """Return a fault if a call of the class or function of *component* is certain to fail."""
+    problem, remedy = ("", "") if component.overriding is not None else _problem_of(component.builds)
+    return [BuildFault(component.path, component.place, problem, remedy)] if problem else []
 
 
 def _problem_of(builds: object) -> tuple[str, str]:

@@ -17,6 +17,7 @@ from typedbus._container.component import Component
 from typedbus._container.faults import HiddenFault
 from typedbus._container.providers import arguments_of, is_provider
 from typedbus._container.results import Itself, Members, Uncalled, result_of
+from typedbus._container.scoped import Given, OfScope
 from typedbus._container.stand_ins import Provided
 
 _SEQUENCES: Final = (list, tuple, set, frozenset, deque)
@@ -45,15 +46,17 @@ def hidden_faults(component: Component[object]) -> list[HiddenFault]:
             if isinstance(provider, Component):
                 name = provider.path
                 short = name.rpartition(".")[2] if name != describe(provider.builds) else "x"
-                now, later = f"{short}.provided", f"{short}.lazy"
+                now, later = f"{short}.provided", f"{short}.{'opener' if isinstance(provider, OfScope) else 'lazy'}"
+            later = f"; or {later} to a parameter that takes a function, to be called later"
+            if isinstance(provider, Given):
+                later = ""  # it cannot be built
             faults.append(
                 HiddenFault(
                     component.path,
                     component.place,
                     f"{where or f'{full_name_of(component.builds)}, which builds it,'} holds {name} where the container "
                     "does not search, so that the provider itself would be passed, not its instance",
-                    f"pass {now}, as an argument or in a list, tuple or dict; "
-                    f"or {later} to a parameter that takes a function, to be called later",
+                    f"pass {now}, as an argument or in a list, tuple or dict{later}",
                 )
             )
     return faults
@@ -76,16 +79,20 @@ def inline_faults(component: Component[object], in_force: typing.Container[int])
         result = result_of(node)
         if isinstance(result, Members):
             pending.extend(result.nodes)
-        inline = result.node if isinstance(result, Uncalled) else None
+        if not isinstance(result, Uncalled):
+            continue
+        inline = result.node
         if isinstance(inline, Component) and inline.home is None and id(inline) not in in_force:
+            kind = type(inline).__name__
             cls = full_name_of(inline.builds).rpartition(".")[2]
+            effect = "has no scopes" if isinstance(inline, OfScope) else "a call of it would raise OutsideContainer"
             faults.append(
                 HiddenFault(
                     component.path,
                     component.place,
-                    f"it receives Component({cls}).lazy, which is declared inline: that component belongs to no "
-                    "container, and a call of it would raise OutsideContainer",
-                    f"declare it in the body of the container, as in x = Component({cls}), and pass x.lazy",
+                    f"it receives {kind}({cls}).{result.attribute}, which is declared inline: that component belongs "
+                    f"to no container, and {effect}",
+                    f"declare it in the body of the container, as in x = {kind}({cls}), and pass x.{result.attribute}",
                 )
             )
     return faults

@@ -4,26 +4,28 @@ from __future__ import annotations
 
 import inspect
 import types
-from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from dependency_injector import providers, resources
 
 from typedbus._base.failures import describe
-from typedbus._base.signatures import BY_POSITION
+from typedbus._base.signatures import ASYNC_MANAGER_CODE, BY_POSITION
 from typedbus._base.static import full_name_of
 from typedbus._bus.builtin import EXIT, START, STOP
 from typedbus._channels.channel import AnyChannel, Hook
 from typedbus._container.annotations import read
+from typedbus._container.choice import Choice
 from typedbus._container.component import Component
 from typedbus._container.faults import DependencyFault, Fault, LibraryFault, LifetimeFault
 from typedbus._container.hooks import hooks_of, is_foreign
 from typedbus._container.misfits import NamedHook, misfit
-from typedbus._container.providers import RESOURCE, is_provider, is_resource, lifetime, needs
+from typedbus._container.providers import RESOURCE, is_provider, is_resource, lifetime, needs, reached
 from typedbus._container.results import Made, result_of
-from typedbus._container.scoped import Given, OfScope
+from typedbus._container.scoped import Given, OfScope, level_of
 
+#: Providers that keep one object.
+_KEEPING: Final = (providers.BaseSingleton, RESOURCE)
 _CALLED: Final = (
     providers.Factory,
     providers.BaseSingleton,
@@ -135,21 +137,22 @@ def lifetime_faults(
         needed: Returns the providers that a provider needs, as `needs` does.
     """
     faults = []
-    level = component.level.value if isinstance(component, OfScope) else 0
-    pending = [*needed(component)[::-1]]
+    #: Each provider, with the provider that would keep its result.
+    pending: list[tuple[object, object]] = [(node, component) for node in needed(component)[::-1]]
     seen: set[int] = set()
     while pending:
-        node = pending.pop()
+        node, keeper = pending.pop()
         if id(node) in seen:
             continue
         seen.add(id(node))
-        if isinstance(node, OfScope) and node.overriding is None and node.level.value > level:
-            faults.append(_captive(component, node))
+        if isinstance(node, OfScope) and node.overriding is None and level_of(node) > level_of(keeper):
+            faults.append(_captive(component, keeper, node))
         if isinstance(node, Component) and not (isinstance(node, OfScope) and node.overriding is not None):
             continue
         scope = lifetime(node)
         if scope is None:
-            pending.extend(needed(node)[::-1])
+            keeper = node if isinstance(node, _KEEPING) and not isinstance(node, Component) else keeper
+            pending.extend((need, keeper) for need in needed(node)[::-1])
             continue
         result = result_of(node)
         name = full_name_of(result.by) if isinstance(result, Made) else full_name_of(node)
@@ -164,9 +167,17 @@ def lifetime_faults(
     return faults
 
 
-def _captive(component: Component[object], node: OfScope[object]) -> LifetimeFault:
-    """Return the fault of *component*, which lives longer than the scope of *node*."""
-    if isinstance(component, OfScope):
+def _captive(component: Component[object], keeper: object, node: OfScope[object]) -> LifetimeFault:
+    """Return the fault of *component*, which needs *keeper*, or is it, and *keeper* lives longer than the scope of *node*."""
+    if keeper is not component:
+        result = result_of(keeper)
+        kept_by = full_name_of(result.by) if isinstance(result, Made) else full_name_of(keeper)
+        problem = (
+            f"it needs {kept_by}, of which the container has one ({type(keeper).__name__}), and which would keep one "
+            f"{node.path} ({node.place}), although each scope has its own"
+        )
+        remedy = f"declare {kept_by} as Scoped"
+    elif isinstance(component, OfScope):
         problem = (
             f"it belongs to a session, and would keep {node.path} ({node.place}), which belongs to one request in it"
         )
@@ -174,14 +185,14 @@ def _captive(component: Component[object], node: OfScope[object]) -> LifetimeFau
     else:
         problem = f"it would keep one {node.path} ({node.place}), although each scope has its own"
         remedy = f"pass {node.path}.opener, which opens a scope; or declare {component.path} as Scoped"
-        if isinstance(node, Given):
+        condition = component.condition
+        if condition is node or any(reached(condition, lambda other: other is node) if condition is not None else ()):
+            remedy = "take the condition from a component"
+        elif isinstance(component, Choice):
+            remedy = f"declare a Scoped that takes its choice from components, and needs {node.path}"
+        elif isinstance(node, Given):
             remedy = f"declare {component.path} as Scoped"
     return LifetimeFault(component.path, component.place, problem, remedy)
-
-
-@asynccontextmanager
-async def _manager() -> AsyncGenerator[None]:
-    yield
 
 
 def _is_async(provides: object) -> bool:
@@ -194,7 +205,7 @@ def _is_async(provides: object) -> bool:
         inspect.iscoroutinefunction(provides)
         or inspect.isasyncgenfunction(provides)
         # The library itself turns an asynchronous generator into such a context manager.
-        or getattr(provides, "__code__", None) is _manager.__code__
+        or getattr(provides, "__code__", None) is ASYNC_MANAGER_CODE
     )
 
 

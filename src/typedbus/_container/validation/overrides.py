@@ -6,15 +6,16 @@ import typing
 from typing import Any
 
 from typedbus._base.hints import annotations_of
-from typedbus._base.static import bases_of, is_a, namespace_of
+from typedbus._base.static import bases_of, inherits, is_a, namespace_of
 from typedbus._container.annotation_parts import plain
 from typedbus._container.annotation_text import shown
-from typedbus._container.annotations import Exactly, evaluated, returned_by
+from typedbus._container.annotations import Exactly, evaluated
 from typedbus._container.body import Declarations, body_of
 from typedbus._container.compatibility import fits
 from typedbus._container.component import Component
-from typedbus._container.descriptions import description_of
+from typedbus._container.descriptions import declared_type_of, description_of
 from typedbus._container.faults import OverrideFault
+from typedbus._container.scoped import OfScope, level_of
 
 
 def override_fault(component: Component[object], annotated: object = None) -> OverrideFault | None:
@@ -26,7 +27,12 @@ def override_fault(component: Component[object], annotated: object = None) -> Ov
     override = component.overriding
     if override is None:
         return None
-    declared = returned_by(component.builds) if annotated is None else annotated
+    if isinstance(override, OfScope) and level_of(override) > level_of(component):
+        longer = "a session" if isinstance(component, OfScope) else "the container"
+        remedy = "add .at(SESSION)" if isinstance(component, OfScope) else "override it with a Component or an object"
+        problem = f"it belongs to {longer}, and is overridden by a {type(override).__name__} ({override.place})"
+        return OverrideFault(component.path, component.place, problem, remedy)
+    declared = declared_type_of(component) if annotated is None else annotated
     argument = description_of(override)
     # An instance of a subclass, or of any class that fits a protocol, may be the override.
     declared = declared.cls if isinstance(declared, Exactly) else declared
@@ -56,7 +62,7 @@ def declared_types(container: Declarations) -> dict[int, object]:
                 if name in annotations:
                     annotation = annotations[name]
                     evaluated_type = plain(evaluated(annotation, base))
-                    if typing.get_origin(evaluated_type) is Component:
+                    if inherits(typing.get_origin(evaluated_type) or object, Component):
                         types_of[id(member)] = typing.get_args(evaluated_type)[0]
                     elif evaluated_type is Any and is_a(annotation, str) and not annotation.endswith("Any"):
                         types_of[id(member)] = Any

@@ -3,22 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
-from typing import Final
 
-from typedbus._base.static import bases_of, full_name_of
+from typedbus._base.static import full_name_of
 from typedbus._bus.bus import Bus
-from typedbus._container.annotations import class_in
 from typedbus._container.choice import Choice
 from typedbus._container.component import Component
 from typedbus._container.descriptions import class_of
 from typedbus._container.faults import BuildFault, LifetimeFault
-from typedbus._container.forms import Form, opened_by
+from typedbus._container.forms import Form, transaction_of
 from typedbus._container.resource import Resource
-
-#: Connections whose ``with`` is a transaction, and does not close them; and the functions that make them.
-_TRANSACTIONS: Final = frozenset(
-    ("sqlite3.Connection", "psycopg2.extensions.connection", "pyodbc.Connection", "sqlite3.connect", "_sqlite3.connect")
-)
 
 
 def resource_faults(component: Component[object]) -> list[BuildFault]:
@@ -32,7 +25,7 @@ def resource_faults(component: Component[object]) -> list[BuildFault]:
             f"{full_name_of(component.builds)} is async and only opens: nothing would close the object that it returns"
         )
         faults.append(BuildFault(path, place, problem, "add closed_by(...), with the function that closes it"))
-    if (connection := _transaction_of(component)) is not None:
+    if (connection := transaction_of(component.builds)) is not None:
         problem = f"the with statement of {connection} is a transaction, and does not close the connection"
         remedy = "declare a Component, with closed_by(...) and the method that closes it"
         faults.append(BuildFault(path, place, problem, remedy))
@@ -84,10 +77,3 @@ def _first_deferred(
             seen.add(id(node))
             pending.extend(needed(node)[::-1])
     return root if isinstance(root, Component) and id(root) in deferred else None
-
-
-def _transaction_of(resource: Resource[object]) -> str | None:
-    """Return the name of the connection, or of the function that makes it, if *resource* would not close it."""
-    cls = class_in(opened_by(resource.builds))
-    names = [full_name_of(resource.builds), *map(full_name_of, () if cls is None else bases_of(cls))]
-    return next((name for name in names if name in _TRANSACTIONS), None)
