@@ -12,7 +12,7 @@ from tests.injection.shop import Orders, Session, Shop, Visitor
 
 from typedbus import Container, Scoped, running
 from typedbus.hosting import asgi
-from typedbus.injection import FailedResponse, NoScope, ScopedASGI, current_scope, injected
+from typedbus.injection import FailedResponse, NoRunningContainer, NoScope, ScopedASGI, current_scope, injected
 
 
 @injected(Shop.orders)
@@ -296,6 +296,25 @@ def test_a_scope_may_be_given_values_of_its_connection(shop: Shop, kind: str) ->
     ASGIRequest(kind=kind).run(ScopedASGI(app, shop, given))
 
     assert addresses == ["test"]
+
+
+def test_the_container_may_be_named_by_its_class() -> None:
+    """Then one instance must run, which an application in the container itself cannot name."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        place("tea")
+        await respond(send, length=2)
+
+    scoped = ScopedASGI(app, Shop)
+    with pytest.raises(
+        NoRunningContainer, match=r"ScopedASGI needs Shop \(.*no container of this class runs; start one"
+    ):
+        ASGIRequest().run(scoped)
+    with running(Shop) as shop:
+        ASGIRequest().run(scoped)
+        assert shop.notes() == ["begin", "add tea", "commit"]
+        with running(Shop), pytest.raises(NoRunningContainer, match="more than one container of this class runs"):
+            ASGIRequest().run(scoped)
 
 
 def test_a_lifespan_is_passed_on(shop: Shop) -> None:

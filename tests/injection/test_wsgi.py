@@ -226,6 +226,19 @@ def test_a_body_that_is_closed_before_its_end_rolls_back(shop: Shop, notes: list
     assert notes == ["begin", "add tea", "body closed", "rollback FailedResponse"]
 
 
+def test_the_container_may_be_named_by_its_class(shop: Shop, notes: list[str]) -> None:
+    """Then one instance must run."""
+
+    def app(environ: Any, start_response: Any) -> list[bytes]:
+        place("tea")
+        start_response("200 OK", [])
+        return []
+
+    WSGIRequest(ScopedWSGI(app, Shop), notes)
+
+    assert notes == ["begin", "add tea", "commit"]
+
+
 def test_a_scope_may_be_given_values_of_its_request(shop: Shop, notes: list[str]) -> None:
     """By a function that gets the environment."""
 

@@ -8,7 +8,7 @@ from typing import Any, Final, TypeAlias
 
 from typedbus._container.container import Container
 from typedbus._container.scoped import SESSION, GivenValue, Level
-from typedbus.injection._current import CURRENT, Current
+from typedbus.injection._current import CURRENT, Current, running_container
 from typedbus.injection._errors import FailedResponse
 from typedbus.servers._lifespan import ASGIApp
 
@@ -44,18 +44,21 @@ class ScopedASGI:
     injected function that needs an object of a request has a scope of its own, as for one
     message; see `injected`.
 
-    The lifespan is passed on. The container must run: inside a `Hosted`, a lifespan or `running`.
+    The lifespan is passed on. The container must run: in a `Hosted`, by `running` or by `run`.
 
     Args:
         app: The application that answers the requests.
-        container: The container.
+        container: The container, or its class, of which one instance must run at each request.
         given: Called with the ASGI scope of each connection; returns the values of `Given` declarations:
             ``given=lambda connection: [Shop.client.given(connection["client"])]``. Those of WebSockets must be
             declared with ``.at(SESSION)``.
     """
 
     def __init__(
-        self, app: ASGIApp, container: Container, given: Callable[[Message], Iterable[GivenValue]] | None = None
+        self,
+        app: ASGIApp,
+        container: Container | type[Container],
+        given: Callable[[Message], Iterable[GivenValue]] | None = None,
     ) -> None:
         self._app = app
         self._container = container
@@ -66,8 +69,9 @@ class ScopedASGI:
         if scope["type"] == "http":
             await self._handle_request(scope, receive, send)
         elif scope["type"] == "websocket":
-            async with self._container.scope(*self._values(scope), level=SESSION) as session:
-                token = CURRENT.set(Current(session, self._container, SESSION, CURRENT.get()))
+            container = running_container(self._container, type(self).__name__)
+            async with container.scope(*self._values(scope), level=SESSION) as session:
+                token = CURRENT.set(Current(session, container, SESSION, CURRENT.get()))
                 try:
                     await self._app(scope, receive, send)
                 finally:
@@ -76,7 +80,8 @@ class ScopedASGI:
             await self._app(scope, receive, send)
 
     async def _handle_request(self, scope: Message, receive: Receive, send: Send) -> None:
-        request = self._container.scope(*self._values(scope))
+        container = running_container(self._container, type(self).__name__)
+        request = container.scope(*self._values(scope))
         status: int | None = None
         #: How many bytes of the body are left; None if the length is not known.
         left: int | None = None
@@ -107,7 +112,7 @@ class ScopedASGI:
             await send(message)
 
         await request.__aenter__()
-        token = CURRENT.set(Current(request, self._container, Level.REQUEST, CURRENT.get()))
+        token = CURRENT.set(Current(request, container, Level.REQUEST, CURRENT.get()))
         try:
             await self._app(scope, receive, send_in_time)
         except BaseException as error:

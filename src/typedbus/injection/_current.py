@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterator
 from contextvars import ContextVar
 from typing import Any, Final
 
@@ -11,10 +12,10 @@ import attrs
 from typedbus._base.states import State
 from typedbus._bus.bus import Bus
 from typedbus._bus.forked import BUSES
-from typedbus._container.body import body_of
+from typedbus._container.body import blueprint_of, body_of
 from typedbus._container.component import Component
 from typedbus._container.container import Container
-from typedbus._container.core import attached_to, core_of
+from typedbus._container.core import Core, attached_to, core_of
 from typedbus._container.linking import copies_of
 from typedbus._container.scope import Scope
 from typedbus._container.scoped import Level
@@ -86,18 +87,41 @@ def container_with(component: Component[Any], function: str) -> Container:
         home: Any = component.home
         return home.container  # type: ignore[no-any-return]  # containers are the homes of components
     homes: dict[int, Any] = {}
-    for bus in _buses():
-        if bus.state not in _DOWN:
-            for core in attached_to(bus):
-                homes.update((id(copy.home), copy.home) for copy in copies_of(core.container, component))
-    if len(homes) == 1:
-        return next(iter(homes.values())).container  # type: ignore[no-any-return]  # as above
-    raise NoRunningContainer(component.path, component.place, function, tuple(home.name for home in homes.values()))
+    for core in _running():
+        homes.update((id(copy.home), copy.home) for copy in copies_of(core.container, component))
+    return _only(list(homes.values()), component.path, component.place, function)
+
+
+def running_container(container: Container | type[Container], user: str) -> Container:
+    """
+    Return *container*, or the only instance of that class that runs.
+
+    Raises:
+        NoRunningContainer: No instance runs, or several do; the error names *user* as what needs it.
+    """
+    if not isinstance(container, type):
+        return container
+    cores = [core for core in _running() if isinstance(core.container, container)]
+    return _only(cores, container.__name__, blueprint_of(container).place, user)
+
+
+def _only(cores: list[Core], path: str, place: str, user: str) -> Container:
+    if len(cores) == 1:
+        container: Any = cores[0].container
+        return container  # type: ignore[no-any-return]  # not a `Contributed`, which has no life of its own
+    raise NoRunningContainer(path, place, user, tuple(core.name for core in cores))
 
 
 def _has(container: Container, component: Component[Any]) -> bool:
     # The first test is quick, and finds most declarations.
     return id(component) in body_of(container).copies or bool(core_of(container).copies_of(component))
+
+
+def _running() -> Iterator[Core]:
+    """Yield the containers whose bus runs."""
+    for bus in _buses():
+        if bus.state not in _DOWN:
+            yield from attached_to(bus)
 
 
 def _buses() -> list[Bus]:

@@ -25,32 +25,29 @@ class InjectionError(StructuredError, TypeError):
 
 class NoRunningContainer(StructuredError, RuntimeError):
     """
-    Raised by a call of an injected function if not exactly one container with its component runs.
+    Raised if not exactly one container runs that an injected function, or a middleware, may use.
 
     Attributes:
-        path: The component, as a dotted path.
+        path: The component, as a dotted path, or the container class.
         place: File and line of its declaration.
-        function: The injected function.
-        running: The names of the containers that run and contain the component.
+        user: The injected function or the middleware.
+        running: The names of the containers that run and contain the component, or are of the class.
     """
 
     path: str
     place: str
-    function: str
+    user: str
     running: tuple[str, ...]
 
     def __str__(self) -> str:
         container, _, name = self.path.partition(".")
-        problem = f"{self.function} needs {self.path} ({self.place}), and "
-        if not self.running:
-            return (
-                f"{problem}no container that declares it runs; start one with running({container}), run or Hosted, "
-                f"or give the component of an instance: @injected(shop.{name})"
-            )
-        return (
-            f"{problem}{len(self.running)} containers that declare it run: {', '.join(self.running)}; "
-            f"give the component of one instance: @injected(shop.{name})"
-        )
+        kind = "container that declares it" if name else "container of this class"
+        instance = f"give the component of one instance: @injected(shop.{name})" if name else "give an instance"
+        if self.running:
+            runs = f"more than one {kind} runs: {', '.join(self.running)}; {instance}"
+        else:
+            runs = f"no {kind} runs; start one with running({container}), run or Hosted, or {instance}"
+        return f"{self.user} needs {self.path} ({self.place}), and {runs}"
 
 
 class NoScope(StructuredError, RuntimeError):

@@ -12,7 +12,7 @@ from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from typedbus._container.container import Container
 from typedbus._container.scoped import GivenValue, Level
-from typedbus.injection._current import CURRENT, Current
+from typedbus.injection._current import CURRENT, Current, running_container
 from typedbus.injection._errors import FailedResponse
 
 ExcInfo: TypeAlias = tuple[type[BaseException], BaseException, TracebackType] | tuple[None, None, None]
@@ -35,11 +35,11 @@ class ScopedWSGI:
     - the status of the response is 500 or above, or the server closes the body before its end,
       as for a client that disconnects: a `FailedResponse`.
 
-    The container must run: inside a `Hosted`, or `running`.
+    The container must run: in a `Hosted`, by `running` or by `run`. The scope of a request cannot open async objects.
 
     Args:
         app: The application that answers the requests.
-        container: The container.
+        container: The container, or its class, of which one instance must run at each request.
         given: Called with the environment of each request; returns the values of `Given` declarations:
             ``given=lambda environ: [Shop.client.given(environ["REMOTE_ADDR"])]``.
     """
@@ -47,7 +47,7 @@ class ScopedWSGI:
     def __init__(
         self,
         app: WSGIApplication,
-        container: Container,
+        container: Container | type[Container],
         given: Callable[[WSGIEnvironment], Iterable[GivenValue]] | None = None,
     ) -> None:
         self._app = app
@@ -58,8 +58,9 @@ class ScopedWSGI:
         """Answer one request."""
         with contextlib.ExitStack() as stack:
             values = () if self._given is None else self._given(environ)
-            request = stack.enter_context(self._container.scope(*values))
-            response = _Response(Current(request, self._container, Level.REQUEST, CURRENT.get()), start_response)
+            container = running_container(self._container, type(self).__name__)
+            request = stack.enter_context(container.scope(*values))
+            response = _Response(Current(request, container, Level.REQUEST, CURRENT.get()), start_response)
             with response.current():
                 body = self._app(environ, response.start)
             file_wrapper = environ.get("wsgi.file_wrapper")
