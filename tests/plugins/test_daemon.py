@@ -752,3 +752,35 @@ def test_a_system_that_cannot_fork_has_no_daemons(bus: Bus) -> None:
 
     with pytest.raises(NoDaemons):
         become_daemon(bus, missing, missing, missing, fork=None)
+
+
+@pytest.mark.slow
+def test_resources_are_opened_and_closed_in_the_daemon(begin: Begin) -> None:
+    """Neither a socket nor an event loop exists before the fork."""
+    command = begin("""
+        import asyncio, socket
+
+        def threaded(bus: Bus):
+            say(f"opened {os.getpid()}")
+            with socket.create_server(("127.0.0.1", 0)) as server:
+                yield server
+            say(f"closed {os.getpid()}")
+
+        async def on_loop(server: socket.socket):
+            await asyncio.sleep(0)
+            say(f"opened {os.getpid()} {server.getsockname()[1] > 0}")
+            yield
+            say(f"closed {os.getpid()}")
+
+        class Site(Site):
+            server = Resource(threaded, Site.bus.provided)
+            client = Resource(on_loop, server.provided)
+
+        raise SystemExit(run(Site))
+        """)
+
+    assert command.end()[0] == 0
+    pid = command.pid
+    os.kill(pid, signal.SIGTERM)
+
+    assert command.rest() == f"opened {pid}\nopened {pid} True\nclosed {pid}\nclosed {pid}\n"

@@ -20,7 +20,7 @@ import pytest
 import rich.console
 from rich.logging import RichHandler
 
-from typedbus import Bus, Component, Container, HookTimeout, State, TransitionFailures
+from typedbus import Bus, Component, Container, HookTimeout, Resource, State, TransitionFailures
 from typedbus.events import (
     LIFECYCLE,
     ComponentExited,
@@ -188,7 +188,7 @@ def looking_at(stream: TextIO | io.StringIO | Terminal | None, shop: Container) 
     return console(shown, shop.attach())  # type: ignore[arg-type]  # typeshed's StringIO is a TextIO but for its name
 
 
-def shop_of(*parts: Component[Part], workers: int = 1) -> Container:
+def shop_of(*parts: Component[Any], workers: int = 1) -> Container:
     """Return a container of *parts*, called Shop.part0 and so on."""
     declared = {f"part{number}": part for number, part in enumerate(parts)}
     made: Container = type("Shop", (Container,), {"bus": Component(Bus, workers=workers), **declared})()
@@ -310,6 +310,23 @@ def test_a_slow_component_is_named_once_in_plain_lines() -> None:
     assert lines[begun - 1].startswith("started  Shop.part0 ")
     assert lines[begun + 1].startswith("started  Shop.part1 ")
     assert not [line for line in lines if "..." in line]
+
+
+@pytest.mark.slow
+def test_a_slow_resource_is_named_while_it_is_opened() -> None:
+    """Its construction, which is a part of its start, has ended before."""
+    reading, writing = os.pipe()
+    with os.fdopen(reading) as log, os.fdopen(writing, "w") as stream:
+
+        def opened() -> Iterator[None]:
+            lines.extend(iter(log.readline, "starting Shop.part0 ...\n"))
+            yield
+
+        lines: list[str] = []
+        with looking_at(stream, shop := shop_of(Resource(opened))), running(shop):
+            stream.close()
+
+    assert [line for line in lines if line.startswith("bus")] == ["bus      STARTING\n"]
 
 
 @pytest.mark.slow

@@ -335,6 +335,34 @@ def test_the_slowest_ten_components_are_sorted_by_their_total_time() -> None:
     assert [component.path for component in slowest] == ["built", *(f"part{number}" for number in range(10, 1, -1))]
 
 
+def test_the_construction_within_a_start_is_a_part_of_the_start() -> None:
+    """A resource, and a component that needs one, is subscribed first, and built by a step of its start."""
+    report = report_of(
+        START_BEGINS,
+        subscribed("client"),
+        subscribed("user", "client"),
+        ComponentStarting("client"),
+        1.0,
+        Constructing("client"),
+        2.0,
+        Constructed("client", 2.0),
+        4.0,
+        ComponentStarted("client", 7.0),
+        ComponentStarting("user"),
+        Constructing("user"),
+        8.0,
+        Constructed("user", 8.0),
+        ComponentStarted("user", 8.0),
+        START_SUCCEEDS,
+    )
+
+    client, user = report.record().components
+
+    assert (client.construct, client.starts) == (Span(1.0, 2.0), (Span(0.0, 7.0),))
+    assert (client.seconds, user.seconds, user.needs) == (7.0, 8.0, ("client",))
+    assert report.record().critical_path.seconds == 15.0
+
+
 def test_a_report_does_not_keep_exceptions_alive() -> None:
     """An exception keeps the frames of its traceback alive."""
 

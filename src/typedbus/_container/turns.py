@@ -270,7 +270,8 @@ class Turn:
 
     def _drop(self) -> None:
         """Forget the instance, and everything that was built with it outside the start graph."""
-        self.cancel()
+        if self._subscriber is not None:
+            self._subscriber.cancel()
         instance, self.instance = self.instance, None
         try:
             self._drop_users()

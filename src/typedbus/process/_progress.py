@@ -28,9 +28,10 @@ from typedbus._bus.bus import Bus
 #: A step that takes longer than this is shown, in seconds.
 PATIENCE: Final = 1.0
 _BUILDING: Final = "building"
+_STARTING: Final = "starting"
 _VERBS: Final[dict[type[LifecycleEvent], str]] = {
     Constructing: _BUILDING,
-    ComponentStarting: "starting",
+    ComponentStarting: _STARTING,
     ComponentStopping: "stopping",
     ComponentExiting: "exiting",
 }
@@ -45,6 +46,9 @@ class Step:
     path: str
     since: float
     is_reported: bool = False
+
+
+_NO_STEP: Final = Step("", "", 0.0)
 
 
 class Progress:
@@ -68,6 +72,9 @@ class Progress:
                 self._steps.clear()
                 if after is State.STARTING:
                     self._started_paths.clear()
+            case Constructing(path) | Constructed(path) if self._steps.get(path, _NO_STEP).verb == _STARTING:
+                # A resource, and a component that needs one, is built by a step of its start.
+                pass
             case Constructing(path) | ComponentStarting(path) | ComponentStopping(path) | ComponentExiting(path):
                 self._steps[path] = Step(_VERBS[type(event)], path, time.monotonic())
             case Constructed(path):

@@ -70,7 +70,8 @@ class ComponentRecord:
         reason: Why it is disabled, or the error it failed with; otherwise empty.
         needs: The paths of the components that it depends on, which start before it.
         after: The paths of the listeners of its channels that start before it.
-        construct: The call of its constructor; None if it was constructed before.
+        construct: The call of its constructor; None if it was constructed before. For a resource, and a component
+            that needs one, it is a part of the first span in *starts*.
         subscribe: The subscription of its listeners; None if they were subscribed before.
         starts: Its start hooks, in the order in which they were called.
     """
@@ -98,7 +99,14 @@ class ComponentRecord:
     @property
     def seconds(self) -> float:
         """How long it took in total."""
-        return sum(span.seconds for _, span in self.spans)
+        inner = self.construct if self.construct is not None and self.is_built_late else None
+        return sum(span.seconds for _, span in self.spans if span is not inner)
+
+    @property
+    def is_built_late(self) -> bool:
+        """Whether it was constructed by a step of its start: it is a resource, or needs one."""
+        construct = self.construct
+        return construct is not None and any(span.began <= construct.began <= span.ended for span in self.starts)
 
 
 @attrs.frozen
@@ -194,6 +202,23 @@ class _Part:
     subscribe: Span | None = None
     starts: list[Span] = attrs.field(factory=list)
     since: float | None = None
+    #: When its construction began, within its start.
+    constructing_since: float | None = None
+
+    def begin_construction(self, now: float) -> None:
+        self.outcome, self.reason, self.construct = Outcome.NOT_STARTED, "", None
+        if self.subscribe is None:
+            self.needs, self.after, self.since = (), (), now
+        else:
+            # A resource, or a component that needs one: it is subscribed before, and its start goes on.
+            self.constructing_since = now
+
+    def add_construction(self, now: float, seconds: float) -> None:
+        if self.constructing_since is None:
+            self.construct = self.span(now, seconds)
+        else:
+            self.construct = Span(min(self.constructing_since, now - seconds), seconds)
+            self.constructing_since = None
 
     def span(self, now: float, seconds: float) -> Span:
         """Return the span whose end was reported at *now*."""
@@ -254,10 +279,9 @@ def record_of(events: Sequence[TimedEvent], earlier_events: Iterable[Subscribed 
         offset = time - beginning
         match event:
             case Constructing(path):
-                parts[path] = _Part(path, since=offset)
+                part_of(path).begin_construction(offset)
             case Constructed(path, seconds):
-                part = part_of(path)
-                part.construct = part.span(offset, seconds)
+                part_of(path).add_construction(offset, seconds)
             case Subscribed(path, seconds, needs, after):
                 part = part_of(path)
                 part.subscribe = part.span(offset, seconds)
