@@ -336,6 +336,17 @@ def test_an_async_form_needs_await_and_an_async_scope() -> None:
     asyncio.run(use())
 
 
+def test_a_scope_that_async_with_refuses_stays_a_sync_scope() -> None:
+    async def use() -> None:
+        with Shop().scope() as scope:
+            with pytest.raises(ScopeClosed, match="was opened before"):
+                await scope.__aenter__()
+            with pytest.raises(AsyncNeeded, match="async with"):
+                await scope.get(Shop.connection)
+
+    asyncio.run(use())
+
+
 def test_two_tasks_that_build_in_one_scope_are_refused() -> None:
     async def use() -> None:
         async with Shop().scope(Shop.user.given(ada)) as scope:

@@ -246,8 +246,9 @@ class Scope:
 
     async def __aenter__(self) -> Self:
         """Open the scope; nothing is built."""
+        self.__enter__()
         self.is_async = True
-        return self.__enter__()
+        return self
 
     def _take_given(self, plans: Plans) -> None:
         for each in self._given:
