@@ -16,7 +16,7 @@ service = FastAPI(title="Wholesaler")
 
 
 @service.get("/prices/{isbn}")
-def price(isbn: str) -> dict[str, int]:
+async def price(isbn: str) -> dict[str, int]:
     """Return a price that is the same in every run."""
     return {"pence": 500 + zlib.crc32(isbn.encode()) % 2500}
 

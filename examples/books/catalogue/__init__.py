@@ -11,6 +11,7 @@ from typedbus import Component, Container, Resource, Scoped
 class Catalogue(Container):
     """The stock in the database, and the client of the wholesaler."""
 
-    client = Resource(AsyncClient, base_url=Infra.settings.provided.wholesaler)
+    # The wholesaler is reached without a proxy.
+    client = Resource(AsyncClient, base_url=Infra.settings.provided.wholesaler, trust_env=False)
     prices = Component(Prices, client.provided)
     shelf = Scoped(Shelf, Infra.session.provided, low=Infra.bus.provided[stock_low])

@@ -1,5 +1,6 @@
 """The catalogue over HTTP."""
 
+from collections.abc import Sequence
 from typing import Annotated
 
 from fastapi import APIRouter, HTTPException, Path
@@ -7,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, NonNegativeInt
 
 from examples.books.catalogue import Catalogue
 from examples.books.catalogue.prices import Prices
-from examples.books.catalogue.shelf import Shelf, UnknownBook
+from examples.books.catalogue.shelf import Book, Shelf
 from typedbus.injection import injected
 
 router = APIRouter(prefix="/books")
@@ -34,7 +35,7 @@ class BookOut(BaseModel):
 
 @router.get("", response_model=list[BookOut])
 @injected(Catalogue.shelf)
-async def books(shelf: Shelf) -> object:
+async def books(shelf: Shelf) -> Sequence[Book]:
     """Return all books."""
     return await shelf.books()
 
@@ -50,8 +51,6 @@ async def put(shelf: Shelf, isbn: ISBN, book: BookIn) -> None:
 @injected(Catalogue.shelf, Catalogue.prices)
 async def price(shelf: Shelf, prices: Prices, isbn: ISBN) -> int:
     """Return the price of a book, in pence."""
-    try:
-        await shelf.find(isbn)
-    except UnknownBook:
-        raise HTTPException(404, f"there is no book {isbn}") from None
+    if await shelf.find(isbn) is None:
+        raise HTTPException(404, f"there is no book {isbn}")
     return await prices.price(isbn)

@@ -50,17 +50,9 @@ class Shelf:
         """Return all books, by title."""
         return (await self._session.scalars(select(Book).order_by(Book.title))).all()
 
-    async def find(self, isbn: str) -> Book:
-        """
-        Return a book.
-
-        Raises:
-            UnknownBook: The shop does not sell it.
-        """
-        book = await self._session.get(Book, isbn)
-        if book is None:
-            raise UnknownBook(isbn)
-        return book
+    async def find(self, isbn: str) -> Book | None:
+        """Return a book, or None if the shop does not sell it."""
+        return await self._session.get(Book, isbn)
 
     async def put(self, isbn: str, title: str, copies: int) -> None:
         """Put a book on the shelf, or replace its title and the number of copies."""
@@ -78,7 +70,6 @@ class Shelf:
         taking = update(Book).where(Book.isbn == isbn, Book.copies >= copies).values(copies=Book.copies - copies)
         book = await self._session.scalar(taking.returning(Book))
         if book is None:
-            await self.find(isbn)
-            raise SoldOut(isbn)
+            raise SoldOut(isbn) if await self.find(isbn) else UnknownBook(isbn)
         if book.copies < _FEW:
             await self._low.publish(book, self._session)

@@ -83,5 +83,5 @@ class Desk:
         return order
 
     async def find(self, number: int) -> Order | None:
-        """Return the order with this number."""
+        """Return the order with this number, or None."""
         return await self._session.get(Order, number)

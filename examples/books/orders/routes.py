@@ -5,7 +5,7 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 
 from examples.books.catalogue.shelf import SoldOut, UnknownBook
 from examples.books.orders import Orders
-from examples.books.orders.desk import Desk
+from examples.books.orders.desk import Desk, Order
 from typedbus.injection import injected
 
 router = APIRouter(prefix="/orders")
@@ -29,7 +29,7 @@ class OrderOut(BaseModel):
 
 @router.post("", status_code=201, response_model=OrderOut)
 @injected(Orders.desk)
-async def place(desk: Desk, order: OrderIn) -> object:
+async def place(desk: Desk, order: OrderIn) -> Order:
     """Place an order; if any of its books is sold out, the others stay on the shelf."""
     try:
         return await desk.place(order.email, order.copies)
@@ -41,7 +41,7 @@ async def place(desk: Desk, order: OrderIn) -> object:
 
 @router.get("/{number}", response_model=OrderOut)
 @injected(Orders.desk)
-async def find(desk: Desk, number: int) -> object:
+async def find(desk: Desk, number: int) -> Order:
     """Return an order."""
     order = await desk.find(number)
     if order is None:
