@@ -5,6 +5,7 @@ Both are run as a user runs them: over a copy that is no part of the project,
 with neither its settings nor its stubs.
 """
 
+import importlib
 import json
 import os
 import shutil
@@ -89,6 +90,13 @@ def test_wrong_uses_are_errors_and_right_ones_are_none(
     parted = differences(checker(uses))
 
     assert not parted, "\n".join(parted)
+
+
+def test_declarations_of_other_libraries_that_checkers_accept_have_no_faults(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`validate()` sees the same types at run time."""
+    monkeypatch.syspath_prepend(str(FILES))
+
+    importlib.import_module("libraries_good").Site().validate()
 
 
 @pytest.mark.slow

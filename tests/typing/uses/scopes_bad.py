@@ -4,7 +4,7 @@ import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from typing import assert_type
 
-from scopes_declared import (
+from openings import (
     Admin,
     Asking,
     AsyncSession,

@@ -8,7 +8,7 @@ from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from sqlite3 import Connection
 from typing import assert_type
 
-from scopes_declared import (
+from openings import (
     Admin,
     AsyncSession,
     ClientSession,
@@ -138,7 +138,8 @@ class Shop(Container):
 
     mailer = Component(Mailer, session.opener, retries=2)
     mailer_by_name = Component(Mailer, sessions=session.opener)
-    mailer_of_subclass = Component(Mailer, Scoped(CloseableSession, engine.provided).opener)
+    closeable = Scoped(CloseableSession, engine.provided)
+    mailer_of_subclass = Component(Mailer, closeable.opener)
     poster = Component(Poster, asynchronous.async_opener)
     poster_of_sync = Component(Poster, session.async_opener)
 

@@ -1,4 +1,4 @@
-"""Objects of scopes in every form, which the files of scopes declare and use."""
+"""Functions and classes in every form that opens an object, which the files of resources and scopes declare."""
 
 from collections.abc import (
     AsyncGenerator,
