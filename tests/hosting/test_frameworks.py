@@ -16,6 +16,7 @@ from starlette.routing import Route
 from starlette.testclient import TestClient
 from tests.hosting.test_async_hosted import Shop
 
+from typedbus import Bus, Component, Container, TransitionFailures
 from typedbus.hosting import asgi
 
 pytestmark = pytest.mark.slow
@@ -74,3 +75,34 @@ def test_the_lifespan_and_the_requests_of_a_framework_use_an_async_component(
 
     assert feed.notes == ["start", "app begins with mugs", "request", "app ends with mugs", "stop", "exit"]
     assert len(set(feed.loops)) == 1
+
+
+class Failing:
+    def __init__(self, hook: str) -> None:
+        self.hook = hook
+
+    def start(self) -> None:
+        if self.hook == "start":
+            raise OSError("no start")
+
+    def exit(self) -> None:
+        if self.hook == "exit":
+            raise OSError("no exit")
+
+
+class FailingSite(Container):
+    bus = Component(Bus)
+    hook = Component(str)
+    failing = Component(Failing, hook.provided)
+
+
+@pytest.mark.parametrize("hook", ["start", "exit"])
+def test_a_test_client_raises_the_failure_of_the_container(hook: str) -> None:
+    """It waits for the exception of the application after the message that reports the failure."""
+    site = FailingSite()
+
+    with site.override(FailingSite.hook).by(hook), pytest.raises(TransitionFailures) as failed:
+        with TestClient(asgi.Hosted(FastAPI(), site)):
+            assert hook == "exit"
+
+    assert str(failed.value.exceptions[0]) == f"no {hook}"

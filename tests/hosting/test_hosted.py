@@ -38,6 +38,7 @@ from typedbus import (
 )
 from typedbus.hosting import asgi, gunicorn, wsgi
 from typedbus.plugins.signals import Signals
+from typedbus.servers.asgi import LifespanError
 
 Message = MutableMapping[str, Any]
 
@@ -646,6 +647,12 @@ class Server:
         self.shutting_down.set()
         await self.task
 
+    async def failure(self) -> BaseException | None:
+        """Return the exception of the application at its end."""
+        self.shutting_down.set()
+        await asyncio.wait([self.task])
+        return self.task.exception()
+
     @property
     def kinds(self) -> list[str]:
         return [message["type"].removeprefix("lifespan.") for message in self.messages]
@@ -753,12 +760,12 @@ def test_an_application_without_lifespan_support_is_hosted(shop: Shop, notes: li
 
 
 def test_the_server_gets_the_failure_of_a_start(shop: Shop, notes: list[str], failing: set[str]) -> None:
-    """It gets the traceback, and the application is not called."""
+    """It gets the traceback, and then the exception, for which the test client waits; the application is not called."""
     failing.add("start")
 
     async def scenario() -> None:
         lifespan = Server(asgi.Hosted(App(notes), shop))
-        await lifespan.task
+        assert isinstance(await lifespan.failure(), TransitionFailures)
         assert lifespan.kinds == ["startup.failed"]
         assert "OSError: no start" in lifespan.messages[0]["message"]
 
@@ -775,7 +782,7 @@ def test_the_server_gets_the_faults_of_an_invalid_container() -> None:
 
     async def scenario() -> None:
         lifespan = Server(asgi.Hosted(App([]), Site))
-        await lifespan.task
+        assert isinstance(await lifespan.failure(), InvalidContainer)
         assert lifespan.messages[0]["message"].startswith(
             "error: Site cannot be wired: 1 fault(s), nothing was built\n"
         )
@@ -784,12 +791,14 @@ def test_the_server_gets_the_faults_of_an_invalid_container() -> None:
 
 
 def test_sys_exit_in_a_start_does_not_end_the_loop(shop: Shop) -> None:
-    """The server gets a failed start."""
+    """The server gets a failed start, and an exception that does not end the loop."""
     shop.attach()[START].subscribe(lambda: sys.exit(3))
 
     async def scenario() -> None:
         lifespan = Server(asgi.Hosted(App([]), shop))
-        await lifespan.task
+        error = await lifespan.failure()
+        assert isinstance(error, LifespanError)
+        assert isinstance(error.__cause__, SystemExit)
         assert lifespan.kinds == ["startup.failed"]
         assert "SystemExit: 3" in lifespan.messages[0]["message"]
 
@@ -802,10 +811,10 @@ def test_the_bus_exits_if_the_application_does_not_start(shop: Shop, notes: list
 
     async def scenario() -> None:
         lifespan = Server(asgi.Hosted(App(notes, failing=failure), shop))
-        (result,) = await asyncio.gather(lifespan.task, return_exceptions=True)
+        error = await lifespan.failure()
         assert lifespan.kinds == ["startup.failed"]
         assert "no startup" in lifespan.messages[0]["message"]
-        assert isinstance(result, OSError) == (failure == "startup fails and raises")
+        assert isinstance(error, OSError) == failure.endswith("raises")
 
     drive(scenario)
     assert notes == ["start", "app startup", "stop", "exit"]
@@ -818,11 +827,10 @@ def test_the_bus_exits_if_the_shutdown_of_the_application_fails(shop: Shop, note
     async def scenario() -> None:
         lifespan = Server(asgi.Hosted(App(notes, failing=failure), shop))
         await lifespan.startup()
-        lifespan.shutting_down.set()
-        (result,) = await asyncio.gather(lifespan.task, return_exceptions=True)
+        error = await lifespan.failure()
         assert lifespan.kinds == ["startup.complete", "shutdown.failed"]
         assert "no shutdown" in lifespan.messages[1]["message"]
-        assert isinstance(result, OSError) == (failure == "shutdown fails and raises")
+        assert isinstance(error, OSError) == failure.endswith("raises")
 
     drive(scenario)
     assert notes == ["start", "app startup", "app shutdown", "stop", "exit"]
@@ -838,7 +846,7 @@ def test_an_exception_that_ends_a_lifespan_is_reported_at_once_and_at_the_end(
         lifespan = Server(app)
         await lifespan.startup()
         assert (await ask(app))[0]["status"] == 200
-        await lifespan.shutdown()
+        assert isinstance(await lifespan.failure(), OSError)
         assert lifespan.kinds == ["startup.complete", "shutdown.failed"]
         assert "ends after startup" in lifespan.messages[1]["message"]
 
@@ -851,13 +859,13 @@ def test_an_exception_that_ends_a_lifespan_is_reported_at_once_and_at_the_end(
 def test_the_server_gets_the_failure_of_an_exit(
     shop: Shop, failing: set[str], failure: str, messages: list[str]
 ) -> None:
-    """It gets the message of the application as well."""
+    """It gets the message of the application as well, and then the exception."""
     failing.add("exit")
 
     async def scenario() -> None:
         lifespan = Server(asgi.Hosted(App([], failing=failure), shop))
         await lifespan.startup()
-        await lifespan.shutdown()
+        assert isinstance(await lifespan.failure(), TransitionFailures)
         assert lifespan.kinds == ["startup.complete", "shutdown.failed"]
         assert [text for text in ("no shutdown", "no exit") if text in lifespan.messages[1]["message"]] == messages
 

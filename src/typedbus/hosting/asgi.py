@@ -22,7 +22,7 @@ from typedbus.hosting._process_owners import HostFault
 from typedbus.hosting._report import report, text_of
 from typedbus.hosting._server_loop import AsyncHookFault, ServerLoop, running_loop
 from typedbus.injection._asgi import ScopedASGI
-from typedbus.servers._lifespan import ASGIApp
+from typedbus.servers._lifespan import ASGIApp, LifespanError
 
 __all__ = ("AsyncHookFault", "HostFault", "Hosted", "NotHosted", "NotShared")
 
@@ -90,6 +90,8 @@ class Hosted:
         Raises:
             NotHosted: There was no lifespan, and no other code has started the bus.
             NotShared: Other code has started it without one of the containers.
+            Exception: The failure of the lifespan, after the server has received its text.
+            LifespanError: The same, raised from it, for a failure that would end the event loop, such as `SystemExit`.
         """
         host = self._host
         if scope["type"] == "lifespan":
@@ -97,6 +99,7 @@ class Hosted:
             lifespan = _Lifespan(loop, host.exit, await receive(), receive, send)
             try:
                 await self._run_lifespan(loop, lifespan, scope)
+                lifespan.raise_failure()
             except asyncio.CancelledError:
                 if host.has_async_exit:
                     # The server may end the event loop when this ends.
@@ -166,6 +169,7 @@ class _Lifespan:
         self.is_up = False
         self.is_ending = False
         self.is_over = False
+        self._failure: BaseException | None = None
 
     async def receive(self) -> Message:
         """Return the next message of the server; the first time, the startup message again."""
@@ -185,6 +189,7 @@ class _Lifespan:
             self.is_over = True
             error = await self._loop.call(self._exit_bus)
             if error is not None:
+                self._failure = self._failure or error
                 kind = message["type"].replace("complete", "failed")
                 reasons = filter(None, [message.get("message", ""), text_of(error)])
                 message = {"type": kind, "message": "\n".join(reasons)}
@@ -197,10 +202,19 @@ class _Lifespan:
 
     async def end(self, phase: str, error: BaseException | None) -> None:
         """Send the last message in place of the application."""
+        self._failure = error
         if error is None:
             await self.send({"type": f"lifespan.{phase}.complete"})
         else:
             await self.send({"type": f"lifespan.{phase}.failed", "message": text_of(error)})
+
+    def raise_failure(self) -> None:
+        """Raise the failure that the server has received as text: the test client of Starlette waits for it."""
+        failure = self._failure
+        if isinstance(failure, Exception):
+            raise failure
+        if failure is not None:
+            raise LifespanError("shutdown" if self.is_up else "startup", repr(failure)) from failure
 
 
 # Tracebacks and pickles show the module from which users import.
