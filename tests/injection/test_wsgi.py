@@ -113,6 +113,19 @@ def test_a_file_wrapper_reaches_the_server(shop: Shop, notes: list[str]) -> None
     assert request.read() == b"file"
 
 
+def test_a_file_of_a_server_with_a_function_as_wrapper_reaches_it(shop: Shop, notes: list[str]) -> None:
+    """As of uWSGI, which compares the body with the file."""
+    file = io.BytesIO(b"file")
+
+    def app(environ: Any, start_response: Any) -> Any:
+        place("tea")
+        start_response("200 OK", [])
+        return file
+
+    assert WSGIRequest(ScopedWSGI(app, shop), notes).body is file
+    assert notes == ["begin", "add tea", "commit"]
+
+
 def test_a_file_is_closed_if_the_commit_fails(shop: Shop, notes: list[str]) -> None:
     """The server does not get it."""
     file = io.BytesIO(b"file")

@@ -7,7 +7,7 @@ from http import HTTPStatus
 from typing import Any, Final, TypeAlias
 
 from typedbus._container.container import Container
-from typedbus._container.scoped import SESSION, GivenValue, Level
+from typedbus._container.scoped import SESSION, GivenValue
 from typedbus.injection._current import CURRENT, Current, running_container
 from typedbus.injection._errors import FailedResponse
 from typedbus.servers._lifespan import ASGIApp
@@ -71,7 +71,7 @@ class ScopedASGI:
         elif scope["type"] == "websocket":
             container = running_container(self._container, type(self).__name__)
             async with container.scope(*self._values(scope), level=SESSION) as session:
-                token = CURRENT.set(Current(session, container, SESSION, CURRENT.get()))
+                token = CURRENT.set(Current(session, container, CURRENT.get()))
                 try:
                     await self._app(scope, receive, send)
                 finally:
@@ -112,7 +112,7 @@ class ScopedASGI:
             await send(message)
 
         await request.__aenter__()
-        token = CURRENT.set(Current(request, container, Level.REQUEST, CURRENT.get()))
+        token = CURRENT.set(Current(request, container, CURRENT.get()))
         try:
             await self._app(scope, receive, send_in_time)
         except BaseException as error:

@@ -76,15 +76,15 @@ class CallScope:
         if current is None:
             container = container_with(self._components[0], self._function)
             self._own = container.scope()
-            return Current(self._own, container, Level.REQUEST, CURRENT.get(), is_watched=True)
-        if current.level is Level.SESSION and any(map(_is_of_requests, self._components)):
+            return Current(self._own, container, CURRENT.get(), is_watched=True)
+        if current.scope.level is Level.SESSION and any(map(_is_of_requests, self._components)):
             self._own = current.scope.scope()
-            return Current(self._own, current.container, Level.REQUEST, CURRENT.get(), is_watched=True)
+            return Current(self._own, current.container, CURRENT.get(), is_watched=True)
         if current.is_watched:
             # It is left to the function around this call whether an exception is a failure.
             return current
         self._watched = current.scope
-        return Current(current.scope, current.container, current.level, CURRENT.get(), is_watched=True)
+        return Current(current.scope, current.container, CURRENT.get(), is_watched=True)
 
     def _begin(self, chosen: Current) -> Scope:
         if self._is_current:

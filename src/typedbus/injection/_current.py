@@ -18,7 +18,6 @@ from typedbus._container.container import Container
 from typedbus._container.core import Core, attached_to, core_of
 from typedbus._container.linking import copies_of
 from typedbus._container.scope import Scope
-from typedbus._container.scoped import Level
 from typedbus.injection._errors import NoRunningContainer, NoScope
 
 _DOWN: Final = frozenset({State.STOPPED, State.EXITED})
@@ -32,14 +31,12 @@ class Current:
     Attributes:
         scope: The scope.
         container: Its container.
-        level: Its level.
         around: The scope that was current before.
         is_watched: Whether an injected function passes its exception to the scope; calls inside it do not.
     """
 
     scope: Scope
     container: Container
-    level: Level
     around: Current | None
     is_watched: bool = False
 

@@ -11,7 +11,7 @@ from typing import TypeAlias
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from typedbus._container.container import Container
-from typedbus._container.scoped import GivenValue, Level
+from typedbus._container.scoped import GivenValue
 from typedbus.injection._current import CURRENT, Current, running_container
 from typedbus.injection._errors import FailedResponse
 
@@ -60,11 +60,12 @@ class ScopedWSGI:
             values = () if self._given is None else self._given(environ)
             container = running_container(self._container, type(self).__name__)
             request = stack.enter_context(container.scope(*values))
-            response = _Response(Current(request, container, Level.REQUEST, CURRENT.get()), start_response)
+            response = _Response(Current(request, container, CURRENT.get()), start_response)
             with response.current():
                 body = self._app(environ, response.start)
             file_wrapper = environ.get("wsgi.file_wrapper")
-            is_file = isinstance(file_wrapper, type) and isinstance(body, file_wrapper)
+            # uWSGI has a function there, and compares the body with the file that the function has returned.
+            is_file = hasattr(body, "read") or (isinstance(file_wrapper, type) and isinstance(body, file_wrapper))
             if not is_file and not isinstance(body, (list, tuple)):
                 with response.current():
                     chunks = iter(body)
