@@ -110,6 +110,22 @@ def test_a_valid_container_is_reported_as_valid(typedbus: Command, name: str) ->
 
 
 @pytest.mark.slow
+def test_the_objects_of_scopes_are_counted(typedbus: Command, folder: Path) -> None:
+    """Values that are passed in are not: no container builds them."""
+    lines = [
+        "from typedbus import Bus, Component, Container, Given, Scoped",
+        "class Web(Container):",
+        "    bus = Component(Bus)",
+        "    user = Given(str)",
+        "    text = Scoped(repr, user.provided)",
+        "    size = Scoped(len, text.provided)",
+    ]
+    (folder / "app" / "web.py").write_text("\n".join(lines), encoding="utf-8")
+
+    assert typedbus("check", "app.web:Web").stdout == "Web is valid: 1 component, 2 scoped objects\n"
+
+
+@pytest.mark.slow
 def test_every_fault_is_reported_with_its_place_and_remedy(typedbus: Command) -> None:
     """A line with file and line number, as editors read it, and the remedy below; the status is 1."""
     done = typedbus("check", "app.shop:Bad")

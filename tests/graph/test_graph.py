@@ -15,7 +15,20 @@ from xml.etree import ElementTree as ET
 import pytest
 from dependency_injector import providers
 
-from typedbus import LOG, Bus, Channel, Component, Container, Contributed, every, on, running
+from typedbus import (
+    LOG,
+    SESSION,
+    Bus,
+    Channel,
+    Component,
+    Container,
+    Contributed,
+    Given,
+    Scoped,
+    every,
+    on,
+    running,
+)
 from typedbus.graph import ChannelNode, ContainerNode, Edge, Graph, Listener, Node
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -480,6 +493,77 @@ def test_special_characters_in_labels_of_mermaid_are_written_by_number() -> None
     graph = Graph("App", (Node("App.a", '"<#`', "", "App"),), containers=(ContainerNode("App"),))
 
     assert 'n0["a<br/>#34;#60;#35;#96;"]' in graph.mermaid()
+
+
+class Session(Anything):
+    """One in each scope; no bus calls its methods."""
+
+    def stop(self) -> None:
+        """Called by other code."""
+
+
+class Web(Container):
+    bus = Component(Bus)
+    engine = Component(Database)
+    user = Given(str)
+    session = Scoped(Session, engine.provided, user.provided)
+    feed = Scoped(Session, engine.provided, bus.provided[order_placed]).at(SESSION)
+    mailer = Component(Anything, session.opener)
+
+
+def test_an_object_of_a_scope_shows_its_level() -> None:
+    """The life-cycle channels that its methods are named after are left out."""
+    graph = Graph.of(Web())
+
+    shown = {node.path: (node.kind, node.scope, node.given, node.remarks) for node in graph.nodes}
+    assert shown["Web.user"] == ("scoped", "request", True, ("str", "given to each request"))
+    assert shown["Web.session"] == ("scoped", "request", False, ("Session", "in each request"))
+    assert shown["Web.feed"] == ("scoped", "session", False, ("Session", "in each session"))
+    assert shown["Web.engine"] == ("component", "", False, ("Database", "start · stop"))
+    assert all(node.enabled for node in graph.nodes)
+
+
+def test_an_object_of_a_scope_has_lines_to_what_it_needs() -> None:
+    """An opener is a lazy line, and a channel has the object among its holders."""
+    graph = Graph.of(Web())
+
+    assert needs_of(graph, "Web.session") == ["Web.engine", "Web.user"]
+    assert needs_of(graph, "Web.feed") == ["Web.engine", "Web.bus"]
+    assert needs_of(graph, "Web.mailer") == ["Web.session*"]
+    (channel,) = graph.channels
+    assert channel.holders == ("Web.feed",)
+
+
+def test_an_object_of_a_scope_has_a_dashed_frame() -> None:
+    """In each format; the legend of an SVG explains it."""
+    graph = Graph.of(Web())
+
+    assert '"session<br/>Session<br/>in each request"]:::scoped' in graph.mermaid()
+    assert re.search(r"classDef scoped .*stroke-dasharray", graph.mermaid())
+    assert re.search(r'label="session.*dashed', graph.dot())
+    drawn = ET.fromstring(graph.svg())
+    classes = {element.get("data-path"): element.get("class") for element in drawn.iter(f"{SVG}g")}
+    assert classes["Web.session"] == "scoped"
+    assert re.search(r"\.scoped rect[^}]*stroke-dasharray", drawn.findtext(f"{SVG}style") or "")
+    assert "one in each scope" in [element.text for element in drawn.iter(f"{SVG}text")]
+
+
+def test_an_object_of_a_scope_shows_its_override_and_its_faults() -> None:
+    """As a component does."""
+
+    class Captive(Web):
+        cart = Component(Anything, Web.session.provided)
+        late = Scoped(load_settings, 3)  # type: ignore[call-overload]  # this is the fault
+
+    captive = Captive()
+    with captive.override(Captive.session).by(Session()):
+        graph = Graph.of(captive)
+
+    session = node_of(graph, "Captive.session")
+    assert (session.kind, session.overridden_by, session.scope) == ("overridden", f"{__name__}.Session", "request")
+    assert node_of(graph, "Captive.late").kind == "fault"
+    assert node_of(graph, "Captive.cart").kind == "component"
+    assert node_of(Graph.of(captive), "Captive.cart").kind == "fault"
 
 
 def test_an_svg_has_an_element_with_an_id_for_each_part() -> None:

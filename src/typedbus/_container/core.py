@@ -27,7 +27,7 @@ from typedbus._container.open_scopes import open_scopes
 from typedbus._container.providers import cover, uncover
 from typedbus._container.resources import Shutdowns
 from typedbus._container.scope import Plans, Scope
-from typedbus._container.scoped import Level
+from typedbus._container.scoped import Level, Scoped
 from typedbus._container.startup import build_all
 from typedbus._container.subscribers import Subscriber
 from typedbus._container.validation.replacements import assigned
@@ -358,3 +358,10 @@ def analysis_of(container: Declarations) -> Analysis:
 def components_of(container: Declarations) -> list[Component[object]]:
     """Return the components of *container* that a start builds, in order of declaration, disabled ones included."""
     return core_of(container).components
+
+
+def scoped_of(container: Declarations) -> list[Scoped[object]]:
+    """Return the declarations of *container* whose objects are built in scopes, in order of declaration."""
+    core = core_of(container)
+    declarations: list[object] = core.group.analysis.within(core, core.group.analysis.scoped)
+    return [declaration for declaration in declarations if isinstance(declaration, Scoped)]

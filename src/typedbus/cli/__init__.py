@@ -129,7 +129,7 @@ def check(targets: Sequence[str], *, shape: str, config: Sequence[Path], assignm
       1  it has faults
       2  it cannot be loaded, the settings are invalid, or stdout cannot be written
     """  # noqa: D301  # click leaves the lines of such a paragraph as they are
-    from typedbus._container.core import components_of, core_of, run_together
+    from typedbus._container.core import components_of, core_of, run_together, scoped_of
     from typedbus.cli._fault_formats import annotation, lines, record, show
     from typedbus.cli._settings import load_settings
     from typedbus.cli._target import faults_of, load
@@ -151,8 +151,10 @@ def check(targets: Sequence[str], *, shape: str, config: Sequence[Path], assignm
     if faults:
         verdict = f"{name} cannot be wired: {_count(len(faults), 'fault')}, nothing was built"
     else:
-        number = sum(len(list(components_of(container))) for container in containers)
+        number = sum(len(components_of(container)) for container in containers)
+        scoped = sum(len(scoped_of(container)) for container in containers)
         verdict = f"{name} is valid: {_count(number, 'component')}"
+        verdict += f", {_count(scoped, 'scoped object')}" if scoped else ""
     match shape:
         case "json":
             write(json.dumps({"container": name, "faults": [record(fault) for fault in faults]}, indent=2) + "\n")

@@ -34,6 +34,7 @@ from typedbus._container.faults import CycleFault, Fault, InvalidContainer
 from typedbus._container.hooks import channels_between
 from typedbus._container.providers import reached
 from typedbus._container.replaceable import Home
+from typedbus._container.scoped import Given, OfScope
 from typedbus.graph import _formats
 from typedbus.graph._model import ChannelNode, ContainerNode, Edge, Listener, Node, Picture, StartsAfter
 
@@ -78,7 +79,7 @@ class Graph(Picture):
         """
         core, analysis = core_of(container), analysis_of(container)
         containers, parents = _declared(container, core.name, "")
-        live = set(analysis.components_in(core))
+        live = {*analysis.components_in(core), *analysis.within(core, analysis.scoped)}
         components = list(parents)
         # An override is shown at the place of the overridden component.
         actors: dict[Component[object], Component[object]] = {}
@@ -122,7 +123,7 @@ class Graph(Picture):
             enabled, reason = component.participation(is_foreseen=True)
             # If the override is a declared component, its hooks are shown at its own node.
             if component not in outsiders and not isinstance(actor.overriding, Component):
-                _, hooks = analysis.listening(actor)
+                hooks = [] if isinstance(actor, OfScope) else analysis.listening(actor)[1]
                 if enabled and actor not in live:
                     enabled, reason = False, "only an overridden component needs it"
             nodes.append(
@@ -136,6 +137,8 @@ class Graph(Picture):
                     reason,
                     _stand_in(component.overriding),
                     tuple(faults.get(component.path, ())),
+                    component.level.name.lower() if isinstance(component, OfScope) else "",
+                    isinstance(component, Given),
                 )
             )
             for hook in hooks:

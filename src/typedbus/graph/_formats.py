@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 
-from typedbus.graph._model import COLOURS, ContainerNode, Node, Picture, printable
+from typedbus.graph._model import COLOURS, DASHED, ContainerNode, Node, Picture, printable
 
 _LINE = COLOURS["component"][1]
 _CHANNEL = COLOURS["channel"][1]
 _FAULT = COLOURS["fault"][1]
-_ABSENT = ("off", "conditional")
 
 
 def mermaid(picture: Picture) -> str:
@@ -35,7 +34,7 @@ def mermaid(picture: Picture) -> str:
             for listener in channel.listeners
         )
     for kind, (fill, stroke) in COLOURS.items():
-        dashes = ",stroke-dasharray:4 3" if kind in _ABSENT else ""
+        dashes = ",stroke-dasharray:4 3" if kind in DASHED else ""
         lines.append(f"  classDef {kind} fill:{fill},stroke:{stroke},color:#0f172a{dashes}")
     # Mermaid identifies lines only by number.
     circles = [str(number) for number, edge in enumerate(picture.edges) if edge.circle]
@@ -57,7 +56,7 @@ def dot(picture: Picture) -> str:
         indent = "  " * depth
         if isinstance(shown, Node):
             fill, stroke = COLOURS[shown.kind]
-            dashed = ', style="rounded,filled,dashed"' if shown.kind in _ABSENT else ""
+            dashed = ', style="rounded,filled,dashed"' if shown.kind in DASHED else ""
             label = quoted(shown.name, *shown.remarks)
             lines.append(f'{indent}{name} [label={label}, fillcolor="{fill}", color="{stroke}"{dashed}];')
         elif isinstance(shown, ContainerNode):

@@ -23,6 +23,9 @@ class Node:
         reason: Why it is disabled, or may be.
         overridden_by: The name of its override, or "".
         faults: The faults that `validate()` finds in it, each with the remedy.
+        scope: The level of the scopes of which each has one, "request" or "session"; "" for one that lives as long
+            as the container.
+        given: Whether it is a value that is passed in when a scope is opened.
     """
 
     path: str
@@ -34,6 +37,8 @@ class Node:
     reason: str = ""
     overridden_by: str = ""
     faults: tuple[str, ...] = ()
+    scope: str = ""
+    given: bool = False
 
     @property
     def name(self) -> str:
@@ -46,6 +51,8 @@ class Node:
         lines = [self.cls.rpartition(".")[2]]
         if self.overridden_by:
             lines.append(f"overridden by {self.overridden_by.rpartition('.')[2]}")
+        if self.scope:
+            lines.append(f"{'given to' if self.given else 'in'} each {self.scope}")
         if self.hooks:
             lines.append(" · ".join(self.hooks))
         if self.enabled is not True:
@@ -59,7 +66,9 @@ class Node:
             return "fault"
         if self.enabled is not True:
             return "off" if self.enabled is False else "conditional"
-        return "overridden" if self.overridden_by else "component"
+        if self.overridden_by:
+            return "overridden"
+        return "scoped" if self.scope else "component"
 
 
 @attrs.frozen
@@ -190,6 +199,7 @@ def printable(text: str) -> str:
 
 COLOURS: Final = {
     "component": ("#ffffff", "#64748b"),
+    "scoped": ("#f0fdfa", "#0f766e"),
     "channel": ("#e0f2fe", "#0369a1"),
     "overridden": ("#fef3c7", "#b45309"),
     "conditional": ("#f8fafc", "#94a3b8"),
@@ -197,3 +207,6 @@ COLOURS: Final = {
     "fault": ("#fee2e2", "#b91c1c"),
 }
 """How each kind of box is filled, and drawn."""
+
+DASHED: Final = ("off", "conditional", "scoped")
+"""The kinds of boxes with a dashed frame."""

@@ -11,7 +11,7 @@ from xml.etree import ElementTree as ET
 
 from typedbus.graph._geometry import Arc, Box, Lane, Point, Rect
 from typedbus.graph._layout import arrange
-from typedbus.graph._model import COLOURS, ChannelNode, Node, Picture, printable
+from typedbus.graph._model import COLOURS, DASHED, ChannelNode, Node, Picture, printable
 
 _FONT: Final = "ui-monospace, SFMono-Regular, Menlo, Consolas, 'DejaVu Sans Mono', monospace"
 # The approximate width of a letter in these fonts, relative to the font size.
@@ -42,6 +42,7 @@ _MARKER: Final = {
 }
 _MEANINGS: Final = {
     "component": "component",
+    "scoped": "one in each scope",
     "overridden": "overridden",
     "conditional": "conditional",
     "off": "disabled",
@@ -60,7 +61,7 @@ _STYLE: Final = "".join(
         f".name{{font-size:{_NAME}px;font-weight:600;fill:#0f172a}}",
         f".title{{font-size:{_NAME + 3}px;font-weight:600;fill:#0f172a}}",
         *(f".{kind} rect{{fill:{fill};stroke:{stroke}}}" for kind, (fill, stroke) in COLOURS.items()),
-        ".off rect,.conditional rect{stroke-dasharray:4 3}.off text{fill:#64748b}",
+        f"{','.join(f'.{kind} rect' for kind in DASHED)}{{stroke-dasharray:4 3}}.off text{{fill:#64748b}}",
         ".middle{text-anchor:middle}.end{text-anchor:end}.ground{fill:#fbfcfe}.frame rect{fill:#f1f5f9;fill-opacity:.7;stroke:#cbd5e1}",
         f"path{{fill:none;stroke-width:1.2;stroke:{_LINE};marker-end:url(#arrow)}}.lazy{{stroke-dasharray:5 4}}",
         f".circle{{stroke:{_FAULT};stroke-width:1.8;marker-end:url(#arrow-circle)}}",
